@@ -1,0 +1,175 @@
+"""Roots, files and photos: which content lies where."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from facewatch.types import Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file as the catalog last saw it."""
+
+    file_id: int
+    fingerprint: Fingerprint
+    photo_id: int | None
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyFile:
+    """A file that could not be used, with what to do about it."""
+
+    path: str
+    fault: str
+    advice: str
+
+
+def display(path: str) -> str:
+    """Return the path as text that can be stored and shown: undecodable bytes and control characters replaced."""
+    readable = os.fsencode(path).decode("utf-8", errors="replace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in readable)
+
+
+class Files:
+    """The tables settings, roots, files and photos."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def setting(self, key: str) -> str | None:
+        row = self._db.execute("SELECT value FROM settings WHERE key = ?", [key]).fetchone()
+        return row[0] if row else None
+
+    def set(self, key: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", [key, value])
+
+    def root(self, path: Path) -> tuple[int, int] | None:
+        """Return id and device of a root, or None when it was never scanned."""
+        row = self._db.execute("SELECT id, device FROM roots WHERE path = ?", [os.fsencode(path)]).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def add_root(self, path: Path, device: int, now: str) -> int:
+        """Return the id of the root, recorded with the device it is on."""
+        self._db.execute(
+            "INSERT INTO roots (path, display, device, added_at) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (path) DO UPDATE SET device = excluded.device",
+            [os.fsencode(path), display(str(path)), device, now],
+        )
+        known = self.root(path)
+        assert known is not None
+        return known[0]
+
+    def roots(self) -> list[Path]:
+        return [Path(os.fsdecode(path)) for (path,) in self._db.execute("SELECT path FROM roots ORDER BY id")]
+
+    def known(self, root_id: int) -> dict[str, KnownFile]:
+        """Return every file of the root by its path below it."""
+        rows = self._db.execute(
+            "SELECT path, id, size, mtime_ns, inode, photo_id, fault FROM files WHERE root_id = ?", [root_id]
+        )
+        return {
+            os.fsdecode(path): KnownFile(file_id, Fingerprint(size, mtime_ns, inode), photo_id, fault)
+            for path, file_id, size, mtime_ns, inode, photo_id, fault in rows
+        }
+
+    def one(self, root_id: int, path: str) -> KnownFile | None:
+        row = self._db.execute(
+            "SELECT id, size, mtime_ns, inode, photo_id, fault FROM files WHERE root_id = ? AND path = ?",
+            [root_id, os.fsencode(path)],
+        ).fetchone()
+        return KnownFile(row[0], Fingerprint(*row[1:4]), row[4], row[5]) if row else None
+
+    def record(
+        self,
+        root_id: int,
+        path: str,
+        fingerprint: Fingerprint,
+        *,
+        photo_id: int | None,
+        fault: tuple[str, str] | None,
+        now: str,
+    ) -> None:
+        """Record what the file holds now: a photo, a fault with its advice, or neither (not a photo at all)."""
+        text, advice = fault or (None, None)
+        self._db.execute(
+            "INSERT INTO files (root_id, path, display, size, mtime_ns, inode, photo_id, fault, advice, seen_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (root_id, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
+            " inode = excluded.inode, photo_id = excluded.photo_id, fault = excluded.fault, advice = excluded.advice,"
+            " seen_at = excluded.seen_at",
+            [
+                *(root_id, os.fsencode(path), display(path)),
+                *(fingerprint.size, fingerprint.mtime_ns, fingerprint.inode),
+                *(photo_id, text, advice, now),
+            ],
+        )
+
+    def move(self, root_id: int, old: str, new: str) -> None:
+        """Give the file another path; what lay at the new path before is forgotten."""
+        self.forget(root_id, [new])
+        self._db.execute(
+            "UPDATE files SET path = ?, display = ? WHERE root_id = ? AND path = ?",
+            [os.fsencode(new), display(new), root_id, os.fsencode(old)],
+        )
+
+    def forget(self, root_id: int, paths: Iterable[str]) -> None:
+        """The files are gone; their photos, faces and decisions stay for when they come back."""
+        self._db.conn.executemany(
+            "DELETE FROM files WHERE root_id = ? AND path = ?", [(root_id, os.fsencode(path)) for path in paths]
+        )
+
+    def photo(self, sha256: bytes) -> int | None:
+        row = self._db.execute("SELECT id FROM photos WHERE sha256 = ?", [sha256]).fetchone()
+        return row[0] if row else None
+
+    def add_photo(self, sha256: bytes, size: tuple[int, int], format: str, now: str) -> int:
+        """Return the id of the photo with this content."""
+        self._db.execute(
+            "INSERT INTO photos (sha256, width, height, format, added_at) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (sha256) DO NOTHING",
+            [sha256, *size, format, now],
+        )
+        photo_id = self.photo(sha256)
+        assert photo_id is not None
+        return photo_id
+
+    def photo_of_path(self, path: Path) -> KnownFile | None:
+        """Return the file at this absolute path, in whatever root."""
+        for root in self.roots():
+            if path.is_relative_to(root):
+                root_id, _ = self.root(root) or (0, 0)
+                if (file := self.one(root_id, str(path.relative_to(root)))) is not None:
+                    return file
+        return None
+
+    def sources(self) -> Mapping[int, tuple[str, ...]]:
+        """Return the absolute paths of the files of every photo, sorted, by photo id."""
+        rows = self._db.execute(
+            "SELECT files.photo_id, roots.path, files.path FROM files JOIN roots ON roots.id = files.root_id"
+            " WHERE files.photo_id IS NOT NULL ORDER BY files.photo_id, roots.path, files.path"
+        )
+        sources: dict[int, tuple[str, ...]] = {}
+        for photo_id, root, path in rows:
+            sources[photo_id] = (*sources.get(photo_id, ()), os.fsdecode(root + b"/" + path))
+        return sources
+
+    def faulty(self) -> list[FaultyFile]:
+        rows = self._db.execute(
+            "SELECT roots.display || '/' || files.display, fault, advice FROM files JOIN roots ON roots.id = root_id"
+            " WHERE fault IS NOT NULL ORDER BY 1"
+        )
+        return [FaultyFile(*row) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many files, photos and files with faults there are."""
+        files, photos, faulty = self._db.execute(
+            "SELECT COUNT(*), COUNT(DISTINCT photo_id), COUNT(fault) FROM files"
+        ).fetchone()
+        return {"files": files, "photos": photos, "faulty": faulty}

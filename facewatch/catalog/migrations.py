@@ -1,0 +1,217 @@
+"""The catalog's schema, one numbered migration after another; what has landed is never edited.
+
+Every table is STRICT. Times are UTC, ISO 8601. Comments stand inside the statements because SQLite keeps them: whoever
+opens the catalog with another tool reads them in `.schema`.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+MIGRATIONS = Migrations("facewatch")
+
+_TABLES = (
+    """
+    CREATE TABLE settings (
+        key TEXT PRIMARY KEY,  -- library_id marks the people folder as ours; people_folder is where it was last
+        value TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE roots (
+        id INTEGER PRIMARY KEY,
+        path BLOB NOT NULL UNIQUE,  -- absolute, as the bytes of the file system
+        display TEXT NOT NULL,  -- the same for people, undecodable bytes replaced
+        device INTEGER NOT NULL,  -- st_dev when it was last seen
+        added_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE photos (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sha256 BLOB NOT NULL UNIQUE,  -- of all bytes; the photo is its content
+        width INTEGER,  -- of the upright photo in pixels; NULL until it was decoded
+        height INTEGER,
+        format TEXT,
+        added_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE files (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        root_id INTEGER NOT NULL REFERENCES roots(id),
+        path BLOB NOT NULL,  -- below the root, as the bytes of the file system
+        display TEXT NOT NULL,  -- the same for people
+        size INTEGER NOT NULL,  -- bytes; size, mtime_ns and inode tell whether the file changed
+        mtime_ns INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        photo_id INTEGER REFERENCES photos(id),  -- NULL: not a photo, or not readable
+        fault TEXT,  -- what is wrong with the file; NULL: nothing
+        advice TEXT,  -- what to do about it
+        seen_at TEXT NOT NULL,  -- when this state was recorded
+        UNIQUE (root_id, path)
+    ) STRICT
+    """,
+    "CREATE INDEX files_photo ON files(photo_id)",
+    """
+    CREATE TABLE engines (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        fingerprint TEXT NOT NULL UNIQUE,  -- SHA-256 over the model files and the way they are used
+        n_dims INTEGER NOT NULL,
+        licence TEXT NOT NULL,
+        added_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE analyses (  -- which engine looked at which photo, also when it found no face
+        photo_id INTEGER NOT NULL REFERENCES photos(id),
+        engine_id INTEGER NOT NULL REFERENCES engines(id),
+        n_faces INTEGER NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (photo_id, engine_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE faces (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        photo_id INTEGER NOT NULL REFERENCES photos(id),
+        x INTEGER NOT NULL,  -- the box in pixels of the upright photo, (x, y) its left upper corner
+        y INTEGER NOT NULL,
+        w INTEGER NOT NULL,
+        h INTEGER NOT NULL,
+        landmarks TEXT NOT NULL,  -- JSON: x and y of five points
+        score REAL NOT NULL,  -- the detector's confidence, on its own scale
+        sharpness REAL NOT NULL,  -- variance of the Laplacian on the aligned crop
+        brightness REAL NOT NULL,  -- mean grey value, 0 to 255
+        quality REAL NOT NULL,  -- 0 to 1
+        tier TEXT NOT NULL CHECK (tier IN ('found', 'match', 'show'))  -- what the face may do
+    ) STRICT
+    """,
+    "CREATE INDEX faces_photo ON faces(photo_id)",
+    """
+    CREATE TABLE embeddings (
+        face_id INTEGER NOT NULL REFERENCES faces(id),
+        engine_id INTEGER NOT NULL REFERENCES engines(id),
+        vector BLOB NOT NULL,  -- unit vector, little-endian float32, engines.n_dims numbers
+        PRIMARY KEY (engine_id, face_id)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE people (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+        name TEXT,  -- NULL: not named yet, shown as "Person 0012"
+        is_hidden INTEGER NOT NULL DEFAULT 0,
+        is_touched INTEGER NOT NULL DEFAULT 0,  -- a user decided something about it: no run may absorb or split it
+        folder TEXT,  -- the folder made for it, below the people folder
+        created_at TEXT NOT NULL,
+        merged_into INTEGER REFERENCES people(id)  -- NULL: still a person
+    ) STRICT
+    """,
+    # A gone person may keep its name; two living ones may not share one.
+    "CREATE UNIQUE INDEX people_name ON people(name) WHERE name IS NOT NULL AND merged_into IS NULL",
+    """
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,  -- scan, watch, recluster
+        pid INTEGER NOT NULL,
+        started_at TEXT NOT NULL,
+        ended_at TEXT,  -- NULL: still at work, or killed
+        outcome TEXT  -- JSON: what it did
+    ) STRICT
+    """,
+    """
+    CREATE TABLE assignments (
+        face_id INTEGER PRIMARY KEY REFERENCES faces(id),
+        person_id INTEGER NOT NULL REFERENCES people(id),
+        source TEXT NOT NULL CHECK (source IN ('auto', 'cluster', 'user', 'import', 'folder')),
+        distance REAL,  -- to the nearest member when it was made; Euclidean between unit vectors
+        centroid_distance REAL,
+        runner_up_id INTEGER,  -- the person that came second
+        runner_up_distance REAL,
+        rule TEXT NOT NULL,  -- why
+        run_id INTEGER REFERENCES runs(id),
+        at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX assignments_person ON assignments(person_id)",
+    """
+    CREATE TABLE suggestions (  -- the best guess for a face of the pool, and why it was not good enough
+        face_id INTEGER PRIMARY KEY REFERENCES faces(id),
+        person_id INTEGER NOT NULL REFERENCES people(id),
+        distance REAL NOT NULL,
+        centroid_distance REAL NOT NULL,
+        runner_up_id INTEGER,
+        runner_up_distance REAL,
+        rule TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE rejections (  -- a user said: not this person
+        face_id INTEGER NOT NULL REFERENCES faces(id),
+        person_id INTEGER NOT NULL REFERENCES people(id),
+        at TEXT NOT NULL,
+        PRIMARY KEY (face_id, person_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE links (  -- what we made in the people folder; nothing else there is ever removed
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        person_id INTEGER NOT NULL REFERENCES people(id),
+        photo_id INTEGER NOT NULL REFERENCES photos(id),
+        path BLOB NOT NULL UNIQUE,  -- below the people folder
+        display TEXT NOT NULL,
+        source BLOB NOT NULL,  -- the file it stands for, absolute
+        stamp TEXT NOT NULL  -- what stood there when it was made: only that is ever removed
+    ) STRICT
+    """,
+    "CREATE INDEX links_person ON links(person_id)",
+    """
+    CREATE TABLE journal (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at TEXT NOT NULL,
+        actor TEXT NOT NULL,  -- user, or the kind of run
+        action TEXT NOT NULL,  -- rename, merge, recluster, ...
+        details TEXT NOT NULL,  -- JSON: what was done
+        undo TEXT NOT NULL,  -- JSON: the values that were there before
+        run_id INTEGER REFERENCES runs(id)
+    ) STRICT
+    """,
+)
+
+_VIEWS = (
+    """
+    CREATE VIEW people_view AS  -- one row a living person, with what is in the library now
+    SELECT p.id, COALESCE(p.name, printf('Person %04d', p.id)) AS name, p.name IS NOT NULL AS is_named,
+           p.is_hidden, COUNT(f.id) AS faces, COUNT(DISTINCT f.photo_id) AS photos, p.folder
+    FROM people p
+    LEFT JOIN assignments a ON a.person_id = p.id
+    LEFT JOIN faces f ON f.id = a.face_id AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)
+    WHERE p.merged_into IS NULL
+    GROUP BY p.id
+    """,
+    """
+    CREATE VIEW faces_view AS  -- one row a face of a photo in the library
+    SELECT f.id, (SELECT MIN(files.display) FROM files WHERE files.photo_id = f.photo_id) AS path, f.photo_id,
+           p.id AS person_id, CASE WHEN p.id IS NOT NULL THEN COALESCE(p.name, printf('Person %04d', p.id)) END AS name,
+           f.x, f.y, f.w, f.h, a.distance, a.source, a.rule, f.score, f.sharpness, f.brightness, f.quality, f.tier
+    FROM faces f
+    LEFT JOIN assignments a ON a.face_id = f.id
+    LEFT JOIN people p ON p.id = a.person_id
+    WHERE EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)
+    """,
+    """
+    CREATE VIEW photos_view AS  -- one row a file of the library
+    SELECT files.id, roots.display || '/' || files.display AS path, files.photo_id, photos.width, photos.height,
+           photos.format, (SELECT COUNT(*) FROM faces WHERE faces.photo_id = photos.id) AS faces, files.fault, files.advice
+    FROM files JOIN roots ON roots.id = files.root_id LEFT JOIN photos ON photos.id = files.photo_id
+    """,
+)
+
+
+@MIGRATIONS(name="0001_tables")
+def _tables(db: Database) -> None:
+    for statement in (*_TABLES, *_VIEWS):
+        db.execute(statement)

@@ -1,0 +1,170 @@
+"""People, the links made for them, the journal of decisions, and the runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from facewatch.catalog.files import display
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An identity, with what the library holds of it now."""
+
+    id: int
+    name: str | None
+    is_hidden: bool
+    is_touched: bool
+    folder: str | None
+    """The folder made for it, below the people folder."""
+    n_faces: int
+    n_photos: int
+
+    @property
+    def label(self) -> str:
+        return self.name or f"Person {self.id:04d}"
+
+    @property
+    def is_machine_made(self) -> bool:
+        """Nobody has decided anything about it: runs may make it grow or join it to another."""
+        return self.name is None and not self.is_hidden and not self.is_touched
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """One link as recorded."""
+
+    id: int
+    person_id: int
+    photo_id: int
+    path: str
+    source: str
+    stamp: str
+    """What stood there when it was made."""
+
+
+class People:
+    """The tables people, links, journal and runs."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def all(self) -> list[Person]:
+        """Return the living people, most photos first."""
+        return [_person(row) for row in self._db.execute(f"{_SELECT} GROUP BY p.id ORDER BY 7 DESC, 6 DESC, 1")]
+
+    def one(self, person_id: int) -> Person | None:
+        row = self._db.execute(f"{_SELECT} AND p.id = ? GROUP BY p.id", [person_id]).fetchone()
+        return _person(row) if row else None
+
+    def merged_into(self, person_id: int) -> int | None:
+        row = self._db.execute("SELECT merged_into FROM people WHERE id = ?", [person_id]).fetchone()
+        return row[0] if row else None
+
+    def add(self, now: str) -> int:
+        """Return the id of a new unnamed person."""
+        cursor = self._db.execute("INSERT INTO people (created_at) VALUES (?)", [now])
+        return int(cursor.lastrowid or 0)
+
+    def rename(self, person_id: int, name: str) -> None:
+        self._db.execute("UPDATE people SET name = ?, is_touched = 1 WHERE id = ?", [name, person_id])
+
+    def touch(self, person_id: int) -> None:
+        self._db.execute("UPDATE people SET is_touched = 1 WHERE id = ?", [person_id])
+
+    def retire(self, person_id: int, into: int) -> None:
+        """The person lives on in another; its id is never used again."""
+        self._db.execute("UPDATE people SET merged_into = ? WHERE id = ?", [into, person_id])
+
+    def set_folder(self, person_id: int, folder: str | None) -> None:
+        self._db.execute("UPDATE people SET folder = ? WHERE id = ?", [folder, person_id])
+
+    def forget_folder(self, folder: str) -> None:
+        self._db.execute("UPDATE people SET folder = NULL WHERE folder = ?", [folder])
+
+    def folders(self) -> dict[int, str]:
+        """Return the folder made for each person, also for those that live on in another."""
+        return dict(self._db.execute("SELECT id, folder FROM people WHERE folder IS NOT NULL").fetchall())
+
+    def photos(self, *, named_only: bool) -> list[tuple[int, str | None, int]]:
+        """Return (person id, name, photo id) for everything that belongs in a folder now."""
+        which = "AND p.name IS NOT NULL" if named_only else ""
+        return self._db.execute(
+            "SELECT DISTINCT p.id, p.name, f.photo_id FROM people p JOIN assignments a ON a.person_id = p.id"
+            " JOIN faces f ON f.id = a.face_id"
+            f" WHERE p.merged_into IS NULL AND NOT p.is_hidden {which}"
+            " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) ORDER BY p.id, f.photo_id"
+        ).fetchall()
+
+    def links(self) -> list[LinkRow]:
+        rows = self._db.execute("SELECT id, person_id, photo_id, path, source, stamp FROM links ORDER BY id")
+        return [LinkRow(*row[:3], os.fsdecode(row[3]), os.fsdecode(row[4]), row[5]) for row in rows]
+
+    def add_link(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
+        """Record a link; what was recorded for its path before is replaced."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO links (person_id, photo_id, path, display, source, stamp) VALUES (?, ?, ?, ?, ?, ?)",
+            [person_id, photo_id, os.fsencode(path), display(path), os.fsencode(source), stamp],
+        )
+
+    def remove_link(self, link_id: int) -> None:
+        self._db.execute("DELETE FROM links WHERE id = ?", [link_id])
+
+    def move_links(self, old: str, new: str) -> None:
+        """A folder was renamed: so were the paths of the links in it."""
+        before, after = os.fsencode(old) + b"/", os.fsencode(new) + b"/"
+        # "0" comes right behind "/": the range is everything below the folder.
+        rows = self._db.execute("SELECT id, path FROM links WHERE path > ? AND path < ?", [before, before[:-1] + b"0"])
+        moved = [(after + path[len(before) :], link_id) for link_id, path in rows.fetchall()]
+        self._db.conn.executemany(
+            "UPDATE links SET path = ?, display = ? WHERE id = ?",
+            [(path, display(os.fsdecode(path)), link_id) for path, link_id in moved],
+        )
+
+    def journal(
+        self,
+        actor: str,
+        action: str,
+        details: Mapping[str, Any],
+        undo: Mapping[str, Any],
+        *,
+        run_id: int | None,
+        now: str,
+    ) -> None:
+        """Record a change with the values that were there before."""
+        self._db.execute(
+            "INSERT INTO journal (at, actor, action, details, undo, run_id) VALUES (?, ?, ?, ?, ?, ?)",
+            [now, actor, action, json.dumps(details), json.dumps(undo), run_id],
+        )
+
+    def journal_entries(self) -> Iterable[dict[str, Any]]:
+        return self._db.query("SELECT * FROM journal ORDER BY id")
+
+    def start_run(self, kind: str, now: str) -> int:
+        cursor = self._db.execute("INSERT INTO runs (kind, pid, started_at) VALUES (?, ?, ?)", [kind, os.getpid(), now])
+        return int(cursor.lastrowid or 0)
+
+    def end_run(self, run_id: int, outcome: Mapping[str, Any], now: str) -> None:
+        self._db.execute("UPDATE runs SET ended_at = ?, outcome = ? WHERE id = ?", [now, json.dumps(outcome), run_id])
+
+    def last_run(self, kind: str) -> dict[str, Any] | None:
+        rows = self._db.query("SELECT * FROM runs WHERE kind = ? ORDER BY id DESC LIMIT 1", [kind])
+        return next(iter(rows), None)
+
+
+_SELECT = (
+    "SELECT p.id, p.name, p.is_hidden, p.is_touched, p.folder, COUNT(f.id), COUNT(DISTINCT f.photo_id) FROM people p"
+    " LEFT JOIN assignments a ON a.person_id = p.id LEFT JOIN faces f ON f.id = a.face_id"
+    " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) WHERE p.merged_into IS NULL"
+)
+
+
+def _person(row: tuple[Any, ...]) -> Person:
+    return Person(row[0], row[1], bool(row[2]), bool(row[3]), row[4], row[5], row[6])

@@ -1,0 +1,46 @@
+"""The command line: a thin door. `main` is the only place where errors become text and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from facewatch.cli.commands import facewatch
+from facewatch.errors import FacewatchError
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        facewatch.main(args=args, prog_name="facewatch", standalone_mode=False)
+    except FacewatchError as error:
+        click.echo(f"facewatch: {error}", err=True)
+        return error.exit_code
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("facewatch: stopped; what was done so far stands, the same command carries on", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has enough. Python would complain once more while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        click.echo(f"facewatch: the disk is full ({error}); make room and start again, nothing is lost", err=True)
+        return 1
+    return 0

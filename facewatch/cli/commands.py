@@ -1,0 +1,403 @@
+"""Every command: parse, call the service, print. No rules of its own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facewatch import __version__
+from facewatch.cli.options import (
+    State,
+    json_option,
+    loudness_options,
+    pass_state,
+    set_up_logging,
+    setting_options,
+)
+from facewatch.cli.output import plural, print_csv, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from facewatch.service import ScanResult, Service, Status
+
+EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source")
+"""A promise to other programs."""
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, also when single photos were bad; 1 other errors; 2 command line; 3 settings; 4 photo "
+    "library; 5 catalog; 6 another facewatch is at work; 7 engine; 8 people folder; 9 unknown person or photo; "
+    "130 Ctrl-C.",
+)
+@click.version_option(__version__, message="facewatch %(version)s")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="The settings file to use.")
+@setting_options
+@loudness_options
+@click.pass_context
+def facewatch(context: click.Context, config_file: Path | None) -> None:
+    """Find who is who in a photo library, and keep a folder of links for every person.
+
+    Photos are only ever read, and nothing leaves this machine.
+
+    \b
+    Example:
+      facewatch scan ~/Pictures            folders of people appear in ~/People
+      facewatch people                     who was found
+      facewatch rename 12 Anna             name one of them
+      facewatch watch                      keep it so as photos come
+    """
+    context.ensure_object(State).config_file = config_file
+
+
+def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """A command with the options that all have."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        return facewatch.command(name)(setting_options(loudness_options(function)))
+
+    return decorate
+
+
+@_command("init")
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--engine", help="The engine, for example face_recognition.")
+@click.option("--force", is_flag=True, help="Write over a settings file that is there.")
+@pass_state
+def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool) -> None:
+    """Write a settings file for the library PHOTOS, every key with its default and a comment.
+
+    It goes to --config, or to your configuration folder.
+
+    \b
+    Example:
+      facewatch init ~/Pictures --people ~/People
+    """
+    from facewatch.config import load_config, reference_toml, user_config_file
+    from facewatch.errors import ConfigError
+    from facewatch.service.places import check_places
+
+    file = state.config_file or user_config_file()
+    if file.exists() and not force:
+        raise ConfigError(str(file), ["is there already; edit it, or write over it with --force"])
+    cwd = Path.cwd()
+    config = load_config(
+        None, state.overrides | {"library.photos": [str(p) for p in photos], "engine.name": engine}, cwd=cwd
+    )
+    people = config.people or config.photos[0].parent / "People"
+    check_places(config.photos, people, config.catalog, source=str(file))
+    chosen = {
+        "library.photos": str(config.photos[0]) if len(config.photos) == 1 else [str(p) for p in config.photos],
+        "library.people": str(people),
+        "library.catalog": str(config.catalog),
+        "engine.name": config["engine.name"],
+    }
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(reference_toml(chosen), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(str(file), [f"cannot be written: {error.strerror}; name another with --config"]) from error
+    click.echo(f"wrote {file}\nnext: facewatch scan")
+
+
+@_command("scan")
+@click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--engine", help="The engine, for example face_recognition.")
+@json_option
+@pass_state
+def scan(state: State, photos: tuple[Path, ...], engine: str | None, as_json: bool) -> None:
+    """Look through the libraries PHOTOS once and bring catalog and folders up to date.
+
+    Without PHOTOS: the libraries of the settings, or those scanned before. What is known is not looked at again.
+
+    \b
+    Example:
+      facewatch scan ~/Pictures
+    """
+    set_up_logging(state.loudness)
+    with (
+        _service(state, photos, engine) as service,
+        progress_bar("looking at photos", is_shown=not state.is_quiet) as report,
+    ):
+        result = service.scan_all(report)
+        status = service.status()
+    if as_json:
+        print_json(asdict(result))
+    elif not state.is_quiet:
+        _print_scan(result, status)
+
+
+def _print_scan(result: ScanResult, status: Status) -> None:
+    done = [
+        f"{plural(result.n_files, 'file')} looked at in {result.seconds:.1f} s: {result.n_new} new, "
+        f"{result.n_known} copied, {result.n_moved} moved, {result.n_missing} gone, {result.n_faulty} faulty",
+        f"{plural(result.n_faces, 'new face')}: {result.n_assigned + result.n_grouped} placed, "
+        f"{plural(result.n_new_people, 'new person', 'new people')}",
+        f"{status.people_folder}: {plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed",
+    ]
+    click.echo("\n".join(done))
+    if status.faults:
+        click.echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
+    if status.n_people > status.n_named:
+        click.echo("next: facewatch people, then facewatch rename ID NAME")
+
+
+@_command("watch")
+@click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--engine", help="The engine, for example face_recognition.")
+@pass_state
+def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
+    """Scan the libraries PHOTOS, then stay and keep catalog and folders up to date as photos come and go.
+
+    Ctrl-C or SIGTERM ends it; the next start carries on. Its log goes to stderr.
+
+    \b
+    Example:
+      facewatch watch ~/Pictures
+    """
+    from facewatch.service.loop import WatchLoop
+    from facewatch.service.signals import stop_on_signals
+
+    set_up_logging(state.loudness, is_daemon=True)
+    with stop_on_signals() as should_stop, _service(state, photos, engine) as service:
+        WatchLoop(service, should_stop=should_stop).run()
+
+
+@_command("people")
+@json_option
+@pass_state
+def people(state: State, as_json: bool) -> None:
+    """List everybody: id, name, faces, photos, folder.
+
+    \b
+    Example:
+      facewatch people --json
+    """
+    with _service(state) as service:
+        root = service.people_folder
+        rows = [
+            {
+                "id": person.id,
+                "name": person.label,
+                "faces": person.n_faces,
+                "photos": person.n_photos,
+                "folder": str(root / person.folder) if person.folder else "",
+            }
+            for person in service.catalog.people.all()
+            if person.n_photos or person.name
+        ]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+    else:
+        click.echo("nobody yet: facewatch scan PHOTOS looks for people")
+
+
+@_command("show")
+@click.argument("photo", type=click.Path(path_type=Path))
+@json_option
+@pass_state
+def show(state: State, photo: Path, as_json: bool) -> None:
+    """Show every face of PHOTO, from left to right: where, who, how near, who came second, by which rule, how good.
+
+    Distances are Euclidean between unit vectors: 0 is the same picture.
+
+    \b
+    Example:
+      facewatch show ~/People/Anna/IMG_1234.jpg
+    """
+    with _service(state) as service:
+        found = service.photo(photo)
+    if as_json:
+        print_json(found)
+        return
+    if found["fault"]:
+        click.echo(f"{photo}: {found['fault']}")
+    elif not found["faces"]:
+        click.echo(f"{photo}: no face found")
+    else:
+        header = ("face", "box", "person", "distance", "runner-up", "its distance", "rule", "quality", "tier")
+        print_table(header, [_face_row(face) for face in found["faces"]])
+
+
+def _face_row(face: dict[str, Any]) -> tuple[object, ...]:
+    who = face["name"] or (f"nobody ({face['best_guess']}?)" if face["best_guess"] else "nobody")
+    return (
+        face["face_id"],
+        f"{face['w']}x{face['h']} at {face['x']},{face['y']}",
+        who,
+        _or_dash(face["distance"]),
+        face["runner_up"] or "-",
+        _or_dash(face["runner_up_distance"]),
+        face["rule"] or "nobody known looks like this",
+        f"{face['quality']:.2f}",
+        face["tier"],
+    )
+
+
+def _or_dash(value: float | None) -> float | str:
+    return "-" if value is None else value
+
+
+@_command("rename")
+@click.argument("who")
+@click.argument("new")
+@click.option("--merge", "may_merge", is_flag=True, help="If NEW is another person's name: they are one person.")
+@pass_state
+def rename(state: State, who: str, new: str, may_merge: bool) -> None:
+    """Name the person WHO (an id, a name, or the beginning of one) NEW.
+
+    \b
+    Example:
+      facewatch rename 12 Anna
+      facewatch rename "Person 0031" Anna --merge
+    """
+    set_up_logging(state.loudness)
+    with _service(state) as service:
+        renamed = service.rename(who, new, may_merge=may_merge)
+        person = service.find_person(str(renamed.person.id))
+    if state.is_quiet:
+        return
+    what = f"{renamed.old_label} is now part of" if renamed.merged else f"{renamed.old_label} is now called"
+    click.echo(f"{what} {person.label}: {plural(person.n_photos, 'photo')}")
+    if person.folder:
+        click.echo(str(service.people_folder / person.folder))
+
+
+@_command("recluster")
+@click.option("--method", help="hdbscan; the default is in the settings.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@json_option
+@pass_state
+def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) -> None:
+    """Group the faces that belong to nobody. Named people are never touched; unnamed ones may grow or join.
+
+    \b
+    Example:
+      facewatch recluster --dry-run
+    """
+    set_up_logging(state.loudness)
+    with _service(state, cluster__method=method) as service:
+        result = service.recluster(is_dry_run=dry_run)
+        if not dry_run:
+            service.sync_folders()
+    if as_json:
+        print_json(asdict(result))
+    elif not state.is_quiet:
+        would = "would be " if dry_run else ""
+        click.echo(
+            f"{plural(result.n_pool, 'face')} belonged to nobody: {result.n_matched} {would}matched to known people, "
+            f"{result.n_grouped} {would}grouped; {plural(result.n_new_people, 'new person', 'new people')}, "
+            f"{result.n_joined_people} {would}joined to another"
+        )
+
+
+@_command("folders")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@json_option
+@pass_state
+def folders(state: State, dry_run: bool, as_json: bool) -> None:
+    """Make the people folder say what the catalog says. Running it twice changes nothing.
+
+    \b
+    Example:
+      facewatch folders --dry-run
+    """
+    set_up_logging(state.loudness)
+    with _service(state) as service:
+        plan = service.plan_folders()
+        steps = plan.describe()
+        if not dry_run:
+            service.sync_folders()
+    if as_json:
+        print_json({"dry_run": dry_run, "steps": steps})
+    elif not state.is_quiet:
+        for step in steps:
+            click.echo(step)
+        would = "would be taken" if dry_run else "taken"
+        click.echo(f"{service.people_folder}: {plural(len(steps), 'step')} {would}")
+
+
+@_command("export")
+@click.option("--csv", "kind", flag_value="csv", default="csv", help="CSV with a header line (the default).")
+@click.option("--json", "kind", flag_value="json", help="A list of objects.")
+@pass_state
+def export(state: State, kind: str) -> None:
+    """Print one row a face: path, face_id, person_id, name, x, y, w, h, distance, source.
+
+    Paths are absolute; the box is in pixels of the upright photo; what is unknown is empty.
+
+    \b
+    Example:
+      facewatch export --csv > faces.csv
+    """
+    with _service(state) as service:
+        rows = [
+            (path, *("" if value is None else value for value in rest))
+            for path, *rest in service.catalog.faces.export_rows()
+        ]
+    if kind == "json":
+        print_json([dict(zip(EXPORT_COLUMNS, row, strict=True)) for row in rows])
+    else:
+        print_csv(EXPORT_COLUMNS, rows)
+
+
+@_command("status")
+@json_option
+@pass_state
+def status(state: State, as_json: bool) -> None:
+    """Say what the catalog holds, who works on it, and which files could not be used and why.
+
+    \b
+    Example:
+      facewatch status --json
+    """
+    with _service(state) as service:
+        current = service.status()
+    if as_json:
+        print_json(asdict(current))
+        return
+    facts = {
+        "photos": ", ".join(current.photos) or "none yet: facewatch scan PHOTOS",
+        "people folder": current.people_folder,
+        "catalog": current.catalog,
+        "engine": current.engine,
+        "at work": current.runner or "nobody",
+        "last scan": current.last_scan or "never",
+        "holds": f"{plural(current.n_photos, 'photo')} in {plural(current.n_files, 'file')}",
+        "faces": f"{current.n_faces}: {current.n_assigned} belong to somebody, {current.n_pool} to nobody yet, "
+        f"{current.n_only_shown} too poor to tell",
+        "people": f"{current.n_people}, {current.n_named} of them named",
+    }
+    for name, fact in facts.items():
+        click.echo(f"{name:>14}  {fact}")
+    for root in current.offline:
+        click.echo(f"offline: {root}: plug it in; nothing of it was removed")
+    if current.faults:
+        click.echo(f"\n{plural(len(current.faults), 'file')} could not be used:")
+        print_table(("file", "fault", "what to do"), [tuple(fault.values()) for fault in current.faults])
+
+
+@_command("demo")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@pass_state
+def demo(state: State, folder: Path | None) -> None:
+    """Try facewatch without photos: a small library is made in FOLDER (or a temporary one) and worked through.
+
+    \b
+    Example:
+      facewatch demo
+    """
+    from facewatch.cli.demo import run_demo
+
+    set_up_logging(state.loudness)
+    run_demo(folder, is_quiet=state.is_quiet)
+
+
+def _service(state: State, photos: tuple[Path, ...] = (), engine: str | None = None, **overrides: Any) -> Service:
+    return state.service(library__photos=[str(p) for p in photos] or None, engine__name=engine, **overrides)

@@ -1,0 +1,126 @@
+"""Options that several commands share, and how a command gets its Service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from facewatch.config import Config
+    from facewatch.service import Service
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class State:
+    """What the options before and behind the command's name said."""
+
+    config_file: Path | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
+    loudness: int = 0
+    """-1 quiet, 0 as usual, 1 verbose, 2 very."""
+
+    def config(self, **overrides: Any) -> Config:
+        """Return the settings; `section__key` names an override."""
+        from facewatch.config import find_config_file, load_config
+
+        named = {key.replace("__", "."): value for key, value in overrides.items()}
+        return load_config(find_config_file(self.config_file, cwd=Path.cwd()), self.overrides | named, cwd=Path.cwd())
+
+    def service(self, **overrides: Any) -> Service:
+        from facewatch.service import Service
+
+        return Service(self.config(**overrides))
+
+    @property
+    def is_quiet(self) -> bool:
+        return self.loudness < 0
+
+
+pass_state = click.make_pass_decorator(State, ensure=True)
+
+
+def _remember(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
+        if value is not None:
+            context.ensure_object(State).overrides[key] = str(value)
+
+    return callback
+
+
+def _set_loudness(amount: int) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
+        if value:
+            context.ensure_object(State).loudness = amount * int(value)
+
+    return callback
+
+
+def setting_options(command: F) -> F:
+    """Options that win over the settings file."""
+    for option in (
+        click.option(
+            "--catalog",
+            type=click.Path(path_type=Path),
+            callback=_remember("library.catalog"),
+            expose_value=False,
+            help="The catalog to use, one SQLite file.",
+        ),
+        click.option(
+            "--people",
+            type=click.Path(path_type=Path),
+            callback=_remember("library.people"),
+            expose_value=False,
+            help="The folder that gets a folder per person.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def loudness_options(command: F) -> F:
+    """How much is said while working."""
+    for option in (
+        click.option(
+            "-v",
+            "--verbose",
+            count=True,
+            callback=_set_loudness(1),
+            expose_value=False,
+            help="One line a photo; twice: every step.",
+        ),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            callback=_set_loudness(-1),
+            expose_value=False,
+            help="Only results, warnings and errors.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
+
+
+def set_up_logging(loudness: int, *, is_daemon: bool = False) -> None:
+    """Send the log to stderr: results go to stdout. A daemon's log says what it does without being asked."""
+    level = {-1: logging.WARNING, 0: logging.INFO if is_daemon else logging.WARNING, 1: logging.INFO}.get(
+        loudness, logging.DEBUG
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)s %(message)s" if is_daemon else "%(levelname)s: %(message)s")
+    )
+    logger = logging.getLogger("facewatch")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+    logger.propagate = False

@@ -1,0 +1,117 @@
+"""How facts look: tables and trees for people, JSON and CSV for programs, progress with an ETA for the patient."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from facewatch.types import Progress
+
+
+def print_json(value: Any) -> None:
+    """Print JSON; file names that are not UTF-8 come out with escapes, never as an error."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=True, default=str))
+
+
+def print_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print RFC 4180 CSV, undecodable bytes of file names as they are."""
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")  # type: ignore[union-attr]
+    writer = csv.writer(sys.stdout, lineterminator="\r\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    sys.stdout.flush()
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print aligned columns; numbers to the right."""
+    from rich import box
+    from rich.table import Table
+
+    rows = [list(row) for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for i, name in enumerate(header):
+        is_number = bool(rows) and all(isinstance(row[i], int | float) or row[i] in ("", "-") for row in rows)
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    _print_rich(table)
+
+
+def _cell(value: object) -> str:
+    from rich.markup import escape
+
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
+def _print_rich(thing: object) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    # Piped into a file or another program nothing should be cut to 80 columns.
+    if not sys.stdout.isatty():
+        console = Console(highlight=False, width=10_000)
+    console.print(thing)
+
+
+def print_tree(root: Path, *, most: int = 6) -> None:
+    """Print a folder of links as a tree, the first few of each folder."""
+    from rich.tree import Tree
+
+    def grow(tree: Tree, folder: Path) -> None:
+        entries = sorted(folder.iterdir(), key=lambda entry: (not entry.is_dir() or entry.is_symlink(), entry.name))
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        for entry in shown[:most]:
+            if entry.is_symlink():
+                tree.add(_cell(f"{entry.name} -> {entry.readlink()}"))
+            else:
+                branch = tree.add(_cell(entry.name + ("/" if entry.is_dir() else "")))
+                if entry.is_dir():
+                    grow(branch, entry)
+        if len(shown) > most:
+            tree.add(f"... and {len(shown) - most} more")
+
+    tree = Tree(_cell(f"{root}/"))
+    grow(tree, root)
+    _print_rich(tree)
+
+
+@contextmanager
+def progress_bar(title: str, *, is_shown: bool) -> Iterator[Callable[[Progress], None]]:
+    """Yield a function that shows how far the work is, on stderr, only where somebody looks."""
+    if not is_shown or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[note]}", justify="left"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None, note="")
+
+        def show(progress: Any) -> None:
+            bar.update(task, completed=progress.done, total=progress.total, note=_cell(progress.note)[-40:])
+
+        yield show
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """Return "1 photo", "2 photos"."""
+    return f"{n} {one if n == 1 else many or one + 's'}"

@@ -1,0 +1,67 @@
+"""HDBSCAN on the graph of neighbours: density decides where a person ends, without one distance for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import hdbscan
+import numpy as np
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+
+from .base import GraphClusterer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+SMALL = 3
+"""Components of up to this many faces are one proposal: there is no density to tell apart, and `verify` cuts."""
+
+
+@dataclass(kw_only=True)
+class HdbscanClusterer(GraphClusterer):
+    """The `hdbscan` package, run on each connected component of the graph by itself.
+
+    On the vectors time grows with the square of the faces (5 000 take 4 to 11 s); over the graph 20 000 faces take
+    8 to 10 s from end to end. Precision is that of `linkage`, recall a little lower (LFW: BCubed F .946 to .947).
+    """
+
+    selection: str = "eom"
+    """"eom" takes the clusters that last longest, "leaf" the finest (measured: loses three faces in five of an album
+    of three families, where everyone is in few photos).
+    """
+
+    def propose(self, graph: csr_matrix) -> NDArray[np.int64]:
+        # With min_samples = 1 the mutual reachability of an edge is its length, and HDBSCAN needs nothing but the
+        # spanning tree, with a sixtieth of the edges.
+        tree = minimum_spanning_tree(graph)
+        tree = tree.maximum(tree.T).tocsr()
+        labels = np.full(graph.shape[0], -1, dtype=np.int64)
+        n_clusters = 0
+        for faces in _components(tree):
+            found = self._cluster(tree[faces][:, faces]) if len(faces) > SMALL else np.zeros(len(faces), np.int64)
+            labels[faces] = np.where(found >= 0, found + n_clusters, -1)
+            n_clusters += int(found.max()) + 1
+        return labels
+
+    def _cluster(self, component: csr_matrix) -> NDArray[np.int64]:
+        """Return the labels of one connected component."""
+        model = hdbscan.HDBSCAN(
+            metric="precomputed",
+            min_cluster_size=2,
+            min_samples=1,
+            cluster_selection_method=self.selection,
+            allow_single_cluster=True,
+        )
+        return np.asarray(model.fit(component).labels_, dtype=np.int64)
+
+
+def _components(graph: csr_matrix) -> Iterator[NDArray[np.int64]]:
+    """Yield the faces of each connected component that has more than one."""
+    _, component_of = connected_components(graph, directed=False)
+    order = np.argsort(component_of, kind="stable")
+    starts = np.flatnonzero(np.diff(component_of[order], prepend=-1))
+    yield from (faces for faces in np.split(order, starts[1:]) if len(faces) > 1)

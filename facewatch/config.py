@@ -1,0 +1,332 @@
+"""All settings: their keys, defaults, meaning and limits stand once, in `SETTINGS`.
+
+`facewatch.toml` at the top of the project is `reference_toml()`; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from facewatch.errors import ConfigError
+
+DEFAULT_EXCLUDE = ("@eaDir", ".thumbnails", ".stversions", "#recycle", ".Trash*", "$RECYCLE.BIN")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of the file."""
+
+    section: str
+    key: str
+    default: Any
+    comment: str
+    check: Callable[[Any], str | None]
+    """Returns what would be right where the value is not, else None."""
+
+
+def _number(low: float, high: float, *, whole: bool = False) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        kinds = int if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+            return f"{'a whole number' if whole else 'a number'} from {low:g} to {high:g}"
+        return None
+
+    return check
+
+
+def _choice(*choices: str) -> Callable[[Any], str | None]:
+    return lambda value: None if value in choices else "one of " + ", ".join(f'"{choice}"' for choice in choices)
+
+
+def _text(value: Any) -> str | None:
+    return None if isinstance(value, str) and "\0" not in value else "a text in quotes"
+
+
+def _texts(value: Any) -> str | None:
+    is_right = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    return None if is_right else 'a list of texts, for example ["Screenshots", "*.png"]'
+
+
+def _text_or_texts(value: Any) -> str | None:
+    return _text(value) and _texts(value) and 'a folder in quotes, or a list of them: ["/data/a", "/data/b"]'
+
+
+def _yes_no(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
+SETTINGS = (
+    Setting(
+        "library",
+        "photos",
+        "",
+        'The folder with your photos, or a list of them: ["/data/a", "/data/b"]. They are only ever read.',
+        _text_or_texts,
+    ),
+    Setting(
+        "library", "people", "", 'The folder that gets a folder per person; empty: "People" beside the photos.', _text
+    ),
+    Setting(
+        "library", "catalog", "", "The catalog, one SQLite file on a local disk; empty: in your data folder.", _text
+    ),
+    Setting(
+        "library",
+        "exclude",
+        DEFAULT_EXCLUDE,
+        "Files and folders to pass over: a name, a pattern, or a path below the photos. Hidden ones always are.",
+        _texts,
+    ),
+    Setting(
+        "library",
+        "max_megapixels",
+        200,
+        "Photos with more pixels than this are refused before anything is decoded.",
+        _number(1, 2000),
+    ),
+    Setting(
+        "engine",
+        "name",
+        "face_recognition",
+        "The models that find faces and tell them apart.",
+        _choice("face_recognition"),
+    ),
+    Setting(
+        "engine",
+        "detector",
+        "hog",
+        '"hog" is fast; "cnn" finds more turned and covered faces, a hundred times slower.',
+        _choice("hog", "cnn"),
+    ),
+    Setting("engine", "workers", 0, "Photos looked at at the same time; 0: one a core.", _number(0, 256, whole=True)),
+    Setting(
+        "match",
+        "strictness",
+        0.0,
+        "Distance taken off every threshold of the engine: above 0 is stricter, below 0 is looser.",
+        _number(-0.2, 0.2),
+    ),
+    Setting(
+        "match",
+        "shortlist",
+        5,
+        "People whose centroids are nearest; the minimum distance to their faces decides.",
+        _number(1, 100, whole=True),
+    ),
+    Setting(
+        "match",
+        "min_face_pixels",
+        32,
+        "Smaller faces (shorter side, in the full-size photo) are shown but never matched.",
+        _number(8, 1000, whole=True),
+    ),
+    Setting(
+        "match", "min_sharpness", 15.0, "More blurred faces than this are shown but never matched.", _number(0, 10000)
+    ),
+    Setting("cluster", "method", "hdbscan", "How faces that belong to nobody are grouped.", _choice("hdbscan")),
+    Setting(
+        "cluster", "min_faces", 2, "A group needs this many faces to become a person.", _number(2, 100, whole=True)
+    ),
+    Setting(
+        "cluster",
+        "after_faces",
+        1,
+        "While watching, group again when the pool has grown by this many faces ...",
+        _number(1, 100000, whole=True),
+    ),
+    Setting("cluster", "after_share", 0.01, "... and by this share of its size ...", _number(0, 1)),
+    Setting("cluster", "after_seconds", 60, "... or when faces have waited this long.", _number(1, 86400)),
+    Setting(
+        "folders",
+        "link",
+        "symlink",
+        "How a photo gets into a person's folder: a symlink, a hard link, or a copy.",
+        _choice("symlink", "hardlink", "copy"),
+    ),
+    Setting("folders", "unnamed", True, 'Make folders for unnamed people too, under "_unnamed".', _yes_no),
+    Setting(
+        "watch",
+        "settle_seconds",
+        2.0,
+        "A file is read when its size and time have been still for this long.",
+        _number(0.1, 600),
+    ),
+    Setting(
+        "watch",
+        "removal_seconds",
+        5.0,
+        "A file counts as gone when it has been for this long; a move takes two steps.",
+        _number(0.1, 86400),
+    ),
+    Setting(
+        "watch",
+        "scan_minutes",
+        60.0,
+        "Compare the whole library again this often, whatever was heard.",
+        _number(0.01, 100000),
+    ),
+    Setting(
+        "watch",
+        "poll",
+        "auto",
+        '"auto" listens to the kernel where it can; "always" looks again every poll_seconds (network drives).',
+        _choice("auto", "always"),
+    ),
+    Setting("watch", "poll_seconds", 5.0, "How often polling looks.", _number(0.1, 86400)),
+    Setting("watch", "idle_seconds", 60.0, "Models are let go when nothing has come for this long.", _number(0, 86400)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings with defaults filled in and paths made absolute; made by `load_config`."""
+
+    photos: tuple[Path, ...]
+    """The libraries; none: those that the catalog knows."""
+    people: Path | None
+    """None: where it was before, else "People" beside the first library."""
+    catalog: Path
+    source: str
+    """The file they came from, or "the command line"."""
+    values: Mapping[str, Any] = field(repr=False)
+    """Every setting by "section.key"."""
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+
+def find_config_file(explicit: Path | None, *, cwd: Path) -> Path | None:
+    """Return the settings file to read: --config, $FACEWATCH_CONFIG, ./facewatch.toml, the user's folder, or None.
+
+    Raises:
+        ConfigError: a file that was named does not exist.
+    """
+    named = explicit or (Path(os.environ["FACEWATCH_CONFIG"]) if os.environ.get("FACEWATCH_CONFIG") else None)
+    if named is not None:
+        if not named.is_file():
+            raise ConfigError(str(named), ["there is no such file; `facewatch init PHOTOS` writes one"])
+        return named
+    candidates = (cwd / "facewatch.toml", user_config_file())
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def user_config_file() -> Path:
+    return Path(platformdirs.user_config_dir("facewatch", appauthor=False)) / "facewatch.toml"
+
+
+def default_catalog() -> Path:
+    return Path(platformdirs.user_data_dir("facewatch", appauthor=False)) / "catalog.sqlite"
+
+
+def load_config(file: Path | None, overrides: Mapping[str, Any], *, cwd: Path) -> Config:
+    """Return checked settings: defaults, then the file, then overrides ("section.key") that are not None.
+
+    Relative paths in the file are relative to the file, those of the command line to `cwd`.
+
+    Raises:
+        ConfigError: with every fault found.
+    """
+    given, faults = _read(file) if file else ({}, [])
+    wanted = {key: value for key, value in overrides.items() if value is not None}
+    checked, more_faults = _check_values(wanted.items())
+    if faults or more_faults:
+        raise ConfigError(str(file) if file else "the command line", [*faults, *more_faults])
+    values = {f"{s.section}.{s.key}": s.default for s in SETTINGS} | given | checked
+
+    def paths(key: str) -> tuple[Path, ...]:
+        base = file.resolve().parent if file and key not in wanted else cwd
+        value = values[key]
+        return tuple(_path(text, base) for text in ([value] if isinstance(value, str) else value) if text)
+
+    return Config(
+        photos=paths("library.photos"),
+        people=next(iter(paths("library.people")), None),
+        catalog=next(iter(paths("library.catalog")), default_catalog()),
+        source=str(file) if file else "the command line",
+        values=values,
+    )
+
+
+def _path(text: str, base: Path) -> Path:
+    return Path(os.path.normpath(base / Path(text).expanduser()))
+
+
+def _read(file: Path) -> tuple[dict[str, Any], list[str]]:
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        return {}, ["not UTF-8 text; save it as UTF-8"]
+    except tomllib.TOMLDecodeError as error:
+        return {}, [f"not TOML: {error}"]
+    except OSError as error:
+        return {}, [f"cannot be read: {error.strerror}"]
+    return _check_values(_flatten(tables))
+
+
+def _check_values(pairs: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], list[str]]:
+    known = {f"{s.section}.{s.key}": s for s in SETTINGS}
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for key, value in pairs:
+        if key not in known:
+            faults.append(f"unknown setting {key}{_suggestion(key, known)}")
+        elif (expected := known[key].check(value)) is not None:
+            faults.append(f"{key} = {value!r}: must be {expected}")
+        else:
+            values[key] = value
+    return values, faults
+
+
+def _flatten(tables: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    sections = {s.section for s in SETTINGS}
+    for name, content in tables.items():
+        if name in sections and isinstance(content, dict):
+            yield from ((f"{name}.{key}", value) for key, value in content.items())
+        else:
+            yield name, content
+
+
+def _suggestion(key: str, known: Iterable[str]) -> str:
+    known = list(known)
+    last = {name.rsplit(".", 1)[1]: name for name in known}
+    near = difflib.get_close_matches(key, known, 1, 0.6) or [
+        last[name] for name in difflib.get_close_matches(key.rsplit(".", 1)[-1], last, 1, 0.6)
+    ]
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def reference_toml(values: Mapping[str, Any] | None = None) -> str:
+    """Return a facewatch.toml with every key, its comment, and its default or the given value ("section.key")."""
+    lines = ["# facewatch: every setting with its default.", ""]
+    section = ""
+    for setting in SETTINGS:
+        if setting.section != section:
+            section = setting.section
+            lines += ["", f"[{section}]"] if len(lines) > 2 else [f"[{section}]"]
+        value = (values or {}).get(f"{setting.section}.{setting.key}", setting.default)
+        lines += [f"# {setting.comment}", f"{setting.key} = {_toml(value)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    escaped = "".join(_escape(character) for character in str(value))
+    return f'"{escaped}"'
+
+
+def _escape(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    return character if character.isprintable() else f"\\u{ord(character):04x}"

@@ -1,0 +1,452 @@
+"""One photo, one transaction, idempotent: hash -> analyse -> catalog.
+
+Two looks at a file, both in worker processes: `examine` reads its bytes once (hash, kind, size in pixels), and only a
+photo that the catalog does not know is `analyse`d. What is in flight is bounded by pixels, not by photos.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import signal
+import stat
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol, TypeVar
+
+from facewatch import decode
+from facewatch.catalog import Catalog
+from facewatch.engines import load_engine
+from facewatch.errors import PhotoError
+from facewatch.quality import Limits, measure
+from facewatch.types import Analysis, Box, DetectedFace, Engine, Face, Fingerprint
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+PIXELS_IN_FLIGHT = 60_000_000
+"""Pixels being decoded at one time by all workers together; a larger photo is decoded alone. 60 million are 180 MB of
+RGB, twice that while Pillow converts."""
+
+_UNREADABLE = "make it readable, then scan again"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a worker needs to know to look at photos."""
+
+    engine: str
+    detector: str = "hog"
+    max_pixels: int = 200_000_000
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What reading a file's bytes once tells."""
+
+    fingerprint: Fingerprint
+    sha256: bytes | None
+    """None: not a photo, or faulty."""
+    n_pixels: int = 0
+    """How many will be decoded."""
+    fault: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    analysis: Analysis | None
+    fault: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of one file."""
+
+    path: str
+    kind: str
+    """new, known (content seen before), faulty, other (not a photo), vanished, or unsettled (still changing)"""
+    n_faces: int = 0
+    n_assigned: int = 0
+    fault: tuple[str, str] | None = None
+    ms: float = 0.0
+
+
+class Settle(Protocol):
+    """Decides who the new faces of a photo are; called inside the photo's transaction, returns how many it assigned."""
+
+    def __call__(self, photo_id: int) -> int: ...
+
+
+# --- in the worker processes ---
+
+
+class Eyes:
+    """The engine of one worker process, loaded when the first photo needs it."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self._engine: Engine | None = None
+
+    def examine(self, path: str) -> Examined:
+        """Return the file's hash and size in pixels, or its fault.
+
+        Raises:
+            FileNotFoundError: it is gone.
+        """
+        with _open(path) as file:
+            before = os.fstat(file.fileno())
+            fingerprint = Fingerprint.of(before)
+            head = file.read(decode.HEAD_BYTES)
+            if not decode.sniff(head).is_image and not decode.claims_to_be_photo(path):
+                return Examined(fingerprint, None)
+            data = head + file.read()
+        try:
+            peeked = decode.peek(io.BytesIO(data), max_pixels=self.recipe.max_pixels)
+        except PhotoError as error:
+            return Examined(fingerprint, None, fault=(error.fault, error.advice))
+        return Examined(fingerprint, hashlib.sha256(data).digest(), peeked.n_decoded_pixels)
+
+    def analyse(self, path: str, expected: Fingerprint) -> Analysed | None:
+        """Return the faces of a photo, or its fault; None: the file is not the one that was examined."""
+        with _open(path) as file:
+            if Fingerprint.of(os.fstat(file.fileno())) != expected:
+                return None
+            data = io.BytesIO(file.read())
+            if Fingerprint.of(os.fstat(file.fileno())) != expected:
+                return None
+        try:
+            decoded = decode.decode(data, max_pixels=self.recipe.max_pixels)
+        except PhotoError as error:
+            return Analysed(None, fault=(error.fault, error.advice))
+        if self._engine is None:
+            self._engine = load_engine(self.recipe.engine, self.recipe.detector)
+        try:
+            found = self._engine.analyse(decoded.pixels)
+        except (RuntimeError, ValueError, MemoryError) as error:
+            return Analysed(
+                None, fault=(f"the detector failed on it: {_one_line(error)}", "save it again, or exclude it")
+            )
+        scale = decoded.width / decoded.pixels.shape[1], decoded.height / decoded.pixels.shape[0]
+        faces = [_full_size(face, scale, (decoded.width, decoded.height), self.recipe.limits) for face in found]
+        return Analysed(Analysis(decoded.width, decoded.height, decoded.format, tuple(faces)))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _open(path: str) -> io.BufferedReader:
+    """Open a regular file for reading; never follows a link, never waits for a pipe."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise FileNotFoundError(path)
+    return open(handle, "rb")  # noqa: PTH123 - a descriptor, not a path
+
+
+def _full_size(face: DetectedFace, scale: tuple[float, float], size: tuple[int, int], limits: Limits) -> Face:
+    """Return the face in pixels of the full-size photo, its box cut at the photo's edges."""
+    left, top, width, height = face.box
+    x0, y0 = max(0, round(left * scale[0])), max(0, round(top * scale[1]))
+    x1, y1 = min(size[0], round((left + width) * scale[0])), min(size[1], round((top + height) * scale[1]))
+    box = Box(x0, y0, max(1, x1 - x0), max(1, y1 - y0))
+    landmarks = tuple(float(v) for point in face.landmarks for v in (point[0] * scale[0], point[1] * scale[1]))
+    quality = measure(face, pixels=min(box.w, box.h), limits=limits)
+    return Face(box, landmarks, face.score, quality, face.embedding)
+
+
+_eyes: list[Eyes] = []
+"""The one of this worker process; a process pool gives its tasks no other place to keep it."""
+
+
+def _start_worker(recipe: Recipe) -> None:
+    # Ctrl-C reaches every process of the terminal; the main one decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Being polite: photos can wait, the person at the keyboard cannot.
+    os.nice(5)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _eyes[:] = [Eyes(recipe)]
+
+
+def _die_with_parent() -> None:
+    """A killed main process cannot end its workers; they would wait for work for ever."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _examine(path: str) -> Examined:
+    return _eyes[0].examine(path)
+
+
+def _analyse(path: str, expected: Fingerprint) -> Analysed | None:
+    return _eyes[0].analyse(path, expected)
+
+
+# --- in the main process ---
+
+
+class Analyser(Protocol):
+    """Where photos are looked at; the futures' exceptions are those of `Eyes`."""
+
+    n_workers: int
+
+    def examine(self, path: str) -> Future[Examined]: ...
+
+    def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]: ...
+
+    def restart(self) -> None:
+        """Replace what crashed."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Workers:
+    """An Analyser of worker processes, each with its models loaded once; made when needed, let go on `close`."""
+
+    def __init__(self, recipe: Recipe, n_workers: int) -> None:
+        self.n_workers = n_workers
+        self._recipe = recipe
+        self._pool: Executor | None = None
+
+    def examine(self, path: str) -> Future[Examined]:
+        return self._submit(_examine, path)
+
+    def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]:
+        return self._submit(_analyse, path, expected)
+
+    def _submit(self, work: Callable[..., _T], *arguments: Any) -> Future[_T]:
+        try:
+            return self._executor().submit(work, *arguments)
+        except BrokenProcessPool as error:
+            # A worker died after its last answer: the photo fails like those in flight, and is tried again.
+            failed: Future[_T] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def _executor(self) -> Executor:
+        if self._pool is None:
+            # "spawn": a forked child would inherit the catalog's connection and the watcher's threads.
+            self._pool = ProcessPoolExecutor(
+                self.n_workers, get_context("spawn"), initializer=_start_worker, initargs=(self._recipe,)
+            )
+        return self._pool
+
+    @property
+    def is_running(self) -> bool:
+        return self._pool is not None
+
+    def restart(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+
+class InlineAnalyser:
+    """An Analyser in this process, one photo after the other: for tests and for looking at a single photo."""
+
+    n_workers = 1
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._own = Eyes(recipe)
+
+    def examine(self, path: str) -> Future[Examined]:
+        return _done(lambda: self._own.examine(path))
+
+    def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]:
+        return _done(lambda: self._own.analyse(path, expected))
+
+    def restart(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _done(work: Callable[[], _T]) -> Future[_T]:
+    future: Future[_T] = Future()
+    try:
+        future.set_result(work())
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+@dataclass(slots=True)
+class _Job:
+    """One file on its way."""
+
+    path: str
+    started: float
+    examined: Examined | None = None
+    crashes: int = 0
+
+
+class Ingest:
+    """Brings files of one root into the catalog, several at a time, each in a transaction of its own."""
+
+    def __init__(
+        self, catalog: Catalog, analyser: Analyser, *, root: Path, root_id: int, engine_id: int, settle: Settle
+    ) -> None:
+        self._catalog = catalog
+        self._analyser = analyser
+        self._root = root
+        self._root_id = root_id
+        self._engine_id = engine_id
+        self._settle = settle
+
+    def run(self, paths: Iterable[str]) -> Iterator[Ingested]:
+        """Yield what became of each path below the root; the order is the workers', the outcome is not.
+
+        Closing the generator stops after what is being written; what was not begun is simply found again.
+        """
+        waiting = deque(_Job(path, 0.0) for path in paths)
+        ready: deque[_Job] = deque()
+        flying: dict[Future[Examined] | Future[Analysed | None], _Job] = {}
+        while waiting or ready or flying:
+            self._launch(waiting, ready, flying)
+            done = wait(list[Future[Any]](flying), return_when=FIRST_COMPLETED).done
+            for future in done:
+                job = flying.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    suspects = [job, *flying.values()]
+                    flying.clear()
+                    yield from self._after_crash(suspects, waiting)
+                    break
+                outcome = self._step(job, future, ready)
+                if outcome is not None:
+                    yield outcome
+
+    def _launch(
+        self,
+        waiting: deque[_Job],
+        ready: deque[_Job],
+        flying: dict[Future[Examined] | Future[Analysed | None], _Job],
+    ) -> None:
+        """Keep the workers busy: one job in each hand and one behind it."""
+        while ready and len(flying) < 2 * self._analyser.n_workers and self._fits(ready[0], flying):
+            job = ready.popleft()
+            assert job.examined is not None
+            flying[self._analyser.analyse(self._full(job.path), job.examined.fingerprint)] = job
+        while waiting and not ready and len(flying) < 2 * self._analyser.n_workers:
+            if any(job.crashes for job in flying.values()) or (waiting[0].crashes and flying):
+                return  # a suspect is looked at alone, so that the next crash has one culprit
+            job = waiting.popleft()
+            job.started = perf_counter()
+            flying[self._analyser.examine(self._full(job.path))] = job
+
+    @staticmethod
+    def _fits(job: _Job, flying: Mapping[Future[Examined] | Future[Analysed | None], _Job]) -> bool:
+        in_flight = sum(other.examined.n_pixels for other in flying.values() if other.examined)
+        assert job.examined is not None
+        return not flying or in_flight == 0 or in_flight + job.examined.n_pixels <= PIXELS_IN_FLIGHT
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    def _after_crash(self, suspects: list[_Job], waiting: deque[_Job]) -> Iterator[Ingested]:
+        """A worker died. Whoever was alone in flight did it; several are tried again, one at a time."""
+        self._analyser.restart()
+        log.warning("a worker process died; %d photo(s) were in flight", len(suspects))
+        for job in suspects:
+            job.crashes += 1
+            if job.crashes > 1 and len(suspects) == 1:
+                fault = ("crashes the decoder or the detector", "open and save it again with another program")
+                print_ = job.examined.fingerprint if job.examined else Fingerprint.of(os.lstat(self._full(job.path)))
+                yield self._record_fault(job, print_, fault)
+            else:
+                job.examined = None
+                waiting.appendleft(job)
+
+    def _step(
+        self, job: _Job, future: Future[Examined] | Future[Analysed | None], ready: deque[_Job]
+    ) -> Ingested | None:
+        """Take the job one step further; the outcome when that was the last."""
+        try:
+            result = future.result()
+        except FileNotFoundError:
+            return Ingested(job.path, "vanished")
+        except OSError as error:
+            return self._unreadable(job, error)
+        if result is None:
+            return Ingested(job.path, "unsettled")
+        if isinstance(result, Examined):
+            return self._examined(job, result, ready)
+        return self._analysed(job, result)
+
+    def _unreadable(self, job: _Job, error: OSError) -> Ingested:
+        try:
+            fingerprint = Fingerprint.of(os.lstat(self._full(job.path)))
+        except OSError:
+            return Ingested(job.path, "vanished")
+        return self._record_fault(job, fingerprint, (f"cannot be read: {error.strerror}", _UNREADABLE))
+
+    def _examined(self, job: _Job, result: Examined, ready: deque[_Job]) -> Ingested | None:
+        if result.fault:
+            return self._record_fault(job, result.fingerprint, result.fault)
+        if result.sha256 is None:
+            with self._catalog.write():
+                self._record(job, result.fingerprint)
+            return Ingested(job.path, "other")
+        photo_id = self._catalog.files.photo(result.sha256)
+        if photo_id is not None and self._catalog.faces.is_analysed(photo_id, self._engine_id):
+            with self._catalog.write():
+                self._record(job, result.fingerprint, photo_id=photo_id)
+            return Ingested(job.path, "known", ms=self._ms(job))
+        job.examined = result
+        ready.append(job)
+        return None
+
+    def _analysed(self, job: _Job, result: Analysed) -> Ingested:
+        examined = job.examined
+        assert examined is not None
+        if result.analysis is None:
+            return self._record_fault(job, examined.fingerprint, result.fault or ("unknown fault", ""))
+        n_assigned = self._store(job, examined, result.analysis)
+        return Ingested(job.path, "new", len(result.analysis.faces), n_assigned, ms=self._ms(job))
+
+    def _store(self, job: _Job, examined: Examined, analysis: Analysis) -> int:
+        catalog, now = self._catalog, self._catalog.now()
+        assert examined.sha256 is not None
+        with catalog.write():
+            photo_id = catalog.files.add_photo(examined.sha256, (analysis.width, analysis.height), analysis.format, now)
+            self._record(job, examined.fingerprint, photo_id=photo_id)
+            if catalog.faces.is_analysed(photo_id, self._engine_id):
+                return 0  # a copy of it was quicker
+            catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now)
+            return self._settle(photo_id)
+
+    def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: tuple[str, str]) -> Ingested:
+        with self._catalog.write():
+            self._record(job, fingerprint, fault=fault)
+        return Ingested(job.path, "faulty", fault=fault, ms=self._ms(job))
+
+    def _record(
+        self,
+        job: _Job,
+        fingerprint: Fingerprint,
+        *,
+        photo_id: int | None = None,
+        fault: tuple[str, str] | None = None,
+    ) -> None:
+        self._catalog.files.record(
+            self._root_id, job.path, fingerprint, photo_id=photo_id, fault=fault, now=self._catalog.now()
+        )
+
+    @staticmethod
+    def _ms(job: _Job) -> float:
+        return (perf_counter() - job.started) * 1000

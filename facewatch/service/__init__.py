@@ -1,0 +1,439 @@
+"""Builds everything from Config and runs it: scans, groups, folders. Owns locks and runs; `service.loop` watches."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from facewatch import folders, ingest, scan
+from facewatch.catalog import Catalog, KnownFile, Person, display
+from facewatch.config import Config
+from facewatch.engines import describe_engine
+from facewatch.errors import LibraryError, NotKnownError
+from facewatch.people import Identities, Reclustered, Renamed, find_person
+from facewatch.quality import Limits
+from facewatch.service.ledger import Ledger
+from facewatch.service.places import check_places
+from facewatch.types import EngineInfo, Fingerprint, Progress
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[Progress], None]
+"""Called from long work; must be quick."""
+
+UNREADABLE = "cannot be read"
+"""How the fault of a file begins that could not be opened: its rights are not in its fingerprint."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What a scan did."""
+
+    n_files: int
+    n_new: int
+    n_known: int
+    """Files whose content was known already."""
+    n_moved: int
+    n_missing: int
+    n_faulty: int
+    n_faces: int
+    n_assigned: int
+    """Faces of new photos that a known person explained at once."""
+    n_unread_folders: int
+    n_new_people: int
+    n_grouped: int
+    n_links_made: int
+    n_links_removed: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the catalog holds and who works on it."""
+
+    catalog: str
+    people_folder: str
+    photos: list[str]
+    engine: str
+    runner: str | None
+    """The process that scans or watches now."""
+    n_files: int
+    n_photos: int
+    n_faces: int
+    n_assigned: int
+    n_pool: int
+    n_only_shown: int
+    n_people: int
+    n_named: int
+    last_scan: str | None
+    offline: list[str] = field(default_factory=list)
+    faults: list[dict[str, str]] = field(default_factory=list)
+
+
+class Service:
+    """Everything wired up for one catalog; a context manager that closes what it opened."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        analyser: ingest.Analyser | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`analyser` takes the place of the worker processes.
+
+        Raises:
+            ConfigError: the folders lie in each other.
+            LibraryError: a library that the settings name does not exist.
+            CatalogError: the catalog cannot be opened.
+        """
+        self.config = config
+        self.info: EngineInfo = describe_engine(config["engine.name"], config["engine.detector"])
+        if config.photos:
+            check_places(config.photos, _people_folder(config, None), config.catalog, source=config.source)
+        self.catalog = Catalog(config.catalog)
+        try:
+            remembered = self.catalog.files.setting("people_folder")
+            self.roots = config.photos or tuple(self.catalog.files.roots())
+            self.people_folder = _people_folder(config, remembered)
+            check_places(config.photos, self.people_folder, config.catalog, source=config.source)
+        except BaseException:
+            self.catalog.close()
+            raise
+        self._clock = clock
+        self._analyser = analyser or ingest.Workers(self.recipe(), config["engine.workers"] or available_cores())
+        self._identities: Identities | None = None
+        self._engine_id: int | None = None
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._analyser.close()
+        self.catalog.close()
+
+    # --- the parts ---
+
+    def recipe(self) -> ingest.Recipe:
+        """Return what workers need to know."""
+        return ingest.Recipe(
+            engine=self.config["engine.name"],
+            detector=self.config["engine.detector"],
+            max_pixels=int(self.config["library.max_megapixels"] * 1_000_000),
+            limits=Limits(
+                match_pixels=self.config["match.min_face_pixels"], match_sharpness=self.config["match.min_sharpness"]
+            ),
+        )
+
+    @property
+    def rules(self) -> scan.Rules:
+        return scan.Rules(tuple(self.config["library.exclude"]))
+
+    @property
+    def engine_id(self) -> int:
+        if self._engine_id is None:
+            with self.catalog.write():
+                self._engine_id = self.catalog.faces.add_engine(self.info, self.catalog.now())
+        return self._engine_id
+
+    @property
+    def identities(self) -> Identities:
+        if self._identities is None:
+            self._identities = Identities(
+                self.catalog,
+                self.engine_id,
+                self.info,
+                shortlist=self.config["match.shortlist"],
+                strictness=self.config["match.strictness"],
+            )
+        return self._identities
+
+    @contextmanager
+    def running(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Be the one run on this catalog, on record from its start to its end; yields its outcome, to be filled.
+
+        Raises:
+            BusyError: another process scans or watches.
+        """
+        with self.catalog.run_lock(kind):
+            with self.catalog.write():
+                run_id = self.catalog.people.start_run(kind, self.catalog.now())
+            self.identities.start_run(kind, run_id)
+            outcome: dict[str, Any] = {}
+            try:
+                yield outcome
+            finally:
+                with self.catalog.write():
+                    self.catalog.people.end_run(run_id, outcome, self.catalog.now())
+
+    # --- scan ---
+
+    def scan_all(self, report: Report = lambda _: None) -> ScanResult:
+        """One complete pass: the catalog and the folders then say what the libraries hold.
+
+        Raises:
+            LibraryError: a library is not there, or empty although it was not.
+            BusyError: another process scans or watches.
+            FolderError: the people folder cannot be written; said before anything is analysed.
+        """
+        if not self.roots:
+            raise LibraryError("no library is known; name your photo folder: facewatch scan ~/Pictures")
+        self._check_people_folder()
+        with self.running("scan") as outcome:
+            result = self._scan(report)
+            outcome.update(asdict(result))
+            return result
+
+    def _scan(self, report: Report) -> ScanResult:
+        started = self._clock()
+        looks = [(root, *self.look(root)) for root in self.roots]
+        n_total = sum(len(changes.to_read) for _, _, changes in looks)
+        counts: Counter[str] = Counter()
+        for root, found, changes in looks:
+            self.apply(root, changes)
+            for folder, reason in found.unread.items():
+                log.warning("%s: cannot be listed: %s; make it readable, then scan again", display(folder), reason)
+            for one in self.ingest(root, changes.to_read):
+                counts.update({one.kind: 1, "done": 1, "faces": one.n_faces, "assigned": one.n_assigned})
+                report(Progress(counts["done"], n_total, display(one.path)))
+        grouped = self.recluster()
+        applied = self.sync_folders()
+        return ScanResult(
+            n_files=sum(len(found.files) for _, found, _ in looks),
+            n_new=counts["new"],
+            n_known=counts["known"],
+            n_moved=sum(len(changes.moved) for _, _, changes in looks),
+            n_missing=sum(len(changes.missing) for _, _, changes in looks),
+            n_faulty=counts["faulty"],
+            n_faces=counts["faces"],
+            n_assigned=counts["assigned"],
+            n_unread_folders=sum(len(found.unread) for _, found, _ in looks),
+            n_new_people=grouped.n_new_people,
+            n_grouped=grouped.n_grouped + grouped.n_matched,
+            n_links_made=applied.n_made,
+            n_links_removed=applied.n_removed,
+            seconds=self._clock() - started,
+        )
+
+    def look(self, root: Path) -> tuple[scan.Walk, scan.Changes]:
+        """Walk a library and compare it with the catalog.
+
+        Raises:
+            LibraryError: it is offline: gone, or suddenly empty. Nothing counts as removed then.
+        """
+        try:
+            found = scan.walk(root, self.rules)
+        except OSError as error:
+            raise LibraryError(
+                f"{root}: cannot be read: {error.strerror}; plug it in or correct library.photos. Nothing was removed"
+            ) from error
+        known = self.catalog.files.known(self._root_id(root))
+        if known and not found.files:
+            raise LibraryError(
+                f"{root}: empty, but {len(known)} files were there: is the drive plugged in? Nothing was removed"
+            )
+        changes = scan.compare(found, {path: file.fingerprint for path, file in known.items()})
+        return found, self._with_readable(root, changes, known)
+
+    def _root_id(self, root: Path) -> int:
+        known = self.catalog.files.root(root)
+        device = root.stat().st_dev if root.is_dir() else -1
+        if known is not None and device in (known[1], -1):
+            return known[0]
+        with self.catalog.write():
+            return self.catalog.files.add_root(root, device, self.catalog.now())
+
+    @staticmethod
+    def _with_readable(root: Path, changes: scan.Changes, known: Mapping[str, KnownFile]) -> scan.Changes:
+        """A file that could not be opened is tried again when it can."""
+        handled = {*changes.missing, *changes.changed, *(move.old for move in changes.moved)}
+        again = [
+            path
+            for path, file in known.items()
+            if file.fault
+            and file.fault.startswith(UNREADABLE)
+            and path not in handled
+            and os.access(root / path, os.R_OK)
+        ]
+        return scan.Changes(changes.added, (*changes.changed, *again), changes.moved, changes.missing)
+
+    def compare(self, root: Path, present: Mapping[str, Fingerprint], gone: Iterable[str]) -> scan.Changes:
+        """Compare only these paths of a library with the catalog."""
+        root_id = self._root_id(root)
+        known = {path: self.catalog.files.one(root_id, path) for path in (*present, *gone)}
+        return scan.compare(
+            scan.Walk(present), {path: file.fingerprint for path, file in known.items() if file is not None}
+        )
+
+    def apply(self, root: Path, changes: scan.Changes) -> None:
+        """Record moves and removals; their photos, faces and decisions stay as they are."""
+        if changes.moved or changes.missing:
+            root_id = self._root_id(root)
+            with self.catalog.write():
+                for move in changes.moved:
+                    self.catalog.files.move(root_id, move.old, move.new)
+                self.catalog.files.forget(root_id, changes.missing)
+            log.info("%s: %d moved, %d gone", root, len(changes.moved), len(changes.missing))
+
+    def ingest(self, root: Path, paths: Iterable[str]) -> Iterator[ingest.Ingested]:
+        """Bring these files into the catalog; yields what became of each, with one line in the log."""
+        work = ingest.Ingest(
+            self.catalog,
+            self._analyser,
+            root=root,
+            root_id=self._root_id(root),
+            engine_id=self.engine_id,
+            settle=self.identities.settle,
+        )
+        for one in work.run(paths):
+            _log(one)
+            yield one
+
+    def rest(self) -> None:
+        """Let go of the models and the gallery; they come back when a photo needs them."""
+        self._analyser.close()
+        if self._identities:
+            self._identities.forget_gallery()
+
+    # --- groups and folders ---
+
+    def recluster(self, *, method: str | None = None, is_dry_run: bool = False) -> Reclustered:
+        """Group the pool into people."""
+        from facewatch.clustering import make_clusterer
+
+        clusterer = make_clusterer(
+            method or self.config["cluster.method"],
+            ceiling=self.info.thresholds.cluster - self.config["match.strictness"],
+            min_faces=self.config["cluster.min_faces"],
+        )
+        return self.identities.recluster(clusterer, is_dry_run=is_dry_run)
+
+    def plan_folders(self) -> folders.Plan:
+        """Return what the people folder lacks or has too much; changes nothing."""
+        wanted, links, made = self._wanted_folders(), self._recorded_links(), self.catalog.people.folders()
+        disk = folders.read_disk(self.people_folder, wanted, links, made, self._link_kind)
+        return folders.plan(wanted, links, made, disk, self._link_kind)
+
+    def sync_folders(self) -> folders.Applied:
+        """Make the people folder say what the catalog says.
+
+        Raises:
+            FolderError: it cannot be written, or cannot hold links.
+        """
+        with self.catalog.exclusive():
+            self._check_people_folder()
+            plan = self.plan_folders()
+            ledger = Ledger(self.catalog)
+            try:
+                applied = folders.apply(plan, self.people_folder, kind=self._link_kind, ledger=ledger)
+            finally:
+                ledger.commit()
+        for fault in (*plan.faults, *applied.faults):
+            log.warning("%s", fault)
+        return applied
+
+    def _check_people_folder(self) -> None:
+        folders.check_people_folder(self.people_folder, self.catalog.library_id, self._link_kind)
+        if self.catalog.files.setting("people_folder") != str(self.people_folder):
+            with self.catalog.write():
+                self.catalog.files.set("people_folder", str(self.people_folder))
+
+    @property
+    def _link_kind(self) -> folders.LinkKind:
+        kind: folders.LinkKind = self.config["folders.link"]
+        return kind
+
+    def _wanted_folders(self) -> list[folders.WantedFolder]:
+        sources = self.catalog.files.sources()
+        wanted: dict[int, tuple[str | None, list[folders.WantedLink]]] = {}
+        for person_id, name, photo_id in self.catalog.people.photos(named_only=not self.config["folders.unnamed"]):
+            paths = tuple(Path(source) for source in sources[photo_id])
+            wanted.setdefault(person_id, (name, []))[1].append(folders.WantedLink(photo_id, paths))
+        return [folders.WantedFolder(person_id, name, tuple(links)) for person_id, (name, links) in wanted.items()]
+
+    def _recorded_links(self) -> list[folders.RecordedLink]:
+        return [
+            folders.RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
+            for row in self.catalog.people.links()
+        ]
+
+    # --- people ---
+
+    def rename(self, who: str, new: str, *, may_merge: bool = False) -> Renamed:
+        """Name a person and move its folder."""
+        renamed = self.identities.rename(who, new, may_merge=may_merge)
+        self.sync_folders()
+        return renamed
+
+    def find_person(self, who: str) -> Person:
+        return find_person(self.catalog, who)
+
+    def photo(self, path: Path) -> dict[str, Any]:
+        """Return what is known of the photo at this path.
+
+        Raises:
+            NotKnownError: the path is not in the catalog.
+        """
+        full = Path.cwd() / path
+        file = self.catalog.files.photo_of_path(full) or self.catalog.files.photo_of_path(full.resolve())
+        if file is None:
+            raise NotKnownError(f"{path}: not in the catalog; `facewatch scan` brings in what the libraries hold")
+        faces = self.catalog.faces.in_photo(file.photo_id) if file.photo_id is not None else []
+        return {"path": str(full), "photo_id": file.photo_id, "fault": file.fault, "faces": faces}
+
+    def status(self) -> Status:
+        files, faces = self.catalog.files.counts(), self.catalog.faces.counts()
+        everybody = [person for person in self.catalog.people.all() if person.n_photos]
+        last = self.catalog.people.last_run("scan")
+        return Status(
+            catalog=str(self.catalog.path),
+            people_folder=str(self.people_folder),
+            photos=[str(root) for root in self.catalog.files.roots()],
+            engine=self.info.name,
+            runner=self.catalog.runner(),
+            n_files=files["files"],
+            n_photos=files["photos"],
+            n_faces=faces["faces"],
+            n_assigned=faces["assigned"],
+            n_pool=faces["pool"],
+            n_only_shown=faces["only_shown"],
+            n_people=len(everybody),
+            n_named=sum(person.name is not None for person in everybody),
+            last_scan=last["ended_at"] if last else None,
+            offline=[str(root) for root in self.catalog.files.roots() if not root.is_dir()],
+            faults=[asdict(fault) for fault in self.catalog.files.faulty()],
+        )
+
+
+def _people_folder(config: Config, remembered: str | None) -> Path:
+    if config.people is not None:
+        return config.people
+    if remembered is not None:
+        return Path(remembered)
+    return (config.photos[0].parent if config.photos else Path.cwd()) / "People"
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _log(one: ingest.Ingested) -> None:
+    """One line a photo."""
+    path = display(one.path)
+    if one.fault:
+        log.warning("%s: %s; %s", path, *one.fault)
+    elif one.kind == "new":
+        log.info("%s: %d faces, %d known (%.0f ms)", path, one.n_faces, one.n_assigned, one.ms)
+    else:
+        log.debug("%s: %s", path, one.kind)

@@ -1,0 +1,187 @@
+"""The named results that modules hand to each other.
+
+All are frozen. Distances are Euclidean between unit vectors: 0 is the same vector, sqrt(2) is unrelated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of the upright, full-size photo; x and y are its left upper corner."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells whether a file changed without reading it."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Fingerprint:
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+class Tier(StrEnum):
+    """What quality lets a face do."""
+
+    FOUND = "found"
+    """Found new people, move centroids and be matched."""
+    MATCH = "match"
+    """Be matched, at a stricter distance; never found a person or move a centroid."""
+    SHOW = "show"
+    """Only be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A photo as an engine sees it.
+
+    `pixels` is upright RGB, uint8, shape (H, W, 3), C-contiguous. It may be smaller than the photo: `width` and
+    `height` are those of the upright photo at full size.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    format: str
+    """The decoder's name of the format: JPEG, PNG, HEIF..."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedFace:
+    """One face as an engine found it, in pixels of the array it was given (not of the full-size photo)."""
+
+    box: tuple[float, float, float, float]
+    """x, y, w, h"""
+    landmarks: NDArray[np.float32]
+    """Shape (5, 2), x and y: eye, eye, nose, mouth corner, mouth corner; engines without a mouth repeat the nose."""
+    score: float
+    """The detector's own confidence: higher is surer; its scale belongs to the engine."""
+    crop: NDArray[np.uint8]
+    """The aligned face, RGB, uint8, shape (s, s, 3)."""
+    embedding: NDArray[np.float32]
+    """A unit vector, shape (n_dims,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good a face is, in numbers that do not depend on the engine."""
+
+    sharpness: float
+    """Variance of the Laplacian of the grey aligned crop scaled to 112 x 112 pixels."""
+    brightness: float
+    """Mean of the grey aligned crop, 0 to 255."""
+    pixels: int
+    """The shorter side of the box in pixels of the full-size photo."""
+    score: float
+    """All of it in one number, 0 to 1."""
+    tier: Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face of one photo, ready for the catalog."""
+
+    box: Box
+    landmarks: tuple[float, ...]
+    """Ten numbers: x and y of five points, in pixels of the upright photo."""
+    score: float
+    quality: Quality
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What one engine found in one photo. No faces is an ordinary answer."""
+
+    width: int
+    height: int
+    format: str
+    faces: tuple[Face, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Distances that belong to an engine; how they were measured stands where they are set."""
+
+    match: float
+    """A face must be nearer than this to a member of a person, in a gallery of `gallery_size` faces."""
+    centroid: float
+    """And nearer than this to the person's centroid."""
+    gallery_size: int
+    """The gallery size, in faces, up to which `match` and `centroid` hold."""
+    per_decade: float
+    """How much both shrink when the gallery grows tenfold beyond that: a stranger's best match comes nearer."""
+    margin: float
+    """The runner-up must be farther than the winner by this much."""
+    poor: float
+    """A face of tier MATCH must be nearer to both by this much."""
+    cluster: float
+    """No machine-made group may join parts whose mean distance is above this."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What identifies an engine: embeddings of two different infos are never compared."""
+
+    name: str
+    n_dims: int
+    fingerprint: str
+    """SHA-256 over the model files and the way they are used."""
+    licence: str
+    thresholds: Thresholds
+
+
+class Engine(Protocol):
+    """Detector and embedder in one. Engines are made in worker processes and never shared between threads."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def analyse(self, pixels: NDArray[np.uint8]) -> list[DetectedFace]:
+        """Return the faces of an upright RGB uint8 array of shape (H, W, 3), largest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Whom a face looks like, and how surely."""
+
+    person_id: int
+    distance: float
+    """To the nearest member of that person."""
+    centroid_distance: float
+    runner_up_id: int | None
+    runner_up_distance: float | None
+    """To the nearest member of the next person."""
+    rule: str
+    """Why it was accepted or refused, in a few words."""
+    is_accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long piece of work is."""
+
+    done: int
+    total: int
+    note: str = field(default="")

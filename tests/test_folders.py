@@ -1,0 +1,855 @@
+"""The folders per person: laws of the projection, crashes, hostile names, and what is refused."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import shutil
+import tempfile
+import time
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from facewatch.errors import FolderError
+from facewatch.folders import (
+    Applied,
+    LinkKind,
+    MakeLink,
+    MoveFolder,
+    Plan,
+    RecordedLink,
+    WantedFolder,
+    WantedLink,
+    apply,
+    check_people_folder,
+    make_link,
+    plan,
+    read_disk,
+    safe_name,
+)
+
+KINDS: tuple[LinkKind, ...] = ("symlink", "hardlink", "copy")
+
+
+class CrashError(Exception):
+    """The program ends here."""
+
+
+@dataclass
+class FakeLedger:
+    """A catalog in memory: calls wait until `commit`; a crash loses the last of those that wait."""
+
+    links: dict[int, RecordedLink] = field(default_factory=dict)
+    folders: dict[int, str] = field(default_factory=dict)
+    crash_at: int | None = None
+    """The number of calls that are heard; at the next one the program ends."""
+    n_lost: int = 0
+    _waiting: list[Callable[[], None]] = field(default_factory=list)
+    _n_calls: int = 0
+    _is_dead: bool = False
+
+    def _hear(self, record: Callable[[], None]) -> None:
+        if self._n_calls == self.crash_at:
+            self.crash()
+        self._n_calls += 1
+        self._waiting.append(record)
+
+    def crash(self) -> None:
+        del self._waiting[max(0, len(self._waiting) - self.n_lost) :]
+        self.commit()
+        self._is_dead = True
+        raise CrashError
+
+    def wake(self, crash_at: int | None = None, n_lost: int = 0) -> None:
+        self.crash_at, self.n_lost, self._n_calls, self._is_dead = crash_at, n_lost, 0, False
+
+    def commit(self) -> None:
+        if not self._is_dead:
+            for record in self._waiting:
+                record()
+        self._waiting.clear()
+
+    def link_made(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
+        def record() -> None:
+            link_id = next((n for n, link in self.links.items() if link.path == path), max(self.links, default=0) + 1)
+            self.links[link_id] = RecordedLink(link_id, person_id, photo_id, path, source, stamp)
+
+        self._hear(record)
+
+    def link_removed(self, link_id: int) -> None:
+        self._hear(lambda: self.links.pop(link_id) and None)
+
+    def folder_made(self, person_id: int, path: str) -> None:
+        self._hear(lambda: self.folders.update({person_id: path}))
+
+    def folder_moved(self, person_id: int, old: str, new: str) -> None:
+        def record() -> None:
+            assert self.folders[person_id] == old
+            self.folders[person_id] = new
+            for n, link in self.links.items():
+                if link.path.startswith(f"{old}/"):
+                    self.links[n] = replace(link, path=new + link.path.removeprefix(old))
+
+        self._hear(record)
+
+    def folder_removed(self, path: str) -> None:
+        def record() -> None:
+            self.folders = {p: folder for p, folder in self.folders.items() if folder != path}
+
+        self._hear(record)
+
+
+@dataclass
+class World:
+    """A library of small photos, a people folder and a ledger."""
+
+    base: Path
+    kind: LinkKind = "symlink"
+    ledger: FakeLedger = field(default_factory=FakeLedger)
+
+    def __post_init__(self) -> None:
+        self.people.mkdir(parents=True)
+        self.photos.mkdir()
+        (self.people / ".facewatch").write_text("{}")
+
+    @property
+    def people(self) -> Path:
+        return self.base / "People"
+
+    @property
+    def photos(self) -> Path:
+        return self.base / "Photos"
+
+    def photo(self, name: str) -> Path:
+        path = self.photos / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_bytes(b"photo " + os.fsencode(name))
+        return path
+
+    def person(self, number: int, name: str | None, *photos: str) -> WantedFolder:
+        return WantedFolder(number, name, tuple(WantedLink(hash_of(p), (self.photo(p),)) for p in photos))
+
+    def plan(self, wanted: Iterable[WantedFolder]) -> Plan:
+        wanted, links = list(wanted), list(self.ledger.links.values())
+        disk = read_disk(self.people, wanted, links, self.ledger.folders, self.kind)
+        return plan(wanted, links, self.ledger.folders, disk, self.kind)
+
+    def run(self, *wanted: WantedFolder) -> Applied:
+        """Plan and apply; afterwards there is nothing left to do."""
+        done = apply(self.plan(wanted), self.people, kind=self.kind, ledger=self.ledger)
+        assert self.plan(wanted).describe() == []
+        return done
+
+    def tree(self) -> dict[str, str]:
+        """Return every entry of the people folder with what it is and says."""
+        return {
+            entry.relative_to(self.people).as_posix(): describe(entry)
+            for entry in sorted(self.people.rglob("*"))
+            if entry.name != ".facewatch"
+        }
+
+    def names(self) -> list[str]:
+        return sorted(name for name, what in self.tree().items() if what != "dir")
+
+
+def hash_of(photo: str) -> int:
+    return zlib.crc32(os.fsencode(photo))
+
+
+def inside(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def describe(entry: Path) -> str:
+    if entry.is_symlink():
+        return f"-> {entry.readlink()}"
+    return "dir" if entry.is_dir() else entry.read_text()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture(params=KINDS)
+def each_kind(tmp_path: Path, request: pytest.FixtureRequest) -> World:
+    return World(tmp_path, request.param)
+
+
+# The projection ------------------------------------------------------------------------------------------------------
+
+
+def test_links_are_relative_and_lead_to_the_photos(world: World) -> None:
+    world.run(world.person(5, "Anna", "2024/a.jpg"), world.person(12, None, "2024/a.jpg", "b.jpg"))
+    assert world.tree() == {
+        "Anna": "dir",
+        "Anna/a.jpg": "-> ../../Photos/2024/a.jpg",
+        "_unnamed": "dir",
+        "_unnamed/Person 0012": "dir",
+        "_unnamed/Person 0012/a.jpg": "-> ../../../Photos/2024/a.jpg",
+        "_unnamed/Person 0012/b.jpg": "-> ../../../Photos/b.jpg",
+    }
+    assert all((world.people / name).is_file() for name in world.names())
+
+
+def test_links_work_when_the_people_folder_is_reached_through_a_symlink(tmp_path: Path) -> None:
+    world = World(tmp_path / "far" / "away" / "disk")
+    (tmp_path / "home").symlink_to(world.base)
+    wanted = [world.person(1, "Anna", "a.jpg")]
+    near = tmp_path / "home" / "People"
+    todo = plan(wanted, [], {}, read_disk(near, wanted, [], {}, "symlink"), "symlink")
+    apply(todo, near, kind="symlink", ledger=world.ledger)
+    assert (world.people / "Anna" / "a.jpg").is_file()
+
+
+def test_hard_links_share_the_file_and_copies_do_not(tmp_path: Path) -> None:
+    for kind in ("hardlink", "copy"):
+        world = World(tmp_path / kind, kind)
+        world.run(world.person(1, "Anna", "a.jpg"))
+        made, source = world.people / "Anna" / "a.jpg", world.photos / "a.jpg"
+        assert made.samefile(source) == (kind == "hardlink")
+        assert made.read_bytes() == source.read_bytes()
+        assert made.stat().st_mtime_ns == source.stat().st_mtime_ns
+
+
+def test_each_action_has_one_printable_line(world: World) -> None:
+    hostile = world.person(1, "An\nna\u202e", os.fsdecode(b"a\xff\n.jpg"))
+    lines = world.plan([hostile]).describe()
+    assert lines[0] == "make folder An_na"
+    assert all(line.isprintable() for line in lines)
+    assert len(lines) == 2
+
+
+def test_a_rename_is_one_directory_rename(each_kind: World) -> None:
+    photos = [f"{n}.jpg" for n in range(20)]
+    each_kind.run(each_kind.person(5, "Anna", *photos))
+    todo = each_kind.plan([each_kind.person(5, "Anne", *photos)])
+    assert todo.actions == (MoveFolder(5, "Anna", "Anne"),)
+    each_kind.run(each_kind.person(5, "Anne", *photos))
+    assert each_kind.names() == sorted(f"Anne/{photo}" for photo in photos)
+
+
+def test_naming_a_person_moves_the_folder_with_what_others_put_there(world: World) -> None:
+    world.run(world.person(12, None, "a.jpg"))
+    (world.people / "_unnamed" / "Person 0012" / "own.txt").write_text("mine")
+    world.run(world.person(12, "Anna", "a.jpg"))
+    assert world.tree() == {"Anna": "dir", "Anna/a.jpg": "-> ../../Photos/a.jpg", "Anna/own.txt": "mine"}
+
+
+def test_who_loses_the_name_goes_back_to_the_unnamed(world: World) -> None:
+    world.run(world.person(12, "Anna", "a.jpg"))
+    world.run(world.person(12, None, "a.jpg"))
+    assert world.names() == ["_unnamed/Person 0012/a.jpg"]
+    assert (world.people / world.names()[0]).is_file()
+
+
+def test_a_change_of_case_only_is_one_rename(world: World) -> None:
+    world.run(world.person(5, "anna", "a.jpg"))
+    world.run(world.person(5, "Anna", "a.jpg"))
+    assert world.names() == ["Anna/a.jpg"]
+
+
+def test_two_people_can_swap_their_names(each_kind: World) -> None:
+    each_kind.run(each_kind.person(1, "A", "1.jpg", "both.jpg"), each_kind.person(2, "B", "2.jpg", "both.jpg"))
+    wanted = [each_kind.person(1, "B", "1.jpg", "both.jpg"), each_kind.person(2, "A", "2.jpg", "both.jpg")]
+    assert {type(action) for action in each_kind.plan(wanted).actions} == {MoveFolder}
+    each_kind.run(*wanted)
+    assert each_kind.names() == ["A/2.jpg", "A/both.jpg", "B/1.jpg", "B/both.jpg"]
+
+
+def test_names_can_move_along_a_chain_and_round_a_circle(world: World) -> None:
+    def named(*names: str) -> list[WantedFolder]:
+        return [world.person(n, name, f"{n}.jpg") for n, name in enumerate(names)]
+
+    world.run(*named("A", "B", "C", "D"))
+    world.run(*named("B", "C", "A", "E"))
+    assert world.names() == ["A/2.jpg", "B/0.jpg", "C/1.jpg", "E/3.jpg"]
+    world.run(*named("C", "A", "E", "F"))
+    assert world.names() == ["A/1.jpg", "C/0.jpg", "E/2.jpg", "F/3.jpg"]
+
+
+def test_a_merge_leaves_one_folder(each_kind: World) -> None:
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg"), each_kind.person(12, None, "b.jpg"))
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg", "b.jpg"))
+    assert each_kind.names() == ["Anna/a.jpg", "Anna/b.jpg"]
+    assert "_unnamed" not in each_kind.tree()
+
+
+def test_who_takes_the_name_of_a_merged_person_gets_the_folder(each_kind: World) -> None:
+    each_kind.run(each_kind.person(5, None, "a.jpg"), each_kind.person(12, "Anna", "b.jpg"))
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg", "b.jpg"))
+    assert each_kind.names() == ["Anna/a.jpg", "Anna/b.jpg"]
+    assert "_unnamed" not in each_kind.tree()
+
+
+def test_a_person_without_photos_has_no_folder(each_kind: World) -> None:
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg"))
+    each_kind.run(each_kind.person(5, "Anna"), WantedFolder(6, "Ben", (WantedLink(1, ()),)))
+    assert each_kind.tree() == {}
+    assert (each_kind.photos / "a.jpg").is_file()
+
+
+def test_what_vanished_is_made_again(each_kind: World) -> None:
+    anna = each_kind.person(5, "Anna", "a.jpg", "b.jpg")
+    each_kind.run(anna)
+    (each_kind.people / "Anna" / "a.jpg").unlink()
+    assert each_kind.run(anna).n_made == 1
+    shutil.rmtree(each_kind.people / "Anna")
+    assert each_kind.run(anna).n_made == 2
+    shutil.rmtree(each_kind.people / "Anna")
+    each_kind.run()
+    assert (each_kind.ledger.links, each_kind.ledger.folders) == ({}, {})
+
+
+def test_links_follow_a_library_that_moved(world: World) -> None:
+    world.run(world.person(5, "Anna", "old/a.jpg"))
+    moved = world.photo("new/a.jpg")
+    world.run(WantedFolder(5, "Anna", (WantedLink(hash_of("old/a.jpg"), (moved,)),)))
+    assert world.tree()["Anna/a.jpg"] == "-> ../../Photos/new/a.jpg"
+
+
+def test_links_stay_right_when_library_and_people_move_together(tmp_path: Path) -> None:
+    world = World(tmp_path / "old")
+    world.run(world.person(5, "Anna", "a.jpg"))
+    world.base.rename(tmp_path / "new")
+    world.base = tmp_path / "new"
+    assert world.plan([world.person(5, "Anna", "a.jpg")]).is_empty
+    world.run()
+    assert world.tree() == {}
+
+
+def test_another_duplicate_does_not_change_the_link(world: World) -> None:
+    world.run(world.person(5, "Anna", "b/x.jpg"))
+    link = WantedLink(hash_of("b/x.jpg"), (world.photo("a/x.jpg"), world.photo("b/x.jpg")))
+    assert world.plan([WantedFolder(5, "Anna", (link,))]).is_empty
+
+
+def test_a_renamed_photo_renames_its_link(each_kind: World) -> None:
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg"))
+    each_kind.photo("a.jpg").rename(each_kind.photos / "beach.jpg")
+    link = WantedLink(hash_of("a.jpg"), (each_kind.photos / "beach.jpg",))
+    each_kind.run(WantedFolder(5, "Anna", (link,)))
+    assert each_kind.names() == ["Anna/beach.jpg"]
+
+
+def test_another_kind_of_link_replaces_all(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for kind in (*KINDS, *reversed(KINDS)):
+        world.kind = kind
+        world.run(world.person(5, "Anna", "a.jpg"))
+        made = world.people / "Anna" / "a.jpg"
+        assert made.is_symlink() == (kind == "symlink")
+        assert made.samefile(world.photos / "a.jpg") == (kind != "copy")
+
+
+def test_an_edited_photo_keeps_its_hard_link(tmp_path: Path) -> None:
+    world = World(tmp_path, "hardlink")
+    world.run(world.person(5, "Anna", "a.jpg"))
+    world.photo("a.jpg").write_text("rotated in place")
+    assert world.plan([world.person(5, "Anna", "a.jpg")]).is_empty
+    world.run()
+    assert world.tree() == {}
+
+
+# Names that meet -----------------------------------------------------------------------------------------------------
+
+
+def test_photos_of_one_name_get_their_folder_then_a_hash_as_suffix(world: World) -> None:
+    world.run(world.person(5, "Anna", "2023/Rome/x.jpg", "2024/Rome/x.jpg", "2022/Italy/X.jpg"))
+    first, *rest = sorted(world.names())
+    assert first == "Anna/X.jpg"
+    assert rest[0].startswith("Anna/x (")
+    assert rest[1] == "Anna/x (Rome).jpg"
+
+
+def test_recorded_links_keep_their_names(world: World) -> None:
+    world.run(world.person(5, "Anna", "z/x.jpg"))
+    world.run(world.person(5, "Anna", "a/x.jpg", "z/x.jpg"))
+    assert world.tree()["Anna/x.jpg"] == "-> ../../Photos/z/x.jpg"
+    assert world.tree()["Anna/x (a).jpg"] == "-> ../../Photos/a/x.jpg"
+
+
+@pytest.mark.parametrize("other", ["IMG.jpg", "ÜBER.jpg", unicodedata.normalize("NFD", "über.jpg")])
+def test_names_that_a_disk_may_take_for_one_are_kept_apart(world: World, other: str) -> None:
+    world.run(world.person(5, "Anna", "a/img.jpg", "a/über.jpg", f"b/{other}"))
+    keys = {unicodedata.normalize("NFC", name.casefold()) for name in world.names()}
+    assert len(keys) == len(world.names()) == 3
+
+
+def test_the_second_of_one_name_gets_the_number_and_the_first_keeps_the_name(world: World) -> None:
+    world.run(world.person(12, "Anna", "b.jpg"))
+    both = [world.person(5, "ANNA", "a.jpg"), world.person(12, "Anna", "b.jpg")]
+    world.run(*both)
+    assert world.names() == ["ANNA (5)/a.jpg", "Anna/b.jpg"]
+    world.run(world.person(5, "ANNA", "a.jpg"), world.person(12, "Beth", "b.jpg"))
+    assert world.names() == ["ANNA (5)/a.jpg", "Beth/b.jpg"]
+
+
+def test_the_owner_keeps_the_name_through_a_change_of_case(world: World) -> None:
+    world.run(world.person(12, "anna", "b.jpg"))
+    world.run(world.person(5, "Anna", "a.jpg"), world.person(12, "Anna", "b.jpg"))
+    assert world.names() == ["Anna (5)/a.jpg", "Anna/b.jpg"]
+
+
+def test_names_do_not_collide_with_machine_made_folders(world: World) -> None:
+    names = ["_unnamed", "_Unnamed", "Person 0006", ".facewatch", "Anna (5)", "Anna", "Anna"]
+    people = [world.person(n, name, "a.jpg") for n, name in enumerate(names)]
+    world.run(*people, world.person(99, None, "a.jpg"))
+    assert {Path(name).parent.as_posix() for name in world.names()} == {
+        "_unnamed (0)",
+        "_Unnamed (1)",
+        "Person 0006",
+        "_facewatch",
+        "Anna (5)",
+        "Anna",
+        "Anna (6)",
+        "_unnamed/Person 0099",
+    }
+
+
+@given(seed=st.integers(0, 9999))
+@settings(max_examples=25, deadline=None)
+def test_the_answer_does_not_depend_on_the_order(seed: int) -> None:
+    shuffle = random.Random(seed).sample
+    with tempfile.TemporaryDirectory() as base:
+        world = World(Path(base))
+        photos = ["a/x.jpg", "b/x.jpg", "c/b/x.jpg", "c/X.jpg"]
+        people = [(n, name, photos) for n, name in enumerate(["Anna", "anna", "Anna (0)", None])]
+        calm = world.plan([world.person(n, name, *photos) for n, name, photos in people])
+        mixed = [world.person(n, name, *shuffle(photos, len(photos))) for n, name, photos in shuffle(people, 4)]
+        assert world.plan(mixed) == calm
+
+
+# Strangers -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_strangers_directory_is_used_and_never_recorded_moved_or_removed(each_kind: World) -> None:
+    (each_kind.people / "Anna").mkdir()
+    (each_kind.people / "Anna" / "own.txt").write_text("mine")
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg"))
+    assert each_kind.names() == ["Anna/a.jpg", "Anna/own.txt"]
+    assert each_kind.ledger.folders == {}
+    each_kind.run(each_kind.person(5, "Beth", "a.jpg"))
+    assert each_kind.names() == ["Anna/own.txt", "Beth/a.jpg"]
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg"))
+    assert each_kind.names() == ["Anna/a.jpg", "Anna/own.txt"]
+
+
+def test_who_uses_a_strangers_directory_keeps_the_name(world: World) -> None:
+    (world.people / "Anna").mkdir()
+    (world.people / "Anna" / "own.txt").write_text("mine")
+    world.run(world.person(5, "Anna", "a.jpg"))
+    world.run(world.person(2, "Anna", "b.jpg"), world.person(5, "Anna", "a.jpg"))
+    assert world.names() == ["Anna (2)/b.jpg", "Anna/a.jpg", "Anna/own.txt"]
+
+
+@pytest.mark.parametrize("plant", ["file", "symlink", "dangling", "other case"])
+def test_what_is_no_directory_of_that_name_is_avoided(world: World, plant: str) -> None:
+    elsewhere = world.base / "elsewhere"
+    elsewhere.mkdir()
+    match plant:
+        case "file":
+            (world.people / "Anna").write_text("mine")
+        case "symlink":
+            (world.people / "Anna").symlink_to(elsewhere)
+        case "dangling":
+            (world.people / "Anna").symlink_to("nowhere")
+        case "other case":
+            (world.people / "ANNA").mkdir()
+    before = world.tree()
+    world.run(world.person(5, "Anna", "a.jpg"))
+    assert "Anna (5)/a.jpg" in world.names()
+    assert list(elsewhere.iterdir()) == []
+    world.run()
+    assert world.tree() == before
+
+
+def test_nothing_is_written_through_a_symlink_in_place_of_our_folder(each_kind: World) -> None:
+    anna = each_kind.person(5, "Anna", "a.jpg", "b.jpg")
+    each_kind.run(anna)
+    elsewhere = each_kind.base / "elsewhere"
+    (each_kind.people / "Anna").rename(elsewhere)
+    (each_kind.people / "Anna").symlink_to(elsewhere)
+    before = inside(elsewhere)
+    each_kind.run(replace(anna, links=anna.links[:1]))
+    assert inside(elsewhere) == before
+    assert "Anna (5)/a.jpg" in each_kind.names()
+
+
+def test_a_symlink_planted_after_the_plan_is_not_followed(world: World) -> None:
+    anna = world.person(5, "Anna", "a.jpg")
+    world.run(anna)
+    elsewhere = world.base / "elsewhere"
+    todo = world.plan([world.person(5, "Anna", "b.jpg", "c.jpg")])
+    (world.people / "Anna").rename(elsewhere)
+    (world.people / "Anna").symlink_to(elsewhere)
+    done = apply(todo, world.people, kind="symlink", ledger=world.ledger)
+    assert inside(elsewhere) == ["a.jpg"]
+    assert len(done.faults) == 1
+
+
+@pytest.mark.parametrize("plant", ["symlink", "file"])
+def test_unnamed_people_wait_while_something_else_has_the_name_of_their_place(world: World, plant: str) -> None:
+    elsewhere = world.base / "elsewhere"
+    elsewhere.mkdir()
+    place = world.people / "_unnamed"
+    place.symlink_to(elsewhere) if plant == "symlink" else place.write_text("mine")
+    done = world.run(world.person(5, "Anna", "a.jpg"), world.person(12, None, "b.jpg"))
+    assert "Anna/a.jpg" in world.names()
+    assert list(elsewhere.iterdir()) == []
+    assert done.faults == ("_unnamed: not a folder, so 1 unnamed people have none: move it away",)
+
+
+def test_a_file_that_replaced_our_link_stays(each_kind: World) -> None:
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg"))
+    made = each_kind.people / "Anna" / "a.jpg"
+    made.unlink()
+    (each_kind.base / "own").write_text("mine, and longer")
+    shutil.copyfile(each_kind.base / "own", made)
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg"))
+    assert each_kind.names() == ["Anna/a (Photos).jpg", "Anna/a.jpg"]
+    each_kind.run()
+    assert each_kind.tree() == {"Anna": "dir", "Anna/a.jpg": "mine, and longer"}
+    assert each_kind.ledger.folders == {}
+
+
+def test_a_symlink_that_somebody_turned_elsewhere_stays(world: World) -> None:
+    world.run(world.person(5, "Anna", "a.jpg"))
+    (world.people / "Anna" / "a.jpg").unlink()
+    (world.people / "Anna" / "a.jpg").symlink_to("own")
+    world.run()
+    assert world.tree()["Anna/a.jpg"] == "-> own"
+
+
+@pytest.mark.parametrize("litter", [".DS_Store", "Thumbs.db", "desktop.ini", "own.txt"])
+def test_a_folder_stays_for_what_others_put_in_it(world: World, litter: str) -> None:
+    world.run(world.person(5, "Anna", "a.jpg"), world.person(12, None, "b.jpg"))
+    (world.people / "Anna" / litter).write_text("mine")
+    (world.people / "_unnamed" / "Person 0012" / litter).write_text("mine")
+    world.run()
+    assert world.names() == [f"Anna/{litter}", f"_unnamed/Person 0012/{litter}"]
+
+
+def test_an_entry_that_appears_after_the_plan_is_not_replaced(each_kind: World) -> None:
+    todo = each_kind.plan([each_kind.person(5, "Anna", "a.jpg", "b.jpg")])
+    (each_kind.people / "Anna").mkdir()
+    (each_kind.people / "Anna" / "a.jpg").write_text("mine")
+    done = apply(todo, each_kind.people, kind=each_kind.kind, ledger=each_kind.ledger)
+    assert len(done.faults) == 1
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg", "b.jpg"))
+    assert each_kind.tree()["Anna/a.jpg"] == "mine"
+
+
+def test_a_link_that_changes_hands_after_the_plan_is_not_removed(each_kind: World) -> None:
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg"))
+    todo = each_kind.plan([])
+    made = each_kind.people / "Anna" / "a.jpg"
+    made.rename(each_kind.base / "away")
+    made.write_text("mine, and longer")
+    assert apply(todo, each_kind.people, kind=each_kind.kind, ledger=each_kind.ledger).n_removed == 0
+    assert made.read_text() == "mine, and longer"
+
+
+def test_a_folder_is_not_moved_onto_one_that_appears_after_the_plan(world: World) -> None:
+    world.run(world.person(5, "Anna", "a.jpg"))
+    todo = world.plan([world.person(5, "Beth", "a.jpg", "b.jpg")])
+    (world.people / "Beth").mkdir()
+    done = apply(todo, world.people, kind="symlink", ledger=world.ledger)
+    assert len(done.faults) == 1
+    assert world.names() == ["Anna/a.jpg"]
+    world.run(world.person(5, "Beth", "a.jpg", "b.jpg"))
+    assert world.names() == ["Beth/a.jpg", "Beth/b.jpg"]
+
+
+# Crashes -------------------------------------------------------------------------------------------------------------
+
+State = dict[int, tuple[str | None, list[str]]]
+Crash = tuple[int, int, bool]
+Life = tuple[dict[str, str], dict[int, str], set[tuple[int, int, str]]]
+PHOTOS = ["a/1.jpg", "b/1.jpg", "c/b/1.jpg", "a/2.jpg", "b/3.jpg"]
+states = st.dictionaries(
+    st.integers(1, 4),
+    st.tuples(
+        st.sampled_from(["A", "B", "C", "a", "A (2)", None]),
+        st.lists(st.sampled_from(PHOTOS), min_size=1, unique=True),
+    ),
+)
+crashes = st.none() | st.tuples(st.integers(0, 12), st.integers(0, 12), st.booleans())
+plants = st.sets(st.sampled_from(["A/own.txt", "B/1.jpg", "C", "_unnamed/Person 0002/own.txt", "A (1)", "b"]))
+
+SWAP = [{1: ("A", PHOTOS[:2]), 2: ("B", PHOTOS[1:])}, {1: ("B", PHOTOS[:2]), 2: ("A", PHOTOS[1:])}]
+
+
+@given(
+    kind=st.sampled_from(KINDS),
+    planted=plants,
+    steps=st.lists(st.tuples(states, crashes), min_size=1, max_size=4),
+)
+@example("symlink", set(), [(SWAP[0], None), (SWAP[1], (1, 12, False))])
+@example("symlink", set(), [(SWAP[0], None), (SWAP[1], (2, 12, False))])
+@example("hardlink", set(), [(SWAP[0], None), (SWAP[1], (3, 12, False))])
+@settings(max_examples=250, deadline=None)
+def test_a_crash_anywhere_changes_nothing_in_the_end(
+    kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]]
+) -> None:
+    steps = [*steps, ({}, None)]
+    with tempfile.TemporaryDirectory() as base:
+        calm = live_through(Path(base) / "here", kind, planted, [(state, None) for state, _ in steps])
+        (Path(base) / "here").rename(Path(base) / "away")
+        assert live_through(Path(base) / "here", kind, planted, steps) == calm
+        left = {name for name, what in calm[-1][0].items() if what != "dir"}
+        assert left == planted
+        assert calm[-1][1:] == ({}, set())
+
+
+def live_through(base: Path, kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]]) -> list[Life]:
+    """Return what is on disk and in the ledger after each step."""
+    world = World(base, kind)
+    for name in planted:
+        plant(world.people / name)
+    lives = []
+    for state, crash in steps:
+        wanted = [world.person(n, name, *photos) for n, (name, photos) in state.items()]
+        if crash is not None:
+            run_and_crash(world, wanted, *crash)
+        world.run(*wanted)
+        known = {(link.person_id, link.photo_id, link.path) for link in world.ledger.links.values()}
+        lives.append((world.tree(), dict(world.ledger.folders), known))
+    return lives
+
+
+def plant(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"mine: {path.name}")
+
+
+def run_and_crash(world: World, wanted: list[WantedFolder], after: int, n_lost: int, is_half_way: bool) -> None:
+    """Apply until a call that nobody hears any more, or until a link is about to be made."""
+    todo = world.plan(wanted)
+    world.ledger.wake(None if is_half_way else after, n_lost)
+    left = iter(range(after))
+
+    def fragile(kind: LinkKind, target: str, path: str) -> None:
+        if is_half_way and next(left, None) is None:
+            if kind == "copy":
+                Path(path).write_text("half")
+            world.ledger.crash()
+        make_link(kind, target, path)
+
+    try:
+        apply(todo, world.people, kind=world.kind, ledger=world.ledger, make_link=fragile)
+    except CrashError:
+        pass
+    finally:
+        world.ledger.wake()
+
+
+def test_the_rest_of_a_half_written_copy_goes(tmp_path: Path) -> None:
+    world = World(tmp_path, "copy")
+    (world.people / ".facewatch.part").write_text("half")
+    world.run(world.person(5, "Anna", "a.jpg"))
+    assert world.tree() == {"Anna": "dir", "Anna/a.jpg": "photo a.jpg"}
+
+
+# What goes wrong -----------------------------------------------------------------------------------------------------
+
+
+def failing(number: int, after: int = 0) -> Callable[[LinkKind, str, str], None]:
+    left = iter(range(after))
+
+    def make(kind: LinkKind, target: str, path: str) -> None:
+        if next(left, None) is None:
+            raise OSError(number, os.strerror(number))
+        make_link(kind, target, path)
+
+    return make
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_or_read_only_disk_stops_the_work_and_what_was_done_is_recorded(each_kind: World, number: int) -> None:
+    anna = each_kind.person(5, "Anna", "a.jpg", "b.jpg", "c.jpg")
+    todo = each_kind.plan([anna])
+    with pytest.raises(FolderError, match=r"People: is on a (full|read-only) disk \(.+\): .+"):
+        apply(todo, each_kind.people, kind=each_kind.kind, ledger=each_kind.ledger, make_link=failing(number, 1))
+    assert [link.path for link in each_kind.ledger.links.values()] == ["Anna/a.jpg"] == each_kind.names()
+    assert each_kind.run(anna).n_made == 2
+
+
+def test_one_bad_link_does_not_stop_the_others(tmp_path: Path) -> None:
+    world = World(tmp_path, "copy")
+    wanted = world.person(5, "Anna", "a.jpg", "b.jpg")
+    (world.photos / "a.jpg").unlink()
+    done = apply(world.plan([wanted]), world.people, kind="copy", ledger=world.ledger)
+    assert done.n_made == 1
+    assert len(done.faults) == 1
+    assert world.names() == ["Anna/b.jpg"]
+
+
+def test_a_name_that_is_too_long_for_the_disk_is_one_fault(world: World) -> None:
+    todo = plan(
+        [world.person(5, "Anna", "a.jpg", "b.jpg")], [], {}, read_disk(world.people, [], [], {}, "symlink"), "symlink"
+    )
+    (world.people / "Anna").write_text("mine")
+    done = apply(todo, world.people, kind="symlink", ledger=world.ledger)
+    assert len(done.faults) == 1
+    assert world.ledger.folders == {}
+
+
+def test_an_unplugged_disk_is_not_a_deletion(world: World) -> None:
+    world.run(world.person(5, "Anna", "a.jpg"))
+    world.people.rename(world.base / "unplugged")
+    with pytest.raises(FolderError, match="connect its disk"):
+        world.plan([])
+    world.people.mkdir()
+    with pytest.raises(FolderError, match="connect its disk"):
+        world.plan([])
+
+
+def test_a_plan_can_be_shown_before_the_people_folder_exists(tmp_path: Path) -> None:
+    wanted = [WantedFolder(1, "Anna", (WantedLink(1, (tmp_path / "a.jpg",)),))]
+    disk = read_disk(tmp_path / "People", wanted, [], {}, "symlink")
+    assert len(plan(wanted, [], {}, disk, "symlink").describe()) == 2
+
+
+# The people folder ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_people_folder_is_made_and_marked(tmp_path: Path, kind: LinkKind) -> None:
+    root = tmp_path / "new" / "People"
+    for _ in range(2):
+        check_people_folder(root, "library 1", kind)
+        assert inside(root) == [".facewatch"]
+        assert json.loads((root / ".facewatch").read_text())["library"] == "library 1"
+
+
+def test_the_folder_of_another_library_is_refused(tmp_path: Path) -> None:
+    check_people_folder(tmp_path, "library 1", "symlink")
+    with pytest.raises(FolderError, match=r"another library \(library 1; this one is library 2\): choose another"):
+        check_people_folder(tmp_path, "library 2", "symlink")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_a_damaged_marker_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".facewatch").write_text(text)
+    with pytest.raises(FolderError, match=r"\.facewatch: cannot be read: delete it"):
+        check_people_folder(tmp_path, "library 1", "symlink")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place where nobody can write")
+@pytest.mark.parametrize("root", ["/proc/self", "/proc/People"])
+def test_a_folder_that_cannot_be_written_is_refused(root: str) -> None:
+    with pytest.raises(FolderError, match=rf"{root}: cannot be written \(.+\): give facewatch the right"):
+        check_people_folder(Path(root), "library 1", "symlink")
+
+
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "People").write_text("mine")
+    with pytest.raises(FolderError, match="is not a folder"):
+        check_people_folder(tmp_path / "People", "library 1", "symlink")
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES])
+def test_a_disk_without_such_links_names_the_setting(tmp_path: Path, number: int) -> None:
+    with pytest.raises(FolderError, match=r'cannot hold a symlink \(.+\): set link = "hardlink" or "copy"'):
+        check_people_folder(tmp_path, "library 1", "symlink", make_link=failing(number))
+    assert inside(tmp_path) == [".facewatch"]
+
+
+def test_hard_links_across_file_systems_name_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match=r'on one file system, .+: set link = "symlink" or "copy"'):
+        check_people_folder(tmp_path, "library 1", "hardlink", make_link=failing(errno.EXDEV))
+
+
+# Names ---------------------------------------------------------------------------------------------------------------
+
+HOSTILE = ["..", ".", "", " ", "...", "a/b", "a\\b", "CON", "con .jpg", "nul.txt", "COM1", "LPT¹", ".hidden", "a. . ",
+           "\u202egpj.exe", "a\u200bb", "\ud800", "\udcff.jpg", "e\u200d\u0301", "\x00", "a\u00a0.",
+           "x" * 300 + ".jpeg", "é" * 200, "a." + "b" * 300, "." * 300,
+           "con" + " " * 300 + ".jpg", "日本" * 100 + ".jpg"]  # fmt: skip
+
+
+@given(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=400), st.text("a .\u3000\u0301\U0001f468é", max_size=300)))
+@settings(max_examples=400, deadline=None)
+def test_a_safe_name_is_one_harmless_component(name: str) -> None:
+    safe = safe_name(name)
+    assert safe_name(safe) == safe == unicodedata.normalize("NFC", safe)
+    assert 0 < len(safe.encode()) <= 255
+    assert safe[0] != "."
+    assert safe[-1] not in ". "
+    assert not set(safe) & set('/\\:*?"<>|')
+    assert not any(unicodedata.category(c) in {"Cc", "Cf", "Cs"} for c in safe)
+    assert safe.split(".")[0].rstrip().lower() not in {"con", "prn", "aux", "nul", "com1", "lpt1", "com¹", "lpt¹"}
+
+
+@pytest.mark.parametrize("name", ["Anna", "Zoë & Jürgen", "山田 花子", "نور", "Dr. O'Neil", "👩 (mum)"])
+def test_ordinary_names_are_kept(name: str) -> None:
+    assert safe_name(name) == name
+
+
+def test_a_long_name_keeps_its_extension(world: World) -> None:
+    assert safe_name("é" * 200 + ".jpeg").endswith("é.jpeg")
+    long = "x" * 250 + ".jpg"
+    world.run(world.person(5, "Anna" * 80, f"a/{long}", f"b/{long}", f"c/b/{long}"))
+    assert all(name.endswith(".jpg") for name in world.names())
+    assert len(world.names()) == 3
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_stay_inside_the_people_folder(world: World, name: str) -> None:
+    before = inside(world.base)
+    world.run(world.person(1, name, "a.jpg"), world.person(2, name, "a.jpg"))
+    assert inside(world.base) == before
+    assert len(world.names()) == 2
+    world.run()
+    assert world.tree() == {}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are bytes only on POSIX")
+def test_photos_of_undecodable_names_are_linked(world: World) -> None:
+    world.run(world.person(1, "Anna", os.fsdecode(b"\xff.jpg"), os.fsdecode(b"\xfe.jpg"), "CON", "a\nb.jpg"))
+    assert all((world.people / name).is_file() for name in world.names())
+    assert len(world.names()) == 4
+
+
+# Speed ---------------------------------------------------------------------------------------------------------------
+
+
+class DeafLedger(FakeLedger):
+    def link_made(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
+        """Forget it."""
+
+
+def test_a_folder_of_five_thousand_is_renamed_at_once(world: World) -> None:
+    links = tuple(WantedLink(n, (world.photos / str(n % 50) / f"IMG_{n}.jpg",)) for n in range(5_000))
+    first, second = WantedFolder(1, "Anna", links), WantedFolder(1, "Anne", links)
+    apply(world.plan([first]), world.people, kind="symlink", ledger=DeafLedger())
+    found = read_disk(world.people, [first], [], {}, "symlink").folders["Anna"]
+    records = [
+        RecordedLink(n, 1, n, f"Anna/IMG_{n}.jpg", links[n].sources[0], found[f"IMG_{n}.jpg"].stamp("symlink"))
+        for n in range(5_000)
+    ]
+    started = time.perf_counter()
+    disk = read_disk(world.people, [second], records, {1: "Anna"}, "symlink")
+    todo = plan([second], records, {1: "Anna"}, disk, "symlink")
+    world.ledger.folders = {1: "Anna"}
+    apply(todo, world.people, kind="symlink", ledger=world.ledger)
+    assert todo.actions == (MoveFolder(1, "Anna", "Anne"),)
+    assert time.perf_counter() - started < 1  # 0.1 s on a quiet machine
+
+
+def test_a_plan_is_made_of_named_steps(world: World) -> None:
+    todo = world.plan([world.person(1, "Anna", "a.jpg")])
+    link = todo.actions[-1]
+    assert isinstance(link, MakeLink)
+    assert (link.path, link.target, link.is_done) == ("Anna/a.jpg", "../../Photos/a.jpg", False)

@@ -373,17 +373,20 @@ def _read_folder(path: str) -> dict[str, Entry]:
             # HFS+ hands back names decomposed; ours are composed, and macOS takes either.
             composed = sys.platform == "darwin"
             return {unicodedata.normalize("NFC", e.name) if composed else e.name: _read_entry(e.path) for e in entries}
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return {}
+    except OSError as error:
+        # What cannot be seen must not pass for gone, or its records would be dropped.
+        raise FolderError(f"{path}: cannot be read ({error.strerror}): give facewatch the right to read it") from error
 
 
 def _read_entry(path: str) -> Entry:
-    """Return the entry, which may be gone by now: then it is of kind "other", which nothing is done to."""
+    """Return the entry; one that is not there is of kind "other", which nothing is done to."""
     try:
         info = os.lstat(path)
         if stat.S_ISLNK(info.st_mode):
             return Entry("symlink", target=os.readlink(path))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return Entry("other")
     if stat.S_ISREG(info.st_mode):
         return Entry("file", inode=info.st_ino, size=info.st_size, mtime_ns=info.st_mtime_ns)
@@ -393,13 +396,14 @@ def _read_entry(path: str) -> Entry:
 def _read_sources(wanted: list[WantedFolder], links: list[RecordedLink], found: Mapping[str, Entries]) -> Entries:
     """Return the source files of wanted links that are not on disk as recorded."""
     intact = {(link.person_id, link.photo_id) for link in links if _is_intact(link.path, link.stamp, found)}
-    return {
-        (path := os.fspath(source)): _read_entry(path)
-        for person in wanted
-        for link in person.links
-        if (person.person_id, link.photo_id) not in intact
-        for source in link.sources
-    }
+    sources = {}
+    for person in wanted:
+        for source in (
+            s for link in person.links if (person.person_id, link.photo_id) not in intact for s in link.sources
+        ):
+            with contextlib.suppress(OSError):  # the fault is told when the link is made
+                sources[os.fspath(source)] = _read_entry(os.fspath(source))
+    return sources
 
 
 def _is_intact(path: str, stamp: str, folders: Mapping[str, Entries]) -> bool:
@@ -429,6 +433,8 @@ def plan(
         by_person[link.person_id].append(link)
     homes = _find_homes(people, by_person, folders, disk)
     names = _choose_folders(people, by_person, homes, disk)
+    # First of all, so that whoever takes the name next is not forgotten by it.
+    lost = [RemoveFolder(f, is_done=True) for p, f in sorted(folders.items()) if p not in homes and names.get(p) != f]
     found = [MoveFolder(p, folders[p], home, is_done=True) for p, home in homes.items() if home != folders[p]]
     moves = _order_moves(homes, names, disk)
     moved = {homes[move.person_id]: names[move.person_id] for move in moves}
@@ -437,9 +443,9 @@ def plan(
     after.update((new, disk.folders[old]) for old, new in moved.items())
     draft = _Draft(after, _Targets(disk, kind), kind)
     draft.add_links(people, names, by_person, {folders[p]: place for p, place in settled.items()})
-    draft.leave_folders(folders, settled, names, moved.keys())
+    draft.leave_folders(settled, names, moved.keys())
     draft.enter_folders({p: name for p, name in names.items() if settled.get(p) != name})
-    return Plan((*found, *moves, *draft.removals, *draft.new_folders, *draft.new_links), faults)
+    return Plan((*lost, *found, *moves, *draft.removals, *draft.new_folders, *draft.new_links), faults)
 
 
 def _drop_unnamed(people: dict[int, WantedFolder]) -> tuple[str, ...]:
@@ -454,7 +460,7 @@ def _find_homes(
     people: Mapping[int, WantedFolder], links: Mapping[int, list[RecordedLink]], folders: Mapping[int, str], disk: Disk
 ) -> dict[int, str]:
     """Return where each recorded folder is now: as recorded, or where a move took it that was not recorded."""
-    owned = set(folders.values())
+    owned = {*folders.values(), *(link.path.rpartition("/")[0] for mine in links.values() for link in mine)}
 
     def find(person_id: int, folder: str) -> str | None:
         for place in (_temporary(person_id), folder):
@@ -512,7 +518,7 @@ def _order_moves(homes: Mapping[int, str], names: Mapping[int, str], disk: Disk)
     standing = _standing(disk)
     at = {p: homes[p] for p, new in sorted(names.items()) if p in homes and homes[p] != new}
     # Who would move onto something that stays does not move: the links are made anew in what stands there.
-    while stuck := [p for p in at if standing.get(_key(names[p]), set()) - set(at.values())]:
+    while stuck := _find_stuck(at, names, standing):
         for p in stuck:
             del at[p]
     moves = []
@@ -525,6 +531,11 @@ def _order_moves(homes: Mapping[int, str], names: Mapping[int, str], disk: Disk)
             moves.append(MoveFolder(p, at[p], _temporary(p)))
             at[p] = _temporary(p)
     return moves
+
+
+def _find_stuck(at: Mapping[int, str], names: Mapping[int, str], standing: Mapping[str, set[str]]) -> list[int]:
+    leaving = set(at.values())
+    return [p for p in at if standing.get(_key(names[p]), set()) - leaving]
 
 
 class _Targets:
@@ -659,19 +670,14 @@ class _Draft:
             self._kept[folder].add(name)
             self._make(person_id, photo_id, folder, name, source, is_done=_key(name) in standing)
 
-    def leave_folders(
-        self, folders: Mapping[int, str], settled: Mapping[int, str], names: Mapping[int, str], moved: Iterable[str]
-    ) -> None:
-        """Remove the recorded folders that their people need no more; then `_unnamed`, if that is all it held."""
+    def leave_folders(self, settled: Mapping[int, str], names: Mapping[int, str], moved: Iterable[str]) -> None:
+        """Remove the folders that their people need no more; then `_unnamed`, if that is all it held."""
         self._gone = set(moved)
-        for person_id, folder in sorted(folders.items()):
-            place = settled.get(person_id)
-            if names.get(person_id) == (place or folder):
-                continue
-            is_emptied = place is not None and self._after[place].keys() <= self._removed[place]
-            self.removals.append(RemoveFolder(place or folder, is_done=not is_emptied))
+        for place in (place for p, place in settled.items() if names.get(p) != place):
+            is_emptied = self._after[place].keys() <= self._removed[place]
+            self.removals.append(RemoveFolder(place, is_done=not is_emptied))
             if is_emptied:
-                self._gone.add(place or folder)
+                self._gone.add(place)
         is_needed = any(name.startswith(f"{UNNAMED}/") for name in names.values())
         children = {f"{UNNAMED}/{name}" for name in self._after.get(UNNAMED, ())}
         if UNNAMED in self._after and not is_needed and children <= self._gone:
@@ -722,7 +728,6 @@ def apply(todo: Plan, root: Path, *, kind: LinkKind, ledger: Ledger, make_link: 
         for action in todo.actions:
             work.do(action)
     finally:
-        work.discard_part()
         ledger.commit()
     return Applied(work.n_made, work.n_removed, work.n_moved, (*todo.faults, *work.faults))
 
@@ -792,7 +797,7 @@ class _Work:
                 os.mkdir(f"{self._root}/{UNNAMED}")
         if folder != self._entered:
             for place in (folder.partition("/")[0], folder):
-                if not stat.S_ISDIR(os.lstat(f"{self._root}/{place}").st_mode):
+                if _read_entry(f"{self._root}/{place}").kind != "dir":
                     raise NotADirectoryError(errno.ENOTDIR, f"{place} is not a folder")
             self._entered = folder
         return f"{self._root}/{path}"
@@ -827,21 +832,26 @@ class _Work:
         if action.stamp is not None:
             self._unlink(path, action.stamp)
         if self._kind == "copy":
-            self._make(self._kind, action.target, self._part)
-            _rename_apart(self._part, path)
+            self._copy(action.target, path)
         else:
             self._make(self._kind, action.target, path)
         self.n_made += 1
         return f"symlink:{action.target}" if self._kind == "symlink" else _read_entry(path).stamp(self._kind)
 
-    @property
-    def _part(self) -> str:
-        return f"{self._root}/{_PART}"
+    def _copy(self, source: str, path: str) -> None:
+        """Make a copy that has its name only when it is whole."""
+        part = f"{self._root}/{_PART}"
+        try:
+            self._make("copy", source, part)
+            _rename_apart(part, path)
+        except OSError:
+            self.discard_part()
+            raise
 
     def discard_part(self) -> None:
-        """Remove the beginning of a copy that a crash or a full disk left."""
+        """Remove the beginning of a copy that a crash left."""
         with contextlib.suppress(OSError):
-            os.unlink(self._part)
+            os.unlink(f"{self._root}/{_PART}")
 
 
 def _folder_of(action: Action) -> str:
@@ -916,7 +926,9 @@ def check_people_folder(
 
 def _write_marker(part: str, marker: str, library_id: str) -> None:
     """Write the marker if there is none; the part is written always, which shows that the folder can be."""
-    with open(part, "w", encoding="utf-8") as file:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part)
+    with open(part, "x", encoding="utf-8") as file:
         json.dump({"program": "facewatch", "library": library_id}, file)
     if os.path.lexists(marker):
         os.unlink(part)

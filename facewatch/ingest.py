@@ -92,11 +92,11 @@ class Settle(Protocol):
 
 
 class Eyes:
-    """The engine of one worker process, loaded when the first photo needs it."""
+    """Looks at files with an engine that is loaded when the first photo needs it."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, engine: Engine | None = None) -> None:
         self.recipe = recipe
-        self._engine: Engine | None = None
+        self._engine = engine
 
     def examine(self, path: str) -> Examined:
         """Return the file's hash and size in pixels, or its fault.
@@ -263,8 +263,8 @@ class InlineAnalyser:
 
     n_workers = 1
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._own = Eyes(recipe)
+    def __init__(self, recipe: Recipe, engine: Engine | None = None) -> None:
+        self._own = Eyes(recipe, engine)
 
     def examine(self, path: str) -> Future[Examined]:
         return _done(lambda: self._own.examine(path))

@@ -322,13 +322,11 @@ def _plan_groups(
     for label in sorted(set(labels.tolist()) - {-1}, key=lambda label: int(rows[labels == label][0])):
         members = rows[labels == label]
         existing = [p for p, home in homes.items() if home == label]
-        person_id, joining = _join(existing, photos_of, table)
-        taken = set().union(*(photos_of[p] for p in (person_id, *joining) if p is not None))
-        new = _one_a_photo(
-            [int(r) for r in members if is_free[r] and person_id not in rejections.get(int(table.ids[r]), ())],
-            table.photos,
-            taken,
-        )
+        person_id, joining = _join(existing, photos_of, _rejected_by(existing, table, rejections), table)
+        own = {p for p in (person_id, *joining) if p is not None}
+        taken = set().union(*(photos_of[p] for p in own))
+        free = [int(r) for r in members if is_free[r] and own.isdisjoint(rejections.get(int(table.ids[r]), ()))]
+        new = _one_a_photo(free, table.photos, taken)
         if joining or (new and person_id is not None) or len(new) > 1:
             groups.append(_Group(person_id, joining, tuple(new)))
     return groups
@@ -345,16 +343,28 @@ def _homes(people: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[int, in
     return homes
 
 
+def _rejected_by(
+    people: Sequence[int], table: FaceTable, rejections: Mapping[int, Collection[int]]
+) -> dict[int, set[int]]:
+    """Return whom the faces of each person are not, as users said."""
+    return {p: set().union(*(rejections.get(int(face), ()) for face in table.ids[table.people == p])) for p in people}
+
+
 def _join(
-    people: Sequence[int], photos_of: Mapping[int, set[int]], table: FaceTable
+    people: Sequence[int],
+    photos_of: Mapping[int, set[int]],
+    rejected_by: Mapping[int, set[int]],
+    table: FaceTable,
 ) -> tuple[int | None, tuple[int, ...]]:
-    """Return who stays and who joins it: the largest stays, nobody joins who was in one photo with it."""
+    """Return who stays and who joins it: the largest stays; nobody joins who was in one photo with it, or was said to
+    be somebody else."""
     ordered = sorted(people, key=lambda p: (-int((table.people == p).sum()), p))
     if not ordered:
         return None, ()
     stays, joining, seen = ordered[0], [], set(photos_of[ordered[0]])
     for other in ordered[1:]:
-        if not seen & photos_of[other]:
+        is_other = any(other in rejected_by[p] or p in rejected_by[other] for p in (stays, *joining))
+        if not seen & photos_of[other] and not is_other:
             joining.append(other)
             seen |= photos_of[other]
     return stays, tuple(joining)

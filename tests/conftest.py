@@ -1,17 +1,22 @@
-"""Fixtures that keep tests honest: a private home, and the real photos where they are at hand."""
+"""Fixtures that keep tests honest: a private home, real photos where they are at hand, and a library of drawn faces."""
 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+# Imported once, here: scikit-learn sets variables of the environment, which no test may do.
+import hdbscan  # noqa: F401
 import pytest
+from drawn import Library, make_library
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The labelled and odd photos beside the checkout; a test that needs them is skipped where they are absent."""
     if not (SHARED / "photos" / "labels.csv").is_file():
@@ -22,16 +27,24 @@ def shared() -> Path:
 @pytest.fixture(autouse=True)
 def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's own settings and catalog."""
-    home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "FACEWATCH_CONFIG"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)
-def unchanged_environment(private_home: None) -> object:
-    """A test must leave the environment as it found it."""
-    before = dict(os.environ)
+def nothing_left_behind(private_home: None) -> Iterator[None]:
+    """A test leaves the environment, the current folder and the threads as it found them."""
+    environment, cwd = dict(os.environ), Path.cwd()
     yield
-    changed = {k for k in set(before) ^ set(os.environ)} - {"PYTEST_CURRENT_TEST"}
-    assert not changed, f"environment changed: {changed}"
+    names = set(environment) | set(os.environ)
+    changed = {n for n in names if environment.get(n) != os.environ.get(n)} - {"PYTEST_CURRENT_TEST", "COLUMNS"}
+    assert not changed
+    assert Path.cwd() == cwd
+    assert not [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    """An empty library in a temporary folder."""
+    return make_library(tmp_path)

@@ -587,6 +587,8 @@ states = st.dictionaries(
 crashes = st.none() | st.tuples(st.integers(0, 12), st.integers(0, 12), st.booleans())
 plants = st.sets(st.sampled_from(["A/own.txt", "B/1.jpg", "C", "_unnamed/Person 0002/own.txt", "A (1)", "b"]))
 
+GIVE_WAY = [{4: ("A", PHOTOS), 2: ("B", PHOTOS[:3])}, {1: ("A", PHOTOS[:1]), 4: ("B", PHOTOS[:1])}]
+BOTH_A = {1: ("A", ["a/1.jpg"]), 2: ("A", ["b/1.jpg"])}
 SWAP = [{1: ("A", PHOTOS[:2]), 2: ("B", PHOTOS[1:])}, {1: ("B", PHOTOS[:2]), 2: ("A", PHOTOS[1:])}]
 
 
@@ -598,6 +600,8 @@ SWAP = [{1: ("A", PHOTOS[:2]), 2: ("B", PHOTOS[1:])}, {1: ("B", PHOTOS[:2]), 2: 
 @example("symlink", set(), [(SWAP[0], None), (SWAP[1], (1, 12, False))])
 @example("symlink", set(), [(SWAP[0], None), (SWAP[1], (2, 12, False))])
 @example("hardlink", set(), [(SWAP[0], None), (SWAP[1], (3, 12, False))])
+@example("symlink", {"A/own.txt"}, [({1: ("A", ["a/1.jpg"]), 2: ("B", ["a/1.jpg"])}, None), (BOTH_A, (0, 0, False))])
+@example("symlink", set(), [(GIVE_WAY[0], None), (GIVE_WAY[1], (8, 0, False))])
 @settings(max_examples=250, deadline=None)
 def test_a_crash_anywhere_changes_nothing_in_the_end(
     kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]]
@@ -695,14 +699,43 @@ def test_one_bad_link_does_not_stop_the_others(tmp_path: Path) -> None:
     assert world.names() == ["Anna/b.jpg"]
 
 
-def test_a_name_that_is_too_long_for_the_disk_is_one_fault(world: World) -> None:
-    todo = plan(
-        [world.person(5, "Anna", "a.jpg", "b.jpg")], [], {}, read_disk(world.people, [], [], {}, "symlink"), "symlink"
-    )
+def test_a_copy_that_breaks_off_leaves_nothing_and_does_not_stop_the_others(tmp_path: Path) -> None:
+    def break_off(kind: LinkKind, target: str, path: str) -> None:
+        make_link(kind, target, path)
+        if target.endswith("a.jpg"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    world = World(tmp_path, "copy")
+    todo = world.plan([world.person(5, "Anna", "a.jpg", "b.jpg")])
+    done = apply(todo, world.people, kind="copy", ledger=world.ledger, make_link=break_off)
+    assert len(done.faults) == 1
+    assert world.tree() == {"Anna": "dir", "Anna/b.jpg": "photo b.jpg"}
+
+
+def test_a_folder_that_cannot_be_made_is_one_fault(world: World) -> None:
+    todo = world.plan([world.person(5, "Anna", "a.jpg", "b.jpg")])
     (world.people / "Anna").write_text("mine")
     done = apply(todo, world.people, kind="symlink", ledger=world.ledger)
     assert len(done.faults) == 1
     assert world.ledger.folders == {}
+
+
+def test_a_folder_that_vanishes_after_the_plan_is_one_fault(world: World) -> None:
+    world.run(world.person(5, "Anna", "a.jpg"))
+    todo = world.plan([world.person(5, "Anna", "a.jpg", "b.jpg", "c.jpg")])
+    shutil.rmtree(world.people / "Anna")
+    assert len(apply(todo, world.people, kind="symlink", ledger=world.ledger).faults) == 1
+
+
+def test_a_folder_that_cannot_be_read_does_not_pass_for_empty(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    world.run(world.person(5, "Anna", "a.jpg"))
+    with monkeypatch.context() as patch:  # root may read everything, and tests may run as root
+        patch.setattr(os, "scandir", refuse)
+        with pytest.raises(FolderError, match=r"cannot be read \(Permission denied\): give facewatch the right"):
+            world.plan([])
 
 
 def test_an_unplugged_disk_is_not_a_deletion(world: World) -> None:

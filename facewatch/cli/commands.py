@@ -101,6 +101,8 @@ def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool
         file.write_text(reference_toml(chosen), encoding="utf-8")
     except OSError as error:
         raise ConfigError(str(file), [f"cannot be written: {error.strerror}; name another with --config"]) from error
+    except UnicodeEncodeError as error:
+        raise ConfigError(str(file), ["cannot hold a folder's name that is not UTF-8; rename the folder"]) from error
     click.echo(f"wrote {file}\nnext: facewatch scan")
 
 

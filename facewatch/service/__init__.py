@@ -86,9 +86,10 @@ class Service:
         config: Config,
         *,
         analyser: ingest.Analyser | None = None,
+        info: EngineInfo | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`analyser` takes the place of the worker processes.
+        """`analyser` and `info` take the place of the worker processes and the settings' engine.
 
         Raises:
             ConfigError: the folders lie in each other.
@@ -96,7 +97,7 @@ class Service:
             CatalogError: the catalog cannot be opened.
         """
         self.config = config
-        self.info: EngineInfo = describe_engine(config["engine.name"], config["engine.detector"])
+        self.info = info or describe_engine(config["engine.name"], config["engine.detector"])
         if config.photos:
             check_places(config.photos, _people_folder(config, None), config.catalog, source=config.source)
         self.catalog = Catalog(config.catalog)

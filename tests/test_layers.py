@@ -1,0 +1,73 @@
+"""The architecture: a module imports only from lines above its own, siblings never import each other."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
+
+LAYERS = (
+    ("errors", "types"),
+    ("config", "catalog.migrations"),
+    ("decode", "quality", "engines", "scan", "watch", "assign", "clustering", "folders", "catalog"),
+    ("ingest", "people"),
+    ("service",),
+    ("web",),
+    ("cli",),
+)
+"""The picture in the README's "How it works", from the bottom to the top."""
+
+ANYWHERE = {"__init__", "__main__"}
+
+
+def unit_of(module: str) -> str:
+    """Return the name in LAYERS that a module ("service.loop") belongs to."""
+    return module if module == "catalog.migrations" else module.split(".")[0]
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the modules of the package that a file imports anywhere in it, "catalog.faces" for facewatch.catalog.faces."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            # `from facewatch import scan` imports a module, too.
+            found |= (
+                {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "facewatch" else {node.module}
+            )
+    return {name.removeprefix("facewatch.") for name in found if name.startswith("facewatch.")} - {"__version__"}
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem not in ANYWHERE or path.parent != PACKAGE)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_lower_layers(path: Path) -> None:
+    heights = {name: height for height, names in enumerate(LAYERS) for name in names}
+    module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+    own = unit_of(module)
+    assert own in heights, f"{module} has no place in the layers"
+    for imported in imports_of(path):
+        other = unit_of(imported)
+        if other == own or (own, other) == ("catalog", "catalog.migrations"):
+            continue
+        assert heights[other] < heights[own], f"{module} must not import {imported}"
+
+
+def test_layers_below_the_service_do_not_see_the_settings() -> None:
+    below = [
+        p
+        for p in FILES
+        if unit_of(p.relative_to(PACKAGE).parts[0].removesuffix(".py")) not in ("service", "web", "cli")
+    ]
+    assert not [path for path in below if "config" in {unit_of(name) for name in imports_of(path)}]
+
+
+def test_library_code_never_prints() -> None:
+    for path in FILES:
+        calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        assert not [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"], path

@@ -1,0 +1,250 @@
+"""Identities: what users decided stays, runs only touch what is theirs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from drawn import Library, make_library
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from facewatch.errors import NotKnownError
+from facewatch.people import clean_name
+from facewatch.service import Service
+
+
+def people(service: Service) -> dict[int, tuple[str | None, int]]:
+    return {p.id: (p.name, p.n_photos) for p in service.catalog.people.all() if p.n_photos}
+
+
+def who_is_on(service: Service, library: Library, name: str) -> list[Any]:
+    return [face["person_id"] for face in service.photo(library.photos / name)["faces"]]
+
+
+@pytest.fixture
+def three(library: Library) -> Library:
+    """Two photos of person 1, three of person 2, one of person 3."""
+    for name, *faces in [("a", (1, 0), (2, 0)), ("b", (1, 1)), ("c", (2, 1)), ("d", (2, 2)), ("e", (3, 0))]:
+        library.draw(f"{name}.png", *faces)
+    library.scan()
+    return library
+
+
+def test_faces_that_look_alike_become_an_unnamed_person_and_a_single_face_stays_in_the_pool(three: Library) -> None:
+    with three.service() as service:
+        assert sorted(people(service).values()) == [(None, 2), (None, 3)]
+        assert who_is_on(service, three, "e.png") == [None]
+
+
+def test_a_new_photo_of_a_known_person_is_matched_by_distance(three: Library) -> None:
+    three.draw("f.png", (2, 9))
+    three.scan()
+    with three.service() as service:
+        [face] = service.photo(three.photos / "f.png")["faces"]
+    assert face["source"] == "auto"
+    assert face["distance"] < 0.2 < 1.0 < face["runner_up_distance"]
+
+
+def test_a_second_face_of_the_pool_makes_a_person(three: Library) -> None:
+    three.draw("f.png", (3, 1))
+    three.scan()
+    with three.service() as service:
+        assert who_is_on(service, three, "e.png") == who_is_on(service, three, "f.png") != [None]
+
+
+def test_two_faces_of_one_photo_are_two_people(library: Library) -> None:
+    library.draw("mirror.png", (1, 0), (1, 1))
+    library.draw("b.png", (1, 2))
+    library.scan()
+    with library.service() as service:
+        on_mirror = who_is_on(service, library, "mirror.png")
+    assert len([p for p in on_mirror if p is not None]) <= 1
+
+
+def test_a_rejection_is_never_contradicted(three: Library) -> None:
+    with three.service() as service:
+        [person] = who_is_on(service, three, "b.png")
+    three.draw("f.png", (1, 5))
+    with three.service() as service:
+        list(service.ingest(three.photos, ["f.png"]))
+        face = service.photo(three.photos / "f.png")["faces"][0]["face_id"]
+        with service.catalog.write():
+            db = service.catalog._db
+            db.execute("DELETE FROM assignments WHERE face_id = ?", [face])
+            db.execute("INSERT INTO rejections VALUES (?, ?, 'now')", [face, person])
+    with three.service() as service:
+        service.recluster()
+        assert who_is_on(service, three, "f.png") == [None]
+
+
+def test_naming_keeps_the_id_and_survives_every_later_run(three: Library) -> None:
+    with three.service() as service:
+        [person] = who_is_on(service, three, "b.png")
+        service.rename(str(person), "Anna")
+    three.draw("f.png", (1, 7))
+    three.scan()
+    with three.service() as service:
+        assert people(service)[person] == ("Anna", 3)
+
+
+def test_a_person_is_found_by_id_label_name_or_a_unique_beginning(three: Library) -> None:
+    with three.service() as service:
+        first, second = people(service)
+        service.rename(str(first), "Anna Maria")
+        service.rename(f"person {second:04d}", "Annika")
+        for who in (str(first), f"Person {first:04d}", "Anna Maria", "anna m", "ANNA MARIA"):
+            assert service.find_person(who).id == first
+        with pytest.raises(NotKnownError, match=r"fits 2 people: .*Anna Maria \(id"):
+            service.find_person("ann")
+        with pytest.raises(NotKnownError, match="nobody is called 'Anika'; did you mean Annika"):
+            service.find_person("Anika")
+        with pytest.raises(NotKnownError, match="nobody is called '999'"):
+            service.find_person("999")
+
+
+def test_renaming_onto_a_taken_name_offers_a_merge_and_merges_when_told(three: Library) -> None:
+    with three.service() as service:
+        first, second = people(service)
+        service.rename(str(first), "Anna")
+        with pytest.raises(NotKnownError, match=rf"facewatch rename {second} Anna --merge"):
+            service.rename(str(second), "anna")
+        service.rename(str(second), "Anna", may_merge=True)
+        assert people(service) == {first: ("Anna", 4)}
+        assert service.find_person(str(second)).id == first  # who was merged is found where it went
+    assert [name for name in three.tree() if not name.startswith("Anna/")] == []
+
+
+def test_a_merge_is_journalled_with_what_undoes_it(three: Library) -> None:
+    with three.service() as service:
+        first, second = people(service)
+        n_faces = service.find_person(str(second)).n_faces
+        service.rename(str(first), "Anna")
+        service.rename(str(second), "Anna", may_merge=True)
+        entries = list(service.catalog.people.journal_entries())
+    assert [entry["action"] for entry in entries] == ["recluster", "rename", "merge"]
+    assert [entry["actor"] for entry in entries] == ["scan", "user", "user"]
+    assert len(json.loads(entries[-1]["undo"])["faces"]) == n_faces
+
+
+def test_the_same_name_in_another_case_is_a_rename_not_a_merge(three: Library) -> None:
+    with three.service() as service:
+        first, _ = people(service)
+        service.rename(str(first), "anna")
+        assert service.rename("anna", "Anna").person.name == "Anna"
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("", "is empty"),
+        ("  \n ", "is empty"),
+        ("a\0b", "control characters"),
+        ("\udcff", "control characters"),
+        ("x" * 121, "at most 120"),
+        ("17", "taken for the id"),
+        ("person 0017", "taken for the id"),
+    ],
+)
+def test_names_that_cannot_work_are_refused(name: str, fault: str) -> None:
+    with pytest.raises(NotKnownError, match=fault):
+        clean_name(name)
+
+
+@given(st.text(max_size=100))
+def test_a_clean_name_stays_clean(name: str) -> None:
+    try:
+        cleaned = clean_name(name)
+    except NotKnownError:
+        return
+    assert clean_name(cleaned) == cleaned
+
+
+def test_a_dry_run_changes_nothing(library: Library) -> None:
+    library.draw("a.png", (1, 0))
+    library.draw("b.png", (1, 1))
+    with library.service() as service:
+        list(service.ingest(library.photos, ["a.png", "b.png"]))
+        would = service.recluster(is_dry_run=True)
+        assert (would.n_new_people, would.n_grouped) == (1, 2)
+        assert people(service) == {}
+        assert service.recluster() == would
+
+
+def test_grouping_twice_changes_nothing_the_second_time(three: Library) -> None:
+    with three.service() as service:
+        again = service.recluster()
+    assert (again.n_new_people, again.n_joined_people, again.n_grouped, again.n_matched) == (0, 0, 0, 0)
+
+
+def test_a_merge_while_grouping_is_noticed(three: Library) -> None:
+    """The plan was made on a snapshot; when somebody writes before it is applied, it is made again."""
+    three.draw("f.png", (3, 1))
+    with three.service() as service, three.service() as other:
+        list(service.ingest(three.photos, ["f.png"]))
+        first, _ = people(service)
+
+        class Interrupting:
+            labels_: Any = None
+            n_calls = 0
+
+            def fit_predict(self, embeddings: Any, *, photos: Any) -> Any:
+                from facewatch.clustering import make_clusterer
+
+                if not self.n_calls:
+                    other.rename(str(first), "Anna")
+                self.n_calls += 1
+                return make_clusterer("hdbscan", ceiling=0.35).fit_predict(embeddings, photos=photos)
+
+        clusterer = Interrupting()
+        result = service.identities.recluster(clusterer)
+        assert clusterer.n_calls == 2
+        assert result.n_new_people == 1
+        assert people(service)[first][0] == "Anna"
+
+
+PHOTO = st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True)
+ACTION = st.one_of(
+    st.tuples(st.just("photo"), PHOTO),
+    st.tuples(st.just("name"), st.integers(0, 5)),
+    st.tuples(st.just("scan"), st.none()),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ACTION, min_size=1, max_size=12))
+def test_no_sequence_of_photos_names_and_runs_moves_a_face_from_its_person(
+    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, Any]]
+) -> None:
+    library = make_library(tmp_path_factory.mktemp("sequence"))
+    named: dict[int, str] = {}
+    before: dict[int, int] = {}
+    look = 0
+    for action, value in actions:
+        if action == "photo":
+            look += 1
+            library.draw(f"{look}.png", *((person, look) for person in value))
+        elif action == "name" and before:
+            with library.service() as service:
+                ids = sorted(people(service))
+                if ids:
+                    person = ids[value % len(ids)]
+                    named[person] = f"Name {person}"
+                    service.rename(str(person), named[person])
+        else:
+            library.scan()
+        with library.service() as service:
+            rows = service.catalog._db.execute("SELECT face_id, person_id FROM assignments").fetchall()
+            photos = dict(service.catalog._db.execute("SELECT id, photo_id FROM faces").fetchall())
+            everybody = {p.id: p for p in service.catalog.people.all()}
+            after = dict(rows)
+            # Nobody loses a face, except to the unnamed person that theirs was joined to.
+            for face, person in before.items():
+                assert after[face] == person or (person not in named and person not in everybody)
+            # No two faces of one photo in one person.
+            pairs = [(person, photos[face]) for face, person in after.items()]
+            assert len(pairs) == len(set(pairs))
+            for person, name in named.items():
+                assert everybody[person].name == name
+        before = after

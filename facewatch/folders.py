@@ -496,11 +496,15 @@ def _choose_folders(
         others = [there for there in standing.get(_key(name), ()) if there not in vacated]
         return _key(name) not in taken and all(there == name and there in disk.folders for there in others)
 
-    # A change of case only comes before newcomers, so that it keeps the name.
-    rest = sorted(people.keys() - names.keys(), key=lambda p: (_key(usual(p)) not in map(_key, options[p]), p))
-    for p in rest:
-        names[p] = next(name for name in _folder_names(people[p]) if is_free(name))
-        taken.add(_key(names[p]))
+    def choose(person_id: int, name: str | None) -> None:
+        if name is not None:
+            names[person_id] = name
+            taken.add(_key(name))
+
+    for p in sorted(people.keys() - names.keys()):  # only the case changes: that keeps the name
+        choose(p, next((name for name in options[p] if _key(name) == _key(usual(p)) and is_free(name)), None))
+    for p in sorted(people.keys() - names.keys()):
+        choose(p, next(name for name in _folder_names(people[p]) if is_free(name)))
     return names
 
 

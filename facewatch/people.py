@@ -361,7 +361,8 @@ def _join(
     ordered = sorted(people, key=lambda p: (-int((table.people == p).sum()), p))
     if not ordered:
         return None, ()
-    stays, joining, seen = ordered[0], [], set(photos_of[ordered[0]])
+    stays, seen = ordered[0], set(photos_of[ordered[0]])
+    joining: list[int] = []
     for other in ordered[1:]:
         is_other = any(other in rejected_by[p] or p in rejected_by[other] for p in (stays, *joining))
         if not seen & photos_of[other] and not is_other:

@@ -371,7 +371,7 @@ def overlap(a: Rectangle, b: Rectangle) -> float:
 
 def measure_rescan(bench: Bench) -> list[Finding]:
     """Files a second of a second scan of an unchanged library, from the shell, start of the program included."""
-    n_files = 2_000 if bench.is_quick else 10_000
+    n_files = 10_000
     house = Household(bench.scratch / "rescan")
     make_tiny_photos(house.photos, n_files)
     bench.say(f"rescan: first scan of {n_files} files, not timed")

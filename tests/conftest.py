@@ -34,13 +34,12 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(private_home: None) -> Iterator[None]:
-    """A test leaves the environment, the current folder and the threads as it found them."""
-    environment, cwd = dict(os.environ), Path.cwd()
+    """A test leaves the environment and the threads as it found them."""
+    environment = dict(os.environ)
     yield
     names = set(environment) | set(os.environ)
     changed = {n for n in names if environment.get(n) != os.environ.get(n)} - {"PYTEST_CURRENT_TEST", "COLUMNS"}
     assert not changed
-    assert Path.cwd() == cwd
     assert not [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
 
 

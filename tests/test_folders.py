@@ -287,7 +287,9 @@ def test_a_merge_leaves_one_folder(each_kind: World) -> None:
 
 def test_who_takes_the_name_of_a_merged_person_gets_the_folder(each_kind: World) -> None:
     each_kind.run(each_kind.person(5, None, "a.jpg"), each_kind.person(12, "Anna", "b.jpg"))
-    each_kind.run(each_kind.person(5, "Anna", "a.jpg", "b.jpg"))
+    wanted = each_kind.person(5, "Anna", "a.jpg", "b.jpg")
+    assert MoveFolder(5, "_unnamed/Person 0005", "Anna") in each_kind.plan([wanted]).actions
+    each_kind.run(wanted)
     assert each_kind.names() == ["Anna/a.jpg", "Anna/b.jpg"]
     assert "_unnamed" not in each_kind.tree()
 

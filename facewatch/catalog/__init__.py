@@ -176,7 +176,7 @@ class Catalog:
             MIGRATIONS.apply(self._db)
             self._db.execute(
                 "INSERT INTO settings (key, value) VALUES ('library_id', ?) ON CONFLICT DO NOTHING",
-                [secrets.token_hex(8)],
+                [f'"{secrets.token_hex(8)}"'],
             )
             self._db.conn.commit()
 

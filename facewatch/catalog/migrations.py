@@ -15,7 +15,7 @@ _TABLES = (
     """
     CREATE TABLE settings (
         key TEXT PRIMARY KEY,  -- library_id marks the people folder as ours; people_folder is where it was last
-        value TEXT NOT NULL
+        value TEXT NOT NULL  -- JSON
     ) STRICT
     """,
     """
@@ -164,7 +164,7 @@ _TABLES = (
         path BLOB NOT NULL UNIQUE,  -- below the people folder
         display TEXT NOT NULL,
         source BLOB NOT NULL,  -- the file it stands for, absolute
-        stamp TEXT NOT NULL  -- what stood there when it was made: only that is ever removed
+        stamp BLOB NOT NULL  -- what stood there when it was made: only that is ever removed
     ) STRICT
     """,
     "CREATE INDEX links_person ON links(person_id)",

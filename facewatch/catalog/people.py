@@ -105,13 +105,16 @@ class People:
 
     def links(self) -> list[LinkRow]:
         rows = self._db.execute("SELECT id, person_id, photo_id, path, source, stamp FROM links ORDER BY id")
-        return [LinkRow(row[0], row[1], row[2], os.fsdecode(row[3]), os.fsdecode(row[4]), row[5]) for row in rows]
+        return [
+            LinkRow(row[0], row[1], row[2], os.fsdecode(row[3]), os.fsdecode(row[4]), os.fsdecode(row[5]))
+            for row in rows
+        ]
 
     def add_link(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
         """Record a link; what was recorded for its path before is replaced."""
         self._db.execute(
             "INSERT OR REPLACE INTO links (person_id, photo_id, path, display, source, stamp) VALUES (?, ?, ?, ?, ?, ?)",
-            [person_id, photo_id, os.fsencode(path), display(path), os.fsencode(source), stamp],
+            [person_id, photo_id, os.fsencode(path), display(path), os.fsencode(source), os.fsencode(stamp)],
         )
 
     def remove_link(self, link_id: int) -> None:

@@ -1,0 +1,286 @@
+"""The command line: facts for programs, tables for people, clear words for mistakes, never a traceback."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import pytest
+from drawn import Library
+
+from facewatch import __version__
+from facewatch.cli import main
+from facewatch.cli.commands import facewatch
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(library: Library, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command on the library's catalog and return its exit code and output."""
+
+    def call(*arguments: str) -> Answer:
+        code = main([*arguments, "--catalog", str(library.catalog), "--people", str(library.people)])
+        return Answer(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def scanned(library: Library) -> Library:
+    """Two people in two photos each, one stranger, one bad file."""
+    library.draw("a.png", (1, 0), (2, 0))
+    library.draw("b.png", (1, 1))
+    library.draw("sub/c.png", (2, 1), (9, 0))
+    (library.photos / "bad.jpg").write_bytes(b"no photo")
+    library.scan()
+    return library
+
+
+COMMANDS = sorted(facewatch.commands)
+
+
+def test_these_commands_are_a_promise() -> None:
+    promised = {"init", "scan", "watch", "people", "show", "rename", "recluster", "folders", "export", "status", "demo"}
+    assert promised <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"Example:\n    facewatch {name}" in text
+    for option in ("--quiet", "--verbose", "--catalog", "--people"):
+        assert option in text
+
+
+@pytest.mark.parametrize("name", ["people", "show", "scan", "status", "recluster", "folders", "export"])
+def test_whatever_prints_facts_prints_json(name: str) -> None:
+    assert any("--json" in p.opts for p in facewatch.commands[name].params if isinstance(p, click.Option))
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"facewatch {__version__}\n"
+
+
+def test_people_lists_who_was_found(scanned: Library, run: Any) -> None:
+    rows = json.loads(run("people", "--json").out)
+    assert [set(row) for row in rows] == [{"id", "name", "faces", "photos", "folder"}] * 2
+    assert [(row["faces"], row["photos"]) for row in rows] == [(2, 2), (2, 2)]
+    for row in rows:
+        assert Path(row["folder"]).is_dir()
+        assert row["name"] == f"Person {row['id']:04d}"
+    table = run("people").out
+    assert "Person 0001" in table
+    assert "folder" in table
+
+
+def test_export_is_one_row_a_face_with_the_promised_columns(scanned: Library, run: Any) -> None:
+    text = run("export", "--csv").out
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert text.splitlines()[0] == "path,face_id,person_id,name,x,y,w,h,distance,source"
+    assert len(rows) == 5
+    assert {row["path"] for row in rows} == {str(scanned.photos / n) for n in ("a.png", "b.png", "sub/c.png")}
+    [stranger] = [row for row in rows if not row["person_id"]]
+    assert (stranger["name"], stranger["distance"], stranger["source"]) == ("", "", "")
+    assert (stranger["x"], stranger["y"], stranger["w"], stranger["h"]) == ("192", "32", "64", "64")
+    as_json = json.loads(run("export", "--json").out)
+    assert [{k: str(v) for k, v in row.items()} for row in as_json] == rows
+
+
+def test_show_tells_every_face_of_a_photo(scanned: Library, run: Any) -> None:
+    facts = json.loads(run("show", str(scanned.photos / "sub/c.png"), "--json").out)
+    assert [face["name"] is None for face in facts["faces"]] == [False, True]
+    table = run("show", str(scanned.photos / "sub/c.png")).out
+    for word in ("box", "person", "distance", "runner-up", "rule", "quality", "nobody"):
+        assert word in table
+
+
+def test_show_follows_a_link_of_the_people_folder(scanned: Library, run: Any) -> None:
+    link = scanned.people / next(iter(scanned.tree()))
+    assert run("show", str(link), "--json").code == 0
+
+
+def test_show_of_an_unknown_photo_says_what_to_do(scanned: Library, run: Any) -> None:
+    answer = run("show", "nowhere.jpg")
+    assert answer.code == 9
+    assert "nowhere.jpg: not in the catalog; `facewatch scan`" in answer.err
+
+
+def test_show_of_a_bad_photo_tells_its_fault(scanned: Library, run: Any) -> None:
+    assert "bad.jpg: " in run("show", str(scanned.photos / "bad.jpg")).out
+
+
+def test_rename_says_what_it_did_and_where(scanned: Library, run: Any) -> None:
+    answer = run("rename", "1", "Anna")
+    assert answer.out == f"Person 0001 is now called Anna: 2 photos\n{scanned.people / 'Anna'}\n"
+    assert run("rename", "an", "Anne", "--quiet").out == ""
+    assert (scanned.people / "Anne").is_dir()
+
+
+def test_rename_onto_a_taken_name_offers_the_merge(scanned: Library, run: Any) -> None:
+    run("rename", "1", "Anna")
+    answer = run("rename", "2", "Anna")
+    assert answer.code == 9
+    assert "facewatch rename 2 Anna --merge" in answer.err
+    # Both were in a.png: a user may say that they are one all the same (a mirror, a collage).
+    assert "is now part of Anna" in run("rename", "2", "Anna", "--merge").out
+
+
+def test_folders_dry_run_shows_the_plan_and_does_nothing(scanned: Library, run: Any) -> None:
+    before = scanned.tree()
+    link = scanned.people / next(iter(before))
+    link.unlink()
+    steps = json.loads(run("folders", "--dry-run", "--json").out)["steps"]
+    assert len(steps) == 1
+    assert not link.is_symlink()
+    run("folders")
+    assert scanned.tree() == before
+    assert json.loads(run("folders", "--json").out)["steps"] == []
+
+
+def test_recluster_dry_run_says_what_would_be(scanned: Library, run: Any) -> None:
+    assert json.loads(run("recluster", "--dry-run", "--json").out)["n_new_people"] == 0
+
+
+def test_status_lists_files_that_could_not_be_used(scanned: Library, run: Any) -> None:
+    status = json.loads(run("status", "--json").out)
+    assert status["n_photos"] == 3
+    assert status["n_files"] == 4
+    assert status["runner"] is None
+    [fault] = status["faults"]
+    assert fault["path"] == str(scanned.photos / "bad.jpg")
+    text = run("status").out
+    assert "bad.jpg" in text
+    assert "what to do" in text
+
+
+def test_status_of_an_empty_catalog_says_how_to_begin(library: Library, run: Any) -> None:
+    assert "facewatch scan PHOTOS" in run("status").out
+    assert "facewatch scan PHOTOS" in run("people").out
+
+
+def test_hostile_file_names_are_harmless_everywhere(library: Library, run: Any) -> None:
+    hostile = (
+        b"new\nline\x1b[31m.png",
+        b"\xff\xfe.png",
+        "\u202egnp.exe.png".encode(),
+        b"[bold]x.png",
+        b'a,b"c.png',
+    )
+    for i, name in enumerate(hostile):
+        library.draw(os.fsdecode(name), (1, i))
+    library.scan()
+    for command in (["people"], ["status"], ["export", "--json"], ["folders", "--dry-run"], ["status", "--json"]):
+        answer = run(*command)
+        assert answer.code == 0
+        assert "\x1b[31m" not in answer.out
+    assert len(library.tree()) == 5
+
+
+def test_export_keeps_file_names_byte_by_byte(library: Library) -> None:
+    names = {b"new\nline.png", b"\xff\xfe.png", b'a,b"c.png', b"\xc3\xa9.png"}
+    for i, name in enumerate(names):
+        library.draw(os.fsdecode(name), (1, i))
+    library.scan()
+    answer = subprocess.run(
+        [sys.executable, "-P", "-m", "facewatch", "export", "--catalog", library.catalog],
+        capture_output=True,
+        check=True,
+    )
+    rows = csv.reader(io.StringIO(answer.stdout.decode(errors="surrogateescape"), newline=""))
+    assert {os.fsencode(row[0]).rpartition(b"/")[2] for row in rows} == {*names, b"path"}
+
+
+def test_a_reader_that_has_enough_is_no_error(scanned: Library) -> None:
+    command = f"{sys.executable} -P -m facewatch export --catalog {scanned.catalog} | true"
+    answer = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert answer.stderr == ""
+
+
+def test_init_writes_a_settings_file_that_the_next_command_finds(
+    library: Library, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(library.base)
+    assert main(["init", "Photos", "--people", "Folk", "--catalog", "c.sqlite", "--engine", "face_recognition"]) == 0
+    written = capsys.readouterr().out.splitlines()[0].removeprefix("wrote ")
+    assert written == str(Path.home() / ".config" / "facewatch" / "facewatch.toml")
+    assert main(["status", "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["people_folder"] == str(library.base / "Folk")
+    assert status["catalog"] == str(library.base / "c.sqlite")
+    assert main(["init", "Photos"]) == 3
+    assert "is there already; edit it, or write over it with --force" in capsys.readouterr().err
+    assert main(["--config", "mine.toml", "init", "Photos"]) == 0
+    assert (library.base / "mine.toml").is_file()
+
+
+def test_init_refuses_what_a_scan_would_refuse(library: Library, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", str(library.photos), "--people", str(library.photos / "People")]) == 3
+    assert "must lie beside the photos" in capsys.readouterr().err
+    assert main(["init", str(library.base / "none")]) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["scan"], 4, "no library is known; name your photo folder: facewatch scan ~/Pictures"),
+        (["scan", "/does/not/exist"], 4, "/does/not/exist: does not exist; name your photo folder"),
+        (["watch"], 4, "no library is known"),
+        (["scan", "--engine", "magic", "."], 3, "engine.name = 'magic': must be one of"),
+        (["rename", "nobody", "Anna"], 9, "nobody is called 'nobody'"),
+        (["rename", "1"], 2, "Missing argument 'NEW'"),
+        (["recluster", "--method", "magic"], 3, "cluster.method = 'magic': must be one of"),
+        (["dance"], 2, "No such command 'dance'"),
+        (["--config", "none.toml", "people"], 3, "none.toml: 1 problem(s)\n- there is no such file"),
+    ],
+)
+def test_mistakes_get_a_clear_word_and_a_documented_exit_code(
+    run: Any, arguments: list[str], code: int, words: str
+) -> None:
+    answer = run(*arguments)
+    assert answer.code == code
+    assert words in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_a_settings_file_with_faults_is_reported_as_a_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "facewatch.toml"
+    file.write_text('[library]\nphotis = "x"\n[watch]\npoll = 3\n')
+    assert main(["--config", str(file), "people"]) == 3
+    error = capsys.readouterr().err
+    assert "2 problem(s)" in error
+    assert "did you mean library.photos?" in error
+
+
+def test_a_damaged_catalog_is_named(library: Library, run: Any) -> None:
+    library.catalog.parent.mkdir()
+    library.catalog.write_bytes(b"rubbish " * 1000)
+    answer = run("people")
+    assert answer.code == 5
+    assert f"facewatch: {library.catalog}: damaged" in answer.err
+
+
+def test_python_m_facewatch_is_the_same_program(tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-P", "-m", "facewatch", "--version"], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout == f"facewatch {__version__}\n"
+
+
+def test_help_does_not_load_models_or_arrays() -> None:
+    code = "import sys; from facewatch.cli import main; main(['--help']); print(sorted({'numpy', 'dlib', 'PIL'} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[-1] == "[]"

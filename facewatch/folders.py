@@ -35,7 +35,7 @@ import stat
 import sys
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -257,7 +257,7 @@ class Ledger(Protocol):
     def folder_removed(self, path: str) -> None: ...
 
     def commit(self) -> None:
-        """Make everything told so far durable. Called where two lost records together could be misread."""
+        """Make everything told so far durable: before each move, before the first thing is made, and at the end."""
 
 
 # Names ---------------------------------------------------------------------------------------------------------------
@@ -422,29 +422,34 @@ def plan(
     disk: Disk,
     kind: LinkKind,
 ) -> Plan:
-    """Return what makes the disk as wanted: moves, then removals, then what is new. Nothing to do is an empty plan.
+    """Return what makes the disk as wanted. Nothing to do is an empty plan.
 
     Does not depend on the order of `wanted`, of the links in it, or of the records.
     """
     people = {person.person_id: person for person in wanted if any(link.sources for link in person.links)}
     faults = _drop_unnamed(people) if disk.folders[""].get(UNNAMED, Entry("dir")).kind != "dir" else ()
-    by_person: dict[int, list[RecordedLink]] = defaultdict(list)
+    mine: dict[int, list[RecordedLink]] = defaultdict(list)
     for link in sorted(links, key=lambda link: link.link_id):
-        by_person[link.person_id].append(link)
-    homes = _find_homes(people, by_person, folders, disk)
+        mine[link.person_id].append(link)
+    homes = _find_homes(people, mine, folders, disk)
     lost = [RemoveFolder(folder, is_done=True) for p, folder in sorted(folders.items()) if p not in homes]
     found = [MoveFolder(p, folders[p], home, is_done=True) for p, home in homes.items() if home != folders[p]]
-    # The unwanted go first, so that who takes a name from one of them still moves in one rename.
-    places = {folders[p]: home for p, home in homes.items()}
-    unwanted = [_moved(link, places) for p in sorted(by_person.keys() - people.keys()) for link in by_person[p]]
-    cleared, disk = _clear(unwanted, [homes.pop(p) for p in sorted(homes.keys() - people.keys())], disk)
-    names = _choose_folders(people, by_person, homes, disk)
+    mine = _moved(mine, {folders[p]: home for p, home in homes.items()})
+    # What nobody takes along is cleared first, so that all others can move into its place in one rename.
+    unwanted = sorted((mine.keys() | homes.keys()) - people.keys())
+    cleared, disk = _clear([link for p in unwanted for link in mine.pop(p, ())], _pop(homes, unwanted), disk)
+    names = _choose_folders(people, mine, homes, disk)
+    while stuck := _find_stuck(homes, names, disk):
+        more, disk = _clear([link for p in stuck for link in mine.pop(p, ())], _pop(homes, stuck), disk)
+        cleared += more
     moves = _order_moves(homes, names, disk)
     moved = {homes[move.person_id]: names[move.person_id] for move in moves}
-    settled = {p: moved.get(home, home) for p, home in homes.items()}
-    places = {folders[p]: place for p, place in settled.items()}
-    rest = _plan_links(people, names, by_person, places, settled, _Draft(_after_moves(disk, moved), kind))
+    rest = _plan_links(people, names, _moved(mine, moved), homes.keys(), _Draft(_after_moves(disk, moved), kind))
     return Plan((*lost, *found, *cleared, *moves, *rest), faults)
+
+
+def _pop(homes: dict[int, str], people: Iterable[int]) -> list[str]:
+    return [homes.pop(p) for p in people if p in homes]
 
 
 def _drop_unnamed(people: dict[int, WantedFolder]) -> tuple[str, ...]:
@@ -516,29 +521,27 @@ def _standing(disk: Disk) -> dict[str, set[str]]:
     return standing
 
 
+def _find_stuck(homes: Mapping[int, str], names: Mapping[int, str], disk: Disk) -> list[int]:
+    """Return who cannot move, because something that stays has the name: their links are made anew in it."""
+    standing = _standing(disk)
+    leaving = {home for p, home in homes.items() if names[p] != home}
+    return [p for p, home in homes.items() if names[p] != home and standing[_key(names[p])] - leaving]
+
+
 def _order_moves(homes: Mapping[int, str], names: Mapping[int, str], disk: Disk) -> list[MoveFolder]:
     """Return renames that never meet a taken name; a circle is opened by way of a temporary name."""
     standing = _standing(disk)
-    at = {p: homes[p] for p, new in sorted(names.items()) if p in homes and homes[p] != new}
-    # Who would move onto something that stays does not move: the links are made anew in what stands there.
-    while stuck := _find_stuck(at, names, standing):
-        for p in stuck:
-            del at[p]
+    at = {p: home for p, home in homes.items() if names[p] != home}
     moves = []
     while at:
         here = set(at.values())
-        ready = [p for p in at if not standing.get(_key(names[p]), set()) & here - {at[p]}]
+        ready = [p for p in at if not standing[_key(names[p])] & here - {at[p]}]
         moves += [MoveFolder(p, at.pop(p), names[p]) for p in ready]
         if not ready:
             p = min(at)
             moves.append(MoveFolder(p, at[p], _temporary(p)))
             at[p] = _temporary(p)
     return moves
-
-
-def _find_stuck(at: Mapping[int, str], names: Mapping[int, str], standing: Mapping[str, set[str]]) -> list[int]:
-    leaving = set(at.values())
-    return [p for p in at if standing.get(_key(names[p]), set()) - leaving]
 
 
 def _after_moves(disk: Disk, moved: Mapping[str, str]) -> Disk:
@@ -572,21 +575,20 @@ def _plan_links(
     people: Mapping[int, WantedFolder],
     names: Mapping[int, str],
     links: Mapping[int, list[RecordedLink]],
-    places: Mapping[str, str],
-    settled: Mapping[int, str],
+    settled: Collection[int],
     draft: _Draft,
 ) -> list[Action]:
     """Return what is to do when all folders have moved: keep or drop what is recorded, then name what is new."""
     useless, newcomers = [], {}
     for p in sorted(people):
-        newcomers[p], dropped = draft.renew(people[p], names[p], [_moved(link, places) for link in links.get(p, ())])
+        newcomers[p], dropped = draft.renew(people[p], names[p], links.get(p, []))
         useless += dropped
-    cleared, draft.disk = _clear(useless, [place for p, place in settled.items() if names[p] != place], draft.disk)
+    cleared, draft.disk = _clear(useless, [], draft.disk)
     if draft.disk.folders.get(UNNAMED) == {} and not any(name.startswith(f"{UNNAMED}/") for name in names.values()):
         cleared.append(RemoveFolder(UNNAMED))
     for p, wanted in newcomers.items():
         draft.name_links(p, names[p], wanted)
-    entered = [draft.enter(p, name) for p, name in sorted(names.items()) if settled.get(p) != name]
+    entered = [draft.enter(p, name) for p, name in sorted(names.items()) if p not in settled]
     return [*cleared, *(action for action in entered if action is not None), *draft.actions]
 
 
@@ -694,12 +696,15 @@ class _Draft:
         return None
 
 
-def _moved(link: RecordedLink, places: Mapping[str, str]) -> RecordedLink:
-    """Return the record as it will be when its folder has moved."""
-    folder, _, name = link.path.rpartition("/")
-    if places.get(folder, folder) == folder:
-        return link
-    return dataclasses.replace(link, path=f"{places[folder]}/{name}")
+def _moved(links: Mapping[int, list[RecordedLink]], moved: Mapping[str, str]) -> dict[int, list[RecordedLink]]:
+    """Return the records as they are when these folders have moved."""
+
+    def place(link: RecordedLink) -> RecordedLink:
+        folder, _, name = link.path.rpartition("/")
+        to = moved.get(folder, folder)
+        return link if to == folder else dataclasses.replace(link, path=f"{to}/{name}")
+
+    return {person_id: [place(link) for link in mine] for person_id, mine in links.items()}
 
 
 # Applying ------------------------------------------------------------------------------------------------------------
@@ -768,7 +773,6 @@ class _Work:
                 if not action.is_done:
                     self._rename(old, new)
                 self._ledger.folder_moved(person_id, old, new)
-                self._ledger.commit()
             case RemoveLink(link_id, path, stamp):
                 self.n_removed += not action.is_done and self._unlink(self._enter(path), stamp)
                 self._ledger.link_removed(link_id)
@@ -787,7 +791,7 @@ class _Work:
                 self._ledger.link_made(person_id, photo_id, path, source, stamp)
 
     def _start_making(self) -> None:
-        """Settle removals before anything is made, so that a crash never leaves both in doubt."""
+        """Settle what was left before anything is made, or what is new could pass for the old that was moved there."""
         if not self._is_making:
             self._ledger.commit()
         self._is_making = True
@@ -808,7 +812,7 @@ class _Work:
     def _rename(self, old: str, new: str) -> None:
         source, target = self._enter(old), self._enter(new)
         self._entered = ""
-        self._ledger.commit()
+        self._ledger.commit()  # two moves in doubt could not be told from none, when people swap their names
         # rename(2) would replace an empty directory; the very same one, in another spelling, is no obstacle.
         if os.path.lexists(target) and not os.path.samestat(os.lstat(source), os.lstat(target)):
             raise FileExistsError(errno.EEXIST, f"{new} exists")

@@ -177,6 +177,9 @@ def _start_worker(recipe: Recipe) -> None:
     os.nice(5)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _eyes[:] = [Eyes(recipe)]
+    # libtiff and its like write to stderr by themselves, many lines for one bad file; the fault is on record anyway.
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 2)
 
 
 def _die_with_parent() -> None:

@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 MAX_NAME_LENGTH = 120
 _LABEL = re.compile(r"person\s+0*(\d+)", re.IGNORECASE)
 _ATTEMPTS = 5
+_BATCH_PHOTOS = 100
+"""Photos of the pool settled in one transaction: some 100 ms, so that a name given meanwhile need not wait."""
+_MOST_ROUNDS = 20
+"""Rounds of grouping and matching; two or three are usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,13 @@ class Identities:
         return n_assigned
 
     def settle_pool(self) -> int:
-        """Look at the pool again with what is known now; returns how many faces were assigned."""
+        """Look at the pool again until nobody in it is recognised; returns how many faces were assigned."""
+        n_assigned = 0
+        while found := self._settle_pool_once():
+            n_assigned += found
+        return n_assigned
+
+    def _settle_pool_once(self) -> int:
         table = self._load()
         gallery = self.gallery()
         free = (table.people == NOBODY) & (table.tiers != Tier.SHOW.value)
@@ -133,9 +143,9 @@ class Identities:
         rows = np.flatnonzero(free)
         photos = np.unique(table.photos[rows[gallery.is_near(table.embeddings[rows])]])
         n_assigned = 0
-        for photo_id in photos:
+        for start in range(0, len(photos), _BATCH_PHOTOS):
             with self._catalog.write():
-                n_assigned += self.settle(int(photo_id))
+                n_assigned += sum(self.settle(int(photo_id)) for photo_id in photos[start : start + _BATCH_PHOTOS])
         return n_assigned
 
     def _load(self) -> FaceTable:
@@ -146,27 +156,43 @@ class Identities:
     def recluster(self, clusterer: Clusterer, *, is_dry_run: bool = False) -> Reclustered:
         """Group the pool together with the machine-made people, which may grow or join but never lose a face.
 
-        Named, hidden and touched people are not looked at. The thinking happens on a snapshot, outside the write
-        lock; if somebody wrote meanwhile it starts over.
+        Named, hidden and touched people are not looked at. A face that finds its person changes how that person
+        looks, which may explain another face: it goes on until nothing changes any more, so that doing it again
+        would change nothing. A dry run tells the first step.
         """
-        n_matched = 0 if is_dry_run else self.settle_pool()
+        n_pool = self._n_pool()
+        if is_dry_run:
+            return _report(n_pool, 0, self._plan(clusterer)[1])
+        n_matched, groups = self.settle_pool(), list[_Group]()
+        for _ in range(_MOST_ROUNDS):
+            plan = self._group_once(clusterer)
+            found = self.settle_pool()
+            groups += plan
+            n_matched += found
+            if not plan and not found:
+                break
+        return _report(n_pool, n_matched, groups)
+
+    def _group_once(self, clusterer: Clusterer) -> list[_Group]:
+        """Group and apply it. The thinking happens on a snapshot, outside the write lock; if somebody wrote meanwhile it
+        starts over."""
         for _ in range(_ATTEMPTS):
             version = self._catalog.version()
-            table = self._load()
-            plan = _plan_groups(table, self._machine_made(), clusterer, self._catalog.faces.rejections())
-            if is_dry_run:
-                return _report(table, plan, n_matched)
+            table, plan = self._plan(clusterer)
             with self._catalog.write():
                 if self._catalog.version() == version:
                     self._apply_groups(table, plan)
                     self.forget_gallery()
-                    break
-        else:
-            raise CatalogError("the catalog changed again and again while grouping; try again later")
-        return _report(table, plan, n_matched + self.settle_pool())
+                    return plan
+        raise CatalogError("the catalog changed again and again while grouping; try again later")
 
-    def _machine_made(self) -> set[int]:
-        return {person.id for person in self._catalog.people.all() if person.is_machine_made}
+    def _plan(self, clusterer: Clusterer) -> tuple[FaceTable, list[_Group]]:
+        table = self._load()
+        machine_made = {person.id for person in self._catalog.people.all() if person.is_machine_made}
+        return table, _plan_groups(table, machine_made, clusterer, self._catalog.faces.rejections())
+
+    def _n_pool(self) -> int:
+        return self._catalog.faces.counts()["pool"]
 
     def _apply_groups(self, table: FaceTable, plan: Sequence[_Group]) -> None:
         catalog, now = self._catalog, self._catalog.now()
@@ -413,11 +439,11 @@ def _founding(table: FaceTable) -> NDArray[np.bool_]:
     return founding
 
 
-def _report(table: FaceTable, plan: Sequence[_Group], n_matched: int) -> Reclustered:
+def _report(n_pool: int, n_matched: int, groups: Sequence[_Group]) -> Reclustered:
     return Reclustered(
-        n_pool=int(((table.people == NOBODY) & (table.tiers != Tier.SHOW.value)).sum()),
+        n_pool=n_pool,
         n_matched=n_matched,
-        n_new_people=sum(group.person_id is None for group in plan),
-        n_joined_people=sum(len(group.joining) for group in plan),
-        n_grouped=sum(len(group.rows) for group in plan),
+        n_new_people=sum(group.person_id is None for group in groups),
+        n_joined_people=sum(len(group.joining) for group in groups),
+        n_grouped=sum(len(group.rows) for group in groups),
     )

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import tempfile
 import time
@@ -368,10 +369,10 @@ def test_an_edited_photo_keeps_its_hard_link(tmp_path: Path) -> None:
 
 def test_photos_of_one_name_get_their_folder_then_a_hash_as_suffix(world: World) -> None:
     world.run(world.person(5, "Anna", "2023/Rome/x.jpg", "2024/Rome/x.jpg", "2022/Italy/X.jpg"))
-    first, *rest = sorted(world.names())
-    assert first == "Anna/X.jpg"
-    assert rest[0].startswith("Anna/x (")
-    assert rest[1] == "Anna/x (Rome).jpg"
+    names = {world.tree()[name]: name for name in world.names()}
+    assert names["-> ../../Photos/2022/Italy/X.jpg"] == "Anna/X.jpg"
+    assert names["-> ../../Photos/2023/Rome/x.jpg"] == "Anna/x (Rome).jpg"
+    assert re.fullmatch(r"Anna/x \([0-9a-f]{8}\)\.jpg", names["-> ../../Photos/2024/Rome/x.jpg"])
 
 
 def test_recorded_links_keep_their_names(world: World) -> None:
@@ -590,6 +591,10 @@ crashes = st.none() | st.tuples(st.integers(0, 12), st.integers(0, 12), st.boole
 plants = st.sets(st.sampled_from(["A/own.txt", "B/1.jpg", "C", "_unnamed/Person 0002/own.txt", "A (1)", "b"]))
 
 GIVE_WAY = [{4: ("A", PHOTOS), 2: ("B", PHOTOS[:3])}, {1: ("A", PHOTOS[:1]), 4: ("B", PHOTOS[:1])}]
+CROWD = [
+    {2: ("B", PHOTOS[1:2]), 1: ("A (2)", PHOTOS[:3])},
+    {3: ("A", PHOTOS[:1]), 2: ("A", PHOTOS[:2]), 1: ("A", PHOTOS[:1])},
+]
 BOTH_A = {1: ("A", ["a/1.jpg"]), 2: ("A", ["b/1.jpg"])}
 SWAP = [{1: ("A", PHOTOS[:2]), 2: ("B", PHOTOS[1:])}, {1: ("B", PHOTOS[:2]), 2: ("A", PHOTOS[1:])}]
 
@@ -604,6 +609,7 @@ SWAP = [{1: ("A", PHOTOS[:2]), 2: ("B", PHOTOS[1:])}, {1: ("B", PHOTOS[:2]), 2: 
 @example("hardlink", set(), [(SWAP[0], None), (SWAP[1], (3, 12, False))])
 @example("symlink", {"A/own.txt"}, [({1: ("A", ["a/1.jpg"]), 2: ("B", ["a/1.jpg"])}, None), (BOTH_A, (0, 0, False))])
 @example("symlink", set(), [(GIVE_WAY[0], None), (GIVE_WAY[1], (8, 0, False))])
+@example("symlink", {"A/own.txt"}, [(CROWD[0], None), (CROWD[1], (4, 1, False))])
 @settings(max_examples=250, deadline=None)
 def test_a_crash_anywhere_changes_nothing_in_the_end(
     kind: LinkKind, planted: set[str], steps: list[tuple[State, Crash | None]]

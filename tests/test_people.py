@@ -199,7 +199,7 @@ def test_a_merge_while_grouping_is_noticed(three: Library) -> None:
 
         clusterer = Interrupting()
         result = service.identities.recluster(clusterer)
-        assert clusterer.n_calls == 2
+        assert clusterer.n_calls > 1
         assert result.n_new_people == 1
         assert people(service)[first][0] == "Anna"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,12 +112,23 @@ def loudness_options(command: F) -> F:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
 
 
+class _StderrHandler(logging.StreamHandler[Any]):
+    """Writes to what stderr is now: a progress bar puts itself in between, so that lines do not run into it."""
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: Any) -> None: ...
+
+
 def set_up_logging(loudness: int, *, is_daemon: bool = False) -> None:
     """Send the log to stderr: results go to stdout. A daemon's log says what it does without being asked."""
     level = {-1: logging.WARNING, 0: logging.INFO if is_daemon else logging.WARNING, 1: logging.INFO}.get(
         loudness, logging.DEBUG
     )
-    handler = logging.StreamHandler()
+    handler = _StderrHandler()
     handler.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(message)s" if is_daemon else "%(levelname)s: %(message)s")
     )

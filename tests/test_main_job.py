@@ -1,0 +1,284 @@
+"""The main job as a user meets it: the real program, real models, real photos, real links."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_engine_standard import overlap
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_SECONDS = 60.0
+"""How long to wait for another process; the promise is shorter (10 s), but machines that run tests are busy."""
+
+
+class Place:
+    """A folder with a library, driven by the real command line."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.photos, self.people, self.catalog = base / "Photos", base / "People", base / "data" / "catalog.sqlite"
+        self.photos.mkdir(parents=True, exist_ok=True)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [
+            *(sys.executable, "-P", "-m", "facewatch", *arguments),
+            *("--catalog", str(self.catalog), "--people", str(self.people)),
+        ]
+
+    def run(self, *arguments: str) -> str:
+        """Run a command, which must succeed, and return what it printed."""
+        done = subprocess.run(self.command(*arguments), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout
+
+    def links(self) -> dict[str, str]:
+        """Return where each link of the people folder leads."""
+        return {
+            str(link.relative_to(self.people)): str(link.resolve())
+            for link in sorted(self.people.rglob("*"))
+            if link.is_symlink()
+        }
+
+    def groups(self) -> list[set[str]]:
+        """Return the names of the photos in each folder."""
+        by_folder: dict[str, set[str]] = defaultdict(set)
+        for link, photo in self.links().items():
+            by_folder[str(Path(link).parent)].add(Path(photo).name)
+        return sorted(by_folder.values(), key=sorted)
+
+
+@pytest.fixture(scope="module")
+def album(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The whole labelled album, scanned once where it lies; it is never written to."""
+    place = Place(tmp_path_factory.mktemp("album"))
+    place.run("scan", str(shared / "photos" / "album"), "--quiet")
+    return place
+
+
+def labelled_faces(place: Place, shared: Path) -> Iterator[tuple[str, str]]:
+    """Yield (true person, person id or "") for every labelled face of the album that was detected."""
+    found: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in csv.DictReader(place.run("export", "--csv").splitlines()):
+        found[row["path"]].append(row)
+    with (shared / "photos" / "labels.csv").open() as file:
+        labels = [row for row in csv.DictReader(file) if row["path"].startswith("album/") and row["person"]]
+    for label in labels:
+        box = tuple(float(label[key]) for key in "xywh")
+        for row in found[str(shared / "photos" / label["path"])]:
+            if overlap(box, tuple(float(row[key]) for key in "xywh")) >= 0.4:
+                yield label["person"], row["person_id"]
+
+
+def test_no_folder_mixes_two_people_and_most_faces_are_in_their_own(album: Place, shared: Path) -> None:
+    faces = list(labelled_faces(album, shared))
+    folders: dict[str, Counter[str]] = defaultdict(Counter)
+    for person, folder in faces:
+        if folder:
+            folders[folder][person] += 1
+    assert {folder: dict(people) for folder, people in folders.items() if len(people) > 1} == {}
+    assert len(faces) >= 260  # of 277
+    assert sum(map(Counter.total, folders.values())) >= 0.6 * len(faces)
+
+
+def test_every_link_opens_a_photo_of_the_library(album: Place, shared: Path) -> None:
+    links = album.links()
+    assert len(links) >= 150
+    for photo in links.values():
+        assert Path(photo).is_relative_to(shared / "photos" / "album")
+        assert Path(photo).is_file()
+
+
+def test_people_and_show_agree_with_the_folders(album: Place) -> None:
+    [person, *_] = json.loads(album.run("people", "--json"))
+    folder = Path(person["folder"])
+    photos = list(folder.iterdir())
+    assert len(photos) == person["photos"]
+    faces = json.loads(album.run("show", str(photos[0]), "--json"))["faces"]
+    assert person["name"] in {face["name"] for face in faces}
+
+
+def test_a_second_scan_of_the_album_decodes_nothing(album: Place, shared: Path) -> None:
+    result = json.loads(album.run("scan", str(shared / "photos" / "album"), "--json"))
+    assert (result["n_files"], result["n_new"], result["n_known"], result["n_links_made"]) == (232, 0, 0, 0)
+
+
+ODD = ("derived", "corrupt", "metadata", "orientation/immich_face_portrait_o6.jpg", "formats/alpha.heic", "raw")
+
+
+def test_odd_photos_get_a_right_answer_or_a_clear_reason_and_none_is_touched(shared: Path, tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    for name in ODD:
+        source, target = shared / "photos" / "odd" / name, place.photos / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
+    before = state_of(place.photos)
+    for path in place.photos.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    result = json.loads(place.run("scan", str(place.photos), "--json"))
+    assert state_of(place.photos) == before
+    status = json.loads(place.run("status", "--json"))
+    faulty = {str(Path(fault["path"]).relative_to(place.photos)): fault for fault in status["faults"]}
+    assert len(faulty) == result["n_faulty"]
+    with (shared / "photos" / "odd" / "labels.csv").open() as file:
+        labels = [row for row in csv.DictReader(file) if (place.photos / row["path"]).is_file()]
+    for row in labels:
+        expected = set(row["expected"].split("|"))
+        if expected == {"ok"}:
+            assert row["path"] not in faulty
+        if expected <= {"error", "unsupported"}:
+            assert faulty[row["path"]]["fault"]
+            assert faulty[row["path"]]["advice"]
+    # The same face in many formats and orientations is one person.
+    everybody = json.loads(place.run("people", "--json"))
+    assert everybody[0]["photos"] >= 25
+    again = json.loads(place.run("scan", str(place.photos), "--json"))
+    assert (again["n_new"], again["n_faulty"]) == (0, 0)
+
+
+def state_of(root: Path) -> dict[str, tuple[int, str]]:
+    """Return time and checksum of every file."""
+    return {
+        str(path.relative_to(root)): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+class Watcher:
+    """`facewatch watch` in a process of its own."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.log = place.base / "watch.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(place.command("watch", str(place.photos)), stderr=log)
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.end(signal.SIGKILL)
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=PATIENCE_SECONDS)
+
+    def until(self, is_so: Callable[[], Any], what: str) -> None:
+        """Wait until something is so."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not is_so():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {what}\n{self.log.read_text()}"
+            time.sleep(0.05)
+
+    def until_groups(self, *groups: set[str]) -> None:
+        wanted = sorted(groups, key=sorted)
+        self.until(lambda: self.place.groups() == wanted, f"{wanted}, but {self.place.groups()}")
+
+
+DADS = {f"Family1-Dad{i}.jpg" for i in (1, 2, 3)}
+MOMS = {f"Family1-Mom{i}.jpg" for i in (1, 2, 3)}
+
+
+def test_the_watcher_keeps_the_folders_right_through_everything(shared: Path, tmp_path: Path) -> None:
+    family, place = shared / "photos" / "album" / "family", Place(tmp_path)
+    with Watcher(place) as watcher:
+        watcher.until(lambda: "watching" in watcher.log.read_text(), "the start")
+        for name in DADS | MOMS - {"Family1-Mom3.jpg"}:
+            shutil.copy(family / name, place.photos)
+        watcher.until_groups(DADS, MOMS - {"Family1-Mom3.jpg"})
+
+        # A photo that arrives slowly is not read before it is whole.
+        data = (family / "Family1-Mom3.jpg").read_bytes()
+        with (place.photos / "Family1-Mom3.jpg").open("wb") as file:
+            for start in range(0, len(data), len(data) // 8 + 1):
+                file.write(data[start : start + len(data) // 8 + 1])
+                file.flush()
+                time.sleep(0.4)
+        watcher.until_groups(DADS, MOMS)
+        assert "truncated" not in watcher.log.read_text()
+
+        (place.photos / "sub").mkdir()
+        (place.photos / "Family1-Dad1.jpg").rename(place.photos / "sub" / "moved.jpg")
+        moved = DADS - {"Family1-Dad1.jpg"} | {"moved.jpg"}
+        watcher.until_groups(moved, MOMS)
+
+        (place.photos / "Family1-Mom1.jpg").unlink()
+        watcher.until_groups(moved, MOMS - {"Family1-Mom1.jpg"})
+
+        dad = json.loads(place.run("show", str(place.photos / "sub" / "moved.jpg"), "--json"))["faces"][0]
+        place.run("rename", str(dad["person_id"]), "Dad")
+        assert {Path(link).name for link in place.links() if link.startswith("Dad/")} == moved
+
+        # Killed in the middle of new work, and started again.
+        shutil.copy(family / "Family1-Mom1.jpg", place.photos / "again.jpg")
+        shutil.copy(family / "Family1-Son1.jpg", place.photos)
+        time.sleep(1.0)
+        assert watcher.end(signal.SIGKILL) == -signal.SIGKILL
+    shutil.copy(family / "Family1-Son2.jpg", place.photos)
+    with Watcher(place) as watcher:
+        sons = {"Family1-Son1.jpg", "Family1-Son2.jpg"}
+        watcher.until_groups(moved, MOMS - {"Family1-Mom1.jpg"} | {"again.jpg"}, sons)
+        assert any(link.startswith("Dad/") for link in place.links())
+        assert watcher.end(signal.SIGTERM) == 0
+    assert "Traceback" not in watcher.log.read_text()
+
+
+@pytest.mark.parametrize("delay", [0.5, 1.5, 2.5, 3.5])
+def test_a_killed_scan_leaves_no_workers_and_carries_on(shared: Path, tmp_path: Path, delay: float) -> None:
+    place = Place(tmp_path)
+    for name in DADS | MOMS:
+        shutil.copy(shared / "photos" / "album" / "family" / name, place.photos)
+    process = subprocess.Popen(place.command("scan", str(place.photos)), start_new_session=True)
+    time.sleep(delay)
+    process.kill()
+    process.wait()
+    place.run("scan", str(place.photos))
+    assert place.groups() == sorted([DADS, MOMS], key=sorted)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while members_of_session(process.pid):
+        assert time.monotonic() < deadline, "workers outlived their killed parent"
+        time.sleep(0.05)
+
+
+def members_of_session(session: int) -> list[int]:
+    """Return the living processes that a killed one, the head of a session, left behind."""
+    import psutil
+
+    def is_member(pid: int) -> bool:
+        try:
+            return os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            return False
+
+    return [pid for pid in psutil.pids() if is_member(pid)]
+
+
+def test_ctrl_c_ends_a_scan_with_a_word_and_its_exit_code(shared: Path, tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    command = place.command("scan", str(shared / "photos" / "album" / "matches"), "-v")
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    process.stderr.readline()  # the first photo is done
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 130
+    assert error.splitlines()[-1].startswith("facewatch: stopped; what was done so far stands")
+    assert "Traceback" not in error
+    assert json.loads(place.run("status", "--json"))["n_photos"] >= 1

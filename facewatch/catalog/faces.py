@@ -154,6 +154,14 @@ class Faces:
         )
         return moved
 
+    def stamp(self) -> str:
+        """Return a text that changes when there are other faces in the library, or other decisions about them."""
+        numbers = self._db.execute(
+            "SELECT (SELECT COALESCE(MAX(id), 0) FROM faces), (SELECT COALESCE(MAX(id), 0) FROM journal),"
+            " (SELECT COUNT(*) FROM faces f WHERE EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id))"
+        ).fetchone()
+        return " ".join(map(str, numbers))
+
     def in_photo(self, photo_id: int) -> list[dict[str, object]]:
         """Return the faces of a photo with their person or best guess, for people to read; from left to right."""
         return list(

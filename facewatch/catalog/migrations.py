@@ -14,7 +14,7 @@ MIGRATIONS = Migrations("facewatch")
 _TABLES = (
     """
     CREATE TABLE settings (
-        key TEXT PRIMARY KEY,  -- library_id marks the people folder as ours; people_folder is where it was last
+        key TEXT PRIMARY KEY,  -- library_id, people_folder (where it was last), grouped (what the pool was like)
         value TEXT NOT NULL  -- JSON
     ) STRICT
     """,

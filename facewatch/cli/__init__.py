@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
@@ -40,7 +41,21 @@ def main(args: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
+            return _unexpected(error)
         click.echo(f"facewatch: the disk is full ({error}); make room and start again, nothing is lost", err=True)
         return 1
+    except Exception as error:
+        return _unexpected(error)
     return 0
+
+
+def _unexpected(error: Exception) -> int:
+    """A fault of ours: say so in a line, and tell all of it to those who asked for much."""
+    log.debug("", exc_info=error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    click.echo(
+        f"facewatch: a fault of facewatch itself: {type(error).__name__}: {error} ({where.filename}:{where.lineno}); "
+        "nothing is lost. Please report it with what -vv prints",
+        err=True,
+    )
+    return 1

@@ -207,7 +207,7 @@ class Service:
             for one in self.ingest(root, changes.to_read):
                 counts.update({one.kind: 1, "done": 1, "faces": one.n_faces, "assigned": one.n_assigned})
                 report(Progress(counts["done"], n_total, display(one.path)))
-        grouped = self.recluster()
+        grouped = self.recluster() if self.is_ungrouped() else Reclustered(0, 0, 0, 0, 0)
         applied = self.sync_folders()
         return ScanResult(
             n_files=sum(len(found.files) for _, found, _ in looks),
@@ -317,7 +317,19 @@ class Service:
             ceiling=self.info.thresholds.cluster - self.config["match.strictness"],
             min_faces=self.config["cluster.min_faces"],
         )
-        return self.identities.recluster(clusterer, is_dry_run=is_dry_run)
+        result = self.identities.recluster(clusterer, is_dry_run=is_dry_run)
+        if not is_dry_run:
+            with self.catalog.write():
+                self.catalog.files.set("grouped", self._grouping_stamp())
+        return result
+
+    def is_ungrouped(self) -> bool:
+        """Whether faces, decisions or settings have changed since the pool was grouped last."""
+        return self.catalog.files.setting("grouped") != self._grouping_stamp()
+
+    def _grouping_stamp(self) -> str:
+        choices = [self.config[key] for key in ("match.strictness", "cluster.method", "cluster.min_faces")]
+        return f"{self.catalog.faces.stamp()} {choices} {self.info.fingerprint}"
 
     def plan_folders(self) -> folders.Plan:
         """Return what the people folder lacks or has too much; changes nothing."""
@@ -345,7 +357,10 @@ class Service:
 
     def _check_people_folder(self) -> None:
         folders.check_people_folder(self.people_folder, self.catalog.library_id, self._link_kind)
-        if self.catalog.files.setting("people_folder") != str(self.people_folder):
+        before = self.catalog.files.setting("people_folder")
+        if before != str(self.people_folder):
+            if before is not None:
+                log.warning("%s: the people folder from now on; %s stays as it is", self.people_folder, before)
             with self.catalog.write():
                 self.catalog.files.set("people_folder", str(self.people_folder))
 

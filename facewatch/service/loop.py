@@ -95,7 +95,7 @@ class WatchLoop:
             for root in service.roots
         ]
         self._busy_at = clock()
-        self._waiting_since: float | None = None
+        self._waiting_since: float | None = clock() if service.is_ungrouped() else None
         """Since when faces have waited to be grouped."""
         self._n_pool_grouped = 0
         self._may_group = _Throttle(clock)

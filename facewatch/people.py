@@ -174,8 +174,8 @@ class Identities:
         return _report(n_pool, n_matched, groups)
 
     def _group_once(self, clusterer: Clusterer) -> list[_Group]:
-        """Group and apply it. The thinking happens on a snapshot, outside the write lock; if somebody wrote meanwhile it
-        starts over."""
+        """Group and apply it. The thinking happens on a snapshot, outside the write lock; if somebody wrote meanwhile,
+        it starts over."""
         for _ in range(_ATTEMPTS):
             version = self._catalog.version()
             table, plan = self._plan(clusterer)

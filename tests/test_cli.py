@@ -281,7 +281,8 @@ def test_python_m_facewatch_is_the_same_program(tmp_path: Path) -> None:
 
 
 def test_help_does_not_load_models_or_arrays() -> None:
-    code = "import sys; from facewatch.cli import main; main(['--help']); print(sorted({'numpy', 'dlib', 'PIL'} & set(sys.modules)))"
+    heavy = "sorted({'numpy', 'dlib', 'PIL'} & set(sys.modules))"
+    code = f"import sys; from facewatch.cli import main; main(['--help']); print({heavy})"
     answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.splitlines()[-1] == "[]"
 

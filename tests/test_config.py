@@ -51,7 +51,8 @@ def test_all_problems_are_reported_at_once_each_with_its_key_and_what_would_be_r
     with pytest.raises(ConfigError) as caught:
         load(
             tmp_path,
-            '[library]\nphtos = "x"\n[watch]\nsettle_seconds = "soon"\npoll = "never"\n[folders]\nlinks = "copy"\n[nonsense]\n',
+            '[library]\nphtos = "x"\n[watch]\nsettle_seconds = "soon"\npoll = "never"\n'
+            '[folders]\nlinks = "copy"\n[nonsense]\n',
         )
     text = str(caught.value)
     assert "5 problem(s)" in text

@@ -131,7 +131,7 @@ def test_the_cnn_detector_finds_the_same_face(shared: Path) -> None:
 def test_another_weights_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "model.dat"
     file.write_bytes(b"\x01\x02" * 1000)
-    with pytest.raises(EngineError, match="model.dat: not the face recognition network that facewatch knows"):
+    with pytest.raises(EngineError, match=r"model.dat: not the face recognition network that facewatch knows"):
         read_tensors(file)
 
 

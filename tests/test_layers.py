@@ -29,7 +29,7 @@ def unit_of(module: str) -> str:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Return the modules of the package that a file imports anywhere in it, "catalog.faces" for facewatch.catalog.faces."""
+    """Return the modules of the package that a file imports anywhere in it, without the package's own name."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -205,7 +205,8 @@ _VIEWS = (
     """
     CREATE VIEW photos_view AS  -- one row a file of the library
     SELECT files.id, roots.display || '/' || files.display AS path, files.photo_id, photos.width, photos.height,
-           photos.format, (SELECT COUNT(*) FROM faces WHERE faces.photo_id = photos.id) AS faces, files.fault, files.advice
+           photos.format, (SELECT COUNT(*) FROM faces WHERE faces.photo_id = photos.id) AS faces,
+           files.fault, files.advice
     FROM files JOIN roots ON roots.id = files.root_id LEFT JOIN photos ON photos.id = files.photo_id
     """,
 )

@@ -113,7 +113,8 @@ class People:
     def add_link(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
         """Record a link; what was recorded for its path before is replaced."""
         self._db.execute(
-            "INSERT OR REPLACE INTO links (person_id, photo_id, path, display, source, stamp) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO links (person_id, photo_id, path, display, source, stamp)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             [person_id, photo_id, os.fsencode(path), display(path), os.fsencode(source), os.fsencode(stamp)],
         )
 

@@ -41,9 +41,7 @@ def run_demo(folder: Path | None, *, is_quiet: bool) -> None:
     photos = place / "Photos"
     n_files = make_library(photos)
     say = (lambda _: None) if is_quiet else click.echo
-    say(
-        f"made {photos} with {plural(n_files, 'photo')}: three pictures, scaled, cropped, turned, mirrored, re-encoded\n"
-    )
+    say(f"made {photos} with {plural(n_files, 'photo')}: three pictures, scaled, cropped, turned, mirrored\n")
     say(f"$ facewatch scan {photos} --catalog {place / 'catalog.sqlite'}")
     config = load_config(
         None,

@@ -17,17 +17,17 @@ from facewatch.errors import EngineError
 from facewatch.types import DetectedFace, EngineInfo, Thresholds
 
 DETECTION_SIDE = 1000
-"""Longer side in pixels of the picture that is searched. On the 277 labelled faces of shared/photos/album 1000 finds what
-full size finds (269), in a twentieth of the time for 12-megapixel photos; 600 does too, but misses smaller faces."""
+"""Longer side in pixels of the picture that is searched. Of the 277 labelled faces of shared/photos/album 1000 finds
+what full size finds (269), in a twentieth of the time for 12-megapixel photos; 600 does too, but misses smaller ones."""
 
 UPSAMPLING = 1
 """The HOG detector sees faces of 80 pixels and more; doubling the picture once makes that 40."""
 
 # Measured on the labelled faces of shared/photos, each face held out once, in a gallery of about 3 000 (where match is
-# 0.32 and centroid 0.29). LFW: 0.887 of the faces are recognised, none as another person, 0.36 % of strangers are taken
-# for somebody; album: 0.952, 0 and 0 %. The centroid is the lever: at 0.30 strangers rise to 0.76 %, at 0.28 they fall
-# to 0.18 %. With 0.02 less a decade the rate stays between 0.35 and 0.39 % from 300 to 2 000 faces; beyond 3 000 that is
-# extrapolated. Grouping: see clustering.base.
+# 0.32 and centroid 0.29). LFW: 0.887 of the faces are recognised, none as another person, 0.36 % of strangers are
+# taken for somebody; album: 0.952, 0 and 0 %. The centroid is the lever: at 0.30 strangers rise to 0.76 %, at 0.28
+# they fall to 0.18 %. With 0.02 less a decade the rate stays between 0.35 and 0.39 % from 300 to 2 000 faces; beyond
+# 3 000 that is extrapolated. Grouping: see clustering.base.
 THRESHOLDS = Thresholds(
     match=0.34,
     gallery_size=300,

@@ -113,6 +113,7 @@ class Service:
         self._analyser = analyser or ingest.Workers(self.recipe(), config["engine.workers"] or available_cores())
         self._identities: Identities | None = None
         self._engine_id: int | None = None
+        self._is_people_folder_checked = False
 
     def __enter__(self) -> Service:
         return self
@@ -351,12 +352,17 @@ class Service:
                 applied = folders.apply(plan, self.people_folder, kind=self._link_kind, ledger=ledger)
             finally:
                 ledger.commit()
-        for fault in (*plan.faults, *applied.faults):
+        for fault in applied.faults:
             log.warning("%s", fault)
         return applied
 
     def _check_people_folder(self) -> None:
-        folders.check_people_folder(self.people_folder, self.catalog.library_id, self._link_kind)
+        """Make and try the folder, once: if it vanishes later its disk was unplugged, and making it would be wrong."""
+        if self._is_people_folder_checked:
+            return
+        sample = next((Path(paths[0]) for paths in self.catalog.files.sources().values()), None)
+        folders.check_people_folder(self.people_folder, self.catalog.library_id, self._link_kind, sample=sample)
+        self._is_people_folder_checked = True
         before = self.catalog.files.setting("people_folder")
         if before != str(self.people_folder):
             if before is not None:

@@ -101,6 +101,8 @@ class WatchLoop:
         self._may_group = _Throttle(clock)
         self._are_folders_stale = True
         self._may_link = _Throttle(clock)
+        self._told = ""
+        """The last fault of the people folder: said once, not at every try."""
         self._version = -1
 
     def run(self) -> None:
@@ -259,8 +261,11 @@ class WatchLoop:
         try:
             self._service.sync_folders()
             self._are_folders_stale = False
+            self._told = ""
             self._may_link.took(self._clock() - started)
         except (FolderError, BusyError) as error:
-            log.error("%s", error)
+            if str(error) != self._told:
+                log.error("%s", error)
+            self._told = str(error)
             # Asking again every few seconds is often enough to notice that it was mended.
             self._may_link.took(5.0)

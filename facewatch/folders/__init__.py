@@ -1,0 +1,67 @@
+"""The per-person folders as a projection of the catalog: read the disk, plan, show, apply.
+
+    check_people_folder(root, library_id, kind)
+    disk = read_disk(root, wanted, links, folders, kind)
+    todo = plan(wanted, links, folders, disk, kind)
+    apply(todo, root, kind=kind, ledger=ledger)
+
+`plan` is pure. `apply` does each action on disk first and tells the ledger afterwards, so after a crash the disk may
+be ahead of the record, never behind; the next plan recognises what was done and only records it. What a record calls
+ours is ours only while the entry still bears its stamp, and only that is ever removed:
+
+    symlink:<target>   hardlink:<inode>   copy:<size>:<mtime in ns>
+
+Whose is a directory that already has a person's name? If it is empty or holds nothing but that person's links: ours.
+Otherwise a stranger's: links are added to it and taken out again, but it is never recorded, moved or removed. Any other
+entry of that name (a file, a symlink even to a directory, another spelling) is avoided: "Anna (12)".
+
+Paths in records and plans are relative to the people folder, with "/", and keep undecodable bytes as surrogates.
+"""
+
+from __future__ import annotations
+
+from facewatch.folders.applying import LinkMaker, apply, make_link
+from facewatch.folders.disk import read_disk
+from facewatch.folders.model import (
+    Applied,
+    Disk,
+    Ledger,
+    LinkKind,
+    MakeFolder,
+    MakeLink,
+    MoveFolder,
+    Plan,
+    RecordedLink,
+    RemoveFolder,
+    RemoveLink,
+    WantedFolder,
+    WantedLink,
+)
+from facewatch.folders.names import MARKER, UNNAMED, safe_name
+from facewatch.folders.place import check_people_folder
+from facewatch.folders.planning import plan
+
+__all__ = [
+    "MARKER",
+    "UNNAMED",
+    "Applied",
+    "Disk",
+    "Ledger",
+    "LinkKind",
+    "LinkMaker",
+    "MakeFolder",
+    "MakeLink",
+    "MoveFolder",
+    "Plan",
+    "RecordedLink",
+    "RemoveFolder",
+    "RemoveLink",
+    "WantedFolder",
+    "WantedLink",
+    "apply",
+    "check_people_folder",
+    "make_link",
+    "plan",
+    "read_disk",
+    "safe_name",
+]

@@ -1,0 +1,96 @@
+"""What stands in the people folder now."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+
+from facewatch.errors import FolderError
+from facewatch.folders.model import Disk, Entries, Entry, LinkKind, RecordedLink, WantedFolder
+from facewatch.folders.names import MARKER, UNNAMED, folder_names, temporary_folder
+
+N_CANDIDATES = 4
+"""How many of a person's possible folder names are looked into."""
+
+
+def read_disk(
+    root: Path,
+    wanted: Iterable[WantedFolder],
+    links: Iterable[RecordedLink],
+    folders: Mapping[int, str],
+    kind: LinkKind,
+) -> Disk:
+    """Return what stands in the folders that are recorded or wanted; follows no link and looks nowhere else.
+
+    Raises:
+        FolderError: there are records, but the folder and its marker are gone: an unplugged disk is not a deletion.
+    """
+    wanted, links = list(wanted), list(links)
+    top = os.path.realpath(root)
+    if (links or folders) and not os.path.lexists(f"{top}/{MARKER}"):
+        raise FolderError(
+            f"{root}: this is not the people folder any more (no {MARKER} in it): connect its disk, "
+            "or start facewatch again to make the folder anew"
+        )
+    found: dict[str, Entries] = {"": _read_folder(top)}
+    concerned = {*folders.values(), *(link.path.rpartition("/")[0] for link in links)}
+    concerned.update(*(islice(folder_names(person.person_id, person.name), N_CANDIDATES) for person in wanted))
+    concerned.update(temporary_folder(person_id) for person_id in folders)
+    for folder in [UNNAMED, *sorted(concerned - {"", UNNAMED})]:
+        parent, _, name = folder.rpartition("/")
+        entry = found.get(parent, {}).get(name)
+        if entry is not None and entry.kind == "dir":
+            found[folder] = _read_folder(f"{top}/{folder}")
+    sources = {} if kind == "symlink" else _read_sources(wanted, links, found)
+    return Disk(top, found, sources)
+
+
+def _read_folder(path: str) -> dict[str, Entry]:
+    try:
+        with os.scandir(path) as entries:
+            # HFS+ hands back names decomposed; ours are composed, and macOS takes either.
+            composed = sys.platform == "darwin"
+            return {unicodedata.normalize("NFC", e.name) if composed else e.name: read_entry(e.path) for e in entries}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        # What cannot be seen must not pass for gone, or its records would be dropped.
+        raise FolderError(f"{path}: cannot be read ({error.strerror}): give facewatch the right to read it") from error
+
+
+def read_entry(path: str) -> Entry:
+    """Return the entry; one that is not there is of kind "other", which nothing is done to."""
+    try:
+        info = os.lstat(path)
+        if stat.S_ISLNK(info.st_mode):
+            return Entry("symlink", target=os.readlink(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return Entry("other")
+    if stat.S_ISREG(info.st_mode):
+        return Entry("file", inode=info.st_ino, size=info.st_size, mtime_ns=info.st_mtime_ns)
+    return Entry("dir" if stat.S_ISDIR(info.st_mode) else "other")
+
+
+def _read_sources(wanted: list[WantedFolder], links: list[RecordedLink], found: Mapping[str, Entries]) -> Entries:
+    """Return the source files of wanted links that are not on disk as recorded."""
+    intact = {(link.person_id, link.photo_id) for link in links if is_intact(link.path, link.stamp, found)}
+    sources = {}
+    for person in wanted:
+        for source in (
+            s for link in person.links if (person.person_id, link.photo_id) not in intact for s in link.sources
+        ):
+            with contextlib.suppress(OSError):  # the fault is told when the link is made
+                sources[os.fspath(source)] = read_entry(os.fspath(source))
+    return sources
+
+
+def is_intact(path: str, stamp: str, folders: Mapping[str, Entries]) -> bool:
+    folder, _, name = path.rpartition("/")
+    entry = folders.get(folder, {}).get(name)
+    return entry is not None and entry.bears(stamp)

@@ -1,0 +1,336 @@
+"""From what is wanted, recorded and there to a plan; values in, values out."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+
+from facewatch.folders.disk import N_CANDIDATES, is_intact
+from facewatch.folders.model import (
+    Action,
+    Disk,
+    Entry,
+    LinkKind,
+    MakeFolder,
+    MakeLink,
+    MoveFolder,
+    Plan,
+    RecordedLink,
+    RemoveFolder,
+    RemoveLink,
+    WantedFolder,
+)
+from facewatch.folders.names import UNNAMED, folder_names, link_names, name_key, temporary_folder
+
+
+def plan(
+    wanted: Iterable[WantedFolder],
+    links: Iterable[RecordedLink],
+    folders: Mapping[int, str],
+    disk: Disk,
+    kind: LinkKind,
+) -> Plan:
+    """Return what makes the disk as wanted. Nothing to do is an empty plan.
+
+    Does not depend on the order of `wanted`, of the links in it, or of the records.
+    """
+    people = {person.person_id: person for person in wanted if any(link.sources for link in person.links)}
+    faults = _drop_unnamed(people) if disk.folders[""].get(UNNAMED, Entry("dir")).kind != "dir" else ()
+    mine: dict[int, list[RecordedLink]] = defaultdict(list)
+    for link in sorted(links, key=lambda link: link.link_id):
+        mine[link.person_id].append(link)
+    homes = _find_homes(people, mine, folders, disk)
+    lost = [RemoveFolder(folder, is_done=True) for p, folder in sorted(folders.items()) if p not in homes]
+    found = [MoveFolder(p, folders[p], home, is_done=True) for p, home in homes.items() if home != folders[p]]
+    mine = _moved(mine, {folders[p]: home for p, home in homes.items()})
+    # What nobody takes along is cleared first, so that all others can move into its place in one rename.
+    unwanted = sorted((mine.keys() | homes.keys()) - people.keys())
+    cleared, disk = _clear([link for p in unwanted for link in mine.pop(p, ())], _pop(homes, unwanted), disk)
+    names = _choose_folders(people, mine, homes, disk)
+    while stuck := _find_stuck(homes, names, disk):
+        more, disk = _clear([link for p in stuck for link in mine.pop(p, ())], _pop(homes, stuck), disk)
+        cleared += more
+    mine, gone = _split_gone(mine, names, disk)
+    cleared += _clear(gone, [], disk)[0]
+    moves = _order_moves(homes, names, disk)
+    moved = {homes[move.person_id]: names[move.person_id] for move in moves}
+    rest = _plan_links(people, names, _moved(mine, moved), homes.keys(), _Draft(_after_moves(disk, moved), kind))
+    return Plan((*lost, *found, *cleared, *moves, *rest), faults)
+
+
+def _pop(homes: dict[int, str], people: Iterable[int]) -> list[str]:
+    return [homes.pop(p) for p in people if p in homes]
+
+
+def _split_gone(
+    links: Mapping[int, list[RecordedLink]], names: Mapping[int, str], disk: Disk
+) -> tuple[dict[int, list[RecordedLink]], list[RecordedLink]]:
+    """Return the links without, and those with a folder that is gone for good: another may soon have its name."""
+
+    def is_gone(link: RecordedLink) -> bool:
+        folder = link.path.rpartition("/")[0]
+        return folder not in disk.folders and folder != names[link.person_id]
+
+    gone = {link.link_id for mine in links.values() for link in mine if is_gone(link)}
+    there = {p: [link for link in mine if link.link_id not in gone] for p, mine in links.items()}
+    return there, [link for mine in links.values() for link in mine if link.link_id in gone]
+
+
+def _drop_unnamed(people: dict[int, WantedFolder]) -> tuple[str, ...]:
+    """Leave out the people who have no place, because something that is no directory has the name of theirs."""
+    unnamed = [person_id for person_id, person in people.items() if person.name is None]
+    for person_id in unnamed:
+        del people[person_id]
+    return (f"{UNNAMED}: not a folder, so {len(unnamed)} unnamed people have none: move it away",) if unnamed else ()
+
+
+def _find_homes(
+    people: Mapping[int, WantedFolder], links: Mapping[int, list[RecordedLink]], folders: Mapping[int, str], disk: Disk
+) -> dict[int, str]:
+    """Return where each recorded folder is now: as recorded, or where a move took it that was not recorded."""
+    owned = {*folders.values(), *(link.path.rpartition("/")[0] for mine in links.values() for link in mine)}
+
+    def find(person_id: int, folder: str) -> str | None:
+        for place in (temporary_folder(person_id), folder):
+            if place in disk.folders:
+                return place
+        options = islice(folder_names(person_id, people[person_id].name), N_CANDIDATES) if person_id in people else ()
+        ours = [(link.path.rpartition("/")[2], link.stamp) for link in links.get(person_id, ())]
+        for place in options:
+            if place not in owned and any(is_intact(f"{place}/{name}", stamp, disk.folders) for name, stamp in ours):
+                return place
+        return None
+
+    found = {person_id: find(person_id, folder) for person_id, folder in sorted(folders.items())}
+    return {person_id: home for person_id, home in found.items() if home is not None}
+
+
+def _choose_folders(
+    people: Mapping[int, WantedFolder], links: Mapping[int, list[RecordedLink]], homes: Mapping[int, str], disk: Disk
+) -> dict[int, str]:
+    """Return a folder per person: who has one that fits the name keeps it, the others choose in order of their ids."""
+
+    def usual(person_id: int) -> str:
+        recorded = next((link.path.rpartition("/")[0] for link in links.get(person_id, ())), "")
+        return homes.get(person_id, recorded if recorded in disk.folders else "")
+
+    options = {p: list(islice(folder_names(p, person.name), N_CANDIDATES)) for p, person in people.items()}
+    names = {p: usual(p) for p in people if usual(p) in options[p]}
+    taken = {name_key(UNNAMED), *map(name_key, names.values())}
+    vacated = {home for p, home in homes.items() if names.get(p) != home}
+    standing = _standing(disk)
+
+    def is_free(name: str) -> bool:
+        others = [there for there in standing.get(name_key(name), ()) if there not in vacated]
+        return name_key(name) not in taken and all(there == name and there in disk.folders for there in others)
+
+    def choose(person_id: int, name: str | None) -> None:
+        if name is not None:
+            names[person_id] = name
+            taken.add(name_key(name))
+
+    for p in sorted(people.keys() - names.keys()):  # only the case changes: that keeps the name
+        choose(p, next((name for name in options[p] if name_key(name) == name_key(usual(p)) and is_free(name)), None))
+    for p in sorted(people.keys() - names.keys()):
+        choose(p, next(name for name in folder_names(p, people[p].name) if is_free(name)))
+    return names
+
+
+def _standing(disk: Disk) -> dict[str, set[str]]:
+    """Return everything that stands where person folders go, by what its name shares with others."""
+    standing: dict[str, set[str]] = defaultdict(set)
+    for prefix, folder in (("", ""), (f"{UNNAMED}/", UNNAMED)):
+        for name in disk.folders.get(folder, ()):
+            standing[name_key(prefix + name)].add(prefix + name)
+    return standing
+
+
+def _find_stuck(homes: Mapping[int, str], names: Mapping[int, str], disk: Disk) -> list[int]:
+    """Return who cannot move, because something that stays has the name: their links are made anew in it."""
+    standing = _standing(disk)
+    leaving = {home for p, home in homes.items() if names[p] != home}
+    return [p for p, home in homes.items() if names[p] != home and standing[name_key(names[p])] - leaving]
+
+
+def _order_moves(homes: Mapping[int, str], names: Mapping[int, str], disk: Disk) -> list[MoveFolder]:
+    """Return renames that never meet a taken name; a circle is opened by way of a temporary name."""
+    standing = _standing(disk)
+    at = {p: home for p, home in homes.items() if names[p] != home}
+    moves = []
+    while at:
+        here = set(at.values())
+        ready = [p for p in at if not standing[name_key(names[p])] & here - {at[p]}]
+        moves += [MoveFolder(p, at.pop(p), names[p]) for p in ready]
+        if not ready:
+            p = min(at)
+            moves.append(MoveFolder(p, at[p], temporary_folder(p)))
+            at[p] = temporary_folder(p)
+    return moves
+
+
+def _after_moves(disk: Disk, moved: Mapping[str, str]) -> Disk:
+    folders = {folder: entries for folder, entries in disk.folders.items() if folder not in moved}
+    folders.update((new, disk.folders[old]) for old, new in moved.items())
+    if UNNAMED in folders:
+        folders[UNNAMED] = {name: e for name, e in folders[UNNAMED].items() if f"{UNNAMED}/{name}" not in moved}
+    return dataclasses.replace(disk, folders=folders)
+
+
+def _clear(links: Iterable[RecordedLink], left: Iterable[str], disk: Disk) -> tuple[list[Action], Disk]:
+    """Return what takes these links and folders away, as far as they are ours, and the disk as it is then."""
+    actions: list[Action] = []
+    folders = {folder: dict(entries) for folder, entries in disk.folders.items()}
+    for link in links:
+        is_ours = is_intact(link.path, link.stamp, folders)
+        actions.append(RemoveLink(link.link_id, link.path, link.stamp, is_done=not is_ours))
+        if is_ours:
+            folder, _, name = link.path.rpartition("/")
+            del folders[folder][name]
+    for folder in left:
+        actions.append(RemoveFolder(folder, is_done=bool(folders[folder])))
+        if not folders[folder]:
+            parent, _, name = folder.rpartition("/")
+            del folders[folder]
+            folders[parent].pop(name, None)
+    return actions, dataclasses.replace(disk, folders=folders)
+
+
+def _plan_links(
+    people: Mapping[int, WantedFolder],
+    names: Mapping[int, str],
+    links: Mapping[int, list[RecordedLink]],
+    settled: Collection[int],
+    draft: _Draft,
+) -> list[Action]:
+    """Return what is to do when all folders have moved: keep or drop what is recorded, then name what is new."""
+    useless, newcomers = [], {}
+    for p in sorted(people):
+        newcomers[p], dropped = draft.renew(people[p], names[p], links.get(p, []))
+        useless += dropped
+    cleared, draft.disk = _clear(useless, [], draft.disk)
+    if draft.disk.folders.get(UNNAMED) == {} and not any(name.startswith(f"{UNNAMED}/") for name in names.values()):
+        cleared.append(RemoveFolder(UNNAMED))
+    for p, wanted in newcomers.items():
+        draft.name_links(p, names[p], wanted)
+    entered = [draft.enter(p, name) for p, name in sorted(names.items()) if p not in settled]
+    return [*cleared, *(action for action in entered if action is not None), *draft.actions]
+
+
+class _Draft:
+    """The links of a plan as they are found and named. `disk` is what there is before the first of them is made."""
+
+    def __init__(self, disk: Disk, kind: LinkKind) -> None:
+        self.disk = disk
+        self.actions: list[Action] = []
+        self._kind = kind
+        self._way = functools.cache(self._find_way)
+        self._kept: dict[str, set[str]] = defaultdict(set)
+
+    def _find_way(self, folder: str) -> str:
+        """Return the way from the people folder to a folder of the library."""
+        try:
+            return os.path.relpath(folder, self.disk.root)
+        except ValueError:  # another drive on Windows: there is no way
+            return folder
+
+    def _target(self, source: str, folder: str) -> str:
+        if self._kind != "symlink":
+            return source
+        head, name = os.path.split(source)
+        way = os.path.join(self._way(head), name)
+        return way if os.path.isabs(way) else f"..{os.sep}" * (folder.count("/") + 1) + way
+
+    def _stamp(self, source: str, folder: str) -> str:
+        """Return the stamp that the wanted link has if it is made already, or "" when the source is not there."""
+        if self._kind == "symlink":
+            return f"symlink:{self._target(source, folder)}"
+        entry = self.disk.sources.get(source, Entry("other"))
+        return entry.stamp(self._kind) if entry.kind == "file" else ""
+
+    def renew(
+        self, person: WantedFolder, folder: str, recorded: list[RecordedLink]
+    ) -> tuple[list[tuple[str, int, Path]], list[RecordedLink]]:
+        """Return the photos that need a new name, in order, and the recorded links that are of no use."""
+        newcomers = []
+        useless = {link.link_id: link for link in recorded}
+        known = {link.photo_id: link for link in reversed(recorded) if link.path.rpartition("/")[0] == folder}
+        for photo_id, sources in {link.photo_id: link.sources for link in person.links if link.sources}.items():
+            old = known.get(photo_id)
+            source = old.source if old is not None and old.source in sources else sources[0]
+            if old is not None and self._renew_link(old, folder, source):
+                del useless[old.link_id]
+            else:
+                newcomers.append((os.fspath(source), photo_id, source))
+        return sorted(newcomers), list(useless.values())
+
+    def _renew_link(self, old: RecordedLink, folder: str, source: Path) -> bool:
+        """Plan what a recorded link needs to be as wanted; False when it cannot keep its name."""
+        if old.source.name != source.name:
+            return False
+        name, path = old.path.rpartition("/")[2], os.fspath(source)
+        entry, stamp = self.disk.folders.get(folder, {}).get(name), self._stamp(path, folder)
+        if entry is None or not entry.bears(old.stamp):
+            if entry is not None and not entry.bears(stamp):
+                return False
+            self._make(old.person_id, old.photo_id, old.path, source, done=entry)
+        elif not self._is_good(old.stamp, stamp):
+            self._make(old.person_id, old.photo_id, old.path, source, replaces=old.stamp)
+        self._kept[folder].add(name)
+        return True
+
+    def _is_good(self, recorded: str, wanted: str) -> bool:
+        """True when an intact link needs no change: a symlink of the right target; any other of the right kind."""
+        return recorded == wanted if self._kind == "symlink" else recorded.startswith(f"{self._kind}:")
+
+    def _make(
+        self,
+        person: int,
+        photo: int,
+        path: str,
+        source: Path,
+        *,
+        replaces: str | None = None,
+        done: Entry | None = None,
+    ) -> None:
+        target = self._target(os.fspath(source), path.rpartition("/")[0])
+        stamp = replaces if done is None else done.stamp(self._kind)
+        self.actions.append(MakeLink(person, photo, path, source, target, stamp, is_done=done is not None))
+
+    def name_links(self, person_id: int, folder: str, wanted: list[tuple[str, int, Path]]) -> None:
+        entries = self.disk.folders.get(folder, {})
+        standing = {name_key(name): name for name in entries}
+        taken = set(map(name_key, self._kept[folder]))
+
+        def is_free(name: str, stamp: str) -> bool:
+            there = standing.get(name_key(name))
+            return name_key(name) not in taken and (there is None or (there == name and entries[there].bears(stamp)))
+
+        for path, photo_id, source in wanted:
+            stamp = self._stamp(path, folder)
+            name = next(name for name in link_names(path) if is_free(name, stamp))
+            taken.add(name_key(name))
+            self._kept[folder].add(name)
+            self._make(person_id, photo_id, f"{folder}/{name}", source, done=entries.get(name))
+
+    def enter(self, person_id: int, folder: str) -> MakeFolder | None:
+        """Make a folder that is not there; take over one that holds nothing but our links."""
+        entries = self.disk.folders.get(folder)
+        if entries is None or entries.keys() <= self._kept[folder]:
+            return MakeFolder(person_id, folder, is_done=entries is not None)
+        return None
+
+
+def _moved(links: Mapping[int, list[RecordedLink]], moved: Mapping[str, str]) -> dict[int, list[RecordedLink]]:
+    """Return the records as they are when these folders have moved."""
+
+    def place(link: RecordedLink) -> RecordedLink:
+        folder, _, name = link.path.rpartition("/")
+        to = moved.get(folder, folder)
+        return link if to == folder else dataclasses.replace(link, path=f"{to}/{name}")
+
+    return {person_id: [place(link) for link in mine] for person_id, mine in links.items()}

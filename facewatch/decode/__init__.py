@@ -1,0 +1,259 @@
+"""Photos into pixels: what a file is, how large it is, and its picture as upright RGB, bounded in pixels.
+
+    sniff     first bytes -> Kind       what the content is, whatever the name says
+    peek      file -> Peeked            the size, before any pixel exists
+    decode    file -> Decoded           the first picture, upright, 8-bit RGB, no larger than asked for
+
+A bad photo leaves as a PhotoError whose fault and advice fit on one line and never name the file: the caller does.
+
+Colour profiles are ignored: Display P3 read as sRGB is a little less saturated, which changes no face. Only the rare
+JPEG in XYB comes out in false colours.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from facewatch.decode.container import DECLARED_SIZE, is_cut_off
+from facewatch.decode.kinds import COPY_AGAIN, EXPORT, HEAD_BYTES, KINDS, Kind, claims_to_be_photo, sniff
+from facewatch.decode.pixels import as_rgb, fitted, load, n_decoded_pixels_of, orientation_of, turned, upright
+from facewatch.errors import PhotoError
+from facewatch.types import Decoded
+
+__all__ = [
+    "HEAD_BYTES",
+    "KINDS",
+    "MAX_PIXELS",
+    "WORKING_SIDE",
+    "Kind",
+    "Peeked",
+    "claims_to_be_photo",
+    "decode",
+    "peek",
+    "sniff",
+]
+
+
+MAX_PIXELS = 200_000_000
+"""Width times height of the largest photo that is decoded: 200 MP is the largest phone sensor."""
+
+WORKING_SIDE = 2000
+"""Pixels of the longer side that the engines see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """What the header of a photo says."""
+
+    format: str
+    """JPEG, PNG, HEIF..."""
+    width: int
+    """Of the upright photo at full size; so is `height`."""
+    height: int
+    n_decoded_pixels: int
+    """How many pixels `decode` will hold at once, before it reduces them."""
+
+
+def peek(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = WORKING_SIDE) -> Peeked:
+    """Return the size of a photo from its header, without decoding it.
+
+    HEIF, AVIF and WebP are read as a whole, because their decoders want to. A PNG that keeps its EXIF behind the
+    pixels is measured as if it had none.
+
+    Args:
+        data: the photo, open for reading and able to seek; it is read from its start and left open.
+        max_pixels: the largest width times height that is taken.
+        working_side: the one that `decode` will be given.
+
+    Raises:
+        PhotoError: it is empty, not an image, not supported, too large, truncated or damaged.
+        OSError: the disk, not the photo, is at fault.
+    """
+    kind = _supported_kind(data)
+    with _codec_faults(kind):
+        image = _open(kind, data, max_pixels)
+        width, height = turned(image.size, orientation_of(image))
+        return Peeked(kind.name, width, height, n_decoded_pixels_of(image, working_side))
+
+
+def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = WORKING_SIDE) -> Decoded:
+    """Return the first picture of a photo, upright, in 8-bit RGB, its longer side at most `working_side`.
+
+    The cap is checked before a pixel is allocated. A JPEG of at least twice the working side is never decoded at full
+    size. What is transparent becomes white.
+
+    Args:
+        data: the photo, open for reading and able to seek; it is read from its start and left open.
+        max_pixels: the largest width times height that is taken.
+        working_side: a longer side above this is reduced to exactly this.
+
+    Raises:
+        PhotoError: it is empty, not an image, not supported, too large, truncated or damaged.
+        OSError: the disk, not the photo, is at fault.
+    """
+    if working_side < 1:
+        raise ValueError(f"working_side must be positive, not {working_side}")
+    kind = _supported_kind(data)
+    with _codec_faults(kind):
+        image = _open(kind, data, max_pixels)
+        size = load(image, working_side)
+        orientation = orientation_of(image)
+        small = as_rgb(image, fitted(size, working_side))
+        pixels = np.array(upright(small, orientation), dtype=np.uint8, order="C")
+    width, height = turned(size, orientation)
+    return Decoded(pixels, width, height, kind.name)
+
+
+def _supported_kind(data: BinaryIO) -> Kind:
+    """The kind of a file that Pillow may be given; its position is then at the start."""
+    data.seek(0)
+    kind = sniff(data.read(HEAD_BYTES))
+    data.seek(0)
+    if kind.name == "EMPTY":
+        raise PhotoError("empty file", kind.advice)
+    if not kind.is_image:
+        raise PhotoError(f"not an image but {kind.label}", kind.advice)
+    if not kind.is_supported:
+        raise PhotoError(f"{kind.label} is not supported", kind.advice)
+    return kind
+
+
+def _open(kind: Kind, data: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
+    """The photo with its header read and its pixels not yet; complete as far as the container tells, and not too large.
+
+    Some codecs allocate or refuse by themselves when they are opened, so the container is asked for the size first.
+    """
+    if kind.name in DECLARED_SIZE:
+        _check_size(DECLARED_SIZE[kind.name](data), max_pixels)
+    if is_cut_off(kind, data):
+        raise PhotoError(f"truncated {kind.name}", COPY_AGAIN)
+    data.seek(0)
+    image = _reader(kind)(data)
+    _check_size(image.size, max_pixels)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_size(_tile_size(image), max_pixels)
+    return image
+
+
+def _reader(kind: Kind) -> type[ImageFile.ImageFile]:
+    """Pillow's class for a format.
+
+    Called directly rather than through `Image.open`, which would try every plugin that is installed, needs the HEIF
+    opener registered globally, has its own opinion on how many pixels are too many, and takes the several pictures
+    of an MPO or Ultra HDR photo for its point.
+    """
+    match kind.name:
+        case "HEIF":
+            from pillow_heif import HeifImageFile  # late: few libraries need it, and it loads 20 MB of codecs
+
+            reader: type[ImageFile.ImageFile] = HeifImageFile
+            return reader
+        case "AVIF":
+            return AvifImagePlugin.AvifImageFile
+        case "BMP":
+            return BmpImagePlugin.BmpImageFile
+        case "GIF":
+            return GifImagePlugin.GifImageFile
+        case "JPEG":
+            return JpegImagePlugin.JpegImageFile
+        case "PNG":
+            return PngImagePlugin.PngImageFile
+        case "TIFF":
+            return _Tiff
+        case "WEBP":
+            return WebPImagePlugin.WebPImageFile
+    raise ValueError(f"no reader for {kind.name}")
+
+
+class _Tiff(TiffImagePlugin.TiffImageFile):
+    """A TIFF without Pillow's own cap, which is half-way a warning and global; large scans have more pixels."""
+
+    def load_prepare(self) -> None:
+        if self._im is None:
+            self.im = Image.new(self.mode, self._tile_size, None).im
+        ImageFile.ImageFile.load_prepare(self)
+
+
+def _tile_size(image: TiffImagePlugin.TiffImageFile) -> tuple[int, int]:
+    """The size of a TIFF's tiles, each of which is decoded as a whole, however small the picture is."""
+    return image.tag_v2.get(ExifTags.Base.TileWidth, 1), image.tag_v2.get(ExifTags.Base.TileLength, 1)
+
+
+def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:
+    if size is not None and size[0] * size[1] > max_pixels:
+        width, height = size
+        megapixels, cap = (f"{n / 1e6:.6g} MP" for n in (width * height, max_pixels))
+        raise PhotoError(
+            f"too many pixels: {width} x {height} is {megapixels}, the cap is {cap}",
+            "raise max_megapixels if the photo is genuine",
+        )
+
+
+_TRUNCATED = re.compile(
+    r"truncat|end of file|not processed|not enough (image )?data|premature|incomplete|insufficient|not large enough",
+    re.IGNORECASE,
+)
+"""How Pillow and the codecs below it say that data is missing."""
+
+
+@contextmanager
+def _codec_faults(kind: Kind) -> Iterator[None]:
+    """Whatever a codec raises within leaves as a PhotoError, and its warnings are dropped.
+
+    Warnings are about metadata that nobody reads here, or about sizes that are checked here. The filter belongs to
+    the process: another thread's warnings may be dropped meanwhile, which is one more reason to decode in workers.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except PhotoError:
+        raise
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged files
+        if _is_disk_fault(error):
+            raise
+        raise _photo_error(kind, error) from error
+
+
+def _is_disk_fault(error: Exception) -> bool:
+    """Whether reading failed rather than decoding: the photo may be fine once the disk is back.
+
+    EINVAL is what a file answers when a damaged photo points to before its start.
+    """
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+
+
+def _photo_error(kind: Kind, error: Exception) -> PhotoError:
+    if isinstance(error, MemoryError):
+        return PhotoError(f"not enough memory to decode this {kind.name}", "lower max_megapixels or workers")
+    if isinstance(error, Image.DecompressionBombError):
+        return PhotoError(f"too many pixels for a {kind.name}", EXPORT)
+    reason = _one_line(str(error))
+    if _TRUNCATED.search(reason):
+        return PhotoError(f"truncated {kind.name}", COPY_AGAIN)
+    return PhotoError(f"damaged {kind.name} ({reason or type(error).__name__})", COPY_AGAIN)
+
+
+def _one_line(text: str) -> str:
+    """A codec's message without line breaks and control characters, and not too long for a table."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:100]

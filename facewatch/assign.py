@@ -23,16 +23,16 @@ class _Member:
     n_founding: int = 0
     founding_sum: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
-    def add(self, embedding: NDArray[np.float32], is_founding: bool) -> None:
-        if self.n == len(self.embeddings):
-            grown = np.empty((max(_FIRST_CAPACITY, 2 * self.n), self.embeddings.shape[1]), np.float32)
+    def extend(self, embeddings: NDArray[np.float32], is_founding: NDArray[np.bool_]) -> None:
+        n = self.n + len(embeddings)
+        if n > len(self.embeddings):
+            grown = np.empty((max(_FIRST_CAPACITY, n, 2 * self.n), self.embeddings.shape[1]), np.float32)
             grown[: self.n] = self.embeddings[: self.n]
             self.embeddings = grown
-        self.embeddings[self.n] = embedding
-        self.n += 1
-        if is_founding:
-            self.founding_sum = self.founding_sum + embedding
-            self.n_founding += 1
+        self.embeddings[self.n : n] = embeddings
+        self.n = n
+        self.founding_sum = self.founding_sum + embeddings[is_founding].sum(0)
+        self.n_founding += int(is_founding.sum())
 
     def centroid(self) -> NDArray[np.float32]:
         """The direction of the mean of the good faces; of all where none is good (a user placed them)."""
@@ -76,15 +76,14 @@ class Gallery:
         ids, starts = np.unique(people[order], return_index=True)
         for person_id, rows in zip(ids, np.split(order, starts[1:]), strict=True):
             member = self._member(int(person_id))
-            for row in rows:
-                member.add(embeddings[row], bool(is_founding[row]))
+            member.extend(embeddings[rows], is_founding[rows])
             self._set_centroid(int(person_id), member)
         self._n_faces += len(people)
 
     def add(self, person_id: int, embedding: NDArray[np.float32], tier: Tier) -> None:
         """Add one face; only a face of tier FOUND moves the centroid."""
         member = self._member(person_id)
-        member.add(embedding, tier is Tier.FOUND)
+        member.extend(embedding[None], np.array([tier is Tier.FOUND]))
         self._set_centroid(person_id, member)
         self._n_faces += 1
 

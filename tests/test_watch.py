@@ -286,6 +286,17 @@ def test_a_name_that_arrived_without_its_folder_is_made_up_for(turns: Turns) -> 
     assert set(library.tree()) == {"Anna/0.png", "Anna/1.png"}
 
 
+def test_a_link_that_somebody_deleted_is_back_after_the_next_look(turns: Turns) -> None:
+    library = turns.library
+    for i in range(2):
+        library.draw(f"{i}.png", (1, i))
+    turns.after(0.1)
+    before = library.tree()
+    (library.people / next(iter(before))).unlink()
+    turns.after(3600.0)
+    assert library.tree() == before
+
+
 def test_models_are_let_go_when_nothing_comes(library: Library) -> None:
     turns = Turns(library)
     closed: list[float] = []

@@ -93,6 +93,23 @@ class People:
         """Return the folder made for each person, also for those that live on in another."""
         return dict(self._db.execute("SELECT id, folder FROM people WHERE folder IS NOT NULL").fetchall())
 
+    def outdated(self, *, named_only: bool) -> set[int]:
+        """Return the people whose recorded links are not those of their photos as they are now."""
+        wanted = (
+            "SELECT DISTINCT p.id AS person_id, f.photo_id FROM people p JOIN assignments a ON a.person_id = p.id"
+            " JOIN faces f ON f.id = a.face_id WHERE p.merged_into IS NULL AND NOT p.is_hidden"
+            f"{' AND p.name IS NOT NULL' if named_only else ''}"
+            " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
+        )
+        recorded = "SELECT person_id, photo_id FROM links"
+        rows = self._db.execute(
+            f"SELECT person_id FROM ({wanted} EXCEPT {recorded})"
+            f" UNION SELECT person_id FROM ({recorded} EXCEPT {wanted})"
+            " UNION SELECT l.person_id FROM links l WHERE l.source NOT IN (SELECT CAST(roots.path || '/' || files.path"
+            " AS BLOB) FROM files JOIN roots ON roots.id = files.root_id WHERE files.photo_id = l.photo_id)"
+        )
+        return {person_id for (person_id,) in rows}
+
     def photos(self, *, named_only: bool) -> list[tuple[int, str | None, int]]:
         """Return (person id, name, photo id) for everything that belongs in a folder now."""
         which = "AND p.name IS NOT NULL" if named_only else ""

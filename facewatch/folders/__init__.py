@@ -37,7 +37,7 @@ from facewatch.folders.model import (
     WantedFolder,
     WantedLink,
 )
-from facewatch.folders.names import MARKER, UNNAMED, safe_name
+from facewatch.folders.names import MARKER, UNNAMED, fits_folder, safe_name
 from facewatch.folders.place import check_people_folder
 from facewatch.folders.planning import plan
 
@@ -60,6 +60,7 @@ __all__ = [
     "WantedLink",
     "apply",
     "check_people_folder",
+    "fits_folder",
     "make_link",
     "plan",
     "read_disk",

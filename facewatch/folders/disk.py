@@ -13,10 +13,7 @@ from pathlib import Path
 
 from facewatch.errors import FolderError
 from facewatch.folders.model import Disk, Entries, Entry, LinkKind, RecordedLink, WantedFolder
-from facewatch.folders.names import MARKER, UNNAMED, folder_names, temporary_folder
-
-N_CANDIDATES = 4
-"""How many of a person's possible folder names are looked into."""
+from facewatch.folders.names import MARKER, N_CANDIDATES, UNNAMED, folder_names, temporary_folder
 
 
 def read_disk(

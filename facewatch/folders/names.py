@@ -8,13 +8,16 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, islice
 
 UNNAMED = "_unnamed"
 MARKER = ".facewatch"
 """The file that says whose people folder this is."""
 PART = ".facewatch.part"
 """A copy that is still being written; in the people folder itself, so that one place needs tidying after a crash."""
+
+N_CANDIDATES = 4
+"""How many of a person's possible folder names are looked into."""
 
 _MAX_BYTES = 255
 """Longest name on ext4, APFS and btrfs; NTFS and exFAT allow 255 UTF-16 units, which is never less."""
@@ -76,6 +79,11 @@ def folder_names(person_id: int, name: str | None) -> Iterator[str]:
     yield f"{short} ({person_id})"
     for n in count(2):
         yield f"{short} ({person_id}.{n})"
+
+
+def fits_folder(person_id: int, name: str | None, folder: str) -> bool:
+    """Whether a person of this name may have its links in this folder."""
+    return folder in islice(folder_names(person_id, name), N_CANDIDATES)
 
 
 def link_names(source: str) -> Iterator[str]:

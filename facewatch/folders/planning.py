@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
-from facewatch.folders.disk import N_CANDIDATES, is_intact
+from facewatch.folders.disk import is_intact
 from facewatch.folders.model import (
     Action,
     Disk,
@@ -25,7 +25,7 @@ from facewatch.folders.model import (
     RemoveLink,
     WantedFolder,
 )
-from facewatch.folders.names import UNNAMED, folder_names, link_names, name_key, temporary_folder
+from facewatch.folders.names import N_CANDIDATES, UNNAMED, folder_names, link_names, name_key, temporary_folder
 
 
 def plan(
@@ -34,8 +34,12 @@ def plan(
     folders: Mapping[int, str],
     disk: Disk,
     kind: LinkKind,
+    *,
+    reserved: Collection[str] = (),
 ) -> Plan:
     """Return what makes the disk as wanted. Nothing to do is an empty plan.
+
+    Where only some people are planned for, `reserved` are the folders of the others.
 
     Does not depend on the order of `wanted`, of the links in it, or of the records.
     """
@@ -44,14 +48,14 @@ def plan(
     mine: dict[int, list[RecordedLink]] = defaultdict(list)
     for link in sorted(links, key=lambda link: link.link_id):
         mine[link.person_id].append(link)
-    homes = _find_homes(people, mine, folders, disk)
+    homes = _find_homes(people, mine, folders, disk, reserved)
     lost = [RemoveFolder(folder, is_done=True) for p, folder in sorted(folders.items()) if p not in homes]
     found = [MoveFolder(p, folders[p], home, is_done=True) for p, home in homes.items() if home != folders[p]]
     mine = _moved(mine, {folders[p]: home for p, home in homes.items()})
     # What nobody takes along is cleared first, so that all others can move into its place in one rename.
     unwanted = sorted((mine.keys() | homes.keys()) - people.keys())
     cleared, disk = _clear([link for p in unwanted for link in mine.pop(p, ())], _pop(homes, unwanted), disk)
-    names = _choose_folders(people, mine, homes, disk)
+    names = _choose_folders(people, mine, homes, disk, reserved)
     while stuck := _find_stuck(homes, names, disk):
         more, disk = _clear([link for p in stuck for link in mine.pop(p, ())], _pop(homes, stuck), disk)
         cleared += more
@@ -90,10 +94,14 @@ def _drop_unnamed(people: dict[int, WantedFolder]) -> tuple[str, ...]:
 
 
 def _find_homes(
-    people: Mapping[int, WantedFolder], links: Mapping[int, list[RecordedLink]], folders: Mapping[int, str], disk: Disk
+    people: Mapping[int, WantedFolder],
+    links: Mapping[int, list[RecordedLink]],
+    folders: Mapping[int, str],
+    disk: Disk,
+    reserved: Collection[str],
 ) -> dict[int, str]:
     """Return where each recorded folder is now: as recorded, or where a move took it that was not recorded."""
-    owned = {*folders.values(), *(link.path.rpartition("/")[0] for mine in links.values() for link in mine)}
+    owned = {*reserved, *folders.values(), *(link.path.rpartition("/")[0] for mine in links.values() for link in mine)}
 
     def find(person_id: int, folder: str) -> str | None:
         for place in (temporary_folder(person_id), folder):
@@ -111,7 +119,11 @@ def _find_homes(
 
 
 def _choose_folders(
-    people: Mapping[int, WantedFolder], links: Mapping[int, list[RecordedLink]], homes: Mapping[int, str], disk: Disk
+    people: Mapping[int, WantedFolder],
+    links: Mapping[int, list[RecordedLink]],
+    homes: Mapping[int, str],
+    disk: Disk,
+    reserved: Collection[str],
 ) -> dict[int, str]:
     """Return a folder per person: who has one that fits the name keeps it, the others choose in order of their ids."""
 
@@ -121,7 +133,7 @@ def _choose_folders(
 
     options = {p: list(islice(folder_names(p, person.name), N_CANDIDATES)) for p, person in people.items()}
     names = {p: usual(p) for p in people if usual(p) in options[p]}
-    taken = {name_key(UNNAMED), *map(name_key, names.values())}
+    taken = {name_key(UNNAMED), *map(name_key, (*reserved, *names.values()))}
     vacated = {home for p, home in homes.items() if names.get(p) != home}
     standing = _standing(disk)
 

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -332,21 +332,40 @@ class Service:
         choices = [self.config[key] for key in ("match.strictness", "cluster.method", "cluster.min_faces")]
         return f"{self.catalog.faces.stamp()} {choices} {self.info.fingerprint}"
 
-    def plan_folders(self) -> folders.Plan:
-        """Return what the people folder lacks or has too much; changes nothing."""
-        wanted, links, made = self._wanted_folders(), self._recorded_links(), self.catalog.people.folders()
-        disk = folders.read_disk(self.people_folder, wanted, links, made, self._link_kind)
-        return folders.plan(wanted, links, made, disk, self._link_kind)
+    def plan_folders(self, only: Collection[int] | None = None) -> folders.Plan:
+        """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
 
-    def sync_folders(self) -> folders.Applied:
-        """Make the people folder say what the catalog says.
+        def is_asked(person_id: int) -> bool:
+            return only is None or person_id in only
+
+        made = self.catalog.people.folders()
+        wanted = self._wanted_folders(is_asked)
+        links = [link for link in self._recorded_links() if is_asked(link.person_id)]
+        own = {person_id: folder for person_id, folder in made.items() if is_asked(person_id)}
+        others = [folder for person_id, folder in made.items() if not is_asked(person_id)]
+        disk = folders.read_disk(self.people_folder, wanted, links, own, self._link_kind)
+        return folders.plan(wanted, links, own, disk, self._link_kind, reserved=others)
+
+    def outdated_people(self) -> set[int]:
+        """Return who needs another folder or other links, by what is on record; costs no look at the disk."""
+        named_only = not self.config["folders.unnamed"]
+        people = self.catalog.people.outdated(named_only=named_only)
+        for person in self.catalog.people.all():
+            if person.folder and not folders.fits_folder(person.id, person.name, person.folder):
+                people.add(person.id)
+        return people
+
+    def sync_folders(self, only: Collection[int] | None = None) -> folders.Applied:
+        """Make the people folder say what the catalog says, of everybody or `only` of these.
 
         Raises:
             FolderError: it cannot be written, or cannot hold links.
         """
+        if only is not None and not only:
+            return folders.Applied(0, 0, 0, ())
         with self.catalog.exclusive():
             self._check_people_folder()
-            plan = self.plan_folders()
+            plan = self.plan_folders(only)
             ledger = Ledger(self.catalog)
             try:
                 applied = folders.apply(plan, self.people_folder, kind=self._link_kind, ledger=ledger)
@@ -375,12 +394,13 @@ class Service:
         kind: folders.LinkKind = self.config["folders.link"]
         return kind
 
-    def _wanted_folders(self) -> list[folders.WantedFolder]:
+    def _wanted_folders(self, is_asked: Callable[[int], bool]) -> list[folders.WantedFolder]:
         sources = self.catalog.files.sources()
         wanted: dict[int, tuple[str | None, list[folders.WantedLink]]] = {}
         for person_id, name, photo_id in self.catalog.people.photos(named_only=not self.config["folders.unnamed"]):
-            paths = tuple(Path(source) for source in sources[photo_id])
-            wanted.setdefault(person_id, (name, []))[1].append(folders.WantedLink(photo_id, paths))
+            if is_asked(person_id):
+                paths = tuple(Path(source) for source in sources[photo_id])
+                wanted.setdefault(person_id, (name, []))[1].append(folders.WantedLink(photo_id, paths))
         return [folders.WantedFolder(person_id, name, tuple(links)) for person_id, (name, links) in wanted.items()]
 
     def _recorded_links(self) -> list[folders.RecordedLink]:
@@ -394,7 +414,7 @@ class Service:
     def rename(self, who: str, new: str, *, may_merge: bool = False) -> Renamed:
         """Name a person and move its folder."""
         renamed = self.identities.rename(who, new, may_merge=may_merge)
-        self.sync_folders()
+        self.sync_folders(self.outdated_people())
         return renamed
 
     def find_person(self, who: str) -> Person:

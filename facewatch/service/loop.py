@@ -101,6 +101,8 @@ class WatchLoop:
         self._may_group = _Throttle(clock)
         self._are_folders_stale = True
         self._may_link = _Throttle(clock)
+        self._is_disk_compared = False
+        """Whether the disk was compared with the catalog since the last look at the library."""
         self._told = ""
         """The last fault of the people folder: said once, not at every try."""
         self._version = -1
@@ -169,6 +171,9 @@ class WatchLoop:
     def _look(self, library: _Library) -> None:
         """Compare the whole library with the catalog; what differs still has to settle."""
         now, config = self._clock(), self._service.config
+        if library.ears:
+            # Seldom enough to compare the people folder as well, whatever is on record.
+            self._is_disk_compared, self._are_folders_stale = False, True
         library.look_at = now + (60.0 * config["watch.scan_minutes"] if library.ears else config["watch.poll_seconds"])
         try:
             _, changes = self._service.look(library.root)
@@ -259,8 +264,9 @@ class WatchLoop:
             return
         started = self._clock()
         try:
-            self._service.sync_folders()
+            self._service.sync_folders(self._service.outdated_people() if self._is_disk_compared else None)
             self._are_folders_stale = False
+            self._is_disk_compared = True
             self._told = ""
             self._may_link.took(self._clock() - started)
         except (FolderError, BusyError) as error:

@@ -49,6 +49,8 @@ class Recipe:
     detector: str = "hog"
     max_pixels: int = 200_000_000
     limits: Limits = field(default_factory=Limits)
+    niceness: int = 0
+    """How much the workers give way to other processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +175,7 @@ _eyes: list[Eyes] = []
 def _start_worker(recipe: Recipe) -> None:
     # Ctrl-C reaches every process of the terminal; the main one decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Being polite: photos can wait, the person at the keyboard cannot.
-    os.nice(5)
+    os.nice(recipe.niceness)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _eyes[:] = [Eyes(recipe)]
     # libtiff and its like write to stderr by themselves, many lines for one bad file; the fault is on record anyway.

@@ -142,6 +142,11 @@ class Files:
         assert photo_id is not None
         return photo_id
 
+    def any_photo(self) -> int | None:
+        """Return some photo that is in the library."""
+        row = self._db.execute("SELECT photo_id FROM files WHERE photo_id IS NOT NULL LIMIT 1").fetchone()
+        return row[0] if row else None
+
     def photo_of_path(self, path: Path) -> KnownFile | None:
         """Return the file at this absolute path, in whatever root."""
         for root in self.roots():
@@ -151,11 +156,13 @@ class Files:
                     return file
         return None
 
-    def sources(self) -> Mapping[int, tuple[str, ...]]:
-        """Return the absolute paths of the files of every photo, sorted, by photo id."""
+    def sources(self, photos: Iterable[int] | None = None) -> Mapping[int, tuple[str, ...]]:
+        """Return the absolute paths of the files of every photo, or of these, sorted, by photo id."""
+        which = "IS NOT NULL" if photos is None else "IN (SELECT value FROM json_each(?))"
         rows = self._db.execute(
             "SELECT files.photo_id, roots.path, files.path FROM files JOIN roots ON roots.id = files.root_id"
-            " WHERE files.photo_id IS NOT NULL ORDER BY files.photo_id, roots.path, files.path"
+            f" WHERE files.photo_id {which} ORDER BY files.photo_id, roots.path, files.path",
+            [] if photos is None else [json.dumps(list(photos))],
         )
         sources: dict[int, tuple[str, ...]] = {}
         for photo_id, root, path in rows:

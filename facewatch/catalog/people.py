@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,9 +110,10 @@ class People:
         )
         return {person_id for (person_id,) in rows}
 
-    def photos(self, *, named_only: bool) -> list[tuple[int, str | None, int]]:
-        """Return (person id, name, photo id) for everything that belongs in a folder now."""
-        which = "AND p.name IS NOT NULL" if named_only else ""
+    def photos(self, *, named_only: bool, only: Collection[int] | None = None) -> list[tuple[int, str | None, int]]:
+        """Return (person id, name, photo id) for everything that belongs in a folder now, of everybody or `only` of
+        these people."""
+        which = ("AND p.name IS NOT NULL " if named_only else "") + f"AND {_among('p.id', only)}"
         return self._db.execute(
             "SELECT DISTINCT p.id, p.name, f.photo_id FROM people p JOIN assignments a ON a.person_id = p.id"
             " JOIN faces f ON f.id = a.face_id"
@@ -120,8 +121,12 @@ class People:
             " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) ORDER BY p.id, f.photo_id"
         ).fetchall()
 
-    def links(self) -> list[LinkRow]:
-        rows = self._db.execute("SELECT id, person_id, photo_id, path, source, stamp FROM links ORDER BY id")
+    def links(self, only: Collection[int] | None = None) -> list[LinkRow]:
+        """Return what was made, for everybody or `only` for these people."""
+        rows = self._db.execute(
+            "SELECT id, person_id, photo_id, path, source, stamp FROM links"
+            f" WHERE {_among('person_id', only)} ORDER BY id"
+        )
         return [
             LinkRow(row[0], row[1], row[2], os.fsdecode(row[3]), os.fsdecode(row[4]), os.fsdecode(row[5]))
             for row in rows
@@ -178,6 +183,10 @@ class People:
     def last_run(self, kind: str) -> dict[str, Any] | None:
         rows = self._db.query("SELECT * FROM runs WHERE kind = ? ORDER BY id DESC LIMIT 1", [kind])
         return next(iter(rows), None)
+
+
+def _among(column: str, ids: Collection[int] | None) -> str:
+    return "TRUE" if ids is None else f"{column} IN ({', '.join(str(int(i)) for i in ids)})"
 
 
 _SELECT = (

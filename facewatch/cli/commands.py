@@ -165,7 +165,8 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
     from facewatch.service.signals import stop_on_signals
 
     set_up_logging(state.loudness, is_daemon=True)
-    with stop_on_signals() as should_stop, _service(state, photos, engine) as service:
+    # Photos can wait for those who sit at the keyboard; somebody who types `scan` does.
+    with stop_on_signals() as should_stop, _service(state, photos, engine, niceness=5) as service:
         WatchLoop(service, should_stop=should_stop).run()
 
 

@@ -34,10 +34,10 @@ class State:
         named = {key.replace("__", "."): value for key, value in overrides.items()}
         return load_config(find_config_file(self.config_file, cwd=Path.cwd()), self.overrides | named, cwd=Path.cwd())
 
-    def service(self, **overrides: Any) -> Service:
+    def service(self, *, niceness: int = 0, **overrides: Any) -> Service:
         from facewatch.service import Service
 
-        return Service(self.config(**overrides))
+        return Service(self.config(**overrides), niceness=niceness)
 
     @property
     def is_quiet(self) -> bool:

@@ -117,7 +117,8 @@ class StandardEngine:
         Raises:
             EngineError: the network gave something that is no direction.
         """
-        sums = self._network.embed(crops) + self._network.embed(crops[:, :, ::-1])
+        both = self._network.embed(np.concatenate([crops, crops[:, :, ::-1]]))
+        sums = both[: len(crops)] + both[len(crops) :]
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         if not np.all(np.isfinite(lengths) & (lengths > 0)):
             raise EngineError("engine face_recognition: the network gave no usable embedding")

@@ -87,9 +87,11 @@ class Service:
         *,
         analyser: ingest.Analyser | None = None,
         info: EngineInfo | None = None,
+        niceness: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`analyser` and `info` take the place of the worker processes and the settings' engine.
+        """`analyser` and `info` take the place of the worker processes and the settings' engine; `niceness` is how much
+        the workers give way to other processes.
 
         Raises:
             ConfigError: the folders lie in each other.
@@ -110,7 +112,9 @@ class Service:
             self.catalog.close()
             raise
         self._clock = clock
-        self._analyser = analyser or ingest.Workers(self.recipe(), config["engine.workers"] or available_cores())
+        self._analyser = analyser or ingest.Workers(
+            self.recipe(niceness), config["engine.workers"] or available_cores()
+        )
         self._identities: Identities | None = None
         self._engine_id: int | None = None
         self._is_people_folder_checked = False
@@ -126,7 +130,7 @@ class Service:
 
     # --- the parts ---
 
-    def recipe(self) -> ingest.Recipe:
+    def recipe(self, niceness: int = 0) -> ingest.Recipe:
         """Return what workers need to know."""
         return ingest.Recipe(
             engine=self.config["engine.name"],
@@ -135,6 +139,7 @@ class Service:
             limits=Limits(
                 match_pixels=self.config["match.min_face_pixels"], match_sharpness=self.config["match.min_sharpness"]
             ),
+            niceness=niceness,
         )
 
     @property
@@ -335,14 +340,10 @@ class Service:
     def plan_folders(self, only: Collection[int] | None = None) -> folders.Plan:
         """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
 
-        def is_asked(person_id: int) -> bool:
-            return only is None or person_id in only
-
         made = self.catalog.people.folders()
-        wanted = self._wanted_folders(is_asked)
-        links = [link for link in self._recorded_links() if is_asked(link.person_id)]
-        own = {person_id: folder for person_id, folder in made.items() if is_asked(person_id)}
-        others = [folder for person_id, folder in made.items() if not is_asked(person_id)]
+        own = {person_id: folder for person_id, folder in made.items() if only is None or person_id in only}
+        others = [folder for person_id, folder in made.items() if person_id not in own]
+        wanted, links = self._wanted_folders(only), self._recorded_links(only)
         disk = folders.read_disk(self.people_folder, wanted, links, own, self._link_kind)
         return folders.plan(wanted, links, own, disk, self._link_kind, reserved=others)
 
@@ -379,7 +380,8 @@ class Service:
         """Make and try the folder, once: if it vanishes later its disk was unplugged, and making it would be wrong."""
         if self._is_people_folder_checked:
             return
-        sample = next((Path(paths[0]) for paths in self.catalog.files.sources().values()), None)
+        photo = self.catalog.files.any_photo()
+        sample = Path(self.catalog.files.sources([photo])[photo][0]) if photo is not None else None
         folders.check_people_folder(self.people_folder, self.catalog.library_id, self._link_kind, sample=sample)
         self._is_people_folder_checked = True
         before = self.catalog.files.setting("people_folder")
@@ -394,19 +396,19 @@ class Service:
         kind: folders.LinkKind = self.config["folders.link"]
         return kind
 
-    def _wanted_folders(self, is_asked: Callable[[int], bool]) -> list[folders.WantedFolder]:
-        sources = self.catalog.files.sources()
+    def _wanted_folders(self, only: Collection[int] | None) -> list[folders.WantedFolder]:
+        rows = self.catalog.people.photos(named_only=not self.config["folders.unnamed"], only=only)
+        sources = self.catalog.files.sources(None if only is None else {photo_id for _, _, photo_id in rows})
         wanted: dict[int, tuple[str | None, list[folders.WantedLink]]] = {}
-        for person_id, name, photo_id in self.catalog.people.photos(named_only=not self.config["folders.unnamed"]):
-            if is_asked(person_id):
-                paths = tuple(Path(source) for source in sources[photo_id])
-                wanted.setdefault(person_id, (name, []))[1].append(folders.WantedLink(photo_id, paths))
+        for person_id, name, photo_id in rows:
+            paths = tuple(Path(source) for source in sources[photo_id])
+            wanted.setdefault(person_id, (name, []))[1].append(folders.WantedLink(photo_id, paths))
         return [folders.WantedFolder(person_id, name, tuple(links)) for person_id, (name, links) in wanted.items()]
 
-    def _recorded_links(self) -> list[folders.RecordedLink]:
+    def _recorded_links(self, only: Collection[int] | None) -> list[folders.RecordedLink]:
         return [
             folders.RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
-            for row in self.catalog.people.links()
+            for row in self.catalog.people.links(only)
         ]
 
     # --- people ---

@@ -130,7 +130,13 @@ SETTINGS = (
     Setting(
         "match", "min_sharpness", 15.0, "More blurred faces than this are shown but never matched.", _number(0, 10000)
     ),
-    Setting("cluster", "method", "hdbscan", "How faces that belong to nobody are grouped.", _choice("hdbscan")),
+    Setting(
+        "cluster",
+        "method",
+        "hdbscan",
+        'How faces that belong to nobody are grouped: "hdbscan", or "linkage", which is as precise and a little quicker.',
+        _choice("hdbscan", "linkage"),
+    ),
     Setting(
         "cluster", "min_faces", 2, "A group needs this many faces to become a person.", _number(2, 100, whole=True)
     ),

@@ -248,3 +248,11 @@ def test_no_sequence_of_photos_names_and_runs_moves_a_face_from_its_person(
             for person, name in named.items():
                 assert everybody[person].name == name
         before = after
+
+
+@pytest.mark.parametrize("method", ["hdbscan", "linkage"])
+def test_every_method_groups_the_same_clear_cases(library: Library, method: str) -> None:
+    for i in range(12):
+        library.draw(f"{i}.png", (i % 3, i))
+    library.scan(**{"cluster.method": method})
+    assert library.groups() == [{f"{i}.png" for i in range(first, 12, 3)} for first in (0, 1, 2)]

@@ -273,7 +273,7 @@ def rename(state: State, who: str, new: str, may_merge: bool) -> None:
 
 
 @_command("recluster")
-@click.option("--method", help="hdbscan; the default is in the settings.")
+@click.option("--method", help="hdbscan or linkage; the default is in the settings.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
 @pass_state

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import hdbscan
 import numpy as np
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
@@ -49,6 +48,9 @@ class HdbscanClusterer(GraphClusterer):
 
     def _cluster(self, component: csr_matrix) -> NDArray[np.int64]:
         """Return the labels of one connected component."""
+        # Two seconds and 100 MB, which a watcher with a small pool need not spend.
+        import hdbscan
+
         model = hdbscan.HDBSCAN(
             metric="precomputed",
             min_cluster_size=2,

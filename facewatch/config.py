@@ -134,7 +134,7 @@ SETTINGS = (
         "cluster",
         "method",
         "hdbscan",
-        'How faces that belong to nobody are grouped: "hdbscan", or "linkage", which is as precise and a little quicker.',
+        'How faces that belong to nobody are grouped: "hdbscan", or "linkage", as precise and a little quicker.',
         _choice("hdbscan", "linkage"),
     ),
     Setting(

@@ -113,6 +113,19 @@ def test_show_follows_a_link_of_the_people_folder(scanned: Library, run: Any) ->
     assert run("show", str(link), "--json").code == 0
 
 
+def test_show_finds_photos_of_a_library_that_is_reached_through_a_link(library: Library, run: Any) -> None:
+    library.draw("a.png", (1, 0))
+    library.draw("b.png", (1, 1))
+    (library.base / "Shortcut").symlink_to(library.photos)
+    library.scan(**{"library.photos": str(library.base / "Shortcut")})
+    for path in (
+        library.people / next(iter(library.tree())),
+        library.base / "Shortcut" / "a.png",
+        library.photos / "a.png",
+    ):
+        assert run("show", str(path)).code == 0
+
+
 def test_show_of_an_unknown_photo_says_what_to_do(scanned: Library, run: Any) -> None:
     answer = run("show", "nowhere.jpg")
     assert answer.code == 9

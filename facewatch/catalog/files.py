@@ -148,12 +148,13 @@ class Files:
         return row[0] if row else None
 
     def photo_of_path(self, path: Path) -> KnownFile | None:
-        """Return the file at this absolute path, in whatever root."""
+        """Return the file at this absolute path, in whatever root; also when a root is reached through a link."""
         for root in self.roots():
-            if path.is_relative_to(root):
-                root_id, _ = self.root(root) or (0, 0)
-                if (file := self.one(root_id, str(path.relative_to(root)))) is not None:
-                    return file
+            for base in (root, root.resolve()):
+                if path.is_relative_to(base):
+                    root_id, _ = self.root(root) or (0, 0)
+                    if (file := self.one(root_id, str(path.relative_to(base)))) is not None:
+                        return file
         return None
 
     def sources(self, photos: Iterable[int] | None = None) -> Mapping[int, tuple[str, ...]]:

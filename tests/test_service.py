@@ -195,6 +195,23 @@ def test_several_libraries_share_their_people(family: Library, tmp_path: Path) -
         assert sorted(p.n_photos for p in service.catalog.people.all()) == [2, 4]
 
 
+def test_libraries_that_lie_in_each_other_are_one(family: Library) -> None:
+    inner = {"library.photos": str(family.photos / "2024"), "library.people": str(family.people)}
+    family.scan(**inner)
+    engine = Counting()
+    with family.service(analyser=InlineAnalyser(Recipe("fake"), engine)) as service:
+        service.scan_all()
+        assert engine.n == 3  # those in 2024 are known
+        assert service.catalog.files.roots() == [family.photos]
+        assert service.catalog.files.counts()["files"] == 5
+    assert family.groups() == GROUPS
+    (family.photos / "2024/a.png").unlink()
+    family.scan(**inner)
+    with family.service() as service:
+        assert service.catalog.files.roots() == [family.photos]
+        assert service.catalog.files.counts()["files"] == 4
+
+
 def test_what_was_scanned_before_is_scanned_again_when_nothing_is_named(family: Library) -> None:
     family.scan()
     family.draw("new.png", (1, 8))

@@ -71,6 +71,14 @@ class Files:
     def roots(self) -> list[Path]:
         return [Path(os.fsdecode(path)) for (path,) in self._db.execute("SELECT path FROM roots ORDER BY id")]
 
+    def absorb(self, inner: int, outer: int, prefix: str) -> None:
+        """The files of one root are from now on those of another that it lies in, `prefix` below it."""
+        before = os.fsencode(prefix) + b"/"
+        rows = self._db.execute("SELECT id, path FROM files WHERE root_id = ?", [inner]).fetchall()
+        moved = [(outer, before + path, display(os.fsdecode(before + path)), file_id) for file_id, path in rows]
+        self._db.conn.executemany("UPDATE files SET root_id = ?, path = ?, display = ? WHERE id = ?", moved)
+        self._db.execute("DELETE FROM roots WHERE id = ?", [inner])
+
     def known(self, root_id: int) -> dict[str, KnownFile]:
         """Return every file of the root by its path below it."""
         rows = self._db.execute(

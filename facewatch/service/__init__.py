@@ -193,13 +193,31 @@ class Service:
             BusyError: another process scans or watches.
             FolderError: the people folder cannot be written; said before anything is analysed.
         """
-        if not self.roots:
-            raise LibraryError("no library is known; name your photo folder: facewatch scan ~/Pictures")
+        self.settle_roots()
         self._check_people_folder()
         with self.running("scan") as outcome:
             result = self._scan(report)
             outcome.update(asdict(result))
             return result
+
+    def settle_roots(self) -> None:
+        """Make libraries that lie in each other one: a photo has one place.
+
+        Raises:
+            LibraryError: there is none.
+        """
+        if not self.roots:
+            raise LibraryError("no library is known; name your photo folder: facewatch scan ~/Pictures")
+        for root in self.roots:
+            known = self.catalog.files.roots()
+            if outer := next((other for other in known if root != other and root.is_relative_to(other)), None):
+                log.info("%s: lies in %s, which is looked through as a whole", root, outer)
+                self.roots = tuple(dict.fromkeys(outer if each == root else each for each in self.roots))
+            for inner in [other for other in known if root != other and other.is_relative_to(root)]:
+                inner_id, root_id = self._root_id(inner), self._root_id(root)
+                with self.catalog.write():
+                    self.catalog.files.absorb(inner_id, root_id, str(inner.relative_to(root)))
+                self.roots = tuple(each for each in self.roots if each != inner)
 
     def _scan(self, report: Report) -> ScanResult:
         started = self._clock()
@@ -438,7 +456,7 @@ class Service:
     def status(self) -> Status:
         files, faces = self.catalog.files.counts(), self.catalog.faces.counts()
         everybody = [person for person in self.catalog.people.all() if person.n_photos]
-        last = self.catalog.people.last_run("scan")
+        last = max(filter(None, map(self.catalog.people.last_run, ("scan", "watch"))), key=_when, default=None)
         return Status(
             catalog=str(self.catalog.path),
             people_folder=str(self.people_folder),
@@ -453,7 +471,7 @@ class Service:
             n_only_shown=faces["only_shown"],
             n_people=len(everybody),
             n_named=sum(person.name is not None for person in everybody),
-            last_scan=last["ended_at"] if last else None,
+            last_scan=_when(last) if last else None,
             offline=[str(root) for root in self.catalog.files.roots() if not root.is_dir()],
             faults=[asdict(fault) for fault in self.catalog.files.faulty()],
         )
@@ -470,6 +488,11 @@ def _people_folder(config: Config, remembered: str | None) -> Path:
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _when(run: Mapping[str, Any]) -> str:
+    """Return when a run was last known to be at work."""
+    return str(run["ended_at"] or run["started_at"])
 
 
 def _log(one: ingest.Ingested) -> None:

@@ -73,8 +73,7 @@ class WatchLoop:
         Raises:
             LibraryError: there is nothing to watch.
         """
-        if not service.roots:
-            raise LibraryError("no library is known; name your photo folder: facewatch watch ~/Pictures")
+        service.settle_roots()
         self._service = service
         self._should_stop = should_stop
         self._clock = clock
@@ -139,9 +138,10 @@ class WatchLoop:
     def _take(self) -> dict[Path, set[str]]:
         """Return what was heard of each library, after at most a tick."""
         listening = [library for library in self._libraries if library.ears]
+        wait = 0.0 if self._is_backlog else TICK_SECONDS
         if not listening:
-            time.sleep(TICK_SECONDS)
-        return {library.root: library.ears.take(TICK_SECONDS / len(listening)) for library in listening if library.ears}
+            time.sleep(wait)
+        return {library.root: library.ears.take(wait / len(listening)) for library in listening if library.ears}
 
     def step(self, heard: Mapping[Path, Iterable[str]]) -> None:
         """One turn: hear, look where due, ingest what has settled, group, bring the folders up to date, rest."""

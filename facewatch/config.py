@@ -102,7 +102,7 @@ SETTINGS = (
         "engine",
         "detector",
         "hog",
-        '"hog" is fast; "cnn" finds more turned and covered faces, a hundred times slower.',
+        '"hog" is fast; "cnn" finds more turned and covered faces, a hundred times slower. For photos to come.',
         _choice("hog", "cnn"),
     ),
     Setting("engine", "workers", 0, "Photos looked at at the same time; 0: one a core.", _number(0, 256, whole=True)),

@@ -43,9 +43,13 @@ _LANDMARKS_OF_DLIB = ((0, 1), (2, 3), (4,), (4,), (4,))
 
 
 def describe(detector: str) -> EngineInfo:
-    """Return what identifies the engine; reads the model files once to fingerprint them (0.1 s)."""
-    digest = hashlib.sha256(f"{detector} {DETECTION_SIDE} {UPSAMPLING} {CROP_PADDING} mirrored".encode())
-    for path in _model_files(detector):
+    """Return what identifies the engine; reads the model files once to fingerprint them (0.1 s).
+
+    The detector is not part of it: whichever found a face, its embedding can be compared with all others.
+    """
+    landmarks, network, *_ = _model_files(detector)
+    digest = hashlib.sha256(f"{CROP_PADDING} mirrored".encode())
+    for path in (landmarks, network):
         digest.update(path.read_bytes())
     return EngineInfo(
         name="face_recognition",

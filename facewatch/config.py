@@ -200,7 +200,7 @@ class Config:
     """None: where it was before, else "People" beside the first library."""
     catalog: Path
     source: str
-    """The file they came from, or "the command line"."""
+    """The file they came from, or "defaults"."""
     values: Mapping[str, Any] = field(repr=False)
     """Every setting by "section.key"."""
 
@@ -220,7 +220,15 @@ def find_config_file(explicit: Path | None, *, cwd: Path) -> Path | None:
             raise ConfigError(str(named), ["there is no such file; `facewatch init PHOTOS` writes one"])
         return named
     candidates = (cwd / "facewatch.toml", user_config_file())
-    return next((file for file in candidates if file.is_file()), None)
+    return next((file for file in candidates if file.is_file() and not _is_reference(file)), None)
+
+
+def _is_reference(file: Path) -> bool:
+    """Whether a file says nothing but the defaults: that of the checkout must not hide the user's own."""
+    try:
+        return file.read_text(encoding="utf-8") == reference_toml()
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def user_config_file() -> Path:
@@ -255,7 +263,7 @@ def load_config(file: Path | None, overrides: Mapping[str, Any], *, cwd: Path) -
         photos=paths("library.photos"),
         people=next(iter(paths("library.people")), None),
         catalog=next(iter(paths("library.catalog")), default_catalog()),
-        source=str(file) if file else "the command line",
+        source=str(file) if file else "defaults",
         values=values,
     )
 

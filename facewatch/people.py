@@ -232,6 +232,10 @@ class Identities:
                     )
                 self._merge(person, into=taken)
                 return Renamed(self._alive(taken.id), person.label, merged=person)
+            if may_merge and taken is None:
+                raise NotKnownError(
+                    f"nobody is called {name!r}{_near(name.casefold(), people)}; to give it: no --merge"
+                )
             self._catalog.people.rename(person.id, name)
             self._journal(
                 "rename", {"person": person.id, "name": name}, {"name": person.name, "touched": person.is_touched}

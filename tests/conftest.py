@@ -40,7 +40,11 @@ def nothing_left_behind(private_home: None) -> Iterator[None]:
     environment = dict(os.environ)
     yield
     names = set(environment) | set(os.environ)
-    changed = {n for n in names if environment.get(n) != os.environ.get(n)} - {"PYTEST_CURRENT_TEST", "COLUMNS"}
+    changed = {n for n in names if environment.get(n) != os.environ.get(n)} - {
+        "PYTEST_CURRENT_TEST",
+        "COLUMNS",
+        "ORT_DISABLE_TELEMETRY",
+    }
     assert not changed
     assert not [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
 

@@ -181,6 +181,17 @@ def test_a_full_disk_says_so_and_loses_nothing(catalog: Catalog) -> None:
     assert "a.png" in catalog.files.known(1)
 
 
+def test_a_disk_that_was_full_at_the_very_start_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    db = sqlite3.connect(path)
+    db.execute(
+        "CREATE TABLE _sqlite_migrations (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)"
+    )
+    db.close()
+    with Catalog(path) as catalog:
+        assert catalog.people.all() == []
+
+
 def test_a_backup_is_complete_and_private(catalog: Catalog, tmp_path: Path) -> None:
     add_photo(catalog, "a.png", 1, 2)
     catalog.backup(tmp_path / "backup.sqlite")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -129,11 +130,20 @@ def test_show_finds_photos_of_a_library_that_is_reached_through_a_link(library: 
 def test_show_of_an_unknown_photo_says_what_to_do(scanned: Library, run: Any) -> None:
     answer = run("show", "nowhere.jpg")
     assert answer.code == 9
-    assert "nowhere.jpg: not in the catalog; `facewatch scan`" in answer.err
+    assert "nowhere.jpg: no such file" in answer.err
+    assert "a folder" in run("show", str(scanned.photos)).err
+    (scanned.photos / "new.png").write_bytes(b"x")
+    assert "new.png: not in the catalog; `facewatch scan`" in run("show", str(scanned.photos / "new.png")).err
 
 
 def test_show_of_a_bad_photo_tells_its_fault(scanned: Library, run: Any) -> None:
     assert "bad.jpg: " in run("show", str(scanned.photos / "bad.jpg")).out
+
+
+def test_renaming_nobody_says_so(scanned: Library, run: Any) -> None:
+    answer = run("rename", "nobody", "Anna")
+    assert answer.code == 9
+    assert "nobody is called 'nobody'; `facewatch people` lists everybody" in answer.err
 
 
 def test_rename_says_what_it_did_and_where(scanned: Library, run: Any) -> None:
@@ -180,9 +190,54 @@ def test_status_lists_files_that_could_not_be_used(scanned: Library, run: Any) -
     assert "what to do" in text
 
 
-def test_status_of_an_empty_catalog_says_how_to_begin(library: Library, run: Any) -> None:
-    assert "facewatch scan PHOTOS" in run("status").out
-    assert "facewatch scan PHOTOS" in run("people").out
+@pytest.mark.parametrize("command", ["status", "people", "export", "folders", "recluster"])
+def test_before_the_first_scan_commands_say_how_to_begin_and_make_nothing(
+    library: Library, run: Any, command: str
+) -> None:
+    answer = run(command)
+    assert answer.code == 5
+    assert f"{library.catalog}: no catalog yet; `facewatch scan PHOTOS` makes one" in answer.err
+    assert sorted(path.name for path in library.base.iterdir()) == ["Photos"]
+
+
+def test_what_is_known_can_be_asked_while_the_library_is_unplugged(scanned: Library, run: Any, tmp_path: Path) -> None:
+    settings = tmp_path / "facewatch.toml"
+    settings.write_text(f'[library]\nphotos = "{scanned.photos}"\n')
+    scanned.photos.rename(tmp_path / "unplugged")
+    for command in ("status", "people", "export", "folders", "recluster"):
+        assert run(command, "--config", str(settings)).code == 0
+    assert f"offline: {scanned.photos}" in run("status", "--config", str(settings)).out
+    assert run("rename", "1", "Anna", "--config", str(settings)).code == 0
+    assert run("scan", "--config", str(settings)).code == 4
+
+
+def test_the_reference_in_the_current_folder_does_not_hide_the_users_settings(
+    scanned: Library, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["init", str(scanned.photos), "--people", str(scanned.people), "--catalog", str(scanned.catalog)])
+    shutil.copy(Path(__file__).parent.parent / "facewatch.toml", scanned.base)
+    monkeypatch.chdir(scanned.base)
+    capsys.readouterr()
+    assert main(["status", "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["settings"] == str(Path.home() / ".config" / "facewatch" / "facewatch.toml")
+    assert status["n_photos"] == 3
+
+
+def test_a_merge_with_nobody_is_a_typo(scanned: Library, run: Any) -> None:
+    run("rename", "1", "Anna")
+    answer = run("rename", "2", "Ana", "--merge")
+    assert answer.code == 9
+    assert "nobody is called 'Ana'; did you mean Anna?" in answer.err
+
+
+def test_a_name_whose_folder_cannot_follow_says_that_it_stands(scanned: Library, run: Any) -> None:
+    shutil.rmtree(scanned.people)
+    scanned.people.write_text("in the way")
+    answer = run("rename", "1", "Anna")
+    assert answer.code == 8
+    assert "Anna has that name now, but not the folder" in answer.err
+    assert "Anna" in run("people").out
 
 
 def test_hostile_file_names_are_harmless_everywhere(library: Library, run: Any) -> None:
@@ -230,8 +285,12 @@ def test_init_writes_a_settings_file_that_the_next_command_finds(
     assert main(["init", "Photos", "--people", "Folk", "--catalog", "c.sqlite", "--engine", "face_recognition"]) == 0
     written = capsys.readouterr().out.splitlines()[0].removeprefix("wrote ")
     assert written == str(Path.home() / ".config" / "facewatch" / "facewatch.toml")
+    assert main(["status", "--json"]) == 5
+    assert "no catalog yet; `facewatch scan` makes one" in capsys.readouterr().err
+    library.scan(**{"library.catalog": str(library.base / "c.sqlite"), "library.people": str(library.base / "Folk")})
     assert main(["status", "--json"]) == 0
     status = json.loads(capsys.readouterr().out)
+    assert status["settings"] == written
     assert status["people_folder"] == str(library.base / "Folk")
     assert status["catalog"] == str(library.base / "c.sqlite")
     assert main(["init", "Photos"]) == 3
@@ -250,10 +309,13 @@ def test_init_refuses_what_a_scan_would_refuse(library: Library, capsys: pytest.
     ("arguments", "code", "words"),
     [
         (["scan"], 4, "no library is known; name your photo folder: facewatch scan ~/Pictures"),
-        (["scan", "/does/not/exist"], 4, "/does/not/exist: does not exist; name your photo folder"),
+        (
+            ["scan", "/does/not/exist"],
+            4,
+            "/does/not/exist: does not exist; plug its drive in, or name your photo folder",
+        ),
         (["watch"], 4, "no library is known"),
         (["scan", "--engine", "magic", "."], 3, "engine.name = 'magic': must be one of"),
-        (["rename", "nobody", "Anna"], 9, "nobody is called 'nobody'"),
         (["rename", "1"], 2, "Missing argument 'NEW'"),
         (["recluster", "--method", "magic"], 3, "cluster.method = 'magic': must be one of"),
         (["dance"], 2, "No such command 'dance'"),
@@ -306,6 +368,7 @@ def test_a_fault_of_our_own_is_one_line_and_with_vv_the_whole_story(
     def broken(*_: object) -> None:
         raise KeyError("oops")
 
+    library.scan()
     monkeypatch.setattr("facewatch.service.Service.plan_folders", broken)
     answer = run("folders")
     assert answer.code == 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +129,18 @@ def test_the_cnn_detector_finds_the_same_face(shared: Path) -> None:
     picture = Image.open(shared / "photos/odd/derived/face_baseline.jpg").convert("RGB").resize((280, 350))
     assert len(cnn.analyse(np.asarray(picture))) == 1
     assert cnn.info.fingerprint == describe_engine("face_recognition", "hog").fingerprint  # comparable
+
+
+def test_loading_the_models_tells_nobody(tmp_path: Path) -> None:
+    """onnxruntime's wheels report their use unless told not to, and leave an identity in the cache folder."""
+    code = (
+        "import numpy, os; from facewatch.engines import load_engine; load_engine('face_recognition');"
+        "assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-P", "-c", code], env=environment, check=True)
+    assert list(tmp_path.rglob("*onnxruntime*")) == []
 
 
 def test_another_weights_file_is_refused(tmp_path: Path) -> None:

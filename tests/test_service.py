@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from drawn import Library, make_library
+from PIL import Image
 
 from facewatch.engines import fake
 from facewatch.errors import BusyError, ConfigError, FolderError, LibraryError
@@ -195,6 +196,41 @@ def test_several_libraries_share_their_people(family: Library, tmp_path: Path) -
         assert sorted(p.n_photos for p in service.catalog.people.all()) == [2, 4]
 
 
+def test_a_library_that_was_moved_is_followed(family: Library) -> None:
+    family.scan()
+    new = family.base / "Pictures"
+    family.photos.rename(new)
+    engine = Counting()
+    with family.service({"library.photos": str(new)}, analyser=InlineAnalyser(Recipe("fake"), engine)) as service:
+        service.scan_all()
+        assert service.catalog.files.roots() == [new]
+        assert service.status().offline == []
+    assert engine.n == 0
+    family.photos = new
+    assert family.groups() == GROUPS
+
+
+def test_a_library_that_is_gone_for_a_while_does_not_keep_another_waiting(family: Library, tmp_path: Path) -> None:
+    other = tmp_path / "Other"
+    other.mkdir()
+    both = {"library.photos": [str(family.photos), str(other)]}
+    family.scan(**both)
+    family.photos.rename(tmp_path / "unplugged")
+    Image.fromarray(fake.draw([(1, 9)])).save(other / "new.png")
+    with family.service(both) as service:
+        result = service.scan_all()
+        assert (result.n_new, result.n_missing) == (1, 0)
+        assert service.status().offline == [str(family.photos)]
+
+
+def test_a_library_reached_by_two_ways_is_one(family: Library) -> None:
+    (family.base / "Shortcut").symlink_to(family.photos)
+    family.scan(**{"library.photos": str(family.base / "Shortcut")})
+    assert family.scan().n_known == 0
+    with family.service() as service:
+        assert service.catalog.files.counts()["files"] == 5
+
+
 def test_libraries_that_lie_in_each_other_are_one(family: Library) -> None:
     inner = {"library.photos": str(family.photos / "2024"), "library.people": str(family.people)}
     family.scan(**inner)
@@ -256,8 +292,12 @@ def test_places_that_lie_in_each_other_are_refused(library: Library, settings: d
 
 
 def test_a_library_that_does_not_exist_is_refused(library: Library) -> None:
-    with pytest.raises(LibraryError, match="does not exist; name your photo folder"):
-        library.service({"library.photos": str(library.base / "Fotos")})
+    with (
+        library.service({"library.photos": str(library.base / "Fotos")}) as service,
+        pytest.raises(LibraryError, match="does not exist; plug its drive in, or name your photo folder"),
+    ):
+        service.scan_all()
+    assert not library.people.exists()
 
 
 def test_a_people_folder_that_cannot_be_made_is_said_before_anything_is_analysed(family: Library) -> None:

@@ -262,6 +262,24 @@ def test_an_unplugged_library_removes_nothing_and_is_welcome_back(turns: Turns) 
     assert library.tree() == before
 
 
+def test_a_library_that_came_back_is_listened_to_again(library: Library, tmp_path: Path) -> None:
+    with library.service({"watch.settle_seconds": 0.1, "watch.poll_seconds": 3600}) as service:
+        clock = Clock()
+        loop = WatchLoop(service, should_stop=lambda: False, clock=clock)
+        loop._listen(loop._libraries[0])
+        library.photos.rename(tmp_path / "unplugged")
+        loop.step({})
+        assert loop._libraries[0].ears is None
+        (tmp_path / "unplugged").rename(library.photos)
+        clock.now += 60
+        loop.step({})
+        ears = loop._libraries[0].ears
+        assert ears
+        library.draw("new.png", (1, 0))
+        assert "new.png" in hear(ears, "new.png")
+        loop._libraries[0].deafen.close()
+
+
 def test_a_name_given_by_another_process_shows_without_a_restart(turns: Turns) -> None:
     library = turns.library
     for i in range(2):

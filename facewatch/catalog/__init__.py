@@ -163,7 +163,8 @@ class Catalog:
             raise CatalogError(
                 f"{self.path}: made by a newer facewatch (it has {', '.join(sorted(unknown))}); update facewatch"
             )
-        if not applied and self._db.table_names():
+        # The migrations' own table is there when the first migration was cut off.
+        if not applied and set(self._db.table_names()) - {MIGRATIONS.migrations_table}:
             raise CatalogError(f"{self.path}: an SQLite file, but not a catalog of facewatch; name another file")
         if not pending:
             return
@@ -243,9 +244,11 @@ def _clear_errors(path: Path) -> Iterator[None]:
                 "or start afresh with `facewatch scan`"
             ) from error
         raise
-    except PermissionError as error:
-        raise CatalogError(f"{path}: {error.strerror}; check the rights of the file and folder") from error
     except OSError as error:
+        if str(error.filename).startswith(str(path)):
+            raise CatalogError(
+                f"{path}: {error.strerror}; check the rights of the file, its folder and disk"
+            ) from error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CatalogError(f"{path}: {error.strerror}; make room and start again, nothing is lost") from error
         raise

@@ -38,6 +38,12 @@ def display(path: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in readable)
 
 
+_HAS_COPY = (
+    "root_id = ? AND EXISTS"
+    " (SELECT 1 FROM files other WHERE other.photo_id = files.photo_id AND other.root_id != files.root_id)"
+)
+
+
 class Files:
     """The tables settings, roots, files and photos."""
 
@@ -78,6 +84,24 @@ class Files:
         moved = [(outer, before + path, display(os.fsdecode(before + path)), file_id) for file_id, path in rows]
         self._db.conn.executemany("UPDATE files SET root_id = ?, path = ?, display = ? WHERE id = ?", moved)
         self._db.execute("DELETE FROM roots WHERE id = ?", [inner])
+
+    def has_copies_elsewhere(self, root_id: int) -> bool:
+        """Whether other roots hold photos that this one holds, too."""
+        row = self._db.execute(f"SELECT EXISTS (SELECT 1 FROM files WHERE {_HAS_COPY})", [root_id]).fetchone()
+        return bool(row[0])
+
+    def forget_copies(self, root_id: int) -> bool:
+        """Forget the files whose photos other roots hold, too; and the root, when no photo is left in it.
+
+        Returns whether the root is forgotten.
+        """
+        self._db.execute(f"DELETE FROM files WHERE {_HAS_COPY}", [root_id])
+        photos = "SELECT 1 FROM files WHERE root_id = ? AND photo_id IS NOT NULL"
+        if self._db.execute(f"SELECT EXISTS ({photos})", [root_id]).fetchone()[0]:
+            return False
+        self._db.execute("DELETE FROM files WHERE root_id = ?", [root_id])
+        self._db.execute("DELETE FROM roots WHERE id = ?", [root_id])
+        return True
 
     def known(self, root_id: int) -> dict[str, KnownFile]:
         """Return every file of the root by its path below it."""

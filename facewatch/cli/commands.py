@@ -35,11 +35,9 @@ EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "d
     "130 Ctrl-C.",
 )
 @click.version_option(__version__, message="facewatch %(version)s")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="The settings file to use.")
 @setting_options
 @loudness_options
-@click.pass_context
-def facewatch(context: click.Context, config_file: Path | None) -> None:
+def facewatch() -> None:
     """Find who is who in a photo library, and keep a folder of links for every person.
 
     Photos are only ever read, and nothing leaves this machine.
@@ -51,19 +49,18 @@ def facewatch(context: click.Context, config_file: Path | None) -> None:
       facewatch rename 12 Anna             name one of them
       facewatch watch                      keep it so as photos come
     """
-    context.ensure_object(State).config_file = config_file
 
 
-def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+def _command(name: str, summary: str) -> Callable[[Callable[..., None]], click.Command]:
     """A command with the options that all have."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
-        return facewatch.command(name)(setting_options(loudness_options(function)))
+        return facewatch.command(name, short_help=summary)(setting_options(loudness_options(function)))
 
     return decorate
 
 
-@_command("init")
+@_command("init", "Write a settings file.")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--engine", help="The engine, for example face_recognition.")
 @click.option("--force", is_flag=True, help="Write over a settings file that is there.")
@@ -79,7 +76,7 @@ def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool
     """
     from facewatch.config import load_config, reference_toml, user_config_file
     from facewatch.errors import ConfigError
-    from facewatch.service.places import check_places
+    from facewatch.service.places import check_library, check_places
 
     file = state.config_file or user_config_file()
     if file.exists() and not force:
@@ -88,6 +85,8 @@ def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool
     config = load_config(
         None, state.overrides | {"library.photos": [str(p) for p in photos], "engine.name": engine}, cwd=cwd
     )
+    for library in config.photos:
+        check_library(library)
     people = config.people or config.photos[0].parent / "People"
     check_places(config.photos, people, config.catalog, source=str(file))
     chosen = {
@@ -103,10 +102,11 @@ def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool
         raise ConfigError(str(file), [f"cannot be written: {error.strerror}; name another with --config"]) from error
     except UnicodeEncodeError as error:
         raise ConfigError(str(file), ["cannot hold a folder's name that is not UTF-8; rename the folder"]) from error
-    click.echo(f"wrote {file}\nnext: facewatch scan")
+    option = f" --config {file}" if state.config_file else ""
+    click.echo(f"wrote {file}\nnext: facewatch scan{option}")
 
 
-@_command("scan")
+@_command("scan", "Look through photo libraries once.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--engine", help="The engine, for example face_recognition.")
 @json_option
@@ -122,7 +122,7 @@ def scan(state: State, photos: tuple[Path, ...], engine: str | None, as_json: bo
     """
     set_up_logging(state.loudness)
     with (
-        _service(state, photos, engine) as service,
+        _service(state, photos, engine, needs_catalog=False) as service,
         progress_bar("looking at photos", is_shown=not state.is_quiet) as report,
     ):
         result = service.scan_all(report)
@@ -148,7 +148,7 @@ def _print_scan(result: ScanResult, status: Status) -> None:
         click.echo("next: facewatch people, then facewatch rename ID NAME")
 
 
-@_command("watch")
+@_command("watch", "Scan, then stay and follow changes.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--engine", help="The engine, for example face_recognition.")
 @pass_state
@@ -166,11 +166,11 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
 
     set_up_logging(state.loudness, is_daemon=True)
     # Photos can wait for those who sit at the keyboard; somebody who types `scan` does.
-    with stop_on_signals() as should_stop, _service(state, photos, engine, niceness=5) as service:
+    with stop_on_signals() as should_stop, _service(state, photos, engine, niceness=5, needs_catalog=False) as service:
         WatchLoop(service, should_stop=should_stop).run()
 
 
-@_command("people")
+@_command("people", "List everybody.")
 @json_option
 @pass_state
 def people(state: State, as_json: bool) -> None:
@@ -201,7 +201,7 @@ def people(state: State, as_json: bool) -> None:
         click.echo("nobody yet: facewatch scan PHOTOS looks for people")
 
 
-@_command("show")
+@_command("show", "Show the faces of a photo, and why.")
 @click.argument("photo", type=click.Path(path_type=Path))
 @json_option
 @pass_state
@@ -224,30 +224,33 @@ def show(state: State, photo: Path, as_json: bool) -> None:
     elif not found["faces"]:
         click.echo(f"{photo}: no face found")
     else:
-        header = ("face", "box", "person", "distance", "runner-up", "its distance", "rule", "quality", "tier")
+        header = ("face", "box", "person", "distance", "runner-up", "quality", "rule")
         print_table(header, [_face_row(face) for face in found["faces"]])
 
 
 def _face_row(face: dict[str, Any]) -> tuple[object, ...]:
     who = face["name"] or (f"nobody ({face['best_guess']}?)" if face["best_guess"] else "nobody")
+    runner_up = f"{face['runner_up']} {face['runner_up_distance']:.2f}" if face["runner_up"] else "-"
     return (
         face["face_id"],
         f"{face['w']}x{face['h']} at {face['x']},{face['y']}",
         who,
         _or_dash(face["distance"]),
-        face["runner_up"] or "-",
-        _or_dash(face["runner_up_distance"]),
+        runner_up,
+        f"{face['quality']:.2f} {_TIERS[face['tier']]}",
         face["rule"] or "nobody known looks like this",
-        f"{face['quality']:.2f}",
-        face["tier"],
     )
+
+
+_TIERS = {"found": "good", "match": "fair", "show": "too poor"}
+"""What a tier means for those who look at it: it may found people, be matched, or only be shown."""
 
 
 def _or_dash(value: float | None) -> float | str:
     return "-" if value is None else value
 
 
-@_command("rename")
+@_command("rename", "Name a person.")
 @click.argument("who")
 @click.argument("new")
 @click.option("--merge", "may_merge", is_flag=True, help="If NEW is another person's name: they are one person.")
@@ -272,7 +275,7 @@ def rename(state: State, who: str, new: str, may_merge: bool) -> None:
         click.echo(str(service.people_folder / person.folder))
 
 
-@_command("recluster")
+@_command("recluster", "Group faces that belong to nobody.")
 @click.option("--method", help="hdbscan or linkage; the default is in the settings.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
@@ -300,7 +303,7 @@ def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) ->
         )
 
 
-@_command("folders")
+@_command("folders", "Bring the people folder up to date.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
 @pass_state
@@ -326,7 +329,7 @@ def folders(state: State, dry_run: bool, as_json: bool) -> None:
         click.echo(f"{service.people_folder}: {plural(len(steps), 'step')} {would}")
 
 
-@_command("export")
+@_command("export", "Print one row a face.")
 @click.option("--csv", "kind", flag_value="csv", default="csv", help="CSV with a header line (the default).")
 @click.option("--json", "kind", flag_value="json", help="A list of objects.")
 @pass_state
@@ -350,7 +353,7 @@ def export(state: State, kind: str) -> None:
         print_csv(EXPORT_COLUMNS, rows)
 
 
-@_command("status")
+@_command("status", "Say what there is, and what is wrong.")
 @json_option
 @pass_state
 def status(state: State, as_json: bool) -> None:
@@ -366,6 +369,7 @@ def status(state: State, as_json: bool) -> None:
         print_json(asdict(current))
         return
     facts = {
+        "settings": current.settings,
         "photos": ", ".join(current.photos) or "none yet: facewatch scan PHOTOS",
         "people folder": current.people_folder,
         "catalog": current.catalog,
@@ -386,7 +390,7 @@ def status(state: State, as_json: bool) -> None:
         print_table(("file", "fault", "what to do"), [tuple(fault.values()) for fault in current.faults])
 
 
-@_command("demo")
+@_command("demo", "Try it without photos.")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @pass_state
 def demo(state: State, folder: Path | None) -> None:
@@ -403,4 +407,8 @@ def demo(state: State, folder: Path | None) -> None:
 
 
 def _service(state: State, photos: tuple[Path, ...] = (), engine: str | None = None, **overrides: Any) -> Service:
+    from facewatch.service.places import check_library
+
+    for library in photos:
+        check_library(library)
     return state.service(library__photos=[str(p) for p in photos] or None, engine__name=engine, **overrides)

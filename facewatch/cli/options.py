@@ -34,10 +34,10 @@ class State:
         named = {key.replace("__", "."): value for key, value in overrides.items()}
         return load_config(find_config_file(self.config_file, cwd=Path.cwd()), self.overrides | named, cwd=Path.cwd())
 
-    def service(self, *, niceness: int = 0, **overrides: Any) -> Service:
+    def service(self, *, niceness: int = 0, needs_catalog: bool = True, **overrides: Any) -> Service:
         from facewatch.service import Service
 
-        return Service(self.config(**overrides), niceness=niceness)
+        return Service(self.config(**overrides), niceness=niceness, needs_catalog=needs_catalog)
 
     @property
     def is_quiet(self) -> bool:
@@ -53,6 +53,11 @@ def _remember(key: str) -> Callable[[click.Context, click.Parameter, Any], None]
             context.ensure_object(State).overrides[key] = str(value)
 
     return callback
+
+
+def _remember_config(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        context.ensure_object(State).config_file = value
 
 
 def _set_loudness(amount: int) -> Callable[[click.Context, click.Parameter, Any], None]:
@@ -79,6 +84,13 @@ def setting_options(command: F) -> F:
             callback=_remember("library.people"),
             expose_value=False,
             help="The folder that gets a folder per person.",
+        ),
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            callback=_remember_config,
+            expose_value=False,
+            help="The settings file to use.",
         ),
     ):
         command = option(command)

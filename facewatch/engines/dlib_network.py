@@ -7,6 +7,7 @@ it takes 5-7 ms and differs by less than 1e-6 (tests/test_engine_standard.py com
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,8 @@ class DlibNetwork:
     """Turns aligned crops into dlib's 128-D embeddings, on one thread."""
 
     def __init__(self, weights: Path) -> None:
+        # Before it is imported: onnxruntime's wheels report their use to their maker otherwise. Nothing leaves here.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -17,11 +17,11 @@ from facewatch import folders, ingest, scan
 from facewatch.catalog import Catalog, KnownFile, Person, display
 from facewatch.config import Config
 from facewatch.engines import describe_engine
-from facewatch.errors import LibraryError, NotKnownError
+from facewatch.errors import CatalogError, FolderError, LibraryError, NotKnownError
 from facewatch.people import Identities, Reclustered, Renamed, find_person
 from facewatch.quality import Limits
 from facewatch.service.ledger import Ledger
-from facewatch.service.places import check_places
+from facewatch.service.places import check_library, check_places, distinct_roots, nested_roots
 from facewatch.types import EngineInfo, Fingerprint, Progress
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,8 @@ class ScanResult:
 class Status:
     """What the catalog holds and who works on it."""
 
+    settings: str
+    """The settings file, or "defaults"."""
     catalog: str
     people_folder: str
     photos: list[str]
@@ -88,20 +90,24 @@ class Service:
         analyser: ingest.Analyser | None = None,
         info: EngineInfo | None = None,
         niceness: int = 0,
+        needs_catalog: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`analyser` and `info` take the place of the worker processes and the settings' engine; `niceness` is how much
-        the workers give way to other processes.
+        the workers give way to other processes. With `needs_catalog` there must be one, and none is made.
 
         Raises:
             ConfigError: the folders lie in each other.
-            LibraryError: a library that the settings name does not exist.
             CatalogError: the catalog cannot be opened.
         """
         self.config = config
         self.info = info or describe_engine(config["engine.name"], config["engine.detector"])
         if config.photos:
             check_places(config.photos, _people_folder(config, None), config.catalog, source=config.source)
+        if needs_catalog and not config.catalog.exists():
+            raise CatalogError(
+                f"{config.catalog}: no catalog yet; `facewatch scan{'' if config.photos else ' PHOTOS'}` makes one"
+            )
         self.catalog = Catalog(config.catalog)
         try:
             remembered = self.catalog.files.setting("people_folder")
@@ -194,6 +200,8 @@ class Service:
             FolderError: the people folder cannot be written; said before anything is analysed.
         """
         self.settle_roots()
+        if not any(root.is_dir() for root in self.roots):
+            check_library(self.roots[0])
         self._check_people_folder()
         with self.running("scan") as outcome:
             result = self._scan(report)
@@ -201,27 +209,51 @@ class Service:
             return result
 
     def settle_roots(self) -> None:
-        """Make libraries that lie in each other one: a photo has one place.
+        """Make libraries that lie in each other, or are one by way of a link, one library: a photo has one place.
 
         Raises:
             LibraryError: there is none.
         """
         if not self.roots:
             raise LibraryError("no library is known; name your photo folder: facewatch scan ~/Pictures")
+        known = self.catalog.files.roots()
+        wanted, self.roots = self.roots, distinct_roots(self.roots, known)
+        for root in set(wanted) - set(self.roots):
+            log.info("%s: lies in a library that is looked through as a whole", root)
+        for inner, outer in nested_roots(known, self.roots):
+            inner_id, outer_id = self._root_id(inner), self._root_id(outer)
+            with self.catalog.write():
+                self.catalog.files.absorb(inner_id, outer_id, str(inner.resolve().relative_to(outer.resolve())))
+
+    def _looks(self) -> list[tuple[Path, scan.Walk, scan.Changes]]:
+        """Look at every library that is there; one that is not must not keep the others waiting."""
+        looks, faults = [], []
         for root in self.roots:
-            known = self.catalog.files.roots()
-            if outer := next((other for other in known if root != other and root.is_relative_to(other)), None):
-                log.info("%s: lies in %s, which is looked through as a whole", root, outer)
-                self.roots = tuple(dict.fromkeys(outer if each == root else each for each in self.roots))
-            for inner in [other for other in known if root != other and other.is_relative_to(root)]:
-                inner_id, root_id = self._root_id(inner), self._root_id(root)
+            try:
+                check_library(root)
+                looks.append((root, *self.look(root)))
+            except LibraryError as error:
+                faults.append(error)
+        if faults and not looks:
+            raise faults[0]
+        for fault in faults:
+            log.warning("%s", fault)
+        return looks
+
+    def _forget_moved_libraries(self) -> None:
+        """What a library held that is gone, and another holds now, was moved: there is one place of it, the new one."""
+        files = self.catalog.files
+        gone = [root for root in files.roots() if not root.is_dir()]
+        for root in gone:
+            root_id = self._root_id(root)
+            if files.has_copies_elsewhere(root_id):
                 with self.catalog.write():
-                    self.catalog.files.absorb(inner_id, root_id, str(inner.relative_to(root)))
-                self.roots = tuple(each for each in self.roots if each != inner)
+                    if files.forget_copies(root_id):
+                        log.info("%s: gone, and all that it held is in another library now", root)
 
     def _scan(self, report: Report) -> ScanResult:
         started = self._clock()
-        looks = [(root, *self.look(root)) for root in self.roots]
+        looks = self._looks()
         n_total = sum(len(changes.to_read) for _, _, changes in looks)
         counts: Counter[str] = Counter()
         for root, found, changes in looks:
@@ -380,6 +412,7 @@ class Service:
         Raises:
             FolderError: it cannot be written, or cannot hold links.
         """
+        self._forget_moved_libraries()
         if only is not None and not only:
             return folders.Applied(0, 0, 0, ())
         with self.catalog.exclusive():
@@ -434,7 +467,10 @@ class Service:
     def rename(self, who: str, new: str, *, may_merge: bool = False) -> Renamed:
         """Name a person and move its folder."""
         renamed = self.identities.rename(who, new, may_merge=may_merge)
-        self.sync_folders(self.outdated_people())
+        try:
+            self.sync_folders(self.outdated_people())
+        except FolderError as error:
+            raise FolderError(f"{renamed.person.label} has that name now, but not the folder: {error}") from error
         return renamed
 
     def find_person(self, who: str) -> Person:
@@ -447,6 +483,10 @@ class Service:
             NotKnownError: the path is not in the catalog.
         """
         full = Path.cwd() / path
+        if full.is_dir() or not full.exists():
+            raise NotKnownError(
+                f"{path}: {'a folder' if full.is_dir() else 'no such file'}; name a photo of the library"
+            )
         file = self.catalog.files.photo_of_path(full) or self.catalog.files.photo_of_path(full.resolve())
         if file is None:
             raise NotKnownError(f"{path}: not in the catalog; `facewatch scan` brings in what the libraries hold")
@@ -458,9 +498,10 @@ class Service:
         everybody = [person for person in self.catalog.people.all() if person.n_photos]
         last = max(filter(None, map(self.catalog.people.last_run, ("scan", "watch"))), key=_when, default=None)
         return Status(
+            settings=self.config.source,
             catalog=str(self.catalog.path),
             people_folder=str(self.people_folder),
-            photos=[str(root) for root in self.catalog.files.roots()],
+            photos=[str(root) for root in dict.fromkeys((*self.roots, *self.catalog.files.roots()))],
             engine=self.info.name,
             runner=self.catalog.runner(),
             n_files=files["files"],
@@ -472,7 +513,9 @@ class Service:
             n_people=len(everybody),
             n_named=sum(person.name is not None for person in everybody),
             last_scan=_when(last) if last else None,
-            offline=[str(root) for root in self.catalog.files.roots() if not root.is_dir()],
+            offline=[
+                str(root) for root in dict.fromkeys((*self.roots, *self.catalog.files.roots())) if not root.is_dir()
+            ],
             faults=[asdict(fault) for fault in self.catalog.files.faulty()],
         )
 
@@ -501,6 +544,6 @@ def _log(one: ingest.Ingested) -> None:
     if one.fault:
         log.warning("%s: %s; %s", path, *one.fault)
     elif one.kind == "new":
-        log.info("%s: %d faces, %d known (%.0f ms)", path, one.n_faces, one.n_assigned, one.ms)
+        log.info("%s: %d face(s), %d known (%.0f ms)", path, one.n_faces, one.n_assigned, one.ms)
     else:
         log.debug("%s: %s", path, one.kind)

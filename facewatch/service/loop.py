@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from facewatch import scan, watch
 from facewatch.errors import BusyError, FolderError, LibraryError
 from facewatch.service import Service
+from facewatch.service.places import check_library
 from facewatch.types import Fingerprint
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class _Library:
     look_at: float
     """When to compare it with the catalog again, whatever was heard."""
     ears: watch.Ears | None = None
+    deafen: ExitStack = field(default_factory=ExitStack)
+    """Ends the listening."""
     is_offline: bool = False
 
 
@@ -74,6 +77,10 @@ class WatchLoop:
             LibraryError: there is nothing to watch.
         """
         service.settle_roots()
+        for root in service.roots:
+            # One that was there before may be plugged in later; a name that nobody knows is a mistake.
+            if service.catalog.files.root(root) is None:
+                check_library(root)
         self._service = service
         self._should_stop = should_stop
         self._clock = clock
@@ -116,18 +123,20 @@ class WatchLoop:
         with self._service.running("watch"), ExitStack() as stack:
             self._service.sync_folders()
             for library in self._libraries:
-                self._listen(library, stack)
-                log.info("%s: watching%s", library.root, "" if library.ears else " by looking again and again")
+                stack.callback(library.deafen.close)
+                self._listen(library)
             while not self._should_stop():
                 self.step(self._take())
             log.info("stopped")
 
-    def _listen(self, library: _Library, stack: ExitStack) -> None:
+    def _listen(self, library: _Library) -> None:
         """Listen to the kernel; where it refuses, look again and again instead."""
-        if self._is_polling:
+        if self._is_polling or not library.root.is_dir():
+            log.info("%s: watching by looking again and again", library.root)
             return
         try:
-            library.ears = stack.enter_context(watch.Ears(library.root))
+            library.ears = library.deafen.enter_context(watch.Ears(library.root))
+            log.info("%s: watching", library.root)
         except OSError as error:
             log.warning(
                 "%s: the kernel cannot report changes (%s); looking again and again instead. On Linux more watches "
@@ -147,7 +156,7 @@ class WatchLoop:
         """One turn: hear, look where due, ingest what has settled, group, bring the folders up to date, rest."""
         for library in self._libraries:
             self._hear(library, heard.get(library.root, ()))
-            if self._clock() >= library.look_at:
+            if self._clock() >= library.look_at or (not library.is_offline and not library.root.is_dir()):
                 self._look(library)
             settled = library.queue.settled(self._clock(), BATCH_PHOTOS)
             if settled:
@@ -180,12 +189,16 @@ class WatchLoop:
         except LibraryError as error:
             if not library.is_offline:
                 log.warning("%s", error)
+                # What was listened to is elsewhere now, or nowhere.
+                library.deafen.close()
+                library.ears = None
             library.is_offline = True
             library.look_at = now + OFFLINE_SECONDS
             return
         if library.is_offline:
             log.info("%s: back again", library.root)
             library.is_offline = False
+            self._listen(library)
         self._move(library, changes)
         for path in (*changes.to_read, *changes.missing):
             library.queue.hear(path, self._still_since(library, path))
@@ -253,7 +266,9 @@ class WatchLoop:
             return
         started = self._clock()
         result = self._service.recluster()
-        log.info("grouped: %d new people, %d faces placed", result.n_new_people, result.n_grouped + result.n_matched)
+        n_placed = result.n_grouped + result.n_matched
+        if n_placed or result.n_joined_people:
+            log.info("grouped: %d new people, %d face(s) placed", result.n_new_people, n_placed)
         self._may_group.took(self._clock() - started)
         self._waiting_since = None
         self._n_pool_grouped = self._service.catalog.faces.counts()["pool"]

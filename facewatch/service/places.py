@@ -13,11 +13,9 @@ def check_places(photos: Sequence[Path], people: Path, catalog: Path, *, source:
 
     Raises:
         ConfigError: with every fault found.
-        LibraryError: a library does not exist.
     """
     faults = []
     for library in photos:
-        _check_library(library)
         faults += _faults(library.resolve(), people.resolve(), catalog.resolve(), shown=library)
     if catalog.resolve().is_relative_to(people.resolve()):
         faults.append(f"library.catalog = {catalog}: must not lie inside the people folder")
@@ -25,10 +23,38 @@ def check_places(photos: Sequence[Path], people: Path, catalog: Path, *, source:
         raise ConfigError(source, faults)
 
 
-def _check_library(library: Path) -> None:
+def distinct_roots(wanted: Sequence[Path], known: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the libraries to look through: the outermost known or wanted one for each wanted, each once."""
+    everybody = [*known, *wanted]
+
+    def outermost(root: Path) -> Path:
+        holders = [other for other in everybody if root.resolve().is_relative_to(other.resolve())]
+        return min(holders, key=lambda other: len(other.resolve().parts))
+
+    return tuple(dict.fromkeys(outermost(root) for root in wanted))
+
+
+def nested_roots(known: Sequence[Path], roots: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Return (inner, outer) for every known library that lies in one of these."""
+    return [
+        (inner, outer)
+        for inner in known
+        for outer in roots
+        if inner.resolve() != outer.resolve() and inner.resolve().is_relative_to(outer.resolve())
+    ]
+
+
+def check_library(library: Path) -> None:
+    """Refuse a library that is not there.
+
+    Raises:
+        LibraryError: it does not exist, or is no folder.
+    """
     if not library.is_dir():
         what = "not a folder" if library.exists() else "does not exist"
-        raise LibraryError(f"{library}: {what}; name your photo folder (library.photos, or on the command line)")
+        raise LibraryError(
+            f"{library}: {what}; plug its drive in, or name your photo folder (library.photos, or on the command line)"
+        )
 
 
 def _faults(library: Path, people: Path, catalog: Path, *, shown: Path) -> list[str]:

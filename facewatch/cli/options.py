@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,6 +145,8 @@ def set_up_logging(loudness: int, *, is_daemon: bool = False) -> None:
     handler.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(message)s" if is_daemon else "%(levelname)s: %(message)s")
     )
+    # watchdog warns of folders that it was told of twice, which is the ordinary case when one is copied in.
+    warnings.filterwarnings("ignore", module="watchdog")
     logger = logging.getLogger("facewatch")
     logger.handlers[:] = [handler]
     logger.setLevel(level)

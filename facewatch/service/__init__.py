@@ -545,5 +545,7 @@ def _log(one: ingest.Ingested) -> None:
         log.warning("%s: %s; %s", path, *one.fault)
     elif one.kind == "new":
         log.info("%s: %d face(s), %d known (%.0f ms)", path, one.n_faces, one.n_assigned, one.ms)
+    elif one.kind == "known":
+        log.info("%s: known content", path)
     else:
         log.debug("%s: %s", path, one.kind)

@@ -160,10 +160,6 @@ class Ears:
             self._observer.stop()
             self._observer.join()
 
-    @property
-    def is_listening(self) -> bool:
-        return self._observer.is_alive()
-
     def take(self, timeout: float) -> set[str]:
         """Return what was heard, waiting for the first of it at most this many seconds."""
         heard: set[str] = set()

@@ -109,12 +109,6 @@ class Faces:
             embeddings.astype(np.float32),
         )
 
-    def people_in_photo(self, photo_id: int) -> set[int]:
-        rows = self._db.execute(
-            "SELECT a.person_id FROM assignments a JOIN faces f ON f.id = a.face_id WHERE f.photo_id = ?", [photo_id]
-        )
-        return {person_id for (person_id,) in rows}
-
     def rejections(self) -> dict[int, set[int]]:
         """Return, by face id, the people that a user said it is not."""
         rejected: dict[int, set[int]] = {}

@@ -28,8 +28,6 @@ _MAKERS: dict[str, Callable[[], _Maker]] = {"face_recognition": _standard}
 ENGINE_NAMES = ("face_recognition",)
 """What a user may ask for."""
 
-DETECTORS = ("hog", "cnn")
-
 
 def describe_engine(name: str, detector: str = "hog") -> EngineInfo:
     """Return what identifies the engine, without loading it.

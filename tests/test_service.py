@@ -252,7 +252,7 @@ def test_what_was_scanned_before_is_scanned_again_when_nothing_is_named(family: 
     family.scan()
     family.draw("new.png", (1, 8))
     with family.service({"library.photos": "", "library.people": ""}) as service:
-        assert service.people_folder == family.people
+        assert service.folder.root == family.people
         assert service.scan_all().n_new == 1
 
 

@@ -181,7 +181,7 @@ def people(state: State, as_json: bool) -> None:
       facewatch people --json
     """
     with _service(state) as service:
-        root = service.people_folder
+        root = service.folder.root
         rows = [
             {
                 "id": person.id,
@@ -272,7 +272,7 @@ def rename(state: State, who: str, new: str, may_merge: bool) -> None:
     what = f"{renamed.old_label} is now part of" if renamed.merged else f"{renamed.old_label} is now called"
     click.echo(f"{what} {person.label}: {plural(person.n_photos, 'photo')}")
     if person.folder:
-        click.echo(str(service.people_folder / person.folder))
+        click.echo(str(service.folder.root / person.folder))
 
 
 @_command("recluster", "Group faces that belong to nobody.")
@@ -316,7 +316,7 @@ def folders(state: State, dry_run: bool, as_json: bool) -> None:
     """
     set_up_logging(state.loudness)
     with _service(state) as service:
-        plan = service.plan_folders()
+        plan = service.folder.plan()
         steps = plan.describe()
         if not dry_run:
             service.sync_folders()
@@ -326,7 +326,7 @@ def folders(state: State, dry_run: bool, as_json: bool) -> None:
         for step in steps:
             click.echo(step)
         would = "would be taken" if dry_run else "taken"
-        click.echo(f"{service.people_folder}: {plural(len(steps), 'step')} {would}")
+        click.echo(f"{service.folder.root}: {plural(len(steps), 'step')} {would}")
 
 
 @_command("export", "Print one row a face.")

@@ -14,23 +14,21 @@ from types import TracebackType
 from typing import Any
 
 from facewatch import folders, ingest, scan
-from facewatch.catalog import Catalog, KnownFile, Person, display
+from facewatch.catalog import Catalog, Person, display
 from facewatch.config import Config
 from facewatch.engines import describe_engine
-from facewatch.errors import CatalogError, FolderError, LibraryError, NotKnownError
+from facewatch.errors import CatalogError, FolderError, NotKnownError
 from facewatch.people import Identities, Reclustered, Renamed, find_person
 from facewatch.quality import Limits
-from facewatch.service.ledger import Ledger
-from facewatch.service.places import check_library, check_places, distinct_roots, nested_roots
-from facewatch.types import EngineInfo, Fingerprint, Progress
+from facewatch.service.libraries import Libraries
+from facewatch.service.people_folder import PeopleFolder
+from facewatch.service.places import check_library, check_places
+from facewatch.types import EngineInfo, Progress
 
 log = logging.getLogger(__name__)
 
 Report = Callable[[Progress], None]
 """Called from long work; must be quick."""
-
-UNREADABLE = "cannot be read"
-"""How the fault of a file begins that could not be opened: its rights are not in its fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +108,8 @@ class Service:
             )
         self.catalog = Catalog(config.catalog)
         try:
-            remembered = self.catalog.files.setting("people_folder")
-            self.roots = config.photos or tuple(self.catalog.files.roots())
-            self.people_folder = _people_folder(config, remembered)
-            check_places(config.photos, self.people_folder, config.catalog, source=config.source)
+            root = _people_folder(config, self.catalog.files.setting("people_folder"))
+            check_places(config.photos, root, config.catalog, source=config.source)
         except BaseException:
             self.catalog.close()
             raise
@@ -123,7 +119,14 @@ class Service:
         )
         self._identities: Identities | None = None
         self._engine_id: int | None = None
-        self._is_people_folder_checked = False
+        self.libraries = Libraries(
+            self.catalog,
+            config.photos or tuple(self.catalog.files.roots()),
+            scan.Rules(tuple(config["library.exclude"])),
+        )
+        self.folder = PeopleFolder(
+            self.catalog, root, kind=config["folders.link"], named_only=not config["folders.unnamed"]
+        )
 
     def __enter__(self) -> Service:
         return self
@@ -147,10 +150,6 @@ class Service:
             ),
             niceness=niceness,
         )
-
-    @property
-    def rules(self) -> scan.Rules:
-        return scan.Rules(tuple(self.config["library.exclude"]))
 
     @property
     def engine_id(self) -> int:
@@ -199,65 +198,22 @@ class Service:
             BusyError: another process scans or watches.
             FolderError: the people folder cannot be written; said before anything is analysed.
         """
-        self.settle_roots()
-        if not any(root.is_dir() for root in self.roots):
-            check_library(self.roots[0])
-        self._check_people_folder()
+        self.libraries.settle()
+        if not any(root.is_dir() for root in self.libraries.roots):
+            check_library(self.libraries.roots[0])
+        self.folder.check()
         with self.running("scan") as outcome:
             result = self._scan(report)
             outcome.update(asdict(result))
             return result
 
-    def settle_roots(self) -> None:
-        """Make libraries that lie in each other, or are one by way of a link, one library: a photo has one place.
-
-        Raises:
-            LibraryError: there is none.
-        """
-        if not self.roots:
-            raise LibraryError("no library is known; name your photo folder: facewatch scan ~/Pictures")
-        known = self.catalog.files.roots()
-        wanted, self.roots = self.roots, distinct_roots(self.roots, known)
-        for root in set(wanted) - set(self.roots):
-            log.info("%s: lies in a library that is looked through as a whole", root)
-        for inner, outer in nested_roots(known, self.roots):
-            inner_id, outer_id = self._root_id(inner), self._root_id(outer)
-            with self.catalog.write():
-                self.catalog.files.absorb(inner_id, outer_id, str(inner.resolve().relative_to(outer.resolve())))
-
-    def _looks(self) -> list[tuple[Path, scan.Walk, scan.Changes]]:
-        """Look at every library that is there; one that is not must not keep the others waiting."""
-        looks, faults = [], []
-        for root in self.roots:
-            try:
-                check_library(root)
-                looks.append((root, *self.look(root)))
-            except LibraryError as error:
-                faults.append(error)
-        if faults and not looks:
-            raise faults[0]
-        for fault in faults:
-            log.warning("%s", fault)
-        return looks
-
-    def _forget_moved_libraries(self) -> None:
-        """What a library held that is gone, and another holds now, was moved: there is one place of it, the new one."""
-        files = self.catalog.files
-        gone = [root for root in files.roots() if not root.is_dir()]
-        for root in gone:
-            root_id = self._root_id(root)
-            if files.has_copies_elsewhere(root_id):
-                with self.catalog.write():
-                    if files.forget_copies(root_id):
-                        log.info("%s: gone, and all that it held is in another library now", root)
-
     def _scan(self, report: Report) -> ScanResult:
         started = self._clock()
-        looks = self._looks()
+        looks = self.libraries.look_at_all()
         n_total = sum(len(changes.to_read) for _, _, changes in looks)
         counts: Counter[str] = Counter()
         for root, found, changes in looks:
-            self.apply(root, changes)
+            self.libraries.record(root, changes)
             for folder, reason in found.unread.items():
                 log.warning("%s: cannot be listed: %s; make it readable, then scan again", display(folder), reason)
             for one in self.ingest(root, changes.to_read):
@@ -282,73 +238,13 @@ class Service:
             seconds=self._clock() - started,
         )
 
-    def look(self, root: Path) -> tuple[scan.Walk, scan.Changes]:
-        """Walk a library and compare it with the catalog.
-
-        Raises:
-            LibraryError: it is offline: gone, or suddenly empty. Nothing counts as removed then.
-        """
-        try:
-            found = scan.walk(root, self.rules)
-        except OSError as error:
-            raise LibraryError(
-                f"{root}: cannot be read: {error.strerror}; plug it in or correct library.photos. Nothing was removed"
-            ) from error
-        known = self.catalog.files.known(self._root_id(root))
-        if known and not found.files:
-            raise LibraryError(
-                f"{root}: empty, but {len(known)} files were there: is the drive plugged in? Nothing was removed"
-            )
-        changes = scan.compare(found, {path: file.fingerprint for path, file in known.items()})
-        return found, self._with_readable(root, changes, known)
-
-    def _root_id(self, root: Path) -> int:
-        known = self.catalog.files.root(root)
-        device = root.stat().st_dev if root.is_dir() else -1
-        if known is not None and device in (known[1], -1):
-            return known[0]
-        with self.catalog.write():
-            return self.catalog.files.add_root(root, device, self.catalog.now())
-
-    @staticmethod
-    def _with_readable(root: Path, changes: scan.Changes, known: Mapping[str, KnownFile]) -> scan.Changes:
-        """A file that could not be opened is tried again when it can."""
-        handled = {*changes.missing, *changes.changed, *(move.old for move in changes.moved)}
-        again = [
-            path
-            for path, file in known.items()
-            if file.fault
-            and file.fault.startswith(UNREADABLE)
-            and path not in handled
-            and os.access(root / path, os.R_OK)
-        ]
-        return scan.Changes(changes.added, (*changes.changed, *again), changes.moved, changes.missing)
-
-    def compare(self, root: Path, present: Mapping[str, Fingerprint], gone: Iterable[str]) -> scan.Changes:
-        """Compare only these paths of a library with the catalog."""
-        root_id = self._root_id(root)
-        known = {path: self.catalog.files.one(root_id, path) for path in (*present, *gone)}
-        return scan.compare(
-            scan.Walk(present), {path: file.fingerprint for path, file in known.items() if file is not None}
-        )
-
-    def apply(self, root: Path, changes: scan.Changes) -> None:
-        """Record moves and removals; their photos, faces and decisions stay as they are."""
-        if changes.moved or changes.missing:
-            root_id = self._root_id(root)
-            with self.catalog.write():
-                for move in changes.moved:
-                    self.catalog.files.move(root_id, move.old, move.new)
-                self.catalog.files.forget(root_id, changes.missing)
-            log.info("%s: %d moved, %d gone", root, len(changes.moved), len(changes.missing))
-
     def ingest(self, root: Path, paths: Iterable[str]) -> Iterator[ingest.Ingested]:
         """Bring these files into the catalog; yields what became of each, with one line in the log."""
         work = ingest.Ingest(
             self.catalog,
             self._analyser,
             root=root,
-            root_id=self._root_id(root),
+            root_id=self.libraries.root_id(root),
             engine_id=self.engine_id,
             settle=self.identities.settle,
         )
@@ -387,80 +283,14 @@ class Service:
         choices = [self.config[key] for key in ("match.strictness", "cluster.method", "cluster.min_faces")]
         return f"{self.catalog.faces.stamp()} {choices} {self.info.fingerprint}"
 
-    def plan_folders(self, only: Collection[int] | None = None) -> folders.Plan:
-        """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
-
-        made = self.catalog.people.folders()
-        own = {person_id: folder for person_id, folder in made.items() if only is None or person_id in only}
-        others = [folder for person_id, folder in made.items() if person_id not in own]
-        wanted, links = self._wanted_folders(only), self._recorded_links(only)
-        disk = folders.read_disk(self.people_folder, wanted, links, own, self._link_kind)
-        return folders.plan(wanted, links, own, disk, self._link_kind, reserved=others)
-
-    def outdated_people(self) -> set[int]:
-        """Return who needs another folder or other links, by what is on record; costs no look at the disk."""
-        named_only = not self.config["folders.unnamed"]
-        people = self.catalog.people.outdated(named_only=named_only)
-        for person in self.catalog.people.all():
-            if person.folder and not folders.fits_folder(person.id, person.name, person.folder):
-                people.add(person.id)
-        return people
-
     def sync_folders(self, only: Collection[int] | None = None) -> folders.Applied:
         """Make the people folder say what the catalog says, of everybody or `only` of these.
 
         Raises:
             FolderError: it cannot be written, or cannot hold links.
         """
-        self._forget_moved_libraries()
-        if only is not None and not only:
-            return folders.Applied(0, 0, 0, ())
-        with self.catalog.exclusive():
-            self._check_people_folder()
-            plan = self.plan_folders(only)
-            ledger = Ledger(self.catalog)
-            try:
-                applied = folders.apply(plan, self.people_folder, kind=self._link_kind, ledger=ledger)
-            finally:
-                ledger.commit()
-        for fault in applied.faults:
-            log.warning("%s", fault)
-        return applied
-
-    def _check_people_folder(self) -> None:
-        """Make and try the folder, once: if it vanishes later its disk was unplugged, and making it would be wrong."""
-        if self._is_people_folder_checked:
-            return
-        photo = self.catalog.files.any_photo()
-        sample = Path(self.catalog.files.sources([photo])[photo][0]) if photo is not None else None
-        folders.check_people_folder(self.people_folder, self.catalog.library_id, self._link_kind, sample=sample)
-        self._is_people_folder_checked = True
-        before = self.catalog.files.setting("people_folder")
-        if before != str(self.people_folder):
-            if before is not None:
-                log.warning("%s: the people folder from now on; %s stays as it is", self.people_folder, before)
-            with self.catalog.write():
-                self.catalog.files.set("people_folder", str(self.people_folder))
-
-    @property
-    def _link_kind(self) -> folders.LinkKind:
-        kind: folders.LinkKind = self.config["folders.link"]
-        return kind
-
-    def _wanted_folders(self, only: Collection[int] | None) -> list[folders.WantedFolder]:
-        rows = self.catalog.people.photos(named_only=not self.config["folders.unnamed"], only=only)
-        sources = self.catalog.files.sources(None if only is None else {photo_id for _, _, photo_id in rows})
-        wanted: dict[int, tuple[str | None, list[folders.WantedLink]]] = {}
-        for person_id, name, photo_id in rows:
-            paths = tuple(Path(source) for source in sources[photo_id])
-            wanted.setdefault(person_id, (name, []))[1].append(folders.WantedLink(photo_id, paths))
-        return [folders.WantedFolder(person_id, name, tuple(links)) for person_id, (name, links) in wanted.items()]
-
-    def _recorded_links(self, only: Collection[int] | None) -> list[folders.RecordedLink]:
-        return [
-            folders.RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
-            for row in self.catalog.people.links(only)
-        ]
+        self.libraries.forget_moved()
+        return self.folder.sync(only)
 
     # --- people ---
 
@@ -468,7 +298,7 @@ class Service:
         """Name a person and move its folder."""
         renamed = self.identities.rename(who, new, may_merge=may_merge)
         try:
-            self.sync_folders(self.outdated_people())
+            self.sync_folders(self.folder.outdated())
         except FolderError as error:
             raise FolderError(f"{renamed.person.label} has that name now, but not the folder: {error}") from error
         return renamed
@@ -500,8 +330,8 @@ class Service:
         return Status(
             settings=self.config.source,
             catalog=str(self.catalog.path),
-            people_folder=str(self.people_folder),
-            photos=[str(root) for root in dict.fromkeys((*self.roots, *self.catalog.files.roots()))],
+            people_folder=str(self.folder.root),
+            photos=[str(root) for root in dict.fromkeys((*self.libraries.roots, *self.catalog.files.roots()))],
             engine=self.info.name,
             runner=self.catalog.runner(),
             n_files=files["files"],
@@ -514,7 +344,9 @@ class Service:
             n_named=sum(person.name is not None for person in everybody),
             last_scan=_when(last) if last else None,
             offline=[
-                str(root) for root in dict.fromkeys((*self.roots, *self.catalog.files.roots())) if not root.is_dir()
+                str(root)
+                for root in dict.fromkeys((*self.libraries.roots, *self.catalog.files.roots()))
+                if not root.is_dir()
             ],
             faults=[asdict(fault) for fault in self.catalog.files.faulty()],
         )

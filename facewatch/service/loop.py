@@ -76,8 +76,8 @@ class WatchLoop:
         Raises:
             LibraryError: there is nothing to watch.
         """
-        service.settle_roots()
-        for root in service.roots:
+        service.libraries.settle()
+        for root in service.libraries.roots:
             # One that was there before may be plugged in later; a name that nobody knows is a mistake.
             if service.catalog.files.root(root) is None:
                 check_library(root)
@@ -98,7 +98,7 @@ class WatchLoop:
                 ),
                 look_at=clock(),
             )
-            for root in service.roots
+            for root in service.libraries.roots
         ]
         self._busy_at = clock()
         self._waiting_since: float | None = clock() if service.is_ungrouped() else None
@@ -174,7 +174,7 @@ class WatchLoop:
             if path == "":
                 # Something happened to a folder: which files that concerns, only a look can tell.
                 library.look_at = min(library.look_at, now + self._settle_seconds / 2)
-            elif self._service.rules.allows(path, library.root):
+            elif self._service.libraries.rules.allows(path, library.root):
                 library.queue.hear(path, now)
 
     def _look(self, library: _Library) -> None:
@@ -185,7 +185,7 @@ class WatchLoop:
             self._is_disk_compared, self._are_folders_stale = False, True
         library.look_at = now + (60.0 * config["watch.scan_minutes"] if library.ears else config["watch.poll_seconds"])
         try:
-            _, changes = self._service.look(library.root)
+            _, changes = self._service.libraries.look(library.root)
         except LibraryError as error:
             if not library.is_offline:
                 log.warning("%s", error)
@@ -205,7 +205,7 @@ class WatchLoop:
 
     def _move(self, library: _Library, changes: scan.Changes) -> None:
         if changes.moved:
-            self._service.apply(library.root, scan.Changes((), (), changes.moved, ()))
+            self._service.libraries.record(library.root, scan.Changes((), (), changes.moved, ()))
             self._are_folders_stale = True
 
     def _still_since(self, library: _Library, path: str) -> float:
@@ -218,11 +218,11 @@ class WatchLoop:
     def _act(self, library: _Library, settled: watch.Settled) -> None:
         """Bring what has settled into the catalog; a vanished file that turned up elsewhere was moved."""
         service = self._service
-        changes = service.compare(library.root, settled.present, (*settled.gone, *library.queue.vanished()))
+        changes = service.libraries.compare(library.root, settled.present, (*settled.gone, *library.queue.vanished()))
         self._move(library, changes)
         removed = tuple(path for path in changes.missing if path in settled.gone)
         if removed and self._is_there(library):
-            service.apply(library.root, scan.Changes((), (), (), removed))
+            service.libraries.record(library.root, scan.Changes((), (), (), removed))
             self._are_folders_stale = True
         for one in service.ingest(library.root, changes.to_read):
             self._are_folders_stale |= one.kind in ("new", "known", "faulty")
@@ -236,7 +236,7 @@ class WatchLoop:
     def _is_there(self, library: _Library) -> bool:
         """Whether removals can be believed: the library is there and not suddenly empty."""
         try:
-            self._service.look(library.root)
+            self._service.libraries.look(library.root)
         except LibraryError:
             library.look_at = self._clock()
             return False
@@ -279,7 +279,7 @@ class WatchLoop:
             return
         started = self._clock()
         try:
-            self._service.sync_folders(self._service.outdated_people() if self._is_disk_compared else None)
+            self._service.sync_folders(self._service.folder.outdated() if self._is_disk_compared else None)
             self._are_folders_stale = False
             self._is_disk_compared = True
             self._told = ""

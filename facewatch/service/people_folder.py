@@ -1,0 +1,131 @@
+"""The people folder of a catalog: what it should hold, and what was done to it on its way into the catalog."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from facewatch import folders
+from facewatch.catalog import Catalog
+
+log = logging.getLogger(__name__)
+
+
+class PeopleFolder:
+    """The folders of all people, kept as the catalog says."""
+
+    def __init__(self, catalog: Catalog, root: Path, *, kind: folders.LinkKind, named_only: bool) -> None:
+        self.root = root
+        self._catalog = catalog
+        self._kind: folders.LinkKind = kind
+        self._named_only = named_only
+        self._is_checked = False
+
+    def plan(self, only: Collection[int] | None = None) -> folders.Plan:
+        """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
+        made = self._catalog.people.folders()
+        own = {person_id: folder for person_id, folder in made.items() if only is None or person_id in only}
+        others = [folder for person_id, folder in made.items() if person_id not in own]
+        wanted, links = self._wanted_folders(only), self._recorded_links(only)
+        disk = folders.read_disk(self.root, wanted, links, own, self._kind)
+        return folders.plan(wanted, links, own, disk, self._kind, reserved=others)
+
+    def outdated(self) -> set[int]:
+        """Return who needs another folder or other links, by what is on record; costs no look at the disk."""
+        people = self._catalog.people.outdated(named_only=self._named_only)
+        for person in self._catalog.people.all():
+            if person.folder and not folders.fits_folder(person.id, person.name, person.folder):
+                people.add(person.id)
+        return people
+
+    def sync(self, only: Collection[int] | None = None) -> folders.Applied:
+        """Make the people folder say what the catalog says, of everybody or `only` of these.
+
+        Raises:
+            FolderError: it cannot be written, or cannot hold links.
+        """
+        if only is not None and not only:
+            return folders.Applied(0, 0, 0, ())
+        with self._catalog.exclusive():
+            self.check()
+            plan = self.plan(only)
+            ledger = Ledger(self._catalog)
+            try:
+                applied = folders.apply(plan, self.root, kind=self._kind, ledger=ledger)
+            finally:
+                ledger.commit()
+        for fault in applied.faults:
+            log.warning("%s", fault)
+        return applied
+
+    def check(self) -> None:
+        """Make and try the folder, once: if it vanishes later its disk was unplugged, and making it would be wrong."""
+        if self._is_checked:
+            return
+        photo = self._catalog.files.any_photo()
+        sample = Path(self._catalog.files.sources([photo])[photo][0]) if photo is not None else None
+        folders.check_people_folder(self.root, self._catalog.library_id, self._kind, sample=sample)
+        self._is_checked = True
+        before = self._catalog.files.setting("people_folder")
+        if before != str(self.root):
+            if before is not None:
+                log.warning("%s: the people folder from now on; %s stays as it is", self.root, before)
+            with self._catalog.write():
+                self._catalog.files.set("people_folder", str(self.root))
+
+    def _wanted_folders(self, only: Collection[int] | None) -> list[folders.WantedFolder]:
+        rows = self._catalog.people.photos(named_only=self._named_only, only=only)
+        sources = self._catalog.files.sources(None if only is None else {photo_id for _, _, photo_id in rows})
+        wanted: dict[int, tuple[str | None, list[folders.WantedLink]]] = {}
+        for person_id, name, photo_id in rows:
+            paths = tuple(Path(source) for source in sources[photo_id])
+            wanted.setdefault(person_id, (name, []))[1].append(folders.WantedLink(photo_id, paths))
+        return [folders.WantedFolder(person_id, name, tuple(links)) for person_id, (name, links) in wanted.items()]
+
+    def _recorded_links(self, only: Collection[int] | None) -> list[folders.RecordedLink]:
+        return [
+            folders.RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
+            for row in self._catalog.people.links(only)
+        ]
+
+
+class Ledger:
+    """Writes what was done to the people folder into the catalog, many at a time."""
+
+    _BATCH = 1000
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._told: list[Callable[[], None]] = []
+
+    def link_made(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
+        self._tell(lambda: self._catalog.people.add_link(person_id, photo_id, path, source, stamp))
+
+    def link_removed(self, link_id: int) -> None:
+        self._tell(lambda: self._catalog.people.remove_link(link_id))
+
+    def folder_made(self, person_id: int, path: str) -> None:
+        self._tell(lambda: self._catalog.people.set_folder(person_id, path))
+
+    def folder_moved(self, person_id: int, old: str, new: str) -> None:
+        def record() -> None:
+            self._catalog.people.move_links(old, new)
+            self._catalog.people.set_folder(person_id, new)
+
+        self._tell(record)
+
+    def folder_removed(self, path: str) -> None:
+        self._tell(lambda: self._catalog.people.forget_folder(path))
+
+    def commit(self) -> None:
+        if self._told:
+            with self._catalog.write():
+                for record in self._told:
+                    record()
+            self._told.clear()
+
+    def _tell(self, record: Callable[[], None]) -> None:
+        self._told.append(record)
+        if len(self._told) >= self._BATCH:
+            self.commit()

@@ -4,6 +4,7 @@ FacewatchError (1)
 ├── ConfigError (3)           the settings, with every fault found
 ├── LibraryError (4)          the photo library is not there or cannot be read
 ├── CatalogError (5)          the catalog is damaged, newer than the program, or in a place it cannot live
+│   ├── DiskFullError (5)     no room for the catalog
 │   └── BusyError (6)         another facewatch process is at work on this catalog
 ├── EngineError (7)           a model cannot be loaded or gave nonsense
 ├── FolderError (8)           the people folder cannot be written, or cannot hold links
@@ -43,6 +44,10 @@ class CatalogError(FacewatchError):
     """The catalog is damaged, made by a newer facewatch, full, or in a place where it cannot live."""
 
     exit_code = 5
+
+
+class DiskFullError(CatalogError):
+    """The disk of the catalog is full; what was being written was not, all else stands."""
 
 
 class BusyError(CatalogError):

@@ -175,7 +175,7 @@ def test_a_full_disk_says_so_and_loses_nothing(catalog: Catalog) -> None:
         for i in range(1000):
             add_photo(catalog, f"{i}.png", *range(20))
 
-    with pytest.raises(CatalogError, match="the disk is full; make room and start again"):
+    with pytest.raises(CatalogError, match="the disk is full; make room, nothing is lost"):
         add_many()
     assert catalog.check() == "ok"
     assert "a.png" in catalog.files.known(1)

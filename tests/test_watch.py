@@ -350,6 +350,29 @@ def test_a_people_folder_that_fails_is_tried_again(turns: Turns) -> None:
     assert library.groups() == [{"0.png", "1.png"}]
 
 
+def test_a_full_disk_is_waited_out(turns: Turns) -> None:
+    library, db = turns.library, turns.service.catalog._db
+    for i in range(2):
+        library.draw(f"{i}.png", (1, i))
+    turns.after(0.1)
+    n_pages = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count = {n_pages}")
+    for i in range(2, 40):
+        library.draw(f"sub/{i}.png", *((person, i) for person in range(1, 9)))
+    turns.loop.turn({library.photos: [""]})
+    for _ in range(30):
+        turns.clock.now += 5.0
+        turns.loop.turn({})
+    assert turns.service.catalog.files.counts()["photos"] < 40
+    db.execute("PRAGMA max_page_count = 1000000")
+    for _ in range(10):
+        turns.clock.now += 5.0
+        turns.loop.turn({})
+    assert turns.service.catalog.files.counts()["photos"] == 40
+    assert len(library.groups()) == 8
+    assert turns.service.catalog.check() == "ok"
+
+
 def test_polling_finds_what_was_never_heard(library: Library) -> None:
     turns = Turns(library, **{"watch.poll": "always", "watch.poll_seconds": 5})
     with turns.service:

@@ -24,7 +24,7 @@ from facewatch.catalog.files import FaultyFile, Files, KnownFile, display
 from facewatch.catalog.locks import file_lock, holder
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.people import LinkRow, People, Person
-from facewatch.errors import CatalogError
+from facewatch.errors import CatalogError, DiskFullError
 
 __all__ = [
     "NOBODY",
@@ -231,7 +231,7 @@ def _clear_errors(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         text = str(error)
         if "full" in text:
-            raise CatalogError(f"{path}: the disk is full; make room and start again, nothing is lost") from error
+            raise DiskFullError(f"{path}: the disk is full; make room, nothing is lost") from error
         if "locked" in text or "busy" in text:
             raise CatalogError(f"{path}: locked by another program; close it and start again") from error
         if "readonly" in text or "unable to open" in text:
@@ -250,5 +250,5 @@ def _clear_errors(path: Path) -> Iterator[None]:
                 f"{path}: {error.strerror}; check the rights of the file, its folder and disk"
             ) from error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CatalogError(f"{path}: {error.strerror}; make room and start again, nothing is lost") from error
+            raise DiskFullError(f"{path}: {error.strerror}; make room, nothing is lost") from error
         raise

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from facewatch import scan, watch
-from facewatch.errors import BusyError, FolderError, LibraryError
+from facewatch.errors import BusyError, DiskFullError, FolderError, LibraryError
 from facewatch.service import Service
 from facewatch.service.places import check_library
 from facewatch.types import Fingerprint
@@ -26,6 +26,9 @@ from showing folders, or from being stopped."""
 
 OFFLINE_SECONDS = 15.0
 """How often a library that is not there is looked for."""
+
+PAUSE_SECONDS = 10.0
+"""How long to wait when the catalog cannot be written."""
 
 MOST_SHARE = 0.2
 """Grouping and folders may take this share of the time while photos are waiting."""
@@ -110,7 +113,8 @@ class WatchLoop:
         self._is_disk_compared = False
         """Whether the disk was compared with the catalog since the last look at the library."""
         self._told = ""
-        """The last fault of the people folder: said once, not at every try."""
+        """The last fault that was logged."""
+        self._paused_until = clock()
         self._version = -1
 
     def run(self) -> None:
@@ -126,7 +130,7 @@ class WatchLoop:
                 stack.callback(library.deafen.close)
                 self._listen(library)
             while not self._should_stop():
-                self.step(self._take())
+                self.turn(self._take())
             log.info("stopped")
 
     def _listen(self, library: _Library) -> None:
@@ -151,6 +155,26 @@ class WatchLoop:
         if not listening:
             time.sleep(wait)
         return {library.root: library.ears.take(wait / len(listening)) for library in listening if library.ears}
+
+    def turn(self, heard: Mapping[Path, Iterable[str]]) -> None:
+        """One step, unless the catalog could not be written a moment ago: a full disk is waited out, not died of."""
+        if self._clock() < self._paused_until:
+            return
+        try:
+            self.step(heard)
+        except (DiskFullError, BusyError) as error:
+            self._tell(error)
+            # What was taken from the queues and not written is found again by the next look.
+            self._service.rest()
+            self._paused_until = self._clock() + PAUSE_SECONDS
+            for library in self._libraries:
+                library.look_at = self._paused_until
+
+    def _tell(self, error: Exception) -> None:
+        """Log a fault that may last: once, not at every try."""
+        if str(error) != self._told:
+            log.error("%s", error)
+        self._told = str(error)
 
     def step(self, heard: Mapping[Path, Iterable[str]]) -> None:
         """One turn: hear, look where due, ingest what has settled, group, bring the folders up to date, rest."""
@@ -285,8 +309,6 @@ class WatchLoop:
             self._told = ""
             self._may_link.took(self._clock() - started)
         except (FolderError, BusyError) as error:
-            if str(error) != self._told:
-                log.error("%s", error)
-            self._told = str(error)
+            self._tell(error)
             # Asking again every few seconds is often enough to notice that it was mended.
             self._may_link.took(5.0)

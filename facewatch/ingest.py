@@ -23,7 +23,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
-from facewatch import decode
 from facewatch.catalog import Catalog
 from facewatch.engines import load_engine
 from facewatch.errors import PhotoError
@@ -94,7 +93,10 @@ class Settle(Protocol):
 
 
 class Eyes:
-    """Looks at files with an engine that is loaded when the first photo needs it."""
+    """Looks at files with an engine that is loaded when the first photo needs it.
+
+    Decoders are imported here and not above: only workers open photos, and every command would wait for them.
+    """
 
     def __init__(self, recipe: Recipe, engine: Engine | None = None) -> None:
         self.recipe = recipe
@@ -106,9 +108,10 @@ class Eyes:
         Raises:
             FileNotFoundError: it is gone.
         """
+        from facewatch import decode
+
         with _open(path) as file:
-            before = os.fstat(file.fileno())
-            fingerprint = Fingerprint.of(before)
+            fingerprint = Fingerprint.of(os.fstat(file.fileno()))
             head = file.read(decode.HEAD_BYTES)
             if not decode.sniff(head).is_image and not decode.claims_to_be_photo(path):
                 return Examined(fingerprint, None)
@@ -121,6 +124,8 @@ class Eyes:
 
     def analyse(self, path: str, expected: Fingerprint) -> Analysed | None:
         """Return the faces of a photo, or its fault; None: the file is not the one that was examined."""
+        from facewatch import decode
+
         with _open(path) as file:
             if Fingerprint.of(os.fstat(file.fileno())) != expected:
                 return None

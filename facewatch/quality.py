@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from facewatch.types import DetectedFace, Quality, Tier
 
@@ -56,6 +55,8 @@ def sharpness_of(grey: NDArray[np.float32]) -> float:
 
 
 def _grey(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+    from PIL import Image  # only workers measure faces; see ingest.Eyes
+
     picture = Image.fromarray(crop).convert("L").resize((_CROP_SIDE, _CROP_SIDE), Image.Resampling.BILINEAR)
     return np.asarray(picture, np.float32)
 

@@ -47,7 +47,7 @@ class Gallery:
     the centroids: one row a person.
 
     The rule: the nearest centroids make a shortlist, the minimum distance to any member of those people decides, and
-    the centroid and the runner-up must agree (shared measurements: member distance alone attracts blurred strangers).
+    the centroid and the runner-up must agree (measured: the member distance alone attracts blurred strangers).
     """
 
     def __init__(self, n_dims: int, thresholds: Thresholds, *, shortlist: int = 5, strictness: float = 0.0) -> None:

@@ -51,7 +51,7 @@ class DiskFullError(CatalogError):
 
 
 class BusyError(CatalogError):
-    """Another facewatch process holds the catalog."""
+    """Another process holds the catalog: facewatch, or a program that has it open for writing."""
 
     exit_code = 6
 

@@ -5,7 +5,7 @@ All are frozen. Distances are Euclidean between unit vectors: 0 is the same vect
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -184,4 +184,4 @@ class Progress:
 
     done: int
     total: int
-    note: str = field(default="")
+    note: str

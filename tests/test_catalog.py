@@ -181,6 +181,23 @@ def test_a_full_disk_says_so_and_loses_nothing(catalog: Catalog) -> None:
     assert "a.png" in catalog.files.known(1)
 
 
+def test_a_catalog_that_another_program_is_writing_to_says_so(catalog: Catalog) -> None:
+    other = sqlite3.connect(catalog.path)
+    other.execute("BEGIN IMMEDIATE")
+    catalog._db.execute("PRAGMA busy_timeout = 0")
+
+    def add() -> None:
+        with catalog.write():
+            catalog.people.add(NOW)
+
+    with pytest.raises(BusyError, match="locked by another program; close it there"):
+        add()
+    other.rollback()
+    other.close()
+    add()
+    assert len(catalog.people.all()) == 1
+
+
 def test_a_disk_that_was_full_at_the_very_start_leaves_nothing_in_the_way(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     db = sqlite3.connect(path)

@@ -24,7 +24,7 @@ from facewatch.catalog.files import FaultyFile, Files, KnownFile, display
 from facewatch.catalog.locks import file_lock, holder
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.people import LinkRow, People, Person
-from facewatch.errors import CatalogError, DiskFullError
+from facewatch.errors import BusyError, CatalogError, DiskFullError
 
 __all__ = [
     "NOBODY",
@@ -233,7 +233,7 @@ def _clear_errors(path: Path) -> Iterator[None]:
         if "full" in text:
             raise DiskFullError(f"{path}: the disk is full; make room, nothing is lost") from error
         if "locked" in text or "busy" in text:
-            raise CatalogError(f"{path}: locked by another program; close it and start again") from error
+            raise BusyError(f"{path}: locked by another program; close it there") from error
         if "readonly" in text or "unable to open" in text:
             raise CatalogError(
                 f"{path}: cannot be written ({text}); check the rights of the file and folder"

@@ -30,8 +30,8 @@ class Limits:
     """4 % are more blurred than this."""
     match_brightness: float = 20.0
     """Mean grey value; as dark as this and 255 minus this are too dark and too bright."""
-    found_score: float = 0.2
-    """The detector's own confidence; HOG's is 0 at the edge of what it reports."""
+    found_score: float = 0.0
+    """The detector's own confidence, on its own scale; see `EngineInfo.sure_score`."""
 
 
 def measure(face: DetectedFace, *, pixels: int, limits: Limits) -> Quality:
@@ -42,6 +42,7 @@ def measure(face: DetectedFace, *, pixels: int, limits: Limits) -> Quality:
         sharpness=sharpness,
         brightness=brightness,
         pixels=pixels,
+        pose=pose_of(face.landmarks),
         score=_score(sharpness, brightness, pixels),
         tier=_tier(sharpness, brightness, pixels, face.score, limits),
     )
@@ -52,6 +53,17 @@ def sharpness_of(grey: NDArray[np.float32]) -> float:
     inner = grey[1:-1, 1:-1]
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
     return float(laplacian.var())
+
+
+def pose_of(landmarks: NDArray[np.float32]) -> float:
+    """Return how far a face is turned away: the nose's way from the middle between the eyes to one of them, 0 to 1.
+
+    Measured along the line between the eyes, so that a tilted head changes nothing.
+    """
+    left, right, nose = landmarks[:3].astype(np.float64)
+    axis = right - left
+    length = float(axis @ axis)
+    return min(1.0, abs(float((nose - (left + right) / 2) @ axis)) * 2 / length) if length > 0 else 1.0
 
 
 def _grey(crop: NDArray[np.uint8]) -> NDArray[np.float32]:

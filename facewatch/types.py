@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -92,6 +93,8 @@ class Quality:
     """Mean of the grey aligned crop, 0 to 255."""
     pixels: int
     """The shorter side of the box in pixels of the full-size photo."""
+    pose: float
+    """How far the face is turned away, from its landmarks: 0 looks into the camera, 1 is a profile."""
     score: float
     """All of it in one number, 0 to 1."""
     tier: Tier
@@ -137,6 +140,10 @@ class Thresholds:
     """A face of tier MATCH must be nearer to both by this much."""
     cluster: float
     """No machine-made group may join parts whose mean distance is above this."""
+    doubt: float
+    """Two single faces must be nearer than `cluster` by this to make a group: one distance is weak evidence."""
+    cluster_margin: float
+    """A leftover face joins a group when the runner-up group is farther by this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,8 @@ class EngineInfo:
     """SHA-256 over the model files and the way they are used."""
     licence: str
     thresholds: Thresholds
+    sure_score: float
+    """Detections with a lower score than this, on the detector's own scale, found nobody."""
 
 
 class Engine(Protocol):
@@ -159,6 +168,13 @@ class Engine(Protocol):
 
     def analyse(self, pixels: NDArray[np.uint8]) -> list[DetectedFace]:
         """Return the faces of an upright RGB uint8 array of shape (H, W, 3), largest first."""
+        ...
+
+    def analyse_aligned(self, crops: Sequence[NDArray[np.uint8]]) -> list[DetectedFace]:
+        """Return one face for each tight, upright crop of a face (RGB, uint8, any size), embedded in one batch.
+
+        Nothing is detected: the box is the whole crop and the score 1.
+        """
         ...
 
 

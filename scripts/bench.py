@@ -547,7 +547,7 @@ class Crowd:
         return future
 
     def analyse(self, path: str, expected: Fingerprint) -> Future[ingest.Analysed | None]:
-        quality = Quality(sharpness=200, brightness=120, pixels=120, score=0.9, tier=Tier.FOUND)
+        quality = Quality(sharpness=200, brightness=120, pixels=120, pose=0.1, score=0.9, tier=Tier.FOUND)
         face = Face(Box(200, 150, 120, 120), (0.0,) * 10, 1.0, quality, self._arriving)
         future: Future[ingest.Analysed | None] = Future()
         future.set_result(ingest.Analysed(Analysis(640, 480, "JPEG", (face,))))

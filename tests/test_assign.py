@@ -14,7 +14,15 @@ from facewatch.assign import Gallery, settle_photo
 from facewatch.types import Thresholds, Tier
 
 THRESHOLDS = Thresholds(
-    match=0.34, centroid=0.31, gallery_size=300, per_decade=0.02, margin=0.03, poor=0.02, cluster=0.35
+    match=0.34,
+    centroid=0.31,
+    gallery_size=300,
+    per_decade=0.02,
+    margin=0.03,
+    poor=0.02,
+    cluster=0.35,
+    doubt=0.03,
+    cluster_margin=0.02,
 )
 N_DIMS = 8
 

@@ -6,6 +6,7 @@ Detection is dlib's HOG detector (or its CNN), landmarks are dlib's five points,
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,12 @@ THRESHOLDS = Thresholds(
     margin=0.07,
     poor=0.02,
     cluster=0.35,
+    doubt=0.03,
+    cluster_margin=0.02,
 )
+
+SURE_SCORE = 0.2
+"""HOG's confidence is 0 at the edge of what it reports."""
 
 _LANDMARKS_OF_DLIB = ((0, 1), (2, 3), (4,), (4,), (4,))
 """dlib's five points are the corners of both eyes and the nose; see `DetectedFace.landmarks`."""
@@ -59,6 +65,7 @@ def describe(detector: str) -> EngineInfo:
         fingerprint=digest.hexdigest(),
         licence="models in the public domain (CC0)",
         thresholds=THRESHOLDS,
+        sure_score=SURE_SCORE,
     )
 
 
@@ -110,6 +117,20 @@ class StandardEngine:
             for (r, score), shape, crop, embedding in zip(found, shapes, crops, embeddings, strict=True)
         ]
         return sorted(faces, key=lambda face: (-face.box[2], face.box))
+
+    def analyse_aligned(self, crops: Sequence[NDArray[np.uint8]]) -> list[DetectedFace]:
+        """Return one face a crop: its landmarks are looked for in the whole of it, and it is aligned by them."""
+        rectangles = [self._dlib.rectangle(0, 0, crop.shape[1] - 1, crop.shape[0] - 1) for crop in crops]
+        shapes = [self._predict_landmarks(crop, whole) for crop, whole in zip(crops, rectangles, strict=True)]
+        chips = [
+            self._dlib.get_face_chip(crop, shape, CROP_SIDE, CROP_PADDING)
+            for crop, shape in zip(crops, shapes, strict=True)
+        ]
+        embeddings = self.embed(np.array(chips, np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE, 3))
+        return [
+            DetectedFace((0, 0, crop.shape[1], crop.shape[0]), _five_points(shape), 1.0, chip, embedding)
+            for crop, shape, chip, embedding in zip(crops, shapes, chips, embeddings, strict=True)
+        ]
 
     def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return one unit vector per crop, so that a dot product is a cosine.

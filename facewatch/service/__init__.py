@@ -146,7 +146,9 @@ class Service:
             detector=self.config["engine.detector"],
             max_pixels=int(self.config["library.max_megapixels"] * 1_000_000),
             limits=Limits(
-                match_pixels=self.config["match.min_face_pixels"], match_sharpness=self.config["match.min_sharpness"]
+                match_pixels=self.config["match.min_face_pixels"],
+                match_sharpness=self.config["match.min_sharpness"],
+                found_score=self.info.sure_score,
             ),
             niceness=niceness,
         )
@@ -267,6 +269,8 @@ class Service:
         clusterer = make_clusterer(
             method or self.config["cluster.method"],
             ceiling=self.info.thresholds.cluster - self.config["match.strictness"],
+            doubt=self.info.thresholds.doubt,
+            margin=self.info.thresholds.cluster_margin,
             min_faces=self.config["cluster.min_faces"],
         )
         result = self.identities.recluster(clusterer, is_dry_run=is_dry_run)

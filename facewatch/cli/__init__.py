@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import click
 
-from facewatch.cli.commands import facewatch
+from facewatch.cli import commands  # noqa: F401 - adds its commands to the group
+from facewatch.cli.group import facewatch
 from facewatch.errors import FacewatchError
 
 log = logging.getLogger(__name__)

@@ -8,59 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facewatch import __version__
-from facewatch.cli.options import (
-    State,
-    json_option,
-    loudness_options,
-    pass_state,
-    set_up_logging,
-    setting_options,
-)
+from facewatch.cli.group import command
+from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import plural, print_csv, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from facewatch.service import ScanResult, Service, Status
 
 EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source")
 """A promise to other programs."""
 
 
-@click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, also when single photos were bad; 1 other errors; 2 command line; 3 settings; 4 photo "
-    "library; 5 catalog; 6 another facewatch is at work; 7 engine; 8 people folder; 9 unknown person or photo; "
-    "130 Ctrl-C.",
-)
-@click.version_option(__version__, message="facewatch %(version)s")
-@setting_options
-@loudness_options
-def facewatch() -> None:
-    """Find who is who in a photo library, and keep a folder of links for every person.
-
-    Photos are only ever read, and nothing leaves this machine.
-
-    \b
-    Example:
-      facewatch scan ~/Pictures            folders of people appear in ~/People
-      facewatch people                     who was found
-      facewatch rename 12 Anna             name one of them
-      facewatch watch                      keep it so as photos come
-    """
-
-
-def _command(name: str, summary: str) -> Callable[[Callable[..., None]], click.Command]:
-    """A command with the options that all have."""
-
-    def decorate(function: Callable[..., None]) -> click.Command:
-        return facewatch.command(name, short_help=summary)(setting_options(loudness_options(function)))
-
-    return decorate
-
-
-@_command("init", "Write a settings file.")
+@command("init", "Write a settings file.")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--engine", help="The engine, for example face_recognition.")
 @click.option("--force", is_flag=True, help="Write over a settings file that is there.")
@@ -106,7 +65,7 @@ def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool
     click.echo(f"wrote {file}\nnext: facewatch scan{option}")
 
 
-@_command("scan", "Look through photo libraries once.")
+@command("scan", "Look through photo libraries once.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--engine", help="The engine, for example face_recognition.")
 @json_option
@@ -148,7 +107,7 @@ def _print_scan(result: ScanResult, status: Status) -> None:
         click.echo("next: facewatch people, then facewatch rename ID NAME")
 
 
-@_command("watch", "Scan, then stay and follow changes.")
+@command("watch", "Scan, then stay and follow changes.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--engine", help="The engine, for example face_recognition.")
 @pass_state
@@ -170,7 +129,7 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
         WatchLoop(service, should_stop=should_stop).run()
 
 
-@_command("people", "List everybody.")
+@command("people", "List everybody.")
 @json_option
 @pass_state
 def people(state: State, as_json: bool) -> None:
@@ -201,7 +160,7 @@ def people(state: State, as_json: bool) -> None:
         click.echo("nobody yet: facewatch scan PHOTOS looks for people")
 
 
-@_command("show", "Show the faces of a photo, and why.")
+@command("show", "Show the faces of a photo, and why.")
 @click.argument("photo", type=click.Path(path_type=Path))
 @json_option
 @pass_state
@@ -250,7 +209,7 @@ def _or_dash(value: float | None) -> float | str:
     return "-" if value is None else value
 
 
-@_command("rename", "Name a person.")
+@command("rename", "Name a person.")
 @click.argument("who")
 @click.argument("new")
 @click.option("--merge", "may_merge", is_flag=True, help="If NEW is another person's name: they are one person.")
@@ -275,7 +234,7 @@ def rename(state: State, who: str, new: str, may_merge: bool) -> None:
         click.echo(str(service.folder.root / person.folder))
 
 
-@_command("recluster", "Group faces that belong to nobody.")
+@command("recluster", "Group faces that belong to nobody.")
 @click.option("--method", help="hdbscan or linkage; the default is in the settings.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
@@ -303,7 +262,7 @@ def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) ->
         )
 
 
-@_command("folders", "Bring the people folder up to date.")
+@command("folders", "Bring the people folder up to date.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
 @pass_state
@@ -329,7 +288,7 @@ def folders(state: State, dry_run: bool, as_json: bool) -> None:
         click.echo(f"{service.folder.root}: {plural(len(steps), 'step')} {would}")
 
 
-@_command("export", "Print one row a face.")
+@command("export", "Print one row a face.")
 @click.option("--csv", "kind", flag_value="csv", default="csv", help="CSV with a header line (the default).")
 @click.option("--json", "kind", flag_value="json", help="A list of objects.")
 @pass_state
@@ -353,7 +312,7 @@ def export(state: State, kind: str) -> None:
         print_csv(EXPORT_COLUMNS, rows)
 
 
-@_command("status", "Say what there is, and what is wrong.")
+@command("status", "Say what there is, and what is wrong.")
 @json_option
 @pass_state
 def status(state: State, as_json: bool) -> None:
@@ -390,7 +349,7 @@ def status(state: State, as_json: bool) -> None:
         print_table(("file", "fault", "what to do"), [tuple(fault.values()) for fault in current.faults])
 
 
-@_command("demo", "Try it without photos.")
+@command("demo", "Try it without photos.")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @pass_state
 def demo(state: State, folder: Path | None) -> None:

@@ -5,6 +5,7 @@ Knows arrays and ids only. A method proposes, `verify` decides; methods are load
 
 from __future__ import annotations
 
+from dataclasses import fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 METHODS = {
     "hdbscan": ("hdbscan", "HdbscanClusterer"),
     "linkage": ("linkage", "LinkageClusterer"),
+    "spectral": ("spectral", "SpectralClusterer"),
+    "whispers": ("whispers", "WhispersClusterer"),
+    "dbscan": ("dbscan", "DbscanClusterer"),
+    "infomap": ("infomap", "InfomapClusterer"),
 }
 """Name of a method -> the module here and the class in it."""
 
@@ -24,12 +29,19 @@ class Clusterer(Protocol):
 
     labels_: NDArray[np.int64]
 
-    def fit_predict(self, embeddings: NDArray[np.float32], *, photos: NDArray[np.int64]) -> NDArray[np.int64]:
+    def fit_predict(
+        self,
+        embeddings: NDArray[np.float32],
+        *,
+        photos: NDArray[np.int64],
+        ids: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.int64]:
         """Return one label per face, -1 is noise; two faces of one photo never get one label.
 
         Args:
             embeddings: unit vectors, float32, shape (n_faces, n_dims).
             photos: photo id of each face, shape (n_faces,).
+            ids: what the kept graph knows each face by, shape (n_faces,); only used when one was given.
         """
         ...
 
@@ -37,11 +49,19 @@ class Clusterer(Protocol):
 def make_clusterer(method: str, **params: Any) -> Clusterer:
     """Return the clusterer of that name with these parameters; all need `ceiling`, the engine's.
 
+    All take `graph`, a `NeighbourGraph` that is kept from one time to the next; what else there is stands in the
+    method's class.
+
     Raises:
-        ValueError: there is no such method, or a parameter is out of range.
+        ValueError: there is no such method, it has no such parameter, or one is out of range.
+        FacewatchError: the method needs a package that is not installed.
     """
     if method not in METHODS:
         raise ValueError(f"unknown clustering method {method!r}; known are {', '.join(sorted(METHODS))}")
     module, name = METHODS[method]
-    clusterer: Clusterer = getattr(import_module(f".{module}", __name__), name)(**params)
+    kind = getattr(import_module(f".{module}", __name__), name)
+    known = [field.name for field in fields(kind)]
+    if unknown := sorted(set(params) - set(known)):
+        raise ValueError(f"{method} has no parameter {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+    clusterer: Clusterer = kind(**params)
     return clusterer

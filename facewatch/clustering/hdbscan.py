@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from .base import GraphClusterer
+from .base import GraphClusterer, members_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
@@ -25,7 +23,8 @@ class HdbscanClusterer(GraphClusterer):
     """The `hdbscan` package, run on each connected component of the graph by itself.
 
     On the vectors time grows with the square of the faces (5 000 take 4 to 11 s); over the graph 20 000 faces take
-    8 to 10 s from end to end. Precision is that of `linkage`, recall a little lower (LFW: BCubed F .946 to .947).
+    1.5 s beside the graph, 100 000 take 10 s. Precision is that of `linkage`, recall a little lower (dlib, LFW: BCubed
+    F .9465 to .9481).
     """
 
     selection: str = "eom"
@@ -40,7 +39,7 @@ class HdbscanClusterer(GraphClusterer):
         tree = tree.maximum(tree.T).tocsr()
         labels = np.full(graph.shape[0], -1, dtype=np.int64)
         n_clusters = 0
-        for faces in _components(tree):
+        for faces in members_of(connected_components(tree, directed=False)[1]):
             found = self._cluster(tree[faces][:, faces]) if len(faces) > SMALL else np.zeros(len(faces), np.int64)
             labels[faces] = np.where(found >= 0, found + n_clusters, -1)
             n_clusters += int(found.max()) + 1
@@ -59,11 +58,3 @@ class HdbscanClusterer(GraphClusterer):
             allow_single_cluster=True,
         )
         return np.asarray(model.fit(component).labels_, dtype=np.int64)
-
-
-def _components(graph: csr_matrix) -> Iterator[NDArray[np.int64]]:
-    """Yield the faces of each connected component that has more than one."""
-    _, component_of = connected_components(graph, directed=False)
-    order = np.argsort(component_of, kind="stable")
-    starts = np.flatnonzero(np.diff(component_of[order], prepend=-1))
-    yield from (faces for faces in np.split(order, starts[1:]) if len(faces) > 1)

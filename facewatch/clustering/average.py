@@ -1,0 +1,264 @@
+"""Average linkage over a graph: the nearest groups become one, as long as they are near enough.
+
+One measure decides everything: the spread between two groups, the root of the mean squared distance over all pairs of
+one face from each. Of unit vectors it is sqrt(2 - 2 a.b) with the plain means a and b, so a group is a sum and a size,
+and no matrix of distances is needed however large it is. The spread is never below the mean distance, so what stays
+under a ceiling by spread stays under it by mean distance, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NOISE = -1
+"""The label of a face that belongs to no cluster."""
+
+GROWTH = 0.25
+"""How much a group may take in one round beside its nearest neighbour, as a share of its own faces.
+
+Measured: 1 costs precision (dlib, LFW: BCubed P .9948 instead of .9959), 0.5 to 0.06 and none at all do not. At 0.25
+100 000 synthetic faces take 40 rounds instead of 840.
+"""
+
+PAIRS_AT_ONCE = 8192
+"""Pairs of groups whose sums are multiplied at a time: 32 MB of 512-D vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When faces may be one person; distances are Euclidean between unit vectors."""
+
+    ceiling: float
+    """No two groups join, and no face stays, when the spread is above this."""
+    doubt: float
+    """Two single faces must be nearer than the ceiling by this; groups of a and b faces by doubt / (a * b)."""
+    likeness: float
+    """Two groups must be this much as alike as the faces inside them are: mean cosine over mean cosine."""
+    margin: float
+    """A leftover face joins a group when the runner-up group is farther by this."""
+    conflict_share: float
+    """Groups with photos in common may join when those are at most this share of the smaller group."""
+    min_faces: int
+    """Smaller groups are noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Groups that an edge leads between, each pair once."""
+
+    left: NDArray[np.int64]
+    """The smaller number of the two groups."""
+    right: NDArray[np.int64]
+    dots: NDArray[np.float64]
+    """The product of the sums of both groups' vectors: the sum of the cosines over all pairs of faces."""
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def where(self, is_kept: NDArray[np.bool_]) -> Pairs:
+        return Pairs(self.left[is_kept], self.right[is_kept], self.dots[is_kept])
+
+
+class AverageLinkage:
+    """Groups that are joined in rounds, and that never hold two faces of one photo.
+
+    In each round every group looks for its nearest neighbour. Two that are each other's nearest become one: that gives
+    what joining the nearest two of all, again and again, would give (Murtagh 1983). Faces that look for the same large
+    group would come one a round, so a group also takes those whose nearest it is, nearest first, up to `GROWTH`.
+
+    Pairs without an edge are never looked at. While the graph holds all edges under the ceiling that changes nothing:
+    a mean under the ceiling has a distance under the ceiling in it.
+    """
+
+    def __init__(
+        self, labels: NDArray[np.int64], embeddings: NDArray[np.float32], photos: NDArray[np.int64], rules: Rules
+    ) -> None:
+        """Start with the groups 0, 1, 2... that the labels say; -1 takes no part."""
+        self.labels = labels.copy()
+        self._embeddings, self._rules = embeddings, rules
+        self._sums = group_sums(labels, embeddings)
+        self._sizes = np.bincount(labels[labels != NOISE], minlength=len(self._sums))
+        # The mean cosine inside each group; a group with few pairs of faces is taken for an ordinary one.
+        self._within = np.empty(len(self._sums))
+        self._look_inside(np.arange(len(self._sums)))
+        _, self._photos, n_in_photo = np.unique(photos, return_inverse=True, return_counts=True)
+        # Only they can be in conflict.
+        self._in_company = np.flatnonzero(n_in_photo[self._photos] > 1)
+
+    def pairs(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> Pairs:
+        """Return these pairs of groups, in any order and any number of times, ready to be joined."""
+        left, right = np.minimum(left, right), np.maximum(left, right)
+        keys = np.sort(left * len(self._sums) + right)
+        left, right = np.divmod(keys[np.diff(keys, prepend=-1) != 0], len(self._sums))
+        return Pairs(left, right, self._dots(left, right))
+
+    def join(self, pairs: Pairs) -> NDArray[np.int64]:
+        """Join what may be joined and return the label of each face, numbered with gaps."""
+        while True:
+            pairs = pairs.where(self._spreads(pairs) <= self._rules.ceiling)
+            into, gone = self._unions(pairs, self._costs(pairs))
+            if not len(into):
+                return self.labels
+            may_join = self._may_join(into, gone)
+            pairs = pairs.where(~self._is_among(pairs, into[~may_join], gone[~may_join]))
+            pairs = self._unite(pairs, into[may_join], gone[may_join])
+
+    def _spreads(self, pairs: Pairs) -> NDArray[np.float64]:
+        return spread(pairs.dots / (self._sizes[pairs.left] * self._sizes[pairs.right]))
+
+    def _costs(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Return the spreads with their doubt, infinity where groups are not alike enough."""
+        n_pairs = self._sizes[pairs.left] * self._sizes[pairs.right]
+        cosines = pairs.dots / n_pairs
+        within = np.sqrt(np.maximum(0.0, self._within[pairs.left] * self._within[pairs.right]))
+        return np.where(cosines < self._rules.likeness * within, np.inf, spread(cosines) + self._rules.doubt / n_pairs)
+
+    def _look_inside(self, groups: NDArray[np.int64]) -> None:
+        """Note the mean cosine inside these groups, with one more pair that is as alike as faces usually are."""
+        sizes = self._sizes[groups]
+        usual = 1.0 - self._rules.ceiling**2 / 4.0
+        self._within[groups] = ((self._dots(groups, groups) - sizes) / 2.0 + usual) / (sizes * (sizes - 1) / 2.0 + 1.0)
+
+    def _unions(self, pairs: Pairs, costs: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which groups take which others in this round; none of those that take is taken."""
+        is_near = costs <= self._rules.ceiling
+        nearest, cost = _nearest(pairs.where(is_near), costs[is_near], len(self._sizes))
+        seeking = np.flatnonzero(nearest >= 0)
+        mutual = seeking[(nearest[nearest[seeking]] == seeking) & (seeking < nearest[seeking])]
+        into, gone = mutual, nearest[mutual]
+        is_larger = self._sizes[gone] > self._sizes[into]
+        into, gone = np.where(is_larger, gone, into), np.where(is_larger, into, gone)
+        is_taking, is_taken = np.zeros((2, len(self._sizes)), dtype=bool)
+        is_taking[into], is_taken[gone] = True, True
+        followers = seeking[is_taking[nearest[seeking]] & ~is_taken[seeking] & ~is_taking[seeking]]
+        followers = self._that_fit(followers, nearest[followers], cost[followers])
+        return np.concatenate([into, nearest[followers]]), np.concatenate([gone, followers])
+
+    def _that_fit(
+        self, followers: NDArray[np.int64], leaders: NDArray[np.int64], costs: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Return the followers that each leader takes, nearest first, while it grows by no more than `GROWTH`."""
+        order = np.lexsort((followers, costs, leaders))
+        followers, leaders = followers[order], leaders[order]
+        sizes = self._sizes[followers]
+        before = np.cumsum(sizes) - sizes
+        first = np.flatnonzero(np.diff(leaders, prepend=-1))
+        before -= np.repeat(before[first], np.diff(first, append=len(leaders)))
+        return followers[before + sizes <= GROWTH * self._sizes[leaders]]
+
+    def _may_join(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Two faces of one photo are two people, but one stray face must not keep two large groups apart for ever."""
+        smaller = np.minimum(self._sizes[a], self._sizes[b])
+        may_join: NDArray[np.bool_] = self._n_common_photos(a, b) <= self._rules.conflict_share * smaller
+        return may_join
+
+    def _n_common_photos(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return for each pair of groups how many photos have a face in both."""
+        faces = self._in_company[self.labels[self._in_company] != NOISE]
+        if not len(faces):
+            return np.zeros(len(a), dtype=np.int64)
+        n_photos = int(self._photos.max()) + 1
+        present = np.sort(self.labels[faces] * n_photos + self._photos[faces])
+        starts = np.searchsorted(present, np.arange(len(self._sizes) + 1) * n_photos)
+        counts = np.diff(starts)
+        fewer, more = np.where(counts[a] <= counts[b], (a, b), (b, a))
+        pair = np.repeat(np.arange(len(a)), counts[fewer])
+        ends = np.cumsum(counts[fewer])
+        at = np.arange(len(pair)) + np.repeat(starts[fewer] - ends + counts[fewer], counts[fewer])
+        wanted = more[pair] * n_photos + present[at] % n_photos
+        found = present[np.minimum(np.searchsorted(present, wanted), len(present) - 1)] == wanted
+        return np.bincount(pair[found], minlength=len(a))
+
+    def _is_among(self, pairs: Pairs, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if not len(a):
+            return np.zeros(len(pairs), dtype=bool)
+        n_groups = len(self._sizes)
+        keys = np.minimum(a, b) * n_groups + np.maximum(a, b)
+        return np.isin(pairs.left * n_groups + pairs.right, keys)
+
+    def _unite(self, pairs: Pairs, into: NDArray[np.int64], gone: NDArray[np.int64]) -> Pairs:
+        """Make the groups one, and return the pairs that are left."""
+        owner = np.arange(len(self._sizes))
+        owner[gone] = into
+        is_grouped = self.labels != NOISE
+        self.labels[is_grouped] = owner[self.labels[is_grouped]]
+        np.add.at(self._sums, into, self._sums[gone])
+        np.add.at(self._sizes, into, self._sizes[gone])
+        self._sizes[gone] = 0
+        has_changed = np.zeros(len(self._sizes), dtype=bool)
+        has_changed[into] = True
+        self._settle_conflicts(has_changed)
+        self._look_inside(np.flatnonzero(has_changed))
+        return self._renewed(pairs, owner, has_changed)
+
+    def _settle_conflicts(self, has_changed: NDArray[np.bool_]) -> None:
+        """Leave, of the faces that one group has in one photo, only the one that fits it best."""
+        faces = self._in_company[self.labels[self._in_company] != NOISE]
+        faces = faces[has_changed[self.labels[faces]]]
+        groups = self.labels[faces]
+        places = groups * (int(self._photos.max()) + 1) + self._photos[faces]
+        _, place, n_there = np.unique(places, return_inverse=True, return_counts=True)
+        faces = faces[n_there[place] > 1]
+        fits = np.einsum("ij,ij->i", self._embeddings[faces], self._sums[self.labels[faces]])
+        faces = faces[np.lexsort((-fits, self._photos[faces], self.labels[faces]))]
+        groups, photos = self.labels[faces], self._photos[faces]
+        worse = faces[(np.diff(groups, prepend=-1) == 0) & (np.diff(photos, prepend=-1) == 0)]
+        np.subtract.at(self._sums, self.labels[worse], self._embeddings[worse])
+        np.subtract.at(self._sizes, self.labels[worse], 1)
+        self.labels[worse] = NOISE
+
+    def _renewed(self, pairs: Pairs, owner: NDArray[np.int64], has_changed: NDArray[np.bool_]) -> Pairs:
+        """Return the pairs between the groups as they are now; those between unchanged groups need no product."""
+        left, right = owner[pairs.left], owner[pairs.right]
+        is_changed = has_changed[left] | has_changed[right]
+        outside = is_changed & (left != right)
+        new = self.pairs(left[outside], right[outside])
+        old = pairs.where(~is_changed)
+        return Pairs(
+            np.concatenate([old.left, new.left]),
+            np.concatenate([old.right, new.right]),
+            np.concatenate([old.dots, new.dots]),
+        )
+
+    def _dots(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
+        dots = np.empty(len(left))
+        for start in range(0, len(left), PAIRS_AT_ONCE):
+            some = slice(start, start + PAIRS_AT_ONCE)
+            dots[some] = np.einsum("ij,ij->i", self._sums[left[some]], self._sums[right[some]])
+        return dots
+
+
+def group_sums(labels: NDArray[np.int64], embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sum of the vectors of each group 0, 1, 2..., float32, shape (n_groups, n_dims)."""
+    faces = np.flatnonzero(labels != NOISE)
+    n_groups = int(labels.max(initial=-1)) + 1
+    ones = np.ones(len(faces), dtype=np.float32)
+    sums: NDArray[np.float32] = csr_matrix((ones, (labels[faces], faces)), shape=(n_groups, len(labels))) @ embeddings
+    return sums
+
+
+def spread(mean_cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the root mean squared distance that belongs to a mean cosine."""
+    return np.sqrt(np.maximum(0.0, 2.0 - 2.0 * mean_cosines))
+
+
+def _nearest(pairs: Pairs, costs: NDArray[np.float64], n_groups: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the nearest other group of each and its cost; -1 and infinity for those that have none.
+
+    Of several that are equally near it is the first.
+    """
+    cost = np.full(n_groups, np.inf)
+    np.minimum.at(cost, pairs.left, costs)
+    np.minimum.at(cost, pairs.right, costs)
+    nearest = np.full(n_groups, n_groups)
+    for one, other in ((pairs.left, pairs.right), (pairs.right, pairs.left)):
+        is_best = costs == cost[one]
+        np.minimum.at(nearest, one[is_best], other[is_best])
+    return np.where(nearest < n_groups, nearest, -1), cost

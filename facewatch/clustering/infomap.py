@@ -1,0 +1,65 @@
+"""Infomap on the graph of neighbours: people are where a random walker stays. The package is an extra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from facewatch.errors import FacewatchError
+
+from .base import GraphClusterer, edge_weights, nearest_of, trimmed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+
+@dataclass(kw_only=True)
+class InfomapClusterer(GraphClusterer):
+    """The map equation (Rosvall and Bergstrom 2008), two levels, over the `k` nearest up to `edge_ceiling`."""
+
+    k: int = 50
+    """Nearest faces of each one that the walker may go to."""
+    edge_ceiling: float | None = None
+    """Longer edges are not used; None: derived from the ceiling and the number of faces (`single_link`)."""
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.k <= self.n_neighbours:
+            raise ValueError(f"k must lie between 1 and n_neighbours, not {self.k}")
+        _package()
+
+    def propose(self, graph: csr_matrix) -> NDArray[np.int64]:
+        graph = trimmed(graph, self.single_link(graph.shape[0]) if self.edge_ceiling is None else self.edge_ceiling)
+        nearest = nearest_of(graph, self.k)
+        edges = nearest.maximum(nearest.T).tocoo()
+        labels = np.arange(graph.shape[0])
+        once = edges.row < edges.col
+        if not once.any():
+            return labels
+        weights = edge_weights(edges.data[once], self.ceiling)
+        model = _package().Infomap(two_level=True, silent=True, num_trials=1, seed=self.seed)
+        model.add_links(np.stack([edges.row[once], edges.col[once], weights], axis=1))
+        modules = dict(model.run().modules())
+        # Modules are numbered from 1; a face without an edge is a module of its own.
+        faces = np.fromiter(modules.keys(), dtype=np.int64, count=len(modules))
+        labels[faces] = len(labels) + np.fromiter(modules.values(), dtype=np.int64, count=len(modules))
+        return labels
+
+
+def _package() -> Any:
+    """Return the module `infomap`.
+
+    Raises:
+        FacewatchError: it is not installed.
+    """
+    try:
+        return import_module("infomap")
+    except ImportError as error:
+        raise FacewatchError(
+            "clustering by infomap needs the package infomap, which is not installed: pip install 'facewatch[infomap]'"
+        ) from error

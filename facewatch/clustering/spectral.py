@@ -1,0 +1,171 @@
+"""Spectral clustering of re-ranked neighbours: components first, then normalised cuts where a component has several.
+
+Eigenvalues of the normalised Laplacian say into how many parts a component nearly falls: as many as there are before
+the widest gap between them (von Luxburg 2007). There is no cap on that number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import eigh, eigvalsh, qr, svd
+from scipy.sparse import diags
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import eigsh
+
+from .base import GraphClusterer, members_of, trimmed
+from .rerank import reranked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+    from .average import Rules
+
+SMALL = 3
+"""Components of up to this many faces are one proposal: there are no gaps to compare, and `verify` cuts."""
+
+MOST_DENSE = 1_000
+"""Components of more faces are halved first: all eigenvalues of 1 000 faces take 0.2 s and 8 MB, of 10 000 minutes."""
+
+MOST_CUT = 0.2
+"""A large component is halved while its second eigenvalue, which no normalised cut into two is below, is under this.
+
+Of 42 synthetic people with 60 and more faces most had one of 0.9, and the others, from which a few faces nearly fall
+off, one near 0; hardly any lay between.
+"""
+
+
+@dataclass(kw_only=True)
+class SpectralClusterer(GraphClusterer):
+    """Normalised cuts (Shi and Malik 2000; Ng, Jordan and Weiss 2002) of a graph of k-reciprocal neighbours.
+
+    Components are those of edges up to `single_link`, which tightens as the library grows, between faces with
+    reciprocal neighbours in common; that leaves few components of more than a person. Up to `MOST_DENSE` faces a
+    component is cut into as many parts as its widest eigengap says; a larger one is halved along its second
+    eigenvector until the parts are small or hold together, so nothing grows with the square of a library.
+    """
+
+    k_reciprocal: int = 20
+    """Nearest faces among which a reciprocal neighbour has to be (k1 of Zhong et al. 2017)."""
+    verification_threshold: float | None = None
+    """Members that are farther from the rest of their cluster than this leave, clusters nearer than this may merge;
+    at most the ceiling, which None stands for.
+    """
+    n_clusters: int | None = None
+    """How many people of two faces and more the cuts aim at; None: found by eigengap. Components stay apart and the
+    refinement may part or join clusters, so it is not a promise.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.k_reciprocal <= self.n_neighbours:
+            raise ValueError(f"k_reciprocal must lie between 1 and n_neighbours, not {self.k_reciprocal}")
+        if self.verification_threshold is not None and not 0.0 < self.verification_threshold <= self.ceiling:
+            raise ValueError(
+                f"verification_threshold must lie between 0 and the ceiling, not {self.verification_threshold}"
+            )
+        if self.n_clusters is not None and self.n_clusters < 1:
+            raise ValueError(f"n_clusters must be at least 1, not {self.n_clusters}")
+
+    def propose(self, graph: csr_matrix) -> NDArray[np.int64]:
+        near = trimmed(graph, self.single_link(graph.shape[0]))
+        ties = reranked(near, k=self.k_reciprocal, ceiling=self.ceiling)
+        components = [part for faces in components_of(ties) for part in _halved(ties, faces)]
+        labels = np.arange(graph.shape[0])
+        for faces, n_parts in zip(components, self._n_parts(ties, components), strict=True):
+            labels[faces] = len(labels) + faces[0] * len(labels) + _cut(ties[faces][:, faces], n_parts)
+        return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+    def _n_parts(self, ties: csr_matrix, components: Sequence[NDArray[np.int64]]) -> list[int]:
+        """Return into how many parts each component is to be cut."""
+        spectra = [eigenvalues(ties[faces][:, faces]) for faces in components]
+        if self.n_clusters is None:
+            return [n_groups(values) for values in spectra]
+        # The eigenvalues of all components together are those of the whole graph.
+        order = np.argsort(np.concatenate([values for values in spectra] or [np.empty(0)]), kind="stable")
+        owner = np.repeat(np.arange(len(spectra)), [len(values) for values in spectra])
+        counts = np.bincount(owner[order[: self.n_clusters]], minlength=len(spectra))
+        return [max(1, int(count)) for count in counts]
+
+    def _rules(self, n_faces: int) -> Rules:
+        rules = super()._rules(n_faces)
+        return rules if self.verification_threshold is None else replace(rules, ceiling=self.verification_threshold)
+
+
+def n_groups(values: NDArray[np.float64]) -> int:
+    """Return how many eigenvalues come before the widest gap, of ascending ones; no cap."""
+    return int(np.diff(values).argmax()) + 1 if len(values) > SMALL else 1
+
+
+def eigenvalues(ties: csr_matrix) -> NDArray[np.float64]:
+    """Return the eigenvalues of the normalised Laplacian of a component, ascending; 0 alone for a large one."""
+    if not SMALL < ties.shape[0] <= MOST_DENSE:
+        return np.zeros(1)
+    values: NDArray[np.float64] = eigvalsh(np.eye(ties.shape[0]) - _normalised(ties).toarray())
+    return values
+
+
+def components_of(graph: csr_matrix) -> list[NDArray[np.int64]]:
+    """Return the faces of each connected component that has more than one."""
+    return members_of(connected_components(graph, directed=False)[1])
+
+
+def _halved(ties: csr_matrix, faces: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return a component in parts that are small enough for all eigenvalues, or that hold together."""
+    waiting, parts = [faces], []
+    while waiting:
+        faces = waiting.pop()
+        halves = _halves(ties[faces][:, faces]) if len(faces) > MOST_DENSE else None
+        if halves is None:
+            parts.append(faces)
+        else:
+            waiting += [faces[half] for side in (halves, ~halves) for half in _pieces(ties, faces, side)]
+    return parts
+
+
+def _pieces(ties: csr_matrix, faces: NDArray[np.int64], side: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Return the connected pieces of one side of a cut, as positions in `faces`."""
+    inside = np.flatnonzero(side)
+    return [inside[piece] for piece in components_of(ties[faces[inside]][:, faces[inside]])]
+
+
+def _halves(ties: csr_matrix) -> NDArray[np.bool_] | None:
+    """Return which faces are on one side of the best cut into two, None when they hold together."""
+    n_faces = ties.shape[0]
+    start = np.random.default_rng(n_faces).normal(size=n_faces)
+    values, vectors = eigsh(_normalised(ties), k=2, which="LA", v0=start)
+    if 1.0 - values[0] > MOST_CUT:
+        return None
+    side: NDArray[np.bool_] = vectors[:, 0] / np.sqrt(_degrees(ties)) > 0.0
+    return side if side.any() and not side.all() else None
+
+
+def _cut(ties: csr_matrix, n_parts: int) -> NDArray[np.int64]:
+    """Return to which of so many parts each face of a component belongs.
+
+    Rows of the eigenvectors are told apart by pivoted QR, which needs no start and no repetition (Damle, Minden and
+    Ying 2019).
+    """
+    if n_parts == 1:
+        return np.zeros(ties.shape[0], dtype=np.int64)
+    laplacian = np.eye(ties.shape[0]) - _normalised(ties).toarray()
+    _, vectors = eigh(laplacian, subset_by_index=(0, n_parts - 1))
+    pivots = qr(vectors.T, mode="r", pivoting=True)[1][:n_parts]
+    left, _, right = svd(vectors[pivots].T)
+    parts: NDArray[np.int64] = abs(vectors @ (left @ right)).argmax(axis=1)
+    return parts
+
+
+def _normalised(ties: csr_matrix) -> csr_matrix:
+    scale = diags(1.0 / np.sqrt(_degrees(ties)))
+    return (scale @ ties @ scale).tocsr()
+
+
+def _degrees(ties: csr_matrix) -> NDArray[np.float64]:
+    degrees: NDArray[np.float64] = np.asarray(ties.sum(axis=1)).ravel()
+    return degrees

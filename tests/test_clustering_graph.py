@@ -1,0 +1,187 @@
+"""The graph of neighbours: what is in it, and that keeping and extending it changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from crowds import CEILING, N_DIMS, at_angles, labels_of, people, unit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facewatch.clustering import graph as graph_module
+from facewatch.clustering import make_clusterer
+from facewatch.clustering.graph import MIN_DISTANCE, NeighbourGraph, neighbour_graph, row_checksums
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+
+def test_graph_holds_the_true_distances_under_the_ceiling() -> None:
+    embeddings, _ = people([5, 6, 7], n_dims=N_DIMS)
+    expected = np.linalg.norm(embeddings[:, None].astype(np.float64) - embeddings[None], axis=2)
+    expected[(expected > CEILING) | np.eye(18, dtype=bool)] = 0
+    graph = neighbour_graph(embeddings, n_neighbours=17, ceiling=CEILING)
+    np.testing.assert_allclose(graph.toarray(), expected, atol=1e-6)
+
+
+def test_graph_keeps_the_nearest_of_too_many() -> None:
+    graph = neighbour_graph(at_angles(0, 1, 3, 7, 15), n_neighbours=1, ceiling=1.0)
+    assert sorted(zip(*(ends.tolist() for ends in graph.nonzero()), strict=True)) == [
+        *[(0, 1), (1, 0), (1, 2), (2, 1), (2, 3), (3, 2), (3, 4), (4, 3)]
+    ]
+
+
+def test_graph_is_the_same_in_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings, _ = people([5] * 20)
+    whole = neighbour_graph(embeddings, n_neighbours=8, ceiling=CEILING)
+    monkeypatch.setattr("facewatch.clustering.graph.BLOCK_ROWS", 7)
+    assert abs(whole - neighbour_graph(embeddings, n_neighbours=8, ceiling=CEILING)).max() < 1e-6
+
+
+def test_graph_has_an_edge_between_identical_faces() -> None:
+    graph = neighbour_graph(np.repeat(at_angles(30), 2, axis=0), n_neighbours=3, ceiling=CEILING)
+    assert graph.toarray().tolist() == [[0, MIN_DISTANCE], [MIN_DISTANCE, 0]]
+
+
+def test_graph_of_nobody_is_empty() -> None:
+    assert neighbour_graph(np.empty((0, N_DIMS), np.float32), n_neighbours=3, ceiling=CEILING).shape == (0, 0)
+
+
+def test_distances_of_almost_identical_faces_are_exact() -> None:
+    embeddings = at_angles(0, 0.01)
+    expected = np.linalg.norm(embeddings[0].astype(np.float64) - embeddings[1])
+    graph = neighbour_graph(embeddings, n_neighbours=3, ceiling=CEILING)
+    assert graph[0, 1] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("n_faces", [2, 3, 1_000, 1_048_576, 3_000_000])
+def test_packed_edges_come_back_as_they_were(n_faces: int) -> None:
+    packing = graph_module._Packing(n_faces)
+    rows, columns = np.array([0, n_faces - 1, 0]), np.array([n_faces - 1, 0, n_faces // 2])
+    far = np.array([0.0, 1.25, 1.41], dtype=np.float32)
+    packed = packing.pack(rows, far, columns)
+    assert packing.rows(packed).tolist() == rows.tolist()
+    assert packing.columns(packed).tolist() == columns.tolist()
+    np.testing.assert_allclose(packing.far(packed), far, atol=1 / packing.scale)
+
+
+def test_checksums_tell_rows_apart_by_their_last_bit() -> None:
+    embeddings, _ = people([50])
+    changed = np.nextafter(embeddings, np.float32(2))
+    assert len(np.unique(np.concatenate([row_checksums(embeddings), row_checksums(changed)]))) == 100
+
+
+# Kept and extended
+
+
+@pytest.mark.parametrize(("ceiling", "n_neighbours"), [(0.0, 5), (1.5, 5), (0.5, 0)])
+def test_limits_out_of_range_are_refused(ceiling: float, n_neighbours: int) -> None:
+    with pytest.raises(ValueError, match="must"):
+        NeighbourGraph(ceiling=ceiling, n_neighbours=n_neighbours)
+
+
+def test_an_id_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        NeighbourGraph(ceiling=CEILING).update(np.array([4, 4]), at_angles(0, 1))
+
+
+def test_ids_must_fit_the_embeddings() -> None:
+    with pytest.raises(ValueError, match="one id per embedding"):
+        NeighbourGraph(ceiling=CEILING).update(np.array([4]), at_angles(0, 1))
+
+
+def test_rows_come_in_the_order_of_the_ids() -> None:
+    graph = NeighbourGraph(ceiling=0.1)
+    graph.update(np.array([3, 5, 9]), at_angles(0, 3, 90))
+    assert edges_of(graph.update(np.array([9, 5, 3]), at_angles(90, 3, 0))) == {(1, 2), (2, 1)}
+
+
+def test_faces_that_are_known_are_not_compared_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings, _ = people([5, 6, 7])
+    graph = NeighbourGraph(ceiling=CEILING)
+    before = graph.update(np.arange(18), embeddings)
+    monkeypatch.setattr(graph_module._Search, "_look_at", lambda *_: pytest.fail("compared"))
+    assert abs(before - graph.update(np.arange(18), embeddings)).max() == 0
+    assert graph.update(np.arange(5), embeddings[:5]).shape == (5, 5)
+
+
+def test_only_new_faces_are_compared_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings, _ = people([10] * 10)
+    graph = NeighbourGraph(ceiling=CEILING)
+    graph.update(np.arange(95), embeddings[:95])
+    seen = []
+    look_at = graph_module._Search._look_at
+    monkeypatch.setattr(
+        graph_module._Search,
+        "_look_at",
+        lambda self, rows, columns: seen.append(len(rows) * len(columns)) or look_at(self, rows, columns),
+    )
+    graph.update(np.arange(100), embeddings)
+    assert sum(seen) == 5 * 95 + 5 * 5
+
+
+def test_a_face_with_another_embedding_is_compared_again() -> None:
+    graph = NeighbourGraph(ceiling=0.1)
+    graph.update(np.array([1, 2]), at_angles(0, 90))
+    assert graph.update(np.array([1, 2]), at_angles(0, 3)).nnz == 2
+
+
+def test_the_next_neighbour_moves_up_when_one_leaves() -> None:
+    graph = NeighbourGraph(ceiling=1.0, n_neighbours=1)
+    graph.update(np.arange(4), at_angles(0, 3, 10, 21))
+    assert edges_of(graph.update(np.array([0, 2, 3]), at_angles(0, 10, 21))) == {(0, 1), (1, 0), (1, 2), (2, 1)}
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Which faces were there from time to time; some look like others, some are embedded anew meanwhile."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    embeddings = unit(1.0 + random.normal(size=(30, N_DIMS)) * draw(st.sampled_from([0.2, 0.5])))
+    embeddings[:8] = embeddings[random.integers(8, 30, size=8)]
+    history = []
+    for _ in range(draw(st.integers(2, 4))):
+        ids = random.permutation(30)[: draw(st.integers(0, 30))]
+        history.append((ids, embeddings[ids]))
+        embeddings = embeddings.copy()
+        embeddings[random.integers(30, size=2)] = embeddings[random.integers(30, size=2)]
+    return history
+
+
+@given(history=histories(), n_neighbours=st.integers(1, 6), block_rows=st.sampled_from([4, 2048]))
+@settings(max_examples=200, deadline=None)
+def test_an_extended_graph_is_the_same_as_a_new_one(
+    history: list[tuple[NDArray[np.int64], NDArray[np.float32]]], n_neighbours: int, block_rows: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph_module, "BLOCK_ROWS", block_rows)
+        patch.setattr(graph_module, "MIN_BATCH", 50)
+        kept = NeighbourGraph(ceiling=CEILING, n_neighbours=n_neighbours)
+        for ids, embeddings in history:
+            extended = kept.update(ids, embeddings)
+            new = NeighbourGraph(ceiling=CEILING, n_neighbours=n_neighbours).update(ids, embeddings)
+            assert edges_of(extended) == edges_of(new)
+            assert abs(extended - new).max() == 0 if len(ids) else True
+
+
+@pytest.mark.parametrize("method", ["linkage", "whispers", "spectral"])
+def test_a_kept_graph_gives_the_labels_of_a_new_one(method: str) -> None:
+    embeddings, _ = people([9, 5, 7, 1, 1, 3], spread=0.5)
+    ids = np.random.default_rng(0).permutation(1000)[: len(embeddings)]
+    clusterer = make_clusterer(method, ceiling=CEILING, graph=NeighbourGraph(ceiling=0.9))
+    for n_faces in (12, 26, 20):
+        labels = clusterer.fit_predict(embeddings[:n_faces], photos=ids[:n_faces], ids=ids[:n_faces])
+        assert labels.tolist() == labels_of(embeddings[:n_faces], ids[:n_faces], method=method).tolist()
+
+
+@pytest.mark.parametrize("limits", [{"ceiling": 0.3}, {"ceiling": 0.9, "n_neighbours": 20}])
+def test_a_kept_graph_that_holds_too_little_is_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="the kept graph has"):
+        make_clusterer("linkage", ceiling=CEILING, graph=NeighbourGraph(**limits))
+
+
+def edges_of(graph: csr_matrix) -> set[tuple[int, int]]:
+    rows, columns = graph.nonzero()
+    return set(zip(rows.tolist(), columns.tolist(), strict=True))

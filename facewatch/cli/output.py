@@ -87,18 +87,18 @@ def print_tree(root: Path, *, most: int = 6) -> None:
 
 
 @contextmanager
-def progress_bar(title: str, *, is_shown: bool) -> Iterator[Callable[[Progress], None]]:
+def progress_bar(title: str, *, is_shown: bool, in_bytes: bool = False) -> Iterator[Callable[[Progress], None]]:
     """Yield a function that shows how far the work is, on stderr, only where somebody looks."""
     if not is_shown or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        DownloadColumn() if in_bytes else MofNCompleteColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[note]}", justify="left"),

@@ -1,0 +1,217 @@
+"""`facewatch models`: which engines there are, and how their model files get here. Nothing is fetched unasked."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facewatch.cli.group import facewatch
+from facewatch.cli.options import State, json_option, loudness_options, pass_state, set_up_logging, setting_options
+from facewatch.cli.output import plural, print_json, print_table, progress_bar
+from facewatch.errors import EngineError, FacewatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from facewatch.models import Pack
+
+STANDARD = "face_recognition"
+
+
+@facewatch.group("models", short_help="The engines and their model files.", invoke_without_command=True)
+@setting_options
+@loudness_options
+@json_option
+@pass_state
+@click.pass_context
+def models(context: click.Context, state: State, as_json: bool) -> None:
+    """List the engines: length of an embedding, size on disk, licence, whether the files are here, and where.
+
+    Another engine is chosen with `name` under [engine] in the settings, or with --engine.
+
+    \b
+    Example:
+      facewatch models                     what there is
+      facewatch models fetch buffalo_l     get the files of insightface:buffalo_l
+      facewatch models import ~/my_pack    take files that you have
+      facewatch models verify              look for damage
+    """
+    if context.invoked_subcommand is None:
+        _list(state, as_json)
+    elif as_json:
+        raise click.UsageError(f"--json does not go before {context.invoked_subcommand}", context)
+
+
+def _command(name: str, summary: str) -> Callable[[Callable[..., None]], click.Command]:
+    def decorate(function: Callable[..., None]) -> click.Command:
+        return models.command(name, short_help=summary)(setting_options(loudness_options(function)))
+
+    return decorate
+
+
+def _folder(state: State) -> Path:
+    from facewatch.models import models_folder
+
+    return models_folder(state.config()["engine.models"])
+
+
+def _list(state: State, as_json: bool) -> None:
+    from facewatch.models import list_packs
+
+    rows = [_standard()]
+    for pack in list_packs(_folder(state)):
+        rows.append(
+            {
+                "engine": f"insightface:{pack.name}",
+                "n_dims": pack.n_dims,
+                "bytes": pack.size,
+                "licence": pack.licence,
+                "state": pack.state,
+                "folder": str(pack.folder),
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return
+    header = ("engine", "dimensions", "MB", "licence", "files", "folder")
+    print_table(header, [_row(row) for row in rows])
+
+
+def _row(facts: dict[str, Any]) -> tuple[object, ...]:
+    n_dims = "-" if facts["n_dims"] is None else facts["n_dims"]
+    size = round(facts["bytes"] / 1e6) if facts["bytes"] else "-"
+    return (facts["engine"], n_dims, size, facts["licence"], facts["state"], facts["folder"])
+
+
+def _standard() -> dict[str, Any]:
+    """Return the row of the engine that needs nothing: its models are a package."""
+    from importlib.util import find_spec
+
+    from facewatch.engines import describe_engine
+
+    info = describe_engine(STANDARD)
+    spec = find_spec("face_recognition_models")
+    folder = Path(spec.origin).parent / "models" if spec and spec.origin else Path()
+    return {
+        "engine": info.name,
+        "n_dims": info.n_dims,
+        "bytes": sum(file.stat().st_size for file in folder.glob("*.dat")),
+        "licence": info.licence,
+        "state": "present",
+        "folder": str(folder),
+    }
+
+
+@_command("fetch", "Download a pack.")
+@click.argument("pack")
+@click.option("--yes", is_flag=True, help="The licence is accepted: do not ask.")
+@pass_state
+def fetch(state: State, pack: str, yes: bool) -> None:
+    """Download the files of the engine insightface:PACK: buffalo_l, buffalo_m, buffalo_s or antelopev2.
+
+    Says what it is, how large and under which licence, and asks. Of the archive the detector and the recogniser are
+    kept. An interrupted download carries on where it was. $FACEWATCH_MODELS_URL names a mirror.
+
+    \b
+    Example:
+      facewatch models fetch buffalo_l
+    """
+    from facewatch import models as packs
+
+    set_up_logging(state.loudness)
+    folder, name = _folder(state), packs.known_pack(pack).name
+    if not packs.is_whole(name, folder):
+        if not yes:
+            _ask(name)
+        with progress_bar(f"fetching {name}", is_shown=not state.is_quiet, in_bytes=True) as report:
+            packs.fetch(name, folder, report)
+    _say_ready(state, packs.find_pack(name, folder))
+
+
+def _ask(name: str) -> None:
+    from facewatch import models as packs
+
+    known = packs.known_pack(name)
+    click.echo(
+        f"{name}: {packs.megabytes(known.archive.size)} from {packs.archive_address(name)}; "
+        f"{packs.megabytes(known.size)} are kept\n{known.licence}",
+        err=True,
+    )
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody is there to be asked; --yes accepts the licence and fetches it")
+    if not click.confirm("Fetch it?", err=True):
+        raise FacewatchError("nothing was fetched; `facewatch models import DIR` takes files that you have")
+
+
+def _say_ready(state: State, pack: Pack) -> None:
+    if state.is_quiet:
+        return
+    click.echo(f"insightface:{pack.name}: {pack.n_dims} dimensions, in {pack.detector.parent}")
+    click.echo(f"licence: {pack.licence}")
+    click.echo(f"next: facewatch scan --engine insightface:{pack.name}")
+
+
+@_command("import", "Take a pack from a folder or a zip archive.")
+@click.argument("source", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--name", help="What to call it; the default is the folder's name.")
+@click.option("--force", is_flag=True, help="Replace another pack of that name.")
+@pass_state
+def import_(state: State, source: Path, name: str | None, force: bool) -> None:
+    """Copy the detector and the recogniser in DIR, a folder of ONNX files or a zip archive, into the models folder.
+
+    The detector is an SCRFD network with landmarks, the recogniser takes faces of 112 x 112 pixels as ArcFace does.
+    Other models in DIR are left out.
+
+    \b
+    Example:
+      facewatch models import ~/.insightface/models/buffalo_l
+    """
+    from facewatch.models import import_pack
+
+    set_up_logging(state.loudness)
+    _say_ready(state, import_pack(source, _folder(state), name=name, force=force))
+
+
+@_command("verify", "Look for damage in model files.")
+@click.argument("pack", required=False)
+@json_option
+@pass_state
+def verify(state: State, pack: str | None, as_json: bool) -> None:
+    """Read the files of the engine insightface:PACK, or of all that are here, and compare their SHA-256.
+
+    Exit code 7: something is damaged.
+
+    \b
+    Example:
+      facewatch models verify buffalo_l
+    """
+    from facewatch import models as packs
+
+    folder = _folder(state)
+    here = [found.name for found in packs.list_packs(folder) if found.state != "absent"]
+    faults = {name: packs.verify(name, folder) for name in ([packs.plain_name(pack)] if pack else here)}
+    if as_json:
+        print_json([{"engine": f"insightface:{name}", "faults": found} for name, found in faults.items()])
+    else:
+        _print_faults(folder, faults)
+    damaged = [f"insightface:{name}" for name, found in faults.items() if found]
+    if damaged:
+        advice = "" if as_json else "; what is wrong and what to do stands above"
+        raise EngineError(f"{plural(len(damaged), 'damaged pack')}: {', '.join(damaged)}{advice}")
+
+
+def _print_faults(folder: Path, faults: dict[str, list[str]]) -> None:
+    from facewatch.models import remedy
+
+    if not faults:
+        click.echo(f"{folder}: no packs; facewatch models lists those that can be fetched")
+    for name, found in faults.items():
+        if not found:
+            click.echo(f"insightface:{name}: whole")
+            continue
+        click.echo(f"insightface:{name}: {plural(len(found), 'fault')}; {remedy(name)}")
+        for fault in found:
+            click.echo(f"- {fault}")

@@ -1,0 +1,156 @@
+"""A pack from a folder or an archive that the user has."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from facewatch.errors import EngineError
+from facewatch.models.archives import models_size, unpack_known, unpack_models
+from facewatch.models.graphs import Graph, pick_models
+from facewatch.models.packs import (
+    ENGINE,
+    Pack,
+    differs,
+    find_pack,
+    hash_faults,
+    is_name,
+    licence_of,
+    plain_name,
+    read_manifest,
+    write_manifest,
+)
+from facewatch.models.placing import check_room, copy_hashed, disk_errors, free_bytes, locked, put_in_place, scratch
+from facewatch.models.registry import REGISTRY, KnownFile, KnownPack, Record
+
+
+def import_pack(
+    source: Path,
+    folder: Path,
+    *,
+    name: str | None = None,
+    force: bool = False,
+    registry: Mapping[str, KnownPack] = REGISTRY,
+    free: Callable[[Path], int] = free_bytes,
+) -> Pack:
+    """Return the pack made of a copy of the detector and the recogniser in a folder, or in a zip archive.
+
+    It gets the name of the source, or the given one. The same content once more changes nothing. Stands in its place as
+    a whole or not at all.
+
+    Args:
+        source: a folder of ONNX files, or a .zip; other models in it are left out. It is only read.
+        force: replace another pack of that name.
+
+    Raises:
+        EngineError: not one detector and one recogniser, other content under a name that is known or taken, no room.
+    """
+    source = source.expanduser().absolute()
+    name = _choose_name(source, name)
+    with disk_errors(folder), locked(folder, name, lambda: None), scratch(folder, name) as place:
+        record = _build(source, place / name, name, registry, lambda sizes: check_room(folder, sizes, free))
+        _refuse_another(record, folder / name, registry, force)
+        if not _is_written(record, folder / name):
+            write_manifest(place / name, record)
+            put_in_place(place / name, folder / name)
+    return find_pack(name, folder, registry=registry)
+
+
+def _choose_name(source: Path, name: str | None) -> str:
+    if not source.is_dir() and not zipfile.is_zipfile(source):
+        what = "neither a folder nor a zip archive" if source.exists() else "no such folder"
+        raise EngineError(f"{source}: {what}; name the folder that holds a detector and a recogniser")
+    chosen = plain_name(name or (source.name if source.is_dir() else source.stem))
+    if not is_name(chosen):
+        raise EngineError(f"{chosen!r} cannot be a pack's name: letters, digits and . _ - can; choose one with --name")
+    return chosen
+
+
+def _build(
+    source: Path,
+    built: Path,
+    name: str,
+    registry: Mapping[str, KnownPack],
+    check: Callable[[list[int]], None],
+) -> Record:
+    """Copy the two models into a new folder and return what they are."""
+    built.mkdir()
+    if source.is_dir():
+        return _copy(*pick_models(source), built, name, registry, check)
+    if name in registry:
+        check([registry[name].size])
+        with _naming(source, _OWN_NAME):
+            unpack_known(source, registry[name], built)
+        return registry[name]
+    with _naming(source):
+        size = models_size(source)
+    # Which is which can only be told of files, so what is kept is there twice for a while.
+    check([size, size])
+    unpacked = built.with_name("unpacked")
+    unpacked.mkdir()
+    with _naming(source):
+        unpack_models(source, unpacked)
+    return _copy(*pick_models(unpacked, called=source), built, name, registry, check)
+
+
+_OWN_NAME = "; a pack of your own needs a name of its own: --name"
+
+
+@contextmanager
+def _naming(source: Path, advice: str = "") -> Iterator[None]:
+    """Say in errors which archive they are about."""
+    try:
+        yield
+    except EngineError as error:
+        raise EngineError(f"{source}: {error}{advice}") from error
+
+
+def _copy(
+    detector: Graph,
+    recogniser: Graph,
+    built: Path,
+    name: str,
+    registry: Mapping[str, KnownPack],
+    check: Callable[[list[int]], None],
+) -> Record:
+    check([graph.path.stat().st_size for graph in (detector, recogniser)])
+    files = [_copy_file(graph.path, built) for graph in (detector, recogniser)]
+    if name in registry:
+        _refuse_unlike(files, registry[name], detector.path.parent)
+    return Record(name, files[0], files[1], recogniser.n_dims, licence_of(files, registry))
+
+
+def _copy_file(path: Path, folder: Path) -> KnownFile:
+    with path.open("rb") as stream:
+        return copy_hashed(stream, folder / path.name)
+
+
+def _refuse_unlike(files: list[KnownFile], known: KnownPack, source: Path) -> None:
+    for file, wanted in zip(files, known.files, strict=True):
+        if file.sha256 != wanted.sha256:
+            raise EngineError(
+                f"{source}: {file.name} is not the {wanted.name} of {known.name} "
+                f"({differs(file.sha256, wanted.sha256)}){_OWN_NAME}"
+            )
+
+
+def _refuse_another(record: Record, place: Path, registry: Mapping[str, KnownPack], force: bool) -> None:
+    """Damaged files of a known pack may be replaced without being asked: what comes is known to be right."""
+    if force or record.name in registry or not place.is_dir() or not any(place.iterdir()):
+        return
+    if hash_faults(place, record):
+        raise EngineError(
+            f"{ENGINE}{record.name} is there already, with other files ({place}); --force replaces them, "
+            "--name gives these another name"
+        )
+
+
+def _is_written(record: Record, place: Path) -> bool:
+    """Whether the same files lie there, undamaged, and that is written down."""
+    try:
+        former = read_manifest(place)
+    except EngineError:
+        return False
+    return former is not None and former.files == record.files and not hash_faults(place, record)

@@ -1,7 +1,13 @@
-"""How good a face is, and what it may therefore do."""
+"""How good a face is, and what it may therefore do.
+
+Measured on the labelled faces of shared/photos: 320 of them, each blurred, shrunk, darkened, brightened and saved badly
+in 18 ways, and embedded anew by both engines, first face_recognition (dlib), then insightface (w600k_mbf). A face is
+recognised when a gallery of all other labelled faces accepts it as its person.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,40 +16,74 @@ from numpy.typing import NDArray
 from facewatch.types import DetectedFace, Quality, Tier
 
 _CROP_SIDE = 112
-_WEIGHTS = {"pixels": 0.3, "sharpness": 0.5, "brightness": 0.2}
+_CONTRAST = 50.0
+"""Standard deviation of the grey values that sharpness is told for: the median of the labelled faces is 48 and 51."""
+_LEAST_CONTRAST = 2.0
+"""With less, rounding to whole grey values is all that is left."""
+_ROUNDING = 2.2
+"""What rounding to whole grey values adds to the variance of the Laplacian: faces blurred until nothing else is left
+have 2.1 to 2.2. Rounding once adds 20/12, but blurring and scaling a picture rounds several times."""
 
-GOOD_PIXELS = 120
-"""A face this large (shorter side) counts as fully large."""
-GOOD_SHARPNESS = 400.0
-"""Median of the labelled faces of shared/photos/album."""
+_HALF = {"pixels": 20.0, "sharpness": 10.0, "light": 20.0}
+"""The weights of the score: how much of each makes a face count half; twice as much makes two thirds.
+
+Rank correlation of the score with the cosine to the centroid of the person's other photos, over all worsened faces:
+0.64 and 0.70; with the sum of 0.3 size, 0.5 sharpness and 0.2 brightness that came first 0.30 and 0.40. Of the worsened
+faces 42 and 13 % are not recognised; of the better half by this score 18 and 1 %, by that sum 33 and 9 %. A product,
+because a face that is bad in one way is bad: these three added up reach 0.59 and 0.62, multiplied 0.61 and 0.67. Halves
+from 10 to 30 pixels, 6 to 20 of sharpness and 5 to 20 of light differ by less than 0.06. What the artefacts of
+JPEG do to a face (0.21 and 0.28 recognised at quality 5) nothing here sees; they are left out of these numbers.
+"""
+_TURNED = 0.3
+"""What a profile loses. On photos as they are the correlation rises from 0.10 to 0.12 and 0.13; 0.5 is no better."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where the tiers end. Below `match_*` a face is only shown, below `found_*` only matched."""
+    """Where the tiers end. Below `match_*` a face is only shown, below `found_*` only matched.
 
-    match_pixels: int = 32
-    found_pixels: int = 48
-    match_sharpness: float = 14.0
-    """0.4 % of the labelled LFW faces are more blurred; below it 0.4 are not recognised."""
-    found_sharpness: float = 29.0
-    """4 % are more blurred than this."""
-    match_brightness: float = 20.0
-    """Mean grey value; as dark as this and 255 minus this are too dark and too bright."""
+    Poor faces look like each other. `found_*` lie where two of different people begin to be as near as two of one, and
+    `match_*` where hardly half (the smallest, of dlib: a quarter) are recognised. With 390 of the LFW faces made worse,
+    the service groups them with a BCubed precision of 0.996 and 1 and a recall of 0.81 and 0.92; without limits the
+    precision is 0.992 and 0.9985, with those of before (32, 48, 14, 29, 20 without regard to contrast) the recall is
+    0.73 and 0.84. On LFW as it is, recall rises from 0.885 to 0.904 and from 0.991 to 0.992 at the same precision.
+
+    There is none for pose: profiles (0.9 and more) attract nobody, and to let them found nobody costs 0.002 of recall.
+    """
+
+    match_pixels: int = 20
+    """Recognised at 16, 20, 24 and 36 pixels: 0.04, 0.25, 0.47, 0.79 by dlib; 0.75, 0.91, 0.95, 0.98 by ArcFace."""
+    found_pixels: int = 32
+    """Of 66 pairs of small faces in photos of different people, 20 to 23 pixels, ArcFace has 4 near; of 91 with 28 to
+    31 none."""
+    match_sharpness: float = 5.0
+    """Blurred by 2.4 of 112 pixels (sharpness 5) 0.43 and 0.89 are recognised, by 2.8 (3, 4) 0.24 and 0.80."""
+    found_sharpness: float = 10.0
+    """Of dlib, 0.005 % of the pairs of strangers are near at sharpness 15, 0.03 % at 9, 0.12 % at 4; of ArcFace none at
+    5, 0.02 % at 3. A limit of 14 takes 0.005 and 0.001 of that recall, and the precision stays the same."""
+    match_brightness: float = 12.0
+    """Mean grey value; below this and above 255 minus this it is too dark and too bright. At 12 from black 0.58 and
+    0.90 are recognised, at 8 0.25 and 0.68; at 23 from white 0.59 and 0.92, at 15 0.32 and 0.79."""
+    found_brightness: float = 25.0
+    """Of dlib, no strangers are near at 17 from black and 34 from white; at 12 and 23, 0.03 and 0.02 % of the pairs."""
+    match_score: float = 0.0
+    """The detector's own confidence, on its own scale; by default whatever it reports may be matched."""
     found_score: float = 0.0
-    """The detector's own confidence, on its own scale; see `EngineInfo.sure_score`."""
+    """The same for founding; see `EngineInfo.sure_score`. In the score a face this doubtful counts half: on photos as
+    they are the correlation rises from 0.12 and 0.13 to 0.21 and 0.19, and of the better half 13 instead of 15 % and
+    0.9 % as before are not recognised."""
 
 
 def measure(face: DetectedFace, *, pixels: int, limits: Limits) -> Quality:
     """Return the quality of a face whose shorter side has this many pixels in the full-size photo."""
     grey = _grey(face.crop)
-    sharpness, brightness = sharpness_of(grey), float(grey.mean())
+    sharpness, brightness, pose = even_sharpness_of(grey), float(grey.mean()), pose_of(face.landmarks)
     return Quality(
         sharpness=sharpness,
         brightness=brightness,
         pixels=pixels,
-        pose=pose_of(face.landmarks),
-        score=_score(sharpness, brightness, pixels),
+        pose=pose,
+        score=_score(sharpness, brightness, pixels, pose, _share(face.score, limits.found_score)),
         tier=_tier(sharpness, brightness, pixels, face.score, limits),
     )
 
@@ -55,10 +95,20 @@ def sharpness_of(grey: NDArray[np.float32]) -> float:
     return float(laplacian.var())
 
 
+def even_sharpness_of(grey: NDArray[np.float32]) -> float:
+    """Return the sharpness that the picture would have at ordinary contrast.
+
+    Without this a face in 0.3 of the light has a tenth of the sharpness, and yet 0.81 instead of 0.88 are recognised.
+    """
+    contrast = max(float(grey.std()), _LEAST_CONTRAST)
+    return max(0.0, sharpness_of(grey) - _ROUNDING) * (_CONTRAST / contrast) ** 2
+
+
 def pose_of(landmarks: NDArray[np.float32]) -> float:
     """Return how far a face is turned away: the nose's way from the middle between the eyes to one of them, 0 to 1.
 
-    Measured along the line between the eyes, so that a tilted head changes nothing.
+    Measured along the line between the eyes, so that a tilted head changes nothing. Looked at: below 0.3 faces look
+    into the camera, at 0.5 they are turned a little, from 0.7 on one cheek is hidden, and at 1 they are profiles.
     """
     left, right, nose = landmarks[:3].astype(np.float64)
     axis = right - left
@@ -73,19 +123,32 @@ def _grey(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(picture, np.float32)
 
 
-def _score(sharpness: float, brightness: float, pixels: int) -> float:
-    parts = {
-        "pixels": min(1.0, pixels / GOOD_PIXELS),
-        "sharpness": min(1.0, sharpness / GOOD_SHARPNESS),
-        "brightness": 1.0 - abs(brightness - 127.5) / 127.5,
-    }
-    return sum(weight * parts[name] for name, weight in _WEIGHTS.items())
+def _score(sharpness: float, brightness: float, pixels: int, pose: float, sureness: float) -> float:
+    """Return all of it in one number, to compare faces that one engine found; the root makes it a good weight for a
+    face in its person's centroid.
+
+    With a tenth of all faces made worse, good ones come nearer to their centroid by 0.0027 of cosine than unweighted
+    (ArcFace, 0.7297); as near without the root, and by 0.0018 with the square of that.
+    """
+    has = {"pixels": pixels, "sharpness": sharpness, "light": min(brightness, 255 - brightness)}
+    shares = (_share(has[name], half) for name, half in _HALF.items())
+    return math.sqrt(math.prod(shares) * (1 - _TURNED * pose**2) * sureness)
+
+
+def _share(value: float, half: float) -> float:
+    """Return 0 for nothing, 1/2 for `half`, and never quite 1."""
+    return value / (value + half) if value > 0 else 0.0
 
 
 def _tier(sharpness: float, brightness: float, pixels: int, score: float, limits: Limits) -> Tier:
-    is_visible = limits.match_brightness <= brightness <= 255 - limits.match_brightness
-    if pixels < limits.match_pixels or sharpness < limits.match_sharpness or not is_visible:
+    light = min(brightness, 255 - brightness)
+    has = pixels, sharpness, light, score
+    if _is_below(has, (limits.match_pixels, limits.match_sharpness, limits.match_brightness, limits.match_score)):
         return Tier.SHOW
-    if pixels < limits.found_pixels or sharpness < limits.found_sharpness or score < limits.found_score:
+    if _is_below(has, (limits.found_pixels, limits.found_sharpness, limits.found_brightness, limits.found_score)):
         return Tier.MATCH
     return Tier.FOUND
+
+
+def _is_below(has: tuple[float, ...], least: tuple[float, ...]) -> bool:
+    return any(value < limit for value, limit in zip(has, least, strict=True))

@@ -14,20 +14,27 @@ import signal
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
+import numpy as np
+
+from facewatch.boxes import pair_up
 from facewatch.catalog import Catalog
 from facewatch.engines import load_engine
-from facewatch.errors import PhotoError
+from facewatch.errors import FacewatchError, PhotoError
 from facewatch.quality import Limits, measure
-from facewatch.types import Analysis, Box, DetectedFace, Engine, Face, Fingerprint
+from facewatch.types import Analysis, Box, Decoded, DetectedFace, Engine, EngineOptions, Face, Fingerprint
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +44,13 @@ PIXELS_IN_FLIGHT = 60_000_000
 """Pixels being decoded at one time by all workers together; a larger photo is decoded alone. 60 million are 180 MB of
 RGB, twice that while Pillow converts."""
 
+ALIGNED_BATCH = 32
+"""Crops that go to the recogniser together; see engines.arcface.BATCH_FACES."""
+
+CLOSER_SIDE = 4000
+"""Longer side in pixels of the picture that small faces are cut from. The smallest that are found, 1.2 % of a photo,
+are half the recogniser's input there; a 12-megapixel photo is 36 MB."""
+
 _UNREADABLE = "make it readable, then scan again"
 
 
@@ -45,7 +59,7 @@ class Recipe:
     """What a worker needs to know to look at photos."""
 
     engine: str
-    detector: str = "hog"
+    options: EngineOptions = field(default_factory=EngineOptions)
     max_pixels: int = 200_000_000
     limits: Limits = field(default_factory=Limits)
     niceness: int = 0
@@ -76,7 +90,8 @@ class Ingested:
 
     path: str
     kind: str
-    """new, known (content seen before), faulty, other (not a photo), vanished, or unsettled (still changing)"""
+    """new, again (known, but not to this engine), known (content seen before), faulty, other (not a photo), vanished,
+    or unsettled (still changing)"""
     n_faces: int = 0
     n_assigned: int = 0
     fault: tuple[str, str] | None = None
@@ -126,31 +141,82 @@ class Eyes:
         """Return the faces of a photo, or its fault; None: the file is not the one that was examined."""
         from facewatch import decode
 
-        with _open(path) as file:
-            if Fingerprint.of(os.fstat(file.fileno())) != expected:
-                return None
-            data = io.BytesIO(file.read())
-            if Fingerprint.of(os.fstat(file.fileno())) != expected:
-                return None
+        data = _read(path, expected)
+        if data is None:
+            return None
         try:
             decoded = decode.decode(data, max_pixels=self.recipe.max_pixels)
+            found = self._ask(lambda engine: engine.analyse(decoded.pixels, closer=self._closer(data, decoded)))
         except PhotoError as error:
             return Analysed(None, fault=(error.fault, error.advice))
-        if self._engine is None:
-            self._engine = load_engine(self.recipe.engine, self.recipe.detector)
+        return Analysed(self._analysis(decoded, found))
+
+    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> list[Analysed | None]:
+        """Return the face of each photo, which is a crop of one; the whole batch goes to the recogniser at once."""
+        from facewatch import decode
+
+        outcomes: list[Analysed | None] = [None] * len(photos)
+        pictures: dict[int, Decoded] = {}
+        for i, (path, expected) in enumerate(photos):
+            try:
+                data = _read(path, expected)
+                if data is not None:
+                    pictures[i] = decode.decode(data, max_pixels=self.recipe.max_pixels)
+            except PhotoError as error:
+                outcomes[i] = Analysed(None, fault=(error.fault, error.advice))
+            except OSError as error:
+                outcomes[i] = Analysed(None, fault=(f"cannot be read: {error.strerror}", _UNREADABLE))
+        crops = [picture.pixels for picture in pictures.values()]
         try:
-            found = self._engine.analyse(decoded.pixels)
-        except (RuntimeError, ValueError, MemoryError) as error:
-            return Analysed(
-                None, fault=(f"the detector failed on it: {_one_line(error)}", "save it again, or exclude it")
-            )
+            faces = self._ask(lambda engine: engine.analyse_aligned(crops)) if crops else []
+        except PhotoError as error:
+            if len(photos) == 1:
+                return [Analysed(None, fault=(error.fault, error.advice))]
+            # Which one it was shows when each is asked for alone.
+            return [outcome for photo in photos for outcome in self.analyse_aligned([photo])]
+        for (i, picture), face in zip(pictures.items(), faces, strict=True):
+            outcomes[i] = Analysed(self._analysis(picture, [face]))
+        return outcomes
+
+    def _ask(self, question: Callable[[Engine], list[DetectedFace]]) -> list[DetectedFace]:
+        """Return the engine's answer; whatever it chokes on is this photo's fault and costs only this photo."""
+        if self._engine is None:
+            self._engine = load_engine(self.recipe.engine, self.recipe.options)
+        try:
+            return question(self._engine)
+        except FacewatchError:
+            raise
+        except Exception as error:  # every library below the engines has errors of its own
+            log.debug("", exc_info=error)
+            raise PhotoError(
+                f"the detector failed on it: {_one_line(error)}", "save it again, or exclude it"
+            ) from error
+
+    def _analysis(self, decoded: Decoded, found: Sequence[DetectedFace]) -> Analysis:
         scale = decoded.width / decoded.pixels.shape[1], decoded.height / decoded.pixels.shape[0]
         faces = [_full_size(face, scale, (decoded.width, decoded.height), self.recipe.limits) for face in found]
-        return Analysed(Analysis(decoded.width, decoded.height, decoded.format, tuple(faces)))
+        return Analysis(decoded.width, decoded.height, decoded.format, tuple(faces))
+
+    def _closer(self, data: BinaryIO, decoded: Decoded) -> Callable[[], NDArray[np.uint8]] | None:
+        """Return what decodes the photo again with more pixels, where it has them."""
+        from facewatch import decode
+
+        if max(decoded.width, decoded.height) <= decode.WORKING_SIDE:
+            return None
+        return lambda: decode.decode(data, max_pixels=self.recipe.max_pixels, working_side=CLOSER_SIDE).pixels
 
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _read(path: str, expected: Fingerprint) -> io.BytesIO | None:
+    """Return the bytes of a file; None: it is not, or not any more, the one that was examined."""
+    with _open(path) as file:
+        if Fingerprint.of(os.fstat(file.fileno())) != expected:
+            return None
+        data = io.BytesIO(file.read())
+        return data if Fingerprint.of(os.fstat(file.fileno())) == expected else None
 
 
 def _open(path: str) -> io.BufferedReader:
@@ -204,6 +270,10 @@ def _analyse(path: str, expected: Fingerprint) -> Analysed | None:
     return _eyes[0].analyse(path, expected)
 
 
+def _analyse_aligned(photos: Sequence[tuple[str, Fingerprint]]) -> list[Analysed | None]:
+    return _eyes[0].analyse_aligned(photos)
+
+
 # --- in the main process ---
 
 
@@ -215,6 +285,8 @@ class Analyser(Protocol):
     def examine(self, path: str) -> Future[Examined]: ...
 
     def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]: ...
+
+    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> Future[list[Analysed | None]]: ...
 
     def restart(self) -> None:
         """Replace what crashed."""
@@ -236,6 +308,9 @@ class Workers:
 
     def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]:
         return self._submit(_analyse, path, expected)
+
+    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> Future[list[Analysed | None]]:
+        return self._submit(_analyse_aligned, photos)
 
     def _submit(self, work: Callable[..., _T], *arguments: Any) -> Future[_T]:
         try:
@@ -281,6 +356,9 @@ class InlineAnalyser:
     def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]:
         return _done(lambda: self._own.analyse(path, expected))
 
+    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> Future[list[Analysed | None]]:
+        return _done(lambda: self._own.analyse_aligned(photos))
+
     def restart(self) -> None: ...
 
     def close(self) -> None: ...
@@ -302,21 +380,50 @@ class _Job:
     path: str
     started: float
     examined: Examined | None = None
+    is_known: bool = False
+    """Whether another engine has looked at this photo."""
     crashes: int = 0
+
+
+_Flying = dict[Future[Any], tuple[_Job, ...]]
+"""What the workers are at: one job, or the batch of jobs that share an answer."""
+
+_Answer = Callable[[], "Examined | Analysed | None"]
+
+
+def _answers(future: Future[Any], n_jobs: int) -> list[_Answer]:
+    """Return how to ask for each job's part of the answer; asking raises what the worker raised."""
+    if future.exception() is not None or not isinstance(future.result(), list):
+        return [future.result] * n_jobs
+    return [partial(_itself, part) for part in future.result()]
+
+
+def _itself(part: Analysed | None) -> Analysed | None:
+    return part
 
 
 class Ingest:
     """Brings files of one root into the catalog, several at a time, each in a transaction of its own."""
 
     def __init__(
-        self, catalog: Catalog, analyser: Analyser, *, root: Path, root_id: int, engine_id: int, settle: Settle
+        self,
+        catalog: Catalog,
+        analyser: Analyser,
+        *,
+        root: Path,
+        root_id: int,
+        engine_id: int,
+        settle: Settle,
+        is_aligned: bool = False,
     ) -> None:
+        """`is_aligned`: every photo is a crop of one face."""
         self._catalog = catalog
         self._analyser = analyser
         self._root = root
         self._root_id = root_id
         self._engine_id = engine_id
         self._settle = settle
+        self._is_aligned = is_aligned
 
     def run(self, paths: Iterable[str]) -> Iterator[Ingested]:
         """Yield what became of each path below the root; the order is the workers', the outcome is not.
@@ -325,42 +432,50 @@ class Ingest:
         """
         waiting = deque(_Job(path, 0.0) for path in paths)
         ready: deque[_Job] = deque()
-        flying: dict[Future[Examined] | Future[Analysed | None], _Job] = {}
+        flying: _Flying = {}
         while waiting or ready or flying:
             self._launch(waiting, ready, flying)
             done = wait(list[Future[Any]](flying), return_when=FIRST_COMPLETED).done
             for future in done:
-                job = flying.pop(future)
+                jobs = flying.pop(future)
                 if isinstance(future.exception(), BrokenProcessPool):
-                    suspects = [job, *flying.values()]
+                    suspects = [*jobs, *(job for others in flying.values() for job in others)]
                     flying.clear()
                     yield from self._after_crash(suspects, waiting)
                     break
-                outcome = self._step(job, future, ready)
-                if outcome is not None:
-                    yield outcome
+                for job, answer in zip(jobs, _answers(future, len(jobs)), strict=True):
+                    outcome = self._step(job, answer, ready)
+                    if outcome is not None:
+                        yield outcome
 
-    def _launch(
-        self,
-        waiting: deque[_Job],
-        ready: deque[_Job],
-        flying: dict[Future[Examined] | Future[Analysed | None], _Job],
-    ) -> None:
+    def _launch(self, waiting: deque[_Job], ready: deque[_Job], flying: _Flying) -> None:
         """Keep the workers busy: one job in each hand and one behind it."""
-        while ready and len(flying) < 2 * self._analyser.n_workers and self._fits(ready[0], flying):
-            job = ready.popleft()
-            assert job.examined is not None
-            flying[self._analyser.analyse(self._full(job.path), job.examined.fingerprint)] = job
-        while waiting and not ready and len(flying) < 2 * self._analyser.n_workers:
-            if any(job.crashes for job in flying.values()) or (waiting[0].crashes and flying):
+        most = 2 * self._analyser.n_workers
+        while ready and len(flying) < most and self._fits(ready[0], flying):
+            if self._is_aligned:
+                self._launch_batch(ready, flying)
+            else:
+                job = ready.popleft()
+                assert job.examined is not None
+                flying[self._analyser.analyse(self._full(job.path), job.examined.fingerprint)] = (job,)
+        n_wanted = ALIGNED_BATCH if self._is_aligned else 1
+        while waiting and len(ready) < n_wanted and len(flying) < most:
+            if any(job.crashes for jobs in flying.values() for job in jobs) or (waiting[0].crashes and flying):
                 return  # a suspect is looked at alone, so that the next crash has one culprit
             job = waiting.popleft()
             job.started = perf_counter()
-            flying[self._analyser.examine(self._full(job.path))] = job
+            flying[self._analyser.examine(self._full(job.path))] = (job,)
+
+    def _launch_batch(self, ready: deque[_Job], flying: _Flying) -> None:
+        """Send off what is ready as one batch; a suspect goes alone."""
+        n_jobs = 1 if ready[0].crashes else ALIGNED_BATCH
+        jobs = tuple(ready.popleft() for _ in range(min(n_jobs, len(ready))))
+        photos = [(self._full(job.path), job.examined.fingerprint) for job in jobs if job.examined]
+        flying[self._analyser.analyse_aligned(photos)] = jobs
 
     @staticmethod
-    def _fits(job: _Job, flying: Mapping[Future[Examined] | Future[Analysed | None], _Job]) -> bool:
-        in_flight = sum(other.examined.n_pixels for other in flying.values() if other.examined)
+    def _fits(job: _Job, flying: _Flying) -> bool:
+        in_flight = sum(other.examined.n_pixels for jobs in flying.values() for other in jobs if other.examined)
         assert job.examined is not None
         return not flying or in_flight == 0 or in_flight + job.examined.n_pixels <= PIXELS_IN_FLIGHT
 
@@ -381,12 +496,10 @@ class Ingest:
                 job.examined = None
                 waiting.appendleft(job)
 
-    def _step(
-        self, job: _Job, future: Future[Examined] | Future[Analysed | None], ready: deque[_Job]
-    ) -> Ingested | None:
+    def _step(self, job: _Job, answer: _Answer, ready: deque[_Job]) -> Ingested | None:
         """Take the job one step further; the outcome when that was the last."""
         try:
-            result = future.result()
+            result = answer()
         except FileNotFoundError:
             return Ingested(job.path, "vanished")
         except OSError as error:
@@ -416,7 +529,7 @@ class Ingest:
             with self._catalog.write():
                 self._record(job, result.fingerprint, photo_id=photo_id)
             return Ingested(job.path, "known", ms=self._ms(job))
-        job.examined = result
+        job.examined, job.is_known = result, photo_id is not None
         ready.append(job)
         return None
 
@@ -426,7 +539,8 @@ class Ingest:
         if result.analysis is None:
             return self._record_fault(job, examined.fingerprint, result.fault or ("unknown fault", ""))
         n_assigned = self._store(job, examined, result.analysis)
-        return Ingested(job.path, "new", len(result.analysis.faces), n_assigned, ms=self._ms(job))
+        kind = "again" if job.is_known else "new"
+        return Ingested(job.path, kind, len(result.analysis.faces), n_assigned, ms=self._ms(job))
 
     def _store(self, job: _Job, examined: Examined, analysis: Analysis) -> int:
         catalog, now = self._catalog, self._catalog.now()
@@ -436,7 +550,10 @@ class Ingest:
             self._record(job, examined.fingerprint, photo_id=photo_id)
             if catalog.faces.is_analysed(photo_id, self._engine_id):
                 return 0  # a copy of it was quicker
-            catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now)
+            known, boxes = catalog.faces.boxes(photo_id)
+            found = np.array([[face.box.x, face.box.y, face.box.w, face.box.h] for face in analysis.faces], np.float64)
+            heirs = {new: known[old] for old, new in pair_up(boxes, found)}
+            catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now, heirs=heirs)
             return self._settle(photo_id)
 
     def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: tuple[str, str]) -> Ingested:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -88,7 +88,8 @@ class Quality:
     """How good a face is, in numbers that do not depend on the engine."""
 
     sharpness: float
-    """Variance of the Laplacian of the grey aligned crop scaled to 112 x 112 pixels."""
+    """Variance of the Laplacian of the grey aligned crop scaled to 112 x 112 pixels, at ordinary contrast (a standard
+    deviation of 50) and with rounding noise taken off."""
     brightness: float
     """Mean of the grey aligned crop, 0 to 255."""
     pixels: int
@@ -160,14 +161,37 @@ class EngineInfo:
     """Detections with a lower score than this, on the detector's own scale, found nobody."""
 
 
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine is to run; plain values, because engines are made in worker processes."""
+
+    detector: str = "hog"
+    """Of face_recognition: hog or cnn."""
+    device: str = "auto"
+    """Of InsightFace: auto, cpu, cuda or coreml."""
+    models: str = ""
+    """Where the packs of InsightFace are; empty: where `models.models_folder` says."""
+    n_threads: int = 1
+    """In one process: photos are analysed in one process a core, and threads within one would only fight."""
+
+
 class Engine(Protocol):
     """Detector and embedder in one. Engines are made in worker processes and never shared between threads."""
 
     @property
     def info(self) -> EngineInfo: ...
 
-    def analyse(self, pixels: NDArray[np.uint8]) -> list[DetectedFace]:
-        """Return the faces of an upright RGB uint8 array of shape (H, W, 3), largest first."""
+    def analyse(
+        self, pixels: NDArray[np.uint8], *, closer: Callable[[], NDArray[np.uint8]] | None = None
+    ) -> list[DetectedFace]:
+        """Return the faces of an upright RGB uint8 array of shape (H, W, 3), largest first.
+
+        `closer` gives the same picture with more pixels, for an engine that wants to see small faces; None: these
+        are all there are.
+
+        Raises:
+            PhotoError: this photo makes the models give nonsense.
+        """
         ...
 
     def analyse_aligned(self, crops: Sequence[NDArray[np.uint8]]) -> list[DetectedFace]:

@@ -19,6 +19,7 @@ from facewatch.engines import describe_engine, load_engine
 from facewatch.engines.dlib_network import CROP_SIDE, DlibNetwork, read_tensors
 from facewatch.engines.standard import StandardEngine, _model_files
 from facewatch.errors import EngineError
+from facewatch.types import EngineOptions
 
 pytestmark = pytest.mark.slow
 
@@ -125,10 +126,10 @@ def test_one_person_is_nearer_than_two(engine: StandardEngine, shared: Path) -> 
 
 
 def test_the_cnn_detector_finds_the_same_face(shared: Path) -> None:
-    cnn = load_engine("face_recognition", "cnn")
+    cnn = load_engine("face_recognition", EngineOptions(detector="cnn"))
     picture = Image.open(shared / "photos/odd/derived/face_baseline.jpg").convert("RGB").resize((280, 350))
     assert len(cnn.analyse(np.asarray(picture))) == 1
-    assert cnn.info.fingerprint == describe_engine("face_recognition", "hog").fingerprint  # comparable
+    assert cnn.info.fingerprint == describe_engine("face_recognition").fingerprint  # comparable
 
 
 def test_loading_the_models_tells_nobody(tmp_path: Path) -> None:

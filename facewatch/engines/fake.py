@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,9 @@ class FakeEngine:
     def info(self) -> EngineInfo:
         return INFO
 
-    def analyse(self, pixels: NDArray[np.uint8]) -> list[DetectedFace]:
+    def analyse(
+        self, pixels: NDArray[np.uint8], *, closer: Callable[[], NDArray[np.uint8]] | None = None
+    ) -> list[DetectedFace]:
         """Return a face for each square, from left to right."""
         row = pixels[pixels.shape[0] // 2]
         starts = [x for x in range(len(row)) if row[x, 2] == _BLUE and (x == 0 or row[x - 1, 2] != _BLUE)]

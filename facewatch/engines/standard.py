@@ -6,7 +6,7 @@ Detection is dlib's HOG detector (or its CNN), landmarks are dlib's five points,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.engines.dlib_network import CROP_PADDING, CROP_SIDE, DlibNetwork
-from facewatch.errors import EngineError
-from facewatch.types import DetectedFace, EngineInfo, Thresholds
+from facewatch.errors import EngineError, PhotoError
+from facewatch.types import DetectedFace, EngineInfo, EngineOptions, Thresholds
 
 DETECTION_SIDE = 1000
 """Longer side in pixels of the picture that is searched. Of the 277 labelled faces of shared/photos/album 1000 finds
@@ -50,17 +50,17 @@ _LANDMARKS_OF_DLIB = ((0, 1), (2, 3), (4,), (4,), (4,))
 """dlib's five points are the corners of both eyes and the nose; see `DetectedFace.landmarks`."""
 
 
-def describe(detector: str) -> EngineInfo:
+def describe(name: str, options: EngineOptions) -> EngineInfo:
     """Return what identifies the engine; reads the model files once to fingerprint them (0.1 s).
 
     The detector is not part of it: whichever found a face, its embedding can be compared with all others.
     """
-    landmarks, network, *_ = _model_files(detector)
+    landmarks, network, *_ = _model_files(options.detector)
     digest = hashlib.sha256(f"{CROP_PADDING} mirrored".encode())
     for path in (landmarks, network):
         digest.update(path.read_bytes())
     return EngineInfo(
-        name="face_recognition",
+        name=name,
         n_dims=128,
         fingerprint=digest.hexdigest(),
         licence="models in the public domain (CC0)",
@@ -86,11 +86,11 @@ def _model_files(detector: str) -> list[Path]:
 class StandardEngine:
     """dlib's detector, landmarks and embedding, behind the Engine protocol."""
 
-    def __init__(self, detector: str = "hog") -> None:
+    def __init__(self, name: str, options: EngineOptions) -> None:
         import dlib
 
-        landmarks, network, *cnn = _model_files(detector)
-        self._info = describe(detector)
+        landmarks, network, *cnn = _model_files(options.detector)
+        self._info = describe(name, options)
         self._detect = _CnnDetector(dlib, cnn[0]) if cnn else _HogDetector(dlib)
         self._predict_landmarks = dlib.shape_predictor(str(landmarks))
         self._network = DlibNetwork(network)
@@ -100,8 +100,10 @@ class StandardEngine:
     def info(self) -> EngineInfo:
         return self._info
 
-    def analyse(self, pixels: NDArray[np.uint8]) -> list[DetectedFace]:
-        """Return the faces of an upright RGB uint8 array of shape (H, W, 3), largest first.
+    def analyse(
+        self, pixels: NDArray[np.uint8], *, closer: Callable[[], NDArray[np.uint8]] | None = None
+    ) -> list[DetectedFace]:
+        """Return the faces of an upright RGB uint8 array of shape (H, W, 3), largest first; it needs no closer look.
 
         Embeddings are dlib's, averaged with that of the mirrored crop and made unit-length. As they come they have
         lengths around 1.43, and unit vectors tell people apart better: at a false-accept rate of 1e-4 on the labelled
@@ -142,13 +144,16 @@ class StandardEngine:
             float32, shape (n_faces, 128).
 
         Raises:
-            EngineError: the network gave something that is no direction.
+            PhotoError: the network gave something that is no direction.
         """
         both = self._network.embed(np.concatenate([crops, crops[:, :, ::-1]]))
         sums = both[: len(crops)] + both[len(crops) :]
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         if not np.all(np.isfinite(lengths) & (lengths > 0)):
-            raise EngineError("engine face_recognition: the network gave no usable embedding")
+            raise PhotoError(
+                "engine face_recognition gave no usable embedding",
+                "save it again, or exclude it; if all photos: reinstall",
+            )
         unit: NDArray[np.float32] = sums / lengths
         return unit
 

@@ -1,0 +1,40 @@
+"""Which boxes are one face: overlaps of rectangles, and the pairs that follow from them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAME_FACE = 0.4
+"""Least overlap of two boxes of one face by different detectors. Of 3 177 faces of shared/photos that HOG and SCRFD
+found 0.5 % overlap less (the median is 0.71); the most that two neighbours overlap is 0.32."""
+
+
+def overlaps(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intersection over union of each box of the first with each of the second, shape (n_first, n_second).
+
+    Args:
+        first: boxes as x, y, w, h, shape (n_first, 4).
+        second: the same, shape (n_second, 4).
+    """
+    a, b = np.asarray(first, np.float64).reshape(-1, 1, 4), np.asarray(second, np.float64).reshape(1, -1, 4)
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
+    shared = np.prod(np.maximum(0.0, high - low), axis=2)
+    union = np.prod(a[..., 2:], axis=2) + np.prod(b[..., 2:], axis=2) - shared
+    share: NDArray[np.float64] = shared / np.maximum(union, np.finfo(np.float64).tiny)
+    return share
+
+
+def pair_up(
+    first: NDArray[np.float64], second: NDArray[np.float64], *, least: float = SAME_FACE
+) -> list[tuple[int, int]]:
+    """Return pairs (index in first, index in second) of boxes that are one face: the largest overlaps first, no box in
+    two pairs."""
+    shares = overlaps(first, second)
+    pairs: list[tuple[int, int]] = []
+    while shares.size and shares.max() >= least:
+        i, j = np.unravel_index(int(shares.argmax()), shares.shape)
+        pairs.append((int(i), int(j)))
+        shares[i, :] = shares[:, j] = 0.0
+    return pairs

@@ -16,14 +16,14 @@ _FIRST_CAPACITY = 8
 
 @dataclass(slots=True)
 class _Member:
-    """The faces of one person: rows that grow in place, and the sum that its centroid is made from."""
+    """The faces of one person: rows that grow in place, and the weighted sum that its centroid is made from."""
 
     embeddings: NDArray[np.float32]
     n: int = 0
-    n_founding: int = 0
-    founding_sum: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    weight: float = 0.0
+    weighted_sum: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
-    def extend(self, embeddings: NDArray[np.float32], is_founding: NDArray[np.bool_]) -> None:
+    def extend(self, embeddings: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
         n = self.n + len(embeddings)
         if n > len(self.embeddings):
             grown = np.empty((max(_FIRST_CAPACITY, n, 2 * self.n), self.embeddings.shape[1]), np.float32)
@@ -31,12 +31,12 @@ class _Member:
             self.embeddings = grown
         self.embeddings[self.n : n] = embeddings
         self.n = n
-        self.founding_sum = self.founding_sum + embeddings[is_founding].sum(0)
-        self.n_founding += int(is_founding.sum())
+        self.weighted_sum = self.weighted_sum + weights @ embeddings
+        self.weight += float(weights.sum())
 
     def centroid(self) -> NDArray[np.float32]:
-        """The direction of the mean of the good faces; of all where none is good (a user placed them)."""
-        total = self.founding_sum if self.n_founding else self.embeddings[: self.n].sum(0)
+        """The direction of the mean of the good faces by weight; of all where none is good (a user placed them)."""
+        total = self.weighted_sum if self.weight > 0 else self.embeddings[: self.n].sum(0)
         length = float(np.linalg.norm(total))
         unit: NDArray[np.float32] = total / length if length > 0 else self.embeddings[0]
         return unit
@@ -68,22 +68,22 @@ class Gallery:
     def n_faces(self) -> int:
         return self._n_faces
 
-    def fill(self, people: NDArray[np.int64], embeddings: NDArray[np.float32], is_founding: NDArray[np.bool_]) -> None:
-        """Add many faces at once: person id, unit vector, and whether it may move a centroid, row by row."""
+    def fill(self, people: NDArray[np.int64], embeddings: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+        """Add many faces at once: person id, unit vector, and weight in the centroid, row by row; see `add`."""
         if not len(people):
             return
         order = np.argsort(people, kind="stable")
         ids, starts = np.unique(people[order], return_index=True)
         for person_id, rows in zip(ids, np.split(order, starts[1:]), strict=True):
             member = self._member(int(person_id))
-            member.extend(embeddings[rows], is_founding[rows])
+            member.extend(embeddings[rows], weights[rows])
             self._set_centroid(int(person_id), member)
         self._n_faces += len(people)
 
-    def add(self, person_id: int, embedding: NDArray[np.float32], tier: Tier) -> None:
-        """Add one face; only a face of tier FOUND moves the centroid."""
+    def add(self, person_id: int, embedding: NDArray[np.float32], weight: float) -> None:
+        """Add one face that moves the centroid by its weight: its quality, 0 for one that may not found anybody."""
         member = self._member(person_id)
-        member.extend(embedding[None], np.array([tier is Tier.FOUND]))
+        member.extend(embedding[None], np.array([weight], np.float32))
         self._set_centroid(person_id, member)
         self._n_faces += 1
 
@@ -165,7 +165,7 @@ class Gallery:
     def _member(self, person_id: int) -> _Member:
         if person_id not in self._members:
             self._members[person_id] = _Member(
-                np.empty((0, self._n_dims), np.float32), founding_sum=np.zeros(self._n_dims, np.float32)
+                np.empty((0, self._n_dims), np.float32), weighted_sum=np.zeros(self._n_dims, np.float32)
             )
             self._rows[person_id] = len(self._people)
             self._people.append(person_id)

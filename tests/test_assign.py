@@ -41,7 +41,7 @@ PROBE = at(0.0)
 def gallery(*faces: tuple[int, NDArray[np.float32]], **arguments: object) -> Gallery:
     made = Gallery(N_DIMS, THRESHOLDS, **arguments)  # type: ignore[arg-type]
     for person_id, embedding in faces:
-        made.add(person_id, embedding, Tier.FOUND)
+        made.add(person_id, embedding, 1.0)
     return made
 
 
@@ -103,11 +103,29 @@ def test_a_poor_face_must_be_nearer_and_a_very_poor_one_is_never_matched() -> No
 
 def test_a_poor_face_never_moves_a_centroid() -> None:
     clean, mixed = gallery((1, at(0.1))), gallery((1, at(0.1)))
-    mixed.add(1, at(1.0, 3), Tier.MATCH)
+    mixed.add(1, at(1.0, 3), 0.0)
     before, after = clean.identify(PROBE), mixed.identify(PROBE)
     assert before
     assert after
     assert after.centroid_distance == pytest.approx(before.centroid_distance)
+
+
+def test_the_better_a_face_the_more_it_moves_the_centroid() -> None:
+    known = gallery()
+    known.add(1, at(0.2, 1), 0.9)
+    known.add(1, at(0.2, 2), 0.1)
+    near_the_good, near_the_bad = known.identify(at(0.2, 1)), known.identify(at(0.2, 2))
+    assert near_the_good is not None
+    assert near_the_bad is not None
+    assert near_the_good.centroid_distance < near_the_bad.centroid_distance
+
+
+def test_a_person_known_only_by_faces_that_a_user_placed_has_a_centroid() -> None:
+    known = gallery()
+    known.add(1, at(0.1), 0.0)
+    match = known.identify(PROBE)
+    assert match is not None
+    assert match.centroid_distance == pytest.approx(0.1, abs=1e-3)
 
 
 def test_a_barred_person_is_no_answer_but_still_a_runner_up() -> None:
@@ -122,7 +140,7 @@ def test_a_barred_person_is_no_answer_but_still_a_runner_up() -> None:
 def test_thresholds_shrink_as_the_gallery_grows() -> None:
     small, large = gallery((1, PROBE)), gallery()
     n = 30_000
-    large.fill(np.zeros(n, np.int64) + 1, np.tile(PROBE, (n, 1)), np.ones(n, np.bool_))
+    large.fill(np.zeros(n, np.int64) + 1, np.tile(PROBE, (n, 1)), np.ones(n, np.float32))
     assert small.limits(Tier.FOUND) == (0.34, 0.31)
     assert large.limits(Tier.FOUND) == pytest.approx((0.30, 0.27))
     assert large.n_faces == n
@@ -153,7 +171,9 @@ def unit(seed: int) -> NDArray[np.float32]:
 def test_filling_at_once_and_one_by_one_give_the_same_answer(faces: list[tuple[int, int]], probe: int) -> None:
     one_by_one = gallery(*((person, unit(seed)) for person, seed in faces))
     at_once = gallery()
-    at_once.fill(np.array([p for p, _ in faces]), np.stack([unit(s) for _, s in faces]), np.ones(len(faces), np.bool_))
+    at_once.fill(
+        np.array([p for p, _ in faces]), np.stack([unit(s) for _, s in faces]), np.ones(len(faces), np.float32)
+    )
     a, b = one_by_one.identify(unit(probe)), at_once.identify(unit(probe))
     assert a
     assert b

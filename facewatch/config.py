@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,19 @@ def _text_or_texts(value: Any) -> str | None:
     return _text(value) and _texts(value) and 'a folder in quotes, or a list of them: ["/data/a", "/data/b"]'
 
 
+def _whole_path(value: Any) -> str | None:
+    """A relative one would mean another folder to a watcher that was started elsewhere."""
+    is_right = _text(value) is None and (not value or value.startswith(("/", "~")))
+    return None if is_right else 'a whole path in quotes: "/data/models" or "~/models"'
+
+
+def _engine(value: Any) -> str | None:
+    is_right = value in ("", "face_recognition") or (
+        isinstance(value, str) and re.fullmatch(r"insightface:[^\0]+", value)
+    )
+    return None if is_right else '"face_recognition", or "insightface:" and the name of a pack'
+
+
 def _yes_no(value: Any) -> str | None:
     return None if isinstance(value, bool) else "true or false"
 
@@ -86,6 +100,13 @@ SETTINGS = (
     ),
     Setting(
         "library",
+        "aligned",
+        (),
+        "Libraries among these that hold aligned crops of one face each: nothing is detected in them.",
+        _texts,
+    ),
+    Setting(
+        "library",
         "max_megapixels",
         200,
         "Photos with more pixels than this are refused before anything is decoded.",
@@ -94,9 +115,10 @@ SETTINGS = (
     Setting(
         "engine",
         "name",
-        "face_recognition",
-        "The models that find faces and tell them apart.",
-        _choice("face_recognition"),
+        "",
+        'The models that find faces and tell them apart: "face_recognition", or "insightface:PACK" (see `facewatch '
+        'models`); empty: the one in use, at first "face_recognition".',
+        _engine,
     ),
     Setting(
         "engine",
@@ -104,6 +126,20 @@ SETTINGS = (
         "hog",
         '"hog" is fast; "cnn" finds more turned and covered faces, a hundred times slower. For photos to come.',
         _choice("hog", "cnn"),
+    ),
+    Setting(
+        "engine",
+        "models",
+        "",
+        "Where the packs of InsightFace are kept; empty: the cache folder of your system.",
+        _whole_path,
+    ),
+    Setting(
+        "engine",
+        "device",
+        "auto",
+        'Where InsightFace runs: "cpu", "cuda" or "coreml"; "auto" is CUDA where onnxruntime has it, else the CPU.',
+        _choice("auto", "cpu", "cuda", "coreml"),
     ),
     Setting("engine", "workers", 0, "Photos looked at at the same time; 0: one a core.", _number(0, 256, whole=True)),
     Setting(
@@ -122,20 +158,50 @@ SETTINGS = (
     ),
     Setting(
         "match",
+        "min_face_confidence",
+        0.0,
+        "Faces that the detector is less sure of are shown but never matched; its own scale: face_recognition 0 to 4, "
+        "InsightFace 0.5 to 1. 0: whatever it reports may be matched.",
+        _number(0, 10),
+    ),
+    Setting(
+        "match",
         "min_face_pixels",
-        32,
+        20,
         "Smaller faces (shorter side, in the full-size photo) are shown but never matched.",
         _number(8, 1000, whole=True),
     ),
     Setting(
-        "match", "min_sharpness", 15.0, "More blurred faces than this are shown but never matched.", _number(0, 10000)
+        "match",
+        "min_sharpness",
+        5.0,
+        "More blurred faces are shown but never matched: variance of the Laplacian of the aligned face at 112 pixels "
+        "and ordinary contrast. Nine faces in ten have more than 40.",
+        _number(0, 10000),
     ),
     Setting(
         "cluster",
         "method",
-        "hdbscan",
-        'How faces that belong to nobody are grouped: "hdbscan", or "linkage", as precise and a little quicker.',
-        _choice("hdbscan", "linkage"),
+        "whispers",
+        "How faces that belong to nobody are grouped; see the README's table. infomap is a package of its own.",
+        _choice("whispers", "linkage", "hdbscan", "dbscan", "spectral", "infomap"),
+    ),
+    Setting(
+        "cluster",
+        "k_reciprocal",
+        20,
+        "spectral: among how many nearest faces two faces must find each other.",
+        _number(2, 64, whole=True),
+    ),
+    Setting(
+        "cluster",
+        "verification_threshold",
+        0.0,
+        "spectral: faces farther than this from their group's centroid leave it; 0: the engine's own.",
+        _number(0, 1.4),
+    ),
+    Setting(
+        "cluster", "n_clusters", 0, "spectral: how many people there are; 0: it finds out.", _number(0, 1e6, whole=True)
     ),
     Setting(
         "cluster", "min_faces", 2, "A group needs this many faces to become a person.", _number(2, 100, whole=True)
@@ -196,6 +262,8 @@ class Config:
 
     photos: tuple[Path, ...]
     """The libraries; none: those that the catalog knows."""
+    aligned: tuple[Path, ...]
+    """Those whose photos are crops of one face each."""
     people: Path | None
     """None: where it was before, else "People" beside the first library."""
     catalog: Path
@@ -261,6 +329,7 @@ def load_config(file: Path | None, overrides: Mapping[str, Any], *, cwd: Path) -
 
     return Config(
         photos=paths("library.photos"),
+        aligned=paths("library.aligned"),
         people=next(iter(paths("library.people")), None),
         catalog=next(iter(paths("library.catalog")), default_catalog()),
         source=str(file) if file else "defaults",

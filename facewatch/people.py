@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ _LABEL = re.compile(r"person\s+0*(\d+)", re.IGNORECASE)
 _ATTEMPTS = 5
 _BATCH_PHOTOS = 100
 """Photos of the pool settled in one transaction: some 100 ms, so that a name given meanwhile need not wait."""
+_BLOCK_FACES = 1024
+"""Faces compared with all of their person at a time."""
 _MOST_ROUNDS = 20
 """Rounds of grouping and matching; two or three are usual."""
 
@@ -51,8 +53,62 @@ class Renamed:
     """The person that is now part of it."""
 
 
+class Decisions:
+    """What users decide about people; needs no engine, because people hang on faces and not on embeddings."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def rename(self, who: str, new: str, *, may_merge: bool = False) -> Renamed:
+        """Name a person; naming it like another one merges the two when `may_merge`.
+
+        Raises:
+            NotKnownError: nobody or several people fit `who`, or the name is taken and `may_merge` is False.
+        """
+        name = clean_name(new)
+        with self._catalog.write():
+            people = self._catalog.people.all()
+            person = find_person(self._catalog, who)
+            taken = next((p for p in people if p.name and p.name.casefold() == name.casefold()), None)
+            if taken and taken.id != person.id:
+                if not may_merge:
+                    raise NotKnownError(
+                        f"{taken.name} is already the name of person {taken.id} ({taken.n_photos} photos); if they are "
+                        f"the same person: facewatch rename {_quoted(who)} {_quoted(taken.name or '')} --merge"
+                    )
+                self._merge(person, into=taken)
+                return Renamed(self._alive(taken.id), person.label, merged=person)
+            if may_merge and taken is None:
+                raise NotKnownError(
+                    f"nobody is called {name!r}{_near(name.casefold(), people)}; to give it: no --merge"
+                )
+            self._catalog.people.rename(person.id, name)
+            self._journal(
+                "rename", {"person": person.id, "name": name}, {"name": person.name, "touched": person.is_touched}
+            )
+            return Renamed(self._alive(person.id), person.label, merged=None)
+
+    def _merge(self, person: Person, *, into: Person) -> None:
+        moved = self._catalog.faces.reassign_all(person.id, into.id)
+        self._catalog.people.retire(person.id, into.id)
+        self._catalog.people.touch(into.id)
+        self._journal(
+            "merge",
+            {"person": person.id, "into": into.id},
+            {"faces": moved, "name": person.name, "touched": [person.is_touched, into.is_touched]},
+        )
+
+    def _alive(self, person_id: int) -> Person:
+        person = self._catalog.people.one(person_id)
+        assert person is not None
+        return person
+
+    def _journal(self, action: str, details: Mapping[str, object], undo: Mapping[str, object]) -> None:
+        self._catalog.people.journal("user", action, details, undo, run_id=None, now=self._catalog.now())
+
+
 class Identities:
-    """Who is who, according to one engine's embeddings and to what users said."""
+    """Who is who, according to one engine's embeddings and to what users decided."""
 
     def __init__(
         self,
@@ -89,7 +145,7 @@ class Identities:
             gallery = Gallery(
                 self._info.n_dims, self._info.thresholds, shortlist=self._shortlist, strictness=self._strictness
             )
-            gallery.fill(table.people[known], table.embeddings[known], _founding(table)[known])
+            gallery.fill(table.people[known], table.embeddings[known], table.weights[known])
             self._gallery, self._version = gallery, version
             self._rejections = self._catalog.faces.rejections()
         return self._gallery
@@ -109,19 +165,21 @@ class Identities:
 
     def _settle_rows(self, gallery: Gallery, table: FaceTable) -> int:
         """Settle the faces of one photo that belong to nobody."""
-        present = set(table.people.tolist()) - {NOBODY}
         free = table.take(table.people == NOBODY)
+        present = self._catalog.faces.people_in(int(table.photos[0])) if len(free) else set()
         tiers = [Tier(tier) for tier in free.tiers]
         barred = [present | self._rejections.get(int(face_id), set()) for face_id in free.ids]
         matches = settle_photo(gallery, free.embeddings, tiers, barred)
         now, faces = self._catalog.now(), self._catalog.faces
         n_assigned = 0
-        for face_id, embedding, tier, match in zip(free.ids, free.embeddings, tiers, matches, strict=True):
+        for face_id, embedding, weight, tier, match in zip(
+            free.ids, free.embeddings, free.weights, tiers, matches, strict=True
+        ):
             if match is None:
                 continue
             if match.is_accepted:
                 faces.assign(int(face_id), match, source="auto", run_id=self._run_id, now=now)
-                gallery.add(match.person_id, embedding, tier)
+                gallery.add(match.person_id, embedding, float(weight))
                 n_assigned += 1
             elif tier is not Tier.SHOW:
                 faces.suggest(int(face_id), match, now)
@@ -147,6 +205,19 @@ class Identities:
             with self._catalog.write():
                 n_assigned += sum(self.settle(int(photo_id)) for photo_id in photos[start : start + _BATCH_PHOTOS])
         return n_assigned
+
+    # --- another engine ---
+
+    def take_over(self, before: str) -> None:
+        """Say anew how near every assigned face is to its person: the distances on record are those of the engine
+        `before`, and mean nothing beside this one's."""
+        self.forget_gallery()
+        table = self._load()
+        assigned = self._catalog.faces.assigned()
+        distances = {face_id: near for face_id, *near in _distances_within(table)}
+        self._catalog.faces.renew_distances(
+            [(face_id, *distances.get(face_id, (None, None))) for face_id in assigned], f"; known from {before}"
+        )
 
     def _load(self) -> FaceTable:
         return self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims)
@@ -189,7 +260,8 @@ class Identities:
     def _plan(self, clusterer: Clusterer) -> tuple[FaceTable, list[_Group]]:
         table = self._load()
         machine_made = {person.id for person in self._catalog.people.all() if person.is_machine_made}
-        return table, _plan_groups(table, machine_made, clusterer, self._catalog.faces.rejections())
+        photos_of = self._catalog.faces.photos_of(machine_made)
+        return table, _plan_groups(table, photos_of, clusterer, self._catalog.faces.rejections())
 
     def _n_pool(self) -> int:
         return self._catalog.faces.counts()["pool"]
@@ -210,56 +282,6 @@ class Identities:
         if plan:
             summary = {"new": len(undo["added"]), "joined": len(undo["joined"]), "faces": len(undo["assigned"])}
             catalog.people.journal(self._actor, "recluster", summary, undo, run_id=self._run_id, now=now)
-
-    # --- what users decide ---
-
-    def rename(self, who: str, new: str, *, may_merge: bool = False) -> Renamed:
-        """Name a person; naming it like another one merges the two when `may_merge`.
-
-        Raises:
-            NotKnownError: nobody or several people fit `who`, or the name is taken and `may_merge` is False.
-        """
-        name = clean_name(new)
-        with self._catalog.write():
-            people = self._catalog.people.all()
-            person = find_person(self._catalog, who)
-            taken = next((p for p in people if p.name and p.name.casefold() == name.casefold()), None)
-            if taken and taken.id != person.id:
-                if not may_merge:
-                    raise NotKnownError(
-                        f"{taken.name} is already the name of person {taken.id} ({taken.n_photos} photos); if they are "
-                        f"the same person: facewatch rename {_quoted(who)} {_quoted(taken.name or '')} --merge"
-                    )
-                self._merge(person, into=taken)
-                return Renamed(self._alive(taken.id), person.label, merged=person)
-            if may_merge and taken is None:
-                raise NotKnownError(
-                    f"nobody is called {name!r}{_near(name.casefold(), people)}; to give it: no --merge"
-                )
-            self._catalog.people.rename(person.id, name)
-            self._journal(
-                "rename", {"person": person.id, "name": name}, {"name": person.name, "touched": person.is_touched}
-            )
-            return Renamed(self._alive(person.id), person.label, merged=None)
-
-    def _merge(self, person: Person, *, into: Person) -> None:
-        moved = self._catalog.faces.reassign_all(person.id, into.id)
-        self._catalog.people.retire(person.id, into.id)
-        self._catalog.people.touch(into.id)
-        self._journal(
-            "merge",
-            {"person": person.id, "into": into.id},
-            {"faces": moved, "name": person.name, "touched": [person.is_touched, into.is_touched]},
-        )
-        self.forget_gallery()
-
-    def _alive(self, person_id: int) -> Person:
-        person = self._catalog.people.one(person_id)
-        assert person is not None
-        return person
-
-    def _journal(self, action: str, details: Mapping[str, object], undo: Mapping[str, object]) -> None:
-        self._catalog.people.journal(self._actor, action, details, undo, run_id=self._run_id, now=self._catalog.now())
 
 
 def find_person(catalog: Catalog, who: str) -> Person:
@@ -340,14 +362,20 @@ class _Group:
 
 
 def _plan_groups(
-    table: FaceTable, machine_made: Collection[int], clusterer: Clusterer, rejections: Mapping[int, Collection[int]]
+    table: FaceTable,
+    photos_of: Mapping[int, set[int]],
+    clusterer: Clusterer,
+    rejections: Mapping[int, Collection[int]],
 ) -> list[_Group]:
-    """Return what to do with the pool, groups in order of their oldest face."""
+    """Return what to do with the pool, groups in order of their oldest face.
+
+    Args:
+        photos_of: the photos of each machine-made person, also by faces that are not in the table.
+    """
     is_free = table.people == NOBODY
-    rows = np.flatnonzero(_founding(table) & (is_free | np.isin(table.people, list(machine_made))))
-    labels = clusterer.fit_predict(table.embeddings[rows], photos=table.photos[rows])
+    rows = np.flatnonzero(table.is_founding & (is_free | np.isin(table.people, list(photos_of))))
+    labels = clusterer.fit_predict(table.embeddings[rows], photos=table.photos[rows], ids=table.ids[rows])
     homes = _homes(table.people[rows], labels)
-    photos_of = {p: set(table.photos[table.people == p].tolist()) for p in homes}
     groups = []
     for label in sorted(set(labels.tolist()) - {-1}, key=lambda label: int(rows[labels == label][0])):
         members = rows[labels == label]
@@ -434,13 +462,34 @@ def _matches_within(table: FaceTable, group: _Group, person_id: int) -> Iterable
         )
 
 
+def _distances_within(table: FaceTable) -> Iterator[tuple[int, float | None, float | None]]:
+    """Yield each assigned face with its distance to the nearest other face of its person, and to the centroid."""
+    if not len(table):
+        return
+    order = np.argsort(table.people, kind="stable")
+    people, starts = np.unique(table.people[order], return_index=True)
+    for person_id, rows in zip(people, np.split(order, starts[1:]), strict=True):
+        if person_id == NOBODY:
+            continue
+        vectors = table.embeddings[rows]
+        total = vectors.sum(0)
+        centroid = total / max(float(np.linalg.norm(total)), 1e-9)
+        for start in range(0, len(rows), _BLOCK_FACES):
+            cosines = vectors[start : start + _BLOCK_FACES] @ vectors.T
+            own = np.arange(len(cosines))
+            cosines[own, start + own] = -1.0
+            for i, nearest in zip(start + own, _distance(cosines.max(1)), strict=True):
+                to_centroid = _nearest(vectors[i], centroid[None])
+                yield int(table.ids[rows[i]]), float(nearest) if len(rows) > 1 else None, to_centroid
+
+
+def _distance(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    distances: NDArray[np.float32] = np.sqrt(np.maximum(0, 2 - 2 * cosines))
+    return distances
+
+
 def _nearest(vector: NDArray[np.float32], others: NDArray[np.float32]) -> float:
-    return float(np.sqrt(np.maximum(0, 2 - 2 * (others @ vector))).min())
-
-
-def _founding(table: FaceTable) -> NDArray[np.bool_]:
-    founding: NDArray[np.bool_] = table.tiers == Tier.FOUND.value
-    return founding
+    return float(_distance(others @ vector).min())
 
 
 def _report(n_pool: int, n_matched: int, groups: Sequence[_Group]) -> Reclustered:

@@ -30,7 +30,14 @@ def shared() -> Path:
 def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's own settings and catalog."""
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "FACEWATCH_CONFIG"):
+    for name in (
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_CACHE_HOME",
+        "FACEWATCH_CONFIG",
+        "FACEWATCH_MODELS",
+        "FACEWATCH_MODELS_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -44,6 +51,9 @@ def nothing_left_behind(private_home: None) -> Iterator[None]:
         "PYTEST_CURRENT_TEST",
         "COLUMNS",
         "ORT_DISABLE_TELEMETRY",
+        # Set by importing insightface (and opencv below it), once for the process.
+        "LD_LIBRARY_PATH",
+        "NO_ALBUMENTATIONS_UPDATE",
     }
     assert not changed
     assert not [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]

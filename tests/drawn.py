@@ -15,6 +15,7 @@ from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.service import Service
+from facewatch.types import Engine
 
 
 @dataclass
@@ -46,8 +47,9 @@ class Library:
             | dict(settings or {}),
             cwd=self.base,
         )
-        arguments.setdefault("analyser", InlineAnalyser(Recipe("fake"), fake.FakeEngine()))
-        return Service(config, info=fake.INFO, **arguments)
+        engine: Engine = arguments.pop("engine", fake.FakeEngine())
+        arguments.setdefault("analyser", InlineAnalyser(Recipe(engine.info.name), engine))
+        return Service(config, info=engine.info, **arguments)
 
     def scan(self, **settings: Any) -> Any:
         """Scan once with a service of its own, as a new process would."""

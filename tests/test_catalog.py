@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sqlite3
@@ -15,11 +16,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
 from facewatch.catalog import Catalog, display, file_system_of
 from facewatch.catalog.locks import file_lock, holder
+from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.engines import fake
-from facewatch.errors import BusyError, CatalogError
+from facewatch.errors import BusyError, CatalogError, EngineError
 from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Tier
 
 NOW = "2026-01-02T03:04:05Z"
@@ -44,7 +47,7 @@ def add_photo(catalog: Catalog, path: str, *people: int) -> tuple[int, list[int]
     """Record a photo with these people on it and return its id and those of its faces."""
     with catalog.write():
         root = catalog.files.add_root(Path("/photos"), 1, NOW)
-        engine = catalog.faces.add_engine(fake.INFO, NOW)
+        engine = catalog.engines.add(fake.INFO, NOW)
         photo = catalog.files.add_photo(path.encode().ljust(32), (640, 480), "PNG", NOW)
         catalog.files.record(root, path, Fingerprint(1, 2, 3), photo_id=photo, fault=None, now=NOW)
         return photo, catalog.faces.add_analysis(photo, engine, analysis(*people), NOW)
@@ -301,3 +304,34 @@ def test_readers_see_a_version_change_when_another_process_wrote(catalog: Catalo
     with Catalog(catalog.path) as other, other.write():
         other.people.add(NOW)
     assert catalog.version() != before
+
+
+def test_a_catalog_from_before_engines_could_change_keeps_all_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    db = Database(path)
+    MIGRATIONS.apply(db, stop_before="0002_engines_can_change")
+    db.execute("INSERT INTO engines VALUES (1, 'fake', 'fake', 64, 'none', 'then')")
+    db.execute("INSERT INTO photos VALUES (1, x'00', 640, 480, 'PNG', 'then')")
+    db.execute("INSERT INTO roots VALUES (1, x'2f70686f746f73', '/photos', 1, 'then')")
+    db.execute("INSERT INTO files VALUES (1, 1, x'61', 'a', 1, 2, 3, 1, NULL, NULL, 'then')")
+    db.execute("INSERT INTO analyses VALUES (1, 1, 1, 'then')")
+    db.execute("INSERT INTO faces VALUES (5, 1, 10, 20, 64, 64, '[]', 1.0, 99, 120, 0.8, 'found')")
+    db.execute("INSERT INTO embeddings VALUES (5, 1, ?)", [fake.embedding_of(1, 0).astype("<f4").tobytes()])
+    db.conn.commit()
+    db.close()
+    with Catalog(path) as catalog:
+        assert catalog.engines.in_use_name() == "fake"
+        assert catalog.engines.n_pending(1) == 0
+        table = catalog.faces.load(1, n_dims=64)
+        assert table.ids.tolist() == [5]
+        assert np.allclose(table.embeddings[0], fake.embedding_of(1, 0))
+        assert catalog.faces.counts()["faces"] == 1
+    assert path.with_name("catalog.sqlite.before-0002_engines_can_change").is_file()
+
+
+def test_one_model_with_two_dimensions_is_refused_and_nothing_is_written(catalog: Catalog) -> None:
+    with catalog.write():
+        catalog.engines.add(fake.INFO, NOW)
+    with pytest.raises(EngineError, match="gives 32 numbers a face, the catalog has 64"), catalog.write():
+        catalog.engines.add(dataclasses.replace(fake.INFO, n_dims=32, name="renamed"), NOW)
+    assert [engine.name for engine in catalog.engines.all()] == ["fake"]

@@ -18,7 +18,7 @@ from drawn import Library
 
 from facewatch import __version__
 from facewatch.cli import main
-from facewatch.cli.commands import facewatch
+from facewatch.cli.group import facewatch
 
 
 class Answer(NamedTuple):
@@ -315,7 +315,7 @@ def test_init_refuses_what_a_scan_would_refuse(library: Library, capsys: pytest.
             "/does/not/exist: does not exist; plug its drive in, or name your photo folder",
         ),
         (["watch"], 4, "no library is known"),
-        (["scan", "--engine", "magic", "."], 3, "engine.name = 'magic': must be one of"),
+        (["scan", "--engine", "magic", "."], 3, "engine.name = 'magic': must be"),
         (["rename", "1"], 2, "Missing argument 'NEW'"),
         (["recluster", "--method", "magic"], 3, "cluster.method = 'magic': must be one of"),
         (["dance"], 2, "No such command 'dance'"),

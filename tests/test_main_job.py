@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -282,3 +283,95 @@ def test_ctrl_c_ends_a_scan_with_a_word_and_its_exit_code(shared: Path, tmp_path
     assert error.splitlines()[-1].startswith("facewatch: stopped; what was done so far stands")
     assert "Traceback" not in error
     assert json.loads(place.run("status", "--json"))["n_photos"] >= 1
+
+
+def two_people(shared: Path) -> tuple[list[str], list[str]]:
+    """Return the names of eight photos of each of two people in album/matches."""
+    with (shared / "photos/labels.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["path"].startswith("album/matches/") and row["person"]]
+    by_person: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        by_person[row["person"]].append(Path(row["path"]).name)
+    first, second = list(by_person.values())[:2]
+    return first[:8], second[:8]
+
+
+def decided(place: Place, shared: Path) -> Place:
+    """Scan photos of two people in standard mode, name both, and put a photo of the second with the first by hand."""
+    for name in (name for names in two_people(shared) for name in names):
+        shutil.copy(shared / "photos/album/matches" / name, place.photos)
+    place.run("scan", str(place.photos))
+    anna, ben = json.loads(place.run("people", "--json"))[:2]
+    place.run("rename", str(anna["id"]), "Anna")
+    place.run("rename", str(ben["id"]), "Ben")
+    correct(place, max(path for path in place.links() if path.startswith("Ben/")).removeprefix("Ben/"), anna["id"])
+    place.run("folders")
+    return place
+
+
+def correct(place: Place, photo: str, person_id: int) -> None:
+    """Record what a user said of the face of a photo."""
+    db = sqlite3.connect(place.catalog)
+    [face_id] = db.execute("SELECT f.id FROM faces_view f WHERE path = ? LIMIT 1", [photo]).fetchone()
+    was = db.execute("SELECT person_id FROM assignments WHERE face_id = ?", [face_id]).fetchone()
+    db.execute(
+        "UPDATE assignments SET person_id = ?, source = 'user', rule = 'a user said so' WHERE face_id = ?",
+        [person_id, face_id],
+    )
+    db.execute("INSERT INTO rejections VALUES (?, ?, '2026-01-01T00:00:00Z')", [face_id, was[0]])
+    db.commit()
+    db.close()
+
+
+@pytest.mark.parametrize("killed_after", [None, 1, 9])
+def test_another_engine_takes_over_people_names_folders_and_corrections(
+    shared: Path, tmp_path: Path, killed_after: int | None
+) -> None:
+    place = decided(Place(tmp_path), shared)
+    before, people = place.links(), json.loads(place.run("people", "--json"))
+    engine = f"insightface:{shared / 'models/buffalo_sc_dq'}"
+    if killed_after is not None:
+        kill_during_the_change(place, engine, killed_after)
+        assert place.links() == before
+        assert json.loads(place.run("status", "--json"))["engine"] == "face_recognition"
+    place.run("scan", str(place.photos), "--engine", engine)
+    after = place.links()
+    assert json.loads(place.run("status", "--json"))["engine"] == engine
+    assert before.items() <= after.items()
+    still = {person["id"]: person["name"] for person in json.loads(place.run("people", "--json"))}
+    assert all(still[person["id"]] == person["name"] for person in people)
+    place.run("scan")
+    assert place.links() == after
+
+
+def kill_during_the_change(place: Place, engine: str, n_photos: int) -> None:
+    """Kill a scan with another engine when it has looked at so many photos."""
+    process = subprocess.Popen(
+        place.command("-v", "scan", str(place.photos), "--engine", engine, "--config", str(one_worker(place))),
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    assert process.stderr is not None
+    seen = 0
+    for line in process.stderr:
+        seen += "face(s)" in line
+        if seen == n_photos:
+            process.kill()
+            break
+    process.stderr.close()
+    process.wait()
+    wait_until_nobody_is_left(process.pid)
+
+
+def one_worker(place: Place) -> Path:
+    file = place.base / "one-worker.toml"
+    file.write_text("[engine]\nworkers = 1\n")
+    return file
+
+
+def wait_until_nobody_is_left(session: int) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while members_of_session(session):
+        assert time.monotonic() < deadline, "workers outlived their scan"
+        time.sleep(0.05)

@@ -189,7 +189,7 @@ def test_a_merge_while_grouping_is_noticed(three: Library) -> None:
             labels_: Any = None
             n_calls = 0
 
-            def fit_predict(self, embeddings: Any, *, photos: Any) -> Any:
+            def fit_predict(self, embeddings: Any, *, photos: Any, ids: Any = None) -> Any:
                 from facewatch.clustering import make_clusterer
 
                 if not self.n_calls:

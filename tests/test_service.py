@@ -37,9 +37,9 @@ class Counting(fake.FakeEngine):
 
     n = 0
 
-    def analyse(self, pixels: Any) -> Any:
+    def analyse(self, pixels: Any, **closer: Any) -> Any:
         self.n += 1
-        return super().analyse(pixels)
+        return super().analyse(pixels, **closer)
 
 
 def test_one_scan_makes_a_folder_per_person_with_links_that_open(family: Library) -> None:
@@ -363,11 +363,11 @@ def test_a_scan_that_was_cut_off_carries_on_to_the_same_end(family: Library, sto
     class Dying(fake.FakeEngine):
         n = 0
 
-        def analyse(self, pixels: Any) -> Any:
+        def analyse(self, pixels: Any, **closer: Any) -> Any:
             self.n += 1
             if self.n > stop_after:
                 raise KeyboardInterrupt
-            return super().analyse(pixels)
+            return super().analyse(pixels, **closer)
 
     service: Service
     with (
@@ -389,3 +389,52 @@ def test_a_name_given_to_the_folder_in_hostile_ways_stays_one_folder(family: Lib
             assert not folder.name.startswith(".")
             assert len(list(folder.iterdir())) == 3
     assert sorted(p.name for p in family.base.iterdir()) == ["People", "Photos", "data"]
+
+
+def test_the_settings_know_every_way_of_grouping() -> None:
+    from facewatch.clustering import METHODS
+    from facewatch.config import SETTINGS
+
+    [setting] = [s for s in SETTINGS if (s.section, s.key) == ("cluster", "method")]
+    assert not [method for method in METHODS if setting.check(method) is not None]
+    assert setting.check("magic") is not None
+    assert setting.default in METHODS
+
+
+@pytest.mark.parametrize("method", ["hdbscan", "linkage", "spectral", "whispers", "dbscan"])
+def test_every_way_of_grouping_finds_easy_people(library: Library, method: str) -> None:
+    for look in range(4):
+        library.draw(f"{look}.png", (1, look), (2, look))
+        library.draw(f"alone{look}.png", (3, look))
+    library.scan(**{"cluster.method": method})
+    everybody = {f"{look}.png" for look in range(4)}
+    assert library.groups() == sorted([everybody, everybody, {f"alone{look}.png" for look in range(4)}], key=sorted)
+
+
+def test_settings_of_spectral_reach_it_and_change_what_counts_as_grouped(library: Library) -> None:
+    library.draw("0.png", (1, 0))
+    with library.service({"cluster.method": "spectral", "cluster.k_reciprocal": 7, "cluster.n_clusters": 3}) as service:
+        clusterer: Any = service._clusterer("spectral")
+        assert (clusterer.k_reciprocal, clusterer.n_clusters, clusterer.verification_threshold) == (7, 3, None)
+        service.scan_all()
+        assert not service.is_ungrouped()
+    with library.service({"cluster.method": "spectral", "cluster.k_reciprocal": 8}) as service:
+        assert service.is_ungrouped()
+
+
+def test_a_verification_threshold_above_the_engines_ceiling_is_the_ceiling(library: Library) -> None:
+    with library.service({"cluster.verification_threshold": 1.3}) as service:
+        clusterer: Any = service._clusterer("spectral")
+        assert clusterer.verification_threshold == clusterer.ceiling
+
+
+def test_grouping_again_compares_only_new_faces(library: Library) -> None:
+    for look in range(3):
+        library.draw(f"{look}.png", (1, look))
+    with library.service() as service:
+        service.scan_all()
+        kept = service._graph
+        library.draw("new.png", (1, 9))
+        service.scan_all()
+        assert service._graph is kept
+    assert library.groups() == [{"0.png", "1.png", "2.png", "new.png"}]

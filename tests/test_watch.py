@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from facewatch.engines import fake
 from facewatch.ingest import InlineAnalyser, Recipe
+from facewatch.people import Decisions
 from facewatch.service import Service
 from facewatch.service.loop import WatchLoop
 from facewatch.types import Fingerprint
@@ -299,7 +300,7 @@ def test_a_name_that_arrived_without_its_folder_is_made_up_for(turns: Turns) -> 
         library.draw(f"{i}.png", (1, i))
     turns.after(0.1)
     with library.service() as other:
-        other.identities.rename("1", "Anna")
+        Decisions(other.catalog).rename("1", "Anna")
     turns.after(0.1)
     assert set(library.tree()) == {"Anna/0.png", "Anna/1.png"}
 

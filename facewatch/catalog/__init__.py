@@ -19,6 +19,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, Faces, FaceTable
 from facewatch.catalog.files import FaultyFile, Files, KnownFile, display
 from facewatch.catalog.locks import file_lock, holder
@@ -31,8 +32,10 @@ __all__ = [
     "Catalog",
     "FaceTable",
     "FaultyFile",
+    "KnownEngine",
     "KnownFile",
     "LinkRow",
+    "PendingPhoto",
     "Person",
     "display",
 ]
@@ -73,6 +76,7 @@ class Catalog:
                 self._db.close()
                 raise
         self.files = Files(self._db)
+        self.engines = Engines(self._db)
         self.faces = Faces(self._db)
         self.people = People(self._db)
 
@@ -151,6 +155,11 @@ class Catalog:
         with _clear_errors(target):
             self._db.execute("VACUUM INTO ?", [str(target)])
             target.chmod(0o600)
+
+    def compact(self) -> None:
+        """Give the room of what was deleted back to the disk."""
+        with _clear_errors(self.path), self.exclusive():
+            self._db.execute("VACUUM")
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)

@@ -74,6 +74,13 @@ class Files:
         assert known is not None
         return known[0]
 
+    def is_aligned(self, root_id: int) -> bool:
+        """Whether the photos of a root are crops of one face each."""
+        return bool(self._db.execute("SELECT is_aligned FROM roots WHERE id = ?", [root_id]).fetchone()[0])
+
+    def set_aligned(self, root_id: int) -> None:
+        self._db.execute("UPDATE roots SET is_aligned = 1 WHERE id = ?", [root_id])
+
     def roots(self) -> list[Path]:
         return [Path(os.fsdecode(path)) for (path,) in self._db.execute("SELECT path FROM roots ORDER BY id")]
 

@@ -216,3 +216,62 @@ _VIEWS = (
 def _tables(db: Database) -> None:
     for statement in (*_TABLES, *_VIEWS):
         db.execute(statement)
+
+
+_ENGINES_CAN_CHANGE = (
+    # Faces hang on photos, not on engines: several may see the same one, each with its own eyes. Comments stand in
+    # front of the last token, because SQLite keeps those only.
+    "ALTER TABLE engines ADD COLUMN is_in_use INTEGER /* one is: its answers are shown */ NOT NULL DEFAULT 0",
+    "ALTER TABLE faces ADD COLUMN engine_id INTEGER /* whose box and quality stand here */ REFERENCES engines(id)",
+    "ALTER TABLE faces ADD COLUMN is_current INTEGER /* 0: nobody's, and not seen by the engine in use */"
+    " NOT NULL DEFAULT 1",
+    "ALTER TABLE faces ADD COLUMN pose REAL /* 0 looks into the camera, 1 is a profile; NULL: not measured */ NULL",
+    "ALTER TABLE roots ADD COLUMN is_aligned INTEGER /* 1: its photos are crops of one face each */ NOT NULL DEFAULT 0",
+    """
+    CREATE TABLE sightings (  -- how other engines than faces.engine_id see a face
+        face_id INTEGER NOT NULL REFERENCES faces(id),
+        engine_id INTEGER NOT NULL REFERENCES engines(id),
+        x INTEGER NOT NULL,  -- these columns mean what they mean in faces
+        y INTEGER NOT NULL,
+        w INTEGER NOT NULL,
+        h INTEGER NOT NULL,
+        landmarks TEXT NOT NULL,
+        score REAL NOT NULL,
+        sharpness REAL NOT NULL,
+        brightness REAL NOT NULL,
+        quality REAL NOT NULL,
+        tier TEXT NOT NULL,
+        pose REAL,
+        PRIMARY KEY (engine_id, face_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "UPDATE faces SET engine_id = (SELECT MAX(engine_id) FROM embeddings WHERE face_id = faces.id)",
+    "UPDATE engines SET is_in_use = 1 WHERE id = (SELECT MAX(engine_id) FROM analyses)",
+    "DROP VIEW faces_view",
+    "DROP VIEW photos_view",
+    """
+    CREATE VIEW faces_view AS  -- one row a face of a photo in the library
+    SELECT f.id, (SELECT MIN(files.display) FROM files WHERE files.photo_id = f.photo_id) AS path, f.photo_id,
+           p.id AS person_id, CASE WHEN p.id IS NOT NULL THEN COALESCE(p.name, printf('Person %04d', p.id)) END AS name,
+           f.x, f.y, f.w, f.h, a.distance, a.source, a.rule, f.score, f.sharpness, f.brightness, f.pose, f.quality,
+           f.tier, e.name AS engine
+    FROM faces f
+    LEFT JOIN engines e ON e.id = f.engine_id
+    LEFT JOIN assignments a ON a.face_id = f.id
+    LEFT JOIN people p ON p.id = a.person_id
+    WHERE f.is_current AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)
+    """,
+    """
+    CREATE VIEW photos_view AS  -- one row a file of the library
+    SELECT files.id, roots.display || '/' || files.display AS path, files.photo_id, photos.width, photos.height,
+           photos.format, (SELECT COUNT(*) FROM faces WHERE faces.photo_id = photos.id AND is_current) AS faces,
+           files.fault, files.advice
+    FROM files JOIN roots ON roots.id = files.root_id LEFT JOIN photos ON photos.id = files.photo_id
+    """,
+)
+
+
+@MIGRATIONS(name="0002_engines_can_change")
+def _engines_can_change(db: Database) -> None:
+    for statement in _ENGINES_CAN_CHANGE:
+        db.execute(statement)

@@ -21,7 +21,7 @@ EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "d
 
 @command("init", "Write a settings file.")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--engine", help="The engine, for example face_recognition.")
+@click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
 @click.option("--force", is_flag=True, help="Write over a settings file that is there.")
 @pass_state
 def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool) -> None:
@@ -67,21 +67,27 @@ def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool
 
 @command("scan", "Look through photo libraries once.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--engine", help="The engine, for example face_recognition.")
+@click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
+@click.option("--aligned", is_flag=True, help="PHOTOS are aligned crops of one face each: nothing is detected.")
 @json_option
 @pass_state
-def scan(state: State, photos: tuple[Path, ...], engine: str | None, as_json: bool) -> None:
+def scan(state: State, photos: tuple[Path, ...], engine: str | None, aligned: bool, as_json: bool) -> None:
     """Look through the libraries PHOTOS once and bring catalog and folders up to date.
 
-    Without PHOTOS: the libraries of the settings, or those scanned before. What is known is not looked at again.
+    Without PHOTOS: the libraries of the settings, or those scanned before. What is known is not looked at again, unless
+    the settings want another engine than the one in use: then everything is, and people, names and decisions are
+    carried over when it is complete.
 
     \b
     Example:
       facewatch scan ~/Pictures
+      facewatch scan ~/Pictures --engine insightface:buffalo_l
     """
+    if aligned and not photos:
+        raise click.UsageError("--aligned needs PHOTOS: name the folders of face crops")
     set_up_logging(state.loudness)
     with (
-        _service(state, photos, engine, needs_catalog=False) as service,
+        _service(state, photos, engine, aligned=aligned, needs_catalog=False) as service,
         progress_bar("looking at photos", is_shown=not state.is_quiet) as report,
     ):
         result = service.scan_all(report)
@@ -101,15 +107,22 @@ def _print_scan(result: ScanResult, status: Status) -> None:
         f"{status.people_folder}: {plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed",
     ]
     click.echo("\n".join(done))
+    if result.n_again:
+        so = "has more to look at: scan again" if status.switch else "is in use now"
+        click.echo(f"{plural(result.n_again, 'photo')} looked at anew; {_wanted_engine(status)} {so}")
     if status.faults:
         click.echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
     if status.n_people > status.n_named:
         click.echo("next: facewatch people, then facewatch rename ID NAME")
 
 
+def _wanted_engine(status: Status) -> str:
+    return status.switch.wanted if status.switch else status.engine
+
+
 @command("watch", "Scan, then stay and follow changes.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--engine", help="The engine, for example face_recognition.")
+@click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
 @pass_state
 def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
     """Scan the libraries PHOTOS, then stay and keep catalog and folders up to date as photos come and go.
@@ -180,6 +193,8 @@ def show(state: State, photo: Path, as_json: bool) -> None:
         return
     if found["fault"]:
         click.echo(f"{photo}: {found['fault']}")
+    elif not found["faces"] and found["is_waiting"]:
+        click.echo(f"{photo}: its faces are shown when the change of engine is complete: facewatch status")
     elif not found["faces"]:
         click.echo(f"{photo}: no face found")
     else:
@@ -235,7 +250,7 @@ def rename(state: State, who: str, new: str, may_merge: bool) -> None:
 
 
 @command("recluster", "Group faces that belong to nobody.")
-@click.option("--method", help="hdbscan or linkage; the default is in the settings.")
+@click.option("--method", help="How to group; the settings say which there are, and which is used.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
 @pass_state
@@ -342,11 +357,52 @@ def status(state: State, as_json: bool) -> None:
     }
     for name, fact in facts.items():
         click.echo(f"{name:>14}  {fact}")
+    if current.switch:
+        switch = current.switch
+        click.echo(
+            f"changing to {switch.wanted}: {switch.n_done} of {plural(switch.n_photos, 'photo')} looked at; until it "
+            f"is complete, what {switch.before} found stands. `facewatch scan` or `watch` carries on"
+        )
     for root in current.offline:
         click.echo(f"offline: {root}: plug it in; nothing of it was removed")
     if current.faults:
         click.echo(f"\n{plural(len(current.faults), 'file')} could not be used:")
         print_table(("file", "fault", "what to do"), [tuple(fault.values()) for fault in current.faults])
+
+
+@command("engines", "List the engines that have worked here.")
+@click.option("--prune", is_flag=True, help="Free the vectors of engines that are neither in use nor wanted.")
+@json_option
+@pass_state
+def engines(state: State, prune: bool, as_json: bool) -> None:
+    """List the engines that have worked on this catalog, and what their vectors take.
+
+    Vectors of an engine that is not in use any more make going back to it quick; --prune frees them.
+
+    \b
+    Example:
+      facewatch engines --prune
+    """
+    with _service(state) as service:
+        n_freed = service.prune_engines() if prune else 0
+        rows = [asdict(engine) | {"n_bytes": engine.n_bytes} for engine in service.engines()]
+    if as_json:
+        print_json({"n_freed": n_freed, "engines": rows})
+        return
+    if prune and not state.is_quiet:
+        click.echo(f"{plural(n_freed, 'vector')} freed")
+    if rows:
+        header = ("engine", "in use", "dimension", "photos", "vectors", "MB", "licence")
+        print_table(header, [_engine_row(row) for row in rows])
+    else:
+        click.echo("none yet: facewatch scan PHOTOS")
+
+
+def _engine_row(row: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        *(row["name"], "yes" if row["is_in_use"] else "", row["n_dims"], row["n_photos"], row["n_faces"]),
+        *(f"{row['n_bytes'] / 1e6:.1f}", row["licence"]),
+    )
 
 
 @command("demo", "Try it without photos.")
@@ -365,9 +421,13 @@ def demo(state: State, folder: Path | None) -> None:
     run_demo(folder, is_quiet=state.is_quiet)
 
 
-def _service(state: State, photos: tuple[Path, ...] = (), engine: str | None = None, **overrides: Any) -> Service:
+def _service(
+    state: State, photos: tuple[Path, ...] = (), engine: str | None = None, *, aligned: bool = False, **overrides: Any
+) -> Service:
     from facewatch.service.places import check_library
 
     for library in photos:
         check_library(library)
-    return state.service(library__photos=[str(p) for p in photos] or None, engine__name=engine, **overrides)
+    named = [str(p) for p in photos] or None
+    overrides["library__aligned"] = named if aligned else None
+    return state.service(library__photos=named, engine__name=engine, **overrides)

@@ -9,23 +9,40 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facewatch import folders, ingest, scan
-from facewatch.catalog import Catalog, Person, display
+from facewatch.catalog import Catalog, KnownEngine, Person, display
 from facewatch.config import Config
 from facewatch.engines import describe_engine
-from facewatch.errors import CatalogError, FolderError, NotKnownError
-from facewatch.people import Identities, Reclustered, Renamed, find_person
+from facewatch.errors import CatalogError, EngineError, FolderError, NotKnownError
+from facewatch.ingest import Ingested
+from facewatch.people import Decisions, Identities, Reclustered, Renamed, find_person
 from facewatch.quality import Limits
+from facewatch.service.engine_switch import EngineSwitch, SwitchProgress
 from facewatch.service.libraries import Libraries
 from facewatch.service.people_folder import PeopleFolder
 from facewatch.service.places import check_library, check_places
-from facewatch.types import EngineInfo, Progress
+from facewatch.types import EngineInfo, EngineOptions, Progress
+
+if TYPE_CHECKING:
+    from facewatch.clustering import Clusterer
+    from facewatch.clustering.graph import NeighbourGraph
 
 log = logging.getLogger(__name__)
+
+SPECTRAL_SETTINGS = ("k_reciprocal", "verification_threshold", "n_clusters")
+
+GROUPING_SETTINGS = frozenset(
+    {"match.strictness", "cluster.method", "cluster.min_faces", *(f"cluster.{key}" for key in SPECTRAL_SETTINGS)}
+)
+"""What changes how the pool is grouped."""
+
+FIRST_ENGINE = "face_recognition"
+"""Works at once and offline."""
 
 Report = Callable[[Progress], None]
 """Called from long work; must be quick."""
@@ -39,6 +56,8 @@ class ScanResult:
     n_new: int
     n_known: int
     """Files whose content was known already."""
+    n_again: int
+    """Photos that the engine had not looked at, but another one had."""
     n_moved: int
     n_missing: int
     n_faulty: int
@@ -63,6 +82,9 @@ class Status:
     people_folder: str
     photos: list[str]
     engine: str
+    """The one in use."""
+    switch: SwitchProgress | None
+    """How far the change to another one is; None: the settings want the one in use."""
     runner: str | None
     """The process that scans or watches now."""
     n_files: int
@@ -99,7 +121,8 @@ class Service:
             CatalogError: the catalog cannot be opened.
         """
         self.config = config
-        self.info = info or describe_engine(config["engine.name"], config["engine.detector"])
+        self._n_workers = config["engine.workers"] or available_cores()
+        self._info = info
         if config.photos:
             check_places(config.photos, _people_folder(config, None), config.catalog, source=config.source)
         if needs_catalog and not config.catalog.exists():
@@ -114,15 +137,18 @@ class Service:
             self.catalog.close()
             raise
         self._clock = clock
-        self._analyser = analyser or ingest.Workers(
-            self.recipe(niceness), config["engine.workers"] or available_cores()
-        )
+        self._given_analyser = analyser
+        self._niceness = niceness
         self._identities: Identities | None = None
+        self._graph: NeighbourGraph | None = None
+        """Who is near whom in the pool, kept so that new faces extend it."""
         self._engine_id: int | None = None
+        self.switch = EngineSwitch(self.catalog, lambda: self.engine_id)
         self.libraries = Libraries(
             self.catalog,
             config.photos or tuple(self.catalog.files.roots()),
             scan.Rules(tuple(config["library.exclude"])),
+            aligned=config.aligned,
         )
         self.folder = PeopleFolder(
             self.catalog, root, kind=config["folders.link"], named_only=not config["folders.unnamed"]
@@ -134,30 +160,63 @@ class Service:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._analyser.close()
+        self.rest()
         self.catalog.close()
 
     # --- the parts ---
 
-    def recipe(self, niceness: int = 0) -> ingest.Recipe:
+    @property
+    def engine_name(self) -> str:
+        """The wanted engine: that of the settings, else the one in use."""
+        if self._info is not None:
+            return self._info.name
+        return self.config["engine.name"] or self.catalog.engines.in_use_name() or FIRST_ENGINE
+
+    @property
+    def info(self) -> EngineInfo:
+        """What identifies the wanted engine; asked for when it is needed, because decisions can be made without it.
+
+        Raises:
+            EngineError: its files are absent; the message says which command brings them.
+        """
+        if self._info is None:
+            self._info = describe_engine(self.engine_name, self._engine_options())
+        return self._info
+
+    @cached_property
+    def _analyser(self) -> ingest.Analyser:
+        """Where photos are looked at; made when the first one is, because most commands look at none."""
+        return self._given_analyser or ingest.Workers(self.recipe(), self._n_workers)
+
+    def recipe(self) -> ingest.Recipe:
         """Return what workers need to know."""
         return ingest.Recipe(
-            engine=self.config["engine.name"],
-            detector=self.config["engine.detector"],
+            engine=self.engine_name,
+            options=self._engine_options(),
             max_pixels=int(self.config["library.max_megapixels"] * 1_000_000),
             limits=Limits(
                 match_pixels=self.config["match.min_face_pixels"],
                 match_sharpness=self.config["match.min_sharpness"],
+                match_score=self.config["match.min_face_confidence"],
                 found_score=self.info.sure_score,
             ),
-            niceness=niceness,
+            niceness=self._niceness,
+        )
+
+    def _engine_options(self) -> EngineOptions:
+        return EngineOptions(
+            detector=self.config["engine.detector"],
+            device=self.config["engine.device"],
+            models=self.config["engine.models"],
+            n_threads=max(1, available_cores() // self._n_workers),
         )
 
     @property
     def engine_id(self) -> int:
+        """The wanted engine's; the one in use may be another, see `switch`."""
         if self._engine_id is None:
             with self.catalog.write():
-                self._engine_id = self.catalog.faces.add_engine(self.info, self.catalog.now())
+                self._engine_id = self.catalog.engines.add(self.info, self.catalog.now())
         return self._engine_id
 
     @property
@@ -212,21 +271,32 @@ class Service:
     def _scan(self, report: Report) -> ScanResult:
         started = self._clock()
         looks = self.libraries.look_at_all()
-        n_total = sum(len(changes.to_read) for _, _, changes in looks)
+        again = self.switch.due()
+        n_total = sum(len(changes.to_read) for _, _, changes in looks) + sum(map(len, again.values()))
         counts: Counter[str] = Counter()
+
+        def count(one: Ingested) -> None:
+            counts.update({one.kind: 1, "done": 1, "assigned": one.n_assigned})
+            counts["faces"] += one.n_faces if one.kind == "new" else 0
+            report(Progress(counts["done"], max(n_total, counts["done"]), display(one.path)))
+
         for root, found, changes in looks:
             self.libraries.record(root, changes)
             for folder, reason in found.unread.items():
                 log.warning("%s: cannot be listed: %s; make it readable, then scan again", display(folder), reason)
             for one in self.ingest(root, changes.to_read):
-                counts.update({one.kind: 1, "done": 1, "faces": one.n_faces, "assigned": one.n_assigned})
-                report(Progress(counts["done"], n_total, display(one.path)))
-        grouped = self.recluster() if self.is_ungrouped() else Reclustered(0, 0, 0, 0, 0)
+                count(one)
+        for one in self.look_anew():
+            count(one)
+        self.complete_switch()
+        is_due = self.is_ungrouped() and not self.switch.is_under_way
+        grouped = self.recluster() if is_due else Reclustered(0, 0, 0, 0, 0)
         applied = self.sync_folders()
         return ScanResult(
             n_files=sum(len(found.files) for _, found, _ in looks),
             n_new=counts["new"],
             n_known=counts["known"],
+            n_again=counts["again"],
             n_moved=sum(len(changes.moved) for _, _, changes in looks),
             n_missing=sum(len(changes.missing) for _, _, changes in looks),
             n_faulty=counts["faulty"],
@@ -240,7 +310,7 @@ class Service:
             seconds=self._clock() - started,
         )
 
-    def ingest(self, root: Path, paths: Iterable[str]) -> Iterator[ingest.Ingested]:
+    def ingest(self, root: Path, paths: Iterable[str]) -> Iterator[Ingested]:
         """Bring these files into the catalog; yields what became of each, with one line in the log."""
         work = ingest.Ingest(
             self.catalog,
@@ -248,43 +318,102 @@ class Service:
             root=root,
             root_id=self.libraries.root_id(root),
             engine_id=self.engine_id,
-            settle=self.identities.settle,
+            settle=_leave_be if self.switch.is_under_way else self.identities.settle,
+            is_aligned=self.libraries.is_aligned(root),
         )
         for one in work.run(paths):
             _log(one)
             yield one
 
+    def look_anew(self, most: int | None = None) -> Iterator[Ingested]:
+        """Look at photos, at most so many, that the wanted engine has not seen; yields what became of each."""
+        for root, paths in self.switch.due(most).items():
+            for one in self.ingest(root, paths):
+                self.switch.tried(root, one.path)
+                yield one
+
+    def complete_switch(self) -> bool:
+        """Change over to the wanted engine if it has looked at everything; returns whether it did."""
+        before = self.catalog.engines.in_use_name()
+        if before is None or not self.switch.is_complete:
+            return False
+        with self.catalog.write():
+            self.catalog.engines.use(self.engine_id)
+            self.identities.take_over(before)
+        log.info("the engine is %s from now on; %s was in use until now", self.info.name, before)
+        return True
+
+    def engines(self) -> list[KnownEngine]:
+        """Return the engines that have worked on this catalog."""
+        return self.catalog.engines.all()
+
+    def prune_engines(self) -> int:
+        """Free the vectors of engines that are neither in use nor wanted; returns how many they were.
+
+        Raises:
+            BusyError: a process scans or watches.
+        """
+        with self.catalog.run_lock("prune"):
+            keep = {self.engine_id, self.catalog.engines.in_use_id() or self.engine_id}
+            with self.catalog.write():
+                n_freed = self.catalog.engines.prune(keep)
+            self.catalog.compact()
+        return n_freed
+
     def rest(self) -> None:
         """Let go of the models and the gallery; they come back when a photo needs them."""
-        self._analyser.close()
+        if "_analyser" in self.__dict__:
+            self._analyser.close()
         if self._identities:
             self._identities.forget_gallery()
 
     # --- groups and folders ---
 
     def recluster(self, *, method: str | None = None, is_dry_run: bool = False) -> Reclustered:
-        """Group the pool into people."""
-        from facewatch.clustering import make_clusterer
+        """Group the pool into people.
 
-        clusterer = make_clusterer(
-            method or self.config["cluster.method"],
-            ceiling=self.info.thresholds.cluster - self.config["match.strictness"],
-            doubt=self.info.thresholds.doubt,
-            margin=self.info.thresholds.cluster_margin,
-            min_faces=self.config["cluster.min_faces"],
+        Raises:
+            EngineError: the engine is being changed; what is in use is not the one that the settings want.
+        """
+        if self.switch.is_under_way:
+            raise EngineError(
+                f"the engine is being changed to {self.info.name}; `facewatch scan` looks at what is left, then groups"
+            )
+        result = self.identities.recluster(
+            self._clusterer(method or self.config["cluster.method"]), is_dry_run=is_dry_run
         )
-        result = self.identities.recluster(clusterer, is_dry_run=is_dry_run)
         if not is_dry_run:
             with self.catalog.write():
                 self.catalog.files.set("grouped", self._grouping_stamp())
         return result
+
+    def _clusterer(self, method: str) -> Clusterer:
+        from facewatch.clustering import make_clusterer
+        from facewatch.clustering.graph import NeighbourGraph
+
+        limits = self.info.thresholds
+        ceiling = limits.cluster - self.config["match.strictness"]
+        if self._graph is None:
+            self._graph = NeighbourGraph(ceiling=ceiling)
+        settings = {key: self.config[f"cluster.{key}"] or None for key in SPECTRAL_SETTINGS}
+        if settings["verification_threshold"]:
+            settings["verification_threshold"] = min(ceiling, settings["verification_threshold"])
+        return make_clusterer(
+            method,
+            ceiling=ceiling,
+            doubt=limits.doubt,
+            margin=limits.cluster_margin,
+            min_faces=self.config["cluster.min_faces"],
+            graph=self._graph,
+            **(settings if method == "spectral" else {}),
+        )
 
     def is_ungrouped(self) -> bool:
         """Whether faces, decisions or settings have changed since the pool was grouped last."""
         return self.catalog.files.setting("grouped") != self._grouping_stamp()
 
     def _grouping_stamp(self) -> str:
-        choices = [self.config[key] for key in ("match.strictness", "cluster.method", "cluster.min_faces")]
+        choices = [self.config[key] for key in self.config.values if key in GROUPING_SETTINGS]
         return f"{self.catalog.faces.stamp()} {choices} {self.info.fingerprint}"
 
     def sync_folders(self, only: Collection[int] | None = None) -> folders.Applied:
@@ -300,7 +429,9 @@ class Service:
 
     def rename(self, who: str, new: str, *, may_merge: bool = False) -> Renamed:
         """Name a person and move its folder."""
-        renamed = self.identities.rename(who, new, may_merge=may_merge)
+        renamed = Decisions(self.catalog).rename(who, new, may_merge=may_merge)
+        if self._identities:
+            self._identities.forget_gallery()
         try:
             self.sync_folders(self.folder.outdated())
         except FolderError as error:
@@ -325,7 +456,18 @@ class Service:
         if file is None:
             raise NotKnownError(f"{path}: not in the catalog; `facewatch scan` brings in what the libraries hold")
         faces = self.catalog.faces.in_photo(file.photo_id) if file.photo_id is not None else []
-        return {"path": str(full), "photo_id": file.photo_id, "fault": file.fault, "faces": faces}
+        return {
+            "path": str(full),
+            "photo_id": file.photo_id,
+            "fault": file.fault,
+            "is_waiting": self._waits_for_engine(file.photo_id),
+            "faces": faces,
+        }
+
+    def _waits_for_engine(self, photo_id: int | None) -> bool:
+        """Whether only an engine that is not in use yet has looked at the photo."""
+        in_use = self.catalog.engines.in_use_id()
+        return photo_id is not None and in_use is not None and not self.catalog.faces.is_analysed(photo_id, in_use)
 
     def status(self) -> Status:
         files, faces = self.catalog.files.counts(), self.catalog.faces.counts()
@@ -336,7 +478,8 @@ class Service:
             catalog=str(self.catalog.path),
             people_folder=str(self.folder.root),
             photos=[str(root) for root in dict.fromkeys((*self.libraries.roots, *self.catalog.files.roots()))],
-            engine=self.info.name,
+            engine=self.catalog.engines.in_use_name() or self.engine_name,
+            switch=self.switch.progress(self.engine_name),
             runner=self.catalog.runner(),
             n_files=files["files"],
             n_photos=files["photos"],
@@ -354,6 +497,11 @@ class Service:
             ],
             faults=[asdict(fault) for fault in self.catalog.files.faulty()],
         )
+
+
+def _leave_be(photo_id: int) -> int:
+    """Place nobody: what was found is for when the engine changes."""
+    return 0
 
 
 def _people_folder(config: Config, remembered: str | None) -> Path:
@@ -374,12 +522,12 @@ def _when(run: Mapping[str, Any]) -> str:
     return str(run["ended_at"] or run["started_at"])
 
 
-def _log(one: ingest.Ingested) -> None:
+def _log(one: Ingested) -> None:
     """One line a photo."""
     path = display(one.path)
     if one.fault:
         log.warning("%s: %s; %s", path, *one.fault)
-    elif one.kind == "new":
+    elif one.kind in ("new", "again"):
         log.info("%s: %d face(s), %d known (%.0f ms)", path, one.n_faces, one.n_assigned, one.ms)
     elif one.kind == "known":
         log.info("%s: known content", path)

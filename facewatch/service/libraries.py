@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from facewatch import scan
@@ -22,10 +22,14 @@ UNREADABLE = "cannot be read"
 class Libraries:
     """The libraries that a service looks after."""
 
-    def __init__(self, catalog: Catalog, roots: tuple[Path, ...], rules: scan.Rules) -> None:
+    def __init__(
+        self, catalog: Catalog, roots: tuple[Path, ...], rules: scan.Rules, *, aligned: Collection[Path] = ()
+    ) -> None:
+        """`aligned`: the roots whose photos are crops of one face each; others may be on record as such."""
         self.roots = roots
         self.rules = rules
         self._catalog = catalog
+        self._aligned = aligned
 
     def settle(self) -> None:
         """Make libraries that lie in each other, or are one by way of a link, one library: a photo has one place.
@@ -43,6 +47,14 @@ class Libraries:
             inner_id, outer_id = self.root_id(inner), self.root_id(outer)
             with self._catalog.write():
                 self._catalog.files.absorb(inner_id, outer_id, str(inner.resolve().relative_to(outer.resolve())))
+
+    def is_aligned(self, root: Path) -> bool:
+        """Whether the photos of a library are crops of one face each; remembered once it was said."""
+        root_id = self.root_id(root)
+        if root in self._aligned and not self._catalog.files.is_aligned(root_id):
+            with self._catalog.write():
+                self._catalog.files.set_aligned(root_id)
+        return self._catalog.files.is_aligned(root_id)
 
     def look_at_all(self) -> list[tuple[Path, scan.Walk, scan.Changes]]:
         """Look at every library that is there; one that is not must not keep the others waiting."""

@@ -107,6 +107,8 @@ class WatchLoop:
         self._waiting_since: float | None = clock() if service.is_ungrouped() else None
         """Since when faces have waited to be grouped."""
         self._n_pool_grouped = 0
+        self._may_be_unseen = True
+        """Whether there may be photos that the wanted engine has not seen: at the start, and when a drive is back."""
         self._may_group = _Throttle(clock)
         self._are_folders_stale = True
         self._may_link = _Throttle(clock)
@@ -186,6 +188,7 @@ class WatchLoop:
             if settled:
                 self._act(library, settled)
                 self._busy_at = self._clock()
+        self._look_anew_if_idle()
         self._notice_others()
         self._group_if_due()
         self._update_folders()
@@ -221,6 +224,7 @@ class WatchLoop:
             return
         if library.is_offline:
             log.info("%s: back again", library.root)
+            self._may_be_unseen = True
             library.is_offline = False
             self._listen(library)
         self._move(library, changes)
@@ -257,6 +261,23 @@ class WatchLoop:
             if self._should_stop():
                 return
 
+    def _look_anew_if_idle(self) -> None:
+        """While nothing new waits, let the wanted engine look at what only another one has seen."""
+        if self._is_backlog or not self._may_be_unseen:
+            return
+        n_looked = 0
+        for _ in self._service.look_anew(BATCH_PHOTOS):
+            n_looked += 1
+            if self._should_stop():
+                return
+        if n_looked:
+            self._busy_at = self._clock()
+            return
+        self._may_be_unseen = False
+        if self._service.complete_switch():
+            self._waiting_since = self._clock()
+            self._are_folders_stale = True
+
     def _is_there(self, library: _Library) -> bool:
         """Whether removals can be believed: the library is there and not suddenly empty."""
         try:
@@ -279,7 +300,7 @@ class WatchLoop:
 
     def _group_if_due(self) -> None:
         """Group when the pool has grown by the wanted number and share, or faces have waited for long enough."""
-        if self._waiting_since is None:
+        if self._waiting_since is None or self._service.switch.is_under_way:
             return
         config = self._service.config
         n_pool = self._service.catalog.faces.counts()["pool"]

@@ -1,0 +1,311 @@
+"""Another engine: everything is looked at anew in the background, and people, names and decisions are carried over."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn import Library
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facewatch.boxes import overlaps, pair_up
+from facewatch.engines import fake
+from facewatch.errors import EngineError
+from facewatch.service import Service
+from facewatch.service.loop import WatchLoop
+from facewatch.types import DetectedFace, EngineInfo, Match
+
+
+class OtherEngine(fake.FakeEngine):
+    """Sees the same squares, a little larger, and turns them into vectors of another length."""
+
+    def __init__(self, blind_to: int | None = None, dies_after: int = 10_000) -> None:
+        self.n_looked = 0
+        self._blind_to = blind_to
+        self._dies_after = dies_after
+
+    @property
+    def info(self) -> EngineInfo:
+        return dataclasses.replace(fake.INFO, name="other", fingerprint="other", n_dims=2 * fake.N_DIMS)
+
+    def analyse(self, pixels: Any, **closer: Any) -> list[DetectedFace]:
+        if self.n_looked >= self._dies_after:
+            raise KeyboardInterrupt
+        self.n_looked += 1
+        found = super().analyse(pixels, **closer)
+        reds = [int(pixels[int(face.box[1]) + 5, int(face.box[0]) + 5, 0]) for face in found]
+        return [_seen_by_other(face) for face, red in zip(found, reds, strict=True) if red != self._blind_to]
+
+
+def _seen_by_other(face: DetectedFace) -> DetectedFace:
+    x, y, w, h = face.box
+    twice = np.concatenate([face.embedding[::-1], -face.embedding]) / np.sqrt(2)
+    return dataclasses.replace(face, box=(x - 4, y - 4, w + 8, h + 8), embedding=twice.astype(np.float32))
+
+
+@pytest.fixture
+def named(library: Library) -> Library:
+    """A library where two people are named, and one face is where a user put it."""
+    for look in range(3):
+        library.draw(f"anna{look}.png", (1, look))
+        library.draw(f"both{look}.png", (1, 10 + look), (2, look))
+        library.draw(f"stranger{look}.png", (3, look))
+    library.draw("odd.png", (4, 0))
+    with library.service() as service:
+        service.scan_all()
+        by_photo = _people_of(service)
+        [anna] = by_photo["anna0.png"]
+        [ben] = by_photo["both0.png"] - {anna}
+        service.rename(str(anna), "Anna")
+        service.rename(str(ben), "Ben")
+        with service.catalog.write():
+            [odd] = [row["face_id"] for row in service.photo(library.photos / "odd.png")["faces"]]
+            said = Match(anna, 0.0, 0.0, None, None, "a user said so", is_accepted=True)
+            service.catalog.faces.assign(odd, said, source="user", run_id=None, now="2026-01-01T00:00:00Z")
+        service.sync_folders()
+    return library
+
+
+def _people_of(service: Service) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for path, _, person_id, *_ in service.catalog.faces.export_rows():
+        found.setdefault(Path(str(path)).name, set()).add(person_id)  # type: ignore[arg-type]
+    return found
+
+
+def _facts(library: Library, **arguments: Any) -> tuple[Any, ...]:
+    """Return who is where, by id and name, and what the folders hold."""
+    with library.service(**arguments) as service:
+        people = [(p.id, p.name, p.n_photos) for p in service.catalog.people.all()]
+        return _people_of(service), people, library.tree()
+
+
+def test_people_names_ids_folders_and_decisions_are_carried_over(named: Library) -> None:
+    before = _facts(named)
+    with named.service(engine=OtherEngine()) as service:
+        result = service.scan_all()
+        assert service.status().engine == "other"
+    assert (result.n_new, result.n_again, result.n_faces) == (0, 10, 0)
+    assert _facts(named, engine=OtherEngine()) == before
+
+
+def test_faces_keep_their_ids_and_lie_where_the_new_engine_sees_them(named: Library) -> None:
+    with named.service() as service:
+        [old] = service.photo(named.photos / "anna0.png")["faces"]
+    with named.service(engine=OtherEngine()) as service:
+        service.scan_all()
+        [new] = service.photo(named.photos / "anna0.png")["faces"]
+    assert new["face_id"] == old["face_id"]
+    assert (new["x"], new["w"]) == (old["x"] - 4, old["w"] + 8)
+    assert "known from fake" in new["rule"]
+
+
+def test_until_the_new_answers_are_complete_the_old_ones_stand(named: Library) -> None:
+    before = _facts(named)
+    with named.service(engine=OtherEngine()) as service, service.running("scan"):
+        for _ in itertools.islice(service.look_anew(), 6):
+            status = service.status()
+            assert status.engine == "fake"
+            assert status.switch is not None
+        assert not service.complete_switch()
+        assert (status.switch.n_done, status.switch.n_photos) == (6, 10)
+        assert _facts(named) == before
+        with pytest.raises(EngineError, match="is being changed to other"):
+            service.recluster()
+
+
+@pytest.mark.parametrize("n_looks", range(0, 11, 2))
+def test_a_change_that_was_cut_off_carries_on_to_the_same_end(named: Library, n_looks: int) -> None:
+    with named.service(engine=OtherEngine(dies_after=n_looks)) as service:
+        try:
+            service.scan_all()
+        except KeyboardInterrupt:
+            assert n_looks < 10
+    rest = OtherEngine()
+    with named.service(engine=rest) as service:
+        service.scan_all()
+    assert rest.n_looked == 10 - n_looks
+    people, names, _ = _facts(named, engine=OtherEngine())
+    assert [(name, n_photos) for _, name, n_photos in names] == [("Anna", 7), ("Ben", 3), (None, 3)]
+    assert people["odd.png"] == people["anna0.png"]
+
+
+def test_a_face_that_the_new_engine_does_not_see_stays_with_its_person(named: Library) -> None:
+    with named.service(engine=OtherEngine(blind_to=2)) as service:
+        service.scan_all()
+    assert {name for name in named.tree() if name.startswith("Ben/")} == {f"Ben/both{i}.png" for i in range(3)}
+
+
+def test_nobody_takes_the_place_of_somebody_whom_the_new_engine_does_not_see(named: Library) -> None:
+    named.draw("twice.png", (2, 50), (5, 0))
+    named.scan()
+    with named.service(engine=OtherEngine(blind_to=2)) as service:
+        service.scan_all()
+        people = [face["name"] for face in service.photo(named.photos / "twice.png")["faces"]]
+    assert people == ["Ben", None]
+
+
+def test_a_strangers_face_that_the_new_engine_does_not_see_is_out_of_sight(library: Library) -> None:
+    library.draw("one.png", (7, 0))
+    library.scan()
+    with library.service(engine=OtherEngine(blind_to=7)) as service:
+        service.scan_all()
+        assert service.status().n_faces == 0
+        assert service.photo(library.photos / "one.png")["faces"] == []
+
+
+def test_a_rejection_holds_for_the_new_engine(named: Library) -> None:
+    named.draw("look-alike.png", (1, 77))
+    named.scan()
+    with named.service() as service:
+        [face] = service.photo(named.photos / "look-alike.png")["faces"]
+        db = service.catalog._db
+        with service.catalog.write():
+            db.execute("DELETE FROM assignments WHERE face_id = ?", [face["face_id"]])
+            db.execute("INSERT INTO rejections VALUES (?, ?, 'now')", [face["face_id"], face["person_id"]])
+    with named.service(engine=OtherEngine()) as service:
+        service.scan_all()
+        [face] = service.photo(named.photos / "look-alike.png")["faces"]
+    assert face["person_id"] is None
+
+
+def test_going_back_needs_no_second_look(named: Library) -> None:
+    before = _facts(named)
+    with named.service(engine=OtherEngine()) as service:
+        service.scan_all()
+    with named.service() as service:
+        result = service.scan_all()
+        assert service.status().engine == "fake"
+    assert result.n_again == 0
+    assert _facts(named) == before
+
+
+def test_giving_the_change_up_half_way_changes_nothing(named: Library) -> None:
+    before = _facts(named)
+    with named.service(engine=OtherEngine(dies_after=5)) as service, pytest.raises(KeyboardInterrupt):
+        service.scan_all()
+    named.scan()
+    assert _facts(named) == before
+
+
+def test_photos_that_come_during_the_change_are_placed_when_it_is_complete(named: Library) -> None:
+    with named.service(engine=OtherEngine(dies_after=5)) as service, pytest.raises(KeyboardInterrupt):
+        service.scan_all()
+    named.draw("new.png", (1, 99))
+    with named.service(engine=OtherEngine(dies_after=2)) as service, pytest.raises(KeyboardInterrupt):
+        service.scan_all()
+    with named.service() as service:
+        assert service.photo(named.photos / "new.png")["is_waiting"]
+    with named.service(engine=OtherEngine()) as service:
+        service.scan_all()
+        assert not service.photo(named.photos / "new.png")["is_waiting"]
+    assert "Anna/new.png" in named.tree()
+
+
+def test_a_library_that_is_away_does_not_hold_up_the_change_and_is_looked_at_when_it_is_back(
+    named: Library, tmp_path: Path
+) -> None:
+    other = tmp_path / "Other"
+    other.mkdir()
+    (other / "anna9.png").write_bytes(named.draw("anna9.png", (1, 9)).read_bytes())
+    (named.photos / "anna9.png").unlink()
+    libraries = {"library.photos": [str(named.photos), str(other)]}
+    with named.service(libraries) as service:
+        service.scan_all()
+    other.rename(tmp_path / "unplugged")
+    with named.service(libraries, engine=OtherEngine()) as service:
+        service.scan_all()
+        assert service.status().engine == "other"
+    (tmp_path / "unplugged").rename(other)
+    with named.service(libraries, engine=OtherEngine()) as service:
+        result = service.scan_all()
+        assert result.n_again == 1
+        [face] = service.photo(other / "anna9.png")["faces"]
+    assert face["name"] == "Anna"
+
+
+def test_the_watcher_changes_over_while_nothing_else_is_to_do(named: Library) -> None:
+    before = _facts(named)
+    with named.service(engine=OtherEngine()) as service, service.running("watch"):
+        loop = WatchLoop(service, should_stop=lambda: False, clock=iter(range(10_000)).__next__)
+        for _ in range(20):
+            loop.step({})
+        assert service.status().engine == "other"
+    assert _facts(named, engine=OtherEngine()) == before
+
+
+def test_the_watcher_looks_anew_at_a_library_that_is_back(named: Library, tmp_path: Path) -> None:
+    other = tmp_path / "Other"
+    other.mkdir()
+    named.draw("anna9.png", (1, 9)).rename(other / "anna9.png")
+    libraries = {"library.photos": [str(named.photos), str(other)]}
+    with named.service(libraries) as service:
+        service.scan_all()
+    other.rename(tmp_path / "unplugged")
+    with named.service(libraries, engine=OtherEngine()) as service, service.running("watch"):
+        loop = WatchLoop(service, should_stop=lambda: False, clock=iter(range(10_000)).__next__)
+        for _ in range(20):
+            loop.step({})
+        assert service.status().engine == "other"
+        (tmp_path / "unplugged").rename(other)
+        for _ in range(40):
+            loop.step({})
+        [face] = service.photo(other / "anna9.png")["faces"]
+    assert face["name"] == "Anna"
+    assert "known from" in face["rule"]
+
+
+def test_a_name_given_during_the_change_holds(named: Library) -> None:
+    with named.service(engine=OtherEngine(dies_after=5)) as service, pytest.raises(KeyboardInterrupt):
+        service.scan_all()
+    with named.service() as service:
+        service.rename("Ben", "Benjamin")
+    with named.service(engine=OtherEngine()) as service:
+        service.scan_all()
+    assert "Benjamin/both0.png" in named.tree()
+
+
+def test_old_vectors_are_freed_when_asked(named: Library) -> None:
+    with named.service(engine=OtherEngine(blind_to=2)) as service:
+        service.scan_all()
+        before = _people_of(service)
+        assert [engine.name for engine in service.engines()] == ["fake", "other"]
+        n_freed = service.prune_engines()
+        assert n_freed == 13
+        assert [engine.n_faces for engine in service.engines() if engine.is_in_use] == [10]
+        assert _people_of(service) == before
+    with named.service() as service:
+        assert service.scan_all().n_again == 10
+
+
+def test_freeing_keeps_what_a_change_under_way_has_found(named: Library) -> None:
+    with named.service(engine=OtherEngine(dies_after=4)) as service, pytest.raises(KeyboardInterrupt):
+        service.scan_all()
+    rest = OtherEngine()
+    with named.service(engine=rest) as service:
+        assert service.prune_engines() == 0
+        service.scan_all()
+    assert rest.n_looked == 6
+
+
+boxes = st.lists(st.tuples(*[st.integers(0, 50)] * 2, *[st.integers(1, 60)] * 2), max_size=8)
+
+
+@given(boxes, boxes)
+def test_no_box_is_two_faces(first: list[tuple[int, ...]], second: list[tuple[int, ...]]) -> None:
+    pairs = pair_up(np.array(first, float), np.array(second, float))
+    assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
+
+
+@given(boxes)
+@settings(deadline=None)
+def test_a_box_overlaps_itself_wholly_and_others_at_most_so(some: list[tuple[int, ...]]) -> None:
+    shares = overlaps(np.array(some, float), np.array(some, float))
+    assert np.allclose(np.diag(shares), 1)
+    assert ((shares >= 0) & (shares <= 1 + 1e-9)).all()
+    assert np.allclose(shares, shares.T)

@@ -11,11 +11,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
 
 LAYERS = (
     ("errors", "types"),
-    ("config", "catalog.migrations"),
+    ("config", "models", "catalog.migrations", "boxes"),
     ("decode", "quality", "engines", "scan", "watch", "assign", "clustering", "folders", "catalog"),
     ("ingest", "people"),
     ("service",),
-    ("web",),
+    ("web", "evaluation"),
     ("cli",),
 )
 """The picture in the README's "How it works", from the bottom to the top."""

@@ -1,0 +1,176 @@
+"""`facewatch evaluate`: how well people are told apart, measured on labelled photos."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from facewatch.cli.group import command
+from facewatch.cli.options import State, json_option, pass_state, set_up_logging
+from facewatch.cli.output import plural, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from facewatch.evaluation.run import Evaluation
+    from facewatch.service import Service
+
+
+@command("evaluate", "Measure how well people are told apart.")
+@click.argument("labelled", type=click.Path(path_type=Path))
+@click.option("--engine", help="The engine, for example face_recognition.")
+@click.option("--method", "methods", multiple=True, help="How to group; may be repeated; all: every one there is.")
+@click.option("--only", default="", metavar="PREFIX", help="Only photos whose path begins with this, for example lfw/.")
+@click.option("--batches", default=20, type=click.IntRange(1), show_default=True, help="Batches that photos arrive in.")
+@click.option("--seed", default=0, show_default=True, help="Of the order in which they arrive.")
+@click.option(
+    "--far",
+    "fars",
+    multiple=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="A false-accept rate to tell the true-accept rate at; may be repeated; default 1e-3 and 1e-4.",
+)
+@click.option("--keep", type=click.Path(path_type=Path), help="A file (.npz) that keeps what the engine found.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write a page (.html) with charts and the mistakes.")
+@json_option
+@pass_state
+def evaluate(
+    state: State,
+    labelled: Path,
+    engine: str | None,
+    methods: tuple[str, ...],
+    only: str,
+    batches: int,
+    seed: int,
+    fars: tuple[float, ...],
+    keep: Path | None,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure engine and grouping on the photos in LABELLED, where somebody wrote down who is who.
+
+    LABELLED holds a folder per person, or a labels.csv with the columns path and person and, for the faces of group
+    photos, x,y,w,h. Photos are only read, and your catalog is not touched. Printed are precision and recall (BCubed,
+    and of pairs), with all photos at once and with photos that arrive in batches.
+
+    \b
+    Example:
+      facewatch evaluate ~/Labelled --method all --report evaluation.html
+    """
+    from facewatch.evaluation import run
+    from facewatch.evaluation.files import check_target
+    from facewatch.evaluation.labelled import read_labels
+
+    set_up_logging(state.loudness)
+    chosen = methods or (state.config()["cluster.method"],)
+    _check_methods(chosen)
+    labels = read_labels(labelled, only=only)
+    for file, suffix in ((keep, ".npz"), (report, ".html")):
+        if file:
+            check_target(file, suffix=suffix, photos=labelled)
+    evaluation = run.evaluate(
+        labels,
+        service_opener(state, engine),
+        methods=chosen,
+        fars=fars or run.FARS,
+        n_batches=batches,
+        seed=seed,
+        keep=keep,
+        stage=lambda title: progress_bar(title, is_shown=not state.is_quiet),
+    )
+    if report:
+        _write_report(state, report, evaluation)
+    if as_json:
+        print_json(run.facts(evaluation))
+    else:
+        _print_evaluation(evaluation)
+    if report and not state.is_quiet and not as_json:
+        click.echo(f"\nwrote {report}")
+
+
+def service_opener(state: State, engine: str | None) -> Callable[[Path], Service]:
+    """Return what opens a service with the user's settings and a catalog of its own."""
+
+    def open_service(folder: Path) -> Service:
+        return state.service(
+            needs_catalog=False,
+            engine__name=engine,
+            library__photos=[],
+            library__people=str(folder / "People"),
+            library__catalog=str(folder / "catalog.sqlite"),
+        )
+
+    return open_service
+
+
+def _check_methods(chosen: tuple[str, ...]) -> None:
+    from facewatch.clustering import METHODS
+
+    unknown = [name for name in chosen if name not in (*METHODS, "all")]
+    if unknown:
+        raise click.UsageError(f"no method is called {unknown[0]!r}; there is {', '.join(sorted(METHODS))}, and all")
+
+
+def _write_report(state: State, file: Path, evaluation: Evaluation) -> None:
+    from facewatch.catalog import utc_now
+    from facewatch.evaluation.report import write_report
+
+    max_pixels = int(state.config()["library.max_megapixels"] * 1_000_000)
+    write_report(file, evaluation, max_pixels=max_pixels, made_at=utc_now())
+
+
+def _print_evaluation(evaluation: Evaluation) -> None:
+    sample = evaluation.sample
+    click.echo(
+        f"{plural(len(sample.photos), 'photo')}: {len(sample)} of {plural(sample.n_labelled, 'labelled face')} found, "
+        f"{sample.n_missed} missed, {plural(len(set(sample.person.tolist())), 'person', 'people')}"
+    )
+    if sample.n_disputed:
+        click.echo(f"{plural(sample.n_disputed, 'face')} left out: copies of the photo name different people")
+    if sample.n_unused:
+        click.echo(f"{plural(sample.n_unused, 'photo')} could not be used; --json lists why")
+    click.echo()
+    _print_groupings([_row(evaluation, number) for number in range(len(evaluation.groupings))])
+    for one in evaluation.verifications:
+        said = (
+            "too few pairs to tell" if one.tar is None else f"{one.tar:.3f} of true pairs (distance {one.distance:.3f})"
+        )
+        click.echo(f"accepted at a false-accept rate of {one.far:g}: {said}")
+    for name, why in evaluation.left_out.items():
+        click.echo(f"{name} is left out: {why}")
+
+
+_HEADER = (
+    *("way", "method", "BCubed P", "R", "F", "pairs P", "R", "F", "NMI"),
+    *("people", "true", "in groups", "twice", "seconds"),
+)
+
+
+_N_NAMES, _N_FIRST = 2, 8
+"""Columns that say which grouping a row is; columns of the first table where one would not fit."""
+_TABLE_WIDTH = 115
+
+
+def _print_groupings(rows: Sequence[tuple[object, ...]]) -> None:
+    """Print one table, or two where the terminal is too narrow for it."""
+    is_wide = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= _TABLE_WIDTH
+    everything = range(len(_HEADER))
+    halves = (everything[:_N_FIRST], (*everything[:_N_NAMES], *everything[_N_FIRST:]))
+    for columns in (everything,) if is_wide else halves:
+        print_table([_HEADER[i] for i in columns], [[row[i] for i in columns] for row in rows])
+        click.echo()
+
+
+def _row(evaluation: Evaluation, number: int) -> tuple[object, ...]:
+    grouping = evaluation.groupings[number]
+    scores = evaluation.scores_of(grouping)
+    shares = [n for a in (scores.bcubed, scores.pairwise) for n in (a.precision, a.recall, a.f)]
+    return (
+        *(grouping.way, grouping.method, *shares, scores.nmi),
+        *(scores.n_people_found, scores.n_people_true, scores.n_faces_in_groups, grouping.n_photos_twice),
+        f"{grouping.seconds:.1f}".rjust(len("seconds")),
+    )

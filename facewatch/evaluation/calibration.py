@@ -1,0 +1,396 @@
+"""An engine's thresholds from labelled faces, at a wanted rate of strangers who are taken for somebody.
+
+Every face is held out once and asked for twice: in a gallery of all other faces (is it recognised, and as whom?), and
+in one without its person (a stranger: is it taken for somebody?). What `assign.Gallery` would answer before any
+threshold, `ask` says for all faces in a few products of matrices; a test holds the two together. Thresholds are then
+only compared with those answers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facewatch.evaluation.metrics import BIN_WIDTH, Agreement, PairCounts, bcubed, count_pairs, rates
+from facewatch.evaluation.ways import alone
+from facewatch.types import Thresholds, Tier
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from facewatch.evaluation.matching import Sample
+
+_BLOCK_ROWS = 256
+_STEP = 0.005
+"""Thresholds are looked for in steps of this, and never rounded to the looser side."""
+_REACH = 0.25
+"""Thresholds are looked for within this of the distance that half of the true pairs are nearer than."""
+
+_MOST_CEILINGS = 50
+
+SUB_GALLERIES = ((300, 10), (1000, 5))
+"""Sizes of random galleries, in faces, and how many of each: a large one tells more by itself."""
+
+MIN_PRECISION = 0.995
+"""BCubed precision that groups must keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Labelled faces; row i of each array belongs together."""
+
+    embeddings: NDArray[np.float32]
+    """Unit vectors, shape (n_faces, n_dims)."""
+    people: NDArray[np.int64]
+    tiers: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What galleries answer to faces before any threshold; row i of each array belongs together."""
+
+    distance: NDArray[np.float64]
+    """To the nearest member of the nearest person; infinite where nobody is known."""
+    centroid: NDArray[np.float64]
+    """To that person's centroid."""
+    lead: NDArray[np.float64]
+    """How much farther the runner-up is; infinite where there is none."""
+    is_right: NDArray[np.bool_]
+    """Whether that person is the face's own."""
+    is_known: NDArray[np.bool_]
+    """Whether the gallery holds the face's own person."""
+    is_poor: NDArray[np.bool_]
+    """Whether the face may only be matched."""
+    n_gallery: NDArray[np.int64]
+    """Faces in the gallery."""
+
+    def __len__(self) -> int:
+        return len(self.distance)
+
+    @staticmethod
+    def together(parts: Sequence[Answers]) -> Answers:
+        return Answers(*(np.concatenate([getattr(part, name) for part in parts]) for name in Answers.__slots__))
+
+    def accepted(self, limits: Thresholds) -> NDArray[np.bool_]:
+        """Return which are accepted, by the rule of `assign.Gallery`."""
+        decades = np.log10(np.maximum(self.n_gallery, 1) / limits.gallery_size)
+        less = limits.per_decade * np.maximum(0.0, decades) + np.where(self.is_poor, limits.poor, 0.0)
+        is_near = (self.distance <= limits.match - less) & (self.centroid <= limits.centroid - less)
+        accepted: NDArray[np.bool_] = is_near & (self.lead >= limits.margin)
+        return accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often what happens, 0 to 1."""
+
+    recognised: float
+    """Of the faces whose person is in the gallery."""
+    mistaken: float
+    """Of those, taken for another person."""
+    strangers: float
+    """Of the faces whose person is not in the gallery, taken for somebody."""
+    n_known: int
+    n_strangers: int
+
+    def keeps(self, far: float) -> bool:
+        """Whether neither strangers nor the known are taken for another person more often than this."""
+        return self.strangers <= far and self.mistaken <= far
+
+
+def rates_of(answers: Answers, limits: Thresholds) -> Rates:
+    """Return how often faces are recognised, mistaken, and strangers taken for somebody."""
+    accepted, is_known = answers.accepted(limits), answers.is_known
+    n_known, n_strangers = int(is_known.sum()), int((~is_known).sum())
+    return Rates(
+        recognised=int((accepted & answers.is_right).sum()) / max(1, n_known),
+        mistaken=int((accepted & is_known & ~answers.is_right).sum()) / max(1, n_known),
+        strangers=int((accepted & ~is_known).sum()) / max(1, n_strangers),
+        n_known=n_known,
+        n_strangers=n_strangers,
+    )
+
+
+# --- asking galleries ---
+
+
+def ask_all(faces: Faces, in_gallery: NDArray[np.bool_], *, shortlist: int = 5) -> Answers:
+    """Return the answers to every face, of the gallery of these faces without it, and without its person.
+
+    Faces too poor to be matched are neither asked for nor in the gallery.
+    """
+    may_match = faces.tiers != Tier.SHOW.value
+    known = ask(faces, np.flatnonzero(may_match), in_gallery & may_match, shortlist=shortlist, is_stranger=False)
+    # A face whose person has no other face in the gallery is a stranger already.
+    asked_as_known = np.flatnonzero(may_match)[known.is_known]
+    strangers = ask(faces, asked_as_known, in_gallery & may_match, shortlist=shortlist, is_stranger=True)
+    return Answers.together([known, strangers])
+
+
+def ask(
+    faces: Faces, rows: NDArray[np.int64], in_gallery: NDArray[np.bool_], *, shortlist: int, is_stranger: bool
+) -> Answers:
+    """Return what the gallery of these faces answers to the faces of `rows`.
+
+    Args:
+        in_gallery: which faces the gallery holds, shape (n_faces,); never the one that is asked for.
+        shortlist: people whose centroids are nearest.
+        is_stranger: leave out all faces of the person that is asked for, not only the one.
+    """
+    gallery = _Stack(faces, in_gallery)
+    blocks = [rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS)]
+    if not blocks or not len(gallery.members):
+        return _nobody(faces, rows)
+    return Answers.together([gallery.ask(block, shortlist=shortlist, is_stranger=is_stranger) for block in blocks])
+
+
+def _nobody(faces: Faces, rows: NDArray[np.int64]) -> Answers:
+    far, no = np.full(len(rows), np.inf), np.zeros(len(rows), np.bool_)
+    is_poor = faces.tiers[rows] != Tier.FOUND.value
+    return Answers(far, far, far, no, no, is_poor, np.zeros(len(rows), np.int64))
+
+
+class _Stack:
+    """A gallery as arrays: members sorted by person, and the sums that centroids are made from."""
+
+    def __init__(self, faces: Faces, in_gallery: NDArray[np.bool_]) -> None:
+        self._faces = faces
+        rows = np.flatnonzero(in_gallery)
+        self.members = rows[np.argsort(faces.people[rows], kind="stable")]
+        self._people, self._starts = np.unique(faces.people[self.members], return_index=True)
+        vectors = faces.embeddings[self.members].astype(np.float64)
+        is_founding = faces.tiers[self.members] == Tier.FOUND.value
+        if len(self.members):
+            self._n = np.add.reduceat(np.ones(len(vectors), np.int64), self._starts)
+            self._n_founding = np.add.reduceat(is_founding.astype(np.int64), self._starts)
+            self._sums = np.add.reduceat(vectors, self._starts)
+            self._founding_sums = np.add.reduceat(vectors * is_founding[:, None], self._starts)
+
+    def ask(self, rows: NDArray[np.int64], *, shortlist: int, is_stranger: bool) -> Answers:
+        faces, at = self._faces, np.arange(len(rows))
+        own = np.searchsorted(self._people, faces.people[rows]).clip(max=len(self._people) - 1)
+        has_own = self._people[own] == faces.people[rows]
+        is_member = np.isin(rows, self.members)
+        n_others = np.where(has_own, self._n[own] - is_member, 0)
+        is_known = (n_others > 0) & (not is_stranger)
+        nearest, centroids = self._nearest(rows), self._centroids(rows, own, is_member)
+        gone = at[has_own & ~is_known]
+        nearest[gone, own[gone]] = centroids[gone, own[gone]] = -np.inf
+        n_listed = min(shortlist, centroids.shape[1])
+        listed = np.argpartition(-centroids, n_listed - 1, axis=1)[:, :n_listed]
+        ranked = np.take_along_axis(nearest, listed, axis=1)
+        order = np.argsort(-ranked, axis=1, kind="stable")
+        best = listed[at, order[:, 0]]
+        second = ranked[at, order[:, 1]] if ranked.shape[1] > 1 else np.full(len(rows), -np.inf)
+        distance, runner_up = _distances(nearest[at, best]), _distances(second)
+        return Answers(
+            distance=distance,
+            centroid=_distances(centroids[at, best]),
+            lead=np.where(np.isinf(runner_up), np.inf, runner_up - np.where(np.isinf(distance), 0.0, distance)),
+            is_right=is_known & (best == own),
+            is_known=is_known,
+            is_poor=faces.tiers[rows] != Tier.FOUND.value,
+            n_gallery=len(self.members) - np.where(is_stranger & has_own, self._n[own], is_member),
+        )
+
+    def _nearest(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the cosine to the nearest member of each person, itself left out; -inf where none is left."""
+        cosines = (self._faces.embeddings[rows] @ self._faces.embeddings[self.members].T).astype(np.float64)
+        cosines[rows[:, None] == self.members[None]] = -np.inf
+        nearest: NDArray[np.float64] = np.maximum.reduceat(cosines, self._starts, axis=1)
+        return nearest
+
+    def _centroids(
+        self, rows: NDArray[np.int64], own: NDArray[np.int64], is_member: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return the cosine to each person's centroid, that of its own person made without the face itself."""
+        vectors = self._faces.embeddings[rows].astype(np.float64)
+        sums = np.where(self._n_founding[:, None] > 0, self._founding_sums, self._sums)
+        cosines: NDArray[np.float64] = vectors @ (sums / np.linalg.norm(sums, axis=1, keepdims=True)).T
+        inside = np.flatnonzero(is_member)
+        mine = own[inside]
+        is_founding = self._faces.tiers[rows[inside]] == Tier.FOUND.value
+        n_founding = self._n_founding[mine] - is_founding
+        rest = np.where(
+            n_founding[:, None] > 0,
+            self._founding_sums[mine] - vectors[inside] * is_founding[:, None],
+            self._sums[mine] - vectors[inside],
+        )
+        lengths = np.maximum(np.linalg.norm(rest, axis=1), np.finfo(np.float64).tiny)
+        cosines[inside, mine] = (vectors[inside] * rest).sum(1) / lengths
+        return cosines
+
+
+def _distances(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+    distances: NDArray[np.float64] = np.sqrt(np.maximum(0.0, 2.0 - 2.0 * cosines))
+    return distances
+
+
+# --- galleries of several sizes ---
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The answers of galleries of about one size."""
+
+    n_gallery: int
+    answers: Answers
+
+
+def try_galleries(faces: Faces, *, seed: int = 0, shortlist: int = 5) -> list[Trial]:
+    """Return the answers of random galleries of growing size, and of all faces; people are in one as a whole."""
+    random = np.random.default_rng(seed)
+    trials = []
+    for size, n_draws in SUB_GALLERIES:
+        if size <= 0.7 * len(faces):
+            draws = [ask_all(faces, _draw(faces, size, random), shortlist=shortlist) for _ in range(n_draws)]
+            trials.append(Trial(size, Answers.together(draws)))
+    trials.append(Trial(len(faces), ask_all(faces, np.ones(len(faces), np.bool_), shortlist=shortlist)))
+    return trials
+
+
+def _draw(faces: Faces, size: int, random: np.random.Generator) -> NDArray[np.bool_]:
+    """Return the faces of random people, as many of them as come nearest to this size from below."""
+    people, counts = np.unique(faces.people, return_counts=True)
+    order = random.permutation(len(people))
+    n_people = max(1, int(np.searchsorted(counts[order].cumsum(), size, side="right")))
+    chosen: NDArray[np.bool_] = np.isin(faces.people, people[order[:n_people]])
+    return chosen
+
+
+# --- choosing ---
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Thresholds, and what they do."""
+
+    before: Thresholds
+    after: Thresholds
+    trials: tuple[Trial, ...]
+    ceilings: tuple[tuple[float, Agreement], ...]
+    """Ceiling of the clusterer -> BCubed of its groups."""
+
+
+def calibrate(sample: Sample, now: Thresholds, *, far: float, method: str = "whispers", seed: int = 0) -> Calibration:
+    """Return thresholds at which at most this share of strangers is taken for somebody; see the parts below."""
+    faces = Faces(sample.embeddings, sample.person, sample.tiers)
+    pairs = count_pairs(sample.embeddings, sample.person)
+    middle = int(np.searchsorted(rates(pairs)[1], 0.5)) * BIN_WIDTH
+    trials = try_galleries(faces, seed=seed)
+    matching = calibrate_matching(trials, now, far=far, middle=middle)
+    after, ceilings = calibrate_grouping(faces, sample.photo, matching, pairs, method=method)
+    return Calibration(now, after, tuple(trials), tuple(ceilings))
+
+
+def calibrate_matching(trials: Sequence[Trial], now: Thresholds, *, far: float, middle: float) -> Thresholds:
+    """Return `now` with the loosest `match` and `centroid` that keep the rate, and `per_decade` to fit.
+
+    The largest gallery decides match and centroid together: of the pairs that keep the rate, the one that recognises
+    most, and of equals the strictest. How much they shrink is how much nearer strangers come in larger galleries, at
+    the same difference of the two and without the margin, which stops more of them the larger the gallery is, but not
+    for ever. Both are taken back until all galleries keep the rate. `margin`, `poor` and `gallery_size` stay.
+
+    Args:
+        far: wanted rate, of strangers taken for somebody and of people taken for another one.
+        middle: a distance that half of the true pairs are nearer than; thresholds are looked for around it.
+    """
+    largest = trials[-1]
+    flat = replace(now, per_decade=0.0)
+    match, centroid = _best_pair(largest.answers, flat, far=far, middle=middle)
+    bare = replace(flat, margin=0.0)
+    loosest = [_loosest(trial.answers, bare, gap=match - centroid, far=far, middle=middle) for trial in trials]
+    per_decade = now.per_decade if len(trials) < 2 else _shrinkage([trial.n_gallery for trial in trials], loosest)
+    more = per_decade * float(np.log10(largest.n_gallery / now.gallery_size))
+    found = replace(now, match=_down(match + more), centroid=_down(centroid + more), per_decade=per_decade)
+    # In a small gallery the runner-up is farther, and the margin stops fewer strangers.
+    while not all(rates_of(trial.answers, found).keeps(far) for trial in trials):
+        found = replace(found, match=_down(found.match - _STEP), centroid=_down(found.centroid - _STEP))
+    return found
+
+
+def _best_pair(answers: Answers, flat: Thresholds, *, far: float, middle: float) -> tuple[float, float]:
+    best = (-1.0, 0.0, 0.0, 0.0)
+    grid = _grid(middle, _STEP)
+    for centroid in grid:
+        at = [replace(flat, match=match, centroid=centroid) for match in grid]
+        # A looser threshold accepts more of everybody, so that halving the grid finds where a rate is exceeded.
+        n_kept = bisect_left(at, True, key=lambda limits: not rates_of(answers, limits).keeps(far))
+        if n_kept:
+            recognised = rates_of(answers, at[n_kept - 1]).recognised
+            match = at[bisect_left(at, recognised, key=lambda limits: rates_of(answers, limits).recognised)].match
+            best = max(best, (recognised, -match - centroid, match, centroid))
+    return best[2], best[3]
+
+
+def _shrinkage(sizes: Sequence[int], loosest: Sequence[float]) -> float:
+    """Return how much a threshold falls while the gallery grows tenfold, by the straight line through these points."""
+    return max(0.0, _up(-float(np.polyfit(np.log10(sizes), loosest, 1)[0])))
+
+
+def _loosest(answers: Answers, flat: Thresholds, *, gap: float, far: float, middle: float) -> float:
+    """Return the largest centroid distance that keeps the rate, with `match` farther by this gap."""
+    at = [replace(flat, match=centroid + gap, centroid=centroid) for centroid in _grid(middle, _STEP / 5)]
+    n_kept = bisect_left(at, True, key=lambda limits: not rates_of(answers, limits).keeps(far))
+    return at[max(0, n_kept - 1)].centroid
+
+
+def _grid(middle: float, step: float) -> list[float]:
+    """Return where thresholds are looked for, the strictest first."""
+    values: list[float] = np.arange(max(0.0, _down(middle - _REACH)), middle + _REACH, step).round(4).tolist()
+    return values
+
+
+def calibrate_grouping(
+    faces: Faces, photos: NDArray[np.int64], now: Thresholds, pairs: PairCounts, *, method: str
+) -> tuple[Thresholds, list[tuple[float, Agreement]]]:
+    """Return `now` with the loosest ceiling at which groups keep their precision, as they do at all stricter ones.
+
+    Photos so easy that no ceiling loses it tell nothing: the ceiling stays.
+    """
+    from facewatch.clustering import make_clusterer
+
+    tried: list[tuple[float, Agreement]] = []
+    step, ceilings = _ceilings(pairs)
+    for ceiling in ceilings:
+        clusterer = make_clusterer(method, ceiling=ceiling, doubt=now.doubt, margin=now.cluster_margin)
+        tried.append((ceiling, bcubed(faces.people, alone(clusterer.fit_predict(faces.embeddings, photos=photos)))))
+        if tried[-1][1].precision < MIN_PRECISION:
+            return replace(now, cluster=round(ceiling - step, 4)), tried
+    return now, tried
+
+
+def _ceilings(pairs: PairCounts) -> tuple[float, list[float]]:
+    """Return where ceilings are looked for, and how far apart: from where few true pairs are near enough to where many
+    false ones are."""
+    _, recall, far = rates(pairs)
+    low, high = (int(np.searchsorted(curve, share)) * BIN_WIDTH for curve, share in ((recall, 0.2), (far, 0.01)))
+    low, high = max(_STEP, _down(low)), max(low, high)
+    step = _up(max(_STEP, (high - low) / _MOST_CEILINGS))
+    return step, np.arange(low, high + step, step).round(4).tolist()
+
+
+def around(answers: Answers, limits: Thresholds) -> Iterator[tuple[Thresholds, Rates]]:
+    """Yield what happens near some thresholds, one of them changed at a time."""
+    for name in ("match", "centroid", "margin"):
+        for n_steps in (-4, -2, 0, 2, 4):
+            value = round(getattr(limits, name) + n_steps * _STEP, 4)
+            if value >= 0:
+                changed = replace(limits, **{name: value})
+                yield changed, rates_of(answers, changed)
+
+
+def _down(value: float) -> float:
+    """Return the multiple of the step at or below a value."""
+    return round(float(np.floor(value / _STEP + 1e-6)) * _STEP, 4)
+
+
+def _up(value: float) -> float:
+    return round(float(np.ceil(value / _STEP - 1e-6)) * _STEP, 4)

@@ -1,0 +1,50 @@
+"""Files that an evaluation writes: checked before the work, written as a whole, never into the photos."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from facewatch.errors import LibraryError
+
+
+def check_target(file: Path, *, suffix: str, photos: Path) -> None:
+    """Refuse a file that could not be written when the work is done.
+
+    Raises:
+        LibraryError: it has another suffix, is a folder, lies among the photos, or its folder cannot be written.
+    """
+    if file.suffix.lower() != suffix:
+        raise LibraryError(f"{file}: its name must end in {suffix}, so that nothing else is written over by mistake")
+    if file.is_dir():
+        raise LibraryError(f"{file}: a folder; name a file in it, for example {file / ('evaluation' + suffix)}")
+    if not file.absolute().parent.is_dir():
+        raise LibraryError(f"{file}: there is no folder {file.absolute().parent}; make it, or name another")
+    if file.resolve().is_relative_to(photos.resolve()):
+        raise LibraryError(f"{file}: lies among the photos of {photos}, which are only read; name another place")
+    try:
+        handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=".facewatch-")
+    except OSError as error:
+        raise LibraryError(f"{file}: cannot be written: {error.strerror}; name another place") from error
+    os.close(handle)
+    Path(name).unlink()
+
+
+@contextmanager
+def written_at_once(file: Path) -> Iterator[Path]:
+    """Yield a file to write, which takes the place of `file` when all went well, and vanishes when not.
+
+    Raises:
+        LibraryError: the folder cannot be written, or has no room.
+    """
+    temporary = file.with_name(f".{file.name}.part-{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(file)
+    except OSError as error:
+        raise LibraryError(f"{file}: cannot be written: {error.strerror}; name another place") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,154 @@
+"""Photos through the real engine, as `facewatch scan` would look at them, and remembered in a file where wanted."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from facewatch.catalog import display
+from facewatch.ingest import Analysed, Analyser, Examined, Ingest
+from facewatch.types import Analysis, Fingerprint, Progress
+
+if TYPE_CHECKING:
+    from facewatch.service import Report, Service
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFile:
+    """One file as it was when its photo was looked at."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    sha256: bytes
+
+    def is_still(self, status: os.stat_result) -> bool:
+        return (self.size, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found in photos; a photo that lies in several files was looked at once."""
+
+    files: dict[str, SeenFile] = field(default_factory=dict)
+    """By absolute path."""
+    analyses: dict[bytes, Analysis] = field(default_factory=dict)
+    """By the SHA-256 of the photo's bytes."""
+    faults: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """What is wrong with a file that could not be used, and what to do about it, by absolute path."""
+
+
+def look(service: Service, analyser: Analyser, paths: Iterable[Path], *, known: Seen, report: Report) -> Seen:
+    """Add to `known` what the engine finds in the photos of these absolute paths, and return it.
+
+    What is known already and has not changed is not looked at again. `known` holds what was done so far when this is
+    interrupted. The service's catalog is used up by it.
+    """
+    paths = list(paths)
+    memory = _Memory(analyser, known)
+    catalog, now = service.catalog, service.catalog.now()
+    with catalog.write():
+        root_id = catalog.files.add_root(Path("/"), 0, now)
+    work = Ingest(
+        catalog, memory, root=Path("/"), root_id=root_id, engine_id=service.engine_id, settle=lambda photo_id: 0
+    )
+    try:
+        for n_done, one in enumerate(work.run(str(path).lstrip("/") for path in paths), 1):
+            path = _absolute(one.path)
+            if (fault := one.fault or _FAULTS.get(one.kind)) is not None:
+                known.faults[path] = fault
+                log.warning("%s: %s; %s", display(path), *known.faults[path])
+            report(Progress(n_done, len(paths), display(one.path)))
+    finally:
+        memory.tell()
+    return known
+
+
+_FAULTS = {
+    "other": ("is no photo", "leave it out"),
+    "vanished": ("has vanished", "bring it back, or leave it out"),
+    "unsettled": ("changed while it was read", "try again when it has settled"),
+}
+
+
+class _Memory:
+    """An Analyser that answers for what is known and lets another one look at the rest, whose answers it keeps."""
+
+    def __init__(self, inner: Analyser, known: Seen) -> None:
+        self.n_workers = inner.n_workers
+        self._inner = inner
+        self._known = known
+        self._examined: dict[str, Future[Examined]] = {}
+        self._analysed: dict[str, Future[Analysed | None]] = {}
+
+    def examine(self, path: str) -> Future[Examined]:
+        path = _absolute(path)
+        if (known := self._known_analysis(path)) is not None:
+            # No pixels: nothing will be decoded.
+            return _done(Examined(known[0], self._known.files[path].sha256))
+        self._examined[path] = self._inner.examine(path)
+        return self._examined[path]
+
+    def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]:
+        path = _absolute(path)
+        known = self._known_analysis(path)
+        if known is not None and known[0] == expected:
+            return _done(Analysed(known[1]))
+        self._analysed[path] = self._inner.analyse(path, expected)
+        return self._analysed[path]
+
+    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> Future[list[Analysed | None]]:
+        return self._inner.analyse_aligned(photos)
+
+    def restart(self) -> None:
+        self._inner.restart()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def tell(self) -> None:
+        """Put what was learnt into what is known."""
+        for path, examined in _answers(self._examined):
+            if examined.sha256 is not None:
+                fingerprint = examined.fingerprint
+                self._known.files[path] = SeenFile(fingerprint.size, fingerprint.mtime_ns, examined.sha256)
+        for path, analysed in _answers(self._analysed):
+            if analysed is not None and analysed.analysis is not None and path in self._known.files:
+                self._known.analyses[self._known.files[path].sha256] = analysed.analysis
+
+    def _known_analysis(self, path: str) -> tuple[Fingerprint, Analysis] | None:
+        file = self._known.files.get(path)
+        if file is None or file.sha256 not in self._known.analyses:
+            return None
+        try:
+            status = os.stat(path, follow_symlinks=False)  # noqa: PTH116 - as `Eyes` opens it
+        except OSError:
+            return None
+        return (Fingerprint.of(status), self._known.analyses[file.sha256]) if file.is_still(status) else None
+
+
+def _absolute(path: str) -> str:
+    """Return a path below "/" as the labels' folder has it; `Ingest` gives it two slashes."""
+    return "/" + path.lstrip("/")
+
+
+def _answers(futures: dict[str, Future[_T]]) -> Iterator[tuple[str, _T]]:
+    """Yield the answers that came; those that did not are on record as faults."""
+    for path, future in futures.items():
+        if future.done() and not future.cancelled() and future.exception() is None:
+            yield path, future.result()
+
+
+def _done(answer: _T) -> Future[_T]:
+    future: Future[_T] = Future()
+    future.set_result(answer)
+    return future

@@ -1,0 +1,249 @@
+"""Runs an evaluation: look at the photos, find the labelled faces, judge every way of working."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from facewatch.catalog import display
+from facewatch.errors import FacewatchError
+from facewatch.evaluation.keeping import key_of, load_seen, save_seen
+from facewatch.evaluation.labelled import Labelled, check_counts
+from facewatch.evaluation.looking import Seen, look
+from facewatch.evaluation.matching import Sample, make_sample, resolved
+from facewatch.evaluation.metrics import PairCounts, Scores, Verification, count_pairs, scores, verification
+from facewatch.evaluation.ways import Grouping, OpenService, all_at_once, by_clustering, scratch, streaming
+from facewatch.ingest import Analyser, Workers
+from facewatch.service import available_cores
+from facewatch.types import EngineInfo, Progress
+
+if TYPE_CHECKING:
+    from facewatch.service import Report
+
+log = logging.getLogger(__name__)
+
+FARS = (1e-3, 1e-4)
+N_BATCHES = 20
+
+Stage = Callable[[str], "AbstractContextManager[Report]"]
+"""Opens a progress bar with this title."""
+
+
+def quiet(_: str) -> AbstractContextManager[Report]:
+    """Show no progress."""
+    return nullcontext(lambda progress: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything that was measured."""
+
+    labelled: Labelled
+    info: EngineInfo
+    sample: Sample
+    pairs: PairCounts
+    verifications: tuple[Verification, ...]
+    groupings: tuple[Grouping, ...]
+    left_out: Mapping[str, str]
+    """Methods that could not be tried, and why."""
+    faults: Mapping[str, tuple[str, str]]
+    """What is wrong with photos that could not be used, and what to do about it."""
+    n_batches: int
+    seed: int
+
+    def scores_of(self, grouping: Grouping) -> Scores:
+        return scores(self.sample.person, grouping.groups)
+
+
+def see(
+    labelled: Labelled,
+    open_service: OpenService,
+    *,
+    keep: Path | None = None,
+    analyser: Analyser | None = None,
+    stage: Stage = quiet,
+) -> tuple[EngineInfo, Seen]:
+    """Return what the engine finds in the labelled photos.
+
+    Args:
+        keep: where what was found is kept for the next time, also when this is interrupted.
+        analyser: takes the place of the worker processes.
+
+    Raises:
+        LibraryError: `keep` is another kind of file, or was made with another engine or other settings.
+    """
+    with scratch(open_service) as service:
+        key = key_of(service.info, service.recipe())
+        known = load_seen(keep, key) if keep else Seen()
+        paths = dict.fromkeys(resolved(labelled.root, photo) for photo in labelled.photos)
+        own = analyser or Workers(service.recipe(), service.config["engine.workers"] or available_cores())
+        before = dict(known.files), len(known.analyses)
+        try:
+            with stage("looking at photos") as report:
+                look(service, own, paths, known=known, report=report)
+        finally:
+            own.close()
+            if keep and before != (known.files, len(known.analyses)):
+                save_seen(keep, known, key)
+        return service.info, known
+
+
+def evaluate(
+    labelled: Labelled,
+    open_service: OpenService,
+    *,
+    methods: Sequence[str],
+    fars: Sequence[float] = FARS,
+    n_batches: int = N_BATCHES,
+    seed: int = 0,
+    keep: Path | None = None,
+    analyser: Analyser | None = None,
+    stage: Stage = quiet,
+) -> Evaluation:
+    """Return how well the engine and these methods, or all of them ("all"), do on labelled photos.
+
+    Args:
+        open_service: opens services with the settings that are judged, one for each way of working.
+        fars: wanted shares of pairs of two people that are accepted.
+        n_batches: how many batches photos arrive in.
+        seed: of their order.
+        keep: see `see`.
+        analyser: takes the place of the worker processes.
+
+    Raises:
+        LibraryError: too few of the labelled faces were found to compare them.
+        EngineError: the engine, or a method that was asked for by name, cannot be used.
+    """
+    usable, left_out = usable_methods(methods)
+    info, seen = see(labelled, open_service, keep=keep, analyser=analyser, stage=stage)
+    sample = make_sample(labelled, seen, n_dims=info.n_dims)
+    check_counts(labelled.root, photos_of(sample), who="found")
+    pairs = count_pairs(sample.embeddings, sample.person)
+    with stage("grouping faces") as report:
+        groupings = _group(sample, open_service, usable, n_batches=n_batches, seed=seed, report=report)
+    return Evaluation(
+        labelled=labelled,
+        info=info,
+        sample=sample,
+        pairs=pairs,
+        verifications=tuple(verification(pairs, far) for far in fars),
+        groupings=tuple(groupings),
+        left_out=left_out,
+        faults={display(path): fault for path, fault in seen.faults.items()},
+        n_batches=n_batches,
+        seed=seed,
+    )
+
+
+def photos_of(sample: Sample) -> Counter[str]:
+    """Return on how many photos each person was found."""
+    both = np.unique(np.stack([sample.person, sample.photo]), axis=1)
+    return Counter(sample.names[person] for person in both[0].tolist())
+
+
+def _group(
+    sample: Sample, open_service: OpenService, methods: Sequence[str], *, n_batches: int, seed: int, report: Report
+) -> list[Grouping]:
+    groupings: list[Grouping] = []
+    n_total = len(methods) * (2 + min(n_batches, len(sample.photos)))
+    n_done = 0
+
+    def tell(method: str) -> None:
+        nonlocal n_done
+        n_done += 1
+        report(Progress(n_done, n_total, method))
+
+    for method in methods:
+        groupings.append(by_clustering(sample, open_service, method))
+        tell(method)
+        groupings.append(all_at_once(sample, open_service, method))
+        tell(method)
+        groupings.append(
+            streaming(sample, open_service, method, n_batches=n_batches, seed=seed, tell=partial(tell, method))
+        )
+    return groupings
+
+
+def usable_methods(wanted: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the methods to try, each once, and why others of "all" are left out.
+
+    Raises:
+        FacewatchError: one that was asked for by its name cannot be used.
+        ValueError: there is no such method.
+    """
+    from facewatch.clustering import METHODS
+
+    usable, left_out = list[str](), dict[str, str]()
+    for method in dict.fromkeys(name for one in wanted for name in (METHODS if one == "all" else [one])):
+        try:
+            _try(method)
+        except FacewatchError as error:
+            if method in wanted:
+                raise
+            left_out[method] = str(error)
+        else:
+            usable.append(method)
+    return usable, left_out
+
+
+def _try(method: str) -> None:
+    """Group a few faces, so that what a method needs and has not is said before the long work."""
+    from facewatch.clustering import make_clusterer
+
+    angles = np.repeat([0.0, 1.5], 5) + np.tile(np.linspace(0.0, 0.1, 5), 2)
+    faces = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    make_clusterer(method, ceiling=0.5).fit_predict(faces, photos=np.arange(len(faces)))
+
+
+def facts(evaluation: Evaluation) -> dict[str, Any]:
+    """Return what was measured as plain values, for programs."""
+    sample, info = evaluation.sample, evaluation.info
+    return {
+        "labelled": str(evaluation.labelled.root),
+        "only": evaluation.labelled.only,
+        "engine": {"name": info.name, "fingerprint": info.fingerprint, "thresholds": asdict(info.thresholds)},
+        "n_photos": len(sample.photos),
+        "n_photos_unused": sample.n_unused,
+        "detection": {
+            "n_labelled": sample.n_labelled,
+            "n_found": len(sample),
+            "n_missed": sample.n_missed,
+            "n_disputed": sample.n_disputed,
+            "n_false": sample.n_false,
+        },
+        "n_people": len(set(sample.person.tolist())),
+        "n_pairs_same": evaluation.pairs.n_same,
+        "n_pairs_different": evaluation.pairs.n_different,
+        "verification": [asdict(one) for one in evaluation.verifications],
+        "n_batches": evaluation.n_batches,
+        "seed": evaluation.seed,
+        "groupings": [_grouping_facts(evaluation, grouping) for grouping in evaluation.groupings],
+        "left_out": dict(evaluation.left_out),
+        "faults": {path: {"fault": fault, "advice": advice} for path, (fault, advice) in evaluation.faults.items()},
+    }
+
+
+def _grouping_facts(evaluation: Evaluation, grouping: Grouping) -> dict[str, Any]:
+    measured = evaluation.scores_of(grouping)
+    return {
+        "way": grouping.way,
+        "method": grouping.method,
+        **{
+            name: {"precision": agreement.precision, "recall": agreement.recall, "f": agreement.f}
+            for name, agreement in (("bcubed", measured.bcubed), ("pairwise", measured.pairwise))
+        },
+        "nmi": measured.nmi,
+        "n_people_found": measured.n_people_found,
+        "n_people_true": measured.n_people_true,
+        "n_faces_in_groups": measured.n_faces_in_groups,
+        "n_photos_twice": grouping.n_photos_twice,
+        "seconds": round(grouping.seconds, 3),
+    }

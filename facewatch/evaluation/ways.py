@@ -1,0 +1,199 @@
+"""The ways of working that are judged: a clusterer by itself, and the service with all photos at once or in batches."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facewatch.catalog import NOBODY, FaceTable
+from facewatch.evaluation.metrics import Agreement, bcubed, n_photos_twice
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from facewatch.evaluation.matching import Photo, Sample
+    from facewatch.service import Service
+
+CLUSTERING, ALL_AT_ONCE, STREAMING = "clustering", "all at once", "streaming"
+
+
+OpenService = Callable[[Path], "Service"]
+"""Opens a service whose catalog lies in this empty folder; its settings are those that are judged."""
+
+
+@contextmanager
+def scratch(open_service: OpenService) -> Iterator[Service]:
+    """Yield a service with an empty catalog, which is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="facewatch-evaluate-") as folder, open_service(Path(folder)) as service:
+        yield service
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How well it went so far, while photos arrived."""
+
+    n_photos: int
+    bcubed: Agreement
+    """Of the labelled faces that have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """What one way of working made of the labelled faces."""
+
+    way: str
+    method: str
+    groups: NDArray[np.int64]
+    """The group of each face of the sample; a face that belongs to nobody has a number of its own."""
+    n_photos_twice: int
+    """Photos in which one person was found twice, unlabelled faces included."""
+    steps: tuple[Step, ...]
+    """After each batch, where photos came in batches."""
+    seconds: float
+
+
+def by_clustering(sample: Sample, open_service: OpenService, method: str) -> Grouping:
+    """Return what the clusterer makes of all labelled faces, whatever their quality."""
+    from facewatch.clustering import make_clusterer
+
+    with scratch(open_service) as service:
+        limits, config = service.info.thresholds, service.config
+    started = perf_counter()
+    clusterer = make_clusterer(
+        method,
+        ceiling=limits.cluster - config["match.strictness"],
+        doubt=limits.doubt,
+        margin=limits.cluster_margin,
+        min_faces=config["cluster.min_faces"],
+    )
+    labels = clusterer.fit_predict(sample.embeddings, photos=sample.photo)
+    n_twice = n_photos_twice(sample.photo[labels >= 0], labels[labels >= 0])
+    return Grouping(CLUSTERING, method, alone(labels), n_twice, (), perf_counter() - started)
+
+
+def all_at_once(sample: Sample, open_service: OpenService, method: str) -> Grouping:
+    """Return what the service makes of all photos when the first scan finds them."""
+    return _as_the_service_does(sample, open_service, ALL_AT_ONCE, method, [sample.photos])
+
+
+def streaming(
+    sample: Sample,
+    open_service: OpenService,
+    method: str,
+    *,
+    n_batches: int,
+    seed: int,
+    tell: Callable[[], None] = lambda: None,
+) -> Grouping:
+    """Return what the service makes of photos that arrive in random order, grouping after each batch.
+
+    `tell` is called after each.
+    """
+    batches = shuffled_batches(sample.photos, n_batches=n_batches, seed=seed)
+    return _as_the_service_does(sample, open_service, STREAMING, method, batches, tell)
+
+
+def shuffled_batches(photos: Sequence[Photo], *, n_batches: int, seed: int) -> list[Sequence[Photo]]:
+    """Return the photos in random order in batches of equal size, the last ones smaller by one; none is empty."""
+    order = list(photos)
+    random.Random(seed).shuffle(order)
+    sizes = [len(part) for part in np.array_split(np.arange(len(order)), max(1, min(n_batches, len(order))))]
+    ends = np.cumsum(sizes).tolist()
+    return [order[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+def alone(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the labels with a number of its own for each face that has none (-1)."""
+    numbered = labels.copy()
+    is_noise = labels < 0
+    numbered[is_noise] = labels.max(initial=-1) + 1 + np.arange(is_noise.sum())
+    return numbered
+
+
+def _as_the_service_does(
+    sample: Sample,
+    open_service: OpenService,
+    way: str,
+    method: str,
+    batches: Sequence[Sequence[Photo]],
+    tell: Callable[[], None] = lambda: None,
+) -> Grouping:
+    started = perf_counter()
+    with scratch(open_service) as service:
+        library = _Library(service)
+        steps = []
+        for batch in batches:
+            library.add(batch)
+            service.recluster(method=method)
+            steps.append(library.step(sample))
+            tell()
+        groups = alone(library.people_of(sample))
+        n_twice = library.n_photos_twice()
+    return Grouping(way, method, groups, n_twice, tuple(steps), perf_counter() - started)
+
+
+class _Library:
+    """A catalog that photos arrive in, analysed already; the rest is what `ingest` and the service do."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._catalog = service.catalog
+        self._engine_id = service.engine_id
+        self._face_ids: dict[bytes, list[int]] = {}
+        with self._catalog.write():
+            self._root_id = self._catalog.files.add_root(Path("/"), 0, self._catalog.now())
+
+    def add(self, photos: Sequence[Photo]) -> None:
+        """Record the photos and settle their faces one photo after the other."""
+        with self._catalog.write():
+            for photo in photos:
+                self._service.identities.settle(self._record(photo))
+
+    def _record(self, photo: Photo) -> int:
+        catalog, analysis, now = self._catalog, photo.analysis, self._catalog.now()
+        size = analysis.width, analysis.height
+        photo_id = catalog.files.add_photo(photo.sha256, size, analysis.format, now)
+        path = photo.file.lstrip("/")
+        catalog.files.record(self._root_id, path, photo.fingerprint, photo_id=photo_id, fault=None, now=now)
+        self._face_ids[photo.sha256] = catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now)
+        return photo_id
+
+    def people_of(self, sample: Sample) -> NDArray[np.int64]:
+        """Return the person of each face of the sample, -1 for nobody."""
+        return self._people_of(self._rows(sample)[1])
+
+    def step(self, sample: Sample) -> Step:
+        """Return how well it went so far with the labelled faces that are there."""
+        rows, face_ids = self._rows(sample)
+        return Step(len(self._face_ids), bcubed(sample.person[rows], alone(self._people_of(face_ids))))
+
+    def n_photos_twice(self) -> int:
+        table = self._known()
+        return n_photos_twice(table.photos, table.people)
+
+    def _rows(self, sample: Sample) -> tuple[NDArray[np.int64], list[int]]:
+        """Return row and face id of each face of the sample whose photo is there."""
+        rows, face_ids = [], []
+        for row, (photo, face) in enumerate(zip(sample.photo.tolist(), sample.face.tolist(), strict=True)):
+            if (ids := self._face_ids.get(sample.photos[photo].sha256)) is not None:
+                rows.append(row)
+                face_ids.append(ids[face])
+        return np.array(rows, np.int64), face_ids
+
+    def _people_of(self, face_ids: Sequence[int]) -> NDArray[np.int64]:
+        table = self._known()
+        person = dict(zip(table.ids.tolist(), table.people.tolist(), strict=True))
+        return np.array([person.get(face_id, -1) for face_id in face_ids], np.int64)
+
+    def _known(self) -> FaceTable:
+        """Return the faces that belong to somebody."""
+        table = self._catalog.faces.load(self._engine_id, n_dims=self._service.info.n_dims)
+        return table.take(table.people != NOBODY)

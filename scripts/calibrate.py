@@ -1,0 +1,228 @@
+"""Derive an engine's thresholds from labelled photos, and write them where they live.
+
+    scripts/calibrate shared/photos --only lfw/ --keep /tmp/lfw.npz       what they would be, and what they would do
+    scripts/calibrate shared/photos --only lfw/ --keep /tmp/lfw.npz --far 4e-3 --write
+
+`match`, `centroid` and `per_decade` follow from the share of strangers who may be taken for somebody, `cluster` from
+the precision that groups must keep; see facewatch/evaluation/calibration.py. The other numbers stay as they are. The
+settings are the defaults, whatever yours are. Tuned on one set of photos alone, thresholds do not travel: look at a
+second one with `facewatch evaluate`.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from facewatch import engines
+from facewatch.cli.output import progress_bar
+from facewatch.config import load_config
+from facewatch.errors import FacewatchError
+from facewatch.evaluation.calibration import MIN_PRECISION, Calibration, Rates, around, calibrate, rates_of
+from facewatch.evaluation.files import check_target, written_at_once
+from facewatch.evaluation.labelled import check_counts, read_labels
+from facewatch.evaluation.matching import Sample, make_sample
+from facewatch.evaluation.run import photos_of, see
+from facewatch.service import Service
+from facewatch.types import Thresholds
+
+MOST_ROWS = 20
+SOURCES = Path(engines.__file__).parent
+
+
+def look_at(labelled: Path, settings: Mapping[str, str], *, only: str, keep: Path | None) -> Sample:
+    """Return the labelled faces that the engine of these settings finds.
+
+    Raises:
+        LibraryError: there are no labels, or too few faces.
+    """
+    labels = read_labels(labelled, only=only)
+    if keep:
+        check_target(keep, suffix=".npz", photos=labelled)
+    info, seen = see(
+        labels, lambda folder: open_service(folder, settings), keep=keep, stage=lambda t: progress_bar(t, is_shown=True)
+    )
+    sample = make_sample(labels, seen, n_dims=info.n_dims)
+    check_counts(labelled, photos_of(sample), who="found")
+    return sample
+
+
+def thresholds_of(settings: Mapping[str, str]) -> Thresholds:
+    with tempfile.TemporaryDirectory() as folder, open_service(Path(folder), settings) as service:
+        return service.info.thresholds
+
+
+def open_service(folder: Path, settings: Mapping[str, str]) -> Service:
+    """Return a service with these settings, defaults for the rest, and a catalog in this folder."""
+    places = {
+        "library.photos": [],
+        "library.people": str(folder / "People"),
+        "library.catalog": str(folder / "catalog.sqlite"),
+    }
+    return Service(load_config(None, {**settings, **places}, cwd=folder))
+
+
+# --- what it says ---
+
+
+def print_calibration(found: Calibration, far: float) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    largest = found.trials[-1]
+    n_strangers = rates_of(largest.answers, found.after).n_strangers
+    _print_rows(console, f"at most {far:g} of strangers taken for somebody", "faces in gallery", _by_size(found))
+    near = ((_named(limits), rates) for limits, rates in around(largest.answers, found.after))
+    _print_rows(
+        console, f"near these thresholds, in the gallery of {largest.n_gallery}", "match, centroid, margin", near
+    )
+    _print_ceilings(console, found)
+    if n_strangers * far < 3:
+        # 3 / n is the upper end of the 95 % interval of a rate of which n trials showed nothing (Hanley & Lippman-Hand
+        # 1983, "If nothing goes wrong, is everything all right?").
+        console.print(
+            f"{n_strangers} strangers cannot show a rate of {far:g}: that none of them is taken for somebody only says "
+            f"that it is below {3 / max(1, n_strangers):.1g}"
+        )
+    console.print("\nTHRESHOLDS = Thresholds(")
+    for name, value in asdict(found.after).items():
+        before = getattr(found.before, name)
+        console.print(f"    {name}={value:g},{'' if value == before else f'  # {before:g} until now'}", highlight=False)
+    console.print(")")
+
+
+def _print_ceilings(console: Console, found: Calibration) -> None:
+    table = Table(title="groups")
+    for name in ("ceiling", "BCubed P", "R", "F"):
+        table.add_column(name, justify="right")
+    last = len(found.ceilings) - 1
+    for row in sorted({*np.linspace(0, last, MOST_ROWS).round().astype(int).tolist(), max(0, last - 1)}):
+        ceiling, agreement = found.ceilings[row]
+        table.add_row(f"{ceiling:g}", *(f"{n:.4f}" for n in (agreement.precision, agreement.recall, agreement.f)))
+    console.print(table)
+    if found.ceilings[-1][1].precision >= MIN_PRECISION:
+        console.print(f"no ceiling makes groups less precise than {MIN_PRECISION}: cluster stays; take harder photos")
+
+
+def _by_size(found: Calibration) -> Iterator[tuple[str, Rates]]:
+    for limits, name in ((found.before, "now"), (found.after, "new")):
+        for trial in found.trials:
+            yield f"{trial.n_gallery}, {name}", rates_of(trial.answers, limits)
+
+
+def _named(limits: Thresholds) -> str:
+    return f"{limits.match:.3f}, {limits.centroid:.3f}, {limits.margin:.3f}"
+
+
+def _print_rows(console: Console, title: str, what: str, rows: Iterator[tuple[str, Rates]]) -> None:
+    table = Table(title=title)
+    for name in (what, "recognised", "as another", "strangers taken for somebody"):
+        table.add_column(name, justify="left" if name == what else "right")
+    for name, rates in rows:
+        shares = (rates.recognised, rates.mistaken, rates.strangers)
+        table.add_row(name, *(f"{share:.4f}" for share in shares))
+    console.print(table)
+
+
+# --- where thresholds live ---
+
+
+def find_source(now: Thresholds, folder: Path = SOURCES) -> tuple[Path, ast.Call]:
+    """Return the file with the assignment `THRESHOLDS = Thresholds(...)` that holds these numbers, and the call.
+
+    Raises:
+        FacewatchError: none does, or several do.
+    """
+    found = [
+        (file, call)
+        for file in sorted(folder.glob("*.py"))
+        for call in _calls(ast.parse(file.read_text(encoding="utf-8")))
+        if {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords} == asdict(now)
+    ]
+    if len(found) != 1:
+        where = ", ".join(file.name for file, _ in found) or "none"
+        raise FacewatchError(f"{folder}: these thresholds must stand in one file of it, and stand in {where}")
+    return found[0]
+
+
+def _calls(tree: ast.Module) -> Iterator[ast.Call]:
+    """Yield the calls that are assigned to THRESHOLDS."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            if names == ["THRESHOLDS"]:
+                yield node.value
+
+
+def write_thresholds(before: Thresholds, after: Thresholds, folder: Path = SOURCES) -> Path:
+    """Put the new numbers in the place of the old ones, nothing else, and return the file.
+
+    Raises:
+        FacewatchError: the old numbers were not found.
+    """
+    file, call = find_source(before, folder)
+    lines = file.read_bytes().splitlines(keepends=True)
+    for keyword in sorted(
+        call.keywords, key=lambda keyword: (keyword.value.lineno, keyword.value.col_offset), reverse=True
+    ):
+        value, new = keyword.value, getattr(after, str(keyword.arg))
+        if new != getattr(before, str(keyword.arg)):
+            line = lines[value.lineno - 1]
+            lines[value.lineno - 1] = line[: value.col_offset] + f"{new:g}".encode() + line[value.end_col_offset :]
+    with written_at_once(file) as temporary:
+        temporary.write_bytes(b"".join(lines))
+        temporary.chmod(file.stat().st_mode)
+    return file
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("labelled", type=click.Path(path_type=Path))
+@click.option("--engine", default="face_recognition", show_default=True, help="Whose thresholds.")
+@click.option(
+    "--far",
+    default=1e-3,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="The share of strangers, in a gallery of all labelled faces, that may be taken for somebody.",
+)
+@click.option("--models", type=click.Path(path_type=Path), help="The folder of model packs, where it is not yours.")
+@click.option("--only", default="", metavar="PREFIX", help="Only photos whose path begins with this.")
+@click.option("--keep", type=click.Path(path_type=Path), help="A file (.npz) that keeps what the engine found.")
+@click.option("--method", default="whispers", show_default=True, help="The clusterer that `cluster` is for.")
+@click.option("--seed", default=0, show_default=True, help="Of the random galleries.")
+@click.option("--write", is_flag=True, help="Write them into the engine's source file.")
+def main(
+    labelled: Path,
+    engine: str,
+    far: float,
+    models: Path | None,
+    only: str,
+    keep: Path | None,
+    method: str,
+    seed: int,
+    write: bool,
+) -> None:
+    """Derive an engine's thresholds from the labelled photos in LABELLED."""
+    settings = {"engine.name": engine} | ({"engine.models": str(models.absolute())} if models else {})
+    try:
+        now = thresholds_of(settings)
+        if write:
+            find_source(now)  # rather now than when the work is done
+        found = calibrate(look_at(labelled, settings, only=only, keep=keep), now, far=far, method=method, seed=seed)
+        print_calibration(found, far)
+        if write:
+            click.echo(f"\nwrote {write_thresholds(found.before, found.after)}; say above it how it was measured")
+    except FacewatchError as error:
+        click.echo(f"calibrate: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

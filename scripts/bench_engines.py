@@ -1,0 +1,199 @@
+"""The parts "stages" and "advanced" of scripts/bench.py: what each engine takes, and one against the other."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_kit import SEED, Bench, Finding, Household, Spent, copy_sample, photos_below, spent_by
+from bench_labels import boxes_of_facewatch, count_true, read_labels
+from numpy.typing import NDArray
+
+from facewatch import decode, ingest
+from facewatch.engines import arcface, load_engine
+from facewatch.models import find_pack
+
+# --- stages ---
+
+
+def measure_stages(bench: Bench) -> list[Finding]:
+    """Photos a second of every stage in one process, and the embedding against dlib's own on the same crops.
+
+    Detection is what remains of the engine's time without the embedding: also landmarks and alignment. Ours embeds a
+    face and its mirror image, dlib's the face only.
+    """
+    import dlib
+    import face_recognition_models
+
+    n_each = 25 if bench.is_quick else 100
+    pick = random.Random(SEED).sample
+    paths = [path for folder in ("album", "lfw") for path in pick(photos_below(bench.photos, folder), n_each)]
+    bench.say(f"stages: {len(paths)} photos, half of them album/, half lfw/")
+    engine = load_engine("face_recognition")
+    eyes = ingest.Eyes(ingest.Recipe("face_recognition"))
+    theirs = dlib.face_recognition_model_v1(face_recognition_models.face_recognition_model_location())
+    clock = _Clock()
+    n_faces, difference = 0, 0.0
+    for number, path in enumerate([paths[0], *paths]):
+        if number == 1:
+            clock = _Clock()  # the first photo warmed everything up
+        file = bench.photos / path
+        decoded = clock.time("decode", lambda data: decode.decode(io.BytesIO(data)), file.read_bytes())
+        faces = clock.time("engine", engine.analyse, decoded.pixels)
+        clock.time("all", _look, eyes, str(file))
+        if number and faces:
+            crops = np.array([face.crop for face in faces])
+            own = clock.time("embed", engine.embed, crops)  # type: ignore[attr-defined]
+            clock.time("dlib", lambda crops: [theirs.compute_face_descriptor(crop) for crop in crops], crops)
+            n_faces += len(faces)
+            difference = max(difference, float(np.abs(own - [face.embedding for face in faces]).max()))
+    spent, n = clock.seconds, len(paths)
+    return [
+        Finding("stages", "decode", n / spent["decode"], "photos/s"),
+        Finding("stages", "detect and align", n / (spent["engine"] - spent["embed"]), "photos/s"),
+        Finding("stages", "embed, with mirror image", n_faces / spent["embed"], "faces/s"),
+        Finding("stages", "embed by dlib, without", n_faces / spent["dlib"], "faces/s"),
+        Finding("stages", "our embedding against dlib's", spent["dlib"] / spent["embed"], "times as fast"),
+        Finding("stages", "everything, one process", n / spent["all"], "photos/s"),
+    ]
+
+
+def _look(eyes: ingest.Eyes, path: str) -> ingest.Analysed | None:
+    """What a worker does with a new photo."""
+    return eyes.analyse(path, eyes.examine(path).fingerprint)
+
+
+class _Clock:
+    """Seconds by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def time(self, what: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        started = time.perf_counter()
+        result = work(*arguments)
+        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - started
+        return result
+
+
+# --- advanced: against the standard engine, and its recogniser against onnxruntime itself ---
+
+
+def measure_advanced(bench: Bench) -> list[Finding]:
+    return [*compare_scans(bench), *compare_recognisers(bench)]
+
+
+def compare_scans(bench: Bench) -> list[Finding]:
+    """What first scans of the same photos take with both engines, from the shell, groups and folders included.
+
+    The turns are standard, advanced, advanced, standard, so that a machine that slows down or speeds up is fair.
+    """
+    standard = Household(bench.scratch / "standard")
+    advanced = Household(bench.scratch / "advanced", {"engine": {"name": bench.engine}})
+    photos, _ = (copy_sample(bench, house.photos) for house in (standard, advanced))
+    bench.say(f"advanced: {len(photos)} photos; standard, advanced, advanced, standard")
+    turns = [first_scan(house) for house in (standard, advanced, advanced, standard)]
+    bench.say("advanced: " + ", ".join(f"{turn.seconds:.1f} s" for turn in turns))
+    slow, fast = mean(turns[0], turns[3]), mean(turns[1], turns[2])
+    labels = read_labels(bench.photos / "labels.csv")
+    return [
+        Finding("advanced", "photos", len(photos)),
+        Finding("advanced", "first scan, standard", slow.seconds, "s"),
+        Finding("advanced", "first scan, advanced", fast.seconds, "s"),
+        Finding("advanced", "advanced is faster", slow.seconds / fast.seconds, "times", at_least=1),
+        Finding("advanced", "processor time, standard", slow.cpu_seconds, "s"),
+        Finding("advanced", "processor time, advanced", fast.cpu_seconds, "s"),
+        Finding("advanced", "less processor time", slow.cpu_seconds / fast.cpu_seconds, "times"),
+        Finding("advanced", "labelled faces", sum(len(labels.get(photo, ())) for photo in photos), "faces"),
+        Finding("advanced", "true faces found, standard", count_true(boxes_of_facewatch(standard), labels), "faces"),
+        Finding("advanced", "true faces found, advanced", count_true(boxes_of_facewatch(advanced), labels), "faces"),
+    ]
+
+
+def first_scan(house: Household) -> Spent:
+    house.forget()
+    return spent_by(house.scan)
+
+
+def mean(one: Spent, other: Spent) -> Spent:
+    return Spent((one.seconds + other.seconds) / 2, (one.cpu_seconds + other.cpu_seconds) / 2)
+
+
+def compare_recognisers(bench: Bench) -> list[Finding]:
+    """Faces a second from crops to unit vectors, against onnxruntime on numbers that are ready for its network.
+
+    Both have the same model file, batch and number of threads: one, as in a scan with a worker a core. Faces that ours
+    embeds with their mirror image are left out, so that each runs the network once a face.
+    """
+    pack = find_pack(bench.engine, Path())
+    ours = arcface.Recogniser(pack, arcface.Sessions("cpu", 1))
+    raw = plain_session(pack.recogniser)
+    crops = strong_crops(bench, raw, arcface.BATCH_FACES)
+    blob = blob_of(crops)
+    vectors = raw(blob)
+    difference = np.abs(ours.embed(crops) - vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).max()
+    n_rounds = 15 if bench.is_quick else 41
+    bench.say(f"advanced: {n_rounds} rounds of {len(crops)} faces, ours and onnxruntime in turns")
+    rounds = [seconds_of(lambda: raw(blob), lambda: ours.embed(crops), turn) for turn in range(n_rounds)]
+    theirs, own = (statistics.median(column) for column in zip(*rounds, strict=True))
+    # Of each round by itself: what another program takes from one of the two it takes from the other as well.
+    ratio = statistics.median(their_seconds / our_seconds for their_seconds, our_seconds in rounds)
+    what = f"batch of {len(crops)}, one thread"
+    return [
+        Finding("advanced", f"recogniser, {what}", len(crops) / own, "faces/s"),
+        Finding("advanced", f"onnxruntime itself, {what}", len(crops) / theirs, "faces/s"),
+        Finding("advanced", "recogniser against onnxruntime itself", ratio, "times", at_least=0.95),
+        Finding("advanced", "largest difference of their unit vectors", float(difference)),
+    ]
+
+
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Float32 (n, 3, 112, 112), RGB, -1 to 1, to float32 (n, n_dims), of any length."""
+
+
+def plain_session(model: Path) -> Network:
+    """Return a network run by onnxruntime alone, on one thread."""
+    # Before the import: onnxruntime's wheels report their use to their maker otherwise.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # as the engine does: not every shape of a batch is worth a warning
+    session = onnxruntime.InferenceSession(os.fspath(model), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda blob: session.run(None, {name: blob})[0]
+
+
+def blob_of(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return RGB crops, shape (n, 112, 112, 3), as the network takes them."""
+    return np.ascontiguousarray((crops.transpose(0, 3, 1, 2).astype(np.float32) - 127.5) / 127.5)
+
+
+def strong_crops(bench: Bench, network: Network, n_faces: int) -> NDArray[np.uint8]:
+    """Return aligned faces of lfw/ whose vectors are so long that the engine needs no mirror image."""
+    engine = load_engine(bench.engine)
+    paths = photos_below(bench.photos, "lfw")
+    random.Random(SEED).shuffle(paths)
+    strong: list[NDArray[np.uint8]] = []
+    while len(strong) < n_faces:
+        pixels = decode.decode(io.BytesIO((bench.photos / paths.pop()).read_bytes())).pixels
+        crops = [face.crop for face in engine.analyse(pixels)]
+        strong += [crop for crop in crops if np.linalg.norm(network(blob_of(crop[None]))) >= arcface.WEAK_LENGTH]
+    return np.array(strong[:n_faces])
+
+
+def seconds_of(first: Callable[[], object], second: Callable[[], object], turn: int) -> tuple[float, float]:
+    """Return what each takes; in odd turns the second one goes first."""
+    clock = _Clock()
+    works = (("first", first), ("second", second))
+    for name, work in works[:: -1 if turn % 2 else 1]:
+        clock.time(name, work)
+    return clock.seconds["first"], clock.seconds["second"]

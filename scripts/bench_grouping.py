@@ -1,0 +1,124 @@
+"""The part "grouping" of scripts/bench.py: synthetic faces to groups, in seconds and megabytes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from bench_kit import MB, SEED, Bench, Finding
+from synthetic import make_faces
+
+from facewatch.clustering import Clusterer, make_clusterer
+from facewatch.clustering.graph import NeighbourGraph
+from facewatch.config import load_config
+from facewatch.engines.arcface import THRESHOLDS
+from facewatch.evaluation.metrics import bcubed
+from facewatch.evaluation.ways import alone
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A library to group, and what that may take."""
+
+    n_new: int
+    n_old: int = 0
+    """Faces that were grouped before, whose neighbours are kept; not timed."""
+    seconds: float | None = None
+    """At most; None: nobody has promised anything."""
+    megabytes: float | None = None
+    """At most, at the peak, faces included."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.n_new:,} new faces among {self.n_old:,}" if self.n_old else f"{self.n_new:,} faces"
+
+
+SMALL = Task(20_000, seconds=10, megabytes=1_000)
+LARGE = Task(100_000, seconds=120, megabytes=3_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a task."""
+
+    seconds: float
+    cpu_seconds: float
+    megabytes: float
+    """The peak of its process, everything included."""
+    precision: float
+    """BCubed, as is recall."""
+    recall: float
+
+
+def measure_grouping(bench: Bench) -> list[Finding]:
+    """What the default method takes for synthetic faces of 512 dimensions, with the advanced engine's thresholds.
+
+    Each task runs in a process of its own, so that its peak is its own. The time includes the method's imports.
+    """
+    more = Task(4_000, n_old=20_000) if bench.is_quick else Task(20_000, n_old=100_000, seconds=40)
+    tasks = (SMALL, more) if bench.is_quick else (SMALL, LARGE, more)
+    return [finding for task in tasks for finding in measure_task(bench, task)]
+
+
+def measure_task(bench: Bench, task: Task) -> list[Finding]:
+    bench.say(f"grouping: {task.name}")
+    file = bench.scratch / "faces.npz"
+    faces = make_faces(task.n_old + task.n_new, SEED)
+    np.savez(file, embeddings=faces.embeddings, people=faces.people, photos=faces.photos)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        outcome = process.submit(group_file, file, task.n_old).result()
+    return [
+        Finding("grouping", task.name, outcome.seconds, "s", at_most=task.seconds),
+        Finding("grouping", f"{task.name}, processor time", outcome.cpu_seconds, "s"),
+        Finding("grouping", f"{task.name}, peak memory", outcome.megabytes, "MB", at_most=task.megabytes),
+        Finding("grouping", f"{task.name}, BCubed precision", outcome.precision),
+        Finding("grouping", f"{task.name}, BCubed recall", outcome.recall),
+    ]
+
+
+def group_file(file: Path, n_old: int) -> Outcome:
+    """Group the faces of a file, the first `n_old` of them before that by themselves, as the service does it."""
+    with np.load(file) as arrays:
+        embeddings, people, photos = (arrays[name] for name in ("embeddings", "people", "photos"))
+    ids = np.arange(len(people))
+    clusterer = default_clusterer()
+    if n_old:
+        clusterer.fit_predict(embeddings[:n_old], photos=photos[:n_old], ids=ids[:n_old])
+    started, before = time.perf_counter(), time.process_time()
+    labels = clusterer.fit_predict(embeddings, photos=photos, ids=ids)
+    seconds, cpu_seconds, megabytes = time.perf_counter() - started, time.process_time() - before, peak_memory()
+    agreement = bcubed(people, alone(labels))
+    return Outcome(seconds, cpu_seconds, megabytes, agreement.precision, agreement.recall)
+
+
+def default_clusterer() -> Clusterer:
+    """Return what the service makes from the default settings, with a graph that is kept."""
+    config = load_config(None, {}, cwd=Path())
+    return make_clusterer(
+        config["cluster.method"],
+        ceiling=THRESHOLDS.cluster,
+        doubt=THRESHOLDS.doubt,
+        margin=THRESHOLDS.cluster_margin,
+        min_faces=config["cluster.min_faces"],
+        graph=NeighbourGraph(ceiling=THRESHOLDS.cluster),
+    )
+
+
+def peak_memory() -> float:
+    """Return the most megabytes that this process has held.
+
+    From the kernel's own mark where it shows one: on Linux ru_maxrss begins with the peak of the process that started
+    this one (800 MB for a child of 9 MB whose parent had held 800 MB).
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        mark = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return 1024 * int(mark.split()[1]) / MB
+    # Kilobytes, and bytes on macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MB

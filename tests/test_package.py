@@ -14,7 +14,7 @@ import click
 import pytest
 
 from facewatch import __version__
-from facewatch.cli.commands import facewatch
+from facewatch.cli.group import facewatch
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from facewatch.types import EngineInfo, Match, Tier
 log = logging.getLogger(__name__)
 
 MAX_NAME_LENGTH = 120
-_LABEL = re.compile(r"person\s+0*(\d+)", re.IGNORECASE)
+_LABEL = re.compile(r"person\s+(\d+)", re.IGNORECASE)
 _ATTEMPTS = 5
 _BATCH_PHOTOS = 100
 """Photos of the pool settled in one transaction: some 100 ms, so that a name given meanwhile need not wait."""
@@ -216,7 +216,7 @@ class Identities:
         assigned = self._catalog.faces.assigned()
         distances = {face_id: near for face_id, *near in _distances_within(table)}
         self._catalog.faces.renew_distances(
-            [(face_id, *distances.get(face_id, (None, None))) for face_id in assigned], f"; known from {before}"
+            [(face_id, *distances.get(face_id, (None, None))) for face_id in assigned], before
         )
 
     def _load(self) -> FaceTable:
@@ -291,11 +291,11 @@ def find_person(catalog: Catalog, who: str) -> Person:
         NotKnownError: nobody fits, or several do; the message lists them.
     """
     wanted = unicodedata.normalize("NFC", who).strip()
-    number = wanted if wanted.isdecimal() else (m[1] if (m := _LABEL.fullmatch(wanted)) else None)
+    number = wanted if wanted.isdecimal() else _number_of_label(wanted)
     if number is not None and (person := _by_id(catalog, int(number))) is not None:
         return person
     people = catalog.people.all()
-    key = wanted.casefold()
+    key = " ".join(wanted.casefold().split())
     exact = [p for p in people if p.name is not None and p.name.casefold() == key]
     fitting = exact or [p for p in people if p.name is not None and key and p.name.casefold().startswith(key)]
     if len(fitting) == 1:
@@ -303,7 +303,18 @@ def find_person(catalog: Catalog, who: str) -> Person:
     if fitting:
         listed = ", ".join(f"{p.name} (id {p.id})" for p in fitting[:10])
         raise NotKnownError(f"{who!r} fits {len(fitting)} people: {listed}; write more of the name, or the id")
+    unnamed = [p for p in people if p.name is None and key and p.label.casefold().startswith(key)]
+    if unnamed:
+        listed = ", ".join(p.label for p in sorted(unnamed, key=lambda p: p.id)[:10])
+        raise NotKnownError(f"{who!r} is the beginning of {len(unnamed)} people: {listed}; write the whole number")
     raise NotKnownError(f"nobody is called {who!r}{_near(key, people)}; `facewatch people` lists everybody")
+
+
+def _number_of_label(text: str) -> str | None:
+    """Return the id in "Person 0012" or "Person 12"; "Person 012" is only the beginning of labels."""
+    label = _LABEL.fullmatch(text)
+    is_whole = label is not None and label[1] in (str(int(label[1])), f"{int(label[1]):04d}")
+    return label[1] if label and is_whole else None
 
 
 def _by_id(catalog: Catalog, person_id: int) -> Person | None:

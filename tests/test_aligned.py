@@ -17,7 +17,7 @@ from PIL import Image
 
 from facewatch.cli import main
 from facewatch.engines import fake, load_engine
-from facewatch.errors import PhotoError
+from facewatch.errors import ConfigError, LibraryError, PhotoError
 from facewatch.ingest import ALIGNED_BATCH, Eyes, Recipe
 from facewatch.types import DetectedFace, Fingerprint
 
@@ -78,6 +78,28 @@ def test_it_is_remembered_that_a_library_is_aligned(library: Library) -> None:
     scan(library, Batches())
     crop(library, "b.png", 1, 1)
     assert scan(library, Batches(), is_aligned=False).n_faces == 1
+
+
+def test_an_ordinary_library_does_not_become_one_of_crops(library: Library) -> None:
+    library.draw("both.png", (1, 0), (2, 0))
+    library.scan()
+    with pytest.raises(LibraryError, match="has been looked through as ordinary photos"):
+        scan(library, Batches())
+    assert library.scan().n_faulty == 0
+
+
+def test_status_names_the_libraries_of_crops_until_they_are_none(library: Library) -> None:
+    crop(library, "a.png", 1, 0)
+    scan(library, Batches())
+    with library.service() as service:
+        assert service.status().aligned == [str(library.photos)]
+        service.libraries.forget_aligned([library.photos])
+        assert service.status().aligned == []
+
+
+def test_a_crop_library_that_is_no_library_is_refused(library: Library, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is none of the libraries"):
+        library.service({"library.aligned": [str(tmp_path / "nope")]})
 
 
 def test_a_bad_crop_costs_only_itself(library: Library) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from facewatch.clustering.base import GraphClusterer, nearest_of, trimmed
 from facewatch.clustering.graph import neighbour_graph
 from facewatch.clustering.rerank import reranked
 from facewatch.clustering.spectral import SpectralClusterer, n_groups
-from facewatch.errors import FacewatchError
+from facewatch.errors import EngineError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -211,7 +212,7 @@ def test_infomap_that_is_not_installed_is_named_with_the_command_that_installs_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "infomap", None)
-    with pytest.raises(FacewatchError, match=r"pip install 'facewatch\[infomap\]'"):
+    with pytest.raises(EngineError, match=re.escape(f"{sys.executable} -m pip install infomap")):
         make_clusterer("infomap", ceiling=CEILING)
 
 

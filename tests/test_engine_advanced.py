@@ -18,7 +18,7 @@ from facewatch.engines import arcface, describe_engine, load_engine
 from facewatch.engines.arcface import CROP_SIDE, TEMPLATE, ArcFaceEngine, Recogniser, Sessions, choose_providers
 from facewatch.errors import EngineError, PhotoError
 from facewatch.ingest import Eyes, Recipe
-from facewatch.models import find_pack
+from facewatch.models import find_pack, import_pack
 from facewatch.types import EngineOptions, Fingerprint
 
 CPU = ["CPUExecutionProvider"]
@@ -108,6 +108,17 @@ def test_a_damaged_model_is_named_with_the_command_that_mends_it(pack: Path) -> 
     (pack / "rec.onnx").write_bytes((pack / "rec.onnx").read_bytes()[:5000])
     with pytest.raises(EngineError, match=r"rec\.onnx"):
         load(pack)
+
+
+def test_a_model_with_a_flipped_bit_is_not_used(tmp_path: Path, pack: Path) -> None:
+    imported = import_pack(pack, tmp_path / "models")
+    data = bytearray(imported.recogniser.read_bytes())
+    data[len(data) // 2] ^= 1
+    imported.recogniser.write_bytes(data)
+    options = EngineOptions(models=str(tmp_path / "models"))
+    assert describe_engine("insightface:pack", options).n_dims == 512
+    with pytest.raises(EngineError, match=r"rec\.onnx: damaged since it came.*import --force"):
+        load_engine("insightface:pack", options)
 
 
 def test_a_detector_without_landmarks_is_refused(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facewatch.boxes import overlaps, pair_up
+from facewatch.config import load_config
 from facewatch.engines import fake
-from facewatch.errors import EngineError
+from facewatch.errors import EngineError, LibraryError
 from facewatch.service import Service
 from facewatch.service.loop import WatchLoop
 from facewatch.types import DetectedFace, EngineInfo, Match
@@ -309,3 +310,51 @@ def test_a_box_overlaps_itself_wholly_and_others_at_most_so(some: list[tuple[int
     assert np.allclose(np.diag(shares), 1)
     assert ((shares >= 0) & (shares <= 1 + 1e-9)).all()
     assert np.allclose(shares, shares.T)
+
+
+def test_a_change_that_was_asked_for_once_is_carried_on_by_a_scan_that_names_no_engine(named: Library) -> None:
+    with named.service(engine=OtherEngine(dies_after=4)) as service, pytest.raises(KeyboardInterrupt):
+        service.scan_all()
+    config = load_config(None, {"library.catalog": str(named.catalog)}, cwd=named.base)
+    with Service(config) as service:
+        status = service.status()
+        assert service.engine_name == "other"
+        assert status.engine == "fake"
+        assert status.switch is not None
+        assert (status.switch.before, status.switch.wanted) == ("fake", "other")
+
+
+def test_a_scan_says_that_the_engine_has_changed_also_back(named: Library) -> None:
+    with named.service(engine=OtherEngine()) as service:
+        there = service.scan_all()
+    back = named.scan()
+    assert (there.engine, there.engine_before) == ("other", "fake")
+    assert (back.engine, back.engine_before) == ("fake", "other")
+    assert named.scan().engine_before is None
+
+
+def test_a_rule_says_once_from_which_engine_it_is_known(named: Library) -> None:
+    for engine in (OtherEngine(), fake.FakeEngine(), OtherEngine()):
+        with named.service(engine=engine) as service:
+            service.scan_all()
+            [face] = service.photo(named.photos / "anna0.png")["faces"]
+    assert face["rule"].count("known from") == 1
+
+
+def test_what_needs_no_model_works_while_the_wanted_one_is_absent(named: Library) -> None:
+    wanted = {"library.catalog": str(named.catalog), "engine.name": "insightface:buffalo_m"}
+    with Service(load_config(None, wanted, cwd=named.base)) as service:
+        status = service.status()
+        assert status.engine_fault is not None
+        assert "facewatch models fetch buffalo_m" in status.engine_fault
+        assert service.prune_engines() == 0
+        service.rename("Ben", "Benjamin")
+
+
+def test_a_scan_that_failed_before_it_looked_is_no_last_scan(named: Library) -> None:
+    with named.service() as service:
+        before = service.status().last_scan
+        with pytest.raises(LibraryError), service.running("scan"):
+            raise LibraryError("nothing there")
+        assert service.catalog.people.last_run("scan")["outcome"] != "{}"  # type: ignore[index]
+        assert service.status().last_scan == before

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facewatch.errors import NotKnownError
-from facewatch.people import clean_name
+from facewatch.people import clean_name, find_person
 from facewatch.service import Service
 
 
@@ -256,3 +256,21 @@ def test_every_method_groups_the_same_clear_cases(library: Library, method: str)
         library.draw(f"{i}.png", (i % 3, i))
     library.scan(**{"cluster.method": method})
     assert library.groups() == [{f"{i}.png" for i in range(first, 12, 3)} for first in (0, 1, 2)]
+
+
+@pytest.mark.parametrize("who", ["Person 0001", "person 1", "1", "PERSON  0001"])
+def test_a_label_is_a_persons_name_as_a_whole(library: Library, who: str) -> None:
+    for look in range(2):
+        library.draw(f"{look}.png", (1, look))
+    library.scan()
+    with library.service() as service:
+        assert find_person(service.catalog, who).id == 1
+
+
+@pytest.mark.parametrize("who", ["Person 001", "Person", "Person 00"])
+def test_the_beginning_of_a_label_is_nobody_and_says_whom_it_could_mean(library: Library, who: str) -> None:
+    for look in range(2):
+        library.draw(f"{look}.png", (1, look))
+    library.scan()
+    with library.service() as service, pytest.raises(NotKnownError, match="Person 0001; write the whole number"):
+        find_person(service.catalog, who)

@@ -150,12 +150,14 @@ class Faces:
     def assigned(self) -> list[int]:
         return [face_id for (face_id,) in self._db.execute("SELECT face_id FROM assignments ORDER BY face_id")]
 
-    def renew_distances(self, distances: Iterable[tuple[int, float | None, float | None]], note: str) -> None:
-        """Record anew how near each assigned face (id, to the nearest member, to the centroid) is to its person."""
+    def renew_distances(self, distances: Iterable[tuple[int, float | None, float | None]], before: str) -> None:
+        """Record anew how near each assigned face (id, to the nearest member, to the centroid) is to its person, and
+        behind the rule which engine it was known from; the first one stays."""
+        note = "; known from "
         self._db.conn.executemany(
             "UPDATE assignments SET distance = ?, centroid_distance = ?, runner_up_id = NULL,"
-            " runner_up_distance = NULL, rule = rule || ? WHERE face_id = ?",
-            [(nearest, centroid, note, face_id) for face_id, nearest, centroid in distances],
+            " runner_up_distance = NULL, rule = iif(instr(rule, ?), rule, rule || ?) WHERE face_id = ?",
+            [(nearest, centroid, note, note + before, face_id) for face_id, nearest, centroid in distances],
         )
 
     def load(self, engine_id: int, *, n_dims: int, photo_id: int | None = None) -> FaceTable:

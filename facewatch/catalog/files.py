@@ -78,8 +78,18 @@ class Files:
         """Whether the photos of a root are crops of one face each."""
         return bool(self._db.execute("SELECT is_aligned FROM roots WHERE id = ?", [root_id]).fetchone()[0])
 
-    def set_aligned(self, root_id: int) -> None:
-        self._db.execute("UPDATE roots SET is_aligned = 1 WHERE id = ?", [root_id])
+    def set_aligned(self, root_id: int, is_aligned: bool) -> None:
+        self._db.execute("UPDATE roots SET is_aligned = ? WHERE id = ?", [int(is_aligned), root_id])
+
+    def aligned_roots(self) -> list[Path]:
+        rows = self._db.execute("SELECT path FROM roots WHERE is_aligned ORDER BY id")
+        return [Path(os.fsdecode(path)) for (path,) in rows]
+
+    def has_photos(self, root_id: int) -> bool:
+        row = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM files WHERE root_id = ? AND photo_id IS NOT NULL)", [root_id]
+        ).fetchone()
+        return bool(row[0])
 
     def roots(self) -> list[Path]:
         return [Path(os.fsdecode(path)) for (path,) in self._db.execute("SELECT path FROM roots ORDER BY id")]

@@ -181,7 +181,11 @@ class People:
         self._db.execute("UPDATE runs SET ended_at = ?, outcome = ? WHERE id = ?", [now, json.dumps(outcome), run_id])
 
     def last_run(self, kind: str) -> dict[str, Any] | None:
-        rows = self._db.query("SELECT * FROM runs WHERE kind = ? ORDER BY id DESC LIMIT 1", [kind])
+        # A scan that ended without an outcome failed before it had looked at anything.
+        rows = self._db.query(
+            "SELECT * FROM runs WHERE kind = ? AND NOT (kind = 'scan' AND outcome = '{}') ORDER BY id DESC LIMIT 1",
+            [kind],
+        )
         return next(iter(rows), None)
 
 

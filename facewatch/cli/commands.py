@@ -11,6 +11,7 @@ import click
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import plural, print_csv, print_json, print_table, progress_bar
+from facewatch.clustering import METHODS
 
 if TYPE_CHECKING:
     from facewatch.service import ScanResult, Service, Status
@@ -68,10 +69,14 @@ def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool
 @command("scan", "Look through photo libraries once.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
-@click.option("--aligned", is_flag=True, help="PHOTOS are aligned crops of one face each: nothing is detected.")
+@click.option(
+    "--aligned/--no-aligned",
+    default=None,
+    help="PHOTOS are crops of one face each, cut by its landmarks: nothing is detected. Remembered.",
+)
 @json_option
 @pass_state
-def scan(state: State, photos: tuple[Path, ...], engine: str | None, aligned: bool, as_json: bool) -> None:
+def scan(state: State, photos: tuple[Path, ...], engine: str | None, aligned: bool | None, as_json: bool) -> None:
     """Look through the libraries PHOTOS once and bring catalog and folders up to date.
 
     Without PHOTOS: the libraries of the settings, or those scanned before. What is known is not looked at again, unless
@@ -83,13 +88,15 @@ def scan(state: State, photos: tuple[Path, ...], engine: str | None, aligned: bo
       facewatch scan ~/Pictures
       facewatch scan ~/Pictures --engine insightface:buffalo_l
     """
-    if aligned and not photos:
+    if aligned is not None and not photos:
         raise click.UsageError("--aligned needs PHOTOS: name the folders of face crops")
     set_up_logging(state.loudness)
     with (
-        _service(state, photos, engine, aligned=aligned, needs_catalog=False) as service,
+        _service(state, photos, engine, aligned=bool(aligned), needs_catalog=False) as service,
         progress_bar("looking at photos", is_shown=not state.is_quiet) as report,
     ):
+        if aligned is False:
+            service.libraries.forget_aligned(service.libraries.roots)
         result = service.scan_all(report)
         status = service.status()
     if as_json:
@@ -101,23 +108,23 @@ def scan(state: State, photos: tuple[Path, ...], engine: str | None, aligned: bo
 def _print_scan(result: ScanResult, status: Status) -> None:
     done = [
         f"{plural(result.n_files, 'file')} looked at in {result.seconds:.1f} s: {result.n_new} new, "
-        f"{result.n_known} copied, {result.n_moved} moved, {result.n_missing} gone, {result.n_faulty} faulty",
+        f"{result.n_known} copied, {result.n_moved} moved, {result.n_missing} gone, {result.n_faulty} faulty"
+        + (f", {result.n_other} no photos" if result.n_other else ""),
         f"{plural(result.n_faces, 'new face')}: {result.n_assigned + result.n_grouped} placed, "
         f"{plural(result.n_new_people, 'new person', 'new people')}",
         f"{status.people_folder}: {plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed",
     ]
     click.echo("\n".join(done))
     if result.n_again:
-        so = "has more to look at: scan again" if status.switch else "is in use now"
-        click.echo(f"{plural(result.n_again, 'photo')} looked at anew; {_wanted_engine(status)} {so}")
+        click.echo(f"{plural(result.n_again, 'photo')} looked at anew")
+    if result.engine_before:
+        click.echo(f"{result.engine} is in use now; until now it was {result.engine_before}")
+    elif status.switch:
+        click.echo(f"{result.engine} has more to look at: facewatch status")
     if status.faults:
         click.echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
     if status.n_people > status.n_named:
         click.echo("next: facewatch people, then facewatch rename ID NAME")
-
-
-def _wanted_engine(status: Status) -> str:
-    return status.switch.wanted if status.switch else status.engine
 
 
 @command("watch", "Scan, then stay and follow changes.")
@@ -250,7 +257,7 @@ def rename(state: State, who: str, new: str, may_merge: bool) -> None:
 
 
 @command("recluster", "Group faces that belong to nobody.")
-@click.option("--method", help="How to group; the settings say which there are, and which is used.")
+@click.option("--method", type=click.Choice(list(METHODS)), help="How to group; the default is in the settings.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
 @pass_state
@@ -363,6 +370,10 @@ def status(state: State, as_json: bool) -> None:
             f"changing to {switch.wanted}: {switch.n_done} of {plural(switch.n_photos, 'photo')} looked at; until it "
             f"is complete, what {switch.before} found stands. `facewatch scan` or `watch` carries on"
         )
+    if current.engine_fault:
+        click.echo(f"cannot look at photos: {current.engine_fault}")
+    for root in current.aligned:
+        click.echo(f"face crops: {root}: nothing is detected there; scan {root} --no-aligned changes that")
     for root in current.offline:
         click.echo(f"offline: {root}: plug it in; nothing of it was removed")
     if current.faults:
@@ -393,7 +404,7 @@ def engines(state: State, prune: bool, as_json: bool) -> None:
         click.echo(f"{plural(n_freed, 'vector')} freed")
     if rows:
         header = ("engine", "in use", "dimension", "photos", "vectors", "MB", "licence")
-        print_table(header, [_engine_row(row) for row in rows])
+        print_table(header, [_engine_row(row) for row in rows], whole=("engine",))
     else:
         click.echo("none yet: facewatch scan PHOTOS")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +32,8 @@ def print_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     sys.stdout.flush()
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print aligned columns; numbers to the right."""
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, whole: Collection[str] = ()) -> None:
+    """Print aligned columns; numbers to the right. Columns that are to be copied stay `whole`, others may wrap."""
     from rich import box
     from rich.table import Table
 
@@ -41,7 +41,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for i, name in enumerate(header):
         is_number = bool(rows) and all(isinstance(row[i], int | float) or row[i] in ("", "-") for row in rows)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold", no_wrap=name in whole)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     _print_rich(table)

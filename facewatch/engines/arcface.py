@@ -116,6 +116,25 @@ def _info(pack: Pack) -> EngineInfo:
     )
 
 
+def _check_whole(pack: Pack) -> None:
+    """Read the files once more before they are used: a flipped bit makes strangers one person, and nothing would tell.
+
+    Raises:
+        EngineError: a file is not the one that was fetched or imported.
+    """
+    for path in (pack.detector, pack.recogniser):
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise EngineError(f"{path}: cannot be read ({error.strerror}); check the file's rights") from error
+        if found != pack.sha256s[path.name]:
+            raise EngineError(
+                f"{path}: damaged since it came (its SHA-256 is another); `facewatch models fetch` or `import --force` "
+                "brings it again"
+            )
+
+
 class ArcFaceEngine:
     """SCRFD and ArcFace behind the Engine protocol."""
 
@@ -126,6 +145,7 @@ class ArcFaceEngine:
             EngineError: a file is absent, damaged, or not what it should be, or the device is not there.
         """
         pack = find_pack(name.removeprefix(PREFIX), models_folder(options.models))
+        _check_whole(pack)
         self._info = _info(pack)
         sessions = Sessions(options.device, options.n_threads)
         self._detector = _load_detector(pack, sessions)

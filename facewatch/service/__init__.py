@@ -18,7 +18,7 @@ from facewatch import folders, ingest, scan
 from facewatch.catalog import Catalog, KnownEngine, Person, display
 from facewatch.config import Config
 from facewatch.engines import describe_engine
-from facewatch.errors import CatalogError, EngineError, FolderError, NotKnownError
+from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
 from facewatch.ingest import Ingested
 from facewatch.people import Decisions, Identities, Reclustered, Renamed, find_person
 from facewatch.quality import Limits
@@ -54,6 +54,8 @@ class ScanResult:
 
     n_files: int
     n_new: int
+    n_other: int
+    """Files that are no photos."""
     n_known: int
     """Files whose content was known already."""
     n_again: int
@@ -69,6 +71,10 @@ class ScanResult:
     n_grouped: int
     n_links_made: int
     n_links_removed: int
+    engine: str
+    """The wanted one."""
+    engine_before: str | None
+    """The one that was in use until now; None: it has not changed."""
     seconds: float
 
 
@@ -83,8 +89,12 @@ class Status:
     photos: list[str]
     engine: str
     """The one in use."""
+    engine_fault: str | None
+    """Why the wanted one cannot be used."""
     switch: SwitchProgress | None
     """How far the change to another one is; None: the settings want the one in use."""
+    aligned: list[str]
+    """Libraries of face crops."""
     runner: str | None
     """The process that scans or watches now."""
     n_files: int
@@ -133,6 +143,7 @@ class Service:
         try:
             root = _people_folder(config, self.catalog.files.setting("people_folder"))
             check_places(config.photos, root, config.catalog, source=config.source)
+            _check_aligned(config.aligned, (*config.photos, *self.catalog.files.roots()), config.source)
         except BaseException:
             self.catalog.close()
             raise
@@ -143,6 +154,7 @@ class Service:
         self._graph: NeighbourGraph | None = None
         """Who is near whom in the pool, kept so that new faces extend it."""
         self._engine_id: int | None = None
+        self._is_switch_told = False
         self.switch = EngineSwitch(self.catalog, lambda: self.engine_id)
         self.libraries = Libraries(
             self.catalog,
@@ -167,10 +179,11 @@ class Service:
 
     @property
     def engine_name(self) -> str:
-        """The wanted engine: that of the settings, else the one in use."""
+        """The wanted engine: that of the settings, else the one that was asked for last, else the one in use."""
         if self._info is not None:
             return self._info.name
-        return self.config["engine.name"] or self.catalog.engines.in_use_name() or FIRST_ENGINE
+        asked_for = self.config["engine.name"] or self.catalog.files.setting("engine")
+        return asked_for or self.catalog.engines.in_use_name() or FIRST_ENGINE
 
     @property
     def info(self) -> EngineInfo:
@@ -217,6 +230,8 @@ class Service:
         if self._engine_id is None:
             with self.catalog.write():
                 self._engine_id = self.catalog.engines.add(self.info, self.catalog.now())
+                # A change that was asked for once is carried on by every later scan.
+                self.catalog.files.set("engine", self.info.name)
         return self._engine_id
 
     @property
@@ -288,13 +303,14 @@ class Service:
                 count(one)
         for one in self.look_anew():
             count(one)
-        self.complete_switch()
+        before = self.complete_switch()
         is_due = self.is_ungrouped() and not self.switch.is_under_way
         grouped = self.recluster() if is_due else Reclustered(0, 0, 0, 0, 0)
         applied = self.sync_folders()
         return ScanResult(
             n_files=sum(len(found.files) for _, found, _ in looks),
             n_new=counts["new"],
+            n_other=counts["other"],
             n_known=counts["known"],
             n_again=counts["again"],
             n_moved=sum(len(changes.moved) for _, _, changes in looks),
@@ -307,6 +323,8 @@ class Service:
             n_grouped=grouped.n_grouped + grouped.n_matched,
             n_links_made=applied.n_made,
             n_links_removed=applied.n_removed,
+            engine=self.engine_name,
+            engine_before=before,
             seconds=self._clock() - started,
         )
 
@@ -327,21 +345,27 @@ class Service:
 
     def look_anew(self, most: int | None = None) -> Iterator[Ingested]:
         """Look at photos, at most so many, that the wanted engine has not seen; yields what became of each."""
+        if self.switch.is_under_way and not self._is_switch_told:
+            self._is_switch_told = True
+            log.info(
+                "the engine changes from %s to %s: %d photo(s) to look at; until that is done the old answers stand",
+                *(self.catalog.engines.in_use_name(), self.info.name, self.catalog.engines.n_pending(self.engine_id)),
+            )
         for root, paths in self.switch.due(most).items():
             for one in self.ingest(root, paths):
                 self.switch.tried(root, one.path)
                 yield one
 
-    def complete_switch(self) -> bool:
-        """Change over to the wanted engine if it has looked at everything; returns whether it did."""
+    def complete_switch(self) -> str | None:
+        """Change over to the wanted engine if it has looked at everything; returns the one in use until then."""
         before = self.catalog.engines.in_use_name()
         if before is None or not self.switch.is_complete:
-            return False
+            return None
         with self.catalog.write():
             self.catalog.engines.use(self.engine_id)
             self.identities.take_over(before)
         log.info("the engine is %s from now on; %s was in use until now", self.info.name, before)
-        return True
+        return before
 
     def engines(self) -> list[KnownEngine]:
         """Return the engines that have worked on this catalog."""
@@ -354,7 +378,8 @@ class Service:
             BusyError: a process scans or watches.
         """
         with self.catalog.run_lock("prune"):
-            keep = {self.engine_id, self.catalog.engines.in_use_id() or self.engine_id}
+            # By name: the files of the wanted one need not be here.
+            keep = {e.id for e in self.catalog.engines.all() if e.is_in_use or e.name == self.engine_name}
             with self.catalog.write():
                 n_freed = self.catalog.engines.prune(keep)
             self.catalog.compact()
@@ -469,6 +494,14 @@ class Service:
         in_use = self.catalog.engines.in_use_id()
         return photo_id is not None and in_use is not None and not self.catalog.faces.is_analysed(photo_id, in_use)
 
+    def _engine_fault(self) -> str | None:
+        """Return why the wanted engine cannot be used, if so."""
+        try:
+            _ = self.info
+        except EngineError as error:
+            return str(error)
+        return None
+
     def status(self) -> Status:
         files, faces = self.catalog.files.counts(), self.catalog.faces.counts()
         everybody = [person for person in self.catalog.people.all() if person.n_photos]
@@ -479,7 +512,9 @@ class Service:
             people_folder=str(self.folder.root),
             photos=[str(root) for root in dict.fromkeys((*self.libraries.roots, *self.catalog.files.roots()))],
             engine=self.catalog.engines.in_use_name() or self.engine_name,
+            engine_fault=self._engine_fault(),
             switch=self.switch.progress(self.engine_name),
+            aligned=[str(root) for root in self.catalog.files.aligned_roots()],
             runner=self.catalog.runner(),
             n_files=files["files"],
             n_photos=files["photos"],
@@ -502,6 +537,17 @@ class Service:
 def _leave_be(photo_id: int) -> int:
     """Place nobody: what was found is for when the engine changes."""
     return 0
+
+
+def _check_aligned(aligned: Collection[Path], known: Collection[Path], source: str) -> None:
+    """Refuse crop libraries that are none of the libraries: somebody mistyped a path.
+
+    Raises:
+        ConfigError: with all of them.
+    """
+    strange = [f"library.aligned: {path} is none of the libraries" for path in aligned if path not in known]
+    if strange:
+        raise ConfigError(source, strange)
 
 
 def _people_folder(config: Config, remembered: str | None) -> Path:

@@ -43,6 +43,7 @@ class Libraries:
         wanted, self.roots = self.roots, distinct_roots(self.roots, known)
         for root in set(wanted) - set(self.roots):
             log.info("%s: lies in a library that is looked through as a whole", root)
+        self.settle_aligned()
         for inner, outer in nested_roots(known, self.roots):
             inner_id, outer_id = self.root_id(inner), self.root_id(outer)
             with self._catalog.write():
@@ -50,11 +51,32 @@ class Libraries:
 
     def is_aligned(self, root: Path) -> bool:
         """Whether the photos of a library are crops of one face each; remembered once it was said."""
-        root_id = self.root_id(root)
-        if root in self._aligned and not self._catalog.files.is_aligned(root_id):
+        return self._catalog.files.is_aligned(self.root_id(root))
+
+    def settle_aligned(self) -> None:
+        """Remember which libraries are said to hold crops.
+
+        Raises:
+            LibraryError: one has been looked through as ordinary photos.
+        """
+        files = self._catalog.files
+        for root in self._aligned:
+            root_id = self.root_id(root)
+            if files.is_aligned(root_id):
+                continue
+            if files.has_photos(root_id):
+                raise LibraryError(
+                    f"{root}: has been looked through as ordinary photos, so it does not become a library of face "
+                    "crops; keep crops in a folder of their own"
+                )
             with self._catalog.write():
-                self._catalog.files.set_aligned(root_id)
-        return self._catalog.files.is_aligned(root_id)
+                files.set_aligned(root_id, True)
+
+    def forget_aligned(self, roots: Collection[Path]) -> None:
+        """New photos in these libraries are ordinary ones again; what was looked at stays as it is."""
+        with self._catalog.write():
+            for root in roots:
+                self._catalog.files.set_aligned(self.root_id(root), False)
 
     def look_at_all(self) -> list[tuple[Path, scan.Walk, scan.Changes]]:
         """Look at every library that is there; one that is not must not keep the others waiting."""

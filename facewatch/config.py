@@ -201,7 +201,11 @@ SETTINGS = (
         _number(0, 1.4),
     ),
     Setting(
-        "cluster", "n_clusters", 0, "spectral: how many people there are; 0: it finds out.", _number(0, 1e6, whole=True)
+        "cluster",
+        "n_clusters",
+        0,
+        "spectral: how many people the cuts aim at; the verification may differ. 0: it finds out.",
+        _number(0, 1e6, whole=True),
     ),
     Setting(
         "cluster", "min_faces", 2, "A group needs this many faces to become a person.", _number(2, 100, whole=True)

@@ -4,14 +4,16 @@
     scripts/calibrate shared/photos --only lfw/ --keep /tmp/lfw.npz --far 4e-3 --write
 
 `match`, `centroid` and `per_decade` follow from the share of strangers who may be taken for somebody, `cluster` from
-the precision that groups must keep; see facewatch/evaluation/calibration.py. The other numbers stay as they are. The
-settings are the defaults, whatever yours are. Tuned on one set of photos alone, thresholds do not travel: look at a
+the precision that groups must keep; see facewatch/evaluation/calibration.py. The other numbers stay as they are.
+Photos with too few strangers to show the wanted rate give no thresholds that could be written: --write needs 10 / far.
+The settings are the defaults, whatever yours are. Tuned on one set of photos alone, thresholds do not travel: look at a
 second one with `facewatch evaluate`.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -21,20 +23,25 @@ from pathlib import Path
 import click
 import numpy as np
 from rich.console import Console
+from rich.panel import Panel
 from rich.table import Table
 
 from facewatch import engines
-from facewatch.cli.output import progress_bar
+from facewatch.cli.output import plural, progress_bar
+from facewatch.clustering import METHODS
 from facewatch.config import load_config
-from facewatch.errors import FacewatchError
+from facewatch.errors import FacewatchError, LibraryError
 from facewatch.evaluation.calibration import MIN_PRECISION, Calibration, Rates, around, calibrate, rates_of
 from facewatch.evaluation.files import check_target, written_at_once
 from facewatch.evaluation.labelled import check_counts, read_labels
 from facewatch.evaluation.matching import Sample, make_sample
-from facewatch.evaluation.run import photos_of, see
+from facewatch.evaluation.run import photos_of, see, usable_methods
 from facewatch.service import Service
 from facewatch.types import Thresholds
 
+MIN_EXPECTED = 10
+"""Strangers that the wanted rate lets through, so that the rate is shown: with ten, the 95 % interval of what is
+measured is from half to twice the rate (Poisson, 4.8 to 18.4); with none, nothing but its upper end is known."""
 MOST_ROWS = 20
 SOURCES = Path(engines.__file__).parent
 
@@ -77,25 +84,46 @@ def open_service(folder: Path, settings: Mapping[str, str]) -> Service:
 def print_calibration(found: Calibration, far: float) -> None:
     console = Console(width=None if sys.stdout.isatty() else 140)
     largest = found.trials[-1]
-    n_strangers = rates_of(largest.answers, found.after).n_strangers
     _print_rows(console, f"at most {far:g} of strangers taken for somebody", "faces in gallery", _by_size(found))
     near = ((_named(limits), rates) for limits, rates in around(largest.answers, found.after))
     _print_rows(
         console, f"near these thresholds, in the gallery of {largest.n_gallery}", "match, centroid, margin", near
     )
     _print_ceilings(console, found)
-    if n_strangers * far < 3:
-        # 3 / n is the upper end of the 95 % interval of a rate of which n trials showed nothing (Hanley & Lippman-Hand
-        # 1983, "If nothing goes wrong, is everything all right?").
-        console.print(
-            f"{n_strangers} strangers cannot show a rate of {far:g}: that none of them is taken for somebody only says "
-            f"that it is below {3 / max(1, n_strangers):.1g}"
-        )
-    console.print("\nTHRESHOLDS = Thresholds(")
+    doubt = why_not(found, far)
+    if doubt:
+        console.print(Panel(f"Not to be used: {doubt}.", title="WARNING", style="bold red"))
+    console.print(f"\nTHRESHOLDS = Thresholds({'  # not to be used: too few strangers' if doubt else ''}")
     for name, value in asdict(found.after).items():
         before = getattr(found.before, name)
         console.print(f"    {name}={value:g},{'' if value == before else f'  # {before:g} until now'}", highlight=False)
     console.print(")")
+
+
+def why_not(found: Calibration, far: float) -> str | None:
+    """Return why the labelled photos cannot show this rate, None where they can."""
+    n_strangers = rates_of(found.trials[-1].answers, found.after).n_strangers
+    if n_strangers * far >= MIN_EXPECTED:
+        return None
+    # 3 / n is the upper end of the 95 % interval of a rate of which n trials showed nothing (Hanley & Lippman-Hand
+    # 1983, "If nothing goes wrong, is everything all right?").
+    n_needed = math.ceil(MIN_EXPECTED / far)
+    return (
+        f"{plural(n_strangers, 'stranger')} cannot show a rate of {far:g}, which takes {n_needed}: that none "
+        f"is taken for somebody would only say that the rate is below {3 / max(1, n_strangers):.1g}"
+    )
+
+
+def check_can_write(found: Calibration, labelled: Path, far: float) -> None:
+    """Refuse thresholds that rest on too few strangers; they would be far too strict, or too loose, by chance.
+
+    Raises:
+        LibraryError: they do.
+    """
+    if doubt := why_not(found, far):
+        raise LibraryError(
+            f"{labelled}: {doubt}; nothing was written. Label more photos of more people, or ask for a larger --far"
+        )
 
 
 def _print_ceilings(console: Console, found: Calibration) -> None:
@@ -195,9 +223,19 @@ def write_thresholds(before: Thresholds, after: Thresholds, folder: Path = SOURC
 @click.option("--models", type=click.Path(path_type=Path), help="The folder of model packs, where it is not yours.")
 @click.option("--only", default="", metavar="PREFIX", help="Only photos whose path begins with this.")
 @click.option("--keep", type=click.Path(path_type=Path), help="A file (.npz) that keeps what the engine found.")
-@click.option("--method", default="whispers", show_default=True, help="The clusterer that `cluster` is for.")
+@click.option(
+    "--method",
+    default="whispers",
+    show_default=True,
+    type=click.Choice(list(METHODS)),
+    help="The clusterer that `cluster` is for.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the random galleries.")
-@click.option("--write", is_flag=True, help="Write them into the engine's source file.")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Write them into the engine's source file; refused where too few strangers show the rate.",
+)
 def main(
     labelled: Path,
     engine: str,
@@ -209,15 +247,25 @@ def main(
     seed: int,
     write: bool,
 ) -> None:
-    """Derive an engine's thresholds from the labelled photos in LABELLED."""
+    """Derive an engine's thresholds from the labelled photos in LABELLED.
+
+    LABELLED is what `facewatch evaluate` takes: a folder per person, or a labels.csv. Photos are only read. To show
+    that 0.1 % of strangers are taken for somebody takes 10 000 of them, which means as many labelled faces.
+
+    \b
+    Example:
+      scripts/calibrate ~/Labelled --far 4e-3 --keep found.npz
+    """
     settings = {"engine.name": engine} | ({"engine.models": str(models.absolute())} if models else {})
     try:
+        usable_methods([method])  # what it needs and has not is said now, too
         now = thresholds_of(settings)
         if write:
             find_source(now)  # rather now than when the work is done
         found = calibrate(look_at(labelled, settings, only=only, keep=keep), now, far=far, method=method, seed=seed)
         print_calibration(found, far)
         if write:
+            check_can_write(found, labelled, far)
             click.echo(f"\nwrote {write_thresholds(found.before, found.after)}; say above it how it was measured")
     except FacewatchError as error:
         click.echo(f"calibrate: {error}", err=True)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from drawn import Library
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -381,6 +382,13 @@ def make_no_faces(root: Path) -> Path:
     return write_csv(root, "1.png,,,,,,noface,")
 
 
+def test_a_table_that_names_nobody_is_told_by_its_name(tmp_path: Path) -> None:
+    photo_at(tmp_path / "1.png", (1, 0))
+    table = write_csv(tmp_path, "1.png,,,,,,,") / "labels.csv"
+    with pytest.raises(LibraryError, match=re.escape(f"{table}: the column person is empty in all its rows; write")):
+        read_labels(tmp_path)
+
+
 BAD_FOLDERS: dict[Callable[[Path], Path], str] = {
     make_missing: "does not exist; name a folder of labelled photos: a folder per person (Anna/1.jpg",
     make_file: "not a folder",
@@ -685,8 +693,9 @@ def test_what_another_engine_found_is_not_taken(folders: Path, tmp_path: Path) -
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 damaged"])
 def test_a_file_of_another_kind_is_not_taken_for_kept_faces(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "kept.npz").write_bytes(content)
-    with pytest.raises(LibraryError, match=r"kept.npz: not what `--keep` writes"):
+    with pytest.raises(LibraryError, match=r"kept.npz: no file that `--keep` of evaluate wrote") as caught:
         load_seen(tmp_path / "kept.npz", "key")
+    assert "pickle" not in str(caught.value)
 
 
 # --- the page ---
@@ -738,6 +747,34 @@ def test_the_page_of_a_perfect_evaluation_has_no_mistakes(folders: Path) -> None
     assert text.count("None.") == 2
 
 
+def test_the_same_mistakes_are_shown_once(folders: Path) -> None:
+    make_mistakes(folders)
+    text = "".join(parsed(page_of(folders, methods=["whispers", "linkage"])).itertext())
+    assert text.count("Two people in one group") == 1
+    assert "Worst mistakes: streaming, linkage\nThe same as whispers." in text
+
+
+def test_groupings_are_the_same_whatever_the_numbers_of_their_groups() -> None:
+    assert report.is_same(np.array([0, 0, 1]), np.array([7, 7, 3]))
+    assert not report.is_same(np.array([0, 0, 1]), np.array([0, 1, 1]))
+    assert not report.is_same(np.array([0, 0, 1]), np.array([0, 0, 0]))
+    assert not report.is_same(np.array([0, 0, 0]), np.array([0, 0, 1]))
+
+
+def test_the_default_method_leads() -> None:
+    from facewatch.clustering import METHODS
+    from facewatch.config import SETTINGS
+
+    assert next(iter(METHODS)) == next(s.default for s in SETTINGS if (s.section, s.key) == ("cluster", "method"))
+
+
+def test_the_table_in_the_terminal_is_explained() -> None:
+    from facewatch.cli.evaluate import _LEGEND
+
+    for words in ("clustering ", "all at once ", "streaming ", "people:", "true:", "in groups:", "twice:"):
+        assert words in _LEGEND
+
+
 def test_a_photo_that_went_away_leaves_a_gap(folders: Path) -> None:
     make_mistakes(folders)
     evaluation = evaluated(folders)
@@ -777,6 +814,19 @@ def test_the_worst_mistakes_come_first() -> None:
         assert one.distance == pytest.approx(
             float(np.linalg.norm(embeddings[one.left] - embeddings[one.right])), abs=1e-3
         )
+
+
+@pytest.mark.parametrize("xs", [(0.31, 0.34, 0.35), (0.02, 0.03, 0.05), (0.1, 0.5, 0.9)])
+def test_no_ruler_crosses_a_name_and_no_name_lies_in_the_plot(xs: tuple[float, ...]) -> None:
+    axes = plots.Axes((0.0, 1.0), (0.0, 1.0), "x", "y", n_lines_above=len(xs))
+    drawn = ET.fromstring(f"<svg>{plots.rulers(axes, [(f'name{x}', x) for x in xs])}</svg>")
+    names = [(float(t.get("x", "")), float(t.get("y", "")), t.get("text-anchor")) for t in drawn.iter("text")]
+    assert all(down <= axes.top for _, down, _ in names)
+    for across, down, anchor in names:
+        left, right = (across - 80, across) if anchor == "end" else (across, across + 80)
+        for ruler in drawn.iter("line"):
+            is_beside = not left < float(ruler.get("x1", "")) < right
+            assert is_beside or float(ruler.get("y1", "")) >= down - 1
 
 
 @given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3))
@@ -1001,3 +1051,42 @@ def test_every_engine_has_its_thresholds_where_the_script_looks(script: ModuleTy
     from facewatch.engines import standard
 
     assert script.find_source(standard.THRESHOLDS)[0].name == "standard.py"
+
+
+def found_in(n_strangers: int) -> calibration.Calibration:
+    """Return a calibration whose largest gallery was asked for so many strangers."""
+    far, no = np.full(n_strangers, np.inf), np.zeros(n_strangers, np.bool_)
+    answers = calibration.Answers(far, far, far, no, no, no, np.zeros(n_strangers, np.int64))
+    return calibration.Calibration(LIMITS, LIMITS, (calibration.Trial(n_strangers, answers),), ((0.5, PERFECT),))
+
+
+PERFECT = metrics.Agreement(1.0, 1.0)
+
+
+def test_thresholds_that_rest_on_too_few_strangers_are_not_written(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script.check_can_write(found_in(2500), tmp_path, 4e-3)
+    with pytest.raises(
+        LibraryError, match=r"64 strangers cannot show a rate of 0\.001, which takes 10000.*nothing was"
+    ):
+        script.check_can_write(found_in(64), tmp_path, 1e-3)
+    script.print_calibration(found_in(64), 1e-3)
+    said = capsys.readouterr().out
+    assert "WARNING" in said
+    assert "Thresholds(  # not to be used: too few strangers" in said
+    script.print_calibration(found_in(2500), 4e-3)
+    assert "WARNING" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["calibrate", "bench"])
+def test_scripts_leave_the_caller_where_he_is(name: str) -> None:
+    text = (ROOT / "scripts" / name).read_text()
+    assert not re.search(r"^cd ", text, re.MULTILINE)
+
+
+def test_an_unknown_method_is_a_mistake_on_the_scripts_command_line(script: ModuleType) -> None:
+    answer = CliRunner().invoke(script.main, ["nowhere", "--method", "foo"])
+    assert answer.exit_code == 2
+    assert "'foo' is not one of 'whispers'" in answer.output
+    assert "Example:\n    scripts/calibrate" in CliRunner().invoke(script.main, ["--help"]).output

@@ -39,7 +39,7 @@ from facewatch.models import (
     verify,
 )
 from facewatch.models.graphs import classify
-from facewatch.models.placing import disk_errors
+from facewatch.models.placing import disk_errors, locked
 from facewatch.types import Progress
 
 # Small ONNX files ----------------------------------------------------------------------------------------------------
@@ -211,9 +211,8 @@ def fetch_tiny(folder: Path, release: Release, report: Callable[[Progress], None
 
 
 def shown(folder: Path) -> list[str]:
-    """Return what lies in a models folder; locks may stay, nothing else that is hidden may."""
-    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    return [name for name in found if not name.endswith(".lock")]
+    """Return what lies in a models folder, also what is hidden."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 WHOLE = ["tiny/det.onnx", "tiny/facewatch.json", "tiny/rec.onnx"]
@@ -435,7 +434,7 @@ def test_missing_and_short_files_are_seen_without_reading_them(
 def test_a_damaged_manifest_is_named(tmp_path: Path, folder: Path, manifest: str) -> None:
     import_pack(write_models(tmp_path / "mine"), folder)
     (folder / "mine" / "facewatch.json").write_text(manifest)
-    with pytest.raises(EngineError, match=r"facewatch\.json: damaged; remove the folder, then fetch or import"):
+    with pytest.raises(EngineError, match=r"facewatch\.json: damaged; `facewatch models import"):
         find_pack("mine", folder)
     assert [state.state for state in list_packs(folder)] == [*["absent"] * 4, "damaged"]
     assert "facewatch.json: damaged" in verify("mine", folder)[0]
@@ -659,9 +658,15 @@ def test_a_proxy_that_wants_a_password_is_named(
         fetch("tiny", folder, print, base_url="http://nowhere.invalid/", registry=KNOWN)
 
 
-def test_an_address_that_is_none_names_the_variable(folder: Path) -> None:
-    with pytest.raises(EngineError, match=r"mend \$FACEWATCH_MODELS_URL"):
-        fetch("tiny", folder, print, base_url="mirror/models", registry=KNOWN)
+@pytest.mark.parametrize("url", ["garbage", "mirror/models", "file:///mirror", "http://", "http://[", "http://a b/"])
+def test_an_address_that_is_none_names_the_variable(
+    folder: Path, plain_environment: pytest.MonkeyPatch, url: str
+) -> None:
+    plain_environment.setenv("FACEWATCH_MODELS_URL", url)
+    with pytest.raises(EngineError, match=r"is no web address; \$FACEWATCH_MODELS_URL must name a mirror") as caught:
+        fetch("tiny", folder, print, registry=KNOWN)
+    assert "scheme" not in str(caught.value)
+    assert shown(folder) == []
 
 
 def test_only_known_packs_can_be_fetched(folder: Path) -> None:
@@ -830,6 +835,29 @@ def test_other_files_under_a_taken_name_need_force(tmp_path: Path, folder: Path)
     assert shown(folder) == ["mine/det.onnx", "mine/facewatch.json", "mine/new.onnx"]
 
 
+@pytest.mark.parametrize("is_written_down", [True, False])
+def test_a_damaged_pack_is_called_so_and_repaired_by_force(tmp_path: Path, folder: Path, is_written_down: bool) -> None:
+    source = write_models(tmp_path / "mine")
+    first = import_pack(source, folder)
+    (folder / "mine" / "rec.onnx").unlink()
+    if not is_written_down:
+        (folder / "mine" / "facewatch.json").unlink()
+    with pytest.raises(EngineError, match=r"mine is there, but damaged .*rec\.onnx is missing\); --force repairs it"):
+        import_pack(source, folder)
+    assert import_pack(source, folder, force=True) == first
+    assert verify("mine", folder) == []
+
+
+def test_a_damaged_manifest_has_one_next_step(tmp_path: Path, folder: Path) -> None:
+    import_pack(write_models(tmp_path / "mine"), folder)
+    (folder / "mine" / "facewatch.json").write_text("{")
+    with pytest.raises(EngineError) as caught:
+        find_pack("mine", folder)
+    _, *steps = str(caught.value).split("; ")
+    assert steps == ["`facewatch models import DIR --name mine --force` brings the files again"]
+    assert verify("mine", folder) == [f"{folder / 'mine' / 'facewatch.json'}: damaged"]
+
+
 def test_files_put_there_by_hand_become_a_pack_that_can_be_verified(folder: Path) -> None:
     place = write_models(folder / "mine")
     import_pack(place, folder)
@@ -888,6 +916,8 @@ def test_an_archive_that_is_no_pack_says_why(tmp_path: Path, folder: Path, conte
     [
         ("nowhere", None, "nowhere: no such folder; name the folder that holds a detector and a recogniser"),
         ("mine/det.onnx", None, "det.onnx: neither a folder nor a zip archive; name the folder"),
+        ("mine/cut.zip", None, "cut.zip: a damaged zip archive; get it again"),
+        ("mine", "face_recognition", "'face_recognition' is the engine that needs no pack; choose another name"),
         ("mine", "a/b", "'a/b' cannot be a pack's name: letters, digits and . _ - can; choose one with --name"),
         ("mine", "..", "'..' cannot be a pack's name"),
     ],
@@ -896,6 +926,7 @@ def test_what_cannot_be_imported_is_named(
     tmp_path: Path, folder: Path, source: str, name: str | None, words: str
 ) -> None:
     write_models(tmp_path / "mine")
+    (tmp_path / "mine" / "cut.zip").write_bytes(ARCHIVE[: len(ARCHIVE) // 2])
     with pytest.raises(EngineError, match=re.escape(words)):
         import_pack(tmp_path / source, folder, name=name)
 
@@ -918,6 +949,40 @@ def test_a_replacement_that_is_torn_is_never_taken_for_whole(tmp_path: Path, fol
     (folder / "mine" / "new.onnx").rmdir()
     with pytest.raises(EngineError, match="without a recogniser"):
         find_pack("mine", folder)
+
+
+# Locks ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_leaves_nothing_behind_also_when_the_work_fails(folder: Path) -> None:
+    def fail() -> None:
+        with locked(folder, "mine", lambda: None):
+            assert [path.name for path in folder.iterdir()] == [".mine.lock"]
+            raise ValueError("failed")
+
+    with pytest.raises(ValueError, match="failed"):
+        fail()
+    assert list(folder.iterdir()) == []
+
+
+def test_only_one_at_a_time_holds_a_lock_whose_file_comes_and_goes(folder: Path) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(50):
+            with locked(folder, "mine", lambda: None):
+                inside.append(number)
+                most.append(len(inside))
+                inside.remove(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 400
+    assert list(folder.iterdir()) == []
 
 
 # The command ---------------------------------------------------------------------------------------------------------
@@ -991,7 +1056,7 @@ def test_fetch_brings_a_pack_when_the_licence_is_accepted(
         "licence: for tests only",
         "next: facewatch scan --engine insightface:tiny",
     ]
-    assert run("fetch", "tiny").code == 0
+    assert "already here" in run("fetch", "tiny").out
     assert run("fetch", "tiny", "--quiet").out == ""
 
 
@@ -1007,7 +1072,8 @@ def test_errors_have_the_exit_code_of_engines(run: Any, release: Release) -> Non
 def test_import_takes_a_folder_under_a_name(run: Any, tmp_path: Path, folder: Path) -> None:
     source = write_models(tmp_path / "my pack")
     assert "choose one with --name" in run("import", str(source)).err
-    assert run("import", str(source), "--name", "mine").code == 0
+    assert "already here" not in run("import", str(source), "--name", "mine").out
+    assert "insightface:mine: already here, 512 dimensions" in run("import", str(source), "--name", "mine").out
     other = write_models(tmp_path / "other", MODELS | {"rec.onnx": recogniser_bytes(seed=9)})
     assert "--force replaces them" in run("import", str(other), "--name", "mine").err
     assert run("import", str(other), "--name", "mine", "--force").code == 0
@@ -1031,9 +1097,21 @@ def test_verify_says_what_is_damaged_and_what_to_do(run: Any, tmp_path: Path, fo
     answer = run("verify", "--json")
     assert answer.code == 7
     assert json.loads(answer.out) == [
-        {"engine": "insightface:tiny", "faults": ["det.onnx is missing"]},
-        {"engine": "insightface:mine", "faults": []},
+        {"engine": "insightface:tiny", "faults": ["det.onnx is missing"], "is_on_record": True},
+        {"engine": "insightface:mine", "faults": [], "is_on_record": True},
     ]
+
+
+def test_verify_does_not_call_whole_what_has_no_sha256(run: Any, tmp_path: Path, folder: Path) -> None:
+    by_hand, elsewhere = write_models(folder / "mine"), write_models(tmp_path / "elsewhere")
+    for name, place in (("mine", by_hand), (str(elsewhere), elsewhere)):
+        answer = run("verify", name)
+        assert answer.code == 0
+        assert "no SHA-256 is on record" in answer.out
+        assert f"`facewatch models import {place}` writes it down" in answer.out
+        assert [row["is_on_record"] for row in json.loads(run("verify", name, "--json").out)] == [False]
+        run("import", str(place))
+    assert run("verify").out == "insightface:elsewhere: whole\ninsightface:mine: whole\n"
 
 
 @pytest.mark.parametrize("name", ["fetch", "import", "verify"])

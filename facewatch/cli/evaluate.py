@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from facewatch.cli.output import plural, print_json, print_table, progress_bar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from facewatch.evaluation.matching import Sample
     from facewatch.evaluation.run import Evaluation
     from facewatch.service import Service
 
@@ -127,7 +129,8 @@ def _print_evaluation(evaluation: Evaluation) -> None:
     sample = evaluation.sample
     click.echo(
         f"{plural(len(sample.photos), 'photo')}: {len(sample)} of {plural(sample.n_labelled, 'labelled face')} found, "
-        f"{sample.n_missed} missed, {plural(len(set(sample.person.tolist())), 'person', 'people')}"
+        f"{sample.n_missed} missed, {plural(len(set(sample.person.tolist())), 'person', 'people')}, "
+        f"{_n_repeated(sample)} of them with two faces or more"
     )
     if sample.n_disputed:
         click.echo(f"{plural(sample.n_disputed, 'face')} left out: copies of the photo name different people")
@@ -135,6 +138,7 @@ def _print_evaluation(evaluation: Evaluation) -> None:
         click.echo(f"{plural(sample.n_unused, 'photo')} could not be used; --json lists why")
     click.echo()
     _print_groupings([_row(evaluation, number) for number in range(len(evaluation.groupings))])
+    click.echo(_LEGEND + "\n")
     for one in evaluation.verifications:
         said = (
             "too few pairs to tell" if one.tar is None else f"{one.tar:.3f} of true pairs (distance {one.distance:.3f})"
@@ -143,6 +147,18 @@ def _print_evaluation(evaluation: Evaluation) -> None:
     for name, why in evaluation.left_out.items():
         click.echo(f"{name} is left out: {why}")
 
+
+def _n_repeated(sample: Sample) -> int:
+    """Return how many people can be put together at all, the table's "true"."""
+    return sum(n > 1 for n in Counter(sample.person.tolist()).values())
+
+
+_LEGEND = """\
+clustering    the method alone, over all labelled faces
+all at once   as a first scan does it, with quality tiers and unlabelled faces
+streaming     photos arrive in random order and are matched, then grouped after each batch
+people: groups of two faces or more; true: people with as many; in groups: faces in those groups;
+twice: photos in which one person was found twice"""
 
 _HEADER = (
     *("way", "method", "BCubed P", "R", "F", "pairs P", "R", "F", "NMI"),

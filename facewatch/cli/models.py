@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,12 +124,13 @@ def fetch(state: State, pack: str, yes: bool) -> None:
 
     set_up_logging(state.loudness)
     folder, name = _folder(state), packs.known_pack(pack).name
-    if not packs.is_whole(name, folder):
+    was_here = packs.is_whole(name, folder)
+    if not was_here:
         if not yes:
             _ask(name)
         with progress_bar(f"fetching {name}", is_shown=not state.is_quiet, in_bytes=True) as report:
             packs.fetch(name, folder, report)
-    _say_ready(state, packs.find_pack(name, folder))
+    _say_ready(state, packs.find_pack(name, folder), was_here=was_here)
 
 
 def _ask(name: str) -> None:
@@ -146,10 +148,11 @@ def _ask(name: str) -> None:
         raise FacewatchError("nothing was fetched; `facewatch models import DIR` takes files that you have")
 
 
-def _say_ready(state: State, pack: Pack) -> None:
+def _say_ready(state: State, pack: Pack, *, was_here: bool) -> None:
     if state.is_quiet:
         return
-    click.echo(f"insightface:{pack.name}: {pack.n_dims} dimensions, in {pack.detector.parent}")
+    news = "already here, " if was_here else ""
+    click.echo(f"insightface:{pack.name}: {news}{pack.n_dims} dimensions, in {pack.detector.parent}")
     click.echo(f"licence: {pack.licence}")
     click.echo(f"next: facewatch scan --engine insightface:{pack.name}")
 
@@ -157,7 +160,7 @@ def _say_ready(state: State, pack: Pack) -> None:
 @_command("import", "Take a pack from a folder or a zip archive.")
 @click.argument("source", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--name", help="What to call it; the default is the folder's name.")
-@click.option("--force", is_flag=True, help="Replace another pack of that name.")
+@click.option("--force", is_flag=True, help="Replace another pack of that name, or a damaged one.")
 @pass_state
 def import_(state: State, source: Path, name: str | None, force: bool) -> None:
     """Copy the detector and the recogniser in DIR, a folder of ONNX files or a zip archive, into the models folder.
@@ -172,7 +175,9 @@ def import_(state: State, source: Path, name: str | None, force: bool) -> None:
     from facewatch.models import import_pack
 
     set_up_logging(state.loudness)
-    _say_ready(state, import_pack(source, _folder(state), name=name, force=force))
+    same: list[bool] = []
+    pack = import_pack(source, _folder(state), name=name, force=force, on_same=lambda: same.append(True))
+    _say_ready(state, pack, was_here=bool(same))
 
 
 @_command("verify", "Look for damage in model files.")
@@ -181,6 +186,9 @@ def import_(state: State, source: Path, name: str | None, force: bool) -> None:
 @pass_state
 def verify(state: State, pack: str | None, as_json: bool) -> None:
     """Read the files of the engine insightface:PACK, or of all that are here, and compare their SHA-256.
+
+    Of files that were copied into the models folder by hand there is none to compare with; "facewatch models import"
+    writes it down.
 
     Exit code 7: something is damaged.
 
@@ -193,25 +201,39 @@ def verify(state: State, pack: str | None, as_json: bool) -> None:
     folder = _folder(state)
     here = [found.name for found in packs.list_packs(folder) if found.state != "absent"]
     faults = {name: packs.verify(name, folder) for name in ([packs.plain_name(pack)] if pack else here)}
+    on_record = {name for name in faults if packs.is_on_record(name, folder)}
     if as_json:
-        print_json([{"engine": f"insightface:{name}", "faults": found} for name, found in faults.items()])
+        print_json(
+            [
+                {"engine": f"insightface:{name}", "faults": found, "is_on_record": name in on_record}
+                for name, found in faults.items()
+            ]
+        )
     else:
-        _print_faults(folder, faults)
+        _print_faults(folder, faults, on_record)
     damaged = [f"insightface:{name}" for name, found in faults.items() if found]
     if damaged:
         advice = "" if as_json else "; what is wrong and what to do stands above"
         raise EngineError(f"{plural(len(damaged), 'damaged pack')}: {', '.join(damaged)}{advice}")
 
 
-def _print_faults(folder: Path, faults: dict[str, list[str]]) -> None:
+def _print_faults(folder: Path, faults: dict[str, list[str]], on_record: set[str]) -> None:
     from facewatch.models import remedy
 
     if not faults:
         click.echo(f"{folder}: no packs; facewatch models lists those that can be fetched")
     for name, found in faults.items():
         if not found:
-            click.echo(f"insightface:{name}: whole")
+            click.echo(f"insightface:{name}: {'whole' if name in on_record else _unrecorded(name, folder)}")
             continue
         click.echo(f"insightface:{name}: {plural(len(found), 'fault')}; {remedy(name)}")
         for fault in found:
             click.echo(f"- {fault}")
+
+
+def _unrecorded(name: str, folder: Path) -> str:
+    place = Path(name).expanduser() if "/" in name else folder / name
+    return (
+        "a detector and a recogniser, but no SHA-256 is on record, so whether they are whole cannot be told; "
+        f"`facewatch models import {shlex.quote(str(place))}` writes it down"
+    )

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METHODS = {
-    "hdbscan": ("hdbscan", "HdbscanClusterer"),
-    "linkage": ("linkage", "LinkageClusterer"),
-    "spectral": ("spectral", "SpectralClusterer"),
     "whispers": ("whispers", "WhispersClusterer"),
+    "linkage": ("linkage", "LinkageClusterer"),
+    "hdbscan": ("hdbscan", "HdbscanClusterer"),
     "dbscan": ("dbscan", "DbscanClusterer"),
+    "spectral": ("spectral", "SpectralClusterer"),
     "infomap": ("infomap", "InfomapClusterer"),
 }
-"""Name of a method -> the module here and the class in it."""
+"""Name of a method -> the module here and the class in it. The default of the settings comes first: an evaluation of
+all of them leads with it."""
 
 
 class Clusterer(Protocol):
@@ -54,7 +55,7 @@ def make_clusterer(method: str, **params: Any) -> Clusterer:
 
     Raises:
         ValueError: there is no such method, it has no such parameter, or one is out of range.
-        FacewatchError: the method needs a package that is not installed.
+        EngineError: the method needs a package that is not installed.
     """
     if method not in METHODS:
         raise ValueError(f"unknown clustering method {method!r}; known are {', '.join(sorted(METHODS))}")

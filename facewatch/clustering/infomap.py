@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facewatch.errors import FacewatchError
+from facewatch.errors import EngineError
 
 from .base import GraphClusterer, edge_weights, nearest_of, trimmed
 
@@ -55,11 +56,13 @@ def _package() -> Any:
     """Return the module `infomap`.
 
     Raises:
-        FacewatchError: it is not installed.
+        EngineError: it is not installed.
     """
     try:
         return import_module("infomap")
     except ImportError as error:
-        raise FacewatchError(
-            "clustering by infomap needs the package infomap, which is not installed: pip install 'facewatch[infomap]'"
+        # This Python by its path: a checkout has an environment of its own, which a bare `pip` may not mean.
+        raise EngineError(
+            "clustering by infomap needs the package infomap, which is not installed: "
+            f"{sys.executable} -m pip install infomap"
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -50,8 +51,13 @@ def load_seen(file: Path, key: str) -> Seen:
             arrays = {name: archive[name] for name in archive.files}
         kept_key = str(arrays["key"])
         seen = _seen(arrays) if kept_key == key else None
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        raise LibraryError(f"{file}: not what `--keep` writes ({error}); name another file") from error
+    except OSError as error:
+        raise LibraryError(f"{file}: cannot be read: {error.strerror or error}; name another file") from error
+    # What numpy says ("allow_pickle") is about arrays, and would lead nowhere.
+    except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise LibraryError(
+            f"{file}: no file that `--keep` of evaluate wrote, or a damaged one; name another file, or remove it"
+        ) from error
     if seen is None:
         raise LibraryError(
             f"{file}: kept by another engine, with other settings, or by another facewatch; name another file"

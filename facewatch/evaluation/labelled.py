@@ -177,6 +177,8 @@ def _read_csv(root: Path) -> list[LabelledPhoto]:
             labels.setdefault(path, []).append(Label(person, _box(row)))
         elif quality == NO_FACE:
             labels.setdefault(path, [])
+    if rows and not faults and not labels and not any(_name(row["person"] or "") for _, row in rows):
+        raise LibraryError(f"{file}: the column person is empty in all its rows; write down who each face is")
     faults += [f"{display(path)}: {fault}" for path, given in labels.items() if (fault := _unclear(given))]
     if faults:
         raise LibraryError(_listed(file, faults))

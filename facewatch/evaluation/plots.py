@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 420, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 42
 _LINE_HEIGHT = 13
+_WIDEST_NAME = 90
+"""Room for what a ruler is called."""
 _MOST_POINTS = 400
 """Points of a curve; more cannot be told apart on a screen."""
 N_TONES = 6
@@ -35,6 +37,13 @@ class Axes:
     is_log_x: bool = False
     x_ticks: tuple[float, ...] = ()
     """Where the x axis has numbers; none: round numbers."""
+    n_lines_above: int = 0
+    """Lines of words above the plot, one for each ruler."""
+
+    @property
+    def top(self) -> int:
+        """Where the plot begins, in units of the picture from its top."""
+        return _TOP + _LINE_HEIGHT * self.n_lines_above
 
     def across(self, value: float) -> float:
         """Return where a value stands, in units of the picture from its left."""
@@ -45,7 +54,7 @@ class Axes:
     def down(self, value: float) -> float:
         """Return where a value stands, in units of the picture from its top."""
         low, high = self.y
-        return HEIGHT - _BOTTOM - (value - low) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
+        return HEIGHT - _BOTTOM - (value - low) / (high - low) * (HEIGHT - self.top - _BOTTOM)
 
 
 def chart(title: str, axes: Axes, *marks: str) -> str:
@@ -78,23 +87,26 @@ def dot(axes: Axes, x: float, y: float, label: str, *, tone: int) -> str:
     )
 
 
-def rulers(axes: Axes, marks: Sequence[tuple[str, float]], *, n_above: int = 0) -> str:
-    """Return a dashed upright line for each (name, x), each name a line lower so that near ones do not collide, the
-    first one with room for `n_above` lines above it."""
+def rulers(axes: Axes, marks: Sequence[tuple[str, float]]) -> str:
+    """Return a dashed upright line for each (name, x), its name above the plot, where no curve is.
+
+    Each name has a line of its own and stands on its ruler's left, or all on the right where the left has no room. The
+    rulers that pass a name begin below it, so that nothing crosses a name. `axes.n_lines_above` makes the room.
+    """
     inside = sorted((x, name) for name, x in marks if axes.x[0] <= x <= axes.x[1])
+    is_left = not inside or axes.across(inside[0][0]) > _LEFT + _WIDEST_NAME
     parts = []
-    for x, _ in inside:
-        across = axes.across(x)
-        parts.append(f'<line class="ruler" x1="{across:.1f}" x2="{across:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
-    for row, (x, name) in enumerate(inside, n_above):
-        across, down = axes.across(x), _TOP + _LINE_HEIGHT * (row + 0.8)
-        is_right = across > WIDTH * 0.6
-        parts.append(_words(across + (-4 if is_right else 4), down, f"{name} {x:g}", "end" if is_right else "start"))
+    for row, (x, name) in enumerate(reversed(inside) if is_left else inside):
+        across, down = axes.across(x), _TOP + _LINE_HEIGHT * row
+        parts.append(
+            f'<line class="ruler" x1="{across:.1f}" x2="{across:.1f}" y1="{down:.1f}" y2="{HEIGHT - _BOTTOM}"/>'
+        )
+        parts.append(_words(across + (-4 if is_left else 4), down + 9, f"{name} {x:g}", "end" if is_left else "start"))
     return "".join(parts)
 
 
 def _grid(axes: Axes) -> str:
-    left, right, top, bottom = _LEFT, WIDTH - _RIGHT, _TOP, HEIGHT - _BOTTOM
+    left, right, top, bottom = _LEFT, WIDTH - _RIGHT, axes.top, HEIGHT - _BOTTOM
     parts = []
     for value in axes.x_ticks or round_numbers(*axes.x):
         across = axes.across(value)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def report_page(evaluation: Evaluation, album: Album, *, made_at: str) -> str:
         _tiles(evaluation),
         _section("Ways of working", _table(evaluation), _WAYS),
         _section("Distances", f'<div class="charts">{_charts(evaluation)}</div>'),
-        *(_mistakes(evaluation, grouping, album) for grouping in _of_interest(evaluation)),
+        *_all_mistakes(evaluation, album),
         _notes(evaluation),
     )
     return (
@@ -202,14 +202,15 @@ def _histogram(pairs: PairCounts, limits: Thresholds) -> str:
     n_bars = min(len(shares[0]), round(end / BIN_WIDTH / _HISTOGRAM_BIN))
     edges = np.arange(n_bars + 1) * BIN_WIDTH * _HISTOGRAM_BIN
     top = max(float(share[:n_bars].max(initial=0.0)) for share in shares) or 1.0
-    axes = Axes((0.0, float(edges[-1])), (0.0, top * 1.3), "distance", "share of pairs in 0.01")
+    marks = _marks(limits)
+    axes = Axes((0.0, float(edges[-1])), (0.0, top), "distance", "share of pairs in 0.01", n_lines_above=len(marks))
     bars = [steps(axes, edges, share[:n_bars], tone=tone) for tone, share in enumerate(shares)]
     title = "How far apart faces are"
     keys = (("tone-0", f"same person, {pairs.n_same:,} pairs"), ("tone-1", f"two people, {pairs.n_different:,} pairs"))
     hint = (
         "Euclidean between unit vectors; dashed: the engine's thresholds. The less they overlap, the better the engine."
     )
-    return _figure(title, chart(title, axes, *bars, rulers(axes, _marks(limits))), keys, hint)
+    return _figure(title, chart(title, axes, *bars, rulers(axes, marks)), keys, hint)
 
 
 def _binned(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -230,13 +231,14 @@ def _by_threshold(pairs: PairCounts, limits: Thresholds) -> str:
     precision, recall, _ = rates(pairs)
     xs = np.arange(1, N_BINS + 1) * BIN_WIDTH
     end = max(0.2, math.ceil(xs[min(N_BINS - 1, int(np.searchsorted(recall, 0.995)))] * 20) / 20)
-    axes = Axes((0.0, end), (0.0, 1.0), "accepted up to this distance", "share")
+    marks = _marks(limits)
+    axes = Axes((0.0, end), (0.0, 1.0), "accepted up to this distance", "share", n_lines_above=len(marks))
     begins = int((pairs.same + pairs.different).cumsum().searchsorted(1))
     title = "What a single distance would do"
     lines = (
         line(axes, xs[begins:], precision[begins:], tone=0),
         line(axes, xs, recall, tone=1),
-        rulers(axes, _marks(limits), n_above=1),
+        rulers(axes, marks),
     )
     keys = (("tone-0", "precision of pairs"), ("tone-1", "recall of pairs"))
     hint = (
@@ -281,6 +283,27 @@ def _over_time(evaluation: Evaluation) -> str:
 # --- the mistakes ---
 
 
+def _all_mistakes(evaluation: Evaluation, album: Album) -> Iterator[str]:
+    """Yield a section for each grouping of interest; of those with the same groups only the first shows faces."""
+    shown: list[Grouping] = []
+    for grouping in _of_interest(evaluation):
+        same = next((one for one in shown if is_same(one.groups, grouping.groups)), None)
+        if same:
+            yield _section(_mistakes_title(grouping), _paragraph(f"The same as {same.method}."))
+        else:
+            shown.append(grouping)
+            yield _mistakes(evaluation, grouping, album)
+
+
+def is_same(left: NDArray[np.int64], right: NDArray[np.int64]) -> bool:
+    """Whether two groupings put the same faces together, whatever the numbers of their groups."""
+    return len({*zip(left.tolist(), right.tolist(), strict=True)}) == len({*left.tolist()}) == len({*right.tolist()})
+
+
+def _mistakes_title(grouping: Grouping) -> str:
+    return f"Worst mistakes: {grouping.way}, {grouping.method}"
+
+
 def _mistakes(evaluation: Evaluation, grouping: Grouping, album: Album) -> str:
     """Return the worst mistakes as pairs of faces, half of each kind where there are enough of both."""
     sample = evaluation.sample
@@ -303,8 +326,8 @@ def _mistakes(evaluation: Evaluation, grouping: Grouping, album: Album) -> str:
         ),
     )
     return (
-        f"<section>\n<details{is_open}>\n<summary><h2>Worst mistakes: {escape(grouping.way)}, "
-        f"{escape(grouping.method)}</h2></summary>\n{''.join(content)}</details>\n</section>"
+        f"<section>\n<details{is_open}>\n<summary><h2>{escape(_mistakes_title(grouping))}</h2></summary>\n"
+        f"{''.join(content)}</details>\n</section>"
     )
 
 

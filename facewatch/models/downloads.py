@@ -20,6 +20,11 @@ _CONNECT_SECONDS, _READ_SECONDS = 20.0, 60.0
 _CHUNK = 1 << 18
 """Bytes between two reports: four a second where 1 MB a second comes in."""
 
+ADDRESS_ADVICE = (
+    "$FACEWATCH_MODELS_URL must name a mirror, for example https://example.org/models; without it the release page of "
+    "insightface is asked"
+)
+
 _LATER = "try again later: what came is kept"
 
 
@@ -159,7 +164,10 @@ def _why_unreachable(error: requests.RequestException, address: str) -> str:
         return f"{host} does not answer; {_LATER}, {elsewhere}"
     if isinstance(error, requests.exceptions.ConnectionError):
         return f"{host} cannot be reached; connect to the network, {elsewhere}"
-    return f"{address}: {error}; mend $FACEWATCH_MODELS_URL if it is set, {elsewhere}"
+    # requests says in its own words what is wrong with an address, and its exceptions for that are ValueErrors.
+    if isinstance(error, ValueError):
+        return f"{address!r} is no web address; {ADDRESS_ADVICE}"
+    return f"{host} answers what cannot be understood ({type(error).__name__}); {_LATER}, {elsewhere}"
 
 
 def _proxy_variable(address: str) -> str:

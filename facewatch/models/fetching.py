@@ -6,10 +6,11 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from facewatch.errors import EngineError
 from facewatch.models.archives import unpack_known
-from facewatch.models.downloads import discard, download, partial_file
+from facewatch.models.downloads import ADDRESS_ADVICE, discard, download, partial_file
 from facewatch.models.packs import (
     ENGINE,
     Pack,
@@ -82,11 +83,21 @@ def archive_address(name: str, base_url: str | None = None, *, registry: Mapping
     """Return where the archive of a known pack is fetched from.
 
     Raises:
-        EngineError: the pack is not known.
+        EngineError: the pack is not known, or $FACEWATCH_MODELS_URL is no web address.
     """
     pack = known_pack(name, registry)
     base = base_url or os.environ.get("FACEWATCH_MODELS_URL") or _release_page()
+    if not _is_web_address(base):
+        raise EngineError(f"{base!r} is no web address; {ADDRESS_ADVICE}")
     return f"{base.rstrip('/')}/{pack.archive.name}"
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _release_page() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facewatch.errors import EngineError
 from facewatch.models.archives import models_size, unpack_known, unpack_models
-from facewatch.models.graphs import Graph, pick_models
+from facewatch.models.graphs import Graph, is_model, pick_models
 from facewatch.models.packs import (
     ENGINE,
     Pack,
@@ -34,6 +34,7 @@ def import_pack(
     force: bool = False,
     registry: Mapping[str, KnownPack] = REGISTRY,
     free: Callable[[Path], int] = free_bytes,
+    on_same: Callable[[], None] = lambda: None,
 ) -> Pack:
     """Return the pack made of a copy of the detector and the recogniser in a folder, or in a zip archive.
 
@@ -42,7 +43,8 @@ def import_pack(
 
     Args:
         source: a folder of ONNX files, or a .zip; other models in it are left out. It is only read.
-        force: replace another pack of that name.
+        force: replace another pack of that name, or a damaged one.
+        on_same: is called when the same files are there already, undamaged.
 
     Raises:
         EngineError: not one detector and one recogniser, other content under a name that is known or taken, no room.
@@ -52,7 +54,9 @@ def import_pack(
     with disk_errors(folder), locked(folder, name, lambda: None), scratch(folder, name) as place:
         record = _build(source, place / name, name, registry, lambda sizes: check_room(folder, sizes, free))
         _refuse_another(record, folder / name, registry, force)
-        if not _is_written(record, folder / name):
+        if _is_written(record, folder / name):
+            on_same()
+        else:
             write_manifest(place / name, record)
             put_in_place(place / name, folder / name)
     return find_pack(name, folder, registry=registry)
@@ -60,12 +64,32 @@ def import_pack(
 
 def _choose_name(source: Path, name: str | None) -> str:
     if not source.is_dir() and not zipfile.is_zipfile(source):
-        what = "neither a folder nor a zip archive" if source.exists() else "no such folder"
-        raise EngineError(f"{source}: {what}; name the folder that holds a detector and a recogniser")
+        raise EngineError(f"{source}: {_why_no_source(source)}")
     chosen = plain_name(name or (source.name if source.is_dir() else source.stem))
     if not is_name(chosen):
         raise EngineError(f"{chosen!r} cannot be a pack's name: letters, digits and . _ - can; choose one with --name")
+    if chosen == _STANDARD:
+        raise EngineError(f"{chosen!r} is the engine that needs no pack; choose another name with --name")
     return chosen
+
+
+_STANDARD = "face_recognition"
+"""A pack of this name would be taken for the engine."""
+
+_ZIP_BEGINS = b"PK\x03\x04"
+
+
+def _why_no_source(source: Path) -> str:
+    advice = "name the folder that holds a detector and a recogniser"
+    if not source.exists():
+        return f"no such folder; {advice}"
+    try:
+        with source.open("rb") as file:
+            is_zip = file.read(len(_ZIP_BEGINS)) == _ZIP_BEGINS
+    except OSError as error:
+        return f"cannot be read ({error.strerror}); give facewatch the right to it"
+    # The list of what is in an archive stands at its end, which one that was cut off does not have.
+    return "a damaged zip archive; get it again" if is_zip else f"neither a folder nor a zip archive; {advice}"
 
 
 def _build(
@@ -140,11 +164,30 @@ def _refuse_another(record: Record, place: Path, registry: Mapping[str, KnownPac
     """Damaged files of a known pack may be replaced without being asked: what comes is known to be right."""
     if force or record.name in registry or not place.is_dir() or not any(place.iterdir()):
         return
-    if hash_faults(place, record):
+    faults = hash_faults(place, record)
+    if faults and _is_damaged(record, place):
+        raise EngineError(
+            f"{ENGINE}{record.name} is there, but damaged ({place}: {'; '.join(faults)}); --force repairs it"
+        )
+    if faults:
         raise EngineError(
             f"{ENGINE}{record.name} is there already, with other files ({place}); --force replaces them, "
             "--name gives these another name"
         )
+
+
+def _is_damaged(record: Record, place: Path) -> bool:
+    """Whether what differs from a pack is that pack, damaged or incomplete, rather than another one."""
+    try:
+        former = read_manifest(place)
+    except EngineError:
+        return True
+    if former:
+        return former.files == record.files or bool(hash_faults(place, former))
+    # Put there by hand: a part of the pack, and nothing else.
+    names = {path.name for path in place.iterdir() if is_model(path)}
+    n_faulty = len(hash_faults(place, record))
+    return names <= {file.name for file in record.files} and n_faulty < len(record.files)
 
 
 def _is_written(record: Record, place: Path) -> bool:

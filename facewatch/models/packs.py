@@ -91,7 +91,10 @@ def find_pack(name: str, folder: Path, *, registry: Mapping[str, KnownPack] = RE
     """
     name = plain_name(name)
     place = _existing_place(name, folder, registry)
-    written = read_manifest(place)
+    try:
+        written = read_manifest(place)
+    except EngineError as error:
+        raise EngineError(f"engine {ENGINE}{name}: {error}; {remedy(name, registry)}") from error
     expected = written or registry.get(name)
     if expected is None:
         return _pack(name, place, read_record(name, place, registry))
@@ -212,8 +215,8 @@ def _state(name: str, place: Path, registry: Mapping[str, KnownPack]) -> PackSta
 def verify(name: str, folder: Path, *, registry: Mapping[str, KnownPack] = REGISTRY) -> list[str]:
     """Return what is wrong with a pack's files, all of them read; nothing is wrong with a whole one.
 
-    Files that neither facewatch knows nor brought have nothing that they could be compared with: they are whole when
-    they are a detector and a recogniser.
+    Files that neither facewatch knows nor brought have nothing that they could be compared with (`is_on_record`): of
+    them only that they are a detector and a recogniser can be told.
 
     Raises:
         EngineError: the pack is unknown or absent.
@@ -228,6 +231,20 @@ def verify(name: str, folder: Path, *, registry: Mapping[str, KnownPack] = REGIS
     except EngineError as error:
         return [str(error)]
     return hash_faults(place, expected)
+
+
+def is_on_record(name: str, folder: Path, *, registry: Mapping[str, KnownPack] = REGISTRY) -> bool:
+    """Whether there is a SHA-256 for a pack's files, so that `verify` can tell that they are whole.
+
+    Raises:
+        EngineError: the pack is unknown or absent.
+    """
+    name = plain_name(name)
+    place = _existing_place(name, folder, registry)
+    try:
+        return (read_manifest(place) or registry.get(name)) is not None
+    except EngineError:
+        return False
 
 
 def size_faults(place: Path, expected: Record) -> list[str]:
@@ -297,7 +314,7 @@ def read_manifest(place: Path) -> Record | None:
     """Return what was written down when a pack came, or None where nothing was.
 
     Raises:
-        EngineError: the file is damaged.
+        EngineError: the file is damaged; what to do depends on the pack, see `remedy`.
     """
     file = place / MANIFEST
     try:
@@ -307,7 +324,7 @@ def read_manifest(place: Path) -> Record | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EngineError(f"{file}: damaged; remove the folder, then fetch or import the pack again") from error
+        raise EngineError(f"{file}: damaged") from error
 
 
 def _known_file(content: Any) -> KnownFile:

@@ -42,19 +42,48 @@ def disk_errors(folder: Path) -> Iterator[None]:
 def locked(folder: Path, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold the right to change a pack, which the kernel takes back from a process that dies.
 
-    The models folder is made where it is missing. `on_wait` is called when another process is at the same pack.
+    The models folder is made where it is missing. The lock's file is gone afterwards; that of a killed process stays
+    and hinders nobody. `on_wait` is called when another process is at the same pack.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = folder / f".{name}.lock"
+    handle = _lock(file, on_wait)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
+        # Removed while it is held: who waits for it sees in `_lock` that it is no longer the one with this name.
+        file.unlink(missing_ok=True)
         os.close(handle)
+
+
+def _lock(file: Path, on_wait: Callable[[], None]) -> int:
+    """Return a descriptor that holds the lock of the file which has this name now."""
+    while True:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _wait_for(handle, on_wait)
+            if _is_there(handle, file):
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        # The one before removed it: a lock on a file without a name keeps nobody out.
+        os.close(handle)
+
+
+def _wait_for(handle: int, on_wait: Callable[[], None]) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        on_wait()
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _is_there(handle: int, file: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), file.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from facewatch.cli.output import plural, print_csv, print_json, print_table, pro
 from facewatch.clustering import METHODS
 
 if TYPE_CHECKING:
-    from facewatch.service import ScanResult, Service, Status
+    from facewatch.service import ScanResult, Service
+    from facewatch.service.status import Status
 
 EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source")
 """A promise to other programs."""

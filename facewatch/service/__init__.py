@@ -6,9 +6,9 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -22,10 +22,11 @@ from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError
 from facewatch.ingest import Ingested
 from facewatch.people import Decisions, Identities, Reclustered, Renamed, find_person
 from facewatch.quality import Limits
-from facewatch.service.engine_switch import EngineSwitch, SwitchProgress
+from facewatch.service.engine_switch import EngineSwitch
 from facewatch.service.libraries import Libraries
 from facewatch.service.people_folder import PeopleFolder
 from facewatch.service.places import check_library, check_places
+from facewatch.service.status import Status, status_of
 from facewatch.types import EngineInfo, EngineOptions, Progress
 
 if TYPE_CHECKING:
@@ -76,38 +77,6 @@ class ScanResult:
     engine_before: str | None
     """The one that was in use until now; None: it has not changed."""
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What the catalog holds and who works on it."""
-
-    settings: str
-    """The settings file, or "defaults"."""
-    catalog: str
-    people_folder: str
-    photos: list[str]
-    engine: str
-    """The one in use."""
-    engine_fault: str | None
-    """Why the wanted one cannot be used."""
-    switch: SwitchProgress | None
-    """How far the change to another one is; None: the settings want the one in use."""
-    aligned: list[str]
-    """Libraries of face crops."""
-    runner: str | None
-    """The process that scans or watches now."""
-    n_files: int
-    n_photos: int
-    n_faces: int
-    n_assigned: int
-    n_pool: int
-    n_only_shown: int
-    n_people: int
-    n_named: int
-    last_scan: str | None
-    offline: list[str] = field(default_factory=list)
-    faults: list[dict[str, str]] = field(default_factory=list)
 
 
 class Service:
@@ -494,44 +463,9 @@ class Service:
         in_use = self.catalog.engines.in_use_id()
         return photo_id is not None and in_use is not None and not self.catalog.faces.is_analysed(photo_id, in_use)
 
-    def _engine_fault(self) -> str | None:
-        """Return why the wanted engine cannot be used, if so."""
-        try:
-            _ = self.info
-        except EngineError as error:
-            return str(error)
-        return None
-
     def status(self) -> Status:
-        files, faces = self.catalog.files.counts(), self.catalog.faces.counts()
-        everybody = [person for person in self.catalog.people.all() if person.n_photos]
-        last = max(filter(None, map(self.catalog.people.last_run, ("scan", "watch"))), key=_when, default=None)
-        return Status(
-            settings=self.config.source,
-            catalog=str(self.catalog.path),
-            people_folder=str(self.folder.root),
-            photos=[str(root) for root in dict.fromkeys((*self.libraries.roots, *self.catalog.files.roots()))],
-            engine=self.catalog.engines.in_use_name() or self.engine_name,
-            engine_fault=self._engine_fault(),
-            switch=self.switch.progress(self.engine_name),
-            aligned=[str(root) for root in self.catalog.files.aligned_roots()],
-            runner=self.catalog.runner(),
-            n_files=files["files"],
-            n_photos=files["photos"],
-            n_faces=faces["faces"],
-            n_assigned=faces["assigned"],
-            n_pool=faces["pool"],
-            n_only_shown=faces["only_shown"],
-            n_people=len(everybody),
-            n_named=sum(person.name is not None for person in everybody),
-            last_scan=_when(last) if last else None,
-            offline=[
-                str(root)
-                for root in dict.fromkeys((*self.libraries.roots, *self.catalog.files.roots()))
-                if not root.is_dir()
-            ],
-            faults=[asdict(fault) for fault in self.catalog.files.faulty()],
-        )
+        """Return what the catalog holds, who works on it, and what is wrong."""
+        return status_of(self)
 
 
 def _leave_be(photo_id: int) -> int:
@@ -561,11 +495,6 @@ def _people_folder(config: Config, remembered: str | None) -> Path:
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _when(run: Mapping[str, Any]) -> str:
-    """Return when a run was last known to be at work."""
-    return str(run["ended_at"] or run["started_at"])
 
 
 def _log(one: Ingested) -> None:

@@ -1,0 +1,226 @@
+"""Identities: matches and clusters are applied here, what users decided is kept here, every change is journalled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from facewatch.assign import Gallery, settle_photo
+from facewatch.catalog import NOBODY, Catalog, FaceTable
+from facewatch.clustering import Clusterer
+from facewatch.errors import CatalogError
+from facewatch.people.decisions import Decisions, Renamed, clean_name, find_person
+from facewatch.people.groups import Group, distances_within, matches_within, plan_groups
+from facewatch.types import EngineInfo, Tier
+
+__all__ = ["Decisions", "Identities", "Reclustered", "Renamed", "clean_name", "find_person"]
+
+_ATTEMPTS = 5
+_BATCH_PHOTOS = 100
+"""Photos of the pool settled in one transaction: some 100 ms, so that a name given meanwhile need not wait."""
+_MOST_ROUNDS = 20
+"""Rounds of grouping and matching; two or three are usual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reclustered:
+    """What grouping the pool did, or would do."""
+
+    n_pool: int
+    """Faces of the pool before."""
+    n_matched: int
+    """Faces of the pool that a known person now explains."""
+    n_new_people: int
+    n_joined_people: int
+    """Machine-made people that turned out to be one with another."""
+    n_grouped: int
+    """Faces of the pool that now belong to a group."""
+
+
+class Identities:
+    """Who is who, according to one engine's embeddings and to what users decided."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        engine_id: int,
+        info: EngineInfo,
+        *,
+        shortlist: int = 5,
+        strictness: float = 0.0,
+    ) -> None:
+        self._catalog = catalog
+        self._engine_id = engine_id
+        self._info = info
+        self._shortlist = shortlist
+        self._strictness = strictness
+        self._actor = "user"
+        self._run_id: int | None = None
+        self._gallery: Gallery | None = None
+        self._rejections: dict[int, set[int]] = {}
+        self._version = -1
+
+    def start_run(self, kind: str, run_id: int) -> None:
+        """What follows is the work of this run, not of a user."""
+        self._actor, self._run_id = kind, run_id
+
+    # --- matching ---
+
+    def gallery(self) -> Gallery:
+        """Return the gallery as the catalog has it, loaded again when another process has written."""
+        version = self._catalog.version()
+        if self._gallery is None or version != self._version:
+            table = self._load()
+            known = table.people != NOBODY
+            gallery = Gallery(
+                self._info.n_dims, self._info.thresholds, shortlist=self._shortlist, strictness=self._strictness
+            )
+            gallery.fill(table.people[known], table.embeddings[known], table.weights[known])
+            self._gallery, self._version = gallery, version
+            self._rejections = self._catalog.faces.rejections()
+        return self._gallery
+
+    def forget_gallery(self) -> None:
+        """Load the gallery again when it is needed next."""
+        self._gallery = None
+
+    def settle(self, photo_id: int) -> int:
+        """Assign the new faces of a photo or keep their best guess; inside the caller's transaction.
+
+        Returns how many were assigned.
+        """
+        gallery = self.gallery()
+        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, photo_id=photo_id)
+        return self._settle_rows(gallery, table)
+
+    def _settle_rows(self, gallery: Gallery, table: FaceTable) -> int:
+        """Settle the faces of one photo that belong to nobody."""
+        free = table.take(table.people == NOBODY)
+        present = self._catalog.faces.people_in(int(table.photos[0])) if len(free) else set()
+        tiers = [Tier(tier) for tier in free.tiers]
+        barred = [present | self._rejections.get(int(face_id), set()) for face_id in free.ids]
+        matches = settle_photo(gallery, free.embeddings, tiers, barred)
+        now, faces = self._catalog.now(), self._catalog.faces
+        n_assigned = 0
+        for face_id, embedding, weight, tier, match in zip(
+            free.ids, free.embeddings, free.weights, tiers, matches, strict=True
+        ):
+            if match is None:
+                continue
+            if match.is_accepted:
+                faces.assign(int(face_id), match, source="auto", run_id=self._run_id, now=now)
+                gallery.add(match.person_id, embedding, float(weight))
+                n_assigned += 1
+            elif tier is not Tier.SHOW:
+                faces.suggest(int(face_id), match, now)
+        return n_assigned
+
+    def settle_pool(self) -> int:
+        """Look at the pool again until nobody in it is recognised; returns how many faces were assigned."""
+        n_assigned = 0
+        while found := self._settle_pool_once():
+            n_assigned += found
+        return n_assigned
+
+    def _settle_pool_once(self) -> int:
+        table = self._load()
+        gallery = self.gallery()
+        free = (table.people == NOBODY) & (table.tiers != Tier.SHOW.value)
+        if not len(gallery) or not free.any():
+            return 0
+        rows = np.flatnonzero(free)
+        photos = np.unique(table.photos[rows[gallery.is_near(table.embeddings[rows])]])
+        n_assigned = 0
+        for start in range(0, len(photos), _BATCH_PHOTOS):
+            with self._catalog.write():
+                n_assigned += sum(self.settle(int(photo_id)) for photo_id in photos[start : start + _BATCH_PHOTOS])
+        return n_assigned
+
+    # --- another engine ---
+
+    def take_over(self, before: str) -> None:
+        """Say anew how near every assigned face is to its person: the distances on record are those of the engine
+        `before`, and mean nothing beside this one's."""
+        self.forget_gallery()
+        table = self._load()
+        assigned = self._catalog.faces.assigned()
+        distances = {face_id: near for face_id, *near in distances_within(table)}
+        self._catalog.faces.renew_distances(
+            [(face_id, *distances.get(face_id, (None, None))) for face_id in assigned], before
+        )
+
+    def _load(self) -> FaceTable:
+        return self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims)
+
+    # --- grouping ---
+
+    def recluster(self, clusterer: Clusterer, *, is_dry_run: bool = False) -> Reclustered:
+        """Group the pool together with the machine-made people, which may grow or join but never lose a face.
+
+        Named, hidden and touched people are not looked at. A face that finds its person changes how that person
+        looks, which may explain another face: it goes on until nothing changes any more, so that doing it again
+        would change nothing. A dry run tells the first step.
+        """
+        n_pool = self._n_pool()
+        if is_dry_run:
+            return _report(n_pool, 0, self._plan(clusterer)[1])
+        n_matched, groups = self.settle_pool(), list[Group]()
+        for _ in range(_MOST_ROUNDS):
+            plan = self._group_once(clusterer)
+            found = self.settle_pool()
+            groups += plan
+            n_matched += found
+            if not plan and not found:
+                break
+        return _report(n_pool, n_matched, groups)
+
+    def _group_once(self, clusterer: Clusterer) -> list[Group]:
+        """Group and apply it. The thinking happens on a snapshot, outside the write lock; if somebody wrote meanwhile,
+        it starts over."""
+        for _ in range(_ATTEMPTS):
+            version = self._catalog.version()
+            table, plan = self._plan(clusterer)
+            with self._catalog.write():
+                if self._catalog.version() == version:
+                    self._apply_groups(table, plan)
+                    self.forget_gallery()
+                    return plan
+        raise CatalogError("the catalog changed again and again while grouping; try again later")
+
+    def _plan(self, clusterer: Clusterer) -> tuple[FaceTable, list[Group]]:
+        table = self._load()
+        machine_made = {person.id for person in self._catalog.people.all() if person.is_machine_made}
+        photos_of = self._catalog.faces.photos_of(machine_made)
+        return table, plan_groups(table, photos_of, clusterer, self._catalog.faces.rejections())
+
+    def _n_pool(self) -> int:
+        return self._catalog.faces.counts()["pool"]
+
+    def _apply_groups(self, table: FaceTable, plan: Sequence[Group]) -> None:
+        catalog, now = self._catalog, self._catalog.now()
+        undo: dict[str, list[object]] = {"assigned": [], "joined": [], "added": []}
+        for group in plan:
+            person_id = group.person_id or catalog.people.add(now)
+            if group.person_id is None:
+                undo["added"].append(person_id)
+            for other in group.joining:
+                undo["joined"].append([other, person_id, catalog.faces.reassign_all(other, person_id)])
+                catalog.people.retire(other, person_id)
+            for row, match in matches_within(table, group, person_id):
+                catalog.faces.assign(int(table.ids[row]), match, source="cluster", run_id=self._run_id, now=now)
+                undo["assigned"].append(int(table.ids[row]))
+        if plan:
+            summary = {"new": len(undo["added"]), "joined": len(undo["joined"]), "faces": len(undo["assigned"])}
+            catalog.people.journal(self._actor, "recluster", summary, undo, run_id=self._run_id, now=now)
+
+
+def _report(n_pool: int, n_matched: int, groups: Sequence[Group]) -> Reclustered:
+    return Reclustered(
+        n_pool=n_pool,
+        n_matched=n_matched,
+        n_new_people=sum(group.person_id is None for group in groups),
+        n_joined_people=sum(len(group.joining) for group in groups),
+        n_grouped=sum(len(group.rows) for group in groups),
+    )

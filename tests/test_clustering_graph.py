@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ from facewatch.clustering import make_clusterer
 from facewatch.clustering.graph import MIN_DISTANCE, NeighbourGraph, neighbour_graph, row_checksums
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
@@ -185,3 +188,36 @@ def test_a_kept_graph_that_holds_too_little_is_refused(limits: dict[str, float])
 def edges_of(graph: csr_matrix) -> set[tuple[int, int]]:
     rows, columns = graph.nonzero()
     return set(zip(rows.tolist(), columns.tolist(), strict=True))
+
+
+def test_a_graph_that_was_stored_is_extended_like_one_that_was_kept(tmp_path: Path) -> None:
+    vectors = unit(np.random.default_rng(3).standard_normal((60, 8)))
+    ids = np.arange(60)
+    kept = NeighbourGraph(ceiling=1.2, n_neighbours=5)
+    kept.update(ids[:40], vectors[:40])
+    kept.save(tmp_path / "graph.npz")
+    loaded = NeighbourGraph.load(tmp_path / "graph.npz", ceiling=1.2, n_neighbours=5)
+    assert loaded.n_faces == 40
+    fresh = NeighbourGraph(ceiling=1.2, n_neighbours=5).update(ids, vectors)
+    assert (loaded.update(ids, vectors) != fresh).nnz == 0
+    assert stat.S_IMODE((tmp_path / "graph.npz").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("damage", ["missing", "rubbish", "cut off", "other limits", "out of range"])
+def test_a_graph_file_that_cannot_be_used_is_as_if_there_were_none(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "graph.npz"
+    graph = NeighbourGraph(ceiling=1.2, n_neighbours=5)
+    graph.update(np.arange(20), unit(np.random.default_rng(3).standard_normal((20, 8))))
+    graph.save(path)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "rubbish":
+        path.write_bytes(b"no graph")
+    elif damage == "cut off":
+        path.write_bytes(path.read_bytes()[:-300])
+    elif damage == "out of range":
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        np.savez(path, **(arrays | {"rows": arrays["rows"] + 1000}))
+    ceiling = 1.1 if damage == "other limits" else 1.2
+    assert NeighbourGraph.load(path, ceiling=ceiling, n_neighbours=5).n_faces == 0

@@ -438,3 +438,31 @@ def test_grouping_again_compares_only_new_faces(library: Library) -> None:
         service.scan_all()
         assert service._graph is kept
     assert library.groups() == [{"0.png", "1.png", "2.png", "new.png"}]
+
+
+def test_the_next_process_extends_the_graph_of_the_last(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facewatch.service.KEPT_GRAPH_FACES", 2)
+    for look in range(3):
+        library.draw(f"{look}.png", (1, look))
+    library.scan()
+    with library.service() as service:
+        service._clusterer("whispers")
+        assert service._graph is not None
+        assert service._graph.n_faces == 3
+    library.draw("new.png", (1, 9))
+    library.scan()
+    assert library.groups() == [{"0.png", "1.png", "2.png", "new.png"}]
+
+
+def test_a_graph_that_cannot_be_kept_costs_nothing_but_time(
+    library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("facewatch.service.KEPT_GRAPH_FACES", 2)
+    for look in range(3):
+        library.draw(f"{look}.png", (1, look))
+    with library.service() as service:
+        service._graph_file.mkdir()
+        service.scan_all()
+        service.rest()
+    assert library.groups() == [{"0.png", "1.png", "2.png"}]
+    assert "the next process works it out again" in caplog.text

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import os
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -60,6 +63,37 @@ class NeighbourGraph:
         self.ceiling = ceiling
         self.n_neighbours = n_neighbours
         self._known = _Known.nobody()
+
+    @property
+    def n_faces(self) -> int:
+        return len(self._known.ids)
+
+    def save(self, path: Path) -> None:
+        """Write it to a file that only the owner may read; a reader sees the old one or the new one, never a part.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        new = path.with_name(f"{path.name}.new")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
+            limits = np.array([self.ceiling, self.n_neighbours])
+            np.savez(file, limits=limits, **self._known.arrays())  # type: ignore[arg-type]  # none is `allow_pickle`
+        new.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, *, ceiling: float, n_neighbours: int = 64) -> NeighbourGraph:
+        """Return what was written to a file; without faces when it is missing, damaged, or of other limits.
+
+        What it holds is checked face by face when it is updated, so a stale file only costs time.
+        """
+        graph = cls(ceiling=ceiling, n_neighbours=n_neighbours)
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                if stored["limits"].tolist() == [ceiling, n_neighbours]:
+                    graph._known = _Known.of(stored)
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            pass  # as if nothing had been kept
+        return graph
 
     def update(self, ids: NDArray[np.int64], embeddings: NDArray[np.float32]) -> csr_matrix:
         """Return the graph over exactly these faces: symmetric CSR of distances, float64, nothing on the diagonal.
@@ -117,6 +151,26 @@ class _Known:
     rows: NDArray[np.int32]
     columns: NDArray[np.int32]
     distances: NDArray[np.float32]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> _Known:
+        """Return it from its arrays.
+
+        Raises:
+            ValueError: they do not fit together.
+            KeyError: one is missing.
+        """
+        known = cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        n_faces, ends = len(known.ids), (known.rows, known.columns)
+        has_fitting_lengths = known.checksums.shape == known.ids.shape and all(
+            end.shape == known.distances.shape for end in ends
+        )
+        if not has_fitting_lengths or any(((end < 0) | (end >= n_faces)).any() for end in ends):
+            raise ValueError("arrays that do not fit together")
+        return known
 
     @classmethod
     def nobody(cls) -> _Known:

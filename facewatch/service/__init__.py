@@ -42,6 +42,9 @@ GROUPING_SETTINGS = frozenset(
 )
 """What changes how the pool is grouped."""
 
+KEPT_GRAPH_FACES = 5_000
+"""A smaller graph is worked out in half a second, and is not worth a file."""
+
 FIRST_ENGINE = "face_recognition"
 """Works at once and offline."""
 
@@ -122,6 +125,7 @@ class Service:
         self._identities: Identities | None = None
         self._graph: NeighbourGraph | None = None
         """Who is near whom in the pool, kept so that new faces extend it."""
+        self._has_graph_changed = False
         self._engine_id: int | None = None
         self._is_switch_told = False
         self.switch = EngineSwitch(self.catalog, lambda: self.engine_id)
@@ -356,6 +360,7 @@ class Service:
 
     def rest(self) -> None:
         """Let go of the models and the gallery; they come back when a photo needs them."""
+        self._keep_graph()
         if "_analyser" in self.__dict__:
             self._analyser.close()
         if self._identities:
@@ -379,7 +384,22 @@ class Service:
         if not is_dry_run:
             with self.catalog.write():
                 self.catalog.files.set("grouped", self._grouping_stamp())
+        self._has_graph_changed = True
         return result
+
+    @property
+    def _graph_file(self) -> Path:
+        return self.catalog.path.with_name(f"{self.catalog.path.name}.graph.npz")
+
+    def _keep_graph(self) -> None:
+        """Keep who is near whom for the next process; it can always be worked out again."""
+        if self._graph is None or not self._has_graph_changed or self._graph.n_faces < KEPT_GRAPH_FACES:
+            return
+        self._has_graph_changed = False
+        try:
+            self._graph.save(self._graph_file)
+        except OSError as error:
+            log.warning("%s: cannot be written (%s); the next process works it out again", self._graph_file, error)
 
     def _clusterer(self, method: str) -> Clusterer:
         from facewatch.clustering import make_clusterer
@@ -388,7 +408,7 @@ class Service:
         limits = self.info.thresholds
         ceiling = limits.cluster - self.config["match.strictness"]
         if self._graph is None:
-            self._graph = NeighbourGraph(ceiling=ceiling)
+            self._graph = NeighbourGraph.load(self._graph_file, ceiling=ceiling)
         settings = {key: self.config[f"cluster.{key}"] or None for key in SPECTRAL_SETTINGS}
         if settings["verification_threshold"]:
             settings["verification_threshold"] = min(ceiling, settings["verification_threshold"])

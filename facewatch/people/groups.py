@@ -145,9 +145,9 @@ def distances_within(table: FaceTable) -> Iterator[tuple[int, float | None, floa
             cosines = vectors[start : start + _BLOCK_FACES] @ vectors.T
             own = np.arange(len(cosines))
             cosines[own, start + own] = -1.0
-            for i, nearest in zip(start + own, _distance(cosines.max(1)), strict=True):
-                to_centroid = _nearest(vectors[i], centroid[None])
-                yield int(table.ids[rows[i]]), float(nearest) if len(rows) > 1 else None, to_centroid
+            to_centroid = _distance(vectors[start : start + _BLOCK_FACES] @ centroid)
+            for i, nearest, far in zip(start + own, _distance(cosines.max(1)), to_centroid, strict=True):
+                yield int(table.ids[rows[i]]), float(nearest) if len(rows) > 1 else None, float(far)
 
 
 def _distance(cosines: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -228,9 +228,19 @@ def test_alignment_undoes_turning_scaling_and_shifting(angle: float, scale: floa
     assert np.allclose(points @ matrix[:, :2].T + matrix[:, 2], TEMPLATE, atol=0.01)
 
 
-def test_landmarks_in_one_place_are_no_face() -> None:
-    with pytest.raises(PhotoError, match="landmarks"):
+def test_points_in_one_place_fit_onto_nothing() -> None:
+    with pytest.raises(ValueError, match="in one place"):
         arcface.similarity(np.zeros((5, 2), np.float32), TEMPLATE)
+
+
+def test_detections_whose_landmarks_are_in_one_place_are_no_faces(tmp_path: Path) -> None:
+    """The made detector finds a face everywhere, all landmarks of each where its anchor is."""
+    save_detector(tmp_path / "det.onnx", score=0.9)
+    save_recogniser(tmp_path / "rec.onnx")
+    engine = load(tmp_path)
+    boxes, _ = engine._detector.detect(np.zeros((64, 64, 3), np.uint8), input_size=(64, 64))
+    assert len(boxes)
+    assert engine.analyse(np.zeros((64, 64, 3), np.uint8)) == []
 
 
 # --- claims about faces ---

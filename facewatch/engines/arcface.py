@@ -197,8 +197,10 @@ class ArcFaceEngine:
         if longer > side and smallest < SMALL_SHARE * longer * SEARCH_SIDE / side:
             found = _joined(self._search(bgr, _multiple_of_32(min(2 * side, longer))), found)
         close = _joined(found, self._search(bgr, CLOSE_SIDE))
-        # Rare: only then it is worth a search that is fine enough for landmarks.
-        return close if len(close[0]) == len(found[0]) else _joined(found, self._search(bgr, 2 * CLOSE_SIDE))
+        if len(close[0]) > len(found[0]):
+            # Rare: only then it is worth a search that is fine enough for landmarks.
+            close = _joined(_joined(found, self._search(bgr, 2 * CLOSE_SIDE)), close)
+        return _with_features(*close)
 
     def _search(self, bgr: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Search the picture with its longer side at this many pixels, its shorter one no longer than it has to be."""
@@ -242,18 +244,30 @@ def _joined(
     return np.concatenate([first[0], second[0][is_new]]), np.concatenate([first[1], second[1][is_new]])
 
 
+def _with_features(
+    boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the detections whose landmarks are not all in one place: those are no faces, and cannot be aligned."""
+    is_spread = np.ptp(landmarks, axis=1).max(axis=1, initial=0) > 1
+    return boxes[is_spread], landmarks[is_spread]
+
+
 def _sided(corners: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return x, y, w, h of boxes given as x0, y0, x1, y1."""
     return np.concatenate([corners[:, :2], corners[:, 2:4] - corners[:, :2]], axis=1).astype(np.float64)
 
 
 def similarity(points: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the 2 x 3 matrix that turns, scales and shifts points onto the target, least squares (Umeyama 1991)."""
+    """Return the 2 x 3 matrix that turns, scales and shifts points onto the target, least squares (Umeyama 1991).
+
+    Raises:
+        ValueError: the points are all in one place.
+    """
     from skimage.transform import SimilarityTransform
 
     transform = SimilarityTransform.from_estimate(points.astype(np.float64), target.astype(np.float64))
     if not transform:
-        raise PhotoError("five landmarks in one place", "exclude it; the detector took something else for a face")
+        raise ValueError("points in one place fit onto nothing")
     matrix: NDArray[np.float64] = transform.params[:2]
     return matrix
 

@@ -9,8 +9,13 @@ from pathlib import Path
 
 # Imported once, here: scikit-learn sets variables of the environment, which no test may do.
 import hdbscan  # noqa: F401
+import hypothesis
 import pytest
 from drawn import Library, make_library
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -18,10 +23,12 @@ SHARED = ROOT.parent / "shared"
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The labelled and odd photos beside the checkout; a test that needs them is skipped where they are absent."""
-    if not (SHARED / "photos" / "labels.csv").is_file():
-        missing = "needs the labelled photos in ../shared/photos"
-        # Nothing may be skipped where the photos are promised to be.
+    """Photos and models beside the checkout; a test that needs them is skipped where they are absent."""
+    wanted = ("photos/labels.csv", "models/buffalo_sc_dq/det_500m.onnx", "models/buffalo_sc_dq/w600k_mbf.onnx")
+    absent = [f"../shared/{name}" for name in wanted if not (SHARED / name).is_file()]
+    if absent:
+        missing = f"needs {' and '.join(absent)}"
+        # Nothing may be skipped where they are promised to be.
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     return SHARED
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from drawn import Library
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facewatch.boxes import overlaps, pair_up
@@ -304,7 +304,6 @@ def test_no_box_is_two_faces(first: list[tuple[int, ...]], second: list[tuple[in
 
 
 @given(boxes)
-@settings(deadline=None)
 def test_a_box_overlaps_itself_wholly_and_others_at_most_so(some: list[tuple[int, ...]]) -> None:
     shares = overlaps(np.array(some, float), np.array(some, float))
     assert np.allclose(np.diag(shares), 1)

@@ -196,6 +196,39 @@ def test_a_gpu_without_memory_gets_smaller_batches_and_then_the_cpu_works(
         assert any("on the CPU from now on" in message for message in said)
 
 
+def test_a_gpu_without_memory_for_the_detector_leaves_it_to_the_cpu(
+    pack: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = load(pack)
+
+    class Full:
+        session = _SmallGpu(None, 0)
+
+        def detect(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("CUDA failure 2: out of memory")
+
+    engine._detector = Full()
+    assert engine.analyse(np.zeros((700, 900, 3), np.uint8)) == []
+    assert engine._detector.session.get_providers() == CPU
+    assert [record.message for record in caplog.records] == [
+        f"{engine.info.name}: not enough memory on the device to find faces; on the CPU from now on"
+    ]
+
+
+def test_a_detector_that_fails_otherwise_is_not_hidden(pack: Path) -> None:
+    engine = load(pack)
+
+    class Broken:
+        session = _SmallGpu(None, 0)
+
+        def detect(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("invalid graph")
+
+    engine._detector = Broken()
+    with pytest.raises(RuntimeError, match="invalid graph"):
+        engine.analyse(np.zeros((700, 900, 3), np.uint8))
+
+
 def test_any_other_fault_of_the_runtime_is_not_hidden(pack: Path) -> None:
     recogniser = Recogniser(find_pack(str(pack), pack), Sessions("cpu", 1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -14,6 +15,7 @@ from PIL import Image
 
 from facewatch.engines import fake
 from facewatch.ingest import Analysed, Examined, Eyes, Ingested, InlineAnalyser, Recipe, Workers
+from facewatch.ingest.workers import _speak_through
 from facewatch.types import DetectedFace, Fingerprint
 
 RECIPE = Recipe("fake")
@@ -100,6 +102,20 @@ def test_boxes_are_in_pixels_of_the_full_size_photo(library: Library) -> None:
     [face] = result.analysis.faces
     assert (face.box.x, face.box.y) == (0, 0)
     assert (face.box.w, face.box.h) == (small.width * 2, small.height * 2)
+
+
+def test_a_workers_warnings_reach_the_terminal_and_its_small_talk_does_not() -> None:
+    reading, writing = os.pipe()
+    logger = logging.getLogger("facewatch")
+    handler = _speak_through(writing)
+    try:
+        logging.getLogger("facewatch.engines.arcface").warning("on the CPU from now on")
+        logging.getLogger("facewatch.engines.arcface").info("a photo")
+    finally:
+        logger.removeHandler(handler)
+        handler.stream.close()  # type: ignore[attr-defined]
+    with open(reading) as terminal:  # noqa: PTH123
+        assert terminal.read() == "WARNING: on the CPU from now on\n"
 
 
 class _Coarse(fake.FakeEngine):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @command("evaluate", "Measure how well people are told apart.")
 @click.argument("labelled", type=click.Path(path_type=Path))
-@click.option("--engine", help="The engine, for example face_recognition.")
+@click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
 @click.option("--method", "methods", multiple=True, help="How to group; may be repeated; all: every one there is.")
 @click.option("--only", default="", metavar="PREFIX", help="Only photos whose path begins with this, for example lfw/.")
 @click.option("--batches", default=20, type=click.IntRange(1), show_default=True, help="Batches that photos arrive in.")

@@ -146,10 +146,10 @@ class ArcFaceEngine:
         """
         pack = find_pack(name.removeprefix(PREFIX), models_folder(options.models))
         _check_whole(pack)
-        self._info = _info(pack)
-        sessions = Sessions(options.device, options.n_threads)
-        self._detector = _load_detector(pack, sessions)
-        self._recogniser = Recogniser(pack, sessions)
+        self._pack, self._info = pack, _info(pack)
+        self._sessions = Sessions(options.device, options.n_threads)
+        self._detector = _load_detector(pack, self._sessions)
+        self._recogniser = Recogniser(pack, self._sessions)
 
     @property
     def info(self) -> EngineInfo:
@@ -209,7 +209,14 @@ class ArcFaceEngine:
         if min(height, width) * scale < SMALLEST_SIDE:
             return np.empty((0, 5), np.float32), np.empty((0, 5, 2), np.float32)
         size = min(side, _multiple_of_32(width * scale)), min(side, _multiple_of_32(height * scale))
-        boxes, landmarks = self._detector.detect(bgr, input_size=size)
+        try:
+            boxes, landmarks = self._detector.detect(bgr, input_size=size)
+        except Exception as error:  # onnxruntime raises classes of its own below Exception, one for each status
+            if not _is_out_of_memory(error) or _is_on_cpu(self._detector.session):
+                raise
+            log.warning("%s: not enough memory on the device to find faces; on the CPU from now on", self._info.name)
+            self._detector = _load_detector(self._pack, self._sessions, is_on_cpu=True)
+            return self._search(bgr, side)
         return boxes, landmarks
 
     def _crops(
@@ -358,8 +365,16 @@ def choose_providers(device: str, available: Sequence[str]) -> list[str]:
     raise EngineError(f"device {device!r}: the onnxruntime installed here has only {has}; {_REMEDIES[device]}")
 
 
-def _load_detector(pack: Pack, sessions: Sessions) -> Any:
-    session = sessions.load(pack.detector)
+def _is_out_of_memory(error: Exception) -> bool:
+    return any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)
+
+
+def _is_on_cpu(session: Any) -> bool:
+    return bool(session.get_providers() == [_PROVIDERS["cpu"]])
+
+
+def _load_detector(pack: Pack, sessions: Sessions, *, is_on_cpu: bool = False) -> Any:
+    session = sessions.load(pack.detector, is_on_cpu=is_on_cpu)
     from insightface.model_zoo.scrfd import SCRFD
 
     # One session for all sizes: one a size would hold the model in memory once for every shape of photo.
@@ -437,14 +452,14 @@ class Recogniser:
 
     def _need_less_memory(self, error: Exception, n_faces: int) -> None:
         """Make the batch smaller, and at one face go to the CPU; any other error is raised again."""
-        if not any(sign in str(error).lower() for sign in _OUT_OF_MEMORY):
+        if not _is_out_of_memory(error):
             raise error
         if n_faces > 1:
             self._batch = n_faces // 2
             log.warning(
                 "%s: not enough memory for %d faces at once; %d from now on", *(self._pack.name, n_faces, self._batch)
             )
-        elif self._network.session.get_providers() != ["CPUExecutionProvider"]:
+        elif not _is_on_cpu(self._network.session):
             log.warning("%s: not enough memory on the device; on the CPU from now on", self._pack.name)
             self._network.session = self._sessions.load(self._pack.recogniser, is_on_cpu=True)
             self._batch = BATCH_FACES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -26,9 +27,19 @@ def _start_worker(recipe: Recipe) -> None:
     os.nice(recipe.niceness)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _eyes[:] = [Eyes(recipe)]
+    _speak_through(os.dup(2))
     # libtiff and its like write to stderr by themselves, many lines for one bad file; the fault is on record anyway.
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 2)
+
+
+def _speak_through(descriptor: int) -> logging.Handler:
+    """Send the warnings of facewatch's own code to the terminal, past the silence that its libraries are put to."""
+    handler = logging.StreamHandler(open(descriptor, "w", encoding="utf-8", errors="replace"))  # noqa: SIM115
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logging.getLogger("facewatch").addHandler(handler)
+    return handler
 
 
 def _die_with_parent() -> None:

@@ -65,6 +65,8 @@ class Decoded:
     height: int
     format: str
     """The decoder's name of the format: JPEG, PNG, HEIF..."""
+    taken_at: str = ""
+    """When the photo was taken by the camera's clock, YYYY-MM-DDTHH:MM:SS; empty: the file does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class Analysis:
     height: int
     format: str
     faces: tuple[Face, ...]
+    taken_at: str = ""
+    """When the photo was taken by the camera's clock, YYYY-MM-DDTHH:MM:SS; empty: the file does not say."""
 
 
 @dataclass(frozen=True, slots=True)

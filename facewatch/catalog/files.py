@@ -32,6 +32,17 @@ class FaultyFile:
     advice: str
 
 
+@dataclass(frozen=True, slots=True)
+class UndatedFile:
+    """A file of a photo for which nobody has looked yet when it was taken."""
+
+    photo_id: int
+    path: str
+    """Absolute."""
+    fingerprint: Fingerprint
+    """The file as it was when it held that photo."""
+
+
 def display(path: str) -> str:
     """Return the path as text that can be stored and shown: undecodable bytes and control characters replaced."""
     readable = os.fsencode(path).decode("utf-8", errors="replace")
@@ -42,6 +53,8 @@ _HAS_COPY = (
     "root_id = ? AND EXISTS"
     " (SELECT 1 FROM files other WHERE other.photo_id = files.photo_id AND other.root_id != files.root_id)"
 )
+
+_IS_UNDATED = "taken_at IS NULL AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = photos.id)"
 
 
 class Files:
@@ -180,16 +193,57 @@ class Files:
         row = self._db.execute("SELECT id FROM photos WHERE sha256 = ?", [sha256]).fetchone()
         return row[0] if row else None
 
-    def add_photo(self, sha256: bytes, size: tuple[int, int], format: str, now: str) -> int:
-        """Return the id of the photo with this content."""
+    def add_photo(
+        self, sha256: bytes, size: tuple[int, int], format: str, now: str, *, taken_at: str | None = None
+    ) -> int:
+        """Return the id of the photo with this content. When it was taken is recorded unless that is known."""
         self._db.execute(
-            "INSERT INTO photos (sha256, width, height, format, added_at) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (sha256) DO NOTHING",
-            [sha256, *size, format, now],
+            "INSERT INTO photos (sha256, width, height, format, added_at, taken_at) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (sha256) DO UPDATE SET taken_at = excluded.taken_at WHERE photos.taken_at IS NULL",
+            [sha256, *size, format, now, taken_at],
         )
         photo_id = self.photo(sha256)
         assert photo_id is not None
         return photo_id
+
+    def taken(self, photo_ids: Iterable[int]) -> dict[int, str]:
+        """Return when photos were taken, YYYY-MM-DDTHH:MM:SS by the camera's clock; who does not say is absent."""
+        rows = self._db.execute(
+            "SELECT id, taken_at FROM photos WHERE taken_at > '' AND id IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(photo_ids))],
+        )
+        return dict(rows.fetchall())
+
+    def taken_at(self, photo_id: int) -> str:
+        """Return when the photo was taken, "" when nobody knows."""
+        return self.taken([photo_id]).get(photo_id, "")
+
+    def set_taken(self, taken: Mapping[int, str]) -> None:
+        """Record when photos were taken; "": their files do not say."""
+        self._db.conn.executemany(
+            "UPDATE photos SET taken_at = ? WHERE id = ?", [(moment, photo_id) for photo_id, moment in taken.items()]
+        )
+
+    def undated(self, *, after: int, most: int) -> list[UndatedFile]:
+        """Return the files of the next photos, at most so many, for which nobody has looked when they were taken.
+
+        They come in the order of their ids, beginning after that one. Photos without a file are passed over.
+        """
+        rows = self._db.execute(
+            "SELECT files.photo_id, roots.path, files.path, size, mtime_ns, inode"
+            " FROM files JOIN roots ON roots.id = files.root_id WHERE files.photo_id IN ("
+            f"SELECT id FROM photos WHERE {_IS_UNDATED} AND id > ? ORDER BY id LIMIT ?"
+            ") ORDER BY files.photo_id, files.id",
+            [after, most],
+        )
+        return [
+            UndatedFile(photo_id, os.fsdecode(root + b"/" + path), Fingerprint(*fingerprint))
+            for photo_id, root, path, *fingerprint in rows
+        ]
+
+    def n_undated(self) -> int:
+        """Return of how many photos that have a file nobody has looked yet when they were taken."""
+        return int(self._db.execute(f"SELECT COUNT(*) FROM photos WHERE {_IS_UNDATED}").fetchone()[0])
 
     def any_photo(self) -> int | None:
         """Return some photo that is in the library."""

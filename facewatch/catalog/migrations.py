@@ -275,3 +275,52 @@ _ENGINES_CAN_CHANGE = (
 def _engines_can_change(db: Database) -> None:
     for statement in _ENGINES_CAN_CHANGE:
         db.execute(statement)
+
+
+_DECISIONS = (
+    "ALTER TABLE people ADD COLUMN is_gone INTEGER /* 1: forgotten, or its making was undone; never a person again"
+    " unless that is undone */ NOT NULL DEFAULT 0",
+    "ALTER TABLE people ADD COLUMN born TEXT /* YYYY, YYYY-MM or YYYY-MM-DD: no older photo is matched */ NULL",
+    "ALTER TABLE people ADD COLUMN cover_id INTEGER /* the face that stands for the person */ REFERENCES faces(id)",
+    "DROP INDEX people_name",
+    "CREATE UNIQUE INDEX people_name ON people(name) WHERE name IS NOT NULL AND merged_into IS NULL AND NOT is_gone",
+    "ALTER TABLE photos ADD COLUMN taken_at TEXT /* YYYY-MM-DDTHH:MM:SS by the camera's clock; '': the file does not"
+    " say; NULL: not looked for yet */ NULL",
+    "ALTER TABLE assignments ADD COLUMN entry_id INTEGER /* the newest journal entry when it was made */ NULL",
+    "ALTER TABLE journal ADD COLUMN parent_id INTEGER /* the decision it followed from */ REFERENCES journal(id)",
+    "ALTER TABLE journal ADD COLUMN undone_by INTEGER /* the entry that took it back; NULL: it stands */"
+    " REFERENCES journal(id)",
+    """
+    CREATE TABLE marks (  -- what a user said about a face that is nobody's
+        face_id INTEGER PRIMARY KEY REFERENCES faces(id),
+        mark TEXT NOT NULL CHECK (mark IN ('nobody', 'not_a_face', 'forgotten')),  -- no run places such a face
+        at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE apart (  -- a user said: two people; no run makes them one, and nobody is asked again
+        person_id INTEGER NOT NULL REFERENCES people(id),
+        other_id INTEGER NOT NULL REFERENCES people(id),
+        at TEXT NOT NULL,
+        PRIMARY KEY (person_id, other_id),
+        CHECK (person_id < other_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "DROP VIEW people_view",
+    """
+    CREATE VIEW people_view AS  -- one row a living person, with what is in the library now
+    SELECT p.id, COALESCE(p.name, printf('Person %04d', p.id)) AS name, p.name IS NOT NULL AS is_named,
+           p.is_hidden, COUNT(f.id) AS faces, COUNT(DISTINCT f.photo_id) AS photos, p.born, p.folder
+    FROM people p
+    LEFT JOIN assignments a ON a.person_id = p.id
+    LEFT JOIN faces f ON f.id = a.face_id AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)
+    WHERE p.merged_into IS NULL AND NOT p.is_gone
+    GROUP BY p.id
+    """,
+)
+
+
+@MIGRATIONS(name="0003_decisions")
+def _decisions(db: Database) -> None:
+    for statement in _DECISIONS:
+        db.execute(statement)

@@ -2,7 +2,8 @@
 
     sniff     first bytes -> Kind       what the content is, whatever the name says
     peek      file -> Peeked            the size, before any pixel exists
-    decode    file -> Decoded           the first picture, upright, 8-bit RGB, no larger than asked for
+    decode    file -> Decoded           the first picture, upright, 8-bit RGB, no larger than asked for; and its date
+    taken_at  file -> text              when it was taken, without decoding it
 
 A bad photo leaves as a PhotoError whose fault and advice fit on one line and never name the file: the caller does.
 
@@ -34,6 +35,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from facewatch.decode import dates
 from facewatch.decode.container import DECLARED_SIZE, is_cut_off
 from facewatch.decode.kinds import COPY_AGAIN, EXPORT, HEAD_BYTES, KINDS, Kind, claims_to_be_photo, sniff
 from facewatch.decode.pixels import as_rgb, fitted, load, n_decoded_pixels_of, orientation_of, turned, upright
@@ -51,6 +53,7 @@ __all__ = [
     "decode",
     "peek",
     "sniff",
+    "taken_at",
 ]
 
 
@@ -120,8 +123,30 @@ def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = 
         orientation = orientation_of(image)
         small = as_rgb(image, fitted(size, working_side))
         pixels = np.array(upright(small, orientation), dtype=np.uint8, order="C")
+        taken = dates.taken_at(kind, image, data)
     width, height = turned(size, orientation)
-    return Decoded(pixels, width, height, kind.name)
+    return Decoded(pixels, width, height, kind.name, taken)
+
+
+def taken_at(data: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> str:
+    """Return when a photo was taken, from its header: what `decode` says of it, without decoding it.
+
+    Like `peek`, it reads HEIF, AVIF and WebP as a whole.
+
+    Args:
+        data: the photo, open for reading and able to seek; it is read from its start and left open.
+        max_pixels: the largest width times height that is taken.
+
+    Returns:
+        YYYY-MM-DDTHH:MM:SS by the camera's clock; "" when the file does not say.
+
+    Raises:
+        PhotoError: it is empty, not an image, not supported, too large, truncated or damaged.
+        OSError: the disk, not the photo, is at fault.
+    """
+    kind = _supported_kind(data)
+    with _codec_faults(kind):
+        return dates.taken_at(kind, _open(kind, data, max_pixels), data)
 
 
 def _supported_kind(data: BinaryIO) -> Kind:

@@ -84,6 +84,7 @@ def _arrays(seen: Seen) -> dict[str, NDArray[Any]]:
         "photo_sha256": np.frombuffer(b"".join(number), np.uint8).reshape(-1, 32),
         "photo_size": np.array([(photo.width, photo.height) for photo in photos], np.int64).reshape(-1, 2),
         "photo_format": np.array([photo.format for photo in photos], np.str_),
+        "photo_taken_at": np.array([photo.taken_at for photo in photos], np.str_),
         "photo_faces": np.array([len(photo.faces) for photo in photos], np.int64),
         "face_box": np.array([(f.box.x, f.box.y, f.box.w, f.box.h) for f in faces], np.int64).reshape(-1, 4),
         "face_landmarks": np.array([f.landmarks for f in faces], np.float64).reshape(-1, _N_LANDMARKS),
@@ -108,9 +109,12 @@ def _seen(arrays: dict[str, NDArray[Any]]) -> Seen:
     faces = [_face(arrays, i) for i in range(len(arrays["face_score"]))]
     ends = np.cumsum(arrays["photo_faces"]).tolist()
     analyses = {
-        sha256: Analysis(int(size[0]), int(size[1]), str(kind), tuple(faces[end - n : end]))
-        for sha256, size, kind, n, end in zip(
-            *(digests, arrays["photo_size"], arrays["photo_format"], arrays["photo_faces"].tolist(), ends), strict=True
+        sha256: Analysis(int(size[0]), int(size[1]), str(kind), tuple(faces[end - n : end]), str(taken_at))
+        for sha256, size, kind, n, end, taken_at in zip(
+            *(digests, arrays["photo_size"], arrays["photo_format"], arrays["photo_faces"].tolist(), ends),
+            # What was kept before dates were read has none.
+            arrays.get("photo_taken_at", np.full(len(digests), "")),
+            strict=True,
         )
     }
     paths = arrays["file_path"].tobytes().split(b"\0") if len(arrays["file_path"]) else []

@@ -2,6 +2,8 @@
 
 Two looks at a file, both in worker processes: `examine` reads its bytes once (hash, kind, size in pixels), and only a
 photo that the catalog does not know is `analyse`d. What is in flight is bounded by pixels, not by photos.
+
+Photos that were brought in before the catalog had room for when they were taken: `find_dates`.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
@@ -22,7 +26,9 @@ import numpy as np
 
 from facewatch.boxes import pair_up
 from facewatch.catalog import Catalog
-from facewatch.ingest.eyes import UNREADABLE, Analysed, Examined, Eyes, Recipe
+from facewatch.catalog.files import UndatedFile
+from facewatch.errors import PhotoError
+from facewatch.ingest.eyes import UNREADABLE, Analysed, Examined, Eyes, Recipe, taken_at
 from facewatch.ingest.workers import Analyser, InlineAnalyser, Workers
 from facewatch.types import Analysis, Fingerprint
 
@@ -39,6 +45,7 @@ __all__ = [
     "Recipe",
     "Settle",
     "Workers",
+    "find_dates",
 ]
 
 log = logging.getLogger(__name__)
@@ -49,6 +56,11 @@ RGB, twice that while Pillow converts."""
 
 ALIGNED_BATCH = 32
 """Crops that go to the recogniser together; see engines.arcface.BATCH_FACES."""
+
+
+DATED_TOGETHER = 64
+"""Photos whose dates are recorded in one transaction: 7 ms for JPEGs that are in memory, most of a second where a hard
+disk seeks each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +256,8 @@ class Ingest:
         catalog, now = self._catalog, self._catalog.now()
         assert examined.sha256 is not None
         with catalog.write():
-            photo_id = catalog.files.add_photo(examined.sha256, (analysis.width, analysis.height), analysis.format, now)
+            size = analysis.width, analysis.height
+            photo_id = catalog.files.add_photo(examined.sha256, size, analysis.format, now, taken_at=analysis.taken_at)
             self._record(job, examined.fingerprint, photo_id=photo_id)
             if catalog.faces.is_analysed(photo_id, self._engine_id):
                 return 0  # a copy of it was quicker
@@ -274,3 +287,30 @@ class Ingest:
     @staticmethod
     def _ms(job: _Job) -> float:
         return (perf_counter() - job.started) * 1000
+
+
+def find_dates(catalog: Catalog, *, max_pixels: int) -> Iterator[int]:
+    """Record when photos were taken where nobody has looked; yields how many were looked at, after each transaction.
+
+    Only headers are read, in this process. A photo whose file is gone, changed, unreadable or broken is passed over:
+    the next call tries it again. Closing the generator stops after what is recorded.
+    """
+    after = n_looked = 0
+    while files := catalog.files.undated(after=after, most=DATED_TOGETHER):
+        copies = {photo_id: list(copies) for photo_id, copies in groupby(files, attrgetter("photo_id"))}
+        answers = {photo_id: _first_answer(copies[photo_id], max_pixels) for photo_id in copies}
+        with catalog.write():
+            catalog.files.set_taken({photo_id: moment for photo_id, moment in answers.items() if moment is not None})
+        after = files[-1].photo_id
+        n_looked += len(copies)
+        yield n_looked
+
+
+def _first_answer(copies: Iterable[UndatedFile], max_pixels: int) -> str | None:
+    """Return what the first copy that can be read says; None: none can."""
+    for copy in copies:
+        try:
+            return taken_at(copy.path, copy.fingerprint, max_pixels=max_pixels)
+        except (OSError, PhotoError) as error:
+            log.debug("%s: not asked when it was taken: %s", copy.path, error)
+    return None

@@ -147,7 +147,7 @@ class Eyes:
     def _analysis(self, decoded: Decoded, found: Sequence[DetectedFace]) -> Analysis:
         scale = decoded.width / decoded.pixels.shape[1], decoded.height / decoded.pixels.shape[0]
         faces = [_full_size(face, scale, (decoded.width, decoded.height), self.recipe.limits) for face in found]
-        return Analysis(decoded.width, decoded.height, decoded.format, tuple(faces))
+        return Analysis(decoded.width, decoded.height, decoded.format, tuple(faces), decoded.taken_at)
 
     def _closer(self, data: BinaryIO, decoded: Decoded) -> Callable[[], NDArray[np.uint8]] | None:
         """Return what decodes the photo again with more pixels, where it has them."""
@@ -156,6 +156,22 @@ class Eyes:
         if max(decoded.width, decoded.height) <= decode.WORKING_SIDE:
             return None
         return lambda: decode.decode(data, max_pixels=self.recipe.max_pixels, working_side=CLOSER_SIDE).pixels
+
+
+def taken_at(path: str, expected: Fingerprint, *, max_pixels: int) -> str:
+    """Return when the photo in a file was taken, from its header; "": the file does not say.
+
+    Raises:
+        FileNotFoundError: it is gone, or not the one that was expected.
+        OSError: it cannot be read.
+        PhotoError: it is broken.
+    """
+    from facewatch import decode
+
+    with _open(path) as file:
+        if Fingerprint.of(os.fstat(file.fileno())) != expected:
+            raise FileNotFoundError(path)
+        return decode.taken_at(file, max_pixels=max_pixels)
 
 
 def _one_line(error: BaseException) -> str:

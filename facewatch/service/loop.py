@@ -109,6 +109,7 @@ class WatchLoop:
         self._n_pool_grouped = 0
         self._may_be_unseen = True
         """Whether there may be photos that the wanted engine has not seen: at the start, and when a drive is back."""
+        self._dates = service.find_dates()
         self._may_group = _Throttle(clock)
         self._are_folders_stale = True
         self._may_link = _Throttle(clock)
@@ -189,6 +190,7 @@ class WatchLoop:
                 self._act(library, settled)
                 self._busy_at = self._clock()
         self._look_anew_if_idle()
+        self._date_if_idle()
         self._notice_others()
         self._group_if_due()
         self._update_folders()
@@ -225,6 +227,7 @@ class WatchLoop:
         if library.is_offline:
             log.info("%s: back again", library.root)
             self._may_be_unseen = True
+            self._dates = self._service.find_dates()
             library.is_offline = False
             self._listen(library)
         self._move(library, changes)
@@ -278,6 +281,11 @@ class WatchLoop:
             self._waiting_since = self._clock()
             self._are_folders_stale = True
 
+    def _date_if_idle(self) -> None:
+        """While nothing new waits, look up when some more photos of an older catalog were taken."""
+        if not self._is_backlog:
+            next(self._dates, None)
+
     def _is_there(self, library: _Library) -> bool:
         """Whether removals can be believed: the library is there and not suddenly empty."""
         try:
@@ -292,10 +300,12 @@ class WatchLoop:
         return any(library.queue.has_more for library in self._libraries)
 
     def _notice_others(self) -> None:
-        """Another process named or merged somebody: the folders may have to follow."""
+        """Another process decided something: the pool is looked at again, and the folders may have to follow."""
         version = self._service.catalog.version()
         if version != self._version:
-            self._version = version
+            if self._service.catch_up() and self._waiting_since is None:
+                self._waiting_since = self._clock()  # who was rejected may be somebody else
+            self._version = self._service.catalog.version()
             self._are_folders_stale = True
 
     def _group_if_due(self) -> None:

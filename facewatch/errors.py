@@ -9,6 +9,7 @@ FacewatchError (1)
 ├── EngineError (7)           a model cannot be loaded or gave nonsense
 ├── FolderError (8)           the people folder cannot be written, or cannot hold links
 ├── NotKnownError (9)         a person, face or photo that nobody knows, or a name that fits several
+├── DecisionError (10)        a decision that contradicts another, or that cannot be taken back
 └── PhotoError                one bad photo: recorded in the catalog, never leaves the program
 
 Exit code 2 is click's, for a command line it does not understand; 130 is Ctrl-C.
@@ -72,6 +73,12 @@ class NotKnownError(FacewatchError):
     """No person, face or photo of that name, or more than one."""
 
     exit_code = 9
+
+
+class DecisionError(FacewatchError):
+    """A decision contradicts itself or another one, or cannot be taken back; nothing was changed."""
+
+    exit_code = 10
 
 
 class PhotoError(FacewatchError):

@@ -40,6 +40,7 @@ from facewatch.service import available_cores
 sys.path.extend(str(Path(__file__).resolve().parents[1] / name) for name in ("scripts", "tests"))
 
 from bench_catalog import measure_assign, measure_rename, measure_rescan
+from bench_decisions import measure_decisions
 from bench_engines import measure_advanced, measure_stages
 from bench_grouping import measure_grouping
 from bench_kit import ROOT, SEED, Bench, Finding, pack_beside
@@ -50,6 +51,7 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "assign": measure_assign,
     "rename": measure_rename,
     "rescan": measure_rescan,
+    "decisions": measure_decisions,
     "grouping": measure_grouping,
     "stages": measure_stages,
     "advanced": measure_advanced,

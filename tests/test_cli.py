@@ -236,7 +236,7 @@ def test_a_name_whose_folder_cannot_follow_says_that_it_stands(scanned: Library,
     scanned.people.write_text("in the way")
     answer = run("rename", "1", "Anna")
     assert answer.code == 8
-    assert "Anna has that name now, but not the folder" in answer.err
+    assert "it is decided, but the folders do not show it yet" in answer.err
     assert "Anna" in run("people").out
 
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
 LAYERS = (
     ("errors", "types"),
     ("config", "models", "catalog.migrations", "boxes"),
-    ("decode", "quality", "engines", "scan", "watch", "assign", "clustering", "folders", "catalog"),
+    ("decode", "quality", "engines", "scan", "watch", "assign", "search", "clustering", "folders", "catalog"),
     ("ingest", "people"),
     ("service",),
     ("web", "evaluation"),

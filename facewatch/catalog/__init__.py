@@ -20,8 +20,10 @@ from typing import Any
 from sqlite_utils import Database
 
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
-from facewatch.catalog.faces import NOBODY, Faces, FaceTable
+from facewatch.catalog.faces import NOBODY, FaceRow, Faces, FaceTable, Mark
+from facewatch.catalog.facts import Facts, Sights, StrayAssignment
 from facewatch.catalog.files import FaultyFile, Files, KnownFile, display
+from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.locks import file_lock, holder
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.people import LinkRow, People, Person
@@ -29,14 +31,22 @@ from facewatch.errors import BusyError, CatalogError, DiskFullError
 
 __all__ = [
     "NOBODY",
+    "USER",
     "Catalog",
+    "Change",
+    "Entry",
+    "FaceRow",
     "FaceTable",
     "FaultyFile",
     "KnownEngine",
     "KnownFile",
     "LinkRow",
+    "Mark",
     "PendingPhoto",
     "Person",
+    "Record",
+    "Sights",
+    "StrayAssignment",
     "display",
 ]
 
@@ -79,6 +89,8 @@ class Catalog:
         self.engines = Engines(self._db)
         self.faces = Faces(self._db)
         self.people = People(self._db)
+        self.journal = Journal(self._db)
+        self.facts = Facts(self._db)
 
     def __enter__(self) -> Catalog:
         return self
@@ -200,6 +212,8 @@ def _connect(path: Path) -> Database:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA foreign_keys = ON")
+    # Else a row that is replaced goes unnoticed by the triggers of the journal.
+    db.execute("PRAGMA recursive_triggers = ON")
     return db
 
 

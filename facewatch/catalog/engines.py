@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,17 @@ class PendingPhoto:
     root: Path
     path: str
     """Below the root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """The vectors of an engine that came after a place, and what came until there."""
+
+    n_before: int
+    last_id: int | None
+    """The face at that place; None: none is there."""
+    rows: Iterator[tuple[int, int, bytes]]
+    """Place, face id and vector (little-endian float32) of each, read as they are asked for."""
 
 
 class Engines:
@@ -130,7 +141,8 @@ class Engines:
         self._db.execute("DELETE FROM sightings WHERE engine_id = ?", [engine_id])
         self._db.execute(
             "UPDATE faces SET is_current = (engine_id = ? OR id IN (SELECT face_id FROM assignments)"
-            " OR id IN (SELECT face_id FROM rejections))",
+            " OR id IN (SELECT face_id FROM rejections) OR id IN (SELECT face_id FROM marks)"
+            " OR id IN (SELECT cover_id FROM people WHERE cover_id IS NOT NULL))",
             [engine_id],
         )
         self._db.execute("UPDATE engines SET is_in_use = (id = ?)", [engine_id])
@@ -152,6 +164,23 @@ class Engines:
             " AND id NOT IN (SELECT engine_id FROM faces WHERE engine_id IS NOT NULL)"
         )
         return int(n_freed)
+
+    def arrivals(self, engine_id: int, since: int = 0) -> Arrivals:
+        """Return the vectors of an engine in the order in which they came, those after the place `since`.
+
+        Places grow as vectors come. When vectors were deleted or the catalog was compacted they may be others: then
+        what is said of those before `since` tells.
+        """
+        # One statement sees one state of the catalog, whatever others write meanwhile.
+        rows = self._db.execute(
+            "SELECT ?2 AS place, (SELECT face_id FROM embeddings WHERE rowid = ?2 AND engine_id = ?1),"
+            " (SELECT COUNT(*) FROM embeddings WHERE engine_id = ?1 AND rowid <= ?2)"
+            " UNION ALL SELECT rowid, face_id, vector FROM embeddings NOT INDEXED WHERE rowid > ?2 AND engine_id = ?1"
+            " ORDER BY place",
+            [engine_id, since],
+        )
+        _, last_id, n_before = rows.fetchone()
+        return Arrivals(n_before, last_id, rows)
 
 
 def _of(table: str) -> str:

@@ -1,4 +1,4 @@
-"""Faces, their embeddings, and whom they are assigned to."""
+"""Faces, their embeddings, whom they are assigned to, and what users said that they are not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,32 @@ NOBODY = 0
 """The person id of a face of the pool, in arrays."""
 
 _IN_LIBRARY = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
+_UNMARKED = "NOT EXISTS (SELECT 1 FROM marks WHERE marks.face_id = f.id)"
+_NEWEST_ENTRY = "(SELECT MAX(id) FROM journal)"
+
+
+class Mark(StrEnum):
+    """What a user said about a face that is nobody's; no run places it."""
+
+    NOBODY = "nobody"
+    """It stays with nobody until a user says whose it is."""
+    NOT_A_FACE = "not_a_face"
+    FORGOTTEN = "forgotten"
+    """Its person was forgotten: it is never compared with any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRow:
+    """One face and whose it is, for decisions about it."""
+
+    id: int
+    photo_id: int
+    person_id: int | None
+    source: str | None
+    """Who placed it: auto, cluster, user, import or folder."""
+    mark: Mark | None
+    box: tuple[int, int, int, int]
+    """x, y, w, h in pixels of the upright photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +85,7 @@ class FaceTable:
 
 
 class Faces:
-    """The tables faces, embeddings, assignments, suggestions and rejections."""
+    """The tables faces, embeddings, assignments, suggestions, rejections and marks."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -160,14 +187,37 @@ class Faces:
             [(nearest, centroid, note, note + before, face_id) for face_id, nearest, centroid in distances],
         )
 
-    def load(self, engine_id: int, *, n_dims: int, photo_id: int | None = None) -> FaceTable:
-        """Return all faces of photos that are in the library (or of one photo) as arrays, in order of their ids."""
-        where, arguments = ("f.photo_id = ?", [photo_id]) if photo_id is not None else (_IN_LIBRARY, [])
+    def load(
+        self,
+        engine_id: int,
+        *,
+        n_dims: int,
+        photo_id: int | None = None,
+        people: Collection[int] | None = None,
+        faces: Collection[int] | None = None,
+    ) -> FaceTable:
+        """Return all faces of photos that are in the library as arrays, in order of their ids.
+
+        Or those of one photo, of these people (NOBODY: the pool), or of these ids. Faces that a user took out (`Mark`)
+        are not among them.
+        """
+        where, arguments = _IN_LIBRARY, list[object]()
+        if photo_id is not None:
+            where, arguments = "f.photo_id = ?", [photo_id]
+        if people is not None:
+            # By ids of faces, so that SQLite begins with these few and not with all faces.
+            theirs = "f.id IN (SELECT face_id FROM assignments WHERE person_id IN (SELECT value FROM json_each(?)))"
+            where += f" AND {f'(a.person_id IS NULL OR {theirs})' if NOBODY in people else theirs}"
+            arguments.append(json.dumps(list(people)))
+        if faces is not None:
+            where += " AND f.id IN (SELECT value FROM json_each(?))"
+            arguments.append(json.dumps([int(face_id) for face_id in faces]))
         rows = self._db.execute(
             "SELECT f.id, f.photo_id, COALESCE(a.person_id, 0), f.tier, f.quality, COALESCE(a.source = 'user', 0),"
             " e.vector"
             " FROM faces f JOIN embeddings e ON e.face_id = f.id AND e.engine_id = ?"
-            f" LEFT JOIN assignments a ON a.face_id = f.id WHERE {where} AND f.is_current ORDER BY f.id",
+            f" LEFT JOIN assignments a ON a.face_id = f.id WHERE {where} AND f.is_current AND {_UNMARKED}"
+            " ORDER BY f.id",
             [engine_id, *arguments],
         ).fetchall()
         ids, photos, people, tiers, qualities, by_user, vectors = zip(*rows, strict=True) if rows else ((),) * 7
@@ -193,11 +243,128 @@ class Faces:
         """Give the face to the person, unless it already belongs to somebody."""
         self._db.execute(
             "INSERT INTO assignments (face_id, person_id, source, distance, centroid_distance, runner_up_id,"
-            " runner_up_distance, rule, run_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            f" runner_up_distance, rule, run_id, at, entry_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_NEWEST_ENTRY})"
             " ON CONFLICT (face_id) DO NOTHING",
             [face_id, match.person_id, source, *_distances(match), match.rule, run_id, now],
         )
         self._db.execute("DELETE FROM suggestions WHERE face_id = ?", [face_id])
+
+    # --- decisions ---
+
+    def rows(self, faces: Collection[int]) -> list[FaceRow]:
+        """Return these faces, as far as there are any, in order of their ids."""
+        rows = self._db.execute(
+            "SELECT f.id, f.photo_id, a.person_id, a.source, m.mark, f.x, f.y, f.w, f.h FROM faces f"
+            " LEFT JOIN assignments a ON a.face_id = f.id LEFT JOIN marks m ON m.face_id = f.id"
+            " WHERE f.id IN (SELECT value FROM json_each(?)) ORDER BY f.id",
+            [json.dumps(list(faces))],
+        )
+        return [
+            FaceRow(face_id, photo_id, person_id, source, Mark(mark) if mark else None, tuple(box))
+            for face_id, photo_id, person_id, source, mark, *box in rows
+        ]
+
+    def of_person(self, person_id: int) -> list[FaceRow]:
+        """Return all faces of a person, also those of photos that are not in the library now."""
+        ids = self._db.execute("SELECT face_id FROM assignments WHERE person_id = ?", [person_id])
+        return self.rows([face_id for (face_id,) in ids])
+
+    def beside(self, photos: Collection[int], person_id: int) -> list[FaceRow]:
+        """Return the faces of a person in these photos."""
+        ids = self._db.execute(
+            "SELECT f.id FROM faces f JOIN assignments a ON a.face_id = f.id"
+            " WHERE a.person_id = ? AND f.photo_id IN (SELECT value FROM json_each(?))",
+            [person_id, json.dumps(list(photos))],
+        )
+        return self.rows([face_id for (face_id,) in ids])
+
+    def place(self, face_id: int, person_id: int, *, rule: str, now: str) -> None:
+        """A user says whose face it is, whatever was said before."""
+        self._db.execute(
+            f"INSERT INTO assignments (face_id, person_id, source, rule, at, entry_id)"
+            f" VALUES (?, ?, 'user', ?, ?, {_NEWEST_ENTRY}) ON CONFLICT (face_id) DO UPDATE SET"
+            " person_id = excluded.person_id, source = 'user', distance = NULL, centroid_distance = NULL,"
+            " runner_up_id = NULL, runner_up_distance = NULL, rule = excluded.rule, run_id = NULL, at = excluded.at,"
+            " entry_id = excluded.entry_id",
+            [face_id, person_id, rule, now],
+        )
+        self._db.execute("DELETE FROM rejections WHERE face_id = ? AND person_id = ?", [face_id, person_id])
+        self._db.execute("DELETE FROM marks WHERE face_id = ?", [face_id])
+        self._db.execute("DELETE FROM suggestions WHERE face_id = ?", [face_id])
+
+    def confirm(self, faces: Collection[int]) -> None:
+        """A user says that these are where they belong."""
+        self._db.execute(
+            "UPDATE assignments SET source = 'user' WHERE face_id IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(faces))],
+        )
+
+    def move(self, faces: Collection[int], person_id: int, *, rule: str, now: str) -> None:
+        """Give assigned faces to another person; who placed them stays on record."""
+        self._db.execute(
+            f"UPDATE assignments SET person_id = ?, rule = ?, at = ?, entry_id = {_NEWEST_ENTRY}"
+            " WHERE face_id IN (SELECT value FROM json_each(?))",
+            [person_id, rule, now, json.dumps(list(faces))],
+        )
+
+    def release(self, faces: Collection[int]) -> None:
+        """These belong to nobody."""
+        self._db.execute(
+            "DELETE FROM assignments WHERE face_id IN (SELECT value FROM json_each(?))", [json.dumps(list(faces))]
+        )
+
+    def reject(self, face_id: int, person_id: int, now: str) -> None:
+        """A user says that it is not this person."""
+        self._db.execute(
+            "INSERT INTO rejections (face_id, person_id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            [face_id, person_id, now],
+        )
+        self._db.execute("DELETE FROM suggestions WHERE face_id = ? AND person_id = ?", [face_id, person_id])
+
+    def mark(self, faces: Collection[int], mark: Mark, now: str) -> None:
+        """A user says what these are, that are nobody's."""
+        self._db.conn.executemany(
+            "INSERT INTO marks (face_id, mark, at) VALUES (?, ?, ?)"
+            " ON CONFLICT (face_id) DO UPDATE SET mark = excluded.mark, at = excluded.at",
+            [(face_id, mark.value, now) for face_id in faces],
+        )
+        self._db.execute(
+            "DELETE FROM suggestions WHERE face_id IN (SELECT value FROM json_each(?))", [json.dumps(list(faces))]
+        )
+
+    def rejected(self, person_id: int) -> set[int]:
+        """Return the faces that a user said are not this person."""
+        rows = self._db.execute("SELECT face_id FROM rejections WHERE person_id = ?", [person_id])
+        return {face_id for (face_id,) in rows}
+
+    def copy_rejections(self, old_person: int, new_person: int) -> None:
+        """Whoever is not the one is not the other, either."""
+        self._db.execute(
+            "INSERT INTO rejections (face_id, person_id, at)"
+            " SELECT face_id, ?, at FROM rejections WHERE person_id = ? ON CONFLICT DO NOTHING",
+            [new_person, old_person],
+        )
+
+    def placed_since(self, people: Collection[int], entry_id: int) -> list[int]:
+        """Return the faces of these people that runs placed when this entry was in the journal already."""
+        rows = self._db.execute(
+            "SELECT face_id FROM assignments WHERE source IN ('auto', 'cluster') AND entry_id >= ?"
+            " AND person_id IN (SELECT value FROM json_each(?)) ORDER BY face_id",
+            [entry_id, json.dumps(list(people))],
+        )
+        return [face_id for (face_id,) in rows]
+
+    def forget_guesses(self) -> None:
+        """No best guess may name who lives no longer or was rejected, or stand for a face of whom more was said."""
+        self._db.execute(
+            "DELETE FROM suggestions WHERE person_id IN"
+            " (SELECT id FROM people WHERE merged_into IS NOT NULL OR is_gone)"
+            " OR face_id IN (SELECT face_id FROM assignments) OR face_id IN (SELECT face_id FROM marks)"
+            " OR EXISTS (SELECT 1 FROM rejections r"
+            " WHERE r.face_id = suggestions.face_id AND r.person_id = suggestions.person_id)"
+        )
+
+    # --- guesses ---
 
     def suggest(self, face_id: int, match: Match, now: str) -> None:
         """Keep the best guess for a face of the pool."""
@@ -214,11 +381,7 @@ class Faces:
         ]
         self._db.execute("UPDATE assignments SET person_id = ? WHERE person_id = ?", [new_person, old_person])
         self._db.execute("UPDATE suggestions SET person_id = ? WHERE person_id = ?", [new_person, old_person])
-        self._db.execute(
-            "INSERT OR IGNORE INTO rejections (face_id, person_id, at)"
-            " SELECT face_id, ?, at FROM rejections WHERE person_id = ?",
-            [new_person, old_person],
-        )
+        self.copy_rejections(old_person, new_person)
         return moved
 
     def stamp(self) -> str:
@@ -236,14 +399,14 @@ class Faces:
             self._db.query(
                 "SELECT f.id AS face_id, f.x, f.y, f.w, f.h, a.person_id,"
                 " CASE WHEN p.id IS NOT NULL THEN COALESCE(p.name, printf('Person %04d', p.id)) END AS name,"
-                " a.source, COALESCE(a.distance, s.distance) AS distance,"
+                " a.source, m.mark, COALESCE(a.distance, s.distance) AS distance,"
                 " COALESCE(a.centroid_distance, s.centroid_distance) AS centroid_distance,"
                 " CASE WHEN g.id IS NOT NULL THEN COALESCE(g.name, printf('Person %04d', g.id)) END AS best_guess,"
                 " CASE WHEN r.id IS NOT NULL THEN COALESCE(r.name, printf('Person %04d', r.id)) END AS runner_up,"
                 " COALESCE(a.runner_up_distance, s.runner_up_distance) AS runner_up_distance,"
                 " COALESCE(a.rule, s.rule) AS rule, f.quality, f.sharpness, f.brightness, f.pose, f.score,"
                 " f.tier"
-                " FROM faces f LEFT JOIN assignments a ON a.face_id = f.id"
+                " FROM faces f LEFT JOIN assignments a ON a.face_id = f.id LEFT JOIN marks m ON m.face_id = f.id"
                 " LEFT JOIN suggestions s ON s.face_id = f.id AND a.face_id IS NULL"
                 " LEFT JOIN people p ON p.id = a.person_id LEFT JOIN people g ON g.id = s.person_id"
                 " LEFT JOIN people r ON r.id = COALESCE(a.runner_up_id, s.runner_up_id)"
@@ -267,13 +430,28 @@ class Faces:
             yield (os.fsdecode(root + b"/" + path), *rest)
 
     def counts(self) -> dict[str, int]:
-        """Return how many faces of the library there are, how many are assigned, and how many are in the pool."""
-        faces, assigned, shown = self._db.execute(
-            "SELECT COUNT(*), COUNT(a.face_id), COALESCE(SUM(f.tier = ? AND a.face_id IS NULL), 0)"
-            f" FROM faces f LEFT JOIN assignments a ON a.face_id = f.id WHERE f.is_current AND {_IN_LIBRARY}",
+        """Return how many faces of the library there are, how many are assigned, in the pool, too poor to be matched,
+        and taken out by users (what is not a face counts as no face)."""
+        faces, assigned, shown, left_out = self._db.execute(
+            "SELECT COUNT(*), COUNT(a.face_id), COALESCE(SUM(f.tier = ? AND a.face_id IS NULL AND m.mark IS NULL), 0),"
+            " COUNT(m.mark) FROM faces f LEFT JOIN assignments a ON a.face_id = f.id"
+            " LEFT JOIN marks m ON m.face_id = f.id"
+            f" WHERE f.is_current AND COALESCE(m.mark, '') != ? AND {_IN_LIBRARY}",
+            [Tier.SHOW.value, Mark.NOT_A_FACE.value],
+        ).fetchone()
+        pool = faces - assigned - shown - left_out
+        return {"faces": faces, "assigned": assigned, "pool": pool, "only_shown": shown, "left_out": left_out}
+
+    def n_open(self) -> int:
+        """Return how many faces that can be matched belong to nobody whom a user has named or hidden."""
+        row = self._db.execute(
+            "SELECT COUNT(*) FROM faces f LEFT JOIN assignments a ON a.face_id = f.id"
+            " LEFT JOIN people p ON p.id = a.person_id WHERE f.is_current AND f.tier != ?"
+            " AND (p.id IS NULL OR (p.name IS NULL AND NOT p.is_hidden))"
+            f" AND {_UNMARKED} AND {_IN_LIBRARY}",
             [Tier.SHOW.value],
         ).fetchone()
-        return {"faces": faces, "assigned": assigned, "pool": faces - assigned - shown, "only_shown": shown}
+        return int(row[0])
 
 
 def _sight(face: Face) -> list[object]:

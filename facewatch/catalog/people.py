@@ -1,4 +1,4 @@
-"""People, the links made for them, the journal of decisions, and the runs."""
+"""People, who was said to be apart, the links made for them, and the runs."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ class Person:
     """The folder made for it, below the people folder."""
     n_faces: int
     n_photos: int
+    born: str | None = None
+    """YYYY, YYYY-MM or YYYY-MM-DD."""
+    cover_id: int | None = None
+    """The face that stands for the person."""
 
     @property
     def label(self) -> str:
@@ -51,7 +55,7 @@ class LinkRow:
 
 
 class People:
-    """The tables people, links, journal and runs."""
+    """The tables people, apart, links and runs."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -64,6 +68,16 @@ class People:
         row = self._db.execute(f"{_SELECT} AND p.id = ? GROUP BY p.id", [person_id]).fetchone()
         return _person(row) if row else None
 
+    def names(self) -> dict[int, str]:
+        """Return the names of the living people that have one."""
+        rows = self._db.execute(f"SELECT id, name FROM people WHERE name IS NOT NULL AND {_LIVING} ORDER BY id")
+        return dict(rows.fetchall())
+
+    def unnamed(self) -> list[int]:
+        """Return the ids of the living people that have no name."""
+        rows = self._db.execute(f"SELECT id FROM people WHERE name IS NULL AND {_LIVING} ORDER BY id")
+        return [person_id for (person_id,) in rows]
+
     def merged_into(self, person_id: int) -> int | None:
         row = self._db.execute("SELECT merged_into FROM people WHERE id = ?", [person_id]).fetchone()
         return row[0] if row else None
@@ -73,15 +87,65 @@ class People:
         cursor = self._db.execute("INSERT INTO people (created_at) VALUES (?)", [now])
         return int(cursor.lastrowid or 0)
 
-    def rename(self, person_id: int, name: str) -> None:
-        self._db.execute("UPDATE people SET name = ?, is_touched = 1 WHERE id = ?", [name, person_id])
+    def rename(self, person_id: int, name: str | None) -> None:
+        self._set(person_id, name=name)
 
-    def touch(self, person_id: int) -> None:
-        self._db.execute("UPDATE people SET is_touched = 1 WHERE id = ?", [person_id])
+    def touch(self, people: Iterable[int]) -> None:
+        """A user decided something about these."""
+        for person_id in people:
+            self._set(person_id, is_touched=1)
+
+    def hide(self, person_id: int, is_hidden: bool) -> None:
+        self._set(person_id, is_hidden=int(is_hidden))
+
+    def set_born(self, person_id: int, born: str | None) -> None:
+        self._set(person_id, born=born)
+
+    def set_cover(self, person_id: int, face_id: int | None) -> None:
+        self._set(person_id, cover_id=face_id)
 
     def retire(self, person_id: int, into: int) -> None:
-        """The person lives on in another; its id is never used again."""
-        self._db.execute("UPDATE people SET merged_into = ? WHERE id = ?", [into, person_id])
+        """The person lives on in another, and so does what was said about whom it is not; its id is never used
+        again."""
+        self._set(person_id, merged_into=into)
+        for other in self.apart().get(person_id, ()):
+            if other != into:
+                self.tell_apart(into, other, self._apart_since(person_id, other))
+
+    def forget(self, person_id: int) -> None:
+        self._set(person_id, is_gone=1)
+
+    def _set(self, person_id: int, **columns: object) -> None:
+        names = ", ".join(f"{name} = ?" for name in columns)
+        self._db.execute(f"UPDATE people SET {names} WHERE id = ?", [*columns.values(), person_id])
+
+    def tell_apart(self, person_id: int, other_id: int, at: str) -> None:
+        """These are two people, as a user said."""
+        pair = sorted((person_id, other_id))
+        self._db.execute("INSERT INTO apart VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [*pair, at])
+
+    def tell_one(self, person_id: int, other_id: int) -> None:
+        """These are not two people after all."""
+        self._db.execute("DELETE FROM apart WHERE person_id = ? AND other_id = ?", sorted((person_id, other_id)))
+
+    def apart(self) -> dict[int, set[int]]:
+        """Return, for each person that was told apart from others, those others; both ways."""
+        others: dict[int, set[int]] = {}
+        for one, other in self._db.execute("SELECT person_id, other_id FROM apart"):
+            others.setdefault(one, set()).add(other)
+            others.setdefault(other, set()).add(one)
+        return others
+
+    def _apart_since(self, person_id: int, other_id: int) -> str:
+        row = self._db.execute(
+            "SELECT at FROM apart WHERE person_id = ? AND other_id = ?", sorted((person_id, other_id))
+        ).fetchone()
+        return str(row[0])
+
+    def births(self) -> dict[int, str]:
+        """Return when people were born, of those where a user said it."""
+        rows = self._db.execute(f"SELECT id, born FROM people WHERE born IS NOT NULL AND {_LIVING}")
+        return dict(rows.fetchall())
 
     def set_folder(self, person_id: int, folder: str | None) -> None:
         self._db.execute("UPDATE people SET folder = ? WHERE id = ?", [folder, person_id])
@@ -97,7 +161,7 @@ class People:
         """Return the people whose recorded links are not those of their photos as they are now."""
         wanted = (
             "SELECT DISTINCT p.id AS person_id, f.photo_id FROM people p JOIN assignments a ON a.person_id = p.id"
-            " JOIN faces f ON f.id = a.face_id WHERE p.merged_into IS NULL AND NOT p.is_hidden"
+            f" JOIN faces f ON f.id = a.face_id WHERE {_LIVING_P} AND NOT p.is_hidden"
             f"{' AND p.name IS NOT NULL' if named_only else ''}"
             " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
         )
@@ -117,7 +181,7 @@ class People:
         return self._db.execute(
             "SELECT DISTINCT p.id, p.name, f.photo_id FROM people p JOIN assignments a ON a.person_id = p.id"
             " JOIN faces f ON f.id = a.face_id"
-            f" WHERE p.merged_into IS NULL AND NOT p.is_hidden {which}"
+            f" WHERE {_LIVING_P} AND NOT p.is_hidden {which}"
             " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) ORDER BY p.id, f.photo_id"
         ).fetchall()
 
@@ -154,25 +218,6 @@ class People:
             [(path, display(os.fsdecode(path)), link_id) for path, link_id in moved],
         )
 
-    def journal(
-        self,
-        actor: str,
-        action: str,
-        details: Mapping[str, Any],
-        undo: Mapping[str, Any],
-        *,
-        run_id: int | None,
-        now: str,
-    ) -> None:
-        """Record a change with the values that were there before."""
-        self._db.execute(
-            "INSERT INTO journal (at, actor, action, details, undo, run_id) VALUES (?, ?, ?, ?, ?, ?)",
-            [now, actor, action, json.dumps(details), json.dumps(undo), run_id],
-        )
-
-    def journal_entries(self) -> Iterable[dict[str, Any]]:
-        return self._db.query("SELECT * FROM journal ORDER BY id")
-
     def start_run(self, kind: str, now: str) -> int:
         cursor = self._db.execute("INSERT INTO runs (kind, pid, started_at) VALUES (?, ?, ?)", [kind, os.getpid(), now])
         return int(cursor.lastrowid or 0)
@@ -193,12 +238,16 @@ def _among(column: str, ids: Collection[int] | None) -> str:
     return "TRUE" if ids is None else f"{column} IN ({', '.join(str(int(i)) for i in ids)})"
 
 
+_LIVING = "merged_into IS NULL AND NOT is_gone"
+_LIVING_P = "p.merged_into IS NULL AND NOT p.is_gone"
+
 _SELECT = (
-    "SELECT p.id, p.name, p.is_hidden, p.is_touched, p.folder, COUNT(f.id), COUNT(DISTINCT f.photo_id) FROM people p"
+    "SELECT p.id, p.name, p.is_hidden, p.is_touched, p.folder, COUNT(f.id), COUNT(DISTINCT f.photo_id), p.born,"
+    " p.cover_id FROM people p"
     " LEFT JOIN assignments a ON a.person_id = p.id LEFT JOIN faces f ON f.id = a.face_id"
-    " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) WHERE p.merged_into IS NULL"
+    f" AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) WHERE {_LIVING_P}"
 )
 
 
 def _person(row: tuple[Any, ...]) -> Person:
-    return Person(row[0], row[1], bool(row[2]), bool(row[3]), row[4], row[5], row[6])
+    return Person(row[0], row[1], bool(row[2]), bool(row[3]), *row[4:])

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facewatch.assign import Gallery, settle_photo
-from facewatch.catalog import NOBODY, Catalog, FaceTable
+from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
-from facewatch.people.decisions import Decisions, Renamed, clean_name, find_person
+from facewatch.people.decisions import Decided, Decisions, Renamed, is_clearly_before
+from facewatch.people.finding import clean_name, find_faces, find_person, is_face
 from facewatch.people.groups import Group, distances_within, matches_within, plan_groups
+from facewatch.people.history import History, Undone
 from facewatch.types import EngineInfo, Tier
 
-__all__ = ["Decisions", "Identities", "Reclustered", "Renamed", "clean_name", "find_person"]
+__all__ = [
+    "Decided",
+    "Decisions",
+    "History",
+    "Identities",
+    "Reclustered",
+    "Renamed",
+    "Undone",
+    "clean_name",
+    "find_faces",
+    "find_person",
+    "is_face",
+]
 
 _ATTEMPTS = 5
 _BATCH_PHOTOS = 100
@@ -74,13 +89,14 @@ class Identities:
         if self._gallery is None or version != self._version:
             table = self._load()
             known = table.people != NOBODY
-            gallery = Gallery(
-                self._info.n_dims, self._info.thresholds, shortlist=self._shortlist, strictness=self._strictness
-            )
+            gallery = self._new_gallery()
             gallery.fill(table.people[known], table.embeddings[known], table.weights[known])
             self._gallery, self._version = gallery, version
             self._rejections = self._catalog.faces.rejections()
         return self._gallery
+
+    def _new_gallery(self) -> Gallery:
+        return Gallery(self._info.n_dims, self._info.thresholds, shortlist=self._shortlist, strictness=self._strictness)
 
     def forget_gallery(self) -> None:
         """Load the gallery again when it is needed next."""
@@ -98,7 +114,7 @@ class Identities:
     def _settle_rows(self, gallery: Gallery, table: FaceTable) -> int:
         """Settle the faces of one photo that belong to nobody."""
         free = table.take(table.people == NOBODY)
-        present = self._catalog.faces.people_in(int(table.photos[0])) if len(free) else set()
+        present = self._cannot_be_in(int(table.photos[0])) if len(free) else set()
         tiers = [Tier(tier) for tier in free.tiers]
         barred = [present | self._rejections.get(int(face_id), set()) for face_id in free.ids]
         matches = settle_photo(gallery, free.embeddings, tiers, barred)
@@ -116,6 +132,47 @@ class Identities:
             elif tier is not Tier.SHOW:
                 faces.suggest(int(face_id), match, now)
         return n_assigned
+
+    def _cannot_be_in(self, photo_id: int) -> set[int]:
+        """Return who is in a photo already, and who was not born yet."""
+        births, taken = self._catalog.people.births(), ""
+        if births:
+            taken = self._catalog.files.taken([photo_id]).get(photo_id, "")
+        unborn = {person_id for person_id, born in births.items() if is_clearly_before(taken, born)}
+        return self._catalog.faces.people_in(photo_id) | unborn
+
+    def look_again(self, people: Collection[int], faces: Collection[int], parent_id: int | None) -> set[int]:
+        """Look at the pool again after a decision: at these faces, and at those that look like these people.
+
+        What comes of it is on record as a part of the decision, a few photos at a time, so that nobody has to wait for
+        it to write. Returns who gained faces.
+        """
+        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=[NOBODY])
+        table = table.take(table.tiers != Tier.SHOW.value)
+        is_meant = np.isin(table.ids, list(faces))
+        is_meant |= self._looks_like(table.embeddings, people)
+        if not is_meant.any():
+            return set()
+        self.gallery()
+        photos = np.unique(table.photos[is_meant])
+        gained: set[int] = set()
+        for start in range(0, len(photos), _BATCH_PHOTOS):
+            catalog = self._catalog
+            with (
+                catalog.write(),
+                catalog.journal.recording(USER, "look again", parent_id=parent_id, now=catalog.now()) as record,
+            ):
+                placed = sum(self.settle(int(photo_id)) for photo_id in photos[start : start + _BATCH_PHOTOS])
+                record.details["n_faces"] = placed
+            gained |= {int(c.after["person_id"]) for c in record.changes if c.after and "person_id" in c.after}
+        return gained
+
+    def _looks_like(self, embeddings: NDArray[np.float32], people: Collection[int]) -> NDArray[np.bool_]:
+        """Return which of these unit vectors may be one of these people; needs only what is known of those."""
+        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=people)
+        gallery = self._new_gallery()
+        gallery.fill(table.people, table.embeddings, table.weights)
+        return gallery.is_near(embeddings)
 
     def settle_pool(self) -> int:
         """Look at the pool again until nobody in it is recognised; returns how many faces were assigned."""
@@ -193,7 +250,8 @@ class Identities:
         table = self._load()
         machine_made = {person.id for person in self._catalog.people.all() if person.is_machine_made}
         photos_of = self._catalog.faces.photos_of(machine_made)
-        return table, plan_groups(table, photos_of, clusterer, self._catalog.faces.rejections())
+        apart = self._catalog.people.apart()
+        return table, plan_groups(table, photos_of, clusterer, self._catalog.faces.rejections(), apart)
 
     def _n_pool(self) -> int:
         return self._catalog.faces.counts()["pool"]
@@ -213,7 +271,7 @@ class Identities:
                 undo["assigned"].append(int(table.ids[row]))
         if plan:
             summary = {"new": len(undo["added"]), "joined": len(undo["joined"]), "faces": len(undo["assigned"])}
-            catalog.people.journal(self._actor, "recluster", summary, undo, run_id=self._run_id, now=now)
+            catalog.journal.add(self._actor, "recluster", summary, undo, run_id=self._run_id, now=now)
 
 
 def _report(n_pool: int, n_matched: int, groups: Sequence[Group]) -> Reclustered:

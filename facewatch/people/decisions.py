@@ -1,17 +1,40 @@
-"""What users decide about people: names and merges. Needs no engine."""
+"""What users decide about people and faces. Needs no engine: decisions hang on faces, whichever engine runs.
+
+Every decision is one transaction and one entry of the journal, which says what takes it back. What users placed no run
+moves, and what they rejected stays rejected, also through merges and splits.
+"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
 
-from facewatch.catalog import Catalog, Person
-from facewatch.errors import NotKnownError
+from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person, Record
+from facewatch.errors import DecisionError, NotKnownError
+from facewatch.people.finding import clean_name, find_faces, find_person, name_key, near_names
 
-MAX_NAME_LENGTH = 120
-_LABEL = re.compile(r"person\s+(\d+)", re.IGNORECASE)
+PLACED = "placed by you"
+
+_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a decision did."""
+
+    entry_id: int | None
+    """Its entry in the journal; None: all of it was so already."""
+    action: str
+    people: tuple[int, ...]
+    """Whom it was about; the first is the one that stands in the command."""
+    faces: tuple[int, ...]
+    """Faces that it was about or that it moved."""
+    released: tuple[int, ...] = ()
+    """Faces that a run had placed and that belong to nobody now, because they contradicted the decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,127 +43,446 @@ class Renamed:
     old_label: str
     merged: Person | None
     """The person that is now part of it."""
+    decided: Decided
+
+
+def _no_photo(path: Path) -> int:
+    raise NotKnownError(f"{path}: not in the catalog; name the face by its id")
 
 
 class Decisions:
-    """Applies and journals them. People hang on faces and not on embeddings, so whichever engine runs plays no part."""
+    """Applies and journals them."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, photo_of: Callable[[Path], int] = _no_photo) -> None:
+        """`photo_of` returns the id of the photo at a path, for faces that are named by their photo."""
         self._catalog = catalog
+        self._photo_of = photo_of
+        self.made: list[Decided] = []
+        """What was decided through this object, for those who have to follow."""
+
+    # --- people ---
 
     def rename(self, who: str, new: str, *, may_merge: bool = False) -> Renamed:
         """Name a person; naming it like another one merges the two when `may_merge`.
 
         Raises:
             NotKnownError: nobody or several people fit `who`, or the name is taken and `may_merge` is False.
+            DecisionError: the merge contradicts what a user said.
         """
         name = clean_name(new)
         with self._catalog.write():
-            people = self._catalog.people.all()
-            person = find_person(self._catalog, who)
-            taken = next((p for p in people if p.name and p.name.casefold() == name.casefold()), None)
-            if taken and taken.id != person.id:
+            person, taken = find_person(self._catalog, who), self._called(name)
+            if taken is not None and taken != person.id:
+                other = self._alive(taken)
                 if not may_merge:
                     raise NotKnownError(
-                        f"{taken.name} is already the name of person {taken.id} ({taken.n_photos} photos); if they are "
-                        f"the same person: facewatch rename {_quoted(who)} {_quoted(taken.name or '')} --merge"
+                        f"{other.name} is already the name of person {other.id} ({other.n_photos} photos); if they are "
+                        f"the same person: facewatch rename {_quoted(who)} {_quoted(other.name or '')} --merge"
                     )
-                self._merge(person, into=taken)
-                return Renamed(self._alive(taken.id), person.label, merged=person)
+                decided = self._merge(other, [person])
+                return Renamed(self._alive(taken), person.label, merged=person, decided=decided)
             if may_merge and taken is None:
-                raise NotKnownError(
-                    f"nobody is called {name!r}{_near(name.casefold(), people)}; to give it: no --merge"
-                )
-            self._catalog.people.rename(person.id, name)
-            self._journal(
-                "rename", {"person": person.id, "name": name}, {"name": person.name, "touched": person.is_touched}
-            )
-            return Renamed(self._alive(person.id), person.label, merged=None)
+                near = near_names(name.casefold(), self._catalog.people.names())
+                raise NotKnownError(f"nobody is called {name!r}{near}; to give it: no --merge")
+            with self._deciding("rename", [person.id], name=name, before=person.label) as result:
+                self._catalog.people.rename(person.id, name)
+                self._catalog.people.touch([person.id])
+        return Renamed(self._alive(person.id), person.label, merged=None, decided=result())
 
-    def _merge(self, person: Person, *, into: Person) -> None:
-        moved = self._catalog.faces.reassign_all(person.id, into.id)
-        self._catalog.people.retire(person.id, into.id)
-        self._catalog.people.touch(into.id)
-        self._journal(
-            "merge",
-            {"person": person.id, "into": into.id},
-            {"faces": moved, "name": person.name, "touched": [person.is_touched, into.is_touched]},
-        )
+    def merge(self, into: str, others: Sequence[str]) -> Decided:
+        """Make several people one; the first keeps id, name and folder, and takes a name if it has none.
+
+        Raises:
+            NotKnownError: somebody is not known.
+            DecisionError: somebody is named twice, or a user said of a face that it is the one and not the other.
+        """
+        with self._catalog.write():
+            target = find_person(self._catalog, into)
+            sources = [find_person(self._catalog, other) for other in others]
+            seen = {target.id: into}
+            for other, person in zip(others, sources, strict=True):
+                if person.id in seen:
+                    raise DecisionError(
+                        f"{other!r} and {seen[person.id]!r} are both {person.label}: nobody is merged with themselves; "
+                        "name each person once"
+                    )
+                seen[person.id] = other
+            return self._merge(target, sources)
+
+    def _merge(self, target: Person, sources: Sequence[Person]) -> Decided:
+        for source in sources:
+            self._check_merge(target, source)
+        people = [target.id, *(source.id for source in sources)]
+        labels = [source.label for source in sources]
+        catalog = self._catalog
+        with self._deciding("merge", people, into=target.label, merged=labels) as result:
+            for source in sources:
+                catalog.people.tell_one(target.id, source.id)
+                result.released += self._clashes_of(target.id, source.id)
+                catalog.faces.release(result.released)
+                result.faces += catalog.faces.reassign_all(source.id, target.id)
+                catalog.people.retire(source.id, target.id)
+            catalog.people.touch([target.id])
+            self._inherit(target, sources)
+        return result()
+
+    def _inherit(self, target: Person, sources: Sequence[Person]) -> None:
+        """What nobody said about the one may be known of another."""
+        people = self._catalog.people
+        for source in reversed(sources):
+            if target.name is None and source.name is not None:
+                people.rename(target.id, source.name)
+            if target.born is None and source.born is not None:
+                people.set_born(target.id, source.born)
+            if target.cover_id is None and source.cover_id is not None:
+                people.set_cover(target.id, source.cover_id)
+
+    def _check_merge(self, target: Person, source: Person) -> None:
+        """Refuse to bring together what a user placed with one and said not to be the other."""
+        for one, other in ((target, source), (source, target)):
+            rejected = self._catalog.faces.rejected(other.id)
+            placed = [row for row in self._catalog.faces.of_person(one.id) if row.source == USER and row.id in rejected]
+            if placed:
+                faces = ", ".join(str(row.id) for row in placed[:10])
+                raise DecisionError(
+                    f"{target.label} and {source.label} cannot be one: you placed face {faces} with {one.label} and "
+                    f"said that it is not {other.label}; if that was wrong: facewatch unassign {placed[0].id}"
+                )
+
+    def _clashes_of(self, target: int, source: int) -> list[int]:
+        """Return the faces that must leave when two people become one: those that a user said are not the other, and
+        all but one in a photo as far as a run placed them: the user's stay, then those of the first person."""
+        faces = self._catalog.faces
+        of_target, of_source = faces.of_person(target), faces.of_person(source)
+        rejected = faces.rejected(target), faces.rejected(source)
+        gone = {row.id for row in of_source if row.id in rejected[0]} | {
+            row.id for row in of_target if row.id in rejected[1]
+        }
+        stays: dict[int, FaceRow] = {}
+        for row in sorted((*of_target, *of_source), key=lambda row: row.source != USER):
+            if row.id not in gone and stays.setdefault(row.photo_id, row) is not row and row.source != USER:
+                gone.add(row.id)
+        return sorted(gone)
+
+    def split(self, person: Person, parts: Sequence[Collection[int]]) -> Decided:
+        """Take parts, each some faces of a person, out of it, as unnamed people; returns the new ones behind the old.
+
+        Whoever is not the old one is not the new ones, and no run makes them one again.
+
+        Raises:
+            DecisionError: a user placed one of the faces, or none would stay.
+        """
+        moving = {face_id for part in parts for face_id in part}
+        catalog, now = self._catalog, self._catalog.now()
+        with catalog.write():
+            rows = catalog.faces.of_person(person.id)
+            placed = [row.id for row in rows if row.source == USER and row.id in moving]
+            if placed:
+                raise DecisionError(f"face {placed[0]} was placed with {person.label} by you; unassign it first")
+            if not moving < {row.id for row in rows}:
+                raise DecisionError(f"{person.label} has changed meanwhile; look again")
+            with self._deciding("split", [person.id], before=person.label) as result:
+                for part in parts:
+                    new = catalog.people.add(now)
+                    catalog.people.touch([new])
+                    catalog.faces.move(part, new, rule=f"split from {person.label} by you", now=now)
+                    catalog.faces.copy_rejections(person.id, new)
+                    result.people.append(new)
+                    result.faces += sorted(part)
+                catalog.people.touch([person.id])
+                for i, one in enumerate(result.people):
+                    for other in result.people[i + 1 :]:
+                        catalog.people.tell_apart(one, other, now)
+        return result()
+
+    def tell_apart(self, who: str, other: str) -> Decided:
+        """Two people: no run makes them one, and nobody is asked again."""
+        with self._catalog.write():
+            one, two = find_person(self._catalog, who), find_person(self._catalog, other)
+            if one.id == two.id:
+                raise DecisionError(f"{who!r} and {other!r} are both {one.label}; `facewatch split` makes two of one")
+            with self._deciding("apart", [one.id, two.id], one=one.label, other=two.label) as result:
+                self._catalog.people.tell_apart(one.id, two.id, self._catalog.now())
+        return result()
+
+    def hide(self, who: str) -> Decided:
+        """No folder and no questions any more; new faces of the person are still recognised."""
+        return self._hide(who, True)
+
+    def show(self, who: str) -> Decided:
+        """A hidden person has a folder again."""
+        return self._hide(who, False)
+
+    def _hide(self, who: str, is_hidden: bool) -> Decided:
+        with self._catalog.write():
+            person = find_person(self._catalog, who)
+            with self._deciding("hide" if is_hidden else "show", [person.id], who=person.label) as result:
+                self._catalog.people.hide(person.id, is_hidden)
+                self._catalog.people.touch([person.id])
+        return result()
+
+    def cover(self, who: str, face: str) -> Decided:
+        """This face stands for the person.
+
+        Raises:
+            DecisionError: it is somebody else's, or nobody's.
+        """
+        with self._catalog.write():
+            person, [row] = find_person(self._catalog, who), self._faces([face])
+            if row.person_id != person.id:
+                raise DecisionError(
+                    f"face {row.id} belongs to {self._label(row.person_id)}, not to {person.label}; if it does: "
+                    f"facewatch assign {row.id} {_quoted(person.label)}"
+                )
+            with self._deciding("cover", [person.id], who=person.label, face=row.id) as result:
+                self._catalog.people.set_cover(person.id, row.id)
+                result.faces.append(row.id)
+        return result()
+
+    def born(self, who: str, born: str | None) -> Decided:
+        """No photo that was clearly taken before is matched with the person; None takes the date away.
+
+        What runs placed against that leaves; what users placed stays.
+        """
+        when = clean_date(born) if born is not None else None
+        catalog = self._catalog
+        with catalog.write():
+            person = find_person(catalog, who)
+            with self._deciding("born", [person.id], who=person.label, born=when) as result:
+                catalog.people.set_born(person.id, when)
+                catalog.people.touch([person.id])
+                result.released += self._born_later(person.id, when)
+                catalog.faces.release(result.released)
+        return result()
+
+    def _born_later(self, person_id: int, born: str | None) -> list[int]:
+        if born is None:
+            return []
+        rows = [row for row in self._catalog.faces.of_person(person_id) if row.source != USER]
+        taken = self._catalog.files.taken({row.photo_id for row in rows})
+        return [row.id for row in rows if is_clearly_before(taken.get(row.photo_id, ""), born)]
+
+    def forget(self, who: str) -> Decided:
+        """The person is gone, and its faces are never compared with any other again."""
+        catalog = self._catalog
+        with catalog.write():
+            person = find_person(catalog, who)
+            with self._deciding("forget", [person.id], who=person.label) as result:
+                result.faces += [row.id for row in catalog.faces.of_person(person.id)]
+                catalog.faces.release(result.faces)
+                catalog.faces.mark(result.faces, Mark.FORGOTTEN, catalog.now())
+                catalog.people.forget(person.id)
+        return result()
+
+    # --- faces ---
+
+    def assign(self, faces: Sequence[str], who: str, *, is_new: bool = False) -> Decided:
+        """These are that person, for ever; what a run placed beside them in the same photo makes room.
+
+        With `is_new` nobody is called so yet.
+        """
+        catalog, now = self._catalog, self._catalog.now()
+        with catalog.write():
+            rows = self._faces(faces)
+            person = None if is_new else self._find_or_offer(who)
+            name = self._free_name(who) if person is None else person.label
+            with self._deciding("assign", [person.id] if person else [], who=name) as result:
+                if person is None:
+                    person = self._alive(catalog.people.add(now))
+                    catalog.people.rename(person.id, name)
+                    result.people.append(person.id)
+                self._place(rows, person.id, result, now)
+        return result()
+
+    def _place(self, rows: Sequence[FaceRow], person_id: int, result: _Result, now: str) -> None:
+        catalog, ids = self._catalog, {row.id for row in rows}
+        beside = catalog.faces.beside({row.photo_id for row in rows}, person_id)
+        clashing = [row.id for row in beside if row.id not in ids and row.source != USER]
+        catalog.faces.release(clashing)
+        result.released += clashing
+        for row in rows:
+            if row.person_id == person_id and row.source == USER:
+                continue
+            if row.person_id == person_id:
+                catalog.faces.confirm([row.id])
+            else:
+                catalog.faces.place(row.id, person_id, rule=PLACED, now=now)
+        self._touch_losers(rows, person_id, result)
+        catalog.people.touch([person_id])
+        result.faces += [row.id for row in rows]
+
+    def unassign(self, faces: Sequence[str]) -> Decided:
+        """These belong to nobody until a user says whose they are."""
+        return self._take_out("unassign", faces, Mark.NOBODY)
+
+    def ignore(self, faces: Sequence[str]) -> Decided:
+        """These are no faces."""
+        return self._take_out("ignore", faces, Mark.NOT_A_FACE)
+
+    def _take_out(self, action: str, faces: Sequence[str], mark: Mark) -> Decided:
+        catalog = self._catalog
+        with catalog.write():
+            rows = self._faces(faces)
+            with self._deciding(action, []) as result:
+                changing = [row.id for row in rows if row.mark is not mark]
+                catalog.faces.release([row.id for row in rows])
+                catalog.faces.mark(changing, mark, catalog.now())
+                self._touch_losers(rows, None, result)
+                result.faces += [row.id for row in rows]
+        return result()
+
+    def reject(self, faces: Sequence[str], who: str | None = None) -> Decided:
+        """These are not that person (else: whose they are now), for ever; they may turn out to be somebody else.
+
+        Raises:
+            NotKnownError: a face belongs to nobody, and `who` is None.
+        """
+        catalog, now = self._catalog, self._catalog.now()
+        with catalog.write():
+            rows = self._faces(faces)
+            person = find_person(catalog, who) if who is not None else None
+            homeless = [row.id for row in rows if person is None and row.person_id is None]
+            if homeless:
+                raise NotKnownError(
+                    f"face {homeless[0]} belongs to nobody; say who it is not: facewatch reject {homeless[0]} NAME"
+                )
+            people = {person.id if person else int(row.person_id or 0): None for row in rows}
+            labels = [self._label(person_id) for person_id in people]
+            with self._deciding("reject", list(people), not_=labels) as result:
+                for row in rows:
+                    person_id = person.id if person else int(row.person_id or 0)
+                    catalog.faces.reject(row.id, person_id, now)
+                    if row.person_id == person_id:
+                        catalog.faces.release([row.id])
+                catalog.people.touch(people)
+                result.faces += [row.id for row in rows]
+        return result()
+
+    def confirm(self, faces: Sequence[str]) -> Decided:
+        """These are where they belong.
+
+        Raises:
+            NotKnownError: one belongs to nobody.
+        """
+        with self._catalog.write():
+            rows = self._faces(faces)
+            for row in rows:
+                if row.person_id is None:
+                    raise NotKnownError(
+                        f"face {row.id} belongs to nobody; facewatch assign {row.id} NAME says whose it is"
+                    )
+            return self._confirm(rows, list(dict.fromkeys(int(row.person_id or 0) for row in rows)))
+
+    def confirm_person(self, who: str) -> Decided:
+        """All faces of the person are where they belong."""
+        with self._catalog.write():
+            person = find_person(self._catalog, who)
+            return self._confirm(self._catalog.faces.of_person(person.id), [person.id])
+
+    def _confirm(self, rows: Sequence[FaceRow], people: Sequence[int]) -> Decided:
+        with self._deciding("confirm", people, who=[self._label(person_id) for person_id in people]) as result:
+            self._catalog.faces.confirm([row.id for row in rows])
+            self._catalog.people.touch(people)
+            result.faces += [row.id for row in rows]
+        return result()
+
+    # --- what they share ---
+
+    @contextmanager
+    def _deciding(self, action: str, people: Sequence[int], **details: object) -> Iterator[_Result]:
+        """Record a decision; the result is complete when it is on record."""
+        result = _Result(action, list(people))
+        catalog = self._catalog
+        with catalog.journal.recording(USER, action, now=catalog.now()) as record:
+            yield result
+            catalog.faces.forget_guesses()
+            record.details.update({name.rstrip("_"): value for name, value in details.items()})
+            record.details.update(people=result.people, n_faces=len(result.faces), n_released=len(result.released))
+        result.record = record
+        self.made.append(result())
+
+    def _touch_losers(self, rows: Iterable[FaceRow], winner: int | None, result: _Result) -> None:
+        """Whoever loses a face by a user's word is touched."""
+        losers = {row.person_id: None for row in rows if row.person_id is not None and row.person_id != winner}
+        self._catalog.people.touch(person_id for person_id in losers if person_id is not None)
+        result.people += [person_id for person_id in losers if person_id is not None]
+
+    def _faces(self, faces: Sequence[str]) -> list[FaceRow]:
+        return find_faces(self._catalog, faces, self._photo_of)
+
+    def _find_or_offer(self, who: str) -> Person:
+        try:
+            return find_person(self._catalog, who)
+        except NotKnownError as error:
+            if str(error).startswith("nobody is called"):
+                raise NotKnownError(f"{error}; for somebody new: --new") from error
+            raise
+
+    def _free_name(self, new: str) -> str:
+        name = clean_name(new)
+        taken = self._called(name)
+        if taken is not None:
+            raise NotKnownError(f"{name!r} is already the name of person {taken}; without --new the faces are theirs")
+        return name
+
+    def _called(self, name: str) -> int | None:
+        """Return who has this name, in whatever case."""
+        names, key = self._catalog.people.names(), name_key(name)
+        return next((person_id for person_id, other in names.items() if name_key(other) == key), None)
 
     def _alive(self, person_id: int) -> Person:
         person = self._catalog.people.one(person_id)
         assert person is not None
         return person
 
-    def _journal(self, action: str, details: Mapping[str, object], undo: Mapping[str, object]) -> None:
-        self._catalog.people.journal("user", action, details, undo, run_id=None, now=self._catalog.now())
+    def _label(self, person_id: int | None) -> str:
+        return self._alive(person_id).label if person_id is not None else "nobody"
 
 
-def find_person(catalog: Catalog, who: str) -> Person:
-    """Return the person with this id, name, or unique beginning of a name; a merged one is found where it went.
+class _Result:
+    """What a decision has done so far; called, it says what it did."""
 
-    Raises:
-        NotKnownError: nobody fits, or several do; the message lists them.
-    """
-    wanted = unicodedata.normalize("NFC", who).strip()
-    number = wanted if wanted.isdecimal() else _number_of_label(wanted)
-    if number is not None and (person := _by_id(catalog, int(number))) is not None:
-        return person
-    people = catalog.people.all()
-    key = " ".join(wanted.casefold().split())
-    exact = [p for p in people if p.name is not None and p.name.casefold() == key]
-    fitting = exact or [p for p in people if p.name is not None and key and p.name.casefold().startswith(key)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        listed = ", ".join(f"{p.name} (id {p.id})" for p in fitting[:10])
-        raise NotKnownError(f"{who!r} fits {len(fitting)} people: {listed}; write more of the name, or the id")
-    unnamed = [p for p in people if p.name is None and key and p.label.casefold().startswith(key)]
-    if unnamed:
-        listed = ", ".join(p.label for p in sorted(unnamed, key=lambda p: p.id)[:10])
-        raise NotKnownError(f"{who!r} is the beginning of {len(unnamed)} people: {listed}; write the whole number")
-    raise NotKnownError(f"nobody is called {who!r}{_near(key, people)}; `facewatch people` lists everybody")
+    def __init__(self, action: str, people: list[int]) -> None:
+        self.action = action
+        self.people = people
+        self.faces: list[int] = []
+        self.released: list[int] = []
+        self.record: Record | None = None
+
+    def __call__(self) -> Decided:
+        entry_id = self.record.entry_id if self.record else None
+        people = tuple(dict.fromkeys(self.people))
+        return Decided(entry_id, self.action, people, tuple(self.faces), tuple(self.released))
 
 
-def _number_of_label(text: str) -> str | None:
-    """Return the id in "Person 0012" or "Person 12"; "Person 012" is only the beginning of labels."""
-    label = _LABEL.fullmatch(text)
-    is_whole = label is not None and label[1] in (str(int(label[1])), f"{int(label[1]):04d}")
-    return label[1] if label and is_whole else None
-
-
-def _by_id(catalog: Catalog, person_id: int) -> Person | None:
-    if person_id >= 2**63:
-        return None
-    while (into := catalog.people.merged_into(person_id)) is not None:
-        person_id = into
-    return catalog.people.one(person_id)
-
-
-def _near(key: str, people: Iterable[Person]) -> str:
-    import difflib
-
-    names = {p.name.casefold(): p.name for p in people if p.name}
-    near = difflib.get_close_matches(key, names, 3, 0.6)
-    return f"; did you mean {', '.join(names[name] for name in near)}?" if near else ""
-
-
-def clean_name(name: str) -> str:
-    """Return the name in Unicode NFC with single spaces.
+def clean_date(text: str) -> str:
+    """Return YYYY, YYYY-MM or YYYY-MM-DD.
 
     Raises:
-        NotKnownError: it is empty, too long, holds control characters, or would be taken for a person's id.
+        NotKnownError: it is no date.
     """
-    cleaned = " ".join(unicodedata.normalize("NFC", name).split())
-    if not cleaned:
-        raise NotKnownError("the new name is empty; write one, for example: facewatch rename 12 Anna")
-    if len(cleaned) > MAX_NAME_LENGTH:
-        raise NotKnownError(f"the new name has {len(cleaned)} characters; at most {MAX_NAME_LENGTH} are possible")
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in cleaned):
-        raise NotKnownError(f"the new name {name!r} holds control characters; leave them out")
-    if cleaned.isdecimal() or _LABEL.fullmatch(cleaned):
-        raise NotKnownError(f"{cleaned!r} would be taken for the id of a person; choose another name")
-    return cleaned
+    fault = f"{text!r} is no date; write it as 1985, 1985-04 or 1985-04-12"
+    parts = _DATE.fullmatch(text.strip())
+    if parts is None:
+        raise NotKnownError(fault)
+    try:
+        date(int(parts[1]), int(parts[2] or 1), int(parts[3] or 1))
+    except ValueError as error:
+        raise NotKnownError(fault) from error
+    return parts[0]
+
+
+def is_clearly_before(taken_at: str, born: str) -> bool:
+    """Whether a photo was taken before a birth, by more than time zones explain; not when nobody knows when.
+
+    Args:
+        taken_at: YYYY-MM-DDTHH:MM:SS by the camera's clock, or "".
+        born: YYYY, YYYY-MM or YYYY-MM-DD; the first day that fits.
+    """
+    if not taken_at:
+        return False
+    year, month, day = (*map(int, born.split("-")), 1, 1)[:3]
+    return date.fromisoformat(taken_at[:10]).toordinal() < date(year, month, day).toordinal() - 1
 
 
 def _quoted(text: str) -> str:

@@ -33,11 +33,14 @@ def plan_groups(
     photos_of: Mapping[int, set[int]],
     clusterer: Clusterer,
     rejections: Mapping[int, Collection[int]],
+    apart: Mapping[int, Collection[int]],
 ) -> list[Group]:
     """Return what to do with the pool, groups in order of their oldest face.
 
     Args:
         photos_of: the photos of each machine-made person, also by faces that are not in the table.
+        rejections: whom each face is not, as users said.
+        apart: whom each person is not, as users said.
     """
     is_free = table.people == NOBODY
     rows = np.flatnonzero(table.is_founding & (is_free | np.isin(table.people, list(photos_of))))
@@ -47,7 +50,7 @@ def plan_groups(
     for label in sorted(set(labels.tolist()) - {-1}, key=lambda label: int(rows[labels == label][0])):
         members = rows[labels == label]
         existing = [p for p, home in homes.items() if home == label]
-        person_id, joining = _join(existing, photos_of, _rejected_by(existing, table, rejections), table)
+        person_id, joining = _join(existing, photos_of, _others_of(existing, table, rejections, apart), table)
         own = {p for p in (person_id, *joining) if p is not None}
         taken = set().union(*(photos_of[p] for p in own))
         free = [int(r) for r in members if is_free[r] and own.isdisjoint(rejections.get(int(table.ids[r]), ()))]
@@ -68,17 +71,23 @@ def _homes(people: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[int, in
     return homes
 
 
-def _rejected_by(
-    people: Sequence[int], table: FaceTable, rejections: Mapping[int, Collection[int]]
+def _others_of(
+    people: Sequence[int],
+    table: FaceTable,
+    rejections: Mapping[int, Collection[int]],
+    apart: Mapping[int, Collection[int]],
 ) -> dict[int, set[int]]:
-    """Return whom the faces of each person are not, as users said."""
-    return {p: set().union(*(rejections.get(int(face), ()) for face in table.ids[table.people == p])) for p in people}
+    """Return whom each person is not, as users said of it or of one of its faces."""
+    return {
+        p: set(apart.get(p, ())).union(*(rejections.get(int(face), ()) for face in table.ids[table.people == p]))
+        for p in people
+    }
 
 
 def _join(
     people: Sequence[int],
     photos_of: Mapping[int, set[int]],
-    rejected_by: Mapping[int, set[int]],
+    others_of: Mapping[int, set[int]],
     table: FaceTable,
 ) -> tuple[int | None, tuple[int, ...]]:
     """Return who stays and who joins it: the largest stays; nobody joins who was in one photo with it, or was said to
@@ -89,7 +98,7 @@ def _join(
     stays, seen = ordered[0], set(photos_of[ordered[0]])
     joining: list[int] = []
     for other in ordered[1:]:
-        is_other = any(other in rejected_by[p] or p in rejected_by[other] for p in (stays, *joining))
+        is_other = any(other in others_of[p] or p in others_of[other] for p in (stays, *joining))
         if not seen & photos_of[other] and not is_other:
             joining.append(other)
             seen |= photos_of[other]

@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from facewatch import folders, ingest, scan
-from facewatch.catalog import Catalog, KnownEngine, Person, display
+from facewatch.catalog import Catalog, Entry, KnownEngine, KnownFile, Person, display
 from facewatch.config import Config
 from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
 from facewatch.ingest import Ingested
-from facewatch.people import Decisions, Identities, Reclustered, Renamed, find_person
+from facewatch.people import Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
 from facewatch.quality import Limits
 from facewatch.service.engine_switch import EngineSwitch
 from facewatch.service.libraries import Libraries
@@ -44,6 +44,10 @@ GROUPING_SETTINGS = frozenset(
 
 KEPT_GRAPH_FACES = 5_000
 """A smaller graph is worked out in half a second, and is not worth a file."""
+
+DATES_SECONDS = 30.0
+"""What one scan spends on looking up when photos of an older catalog were taken: some thousand that a hard
+disk seeks, or 200,000 JPEGs that are in memory."""
 
 FIRST_ENGINE = "face_recognition"
 """Works at once and offline."""
@@ -127,6 +131,9 @@ class Service:
         """Who is near whom in the pool, kept so that new faces extend it."""
         self._has_graph_changed = False
         self._engine_id: int | None = None
+        self._is_running = False
+        self._followed = self.catalog.journal.newest()
+        """The newest decision after which the pool was looked at again."""
         self._is_switch_told = False
         self.switch = EngineSwitch(self.catalog, lambda: self.engine_id)
         self.libraries = Libraries(
@@ -231,9 +238,11 @@ class Service:
                 run_id = self.catalog.people.start_run(kind, self.catalog.now())
             self.identities.start_run(kind, run_id)
             outcome: dict[str, Any] = {}
+            self._is_running = True
             try:
                 yield outcome
             finally:
+                self._is_running = False
                 with self.catalog.write():
                     self.catalog.people.end_run(run_id, outcome, self.catalog.now())
 
@@ -276,6 +285,7 @@ class Service:
                 count(one)
         for one in self.look_anew():
             count(one)
+        self._find_dates(report)
         before = self.complete_switch()
         is_due = self.is_ungrouped() and not self.switch.is_under_way
         grouped = self.recluster() if is_due else Reclustered(0, 0, 0, 0, 0)
@@ -328,6 +338,22 @@ class Service:
             for one in self.ingest(root, paths):
                 self.switch.tried(root, one.path)
                 yield one
+
+    def find_dates(self) -> Iterator[int]:
+        """Record when photos of older catalogs were taken, step by step; yields how many were looked at so far."""
+        if self.catalog.files.n_undated():
+            yield from ingest.find_dates(self.catalog, max_pixels=self.recipe().max_pixels)
+
+    def _find_dates(self, report: Report) -> None:
+        """Spend some time on that; the next scan goes on."""
+        started, n_total = self._clock(), self.catalog.files.n_undated()
+        for n_looked in self.find_dates():
+            report(Progress(n_looked, max(n_total, n_looked), "when photos were taken"))
+            if self._clock() - started > DATES_SECONDS:
+                break
+        if n_total:
+            n_left = self.catalog.files.n_undated()
+            log.info("when photos were taken: found out for %d, %d left for later scans", n_total - n_left, n_left)
 
     def complete_switch(self) -> str | None:
         """Change over to the wanted engine if it has looked at everything; returns the one in use until then."""
@@ -441,25 +467,90 @@ class Service:
 
     # --- people ---
 
+    @contextmanager
+    def deciding(self) -> Iterator[Decisions]:
+        """Yield what makes decisions; at the end the pool is looked at again and the folders follow.
+
+        Raises:
+            FolderError: the decisions stand, but the people folder cannot be written.
+        """
+        decisions = Decisions(self.catalog, photo_of=self._photo_id)
+        try:
+            yield decisions
+        finally:
+            made = [decided for decided in decisions.made if decided.entry_id is not None]
+            for decided in made:
+                gained = self._look_again(decided.people, (), decided.entry_id)
+                self._show(gained.union(decided.people))
+
     def rename(self, who: str, new: str, *, may_merge: bool = False) -> Renamed:
         """Name a person and move its folder."""
-        renamed = Decisions(self.catalog).rename(who, new, may_merge=may_merge)
+        with self.deciding() as decisions:
+            return decisions.rename(who, new, may_merge=may_merge)
+
+    def undo(self, n: int = 1) -> Undone:
+        """Take back the last decisions, in catalog and folders; see `History`."""
+        return self._follow(History(self.catalog).undo(n))
+
+    def undo_one(self, entry_id: int, *, with_chain: bool = False) -> Undone:
+        """Take back one decision, and those that build on it; see `History`."""
+        return self._follow(History(self.catalog).undo_one(entry_id, with_chain=with_chain))
+
+    def redo(self) -> Undone:
+        """Make again what was taken back last; see `History`."""
+        return self._follow(History(self.catalog).redo())
+
+    def _follow(self, undone: Undone) -> Undone:
+        gained = self._look_again(undone.people, undone.doubtful, undone.entry_id) if undone.doubtful else set()
+        self._show(gained.union(undone.people))
+        return undone
+
+    def history(self, who: str | None = None) -> list[Entry]:
+        """Return the journal, newest first, of everybody or of one person."""
+        return History(self.catalog).entries(person_id=self.find_person(who).id if who is not None else None)
+
+    def catch_up(self) -> bool:
+        """Look at the pool again after what other processes decided; returns whether there was anything."""
+        since, self._followed = self._followed, self.catalog.journal.newest()
+        decisions = self.catalog.journal.decisions(since=since)
+        for entry in reversed(decisions):
+            self._look_again(entry.details.get("people", ()), (), entry.id)
+        return bool(decisions)
+
+    def _look_again(self, people: Collection[int], faces: Collection[int], entry_id: int | None) -> set[int]:
+        """Look at the pool again after a decision; returns who gained faces. Whoever watches does it, too: then nobody
+        waits for it here. Decisions need no engine: without one the next scan looks."""
         if self._identities:
             self._identities.forget_gallery()
+        is_others_task = self.catalog.runner() is not None and not self._is_running
         try:
-            self.sync_folders(self.folder.outdated())
+            if is_others_task or self.switch.is_under_way:
+                return set()
+            return self.identities.look_again(people, faces, entry_id)
+        except EngineError as error:
+            log.info("the pool is looked at again by the next scan: %s", error)
+            return set()
+
+    def _show(self, people: Collection[int]) -> None:
+        try:
+            self.sync_folders(people)
         except FolderError as error:
-            raise FolderError(f"{renamed.person.label} has that name now, but not the folder: {error}") from error
-        return renamed
+            raise FolderError(f"it is decided, but the folders do not show it yet: {error}") from error
 
     def find_person(self, who: str) -> Person:
         return find_person(self.catalog, who)
 
-    def photo(self, path: Path) -> dict[str, Any]:
-        """Return what is known of the photo at this path.
+    def _photo_id(self, path: Path) -> int:
+        file = self._file(path)
+        if file.photo_id is None:
+            raise NotKnownError(f"{path}: {file.fault or 'not a photo'}; it has no faces")
+        return file.photo_id
+
+    def _file(self, path: Path) -> KnownFile:
+        """Return what the catalog knows of a file.
 
         Raises:
-            NotKnownError: the path is not in the catalog.
+            NotKnownError: it is not there, or not in the catalog.
         """
         full = Path.cwd() / path
         if full.is_dir() or not full.exists():
@@ -469,6 +560,15 @@ class Service:
         file = self.catalog.files.photo_of_path(full) or self.catalog.files.photo_of_path(full.resolve())
         if file is None:
             raise NotKnownError(f"{path}: not in the catalog; `facewatch scan` brings in what the libraries hold")
+        return file
+
+    def photo(self, path: Path) -> dict[str, Any]:
+        """Return what is known of the photo at this path.
+
+        Raises:
+            NotKnownError: the path is not in the catalog.
+        """
+        file, full = self._file(path), Path.cwd() / path
         faces = self.catalog.faces.in_photo(file.photo_id) if file.photo_id is not None else []
         return {
             "path": str(full),

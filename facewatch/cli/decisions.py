@@ -1,0 +1,458 @@
+"""Commands that correct: each is one decision, effective at once, and `undo` takes it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facewatch.cli.group import command
+from facewatch.cli.options import State, json_option, pass_state, set_up_logging
+from facewatch.cli.output import plural, print_json, print_table
+
+if TYPE_CHECKING:
+    from facewatch.catalog import Entry
+    from facewatch.people import Decided, Decisions, Undone
+    from facewatch.service import Service
+
+FACES = "FACE is an id, or a photo and which face from the left: holiday.jpg:2. `facewatch why PHOTO` lists both."
+
+
+def _decide(state: State, decide: Callable[[Decisions], Decided], say: Callable[[Service, Decided], str]) -> None:
+    """Make one decision and say what it did."""
+    set_up_logging(state.loudness)
+    with state.service() as service:
+        with service.deciding() as decisions:
+            decided = decide(decisions)
+        if state.is_quiet:
+            return
+        if decided.entry_id is None:
+            click.echo("nothing to do: it is so already")
+            return
+        click.echo(say(service, decided))
+        if decided.released:
+            made_room = "that contradicted it belong" if len(decided.released) > 1 else "that contradicted it belongs"
+            click.echo(f"{plural(len(decided.released), 'face')} {made_room} to nobody now")
+        _print_folder(service, decided)
+
+
+def _print_folder(service: Service, decided: Decided) -> None:
+    person = service.catalog.people.one(decided.people[0]) if decided.people else None
+    if person and person.folder and decided.action in ("rename", "merge", "assign", "show"):
+        click.echo(str(service.folder.root / person.folder))
+
+
+def _label(service: Service, person_id: int) -> str:
+    person = service.catalog.people.one(person_id)
+    return person.label if person else "nobody"
+
+
+@command("rename", "Name a person.")
+@click.argument("who")
+@click.argument("new")
+@click.option("--merge", "may_merge", is_flag=True, help="If NEW is another person's name: they are one person.")
+@pass_state
+def rename(state: State, who: str, new: str, may_merge: bool) -> None:
+    """Name the person WHO (an id, a name, or the beginning of one) NEW.
+
+    \b
+    Example:
+      facewatch rename 12 Anna
+      facewatch rename "Person 0031" Anna --merge
+    """
+
+    def say(service: Service, decided: Decided) -> str:
+        person = service.find_person(str(decided.people[0]))
+        what = "is now part of" if decided.action == "merge" else "is now called"
+        return f"{before} {what} {person.label}: {plural(person.n_photos, 'photo')}"
+
+    before = ""
+
+    def decide(decisions: Decisions) -> Decided:
+        nonlocal before
+        renamed = decisions.rename(who, new, may_merge=may_merge)
+        before = renamed.old_label
+        return renamed.decided
+
+    _decide(state, decide, say)
+
+
+@command("merge", "Make several people one.")
+@click.argument("into")
+@click.argument("others", nargs=-1, required=True)
+@pass_state
+def merge(state: State, into: str, others: tuple[str, ...]) -> None:
+    """OTHERS are the person INTO, which keeps its id, its name if it has one, and its folder.
+
+    Two faces of one photo that runs placed cannot both be that person: one of them belongs to nobody then.
+
+    \b
+    Example:
+      facewatch merge Anna 31 "Person 0044"
+    """
+
+    def say(service: Service, decided: Decided) -> str:
+        person = service.find_person(str(decided.people[0]))
+        return (
+            f"{plural(len(others), 'person', 'people')} merged into {person.label}: {plural(person.n_photos, 'photo')}"
+        )
+
+    _decide(state, lambda decisions: decisions.merge(into, others), say)
+
+
+@command("apart", "Say that two people are two.")
+@click.argument("who")
+@click.argument("other")
+@pass_state
+def apart(state: State, who: str, other: str) -> None:
+    """WHO and OTHER are two people: no run makes them one, and `review` does not ask again.
+
+    \b
+    Example:
+      facewatch apart Anna "Person 0031"
+    """
+    _decide(
+        state,
+        lambda decisions: decisions.tell_apart(who, other),
+        lambda service, decided: (
+            f"{_label(service, decided.people[0])} and {_label(service, decided.people[1])} are two"
+        ),
+    )
+
+
+@command("assign", "Say whose faces these are.")
+@click.argument("faces", nargs=-1, required=True, metavar="FACE...")
+@click.argument("who")
+@click.option("--new", "is_new", is_flag=True, help="Nobody is called WHO yet.")
+@pass_state
+def assign(state: State, faces: tuple[str, ...], who: str, is_new: bool) -> None:
+    """Every FACE is the person WHO; no run moves it any more.
+
+    FACE is an id, or a photo and which face from the left. `facewatch why PHOTO` lists both.
+
+    \b
+    Example:
+      facewatch assign 812 ~/Pictures/beach.jpg:2 Anna
+      facewatch assign ~/Pictures/wedding.jpg:4 "Aunt Mary" --new
+    """
+    _decide(
+        state,
+        lambda decisions: decisions.assign(faces, who, is_new=is_new),
+        lambda service, decided: (
+            f"{plural(len(decided.faces), 'face')} placed with {_label(service, decided.people[0])}, for good"
+        ),
+    )
+
+
+@command("unassign", "Say that faces belong to nobody.")
+@click.argument("faces", nargs=-1, required=True, metavar="FACE...")
+@pass_state
+def unassign(state: State, faces: tuple[str, ...]) -> None:
+    """No FACE belongs to anybody until you say whose it is: no run places it.
+
+    To say only that it is not the person it is with: `facewatch reject`.
+
+    \b
+    Example:
+      facewatch unassign 812
+    """
+    _decide(
+        state,
+        lambda decisions: decisions.unassign(faces),
+        lambda _, decided: f"{plural(len(decided.faces), 'face')} taken out; `facewatch assign` says whose they are",
+    )
+
+
+@command("reject", "Say whom faces are not.")
+@click.argument("words", nargs=-1, required=True, metavar="FACE... [WHO]")
+@pass_state
+def reject(state: State, words: tuple[str, ...]) -> None:
+    """No FACE is WHO (else: the person it is with now), for ever. It may turn out to be somebody else.
+
+    FACE is an id, or a photo and which face from the left. A number is always a face: write a person as "Person 12".
+
+    \b
+    Example:
+      facewatch reject 812
+      facewatch reject ~/Pictures/beach.jpg:2 813 Anna
+    """
+    faces, who = _faces_and_person(words)
+    _decide(
+        state,
+        lambda decisions: decisions.reject(faces, who),
+        lambda service, decided: (
+            f"{plural(len(decided.faces), 'face')}: not "
+            f"{', '.join(_label(service, person_id) for person_id in decided.people)}, for good"
+        ),
+    )
+
+
+def _faces_and_person(words: Sequence[str]) -> tuple[Sequence[str], str | None]:
+    """Return the faces, and the person behind them if the last word is none."""
+    from facewatch.people import is_face
+
+    if is_face(words[-1]):
+        return words, None
+    if len(words) == 1:
+        raise click.UsageError(f"{words[0]!r} is no face; name at least one. {FACES}")
+    return words[:-1], words[-1]
+
+
+@command("confirm", "Say that faces are where they belong.")
+@click.argument("words", nargs=-1, required=True, metavar="FACE...|WHO")
+@pass_state
+def confirm(state: State, words: tuple[str, ...]) -> None:
+    """Every FACE, or all faces of the person WHO, are where they belong; no run moves them any more.
+
+    Confirmed faces also count for more when new ones are compared. A number is always a face: write a person as
+    "Person 12".
+
+    \b
+    Example:
+      facewatch confirm 812 813
+      facewatch confirm Anna
+    """
+    from facewatch.people import is_face
+
+    are_faces = all(is_face(word) for word in words)
+    if not are_faces and len(words) > 1:
+        strange = next(word for word in words if not is_face(word))
+        raise click.UsageError(f"{strange!r} is no face; confirm faces, or one person. {FACES}")
+    _decide(
+        state,
+        lambda decisions: decisions.confirm(words) if are_faces else decisions.confirm_person(words[0]),
+        lambda _, decided: f"{plural(len(decided.faces), 'face')} confirmed",
+    )
+
+
+@command("ignore", "Say that something is not a face.")
+@click.argument("faces", nargs=-1, required=True, metavar="FACE...")
+@pass_state
+def ignore(state: State, faces: tuple[str, ...]) -> None:
+    """No FACE is one: a statue, a picture on a wall, a mistake. It is never shown, asked about or compared again.
+
+    \b
+    Example:
+      facewatch ignore ~/Pictures/museum.jpg:1
+    """
+    _decide(
+        state,
+        lambda decisions: decisions.ignore(faces),
+        lambda _, decided: f"{plural(len(decided.faces), 'face')} ignored",
+    )
+
+
+@command("hide", "Have no folder for a person.")
+@click.argument("who")
+@pass_state
+def hide(state: State, who: str) -> None:
+    """WHO has no folder and is not asked about any more; new photos are still recognised, so that nobody asks again.
+
+    \b
+    Example:
+      facewatch hide "Person 0044"
+    """
+    _decide(
+        state,
+        lambda decisions: decisions.hide(who),
+        lambda service, decided: (
+            f"{_label(service, decided.people[0])} is hidden; `facewatch show {decided.people[0]}` takes that back"
+        ),
+    )
+
+
+@command("show", "Have a folder for a hidden person again.")
+@click.argument("who")
+@pass_state
+def show(state: State, who: str) -> None:
+    """The hidden person WHO has a folder again. (The faces of a photo: `facewatch why PHOTO`.)
+
+    \b
+    Example:
+      facewatch show "Person 0044"
+    """
+    _decide(
+        state,
+        lambda decisions: decisions.show(who),
+        lambda service, decided: f"{_label(service, decided.people[0])} is shown",
+    )
+
+
+@command("cover", "Choose the face that stands for a person.")
+@click.argument("who")
+@click.argument("face")
+@pass_state
+def cover(state: State, who: str, face: str) -> None:
+    """FACE stands for WHO where people are shown by one face.
+
+    \b
+    Example:
+      facewatch cover Anna ~/Pictures/beach.jpg:2
+    """
+    _decide(
+        state,
+        lambda decisions: decisions.cover(who, face),
+        lambda service, decided: f"face {decided.faces[0]} stands for {_label(service, decided.people[0])}",
+    )
+
+
+@command("born", "Say when a person was born.")
+@click.argument("who")
+@click.argument("date")
+@pass_state
+def born(state: State, who: str, date: str) -> None:
+    """No photo that was taken clearly before DATE (1985, 1985-04 or 1985-04-12; - forgets it) is matched with WHO.
+
+    What you placed stays. A photo that does not say when it was taken may be of any time.
+
+    \b
+    Example:
+      facewatch born Anna 2014-06
+    """
+    _decide(
+        state,
+        lambda decisions: decisions.born(who, None if date == "-" else date),
+        lambda service, decided: (
+            f"{_label(service, decided.people[0])}: no date of birth any more"
+            if date == "-"
+            else f"{_label(service, decided.people[0])} was born {date}"
+        ),
+    )
+
+
+@command("forget", "Delete a person.")
+@click.argument("who")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+@pass_state
+def forget(state: State, who: str, is_sure: bool) -> None:
+    """Delete the person WHO: name, folder, and every use of its faces; they are never compared with others again.
+
+    Photos stay. New photos of the same person make a new unnamed one: to be rid of somebody for good, hide them.
+
+    \b
+    Example:
+      facewatch forget "Person 0044"
+    """
+    set_up_logging(state.loudness)
+    with state.service() as service:
+        person = service.find_person(who)
+    if not is_sure:
+        click.confirm(
+            f"Forget {person.label}, with {plural(person.n_faces, 'face')} in {plural(person.n_photos, 'photo')}?",
+            abort=True,
+            err=True,
+        )
+    _decide(
+        state,
+        lambda decisions: decisions.forget(str(person.id)),
+        lambda _, decided: f"{person.label} is forgotten, with {plural(len(decided.faces), 'face')}",
+    )
+
+
+@command("undo", "Take decisions back.")
+@click.argument("n", required=False, default=1, type=click.IntRange(min=1))
+@click.option("--id", "entry_id", type=int, help="Take back this one, by its number in `facewatch history`.")
+@click.option("--chain", "with_chain", is_flag=True, help="With --id: and all later decisions that build on it.")
+@json_option
+@pass_state
+def undo(state: State, n: int, entry_id: int | None, with_chain: bool, as_json: bool) -> None:
+    """Take back the last N decisions (one, if not said): people, names, faces, rejections and folders are as before.
+
+    \b
+    Example:
+      facewatch undo
+      facewatch undo 3
+      facewatch undo --id 41
+    """
+    if entry_id is None and with_chain:
+        raise click.UsageError("--chain needs --id: say which decision")
+    if entry_id is not None and n != 1:
+        raise click.UsageError("N and --id contradict each other: N counts from the last decision, --id names one")
+    set_up_logging(state.loudness)
+    with state.service() as service:
+        undone = service.undo(n) if entry_id is None else service.undo_one(entry_id, with_chain=with_chain)
+        _print_undone(state, service, undone, "undone", as_json)
+
+
+@command("redo", "Make again what was taken back last.")
+@json_option
+@pass_state
+def redo(state: State, as_json: bool) -> None:
+    """Make again what `undo` took back last; possible until the next decision.
+
+    \b
+    Example:
+      facewatch redo
+    """
+    set_up_logging(state.loudness)
+    with state.service() as service:
+        _print_undone(state, service, service.redo(), "made again", as_json)
+
+
+def _print_undone(state: State, service: Service, undone: Undone, what: str, as_json: bool) -> None:
+    if as_json:
+        print_json([_entry_row(service, entry) for entry in undone.entries])
+    elif not state.is_quiet:
+        for entry in undone.entries:
+            click.echo(f"{what}: {describe(service, entry)}")
+
+
+@command("history", "List what was decided.")
+@click.option("--who", help="Only what this person had part in.")
+@click.option("--all", "is_complete", is_flag=True, help="Also what runs did, and what was taken back.")
+@json_option
+@pass_state
+def history(state: State, who: str | None, is_complete: bool, as_json: bool) -> None:
+    """List what was decided, the newest first; `undo --id` takes one of them back.
+
+    \b
+    Example:
+      facewatch history --who Anna
+      facewatch history --all --json
+    """
+    with state.service() as service:
+        entries = service.history(who)
+        shown = [entry for entry in entries if is_complete or (entry.actor == "user" and entry.undone_by is None)]
+        rows = [_entry_row(service, entry) for entry in shown if is_complete or entry.action not in ("undo", "redo")]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        header = ("id", "when", "by", "what", "undone by")
+        print_table(header, [(r["id"], r["at"], r["actor"], r["text"], r["undone_by"] or "") for r in rows])
+    else:
+        click.echo("nothing was decided yet" if not who else f"nothing was decided about {who} yet")
+
+
+def _entry_row(service: Service, entry: Entry) -> dict[str, Any]:
+    return asdict(entry) | {"text": describe(service, entry)}
+
+
+def describe(service: Service, entry: Entry) -> str:
+    """Return what an entry of the journal did, in words."""
+    told: dict[str, Any] = {"who": "", "n_faces": 0, "not": [], **entry.details}
+    n_faces, who = plural(told["n_faces"], "face"), told["who"]
+    if entry.action == "rename":
+        return f"{told['before']} named {told['name']}" if "before" in told else f"named {told['name']}"
+    if entry.action == "merge" and "merged" in told:
+        return f"{', '.join(told['merged'])} merged into {told['into']}"
+    sentences = {
+        "split": f"{told.get('before')} split into {len(told.get('people', ()))}",
+        "apart": f"{told.get('one')} and {told.get('other')} told apart",
+        "assign": f"{n_faces} placed with {who}",
+        "unassign": f"{n_faces} taken out",
+        "ignore": f"{n_faces} ignored",
+        "reject": f"{n_faces}: not {', '.join(told['not'])}",
+        "confirm": f"{n_faces} of {', '.join(who) if isinstance(who, list) else who} confirmed",
+        "hide": f"{who} hidden",
+        "show": f"{who} shown",
+        "cover": f"face {told.get('face')} stands for {who}",
+        "born": f"{who} born {told.get('born')}" if told.get("born") else f"{who}: date of birth forgotten",
+        "forget": f"{who} forgotten, with {n_faces}",
+        "audit": f"faults mended, {n_faces} moved",
+        "undo": f"undo of {', '.join(map(str, told.get('undone', ())))}",
+        "redo": f"redo of {', '.join(map(str, told.get('redone', ())))}",
+        "recluster": f"{told.get('new')} new people, {told.get('joined')} joined, {told.get('faces')} faces grouped",
+    }
+    return sentences.get(entry.action, entry.action)

@@ -1,0 +1,435 @@
+"""Decisions of users: each is effective at once in catalog and folders, and can be taken back."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawn import Library
+
+from facewatch.catalog import Catalog, Mark
+from facewatch.errors import DecisionError, NotKnownError
+from facewatch.people import Decisions
+from facewatch.people.decisions import clean_date, is_clearly_before
+from facewatch.service import Service
+
+PHOTOS = {
+    "a": [(1, 0), (2, 0)],
+    "b": [(1, 1)],
+    "c": [(2, 1)],
+    "d": [(2, 2)],
+    "e": [(3, 0)],
+    "f": [(3, 1)],
+    "g": [(4, 0)],
+}
+
+
+@pytest.fixture
+def family(library: Library, monkeypatch: pytest.MonkeyPatch) -> Library:
+    """Anna (2 photos), Ben (3), an unnamed person (2), and a face of the pool."""
+    for name, faces in PHOTOS.items():
+        library.draw(f"{name}.png", *faces)
+    library.scan()
+    monkeypatch.chdir(library.photos)
+    with library.service() as service:
+        service.rename(str(person_on(service, "b.png:1")), "Anna")
+        service.rename(str(person_on(service, "c.png:1")), "Ben")
+    return library
+
+
+def face_on(service: Service, place: str) -> dict[str, Any]:
+    """Return the face at "photo:n"."""
+    name, _, n = place.rpartition(":")
+    faces: list[dict[str, Any]] = service.photo(Path(name))["faces"]
+    return faces[int(n) - 1]
+
+
+def person_on(service: Service, place: str) -> int | None:
+    person: int | None = face_on(service, place)["person_id"]
+    return person
+
+
+def name_on(service: Service, place: str) -> str | None:
+    name: str | None = face_on(service, place)["name"]
+    return name
+
+
+def state_of(service: Service) -> dict[str, Any]:
+    """Return everything that decisions are about; of people only the living."""
+    db = service.catalog._db
+    tables = ("assignments", "rejections", "marks", "apart")
+    people = "SELECT id, name, is_hidden, is_touched, born, cover_id, folder FROM people WHERE merged_into IS NULL"
+    return {
+        **{table: db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables},
+        "people": db.execute(f"{people} AND NOT is_gone ORDER BY id").fetchall(),
+    }
+
+
+DECISIONS: dict[str, Any] = {
+    "rename": lambda d: d.rename("Person 0003", "Clara"),
+    "rename and merge": lambda d: d.rename("Person 0003", "Anna", may_merge=True),
+    "merge": lambda d: d.merge("Anna", ["Person 0003", "Ben"]),
+    "tell_apart": lambda d: d.tell_apart("Anna", "Person 0003"),
+    "assign": lambda d: d.assign(["g.png:1", "e.png:1"], "Anna"),
+    "assign to somebody new": lambda d: d.assign(["g.png:1"], "Dora", is_new=True),
+    "unassign": lambda d: d.unassign(["b.png:1"]),
+    "reject": lambda d: d.reject(["b.png:1", "c.png:1"]),
+    "reject somebody else": lambda d: d.reject(["g.png:1"], "Anna"),
+    "confirm faces": lambda d: d.confirm(["b.png:1"]),
+    "confirm a person": lambda d: d.confirm_person("Ben"),
+    "ignore": lambda d: d.ignore(["g.png:1", "b.png:1"]),
+    "hide": lambda d: d.hide("Ben"),
+    "cover": lambda d: d.cover("Ben", "c.png:1"),
+    "born": lambda d: d.born("Ben", "1990-04"),
+    "forget": lambda d: d.forget("Ben"),
+}
+
+
+@pytest.mark.parametrize("decide", DECISIONS.values(), ids=DECISIONS)
+def test_undo_restores_everything_and_redo_makes_it_again(family: Library, decide: Any) -> None:
+    with family.service() as service:
+        before = state_of(service), family.tree()
+        with service.deciding() as decisions:
+            decide(decisions)
+        after = state_of(service), family.tree()
+        assert after != before
+        service.undo()
+        assert (state_of(service), family.tree()) == before
+        service.redo()
+        assert (state_of(service), family.tree()) == after
+
+
+@pytest.mark.parametrize("decide", DECISIONS.values(), ids=DECISIONS)
+def test_what_was_decided_twice_is_on_record_once(family: Library, decide: Any) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decide(decisions)
+        n_entries = len(service.history())
+        try:
+            with service.deciding() as decisions:
+                decide(decisions)
+        except (NotKnownError, DecisionError):
+            pass  # somebody is gone, or a name is taken: that is said
+        assert len(service.history()) == n_entries
+
+
+@pytest.mark.parametrize("decide", DECISIONS.values(), ids=DECISIONS)
+def test_a_decision_stands_after_another_scan(family: Library, decide: Any) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decide(decisions)
+        service.recluster()
+        decided = state_of(service)
+    family.scan()
+    with family.service() as service:
+        assert state_of(service) == decided
+
+
+def test_a_placed_face_is_in_its_folder_at_once(family: Library) -> None:
+    with family.service() as service, service.deciding() as decisions:
+        decisions.assign(["g.png:1"], "Anna")
+    assert "Anna/g.png" in family.tree()
+
+
+def test_a_placed_face_takes_the_place_of_one_that_a_run_put_into_the_same_photo(family: Library) -> None:
+    with family.service() as service:
+        other = face_on(service, "a.png:2")
+        taken = next(n for n in ("a.png:1", "a.png:2") if name_on(service, n) == "Ben")
+        free = "a.png:1" if taken == "a.png:2" else "a.png:2"
+        with service.deciding() as decisions:
+            decided = decisions.assign([free], "Ben")
+        assert name_on(service, free) == "Ben"
+        assert name_on(service, taken) != "Ben"
+        assert len(decided.released) == 1
+        assert other["face_id"]
+
+
+def test_the_user_may_put_one_person_into_a_photo_twice(family: Library) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decisions.assign(["a.png:1", "a.png:2"], "Anna")
+        assert [name_on(service, f"a.png:{n}") for n in (1, 2)] == ["Anna", "Anna"]
+
+
+def test_a_rejected_face_is_not_given_to_that_person_again_whatever_runs(family: Library) -> None:
+    with family.service() as service, service.deciding() as decisions:
+        decisions.reject(["b.png:1"])
+    family.draw("h.png", (1, 7))
+    family.scan()
+    with family.service() as service:
+        assert name_on(service, "b.png:1") != "Anna"
+        assert name_on(service, "h.png:1") == "Anna"
+
+
+def test_an_unassigned_face_stays_with_nobody_until_a_user_says_whose_it_is(family: Library) -> None:
+    with family.service() as service, service.deciding() as decisions:
+        decisions.unassign(["b.png:1"])
+    family.scan()
+    with family.service() as service:
+        assert (name_on(service, "b.png:1"), face_on(service, "b.png:1")["mark"]) == (None, Mark.NOBODY)
+        with service.deciding() as decisions:
+            decisions.assign(["b.png:1"], "Anna")
+        assert (name_on(service, "b.png:1"), face_on(service, "b.png:1")["mark"]) == ("Anna", None)
+
+
+def test_a_merge_of_somebody_with_whom_a_face_was_said_not_to_be_leaves_that_face_out(family: Library) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decisions.reject(["b.png:1"], "Ben")
+            decided = decisions.merge("Ben", ["Anna"])
+        assert face_on(service, "b.png:1")["face_id"] in decided.released
+        assert name_on(service, "b.png:1") is None
+
+
+def test_a_merge_that_contradicts_a_placed_face_is_refused_and_changes_nothing(family: Library) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decisions.confirm(["b.png:1"])
+            decisions.reject(["b.png:1"], "Ben")
+        before = state_of(service)
+        with pytest.raises(DecisionError, match=r"you placed face \d+ with Anna and said that it is not Ben"):
+            Decisions(service.catalog).merge("Ben", ["Anna"])
+        assert state_of(service) == before
+
+
+def test_whoever_was_told_apart_is_not_made_one_by_a_run(library: Library) -> None:
+    library.draw("a.png", (1, 0))
+    library.draw("b.png", (1, 1))
+    library.scan()
+    with library.service() as service, service.deciding() as decisions:
+        decisions.assign([f"{library.photos}/b.png:1"], "Twin", is_new=True)
+        decisions.tell_apart("Person 0001", "Twin")
+    library.draw("c.png", (1, 2))
+    library.draw("d.png", (1, 3))
+    library.scan()
+    with library.service() as service:
+        assert service.catalog.people.apart() == {1: {2}, 2: {1}}
+        assert {p.label for p in service.catalog.people.all() if p.n_faces} >= {"Twin"}
+
+
+def test_a_merge_keeps_the_only_name(family: Library) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decided = decisions.merge("Person 0003", ["Anna"])
+        assert service.find_person(str(decided.people[0])).name == "Anna"
+    assert {"Anna/b.png", "Anna/e.png", "Anna/f.png"} <= set(family.tree())
+
+
+@pytest.mark.parametrize("others", [["Anna"], ["Ben", "Ben"], ["Ben", "anna"]])
+def test_nobody_is_merged_with_themselves(family: Library, others: list[str]) -> None:
+    with family.service() as service, pytest.raises(DecisionError, match="nobody is merged with themselves"):
+        Decisions(service.catalog).merge("Anna", others)
+
+
+def test_a_hidden_person_has_no_folder_and_still_takes_in_new_photos(family: Library) -> None:
+    with family.service() as service, service.deciding() as decisions:
+        decisions.hide("Ben")
+    family.draw("h.png", (2, 9))
+    family.scan()
+    assert not [path for path in family.tree() if path.startswith("Ben")]
+    with family.service() as service:
+        assert name_on(service, "h.png:1") == "Ben"
+        with service.deciding() as decisions:
+            decisions.show("Ben")
+    assert "Ben/h.png" in family.tree()
+
+
+def test_a_forgotten_person_is_gone_and_its_faces_are_compared_with_no_other(family: Library) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decisions.forget("Ben")
+        with pytest.raises(NotKnownError, match="nobody is called 'Ben'"):
+            service.find_person("Ben")
+    family.draw("h.png", (2, 9))
+    family.scan()
+    assert not [path for path in family.tree() if "Ben" in path]
+    with family.service() as service:
+        assert person_on(service, "h.png:1") is None
+
+
+def test_no_photo_from_before_the_birth_is_matched(family: Library) -> None:
+    with family.service() as service:
+        face = face_on(service, "c.png:1")["face_id"]
+        with service.catalog.write():
+            photos = service.catalog.faces.rows([face, face_on(service, "d.png:1")["face_id"]])
+            service.catalog.files.set_taken({row.photo_id: "1999-05-01T12:00:00" for row in photos})
+        with service.deciding() as decisions:
+            decisions.confirm(["d.png:1"])
+            decided = decisions.born("Ben", "2005")
+        assert decided.released == (face,)
+        service.recluster()
+        assert (name_on(service, "c.png:1"), name_on(service, "d.png:1")) == (None, "Ben")
+
+
+@pytest.mark.parametrize(
+    ("taken_at", "born", "is_before"),
+    [
+        ("", "1990", False),
+        ("1989-12-30T10:00:00", "1990", True),
+        ("1989-12-31T23:00:00", "1990", False),  # another time zone
+        ("1990-04-29T10:00:00", "1990-05", True),
+        ("1990-05-20T10:00:00", "1990-05-25", True),
+        ("2000-01-01T10:00:00", "1990-05-25", False),
+    ],
+)
+def test_clearly_before_a_birth(taken_at: str, born: str, is_before: bool) -> None:
+    assert is_clearly_before(taken_at, born) is is_before
+
+
+@pytest.mark.parametrize("text", ["yesterday", "1990-13", "1990-02-30", "90", "1990-1-1", ""])
+def test_what_is_no_date_is_said(text: str) -> None:
+    with pytest.raises(NotKnownError, match="is no date; write it as 1985"):
+        clean_date(text)
+
+
+@pytest.mark.parametrize(
+    ("face", "fault"),
+    [
+        ("999", "there is no face 999"),
+        ("b.png", "'b.png' is no face; write its id, or the photo and which face from the left: b.png:1"),
+        ("b.png:2", r"b.png has 1 face\(s\)"),
+        ("b.png:0", r"b.png has 1 face\(s\)"),
+        ("nowhere.png:1", "no such file"),
+        ("1e3", "is no face"),
+    ],
+)
+def test_a_face_that_is_none_is_said_with_the_way_to_find_one(family: Library, face: str, fault: str) -> None:
+    with family.service() as service:
+        before = state_of(service)
+        with pytest.raises(NotKnownError, match=fault), service.deciding() as decisions:
+            decisions.assign(["c.png:1", face], "Anna")
+        assert state_of(service) == before
+
+
+def test_the_id_of_a_person_is_not_taken_for_a_face(family: Library) -> None:
+    with family.service() as service:
+        with service.catalog.write():
+            service.catalog._db.execute("INSERT INTO people (id, name, created_at) VALUES (500, 'Zoe', 'now')")
+        with pytest.raises(NotKnownError, match=r"there is no face 500; 500 is a person \(Zoe\)"):
+            Decisions(service.catalog).unassign(["500"])
+
+
+def test_an_older_decision_is_undone_alone_when_nothing_builds_on_it(family: Library) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            first = decisions.assign(["g.png:1"], "Anna")
+            decisions.hide("Ben")
+        service.undo_one(first.entry_id or 0)
+        assert name_on(service, "g.png:1") is None
+        assert service.find_person("Ben").is_hidden
+
+
+def test_a_decision_that_others_build_on_offers_the_chain(family: Library) -> None:
+    with family.service() as service:
+        before = state_of(service), family.tree()
+        with service.deciding() as decisions:
+            first = decisions.assign(["g.png:1"], "Dora", is_new=True)
+            second = decisions.assign(["e.png:1"], "Dora")
+            third = decisions.rename("Dora", "Doris")
+        entry = first.entry_id or 0
+        with pytest.raises(DecisionError, match=rf"{third.decided.entry_id} \(rename\), {second.entry_id} \(assign\)"):
+            service.undo_one(entry)
+        undone = service.undo_one(entry, with_chain=True)
+        assert [e.id for e in undone.entries] == [third.decided.entry_id, second.entry_id, entry]
+        assert (state_of(service), family.tree()) == before
+
+
+def test_a_name_that_was_given_away_since_is_no_surprise(family: Library) -> None:
+    with family.service() as service:
+        renamed = service.rename("Anna", "Berta")
+        service.rename("Ben", "Anna")
+        with pytest.raises(DecisionError, match="cannot be undone alone"):
+            service.undo_one(renamed.decided.entry_id or 0)
+
+
+def test_what_followed_from_a_decision_is_taken_back_with_it(library: Library) -> None:
+    """A face that a merge made recognisable is the pool's again when the merge is undone."""
+    for name, *faces in [("a", (1, 0)), ("b", (1, 1)), ("c", (2, 0)), ("d", (2, 1))]:
+        library.draw(f"{name}.png", *faces)
+    library.scan()
+    with library.service() as service, service.deciding() as decisions:
+        decisions.merge("1", ["2"])
+    library.draw("e.png", (2, 5))
+    library.scan()
+    with library.service() as service:
+        assert service.photo(library.photos / "e.png")["faces"][0]["person_id"] == 1
+        service.undo()
+        assert service.photo(library.photos / "e.png")["faces"][0]["person_id"] == 2
+
+
+def test_a_run_is_not_undone_as_a_decision(family: Library) -> None:
+    with family.service() as service:
+        run = next(entry for entry in service.history() if entry.actor != "user")
+        with pytest.raises(DecisionError, match=f"{run.id} was done by a run"):
+            service.undo_one(run.id)
+        with pytest.raises(DecisionError, match="there is no decision 999"):
+            service.undo_one(999)
+
+
+def test_more_than_there_is_cannot_be_undone(family: Library) -> None:
+    with family.service() as service:
+        with pytest.raises(DecisionError, match=r"only 2 decision\(s\) can be undone"):
+            service.undo(3)
+        service.undo(2)
+        with pytest.raises(DecisionError, match="nothing to undo"):
+            service.undo()
+        service.redo()
+        with pytest.raises(DecisionError, match="nothing to redo"):
+            service.redo()
+
+
+def test_after_a_new_decision_there_is_nothing_to_redo(family: Library) -> None:
+    with family.service() as service:
+        service.undo()
+        service.rename("Anna", "Berta")
+        with pytest.raises(DecisionError, match="nothing to redo"):
+            service.redo()
+
+
+def test_a_merge_by_an_older_facewatch_says_that_it_cannot_be_undone(family: Library) -> None:
+    with family.service() as service:
+        with service.catalog.write():
+            entry = service.catalog.journal.add("user", "merge", {"person": 1, "into": 2}, {"faces": []}, now="then")
+        with pytest.raises(DecisionError, match=f"decision {entry} .* was made by an older facewatch"):
+            service.undo()
+
+
+def test_an_id_that_was_given_is_never_given_again(family: Library) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            first = decisions.assign(["g.png:1"], "Dora", is_new=True).people[0]
+        service.undo()
+        with service.deciding() as decisions:
+            second = decisions.assign(["g.png:1"], "Dora", is_new=True).people[0]
+    assert second > first
+
+
+def test_history_can_be_asked_of_one_person(family: Library) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decisions.hide("Ben")
+        assert [entry.action for entry in service.history("Ben")] == ["hide", "rename"]
+        assert [entry.action for entry in service.history("Anna")] == ["rename"]
+
+
+def test_a_decision_that_fails_leaves_no_trace_behind(family: Library) -> None:
+    """Not even the triggers that would have noted what it does."""
+    with family.service() as service:
+        bens = str(face_on(service, "c.png:1")["face_id"])
+        with pytest.raises(DecisionError, match="belongs to Ben, not to Anna"):
+            Decisions(service.catalog).cover("Anna", bens)
+        temporary = service.catalog._db.execute("SELECT name FROM sqlite_temp_master").fetchall()
+    assert temporary == []
+
+
+def test_a_catalog_of_before_decisions_is_backed_up_and_brought_up_to_date(tmp_path: Path) -> None:
+    from facewatch.catalog.migrations import MIGRATIONS
+
+    path = tmp_path / "catalog.sqlite"
+    Catalog(path).close()
+    db = sqlite3.connect(path)
+    assert "0003_decisions" in {migration.name for migration in MIGRATIONS._migrations}
+    assert {row[1] for row in db.execute("PRAGMA table_info(people)")} >= {"is_gone", "born", "cover_id"}
+    db.close()

@@ -46,12 +46,14 @@ from bench_grouping import measure_grouping
 from bench_kit import ROOT, SEED, Bench, Finding, pack_beside
 from bench_memory import measure_memory
 from bench_peer import PEER, measure_peer
+from bench_search import measure_search
 
 PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "assign": measure_assign,
     "rename": measure_rename,
     "rescan": measure_rescan,
     "decisions": measure_decisions,
+    "search": measure_search,
     "grouping": measure_grouping,
     "stages": measure_stages,
     "advanced": measure_advanced,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import click
 
-from facewatch.cli import commands, decisions, evaluate, models  # noqa: F401 - they add their commands to the group
+from facewatch.cli import commands, decisions, evaluate, models, search  # noqa: F401 - they add their commands to the group
 from facewatch.cli.group import facewatch
 from facewatch.errors import FacewatchError
 

@@ -26,6 +26,7 @@ from facewatch.service.engine_switch import EngineSwitch
 from facewatch.service.libraries import Libraries
 from facewatch.service.people_folder import PeopleFolder
 from facewatch.service.places import check_library, check_places
+from facewatch.service.searching import Search
 from facewatch.service.status import Status, status_of
 from facewatch.types import EngineInfo, EngineOptions, Progress
 
@@ -142,6 +143,7 @@ class Service:
             scan.Rules(tuple(config["library.exclude"])),
             aligned=config.aligned,
         )
+        self.search = Search(self)
         self.folder = PeopleFolder(
             self.catalog, root, kind=config["folders.link"], named_only=not config["folders.unnamed"]
         )
@@ -290,6 +292,7 @@ class Service:
         is_due = self.is_ungrouped() and not self.switch.is_under_way
         grouped = self.recluster() if is_due else Reclustered(0, 0, 0, 0, 0)
         applied = self.sync_folders()
+        self.search.keep_up()
         return ScanResult(
             n_files=sum(len(found.files) for _, found, _ in looks),
             n_new=counts["new"],
@@ -523,8 +526,10 @@ class Service:
         if self._identities:
             self._identities.forget_gallery()
         is_others_task = self.catalog.runner() is not None and not self._is_running
+        if is_others_task or self.catalog.engines.in_use_name() != self.engine_name:
+            return set()
         try:
-            if is_others_task or self.switch.is_under_way:
+            if self.switch.is_under_way:
                 return set()
             return self.identities.look_again(people, faces, entry_id)
         except EngineError as error:

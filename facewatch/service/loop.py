@@ -115,6 +115,7 @@ class WatchLoop:
         self._may_link = _Throttle(clock)
         self._is_disk_compared = False
         """Whether the disk was compared with the catalog since the last look at the library."""
+        self._is_search_stale = False
         self._told = ""
         """The last fault that was logged."""
         self._paused_until = clock()
@@ -194,6 +195,7 @@ class WatchLoop:
         self._notice_others()
         self._group_if_due()
         self._update_folders()
+        self._update_search()
         if self._clock() - self._busy_at > self._service.config["watch.idle_seconds"]:
             self._service.rest()
 
@@ -256,6 +258,7 @@ class WatchLoop:
             service.libraries.record(library.root, scan.Changes((), (), (), removed))
             self._are_folders_stale = True
         for one in service.ingest(library.root, changes.to_read):
+            self._is_search_stale |= one.kind in ("new", "again")
             self._are_folders_stale |= one.kind in ("new", "known", "faulty")
             if one.kind == "unsettled":
                 library.queue.hear(one.path, self._clock())
@@ -278,6 +281,7 @@ class WatchLoop:
             return
         self._may_be_unseen = False
         if self._service.complete_switch():
+            self._is_search_stale = True
             self._waiting_since = self._clock()
             self._are_folders_stale = True
 
@@ -328,6 +332,11 @@ class WatchLoop:
         self._waiting_since = None
         self._n_pool_grouped = self._service.catalog.faces.counts()["pool"]
         self._are_folders_stale = True
+
+    def _update_search(self) -> None:
+        if self._is_search_stale and not self._is_backlog:
+            self._service.search.keep_up()
+            self._is_search_stale = False
 
     def _update_folders(self) -> None:
         if not self._are_folders_stale or not self._may_link.is_due:

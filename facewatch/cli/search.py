@@ -1,0 +1,67 @@
+"""The command `search`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from facewatch.cli.group import command
+from facewatch.cli.options import State, json_option, pass_state, set_up_logging
+from facewatch.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from facewatch.service.searching import Lookalikes
+
+
+@command("search", "Find the faces that look like those of a photo.")
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option(
+    "--face", type=click.IntRange(min=1), metavar="N", help="Only the N-th face of PHOTO, from left to right."
+)
+@click.option(
+    "-k", "n_found", type=click.IntRange(min=1), metavar="K", default=10, help="How many for each face; else 10."
+)
+@json_option
+@pass_state
+def search(state: State, photo: Path, face: int | None, n_found: int, as_json: bool) -> None:
+    """Find the faces of the whole catalog that are nearest to those of PHOTO, the nearest first.
+
+    PHOTO may lie anywhere: one that the catalog does not know is looked at, and nothing is recorded. Faces are numbered
+    from left to right. Distances are Euclidean between unit vectors: 0 is the same picture.
+
+    \b
+    Example:
+      facewatch search ~/Pictures/IMG_1234.jpg
+      facewatch search party.jpg --face 2 -k 30 --json
+
+    \b
+    Exit codes:
+      0 done; 2 command line; 5 catalog; 7 engine, also while it changes;
+      9 no such photo or face, no face in PHOTO, or none in the catalog
+    """
+    set_up_logging(state.loudness)
+    with state.service() as service:
+        faces = service.search.like(photo, face=face, k=n_found)
+    if as_json:
+        print_json({"photo": str(Path.cwd() / photo), "faces": [asdict(one) for one in faces]})
+        return
+    for one in faces:
+        _print_face(photo, one, has_heading=len(faces) > 1)
+
+
+def _print_face(photo: Path, face: Lookalikes, *, has_heading: bool) -> None:
+    from facewatch.catalog import display
+
+    if has_heading:
+        who = f" ({display(face.person)})" if face.person else ""
+        click.echo(f"{display(str(photo))}, face {face.number}{who}:")
+    if face.found:
+        rows = [(one.rank, one.person or "nobody", one.distance, one.number, one.photo) for one in face.found]
+        print_table(("rank", "person", "distance", "face", "photo"), rows, whole=("photo",))
+    else:
+        click.echo("no other face is in the library")
+    if has_heading:
+        click.echo()

@@ -1,0 +1,418 @@
+"""Who looks like this? The faces of the whole catalog that are nearest to those of a photo, best first.
+
+The vectors lie in a file beside the catalog that grows as faces come. Where it cannot be used or written the answer is
+the same and only takes longer.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from facewatch.catalog import Catalog, KnownEngine, KnownFile, Mark, display
+from facewatch.catalog.locks import file_lock
+from facewatch.errors import CatalogError, EngineError, NotKnownError
+from facewatch.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from facewatch.ingest import Examined
+    from facewatch.service import Service
+    from facewatch.types import Analysis
+
+_T = TypeVar("_T")
+
+log = logging.getLogger(__name__)
+
+WRITE_WAIT_SECONDS = 30.0
+"""How long to wait for another process that writes the file; a million faces are written in less."""
+
+FACES_AT_ONCE = 16_384
+"""Vectors taken from the catalog at a time: 32 MB of 512-D ones."""
+
+TOKEN = "vectors"
+"""The setting that says which file is the catalog's."""
+
+NEVER_FOUND = frozenset({Mark.NOT_A_FACE, Mark.FORGOTTEN})
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """A face that looks like the one that was searched for."""
+
+    rank: int
+    """From 1, the nearest."""
+    face_id: int
+    person_id: int | None
+    person: str | None
+    """The name, or "Person 0012"; None: nobody's."""
+    distance: float
+    """Euclidean between unit vectors."""
+    photo: str
+    """A file that holds it, absolute."""
+    number: int
+    """Of the face in its photo, from left to right, from 1."""
+    copies: tuple[str, ...]
+    """The other files that hold the same photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookalikes:
+    """One face of a photo, and the faces nearest to it."""
+
+    number: int
+    """From left to right, from 1."""
+    face_id: int | None
+    """None: the photo is not in the catalog."""
+    person_id: int | None
+    person: str | None
+    found: tuple[FoundFace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """A face to search for; fields as in `Lookalikes`."""
+
+    number: int
+    face_id: int | None
+    person_id: int | None
+    person: str | None
+    vector: NDArray[np.float32] | None
+    """None: the engine in use has not seen it."""
+
+
+class Search:
+    """Finds faces in the catalog of a service, by the engine in use."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._catalog = service.catalog
+        self._kept = KeptVectors(service.catalog)
+        self._engine: KnownEngine | None = None
+        """The one in use when it was asked for last; what it says of its counts is old."""
+
+    def keep_up(self) -> None:
+        """Bring the file of vectors up to date with the faces that have come; next to no work when none did.
+
+        Never fails for want of the file: that is logged, and searching does without.
+        """
+        with self._catalog.read():
+            engine = self._engine_in_use()
+            if engine is not None:
+                self._kept.keep_up(engine)
+
+    def like(self, photo: Path, *, face: int | None = None, k: int = 10) -> list[Lookalikes]:
+        """Return the `k` nearest faces for each face of a photo, or for one, by its number from left to right.
+
+        The photo may lie anywhere. What the catalog knows of it is used; else it is looked at, and nothing is recorded.
+        Other faces of the same photo may be found, the face itself is not.
+
+        Raises:
+            NotKnownError: there is no such photo or face, no face in it, or none in the catalog.
+            EngineError: the photo would have to be looked at by another engine than the one that knows the faces.
+        """
+        with self._catalog.read():
+            engine = self._engine_in_use()
+            vectors = self._kept.load(engine) if engine else Vectors([])
+            if engine is None or not len(vectors):
+                raise NotKnownError(f"{self._catalog.path}: holds no face yet; `facewatch scan PHOTOS` looks for some")
+            probes = _chosen(self._probes(photo, engine, vectors), display(str(photo)), face)
+            rankings = vectors.nearest(np.stack([vector for _, vector in probes]))
+            return [
+                Lookalikes(
+                    *(probe.number, probe.face_id, probe.person_id, probe.person),
+                    found=tuple(islice(self._shown(ranking, probe.face_id, k), k)),
+                )
+                for (probe, _), ranking in zip(probes, rankings, strict=True)
+            ]
+
+    def _engine_in_use(self) -> KnownEngine | None:
+        # All of them are counted through when they are listed, so only when it is another one.
+        if self._engine is None or self._engine.id != self._catalog.engines.in_use_id():
+            self._engine = next((engine for engine in self._catalog.engines.all() if engine.is_in_use), None)
+        return self._engine
+
+    # --- what is found ---
+
+    def _shown(self, ranking: Iterable[Near], probe_id: int | None, k: int) -> Iterator[FoundFace]:
+        """Yield what may be shown of a ranking, in its order."""
+        others = (near for near in ranking if near.face_id != probe_id)
+        n_shown, n_asked = 0, k
+        while batch := list(islice(others, n_asked)):
+            for found in self._in_sight(batch, n_shown):
+                n_shown = found.rank
+                yield found
+            n_asked *= 4
+
+    def _in_sight(self, batch: Sequence[Near], rank: int) -> Iterator[FoundFace]:
+        """Yield the faces that are in the library, not taken out by a user, and in sight of the engine in use."""
+        rows = self._catalog.faces.rows([near.face_id for near in batch])
+        photo_of = {row.id: row.photo_id for row in rows if row.mark not in NEVER_FOUND}
+        files = self._catalog.files.sources(set(photo_of.values()))
+        for near in batch:
+            photo_id = photo_of.get(near.face_id)
+            if photo_id is None or photo_id not in files:
+                continue
+            number, face = self._faces_of(photo_id).get(near.face_id, (0, {}))
+            if not number:
+                continue
+            rank += 1
+            yield FoundFace(
+                *(rank, near.face_id, face["person_id"], face["name"], near.distance, files[photo_id][0], number),
+                copies=files[photo_id][1:],
+            )
+
+    def _faces_of(self, photo_id: int) -> dict[int, tuple[int, dict[str, Any]]]:
+        """Return number and facts of each face of a photo, by its id."""
+        faces: list[dict[str, Any]] = self._catalog.faces.in_photo(photo_id)
+        return {face["face_id"]: (number, face) for number, face in enumerate(faces, 1)}
+
+    # --- what is searched for ---
+
+    def _probes(self, photo: Path, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
+        full = Path.cwd() / photo
+        file = self._catalog.files.photo_of_path(full) or self._catalog.files.photo_of_path(full.resolve())
+        if file is not None and file.photo_id is not None and _is_as_recorded(full, file):
+            return self._known_faces(photo, file.photo_id, engine, vectors)
+        if not full.is_file():
+            what = "a folder" if full.is_dir() else "not a file" if full.exists() else "no such file"
+            raise NotKnownError(f"{display(str(photo))}: {what}; name a photo")
+        return self._faces_at_sight(photo, full.resolve(), engine, vectors)
+
+    def _known_faces(self, photo: Path, photo_id: int, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
+        if not self._catalog.faces.is_analysed(photo_id, engine.id):
+            raise EngineError(
+                f"{display(str(photo))}: {engine.name}, which knows the other faces, has not looked at it; "
+                "`facewatch scan` completes the change to another engine, then search again"
+            )
+        faces = self._faces_of(photo_id)
+        table = self._catalog.faces.load(engine.id, n_dims=engine.n_dims, photo_id=photo_id)
+        known = dict(zip(table.ids.tolist(), table.embeddings, strict=True))
+        # Those that stay with nobody are not among them. Looking through all vectors takes longer, so only for these.
+        if others := faces.keys() - known.keys():
+            known |= vectors.of(others)
+        return [
+            _Probe(number, face_id, face["person_id"], face["name"], known.get(face_id))
+            for face_id, (number, face) in faces.items()
+            if face["mark"] not in NEVER_FOUND
+        ]
+
+    def _faces_at_sight(self, photo: Path, full: Path, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
+        """Look at a photo whose path the catalog does not know."""
+        name, wanted = display(str(photo)), self._service.info
+        if wanted.fingerprint != engine.fingerprint:
+            raise EngineError(
+                f"{name}: not in the catalog, and {wanted.name} would look at it while the other faces are known by "
+                f"{engine.name}; `facewatch scan` completes the change, then search again"
+            )
+        examined = self._examine(name, full)
+        photo_id = self._catalog.files.photo(examined.sha256) if examined.sha256 else None
+        if photo_id is not None and self._catalog.faces.is_analysed(photo_id, engine.id):
+            return self._known_faces(photo, photo_id, engine, vectors)
+        faces = sorted(self._analyse(name, full, examined).faces, key=lambda face: face.box.x)
+        return [_Probe(number, None, None, None, face.embedding) for number, face in enumerate(faces, 1)]
+
+    def _examine(self, name: str, full: Path) -> Examined:
+        examined = _answer(self._service._analyser.examine(str(full)), name)
+        if examined.fault:
+            raise NotKnownError(f"{name}: {'; '.join(examined.fault)}")
+        if examined.sha256 is None:
+            raise NotKnownError(f"{name}: not a photo; name a photo")
+        return examined
+
+    def _analyse(self, name: str, full: Path, examined: Examined) -> Analysis:
+        analysed = _answer(self._service._analyser.analyse(str(full), examined.fingerprint), name)
+        if analysed is None:
+            raise NotKnownError(f"{name}: changed while it was looked at; search again")
+        if analysed.analysis is None:
+            raise NotKnownError(f"{name}: {'; '.join(analysed.fault or ('cannot be used', 'name another photo'))}")
+        return analysed.analysis
+
+
+def _answer(future: Future[_T], name: str) -> _T:
+    """Return what a look at a photo gave."""
+    try:
+        return future.result()
+    except OSError as error:
+        raise NotKnownError(f"{name}: cannot be read: {error.strerror or error}; make it readable") from error
+    except BrokenProcessPool as error:
+        raise NotKnownError(
+            f"{name}: crashes the decoder or the detector; open and save it again with another program"
+        ) from error
+
+
+def _chosen(probes: Sequence[_Probe], name: str, number: int | None) -> list[tuple[_Probe, NDArray[np.float32]]]:
+    """Return the faces to search for with their vectors: the one of this number, or all that have one.
+
+    Raises:
+        NotKnownError: there is none.
+    """
+    if not probes:
+        raise NotKnownError(f"{name}: no face found in it; name a photo with a face")
+    wanted = [probe for probe in probes if number in (None, probe.number)]
+    if not wanted:
+        numbers = ", ".join(str(probe.number) for probe in probes)
+        raise NotKnownError(f"{name}: has no face {number}; from left to right it has {numbers}")
+    chosen = [(probe, probe.vector) for probe in wanted if probe.vector is not None]
+    if not chosen:
+        which = "none of its faces" if number is None else f"face {number} of it"
+        seen = "was seen" if number is None else "was not seen"
+        raise NotKnownError(f"{name}: {which} {seen} by the engine in use; search by another photo of this person")
+    return chosen
+
+
+def _is_as_recorded(full: Path, file: KnownFile) -> bool:
+    """Whether a file is what the catalog says, or cannot be asked now: a drive may be unplugged."""
+    try:
+        status = full.stat()
+    except OSError:
+        return True
+    return (status.st_size, status.st_mtime_ns) == (file.fingerprint.size, file.fingerprint.mtime_ns)
+
+
+# --- the file beside the catalog ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Vectors, and how far they go."""
+
+    extent: Extent
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class _Agreed:
+    """What the catalog agrees with of some vectors."""
+
+    held: _Held | None
+    """None: there are none, or they are not its own."""
+    is_complete: bool
+    """Whether nothing has come since."""
+
+
+class KeptVectors:
+    """The vectors of a catalog's faces, kept in a file beside it from one time to the next.
+
+    The catalog is the truth: it says which file is its own by the token of the last change, and how many vectors came
+    until the last one in the file. Where that does not agree the file is made again.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._held: dict[int, _Held] = {}
+        """What was searched last, by engine; more than the file holds where that cannot be written."""
+        self._told = ""
+        """The last fault that was logged."""
+
+    def keep_up(self, engine: KnownEngine) -> None:
+        """Bring the file up to date; a fault is logged and changes nothing else."""
+        if not self._agreed(engine, self._stored(engine)).is_complete:
+            self._try_to_write(engine)
+
+    def load(self, engine: KnownEngine) -> Vectors:
+        """Return all vectors of an engine, mapped from the file as far as it can be brought up to date."""
+        agreed = self._agreed(engine, self._best(engine))
+        held = agreed.held
+        if held is None or not agreed.is_complete:
+            held = self._try_to_write(engine) or self._in_memory(engine, held)
+        self._held = {engine.id: held}
+        return held.vectors
+
+    def _best(self, engine: KnownEngine) -> _Held | None:
+        """Return what goes farther: what the file holds, or what is held from before."""
+        held, stored = self._held.get(engine.id), self._stored(engine)
+        return held if held and (stored is None or stored.extent.n_faces < held.extent.n_faces) else stored
+
+    def _stored(self, engine: KnownEngine) -> _Held | None:
+        """Return what the file holds, if it is the catalog's own."""
+        stored = self._file(engine).read()
+        if stored is None or stored.extent.token != self._catalog.files.setting(TOKEN):
+            return None
+        return _Held(stored.extent, Vectors([stored.block]))
+
+    def _agreed(self, engine: KnownEngine, held: _Held | None) -> _Agreed:
+        """Return it if exactly so many vectors came until its last one; else some were deleted, or places changed."""
+        extent = held.extent if held else NOTHING
+        arrivals = self._catalog.engines.arrivals(engine.id, extent.last_place)
+        if (arrivals.n_before, arrivals.last_id or 0) != (extent.n_faces, extent.last_id):
+            return _Agreed(None, False)
+        return _Agreed(held, next(arrivals.rows, None) is None)
+
+    def _file(self, engine: KnownEngine) -> VectorFile:
+        origin = Origin(self._catalog.library_id, engine.fingerprint, engine.n_dims)
+        return VectorFile(self._beside(f".vectors-{engine.fingerprint[:12]}"), origin)
+
+    def _beside(self, suffix: str) -> Path:
+        return self._catalog.path.with_name(self._catalog.path.name + suffix)
+
+    def _try_to_write(self, engine: KnownEngine) -> _Held | None:
+        """Return what the file holds after it was brought up to date; None, with a warning: it could not be."""
+        try:
+            # Others wait here and not for the catalog, which they may need meanwhile.
+            with file_lock(self._beside(".vectors.lock"), wait_seconds=WRITE_WAIT_SECONDS, purpose="searching"):
+                known = self._agreed(engine, self._stored(engine)).held
+                self._write(engine, known.extent if known else None)
+            self._told = ""
+            return self._agreed(engine, self._stored(engine)).held
+        except (OSError, CatalogError) as error:
+            if str(error) != self._told:
+                log.warning("the file that makes searching quick cannot be written; searching takes longer: %s", error)
+            self._told = str(error)
+            return None
+
+    def _write(self, engine: KnownEngine, known: Extent | None) -> None:
+        """Add what has come since; nothing known: begin anew."""
+        file, extent = self._file(engine), known or NOTHING
+        with file.write(known) as draft:
+            for block, place in self._arrivals(engine, extent):
+                draft.add(block)
+                extent = Extent(draft.n_faces, place, int(block.ids[-1]), secrets.token_hex(8))
+            if extent in (known, NOTHING):
+                return
+            draft.settle()
+            # First here: killed in between, the file is made again, and never taken for one that is up to date.
+            with self._catalog.write():
+                self._catalog.files.set(TOKEN, extent.token)
+            draft.publish(extent)
+        if known is None:
+            self._remove_others(file.path)
+
+    def _remove_others(self, own: Path) -> None:
+        """Files of engines that are not in use any more would never be read."""
+        for path in own.parent.iterdir():
+            if path.name.startswith(f"{self._catalog.path.name}.vectors-") and path != own:
+                with suppress(OSError):
+                    path.unlink()
+
+    def _in_memory(self, engine: KnownEngine, known: _Held | None) -> _Held:
+        """Return what is known and what has come since."""
+        extent, vectors = (known.extent, known.vectors) if known else (NOTHING, Vectors([]))
+        for block, place in self._arrivals(engine, extent):
+            vectors = vectors.with_more(block)
+            extent = Extent(len(vectors), place, int(block.ids[-1]), "")
+        return _Held(extent, vectors)
+
+    def _arrivals(self, engine: KnownEngine, since: Extent) -> Iterator[tuple[Block, int]]:
+        """Yield what has come since, in blocks, each with the place of its last face."""
+        rows = self._catalog.engines.arrivals(engine.id, since.last_place).rows
+        while batch := list(islice(rows, FACES_AT_ONCE)):
+            places, ids, vectors = zip(*batch, strict=True)
+            if any(len(vector) != 4 * engine.n_dims for vector in vectors):
+                raise CatalogError(
+                    f"{self._catalog.path}: damaged (a vector of {engine.name} has not {engine.n_dims} numbers); put a "
+                    f"backup ({self._catalog.path.name}.before-*) in its place, or start afresh with `facewatch scan`"
+                )
+            matrix = np.frombuffer(b"".join(vectors), "<f4").reshape(len(batch), engine.n_dims)
+            yield Block(np.array(ids, np.int64), matrix.astype(np.float32, copy=False)), int(places[-1])

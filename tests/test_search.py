@@ -245,6 +245,24 @@ class Counting(fake.FakeEngine):
         return super().analyse(pixels, **closer)
 
 
+def come(library: Library) -> None:
+    """Photos come into the catalog as a scan brings them in, but the file of vectors is not kept up."""
+    with library.service() as service:
+        service.libraries.settle()
+        [(root, _, changes)] = service.libraries.look_at_all()
+        service.libraries.record(root, changes)
+        list(service.ingest(root, changes.to_read))
+        service.recluster()
+
+
+def test_a_scan_keeps_the_file_up(family: Library) -> None:
+    family.scan()
+    before = vector_file(family).stat()
+    family.draw("more.png", (1, 3))
+    family.scan()
+    assert vector_file(family).stat().st_size > before.st_size
+
+
 @pytest.fixture
 def family(library: Library) -> Library:
     """Anna (1) in three photos, Ben (2) beside her in one and alone in another, a stranger (9)."""
@@ -253,7 +271,7 @@ def family(library: Library) -> Library:
     library.draw("a2.png", (1, 2))
     library.draw("b1.png", (2, 1))
     library.draw("stranger.png", (9, 0))
-    library.scan()
+    come(library)
     return library
 
 
@@ -324,6 +342,7 @@ def test_other_faces_of_the_same_photo_may_be_found(family: Library) -> None:
 
 
 def test_a_link_in_the_people_folder_stands_for_its_photo(family: Library) -> None:
+    family.scan()
     [link] = [link for link, photo in family.tree().items() if photo == "a0.png"]
     with family.service() as service:
         assert found(Search(service).like(family.people / link)) == everything(family)
@@ -362,7 +381,7 @@ def test_a_photo_whose_drive_is_unplugged_is_searched_for_by_what_is_known(famil
 
 def test_copies_of_a_found_photo_are_named(family: Library) -> None:
     shutil.copy(family.photos / "b1.png", family.photos / "c1.png")
-    family.scan()
+    come(family)
     [face] = like(family, "both.png", face=1, k=1)
     assert face.found[0].photo == str(family.photos / "b1.png")
     assert face.found[0].copies == (str(family.photos / "c1.png"),)
@@ -392,10 +411,10 @@ def test_a_face_that_stays_with_nobody_is_found_and_searched_for(family: Library
 def test_faces_of_photos_that_are_gone_are_not_found_until_they_are_back(family: Library) -> None:
     before = everything(family)
     (family.photos / "both.png").rename(family.base / "both.png")
-    family.scan()
+    come(family)
     assert everything(family) == [[one for one in before[0] if one[0] != "both.png"]]
     (family.base / "both.png").rename(family.photos / "both.png")
-    family.scan()
+    come(family)
     assert everything(family) == before
 
 
@@ -405,10 +424,10 @@ def test_so_many_are_found_as_are_asked_for_however_many_are_out_of_sight(librar
         library.draw(f"gone{look}.png", (1, 1 + look))
     for look in range(5):
         library.draw(f"there{look}.png", (2, look))
-    library.scan()
+    come(library)
     for look in range(30):
         (library.photos / f"gone{look}.png").unlink()
-    library.scan()
+    come(library)
     [face] = like(library, "probe.png", k=3)
     assert [one.rank for one in face.found] == [1, 2, 3]
     assert all(Path(one.photo).name.startswith("there") for one in face.found)
@@ -437,7 +456,7 @@ def test_what_cannot_be_searched_for_is_named_with_its_fault(
     for _ in ("before the scan", "after it"):
         with pytest.raises(NotKnownError, match=message):
             like(family, make(family.photos))
-        family.scan()
+        come(family)
 
 
 def test_a_number_that_no_face_has_is_refused_with_those_that_there_are(family: Library) -> None:
@@ -459,7 +478,7 @@ def test_a_catalog_without_faces_says_what_to_do(library: Library) -> None:
     for _ in ("nothing was scanned", "nothing was found"):
         with pytest.raises(NotKnownError, match="holds no face yet; `facewatch scan PHOTOS`"):
             like(library, "blank.png")
-        library.scan()
+        come(library)
     assert not vector_file(library).exists()
 
 
@@ -511,7 +530,7 @@ def test_the_file_is_kept_up_with_what_comes_and_then_left_alone(family: Library
     keep_up(family)
     inode = vector_file(family).stat().st_ino
     family.draw("more.png", (1, 3), (2, 3))
-    family.scan()
+    come(family)
     keep_up(family)
     written = vector_file(family).stat()
     assert written.st_ino == inode
@@ -556,7 +575,7 @@ def test_a_file_that_cannot_be_used_is_made_again(family: Library, damage: str, 
     keep_up(family)
     if has_more:
         family.draw("more.png", (1, 3), (2, 3))
-        family.scan()
+        come(family)
     DAMAGES[damage](vector_file(family))
     probe, faces = (1, 0), FACES | ({("more.png", 1): (1, 3), ("more.png", 2): (2, 3)} if has_more else {})
     assert everything(family) == [expected(probe, faces)]
@@ -572,7 +591,7 @@ def test_a_catalog_that_was_put_back_to_a_backup_is_never_searched_by_its_later_
     late = {"x.png": (5, 0), "y.png": (6, 0), "z.png": (7, 0)}
     for name, face in late.items():
         family.draw(name, face)
-        family.scan()
+        come(family)
     keep_up(family)
     for path in family.catalog.parent.glob(f"{family.catalog.name}-*"):
         path.unlink()
@@ -581,7 +600,7 @@ def test_a_catalog_that_was_put_back_to_a_backup_is_never_searched_by_its_later_
         (family.photos / name).rename(family.base / name)
     for name in ("y.png", "x.png", "z.png"):
         (family.base / name).rename(family.photos / name)
-        family.scan()
+        come(family)
     faces = FACES | {(name, 1): face for name, face in late.items()}
     assert everything(family) == [expected((1, 0), faces)]
 
@@ -595,7 +614,7 @@ def test_vectors_that_were_deleted_or_renumbered_are_noticed(family: Library) ->
             service.catalog._db.execute("DELETE FROM embeddings WHERE face_id = ?", [gone.face_id])
         service.catalog.compact()
     family.draw("more.png", (1, 3))
-    family.scan()
+    come(family)
     faces = FACES | {("more.png", 1): (1, 3)}
     del faces[Path(gone.photo).name, gone.number]
     assert everything(family) == [expected((1, 0), faces)]
@@ -606,7 +625,7 @@ def test_one_search_sees_what_has_come_since_its_last_question(family: Library) 
         search = Search(service)
         before = found(search.like(family.photos / "a0.png", k=100))
         family.draw("more.png", (1, 3))
-        family.scan()
+        come(family)
         after = found(search.like(family.photos / "a0.png", k=100))
     assert before == [expected((1, 0), FACES)]
     assert after == [expected((1, 0), FACES | {("more.png", 1): (1, 3)})]
@@ -646,7 +665,7 @@ def test_a_killed_writer_leaves_no_wrong_answer(family: Library, step: str, is_n
     if not is_new:
         keep_up(family)
     family.draw("more.png", (1, 3), (2, 3))
-    family.scan()
+    come(family)
     command = [sys.executable, "-P", "-c", KILLED, str(family.catalog), step]
     assert subprocess.run(command).returncode == -signal.SIGKILL
     faces = FACES | {("more.png", 1): (1, 3), ("more.png", 2): (2, 3)}
@@ -656,7 +675,7 @@ def test_a_killed_writer_leaves_no_wrong_answer(family: Library, step: str, is_n
 
 def test_two_processes_may_add_at_the_same_time(family: Library) -> None:
     family.draw("more.png", (1, 3), (2, 3))
-    family.scan()
+    come(family)
     command = [sys.executable, "-P", "-c", KILLED, str(family.catalog), "not at all"]
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
@@ -699,7 +718,7 @@ def test_without_a_file_the_answer_is_the_same_and_a_warning_says_so_once(
             search.keep_up()
             assert found(search.like(family.photos / "a0.png", k=100)) == [expected((1, 0), FACES)]
         family.draw("more.png", (1, 3))
-        family.scan()
+        come(family)
         faces = FACES | {("more.png", 1): (1, 3)}
         assert found(search.like(family.photos / "a0.png", k=100)) == [expected((1, 0), faces)]
     assert caplog.text.count("cannot be written; searching takes longer") == 1
@@ -710,7 +729,7 @@ def test_what_the_file_holds_is_used_where_more_cannot_be_added(
 ) -> None:
     keep_up(family)
     family.draw("more.png", (1, 3))
-    family.scan()
+    come(family)
     before = vector_file(family).read_bytes()
     with monkeypatch.context() as patch:
         _full(family, patch)
@@ -767,7 +786,7 @@ def test_the_command_prints_json_for_programs(family: Library, run: Any) -> None
 
 def test_the_only_face_of_a_library_has_nobody_beside_it(library: Library, run: Any) -> None:
     library.draw("one.png", (1, 0))
-    library.scan()
+    come(library)
     assert run(str(library.photos / "one.png"))[:2] == (0, "no other face is in the library\n")
 
 

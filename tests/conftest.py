@@ -21,6 +21,12 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rule-examples", type=int, default=300, help="sequences of what users and runs do, for each rule (test_rules)"
+    )
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Photos and models beside the checkout; a test that needs them is skipped where they are absent."""

@@ -53,7 +53,7 @@ COMMANDS = sorted(facewatch.commands)
 
 
 def test_these_commands_are_a_promise() -> None:
-    promised = {"init", "scan", "watch", "people", "show", "rename", "recluster", "folders", "export", "status", "demo"}
+    promised = {"init", "scan", "watch", "people", "why", "rename", "recluster", "folders", "export", "status", "demo"}
     assert promised <= set(COMMANDS)
 
 
@@ -66,7 +66,7 @@ def test_every_command_explains_itself_with_an_example(name: str, capsys: pytest
         assert option in text
 
 
-@pytest.mark.parametrize("name", ["people", "show", "scan", "status", "recluster", "folders", "export"])
+@pytest.mark.parametrize("name", ["people", "why", "scan", "status", "recluster", "folders", "export"])
 def test_whatever_prints_facts_prints_json(name: str) -> None:
     assert any("--json" in p.opts for p in facewatch.commands[name].params if isinstance(p, click.Option))
 
@@ -78,7 +78,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_people_lists_who_was_found(scanned: Library, run: Any) -> None:
     rows = json.loads(run("people", "--json").out)
-    assert [set(row) for row in rows] == [{"id", "name", "faces", "photos", "folder"}] * 2
+    promised = {"id", "name", "faces", "photos", "folder", "is_named", "is_hidden", "born", "cover"}
+    assert [set(row) for row in rows] == [promised] * 2
     assert [(row["faces"], row["photos"]) for row in rows] == [(2, 2), (2, 2)]
     for row in rows:
         assert Path(row["folder"]).is_dir()
@@ -101,20 +102,20 @@ def test_export_is_one_row_a_face_with_the_promised_columns(scanned: Library, ru
     assert [{k: str(v) for k, v in row.items()} for row in as_json] == rows
 
 
-def test_show_tells_every_face_of_a_photo(scanned: Library, run: Any) -> None:
-    facts = json.loads(run("show", str(scanned.photos / "sub/c.png"), "--json").out)
+def test_why_tells_every_face_of_a_photo(scanned: Library, run: Any) -> None:
+    facts = json.loads(run("why", str(scanned.photos / "sub/c.png"), "--json").out)
     assert [face["name"] is None for face in facts["faces"]] == [False, True]
-    table = run("show", str(scanned.photos / "sub/c.png")).out
-    for word in ("box", "person", "distance", "runner-up", "rule", "quality", "nobody"):
+    table = run("why", str(scanned.photos / "sub/c.png")).out
+    for word in ("face 1 from the left", "why", "looks like", "quality", "to change", "nobody"):
         assert word in table
 
 
-def test_show_follows_a_link_of_the_people_folder(scanned: Library, run: Any) -> None:
+def test_why_follows_a_link_of_the_people_folder(scanned: Library, run: Any) -> None:
     link = scanned.people / next(iter(scanned.tree()))
-    assert run("show", str(link), "--json").code == 0
+    assert run("why", str(link), "--json").code == 0
 
 
-def test_show_finds_photos_of_a_library_that_is_reached_through_a_link(library: Library, run: Any) -> None:
+def test_why_finds_photos_of_a_library_that_is_reached_through_a_link(library: Library, run: Any) -> None:
     library.draw("a.png", (1, 0))
     library.draw("b.png", (1, 1))
     (library.base / "Shortcut").symlink_to(library.photos)
@@ -124,20 +125,20 @@ def test_show_finds_photos_of_a_library_that_is_reached_through_a_link(library: 
         library.base / "Shortcut" / "a.png",
         library.photos / "a.png",
     ):
-        assert run("show", str(path)).code == 0
+        assert run("why", str(path)).code == 0
 
 
-def test_show_of_an_unknown_photo_says_what_to_do(scanned: Library, run: Any) -> None:
-    answer = run("show", "nowhere.jpg")
+def test_why_of_an_unknown_photo_says_what_to_do(scanned: Library, run: Any) -> None:
+    answer = run("why", "nowhere.jpg")
     assert answer.code == 9
     assert "nowhere.jpg: no such file" in answer.err
-    assert "a folder" in run("show", str(scanned.photos)).err
+    assert "a folder" in run("why", str(scanned.photos)).err
     (scanned.photos / "new.png").write_bytes(b"x")
-    assert "new.png: not in the catalog; `facewatch scan`" in run("show", str(scanned.photos / "new.png")).err
+    assert "new.png: not in the catalog; `facewatch scan`" in run("why", str(scanned.photos / "new.png")).err
 
 
-def test_show_of_a_bad_photo_tells_its_fault(scanned: Library, run: Any) -> None:
-    assert "bad.jpg: " in run("show", str(scanned.photos / "bad.jpg")).out
+def test_why_of_a_bad_photo_tells_its_fault(scanned: Library, run: Any) -> None:
+    assert "bad.jpg: " in run("why", str(scanned.photos / "bad.jpg")).out
 
 
 def test_renaming_nobody_says_so(scanned: Library, run: Any) -> None:

@@ -31,7 +31,7 @@ from facewatch.cli import main
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, FacewatchError, LibraryError
-from facewatch.evaluation import calibration, crops, metrics, mistakes, plots, report, run, ways
+from facewatch.evaluation import calibration, crops, matching, metrics, mistakes, plots, report, run, simulated, ways
 from facewatch.evaluation.files import check_target
 from facewatch.evaluation.keeping import load_seen, save_seen
 from facewatch.evaluation.labelled import Label, read_labels
@@ -880,6 +880,113 @@ def test_an_unknown_method_is_a_mistake_on_the_command_line(folders: Path, capsy
     assert "no method is called 'magic'; there is " in capsys.readouterr().err
 
 
+# --- a simulated user ---
+
+
+def simulated_on(root: Path, **choices: Any) -> simulated.Simulation:
+    labelled = read_labels(root)
+    info, seen = run.see(labelled, open_service, analyser=inline())
+    sample = matching.make_sample(labelled, seen, n_dims=info.n_dims)
+    arguments: dict[str, Any] = {"n_batches": 3, "seed": 0} | choices
+    return simulated.simulate(sample, open_service, "linkage", **arguments)
+
+
+def test_a_user_who_tells_the_truth_settles_every_easy_face(folders: Path) -> None:
+    found = simulated_on(folders, n_largest=1)
+    assert (found.before.precision, found.after.precision) == (1.0, 1.0)
+    assert (found.after.recall, found.share_of_missing) == (1.0, 1.0)
+    assert (found.unsettled.n_faces, found.unsettled.share, found.of_named.share) == (found.n_at_most, 1.0, 1.0)
+    assert found.after.n_people == 3
+    # Nobody knows the two strangers beside Cleo.
+    assert found.answers["who hide"] == 2
+    assert found.churn_decided.n_changed == found.churn_others.n_changed == 0
+
+
+def test_the_largest_people_are_named_and_of_equal_ones_the_first(folders: Path) -> None:
+    photo_at(folders / "Cleo" / "2.png", (3, 1))
+    named = [simulated_on(folders, n_largest=n, n_answers=0, n_batches=1).before for n in (0, 1, 2, 3)]
+    assert [one.n_people for one in named] == [0, 1, 2, 3]
+    assert [one.n_theirs for one in named] == [0, 3, 5, 7]
+
+
+def test_without_answers_nothing_changes(folders: Path) -> None:
+    found = simulated_on(folders, n_largest=1, n_answers=0)
+    assert found.before == found.after
+    assert (found.n_answers, found.unsettled.n_settled) == (0, 0)
+
+
+def test_no_more_answers_are_given_than_there_may_be(folders: Path) -> None:
+    for n_answers in (1, 2):
+        found = simulated_on(folders, n_largest=1, n_answers=n_answers)
+        assert found.n_answers == sum(found.answers.values()) == n_answers
+
+
+def test_a_simulation_is_the_same_each_time(folders: Path) -> None:
+    once, again = (dataclasses.replace(simulated_on(folders, seed=3), seconds=0.0) for _ in range(2))
+    assert once == again
+
+
+@pytest.mark.parametrize(
+    ("faces", "who", "odd"),
+    [
+        ([], None, ()),
+        ([1, 1, 1, 1], 1, ()),
+        ([1, 1, 1, 2], 1, (13,)),
+        ([1, 1, 2, 2], None, ()),
+        ([1, 1, 1, None], 1, (13,)),
+        ([None, None], simulated.STRANGER, ()),
+    ],
+)
+def test_a_group_is_who_nearly_all_of_it_is(faces: list[int | None], who: int | None, odd: tuple[int, ...]) -> None:
+    truth = {face_id: person for face_id, person in enumerate(faces, 10) if person is not None}
+    assert simulated.seen_to_be(range(10, 10 + len(faces)), truth) == (who, odd)
+
+
+def test_faces_that_move_while_photos_come_are_churn_and_groups_that_join_are_not(library: Library) -> None:
+    for name, *faces in (("a", (1, 0)), ("b", (1, 1)), ("c", (2, 0)), ("d", (2, 1)), ("e", (3, 0)), ("f", (3, 1))):
+        library.draw(f"{name}.png", *faces)
+    library.scan()
+    with library.service() as service:
+        arrivals = ways.Library(service)
+        anna, ben, cleo = sorted(arrivals.faces_of())
+        service.rename(str(anna), "Anna")
+        watch = simulated.ChurnWatch(arrivals)
+        with watch.watching(), service.catalog.write():
+            service.catalog.faces.reassign_all(cleo, ben)
+            service.catalog.people.retire(cleo, ben)
+        assert watch.churn(is_decided=True) == simulated.Churn(2, 0)
+        assert watch.churn(is_decided=False) == simulated.Churn(4, 0)
+        moved, released = arrivals.faces_of()[anna][0], arrivals.faces_of()[ben][0]
+        with watch.watching(), service.catalog.write():
+            service.catalog.faces.move([moved], ben, rule="test", now=service.catalog.now())
+            service.catalog.faces.release([released])
+        assert watch.churn(is_decided=True) == simulated.Churn(2, 1)
+        assert watch.churn(is_decided=False) == simulated.Churn(4, 1)
+        assert watch.churn(is_decided=True).share == 0.5
+
+
+def test_what_a_user_makes_of_it_is_told_in_every_way(folders: Path) -> None:
+    evaluation = evaluated(folders, with_user=True)
+    [simulation] = evaluation.simulations
+    [facts] = json.loads(json.dumps(run.facts(evaluation)))["simulations"]
+    assert facts["after"]["precision"] == facts["unsettled"]["share"] == 1.0
+    assert facts["answers"] == dict(simulation.answers)
+    assert facts["churn"]["decided"]["n_changed"] == 0
+    assert facts["expected"][-1]["share"] == 1.0
+    page = parsed(report.report_page(evaluation, crops.Album(200_000_000), made_at="2026-01-02T03:04:05Z"))
+    titles = ["".join(heading.itertext()) for heading in page.iter("h2")]
+    assert "A user who names and answers (linkage)" in titles
+    shown = [cell.text for cell in page.iter("td")]
+    for _, number, made_of in simulated.rows_of(simulation):
+        assert {number, made_of} <= set(shown)
+
+
+def test_nobody_is_simulated_unless_it_is_asked_for(folders: Path) -> None:
+    evaluation = evaluated(folders)
+    assert evaluation.simulations == ()
+    assert run.facts(evaluation)["simulations"] == []
+
+
 # --- real photos ---
 
 
@@ -898,7 +1005,7 @@ def test_real_faces_are_told_apart(shared: Path, tmp_path: Path, capsys: pytest.
         "--batches",
         "4",
     ]
-    assert main([*arguments, "--far", "0.01", "--report", str(page), "--json"]) == 0
+    assert main([*arguments, "--simulate-user", "--far", "0.01", "--report", str(page), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     with (photos / "labels.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["path"].startswith("album/tvcast") and row["person"]]
@@ -909,15 +1016,21 @@ def test_real_faces_are_told_apart(shared: Path, tmp_path: Path, capsys: pytest.
         assert grouping["bcubed"]["precision"] == 1.0
         assert grouping["bcubed"]["recall"] > 0.7
         assert (grouping["n_photos_twice"], grouping["n_people_true"]) == (0, 8)
+    [simulation] = facts["simulations"]
+    assert simulation["after"]["precision"] == 1.0
+    assert simulation["after"]["recall"] >= simulation["before"]["recall"]
+    assert simulation["unsettled"]["share"] > 0.6
+    assert simulation["churn"]["decided"]["n_changed"] == simulation["churn"]["others"]["n_changed"] == 0
     images = [image.get("src", "") for image in parsed(page.read_text(encoding="utf-8")).iter("img")]
     assert images
     assert all(image.startswith("data:image/jpeg;base64,") for image in images)
 
     # What was kept gives the same, as a table, and without loading the engine.
-    assert main([*arguments, "--far", "0.01"]) == 0
+    assert main([*arguments, "--simulate-user", "--far", "0.01"]) == 0
     table = capsys.readouterr().out
     assert f"{facts['detection']['n_found']} of 69 labelled faces found" in table
     assert "streaming" in table
+    assert "precision of named people after" in table
     assert f"{facts['groupings'][2]['bcubed']['recall']:.3f}" in table
 
 
@@ -956,7 +1069,11 @@ def test_answers_are_those_of_the_gallery(seed: int, shortlist: int, is_stranger
         if is_stranger:
             others[faces.people == faces.people[row]] = False
         gallery = Gallery(faces.embeddings.shape[1], LIMITS, shortlist=shortlist)
-        gallery.fill(faces.people[others] + 1, faces.embeddings[others], faces.tiers[others] == "found")
+        gallery.fill(
+            *(faces.people[others] + 1, faces.embeddings[others], faces.tiers[others] == "found"),
+            ids=np.flatnonzero(others),
+            confirmed=np.ones(int(others.sum()), np.bool_),
+        )
         assert answers.n_gallery[i] == gallery.n_faces
         assert answers.is_known[i] == bool((faces.people[others] == faces.people[row]).any())
         found = gallery.identify(faces.embeddings[row], Tier(faces.tiers[row]))

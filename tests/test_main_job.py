@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -104,12 +103,12 @@ def test_every_link_opens_a_photo_of_the_library(album: Place, shared: Path) -> 
         assert Path(photo).is_file()
 
 
-def test_people_and_show_agree_with_the_folders(album: Place) -> None:
+def test_people_and_why_agree_with_the_folders(album: Place) -> None:
     [person, *_] = json.loads(album.run("people", "--json"))
     folder = Path(person["folder"])
     photos = list(folder.iterdir())
     assert len(photos) == person["photos"]
-    faces = json.loads(album.run("show", str(photos[0]), "--json"))["faces"]
+    faces = json.loads(album.run("why", str(photos[0]), "--json"))["faces"]
     assert person["name"] in {face["name"] for face in faces}
 
 
@@ -223,7 +222,7 @@ def test_the_watcher_keeps_the_folders_right_through_everything(shared: Path, tm
         (place.photos / "Family1-Mom1.jpg").unlink()
         watcher.until_groups(moved, MOMS - {"Family1-Mom1.jpg"})
 
-        dad = json.loads(place.run("show", str(place.photos / "sub" / "moved.jpg"), "--json"))["faces"][0]
+        dad = json.loads(place.run("why", str(place.photos / "sub" / "moved.jpg"), "--json"))["faces"][0]
         place.run("rename", str(dad["person_id"]), "Dad")
         assert {Path(link).name for link in place.links() if link.startswith("Dad/")} == moved
 
@@ -304,23 +303,14 @@ def decided(place: Place, shared: Path) -> Place:
     anna, ben = json.loads(place.run("people", "--json"))[:2]
     place.run("rename", str(anna["id"]), "Anna")
     place.run("rename", str(ben["id"]), "Ben")
-    correct(place, max(path for path in place.links() if path.startswith("Ben/")).removeprefix("Ben/"), anna["id"])
-    place.run("folders")
-    return place
-
-
-def correct(place: Place, photo: str, person_id: int) -> None:
-    """Record what a user said of the face of a photo."""
-    db = sqlite3.connect(place.catalog)
-    [face_id] = db.execute("SELECT f.id FROM faces_view f WHERE path = ? LIMIT 1", [photo]).fetchone()
-    was = db.execute("SELECT person_id FROM assignments WHERE face_id = ?", [face_id]).fetchone()
-    db.execute(
-        "UPDATE assignments SET person_id = ?, source = 'user', rule = 'a user said so' WHERE face_id = ?",
-        [person_id, face_id],
+    wrong = max(path for path in place.links() if path.startswith("Ben/"))
+    number = next(
+        i
+        for i, face in enumerate(json.loads(place.run("why", str(place.people / wrong), "--json"))["faces"], 1)
+        if face["name"] == "Ben"
     )
-    db.execute("INSERT INTO rejections VALUES (?, ?, '2026-01-01T00:00:00Z')", [face_id, was[0]])
-    db.commit()
-    db.close()
+    place.run("assign", f"{place.people / wrong}:{number}", "Anna")
+    return place
 
 
 @pytest.mark.parametrize("killed_after", [None, 1, 9])

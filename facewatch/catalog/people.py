@@ -73,6 +73,10 @@ class People:
         rows = self._db.execute(f"SELECT id, name FROM people WHERE name IS NOT NULL AND {_LIVING} ORDER BY id")
         return dict(rows.fetchall())
 
+    def all_names(self) -> dict[int, str]:
+        """Return the names of all people that have or had one, also of those that live no longer."""
+        return dict(self._db.execute("SELECT id, name FROM people WHERE name IS NOT NULL").fetchall())
+
     def unnamed(self) -> list[int]:
         """Return the ids of the living people that have no name."""
         rows = self._db.execute(f"SELECT id FROM people WHERE name IS NULL AND {_LIVING} ORDER BY id")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import click
 
-from facewatch.cli import commands, decisions, evaluate, models, search  # noqa: F401 - they add their commands to the group
+from facewatch.cli import checks, commands, decisions, evaluate, models, search, why  # noqa: F401 - they add their commands to the group
 from facewatch.cli.group import facewatch
 from facewatch.errors import FacewatchError
 
@@ -24,12 +24,11 @@ INTERRUPTED = 130
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        facewatch.main(args=args, prog_name="facewatch", standalone_mode=False)
+        # click returns the code of an Exit as if it were a command's result.
+        code = facewatch.main(args=args, prog_name="facewatch", standalone_mode=False)
     except FacewatchError as error:
         click.echo(f"facewatch: {error}", err=True)
         return error.exit_code
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -47,7 +46,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         return _unexpected(error)
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _unexpected(error: Exception) -> int:

@@ -14,6 +14,9 @@ from facewatch.cli.output import plural, print_csv, print_json, print_table, pro
 from facewatch.clustering import METHODS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from facewatch.people import Alike
     from facewatch.service import ScanResult, Service
     from facewatch.service.status import Status
 
@@ -151,16 +154,21 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
 
 
 @command("people", "List everybody.")
+@click.option("--look-alikes", "are_look_alikes", is_flag=True, help="Only pairs of named people who look alike.")
 @json_option
 @pass_state
-def people(state: State, as_json: bool) -> None:
+def people(state: State, are_look_alikes: bool, as_json: bool) -> None:
     """List everybody: id, name, faces, photos, folder.
 
     \b
     Example:
       facewatch people --json
+      facewatch people --look-alikes
     """
     with _service(state) as service:
+        if are_look_alikes:
+            _print_look_alikes(service.look_alikes(), as_json)
+            return
         root = service.folder.root
         rows = [
             {
@@ -169,6 +177,10 @@ def people(state: State, as_json: bool) -> None:
                 "faces": person.n_faces,
                 "photos": person.n_photos,
                 "folder": str(root / person.folder) if person.folder else "",
+                "is_named": person.name is not None,
+                "is_hidden": person.is_hidden,
+                "born": person.born,
+                "cover": person.cover_id,
             }
             for person in service.catalog.people.all()
             if person.n_photos or person.name
@@ -176,9 +188,24 @@ def people(state: State, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+        header = ("id", "name", "faces", "photos", "folder")
+        hidden = {"folder": "(hidden)"}
+        print_table(
+            header, [tuple((row | (hidden if row["is_hidden"] else {}))[key] for key in header) for row in rows]
+        )
     else:
         click.echo("nobody yet: facewatch scan PHOTOS looks for people")
+
+
+def _print_look_alikes(pairs: Sequence[Alike], as_json: bool) -> None:
+    if as_json:
+        print_json([asdict(pair) for pair in pairs])
+    elif pairs:
+        header = ("id", "name", "id", "looks like", "nearest faces", "stricter by")
+        rows = [(p.person_id, p.name, p.other_id, p.other_name, p.distance, p.stricter) for p in pairs]
+        print_table(header, rows)
+    else:
+        click.echo("no two people with names look alike")
 
 
 @command("recluster", "Group faces that belong to nobody.")

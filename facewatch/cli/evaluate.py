@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 @click.option("--batches", default=20, type=click.IntRange(1), show_default=True, help="Batches that photos arrive in.")
 @click.option("--seed", default=0, show_default=True, help="Of the order in which they arrive.")
 @click.option(
+    "--simulate-user",
+    is_flag=True,
+    help="Also let a user who tells the truth name the largest people and answer questions.",
+)
+@click.option(
     "--far",
     "fars",
     multiple=True,
@@ -48,6 +53,7 @@ def evaluate(
     only: str,
     batches: int,
     seed: int,
+    simulate_user: bool,
     fars: tuple[float, ...],
     keep: Path | None,
     report: Path | None,
@@ -81,6 +87,7 @@ def evaluate(
         fars=fars or run.FARS,
         n_batches=batches,
         seed=seed,
+        with_user=simulate_user,
         keep=keep,
         stage=lambda title: progress_bar(title, is_shown=not state.is_quiet),
     )
@@ -139,6 +146,7 @@ def _print_evaluation(evaluation: Evaluation) -> None:
     click.echo()
     _print_groupings([_row(evaluation, number) for number in range(len(evaluation.groupings))])
     click.echo(_LEGEND + "\n")
+    _print_simulations(evaluation)
     for one in evaluation.verifications:
         said = (
             "too few pairs to tell" if one.tar is None else f"{one.tar:.3f} of true pairs (distance {one.distance:.3f})"
@@ -146,6 +154,14 @@ def _print_evaluation(evaluation: Evaluation) -> None:
         click.echo(f"accepted at a false-accept rate of {one.far:g}: {said}")
     for name, why in evaluation.left_out.items():
         click.echo(f"{name} is left out: {why}")
+
+
+def _print_simulations(evaluation: Evaluation) -> None:
+    from facewatch.evaluation.simulated import rows_of
+
+    for simulation in evaluation.simulations:
+        print_table([f"a user who names and answers, {simulation.method}", "", ""], rows_of(simulation))
+        click.echo()
 
 
 def _n_repeated(sample: Sample) -> int:

@@ -51,7 +51,12 @@ def _cell(value: object) -> str:
     from rich.markup import escape
 
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    return escape(printable(text))
+
+
+def printable(text: str) -> str:
+    """Return the text with what a terminal would obey, and bytes that are no text, replaced."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _print_rich(thing: object) -> None:

@@ -10,7 +10,7 @@ import click
 
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import print_json, print_table
+from facewatch.cli.output import print_json, print_table, printable
 
 if TYPE_CHECKING:
     from facewatch.service.searching import Lookalikes
@@ -53,11 +53,9 @@ def search(state: State, photo: Path, face: int | None, n_found: int, as_json: b
 
 
 def _print_face(photo: Path, face: Lookalikes, *, has_heading: bool) -> None:
-    from facewatch.catalog import display
-
     if has_heading:
-        who = f" ({display(face.person)})" if face.person else ""
-        click.echo(f"{display(str(photo))}, face {face.number}{who}:")
+        who = f" ({printable(face.person)})" if face.person else ""
+        click.echo(f"{printable(str(photo))}, face {face.number}{who}:")
     if face.found:
         rows = [(one.rank, one.person or "nobody", one.distance, one.number, one.photo) for one in face.found]
         print_table(("rank", "person", "distance", "face", "photo"), rows, whole=("photo",))

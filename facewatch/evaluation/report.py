@@ -22,6 +22,7 @@ from facewatch.evaluation.metrics import BIN_WIDTH, N_BINS, PairCounts, rates
 from facewatch.evaluation.mistakes import Mistake, wrongly_apart, wrongly_together
 from facewatch.evaluation.plots import Axes, chart, dot, line, rulers, steps
 from facewatch.evaluation.run import Evaluation
+from facewatch.evaluation.simulated import rows_of
 from facewatch.evaluation.style import STYLE
 from facewatch.evaluation.ways import STREAMING, Grouping
 from facewatch.types import Thresholds, Tier
@@ -51,6 +52,7 @@ def report_page(evaluation: Evaluation, album: Album, *, made_at: str) -> str:
         _head(evaluation, title, made_at),
         _tiles(evaluation),
         _section("Ways of working", _table(evaluation), _WAYS),
+        *_simulations(evaluation),
         _section("Distances", f'<div class="charts">{_charts(evaluation)}</div>'),
         *_all_mistakes(evaluation, album),
         _notes(evaluation),
@@ -166,6 +168,26 @@ def _row(evaluation: Evaluation, grouping: Grouping) -> str:
     words = f"<th>{escape(grouping.way)}</th><td>{escape(grouping.method)}</td>"
     numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
     return f"<tr>{words}{numbers}</tr>\n"
+
+
+# --- the simulated user ---
+
+_USER = _paragraph(
+    "After a third and two thirds of the photos the user names each group that is mostly one of the largest people; "
+    "when all have arrived it answers the questions of review truthfully, the best first. Unsettled: labelled faces, "
+    "good enough to be matched, that belong to nobody with a name.",
+    "hint",
+)
+
+
+def _simulations(evaluation: Evaluation) -> Iterator[str]:
+    for simulation in evaluation.simulations:
+        rows = "".join(
+            f'<tr><th>{escape(what)}</th><td class="number">{escape(number)}</td><td>{escape(made_of)}</td></tr>\n'
+            for what, number, made_of in rows_of(simulation)
+        )
+        table = f'<div class="scroll"><table>\n<tbody>\n{rows}</tbody>\n</table></div>'
+        yield _section(f"A user who names and answers ({simulation.method})", table, _USER)
 
 
 # --- the charts ---

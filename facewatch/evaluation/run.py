@@ -20,6 +20,7 @@ from facewatch.evaluation.labelled import Labelled, check_counts
 from facewatch.evaluation.looking import Seen, look
 from facewatch.evaluation.matching import Sample, make_sample, resolved
 from facewatch.evaluation.metrics import PairCounts, Scores, Verification, count_pairs, scores, verification
+from facewatch.evaluation.simulated import Simulation, simulate
 from facewatch.evaluation.ways import Grouping, OpenService, all_at_once, by_clustering, scratch, streaming
 from facewatch.ingest import Analyser, Workers
 from facewatch.service import available_cores
@@ -58,6 +59,8 @@ class Evaluation:
     """What is wrong with photos that could not be used, and what to do about it."""
     n_batches: int
     seed: int
+    simulations: tuple[Simulation, ...] = ()
+    """What a simulated user makes of it, by method; none where nobody asked for it."""
 
     def scores_of(self, grouping: Grouping) -> Scores:
         return scores(self.sample.person, grouping.groups)
@@ -104,6 +107,7 @@ def evaluate(
     fars: Sequence[float] = FARS,
     n_batches: int = N_BATCHES,
     seed: int = 0,
+    with_user: bool = False,
     keep: Path | None = None,
     analyser: Analyser | None = None,
     stage: Stage = quiet,
@@ -115,6 +119,7 @@ def evaluate(
         fars: wanted shares of pairs of two people that are accepted.
         n_batches: how many batches photos arrive in.
         seed: of their order.
+        with_user: whether a simulated user names people and answers questions, see `simulated`.
         keep: see `see`.
         analyser: takes the place of the worker processes.
 
@@ -129,6 +134,10 @@ def evaluate(
     pairs = count_pairs(sample.embeddings, sample.person)
     with stage("grouping faces") as report:
         groupings = _group(sample, open_service, usable, n_batches=n_batches, seed=seed, report=report)
+    simulations = list[Simulation]()
+    if with_user:
+        with stage("asking the user") as report:
+            simulations = _simulate(sample, open_service, usable, n_batches=n_batches, seed=seed, report=report)
     return Evaluation(
         labelled=labelled,
         info=info,
@@ -140,6 +149,7 @@ def evaluate(
         faults={display(path): fault for path, fault in seen.faults.items()},
         n_batches=n_batches,
         seed=seed,
+        simulations=tuple(simulations),
     )
 
 
@@ -170,6 +180,22 @@ def _group(
             streaming(sample, open_service, method, n_batches=n_batches, seed=seed, tell=partial(tell, method))
         )
     return groupings
+
+
+def _simulate(
+    sample: Sample, open_service: OpenService, methods: Sequence[str], *, n_batches: int, seed: int, report: Report
+) -> list[Simulation]:
+    n_done = 0
+
+    def tell(method: str) -> None:
+        nonlocal n_done
+        n_done += 1
+        report(Progress(n_done, len(methods) * min(n_batches, len(sample.photos)), method))
+
+    return [
+        simulate(sample, open_service, method, n_batches=n_batches, seed=seed, tell=partial(tell, method))
+        for method in methods
+    ]
 
 
 def usable_methods(wanted: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -226,6 +252,7 @@ def facts(evaluation: Evaluation) -> dict[str, Any]:
         "n_batches": evaluation.n_batches,
         "seed": evaluation.seed,
         "groupings": [_grouping_facts(evaluation, grouping) for grouping in evaluation.groupings],
+        "simulations": [_simulation_facts(simulation) for simulation in evaluation.simulations],
         "left_out": dict(evaluation.left_out),
         "faults": {path: {"fault": fault, "advice": advice} for path, (fault, advice) in evaluation.faults.items()},
     }
@@ -246,4 +273,28 @@ def _grouping_facts(evaluation: Evaluation, grouping: Grouping) -> dict[str, Any
         "n_faces_in_groups": measured.n_faces_in_groups,
         "n_photos_twice": grouping.n_photos_twice,
         "seconds": round(grouping.seconds, 3),
+    }
+
+
+def _simulation_facts(simulation: Simulation) -> dict[str, Any]:
+    return {
+        "method": simulation.method,
+        **{
+            when: {**asdict(named), "precision": named.precision, "recall": named.recall}
+            for when, named in (("before", simulation.before), ("after", simulation.after))
+        },
+        "share_of_missing": simulation.share_of_missing,
+        **{
+            which: {**asdict(unsettled), "share": unsettled.share}
+            for which, unsettled in (("unsettled", simulation.unsettled), ("unsettled_of_named", simulation.of_named))
+        },
+        "n_at_most": simulation.n_at_most,
+        "expected": [asdict(coverage) for coverage in simulation.expected],
+        "n_answers": simulation.n_answers,
+        "answers": dict(simulation.answers),
+        "churn": {
+            which: {**asdict(churn), "share": churn.share}
+            for which, churn in (("decided", simulation.churn_decided), ("others", simulation.churn_others))
+        },
+        "seconds": round(simulation.seconds, 3),
     }

@@ -128,7 +128,7 @@ def _as_the_service_does(
 ) -> Grouping:
     started = perf_counter()
     with scratch(open_service) as service:
-        library = _Library(service)
+        library = Library(service)
         steps = []
         for batch in batches:
             library.add(batch)
@@ -140,25 +140,25 @@ def _as_the_service_does(
     return Grouping(way, method, groups, n_twice, tuple(steps), perf_counter() - started)
 
 
-class _Library:
+class Library:
     """A catalog that photos arrive in, analysed already; the rest is what `ingest` and the service do."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._catalog = service.catalog
+        self.catalog = service.catalog
         self._engine_id = service.engine_id
         self._face_ids: dict[bytes, list[int]] = {}
-        with self._catalog.write():
-            self._root_id = self._catalog.files.add_root(Path("/"), 0, self._catalog.now())
+        with self.catalog.write():
+            self._root_id = self.catalog.files.add_root(Path("/"), 0, self.catalog.now())
 
     def add(self, photos: Sequence[Photo]) -> None:
         """Record the photos and settle their faces one photo after the other."""
-        with self._catalog.write():
+        with self.catalog.write():
             for photo in photos:
                 self._service.identities.settle(self._record(photo))
 
     def _record(self, photo: Photo) -> int:
-        catalog, analysis, now = self._catalog, photo.analysis, self._catalog.now()
+        catalog, analysis, now = self.catalog, photo.analysis, self.catalog.now()
         size = analysis.width, analysis.height
         photo_id = catalog.files.add_photo(photo.sha256, size, analysis.format, now)
         path = photo.file.lstrip("/")
@@ -168,18 +168,18 @@ class _Library:
 
     def people_of(self, sample: Sample) -> NDArray[np.int64]:
         """Return the person of each face of the sample, -1 for nobody."""
-        return self._people_of(self._rows(sample)[1])
+        return self._people_of(self.rows(sample)[1])
 
     def step(self, sample: Sample) -> Step:
         """Return how well it went so far with the labelled faces that are there."""
-        rows, face_ids = self._rows(sample)
+        rows, face_ids = self.rows(sample)
         return Step(len(self._face_ids), bcubed(sample.person[rows], alone(self._people_of(face_ids))))
 
     def n_photos_twice(self) -> int:
         table = self._known()
         return n_photos_twice(table.photos, table.people)
 
-    def _rows(self, sample: Sample) -> tuple[NDArray[np.int64], list[int]]:
+    def rows(self, sample: Sample) -> tuple[NDArray[np.int64], list[int]]:
         """Return row and face id of each face of the sample whose photo is there."""
         rows, face_ids = [], []
         for row, (photo, face) in enumerate(zip(sample.photo.tolist(), sample.face.tolist(), strict=True)):
@@ -189,11 +189,26 @@ class _Library:
         return np.array(rows, np.int64), face_ids
 
     def _people_of(self, face_ids: Sequence[int]) -> NDArray[np.int64]:
-        table = self._known()
-        person = dict(zip(table.ids.tolist(), table.people.tolist(), strict=True))
+        person = self.people()
         return np.array([person.get(face_id, -1) for face_id in face_ids], np.int64)
+
+    def people(self) -> dict[int, int]:
+        """Return the person of each face that belongs to somebody."""
+        table = self._known()
+        return dict(zip(table.ids.tolist(), table.people.tolist(), strict=True))
+
+    def faces_of(self) -> dict[int, list[int]]:
+        """Return the faces of everybody."""
+        faces: dict[int, list[int]] = {}
+        for face_id, person_id in self.people().items():
+            faces.setdefault(person_id, []).append(face_id)
+        return faces
+
+    def table(self) -> FaceTable:
+        """Return the faces that are there and that no user took out."""
+        return self.catalog.faces.load(self._engine_id, n_dims=self._service.info.n_dims)
 
     def _known(self) -> FaceTable:
         """Return the faces that belong to somebody."""
-        table = self._catalog.faces.load(self._engine_id, n_dims=self._service.info.n_dims)
+        table = self.table()
         return table.take(table.people != NOBODY)

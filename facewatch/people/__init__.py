@@ -19,6 +19,7 @@ from facewatch.people.history import History, Undone
 from facewatch.types import EngineInfo, Tier
 
 __all__ = [
+    "Alike",
     "Decided",
     "Decisions",
     "History",
@@ -37,6 +38,20 @@ _BATCH_PHOTOS = 100
 """Photos of the pool settled in one transaction: some 100 ms, so that a name given meanwhile need not wait."""
 _MOST_ROUNDS = 20
 """Rounds of grouping and matching; two or three are usual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Two named people who look alike."""
+
+    person_id: int
+    name: str
+    other_id: int
+    other_name: str
+    distance: float
+    """Between their nearest faces."""
+    stricter: float
+    """How much farther than usual the other must be for a face to be given to one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +86,7 @@ class Identities:
         self._info = info
         self._shortlist = shortlist
         self._strictness = strictness
-        self._actor = "user"
+        self._actor = "recluster"
         self._run_id: int | None = None
         self._gallery: Gallery | None = None
         self._rejections: dict[int, set[int]] = {}
@@ -87,16 +102,38 @@ class Identities:
         """Return the gallery as the catalog has it, loaded again when another process has written."""
         version = self._catalog.version()
         if self._gallery is None or version != self._version:
-            table = self._load()
-            known = table.people != NOBODY
-            gallery = self._new_gallery()
-            gallery.fill(table.people[known], table.embeddings[known], table.weights[known])
-            self._gallery, self._version = gallery, version
+            self._gallery, self._version = self._filled(self._load()), version
             self._rejections = self._catalog.faces.rejections()
         return self._gallery
 
-    def _new_gallery(self) -> Gallery:
-        return Gallery(self._info.n_dims, self._info.thresholds, shortlist=self._shortlist, strictness=self._strictness)
+    def _filled(self, table: FaceTable) -> Gallery:
+        """Return a gallery of the faces of a table that belong to somebody."""
+        known = table.take(table.people != NOBODY)
+        gallery = Gallery(
+            self._info.n_dims, self._info.thresholds, shortlist=self._shortlist, strictness=self._strictness
+        )
+        gallery.fill(known.people, known.embeddings, known.weights, ids=known.ids, confirmed=known.by_user)
+        gallery.set_named(self._catalog.people.names())
+        return gallery
+
+    def renew(self, people: Collection[int]) -> None:
+        """These people are not what they were, by a decision in this process."""
+        if self._gallery is None:
+            return
+        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=people)
+        for person_id in people:
+            own = table.take(table.people == person_id)
+            self._gallery.put(person_id, own.embeddings, own.weights, ids=own.ids, confirmed=own.by_user)
+        self._gallery.set_named(self._catalog.people.names())
+        self._rejections = self._catalog.faces.rejections()
+
+    def look_alikes(self) -> list[Alike]:
+        """Return the pairs of named people who look alike, the most alike first."""
+        names = self._catalog.people.names()
+        return [
+            Alike(p.person_id, names[p.person_id], p.other_id, names[p.other_id], p.distance, p.stricter)
+            for p in self.gallery().look_alikes()
+        ]
 
     def forget_gallery(self) -> None:
         """Load the gallery again when it is needed next."""
@@ -127,7 +164,7 @@ class Identities:
                 continue
             if match.is_accepted:
                 faces.assign(int(face_id), match, source="auto", run_id=self._run_id, now=now)
-                gallery.add(match.person_id, embedding, float(weight))
+                gallery.add(match.person_id, embedding, float(weight), face_id=int(face_id))
                 n_assigned += 1
             elif tier is not Tier.SHOW:
                 faces.suggest(int(face_id), match, now)
@@ -170,9 +207,7 @@ class Identities:
     def _looks_like(self, embeddings: NDArray[np.float32], people: Collection[int]) -> NDArray[np.bool_]:
         """Return which of these unit vectors may be one of these people; needs only what is known of those."""
         table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=people)
-        gallery = self._new_gallery()
-        gallery.fill(table.people, table.embeddings, table.weights)
-        return gallery.is_near(embeddings)
+        return self._filled(table).is_near(embeddings)
 
     def settle_pool(self) -> int:
         """Look at the pool again until nobody in it is recognised; returns how many faces were assigned."""

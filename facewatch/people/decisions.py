@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import permutations
 from pathlib import Path
 
 from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person, Record
@@ -110,8 +111,8 @@ class Decisions:
             return self._merge(target, sources)
 
     def _merge(self, target: Person, sources: Sequence[Person]) -> Decided:
-        for source in sources:
-            self._check_merge(target, source)
+        for one, other in permutations((target, *sources), 2):
+            self._check_merge(one, other)
         people = [target.id, *(source.id for source in sources)]
         labels = [source.label for source in sources]
         catalog = self._catalog
@@ -137,17 +138,16 @@ class Decisions:
             if target.cover_id is None and source.cover_id is not None:
                 people.set_cover(target.id, source.cover_id)
 
-    def _check_merge(self, target: Person, source: Person) -> None:
+    def _check_merge(self, one: Person, other: Person) -> None:
         """Refuse to bring together what a user placed with one and said not to be the other."""
-        for one, other in ((target, source), (source, target)):
-            rejected = self._catalog.faces.rejected(other.id)
-            placed = [row for row in self._catalog.faces.of_person(one.id) if row.source == USER and row.id in rejected]
-            if placed:
-                faces = ", ".join(str(row.id) for row in placed[:10])
-                raise DecisionError(
-                    f"{target.label} and {source.label} cannot be one: you placed face {faces} with {one.label} and "
-                    f"said that it is not {other.label}; if that was wrong: facewatch unassign {placed[0].id}"
-                )
+        rejected = self._catalog.faces.rejected(other.id)
+        placed = [row for row in self._catalog.faces.of_person(one.id) if row.source == USER and row.id in rejected]
+        if placed:
+            faces = ", ".join(str(row.id) for row in placed[:10])
+            raise DecisionError(
+                f"{one.label} and {other.label} cannot be one: you placed face {faces} with {one.label} and "
+                f"said that it is not {other.label}; if that was wrong: facewatch unassign {placed[0].id}"
+            )
 
     def _clashes_of(self, target: int, source: int) -> list[int]:
         """Return the faces that must leave when two people become one: those that a user said are not the other, and
@@ -203,6 +203,7 @@ class Decisions:
                 raise DecisionError(f"{who!r} and {other!r} are both {one.label}; `facewatch split` makes two of one")
             with self._deciding("apart", [one.id, two.id], one=one.label, other=two.label) as result:
                 self._catalog.people.tell_apart(one.id, two.id, self._catalog.now())
+                self._catalog.people.touch([one.id, two.id])
         return result()
 
     def hide(self, who: str) -> Decided:
@@ -236,6 +237,7 @@ class Decisions:
                 )
             with self._deciding("cover", [person.id], who=person.label, face=row.id) as result:
                 self._catalog.people.set_cover(person.id, row.id)
+                self._catalog.people.touch([person.id])
                 result.faces.append(row.id)
         return result()
 

@@ -20,7 +20,7 @@ from facewatch.config import Config
 from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
 from facewatch.ingest import Ingested
-from facewatch.people import Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
+from facewatch.people import Alike, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
 from facewatch.quality import Limits
 from facewatch.service.engine_switch import EngineSwitch
 from facewatch.service.libraries import Libraries
@@ -403,10 +403,7 @@ class Service:
         Raises:
             EngineError: the engine is being changed; what is in use is not the one that the settings want.
         """
-        if self.switch.is_under_way:
-            raise EngineError(
-                f"the engine is being changed to {self.info.name}; `facewatch scan` looks at what is left, then groups"
-            )
+        self._check_engine("grouped")
         result = self.identities.recluster(
             self._clusterer(method or self.config["cluster.method"]), is_dry_run=is_dry_run
         )
@@ -415,6 +412,13 @@ class Service:
                 self.catalog.files.set("grouped", self._grouping_stamp())
         self._has_graph_changed = True
         return result
+
+    def _check_engine(self, what: str) -> None:
+        if self.switch.is_under_way:
+            raise EngineError(
+                f"the engine is being changed to {self.info.name}; `facewatch scan` looks at what is left, then faces "
+                f"can be {what}"
+            )
 
     @property
     def _graph_file(self) -> Path:
@@ -504,6 +508,8 @@ class Service:
         return self._follow(History(self.catalog).redo())
 
     def _follow(self, undone: Undone) -> Undone:
+        if self._identities:
+            self._identities.renew(undone.people)
         gained = self._look_again(undone.people, undone.doubtful, undone.entry_id) if undone.doubtful else set()
         self._show(gained.union(undone.people))
         return undone
@@ -524,7 +530,7 @@ class Service:
         """Look at the pool again after a decision; returns who gained faces. Whoever watches does it, too: then nobody
         waits for it here. Decisions need no engine: without one the next scan looks."""
         if self._identities:
-            self._identities.forget_gallery()
+            self._identities.renew(people)
         is_others_task = self.catalog.runner() is not None and not self._is_running
         if is_others_task or self.catalog.engines.in_use_name() != self.engine_name:
             return set()
@@ -541,6 +547,15 @@ class Service:
             self.sync_folders(people)
         except FolderError as error:
             raise FolderError(f"it is decided, but the folders do not show it yet: {error}") from error
+
+    def look_alikes(self) -> list[Alike]:
+        """Return the pairs of named people who look alike, by the engine in use, the most alike first.
+
+        Raises:
+            EngineError: the engine is being changed.
+        """
+        self._check_engine("compared")
+        return self.identities.look_alikes()
 
     def find_person(self, who: str) -> Person:
         return find_person(self.catalog, who)

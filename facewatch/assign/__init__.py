@@ -1,0 +1,8 @@
+"""Who is this face? The gallery of known people, in arrays and ids only."""
+
+from __future__ import annotations
+
+from facewatch.assign.gallery import Candidate, Gallery, settle_photo
+from facewatch.assign.look_alikes import LookAlikes
+
+__all__ = ["Candidate", "Gallery", "LookAlikes", "settle_photo"]

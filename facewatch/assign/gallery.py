@@ -1,0 +1,371 @@
+"""The gallery of known people, and the rule by which a face is theirs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewatch.assign.look_alikes import LookAlikes, Overlaps, nearest_pairs
+from facewatch.assign.member import Faces, Member
+from facewatch.types import Match, Thresholds, Tier
+
+_FIRST_CAPACITY = 8
+_CLEAR = 1.5
+"""A runner-up farther than so many margins leaves no doubt."""
+_MIN_KNOWN = 4
+"""Good faces of a person whose centroid can be trusted with a match that is not near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """How near a face is to one person, and how near it would have to be."""
+
+    person_id: int
+    distance: float
+    """To the nearest exemplar."""
+    nearest_id: int
+    """The face that this is."""
+    is_confirmed: bool
+    """Whether a user confirmed that face."""
+    centroid_distance: float
+    """To the nearest centroid."""
+    lead: float
+    """How much farther the nearest other person is, infinite when there is none; below 0: that one is nearer."""
+    limit: float
+    """What `distance` may be at most."""
+    centroid_limit: float
+    """What `centroid_distance` may be at most."""
+    margin: float
+    """What `lead` must be at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """One of the shortlist."""
+
+    distance: float
+    person_id: int
+    centroid_distance: float
+    nearest_id: int
+    is_confirmed: bool
+
+
+class Gallery:
+    """Known people and how they look. Adding a face costs the same whatever is in it; so does identifying one, but for
+    the centroids: a row or a few a person.
+
+    The rule: the nearest centroids make a shortlist, the minimum distance to any exemplar of those people decides, and
+    the centroid and the runner-up must agree (measured: the member distance alone attracts blurred strangers). Where
+    nobody else is near, or a user confirmed the nearest exemplar, a match may be a little farther off; of two named
+    people who look alike the other must be farther than usual.
+    """
+
+    def __init__(self, n_dims: int, thresholds: Thresholds, *, shortlist: int = 5, strictness: float = 0.0) -> None:
+        self._n_dims = n_dims
+        self._thresholds = thresholds
+        self._n_shortlist = shortlist
+        self._strictness = strictness
+        self._members: dict[int, Member] = {}
+        self._rows: dict[int, int] = {}
+        self._people: list[int] = []
+        self._centroids = np.empty((_FIRST_CAPACITY, n_dims), np.float32)
+        """The first centroid of each person."""
+        self._looks: dict[int, NDArray[np.float32]] = {}
+        """The other centroids of the few who have some."""
+        self._stacked: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
+        self._n_faces = 0
+        self._named: set[int] = set()
+        self._overlaps = Overlaps(thresholds)
+        self._look_alikes: list[LookAlikes] | None = None
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    @property
+    def n_faces(self) -> int:
+        return self._n_faces
+
+    # --- what is known ---
+
+    def fill(
+        self,
+        people: NDArray[np.int64],
+        embeddings: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        *,
+        ids: NDArray[np.int64],
+        confirmed: NDArray[np.bool_],
+    ) -> None:
+        """Add many faces at once, row by row: person id, unit vector, and as in `add`."""
+        if not len(people):
+            return
+        order = np.lexsort((ids, people))
+        found, starts = np.unique(people[order], return_index=True)
+        faces = _faces(embeddings, weights, ids, confirmed)
+        for person_id, rows in zip(found, np.split(order, starts[1:]), strict=True):
+            self._extend(int(person_id), faces.take(rows))
+
+    def put(
+        self,
+        person_id: int,
+        embeddings: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        *,
+        ids: NDArray[np.int64],
+        confirmed: NDArray[np.bool_],
+    ) -> None:
+        """Replace all that is known of one person, as if the gallery were filled anew; no faces: it is gone."""
+        self._remove(person_id)
+        if len(ids):
+            self._extend(person_id, _faces(embeddings, weights, ids, confirmed).take(np.argsort(ids)))
+
+    def add(
+        self,
+        person_id: int,
+        embedding: NDArray[np.float32],
+        weight: float,
+        *,
+        face_id: int,
+        is_confirmed: bool = False,
+    ) -> None:
+        """Add one face that moves the centroid by its weight: its quality, 0 for one that may not found anybody.
+
+        A face without weight is compared with others only if a user placed or confirmed it.
+        """
+        row = Faces(
+            *(embedding[None], np.array([weight], np.float32), np.array([face_id], np.int64)), np.array([is_confirmed])
+        )
+        self._extend(person_id, row)
+
+    def set_named(self, people: Collection[int]) -> None:
+        """Say who has a name: the faces of these people are told apart more strictly where they look alike."""
+        if self._named != set(people):
+            self._named, self._look_alikes = set(people), None
+
+    def _extend(self, person_id: int, faces: Faces) -> None:
+        member = self._member(person_id)
+        member.extend(faces)
+        self._n_faces += len(faces)
+        self._centroids[self._rows[person_id]] = member.centroids[0]
+        self._set_looks(person_id, member.centroids[1:])
+        self._look_alikes = None
+
+    def _member(self, person_id: int) -> Member:
+        if person_id not in self._members:
+            self._members[person_id] = Member(self._n_dims, reach=self._thresholds.centroid)
+            self._rows[person_id] = len(self._people)
+            self._people.append(person_id)
+            if len(self._people) > len(self._centroids):
+                self._centroids = np.concatenate([self._centroids, np.empty_like(self._centroids)])
+        return self._members[person_id]
+
+    def _remove(self, person_id: int) -> None:
+        if person_id not in self._members:
+            return
+        self._n_faces -= self._members.pop(person_id).n_faces
+        self._set_looks(person_id, np.empty((0, self._n_dims), np.float32))
+        # The last row takes the free place.
+        row, last = self._rows.pop(person_id), self._people.pop()
+        if last != person_id:
+            self._people[row], self._rows[last] = last, row
+            self._centroids[row] = self._centroids[len(self._people)]
+        self._stacked = self._look_alikes = None
+
+    def _set_looks(self, person_id: int, looks: NDArray[np.float32]) -> None:
+        if len(looks) or person_id in self._looks:
+            self._looks[person_id] = looks
+            self._stacked = None
+            if not len(looks):
+                del self._looks[person_id]
+
+    # --- who is it ---
+
+    def limits(self, tier: Tier) -> tuple[float, float]:
+        """Return how near a face of this tier must be to a member and to the centroid, in a gallery of this size.
+
+        The best match of a stranger comes nearer the more faces it is compared with; so both shrink with the
+        logarithm of their number. A gallery smaller than the calibration's is not given more room.
+        """
+        t = self._thresholds
+        decades = max(0.0, math.log10(max(1, self._n_faces) / t.gallery_size))
+        less = t.per_decade * decades + self._strictness + (0.0 if tier is Tier.FOUND else t.poor)
+        return t.match - less, t.centroid - less
+
+    def identify(
+        self, embedding: NDArray[np.float32], tier: Tier = Tier.FOUND, *, barred: Collection[int] = ()
+    ) -> Match | None:
+        """Return the best match for a unit vector, accepted or with the rule that refused it; None: nobody is known.
+
+        `barred` people cannot be the answer (a rejection, or they are in the photo already), but as runners-up they
+        still count: a face that looks most like a barred person is nobody else's by a small difference.
+        """
+        ranked = self._shortlist(embedding, self._n_shortlist)
+        best = next((near for near in ranked if near.person_id not in barred), None)
+        if best is None:
+            return None
+        runner_up = next((near for near in ranked if near is not best), None)
+        candidate, rival = self._judge(best, ranked, tier)
+        refusal = _refusal(candidate, rival, tier)
+        return Match(
+            person_id=best.person_id,
+            distance=best.distance,
+            centroid_distance=best.centroid_distance,
+            runner_up_id=runner_up.person_id if runner_up else None,
+            runner_up_distance=runner_up.distance if runner_up else None,
+            rule=refusal or "nearest member, centroid and margin agree",
+            is_accepted=refusal is None,
+        )
+
+    def rank(self, embedding: NDArray[np.float32], n: int, tier: Tier = Tier.FOUND) -> list[Candidate]:
+        """Return the `n` people that a unit vector is nearest to, the nearest first, and what would be asked of a face
+        of this tier to be theirs."""
+        ranked = self._shortlist(embedding, max(n, self._n_shortlist))
+        return [self._judge(near, ranked, tier)[0] for near in ranked[:n]]
+
+    def is_near(self, embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return for each unit vector whether any centroid is near enough for `identify` to accept; cheap for many."""
+        if not self._people:
+            return np.zeros(len(embeddings), np.bool_)
+        limit = self.limits(Tier.FOUND)[1] + self._thresholds.clear + self._thresholds.confirmed
+        looks, _ = self._stack()
+        centroids = np.concatenate([self._centroids[: len(self._people)], looks])
+        nearest = np.concatenate([(block @ centroids.T).max(1) for block in _blocks(embeddings)])
+        # Rounding must not make it stricter than `identify`.
+        near: NDArray[np.bool_] = nearest >= 1 - limit * limit / 2 - 1e-5
+        return near
+
+    def _shortlist(self, embedding: NDArray[np.float32], n: int) -> list[_Near]:
+        """Return how near the people are whose centroids are nearest, the nearest first by their exemplars."""
+        if not self._people:
+            return []
+        similarities = self._centroids[: len(self._people)] @ embedding
+        if self._looks:
+            looks, rows = self._stack()
+            np.maximum.at(similarities, rows, looks @ embedding)
+        n = min(n, len(similarities))
+        listed = np.argpartition(-similarities, n - 1)[:n]
+        return sorted(
+            (self._near(self._people[row], embedding, float(similarities[row])) for row in listed),
+            key=lambda near: (near.distance, near.person_id),
+        )
+
+    def _near(self, person_id: int, embedding: NDArray[np.float32], similarity: float) -> _Near:
+        exemplars = self._members[person_id].exemplars
+        cosines = exemplars.embeddings @ embedding
+        row = int(cosines.argmax())
+        return _Near(
+            *(_distance(float(cosines[row])), person_id, _distance(similarity)),
+            *(int(exemplars.ids[row]), bool(exemplars.confirmed[row])),
+        )
+
+    def _stack(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the centroids behind the first ones, and the row of the person each belongs to."""
+        if self._stacked is None:
+            rows = [self._rows[person_id] for person_id, looks in self._looks.items() for _ in looks]
+            looks = np.concatenate([*self._looks.values(), np.empty((0, self._n_dims), np.float32)])
+            self._stacked = looks, np.array(rows, np.int64)
+        return self._stacked
+
+    def _judge(self, near: _Near, ranked: Sequence[_Near], tier: Tier) -> tuple[Candidate, _Near | None]:
+        """Return what is asked of a face to be this person's, and the other person who comes nearest to forbid it."""
+        t = self._thresholds
+        others = [other for other in ranked if other is not near]
+        lead = others[0].distance - near.distance if others else math.inf
+        more = t.confirmed if near.is_confirmed else 0.0
+        if lead >= _CLEAR * t.margin and self._members[near.person_id].n_good >= _MIN_KNOWN:
+            more += t.clear
+        limit, centroid_limit = self.limits(tier)
+        margins = [(t.margin + self._stricter(near, other), other) for other in others]
+        rival = min(margins, key=lambda entry: entry[1].distance - entry[0], default=None)
+        candidate = Candidate(
+            *(near.person_id, near.distance, near.nearest_id, near.is_confirmed, near.centroid_distance),
+            lead=rival[1].distance - near.distance if rival else math.inf,
+            limit=limit + more,
+            centroid_limit=centroid_limit + more,
+            margin=rival[0] if rival else t.margin,
+        )
+        return candidate, rival[1] if rival else None
+
+    # --- look-alikes ---
+
+    def look_alikes(self) -> list[LookAlikes]:
+        """Return the pairs of named people whose faces could be matched with each other, the most alike first."""
+        if self._look_alikes is None:
+            named = np.array(sorted(self._named & self._rows.keys()), np.int64)
+            centroids = self._centroids[[self._rows[int(person)] for person in named]]
+            self._overlaps.keep(named.tolist())
+            pairs = nearest_pairs(centroids, named, self._n_shortlist)
+            found = (self._overlaps.compare(low, high, self._members) for low, high in pairs)
+            self._look_alikes = sorted((pair for pair in found if pair), key=lambda pair: pair.distance)
+        return list(self._look_alikes)
+
+    def _stricter(self, near: _Near, other: _Near) -> float:
+        """Return how much the margin between two people grows; only looked at where it could matter."""
+        is_far = abs(other.distance - near.distance) >= 2 * self._thresholds.margin
+        if is_far or not {near.person_id, other.person_id} <= self._named:
+            return 0.0
+        pair = self._overlaps.compare(near.person_id, other.person_id, self._members)
+        return pair.stricter if pair else 0.0
+
+
+def _refusal(candidate: Candidate, rival: _Near | None, tier: Tier) -> str | None:
+    if tier is Tier.SHOW:
+        return "too poor to be matched"
+    if candidate.distance > candidate.limit:
+        return f"nearest member is at {candidate.distance:.3f}, farther than {candidate.limit:.3f}"
+    if candidate.centroid_distance > candidate.centroid_limit:
+        return f"centroid is at {candidate.centroid_distance:.3f}, farther than {candidate.centroid_limit:.3f}"
+    if candidate.lead < candidate.margin:
+        return f"runner-up is only {candidate.lead:.3f} farther, less than {candidate.margin:.3f}"
+    return None
+
+
+def settle_photo(
+    gallery: Gallery,
+    embeddings: NDArray[np.float32],
+    tiers: Sequence[Tier],
+    barred: Sequence[Collection[int]],
+) -> list[Match | None]:
+    """Return a match for every face of one photo, no person twice: the nearest face of each person keeps it.
+
+    Args:
+        embeddings: unit vectors, shape (n_faces, n_dims).
+        barred: for each face, people that it cannot be.
+    """
+    matches = [
+        gallery.identify(embedding, tier, barred=bar)
+        for embedding, tier, bar in zip(embeddings, tiers, barred, strict=True)
+    ]
+    winners: dict[int, int] = {}
+    for i in sorted(range(len(matches)), key=lambda i: matches[i].distance if matches[i] else math.inf):  # type: ignore[union-attr]
+        match = matches[i]
+        if match is None or not match.is_accepted:
+            continue
+        if match.person_id in winners:
+            rule = "another face of this photo is nearer to this person"
+            matches[i] = replace(match, rule=rule, is_accepted=False)
+        else:
+            winners[match.person_id] = i
+    return matches
+
+
+def _faces(
+    embeddings: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    ids: NDArray[np.int64],
+    confirmed: NDArray[np.bool_],
+) -> Faces:
+    return Faces(embeddings, weights.astype(np.float32), ids, confirmed)
+
+
+def _blocks(rows: NDArray[np.float32], size: int = 1024) -> Iterable[NDArray[np.float32]]:
+    return [rows[i : i + size] for i in range(0, max(1, len(rows)), size)]
+
+
+def _distance(cosine: float) -> float:
+    """Return the Euclidean distance of two unit vectors with this cosine."""
+    return math.sqrt(max(0.0, 2.0 - 2.0 * cosine))

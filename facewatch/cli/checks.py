@@ -1,0 +1,239 @@
+"""Commands that look the whole catalog over: its numbers, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facewatch.cli.group import command
+from facewatch.cli.options import State, json_option, pass_state, set_up_logging
+from facewatch.cli.output import plural, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from facewatch.people.audit import Finding
+    from facewatch.people.stats import Spread, Stats
+    from facewatch.service.auditing import Audit
+
+_HEADINGS = {
+    "twice": "one person several times in a photo",
+    "nearer": "faces nearer to another person than to their own",
+    "alike": "people who look like one",
+    "links": "the people folder",
+    "catalog": "a catalog that contradicts itself",
+}
+
+_MOST_SHOWN = 20
+"""Findings of a kind; --json lists all."""
+
+
+# --- stats ---
+
+
+@command("stats", "Tell the library in numbers.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write a page (.html) with charts.")
+@json_option
+@pass_state
+def stats(state: State, report: Path | None, as_json: bool) -> None:
+    """Tell how many faces and people there are, how large, how good, and how near to each other.
+
+    Distances are Euclidean between unit vectors, by the engine in use: 0 is the same picture. Each face is compared
+    with all of its person, and with those of the few other people who are nearest.
+
+    \b
+    Example:
+      facewatch stats --report stats.html
+    """
+    from facewatch.catalog import utc_now
+    from facewatch.service import auditing
+
+    set_up_logging(state.loudness)
+    with state.service() as service:
+        if report:
+            _check_report(report, service.catalog.files.roots())
+        found = auditing.stats(service)
+    if report:
+        from facewatch.cli.stats_page import write_page
+
+        write_page(report, found, made_at=utc_now())
+    if as_json:
+        print_json(asdict(found))
+        return
+    _print_stats(found)
+    if report and not state.is_quiet:
+        click.echo(f"\nwrote {report}")
+
+
+def _check_report(file: Path, roots: Sequence[Path]) -> None:
+    """Refuse a file that could not be written when the work is done."""
+    from facewatch.evaluation.files import check_target
+
+    # Without a library there are no photos it could lie among.
+    for root in roots or [file.absolute() / "nowhere"]:
+        check_target(file, suffix=".html", photos=root)
+
+
+def _print_stats(found: Stats) -> None:
+    from facewatch.catalog import display
+
+    counts = found.counts
+    tiers, sources, marks = counts.tiers, counts.sources, counts.marks
+    by = {"user": "by you", "auto": "matched", "cluster": "grouped", "import": "imported", "folder": "by folder"}
+    out = {"nobody": "nobody's for good", "not_a_face": "no face", "forgotten": "forgotten"}
+    facts = {
+        "catalog": f"{display(found.catalog)}, {found.n_bytes / 1e6:.1f} MB",
+        "photos": f"{counts.n_photos} in {plural(counts.n_files, 'file')}",
+        "faces": f"{counts.n_faces}: {tiers.get('found', 0)} good, {tiers.get('match', 0)} fair, "
+        f"{tiers.get('show', 0)} too poor to be matched",
+        "of somebody": f"{counts.n_assigned}{_listed(sources, by)}",
+        "of nobody": f"{counts.n_pool}, and {counts.n_only_shown} too poor to tell",
+        "taken out": f"{sum(marks.values())}{_listed(marks, out)}",
+        "people": f"{counts.n_people}: {counts.n_named} named, {counts.n_unnamed} not; {counts.n_hidden} hidden",
+    }
+    for name, fact in facts.items():
+        click.echo(f"{name:>14}  {fact}")
+    click.echo()
+    rows = [("faces per person", found.sizes), ("quality (0 to 1)", found.quality.score)]
+    rows += [("size in pixels", found.quality.pixels), ("sharpness", found.quality.sharpness)]
+    rows += [("pose (1: a profile)", found.quality.pose)]
+    if found.distances:
+        rows += [("distance to own", found.distances.own), ("to the own middle", found.distances.centroid)]
+        rows += [("distance to others", found.distances.other)]
+    print_table(("", "5th percentile", "median", "95th percentile", "measured"), [_row(*row) for row in rows])
+    if found.distances and found.distances.n_close_pairs is not None:
+        n, match = found.distances.n_close_pairs, found.distances.match
+        are = "pairs of people have" if n != 1 else "pair of people has"
+        click.echo(f"{n} {are} faces nearer to each other than {match:.3f}, within which a face may be matched")
+    click.echo()
+    if found.largest:
+        header = ("with most faces", "id", "faces", "photos")
+        print_table(header, [(display(p.label), p.id, p.n_faces, p.n_photos) for p in found.largest])
+        click.echo()
+    if found.engines:
+        engines = [
+            (e.name, "yes" if e.is_in_use else "", e.n_dims, e.n_photos, e.n_vectors, f"{e.n_bytes / 1e6:.1f}")
+            for e in found.engines
+        ]
+        print_table(("engine", "in use", "dimensions", "photos", "vectors", "MB"), engines)
+
+
+def _listed(counts: dict[str, int], words: dict[str, str]) -> str:
+    """Return ": 3 by you, 4 matched"."""
+    said = [f"{n} {words.get(key, key)}" for key, n in sorted(counts.items(), key=lambda item: -item[1])]
+    return ": " + ", ".join(said) if said else ""
+
+
+def _row(name: str, spread: Spread) -> tuple[object, ...]:
+    return name, *("-" if v is None else _short(v) for v in (spread.p5, spread.median, spread.p95)), spread.n
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 or value == round(value) else f"{value:.3f}"
+
+
+# --- audit ---
+
+
+@command("audit", "Find what is wrong, and mend it.")
+@click.option("--fix", is_flag=True, help="Mend what takes no decision; `facewatch undo` takes it back.")
+@json_option
+@pass_state
+def audit(state: State, fix: bool, as_json: bool) -> None:
+    """Find one person twice in a photo, faces nearer to another person than to their own, people that look like one,
+    links that lie, and what contradicts itself in the catalog; and say what to type about each.
+
+    Nothing is written without --fix. With it, faces that a run placed wrongly are released and looked at again, the
+    people folder is brought up to date, and broken records are mended. What you placed yourself is only told.
+
+    \b
+    Example:
+      facewatch audit
+      facewatch audit --fix
+
+    \b
+    Exit codes:
+      0 nothing is wrong, or all of it was mended; 1 something is left to mend or to decide; what is only told does
+      not count. Others as always: 5 catalog; 6 another facewatch is writing; 8 people folder
+    """
+    from facewatch.service import auditing
+
+    set_up_logging(state.loudness)
+    with state.service() as service:
+        found = auditing.audit_and_mend(service) if fix else auditing.audit(service)
+    if as_json:
+        print_json(_facts(found))
+    else:
+        _print_audit(found, is_quiet=state.is_quiet, is_fixed=fix)
+    if not found.is_clean:
+        raise click.exceptions.Exit(1)
+
+
+def _facts(found: Audit) -> dict[str, Any]:
+    return {
+        "findings": [_finding(finding) for finding in found.findings],
+        "mended": [_finding(finding) for finding in found.mended],
+        "entry_id": found.entry_id,
+        "left_out": found.left_out,
+        "is_clean": found.is_clean,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    facts = asdict(finding)
+    facts["is_mendable"] = facts.pop("mend") is not None
+    return facts
+
+
+def _print_audit(found: Audit, *, is_quiet: bool, is_fixed: bool) -> None:
+    if found.mended and not is_quiet:
+        click.echo(f"{plural(len(found.mended), 'fault')} mended:")
+        _print_findings(found.mended, has_remedies=False)
+    faults = [finding for finding in found.findings if finding.is_fault]
+    told = [finding for finding in found.findings if not finding.is_fault]
+    if faults:
+        _print_findings(faults, has_remedies=True)
+    if told and not is_quiet:
+        click.echo("only told:")
+        _print_findings(told, has_remedies=False)
+    for what in found.left_out:
+        click.echo(f"not looked at: {what}")
+    if is_quiet:
+        return
+    n_mendable = sum(finding.mend is not None for finding in faults)
+    if not faults:
+        click.echo("nothing is wrong" if not found.mended else "nothing is left")
+    elif n_mendable and not is_fixed:
+        n_open = len(faults) - n_mendable
+        rest = f", {n_open} {'takes' if n_open == 1 else 'take'} your decision" if n_open else ""
+        click.echo(f"{plural(len(faults), 'finding')}: `facewatch audit --fix` mends {n_mendable}{rest}")
+    else:
+        click.echo(f"{plural(len(faults), 'finding')} left to decide")
+
+
+def _print_findings(findings: Sequence[Finding], *, has_remedies: bool) -> None:
+    """Print findings kind by kind, the first of each."""
+    for kind in dict.fromkeys(finding.kind for finding in findings):
+        of_kind = [finding for finding in findings if finding.kind is kind]
+        remedies = [_remedies(finding) if has_remedies else () for finding in of_kind]
+        is_one = len(set(remedies)) == 1
+        click.echo(f"{_HEADINGS[kind]} ({len(of_kind)})")
+        for finding, commands in list(zip(of_kind, remedies, strict=True))[:_MOST_SHOWN]:
+            click.echo(f"  {finding.text}")
+            _print_commands(() if is_one else commands)
+        if len(of_kind) > _MOST_SHOWN:
+            click.echo(f"  and {len(of_kind) - _MOST_SHOWN} more; --json lists all")
+        _print_commands(remedies[0] if is_one else ())
+        click.echo()
+
+
+def _remedies(finding: Finding) -> tuple[str, ...]:
+    return (*(["facewatch audit --fix"] if finding.mend else []), *finding.remedies)
+
+
+def _print_commands(commands: Sequence[str]) -> None:
+    for one in commands:
+        click.echo(f"      {one}")

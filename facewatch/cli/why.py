@@ -1,0 +1,316 @@
+"""Commands that look behind what was decided: `why`, and `split`, which looks at one person anew."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facewatch.cli.decisions import describe
+from facewatch.cli.group import command
+from facewatch.cli.options import State, json_option, pass_state, set_up_logging
+from facewatch.cli.output import plural, print_json, print_table, printable
+from facewatch.types import Tier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from facewatch.people import Decided
+    from facewatch.people.splitting import Part, SplitPlan
+    from facewatch.people.why import Likeness, Look, Why
+    from facewatch.service import Service
+    from facewatch.service.explaining import Explained
+
+
+@command("why", "Say why a face is where it is.")
+@click.argument("what", metavar="PHOTO|FACE")
+@json_option
+@pass_state
+def why(state: State, what: str, as_json: bool) -> None:
+    """Say of every face of PHOTO, or of one FACE, who it is, how that came, how it looks now, and what would change it.
+
+    FACE is an id, or a photo and which face from the left: holiday.jpg:2. Distances are Euclidean between unit vectors:
+    0 is the same picture, and the less, the more alike.
+
+    \b
+    Example:
+      facewatch why ~/People/Anna/IMG_1234.jpg
+      facewatch why holiday.jpg:2
+      facewatch why 812 --json
+    """
+    from facewatch.service.explaining import explain
+
+    with state.service() as service:
+        explained = explain(service, what)
+        if as_json:
+            print_json(_why_json(explained))
+        else:
+            _print_why(service, explained, what)
+
+
+def _why_json(explained: Explained) -> dict[str, Any]:
+    """Return the facts; what `why` adds to a face never has the name of a column of the catalog but where it is the
+    same."""
+    faces = [{**face, **asdict(one)} for face, one in zip(explained.photo["faces"], explained.whys, strict=True)]
+    return {**explained.photo, "n_faces": explained.n_faces, "notes": list(explained.notes), "faces": faces}
+
+
+def _print_why(service: Service, explained: Explained, what: str) -> None:
+    photo = explained.photo
+    path = printable(str(photo["path"] or "a photo that is not in the library now"))
+    for note in explained.notes if photo["faces"] else ():
+        click.echo(note)
+    if photo["fault"]:
+        click.echo(f"{path}: {photo['fault']}")
+    elif not photo["faces"] and photo["is_waiting"]:
+        click.echo(f"{path}: its faces are shown when the change of engine is complete: facewatch status")
+    elif not photo["faces"]:
+        click.echo(f"{path}: no face found")
+    else:
+        click.echo(f"{path}: {plural(explained.n_faces, 'face')}")
+    for face, one in zip(photo["faces"], explained.whys, strict=True):
+        click.echo()
+        who = _VERDICTS.get(one.verdict) or printable(one.name or "")
+        click.echo(f"face {one.number} from the left ({_size(face)}, id {one.face_id}): {who}")
+        for title, lines in _sections(service, face, one):
+            _print_section(title, lines)
+
+
+_VERDICTS = {
+    "nobody": "nobody",
+    "nobody by user": "nobody, as you said",
+    "not a face": "not a face, as you said",
+    "forgotten": "forgotten",
+}
+
+_TITLE_WIDTH = 11
+
+
+def _print_section(title: str, lines: Sequence[str]) -> None:
+    for i, line in enumerate(lines):
+        head = title if i == 0 else ""
+        click.echo(f"  {head:<{_TITLE_WIDTH}}{printable(line)}")
+
+
+def _sections(service: Service, face: Mapping[str, Any], one: Why) -> Iterator[tuple[str, list[str]]]:
+    """Yield the paragraphs about a face."""
+    yield "why", [one.cause, *_when_lines(service, one)]
+    if one.look is not None:
+        yield "looks like", list(_look_lines(one, one.look))
+    if one.barred:
+        yield "cannot be", list(_bar_lines(one))
+    yield "picture", [f"{_TIERS[one.tier]}; quality {face['quality']:.2f} of 1", *_shortfall_lines(one)]
+    if one.notes:
+        yield "note", list(one.notes)
+    yield "to change", _advice_lines(one)
+
+
+def _size(face: Mapping[str, Any]) -> str:
+    return f"{face['w']}x{face['h']} pixels at {face['x']},{face['y']}"
+
+
+def _when_lines(service: Service, one: Why) -> Iterator[str]:
+    if one.at is not None:
+        run = f", by the {one.run_kind} that began {_when(one.run_started_at)}" if one.run_kind else ""
+        yield f"since {_when(one.at)}{run}"
+    for entry_id in one.decisions:
+        entry = service.catalog.journal.one(entry_id)
+        if entry is not None:
+            yield f"you decided {_when(entry.at)}: {describe(service, entry)} (number {entry.id})"
+
+
+def _when(at: str | None) -> str:
+    """Return a time of the catalog as the clock on the wall has it."""
+    if at is None:
+        return "at a time that nobody knows"
+    try:
+        return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return at
+
+
+def _look_lines(one: Why, look: Look) -> Iterator[str]:
+    if not look.likenesses:
+        yield "nobody: no other face is known"
+        return
+    told = _told(one, look)
+    for near in told:
+        nearest, limit = _apart(near.distance, near.limit)
+        middle, middle_limit = _apart(near.centroid_distance, near.centroid_limit)
+        yield (
+            f"{near.name}: {nearest} from the nearest face (up to {limit} is near enough), "
+            f"{middle} from the middle of all (up to {middle_limit})"
+        )
+        where = f" in {near.photo}" if near.photo else ""
+        confirmed = ", which you confirmed" if near.is_confirmed else ""
+        yield f"    that is face {near.face_id}{where}{confirmed}"
+    rival = next((near for near in look.likenesses if near is not told[0]), None)
+    if rival is not None and told[0].lead is not None:
+        lead, margin = _apart(told[0].lead, told[0].margin)
+        farther = f"{lead} farther" if told[0].lead >= 0 else f"{lead.removeprefix('-')} nearer"
+        yield f"the next is {rival.name}, {farther} (from {margin} farther on there is no doubt)"
+    yield _outcome(one, look)
+
+
+def _told(one: Why, look: Look) -> list[Likeness]:
+    """Return the one that it looks like most, and those that it is or would be."""
+    wanted = (one.person_id, look.person_id)
+    return [near for i, near in enumerate(look.likenesses) if i == 0 or near.person_id in wanted]
+
+
+def _apart(value: float, limit: float) -> tuple[str, str]:
+    """Return both with as many digits as it takes to tell them apart."""
+    for n_digits in (2, 3):
+        texts = f"{value:.{n_digits}f}", f"{limit:.{n_digits}f}"
+        if texts[0] != texts[1]:
+            return texts
+    return f"{value:.4f}", f"{limit:.4f}"
+
+
+def _outcome(one: Why, look: Look) -> str:
+    compared = f"as a new face, beside {plural(look.n_known, 'known face')}, it would be "
+    if look.person_id is None:
+        return f"{compared}nobody: {look.rule}"
+    if look.person_id == one.person_id:
+        return f"{compared}{one.name} again"
+    return compared + next((near.name for near in look.likenesses if near.person_id == look.person_id), "somebody else")
+
+
+def _bar_lines(one: Why) -> Iterator[str]:
+    for bar in one.barred:
+        if bar.rule != "in photo":
+            yield bar.text + (f" ({_when(bar.at)})" if bar.at else "")
+    present = list(dict.fromkeys(bar.name for bar in one.barred if bar.rule == "in photo"))
+    if present:
+        yield f"{', '.join(present)}: nobody is twice in one photo, and this one has them already"
+
+
+_TIERS = {
+    Tier.FOUND: "good",
+    Tier.MATCH: "fair: it must be nearer than a good one to be recognised, and founds no new person",
+    Tier.SHOW: "too poor to be recognised",
+}
+
+
+def _shortfall_lines(one: Why) -> Iterator[str]:
+    for short in one.shortfalls:
+        value, least = (
+            _apart(short.value, short.least) if short.least < 1 else (f"{short.value:.0f}", f"{short.least:.0f}")
+        )
+        yield f"{short.text}: {value}, from {least} on it would do"
+
+
+def _advice_lines(one: Why) -> list[str]:
+    width = max(len(advice.command) for advice in one.advice)
+    return [f"{advice.command:<{width}}  {advice.text}" for advice in one.advice]
+
+
+@command("split", "Make several people of one.")
+@click.argument("who")
+@click.option("--into", type=click.IntRange(min=2), metavar="N", help="So many parts, however near they are.")
+@click.option("--strict", is_flag=True, help="All parts that a stricter distance sees.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do it without asking.")
+@json_option
+@pass_state
+def split(state: State, who: str, into: int | None, strict: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Part WHO, who is several people, into them: first it is shown who they would be, then you are asked.
+
+    Without --into and --strict only what is clearly apart is parted. Faces that you placed or confirmed stay; their
+    part keeps name and folder, the others become new people.
+
+    \b
+    Example:
+      facewatch split Anna --dry-run
+      facewatch split Anna --into 2
+    """
+    from facewatch.service.explaining import plan_split
+
+    if into is not None and strict:
+        raise click.UsageError("--into and --strict contradict each other: give one of them")
+    if dry_run and yes:
+        raise click.UsageError("--dry-run and --yes contradict each other: give one of them")
+    if as_json and not (dry_run or yes):
+        raise click.UsageError("--json asks nobody: add --yes to do it, or --dry-run to see what it would be")
+    set_up_logging(state.loudness)
+    with state.service() as service:
+        plan = plan_split(service, who, into=into, is_strict=strict)
+        if not as_json and not (yes and state.is_quiet):
+            _print_plan(service, plan)
+        is_wanted = bool(plan.others) and not dry_run
+        if is_wanted and not yes:
+            is_wanted = click.confirm(f"Make {_n_people(plan)} of {plan.person.label}?")
+        decided = _apply(service, plan) if is_wanted else None
+        if as_json:
+            print_json(_plan_json(service, plan, decided))
+        elif decided is not None and not state.is_quiet:
+            _print_split(service, plan, decided)
+        elif plan.others and not state.is_quiet:
+            click.echo("nothing was changed")
+
+
+def _apply(service: Service, plan: SplitPlan) -> Decided:
+    with service.deciding() as decisions:
+        return decisions.split(plan.person, [part.faces for part in plan.others])
+
+
+def _n_people(plan: SplitPlan) -> str:
+    return plural(len(plan.parts), "person", "people")
+
+
+def _print_plan(service: Service, plan: SplitPlan) -> None:
+    if plan.others:
+        header = ("part", "who", "faces", "photos", "apart inside", "from part 1")
+        print_table(header, [_part_row(number, plan) for number in range(1, len(plan.parts) + 1)])
+        for number, examples in enumerate(_examples(service, plan.parts), 1):
+            click.echo(f"part {number}, for example:")
+            for path in examples or ["no photo that is in the library now"]:
+                click.echo(f"  {printable(path)}")
+    for note in plan.notes:
+        click.echo(printable(note))
+
+
+def _part_row(number: int, plan: SplitPlan) -> tuple[object, ...]:
+    part = plan.parts[number - 1]
+    who = plan.person.label if number == 1 else "somebody new"
+    placed = f", {part.n_placed} placed by you" if part.n_placed else ""
+    return (
+        *(number, f"{who}{placed}", len(part.faces), len(part.photos)),
+        *("-" if value is None else value for value in (part.spread, part.distance)),
+    )
+
+
+def _examples(service: Service, parts: Sequence[Part]) -> list[list[str]]:
+    """Return for each part paths of photos that stand for it."""
+    sources = service.catalog.files.sources({photo for part in parts for photo in part.examples})
+    return [[sources[photo][0] for photo in part.examples if sources.get(photo)] for part in parts]
+
+
+def _print_split(service: Service, plan: SplitPlan, decided: Decided) -> None:
+    for person_id in decided.people:
+        person = service.catalog.people.one(person_id)
+        if person is None:
+            continue
+        has = "keeps" if person_id == plan.person.id else "has"
+        folder = f"  {service.folder.root / person.folder}" if person.folder else ""
+        click.echo(f"{person.label} {has} {plural(person.n_photos, 'photo')}{folder}")
+    click.echo(f"to take it back: facewatch undo --id {decided.entry_id}")
+
+
+def _plan_json(service: Service, plan: SplitPlan, decided: Decided | None) -> dict[str, Any]:
+    """Return the plan and what became of it; `person_id` of a part is null while it is nobody yet."""
+    examples = _examples(service, plan.parts)
+    ids = decided.people if decided else (plan.person.id,)
+    return {
+        "person_id": plan.person.id,
+        "name": plan.person.label,
+        "is_done": decided is not None,
+        "entry_id": decided.entry_id if decided else None,
+        "parts": [
+            asdict(part) | {"person_id": ids[i] if i < len(ids) else None, "examples": examples[i]}
+            for i, part in enumerate(plan.parts)
+        ],
+        "notes": list(plan.notes),
+    }

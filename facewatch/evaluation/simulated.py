@@ -1,0 +1,402 @@
+"""A simulated user: names the largest people while photos arrive, then answers the questions of `review` truthfully."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facewatch.catalog import NOBODY
+from facewatch.evaluation.ways import Library, OpenService, scratch, shuffled_batches
+from facewatch.people import Decisions
+from facewatch.people.review import Answer, Coverage, Question, Review
+from facewatch.types import Tier
+
+if TYPE_CHECKING:
+    from facewatch.evaluation.matching import Sample
+    from facewatch.service import Service
+
+N_LARGEST = 20
+"""People whom the user names."""
+N_ANSWERS = 50
+NEARLY_ALL = 0.75
+"""Of the faces that are seen of a group: then its person is plain, and the others are seen to be somebody else."""
+STRANGER = -1
+"""The true person of a face that has no label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How well the named people are known; of labelled faces only."""
+
+    n_people: int
+    """True people who have a name."""
+    n_in: int
+    """Labelled faces that belong to somebody with a name."""
+    n_right: int
+    """Of those, the ones that are theirs."""
+    n_known: int
+    """Faces of the people who had a name before the questions that belong to them."""
+    n_theirs: int
+    """Faces of those people."""
+
+    @property
+    def precision(self) -> float:
+        return self.n_right / self.n_in if self.n_in else 1.0
+
+    @property
+    def recall(self) -> float:
+        return self.n_known / self.n_theirs if self.n_theirs else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """Labelled faces, good enough to be matched, that belonged to nobody with a name before the questions."""
+
+    n_faces: int
+    n_settled: int
+    """Of those, the ones that do afterwards."""
+
+    @property
+    def share(self) -> float:
+        return self.n_settled / self.n_faces if self.n_faces else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Churn:
+    """Faces that had a person and have another one, or none, because photos came.
+
+    That a group which no user touched grows, or becomes one with another, does not count.
+    """
+
+    n_faces: int
+    """That had a person when the last photos came."""
+    n_changed: int
+    """Over all batches."""
+
+    @property
+    def share(self) -> float:
+        return self.n_changed / self.n_faces if self.n_faces else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What a user who names and answers makes of photos that arrive."""
+
+    method: str
+    before: Named
+    """When all photos are there and no question was answered."""
+    after: Named
+    unsettled: Unsettled
+    n_at_most: int
+    """Of the unsettled faces, those of as many people as there are answers, the largest: what naming each of them
+    with one answer would settle."""
+    expected: tuple[Coverage, ...]
+    """How much the questions said that more and more answers would settle, before the first was answered."""
+    of_named: Unsettled
+    """Only faces of people who had a name before the questions."""
+    n_answers: int
+    answers: Mapping[str, int]
+    """How often each was given, by kind of question and answer: "is yes"."""
+    churn_decided: Churn
+    """Of people with a name, hidden or touched by the user."""
+    churn_others: Churn
+    seconds: float
+
+    @property
+    def share_of_missing(self) -> float:
+        """Of the faces that the named people lacked, the share that they gained."""
+        missing = self.before.n_theirs - self.before.n_known
+        return (self.after.n_known - self.before.n_known) / missing if missing else 1.0
+
+
+def simulate(
+    sample: Sample,
+    open_service: OpenService,
+    method: str,
+    *,
+    n_batches: int,
+    seed: int,
+    n_largest: int = N_LARGEST,
+    n_answers: int = N_ANSWERS,
+    tell: Callable[[], None] = lambda: None,
+) -> Simulation:
+    """Return how it goes when photos arrive in random order in batches: after a third of them, and again after two
+    thirds, the user names everybody who is one of the largest people, and when all are there answers questions.
+
+    `tell` is called after each batch.
+    """
+    started = perf_counter()
+    batches = shuffled_batches(sample.photos, n_batches=n_batches, seed=seed)
+    namings = {len(batches) // 3, 2 * len(batches) // 3}
+    with scratch(open_service) as service:
+        user = _User(service, sample, _largest(sample, n_largest))
+        churn = ChurnWatch(user.library)
+        for number, batch in enumerate(batches):
+            if number in namings:
+                user.name_people()
+            with churn.watching():
+                user.library.add(batch)
+                service.recluster(method=method)
+            tell()
+        if len(batches) < 3:
+            user.name_people()
+        return _question_time(user, method, n_answers, churn, started)
+
+
+def _largest(sample: Sample, n_largest: int) -> set[int]:
+    """Return the people with most labelled faces; of equal ones those whose names come first."""
+    counts = np.bincount(sample.person, minlength=len(sample.names))
+    order = np.argsort(-counts, kind="stable")[:n_largest]
+    return {int(person) for person in order if counts[person]}
+
+
+def _question_time(user: _User, method: str, n_answers: int, churn: ChurnWatch, started: float) -> Simulation:
+    truth, named = user.truth(), user.named()
+    before = user.measure(truth, named)
+    open_faces = user.unsettled(truth)
+    sizes = Counter(truth[face_id] for face_id in open_faces)
+    review = user.review()
+    expected = review.coverage()
+    answers = user.answer_questions(review, n_answers)
+    still_open = user.unsettled(user.truth())
+    of_named = {face_id for face_id in open_faces if truth[face_id] in named}
+    return Simulation(
+        method=method,
+        before=before,
+        after=user.measure(truth, named),
+        unsettled=Unsettled(len(open_faces), len(open_faces - still_open)),
+        n_at_most=sum(n for _, n in sizes.most_common(n_answers)),
+        expected=tuple(expected),
+        of_named=Unsettled(len(of_named), len(of_named - still_open)),
+        n_answers=answers.total(),
+        answers=dict(sorted(answers.items())),
+        churn_decided=churn.churn(is_decided=True),
+        churn_others=churn.churn(is_decided=False),
+        seconds=perf_counter() - started,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the user says to a question."""
+
+    answer: Answer
+    name: str = ""
+    """Who it is that the odd faces are not."""
+    odd: tuple[int, ...] = ()
+
+
+class _User:
+    """Somebody who knows everybody, and says so truthfully."""
+
+    def __init__(self, service: Service, sample: Sample, largest: Collection[int]) -> None:
+        self.library = Library(service)
+        self._service = service
+        self._catalog = service.catalog
+        self._sample = sample
+        self._largest = largest
+        self._number = {name: number for number, name in enumerate(sample.names)}
+
+    def truth(self) -> dict[int, int]:
+        """Return who each labelled face that is there truly is."""
+        rows, face_ids = self.library.rows(self._sample)
+        return dict(zip(face_ids, self._sample.person[rows].tolist(), strict=True))
+
+    # --- naming ---
+
+    def name_people(self) -> None:
+        """Name each group that is mostly one of the largest people; a second one of the same name joins the first."""
+        truth, faces_of = self.truth(), self.library.faces_of()
+        with self.deciding() as decisions:
+            for person in self._catalog.people.all():
+                if person.name is None and (who := _majority(faces_of.get(person.id, ()), truth)) in self._largest:
+                    name = self._sample.names[who]
+                    decisions.rename(str(person.id), name, may_merge=name in self._catalog.people.names().values())
+
+    @contextmanager
+    def deciding(self) -> Iterator[Decisions]:
+        """Yield what makes decisions, which are followed as the service does it; there are no folders."""
+        decisions = Decisions(self._catalog)
+        yield decisions
+        for one in decisions.made:
+            if one.entry_id is not None:
+                self._service.identities.forget_gallery()
+                self._service.identities.look_again(one.people, one.released + one.faces, one.entry_id)
+
+    # --- answering ---
+
+    def review(self) -> Review:
+        service = self._service
+        return Review(self._catalog, service.engine_id, service.info, deciding=self.deciding, undo=service.undo)
+
+    def answer_questions(self, review: Review, n_answers: int) -> Counter[str]:
+        """Answer the best questions one after the other and return how often what was said.
+
+        Faces that were seen not to belong to what was named are rejected, which counts as one answer more.
+        """
+        truth, given = self.truth(), Counter[str]()
+        while given.total() < n_answers and (question := review.next()) is not None:
+            said = self.answer(question, truth)
+            review.answer(question, said.answer)
+            given[f"{question.kind} {said.answer.verb}"] += 1
+            if said.odd and given.total() < n_answers:
+                with self.deciding() as decisions:
+                    decisions.reject([str(face_id) for face_id in said.odd], said.name)
+                given[f"{question.kind} reject"] += 1
+        return given
+
+    def answer(self, question: Question, truth: Mapping[int, int]) -> _Said:
+        """Return the truth as somebody sees it who looks at the faces.
+
+        Where all are right the answer is yes, where none is it is no, and what is mixed is divided. A group can only
+        be answered as a whole: when nearly all that is seen of it is one person it is that person, and the odd faces
+        are rejected; else it is skipped, as is a group of somebody whom nobody knows. Single faces of such people
+        stay with nobody.
+        """
+        return {"is": self._is, "one": self._one, "who": self._who}[question.kind](question, truth)
+
+    def _is(self, question: Question, truth: Mapping[int, int]) -> _Said:
+        asked = self._number.get(question.labels[0], STRANGER)
+        faces_of = self.library.faces_of()
+        faces = [*question.loose, *(face_id for group in question.groups for face_id in faces_of.get(group, ()))]
+        n_right = sum(truth.get(face_id, STRANGER) == asked for face_id in faces)
+        if n_right in (0, len(faces)):
+            return _Said(Answer("yes" if n_right else "no"))
+        if len(question.loose) + len(question.groups) > 1:
+            return _Said(Answer("divide"))
+        who, odd = seen_to_be(question.faces, truth)
+        return _Said(Answer("yes"), question.labels[0], odd) if who == asked else _Said(Answer("skip"))
+
+    def _one(self, question: Question, truth: Mapping[int, int]) -> _Said:
+        faces_of = self.library.faces_of()
+        one, other = (seen_to_be(faces_of.get(person_id, ()), truth)[0] for person_id in question.people)
+        if None in (one, other):
+            return _Said(Answer("skip"))
+        return _Said(Answer("yes" if one == other != STRANGER else "no"))
+
+    def _who(self, question: Question, truth: Mapping[int, int]) -> _Said:
+        who, odd = seen_to_be(question.faces, truth)
+        if who is None or who == STRANGER:
+            return _Said(Answer("skip" if who is None or question.people else "hide"))
+        name = self._sample.names[who]
+        return _Said(Answer("name", name), name, odd)
+
+    # --- measuring ---
+
+    def named(self) -> set[int]:
+        """Return the true people who have a name."""
+        return {self._number[name] for name in self._catalog.people.names().values()}
+
+    def measure(self, truth: Mapping[int, int], named_before: Collection[int]) -> Named:
+        names, people = self._catalog.people.names(), self.library.people()
+        said = {f: self._number[names[p]] for f in truth if (p := people.get(f, NOBODY)) in names}
+        theirs = [face_id for face_id, person in truth.items() if person in named_before]
+        return Named(
+            n_people=len(set(said.values())),
+            n_in=len(said),
+            n_right=sum(truth[face_id] == person for face_id, person in said.items()),
+            n_known=sum(said.get(face_id) == truth[face_id] for face_id in theirs),
+            n_theirs=len(theirs),
+        )
+
+    def unsettled(self, truth: Collection[int]) -> set[int]:
+        """Return the labelled faces, good enough to be matched, that belong to nobody with a name."""
+        table, names = self.library.table(), self._catalog.people.names()
+        can_match = table.tiers != Tier.SHOW.value
+        return {
+            face_id
+            for face_id, person in zip(table.ids[can_match].tolist(), table.people[can_match].tolist(), strict=True)
+            if face_id in truth and person not in names
+        }
+
+
+def _majority(faces: Collection[int], truth: Mapping[int, int]) -> int:
+    """Return who more than half of the labelled faces are."""
+    counts = Counter(truth[face_id] for face_id in faces if face_id in truth)
+    who, n = counts.most_common(1)[0] if counts else (STRANGER, 0)
+    return who if 2 * n > counts.total() else STRANGER
+
+
+def seen_to_be(faces: Collection[int], truth: Mapping[int, int]) -> tuple[int | None, tuple[int, ...]]:
+    """Return who nearly all of these are, and those who are not; None: they are several people."""
+    who, n = Counter(truth.get(face_id, STRANGER) for face_id in faces).most_common(1)[0] if faces else (None, 0)
+    if n < NEARLY_ALL * len(faces):
+        return None, ()
+    return who, tuple(face_id for face_id in faces if truth.get(face_id, STRANGER) != who)
+
+
+class ChurnWatch:
+    """Sees which faces change their person while photos come."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._changed = {True: 0, False: 0}
+        """By whether a user had decided about the person before."""
+        self._n_faces = {True: 0, False: 0}
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count what changes inside."""
+        people = self._library.catalog.people
+        before, decided = self._library.people(), {p.id for p in people.all() if not p.is_machine_made}
+        yield
+        after = self._library.people()
+        self._n_faces = {True: 0, False: 0}
+        for face_id, person_id in before.items():
+            is_decided, lives_in = person_id in decided, person_id
+            while not is_decided and (into := people.merged_into(lives_in)) is not None:
+                lives_in = into
+            self._n_faces[is_decided] += 1
+            self._changed[is_decided] += after.get(face_id) != lives_in
+
+    def churn(self, *, is_decided: bool) -> Churn:
+        return Churn(self._n_faces[is_decided], self._changed[is_decided])
+
+
+def rows_of(simulation: Simulation) -> list[tuple[str, str, str]]:
+    """Return what was measured for people to read: what it is, the number, and what it is made of."""
+    before, after = simulation.before, simulation.after
+    gained, missing = after.n_known - before.n_known, before.n_theirs - before.n_known
+    churn = (
+        ("faces of named, hidden or touched people that moved", simulation.churn_decided),
+        ("faces of other people that moved", simulation.churn_others),
+    )
+    return [
+        *(
+            (f"precision of named people {when}", f"{named.precision:.4f}", f"{named.n_right} of {named.n_in} faces")
+            for when, named in (("before", before), ("after", after))
+        ),
+        *(
+            (
+                f"recall of those named before, {when}",
+                f"{named.recall:.4f}",
+                f"{named.n_known} of {named.n_theirs} faces",
+            )
+            for when, named in (("before", before), ("after", after))
+        ),
+        ("gained of what they lacked", f"{simulation.share_of_missing:.4f}", f"{gained} of {missing} faces"),
+        *(
+            (f"settled {of_what}", f"{unsettled.share:.4f}", f"{unsettled.n_settled} of {unsettled.n_faces} faces")
+            for of_what, unsettled in (
+                ("of what was unsettled", simulation.unsettled),
+                ("of what was of people with a name", simulation.of_named),
+            )
+        ),
+        (
+            f"the most that naming {simulation.n_answers} people settles",
+            f"{simulation.n_at_most / max(1, simulation.unsettled.n_faces):.4f}",
+            f"{simulation.n_at_most} of {simulation.unsettled.n_faces} faces",
+        ),
+        *(
+            (f"{one.n_answers} answers are expected to settle", f"{one.share:.4f}", f"{one.n_faces:.0f} faces")
+            for one in simulation.expected
+        ),
+        *((what, f"{one.share:.4f}", f"{one.n_changed} of {one.n_faces} faces") for what, one in churn),
+        ("answers", str(simulation.n_answers), ", ".join(f"{n} {what}" for what, n in simulation.answers.items())),
+    ]

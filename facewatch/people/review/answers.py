@@ -1,0 +1,276 @@
+"""What users say to questions, and the decisions that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from facewatch.catalog import Catalog
+from facewatch.errors import DecisionError, NotKnownError
+from facewatch.people.decisions import Decisions
+from facewatch.people.finding import clean_name, find_person, name_key
+from facewatch.people.review.questions import Question
+
+Verb = Literal["yes", "no", "name", "not-a-face", "hide", "divide", "skip"]
+
+_VERBS: dict[str, tuple[Verb, ...]] = {
+    "is": ("yes", "no", "name", "not-a-face", "hide", "skip"),
+    "one": ("yes", "no", "name", "skip"),
+    "who": ("name", "not-a-face", "hide", "skip"),
+}
+"""What can be said to each kind of question. To divide one is for whoever is there to see the halves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    verb: Verb
+    name: str = ""
+    """Of verb "name"."""
+
+    def __str__(self) -> str:
+        return f"name:{self.name}" if self.verb == "name" else self.verb
+
+
+def parse_answer(text: str) -> tuple[str, Answer]:
+    """Return the question's id and what is said to it: "is:5:3fa9c1=yes", "who:12=name:Anna".
+
+    Raises:
+        NotKnownError: it says something else.
+    """
+    question_id, equals, said = (part.strip() for part in text.partition("="))
+    verb, _, name = said.partition(":")
+    if not equals or not question_id:
+        raise NotKnownError(f"{text!r} is no answer; write QUESTION=ANSWER, for example who:12=name:Anna")
+    if verb == "name":
+        return question_id, Answer("name", clean_name(name))
+    for known in get_args(Verb):
+        if said == known and known != "divide":
+            return question_id, Answer(known)
+    raise NotKnownError(f"{text!r}: {said!r} is no answer; there is yes, no, name:NAME, not-a-face, hide and skip")
+
+
+def check_answers(
+    catalog: Catalog, questions: Iterable[Question], texts: Sequence[str]
+) -> list[tuple[Question, Answer]]:
+    """Return what is answered; nothing is decided yet.
+
+    Args:
+        questions: those that are open.
+
+    Raises:
+        NotKnownError: an answer is none, or fits no open question.
+        DecisionError: two answers contradict each other; the message says which.
+    """
+    by_id = {question.id: question for question in questions}
+    said: dict[str, Answer] = {}
+    checked: list[tuple[Question, Answer]] = []
+    for text in texts:
+        question_id, answer = parse_answer(text)
+        if question_id not in by_id:
+            raise NotKnownError(
+                f"{question_id!r} is no open question: it was never asked, or is settled meanwhile; "
+                "`facewatch review --json` lists those that are open"
+            )
+        check_answer(by_id[question_id], answer)
+        if said.setdefault(question_id, answer) != answer:
+            raise DecisionError(f"{question_id} is answered twice: {said[question_id]} and {answer}; answer it once")
+        if (by_id[question_id], answer) not in checked:
+            checked.append((by_id[question_id], answer))
+    _check_together(catalog, checked)
+    return checked
+
+
+def check_answer(question: Question, answer: Answer) -> None:
+    """Raises:
+    NotKnownError: this cannot be said to that question.
+    """
+    if answer.verb not in (*_VERBS[question.kind], "divide" if question.kind == "is" else ""):
+        possible = ", ".join("name:NAME" if verb == "name" else verb for verb in _VERBS[question.kind])
+        raise NotKnownError(
+            f"{question.id} ({question.text}) cannot be answered with {answer.verb}; there is {possible}"
+        )
+
+
+# --- answers that contradict each other ---
+
+_Node = tuple[str, int | str]
+"""A face, a person without a name, a name, or what is no face at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Same:
+    """What is one by some answers."""
+
+    nodes: frozenset[_Node]
+    answers: frozenset[str]
+
+    @property
+    def ends(self) -> list[str]:
+        """Who or what all of it is; two cannot be."""
+        return sorted(str(value) for kind, value in self.nodes if kind == "end")
+
+
+def _check_together(catalog: Catalog, answers: Sequence[tuple[Question, Answer]]) -> None:
+    """Raises:
+    DecisionError: by one answer somebody is the one, by another somebody else.
+    """
+    names = {person_id: name_key(name) for person_id, name in catalog.people.names().items()}
+    same: list[_Same] = []
+    for question, answer in answers:
+        nodes = _made_one(question, answer, names)
+        joining = [one for one in same if one.nodes & nodes]
+        said = frozenset({f"{question.id}={answer}"}.union(*(one.answers for one in joining)))
+        joined = _Same(nodes.union(*(one.nodes for one in joining)), said)
+        same = [one for one in same if one not in joining] + [joined]
+        if len(joined.ends) > 1:
+            raise _contradiction(said, " and ".join(joined.ends) + " would be one")
+    for question, answer in answers:
+        for pair in _told_apart(question, answer, names):
+            for one in same:
+                if pair <= one.nodes:
+                    raise _contradiction(one.answers | {f"{question.id}={answer}"}, "two are one and are not")
+
+
+def _contradiction(answers: Collection[str], why: str) -> DecisionError:
+    return DecisionError(
+        f"these answers contradict each other: {', '.join(sorted(answers))}: {why}; give some of them, then see what "
+        "is still open"
+    )
+
+
+def _made_one(question: Question, answer: Answer, names: Mapping[int, str]) -> frozenset[_Node]:
+    """Return what is one by an answer."""
+    nodes = {_person(person_id, names) for person_id in question.people} | {("face", f) for f in question.loose}
+    others = nodes - {_person(question.people[0], names)} if question.kind == "is" else nodes
+    if answer.verb == "yes":
+        return frozenset(nodes)
+    if answer.verb == "name":
+        return frozenset({*others, ("end", name_key(answer.name))})
+    if answer.verb == "not-a-face":
+        return frozenset({*others, ("end", "what is not a face")})
+    return frozenset()
+
+
+def _told_apart(question: Question, answer: Answer, names: Mapping[int, str]) -> Iterator[frozenset[_Node]]:
+    """Yield pairs that are two by an answer."""
+    if answer.verb == "no":
+        first = _person(question.people[0], names)
+        for person_id in question.people[1:]:
+            yield frozenset({first, _person(person_id, names)})
+        for face_id in question.loose:
+            yield frozenset({first, ("face", face_id)})
+
+
+def _person(person_id: int, names: Mapping[int, str]) -> _Node:
+    return ("end", names[person_id]) if person_id in names else ("person", person_id)
+
+
+# --- decisions ---
+
+
+def decide(catalog: Catalog, decisions: Decisions, question: Question, answer: Answer) -> None:
+    """Make the decisions that an answer means; none for skip.
+
+    Raises:
+        NotKnownError: this cannot be said to that question.
+        DecisionError: the question is no longer open, or the answer contradicts what a user said.
+    """
+    check_answer(question, answer)
+    if not is_open(catalog, question):
+        raise DecisionError(f"{question.id} ({question.text}) is settled meanwhile; `facewatch review` asks anew")
+    _decide(catalog, decisions, question, answer)
+
+
+def decide_all(catalog: Catalog, decisions: Decisions, answers: Sequence[tuple[Question, Answer]]) -> None:
+    """Make the decisions of several answers that were checked together: all of them, or none.
+
+    Raises:
+        DecisionError: an answer contradicts what a user said.
+    """
+    n_before = len(decisions.made)
+    try:
+        with catalog.write():
+            for question, answer in answers:
+                _decide(catalog, decisions, question, answer)
+    except BaseException:
+        del decisions.made[n_before:]
+        raise
+
+
+def _decide(catalog: Catalog, decisions: Decisions, question: Question, answer: Answer) -> None:
+    if answer.verb == "yes":
+        _yes(catalog, decisions, question)
+    elif answer.verb == "no":
+        _no(catalog, decisions, question)
+    elif answer.verb == "name":
+        _name(catalog, decisions, question, answer.name)
+    elif answer.verb == "not-a-face":
+        decisions.ignore(_texts(_all_faces(catalog, question)))
+    elif answer.verb == "hide":
+        _hide(decisions, question)
+
+
+def is_open(catalog: Catalog, question: Question) -> bool:
+    """Whether everything that a question is about is still as it was when it was made; quick."""
+    rows = catalog.faces.rows(question.loose)
+    if len(rows) < len(question.loose) or any(row.person_id is not None or row.mark is not None for row in rows):
+        return False
+    people = [catalog.people.one(person_id) for person_id in question.people]
+    labels = tuple(person.label if person else "" for person in people)
+    asked = {"is": question.groups, "one": question.people[1:], "who": question.people}[question.kind]
+    return labels == question.labels and not any(p.is_hidden for p in people if p and p.id in asked)
+
+
+def _yes(catalog: Catalog, decisions: Decisions, question: Question) -> None:
+    first = str(question.people[0])
+    # Another answer given together with this one may have made two of them one already.
+    now = {find_person(catalog, str(person_id)).id for person_id in question.people[1:]}
+    if others := sorted(now - {find_person(catalog, first).id}):
+        decisions.merge(first, _texts(others))
+    if question.loose:
+        decisions.assign(_texts(question.loose), first)
+
+
+def _no(catalog: Catalog, decisions: Decisions, question: Question) -> None:
+    first, *others = map(str, question.people)
+    if question.kind == "one":
+        decisions.tell_apart(first, others[0])
+    else:
+        decisions.reject(_texts(_all_faces(catalog, question)), first)
+
+
+def _name(catalog: Catalog, decisions: Decisions, question: Question, name: str) -> None:
+    """Give what the question is about to whoever has this name, or is given it now."""
+    groups = question.groups if question.kind == "is" else question.people
+    if question.kind == "one" and (named := [p for p in map(catalog.people.one, groups) if p and p.name]):
+        raise NotKnownError(
+            f"{question.id}: {named[0].label} has a name already; answer yes or no, or: facewatch rename {named[0].id} "
+            "NEW"
+        )
+    for group in groups:
+        decisions.rename(str(group), name, may_merge=_is_taken(catalog, name))
+    if question.loose:
+        decisions.assign(_texts(question.loose), name, is_new=not _is_taken(catalog, name))
+
+
+def _is_taken(catalog: Catalog, name: str) -> bool:
+    return name_key(name) in map(name_key, catalog.people.names().values())
+
+
+def _hide(decisions: Decisions, question: Question) -> None:
+    """A hidden group has no folder; single faces stay with nobody."""
+    for group in question.groups if question.kind == "is" else question.people:
+        decisions.hide(str(group))
+    if question.loose:
+        decisions.unassign(_texts(question.loose))
+
+
+def _all_faces(catalog: Catalog, question: Question) -> list[int]:
+    """Return every face that may be the person, also those that were not shown."""
+    groups = question.groups if question.kind == "is" else question.people
+    return [*question.loose, *(row.id for group in groups for row in catalog.faces.of_person(group))]
+
+
+def _texts(faces: Iterable[int]) -> list[str]:
+    return [str(face_id) for face_id in faces]

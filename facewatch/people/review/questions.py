@@ -1,0 +1,532 @@
+"""Which questions are open, best first: what a user could settle with one key each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from facewatch.catalog import NOBODY, Catalog, FaceTable, Person
+from facewatch.people.decisions import is_clearly_before
+from facewatch.people.review.likeness import (
+    Ids,
+    Vectors,
+    chance_of_face,
+    chance_of_group,
+    crowd_of,
+    distance,
+    face_limit,
+    group_limit,
+    nearest_rows,
+    rivals,
+)
+from facewatch.types import EngineInfo, Thresholds, Tier
+
+Kind = Literal["is", "one", "who"]
+
+N_SHOWN = 12
+"""Faces that stand for a whole group."""
+UNKNOWN = 2.0
+"""The distance of the next person where there is none: that of opposite vectors."""
+_LEAST_CHANCE = 0.05
+"""A yes that is less probable is not asked for."""
+_LIKELY = 0.3
+"""A yes that is as probable as this is worth more than its faces, see `_worth`."""
+_LEAST_CHANCE_OF_NAMED = 0.5
+"""The same for two people who both have a name: a user has probably seen to that."""
+_MOST_CANDIDATES = 256
+"""Faces of the pool that one person is asked about at a time; the rest comes up when these are answered."""
+_MOST_POOL = 10_000
+"""Beyond so many faces there are better questions than who two of the pool are; looking for them costs 1 s a 10 000
+faces squared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that one answer settles."""
+
+    id: str
+    """Says what it is about: the same question has the same id as long as it is open."""
+    kind: Kind
+    """is: faces and groups that may be a person; one: two people who may be one; who: somebody without a name."""
+    text: str
+    people: tuple[int, ...]
+    """is: the person, then the groups that may be it; one: the larger first; who: the person, or nobody."""
+    labels: tuple[str, ...]
+    """What those are called."""
+    faces: tuple[int, ...]
+    """Faces to look at, best first: every one of `loose`, and some of each group or person."""
+    loose: tuple[int, ...]
+    """Faces of the pool that it is about."""
+    n_faces: int
+    """Faces that the answer is about."""
+    chance: float
+    """How probable the expected answer is, 0 to 1."""
+    settles: float
+    """Faces that belong to somebody afterwards, on average."""
+    distance: float
+    """Of the nearest face or group from the person; between the two; 0 for who."""
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The people without a name who may be the person that is asked about."""
+        return self.people[1:] if self.kind == "is" else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Faces and groups that were asked about together with others, and were not all the same."""
+
+    person_id: int
+    loose: frozenset[int]
+    groups: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Atom:
+    """Faces of the pool that lie near each other, or a group, that may be a person."""
+
+    faces: tuple[int, ...]
+    """Of the pool."""
+    group: int | None
+    n_faces: int
+    photos: frozenset[int]
+    chance: float
+    distance: float
+
+
+def open_questions(
+    catalog: Catalog, engine_id: int, info: EngineInfo, *, parts: Collection[Part] = ()
+) -> list[Question]:
+    """Return every question that is open, best first.
+
+    Nobody is asked about anew that was said to be somebody else, and nobody who is in a photo with the other.
+
+    Args:
+        parts: what is asked about apart, because it was not all the same.
+    """
+    scene = _Scene(catalog, catalog.faces.load(engine_id, n_dims=info.n_dims), info.thresholds)
+    about_known = list(_is_questions(scene, parts))
+    likely = {face_id for question in about_known if question.chance >= _LIKELY for face_id in question.loose}
+    questions = [*about_known, *_one_questions(scene), *_who_questions(scene, likely)]
+    worth = _worth(scene, questions)
+    return sorted(questions, key=lambda question: (-worth(question), question.id))
+
+
+def _worth(scene: _Scene, questions: Iterable[Question]) -> Callable[[Question], float]:
+    """Return what says how much an answer is worth: the share that it settles of all faces that are open, and, where
+    somebody who has a name probably gains them, also the share of all that such people would gain.
+
+    By their number alone the few faces that the people lack whom a user cares for would wait behind every stranger
+    with many photos.
+    """
+    likely = {
+        question.id: question.settles
+        for question in questions
+        if question.kind == "is" and question.chance >= _LIKELY and scene.people[question.people[0]].name is not None
+    }
+    n_open, n_likely = max(1, scene.catalog.faces.n_open()), sum(likely.values())
+    return lambda question: question.settles / n_open + (likely[question.id] / n_likely if question.id in likely else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two people, as rows of the crowd, who may be one."""
+
+    row: int
+    other: int
+    chance: float
+    distance: float
+    """In the mean between the faces of both."""
+
+
+class _Scene:
+    """What the catalog knows, as far as questions need it."""
+
+    def __init__(self, catalog: Catalog, table: FaceTable, thresholds: Thresholds) -> None:
+        self.catalog = catalog
+        self.thresholds = thresholds
+        self.table = table
+        known = table.people != NOBODY
+        # A face too poor to be matched says nothing about how its person looks, unless a user placed it.
+        tells = known & ((table.tiers != Tier.SHOW.value) | table.by_user)
+        self.crowd = crowd_of(table.people[tells], table.embeddings[tells])
+        self.people = {person.id: person for person in catalog.people.all()}
+        self.pool = np.flatnonzero((table.people == NOBODY) & (table.tiers != Tier.SHOW.value))
+        self.rejections = catalog.faces.rejections()
+        self.photos_of = catalog.faces.photos_of(self.people)
+
+    @cached_property
+    def likely_pairs(self) -> list[_Pair]:
+        """Each person without a name with the one that it most probably is."""
+        return list(_likely_pairs(self))
+
+    def person(self, row: int) -> Person:
+        """Return who is in this row of the crowd."""
+        return self.people[int(self.crowd.ids[row])]
+
+    @cached_property
+    def rows_of(self) -> dict[int, Ids]:
+        """Rows of the table by person."""
+        order = np.argsort(self.table.people, kind="stable")
+        ids, starts = np.unique(self.table.people[order], return_index=True)
+        parts = np.split(order, starts[1:]) if len(ids) else []
+        return dict(zip(ids.tolist(), parts, strict=True))
+
+    @cached_property
+    def people_in(self) -> dict[int, set[int]]:
+        """Who is in each photo."""
+        people: dict[int, set[int]] = defaultdict(set)
+        for person_id, photos in self.photos_of.items():
+            for photo_id in photos:
+                people[photo_id].add(person_id)
+        return people
+
+    @cached_property
+    def others_of(self) -> dict[int, set[int]]:
+        """Whom each person is not, as users said of it or of one of its faces."""
+        others: dict[int, set[int]] = defaultdict(set)
+        for person_id, apart in self.catalog.people.apart().items():
+            others[person_id] |= apart
+        whose = dict(zip(self.table.ids.tolist(), self.table.people.tolist(), strict=True))
+        for face_id, people in self.rejections.items():
+            if (own := whose.get(face_id, NOBODY)) != NOBODY:
+                others[own] |= people
+        return others
+
+    @cached_property
+    def _births(self) -> dict[int, str]:
+        return self.catalog.people.births()
+
+    @cached_property
+    def _taken(self) -> dict[int, str]:
+        return self.catalog.files.taken(set(self.table.photos.tolist())) if self._births else {}
+
+    def can_be(self, row: int, person_id: int) -> bool:
+        """Whether a face of the pool may be somebody."""
+        photo_id = int(self.table.photos[row])
+        return (
+            person_id not in self.rejections.get(int(self.table.ids[row]), ())
+            and person_id not in self.people_in.get(photo_id, ())
+            and not self._is_unborn(photo_id, person_id)
+        )
+
+    def can_be_one(self, one: int, other: int) -> bool:
+        """Whether two people may be one."""
+        return (
+            other not in self.others_of.get(one, ())
+            and one not in self.others_of.get(other, ())
+            and self.photos_of[one].isdisjoint(self.photos_of[other])
+            and not any(self._is_unborn(photo_id, other) for photo_id in self.photos_of[one])
+            and not any(self._is_unborn(photo_id, one) for photo_id in self.photos_of[other])
+        )
+
+    def _is_unborn(self, photo_id: int, person_id: int) -> bool:
+        born = self._births.get(person_id)
+        return born is not None and is_clearly_before(self._taken.get(photo_id, ""), born)
+
+    def shown(self, person_id: int, most: int = N_SHOWN) -> list[int]:
+        """Return faces that stand for a person, those most like it first; where there are too many, half of them are
+        those least like it, which show whether all of it is one person."""
+        rows = self.rows_of.get(person_id, np.zeros(0, np.int64))
+        if (crowd_row := self._crowd_rows.get(person_id)) is not None:
+            alike = self.table.embeddings[rows] @ self.crowd.centroids[crowd_row]
+            rows = rows[np.argsort(-alike, kind="stable")]
+        if len(rows) > most:
+            rows = np.concatenate([rows[: most - most // 2], rows[-(most // 2) :]])
+        return [int(face_id) for face_id in self.table.ids[rows]]
+
+    @cached_property
+    def _crowd_rows(self) -> dict[int, int]:
+        return {person_id: row for row, person_id in enumerate(self.crowd.ids.tolist())}
+
+    def size(self, person_id: int) -> int:
+        return len(self.rows_of.get(person_id, ()))
+
+
+# --- is it somebody who is known? ---
+
+
+def _is_questions(scene: _Scene, parts: Collection[Part]) -> Iterator[Question]:
+    """Yield the questions whether faces and groups are somebody whom a user has named or hidden."""
+    candidates: dict[int, list[_Atom]] = defaultdict(list)
+    for person_id, rows in _faces_by_person(scene).items():
+        candidates[person_id] += _near_each_other(scene, rows, person_id, parts)
+    for person_id, atom in _groups_by_person(scene):
+        candidates[person_id].append(atom)
+    for person_id, atoms in candidates.items():
+        for together in _by_part(person_id, atoms, parts):
+            for chosen in _in_questions(together):
+                yield _is_question(scene, person_id, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    row: int
+    chance: float
+    distance: float
+
+
+def _faces_by_person(scene: _Scene) -> dict[int, list[_Candidate]]:
+    """Return the faces of the pool that may be somebody known, by that person: each the one it is most probably."""
+    found: dict[int, list[_Candidate]] = defaultdict(list)
+    crowd, limits = scene.crowd, scene.thresholds
+    faces = scene.table.embeddings[scene.pool]
+    for i, best, far in rivals(faces, crowd, limit=face_limit(limits)):
+        row = int(scene.pool[i])
+        possible = [k for k in range(len(best)) if scene.can_be(row, int(crowd.ids[best[k]]))]
+        asked = [k for k in possible if _is_settled(scene.person(int(best[k])))]
+        if not asked:
+            continue
+        own = asked[0]
+        next_far = min((float(far[k]) for k in possible if k != own), default=UNKNOWN)
+        chance = chance_of_face(float(far[own]), next_far, limits)
+        if chance >= _LEAST_CHANCE:
+            found[int(crowd.ids[best[own]])].append(_Candidate(row, chance, float(far[own])))
+    return found
+
+
+def _near_each_other(
+    scene: _Scene, candidates: Sequence[_Candidate], person_id: int, parts: Collection[Part]
+) -> Iterator[_Atom]:
+    """Yield the candidates of one person, those together that look like each other: probably all are it, or none."""
+    best = sorted(candidates, key=lambda one: (-one.chance, one.row))[:_MOST_CANDIDATES]
+    ids = [int(scene.table.ids[one.row]) for one in best]
+    part = [next((n for n, p in enumerate(parts) if p.person_id == person_id and i in p.loose), -1) for i in ids]
+    vectors = scene.table.embeddings[[one.row for one in best]]
+    is_near = distance(vectors @ vectors.T) < scene.thresholds.cluster - scene.thresholds.doubt
+    photos = [int(scene.table.photos[one.row]) for one in best]
+    left = list(range(len(best)))
+    while left:
+        own = [left.pop(0)]
+        for i in list(left):
+            if part[i] == part[own[0]] and is_near[own, i].all() and photos[i] not in {photos[k] for k in own}:
+                own.append(i)
+                left.remove(i)
+        yield _Atom(
+            faces=tuple(ids[i] for i in own),
+            group=None,
+            n_faces=len(own),
+            photos=frozenset(photos[i] for i in own),
+            chance=float(np.mean([best[i].chance for i in own])),
+            distance=min(best[i].distance for i in own),
+        )
+
+
+def _groups_by_person(scene: _Scene) -> Iterator[tuple[int, _Atom]]:
+    """Yield the people without a name that may be somebody known, with that person."""
+    for pair in scene.likely_pairs:
+        group, person = scene.person(pair.row), scene.person(pair.other)
+        if _is_settled(person):
+            photos = frozenset(scene.photos_of[group.id])
+            yield person.id, _Atom((), group.id, scene.size(group.id), photos, pair.chance, pair.distance)
+
+
+def _is_settled(person: Person) -> bool:
+    """Whether a user has said what is to become of the person's faces."""
+    return person.name is not None or person.is_hidden
+
+
+def _is_open(person: Person) -> bool:
+    return not _is_settled(person)
+
+
+def _by_part(person_id: int, atoms: Sequence[_Atom], parts: Collection[Part]) -> Iterator[list[_Atom]]:
+    """Yield what may be asked about together."""
+    own = [part for part in parts if part.person_id == person_id]
+    by_part: dict[int, list[_Atom]] = defaultdict(list)
+    for atom in atoms:
+        number = next(
+            (n for n, part in enumerate(own) if atom.group in part.groups or part.loose & set(atom.faces)), -1
+        )
+        by_part[number].append(atom)
+    yield from by_part.values()
+
+
+def _in_questions(atoms: Sequence[_Atom]) -> Iterator[list[_Atom]]:
+    """Yield what goes into one question each: as much as makes the faces settled by a yes, times its chance, most.
+
+    So a question is large where it is safe and small where it is doubtful.
+    """
+    left = sorted(atoms, key=lambda atom: (-atom.chance, -atom.n_faces, atom.group or 0, atom.faces))
+    while left:
+        chosen = [left.pop(0)]
+        chance, n_faces, photos = chosen[0].chance, chosen[0].n_faces, set(chosen[0].photos)
+        for atom in list(left):
+            is_worth_it = chance * atom.chance * (n_faces + atom.n_faces) > chance * n_faces
+            if is_worth_it and photos.isdisjoint(atom.photos):
+                chosen.append(atom)
+                left.remove(atom)
+                chance, n_faces = chance * atom.chance, n_faces + atom.n_faces
+                photos |= atom.photos
+        yield chosen
+
+
+def _is_question(scene: _Scene, person_id: int, atoms: Sequence[_Atom]) -> Question:
+    groups = sorted(atom.group for atom in atoms if atom.group is not None)
+    loose = tuple(face_id for atom in atoms for face_id in atom.faces)
+    shown = [f for atom in atoms for f in (atom.faces if atom.group is None else scene.shown(atom.group))]
+    n_faces = sum(atom.n_faces for atom in atoms)
+    chance = float(np.prod([atom.chance for atom in atoms]))
+    label = scene.people[person_id].label
+    people = (person_id, *groups)
+    return Question(
+        id=f"is:{person_id}:{_digest(loose, groups)}",
+        kind="is",
+        text=f"this face: {label}?" if n_faces == 1 else f"these {n_faces} faces: {label}?",
+        people=people,
+        labels=tuple(scene.people[p].label for p in people),
+        faces=tuple(shown),
+        loose=loose,
+        n_faces=n_faces,
+        chance=chance,
+        settles=chance * n_faces,
+        distance=min(atom.distance for atom in atoms),
+    )
+
+
+def _digest(loose: Iterable[int], groups: Iterable[int]) -> str:
+    said = f"{sorted(loose)} {sorted(groups)}"
+    return hashlib.sha256(said.encode()).hexdigest()[:6]
+
+
+# --- are two people one? ---
+
+
+def _likely_pairs(scene: _Scene) -> Iterator[_Pair]:
+    """Yield, for everybody without a name, whom they may be one with most probably."""
+    for row, possible in _near_people(scene, _is_open):
+        pair = _nearest_pair(scene, row, possible)
+        if pair.chance >= _LEAST_CHANCE:
+            yield pair
+
+
+def _named_pairs(scene: _Scene) -> Iterator[_Pair]:
+    """Yield two people who both have a name and look very much alike."""
+
+    def is_named(person: Person) -> bool:
+        return person.name is not None and not person.is_hidden
+
+    for row, possible in _near_people(scene, is_named):
+        pair = _nearest_pair(scene, row, possible)
+        if is_named(scene.person(pair.other)) and pair.chance >= _LEAST_CHANCE_OF_NAMED:
+            yield pair
+
+
+def _nearest_pair(scene: _Scene, row: int, possible: Sequence[tuple[int, float]]) -> _Pair:
+    other, far = possible[0]
+    next_far = possible[1][1] if len(possible) > 1 else UNKNOWN
+    return _Pair(row, other, chance_of_group(far, next_far, scene.thresholds), far)
+
+
+def _near_people(scene: _Scene, wanted: Callable[[Person], bool]) -> Iterator[tuple[int, list[tuple[int, float]]]]:
+    """Yield rows of the crowd with the rows that they may be one with and how far those are, nearest first."""
+    crowd, limit = scene.crowd, group_limit(scene.thresholds)
+    rows = np.array([row for row in range(len(crowd)) if wanted(scene.person(row))], np.int64)
+    for start, best, far in nearest_rows(crowd.means[rows], crowd.means, 1 + 4):
+        for i in np.flatnonzero((far < limit).any(axis=1)):
+            row = int(rows[start + int(i)])
+            possible = [
+                (int(other), float(d))
+                for other, d in zip(best[i], far[i], strict=True)
+                if other != row and scene.can_be_one(int(crowd.ids[row]), int(crowd.ids[other]))
+            ]
+            if possible and possible[0][1] < limit:
+                yield row, possible
+
+
+def _one_questions(scene: _Scene) -> Iterator[Question]:
+    unnamed = [pair for pair in scene.likely_pairs if _is_open(scene.person(pair.other))]
+    asked: set[frozenset[int]] = set()
+    for pair in (*unnamed, *_named_pairs(scene)):
+        if (both := frozenset((pair.row, pair.other))) not in asked:
+            asked.add(both)
+            yield _one_question(scene, pair)
+
+
+def _one_question(scene: _Scene, pair: _Pair) -> Question:
+    both = (scene.person(pair.row), scene.person(pair.other))
+    larger, smaller = sorted(both, key=lambda p: (p.name is None, -scene.size(p.id), p.id))
+    n_smaller = scene.size(smaller.id)
+    faces = (*scene.shown(larger.id, N_SHOWN // 2), *scene.shown(smaller.id, N_SHOWN // 2))
+    low, high = sorted((larger.id, smaller.id))
+    return Question(
+        id=f"one:{low}:{high}",
+        kind="one",
+        text=f"are {larger.label} and {smaller.label} one?",
+        people=(larger.id, smaller.id),
+        labels=(larger.label, smaller.label),
+        faces=faces,
+        loose=(),
+        n_faces=n_smaller + scene.size(larger.id),
+        chance=pair.chance,
+        # It saves the answer who the smaller one is.
+        settles=pair.chance * n_smaller,
+        distance=pair.distance,
+    )
+
+
+# --- who is this? ---
+
+
+def _who_questions(scene: _Scene, likely: Collection[int]) -> Iterator[Question]:
+    """Yield the questions who somebody without a name is, and who faces of the pool are but those that are likely
+    somebody known."""
+    for person in scene.people.values():
+        if _is_open(person) and (n_faces := scene.size(person.id)):
+            yield _who_question(scene, f"who:{person.id}", (person,), scene.shown(person.id), (), n_faces)
+    for faces in _alike_in_pool(scene, likely):
+        yield _who_question(scene, "who:face:" + "+".join(map(str, faces)), (), faces, faces, len(faces))
+
+
+def _who_question(
+    scene: _Scene,
+    question_id: str,
+    people: Sequence[Person],
+    faces: Sequence[int],
+    loose: Sequence[int],
+    n_faces: int,
+) -> Question:
+    n_photos = len(scene.photos_of[people[0].id]) if people else n_faces
+    return Question(
+        id=question_id,
+        kind="who",
+        text=f"who is this ({n_photos} photo{'' if n_photos == 1 else 's'})?",
+        people=tuple(person.id for person in people),
+        labels=tuple(person.label for person in people),
+        faces=tuple(faces),
+        loose=tuple(loose),
+        n_faces=n_faces,
+        chance=1.0,
+        settles=float(n_faces),
+        distance=0.0,
+    )
+
+
+def _alike_in_pool(scene: _Scene, likely: Collection[int]) -> Iterator[list[int]]:
+    """Yield faces of the pool, two together where they are very near each other, then each that is good enough to
+    found somebody alone."""
+    table = scene.table
+    rows = scene.pool[table.is_founding[scene.pool] & ~np.isin(table.ids[scene.pool], list(likely))]
+    pairs = (
+        _mutual_pairs(table.embeddings[rows], table.photos[rows], scene.thresholds) if len(rows) <= _MOST_POOL else []
+    )
+    paired = {i for pair in pairs for i in pair}
+    yield from ([int(table.ids[rows[i]]) for i in pair] for pair in pairs)
+    yield from ([int(table.ids[row])] for i, row in enumerate(rows) if i not in paired)
+
+
+def _mutual_pairs(vectors: Vectors, photos: Ids, thresholds: Thresholds) -> list[tuple[int, int]]:
+    """Return pairs of rows of different photos that are each other's nearest, and near enough to make a group."""
+    nearest = np.full(len(vectors), -1, np.int64)
+    for start, best, far in nearest_rows(vectors, vectors, 2):
+        for i, (rows, distances) in enumerate(zip(best.tolist(), far.tolist(), strict=True), start):
+            others = [(j, d) for j, d in zip(rows, distances, strict=True) if j != i and photos[j] != photos[i]]
+            if others and others[0][1] < thresholds.cluster:
+                nearest[i] = others[0][0]
+    return [(i, int(j)) for i, j in enumerate(nearest) if j > i and nearest[j] == i]

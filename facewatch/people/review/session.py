@@ -1,0 +1,213 @@
+"""Going through the questions one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+
+from facewatch.catalog import Catalog
+from facewatch.errors import DecisionError
+from facewatch.people.decisions import Decided, Decisions
+from facewatch.people.review.answers import Answer, decide, is_open
+from facewatch.people.review.questions import Part, Question, open_questions
+from facewatch.types import EngineInfo
+
+Deciding = Callable[[], AbstractContextManager[Decisions]]
+"""Opens what makes decisions effective when it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much so many answers settle, on average."""
+
+    n_answers: int
+    n_faces: float
+    share: float
+    """Of the faces that are open, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewProgress:
+    """How far a review is."""
+
+    n_answered: int
+    """Also those that were skipped."""
+    n_settled: int
+    """Faces that were open and are not any more, also because of what followed from the answers."""
+    n_open: int
+    """Faces that could be somebody's and belong to nobody whom a user has named or hidden."""
+    n_questions: int
+    """Questions that are left."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    question: Question
+    n_decisions: int
+    parts: tuple[Part, ...]
+    """What was asked about apart before."""
+
+
+class Review:
+    """A walk through the open questions, best first."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        engine_id: int,
+        info: EngineInfo,
+        *,
+        deciding: Deciding,
+        undo: Callable[[int], object],
+        n_between: int = 0,
+    ) -> None:
+        """
+        Args:
+            undo: takes back so many decisions.
+            n_between: answers that may pass before the questions are looked for anew; meanwhile those that are no
+                longer open are passed over.
+        """
+        self._catalog = catalog
+        self._engine_id = engine_id
+        self._info = info
+        self._deciding = deciding
+        self._undo = undo
+        self._n_between = n_between
+        self._questions: list[Question] | None = None
+        self._n_since = 0
+        self._skipped: set[str] = set()
+        self._parts: tuple[Part, ...] = ()
+        self._steps: list[_Step] = []
+        self._n_open_before = catalog.faces.n_open()
+
+    def questions(self) -> list[Question]:
+        """Return what is open and was not skipped, best first."""
+        if self._questions is None:
+            self._questions = open_questions(self._catalog, self._engine_id, self._info, parts=self._parts)
+            self._n_since = 0
+        return [question for question in self._questions if question.id not in self._skipped]
+
+    def next(self) -> Question | None:
+        """Return the best question that is still open; None: there is none."""
+        for question in self.questions():
+            if is_open(self._catalog, question):
+                return question
+        if self._n_since:
+            self._questions = None
+            return self.next()
+        return None
+
+    def answer(self, question: Question, answer: Answer) -> list[Decided]:
+        """Make the decisions that an answer means and return them.
+
+        Raises:
+            NotKnownError: this cannot be said to that question.
+            DecisionError: the question is no longer open, cannot be divided, or the answer contradicts what a user
+                said before.
+        """
+        parts = self._divided(question) if answer.verb == "divide" else self._parts
+        with self._deciding() as decisions:
+            decide(self._catalog, decisions, question, answer)
+        made = [decided for decided in decisions.made if decided.entry_id is not None]
+        self._steps.append(_Step(question, len(made), self._parts))
+        if answer.verb == "skip":
+            self._skipped.add(question.id)
+        self._answered(question, is_stale=parts != self._parts)
+        self._parts = parts
+        return made
+
+    def undo(self) -> Question | None:
+        """Take back the last answer and return its question, which is asked again; None: nothing was answered."""
+        if not self._steps:
+            return None
+        step = self._steps[-1]
+        if step.n_decisions:
+            self._undo(step.n_decisions)
+        self._steps.pop()
+        self._parts = step.parts
+        self._skipped.discard(step.question.id)
+        self._questions = None
+        return step.question
+
+    def progress(self) -> ReviewProgress:
+        n_open = self._catalog.faces.n_open()
+        return ReviewProgress(len(self._steps), self._n_open_before - n_open, n_open, len(self.questions()))
+
+    def coverage(self, answers: Sequence[int] = (10, 50, 250)) -> list[Coverage]:
+        """Return how much so many more answers settle; no further than there are questions."""
+        return coverage(self.questions(), self._catalog.faces.n_open(), answers)
+
+    def _answered(self, question: Question, *, is_stale: bool) -> None:
+        self._n_since += 1
+        if is_stale or self._n_since > self._n_between:
+            self._questions = None
+        elif self._questions is not None:
+            self._questions = [other for other in self._questions if other is not question]
+
+    def _divided(self, question: Question) -> tuple[Part, ...]:
+        """Return what is asked about apart when a question is divided in two."""
+        halves = _halves(self._catalog, self._engine_id, self._info, question)
+        kept = []
+        for part in self._parts:
+            if part.person_id == question.people[0]:
+                part = Part(part.person_id, part.loose - set(question.loose), part.groups - set(question.groups))
+            if part.loose or part.groups:
+                kept.append(part)
+        return (*kept, *halves)
+
+
+def _halves(catalog: Catalog, engine_id: int, info: EngineInfo, question: Question) -> tuple[Part, Part]:
+    """Return two parts of what a question is about: what looks more like the one or the other of the two that are
+    farthest apart.
+
+    Raises:
+        DecisionError: it is about one face or group.
+    """
+    loose = catalog.faces.load(engine_id, n_dims=info.n_dims, faces=question.loose)
+    groups = catalog.faces.load(engine_id, n_dims=info.n_dims, people=question.groups)
+    if question.kind != "is" or len(loose) + len(question.groups) < 2:
+        raise DecisionError(
+            f"{question.id} ({question.text}) cannot be divided; a group that is several people: facewatch split"
+        )
+    means = [groups.embeddings[groups.people == group].mean(axis=0) for group in question.groups]
+    vectors = np.array([*loose.embeddings, *means], np.float32)
+    cosines = vectors @ vectors.T
+    one, other = np.unravel_index(int(cosines.argmin()), cosines.shape)
+    is_first = cosines[one] >= cosines[other]
+    is_first[[one, other]] = True, False
+    faces, people = is_first[: len(loose)], is_first[len(loose) :]
+    first, second = (
+        Part(
+            question.people[0],
+            frozenset(loose.ids[faces == side].tolist()),
+            frozenset(np.array(question.groups, np.int64)[people == side].tolist()),
+        )
+        for side in (True, False)
+    )
+    return first, second
+
+
+def coverage(questions: Iterable[Question], n_open: int, answers: Sequence[int]) -> list[Coverage]:
+    """Return how much the first so many answers settle on average, of the faces that are open.
+
+    A face that several questions are about counts once.
+    """
+    covered = [0.0]
+    seen: set[tuple[str, int]] = set()
+    for question in questions:
+        about = {("face", face_id) for face_id in question.loose}
+        about |= {("person", p) for p in (question.people if question.kind == "who" else question.people[1:])}
+        covered.append(covered[-1] + question.settles * len(about - seen) / max(1, len(about)))
+        seen |= about
+    numbers = dict.fromkeys(min(n, len(covered) - 1) for n in answers)
+    return [Coverage(n, covered[n], min(1.0, covered[n] / n_open) if n_open else 1.0) for n in numbers]
+
+
+def answers_for(questions: Iterable[Question], n_open: int, share: float) -> int | None:
+    """Return how many answers settle this share of the faces that are open, on average; None: all do not."""
+    everything = list(questions)
+    steps = coverage(everything, n_open, range(len(everything) + 1))
+    return next((step.n_answers for step in steps if step.share >= share), None)

@@ -1,0 +1,541 @@
+"""One person that is several: who its parts would be. Tables in, plans out; nothing is written here.
+
+    plan_split      catalog, person -> SplitPlan     loads the faces
+    split_faces     faces -> SplitPlan               thinks
+
+Faces are grouped anew by average linkage, the measure that all groups are made by (`clustering.average`), with what
+users said as its rules: all faces that they placed are one group from the start, and of two faces in one photo at least
+one is somebody else. Poor faces, which look like each other, make no parts but follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewatch.catalog import USER, Catalog, FaceRow, FaceTable, Person
+from facewatch.clustering import make_clusterer
+from facewatch.clustering.average import spread
+from facewatch.errors import DecisionError
+
+STRICT = 0.9
+"""The strict distance, as a share of the one that the engine groups by. Of 163 people of LFW and the albums with 6
+faces and more it leaves 33 (dlib) and 124 (ArcFace) whole; of 300 pairs of them no part holds faces of both."""
+
+NATURAL_GAP = 0.13
+"""How much farther apart than what stays together are the parts of an obvious cut, as a share of that distance.
+
+Of the same people 9 (dlib) and 0 (ArcFace) are parted without need; 148 and 147 of 150 pairs of two, and 161 and 160 of
+the 163 with one face of somebody else, are parted exactly. At 0.1 21 and 0 without need and 148 and 150 pairs, at 0.16
+6 and 0, and 148 and 131.
+"""
+
+MOST_UNITS = 3_000
+"""All of them are compared with all: 150 MB. Of more faces, those that are surely the same person are taken as one."""
+
+EXAMPLES = 3
+"""Photos that stand for a part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some faces of a person that belong together; distances are Euclidean between unit vectors."""
+
+    faces: tuple[int, ...]
+    photos: tuple[int, ...]
+    examples: tuple[int, ...]
+    """Photos with the faces that are nearest to the middle of the part."""
+    n_placed: int
+    """Faces that a user placed or confirmed; only the part that is kept has any."""
+    spread: float | None
+    """The mean distance between two of its faces; None: there is one."""
+    distance: float | None
+    """The mean distance to a face of the part that is kept; None: it is that one, or it cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPlan:
+    """What splitting a person would do."""
+
+    person: Person
+    parts: tuple[Part, ...]
+    """The first keeps id and name: the one with the faces that a user placed, else the largest. One: there is nothing
+    to split."""
+    notes: tuple[str, ...]
+    """What is worth knowing before it is done."""
+
+    @property
+    def kept(self) -> Part:
+        return self.parts[0]
+
+    @property
+    def others(self) -> tuple[Part, ...]:
+        """Those that would be new people."""
+        return self.parts[1:]
+
+
+def plan_split(
+    catalog: Catalog,
+    engine_id: int,
+    person: Person,
+    *,
+    n_dims: int,
+    ceiling: float,
+    into: int | None = None,
+    is_strict: bool = False,
+) -> SplitPlan:
+    """Return how a person would be split; see `split_faces`.
+
+    Args:
+        engine_id: of the engine in use.
+        ceiling: the distance that it groups by.
+    """
+    with catalog.read():
+        table = catalog.faces.load(engine_id, n_dims=n_dims, people=[person.id])
+        seen = set(table.ids.tolist())
+        unseen = [row for row in catalog.faces.of_person(person.id) if row.id not in seen]
+    return split_faces(person, table, unseen, ceiling=ceiling, into=into, is_strict=is_strict)
+
+
+def split_faces(
+    person: Person,
+    table: FaceTable,
+    unseen: Sequence[FaceRow] = (),
+    *,
+    ceiling: float,
+    into: int | None = None,
+    is_strict: bool = False,
+) -> SplitPlan:
+    """Return the parts of a person: `into` so many, or those that are nearer to each other than a strict distance, or
+    without either the obvious ones, which may be a single one.
+
+    Args:
+        table: its faces as far as the engine in use sees them.
+        unseen: its other faces; they stay with the old person.
+        ceiling: the distance that the engine groups by.
+
+    Raises:
+        DecisionError: there is nothing that could be split, or not into that many parts.
+    """
+    if into is not None and is_strict:
+        raise ValueError("into so many parts, or strictly, but not both")
+    _check_faces(person, table, unseen)
+    crowd = _Crowd.of(table, unseen, wanted=into or 2)
+    if into is not None:
+        _check_number(person, into, crowd.n_free + crowd.has_block)
+    tree = _grown(crowd, ceiling * STRICT)
+    groups, loose = _chosen(tree, ceiling, into=into, is_strict=is_strict)
+    parts = [_Growing.of(crowd.rows_of(group), table) for group in groups]
+    for part in parts:
+        if part.is_placed(table):
+            part.photos |= crowd.barred
+    # Small groups follow before poor faces do; of each the oldest first, in whatever order they came.
+    for rows in ([row for group in loose for row in crowd.rows_of(group)], crowd.followers):
+        for row in sorted(rows, key=lambda row: int(table.ids[row])):
+            _follow(parts, row, table)
+    ordered = _kept_first(parts, table, unseen)
+    notes = _notes(person, ordered, table, unseen, into=into, is_strict=is_strict, n_poor=len(crowd.followers))
+    return SplitPlan(person, tuple(_part(part, ordered[0], table) for part in ordered), tuple(notes))
+
+
+# --- what can be asked for ---
+
+
+def _check_faces(person: Person, table: FaceTable, unseen: Sequence[FaceRow]) -> None:
+    n_placed = int(table.by_user.sum()) + sum(row.source == USER for row in unseen)
+    n_faces = len(table) + len(unseen)
+    if n_faces < 2:
+        has = "one face" if n_faces else "no face"
+        raise DecisionError(f"{person.label} has {has}: there is nothing to split")
+    if n_placed == n_faces:
+        raise DecisionError(
+            f"you placed or confirmed all {n_faces} faces of {person.label}, and what you placed stays; take out those "
+            "that are wrong: facewatch unassign FACE, or give them away: facewatch assign FACE NAME"
+        )
+    if len(table) < 2:
+        raise DecisionError(
+            f"the engine in use sees {len(table)} of the {n_faces} faces of {person.label}, so that they cannot be "
+            "compared; facewatch assign FACE NAME gives a face away"
+        )
+
+
+def _check_number(person: Person, into: int, most: int) -> None:
+    if into < 2:
+        raise DecisionError(f"{person.label} cannot be split into {into}; two parts are the fewest")
+    if into > most:
+        raise DecisionError(
+            f"{person.label} cannot be split into {into} parts: it has faces for {most}, because what you placed or "
+            f"confirmed stays together; --into {most} is the most"
+            if most > 1
+            else f"{person.label} cannot be split into {into} parts: it has faces for one"
+        )
+
+
+# --- what is grouped ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Crowd:
+    """The faces that make parts, in units that stay together."""
+
+    table: FaceTable
+    units: list[list[int]]
+    """Rows of the table. The first unit is what users placed, if they placed any."""
+    has_block: bool
+    barred: frozenset[int]
+    """Photos of what users placed but the engine in use does not see: none of their faces joins the first unit."""
+    followers: list[int]
+    """Rows that make no part."""
+
+    @classmethod
+    def of(cls, table: FaceTable, unseen: Sequence[FaceRow], *, wanted: int) -> _Crowd:
+        is_maker = table.is_founding | table.by_user
+        if int((is_maker & ~table.by_user).sum()) + int(table.by_user.any()) < wanted:
+            is_maker[:] = True
+        placed = np.flatnonzero(table.by_user).tolist()
+        units = [placed] if placed else []
+        units += [[row] for row in np.flatnonzero(is_maker & ~table.by_user).tolist()]
+        barred = frozenset(row.photo_id for row in unseen if row.source == USER) if placed else frozenset()
+        return cls(table, units, bool(placed), barred, np.flatnonzero(~is_maker).tolist())
+
+    @property
+    def n_free(self) -> int:
+        return int((~self.table.by_user).sum())
+
+    def rows_of(self, units: Iterable[int]) -> list[int]:
+        return [row for unit in units for row in self.units[unit]]
+
+
+def _grown(crowd: _Crowd, sure: float) -> _Tree:
+    """Return how the units become one, after those of a very large person that surely are one were taken together."""
+    if len(crowd.units) > MOST_UNITS:
+        _take_together(crowd, sure)
+    table, photos = crowd.table, crowd.table.photos
+    sums = np.array([table.embeddings[rows].sum(0, dtype=np.float64) for rows in crowd.units])
+    sizes = np.array([len(rows) for rows in crowd.units], np.int64)
+    in_photos = [set(photos[rows].tolist()) for rows in crowd.units]
+    if crowd.has_block:
+        in_photos[0] |= crowd.barred
+    return _Tree.over(sums, sizes, _conflicts(in_photos), has_block=crowd.has_block)
+
+
+def _take_together(crowd: _Crowd, sure: float) -> None:
+    """Make units of faces that no cut would part."""
+    free = [rows[0] for rows in crowd.units[int(crowd.has_block) :]]
+    table = crowd.table.take(np.array(free))
+    for share in (0.7, 0.85, 1.0):
+        labels = make_clusterer("linkage", ceiling=sure * share, doubt=0.0).fit_predict(
+            table.embeddings, photos=table.photos
+        )
+        together = [[free[i] for i in np.flatnonzero(labels == label)] for label in range(labels.max() + 1)]
+        single = [[free[i]] for i in np.flatnonzero(labels < 0)]
+        if len(together) + len(single) <= MOST_UNITS or share == 1.0:
+            crowd.units[int(crowd.has_block) :] = together + single
+            return
+
+
+def _conflicts(in_photos: Sequence[set[int]]) -> NDArray[np.bool_]:
+    """Return which units have a photo in common."""
+    units_of: dict[int, list[int]] = {}
+    for unit, photos in enumerate(in_photos):
+        for photo in photos:
+            units_of.setdefault(photo, []).append(unit)
+    is_barred = np.zeros((len(in_photos),) * 2, np.bool_)
+    for units in units_of.values():
+        is_barred[np.ix_(units, units)] = True
+    return is_barred
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """Which units join which, nearest first: nodes 0, 1, 2... are units, those behind them are joins of two.
+
+    Units that may never be together are below different roots.
+    """
+
+    n_units: int
+    sizes: list[int]
+    """Faces below each node; what users placed counts as many."""
+    heights: list[float]
+    """The mean distance at which each node came to be; never less than those below it."""
+    children: dict[int, tuple[int, int]]
+
+    @classmethod
+    def over(
+        cls, sums: NDArray[np.float64], sizes: NDArray[np.int64], is_barred: NDArray[np.bool_], *, has_block: bool
+    ) -> _Tree:
+        weights = sizes.tolist()
+        if has_block:
+            weights[0] = max(weights[0], int(sizes.sum()))
+        tree = cls(len(sums), weights, [0.0] * len(sums), {})
+        nodes = list(range(len(sums)))
+        for a, b, height in sorted(_joins(sums, sizes, is_barred), key=lambda join: join[2]):
+            left, right = nodes[a], nodes[b]
+            nodes[a] = len(tree.heights)
+            tree.children[nodes[a]] = (left, right)
+            tree.sizes.append(tree.sizes[left] + tree.sizes[right])
+            tree.heights.append(height)
+        return tree
+
+    def roots(self) -> list[int]:
+        below = {child for pair in self.children.values() for child in pair}
+        return [node for node in range(len(self.heights)) if node not in below]
+
+    def units_below(self, node: int) -> list[int]:
+        todo, units = [node], []
+        while todo:
+            one = todo.pop()
+            if one < self.n_units:
+                units.append(one)
+            todo += self.children.get(one, ())
+        return sorted(units)
+
+    def joints(self, least: int) -> list[int]:
+        """Return the joins of two that hold at least so many faces each, the farthest first."""
+        joints = [node for node, pair in self.children.items() if min(self.sizes[child] for child in pair) >= least]
+        return sorted(joints, key=lambda node: (-self.heights[node], -node))
+
+    def without(self, joints: Collection[int], least: int) -> tuple[list[list[int]], list[list[int]]]:
+        """Return the groups of units after these joints were taken apart, and what hangs above them or is smaller than
+        `least` faces, which is no group."""
+        groups, loose, todo = list[list[int]](), list[list[int]](), self.roots()
+        above = self._above(joints)
+        while todo:
+            node = todo.pop()
+            if node in above:
+                todo += self.children[node]
+            else:
+                (groups if self.sizes[node] >= least else loose).append(self.units_below(node))
+        return sorted(groups), sorted(loose)
+
+    def _above(self, joints: Collection[int]) -> set[int]:
+        """Return the joints and all nodes that they are below of."""
+        parents = {child: node for node, pair in self.children.items() for child in pair}
+        above = set(joints)
+        for joint in joints:
+            node = parents.get(joint)
+            while node is not None and node not in above:
+                above.add(node)
+                node = parents.get(node)
+        return above
+
+
+def _joins(
+    sums: NDArray[np.float64], sizes: NDArray[np.int64], is_barred: NDArray[np.bool_]
+) -> Iterator[tuple[int, int, float]]:
+    """Yield (unit that grows, unit that is gone, mean distance) for all joins of average linkage, in any order that has
+    those below before those above.
+
+    The way from nearest neighbour to nearest neighbour ends with two that are each other's; joining those at once gives
+    what joining the nearest two of all would give (Murtagh 1983). To be barred is to be infinitely far, which holds
+    for the joined as soon as it holds for one: the condition of that.
+    """
+    dots, n_faces = sums @ sums.T, sizes.astype(np.float64)
+    is_barred = is_barred.copy()
+    np.fill_diagonal(is_barred, True)
+    distances = np.where(is_barred, np.inf, spread(dots / np.outer(n_faces, n_faces)))
+    heights = np.zeros(len(sums))
+    is_open = np.ones(len(sums), np.bool_)
+    way: list[int] = []
+    while is_open.any():
+        way = way or [int(np.flatnonzero(is_open)[0])]
+        here = way[-1]
+        nearest = int(distances[here].argmin())
+        if len(way) > 1 and distances[here, way[-2]] <= distances[here, nearest]:
+            nearest = way[-2]
+        if not np.isfinite(distances[here, nearest]):
+            is_open[here] = False
+            way = []
+        elif len(way) == 1 or nearest != way[-2]:
+            way.append(nearest)
+        else:
+            way = way[:-2]
+            into, gone = min(here, nearest), max(here, nearest)
+            # Rounding may put a join a hair below what it is made of.
+            heights[into] = max(float(distances[into, gone]), heights[into], heights[gone])
+            yield into, gone, float(heights[into])
+            dots[into] += dots[gone]
+            dots[:, into] += dots[:, gone]
+            n_faces[into] += n_faces[gone]
+            is_barred[into] |= is_barred[gone]
+            is_barred[:, gone] = True
+            is_barred[:, into] = is_barred[into]
+            is_open[gone] = False
+            row = np.where(is_barred[into], np.inf, spread(dots[into] / (n_faces * n_faces[into])))
+            distances[into], distances[:, into] = row, row
+            distances[gone], distances[:, gone] = np.inf, np.inf
+
+
+# --- where it is cut ---
+
+
+def _chosen(
+    tree: _Tree, ceiling: float, *, into: int | None, is_strict: bool
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the groups of units that are the parts, and those units that follow the nearest of them."""
+    if is_strict:
+        return tree.without([j for j in tree.joints(1) if tree.heights[j] > ceiling * STRICT], 1)
+    obvious = _obvious(tree, ceiling)
+    if into is None:
+        return tree.without(obvious, 1)
+    n_roots = len(tree.roots())
+    if n_roots + len(obvious) == into:
+        return tree.without(obvious, 1)
+    # A single face that is far from all others should not be taken for the second of two people.
+    for least in (2, 1):
+        joints = tree.joints(least)
+        n_large = sum(tree.sizes[root] >= least for root in tree.roots())
+        if n_large + len(joints) >= into:
+            break
+    return tree.without(joints[: max(0, into - n_large)], least)
+
+
+def _obvious(tree: _Tree, ceiling: float) -> list[int]:
+    """Return the joints above the widest gap between distances that the engine would not group; none when it is
+    narrow."""
+    joints = [joint for joint in tree.joints(1) if tree.heights[joint] > ceiling]
+    heights = [*(tree.heights[joint] for joint in joints), ceiling]
+    gaps = [above - below for above, below in pairwise(heights)]
+    if not gaps or max(gaps) < ceiling * NATURAL_GAP:
+        return []
+    return joints[: gaps.index(max(gaps)) + 1]
+
+
+# --- the parts ---
+
+
+@dataclass(slots=True)
+class _Growing:
+    """A part while faces join it."""
+
+    rows: list[int]
+    photos: set[int]
+    total: NDArray[np.float64]
+    unseen: list[FaceRow] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, rows: Sequence[int], table: FaceTable) -> _Growing:
+        vectors = table.embeddings[list(rows)]
+        return cls(list(rows), set(table.photos[list(rows)].tolist()), vectors.sum(0, dtype=np.float64))
+
+    def take(self, row: int, table: FaceTable) -> None:
+        self.rows.append(row)
+        self.photos.add(int(table.photos[row]))
+        self.total = self.total + table.embeddings[row]
+
+    def take_unseen(self, row: FaceRow) -> None:
+        self.unseen.append(row)
+        self.photos.add(row.photo_id)
+
+    @property
+    def n_faces(self) -> int:
+        return len(self.rows) + len(self.unseen)
+
+    def is_placed(self, table: FaceTable) -> bool:
+        return bool(table.by_user[self.rows].any()) or any(row.source == USER for row in self.unseen)
+
+
+def _follow(parts: list[_Growing], row: int, table: FaceTable) -> None:
+    """The nearest part that has no face in this photo takes the face; none: it is a part by itself."""
+    photo, vector = int(table.photos[row]), table.embeddings[row]
+    open_to = [part for part in parts if photo not in part.photos]
+    if not open_to:
+        parts.append(_Growing.of([row], table))
+        return
+    max(open_to, key=lambda part: float(vector @ part.total) / len(part.rows)).take(row, table)
+
+
+def _kept_first(parts: Sequence[_Growing], table: FaceTable, unseen: Sequence[FaceRow]) -> list[_Growing]:
+    """Return the parts with what the engine does not see in them: first the one that is kept, then by size."""
+    by_size = sorted(parts, key=lambda part: (not part.is_placed(table), -len(part.rows), min(part.rows)))
+    placed = [row for row in unseen if row.source == USER]
+    if placed and not by_size[0].is_placed(table):
+        photos = {row.photo_id for row in placed}
+        home = next((part for part in by_size if not part.photos & photos), None)
+        by_size = [home, *(p for p in by_size if p is not home)] if home else [_empty(table), *by_size]
+    for row in (*placed, *(row for row in unseen if row.source != USER)):
+        _stay(by_size, row, table)
+    kept, *others = by_size
+    return [kept, *sorted(others, key=lambda part: -part.n_faces)]
+
+
+def _stay(parts: list[_Growing], row: FaceRow, table: FaceTable) -> None:
+    """The first part takes a face that cannot be compared, unless one of its photo is there that is somebody else."""
+    home = next((part for part in parts if row.photo_id not in part.photos), None)
+    if row.source == USER:
+        home = parts[0]
+    if home is None:
+        home = _empty(table)
+        parts.append(home)
+    home.take_unseen(row)
+
+
+def _empty(table: FaceTable) -> _Growing:
+    return _Growing([], set(), np.zeros(table.embeddings.shape[1]))
+
+
+def _part(part: _Growing, kept: _Growing, table: FaceTable) -> Part:
+    rows = np.array(sorted(part.rows), np.int64)
+    nearest = rows[np.argsort(-(table.embeddings[rows] @ part.total), kind="stable")]
+    photos = [int(photo) for photo in table.photos[nearest]] + [row.photo_id for row in part.unseen]
+    return Part(
+        faces=tuple(sorted([*table.ids[rows].tolist(), *(row.id for row in part.unseen)])),
+        photos=tuple(sorted(part.photos)),
+        examples=tuple(dict.fromkeys(photos))[:EXAMPLES],
+        n_placed=int(table.by_user[rows].sum()) + sum(row.source == USER for row in part.unseen),
+        spread=_spread_inside(part),
+        distance=_spread_between(part, kept) if part is not kept else None,
+    )
+
+
+def _spread_inside(part: _Growing) -> float | None:
+    n = len(part.rows)
+    return _spread(float(part.total @ part.total - n) / (n * (n - 1))) if n > 1 else None
+
+
+def _spread_between(part: _Growing, other: _Growing) -> float | None:
+    n_pairs = len(part.rows) * len(other.rows)
+    return _spread(float(part.total @ other.total) / n_pairs) if n_pairs else None
+
+
+def _spread(mean_cosine: float) -> float:
+    return float(spread(np.array([mean_cosine]))[0])
+
+
+# --- what is worth knowing ---
+
+
+def _notes(
+    person: Person,
+    parts: Sequence[_Growing],
+    table: FaceTable,
+    unseen: Sequence[FaceRow],
+    *,
+    into: int | None,
+    is_strict: bool,
+    n_poor: int,
+) -> Iterator[str]:
+    if len(parts) == 1:
+        yield (
+            f"this looks like one person: no two faces or groups of {person.label} are clearly apart"
+            if not is_strict
+            else f"all of {person.label} is one person also by a stricter distance"
+        )
+        yield "to part them all the same: --into 2" + ("" if is_strict else ", or --strict")
+    if into is not None and len(parts) != into:
+        yield f"{len(parts)} parts instead of {into}: two faces of one photo cannot stay together"
+    if len(parts) > 1 and n_poor:
+        yield f"{_faces(n_poor)} too small or too blurred to tell people apart went with the nearest part"
+    if len(parts) > 1 and unseen:
+        yield (
+            f"{_faces(len(unseen))} that cannot be compared now (not in the library, or not seen by the engine in use) "
+            f"stay with {person.label}"
+        )
+
+
+def _faces(n: int) -> str:
+    return f"{n} face{'' if n == 1 else 's'}"

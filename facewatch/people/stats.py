@@ -1,0 +1,257 @@
+"""A catalog in numbers: how many, how large, how good, how near. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewatch.catalog import Catalog, KnownEngine, Person
+from facewatch.people.nearness import Nearness, nearness
+
+N_LARGEST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many values lie between each two edges, the upper one not included; what lies beyond counts at the ends."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    """One less than edges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a number is distributed."""
+
+    n: int
+    median: float | None
+    """None, and so the others: there is no value."""
+    p5: float | None
+    """The 5th percentile."""
+    p95: float | None
+    histogram: Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many there are in the library now."""
+
+    n_files: int
+    n_photos: int
+    n_faces: int
+    n_assigned: int
+    n_pool: int
+    """Faces of nobody that may be matched."""
+    n_only_shown: int
+    """Faces of nobody that are too poor to be matched."""
+    tiers: dict[str, int]
+    """Faces by what quality lets them do: found, match or show."""
+    sources: dict[str, int]
+    """Assigned faces by who placed them."""
+    marks: dict[str, int]
+    """Faces that users took out, by what they said."""
+    n_people: int
+    n_named: int
+    n_unnamed: int
+    n_hidden: int
+    """Named or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """One of the people with most faces."""
+
+    id: int
+    label: str
+    n_faces: int
+    n_photos: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """What one engine has done here."""
+
+    name: str
+    is_in_use: bool
+    n_dims: int
+    n_photos: int
+    """Photos it has looked at."""
+    n_vectors: int
+    """One a face."""
+    n_bytes: int
+    """What the vectors take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good the faces of the library are."""
+
+    score: Spread
+    """0 to 1."""
+    sharpness: Spread
+    pixels: Spread
+    """The shorter side of a face."""
+    pose: Spread
+    """0 looks into the camera, 1 is a profile."""
+    brightness: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Distances:
+    """How near assigned faces are, by the engine in use; Euclidean between unit vectors."""
+
+    engine: str
+    own: Spread
+    """To the nearest other face of the same person."""
+    centroid: Spread
+    """To the middle of the same person."""
+    other: Spread
+    """To the nearest face of another person."""
+    match: float | None
+    """Nearer than this a face may be matched; None: the engine cannot be asked."""
+    n_close_pairs: int | None
+    """Pairs of people whose nearest faces are nearer than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    counts: Counts
+    engines: tuple[EngineStats, ...]
+    sizes: Spread
+    """Faces per person."""
+    largest: tuple[Largest, ...]
+    quality: Quality
+    distances: Distances | None
+    """None: no face was compared yet."""
+    catalog: str
+    n_bytes: int
+    """Of the catalog on disk, with what is not written into its file yet."""
+
+
+def stats_of(catalog: Catalog, *, match: float | None, n_shortlist: int) -> Stats:
+    """Return the numbers of a catalog.
+
+    Args:
+        match: the distance within which the engine in use matches, if it is known.
+        n_shortlist: to how many people, those with the nearest centroids, each face is compared.
+    """
+    everybody = [person for person in catalog.people.all() if person.n_faces]
+    engines = catalog.engines.all()
+    in_use = next((engine for engine in engines if engine.is_in_use), None)
+    files = [catalog.path, catalog.path.with_name(f"{catalog.path.name}-wal")]
+    return Stats(
+        counts=_counts(catalog, everybody),
+        engines=tuple(map(_engine, engines)),
+        sizes=spread(
+            [person.n_faces for person in everybody], doubling(max((p.n_faces for p in everybody), default=1))
+        ),
+        largest=tuple(
+            Largest(p.id, p.label, p.n_faces, p.n_photos)
+            for p in sorted(everybody, key=lambda p: (-p.n_faces, p.id))[:N_LARGEST]
+        ),
+        quality=_quality(catalog),
+        distances=_distances(catalog, in_use, everybody, match, n_shortlist) if in_use else None,
+        catalog=str(catalog.path),
+        n_bytes=sum(file.stat().st_size for file in files if file.exists()),
+    )
+
+
+def _counts(catalog: Catalog, everybody: Collection[Person]) -> Counts:
+    files, faces, facts = catalog.files.counts(), catalog.faces.counts(), catalog.facts
+    n_named = sum(person.name is not None for person in everybody)
+    return Counts(
+        n_files=files["files"],
+        n_photos=files["photos"],
+        n_faces=faces["faces"],
+        n_assigned=faces["assigned"],
+        n_pool=faces["pool"],
+        n_only_shown=faces["only_shown"],
+        tiers=facts.tiers(),
+        sources=facts.sources(),
+        marks=facts.marks(),
+        n_people=len(everybody),
+        n_named=n_named,
+        n_unnamed=len(everybody) - n_named,
+        n_hidden=sum(person.is_hidden for person in everybody),
+    )
+
+
+def _engine(engine: KnownEngine) -> EngineStats:
+    return EngineStats(
+        *(engine.name, engine.is_in_use, engine.n_dims, engine.n_photos),
+        n_vectors=engine.n_faces,
+        n_bytes=engine.n_bytes,
+    )
+
+
+def _quality(catalog: Catalog) -> Quality:
+    sights = catalog.facts.sights()
+    return Quality(
+        score=spread(sights.qualities, even(0, 1, 25)),
+        sharpness=spread(sights.sharpness, doubling(_top(sights.sharpness))),
+        pixels=spread(sights.pixels, doubling(_top(sights.pixels), first=8)),
+        pose=spread(sights.poses, even(0, 1, 25)),
+        brightness=spread(sights.brightness, even(0, 256, 32)),
+    )
+
+
+def _top(values: NDArray[np.float32]) -> float:
+    return float(np.nanmax(values, initial=1.0))
+
+
+def _distances(
+    catalog: Catalog, engine: KnownEngine, everybody: Collection[Person], match: float | None, n_shortlist: int
+) -> Distances | None:
+    table = catalog.faces.load(engine.id, n_dims=engine.n_dims, people=[person.id for person in everybody])
+    if not len(table):
+        return None
+    near = nearness(table, n_shortlist=n_shortlist)
+    edges = even(0, _end(near), 50)
+    return Distances(
+        engine=engine.name,
+        own=spread(near.own, edges),
+        centroid=spread(near.centroid, edges),
+        other=spread(near.other, edges),
+        match=match,
+        n_close_pairs=int((near.pair_distances < match).sum()) if match is not None else None,
+    )
+
+
+def _end(near: Nearness) -> float:
+    """Return a round distance that nothing lies beyond."""
+    farthest = max(_top_or_nothing(values) for values in (near.own, near.centroid, near.other))
+    return max(0.5, float(np.ceil(farthest * 10 + 1e-6)) / 10)
+
+
+def _top_or_nothing(values: NDArray[np.float32]) -> float:
+    return float(np.nanmax(values, initial=0.0))
+
+
+# --- distributions ---
+
+
+def spread(values: NDArray[np.float32] | Sequence[int], edges: Sequence[float]) -> Spread:
+    """Return how these numbers are distributed; NaN is no number."""
+    array = np.asarray(values, np.float64)
+    array = array[np.isfinite(array)]
+    inner = np.searchsorted(np.asarray(edges)[1:-1], array, side="right")
+    counts = np.bincount(inner, minlength=len(edges) - 1)
+    p5, median, p95 = np.percentile(array, (5, 50, 95)).tolist() if len(array) else (None, None, None)
+    return Spread(len(array), median, p5, p95, Histogram(tuple(edges), tuple(counts.tolist())))
+
+
+def even(low: float, high: float, n: int) -> tuple[float, ...]:
+    """Return the edges of `n` bins of one width."""
+    return tuple(round(edge, 6) for edge in np.linspace(low, high, n + 1).tolist())
+
+
+def doubling(top: float, *, first: int = 1) -> tuple[float, ...]:
+    """Return edges of which each is twice the one before, up to the first above `top`; two at least."""
+    edges = [float(first)]
+    while edges[-1] <= top:
+        edges.append(edges[-1] * 2)
+    return tuple(edges) if len(edges) > 1 else (edges[0], edges[0] * 2)

@@ -1,0 +1,539 @@
+"""Why a face is where it is: what is on record, how it looks now, and what would change it. Nothing is written here.
+
+What it looks like now is asked of the gallery that decides (`assign.Gallery`), with the face itself left out of its
+person; no rule is written down a second time.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewatch.assign import settle_photo
+from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark
+from facewatch.catalog.placings import Placing, Placings
+from facewatch.people.decisions import is_clearly_before
+from facewatch.people.finding import label_of
+from facewatch.quality import Limits
+from facewatch.types import Match, Tier
+
+if TYPE_CHECKING:
+    from facewatch.assign import Candidate, Gallery
+
+_TURNED = 0.7
+"""`quality.pose_of`: from here on one cheek is hidden."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How near a face is to a person now, and how near it would have to be; distances are Euclidean between unit
+    vectors."""
+
+    person_id: int
+    name: str
+    distance: float
+    """To the nearest other face of the person."""
+    limit: float
+    """What that may be at most."""
+    face_id: int
+    """That face."""
+    photo: str | None
+    """A file that shows it; None: it is not in the library now."""
+    is_confirmed: bool
+    """Whether a user placed or confirmed that face."""
+    centroid_distance: float
+    """To the middle of the person's faces."""
+    centroid_limit: float
+    lead: float | None
+    """How much farther the nearest other person is, below 0: nearer; None: there is no other."""
+    margin: float
+    """What that must be at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What matching the face now, as if it were new, comes to."""
+
+    person_id: int | None
+    """Who it would be; None: nobody."""
+    rule: str
+    """The rule that decides, with its numbers."""
+    likenesses: tuple[Likeness, ...]
+    """Who it looks like, the nearest first; its own person is always among them, unless the face is its only one."""
+    n_known: int
+    """Known faces that it is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Somebody whom no run takes the face for."""
+
+    person_id: int
+    name: str
+    rule: str
+    """rejected, in photo, or born later."""
+    text: str
+    at: str | None
+    """When a user said so."""
+    face_id: int | None
+    """The other face of the photo that is this person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What makes a face a poor one."""
+
+    text: str
+    value: float
+    least: float
+    tier: Tier
+    """What is left to the face."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What would change it."""
+
+    command: str
+    """To be typed; empty: nothing can be typed for it."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """All that can be said about one face."""
+
+    face_id: int
+    number: int
+    """From the left, from 1."""
+    verdict: str
+    """person, nobody, nobody by user, not a face, or forgotten."""
+    person_id: int | None
+    name: str | None
+    cause: str
+    """How it came to that, in words."""
+    rule: str | None
+    """What is on record as the rule: of the match, or of the best guess."""
+    at: str | None
+    run_kind: str | None
+    run_started_at: str | None
+    decisions: tuple[int, ...]
+    """Journal entries of the decisions that stand and changed anything about it, newest first."""
+    tier: Tier
+    shortfalls: tuple[Shortfall, ...]
+    look: Look | None
+    """None: it cannot be compared; `notes` say why."""
+    barred: tuple[Bar, ...]
+    notes: tuple[str, ...]
+    advice: tuple[Advice, ...]
+
+
+class Reasons:
+    """Explains the faces of photos."""
+
+    def __init__(self, catalog: Catalog, limits: Limits, comparing: Comparing | None) -> None:
+        """`limits` are those of quality; without `comparing` only what is on record can be said."""
+        self._catalog = catalog
+        self._placings = Placings.of(catalog)
+        self._limits = limits
+        self._comparing = comparing
+
+    def of_photo(self, photo_id: int, *, only: Collection[int] | None = None) -> list[Why]:
+        """Return why each face of a photo, or `only` each of these, is where it is; from left to right."""
+        with self._catalog.read():
+            faces = self._catalog.faces.in_photo(photo_id)
+            ids = [int(str(face["face_id"])) for face in faces]
+            placed = self._placings.placed(ids)
+            barred = {face_id: tuple(self._barred(face_id, photo_id, faces)) for face_id in ids}
+            looks = self._looks(photo_id, barred)
+            return [
+                self._why(number, face_id, face, placed.get(face_id), barred[face_id], looks.get(face_id))
+                for number, (face_id, face) in enumerate(zip(ids, faces, strict=True), 1)
+                if only is None or face_id in only
+            ]
+
+    def _why(
+        self,
+        number: int,
+        face_id: int,
+        face: Mapping[str, Any],
+        placing: Placing | None,
+        barred: tuple[Bar, ...],
+        look: Look | None,
+    ) -> Why:
+        mark = Mark(face["mark"]) if face["mark"] else None
+        tier = Tier(face["tier"])
+        decisions = tuple(self._placings.decisions_about(face_id))
+        found = _Found(face_id, tier, placing, mark, look, barred, decisions, face["name"])
+        return Why(
+            face_id=face_id,
+            number=number,
+            verdict=_verdict(found),
+            person_id=placing.person_id if placing else None,
+            name=found.name,
+            cause=_cause(found),
+            rule=face["rule"],
+            at=placing.at if placing else self._placings.marked_at(face_id),
+            run_kind=placing.run_kind if placing else None,
+            run_started_at=placing.run_started_at if placing else None,
+            decisions=decisions,
+            tier=tier,
+            shortfalls=tuple(shortfalls(face, self._limits)) if tier is not Tier.FOUND else (),
+            look=look,
+            barred=barred,
+            notes=(*_notes(found, face, can_compare=self._comparing is not None), *self._told_apart(found)),
+            advice=tuple(_advice(found)),
+        )
+
+    # --- whom it cannot be ---
+
+    def _barred(self, face_id: int, photo_id: int, faces: Sequence[Mapping[str, Any]]) -> Iterator[Bar]:
+        for rejected, at in self._placings.rejected(face_id).items():
+            name = self._label(rejected)
+            if name is not None:
+                yield Bar(rejected, name, "rejected", f"you said that it is not {name}", at, None)
+        for number, face in enumerate(faces, 1):
+            if face["person_id"] is not None and face["face_id"] != face_id:
+                text = f"{face['name']} is in this photo already, as face {number} from the left"
+                yield Bar(face["person_id"], face["name"], "in photo", text, None, face["face_id"])
+        births = self._catalog.people.births()
+        taken = self._catalog.files.taken([photo_id]).get(photo_id, "") if births else ""
+        for person_id, born in births.items():
+            if is_clearly_before(taken, born):
+                name = self._label(person_id) or label_of(person_id)
+                text = f"{name} was born in {born}, and the photo was taken on {taken[:10]}"
+                yield Bar(person_id, name, "born later", text, None, None)
+
+    def _told_apart(self, found: _Found) -> Iterator[str]:
+        """Yield who was said not to be one of the others whom the face looks like."""
+        people = [near.person_id for near in found.look.likenesses] if found.look else []
+        mine = found.placing.person_id if found.placing else next(iter(people), None)
+        others = self._catalog.people.apart().get(mine, set()) if mine is not None else set()
+        for person_id in people:
+            if person_id in others:
+                yield f"you said that {self._label(mine or 0)} and {self._label(person_id)} are two people"
+
+    def _label(self, person_id: int) -> str | None:
+        """Return what a person is called; None: it lives no longer."""
+        person = self._catalog.people.one(person_id)
+        return person.label if person else None
+
+    # --- how it looks ---
+
+    def _looks(self, photo_id: int, barred: Mapping[int, Sequence[Bar]]) -> dict[int, Look]:
+        """Return how the faces of a photo look, as far as the engine in use sees them."""
+        if self._comparing is None:
+            return {}
+        barred_people = {face_id: {bar.person_id for bar in bars} for face_id, bars in barred.items()}
+        seen = self._comparing.photo(photo_id, barred_people)
+        nearest = {near.nearest_id for one in seen.values() for near in one.candidates}
+        photo_of = {row.id: row.photo_id for row in self._catalog.faces.rows(nearest)}
+        paths = self._catalog.files.sources(set(photo_of.values()))
+        return {
+            face_id: Look(
+                person_id=one.match.person_id if one.match and one.match.is_accepted else None,
+                rule=one.match.rule if one.match else "nobody whom it could be is known",
+                likenesses=tuple(
+                    self._likeness(near, next(iter(paths.get(photo_of[near.nearest_id], ())), None))
+                    for near in one.candidates
+                ),
+                n_known=one.n_known,
+            )
+            for face_id, one in seen.items()
+        }
+
+    def _likeness(self, near: Candidate, path: str | None) -> Likeness:
+        return Likeness(
+            person_id=near.person_id,
+            name=self._label(near.person_id) or label_of(near.person_id),
+            distance=near.distance,
+            limit=near.limit,
+            face_id=near.nearest_id,
+            photo=path,
+            is_confirmed=near.is_confirmed,
+            centroid_distance=near.centroid_distance,
+            centroid_limit=near.centroid_limit,
+            lead=near.lead if math.isfinite(near.lead) else None,
+            margin=near.margin,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What the gallery says of a face."""
+
+    match: Match | None
+    candidates: tuple[Candidate, ...]
+    n_known: int
+
+
+class Comparing:
+    """Asks the gallery that decides about faces that it may know already."""
+
+    def __init__(
+        self, catalog: Catalog, engine_id: int, n_dims: int, gallery: Callable[[], Gallery], *, n_ranked: int
+    ) -> None:
+        """`gallery` returns that of the engine in use, nobody else's: faces leave it for a moment. `n_ranked` is how
+        many people it looks at."""
+        self._load = partial(catalog.faces.load, engine_id, n_dims=n_dims)
+        self._gallery = cache(gallery)
+        self._n_ranked = n_ranked
+
+    def photo(self, photo_id: int, barred: Mapping[int, Collection[int]]) -> dict[int, Compared]:
+        """Return how each face of a photo that nobody marked compares with all others, by id."""
+        table, gallery = self._load(photo_id=photo_id), self._gallery()
+        free = table.take(table.people == NOBODY)
+        matches = settle_photo(
+            gallery,
+            free.embeddings,
+            [Tier(tier) for tier in free.tiers],
+            [barred.get(int(face_id), ()) for face_id in free.ids],
+        )
+        found = {
+            int(face_id): Compared(match, self._ranked(gallery, embedding, Tier(tier)), gallery.n_faces)
+            for face_id, embedding, tier, match in zip(free.ids, free.embeddings, free.tiers, matches, strict=True)
+        }
+        for row in np.flatnonzero(table.people != NOBODY):
+            face_id, tier = int(table.ids[row]), Tier(table.tiers[row])
+            found[face_id] = self._known(
+                gallery, face_id, int(table.people[row]), table.embeddings[row], tier, barred.get(face_id, ())
+            )
+        return found
+
+    def _known(
+        self,
+        gallery: Gallery,
+        face_id: int,
+        person_id: int,
+        embedding: NDArray[np.float32],
+        tier: Tier,
+        barred: Collection[int],
+    ) -> Compared:
+        """Compare a face of somebody as if it were new."""
+        members = self._load(people=[person_id])
+        _put(gallery, person_id, members.take(members.ids != face_id))
+        try:
+            candidates = self._ranked(gallery, embedding, tier)
+            if person_id not in {near.person_id for near in candidates}:
+                everybody = gallery.rank(embedding, max(1, len(gallery)), tier)
+                candidates += tuple(near for near in everybody if near.person_id == person_id)
+            return Compared(gallery.identify(embedding, tier, barred=barred), candidates, gallery.n_faces)
+        finally:
+            _put(gallery, person_id, members)
+
+    def _ranked(self, gallery: Gallery, embedding: NDArray[np.float32], tier: Tier) -> tuple[Candidate, ...]:
+        return tuple(gallery.rank(embedding, self._n_ranked, tier))
+
+
+def _put(gallery: Gallery, person_id: int, members: FaceTable) -> None:
+    gallery.put(person_id, members.embeddings, members.weights, ids=members.ids, confirmed=members.by_user)
+
+
+# --- in words ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the words are made from."""
+
+    face_id: int
+    tier: Tier
+    placing: Placing | None
+    mark: Mark | None
+    look: Look | None
+    barred: tuple[Bar, ...]
+    decisions: tuple[int, ...]
+    name: str | None
+
+    @property
+    def own(self) -> Likeness | None:
+        """How near the face is to its own person."""
+        if self.look is None or self.placing is None:
+            return None
+        return next((near for near in self.look.likenesses if near.person_id == self.placing.person_id), None)
+
+    @property
+    def possible(self) -> Likeness | None:
+        """The nearest person that it could be."""
+        barred = {bar.person_id for bar in self.barred}
+        likenesses = self.look.likenesses if self.look else ()
+        return next((near for near in likenesses if near.person_id not in barred), None)
+
+
+_VERDICTS = {Mark.NOBODY: "nobody by user", Mark.NOT_A_FACE: "not a face", Mark.FORGOTTEN: "forgotten"}
+_MARKED = {
+    Mark.NOBODY: "you took it out: it belongs to nobody until you say whose it is",
+    Mark.NOT_A_FACE: "you said that it is no face",
+    Mark.FORGOTTEN: "you had its person forgotten: it is compared with nobody",
+}
+
+
+def _verdict(found: _Found) -> str:
+    if found.mark is not None:
+        return _VERDICTS[found.mark]
+    return "person" if found.placing else "nobody"
+
+
+def _cause(found: _Found) -> str:
+    if found.mark is not None:
+        return _MARKED[found.mark]
+    if found.placing is not None:
+        return _placed_how(found.placing, found.name or "")
+    if found.tier is Tier.SHOW:
+        return "too poor to be compared with anybody: it is only shown"
+    if found.look is None:
+        return "nobody has been recognised"
+    if found.look.person_id is not None:
+        return "it has not been looked at since it could be recognised: the next scan places it"
+    return _refused_why(found)
+
+
+def _refused_why(found: _Found) -> str:
+    """Say why it is nobody, from what the gallery said."""
+    look, near = found.look, found.possible
+    assert look is not None
+    if not look.likenesses:
+        return "nobody is known yet whom it could be"
+    nearest = look.likenesses[0]
+    if nearest is not near and nearest.distance <= nearest.limit:
+        bar = next(bar for bar in found.barred if bar.person_id == nearest.person_id)
+        return f"it looks most like {nearest.name}, but {bar.text}"
+    if near is None:
+        return "nobody whom it could be looks like it"
+    if near.distance > near.limit + near.margin:
+        return f"nobody who is known looks like it; the nearest is {near.name}, who is too far off"
+    if near.distance > near.limit:
+        return f"it looks most like {near.name}, but is not near enough to any face of {near.name}"
+    if near.centroid_distance > near.centroid_limit:
+        return f"it is near to one face of {near.name}, but not to {near.name} as a whole"
+    if near.lead is not None and near.lead < near.margin:
+        return f"it could be {near.name}, but looks nearly as much like {_rival(look, near).name}"
+    return f"it could be {near.name}, but {look.rule}"
+
+
+def _rival(look: Look, near: Likeness) -> Likeness:
+    """Return the other person whom the face looks like most."""
+    return next(other for other in look.likenesses if other is not near)
+
+
+def _placed_how(placing: Placing, name: str) -> str:
+    """Say how a face came to its person."""
+    rule, _, known_from = placing.rule.partition("; known from ")
+    if placing.source == USER:
+        by_user = rule == "placed by you"
+        how = f"you placed it with {name}" if by_user else f"you confirmed that it is {name}"
+    else:
+        how = {
+            "auto": f"recognised: near enough to faces of {name}, and nobody else comes as near",
+            "cluster": f"grouped: it and other faces of {name} looked alike and like nobody else",
+            "import": f"imported with the name {name}",
+            "folder": f"found in a folder that bears the name {name}",
+        }[placing.source]
+    if rule.startswith("split from"):
+        how += f"; then {rule}"
+    if known_from:
+        how += f"; carried over from the engine {known_from}, which had recognised it"
+    return how
+
+
+def shortfalls(face: Mapping[str, Any], limits: Limits) -> Iterator[Shortfall]:
+    """Yield what keeps a face from being a good one, the worst first.
+
+    Args:
+        face: its row of `Faces.in_photo`.
+    """
+    light = min(face["brightness"], 255 - face["brightness"])
+    values = {
+        "pixels": (min(face["w"], face["h"]), "too small"),
+        "sharpness": (face["sharpness"], "too blurred"),
+        "brightness": (light, "too dark" if face["brightness"] < 128 else "too bright"),
+        "score": (face["score"], "the detector is not sure that it is a face"),
+    }
+    for tier, kind in ((Tier.SHOW, "match"), (Tier.MATCH, "found")):
+        for name, (value, text) in values.items():
+            least = getattr(limits, f"{kind}_{name}")
+            is_told = tier is Tier.MATCH and value < getattr(limits, f"match_{name}")
+            if value < least and not is_told:
+                yield Shortfall(text, float(value), float(least), tier)
+
+
+def _notes(found: _Found, face: Mapping[str, Any], *, can_compare: bool) -> Iterator[str]:
+    if found.mark is None and found.look is None and can_compare:
+        yield "the engine in use does not see this face, so that it cannot be compared now"
+    if found.placing and found.look and found.own is None:
+        yield f"it is the only face of {found.name} that can be compared"
+    if (face["pose"] or 0.0) >= _TURNED:
+        yield f"the face is turned away ({face['pose']:.1f} of 1): such faces are recognised less well"
+
+
+# --- what would change it ---
+
+
+def _advice(found: _Found) -> Iterator[Advice]:
+    face = found.face_id
+    if found.mark is not None:
+        yield Advice(f"facewatch assign {face} NAME", "if it is somebody after all")
+    elif found.placing is not None:
+        yield from _advice_placed(found, found.placing)
+    else:
+        yield from _advice_nobody(found)
+    if found.decisions:
+        yield Advice(f"facewatch undo --id {found.decisions[0]}", "takes back your last decision about it")
+
+
+def _advice_placed(found: _Found, placing: Placing) -> Iterator[Advice]:
+    face, name = found.face_id, found.name
+    look = found.look
+    if look and look.person_id not in (None, placing.person_id):
+        other = next((near for near in look.likenesses if near.person_id == look.person_id), None)
+        if other is not None:
+            yield Advice(f"facewatch assign {face} {_quoted(other.name)}", f"if it is {other.name}")
+    if placing.source == USER:
+        yield Advice(f"facewatch assign {face} NAME", "if it is somebody else")
+        yield Advice(f"facewatch unassign {face}", "if you do not know whose it is")
+        return
+    yield Advice(f"facewatch reject {face}", f"if it is not {name}")
+    yield Advice(f"facewatch assign {face} NAME", "if you know who it is")
+    yield Advice(f"facewatch confirm {face}", f"if it is {name}: then no run ever moves it")
+
+
+def _advice_nobody(found: _Found) -> Iterator[Advice]:
+    face, look, near = found.face_id, found.look, found.possible
+    if look and look.person_id is not None:
+        yield Advice("facewatch scan", "places it")
+    elif look and near is not None and found.tier is not Tier.SHOW and near.distance <= near.limit + near.margin:
+        yield from _advice_near(found, look, near)
+    for bar in found.barred:
+        if bar.rule == "rejected":
+            yield Advice(f"facewatch assign {face} {_quoted(bar.name)}", f"if it is {bar.name} after all")
+    yield Advice(f"facewatch assign {face} NAME", "if you know who it is; with --new for somebody new")
+    if found.tier is not Tier.SHOW:
+        yield Advice(f"facewatch ignore {face}", "if it is no face")
+
+
+def _advice_near(found: _Found, look: Look, near: Likeness) -> Iterator[Advice]:
+    missing = max(near.distance - near.limit, near.centroid_distance - near.centroid_limit)
+    if missing > 0:
+        text = (
+            f"if it is {near.name}; {missing:.2f} nearer would have done: more photos of {near.name} bring that about"
+        )
+    else:
+        text = f"if it is {near.name}"
+    yield Advice(f"facewatch assign {found.face_id} {_quoted(near.name)}", text)
+    if missing <= 0 and near.lead is not None and near.lead < near.margin:
+        rival = _rival(look, near)
+        yield Advice(
+            f"facewatch merge {_quoted(near.name)} {_quoted(rival.name)}",
+            f"if {near.name} and {rival.name} are one person",
+        )
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(text)

@@ -1,0 +1,178 @@
+"""Why faces are where they are, and what a person would be split into: by the engine in use and the settings."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facewatch.catalog import KnownEngine
+from facewatch.engines import describe_engine
+from facewatch.errors import EngineError, NotKnownError
+from facewatch.people import Identities, find_faces, find_person, is_face, splitting
+from facewatch.people.why import Comparing, Reasons, Why
+from facewatch.quality import Limits
+
+if TYPE_CHECKING:
+    from facewatch.people.splitting import SplitPlan
+    from facewatch.service import Service
+    from facewatch.types import EngineInfo
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInUse:
+    """Whose answers are shown now; while the engine is being changed, that is not the wanted one."""
+
+    id: int
+    info: EngineInfo
+    wanted: str | None
+    """The engine that it is being changed to; None: it is not."""
+
+
+def engine_in_use(service: Service) -> EngineInUse:
+    """Return it without writing anything.
+
+    Raises:
+        NotKnownError: nothing was scanned yet.
+        EngineError: what is known of it is not here, because its files are absent.
+    """
+    known = _known(service)
+    switch = service.switch.progress(service.engine_name)
+    is_wanted = known.name == service.engine_name
+    info = service.info if is_wanted else describe_engine(known.name, service.recipe().options)
+    return EngineInUse(known.id, info, switch.wanted if switch else None)
+
+
+def _known(service: Service) -> KnownEngine:
+    for engine in service.catalog.engines.all():
+        if engine.is_in_use:
+            return engine
+    raise NotKnownError(f"{service.catalog.path}: holds no face yet; `facewatch scan PHOTOS` looks for some")
+
+
+def plan_split(service: Service, who: str, *, into: int | None = None, is_strict: bool = False) -> SplitPlan:
+    """Return how a person would be split; see `people.splitting`.
+
+    Raises:
+        NotKnownError: nobody or several people fit `who`.
+        DecisionError: there is nothing that could be split, or not into that many parts.
+        EngineError: what is known of the engine in use is not here.
+    """
+    person, engine = service.find_person(who), engine_in_use(service)
+    return splitting.plan_split(
+        service.catalog,
+        engine.id,
+        person,
+        n_dims=engine.info.n_dims,
+        ceiling=engine.info.thresholds.cluster - service.config["match.strictness"],
+        into=into,
+        is_strict=is_strict,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A photo, and why its faces are where they are."""
+
+    photo: Mapping[str, Any]
+    """What `Service.photo` says; only the faces that were asked for."""
+    whys: tuple[Why, ...]
+    """One for each face, in the same order."""
+    n_faces: int
+    """Faces of the photo, also those that were not asked for."""
+    notes: tuple[str, ...]
+    """What holds for all of them."""
+
+
+def explain(service: Service, what: str) -> Explained:
+    """Return why the faces of a photo, or one face, are where they are.
+
+    Args:
+        what: the path of a photo, the id of a face, or its place: "holiday.jpg:2".
+
+    Raises:
+        NotKnownError: there is no such photo or face; what is meant instead is said where that can be known.
+    """
+    path = Path(what)
+    if is_face(what) and not path.is_file():
+        photo, only = _photo_of_face(service, what)
+    else:
+        photo, only = _photo_at(service, path, what), None
+    if photo["photo_id"] is None:
+        return Explained(photo, (), 0, ())
+    comparing, notes = _comparing(service)
+    whys = Reasons(service.catalog, _limits(service), comparing).of_photo(photo["photo_id"], only=only)
+    shown = {why.face_id for why in whys}
+    faces = [face for face in photo["faces"] if face["face_id"] in shown]
+    return Explained(dict(photo) | {"faces": faces}, tuple(whys), len(photo["faces"]), tuple(notes))
+
+
+def _photo_at(service: Service, path: Path, what: str) -> dict[str, Any]:
+    try:
+        return service.photo(path)
+    except NotKnownError as error:
+        if path.exists():
+            raise
+        try:
+            person = find_person(service.catalog, what)
+        except NotKnownError:
+            raise error from None
+        raise NotKnownError(
+            f"{what!r} is a person; `facewatch why` takes a photo, or a face by its id: `facewatch show "
+            f"{shlex.quote(person.label)}` lists them"
+        ) from error
+
+
+def _photo_of_face(service: Service, what: str) -> tuple[dict[str, Any], set[int]]:
+    def photo_of(path: Path) -> int:
+        photo = service.photo(path)
+        if photo["photo_id"] is None:
+            raise NotKnownError(f"{path}: {photo['fault'] or 'not a photo'}; it has no faces")
+        return int(photo["photo_id"])
+
+    [row] = find_faces(service.catalog, [what], photo_of)
+    catalog = service.catalog
+    faces = catalog.faces.in_photo(row.photo_id)
+    if row.id not in {face["face_id"] for face in faces}:
+        raise NotKnownError(
+            f"face {row.id} is not seen by the engine in use, and belongs to nobody: nothing is done with it"
+        )
+    files = catalog.files.sources([row.photo_id]).get(row.photo_id, ())
+    photo = {
+        "path": files[0] if files else None,
+        "photo_id": row.photo_id,
+        "fault": None,
+        "is_waiting": False,
+        "faces": faces,
+    }
+    return photo, {row.id}
+
+
+def _comparing(service: Service) -> tuple[Comparing | None, list[str]]:
+    """Return what compares faces; None with the reason where what is known of the engine in use is not here."""
+    try:
+        engine = engine_in_use(service)
+    except (EngineError, NotKnownError) as error:
+        return None, [f"how near the faces are to anybody cannot be told now: {error}"]
+    notes = []
+    if engine.wanted is not None:
+        notes.append(
+            f"the engine is being changed from {engine.info.name} to {engine.wanted}: until that is complete, what "
+            f"{engine.info.name} found stands, and nobody new is recognised (facewatch status)"
+        )
+    n_ranked = service.config["match.shortlist"]
+    identities = Identities(
+        service.catalog, engine.id, engine.info, shortlist=n_ranked, strictness=service.config["match.strictness"]
+    )
+    comparing = Comparing(service.catalog, engine.id, engine.info.n_dims, identities.gallery, n_ranked=n_ranked)
+    return comparing, notes
+
+
+def _limits(service: Service) -> Limits:
+    """Return where the tiers of the engine in use end."""
+    try:
+        return replace(service.recipe().limits, found_score=engine_in_use(service).info.sure_score)
+    except (EngineError, NotKnownError):
+        return Limits()

@@ -1,0 +1,596 @@
+"""The audit: faults put into a catalog are found, mended where that takes no decision, and told where it does."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn import Library, make_library
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import facewatch.cli.checks  # noqa: F401 - it adds its commands to the group
+from facewatch.cli import main
+from facewatch.cli.group import facewatch as group
+from facewatch.engines import fake
+from facewatch.people.audit import Finding, Kind
+from facewatch.service import Service
+from facewatch.service.auditing import Audit, audit, audit_and_mend
+
+PHOTOS = {
+    "a": [(1, 0), (2, 0)],
+    "b": [(1, 1)],
+    "c": [(2, 1)],
+    "d": [(2, 2)],
+    "e": [(3, 0)],
+    "f": [(3, 1)],
+    "g": [(1, 2)],
+    "h": [(2, 3)],
+}
+
+
+def draw_all(library: Library) -> Library:
+    """Three people in three, four and two photos; a.png shows two of them."""
+    for name, faces in PHOTOS.items():
+        library.draw(f"{name}.png", *faces)
+    library.scan()
+    return library
+
+
+@pytest.fixture
+def three(library: Library) -> Library:
+    return draw_all(library)
+
+
+def face(service: Service, library: Library, name: str, number: int = 0) -> Any:
+    return service.photo(library.photos / f"{name}.png")["faces"][number]
+
+
+def put(service: Service, statement: str, *values: object) -> None:
+    """Put a fault into the catalog."""
+    with service.catalog.write():
+        service.catalog._db.execute(statement, values)
+
+
+def give(service: Service, face_id: int, person_id: int, source: str = "auto") -> None:
+    put(
+        service,
+        "INSERT INTO assignments (face_id, person_id, source, rule, at) VALUES (?, ?, ?, 'by hand', 'now')"
+        " ON CONFLICT (face_id) DO UPDATE SET person_id = excluded.person_id, source = excluded.source",
+        *(face_id, person_id, source),
+    )
+
+
+def whose(service: Service) -> dict[int, tuple[int, str]]:
+    rows = service.catalog._db.execute("SELECT face_id, person_id, source FROM assignments ORDER BY face_id")
+    return {face_id: (person_id, source) for face_id, person_id, source in rows}
+
+
+def of_kind(found: Audit, kind: Kind) -> list[Finding]:
+    return [finding for finding in found.findings if finding.kind is kind]
+
+
+def only(found: Audit, kind: Kind) -> Finding:
+    [finding] = of_kind(found, kind)
+    return finding
+
+
+# --- nothing wrong ---
+
+
+def test_nothing_is_wrong_in_a_library_that_was_just_scanned(three: Library) -> None:
+    with three.service() as service:
+        assert audit(service) == Audit((), ())
+        mended = audit_and_mend(service)
+    assert mended == Audit((), ())
+    assert mended.is_clean
+
+
+def test_nothing_is_wrong_in_a_catalog_without_photos(library: Library) -> None:
+    with library.service() as service:
+        assert audit(service).is_clean
+
+
+def test_looking_writes_nothing(three: Library) -> None:
+    with three.service() as service:
+        give(service, face(service, three, "b")["face_id"], face(service, three, "e")["person_id"])
+        next(three.people.rglob("e.png")).unlink()
+        dump, tree = list(service.catalog._db.conn.iterdump()), three.tree()
+        assert len(audit(service).findings) > 1
+        assert list(service.catalog._db.conn.iterdump()) == dump
+    assert three.tree() == tree
+
+
+# --- one person twice in a photo ---
+
+
+def test_of_two_faces_of_one_person_in_a_photo_the_surer_one_stays(three: Library) -> None:
+    with three.service() as service:
+        one, two = face(service, three, "a", 0), face(service, three, "a", 1)
+        give(service, two["face_id"], one["person_id"])
+        finding = only(audit(service), Kind.TWICE)
+        photo = service.photo(three.photos / "a.png")["photo_id"]
+        assert finding.id == f"twice:{one['person_id']}:{photo}"
+        assert f"face {one['face_id']} stays (the surest), face {two['face_id']} would go" in finding.text
+        assert finding.photos == (str(three.photos / "a.png"),)
+        assert audit_and_mend(service).is_clean
+        # It was looked at again, and is whose it was.
+        assert face(service, three, "a", 1)["person_id"] == two["person_id"]
+
+
+def test_what_a_user_placed_stays_even_where_a_run_is_surer(three: Library) -> None:
+    with three.service() as service:
+        one, two = face(service, three, "a", 0), face(service, three, "a", 1)
+        give(service, two["face_id"], one["person_id"], "user")
+        finding = only(audit(service), Kind.TWICE)
+        assert f"face {two['face_id']} stays (placed by you), face {one['face_id']} would go" in finding.text
+        audit_and_mend(service)
+        assert whose(service)[two["face_id"]] == (one["person_id"], "user")
+        assert one["face_id"] not in whose(service)
+
+
+def test_two_faces_that_a_user_placed_are_told_but_no_fault(three: Library) -> None:
+    with three.service() as service:
+        one, two = face(service, three, "a", 0), face(service, three, "a", 1)
+        for face_id in (one["face_id"], two["face_id"]):
+            give(service, face_id, one["person_id"], "user")
+        before = whose(service)
+        found = audit_and_mend(service)
+        assert "as you said" in only(found, Kind.TWICE).text
+        assert found.is_clean
+        assert whose(service) == before
+
+
+# --- nearer to another ---
+
+
+def test_a_face_that_a_run_gave_to_the_wrong_person_goes_to_the_right_one_with_its_link(three: Library) -> None:
+    tree = three.tree()
+    with three.service() as service:
+        misplaced, person = face(service, three, "b"), face(service, three, "e")["person_id"]
+        give(service, misplaced["face_id"], person)
+        service.sync_folders()
+        assert three.tree() != tree
+        finding = only(audit(service), Kind.NEARER)
+        assert finding.people == (person, misplaced["person_id"])
+        assert finding.is_fault
+        assert f"facewatch assign {misplaced['face_id']} {misplaced['person_id']}" in finding.remedies
+        found = audit_and_mend(service)
+        assert [mended.id for mended in found.mended] == [finding.id]
+        assert found.is_clean
+        assert face(service, three, "b")["person_id"] == misplaced["person_id"]
+    assert three.tree() == tree
+
+
+def test_mending_is_one_decision_and_undo_takes_all_of_it_back(three: Library) -> None:
+    with three.service() as service:
+        three_id = face(service, three, "e")["person_id"]
+        for name in ("b", "c"):
+            give(service, face(service, three, name)["face_id"], three_id)
+        before = whose(service)
+        n_decisions = len(service.catalog.journal.decisions())
+        found = audit_and_mend(service)
+        assert len(found.mended) > 2  # both faces, and the folders
+        [entry, *_] = service.history()
+        assert (entry.id, entry.actor, entry.action) == (found.entry_id, "user", "audit")
+        assert len(service.catalog.journal.decisions()) == n_decisions + 1
+        assert whose(service) != before
+        service.undo()
+        assert whose(service) == before
+
+
+def test_faces_of_one_photo_that_were_swapped_are_swapped_back(three: Library) -> None:
+    with three.service() as service:
+        one, two = face(service, three, "a", 0), face(service, three, "a", 1)
+        give(service, one["face_id"], two["person_id"])
+        give(service, two["face_id"], one["person_id"])
+        assert len(of_kind(audit(service), Kind.NEARER)) == 2
+        assert audit_and_mend(service).is_clean
+        assert [face(service, three, "a", i)["person_id"] for i in (0, 1)] == [one["person_id"], two["person_id"]]
+
+
+def test_a_face_that_a_user_placed_is_only_told_when_it_looks_like_another(three: Library) -> None:
+    with three.service() as service:
+        give(service, face(service, three, "b")["face_id"], face(service, three, "e")["person_id"], "user")
+        service.sync_folders()
+        before = whose(service)
+        found = audit_and_mend(service)
+        assert only(found, Kind.NEARER).text.endswith("you placed it, so it stays")
+        assert found.is_clean
+        assert whose(service) == before
+
+
+@pytest.mark.parametrize("why", ["in the photo", "rejected", "unborn"])
+def test_nobody_is_nearer_who_cannot_be_the_face(three: Library, why: str) -> None:
+    three.draw("i.png", (1, 5), (9, 0))
+    three.scan()
+    with three.service() as service:
+        near, beside = face(service, three, "i", 0), face(service, three, "i", 1)
+        person = near["person_id"]
+        give(service, near["face_id"], face(service, three, "e")["person_id"])
+        assert len(of_kind(audit(service), Kind.NEARER)) == 1
+        if why == "in the photo":
+            give(service, beside["face_id"], person, "user")
+        elif why == "rejected":
+            put(service, "INSERT INTO rejections VALUES (?, ?, 'now')", near["face_id"], person)
+        else:
+            put(service, "UPDATE people SET born = '2000' WHERE id = ?", person)
+            put(service, "UPDATE photos SET taken_at = '1990-01-01T00:00:00'")
+        assert [f for f in of_kind(audit(service), Kind.NEARER) if near["face_id"] in f.faces] == []
+
+
+def make_doubtful(service: Service, face_id: int, person: int, other: int) -> None:
+    """Make a face look like two of the drawn people, a little more like the first, and enough like neither."""
+    between = 0.8 * fake.embedding_of(person, 0) + 0.6 * fake.embedding_of(other, 0)
+    vector = (between / np.linalg.norm(between)).astype("<f4").tobytes()
+    put(service, "UPDATE embeddings SET vector = ? WHERE face_id = ?", vector, face_id)
+
+
+def test_a_face_stays_while_another_that_stays_takes_its_place(three: Library) -> None:
+    three.draw("i.png", (1, 5), (9, 0))
+    three.scan()
+    with three.service() as service:
+        clear, doubtful = face(service, three, "i", 0), face(service, three, "i", 1)
+        make_doubtful(service, doubtful["face_id"], 2, 1)
+        give(service, doubtful["face_id"], clear["person_id"])
+        give(service, clear["face_id"], face(service, three, "e")["person_id"])
+        service.sync_folders()
+        before = whose(service)
+        found = of_kind(audit_and_mend(service), Kind.NEARER)
+        assert {finding.faces for finding in found} == {(clear["face_id"],), (doubtful["face_id"],)}
+        assert whose(service) == before
+
+
+def test_a_face_that_matching_would_give_to_nobody_is_told_but_stays(three: Library) -> None:
+    with three.service() as service:
+        doubtful, other = face(service, three, "b"), face(service, three, "c")["person_id"]
+        make_doubtful(service, doubtful["face_id"], 1, 2)
+        give(service, doubtful["face_id"], other)
+        service.sync_folders()
+        before = whose(service)
+        found = audit_and_mend(service)
+        finding = only(found, Kind.NEARER)
+        assert finding.mend is None
+        assert finding.is_fault
+        assert whose(service) == before
+        # Whoever says that it is right is not told of a fault again.
+        with service.deciding() as decisions:
+            decisions.confirm([str(doubtful["face_id"])])
+        assert audit(service).is_clean
+
+
+# --- people that look like one ---
+
+
+def split_in_two(service: Service, library: Library) -> tuple[int, int]:
+    """Give two of the four faces of somebody to a new person."""
+    old = face(service, library, "c")["person_id"]
+    with service.catalog.write():
+        new = service.catalog.people.add("now")
+    for name in ("c", "d"):
+        give(service, face(service, library, name)["face_id"], new)
+    service.sync_folders()
+    return old, new
+
+
+def test_two_halves_of_one_person_are_told_and_not_merged(three: Library) -> None:
+    with three.service() as service:
+        old, new = split_in_two(service, three)
+        service.rename(str(old), "Anna Maria")
+        before = whose(service)
+        found = audit_and_mend(service)
+        finding = only(found, Kind.ALIKE)
+        assert finding.id == f"alike:{old}:{new}"
+        assert finding.remedies == (f"facewatch merge 'Anna Maria' {new}", f"facewatch apart 'Anna Maria' {new}")
+        assert not found.is_clean
+        assert whose(service) == before
+
+
+@pytest.mark.parametrize("why", ["apart", "one photo", "rejected", "hidden"])
+def test_people_who_cannot_be_one_or_are_not_asked_about_are_not_told(three: Library, why: str) -> None:
+    with three.service() as service:
+        old, new = split_in_two(service, three)
+        if why == "apart":
+            put(service, "INSERT INTO apart VALUES (?, ?, 'now')", old, new)
+        elif why == "one photo":
+            photo = service.photo(three.photos / "a.png")["photo_id"]
+            put(service, "UPDATE faces SET photo_id = ? WHERE id = ?", photo, face(service, three, "c")["face_id"])
+        elif why == "rejected":
+            put(service, "INSERT INTO rejections VALUES (?, ?, 'now')", face(service, three, "c")["face_id"], old)
+        else:
+            put(service, "UPDATE people SET is_hidden = 1 WHERE id = ?", new)
+        assert of_kind(audit(service), Kind.ALIKE) == []
+
+
+# --- links that lie ---
+
+
+def test_links_that_are_gone_or_lead_elsewhere_are_found_and_made_again(three: Library) -> None:
+    tree = three.tree()
+    gone, elsewhere = next(three.people.rglob("b.png")), next(three.people.rglob("g.png"))
+    gone.unlink()
+    elsewhere.unlink()
+    elsewhere.symlink_to(three.photos / "e.png")
+    with three.service() as service:
+        finding = only(audit(service), Kind.LINKS)
+        assert "1 link not there, 1 link replaced" in finding.text
+        assert set(finding.photos) == {str(three.photos / "b.png"), str(three.photos / "g.png")}
+        assert audit_and_mend(service).is_clean
+    # The link that a stranger put there is not touched: ours has another name.
+    assert {link for link in tree.items() if link[0].endswith("b.png")} <= set(three.tree().items())
+    assert sorted(three.tree().values()) == sorted([*tree.values(), "e.png"])
+
+
+def test_a_folder_without_a_person_is_found_and_removed(three: Library) -> None:
+    with three.service() as service:
+        person = face(service, three, "e")["person_id"]
+        folder = service.catalog.people.folders()[person]
+        put(service, "DELETE FROM assignments WHERE person_id = ?", person)
+        finding = only(audit(service), Kind.LINKS)
+        assert folder in finding.text
+        assert "a folder without a person" in finding.text
+        audit_and_mend(service)
+    assert not (three.people / folder).exists()
+
+
+def test_what_others_put_into_the_people_folder_is_counted_and_stays(three: Library) -> None:
+    (three.people / "Holiday").mkdir()
+    own = next(three.people.rglob("b.png")).with_name("notes.txt")
+    own.write_text("mine")
+    with three.service() as service:
+        found = audit_and_mend(service)
+    assert only(found, Kind.LINKS).text.startswith("1 file(s) and 1 folder(s) in ")
+    assert found.is_clean
+    assert own.read_text() == "mine"
+    assert (three.people / "Holiday").is_dir()
+
+
+def test_links_to_files_that_are_gone_take_a_scan(three: Library) -> None:
+    (three.photos / "b.png").unlink()
+    with three.service() as service:
+        finding = only(audit_and_mend(service), Kind.LINKS)
+    assert finding.remedies == ("facewatch scan",)
+    assert finding.photos == (str(three.photos / "b.png"),)
+    three.scan()
+    with three.service() as service:
+        assert audit(service).is_clean
+
+
+def test_a_library_that_is_unplugged_is_no_fault(three: Library) -> None:
+    three.photos.rename(three.base / "unplugged")
+    with three.service() as service:
+        found = audit(service)
+    assert "plug it in" in only(found, Kind.LINKS).text
+    assert found.is_clean
+
+
+def test_a_people_folder_that_is_unplugged_is_left_out(three: Library) -> None:
+    shutil.rmtree(three.people)
+    with three.service() as service:
+        found = audit(service)
+    assert found.findings == ()
+    assert found.left_out[0].startswith("links: ")
+
+
+# --- a catalog that contradicts itself ---
+
+
+def test_faces_of_a_merged_person_go_to_whom_it_was_merged_into(three: Library) -> None:
+    with three.service() as service:
+        one, two = face(service, three, "b"), face(service, three, "e")["person_id"]
+        put(service, "UPDATE people SET merged_into = ? WHERE id = ?", two, one["person_id"])
+        assert {f.id for f in of_kind(audit(service), Kind.CATALOG)} >= {f"stray:{one['face_id']}"}
+        assert of_kind(audit_and_mend(service), Kind.CATALOG) == []
+        assert whose(service)[one["face_id"]][0] == two
+
+
+def test_faces_of_a_person_that_is_gone_are_released(three: Library) -> None:
+    with three.service() as service:
+        one = face(service, three, "b")
+        put(service, "UPDATE people SET is_gone = 1 WHERE id = ?", one["person_id"])
+        assert len(of_kind(audit(service), Kind.CATALOG)) == 3
+        assert audit_and_mend(service).is_clean
+        assert one["person_id"] not in {person for person, _ in whose(service).values()}
+
+
+def test_faces_that_a_user_placed_with_a_person_that_is_gone_wait_for_the_user(three: Library) -> None:
+    with three.service() as service:
+        placed = face(service, three, "g")
+        give(service, placed["face_id"], placed["person_id"], "user")
+        put(service, "UPDATE people SET is_gone = 1 WHERE id = ?", placed["person_id"])
+        before = whose(service)
+        found = of_kind(audit_and_mend(service), Kind.CATALOG)
+        assert whose(service) == before
+        remedies = {finding.faces: finding.remedies for finding in found}
+        assert f"facewatch unassign {placed['face_id']}" in remedies[placed["face_id"],]
+        with service.deciding() as decisions:
+            decisions.unassign([str(placed["face_id"])])
+        assert audit_and_mend(service).is_clean
+
+
+@pytest.mark.parametrize("table", ["rejections", "marks"])
+def test_a_run_that_contradicts_a_user_gives_way_and_a_user_who_does_is_asked(three: Library, table: str) -> None:
+    with three.service() as service:
+        by_run, by_user = face(service, three, "b"), face(service, three, "g")
+        give(service, by_user["face_id"], by_user["person_id"], "user")
+        for one in (by_run, by_user):
+            value = one["person_id"] if table == "rejections" else "nobody"
+            put(service, f"INSERT INTO {table} VALUES (?, ?, 'now')", one["face_id"], value)
+        found = audit_and_mend(service)
+        assert only(found, Kind.CATALOG).faces == (by_user["face_id"],)
+        assert by_run["face_id"] not in whose(service)
+        assert whose(service)[by_user["face_id"]] == (by_user["person_id"], "user")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_circle_of_merges_is_opened_where_most_faces_are(three: Library, n: int) -> None:
+    with three.service() as service:
+        few, many = face(service, three, "e")["person_id"], face(service, three, "c")["person_id"]
+        n_faces = len(whose(service))
+        put(service, "UPDATE people SET merged_into = ? WHERE id = ?", few if n == 2 else many, many)
+        if n == 2:
+            put(service, "UPDATE people SET merged_into = ? WHERE id = ?", many, few)
+        audit_and_mend(service)
+        assert of_kind(audit(service), Kind.CATALOG) == []
+        assert service.find_person(str(many)).id == many
+        assert len(whose(service)) == n_faces
+
+
+def test_rows_that_name_what_is_not_there_are_told(three: Library) -> None:
+    with three.service() as service:
+        db = service.catalog._db
+        db.execute("PRAGMA foreign_keys = OFF")
+        put(service, "INSERT INTO rejections VALUES (9999, 1, 'now')")
+        db.execute("PRAGMA foreign_keys = ON")
+        finding = only(audit(service), Kind.CATALOG)
+    assert finding.id == "dangling:rejections:faces"
+    assert finding.mend is None
+
+
+def test_a_damaged_catalog_is_told_and_nothing_else_is_looked_at(three: Library) -> None:
+    with three.service() as service:
+        service.catalog._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [root] = service.catalog._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'faces_photo'").fetchone()
+        [size] = service.catalog._db.execute("PRAGMA page_size").fetchone()
+    with three.catalog.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+    with three.service() as service:
+        found = audit(service)
+    assert [finding.id for finding in found.findings] == ["damage"]
+    assert not found.is_clean
+
+
+# --- all of it ---
+
+
+def test_without_the_engine_everything_but_distances_is_looked_at(three: Library) -> None:
+    other = fake.FakeEngine()
+    other_info = type(fake.INFO)(**{name: getattr(fake.INFO, name) for name in fake.INFO.__slots__} | _OTHER)
+    with three.service() as service:
+        one, two = face(service, three, "a", 0), face(service, three, "a", 1)
+        give(service, two["face_id"], one["person_id"])
+        give(service, face(service, three, "b")["face_id"], face(service, three, "e")["person_id"])
+    with three.service(engine=other) as service:
+        service._info = other_info
+        found = audit(service)
+    assert {finding.kind for finding in found.findings} == {Kind.TWICE, Kind.LINKS}
+    assert "the engine is being changed" in found.left_out[0]
+
+
+_OTHER = {"name": "other", "fingerprint": "other"}
+
+
+def test_what_changed_since_it_was_looked_at_is_left_alone(three: Library) -> None:
+    from facewatch.people.audit import mend
+
+    with three.service() as service:
+        misplaced, person = face(service, three, "b")["face_id"], face(service, three, "e")["person_id"]
+        give(service, misplaced, person)
+        found = audit(service)
+        give(service, misplaced, person, "user")
+        decided = mend(service.catalog, found.findings)
+        assert (decided.entry_id, decided.released) == (None, ())
+        assert whose(service)[misplaced] == (person, "user")
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 2), st.sampled_from(["auto", "user"])), max_size=6))
+def test_whatever_is_misplaced_what_users_said_stays_and_undo_restores_the_rest(
+    tmp_path_factory: pytest.TempPathFactory, faults: list[tuple[int, int, str]]
+) -> None:
+    library = draw_all(make_library(tmp_path_factory.mktemp("library")))
+    with library.service() as service:
+        faces, people = sorted(whose(service)), sorted({person for person, _ in whose(service).values()})
+        for number, person, source in faults:
+            give(service, faces[number], people[person], source)
+        before = whose(service)
+        found = audit_and_mend(service)
+        after = whose(service)
+        assert {f: p for f, p in before.items() if p[1] == "user"}.items() <= after.items()
+        # Nobody whom a run placed is in a photo twice.
+        assert all(not finding.is_fault for finding in of_kind(found, Kind.TWICE))
+        if found.entry_id is not None:
+            service.undo()
+        restored = whose(service)
+        # Undo brings nobody into a photo twice, not even where it was so before.
+        twice = {face_id for finding in found.mended if finding.kind is Kind.TWICE for face_id in finding.faces}
+        assert {f: p for f, p in restored.items() if f not in twice} == {
+            f: p for f, p in before.items() if f not in twice
+        }
+
+
+def test_while_another_process_scans_faults_are_mended_and_the_pool_is_left_to_it(three: Library) -> None:
+    with three.service() as service, three.service() as other:
+        misplaced = face(service, three, "b")
+        give(service, misplaced["face_id"], face(service, three, "e")["person_id"])
+        with other.catalog.run_lock("scan"):
+            assert not audit(service).is_clean
+            assert audit_and_mend(service).is_clean
+            assert face(service, three, "b")["person_id"] is None
+        assert other.catch_up()
+        assert face(service, three, "b")["person_id"] == misplaced["person_id"]
+
+
+# --- the command ---
+
+
+def run(library: Library, *arguments: str) -> int:
+    try:
+        return main(["audit", *arguments, "--catalog", str(library.catalog), "--people", str(library.people)])
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+
+
+@pytest.fixture
+def as_fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command finds the engine of the drawn libraries."""
+    monkeypatch.setattr(Service, "info", fake.INFO)
+
+
+def test_the_command_says_what_is_wrong_and_what_to_type(
+    three: Library, as_fake: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(three) == 0
+    assert capsys.readouterr().out == "nothing is wrong\n"
+    with three.service() as service:
+        give(service, face(service, three, "b")["face_id"], face(service, three, "e")["person_id"])
+        split_in_two(service, three)
+    assert run(three, "--json") == 1
+    facts = json.loads(capsys.readouterr().out)
+    assert run(three) == 1
+    out = capsys.readouterr().out
+    for finding in facts["findings"]:
+        assert finding["text"] in out
+        for remedy in finding["remedies"]:
+            assert remedy in out
+            for one in remedy.split(" && "):
+                assert shlex.split(one)[1] in {*group.commands, "folders", "scan"}
+    assert "2 findings: `facewatch audit --fix` mends 1, 1 takes your decision" in out
+    assert run(three, "--fix") == 1
+    out = capsys.readouterr().out
+    assert "1 fault mended" in out
+    assert "1 finding left to decide" in out
+
+
+def test_exit_code_0_says_that_all_was_mended(
+    three: Library, as_fake: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    next(three.people.rglob("b.png")).unlink()
+    assert run(three, "-q") == 1
+    assert run(three, "--fix") == 0
+    assert capsys.readouterr().out.endswith("nothing is left\n")
+    assert run(three) == 0
+
+
+def test_a_name_with_a_blank_is_typed_as_one_word(three: Library, tmp_path: Path) -> None:
+    with three.service() as service:
+        service.rename(str(face(service, three, "b")["person_id"]), "Anna Maria")
+        give(service, face(service, three, "g")["face_id"], face(service, three, "e")["person_id"])
+        [finding] = of_kind(audit(service), Kind.NEARER)
+    assert shlex.split(finding.remedies[0])[-1] == "Anna Maria"

@@ -172,12 +172,19 @@ def find_source(now: Thresholds, folder: Path = SOURCES) -> tuple[Path, ast.Call
         (file, call)
         for file in sorted(folder.glob("*.py"))
         for call in _calls(ast.parse(file.read_text(encoding="utf-8")))
-        if {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords} == asdict(now)
+        if _holds(call, now)
     ]
     if len(found) != 1:
         where = ", ".join(file.name for file, _ in found) or "none"
         raise FacewatchError(f"{folder}: these thresholds must stand in one file of it, and stand in {where}")
     return found[0]
+
+
+def _holds(call: ast.Call, now: Thresholds) -> bool:
+    try:
+        return Thresholds(**{str(word.arg): ast.literal_eval(word.value) for word in call.keywords}) == now
+    except TypeError:  # other numbers than those of thresholds
+        return False
 
 
 def _calls(tree: ast.Module) -> Iterator[ast.Call]:

@@ -149,8 +149,8 @@ class World:
 
     suffix = ".photo"
 
-    def __init__(self, base: Path, *, n_scans: int = 1) -> None:
-        """Every scan is made `n_scans` times."""
+    def __init__(self, base: Path, *, n_scans: int = 0) -> None:
+        """Every scan is made `n_scans` times, each in a process of its own; 0: once, by the one that is there."""
         self.base = base
         self.photos, self.attic, self.people = base / "Photos", base / "Attic", base / "People"
         for folder in (self.photos, self.attic):
@@ -230,9 +230,10 @@ class World:
     # --- runs ---
 
     def scan(self) -> None:
-        for i in range(self._n_scans):
-            if i:
-                self.restart()
+        for _ in range(self._n_scans):
+            self.restart()
+            self.service.scan_all()
+        if not self._n_scans:
             self.service.scan_all()
         self.is_shown = True
 
@@ -351,7 +352,7 @@ class DrawnEngine(fake.FakeEngine):
 
 
 @contextmanager
-def new_world(kind: type[World] = World, *, n_scans: int = 1) -> Iterator[World]:
+def new_world(kind: type[World] = World, *, n_scans: int = 0) -> Iterator[World]:
     """Yield a world in a folder of its own, in memory where there is such a place."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:

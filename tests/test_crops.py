@@ -271,3 +271,9 @@ def test_a_full_disk_leaves_no_part_of_a_crop(
 def test_asking_alone_makes_no_folder(kept: Crops, tmp_path: Path) -> None:
     assert kept.path_of(7, tmp_path / "gone.jpg", SQUARES[0]) is None
     assert not kept.folder.exists()
+
+
+def test_crops_of_a_forgotten_face_are_removed_and_no_other(kept: Crops, photo: Path) -> None:
+    paths = kept.paths_of(photo, {1: Box(10, 10, 20, 20), 11: Box(10, 10, 20, 20)})
+    kept.forget([1])
+    assert [path.is_file() for path in paths.values() if path] == [False, True]

@@ -487,8 +487,15 @@ class Service:
         finally:
             made = [decided for decided in decisions.made if decided.entry_id is not None]
             for decided in made:
+                if decided.action == "forget":
+                    self._forget_crops(decided.faces)
                 gained = self._look_again(decided.people, (), decided.entry_id)
                 self._show(gained.union(decided.people))
+
+    def _forget_crops(self, faces: Collection[int]) -> None:
+        from facewatch.service.crops import Crops
+
+        Crops(self.catalog.path).forget(faces)
 
     def rename(self, who: str, new: str, *, may_merge: bool = False) -> Renamed:
         """Name a person and move its folder."""

@@ -14,7 +14,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -152,6 +152,12 @@ class Crops:
     def path_of(self, face_id: int, file: Path, box: Box) -> Path | None:
         """Return a JPEG of a face; None when there is none and none can be made."""
         return self.paths_of(file, {face_id: box})[face_id]
+
+    def forget(self, faces: Iterable[int]) -> None:
+        """Remove the crops of these faces."""
+        for face_id in faces:
+            for crop in self.folder.glob(f"{face_id}-*.jpg"):
+                crop.unlink(missing_ok=True)
 
     def paths_of(self, file: Path, boxes: Mapping[int, Box]) -> dict[int, Path | None]:
         """Return a JPEG of each face (by its id) of one photo, which is decoded once, and only for those not kept.

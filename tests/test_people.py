@@ -278,3 +278,15 @@ def test_the_beginning_of_a_label_is_nobody_and_says_whom_it_could_mean(library:
     library.scan()
     with library.service() as service, pytest.raises(NotKnownError, match="Person 0001; write the whole number"):
         find_person(service.catalog, who)
+
+
+def test_a_photo_that_is_gone_is_compared_with_no_longer_in_the_same_process(library: Library) -> None:
+    for look in range(4):
+        library.draw(f"{look}.png", (1, look))
+    with library.service() as service:
+        service.scan_all()
+        library.draw("new.png", (1, 3))
+        (library.photos / "3.png").unlink()
+        service.scan_all()
+        [face] = service.photo(library.photos / "new.png")["faces"]
+        assert face["distance"] > 0.01  # the one that looked the same is away

@@ -205,6 +205,7 @@ class Ruled:
                 parts.setdefault(number, []).append(face)
         person = self.world.service.catalog.people.one(person_id)
         if person is None or not parts:
+            # There is nobody to split: something else that is refused.
             return "hide", ("0",), {}, set(), None, set()
         return "split", (person, list(parts.values())), {}, set(), None, set()
 

@@ -146,7 +146,8 @@ class Ingest:
         while waiting or ready or flying:
             self._launch(waiting, ready, flying)
             done = wait(list[Future[Any]](flying), return_when=FIRST_COMPLETED).done
-            for future in done:
+            # In the order of the files, as far as they are ready: ids depend on it, and a set has none.
+            for future in [future for future in flying if future in done]:
                 jobs = flying.pop(future)
                 if isinstance(future.exception(), BrokenProcessPool):
                     suspects = [*jobs, *(job for others in flying.values() for job in others)]

@@ -280,7 +280,7 @@ class Service:
             report(Progress(counts["done"], max(n_total, counts["done"]), display(one.path)))
 
         for root, found, changes in looks:
-            self.libraries.record(root, changes)
+            self.record(root, changes)
             for folder, reason in found.unread.items():
                 log.warning("%s: cannot be listed: %s; make it readable, then scan again", display(folder), reason)
             for one in self.ingest(root, changes.to_read):
@@ -314,6 +314,12 @@ class Service:
             seconds=self._clock() - started,
         )
 
+    def record(self, root: Path, changes: scan.Changes) -> None:
+        """Record moves and removals; faces of photos that are gone are compared with no longer."""
+        self.libraries.record(root, changes)
+        if changes.missing:
+            self.identities.forget_gallery()
+
     def ingest(self, root: Path, paths: Iterable[str]) -> Iterator[Ingested]:
         """Bring these files into the catalog; yields what became of each, with one line in the log."""
         work = ingest.Ingest(
@@ -325,9 +331,14 @@ class Service:
             settle=_leave_be if self.switch.is_under_way else self.identities.settle,
             is_aligned=self.libraries.is_aligned(root),
         )
+        are_back = False
         for one in work.run(paths):
+            are_back |= one.kind == "known"
             _log(one)
             yield one
+        if are_back:
+            # Photos that had been away, perhaps: their faces are compared with again.
+            self.identities.forget_gallery()
 
     def look_anew(self, most: int | None = None) -> Iterator[Ingested]:
         """Look at photos, at most so many, that the wanted engine has not seen; yields what became of each."""

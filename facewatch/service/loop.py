@@ -238,7 +238,7 @@ class WatchLoop:
 
     def _move(self, library: _Library, changes: scan.Changes) -> None:
         if changes.moved:
-            self._service.libraries.record(library.root, scan.Changes((), (), changes.moved, ()))
+            self._service.record(library.root, scan.Changes((), (), changes.moved, ()))
             self._are_folders_stale = True
 
     def _still_since(self, library: _Library, path: str) -> float:
@@ -255,7 +255,7 @@ class WatchLoop:
         self._move(library, changes)
         removed = tuple(path for path in changes.missing if path in settled.gone)
         if removed and self._is_there(library):
-            service.libraries.record(library.root, scan.Changes((), (), (), removed))
+            service.record(library.root, scan.Changes((), (), (), removed))
             self._are_folders_stale = True
         for one in service.ingest(library.root, changes.to_read):
             self._is_search_stale |= one.kind in ("new", "again")

@@ -36,14 +36,15 @@ UNKNOWN = 2.0
 _LEAST_CHANCE = 0.05
 """A yes that is less probable is not asked for."""
 _LIKELY = 0.3
-"""A yes that is as probable as this is worth more than its faces, see `_worth`."""
+"""A yes that is as probable as this is worth more than its faces, see `_worth`. With 0.3 fifty answers on LFW (standard
+engine, three orders of arrival) gave named people 0.70 of the faces that they lacked and settled 0.13 of all that were
+open; with 0.5 it was 0.60 and 0.14; with all by number only 0.0 and 0.20."""
 _LEAST_CHANCE_OF_NAMED = 0.5
-"""The same for two people who both have a name: a user has probably seen to that."""
+"""Two people who both have a name must be this probably one: a user has probably looked at them already."""
 _MOST_CANDIDATES = 256
 """Faces of the pool that one person is asked about at a time; the rest comes up when these are answered."""
 _MOST_POOL = 10_000
-"""Beyond so many faces there are better questions than who two of the pool are; looking for them costs 1 s a 10 000
-faces squared."""
+"""Beyond so many faces there are better questions than who two of the pool are, and looking for pairs takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,7 @@ class _Scene:
         return (
             person_id not in self.rejections.get(int(self.table.ids[row]), ())
             and person_id not in self.people_in.get(photo_id, ())
-            and not self._is_unborn(photo_id, person_id)
+            and not self._is_unborn([photo_id], person_id)
         )
 
     def can_be_one(self, one: int, other: int) -> bool:
@@ -222,13 +223,14 @@ class _Scene:
             other not in self.others_of.get(one, ())
             and one not in self.others_of.get(other, ())
             and self.photos_of[one].isdisjoint(self.photos_of[other])
-            and not any(self._is_unborn(photo_id, other) for photo_id in self.photos_of[one])
-            and not any(self._is_unborn(photo_id, one) for photo_id in self.photos_of[other])
+            and not self._is_unborn(self.photos_of[one], other)
+            and not self._is_unborn(self.photos_of[other], one)
         )
 
-    def _is_unborn(self, photo_id: int, person_id: int) -> bool:
+    def _is_unborn(self, photos: Iterable[int], person_id: int) -> bool:
+        """Whether one of the photos was taken before the person was born."""
         born = self._births.get(person_id)
-        return born is not None and is_clearly_before(self._taken.get(photo_id, ""), born)
+        return born is not None and any(is_clearly_before(self._taken.get(photo_id, ""), born) for photo_id in photos)
 
     def shown(self, person_id: int, most: int = N_SHOWN) -> list[int]:
         """Return faces that stand for a person, those most like it first; where there are too many, half of them are

@@ -285,7 +285,7 @@ def test_a_photo_that_is_gone_is_compared_with_no_longer_in_the_same_process(lib
         library.draw(f"{look}.png", (1, look))
     with library.service() as service:
         service.scan_all()
-        library.draw("new.png", (1, 3))
+        library.draw("new.png", (1, 3), shade=190)
         (library.photos / "3.png").unlink()
         service.scan_all()
         [face] = service.photo(library.photos / "new.png")["faces"]

@@ -20,15 +20,15 @@ from facewatch.service import Service
 
 N_FACES, N_PEOPLE = 100_000, 2_000
 POOL_SHARE = 5
-"""Every fifth face belongs to nobody; one in ten of those is somebody known."""
+"""Every fifth face of everybody belongs to nobody; nine in ten of those are strangers."""
 SPREAD = 0.15
 """Distance of a face from its person's centre."""
 
 DECISIONS: dict[str, Callable[[Decisions, int], Decided]] = {
     "rename": lambda d, n: d.rename("17", f"Anna {n}").decided,
-    "assign": lambda d, n: d.assign([str(5 + 5 * n)], "17"),
-    "reject": lambda d, n: d.reject([str(18 + 2000 * n)]),
-    "confirm": lambda d, n: d.confirm([str(19 + 2000 * n)]),
+    "assign": lambda d, n: d.assign([str(50 + n)], "17"),
+    "reject": lambda d, n: d.reject([str(N_PEOPLE + 18 + n)]),
+    "confirm": lambda d, n: d.confirm([str(2 * N_PEOPLE + 19 + n)]),
     "merge": lambda d, n: d.merge("17", [str(100 + n)]),
 }
 
@@ -60,9 +60,8 @@ def measure_decisions(bench: Bench) -> list[Finding]:
     findings.append(Finding("decisions", f"looking again {of}", statistics.median(looking), "s", at_most=2))
     shell: dict[str, list[float]] = {}
     for n in range(n_times):
-        # From the end: these faces have not been decided about above.
-        face = str(N_FACES - 5 * n)
-        for words in (("rename", "18", f"Ben {n}"), ("assign", face, "18"), ("reject", face), ("undo",)):
+        face, person = str(500 + n), str(900 + n)
+        for words in (("rename", person, f"Ben {n}"), ("assign", face, person), ("reject", face), ("undo",)):
             shell.setdefault(words[0], []).append(spent_by(lambda words=words: house.run(*words)).seconds)
     return findings + [
         Finding("decisions", f"{name} {of}, from the shell", statistics.median(times), "s", at_most=1)
@@ -95,14 +94,15 @@ def make_scenery(house: Household) -> None:
     centres = unit(random.normal(size=(N_PEOPLE, info.n_dims)))
     who = np.arange(N_FACES) % N_PEOPLE
     faces = unit(centres[who] + SPREAD * unit(random.normal(size=(N_FACES, info.n_dims))).astype(np.float64))
-    is_pool = np.arange(1, N_FACES + 1) % POOL_SHARE == 0
+    is_pool = np.arange(N_FACES) // N_PEOPLE % POOL_SHARE == 0
     is_stranger = is_pool & (random.random(N_FACES) < 0.9)
     faces[is_stranger] = unit(random.normal(size=(int(is_stranger.sum()), info.n_dims)))
     files = make_files(house.photos, N_FACES)
     with Catalog(house.catalog) as catalog:
         fill_catalog(catalog, info, house.photos, files, who + 1, faces)
     db = sqlite3.connect(house.catalog)
-    db.execute("DELETE FROM assignments WHERE face_id % ? = 0", [POOL_SHARE])
+    pool = (1 + np.flatnonzero(is_pool)).tolist()
+    db.executemany("DELETE FROM assignments WHERE face_id = ?", ((face_id,) for face_id in pool))
     db.commit()
     db.close()
     os.sync()

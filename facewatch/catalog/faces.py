@@ -195,11 +195,12 @@ class Faces:
         photo_id: int | None = None,
         people: Collection[int] | None = None,
         faces: Collection[int] | None = None,
+        is_assigned: bool = False,
     ) -> FaceTable:
         """Return all faces of photos that are in the library as arrays, in order of their ids.
 
-        Or those of one photo, of these people (NOBODY: the pool), or of these ids. Faces that a user took out (`Mark`)
-        are not among them.
+        Or those of one photo, of these people (NOBODY: the pool), of these ids, or of anybody (`is_assigned`). Faces that
+        a user took out (`Mark`) are not among them.
         """
         where, arguments = _IN_LIBRARY, list[object]()
         if photo_id is not None:
@@ -209,15 +210,18 @@ class Faces:
             theirs = "f.id IN (SELECT face_id FROM assignments WHERE person_id IN (SELECT value FROM json_each(?)))"
             where += f" AND {f'(a.person_id IS NULL OR {theirs})' if NOBODY in people else theirs}"
             arguments.append(json.dumps(list(people)))
+        if is_assigned:
+            where += " AND a.person_id IS NOT NULL"
         if faces is not None:
             where += " AND f.id IN (SELECT value FROM json_each(?))"
             arguments.append(json.dumps([int(face_id) for face_id in faces]))
+        # Ordered as the index of the embeddings is, so that SQLite need not sort the vectors.
         rows = self._db.execute(
             "SELECT f.id, f.photo_id, COALESCE(a.person_id, 0), f.tier, f.quality, COALESCE(a.source = 'user', 0),"
             " e.vector"
             " FROM faces f JOIN embeddings e ON e.face_id = f.id AND e.engine_id = ?"
             f" LEFT JOIN assignments a ON a.face_id = f.id WHERE {where} AND f.is_current AND {_UNMARKED}"
-            " ORDER BY f.id",
+            " ORDER BY e.face_id",
             [engine_id, *arguments],
         ).fetchall()
         ids, photos, people, tiers, qualities, by_user, vectors = zip(*rows, strict=True) if rows else ((),) * 7

@@ -102,13 +102,13 @@ class Identities:
         """Return the gallery as the catalog has it, loaded again when another process has written."""
         version = self._catalog.version()
         if self._gallery is None or version != self._version:
-            self._gallery, self._version = self._filled(self._load()), version
+            known = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, is_assigned=True)
+            self._gallery, self._version = self._filled(known), version
             self._rejections = self._catalog.faces.rejections()
         return self._gallery
 
-    def _filled(self, table: FaceTable) -> Gallery:
-        """Return a gallery of the faces of a table that belong to somebody."""
-        known = table.take(table.people != NOBODY)
+    def _filled(self, known: FaceTable) -> Gallery:
+        """Return a gallery of faces that belong to somebody."""
         gallery = Gallery(
             self._info.n_dims, self._info.thresholds, shortlist=self._shortlist, strictness=self._strictness
         )

@@ -500,8 +500,8 @@ class Service:
             for decided in made:
                 if decided.action == "forget":
                     self._forget_crops(decided.faces)
-                gained = self._look_again(decided.people, (), decided.entry_id)
-                self._show(gained.union(decided.people))
+                self._show(decided.people)
+                self._show(self._look_again(decided.people, (), decided.entry_id))
 
     def _forget_crops(self, faces: Collection[int]) -> None:
         from facewatch.service.crops import Crops

@@ -50,6 +50,7 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
         "FACEWATCH_CONFIG",
         "FACEWATCH_MODELS",
         "FACEWATCH_MODELS_URL",
+        "FACEWATCH_PICTURES",
     ):
         monkeypatch.delenv(name, raising=False)
 

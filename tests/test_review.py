@@ -105,7 +105,7 @@ class Known:
 
         history = History(self.catalog)
         return Review(
-            self.catalog, self.engine_id, fake.INFO, deciding=deciding, undo=history.undo, n_between=n_between
+            self.catalog, self.engine_id, fake.INFO, deciding=deciding, undo=history.undo_one, n_between=n_between
         )
 
     def answer(self, *texts: str) -> None:

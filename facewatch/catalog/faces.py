@@ -199,8 +199,8 @@ class Faces:
     ) -> FaceTable:
         """Return all faces of photos that are in the library as arrays, in order of their ids.
 
-        Or those of one photo, of these people (NOBODY: the pool), of these ids, or of anybody (`is_assigned`). Faces that
-        a user took out (`Mark`) are not among them.
+        Or those of one photo, of these people (NOBODY: the pool), of these ids, or of anybody (`is_assigned`). Faces
+        that a user took out (`Mark`) are not among them.
         """
         where, arguments = _IN_LIBRARY, list[object]()
         if photo_id is not None:

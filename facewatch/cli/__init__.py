@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import click
 
-from facewatch.cli import checks, commands, decisions, evaluate, models, search, why  # noqa: F401 - they add their commands to the group
+from facewatch.cli import checks, commands, decisions, evaluate, models, review, search, why  # noqa: F401 - they add their commands to the group
 from facewatch.cli.group import facewatch
 from facewatch.errors import FacewatchError
 

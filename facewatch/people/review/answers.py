@@ -170,16 +170,17 @@ def _person(person_id: int, names: Mapping[int, str]) -> _Node:
 
 
 def decide(catalog: Catalog, decisions: Decisions, question: Question, answer: Answer) -> None:
-    """Make the decisions that an answer means; none for skip.
+    """Make the decisions that an answer means, all of them or none; none for skip.
 
     Raises:
         NotKnownError: this cannot be said to that question.
         DecisionError: the question is no longer open, or the answer contradicts what a user said.
     """
     check_answer(question, answer)
-    if not is_open(catalog, question):
-        raise DecisionError(f"{question.id} ({question.text}) is settled meanwhile; `facewatch review` asks anew")
-    _decide(catalog, decisions, question, answer)
+    with catalog.write():
+        if not is_open(catalog, question):
+            raise DecisionError(f"{question.id} ({question.text}) is settled meanwhile; `facewatch review` asks anew")
+        decide_all(catalog, decisions, [(question, answer)])
 
 
 def decide_all(catalog: Catalog, decisions: Decisions, answers: Sequence[tuple[Question, Answer]]) -> None:

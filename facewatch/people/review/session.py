@@ -46,7 +46,8 @@ class ReviewProgress:
 @dataclass(frozen=True, slots=True)
 class _Step:
     question: Question
-    n_decisions: int
+    entries: tuple[int, ...]
+    """What was decided, by its numbers in the journal."""
     parts: tuple[Part, ...]
     """What was asked about apart before."""
 
@@ -66,7 +67,7 @@ class Review:
     ) -> None:
         """
         Args:
-            undo: takes back so many decisions.
+            undo: takes back the decision with this number in the journal.
             n_between: answers that may pass before the questions are looked for anew; meanwhile those that are no
                 longer open are passed over.
         """
@@ -109,23 +110,32 @@ class Review:
                 said before.
         """
         parts = self._divided(question) if answer.verb == "divide" else self._parts
-        with self._deciding() as decisions:
-            decide(self._catalog, decisions, question, answer)
-        made = [decided for decided in decisions.made if decided.entry_id is not None]
-        self._steps.append(_Step(question, len(made), self._parts))
+        made: list[Decided] = []
+        try:
+            with self._deciding() as decisions:
+                decide(self._catalog, decisions, question, answer)
+                made = [decided for decided in decisions.made if decided.entry_id is not None]
+        finally:
+            # Also when the folders cannot follow: what was decided stands, and can be undone.
+            if made or answer.verb in ("skip", "divide"):
+                self._note(question, answer, made, parts)
+        return made
+
+    def _note(self, question: Question, answer: Answer, made: Sequence[Decided], parts: tuple[Part, ...]) -> None:
+        entries = tuple(decided.entry_id for decided in made if decided.entry_id is not None)
+        self._steps.append(_Step(question, entries, self._parts))
         if answer.verb == "skip":
             self._skipped.add(question.id)
         self._answered(question, is_stale=parts != self._parts)
         self._parts = parts
-        return made
 
     def undo(self) -> Question | None:
         """Take back the last answer and return its question, which is asked again; None: nothing was answered."""
         if not self._steps:
             return None
         step = self._steps[-1]
-        if step.n_decisions:
-            self._undo(step.n_decisions)
+        for entry_id in reversed(step.entries):
+            self._undo(entry_id)
         self._steps.pop()
         self._parts = step.parts
         self._skipped.discard(step.question.id)

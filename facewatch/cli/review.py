@@ -1,0 +1,745 @@
+"""The command `review`: the open questions, best first, one key each; or as JSON, for another program to answer.
+
+_Walk       asks, and says what became of it
+Sight      shows the faces: drawn in the terminal where it can, else as paths
+Keys        where keys and names come from; `Terminal` is the one that people sit at
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from facewatch.cli.group import command
+from facewatch.cli.options import State, json_option, pass_state, set_up_logging
+from facewatch.cli.output import plural, print_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from facewatch.catalog import Catalog
+    from facewatch.cli.pictures import Screen
+    from facewatch.people import Decided
+    from facewatch.people.review import Answer, Question, Review, Verb
+    from facewatch.service import Service
+    from facewatch.service.reviewing import Cutting, FaceAt
+
+N_SHOWN = 12
+"""Faces that are shown at a time of what is asked about."""
+N_COMPARED = 6
+"""Faces that are shown of the person that they may be."""
+N_COMPARED_PATHS = 2
+"""The same where they cannot be drawn."""
+COVERED = (10, 50, 250)
+"""Numbers of answers of which it is said how much they settle."""
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code, as shells have it."""
+
+
+@command("review", "Answer what is open, a group at a time.")
+@click.option(
+    "--answer",
+    "answers",
+    multiple=True,
+    metavar="ID=ANSWER",
+    help="Answer the question ID: yes, no, name:NAME, not-a-face, hide or skip.",
+)
+@click.option("-n", "--most", type=click.IntRange(min=1), metavar="N", help="No more than the N best questions.")
+@json_option
+@pass_state
+def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bool) -> None:
+    """Ask whose faces these are, best question first: each is a whole group, and one key answers it.
+
+    Faces are drawn where the terminal can (kitty, iTerm2, sixel; FACEWATCH_PICTURES names one of them or none), else
+    their paths are listed. What was answered with no is never asked again. Every answer is a decision: undo takes it
+    back.
+
+    --json lists the questions for another program, and with --answer what was decided. All answers are looked at before
+    the first is made, and either all are made or none.
+
+    \b
+    Example:
+      facewatch review
+      facewatch review --json --most 20
+      facewatch review --answer is:5:3fa9c1=yes --answer who:12=name:Anna
+
+    \b
+    Exit codes:
+      0 done, also when nothing is open; 2 command line, also when nobody is there to ask;
+      5 catalog; 7 engine; 8 people folder; 9 an answer that is none, or to no open question;
+      10 answers that contradict each other, or what was said before
+    """
+    if answers and most is not None:
+        raise click.UsageError("--answer and --most contradict each other: an answer names its question")
+    if not (answers or as_json or (sys.stdin.isatty() and sys.stdout.isatty())):
+        raise click.UsageError(
+            "review asks at a terminal, and this is none; `facewatch review --json` lists the questions, and "
+            "`facewatch review --answer ID=ANSWER` takes answers"
+        )
+    set_up_logging(state.loudness)
+    with state.service() as service:
+        if answers:
+            _take(state, service, answers, as_json)
+        elif as_json:
+            print_json(_list(service, most))
+        else:
+            _ask_user(service, most)
+
+
+# --- for programs ---
+
+
+def _obstacle(service: Service) -> str | None:
+    """Return why there can be no question now, if so."""
+    if service.catalog.engines.in_use_id() is None or not service.catalog.faces.counts()["faces"]:
+        return "no faces yet: facewatch scan PHOTOS looks for some"
+    switch = service.switch.progress(service.engine_name)
+    if switch is not None:
+        return (
+            f"the engine is being changed from {switch.before} to {switch.wanted}: {switch.n_done} of "
+            f"{plural(switch.n_photos, 'photo')} looked at; there are questions again when `facewatch scan` is through"
+        )
+    return None
+
+
+def _list(service: Service, most: int | None) -> dict[str, Any]:
+    """Return the open questions, best first, and how much answers to them settle."""
+    from facewatch.people.review import coverage
+    from facewatch.service.reviewing import list_questions
+
+    obstacle, n_open = _obstacle(service), service.catalog.faces.n_open()
+    questions = [] if obstacle else list_questions(service)
+    return {
+        "obstacle": obstacle,
+        "n_open": n_open,
+        "n_questions": len(questions),
+        "coverage": [] if obstacle else [asdict(one) for one in coverage(questions, n_open, COVERED)],
+        "questions": [_question_row(service.catalog, question) for question in questions[:most]],
+    }
+
+
+def _question_row(catalog: Catalog, question: Question) -> dict[str, Any]:
+    from facewatch.service.reviewing import faces_at, verbs_for
+
+    verbs = [verb for verb in verbs_for(catalog, question) if verb != "divide"]
+    return {
+        "id": question.id,
+        "kind": question.kind,
+        "text": question.text,
+        "people": [_person_row(*one) for one in zip(question.people, question.labels, strict=True)],
+        "faces": [_face_row(face) for face in faces_at(catalog, question.faces)],
+        "n_faces": question.n_faces,
+        "settles": question.settles,
+        "chance": question.chance,
+        "answers": ["name:NAME" if verb == "name" else verb for verb in verbs],
+    }
+
+
+def _person_row(person_id: int, label: str) -> dict[str, Any]:
+    return {"id": person_id, "label": label}
+
+
+def _face_row(face: FaceAt) -> dict[str, Any]:
+    return {"id": face.id, "photo": face.file, "number": face.number or None, "box": asdict(face.box)}
+
+
+def _take(state: State, service: Service, texts: Sequence[str], as_json: bool) -> None:
+    """Make the decisions that these answers mean, and say what they did."""
+    from facewatch.service.reviewing import take_answers
+
+    catalog = service.catalog
+    n_before = catalog.faces.n_open()
+    taken = take_answers(service, texts)
+    n_open = catalog.faces.n_open()
+    n_settled = max(0, n_before - n_open)
+    outcomes = [(question, answer, _outcome(catalog, question, answer)) for question, answer in taken.answers]
+    if as_json:
+        print_json(
+            {
+                "answers": [{"id": q.id, "answer": str(answer), "outcome": said} for q, answer, said in outcomes],
+                "decisions": [_decision_row(catalog, one) for one in taken.decided],
+                "n_settled": n_settled,
+                "n_open": n_open,
+            }
+        )
+    elif not state.is_quiet:
+        for question, _, said in outcomes:
+            click.echo(f"{question.id}: {said}")
+        click.echo(f"{plural(n_settled, 'face')} settled{_released(taken.decided)}; {n_open} open")
+
+
+def _decision_row(catalog: Catalog, decided: Decided) -> dict[str, Any]:
+    people = [person for person in map(catalog.people.one, decided.people) if person]
+    row = asdict(decided) | {"people": [_person_row(person.id, person.label) for person in people]}
+    row["id"] = row.pop("entry_id")
+    return row
+
+
+def _outcome(catalog: Catalog, question: Question, answer: Answer) -> str:
+    """Return what an answer did, in words."""
+    faces, belong = plural(question.n_faces, "face"), "belongs" if question.n_faces == 1 else "belong"
+    match answer.verb:
+        case "yes":
+            return f"{faces} {belong} to {_label_now(catalog, str(question.people[0]))} now"
+        case "name":
+            return f"{faces} {belong} to {_label_now(catalog, answer.name)} now"
+        case "no" if question.kind == "one":
+            return f"{question.labels[0]} and {question.labels[1]} are two; that is not asked again"
+        case "no":
+            return f"{faces}: not {question.labels[0]}; that is not asked again"
+        case "not-a-face":
+            return f"{faces} ignored: never shown or asked about again"
+        case "hide":
+            return _hidden(question)
+        case "divide":
+            return "the two halves are asked about apart"
+        case "skip":
+            return "skipped; the next review asks again"
+
+
+def _label_now(catalog: Catalog, who: str) -> str:
+    from facewatch.people import find_person
+
+    # Another answer may have made it one with somebody else.
+    return find_person(catalog, who).label
+
+
+def _hidden(question: Question) -> str:
+    groups = question.labels[1:] if question.kind == "is" else question.labels
+    said = [f"{' and '.join(groups)} {'is' if len(groups) == 1 else 'are'} hidden"] if groups else []
+    if question.loose:
+        n = len(question.loose)
+        said.append(f"{plural(n, 'face')} {'stays' if n == 1 else 'stay'} with nobody")
+    return "; ".join(said)
+
+
+def _released(decided: Iterable[Decided]) -> str:
+    """Return what had to make room, if anything."""
+    n = sum(len(one.released) for one in decided)
+    return f"; {plural(n, 'face')} that contradicted it {'belongs' if n == 1 else 'belong'} to nobody now" if n else ""
+
+
+# --- for people ---
+
+
+class Keys(Protocol):
+    """Somebody who answers."""
+
+    def key(self, prompt: str) -> str:
+        """Return the next key that is pressed after the prompt was shown; "": one that is no letter, "\\n": Enter.
+
+        Raises:
+            EOFError: nobody answers any more.
+            KeyboardInterrupt: Ctrl-C.
+        """
+        ...
+
+    def line(self, prompt: str, completions: Collection[str]) -> str:
+        """Return a line of text; what is typed can be completed to one of these. Raises as `key`."""
+        ...
+
+
+def _ask_user(service: Service, most: int | None) -> None:
+    """Ask whoever sits at the terminal."""
+    from facewatch.cli.pictures import screen_of
+    from facewatch.service.reviewing import cutting
+
+    if (obstacle := _obstacle(service)) is not None:
+        click.echo(obstacle)
+        return
+    screen, n_lines = screen_of(os.environ, sys.stdin, sys.stdout), shutil.get_terminal_size().lines
+    with Terminal(sys.stdin.fileno()) as keys, cutting(service) as crops:
+        ask(service, keys, Sight(service, crops, screen, n_lines=n_lines), most=most)
+
+
+def ask(service: Service, keys: Keys, sight: Sight, *, most: int | None = None) -> None:
+    """Ask, at most so many questions, until nothing is open or somebody quits; then say how far it is.
+
+    Raises:
+        EngineError: the engine is being changed.
+        FolderError: it is decided, but the people folder cannot be written.
+    """
+    _Walk(service, keys, sight).run(most)
+
+
+class _Quit(Exception):
+    """Somebody has had enough."""
+
+
+_VERBS: dict[str, tuple[Verb, str, str]] = {
+    "y": ("yes", "[y]es", "they are"),
+    "n": ("no", "[n]o", "they are not, and that is never asked again"),
+    "d": ("divide", "[d]ivide", "some are and some are not: ask about the two halves apart"),
+    "t": ("name", "[t] name", "type who it is; Enter does the same"),
+    "s": ("skip", "[s]kip", "not now"),
+    "x": ("not-a-face", "[x] not a face", "a statue, a picture on a wall, a mistake"),
+    "h": ("hide", "[h]ide", "nobody to have a folder for, or to ask about"),
+}
+"""Key -> what it answers, what the prompt says, what that means."""
+
+_NAME_KEY = "t"
+
+_COMMANDS = {
+    "m": ("[m]ore", "show more of the faces"),
+    "u": ("[u]ndo", "take the last answer back"),
+    "q": ("[q]uit", "stop; what was answered stands"),
+    "?": ("[?]", "this, and which photos the faces are from"),
+}
+
+
+class _Walk:
+    """One question after the other, and what came of each answer."""
+
+    def __init__(self, service: Service, keys: Keys, sight: Sight) -> None:
+        from facewatch.service.reviewing import start_review
+
+        self._catalog = service.catalog
+        self._keys = keys
+        self._sight = sight
+        self._review: Review = start_review(service)
+        self._n_open_before = self._catalog.faces.n_open()
+        self._given: list[Verb] = []
+        """What was answered and not taken back."""
+
+    def run(self, most: int | None) -> None:
+        if self._review.next() is None:
+            self._say_that_nothing_is_open()
+            return
+        try:
+            self._run(most)
+        except (_Quit, EOFError, KeyboardInterrupt):
+            click.echo()
+        self._summarise()
+
+    def _run(self, most: int | None) -> None:
+        question = self._review.next()
+        self._introduce()
+        while question is not None and len(self._given) != most:
+            question = self._ask(question)
+        if question is None:
+            n_skipped = self._given.count("skip")
+            skipped = f"; {plural(n_skipped, 'question')} skipped" if n_skipped else ""
+            click.echo(f"nothing else to ask{skipped}")
+
+    def _say_that_nothing_is_open(self) -> None:
+        n_open = self._catalog.faces.n_open()
+        if n_open:
+            click.echo(f"nothing to ask: {plural(n_open, 'face')} of nobody cannot be told, all others are settled")
+        else:
+            click.echo("nothing to ask: every face that can be told belongs to somebody")
+
+    def _introduce(self) -> None:
+        """Say how many answers settle how many faces."""
+        n_open = self._catalog.faces.n_open()
+        steps = [f"{plural(c.n_answers, 'answer')} {_share(c.share)}" for c in self._review.coverage(COVERED)]
+        click.echo(f"{plural(n_open, 'face')} open, of which are settled by {', by '.join(steps)}")
+
+    def _progress(self) -> str:
+        progress = self._review.progress()
+        [covered] = self._review.coverage((10,))
+        return (
+            f"{progress.n_answered} answered, {plural(max(0, progress.n_settled), 'face')} settled; "
+            f"{plural(covered.n_answers, 'more answer')} {'settles' if covered.n_answers == 1 else 'settle'} "
+            f"{_share(covered.share)} of {progress.n_open}"
+        )
+
+    def _summarise(self) -> None:
+        n_open = self._catalog.faces.n_open()
+        n_settled = max(0, self._n_open_before - n_open)
+        click.echo(f"{plural(len(self._given), 'answer')}, {plural(n_settled, 'face')} settled, {n_open} open")
+
+    # --- one question ---
+
+    def _ask(self, question: Question) -> Question | None:
+        """Return what is to be asked next; None: nothing is open."""
+        click.echo(f"\n{self._progress()}\n{question.text}")
+        self._sight.show(question)
+        self._sight.prepare([other for other in self._review.questions() if other.id != question.id][:1])
+        while True:
+            key = self._keys.key(self._prompt(question)).replace("\n", _NAME_KEY)
+            click.echo(_word(key))
+            match key:
+                case "q":
+                    raise _Quit
+                case "u":
+                    if (again := self._undo()) is not None:
+                        return again
+                case "m" if self._sight.has_more(question):
+                    self._sight.show_more(question)
+                case "?":
+                    self._help(question)
+                case _ if (verb := self._verb(question, key)) is not None:
+                    if self._answer(question, verb):
+                        return self._review.next()
+                case _:
+                    click.echo("not a key for this question; ? lists them")
+
+    def _verb(self, question: Question, key: str) -> Verb | None:
+        verb, _, _ = _VERBS.get(key, (None, "", ""))
+        return verb if verb in self._verbs(question) else None
+
+    def _verbs(self, question: Question) -> list[Verb]:
+        from facewatch.service.reviewing import verbs_for
+
+        return verbs_for(self._catalog, question)
+
+    def _prompt(self, question: Question) -> str:
+        return " ".join(word for word, _ in self._possible(question)) + " "
+
+    def _possible(self, question: Question) -> list[tuple[str, str]]:
+        """Return what the prompt says of each key that does something now, and what it means."""
+        verbs = self._verbs(question)
+        left_out = {"m": not self._sight.has_more(question), "u": not self._given}
+        return [
+            *((word, meaning) for verb, word, meaning in _VERBS.values() if verb in verbs),
+            *(told for key, told in _COMMANDS.items() if not left_out.get(key, False)),
+        ]
+
+    def _help(self, question: Question) -> None:
+        for word, meaning in self._possible(question):
+            click.echo(f"  {word:<15} {meaning}")
+        self._sight.list_photos(question)
+
+    # --- answers ---
+
+    def _answer(self, question: Question, verb: Verb) -> bool:
+        """Return whether the question is answered."""
+        from facewatch.errors import BusyError, DecisionError, NotKnownError
+        from facewatch.people.review import Answer, is_open
+
+        try:
+            answer = Answer(verb, self._name()) if verb == "name" else Answer(verb)
+            if verb == "name" and not answer.name:
+                return False
+            n_before = self._n_together(question, answer)
+            made = self._review.answer(question, answer)
+        except (BusyError, DecisionError, NotKnownError) as error:
+            click.echo(str(error))
+            return not is_open(self._catalog, question)
+        self._given.append(verb)
+        click.echo(self._said(question, answer, made, n_before))
+        return True
+
+    def _said(self, question: Question, answer: Answer, made: Sequence[Decided], n_before: int) -> str:
+        said = _outcome(self._catalog, question, answer) + _released(made)
+        if answer.verb in ("yes", "name") and made:
+            winner = self._catalog.people.one(made[-1].people[0])
+            n_released = sum(len(one.released) for one in made)
+            n_more = (winner.n_faces if winner else 0) + n_released - n_before
+            said += f"; {n_more} more found" if n_more > 0 else ""
+        return said if answer.verb in ("skip", "divide") else f"{said}; undo with u"
+
+    def _n_together(self, question: Question, answer: Answer) -> int:
+        """Return how many faces those will have together who are one by this answer."""
+        from facewatch.people.finding import name_key
+
+        people = set(question.people)
+        if answer.verb == "name":
+            names = self._catalog.people.names()
+            people -= set(question.people[:1] if question.kind == "is" else ())
+            people |= {p for p, name in names.items() if name_key(name) == name_key(answer.name)}
+        return len(question.loose) + sum(p.n_faces for p in map(self._catalog.people.one, people) if p)
+
+    def _undo(self) -> Question | None:
+        """Take the last answer back and return its question, if it is open again."""
+        from facewatch.errors import BusyError, DecisionError
+        from facewatch.people.review import is_open
+
+        try:
+            question = self._review.undo()
+        except (BusyError, DecisionError) as error:
+            click.echo(str(error))
+            return None
+        if question is None:
+            click.echo("nothing was answered yet; `facewatch undo` takes back what was decided before")
+            return None
+        self._given.pop()
+        click.echo(f"taken back: {question.text}")
+        return question if is_open(self._catalog, question) else self._review.next()
+
+    # --- names ---
+
+    def _name(self) -> str:
+        """Return the name that somebody types and means; "": none after all.
+
+        Raises:
+            NotKnownError: it cannot be a name.
+        """
+        names = sorted(self._catalog.people.names().values(), key=str.casefold)
+        typed = self._keys.line("who? (Tab completes, Enter alone goes back) ", names).strip()
+        return self._meant(typed, names) if typed else ""
+
+    def _meant(self, typed: str, names: Sequence[str]) -> str:
+        from facewatch.people.finding import clean_name, name_key
+
+        name = clean_name(typed)
+        same = [known for known in names if name_key(known) == name_key(name)]
+        if same:
+            return same[0]
+        near = near_misses(name, names)
+        if not near:
+            return name
+        offers = {str(i): known for i, known in enumerate(near, 1)}
+        listed = " ".join(f"[{key}] {known}" for key, known in offers.items())
+        offers |= {"n": name, "b": ""} | ({"y": near[0]} if len(near) == 1 else {})
+        question = f"did you mean {listed}, or is it [n]ew: {name}? [b]ack "
+        while (key := self._keys.key(question)) not in offers:
+            click.echo()
+        click.echo(offers[key] or "back")
+        return offers[key]
+
+
+def near_misses(name: str, names: Iterable[str]) -> list[str]:
+    """Return up to three names that may be meant by what is none: those that begin so, then those written nearly so."""
+    from facewatch.people.finding import name_key, nearest_names
+
+    names = list(names)
+    longer = [known for known in names if name_key(known).startswith(name_key(name))]
+    return list(dict.fromkeys((*longer, *nearest_names(name_key(name), names))))[:3]
+
+
+def _word(key: str) -> str:
+    """Return a key as it is shown behind the prompt."""
+    return _VERBS[key][0] if key in _VERBS else key.strip()
+
+
+def _share(share: float) -> str:
+    return f"about {100 * share:.0f} %"
+
+
+# --- faces ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Faces that stand together."""
+
+    title: str
+    faces: tuple[FaceAt, ...]
+    labels: tuple[str, ...]
+    """One a face; "" for those that are there to compare with."""
+
+
+class Sight:
+    """Shows the faces of questions: drawn in the terminal where it can, else as paths of crops."""
+
+    def __init__(self, service: Service, cutting: Cutting, screen: Screen, *, n_lines: int) -> None:
+        """`n_lines`: of the terminal."""
+        from facewatch.cli.pictures import FACE_LINES, Protocol, positions
+
+        self._service = service
+        self._cutting = cutting
+        self._screen = screen
+        self._is_drawing = screen.protocol is not Protocol.NONE
+        n_across = len(positions(N_SHOWN, screen.protocol, screen.n_columns, cell=screen.cell)[0])
+        # What is said beside them takes six lines.
+        n_rows = max(1, (n_lines - 6) // (FACE_LINES + 1) - 1)
+        self._n_shown = min(N_SHOWN, n_rows * n_across) if self._is_drawing else N_SHOWN
+        self._n_compared = min(N_COMPARED, n_across) if self._is_drawing else N_COMPARED_PATHS
+        self._start = 0
+
+    def show(self, question: Question) -> None:
+        """Show the first faces of a question, and those of the person to compare with."""
+        self._start = 0
+        self._show(self._rows(question, 0))
+
+    def show_more(self, question: Question) -> None:
+        """Show the next ones; after the last the first."""
+        self._start += self._n_shown
+        if self._start >= len(question.faces):
+            self._start = 0
+        self._show(self._rows(question, self._start)[:1])
+
+    def has_more(self, question: Question) -> bool:
+        return question.kind != "one" and len(question.faces) > self._n_shown
+
+    def prepare(self, questions: Iterable[Question]) -> None:
+        """Have the faces of what will probably be asked next cut out meanwhile."""
+        rows = [row for question in questions for row in self._rows(question, 0)]
+        self._cutting.prepare([face for row in rows for face in row.faces])
+
+    def list_photos(self, question: Question) -> None:
+        """Say which photos the faces that were shown are from."""
+        for row in self._rows(question, self._start):
+            if row.title:
+                click.echo(f"{row.title}:")
+            for face, label in zip(row.faces, row.labels, strict=True):
+                click.echo(f"  {label:>3} {_place(face)}")
+
+    def _rows(self, question: Question, start: int) -> list[_Row]:
+        from facewatch.service.reviewing import best_faces, faces_at
+
+        catalog = self._service.catalog
+        if question.kind == "one":
+            faces = faces_at(catalog, question.faces)
+            return [
+                _numbered(label, [face for face in faces if face.person_id == person_id][: self._n_compared], 1)
+                for person_id, label in zip(question.people, question.labels, strict=True)
+            ]
+        shown = faces_at(catalog, question.faces[start : start + self._n_shown])
+        rows = [_numbered("", shown, 1 + start)]
+        if question.kind == "is":
+            best = faces_at(catalog, best_faces(self._service, question.people[0], self._n_compared))
+            rows.append(_Row(question.labels[0], tuple(best), ("",) * len(best)))
+        return rows
+
+    def _show(self, rows: Sequence[_Row]) -> None:
+        paths = iter(self._cutting.paths([face for row in rows for face in row.faces]))
+        for row in rows:
+            if row.title and row.faces:
+                click.echo(f"{row.title}:")
+            crops = [next(paths) for _ in row.faces]
+            if self._is_drawing:
+                click.echo(self._drawn(row, crops), nl=False)
+            else:
+                click.echo("".join(_paths(*one) for one in zip(row.labels, row.faces, crops, strict=True)), nl=False)
+
+    def _drawn(self, row: _Row, crops: Sequence[Path | None]) -> str:
+        from facewatch.cli.pictures import draw
+
+        screen = self._screen
+        return draw(
+            [_picture(crop) for crop in crops],
+            screen.protocol,
+            screen.n_columns,
+            labels=row.labels if any(row.labels) else (),
+            cell=screen.cell,
+            n_colours=screen.n_colours,
+        )
+
+
+def _numbered(title: str, faces: Sequence[FaceAt], first: int) -> _Row:
+    return _Row(title, tuple(faces), tuple(map(str, range(first, first + len(faces)))))
+
+
+def _paths(label: str, face: FaceAt, crop: Path | None) -> str:
+    """Return the path of a crop, and of the photo that it is from, each on a line of its own."""
+    shown = str(crop) if crop else "(cannot be shown: the photo is away or cannot be read)"
+    return f"{label:>3} {shown}\n{'':>3} {_place(face)}\n"
+
+
+def _place(face: FaceAt) -> str:
+    """Return where a face is, as commands take it."""
+    from facewatch.catalog import display
+
+    return f"{display(face.file)}:{face.number}" if face.file and face.number else f"face {face.id}"
+
+
+def _picture(crop: Path | None) -> Any:
+    """Return a crop to draw; None: there is none, or it is gone."""
+    from PIL import Image
+
+    with suppress(OSError):
+        if crop is not None:
+            with Image.open(crop) as picture:
+                return picture.convert("RGB")
+    return None
+
+
+# --- the terminal ---
+
+
+class Terminal:
+    """The keys of a terminal, without Enter. It is left as it was found, whatever happens."""
+
+    def __init__(self, source: int) -> None:
+        """`source`: its descriptor, for reading."""
+        self._source = source
+        self._is_raw = False
+
+    def __enter__(self) -> Terminal:
+        import termios
+
+        self._before = termios.tcgetattr(self._source)
+        self._handlers = {
+            signal.SIGTERM: signal.signal(signal.SIGTERM, _end),
+            signal.SIGCONT: signal.signal(signal.SIGCONT, self._carry_on),
+        }
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def key(self, prompt: str) -> str:
+        import termios
+        import tty
+
+        # What was typed before the question was there is no answer to it, so that is dropped here.
+        tty.setcbreak(self._source, termios.TCSAFLUSH)
+        self._is_raw = True
+        click.echo(prompt, nl=False)
+        typed = os.read(self._source, 64)
+        if typed[:1] in (b"", b"\x04"):
+            raise EOFError
+        # An arrow or a function key is several characters.
+        text = "" if typed.startswith(b"\x1b") else typed.decode("utf-8", errors="ignore")
+        return text[:1].lower().replace("\r", "\n")
+
+    def line(self, prompt: str, completions: Collection[str]) -> str:
+        self._restore()
+        sys.stdout.flush()
+        with _completing(completions):
+            return input(prompt)
+
+    def _restore(self) -> None:
+        import termios
+
+        self._is_raw = False
+        # Gone, when its window was closed.
+        with suppress(termios.error):
+            termios.tcsetattr(self._source, termios.TCSADRAIN, self._before)
+
+    def _carry_on(self, number: int, frame: FrameType | None) -> None:
+        """After Ctrl-Z and fg: the shell has set the terminal for itself meanwhile."""
+        import tty
+
+        if self._is_raw:
+            tty.setcbreak(self._source)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)
+
+
+@contextmanager
+def _completing(names: Collection[str]) -> Iterator[None]:
+    """Complete lines to these names, where Python came with readline."""
+    try:
+        import readline
+    except ImportError:
+        yield
+        return
+    before = readline.get_completer(), readline.get_completer_delims()
+    readline.set_completer(completer(names))
+    # A name is completed as a whole, with its spaces.
+    readline.set_completer_delims("")
+    readline.parse_and_bind("bind ^I rl_complete" if "libedit" in (readline.__doc__ or "") else "tab: complete")
+    readline.parse_and_bind("set completion-ignore-case on")
+    try:
+        yield
+    finally:
+        readline.set_completer(before[0])
+        readline.set_completer_delims(before[1])
+
+
+def completer(names: Collection[str]) -> Callable[[str, int], str | None]:
+    """Return what readline asks for the n-th name that begins with a text, in whatever case."""
+
+    def complete(text: str, n: int) -> str | None:
+        fitting = [name for name in names if name.casefold().startswith(text.casefold())]
+        return fitting[n] if n < len(fitting) else None
+
+    return complete

@@ -1,0 +1,197 @@
+"""The open questions of a catalog, asked one by one or answered by another program, and where their faces are to be
+seen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from facewatch.errors import EngineError, NotKnownError
+from facewatch.people import Decided
+from facewatch.people.review import Answer, Question, Review, Verb, check_answers, decide_all, open_questions
+from facewatch.people.review.answers import check_answer
+from facewatch.service.crops import Crops
+from facewatch.types import Box
+
+if TYPE_CHECKING:
+    from facewatch.catalog import Catalog
+    from facewatch.service import Service
+
+FACES_AN_ANSWER = 10_000
+"""Looking for questions takes some 0.3 s for so many faces: with ten times as many, ten answers pass in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of answers."""
+
+    answers: tuple[tuple[Question, Answer], ...]
+    decided: tuple[Decided, ...]
+    """All decisions, in the order in which they were made."""
+
+
+def start_review(service: Service) -> Review:
+    """Return a walk through the open questions, whose answers are followed as any decision is.
+
+    Raises:
+        EngineError: the engine is being changed.
+    """
+    _check_engine(service)
+    return Review(
+        service.catalog,
+        service.engine_id,
+        service.info,
+        deciding=service.deciding,
+        undo=service.undo_one,
+        n_between=service.catalog.faces.counts()["faces"] // FACES_AN_ANSWER,
+    )
+
+
+def list_questions(service: Service) -> list[Question]:
+    """Return every open question, best first.
+
+    Raises:
+        EngineError: the engine is being changed.
+    """
+    _check_engine(service)
+    return open_questions(service.catalog, service.engine_id, service.info)
+
+
+def take_answers(service: Service, texts: Sequence[str]) -> Taken:
+    """Make the decisions of answers like "is:5:3fa9c1=yes", all or none, and return what was answered and decided.
+
+    Raises:
+        NotKnownError: an answer is none, or fits no open question.
+        DecisionError: answers contradict each other, or what a user said before.
+        EngineError: the engine is being changed.
+        FolderError: it is decided, but the people folder cannot be written.
+    """
+    answers = check_answers(service.catalog, list_questions(service), texts)
+    with service.deciding() as decisions:
+        decide_all(service.catalog, decisions, answers)
+    return Taken(tuple(answers), tuple(one for one in decisions.made if one.entry_id is not None))
+
+
+def _check_engine(service: Service) -> None:
+    if service.switch.is_under_way:
+        raise EngineError(
+            f"the engine is being changed to {service.info.name}; `facewatch scan` looks at what is left, then there "
+            "are questions again"
+        )
+
+
+def verbs_for(catalog: Catalog, question: Question) -> list[Verb]:
+    """Return what can be said to a question; to divide it only where it is about several faces or groups."""
+    names = catalog.people.names()
+    left_out = {
+        "divide": len(question.loose) + len(question.groups) < 2,
+        "name": question.kind == "one" and any(person_id in names for person_id in question.people),
+    }
+    return [verb for verb in get_args(Verb) if not left_out.get(verb, False) and _can_say(question, verb)]
+
+
+def _can_say(question: Question, verb: Verb) -> bool:
+    try:
+        check_answer(question, Answer(verb))
+    except NotKnownError:
+        return False
+    return True
+
+
+# --- faces ---
+
+
+@dataclass(frozen=True, slots=True)
+class FaceAt:
+    """Where a face is to be seen."""
+
+    id: int
+    file: str | None
+    """The photo, absolute; None: it is not in the library now."""
+    number: int
+    """Of the face in its photo, from left to right, from 1; 0: the engine in use does not see it."""
+    box: Box
+    person_id: int | None
+
+
+def faces_at(catalog: Catalog, faces: Iterable[int]) -> list[FaceAt]:
+    """Return where these faces are, in this order, as far as there are any."""
+    faces = list(dict.fromkeys(faces))
+    rows = {row.id: row for row in catalog.faces.rows(faces)}
+    photos = {row.photo_id for row in rows.values()}
+    files = catalog.files.sources(photos)
+    numbers = {
+        int(str(face["face_id"])): number
+        for photo_id in photos
+        for number, face in enumerate(catalog.faces.in_photo(photo_id), 1)
+    }
+    return [
+        FaceAt(
+            row.id,
+            file=next(iter(files.get(row.photo_id, ())), None),
+            number=numbers.get(row.id, 0),
+            box=Box(*row.box),
+            person_id=row.person_id,
+        )
+        for row in (rows[face_id] for face_id in faces if face_id in rows)
+    ]
+
+
+def best_faces(service: Service, person_id: int, most: int) -> list[int]:
+    """Return faces by which a person is recognised: the one that stands for it, then the best ones."""
+    person = service.catalog.people.one(person_id)
+    table = service.catalog.faces.load(service.engine_id, n_dims=service.info.n_dims, people=[person_id])
+    cover_id = (person.cover_id if person else None) or 0
+    order = np.lexsort((table.ids, -table.qualities, ~table.is_founding, table.ids != cover_id))
+    return [int(face_id) for face_id in table.ids[order[:most]]]
+
+
+def cutting(service: Service) -> Cutting:
+    """Return what cuts faces out of their photos."""
+    max_pixels = int(service.config["library.max_megapixels"] * 1_000_000)
+    return Cutting(Crops(service.catalog.path, max_pixels=max_pixels))
+
+
+class Cutting:
+    """Crops of faces, made by a thread of its own, so that those of the next question are there when it is asked."""
+
+    def __init__(self, crops: Crops) -> None:
+        self._crops = crops
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="crops")
+        self._ahead: list[Future[dict[int, Path | None]]] = []
+
+    def __enter__(self) -> Cutting:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._crops.close()
+
+    def prepare(self, faces: Iterable[FaceAt]) -> None:
+        """Have these cut meanwhile."""
+        self._ahead += self._cut(faces)
+
+    def paths(self, faces: Collection[FaceAt]) -> list[Path | None]:
+        """Return a JPEG of each face; None: its photo is away or cannot be read."""
+        for future in self._ahead:
+            future.cancel()
+        self._ahead.clear()
+        found: dict[int, Path | None] = {}
+        for future in self._cut(faces):
+            found |= future.result()
+        return [found.get(face.id) for face in faces]
+
+    def _cut(self, faces: Iterable[FaceAt]) -> list[Future[dict[int, Path | None]]]:
+        boxes: dict[str, dict[int, Box]] = {}
+        for face in faces:
+            if face.file is not None:
+                boxes.setdefault(face.file, {})[face.id] = face.box
+        return [self._thread.submit(self._crops.paths_of, Path(file), own) for file, own in boxes.items()]

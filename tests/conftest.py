@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 # Imported once, here: scikit-learn sets variables of the environment, which no test may do.
 import hdbscan  # noqa: F401
@@ -77,3 +78,22 @@ def nothing_left_behind(private_home: None) -> Iterator[None]:
 def library(tmp_path: Path) -> Library:
     """An empty library in a temporary folder."""
     return make_library(tmp_path)
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(library: Library, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command on the library's catalog and return its exit code and output."""
+
+    from facewatch.cli import main
+
+    def call(*arguments: str) -> Answer:
+        code = main([*arguments, "--catalog", str(library.catalog), "--people", str(library.people)])
+        return Answer(code, *capsys.readouterr())
+
+    return call

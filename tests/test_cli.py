@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import pytest
@@ -19,23 +19,6 @@ from drawn import Library
 from facewatch import __version__
 from facewatch.cli import main
 from facewatch.cli.group import facewatch
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(library: Library, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run a command on the library's catalog and return its exit code and output."""
-
-    def call(*arguments: str) -> Answer:
-        code = main([*arguments, "--catalog", str(library.catalog), "--people", str(library.people)])
-        return Answer(code, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture

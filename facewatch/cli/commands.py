@@ -311,7 +311,8 @@ def status(state: State, as_json: bool) -> None:
         "last scan": current.last_scan or "never",
         "holds": f"{plural(current.n_photos, 'photo')} in {plural(current.n_files, 'file')}",
         "faces": f"{current.n_faces}: {current.n_assigned} belong to somebody, {current.n_pool} to nobody yet, "
-        f"{current.n_only_shown} too poor to tell",
+        f"{current.n_only_shown} too poor to tell"
+        + (f", {current.n_left_out} taken out by you" if current.n_left_out else ""),
         "people": f"{current.n_people}, {current.n_named} of them named",
     }
     for name, fact in facts.items():

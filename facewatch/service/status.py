@@ -38,6 +38,8 @@ class Status:
     n_assigned: int
     n_pool: int
     n_only_shown: int
+    n_left_out: int
+    """Faces that a user took out."""
     n_people: int
     n_named: int
     last_scan: str | None
@@ -68,6 +70,7 @@ def status_of(service: Service) -> Status:
         n_assigned=faces["assigned"],
         n_pool=faces["pool"],
         n_only_shown=faces["only_shown"],
+        n_left_out=faces["left_out"],
         n_people=len(everybody),
         n_named=sum(person.name is not None for person in everybody),
         last_scan=_when(last) if last else None,

@@ -7,21 +7,13 @@ from typing import Any
 
 import pytest
 from drawn import Library
+from test_decisions import PHOTOS
 
 
 @pytest.fixture
 def place(library: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> Library:
     """Anna (2 photos), Ben (3), an unnamed person (2), and a face of the pool."""
-    photos = {
-        "a": [(1, 0), (2, 0)],
-        "b": [(1, 1)],
-        "c": [(2, 1)],
-        "d": [(2, 2)],
-        "e": [(3, 0)],
-        "f": [(3, 1)],
-        "g": [(4, 0)],
-    }
-    for name, faces in photos.items():
+    for name, faces in PHOTOS.items():
         library.draw(f"{name}.png", *faces)
     library.scan()
     monkeypatch.chdir(library.photos)

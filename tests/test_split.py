@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facewatch.catalog import USER, FaceRow, FaceTable, Person
-from facewatch.cli import main
 from facewatch.cli import why as _why  # noqa: F401 - adds its commands to the group
 from facewatch.engines import fake
 from facewatch.errors import DecisionError
@@ -258,21 +257,6 @@ def test_faces_of_a_very_large_person_that_surely_belong_together_are_taken_as_o
 
 
 # --- from the command line ---
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(library: Library, capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*arguments: str) -> Answer:
-        code = main([*arguments, "--catalog", str(library.catalog), "--people", str(library.people)])
-        return Answer(code, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from drawn import Library, make_library
@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facewatch.catalog.placings import Placings
-from facewatch.cli import main
 from facewatch.cli import why as _why  # noqa: F401 - adds its commands to the group
 from facewatch.engines import fake
 from facewatch.errors import NotKnownError
@@ -422,21 +421,6 @@ def test_a_decision_is_found_whatever_face_has_a_similar_number(known: Library) 
 
 
 # --- from the command line ---
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(library: Library, capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*arguments: str) -> Answer:
-        code = main([*arguments, "--catalog", str(library.catalog), "--people", str(library.people)])
-        return Answer(code, *capsys.readouterr())
-
-    return call
 
 
 def test_every_face_of_a_photo_is_explained_in_words(known: Library, run: Any) -> None:

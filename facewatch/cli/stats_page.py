@@ -14,7 +14,7 @@ from facewatch.catalog import display
 from facewatch.cli.output import plural
 from facewatch.evaluation.files import written_at_once
 from facewatch.evaluation.plots import Axes, chart, rulers, steps
-from facewatch.evaluation.style import STYLE
+from facewatch.evaluation.style import head, page, section
 from facewatch.people.stats import Distances, Histogram, Spread, Stats
 
 _MOST_TICKS = 7
@@ -37,23 +37,12 @@ def stats_page(stats: Stats, *, made_at: str) -> str:
     body = (
         _head(stats, title, made_at),
         _tiles(stats),
-        _section("People", _charts(_sizes(stats.sizes), _largest(stats))),
-        _section("Distances", _charts(*_distances(stats.distances))) if stats.distances else "",
-        _section("Quality", _charts(*_quality(stats))),
-        _section("Engines", _engines(stats)) if stats.engines else "",
+        section("People", _charts(_sizes(stats.sizes), _largest(stats))),
+        section("Distances", _charts(*_distances(stats.distances))) if stats.distances else "",
+        section("Quality", _charts(*_quality(stats))),
+        section("Engines", _engines(stats)) if stats.engines else "",
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        '<meta name="color-scheme" content="light dark"/>\n'
-        f"<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(filter(None, body))
-        + "\n</main>\n</body>\n</html>\n"
-    )
-
-
-def _section(title: str, *content: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(content) + "\n</section>"
+    return page(title, body)
 
 
 def _charts(*figures: str) -> str:
@@ -68,8 +57,7 @@ def _head(stats: Stats, title: str, made_at: str) -> str:
         f"{display(stats.catalog)}, {stats.n_bytes / 1e6:.1f} MB",
         f"facewatch {__version__}, {made_at}",
     )
-    listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    return f'<header>\n<h1>{escape(title)}</h1>\n<ul class="facts">{listed}</ul>\n</header>'
+    return head(title, facts)
 
 
 def _tiles(stats: Stats) -> str:

@@ -23,7 +23,7 @@ from facewatch.evaluation.mistakes import Mistake, wrongly_apart, wrongly_togeth
 from facewatch.evaluation.plots import Axes, chart, dot, line, rulers, steps
 from facewatch.evaluation.run import Evaluation
 from facewatch.evaluation.simulated import rows_of
-from facewatch.evaluation.style import STYLE
+from facewatch.evaluation.style import head, page, section
 from facewatch.evaluation.ways import STREAMING, Grouping
 from facewatch.types import Thresholds, Tier
 
@@ -51,24 +51,13 @@ def report_page(evaluation: Evaluation, album: Album, *, made_at: str) -> str:
     body = (
         _head(evaluation, title, made_at),
         _tiles(evaluation),
-        _section("Ways of working", _table(evaluation), _WAYS),
+        section("Ways of working", _table(evaluation), _WAYS),
         *_simulations(evaluation),
-        _section("Distances", f'<div class="charts">{_charts(evaluation)}</div>'),
+        section("Distances", f'<div class="charts">{_charts(evaluation)}</div>'),
         *_all_mistakes(evaluation, album),
         _notes(evaluation),
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        '<meta name="color-scheme" content="light dark"/>\n'
-        f"<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(filter(None, body))
-        + "\n</main>\n</body>\n</html>\n"
-    )
-
-
-def _section(title: str, *content: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(content) + "\n</section>"
+    return page(title, body)
 
 
 def _paragraph(text: str, kind: str = "") -> str:
@@ -86,8 +75,7 @@ def _head(evaluation: Evaluation, title: str, made_at: str) -> str:
         f"{evaluation.n_batches} batches, seed {evaluation.seed}",
         f"facewatch {__version__}, {made_at}",
     )
-    listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    return f'<header>\n<h1>{escape(title)}</h1>\n<ul class="facts">{listed}</ul>\n</header>'
+    return head(title, facts)
 
 
 def _tiles(evaluation: Evaluation) -> str:
@@ -187,7 +175,7 @@ def _simulations(evaluation: Evaluation) -> Iterator[str]:
             for what, number, made_of in rows_of(simulation)
         )
         table = f'<div class="scroll"><table>\n<tbody>\n{rows}</tbody>\n</table></div>'
-        yield _section(f"A user who names and answers ({simulation.method})", table, _USER)
+        yield section(f"A user who names and answers ({simulation.method})", table, _USER)
 
 
 # --- the charts ---
@@ -311,7 +299,7 @@ def _all_mistakes(evaluation: Evaluation, album: Album) -> Iterator[str]:
     for grouping in _of_interest(evaluation):
         same = next((one for one in shown if is_same(one.groups, grouping.groups)), None)
         if same:
-            yield _section(_mistakes_title(grouping), _paragraph(f"The same as {same.method}."))
+            yield section(_mistakes_title(grouping), _paragraph(f"The same as {same.method}."))
         else:
             shown.append(grouping)
             yield _mistakes(evaluation, grouping, album)
@@ -407,7 +395,7 @@ def _notes(evaluation: Evaluation) -> str:
     ]
     faults = [f"{path}: {fault}; {advice}" for path, (fault, advice) in evaluation.faults.items()]
     listed = "".join(f"<li>{escape(fault)}</li>" for fault in faults)
-    return _section(
+    return section(
         "Small print",
         *(_paragraph(fact) for fact in facts),
         *([f"<h3>Photos that could not be used</h3>\n<ul>{listed}</ul>"] if faults else []),

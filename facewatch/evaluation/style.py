@@ -1,6 +1,9 @@
-"""How the report looks, by day and by night, from 400 pixels on."""
+"""How the pages look, by day and by night, from 400 pixels on, and what all of them have."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
 
 STYLE = """\
 :root {
@@ -70,3 +73,26 @@ details h3 { margin-top: 20px; }
 .face b { font-size: 0.85rem; line-height: 1.3; overflow-wrap: anywhere; }
 .face small { color: var(--soft); font-size: 0.72rem; line-height: 1.3; overflow-wrap: anywhere; }
 """
+
+
+def page(title: str, body: Iterable[str]) -> str:
+    """Return a whole page; empty parts are left out."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
+        '<meta name="color-scheme" content="light dark"/>\n'
+        f"<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(filter(None, body))
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def head(title: str, facts: Iterable[str]) -> str:
+    """Return what stands above everything: what it is about."""
+    listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    return f'<header>\n<h1>{escape(title)}</h1>\n<ul class="facts">{listed}</ul>\n</header>'
+
+
+def section(title: str, *content: str) -> str:
+    """Return a part of the page under a heading."""
+    return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(content) + "\n</section>"

@@ -70,12 +70,13 @@ def measure_decisions(bench: Bench) -> list[Finding]:
 
 
 def in_program(service: Service, n_times: int) -> dict[str, float]:
-    """Return the median seconds of each decision and of taking it back, folders included."""
+    """Return the median seconds of each decision and of taking it back, all that follows included."""
     seconds: dict[str, list[float]] = {}
     for n in range(n_times):
         for name, decide in DECISIONS.items():
             started = time.perf_counter()
-            service.sync_folders(decide(Decisions(service.catalog), n).people)
+            with service.deciding() as decisions:
+                decide(decisions, n)
             seconds.setdefault(name, []).append(time.perf_counter() - started)
             seconds.setdefault("undo", []).append(seconds_of(service.undo))
     return {name: statistics.median(times) for name, times in seconds.items()}

@@ -104,8 +104,8 @@ def test_name_reject_merge_split_rescan_switch_move_and_restore_tell_one_story(p
     assert Story(place) == told
 
     place.run("undo", "2")  # the split and the merge
+    assert Story(place) != told
     place.run("redo")
-    place.run("redo") if len(Story(place).history) < len(told.history) else None
     assert Story(place) == told
 
     backup = place.catalog.with_name("backup.sqlite")

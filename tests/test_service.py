@@ -16,6 +16,7 @@ from facewatch.engines import fake
 from facewatch.errors import BusyError, ConfigError, FolderError, LibraryError
 from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.service import Service
+from facewatch.service.loop import WatchLoop
 
 
 @pytest.fixture
@@ -466,3 +467,40 @@ def test_a_graph_that_cannot_be_kept_costs_nothing_but_time(
         service.rest()
     assert library.groups() == [{"0.png", "1.png", "2.png"}]
     assert "the next process works it out again" in caplog.text
+
+
+def test_a_decision_whose_folders_cannot_follow_holds_in_the_same_process(family: Library) -> None:
+    family.scan()
+    with family.service() as service:
+        service.identities.gallery()
+        [face] = service.photo(family.photos / "2024/b.png")["faces"][:1]
+        shutil.rmtree(family.people)
+        family.people.write_text("in the way")
+        with pytest.raises(FolderError, match="it is decided, but"), service.deciding() as decisions:
+            decisions.reject([str(face["face_id"])])
+        service.identities.settle(service.catalog.faces.rows([face["face_id"]])[0].photo_id)
+        assert service.photo(family.photos / "2024/b.png")["faces"][0]["person_id"] != face["person_id"]
+
+
+def test_asking_writes_nothing(family: Library) -> None:
+    family.scan()
+    with family.service() as watcher, family.service() as other:
+        before = watcher.catalog.version()
+        other.look_alikes()
+        assert watcher.catalog.version() == before
+
+
+def test_the_pool_is_grouped_again_after_another_process_decided(family: Library) -> None:
+    family.scan()
+    now = [0.0]
+    with family.service() as service:
+        loop = WatchLoop(service, should_stop=lambda: False, clock=lambda: now[0])
+        for now[0] in (0.0, 1_000.0, 2_000.0):
+            loop.step({})
+        assert not service.is_ungrouped()
+        with family.service() as other, other.deciding() as decisions:
+            decisions.reject([str(service.photo(family.photos / "2024/b.png")["faces"][0]["face_id"])])
+        assert service.is_ungrouped()
+        for now[0] in (3_000.0, 4_000.0):
+            loop.step({})
+        assert not service.is_ungrouped()

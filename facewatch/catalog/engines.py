@@ -84,6 +84,14 @@ class Engines:
             )
         return int(row[0])
 
+    def known(self, info: EngineInfo) -> int | None:
+        """Return the id of the engine if it is on record with this name and these numbers a face."""
+        row = self._db.execute(
+            "SELECT id FROM engines WHERE fingerprint = ? AND name = ? AND n_dims = ?",
+            [info.fingerprint, info.name, info.n_dims],
+        ).fetchone()
+        return row[0] if row else None
+
     def in_use_name(self) -> str | None:
         row = self._db.execute("SELECT name FROM engines WHERE is_in_use").fetchone()
         return row[0] if row else None

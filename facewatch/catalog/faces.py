@@ -162,6 +162,15 @@ class Faces:
         )
         return {person_id for (person_id,) in rows}
 
+    def people_of(self, photos: Collection[int]) -> set[int]:
+        """Return who is in these photos."""
+        rows = self._db.execute(
+            "SELECT DISTINCT a.person_id FROM faces f JOIN assignments a ON a.face_id = f.id"
+            " WHERE f.photo_id IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(photos))],
+        )
+        return {person_id for (person_id,) in rows}
+
     def photos_of(self, people: Collection[int]) -> dict[int, set[int]]:
         """Return the photos that each of these people is in, also those that are not in the library now."""
         photos: dict[int, set[int]] = {person_id: set() for person_id in people}

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from facewatch.people import Decided, Decisions, Undone
     from facewatch.service import Service
 
+_TABLE_ROWS = 50
+"""Lines of a history that somebody still reads."""
+
 FACES = "FACE is an id, or a photo and which face from the left: holiday.jpg:2. `facewatch why PHOTO` lists both."
 
 
@@ -402,9 +405,10 @@ def _print_undone(state: State, service: Service, undone: Undone, what: str, as_
 @command("history", "List what was decided.")
 @click.option("--who", help="Only what this person had part in.")
 @click.option("--all", "is_complete", is_flag=True, help="Also what runs did, and what was taken back.")
+@click.option("-n", "n_shown", type=click.IntRange(min=1), metavar="N", help="The newest N; a table has 50, else all.")
 @json_option
 @pass_state
-def history(state: State, who: str | None, is_complete: bool, as_json: bool) -> None:
+def history(state: State, who: str | None, is_complete: bool, n_shown: int | None, as_json: bool) -> None:
     """List what was decided, the newest first; `undo --id` takes one of them back.
 
     \b
@@ -415,12 +419,16 @@ def history(state: State, who: str | None, is_complete: bool, as_json: bool) -> 
     with state.service() as service:
         entries = service.history(who)
         shown = [entry for entry in entries if is_complete or (entry.actor == "user" and entry.undone_by is None)]
-        rows = [_entry_row(service, entry) for entry in shown if is_complete or entry.action not in ("undo", "redo")]
+        shown = [entry for entry in shown if is_complete or entry.action not in ("undo", "redo")]
+        most = n_shown or (len(shown) if as_json else _TABLE_ROWS)
+        rows = [_entry_row(service, entry) for entry in shown[:most]]
     if as_json:
         print_json(rows)
     elif rows:
         header = ("id", "when", "by", "what", "undone by")
         print_table(header, [(r["id"], r["at"], r["actor"], r["text"], r["undone_by"] or "") for r in rows])
+        if len(rows) < len(shown):
+            click.echo(f"and {len(shown) - len(rows)} older: -n {len(shown)} lists all")
     else:
         click.echo("nothing was decided yet" if not who else f"nothing was decided about {who} yet")
 

@@ -124,15 +124,18 @@ class Ingest:
         root_id: int,
         engine_id: int,
         settle: Settle,
+        prepare: Callable[[], object] = lambda: None,
         is_aligned: bool = False,
     ) -> None:
-        """`is_aligned`: every photo is a crop of one face."""
+        """`prepare` is called before what `settle` needs has to be at hand: nothing slow may happen inside a
+        transaction. `is_aligned`: every photo is a crop of one face."""
         self._catalog = catalog
         self._analyser = analyser
         self._root = root
         self._root_id = root_id
         self._engine_id = engine_id
         self._settle = settle
+        self._prepare = prepare
         self._is_aligned = is_aligned
 
     def run(self, paths: Iterable[str]) -> Iterator[Ingested]:
@@ -256,6 +259,7 @@ class Ingest:
     def _store(self, job: _Job, examined: Examined, analysis: Analysis) -> int:
         catalog, now = self._catalog, self._catalog.now()
         assert examined.sha256 is not None
+        self._prepare()
         with catalog.write():
             size = analysis.width, analysis.height
             photo_id = catalog.files.add_photo(examined.sha256, size, analysis.format, now, taken_at=analysis.taken_at)

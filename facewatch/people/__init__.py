@@ -118,7 +118,7 @@ class Identities:
 
     def renew(self, people: Collection[int]) -> None:
         """These people are not what they were, by a decision in this process."""
-        if self._gallery is None:
+        if self._gallery is None or not people:
             return
         table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=people)
         for person_id in people:
@@ -190,11 +190,11 @@ class Identities:
         is_meant |= self._looks_like(table.embeddings, people)
         if not is_meant.any():
             return set()
-        self.gallery()
         photos = np.unique(table.photos[is_meant])
         gained: set[int] = set()
         for start in range(0, len(photos), _BATCH_PHOTOS):
             catalog = self._catalog
+            self.gallery()  # loaded before the transaction, not in it
             with (
                 catalog.write(),
                 catalog.journal.recording(USER, "look again", parent_id=parent_id, now=catalog.now()) as record,
@@ -226,6 +226,7 @@ class Identities:
         photos = np.unique(table.photos[rows[gallery.is_near(table.embeddings[rows])]])
         n_assigned = 0
         for start in range(0, len(photos), _BATCH_PHOTOS):
+            self.gallery()  # loaded before the transaction, not in it
             with self._catalog.write():
                 n_assigned += sum(self.settle(int(photo_id)) for photo_id in photos[start : start + _BATCH_PHOTOS])
         return n_assigned

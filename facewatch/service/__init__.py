@@ -7,7 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from facewatch.config import Config
 from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
 from facewatch.ingest import Ingested
-from facewatch.people import Alike, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
+from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
 from facewatch.quality import Limits
 from facewatch.service.engine_switch import EngineSwitch
 from facewatch.service.libraries import Libraries
@@ -132,9 +132,6 @@ class Service:
         """Who is near whom in the pool, kept so that new faces extend it."""
         self._has_graph_changed = False
         self._engine_id: int | None = None
-        self._is_running = False
-        self._followed = self.catalog.journal.newest()
-        """The newest decision after which the pool was looked at again."""
         self._is_switch_told = False
         self.switch = EngineSwitch(self.catalog, lambda: self.engine_id)
         self.libraries = Libraries(
@@ -209,6 +206,9 @@ class Service:
     @property
     def engine_id(self) -> int:
         """The wanted engine's; the one in use may be another, see `switch`."""
+        if self._engine_id is None and self.catalog.files.setting("engine") == self.info.name:
+            # Nothing is written by those who only ask: it would look like a change to whoever watches.
+            self._engine_id = self.catalog.engines.known(self.info)
         if self._engine_id is None:
             with self.catalog.write():
                 self._engine_id = self.catalog.engines.add(self.info, self.catalog.now())
@@ -240,11 +240,9 @@ class Service:
                 run_id = self.catalog.people.start_run(kind, self.catalog.now())
             self.identities.start_run(kind, run_id)
             outcome: dict[str, Any] = {}
-            self._is_running = True
             try:
                 yield outcome
             finally:
-                self._is_running = False
                 with self.catalog.write():
                     self.catalog.people.end_run(run_id, outcome, self.catalog.now())
 
@@ -316,9 +314,15 @@ class Service:
 
     def record(self, root: Path, changes: scan.Changes) -> None:
         """Record moves and removals; faces of photos that are gone are compared with no longer."""
+        photos = self._photos_of(root, changes.missing)
         self.libraries.record(root, changes)
-        if changes.missing:
-            self.identities.forget_gallery()
+        self._renew(self.catalog.faces.people_of(photos))
+
+    def _photos_of(self, root: Path, paths: Iterable[str]) -> set[int]:
+        """Return the photos of these files."""
+        root_id = self.libraries.root_id(root)
+        files = (self.catalog.files.one(root_id, path) for path in paths)
+        return {file.photo_id for file in files if file is not None and file.photo_id is not None}
 
     def ingest(self, root: Path, paths: Iterable[str]) -> Iterator[Ingested]:
         """Bring these files into the catalog; yields what became of each, with one line in the log."""
@@ -329,16 +333,17 @@ class Service:
             root_id=self.libraries.root_id(root),
             engine_id=self.engine_id,
             settle=_leave_be if self.switch.is_under_way else self.identities.settle,
+            prepare=_prepare_nothing if self.switch.is_under_way else self.identities.gallery,
             is_aligned=self.libraries.is_aligned(root),
         )
-        are_back = False
+        back = []
         for one in work.run(paths):
-            are_back |= one.kind == "known"
+            if one.kind == "known":
+                back.append(one.path)
             _log(one)
             yield one
-        if are_back:
-            # Photos that had been away, perhaps: their faces are compared with again.
-            self.identities.forget_gallery()
+        # Photos that had been away, perhaps: their faces are compared with again.
+        self._renew(self.catalog.faces.people_of(self._photos_of(root, back)))
 
     def look_anew(self, most: int | None = None) -> Iterator[Ingested]:
         """Look at photos, at most so many, that the wanted engine has not seen; yields what became of each."""
@@ -495,13 +500,46 @@ class Service:
         decisions = Decisions(self.catalog, photo_of=self._photo_id)
         try:
             yield decisions
-        finally:
-            made = [decided for decided in decisions.made if decided.entry_id is not None]
-            for decided in made:
-                if decided.action == "forget":
-                    self._forget_crops(decided.faces)
-                self._show(decided.people)
-                self._show(self._look_again(decided.people, (), decided.entry_id))
+        except BaseException:
+            # What was decided before stands; that its folders cannot follow is not what has to be said now.
+            with suppress(FolderError):
+                self._follow(decisions.made)
+            raise
+        self._follow(decisions.made)
+
+    def _follow(self, decided: Iterable[Decided]) -> None:
+        """Let gallery, folders and pool follow from decisions."""
+        made = [one for one in decided if one.entry_id is not None]
+        for one in made:
+            if one.action == "forget":
+                self._forget_crops(one.faces)
+        people = {person_id for one in made for person_id in one.people}
+        self._renew(people)
+        with self._shown_in_the_end(people) as gained:
+            for one in made:
+                gained |= self._look_again(one.people, (), one.entry_id)
+
+    @contextmanager
+    def _shown_in_the_end(self, people: Collection[int]) -> Iterator[set[int]]:
+        """Show in the folders what was decided about these people, then who gained faces meanwhile, who are filled in.
+
+        Raises:
+            FolderError: it is decided, but the folders do not show it; said when all else is done.
+        """
+        gained: set[int] = set()
+        fault: FolderError | None = None
+        try:
+            self.sync_folders(people)
+        except FolderError as error:
+            fault = error
+        yield gained
+        if fault is None:
+            try:
+                self.sync_folders(gained)
+            except FolderError as error:
+                fault = error
+        if fault is not None:
+            raise FolderError(f"it is decided, but the folders do not show it yet: {fault}") from fault
 
     def _forget_crops(self, faces: Collection[int]) -> None:
         from facewatch.service.crops import Crops
@@ -515,42 +553,35 @@ class Service:
 
     def undo(self, n: int = 1) -> Undone:
         """Take back the last decisions, in catalog and folders; see `History`."""
-        return self._follow(History(self.catalog).undo(n))
+        return self._followed(History(self.catalog).undo(n))
 
     def undo_one(self, entry_id: int, *, with_chain: bool = False) -> Undone:
         """Take back one decision, and those that build on it; see `History`."""
-        return self._follow(History(self.catalog).undo_one(entry_id, with_chain=with_chain))
+        return self._followed(History(self.catalog).undo_one(entry_id, with_chain=with_chain))
 
     def redo(self) -> Undone:
         """Make again what was taken back last; see `History`."""
-        return self._follow(History(self.catalog).redo())
+        return self._followed(History(self.catalog).redo())
 
-    def _follow(self, undone: Undone) -> Undone:
-        if self._identities:
-            self._identities.renew(undone.people)
-        gained = self._look_again(undone.people, undone.doubtful, undone.entry_id) if undone.doubtful else set()
-        self._show(gained.union(undone.people))
+    def _followed(self, undone: Undone) -> Undone:
+        self._renew(undone.people)
+        with self._shown_in_the_end(undone.people) as gained:
+            if undone.doubtful:
+                gained |= self._look_again(undone.people, undone.doubtful, undone.entry_id)
         return undone
 
     def history(self, who: str | None = None) -> list[Entry]:
         """Return the journal, newest first, of everybody or of one person."""
         return History(self.catalog).entries(person_id=self.find_person(who).id if who is not None else None)
 
-    def catch_up(self) -> bool:
-        """Look at the pool again after what other processes decided; returns whether there was anything."""
-        since, self._followed = self._followed, self.catalog.journal.newest()
-        decisions = self.catalog.journal.decisions(since=since)
-        for entry in reversed(decisions):
-            self._look_again(entry.details.get("people", ()), (), entry.id)
-        return bool(decisions)
-
-    def _look_again(self, people: Collection[int], faces: Collection[int], entry_id: int | None) -> set[int]:
-        """Look at the pool again after a decision; returns who gained faces. Whoever watches does it, too: then nobody
-        waits for it here. Decisions need no engine: without one the next scan looks."""
+    def _renew(self, people: Collection[int]) -> None:
         if self._identities:
             self._identities.renew(people)
-        is_others_task = self.catalog.runner() is not None and not self._is_running
-        if is_others_task or self.catalog.engines.in_use_name() != self.engine_name:
+
+    def _look_again(self, people: Collection[int], faces: Collection[int], entry_id: int | None) -> set[int]:
+        """Look at the pool again after a decision; returns who gained faces. Decisions need no engine: without one, or
+        while it changes, the next scan looks."""
+        if self.catalog.engines.in_use_name() != self.engine_name:
             return set()
         try:
             if self.switch.is_under_way:
@@ -559,12 +590,6 @@ class Service:
         except EngineError as error:
             log.info("the pool is looked at again by the next scan: %s", error)
             return set()
-
-    def _show(self, people: Collection[int]) -> None:
-        try:
-            self.sync_folders(people)
-        except FolderError as error:
-            raise FolderError(f"it is decided, but the folders do not show it yet: {error}") from error
 
     def look_alikes(self) -> list[Alike]:
         """Return the pairs of named people who look alike, by the engine in use, the most alike first.
@@ -629,6 +654,9 @@ class Service:
 def _leave_be(photo_id: int) -> int:
     """Place nobody: what was found is for when the engine changes."""
     return 0
+
+
+def _prepare_nothing() -> None: ...
 
 
 def _check_aligned(aligned: Collection[Path], known: Collection[Path], source: str) -> None:

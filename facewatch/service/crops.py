@@ -155,8 +155,9 @@ class Crops:
 
     def forget(self, faces: Iterable[int]) -> None:
         """Remove the crops of these faces."""
-        for face_id in faces:
-            for crop in self.folder.glob(f"{face_id}-*.jpg"):
+        gone = {str(face_id) for face_id in faces}
+        for crop in self.folder.glob("*.jpg"):
+            if crop.name.partition("-")[0] in gone:
                 crop.unlink(missing_ok=True)
 
     def paths_of(self, file: Path, boxes: Mapping[int, Box]) -> dict[int, Path | None]:

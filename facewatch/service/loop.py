@@ -304,12 +304,12 @@ class WatchLoop:
         return any(library.queue.has_more for library in self._libraries)
 
     def _notice_others(self) -> None:
-        """Another process decided something: the pool is looked at again, and the folders may have to follow."""
+        """Another process decided something: the folders may have to follow, and the pool be grouped again."""
         version = self._service.catalog.version()
         if version != self._version:
-            if self._service.catch_up() and self._waiting_since is None:
-                self._waiting_since = self._clock()  # who was rejected may be somebody else
-            self._version = self._service.catalog.version()
+            self._version = version
+            if self._waiting_since is None and self._service.is_ungrouped():
+                self._waiting_since = self._clock()
             self._are_folders_stale = True
 
     def _group_if_due(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from drawn import Library
 
 from facewatch.catalog import Catalog, Mark
 from facewatch.errors import DecisionError, NotKnownError
-from facewatch.people import Decisions
+from facewatch.people import Decisions, History, find_person
 from facewatch.people.decisions import clean_date, is_clearly_before
 from facewatch.service import Service
 
@@ -236,6 +237,66 @@ def test_a_hidden_person_has_no_folder_and_still_takes_in_new_photos(family: Lib
     assert "Ben/h.png" in family.tree()
 
 
+@pytest.mark.parametrize("action", ["hide", "show"])
+def test_who_is_hidden_or_shown_already_is_not_touched_by_saying_it_again(family: Library, action: str) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decisions.hide("Ben")
+        who = "Ben" if action == "hide" else "Person 0003"
+        before, n_entries = state_of(service), len(service.history())
+        with service.deciding() as decisions:
+            assert getattr(decisions, action)(who).entry_id is None
+        assert (state_of(service), len(service.history())) == (before, n_entries)
+
+
+LEAVING: dict[str, Any] = {
+    "assign": lambda d, face: d.assign([face], "Anna"),
+    "unassign": lambda d, face: d.unassign([face]),
+    "ignore": lambda d, face: d.ignore([face]),
+    "reject": lambda d, face: d.reject([face]),
+    "forget": lambda d, face: d.forget("Ben"),
+    "split": lambda d, face: d.split(find_person(d._catalog, "Ben"), [[int(face)]]),
+    "born": lambda d, face: d.born("Ben", "2005"),
+    "merge": lambda d, face: (d.reject([face], "Anna"), d.merge("Ben", ["Anna"])),
+}
+
+
+@pytest.mark.parametrize("decide", LEAVING.values(), ids=LEAVING)
+def test_a_face_that_leaves_its_person_stands_for_them_no_more_until_that_is_undone(
+    family: Library, decide: Any
+) -> None:
+    with family.service() as service:
+        [face] = take(service, "1990-05-01T12:00:00", "c.png:1")
+        ben = service.find_person("Ben").id
+        with service.deciding() as decisions:
+            decisions.cover("Ben", str(face))
+            decide(decisions, str(face))
+        covers = "SELECT cover_id FROM people WHERE id = ?"
+        assert service.catalog._db.execute(covers, [ben]).fetchone() == (None,)
+        service.undo()
+        assert service.catalog._db.execute(covers, [ben]).fetchone() == (face,)
+
+
+def test_of_two_covers_the_one_that_stays_stands_for_both(family: Library) -> None:
+    with family.service() as service:
+        anna, ben = (face_on(service, place)["face_id"] for place in ("b.png:1", "c.png:1"))
+        with service.deciding() as decisions:
+            decisions.cover("Anna", str(anna))
+            decisions.cover("Ben", str(ben))
+            decisions.reject([str(anna)], "Ben")
+            decisions.merge("Anna", ["Ben"])
+        assert service.find_person("Anna").cover_id == ben
+
+
+def test_nobody_is_told_apart_from_a_part_of_themselves(family: Library) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decisions.tell_apart("Ben", "Person 0003")
+            decisions.merge("Anna", ["Ben", "Person 0003"])
+        anna = service.find_person("Anna").id
+        assert anna not in service.catalog.people.apart()
+
+
 def test_a_forgotten_person_is_gone_and_its_faces_are_compared_with_no_other(family: Library) -> None:
     with family.service() as service:
         with service.deciding() as decisions:
@@ -263,6 +324,40 @@ def test_no_photo_from_before_the_birth_is_matched(family: Library) -> None:
         assert (name_on(service, "c.png:1"), name_on(service, "d.png:1")) == (None, "Ben")
 
 
+def take(service: Service, when: str, *places: str) -> list[int]:
+    """Say when photos were taken; returns the faces at these places."""
+    faces = [face_on(service, place)["face_id"] for place in places]
+    with service.catalog.write():
+        service.catalog.files.set_taken({row.photo_id: when for row in service.catalog.faces.rows(faces)})
+    return faces
+
+
+@pytest.mark.parametrize(("who", "other"), [("Anna", "Ben"), ("Ben", "Anna")])
+def test_who_becomes_one_with_somebody_born_later_keeps_no_photo_from_before(
+    family: Library, who: str, other: str
+) -> None:
+    with family.service() as service:
+        [by_run, _] = take(service, "1990-05-01T12:00:00", "c.png:1", "d.png:1")
+        with service.deciding() as decisions:
+            decisions.confirm(["d.png:1"])
+            decisions.born("Anna", "2005")
+            decided = decisions.merge(who, [other])
+        assert by_run in decided.released
+        assert by_run not in decided.faces
+        assert (name_on(service, "c.png:1"), name_on(service, "d.png:1")) == (None, who)
+        assert service.find_person(who).born == "2005"
+
+
+def test_a_date_of_birth_that_comes_back_holds_for_what_runs_placed_without_it(family: Library) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decisions.born("Ben", "2005")
+            decisions.born("Ben", None)
+        take(service, "1990-05-01T12:00:00", "c.png:1")
+        service.undo()
+        assert (service.find_person("Ben").born, name_on(service, "c.png:1")) == ("2005", None)
+
+
 @pytest.mark.parametrize(
     ("taken_at", "born", "is_before"),
     [
@@ -288,7 +383,8 @@ def test_what_is_no_date_is_said(text: str) -> None:
     ("face", "fault"),
     [
         ("999", "there is no face 999"),
-        ("b.png", "'b.png' is no face; write its id, or the photo and which face from the left: b.png:1"),
+        ("Ben", "'Ben' is no face; write its id, or a photo and which face from the left, for example holiday.jpg:1"),
+        ("a.png", r"a\.png has 2 faces; say which, counted from the left: a\.png:1"),
         ("b.png:2", r"b.png has 1 face\(s\)"),
         ("b.png:0", r"b.png has 1 face\(s\)"),
         ("nowhere.png:1", "no such file"),
@@ -319,6 +415,53 @@ def test_an_older_decision_is_undone_alone_when_nothing_builds_on_it(family: Lib
         service.undo_one(first.entry_id or 0)
         assert name_on(service, "g.png:1") is None
         assert service.find_person("Ben").is_hidden
+
+
+def test_decisions_are_taken_back_together_whatever_their_order(family: Library) -> None:
+    with family.service() as service:
+        before = state_of(service)
+        with service.deciding() as decisions:
+            first = decisions.assign(["g.png:1"], "Dora", is_new=True).entry_id or 0
+            decisions.hide("Ben")
+            second = decisions.assign(["e.png:1"], "Dora").entry_id or 0
+        undone = History(service.catalog).undo_many([first, second])
+        assert [entry.id for entry in undone.entries] == [second, first]
+        assert [entry.action for entry in service.history()].count("undo") == 1
+        service.undo()
+        assert state_of(service) == before
+
+
+@pytest.mark.parametrize("others", [[], [999]])
+def test_of_several_decisions_all_or_none_is_taken_back(family: Library, others: list[int]) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            named = [decisions.assign(["g.png:1"], "Dora", is_new=True).entry_id or 0, *others]
+            decisions.rename("Dora", "Doris")
+        before, n_entries = state_of(service), len(service.history())
+        with pytest.raises(DecisionError, match=r"there is no decision 999" if others else r"\(rename\) built on them"):
+            History(service.catalog).undo_many(named)
+        assert (state_of(service), len(service.history())) == (before, n_entries)
+
+
+def test_taking_back_no_decision_at_all_is_refused(family: Library) -> None:
+    with family.service() as service, pytest.raises(DecisionError, match="no decision is named"):
+        History(service.catalog).undo_many([])
+
+
+def test_an_old_decision_is_found_free_without_reading_the_journal_again_and_again(family: Library) -> None:
+    with family.service() as service:
+        decisions, n_statements = Decisions(service.catalog), []
+        for n_later in (2, 40):
+            first = service.rename("Anna", "Berta").decided.entry_id or 0
+            for _ in range(n_later // 2):
+                decisions.hide("Ben")
+                decisions.show("Ben")
+            statements: list[str] = []
+            service.catalog._db.conn.set_trace_callback(statements.append)
+            History(service.catalog).undo_one(first)
+            service.catalog._db.conn.set_trace_callback(None)
+            n_statements.append(len(statements))
+        assert n_statements[0] == n_statements[1]
 
 
 def test_a_decision_that_others_build_on_offers_the_chain(family: Library) -> None:
@@ -434,3 +577,20 @@ def test_a_catalog_of_before_decisions_is_backed_up_and_brought_up_to_date(tmp_p
     assert "0003_decisions" in {migration.name for migration in MIGRATIONS._migrations}
     assert {row[1] for row in db.execute("PRAGMA table_info(people)")} >= {"is_gone", "born", "cover_id"}
     db.close()
+
+
+def test_a_photo_with_one_face_names_that_face(family: Library) -> None:
+    with family.service() as service:
+        with service.deciding() as decisions:
+            decisions.assign(["g.png"], "Anna")
+        assert name_on(service, "g.png:1") == "Anna"
+        with pytest.raises(NotKnownError, match=r"a\.png has 2 faces; say which, counted from the left: a\.png:1"):
+            Decisions(service.catalog, photo_of=service._photo_id).assign(["a.png"], "Anna")
+
+
+def test_a_people_folder_that_was_deleted_is_made_anew_for_everybody(family: Library) -> None:
+    before = family.tree()
+    with family.service() as service:
+        shutil.rmtree(family.people)
+        service.rename("Anna", "Berta")
+    assert {path.replace("Berta/", "Anna/") for path in family.tree()} == set(before)

@@ -30,7 +30,7 @@ from facewatch.engines import fake
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
-from facewatch.service.searching import Lookalikes, Search
+from facewatch.service.searching import NearFaces, Search
 
 N_DIMS = 8
 ORIGIN = Origin("library", "engine", N_DIMS)
@@ -275,13 +275,13 @@ def family(library: Library) -> Library:
     return library
 
 
-def like(library: Library, photo: str | Path, **arguments: Any) -> list[Lookalikes]:
+def like(library: Library, photo: str | Path, **arguments: Any) -> list[NearFaces]:
     """Search in a new process, as it were."""
     with library.service() as service:
         return Search(service).like(library.photos / photo, **arguments)
 
 
-def found(faces: Iterable[Lookalikes]) -> list[list[tuple[str, int]]]:
+def found(faces: Iterable[NearFaces]) -> list[list[tuple[str, int]]]:
     """Return the photo and number of what was found for each face."""
     return [[(Path(one.photo).name, one.number) for one in face.found] for face in faces]
 

@@ -368,3 +368,12 @@ def test_a_plan_writes_nothing(mixed: Library, run: Any) -> None:
     before = dump()
     assert run("split", "Anna", "--dry-run").code == 0
     assert dump() == before
+
+
+def test_the_part_that_is_named_keeps_name_and_folder(mixed: Library, run: Any) -> None:
+    plan = json.loads(run("split", "Anna", "--into", "2", "--dry-run", "--json").out)
+    answer = run("split", "Anna", "--into", "2", "--keep", "2", "--yes", "--json")
+    done = json.loads(answer.out)
+    assert done["parts"][0]["faces"] == plan["parts"][1]["faces"]
+    assert done["parts"][0]["person_id"] == plan["person_id"]
+    assert run("split", "Anna", "--into", "2", "--keep", "3", "--dry-run").code == 10

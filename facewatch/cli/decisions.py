@@ -341,12 +341,10 @@ def forget(state: State, who: str, is_sure: bool) -> None:
     set_up_logging(state.loudness)
     with state.service() as service:
         person = service.find_person(who)
-    if not is_sure:
-        click.confirm(
-            f"Forget {person.label}, with {plural(person.n_faces, 'face')} in {plural(person.n_photos, 'photo')}?",
-            abort=True,
-            err=True,
-        )
+    question = f"Forget {person.label}, with {plural(person.n_faces, 'face')} in {plural(person.n_photos, 'photo')}?"
+    if not is_sure and not click.confirm(question, err=True):
+        click.echo("nothing was changed")
+        return
     _decide(
         state,
         lambda decisions: decisions.forget(str(person.id)),

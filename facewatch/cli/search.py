@@ -13,7 +13,7 @@ from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import print_json, print_table, printable
 
 if TYPE_CHECKING:
-    from facewatch.service.searching import Lookalikes
+    from facewatch.service.searching import NearFaces
 
 
 @command("search", "Find the faces that look like those of a photo.")
@@ -42,6 +42,7 @@ def search(state: State, photo: Path, face: int | None, n_found: int, as_json: b
       0 done; 2 command line; 5 catalog; 7 engine, also while it changes;
       9 no such photo or face, no face in PHOTO, or none in the catalog
     """
+    photo, face = _photo_and_face(photo, face)
     set_up_logging(state.loudness)
     with state.service() as service:
         faces = service.search.like(photo, face=face, k=n_found)
@@ -52,7 +53,15 @@ def search(state: State, photo: Path, face: int | None, n_found: int, as_json: b
         _print_face(photo, one, has_heading=len(faces) > 1)
 
 
-def _print_face(photo: Path, face: Lookalikes, *, has_heading: bool) -> None:
+def _photo_and_face(photo: Path, face: int | None) -> tuple[Path, int | None]:
+    """Return what "holiday.jpg:2" means, as other commands take it; a file of that very name is a photo."""
+    path, colon, number = str(photo).rpartition(":")
+    if face is None and colon and number.isdecimal() and not photo.exists():
+        return Path(path), int(number)
+    return photo, face
+
+
+def _print_face(photo: Path, face: NearFaces, *, has_heading: bool) -> None:
     if has_heading:
         who = f" ({printable(face.person)})" if face.person else ""
         click.echo(f"{printable(str(photo))}, face {face.number}{who}:")

@@ -211,20 +211,30 @@ def _advice_lines(one: Why) -> list[str]:
 @click.argument("who")
 @click.option("--into", type=click.IntRange(min=2), metavar="N", help="So many parts, however near they are.")
 @click.option("--strict", is_flag=True, help="All parts that a stricter distance sees.")
+@click.option("--keep", type=click.IntRange(min=1), metavar="PART", help="The part that keeps the name; else part 1.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do it without asking.")
 @json_option
 @pass_state
-def split(state: State, who: str, into: int | None, strict: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+def split(
+    state: State,
+    who: str,
+    into: int | None,
+    strict: bool,
+    keep: int | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Part WHO, who is several people, into them: first it is shown who they would be, then you are asked.
 
     Without --into and --strict only what is clearly apart is parted. Faces that you placed or confirmed stay; their
-    part keeps name and folder, the others become new people.
+    part keeps name and folder, else the largest or the one you name by --keep; the others become new people.
 
     \b
     Example:
       facewatch split Anna --dry-run
-      facewatch split Anna --into 2
+      facewatch split Anna --into 2 --keep 2
     """
     from facewatch.service.explaining import plan_split
 
@@ -236,7 +246,7 @@ def split(state: State, who: str, into: int | None, strict: bool, dry_run: bool,
         raise click.UsageError("--json asks nobody: add --yes to do it, or --dry-run to see what it would be")
     set_up_logging(state.loudness)
     with state.service() as service:
-        plan = plan_split(service, who, into=into, is_strict=strict)
+        plan = plan_split(service, who, into=into, is_strict=strict).keeping(keep or 1)
         if not as_json and not (yes and state.is_quiet):
             _print_plan(service, plan)
         is_wanted = bool(plan.others) and not dry_run
@@ -268,6 +278,8 @@ def _print_plan(service: Service, plan: SplitPlan) -> None:
             click.echo(f"part {number}, for example:")
             for path in examples or ["no photo that is in the library now"]:
                 click.echo(f"  {printable(path)}")
+        if not plan.kept.n_placed:
+            click.echo("part 1 keeps the name; --keep 2 gives it to part 2, and `facewatch rename` to anybody")
     for note in plan.notes:
         click.echo(printable(note))
 

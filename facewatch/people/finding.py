@@ -56,25 +56,40 @@ def find_faces(catalog: Catalog, faces: Sequence[str], photo_of: PhotoOf) -> lis
 
 
 def is_face(text: str) -> bool:
-    """Whether this can only name a face: a number, or a photo with a number behind a colon."""
-    return text.isdecimal() or _FACE.fullmatch(text) is not None
+    """Whether this can only name a face: a number, a photo with a number behind a colon, or a photo."""
+    return text.isdecimal() or _FACE.fullmatch(text) is not None or Path(text).is_file()
 
 
 def _face_id(catalog: Catalog, face: str, photo_of: PhotoOf) -> int:
     if face.isdecimal():
         return _known_face(catalog, face)
+    if Path(face).is_file():
+        return _only_face(catalog, face, photo_of(Path(face)))
     named = _FACE.fullmatch(face)
     if named is None:
         raise NotKnownError(
-            f"{face!r} is no face; write its id, or the photo and which face from the left: {face}:1. "
+            f"{face!r} is no face; write its id, or a photo and which face from the left, for example holiday.jpg:1. "
             "`facewatch why PHOTO` lists both"
         )
-    ids = [int(str(row["face_id"])) for row in catalog.faces.in_photo(photo_of(Path(named[1])))]
+    ids = _faces_of(catalog, photo_of(Path(named[1])))
     number = int(named[2])
     if not 1 <= number <= len(ids):
         has = f"has {len(ids)} face(s)" if ids else "has no face"
         raise NotKnownError(f"{face}: {named[1]} {has}; `facewatch why {named[1]}` lists them")
     return ids[number - 1]
+
+
+def _faces_of(catalog: Catalog, photo_id: int) -> list[int]:
+    return [int(str(row["face_id"])) for row in catalog.faces.in_photo(photo_id)]
+
+
+def _only_face(catalog: Catalog, photo: str, photo_id: int) -> int:
+    """Return the face of a photo that has a single one."""
+    ids = _faces_of(catalog, photo_id)
+    if len(ids) != 1:
+        which = f"has {len(ids)} faces; say which, counted from the left: {photo}:1" if ids else "has no face"
+        raise NotKnownError(f"{photo} {which}. `facewatch why {photo}` lists them")
+    return ids[0]
 
 
 def _known_face(catalog: Catalog, text: str) -> int:

@@ -11,7 +11,7 @@ one is somebody else. Poor faces, which look like each other, make no parts but 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -67,6 +67,24 @@ class SplitPlan:
     to split."""
     notes: tuple[str, ...]
     """What is worth knowing before it is done."""
+
+    def keeping(self, number: int) -> SplitPlan:
+        """Return the plan by which the part of this number, from 1, keeps id and name.
+
+        Raises:
+            DecisionError: there is no such part, or a user placed faces of another.
+        """
+        if not 1 <= number <= len(self.parts):
+            raise DecisionError(f"there is no part {number} of {self.person.label}: there are {len(self.parts)}")
+        if number != 1 and self.kept.n_placed:
+            raise DecisionError(
+                f"part 1 holds faces that you placed with {self.person.label}, so it keeps the name; unassign them first"
+            )
+        kept, others = self.parts[number - 1], (*self.parts[: number - 1], *self.parts[number:])
+        # How far three parts are from each other is known of the first only.
+        apart = kept.distance if len(others) == 1 else None
+        parts = (replace(kept, distance=None), *(replace(part, distance=apart) for part in others))
+        return self if number == 1 else replace(self, parts=parts)
 
     @property
     def kept(self) -> Part:

@@ -616,10 +616,10 @@ class Service:
             NotKnownError: it is not there, or not in the catalog.
         """
         full = Path.cwd() / path
-        if full.is_dir() or not full.exists():
-            raise NotKnownError(
-                f"{path}: {'a folder' if full.is_dir() else 'no such file'}; name a photo of the library"
-            )
+        if full.is_dir():
+            raise NotKnownError(f"{path}: a folder; name a photo of the library")
+        if not full.exists():
+            raise NotKnownError(f"{path}: no such file; if it was moved, `facewatch scan` finds it again")
         file = self.catalog.files.photo_of_path(full) or self.catalog.files.photo_of_path(full.resolve())
         if file is None:
             raise NotKnownError(f"{path}: not in the catalog; `facewatch scan` brings in what the libraries hold")

@@ -48,6 +48,8 @@ class PeopleFolder:
         if only is not None and not only:
             return folders.Applied(0, 0, 0, ())
         with self._catalog.exclusive():
+            if not (self.root / folders.MARKER).exists():
+                only = None  # it is made anew: for everybody
             self.check()
             plan = self.plan(only)
             ledger = Ledger(self._catalog)

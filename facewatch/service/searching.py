@@ -68,7 +68,7 @@ class FoundFace:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookalikes:
+class NearFaces:
     """One face of a photo, and the faces nearest to it."""
 
     number: int
@@ -82,7 +82,7 @@ class Lookalikes:
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """A face to search for; fields as in `Lookalikes`."""
+    """A face to search for; fields as in `NearFaces`."""
 
     number: int
     face_id: int | None
@@ -112,7 +112,7 @@ class Search:
             if engine is not None:
                 self._kept.keep_up(engine)
 
-    def like(self, photo: Path, *, face: int | None = None, k: int = 10) -> list[Lookalikes]:
+    def like(self, photo: Path, *, face: int | None = None, k: int = 10) -> list[NearFaces]:
         """Return the `k` nearest faces for each face of a photo, or for one, by its number from left to right.
 
         The photo may lie anywhere. What the catalog knows of it is used; else it is looked at, and nothing is recorded.
@@ -130,7 +130,7 @@ class Search:
             probes = _chosen(self._probes(photo, engine, vectors), display(str(photo)), face)
             rankings = vectors.nearest(np.stack([vector for _, vector in probes]))
             return [
-                Lookalikes(
+                NearFaces(
                     *(probe.number, probe.face_id, probe.person_id, probe.person),
                     found=tuple(islice(self._shown(ranking, probe.face_id, k), k)),
                 )

@@ -30,7 +30,7 @@ from facewatch.people.review import (
     open_questions,
     parse_answer,
 )
-from facewatch.people.review.likeness import chance_of_face, chance_of_group
+from facewatch.people.review.likeness import chance_of_face, chance_of_group, second_part
 from facewatch.service.reviewing import list_questions, start_review, take_answers
 from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Tier
 
@@ -94,6 +94,14 @@ class Known:
         person_id = self.group(*(look(person, SURE, way) for way in range(n)))
         self.decisions.rename(str(person_id), name)
         return person_id
+
+    def mixed(self, name: str, *people: int) -> tuple[int, list[int]]:
+        """Return somebody with a name, who has five faces of person 0 and two of each of these, and those faces."""
+        own = self.loose(*(look(0, SURE, way) for way in range(5)))
+        others = self.loose(*(look(person, SURE, way) for person in people for way in (6, 7)))
+        person_id = self.group_of([*own, *others])
+        self.decisions.rename(str(person_id), name)
+        return person_id, others
 
     def questions(self, kind: str = "") -> list[Question]:
         return [q for q in open_questions(self.catalog, self.engine_id, fake.INFO) if kind in ("", q.kind)]
@@ -280,6 +288,80 @@ def test_an_improbable_yes_does_not_come_before_everything(known: Known) -> None
     assert "is" in kinds
 
 
+def test_faces_of_somebody_else_among_those_of_a_person_are_asked_about(known: Known) -> None:
+    anna, others = known.mixed("Anna", 3)
+    question = only(known.questions())
+    assert question.kind == "still"
+    assert question.text == "these 2 faces of Anna: still Anna?"
+    assert (question.people, question.labels, question.groups) == ((anna,), ("Anna",), ())
+    assert sorted(question.faces) == sorted(question.loose) == others
+    assert question.settles == 0
+    assert question.puts_right == pytest.approx(2, abs=0.01)
+
+
+def test_nobody_who_is_plainly_one_is_asked_about(known: Known) -> None:
+    known.named("Anna", 0)
+    assert known.questions() == []
+
+
+@pytest.mark.parametrize("decide", ["hide", "unnamed"])
+def test_only_people_with_names_and_folders_are_asked_about_again(known: Known, decide: str) -> None:
+    if decide == "hide":
+        anna, _ = known.mixed("Anna", 3)
+        known.decisions.hide(str(anna))
+    else:
+        known.group(*(look(0, SURE, way) for way in range(5)), look(3), look(3, SURE))
+    assert known.questions("still") == []
+
+
+def test_what_a_user_placed_or_confirmed_is_never_asked_about(known: Known) -> None:
+    anna, others = known.mixed("Anna", 3)
+    known.decisions.confirm([str(others[0])])
+    asked = {face_id for question in known.questions("still") for face_id in question.loose}
+    assert others[0] not in asked
+    known.decisions.confirm_person(str(anna))
+    assert known.questions() == []
+
+
+def test_few_faces_that_a_user_added_do_not_put_all_others_in_doubt(known: Known) -> None:
+    anna = known.named("Anna", 0, n=6)
+    known.decisions.assign([str(face_id) for face_id in known.loose(look(5))], str(anna))
+    assert known.questions() == []
+
+
+def test_where_a_user_confirmed_the_smaller_part_the_other_is_asked_about(known: Known) -> None:
+    anna, others = known.mixed("Anna", 3)
+    more = [row.id for row in known.catalog.faces.of_person(anna) if row.id not in others]
+    known.decisions.unassign([str(more.pop())])
+    known.answer(f"{only(known.questions()).id}=yes")
+    assert sorted(only(known.questions()).loose) == more
+    known.answer(f"{only(known.questions()).id}=no")
+    assert {row.id for row in known.catalog.faces.of_person(anna)} == set(others)
+
+
+def test_who_holds_somebody_else_comes_before_a_stranger_with_more_faces(known: Known) -> None:
+    known.mixed("Anna", 3)
+    known.group(*(look(5, 0.05, way) for way in range(8)))
+    known.group(*(look(6, 0.05, way) for way in range(12)))
+    kinds = [(question.kind, question.n_faces) for question in known.questions()]
+    assert kinds == [("who", 12), ("still", 2), ("who", 8)]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 30), st.integers(0, 4))
+def test_of_two_parts_the_first_has_the_block_in_whatever_order_the_faces_come(
+    seed: int, n_faces: int, n_block: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((n_faces, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    is_block = np.arange(n_faces) < min(n_block, n_faces - 1)
+    is_second = second_part(vectors, is_block)
+    assert not (is_second & is_block).any()
+    shuffled = rng.permutation(n_faces)
+    again = second_part(vectors[shuffled], is_block[shuffled])
+    assert (again == is_second[shuffled]).all() or (again == ~is_second[shuffled]).all()
+
+
 @given(st.floats(0, 1.4), st.floats(0, 1.4), st.floats(0, 0.3))
 def test_nearer_is_more_probable_and_so_is_a_farther_rival(far: float, next_far: float, more: float) -> None:
     for chance in (chance_of_face, chance_of_group):
@@ -349,6 +431,82 @@ def test_a_name_that_is_taken_makes_the_group_part_of_that_person(known: Known) 
     known.answer(f"who:{group}=name:anna")
     assert known.catalog.people.merged_into(group) == anna
     assert known.person(anna).name == "Anna"
+
+
+def test_faces_that_are_still_who_they_were_are_confirmed_and_never_asked_about_again(known: Known) -> None:
+    anna, others = known.mixed("Anna", 3)
+    before = known.state()["rejections"]
+    known.answer(f"{only(known.questions()).id}=yes")
+    assert [row.source for row in known.catalog.faces.rows(others)] == ["user", "user"]
+    assert known.state()["rejections"] == before
+    assert {known.whose(face_id) for face_id in others} == {anna}
+    assert known.questions() == []
+
+
+def test_faces_that_are_somebody_else_leave_and_come_up_together(known: Known) -> None:
+    anna, others = known.mixed("Anna", 3, 3)
+    known.answer(f"{only(known.questions()).id}=no")
+    assert [known.whose(face_id) for face_id in others] == [None] * 4
+    assert all(known.catalog.faces.rejections()[face_id] == {anna} for face_id in others)
+    assert known.person(anna).n_faces == 5
+
+
+def test_faces_that_left_somebody_together_are_one_question_who_they_are(known: Known) -> None:
+    known.group(*(look(5, 0.05, way) for way in range(3)))
+    own = known.loose(*(look(0, SURE, way) for way in range(5)))
+    others = known.loose(*(look(3, SURE, way) for way in range(4)))
+    known.decisions.rename(str(known.group_of([*own, *others])), "Anna")
+    known.answer(f"{only(known.questions('still')).id}=no")
+    who = known.questions()
+    assert sorted(who[0].faces) == others
+    assert [question.n_faces for question in who] == [4, 3]
+    known.answer(f"{who[0].id}=name:Ben")
+    assert len({known.whose(face_id) for face_id in others}) == 1
+    assert known.person(known.whose(others[0]) or 0).name == "Ben"
+
+
+def test_faces_of_one_photo_that_left_somebody_are_not_asked_about_together(known: Known) -> None:
+    anna = known.named("Anna", 0)
+    faces = [face_id for way in (1, 2) for face_id in known.photo(look(3, SURE, way), look(3, SURE, way + 2))]
+    known.decisions.reject([str(face_id) for face_id in faces], str(anna))
+    for question in known.questions():
+        photos = [row.photo_id for row in known.catalog.faces.rows(question.loose)]
+        assert len(set(photos)) == len(photos)
+
+
+def test_faces_that_are_somebody_else_can_be_given_a_name_at_once(known: Known) -> None:
+    anna, others = known.mixed("Anna", 3)
+    known.answer(f"{only(known.questions()).id}=name:Ben")
+    ben = known.whose(others[0])
+    assert ben != anna
+    assert known.person(ben or 0).name == "Ben"
+    assert (known.person(anna).name, known.person(anna).n_faces) == ("Anna", 5)
+
+
+def test_what_is_no_face_leaves_the_person(known: Known) -> None:
+    anna, others = known.mixed("Anna", 3)
+    known.answer(f"{only(known.questions()).id}=not-a-face")
+    assert [known.whose(face_id) for face_id in others] == [None, None]
+    assert (known.person(anna).n_faces, known.questions()) == (5, [])
+
+
+def test_faces_of_somebody_cannot_be_hidden(known: Known) -> None:
+    known.mixed("Anna", 3)
+    with pytest.raises(NotKnownError, match="there is yes, no, name:NAME, not-a-face, skip"):
+        known.answer(f"{only(known.questions()).id}=hide")
+
+
+@pytest.mark.parametrize("said", ["yes", "no", "name:Ben", "name:Anna", "not-a-face"])
+def test_what_was_said_of_faces_of_somebody_can_be_undone(known: Known, said: str) -> None:
+    known.mixed("Anna", 3)
+    review, before = known.review(), known.state()
+    question = only(review.questions())
+    [(_, answer)] = check_answers(known.catalog, [question], [f"{question.id}={said}"])
+    assert review.answer(question, answer)
+    assert known.state() != before
+    assert review.undo() == question
+    assert {**known.state(), "people": []} == {**before, "people": []}
+    assert review.next() == question
 
 
 def test_single_faces_found_somebody_new_or_go_to_who_is_called_so(known: Known) -> None:
@@ -547,6 +705,33 @@ def test_a_mixed_question_is_asked_again_in_two(known: Known) -> None:
     assert review.next() == whole
 
 
+def test_faces_of_somebody_who_are_not_all_the_same_are_asked_about_in_two(known: Known) -> None:
+    anna, others = known.mixed("Anna", 3, 4)
+    review = known.review()
+    whole = only(review.questions())
+    assert sorted(whole.loose) == others
+    review.answer(whole, Answer("divide"))
+    halves = [question for question in review.questions() if question.kind == "still"]
+    assert sorted(sorted(question.loose) for question in halves) == [others[:2], others[2:]]
+    review.answer(halves[0], Answer("no"))
+    review.answer(halves[1], Answer("yes"))
+    assert {known.whose(face_id) for face_id in halves[0].loose} == {None}
+    assert {known.whose(face_id) for face_id in halves[1].loose} == {anna}
+    assert [review.undo() for _ in range(3)] == [halves[1], halves[0], whole]
+    assert review.next() == whole
+
+
+def test_a_question_about_faces_that_somebody_lost_meanwhile_is_passed_over(known: Known) -> None:
+    _, others = known.mixed("Anna", 3)
+    review = known.review(n_between=100)
+    stale = only(review.questions())
+    for decide in (known.decisions.confirm, known.decisions.unassign):
+        decide([str(others[0])])
+        assert review.next() != stale
+        with pytest.raises(DecisionError, match="settled meanwhile"):
+            review.answer(stale, Answer("yes"))
+
+
 def test_dividing_again_and_again_ends_with_single_faces(known: Known) -> None:
     known.named("Anna", 0)
     faces = known.loose(*(look(0, SURE, way) for way in range(9, 14)))
@@ -643,6 +828,7 @@ def test_whatever_is_answered_no_question_comes_back_and_no_photo_holds_somebody
                 known.photo(look(person, far, 10 + i), look(person, far, 10 + i))
             else:
                 known.group(look(person, far, 10 + i), look(person, far, 11 + i))
+        known.mixed("Cleo", 2, 1)
         review, asked = known.review(), set()
         for verb in said:
             if (question := review.next()) is None:

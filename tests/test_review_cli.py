@@ -327,6 +327,77 @@ def test_both_of_two_people_are_shown_apart(family: Service, walk: Any) -> None:
 # --- undo and the end ---
 
 
+# --- is it still who it was? ---
+
+
+@pytest.fixture
+def mixed(library: Library) -> Iterator[Service]:
+    """Anna in five photos, and two of Ben that a run has taken for her."""
+    for name, person, looks in (("a", ANNA, range(5)), ("b", BEN, range(2))):
+        for look in looks:
+            library.draw(f"{name}{look}.png", (person, look))
+    with library.service() as service:
+        service.scan_all()
+        ben, anna = sorted(service.catalog.people.all(), key=lambda person: person.n_faces)
+        service.catalog.faces.reassign_all(ben.id, anna.id)
+        service.catalog.people.retire(ben.id, anna.id)
+        service.rename(str(anna.id), "Anna")
+        yield service
+
+
+def test_faces_of_somebody_else_leave_the_person_and_are_named(mixed: Service, walk: Any, library: Library) -> None:
+    assert "Anna/b0.png" in library.tree()
+    walked = walk(mixed, "n", "t", lines=["Ben"])
+    assert walked.asked == ["these 2 faces of Anna: still Anna?", "who is this (2 photos)?"]
+    assert "2 faces: not Anna; that is not asked again; undo with u" in walked.out
+    assert people(mixed) == {"Anna": 5, "Ben": 2}
+    assert {path for path in library.tree() if path.startswith("Ben/")} == {"Ben/b0.png", "Ben/b1.png"}
+
+
+def test_faces_that_are_the_person_stay_and_are_not_asked_about_again(mixed: Service, walk: Any) -> None:
+    walked = walk(mixed, "y")
+    assert "2 faces stay with Anna; that is not asked again; undo with u" in walked.out
+    assert "nothing else to ask" in walked.out
+    assert people(mixed) == {"Anna": 7}
+    assert "still Anna" not in " ".join(texts(mixed))
+
+
+def test_faces_in_doubt_are_not_compared_with_themselves(mixed: Service, walk: Any) -> None:
+    [question] = list_questions(mixed)
+    compared = walk(mixed, "q").out.partition("Anna:\n")[2]
+    assert len(re.findall(r"a\d.png", compared)) == 2
+    assert not re.findall(r"b\d.png", compared)
+    assert set(best_faces(mixed, question.people[0], 9)) > set(question.loose)
+    assert set(best_faces(mixed, question.people[0], 9, without=question.loose)).isdisjoint(question.loose)
+
+
+def test_faces_of_somebody_are_not_offered_to_be_hidden(mixed: Service, walk: Any) -> None:
+    [question] = list_questions(mixed)
+    assert verbs_for(mixed.catalog, question) == ["yes", "no", "name", "not-a-face", "divide", "skip"]
+    assert "[h]ide" not in walk(mixed, "h").script.prompts[0]
+    assert people(mixed) == {"Anna": 7}
+
+
+def test_faces_given_to_somebody_new_are_counted_once(mixed: Service, walk: Any) -> None:
+    walked = walk(mixed, "t", "q", lines=["Ben"])
+    assert "2 faces belong to Ben now; undo with u" in walked.out
+    assert people(mixed) == {"Anna": 5, "Ben": 2}
+
+
+def test_faces_in_doubt_can_be_answered_by_another_program(mixed: Service, run: Any) -> None:
+    [question] = run("--json").json["questions"]
+    assert (question["kind"], question["n_faces"], question["settles"]) == ("still", 2, 0)
+    assert [face["id"] for face in question["faces"]] == [face["id"] for face in question["faces"] if face["photo"]]
+    assert question["people"][0]["label"] == "Anna"
+    assert question["answers"] == ["yes", "no", "name:NAME", "not-a-face", "skip"]
+    answer = run("--answer", f"{question['id']}=no", "--json").json
+    assert [(one["id"], one["outcome"]) for one in answer["answers"]] == [
+        (question["id"], "2 faces: not Anna; that is not asked again")
+    ]
+    assert (answer["n_settled"], answer["n_open"]) == (0, 2)
+    assert people(mixed) == {"Anna": 5}
+
+
 def test_undo_takes_the_last_answer_back_and_asks_again(anna: Service, walk: Any) -> None:
     before = people(anna)
     walked = walk(anna, "y", "u", "q")

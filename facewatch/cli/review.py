@@ -60,8 +60,8 @@ def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bo
     """Ask whose faces these are, best question first: each is a whole group, and one key answers it.
 
     Faces are drawn where the terminal can (kitty, iTerm2, sixel; FACEWATCH_PICTURES names one of them or none), else
-    their paths are listed. What was answered with no is never asked again. Every answer is a decision: undo takes it
-    back.
+    their paths are listed. Faces of somebody with a name who may be somebody else are asked about, too. What was
+    answered with no is never asked again. Every answer is a decision: undo takes it back.
 
     --json lists the questions for another program, and with --answer what was decided. All answers are looked at before
     the first is made, and either all are made or none.
@@ -188,6 +188,9 @@ def _outcome(catalog: Catalog, question: Question, answer: Answer) -> str:
     """Return what an answer did, in words."""
     faces, belong = plural(question.n_faces, "face"), "belongs" if question.n_faces == 1 else "belong"
     match answer.verb:
+        case "yes" if question.kind == "still":
+            stay, label = "stays" if question.n_faces == 1 else "stay", _label_now(catalog, str(question.people[0]))
+            return f"{faces} {stay} with {label}; that is not asked again"
         case "yes":
             return f"{faces} {belong} to {_label_now(catalog, str(question.people[0]))} now"
         case "name":
@@ -445,9 +448,11 @@ class _Walk:
         people = set(question.people)
         if answer.verb == "name":
             names = self._catalog.people.names()
-            people -= set(question.people[:1] if question.kind == "is" else ())
+            people -= set(question.people[:1] if question.kind in ("is", "still") else ())
             people |= {p for p, name in names.items() if name_key(name) == name_key(answer.name)}
-        return len(question.loose) + sum(p.n_faces for p in map(self._catalog.people.one, people) if p)
+        # Those that the person has already are not counted twice.
+        n_new = 0 if question.kind == "still" and question.people[0] in people else len(question.loose)
+        return n_new + sum(p.n_faces for p in map(self._catalog.people.one, people) if p)
 
     def _undo(self) -> Question | None:
         """Take the last answer back and return its question, if it is open again."""
@@ -587,8 +592,9 @@ class Sight:
             ]
         shown = faces_at(catalog, question.faces[start : start + self._n_shown])
         rows = [_numbered("", shown, 1 + start)]
-        if question.kind == "is":
-            best = faces_at(catalog, best_faces(self._service, question.people[0], self._n_compared))
+        if question.kind in ("is", "still"):
+            person_id, in_doubt = question.people[0], question.loose
+            best = faces_at(catalog, best_faces(self._service, person_id, self._n_compared, without=in_doubt))
             rows.append(_Row(question.labels[0], tuple(best), ("",) * len(best)))
         return rows
 

@@ -259,7 +259,8 @@ class _User:
         are rejected; else it is skipped, as is a group of somebody whom nobody knows. Single faces of such people
         stay with nobody.
         """
-        return {"is": self._is, "one": self._one, "who": self._who}[question.kind](question, truth)
+        said = {"is": self._is, "one": self._one, "still": self._is, "who": self._who}
+        return said[question.kind](question, truth)
 
     def _is(self, question: Question, truth: Mapping[int, int]) -> _Said:
         asked = self._number.get(question.labels[0], STRANGER)

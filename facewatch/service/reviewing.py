@@ -143,11 +143,13 @@ def faces_at(catalog: Catalog, faces: Iterable[int]) -> list[FaceAt]:
     ]
 
 
-def best_faces(service: Service, person_id: int, most: int) -> list[int]:
-    """Return faces by which a person is recognised: the one that stands for it, then the best ones."""
+def best_faces(service: Service, person_id: int, most: int, *, without: Collection[int] = ()) -> list[int]:
+    """Return faces by which a person is recognised: the one that stands for it, then the best ones; none of these
+    that are in doubt."""
     person = service.catalog.people.one(person_id)
     table = service.catalog.faces.load(service.engine_id, n_dims=service.info.n_dims, people=[person_id])
     cover_id = (person.cover_id if person else None) or 0
+    table = table.take(~np.isin(table.ids, list(without)))
     order = np.lexsort((table.ids, -table.qualities, ~table.is_founding, table.ids != cover_id))
     return [int(face_id) for face_id in table.ids[order[:most]]]
 

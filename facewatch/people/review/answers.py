@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from facewatch.catalog import Catalog
+from facewatch.catalog import USER, Catalog
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.decisions import Decisions
 from facewatch.people.finding import clean_name, find_person, name_key
@@ -17,6 +17,7 @@ Verb = Literal["yes", "no", "name", "not-a-face", "hide", "divide", "skip"]
 _VERBS: dict[str, tuple[Verb, ...]] = {
     "is": ("yes", "no", "name", "not-a-face", "hide", "skip"),
     "one": ("yes", "no", "name", "skip"),
+    "still": ("yes", "no", "name", "not-a-face", "skip"),
     "who": ("name", "not-a-face", "hide", "skip"),
 }
 """What can be said to each kind of question. To divide one is for whoever is there to see the halves."""
@@ -85,7 +86,7 @@ def check_answer(question: Question, answer: Answer) -> None:
     """Raises:
     NotKnownError: this cannot be said to that question.
     """
-    if answer.verb not in (*_VERBS[question.kind], "divide" if question.kind == "is" else ""):
+    if answer.verb not in (*_VERBS[question.kind], "divide" if question.kind in ("is", "still") else ""):
         possible = ", ".join("name:NAME" if verb == "name" else verb for verb in _VERBS[question.kind])
         raise NotKnownError(
             f"{question.id} ({question.text}) cannot be answered with {answer.verb}; there is {possible}"
@@ -142,7 +143,7 @@ def _contradiction(answers: Collection[str], why: str) -> DecisionError:
 def _made_one(question: Question, answer: Answer, names: Mapping[int, str]) -> frozenset[_Node]:
     """Return what is one by an answer."""
     nodes = {_person(person_id, names) for person_id in question.people} | {("face", f) for f in question.loose}
-    others = nodes - {_person(question.people[0], names)} if question.kind == "is" else nodes
+    others = nodes - {_person(question.people[0], names)} if question.kind in ("is", "still") else nodes
     if answer.verb == "yes":
         return frozenset(nodes)
     if answer.verb == "name":
@@ -215,15 +216,21 @@ def _decide(catalog: Catalog, decisions: Decisions, question: Question, answer: 
 def is_open(catalog: Catalog, question: Question) -> bool:
     """Whether everything that a question is about is still as it was when it was made; quick."""
     rows = catalog.faces.rows(question.loose)
-    if len(rows) < len(question.loose) or any(row.person_id is not None or row.mark is not None for row in rows):
+    whose = question.people[0] if question.kind == "still" else None
+    if len(rows) < len(question.loose) or any(row.person_id != whose or row.mark is not None for row in rows):
+        return False
+    if question.kind == "still" and any(row.source == USER for row in rows):
         return False
     people = [catalog.people.one(person_id) for person_id in question.people]
     labels = tuple(person.label if person else "" for person in people)
-    asked = {"is": question.groups, "one": question.people[1:], "who": question.people}[question.kind]
+    asked = question.people[1:] if question.kind in ("is", "one") else question.people
     return labels == question.labels and not any(p.is_hidden for p in people if p and p.id in asked)
 
 
 def _yes(catalog: Catalog, decisions: Decisions, question: Question) -> None:
+    if question.kind == "still":
+        decisions.confirm(_texts(question.loose))
+        return
     first = str(question.people[0])
     # Another answer given together with this one may have made two of them one already.
     now = {find_person(catalog, str(person_id)).id for person_id in question.people[1:]}
@@ -234,16 +241,16 @@ def _yes(catalog: Catalog, decisions: Decisions, question: Question) -> None:
 
 
 def _no(catalog: Catalog, decisions: Decisions, question: Question) -> None:
-    first, *others = map(str, question.people)
+    first = str(question.people[0])
     if question.kind == "one":
-        decisions.tell_apart(first, others[0])
+        decisions.tell_apart(first, str(question.people[1]))
     else:
         decisions.reject(_texts(_all_faces(catalog, question)), first)
 
 
 def _name(catalog: Catalog, decisions: Decisions, question: Question, name: str) -> None:
     """Give what the question is about to whoever has this name, or is given it now."""
-    groups = question.groups if question.kind == "is" else question.people
+    groups = _groups(question)
     if question.kind == "one" and (named := [p for p in map(catalog.people.one, groups) if p and p.name]):
         raise NotKnownError(
             f"{question.id}: {named[0].label} has a name already; answer yes or no, or: facewatch rename {named[0].id} "
@@ -261,16 +268,20 @@ def _is_taken(catalog: Catalog, name: str) -> bool:
 
 def _hide(decisions: Decisions, question: Question) -> None:
     """A hidden group has no folder; single faces stay with nobody."""
-    for group in question.groups if question.kind == "is" else question.people:
+    for group in _groups(question):
         decisions.hide(str(group))
     if question.loose:
         decisions.unassign(_texts(question.loose))
 
 
 def _all_faces(catalog: Catalog, question: Question) -> list[int]:
-    """Return every face that may be the person, also those that were not shown."""
-    groups = question.groups if question.kind == "is" else question.people
-    return [*question.loose, *(row.id for group in groups for row in catalog.faces.of_person(group))]
+    """Return every face that is asked about, also those that were not shown."""
+    return [*question.loose, *(row.id for group in _groups(question) for row in catalog.faces.of_person(group))]
+
+
+def _groups(question: Question) -> tuple[int, ...]:
+    """Return the people all of whose faces it is about."""
+    return question.groups if question.kind in ("is", "still") else question.people
 
 
 def _texts(faces: Iterable[int]) -> list[str]:

@@ -162,8 +162,9 @@ class Review:
         halves = _halves(self._catalog, self._engine_id, self._info, question)
         kept = []
         for part in self._parts:
-            if part.person_id == question.people[0]:
-                part = Part(part.person_id, part.loose - set(question.loose), part.groups - set(question.groups))
+            if (part.kind, part.person_id) == (question.kind, question.people[0]):
+                loose, groups = part.loose - set(question.loose), part.groups - set(question.groups)
+                part = Part(part.kind, part.person_id, loose, groups)
             if part.loose or part.groups:
                 kept.append(part)
         return (*kept, *halves)
@@ -178,7 +179,7 @@ def _halves(catalog: Catalog, engine_id: int, info: EngineInfo, question: Questi
     """
     loose = catalog.faces.load(engine_id, n_dims=info.n_dims, faces=question.loose)
     groups = catalog.faces.load(engine_id, n_dims=info.n_dims, people=question.groups)
-    if question.kind != "is" or len(loose) + len(question.groups) < 2:
+    if question.kind not in ("is", "still") or len(loose) + len(question.groups) < 2:
         raise DecisionError(
             f"{question.id} ({question.text}) cannot be divided; a group that is several people: facewatch split"
         )
@@ -191,6 +192,7 @@ def _halves(catalog: Catalog, engine_id: int, info: EngineInfo, question: Questi
     faces, people = is_first[: len(loose)], is_first[len(loose) :]
     first, second = (
         Part(
+            question.kind,
             question.people[0],
             frozenset(loose.ids[faces == side].tolist()),
             frozenset(np.array(question.groups, np.int64)[people == side].tolist()),

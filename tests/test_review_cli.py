@@ -33,8 +33,9 @@ from facewatch.cli.pictures import Protocol, Screen
 from facewatch.cli.review import N_SHOWN, Sight, ask, completer, near_misses
 from facewatch.engines import fake
 from facewatch.people import Decisions
+from facewatch.people.finding import faces_at
 from facewatch.service import Service
-from facewatch.service.reviewing import best_faces, cutting, faces_at, list_questions, verbs_for
+from facewatch.service.reviewing import best_faces, cutting, list_questions, verbs_for
 from facewatch.types import DetectedFace
 
 STRICT = {"match.strictness": 0.1}

@@ -10,13 +10,16 @@ import click
 
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import plural, print_json, print_table
+from facewatch.cli.output import plural, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from facewatch.catalog import Entry
     from facewatch.people import Decided, Decisions, Undone
     from facewatch.service import Service
 
+_ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})
+_MOST_FACES = 10
+"""Faces that are told one by one."""
 _TABLE_ROWS = 50
 """Lines of a history that somebody still reads."""
 
@@ -35,10 +38,23 @@ def _decide(state: State, decide: Callable[[Decisions], Decided], say: Callable[
             click.echo("nothing to do: it is so already")
             return
         click.echo(say(service, decided))
+        _print_faces(service, decided)
         if decided.released:
             made_room = "that contradicted it belong" if len(decided.released) > 1 else "that contradicted it belongs"
             click.echo(f"{plural(len(decided.released), 'face')} {made_room} to nobody now")
         _print_folder(service, decided)
+
+
+def _print_faces(service: Service, decided: Decided) -> None:
+    """Say which faces it was about: a number is easily mistyped."""
+    from facewatch.people import faces_at
+
+    if decided.action in _ABOUT_FACES and len(decided.faces) <= _MOST_FACES:
+        for face in faces_at(service.catalog, decided.faces):
+            where = (
+                printable(f"{face.file}:{face.number}") if face.file else "of a photo that is not in the library now"
+            )
+            click.echo(f"  face {face.id}: {where}")
 
 
 def _print_folder(service: Service, decided: Decided) -> None:

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from facewatch.catalog import Catalog
     from facewatch.cli.pictures import Screen
     from facewatch.people import Decided
+    from facewatch.people.finding import FaceAt
     from facewatch.people.review import Answer, Question, Review, Verb
     from facewatch.service import Service
-    from facewatch.service.reviewing import Cutting, FaceAt
+    from facewatch.service.reviewing import Cutting
 
 N_SHOWN = 12
 """Faces that are shown at a time of what is asked about."""
@@ -128,7 +129,8 @@ def _list(service: Service, most: int | None) -> dict[str, Any]:
 
 
 def _question_row(catalog: Catalog, question: Question) -> dict[str, Any]:
-    from facewatch.service.reviewing import faces_at, verbs_for
+    from facewatch.people import faces_at
+    from facewatch.service.reviewing import verbs_for
 
     verbs = [verb for verb in verbs_for(catalog, question) if verb != "divide"]
     return {
@@ -581,7 +583,8 @@ class Sight:
                 click.echo(f"  {label:>3} {_place(face)}")
 
     def _rows(self, question: Question, start: int) -> list[_Row]:
-        from facewatch.service.reviewing import best_faces, faces_at
+        from facewatch.people import faces_at
+        from facewatch.service.reviewing import best_faces
 
         catalog = self._service.catalog
         if question.kind == "one":

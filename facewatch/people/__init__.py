@@ -13,7 +13,7 @@ from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
 from facewatch.people.decisions import Decided, Decisions, Renamed, is_clearly_before
-from facewatch.people.finding import clean_name, find_faces, find_person, is_face
+from facewatch.people.finding import clean_name, faces_at, find_faces, find_person, is_face
 from facewatch.people.groups import Group, distances_within, matches_within, plan_groups
 from facewatch.people.history import History, Undone
 from facewatch.types import EngineInfo, Tier
@@ -28,6 +28,7 @@ __all__ = [
     "Renamed",
     "Undone",
     "clean_name",
+    "faces_at",
     "find_faces",
     "find_person",
     "is_face",

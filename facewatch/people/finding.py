@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from facewatch.catalog import Catalog, FaceRow, Person
 from facewatch.errors import NotKnownError
+from facewatch.types import Box
 
 MAX_NAME_LENGTH = 120
 _LABEL = re.compile(r"person\s+(\d+)", re.IGNORECASE)
@@ -16,6 +18,19 @@ _FACE = re.compile(r"(.*):(\d+)", re.DOTALL)
 
 PhotoOf = Callable[[Path], int]
 """Returns the id of the photo at a path, or raises NotKnownError."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceAt:
+    """Where a face is to be seen."""
+
+    id: int
+    file: str | None
+    """The photo, absolute; None: it is not in the library now."""
+    number: int
+    """Of the face in its photo, from left to right, from 1; 0: the engine in use does not see it."""
+    box: Box
+    person_id: int | None
 
 
 def find_person(catalog: Catalog, who: str) -> Person:
@@ -53,6 +68,29 @@ def find_faces(catalog: Catalog, faces: Sequence[str], photo_of: PhotoOf) -> lis
     ids = dict.fromkeys(_face_id(catalog, face, photo_of) for face in faces)
     found = {row.id: row for row in catalog.faces.rows(ids)}
     return [found[face_id] for face_id in ids]
+
+
+def faces_at(catalog: Catalog, faces: Iterable[int]) -> list[FaceAt]:
+    """Return where these faces are, in this order, as far as there are any."""
+    faces = list(dict.fromkeys(faces))
+    rows = {row.id: row for row in catalog.faces.rows(faces)}
+    photos = {row.photo_id for row in rows.values()}
+    files = catalog.files.sources(photos)
+    numbers = {
+        int(str(face["face_id"])): number
+        for photo_id in photos
+        for number, face in enumerate(catalog.faces.in_photo(photo_id), 1)
+    }
+    return [
+        FaceAt(
+            row.id,
+            file=next(iter(files.get(row.photo_id, ())), None),
+            number=numbers.get(row.id, 0),
+            box=Box(*row.box),
+            person_id=row.person_id,
+        )
+        for row in (rows[face_id] for face_id in faces if face_id in rows)
+    ]
 
 
 def is_face(text: str) -> bool:

@@ -78,7 +78,8 @@ class SplitPlan:
             raise DecisionError(f"there is no part {number} of {self.person.label}: there are {len(self.parts)}")
         if number != 1 and self.kept.n_placed:
             raise DecisionError(
-                f"part 1 holds faces that you placed with {self.person.label}, so it keeps the name; unassign them first"
+                f"part 1 holds faces that you placed with {self.person.label}, so that it keeps the name; unassign "
+                "them first"
             )
         kept, others = self.parts[number - 1], (*self.parts[: number - 1], *self.parts[number:])
         # How far three parts are from each other is known of the first only.

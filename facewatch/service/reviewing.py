@@ -14,6 +14,7 @@ import numpy as np
 
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.people import Decided
+from facewatch.people.finding import FaceAt
 from facewatch.people.review import Answer, Question, Review, Verb, check_answers, decide_all, open_questions
 from facewatch.people.review.answers import check_answer
 from facewatch.service.crops import Crops
@@ -105,42 +106,6 @@ def _can_say(question: Question, verb: Verb) -> bool:
 
 
 # --- faces ---
-
-
-@dataclass(frozen=True, slots=True)
-class FaceAt:
-    """Where a face is to be seen."""
-
-    id: int
-    file: str | None
-    """The photo, absolute; None: it is not in the library now."""
-    number: int
-    """Of the face in its photo, from left to right, from 1; 0: the engine in use does not see it."""
-    box: Box
-    person_id: int | None
-
-
-def faces_at(catalog: Catalog, faces: Iterable[int]) -> list[FaceAt]:
-    """Return where these faces are, in this order, as far as there are any."""
-    faces = list(dict.fromkeys(faces))
-    rows = {row.id: row for row in catalog.faces.rows(faces)}
-    photos = {row.photo_id for row in rows.values()}
-    files = catalog.files.sources(photos)
-    numbers = {
-        int(str(face["face_id"])): number
-        for photo_id in photos
-        for number, face in enumerate(catalog.faces.in_photo(photo_id), 1)
-    }
-    return [
-        FaceAt(
-            row.id,
-            file=next(iter(files.get(row.photo_id, ())), None),
-            number=numbers.get(row.id, 0),
-            box=Box(*row.box),
-            person_id=row.person_id,
-        )
-        for row in (rows[face_id] for face_id in faces if face_id in rows)
-    ]
 
 
 def best_faces(service: Service, person_id: int, most: int, *, without: Collection[int] = ()) -> list[int]:

@@ -40,6 +40,12 @@ def test_these_commands_are_a_promise() -> None:
     assert promised <= set(COMMANDS)
 
 
+def test_help_lists_every_command_once() -> None:
+    from facewatch.cli.group import SECTIONS
+
+    assert sorted(name for names in SECTIONS.values() for name in names) == COMMANDS
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0

@@ -13,7 +13,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+SECTIONS = {
+    "Every day": ("scan", "watch", "people", "rename", "review", "status"),
+    "Correct what is wrong": (
+        *("why", "merge", "split", "apart", "assign", "reject", "unassign", "confirm", "ignore", "hide", "show"),
+        *("cover", "born", "forget", "undo", "redo", "history"),
+    ),
+    "Look into it": ("search", "stats", "audit", "export", "evaluate"),
+    "Set up and keep in order": ("init", "demo", "models", "engines", "recluster", "folders"),
+}
+"""What `facewatch --help` lists, in the order in which it is needed."""
+
+
+class Sections(click.Group):
+    """Lists its commands by what they are for."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        width = formatter.width - 6 - max(map(len, self.commands))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(width)) for name in names])
+
+
 @click.group(
+    cls=Sections,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, also when single photos were bad; 1 other errors; 2 command line; 3 settings; 4 photo "
     "library; 5 catalog; 6 another facewatch is at work; 7 engine; 8 people folder; 9 unknown person or photo; "

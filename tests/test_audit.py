@@ -427,6 +427,28 @@ def test_a_run_that_contradicts_a_user_gives_way_and_a_user_who_does_is_asked(th
         assert whose(service)[by_user["face_id"]] == (by_user["person_id"], "user")
 
 
+def test_a_face_of_which_it_turned_out_later_that_it_is_older_than_its_person_goes(three: Library) -> None:
+    with three.service() as service:
+        by_run, by_user = face(service, three, "c"), face(service, three, "d")
+        ben, put_there = by_run["person_id"], (by_user["face_id"], by_user["person_id"])
+        with service.deciding() as decisions:
+            decisions.confirm([str(by_user["face_id"])])
+            decisions.cover(str(ben), str(by_run["face_id"]))
+            decisions.born(str(ben), "2005")
+        for name in ("c", "d"):
+            photo = service.photo(three.photos / f"{name}.png")["photo_id"]
+            put(service, "UPDATE photos SET taken_at = '1990-01-01T00:00:00' WHERE id = ?", photo)
+        told = {finding.faces[0]: finding for finding in of_kind(audit(service), Kind.CATALOG)}
+        assert told.keys() == {by_run["face_id"], by_user["face_id"]}
+        assert "born 2005, but the photo was taken on 1990-01-01" in told[by_run["face_id"]].text
+        found = audit_and_mend(service)
+        assert only(found, Kind.CATALOG).text.endswith("you placed it, so it stays")
+        assert found.is_clean
+        assert by_run["face_id"] not in whose(service)
+        assert whose(service)[put_there[0]] == (put_there[1], "user")
+        assert service.find_person(str(ben)).cover_id is None
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_a_circle_of_merges_is_opened_where_most_faces_are(three: Library, n: int) -> None:
     with three.service() as service:

@@ -237,15 +237,11 @@ def test_a_hidden_person_has_no_folder_and_still_takes_in_new_photos(family: Lib
     assert "Ben/h.png" in family.tree()
 
 
-@pytest.mark.parametrize("action", ["hide", "show"])
-def test_who_is_hidden_or_shown_already_is_not_touched_by_saying_it_again(family: Library, action: str) -> None:
+def test_showing_somebody_who_is_not_hidden_decides_nothing(family: Library) -> None:
     with family.service() as service:
-        with service.deciding() as decisions:
-            decisions.hide("Ben")
-        who = "Ben" if action == "hide" else "Person 0003"
         before, n_entries = state_of(service), len(service.history())
         with service.deciding() as decisions:
-            assert getattr(decisions, action)(who).entry_id is None
+            assert decisions.show("Person 0003").entry_id is None
         assert (state_of(service), len(service.history())) == (before, n_entries)
 
 
@@ -356,6 +352,17 @@ def test_a_date_of_birth_that_comes_back_holds_for_what_runs_placed_without_it(f
         take(service, "1990-05-01T12:00:00", "c.png:1")
         service.undo()
         assert (service.find_person("Ben").born, name_on(service, "c.png:1")) == ("2005", None)
+
+
+def test_a_face_that_is_confirmed_no_more_belongs_to_nobody_born_later(family: Library) -> None:
+    with family.service() as service:
+        take(service, "1990-05-01T12:00:00", "c.png:1")
+        with service.deciding() as decisions:
+            confirmed = decisions.confirm(["c.png:1"])
+            decisions.born("Ben", "2005")
+        assert name_on(service, "c.png:1") == "Ben"
+        service.undo_one(confirmed.entry_id or 0)
+        assert name_on(service, "c.png:1") is None
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from rules import LOOKS, PEOPLE, DrawnWorld, Facts, Seen, World, new_world
 
 from facewatch.errors import DecisionError, NotKnownError
+from facewatch.people.decisions import is_clearly_before
 from facewatch.types import Tier
 
 NAMES = ("Anna", "Ben", "anna")
@@ -278,7 +279,7 @@ class Ruled:
         concerned = set().union(*(decision.changed() for decision in decisions))
         for key, value in before.items():
             is_runs = key[0] == "face" and value[1] != "user"
-            if key not in concerned and not is_runs and key[0] != "is_touched":
+            if key not in concerned and not is_runs and key[0] != "is_touched" and not _followed(key, before, after):
                 assert after.get(key) == value, key
 
     # --- what always holds ---
@@ -411,6 +412,8 @@ def check_taken_back(decision: Decision, before: Facts, after: Facts) -> None:
             continue  # it made room for what a user placed beside it since
         if key[0] == "face" and was is None and now is not None and now[1] != "user":
             continue  # it was looked at again
+        if key[0] == "cover_id" and was is not None and _owner(after, was) != key[1]:
+            continue  # it has left the person since
         new = (
             key[0] in ("name", "is_hidden", "merged_into", "is_gone", "born", "cover_id") and key not in decision.before
         )
@@ -418,6 +421,17 @@ def check_taken_back(decision: Decision, before: Facts, after: Facts) -> None:
             assert after["is_gone", key[1]]
             continue
         assert now == was, f"{key} was {was}, is {now}"
+
+
+def _owner(facts: Facts, face: int) -> int | None:
+    person: int | None = facts.get(("face", face), (None,))[0]
+    return person
+
+
+def _followed(key: tuple[Any, ...], before: Facts, after: Facts) -> bool:
+    """Whether a face stands for its person, or does no more, because it came or went."""
+    faces = {before.get(key), after.get(key)} - {None}
+    return key[0] == "cover_id" and any(_owner(before, face) != _owner(after, face) for face in faces)
 
 
 def _successor(facts: Facts, person_id: int) -> int:
@@ -429,6 +443,7 @@ def _successor(facts: Facts, person_id: int) -> int:
 def check_standing(world: World) -> None:
     """What always holds, whatever was done."""
     facts, photos, living = world.told(), world.faces(), set(world.living())
+    taken = dict(world.query("SELECT id, taken_at FROM photos WHERE taken_at > ''"))
     assert world.query("PRAGMA foreign_key_check") == []
     placed = {key[1]: value for key, value in facts.items() if key[0] == "face"}
     in_photo = Counter((photos[face], row[0]) for face, row in placed.items())
@@ -437,9 +452,14 @@ def check_standing(world: World) -> None:
         assert ("mark", face) not in facts, f"face {face} belongs to {person}, although a user took it out"
         assert ("rejection", face, person) not in facts, f"face {face} is not {person}, as a user said"
         assert source == "user" or in_photo[photos[face], person] == 1, f"face {face}: {person} is there twice"
+        born, when = facts["born", person], taken.get(photos[face], "")
+        assert source == "user" or born is None or not is_clearly_before(when, born), f"face {face}: {person} not born"
         if source != "user":
             rejected = {_successor(facts, key[2]) for key in facts if key[:2] == ("rejection", face)}
             assert person not in rejected
+    for key, face in facts.items():
+        assert key[0] != "cover_id" or face is None or _owner(facts, face) == key[1], f"{face} stands for {key[1]}"
+        assert key[0] != "apart" or not living & set(key[1:]) or _successor(facts, key[1]) != _successor(facts, key[2])
     names = [facts["name", person].casefold() for person in living if facts["name", person]]
     assert len(names) == len(set(names))
     for face, person in world.query("SELECT face_id, person_id FROM suggestions"):
@@ -666,6 +686,26 @@ def test_a_person_is_not_unmade_alone_when_a_face_that_a_run_gave_them_was_confi
     with pytest.raises(DecisionError, match="built on it"):
         world.service.undo_one(first)
     world.service.undo_one(first, with_chain=True)
+    check_standing(world)
+
+
+def test_a_cover_that_left_its_person_meanwhile_does_not_come_back(world: World) -> None:
+    photos_of(world, 0)
+    world.decide("cover", "1", "1")
+    second = world.decide("cover", "1", "2").entry_id
+    world.decide("unassign", ["1"])
+    world.service.undo_one(second)
+    assert world.told()["cover_id", 1] is None
+
+
+def test_a_cover_goes_with_the_undo_that_takes_its_face_and_comes_back_with_the_redo(world: World) -> None:
+    photos_of(world, 0, 4)
+    first = world.decide("assign", ["3"], "1").entry_id
+    world.decide("cover", "1", "3")
+    world.service.undo_one(first)
+    assert world.told()["cover_id", 1] is None
+    world.service.redo()
+    assert world.told()["cover_id", 1] == 3
     check_standing(world)
 
 

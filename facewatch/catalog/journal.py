@@ -7,7 +7,7 @@ of them is exact whatever the decision does, and needs no code of its own for a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +30,7 @@ class _Table:
 
 
 _TABLES = {
-    # Not here: `folder`, which says what the disk is like; rows of people are never deleted, see `_taken_back`.
+    # Not here: `folder`, which says what the disk is like; rows of people are never deleted, see `_change`.
     "people": _Table(("id",), ("name", "is_hidden", "is_touched", "merged_into", "is_gone", "born", "cover_id")),
     "assignments": _Table(
         ("face_id",),
@@ -151,10 +151,6 @@ class Journal:
     def one(self, entry_id: int) -> Entry | None:
         return next(self._select("id = ?", entry_id), None)
 
-    def children(self, entry_id: int) -> list[Entry]:
-        """Return what followed from a decision, oldest first."""
-        return list(self._select("parent_id = ? ORDER BY id", entry_id))
-
     def decisions(self, *, since: int = 0) -> list[Entry]:
         """Return what users decided after this entry and what still stands, newest first."""
         return list(
@@ -176,12 +172,23 @@ class Journal:
 
     def changes(self, entry_id: int) -> list[Change] | None:
         """Return what an entry and all that followed from it changed, in order; None: it does not say row by row."""
-        changes: list[Change] = []
-        for own in (entry_id, *(child.id for child in self.children(entry_id))):
-            undo = json.loads(self._db.execute("SELECT undo FROM journal WHERE id = ?", [own]).fetchone()[0])
-            if "changes" not in undo:
-                return None
-            changes += [Change(table, tuple(key), before, after) for table, key, before, after in undo["changes"]]
+        return self.changes_of([entry_id])[entry_id]
+
+    def changes_of(self, entry_ids: Collection[int]) -> dict[int, list[Change] | None]:
+        """Return the changes of several entries, each as `changes` does."""
+        asked = json.dumps(list(entry_ids))
+        rows = self._db.execute(
+            "SELECT id AS entry_id, id, undo FROM journal WHERE id IN (SELECT value FROM json_each(?)) UNION ALL"
+            " SELECT parent_id, id, undo FROM journal WHERE parent_id IN (SELECT value FROM json_each(?)) ORDER BY 2",
+            [asked, asked],
+        )
+        changes: dict[int, list[Change] | None] = {entry_id: [] for entry_id in entry_ids}
+        for entry_id, _, undo in rows:
+            noted, known = json.loads(undo).get("changes"), changes[entry_id]
+            if noted is None or known is None:
+                changes[entry_id] = None
+            else:
+                known += [Change(table, tuple(key), before, after) for table, key, before, after in noted]
         return changes
 
     def take_back(self, changes: Iterable[Change]) -> None:

@@ -290,6 +290,7 @@ _DECISIONS = (
     "ALTER TABLE journal ADD COLUMN parent_id INTEGER /* the decision it followed from */ REFERENCES journal(id)",
     "ALTER TABLE journal ADD COLUMN undone_by INTEGER /* the entry that took it back; NULL: it stands */"
     " REFERENCES journal(id)",
+    "CREATE INDEX journal_parent ON journal(parent_id)",
     """
     CREATE TABLE marks (  -- what a user said about a face that is nobody's
         face_id INTEGER PRIMARY KEY REFERENCES faces(id),

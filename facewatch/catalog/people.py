@@ -108,13 +108,29 @@ class People:
     def set_cover(self, person_id: int, face_id: int | None) -> None:
         self._set(person_id, cover_id=face_id)
 
+    def drop_covers(self) -> None:
+        """No face stands for somebody to whom it does not belong any more."""
+        self._db.execute(
+            "UPDATE people SET cover_id = NULL WHERE cover_id IS NOT NULL AND NOT EXISTS"
+            " (SELECT 1 FROM assignments a WHERE a.face_id = people.cover_id AND a.person_id = people.id)"
+        )
+
     def retire(self, person_id: int, into: int) -> None:
         """The person lives on in another, and so does what was said about whom it is not; its id is never used
         again."""
         self._set(person_id, merged_into=into)
-        for other in self.apart().get(person_id, ()):
-            if other != into:
-                self.tell_apart(into, other, self._apart_since(person_id, other))
+        self.tell_one(into, person_id)
+        for other in self.apart().get(person_id, set()) - self._parts(into):
+            self.tell_apart(into, other, self._apart_since(person_id, other))
+
+    def _parts(self, person_id: int) -> set[int]:
+        """Return the person and everybody who lives on in it."""
+        rows = self._db.execute(
+            "WITH RECURSIVE parts(id) AS"
+            " (VALUES (?) UNION SELECT p.id FROM people p JOIN parts ON p.merged_into = parts.id) SELECT id FROM parts",
+            [person_id],
+        )
+        return {part for (part,) in rows}
 
     def forget(self, person_id: int) -> None:
         self._set(person_id, is_gone=1)

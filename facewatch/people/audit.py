@@ -13,7 +13,7 @@ import numpy as np
 
 from facewatch.assign import Gallery, settle_photo
 from facewatch.catalog import USER, Catalog, Change, FaceRow, FaceTable, Person, display
-from facewatch.people.decisions import Decided, is_clearly_before
+from facewatch.people.decisions import Decided, is_clearly_before, unborn
 from facewatch.people.finding import label_of
 from facewatch.people.nearness import Nearness, nearness, to_distance
 from facewatch.types import Match, Thresholds, Tier
@@ -379,13 +379,15 @@ def near_people(known: FaceTable, thresholds: Thresholds) -> Iterator[tuple[int,
 
 
 def find_contradictions(catalog: Catalog, words: Words) -> list[Finding]:
-    """Return what cannot be by the program's own rules: a fault of a program, or a hand in the catalog."""
+    """Return what cannot be by the program's own rules: a fault of a program, a hand in the catalog, or a date that was
+    learned later."""
     heirs, circles = _heirs(catalog)
     return [
         *(_circle(catalog, people, lives) for people, lives in circles),
         *_strays(catalog, heirs, words),
         *_against_rejections(catalog, words),
         *_marked(catalog, words),
+        *_unborn(catalog, words),
         *_dangling(catalog),
     ]
 
@@ -512,6 +514,26 @@ def _marked(catalog: Catalog, words: Words) -> Iterator[Finding]:
         )
 
 
+def _unborn(catalog: Catalog, words: Words) -> Iterator[Finding]:
+    rows = unborn(catalog, words.everybody)
+    taken = catalog.files.taken({row.photo_id for row in rows})
+    for row in rows:
+        assert row.person_id is not None
+        person, paths, is_run = words.everybody[row.person_id], words.paths([row.photo_id]), row.source in RUNS
+        yield Finding(
+            f"unborn:{row.id}:{person.id}",
+            Kind.CATALOG,
+            f"face {row.id} in {named(paths)} is {person.label}, born {person.born}, but the photo was taken on"
+            f" {taken[row.photo_id][:10]}" + ("" if is_run else "; you placed it, so it stays"),
+            people=(person.id,),
+            faces=(row.id,),
+            photos=paths,
+            remedies=(f"facewatch reject {row.id} {words.who(person.id)}", f"facewatch confirm {row.id}"),
+            is_fault=is_run,
+            mend=Mend(releases=_placed([row])) if is_run else None,
+        )
+
+
 def _dangling(catalog: Catalog) -> Iterator[Finding]:
     for (table, parent), n in catalog.facts.dangling().items():
         yield Finding(
@@ -586,6 +608,7 @@ def mend(catalog: Catalog, findings: Iterable[Finding]) -> Decided:
             released += [placed.face_id for placed in todo.releases]
             people.update(dict.fromkeys((*finding.people, *todo.gains)))
             kinds[finding.kind] = kinds.get(finding.kind, 0) + 1
+        catalog.people.drop_covers()
         record.details.update(people=list(people), n_faces=len({*moved, *released}), n_released=len({*released}))
         record.details.update(found=kinds)
     return Decided(record.entry_id, "audit", tuple(people), tuple(moved), tuple(dict.fromkeys(released)))

@@ -118,25 +118,26 @@ class Decisions:
         catalog = self._catalog
         with self._deciding("merge", people, into=target.label, merged=labels) as result:
             for source in sources:
-                catalog.people.tell_one(target.id, source.id)
                 result.released += self._clashes_of(target.id, source.id)
                 catalog.faces.release(result.released)
                 result.faces += catalog.faces.reassign_all(source.id, target.id)
                 catalog.people.retire(source.id, target.id)
             catalog.people.touch([target.id])
             self._inherit(target, sources)
+            self._release_unborn(target.id, result)
         return result()
 
     def _inherit(self, target: Person, sources: Sequence[Person]) -> None:
         """What nobody said about the one may be known of another."""
         people = self._catalog.people
-        for source in reversed(sources):
-            if target.name is None and source.name is not None:
-                people.rename(target.id, source.name)
-            if target.born is None and source.born is not None:
-                people.set_born(target.id, source.born)
-            if target.cover_id is None and source.cover_id is not None:
-                people.set_cover(target.id, source.cover_id)
+        own = {row.id for row in self._catalog.faces.of_person(target.id)}
+        for one in reversed((target, *sources)):
+            if one.name is not None:
+                people.rename(target.id, one.name)
+            if one.born is not None:
+                people.set_born(target.id, one.born)
+            if one.cover_id in own:
+                people.set_cover(target.id, one.cover_id)
 
     def _check_merge(self, one: Person, other: Person) -> None:
         """Refuse to bring together what a user placed with one and said not to be the other."""
@@ -218,8 +219,9 @@ class Decisions:
         with self._catalog.write():
             person = find_person(self._catalog, who)
             with self._deciding("hide" if is_hidden else "show", [person.id], who=person.label) as result:
-                self._catalog.people.hide(person.id, is_hidden)
-                self._catalog.people.touch([person.id])
+                if person.is_hidden != is_hidden:
+                    self._catalog.people.hide(person.id, is_hidden)
+                    self._catalog.people.touch([person.id])
         return result()
 
     def cover(self, who: str, face: str) -> Decided:
@@ -253,16 +255,14 @@ class Decisions:
             with self._deciding("born", [person.id], who=person.label, born=when) as result:
                 catalog.people.set_born(person.id, when)
                 catalog.people.touch([person.id])
-                result.released += self._born_later(person.id, when)
-                catalog.faces.release(result.released)
+                self._release_unborn(person.id, result)
         return result()
 
-    def _born_later(self, person_id: int, born: str | None) -> list[int]:
-        if born is None:
-            return []
-        rows = [row for row in self._catalog.faces.of_person(person_id) if row.source != USER]
-        taken = self._catalog.files.taken({row.photo_id for row in rows})
-        return [row.id for row in rows if is_clearly_before(taken.get(row.photo_id, ""), born)]
+    def _release_unborn(self, person_id: int, result: _Result) -> None:
+        leaving = {row.id for row in unborn(self._catalog, [person_id]) if row.source != USER}
+        self._catalog.faces.release(leaving)
+        result.faces = [face_id for face_id in result.faces if face_id not in leaving]
+        result.released += sorted(leaving)
 
     def forget(self, who: str) -> Decided:
         """The person is gone, and its faces are never compared with any other again."""
@@ -397,6 +397,7 @@ class Decisions:
         catalog = self._catalog
         with catalog.journal.recording(USER, action, now=catalog.now()) as record:
             yield result
+            catalog.people.drop_covers()
             catalog.faces.forget_guesses()
             record.details.update({name.rstrip("_"): value for name, value in details.items()})
             record.details.update(people=result.people, n_faces=len(result.faces), n_released=len(result.released))
@@ -472,6 +473,16 @@ def clean_date(text: str) -> str:
     except ValueError as error:
         raise NotKnownError(fault) from error
     return parts[0]
+
+
+def unborn(catalog: Catalog, people: Collection[int]) -> list[FaceRow]:
+    """Return the faces of these people, as far as they live, in photos that were clearly taken before their births."""
+    births = catalog.people.births()
+    born = {
+        row: births[person_id] for person_id in births.keys() & people for row in catalog.faces.of_person(person_id)
+    }
+    taken = catalog.files.taken({row.photo_id for row in born})
+    return [row for row in born if is_clearly_before(taken.get(row.photo_id, ""), born[row])]
 
 
 def is_clearly_before(taken_at: str, born: str) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from facewatch.catalog import USER, Catalog, Change, Entry, Record
 from facewatch.errors import DecisionError
+from facewatch.people.decisions import unborn
 from facewatch.people.finding import name_key
 
 Fact = tuple[str, tuple[int, ...], str]
@@ -67,12 +69,29 @@ class History:
             entry = self._decision(entry_id)
             chain = self.chain(entry)
             if chain and not with_chain:
-                listed = ", ".join(f"{later.id} ({later.action})" for later in chain)
                 raise DecisionError(
-                    f"decision {entry_id} ({entry.action}) cannot be undone alone: {listed} built on it; "
+                    f"decision {entry_id} ({entry.action}) cannot be undone alone: {_listed(chain)} built on it; "
                     f"facewatch undo --id {entry_id} --chain undoes {len(chain) + 1} decisions, the newest first"
                 )
             return self._take_back([*chain, entry])
+
+    def undo_many(self, entry_ids: Iterable[int]) -> Undone:
+        """Take back these decisions, in whatever order they are named, as one entry of the journal; or none of them.
+
+        Raises:
+            DecisionError: none is named, one cannot be taken back, or others build on them.
+        """
+        with self._catalog.write():
+            entries = [self._decision(entry_id) for entry_id in sorted(set(entry_ids), reverse=True)]
+            if not entries:
+                raise DecisionError("nothing to undo: no decision is named")
+            chain = self.chain(*entries)
+            if chain:
+                raise DecisionError(
+                    f"decisions {_listed(entries)} cannot be undone alone: {_listed(chain)} built on them; "
+                    f"facewatch undo --id {chain[0].id} undoes the newest of those"
+                )
+            return self._take_back(entries)
 
     def redo(self) -> Undone:
         """Make the decision again that was taken back last.
@@ -94,55 +113,39 @@ class History:
             details = {"redone": [entry.id for entry in undone], "people": people}
             with catalog.journal.recording(USER, "redo", details, now=catalog.now()) as record:
                 doubtful = self._write_back(changes)
-                doubtful += self._make_room(changes)
-                doubtful += self._release_followers(changes, since=undo.id)
-                catalog.faces.forget_guesses()
+                doubtful += self._agree(changes, people, since=undo.id)
             by = self._written(record, "redo", details)
             catalog.journal.mark_undone(undo.id, by)
             for entry in undone:
                 catalog.journal.mark_undone(entry.id, None)
             return Undone(by, tuple(reversed(undone)), self._concerned(people, record), tuple(doubtful))
 
-    def chain(self, entry: Entry) -> list[Entry]:
-        """Return the later decisions that stand and build on this one, newest first: they changed the same facts, gave
-        faces to a person that it made, or ended or renamed what it would bring back."""
-        base = list(self._changes(entry))
+    def chain(self, *entries: Entry) -> list[Entry]:
+        """Return the later decisions that stand and build on these, newest first, without these: they changed the same
+        facts, gave faces to a person that one of them made, or ended or renamed what it would bring back."""
+        own = {entry.id for entry in entries}
+        everything = [*reversed(self._catalog.journal.decisions(since=min(own) - 1))]
+        changes = self._changes(everything)
+        ground = _Ground(self._catalog)
         chain: list[Entry] = []
-        for later in reversed(self._catalog.journal.decisions(since=entry.id)):
-            changes = self._changes(later)
-            if self._builds_on(base, changes):
-                chain.append(later)
-                base += changes
+        for entry in everything:
+            is_own = entry.id in own
+            if is_own or ground.carries(changes[entry.id]):
+                ground.grow(changes[entry.id])
+                chain += [] if is_own else [entry]
         return chain[::-1]
-
-    def _builds_on(self, base: Sequence[Change], later: Sequence[Change]) -> bool:
-        if _facts(base) & _facts(later) or _losers(base) & _ended(later):
-            return True
-        # What was changed of a face may not say whose it is.
-        faces = {change.key[0] for change in later if change.table == "assignments"}
-        owners = {row.person_id for row in self._catalog.faces.rows(faces)}
-        return bool(_made(base) & (_mentioned(later) | owners)) or self._has_its_name(base, later)
-
-    def _has_its_name(self, base: Iterable[Change], later: Iterable[Change]) -> bool:
-        """Whether somebody was given a name that another would get back."""
-        names = self._catalog.people.all_names()
-        freed = {names.get(p) for p in _ended(base)} | {(c.before or {}).get("name") for c in base}
-        given = {names.get(p) for p in _made(later)} | {(c.after or {}).get("name") for c in later}
-        return bool(_keys(freed) & _keys(given))
 
     def _take_back(self, entries: Sequence[Entry]) -> Undone:
         """Take back these decisions in this order, as one entry of the journal."""
         catalog = self._catalog
-        by_entry = {entry.id: self._changes(entry) for entry in entries}
+        by_entry = self._changes(entries)
         changes = [change for entry in reversed(entries) for change in by_entry[entry.id]]
         people = _people_of(changes, entries)
         details = {"undone": [entry.id for entry in entries], "people": people}
         with catalog.journal.recording(USER, "undo", details, now=catalog.now()) as record:
             doubtful = [face for entry in entries for face in self._write_back(by_entry[entry.id])]
             self._keep_touched(entries, people)
-            doubtful += self._make_room(changes)
-            doubtful += self._release_followers(changes, since=min(by_entry))
-            catalog.faces.forget_guesses()
+            doubtful += self._agree(changes, people, since=min(by_entry))
         by = self._written(record, "undo", details)
         for entry in entries:
             catalog.journal.mark_undone(entry.id, by)
@@ -212,13 +215,18 @@ class History:
             )
         return entry
 
-    def _changes(self, entry: Entry) -> list[Change]:
-        changes = self._catalog.journal.changes(entry.id)
-        if changes is None:
-            raise DecisionError(
-                f"decision {entry.id} ({entry.action}) was made by an older facewatch, which did not keep what "
-                "undoes it; decide anew instead"
-            )
+    def _changes(self, entries: Sequence[Entry]) -> dict[int, list[Change]]:
+        """Return what decisions changed, by their ids."""
+        noted = self._catalog.journal.changes_of([entry.id for entry in entries])
+        changes: dict[int, list[Change]] = {}
+        for entry in entries:
+            known = noted[entry.id]
+            if known is None:
+                raise DecisionError(
+                    f"decision {entry.id} ({entry.action}) was made by an older facewatch, which did not keep what "
+                    "undoes it; decide anew instead"
+                )
+            changes[entry.id] = known
         return changes
 
     def _keep_touched(self, entries: Sequence[Entry], people: Collection[int]) -> None:
@@ -232,20 +240,29 @@ class History:
         }
         self._catalog.people.touch(others & set(people))
 
+    def _agree(self, changes: Sequence[Change], people: Collection[int], *, since: int) -> list[int]:
+        """Let go what does not agree with what was taken back of these people; returns the faces that are nobody's by
+        it."""
+        released = self._make_room(changes)
+        released += self._release_followers(changes, since=since)
+        released += self._release_unborn(people)
+        self._catalog.people.drop_covers()
+        self._catalog.faces.forget_guesses()
+        return released
+
     def _make_room(self, changes: Iterable[Change]) -> list[int]:
         """Nobody may be in a photo twice because a face came back: what a run placed there since leaves. Where a user
         placed it, the face that came back leaves, unless a user had placed that one, too."""
         faces = self._catalog.faces
         back = faces.rows({change.key[0] for change in changes if change.table == "assignments"})
+        are_back = {row.id for row in back}
         released: list[int] = []
         for row in back:
             if row.person_id is None:
                 continue
             beside = [other for other in faces.beside([row.photo_id], row.person_id) if other.id != row.id]
-            leaving = [other.id for other in beside if other.source != USER and other.id not in {r.id for r in back}]
-            if row.source != USER and any(
-                other.source == USER and other.id not in {r.id for r in back} for other in beside
-            ):
+            leaving = [other.id for other in beside if other.source != USER and other.id not in are_back]
+            if row.source != USER and any(other.source == USER and other.id not in are_back for other in beside):
                 leaving = [row.id]
             faces.release(leaving)
             released += leaving
@@ -262,6 +279,50 @@ class History:
         followers = self._catalog.faces.placed_since(losing, since)
         self._catalog.faces.release(followers)
         return followers
+
+    def _release_unborn(self, people: Collection[int]) -> list[int]:
+        """Return faces, nobody's now, that runs gave to somebody who was born later by what is said now."""
+        leaving = [row.id for row in unborn(self._catalog, people) if row.source != USER]
+        self._catalog.faces.release(leaving)
+        return leaving
+
+
+class _Ground:
+    """What decisions have changed on which later ones may build."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._names = catalog.people.all_names()
+        self._facts: set[Fact] = set()
+        self._losers: set[int] = set()
+        self._made: set[int] = set()
+        self._theirs: set[int] = set()
+        """Faces that belong to people who were made, as it is now."""
+        self._freed: set[str] = set()
+        """Names that somebody would get back."""
+
+    def grow(self, changes: Sequence[Change]) -> None:
+        """These changes belong to it, too."""
+        made = _made(changes)
+        self._facts |= _facts(changes)
+        self._losers |= _losers(changes)
+        self._made |= made
+        self._theirs |= {row.id for person_id in made for row in self._catalog.faces.of_person(person_id)}
+        self._freed |= self._keys(_ended(changes), [change.before for change in changes])
+
+    def carries(self, later: Sequence[Change]) -> bool:
+        """Whether these later changes build on it."""
+        if self._facts & _facts(later) or self._losers & _ended(later) or self._made & _mentioned(later):
+            return True
+        # What was changed of a face may not say whose it is.
+        if self._theirs & {change.key[0] for change in later if change.table == "assignments"}:
+            return True
+        return bool(self._freed & self._keys(_made(later), [change.after for change in later]))
+
+    def _keys(self, people: Iterable[int], rows: Iterable[Mapping[str, Any] | None]) -> set[str]:
+        """Return the names, as they are compared, of people and in rows."""
+        names = {self._names.get(person_id) for person_id in people} | {(row or {}).get("name") for row in rows}
+        return {name_key(name) for name in names if name}
 
 
 def _facts(changes: Iterable[Change]) -> set[Fact]:
@@ -317,10 +378,6 @@ def _owners(change: Change) -> set[int]:
     return {int(row["person_id"]) for row in (change.before, change.after) if row and "person_id" in row}
 
 
-def _keys(names: Iterable[str | None]) -> set[str]:
-    return {name_key(name) for name in names if name}
-
-
 def _mentioned(changes: Iterable[Change]) -> set[int]:
     """Return the people that faces were given to, that were told apart, rejected or changed."""
     people: set[int] = set()
@@ -332,6 +389,10 @@ def _mentioned(changes: Iterable[Change]) -> set[int]:
         elif change.table in ("people", "apart"):
             people |= set(change.key)
     return people
+
+
+def _listed(entries: Iterable[Entry]) -> str:
+    return ", ".join(f"{entry.id} ({entry.action})" for entry in entries)
 
 
 def _people_of(changes: Iterable[Change], entries: Iterable[Entry]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,8 +119,8 @@ def _photo_at(service: Service, path: Path, what: str) -> dict[str, Any]:
         except NotKnownError:
             raise error from None
         raise NotKnownError(
-            f"{what!r} is a person; `facewatch why` takes a photo, or a face by its id: `facewatch show "
-            f"{shlex.quote(person.label)}` lists them"
+            f"{what!r} is a person; `facewatch why` takes a photo, or a face by its id: open a photo "
+            f"from the folder of {person.label}, or see `facewatch export`, which lists the faces of everybody"
         ) from error
 
 

@@ -424,35 +424,22 @@ def test_an_older_decision_is_undone_alone_when_nothing_builds_on_it(family: Lib
         assert service.find_person("Ben").is_hidden
 
 
-def test_decisions_are_taken_back_together_whatever_their_order(family: Library) -> None:
+def test_what_is_decided_as_one_is_taken_back_as_one(family: Library) -> None:
     with family.service() as service:
-        before = state_of(service)
-        with service.deciding() as decisions:
-            first = decisions.assign(["g.png:1"], "Dora", is_new=True).entry_id or 0
-            decisions.hide("Ben")
-            second = decisions.assign(["e.png:1"], "Dora").entry_id or 0
-        undone = History(service.catalog).undo_many([first, second])
-        assert [entry.id for entry in undone.entries] == [second, first]
-        assert [entry.action for entry in service.history()].count("undo") == 1
+        before = state_of(service), family.tree()
+        with service.deciding() as decisions, decisions.as_one():
+            decisions.merge("Anna", ["Person 0003"])
+            decisions.rename("Anna", "Doris")
+        entries = {decided.entry_id for decided in decisions.made}
+        after = state_of(service), family.tree()
+        assert len(entries) == 1
         service.undo()
-        assert state_of(service) == before
-
-
-@pytest.mark.parametrize("others", [[], [999]])
-def test_of_several_decisions_all_or_none_is_taken_back(family: Library, others: list[int]) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
-            named = [decisions.assign(["g.png:1"], "Dora", is_new=True).entry_id or 0, *others]
-            decisions.rename("Dora", "Doris")
-        before, n_entries = state_of(service), len(service.history())
-        with pytest.raises(DecisionError, match=r"there is no decision 999" if others else r"\(rename\) built on them"):
-            History(service.catalog).undo_many(named)
-        assert (state_of(service), len(service.history())) == (before, n_entries)
-
-
-def test_taking_back_no_decision_at_all_is_refused(family: Library) -> None:
-    with family.service() as service, pytest.raises(DecisionError, match="no decision is named"):
-        History(service.catalog).undo_many([])
+        assert (state_of(service), family.tree()) == before
+        service.redo()
+        assert (state_of(service), family.tree()) == after
+        [rename] = [entry for entry in service.history() if entry.action == "rename" and entry.parent_id]
+        with pytest.raises(DecisionError, match=rf"{rename.id} is a part of decision {rename.parent_id}"):
+            service.undo_one(rename.id)
 
 
 def test_an_old_decision_is_found_free_without_reading_the_journal_again_and_again(family: Library) -> None:

@@ -199,7 +199,7 @@ class Journal:
             self._write(change.inverse)
 
     def mark_undone(self, entry_id: int, by: int | None) -> None:
-        self._db.execute("UPDATE journal SET undone_by = ? WHERE id = ?", [by, entry_id])
+        self._db.execute("UPDATE journal SET undone_by = ? WHERE id = ? OR parent_id = ?", [by, entry_id, entry_id])
 
     def _write(self, change: Change) -> None:
         table = _TABLES[change.table]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})
 _MOST_FACES = 10
 """Faces that are told one by one."""
+_FEW_FACES = 3
+"""Faces that are named by their ids in a line."""
 _TABLE_ROWS = 50
 """Lines of a history that somebody still reads."""
 
@@ -114,9 +116,11 @@ def merge(state: State, into: str, others: tuple[str, ...]) -> None:
 
     def say(service: Service, decided: Decided) -> str:
         person = service.find_person(str(decided.people[0]))
-        return (
-            f"{plural(len(others), 'person', 'people')} merged into {person.label}: {plural(person.n_photos, 'photo')}"
-        )
+        merged = f"{plural(len(others), 'person', 'people')} merged into {person.label}"
+        entry = service.catalog.journal.one(decided.entry_id or 0)
+        apart = ", ".join(entry.details["were_apart"]) if entry else ""
+        overruled = f"\nyou had said that {apart} and {person.label} are two: not any more" if apart else ""
+        return f"{merged}: {plural(person.n_photos, 'photo')}{overruled}"
 
     _decide(state, lambda decisions: decisions.merge(into, others), say)
 
@@ -451,10 +455,15 @@ def _entry_row(service: Service, entry: Entry) -> dict[str, Any]:
     return asdict(entry) | {"text": describe(service, entry)}
 
 
+def _told_faces(told: dict[str, Any]) -> str:
+    faces = ", ".join(map(str, told.get("face_ids", ())))
+    return plural(told["n_faces"], "face") + (f" ({faces})" if faces and told["n_faces"] <= _FEW_FACES else "")
+
+
 def describe(service: Service, entry: Entry) -> str:
     """Return what an entry of the journal did, in words."""
     told: dict[str, Any] = {"who": "", "n_faces": 0, "not": [], **entry.details}
-    n_faces, who = plural(told["n_faces"], "face"), told["who"]
+    n_faces, who = _told_faces(told), told["who"]
     if entry.action == "rename":
         return f"{told['before']} named {told['name']}" if "before" in told else f"named {told['name']}"
     if entry.action == "merge" and "merged" in told:

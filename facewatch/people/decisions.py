@@ -14,11 +14,14 @@ from datetime import date
 from itertools import permutations
 from pathlib import Path
 
-from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person, Record
+from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.finding import clean_name, find_faces, find_person, name_key, near_names
 
 PLACED = "placed by you"
+
+_MOST_TOLD = 50
+"""Faces of a decision that the journal names for people to read; what undoes it knows all."""
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 
@@ -60,6 +63,9 @@ class Decisions:
         self._photo_of = photo_of
         self.made: list[Decided] = []
         """What was decided through this object, for those who have to follow."""
+        self._is_one = False
+        self._first: int | None = None
+        """The entry of what is being decided as one, when there is one."""
 
     # --- people ---
 
@@ -116,7 +122,9 @@ class Decisions:
         people = [target.id, *(source.id for source in sources)]
         labels = [source.label for source in sources]
         catalog = self._catalog
-        with self._deciding("merge", people, into=target.label, merged=labels) as result:
+        apart = self._catalog.people.apart()
+        were_apart = [source.label for source in sources if source.id in apart.get(target.id, ())]
+        with self._deciding("merge", people, into=target.label, merged=labels, were_apart=were_apart) as result:
             for source in sources:
                 result.released += self._clashes_of(target.id, source.id)
                 catalog.faces.release(result.released)
@@ -394,15 +402,27 @@ class Decisions:
     def _deciding(self, action: str, people: Sequence[int], **details: object) -> Iterator[_Result]:
         """Record a decision; the result is complete when it is on record."""
         result = _Result(action, list(people))
-        catalog = self._catalog
-        with catalog.journal.recording(USER, action, now=catalog.now()) as record:
+        catalog, first = self._catalog, self._first
+        with catalog.journal.recording(USER, action, parent_id=first, now=catalog.now()) as record:
             yield result
             catalog.people.drop_covers()
             catalog.faces.forget_guesses()
             record.details.update({name.rstrip("_"): value for name, value in details.items()})
             record.details.update(people=result.people, n_faces=len(result.faces), n_released=len(result.released))
-        result.record = record
+            record.details.update(face_ids=result.faces[:_MOST_TOLD])
+        result.entry_id = first if first is not None and record.entry_id is not None else record.entry_id
+        if self._is_one:
+            self._first = result.entry_id if first is None else first
         self.made.append(result())
+
+    @contextmanager
+    def as_one(self) -> Iterator[None]:
+        """What is decided inside is one decision: what is on record first stands for all of it, and takes it back."""
+        self._is_one, self._first = True, None
+        try:
+            yield
+        finally:
+            self._is_one, self._first = False, None
 
     def _touch_losers(self, rows: Iterable[FaceRow], winner: int | None, result: _Result) -> None:
         """Whoever loses a face by a user's word is touched."""
@@ -450,12 +470,11 @@ class _Result:
         self.people = people
         self.faces: list[int] = []
         self.released: list[int] = []
-        self.record: Record | None = None
+        self.entry_id: int | None = None
 
     def __call__(self) -> Decided:
-        entry_id = self.record.entry_id if self.record else None
         people = tuple(dict.fromkeys(self.people))
-        return Decided(entry_id, self.action, people, tuple(self.faces), tuple(self.released))
+        return Decided(self.entry_id, self.action, people, tuple(self.faces), tuple(self.released))
 
 
 def clean_date(text: str) -> str:

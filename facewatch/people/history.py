@@ -37,12 +37,12 @@ class History:
         self._catalog = catalog
 
     def entries(self, *, person_id: int | None = None) -> list[Entry]:
-        """Return the journal, newest first, of everybody or of one person; what followed from a decision stands with
-        it."""
+        """Return the journal, newest first, of everybody or of one person; what followed from a decision by itself
+        stands with it."""
         return [
             entry
             for entry in self._catalog.journal.entries(newest_first=True)
-            if entry.parent_id is None and (person_id is None or person_id in entry.details.get("people", ()))
+            if entry.action != "look again" and (person_id is None or person_id in entry.details.get("people", ()))
         ]
 
     def undo(self, n: int = 1) -> Undone:
@@ -75,24 +75,6 @@ class History:
                 )
             return self._take_back([*chain, entry])
 
-    def undo_many(self, entry_ids: Iterable[int]) -> Undone:
-        """Take back these decisions, in whatever order they are named, as one entry of the journal; or none of them.
-
-        Raises:
-            DecisionError: none is named, one cannot be taken back, or others build on them.
-        """
-        with self._catalog.write():
-            entries = [self._decision(entry_id) for entry_id in sorted(set(entry_ids), reverse=True)]
-            if not entries:
-                raise DecisionError("nothing to undo: no decision is named")
-            chain = self.chain(*entries)
-            if chain:
-                raise DecisionError(
-                    f"decisions {_listed(entries)} cannot be undone alone: {_listed(chain)} built on them; "
-                    f"facewatch undo --id {chain[0].id} undoes the newest of those"
-                )
-            return self._take_back(entries)
-
     def redo(self) -> Undone:
         """Make the decision again that was taken back last.
 
@@ -120,19 +102,18 @@ class History:
                 catalog.journal.mark_undone(entry.id, None)
             return Undone(by, tuple(reversed(undone)), self._concerned(people, record), tuple(doubtful))
 
-    def chain(self, *entries: Entry) -> list[Entry]:
-        """Return the later decisions that stand and build on these, newest first, without these: they changed the same
-        facts, gave faces to a person that one of them made, or ended or renamed what it would bring back."""
-        own = {entry.id for entry in entries}
-        everything = [*reversed(self._catalog.journal.decisions(since=min(own) - 1))]
-        changes = self._changes(everything)
+    def chain(self, entry: Entry) -> list[Entry]:
+        """Return the later decisions that stand and build on this one, newest first: they changed the same facts, gave
+        faces to a person that it made, or ended or renamed what it would bring back."""
+        later = self._catalog.journal.decisions(since=entry.id)[::-1]
+        changes = self._changes([entry, *later])
         ground = _Ground(self._catalog)
+        ground.grow(changes[entry.id])
         chain: list[Entry] = []
-        for entry in everything:
-            is_own = entry.id in own
-            if is_own or ground.carries(changes[entry.id]):
-                ground.grow(changes[entry.id])
-                chain += [] if is_own else [entry]
+        for other in later:
+            if ground.carries(changes[other.id]):
+                ground.grow(changes[other.id])
+                chain.append(other)
         return chain[::-1]
 
     def _take_back(self, entries: Sequence[Entry]) -> Undone:
@@ -205,6 +186,10 @@ class History:
     def _decision(self, entry_id: int) -> Entry:
         entry = self._catalog.journal.one(entry_id) if entry_id < 2**63 else None
         if entry is None or entry.actor != USER or entry.action in ("undo", "redo") or entry.parent_id is not None:
+            if entry is not None and entry.parent_id is not None:
+                raise DecisionError(
+                    f"{entry_id} is a part of decision {entry.parent_id}; facewatch undo --id {entry.parent_id}"
+                )
             what = (
                 f"{entry_id} was done by a run" if entry and entry.actor != USER else f"there is no decision {entry_id}"
             )

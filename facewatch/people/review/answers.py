@@ -194,7 +194,8 @@ def decide_all(catalog: Catalog, decisions: Decisions, answers: Sequence[tuple[Q
     try:
         with catalog.write():
             for question, answer in answers:
-                _decide(catalog, decisions, question, answer)
+                with decisions.as_one():
+                    _decide(catalog, decisions, question, answer)
     except BaseException:
         del decisions.made[n_before:]
         raise

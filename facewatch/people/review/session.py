@@ -122,7 +122,7 @@ class Review:
         return made
 
     def _note(self, question: Question, answer: Answer, made: Sequence[Decided], parts: tuple[Part, ...]) -> None:
-        entries = tuple(decided.entry_id for decided in made if decided.entry_id is not None)
+        entries = tuple(dict.fromkeys(decided.entry_id for decided in made if decided.entry_id is not None))
         self._steps.append(_Step(question, entries, self._parts))
         if answer.verb == "skip":
             self._skipped.add(question.id)

@@ -12,7 +12,7 @@ from facewatch.assign import Gallery, settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
-from facewatch.people.decisions import Decided, Decisions, Renamed, is_clearly_before
+from facewatch.people.decisions import Decided, Decisions, Renamed, not_born_yet
 from facewatch.people.finding import clean_name, faces_at, find_faces, find_person, is_face
 from facewatch.people.groups import Group, distances_within, matches_within, plan_groups
 from facewatch.people.history import History, Undone
@@ -173,11 +173,7 @@ class Identities:
 
     def _cannot_be_in(self, photo_id: int) -> set[int]:
         """Return who is in a photo already, and who was not born yet."""
-        births, taken = self._catalog.people.births(), ""
-        if births:
-            taken = self._catalog.files.taken([photo_id]).get(photo_id, "")
-        unborn = {person_id for person_id, born in births.items() if is_clearly_before(taken, born)}
-        return self._catalog.faces.people_in(photo_id) | unborn
+        return self._catalog.faces.people_in(photo_id).union(not_born_yet(self._catalog, photo_id))
 
     def look_again(self, people: Collection[int], faces: Collection[int], parent_id: int | None) -> set[int]:
         """Look at the pool again after a decision: at these faces, and at those that look like these people.

@@ -13,7 +13,7 @@ import numpy as np
 
 from facewatch.assign import Gallery, settle_photo
 from facewatch.catalog import USER, Catalog, Change, FaceRow, FaceTable, Person, display
-from facewatch.people.decisions import Decided, is_clearly_before, unborn
+from facewatch.people.decisions import Decided, not_born_yet, unborn
 from facewatch.people.finding import label_of
 from facewatch.people.nearness import Nearness, nearness, to_distance
 from facewatch.types import Match, Thresholds, Tier
@@ -279,7 +279,6 @@ class _Possible:
         self._catalog = catalog
         self._loose = loose
         self._rejections = catalog.faces.rejections()
-        self._births = catalog.people.births()
 
     def barred(self, row: FaceRow) -> set[int]:
         """Return who is in the photo with another face, was not born yet, or is not it, as a user said."""
@@ -289,11 +288,7 @@ class _Possible:
             for person_id in faces.people_in(row.photo_id)
             if any(other.id not in {*self._loose, row.id} for other in faces.beside([row.photo_id], person_id))
         }
-        return present | self._rejections.get(row.id, set()) | self._unborn(row.photo_id)
-
-    def _unborn(self, photo_id: int) -> set[int]:
-        taken = self._catalog.files.taken_at(photo_id) if self._births else ""
-        return {person_id for person_id, born in self._births.items() if is_clearly_before(taken, born)}
+        return present.union(self._rejections.get(row.id, ()), not_born_yet(self._catalog, row.photo_id))
 
 
 def _match_anew(sight: Sight, faces: Sequence[FaceRow], possible: _Possible) -> dict[int, Match]:

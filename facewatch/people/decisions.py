@@ -517,6 +517,13 @@ def is_clearly_before(taken_at: str, born: str) -> bool:
     return date.fromisoformat(taken_at[:10]).toordinal() < date(year, month, day).toordinal() - 1
 
 
+def not_born_yet(catalog: Catalog, photo_id: int) -> dict[int, str]:
+    """Return who was born only after a photo was taken, with the date of birth."""
+    births = catalog.people.births()
+    taken = catalog.files.taken_at(photo_id) if births else ""
+    return {person_id: born for person_id, born in births.items() if is_clearly_before(taken, born)}
+
+
 def _quoted(text: str) -> str:
     import shlex
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from facewatch.assign import settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark
 from facewatch.catalog.placings import Placing, Placings
-from facewatch.people.decisions import is_clearly_before
+from facewatch.people.decisions import not_born_yet
 from facewatch.people.finding import label_of
 from facewatch.quality import Limits
 from facewatch.types import Match, Tier
@@ -203,13 +203,11 @@ class Reasons:
             if face["person_id"] is not None and face["face_id"] != face_id:
                 text = f"{face['name']} is in this photo already, as face {number} from the left"
                 yield Bar(face["person_id"], face["name"], "in photo", text, None, face["face_id"])
-        births = self._catalog.people.births()
-        taken = self._catalog.files.taken([photo_id]).get(photo_id, "") if births else ""
-        for person_id, born in births.items():
-            if is_clearly_before(taken, born):
-                name = self._label(person_id) or label_of(person_id)
-                text = f"{name} was born in {born}, and the photo was taken on {taken[:10]}"
-                yield Bar(person_id, name, "born later", text, None, None)
+        taken = self._catalog.files.taken_at(photo_id)
+        for person_id, born in not_born_yet(self._catalog, photo_id).items():
+            name = self._label(person_id) or label_of(person_id)
+            text = f"{name} was born in {born}, and the photo was taken on {taken[:10]}"
+            yield Bar(person_id, name, "born later", text, None, None)
 
     def _told_apart(self, found: _Found) -> Iterator[str]:
         """Yield who was said not to be one of the others whom the face looks like."""

@@ -17,7 +17,6 @@ from drawn import Library, make_library
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from facewatch.catalog.placings import Placings
 from facewatch.cli import why as _why  # noqa: F401 - adds its commands to the group
 from facewatch.engines import fake
 from facewatch.errors import NotKnownError
@@ -415,7 +414,7 @@ def test_a_decision_is_found_whatever_face_has_a_similar_number(known: Library) 
     with known.service() as service:
         ids = [why.face_id for photo in ("a.png", "b.png", "c.png", "d.png") for why in whys(service, known, photo)]
         decide(service, lambda d: d.confirm([str(ids[0])]))
-        placings = Placings.of(service.catalog)
+        placings = service.catalog.placings
         assert [face for face in ids if placings.decisions_about(face)] == [ids[0]]
         assert placings.decisions_about(int(f"{ids[0]}0")) == []
 

@@ -27,6 +27,7 @@ from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.locks import file_lock, holder
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.people import LinkRow, People, Person
+from facewatch.catalog.placings import Placings
 from facewatch.errors import BusyError, CatalogError, DiskFullError
 
 __all__ = [
@@ -89,6 +90,7 @@ class Catalog:
         self.engines = Engines(self._db)
         self.faces = Faces(self._db)
         self.people = People(self._db)
+        self.placings = Placings(self._db)
         self.journal = Journal(self._db)
         self.facts = Facts(self._db)
 

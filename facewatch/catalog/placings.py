@@ -5,12 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
-
-if TYPE_CHECKING:
-    from facewatch.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +34,6 @@ class Placings:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-
-    @classmethod
-    def of(cls, catalog: Catalog) -> Placings:
-        return cls(catalog._db)
 
     def placed(self, faces: Collection[int]) -> dict[int, Placing]:
         """Return the assignments of these faces, as far as they have one, by face id."""

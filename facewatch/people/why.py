@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from facewatch.assign import settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark
-from facewatch.catalog.placings import Placing, Placings
+from facewatch.catalog.placings import Placing
 from facewatch.people.decisions import not_born_yet
 from facewatch.people.finding import label_of
 from facewatch.quality import Limits
@@ -141,7 +141,7 @@ class Reasons:
     def __init__(self, catalog: Catalog, limits: Limits, comparing: Comparing | None) -> None:
         """`limits` are those of quality; without `comparing` only what is on record can be said."""
         self._catalog = catalog
-        self._placings = Placings.of(catalog)
+        self._placings = catalog.placings
         self._limits = limits
         self._comparing = comparing
 

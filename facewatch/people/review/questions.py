@@ -39,8 +39,9 @@ _LEAST_CHANCE = 0.05
 """A yes that is less probable is not asked for."""
 _LIKELY = 0.2
 """A yes that is as probable as this is worth more than its faces, see `_worth`. On all labelled photos (standard
-engine, five orders of arrival) fifty answers give named people at least 0.50 of the faces that they lack, 0.60 on average,
-and settle 0.10 of all that are open; with 0.3 it is 0.42, 0.56 and 0.12; by number alone, on LFW, 0.0 and 0.20."""
+engine, five orders of arrival) fifty answers give named people at least 0.50 of the faces that they lack, on average
+0.60, and settle 0.10 of all that are open; with 0.3 it is 0.42, 0.56 and 0.12; by number alone, on LFW, 0.0 and 0.20.
+"""
 _MOST_CHANCE_OF_STILL = 0.8
 """Faces that are more probably their person than this are not asked about. Of 4 213 groups of 3 faces and more (LFW
 and the albums, both engines, five orders of arrival) 51 have a part below it, which holds somebody else in 29 cases: in

@@ -10,7 +10,7 @@ import click
 
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import plural, print_json, print_table, printable
+from facewatch.cli.output import local_time, plural, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from facewatch.catalog import Entry
@@ -444,7 +444,7 @@ def history(state: State, who: str | None, is_complete: bool, n_shown: int | Non
         print_json(rows)
     elif rows:
         header = ("id", "when", "by", "what", "undone by")
-        print_table(header, [(r["id"], r["at"], r["actor"], r["text"], r["undone_by"] or "") for r in rows])
+        print_table(header, [(r["id"], local_time(r["at"]), r["actor"], r["text"], r["undone_by"] or "") for r in rows])
         if len(rows) < len(shown):
             click.echo(f"and {len(shown) - len(rows)} older: -n {len(shown)} lists all")
     else:

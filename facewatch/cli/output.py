@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,3 +121,13 @@ def progress_bar(title: str, *, is_shown: bool, in_bytes: bool = False) -> Itera
 def plural(n: int, one: str, many: str | None = None) -> str:
     """Return "1 photo", "2 photos"."""
     return f"{n} {one if n == 1 else many or one + 's'}"
+
+
+def local_time(at: str | None) -> str:
+    """Return a time of the catalog as the clock on the wall has it."""
+    if at is None:
+        return "at a time that nobody knows"
+    try:
+        return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return at

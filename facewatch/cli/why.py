@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +10,7 @@ import click
 from facewatch.cli.decisions import describe
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import plural, print_json, print_table, printable
+from facewatch.cli.output import local_time, plural, print_json, print_table, printable
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
@@ -113,22 +112,12 @@ def _size(face: Mapping[str, Any]) -> str:
 
 def _when_lines(service: Service, one: Why) -> Iterator[str]:
     if one.at is not None:
-        run = f", by the {one.run_kind} that began {_when(one.run_started_at)}" if one.run_kind else ""
-        yield f"since {_when(one.at)}{run}"
+        run = f", by the {one.run_kind} that began {local_time(one.run_started_at)}" if one.run_kind else ""
+        yield f"since {local_time(one.at)}{run}"
     for entry_id in one.decisions:
         entry = service.catalog.journal.one(entry_id)
         if entry is not None:
-            yield f"you decided {_when(entry.at)}: {describe(service, entry)} (number {entry.id})"
-
-
-def _when(at: str | None) -> str:
-    """Return a time of the catalog as the clock on the wall has it."""
-    if at is None:
-        return "at a time that nobody knows"
-    try:
-        return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M")
-    except ValueError:
-        return at
+            yield f"you decided {local_time(entry.at)}: {describe(service, entry)} (number {entry.id})"
 
 
 def _look_lines(one: Why, look: Look) -> Iterator[str]:
@@ -181,7 +170,7 @@ def _outcome(one: Why, look: Look) -> str:
 def _bar_lines(one: Why) -> Iterator[str]:
     for bar in one.barred:
         if bar.rule != "in photo":
-            yield bar.text + (f" ({_when(bar.at)})" if bar.at else "")
+            yield bar.text + (f" ({local_time(bar.at)})" if bar.at else "")
     present = list(dict.fromkeys(bar.name for bar in one.barred if bar.rule == "in photo"))
     if present:
         yield f"{', '.join(present)}: nobody is twice in one photo, and this one has them already"

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from facewatch.assign.gallery import Candidate, Gallery, settle_photo
 from facewatch.assign.look_alikes import LookAlikes
+from facewatch.assign.member import distances
 
-__all__ = ["Candidate", "Gallery", "LookAlikes", "settle_photo"]
+__all__ = ["Candidate", "Gallery", "LookAlikes", "distances", "settle_photo"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign.member import Member
+from facewatch.assign.member import Member, distances
 from facewatch.types import Thresholds
 
 
@@ -56,11 +56,11 @@ class Overlaps:
         """Return the distance between the nearest faces, and how far inside the other's limits a face is at most; not
         above 0: outside."""
         faces, others = a.exemplars.embeddings, b.exemplars.embeddings
-        to_a, to_b = _distances(others @ a.centroids.T).min(1), _distances(faces @ b.centroids.T).min(1)
+        to_a, to_b = distances(others @ a.centroids.T).min(1), distances(faces @ b.centroids.T).min(1)
         t = self._thresholds
         if min(to_a.min(), to_b.min()) >= t.centroid:
             return np.inf, 0.0
-        near = _distances(faces @ others.T)
+        near = distances(faces @ others.T)
         depths = [
             np.minimum(t.match - nearest, t.centroid - centroid).max()
             for nearest, centroid in ((near.min(0), to_a), (near.min(1), to_b))
@@ -84,8 +84,3 @@ def nearest_pairs(centroids: NDArray[np.float32], people: NDArray[np.int64], n: 
     pairs = np.stack([np.repeat(people, n), others.ravel()], axis=1)
     pairs.sort(axis=1)
     return [(int(low), int(high)) for low, high in np.unique(pairs, axis=0)]
-
-
-def _distances(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-    distances: NDArray[np.float32] = np.sqrt(np.maximum(0, 2 - 2 * cosines))
-    return distances

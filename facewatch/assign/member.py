@@ -181,3 +181,9 @@ def _write(room: Faces, start: int, faces: Faces) -> None:
     rows = slice(start, start + len(faces))
     room.embeddings[rows], room.weights[rows] = faces.embeddings, faces.weights
     room.ids[rows], room.confirmed[rows] = faces.ids, faces.confirmed
+
+
+def distances(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the Euclidean distances of unit vectors with these cosines."""
+    apart: NDArray[np.float32] = np.sqrt(np.maximum(0, 2 - 2 * cosines))
+    return apart

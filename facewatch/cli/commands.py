@@ -10,7 +10,7 @@ import click
 
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import plural, print_csv, print_json, print_table, progress_bar
+from facewatch.cli.output import local_time, plural, print_csv, print_json, print_table, progress_bar
 from facewatch.clustering import METHODS
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def status(state: State, as_json: bool) -> None:
         "catalog": current.catalog,
         "engine": current.engine,
         "at work": current.runner or "nobody",
-        "last scan": current.last_scan or "never",
+        "last scan": local_time(current.last_scan) if current.last_scan else "never",
         "holds": f"{plural(current.n_photos, 'photo')} in {plural(current.n_files, 'file')}",
         "faces": f"{current.n_faces}: {current.n_assigned} belong to somebody, {current.n_pool} to nobody yet, "
         f"{current.n_only_shown} too poor to tell"

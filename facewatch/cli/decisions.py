@@ -443,8 +443,9 @@ def history(state: State, who: str | None, is_complete: bool, n_shown: int | Non
     if as_json:
         print_json(rows)
     elif rows:
-        header = ("id", "when", "by", "what", "undone by")
-        print_table(header, [(r["id"], local_time(r["at"]), r["actor"], r["text"], r["undone_by"] or "") for r in rows])
+        header = ("id", "when", "by", "what", *(["undone by"] if is_complete else []))
+        lines = [(r["id"], local_time(r["at"]), r["actor"], r["text"], r["undone_by"] or "") for r in rows]
+        print_table(header, [line[: len(header)] for line in lines])
         if len(rows) < len(shown):
             click.echo(f"and {len(shown) - len(rows)} older: -n {len(shown)} lists all")
     else:

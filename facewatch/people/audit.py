@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from facewatch.assign import Gallery, settle_photo
+from facewatch.assign import Gallery, distances, settle_photo
 from facewatch.catalog import USER, Catalog, Change, FaceRow, FaceTable, Person, display
 from facewatch.people.decisions import Decided, not_born_yet, unborn
 from facewatch.people.finding import label_of
-from facewatch.people.nearness import Nearness, nearness, to_distance
+from facewatch.people.nearness import Nearness, nearness
 from facewatch.types import Match, Thresholds, Tier
 
 RUNS = frozenset({"auto", "cluster"})
@@ -178,7 +178,7 @@ def _surest_first(rows: Sequence[FaceRow], table: FaceTable) -> list[FaceRow]:
         if here is not None:
             poor = -float(table.qualities[here])
             if len(elsewhere):
-                far = float(to_distance(elsewhere @ table.embeddings[here]).min())
+                far = float(distances(elsewhere @ table.embeddings[here]).min())
         return (row.source in RUNS, far, poor, row.id)
 
     return sorted(rows, key=doubt)
@@ -361,13 +361,13 @@ def near_people(known: FaceTable, thresholds: Thresholds) -> Iterator[tuple[int,
     means = np.stack([known.embeddings[rows].mean(0) for rows in np.split(order, starts[1:])])
     for start in range(0, len(people), _BLOCK_PEOPLE):
         # The product of two means is the mean cosine of all pairs of their faces.
-        distances = to_distance(means[start : start + _BLOCK_PEOPLE] @ means.T)
+        apart = distances(means[start : start + _BLOCK_PEOPLE] @ means.T)
         # One distance is weak evidence, as in grouping.
         is_single = (counts[start : start + _BLOCK_PEOPLE, None] == 1) & (counts == 1)
         limits = thresholds.cluster - np.where(is_single, thresholds.doubt, 0)
-        for i, other in zip(*np.nonzero(distances < limits), strict=True):
+        for i, other in zip(*np.nonzero(apart < limits), strict=True):
             if start + i < other:
-                yield int(people[start + i]), int(people[other]), float(distances[i, other])
+                yield int(people[start + i]), int(people[other]), float(apart[i, other])
 
 
 # --- a catalog that contradicts itself ---

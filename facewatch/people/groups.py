@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facewatch.assign import distances
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.types import Match
@@ -154,15 +155,10 @@ def distances_within(table: FaceTable) -> Iterator[tuple[int, float | None, floa
             cosines = vectors[start : start + _BLOCK_FACES] @ vectors.T
             own = np.arange(len(cosines))
             cosines[own, start + own] = -1.0
-            to_centroid = _distance(vectors[start : start + _BLOCK_FACES] @ centroid)
-            for i, nearest, far in zip(start + own, _distance(cosines.max(1)), to_centroid, strict=True):
+            to_centroid = distances(vectors[start : start + _BLOCK_FACES] @ centroid)
+            for i, nearest, far in zip(start + own, distances(cosines.max(1)), to_centroid, strict=True):
                 yield int(table.ids[rows[i]]), float(nearest) if len(rows) > 1 else None, float(far)
 
 
-def _distance(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-    distances: NDArray[np.float32] = np.sqrt(np.maximum(0, 2 - 2 * cosines))
-    return distances
-
-
 def _nearest(vector: NDArray[np.float32], others: NDArray[np.float32]) -> float:
-    return float(_distance(others @ vector).min())
+    return float(distances(others @ vector).min())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facewatch.assign import distances
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.people.groups import distances_within
 
@@ -61,15 +62,9 @@ def nearness(table: FaceTable, *, n_shortlist: int) -> Nearness:
         )
     rows, best = np.arange(len(table)), cosines.argmax(1)
     return Nearness(
-        *(table.ids, table.people, own, centroid, to_distance(cosines[rows, best])),
+        *(table.ids, table.people, own, centroid, distances(cosines[rows, best])),
         *(people[found[rows, best]], pairs, pair_distances),
     )
-
-
-def to_distance(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the Euclidean distances of unit vectors with these cosines."""
-    distances: NDArray[np.float32] = np.sqrt(np.maximum(0, 2 - 2 * cosines))
-    return distances
 
 
 def _within(table: FaceTable) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -146,4 +141,4 @@ def _pairs(
     order = np.argsort(keys, axis=None, kind="stable")
     pairs, starts = np.unique(keys.ravel()[order], return_index=True)
     best = np.maximum.reduceat(cosines.ravel()[order], starts) if len(pairs) else np.empty(0, np.float32)
-    return people[np.stack(np.divmod(pairs, len(people)), axis=1)], to_distance(best)
+    return people[np.stack(np.divmod(pairs, len(people)), axis=1)], distances(best)

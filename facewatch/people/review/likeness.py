@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facewatch.assign import distances
 from facewatch.types import Thresholds
 
 Vectors = NDArray[np.float32]
@@ -96,7 +97,7 @@ def nearest_rows(vectors: Vectors, others: Vectors, n: int) -> Iterator[tuple[in
         best = np.argpartition(-cosines, n - 1, axis=1)[:, :n]
         found = np.take_along_axis(cosines, best, axis=1)
         order = np.argsort(-found, axis=1, kind="stable")
-        yield start, np.take_along_axis(best, order, axis=1), distance(np.take_along_axis(found, order, axis=1))
+        yield start, np.take_along_axis(best, order, axis=1), distances(np.take_along_axis(found, order, axis=1))
 
 
 def rivals(faces: Vectors, crowd: Crowd, *, limit: float) -> Iterator[tuple[int, Ids, Vectors]]:
@@ -132,9 +133,3 @@ def _chance(fitted: tuple[float, float, float], beyond: float, ahead: float, mar
     intercept, cost, gain = fitted
     score = intercept - cost * beyond / margin + gain * min(ahead / margin, _FAR_AHEAD)
     return float(1.0 / (1.0 + np.exp(-np.clip(score, -50.0, 50.0))))
-
-
-def distance(cosines: Vectors) -> Vectors:
-    """Return the Euclidean distances of unit vectors with these cosines."""
-    distances: Vectors = np.sqrt(np.maximum(0.0, 2.0 - 2.0 * cosines)).astype(np.float32)
-    return distances

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from facewatch.assign import distances
 from facewatch.catalog import NOBODY, Catalog, FaceTable, Person
 from facewatch.clustering import make_clusterer
 from facewatch.people.decisions import is_clearly_before
@@ -20,7 +21,6 @@ from facewatch.people.review.likeness import (
     chance_of_face,
     chance_of_group,
     crowd_of,
-    distance,
     face_limit,
     group_limit,
     nearest_rows,
@@ -343,7 +343,7 @@ def _near_each_other(
     ids = [int(scene.table.ids[one.row]) for one in best]
     part = [next((n for n, p in enumerate(parts) if p.person_id == person_id and i in p.loose), -1) for i in ids]
     vectors = scene.table.embeddings[[one.row for one in best]]
-    is_near = distance(vectors @ vectors.T) < scene.thresholds.cluster - scene.thresholds.doubt
+    is_near = distances(vectors @ vectors.T) < scene.thresholds.cluster - scene.thresholds.doubt
     photos = [int(scene.table.photos[one.row]) for one in best]
     left = list(range(len(best)))
     while left:
@@ -538,8 +538,8 @@ def _still_questions(scene: _Scene, parts: Collection[Part]) -> Iterator[Questio
     means = np.array([scene.table.embeddings[doubt.rows].mean(axis=0) for doubt in doubts], np.float32)
     n_dims = scene.table.embeddings.shape[1]
     for start, best, far in nearest_rows(means.reshape(-1, n_dims), scene.crowd.means, 1 + 4):
-        for doubt, rows, distances in zip(doubts[start:], best.tolist(), far.tolist(), strict=False):
-            near = [(row, d) for row, d in zip(rows, distances, strict=True) if scene.crowd.ids[row] != doubt.person_id]
+        for doubt, rows, apart in zip(doubts[start:], best.tolist(), far.tolist(), strict=False):
+            near = [(row, d) for row, d in zip(rows, apart, strict=True) if scene.crowd.ids[row] != doubt.person_id]
             # To leave out those that it cannot be only makes it more probable, and takes longer.
             if _chance_of(scene, doubt, near) >= _MOST_CHANCE_OF_STILL:
                 continue
@@ -568,7 +568,7 @@ def _doubts(scene: _Scene, person: Person, parts: Collection[Part]) -> Iterator[
 
 def _doubt(table: FaceTable, person: Person, rows: Ids, others: Ids, *, most: float) -> _Doubt:
     one, other = (table.embeddings[part].mean(axis=0) for part in (rows, others))
-    return _Doubt(person.id, rows, others, float(distance(np.array([one @ other], np.float32))[0]), most)
+    return _Doubt(person.id, rows, others, float(distances(np.array([one @ other], np.float32))[0]), most)
 
 
 def _parted(table: FaceTable, rows: Ids) -> tuple[Ids, Ids]:
@@ -691,8 +691,8 @@ def _mutual_pairs(vectors: Vectors, photos: Ids, thresholds: Thresholds) -> list
     """Return pairs of rows of different photos that are each other's nearest, and near enough to make a group."""
     nearest = np.full(len(vectors), -1, np.int64)
     for start, best, far in nearest_rows(vectors, vectors, 2):
-        for i, (rows, distances) in enumerate(zip(best.tolist(), far.tolist(), strict=True), start):
-            others = [(j, d) for j, d in zip(rows, distances, strict=True) if j != i and photos[j] != photos[i]]
+        for i, (rows, apart) in enumerate(zip(best.tolist(), far.tolist(), strict=True), start):
+            others = [(j, d) for j, d in zip(rows, apart, strict=True) if j != i and photos[j] != photos[i]]
             if others and others[0][1] < thresholds.cluster:
                 nearest[i] = others[0][0]
     return [(i, int(j)) for i, j in enumerate(nearest) if j > i and nearest[j] == i]

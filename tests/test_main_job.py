@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +274,9 @@ def members_of_session(session: int) -> list[int]:
 def test_ctrl_c_ends_a_scan_with_a_word_and_its_exit_code(shared: Path, tmp_path: Path) -> None:
     place = Place(tmp_path)
     command = place.command("scan", str(shared / "photos" / "album" / "matches"), "-v")
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # Whoever runs the tests in the background of a script has Ctrl-C ignored, and so would the program.
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=hear)
     assert process.stderr
     process.stderr.readline()  # the first photo is done
     process.send_signal(signal.SIGINT)

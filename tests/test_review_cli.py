@@ -808,10 +808,12 @@ def test_while_the_engine_changes_nothing_is_asked_and_it_says_why(anna: Service
 # --- a real terminal ---
 
 CONTROLLED = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
-"""Makes its standard input the terminal that sends Ctrl-C, then becomes the program."""
+"""Makes its standard input the terminal that sends Ctrl-C, and hears that also where whoever runs the tests ignores it,
+then becomes the program."""
 
 
 class Session:

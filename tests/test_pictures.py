@@ -110,11 +110,16 @@ def test_a_terminal_is_left_as_it_was_when_the_user_interrupts() -> None:
     def interrupt(_: int) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    with terminal({b"\x1b[c": b""}, when_asked=interrupt) as tty:
-        before = termios.tcgetattr(tty)
-        with pytest.raises(KeyboardInterrupt):
-            ask_terminal(b"\x1b[c", source=tty, target=tty, seconds=60)
-        assert termios.tcgetattr(tty) == before
+    # Whoever runs the tests in the background of a script has Ctrl-C ignored.
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with terminal({b"\x1b[c": b""}, when_asked=interrupt) as tty:
+            before = termios.tcgetattr(tty)
+            with pytest.raises(KeyboardInterrupt):
+                ask_terminal(b"\x1b[c", source=tty, target=tty, seconds=60)
+            assert termios.tcgetattr(tty) == before
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def test_a_terminal_that_cannot_be_written_answers_nothing_and_is_left_as_it_was() -> None:

@@ -5,6 +5,7 @@ FacewatchError (1)
 ├── LibraryError (4)          the photo library is not there or cannot be read
 ├── CatalogError (5)          the catalog is damaged, newer than the program, or in a place it cannot live
 │   ├── DiskFullError (5)     no room for the catalog
+│   ├── DiskFaultError (5)    the catalog's disk failed to read or write
 │   └── BusyError (6)         another facewatch process is at work on this catalog
 ├── EngineError (7)           a model cannot be loaded or gave nonsense
 ├── FolderError (8)           the people folder cannot be written, or cannot hold links
@@ -49,6 +50,10 @@ class CatalogError(FacewatchError):
 
 class DiskFullError(CatalogError):
     """The disk of the catalog is full; what was being written was not, all else stands."""
+
+
+class DiskFaultError(CatalogError):
+    """The disk of the catalog failed to read or write; what was being written was not, all else stands."""
 
 
 class BusyError(CatalogError):

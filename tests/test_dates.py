@@ -396,14 +396,14 @@ def test_a_photo_that_cannot_be_asked_now_is_asked_another_time(library: Library
     overwrite(broken, bytes(len(content)), times[broken])
     os.utime(changed, (1, 1))  # it may be another photo by now
     with library.service() as service:
-        assert [*find_dates(service.catalog, max_pixels=10**8)] == [4]
+        assert [*find_dates(service.catalog, service._analyser)] == [4]
         assert service.catalog.files.n_undated() == 3
     assert recorded(library) == {"0.png": None, "1.png": None, "2.png": None, "3.png": SPRING_SAID}
     (tmp_path / "elsewhere.png").rename(gone)
     overwrite(broken, content, times[broken])
     os.utime(changed, ns=(times[changed], times[changed]))
     with library.service() as service:
-        assert [*find_dates(service.catalog, max_pixels=10**8)] == [3]
+        assert [*find_dates(service.catalog, service._analyser)] == [3]
     assert set(recorded(library).values()) == {SPRING_SAID}
 
 
@@ -414,7 +414,7 @@ def test_a_copy_answers_for_a_file_that_is_gone(library: Library) -> None:
     make_older(library)
     path.unlink()
     with library.service() as service:
-        assert [*find_dates(service.catalog, max_pixels=10**8)] == [1]
+        assert [*find_dates(service.catalog, service._analyser)] == [1]
         assert service.catalog.files.n_undated() == 0
     assert set(recorded(library).values()) == {SPRING_SAID}
 
@@ -443,7 +443,7 @@ def test_dates_are_recorded_in_small_steps_that_end_although_nothing_answers(lib
     n_photos = 2 * DATED_TOGETHER + 1
     add_older(library, n_photos)
     with library.service() as service:
-        steps = [*find_dates(service.catalog, max_pixels=10**8)]
+        steps = [*find_dates(service.catalog, service._analyser)]
         assert steps == [DATED_TOGETHER, 2 * DATED_TOGETHER, n_photos]
         assert service.catalog.files.n_undated() == n_photos
 

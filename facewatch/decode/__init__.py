@@ -19,7 +19,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from types import MappingProxyType
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import (
@@ -29,23 +30,29 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageFile,
+    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
 
-from facewatch.decode import dates
-from facewatch.decode.container import DECLARED_SIZE, is_cut_off
-from facewatch.decode.kinds import COPY_AGAIN, EXPORT, HEAD_BYTES, KINDS, Kind, claims_to_be_photo, sniff
-from facewatch.decode.pixels import as_rgb, fitted, load, n_decoded_pixels_of, orientation_of, turned, upright
+from facewatch.decode import dates, png, tiff
+from facewatch.decode.container import DECLARED_SIZE, is_cut_off, jpeg_without_excess
+from facewatch.decode.exif import orientation, tag_orientation
+from facewatch.decode.kinds import COPY_AGAIN, EXPORT, HEAD_BYTES, KINDS, Kind, claims_to_be_photo, is_raw, sniff
+from facewatch.decode.pixels import WORKING_SIDE, as_rgb, fitted, load, n_decoded_pixels_of, turned, upright
 from facewatch.errors import PhotoError
 from facewatch.types import Decoded
+
+if TYPE_CHECKING:
+    from facewatch.decode.raw import RawPhoto
 
 __all__ = [
     "HEAD_BYTES",
     "KINDS",
     "MAX_PIXELS",
+    "VERSION",
     "WORKING_SIDE",
     "Kind",
     "Peeked",
@@ -57,11 +64,11 @@ __all__ = [
 ]
 
 
+VERSION = 2
+"""Raise it whenever files that could not be used before may be usable now: what had a fault is then looked at again."""
+
 MAX_PIXELS = 200_000_000
 """Width times height of the largest photo that is decoded: 200 MP is the largest phone sensor."""
-
-WORKING_SIDE = 2000
-"""Pixels of the longer side that the engines see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,7 @@ class Peeked:
 def peek(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = WORKING_SIDE) -> Peeked:
     """Return the size of a photo from its header, without decoding it.
 
-    HEIF, AVIF and WebP are read as a whole, because their decoders want to. A PNG that keeps its EXIF behind the
-    pixels is measured as if it had none.
+    HEIF, AVIF, WebP and RAW are read as a whole, because their decoders want to.
 
     Args:
         data: the photo, open for reading and able to seek; it is read from its start and left open.
@@ -94,8 +100,11 @@ def peek(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = WO
     """
     kind = _supported_kind(data)
     with _codec_faults(kind):
+        if kind.name == "RAW":
+            with _open_raw(kind, data, max_pixels) as photo:
+                return Peeked(kind.name, *photo.size, photo.n_decoded_pixels(working_side))
         image = _open(kind, data, max_pixels)
-        width, height = turned(image.size, orientation_of(image))
+        width, height = turned(image.size, orientation(kind, image, data))
         return Peeked(kind.name, width, height, n_decoded_pixels_of(image, working_side))
 
 
@@ -103,7 +112,8 @@ def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = 
     """Return the first picture of a photo, upright, in 8-bit RGB, its longer side at most `working_side`.
 
     The cap is checked before a pixel is allocated. A JPEG of at least twice the working side is never decoded at full
-    size. What is transparent becomes white.
+    size. What is transparent becomes white. The picture of a RAW photo is its preview where that is large enough, and
+    so may be smaller than asked for.
 
     Args:
         data: the photo, open for reading and able to seek; it is read from its start and left open.
@@ -118,14 +128,18 @@ def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = 
         raise ValueError(f"working_side must be positive, not {working_side}")
     kind = _supported_kind(data)
     with _codec_faults(kind):
+        if kind.name == "RAW":
+            with _open_raw(kind, data, max_pixels) as photo:
+                return _decoded(kind, photo.picture(working_side), photo.size, dates.taken_at(kind, None, data))
         image = _open(kind, data, max_pixels)
         size = load(image, working_side)
-        orientation = orientation_of(image)
-        small = as_rgb(image, fitted(size, working_side))
-        pixels = np.array(upright(small, orientation), dtype=np.uint8, order="C")
-        taken = dates.taken_at(kind, image, data)
-    width, height = turned(size, orientation)
-    return Decoded(pixels, width, height, kind.name, taken)
+        turn = orientation(kind, image, data)
+        picture = upright(as_rgb(image, fitted(size, working_side)), turn)
+        return _decoded(kind, picture, turned(size, turn), dates.taken_at(kind, image, data))
+
+
+def _decoded(kind: Kind, picture: Image.Image, size: tuple[int, int], taken: str) -> Decoded:
+    return Decoded(np.array(picture, dtype=np.uint8, order="C"), *size, kind.name, taken)
 
 
 def taken_at(data: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> str:
@@ -146,13 +160,15 @@ def taken_at(data: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> str:
     """
     kind = _supported_kind(data)
     with _codec_faults(kind):
-        return dates.taken_at(kind, _open(kind, data, max_pixels), data)
+        return dates.taken_at(kind, None if kind.name == "RAW" else _open(kind, data, max_pixels), data)
 
 
 def _supported_kind(data: BinaryIO) -> Kind:
-    """The kind of a file that Pillow may be given; its position is then at the start."""
+    """The kind of a file that a decoder may be given; its position is then at the start."""
     data.seek(0)
     kind = sniff(data.read(HEAD_BYTES))
+    if kind.name == "TIFF" and is_raw(tiff.directory(data)):  # its first directory lies behind the head
+        kind = KINDS["RAW"]
     data.seek(0)
     if kind.name == "EMPTY":
         raise PhotoError("empty file", kind.advice)
@@ -168,16 +184,45 @@ def _open(kind: Kind, data: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
 
     Some codecs allocate or refuse by themselves when they are opened, so the container is asked for the size first.
     """
+    _check_container(kind, data, max_pixels)
+    image = _reader(kind)(_lean(kind, data))
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _seek_main_page(image)
+        _check_size(_tile_size(image), max_pixels)
+        _check_planes(image)
+    _check_size(image.size, max_pixels)
+    return image
+
+
+@contextmanager
+def _open_raw(kind: Kind, data: BinaryIO, max_pixels: int) -> Iterator[RawPhoto]:
+    """The same for a RAW photo."""
+    from facewatch.decode.raw import opened  # late: few libraries need it, and it loads 10 MB of codecs
+
+    _check_container(kind, data, max_pixels)
+    with opened(data) as photo:
+        _check_size(photo.sensor, max_pixels)
+        _check_size(photo.preview.size if photo.preview else None, max_pixels)
+        yield photo
+
+
+def _check_container(kind: Kind, data: BinaryIO, max_pixels: int) -> None:
     if kind.name in DECLARED_SIZE:
         _check_size(DECLARED_SIZE[kind.name](data), max_pixels)
     if is_cut_off(kind, data):
         raise PhotoError(f"truncated {kind.name}", COPY_AGAIN)
     data.seek(0)
-    image = _reader(kind)(data)
-    _check_size(image.size, max_pixels)
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        _check_size(_tile_size(image), max_pixels)
-    return image
+
+
+def _lean(kind: Kind, data: BinaryIO) -> BinaryIO:
+    """The file, or a copy without the metadata that its reader chokes on; at its start."""
+    if kind.name in _LEAN:
+        data = _LEAN[kind.name](data)
+    data.seek(0)
+    return data
+
+
+_LEAN = MappingProxyType({"JPEG": jpeg_without_excess, "PNG": png.without_excess})
 
 
 def _reader(kind: Kind) -> type[ImageFile.ImageFile]:
@@ -199,6 +244,8 @@ def _reader(kind: Kind) -> type[ImageFile.ImageFile]:
             return BmpImagePlugin.BmpImageFile
         case "GIF":
             return GifImagePlugin.GifImageFile
+        case "JP2":
+            return Jpeg2KImagePlugin.Jpeg2KImageFile
         case "JPEG":
             return JpegImagePlugin.JpegImageFile
         case "PNG":
@@ -217,6 +264,42 @@ class _Tiff(TiffImagePlugin.TiffImageFile):
         if self._im is None:
             self.im = Image.new(self.mode, self._tile_size, None).im
         ImageFile.ImageFile.load_prepare(self)
+
+    def load_end(self) -> None:
+        """Turn the picture as its page says; Pillow asks XMP as well, which `peek` would not know, and every page."""
+        self.im = upright(self._new(self.im), tag_orientation(self) or 1).im
+        self._size = self.im.size
+
+
+_MAX_PAGES = 16
+"""How many pages of a TIFF are looked at for one that is not reduced."""
+
+
+def _seek_main_page(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Go to the first page; where that is a reduced copy of another, to the largest that is none."""
+    if not _is_reduced(image):
+        return
+    n_pixels = {0: 0}
+    for page in range(1, _MAX_PAGES):
+        try:
+            image.seek(page)
+        except EOFError:
+            break
+        if not _is_reduced(image):
+            n_pixels[page] = image.width * image.height
+    image.seek(max(n_pixels, key=n_pixels.__getitem__))
+
+
+def _is_reduced(image: TiffImagePlugin.TiffImageFile) -> bool:
+    is_reduced = bool(int(image.tag_v2.get(ExifTags.Base.NewSubfileType, 0)) & 1)
+    return is_reduced or image.tag_v2.get(ExifTags.Base.SubfileType) == 2
+
+
+def _check_planes(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Refuse what Pillow takes for something else: it reads 16 bits of one colour after the other as if they were 8."""
+    bits = image.tag_v2.get(ExifTags.Base.BitsPerSample, (8,))
+    if image.tag_v2.get(ExifTags.Base.PlanarConfiguration) == 2 and len(bits) > 1 and max(bits) > 8:
+        raise _unsupported_variant(KINDS["TIFF"], f"planes of {max(bits)} bits")
 
 
 def _tile_size(image: TiffImagePlugin.TiffImageFile) -> tuple[int, int]:
@@ -239,6 +322,9 @@ _TRUNCATED = re.compile(
     re.IGNORECASE,
 )
 """How Pillow and the codecs below it say that data is missing."""
+
+_UNSUPPORTED = re.compile(r"unsupported|unknown pixel mode|cannot handle|not implemented", re.IGNORECASE)
+"""How they say that the file may be whole, but is of a rare kind."""
 
 
 @contextmanager
@@ -276,7 +362,13 @@ def _photo_error(kind: Kind, error: Exception) -> PhotoError:
     reason = _one_line(str(error))
     if _TRUNCATED.search(reason):
         return PhotoError(f"truncated {kind.name}", COPY_AGAIN)
+    if _UNSUPPORTED.search(reason):
+        return _unsupported_variant(kind, reason)
     return PhotoError(f"damaged {kind.name} ({reason or type(error).__name__})", COPY_AGAIN)
+
+
+def _unsupported_variant(kind: Kind, reason: str) -> PhotoError:
+    return PhotoError(f"a {kind.name} of a rare kind that is not supported, or damaged ({reason})", EXPORT)
 
 
 def _one_line(text: str) -> str:

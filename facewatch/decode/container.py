@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from types import MappingProxyType
 from typing import BinaryIO
 
-from facewatch.decode.kinds import Kind
+from facewatch.decode import tiff
+from facewatch.decode.kinds import EXPORT, Kind
+from facewatch.errors import PhotoError
 
 
 def _webp_size(data: BinaryIO) -> tuple[int, int] | None:
@@ -37,7 +42,57 @@ def _iso_size(data: BinaryIO) -> tuple[int, int] | None:
     return max(((width, height) for width, height in sizes), key=lambda size: size[0] * size[1], default=None)
 
 
-DECLARED_SIZE = MappingProxyType({"WEBP": _webp_size, "AVIF": _iso_size, "HEIF": _iso_size})
+_CODESTREAM = b"\xff\x4f\xff\x51"
+
+
+def _jp2_size(data: BinaryIO) -> tuple[int, int] | None:
+    """The larger of the picture and of one tile of a JPEG 2000, by its codestream, which alone the decoder obeys."""
+    data.seek(0)
+    content = data.read()
+    start = content.find(_CODESTREAM)
+    if start < 0 or len(content) < start + 40:
+        return None
+    right, lower, left, upper, tile_width, tile_height = struct.unpack_from(">6I", content, start + 8)
+    size = max(0, right - left), max(0, lower - upper)
+    tile = min(tile_width, right), min(tile_height, lower)
+    return max(size, tile, key=lambda sides: sides[0] * sides[1])
+
+
+_MAX_PARTS = 20_000
+"""Segments of a JPEG before its picture, and boxes of an ISO media file: more than any photo or burst has."""
+
+_MAX_SEGMENTS = 64
+"""Of one kind of metadata in a JPEG; Pillow takes minutes to put together a thousand."""
+
+
+def jpeg_without_excess(data: BinaryIO) -> BinaryIO:
+    """The same JPEG without metadata in more segments than anybody writes; usually `data`.
+
+    Raises:
+        PhotoError: it is nothing but segments.
+    """
+    counts: Counter[int] = Counter()
+    lean, copied, start = io.BytesIO(), 0, 2
+    for _ in range(_MAX_PARTS):
+        head = tiff.read_at(data, start, 4)
+        # 0xE0 to 0xEF are applications' own and 0xFE is a comment; the picture follows from 0xDA on.
+        if len(head) < 4 or head[0] != 0xFF or head[1] in (0xFF, 0xDA):
+            break
+        end = start + 2 + max(2, int.from_bytes(head[2:], "big"))
+        counts[head[1]] += 1
+        if head[1] >= 0xE0 and counts[head[1]] > _MAX_SEGMENTS:
+            lean.write(tiff.read_at(data, copied, start - copied))
+            copied = end
+        start = end
+    else:
+        raise PhotoError(f"damaged JPEG (more than {_MAX_PARTS} segments of metadata)", EXPORT)
+    if copied == 0:
+        return data
+    lean.write(tiff.read_at(data, copied, -1))
+    return lean
+
+
+DECLARED_SIZE = MappingProxyType({"WEBP": _webp_size, "AVIF": _iso_size, "HEIF": _iso_size, "JP2": _jp2_size})
 
 
 def is_cut_off(kind: Kind, data: BinaryIO) -> bool:
@@ -47,7 +102,10 @@ def is_cut_off(kind: Kind, data: BinaryIO) -> bool:
     take zeros for a picture: the space that an interrupted copy had reserved.
     """
     end = _content_end(kind, data)
-    return end > data.seek(0, os.SEEK_END) or (kind.name not in ("TIFF", "BMP") and _fades_into_zeros(kind, data, end))
+    if end > data.seek(0, os.SEEK_END):
+        return True
+    n_zeros = _n_zeros_at(data, end)
+    return n_zeros > _MOST_ZEROS.get(kind.name, n_zeros) and not _may_end_in_zeros(kind, data, end - n_zeros)
 
 
 def _content_end(kind: Kind, data: BinaryIO) -> int:
@@ -58,13 +116,27 @@ def _content_end(kind: Kind, data: BinaryIO) -> int:
         return int.from_bytes(data.read(4), "little") + 8
     if kind.name in ("HEIF", "AVIF"):
         return max(_iso_ends(data), default=n_bytes)
+    if kind.name == "RAW":
+        return max([n_bytes, *_raw_ends(data)])
     return n_bytes
+
+
+def _raw_ends(data: BinaryIO) -> Iterator[int]:
+    """Where the parts of a RAW photo end; a cut one still has its preview, and LibRaw paints what is missing black."""
+    head = tiff.read_at(data, 0, 108)
+    if head.startswith((b"II", b"MM")):
+        yield from tiff.picture_ends(data)
+    elif head.startswith(b"FUJIFILM") and len(head) == 108:
+        numbers = struct.unpack_from(">6I", head, 84)  # offsets and lengths of the preview, the header, the picture
+        yield from (start + size for start, size in zip(numbers[::2], numbers[1::2], strict=True))
+    elif head[4:8] == b"ftyp":
+        yield from _iso_ends(data)
 
 
 def _iso_ends(data: BinaryIO) -> Iterator[int]:
     """Where the boxes that hold a picture and its description end; trailers of other makes are left alone."""
     start = 0
-    while True:
+    for _ in range(_MAX_PARTS):
         data.seek(start)
         head = data.read(16)
         size, name = int.from_bytes(head[:4], "big"), head[4:8]
@@ -77,21 +149,42 @@ def _iso_ends(data: BinaryIO) -> Iterator[int]:
             yield start
 
 
-_END_MARK = MappingProxyType({"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", "GIF": b";"})
+_END_MARK = MappingProxyType({"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", "GIF": b";", "JP2": b"\xff\xd9"})
 """What zeros may follow: some cameras fill the last block of a file with them."""
 
-_ZEROS = bytes(4096)
-"""More of them than compressed data ever holds in a row; also the smallest piece that a file system reserves."""
+_BLOCK = 4096
+"""The smallest piece that a file system reserves; compressed data never holds as many zeros in a row."""
+
+_MOST_ZEROS = MappingProxyType(
+    {**dict.fromkeys(("JPEG", "PNG", "GIF", "WEBP", "HEIF", "AVIF", "JP2"), _BLOCK - 1), "RAW": 1_048_576}
+)
+"""How many zeros a whole file may end with; cameras pad RAW files. Of other formats black pictures end in them, too."""
+
+_MOST_BETWEEN = 65_536
+"""How many bytes of a maker's own lie at most between a JPEG and its film."""
+
+_MAX_FILMS = 16
+"""How often the word that a film begins with may come up before it does."""
 
 
-def _fades_into_zeros(kind: Kind, data: BinaryIO, end: int) -> bool:
-    """Whether a compressed picture ends in a long run of zeros that is not padding."""
+def _n_zeros_at(data: BinaryIO, end: int) -> int:
+    """How many zeros a file has before that place."""
+    for start in range(end - _BLOCK, -_BLOCK, -_BLOCK):
+        content = tiff.read_at(data, max(0, start), start + _BLOCK - max(0, start))
+        if content.strip(b"\0"):
+            return end - max(0, start) - len(content.rstrip(b"\0"))
+    return end
+
+
+def _may_end_in_zeros(kind: Kind, data: BinaryIO, end: int) -> bool:
+    """Whether the zeros from there on follow a whole picture."""
     mark = _END_MARK.get(kind.name)
-    starts = range(end - len(_ZEROS), -len(_ZEROS), -len(_ZEROS))
-    for start in starts:
-        first = max(0, start - 16)  # a mark may lie across two blocks
-        data.seek(first)
-        content = data.read(start + len(_ZEROS) - first).rstrip(b"\0")
-        if content:
-            return start != starts[0] and not (mark and content.endswith(mark))
-    return False
+    if mark and tiff.read_at(data, max(0, end - len(mark)), len(mark)) == mark:
+        return True
+    return kind.name == "JPEG" and _has_film(tiff.read_at(data, 0, end))
+
+
+def _has_film(content: bytes) -> bool:
+    """Whether the film of a motion photo follows its JPEG; films are padded as they like."""
+    starts = (match.start() for match in islice(re.finditer(rb"ftyp", content), _MAX_FILMS))
+    return any(content.rfind(_END_MARK["JPEG"], max(0, start - _MOST_BETWEEN), start - 4) >= 0 for start in starts)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import struct
+import io
+import re
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import MappingProxyType
 
 from PIL import ExifTags
+
+from facewatch.decode import tiff
 
 HEAD_BYTES = 1024
 """How much `sniff` wants to see: enough for the first directory of a RAW file, which looks like a TIFF until then."""
@@ -15,7 +18,7 @@ HEAD_BYTES = 1024
 PHOTO_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"),
     *(".heic", ".heics", ".heif", ".heifs", ".hif", ".avif", ".avifs"),
-    *(".jxl", ".jp2", ".j2k", ".jpf", ".jpx", ".psd", ".hdr", ".exr"),
+    *(".jxl", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".psd", ".hdr", ".exr"),
     *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".srw", ".raf", ".rw2", ".rwl"),
     *(".orf", ".pef", ".3fr", ".iiq", ".x3f", ".mrw", ".raw"),
 )
@@ -60,9 +63,9 @@ KINDS = MappingProxyType(
         kind.name: kind
         for kind in (
             *map(_supported, ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")),
-            _unsupported("RAW", "a RAW photo", "keep a JPEG beside it"),
+            Kind("RAW", "a RAW photo", is_image=True, is_supported=True),
+            Kind("JP2", "a JPEG 2000 image", is_image=True, is_supported=True),
             _unsupported("JXL", "a JPEG XL image"),
-            _unsupported("JP2", "a JPEG 2000 image"),
             _unsupported("PSD", "a Photoshop document"),
             _unsupported("XCF", "a GIMP document"),
             _unsupported("HDR", "a Radiance HDR image"),
@@ -121,6 +124,7 @@ _MAGIC = (
     (4, b"moov", "VIDEO"),
     (4, b"mdat", "VIDEO"),
     (4, b"wide", "VIDEO"),
+    (4, b"pnot", "VIDEO"),
 )
 """Offset, bytes there, name of the kind; the first that fits wins."""
 
@@ -133,13 +137,19 @@ _BRANDS = MappingProxyType(
 )
 """What the brands of an ISO media file mean; mif1 and msf1 only say "images" and leave the codec to the others."""
 
+_FILM_BRANDS = (b"qt  ", b"isom", b"iso2", b"mp41", b"mp42", b"M4V ", b"avc1", b"3gp")
+"""Major brands of films, the one beside a Live Photo among them, whatever else they say they are compatible with."""
+
+_IIQ = re.compile(rb".{8}(IIII.waR|MMMMRaw)", re.DOTALL)
+"""How Phase One's RAW goes on after the first bytes of a TIFF."""
+
 _TEXT_BYTES = bytes(range(0x20, 0x7F)) + b"\t\r\n\f"
 
 
 def sniff(head: bytes) -> Kind:
     """Return what a file is by its first `HEAD_BYTES` bytes; fewer do, but a RAW may then pass for a TIFF."""
     name = _by_magic(head) or _by_brand(head) or _by_text(head) or "UNKNOWN"
-    if name == "TIFF" and _is_raw(_tiff_tags(head)):
+    if name == "TIFF" and (_IIQ.match(head) or is_raw(tiff.directory(io.BytesIO(head)))):
         name = "RAW"
     return KINDS[name]
 
@@ -159,6 +169,8 @@ def _by_brand(head: bytes) -> str | None:
     if head[4:8] != b"ftyp":
         return None
     end = min(int.from_bytes(head[:4], "big"), len(head))
+    if head.startswith(_FILM_BRANDS, 8):
+        return "VIDEO"
     brands = [head[8:12], *(head[start : start + 4] for start in range(16, end - 3, 4))]
     known = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
     images = ["HEIF"] if {b"mif1", b"msf1"} & set(brands) else []
@@ -177,27 +189,13 @@ def _by_text(head: bytes) -> str | None:
     return None if head.translate(None, _TEXT_BYTES) else "TEXT"
 
 
-def _tiff_tags(head: bytes) -> dict[int, int]:
-    """The entries of a TIFF's first directory as far as they lie in `head`: tag to first value, or its offset."""
-    order = "<" if head.startswith(b"II") else ">"
-    try:
-        (start,) = struct.unpack_from(f"{order}I", head, 4)
-        (n_entries,) = struct.unpack_from(f"{order}H", head, start)
-    except struct.error:
-        return {}
-    tags = {}
-    for entry in range(start + 2, min(start + 2 + 12 * n_entries, len(head) - 11), 12):
-        tag, value_type = struct.unpack_from(f"{order}HH", head, entry)
-        (tags[tag],) = struct.unpack_from(f"{order}{'H' if value_type == 3 else 'I'}", head, entry + 8)
-    return tags
-
-
-def _is_raw(tags: dict[int, int]) -> bool:
-    """Whether a TIFF is a RAW photo: what Pillow would decode is its thumbnail, too small to find faces in.
+def is_raw(first: tiff.Directory) -> bool:
+    """Whether a TIFF with that first directory is a RAW photo: what Pillow would decode is its thumbnail.
 
     DNG says so by its version, a mosaic by its photometric interpretation (32803); NEF, ARW and SRW start with a
     reduced picture and keep the photo in a sub-directory.
     """
-    starts_with_preview = tags.get(ExifTags.Base.NewSubfileType) == 1 and ExifTags.Base.SubIFDs in tags
-    is_mosaic = tags.get(ExifTags.Base.PhotometricInterpretation) == 32803
-    return ExifTags.Base.DNGVersion in tags or is_mosaic or starts_with_preview
+    numbers = {tag: entry.number for tag, entry in first.items()}
+    starts_with_preview = numbers.get(ExifTags.Base.NewSubfileType) == 1 and ExifTags.Base.SubIFDs in numbers
+    is_mosaic = numbers.get(ExifTags.Base.PhotometricInterpretation) == 32803
+    return ExifTags.Base.DNGVersion in numbers or is_mosaic or starts_with_preview

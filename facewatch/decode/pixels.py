@@ -6,10 +6,13 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, JpegImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, JpegImagePlugin, TiffImagePlugin
+
+WORKING_SIDE = 2000
+"""Pixels of the longer side that the engines see."""
 
 
-def load(image: ImageFile.ImageFile, working_side: int) -> tuple[int, int]:
+def load(image: Image.Image, working_side: int) -> tuple[int, int]:
     """Decode an image in place, a JPEG at a fraction of its size where that is enough; return its full size."""
     width, height = image.size
     step = _jpeg_step(image, working_side)
@@ -21,14 +24,14 @@ def load(image: ImageFile.ImageFile, working_side: int) -> tuple[int, int]:
     return image.size  # not the one of the header: libheif may correct it
 
 
-def _jpeg_step(image: ImageFile.ImageFile, working_side: int) -> int:
+def _jpeg_step(image: Image.Image, working_side: int) -> int:
     """By how much the JPEG decoder may reduce, so that the longer side is still at least the working side."""
     if not isinstance(image, JpegImagePlugin.JpegImageFile):
         return 1
     return next(step for step in (8, 4, 2, 1) if step == 1 or max(image.size) // step >= working_side)
 
 
-def n_decoded_pixels_of(image: ImageFile.ImageFile, working_side: int) -> int:
+def n_decoded_pixels_of(image: Image.Image, working_side: int) -> int:
     """How many pixels a load holds at once; a progressive JPEG keeps its coefficients at full size."""
     step = 1 if image.info.get("progressive") else _jpeg_step(image, working_side)
     width, height = image.size
@@ -112,18 +115,6 @@ _TRANSPOSE = MappingProxyType(
     }
 )
 """What makes a picture of that EXIF orientation upright."""
-
-
-def orientation_of(image: ImageFile.ImageFile) -> int:
-    """The EXIF orientation that is still to be applied, 1 to 8; 1 where it is missing, invalid or already applied."""
-    if image.format in ("HEIF", "TIFF"):  # libheif obeys the container, and Pillow turns a TIFF while it loads it
-        return 1
-    try:
-        # Not image.getexif(): that of a PNG decodes the picture to look for EXIF behind it.
-        value = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
-    except Exception:  # broken EXIF raises nearly anything, and costs nothing but the orientation
-        return 1
-    return value if isinstance(value, int) and value in _TRANSPOSE else 1
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -1,0 +1,107 @@
+"""Where a photo keeps its EXIF and XMP, and which way up they say it is: bounded reads, whatever these look like.
+
+Not Pillow's reader: it reads everything, raises nearly anything on broken EXIF, and follows every offset.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from facewatch.decode import png, tiff
+from facewatch.decode.kinds import Kind
+
+MAX_BLOCK_BYTES = png.MAX_BLOCK_BYTES
+
+_TIFF_HEAD = re.compile(rb"II\*\0|MM\0\*")
+
+_RAW_HEAD_BYTES = 262_144
+"""How far from the start of a RAW file that is no TIFF its EXIF begins at most."""
+
+_PNG_PROFILES = ("Raw profile type exif", "Raw profile type APP1")
+"""Where ImageMagick put EXIF before PNG had a place for it."""
+
+
+def exif_blocks(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterator[BinaryIO]:
+    """The EXIF of a photo, wherever it is kept; each begins like a TIFF. A RAW photo needs no image."""
+    if kind.name == "TIFF":
+        yield data
+    elif kind.name == "RAW":
+        yield from _raw_blocks(data)
+    elif image is not None:
+        yield from filter(None, map(_as_tiff, _image_blocks(kind, image, data)))
+
+
+def _image_blocks(kind: Kind, image: Image.Image, data: BinaryIO) -> Iterator[object]:
+    yield image.info.get("exif")
+    yield from map(_unhexed, map(image.info.get, _PNG_PROFILES))
+    if kind.name == "PNG" and "exif" not in image.info:
+        yield from png.contents(data, b"eXIf")
+
+
+def _as_tiff(block: object) -> BinaryIO | None:
+    """The TIFF in a block of EXIF: "Exif\\0\\0" stands before it, or a length, or nothing."""
+    head = _TIFF_HEAD.search(block, 0, 64) if isinstance(block, bytes) else None
+    return io.BytesIO(head.string[head.start() :]) if head else None
+
+
+def _unhexed(profile: object) -> bytes:
+    """The bytes of a raw profile: its name, its length, then lines of hexadecimal digits."""
+    try:
+        return bytes.fromhex("".join(profile.split()[2:])) if isinstance(profile, str) else b""
+    except ValueError:
+        return b""
+
+
+def _raw_blocks(data: BinaryIO) -> Iterator[BinaryIO]:
+    """Most RAW files are a TIFF; CR3 keeps EXIF in boxes, RAF in the JPEG that it begins with."""
+    head = tiff.read_at(data, 0, _RAW_HEAD_BYTES)
+    if head.startswith((b"II", b"MM")):
+        yield data
+        return
+    for match in re.finditer(rb"CMT2|Exif\0\0", head):
+        block = _as_tiff(head[match.end() : match.end() + 65536])
+        if block:
+            yield block
+
+
+def xmp_blocks(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterator[bytes]:
+    """The XMP of a photo; it may be of any length, and only its first `MAX_BLOCK_BYTES` are worth a search."""
+    xmp = image.info.get("xmp") if image is not None else None
+    if xmp:
+        yield xmp.encode(errors="replace") if isinstance(xmp, str) else bytes(xmp)
+    elif kind.name == "PNG":
+        yield from (chunk for chunk in png.contents(data, b"iTXt") if chunk.startswith(b"XML:com.adobe.xmp\0\0"))
+
+
+_XMP_ORIENTATION = re.compile(rb"\btiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
+
+
+def orientation(kind: Kind, image: Image.Image, data: BinaryIO) -> int:
+    """The orientation that is still to be applied, 1 to 8; 1 where it is missing, invalid or already applied.
+
+    EXIF has the word; XMP is asked where EXIF says nothing, and only of formats that know no other way to say it.
+    """
+    if kind.name == "HEIF" or (isinstance(image, TiffImagePlugin.TiffImageFile) and tag_orientation(image)):
+        return 1  # libheif obeys the container, and a TIFF is turned while it is loaded
+    said = own_orientation(kind, image, data) if kind.name != "TIFF" else None
+    if said is None and kind.name != "AVIF":
+        matches = (_XMP_ORIENTATION.search(block, 0, MAX_BLOCK_BYTES) for block in xmp_blocks(kind, image, data))
+        said = next((int(match[1]) for match in matches if match), None)
+    return said or 1
+
+
+def tag_orientation(image: TiffImagePlugin.TiffImageFile) -> int | None:
+    """The orientation of a TIFF's current page, 1 to 8; None: it names none that exists."""
+    number = image.tag_v2.get(ExifTags.Base.Orientation)
+    return number if isinstance(number, int) and 1 <= number <= 8 else None
+
+
+def own_orientation(kind: Kind, image: Image.Image, data: BinaryIO) -> int | None:
+    """The orientation that EXIF names, 1 to 8; None: it names none that exists."""
+    entries = (tiff.directory(block).get(ExifTags.Base.Orientation) for block in exif_blocks(kind, image, data))
+    return next((entry.number for entry in entries if entry and 1 <= entry.number <= 8), None)

@@ -1,0 +1,90 @@
+"""The chunks of a PNG: what its metadata says, and the file without those that are only there to explode."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from facewatch.decode.tiff import read_at
+
+MAX_BLOCK_BYTES = 1_000_000
+"""How much of one piece of metadata is looked at; a JPEG has room for 64 kB."""
+
+_MAX_CHUNKS = 20_000
+"""Of one PNG: 160 MB of pixels as libpng cuts them."""
+
+_MAX_TEXTS = 50
+"""Pieces of metadata that are kept, each as large as one is let be: Pillow gives up at 67 MB."""
+
+_METADATA = (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf")
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    name: bytes
+    start: int
+    """Of its content."""
+    n_bytes: int
+    """Of its content."""
+
+
+def _chunks(data: BinaryIO) -> Iterator[_Chunk]:
+    start = 8
+    for _ in range(_MAX_CHUNKS):
+        head = read_at(data, start, 8)
+        chunk = _Chunk(head[4:], start + 8, int.from_bytes(head[:4], "big"))
+        if len(head) < 8 or chunk.name == b"IEND":
+            break
+        yield chunk
+        start += chunk.n_bytes + 12
+
+
+def contents(data: BinaryIO, wanted: bytes) -> list[bytes]:
+    """The chunks of that name, also behind the pixels, where Pillow sees them only once it has decoded these."""
+    found = [chunk for chunk in _chunks(data) if chunk.name == wanted][:_MAX_TEXTS]
+    return [read_at(data, chunk.start, min(chunk.n_bytes, MAX_BLOCK_BYTES)) for chunk in found]
+
+
+def without_excess(data: BinaryIO) -> BinaryIO:
+    """The same PNG without metadata that is too large, too much, or grows so when it is unpacked; usually `data`."""
+    metadata = [chunk for chunk in _chunks(data) if chunk.name in _METADATA]
+    kept = {chunk.start for chunk in metadata[:_MAX_TEXTS] if not _is_excessive(data, chunk)}
+    dropped = [chunk for chunk in metadata if chunk.start not in kept]
+    if not dropped:
+        return data
+    lean, start = io.BytesIO(), 0
+    for chunk in dropped:
+        lean.write(read_at(data, start, chunk.start - 8 - start))
+        start = chunk.start + chunk.n_bytes + 4
+    lean.write(read_at(data, start, -1))
+    lean.seek(0)
+    return lean
+
+
+def _is_excessive(data: BinaryIO, chunk: _Chunk) -> bool:
+    if chunk.n_bytes > MAX_BLOCK_BYTES:
+        return True
+    content = read_at(data, chunk.start, chunk.n_bytes)
+    return any(_explodes(packed) for packed in _packed(chunk.name, content))
+
+
+def _packed(name: bytes, content: bytes) -> Iterator[bytes]:
+    """What a chunk holds in zlib's format, if anything."""
+    if name in (b"zTXt", b"iCCP"):
+        yield content.partition(b"\0")[2][1:]
+    elif name == b"iTXt":
+        rest = content.partition(b"\0")[2]
+        if rest[:1] not in (b"", b"\0"):
+            yield rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+
+
+def _explodes(packed: bytes) -> bool:
+    unpacker = zlib.decompressobj()
+    try:
+        unpacker.decompress(packed, MAX_BLOCK_BYTES)
+    except zlib.error:
+        return False
+    return bool(unpacker.unconsumed_tail)

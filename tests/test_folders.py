@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import random
 import re
 import shutil
+import stat
 import tempfile
+import threading
 import time
 import unicodedata
 import zlib
@@ -24,6 +27,7 @@ from facewatch.errors import FolderError
 from facewatch.folders import (
     Applied,
     LinkKind,
+    LinkMaker,
     MakeLink,
     MoveFolder,
     Plan,
@@ -582,6 +586,243 @@ def test_a_folder_is_not_moved_onto_one_that_appears_after_the_plan(world: World
     assert world.names() == ["Beth/a.jpg", "Beth/b.jpg"]
 
 
+# Links put in the way -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Trap:
+    """A place outside the people folder that looks like what is inside, and whoever puts a link to it in the way."""
+
+    world: World
+    victim: str
+    """The folder that is swapped for a link, in the people folder."""
+
+    @property
+    def moved(self) -> Path:
+        return self.world.base / "moved"
+
+    @property
+    def outside(self) -> Path:
+        return self.world.base / "Outside"
+
+    def bait(self) -> None:
+        """Make all that is in the folder stand outside, too, with the same stamps."""
+        shutil.copytree(self.world.people / self.victim, self.outside, symlinks=True, copy_function=os.link)
+
+    def spring(self) -> None:
+        """Swap the folder for a link to the place outside, its own content moved away."""
+        place = self.world.people / self.victim
+        place.rename(self.moved)
+        place.symlink_to(self.outside, target_is_directory=True)
+
+    def seen(self) -> dict[str, str]:
+        """Return all that is outside, and what was moved away."""
+        return {
+            str(entry.relative_to(self.world.base)): describe(entry)
+            for place in (self.outside, self.moved)
+            for entry in sorted(place.rglob("*"))
+        }
+
+
+@pytest.fixture(params=["Anna", "_unnamed", "_unnamed/Person 0012"])
+def trap(each_kind: World, request: pytest.FixtureRequest) -> Trap:
+    """Two people who have a photo each, and a copy of the folder of one of them outside."""
+    each_kind.run(each_kind.person(5, "Anna", "a.jpg"), each_kind.person(12, None, "a.jpg"))
+    trap = Trap(each_kind, request.param)
+    trap.bait()
+    return trap
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(entry.relative_to(folder)) for entry in folder.rglob("*") if entry.is_symlink() or entry.is_file()}
+
+
+def check_that_it_mends(trap: Trap, wanted: list[WantedFolder]) -> None:
+    """With the link still in the way, and again when it is gone."""
+    before = trap.seen()
+    trap.world.run(*wanted)
+    assert trap.seen() == before
+    (trap.world.people / trap.victim).unlink()
+    trap.world.run(*wanted)
+    assert trap.seen() == before
+    assert len(trap.world.names()) == sum(len(person.links) for person in wanted)
+
+
+def more_photos(trap: Trap) -> list[WantedFolder]:
+    world = trap.world
+    return [world.person(5, "Anna", "a.jpg", "b.jpg", "c.jpg"), world.person(12, None, "a.jpg", "b.jpg", "c.jpg")]
+
+
+def test_a_link_put_in_the_way_after_the_plan_leads_nowhere(trap: Trap) -> None:
+    world, wanted = trap.world, more_photos(trap)
+    todo = world.plan(wanted)
+    trap.spring()
+    before = trap.seen()
+    done = apply(todo, world.people, kind=world.kind, ledger=world.ledger)
+    assert trap.seen() == before
+    assert len(done.faults) == 1
+    assert "is not a folder" in done.faults[0]
+    check_that_it_mends(trap, wanted)
+
+
+@pytest.mark.parametrize("instant", ["before", "after"])
+@pytest.mark.parametrize("n_made", range(4))
+def test_a_link_put_in_the_way_while_a_link_is_made_leads_nowhere(trap: Trap, instant: str, n_made: int) -> None:
+    """Before: when the folder was entered and the link is not there yet. After: when it is, and not on record yet."""
+    world, wanted = trap.world, more_photos(trap)
+    left, before, at_that_time = iter(range(n_made)), trap.seen(), set[str]()
+
+    def make(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
+        is_now = next(left, None) is None and not trap.moved.exists()
+        if is_now:
+            at_that_time.update(files_in(world.people / trap.victim))
+        if is_now and instant == "before":
+            trap.spring()
+        make_link(kind, target, name, target_fd=target_fd, dir_fd=dir_fd)
+        if is_now and instant == "after":
+            trap.spring()
+
+    apply(world.plan(wanted), world.people, kind=world.kind, ledger=world.ledger, make_link=make)
+    assert {path: what for path, what in trap.seen().items() if path.startswith("Outside")} == before
+    assert files_in(trap.moved) == at_that_time, "what is made in a folder that is somewhere else is taken back"
+    check_that_it_mends(trap, wanted)
+
+
+@pytest.mark.parametrize("wanted", ["nobody", "others"])
+def test_nothing_is_removed_by_way_of_a_link(trap: Trap, wanted: str) -> None:
+    world = trap.world
+    people = [world.person(5, "Anna", "c.jpg"), world.person(12, None, "c.jpg")] if wanted == "others" else []
+    todo = world.plan(people)
+    trap.spring()
+    before = trap.seen()
+    done = apply(todo, world.people, kind=world.kind, ledger=world.ledger)
+    assert trap.seen() == before
+    assert done.faults
+    check_that_it_mends(trap, people)
+
+
+def test_a_link_in_the_place_of_a_folder_is_not_moved_in_its_stead(trap: Trap) -> None:
+    world = trap.world
+    wanted = [world.person(5, "Anne", "a.jpg"), world.person(12, "Ben", "a.jpg")]
+    todo = world.plan(wanted)
+    trap.spring()
+    before = trap.seen()
+    done = apply(todo, world.people, kind=world.kind, ledger=world.ledger)
+    assert trap.seen() == before
+    assert (world.people / trap.victim).is_symlink()
+    assert done.faults
+    check_that_it_mends(trap, wanted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_links_put_in_the_way_again_and_again_lead_nowhere(tmp_path: Path, kind: LinkKind) -> None:
+    """The race itself: somebody swaps folders for links all the time, while people come, go and are renamed."""
+    world = World(tmp_path, kind)
+    photos = [f"{n}.jpg" for n in range(8)]
+    states = [
+        [world.person(5, "Anna", *photos), world.person(12, None, *photos[:3])],
+        [world.person(5, "Anne", *photos[:2]), world.person(12, "Anna", *photos)],
+        [world.person(12, None, *photos[4:])],
+        [],
+    ]
+    world.run(*states[0])
+    trap, is_over = Trap(world, "Anna"), threading.Event()
+    trap.bait()
+    before = {path: what for path, what in trap.seen().items() if path.startswith("Outside")}
+
+    def swap() -> None:
+        while not is_over.is_set():
+            with contextlib.suppress(OSError):
+                trap.spring()
+            with contextlib.suppress(OSError):
+                (world.people / "Anna").unlink()
+            with contextlib.suppress(OSError):
+                trap.moved.rename(world.people / "Anna")
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        for n in range(40):
+            apply(world.plan(states[n % 4]), world.people, kind=kind, ledger=world.ledger)
+    finally:
+        is_over.set()
+        swapper.join()
+    assert {path: what for path, what in trap.seen().items() if path.startswith("Outside")} == before
+    world.run(*states[0])
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "copy"])
+@pytest.mark.parametrize("link", ["2024", "2024/summer", "2024/summer/a.jpg"])
+def test_nothing_from_outside_the_library_gets_into_the_people_folder(
+    tmp_path: Path, kind: LinkKind, link: str
+) -> None:
+    """A folder of the library, or the photo itself, is swapped for a link to something private after the plan."""
+    world = World(tmp_path, kind)
+    wanted = [world.person(5, "Anna", "2024/summer/a.jpg")]
+    todo = world.plan(wanted)
+    (world.photos / link).rename(tmp_path / "private")
+    (world.photos / link).symlink_to(tmp_path / "private")
+    done = apply(todo, world.people, kind=kind, ledger=world.ledger, libraries=[tmp_path, world.photos])
+    assert len(done.faults) == 1
+    assert world.names() == []
+    (world.photos / link).unlink()
+    (tmp_path / "private").rename(world.photos / link)
+    world.run(*wanted)
+    assert world.names() == ["Anna/a.jpg"]
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "copy"])
+def test_a_library_that_is_a_link_is_the_library(tmp_path: Path, kind: LinkKind) -> None:
+    world = World(tmp_path, kind)
+    world.photo("2024/a.jpg")
+    (tmp_path / "Linked").symlink_to(world.photos)
+    link = WantedLink(1, (tmp_path / "Linked" / "2024" / "a.jpg",))
+    todo = world.plan([WantedFolder(5, "Anna", (link,))])
+    done = apply(todo, world.people, kind=kind, ledger=world.ledger, libraries=[tmp_path / "Linked"])
+    assert done.faults == ()
+    assert world.names() == ["Anna/a.jpg"]
+
+
+@pytest.mark.parametrize("odd", ["folder", "pipe"])
+@pytest.mark.parametrize("kind", ["hardlink", "copy"])
+def test_what_became_no_file_is_neither_linked_nor_waited_for(tmp_path: Path, kind: LinkKind, odd: str) -> None:
+    world = World(tmp_path, kind)
+    todo = world.plan([world.person(5, "Anna", "a.jpg")])
+    (world.photos / "a.jpg").unlink()
+    (world.photos / "a.jpg").mkdir() if odd == "folder" else os.mkfifo(world.photos / "a.jpg")
+    done = apply(todo, world.people, kind=kind, ledger=world.ledger)
+    assert len(done.faults) == 1
+    assert world.names() == []
+
+
+@pytest.mark.parametrize("entry", [".facewatch", ".facewatch.part", ".facewatch.probe"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_link_in_the_place_of_a_file_of_ours_is_not_written_through(
+    tmp_path: Path, kind: LinkKind, entry: str
+) -> None:
+    (tmp_path / "People").mkdir()
+    (tmp_path / "own").write_text("mine")
+    (tmp_path / "People" / entry).symlink_to(tmp_path / "own")
+    with contextlib.suppress(FolderError):
+        check_people_folder(tmp_path / "People", "library 1", kind)
+    assert (tmp_path / "own").read_text() == "mine"
+    assert inside(tmp_path) == ["People", "own"]
+
+
+def test_a_people_folder_that_is_gone_after_the_plan_is_told(world: World) -> None:
+    todo = world.plan([world.person(5, "Anna", "a.jpg")])
+    world.people.rename(world.base / "unplugged")
+    with pytest.raises(FolderError, match="is gone: connect its disk"):
+        apply(todo, world.people, kind="symlink", ledger=world.ledger)
+
+
+def test_the_copy_has_the_rights_of_the_photo_and_nothing_more(tmp_path: Path) -> None:
+    world = World(tmp_path, "copy")
+    world.photo("a.jpg").chmod(0o4640)
+    world.run(world.person(5, "Anna", "a.jpg"))
+    assert stat.S_IMODE((world.people / "Anna" / "a.jpg").stat().st_mode) == 0o640
+
+
 # Crashes -------------------------------------------------------------------------------------------------------------
 
 State = dict[int, tuple[str | None, list[str]]]
@@ -682,12 +923,12 @@ def run_and_crash(world: World, wanted: list[WantedFolder], after: int, n_lost: 
     world.ledger.wake(None if is_half_way else after, n_lost)
     left = iter(range(after))
 
-    def fragile(kind: LinkKind, target: str, path: str) -> None:
+    def fragile(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
         if is_half_way and next(left, None) is None:
             if kind == "copy":
-                Path(path).write_text("half")
+                os.close(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=dir_fd))
             world.ledger.crash()
-        make_link(kind, target, path)
+        make_link(kind, target, name, target_fd=target_fd, dir_fd=dir_fd)
 
     try:
         apply(todo, world.people, kind=world.kind, ledger=world.ledger, make_link=fragile)
@@ -707,13 +948,13 @@ def test_the_rest_of_a_half_written_copy_goes(tmp_path: Path) -> None:
 # What goes wrong -----------------------------------------------------------------------------------------------------
 
 
-def failing(number: int, after: int = 0) -> Callable[[LinkKind, str, str], None]:
+def failing(number: int, after: int = 0) -> LinkMaker:
     left = iter(range(after))
 
-    def make(kind: LinkKind, target: str, path: str) -> None:
+    def make(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
         if next(left, None) is None:
             raise OSError(number, os.strerror(number))
-        make_link(kind, target, path)
+        make_link(kind, target, name, target_fd=target_fd, dir_fd=dir_fd)
 
     return make
 
@@ -739,8 +980,8 @@ def test_one_bad_link_does_not_stop_the_others(tmp_path: Path) -> None:
 
 
 def test_a_copy_that_breaks_off_leaves_nothing_and_does_not_stop_the_others(tmp_path: Path) -> None:
-    def break_off(kind: LinkKind, target: str, path: str) -> None:
-        make_link(kind, target, path)
+    def break_off(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
+        make_link(kind, target, name, target_fd=target_fd, dir_fd=dir_fd)
         if target.endswith("a.jpg"):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
 
 LAYERS = (
     ("errors", "types"),
-    ("config", "models", "catalog.migrations", "boxes"),
+    ("config", "models", "catalog.migrations", "boxes", "mounts", "beneath", "text"),
     ("decode", "quality", "engines", "scan", "watch", "assign", "search", "clustering", "folders", "catalog"),
     ("ingest", "people"),
     ("service",),
@@ -71,3 +71,25 @@ def test_library_code_never_prints() -> None:
     for path in FILES:
         calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
         assert not [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"], path
+
+
+def test_no_data_can_become_code() -> None:
+    """A photo, a catalog or a kept file may come from anybody: nothing is read that could name a function to call."""
+    forbidden = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
+    for path in FILES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                assert not {alias.name.split(".")[0] for alias in node.names} & forbidden, path
+            elif isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] not in forbidden, path
+            elif isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                assert name not in {"eval", "exec", "unsafe_load", "full_load"}, path
+                allowing = [k for k in node.keywords if k.arg == "allow_pickle"]
+                assert all(isinstance(k.value, ast.Constant) and k.value.value is False for k in allowing), path
+                assert name != "load" or not is_numpy(node.func) or allowing, f"{path}: say allow_pickle=False"
+
+
+def is_numpy(function: ast.expr) -> bool:
+    return isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id == "np"

@@ -30,7 +30,8 @@ def file_lock(
         CatalogError: the lock file cannot be made.
     """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # It is emptied below: that must never be a file that somebody put a link to here.
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise CatalogError(
             f"{path}: cannot be opened for locking: {error.strerror}; check the folder's rights"

@@ -10,7 +10,8 @@ import click
 
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import local_time, plural, print_json, print_table, printable
+from facewatch.cli.output import echo, local_time, plural, print_json, print_table
+from facewatch.text import printable
 
 if TYPE_CHECKING:
     from facewatch.catalog import Entry
@@ -37,13 +38,13 @@ def _decide(state: State, decide: Callable[[Decisions], Decided], say: Callable[
         if state.is_quiet:
             return
         if decided.entry_id is None:
-            click.echo("nothing to do: it is so already")
+            echo("nothing to do: it is so already")
             return
-        click.echo(say(service, decided))
+        echo(say(service, decided))
         _print_faces(service, decided)
         if decided.released:
             made_room = "that contradicted it belong" if len(decided.released) > 1 else "that contradicted it belongs"
-            click.echo(f"{plural(len(decided.released), 'face')} {made_room} to nobody now")
+            echo(f"{plural(len(decided.released), 'face')} {made_room} to nobody now")
         _print_folder(service, decided)
 
 
@@ -56,13 +57,13 @@ def _print_faces(service: Service, decided: Decided) -> None:
             where = (
                 printable(f"{face.file}:{face.number}") if face.file else "of a photo that is not in the library now"
             )
-            click.echo(f"  face {face.id}: {where}")
+            echo(f"  face {face.id}: {where}")
 
 
 def _print_folder(service: Service, decided: Decided) -> None:
     person = service.catalog.people.one(decided.people[0]) if decided.people else None
     if person and person.folder and decided.action in ("rename", "merge", "assign", "show"):
-        click.echo(str(service.folder.root / person.folder))
+        echo(str(service.folder.root / person.folder))
 
 
 def _label(service: Service, person_id: int) -> str:
@@ -363,7 +364,7 @@ def forget(state: State, who: str, is_sure: bool) -> None:
         person = service.find_person(who)
     question = f"Forget {person.label}, with {plural(person.n_faces, 'face')} in {plural(person.n_photos, 'photo')}?"
     if not is_sure and not click.confirm(question, err=True):
-        click.echo("nothing was changed")
+        echo("nothing was changed")
         return
     _decide(
         state,
@@ -417,7 +418,7 @@ def _print_undone(state: State, service: Service, undone: Undone, what: str, as_
         print_json([_entry_row(service, entry) for entry in undone.entries])
     elif not state.is_quiet:
         for entry in undone.entries:
-            click.echo(f"{what}: {describe(service, entry)}")
+            echo(f"{what}: {describe(service, entry)}")
 
 
 @command("history", "List what was decided.")
@@ -447,9 +448,9 @@ def history(state: State, who: str | None, is_complete: bool, n_shown: int | Non
         lines = [(r["id"], local_time(r["at"]), r["actor"], r["text"], r["undone_by"] or "") for r in rows]
         print_table(header, [line[: len(header)] for line in lines])
         if len(rows) < len(shown):
-            click.echo(f"and {len(shown) - len(rows)} older: -n {len(shown)} lists all")
+            echo(f"and {len(shown) - len(rows)} older: -n {len(shown)} lists all")
     else:
-        click.echo("nothing was decided yet" if not who else f"nothing was decided about {who} yet")
+        echo("nothing was decided yet" if not who else f"nothing was decided about {who} yet")
 
 
 def _entry_row(service: Service, entry: Entry) -> dict[str, Any]:

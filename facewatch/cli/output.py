@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facewatch.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -55,9 +57,9 @@ def _cell(value: object) -> str:
     return escape(printable(text))
 
 
-def printable(text: str) -> str:
-    """Return the text with what a terminal would obey, and bytes that are no text, replaced."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+def echo(text: str, *, is_error: bool = False) -> None:
+    """Print lines, on stderr when it is an error; nothing in them is obeyed by a terminal."""
+    click.echo("\n".join(map(printable, text.split("\n"))), err=is_error)
 
 
 def _print_rich(thing: object) -> None:

@@ -27,6 +27,7 @@ from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Any
 
 from facewatch.errors import ConfigError
+from facewatch.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -319,7 +320,7 @@ def _label_line(labels: Sequence[str], grid: _Grid) -> str:
 
     places = []
     for label in labels:
-        text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in label)
+        text = printable(label)
         if cell_len(text) > grid.n_columns:
             text = set_cell_size(text, grid.n_columns)
         left = (grid.n_columns - cell_len(text)) // 2

@@ -10,7 +10,8 @@ import click
 from facewatch.cli.decisions import describe
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import local_time, plural, print_json, print_table, printable
+from facewatch.cli.output import local_time, plural, print_json, print_table
+from facewatch.text import printable
 from facewatch.types import Tier
 
 if TYPE_CHECKING:

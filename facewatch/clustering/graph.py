@@ -75,7 +75,9 @@ class NeighbourGraph:
             OSError: the file cannot be written.
         """
         new = path.with_name(f"{path.name}.new")
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)  # one that is there already has the rights it was given
             limits = np.array([self.ceiling, self.n_neighbours])
             np.savez(file, limits=limits, **self._known.arrays())  # type: ignore[arg-type]  # none is `allow_pickle`
         new.replace(path)

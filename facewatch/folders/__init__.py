@@ -11,6 +11,9 @@ ours is ours only while the entry still bears its stamp, and only that is ever r
 
     symlink:<target>   hardlink:<inode>   copy:<size>:<mtime in ns>
 
+Nothing is done by path: every folder below the people folder is entered by its own name, never through a link, and
+what is made in one that is moved away meanwhile is taken back (see `opened`). So nobody can lead the way out.
+
 Whose is a directory that already has a person's name? If it is empty or holds nothing but that person's links: ours.
 Otherwise a stranger's: links are added to it and taken out again, but it is never recorded, moved or removed. Any other
 entry of that name (a file, a symlink even to a directory, another spelling) is avoided: "Anna (12)".
@@ -20,8 +23,9 @@ Paths in records and plans are relative to the people folder, with "/", and keep
 
 from __future__ import annotations
 
-from facewatch.folders.applying import LinkMaker, apply, make_link
+from facewatch.folders.applying import apply
 from facewatch.folders.disk import read_disk
+from facewatch.folders.making import LinkMaker, make_link
 from facewatch.folders.model import (
     Applied,
     Disk,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
-from collections.abc import Callable
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from facewatch.errors import FolderError
 from facewatch.folders.disk import read_entry
+from facewatch.folders.making import LinkMaker, exists, make_link, opened_folder_of, rename_apart
 from facewatch.folders.model import (
     Action,
     Applied,
@@ -24,54 +25,68 @@ from facewatch.folders.model import (
     RemoveLink,
 )
 from facewatch.folders.names import PART, UNNAMED, printable
-
-LinkMaker = Callable[[LinkKind, str, str], None]
+from facewatch.folders.opened import OpenedFolder
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-UNSUPPORTED = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
-"""How file systems refuse a kind of link."""
 
 
-def make_link(kind: LinkKind, target: str, path: str) -> None:
-    """Make a symlink of that text, or a hard link to or a copy of that file; never in place of something."""
-    if kind == "symlink":
-        os.symlink(target, path)
-    elif kind == "hardlink":
-        os.link(target, path)
-    else:
-        with open(target, "rb") as source, open(path, "xb") as copy:
-            shutil.copyfileobj(source, copy)
-        shutil.copystat(target, path)
-
-
-def apply(todo: Plan, root: Path, *, kind: LinkKind, ledger: Ledger, make_link: LinkMaker = make_link) -> Applied:
+def apply(
+    todo: Plan,
+    root: Path,
+    *,
+    kind: LinkKind,
+    ledger: Ledger,
+    make_link: LinkMaker = make_link,
+    libraries: Sequence[Path] = (),
+) -> Applied:
     """Do what the plan says, each action first on disk and then in the ledger; safe to stop anywhere.
 
+    Nothing is done outside the people folder, even if somebody puts a link in the place of a folder in it meanwhile.
     What cannot be done is left for the next run and told in `faults`.
 
+    Args:
+        libraries: the roots of the library. What a hard link or a copy is made of is reached from there without
+            following a link, so that nothing from elsewhere gets into the people folder.
+
     Raises:
-        FolderError: the disk is full or read-only. What was done until then is in the ledger.
+        FolderError: the folder is gone; the disk is full or read-only. What was done until then is in the ledger.
     """
-    work = _Work(root, kind, ledger, make_link)
-    work.discard_part()
     try:
-        for action in todo.actions:
-            work.do(action)
-    finally:
-        ledger.commit()
+        opened = OpenedFolder(os.path.realpath(root))
+    except FileNotFoundError as error:
+        raise FolderError(
+            f"{root}: is gone: connect its disk, or start facewatch again to make the folder anew"
+        ) from error
+    except OSError as error:
+        raise refusal(root, error) from error
+    with opened:
+        work = _Work(opened, root, kind, ledger, make_link, [os.fspath(library) for library in libraries])
+        work.discard_part()
+        try:
+            for action in todo.actions:
+                work.do(action)
+        finally:
+            ledger.commit()
     return Applied(work.n_made, work.n_removed, work.n_moved, (*todo.faults, *work.faults))
 
 
 class _Work:
     """Does actions one by one and counts them."""
 
-    def __init__(self, root: Path, kind: LinkKind, ledger: Ledger, make_link: LinkMaker) -> None:
+    def __init__(
+        self,
+        opened: OpenedFolder,
+        shown: Path,
+        kind: LinkKind,
+        ledger: Ledger,
+        make_link: LinkMaker,
+        libraries: Sequence[str],
+    ) -> None:
         self.n_made = self.n_removed = self.n_moved = 0
         self.faults: list[str] = []
-        self._shown, self._root = root, os.path.realpath(root)
+        self._opened, self._shown, self._libraries = opened, shown, libraries
         self._kind, self._ledger, self._make = kind, ledger, make_link
         self._is_making = False
-        self._entered = ""
         self._failed: set[str] = set()
         """Folders that could not be made, moved or entered: one cause gives one fault, not one per link."""
 
@@ -96,7 +111,7 @@ class _Work:
                     self._rename(old, new)
                 self._ledger.folder_moved(person_id, old, new)
             case RemoveLink(link_id, path, stamp):
-                self.n_removed += not action.is_done and self._unlink(self._enter(path), stamp)
+                self.n_removed += not action.is_done and self._unlink(*self._enter(path), stamp)
                 self._ledger.link_removed(link_id)
             case RemoveFolder(path):
                 if not action.is_done:
@@ -105,7 +120,7 @@ class _Work:
             case MakeFolder(person_id, path):
                 self._start_making()
                 if not action.is_done:
-                    os.mkdir(self._enter(path))
+                    self._mkdir(path)
                 self._ledger.folder_made(person_id, path)
             case MakeLink(person_id, photo_id, path, source):
                 self._start_making()
@@ -118,62 +133,95 @@ class _Work:
             self._ledger.commit()
         self._is_making = True
 
-    def _enter(self, path: str) -> str:
-        """Return the full path, sure that the folder it is in is real: nothing is ever done through a link."""
-        folder = path.rpartition("/")[0]
+    def _enter(self, path: str) -> tuple[str, int]:
+        """Return the last component of a path, and a descriptor of the folder it is in, for use until the next."""
+        folder, _, name = path.rpartition("/")
         if folder == UNNAMED:
             with contextlib.suppress(FileExistsError):
-                os.mkdir(f"{self._root}/{UNNAMED}")
-        if folder != self._entered:
-            for place in (folder.partition("/")[0], folder):
-                if read_entry(f"{self._root}/{place}").kind != "dir":
-                    raise NotADirectoryError(errno.ENOTDIR, f"{place} is not a folder")
-            self._entered = folder
-        return f"{self._root}/{path}"
+                os.mkdir(UNNAMED, dir_fd=self._opened.top)
+        return name, self._opened.enter(folder)
+
+    def _check_in_place(self, *paths: str) -> None:
+        """Raise NotADirectoryError when the folder that one of these was made in has been moved meanwhile."""
+        for folder in (path.rpartition("/")[0] for path in paths):
+            if not self._opened.is_in_place(folder):
+                raise NotADirectoryError(errno.ENOTDIR, f"{folder} was moved away meanwhile")
+
+    def _mkdir(self, path: str) -> None:
+        name, dir_fd = self._enter(path)
+        os.mkdir(name, dir_fd=dir_fd)
+        try:
+            self._check_in_place(path)
+        except NotADirectoryError:
+            os.rmdir(name, dir_fd=dir_fd)
+            raise
 
     def _rename(self, old: str, new: str) -> None:
-        source, target = self._enter(old), self._enter(new)
-        self._entered = ""
+        (source, source_fd), (target, target_fd) = self._enter(old), self._enter(new)
         self._ledger.commit()  # two moves in doubt could not be told from none, when people swap their names
+        folder = os.stat(source, dir_fd=source_fd, follow_symlinks=False)
+        if not stat.S_ISDIR(folder.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, f"{old} is not a folder")
         # rename(2) would replace an empty directory; the very same one, in another spelling, is no obstacle.
-        if os.path.lexists(target) and not os.path.samestat(os.lstat(source), os.lstat(target)):
+        if exists(target, target_fd) and not _is(folder, target, target_fd):
             raise FileExistsError(errno.EEXIST, f"{new} exists")
-        os.rename(source, target)
+        os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+        try:
+            self._check_in_place(old, new)
+            if not _is(folder, target, target_fd):
+                raise NotADirectoryError(errno.ENOTDIR, f"{old} was moved away meanwhile")
+        except OSError:
+            os.rename(target, source, src_dir_fd=target_fd, dst_dir_fd=source_fd)
+            raise
         self.n_moved += 1
 
     def _rmdir(self, path: str) -> None:
+        name, dir_fd = self._enter(path)
         try:
-            os.rmdir(self._enter(path))
+            os.rmdir(name, dir_fd=dir_fd)
         except OSError as error:
             if error.errno not in {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}:
                 raise
-        self._entered = ""
 
-    def _unlink(self, path: str, stamp: str) -> bool:
+    def _unlink(self, name: str, dir_fd: int, stamp: str) -> bool:
         """Remove our link; False when it is not ours any more."""
-        is_ours = read_entry(path).bears(stamp)
+        is_ours = read_entry(name, dir_fd).bears(stamp)
         if is_ours:
-            os.unlink(path)
+            os.unlink(name, dir_fd=dir_fd)
         return is_ours
 
     def _link(self, action: MakeLink) -> str:
         """Make the link and return its stamp."""
-        path = self._enter(action.path)
+        name, dir_fd = self._enter(action.path)
         if action.stamp is not None:
-            self._unlink(path, action.stamp)
-        if self._kind == "copy":
-            self._copy(action.target, path)
+            self._unlink(name, dir_fd, action.stamp)
+        if self._kind == "symlink":
+            self._make("symlink", action.target, name, target_fd=None, dir_fd=dir_fd)
+            stamp = f"symlink:{action.target}"
         else:
-            self._make(self._kind, action.target, path)
-        self.n_made += 1
-        return f"symlink:{action.target}" if self._kind == "symlink" else read_entry(path).stamp(self._kind)
-
-    def _copy(self, source: str, path: str) -> None:
-        """Make a copy that has its name only when it is whole."""
-        part = f"{self._root}/{PART}"
+            self._link_file(action.target, name, dir_fd)
+            stamp = read_entry(name, dir_fd).stamp(self._kind)
         try:
-            self._make("copy", source, part)
-            rename_apart(part, path)
+            self._check_in_place(action.path)
+        except NotADirectoryError:
+            self._unlink(name, dir_fd, stamp)
+            raise
+        self.n_made += 1
+        return stamp
+
+    def _link_file(self, source: str, name: str, dir_fd: int) -> None:
+        """Make a hard link to a file or a copy of it."""
+        with opened_folder_of(source, self._libraries) as folder:
+            if self._kind == "hardlink":
+                self._make("hardlink", os.path.basename(source), name, target_fd=folder, dir_fd=dir_fd)
+            else:
+                self._copy(os.path.basename(source), folder, name, dir_fd)
+
+    def _copy(self, source: str, source_fd: int, name: str, dir_fd: int) -> None:
+        """Make a copy that has its name only when it is whole."""
+        try:
+            self._make("copy", source, PART, target_fd=source_fd, dir_fd=self._opened.top)
+            rename_apart(PART, name, old_fd=self._opened.top, new_fd=dir_fd)
         except OSError:
             self.discard_part()
             raise
@@ -181,7 +229,12 @@ class _Work:
     def discard_part(self) -> None:
         """Remove the beginning of a copy that a crash left."""
         with contextlib.suppress(OSError):
-            os.unlink(f"{self._root}/{PART}")
+            os.unlink(PART, dir_fd=self._opened.top)
+
+
+def _is(folder: os.stat_result, name: str, dir_fd: int) -> bool:
+    """Whether this name is now that of a folder that was seen before."""
+    return os.path.samestat(folder, os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
 
 
 def _folder_of(action: Action) -> str:
@@ -192,20 +245,6 @@ def _folder_of(action: Action) -> str:
             return action.path
         case MakeLink() | RemoveLink():
             return action.path.rpartition("/")[0]
-
-
-def rename_apart(old: str, new: str) -> None:
-    """Rename a file; fail when the new name is taken."""
-    try:
-        os.link(old, new)  # unlike rename(2), this never replaces anything
-    except OSError as error:
-        if error.errno not in UNSUPPORTED:
-            raise
-        if os.path.lexists(new):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
-        os.rename(old, new)
-    else:
-        os.unlink(old)
 
 
 def refusal(root: Path, error: OSError) -> FolderError:

@@ -14,6 +14,7 @@ from pathlib import Path
 from facewatch.errors import FolderError
 from facewatch.folders.model import Disk, Entries, Entry, LinkKind, RecordedLink, WantedFolder
 from facewatch.folders.names import MARKER, N_CANDIDATES, UNNAMED, folder_names, temporary_folder
+from facewatch.folders.opened import OpenedFolder
 
 
 def read_disk(
@@ -35,38 +36,55 @@ def read_disk(
             f"{root}: this is not the people folder any more (no {MARKER} in it): connect its disk, "
             "or start facewatch again to make the folder anew"
         )
-    found: dict[str, Entries] = {"": _read_folder(top)}
     concerned = {*folders.values(), *(link.path.rpartition("/")[0] for link in links)}
     concerned.update(*(islice(folder_names(person.person_id, person.name), N_CANDIDATES) for person in wanted))
     concerned.update(temporary_folder(person_id) for person_id in folders)
-    for folder in [UNNAMED, *sorted(concerned - {"", UNNAMED})]:
-        parent, _, name = folder.rpartition("/")
-        entry = found.get(parent, {}).get(name)
-        if entry is not None and entry.kind == "dir":
-            found[folder] = _read_folder(f"{top}/{folder}")
+    found = _read_folders(top, ["", UNNAMED, *sorted(concerned - {"", UNNAMED})])
     sources = {} if kind == "symlink" else _read_sources(wanted, links, found)
     return Disk(top, found, sources)
 
 
-def _read_folder(path: str) -> dict[str, Entry]:
+def _read_folders(top: str, folders: Iterable[str]) -> dict[str, Entries]:
+    """Return the entries of those that are there; parents come first, and the people folder before all."""
+    found: dict[str, Entries] = {"": {}}
+    folder = ""
     try:
-        with os.scandir(path) as entries:
-            # HFS+ hands back names decomposed; ours are composed, and macOS takes either.
-            composed = sys.platform == "darwin"
-            return {unicodedata.normalize("NFC", e.name) if composed else e.name: read_entry(e.path) for e in entries}
-    except FileNotFoundError:
-        return {}
+        with contextlib.suppress(FileNotFoundError), OpenedFolder(top) as opened:
+            for folder in folders:
+                parent, _, name = folder.rpartition("/")
+                if not folder or found.get(parent, {}).get(name, Entry("other")).kind == "dir":
+                    found[folder] = _read_folder(opened, folder)
     except OSError as error:
         # What cannot be seen must not pass for gone, or its records would be dropped.
+        path = f"{top}/{folder}".rstrip("/")
         raise FolderError(f"{path}: cannot be read ({error.strerror}): give facewatch the right to read it") from error
+    return found
 
 
-def read_entry(path: str) -> Entry:
-    """Return the entry; one that is not there is of kind "other", which nothing is done to."""
+def _read_folder(opened: OpenedFolder, path: str) -> dict[str, Entry]:
+    """Return the entries of a folder; none when it has vanished, or become a link, since it was seen."""
     try:
-        info = os.lstat(path)
+        dir_fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened.enter(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    try:
+        with os.scandir(dir_fd) as entries:
+            # HFS+ hands back names decomposed; ours are composed, and macOS takes either.
+            composed = sys.platform == "darwin"
+            return {
+                unicodedata.normalize("NFC", e.name) if composed else e.name: read_entry(e.name, dir_fd)
+                for e in entries
+            }
+    finally:
+        os.close(dir_fd)
+
+
+def read_entry(name: str, dir_fd: int | None = None) -> Entry:
+    """Return an entry of an opened folder; one that is not there is of kind "other", which nothing is done to."""
+    try:
+        info = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         if stat.S_ISLNK(info.st_mode):
-            return Entry("symlink", target=os.readlink(path))
+            return Entry("symlink", target=os.readlink(name, dir_fd=dir_fd))
     except (FileNotFoundError, NotADirectoryError):
         return Entry("other")
     if stat.S_ISREG(info.st_mode):

@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import count, islice
 
+from facewatch.text import is_harmless
+
 UNNAMED = "_unnamed"
 MARKER = ".facewatch"
 """The file that says whose people folder this is."""
@@ -103,4 +105,4 @@ def temporary_folder(person_id: int) -> str:
 
 
 def printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if is_harmless(c) else c.encode("unicode_escape").decode() for c in text)

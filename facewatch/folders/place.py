@@ -8,10 +8,13 @@ import json
 import os
 from pathlib import Path
 
+from facewatch.beneath import open_file
 from facewatch.errors import FolderError
-from facewatch.folders.applying import UNSUPPORTED, LinkMaker, make_link, refusal, rename_apart
+from facewatch.folders.applying import refusal
+from facewatch.folders.making import UNSUPPORTED, LinkMaker, exists, make_link, opened_folder_of, rename_apart
 from facewatch.folders.model import LinkKind
 from facewatch.folders.names import MARKER, PART
+from facewatch.folders.opened import OpenedFolder
 
 _PROBE = ".facewatch.probe"
 
@@ -34,35 +37,41 @@ def check_people_folder(
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _write_marker(f"{root}/{PART}", f"{root}/{MARKER}", library_id)
+        opened = OpenedFolder(os.fspath(root))
     except OSError as error:
         raise refusal(root, error) from error
-    _check_marker(root, library_id)
-    target = f"{root}/{MARKER}" if kind != "symlink" else MARKER
-    try:
-        _try_link(kind, os.fspath(sample) if kind == "hardlink" and sample is not None else target, root, make_link)
-    except OSError as error:
-        if error.errno not in UNSUPPORTED:
+    with opened:
+        try:
+            _write_marker(opened.top, library_id)
+        except OSError as error:
             raise refusal(root, error) from error
-        raise FolderError(f"{root}: {_link_fault(kind, error)}") from error
+        _check_marker(opened.top, root, library_id)
+        try:
+            _try_link(kind, sample if kind == "hardlink" else None, opened.top, make_link)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise refusal(root, error) from error
+            raise FolderError(f"{root}: {_link_fault(kind, error)}") from error
 
 
-def _write_marker(part: str, marker: str, library_id: str) -> None:
+def _write_marker(top: int, library_id: str) -> None:
     """Write the marker if there is none; the part is written always, which shows that the folder can be."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(part)
-    with open(part, "x", encoding="utf-8") as file:
+        os.unlink(PART, dir_fd=top)
+    handle = os.open(PART, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=top)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump({"program": "facewatch", "library": library_id}, file)
-    if os.path.lexists(marker):
-        os.unlink(part)
+    if exists(MARKER, top):
+        os.unlink(PART, dir_fd=top)
     else:
-        rename_apart(part, marker)
+        rename_apart(PART, MARKER, old_fd=top, new_fd=top)
 
 
-def _check_marker(root: Path, library_id: str) -> None:
+def _check_marker(top: int, root: Path, library_id: str) -> None:
     marker = root / MARKER
     try:
-        owner = json.loads(marker.read_text(encoding="utf-8"))["library"]
+        with os.fdopen(open_file(MARKER, top), encoding="utf-8") as file:
+            owner = json.load(file)["library"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FolderError(f"{marker}: cannot be read: delete it if this is your people folder") from error
     if owner != library_id:
@@ -72,15 +81,19 @@ def _check_marker(root: Path, library_id: str) -> None:
         )
 
 
-def _try_link(kind: LinkKind, target: str, root: Path, make_link: LinkMaker) -> None:
-    probe = f"{root}/{_PROBE}"
+def _try_link(kind: LinkKind, sample: Path | None, top: int, make_link: LinkMaker) -> None:
+    """Make a link to the sample, or to the marker, and remove it."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(probe)
+        os.unlink(_PROBE, dir_fd=top)
     try:
-        make_link(kind, target, probe)
+        if sample is None:
+            make_link(kind, MARKER, _PROBE, target_fd=top, dir_fd=top)
+        else:
+            with opened_folder_of(os.fspath(sample)) as folder:
+                make_link(kind, sample.name, _PROBE, target_fd=folder, dir_fd=top)
     finally:
         with contextlib.suppress(OSError):
-            os.unlink(probe)
+            os.unlink(_PROBE, dir_fd=top)
 
 
 def _link_fault(kind: LinkKind, error: OSError) -> str:

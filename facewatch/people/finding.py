@@ -13,6 +13,8 @@ from facewatch.errors import NotKnownError
 from facewatch.types import Box
 
 MAX_NAME_LENGTH = 120
+_JOINERS = "\u200c\u200d"
+"""Persian names and many emoji are spelt with them."""
 _LABEL = re.compile(r"person\s+(\d+)", re.IGNORECASE)
 _FACE = re.compile(r"(.*):(\d+)", re.DOTALL)
 
@@ -179,13 +181,14 @@ def nearest_names(key: str, names: Iterable[str]) -> list[str]:
 
 
 def clean_name(name: str) -> str:
-    """Return the name in Unicode NFC with single spaces.
+    """Return the name in Unicode NFC with single spaces, without marks that cannot be seen but turn text round.
 
     Raises:
         NotKnownError: it is empty, too long, holds control characters, would be taken for a person's id, or would lead
             out of the people folder.
     """
-    cleaned = " ".join(unicodedata.normalize("NFC", name).split())
+    seen = "".join(c for c in name if c in _JOINERS or unicodedata.category(c) != "Cf")
+    cleaned = " ".join(unicodedata.normalize("NFC", seen).split())
     if not cleaned:
         raise NotKnownError("the new name is empty; write one, for example: facewatch rename 12 Anna")
     if len(cleaned) > MAX_NAME_LENGTH:

@@ -54,7 +54,9 @@ class PeopleFolder:
             plan = self.plan(only)
             ledger = Ledger(self._catalog)
             try:
-                applied = folders.apply(plan, self.root, kind=self._kind, ledger=ledger)
+                applied = folders.apply(
+                    plan, self.root, kind=self._kind, ledger=ledger, libraries=self._catalog.files.roots()
+                )
             finally:
                 ledger.commit()
         for fault in applied.faults:

@@ -1,0 +1,50 @@
+"""Which file system a path is on, and what that means: whether SQLite can live there, and whether changes are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afpfs", "ncpfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "webdav"}
+)
+"""Where SQLite's locks and shared memory cannot be trusted (sqlite.org/wal.html, "all processes on the same host")."""
+
+_UNTOLD = NETWORK_FILE_SYSTEMS | {"virtiofs", "vboxsf", "prl_fs", "drvfs", "lustre", "gfs2", "ocfs2", "fuse"}
+"""Where somebody else may change files without this kernel's knowing; so does every "fuse.…"."""
+
+
+class Mount(Protocol):
+    """What psutil says of a mounted file system."""
+
+    @property
+    def mountpoint(self) -> str: ...
+
+    @property
+    def fstype(self) -> str: ...
+
+
+def file_system_of(path: Path, mounts: Iterable[Mount] | None = None) -> str:
+    """Return the kind of file system the path is on, by the longest mount point above it; "" when unknown."""
+    import psutil
+
+    resolved = path.resolve()
+    best, kind = -1, ""
+    for mount in psutil.disk_partitions(all=True) if mounts is None else mounts:
+        if resolved.is_relative_to(mount.mountpoint) and len(mount.mountpoint) >= best:
+            best, kind = len(mount.mountpoint), mount.fstype
+    return kind
+
+
+def is_network(kind: str) -> bool:
+    """Whether SQLite loses data there."""
+    return kind in NETWORK_FILE_SYSTEMS
+
+
+def tells_changes(kind: str) -> bool:
+    """Whether the kernel hears of every change on such a file system.
+
+    A FUSE mount reports what is done through it and not what happens behind it; "fuseblk" is a local disk (NTFS).
+    """
+    return kind not in _UNTOLD and not kind.startswith("fuse.")

@@ -47,7 +47,7 @@ def measure_stages(bench: Bench) -> list[Finding]:
         file = bench.photos / path
         decoded = clock.time("decode", lambda data: decode.decode(io.BytesIO(data)), file.read_bytes())
         faces = clock.time("engine", engine.analyse, decoded.pixels)
-        clock.time("all", _look, eyes, str(file))
+        clock.time("all", _look, eyes, ingest.LibraryFile(str(file.parent), file.name))
         if number and faces:
             crops = np.array([face.crop for face in faces])
             own = clock.time("embed", engine.embed, crops)  # type: ignore[attr-defined]

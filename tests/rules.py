@@ -28,7 +28,7 @@ from PIL import Image
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
-from facewatch.ingest import Analysed, Analyser, Examined, InlineAnalyser, Recipe
+from facewatch.ingest import Analysed, Analyser, Examined, InlineAnalyser, LibraryFile, Recipe, Room
 from facewatch.people import Decided
 from facewatch.service import Service
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
@@ -82,27 +82,29 @@ class Reader:
     """Reads photos that say which faces they show; takes the place of the worker processes."""
 
     n_workers = 1
+    room = Room()
 
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._n_answers = 0
 
-    def examine(self, path: str) -> Future[Examined]:
-        file = Path(path)
+    def examine(self, photo: LibraryFile) -> Future[Examined]:
+        file = Path(photo)
         data, fingerprint = file.read_bytes(), Fingerprint.of(file.stat())
         is_photo = file.suffix == ".photo"
         return self._done(Examined(fingerprint, hashlib.sha256(data).digest() if is_photo else None))
 
-    def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]:
-        told = json.loads(Path(path).read_text())
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+        told = json.loads(Path(photo).read_text())
         faces = [(i, Seen(*face)) for i, face in enumerate(told["faces"])]
         found = tuple(self._face(i, seen) for i, seen in faces if seen.only in ("", self._engine))
         return self._done(Analysed(Analysis(_STRIDE * len(faces), _STRIDE, "PHOTO", found, told["taken"])))
 
-    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> Future[list[Analysed | None]]:
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
         raise NotImplementedError
 
-    def restart(self) -> None: ...
+    def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
+        raise NotImplementedError
 
     def close(self) -> None: ...
 

@@ -18,7 +18,7 @@ from PIL import Image
 from facewatch.cli import main
 from facewatch.engines import fake, load_engine
 from facewatch.errors import ConfigError, LibraryError, PhotoError
-from facewatch.ingest import ALIGNED_BATCH, Eyes, Recipe
+from facewatch.ingest import ALIGNED_BATCH, Eyes, LibraryFile, Recipe
 from facewatch.types import DetectedFace, Fingerprint
 
 
@@ -128,7 +128,9 @@ def test_a_file_that_changed_since_it_was_examined_is_left_for_later(tmp_path: P
     path = tmp_path / "a.png"
     Image.new("RGB", (64, 64), (1, 0, 7)).save(path)
     stale = dataclasses.replace(Fingerprint.of(path.stat()), size=1)
-    assert Eyes(Recipe("fake"), Batches()).analyse_aligned([(str(path), stale)]) == [None]
+    assert Eyes(Recipe("fake"), Batches()).analyse_aligned([(LibraryFile(str(path.parent), path.name), stale)]) == [
+        None
+    ]
 
 
 def test_aligned_without_a_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

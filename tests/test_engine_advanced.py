@@ -17,7 +17,7 @@ from facewatch.decode import decode
 from facewatch.engines import arcface, describe_engine, load_engine
 from facewatch.engines.arcface import CROP_SIDE, TEMPLATE, ArcFaceEngine, Recogniser, Sessions, choose_providers
 from facewatch.errors import EngineError, PhotoError
-from facewatch.ingest import Eyes, Recipe
+from facewatch.ingest import Eyes, LibraryFile, Recipe
 from facewatch.models import find_pack, import_pack
 from facewatch.types import EngineOptions, Fingerprint
 
@@ -97,7 +97,7 @@ def test_a_model_that_gives_no_numbers_spoils_no_catalog(tmp_path: Path, value: 
     photo = tmp_path / "crop.png"
     Image.new("RGB", (112, 112)).save(photo)
     eyes = Eyes(Recipe(f"insightface:{tmp_path / 'pack'}"))
-    [outcome] = eyes.analyse_aligned([(str(photo), Fingerprint.of(photo.stat()))])
+    [outcome] = eyes.analyse_aligned([(LibraryFile(str(photo.parent), photo.name), Fingerprint.of(photo.stat()))])
     assert outcome is not None
     assert outcome.analysis is None
     assert outcome.fault is not None

@@ -37,7 +37,7 @@ from facewatch.evaluation.keeping import load_seen, save_seen
 from facewatch.evaluation.labelled import Label, read_labels
 from facewatch.evaluation.looking import Seen
 from facewatch.evaluation.matching import match, middle_face
-from facewatch.ingest import InlineAnalyser, Recipe
+from facewatch.ingest import InlineAnalyser, LibraryFile, Recipe
 from facewatch.service import Service
 from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Thresholds, Tier
 
@@ -605,11 +605,11 @@ def test_facts_are_plain_values(folders: Path) -> None:
 class Blind(InlineAnalyser):
     """Must not look at anything."""
 
-    def analyse(self, path: str, expected: Fingerprint) -> Any:
-        raise AssertionError(f"{path} is looked at")
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Any:
+        raise AssertionError(f"{photo} is looked at")
 
-    def examine(self, path: str) -> Any:
-        raise AssertionError(f"{path} is looked at")
+    def examine(self, photo: LibraryFile) -> Any:
+        raise AssertionError(f"{photo} is looked at")
 
 
 def same_seen(a: Seen, b: Seen) -> bool:
@@ -648,18 +648,18 @@ def test_an_interrupted_evaluation_keeps_what_it_has(folders: Path, tmp_path: Pa
     class Interrupted(InlineAnalyser):
         n_left = 2
 
-        def analyse(self, path: str, expected: Fingerprint) -> Any:
+        def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Any:
             if not self.n_left:
                 raise KeyboardInterrupt
             self.n_left -= 1
-            return super().analyse(path, expected)
+            return super().analyse(photo, expected)
 
     class Counting(InlineAnalyser):
         n = 0
 
-        def analyse(self, path: str, expected: Fingerprint) -> Any:
+        def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Any:
             self.n += 1
-            return super().analyse(path, expected)
+            return super().analyse(photo, expected)
 
     keep = tmp_path / "kept.npz"
     with pytest.raises(KeyboardInterrupt):

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawn import Library
 from PIL import Image
 
 from facewatch.engines import fake
-from facewatch.ingest import Analysed, Examined, Eyes, Ingested, InlineAnalyser, Recipe, Workers
-from facewatch.ingest.workers import _speak_through
+from facewatch.ingest import (
+    PIXELS_IN_FLIGHT,
+    Analysed,
+    Examined,
+    Eyes,
+    Ingest,
+    Ingested,
+    InlineAnalyser,
+    LibraryFile,
+    Recipe,
+    Room,
+    WorkerLost,
+    Workers,
+    _Job,
+)
+from facewatch.ingest.processes import _speak_through
 from facewatch.types import DetectedFace, Fingerprint
 
 RECIPE = Recipe("fake")
@@ -23,6 +38,10 @@ RECIPE = Recipe("fake")
 
 def kinds(outcomes: Iterable[Ingested]) -> dict[str, str]:
     return {one.path: one.kind for one in outcomes}
+
+
+def file_at(path: Path) -> LibraryFile:
+    return LibraryFile(str(path.parent), path.name)
 
 
 def ingest(library: Library, *paths: str, **arguments: object) -> dict[str, str]:
@@ -73,20 +92,31 @@ def test_a_file_that_vanishes_is_no_fault(library: Library) -> None:
         assert service.catalog.files.counts()["files"] == 0
 
 
-def test_a_pipe_or_link_put_in_a_files_place_is_neither_read_nor_waited_for(library: Library, tmp_path: Path) -> None:
+def test_a_pipe_or_link_put_in_a_files_or_folders_place_is_neither_read_nor_waited_for(
+    library: Library, tmp_path: Path
+) -> None:
     os.mkfifo(library.photos / "pipe.jpg")
-    (tmp_path / "secret.jpg").write_bytes(b"secret")
-    (library.photos / "link.jpg").symlink_to(tmp_path / "secret.jpg")
-    outcomes = ingest(library, "pipe.jpg", "link.jpg")
-    assert outcomes == {"pipe.jpg": "vanished", "link.jpg": "faulty"}
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    library.draw("a.png", (1, 0)).rename(outside / "secret.png")
+    (library.photos / "link.png").symlink_to(outside / "secret.png")
+    (library.photos / "folder").symlink_to(outside)
+    outcomes = ingest(library, "pipe.jpg", "link.png", "folder/secret.png")
+    assert set(outcomes.values()) == {"vanished"}
+
+
+def test_a_library_that_is_reached_by_a_link_is_read(library: Library, tmp_path: Path) -> None:
+    path = library.draw("a.png", (1, 0))
+    (tmp_path / "link").symlink_to(library.photos)
+    assert Eyes(RECIPE, fake.FakeEngine()).examine(LibraryFile(str(tmp_path / "link"), path.name)).sha256
 
 
 def test_a_file_that_changes_while_it_is_looked_at_is_left_for_later(library: Library) -> None:
     path = library.draw("a.png", (1, 0))
     eyes = Eyes(RECIPE, fake.FakeEngine())
-    examined = eyes.examine(str(path))
+    examined = eyes.examine(file_at(path))
     os.utime(path, (1, 1))
-    assert eyes.analyse(str(path), examined.fingerprint) is None
+    assert eyes.analyse(file_at(path), examined.fingerprint) is None
 
 
 def test_boxes_are_in_pixels_of_the_full_size_photo(library: Library) -> None:
@@ -95,7 +125,7 @@ def test_boxes_are_in_pixels_of_the_full_size_photo(library: Library) -> None:
     path = library.photos / "large.png"
     small.resize((small.width * 4, small.height * 4), Image.Resampling.NEAREST).save(path)
     eyes = Eyes(RECIPE, _Coarse())
-    result = eyes.analyse(str(path), eyes.examine(str(path)).fingerprint)
+    result = eyes.analyse(file_at(path), eyes.examine(file_at(path)).fingerprint)
     assert result
     assert result.analysis
     assert result.analysis.width == small.width * 4
@@ -107,7 +137,7 @@ def test_boxes_are_in_pixels_of_the_full_size_photo(library: Library) -> None:
 def test_a_workers_warnings_reach_the_terminal_and_its_small_talk_does_not() -> None:
     reading, writing = os.pipe()
     logger = logging.getLogger("facewatch")
-    handler = _speak_through(writing)
+    handler = _speak_through(writing, logging.Formatter("%(levelname)s: %(message)s"))
     try:
         logging.getLogger("facewatch.engines.arcface").warning("on the CPU from now on")
         logging.getLogger("facewatch.engines.arcface").info("a photo")
@@ -148,45 +178,112 @@ def test_a_photo_that_the_detector_chokes_on_costs_only_itself(library: Library,
         assert service.status().faults[0]["fault"] == "the detector failed on it: out of cheese"
 
 
-class Crashing(InlineAnalyser):
-    """Behaves like a pool whose workers die on certain photos, taking along what is in flight."""
+class Deadly(InlineAnalyser):
+    """Loses a worker over certain photos, each time or only at the first look; remembers what was looked at."""
 
     n_workers = 3
 
-    def __init__(self, is_deadly: Callable[[str], bool]) -> None:
+    def __init__(self, is_deadly: Callable[[str], bool], *, n_losses: int = 1000) -> None:
         super().__init__(RECIPE, fake.FakeEngine())
         self._is_deadly = is_deadly
-        self._is_broken = False
-        self.n_restarts = 0
+        self._n_losses = n_losses
+        self.looks: list[tuple[str, str]] = []
 
-    def examine(self, path: str) -> Future[Examined]:
-        self._is_broken |= self._is_deadly(path)
-        return self._broken() if self._is_broken else super().examine(path)
+    def examine(self, photo: LibraryFile) -> Future[Examined]:
+        self.looks.append(("examine", photo.path))
+        return super().examine(photo)
 
-    def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]:
-        return self._broken() if self._is_broken else super().analyse(path, expected)
-
-    def restart(self) -> None:
-        self._is_broken = False
-        self.n_restarts += 1
-
-    @staticmethod
-    def _broken() -> Future:  # type: ignore[type-arg]
-        future: Future[object] = Future()
-        future.set_exception(BrokenProcessPool("died"))
-        return future
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+        self.looks.append(("analyse", photo.path))
+        if self._n_losses and self._is_deadly(photo.path):
+            self._n_losses -= 1
+            return lost()
+        return super().analyse(photo, expected)
 
 
-def test_the_photo_that_kills_workers_is_found_and_the_others_go_on(library: Library) -> None:
-    names = [f"{i}.png" for i in range(8)]
+def lost() -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(WorkerLost("takes longer than 300 s", "exclude it"))
+    return future
+
+
+def draw_several(library: Library, n: int) -> list[str]:
+    names = [f"{i}.png" for i in range(n)]
     for i, name in enumerate(names):
         library.draw(name, (i, 0))
-    analyser = Crashing(lambda path: path.endswith("5.png"))
+    return names
+
+
+def test_the_photo_that_costs_workers_is_put_aside_after_one_retry_and_the_others_go_on(library: Library) -> None:
+    names = draw_several(library, 8)
+    analyser = Deadly(lambda path: path == "5.png")
     outcomes = ingest(library, *names, analyser=analyser)
     assert outcomes == {name: "faulty" if name == "5.png" else "new" for name in names}
-    assert analyser.n_restarts == 2  # one retry
+    assert [look for look in analyser.looks if look[1] == "5.png"] == 2 * [("examine", "5.png"), ("analyse", "5.png")]
+    assert len(analyser.looks) == 2 * (len(names) + 1)  # nobody else was looked at twice
     with library.service() as service:
-        assert service.status().faults[0]["fault"] == "crashes the decoder or the detector"
+        [fault] = service.status().faults
+    assert (fault["fault"], fault["advice"]) == ("takes longer than 300 s", "exclude it")
+
+
+def test_a_photo_that_cost_one_worker_is_looked_at_again_and_is_as_good_as_any(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = draw_several(library, 4)
+    outcomes = ingest(library, *names, analyser=Deadly(lambda path: path == "2.png", n_losses=1))
+    assert set(outcomes.values()) == {"new"}
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings == ["2.png: takes longer than 300 s; trying once more, alone"]
+
+
+def test_a_suspect_is_looked_at_while_nothing_else_is(library: Library) -> None:
+    class Slow(Deadly):
+        """Answers only when it is asked for more, as workers do; remembers who was in flight with whom."""
+
+        def __init__(self) -> None:
+            super().__init__(lambda path: path == "3.png")
+            self.companies: list[set[str]] = []
+            self._flying: set[str] = set()
+
+        def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+            future, inner = Future[Analysed | None](), super().analyse(photo, expected)
+            self._flying.add(photo.path)
+            self.companies.append(set(self._flying))
+
+            def answer() -> None:
+                self._flying.discard(photo.path)
+                error = inner.exception()
+                if error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(inner.result())
+
+            threading.Timer(0.01, answer).start()
+            return future
+
+    analyser = Slow()
+    names = draw_several(library, 9)
+    ingest(library, *names, analyser=analyser)
+    assert analyser.companies.count({"3.png"}) >= 1
+    assert [company for company in analyser.companies if "3.png" in company][-1] == {"3.png"}
+    assert any(len(company) > 1 for company in analyser.companies)
+
+
+def test_one_of_a_batch_that_costs_a_worker_is_found(library: Library) -> None:
+    class DeadlyBatches(Deadly):
+        def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
+            names = [photo.path for photo, _ in photos]
+            self.looks.append(("batch", " ".join(names)))
+            return lost() if "2.png" in names else super().analyse_aligned(photos)
+
+    names = draw_several(library, 4)
+    analyser = DeadlyBatches(lambda path: False)
+    with library.service({"library.aligned": [str(library.photos)]}, analyser=analyser) as service:
+        service.libraries.settle_aligned()
+        outcomes = kinds(service.ingest(library.photos, names))
+    assert outcomes == {name: "faulty" if name == "2.png" else "new" for name in names}
+    batches = [names for kind, names in analyser.looks if kind == "batch"]
+    assert batches == ["0.png 1.png 2.png 3.png", "0.png", "1.png", "2.png", "3.png"]
 
 
 def test_real_worker_processes_do_what_one_process_does(library: Library) -> None:
@@ -199,14 +296,59 @@ def test_real_worker_processes_do_what_one_process_does(library: Library) -> Non
     assert not workers.is_running
 
 
+class Roomy(InlineAnalyser):
+    """Has room for so many bytes."""
+
+    def __init__(self, together: int, alone: int) -> None:
+        super().__init__(RECIPE, fake.FakeEngine())
+        self.room = Room(together, alone)
+        self.n_closed = 0
+
+    def close(self) -> None:
+        self.n_closed += 1
+
+
+def job(n_pixels: int, n_bytes: int = 0) -> _Job:
+    return _Job("x", 0.0, Examined(Fingerprint(1, 1, 1), b"x", n_pixels, n_bytes))
+
+
+def ingest_with(analyser: InlineAnalyser) -> Ingest:
+    return Ingest(None, analyser, root=Path("/"), root_id=1, engine_id=1, settle=lambda photo_id: 0)  # type: ignore[arg-type]
+
+
 def test_a_huge_photo_is_analysed_alone() -> None:
-    from facewatch.ingest import PIXELS_IN_FLIGHT, Ingest, _Job
-
-    def job(n_pixels: int) -> _Job:
-        return _Job("x", 0.0, Examined(Fingerprint(1, 1, 1), b"x", n_pixels))
-
+    work = ingest_with(InlineAnalyser(RECIPE))
     small, huge = job(1_000_000), job(PIXELS_IN_FLIGHT + 1)
-    assert Ingest._fits(huge, {})
-    assert not Ingest._fits(huge, {Future(): (small,)})
-    assert not Ingest._fits(small, {Future(): (huge,)})
-    assert Ingest._fits(small, {Future(): (small,)})
+    assert work._fits(huge, {})
+    assert not work._fits(huge, {Future(): (small,)})
+    assert not work._fits(small, {Future(): (huge,)})
+    assert work._fits(small, {Future(): (small,)})
+
+
+def test_photos_are_analysed_side_by_side_as_far_as_there_is_memory() -> None:
+    work = ingest_with(Roomy(together=100, alone=150))
+    assert work._fits(job(1, 60), {Future(): (job(1, 40),)})
+    assert not work._fits(job(1, 61), {Future(): (job(1, 40),)})
+    only_examined = _Job("y", 0.0)
+    assert work._fits(job(1, 100), {Future(): (only_examined,)})
+    assert not work._fits(job(1, 101), {Future(): (only_examined,)})
+    assert work._fits(job(1, 101), {})
+
+
+def test_a_photo_that_fits_beside_one_worker_only_ends_the_others_first(library: Library) -> None:
+    names = draw_several(library, 2)
+    needed = Eyes(RECIPE, fake.FakeEngine()).examine(file_at(library.photos / names[0])).n_bytes
+    analyser = Roomy(together=needed // 2, alone=needed * 2)
+    with library.service(analyser=analyser) as service:
+        assert set(kinds(service.ingest(library.photos, names)).values()) == {"new"}
+        assert analyser.n_closed == 2
+
+
+def test_a_photo_that_needs_more_memory_than_there_is_says_how_much_and_what_to_raise(library: Library) -> None:
+    Image.new("RGB", (1000, 1000)).save(library.photos / "a.png")
+    assert ingest(library, "a.png", analyser=Roomy(5_000_000, 9_000_000)) == {"a.png": "faulty"}
+    with library.service() as service:
+        [fault] = service.status().faults
+    assert fault["fault"] == "needs about 10 MB of memory to be decoded, and there are 9 MB for it"
+    assert "resources.memory_mb" in fault["advice"]
+    assert "library.max_megapixels" in fault["advice"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from facewatch.catalog import display
-from facewatch.ingest import Analysed, Analyser, Examined, Ingest
+from facewatch.ingest import Analysed, Analyser, Examined, Ingest, LibraryFile
 from facewatch.types import Analysis, Fingerprint, Progress
 
 if TYPE_CHECKING:
@@ -85,32 +85,33 @@ class _Memory:
 
     def __init__(self, inner: Analyser, known: Seen) -> None:
         self.n_workers = inner.n_workers
+        self.room = inner.room
         self._inner = inner
         self._known = known
         self._examined: dict[str, Future[Examined]] = {}
         self._analysed: dict[str, Future[Analysed | None]] = {}
 
-    def examine(self, path: str) -> Future[Examined]:
-        path = _absolute(path)
+    def examine(self, photo: LibraryFile) -> Future[Examined]:
+        path = _absolute(photo.path)
         if (known := self._known_analysis(path)) is not None:
             # No pixels: nothing will be decoded.
             return _done(Examined(known[0], self._known.files[path].sha256))
-        self._examined[path] = self._inner.examine(path)
+        self._examined[path] = self._inner.examine(photo)
         return self._examined[path]
 
-    def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]:
-        path = _absolute(path)
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+        path = _absolute(photo.path)
         known = self._known_analysis(path)
         if known is not None and known[0] == expected:
             return _done(Analysed(known[1]))
-        self._analysed[path] = self._inner.analyse(path, expected)
+        self._analysed[path] = self._inner.analyse(photo, expected)
         return self._analysed[path]
 
-    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> Future[list[Analysed | None]]:
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
         return self._inner.analyse_aligned(photos)
 
-    def restart(self) -> None:
-        self._inner.restart()
+    def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
+        return self._inner.taken_at(photo, expected)
 
     def close(self) -> None:
         self._inner.close()
@@ -137,8 +138,8 @@ class _Memory:
 
 
 def _absolute(path: str) -> str:
-    """Return a path below "/" as the labels' folder has it; `Ingest` gives it two slashes."""
-    return "/" + path.lstrip("/")
+    """Return a path below "/" as the labels' folder has it."""
+    return "/" + path
 
 
 def _answers(futures: dict[str, Future[_T]]) -> Iterator[tuple[str, _T]]:

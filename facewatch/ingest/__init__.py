@@ -1,7 +1,10 @@
 """One photo, one transaction, idempotent: hash -> analyse -> catalog.
 
 Two looks at a file, both in worker processes: `examine` reads its bytes once (hash, kind, size in pixels), and only a
-photo that the catalog does not know is `analyse`d. What is in flight is bounded by pixels, not by photos.
+photo that the catalog does not know is `analyse`d. What is in flight is bounded by pixels and bytes, not by photos.
+
+A photo that costs its worker is looked at once more, alone; if it costs another one, that is its fault, on record as
+any other.
 
 Photos that were brought in before the catalog had room for when they were taken: `find_dates`.
 """
@@ -11,12 +14,11 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, zip_longest
 from operator import attrgetter
 from pathlib import Path
 from time import perf_counter
@@ -25,16 +27,20 @@ from typing import Any, Protocol
 import numpy as np
 
 from facewatch.boxes import pair_up
-from facewatch.catalog import Catalog
+from facewatch.catalog import Catalog, display
 from facewatch.catalog.files import UndatedFile
 from facewatch.errors import PhotoError
-from facewatch.ingest.eyes import UNREADABLE, Analysed, Examined, Eyes, Recipe, taken_at
+from facewatch.ingest.eyes import UNREADABLE, Analysed, Examined, Eyes, LibraryFile, Recipe
+from facewatch.ingest.heirs import heirs_of
+from facewatch.ingest.limits import PIXELS_IN_FLIGHT, Room, in_mb, memory_limit
+from facewatch.ingest.processes import NEEDS_MEMORY, TRANSIENT_FAULTS, WorkerLost
 from facewatch.ingest.workers import Analyser, InlineAnalyser, Workers
 from facewatch.types import Analysis, Fingerprint
 
 __all__ = [
     "ALIGNED_BATCH",
     "PIXELS_IN_FLIGHT",
+    "TRANSIENT_FAULTS",
     "Analysed",
     "Analyser",
     "Examined",
@@ -42,17 +48,17 @@ __all__ = [
     "Ingest",
     "Ingested",
     "InlineAnalyser",
+    "LibraryFile",
     "Recipe",
+    "Room",
     "Settle",
+    "WorkerLost",
     "Workers",
     "find_dates",
+    "memory_limit",
 ]
 
 log = logging.getLogger(__name__)
-
-PIXELS_IN_FLIGHT = 60_000_000
-"""Pixels being decoded at one time by all workers together; a larger photo is decoded alone. 60 million are 180 MB of
-RGB, twice that while Pillow converts."""
 
 ALIGNED_BATCH = 32
 """Crops that go to the recogniser together; see engines.arcface.BATCH_FACES."""
@@ -73,6 +79,9 @@ class Ingested:
     or unsettled (still changing)"""
     n_faces: int = 0
     n_assigned: int = 0
+    """Inherited ones among them."""
+    n_inherited: int = 0
+    """Faces that are whose they were before the file was edited."""
     fault: tuple[str, str] | None = None
     ms: float = 0.0
 
@@ -92,7 +101,8 @@ class _Job:
     examined: Examined | None = None
     is_known: bool = False
     """Whether another engine has looked at this photo."""
-    crashes: int = 0
+    n_workers_lost: int = 0
+    """How many it has cost; one of those others that it was sent off with may be to blame."""
 
 
 _Flying = dict[Future[Any], tuple[_Job, ...]]
@@ -126,9 +136,11 @@ class Ingest:
         settle: Settle,
         prepare: Callable[[], object] = lambda: None,
         is_aligned: bool = False,
+        same_face: float = 0.0,
     ) -> None:
         """`prepare` is called before what `settle` needs has to be at hand: nothing slow may happen inside a
-        transaction. `is_aligned`: every photo is a crop of one face."""
+        transaction. `is_aligned`: every photo is a crop of one face. `same_face`: the engine's embeddings of one face
+        are nearer to each other than this; faces of an edited photo inherit from those."""
         self._catalog = catalog
         self._analyser = analyser
         self._root = root
@@ -137,6 +149,7 @@ class Ingest:
         self._settle = settle
         self._prepare = prepare
         self._is_aligned = is_aligned
+        self._same_face = same_face
 
     def run(self, paths: Iterable[str]) -> Iterator[Ingested]:
         """Yield what became of each path below the root; the order is the workers', the outcome is not.
@@ -152,11 +165,9 @@ class Ingest:
             # In the order of the files, as far as they are ready: ids depend on it, and a set has none.
             for future in [future for future in flying if future in done]:
                 jobs = flying.pop(future)
-                if isinstance(future.exception(), BrokenProcessPool):
-                    suspects = [*jobs, *(job for others in flying.values() for job in others)]
-                    flying.clear()
-                    yield from self._after_crash(suspects, waiting)
-                    break
+                if isinstance(lost := future.exception(), WorkerLost):
+                    yield from self._after_loss(jobs, lost, waiting)
+                    continue
                 for job, answer in zip(jobs, _answers(future, len(jobs)), strict=True):
                     outcome = self._step(job, answer, ready)
                     if outcome is not None:
@@ -171,44 +182,84 @@ class Ingest:
             else:
                 job = ready.popleft()
                 assert job.examined is not None
-                flying[self._analyser.analyse(self._full(job.path), job.examined.fingerprint)] = (job,)
+                if self._is_only_alone(job.examined.n_bytes):
+                    self._analyser.close()  # the models of workers that have nothing to do make room
+                flying[self._analyser.analyse(self._file(job.path), job.examined.fingerprint)] = (job,)
         n_wanted = ALIGNED_BATCH if self._is_aligned else 1
         while waiting and len(ready) < n_wanted and len(flying) < most:
-            if any(job.crashes for jobs in flying.values() for job in jobs) or (waiting[0].crashes and flying):
-                return  # a suspect is looked at alone, so that the next crash has one culprit
+            if any(self._wants_all(job) for jobs in flying.values() for job in jobs):
+                return
+            if waiting[0].n_workers_lost and (flying or ready):
+                return
             job = waiting.popleft()
+            if job.n_workers_lost:
+                self._analyser.close()  # in a process that no other photo has been in, and with all the memory
             job.started = perf_counter()
-            flying[self._analyser.examine(self._full(job.path))] = (job,)
+            flying[self._analyser.examine(self._file(job.path))] = (job,)
 
     def _launch_batch(self, ready: deque[_Job], flying: _Flying) -> None:
-        """Send off what is ready as one batch; a suspect goes alone."""
-        n_jobs = 1 if ready[0].crashes else ALIGNED_BATCH
-        jobs = tuple(ready.popleft() for _ in range(min(n_jobs, len(ready))))
-        photos = [(self._full(job.path), job.examined.fingerprint) for job in jobs if job.examined]
-        flying[self._analyser.analyse_aligned(photos)] = jobs
+        """Send off what is ready, as far as it fits, as one batch; a suspect goes alone."""
+        jobs = [ready.popleft()]
+        while ready and len(jobs) < ALIGNED_BATCH and not jobs[0].n_workers_lost:
+            if self._exceeds([*jobs, ready[0]]):
+                break
+            jobs.append(ready.popleft())
+        photos = [(self._file(job.path), job.examined.fingerprint) for job in jobs if job.examined]
+        flying[self._analyser.analyse_aligned(photos)] = tuple(jobs)
 
-    @staticmethod
-    def _fits(job: _Job, flying: _Flying) -> bool:
-        in_flight = sum(other.examined.n_pixels for jobs in flying.values() for other in jobs if other.examined)
+    def _fits(self, job: _Job, flying: _Flying) -> bool:
+        """Whether a photo may be analysed beside those that are."""
         assert job.examined is not None
-        return not flying or in_flight == 0 or in_flight + job.examined.n_pixels <= PIXELS_IN_FLIGHT
+        if not flying:
+            return True
+        if self._is_only_alone(job.examined.n_bytes):
+            return False
+        beside = [other for jobs in flying.values() for other in jobs if other.examined]
+        return not beside or not self._exceeds([job, *beside])
 
-    def _full(self, path: str) -> str:
-        return f"{self._root}/{path}"
+    def _exceeds(self, jobs: Sequence[_Job]) -> bool:
+        """Whether these are too many pixels or bytes at one time."""
+        examined = [job.examined for job in jobs if job.examined]
+        together = self._analyser.room.together
+        return sum(one.n_pixels for one in examined) > PIXELS_IN_FLIGHT or (
+            together is not None and sum(one.n_bytes for one in examined) > together
+        )
 
-    def _after_crash(self, suspects: list[_Job], waiting: deque[_Job]) -> Iterator[Ingested]:
-        """A worker died. Whoever was alone in flight did it; several are tried again, one at a time."""
-        self._analyser.restart()
-        log.warning("a worker process died; %d photo(s) were in flight", len(suspects))
-        for job in suspects:
-            job.crashes += 1
-            if job.crashes > 1 and len(suspects) == 1:
-                fault = ("crashes the decoder or the detector", "open and save it again with another program")
-                print_ = job.examined.fingerprint if job.examined else Fingerprint.of(os.lstat(self._full(job.path)))
-                yield self._record_fault(job, print_, fault)
+    def _is_only_alone(self, n_bytes: int) -> bool:
+        """Whether there is room for so many bytes only where there is but one worker."""
+        together = self._analyser.room.together
+        return together is not None and n_bytes > together
+
+    def _wants_all(self, job: _Job) -> bool:
+        """Whether nothing else may be looked at meanwhile: it is a suspect, or needs the memory."""
+        return bool(job.n_workers_lost) or (job.examined is not None and self._is_only_alone(job.examined.n_bytes))
+
+    def _file(self, path: str) -> LibraryFile:
+        return LibraryFile(str(self._root), path)
+
+    def _after_loss(self, jobs: tuple[_Job, ...], lost: WorkerLost, waiting: deque[_Job]) -> Iterator[Ingested]:
+        """These cost a worker. Each is tried once more, alone; who costs another one then did it."""
+        for job in reversed(jobs):
+            job.n_workers_lost += 1
+            if job.n_workers_lost > 1 and len(jobs) == 1:
+                yield self._quarantine(job, lost)
             else:
+                if len(jobs) == 1:
+                    log.warning("%s: %s; trying once more, alone", display(job.path), lost.fault)
                 job.examined = None
                 waiting.appendleft(job)
+        if len(jobs) > 1:
+            log.warning("%s: %s; trying each alone", ", ".join(display(job.path) for job in jobs), lost.fault)
+
+    def _quarantine(self, job: _Job, lost: WorkerLost) -> Ingested:
+        try:
+            fingerprint = job.examined.fingerprint if job.examined else self._fingerprint(job.path)
+        except OSError:
+            return Ingested(job.path, "vanished")
+        return self._record_fault(job, fingerprint, (lost.fault, lost.advice))
+
+    def _fingerprint(self, path: str) -> Fingerprint:
+        return Fingerprint.of(os.lstat(self._file(path)))
 
     def _step(self, job: _Job, answer: _Answer, ready: deque[_Job]) -> Ingested | None:
         """Take the job one step further; the outcome when that was the last."""
@@ -226,7 +277,7 @@ class Ingest:
 
     def _unreadable(self, job: _Job, error: OSError) -> Ingested:
         try:
-            fingerprint = Fingerprint.of(os.lstat(self._full(job.path)))
+            fingerprint = self._fingerprint(job.path)
         except OSError:
             return Ingested(job.path, "vanished")
         return self._record_fault(job, fingerprint, (f"cannot be read: {error.strerror}", UNREADABLE))
@@ -243,6 +294,9 @@ class Ingest:
             with self._catalog.write():
                 self._record(job, result.fingerprint, photo_id=photo_id)
             return Ingested(job.path, "known", ms=self._ms(job))
+        alone = self._analyser.room.alone
+        if alone is not None and result.n_bytes > alone:
+            return self._record_fault(job, result.fingerprint, _too_little(result.n_bytes, alone))
         job.examined, job.is_known = result, photo_id is not None
         ready.append(job)
         return None
@@ -252,25 +306,38 @@ class Ingest:
         assert examined is not None
         if result.analysis is None:
             return self._record_fault(job, examined.fingerprint, result.fault or ("unknown fault", ""))
-        n_assigned = self._store(job, examined, result.analysis)
+        n_inherited, n_settled = self._store(job, examined, result.analysis)
         kind = "again" if job.is_known else "new"
-        return Ingested(job.path, kind, len(result.analysis.faces), n_assigned, ms=self._ms(job))
+        n_faces = len(result.analysis.faces)
+        return Ingested(job.path, kind, n_faces, n_inherited + n_settled, n_inherited, ms=self._ms(job))
 
-    def _store(self, job: _Job, examined: Examined, analysis: Analysis) -> int:
+    def _store(self, job: _Job, examined: Examined, analysis: Analysis) -> tuple[int, int]:
+        """Return how many faces inherited whose they are, and how many were recognised."""
         catalog, now = self._catalog, self._catalog.now()
         assert examined.sha256 is not None
         self._prepare()
         with catalog.write():
             size = analysis.width, analysis.height
+            before = catalog.files.one(self._root_id, job.path)
+            is_new = catalog.files.photo(examined.sha256) is None
             photo_id = catalog.files.add_photo(examined.sha256, size, analysis.format, now, taken_at=analysis.taken_at)
             self._record(job, examined.fingerprint, photo_id=photo_id)
             if catalog.faces.is_analysed(photo_id, self._engine_id):
-                return 0  # a copy of it was quicker
+                return 0, 0  # a copy of it was quicker
             known, boxes = catalog.faces.boxes(photo_id)
             found = np.array([[face.box.x, face.box.y, face.box.w, face.box.h] for face in analysis.faces], np.float64)
             heirs = {new: known[old] for old, new in pair_up(boxes, found)}
-            catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now, heirs=heirs)
-            return self._settle(photo_id)
+            face_ids = catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now, heirs=heirs)
+            n_inherited = 0
+            if is_new and before is not None and before.photo_id is not None:
+                n_inherited = self._inherit(before.photo_id, analysis, face_ids)
+            return n_inherited, self._settle(photo_id)
+
+    def _inherit(self, photo_before: int, analysis: Analysis, face_ids: Sequence[int]) -> int:
+        """Let the faces of an edited photo be what they were before; returns how many belong to somebody by it."""
+        seen = self._catalog.faces.seen(photo_before, self._engine_id)
+        heirs = heirs_of(seen, analysis, nearest=self._same_face)
+        return self._catalog.faces.inherit({face_ids[new]: old for new, old in heirs.items()}) if heirs else 0
 
     def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: tuple[str, str]) -> Ingested:
         with self._catalog.write():
@@ -294,28 +361,48 @@ class Ingest:
         return (perf_counter() - job.started) * 1000
 
 
-def find_dates(catalog: Catalog, *, max_pixels: int) -> Iterator[int]:
+def _too_little(needed: int, there: int) -> tuple[str, str]:
+    """Return the fault and advice of a photo that there is not memory enough for."""
+    return (
+        f"{NEEDS_MEMORY} {in_mb(needed)} of memory to be decoded, and there are {in_mb(there)} for it",
+        "raise resources.memory_mb (or the container's limit); or lower library.max_megapixels, to be told no more",
+    )
+
+
+def find_dates(catalog: Catalog, analyser: Analyser) -> Iterator[int]:
     """Record when photos were taken where nobody has looked; yields how many were looked at, after each transaction.
 
-    Only headers are read, in this process. A photo whose file is gone, changed, unreadable or broken is passed over:
-    the next call tries it again. Closing the generator stops after what is recorded.
+    Only headers are read. A photo whose file is gone, changed, unreadable or broken is passed over: the next call tries
+    it again. Closing the generator stops after what is recorded.
     """
     after = n_looked = 0
+    roots = [str(root) for root in catalog.files.roots()]
     while files := catalog.files.undated(after=after, most=DATED_TOGETHER):
         copies = {photo_id: list(copies) for photo_id, copies in groupby(files, attrgetter("photo_id"))}
-        answers = {photo_id: _first_answer(copies[photo_id], max_pixels) for photo_id in copies}
+        answers: dict[int, str] = {}
+        # The first copy of each photo, then the second one of those whose first did not answer, and so on.
+        for nth in zip_longest(*copies.values()):
+            answers |= _dates_in([file for file in nth if file and file.photo_id not in answers], analyser, roots)
         with catalog.write():
-            catalog.files.set_taken({photo_id: moment for photo_id, moment in answers.items() if moment is not None})
+            catalog.files.set_taken(answers)
         after = files[-1].photo_id
         n_looked += len(copies)
         yield n_looked
 
 
-def _first_answer(copies: Iterable[UndatedFile], max_pixels: int) -> str | None:
-    """Return what the first copy that can be read says; None: none can."""
-    for copy in copies:
+def _dates_in(files: Iterable[UndatedFile], analyser: Analyser, roots: Sequence[str]) -> dict[int, str]:
+    """Return what those files that can be read say, by their photos."""
+    asked = [(file, analyser.taken_at(_located(file.path, roots), file.fingerprint)) for file in files]
+    answers = {}
+    for file, future in asked:
         try:
-            return taken_at(copy.path, copy.fingerprint, max_pixels=max_pixels)
-        except (OSError, PhotoError) as error:
-            log.debug("%s: not asked when it was taken: %s", copy.path, error)
-    return None
+            answers[file.photo_id] = future.result()
+        except (OSError, PhotoError, WorkerLost) as error:
+            log.debug("%s: not asked when it was taken: %s", display(file.path), error)
+    return answers
+
+
+def _located(path: str, roots: Sequence[str]) -> LibraryFile:
+    """Return a file by its library, one of these, and its path below that."""
+    root = max((root for root in roots if path.startswith(root.rstrip("/") + "/")), key=len)
+    return LibraryFile(root, path[len(root) :].lstrip("/"))

@@ -6,19 +6,22 @@ import hashlib
 import io
 import logging
 import os
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
+from facewatch.beneath import open_beneath
 from facewatch.engines import load_engine
 from facewatch.errors import FacewatchError, PhotoError
+from facewatch.ingest.limits import bytes_needed
 from facewatch.quality import Limits, measure
 from facewatch.types import Analysis, Box, Decoded, DetectedFace, Engine, EngineOptions, Face, Fingerprint
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from facewatch.decode import Peeked
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +40,17 @@ class Recipe:
     options: EngineOptions = field(default_factory=EngineOptions)
     max_pixels: int = 200_000_000
     limits: Limits = field(default_factory=Limits)
-    niceness: int = 0
-    """How much the workers give way to other processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryFile:
+    """A file by its library and its path below that. On the way from the one to the other no link is followed."""
+
+    root: str
+    path: str
+
+    def __fspath__(self) -> str:
+        return f"{self.root}/{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,8 @@ class Examined:
     """None: not a photo, or faulty."""
     n_pixels: int = 0
     """How many will be decoded."""
+    n_bytes: int = 0
+    """About how much memory that takes at its peak."""
     fault: tuple[str, str] | None = None
 
 
@@ -59,17 +73,40 @@ class Analysed:
     fault: tuple[str, str] | None = None
 
 
+def load(recipe: Recipe) -> Engine:
+    """Return the recipe's engine with its models in memory.
+
+    Raises:
+        EngineError: there is none of that name, or its files are absent or damaged.
+    """
+    return load_engine(recipe.engine, recipe.options)
+
+
 class Eyes:
     """Looks at files with an engine that is loaded when the first photo needs it.
 
     Decoders are imported here and not above: only workers open photos, and every command would wait for them.
     """
 
-    def __init__(self, recipe: Recipe, engine: Engine | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, engine: Engine | None = None, *, load: Callable[[Recipe], Engine] = load
+    ) -> None:
+        """`engine`: one that is loaded already; `load` loads it where there is none."""
         self.recipe = recipe
         self._engine = engine
+        self._load = load
 
-    def examine(self, path: str) -> Examined:
+    def engine(self) -> Engine:
+        """Return the engine, with its models in memory from now on.
+
+        Raises:
+            EngineError: it cannot be loaded.
+        """
+        if self._engine is None:
+            self._engine = self._load(self.recipe)
+        return self._engine
+
+    def examine(self, photo: LibraryFile) -> Examined:
         """Return the file's hash and size in pixels, or its fault.
 
         Raises:
@@ -77,23 +114,34 @@ class Eyes:
         """
         from facewatch import decode
 
-        with _open(path) as file:
+        with _open(photo) as file:
             fingerprint = Fingerprint.of(os.fstat(file.fileno()))
             head = file.read(decode.HEAD_BYTES)
-            if not decode.sniff(head).is_image and not decode.claims_to_be_photo(path):
+            if not decode.sniff(head).is_image and not decode.claims_to_be_photo(photo.path):
                 return Examined(fingerprint, None)
-            data = head + file.read()
+            file.seek(0)
+            data = file.read()
         try:
             peeked = decode.peek(io.BytesIO(data), max_pixels=self.recipe.max_pixels)
+            n_bytes = bytes_needed(peeked.format, self._most_pixels(data, peeked), len(data))
         except PhotoError as error:
             return Examined(fingerprint, None, fault=(error.fault, error.advice))
-        return Examined(fingerprint, hashlib.sha256(data).digest(), peeked.n_decoded_pixels)
+        return Examined(fingerprint, hashlib.sha256(data).digest(), peeked.n_decoded_pixels, n_bytes)
 
-    def analyse(self, path: str, expected: Fingerprint) -> Analysed | None:
+    def _most_pixels(self, data: bytes, peeked: Peeked) -> int:
+        """Return how many pixels are decoded at most: more when an engine wants to look closer."""
+        from facewatch import decode
+
+        if peeked.n_decoded_pixels == peeked.width * peeked.height:
+            return peeked.n_decoded_pixels
+        closer = decode.peek(io.BytesIO(data), max_pixels=self.recipe.max_pixels, working_side=CLOSER_SIDE)
+        return closer.n_decoded_pixels
+
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Analysed | None:
         """Return the faces of a photo, or its fault; None: the file is not the one that was examined."""
         from facewatch import decode
 
-        data = _read(path, expected)
+        data = _read(photo, expected)
         if data is None:
             return None
         try:
@@ -103,15 +151,15 @@ class Eyes:
             return Analysed(None, fault=(error.fault, error.advice))
         return Analysed(self._analysis(decoded, found))
 
-    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> list[Analysed | None]:
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> list[Analysed | None]:
         """Return the face of each photo, which is a crop of one; the whole batch goes to the recogniser at once."""
         from facewatch import decode
 
         outcomes: list[Analysed | None] = [None] * len(photos)
         pictures: dict[int, Decoded] = {}
-        for i, (path, expected) in enumerate(photos):
+        for i, (file, expected) in enumerate(photos):
             try:
-                data = _read(path, expected)
+                data = _read(file, expected)
                 if data is not None:
                     pictures[i] = decode.decode(data, max_pixels=self.recipe.max_pixels)
             except PhotoError as error:
@@ -130,19 +178,37 @@ class Eyes:
             outcomes[i] = Analysed(self._analysis(picture, [face]))
         return outcomes
 
+    def look_at_nothing(self) -> None:
+        """Have the engine look at a picture with nothing on it, which it must be able to do."""
+        import numpy as np
+
+        self.engine().analyse(np.full((128, 128, 3), 128, np.uint8))
+
+    def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> str:
+        """Return when the photo in a file was taken, from its header; "": the file does not say.
+
+        Raises:
+            FileNotFoundError: it is gone, or not the one that was expected.
+            OSError: it cannot be read.
+            PhotoError: it is broken.
+        """
+        from facewatch import decode
+
+        with _open(photo) as file:
+            if Fingerprint.of(os.fstat(file.fileno())) != expected:
+                raise FileNotFoundError(os.fspath(photo))
+            return decode.taken_at(file, max_pixels=self.recipe.max_pixels)
+
     def _ask(self, question: Callable[[Engine], list[DetectedFace]]) -> list[DetectedFace]:
         """Return the engine's answer; whatever it chokes on is this photo's fault and costs only this photo."""
-        if self._engine is None:
-            self._engine = load_engine(self.recipe.engine, self.recipe.options)
+        engine = self.engine()
         try:
-            return question(self._engine)
+            return question(engine)
         except FacewatchError:
             raise
         except Exception as error:  # every library below the engines has errors of its own
             log.debug("", exc_info=error)
-            raise PhotoError(
-                f"the detector failed on it: {_one_line(error)}", "save it again, or exclude it"
-            ) from error
+            raise PhotoError(f"the detector failed on it: {one_line(error)}", "save it again, or exclude it") from error
 
     def _analysis(self, decoded: Decoded, found: Sequence[DetectedFace]) -> Analysis:
         scale = decoded.width / decoded.pixels.shape[1], decoded.height / decoded.pixels.shape[0]
@@ -158,42 +224,22 @@ class Eyes:
         return lambda: decode.decode(data, max_pixels=self.recipe.max_pixels, working_side=CLOSER_SIDE).pixels
 
 
-def taken_at(path: str, expected: Fingerprint, *, max_pixels: int) -> str:
-    """Return when the photo in a file was taken, from its header; "": the file does not say.
-
-    Raises:
-        FileNotFoundError: it is gone, or not the one that was expected.
-        OSError: it cannot be read.
-        PhotoError: it is broken.
-    """
-    from facewatch import decode
-
-    with _open(path) as file:
-        if Fingerprint.of(os.fstat(file.fileno())) != expected:
-            raise FileNotFoundError(path)
-        return decode.taken_at(file, max_pixels=max_pixels)
-
-
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _read(path: str, expected: Fingerprint) -> io.BytesIO | None:
+def _read(photo: LibraryFile, expected: Fingerprint) -> io.BytesIO | None:
     """Return the bytes of a file; None: it is not, or not any more, the one that was examined."""
-    with _open(path) as file:
+    with _open(photo) as file:
         if Fingerprint.of(os.fstat(file.fileno())) != expected:
             return None
         data = io.BytesIO(file.read())
         return data if Fingerprint.of(os.fstat(file.fileno())) == expected else None
 
 
-def _open(path: str) -> io.BufferedReader:
-    """Open a regular file for reading; never follows a link, never waits for a pipe."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise FileNotFoundError(path)
-    return open(handle, "rb")  # noqa: PTH123 - a descriptor, not a path
+def _open(photo: LibraryFile) -> io.BufferedReader:
+    """Open a regular file for reading; never follows a link out of its library, never waits for a pipe."""
+    return open(open_beneath(photo.root, photo.path), "rb")  # noqa: PTH123 - a descriptor, not a path
 
 
 def _full_size(face: DetectedFace, scale: tuple[float, float], size: tuple[int, int], limits: Limits) -> Face:

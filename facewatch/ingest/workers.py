@@ -1,150 +1,376 @@
-"""Where photos are looked at: worker processes, each with its models loaded once; or this process, for tests."""
+"""Where photos are looked at: worker processes, each with its models loaded once; or this process, for tests.
+
+Whatever a photo does to its worker costs that worker and names that photo. So each worker has a pipe of its own and a
+thread here that hands it one photo at a time: there is no lock between processes that a killed one could keep, and no
+photo in flight but the one that a worker is at.
+"""
 
 from __future__ import annotations
 
+import atexit
 import logging
-import os
-import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection, get_context, parent_process
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from facewatch.ingest.eyes import Analysed, Examined, Eyes, Recipe
+import psutil
+
+from facewatch.errors import EngineError
+from facewatch.ingest.eyes import Analysed, Examined, Eyes, LibraryFile, Recipe, load
+from facewatch.ingest.limits import MOST_SWOLLEN, Room, in_mb, share_out, worker_bytes
+from facewatch.ingest.processes import (
+    Load,
+    NotStartedError,
+    Process,
+    StoppedError,
+    WorkerLost,
+    private_bytes,
+    too_large,
+)
 from facewatch.types import Engine, Fingerprint
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_eyes: list[Eyes] = []
-"""The one of this worker process; a process pool gives its tasks no other place to keep it."""
+PHOTO_SECONDS = 300.0
+"""How long one look at a photo may take; a large crowd with the slowest detector takes one of five minutes."""
 
+START_ATTEMPTS = 3
+"""How often a worker that ends before it is ready is replaced; more would not help."""
 
-def _start_worker(recipe: Recipe) -> None:
-    # Ctrl-C reaches every process of the terminal; the main one decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(recipe.niceness)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    _eyes[:] = [Eyes(recipe)]
-    _speak_through(os.dup(2))
-    # libtiff and its like write to stderr by themselves, many lines for one bad file; the fault is on record anyway.
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), 2)
-
-
-def _speak_through(descriptor: int) -> logging.Handler:
-    """Send the warnings of facewatch's own code to the terminal, past the silence that its libraries are put to."""
-    handler = logging.StreamHandler(open(descriptor, "w", encoding="utf-8", errors="replace"))  # noqa: SIM115
-    handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logging.getLogger("facewatch").addHandler(handler)
-    return handler
-
-
-def _die_with_parent() -> None:
-    """A killed main process cannot end its workers; they would wait for work for ever."""
-    parent = parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)
-
-
-def _examine(path: str) -> Examined:
-    return _eyes[0].examine(path)
-
-
-def _analyse(path: str, expected: Fingerprint) -> Analysed | None:
-    return _eyes[0].analyse(path, expected)
-
-
-def _analyse_aligned(photos: Sequence[tuple[str, Fingerprint]]) -> list[Analysed | None]:
-    return _eyes[0].analyse_aligned(photos)
+LOST_IN_A_ROW = 8
+"""When workers end over so many photos, one after the other, it is asked whether the photos are to blame at all."""
 
 
 class Analyser(Protocol):
-    """Where photos are looked at; the futures' exceptions are those of `Eyes`."""
+    """Where photos are looked at; the futures' exceptions are those of `Eyes`, and WorkerLost."""
 
     n_workers: int
+    room: Room
 
-    def examine(self, path: str) -> Future[Examined]: ...
+    def examine(self, photo: LibraryFile) -> Future[Examined]: ...
 
-    def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]: ...
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]: ...
 
-    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> Future[list[Analysed | None]]: ...
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]: ...
 
-    def restart(self) -> None:
-        """Replace what crashed."""
+    def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]: ...
+
+    def close(self) -> None:
+        """Let go of all memory; whatever is asked next brings it back."""
         ...
 
-    def close(self) -> None: ...
+
+@dataclass(slots=True)
+class _Task:
+    """One piece of work, and who waits for it."""
+
+    work: str
+    """A method of `Eyes`."""
+    arguments: tuple[Any, ...]
+    subject: object
+    """The photo or photos that it is about."""
+    future: Future[Any] = field(default_factory=Future)
 
 
 class Workers:
-    """An Analyser of worker processes, each with its models loaded once; made when needed, let go on `close`."""
+    """An Analyser of worker processes; made when needed, let go on `close`."""
 
-    def __init__(self, recipe: Recipe, n_workers: int) -> None:
-        self.n_workers = n_workers
-        self._recipe = recipe
-        self._pool: Executor | None = None
+    def __init__(
+        self,
+        recipe: Recipe,
+        n_workers: int,
+        *,
+        photo_seconds: float = PHOTO_SECONDS,
+        memory: int | None = None,
+        load: Load = load,
+    ) -> None:
+        """At most `n_workers`: fewer where memory has no room for more.
 
-    def examine(self, path: str) -> Future[Examined]:
-        return self._submit(_examine, path)
+        Args:
+            photo_seconds: how long one look at a photo may take, without the loading of models.
+            memory: bytes that this process and the workers may take together; None: no limit is known.
+            load: makes the engine, in the worker; goes there by its name.
 
-    def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]:
-        return self._submit(_analyse, path, expected)
+        Raises:
+            EngineError: there is not even memory for one worker.
+        """
+        share = share_out(memory, n_workers, engine=recipe.engine, own=private_bytes(psutil.Process()))
+        if share.n_workers < n_workers:
+            log.info("%d workers instead of %d fit into %s", share.n_workers, n_workers, in_mb(memory or 0))
+        self.n_workers = share.n_workers
+        self.room = share.room
+        # Where nothing says how much, a tenth is left for everybody else.
+        self._memory = memory or psutil.virtual_memory().total // 10 * 9
+        self._most_idle = int(MOST_SWOLLEN * worker_bytes(recipe.engine))
+        self._make_process = partial(Process, recipe, load, photo_seconds=photo_seconds)
+        self._losses = _Losses()
+        self._crew: _Crew | None = None
 
-    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> Future[list[Analysed | None]]:
-        return self._submit(_analyse_aligned, photos)
+    def examine(self, photo: LibraryFile) -> Future[Examined]:
+        return self._submit("examine", photo, photo)
 
-    def _submit(self, work: Callable[..., _T], *arguments: Any) -> Future[_T]:
-        try:
-            return self._executor().submit(work, *arguments)
-        except BrokenProcessPool as error:
-            # A worker died after its last answer: the photo fails like those in flight, and is tried again.
-            failed: Future[_T] = Future()
-            failed.set_exception(error)
-            return failed
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+        return self._submit("analyse", photo, photo, expected)
 
-    def _executor(self) -> Executor:
-        if self._pool is None:
-            # "spawn": a forked child would inherit the catalog's connection and the watcher's threads.
-            self._pool = ProcessPoolExecutor(
-                self.n_workers, get_context("spawn"), initializer=_start_worker, initargs=(self._recipe,)
-            )
-        return self._pool
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
+        return self._submit("analyse_aligned", tuple(photo for photo, _ in photos), photos)
+
+    def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
+        return self._submit("taken_at", photo, photo, expected)
+
+    def _submit(self, work: str, subject: object, *arguments: object) -> Future[Any]:
+        if self._crew is None:
+            self._crew = _Crew(self._make_process, self.n_workers, self._losses, self._memory, self._most_idle)
+        task = _Task(work, arguments, subject)
+        self._crew.submit(task)
+        return task.future
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that there are now."""
+        return self._crew.pids if self._crew else []
 
     @property
     def is_running(self) -> bool:
-        return self._pool is not None
-
-    def restart(self) -> None:
-        self.close()
+        return self._crew is not None
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        """End the workers, whatever they are at, and forget what waits."""
+        if self._crew is not None:
+            self._crew.close()
+            self._crew = None
+
+
+class _Losses:
+    """The photos over which workers ended, by the kind of work, since that was last done with success."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_work: dict[str, list[tuple[object, WorkerLost]]] = {}
+
+    def forget(self, work: str) -> None:
+        with self._lock:
+            self._by_work.pop(work, None)
+
+    def add(self, task: _Task, lost: WorkerLost) -> list[WorkerLost]:
+        """Return all of a row that has become too long to be believed, and begin a new one; nothing while it has
+        not."""
+        with self._lock:
+            row = self._by_work.setdefault(task.work, [])
+            row.append((task.subject, lost))
+            if len({subject for subject, _ in row}) < LOST_IN_A_ROW:
+                return []
+            return [each for _, each in self._by_work.pop(task.work)]
+
+
+class _Crew:
+    """Threads that share a queue, each with a worker process of its own. A thread is made when all others are busy."""
+
+    def __init__(
+        self, make: Callable[[], Process], n_workers: int, losses: _Losses, memory: int, most_idle: int
+    ) -> None:
+        """`memory`: bytes for all together; where that is short, a worker that keeps more than `most_idle` behind a
+        photo is replaced."""
+        self._make = make
+        self._n_workers = n_workers
+        self._losses = losses
+        self._memory = memory
+        self._most_idle = most_idle
+        self._own = psutil.Process()
+        self._has_news = threading.Condition()
+        self._waiting: deque[_Task] = deque()
+        self._threads: list[threading.Thread] = []
+        self._processes: dict[int, Process] = {}
+        """By the number of their thread; so is the next."""
+        self._sizes: dict[int, int] = {}
+        """What each process held when it was last looked at."""
+        self._n_idle = 0
+        self._is_closed = False
+        self._broken: EngineError | None = None
+        """Why nothing is tried any more."""
+        # Workers heed no polite signal; without this, leaving a program that forgot to close them would wait for ever.
+        atexit.register(self.close)
+
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in list(self._processes.values())]
+
+    def submit(self, task: _Task) -> None:
+        with self._has_news:
+            self._waiting.append(task)
+            if self._n_idle < len(self._waiting) and len(self._threads) < self._n_workers:
+                number = len(self._threads)
+                self._threads.append(threading.Thread(target=self._serve, args=(number,), daemon=True))
+                self._threads[-1].start()
+            self._has_news.notify()
+
+    def close(self) -> None:
+        atexit.unregister(self.close)
+        with self._has_news:
+            self._is_closed = True
+            self._has_news.notify_all()
+        for thread in self._threads:
+            thread.join()
+        for task in self._waiting:
+            task.future.cancel()
+
+    # --- in the threads ---
+
+    def _serve(self, number: int) -> None:
+        """Do what waits until nothing is wanted any more."""
+        try:
+            self._become_idle()
+            while (task := self._next()) is not None:
+                tell = self._outcome(number, task)
+                self._become_idle()  # before anybody hears of it and has more to do
+                tell()
+        finally:
+            self._let_go(number)
+
+    def _become_idle(self) -> None:
+        with self._has_news:
+            self._n_idle += 1
+
+    def _next(self) -> _Task | None:
+        with self._has_news:
+            while not self._waiting and not self._is_closed:
+                self._has_news.wait()
+            self._n_idle -= 1
+            return None if self._is_closed else self._waiting.popleft()
+
+    def _outcome(self, number: int, task: _Task) -> Callable[[], None]:
+        """Do a task; returns what tells who waits for it how that went."""
+        try:
+            answer = self._ask(number, task)
+        except WorkerLost as lost:
+            blamed = self._doubt(number, task, lost)
+            return lambda: task.future.set_exception(blamed)
+        except BaseException as error:
+            failed = error
+            return lambda: task.future.set_exception(failed)
+        return lambda: task.future.set_result(answer)
+
+    def _ask(self, number: int, task: _Task) -> Any:
+        """Return the answer of this thread's worker, which is replaced where it has ended.
+
+        Raises:
+            EngineError: no worker gets ready for work.
+            WorkerLost: it ended over this task.
+        """
+        if self._broken:
+            raise self._broken
+        for _ in range(START_ATTEMPTS):
+            try:
+                answer = self._process(number).ask(task.work, task.arguments, lambda: self._check(number))
+            except NotStartedError as error:
+                log.warning("%s", error)
+                why = error
+                continue
+            except Exception as error:
+                if not isinstance(error, WorkerLost | StoppedError):
+                    self._done(number, task)
+                raise
+            self._done(number, task)
+            return answer
+        self._broken = EngineError(f"{why}, {START_ATTEMPTS} times; see `facewatch doctor`")
+        raise self._broken
+
+    def _process(self, number: int) -> Process:
+        """Return this thread's worker, ready for work.
+
+        Raises:
+            NotStartedError: there is none that gets ready.
+        """
+        process = self._processes.get(number)
+        if process is None or not process.is_alive:
+            self._let_go(number)
+            try:
+                process = self._processes[number] = self._make()
+            except OSError as error:
+                raise NotStartedError(f"no worker process can be made: {error.strerror}") from error
+            process.await_start(lambda: self._check(number))
+        return process
+
+    def _let_go(self, number: int) -> None:
+        process = self._processes.pop(number, None)
+        if process is not None:
+            process.kill()
+        self._sizes.pop(number, None)
+
+    def _check(self, number: int) -> None:
+        """Raise what ends a worker that nobody wants any more, or the largest where all together are too large."""
+        if self._is_closed:
+            raise StoppedError
+        if self._is_largest(number, of=self._memory):
+            raise too_large(self._sizes[number])
+
+    def _is_largest(self, number: int, *, of: int) -> bool:
+        """Whether all together hold more than so many bytes, and this thread's worker most of it."""
+        size = self._sizes[number] = self._processes[number].memory()
+        sizes = list(self._sizes.values())
+        return size == max(sizes) and sum(sizes) + private_bytes(self._own) > of
+
+    def _done(self, number: int, task: _Task) -> None:
+        if self._is_largest(number, of=self._memory // 4 * 3) and self._sizes[number] > self._most_idle:
+            self._let_go(number)
+        self._losses.forget(task.work)
+
+    # --- whose fault ---
+
+    def _doubt(self, number: int, task: _Task, lost: WorkerLost) -> Exception:
+        """Return who is to blame that a worker ended: the photo, unless workers end over each and every one."""
+        row = self._losses.add(task, lost)
+        if not row:
+            return lost
+        try:
+            self._check_machine(row)
+            # A picture with nothing on it: whoever cannot look at that looks at none.
+            self._ask(number, _Task("look_at_nothing", (), None))
+        except StoppedError:
+            return lost
+        except EngineError as error:
+            self._broken = error
+        except WorkerLost as again:
+            self._broken = EngineError(
+                f"worker processes end over every photo, even over an empty one: {again.how}; see `facewatch doctor`"
+            )
+        return self._broken or lost
+
+    @staticmethod
+    def _check_machine(row: Sequence[WorkerLost]) -> None:
+        if all(lost.is_from_outside for lost in row):
+            raise EngineError(
+                f"{len(row)} worker processes were killed one after the other, which is what a system does that is "
+                "short of memory; close other programs, or lower engine.workers or resources.memory_mb"
+            )
 
 
 class InlineAnalyser:
     """An Analyser in this process, one photo after the other: for tests and for looking at a single photo."""
 
     n_workers = 1
+    room = Room()
 
     def __init__(self, recipe: Recipe, engine: Engine | None = None) -> None:
         self._own = Eyes(recipe, engine)
 
-    def examine(self, path: str) -> Future[Examined]:
-        return _done(lambda: self._own.examine(path))
+    def examine(self, photo: LibraryFile) -> Future[Examined]:
+        return _done(lambda: self._own.examine(photo))
 
-    def analyse(self, path: str, expected: Fingerprint) -> Future[Analysed | None]:
-        return _done(lambda: self._own.analyse(path, expected))
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+        return _done(lambda: self._own.analyse(photo, expected))
 
-    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> Future[list[Analysed | None]]:
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
         return _done(lambda: self._own.analyse_aligned(photos))
 
-    def restart(self) -> None: ...
+    def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
+        return _done(lambda: self._own.taken_at(photo, expected))
 
     def close(self) -> None: ...
 

@@ -90,7 +90,6 @@ class Identities:
         self._actor = "recluster"
         self._run_id: int | None = None
         self._gallery: Gallery | None = None
-        self._rejections: dict[int, set[int]] = {}
         self._version = -1
 
     def start_run(self, kind: str, run_id: int) -> None:
@@ -105,7 +104,6 @@ class Identities:
         if self._gallery is None or version != self._version:
             known = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, is_assigned=True)
             self._gallery, self._version = self._filled(known), version
-            self._rejections = self._catalog.faces.rejections()
         return self._gallery
 
     def _filled(self, known: FaceTable) -> Gallery:
@@ -126,7 +124,6 @@ class Identities:
             own = table.take(table.people == person_id)
             self._gallery.put(person_id, own.embeddings, own.weights, ids=own.ids, confirmed=own.by_user)
         self._gallery.set_named(self._catalog.people.names())
-        self._rejections = self._catalog.faces.rejections()
 
     def look_alikes(self) -> list[Alike]:
         """Return the pairs of named people who look alike, the most alike first."""
@@ -154,7 +151,9 @@ class Identities:
         free = table.take(table.people == NOBODY)
         present = self._cannot_be_in(int(table.photos[0])) if len(free) else set()
         tiers = [Tier(tier) for tier in free.tiers]
-        barred = [present | self._rejections.get(int(face_id), set()) for face_id in free.ids]
+        # As the catalog has them now: faces of an edited photo have inherited theirs a moment ago.
+        rejections = self._catalog.faces.rejections_of(free.ids)
+        barred = [present | rejections.get(int(face_id), set()) for face_id in free.ids]
         matches = settle_photo(gallery, free.embeddings, tiers, barred)
         now, faces = self._catalog.now(), self._catalog.faces
         n_assigned = 0

@@ -231,6 +231,7 @@ class History:
         released = self._make_room(changes)
         released += self._release_followers(changes, since=since)
         released += self._release_unborn(people)
+        released += self._release_heirs(changes)
         self._catalog.people.drop_covers()
         self._catalog.faces.forget_guesses()
         return released
@@ -264,6 +265,15 @@ class History:
         followers = self._catalog.faces.placed_since(losing, since)
         self._catalog.faces.release(followers)
         return followers
+
+    def _release_heirs(self, changes: Sequence[Change]) -> list[int]:
+        """Return faces, nobody's now, that belonged to somebody whose making was taken back: no decision gave them,
+        they inherited from a photo that was edited since."""
+        people = self._catalog.people
+        gone = (person_id for person_id in sorted(_mentioned(changes)) if people.one(person_id) is None)
+        leaving = [row.id for person_id in gone for row in self._catalog.faces.of_person(person_id)]
+        self._catalog.faces.release(leaving)
+        return leaving
 
     def _release_unborn(self, people: Collection[int]) -> list[int]:
         """Return faces, nobody's now, that runs gave to somebody who was born later by what is said now."""

@@ -10,7 +10,6 @@ import logging
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -22,12 +21,12 @@ import numpy as np
 from facewatch.catalog import Catalog, KnownEngine, KnownFile, Mark, display
 from facewatch.catalog.locks import file_lock
 from facewatch.errors import CatalogError, EngineError, NotKnownError
+from facewatch.ingest import Examined, LibraryFile, WorkerLost
 from facewatch.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.ingest import Examined
     from facewatch.service import Service
     from facewatch.types import Analysis
 
@@ -224,7 +223,7 @@ class Search:
         return [_Probe(number, None, None, None, face.embedding) for number, face in enumerate(faces, 1)]
 
     def _examine(self, name: str, full: Path) -> Examined:
-        examined = _answer(self._service._analyser.examine(str(full)), name)
+        examined = _answer(self._service._analyser.examine(_file(full)), name)
         if examined.fault:
             raise NotKnownError(f"{name}: {'; '.join(examined.fault)}")
         if examined.sha256 is None:
@@ -232,7 +231,7 @@ class Search:
         return examined
 
     def _analyse(self, name: str, full: Path, examined: Examined) -> Analysis:
-        analysed = _answer(self._service._analyser.analyse(str(full), examined.fingerprint), name)
+        analysed = _answer(self._service._analyser.analyse(_file(full), examined.fingerprint), name)
         if analysed is None:
             raise NotKnownError(f"{name}: changed while it was looked at; search again")
         if analysed.analysis is None:
@@ -246,10 +245,13 @@ def _answer(future: Future[_T], name: str) -> _T:
         return future.result()
     except OSError as error:
         raise NotKnownError(f"{name}: cannot be read: {error.strerror or error}; make it readable") from error
-    except BrokenProcessPool as error:
-        raise NotKnownError(
-            f"{name}: crashes the decoder or the detector; open and save it again with another program"
-        ) from error
+    except WorkerLost as error:
+        raise NotKnownError(f"{name}: {error.fault}; {error.advice}") from error
+
+
+def _file(photo: Path) -> LibraryFile:
+    """Return a photo that need not be in a library."""
+    return LibraryFile(str(photo.parent), photo.name)
 
 
 def _chosen(probes: Sequence[_Probe], name: str, number: int | None) -> list[tuple[_Probe, NDArray[np.float32]]]:

@@ -1,0 +1,135 @@
+"""How much memory looking at photos may take, and how it is shared out: so many workers, so many pixels at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from facewatch.errors import EngineError
+
+MB = 1_000_000
+
+PIXELS_IN_FLIGHT = 60_000_000
+"""Pixels being decoded at one time by all workers together; a larger photo is decoded alone. 60 million are 180 MB of
+RGB, twice that while Pillow converts."""
+
+BYTES_PER_PIXEL = {"JPEG": 10, "PNG": 10, "WEBP": 17, "TIFF": 12, "BMP": 7, "GIF": 8, "AVIF": 10, "HEIF": 8}
+"""What decoding takes at its peak for each pixel decoded, by format: the most of what was measured on 24 megapixels
+(RGB, RGBA, CMYK, 16 bits) and, of HEIF, on 200, the reduced picture included."""
+MOST_BYTES_PER_PIXEL = 17
+"""The same for formats that are not among those."""
+
+STANDARD_BYTES = 300 * MB
+ADVANCED_BYTES = 400 * MB
+"""A worker with its models and what looking at a picture of ordinary size takes, without pages that all share:
+measured 201 MB for face_recognition; for InsightFace 162 MB with buffalo_sc, whose files are 190 MB smaller than those
+of buffalo_l, the largest that are usual. A crowd of a hundred leaves some 400 MB more behind; see MOST_SWOLLEN."""
+
+MOST_SWOLLEN = 1.5
+"""A worker that has so many times that behind a photo is replaced where memory is short: its libraries keep what they
+once took."""
+
+ORDINARY_PHOTO_BYTES = 120 * MB
+"""A photo of 12 megapixels in any format: what every worker should have room for."""
+
+OWN_GROWTH_BYTES = 100 * MB
+"""What the main process grows by once it has loaded the gallery: 117 MB for 100,000 faces of 256 numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What photos may take while they are looked at, beside the models and the main process; in bytes."""
+
+    together: int | None = None
+    """All that are in flight; None: no limit."""
+    alone: int | None = None
+    """One that is looked at by the only worker there is then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How memory is shared out."""
+
+    n_workers: int
+    room: Room
+
+
+def share_out(memory: int | None, n_wanted: int, *, engine: str, own: int) -> Share:
+    """Return how many workers, of those that are wanted, and photos fit into so many bytes of memory; None: no limit.
+
+    Args:
+        own: what the main process takes itself.
+
+    Raises:
+        EngineError: not even one worker does.
+    """
+    if memory is None:
+        return Share(n_wanted, Room())
+    base = worker_bytes(engine)
+    left = memory - own - OWN_GROWTH_BYTES
+    if left < base:
+        least = own + OWN_GROWTH_BYTES + base + ORDINARY_PHOTO_BYTES
+        raise EngineError(
+            f"{in_mb(memory)} of memory are too little: {engine} takes {in_mb(base)} and facewatch itself "
+            f"{in_mb(own + OWN_GROWTH_BYTES)}; raise resources.memory_mb (or the container's limit) to {in_mb(least)}"
+        )
+    n_workers = max(1, min(n_wanted, left // (base + ORDINARY_PHOTO_BYTES)))
+    return Share(n_workers, Room(together=left - n_workers * base, alone=left - base))
+
+
+def worker_bytes(engine: str) -> int:
+    """Return what a worker takes with the models of this engine, without the photo."""
+    return ADVANCED_BYTES if engine.startswith("insightface:") else STANDARD_BYTES
+
+
+def bytes_needed(format: str, n_pixels: int, n_file_bytes: int) -> int:
+    """Return about how much memory it takes to decode so many pixels of a file of this format and size."""
+    return n_file_bytes + n_pixels * BYTES_PER_PIXEL.get(format, MOST_BYTES_PER_PIXEL)
+
+
+def in_mb(n_bytes: int) -> str:
+    return f"{n_bytes / MB:.0f} MB"
+
+
+def memory_limit(wanted_mb: int, *, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return how many bytes all of facewatch may take together; None: as much as there is.
+
+    Args:
+        wanted_mb: what the settings say; 0: what the system lets it have. Of both the smaller holds.
+        proc: where the kernel tells about this process, where there is such a place.
+        cgroups: where it tells about control groups.
+    """
+    limits = [wanted_mb * MB] if wanted_mb else []
+    # A tenth is left for what the kernel counts besides: its own tables, sockets, files that are being read.
+    limits += [limit // 10 * 9 for limit in _cgroup_limits(proc, cgroups) if limit < psutil.virtual_memory().total]
+    return min(limits, default=None)
+
+
+def _cgroup_limits(proc: Path, cgroups: Path) -> Iterator[int]:
+    """Yield the limits of this process's control group and of those that it is in, of either version."""
+    try:
+        lines = (proc / "self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            yield from _limits_of(cgroups, path, ("memory.max", "memory.high"))
+        elif "memory" in controllers.split(","):
+            yield from _limits_of(cgroups / "memory", path, ("memory.limit_in_bytes",))
+
+
+def _limits_of(top: Path, path: str, names: tuple[str, ...]) -> Iterator[int]:
+    """Yield what the files of these names say in a group and in all above it. A container sees its own group as the
+    top, whatever path it is told."""
+    group = top / path.strip("/")
+    for folder in (group, *group.parents):
+        if folder.is_relative_to(top):
+            for name in names:
+                try:
+                    yield int((folder / name).read_text())
+                except (OSError, ValueError):  # absent, or "max"
+                    continue

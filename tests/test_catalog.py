@@ -18,11 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from facewatch.catalog import Catalog, display, file_system_of
+from facewatch.catalog import Catalog, display
 from facewatch.catalog.locks import file_lock, holder
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.engines import fake
 from facewatch.errors import BusyError, CatalogError, EngineError
+from facewatch.mounts import file_system_of
 from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Tier
 
 NOW = "2026-01-02T03:04:05Z"
@@ -159,7 +160,10 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
 def test_a_damaged_catalog_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     path.write_bytes(b"this is not a database at all, but long enough to look like one" * 100)
-    with pytest.raises(CatalogError, match=r"damaged .*; move it away and put a backup"):
+    with pytest.raises(
+        CatalogError,
+        match=r"damaged .*; `facewatch restore BACKUP` puts a backup in its place; without",
+    ):
         Catalog(path)
 
 
@@ -229,7 +233,7 @@ def test_network_file_systems_are_told_apart(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_catalog_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facewatch.catalog.file_system_of", lambda path: "nfs4")
+    monkeypatch.setattr("facewatch.catalog.opening.file_system_of", lambda path: "nfs4")
     with pytest.raises(CatalogError, match=r"network file system .nfs4., where SQLite loses data; put the catalog on"):
         Catalog(tmp_path / "catalog.sqlite")
     assert not (tmp_path / "catalog.sqlite").exists()

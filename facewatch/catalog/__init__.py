@@ -6,33 +6,39 @@ lock that dies with its holder, in one transaction. Nothing slow may happen insi
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 import secrets
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from sqlite_utils import Database
-
+from facewatch.catalog.backups import Backups, write_backup
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, FaceRow, Faces, FaceTable, Mark
 from facewatch.catalog.facts import Facts, Sights, StrayAssignment
 from facewatch.catalog.files import FaultyFile, Files, KnownFile, display
+from facewatch.catalog.invariants import faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.locks import file_lock, holder
 from facewatch.catalog.migrations import MIGRATIONS
+from facewatch.catalog.opening import (
+    WRITE_WAIT_SECONDS,
+    beside,
+    check_place,
+    clear_errors,
+    connect,
+    make_durable,
+    utc_now,
+)
 from facewatch.catalog.people import LinkRow, People, Person
 from facewatch.catalog.placings import Placings
-from facewatch.errors import BusyError, CatalogError, DiskFullError
+from facewatch.errors import CatalogError
 
 __all__ = [
     "NOBODY",
     "USER",
+    "WRITE_WAIT_SECONDS",
+    "Backups",
     "Catalog",
     "Change",
     "Entry",
@@ -49,21 +55,17 @@ __all__ = [
     "Sights",
     "StrayAssignment",
     "display",
+    "utc_now",
 ]
 
 log = logging.getLogger(__name__)
 
-WRITE_WAIT_SECONDS = 30.0
-"""How long a writer waits for another; the longest that one holds the lock is a folder sync after a large scan."""
-
-NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afpfs", "ncpfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "webdav"}
-)
-"""Where SQLite's locks and shared memory cannot be trusted (sqlite.org/wal.html, "all processes on the same host")."""
+MIGRATION_BACKUPS = 3
+"""How many of the backups before migrations are kept."""
 
 
-def utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+RUN_WAIT_SECONDS = 1.0
+"""How long a run waits for another; those that only ask who runs hold the lock for some microseconds."""
 
 
 class Catalog:
@@ -78,9 +80,9 @@ class Catalog:
         self.path = path
         self.now = now
         self._is_exclusive = False
-        _check_place(path)
-        with _clear_errors(path):
-            self._db = _connect(path)
+        check_place(path)
+        with clear_errors(path):
+            self._db = connect(path)
             try:
                 self._migrate()
             except BaseException:
@@ -124,17 +126,28 @@ class Catalog:
     def write(self) -> Iterator[None]:
         """Be the one writer, in one transaction: all of what happens inside stands, or nothing.
 
+        When it ends, what a user decided in it stands also after a power failure (see `opening.connect`).
+
         Raises:
             BusyError: another process has been writing for too long.
-            CatalogError: the disk is full or the file is damaged.
+            CatalogError: the disk is full or fails, or the file is damaged.
         """
-        with _clear_errors(self.path), self.exclusive(), self._db.atomic():
-            yield
+        with clear_errors(self.path), self.exclusive():
+            is_whole = not self._db.conn.in_transaction
+            newest = self.journal.newest()
+            with self._db.atomic():
+                yield
+            if is_whole and self._is_decided(since=newest):
+                make_durable(self.path)
+
+    def _is_decided(self, *, since: int) -> bool:
+        row = self._db.execute("SELECT EXISTS (SELECT 1 FROM journal WHERE id > ? AND actor = ?)", [since, USER])
+        return bool(row.fetchone()[0])
 
     @contextmanager
     def read(self) -> Iterator[None]:
         """Turn SQLite's errors while reading into the program's own."""
-        with _clear_errors(self.path):
+        with clear_errors(self.path):
             yield
 
     @contextmanager
@@ -144,7 +157,7 @@ class Catalog:
         Raises:
             BusyError: another one does; the message says which.
         """
-        with file_lock(self._beside(".run.lock"), wait_seconds=0, purpose=purpose):
+        with file_lock(self._beside(".run.lock"), wait_seconds=RUN_WAIT_SECONDS, purpose=purpose):
             yield
 
     def runner(self) -> str | None:
@@ -164,19 +177,22 @@ class Catalog:
         """Return SQLite's own verdict on the file: "ok", or what is damaged."""
         return str(self._db.execute("PRAGMA quick_check").fetchone()[0])
 
+    def faults(self) -> list[str]:
+        """Return what is damaged, and where the catalog breaks its own rules, one line each; reads all of it."""
+        with self.read():
+            return faults_of(self._db.conn)
+
     def backup(self, target: Path) -> None:
-        """Write a consistent copy of the catalog to a file that does not exist yet."""
-        with _clear_errors(target):
-            self._db.execute("VACUUM INTO ?", [str(target)])
-            target.chmod(0o600)
+        """Write a consistent copy of the catalog to a file that does not exist yet (see `write_backup`)."""
+        write_backup(self.path, target, now=self.now())
 
     def compact(self) -> None:
         """Give the room of what was deleted back to the disk."""
-        with _clear_errors(self.path), self.exclusive():
+        with clear_errors(self.path), self.exclusive():
             self._db.execute("VACUUM")
 
     def _beside(self, suffix: str) -> Path:
-        return self.path.with_name(self.path.name + suffix)
+        return beside(self.path, suffix)
 
     def _migrate(self) -> None:
         applied = {migration.name for migration in MIGRATIONS.applied(self._db)}
@@ -194,8 +210,8 @@ class Catalog:
         if applied:
             backup = self._beside(f".before-{pending[0]}")
             log.info("%s: backing up to %s before %s", self.path, backup, ", ".join(pending))
-            backup.unlink(missing_ok=True)
-            self.backup(backup)
+            write_backup(self.path, backup, may_replace=True, now=self.now())
+            self._prune_migration_backups()
         with file_lock(self._beside(".lock"), wait_seconds=WRITE_WAIT_SECONDS, purpose="migrating"):
             MIGRATIONS.apply(self._db)
             self._db.execute(
@@ -204,76 +220,7 @@ class Catalog:
             )
             self._db.conn.commit()
 
-
-def _connect(path: Path) -> Database:
-    # Made by us with the owner's rights only, before SQLite would make it with everybody's.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = Database(sqlite3.connect(path, timeout=WRITE_WAIT_SECONDS))
-    # A vector of 512 float32 leaves one row a page of 4096 bytes (measured: 411 MB instead of 117 MB a 100 000 faces).
-    db.execute("PRAGMA page_size = 8192")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("PRAGMA foreign_keys = ON")
-    # Else a row that is replaced goes unnoticed by the triggers of the journal.
-    db.execute("PRAGMA recursive_triggers = ON")
-    return db
-
-
-def _check_place(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise CatalogError(f"{path.parent}: cannot be made: {error.strerror}; name another catalog") from error
-    if path.is_dir():
-        raise CatalogError(f"{path}: a folder, not a file; name a file, for example {path / 'catalog.sqlite'}")
-    kind = file_system_of(path)
-    if kind in NETWORK_FILE_SYSTEMS:
-        raise CatalogError(
-            f"{path}: on a network file system ({kind}), where SQLite loses data; put the catalog on a local disk "
-            "(setting library.catalog)"
-        )
-
-
-def file_system_of(path: Path, mounts: list[Any] | None = None) -> str:
-    """Return the kind of file system the path is on, by the longest mount point above it; "" when unknown."""
-    import psutil
-
-    resolved = path.resolve()
-    best, kind = -1, ""
-    for mount in psutil.disk_partitions(all=True) if mounts is None else mounts:
-        if resolved.is_relative_to(mount.mountpoint) and len(mount.mountpoint) >= best:
-            best, kind = len(mount.mountpoint), mount.fstype
-    return kind
-
-
-@contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    """Say what SQLite's errors mean for the user; a programmer's mistake in SQL stays what it is."""
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise
-    except sqlite3.DatabaseError as error:
-        text = str(error)
-        if "full" in text:
-            raise DiskFullError(f"{path}: the disk is full; make room, nothing is lost") from error
-        if "locked" in text or "busy" in text:
-            raise BusyError(f"{path}: locked by another program; close it there") from error
-        if "readonly" in text or "unable to open" in text:
-            raise CatalogError(
-                f"{path}: cannot be written ({text}); check the rights of the file and folder"
-            ) from error
-        if "malformed" in text or "not a database" in text or "disk I/O" in text:
-            raise CatalogError(
-                f"{path}: damaged ({text}); move it away and put a backup ({path.name}.before-*) in its place, "
-                "or start afresh with `facewatch scan`"
-            ) from error
-        raise
-    except OSError as error:
-        if str(error.filename).startswith(str(path)):
-            raise CatalogError(
-                f"{path}: {error.strerror}; check the rights of the file, its folder and disk"
-            ) from error
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(f"{path}: {error.strerror}; make room, nothing is lost") from error
-        raise
+    def _prune_migration_backups(self) -> None:
+        found = self.path.parent.glob(f"{self.path.name}.before-[0-9]*")
+        for old in sorted(found, key=lambda file: file.stat().st_mtime_ns)[:-MIGRATION_BACKUPS]:
+            old.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from facewatch.text import printable
 from facewatch.types import Fingerprint
 
 
@@ -45,13 +46,12 @@ class UndatedFile:
 
 def display(path: str) -> str:
     """Return the path as text that can be stored and shown: undecodable bytes and control characters replaced."""
-    readable = os.fsencode(path).decode("utf-8", errors="replace")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in readable)
+    return printable(os.fsencode(path).decode("utf-8", errors="replace"))
 
 
-_HAS_COPY = (
-    "root_id = ? AND EXISTS"
-    " (SELECT 1 FROM files other WHERE other.photo_id = files.photo_id AND other.root_id != files.root_id)"
+_HAS_ARRIVED = (
+    "root_id = ? AND EXISTS (SELECT 1 FROM files other JOIN roots ON roots.id = other.root_id AND roots.is_arriving"
+    " WHERE other.photo_id = files.photo_id AND other.root_id != files.root_id)"
 )
 
 _IS_UNDATED = "taken_at IS NULL AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = photos.id)"
@@ -71,21 +71,41 @@ class Files:
         # As JSON, because a path may hold bytes that are no UTF-8.
         self._db.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", [key, json.dumps(value)])
 
+    def unset(self, key: str) -> None:
+        self._db.execute("DELETE FROM settings WHERE key = ?", [key])
+
     def root(self, path: Path) -> tuple[int, int] | None:
         """Return id and device of a root, or None when it was never scanned."""
         row = self._db.execute("SELECT id, device FROM roots WHERE path = ?", [os.fsencode(path)]).fetchone()
         return (row[0], row[1]) if row else None
 
     def add_root(self, path: Path, device: int, now: str) -> int:
-        """Return the id of the root, recorded with the device it is on."""
+        """Return the id of the root, recorded with the device it is on; -1: it is not there."""
         self._db.execute(
-            "INSERT INTO roots (path, display, device, added_at) VALUES (?, ?, ?, ?)"
+            "INSERT INTO roots (path, display, device, added_at, is_arriving) VALUES (?, ?, ?, ?, 1)"
             " ON CONFLICT (path) DO UPDATE SET device = excluded.device",
             [os.fsencode(path), display(str(path)), device, now],
         )
         known = self.root(path)
         assert known is not None
         return known[0]
+
+    def mounts(self, root_id: int) -> frozenset[str]:
+        """Return the folders of a root, by their path below it, on which another drive was mounted."""
+        rows = self._db.execute("SELECT path FROM mounts WHERE root_id = ?", [root_id])
+        return frozenset(os.fsdecode(path) for (path,) in rows)
+
+    def set_mounts(self, root_id: int, folders: Iterable[str]) -> None:
+        self._db.execute("DELETE FROM mounts WHERE root_id = ?", [root_id])
+        rows = [(root_id, os.fsencode(folder)) for folder in folders]
+        self._db.conn.executemany("INSERT INTO mounts (root_id, path) VALUES (?, ?)", rows)
+
+    def is_arriving(self, root_id: int) -> bool:
+        """Whether a root has not been looked through as a whole yet."""
+        return bool(self._db.execute("SELECT is_arriving FROM roots WHERE id = ?", [root_id]).fetchone()[0])
+
+    def set_arrived(self, root_id: int) -> None:
+        self._db.execute("UPDATE roots SET is_arriving = 0 WHERE id = ?", [root_id])
 
     def is_aligned(self, root_id: int) -> bool:
         """Whether the photos of a root are crops of one face each."""
@@ -113,35 +133,55 @@ class Files:
         rows = self._db.execute("SELECT id, path FROM files WHERE root_id = ?", [inner]).fetchall()
         moved = [(outer, before + path, display(os.fsdecode(before + path)), file_id) for file_id, path in rows]
         self._db.conn.executemany("UPDATE files SET root_id = ?, path = ?, display = ? WHERE id = ?", moved)
+        self._db.execute("DELETE FROM mounts WHERE root_id = ?", [inner])
         self._db.execute("DELETE FROM roots WHERE id = ?", [inner])
 
-    def has_copies_elsewhere(self, root_id: int) -> bool:
-        """Whether other roots hold photos that this one holds, too."""
-        row = self._db.execute(f"SELECT EXISTS (SELECT 1 FROM files WHERE {_HAS_COPY})", [root_id]).fetchone()
+    def has_arrived(self, root_id: int) -> bool:
+        """Whether photos of this root are in one that was added and not looked through as a whole yet."""
+        row = self._db.execute(f"SELECT EXISTS (SELECT 1 FROM files WHERE {_HAS_ARRIVED})", [root_id]).fetchone()
         return bool(row[0])
 
-    def forget_copies(self, root_id: int) -> bool:
-        """Forget the files whose photos other roots hold, too; and the root, when no photo is left in it.
+    def forget_arrived(self, root_id: int) -> bool:
+        """Forget the files whose photos are in a root that was just added; and the root, when no photo is left in it.
 
         Returns whether the root is forgotten.
         """
-        self._db.execute(f"DELETE FROM files WHERE {_HAS_COPY}", [root_id])
+        self._db.execute(f"DELETE FROM files WHERE {_HAS_ARRIVED}", [root_id])
         photos = "SELECT 1 FROM files WHERE root_id = ? AND photo_id IS NOT NULL"
         if self._db.execute(f"SELECT EXISTS ({photos})", [root_id]).fetchone()[0]:
             return False
         self._db.execute("DELETE FROM files WHERE root_id = ?", [root_id])
+        self._db.execute("DELETE FROM mounts WHERE root_id = ?", [root_id])
         self._db.execute("DELETE FROM roots WHERE id = ?", [root_id])
         return True
 
-    def known(self, root_id: int) -> dict[str, KnownFile]:
-        """Return every file of the root by its path below it."""
+    def known(self, root_id: int, below: str = "") -> dict[str, KnownFile]:
+        """Return every file of the root, or of one of its folders, by its path below the root."""
+        where, values = "root_id = ?", list[object]([root_id])
+        if below:
+            # "0" is the character after "/": every path that begins with the folder's, found by the index.
+            where += " AND path > ? AND path < ?"
+            values += [os.fsencode(below) + b"/", os.fsencode(below) + b"0"]
         rows = self._db.execute(
-            "SELECT path, id, size, mtime_ns, inode, photo_id, fault FROM files WHERE root_id = ?", [root_id]
+            f"SELECT path, id, size, mtime_ns, inode, photo_id, fault FROM files WHERE {where}", values
         )
         return {
             os.fsdecode(path): KnownFile(file_id, Fingerprint(size, mtime_ns, inode), photo_id, fault)
             for path, file_id, size, mtime_ns, inode, photo_id, fault in rows
         }
+
+    def with_inodes(self, root_id: int, inodes: Iterable[int]) -> dict[str, Fingerprint]:
+        """Return the files of a root that had one of these inodes when they were seen last."""
+        rows = self._db.execute(
+            "SELECT path, size, mtime_ns, inode FROM files WHERE inode IN (SELECT value FROM json_each(?))"
+            " AND root_id = ?",
+            [json.dumps(list(inodes)), root_id],
+        )
+        return {os.fsdecode(path): Fingerprint(*fingerprint) for path, *fingerprint in rows}
+
+    def doubt(self) -> None:
+        """Let all files that hold no photo be looked at again."""
+        self._db.execute("UPDATE files SET mtime_ns = -1 WHERE photo_id IS NULL")
 
     def one(self, root_id: int, path: str) -> KnownFile | None:
         row = self._db.execute(

@@ -325,3 +325,23 @@ _DECISIONS = (
 def _decisions(db: Database) -> None:
     for statement in _DECISIONS:
         db.execute(statement)
+
+
+_WATCHING = (
+    "ALTER TABLE roots ADD COLUMN is_arriving INTEGER /* 1: it has not been looked through as a whole yet, so that what"
+    " is missing elsewhere may have been moved here */ NOT NULL DEFAULT 0",
+    "CREATE INDEX files_inode ON files(inode)",
+    """
+    CREATE TABLE mounts (  -- folders of a library on which another drive is mounted
+        root_id INTEGER NOT NULL REFERENCES roots(id) ON DELETE CASCADE,
+        path BLOB NOT NULL,  -- below the root, bytes as the file system has them
+        PRIMARY KEY (root_id, path)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+
+@MIGRATIONS(name="0004_watching")
+def _watching(db: Database) -> None:
+    for statement in _WATCHING:
+        db.execute(statement)

@@ -68,6 +68,15 @@ class People:
         row = self._db.execute(f"{_SELECT} AND p.id = ? GROUP BY p.id", [person_id]).fetchone()
         return _person(row) if row else None
 
+    def counts(self) -> dict[str, int]:
+        """Return how many living people have photos in the library, and how many of them have a name."""
+        people, named = self._db.execute(
+            f"SELECT COUNT(*), COUNT(p.name) FROM people p WHERE {_LIVING_P} AND EXISTS"
+            " (SELECT 1 FROM assignments a JOIN faces f ON f.id = a.face_id"
+            " JOIN files ON files.photo_id = f.photo_id WHERE a.person_id = p.id)"
+        ).fetchone()
+        return {"people": people, "named": named}
+
     def names(self) -> dict[int, str]:
         """Return the names of the living people that have one."""
         rows = self._db.execute(f"SELECT id, name FROM people WHERE name IS NOT NULL AND {_LIVING} ORDER BY id")

@@ -1,0 +1,332 @@
+"""Copies of a catalog that are whole or not there: by hand, before a migration, and once a day.
+
+A copy is taken page by page from one snapshot, while others go on writing, and holds up nobody: measured with 100,000
+faces (115 MB) beside a process that committed every 10 ms, 0.1 s to copy and 0.4 s to check. (VACUUM INTO takes 0.4 to
+0.8 s to copy and tells no progress; page by page without the snapshot began anew at each commit and did not end.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from facewatch.catalog.opening import (
+    advice_for_damaged,
+    beside,
+    clear_errors,
+    connect_copying,
+    connect_reading,
+    sync,
+    utc_now,
+)
+from facewatch.errors import BusyError, CatalogError, DiskFullError
+from facewatch.types import Progress
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[Progress], None]
+"""Called from long work; must be quick."""
+
+MADE_AT = "backed_up_at"
+"""The setting that says when a copy was taken; only in copies."""
+
+_PAGES = 256
+"""Pages of 8 KB copied from one report to the next: 2 ms."""
+
+_ROOM_LEFT = 20_000_000
+"""Bytes that a copy leaves free: the catalog itself must go on."""
+
+_PART = ".facewatch-part"
+
+_RETRY = timedelta(hours=1)
+
+
+def keep_quiet(_: Progress) -> None: ...
+
+
+def write_backup(
+    catalog: Path,
+    target: Path,
+    *,
+    may_replace: bool = False,
+    is_at_rest: bool = False,
+    report: Report = keep_quiet,
+    now: str | None = None,
+) -> None:
+    """Copy a catalog, as it is at this moment, to a file that only its owner may read.
+
+    The target has its name only when all of it is on the disk and was checked; a crash leaves nothing, or a file whose
+    name ends in `.facewatch-part`, which the next copy to that place removes.
+
+    Args:
+        is_at_rest: nobody writes to `catalog`, which may lie on a read-only disk.
+
+    Raises:
+        CatalogError: there is no catalog, it is damaged, or the target exists (unless `may_replace`) or cannot be made.
+        DiskFullError: there is no room for it.
+        BusyError: another process is writing this very copy.
+    """
+    _check_target(catalog, target, may_replace=may_replace)
+    with clear_errors(catalog), closing((connect_reading if is_at_rest else connect_copying)(catalog)) as source:
+        # One snapshot from here to the end, whatever others commit.
+        source.execute("BEGIN")
+        n_bytes = _size_of(source)
+        _check_room(target, n_bytes)
+        with clear_errors(target), _part_of(target) as (part, handle):
+            _copy(source, part, report)
+            # Said in the header: the copy is one file, without a WAL beside it.
+            os.pwrite(handle, b"\x01\x01", 18)
+            check_copy(part, shown=catalog)
+            _sign(part, now or utc_now())
+            os.fsync(handle)
+            _publish(part, target, may_replace=may_replace)
+            sync(target.parent)
+
+
+def _size_of(db: sqlite3.Connection) -> int:
+    n_pages, n_bytes = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return int(n_pages * n_bytes)
+
+
+def _check_target(catalog: Path, target: Path, *, may_replace: bool) -> None:
+    if not target.parent.is_dir():
+        raise CatalogError(f"{target.parent}: no such folder; make it, or name another")
+    own = {beside(catalog, suffix).resolve() for suffix in ("", "-wal", "-shm", ".lock", ".run.lock")}
+    if target.resolve() in own or (target.exists() and catalog.exists() and target.samefile(catalog)):
+        raise CatalogError(f"{target}: that is the catalog itself; name another file")
+    if target.is_symlink() or (target.exists() and not target.is_file()):
+        raise CatalogError(f"{target}: not a file; name another")
+    if target.exists() and not may_replace:
+        raise CatalogError(f"{target}: exists; name another file, or replace it with --force")
+
+
+def _check_room(target: Path, n_bytes: int) -> None:
+    free = shutil.disk_usage(target.parent).free
+    if free < n_bytes + _ROOM_LEFT:
+        raise DiskFullError(
+            f"{target}: no room for a backup of {n_bytes / 1e6:.0f} MB ({free / 1e6:.0f} MB are free); make room, or "
+            "name a folder on another disk"
+        )
+
+
+@contextmanager
+def _part_of(target: Path) -> Iterator[tuple[Path, int]]:
+    """Yield a new empty file beside the target, and its descriptor; it is gone afterwards, unless it was published."""
+    part = target.with_name(f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}{_PART}")
+    _remove_left(part)
+    handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if not _lock(handle):
+            raise BusyError(f"{target}: another process writes a backup there; wait for it")
+        try:
+            yield part, handle
+        finally:
+            part.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+def _remove_left(part: Path) -> None:
+    """Remove what a crash left there.
+
+    Raises:
+        BusyError: somebody is still writing it.
+    """
+    try:
+        handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        if not _lock(handle) or not _is_at(part, handle):
+            raise BusyError(f"{part}: another process writes a backup there; wait for it")
+        part.unlink()
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        # A drive in the network may know no locks; then nobody else is expected there.
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+    return True
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _copy(source: sqlite3.Connection, part: Path, report: Report) -> None:
+    def tell(_: int, remaining: int, total: int) -> None:
+        report(Progress(total - remaining, total, "copying"))
+
+    with closing(_connect_alone(part)) as copy:
+        source.backup(copy, pages=_PAGES, progress=tell)
+
+
+def _connect_alone(part: Path) -> sqlite3.Connection:
+    """Open a file that nobody else knows: without locks, which a drive in the network may lack, and without a journal,
+    because it is thrown away when anything goes wrong."""
+    db = sqlite3.connect(f"{part.absolute().as_uri()}?mode=rw&nolock=1", uri=True, isolation_level=None)
+    db.execute("PRAGMA journal_mode = OFF")
+    db.execute("PRAGMA synchronous = OFF")
+    return db
+
+
+def _sign(part: Path, now: str) -> None:
+    """Say in the copy when it was taken."""
+    with closing(_connect_alone(part)) as copy:
+        copy.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", [MADE_AT, json.dumps(now)])
+
+
+def check_copy(path: Path, *, shown: Path) -> None:
+    """Read all of a file that nobody writes to.
+
+    Raises:
+        CatalogError: it is damaged.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with clear_errors(shown), closing(sqlite3.connect(uri, uri=True)) as db:
+        verdict = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise CatalogError(f"{shown}: damaged ({verdict}); {advice_for_damaged(shown)}")
+
+
+def _publish(part: Path, target: Path, *, may_replace: bool) -> None:
+    """Give the copy its name, at once."""
+    if may_replace:
+        part.replace(target)
+        return
+    try:
+        os.link(part, target)  # unlike rename(2), this never replaces anything
+    except FileExistsError as error:
+        raise CatalogError(f"{target}: exists; name another file, or replace it with --force") from error
+    except OSError:
+        if target.exists():
+            raise
+        part.rename(target)
+
+
+# --- once a day ---
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One daily backup."""
+
+    path: Path
+    day: date
+    n_bytes: int
+
+
+class Backups:
+    """The daily backups of a catalog."""
+
+    def __init__(
+        self, catalog: Path, folder: Path | None = None, keep: int = 7, *, report: Report = keep_quiet
+    ) -> None:
+        """`folder`: where they go; None: beside the catalog. `report` is called every few milliseconds while a copy is
+        taken, so that whoever waits can see to other things."""
+        self.folder = folder or beside(catalog, ".backups")
+        self._catalog = catalog
+        self._keep = keep
+        self._report = report
+        self._looked: datetime | None = None
+        """When it was looked last, without need or without success, whether a backup is due."""
+        self._fault = ""
+        """What went wrong last, as far as it was logged."""
+
+    def all(self) -> list[Backup]:
+        """Return the daily backups, oldest first."""
+        pattern = re.compile(re.escape(self._catalog.stem) + r"-(\d{4}-\d{2}-\d{2})\.sqlite")
+        found = []
+        for path in self.folder.glob(f"{self._catalog.stem}-*.sqlite") if self.folder.is_dir() else ():
+            name = pattern.fullmatch(path.name)
+            with contextlib.suppress(ValueError, FileNotFoundError):
+                if name is not None:
+                    found.append(Backup(path, date.fromisoformat(name[1]), path.stat().st_size))
+        return sorted(found, key=lambda backup: backup.day)
+
+    def daily(self, now: datetime) -> Path | None:
+        """Take today's backup if there is none and the catalog has changed since the last; return its path.
+
+        Never fails: a fault is logged once, and an hour later it is tried again. Takes no lock that others wait for.
+
+        Args:
+            now: the time on the wall; its date names the backup.
+        """
+        today = now.date()
+        if self._looked is not None and self._looked.date() == today and abs(now - self._looked) < _RETRY:
+            return None
+        self._looked = now
+        target = self.folder / f"{self._catalog.stem}-{today.isoformat()}.sqlite"
+        try:
+            if target.exists() or not self._has_changed():
+                return None
+            self._tidy()
+            write_backup(self._catalog, target, report=self._report)
+        except (CatalogError, OSError) as error:
+            self._tell(f"no daily backup: {error}")
+            return None
+        self._fault = ""
+        self._prune(today)
+        return target
+
+    def _has_changed(self) -> bool:
+        """Whether the catalog holds something else than its newest backup."""
+        backups = self.all()
+        if not backups:
+            return True
+        newest = max(backups, key=lambda backup: backup.path.stat().st_mtime_ns)
+        try:
+            return extent_of(newest.path) != extent_of(self._catalog)
+        except CatalogError:
+            return True  # one of them is damaged: the attempt says which
+
+    def _tidy(self) -> None:
+        """Make the folder, and remove what crashes left in it."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        for part in self.folder.glob(f".*{_PART}"):
+            with contextlib.suppress(BusyError):
+                _remove_left(part)
+
+    def _prune(self, today: date) -> None:
+        """Keep the newest. Those from days to come were written when the clock was wrong: they neither go nor count, so
+        that they drive out none that is newer in truth."""
+        old = [backup for backup in self.all() if backup.day <= today]
+        for backup in old[: -self._keep]:
+            backup.path.unlink(missing_ok=True)
+
+    def _tell(self, fault: str) -> None:
+        log.log(logging.DEBUG if fault == self._fault else logging.WARNING, "%s", fault)
+        self._fault = fault
+
+
+def extent_of(path: Path) -> tuple[object, ...]:
+    """Return what differs when anything but the looks of files has changed: a few milliseconds, whatever the size."""
+    with clear_errors(path), closing(connect_reading(path)) as db:
+        return (
+            *db.execute("SELECT name, seq FROM sqlite_sequence ORDER BY name").fetchall(),
+            *db.execute("SELECT key, value FROM settings WHERE key != ? ORDER BY key", [MADE_AT]).fetchall(),
+            *db.execute("SELECT (SELECT COUNT(*) FROM files), (SELECT COUNT(*) FROM analyses)").fetchall(),
+        )

@@ -1,0 +1,207 @@
+"""How a catalog is opened, and what SQLite's errors mean for the user."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError
+from facewatch.mounts import file_system_of, is_network
+
+WRITE_WAIT_SECONDS = 30.0
+"""How long a writer waits for another; the longest that one holds the lock is a folder sync after a large scan."""
+
+_NO_ROOM = 1_000_000
+"""Bytes free below which a disk counts as full, where SQLite only says that writing failed."""
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def beside(catalog: Path, suffix: str) -> Path:
+    """Return a file that goes with a catalog."""
+    return catalog.with_name(catalog.name + suffix)
+
+
+def connect(path: Path) -> Database:
+    """Open a catalog for writing, and make it where there is none.
+
+    SQLite in WAL mode keeps all that was committed when the program or the machine's kernel is killed. With
+    `synchronous = NORMAL` a power failure may take back the last transactions, whole and from the end, but damages
+    nothing; what users decide is therefore brought to the disk as well (`make_durable`), before they are told that it
+    is done. What runs record can be found out again. (FULL would do that for all: 3 ms a transaction on an SSD, but
+    seconds on a disk to which somebody copies photos, once a photo.)
+    """
+    # Made by us with the owner's rights only, before SQLite would make it with everybody's. One that is there is not
+    # opened beside SQLite: closing it would drop the locks that other connections of this process hold on it.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    _keep_private(path)
+    db = Database(sqlite3.connect(path, timeout=WRITE_WAIT_SECONDS))
+    # A vector of 512 float32 leaves one row a page of 4096 bytes (measured: 411 MB instead of 117 MB a 100 000 faces).
+    db.execute("PRAGMA page_size = 8192")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA foreign_keys = ON")
+    # Else a row that is replaced goes unnoticed by the triggers of the journal.
+    db.execute("PRAGMA recursive_triggers = ON")
+    return db
+
+
+def _keep_private(path: Path) -> None:
+    """Let nobody else read a catalog of ours; the files that SQLite lays beside it have its rights."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        if status.st_uid == os.geteuid() and status.st_mode & 0o077:
+            path.chmod(0o600)
+
+
+def connect_reading(path: Path) -> sqlite3.Connection:
+    """Open a catalog, or a backup of one, for reading only; one that nobody writes to may be on a read-only disk."""
+    if not path.is_file():
+        raise CatalogError(f"{path}: {'not a file' if path.exists() else 'no such file'}; name a catalog or a backup")
+    is_at_rest = not any(_has_content(beside(path, suffix)) for suffix in ("-wal", "-journal"))
+    options = "mode=ro&immutable=1" if is_at_rest and not beside(path, "-shm").exists() else "mode=ro"
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{options}", uri=True, isolation_level=None, timeout=WRITE_WAIT_SECONDS
+    )
+
+
+def connect_copying(path: Path) -> sqlite3.Connection:
+    """Open a catalog that others may be writing to, to read one state of it for long; what SQLite lays beside it for
+    that goes again with the last who has it open."""
+    if not path.is_file():
+        raise CatalogError(f"{path}: {'not a file' if path.exists() else 'no such file'}; name a catalog")
+    options = "mode=rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "mode=ro"
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{options}", uri=True, isolation_level=None, timeout=WRITE_WAIT_SECONDS
+    )
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def make_durable(path: Path) -> None:
+    """Bring what was committed to the disk, so that a power failure takes nothing of it back."""
+    # Where the file system allows no WAL, SQLite has done so at the commit.
+    with contextlib.suppress(FileNotFoundError):
+        sync(beside(path, "-wal"))
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk; file systems that know no such thing are let be."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(handle)
+
+
+def check_place(path: Path) -> None:
+    """Make the folder of a catalog, and refuse places where none can be.
+
+    Raises:
+        CatalogError: a folder has its name, the folder cannot be made, or it is on a network file system.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise CatalogError(f"{path.parent}: cannot be made: {error.strerror}; name another catalog") from error
+    if path.is_dir():
+        raise CatalogError(f"{path}: a folder, not a file; name a file, for example {path / 'catalog.sqlite'}")
+    kind = file_system_of(path)
+    if is_network(kind):
+        raise CatalogError(
+            f"{path}: on a network file system ({kind}), where SQLite loses data; put the catalog on a local disk "
+            "(setting library.catalog)"
+        )
+
+
+def newest_backup(path: Path) -> Path | None:
+    """Return the newest backup that lies where backups of this catalog go by default."""
+    found = [*beside(path, ".backups").glob("*.sqlite"), *path.parent.glob(f"{path.name}.before-*")]
+    return max(found, key=lambda file: file.stat().st_mtime_ns, default=None)
+
+
+@contextmanager
+def clear_errors(path: Path) -> Iterator[None]:
+    """Say what SQLite's errors mean for the user; a programmer's mistake in SQL stays what it is."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as error:
+        meaning = _meaning_of(path, error)
+        if meaning is None:
+            raise
+        raise meaning from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full(path) from error
+        if error.errno == errno.EIO:
+            raise _failing(path, str(error.strerror)) from error
+        if str(error.filename).startswith(str(path)):
+            raise CatalogError(
+                f"{path}: {error.strerror}; check the rights of the file, its folder and disk"
+            ) from error
+        raise
+
+
+def _meaning_of(path: Path, error: sqlite3.DatabaseError) -> CatalogError | None:
+    text, name = str(error), str(getattr(error, "sqlite_errorname", ""))
+    match name.split("_")[1:2]:
+        case ["FULL"]:
+            return _full(path)
+        case ["IOERR"]:
+            return _full(path) if _is_full(path) else _failing(path, text)
+        case ["BUSY" | "LOCKED" | "PROTOCOL"]:
+            return BusyError(f"{path}: locked by another program; close it there")
+        case ["READONLY" | "CANTOPEN" | "PERM"]:
+            return CatalogError(f"{path}: cannot be written ({text}); check the rights of the file and folder")
+        case ["CORRUPT" | "NOTADB"]:
+            return CatalogError(f"{path}: damaged ({text}); {advice_for_damaged(path)}")
+    return None
+
+
+def advice_for_damaged(path: Path) -> str:
+    newest = newest_backup(path)
+    if newest is None:
+        return (
+            "`facewatch restore BACKUP` puts a backup in its place; without one move it away and start afresh with "
+            "`facewatch scan`"
+        )
+    return f"`facewatch restore {newest}` puts the newest backup in its place"
+
+
+def _full(path: Path) -> DiskFullError:
+    return DiskFullError(f"{path}: the disk is full; make room, nothing is lost")
+
+
+def _failing(path: Path, text: str) -> DiskFaultError:
+    return DiskFaultError(
+        f"{path}: the disk failed to read or write ({text}); check the disk and its cable: nothing that was committed "
+        "is lost as long as it can be read"
+    )
+
+
+def _is_full(path: Path) -> bool:
+    """Whether there is no room: SQLite calls that an I/O error, too, where it is about its shared memory."""
+    try:
+        return shutil.disk_usage(path.parent).free < _NO_ROOM
+    except OSError:
+        return False

@@ -1,0 +1,464 @@
+"""Putting a backup in the place of a catalog, at once: a crash leaves the old one or the new one, never none.
+
+    with staged(backup, catalog) as copy:
+        carry_over(copy, catalog)        or, where the present catalog cannot be read: adopt(copy, links)
+        drop_derived(catalog)
+        put_in_place(copy, catalog)
+
+What the catalog says of the people folder is about the disk, and a backup does not bring the disk back. So what is
+recorded of links and folders is taken from the present catalog, where that can be read; the next folder sync then takes
+away what the backup does not want.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from facewatch.catalog.backups import MADE_AT, Report, check_copy, keep_quiet, write_backup
+from facewatch.catalog.files import display
+from facewatch.catalog.invariants import damage_of, faults_of
+from facewatch.catalog.journal import USER
+from facewatch.catalog.locks import file_lock
+from facewatch.catalog.migrations import MIGRATIONS
+from facewatch.catalog.opening import (
+    WRITE_WAIT_SECONDS,
+    beside,
+    clear_errors,
+    connect,
+    connect_reading,
+    make_durable,
+    sync,
+)
+from facewatch.errors import BusyError, CatalogError
+from facewatch.types import Progress
+
+_NO_PHOTO = bytes(32)
+"""The hash of no photo; stands for those that only a lost catalog knew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a catalog or a backup holds."""
+
+    path: Path
+    library_id: str
+    made_at: str | None
+    """When the backup was taken, UTC; None: by hand, or by a facewatch that did not say."""
+    roots: tuple[Path, ...]
+    """The photo libraries."""
+    people_folder: Path | None
+    """Where it was last."""
+    n_photos: int
+    n_faces: int
+    n_people: int
+    n_named: int
+    newest_entry: tuple[int, str, str] | None
+    """Id, time and action of the newest entry of the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLink:
+    """A link in the people folder that looks exactly like one that facewatch makes."""
+
+    path: str
+    """Below the people folder."""
+    source: Path
+    """The photo it leads to, absolute."""
+    target: str
+    """The text of the symlink."""
+    changed_ns: int
+    """When it was made."""
+
+
+@contextmanager
+def alone(catalog: Path) -> Iterator[None]:
+    """Be the only one who scans, watches or writes; works on a damaged catalog and where there is none.
+
+    Raises:
+        BusyError: another process scans or watches, or writes for too long.
+    """
+    with (
+        file_lock(beside(catalog, ".run.lock"), wait_seconds=0, purpose="restore"),
+        file_lock(beside(catalog, ".lock"), wait_seconds=WRITE_WAIT_SECONDS, purpose="restoring"),
+    ):
+        yield
+
+
+def contents_of(path: Path, *, is_deep: bool = True) -> Contents:
+    """Return what a catalog or backup holds, of this or an older schema; when `is_deep`, after reading all of it.
+
+    Raises:
+        CatalogError: it is no catalog, damaged, or made by a newer facewatch.
+    """
+    with clear_errors(path), closing(connect_reading(path)) as db:
+        _check_schema(path, db)
+        if is_deep and (damage := damage_of(db)):
+            raise CatalogError(f"{path}: {damage[0]}; name another backup")
+        return _contents(path, db)
+
+
+def _check_schema(path: Path, db: sqlite3.Connection) -> None:
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if MIGRATIONS.migrations_table not in tables or "settings" not in tables:
+        raise CatalogError(f"{path}: not a catalog of facewatch; name a backup of one")
+    unknown = {migration.name for migration in MIGRATIONS.applied(Database(db))} - {
+        migration.name for migration in MIGRATIONS._migrations
+    }
+    if unknown:
+        raise CatalogError(f"{path}: made by a newer facewatch (it has {', '.join(sorted(unknown))}); update facewatch")
+
+
+def _contents(path: Path, db: sqlite3.Connection) -> Contents:
+    def count(what: str) -> int:
+        return int(db.execute(f"SELECT COUNT(*) FROM {what}").fetchone()[0])
+
+    settings = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM settings")}
+    folder = settings.get("people_folder")
+    return Contents(
+        path=path,
+        library_id=str(settings.get("library_id", "")),
+        made_at=settings.get(MADE_AT),
+        roots=tuple(Path(os.fsdecode(root)) for (root,) in db.execute("SELECT path FROM roots ORDER BY id")),
+        people_folder=Path(folder) if folder else None,
+        n_photos=count("photos WHERE id IN (SELECT photo_id FROM files)"),
+        n_faces=count("faces"),
+        n_people=count("people_view"),
+        n_named=count("people_view WHERE is_named"),
+        newest_entry=db.execute("SELECT id, at, action FROM journal ORDER BY id DESC LIMIT 1").fetchone(),
+    )
+
+
+def decisions_since(catalog: Path, backup: Contents) -> int | None:
+    """Return how many decisions in force the catalog has that the backup lacks; None: it does not descend from it."""
+    with clear_errors(catalog), closing(connect_reading(catalog)) as db:
+        last = backup.newest_entry
+        if last is not None:
+            own = db.execute("SELECT id, at, action FROM journal WHERE id = ?", [last[0]]).fetchone()
+            if own != last:
+                return None
+        row = db.execute(
+            "SELECT COUNT(*) FROM journal WHERE actor = ? AND parent_id IS NULL AND undone_by IS NULL"
+            " AND action NOT IN ('undo', 'redo') AND id > ?",
+            [USER, last[0] if last else 0],
+        ).fetchone()
+        return int(row[0])
+
+
+# --- the copy that takes its place ---
+
+
+@contextmanager
+def staged(backup: Path, catalog: Path, *, report: Report = keep_quiet) -> Iterator[Path]:
+    """Yield a copy of the backup beside the catalog, brought to the newest schema; gone afterwards.
+
+    Raises:
+        CatalogError: the backup is damaged, or there is no room.
+    """
+    copy = beside(catalog, ".restoring")
+    _remove(copy)
+    try:
+        write_backup(backup, copy, is_at_rest=True, report=report)
+        with clear_errors(copy), closing(sqlite3.connect(copy)) as db:
+            MIGRATIONS.apply(Database(db))
+            db.execute("DELETE FROM settings WHERE key = ?", [MADE_AT])
+            db.commit()
+        yield copy
+    finally:
+        _remove(copy)
+
+
+def _remove(copy: Path) -> None:
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        beside(copy, suffix).unlink(missing_ok=True)
+
+
+def contradictions(copy: Path) -> list[str]:
+    """Return where a staged copy breaks the rules of catalogs."""
+    with clear_errors(copy), closing(sqlite3.connect(copy)) as db:
+        return faults_of(db)
+
+
+@contextmanager
+def _changing(copy: Path) -> Iterator[sqlite3.Connection]:
+    """One transaction on a staged copy."""
+    with clear_errors(copy), closing(sqlite3.connect(copy.absolute().as_uri(), uri=True, isolation_level=None)) as db:
+        db.execute("PRAGMA foreign_keys = ON")
+        yield db
+
+
+def carry_over(copy: Path, present: Path) -> bool:
+    """Record in the copy what the present catalog says of the people folder, and let ids that it gave be taken.
+
+    People and photos that only the present catalog knows are entered as far as links and folders of theirs are on the
+    disk: as people that are gone, and as photos without a file. False: it is the catalog of another library, and
+    nothing is changed.
+
+    Raises:
+        CatalogError: the present catalog cannot be read.
+    """
+    with _changing(copy) as db, clear_errors(present):
+        db.execute("ATTACH ? AS present", [f"{present.absolute().as_uri()}?mode=ro"])
+        own, other = (
+            db.execute(f"SELECT value FROM {schema}.settings WHERE key = 'library_id'").fetchone()
+            for schema in ("main", "present")
+        )
+        if own != other:
+            return False
+        db.execute("BEGIN")
+        _take_ids(db)
+        _take_folders(db)
+        db.execute("COMMIT")
+        db.execute("DETACH present")
+    return True
+
+
+def _take_ids(db: sqlite3.Connection) -> None:
+    db.execute(
+        "UPDATE sqlite_sequence SET seq = MAX(seq, (SELECT p.seq FROM present.sqlite_sequence p"
+        " WHERE p.name = sqlite_sequence.name)) WHERE name IN (SELECT name FROM present.sqlite_sequence)"
+    )
+    db.execute(
+        "INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM present.sqlite_sequence"
+        " WHERE name NOT IN (SELECT name FROM main.sqlite_sequence)"
+        " AND name IN (SELECT name FROM main.sqlite_master WHERE type = 'table')"
+    )
+
+
+def _take_folders(db: sqlite3.Connection) -> None:
+    """Take what is recorded of the people folder from the present catalog."""
+    db.execute(
+        "INSERT INTO main.photos (sha256, width, height, format, added_at, taken_at)"
+        " SELECT sha256, width, height, format, added_at, taken_at FROM present.photos WHERE id IN"
+        " (SELECT photo_id FROM present.links) AND sha256 NOT IN (SELECT sha256 FROM main.photos)"
+    )
+    db.execute("UPDATE main.people SET folder = NULL")
+    db.execute("DELETE FROM main.links")
+    db.execute("CREATE TEMP TABLE heirs (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)")
+    people = db.execute(
+        "SELECT id, created_at, folder FROM present.people WHERE folder IS NOT NULL"
+        " OR id IN (SELECT person_id FROM present.links)"
+    )
+    for person_id, created_at, folder in people.fetchall():
+        heir = _heir_of(db, person_id, created_at)
+        db.execute("INSERT INTO heirs VALUES (?, ?)", [person_id, heir])
+        db.execute("UPDATE main.people SET folder = ? WHERE id = ?", [folder, heir])
+    db.execute(
+        "INSERT INTO main.links (person_id, photo_id, path, display, source, stamp)"
+        " SELECT heirs.new, mine.id, l.path, l.display, l.source, l.stamp FROM present.links l"
+        " JOIN heirs ON heirs.old = l.person_id JOIN present.photos theirs ON theirs.id = l.photo_id"
+        " JOIN main.photos mine ON mine.sha256 = theirs.sha256 ORDER BY l.id"
+    )
+    db.execute("DELETE FROM main.settings WHERE key = 'people_folder'")
+    db.execute(
+        "INSERT INTO main.settings (key, value) SELECT key, value FROM present.settings WHERE key = 'people_folder'"
+    )
+
+
+def _heir_of(db: sqlite3.Connection, person_id: int, created_at: str) -> int:
+    """Return the same person in the copy, or one that is gone in its place."""
+    row = db.execute("SELECT created_at FROM main.people WHERE id = ?", [person_id]).fetchone()
+    if row is not None and row[0] == created_at:
+        return person_id
+    return _add_gone(db, created_at, person_id if row is None else None)
+
+
+def _add_gone(db: sqlite3.Connection, created_at: str, person_id: int | None = None) -> int:
+    cursor = db.execute("INSERT INTO main.people (id, created_at, is_gone) VALUES (?, ?, 1)", [person_id, created_at])
+    return int(cursor.lastrowid or 0)
+
+
+def adopt(
+    copy: Path, links: Iterable[FoundLink], *, standing: Collection[str], made_at: str | None, now: str
+) -> list[FoundLink]:
+    """Record links in the people folder that nobody has a record of any more; return those that are let be.
+
+    A link is taken for facewatch's own if it was made after the backup, or if it is in a folder that the backup knows
+    under another name, with the same links. It must be so for everything in its folder: links from before the backup
+    that it does not know were made by somebody else.
+
+    Args:
+        links: of folders that hold nothing but links as facewatch makes them.
+        standing: all folders that people may have, as they are on the disk.
+        made_at: when the backup was taken; None: not known, so that nothing counts as made after it.
+    """
+    since_ns = datetime.fromisoformat(made_at).timestamp() * 1e9 if made_at else float("inf")
+    left: list[FoundLink] = []
+    with _changing(copy) as db:
+        db.execute("BEGIN")
+        recorded = set(db.execute("SELECT path, stamp FROM links").fetchall())
+        folders = _by_folder(links)
+        moved = _moved(recorded, folders, standing)
+        for folder, found in folders.items():
+            strange = [link for link in found if _key_of(link) not in recorded]
+            older = {_name_of(link) for link in strange if link.changed_ns < since_ns}
+            if older <= moved.get(folder, set()):
+                _record(db, folder, strange, now)
+            else:
+                left += strange
+        db.execute("COMMIT")
+    return left
+
+
+def _moved(
+    recorded: Iterable[tuple[bytes, bytes]], folders: Mapping[str, Iterable[FoundLink]], standing: Collection[str]
+) -> dict[str, set[tuple[bytes, bytes]]]:
+    """Return the folders that were renamed, each with the names and stamps of the links that it had before: all that
+    were in a recorded folder that is gone, and are in one other folder only."""
+    gone: dict[str, set[tuple[bytes, bytes]]] = {}
+    for path, stamp in recorded:
+        folder, _, name = path.rpartition(b"/")
+        if os.fsdecode(folder) not in standing:
+            gone.setdefault(os.fsdecode(folder), set()).add((name, stamp))
+    there = {folder: {_name_of(link) for link in found} for folder, found in folders.items()}
+    moved = {}
+    for names in gone.values():
+        places = [folder for folder, found in there.items() if names <= found]
+        if len(places) == 1:
+            moved[places[0]] = names
+    return moved
+
+
+def _by_folder(links: Iterable[FoundLink]) -> dict[str, list[FoundLink]]:
+    folders: dict[str, list[FoundLink]] = {}
+    for link in links:
+        folders.setdefault(link.path.rpartition("/")[0], []).append(link)
+    return folders
+
+
+def _name_of(link: FoundLink) -> tuple[bytes, bytes]:
+    path, stamp = _key_of(link)
+    return path.rpartition(b"/")[2], stamp
+
+
+def _key_of(link: FoundLink) -> tuple[bytes, bytes]:
+    return os.fsencode(link.path), os.fsencode(f"symlink:{link.target}")
+
+
+def _owner_of(db: sqlite3.Connection, folder: str, now: str) -> int:
+    """Return whose folder it is by the record; else somebody who is gone, so that it is cleared."""
+    row = db.execute("SELECT id FROM people WHERE folder = ?", [folder]).fetchone()
+    if row is not None:
+        return int(row[0])
+    owner = _add_gone(db, now)
+    db.execute("UPDATE people SET folder = ? WHERE id = ?", [folder, owner])
+    return owner
+
+
+def _record(db: sqlite3.Connection, folder: str, links: Sequence[FoundLink], now: str) -> None:
+    owner = _owner_of(db, folder, now) if links else 0
+    for link in links:
+        path, stamp = _key_of(link)
+        source = os.fsencode(link.source)
+        photo = db.execute(
+            "SELECT files.photo_id FROM files JOIN roots ON roots.id = files.root_id WHERE files.photo_id IS NOT NULL"
+            " AND CAST(roots.path || '/' || files.path AS BLOB) = ?",
+            [source],
+        ).fetchone()
+        db.execute(
+            "INSERT OR REPLACE INTO links (person_id, photo_id, path, display, source, stamp)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            [owner, photo[0] if photo else _stand_in(db, now), path, display(link.path), source, stamp],
+        )
+
+
+def _stand_in(db: sqlite3.Connection, now: str) -> int:
+    """Return a photo without a file, for links to photos that the backup does not know."""
+    db.execute("INSERT INTO photos (sha256, added_at) VALUES (?, ?) ON CONFLICT DO NOTHING", [_NO_PHOTO, now])
+    return int(db.execute("SELECT id FROM photos WHERE sha256 = ?", [_NO_PHOTO]).fetchone()[0])
+
+
+# --- in its place ---
+
+
+def drop_derived(catalog: Path) -> None:
+    """Remove what was worked out from the catalog and is kept beside it; it is worked out again when it is needed."""
+    for path in (beside(catalog, ".graph.npz"), *catalog.parent.glob(f"{catalog.name}.vectors-*")):
+        with contextlib.suppress(OSError):
+            path.unlink()
+    shutil.rmtree(beside(catalog, ".crops"), ignore_errors=True)
+
+
+def put_in_place(
+    copy: Path, catalog: Path, *, is_readable: bool, now: datetime, report: Report = keep_quiet
+) -> Path | None:
+    """Let a staged copy be the catalog; return where a damaged one was put, if there is one.
+
+    Over a catalog that can be read it is written in one transaction of that very file: whoever has it open sees the
+    old one or the new one. A damaged one keeps its content under another name, and the copy takes its name at once.
+    """
+    check_copy(copy, shown=copy)
+    if is_readable:
+        _write_over(copy, catalog, report)
+        return None
+    aside = _put_aside(catalog, now)
+    sync(copy)
+    copy.replace(catalog)
+    sync(catalog.parent)
+    return aside
+
+
+def _write_over(copy: Path, catalog: Path, report: Report) -> None:
+    with clear_errors(catalog), closing(connect(catalog).conn) as present:
+        assert isinstance(present, sqlite3.Connection)
+        with clear_errors(copy), closing(sqlite3.connect(copy, isolation_level=None)) as source:
+            sizes = [db.execute("PRAGMA page_size").fetchone()[0] for db in (source, present)]
+            if sizes[0] != sizes[1]:  # a catalog in WAL mode cannot change it
+                source.execute(f"PRAGMA page_size = {sizes[1]}")
+                source.execute("VACUUM")
+            source.backup(present, pages=2048, progress=_impatient(catalog, report), sleep=0.05)
+        make_durable(catalog)
+        # Gives the room of the WAL back, unless somebody reads the old state for long.
+        present.execute("PRAGMA busy_timeout = 1000")
+        present.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _impatient(catalog: Path, report: Report) -> Callable[[int, int, int], None]:
+    """Return what is called after each step: it gives up when another program holds the catalog for too long."""
+    ends = time.monotonic() + WRITE_WAIT_SECONDS
+
+    def tell(status: int, remaining: int, total: int) -> None:
+        nonlocal ends
+        if status not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            ends = time.monotonic() + WRITE_WAIT_SECONDS
+        elif time.monotonic() > ends:
+            raise BusyError(f"{catalog}: locked by another program; close it there")
+        report(Progress(total - remaining, total, "restoring"))
+
+    return tell
+
+
+def _put_aside(catalog: Path, now: datetime) -> Path | None:
+    """Give a catalog that cannot be read a second name, and take its WAL away: to the new one it would be poison."""
+    aside: Path | None = beside(catalog, f".aside-{now:%Y-%m-%d-%H%M%S}")
+    assert aside is not None
+    if catalog.exists():
+        _link_or_copy(catalog, aside)
+    else:
+        aside = None
+    for suffix in ("-wal", "-journal", "-shm"):
+        file = beside(catalog, suffix)
+        if aside is not None and suffix != "-shm" and file.exists():
+            _link_or_copy(file, beside(aside, suffix))
+        file.unlink(missing_ok=True)
+    return aside
+
+
+def _link_or_copy(file: Path, other: Path) -> None:
+    other.unlink(missing_ok=True)
+    try:
+        os.link(file, other)
+    except OSError:
+        shutil.copyfile(file, other)
+        other.chmod(0o600)

@@ -1,0 +1,135 @@
+"""`facewatch backup` and `facewatch restore`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facewatch.cli.group import command
+from facewatch.cli.options import State, json_option, pass_state, set_up_logging
+from facewatch.cli.output import local_time, plural, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from facewatch.service.keeping import Restorable, Restored
+
+
+@command("backup", "Copy the catalog, safely, also while facewatch works.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the file if there is one.")
+@json_option
+@pass_state
+def backup(state: State, file: Path, force: bool, as_json: bool) -> None:
+    """Copy the catalog to FILE, or into the folder FILE under a name with today's date.
+
+    Everything that you decided is in the catalog, and all that facewatch found out; photos are not. The copy is of one
+    moment, checked, and there only when it is whole. `facewatch watch` takes one a day by itself (settings [backup]).
+
+    \b
+    Example:
+      facewatch backup /media/usb/             catalog-2026-11-22.sqlite on a drive
+      facewatch backup ~/faces.sqlite --force  the same file each time
+
+    \b
+    Exit codes:
+      0 done; 5 there is no catalog, it is damaged, the disk is full, or FILE exists or lies among the photos
+    """
+    from facewatch.service import keeping
+
+    set_up_logging(state.loudness)
+    with progress_bar("backup", is_shown=not state.is_quiet and not as_json) as show:
+        made = keeping.back_up(state.config(), file, may_replace=force, now=datetime.now().astimezone(), report=show)
+    if as_json:
+        print_json({"file": str(made.path), "bytes": made.n_bytes, "seconds": round(made.seconds, 3)})
+    elif not state.is_quiet:
+        click.echo(f"{made.path}: {made.n_bytes / 1e6:.1f} MB, checked")
+
+
+@command("restore", "Put a backup in the place of the catalog.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@pass_state
+def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
+    """Let the catalog be what FILE says, a backup of this or an older facewatch, and let the people folder follow.
+
+    The catalog that was there is kept beside it. What you decided after the backup is not in it: how much that is
+    stands in the question. Photos that came since are found by the next `facewatch scan`. Links that facewatch made
+    since are taken away as far as it knows them for its own; your own files in the people folder stay.
+
+    \b
+    Example:
+      facewatch restore ~/.local/share/facewatch/catalog.sqlite.backups/catalog-2026-11-21.sqlite
+
+    \b
+    Exit codes:
+      0 done; 1 not restored, as you said; 5 FILE is no backup, damaged, or made by a newer facewatch; 6 another
+      facewatch is at work; 8 the catalog is restored, but the people folder could not follow
+    """
+    from facewatch.errors import FolderError
+    from facewatch.service import keeping
+
+    set_up_logging(state.loudness)
+    config = state.config()
+    if not yes:
+        for line in _consequences(keeping.look_at(config, file)):
+            click.echo(line, err=True)
+        if not click.confirm("Restore it?", err=True):
+            raise click.exceptions.Exit(1)
+    with progress_bar("restore", is_shown=not state.is_quiet and not as_json) as show:
+        done = keeping.restore(config, file, now=datetime.now().astimezone(), report=show)
+    if as_json:
+        print_json(_facts(done))
+    elif not state.is_quiet:
+        _print(done)
+    if done.folder_fault:
+        raise FolderError(f"the catalog is restored, but the folders do not show it yet: {done.folder_fault}")
+
+
+def _consequences(found: Restorable) -> list[str]:
+    backup = found.backup
+    when = f", taken {local_time(backup.made_at)}" if backup.made_at else ""
+    lines = [
+        f"{backup.path}{when}: {plural(backup.n_photos, 'photo')}, {plural(backup.n_faces, 'face')}, "
+        f"{plural(backup.n_people, 'person', 'people')}, {backup.n_named} with a name"
+    ]
+    if found.fault is not None:
+        lines.append(f"the present catalog cannot be read ({found.fault}); it is kept aside")
+    elif found.present is None:
+        lines.append("there is no catalog now")
+    elif found.n_decisions_lost is None:
+        lines.append("the present catalog does not descend from this backup: all that was decided in it is given up")
+    else:
+        lines.append(f"{plural(found.n_decisions_lost, 'decision')} made since then will be given up")
+    return lines
+
+
+def _facts(done: Restored) -> dict[str, Any]:
+    return {
+        "catalog": str(done.catalog),
+        "kept": str(done.kept) if done.kept else None,
+        "contradictions": list(done.contradictions),
+        "left": [str(path) for path in done.left],
+        "n_links_made": done.n_links_made,
+        "n_links_removed": done.n_links_removed,
+        "folder_fault": done.folder_fault,
+    }
+
+
+def _print(done: Restored) -> None:
+    click.echo(f"{done.catalog}: restored")
+    if done.kept:
+        click.echo(f"the catalog that was there is kept: {done.kept}")
+    if done.contradictions:
+        click.echo("the backup contradicts itself: `facewatch audit` says how")
+    if done.n_links_made or done.n_links_removed:
+        click.echo(f"people folder: {plural(done.n_links_made, 'link')} made, {done.n_links_removed} removed")
+    if done.left:
+        click.echo(
+            f"{plural(len(done.left), 'link')} that may be facewatch's own, left because no record tells: look at"
+        )
+        for folder in sorted({path.parent for path in done.left}):
+            click.echo(f"  {folder}")
+    click.echo("next: `facewatch scan`")

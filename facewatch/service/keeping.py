@@ -1,0 +1,246 @@
+"""Backups by hand, and what comes back from one: the catalog, and with it the people folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from facewatch import folders
+from facewatch.catalog import restoring
+from facewatch.catalog.backups import Report, keep_quiet, write_backup
+from facewatch.catalog.opening import beside, check_place, utc_now
+from facewatch.catalog.restoring import Contents, FoundLink
+from facewatch.config import Config
+from facewatch.errors import CatalogError, FolderError
+from facewatch.folders.names import link_names
+from facewatch.service import Service
+
+log = logging.getLogger(__name__)
+
+_N_NAMES = 4
+"""How many of the names that a link may have are looked for."""
+
+_BYSTANDERS = frozenset({"Thumbs.db", "desktop.ini"})
+"""What file managers leave in folders, besides hidden files."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """A backup that was made."""
+
+    path: Path
+    n_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Restorable:
+    """A backup that can be restored, and what that would do."""
+
+    backup: Contents
+    present: Contents | None
+    """None: there is no catalog, or it cannot be read."""
+    fault: str | None
+    """Why the present catalog cannot be read; None: it can, or there is none."""
+    n_decisions_lost: int | None
+    """Decisions in force that the backup does not have; None: that cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did."""
+
+    catalog: Path
+    kept: Path | None
+    """Where the catalog is that was there before."""
+    contradictions: tuple[str, ...]
+    """Where the backup breaks the rules of catalogs."""
+    left: tuple[Path, ...]
+    """Links in the people folder that may be facewatch's own, and that no record tells."""
+    n_links_made: int
+    n_links_removed: int
+    folder_fault: str | None
+    """Why the people folder could not follow."""
+
+
+def back_up(
+    config: Config, target: Path, *, may_replace: bool = False, now: datetime, report: Report = keep_quiet
+) -> BackedUp:
+    """Copy the catalog to a file, or into a folder under a name with today's date, while others go on working.
+
+    Raises:
+        CatalogError: there is no catalog or it is damaged; or the target exists, or lies where nothing is written.
+    """
+    catalog = config.catalog
+    if not catalog.exists():
+        raise CatalogError(f"{catalog}: no catalog yet; `facewatch scan` makes one")
+    if target.is_dir():
+        target = _dated(target, catalog.stem, now)
+    _check_lies_apart(config, target, restoring.contents_of(catalog, is_deep=False))
+    started = datetime.now(UTC)
+    write_backup(catalog, target, may_replace=may_replace, report=report)
+    return BackedUp(target, target.stat().st_size, (datetime.now(UTC) - started).total_seconds())
+
+
+def _dated(folder: Path, stem: str, now: datetime) -> Path:
+    """Return a name that is free."""
+    day = folder / f"{stem}-{now:%Y-%m-%d}.sqlite"
+    return folder / f"{stem}-{now:%Y-%m-%d-%H%M%S}.sqlite" if day.exists() else day
+
+
+def _check_lies_apart(config: Config, target: Path, contents: Contents) -> None:
+    real = target.parent.resolve() / target.name
+    for library in (*config.photos, *contents.roots):
+        if real.is_relative_to(library.resolve()):
+            raise CatalogError(
+                f"{target}: lies in the photo library {library}, which is only read; name another folder"
+            )
+    for people in filter(None, (config.people, contents.people_folder)):
+        if real.is_relative_to(people.resolve()):
+            raise CatalogError(f"{target}: lies in the people folder {people}; name another folder")
+
+
+def look_at(config: Config, file: Path) -> Restorable:
+    """Return what restoring this file would do; changes nothing.
+
+    Raises:
+        CatalogError: it is no backup, damaged, or made by a newer facewatch.
+    """
+    if file.exists() and config.catalog.exists() and file.samefile(config.catalog):
+        raise CatalogError(f"{file}: that is the catalog itself; name a backup")
+    backup = restoring.contents_of(file)
+    present, fault = _present(config.catalog)
+    lost = None
+    if present is not None and present.library_id == backup.library_id:
+        lost = restoring.decisions_since(config.catalog, backup)
+    return Restorable(backup, present, fault, lost)
+
+
+def _present(catalog: Path) -> tuple[Contents | None, str | None]:
+    if not catalog.exists():
+        return None, None
+    try:
+        return restoring.contents_of(catalog), None
+    except (CatalogError, sqlite3.Error) as error:
+        return None, str(error)
+
+
+def restore(config: Config, file: Path, *, now: datetime, report: Report = keep_quiet) -> Restored:
+    """Put a backup in the place of the catalog, keep what was there, and let the people folder follow.
+
+    A crash leaves the old catalog or the new one. The same command carries on.
+
+    Raises:
+        CatalogError: it is no backup, damaged, made by a newer facewatch, or there is no room.
+        BusyError: another facewatch scans, watches or writes.
+    """
+    catalog = config.catalog
+    check_place(catalog)
+    with restoring.alone(catalog):
+        found = look_at(config, file)
+        kept = None
+        if found.present is not None:
+            kept = _keep(catalog, now, report)
+        with restoring.staged(file, catalog, report=report) as copy:
+            contradictions = restoring.contradictions(copy)
+            left = _settle_folder(config, copy, found)
+            restoring.drop_derived(catalog)
+            aside = restoring.put_in_place(copy, catalog, is_readable=found.present is not None, now=now, report=report)
+        restoring.drop_derived(catalog)
+    for fault in contradictions:
+        log.warning("%s: %s", file, fault)
+    return Restored(catalog, kept or aside, tuple(contradictions), tuple(left), *_follow(config))
+
+
+def _keep(catalog: Path, now: datetime, report: Report) -> Path:
+    """Back up what is about to be replaced."""
+    folder = beside(catalog, ".backups")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    target = folder / f"{catalog.stem}-before-restore-{now:%Y-%m-%d-%H%M%S}.sqlite"
+    write_backup(catalog, target, may_replace=True, report=report)
+    return target
+
+
+def _settle_folder(config: Config, copy: Path, found: Restorable) -> list[Path]:
+    """Bring into the copy what is known of the people folder; return the links there that no record tells."""
+    try:
+        if config.catalog.exists() and restoring.carry_over(copy, config.catalog):
+            return []
+    except (CatalogError, sqlite3.Error) as error:
+        log.info("%s: its record of the people folder cannot be read: %s", config.catalog, error)
+    people = config.people or found.backup.people_folder
+    if people is None:
+        return []
+    if _library_of(people) != found.backup.library_id:
+        return []
+    top = os.path.realpath(people)
+    standing = list(_folders_in(top))
+    links = list(_find_links(top, standing, found.backup.roots))
+    left = restoring.adopt(copy, links, standing=standing, made_at=found.backup.made_at, now=utc_now())
+    return [people / link.path for link in left]
+
+
+def _find_links(top: str, standing: Sequence[str], roots: Sequence[Path]) -> Iterator[FoundLink]:
+    """Yield the links of folders that hold nothing but links as facewatch makes them, to photos of these libraries."""
+    for folder in standing:
+        with contextlib.suppress(OSError), os.scandir(f"{top}/{folder}") as entries:
+            found = [_link_of(top, folder, e, roots) for e in entries if not _is_bystander(e.name)]
+            whole = [link for link in found if link is not None]
+            if len(whole) == len(found):
+                yield from whole
+
+
+def _is_bystander(name: str) -> bool:
+    return name.startswith(".") or name in _BYSTANDERS
+
+
+def _library_of(people: Path) -> str | None:
+    """Return whose people folder it is, as it says itself."""
+    try:
+        return str(json.loads((people / folders.MARKER).read_text(encoding="utf-8"))["library"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _folders_in(top: str) -> Iterator[str]:
+    """Yield the folders that people may have; no link is followed."""
+    for parent in ("", f"{folders.UNNAMED}/"):
+        with contextlib.suppress(OSError), os.scandir(f"{top}/{parent}") as entries:
+            names = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+            yield from (f"{parent}{name}" for name in names if parent or name != folders.UNNAMED)
+
+
+def _link_of(top: str, folder: str, entry: os.DirEntry[str], roots: Sequence[Path]) -> FoundLink | None:
+    """Return the entry if it is, to the letter, a link that facewatch would make there."""
+    if not entry.is_symlink():
+        return None
+    target = os.readlink(entry.path)  # noqa: PTH115 - to the letter, which a Path would tidy
+    source = os.path.normpath(f"{top}/{folder}/{target}")
+    if not any(Path(source).is_relative_to(root) for root in roots):
+        return None
+    head, name = os.path.split(source)
+    as_made = "../" * (folder.count("/") + 1) + f"{os.path.relpath(head, top)}/{name}"
+    if target != as_made or entry.name not in islice(link_names(source), _N_NAMES):
+        return None
+    changed_ns = entry.stat(follow_symlinks=False).st_mtime_ns
+    return FoundLink(f"{folder}/{entry.name}", Path(source), target, changed_ns)
+
+
+def _follow(config: Config) -> tuple[int, int, str | None]:
+    """Let the people folder say what the catalog says; return how many links were made and removed, and the fault."""
+    with Service(config, needs_catalog=True) as service:
+        if not service.folder.root.is_dir():
+            return 0, 0, None
+        try:
+            applied = service.sync_folders()
+        except FolderError as error:
+            return 0, 0, str(error)
+    return applied.n_made, applied.n_removed, None

@@ -73,6 +73,15 @@ def _engine(value: Any) -> str | None:
     return None if is_right else '"face_recognition", or "insightface:" and the name of a pack'
 
 
+def _hours(value: Any) -> str | None:
+    """Text like "22:00-06:00", or empty."""
+    is_right = isinstance(value, str) and (not value or _HOURS.fullmatch(value))
+    return None if is_right else 'two times of the day, "22:00-06:00", or empty'
+
+
+_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
+
+
 def _yes_no(value: Any) -> str | None:
     return None if isinstance(value, bool) else "true or false"
 
@@ -257,6 +266,50 @@ SETTINGS = (
     ),
     Setting("watch", "poll_seconds", 5.0, "How often polling looks.", _number(0.1, 86400)),
     Setting("watch", "idle_seconds", 60.0, "Models are let go when nothing has come for this long.", _number(0, 86400)),
+    Setting(
+        "watch",
+        "hours",
+        "",
+        'Look at photos only at these hours, "22:00-06:00"; empty: at any. What comes meanwhile waits.',
+        _hours,
+    ),
+    Setting(
+        "resources",
+        "memory_mb",
+        0,
+        "What facewatch may take of the memory, in MB; 0: what the system lets it have (a container's limit).",
+        _number(0, 1e6, whole=True),
+    ),
+    Setting(
+        "resources",
+        "niceness",
+        5,
+        "How far the watcher gives way to other programs: 0 not at all, 19 as far as can be.",
+        _number(0, 19, whole=True),
+    ),
+    Setting(
+        "resources",
+        "idle_io",
+        False,
+        "Whether the watcher reads only when nobody else wants the disk (Linux).",
+        _yes_no,
+    ),
+    Setting(
+        "resources",
+        "photo_seconds",
+        300.0,
+        "A photo that takes longer than this is put aside; a hung decoder costs no more.",
+        _number(1, 86400),
+    ),
+    Setting("backup", "daily", True, "Whether the watcher backs the catalog up once a day.", _yes_no),
+    Setting("backup", "keep", 7, "How many daily backups are kept.", _number(1, 1000, whole=True)),
+    Setting(
+        "backup",
+        "folder",
+        "",
+        "Where they go; empty: beside the catalog, in a folder of its name with .backups.",
+        _whole_path,
+    ),
 )
 
 
@@ -271,6 +324,8 @@ class Config:
     people: Path | None
     """None: where it was before, else "People" beside the first library."""
     catalog: Path
+    backups: Path | None
+    """The folder of the daily backups; None: beside the catalog."""
     source: str
     """The file they came from, or "defaults"."""
     values: Mapping[str, Any] = field(repr=False)
@@ -336,6 +391,7 @@ def load_config(file: Path | None, overrides: Mapping[str, Any], *, cwd: Path) -
         aligned=paths("library.aligned"),
         people=next(iter(paths("library.people")), None),
         catalog=next(iter(paths("library.catalog")), default_catalog()),
+        backups=next(iter(paths("backup.folder")), None),
         source=str(file) if file else "defaults",
         values=values,
     )

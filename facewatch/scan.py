@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from facewatch.types import Fingerprint
 
-IGNORE_MARKERS = frozenset({".nomedia"})
+IGNORE_MARKERS = frozenset({".nomedia", ".noimage"})
 """A folder that holds one of these is passed over with all below it."""
+
+PATTERN_FILE = ".ppignore"
+"""Holds patterns, one a line, of what is passed over in its folder and below."""
+
+MOST_PATTERNS = 65536
+"""Bytes of such a file that are read."""
 
 IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
@@ -31,25 +38,53 @@ class Rules:
             return True
         return any(fnmatch.fnmatch(path if "/" in p else name, p.strip("/")) for p in self.exclude)
 
+    def skips(self, folder: str, root: Path) -> bool:
+        """Whether a folder below the root is none of our business by its name or a marker in it; its parents were
+        asked before."""
+        return self.passes_over(folder) or any((root / folder / marker).exists() for marker in IGNORE_MARKERS)
+
     def allows(self, path: str, root: Path) -> bool:
         """Whether a path below the root, and every folder above it, is our business."""
         parts = PurePosixPath(path).parts
         prefixes = ["/".join(parts[: i + 1]) for i in range(len(parts))]
-        if any(self.passes_over(prefix) for prefix in prefixes):
+        if ".." in parts or any(self.passes_over(prefix) for prefix in prefixes):
             return False
         folders = [root, *(root / prefix for prefix in prefixes[:-1])]
-        return not any((folder / marker).exists() for folder in folders for marker in IGNORE_MARKERS) and not any(
-            folder.is_symlink() for folder in folders[1:]
-        )
+        if any((folder / marker).exists() for folder in folders for marker in IGNORE_MARKERS):
+            return False
+        for depth, folder in enumerate(folders):
+            patterns = _patterns_in(folder)
+            if patterns and any(_is_among(part, patterns) for part in parts[depth:]):
+                return False
+        return not any(folder.is_symlink() for folder in folders[1:])
+
+
+def _patterns_in(folder: Path) -> tuple[str, ...]:
+    """Return what the pattern file of a folder says; nothing where there is none that can be read."""
+    try:
+        with (folder / PATTERN_FILE).open("rb") as file:
+            text = file.read(MOST_PATTERNS).decode("utf-8", errors="replace")
+    except OSError:
+        return ()
+    lines = (line.strip() for line in text.splitlines())
+    return tuple(line.strip("/") for line in lines if line and not line.startswith(("#", "!")))
+
+
+def _is_among(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """The files of a root, by their path below it."""
+    """The files of a root, or of one of its folders, by their path below the root."""
 
     files: Mapping[str, Fingerprint]
     unread: Mapping[str, str] = field(default_factory=dict)
     """Folders that could not be listed, and why: nothing below them counts as missing."""
+    mounts: frozenset[str] = frozenset()
+    """Folders that are on another device than the folder they lie in."""
+    device: int = -1
+    """Of the root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,43 +107,102 @@ class Changes:
         return (*self.changed, *self.added)
 
 
-def walk(root: Path, rules: Rules) -> Walk:
-    """Return every regular file below the root that the rules let through. Links are not followed at all: what they
-    lead to inside the library is found by itself, and what lies outside is not ours.
+def walk(root: Path, rules: Rules, below: str = "") -> Walk:
+    """Return every regular file below the root, or below one of its folders, that the rules let through.
+
+    Links are not followed at all: what they lead to inside the library is found by itself, and what lies outside is
+    not ours.
 
     Raises:
-        OSError: the root itself cannot be listed.
+        OSError: the root itself cannot be listed, or became another one meanwhile.
     """
     files: dict[str, Fingerprint] = {}
     unread: dict[str, str] = {}
-    todo = [""]
+    mounts: set[str] = set()
+    device = device_of(root.stat())
+    todo: list[tuple[str, int | None, tuple[str, ...]]] = []
+    if not below:
+        todo.append(("", device, ()))
+    elif _is_ours(below, root, rules):
+        todo.append((below, None, _inherited(below, root)))
     while todo:
-        folder = todo.pop()
+        folder, outer, patterns = todo.pop()
         try:
             entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
         except OSError as error:
             if not folder:
                 raise
-            unread[folder] = error.strerror or str(error)
+            if folder != below:
+                unread[folder] = error.strerror or str(error)
             continue
-        if any(entry.name in IGNORE_MARKERS for entry in entries):
+        names = {entry.name for entry in entries}
+        if names & IGNORE_MARKERS:
             continue
-        for path, entry in _ours(entries, folder, rules):
+        if PATTERN_FILE in names:
+            patterns = (*patterns, *_patterns_in(root / folder))
+        for path, entry in _ours(entries, folder, rules, patterns):
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
             if stat.S_ISDIR(status.st_mode):
-                todo.append(path)
+                if outer is not None and device_of(status) != outer:
+                    mounts.add(path)
+                todo.append((path, device_of(status), patterns))
             elif stat.S_ISREG(status.st_mode):
                 files[path] = Fingerprint.of(status)
-    return Walk(files, unread)
+    if device_of(root.stat()) != device:
+        raise OSError(errno.ESTALE, "another drive was mounted there meanwhile", str(root))
+    return Walk(files, unread, frozenset(mounts), device)
 
 
-def _ours(entries: Sequence[os.DirEntry[str]], folder: str, rules: Rules) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def device_of(status: os.stat_result) -> int:
+    """Return the device, as a number that a column of the catalog can hold."""
+    return status.st_dev & 0x7FFF_FFFF_FFFF_FFFF
+
+
+def holds_any(root: Path, rules: Rules) -> bool:
+    """Whether there is at least one file of ours below the root; looks no farther than to the first.
+
+    Raises:
+        OSError: the root cannot be listed.
+    """
+    todo = [""]
+    while todo:
+        folder = todo.pop()
+        try:
+            entries = list(os.scandir(root / folder))
+        except OSError:
+            if not folder:
+                raise
+            continue
+        if any(entry.name in IGNORE_MARKERS for entry in entries):
+            continue
+        for path, entry in _ours(entries, folder, rules, ()):
+            if entry.is_file(follow_symlinks=False):
+                return True
+            if entry.is_dir(follow_symlinks=False):
+                todo.append(path)
+    return False
+
+
+def _is_ours(folder: str, root: Path, rules: Rules) -> bool:
+    """Whether a folder below the root, and every one above it, is there and our business."""
+    return rules.allows(folder, root) and (root / folder).is_dir() and not (root / folder).is_symlink()
+
+
+def _inherited(folder: str, root: Path) -> tuple[str, ...]:
+    """Return the patterns that hold in a folder because of those above it."""
+    above = [root, *(root / parent for parent in PurePosixPath(folder).parents)]
+    return tuple(pattern for parent in set(above) for pattern in _patterns_in(parent))
+
+
+def _ours(
+    entries: Iterable[os.DirEntry[str]], folder: str, rules: Rules, patterns: Sequence[str]
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
     for entry in entries:
         path = f"{folder}/{entry.name}" if folder else entry.name
-        if not rules.passes_over(path):
+        if not rules.passes_over(path) and not (patterns and _is_among(entry.name, patterns)):
             yield path, entry
 
 

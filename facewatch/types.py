@@ -38,7 +38,8 @@ class Fingerprint:
 
     @classmethod
     def of(cls, status: os.stat_result) -> Fingerprint:
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+        # Pooled and network file systems number with 64 bits; a column of the catalog has 63 and a sign.
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino & 0x7FFF_FFFF_FFFF_FFFF)
 
 
 class Tier(StrEnum):

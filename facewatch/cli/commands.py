@@ -10,7 +10,7 @@ import click
 
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import local_time, plural, print_csv, print_json, print_table, progress_bar
+from facewatch.cli.output import plural, print_csv, print_json, print_table, progress_bar
 from facewatch.clustering import METHODS
 
 if TYPE_CHECKING:
@@ -78,9 +78,22 @@ def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool
     default=None,
     help="PHOTOS are crops of one face each, cut by its landmarks: nothing is detected. Remembered.",
 )
+@click.option(
+    "--new-drive",
+    "is_new_drive",
+    is_flag=True,
+    help="The drive is another one than before, and what is not on it is gone.",
+)
 @json_option
 @pass_state
-def scan(state: State, photos: tuple[Path, ...], engine: str | None, aligned: bool | None, as_json: bool) -> None:
+def scan(
+    state: State,
+    photos: tuple[Path, ...],
+    engine: str | None,
+    aligned: bool | None,
+    is_new_drive: bool,
+    as_json: bool,
+) -> None:
     """Look through the libraries PHOTOS once and bring catalog and folders up to date.
 
     Without PHOTOS: the libraries of the settings, or those scanned before. What is known is not looked at again, unless
@@ -101,6 +114,8 @@ def scan(state: State, photos: tuple[Path, ...], engine: str | None, aligned: bo
     ):
         if aligned is False:
             service.libraries.forget_aligned(service.libraries.roots)
+        if is_new_drive:
+            service.libraries.believe_new_drives()
         result = service.scan_all(report)
         status = service.status()
     if as_json:
@@ -129,28 +144,6 @@ def _print_scan(result: ScanResult, status: Status) -> None:
         click.echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
     if status.n_people > status.n_named:
         click.echo("next: facewatch people, then facewatch rename ID NAME")
-
-
-@command("watch", "Scan, then stay and follow changes.")
-@click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
-@pass_state
-def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
-    """Scan the libraries PHOTOS, then stay and keep catalog and folders up to date as photos come and go.
-
-    Ctrl-C or SIGTERM ends it; the next start carries on. Its log goes to stderr.
-
-    \b
-    Example:
-      facewatch watch ~/Pictures
-    """
-    from facewatch.service.loop import WatchLoop
-    from facewatch.service.signals import stop_on_signals
-
-    set_up_logging(state.loudness, is_daemon=True)
-    # Photos can wait for those who sit at the keyboard; somebody who types `scan` does.
-    with stop_on_signals() as should_stop, _service(state, photos, engine, niceness=5, needs_catalog=False) as service:
-        WatchLoop(service, should_stop=should_stop).run()
 
 
 @command("people", "List everybody.")
@@ -284,54 +277,6 @@ def export(state: State, kind: str) -> None:
         print_json([dict(zip(EXPORT_COLUMNS, row, strict=True)) for row in rows])
     else:
         print_csv(EXPORT_COLUMNS, rows)
-
-
-@command("status", "Say what there is, and what is wrong.")
-@json_option
-@pass_state
-def status(state: State, as_json: bool) -> None:
-    """Say what the catalog holds, who works on it, and which files could not be used and why.
-
-    \b
-    Example:
-      facewatch status --json
-    """
-    with _service(state) as service:
-        current = service.status()
-    if as_json:
-        print_json(asdict(current))
-        return
-    facts = {
-        "settings": current.settings,
-        "photos": ", ".join(current.photos) or "none yet: facewatch scan PHOTOS",
-        "people folder": current.people_folder,
-        "catalog": current.catalog,
-        "engine": current.engine,
-        "at work": current.runner or "nobody",
-        "last scan": local_time(current.last_scan) if current.last_scan else "never",
-        "holds": f"{plural(current.n_photos, 'photo')} in {plural(current.n_files, 'file')}",
-        "faces": f"{current.n_faces}: {current.n_assigned} belong to somebody, {current.n_pool} to nobody yet, "
-        f"{current.n_only_shown} too poor to tell"
-        + (f", {current.n_left_out} taken out by you" if current.n_left_out else ""),
-        "people": f"{current.n_people}, {current.n_named} of them named",
-    }
-    for name, fact in facts.items():
-        click.echo(f"{name:>14}  {fact}")
-    if current.switch:
-        switch = current.switch
-        click.echo(
-            f"changing to {switch.wanted}: {switch.n_done} of {plural(switch.n_photos, 'photo')} looked at; until it "
-            f"is complete, what {switch.before} found stands. `facewatch scan` or `watch` carries on"
-        )
-    if current.engine_fault:
-        click.echo(f"cannot look at photos: {current.engine_fault}")
-    for root in current.aligned:
-        click.echo(f"face crops: {root}: nothing is detected there; scan {root} --no-aligned changes that")
-    for root in current.offline:
-        click.echo(f"offline: {root}: plug it in; nothing of it was removed")
-    if current.faults:
-        click.echo(f"\n{plural(len(current.faults), 'file')} could not be used:")
-        print_table(("file", "fault", "what to do"), [tuple(fault.values()) for fault in current.faults])
 
 
 @command("engines", "List the engines that have worked here.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from facewatch.cli.logs import formatter_for, is_journal
 
 if TYPE_CHECKING:
     from facewatch.config import Config
@@ -27,6 +30,8 @@ class State:
     overrides: dict[str, Any] = field(default_factory=dict)
     loudness: int = 0
     """-1 quiet, 0 as usual, 1 verbose, 2 very."""
+    is_log_json: bool = False
+    """Whether the log is for programs."""
 
     def config(self, **overrides: Any) -> Config:
         """Return the settings; `section__key` names an override."""
@@ -35,10 +40,10 @@ class State:
         named = {key.replace("__", "."): value for key, value in overrides.items()}
         return load_config(find_config_file(self.config_file, cwd=Path.cwd()), self.overrides | named, cwd=Path.cwd())
 
-    def service(self, *, niceness: int = 0, needs_catalog: bool = True, **overrides: Any) -> Service:
+    def service(self, *, needs_catalog: bool = True, **overrides: Any) -> Service:
         from facewatch.service import Service
 
-        return Service(self.config(**overrides), niceness=niceness, needs_catalog=needs_catalog)
+        return Service(self.config(**overrides), needs_catalog=needs_catalog)
 
     @property
     def is_quiet(self) -> bool:
@@ -67,6 +72,11 @@ def _set_loudness(amount: int) -> Callable[[click.Context, click.Parameter, Any]
             context.ensure_object(State).loudness = amount * int(value)
 
     return callback
+
+
+def _remember_log_json(context: click.Context, _: click.Parameter, value: Any) -> None:
+    if value:
+        context.ensure_object(State).is_log_json = True
 
 
 def setting_options(command: F) -> F:
@@ -117,6 +127,13 @@ def loudness_options(command: F) -> F:
             expose_value=False,
             help="Only results, warnings and errors.",
         ),
+        click.option(
+            "--log-json",
+            is_flag=True,
+            callback=_remember_log_json,
+            expose_value=False,
+            help="The log as one JSON object a line.",
+        ),
     ):
         command = option(command)
     return command
@@ -137,13 +154,22 @@ class _StderrHandler(logging.StreamHandler[Any]):
 
 
 def set_up_logging(loudness: int, *, is_daemon: bool = False) -> None:
-    """Send the log to stderr: results go to stdout. A daemon's log says what it does without being asked."""
+    """Send the log to stderr: results go to stdout. A daemon's log says what it does without being asked.
+
+    With --log-json, on whichever command runs, every line is JSON; under systemd every line has its priority.
+    """
     level = {-1: logging.WARNING, 0: logging.INFO if is_daemon else logging.WARNING, 1: logging.INFO}.get(
         loudness, logging.DEBUG
     )
     handler = _StderrHandler()
+    context = click.get_current_context(silent=True)
+    state = context.find_object(State) if context else None
     handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)s %(message)s" if is_daemon else "%(levelname)s: %(message)s")
+        formatter_for(
+            is_daemon=is_daemon,
+            is_json=state is not None and state.is_log_json,
+            is_journal=is_journal(os.environ, 2),
+        )
     )
     # watchdog warns of folders that it was told of twice, which is the ordinary case when one is copied in.
     warnings.filterwarnings("ignore", module="watchdog")

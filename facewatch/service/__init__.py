@@ -24,10 +24,12 @@ from facewatch.people import Alike, Decided, Decisions, History, Identities, Rec
 from facewatch.quality import Limits
 from facewatch.service.engine_switch import EngineSwitch
 from facewatch.service.libraries import Libraries
+from facewatch.service.pausing import paused_since
 from facewatch.service.people_folder import PeopleFolder
 from facewatch.service.places import check_library, check_places
 from facewatch.service.searching import Search
 from facewatch.service.status import Status, status_of
+from facewatch.service.telling import SILENT_SECONDS, Teller
 from facewatch.types import EngineInfo, EngineOptions, Progress
 
 if TYPE_CHECKING:
@@ -96,12 +98,11 @@ class Service:
         *,
         analyser: ingest.Analyser | None = None,
         info: EngineInfo | None = None,
-        niceness: int = 0,
         needs_catalog: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`analyser` and `info` take the place of the worker processes and the settings' engine; `niceness` is how much
-        the workers give way to other processes. With `needs_catalog` there must be one, and none is made.
+        """`analyser` and `info` take the place of the worker processes and the settings' engine. With `needs_catalog`
+        there must be one, and none is made.
 
         Raises:
             ConfigError: the folders lie in each other.
@@ -126,7 +127,6 @@ class Service:
             raise
         self._clock = clock
         self._given_analyser = analyser
-        self._niceness = niceness
         self._identities: Identities | None = None
         self._graph: NeighbourGraph | None = None
         """Who is near whom in the pool, kept so that new faces extend it."""
@@ -139,6 +139,7 @@ class Service:
             config.photos or tuple(self.catalog.files.roots()),
             scan.Rules(tuple(config["library.exclude"])),
             aligned=config.aligned,
+            faults_depend_on=self._what_faults_depend_on,
         )
         self.search = Search(self)
         self.folder = PeopleFolder(
@@ -178,7 +179,12 @@ class Service:
     @cached_property
     def _analyser(self) -> ingest.Analyser:
         """Where photos are looked at; made when the first one is, because most commands look at none."""
-        return self._given_analyser or ingest.Workers(self.recipe(), self._n_workers)
+        return self._given_analyser or ingest.Workers(
+            self.recipe(),
+            self._n_workers,
+            photo_seconds=self.config["resources.photo_seconds"],
+            memory=ingest.memory_limit(self.config["resources.memory_mb"]),
+        )
 
     def recipe(self) -> ingest.Recipe:
         """Return what workers need to know."""
@@ -192,8 +198,14 @@ class Service:
                 match_score=self.config["match.min_face_confidence"],
                 found_score=self.info.sure_score,
             ),
-            niceness=self._niceness,
         )
+
+    def _what_faults_depend_on(self) -> str:
+        """Return what decides which files can be used, besides the files themselves."""
+        from facewatch import decode
+
+        settings = ("library.max_megapixels", "resources.memory_mb", "resources.photo_seconds")
+        return " ".join(map(str, (decode.VERSION, self.engine_name, *(self.config[key] for key in settings))))
 
     def _engine_options(self) -> EngineOptions:
         return EngineOptions(
@@ -260,13 +272,18 @@ class Service:
         if not any(root.is_dir() for root in self.libraries.roots):
             check_library(self.libraries.roots[0])
         self.folder.check()
+        teller = Teller(self.catalog.path, clock=self._clock)
         with self.running("scan") as outcome:
-            result = self._scan(report)
+            try:
+                result = self._scan(report, teller)
+            finally:
+                teller.end()
             outcome.update(asdict(result))
             return result
 
-    def _scan(self, report: Report) -> ScanResult:
+    def _scan(self, report: Report, teller: Teller) -> ScanResult:
         started = self._clock()
+        teller.doing("looking through the libraries", silent_seconds=SILENT_SECONDS)
         looks = self.libraries.look_at_all()
         again = self.switch.due()
         n_total = sum(len(changes.to_read) for _, _, changes in looks) + sum(map(len, again.values()))
@@ -275,6 +292,8 @@ class Service:
         def count(one: Ingested) -> None:
             counts.update({one.kind: 1, "done": 1, "assigned": one.n_assigned})
             counts["faces"] += one.n_faces if one.kind == "new" else 0
+            teller.photo()
+            teller.doing("looking at photos", n_waiting=max(0, n_total - counts["done"]))
             report(Progress(counts["done"], max(n_total, counts["done"]), display(one.path)))
 
         for root, found, changes in looks:
@@ -288,8 +307,11 @@ class Service:
         self._find_dates(report)
         before = self.complete_switch()
         is_due = self.is_ungrouped() and not self.switch.is_under_way
+        teller.doing("grouping", silent_seconds=SILENT_SECONDS)
         grouped = self.recluster() if is_due else Reclustered(0, 0, 0, 0, 0)
         applied = self.sync_folders()
+        for root, _, _ in looks:
+            self.libraries.arrived(root)
         self.search.keep_up()
         return ScanResult(
             n_files=sum(len(found.files) for _, found, _ in looks),
@@ -335,14 +357,15 @@ class Service:
             settle=_leave_be if self.switch.is_under_way else self.identities.settle,
             prepare=_prepare_nothing if self.switch.is_under_way else self.identities.gallery,
             is_aligned=self.libraries.is_aligned(root),
+            same_face=self.info.thresholds.match,
         )
         back = []
         for one in work.run(paths):
-            if one.kind == "known":
+            if one.kind == "known" or one.n_inherited:
                 back.append(one.path)
-            _log(one)
+            _log(root, one)
             yield one
-        # Photos that had been away, perhaps: their faces are compared with again.
+        # Photos that had been away, perhaps, or were edited: their faces are compared with from now on.
         self._renew(self.catalog.faces.people_of(self._photos_of(root, back)))
 
     def look_anew(self, most: int | None = None) -> Iterator[Ingested]:
@@ -361,7 +384,7 @@ class Service:
     def find_dates(self) -> Iterator[int]:
         """Record when photos of older catalogs were taken, step by step; yields how many were looked at so far."""
         if self.catalog.files.n_undated():
-            yield from ingest.find_dates(self.catalog, max_pixels=self.recipe().max_pixels)
+            yield from ingest.find_dates(self.catalog, self._analyser)
 
     def _find_dates(self, report: Report) -> None:
         """Spend some time on that; the next scan goes on."""
@@ -646,6 +669,11 @@ class Service:
         in_use = self.catalog.engines.in_use_id()
         return photo_id is not None and in_use is not None and not self.catalog.faces.is_analysed(photo_id, in_use)
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether a user wants no photos looked at for now."""
+        return paused_since(self.catalog) is not None
+
     def status(self) -> Status:
         """Return what the catalog holds, who works on it, and what is wrong."""
         return status_of(self)
@@ -683,14 +711,25 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _log(one: Ingested) -> None:
+def _log(root: Path, one: Ingested) -> None:
     """One line a photo."""
     path = display(one.path)
+    fault, advice = one.fault or (None, None)
+    facts = {
+        "path": display(str(root / one.path)),
+        "kind": one.kind,
+        "n_faces": one.n_faces,
+        "n_assigned": one.n_assigned,
+        "ms": round(one.ms, 1),
+        "fault": fault,
+        "advice": advice,
+    }
+    extra = {"photo": facts}
     if one.fault:
-        log.warning("%s: %s; %s", path, *one.fault)
+        log.warning("%s: %s; %s", path, fault, advice, extra=extra)
     elif one.kind in ("new", "again"):
-        log.info("%s: %d face(s), %d known (%.0f ms)", path, one.n_faces, one.n_assigned, one.ms)
+        log.info("%s: %d face(s), %d known (%.0f ms)", path, one.n_faces, one.n_assigned, one.ms, extra=extra)
     elif one.kind == "known":
-        log.info("%s: known content", path)
+        log.info("%s: known content", path, extra=extra)
     else:
-        log.debug("%s: %s", path, one.kind)
+        log.debug("%s: %s", path, one.kind, extra=extra)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from facewatch import scan
@@ -12,24 +13,42 @@ from facewatch.catalog import Catalog, KnownFile
 from facewatch.errors import LibraryError
 from facewatch.service.places import check_library, distinct_roots, nested_roots
 from facewatch.types import Fingerprint
+from facewatch.watch import is_folder_below, look_below
 
 log = logging.getLogger(__name__)
 
 UNREADABLE = "cannot be read"
 """How the fault of a file begins that could not be opened: its rights are not in its fingerprint."""
 
+LOST_MOUNT = "another drive was mounted there"
+"""Why a folder is not looked through: what it held went with that drive."""
+
 
 class Libraries:
     """The libraries that a service looks after."""
 
     def __init__(
-        self, catalog: Catalog, roots: tuple[Path, ...], rules: scan.Rules, *, aligned: Collection[Path] = ()
+        self,
+        catalog: Catalog,
+        roots: tuple[Path, ...],
+        rules: scan.Rules,
+        *,
+        aligned: Collection[Path] = (),
+        faults_depend_on: Callable[[], str] = str,
     ) -> None:
-        """`aligned`: the roots whose photos are crops of one face each; others may be on record as such."""
+        """`aligned`: the roots whose photos are crops of one face each; others may be on record as such.
+        `faults_depend_on` returns settings and versions that decide which files can be used; when they change, all that
+        could not be used is looked at again."""
         self.roots = roots
         self.rules = rules
         self._catalog = catalog
         self._aligned = aligned
+        self._are_new_drives_believed = False
+        self._faults_depend_on = faults_depend_on
+
+    def believe_new_drives(self) -> None:
+        """What is not there on another drive than before counts as gone from now on."""
+        self._are_new_drives_believed = True
 
     def settle(self) -> None:
         """Make libraries that lie in each other, or are one by way of a link, one library: a photo has one place.
@@ -44,10 +63,18 @@ class Libraries:
         for root in set(wanted) - set(self.roots):
             log.info("%s: lies in a library that is looked through as a whole", root)
         self.settle_aligned()
+        self._settle_faults()
         for inner, outer in nested_roots(known, self.roots):
             inner_id, outer_id = self.root_id(inner), self.root_id(outer)
             with self._catalog.write():
                 self._catalog.files.absorb(inner_id, outer_id, str(inner.resolve().relative_to(outer.resolve())))
+
+    def _settle_faults(self) -> None:
+        stamp = self._faults_depend_on()
+        if self._catalog.files.setting("faults_depend_on") != stamp:
+            with self._catalog.write():
+                self._catalog.files.doubt()
+                self._catalog.files.set("faults_depend_on", stamp)
 
     def is_aligned(self, root: Path) -> bool:
         """Whether the photos of a library are crops of one face each; remembered once it was said."""
@@ -94,44 +121,139 @@ class Libraries:
         return looks
 
     def forget_moved(self) -> None:
-        """What a library held that is gone, and another holds now, was moved: there is one place of it, the new one."""
+        """What a library held that is gone, and one that was just added holds now, was moved: there is one place of
+        it, the new one. (Two drives that hold the same photos are no move: one of them may just be unplugged.)"""
         files = self._catalog.files
         gone = [root for root in files.roots() if not root.is_dir()]
         for root in gone:
             root_id = self.root_id(root)
-            if files.has_copies_elsewhere(root_id):
+            if files.has_arrived(root_id):
                 with self._catalog.write():
-                    if files.forget_copies(root_id):
+                    if files.forget_arrived(root_id):
                         log.info("%s: gone, and all that it held is in another library now", root)
 
-    def look(self, root: Path) -> tuple[scan.Walk, scan.Changes]:
-        """Walk a library and compare it with the catalog.
+    def arrived(self, root: Path) -> None:
+        """All of a library has been looked at."""
+        root_id = self.root_id(root)
+        if self._catalog.files.is_arriving(root_id):
+            with self._catalog.write():
+                self._catalog.files.set_arrived(root_id)
+
+    def look(self, root: Path, below: str = "", *, with_unread: bool = True) -> tuple[scan.Walk, scan.Changes]:
+        """Walk a library, or one of its folders, and compare it with the catalog.
+
+        `with_unread`: files that could not be read, and perhaps can be now, count as changed.
 
         Raises:
-            LibraryError: it is offline: gone, or suddenly empty. Nothing counts as removed then.
+            LibraryError: it is offline: gone, suddenly empty, or another drive. Nothing counts as removed then.
         """
         try:
-            found = scan.walk(root, self.rules)
-        except OSError as error:
-            raise LibraryError(
-                f"{root}: cannot be read: {error.strerror}; plug it in or correct library.photos. Nothing was removed"
-            ) from error
-        known = self._catalog.files.known(self.root_id(root))
-        if known and not found.files:
-            raise LibraryError(
-                f"{root}: empty, but {len(known)} files were there: is the drive plugged in? Nothing was removed"
+            is_absent = bool(below) and not is_folder_below(root, below)
+            found = (
+                scan.Walk({}, device=scan.device_of(root.stat())) if is_absent else scan.walk(root, self.rules, below)
             )
-        changes = scan.compare(found, {path: file.fingerprint for path, file in known.items()})
-        return found, self._with_readable(root, changes, known)
+        except OSError as error:
+            raise _offline(root, f"cannot be read: {error.strerror}; plug it in or correct library.photos") from error
+        root_id = self.root_id(root)
+        known = self._catalog.files.known(root_id, below)
+        prints = {path: file.fingerprint for path, file in known.items()}
+        self._check_drive(root, found, prints, is_whole=not below)
+        lost = self._lost_mounts(root, root_id, found.files, prints, is_whole=not below)
+        if not below:
+            self._remember_drives(root, root_id, found, lost)
+        found = replace(found, unread={**found.unread, **dict.fromkeys(lost, LOST_MOUNT)})
+        changes = self._with_moved(root, root_id, found.files, scan.compare(found, prints))
+        return found, self._with_readable(root, changes, known) if with_unread else changes
+
+    def _check_drive(self, root: Path, found: scan.Walk, known: Mapping[str, Fingerprint], *, is_whole: bool) -> None:
+        """Refuse to believe that all is gone: where nothing is left, or what is there is another drive.
+
+        A drive may get another number when it is plugged in again, so that what it holds decides.
+
+        Raises:
+            LibraryError: it is offline.
+        """
+        if is_whole and known and not found.files:
+            raise _offline(root, f"empty, but {len(known)} files were there: is the drive plugged in?")
+        _, device = self._catalog.files.root(root) or (0, -1)
+        if device in (-1, found.device) or self._are_new_drives_believed:
+            return
+        n_absent = _n_absent(found.files, known)
+        if not is_whole or n_absent > len(known) / 2:
+            raise _offline(
+                root,
+                f"on another drive than before, and {n_absent} of {len(known)} files are not there: is the right one "
+                f"plugged in? If it is, facewatch scan --new-drive {root}",
+            )
+
+    def _lost_mounts(
+        self,
+        root: Path,
+        root_id: int,
+        found: Mapping[str, Fingerprint],
+        known: Mapping[str, Fingerprint],
+        *,
+        is_whole: bool,
+    ) -> set[str]:
+        """Return the folders on which another drive was mounted that is not now, and whose files went with it."""
+        if self._are_new_drives_believed:
+            return set()
+        lost = {folder for folder in self._catalog.files.mounts(root_id) if not _is_mount(root / folder)}
+        if not is_whole:
+            return lost
+        below = {folder: {p: known[p] for p in known if p.startswith(folder + "/")} for folder in lost}
+        return {folder for folder, files in below.items() if files and _n_absent(found, files) > len(files) / 2}
+
+    def _remember_drives(self, root: Path, root_id: int, found: scan.Walk, lost: set[str]) -> None:
+        """Record the devices that a look saw, where they are not those on record."""
+        files, mounts = self._catalog.files, found.mounts | lost
+        has_moved = (files.root(root) or (0, -1))[1] != found.device
+        if has_moved or files.mounts(root_id) != mounts:
+            with self._catalog.write():
+                files.add_root(root, found.device, self._catalog.now())
+                files.set_mounts(root_id, mounts)
+
+    def _with_moved(
+        self, root: Path, root_id: int, found: Mapping[str, Fingerprint], changes: scan.Changes
+    ) -> scan.Changes:
+        """What looks added may have come from a place of the library that was not looked at."""
+        by_print = {found[path]: path for path in changes.added}
+        before = self._catalog.files.with_inodes(root_id, [fingerprint.inode for fingerprint in by_print])
+        look, moved = look_below(root), list(changes.moved)
+        for old, fingerprint in before.items():
+            if fingerprint in by_print and look(old) is None:
+                moved.append(scan.Moved(old, by_print.pop(fingerprint)))
+        added = set(by_print.values())
+        return replace(changes, added=tuple(path for path in changes.added if path in added), moved=tuple(moved))
 
     def root_id(self, root: Path) -> int:
-        """Return the id of a library, recorded with the device it is on."""
+        """Return the id of a library, recorded with the device it is on when it was seen first."""
         known = self._catalog.files.root(root)
-        device = root.stat().st_dev if root.is_dir() else -1
-        if known is not None and device in (known[1], -1):
+        if known is not None:
             return known[0]
+        device = scan.device_of(root.stat()) if root.is_dir() else -1
         with self._catalog.write():
             return self._catalog.files.add_root(root, device, self._catalog.now())
+
+    def is_there(self, root: Path) -> bool:
+        """Whether the library is there, and is the drive that it was when it was looked through last."""
+        try:
+            device = scan.device_of(root.stat())
+        except OSError:
+            return False
+        return root.is_dir() and (self._catalog.files.root(root) or (0, -1))[1] in (-1, device)
+
+    def believed_gone(self, root: Path, paths: Iterable[str]) -> list[str]:
+        """Return those of the paths that were removed, as far as the drives mounted in the library tell."""
+        lost = self._lost_mounts(root, self.root_id(root), {}, {}, is_whole=False)
+        return [path for path in paths if not any(path.startswith(folder + "/") for folder in lost)]
+
+    def holds_any(self, root: Path) -> bool:
+        """Whether there is any file in the library."""
+        try:
+            return scan.holds_any(root, self.rules)
+        except OSError:
+            return False
 
     @staticmethod
     def _with_readable(root: Path, changes: scan.Changes, known: Mapping[str, KnownFile]) -> scan.Changes:
@@ -151,9 +273,11 @@ class Libraries:
         """Compare only these paths of a library with the catalog."""
         root_id = self.root_id(root)
         known = {path: self._catalog.files.one(root_id, path) for path in (*present, *gone)}
-        return scan.compare(
+        changes = scan.compare(
             scan.Walk(present), {path: file.fingerprint for path, file in known.items() if file is not None}
         )
+        whole = {path: file for path, file in known.items() if file is not None}
+        return self._with_readable(root, self._with_moved(root, root_id, present, changes), whole)
 
     def record(self, root: Path, changes: scan.Changes) -> None:
         """Record moves and removals; their photos, faces and decisions stay as they are."""
@@ -164,3 +288,22 @@ class Libraries:
                     self._catalog.files.move(root_id, move.old, move.new)
                 self._catalog.files.forget(root_id, changes.missing)
             log.info("%s: %d moved, %d gone", root, len(changes.moved), len(changes.missing))
+
+
+def _offline(root: Path, why: str) -> LibraryError:
+    return LibraryError(
+        f"{root}: {why} Nothing was removed" if why.endswith("?") else f"{root}: {why}. Nothing was removed"
+    )
+
+
+def _n_absent(found: Mapping[str, Fingerprint], known: Mapping[str, Fingerprint]) -> int:
+    """Return how many known files are not there, or are others by their size."""
+    return sum(path not in found or found[path].size != fingerprint.size for path, fingerprint in known.items())
+
+
+def _is_mount(folder: Path) -> bool:
+    """Whether a folder is on another device than the one it lies in."""
+    try:
+        return folder.lstat().st_dev != folder.parent.lstat().st_dev
+    except OSError:
+        return False

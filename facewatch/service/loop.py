@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from facewatch import scan, watch
-from facewatch.errors import BusyError, DiskFullError, FolderError, LibraryError
+from facewatch import scan
+from facewatch.catalog.backups import Backups
+from facewatch.errors import (
+    BusyError,
+    DiskFaultError,
+    DiskFullError,
+    EngineError,
+    FacewatchError,
+    FolderError,
+    LibraryError,
+)
 from facewatch.service import Service
+from facewatch.service.hours import Hours
+from facewatch.service.notify import Notifier
 from facewatch.service.places import check_library
-from facewatch.types import Fingerprint
+from facewatch.service.telling import SILENT_SECONDS, Teller
+from facewatch.service.watched import Watched
+from facewatch.types import Progress
+from facewatch.watch import Heard, Settled
 
 log = logging.getLogger(__name__)
 
@@ -24,28 +39,19 @@ BATCH_PHOTOS = 64
 """Photos ingested before the loop looks around again: a first import of many thousand must not keep it from hearing,
 from showing folders, or from being stopped."""
 
-OFFLINE_SECONDS = 15.0
-"""How often a library that is not there is looked for."""
+WAIT_SECONDS = 10.0
+"""How long to wait when the catalog cannot be written, at first; twice as long each time that it fails again."""
 
-PAUSE_SECONDS = 10.0
-"""How long to wait when the catalog cannot be written."""
+LONGEST_WAIT_SECONDS = 600.0
+
+MOST_FAILURES = 20
+"""Turns that fail in a row for a reason that nobody foresaw, before the watcher gives up: about three hours."""
+
+BACKUP_SECONDS = 60.0
+"""How often it is asked whether a backup is due."""
 
 MOST_SHARE = 0.2
 """Grouping and folders may take this share of the time while photos are waiting."""
-
-
-@dataclass(slots=True)
-class _Library:
-    """One root that is watched."""
-
-    root: Path
-    queue: watch.SettleQueue
-    look_at: float
-    """When to compare it with the catalog again, whatever was heard."""
-    ears: watch.Ears | None = None
-    deafen: ExitStack = field(default_factory=ExitStack)
-    """Ends the listening."""
-    is_offline: bool = False
 
 
 class _Throttle:
@@ -73,6 +79,7 @@ class WatchLoop:
         should_stop: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        notifier: Notifier | None = None,
     ) -> None:
         """`should_stop` is asked between photos.
 
@@ -90,19 +97,10 @@ class WatchLoop:
         self._wall_clock = wall_clock
         config = service.config
         self._settle_seconds: float = config["watch.settle_seconds"]
-        self._is_polling = config["watch.poll"] == "always"
-        self._libraries = [
-            _Library(
-                root,
-                watch.SettleQueue(
-                    watch.look_below(root),
-                    settle_seconds=self._settle_seconds,
-                    removal_seconds=config["watch.removal_seconds"],
-                ),
-                look_at=clock(),
-            )
-            for root in service.libraries.roots
-        ]
+        self._hours = Hours.parse(config["watch.hours"])
+        self.watched = [Watched(root, service.libraries.rules, config, clock) for root in service.libraries.roots]
+        self._teller = Teller(service.catalog.path, self._facts, notifier=notifier, clock=clock)
+        self._last_looks: dict[str, str] = {}
         self._busy_at = clock()
         self._waiting_since: float | None = clock() if service.is_ungrouped() else None
         """Since when faces have waited to be grouped."""
@@ -116,10 +114,17 @@ class WatchLoop:
         self._is_disk_compared = False
         """Whether the disk was compared with the catalog since the last look at the library."""
         self._is_search_stale = False
+        self._backups = self._daily_backups() if config["backup.daily"] else None
+        self._backup_at = clock()
         self._told = ""
         """The last fault that was logged."""
-        self._paused_until = clock()
+        self._has_failed = False
+        self._n_failures = 0
+        """Turns in a row that failed for a reason that nobody foresaw."""
+        self._waits_until = clock()
         self._version = -1
+
+    # --- the loop itself ---
 
     def run(self) -> None:
         """Scan, then stay; returns when `should_stop` says so.
@@ -127,145 +132,215 @@ class WatchLoop:
         Raises:
             BusyError: another process scans or watches.
             FolderError: the people folder cannot be written at the start; later that is logged, and tried again.
+            CatalogError: the catalog is damaged.
         """
+        notifier = self._teller.notifier
         with self._service.running("watch"), ExitStack() as stack:
+            stack.callback(self._teller.end)
+            self._teller.doing("starting", silent_seconds=SILENT_SECONDS)
             self._service.sync_folders()
-            for library in self._libraries:
-                stack.callback(library.deafen.close)
-                self._listen(library)
+            for watched in self.watched:
+                stack.callback(watched.deafen)
+                watched.listen()
+            self._look_where_due()
+            notifier.ready()
             while not self._should_stop():
                 self.turn(self._take())
-            log.info("stopped")
+            log.info("stopping")
+            self._teller.doing("stopping")
 
-    def _listen(self, library: _Library) -> None:
-        """Listen to the kernel; where it refuses, look again and again instead."""
-        if self._is_polling or not library.root.is_dir():
-            log.info("%s: watching by looking again and again", library.root)
-            return
-        try:
-            library.ears = library.deafen.enter_context(watch.Ears(library.root))
-            log.info("%s: watching", library.root)
-        except OSError as error:
-            log.warning(
-                "%s: the kernel cannot report changes (%s); looking again and again instead. On Linux more watches "
-                "help: sysctl fs.inotify.max_user_watches=1000000",
-                *(library.root, error.strerror or error),
-            )
-
-    def _take(self) -> dict[Path, set[str]]:
+    def _take(self) -> dict[Path, Heard]:
         """Return what was heard of each library, after at most a tick."""
-        listening = [library for library in self._libraries if library.ears]
+        listening = [watched for watched in self.watched if watched.ears]
         wait = 0.0 if self._is_backlog else TICK_SECONDS
         if not listening:
             time.sleep(wait)
-        return {library.root: library.ears.take(wait / len(listening)) for library in listening if library.ears}
+        return {watched.root: watched.take(wait / len(listening)) for watched in listening}
 
-    def turn(self, heard: Mapping[Path, Iterable[str]]) -> None:
-        """One step, unless the catalog could not be written a moment ago: a full disk is waited out, not died of."""
-        if self._clock() < self._paused_until:
+    def turn(self, heard: Mapping[Path, Heard]) -> None:
+        """One step. What fails and may be mended from outside, a full disk above all, is waited out and not died of.
+
+        Raises:
+            FacewatchError: what only a person can mend: a damaged catalog.
+        """
+        if self._clock() < self._waits_until:
+            self._hear(heard)
+            self._teller.doing(self._told)
             return
         try:
             self.step(heard)
-        except (DiskFullError, BusyError) as error:
-            self._tell(error)
-            # What was taken from the queues and not written is found again by the next look.
-            self._service.rest()
-            self._paused_until = self._clock() + PAUSE_SECONDS
-            for library in self._libraries:
-                library.look_at = self._paused_until
+            if self._has_failed:
+                self._has_failed, self._n_failures, self._told = False, 0, ""
+        except (DiskFullError, DiskFaultError, BusyError, EngineError) as error:
+            self._wait(str(error))
+        except FacewatchError:
+            raise
+        except Exception as error:  # a fault of ours must not end years of watching
+            self._n_failures += 1
+            if self._n_failures >= MOST_FAILURES:
+                raise
+            log.exception("a fault of facewatch itself; it goes on. Please report it")
+            self._wait(f"a fault of facewatch itself: {type(error).__name__}: {error}", n_failures=self._n_failures)
 
-    def _tell(self, error: Exception) -> None:
+    def _wait(self, fault: str, *, n_failures: int = 1) -> None:
+        """Come to rest for a while; what was taken from the queues and not recorded is found again by a look."""
+        self._tell(fault)
+        self._has_failed = True
+        self._service.rest()
+        seconds = min(LONGEST_WAIT_SECONDS, WAIT_SECONDS * 2.0 ** (n_failures - 1))
+        self._waits_until = self._clock() + seconds
+        for watched in self.watched:
+            watched.look_later(seconds)
+
+    def _tell(self, fault: str) -> None:
         """Log a fault that may last: once, not at every try."""
-        if str(error) != self._told:
-            log.error("%s", error)
-        self._told = str(error)
+        if fault != self._told:
+            log.error("%s", fault)
+        self._told = fault
 
-    def step(self, heard: Mapping[Path, Iterable[str]]) -> None:
+    def step(self, heard: Mapping[Path, Heard]) -> None:
         """One turn: hear, look where due, ingest what has settled, group, bring the folders up to date, rest."""
-        for library in self._libraries:
-            self._hear(library, heard.get(library.root, ()))
-            if self._clock() >= library.look_at or (not library.is_offline and not library.root.is_dir()):
-                self._look(library)
-            settled = library.queue.settled(self._clock(), BATCH_PHOTOS)
-            if settled:
-                self._act(library, settled)
-                self._busy_at = self._clock()
-        self._look_anew_if_idle()
-        self._date_if_idle()
-        self._notice_others()
-        self._group_if_due()
+        self._hear(heard)
+        pause = self.pause()
+        if pause:
+            self._notice_others()
+        else:
+            self._look_where_due()
+            self._act_on_settled()
+            self._look_anew_if_idle()
+            self._date_if_idle()
+            self._notice_others()
+            self._group_if_due()
         self._update_folders()
         self._update_search()
-        if self._clock() - self._busy_at > self._service.config["watch.idle_seconds"]:
+        self._back_up_if_due()
+        is_idle = self._clock() - self._busy_at > self._service.config["watch.idle_seconds"]
+        if is_idle:
             self._service.rest()
+        if not self._is_backlog:
+            self._teller.rested()
+        self._teller.doing(pause or ("looking at photos" if self._is_backlog else "idle"))
 
-    def _hear(self, library: _Library, paths: Iterable[str]) -> None:
-        now = self._clock()
-        for path in paths:
-            if path == "":
-                # Something happened to a folder: which files that concerns, only a look can tell.
-                library.look_at = min(library.look_at, now + self._settle_seconds / 2)
-            elif self._service.libraries.rules.allows(path, library.root):
-                library.queue.hear(path, now)
+    def pause(self) -> str:
+        """Return why no photos are looked at for now; empty: they are."""
+        if self._service.is_paused:
+            return "paused"
+        local = datetime.fromtimestamp(self._wall_clock())  # noqa: DTZ006 - by the clock on the wall
+        return "" if self._hours.is_open(local) else f"waiting for {self._hours.opens:%H:%M}"
 
-    def _look(self, library: _Library) -> None:
-        """Compare the whole library with the catalog; what differs still has to settle."""
-        now, config = self._clock(), self._service.config
-        if library.ears:
+    def _facts(self) -> dict[str, Any]:
+        """Return what `Live` says of the libraries."""
+        n_pending = sum(len(watched.queue) for watched in self.watched)
+        is_due = self._is_backlog
+        return {
+            "n_settling": 0 if is_due else n_pending,
+            "n_waiting": n_pending if is_due else 0,
+            "last_look": dict(self._last_looks),
+            "polled": {name: reason for watched in self.watched for name, reason in watched.polled.items()},
+            "offline": {str(watched.root): watched.offline for watched in self.watched if watched.offline},
+        }
+
+    # --- what is in the libraries ---
+
+    def _hear(self, heard: Mapping[Path, Heard]) -> None:
+        for watched in self.watched:
+            if watched.root in heard:
+                watched.hear(heard[watched.root])
+
+    def _look_where_due(self) -> None:
+        for watched in self.watched:
+            if not watched.offline and not self._service.libraries.is_there(watched.root):
+                watched.look_soon()
+            for folder in watched.due():
+                self._look(watched, folder)
+
+    def _look(self, watched: Watched, folder: str) -> None:
+        """Compare a library, or a folder of it, with the catalog; what differs still has to settle."""
+        if not folder:
+            self._teller.doing(f"looking through {watched.root}", silent_seconds=SILENT_SECONDS)
+            watched.complete()
+        started = self._clock()
+        try:
+            found, changes = self._service.libraries.look(
+                watched.root, folder, with_unread=not folder and watched.is_retry_due
+            )
+        except LibraryError as error:
+            if folder:
+                watched.look_soon()
+            else:
+                watched.lose(str(error), self._clock() - started)
+            return
+        watched.looked(folder, self._clock() - started, found.mounts)
+        if not folder:
+            self._has_seen_all(watched, found)
+        self._move(watched, changes)
+        for path in (*changes.to_read, *changes.missing):
+            watched.queue.hear(path, self._still_since(watched, path))
+
+    def _has_seen_all(self, watched: Watched, found: scan.Walk) -> None:
+        self._last_looks[str(watched.root)] = self._service.catalog.now()
+        for lost, reason in found.unread.items():
+            log.debug("%s/%s: cannot be listed: %s", watched.root, lost, reason)
+        if watched.ears:
             # Seldom enough to compare the people folder as well, whatever is on record.
             self._is_disk_compared, self._are_folders_stale = False, True
-        library.look_at = now + (60.0 * config["watch.scan_minutes"] if library.ears else config["watch.poll_seconds"])
-        try:
-            _, changes = self._service.libraries.look(library.root)
-        except LibraryError as error:
-            if not library.is_offline:
-                log.warning("%s", error)
-                # What was listened to is elsewhere now, or nowhere.
-                library.deafen.close()
-                library.ears = None
-            library.is_offline = True
-            library.look_at = now + OFFLINE_SECONDS
-            return
-        if library.is_offline:
-            log.info("%s: back again", library.root)
+        if watched.offline:
+            watched.find()
             self._may_be_unseen = True
             self._dates = self._service.find_dates()
-            library.is_offline = False
-            self._listen(library)
-        self._move(library, changes)
-        for path in (*changes.to_read, *changes.missing):
-            library.queue.hear(path, self._still_since(library, path))
-
-    def _move(self, library: _Library, changes: scan.Changes) -> None:
-        if changes.moved:
-            self._service.record(library.root, scan.Changes((), (), changes.moved, ()))
             self._are_folders_stale = True
 
-    def _still_since(self, library: _Library, path: str) -> float:
+    def _move(self, watched: Watched, changes: scan.Changes) -> None:
+        if changes.moved:
+            self._service.record(watched.root, scan.Changes((), (), changes.moved, ()))
+            self._are_folders_stale = True
+
+    def _still_since(self, watched: Watched, path: str) -> float:
         """A file that was last written to long ago has settled; it was there before anybody listened."""
         now = self._clock()
-        seen: Fingerprint | None = watch.look_below(library.root)(path)
+        seen = watched.seen(path)
         is_old = seen is not None and self._wall_clock() - seen.mtime_ns / 1e9 > 10 * self._settle_seconds
         return now - self._settle_seconds if is_old else now
 
-    def _act(self, library: _Library, settled: watch.Settled) -> None:
-        """Bring what has settled into the catalog; a vanished file that turned up elsewhere was moved."""
+    def _act_on_settled(self) -> None:
+        for watched in self.watched:
+            settled = watched.queue.settled(self._clock(), BATCH_PHOTOS)
+            if settled and not watched.offline:
+                self._act(watched, settled)
+                self._busy_at = self._clock()
+            if not len(watched.queue) and not watched.offline and self._last_looks:
+                self._service.libraries.arrived(watched.root)
+
+    def _act(self, watched: Watched, settled: Settled) -> None:
+        """Bring what has settled into the catalog; a file that turned up elsewhere was moved."""
         service = self._service
-        changes = service.libraries.compare(library.root, settled.present, (*settled.gone, *library.queue.vanished()))
-        self._move(library, changes)
-        removed = tuple(path for path in changes.missing if path in settled.gone)
-        if removed and self._is_there(library):
-            service.record(library.root, scan.Changes((), (), (), removed))
-            self._are_folders_stale = True
-        for one in service.ingest(library.root, changes.to_read):
+        changes = service.libraries.compare(watched.root, settled.present, settled.gone)
+        self._move(watched, changes)
+        self._remove(watched, [path for path in changes.missing if path in settled.gone])
+        for one in service.ingest(watched.root, changes.to_read):
+            self._teller.photo()
+            self._teller.doing("looking at photos")
             self._is_search_stale |= one.kind in ("new", "again")
             self._are_folders_stale |= one.kind in ("new", "known", "faulty")
-            if one.kind == "unsettled":
-                library.queue.hear(one.path, self._clock())
+            if one.kind in ("unsettled", "vanished"):
+                watched.queue.hear(one.path, self._clock())
             if one.n_faces > one.n_assigned and self._waiting_since is None:
                 self._waiting_since = self._clock()
             if self._should_stop():
                 return
+
+    def _remove(self, watched: Watched, paths: list[str]) -> None:
+        """Record that files are gone, if their drive is there."""
+        if not paths:
+            return
+        libraries = self._service.libraries
+        if not (libraries.is_there(watched.root) and libraries.holds_any(watched.root)):
+            watched.look_soon()
+            return
+        believed = libraries.believed_gone(watched.root, paths)
+        if believed:
+            self._service.record(watched.root, scan.Changes((), (), (), tuple(believed)))
+            self._are_folders_stale = True
 
     def _look_anew_if_idle(self) -> None:
         """While nothing new waits, let the wanted engine look at what only another one has seen."""
@@ -274,6 +349,8 @@ class WatchLoop:
         n_looked = 0
         for _ in self._service.look_anew(BATCH_PHOTOS):
             n_looked += 1
+            self._teller.photo()
+            self._teller.doing("looking at photos with another engine")
             if self._should_stop():
                 return
         if n_looked:
@@ -287,21 +364,14 @@ class WatchLoop:
 
     def _date_if_idle(self) -> None:
         """While nothing new waits, look up when some more photos of an older catalog were taken."""
-        if not self._is_backlog:
-            next(self._dates, None)
-
-    def _is_there(self, library: _Library) -> bool:
-        """Whether removals can be believed: the library is there and not suddenly empty."""
-        try:
-            self._service.libraries.look(library.root)
-        except LibraryError:
-            library.look_at = self._clock()
-            return False
-        return True
+        if not self._is_backlog and next(self._dates, None) is not None:
+            self._busy_at = self._clock()
 
     @property
     def _is_backlog(self) -> bool:
-        return any(library.queue.has_more for library in self._libraries)
+        return any(watched.queue.has_more for watched in self.watched)
+
+    # --- what follows from it ---
 
     def _notice_others(self) -> None:
         """Another process decided something: the folders may have to follow, and the pool be grouped again."""
@@ -324,6 +394,7 @@ class WatchLoop:
         if not (is_enough or has_waited) or not self._may_group.is_due:
             return
         started = self._clock()
+        self._teller.doing("grouping", silent_seconds=SILENT_SECONDS)
         result = self._service.recluster()
         n_placed = result.n_grouped + result.n_matched
         if n_placed or result.n_joined_people:
@@ -346,9 +417,22 @@ class WatchLoop:
             self._service.sync_folders(self._service.folder.outdated() if self._is_disk_compared else None)
             self._are_folders_stale = False
             self._is_disk_compared = True
-            self._told = ""
+            if not self._has_failed:
+                self._told = ""
             self._may_link.took(self._clock() - started)
         except (FolderError, BusyError) as error:
-            self._tell(error)
+            self._tell(str(error))
             # Asking again every few seconds is often enough to notice that it was mended.
             self._may_link.took(5.0)
+
+    def _daily_backups(self) -> Backups:
+        def tell(_: Progress) -> None:
+            self._teller.doing("backing up the catalog")
+
+        config = self._service.config
+        return Backups(self._service.catalog.path, config.backups, config["backup.keep"], report=tell)
+
+    def _back_up_if_due(self) -> None:
+        if self._backups and self._clock() >= self._backup_at and not self._is_backlog:
+            self._backup_at = self._clock() + BACKUP_SECONDS
+            self._backups.daily(datetime.fromtimestamp(self._wall_clock()))  # noqa: DTZ006 - by the clock on the wall

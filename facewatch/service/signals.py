@@ -1,26 +1,42 @@
-"""Ctrl-C and SIGTERM end the work cleanly: what is being written is finished, nothing new is begun."""
+"""Ctrl-C and SIGTERM end the work cleanly: what is being written is finished, nothing new is begun. SIGHUP asks for the
+settings to be read again."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 
-@contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether to stop; a second Ctrl-C stops at once."""
-    heard: list[int] = []
+class Signals:
+    """What was asked for meanwhile."""
 
-    def stop(number: int, _: FrameType | None) -> None:
-        if heard and number == signal.SIGINT:
+    def __init__(self) -> None:
+        self.wants_stop = False
+        self.wants_reload = False
+
+    def should_stop(self) -> bool:
+        """Whether the work that is going on is to end, be it for good or to begin with other settings."""
+        return self.wants_stop or self.wants_reload
+
+    def hear(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self.wants_reload = True
+            return
+        if self.wants_stop and number == signal.SIGINT:
             raise KeyboardInterrupt
-        heard.append(number)
+        self.wants_stop = True
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+@contextmanager
+def heed_signals() -> Iterator[Signals]:
+    """Yield what was asked for; a second Ctrl-C stops at once."""
+    signals = Signals()
+    heeded = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signals.hear) for number in heeded}
     try:
-        yield lambda: bool(heard)
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

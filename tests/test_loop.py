@@ -1,25 +1,27 @@
-"""Watching: what is heard settles before it is acted on, and nothing depends on hearing everything."""
+"""The watcher's loop: nothing depends on hearing everything, and nothing is lost whatever happens to the drives."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from drawn import Library
-from hypothesis import given
-from hypothesis import strategies as st
 
 from facewatch.engines import fake
 from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.people import Decisions
 from facewatch.service import Service
+from facewatch.service.live import LiveFile, live_file_of
 from facewatch.service.loop import WatchLoop
-from facewatch.types import Fingerprint
-from facewatch.watch import Ears, SettleQueue
+from facewatch.service.pausing import pause, resume
+from facewatch.service.watched import Watched
+from facewatch.watch import Heard
 
 
 @dataclass
@@ -33,123 +35,23 @@ class Clock:
 
 
 @dataclass
-class Disk:
-    """Files that a settle queue can look at."""
+class Deaf:
+    """Ears that hear nothing by themselves: what they hear, the test says."""
 
-    files: dict[str, int] = field(default_factory=dict)
+    unwatched: frozenset[str] = frozenset()
+    fault: str | None = None
+    heard: list[Heard] = field(default_factory=list)
 
-    def look(self, path: str) -> Fingerprint | None:
-        return Fingerprint(self.files[path], 0, 0) if path in self.files else None
+    def take(self, timeout: float) -> Heard:
+        return self.heard.pop() if self.heard else Heard()
 
-
-def queue(disk: Disk) -> SettleQueue:
-    return SettleQueue(disk.look, settle_seconds=2.0, removal_seconds=5.0)
-
-
-def test_a_file_is_ready_when_it_has_been_still_for_long_enough() -> None:
-    disk = Disk({"a": 1})
-    waiting = queue(disk)
-    waiting.hear("a", 0.0)
-    assert not waiting.settled(1.9, 10)
-    assert list(waiting.settled(2.0, 10).present) == ["a"]
-    assert not waiting.settled(9.0, 10)
+    def complete(self) -> None: ...
 
 
-def test_a_file_that_grows_is_not_ready_before_it_is_done() -> None:
-    disk = Disk({"a": 1})
-    waiting = queue(disk)
-    waiting.hear("a", 0.0)
-    for second in range(1, 60):
-        disk.files["a"] += 1
-        assert not waiting.settled(second, 10)
-    assert not waiting.settled(60.9, 10)
-    assert waiting.settled(61.0, 10).present == {"a": Fingerprint(60, 0, 0)}
-
-
-def test_a_removal_waits_longer_than_an_addition() -> None:
-    waiting = queue(Disk())
-    waiting.hear("gone", 0.0)
-    assert waiting.vanished() == ("gone",)
-    assert not waiting.settled(4.9, 10)
-    assert waiting.settled(5.0, 10).gone == ("gone",)
-
-
-def test_a_file_that_is_replaced_is_never_gone() -> None:
-    disk = Disk({"a": 1})
-    waiting = queue(disk)
-    waiting.hear("a", 0.0)
-    del disk.files["a"]
-    assert not waiting.settled(1.0, 10)
-    disk.files["a"] = 2
-    assert not waiting.settled(3.0, 10)
-    assert waiting.settled(5.0, 10).present == {"a": Fingerprint(2, 0, 0)}
-
-
-def test_many_files_are_given_out_in_portions() -> None:
-    disk = Disk({str(i): 1 for i in range(10)})
-    waiting = queue(disk)
-    for path in disk.files:
-        waiting.hear(path, 0.0)
-    assert len(waiting.settled(2.0, 4).present) == 4
-    assert waiting.has_more
-    assert len(waiting.settled(2.0, 40).present) == 6
-    assert not waiting.has_more
-
-
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2), st.floats(0, 3)), max_size=30))
-def test_whatever_happens_a_file_comes_out_as_it_is_and_only_when_still(events: list[tuple[str, int, float]]) -> None:
-    disk, now = Disk(), 0.0
-    waiting = queue(disk)
-    changed_at: dict[str, float] = {}
-    for path, size, pause in events:
-        now += pause
-        if disk.files.get(path, 0) != size:
-            changed_at[path] = now
-        disk.files = {k: v for k, v in (disk.files | {path: size}).items() if v}
-        waiting.hear(path, now)
-        settled = waiting.settled(now, 10)
-        for name, fingerprint in settled.present.items():
-            assert fingerprint == disk.look(name)
-            assert now - changed_at[name] >= 2.0 - 1e-9
-        for name in settled.gone:
-            assert name not in disk.files
-    # In the end everything that was heard of comes out.
-    waiting.settled(now, 10)
-    waiting.settled(now + 10, 10)
-    assert len(waiting) == 0
-
-
-def hear(ears: Ears, *wanted: str) -> set[str]:
-    """Take until the wanted paths were heard; the kernel needs a moment."""
-    heard: set[str] = set()
-    deadline = time.monotonic() + 20
-    while not heard >= set(wanted) and time.monotonic() < deadline:
-        heard |= ears.take(0.05)
-    return heard
-
-
-def test_the_kernel_reports_new_moved_and_removed_files(tmp_path: Path) -> None:
-    with Ears(tmp_path) as ears:
-        (tmp_path / "a.jpg").write_text("x")
-        assert "a.jpg" in hear(ears, "a.jpg")
-        (tmp_path / "a.jpg").rename(tmp_path / "b.jpg")
-        assert {"a.jpg", "b.jpg"} <= hear(ears, "a.jpg", "b.jpg")
-        (tmp_path / "b.jpg").unlink()
-        assert "b.jpg" in hear(ears, "b.jpg")
-
-
-def test_a_new_folder_asks_for_a_look(tmp_path: Path) -> None:
-    with Ears(tmp_path) as ears:
-        (tmp_path / "sub").mkdir()
-        assert "" in hear(ears, "")
-
-
-def test_reading_a_file_is_not_heard(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_text("x")
-    with Ears(tmp_path) as ears:
-        (tmp_path / "a.jpg").read_text()
-        (tmp_path / "marker.jpg").write_text("x")
-        assert "a.jpg" not in hear(ears, "marker.jpg")
+def heard(*paths: str) -> Heard:
+    """Return what was heard: files, and folders, which end in "/"."""
+    folders = frozenset(path.rstrip("/") for path in paths if path.endswith("/"))
+    return Heard(frozenset(path for path in paths if not path.endswith("/")), folders)
 
 
 class Turns:
@@ -164,12 +66,11 @@ class Turns:
         self.loop = WatchLoop(self.service, should_stop=lambda: False, clock=self.clock, wall_clock=lambda: time.time())
 
         if self.service.config["watch.poll"] != "always":
-            # As when it listens; but what it hears, the test says.
-            self.loop._libraries[0].ears = Ears(library.photos)
+            self.loop.watched[0].ears = Deaf()  # type: ignore[assignment]
 
-    def after(self, seconds: float, *heard: str) -> None:
+    def after(self, seconds: float, *paths: str) -> None:
         """One turn that hears this, and one more turn after a while, as the loop does all the time."""
-        self.loop.step({self.library.photos: heard})
+        self.loop.step({self.library.photos: heard(*paths)})
         self.clock.now += seconds
         self.loop.step({})
         self.clock.now += 0.1
@@ -195,7 +96,7 @@ def test_a_photo_is_in_its_folder_when_it_has_settled(turns: Turns) -> None:
         turns.library.draw(f"{i}.png", (1, i))
     turns.after(0.1)
     turns.library.draw("new.png", (1, 9))
-    turns.loop.step({turns.library.photos: ["new.png"]})
+    turns.loop.step({turns.library.photos: heard("new.png")})
     assert {"0.png", "1.png"} in turns.library.groups()
     turns.after(2.1)
     assert turns.library.groups() == [{"0.png", "1.png", "new.png"}]
@@ -236,7 +137,7 @@ def test_a_folder_that_is_made_and_filled_at_once_is_completely_brought_in(turns
     turns.after(0.1)
     for i in range(2):
         turns.library.draw(f"sub/deep/{i}.png", (1, i))
-    turns.after(1.1, "")  # only the folder was heard of
+    turns.after(1.1, "sub/")  # only the folder was heard of
     turns.after(2.1)
     assert turns.library.groups() == [{"sub/deep/0.png", "sub/deep/1.png"}]
 
@@ -255,7 +156,7 @@ def test_an_unplugged_library_removes_nothing_and_is_welcome_back(turns: Turns) 
     turns.after(0.1)
     before = library.tree()
     library.photos.rename(library.base / "unplugged")
-    turns.after(60.0, "", "0.png", "1.png")
+    turns.after(60.0, "/", "0.png", "1.png")
     turns.after(60.0)
     assert turns.service.catalog.files.counts()["files"] == 2
     (library.base / "unplugged").rename(library.photos)
@@ -267,18 +168,24 @@ def test_a_library_that_came_back_is_listened_to_again(library: Library, tmp_pat
     with library.service({"watch.settle_seconds": 0.1, "watch.poll_seconds": 3600}) as service:
         clock = Clock()
         loop = WatchLoop(service, should_stop=lambda: False, clock=clock)
-        loop._listen(loop._libraries[0])
+        watched = loop.watched[0]
+        watched.listen()
+        loop.step({})
         library.photos.rename(tmp_path / "unplugged")
         loop.step({})
-        assert loop._libraries[0].ears is None
+        assert watched.ears is None
+        assert "cannot be read" in watched.offline
         (tmp_path / "unplugged").rename(library.photos)
         clock.now += 60
         loop.step({})
-        ears = loop._libraries[0].ears
-        assert ears
+        assert watched.ears
+        assert not watched.offline
         library.draw("new.png", (1, 0))
-        assert "new.png" in hear(ears, "new.png")
-        loop._libraries[0].deafen.close()
+        deadline = time.monotonic() + 20
+        while not watched.take(0.05) and time.monotonic() < deadline:
+            pass
+        assert time.monotonic() < deadline
+        watched.deafen()
 
 
 def test_a_name_given_by_another_process_shows_without_a_restart(turns: Turns) -> None:
@@ -360,7 +267,7 @@ def test_a_full_disk_is_waited_out(turns: Turns) -> None:
     db.execute(f"PRAGMA max_page_count = {n_pages}")
     for i in range(2, 40):
         library.draw(f"sub/{i}.png", *((person, i) for person in range(1, 9)))
-    turns.loop.turn({library.photos: [""]})
+    turns.loop.turn({library.photos: heard("/")})
     for _ in range(30):
         turns.clock.now += 5.0
         turns.loop.turn({})
@@ -372,6 +279,157 @@ def test_a_full_disk_is_waited_out(turns: Turns) -> None:
     assert turns.service.catalog.files.counts()["photos"] == 40
     assert len(library.groups()) == 8
     assert turns.service.catalog.check() == "ok"
+
+
+def test_folders_that_cannot_be_listened_to_are_polled_and_no_others(library: Library) -> None:
+    turns = Turns(library, **{"watch.poll_seconds": 5})
+    turns.loop.watched[0].ears = Deaf(frozenset({"sub"}), "no more watches")  # type: ignore[assignment]
+    with turns.service:
+        turns.after(0.1)
+        library.draw("sub/deep/a.png", (1, 0))
+        library.draw("elsewhere/b.png", (1, 1))
+        turns.after(5.1)
+        turns.after(2.1)
+        known = turns.service.catalog.files.known(turns.service.libraries.root_id(library.photos))
+        assert set(known) == {"sub/deep/a.png"}
+        assert turns.loop.watched[0].polled == {f"{library.photos}/sub": "no more watches"}
+
+
+def test_a_network_drive_is_polled_and_status_says_why(library: Library) -> None:
+    with library.service() as service:
+        rules, clock = service.libraries.rules, Clock()
+        watched = Watched(library.photos, rules, service.config, clock, kind_of=lambda path: "nfs4")
+        watched.listen()
+        assert watched.ears is None
+        assert watched.polled == {str(library.photos): "a nfs4 file system does not tell of changes"}
+
+
+def test_a_large_network_drive_is_not_looked_at_all_the_time(library: Library) -> None:
+    with library.service({"watch.poll": "always", "watch.poll_seconds": 5}) as service:
+        clock = Clock()
+        watched = Watched(library.photos, service.libraries.rules, service.config, clock)
+        watched.looked("", took=30.0)
+        clock.now += 60.0
+        assert watched.due() == []
+        clock.now += 540.0
+        assert watched.due() == [""]
+
+
+def test_lost_events_are_made_up_for_by_a_look_at_everything(turns: Turns) -> None:
+    turns.after(0.1)
+    for i in range(2):
+        turns.library.draw(f"{i}.png", (1, i))
+    turns.loop.step({turns.library.photos: Heard(folders=frozenset({""}), is_overflown=True)})
+    turns.after(2.1)
+    assert turns.library.groups() == [{"0.png", "1.png"}]
+
+
+def test_a_storm_of_lost_events_does_not_make_it_look_all_the_time(turns: Turns) -> None:
+    watched, storm = turns.loop.watched[0], Heard(folders=frozenset({""}), is_overflown=True)
+    turns.clock.now += 1.0
+    watched.looked("", took=10.0)
+    for _ in range(29):
+        watched.hear(storm)
+        assert watched.due() == []
+        turns.clock.now += 1.0
+    turns.clock.now += 11.0
+    assert watched.due() == [""]
+
+
+def test_while_it_is_paused_photos_wait_and_names_are_still_given(turns: Turns) -> None:
+    library = turns.library
+    for i in range(2):
+        library.draw(f"{i}.png", (1, i))
+    turns.after(0.1)
+    with library.service() as other:
+        pause(other.catalog)
+        other.rename("1", "Anna")
+    library.draw("new.png", (1, 9))
+    turns.after(60.0, "new.png")
+    assert set(library.tree()) == {"Anna/0.png", "Anna/1.png"}
+    assert turns.loop.pause() == "paused"
+    with library.service() as other:
+        resume(other.catalog)
+    turns.after(0.1)
+    turns.after(2.1)
+    assert "Anna/new.png" in library.tree()
+
+
+def test_outside_its_hours_photos_wait(library: Library) -> None:
+    turns = Turns(library, **{"watch.hours": "22:00-06:00"})
+    moment = [datetime(2026, 5, 1, 12, 0)]  # noqa: DTZ001 - by the clock on the wall
+    turns.loop._wall_clock = lambda: moment[0].timestamp()
+    with turns.service:
+        library.draw("a.png", (1, 0))
+        turns.after(10.0)
+        assert turns.service.catalog.files.counts()["files"] == 0
+        assert turns.loop.pause() == "waiting for 22:00"
+        moment[0] = datetime(2026, 5, 1, 23, 0)  # noqa: DTZ001
+        turns.after(10.0)
+        assert turns.service.catalog.files.counts()["files"] == 1
+
+
+def test_a_fault_of_its_own_is_told_and_survived(turns: Turns, caplog: pytest.LogCaptureFixture) -> None:
+    library, look = turns.library, turns.service.libraries.look
+    turns.after(0.1)
+    n_left = [3]
+
+    def faulty(*arguments: Any, **named: Any) -> Any:
+        n_left[0] -= 1
+        if n_left[0] >= 0:
+            raise ValueError("a mistake")
+        return look(*arguments, **named)
+
+    turns.service.libraries.look = faulty  # type: ignore[method-assign]
+    library.draw("a.png", (1, 0))
+    for _ in range(40):
+        turns.loop.turn({library.photos: heard("/")})
+        turns.clock.now += 5.0
+    assert turns.service.catalog.files.counts()["files"] == 1
+    assert n_left[0] < 0
+
+
+def test_a_fault_that_stays_ends_it_in_the_end(turns: Turns) -> None:
+    def faulty(*_: Any, **__: Any) -> Any:
+        raise ValueError("a mistake")
+
+    def watch_on() -> None:
+        for _ in range(100_000):
+            turns.loop.turn({turns.library.photos: heard("/")})
+            turns.clock.now += 5.0
+
+    turns.service.libraries.look = faulty  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="a mistake"):
+        watch_on()
+
+
+def test_what_it_does_can_be_read_by_others(turns: Turns) -> None:
+    turns.library.draw("a.png", (1, 0))
+    turns.after(0.1)
+    live = LiveFile(live_file_of(turns.library.catalog)).read()
+    assert live is not None
+    assert (live.pid, live.doing) == (os.getpid(), "idle")
+    assert list(live.last_look) == [str(turns.library.photos)]
+
+
+def test_a_file_that_becomes_readable_is_read(library: Library) -> None:
+    turns = Turns(library)
+    with turns.service:
+        photo = library.draw("a.png", (1, 0))
+        photo.rename(library.base / "elsewhere")
+        photo.symlink_to(library.base / "elsewhere")
+        turns.after(0.1)
+        photo.unlink()
+        (library.base / "elsewhere").rename(photo)
+        root_id = turns.service.libraries.root_id(library.photos)
+        with turns.service.catalog.write():
+            seen = turns.loop.watched[0].seen("a.png")
+            assert seen
+            turns.service.catalog.files.record(
+                root_id, "a.png", seen, photo_id=None, fault=("cannot be read: Permission denied", ""), now=""
+            )
+        turns.after(2.1, "a.png")
+        assert turns.service.catalog.files.counts()["faulty"] == 0
 
 
 def test_polling_finds_what_was_never_heard(library: Library) -> None:

@@ -1,0 +1,89 @@
+"""Ears: hear what happens below a root, by whatever the platform offers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from facewatch.watch.heard import Heard, Inbox
+
+if sys.platform == "linux":
+    from facewatch.watch.inotify import InotifyListener as _PlatformListener
+else:
+    from facewatch.watch.observer import ObserverListener as _PlatformListener
+
+Skips = Callable[[str], bool]
+"""Says that a folder, by its path below the root, is none of our business, with all below it."""
+
+
+class Listener(Protocol):
+    """Puts into an inbox what happens below a root."""
+
+    @property
+    def unwatched(self) -> frozenset[str]: ...
+
+    @property
+    def fault(self) -> str | None: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def complete(self) -> None: ...
+
+
+Listen = Callable[[str, Skips, Inbox], Listener]
+
+listen: Listen = _PlatformListener
+"""Makes the platform's own listener."""
+
+
+class Ears:
+    """Hears what happens below a folder; a context manager that stops listening at its end.
+
+    What is heard are hints: late, doubled or lost ones do no harm, looks at the whole library see to that.
+    """
+
+    def __init__(self, root: Path, *, skips: Skips, listen: Listen = listen) -> None:
+        """`skips` is asked for every folder before anything is listened to in it, also from another thread."""
+        self._inbox = Inbox()
+        self._listener = listen(str(root), skips, self._inbox)
+
+    def __enter__(self) -> Ears:
+        """Start listening.
+
+        Raises:
+            OSError: the root cannot be listened to at all: it is not there, or the kernel refuses; `strerror` says
+                what helps.
+        """
+        self._listener.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.stop()
+
+    def take(self, timeout: float) -> Heard:
+        """Return what was heard since the last time, waiting for the first of it at most this many seconds."""
+        return self._inbox.take(timeout)
+
+    def complete(self) -> None:
+        """Listen to what is there now: to folders that were refused, skipped, or mounted unheard of until now too.
+
+        It lists every folder, and belongs before a look at everything.
+        """
+        self._listener.complete()
+
+    @property
+    def unwatched(self) -> frozenset[str]:
+        """Folders that are not listened to, with all below them, though they should be: they have to be polled."""
+        return self._listener.unwatched
+
+    @property
+    def fault(self) -> str | None:
+        """Why there are unwatched folders, and what helps; None when there are none."""
+        return self._listener.fault

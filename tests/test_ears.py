@@ -1,0 +1,740 @@
+"""Hearing: everything that happens below a root is told, or it is told that something was lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from facewatch.watch import Ears, Heard, Listener, Skips
+from facewatch.watch.heard import Inbox
+from facewatch.watch.observer import ObserverListener
+
+if sys.platform != "linux":
+    pytest.skip("needs inotify", allow_module_level=True)
+
+from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, Mask, WatchCallback, WatchDescriptor
+from watchdog.observers.polling import PollingObserver
+
+from facewatch.watch.inotify import InotifyListener
+
+Listen = Callable[[str, Skips, Inbox], Listener]
+
+PATIENCE = 20.0
+"""Seconds until the kernel has told what happened, at the very longest."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_open() -> Iterator[None]:
+    """Listening leaves no thread and no descriptor behind, daemon or not."""
+    threads, n_open = set(threading.enumerate()), len(list(Path("/proc/self/fd").iterdir()))
+    yield
+    assert set(threading.enumerate()) <= threads
+    assert len(list(Path("/proc/self/fd").iterdir())) <= n_open
+
+
+def is_hidden(path: str) -> bool:
+    return path.rpartition("/")[2].startswith((".", "@"))
+
+
+def hear(ears: Ears, is_enough: Callable[[Heard], bool]) -> Heard:
+    """Take until that was heard; the kernel needs a moment."""
+    heard = Heard()
+    deadline = time.monotonic() + PATIENCE
+    while not is_enough(heard) and time.monotonic() < deadline:
+        more = ears.take(0.1)
+        heard = Heard(heard.files | more.files, heard.folders | more.folders, heard.is_overflown or more.is_overflown)
+    return heard
+
+
+def hear_out(ears: Ears, root: Path) -> Heard:
+    """Take everything that happened until now: what happens last is told last."""
+    name = f"last {time.monotonic_ns()}"
+    (root / name).touch()
+    heard = hear(ears, lambda heard: name in heard.files or "" in heard.folders)
+    assert name in heard.files or "" in heard.folders
+    more = ears.take(0.0)
+    (root / name).unlink()
+    removed = hear(ears, lambda heard: name in heard.files or "" in heard.folders)
+    files = frozenset(file for file in heard.files | more.files | removed.files if not file.startswith("last "))
+    return Heard(files, heard.folders | more.folders, heard.is_overflown or more.is_overflown)
+
+
+def is_told(path: str, heard: Heard) -> bool:
+    """Whether that file was heard of, or has to be seen by a look that was asked for."""
+    return path in heard.files or any(folder == "" or path.startswith(folder + "/") for folder in heard.folders)
+
+
+def observe(root: str, skips: Skips, inbox: Inbox) -> ObserverListener:
+    """What other platforms do, with the one observer that is the same everywhere."""
+    return ObserverListener(root, skips, inbox, lambda: PollingObserver(timeout=0.05))
+
+
+@pytest.fixture(params=[InotifyListener, observe], ids=["inotify", "observer"])
+def listen(request: pytest.FixtureRequest) -> Listen:
+    """Both ways of listening must tell the same."""
+    chosen: Listen = request.param
+    return chosen
+
+
+def test_new_moved_and_removed_files_are_heard(tmp_path: Path, listen: Listen) -> None:
+    with Ears(tmp_path, skips=is_hidden, listen=listen) as ears:
+        (tmp_path / "a.jpg").write_text("x")
+        assert "a.jpg" in hear(ears, lambda heard: "a.jpg" in heard.files).files
+        (tmp_path / "a.jpg").rename(tmp_path / "b.jpg")
+        assert {"a.jpg", "b.jpg"} <= hear(ears, lambda heard: {"a.jpg", "b.jpg"} <= heard.files).files
+        (tmp_path / "b.jpg").unlink()
+        assert "b.jpg" in hear(ears, lambda heard: "b.jpg" in heard.files).files
+
+
+def test_a_new_folder_asks_for_a_look_at_it(tmp_path: Path, listen: Listen) -> None:
+    with Ears(tmp_path, skips=is_hidden, listen=listen) as ears:
+        (tmp_path / "sub").mkdir()
+        assert "sub" in hear(ears, lambda heard: "sub" in heard.folders).folders
+
+
+def test_reading_a_file_is_not_heard(tmp_path: Path, listen: Listen) -> None:
+    (tmp_path / "a.jpg").write_text("x")
+    with Ears(tmp_path, skips=is_hidden, listen=listen) as ears:
+        (tmp_path / "a.jpg").read_text()
+        (tmp_path / "marker.jpg").write_text("x")
+        assert "a.jpg" not in hear(ears, lambda heard: "marker.jpg" in heard.files).files
+
+
+def test_what_is_skipped_is_not_heard(tmp_path: Path, listen: Listen) -> None:
+    (tmp_path / ".hidden/deep").mkdir(parents=True)
+    with Ears(tmp_path, skips=is_hidden, listen=listen) as ears:
+        (tmp_path / ".hidden/a.jpg").write_text("x")
+        (tmp_path / ".hidden/deep/a.jpg").write_text("x")
+        (tmp_path / "@eaDir").mkdir()
+        (tmp_path / "@eaDir/b.jpg").write_text("x")
+        (tmp_path / "marker.jpg").write_text("x")
+        heard = hear(ears, lambda heard: "marker.jpg" in heard.files)
+    assert heard.files == {"marker.jpg"}
+    assert not {folder for folder in heard.folders if folder}
+
+
+def test_a_tree_that_is_made_at_once_is_told_completely(tmp_path: Path, listen: Listen) -> None:
+    made = [f"{a}/{b}/deep/deeper/{i}.jpg" for a in "abc" for b in "xyz" for i in range(20)]
+    with Ears(tmp_path, skips=is_hidden, listen=listen) as ears:
+        for path in made:
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text("x")
+        heard = hear(ears, lambda heard: all(is_told(path, heard) for path in made))
+        assert all(is_told(path, heard) for path in made)
+
+
+def test_a_root_that_is_not_there_cannot_be_listened_to(tmp_path: Path, listen: Listen) -> None:
+    with pytest.raises(OSError, match="nowhere"), Ears(tmp_path / "nowhere", skips=is_hidden, listen=listen):
+        raise AssertionError
+
+
+def test_nobody_listens_any_more_who_asks_too_late_or_too_early(tmp_path: Path, listen: Listen) -> None:
+    ears = Ears(tmp_path, skips=is_hidden, listen=listen)
+    ears.complete()
+    assert not ears.take(0.0)
+    with ears:
+        pass
+    ears.complete()
+    (tmp_path / "a.jpg").touch()
+    assert not ears.take(0.0)
+    assert (ears.unwatched, ears.fault) == (frozenset(), None)
+
+
+def test_a_listener_that_ended_by_itself_says_so(tmp_path: Path) -> None:
+    fd = FD()
+    with listening(tmp_path, lambda: fd) as ears:
+        assert ears.fault is None
+        fd.stop()
+        fd.join()
+        assert ears.unwatched == {""}
+        assert "unexpectedly" in str(ears.fault)
+
+
+def test_a_folder_that_moves_is_heard_under_its_new_name_only(tmp_path: Path) -> None:
+    (tmp_path / "old/deep").mkdir(parents=True)
+    with Ears(tmp_path, skips=is_hidden) as ears:
+        (tmp_path / "old").rename(tmp_path / "new")
+        (tmp_path / "new/deep/at once.jpg").touch()
+        heard = hear_out(ears, tmp_path)
+        assert heard.folders == {"old", "new"}
+        (tmp_path / "new/deep/a.jpg").touch()
+        (tmp_path / "new/b.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"new/deep/a.jpg", "new/b.jpg"}
+
+
+def test_a_folder_that_moves_out_is_not_followed(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    (root / "sub/deep").mkdir(parents=True)
+    with Ears(root, skips=is_hidden) as ears:
+        (root / "sub").rename(tmp_path / "elsewhere")
+        assert hear_out(ears, root).folders == {"sub"}
+        (tmp_path / "elsewhere/deep/a.jpg").touch()
+        assert not hear_out(ears, root)
+        (tmp_path / "elsewhere").rename(root / "back")
+        assert hear_out(ears, root).folders == {"back"}
+        (root / "back/deep/a.jpg").touch()
+        assert hear_out(ears, root).files == {"back/deep/a.jpg"}
+
+
+def test_a_folder_that_becomes_hidden_is_gone_and_one_that_is_shown_is_new(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    with Ears(tmp_path, skips=is_hidden) as ears:
+        (tmp_path / "sub").rename(tmp_path / ".sub")
+        assert hear_out(ears, tmp_path).folders == {"sub"}
+        (tmp_path / ".sub/a.jpg").touch()
+        assert not hear_out(ears, tmp_path)
+        (tmp_path / ".sub").rename(tmp_path / "sub")
+        assert hear_out(ears, tmp_path).folders == {"sub"}
+        (tmp_path / "sub/a.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"sub/a.jpg"}
+
+
+def test_a_folder_that_is_removed_and_made_again_is_heard(tmp_path: Path) -> None:
+    with Ears(tmp_path, skips=is_hidden) as ears:
+        for _ in range(100):
+            (tmp_path / "sub/deep").mkdir(parents=True)
+            (tmp_path / "sub/deep/a.jpg").touch()
+            shutil.rmtree(tmp_path / "sub")
+        (tmp_path / "sub/deep").mkdir(parents=True)
+        assert hear_out(ears, tmp_path).folders == {"sub"}
+        (tmp_path / "sub/deep/b.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"sub/deep/b.jpg"}
+
+
+def test_names_that_are_not_text_are_heard(tmp_path: Path) -> None:
+    name = os.fsdecode(b"line\nbreak \xff\xfe")
+    with Ears(tmp_path, skips=is_hidden) as ears:
+        (tmp_path / name).mkdir()
+        assert hear_out(ears, tmp_path).folders == {name}
+        (tmp_path / name / name).touch()
+        assert hear_out(ears, tmp_path).files == {f"{name}/{name}"}
+
+
+def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    root.mkdir()
+    (tmp_path / "outside").mkdir()
+    (root / "before").symlink_to(tmp_path / "outside")
+    with Ears(root, skips=is_hidden) as ears:
+        (root / "after").symlink_to(tmp_path / "outside")
+        hear_out(ears, root)
+        (tmp_path / "outside/a.jpg").touch()
+        assert not hear_out(ears, root)
+
+
+def test_a_root_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk/sub").mkdir(parents=True)
+    (tmp_path / "photos").symlink_to("disk")
+    with Ears(tmp_path / "photos", skips=is_hidden) as ears:
+        (tmp_path / "disk/sub/a.jpg").touch()
+        assert "sub/a.jpg" in hear_out(ears, tmp_path / "photos").files
+
+
+def test_a_file_that_becomes_readable_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch(mode=0o000)
+    with Ears(tmp_path, skips=is_hidden) as ears:
+        (tmp_path / "a.jpg").chmod(0o644)
+        assert hear_out(ears, tmp_path).files == {"a.jpg"}
+
+
+def test_a_file_that_is_written_for_long_is_heard_at_its_beginning_and_at_its_end(tmp_path: Path) -> None:
+    with Ears(tmp_path, skips=is_hidden) as ears:
+        with (tmp_path / "a.jpg").open("wb", buffering=0) as file:
+            assert hear_out(ears, tmp_path).files == {"a.jpg"}
+            for _ in range(100):
+                file.write(b"x")
+            assert not hear_out(ears, tmp_path)
+        assert hear_out(ears, tmp_path).files == {"a.jpg"}
+
+
+class FD(InotifyFD):
+    """The kernel's own, as far as the test lets it; counts what is watched."""
+
+    def __init__(self, *, most: int = 1_000_000, unreadable: frozenset[str] = frozenset()) -> None:
+        super().__init__()
+        self.most = most
+        self.unreadable = set(unreadable)
+        self.asked: list[str] = []
+        self.may_read = threading.Event()
+        self.may_read.set()
+
+    def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
+        self.asked.append(os.fsdecode(path))
+        if os.fsdecode(path) in self.unreadable:
+            return WatchDescriptor(-1)  # as it really does
+        watched = set(self._watch_for_wd)
+        wd = super().add_callback(path, mask, callback, id_)
+        if wd not in watched and len(watched) >= self.most:
+            self.remove_callbacks([(wd, id_)])
+            raise OSError(errno.ENOSPC, "inotify watch limit reached")
+        return wd
+
+    def read_events(self, *, event_buffer_size: int = 65_536) -> list[InotifyEvent]:
+        self.may_read.wait()
+        return super().read_events(event_buffer_size=event_buffer_size)
+
+    @property
+    def n_watches(self) -> int:
+        return len(self._watch_for_wd)
+
+
+def listening(root: Path, open_fd: Callable[[], InotifyFD], skips: Skips = is_hidden) -> Ears:
+    return Ears(root, skips=skips, listen=lambda root, skips, inbox: InotifyListener(root, skips, inbox, open_fd))
+
+
+def test_a_skipped_folder_is_never_watched(tmp_path: Path) -> None:
+    for name in (".hidden/deep", "@eaDir", "sub/.cache/deep"):
+        (tmp_path / name).mkdir(parents=True)
+    fd = FD()
+    with listening(tmp_path, lambda: fd) as ears:
+        (tmp_path / "sub/new/@eaDir/deep").mkdir(parents=True)
+        (tmp_path / "sub/.new/deep").mkdir(parents=True)
+        hear_out(ears, tmp_path)
+    assert {Path(path).relative_to(tmp_path).as_posix() for path in fd.asked} == {".", "sub", "sub/new"}
+
+
+def test_a_folder_is_not_watched_from_when_it_is_marked(tmp_path: Path) -> None:
+    (tmp_path / "sub/deep").mkdir(parents=True)
+    fd = FD()
+
+    def is_marked(path: str) -> bool:
+        return (tmp_path / path / ".nomedia").exists()
+
+    with listening(tmp_path, lambda: fd, is_marked) as ears:
+        (tmp_path / "sub/.nomedia").touch()
+        assert "sub" in hear_out(ears, tmp_path).folders
+        assert fd.n_watches == 1
+        (tmp_path / "sub/deep/a.jpg").touch()
+        assert not hear_out(ears, tmp_path)
+        (tmp_path / "sub/.nomedia").unlink()
+        ears.complete()
+        (tmp_path / "sub/deep/b.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"sub/deep/b.jpg"}
+
+
+def test_folders_that_the_kernel_refuses_are_named_by_their_topmost(tmp_path: Path) -> None:
+    for name in ("2020/a/deep", "2021/a", "2022/a", "2022/b"):
+        (tmp_path / name).mkdir(parents=True)
+    fd = FD(most=4)
+    with listening(tmp_path, lambda: fd) as ears:
+        # The newest are listened to.
+        assert ears.unwatched == {"2020", "2021"}
+        assert "no more folders (fs.inotify.max_user_watches = " in str(ears.fault)
+        assert "sudo sysctl fs.inotify.max_user_watches=1000000" in str(ears.fault)
+        (tmp_path / "2022/b/a.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"2022/b/a.jpg"}
+        (tmp_path / "2023/deep").mkdir(parents=True)
+        assert hear_out(ears, tmp_path).folders == {"2023"}
+        assert ears.unwatched == {"2020", "2021", "2023"}
+        (tmp_path / "2023").rename(tmp_path / "2024")
+        assert hear_out(ears, tmp_path).folders == {"2023", "2024"}
+        assert ears.unwatched == {"2020", "2021", "2024"}
+
+
+def test_when_the_limit_is_raised_nothing_is_unwatched(tmp_path: Path) -> None:
+    for name in "abcdef":
+        (tmp_path / name).mkdir()
+    fd = FD(most=3)
+    with listening(tmp_path, lambda: fd) as ears:
+        assert len(ears.unwatched) == 4
+        fd.most = 100
+        ears.complete()
+        assert (ears.unwatched, ears.fault) == (frozenset(), None)
+        (tmp_path / "a/a.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"a/a.jpg"}
+
+
+def test_a_refused_folder_that_is_marked_meanwhile_is_none_of_our_business(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    fd = FD(most=1)
+    with listening(tmp_path, lambda: fd, lambda path: (tmp_path / path / ".nomedia").exists()) as ears:
+        assert ears.unwatched == {"sub"}
+        (tmp_path / "sub/.nomedia").touch()
+        fd.most = 100
+        ears.complete()
+        assert (ears.unwatched, fd.n_watches) == (frozenset(), 1)
+
+
+def test_when_the_refused_folders_are_removed_nothing_is_unwatched(tmp_path: Path) -> None:
+    (tmp_path / "sub/deep").mkdir(parents=True)
+    fd = FD(most=1)
+    with listening(tmp_path, lambda: fd) as ears:
+        assert ears.unwatched == {"sub"}
+        shutil.rmtree(tmp_path / "sub")
+        assert hear_out(ears, tmp_path).folders == {"sub"}
+        assert (ears.unwatched, ears.fault) == (frozenset(), None)
+
+
+def test_a_root_that_the_kernel_refuses_cannot_be_listened_to(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="max_user_watches") as caught, listening(tmp_path, lambda: FD(most=0)):
+        raise AssertionError
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_folder_that_becomes_readable_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "sub/deep").mkdir(parents=True)
+    fd = FD(unreadable=frozenset({str(tmp_path / "sub")}))
+    with listening(tmp_path, lambda: fd) as ears:
+        assert (ears.unwatched, fd.n_watches) == (frozenset(), 1)
+        fd.unreadable.clear()
+        (tmp_path / "sub").chmod(0o755)
+        assert hear_out(ears, tmp_path).folders == {"sub"}
+        (tmp_path / "sub/deep/a.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"sub/deep/a.jpg"}
+
+
+def test_a_root_that_cannot_be_read_cannot_be_listened_to(tmp_path: Path) -> None:
+    unreadable = frozenset({str(tmp_path)})
+    with pytest.raises(PermissionError), listening(tmp_path, lambda: FD(unreadable=unreadable)):
+        raise AssertionError
+
+
+def test_events_that_the_kernel_lost_are_told_and_no_folder_stays_unheard(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "old").mkdir()
+    n_most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    fd = FD()
+    with listening(tmp_path, lambda: fd) as ears, ExitStack() as stack:
+        stack.callback(fd.may_read.set)
+        fd.may_read.clear()
+        # Wakes it once more: it may be waiting for the next already.
+        (tmp_path / "first.jpg").touch()
+        hear(ears, lambda heard: bool(heard))
+        for i in range(n_most // 2 + 500):
+            (tmp_path / f"sub/{i}.jpg").touch()  # made and closed
+        (tmp_path / "unheard/deep").mkdir(parents=True)
+        (tmp_path / "old").rename(tmp_path / "renamed unheard")
+        fd.may_read.set()
+        heard = hear(ears, lambda heard: heard.is_overflown)
+        assert heard.is_overflown
+        assert "" in heard.folders
+        while hear_out(ears, tmp_path):
+            pass
+        for path in ("unheard/deep/a.jpg", "renamed unheard/b.jpg", "sub/c.jpg"):
+            (tmp_path / path).touch()
+        heard = hear_out(ears, tmp_path)
+        assert heard.files == {"unheard/deep/a.jpg", "renamed unheard/b.jpg", "sub/c.jpg"}
+        assert fd.n_watches == 5
+
+
+def test_a_root_that_is_replaced_asks_for_a_look_at_everything_and_is_heard_on(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    (root / "sub").mkdir(parents=True)
+    (tmp_path / "new/deep").mkdir(parents=True)
+    with Ears(root, skips=is_hidden) as ears:
+        root.rename(tmp_path / "old")
+        heard = hear(ears, lambda heard: "" in heard.folders)
+        assert heard.folders == {""}
+        assert ears.unwatched == {""}
+        assert ears.fault
+        (tmp_path / "old/sub/a.jpg").touch()
+        (tmp_path / "new").rename(root)
+        ears.complete()
+        assert (ears.unwatched, ears.fault) == (frozenset(), None)
+        (root / "deep/b.jpg").touch()
+        assert hear_out(ears, root).files == {"deep/b.jpg"}
+        shutil.rmtree(root)
+        assert "" in hear(ears, lambda heard: "" in heard.folders).folders
+
+
+def test_a_root_that_moved_with_the_folder_above_it_is_found_by_the_next_look(tmp_path: Path) -> None:
+    root = tmp_path / "disk/photos"
+    (root / "sub").mkdir(parents=True)
+    with Ears(root, skips=is_hidden) as ears:
+        (tmp_path / "disk").rename(tmp_path / "other")
+        ears.complete()
+        assert ears.unwatched == {""}
+        (root / "fresh").mkdir(parents=True)
+        ears.complete()
+        assert ears.unwatched == frozenset()
+        (tmp_path / "other/photos/sub/a.jpg").touch()
+        (root / "fresh/b.jpg").touch()
+        assert hear_out(ears, root).files == {"fresh/b.jpg"}
+
+
+def test_a_fault_while_following_is_told_and_does_not_end_the_listening(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(path: str) -> bool:
+        if path == "bad":
+            raise RuntimeError("cannot tell")
+        return False
+
+    with Ears(tmp_path, skips=fails) as ears:
+        (tmp_path / "bad").mkdir()
+        heard = hear(ears, lambda heard: heard.is_overflown)
+        assert heard == Heard(frozenset(), frozenset({""}), is_overflown=True)
+        assert "cannot follow" in caplog.text
+        (tmp_path / "a.jpg").touch()
+        assert "a.jpg" in hear(ears, lambda heard: "a.jpg" in heard.files).files
+
+
+def test_a_fault_at_the_start_ends_the_listening(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+
+    def fails(path: str) -> bool:
+        raise RuntimeError("cannot tell")
+
+    with pytest.raises(RuntimeError, match="cannot tell"), Ears(tmp_path, skips=fails):
+        raise AssertionError
+
+
+NAMES = st.sampled_from("abc")
+PLACES = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+DEEDS = st.lists(
+    st.one_of(
+        st.tuples(st.just("make"), PLACES, PLACES),
+        st.tuples(st.just("write"), PLACES, PLACES),
+        st.tuples(st.just("move"), PLACES, PLACES),
+        st.tuples(st.just("move out"), PLACES, PLACES),
+        st.tuples(st.just("move in"), PLACES, PLACES),
+        st.tuples(st.just("remove"), PLACES, PLACES),
+        st.tuples(st.just("listen"), PLACES, PLACES),
+        st.tuples(st.just("complete"), PLACES, PLACES),
+    ),
+    max_size=25,
+)
+
+
+def do(deed: str, place: Path, other: Path, outside: Path) -> None:
+    """Do what a user may do with a folder, as far as the file system lets him."""
+    try:
+        if deed == "make":
+            place.mkdir(parents=True)
+        elif deed == "write":
+            (place / "photo.jpg").write_text("x")
+        elif deed == "move":
+            place.rename(other)
+        elif deed == "move out":
+            place.rename(outside)
+        elif deed == "move in":
+            outside.rename(place)
+        elif deed == "remove":
+            shutil.rmtree(place)
+    except OSError:
+        pass
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(DEEDS, st.sampled_from([1, 2, 4, 1000]))
+def test_whatever_was_done_every_folder_is_heard_under_its_name_or_said_to_be_unwatched(
+    tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, str, str]], most: int
+) -> None:
+    above = tmp_path_factory.mktemp("law")
+    root = above / "photos"
+    root.mkdir()
+    fd = FD(most=most)
+    with listening(root, lambda: fd) as ears:
+        for deed, place, other in deeds:
+            do(deed, root / place, root / other, above / "outside")
+            if deed == "listen":
+                ears.take(0.001)
+            elif deed == "complete":
+                ears.complete()
+        hear_out(ears, root)
+        folders = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_dir()}
+        for folder in (*(root / folder for folder in folders), above / "outside"):
+            if folder.is_dir():
+                (folder / "probe.jpg").touch()
+        heard = hear_out(ears, root)
+        assert ears.unwatched <= folders
+        watched = {folder for folder in folders if not is_told(f"{folder}/probe.jpg", Heard(folders=ears.unwatched))}
+        assert heard.files == {f"{folder}/probe.jpg" for folder in watched}
+        assert not heard.folders
+        assert fd.n_watches == len(watched) + 1
+        assert (ears.fault is None) == (not ears.unwatched)
+    shutil.rmtree(above)
+
+
+def test_all_that_is_done_by_others_at_the_same_time_is_told(tmp_path: Path) -> None:
+    def fill(name: str) -> None:
+        for i in range(150):
+            folder = tmp_path / f"{name}{i % 10}/{i}/deep"
+            folder.mkdir(parents=True)
+            (folder / "a.jpg").write_text("x")
+            if i % 3 == 0:
+                folder.parent.rename(folder.parent.with_name(f"moved {i}"))
+
+    writers = [threading.Thread(target=fill, args=(name,)) for name in "pqr"]
+    with Ears(tmp_path, skips=is_hidden) as ears, ExitStack() as stack:
+        for writer in writers:
+            writer.start()
+            stack.callback(writer.join)
+        stack.close()
+        heard = hear_out(ears, tmp_path)
+        files = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.jpg")]
+        assert len(files) == 450
+        assert all(is_told(path, heard) for path in files)
+
+
+def test_what_happens_twice_is_held_once() -> None:
+    inbox = Inbox()
+    for _ in range(1000):
+        inbox.add_file("a/b.jpg")
+        inbox.add_folder("c")
+    assert inbox.take(0.0) == Heard(frozenset({"a/b.jpg"}), frozenset({"c"}))
+    assert not inbox.take(0.0)
+
+
+def test_what_a_look_at_a_folder_tells_is_not_told_besides() -> None:
+    inbox = Inbox()
+    for path in ("a/b.jpg", "a/b/c.jpg", "ab/c.jpg", "d.jpg"):
+        inbox.add_file(path)
+    for path in ("a/b/c", "a", "a/b", "e/f"):
+        inbox.add_folder(path)
+    assert inbox.take(0.0) == Heard(frozenset({"ab/c.jpg", "d.jpg"}), frozenset({"a", "e/f"}))
+    inbox.add_file("x/y.jpg")
+    inbox.add_folder("x")
+    inbox.overflow()
+    assert inbox.take(0.0) == Heard(frozenset(), frozenset({""}), is_overflown=True)
+
+
+@given(st.lists(st.tuples(PLACES, st.booleans())), st.integers(1, 5))
+def test_however_much_is_held_nothing_is_forgotten(told: list[tuple[str, bool]], most: int) -> None:
+    inbox = Inbox(most)
+    for path, is_folder in told:
+        (inbox.add_folder if is_folder else inbox.add_file)(path)
+    heard = inbox.take(0.0)
+    assert len(heard.files) <= most
+    for path, is_folder in told:
+        assert is_told(path, heard) or (is_folder and path in heard.folders)
+
+
+def test_waiting_ends_when_something_is_heard() -> None:
+    inbox = Inbox()
+    teller = threading.Thread(target=inbox.add_file, args=("a",))
+    teller.start()
+    assert inbox.take(PATIENCE).files == {"a"}
+    teller.join()
+
+
+def in_namespace(code: str, folder: Path, *, limits: str = "") -> dict[str, object]:
+    """Run a script that listens in a namespace of its own, where a user may set limits and mount, and return what it
+    prints."""
+    prelude = "import json, os, sys, time\nfrom pathlib import Path\nfrom facewatch.watch import Ears\n"
+    script = folder.with_name("script.py")
+    script.write_text(prelude + textwrap.dedent(code))
+    command = f"{limits} exec {sys.executable} -P {script} {folder}"
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-e", "-c", command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+    )
+    if done.returncode:
+        is_refused = "unshare:" in done.stderr or "/proc/sys/user" in done.stderr or "mount:" in done.stderr
+        # Where it is promised to work, nothing may be skipped.
+        if is_refused and not (os.environ.get("CI") and os.geteuid() == 0):
+            pytest.skip(f"needs a user namespace with limits of its own ({done.stderr.strip()})")
+        pytest.fail(done.stderr)
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+def test_the_real_limit_of_watches_is_met_by_naming_the_rest(tmp_path: Path) -> None:
+    for i in range(10):
+        (tmp_path / f"photos/{i}/deep").mkdir(parents=True)
+    answer = in_namespace(
+        """
+        with Ears(Path(sys.argv[1]), skips=lambda path: False) as ears:
+            (Path(sys.argv[1]) / "9/deep/a.jpg").touch()
+            heard = ears.take(10)
+            print(json.dumps([sorted(ears.unwatched), ears.fault, sorted(heard.files)]))
+        """,
+        tmp_path / "photos",
+        limits="echo 8 > /proc/sys/user/max_inotify_watches;",
+    )
+    unwatched, fault, files = answer
+    assert unwatched == [*(str(i) for i in range(6)), "6/deep"]
+    assert "user.max_inotify_watches = 8): sudo sysctl user.max_inotify_watches=1000000" in str(fault)
+    assert files == ["9/deep/a.jpg"]
+
+
+def test_the_real_limit_of_listeners_is_said_with_its_remedy(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    answer = in_namespace(
+        """
+        try:
+            with Ears(Path(sys.argv[1]), skips=lambda path: False):
+                pass
+        except OSError as error:
+            print(json.dumps([error.errno, error.strerror]))
+        """,
+        tmp_path / "photos",
+        limits="echo 0 > /proc/sys/user/max_inotify_instances;",
+    )
+    number, words = answer
+    assert number == errno.EMFILE
+    assert "user.max_inotify_instances = 0): sudo sysctl user.max_inotify_instances=1024" in str(words)
+
+
+def test_a_root_that_is_unmounted_is_told_and_what_lies_below_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    answer = in_namespace(
+        """
+        root = Path(sys.argv[1])
+        with Ears(root, skips=lambda path: False) as ears:
+            os.system(f"umount {root}")
+            lost = ears.take(10)
+            while "" not in lost.folders:
+                lost = ears.take(10)
+            (root / "a.jpg").touch()
+            after = ears.take(10)
+            print(json.dumps([sorted(lost.folders), sorted(after.files), sorted(ears.unwatched)]))
+        """,
+        tmp_path / "photos",
+        limits=f"mount -t tmpfs none {tmp_path}/photos; mkdir {tmp_path}/photos/sub;",
+    )
+    assert answer == [[""], ["a.jpg"], []]
+
+
+def test_a_folder_that_is_unmounted_is_told_and_what_lies_below_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "photos/card").mkdir(parents=True)
+    answer = in_namespace(
+        """
+        root = Path(sys.argv[1])
+        with Ears(root, skips=lambda path: False) as ears:
+            os.system(f"umount {root}/card")
+            lost = ears.take(10)
+            (root / "card/a.jpg").touch()
+            after = ears.take(10)
+            print(json.dumps([sorted(lost.folders), sorted(after.files)]))
+        """,
+        tmp_path / "photos",
+        limits=f"mount -t tmpfs none {tmp_path}/photos/card;",
+    )
+    assert answer == [["card"], ["card/a.jpg"]]
+
+
+def test_a_folder_that_is_mounted_twice_is_heard_under_one_name_and_said_to_be_unwatched_under_the_other(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "photos/a/deep").mkdir(parents=True)
+    (tmp_path / "photos/b").mkdir(parents=True)
+    answer = in_namespace(
+        """
+        root = Path(sys.argv[1])
+        with Ears(root, skips=lambda path: False) as ears:
+            (root / "a/deep/a.jpg").touch()
+            heard = ears.take(10)
+            print(json.dumps([sorted(heard.files), sorted(ears.unwatched), ears.fault]))
+        """,
+        tmp_path / "photos",
+        limits=f"mount --bind {tmp_path}/photos/a {tmp_path}/photos/b;",
+    )
+    assert answer == [["b/deep/a.jpg"], ["a"], "a is mounted twice, also as b"]

@@ -47,7 +47,7 @@ def test_every_declared_dependency_is_locked() -> None:
 def test_the_readme_names_every_command_with_its_options(name: str) -> None:
     rows = [line for line in README.splitlines() if line.startswith(f"| `{name}")]
     assert len(rows) == 1
-    shared = {"--config", "--catalog", "--people", "--quiet", "--verbose", "--help"}
+    shared = {"--config", "--catalog", "--people", "--quiet", "--verbose", "--log-json", "--help"}
     for parameter in facewatch.commands[name].params:
         if isinstance(parameter, click.Option):
             assert shared & set(parameter.opts) or any(option in rows[0] for option in parameter.opts)

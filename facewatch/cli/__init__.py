@@ -11,8 +11,23 @@ from collections.abc import Sequence
 
 import click
 
-from facewatch.cli import checks, commands, decisions, evaluate, models, review, search, why  # noqa: F401 - they add their commands to the group
+from facewatch.cli import (  # noqa: F401 - they add their commands to the group
+    checks,
+    commands,
+    decisions,
+    doctor,
+    evaluate,
+    keeping,
+    models,
+    review,
+    search,
+    service,
+    status,
+    watch,
+    why,
+)
 from facewatch.cli.group import facewatch
+from facewatch.cli.output import echo
 from facewatch.errors import FacewatchError
 
 log = logging.getLogger(__name__)
@@ -27,7 +42,7 @@ def main(args: Sequence[str] | None = None) -> int:
         # click returns the code of an Exit as if it were a command's result.
         code = facewatch.main(args=args, prog_name="facewatch", standalone_mode=False)
     except FacewatchError as error:
-        click.echo(f"facewatch: {error}", err=True)
+        echo(f"facewatch: {error}", is_error=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -42,7 +57,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return _unexpected(error)
-        click.echo(f"facewatch: the disk is full ({error}); make room and start again, nothing is lost", err=True)
+        echo(f"facewatch: the disk is full ({error}); make room and start again, nothing is lost", is_error=True)
         return 1
     except Exception as error:
         return _unexpected(error)
@@ -53,9 +68,9 @@ def _unexpected(error: Exception) -> int:
     """A fault of ours: say so in a line, and tell all of it to those who asked for much."""
     log.debug("", exc_info=error)
     where = traceback.extract_tb(error.__traceback__)[-1]
-    click.echo(
+    echo(
         f"facewatch: a fault of facewatch itself: {type(error).__name__}: {error} ({where.filename}:{where.lineno}); "
         "nothing is lost. Please report it with what -vv prints",
-        err=True,
+        is_error=True,
     )
     return 1

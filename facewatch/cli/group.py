@@ -21,6 +21,7 @@ SECTIONS = {
     ),
     "Look into it": ("search", "stats", "audit", "export", "evaluate"),
     "Set up and keep in order": ("init", "demo", "models", "engines", "recluster", "folders"),
+    "Leave it alone": ("backup", "restore", "doctor", "service", "pause", "resume"),
 }
 """What `facewatch --help` lists, in the order in which it is needed."""
 

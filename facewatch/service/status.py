@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facewatch.catalog import FaultyFile
+from facewatch.catalog.backups import Backups
+from facewatch.catalog.locks import holder
 from facewatch.errors import EngineError
 from facewatch.service.engine_switch import SwitchProgress
+from facewatch.service.live import Live, LiveFile, live_file_of
+from facewatch.service.pausing import paused_since
 
 if TYPE_CHECKING:
+    from facewatch.config import Config
     from facewatch.service import Service
+
+N_EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FaultGroup:
+    """Files that could not be used for one and the same cause."""
+
+    cause: str
+    """The fault without what differs from file to file."""
+    advice: str
+    n_files: int
+    examples: list[str]
+    """Some of them, the first in the order of their paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +69,27 @@ class Status:
     last_scan: str | None
     offline: list[str] = field(default_factory=list)
     faults: list[dict[str, str]] = field(default_factory=list)
+    fault_groups: list[FaultGroup] = field(default_factory=list)
+    """The same, the most frequent cause first."""
+    live: Live | None = None
+    """What the runner said of itself last; None: nobody runs, or it says nothing."""
+    offline_reasons: dict[str, str] = field(default_factory=dict)
+    """Why each of `offline` is."""
+    paused: str | None = None
+    """Since when a watcher may not look at photos; UTC."""
+    last_backup: str | None = None
+    """When the newest daily backup was written; UTC."""
+    backup_file: str | None = None
 
 
 def status_of(service: Service) -> Status:
     """Return it without writing anything; no model need be here."""
     catalog = service.catalog
-    files, faces = catalog.files.counts(), catalog.faces.counts()
-    everybody = [person for person in catalog.people.all() if person.n_photos]
+    files, faces, people = catalog.files.counts(), catalog.faces.counts(), catalog.people.counts()
     last = max(filter(None, map(catalog.people.last_run, ("scan", "watch"))), key=_when, default=None)
     roots = tuple(dict.fromkeys((*service.libraries.roots, *catalog.files.roots())))
-    return Status(
+    faulty = catalog.files.faulty()
+    status = Status(
         settings=service.config.source,
         catalog=str(catalog.path),
         people_folder=str(service.folder.root),
@@ -63,7 +98,7 @@ def status_of(service: Service) -> Status:
         engine_fault=_engine_fault(service),
         switch=service.switch.progress(service.engine_name),
         aligned=[str(root) for root in catalog.files.aligned_roots()],
-        runner=catalog.runner(),
+        runner=None,
         n_files=files["files"],
         n_photos=files["photos"],
         n_faces=faces["faces"],
@@ -71,12 +106,76 @@ def status_of(service: Service) -> Status:
         n_pool=faces["pool"],
         n_only_shown=faces["only_shown"],
         n_left_out=faces["left_out"],
-        n_people=len(everybody),
-        n_named=sum(person.name is not None for person in everybody),
+        n_people=people["people"],
+        n_named=people["named"],
         last_scan=_when(last) if last else None,
-        offline=[str(root) for root in roots if not root.is_dir()],
-        faults=[asdict(fault) for fault in catalog.files.faulty()],
+        faults=[asdict(fault) for fault in faulty],
+        fault_groups=grouped_by_cause(faulty),
     )
+    return with_news(status, service)
+
+
+def with_news(status: Status, service: Service) -> Status:
+    """Return the status with what changes from second to second; takes no time worth speaking of."""
+    runner, live = at_work(service.catalog.path)
+    gone = {root: "not there; plug it in" for root in status.photos if not Path(root).is_dir()}
+    offline = gone | dict(live.offline if live else {})
+    last_backup, backup_file = _newest_backup(service.config)
+    return replace(
+        status,
+        runner=runner,
+        live=live,
+        offline=list(offline),
+        offline_reasons=offline,
+        paused=paused_since(service.catalog),
+        last_backup=last_backup,
+        backup_file=backup_file,
+    )
+
+
+def at_work(catalog: Path) -> tuple[str | None, Live | None]:
+    """Return which process scans or watches, and what it says of itself; only the catalog's neighbours are read."""
+    runner = holder(catalog.with_name(f"{catalog.name}.run.lock"))
+    # By the lock, not by asking the kernel for the process: in a container processes have other numbers.
+    live = LiveFile(live_file_of(catalog), is_at_work=lambda pid: f"(process {pid})" in (runner or "")).read()
+    return runner, live
+
+
+def grouped_by_cause(faults: Iterable[FaultyFile]) -> list[FaultGroup]:
+    """Return the faults by their causes, the most frequent first."""
+    files: dict[str, list[str]] = {}
+    advices: dict[str, Counter[str]] = {}
+    for one in faults:
+        cause = cause_of(one.fault)
+        files.setdefault(cause, []).append(one.path)
+        advices.setdefault(cause, Counter())[one.advice] += 1
+    groups = [
+        FaultGroup(cause, advices[cause].most_common(1)[0][0], len(paths), paths[:N_EXAMPLES])
+        for cause, paths in files.items()
+    ]
+    return sorted(groups, key=lambda group: (-group.n_files, group.cause))
+
+
+def cause_of(fault: str) -> str:
+    """Return a fault without its details: what stands in brackets, and what follows a colon."""
+    without = re.sub(r"\s*\(.*\)", "", fault).partition(": ")[0].strip()
+    return without or fault
+
+
+def _newest_backup(config: Config) -> tuple[str | None, str | None]:
+    """Return when the newest of the daily backups was written, and its path."""
+    try:
+        backups = Backups(config.catalog, config.backups).all()
+        # Not by their dates: one of a time when the clock was wrong may be from a day to come.
+        seconds, path = max((backup.path.stat().st_mtime, str(backup.path)) for backup in backups)
+    except (OSError, ValueError):
+        # There is none, one went while we looked, or the folder is somebody else's: not worth failing for.
+        return None, None
+    return _utc(seconds), path
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _engine_fault(service: Service) -> str | None:

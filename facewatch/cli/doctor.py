@@ -1,0 +1,123 @@
+"""`facewatch doctor`: is everything well, and if not, what to do about it."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from facewatch.cli.group import command
+from facewatch.cli.options import State, json_option, pass_state, set_up_logging
+from facewatch.cli.output import plural, print_json, progress_bar
+from facewatch.errors import FacewatchError
+from facewatch.text import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from facewatch.service.doctor import Diagnosis, Finding
+
+_MARKS = {"ok": ("ok", "green"), "remark": ("remark", "yellow"), "broken": ("BROKEN", "bold red")}
+"""What stands before a finding, and in which colour."""
+
+_INDENT = 10
+"""Columns before what was found."""
+
+
+@command("doctor", "Find out whether all is well, and what to do if not.")
+@click.option("--deep", is_flag=True, help="Read all of the catalog and the model files, and decode sample photos.")
+@json_option
+@pass_state
+def doctor(state: State, deep: bool, as_json: bool) -> None:
+    """Look at what facewatch needs: packages, settings, models, the catalog and its backups, photo libraries, what the
+    kernel lets it watch, the people folder, who is at work, and photos that could not be used.
+
+    Changes nothing, works while a watcher runs and also where the catalog is damaged, and says of everything that is
+    not well what mends it. With --quiet only that is told.
+
+    \b
+    Example:
+      facewatch doctor
+      facewatch doctor --deep --json
+
+    \b
+    Exit codes:
+      0 all is well, or there are only remarks; 1 something is broken
+    """
+    set_up_logging(state.loudness)
+    found = _diagnose(state, is_deep=deep)
+    if as_json:
+        print_json(
+            {
+                "findings": [asdict(finding) for finding in found.findings],
+                "n_ok": len(found.findings) - found.n_broken - found.n_remarks,
+                "n_remarks": found.n_remarks,
+                "n_broken": found.n_broken,
+                "is_well": found.is_well,
+            }
+        )
+    else:
+        _print(found, is_quiet=state.is_quiet)
+    if not found.is_well:
+        raise click.exceptions.Exit(1)
+
+
+def _diagnose(state: State, *, is_deep: bool) -> Diagnosis:
+    try:
+        from facewatch.service.doctor import diagnose, read_settings
+    except ImportError as error:
+        raise FacewatchError(f"a package cannot be loaded: {error}; install facewatch again") from error
+    config, faults = read_settings(state.config_file, state.overrides, cwd=Path.cwd())
+    with progress_bar("looking at folders", is_shown=not state.is_quiet) as report:
+        return diagnose(config, faults, is_deep=is_deep, report=report)
+
+
+def _print(found: Diagnosis, *, is_quiet: bool) -> None:
+    from rich.console import Console
+
+    # A terminal that knows no UTF-8 is one of the things to be told, so it must not be what stops the telling.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    console = Console(highlight=False, soft_wrap=True)
+    # Where somebody looks lines break between words; in a file each finding and each remedy is one line.
+    width = console.width if console.is_terminal else None
+    told = [finding for finding in found.findings if not is_quiet or finding.level != "ok"]
+    for area, findings in groupby(told, key=lambda finding: finding.area):
+        console.print(area, style="bold", markup=False)
+        for finding in findings:
+            console.print(_as_text(finding, width))
+    console.print(summary(found), style="bold", markup=False)
+
+
+def _as_text(finding: Finding, width: int | None) -> Text:
+    from rich.text import Text
+
+    mark, colour = _MARKS[finding.level]
+    text = Text()
+    text.append(f"  {mark:<{_INDENT - 2}}", style=colour)
+    text.append("\n".join(_lines(finding.what, width, _INDENT)))
+    if finding.remedy:
+        text.append(f"\n{' ' * _INDENT}-> " + "\n".join(_lines(finding.remedy, width, _INDENT + 3)), style="cyan")
+    return text
+
+
+def _lines(text: str, width: int | None, indent: int) -> list[str]:
+    """Return a text in lines of a terminal, all but the first indented; a long path or command is left whole."""
+    shown = printable(text)
+    if width is None or len(shown) + indent <= width:
+        return [shown]
+    pad = " " * indent
+    lines = textwrap.wrap(
+        shown, width, initial_indent=pad, subsequent_indent=pad, break_long_words=False, break_on_hyphens=False
+    )
+    return [lines[0].lstrip(), *lines[1:]]
+
+
+def summary(found: Diagnosis) -> str:
+    """Return the last line: "1 thing is broken, 2 remarks"."""
+    broken = f"{plural(found.n_broken, 'thing is', 'things are')} broken" if found.n_broken else "all is well"
+    return f"{broken}, {plural(found.n_remarks, 'remark')}" if found.n_remarks else broken

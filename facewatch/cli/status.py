@@ -1,0 +1,290 @@
+"""`status`: what there is, who is at work and what is wrong; `pause` and `resume`: when the watcher may work."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from facewatch.cli.group import command
+from facewatch.cli.options import State, json_option, pass_state
+from facewatch.cli.output import local_time, plural, print_json, print_table
+from facewatch.text import printable
+
+if TYPE_CHECKING:
+    from facewatch.service import Service
+    from facewatch.service.live import Live
+    from facewatch.service.pausing import Pause
+    from facewatch.service.status import Status
+
+WATCH_SECONDS = 1.0
+"""How often `status --watch` looks."""
+
+COUNT_SHARE = 0.05
+"""What part of the time `status --watch` may spend on counting what the catalog holds: 0.15 s for 100 000 faces."""
+
+
+@command("status", "Say what there is, and what is wrong.")
+@click.option("--all", "is_all", is_flag=True, help="List every file that could not be used, not some of each cause.")
+@click.option("--watch", "is_watching", is_flag=True, help="Show it anew every second, until Ctrl-C.")
+@click.option("--prometheus", "is_metrics", is_flag=True, help="Print metrics in Prometheus' text format.")
+@click.option(
+    "--check", "is_check", is_flag=True, help="Say in a line whether a watcher is at work; exit code 1 when none is."
+)
+@json_option
+@pass_state
+def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_check: bool, as_json: bool) -> None:
+    """Say what the catalog holds, who works on it, and which files could not be used and why.
+
+    It reads only, also while a watcher is busy. The times are those of the clock on the wall; JSON has UTC.
+
+    \b
+    Example:
+      facewatch status --watch
+      facewatch status --check || echo "nobody watches"
+    """
+    forms = {"--watch": is_watching, "--prometheus": is_metrics, "--check": is_check, "--json": as_json}
+    chosen = [option for option, is_chosen in forms.items() if is_chosen]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(chosen)} are two ways to show it; choose one")
+    if is_check:
+        _check(state)
+        return
+    if is_watching and not sys.stdout.isatty():
+        raise click.UsageError("--watch needs a terminal; `status --json` is for programs")
+    with state.service() as service:
+        if is_watching:
+            _watch(service, is_all=is_all)
+            return
+        current = service.status()
+    if as_json:
+        print_json(asdict(current))
+    elif is_metrics:
+        from facewatch.cli.prometheus import exposition
+
+        click.echo(exposition(current, datetime.now(UTC)), nl=False)
+    else:
+        click.echo("\n".join(_lines(current, datetime.now(UTC), is_all=is_all)))
+        if is_all and current.faults:
+            print_table(("file", "fault", "what to do"), [tuple(fault.values()) for fault in current.faults])
+
+
+def _check(state: State) -> None:
+    """Say whether a watcher is at work, from what it says of itself; the catalog is not opened."""
+    from facewatch.service.status import at_work
+
+    catalog = state.config().catalog
+    runner, live = at_work(catalog)
+    is_watched = runner is not None and runner.startswith("watch")
+    if not is_watched or live is None or not live.is_fresh(datetime.now(UTC)):
+        what = f"{runner}: it says nothing" if is_watched else "nobody watches"
+        click.echo(f"{what}{_silence(live) if is_watched else ''} ({catalog})")
+        raise click.exceptions.Exit(1)
+    click.echo(f"{runner}: {printable(live.doing)} ({_ago(live, datetime.now(UTC))})")
+
+
+def _silence(live: Live | None) -> str:
+    return f" since {local_time(live.told_at)}" if live else ""
+
+
+# --- for people ---
+
+
+def _lines(current: Status, now: datetime, *, is_all: bool = False) -> list[str]:
+    """Return the status line by line; with `is_all` the files that could not be used are listed elsewhere."""
+    lines = [f"{name:>14}  {printable(fact)}" for name, fact in _facts(current, now)]
+    lines += [printable(remark) for remark in _remarks(current)]
+    if current.faults:
+        why = "" if is_all else " (--all lists every one); why, and what to do"
+        lines += ["", f"{plural(len(current.faults), 'file')} could not be used{why}:"]
+    return lines if is_all else [*lines, *_fault_lines(current)]
+
+
+def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
+    live = current.live
+    yield "settings", current.settings
+    yield "photos", ", ".join(current.photos) or "none yet: facewatch scan PHOTOS"
+    yield "people folder", current.people_folder
+    yield "catalog", current.catalog
+    yield "engine", current.engine
+    yield "at work", f"{current.runner or 'nobody'}{_doing(live, now) if live else ''}"
+    if live:
+        yield from _live_facts(live)
+    if current.paused:
+        yield "paused", f"since {local_time(current.paused)}: nothing new is looked at until `facewatch resume`"
+    yield "last scan", local_time(current.last_scan) if current.last_scan else "never"
+    for root, moment in sorted(live.last_look.items() if live else ()):
+        yield "last look", f"{local_time(moment)}: {root}"
+    if current.last_backup:
+        yield "last backup", f"{local_time(current.last_backup)}: {current.backup_file}"
+    yield "holds", f"{plural(current.n_photos, 'photo')} in {plural(current.n_files, 'file')}"
+    yield (
+        "faces",
+        f"{current.n_faces}: {current.n_assigned} belong to somebody, {current.n_pool} to nobody yet, "
+        f"{current.n_only_shown} too poor to tell"
+        + (f", {current.n_left_out} taken out by you" if current.n_left_out else ""),
+    )
+    yield "people", f"{current.n_people}, {current.n_named} of them named"
+
+
+def _doing(live: Live, now: datetime) -> str:
+    if live.is_fresh(now):
+        return f": {live.doing}" if live.doing else ""
+    return f": says nothing{_silence(live)}; if it stays so, stop it and start it again"
+
+
+def _live_facts(live: Live) -> Iterator[tuple[str, str]]:
+    if live.n_waiting or live.n_settling:
+        pace = f"; {live.photos_per_second:.1f} a second" if live.photos_per_second else ""
+        left = f", about {_duration(live.eta_seconds)} left" if live.eta_seconds is not None else ""
+        settling = f", {live.n_settling} may still be written to" if live.n_settling else ""
+        yield "queue", f"{plural(live.n_waiting, 'file')} to look at, {live.n_done} done{settling}{pace}{left}"
+    if live.memory_mb:
+        yield "memory", f"{live.memory_mb:.0f} MB"
+
+
+def _duration(seconds: float) -> str:
+    """Return how long that is, to a precision that nobody takes for a promise."""
+    if seconds < 90:
+        return plural(max(1, math.ceil(seconds)), "second")
+    if seconds < 90 * 60:
+        return plural(round(seconds / 60), "minute")
+    if seconds < 48 * 3600:
+        return plural(round(seconds / 3600), "hour")
+    return plural(round(seconds / 86400), "day")
+
+
+def _ago(live: Live, now: datetime) -> str:
+    return f"said {_duration(live.age_seconds(now))} ago"
+
+
+def _remarks(current: Status) -> Iterator[str]:
+    """What is out of the ordinary, with what to do."""
+    if current.switch:
+        switch = current.switch
+        yield (
+            f"changing to {switch.wanted}: {switch.n_done} of {plural(switch.n_photos, 'photo')} looked at; until it "
+            f"is complete, what {switch.before} found stands. `facewatch scan` or `watch` carries on"
+        )
+    if current.engine_fault:
+        yield f"cannot look at photos: {current.engine_fault}"
+    for root in current.aligned:
+        yield f"face crops: {root}: nothing is detected there; scan {root} --no-aligned changes that"
+    for root, reason in current.offline_reasons.items():
+        yield f"offline: {root}: {reason}; nothing of it was removed"
+    for path, reason in sorted(current.live.polled.items() if current.live else ()):
+        yield f"looked at again and again: {path}: {reason}"
+
+
+def _fault_lines(current: Status) -> Iterator[str]:
+    for group in current.fault_groups:
+        yield f"{group.n_files:>6}  {printable(group.cause)}: {printable(group.advice)}"
+        yield from (f"{'':8}{printable(path)}" for path in group.examples)
+        if group.n_files > len(group.examples):
+            yield f"{'':8}and {group.n_files - len(group.examples)} more"
+
+
+# --- again and again ---
+
+
+def _watch(service: Service, *, is_all: bool) -> None:
+    """Show the status until Ctrl-C. What the watcher says is read every second, what the catalog holds is counted when
+    it has changed, and seldom enough not to be in the watcher's way."""
+    from rich.console import Console
+    from rich.live import Live as Screen
+    from rich.text import Text
+
+    current = _renewing(service)
+    with Screen(console=Console(), auto_refresh=False) as screen:
+        try:
+            while True:
+                screen.update(Text("\n".join(_lines(current(), datetime.now(UTC), is_all=is_all))), refresh=True)
+                time.sleep(WATCH_SECONDS)
+        except KeyboardInterrupt:
+            return
+
+
+def _renewing(service: Service, clock: Callable[[], float] = time.monotonic) -> Callable[[], Status]:
+    """Return a function that returns what holds now, without counting all of it each time."""
+    from facewatch.service.status import with_news
+
+    counted: list[Status] = []
+    version, due_at = 0, 0.0
+
+    def renewed() -> Status:
+        nonlocal version, due_at
+        now, newest = clock(), service.catalog.version()
+        if not counted or (newest != version and now >= due_at):
+            counted[:], version = [service.status()], newest
+            due_at = clock() + (clock() - now) / COUNT_SHARE
+            return counted[0]
+        return with_news(counted[0], service)
+
+    return renewed
+
+
+# --- when the watcher may work ---
+
+
+@command("pause", "Let the watcher rest.")
+@json_option
+@pass_state
+def pause(state: State, as_json: bool) -> None:
+    """Let the watcher look at nothing new until `resume`, also when it is started anew.
+
+    What comes meanwhile waits. Naming and correcting go on, and a `scan` by hand looks all the same.
+
+    \b
+    Example:
+      facewatch pause
+    """
+    from facewatch.service.pausing import pause
+
+    with state.service() as service:
+        result = pause(service.catalog)
+    word = "paused already" if result.was_paused else "paused"
+    _print_pause(
+        state,
+        result,
+        f"{word}, since {local_time(result.since)}: the watcher looks at nothing new until `facewatch resume`; naming "
+        "and correcting go on",
+        as_json,
+    )
+
+
+@command("resume", "Let the watcher work again.")
+@json_option
+@pass_state
+def resume(state: State, as_json: bool) -> None:
+    """Let the watcher look at photos again, also at those that came while it was paused.
+
+    \b
+    Example:
+      facewatch resume
+    """
+    from facewatch.service.pausing import resume
+    from facewatch.service.status import at_work
+
+    with state.service() as service:
+        result = resume(service.catalog)
+        runner, _ = at_work(service.catalog.path)
+    if not result.was_paused:
+        text = "was not paused"
+    elif runner is not None and runner.startswith("watch"):
+        text = f"resumed: it was paused since {local_time(result.since)}; what came meanwhile is looked at now"
+    else:
+        text = f"resumed: it was paused since {local_time(result.since)}; nobody watches now: facewatch watch"
+    _print_pause(state, result, text, as_json)
+
+
+def _print_pause(state: State, result: Pause, text: str, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(result))
+    elif not state.is_quiet:
+        click.echo(text)

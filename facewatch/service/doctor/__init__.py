@@ -1,0 +1,161 @@
+"""The doctor: looks at everything that facewatch needs, changes nothing, and says of each fault what mends it.
+
+    case          the settings, the catalog and the machine, as far as they can be read; what a finding is
+    reading       a catalog opened without making, migrating or locking anything
+    walking       one walk through a library
+    environment, setup, catalog, libraries, watching, people, work     the checks, each a small function
+
+A check that cannot be made is a finding, too, and the others go on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from facewatch.config import SETTINGS, Config, find_config_file, load_config
+from facewatch.errors import ConfigError, FacewatchError
+from facewatch.service import _people_folder
+from facewatch.service.doctor import catalog, environment, libraries, people, setup, watching, work
+from facewatch.service.doctor.case import Case, Check, Finding, Level, World, shown, split_advice
+from facewatch.service.doctor.reading import CatalogState, reading
+from facewatch.types import Progress
+
+__all__ = ["CHECKS", "Case", "Diagnosis", "Finding", "Level", "World", "diagnose", "read_settings"]
+
+CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
+    (environment.AREA, environment.CHECKS),
+    (setup.SETTINGS, setup.CHECKS),
+    (setup.MODELS, setup.MODEL_CHECKS),
+    (catalog.AREA, catalog.CHECKS),
+    (libraries.AREA, libraries.CHECKS),
+    (watching.AREA, watching.CHECKS),
+    (people.AREA, people.CHECKS),
+    (work.AT_WORK, work.CHECKS),
+    (work.PHOTOS, work.PHOTO_CHECKS),
+)
+"""What is looked at, in the order in which it is told."""
+
+
+_PLACES = ("library.catalog", "library.people")
+"""What the command line may name, relative to where it was typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All that was found."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def n_broken(self) -> int:
+        return self._count("broken")
+
+    @property
+    def n_remarks(self) -> int:
+        return self._count("remark")
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is broken; remarks do not count."""
+        return not self.n_broken
+
+    def _count(self, level: Level) -> int:
+        return sum(finding.level == level for finding in self.findings)
+
+
+def diagnose(
+    config: Config,
+    faults: tuple[str, ...] = (),
+    *,
+    is_deep: bool = False,
+    world: World | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Diagnosis:
+    """Look at everything and return what was found; raises nothing about what it looks at.
+
+    Args:
+        config: what can be used of the settings, see `read_settings`.
+        faults: what is wrong with them.
+        is_deep: read all of the catalog and of the model files, and decode a photo of each format.
+        report: hears of folders while libraries are walked through.
+    """
+    with environment.trying(environment.NATIVE) as tries, reading(config.catalog) as state:
+        folder = _folder_of(config, state)
+        case = Case(config, faults, state, folder, is_deep, tries, world or World(), report)
+        return Diagnosis(tuple(_findings(case)))
+
+
+def _folder_of(config: Config, state: CatalogState) -> Path:
+    try:
+        remembered = state.reader.files.setting("people_folder") if state.reader else None
+    except sqlite3.Error:
+        remembered = None
+    return _people_folder(config, remembered)
+
+
+def _findings(case: Case) -> Iterator[Finding]:
+    # From the end, so that what was begun first has the time that all the rest takes.
+    found = {area: [list(_made(area, check, case)) for check in checks] for area, checks in reversed(CHECKS)}
+    for area, _ in CHECKS:
+        for findings in found[area]:
+            yield from findings
+
+
+def _made(area: str, check: Check, case: Case) -> Iterator[Finding]:
+    """Make one check; what keeps it from being made is what it found."""
+    try:
+        yield from check(case)
+    except sqlite3.Error as error:
+        what = f"{_name(check)} could not be looked at: the catalog cannot be read there ({error})"
+        yield Finding(area, "broken", what, catalog.restore_advice(case))
+    except (FacewatchError, OSError) as error:
+        what, advice = split_advice(str(error))
+        yield Finding(
+            area, "broken", shown(f"{_name(check)} could not be looked at: {what}"), advice or "see the reason"
+        )
+
+
+def _name(check: Check) -> str:
+    return getattr(check, "__name__", "a check").replace("_", " ")
+
+
+def read_settings(named: Path | None, overrides: Mapping[str, Any], *, cwd: Path) -> tuple[Config, tuple[str, ...]]:
+    """Return what can be used of the settings, and all that is wrong with them.
+
+    Faulty ones have their defaults, so that the rest can be looked at.
+    """
+    file = None
+    try:
+        file = find_config_file(named, cwd=cwd)
+        return load_config(file, overrides, cwd=cwd), ()
+    except ConfigError as error:
+        return _without_faults(file, overrides, cwd), tuple(error.faults)
+
+
+def _without_faults(file: Path | None, overrides: Mapping[str, Any], cwd: Path) -> Config:
+    base = file.resolve().parent if file else cwd
+    given = {key: value for key, value in overrides.items() if value is not None}
+    places = {key: str(cwd / Path(str(given[key])).expanduser()) for key in given if key in _PLACES}
+    usable = _usable(file) if file else {}
+    config = load_config(None, usable | given | places, cwd=base)
+    return replace(config, source=str(file or "defaults"))
+
+
+def _usable(file: Path) -> dict[str, Any]:
+    """Return the settings of a file that are right, by "section.key"."""
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    found = {}
+    for setting in SETTINGS:
+        table = tables.get(setting.section)
+        value = table.get(setting.key) if isinstance(table, dict) else None
+        if value is not None and setting.check(value) is None:
+            found[f"{setting.section}.{setting.key}"] = value
+    return found

@@ -1,0 +1,210 @@
+"""What a running scan or watcher says of itself, in a small file beside the catalog that anybody may read.
+
+Not in the catalog: it changes every second, must be told while the disk is full, and is worth nothing when its process
+is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+FRESH_SECONDS = 60.0
+"""A watcher that has not told of itself for longer hangs, unless it said that it would be silent."""
+
+PACE_SECONDS = 60
+"""The time over which photos are counted: long enough for one huge photo not to look like a halt."""
+
+MOST_BYTES = 1_000_000
+"""More than a live file ever holds; something else is not read into memory."""
+
+MOST = 1e15
+"""No number in it is larger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """What a running scan or watcher says of itself. Every field has a default, so that versions may differ."""
+
+    pid: int = 0
+    started_at: str = ""
+    """UTC, ISO 8601, to the second; so are all moments here."""
+    told_at: str = ""
+    """When it said this."""
+    silent_seconds: float = FRESH_SECONDS
+    """How long it may be before it says something again; more before work that cannot be interrupted."""
+    doing: str = ""
+    """For people: "looking at photos", "idle", "grouping", "paused", "waiting for 22:00"."""
+    n_settling: int = 0
+    """Files heard of that may still be written to."""
+    n_waiting: int = 0
+    """Files of this burst still to be looked at."""
+    n_done: int = 0
+    """Photos looked at since the burst began."""
+    photos_per_second: float = 0.0
+    """Over the last minute; 0 when idle."""
+    eta_seconds: float | None = None
+    """Until the burst is done; None: nothing waits, or nobody knows."""
+    last_look: Mapping[str, str] = field(default_factory=dict)
+    """By library: when it was last compared as a whole."""
+    polled: Mapping[str, str] = field(default_factory=dict)
+    """By library or folder: why it is looked at again and again instead of listened to."""
+    offline: Mapping[str, str] = field(default_factory=dict)
+    """By library: why it is not there, and since when."""
+    memory_mb: float = 0.0
+    """Resident, of the process and its workers."""
+
+    def age_seconds(self, now: datetime) -> float:
+        """Return how long ago it said this; infinity when that cannot be told. `now` is aware."""
+        try:
+            told_at = datetime.fromisoformat(self.told_at)
+        except ValueError:
+            return float("inf")
+        # A clock that was set back meanwhile makes what was said a moment ago lie in the future.
+        return abs((now - (told_at if told_at.tzinfo else told_at.replace(tzinfo=UTC))).total_seconds())
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether it has said something lately enough to be believed at work."""
+        return self.age_seconds(now) < max(FRESH_SECONDS, self.silent_seconds)
+
+
+def live_file_of(catalog: Path) -> Path:
+    """Return where the one that works on a catalog tells of itself."""
+    return catalog.with_name(f"{catalog.name}.live.json")
+
+
+class LiveFile:
+    """The file that one process writes and all others read. Nothing about it is worth failing for."""
+
+    def __init__(self, path: Path, *, is_at_work: Callable[[int], bool] | None = None) -> None:
+        """`is_at_work` says of a process whether it is still there."""
+        self.path = path
+        self._is_at_work = is_at_work or _is_running
+
+    def write(self, live: Live) -> None:
+        """Say this: a reader sees what was said before or all of this. Where it cannot be written, nothing happens."""
+        # A name that cannot be UTF-8 is written with escapes, and read back as it was.
+        text = json.dumps(asdict(live), ensure_ascii=True)
+        temporary = self.path.with_name(f"{self.path.name}.tmp")
+        try:
+            # What a kill left behind may belong to somebody else, or be a link.
+            temporary.unlink(missing_ok=True)
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(handle, "w", encoding="ascii") as file:  # noqa: PTH123
+                file.write(text)
+            # Not synced: after a power loss its process is gone anyway.
+            temporary.replace(self.path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def read(self) -> Live | None:
+        """Return what was said last; None: nothing, nothing that can be read, or by a process that is gone."""
+        try:
+            with self.path.open("rb") as file:
+                content = json.loads(file.read(MOST_BYTES))
+        except (OSError, ValueError, RecursionError):
+            return None
+        live = _checked(content)
+        return live if live is not None and self._is_at_work(live.pid) else None
+
+    def remove(self) -> None:
+        """Say nothing any more; what is gone is gone already."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+
+def _checked(content: Any) -> Live | None:
+    """Return what JSON says, without what this version does not know; None where it makes no sense."""
+    if not isinstance(content, dict):
+        return None
+    known = {one.name: content[one.name] for one in fields(Live) if one.name in content}
+    return Live(**known) if all(_fits(name, value) for name, value in known.items()) else None
+
+
+def _fits(name: str, value: Any) -> bool:
+    default = _DEFAULTS[name]
+    if isinstance(default, dict):
+        return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+    if isinstance(default, str):
+        return isinstance(value, str)
+    if value is None:
+        return default is None
+    is_number = isinstance(value, int if isinstance(default, int) else int | float) and not isinstance(value, bool)
+    # Refuses what is no number, too: nothing is less than it.
+    return is_number and -MOST <= value <= MOST
+
+
+_DEFAULTS: Mapping[str, Any] = {one.name: {} if one.default is MISSING else one.default for one in fields(Live)}
+
+
+def _is_running(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def memory_mb() -> float:
+    """Return what this process and those it started hold in memory, in MB; takes some milliseconds."""
+    import psutil
+
+    own = psutil.Process()
+    n_bytes: int = own.memory_info().rss
+    for child in own.children(recursive=True):
+        with suppress(psutil.Error):
+            n_bytes += child.memory_info().rss
+    return n_bytes / 1e6
+
+
+class Pace:
+    """How many photos a second there were over the last minute. Takes the same memory however many come."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` gives seconds that only grow."""
+        self._clock = clock
+        self._counts: deque[tuple[int, int]] = deque()
+        """Second and number of photos, only of seconds in which there were some."""
+        self._began_at = clock()
+
+    def begin(self) -> None:
+        """A burst begins: the time before it says nothing about how quick the work is."""
+        self._counts.clear()
+        self._began_at = self._clock()
+
+    def count(self, n: int = 1) -> None:
+        """So many photos were looked at just now."""
+        second = int(self._clock())
+        if self._counts and self._counts[-1][0] == second:
+            n += self._counts.pop()[1]
+        self._counts.append((second, n))
+        self._forget()
+
+    @property
+    def photos_per_second(self) -> float:
+        """Over the last minute, or since the burst began when that is shorter ago; 0 when there were none."""
+        self._forget()
+        n_photos = sum(n for _, n in self._counts)
+        # A first photo that took no time at all says little.
+        return n_photos / min(PACE_SECONDS, max(1.0, self._clock() - self._began_at))
+
+    def eta_seconds(self, n_waiting: int) -> float | None:
+        """Return how long so many photos will take at this pace; None: none wait, or the pace is not known yet."""
+        rate = self.photos_per_second
+        return n_waiting / rate if n_waiting and rate else None
+
+    def _forget(self) -> None:
+        while self._counts and self._counts[0][0] <= self._clock() - PACE_SECONDS:
+            self._counts.popleft()

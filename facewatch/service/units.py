@@ -1,0 +1,626 @@
+"""The watcher as a service of the platform: a systemd user unit on Linux, a launchd agent on macOS.
+
+A `Job` says what is to run and what it may write to; a manager (`Systemd`, `Launchd`) makes that a file of its own kind
+and talks to the platform, through one `Run`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import plistlib
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from facewatch.config import Config
+from facewatch.errors import FacewatchError, LibraryError
+from facewatch.service import Service
+from facewatch.service.places import check_library, check_places
+
+UNIT = "facewatch.service"
+LABEL = "org.facewatch.watch"
+
+CANNOT_MEND_ITSELF = (2, 3, 7)
+"""Exit codes after which trying again changes nothing: the command line, the settings, the engine's files. A library, a
+disk or another facewatch that is in the way may be gone or back a minute later."""
+
+PASSED_ON = ("FACEWATCH_MODELS", "PYTHONPATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+"""What decides where facewatch finds things, and what a service manager may not have: it started before the shell."""
+
+OLDEST_SYSTEMD = 244
+"""Of November 2019; since then a command can be taken as it is, with its dollar signs."""
+
+WITH_NOTIFY_RELOAD = 253
+WITH_GROWING_PAUSES = 254
+
+NO_LIBRARY = "no library is known; name your photo folder first: facewatch init ~/Pictures"
+
+HELP_YOURSELF = (
+    "start `facewatch watch` in another way: in Docker (compose.yaml), or with a line in your crontab: "
+    "@reboot facewatch watch"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command of the system said."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[[Sequence[str]], Answer]
+"""Runs a command and waits for it; code 127 when there is no such program."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the service manager is to keep running."""
+
+    program: tuple[str, ...]
+    """How this program is started, absolute and without its arguments."""
+    arguments: tuple[str, ...] = ("watch",)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    writable: tuple[Path, ...] = ()
+    """All folders that it ever writes to."""
+    libraries: tuple[Path, ...] = ()
+    """The photos, which it only reads."""
+    is_tmp_private: bool = True
+    """Whether nothing that it needs lies in /tmp."""
+    memory_mb: int = 0
+    """Of the whole service; 0: no limit."""
+    has_gpu: bool = False
+    """Drivers of GPUs make programs while they run, which must not be forbidden then."""
+    watchdog_seconds: int = 900
+    """After how long a silence it counts as hung."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """How the service is."""
+
+    manager: str
+    file: Path
+    is_installed: bool
+    is_enabled: bool = False
+    """Whether it starts by itself."""
+    is_running: bool = False
+    activity: str = "stopped"
+    """"running", "starting", "stopping", "reloading", "waiting to start again", "stopped" or "failed"."""
+    since: str = ""
+    """When it came to be so, as the manager writes it."""
+    doing: str = ""
+    """What it said of itself last."""
+    pid: int = 0
+    exit_code: int = 0
+    """Of the last time it ended; the negative number of the signal that ended it."""
+    n_restarts: int = 0
+    memory_mb: float = 0.0
+    is_lingering: bool | None = None
+    """Whether it also runs while its user is not logged in; None: it cannot be told."""
+
+
+def plan_job(
+    config: Config,
+    *,
+    config_file: Path | None,
+    options: Sequence[str] = (),
+    is_dry_run: bool = False,
+    environment: Mapping[str, str] = os.environ,
+) -> Job:
+    """Return what the service is to run, once all that `watch` would refuse was refused; makes the folders it needs.
+
+    Args:
+        config_file: where the settings come from.
+        options: further ones for `watch`.
+        is_dry_run: make nothing.
+
+    Raises:
+        FacewatchError: `watch` could not start like this, whatever the reason.
+    """
+    libraries, people = _checked(config, is_dry_run=is_dry_run)
+    writable = tuple(folder for folder in (config.catalog.parent, people, config.backups) if folder is not None)
+    if not is_dry_run:
+        for folder in writable:
+            _make(folder)
+    program = (sys.executable, "-P", "-m", "facewatch")
+    file = () if config_file is None else ("--config", str(config_file.absolute()))
+    needed = (*writable, *libraries, Path(__file__), Path(sys.executable), *map(Path, file[1:]))
+    return Job(
+        program=program,
+        arguments=("watch", *file, *options),
+        environment={name: _absolute(environment[name]) for name in PASSED_ON if environment.get(name)},
+        writable=writable,
+        libraries=libraries,
+        is_tmp_private=not any(path.resolve().is_relative_to(tmp) for path in needed for tmp in _TEMPORARY),
+        memory_mb=config["resources.memory_mb"],
+        has_gpu=config["engine.device"] == "cuda"
+        or (config["engine.device"] == "auto" and Path("/dev/nvidiactl").exists()),
+        watchdog_seconds=max(900, 3 * math.ceil(config["resources.photo_seconds"])),
+    )
+
+
+_TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
+
+
+def _checked(config: Config, *, is_dry_run: bool) -> tuple[tuple[Path, ...], Path]:
+    """Return the libraries and the people folder, if `watch` could start with them."""
+    if not config.catalog.exists():
+        # A refusal leaves no empty catalog behind.
+        if not config.photos:
+            raise LibraryError(NO_LIBRARY)
+        people = config.people or config.photos[0].parent / "People"
+        check_places(config.photos, people, config.catalog, source=config.source)
+        for root in config.photos:
+            check_library(root)
+        if is_dry_run:
+            return config.photos, people
+    with Service(config) as service:
+        if not service.libraries.roots:
+            raise LibraryError(NO_LIBRARY)
+        for root in service.libraries.roots:
+            # One that was there before may be plugged in later.
+            if service.catalog.files.root(root) is None:
+                check_library(root)
+        # Asking is enough: it refuses where the engine's files are absent.
+        _ = service.info
+        if not is_dry_run:
+            service.folder.check()
+        return service.libraries.roots, service.folder.root
+
+
+class Manager(Protocol):
+    """What installs the service; made by `find_manager`."""
+
+    name: str
+
+    @property
+    def file(self) -> Path:
+        """Where the service is described."""
+
+    def text(self, job: Job) -> str:
+        """Return that description."""
+
+    def install(self, text: str) -> None:
+        """Write the description, and (re)start the service now and whenever its user logs in."""
+
+    def uninstall(self) -> bool:
+        """Stop the service and remove its description; whether there was one."""
+
+    def state(self) -> State:
+        """Return how the service is."""
+
+    def log_command(self, n_lines: int, *, follow: bool) -> list[str]:
+        """Return the command that shows the log."""
+
+
+def find_manager(
+    platform: str, *, run: Run | None = None, environment: Mapping[str, str] = os.environ, home: Path | None = None
+) -> Manager:
+    """Return what runs services here.
+
+    Args:
+        platform: as `sys.platform`.
+
+    Raises:
+        FacewatchError: nothing that this program knows.
+    """
+    run, home = run or run_command, home or Path.home()
+    if platform == "darwin":
+        return Launchd(run, home=home, uid=os.getuid())
+    if platform != "linux":
+        raise FacewatchError(f"{platform}: services can be installed on Linux and macOS only; {HELP_YOURSELF}")
+    answer = run(["systemctl", "--user", "show", "--property=Version", "--value"])
+    version = re.search(r"\d+", answer.out)
+    if answer.code == 127:
+        raise FacewatchError(f"this system is not run by systemd; {HELP_YOURSELF}")
+    if answer.code or not version:
+        raise FacewatchError(
+            f"systemd has no manager for this user here ({_one_line(answer.err) or 'it did not answer'}). Log in as "
+            f"the user whose photos these are, without sudo or su (over ssh is fine); or {HELP_YOURSELF}"
+        )
+    if int(version[0]) < OLDEST_SYSTEMD:
+        raise FacewatchError(f"systemd {version[0]} is too old, {OLDEST_SYSTEMD} is needed; {HELP_YOURSELF}")
+    settings = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    return Systemd(run, folder=settings / "systemd" / "user", home=home, version=int(version[0]))
+
+
+def run_command(command: Sequence[str]) -> Answer:
+    """Run a command of the system, without input."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    except FileNotFoundError:
+        return Answer(127, "", f"{command[0]}: no such program")
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+# --- systemd ---
+
+
+class Systemd:
+    """A unit of the user's own systemd."""
+
+    name = "systemd"
+
+    def __init__(self, run: Run, *, folder: Path, home: Path, version: int, unit: str = UNIT) -> None:
+        """`folder` is where this user's units lie; `version` is systemd's."""
+        self._run = run
+        self._folder = folder
+        self._home = home
+        self._version = version
+        self._unit = unit
+
+    @property
+    def file(self) -> Path:
+        return self._folder / self._unit
+
+    def text(self, job: Job) -> str:
+        """Return the unit, with the strongest sandbox in which the program starts here.
+
+        Raises:
+            FacewatchError: a path that a unit cannot hold.
+        """
+        return systemd_unit(job, version=self._version, sandbox=self._sandbox(job), home=self._home)
+
+    def install(self, text: str) -> None:
+        _write(self.file, text.encode())
+        self._do("daemon-reload")
+        self._do("enable", self._unit)
+        # It may have been given up on; that is forgotten.
+        self._run(["systemctl", "--user", "reset-failed", self._unit])
+        try:
+            self._do("restart", self._unit)
+        except FacewatchError as error:
+            log = self._run(self.log_command(5, follow=False)).out.strip()
+            raise FacewatchError(f"{error}. Its log ends with:\n{log}" if log else str(error)) from error
+
+    def uninstall(self) -> bool:
+        is_there = self.file.exists()
+        if is_there:
+            self._do("disable", "--now", self._unit)
+            self.file.unlink(missing_ok=True)
+            self._do("daemon-reload")
+            self._run(["systemctl", "--user", "reset-failed", self._unit])
+        return is_there
+
+    def state(self) -> State:
+        wanted = (
+            "ActiveState,StateChangeTimestamp,StatusText,MainPID,ExecMainStatus,NRestarts,MemoryCurrent,UnitFileState"
+        )
+        answer = self._run(["systemctl", "--user", "show", self._unit, f"--property={wanted}"])
+        said = dict(line.split("=", 1) for line in answer.out.splitlines() if "=" in line)
+        active = said.get("ActiveState", "")
+        return State(
+            manager=self.name,
+            file=self.file,
+            is_installed=self.file.exists(),
+            is_enabled=said.get("UnitFileState", "").startswith("enabled"),
+            is_running=active in ("active", "reloading"),
+            activity=_ACTIVITIES.get(said.get("SubState", ""), _ACTIVITIES.get(active, active or "stopped")),
+            since=said.get("StateChangeTimestamp", ""),
+            doing=said.get("StatusText", ""),
+            pid=_number(said.get("MainPID")),
+            exit_code=_number(said.get("ExecMainStatus")) * (1 if said.get("ExecMainCode") in (None, "0", "1") else -1),
+            n_restarts=_number(said.get("NRestarts")),
+            memory_mb=_number(said.get("MemoryCurrent")) / 1e6,
+            is_lingering=self._is_lingering(),
+        )
+
+    def log_command(self, n_lines: int, *, follow: bool) -> list[str]:
+        unit = f"--user-unit={self._unit}"
+        return ["journalctl", "--user", unit, f"--lines={n_lines}", *(["--follow"] if follow else ["--no-pager"])]
+
+    def _is_lingering(self) -> bool | None:
+        answer = self._run(["loginctl", "show-user", str(os.getuid()), "--property=Linger", "--value"])
+        # A user who is not logged in, and whose services do not run then, is not known at all.
+        return {"yes": True, "no": False}.get(answer.out.strip()) if answer.code == 0 else None
+
+    def _sandbox(self, job: Job) -> tuple[str, ...]:
+        """Return the first sandbox in which the program can be started: kernels and containers forbid parts of them."""
+        for sandbox in sandboxes(job):
+            options = [option for line in sandbox for option in ("-p", line)]
+            trial = ["systemd-run", "--user", "--wait", "--collect", "--quiet", "--pipe", *options]
+            environment = [f"--setenv={name}={value}" for name, value in job.environment.items()]
+            if self._run([*trial, *environment, *job.program, "--version"]).code == 0:
+                return sandbox
+        return ()
+
+    def _do(self, *arguments: str) -> None:
+        answer = self._run(["systemctl", "--user", *arguments])
+        if answer.code:
+            raise FacewatchError(
+                f"systemctl --user {' '.join(arguments)}: {_one_line(answer.err) or f'exit code {answer.code}'}; "
+                "`facewatch service logs` says more"
+            )
+
+
+_SHOWN = (
+    *("ActiveState", "SubState", "StateChangeTimestamp", "StatusText", "MainPID", "ExecMainCode", "ExecMainStatus"),
+    *("NRestarts", "MemoryCurrent", "UnitFileState"),
+)
+
+_ACTIVITIES = {
+    "auto-restart": "waiting to start again",
+    "active": "running",
+    "activating": "starting",
+    "deactivating": "stopping",
+    "reloading": "reloading",
+    "inactive": "stopped",
+    "failed": "failed",
+}
+
+
+def sandboxes(job: Job) -> tuple[tuple[str, ...], ...]:
+    """Return sets of systemd's options, from the strongest on.
+
+    What only a process with privileges could do (kernel modules, its log, the clock) is not forbidden again: those
+    options give up capabilities, which a user's manager may not, and the unit would fail with 218/CAPABILITIES.
+    """
+    calls = (
+        "NoNewPrivileges=yes",
+        "RestrictAddressFamilies=AF_UNIX",
+        "SystemCallFilter=@system-service",
+        "SystemCallErrorNumber=EPERM",
+        "SystemCallArchitectures=native",
+        "RestrictNamespaces=yes",
+        "RestrictRealtime=yes",
+        "LockPersonality=yes",
+        *(() if job.has_gpu else ("MemoryDenyWriteExecute=yes",)),
+    )
+    places = (
+        "ProtectSystem=strict",
+        "ProtectHome=read-only",
+        *(("PrivateTmp=yes",) if job.is_tmp_private else ()),
+        "PrivateNetwork=yes",
+        "ProtectControlGroups=yes",
+        "ProtectHostname=yes",
+    )
+    # Up to systemd 253 a user's services have places of their own only in a user namespace that was asked for; later
+    # ones make it themselves. Where the kernel forbids it (Ubuntu 24.04), asking for it would fail the unit.
+    return (("PrivateUsers=yes", *places, *calls), (*places, *calls), calls)
+
+
+def systemd_unit(job: Job, *, version: int, sandbox: Iterable[str], home: Path) -> str:
+    """Return the text of the unit for this version of systemd.
+
+    Raises:
+        FacewatchError: a path that a unit cannot hold.
+    """
+    command = " ".join(quoted(word) for word in (*job.program, *job.arguments))
+    is_told_to_reload = version >= WITH_NOTIFY_RELOAD
+    lines = [
+        "# Written by `facewatch service install`, which writes it anew: changes belong into a drop-in,",
+        f"# `systemctl --user edit {UNIT.removesuffix('.service')}`. Install again after moving a folder or facewatch.",
+        "[Unit]",
+        "Description=facewatch: keeps a folder of links per person",
+        # Against a loop that is tighter than the pauses below, never against a patient one.
+        "StartLimitIntervalSec=10min",
+        "StartLimitBurst=20",
+        "",
+        "[Service]",
+        f"Type={'notify-reload' if is_told_to_reload else 'notify'}",
+        # The colon: dollar signs in paths are no variables.
+        f"ExecStart=:{command}",
+        *([] if is_told_to_reload else ["ExecReload=kill -HUP $MAINPID"]),
+        *(f"Environment={quoted(f'{name}={value}')}" for name, value in job.environment.items()),
+        "",
+        "Restart=on-failure",
+        *_restart_lines(version),
+        f"RestartPreventExitStatus={' '.join(map(str, CANNOT_MEND_ITSELF))}",
+        f"WatchdogSec={job.watchdog_seconds}",
+        "TimeoutStartSec=15min",
+        "TimeoutStopSec=2min",
+        "KillMode=mixed",
+        "# A photo that takes all memory costs a worker process, not the service.",
+        "OOMPolicy=continue",
+        "",
+        "Slice=background.slice",
+        *([f"MemoryMax={job.memory_mb}M"] if job.memory_mb else []),
+        *_sandbox_lines(tuple(sandbox), job, home),
+        "",
+        "[Install]",
+        "WantedBy=default.target",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _restart_lines(version: int) -> list[str]:
+    if version >= WITH_GROWING_PAUSES:
+        return ["RestartSec=10", "RestartSteps=8", "RestartMaxDelaySec=15min"]
+    return ["RestartSec=1min"]
+
+
+def _sandbox_lines(sandbox: tuple[str, ...], job: Job, home: Path) -> list[str]:
+    if not sandbox:
+        return ["", "# No sandbox: none works for user services here."]
+    lines = ["", *sandbox]
+    if "ProtectSystem=strict" in sandbox:
+        writable, readable = named_places(job.writable, job.libraries, home=home)
+        lines += ["# All else can only be read, the photos too. A folder that is not there is no fault."]
+        lines += [f"ReadWritePaths={quoted(f'-{folder}')}" for folder in writable]
+        lines += [f"ReadOnlyPaths={quoted(f'-{folder}')}" for folder in readable]
+    return lines
+
+
+def named_places(
+    writable: Iterable[Path],
+    libraries: Iterable[Path],
+    *,
+    home: Path,
+    is_mount: Callable[[Path], bool] = os.path.ismount,
+) -> tuple[list[Path], list[Path]]:
+    """Return what has to be named as writable, and as only readable within that.
+
+    For a folder on a drive of its own that is the drive: a folder in it would become a mount of its own, which keeps
+    the drive visible to the service, and busy, after it was unplugged. For the same reason a library on such a drive is
+    not named.
+    """
+    own = home.resolve()
+
+    def drive_of(folder: Path) -> Path:
+        return next(place for place in (folder, *folder.parents) if is_mount(place))
+
+    def is_fixed(folder: Path) -> bool:
+        return own.is_relative_to(drive_of(folder))
+
+    wanted = {folder.resolve() for folder in writable}
+    named = sorted({folder if is_fixed(folder) else drive_of(folder) for folder in wanted})
+    resolved = {library.resolve() for library in libraries}
+    inside = [library for library in resolved if any(library.is_relative_to(place) for place in named)]
+    return named, sorted(library for library in inside if is_fixed(library))
+
+
+def quoted(text: str) -> str:
+    """Return one word of a unit file, whatever quotes, spaces, backslashes and percent signs are in it.
+
+    Raises:
+        FacewatchError: it holds what no unit can: control characters, or bytes that are no text.
+    """
+    if any(c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in text):
+        shown = text.encode("utf-8", "backslashreplace").decode()
+        raise FacewatchError(
+            f"{shown!r}: a service cannot be told of a name with line breaks or bytes that are no text; rename that "
+            "folder"
+        )
+    escaped = re.sub(r'(["\\])', r"\\\1", text).replace("%", "%%")
+    return escaped if re.fullmatch(r"[\w/.=:,+@%-]+", escaped, re.ASCII) else f'"{escaped}"'
+
+
+# --- launchd ---
+
+
+class Launchd:
+    """An agent of the user's own launchd."""
+
+    name = "launchd"
+
+    def __init__(self, run: Run, *, home: Path, uid: int) -> None:
+        self._run = run
+        self._home = home
+        self._domain = f"gui/{uid}"
+
+    @property
+    def file(self) -> Path:
+        return self._home / "Library" / "LaunchAgents" / f"{LABEL}.plist"
+
+    @property
+    def log_file(self) -> Path:
+        return self._home / "Library" / "Logs" / "facewatch.log"
+
+    def text(self, job: Job) -> str:
+        return launchd_plist(job, log_file=self.log_file)
+
+    def install(self, text: str) -> None:
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        _write(self.file, text.encode())
+        # What runs goes on with the old description until it is taken out.
+        self._run(["launchctl", "bootout", f"{self._domain}/{LABEL}"])
+        self._do("enable", f"{self._domain}/{LABEL}")
+        self._do("bootstrap", self._domain, str(self.file))
+
+    def uninstall(self) -> bool:
+        is_there = self.file.exists()
+        self._run(["launchctl", "bootout", f"{self._domain}/{LABEL}"])
+        self.file.unlink(missing_ok=True)
+        return is_there
+
+    def state(self) -> State:
+        answer = self._run(["launchctl", "print", f"{self._domain}/{LABEL}"])
+        said = dict(re.findall(r"^\t(state|pid|runs|last exit code) = (.*)$", answer.out, re.MULTILINE))
+        is_running = said.get("state") == "running"
+        exit_code = _number(said.get("last exit code", "").split(":")[0])
+        return State(
+            manager=self.name,
+            file=self.file,
+            is_installed=self.file.exists(),
+            is_enabled=answer.code == 0,
+            is_running=is_running,
+            activity="running" if is_running else "failed" if exit_code else "stopped",
+            pid=_number(said.get("pid")),
+            exit_code=exit_code,
+            n_restarts=max(0, _number(said.get("runs")) - 1),
+        )
+
+    def log_command(self, n_lines: int, *, follow: bool) -> list[str]:
+        return ["tail", "-n", str(n_lines), *(["-F"] if follow else []), str(self.log_file)]
+
+    def _do(self, *arguments: str) -> None:
+        answer = self._run(["launchctl", *arguments])
+        if answer.code:
+            raise FacewatchError(
+                f"launchctl {' '.join(arguments)}: {_one_line(answer.err) or f'exit code {answer.code}'}; "
+                "`facewatch service logs` says more"
+            )
+
+
+def launchd_plist(job: Job, *, log_file: Path) -> str:
+    """Return the text of the agent."""
+    values = {
+        "Label": LABEL,
+        "ProgramArguments": [*job.program, *job.arguments],
+        "EnvironmentVariables": dict(job.environment),
+        "RunAtLoad": True,
+        "KeepAlive": {"SuccessfulExit": False},
+        "ThrottleInterval": 60,
+        "ExitTimeOut": 120,
+        "ProcessType": "Background",
+        "LowPriorityIO": True,
+        "StandardOutPath": "/dev/null",
+        "StandardErrorPath": str(log_file),
+    }
+    try:
+        return plistlib.dumps(values).decode()
+    except (ValueError, UnicodeEncodeError) as error:
+        raise FacewatchError(
+            "a service cannot be told of a name with control characters or bytes that are no text; rename that folder"
+        ) from error
+
+
+# --- both ---
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write the file as a whole or not at all."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        try:
+            with os.fdopen(handle, "wb") as part:
+                part.write(content)
+            Path(name).chmod(0o644)
+            Path(name).replace(file)
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        raise FacewatchError(f"{file}: cannot be written: {error.strerror}; make its folder writable") from error
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FacewatchError(f"{folder}: cannot be made: {error.strerror}; name another in the settings") from error
+
+
+def _absolute(places: str) -> str:
+    """Return places, with colons between them, as they are meant from any folder."""
+    return os.pathsep.join(str(Path(place).absolute()) for place in places.split(os.pathsep))
+
+
+def _number(text: str | None) -> int:
+    """Return the number; 0 for what the manager does not know, for which it has several words."""
+    return int(text) if text and text.isdecimal() and len(text) < 18 else 0
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:500]

@@ -1,0 +1,28 @@
+"""A watcher in a process of its own that finds drawn squares: `python torture_watcher.py PHOTOS PEOPLE CATALOG`.
+
+All but the engine is real: kernel events, worker processes, catalog, folders. Ends by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from facewatch.cli.options import set_up_logging
+from facewatch.config import load_config
+from facewatch.engines import fake
+from facewatch.service import Service
+from facewatch.service.loop import WatchLoop
+from facewatch.service.signals import heed_signals
+
+
+def main(photos: str, people: str, catalog: str) -> None:
+    set_up_logging(0, is_daemon=True)
+    settings = {"library.photos": photos, "library.people": people, "library.catalog": catalog}
+    config = load_config(None, settings, cwd=Path.cwd())
+    with heed_signals() as signals, Service(config, info=fake.INFO) as service:
+        WatchLoop(service, should_stop=signals.should_stop).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,351 @@
+"""What a running watcher says: written whole or not at all, read by any version, not believed of the dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facewatch.service.hours import Hours
+from facewatch.service.live import (
+    FRESH_SECONDS,
+    MOST_BYTES,
+    PACE_SECONDS,
+    Live,
+    LiveFile,
+    Pace,
+    live_file_of,
+    memory_mb,
+)
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+BUSY = Live(
+    pid=os.getpid(),
+    started_at="2026-11-22T11:00:00Z",
+    told_at="2026-11-22T11:59:58Z",
+    doing="looking at photos",
+    n_settling=3,
+    n_waiting=40,
+    n_done=7,
+    photos_per_second=2.5,
+    eta_seconds=16.0,
+    last_look={"/photos": "2026-11-22T11:30:00Z"},
+    polled={"/photos/nas": "nfs4"},
+    offline={"/photos/usb": "gone since 11:00"},
+    memory_mb=812.5,
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> LiveFile:
+    return LiveFile(tmp_path / "c.sqlite.live.json")
+
+
+class Clock:
+    """Seconds that somebody else lets pass."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# --- the file ---
+
+
+def test_what_was_said_is_read_as_it_was(file: LiveFile) -> None:
+    file.write(BUSY)
+    assert file.read() == BUSY
+    file.write(replace(BUSY, doing="idle"))
+    assert file.read() == replace(BUSY, doing="idle")
+
+
+def test_it_lies_beside_the_catalog_and_is_for_the_owner_only(tmp_path: Path) -> None:
+    path = live_file_of(tmp_path / "catalog.sqlite")
+    assert path == tmp_path / "catalog.sqlite.live.json"
+    LiveFile(path).write(BUSY)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_that_are_no_text_are_kept(file: LiveFile) -> None:
+    odd = os.fsdecode(b"/photos/\xff\n\xe2\x80\xae")
+    file.write(replace(BUSY, offline={odd: "gone"}))
+    live = file.read()
+    assert live is not None
+    assert live.offline == {odd: "gone"}
+
+
+def test_nothing_is_said_before_the_first_and_after_the_last(file: LiveFile) -> None:
+    assert file.read() is None
+    file.write(BUSY)
+    file.remove()
+    assert file.read() is None
+    file.remove()
+
+
+def test_what_a_process_said_that_is_gone_does_not_count(file: LiveFile) -> None:
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    file.write(replace(BUSY, pid=int(gone.stdout)))
+    assert file.read() is None
+    for pid in (0, -1, 2**40):
+        file.write(replace(BUSY, pid=pid))
+        assert file.read() is None
+
+
+def test_who_knows_better_says_which_process_is_at_work(file: LiveFile) -> None:
+    file.write(BUSY)
+    assert LiveFile(file.path, is_at_work=lambda pid: pid != BUSY.pid).read() is None
+    file.write(replace(BUSY, pid=2**22 + 1))
+    assert LiveFile(file.path, is_at_work=lambda pid: True).read() is not None
+
+
+def test_a_newer_version_may_say_more_and_an_older_one_less(file: LiveFile) -> None:
+    file.path.write_text(json.dumps(asdict(BUSY) | {"n_dreams": 4}))
+    assert file.read() == BUSY
+    file.path.write_text(json.dumps({"pid": os.getpid(), "doing": "idle"}))
+    assert file.read() == Live(pid=os.getpid(), doing="idle")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"idle"',
+        b"\xff\xfe",
+        b'{"pid": "1"}',
+        b'{"pid": true}',
+        b'{"pid": 1, "doing": 3}',
+        b'{"pid": 1, "offline": ["/photos"]}',
+        b'{"pid": 1, "offline": {"/photos": 3}}',
+        b'{"pid": 1, "photos_per_second": null}',
+        b'{"pid": 1, "eta_seconds": NaN}',
+        b'{"pid": 1, "memory_mb": Infinity}',
+        b'{"pid": 1, "eta_seconds": 1e999}',
+        b'{"pid": 1, "n_done": 1' + b"0" * 400 + b"}",
+        b"[" * 100_000,
+        b'{"pid": 1, "doing": "' + b"x" * MOST_BYTES + b'"}',
+    ],
+)
+def test_what_makes_no_sense_is_nothing(file: LiveFile, content: bytes) -> None:
+    file.path.write_bytes(content)
+    assert LiveFile(file.path, is_at_work=lambda pid: True).read() is None
+
+
+@given(content=st.binary(max_size=200))
+def test_no_content_whatever_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.live.json"
+    path.write_bytes(content)
+    LiveFile(path).read()
+
+
+def test_a_watcher_that_cannot_write_goes_on(tmp_path: Path) -> None:
+    LiveFile(tmp_path / "absent" / "c.live.json").write(BUSY)
+    folder = tmp_path / "c.live.json"
+    folder.mkdir()
+    LiveFile(folder).write(BUSY)
+    assert LiveFile(folder).read() is None
+    LiveFile(folder).remove()
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_full_disk_leaves_what_was_said_before_and_no_litter(file: LiveFile) -> None:
+    file.write(BUSY)
+    resource = pytest.importorskip("resource")
+    import signal
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        file.write(replace(BUSY, doing="the disk is full"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert file.read() == BUSY
+    assert list(file.path.parent.iterdir()) == [file.path]
+
+
+def test_a_link_in_the_place_of_the_file_is_replaced_and_not_followed(file: LiveFile, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    for name in (file.path.name, f"{file.path.name}.tmp"):
+        (tmp_path / name).symlink_to(precious)
+    file.write(BUSY)
+    assert file.read() == BUSY
+    assert precious.read_text() == "mine"
+
+
+# --- how old it is ---
+
+
+@pytest.mark.parametrize(
+    ("told_at", "silent_seconds", "is_fresh"),
+    [
+        ("2026-11-22T11:59:58Z", FRESH_SECONDS, True),
+        ("2026-11-22T11:58:59Z", FRESH_SECONDS, False),
+        ("2026-11-22T11:58:59Z", 1800.0, True),
+        # Less than a minute is never too long: the reader's clock may differ a little.
+        ("2026-11-22T11:59:30Z", 5.0, True),
+        # The clock was set back.
+        ("2026-11-22T12:00:20Z", FRESH_SECONDS, True),
+        ("2026-11-22T13:00:00Z", FRESH_SECONDS, False),
+        ("", FRESH_SECONDS, False),
+        ("yesterday", FRESH_SECONDS, False),
+        ("2026-11-22T11:59:58", FRESH_SECONDS, True),
+    ],
+)
+def test_silence_counts_from_a_minute_on_unless_it_was_announced(
+    told_at: str, silent_seconds: float, is_fresh: bool
+) -> None:
+    assert replace(BUSY, told_at=told_at, silent_seconds=silent_seconds).is_fresh(NOON) is is_fresh
+
+
+# --- the pace ---
+
+
+def test_the_pace_is_that_of_the_last_minute() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    assert pace.photos_per_second == 0
+    for _ in range(300):
+        clock.now += 1.0
+        pace.count(4)
+    assert pace.photos_per_second == pytest.approx(4, rel=0.05)
+    for _ in range(PACE_SECONDS):
+        clock.now += 1.0
+        pace.count(1)
+    assert pace.photos_per_second == pytest.approx(1, rel=0.1)
+    clock.now += PACE_SECONDS + 1
+    assert pace.photos_per_second == 0
+    assert pace.eta_seconds(10) is None
+
+
+def test_a_burst_is_measured_from_its_begin() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    clock.now += 10_000
+    pace.begin()
+    for _ in range(20):
+        clock.now += 0.5
+        pace.count()
+    assert pace.photos_per_second == pytest.approx(2)
+    assert pace.eta_seconds(100) == pytest.approx(50)
+    assert pace.eta_seconds(0) is None
+
+
+def test_a_first_photo_in_no_time_is_no_thousand_a_second() -> None:
+    pace = Pace(Clock())
+    pace.count()
+    assert pace.photos_per_second == 1
+
+
+@given(steps=st.lists(st.tuples(st.floats(0, 30), st.integers(1, 1000)), max_size=300))
+def test_a_pace_takes_the_same_memory_however_long_it_runs(steps: list[tuple[float, int]]) -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    for seconds, n in steps:
+        clock.now += seconds
+        pace.count(n)
+        assert len(pace._counts) <= PACE_SECONDS + 1
+        assert pace.photos_per_second >= 0
+
+
+def test_the_memory_of_child_processes_counts() -> None:
+    alone = psutil.Process().memory_info().rss / 1e6
+    with subprocess.Popen(
+        [sys.executable, "-c", "b = bytearray(b'x' * 80_000_000); print(len(b), flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert memory_mb() > alone + 75
+        child.communicate(b"\n")
+
+
+# --- the hours ---
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(f"2026-11-22T{text}")
+
+
+@pytest.mark.parametrize(
+    ("hours", "moment", "is_open"),
+    [
+        ("22:00-06:00", "21:59:59", False),
+        ("22:00-06:00", "22:00:00", True),
+        ("22:00-06:00", "00:00:00", True),
+        ("22:00-06:00", "05:59:59", True),
+        ("22:00-06:00", "06:00:00", False),
+        ("09:30-17:00", "09:29:00", False),
+        ("09:30-17:00", "12:00:00", True),
+        ("09:30-17:00", "17:00:00", False),
+        ("08:00-08:00", "07:00:00", True),
+        ("00:00-00:00", "23:59:59", True),
+        ("", "03:00:00", True),
+        ("00:00-06:00", "00:00:00", True),
+        ("18:00-00:00", "23:59:59", True),
+        ("18:00-00:00", "00:00:00", False),
+    ],
+)
+def test_hours_span_midnight_and_equal_ends_are_the_whole_day(hours: str, moment: str, is_open: bool) -> None:
+    assert Hours.parse(hours).is_open(at(moment)) is is_open
+
+
+def test_they_begin_next_today_or_tomorrow() -> None:
+    night = Hours.parse("22:00-06:00")
+    assert night.opens_at(at("12:34:56")) == at("22:00:00")
+    assert night.opens_at(at("23:00:00")) == at("23:00:00")
+    assert Hours.parse("09:00-17:00").opens_at(at("18:00:00")) == at("09:00:00") + timedelta(days=1)
+
+
+@pytest.mark.parametrize("text", ["22:00", "22-", "25:00-06:00", "a-b", "22:00-06:61"])
+def test_what_is_no_time_of_the_day_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Hours.parse(text)
+
+
+times = st.times().map(lambda t: t.replace(second=0, microsecond=0))
+
+
+@given(opens=times, closes=times, moment=st.datetimes(max_value=at("00:00")))
+def test_they_are_open_when_they_begin_and_not_before(opens: time, closes: time, moment: datetime) -> None:
+    hours = Hours.parse(f"{opens:%H:%M}-{closes:%H:%M}")
+    begins = hours.opens_at(moment)
+    assert moment <= begins < moment + timedelta(days=1)
+    assert hours.is_open(begins)
+    if begins > moment:
+        assert not hours.is_open(begins - timedelta(microseconds=1))
+
+
+def test_an_hour_that_is_left_out_or_comes_twice_changes_nothing() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    night = Hours.parse("02:30-06:00")
+    # 02:00 to 03:00 is left out on this night: the hours begin at the first moment that is later than 02:30.
+    before = datetime(2026, 3, 29, 0, 59, tzinfo=UTC).astimezone(berlin)
+    after = datetime(2026, 3, 29, 1, 0, tzinfo=UTC).astimezone(berlin)
+    assert not night.is_open(before)
+    assert night.is_open(after)
+    # 02:00 to 03:00 comes twice on this night: what the clock shows counts, both times.
+    for hour in (0, 1):
+        shown = datetime(2026, 10, 25, hour, 45, tzinfo=UTC).astimezone(berlin)
+        assert f"{shown:%H:%M}" == "02:45"
+        assert night.is_open(shown)

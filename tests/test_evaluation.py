@@ -503,6 +503,14 @@ def evaluated(root: Path, **choices: Any) -> run.Evaluation:
     return run.evaluate(read_labels(root), open_service, **arguments)
 
 
+def test_the_limits_of_the_settings_hold_for_its_workers(folders: Path) -> None:
+    def short_of_memory(folder: Path) -> Service:
+        return open_service(folder, **{"resources.memory_mb": 100})
+
+    with pytest.raises(EngineError, match=r"^100 MB of memory are too little"):
+        run.see(read_labels(folders), short_of_memory)
+
+
 def partition(groups: NDArray[np.int64]) -> set[frozenset[int]]:
     return {frozenset(np.flatnonzero(groups == group).tolist()) for group in np.unique(groups)}
 
@@ -703,7 +711,7 @@ def test_a_file_of_another_kind_is_not_taken_for_kept_faces(tmp_path: Path, cont
 
 def page_of(root: Path, **choices: Any) -> str:
     evaluation = evaluated(root, **choices)
-    return report.report_page(evaluation, crops.Album(200_000_000), made_at="2026-01-02T03:04:05Z")
+    return report.report_page(evaluation, crops.Album(inline()), made_at="2026-01-02T03:04:05Z")
 
 
 def parsed(page: str) -> ET.Element:
@@ -780,7 +788,7 @@ def test_a_photo_that_went_away_leaves_a_gap(folders: Path) -> None:
     evaluation = evaluated(folders)
     for photo in folders.rglob("*.png"):
         photo.unlink()
-    page = report.report_page(evaluation, crops.Album(200_000_000), made_at="now")
+    page = report.report_page(evaluation, crops.Album(inline()), made_at="now")
     assert not list(parsed(page).iter("img"))
     assert "gone" in page
 
@@ -791,7 +799,7 @@ def test_a_crop_is_the_face_with_a_margin(folders: Path) -> None:
 
     from PIL import Image
 
-    uri = crops.Album(200_000_000).uri(str(folders / "Anna" / "1.png"), Box(64, 32, 64, 64))
+    uri = crops.Album(inline()).uri(str(folders / "Anna" / "1.png"), Box(64, 32, 64, 64))
     assert uri is not None
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
     assert picture.shape == (crops.SIDE, crops.SIDE, 3)
@@ -973,7 +981,7 @@ def test_what_a_user_makes_of_it_is_told_in_every_way(folders: Path) -> None:
     assert facts["answers"] == dict(simulation.answers)
     assert facts["churn"]["decided"]["n_changed"] == 0
     assert facts["expected"][-1]["share"] == 1.0
-    page = parsed(report.report_page(evaluation, crops.Album(200_000_000), made_at="2026-01-02T03:04:05Z"))
+    page = parsed(report.report_page(evaluation, crops.Album(inline()), made_at="2026-01-02T03:04:05Z"))
     titles = ["".join(heading.itertext()) for heading in page.iter("h2")]
     assert "A user who names and answers (linkage)" in titles
     shown = [cell.text for cell in page.iter("td")]

@@ -67,6 +67,55 @@ def test_layers_below_the_service_do_not_see_the_settings() -> None:
     assert not [path for path in below if "config" in {unit_of(name) for name in imports_of(path)}]
 
 
+OPENED_AT_HOME = {
+    "cli/demo.py": "pictures that came with installed packages",
+    "cli/review.py": "crops that facewatch itself has written",
+}
+"""Where pictures are opened outside the worker processes, and which."""
+
+OPENING = {("decode", "decode"), ("decode", "peek"), ("decode", "taken_at"), ("Image", "open")}
+"""What reads a picture's content: of which name, and which of its functions."""
+
+
+def test_photos_are_opened_in_worker_processes_only() -> None:
+    """A hostile photo that takes over its decoder must find itself in a worker, which has limits."""
+    paths = {str(path.relative_to(PACKAGE)): path for path in FILES}
+    at_home = {name: path for name, path in paths.items() if Path(name).parts[0] not in ("decode", "ingest")}
+    assert {name for name, path in at_home.items() if opens_pictures(path)} == set(OPENED_AT_HOME)
+
+
+def opens_pictures(path: Path) -> bool:
+    """Whether a file calls, or imports by its name, what opens pictures."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            module = {"facewatch.decode": "decode", "PIL.Image": "Image"}.get(node.module or "")
+            if any((module, alias.name) in OPENING for alias in node.names):
+                return True
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            of = node.func.value
+            name = of.id if isinstance(of, ast.Name) else of.attr if isinstance(of, ast.Attribute) else ""
+            if (name, node.func.attr) in OPENING or node.func.attr in {"imread", "imdecode"}:
+                return True
+    return False
+
+
+def test_what_opens_pictures_is_recognised(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    for code in (
+        "decode.decode(data)",
+        "facewatch.decode.peek(data)",
+        "from facewatch.decode import taken_at",
+        "def f():\n    with Image.open(path) as picture: ...",
+        "PIL.Image.open(path)",
+        "from PIL.Image import open as look",
+        "cv2.imread(path)",
+    ):
+        file.write_text(code)
+        assert opens_pictures(file), code
+    file.write_text("from facewatch import decode\ndecode.claims_to_be_photo('a.jpg')\nImage.fromarray(pixels)")
+    assert not opens_pictures(file)
+
+
 def test_library_code_never_prints() -> None:
     for path in FILES:
         calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]

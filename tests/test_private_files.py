@@ -15,7 +15,8 @@ from drawn import Library
 from facewatch.catalog.locks import file_lock
 from facewatch.clustering.graph import NeighbourGraph
 from facewatch.errors import CatalogError
-from facewatch.service.crops import Crops
+from facewatch.ingest import InlineAnalyser, LibraryFile, Recipe
+from facewatch.service.crops import Crops, Source
 from facewatch.types import Box
 
 
@@ -45,9 +46,10 @@ def test_all_that_is_kept_is_its_owners_alone(library: Library, run: Any, umask:
     library.scan()
     assert open_to_others(data) == {}
     assert run("search", str(photo)).code == 0
-    with library.service() as service, Crops(library.catalog) as crops:
+    cutter = InlineAnalyser(Recipe("fake"))
+    with library.service() as service, Crops(library.catalog, cutter) as crops:
         service.recluster()
-        assert crops.path_of(1, photo, Box(64, 32, 64, 64)) is not None
+        assert crops.path_of(1, Source(LibraryFile(str(photo.parent), photo.name)), Box(64, 32, 64, 64)) is not None
         with service.catalog.run_lock("a test"), service.catalog.write():
             assert open_to_others(data) == {}
             names = {path.name.removeprefix(library.catalog.name) for path in data.iterdir()}

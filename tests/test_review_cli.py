@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 import pytest
 from drawn import Library
 from hypothesis import given
@@ -32,6 +33,7 @@ from facewatch.cli import main
 from facewatch.cli.pictures import Protocol, Screen
 from facewatch.cli.review import N_SHOWN, Sight, ask, completer, near_misses
 from facewatch.engines import fake
+from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.people import Decisions
 from facewatch.people.finding import faces_at
 from facewatch.service import Service
@@ -132,7 +134,7 @@ def walk(capsys: pytest.CaptureFixture[str]) -> Any:
         most: int | None = None,
     ) -> Walked:
         script = Script(keys, lines)
-        with cutting(service) as crops:
+        with cutting(service, InlineAnalyser(Recipe("fake"))) as crops:
             ask(service, script, Sight(service, crops, screen, n_lines=n_lines), most=most)
         return Walked(capsys.readouterr().out, script)
 
@@ -551,6 +553,24 @@ def test_without_pictures_there_are_crops_to_open_and_their_photos(anna: Service
     assert re.search(r"^  1 /", out, re.MULTILINE)
 
 
+def test_a_photo_that_was_changed_is_not_taken_for_the_one_on_record(
+    anna: Service, walk: Any, library: Library
+) -> None:
+    library.draw("u120.png", (BEN, 0), shade=10)
+    out = walk(anna).out
+    assert out.count("(cannot be shown: the photo is away or cannot be read)") == 1
+    assert len(paths_in(out)) == 7
+
+
+def test_a_photo_of_a_library_that_is_forgotten_meanwhile_is_not_opened(anna: Service, library: Library) -> None:
+    faces = faces_at(anna.catalog, [1])
+    with anna.catalog.write():
+        anna.catalog._db.execute("DELETE FROM files")
+    with cutting(anna, InlineAnalyser(Recipe("fake"))) as crops:
+        crops.prepare(faces)
+        assert crops.paths(faces) == [None]
+
+
 def test_a_photo_that_is_away_is_named_all_the_same(anna: Service, walk: Any, library: Library) -> None:
     (library.photos / "u120.png").unlink()
     out = walk(anna).out
@@ -956,6 +976,20 @@ def test_the_terminal_is_as_it_was_after_a_signal(seen: Library, number: int, co
         at.press("?")
         assert at.end() == code
         assert at.modes() == before
+
+
+@pytest.mark.parametrize("key", ["q", "\x03"], ids=["q", "Ctrl-C"])
+def test_the_worker_that_cuts_faces_out_ends_with_the_review_and_says_nothing(seen: Library, key: str) -> None:
+    for is_kept in (False, True):  # with all crops there the worker is still starting when the question is asked
+        with session(seen) as at:
+            at.expect("[?] ")
+            children = psutil.Process(at.process.pid).children(recursive=True)
+            assert children
+            at.press(key + "\r")
+            at.expect("0 answers, 0 faces settled, 4 open")
+            assert at.end() == 0, is_kept
+            assert not psutil.wait_procs(children, 60)[1]
+            assert "Traceback" not in at.seen
 
 
 def test_pictures_are_sent_to_a_terminal_that_shows_them(seen: Library) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,9 +128,10 @@ def _check_methods(chosen: tuple[str, ...]) -> None:
 def _write_report(state: State, file: Path, evaluation: Evaluation) -> None:
     from facewatch.catalog import utc_now
     from facewatch.evaluation.report import write_report
+    from facewatch.service.crops import hire_cutter
 
-    max_pixels = int(state.config()["library.max_megapixels"] * 1_000_000)
-    write_report(file, evaluation, max_pixels=max_pixels, made_at=utc_now())
+    with closing(hire_cutter(state.config())) as cutter:
+        write_report(file, evaluation, cutter=cutter, made_at=utc_now())
 
 
 def _print_evaluation(evaluation: Evaluation) -> None:

@@ -261,9 +261,11 @@ def _ask_user(service: Service, most: int | None) -> None:
     if (obstacle := _obstacle(service)) is not None:
         click.echo(obstacle)
         return
-    screen, n_lines = screen_of(os.environ, sys.stdin, sys.stdout), shutil.get_terminal_size().lines
-    with Terminal(sys.stdin.fileno()) as keys, cutting(service) as crops:
-        ask(service, keys, Sight(service, crops, screen, n_lines=n_lines), most=most)
+    # Before all that takes its time: a worker process has to be started.
+    with cutting(service) as crops:
+        screen, n_lines = screen_of(os.environ, sys.stdin, sys.stdout), shutil.get_terminal_size().lines
+        with Terminal(sys.stdin.fileno()) as keys:
+            ask(service, keys, Sight(service, crops, screen, n_lines=n_lines), most=most)
 
 
 def ask(service: Service, keys: Keys, sight: Sight, *, most: int | None = None) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import base64
+import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from facewatch.catalog import display
+from facewatch.errors import EngineError, PhotoError
+from facewatch.ingest import LibraryFile, WorkerLost
+from facewatch.ingest.workers import Cutter
 from facewatch.types import Box
+
+log = logging.getLogger(__name__)
 
 SIDE = 112
 """Pixels; 96 are shown, telephones show more for one."""
@@ -16,19 +22,29 @@ SIDE = 112
 class Album:
     """Cuts out faces, each once."""
 
-    max_pixels: int
+    cutter: Cutter
     _crops: dict[tuple[str, Box], str | None] = field(default_factory=dict)
+    _hopeless: set[str] = field(default_factory=set)
+    """Photos that are not asked for again."""
 
     def uri(self, file: str, box: Box) -> str | None:
-        """Return a face as a data: URI of a JPEG; None when the photo cannot be opened any more."""
+        """Return a face as a data: URI of a JPEG; None when the photo cannot be opened any more.
+
+        Args:
+            file: an absolute path that no link is part of; whatever photo is there now is cut.
+        """
         if (file, box) not in self._crops:
             self._crops[file, box] = self._cut(file, box)
         return self._crops[file, box]
 
     def _cut(self, file: str, box: Box) -> str | None:
-        from facewatch.service import crops  # not above: it loads every codec
-
-        (picture,) = crops.cut_faces(Path(file), [box], side=SIDE, max_pixels=self.max_pixels)
-        if picture is None:
+        if file in self._hopeless:
             return None
-        return "data:image/jpeg;base64," + base64.b64encode(crops.as_jpeg(picture, quality=80)).decode("ascii")
+        photo = LibraryFile("/", file.lstrip("/"))
+        try:
+            (jpeg,) = self.cutter.cut_faces(photo, [box], None, side=SIDE).result()
+        except (OSError, PhotoError, WorkerLost, EngineError) as error:
+            log.debug("%s: no face is cut from it: %s", display(file), error)
+            self._hopeless.add(file)
+            return None
+        return None if jpeg is None else "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

@@ -25,6 +25,7 @@ from facewatch.evaluation.run import Evaluation
 from facewatch.evaluation.simulated import rows_of
 from facewatch.evaluation.style import head, page, section
 from facewatch.evaluation.ways import STREAMING, Grouping
+from facewatch.ingest.workers import Cutter
 from facewatch.types import Thresholds, Tier
 
 MOST_MISTAKES = 24
@@ -33,13 +34,13 @@ _HISTOGRAM_BIN = 100
 _LOWEST_FAR = 1e-5
 
 
-def write_report(file: Path, evaluation: Evaluation, *, max_pixels: int, made_at: str) -> None:
-    """Write the page, as a whole or not at all.
+def write_report(file: Path, evaluation: Evaluation, *, cutter: Cutter, made_at: str) -> None:
+    """Write the page, as a whole or not at all; `cutter` cuts out the faces on it.
 
     Raises:
         LibraryError: it cannot be written.
     """
-    page = report_page(evaluation, Album(max_pixels), made_at=made_at)
+    page = report_page(evaluation, Album(cutter), made_at=made_at)
     with written_at_once(file) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

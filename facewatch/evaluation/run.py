@@ -22,12 +22,12 @@ from facewatch.evaluation.matching import Sample, make_sample, resolved
 from facewatch.evaluation.metrics import PairCounts, Scores, Verification, count_pairs, scores, verification
 from facewatch.evaluation.simulated import Simulation, simulate
 from facewatch.evaluation.ways import Grouping, OpenService, all_at_once, by_clustering, scratch, streaming
-from facewatch.ingest import Analyser, Workers
+from facewatch.ingest import Analyser, Workers, memory_limit
 from facewatch.service import available_cores
 from facewatch.types import EngineInfo, Progress
 
 if TYPE_CHECKING:
-    from facewatch.service import Report
+    from facewatch.service import Report, Service
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def see(
         key = key_of(service.info, service.recipe())
         known = load_seen(keep, key) if keep else Seen()
         paths = dict.fromkeys(resolved(labelled.root, photo) for photo in labelled.photos)
-        own = analyser or Workers(service.recipe(), service.config["engine.workers"] or available_cores())
+        own = analyser or _workers(service)
         before = dict(known.files), len(known.analyses)
         try:
             with stage("looking at photos") as report:
@@ -97,6 +97,20 @@ def see(
             if keep and before != (known.files, len(known.analyses)):
                 save_seen(keep, known, key)
         return service.info, known
+
+
+def _workers(service: Service) -> Workers:
+    """Return worker processes with the limits of the settings.
+
+    Raises:
+        EngineError: there is not memory enough for one.
+    """
+    return Workers(
+        service.recipe(),
+        service.config["engine.workers"] or available_cores(),
+        photo_seconds=service.config["resources.photo_seconds"],
+        memory=memory_limit(service.config["resources.memory_mb"]),
+    )
 
 
 def evaluate(

@@ -199,6 +199,49 @@ class Eyes:
                 raise FileNotFoundError(os.fspath(photo))
             return decode.taken_at(file, max_pixels=self.recipe.max_pixels)
 
+    def cut_faces(
+        self,
+        photo: LibraryFile,
+        boxes: Sequence[Box],
+        expected: Fingerprint | None,
+        side: int,
+        most_bytes: int | None = None,
+    ) -> list[bytes | None]:
+        """Return a square JPEG of each face of a photo, which is decoded once; no engine is asked.
+
+        Args:
+            boxes: in pixels of the upright photo at full size.
+            expected: the file that the boxes are from; None: nobody knows, and whatever is there now is cut.
+            side: of the pictures, in pixels.
+            most_bytes: what decoding may take; None: no limit.
+
+        Returns:
+            In the order of `boxes`; None where the face lies outside the photo.
+
+        Raises:
+            FileNotFoundError: it is gone, or not (or not any more) the one that was expected.
+            OSError: it cannot be read.
+            PhotoError: it cannot be decoded, or not within the limits.
+        """
+        if not boxes:
+            return []
+        from facewatch.ingest import cutting
+
+        with _open(photo) as file:
+            before = Fingerprint.of(os.fstat(file.fileno()))
+            if expected is not None and before != expected:
+                raise FileNotFoundError(os.fspath(photo))
+            pictures = cutting.cut_faces(
+                file, boxes, side=side, max_pixels=self.recipe.max_pixels, most_bytes=most_bytes
+            )
+            if Fingerprint.of(os.fstat(file.fileno())) != before:
+                raise FileNotFoundError(os.fspath(photo))
+            return pictures
+
+    def load_decoders(self) -> None:
+        """Have in memory what `cut_faces` needs."""
+        from facewatch.ingest import cutting  # noqa: F401
+
     def _ask(self, question: Callable[[Engine], list[DetectedFace]]) -> list[DetectedFace]:
         """Return the engine's answer; whatever it chokes on is this photo's fault and costs only this photo."""
         engine = self.engine()

@@ -11,11 +11,11 @@ import os
 import resource
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from functools import partial
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from time import monotonic
 from typing import Any
 
@@ -98,6 +98,7 @@ def _work(
     # Ctrl-C, a closed terminal and systemd reach every process; the main one decides what they mean.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _give_way()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _speak_through(os.dup(2), form)
@@ -203,7 +204,7 @@ class Process:
             target=_work, args=(theirs, recipe, load, photo_seconds, _form_of_log()), daemon=True
         )
         try:
-            with self._reaping:
+            with self._reaping, _without_interrupts():
                 self._process.start()
             self._status = psutil.Process(self._process.pid)
         except BaseException:
@@ -337,6 +338,19 @@ class Process:
                 is_from_outside=True,
             )
         return _crash((signal.strsignal(-code) or f"signal {-code}").lower())
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let what is started by this thread know of no Ctrl-C until it decides that itself: Python would end it with a
+    traceback on the terminal."""
+    # Started here, if it is not there yet: starting it lets interrupts through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def private_bytes(process: psutil.Process) -> int:

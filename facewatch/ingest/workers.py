@@ -31,7 +31,7 @@ from facewatch.ingest.processes import (
     private_bytes,
     too_large,
 )
-from facewatch.types import Engine, Fingerprint
+from facewatch.types import Box, Engine, Fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,9 @@ PHOTO_SECONDS = 300.0
 
 START_ATTEMPTS = 3
 """How often a worker that ends before it is ready is replaced; more would not help."""
+
+CUTTING = "cut_faces"
+"""The one kind of work of which nothing is recorded."""
 
 LOST_IN_A_ROW = 8
 """When workers end over so many photos, one after the other, it is asked whether the photos are to blame at all."""
@@ -64,6 +67,16 @@ class Analyser(Protocol):
     def close(self) -> None:
         """Let go of all memory; whatever is asked next brings it back."""
         ...
+
+
+class Cutter(Protocol):
+    """Where faces are cut out of photos; the future's exceptions are those of `Eyes.cut_faces`, and WorkerLost."""
+
+    def cut_faces(
+        self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
+    ) -> Future[list[bytes | None]]: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -123,6 +136,15 @@ class Workers:
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
         return self._submit("taken_at", photo, photo, expected)
+
+    def cut_faces(
+        self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
+    ) -> Future[list[bytes | None]]:
+        return self._submit(CUTTING, photo, photo, tuple(boxes), expected, side, self.room.alone)
+
+    def get_ready_to_cut(self) -> None:
+        """Have a worker started meanwhile, so that the first face that is to be cut does not wait for it."""
+        self._submit("load_decoders", None)
 
     def _submit(self, work: str, subject: object, *arguments: object) -> Future[Any]:
         if self._crew is None:
@@ -238,11 +260,16 @@ class _Crew:
             self._n_idle += 1
 
     def _next(self) -> _Task | None:
+        """Return what is to be done next, without what was cancelled meanwhile; None: nothing is wanted any more."""
         with self._has_news:
-            while not self._waiting and not self._is_closed:
-                self._has_news.wait()
+            task: _Task | None = None
+            while task is None and not self._is_closed:
+                if not self._waiting:
+                    self._has_news.wait()
+                elif (first := self._waiting.popleft()).future.set_running_or_notify_cancel():
+                    task = first
             self._n_idle -= 1
-            return None if self._is_closed else self._waiting.popleft()
+            return task
 
     def _outcome(self, number: int, task: _Task) -> Callable[[], None]:
         """Do a task; returns what tells who waits for it how that went."""
@@ -325,6 +352,8 @@ class _Crew:
 
     def _doubt(self, number: int, task: _Task, lost: WorkerLost) -> Exception:
         """Return who is to blame that a worker ended: the photo, unless workers end over each and every one."""
+        if task.work == CUTTING:
+            return lost  # nothing is put on record for it, and this worker needs no engine
         row = self._losses.add(task, lost)
         if not row:
             return lost
@@ -371,6 +400,11 @@ class InlineAnalyser:
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
         return _done(lambda: self._own.taken_at(photo, expected))
+
+    def cut_faces(
+        self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
+    ) -> Future[list[bytes | None]]:
+        return _done(lambda: self._own.cut_faces(photo, boxes, expected, side))
 
     def close(self) -> None: ...
 

@@ -1,139 +1,113 @@
-"""Faces cut out of their photos, and a folder that keeps them.
+"""Faces cut out of their photos, and a folder that keeps them. The photos are opened by a worker process.
 
-cut_faces   photo, boxes -> pictures        decodes the photo once
-Crops       face -> path of a JPEG          kept beside the catalog; may be deleted at any time
+hire_cutter  settings -> that worker
+Crops        face -> path of a JPEG          kept beside the catalog; may be deleted at any time
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import math
+import logging
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from facewatch.catalog import display
+from facewatch.config import Config
+from facewatch.errors import EngineError, PhotoError
+from facewatch.ingest import LibraryFile, Recipe, WorkerLost, Workers, memory_limit
+from facewatch.ingest.workers import Cutter
+from facewatch.types import Box, Fingerprint
 
-from facewatch import decode
-from facewatch.errors import PhotoError
-from facewatch.types import Box, Decoded
+log = logging.getLogger(__name__)
 
 SIDE = 192
 """Pixels of a kept crop: six lines of text on an ordinary screen take 96, on a fine one twice that."""
 
-MARGIN = 0.3
-"""How much is shown around a face on each side, as a share of it: hair and chin help the eye."""
-
 MOST = 2000
 """How many crops are kept: about 20 MB."""
 
-MAX_WORKING_SIDE = 4000
-"""Pixels; small faces of a 12 megapixel photo keep all of theirs, and none needs more than 50 MB."""
+MOST_LOST = 3
+"""How many photos may end their worker before no other one is opened: somebody waits for each of them."""
 
-_OVERSAMPLED = 1.5
-"""A face is decoded at least this much larger than it is wanted, where the photo has it, and then reduced."""
+CUT_SECONDS = 30.0
+"""How long cutting faces out of one photo may take, because somebody waits for it: it takes a tenth of a second, one of
+200 megapixels four, and a disk that has to wake up ten."""
+
+NO_ENGINE = "cutting out faces"
+"""What stands in the place of an engine's name: the worker loads none."""
 
 
-def cut_faces(
-    file: Path, boxes: Sequence[Box], *, side: int = SIDE, max_pixels: int = decode.MAX_PIXELS
-) -> list[NDArray[np.uint8] | None]:
-    """Return a square picture of each face of a photo, decoding it once and no larger than they need.
+def hire_cutter(config: Config) -> Workers:
+    """Return a worker process that cuts out faces, within the limits of the settings; started when it is asked.
 
-    Args:
-        file: the photo.
-        boxes: the faces, in pixels of the upright photo at full size.
-        side: of the pictures, in pixels.
-        max_pixels: a photo with a larger width times height is not decoded.
-
-    Returns:
-        RGB uint8, shape (side, side, 3), in the order of `boxes`; None where the face lies outside the photo, and for
-        all when it is gone or cannot be read.
+    Raises:
+        EngineError: there is not memory enough for it.
     """
-    if not boxes:
-        return []
-    try:
-        with file.open("rb") as data:
-            photo = decode.peek(data, max_pixels=max_pixels)
-            working_side = _working_side(max(photo.width, photo.height), boxes, side)
-            decoded = decode.decode(data, max_pixels=max_pixels, working_side=working_side)
-    except (OSError, PhotoError):
-        return [None] * len(boxes)
-    return [cut(decoded, box, side) if _is_within(box, decoded) else None for box in boxes]
+    return Workers(
+        Recipe(NO_ENGINE, max_pixels=int(config["library.max_megapixels"] * 1_000_000)),
+        1,
+        photo_seconds=min(CUT_SECONDS, config["resources.photo_seconds"]),
+        memory=memory_limit(config["resources.memory_mb"]),
+    )
 
 
-def cut(decoded: Decoded, box: Box, side: int) -> NDArray[np.uint8]:
-    """Return a face with a margin, RGB uint8, shape (side, side, 3); beyond the photo's edge it is black.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to cut faces from."""
 
-    A photo that is nothing but the face is shown without a margin.
-    """
-    height, width = decoded.pixels.shape[:2]
-    scale = width / decoded.width
-    # No more than shows all of the photo, wherever the face is: boxes are not always this program's own.
-    length = min(max(1, round(_length(box, decoded) * scale)), 2 * max(width, height))
-    left = round((box.x + box.w / 2) * scale - length / 2)
-    top = round((box.y + box.h / 2) * scale - length / 2)
-    window = np.zeros((length, length, 3), np.uint8)
-    x0, x1 = (min(max(x, 0), width) for x in (left, left + length))
-    y0, y1 = (min(max(y, 0), height) for y in (top, top + length))
-    window[y0 - top : y1 - top, x0 - left : x1 - left] = decoded.pixels[y0:y1, x0:x1]
-    picture = Image.fromarray(window).resize((side, side), Image.Resampling.LANCZOS)
-    return np.asarray(picture, dtype=np.uint8)
+    file: LibraryFile
+    expected: Fingerprint | None = None
+    """As it was when its faces were found: if it is not that any more, nothing is cut. None: nobody knows."""
 
 
-def as_jpeg(pixels: NDArray[np.uint8], *, quality: int = 85) -> bytes:
-    """Return an RGB picture, uint8, shape (H, W, 3), as JPEG."""
-    target = io.BytesIO()
-    Image.fromarray(pixels).save(target, format="JPEG", quality=quality)
-    return target.getvalue()
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A crop that the worker makes, or has made."""
 
-
-def _length(box: Box, decoded: Decoded) -> float:
-    """The side of the square that is shown of a face, in pixels of the full-size photo."""
-    longer = max(box.w, box.h, 1)
-    is_all = box.x <= 0 and box.y <= 0 and box.x + box.w >= decoded.width and box.y + box.h >= decoded.height
-    return longer if is_all else longer * (1 + 2 * MARGIN)
-
-
-def _is_within(box: Box, decoded: Decoded) -> bool:
-    return box.x < decoded.width and box.y < decoded.height and box.x + max(box.w, 1) > 0 and box.y + max(box.h, 1) > 0
-
-
-def _working_side(longer: int, boxes: Sequence[Box], side: int) -> int:
-    """How large a photo has to be decoded for its smallest face; a JPEG is quicker to decode small."""
-    smallest = min(max(box.w, box.h, 1) for box in boxes)
-    scale = _OVERSAMPLED * side / (smallest * (1 + 2 * MARGIN))
-    return max(1, min(math.ceil(longer * scale), longer, MAX_WORKING_SIDE))
+    source: Source
+    future: Future[list[bytes | None]]
+    """The crops of one photo."""
+    number: int
+    """Which of these it is."""
 
 
 class Crops:
     """Faces as JPEG files in a private folder beside the catalog.
 
     The folder holds nothing that cannot be made again from the photos. Where it cannot be written the crops lie in a
-    temporary folder, which `close` removes.
+    temporary folder, which `close` removes. Belongs to one thread.
     """
 
     def __init__(
         self,
         catalog: Path,
+        cutter: Cutter | None = None,
         *,
-        max_pixels: int = decode.MAX_PIXELS,
         most: int = MOST,
         make_temporary: Callable[[], str] = lambda: tempfile.mkdtemp(prefix="facewatch-crops-"),
     ) -> None:
-        """`make_temporary` returns a new folder that only this user can read, or raises OSError."""
+        """`cutter` makes what is not kept, without one nobody does; `make_temporary` returns a new folder that only
+        this user can read, or raises OSError."""
+        self._cutter = cutter
         self.folder = catalog.with_name(catalog.name + ".crops")
-        self._max_pixels = max_pixels
         self._most = most
         self._make_temporary = make_temporary
         self._temporary: Path | None = None
+        self._begun: dict[str, _Begun] = {}
+        """By the name of the crop."""
+        self._hopeless: set[LibraryFile] = set()
+        """Photos that cannot be decoded: they are not asked for again."""
+        self._absent: set[str] = set()
+        """Names of crops of faces that lie outside their photos."""
+        self._n_lost = 0
 
     def __enter__(self) -> Crops:
         return self
@@ -149,9 +123,9 @@ class Crops:
             shutil.rmtree(self._temporary, ignore_errors=True)
             self._temporary = None
 
-    def path_of(self, face_id: int, file: Path, box: Box) -> Path | None:
+    def path_of(self, face_id: int, source: Source, box: Box) -> Path | None:
         """Return a JPEG of a face; None when there is none and none can be made."""
-        return self.paths_of(file, {face_id: box})[face_id]
+        return self.paths_of(source, {face_id: box})[face_id]
 
     def forget(self, faces: Iterable[int]) -> None:
         """Remove the crops of these faces."""
@@ -160,21 +134,63 @@ class Crops:
             if crop.name.partition("-")[0] in gone:
                 crop.unlink(missing_ok=True)
 
-    def paths_of(self, file: Path, boxes: Mapping[int, Box]) -> dict[int, Path | None]:
+    def begin(self, source: Source, boxes: Mapping[int, Box]) -> None:
+        """Have the crops of these faces (by their ids) of one photo made meanwhile, as far as they are not kept."""
+        if self._cutter is None or source.file in self._hopeless or self._n_lost >= MOST_LOST:
+            return
+        names = {_name(face_id, source.file, box): box for face_id, box in boxes.items()}
+        wanted = [name for name in names if name not in self._begun and name not in self._absent]
+        absent = [name for name in wanted if self._kept(name) is None]
+        if absent:
+            future = self._cutter.cut_faces(source.file, [names[name] for name in absent], source.expected, side=SIDE)
+            self._begun |= {name: _Begun(source, future, number) for number, name in enumerate(absent)}
+
+    def put_off(self) -> None:
+        """Take back what was begun and the worker has not come to: something else is wanted first."""
+        self._begun = {name: begun for name, begun in self._begun.items() if not begun.future.cancel()}
+
+    def paths_of(self, source: Source, boxes: Mapping[int, Box]) -> dict[int, Path | None]:
         """Return a JPEG of each face (by its id) of one photo, which is decoded once, and only for those not kept.
 
         A kept crop serves while the photo is away. None: there is none and none can be made.
         """
-        names = {face_id: _name(face_id, file, box) for face_id, box in boxes.items()}
-        paths = {face_id: self._kept(name) for face_id, name in names.items()}
-        absent = [face_id for face_id, path in paths.items() if path is None]
-        pictures = cut_faces(file, [boxes[face_id] for face_id in absent], max_pixels=self._max_pixels)
-        for face_id, picture in zip(absent, pictures, strict=True):
-            if picture is not None:
-                paths[face_id] = self._keep(names[face_id], as_jpeg(picture))
-        if any(picture is not None for picture in pictures):
+        names = {face_id: _name(face_id, source.file, box) for face_id, box in boxes.items()}
+        self.begin(source, boxes)
+        has_made = any(name in self._begun for name in names.values())
+        paths = {face_id: self._path(name) for face_id, name in names.items()}
+        if has_made:
             self._prune(set(names.values()))
         return paths
+
+    def _path(self, name: str) -> Path | None:
+        begun = self._begun.pop(name, None)
+        jpeg = self._made(name, begun) if begun else None
+        return self._keep(name, jpeg) if jpeg else self._kept(name)
+
+    def _made(self, name: str, begun: _Begun) -> bytes | None:
+        """Wait for a crop; a photo whose faces cannot be cut is not asked for again, unless it is only away."""
+        file = begun.source.file
+        if file in self._hopeless:
+            return None  # said already, about another of its faces
+        try:
+            jpeg = begun.future.result()[begun.number]
+        except OSError as error:
+            log.debug("%s: no face is cut from it: %s", display(os.fspath(file)), error)
+            return None
+        except (PhotoError, WorkerLost, EngineError) as error:
+            log.debug("%s: no face is cut from it: %s", display(os.fspath(file)), error)
+            self._hopeless.add(file)
+            if not isinstance(error, PhotoError):
+                self._count_loss(error)
+            return None
+        if jpeg is None:
+            self._absent.add(name)
+        return jpeg
+
+    def _count_loss(self, error: WorkerLost | EngineError) -> None:
+        self._n_lost += 1
+        if self._n_lost == MOST_LOST:
+            log.warning("no more faces are cut out of photos, after %d workers were lost: %s", MOST_LOST, error)
 
     def _folders(self) -> list[Path]:
         return [self.folder] if self._temporary is None else [self.folder, self._temporary]
@@ -216,7 +232,7 @@ class Crops:
                         path.unlink()
 
 
-def _name(face_id: int, file: Path, box: Box) -> str:
+def _name(face_id: int, file: LibraryFile, box: Box) -> str:
     """The name of a crop. Where the photo is belongs to it: a new catalog counts its faces from 1 again."""
     place = hashlib.sha256(os.fsencode(file)).hexdigest()[:12]
     return f"{face_id}-{box.x}-{box.y}-{box.w}-{box.h}-{place}.jpg"

@@ -4,7 +4,6 @@ seen."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +12,13 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from facewatch.errors import EngineError, NotKnownError
+from facewatch.ingest import LibraryFile
+from facewatch.ingest.workers import Cutter
 from facewatch.people import Decided
 from facewatch.people.finding import FaceAt
 from facewatch.people.review import Answer, Question, Review, Verb, check_answers, decide_all, open_questions
 from facewatch.people.review.answers import check_answer
-from facewatch.service.crops import Crops
+from facewatch.service.crops import Crops, Source, hire_cutter
 from facewatch.types import Box
 
 if TYPE_CHECKING:
@@ -119,19 +120,27 @@ def best_faces(service: Service, person_id: int, most: int, *, without: Collecti
     return [int(face_id) for face_id in table.ids[order[:most]]]
 
 
-def cutting(service: Service) -> Cutting:
-    """Return what cuts faces out of their photos."""
-    max_pixels = int(service.config["library.max_megapixels"] * 1_000_000)
-    return Cutting(Crops(service.catalog.path, max_pixels=max_pixels))
+def cutting(service: Service, cutter: Cutter | None = None) -> Cutting:
+    """Return what cuts faces out of their photos; its worker process is being started.
+
+    `cutter` takes the place of the worker process.
+
+    Raises:
+        EngineError: there is not memory enough for it.
+    """
+    if cutter is None:
+        cutter = hire_cutter(service.config)
+        cutter.get_ready_to_cut()
+    return Cutting(service.catalog, Crops(service.catalog.path, cutter), cutter)
 
 
 class Cutting:
-    """Crops of faces, made by a thread of its own, so that those of the next question are there when it is asked."""
+    """Crops of faces, made meanwhile by a worker, so that those of the next question are there when it is asked."""
 
-    def __init__(self, crops: Crops) -> None:
+    def __init__(self, catalog: Catalog, crops: Crops, cutter: Cutter) -> None:
+        self._catalog = catalog
         self._crops = crops
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="crops")
-        self._ahead: list[Future[dict[int, Path | None]]] = []
+        self._cutter = cutter
 
     def __enter__(self) -> Cutting:
         return self
@@ -139,26 +148,40 @@ class Cutting:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._cutter.close()
         self._crops.close()
 
     def prepare(self, faces: Iterable[FaceAt]) -> None:
         """Have these cut meanwhile."""
-        self._ahead += self._cut(faces)
+        for source, boxes in self._by_source(faces).items():
+            self._crops.begin(source, boxes)
 
     def paths(self, faces: Collection[FaceAt]) -> list[Path | None]:
-        """Return a JPEG of each face; None: its photo is away or cannot be read."""
-        for future in self._ahead:
-            future.cancel()
-        self._ahead.clear()
+        """Return a JPEG of each face; None: its photo is away, was changed, or cannot be read."""
+        self._crops.put_off()
+        wanted = self._by_source(faces)
+        for source, boxes in wanted.items():
+            self._crops.begin(source, boxes)
         found: dict[int, Path | None] = {}
-        for future in self._cut(faces):
-            found |= future.result()
+        for source, boxes in wanted.items():
+            found |= self._crops.paths_of(source, boxes)
         return [found.get(face.id) for face in faces]
 
-    def _cut(self, faces: Iterable[FaceAt]) -> list[Future[dict[int, Path | None]]]:
+    def _by_source(self, faces: Iterable[FaceAt]) -> dict[Source, dict[int, Box]]:
+        """Return the boxes of faces, by their ids, of each file that is on record."""
         boxes: dict[str, dict[int, Box]] = {}
         for face in faces:
             if face.file is not None:
                 boxes.setdefault(face.file, {})[face.id] = face.box
-        return [self._thread.submit(self._crops.paths_of, Path(file), own) for file, own in boxes.items()]
+        sources = {file: self._source(file) for file in boxes}
+        return {source: boxes[file] for file, source in sources.items() if source is not None}
+
+    def _source(self, file: str) -> Source | None:
+        """Return a file as it is on record; None: it is that no more."""
+        files = self._catalog.files
+        for root in files.roots():
+            known_root = files.root(root)
+            path = file.removeprefix(f"{root}/")
+            if known_root is not None and path != file and (known := files.one(known_root[0], path)) is not None:
+                return Source(LibraryFile(str(root), path), known.fingerprint)
+        return None

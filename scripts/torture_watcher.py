@@ -13,6 +13,7 @@ from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.service import Service
 from facewatch.service.loop import WatchLoop
+from facewatch.service.priority import give_way
 from facewatch.service.signals import heed_signals
 
 
@@ -20,6 +21,7 @@ def main(photos: str, people: str, catalog: str) -> None:
     set_up_logging(0, is_daemon=True)
     settings = {"library.photos": photos, "library.people": people, "library.catalog": catalog}
     config = load_config(None, settings, cwd=Path.cwd())
+    give_way(config["resources.niceness"], is_idle_io=config["resources.idle_io"])
     with heed_signals() as signals, Service(config, info=fake.INFO) as service:
         WatchLoop(service, should_stop=signals.should_stop).run()
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from facewatch.errors import BusyError, CatalogError
+from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError
 
 _RETRY_SECONDS = 0.02
 
@@ -27,25 +28,39 @@ def file_lock(
 
     Raises:
         BusyError: another process still holds it after `wait_seconds`.
-        CatalogError: the lock file cannot be made.
+        CatalogError: the lock file cannot be opened; a DiskFullError or DiskFaultError where that may pass.
     """
     try:
         # It is emptied below: that must never be a file that somebody put a link to here.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise CatalogError(
-            f"{path}: cannot be opened for locking: {error.strerror}; check the folder's rights"
-        ) from error
+        raise _refusal(path, error) from error
     try:
         _acquire(handle, path, clock() + wait_seconds, clock, sleep)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{purpose} (process {os.getpid()})".encode(), 0)
+        _note(handle, f"{purpose} (process {os.getpid()})")
         try:
             yield
         finally:
-            os.ftruncate(handle, 0)
+            _note(handle, "")
     finally:
         os.close(handle)
+
+
+def _refusal(path: Path, error: OSError) -> CatalogError:
+    fault = f"{path}: cannot be opened for locking: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(f"{fault}; make room, nothing is lost")
+    if error.errno == errno.EIO:
+        return DiskFaultError(f"{fault}; check the disk and its cable")
+    return CatalogError(f"{fault}; check the folder's rights")
+
+
+def _note(handle: int, holder: str) -> None:
+    """Write who holds the lock as far as the disk takes it: the lock itself needs no disk, and must not hide what goes
+    wrong while it is held."""
+    with suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, holder.encode(), 0)
 
 
 def _acquire(

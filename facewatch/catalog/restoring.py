@@ -167,16 +167,20 @@ def staged(backup: Path, catalog: Path, *, report: Report = keep_quiet) -> Itera
         CatalogError: the backup is damaged, or there is no room.
     """
     copy = beside(catalog, ".restoring")
-    _remove(copy)
+    with clear_errors(copy):
+        _remove(copy)
     try:
         write_backup(backup, copy, is_at_rest=True, report=report)
         with clear_errors(copy), closing(sqlite3.connect(copy)) as db:
             MIGRATIONS.apply(Database(db))
-            db.execute("DELETE FROM settings WHERE key = ?", [MADE_AT])
+            # What was about to be done to the people folder then says nothing about now.
+            db.execute("DELETE FROM settings WHERE key IN (?, 'folders_intents')", [MADE_AT])
             db.commit()
         yield copy
     finally:
-        _remove(copy)
+        # What cannot be removed now is by the next one, and must not hide what went wrong.
+        with contextlib.suppress(OSError):
+            _remove(copy)
 
 
 def _remove(copy: Path) -> None:

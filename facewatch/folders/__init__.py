@@ -6,7 +6,8 @@
     apply(todo, root, kind=kind, ledger=ledger)
 
 `plan` is pure. `apply` does each action on disk first and tells the ledger afterwards, so after a crash the disk may
-be ahead of the record, never behind; the next plan recognises what was done and only records it. What a record calls
+be ahead of the record, never behind; the next plan recognises what was done and only records it. For the case that it
+is not wanted any more by then, what is about to be done is told before (see `resuming`). What a record calls
 ours is ours only while the entry still bears its stamp, and only that is ever removed:
 
     symlink:<target>   hardlink:<inode>   copy:<size>:<mtime in ns>
@@ -27,6 +28,7 @@ from facewatch.folders.applying import apply
 from facewatch.folders.disk import read_disk
 from facewatch.folders.making import LinkMaker, make_link
 from facewatch.folders.model import (
+    Action,
     Applied,
     Disk,
     Ledger,
@@ -44,10 +46,12 @@ from facewatch.folders.model import (
 from facewatch.folders.names import MARKER, UNNAMED, fits_folder, safe_name
 from facewatch.folders.place import check_people_folder
 from facewatch.folders.planning import plan
+from facewatch.folders.resuming import intents_of, resume
 
 __all__ = [
     "MARKER",
     "UNNAMED",
+    "Action",
     "Applied",
     "Disk",
     "Ledger",
@@ -65,8 +69,10 @@ __all__ = [
     "apply",
     "check_people_folder",
     "fits_folder",
+    "intents_of",
     "make_link",
     "plan",
     "read_disk",
+    "resume",
     "safe_name",
 ]

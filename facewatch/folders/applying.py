@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from facewatch.errors import FolderError
@@ -27,6 +27,9 @@ from facewatch.folders.model import (
 from facewatch.folders.names import PART, UNNAMED, printable
 from facewatch.folders.opened import OpenedFolder
 
+_BATCH = 1000
+"""Actions that are told before they are done."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
@@ -38,6 +41,7 @@ def apply(
     ledger: Ledger,
     make_link: LinkMaker = make_link,
     libraries: Sequence[Path] = (),
+    intend: Callable[[Sequence[Action]], None] = lambda _: None,
 ) -> Applied:
     """Do what the plan says, each action first on disk and then in the ledger; safe to stop anywhere.
 
@@ -47,6 +51,7 @@ def apply(
     Args:
         libraries: the roots of the library. What a hard link or a copy is made of is reached from there without
             following a link, so that nothing from elsewhere gets into the people folder.
+        intend: is told what comes next, some actions at a time (see `resuming`).
 
     Raises:
         FolderError: the folder is gone; the disk is full or read-only. What was done until then is in the ledger.
@@ -63,8 +68,13 @@ def apply(
         work = _Work(opened, root, kind, ledger, make_link, [os.fspath(library) for library in libraries])
         work.discard_part()
         try:
-            for action in todo.actions:
-                work.do(action)
+            for start in range(0, len(todo.actions), _BATCH):
+                batch = todo.actions[start : start + _BATCH]
+                # What was done before must be on record by then: later intents take the place of earlier ones.
+                ledger.commit()
+                intend(batch)
+                for action in batch:
+                    work.do(action)
         finally:
             ledger.commit()
     return Applied(work.n_made, work.n_removed, work.n_moved, (*todo.faults, *work.faults))

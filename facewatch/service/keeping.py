@@ -16,7 +16,7 @@ from pathlib import Path
 from facewatch import folders
 from facewatch.catalog import restoring
 from facewatch.catalog.backups import Report, keep_quiet, write_backup
-from facewatch.catalog.opening import beside, check_place, utc_now
+from facewatch.catalog.opening import beside, check_place, clear_errors, utc_now
 from facewatch.catalog.restoring import Contents, FoundLink
 from facewatch.config import Config
 from facewatch.errors import CatalogError, FolderError
@@ -163,7 +163,8 @@ def restore(config: Config, file: Path, *, now: datetime, report: Report = keep_
 def _keep(catalog: Path, now: datetime, report: Report) -> Path:
     """Back up what is about to be replaced."""
     folder = beside(catalog, ".backups")
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with clear_errors(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
     target = folder / f"{catalog.stem}-before-restore-{now:%Y-%m-%d-%H%M%S}.sqlite"
     write_backup(catalog, target, may_replace=True, report=report)
     return target
@@ -175,6 +176,8 @@ def _settle_folder(config: Config, copy: Path, found: Restorable) -> list[Path]:
         if config.catalog.exists() and restoring.carry_over(copy, config.catalog):
             return []
     except (CatalogError, sqlite3.Error) as error:
+        if found.present is not None:
+            raise  # the catalog can be read: it is the copy that could not be written
         log.info("%s: its record of the people folder cannot be read: %s", config.catalog, error)
     people = config.people or found.backup.people_folder
     if people is None:

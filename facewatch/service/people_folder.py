@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from facewatch import folders
 from facewatch.catalog import Catalog
 
 log = logging.getLogger(__name__)
+
+INTENTS = "folders_intents"
+"""The setting that says what a folder sync is about to do; it goes when that is done."""
 
 
 class PeopleFolder:
@@ -51,17 +54,31 @@ class PeopleFolder:
             if not (self.root / folders.MARKER).exists():
                 only = None  # it is made anew: for everybody
             self.check()
+            ledger = Ledger(self._catalog, self._kind)
+            self._resume(ledger)
             plan = self.plan(only)
-            ledger = Ledger(self._catalog)
             try:
                 applied = folders.apply(
-                    plan, self.root, kind=self._kind, ledger=ledger, libraries=self._catalog.files.roots()
+                    plan,
+                    self.root,
+                    kind=self._kind,
+                    ledger=ledger,
+                    libraries=self._catalog.files.roots(),
+                    intend=ledger.intend,
                 )
             finally:
                 ledger.commit()
+            ledger.end()
         for fault in applied.faults:
             log.warning("%s", fault)
         return applied
+
+    def _resume(self, ledger: Ledger) -> None:
+        """Record what a sync that was cut off had done, before anything is planned."""
+        intents = self._catalog.files.setting(INTENTS)
+        if intents and folders.resume(intents, self.root, self._catalog.people.folders(), ledger):
+            ledger.commit()
+            ledger.end()
 
     def check(self) -> None:
         """Make and try the folder, once: if it vanishes later its disk was unplugged, and making it would be wrong."""
@@ -99,9 +116,23 @@ class Ledger:
 
     _BATCH = 1000
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, kind: folders.LinkKind) -> None:
         self._catalog = catalog
+        self._kind: folders.LinkKind = kind
         self._told: list[Callable[[], None]] = []
+
+    def intend(self, actions: Sequence[folders.Action]) -> None:
+        """Record what is about to be done, in place of what was said before."""
+        intents = folders.intents_of(actions, self._kind)
+        if intents:
+            with self._catalog.write():
+                self._catalog.files.set(INTENTS, intents)
+
+    def end(self) -> None:
+        """All that was intended is done and on record."""
+        if self._catalog.files.setting(INTENTS) is not None:
+            with self._catalog.write():
+                self._catalog.files.unset(INTENTS)
 
     def link_made(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
         self._tell(lambda: self._catalog.people.add_link(person_id, photo_id, path, source, stamp))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +36,22 @@ def file_system_of(path: Path, mounts: Iterable[Mount] | None = None) -> str:
         if resolved.is_relative_to(mount.mountpoint) and len(mount.mountpoint) >= best:
             best, kind = len(mount.mountpoint), mount.fstype
     return kind
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder that can be reached; a mount that is dead, or stale, is none."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file that can be reached."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def is_network(kind: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fnmatch
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,22 +42,38 @@ class Rules:
     def skips(self, folder: str, root: Path) -> bool:
         """Whether a folder below the root is none of our business by its name or a marker in it; its parents were
         asked before."""
-        return self.passes_over(folder) or any((root / folder / marker).exists() for marker in IGNORE_MARKERS)
+        return self.passes_over(folder) or _is_marked(root / folder)
 
     def allows(self, path: str, root: Path) -> bool:
-        """Whether a path below the root, and every folder above it, is our business."""
+        """Whether a path below the root, and every folder above it, is our business, as far as they can be reached."""
         parts = PurePosixPath(path).parts
         prefixes = ["/".join(parts[: i + 1]) for i in range(len(parts))]
         if ".." in parts or any(self.passes_over(prefix) for prefix in prefixes):
             return False
         folders = [root, *(root / prefix for prefix in prefixes[:-1])]
-        if any((folder / marker).exists() for folder in folders for marker in IGNORE_MARKERS):
+        if any(map(_is_marked, folders)):
             return False
         for depth, folder in enumerate(folders):
             patterns = _patterns_in(folder)
             if patterns and any(_is_among(part, patterns) for part in parts[depth:]):
                 return False
-        return not any(folder.is_symlink() for folder in folders[1:])
+        return not any(map(_is_link, folders[1:]))
+
+
+def _is_marked(folder: Path) -> bool:
+    return any(_mode_of(folder / marker) for marker in IGNORE_MARKERS)
+
+
+def _is_link(path: Path) -> bool:
+    return stat.S_ISLNK(_mode_of(path))
+
+
+def _mode_of(path: Path) -> int:
+    """Return what stands there, as `st_mode` has it; 0: nothing that can be reached."""
+    try:
+        return path.lstat().st_mode
+    except OSError:
+        return 0
 
 
 def _patterns_in(folder: Path) -> tuple[str, ...]:
@@ -80,11 +97,12 @@ class Walk:
 
     files: Mapping[str, Fingerprint]
     unread: Mapping[str, str] = field(default_factory=dict)
-    """Folders that could not be listed, and why: nothing below them counts as missing."""
+    """Folders that could not be listed, and files whose state could not be told, and why: they, and all below them, do
+    not count as missing."""
     mounts: frozenset[str] = frozenset()
     """Folders that are on another device than the folder they lie in."""
-    device: int = -1
-    """Of the root."""
+    drive: int = -1
+    """Tells this root from another one in its place; see `drive_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +137,7 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
     files: dict[str, Fingerprint] = {}
     unread: dict[str, str] = {}
     mounts: set[str] = set()
-    device = device_of(root.stat())
+    drive, device = drive_of(root), root.stat().st_dev
     todo: list[tuple[str, int | None, tuple[str, ...]]] = []
     if not below:
         todo.append(("", device, ()))
@@ -145,20 +163,32 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                unread[path] = error.strerror or str(error)
+                continue
             if stat.S_ISDIR(status.st_mode):
-                if outer is not None and device_of(status) != outer:
+                if outer is not None and status.st_dev != outer:
                     mounts.add(path)
-                todo.append((path, device_of(status), patterns))
+                todo.append((path, status.st_dev, patterns))
             elif stat.S_ISREG(status.st_mode):
                 files[path] = Fingerprint.of(status)
-    if device_of(root.stat()) != device:
+    if drive_of(root) != drive:
         raise OSError(errno.ESTALE, "another drive was mounted there meanwhile", str(root))
-    return Walk(files, unread, frozenset(mounts), device)
+    return Walk(files, unread, frozenset(mounts), drive)
 
 
-def device_of(status: os.stat_result) -> int:
-    """Return the device, as a number that a column of the catalog can hold."""
-    return status.st_dev & 0x7FFF_FFFF_FFFF_FFFF
+def drive_of(root: Path) -> int:
+    """Return a number that tells a root from another drive or folder in its place.
+
+    The device's number alone belongs to the slot that a drive is plugged into. Some file systems number anew at each
+    mount, so that another number does not prove another drive.
+
+    Raises:
+        OSError: it is not there.
+    """
+    status, system = root.stat(), os.statvfs(root)
+    digest = hashlib.blake2b(f"{status.st_dev} {system.f_fsid} {status.st_ino}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1  # 63 bits fit into a column of the catalog
 
 
 def holds_any(root: Path, rules: Rules) -> bool:
@@ -188,7 +218,7 @@ def holds_any(root: Path, rules: Rules) -> bool:
 
 def _is_ours(folder: str, root: Path, rules: Rules) -> bool:
     """Whether a folder below the root, and every one above it, is there and our business."""
-    return rules.allows(folder, root) and (root / folder).is_dir() and not (root / folder).is_symlink()
+    return rules.allows(folder, root) and stat.S_ISDIR(_mode_of(root / folder))
 
 
 def _inherited(folder: str, root: Path) -> tuple[str, ...]:
@@ -229,4 +259,5 @@ def compare(found: Walk, known: Mapping[str, Fingerprint]) -> Changes:
 
 
 def _is_below(path: str, folders: Mapping[str, str]) -> bool:
-    return any(path.startswith(folder + "/") for folder in folders)
+    """Whether a path, or a folder that it is in, is one of these."""
+    return bool(folders) and any(place in folders for place in (path, *map(str, PurePosixPath(path).parents)))

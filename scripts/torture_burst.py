@@ -21,6 +21,7 @@ from PIL import Image
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
+from facewatch.scan import drive_of
 from facewatch.service import Service
 from facewatch.service.live import Live, LiveFile, live_file_of
 from facewatch.types import Fingerprint
@@ -145,7 +146,7 @@ def _know(path: Path, root: Path) -> None:
     with Service(load_config(None, settings, cwd=root), info=fake.INFO) as service:
         service.libraries.settle()
     with Catalog(path) as catalog, catalog.write():
-        root_id = catalog.files.add_root(root, root.stat().st_dev, catalog.now())
+        root_id = catalog.files.add_root(root, drive_of(root), catalog.now())
         for file in root.rglob("*.jpg"):
             catalog.files.record(
                 root_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ from typing import Any
 import pytest
 from drawn import Library
 
+from facewatch.catalog.opening import beside
 from facewatch.engines import fake
+from facewatch.errors import CatalogError, DiskFullError
 from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.people import Decisions
 from facewatch.service import Service
 from facewatch.service.live import LiveFile, live_file_of
-from facewatch.service.loop import WatchLoop
+from facewatch.service.loop import BATCH_PHOTOS, WatchLoop
 from facewatch.service.pausing import pause, resume
 from facewatch.service.watched import Watched
 from facewatch.watch import Heard
@@ -44,6 +47,8 @@ class Deaf:
 
     def take(self, timeout: float) -> Heard:
         return self.heard.pop() if self.heard else Heard()
+
+    is_deaf: bool = False
 
     def complete(self) -> None: ...
 
@@ -353,6 +358,79 @@ def test_while_it_is_paused_photos_wait_and_names_are_still_given(turns: Turns) 
     turns.after(0.1)
     turns.after(2.1)
     assert "Anna/new.png" in library.tree()
+
+
+def test_a_pause_in_the_middle_of_an_import_takes_no_time_of_the_processor(turns: Turns) -> None:
+    library = turns.library
+    for i in range(BATCH_PHOTOS + 6):
+        library.draw(f"{i}.png", (1, i))
+    turns.loop.step({})
+    assert turns.loop.is_busy
+    with library.service() as other:
+        pause(other.catalog)
+    turns.loop.turn({})
+    assert not turns.loop.is_busy
+
+
+def test_while_it_waits_for_a_disk_it_takes_no_time_of_the_processor_and_waits_longer_each_time(turns: Turns) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise DiskFullError("the disk is full")
+
+    turns.after(0.1)
+    turns.service.libraries.look = full  # type: ignore[method-assign]
+    n_tries = 0
+
+    def look(*_: Any, **__: Any) -> Any:
+        nonlocal n_tries
+        n_tries += 1
+        raise DiskFullError("the disk is full")
+
+    turns.service.libraries.look = look  # type: ignore[method-assign]
+    for _ in range(3600):
+        turns.loop.turn({turns.library.photos: heard("/")})
+        assert not turns.loop.is_busy
+        turns.clock.now += 1.0
+    assert 5 < n_tries < 15
+
+
+def test_a_backup_is_taken_every_day_however_long_an_import_takes(turns: Turns) -> None:
+    library = turns.library
+    for i in range(3 * BATCH_PHOTOS):
+        library.draw(f"{i}.png", (1, i % 250))
+    turns.loop.step({})
+    turns.clock.now += 61.0
+    turns.loop.step({})
+    assert turns.loop.is_busy
+    assert [path.suffix for path in beside(library.catalog, ".backups").iterdir()] == [".sqlite"]
+
+
+def test_a_polled_librarys_links_are_repaired_as_well(library: Library) -> None:
+    turns = Turns(library, **{"watch.poll": "always", "watch.poll_seconds": 5})
+    with turns.service:
+        for i in range(2):
+            library.draw(f"{i}.png", (1, i))
+        turns.after(5.1)
+        turns.after(2.1)
+        before = library.tree()
+        (library.people / next(iter(before))).unlink()
+        for _ in range(20):
+            turns.after(200.0)
+        assert library.tree() == before
+
+
+def test_a_damaged_catalog_is_called_so(turns: Turns) -> None:
+    def damaged(*_: Any, **__: Any) -> Any:
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorname = "SQLITE_CORRUPT"  # as SQLite's own has
+        raise error
+
+    turns.after(0.1)
+    turns.service.catalog.faces.counts = damaged  # type: ignore[method-assign]
+    turns.library.draw("a.png", (1, 0))
+    turns.loop.turn({turns.library.photos: heard("a.png")})
+    turns.clock.now += 30.0
+    with pytest.raises(CatalogError, match="damaged"):
+        turns.loop.turn({})
 
 
 def test_outside_its_hours_photos_wait(library: Library) -> None:

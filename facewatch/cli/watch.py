@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +10,19 @@ import click
 
 from facewatch.cli.group import command
 from facewatch.cli.options import State, pass_state, set_up_logging
-from facewatch.errors import FacewatchError
+from facewatch.errors import BusyError, DiskFaultError, DiskFullError, FacewatchError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from facewatch.config import Config
     from facewatch.service.notify import Notifier
     from facewatch.service.signals import Signals
 
 log = logging.getLogger(__name__)
+
+BUSY_SECONDS = 10.0
+"""How long to wait before it is tried again to go on with other settings."""
 
 
 @command("watch", "Scan, then stay and follow changes.")
@@ -37,15 +41,12 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
       facewatch watch ~/Pictures
     """
     from facewatch.service.notify import Notifier
-    from facewatch.service.places import check_library
     from facewatch.service.priority import give_way
     from facewatch.service.signals import heed_signals
 
     set_up_logging(state.loudness, is_daemon=True)
 
     def read_settings() -> Config:
-        for library in photos:
-            check_library(library)
         return state.config(library__photos=[str(p) for p in photos] or None, engine__name=engine)
 
     notifier = Notifier()
@@ -56,33 +57,43 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
         _watch(config, signals, notifier)
         while signals.wants_reload and not signals.wants_stop:
             signals.wants_reload = False
-            config = _again(read_settings, config)
-            _watch(config, signals, notifier)
+            config = _watch_again(read_settings, config, signals, notifier)
+        log.info("stopped")
 
 
 def _watch(config: Config, signals: Signals, notifier: Notifier) -> None:
+    """Watch until a signal comes."""
     from facewatch.service import Service
     from facewatch.service.loop import WatchLoop
 
     with Service(config) as service:
         WatchLoop(service, should_stop=signals.should_stop, notifier=notifier).run()
         if signals.wants_stop:
+            log.info("stopping")
             notifier.stopping()
         else:
+            log.info("reading the settings again")
             notifier.reloading()
 
 
-def _again(read_settings: Callable[[], Config], before: Config) -> Config:
-    """Return the settings as they are now; those of before where they are faulty, because a typing mistake must not
-    end the service."""
-    from facewatch.service import Service
+def _watch_again(read_settings: Callable[[], Config], before: Config, signals: Signals, notifier: Notifier) -> Config:
+    """Watch with the settings as they are now; with those of before where that cannot even begin, because a typing
+    mistake must not end the service. Returns those that it watched with."""
+    from facewatch.service.loop import check_watchable
 
     try:
         config = read_settings()
-        with Service(config):
-            pass
+        check_watchable(config)
     except FacewatchError as error:
         log.error("the settings stay as they were: %s", error)
-        return before
-    log.info("settings read again from %s", config.source)
-    return config
+        config = before
+    while True:
+        try:
+            _watch(config, signals, notifier)
+            return config
+        except (BusyError, DiskFullError, DiskFaultError) as error:
+            # Somebody else took the moment between the two, or the disk filled up: not what the service ends of.
+            log.error("%s", error)
+            signals.wait(BUSY_SECONDS)
+            if signals.should_stop():
+                return config

@@ -20,6 +20,7 @@ from facewatch.config import Config
 from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
 from facewatch.ingest import Ingested
+from facewatch.mounts import is_folder
 from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
 from facewatch.quality import Limits
 from facewatch.service.engine_switch import EngineSwitch
@@ -269,7 +270,7 @@ class Service:
             FolderError: the people folder cannot be written; said before anything is analysed.
         """
         self.libraries.settle()
-        if not any(root.is_dir() for root in self.libraries.roots):
+        if not any(map(is_folder, self.libraries.roots)):
             check_library(self.libraries.roots[0])
         self.folder.check()
         teller = Teller(self.catalog.path, clock=self._clock)
@@ -346,8 +347,13 @@ class Service:
         files = (self.catalog.files.one(root_id, path) for path in paths)
         return {file.photo_id for file in files if file is not None and file.photo_id is not None}
 
-    def ingest(self, root: Path, paths: Iterable[str]) -> Iterator[Ingested]:
-        """Bring these files into the catalog; yields what became of each, with one line in the log."""
+    def ingest(
+        self, root: Path, paths: Iterable[str], *, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Ingested]:
+        """Bring these files into the catalog; yields what became of each, with one line in the log.
+
+        `should_stop` is asked between photos and while one is waited for; what was not recorded is found again.
+        """
         work = ingest.Ingest(
             self.catalog,
             self._analyser,
@@ -360,7 +366,7 @@ class Service:
             same_face=self.info.thresholds.match,
         )
         back = []
-        for one in work.run(paths):
+        for one in work.run(paths, should_stop=should_stop):
             if one.kind == "known" or one.n_inherited:
                 back.append(one.path)
             _log(root, one)
@@ -368,7 +374,9 @@ class Service:
         # Photos that had been away, perhaps, or were edited: their faces are compared with from now on.
         self._renew(self.catalog.faces.people_of(self._photos_of(root, back)))
 
-    def look_anew(self, most: int | None = None) -> Iterator[Ingested]:
+    def look_anew(
+        self, most: int | None = None, *, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Ingested]:
         """Look at photos, at most so many, that the wanted engine has not seen; yields what became of each."""
         if self.switch.is_under_way and not self._is_switch_told:
             self._is_switch_told = True
@@ -377,7 +385,7 @@ class Service:
                 *(self.catalog.engines.in_use_name(), self.info.name, self.catalog.engines.n_pending(self.engine_id)),
             )
         for root, paths in self.switch.due(most).items():
-            for one in self.ingest(root, paths):
+            for one in self.ingest(root, paths, should_stop=should_stop):
                 self.switch.tried(root, one.path)
                 yield one
 

@@ -15,6 +15,7 @@ from facewatch.assign import Gallery
 from facewatch.catalog import Catalog, FaceTable, KnownEngine, LinkRow, display
 from facewatch.errors import EngineError, FolderError
 from facewatch.folders.disk import is_intact
+from facewatch.mounts import is_folder
 from facewatch.people import Decided
 from facewatch.people.audit import Finding, Kind, Mend, Sight, Words, find_damage, look, mend
 from facewatch.people.stats import Stats, stats_of
@@ -227,7 +228,7 @@ def _listed(counts: Counter[str]) -> str:
 
 def _leading_nowhere(service: Service, links: Iterable[LinkRow], disk: folders.Disk) -> Iterator[Finding]:
     """Yield what happened to libraries that intact links lead to: a file is gone since the last scan."""
-    offline = [root for root in service.catalog.files.roots() if not root.is_dir()]
+    offline = [root for root in service.catalog.files.roots() if not is_folder(root)]
     gone = [
         link
         for link in links

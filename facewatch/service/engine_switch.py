@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from facewatch.catalog import Catalog, PendingPhoto
+from facewatch.mounts import is_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class EngineSwitch:
     def _readable(self) -> Iterator[PendingPhoto]:
         seen = set(self._tried)
         for photo in self._catalog.engines.pending(self._engine_id()):
-            if photo.photo_id not in seen and (photo.root / photo.path).is_file():
+            if photo.photo_id not in seen and is_file(photo.root / photo.path):
                 seen.add(photo.photo_id)
                 yield photo
 

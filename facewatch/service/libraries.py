@@ -11,14 +11,13 @@ from pathlib import Path
 from facewatch import scan
 from facewatch.catalog import Catalog, KnownFile
 from facewatch.errors import LibraryError
+from facewatch.ingest import KILLED_FAULTS, UNREADABLE
+from facewatch.mounts import is_folder
 from facewatch.service.places import check_library, distinct_roots, nested_roots
 from facewatch.types import Fingerprint
 from facewatch.watch import is_folder_below, look_below
 
 log = logging.getLogger(__name__)
-
-UNREADABLE = "cannot be read"
-"""How the fault of a file begins that could not be opened: its rights are not in its fingerprint."""
 
 LOST_MOUNT = "another drive was mounted there"
 """Why a folder is not looked through: what it held went with that drive."""
@@ -124,7 +123,8 @@ class Libraries:
         """What a library held that is gone, and one that was just added holds now, was moved: there is one place of
         it, the new one. (Two drives that hold the same photos are no move: one of them may just be unplugged.)"""
         files = self._catalog.files
-        gone = [root for root in files.roots() if not root.is_dir()]
+        # One that is still asked for may come back.
+        gone = [root for root in files.roots() if root not in self.roots and not is_folder(root)]
         for root in gone:
             root_id = self.root_id(root)
             if files.has_arrived(root_id):
@@ -139,25 +139,26 @@ class Libraries:
             with self._catalog.write():
                 self._catalog.files.set_arrived(root_id)
 
-    def look(self, root: Path, below: str = "", *, with_unread: bool = True) -> tuple[scan.Walk, scan.Changes]:
+    def look(
+        self, root: Path, below: str = "", *, with_unread: bool = True, was_away: bool = False
+    ) -> tuple[scan.Walk, scan.Changes]:
         """Walk a library, or one of its folders, and compare it with the catalog.
 
-        `with_unread`: files that could not be read, and perhaps can be now, count as changed.
+        `with_unread`: files that could not be read, and perhaps can be now, count as changed. `was_away`: it was not
+        there a moment ago, and may be another drive even if it looks like the one before.
 
         Raises:
             LibraryError: it is offline: gone, suddenly empty, or another drive. Nothing counts as removed then.
         """
         try:
             is_absent = bool(below) and not is_folder_below(root, below)
-            found = (
-                scan.Walk({}, device=scan.device_of(root.stat())) if is_absent else scan.walk(root, self.rules, below)
-            )
+            found = scan.Walk({}, drive=scan.drive_of(root)) if is_absent else scan.walk(root, self.rules, below)
         except OSError as error:
             raise _offline(root, f"cannot be read: {error.strerror}; plug it in or correct library.photos") from error
         root_id = self.root_id(root)
         known = self._catalog.files.known(root_id, below)
         prints = {path: file.fingerprint for path, file in known.items()}
-        self._check_drive(root, found, prints, is_whole=not below)
+        self._check_drive(root, found, prints, is_whole=not below, was_away=was_away)
         lost = self._lost_mounts(root, root_id, found.files, prints, is_whole=not below)
         if not below:
             self._remember_drives(root, root_id, found, lost)
@@ -165,7 +166,9 @@ class Libraries:
         changes = self._with_moved(root, root_id, found.files, scan.compare(found, prints))
         return found, self._with_readable(root, changes, known) if with_unread else changes
 
-    def _check_drive(self, root: Path, found: scan.Walk, known: Mapping[str, Fingerprint], *, is_whole: bool) -> None:
+    def _check_drive(
+        self, root: Path, found: scan.Walk, known: Mapping[str, Fingerprint], *, is_whole: bool, was_away: bool
+    ) -> None:
         """Refuse to believe that all is gone: where nothing is left, or what is there is another drive.
 
         A drive may get another number when it is plugged in again, so that what it holds decides.
@@ -175,15 +178,15 @@ class Libraries:
         """
         if is_whole and known and not found.files:
             raise _offline(root, f"empty, but {len(known)} files were there: is the drive plugged in?")
-        _, device = self._catalog.files.root(root) or (0, -1)
-        if device in (-1, found.device) or self._are_new_drives_believed:
+        _, drive = self._catalog.files.root(root) or (0, -1)
+        if (drive in (-1, found.drive) and not was_away) or self._are_new_drives_believed:
             return
         n_absent = _n_absent(found.files, known)
         if not is_whole or n_absent > len(known) / 2:
             raise _offline(
                 root,
-                f"on another drive than before, and {n_absent} of {len(known)} files are not there: is the right one "
-                f"plugged in? If it is, facewatch scan --new-drive {root}",
+                f"another drive or folder than before, and {n_absent} of {len(known)} files are not there: is the "
+                f"right one plugged in? If it is, facewatch scan --new-drive {root}",
             )
 
     def _lost_mounts(
@@ -205,12 +208,12 @@ class Libraries:
         return {folder for folder, files in below.items() if files and _n_absent(found, files) > len(files) / 2}
 
     def _remember_drives(self, root: Path, root_id: int, found: scan.Walk, lost: set[str]) -> None:
-        """Record the devices that a look saw, where they are not those on record."""
+        """Record the drives that a look saw, where they are not those on record."""
         files, mounts = self._catalog.files, found.mounts | lost
-        has_moved = (files.root(root) or (0, -1))[1] != found.device
+        has_moved = (files.root(root) or (0, -1))[1] != found.drive
         if has_moved or files.mounts(root_id) != mounts:
             with self._catalog.write():
-                files.add_root(root, found.device, self._catalog.now())
+                files.add_root(root, found.drive, self._catalog.now())
                 files.set_mounts(root_id, mounts)
 
     def _with_moved(
@@ -219,29 +222,29 @@ class Libraries:
         """What looks added may have come from a place of the library that was not looked at."""
         by_print = {found[path]: path for path in changes.added}
         before = self._catalog.files.with_inodes(root_id, [fingerprint.inode for fingerprint in by_print])
-        look, moved = look_below(root), list(changes.moved)
+        moved = list(changes.moved)
         for old, fingerprint in before.items():
-            if fingerprint in by_print and look(old) is None:
+            if fingerprint in by_print and _is_gone(root, old):
                 moved.append(scan.Moved(old, by_print.pop(fingerprint)))
         added = set(by_print.values())
         return replace(changes, added=tuple(path for path in changes.added if path in added), moved=tuple(moved))
 
     def root_id(self, root: Path) -> int:
-        """Return the id of a library, recorded with the device it is on when it was seen first."""
+        """Return the id of a library, recorded with the drive it was when it was seen first."""
         known = self._catalog.files.root(root)
         if known is not None:
             return known[0]
-        device = scan.device_of(root.stat()) if root.is_dir() else -1
+        drive = scan.drive_of(root) if is_folder(root) else -1
         with self._catalog.write():
-            return self._catalog.files.add_root(root, device, self._catalog.now())
+            return self._catalog.files.add_root(root, drive, self._catalog.now())
 
     def is_there(self, root: Path) -> bool:
         """Whether the library is there, and is the drive that it was when it was looked through last."""
         try:
-            device = scan.device_of(root.stat())
+            drive = scan.drive_of(root)
         except OSError:
             return False
-        return root.is_dir() and (self._catalog.files.root(root) or (0, -1))[1] in (-1, device)
+        return is_folder(root) and (self._catalog.files.root(root) or (0, -1))[1] in (-1, drive)
 
     def believed_gone(self, root: Path, paths: Iterable[str]) -> list[str]:
         """Return those of the paths that were removed, as far as the drives mounted in the library tell."""
@@ -257,13 +260,13 @@ class Libraries:
 
     @staticmethod
     def _with_readable(root: Path, changes: scan.Changes, known: Mapping[str, KnownFile]) -> scan.Changes:
-        """A file that could not be opened is tried again when it can."""
+        """A file that could not be opened, or that the machine had no room for, is tried again when it can be read."""
         handled = {*changes.missing, *changes.changed, *(move.old for move in changes.moved)}
         again = [
             path
             for path, file in known.items()
             if file.fault
-            and file.fault.startswith(UNREADABLE)
+            and file.fault.startswith((UNREADABLE, *KILLED_FAULTS))
             and path not in handled
             and os.access(root / path, os.R_OK)
         ]
@@ -294,6 +297,14 @@ def _offline(root: Path, why: str) -> LibraryError:
     return LibraryError(
         f"{root}: {why} Nothing was removed" if why.endswith("?") else f"{root}: {why}. Nothing was removed"
     )
+
+
+def _is_gone(root: Path, path: str) -> bool:
+    """Whether a file is surely not there."""
+    try:
+        return look_below(root)(path) is None
+    except OSError:
+        return False
 
 
 def _n_absent(found: Mapping[str, Fingerprint], known: Mapping[str, Fingerprint]) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from facewatch import scan
 from facewatch.catalog.backups import Backups
+from facewatch.config import Config
 from facewatch.errors import (
     BusyError,
     DiskFaultError,
@@ -23,6 +24,7 @@ from facewatch.errors import (
 )
 from facewatch.service import Service
 from facewatch.service.hours import Hours
+from facewatch.service.live import FRESH_SECONDS
 from facewatch.service.notify import Notifier
 from facewatch.service.places import check_library
 from facewatch.service.telling import SILENT_SECONDS, Teller
@@ -40,7 +42,7 @@ BATCH_PHOTOS = 64
 from showing folders, or from being stopped."""
 
 WAIT_SECONDS = 10.0
-"""How long to wait when the catalog cannot be written, at first; twice as long each time that it fails again."""
+"""How long to wait when a turn failed, at first; twice as long each time that the next fails, too."""
 
 LONGEST_WAIT_SECONDS = 600.0
 
@@ -52,6 +54,17 @@ BACKUP_SECONDS = 60.0
 
 MOST_SHARE = 0.2
 """Grouping and folders may take this share of the time while photos are waiting."""
+
+
+def check_watchable(config: Config) -> None:
+    """Refuse settings with which a watcher could not begin, or could look at no photo.
+
+    Raises:
+        FacewatchError: whatever is wrong with them.
+    """
+    with Service(config) as service:
+        WatchLoop(service, should_stop=lambda: True)
+        _ = service.info
 
 
 class _Throttle:
@@ -97,6 +110,8 @@ class WatchLoop:
         self._wall_clock = wall_clock
         config = service.config
         self._settle_seconds: float = config["watch.settle_seconds"]
+        self._photo_seconds = FRESH_SECONDS + 2 * config["resources.photo_seconds"]
+        """How long one photo may keep everybody waiting: it is tried twice."""
         self._hours = Hours.parse(config["watch.hours"])
         self.watched = [Watched(root, service.libraries.rules, config, clock) for root in service.libraries.roots]
         self._teller = Teller(service.catalog.path, self._facts, notifier=notifier, clock=clock)
@@ -104,13 +119,16 @@ class WatchLoop:
         self._busy_at = clock()
         self._waiting_since: float | None = clock() if service.is_ungrouped() else None
         """Since when faces have waited to be grouped."""
-        self._n_pool_grouped = 0
+        self._n_pool = self._n_pool_grouped = 0
+        """Faces that belong to nobody, as far as was asked, and when they were grouped last."""
+        self._is_pool_stale = True
         self._may_be_unseen = True
         """Whether there may be photos that the wanted engine has not seen: at the start, and when a drive is back."""
         self._dates = service.find_dates()
         self._may_group = _Throttle(clock)
         self._are_folders_stale = True
         self._may_link = _Throttle(clock)
+        self._compare_disk_at = clock()
         self._is_disk_compared = False
         """Whether the disk was compared with the catalog since the last look at the library."""
         self._is_search_stale = False
@@ -118,9 +136,12 @@ class WatchLoop:
         self._backup_at = clock()
         self._told = ""
         """The last fault that was logged."""
-        self._has_failed = False
         self._n_failures = 0
-        """Turns in a row that failed for a reason that nobody foresaw."""
+        """Turns in a row that failed, whatever the reason."""
+        self._n_unforeseen = 0
+        """Those of them that failed for a reason that nobody foresaw."""
+        self._is_resting = False
+        """Whether no photos are looked at for now: it is paused, or waits."""
         self._waits_until = clock()
         self._version = -1
 
@@ -134,7 +155,6 @@ class WatchLoop:
             FolderError: the people folder cannot be written at the start; later that is logged, and tried again.
             CatalogError: the catalog is damaged.
         """
-        notifier = self._teller.notifier
         with self._service.running("watch"), ExitStack() as stack:
             stack.callback(self._teller.end)
             self._teller.doing("starting", silent_seconds=SILENT_SECONDS)
@@ -143,16 +163,15 @@ class WatchLoop:
                 stack.callback(watched.deafen)
                 watched.listen()
             self._look_where_due()
-            notifier.ready()
+            self._teller.notifier.ready()
             while not self._should_stop():
                 self.turn(self._take())
-            log.info("stopping")
             self._teller.doing("stopping")
 
     def _take(self) -> dict[Path, Heard]:
         """Return what was heard of each library, after at most a tick."""
         listening = [watched for watched in self.watched if watched.ears]
-        wait = 0.0 if self._is_backlog else TICK_SECONDS
+        wait = 0.0 if self.is_busy else TICK_SECONDS
         if not listening:
             time.sleep(wait)
         return {watched.root: watched.take(wait / len(listening)) for watched in listening}
@@ -163,31 +182,33 @@ class WatchLoop:
         Raises:
             FacewatchError: what only a person can mend: a damaged catalog.
         """
-        if self._clock() < self._waits_until:
-            self._hear(heard)
-            self._teller.doing(self._told)
-            return
+        self._is_resting = self._clock() < self._waits_until
         try:
-            self.step(heard)
-            if self._has_failed:
-                self._has_failed, self._n_failures, self._told = False, 0, ""
+            if self._is_resting:
+                self._hear(heard)
+                self._teller.doing(self._told)
+                return
+            with self._service.catalog.read():
+                self.step(heard)
+            if self._n_failures:
+                self._n_failures, self._n_unforeseen, self._told = 0, 0, ""
         except (DiskFullError, DiskFaultError, BusyError, EngineError) as error:
             self._wait(str(error))
         except FacewatchError:
             raise
         except Exception as error:  # a fault of ours must not end years of watching
-            self._n_failures += 1
-            if self._n_failures >= MOST_FAILURES:
+            self._n_unforeseen += 1
+            if self._n_unforeseen >= MOST_FAILURES:
                 raise
             log.exception("a fault of facewatch itself; it goes on. Please report it")
-            self._wait(f"a fault of facewatch itself: {type(error).__name__}: {error}", n_failures=self._n_failures)
+            self._wait(f"a fault of facewatch itself: {type(error).__name__}: {error}")
 
-    def _wait(self, fault: str, *, n_failures: int = 1) -> None:
+    def _wait(self, fault: str) -> None:
         """Come to rest for a while; what was taken from the queues and not recorded is found again by a look."""
         self._tell(fault)
-        self._has_failed = True
+        self._n_failures += 1
         self._service.rest()
-        seconds = min(LONGEST_WAIT_SECONDS, WAIT_SECONDS * 2.0 ** (n_failures - 1))
+        seconds = min(LONGEST_WAIT_SECONDS, WAIT_SECONDS * 2.0 ** min(self._n_failures - 1, 10))
         self._waits_until = self._clock() + seconds
         for watched in self.watched:
             watched.look_later(seconds)
@@ -202,6 +223,7 @@ class WatchLoop:
         """One turn: hear, look where due, ingest what has settled, group, bring the folders up to date, rest."""
         self._hear(heard)
         pause = self.pause()
+        self._is_resting = bool(pause)
         if pause:
             self._notice_others()
         else:
@@ -217,9 +239,12 @@ class WatchLoop:
         is_idle = self._clock() - self._busy_at > self._service.config["watch.idle_seconds"]
         if is_idle:
             self._service.rest()
-        if not self._is_backlog:
+        if not self.is_busy:
             self._teller.rested()
-        self._teller.doing(pause or ("looking at photos" if self._is_backlog else "idle"))
+        if self.is_busy:
+            self._teller.doing("looking at photos", silent_seconds=self._photo_seconds)
+        else:
+            self._teller.doing(pause or "idle")
 
     def pause(self) -> str:
         """Return why no photos are looked at for now; empty: they are."""
@@ -231,7 +256,7 @@ class WatchLoop:
     def _facts(self) -> dict[str, Any]:
         """Return what `Live` says of the libraries."""
         n_pending = sum(len(watched.queue) for watched in self.watched)
-        is_due = self._is_backlog
+        is_due = self.is_busy
         return {
             "n_settling": 0 if is_due else n_pending,
             "n_waiting": n_pending if is_due else 0,
@@ -249,7 +274,8 @@ class WatchLoop:
 
     def _look_where_due(self) -> None:
         for watched in self.watched:
-            if not watched.offline and not self._service.libraries.is_there(watched.root):
+            # One that is polled is asked when it is looked at: a drive in the network may take its time.
+            if watched.ears and not self._service.libraries.is_there(watched.root):
                 watched.look_soon()
             for folder in watched.due():
                 self._look(watched, folder)
@@ -262,7 +288,10 @@ class WatchLoop:
         started = self._clock()
         try:
             found, changes = self._service.libraries.look(
-                watched.root, folder, with_unread=not folder and watched.is_retry_due
+                watched.root,
+                folder,
+                with_unread=not folder and watched.is_retry_due,
+                was_away=bool(watched.offline),
             )
         except LibraryError as error:
             if folder:
@@ -281,8 +310,9 @@ class WatchLoop:
         self._last_looks[str(watched.root)] = self._service.catalog.now()
         for lost, reason in found.unread.items():
             log.debug("%s/%s: cannot be listed: %s", watched.root, lost, reason)
-        if watched.ears:
+        if self._clock() >= self._compare_disk_at:
             # Seldom enough to compare the people folder as well, whatever is on record.
+            self._compare_disk_at = self._clock() + 60.0 * self._service.config["watch.scan_minutes"] - 1.0
             self._is_disk_compared, self._are_folders_stale = False, True
         if watched.offline:
             watched.find()
@@ -317,17 +347,16 @@ class WatchLoop:
         changes = service.libraries.compare(watched.root, settled.present, settled.gone)
         self._move(watched, changes)
         self._remove(watched, [path for path in changes.missing if path in settled.gone])
-        for one in service.ingest(watched.root, changes.to_read):
+        for one in service.ingest(watched.root, changes.to_read, should_stop=self._should_stop):
             self._teller.photo()
-            self._teller.doing("looking at photos")
+            self._teller.doing("looking at photos", silent_seconds=self._photo_seconds)
+            self._is_pool_stale = True
             self._is_search_stale |= one.kind in ("new", "again")
             self._are_folders_stale |= one.kind in ("new", "known", "faulty")
             if one.kind in ("unsettled", "vanished"):
                 watched.queue.hear(one.path, self._clock())
             if one.n_faces > one.n_assigned and self._waiting_since is None:
                 self._waiting_since = self._clock()
-            if self._should_stop():
-                return
 
     def _remove(self, watched: Watched, paths: list[str]) -> None:
         """Record that files are gone, if their drive is there."""
@@ -344,13 +373,13 @@ class WatchLoop:
 
     def _look_anew_if_idle(self) -> None:
         """While nothing new waits, let the wanted engine look at what only another one has seen."""
-        if self._is_backlog or not self._may_be_unseen:
+        if self.is_busy or not self._may_be_unseen:
             return
         n_looked = 0
-        for _ in self._service.look_anew(BATCH_PHOTOS):
+        for _ in self._service.look_anew(BATCH_PHOTOS, should_stop=self._should_stop):
             n_looked += 1
             self._teller.photo()
-            self._teller.doing("looking at photos with another engine")
+            self._teller.doing("looking at photos with another engine", silent_seconds=self._photo_seconds)
             if self._should_stop():
                 return
         if n_looked:
@@ -364,12 +393,13 @@ class WatchLoop:
 
     def _date_if_idle(self) -> None:
         """While nothing new waits, look up when some more photos of an older catalog were taken."""
-        if not self._is_backlog and next(self._dates, None) is not None:
+        if not self.is_busy and next(self._dates, None) is not None:
             self._busy_at = self._clock()
 
     @property
-    def _is_backlog(self) -> bool:
-        return any(watched.queue.has_more for watched in self.watched)
+    def is_busy(self) -> bool:
+        """Whether photos wait that may be looked at now."""
+        return not self._is_resting and any(watched.queue.has_more for watched in self.watched)
 
     # --- what follows from it ---
 
@@ -378,6 +408,7 @@ class WatchLoop:
         version = self._service.catalog.version()
         if version != self._version:
             self._version = version
+            self._is_pool_stale = True
             if self._waiting_since is None and self._service.is_ungrouped():
                 self._waiting_since = self._clock()
             self._are_folders_stale = True
@@ -387,9 +418,10 @@ class WatchLoop:
         if self._waiting_since is None or self._service.switch.is_under_way:
             return
         config = self._service.config
-        n_pool = self._service.catalog.faces.counts()["pool"]
-        wanted = max(config["cluster.after_faces"], config["cluster.after_share"] * n_pool)
-        is_enough = n_pool - self._n_pool_grouped >= wanted and not self._is_backlog
+        if self._is_pool_stale:
+            self._n_pool, self._is_pool_stale = self._service.catalog.faces.counts()["pool"], False
+        wanted = max(config["cluster.after_faces"], config["cluster.after_share"] * self._n_pool)
+        is_enough = self._n_pool - self._n_pool_grouped >= wanted and not self.is_busy
         has_waited = self._clock() - self._waiting_since >= config["cluster.after_seconds"]
         if not (is_enough or has_waited) or not self._may_group.is_due:
             return
@@ -401,11 +433,11 @@ class WatchLoop:
             log.info("grouped: %d new people, %d face(s) placed", result.n_new_people, n_placed)
         self._may_group.took(self._clock() - started)
         self._waiting_since = None
-        self._n_pool_grouped = self._service.catalog.faces.counts()["pool"]
+        self._n_pool = self._n_pool_grouped = self._service.catalog.faces.counts()["pool"]
         self._are_folders_stale = True
 
     def _update_search(self) -> None:
-        if self._is_search_stale and not self._is_backlog:
+        if self._is_search_stale and not self.is_busy:
             self._service.search.keep_up()
             self._is_search_stale = False
 
@@ -413,11 +445,12 @@ class WatchLoop:
         if not self._are_folders_stale or not self._may_link.is_due:
             return
         started = self._clock()
+        self._teller.doing("bringing the folders up to date", silent_seconds=SILENT_SECONDS)
         try:
             self._service.sync_folders(self._service.folder.outdated() if self._is_disk_compared else None)
             self._are_folders_stale = False
             self._is_disk_compared = True
-            if not self._has_failed:
+            if not self._n_failures:
                 self._told = ""
             self._may_link.took(self._clock() - started)
         except (FolderError, BusyError) as error:
@@ -427,12 +460,12 @@ class WatchLoop:
 
     def _daily_backups(self) -> Backups:
         def tell(_: Progress) -> None:
-            self._teller.doing("backing up the catalog")
+            self._teller.doing("backing up the catalog", silent_seconds=SILENT_SECONDS)
 
         config = self._service.config
         return Backups(self._service.catalog.path, config.backups, config["backup.keep"], report=tell)
 
     def _back_up_if_due(self) -> None:
-        if self._backups and self._clock() >= self._backup_at and not self._is_backlog:
+        if self._backups and self._clock() >= self._backup_at:
             self._backup_at = self._clock() + BACKUP_SECONDS
             self._backups.daily(datetime.fromtimestamp(self._wall_clock()))  # noqa: DTZ006 - by the clock on the wall

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from facewatch.errors import ConfigError, LibraryError
+from facewatch.mounts import is_folder
 
 
 def check_places(photos: Sequence[Path], people: Path, catalog: Path, *, source: str) -> None:
@@ -50,8 +52,8 @@ def check_library(library: Path) -> None:
     Raises:
         LibraryError: it does not exist, or is no folder.
     """
-    if not library.is_dir():
-        what = "not a folder" if library.exists() else "does not exist"
+    if not is_folder(library):
+        what = "not a folder" if os.path.lexists(library) else "does not exist"
         raise LibraryError(
             f"{library}: {what}; plug its drive in, or name your photo folder (library.photos, or on the command line)"
         )

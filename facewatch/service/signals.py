@@ -4,6 +4,7 @@ settings to be read again."""
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,6 +20,12 @@ class Signals:
     def should_stop(self) -> bool:
         """Whether the work that is going on is to end, be it for good or to begin with other settings."""
         return self.wants_stop or self.wants_reload
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but no longer than until something is asked for."""
+        deadline = time.monotonic() + seconds
+        while not self.should_stop() and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def hear(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGHUP:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facewatch import watch
 from facewatch.config import Config
-from facewatch.mounts import file_system_of, tells_changes
+from facewatch.mounts import file_system_of, is_folder, tells_changes
 from facewatch.scan import Rules
 from facewatch.watch import Heard
 
@@ -107,14 +107,16 @@ class Watched:
     def _why_not_listen(self) -> str:
         if self._is_polling:
             return 'watch.poll = "always"'
-        if not self.root.is_dir():
+        if not is_folder(self.root):
             return "it is not there"
         kind = self._kind_of(self.root)
         return "" if tells_changes(kind) else f"a {kind} file system does not tell of changes"
 
     def complete(self) -> None:
         """Listen also to folders that could not be listened to before; asked for before a look at everything."""
-        if self.ears:
+        if self.ears and self.ears.is_deaf:
+            self.listen()
+        elif self.ears:
             self.ears.complete()
 
     def deafen(self) -> None:

@@ -42,7 +42,7 @@ class Rules:
     def skips(self, folder: str, root: Path) -> bool:
         """Whether a folder below the root is none of our business by its name or a marker in it; its parents were
         asked before."""
-        return self.passes_over(folder) or _is_marked(root / folder)
+        return self.passes_over(folder) or is_marked(root / folder)
 
     def allows(self, path: str, root: Path) -> bool:
         """Whether a path below the root, and every folder above it, is our business, as far as they can be reached."""
@@ -51,7 +51,7 @@ class Rules:
         if ".." in parts or any(self.passes_over(prefix) for prefix in prefixes):
             return False
         folders = [root, *(root / prefix for prefix in prefixes[:-1])]
-        if any(map(_is_marked, folders)):
+        if any(map(is_marked, folders)):
             return False
         for depth, folder in enumerate(folders):
             patterns = _patterns_in(folder)
@@ -60,7 +60,8 @@ class Rules:
         return not any(map(_is_link, folders[1:]))
 
 
-def _is_marked(folder: Path) -> bool:
+def is_marked(folder: Path) -> bool:
+    """Whether a folder holds something that says that it is none of our business."""
     return any(_mode_of(folder / marker) for marker in IGNORE_MARKERS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
 import os
@@ -586,6 +587,55 @@ def test_a_library_that_is_gone_is_offline(scanned: Library) -> None:
     finding = one(look(scanned), "libraries")
     assert (finding.level, finding.what) == ("broken", f"{scanned.photos}: offline: it is not there")
     assert "nothing of it was removed" in finding.remedy
+
+
+@pytest.mark.parametrize("fault", [errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.EACCES])
+def test_what_is_on_a_dead_mount_is_told_and_the_rest_is_looked_at(
+    scanned: Library, monkeypatch: pytest.MonkeyPatch, fault: int
+) -> None:
+    def refusing(call: Callable[..., Any], dead: Path) -> Callable[..., Any]:
+        def refuse(path: Any = ".", *arguments: Any, **options: Any) -> Any:
+            if not isinstance(path, int) and Path(os.fsdecode(path)).is_relative_to(dead):
+                raise OSError(fault, os.strerror(fault), path)
+            return call(path, *arguments, **options)
+
+        return refuse
+
+    places = {"photos": scanned.photos, "people": scanned.people, "catalog": scanned.catalog}
+    config = load_config(None, {f"library.{key}": str(path) for key, path in places.items()}, cwd=scanned.base)
+
+    def look_without(dead: Path) -> Diagnosis:
+        with monkeypatch.context() as patch:
+            for name in ("stat", "lstat", "scandir", "open"):
+                patch.setattr(os, name, refusing(getattr(os, name), dead))
+            return diagnose(config, world=world())
+
+    found = look_without(scanned.photos)
+    finding = one(found, "libraries")
+    assert (finding.level, finding.what) == ("broken", f"{scanned.photos}: offline: {os.strerror(fault)}")
+    assert not [f for f in found.findings if "could not be looked at" in f.what]
+    assert not told(found, "people folder")
+
+    found = look_without(scanned.people)
+    assert one(found, "people folder").what == f"{scanned.people}: it is not there, but folders were made in it"
+    assert not told(found, "libraries")
+
+    found = look_without(scanned.catalog)
+    assert any(os.strerror(fault) in f.what for f in told(found, "catalog", level="broken"))
+    assert not told(found, "libraries")
+
+
+@pytest.mark.parametrize("marker", [".nomedia", ".noimage"])
+def test_a_marker_in_a_library_itself_is_told(scanned: Library, marker: str) -> None:
+    (scanned.photos / marker).touch()
+    finding = one(look(scanned), "libraries")
+    assert finding.level == "remark"
+    assert finding.what == (
+        f"{scanned.photos}: has a {marker}, so that nothing in it is looked at; 3 files that it held count as offline"
+    )
+    assert finding.remedy == f"delete '{scanned.photos / marker}' if its photos are to be looked at"
+    (scanned.photos / marker).rename(scanned.photos / "2024" / marker)
+    assert not told(look(scanned), "libraries")
 
 
 def test_a_library_that_is_suddenly_empty_is_offline(scanned: Library) -> None:

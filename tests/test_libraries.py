@@ -292,5 +292,13 @@ def test_a_library_whose_only_file_vanished_is_offline(library: Library) -> None
         _look(service)
 
 
+def test_a_library_that_is_marked_as_none_of_our_business_is_called_so(library: Library) -> None:
+    library.draw("a.png", (1, 0))
+    library.scan()
+    (library.photos / ".nomedia").touch()
+    with library.service() as service, pytest.raises(LibraryError, match=r"holds \.noimage or \.nomedia"):
+        _look(service)
+
+
 def _look(service: Service) -> None:
     service.libraries.look(service.libraries.roots[0])

@@ -21,10 +21,12 @@ from facewatch.service.hours import Hours
 from facewatch.service.live import (
     FRESH_SECONDS,
     MOST_BYTES,
+    MOST_NAMED,
     PACE_SECONDS,
     Live,
     LiveFile,
     Pace,
+    is_named,
     live_file_of,
     memory_mb,
 )
@@ -87,6 +89,48 @@ def test_names_that_are_no_text_are_kept(file: LiveFile) -> None:
     live = file.read()
     assert live is not None
     assert live.offline == {odd: "gone"}
+
+
+def test_of_very_many_folders_the_first_are_named_and_the_rest_counted(file: LiveFile) -> None:
+    # As the watcher has it when the kernel watches no more folders.
+    reason = "the kernel watches only 65,536 folders: echo fs.inotify.max_user_watches=524288 | sudo tee -a /etc/x" * 2
+    many = {f"/photos/{i:06}": reason for i in reversed(range(100_000))}
+    file.write(replace(BUSY, polled=many, offline=many, last_look=many))
+    live = file.read()
+    assert live is not None
+    for named in (live.polled, live.offline, live.last_look):
+        *first, rest = named.items()
+        assert first == [(f"/photos/{i:06}", reason) for i in range(MOST_NAMED)]
+        assert rest == ("... and 99980 more", "")
+        assert [is_named(name) for name in named] == [True] * MOST_NAMED + [False]
+    assert (live.doing, live.n_waiting) == (BUSY.doing, BUSY.n_waiting)
+
+
+def test_as_many_as_are_named_are_all_named(file: LiveFile) -> None:
+    some = {f"/photos/{i}": "nfs4" for i in range(MOST_NAMED)}
+    file.write(replace(BUSY, polled=some))
+    live = file.read()
+    assert live is not None
+    assert live.polled == some
+
+
+@given(
+    name=st.characters(codec=None, exclude_categories=()),
+    length=st.sampled_from([1, 4096, 60_000]),
+    n=st.sampled_from([0, 1, MOST_NAMED, 200]),
+)
+def test_whatever_is_written_can_be_read(
+    tmp_path_factory: pytest.TempPathFactory, name: str, length: int, n: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "long.live.json"
+    long = name * length
+    many = {f"/{i}{long}": long for i in range(n)}
+    LiveFile(path).write(replace(BUSY, doing=long, polled=many, offline=many, last_look=many))
+    assert path.stat().st_size < MOST_BYTES
+    live = LiveFile(path).read()
+    assert live is not None
+    assert live.n_waiting == BUSY.n_waiting
+    assert bool(live.polled) == bool(n)
 
 
 def test_nothing_is_said_before_the_first_and_after_the_last(file: LiveFile) -> None:
@@ -310,13 +354,6 @@ def test_hours_span_midnight_and_equal_ends_are_the_whole_day(hours: str, moment
     assert Hours.parse(hours).is_open(at(moment)) is is_open
 
 
-def test_they_begin_next_today_or_tomorrow() -> None:
-    night = Hours.parse("22:00-06:00")
-    assert night.opens_at(at("12:34:56")) == at("22:00:00")
-    assert night.opens_at(at("23:00:00")) == at("23:00:00")
-    assert Hours.parse("09:00-17:00").opens_at(at("18:00:00")) == at("09:00:00") + timedelta(days=1)
-
-
 @pytest.mark.parametrize("text", ["22:00", "22-", "25:00-06:00", "a-b", "22:00-06:61"])
 def test_what_is_no_time_of_the_day_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
@@ -326,14 +363,14 @@ def test_what_is_no_time_of_the_day_is_refused(text: str) -> None:
 times = st.times().map(lambda t: t.replace(second=0, microsecond=0))
 
 
-@given(opens=times, closes=times, moment=st.datetimes(max_value=at("00:00")))
-def test_they_are_open_when_they_begin_and_not_before(opens: time, closes: time, moment: datetime) -> None:
+@given(opens=times, closes=times)
+def test_they_are_open_from_when_they_begin_until_they_end(opens: time, closes: time) -> None:
     hours = Hours.parse(f"{opens:%H:%M}-{closes:%H:%M}")
-    begins = hours.opens_at(moment)
-    assert moment <= begins < moment + timedelta(days=1)
+    begins, ends = (datetime.combine(at("00:00"), moment) for moment in (opens, closes))
+    instant = timedelta(microseconds=1)
     assert hours.is_open(begins)
-    if begins > moment:
-        assert not hours.is_open(begins - timedelta(microseconds=1))
+    assert hours.is_open(ends - instant)
+    assert hours.is_open(ends) == hours.is_open(begins - instant) == (opens == closes)
 
 
 def test_an_hour_that_is_left_out_or_comes_twice_changes_nothing() -> None:

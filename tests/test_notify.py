@@ -58,7 +58,6 @@ def test_an_abstract_socket_is_reached(tmp_path: Path) -> None:
 def test_a_whole_life_is_told(manager: Manager) -> None:
     now = [12.5]
     notifier = Notifier({"NOTIFY_SOCKET": manager.address}, clock=lambda: now[0])
-    assert notifier.is_listened_to
     notifier.status("comparing 3 libraries")
     notifier.ready()
     notifier.reloading()
@@ -98,7 +97,6 @@ def test_no_text_can_forge_another_message(text: str) -> None:
 def test_the_watchdog_is_fed_only_as_often_as_is_wanted(manager: Manager) -> None:
     now = [0.0]
     notifier = Notifier({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "60000000"}, clock=lambda: now[0])
-    assert notifier.watchdog_seconds == 30
     notifier.ready()
     for second in range(121):
         now[0] = float(second)
@@ -120,10 +118,9 @@ def test_whoever_calls_in_time_is_never_taken_for_hung(usec: int, pauses: list[f
             sent.append(now[0])
 
     notifier = Watching({"NOTIFY_SOCKET": "/nowhere", "WATCHDOG_USEC": str(usec)}, clock=lambda: now[0])
-    every = notifier.watchdog_seconds
-    assert every is not None
+    # Half of the time after which it counts as hung, as sd_watchdog_enabled(3) wants it.
     for pause in (0.0, *pauses):
-        now[0] += pause * every
+        now[0] += pause * usec / 2e6
         notifier.watchdog()
     gaps = [later - earlier for earlier, later in zip(sent, [*sent[1:], now[0]], strict=True)]
     assert max(gaps) * 1e6 < usec
@@ -177,13 +174,14 @@ def test_work_shorter_than_the_watchdog_needs_no_patience(manager: Manager) -> N
 def test_without_a_watchdog_of_its_own_none_is_fed(manager: Manager, environment: dict[str, str]) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": manager.address, **environment}, pid=77)
     notifier.watchdog()
-    assert notifier.watchdog_seconds is None
     assert not manager.heard()
 
 
 def test_the_watchdog_of_this_very_process_is_fed(manager: Manager) -> None:
     environment = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "4000000", "WATCHDOG_PID": "77"}
-    assert Notifier(environment, pid=77).watchdog_seconds == 2
+    Notifier(environment, pid=77, clock=lambda: 0.0).watchdog()
+    [message] = manager.heard()
+    assert message.startswith("WATCHDOG=1")
 
 
 @pytest.mark.parametrize(
@@ -224,8 +222,15 @@ def test_children_cannot_speak_for_the_service(manager: Manager) -> None:
 
 
 def test_where_no_manager_is_nothing_is_told() -> None:
-    notifier = Notifier({})
-    notifier.ready()
+    sent: list[str] = []
+
+    class Watching(Notifier):
+        def _send(self, *lines: str) -> None:
+            sent.extend(lines)
+            super()._send(*lines)
+
+    notifier = Watching({"WATCHDOG_USEC": "1000000"})
     notifier.watchdog()
-    assert not notifier.is_listened_to
-    assert notifier.watchdog_seconds is None
+    assert not sent
+    notifier.ready()
+    assert sent == ["READY=1"]

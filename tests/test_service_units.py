@@ -6,6 +6,7 @@ import json
 import os
 import plistlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 
 from facewatch.config import Config, load_config
 from facewatch.errors import ConfigError, EngineError, FacewatchError, LibraryError
+from facewatch.service.live import FRESH_SECONDS
 from facewatch.service.units import (
     CANNOT_MEND_ITSELF,
     LABEL,
@@ -302,6 +304,21 @@ class System:
         return next((answer for start, answer in self.answers.items() if line.startswith(start)), Answer(0, "", ""))
 
 
+class Service(System):
+    """A systemd that has these properties of the service, and shows those that it is asked for."""
+
+    def __init__(self, properties: str, answers: dict[str, Answer] | None = None) -> None:
+        super().__init__(answers)
+        self._properties = dict(line.split("=", 1) for line in properties.splitlines())
+
+    def __call__(self, command: Sequence[str]) -> Answer:
+        if list(command[:3]) != ["systemctl", "--user", "show"]:
+            return super().__call__(command)
+        wanted = next(word.removeprefix("--property=") for word in command if word.startswith("--property="))
+        shown = [f"{name}={self._properties[name]}\n" for name in wanted.split(",") if name in self._properties]
+        return Answer(0, "".join(shown), "")
+
+
 VERSION = "systemctl --user show --property=Version"
 TRIAL = "systemd-run"
 
@@ -376,21 +393,22 @@ def test_the_state_is_told_in_words(tmp_path: Path) -> None:
         "ActiveState=active\nSubState=running\nStateChangeTimestamp=Sun 2026-11-22 14:25:21 UTC\nStatusText=idle = 0\n"
         "MainPID=233\nExecMainCode=0\nExecMainStatus=0\nNRestarts=2\nMemoryCurrent=150000000\nUnitFileState=enabled\n"
     )
-    state = systemd(
-        System({"systemctl --user show": Answer(0, shown, ""), "loginctl": Answer(0, "no\n", "")}), tmp_path
-    ).state()
+    state = systemd(Service(shown, {"loginctl": Answer(0, "no\n", "")}), tmp_path).state()
     assert (state.is_running, state.is_enabled, state.activity, state.doing) == (True, True, "running", "idle = 0")
+    assert state.since == "Sun 2026-11-22 14:25:21 UTC"
     assert (state.pid, state.n_restarts, state.memory_mb, state.is_lingering) == (233, 2, 150.0, False)
 
 
 def test_a_service_that_died_is_told_from_one_that_gave_up(tmp_path: Path) -> None:
     def state(shown: str) -> tuple[str, int]:
-        said = systemd(System({"systemctl --user show": Answer(0, shown, "")}), tmp_path).state()
+        said = systemd(Service(shown), tmp_path).state()
         assert not said.is_running
         return said.activity, said.exit_code
 
     died = "ActiveState=activating\nSubState=auto-restart\nExecMainCode=2\nExecMainStatus=11\nMemoryCurrent=[not set]\n"
     assert state(died) == ("waiting to start again", -11)
+    assert state("ActiveState=activating\nSubState=auto-restart-queued\n") == ("waiting to start again", 0)
+    assert state("ActiveState=failed\nSubState=failed\nExecMainCode=3\nExecMainStatus=6\n") == ("failed", -6)
     assert state("ActiveState=failed\nSubState=failed\nExecMainCode=1\nExecMainStatus=3\n") == ("failed", 3)
     assert state("ActiveState=inactive\nSubState=dead\n") == ("stopped", 0)
     assert state("MemoryCurrent=18446744073709551615\n") == ("stopped", 0)
@@ -634,6 +652,11 @@ def test_systemd_runs_the_watcher(library: Library, user_manager: tuple[Run, Pat
         assert _within(30, lambda: manager.state().activity == "running" and manager.state().doing == "idle")
         assert manager.state().pid == first
 
+        run(["systemctl", "--user", "kill", "--kill-who=main", "--signal=SEGV", unit])
+        assert _within(30, lambda: manager.state().activity == "waiting to start again"), manager.state()
+        assert manager.state().exit_code == -signal.SIGSEGV
+        assert run(["systemctl", "--user", "restart", unit]).code == 0
+
         run(["systemctl", "--user", "stop", unit])
         assert (manager.state().activity, manager.state().exit_code) == ("stopped", 0)
 
@@ -679,6 +702,8 @@ def test_the_image_does_not_run_as_root_and_says_how_it_is() -> None:
     assert check[0] == json.loads(by_name["ENTRYPOINT"])[0]
     assert {check[2]} <= {option for one in commands.commands[check[1]].params for option in one.opts}
     assert json.loads(by_name["CMD"])[0] in commands.commands
+    # Each check starts an interpreter, and no other answer can be expected sooner.
+    assert f"--interval={FRESH_SECONDS / 60:.0f}m" in by_name["HEALTHCHECK"].split()
 
 
 def test_folders_keep_their_paths_in_the_container() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import json
@@ -29,32 +30,39 @@ from hypothesis import strategies as st
 from facewatch.catalog import FaultyFile
 from facewatch.cli.prometheus import exposition
 from facewatch.cli.status import _renewing
+from facewatch.config import load_config
+from facewatch.errors import LibraryError
+from facewatch.scan import Rules
 from facewatch.service import Service
 from facewatch.service.engine_switch import SwitchProgress
-from facewatch.service.live import Live, LiveFile, live_file_of
+from facewatch.service.live import MOST_NAMED, Live, LiveFile, live_file_of
 from facewatch.service.pausing import pause, paused_since, resume
 from facewatch.service.status import N_EXAMPLES, FaultGroup, Status, cause_of, grouped_by_cause
+from facewatch.service.watched import Watched
 
 NOW = datetime.now(UTC)
-"""Of the whole file: nothing here takes a minute."""
+"""When this file was read: other tests may have taken any time since."""
 
 
 def text_of(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-BUSY = Live(
-    pid=os.getpid(),
-    started_at=text_of(NOW - timedelta(hours=1)),
-    told_at=text_of(NOW),
-    doing="looking at photos",
-    n_settling=3,
-    n_waiting=4000,
-    n_done=800,
-    photos_per_second=4.2,
-    eta_seconds=952.0,
-    memory_mb=812.4,
-)
+def busy(**facts: Any) -> Live:
+    """Return what a watcher says that looks at photos just now."""
+    live = Live(
+        pid=os.getpid(),
+        started_at=text_of(NOW - timedelta(hours=1)),
+        told_at=text_of(datetime.now(UTC)),
+        doing="looking at photos",
+        n_settling=3,
+        n_waiting=4000,
+        n_done=800,
+        photos_per_second=4.2,
+        eta_seconds=952.0,
+        memory_mb=812.4,
+    )
+    return replace(live, **facts)
 
 
 @pytest.fixture
@@ -71,11 +79,10 @@ def scanned(library: Library) -> Library:
 
 
 @contextmanager
-def watching(library: Library, live: Live | None = BUSY) -> Iterator[Service]:
+def watching(library: Library, live: Live | None = None) -> Iterator[Service]:
     """A watcher is at work on the library and says this of itself."""
     with library.service() as service, service.running("watch"):
-        if live is not None:
-            told(library, live)
+        told(library, live or busy())
         try:
             yield service
         finally:
@@ -96,7 +103,7 @@ def status_of(run: Any, *options: str) -> dict[str, Any]:
 
 
 def test_it_shows_what_the_watcher_does(scanned: Library, run: Any) -> None:
-    with watching(scanned, replace(BUSY, last_look={str(scanned.photos): text_of(NOW)})):
+    with watching(scanned, busy(last_look={str(scanned.photos): text_of(NOW)})):
         text, facts = run("status").out, status_of(run)
     assert f"watch (process {os.getpid()}): looking at photos\n" in text
     assert "4000 files to look at, 800 done, 3 may still be written to; 4.2 a second, about 16 minutes left" in text
@@ -107,7 +114,7 @@ def test_it_shows_what_the_watcher_does(scanned: Library, run: Any) -> None:
 
 
 def test_an_idle_watcher_has_no_queue_to_show(scanned: Library, run: Any) -> None:
-    with watching(scanned, Live(pid=os.getpid(), told_at=text_of(NOW), doing="idle")):
+    with watching(scanned, Live(pid=os.getpid(), told_at=text_of(datetime.now(UTC)), doing="idle")):
         text = run("status").out
     assert ": idle\n" in text
     assert "queue" not in text
@@ -115,26 +122,26 @@ def test_an_idle_watcher_has_no_queue_to_show(scanned: Library, run: Any) -> Non
 
 def test_a_watcher_that_says_nothing_for_long_is_said_to(scanned: Library, run: Any) -> None:
     long_ago = text_of(NOW - timedelta(minutes=5))
-    with watching(scanned, replace(BUSY, told_at=long_ago)):
+    with watching(scanned, busy(told_at=long_ago)):
         text = run("status").out
         assert "says nothing since" in text
         assert "looking at photos" not in text
-        told(scanned, replace(BUSY, told_at=long_ago, silent_seconds=1800.0, doing="grouping"))
+        told(scanned, busy(told_at=long_ago, silent_seconds=1800.0, doing="grouping"))
         assert ": grouping\n" in run("status").out
 
 
 def test_what_a_watcher_said_that_is_gone_is_not_shown(scanned: Library, run: Any) -> None:
     # Its process number may belong to somebody else by now: that this process lives proves nothing.
-    told(scanned, BUSY)
+    told(scanned, busy())
     assert status_of(run)["live"] is None
     assert "at work  nobody" in run("status").out
-    with watching(scanned, replace(BUSY, pid=os.getpid() + 1)):
+    with watching(scanned, busy(pid=os.getpid() + 1)):
         assert status_of(run)["live"] is None
 
 
 def test_a_library_that_the_watcher_calls_offline_is_although_its_folder_is_there(scanned: Library, run: Any) -> None:
     root = str(scanned.photos)
-    with watching(scanned, replace(BUSY, offline={root: "empty, but 6 files were there, since 12:00"})):
+    with watching(scanned, busy(offline={root: "empty, but 6 files were there, since 12:00"})):
         facts, text = status_of(run), run("status").out
     assert facts["offline"] == [root]
     assert facts["offline_reasons"] == {root: "empty, but 6 files were there, since 12:00"}
@@ -142,14 +149,65 @@ def test_a_library_that_the_watcher_calls_offline_is_although_its_folder_is_ther
     assert status_of(run)["offline"] == []
 
 
+def test_why_a_library_is_offline_is_said_once(scanned: Library, run: Any) -> None:
+    root = scanned.photos
+    for name in ("a.png", "b.png", "sub/c.png", "bad.jpg", "worse.jpg", "empty.jpg"):
+        (root / name).unlink()
+    with scanned.service() as service, pytest.raises(LibraryError) as emptied:
+        service.libraries.look(root)
+    watched = Watched(root, Rules(()), load_config(None, {}, cwd=scanned.base), time.monotonic)
+    watched.lose(str(emptied.value), 0.0)
+    with watching(scanned, busy(offline={str(root): watched.offline}, polled={str(root): "it is not there"})):
+        lines = [line for line in run("status").out.splitlines() if line.startswith(("offline", "looked at"))]
+    assert lines == [
+        f"offline: {root}: empty, but 6 files were there: is the drive plugged in? Nothing of it was removed"
+    ]
+
+
+def test_a_library_on_a_dead_mount_is_offline(scanned: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = os.stat
+
+    def refuse(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if not isinstance(path, int) and os.fspath(path) == str(scanned.photos):
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN), path)
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert status_of(run)["offline"] == [str(scanned.photos)]
+    assert f"offline: {scanned.photos}: not there" in run("status").out
+
+
+def test_of_very_many_folders_some_are_shown_and_the_rest_counted(scanned: Library, run: Any) -> None:
+    root = str(scanned.photos)
+    many = {f"{root}/{i:05}": "the kernel watches no more" for i in range(5000)}
+    away = {f"/mnt/{i:02}": "cannot be read: Input/output error" for i in range(30)}
+    looks = {f"/usb/{i:02}": text_of(NOW) for i in range(30)}
+    with watching(scanned, busy(polled=many, offline=away, last_look=looks)):
+        facts, text = status_of(run), run("status").out
+        samples = parsed(run("status", "--prometheus").out)
+        assert run("status", "--check").code == 0
+    polled = [line for line in text.splitlines() if line.startswith("looked at again")]
+    assert len(polled) == MOST_NAMED + 1
+    assert polled[0] == f"looked at again and again: {root}/00000: the kernel watches no more"
+    assert polled[-1] == "looked at again and again: ... and 4980 more"
+    assert "     last look  ... and 10 more\n" in text
+    assert facts["live"]["polled"]["... and 4980 more"] == ""
+    # What programs take for a library is one.
+    assert facts["offline"] == list(away)[:MOST_NAMED]
+    for name, label in (("polled", "path"), ("library_online", "root"), ("last_look_timestamp_seconds", "root")):
+        found = [dict(sample.labels)[label] for sample in samples if sample.name == f"facewatch_{name}"]
+        assert len(found) >= MOST_NAMED
+        assert all(path.startswith("/") for path in found)
+
+
 def test_it_says_why_something_is_polled(scanned: Library, run: Any) -> None:
-    with watching(scanned, replace(BUSY, polled={"/photos/nas": "nfs4 tells nothing"})):
+    with watching(scanned, busy(polled={"/photos/nas": "nfs4 tells nothing"})):
         assert "looked at again and again: /photos/nas: nfs4 tells nothing\n" in run("status").out
 
 
 def test_names_that_a_terminal_would_obey_are_harmless(scanned: Library, run: Any) -> None:
     odd = "/photos/\x1b[2J\nat work  nobody\u202e" + os.fsdecode(b"\xff")
-    with watching(scanned, replace(BUSY, doing=odd, polled={odd: odd}, offline={odd: odd}, last_look={odd: "\x1b"})):
+    with watching(scanned, busy(doing=odd, polled={odd: odd}, offline={odd: odd}, last_look={odd: "\x1b"})):
         text = run("status").out
         assert "\x1b" not in text
         assert "\u202e" not in text
@@ -173,11 +231,11 @@ def test_the_check_is_for_a_watcher_that_said_something_within_a_minute(scanned:
         code, text = check()
         assert code == 0
         assert text.startswith(f"watch (process {os.getpid()}): looking at photos (said ")
-        told(scanned, replace(BUSY, told_at=text_of(NOW - timedelta(seconds=300))))
+        told(scanned, busy(told_at=text_of(NOW - timedelta(seconds=300))))
         code, text = check()
         assert code == 1
         assert "it says nothing since" in text
-        told(scanned, replace(BUSY, doing="paused"))
+        told(scanned, busy(doing="paused"))
         assert check()[0] == 0
         LiveFile(live_file_of(scanned.catalog)).remove()
         assert check()[0] == 1
@@ -186,7 +244,7 @@ def test_the_check_is_for_a_watcher_that_said_something_within_a_minute(scanned:
 
 def test_a_scan_by_hand_is_no_watcher(scanned: Library, run: Any) -> None:
     with scanned.service() as service, service.running("scan"):
-        told(scanned, BUSY)
+        told(scanned, busy())
         assert run("status", "--check").code == 1
 
 
@@ -453,10 +511,12 @@ class Session:
 
 
 CONTROLLED = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
-"""Takes the terminal as its own, so that Ctrl-C is for it, then becomes Python with these arguments."""
+"""Takes the terminal as its own, so that Ctrl-C is for it, also where whoever runs the tests ignores that, then becomes
+Python with these arguments."""
 
 
 @contextmanager
@@ -484,7 +544,7 @@ def status_at_terminal(library: Library) -> Iterator[Session]:
 def test_at_a_terminal_it_follows_the_watcher_until_ctrl_c(scanned: Library) -> None:
     with watching(scanned), status_at_terminal(scanned) as session:
         session.expect("4000 files to look at")
-        told(scanned, replace(BUSY, n_waiting=3999))
+        told(scanned, busy(n_waiting=3999))
         session.expect("3999 files to look at")
         code, rest = session.end()
     assert code == 0
@@ -558,7 +618,7 @@ def value_of(samples: list[Sample], name: str, **labels: str) -> float:
 
 def test_metrics_say_what_the_json_says(scanned: Library, run: Any) -> None:
     root = str(scanned.photos)
-    with watching(scanned, replace(BUSY, last_look={root: "2026-11-22T12:00:00Z"}, polled={root: "nfs4"})):
+    with watching(scanned, busy(last_look={root: "2026-11-22T12:00:00Z"}, polled={root: "nfs4"})):
         facts, samples = status_of(run), parsed(run("status", "--prometheus").out)
     assert value_of(samples, "up") == 1
     assert value_of(samples, "paused") == 0
@@ -572,7 +632,7 @@ def test_metrics_say_what_the_json_says(scanned: Library, run: Any) -> None:
     assert value_of(samples, "library_online", root=root) == 1
     assert value_of(samples, "polled", path=root) == 1
     assert value_of(samples, "last_look_timestamp_seconds", root=root) == 1795348800
-    assert value_of(samples, "last_scan_timestamp_seconds") == pytest.approx(NOW.timestamp(), abs=600)
+    assert value_of(samples, "last_scan_timestamp_seconds") == pytest.approx(time.time(), abs=600)
 
 
 def test_metrics_of_nobody_at_work_say_so(scanned: Library, run: Any) -> None:
@@ -587,7 +647,7 @@ def test_metrics_of_nobody_at_work_say_so(scanned: Library, run: Any) -> None:
 
 
 def test_a_watcher_that_hangs_is_not_up(scanned: Library, run: Any) -> None:
-    with watching(scanned, replace(BUSY, told_at=text_of(NOW - timedelta(minutes=5)))):
+    with watching(scanned, busy(told_at=text_of(NOW - timedelta(minutes=5)))):
         assert value_of(parsed(run("status", "--prometheus").out), "up") == 0
 
 
@@ -714,5 +774,6 @@ def test_pausing_needs_a_catalog_and_makes_none(library: Library, run: Any) -> N
 
 def test_the_status_can_be_written_as_json_whatever_it_holds(scanned: Library) -> None:
     with scanned.service() as service, service.running("scan"):
-        told(scanned, BUSY)
-        assert json.loads(json.dumps(asdict(service.status())))["live"] == asdict(BUSY)
+        live = busy()
+        told(scanned, live)
+        assert json.loads(json.dumps(asdict(service.status())))["live"] == asdict(live)

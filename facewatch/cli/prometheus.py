@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from facewatch.cli.logs import whole_text
+from facewatch.service.live import is_named
 
 if TYPE_CHECKING:
     from facewatch.service.status import Status
@@ -61,7 +62,7 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
             "root",
             looks,
         )
-        polled = [(path, 1.0) for path in live.polled]
+        polled = [(path, 1.0) for path in live.polled if is_named(path)]
         yield _by("polled", "Folders that are looked at again and again instead of listened to.", "path", polled)
     yield _one("last_scan_timestamp_seconds", "When a scan or watcher was last at work.", *_moments(status.last_scan))
     yield _one(

@@ -42,7 +42,8 @@ COUNT_SHARE = 0.05
 def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_check: bool, as_json: bool) -> None:
     """Say what the catalog holds, who works on it, and which files could not be used and why.
 
-    It reads only, also while a watcher is busy. The times are those of the clock on the wall; JSON has UTC.
+    It reads only, also while a watcher is busy. The times are those of the clock on the wall; JSON has UTC. What a
+    watcher says is believed for a minute at least, so that it is enough to --check once a minute.
 
     \b
     Example:
@@ -119,8 +120,8 @@ def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
     if current.paused:
         yield "paused", f"since {local_time(current.paused)}: nothing new is looked at until `facewatch resume`"
     yield "last scan", local_time(current.last_scan) if current.last_scan else "never"
-    for root, moment in sorted(live.last_look.items() if live else ()):
-        yield "last look", f"{local_time(moment)}: {root}"
+    for root, moment in live.last_look.items() if live else ():
+        yield "last look", f"{local_time(moment)}: {root}" if moment else root
     if current.last_backup:
         yield "last backup", f"{local_time(current.last_backup)}: {current.backup_file}"
     yield "holds", f"{plural(current.n_photos, 'photo')} in {plural(current.n_files, 'file')}"
@@ -177,9 +178,11 @@ def _remarks(current: Status) -> Iterator[str]:
     for root in current.aligned:
         yield f"face crops: {root}: nothing is detected there; scan {root} --no-aligned changes that"
     for root, reason in current.offline_reasons.items():
-        yield f"offline: {root}: {reason}; nothing of it was removed"
-    for path, reason in sorted(current.live.polled.items() if current.live else ()):
-        yield f"looked at again and again: {path}: {reason}"
+        yield f"offline: {root}: {reason}{' N' if reason.endswith('?') else '; n'}othing of it was removed"
+    for path, reason in current.live.polled.items() if current.live else ():
+        # Of one that is offline it is said already why nothing is heard of it.
+        if path not in current.offline_reasons:
+            yield f"looked at again and again: {path}{f': {reason}' if reason else ''}"
 
 
 def _fault_lines(current: Status) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,3 @@ class Hours:
         if self.opens < self.closes:
             return self.opens <= now < self.closes
         return self.is_whole_day or now >= self.opens or now < self.closes
-
-    def opens_at(self, local: datetime) -> datetime:
-        """Return when they begin next, by the clock on the wall; that moment itself when they have begun."""
-        if self.is_open(local):
-            return local
-        begins = local.replace(
-            hour=self.opens.hour, minute=self.opens.minute, second=self.opens.second, microsecond=0, fold=0
-        )
-        return begins if begins > local else begins + timedelta(days=1)

@@ -176,6 +176,8 @@ class Libraries:
         Raises:
             LibraryError: it is offline.
         """
+        if is_whole and known and not found.files and scan.is_marked(root):
+            raise _offline(root, f"holds {' or '.join(sorted(scan.IGNORE_MARKERS))}: nothing in it is looked at")
         if is_whole and known and not found.files:
             raise _offline(root, f"empty, but {len(known)} files were there: is the drive plugged in?")
         _, drive = self._catalog.files.root(root) or (0, -1)

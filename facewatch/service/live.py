@@ -6,12 +6,13 @@ is gone.
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,14 @@ PACE_SECONDS = 60
 """The time over which photos are counted: long enough for one huge photo not to look like a halt."""
 
 MOST_BYTES = 1_000_000
-"""More than a live file ever holds; something else is not read into memory."""
+"""A live file holds less; something else is not read into memory."""
+
+MOST_NAMED = 20
+"""Libraries and folders that are named one by one: a hundred thousand folders may be polled for one and the same
+reason, which nobody reads a hundred thousand times."""
+
+MOST_SIGNS = 1000
+"""Of what it is doing."""
 
 MOST = 1e15
 """No number in it is larger."""
@@ -89,9 +97,11 @@ class LiveFile:
         self._is_at_work = is_at_work or _is_running
 
     def write(self, live: Live) -> None:
-        """Say this: a reader sees what was said before or all of this. Where it cannot be written, nothing happens."""
-        # A name that cannot be UTF-8 is written with escapes, and read back as it was.
-        text = json.dumps(asdict(live), ensure_ascii=True)
+        """Say this: a reader sees what was said before or all of this. Where it cannot be written, nothing happens.
+
+        Of more than `MOST_NAMED` libraries or folders the first are named; of the rest it is said how many there are.
+        """
+        text = _text(live)
         temporary = self.path.with_name(f"{self.path.name}.tmp")
         try:
             # What a kill left behind may belong to somebody else, or be a link.
@@ -119,6 +129,36 @@ class LiveFile:
         """Say nothing any more; what is gone is gone already."""
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
+
+
+def _text(live: Live) -> str:
+    """Return it as JSON that a reader takes, however much there is to say."""
+    # A name that cannot be UTF-8 is written with escapes, and read back as it was. A path may have 4096 bytes, and each
+    # takes six then.
+    text = json.dumps(asdict(_shortened(live, MOST_NAMED)), ensure_ascii=True)
+    return text if len(text) < MOST_BYTES else json.dumps(asdict(_shortened(live, 0)), ensure_ascii=True)
+
+
+def _shortened(live: Live, n_named: int) -> Live:
+    """Return it with no more than so many names of each kind."""
+    return replace(
+        live,
+        doing=live.doing[:MOST_SIGNS],
+        last_look=_first(live.last_look, n_named),
+        polled=_first(live.polled, n_named),
+        offline=_first(live.offline, n_named),
+    )
+
+
+def _first(named: Mapping[str, str], most: int) -> dict[str, str]:
+    """Return the first by their names, and as the last how many more there are."""
+    first = dict(heapq.nsmallest(most, named.items()))
+    return first | ({f"... and {len(named) - most} more": ""} if len(named) > most else {})
+
+
+def is_named(entry: str) -> bool:
+    """Whether an entry of `last_look`, `polled` or `offline` is a library or folder, not how many more there are."""
+    return not entry.startswith("... and ")
 
 
 def _checked(content: Any) -> Live | None:

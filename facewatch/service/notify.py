@@ -48,17 +48,6 @@ class Notifier:
         self._is_stopping = False
         self._pinged: float | None = None
 
-    @property
-    def is_listened_to(self) -> bool:
-        """Somebody wants to be told."""
-        return self._address is not None
-
-    @property
-    def watchdog_seconds(self) -> float | None:
-        """How often `watchdog` has to be called: half of the time after which the service counts as hung. None: it need
-        not be."""
-        return self._watchdog_usec / 2_000_000 if self._watchdog_usec else None
-
     def ready(self) -> None:
         """The service is at work; also after `reloading`."""
         self._is_ready = True

@@ -14,8 +14,9 @@ from facewatch.catalog import FaultyFile
 from facewatch.catalog.backups import Backups
 from facewatch.catalog.locks import holder
 from facewatch.errors import EngineError
+from facewatch.mounts import is_folder
 from facewatch.service.engine_switch import SwitchProgress
-from facewatch.service.live import Live, LiveFile, live_file_of
+from facewatch.service.live import Live, LiveFile, is_named, live_file_of
 from facewatch.service.pausing import paused_since
 
 if TYPE_CHECKING:
@@ -118,8 +119,8 @@ def status_of(service: Service) -> Status:
 def with_news(status: Status, service: Service) -> Status:
     """Return the status with what changes from second to second; takes no time worth speaking of."""
     runner, live = at_work(service.catalog.path)
-    gone = {root: "not there; plug it in" for root in status.photos if not Path(root).is_dir()}
-    offline = gone | dict(live.offline if live else {})
+    gone = {root: "not there; plug it in" for root in status.photos if not is_folder(Path(root))}
+    offline = gone | {root: reason for root, reason in (live.offline if live else {}).items() if is_named(root)}
     last_backup, backup_file = _newest_backup(service.config)
     return replace(
         status,

@@ -292,10 +292,7 @@ class Systemd:
         return is_there
 
     def state(self) -> State:
-        wanted = (
-            "ActiveState,StateChangeTimestamp,StatusText,MainPID,ExecMainStatus,NRestarts,MemoryCurrent,UnitFileState"
-        )
-        answer = self._run(["systemctl", "--user", "show", self._unit, f"--property={wanted}"])
+        answer = self._run(["systemctl", "--user", "show", self._unit, f"--property={','.join(_SHOWN)}"])
         said = dict(line.split("=", 1) for line in answer.out.splitlines() if "=" in line)
         active = said.get("ActiveState", "")
         return State(
@@ -308,7 +305,7 @@ class Systemd:
             since=said.get("StateChangeTimestamp", ""),
             doing=said.get("StatusText", ""),
             pid=_number(said.get("MainPID")),
-            exit_code=_number(said.get("ExecMainStatus")) * (1 if said.get("ExecMainCode") in (None, "0", "1") else -1),
+            exit_code=_number(said.get("ExecMainStatus")) * (-1 if said.get("ExecMainCode") in _BY_SIGNAL else 1),
             n_restarts=_number(said.get("NRestarts")),
             memory_mb=_number(said.get("MemoryCurrent")) / 1e6,
             is_lingering=self._is_lingering(),
@@ -347,8 +344,12 @@ _SHOWN = (
     *("NRestarts", "MemoryCurrent", "UnitFileState"),
 )
 
+_BY_SIGNAL = ("2", "3")
+"""CLD_KILLED and CLD_DUMPED of waitid(2): the status is the signal's number then."""
+
 _ACTIVITIES = {
     "auto-restart": "waiting to start again",
+    "auto-restart-queued": "waiting to start again",
     "active": "running",
     "activating": "starting",
     "deactivating": "stopping",

@@ -16,7 +16,7 @@ from typing import Literal
 from facewatch.catalog import LinkRow, display
 from facewatch.catalog.locks import holder
 from facewatch.config import Config
-from facewatch.mounts import Mount, file_system_of
+from facewatch.mounts import Mount, file_system_of, is_folder
 from facewatch.service import units
 from facewatch.service.doctor.reading import CatalogReader, CatalogState
 from facewatch.service.doctor.walking import Walked, walk
@@ -137,7 +137,7 @@ class Case:
     @cached_property
     def present_roots(self) -> tuple[Path, ...]:
         """Those that are there."""
-        return tuple(root for root in self.roots if root.is_dir())
+        return tuple(root for root in self.roots if is_folder(root))
 
     @cached_property
     def walks(self) -> dict[Path, Walked]:
@@ -161,7 +161,16 @@ class Case:
 
 def existing(path: Path) -> Path:
     """Return the path, or the nearest folder above it that is there."""
-    return next((place for place in (path, *path.parents) if place.exists()), Path("/"))
+    return next((place for place in (path, *path.parents) if is_there(place)), Path("/"))
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something that can be reached; a mount that is dead, or stale, is nothing."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def shown(path: Path | str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from facewatch.mounts import tells_changes
-from facewatch.scan import device_of
+from facewatch.scan import drive_of
 from facewatch.service.doctor.case import Case, Finding, Level, counted, mentioned, shown
 
 AREA = "libraries"
@@ -35,13 +35,15 @@ def presence(case: Case) -> Iterator[Finding]:
 
 def _presence(case: Case, root: Path) -> Iterator[Finding]:
     name = shown(root)
-    if not root.is_dir():
-        what = "not a folder" if root.exists() else "offline: it is not there"
-        yield _finding("broken", f"{name}: {what}", OFFLINE)
+    if root not in case.present_roots:
+        yield _finding("broken", f"{name}: {_absence(root)}", OFFLINE)
         return
     walked = case.walks[root]
     if str(root) in walked.unread_folders:
         yield _finding("broken", f"{name}: cannot be listed", _right_to_read(root))
+        return
+    if walked.marker:
+        yield _passed_over(case, root, walked.marker)
         return
     if not walked.n_files and (n_known := known_files(case, root)):
         what = f"{name}: empty, but {counted(n_known, 'file')} were there: counts as offline"
@@ -55,6 +57,24 @@ def _presence(case: Case, root: Path) -> Iterator[Finding]:
     yield _finding("ok", f"{name}: {', '.join(facts)}")
 
 
+def _absence(root: Path) -> str:
+    """Return why a library is not a folder that can be reached."""
+    try:
+        root.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "offline: it is not there"
+    except OSError as error:
+        return f"offline: {error.strerror}"
+    return "not a folder"
+
+
+def _passed_over(case: Case, root: Path, marker: str) -> Finding:
+    n_known = known_files(case, root)
+    lost = f"; {counted(n_known, 'file')} that it held count as offline" if n_known else ""
+    what = f"{shown(root)}: has a {marker}, so that nothing in it is looked at{lost}"
+    return _finding("remark", what, f"delete '{shown(root / marker)}' if its photos are to be looked at")
+
+
 def devices(case: Case) -> Iterator[Finding]:
     """Whether each library is on the drive that it was on before, and so is what was mounted within it."""
     for root in case.present_roots:
@@ -62,10 +82,10 @@ def devices(case: Case) -> Iterator[Finding]:
         if known is None or case.catalog is None:
             continue
         root_id, device = known
-        if device not in (-1, device_of(root.stat())):
+        if device not in (-1, drive_of(root)):
             yield _other_device(root, list(case.catalog.files.known(root_id)))
         for folder in sorted(case.catalog.files.mounts(root_id)):
-            if not (root / folder).is_mount():
+            if not os.path.ismount(root / folder):
                 what = f"{shown(root / folder)}: offline: another drive was mounted there, and is not now"
                 yield _finding("broken", what, OFFLINE)
 

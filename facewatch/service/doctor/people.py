@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, cast
 
 from facewatch import folders
 from facewatch.errors import FolderError
+from facewatch.mounts import is_folder
 from facewatch.service.doctor.case import (
     Case,
     Finding,
     Level,
     counted,
     existing,
+    is_there,
     mentioned,
     readable_size,
     shown,
@@ -48,8 +50,8 @@ def _finding(level: Level, what: str, remedy: str = "") -> Finding:
 def presence(case: Case) -> Iterator[Finding]:
     """Whether it is there and can be written. Nothing is tried out: a probe would be a change like any other."""
     root, name = case.people, shown(case.people)
-    if not root.is_dir():
-        if root.exists() or root.is_symlink():
+    if not is_folder(root):
+        if is_there(root) or os.path.islink(root):  # noqa: PTH114 - a path that cannot be reached is no fault of ours
             yield _finding("broken", f"{name}: not a folder", "name another: people under [library] in the settings")
         elif case.catalog is not None and case.catalog.people.folders():
             remedy = "connect its disk; if it was deleted, facewatch folders makes it anew"
@@ -68,9 +70,9 @@ def presence(case: Case) -> Iterator[Finding]:
 def marker(case: Case) -> Iterator[Finding]:
     """Whether it is this catalog's people folder."""
     file = case.people / folders.MARKER
-    if case.catalog is None or not case.people.is_dir():
+    if case.catalog is None or not is_folder(case.people):
         return
-    if not file.exists():
+    if not is_there(file):
         if case.catalog.people.folders():
             what = f"{shown(case.people)}: not marked as a people folder, but folders were made in it"
             yield _finding("broken", what, "connect its disk, or facewatch folders if it was made anew")
@@ -107,7 +109,7 @@ def kind_of_link(case: Case) -> Iterator[Finding]:
 
 def dangling(case: Case) -> Iterator[Finding]:
     """Whether links lead to a photo; those into a library that is offline are not counted."""
-    if case.catalog is None or not case.people.is_dir():
+    if case.catalog is None or not is_folder(case.people):
         return
     offline = tuple(f"{root}/" for root in case.roots if root not in case.present_roots)
     links = [link for link in case.links if link.stamp.startswith("symlink:")]
@@ -132,7 +134,7 @@ def agreement(case: Case) -> Iterator[Finding]:
 
     That looks at every link and takes 4 s for 100,000; of so many only the names are compared without --deep.
     """
-    if case.catalog is None or not case.people.is_dir():
+    if case.catalog is None or not is_folder(case.people):
         return
     if len(case.links) > MOST_PLANNED and not case.is_deep:
         yield from _names(case)
@@ -150,7 +152,7 @@ def agreement(case: Case) -> Iterator[Finding]:
     except FolderError as error:
         what, advice = split_advice(str(error))
         # Without its marker it is told already, and so is an offline one.
-        if (case.people / folders.MARKER).exists():
+        if is_there(case.people / folders.MARKER):
             yield _finding("broken", shown(what), advice or "give this user the right to read it")
         return
     yield from _differences(case, plan)

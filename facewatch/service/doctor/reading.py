@@ -150,12 +150,10 @@ def _is_in_use(path: Path) -> bool:
 @contextmanager
 def reading(path: Path) -> Iterator[CatalogState]:
     """Yield what can be read of the catalog; whatever was opened is closed at the end."""
-    if not path.exists():
-        yield CatalogState("absent")
-        return
     reader = None
     try:
         try:
+            path.stat()
             # SQLite says the same of a file without rights as of one without a place.
             if not os.access(path, os.R_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
@@ -163,6 +161,8 @@ def reading(path: Path) -> Iterator[CatalogState]:
             state = _state(reader)
         except sqlite3.Error as error:
             state = CatalogState(_kind(str(error)), str(error))
+        except (FileNotFoundError, NotADirectoryError):
+            state = CatalogState("absent")
         except OSError as error:
             state = CatalogState("unreadable", error.strerror or str(error))
         except CatalogError:

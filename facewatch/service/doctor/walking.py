@@ -29,6 +29,8 @@ class Walked:
     """... and of what cannot be opened."""
     is_case_blind: bool
     """Whether "a.jpg" and "A.JPG" are the same file there."""
+    marker: str = ""
+    """The file in the library itself that says that nothing of it is to be looked at."""
 
 
 def walk(
@@ -40,6 +42,7 @@ def walk(
     unread_folders: list[str] = []
     unread_files: list[str] = []
     sample: str | None = None
+    marker = ""
     todo = [""]
     while todo:
         folder = todo.pop()
@@ -50,7 +53,8 @@ def walk(
             if not folder or rules.allows(folder, root):
                 unread_folders.append(f"{root}/{folder}" if folder else str(root))
             continue
-        if any(entry.name in IGNORE_MARKERS for entry in entries):
+        if markers := sorted(entry.name for entry in entries if entry.name in IGNORE_MARKERS):
+            marker = marker if folder else markers[0]
             continue
         n_folders += 1
         if n_folders % _REPORT_EVERY == 0:
@@ -68,7 +72,9 @@ def walk(
                 # Asked in this order because a hundred thousand files can be read and a few are passed over.
                 if not can(entry.path, os.R_OK) and rules.allows(path, root):
                     unread_files.append(entry.path)
-    return Walked(n_folders, n_files, n_links, tuple(unread_folders), tuple(unread_files), _is_case_blind(sample))
+    return Walked(
+        n_folders, n_files, n_links, tuple(unread_folders), tuple(unread_files), _is_case_blind(sample), marker
+    )
 
 
 def _is_case_blind(sample: str | None) -> bool:

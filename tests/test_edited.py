@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -14,13 +16,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from facewatch.catalog import Mark
+from facewatch.catalog import Catalog, Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake
 from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.ingest.heirs import heirs_of
 from facewatch.service import Service
-from facewatch.types import Analysis, Box, DetectedFace, Face, Quality, Tier
+from facewatch.types import Analysis, Box, DetectedFace, Face, Fingerprint, Quality, Tier
 
 ANNA, BEN, CLARA = 1, 2, 3
 
@@ -222,6 +224,79 @@ def test_undoing_the_making_of_a_person_leaves_no_heir_with_nobody(edited: Edite
     with edited.open() as service:
         service.redo()
     assert edited.faces()[0] == (made, "user")
+
+
+# --- a save that takes its time ---
+
+
+def broken(content: bytes) -> list[bytes]:
+    """What a file may hold while it is saved slowly: nothing, the beginning, nothing but zeros where more will be."""
+    return [b"", content[: len(content) // 2], bytes(len(content))]
+
+
+@pytest.mark.parametrize("how", range(3))
+def test_what_a_user_said_outlives_a_save_that_is_seen_half_done(edited: Edited, how: int) -> None:
+    with edited.open() as service, service.deciding() as decisions:
+        decisions.assign([str(edited.ids()[0])], "Somebody else", is_new=True)
+        decisions.cover("Somebody else", str(edited.ids()[0]))
+    before = edited.faces()
+    edited.path.write_bytes(broken(edited.path.read_bytes())[how])
+    edited.scan()
+    assert edited.faces() == []
+    edited.edit((ANNA, 9), (BEN, 9), (CLARA, 9))
+    assert edited.faces() == before
+    assert edited.query("SELECT cover_id FROM people WHERE cover_id IS NOT NULL") == [(edited.ids()[0],)]
+
+
+def test_what_a_user_said_outlives_several_broken_states_and_a_move_between_them(edited: Edited) -> None:
+    with edited.open() as service, service.deciding() as decisions:
+        decisions.assign([str(edited.ids()[0])], "Somebody else", is_new=True)
+    made = edited.faces()[0]
+    content = edited.path.read_bytes()
+    for state in broken(content):
+        edited.path.write_bytes(state)
+        edited.scan()
+        assert edited.faces() == []
+    edited.path.rename(edited.library.photos / "moved.png")
+    edited.scan()
+    (edited.library.photos / "moved.png").rename(edited.path)
+    edited.scan()
+    edited.edit((ANNA, 9), (BEN, 9), (CLARA, 9))
+    assert edited.faces()[0] == made
+
+
+def test_a_quite_different_photo_after_a_broken_state_inherits_nothing(edited: Edited) -> None:
+    with edited.open() as service, service.deciding() as decisions:
+        decisions.assign([str(edited.ids()[0])], "Somebody else", is_new=True)
+    edited.path.write_bytes(b"")
+    edited.scan()
+    edited.edit((20, 0), (21, 0), (22, 0))
+    assert edited.faces() == [(None, None)] * 3
+
+
+@given(st.lists(st.sampled_from(["photo", "other photo", "faulty", "other", "move", "absorb"]), max_size=8))
+def test_a_file_remembers_the_last_photo_that_it_held(states: list[str]) -> None:
+    with TemporaryDirectory() as folder, Catalog(Path(folder) / "catalog.sqlite") as catalog:
+        files, (root_id, path), expected = catalog.files, (0, "a.png"), None
+        with catalog.write():
+            root_id = files.add_root(Path("/outer/0"), 1, "")
+            photos = {kind: files.add_photo(kind.encode(), (1, 1), "PNG", "") for kind in ("photo", "other photo")}
+            for number, state in enumerate(states, 1):
+                if state == "move":
+                    files.move(root_id, path, f"{number}.png")
+                    path = f"{number}.png"
+                elif state == "absorb":
+                    outer = files.add_root(Path(f"/outer/{number}"), 1, "")
+                    files.absorb(root_id, outer, "inner")
+                    root_id, path = outer, f"inner/{path}"
+                else:
+                    fault = ("broken", "") if state == "faulty" else None
+                    photo_id = photos.get(state)
+                    files.record(root_id, path, Fingerprint(1, number, 1), photo_id=photo_id, fault=fault, now="")
+                    expected = photo_id or expected
+                assert files.held(root_id, path) == expected
+        held = catalog._db.execute("SELECT photo_id, photo_before FROM files").fetchall()
+        assert all(None in pair for pair in held)  # what it holds is what it held last
 
 
 # --- which face is which ---

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import logging
 import os
 import threading
@@ -16,7 +18,10 @@ from PIL import Image
 
 from facewatch.engines import fake
 from facewatch.ingest import (
+    KILLED_FAULTS,
+    MAKE_READABLE,
     PIXELS_IN_FLIGHT,
+    UNREADABLE,
     Analysed,
     Examined,
     Eyes,
@@ -161,8 +166,18 @@ class _LibraryError(Exception):
     """Like those of opencv and onnxruntime: of no kind that Python knows."""
 
 
-@pytest.mark.parametrize("kind", [RuntimeError, ValueError, MemoryError, _LibraryError])
-def test_a_photo_that_the_detector_chokes_on_costs_only_itself(library: Library, kind: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        (RuntimeError, "the detector failed on it: out of cheese"),
+        (ValueError, "the detector failed on it: out of cheese"),
+        (_LibraryError, "the detector failed on it: out of cheese"),
+        (MemoryError, "not enough memory to look for faces in it"),
+    ],
+)
+def test_a_photo_that_the_detector_chokes_on_costs_only_itself(
+    library: Library, kind: type[Exception], fault: str
+) -> None:
     class Choking(fake.FakeEngine):
         def analyse(self, pixels: object, **closer: object) -> list[DetectedFace]:
             found = super().analyse(pixels)  # type: ignore[arg-type]
@@ -175,7 +190,8 @@ def test_a_photo_that_the_detector_chokes_on_costs_only_itself(library: Library,
     outcomes = ingest(library, "a.png", "b.png", analyser=InlineAnalyser(RECIPE, Choking()))
     assert outcomes == {"a.png": "new", "b.png": "faulty"}
     with library.service() as service:
-        assert service.status().faults[0]["fault"] == "the detector failed on it: out of cheese"
+        assert service.status().faults[0]["fault"] == fault
+    assert fault.startswith(KILLED_FAULTS) == (kind is MemoryError)
 
 
 class Deadly(InlineAnalyser):
@@ -183,10 +199,13 @@ class Deadly(InlineAnalyser):
 
     n_workers = 3
 
-    def __init__(self, is_deadly: Callable[[str], bool], *, n_losses: int = 1000) -> None:
+    def __init__(
+        self, is_deadly: Callable[[str], bool], *, n_losses: int = 1000, fault: str = "takes longer than 300 s"
+    ) -> None:
         super().__init__(RECIPE, fake.FakeEngine())
         self._is_deadly = is_deadly
         self._n_losses = n_losses
+        self._fault = fault
         self.looks: list[tuple[str, str]] = []
 
     def examine(self, photo: LibraryFile) -> Future[Examined]:
@@ -197,13 +216,13 @@ class Deadly(InlineAnalyser):
         self.looks.append(("analyse", photo.path))
         if self._n_losses and self._is_deadly(photo.path):
             self._n_losses -= 1
-            return lost()
+            return lost(self._fault)
         return super().analyse(photo, expected)
 
 
-def lost() -> Future[Any]:
+def lost(fault: str = "takes longer than 300 s") -> Future[Any]:
     future: Future[Any] = Future()
-    future.set_exception(WorkerLost("takes longer than 300 s", "exclude it"))
+    future.set_exception(WorkerLost(fault, "exclude it"))
     return future
 
 
@@ -234,6 +253,42 @@ def test_a_photo_that_cost_one_worker_is_looked_at_again_and_is_as_good_as_any(
     assert set(outcomes.values()) == {"new"}
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert warnings == ["2.png: takes longer than 300 s; trying once more, alone"]
+
+
+KILLED = f"{KILLED_FAULTS[0]} (SIGKILL), perhaps because memory was short"
+
+
+def test_photos_whose_workers_were_killed_are_looked_at_again_after_all_others(library: Library) -> None:
+    names = draw_several(library, 6)
+    killed = {"1.png", "2.png"}
+    outcomes = ingest(library, *names[:4], analyser=Deadly(killed.__contains__, fault=KILLED))
+    assert {name for name, kind in outcomes.items() if kind == "faulty"} == killed
+    analyser = Deadly(lambda path: False)
+    outcomes = ingest(library, "1.png", "2.png", *names[4:], analyser=analyser)
+    assert set(outcomes.values()) == {"new"}
+    one_by_one = [("examine", "1.png"), ("analyse", "1.png"), ("examine", "2.png"), ("analyse", "2.png")]
+    assert analyser.looks[-4:] == one_by_one
+
+
+def test_while_memory_is_short_each_run_costs_one_worker_and_each_photo_has_its_turn(library: Library) -> None:
+    names = draw_several(library, 4)
+    killed = names[:3]
+    ingest(library, *killed, analyser=Deadly(killed.__contains__, fault=KILLED))
+    with library.service() as service, service.catalog.write():
+        for name, since in zip(killed, ("2001-03", "2001-01", "2001-02"), strict=True):
+            service.catalog._db.execute("UPDATE files SET seen_at = ? WHERE display = ?", [since, name])
+    for waited_longest in ("1.png", "2.png", "0.png"):
+        analyser = Deadly(killed.__contains__, fault=KILLED)
+        outcomes = ingest(library, *killed, analyser=analyser)
+        assert outcomes == {waited_longest: "faulty"}
+        assert analyser.looks == [("examine", waited_longest), ("analyse", waited_longest)]
+
+
+def test_a_photo_that_was_killed_and_is_too_slow_now_keeps_no_other_waiting(library: Library) -> None:
+    names = draw_several(library, 2)
+    ingest(library, *names, analyser=Deadly(lambda path: True, fault=KILLED))
+    outcomes = ingest(library, *names, analyser=Deadly(lambda path: path == "0.png"))
+    assert outcomes == {"0.png": "faulty", "1.png": "new"}
 
 
 def test_a_suspect_is_looked_at_while_nothing_else_is(library: Library) -> None:
@@ -352,3 +407,132 @@ def test_a_photo_that_needs_more_memory_than_there_is_says_how_much_and_what_to_
     assert fault["fault"] == "needs about 10 MB of memory to be decoded, and there are 9 MB for it"
     assert "resources.memory_mb" in fault["advice"]
     assert "library.max_megapixels" in fault["advice"]
+
+
+# --- files that cannot be read ---
+
+
+class BadSectors(InlineAnalyser):
+    """Cannot read certain files: the disk fails."""
+
+    def __init__(self, path: str, *, reads: str) -> None:
+        """`reads`: at which look."""
+        super().__init__(RECIPE, fake.FakeEngine())
+        self._path = path
+        self._reads = reads
+
+    def examine(self, photo: LibraryFile) -> Future[Examined]:
+        return self._answer(photo, "examine", super().examine)
+
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+        return self._answer(photo, "analyse", lambda photo: super(BadSectors, self).analyse(photo, expected))
+
+    def _answer(self, photo: LibraryFile, look: str, ask: Callable[[LibraryFile], Future[Any]]) -> Future[Any]:
+        if (photo.path, look) != (self._path, self._reads):
+            return ask(photo)
+        future: Future[Any] = Future()
+        future.set_exception(OSError(errno.EIO, os.strerror(errno.EIO)))
+        return future
+
+
+@pytest.mark.parametrize("reads", ["examine", "analyse"])
+@pytest.mark.parametrize("tells_its_size", [True, False])
+def test_a_bad_sector_is_the_fault_of_the_file_that_is_on_it_and_of_no_other(
+    library: Library, monkeypatch: pytest.MonkeyPatch, reads: str, tells_its_size: bool
+) -> None:
+    names = draw_several(library, 3)
+    lstat = os.lstat
+
+    def fails(path: Any, **where: Any) -> os.stat_result:
+        if os.fspath(path) == str(library.photos / "1.png"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return lstat(path, **where)
+
+    with monkeypatch.context() as patch:
+        if not tells_its_size:
+            patch.setattr(os, "lstat", fails)
+        outcomes = ingest(library, *names, analyser=BadSectors("1.png", reads=reads))
+    assert outcomes == {"0.png": "new", "1.png": "faulty", "2.png": "new"}
+    with library.service() as service:
+        [fault] = service.status().faults
+    assert fault["fault"] == f"{UNREADABLE}: {os.strerror(errno.EIO)}"
+    assert fault["advice"] == MAKE_READABLE
+    assert library.scan().n_new == 1  # it can be read by now
+
+
+@pytest.mark.parametrize("reads", ["examine", "analyse"])
+def test_a_file_that_cannot_be_reached_as_its_drive_is_gone_is_no_faulty_one(
+    library: Library, monkeypatch: pytest.MonkeyPatch, reads: str
+) -> None:
+    library.draw("1.png", (1, 0))
+    lstat = os.lstat
+
+    def fails(path: Any, **where: Any) -> os.stat_result:
+        if os.fspath(path) == str(library.photos / "1.png"):
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        return lstat(path, **where)
+
+    monkeypatch.setattr(os, "lstat", fails)
+    assert ingest(library, "1.png", analyser=BadSectors("1.png", reads=reads)) == {"1.png": "vanished"}
+
+
+# --- stopping ---
+
+
+class Endless(InlineAnalyser):
+    """Never answers about one photo."""
+
+    n_workers = 2
+
+    def __init__(self, path: str) -> None:
+        super().__init__(RECIPE, fake.FakeEngine())
+        self._path = path
+        self.unanswered: list[Future[Analysed | None]] = []
+
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+        if photo.path != self._path:
+            return super().analyse(photo, expected)
+        self.unanswered.append(Future())
+        return self.unanswered[-1]
+
+
+def run_in(
+    library: Library, names: Sequence[str], analyser: InlineAnalyser, should_stop: Callable[[], bool]
+) -> list[Ingested]:
+    with library.service() as service:
+        root_id = service.libraries.root_id(library.photos)
+        work = Ingest(
+            *(service.catalog, analyser),
+            root=library.photos,
+            root_id=root_id,
+            engine_id=service.engine_id,
+            settle=lambda photo_id: 0,
+        )
+        return list(work.run(names, should_stop=should_stop))
+
+
+def test_a_run_that_is_to_stop_does_not_wait_for_the_photo_that_it_is_at(library: Library) -> None:
+    names = draw_several(library, 3)
+    analyser = Endless("1.png")
+    n_asked = itertools.count()
+    outcomes = run_in(library, names, analyser, lambda: bool(analyser.unanswered) and next(n_asked) > 4)
+    assert kinds(outcomes) == {"0.png": "new", "2.png": "new"}
+    assert [future.cancelled() for future in analyser.unanswered] == [True]
+    assert ingest(library, *names) == {"0.png": "known", "1.png": "new", "2.png": "known"}
+
+
+def test_a_run_that_is_to_stop_before_it_begins_looks_at_nothing(library: Library) -> None:
+    analyser = Deadly(lambda path: False)
+    assert run_in(library, draw_several(library, 3), analyser, lambda: True) == []
+    assert analyser.looks == []
+
+
+def test_a_run_that_is_closed_lets_go_of_what_was_not_begun(library: Library) -> None:
+    names = draw_several(library, 3)
+    analyser = Endless("1.png")
+    with library.service(analyser=analyser) as service:
+        run = service.ingest(library.photos, names)
+        while not analyser.unanswered:
+            assert next(run).kind == "new"
+        run.close()  # type: ignore[attr-defined]
+    assert [future.cancelled() for future in analyser.unanswered] == [True]

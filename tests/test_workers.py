@@ -17,11 +17,12 @@ import pytest
 from drawn import Library
 
 from facewatch.errors import EngineError
-from facewatch.ingest import TRANSIENT_FAULTS, LibraryFile, Recipe, WorkerLost, Workers
+from facewatch.ingest import KILLED_FAULTS, Ingest, LibraryFile, Recipe, WorkerLost, Workers
 from facewatch.ingest.limits import MB
 from facewatch.types import Fingerprint
 
 RECIPE = Recipe("fake")
+OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 PATIENCE = 60.0
 """Seconds after which a test that waits for something fails."""
 
@@ -59,6 +60,11 @@ def faults_of(library: Library) -> dict[str, str]:
         return {Path(str(fault["path"])).name: str(fault["fault"]) for fault in service.status().faults}
 
 
+def advice_of(library: Library) -> dict[str, str]:
+    with library.service() as service:
+        return {Path(str(fault["path"])).name: str(fault["advice"]) for fault in service.status().faults}
+
+
 def ingested(library: Library, workers: Workers) -> dict[str, list[str]]:
     """Bring all photos in; returns what became of each, as often as it was told."""
     names = sorted(path.name for path in library.photos.iterdir())
@@ -82,6 +88,14 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process of ours has ended with all its threads, the last of which closes its pipes."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+    except ChildProcessError:
+        return True
+
+
 def test_whatever_photos_do_to_workers_costs_only_themselves(library: Library, traces: Path) -> None:
     for i in range(12):
         library.draw(f"good{i:02}.png", (i, 0))
@@ -99,7 +113,10 @@ def test_whatever_photos_do_to_workers_costs_only_themselves(library: Library, t
         "good05-killed.png": "a worker was killed (SIGKILL), perhaps because memory was short",
         "good09-exit.png": "crashes the decoder or the detector (exit status 3)",
     }
-    assert [name for name in sorted(faults) if faults[name].startswith(TRANSIENT_FAULTS)] == ["good05-killed.png"]
+    assert [name for name in sorted(faults) if faults[name].startswith(KILLED_FAULTS)] == ["good05-killed.png"]
+    advice = advice_of(library)
+    assert "the next scan tries it again" in advice["good05-killed.png"]
+    assert not any("the next scan" in advice[name] for name in faults if name != "good05-killed.png")
 
 
 @pytest.mark.parametrize("way", [deadly.SLEEP, deadly.BUSY], ids=["asleep", "busy below Python"])
@@ -112,7 +129,8 @@ def test_a_photo_that_hangs_costs_its_time_and_no_more(library: Library, traces:
     assert told == {name: ["faulty" if name == "hang.png" else "new"] for name in told}
     [fault] = faults_of(library).values()
     assert fault == "takes longer than 1.5 s"
-    assert fault.startswith(TRANSIENT_FAULTS)
+    assert not fault.startswith(KILLED_FAULTS)
+    assert "raise resources.photo_seconds" in advice_of(library)["hang.png"]
 
 
 def test_a_photo_that_takes_memory_without_end_ends_its_worker_and_not_the_machine(
@@ -127,7 +145,8 @@ def test_a_photo_that_takes_memory_without_end_ends_its_worker_and_not_the_machi
     [fault] = faults_of(library).values()
     n_mb = int(fault.removeprefix("takes more than ").removesuffix(" MB of memory"))
     assert 300 < n_mb < 1500
-    assert fault.startswith(TRANSIENT_FAULTS)
+    assert not fault.startswith(KILLED_FAULTS)
+    assert "raise resources.memory_mb" in advice_of(library)["swell.png"]
 
 
 def test_a_worker_that_keeps_what_it_took_is_replaced_where_memory_is_short(library: Library, traces: Path) -> None:
@@ -200,6 +219,62 @@ def test_a_system_that_kills_one_worker_after_the_other_is_told_and_the_photos_s
         ingested(library, workers)
 
 
+def test_a_photo_whose_workers_were_killed_is_looked_at_when_the_machine_has_memory_again(
+    library: Library, traces: Path
+) -> None:
+    library.draw("a.png", (1, 0))
+    library.draw("killed.png", (deadly.KILL, 0))
+    with hired(traces) as workers:
+        assert ingested(library, workers) == {"a.png": ["new"], "killed.png": ["faulty"]}
+    n_before = n_loaded(traces)
+    with hired(traces) as workers:
+        assert ingested(library, workers) == {"a.png": ["known"], "killed.png": ["faulty"]}
+    assert n_loaded(traces) == n_before + 1  # it is a suspect already
+    with library.service() as service:
+        assert [one.kind for one in service.ingest(library.photos, ["killed.png"])] == ["new"]
+    assert faults_of(library) == {}
+
+
+def test_a_run_stops_soon_while_a_worker_hangs_and_closing_ends_it(library: Library, traces: Path) -> None:
+    library.draw("a.png", (1, 0))
+    library.draw("hang.png", (deadly.SLEEP, 0))
+    with hired(traces, 1) as workers, library.service() as service:
+        work = Ingest(
+            *(service.catalog, workers),
+            root=library.photos,
+            root_id=service.libraries.root_id(library.photos),
+            engine_id=service.engine_id,
+            settle=lambda photo_id: 0,
+        )
+        told = list(work.run(["a.png", "hang.png"], should_stop=lambda: has_analysed(library, "a.png")))
+        assert [one.path for one in told] == ["a.png"]
+        pids = workers.pids
+        workers.close()
+        assert not any(map(psutil.pid_exists, pids))
+    assert faults_of(library) == {}
+
+
+def has_analysed(library: Library, name: str) -> bool:
+    with library.service() as service:
+        file = service.catalog.files.one(service.libraries.root_id(library.photos), name)
+    return file is not None and file.photo_id is not None
+
+
+@pytest.mark.skipif(
+    OVERCOMMIT.exists() and OVERCOMMIT.read_text().strip() == "1", reason="memory is never refused here"
+)
+def test_a_file_that_memory_is_refused_for_is_told_from_a_fault_of_the_program(library: Library, traces: Path) -> None:
+    with (library.photos / "vast.jpg").open("wb") as file:
+        try:
+            file.truncate(1 << 43)
+        except OSError:
+            pytest.skip("this file system has no files so large")
+    with hired(traces, 1) as workers:
+        assert ingested(library, workers) == {"vast.jpg": ["faulty"]}
+    assert faults_of(library) == {"vast.jpg": "not enough memory to look at it"}
+    assert "the next scan tries it again" in advice_of(library)["vast.jpg"]
+
+
 def test_a_worker_that_is_killed_while_it_waits_costs_nothing(library: Library, traces: Path) -> None:
     library.draw("a.png", (1, 0))
     library.draw("b.png", (2, 0))
@@ -207,7 +282,7 @@ def test_a_worker_that_is_killed_while_it_waits_costs_nothing(library: Library, 
         assert ask(library, workers, "a.png")
         [before] = workers.pids
         os.kill(before, signal.SIGKILL)
-        wait_until(lambda: not psutil.pid_exists(before) or psutil.Process(before).status() == "zombie")
+        wait_until(lambda: has_ended(before))
         assert ask(library, workers, "b.png")
         [after] = workers.pids
     assert before != after

@@ -130,6 +130,12 @@ class Files:
     def absorb(self, inner: int, outer: int, prefix: str) -> None:
         """The files of one root are from now on those of another that it lies in, `prefix` below it."""
         before = os.fsencode(prefix) + b"/"
+        # What both hold is one file, and the outer has it already.
+        self._db.execute(
+            "DELETE FROM files WHERE root_id = ? AND EXISTS (SELECT 1 FROM files other"
+            " WHERE other.root_id = ? AND other.path = CAST(? || files.path AS BLOB))",
+            [inner, outer, before],
+        )
         rows = self._db.execute("SELECT id, path FROM files WHERE root_id = ?", [inner]).fetchall()
         moved = [(outer, before + path, display(os.fsdecode(before + path)), file_id) for file_id, path in rows]
         self._db.conn.executemany("UPDATE files SET root_id = ?, path = ?, display = ? WHERE id = ?", moved)
@@ -190,6 +196,22 @@ class Files:
         ).fetchone()
         return KnownFile(row[0], Fingerprint(*row[1:4]), row[4], row[5]) if row else None
 
+    def held(self, root_id: int, path: str) -> int | None:
+        """Return the photo that a file holds, or held last where it has become faulty or no photo since."""
+        row = self._db.execute(
+            "SELECT COALESCE(photo_id, photo_before) FROM files WHERE root_id = ? AND path = ?",
+            [root_id, os.fsencode(path)],
+        ).fetchone()
+        return row[0] if row else None
+
+    def fault(self, root_id: int, path: str) -> tuple[str, str]:
+        """Return what is wrong with a file, and since when that is on record; "" for a file without a fault."""
+        row = self._db.execute(
+            "SELECT fault, seen_at FROM files WHERE root_id = ? AND path = ? AND fault IS NOT NULL",
+            [root_id, os.fsencode(path)],
+        ).fetchone()
+        return (row[0], row[1]) if row else ("", "")
+
     def record(
         self,
         root_id: int,
@@ -200,13 +222,17 @@ class Files:
         fault: tuple[str, str] | None,
         now: str,
     ) -> None:
-        """Record what the file holds now: a photo, a fault with its advice, or neither (not a photo at all)."""
+        """Record what the file holds now: a photo, a fault with its advice, or neither (not a photo at all).
+
+        Which photo it held stays on record until it holds one again: a save may pass through a broken state.
+        """
         text, advice = fault or (None, None)
         self._db.execute(
             "INSERT INTO files (root_id, path, display, size, mtime_ns, inode, photo_id, fault, advice, seen_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (root_id, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
             " inode = excluded.inode, photo_id = excluded.photo_id, fault = excluded.fault, advice = excluded.advice,"
+            " photo_before = iif(excluded.photo_id IS NULL, COALESCE(files.photo_id, files.photo_before), NULL),"
             " seen_at = excluded.seen_at",
             [
                 *(root_id, os.fsencode(path), display(path)),

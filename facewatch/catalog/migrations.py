@@ -331,6 +331,8 @@ _WATCHING = (
     "ALTER TABLE roots ADD COLUMN is_arriving INTEGER /* 1: it has not been looked through as a whole yet, so that what"
     " is missing elsewhere may have been moved here */ NOT NULL DEFAULT 0",
     "CREATE INDEX files_inode ON files(inode)",
+    "ALTER TABLE files ADD COLUMN photo_before INTEGER /* which photo a file that holds none held last; NULL: it holds"
+    " one, or never did */ REFERENCES photos(id)",
     """
     CREATE TABLE mounts (  -- folders of a library on which another drive is mounted
         root_id INTEGER NOT NULL REFERENCES roots(id) ON DELETE CASCADE,

@@ -11,6 +11,7 @@ Photos that were brought in before the catalog had room for when they were taken
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections import deque
@@ -30,17 +31,28 @@ from facewatch.boxes import pair_up
 from facewatch.catalog import Catalog, display
 from facewatch.catalog.files import UndatedFile
 from facewatch.errors import PhotoError
-from facewatch.ingest.eyes import UNREADABLE, Analysed, Examined, Eyes, LibraryFile, Recipe
+from facewatch.ingest.eyes import (
+    MAKE_READABLE,
+    UNREADABLE,
+    Analysed,
+    Examined,
+    Eyes,
+    LibraryFile,
+    Recipe,
+    unreadable,
+)
 from facewatch.ingest.heirs import heirs_of
 from facewatch.ingest.limits import PIXELS_IN_FLIGHT, Room, in_mb, memory_limit
-from facewatch.ingest.processes import NEEDS_MEMORY, TRANSIENT_FAULTS, WorkerLost
+from facewatch.ingest.processes import KILLED_FAULTS, NEEDS_MEMORY, WorkerLost
 from facewatch.ingest.workers import Analyser, InlineAnalyser, Workers
 from facewatch.types import Analysis, Fingerprint
 
 __all__ = [
     "ALIGNED_BATCH",
+    "KILLED_FAULTS",
+    "MAKE_READABLE",
     "PIXELS_IN_FLIGHT",
-    "TRANSIENT_FAULTS",
+    "UNREADABLE",
     "Analysed",
     "Analyser",
     "Examined",
@@ -67,6 +79,13 @@ ALIGNED_BATCH = 32
 DATED_TOGETHER = 64
 """Photos whose dates are recorded in one transaction: 7 ms for JPEGs that are in memory, most of a second where a hard
 disk seeks each."""
+
+
+STOP_SECONDS = 0.5
+"""How often it is asked whether to stop while photos are waited for."""
+
+NEVER_SEEN = Fingerprint(0, -1, 0)
+"""Of a file that does not even tell its size: when it does, it is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +122,8 @@ class _Job:
     """Whether another engine has looked at this photo."""
     n_workers_lost: int = 0
     """How many it has cost; one of those others that it was sent off with may be to blame."""
+    was_killed: bool = False
+    """Whether an earlier run gave up on it because the machine was short of memory."""
 
 
 _Flying = dict[Future[Any], tuple[_Job, ...]]
@@ -151,17 +172,38 @@ class Ingest:
         self._is_aligned = is_aligned
         self._same_face = same_face
 
-    def run(self, paths: Iterable[str]) -> Iterator[Ingested]:
+    def run(self, paths: Iterable[str], *, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Ingested]:
         """Yield what became of each path below the root; the order is the workers', the outcome is not.
 
-        Closing the generator stops after what is being written; what was not begun is simply found again.
+        Closing the generator stops after what is being written, and it ends by itself when `should_stop` says so, which
+        is asked between photos and all the time that one is waited for. What was not recorded is simply found again;
+        workers go on with what they are at until they are closed.
         """
-        waiting = deque(_Job(path, 0.0) for path in paths)
-        ready: deque[_Job] = deque()
         flying: _Flying = {}
-        while waiting or ready or flying:
+        try:
+            yield from self._run(self._in_order(paths), flying, should_stop)
+        finally:
+            for future in flying:
+                future.cancel()  # what no worker has begun
+
+    def _in_order(self, paths: Iterable[str]) -> deque[_Job]:
+        """Return what is to be done. Photos whose workers were killed in an earlier run come last and alone, those
+        first that have waited longest: who needs more memory than there is keeps nobody else from being looked at."""
+        jobs, again = deque[_Job](), list[tuple[str, str]]()
+        for path in paths:
+            fault, since = self._catalog.files.fault(self._root_id, path)
+            if fault.startswith(KILLED_FAULTS):
+                again.append((since, path))
+            else:
+                jobs.append(_Job(path, 0.0))
+        jobs.extend(_Job(path, 0.0, n_workers_lost=1, was_killed=True) for _, path in sorted(again))
+        return jobs
+
+    def _run(self, waiting: deque[_Job], flying: _Flying, should_stop: Callable[[], bool]) -> Iterator[Ingested]:
+        ready: deque[_Job] = deque()
+        while (waiting or ready or flying) and not should_stop():
             self._launch(waiting, ready, flying)
-            done = wait(list[Future[Any]](flying), return_when=FIRST_COMPLETED).done
+            done = wait(list[Future[Any]](flying), STOP_SECONDS, FIRST_COMPLETED).done
             # In the order of the files, as far as they are ready: ids depend on it, and a set has none.
             for future in [future for future in flying if future in done]:
                 jobs = flying.pop(future)
@@ -243,6 +285,8 @@ class Ingest:
             job.n_workers_lost += 1
             if job.n_workers_lost > 1 and len(jobs) == 1:
                 yield self._quarantine(job, lost)
+                if job.was_killed and lost.fault.startswith(KILLED_FAULTS):
+                    self._leave_killed(waiting)
             else:
                 if len(jobs) == 1:
                     log.warning("%s: %s; trying once more, alone", display(job.path), lost.fault)
@@ -251,15 +295,29 @@ class Ingest:
         if len(jobs) > 1:
             log.warning("%s: %s; trying each alone", ", ".join(display(job.path) for job in jobs), lost.fault)
 
-    def _quarantine(self, job: _Job, lost: WorkerLost) -> Ingested:
-        try:
-            fingerprint = job.examined.fingerprint if job.examined else self._fingerprint(job.path)
-        except OSError:
-            return Ingested(job.path, "vanished")
-        return self._record_fault(job, fingerprint, (lost.fault, lost.advice))
+    @staticmethod
+    def _leave_killed(waiting: deque[_Job]) -> None:
+        """There is still not memory enough: others that were killed before have their turn another time."""
+        left = [job for job in waiting if job.was_killed]
+        if left:
+            log.warning("%d more photo(s) whose workers were killed are left for the next scan", len(left))
+        for job in left:
+            waiting.remove(job)
 
-    def _fingerprint(self, path: str) -> Fingerprint:
-        return Fingerprint.of(os.lstat(self._file(path)))
+    def _quarantine(self, job: _Job, lost: WorkerLost) -> Ingested:
+        fingerprint = job.examined.fingerprint if job.examined else self._fingerprint(job.path)
+        return self._set_aside(job, fingerprint, (lost.fault, lost.advice))
+
+    def _set_aside(self, job: _Job, fingerprint: Fingerprint | None, fault: tuple[str, str]) -> Ingested:
+        return self._record_fault(job, fingerprint, fault) if fingerprint else Ingested(job.path, "vanished")
+
+    def _fingerprint(self, path: str) -> Fingerprint | None:
+        """Return how a file looks now, as far as it tells; None: it is gone, or its folder or drive is."""
+        try:
+            return Fingerprint.of(os.lstat(self._file(path)))
+        except OSError as error:
+            # A bad sector: the file is there, and that is all that is known of it.
+            return NEVER_SEEN if error.errno == errno.EIO else None
 
     def _step(self, job: _Job, answer: _Answer, ready: deque[_Job]) -> Ingested | None:
         """Take the job one step further; the outcome when that was the last."""
@@ -268,19 +326,12 @@ class Ingest:
         except FileNotFoundError:
             return Ingested(job.path, "vanished")
         except OSError as error:
-            return self._unreadable(job, error)
+            return self._set_aside(job, self._fingerprint(job.path), unreadable(error))
         if result is None:
             return Ingested(job.path, "unsettled")
         if isinstance(result, Examined):
             return self._examined(job, result, ready)
         return self._analysed(job, result)
-
-    def _unreadable(self, job: _Job, error: OSError) -> Ingested:
-        try:
-            fingerprint = self._fingerprint(job.path)
-        except OSError:
-            return Ingested(job.path, "vanished")
-        return self._record_fault(job, fingerprint, (f"cannot be read: {error.strerror}", UNREADABLE))
 
     def _examined(self, job: _Job, result: Examined, ready: deque[_Job]) -> Ingested | None:
         if result.fault:
@@ -318,7 +369,7 @@ class Ingest:
         self._prepare()
         with catalog.write():
             size = analysis.width, analysis.height
-            before = catalog.files.one(self._root_id, job.path)
+            before = catalog.files.held(self._root_id, job.path)
             is_new = catalog.files.photo(examined.sha256) is None
             photo_id = catalog.files.add_photo(examined.sha256, size, analysis.format, now, taken_at=analysis.taken_at)
             self._record(job, examined.fingerprint, photo_id=photo_id)
@@ -329,8 +380,8 @@ class Ingest:
             heirs = {new: known[old] for old, new in pair_up(boxes, found)}
             face_ids = catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now, heirs=heirs)
             n_inherited = 0
-            if is_new and before is not None and before.photo_id is not None:
-                n_inherited = self._inherit(before.photo_id, analysis, face_ids)
+            if is_new and before is not None:
+                n_inherited = self._inherit(before, analysis, face_ids)
             return n_inherited, self._settle(photo_id)
 
     def _inherit(self, photo_before: int, analysis: Analysis, face_ids: Sequence[int]) -> int:

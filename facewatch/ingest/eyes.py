@@ -29,7 +29,13 @@ CLOSER_SIDE = 4000
 """Longer side in pixels of the picture that small faces are cut from. The smallest that are found, 1.2 % of a photo,
 are half the recogniser's input there; a 12-megapixel photo is 36 MB."""
 
-UNREADABLE = "make it readable, then scan again"
+UNREADABLE = "cannot be read"
+"""How the fault of a file begins that could not be opened or read: its rights are not in its fingerprint."""
+MAKE_READABLE = "make it readable, then scan again"
+
+NO_MEMORY = "not enough memory"
+"""How the fault of a photo begins for which there was none at that moment; also what `decode` says."""
+NEXT_SCAN = "close other programs or lower engine.workers; the next scan tries it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,7 @@ class Eyes:
             except PhotoError as error:
                 outcomes[i] = Analysed(None, fault=(error.fault, error.advice))
             except OSError as error:
-                outcomes[i] = Analysed(None, fault=(f"cannot be read: {error.strerror}", UNREADABLE))
+                outcomes[i] = Analysed(None, fault=unreadable(error))
         crops = [picture.pixels for picture in pictures.values()]
         try:
             faces = self._ask(lambda engine: engine.analyse_aligned(crops)) if crops else []
@@ -249,6 +255,8 @@ class Eyes:
             return question(engine)
         except FacewatchError:
             raise
+        except MemoryError as error:
+            raise PhotoError(f"{NO_MEMORY} to look for faces in it", NEXT_SCAN) from error
         except Exception as error:  # every library below the engines has errors of its own
             log.debug("", exc_info=error)
             raise PhotoError(f"the detector failed on it: {one_line(error)}", "save it again, or exclude it") from error
@@ -265,6 +273,11 @@ class Eyes:
         if max(decoded.width, decoded.height) <= decode.WORKING_SIDE:
             return None
         return lambda: decode.decode(data, max_pixels=self.recipe.max_pixels, working_side=CLOSER_SIDE).pixels
+
+
+def unreadable(error: OSError) -> tuple[str, str]:
+    """Return the fault and advice of a file that could not be opened or read."""
+    return f"{UNREADABLE}: {error.strerror or one_line(error)}", MAKE_READABLE
 
 
 def one_line(error: BaseException) -> str:

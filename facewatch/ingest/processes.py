@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 
 from facewatch.errors import EngineError, FacewatchError, PhotoError
-from facewatch.ingest.eyes import Eyes, Recipe, one_line
+from facewatch.ingest.eyes import NEXT_SCAN, NO_MEMORY, Eyes, Recipe, one_line
 from facewatch.ingest.limits import in_mb
 from facewatch.types import Engine
 
@@ -49,9 +49,9 @@ NEEDS_MEMORY = "needs about"
 KILLED = "a worker was killed"
 """How the faults of photos begin that cost a worker."""
 
-TRANSIENT_FAULTS = (TAKES_LONG, TAKES_MEMORY, NEEDS_MEMORY, KILLED, "not enough memory to decode")
-"""How faults begin that depend on limits or on the machine rather than on the photo alone: with other settings, or
-another day, it may be looked at. (CRASHES is not among them: that takes another version of the program.)"""
+KILLED_FAULTS = (KILLED, NO_MEMORY)
+"""How faults begin that say more about the machine at that moment than about photo and settings: each scan tries such a
+photo again. (Limits that it exceeds are settings; when those change, it is looked at again.)"""
 
 
 class WorkerLost(Exception):
@@ -84,6 +84,7 @@ class _Note(Enum):
     BAD_PHOTO = auto()
     """Fault and advice: PhotoErrors do not survive the pipe as they are."""
     ERROR = auto()
+    NO_MEMORY = auto()
     FAILED = auto()
     """What nobody foresaw, in one line."""
 
@@ -126,6 +127,8 @@ def _reply(eyes: Eyes, work: str, arguments: tuple[Any, ...]) -> tuple[_Note, An
         return _Note.BAD_PHOTO, (error.fault, error.advice)
     except (FacewatchError, OSError) as error:
         return _Note.ERROR, error
+    except MemoryError:
+        return _Note.NO_MEMORY, None
     except Exception as error:
         log.warning("%s", work, exc_info=error)
         return _Note.FAILED, one_line(error)
@@ -279,6 +282,8 @@ class Process:
                     return value
                 case _Note.BAD_PHOTO:
                     raise PhotoError(*value)
+                case _Note.NO_MEMORY:
+                    raise WorkerLost(f"{NO_MEMORY} to look at it", NEXT_SCAN)
                 case _Note.FAILED:
                     raise WorkerLost(f"facewatch failed on it: {value}", "exclude it, and report this")
                 case _:
@@ -333,7 +338,7 @@ class Process:
         if number in _FROM_OUTSIDE:
             return WorkerLost(
                 f"{KILLED} ({number.name if number else code}), perhaps because memory was short",
-                "close other programs or lower engine.workers, then scan again",
+                NEXT_SCAN,
                 how="it was killed",
                 is_from_outside=True,
             )
@@ -362,7 +367,8 @@ def private_bytes(process: psutil.Process) -> int:
 def too_large(n_bytes: int) -> WorkerLost:
     """Return what to raise when a worker has swollen to so many bytes."""
     return WorkerLost(
-        f"{TAKES_MEMORY} {in_mb(n_bytes)} of memory", "raise resources.memory_mb if the photo is genuine, or exclude it"
+        f"{TAKES_MEMORY} {in_mb(n_bytes)} of memory",
+        "raise resources.memory_mb (or the container's limit) if the photo is genuine, or exclude it",
     )
 
 

@@ -205,8 +205,9 @@ class Service:
         """Return what decides which files can be used, besides the files themselves."""
         from facewatch import decode
 
-        settings = ("library.max_megapixels", "resources.memory_mb", "resources.photo_seconds")
-        return " ".join(map(str, (decode.VERSION, self.engine_name, *(self.config[key] for key in settings))))
+        memory = ingest.memory_limit(self.config["resources.memory_mb"])
+        settings = (self.config["library.max_megapixels"], self.config["resources.photo_seconds"])
+        return " ".join(map(str, (decode.VERSION, self.engine_name, memory, *settings)))
 
     def _engine_options(self) -> EngineOptions:
         return EngineOptions(

@@ -14,14 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facewatch.watch import Ears, Heard, Listener, Skips
-from facewatch.watch.heard import Inbox
+from facewatch.watch.heard import Inbox, folders_above
 from facewatch.watch.observer import ObserverListener
+from facewatch.watch.paths import Paths
 
 if sys.platform != "linux":
     pytest.skip("needs inotify", allow_module_level=True)
@@ -29,7 +31,7 @@ if sys.platform != "linux":
 from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, Mask, WatchCallback, WatchDescriptor
 from watchdog.observers.polling import PollingObserver
 
-from facewatch.watch.inotify import InotifyListener
+from facewatch.watch.inotify import InotifyListener, names_in
 
 Listen = Callable[[str, Skips, Inbox], Listener]
 
@@ -144,10 +146,12 @@ def test_a_root_that_is_not_there_cannot_be_listened_to(tmp_path: Path, listen: 
 
 def test_nobody_listens_any_more_who_asks_too_late_or_too_early(tmp_path: Path, listen: Listen) -> None:
     ears = Ears(tmp_path, skips=is_hidden, listen=listen)
+    assert ears.is_deaf
     ears.complete()
     assert not ears.take(0.0)
     with ears:
-        pass
+        assert not ears.is_deaf
+    assert ears.is_deaf
     ears.complete()
     (tmp_path / "a.jpg").touch()
     assert not ears.take(0.0)
@@ -157,11 +161,43 @@ def test_nobody_listens_any_more_who_asks_too_late_or_too_early(tmp_path: Path, 
 def test_a_listener_that_ended_by_itself_says_so(tmp_path: Path) -> None:
     fd = FD()
     with listening(tmp_path, lambda: fd) as ears:
-        assert ears.fault is None
+        assert (ears.fault, ears.is_deaf) == (None, False)
         fd.stop()
         fd.join()
         assert ears.unwatched == {""}
         assert "unexpectedly" in str(ears.fault)
+        assert ears.is_deaf
+
+
+def test_an_observer_that_ended_by_itself_says_so(tmp_path: Path) -> None:
+    observer = PollingObserver(timeout=0.05)
+    with Ears(
+        tmp_path,
+        skips=is_hidden,
+        listen=lambda root, skips, inbox: ObserverListener(root, skips, inbox, lambda: observer),
+    ) as ears:
+        assert not ears.is_deaf
+        observer.stop()
+        observer.join()
+        assert ears.unwatched == {""}
+        assert ears.is_deaf
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_after_a_listener_ended_by_itself_new_ears_hear_and_nothing_of_the_old_stays_open(tmp_path: Path) -> None:
+    class Dying(FD):
+        def read_events(self, *, event_buffer_size: int = 65_536) -> list[InotifyEvent]:
+            raise OSError(errno.EIO, "cannot read what happened")
+
+    fd = Dying()
+    with listening(tmp_path, lambda: fd) as ears:
+        fd.join()
+        ears.complete()
+        assert ears.is_deaf
+    with Ears(tmp_path, skips=is_hidden) as ears:
+        assert not ears.is_deaf
+        (tmp_path / "a.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"a.jpg"}
 
 
 def test_a_folder_that_moves_is_heard_under_its_new_name_only(tmp_path: Path) -> None:
@@ -210,7 +246,8 @@ def test_a_folder_that_is_removed_and_made_again_is_heard(tmp_path: Path) -> Non
             (tmp_path / "sub/deep/a.jpg").touch()
             shutil.rmtree(tmp_path / "sub")
         (tmp_path / "sub/deep").mkdir(parents=True)
-        assert hear_out(ears, tmp_path).folders == {"sub"}
+        # The folder below is told besides when it is heard of in between.
+        assert {"sub"} <= hear_out(ears, tmp_path).folders <= {"sub", "sub/deep"}
         (tmp_path / "sub/deep/b.jpg").touch()
         assert hear_out(ears, tmp_path).files == {"sub/deep/b.jpg"}
 
@@ -493,6 +530,130 @@ def test_a_fault_at_the_start_ends_the_listening(tmp_path: Path) -> None:
         raise AssertionError
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_folder_that_cannot_be_asked_whether_it_is_skipped_is_listened_to(
+    tmp_path: Path, listen: Listen, number: int
+) -> None:
+    for name in ("lost+found", "sub"):
+        (tmp_path / name).mkdir()
+
+    def fails(path: str) -> bool:
+        if path in ("lost+found", "made later"):
+            raise OSError(number, os.strerror(number), path)
+        return is_hidden(path)
+
+    with Ears(tmp_path, skips=fails, listen=listen) as ears:
+        assert (ears.unwatched, ears.fault) == (frozenset(), None)
+        (tmp_path / "made later").mkdir()
+        heard = hear(ears, lambda heard: "made later" in heard.folders)
+        assert "made later" in heard.folders
+        assert not heard.is_overflown
+        expected = {"lost+found/a.jpg", "sub/b.jpg", "made later/.c.jpg"}
+        for path in expected:
+            (tmp_path / path).touch()
+        assert hear(ears, lambda heard: expected <= heard.files).files >= expected
+        ears.complete()
+        assert ears.unwatched == frozenset()
+
+
+def test_a_folder_that_others_alone_may_read_is_left_out_and_the_rest_is_heard(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    for name in ("lost+found", "sub/deep"):
+        (root / name).mkdir(parents=True)
+    root.chmod(0o755)
+    (root / "lost+found").chmod(0o000)
+    (root / "sub/deep").chmod(0o777)
+    script = """
+    import json, os, sys
+    from pathlib import Path
+    from facewatch.watch import Ears
+    def is_marked(folder):
+        return ".nomedia" in os.listdir(root / folder)
+    root = Path(".")  # whoever that is may not go through the folders above
+    os.chdir(sys.argv[1])
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+    try:
+        is_marked("lost+found")
+    except PermissionError:
+        print("cannot be asked", file=sys.stderr)
+    with Ears(root, skips=is_marked) as ears:
+        (root / "sub/deep/a.jpg").touch()
+        print(json.dumps([sorted(ears.take(20).files), sorted(ears.unwatched), ears.fault]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", textwrap.dedent(script), root],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+    )
+    (root / "lost+found").chmod(0o755)
+    assert (done.returncode, done.stderr) == (0, "cannot be asked\n")
+    assert json.loads(done.stdout) == [["sub/deep/a.jpg"], [], None]
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_what_is_known_in_it_is_heard_on(tmp_path: Path) -> None:
+    (tmp_path / "bad/known").mkdir(parents=True)
+    (tmp_path / "good").mkdir()
+    failing: set[str] = set()
+
+    def names_or_fail(folder: str) -> list[str]:
+        if folder in failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), folder)
+        return names_in(folder)
+
+    def listen_so(root: str, skips: Skips, inbox: Inbox) -> InotifyListener:
+        return InotifyListener(root, skips, inbox, names_in=names_or_fail)
+
+    with Ears(tmp_path, skips=is_hidden, listen=listen_so) as ears:
+        failing.add(str(tmp_path / "bad"))
+        ears.complete()
+        assert ears.unwatched == {"bad"}
+        assert ears.fault == os.strerror(errno.EIO)
+        expected = {"bad/a.jpg", "bad/known/b.jpg", "good/c.jpg"}
+        for path in expected:
+            (tmp_path / path).touch()
+        assert hear_out(ears, tmp_path).files == expected
+        failing.clear()
+        ears.complete()
+        assert (ears.unwatched, ears.fault) == (frozenset(), None)
+    failing.add(str(tmp_path / "bad"))
+    with Ears(tmp_path, skips=is_hidden, listen=listen_so) as ears:
+        assert ears.unwatched == {"bad"}
+        (tmp_path / "good/d.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"good/d.jpg"}
+        (tmp_path / "bad").rename(tmp_path / "moved")
+        assert hear_out(ears, tmp_path).folders == {"bad", "moved"}
+        assert (ears.unwatched, ears.fault) == (frozenset(), None)
+        (tmp_path / "moved/known/e.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"moved/known/e.jpg"}
+
+
+def test_a_folder_that_is_watched_and_becomes_listable_is_heard_with_all_below_it(tmp_path: Path) -> None:
+    (tmp_path / "sub/deep").mkdir(parents=True)
+    failing = {str(tmp_path / "sub")}
+
+    def names_or_fail(folder: str) -> list[str]:
+        if folder in failing:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+        return names_in(folder)
+
+    def listen_so(root: str, skips: Skips, inbox: Inbox) -> InotifyListener:
+        return InotifyListener(root, skips, inbox, names_in=names_or_fail)
+
+    with Ears(tmp_path, skips=is_hidden, listen=listen_so) as ears:
+        (tmp_path / "sub/a.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"sub/a.jpg"}
+        failing.clear()
+        (tmp_path / "sub").chmod(0o755)
+        assert hear_out(ears, tmp_path).folders == {"sub"}
+        (tmp_path / "sub/deep/b.jpg").touch()
+        assert hear_out(ears, tmp_path).files == {"sub/deep/b.jpg"}
+
+
 NAMES = st.sampled_from("abc")
 PLACES = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 DEEDS = st.lists(
@@ -527,6 +688,60 @@ def do(deed: str, place: Path, other: Path, outside: Path) -> None:
             shutil.rmtree(place)
     except OSError:
         pass
+
+
+WITHIN = st.one_of(st.just(""), PLACES)
+
+
+def is_within(path: str, folder: str) -> bool:
+    return not folder or f"{path}/".startswith(f"{folder}/")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "take"]), WITHIN)), WITHIN)
+def test_paths_within_a_folder_are_found_and_taken_whatever_came_before(
+    deeds: list[tuple[str, str]], folder: str
+) -> None:
+    paths, expected = Paths(), set[str]()
+    for deed, path in deeds:
+        if deed == "add":
+            paths.add(path)
+            expected.add(path)
+        else:
+            assert paths.take_within(path) == sorted(one for one in expected if is_within(one, path))
+            expected = {one for one in expected if not is_within(one, path)}
+        assert (set(paths), len(paths)) == (expected, len(expected))
+        assert paths.within(folder) == sorted(one for one in expected if is_within(one, folder))
+        # Nothing is kept of what was taken.
+        assert set(paths._below) == {above for one in expected for above in folders_above(one)}
+
+
+def test_finding_the_paths_within_a_folder_touches_no_others() -> None:
+    class Touched(str):
+        n_times = 0
+
+        def __eq__(self, other: object) -> bool:
+            Touched.n_times += 1
+            return str.__eq__(self, other)
+
+        def __hash__(self) -> int:
+            Touched.n_times += 1
+            return str.__hash__(self)
+
+        def startswith(self, *arguments: Any) -> bool:
+            Touched.n_times += 1
+            return str.startswith(self, *arguments)
+
+    paths = Paths()
+    for i in range(1_000):
+        paths.add(Touched(f"old/{i}"))
+    paths.add("new/a")
+    assert Touched.n_times
+    Touched.n_times = 0
+    assert paths.within("new") == ["new/a"]
+    assert paths.take_within("newer") == []
+    assert paths.take_within("new") == ["new/a"]
+    assert Touched.n_times == 0
+    assert len(paths.within("old")) == 1_000
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

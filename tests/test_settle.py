@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import unicodedata
@@ -17,8 +18,12 @@ from hypothesis import strategies as st
 from facewatch.types import Fingerprint
 from facewatch.watch import SettleQueue, is_folder_below, look_below
 from facewatch.watch.looking import FRESH_SECONDS
+from facewatch.watch.settle import SPARE_ENTRIES
 
 SETTLE, REMOVAL = 2.0, 5.0
+
+UNTOLD = -1
+"""The size of a file of which the disk does not tell whether it is there."""
 
 
 @dataclass
@@ -30,6 +35,8 @@ class Files:
 
     def look(self, path: str) -> Fingerprint | None:
         self.n_looks[path] += 1
+        if self.sizes.get(path) == UNTOLD:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
         return Fingerprint(self.sizes[path], 0, 0) if path in self.sizes else None
 
 
@@ -82,10 +89,8 @@ def test_a_file_that_was_still_before_it_was_heard_of_is_ready_at_once() -> None
 def test_a_removal_waits_longer_than_an_addition() -> None:
     waiting = queue(Files())
     waiting.hear("gone", 0.0)
-    assert waiting.vanished() == ("gone",)
     assert not waiting.settled(4.9, 10)
     assert waiting.settled(5.0, 10).gone == ("gone",)
-    assert waiting.vanished() == ()
 
 
 def test_a_file_that_is_replaced_is_never_gone() -> None:
@@ -105,7 +110,6 @@ def test_a_file_that_comes_back_waits_as_a_file_and_not_as_a_removal() -> None:
     waiting.hear("a", 0.0)
     files.sizes["a"] = 1
     waiting.hear("a", 0.5)
-    assert waiting.vanished() == ()
     assert list(waiting.settled(2.5, 10).present) == ["a"]
 
 
@@ -166,6 +170,64 @@ def test_a_file_that_is_heard_of_all_the_time_leaves_no_trail() -> None:
     assert len(waiting._agenda) <= 10 * REMOVAL
 
 
+def test_a_file_that_is_heard_of_all_the_time_leaves_no_trail_while_nobody_asks_what_has_settled() -> None:
+    files = Files({"log": 1, "a": 1})
+    waiting = queue(files)
+    waiting.hear("a", 0.0)
+    for second in range(10_000):
+        files.sizes["log"] += 1
+        waiting.hear("log", second)
+        assert len(waiting._agenda) <= 2 * len(waiting) + SPARE_ENTRIES
+    settled = waiting.settled(10_000 + SETTLE, 10)
+    assert list(settled.present) == ["a", "log"]
+
+
+def test_a_file_of_which_the_disk_does_not_tell_is_neither_there_nor_gone_until_it_does() -> None:
+    files = Files({"a": UNTOLD})
+    waiting = queue(files)
+    waiting.hear("a", 0.0)
+    for second in range(60):
+        assert not waiting.settled(second, 10)
+    assert len(waiting) == 1
+    assert files.n_looks["a"] <= 60 / SETTLE + 1
+    files.sizes["a"] = 1
+    assert not waiting.settled(60.0, 10)
+    assert not waiting.settled(61.9, 10)
+    assert waiting.settled(62.0, 10).present == {"a": Fingerprint(1, 0, 0)}
+
+
+def test_a_file_that_was_gone_before_the_disk_failed_has_to_be_gone_for_the_whole_time_after_it() -> None:
+    files = Files()
+    waiting = queue(files)
+    waiting.hear("a", 0.0)
+    files.sizes["a"] = UNTOLD
+    waiting.hear("a", 4.0)
+    assert not waiting.settled(5.0, 10)
+    del files.sizes["a"]
+    assert not waiting.settled(6.0, 10)
+    assert not waiting.settled(10.9, 10)
+    assert waiting.settled(11.0, 10).gone == ("a",)
+
+
+def test_hearing_of_a_file_of_which_the_disk_does_not_tell_puts_the_next_look_off_no_further() -> None:
+    files = Files({"a": UNTOLD})
+    waiting = queue(files)
+    for tenth in range(20):
+        waiting.hear("a", tenth / 10)
+    files.sizes["a"] = 1
+    assert not waiting.settled(SETTLE, 10)
+    assert list(waiting.settled(2 * SETTLE, 10).present) == ["a"]
+
+
+def test_files_of_which_the_disk_does_not_tell_hold_up_no_other() -> None:
+    files = Files({str(i): UNTOLD for i in range(100)} | {"a": 1})
+    waiting = queue(files)
+    for path in files.sizes:
+        waiting.hear(path, 0.0)
+    assert list(waiting.settled(2.0, 1).present) == ["a"]
+    assert len(waiting) == 100
+
+
 def test_a_clock_that_jumps_back_loses_nothing() -> None:
     waiting = queue(Files({"a": 1, "b": 1}))
     waiting.hear("a", 100.0)
@@ -177,7 +239,7 @@ def test_a_clock_that_jumps_back_loses_nothing() -> None:
 
 PATHS = "abc"
 EVENTS = st.lists(
-    st.tuples(st.sampled_from(PATHS), st.integers(0, 2), st.floats(0, 3), st.booleans()),
+    st.tuples(st.sampled_from(PATHS), st.integers(UNTOLD, 2), st.floats(0, 3), st.booleans()),
     max_size=40,
 )
 
@@ -200,20 +262,20 @@ def test_whatever_happens_a_file_comes_out_once_as_it_is_and_only_when_still(
             due.add(path)
         settled = waiting.settled(now, 10)
         for name, fingerprint in settled.present.items():
-            assert name in files.sizes
+            assert files.sizes.get(name, UNTOLD) != UNTOLD
             assert fingerprint == Fingerprint(files.sizes[name], 0, 0)
         for name in settled.gone:
             assert name not in files.sizes
         for name in (*settled.present, *settled.gone):
             due.remove(name)  # which fails for one that comes out twice
         assert len(waiting) == len(due)
-        assert set(waiting.vanished()) <= due
-    # In the end everything that was heard of comes out.
+        assert len(waiting._agenda) <= 2 * len(waiting) + SPARE_ENTRIES
+    # In the end everything that was heard of comes out, when the disk tells.
+    files.sizes = {path: abs(size) for path, size in files.sizes.items()}
     settled = waiting.settled(now + REMOVAL, 10)
     late = waiting.settled(now + 2 * REMOVAL, 10)
     assert {*settled.present, *settled.gone, *late.present, *late.gone} == due
     assert len(waiting) == 0
-    assert waiting.vanished() == ()
 
 
 @given(EVENTS)
@@ -232,9 +294,10 @@ def test_nothing_comes_out_before_its_time_when_every_change_is_heard(
         settled = waiting.settled(now, 10)
         for names, wait in ((settled.present, SETTLE), (settled.gone, REMOVAL)):
             assert all(now - changed_at.get(name, 0.0) >= wait - 1e-9 for name in names)
+    untold = {path for path, size in files.sizes.items() if size == UNTOLD}
     settled = waiting.settled(now + REMOVAL, 10)
-    assert set(settled.present) <= set(files.sizes)
-    assert len(waiting) == 0
+    assert set(settled.present) <= set(files.sizes) - untold
+    assert len(waiting) == len(untold)
 
 
 @given(st.permutations(range(12)), st.integers(1, 12))
@@ -261,6 +324,47 @@ def test_only_a_regular_file_has_a_fingerprint(tmp_path: Path) -> None:
     assert [look(path) for path in ("sub", "link.jpg", "sub/b.jpg", "sub/a.jpg/b")] == [None] * 4
 
 
+def test_what_cannot_have_that_name_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "a.jpg").write_text("x")
+    for path in ("nowhere/a.jpg", "a.jpg/b.jpg", "loop/a.jpg", "x" * 300):
+        assert look_below(tmp_path)(path) is None
+        assert not is_folder_below(tmp_path, path)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOTCONN])
+def test_a_disk_that_does_not_tell_is_not_taken_to_say_that_a_file_or_folder_is_gone(number: int) -> None:
+    class Failing(FoldingDisk):
+        def lstat(self, path: str) -> os.stat_result:
+            raise OSError(number, os.strerror(number), path)
+
+    disk = Failing(["trip", "trip/a.jpg"])
+    with pytest.raises(OSError, match=r"/photos/trip/a\.jpg") as caught:
+        look_below(ROOT, disk)("trip/a.jpg")
+    assert caught.value.errno == number
+    with pytest.raises(OSError, match="/photos/trip") as caught:
+        is_folder_below(ROOT, "trip", disk)
+    assert caught.value.errno == number
+
+
+def test_a_file_on_a_disk_that_fails_for_long_is_not_lost() -> None:
+    class Failing(FoldingDisk):
+        is_failing = True
+
+        def lstat(self, path: str) -> os.stat_result:
+            if self.is_failing:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+            return super().lstat(path)
+
+    disk = Failing(["a.jpg"])
+    waiting = SettleQueue(look_below(ROOT, disk), settle_seconds=SETTLE, removal_seconds=REMOVAL)
+    waiting.hear("a.jpg", 0.0)
+    assert not waiting.settled(100.0, 10)
+    disk.is_failing = False
+    assert not waiting.settled(102.0, 10)
+    assert list(waiting.settled(104.0, 10).present) == ["a.jpg"]
+
+
 def test_two_files_whose_names_differ_only_in_case_are_both_there(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("x")
     (tmp_path / "A.JPG").hardlink_to(tmp_path / "a.jpg")
@@ -285,7 +389,7 @@ class FoldingDisk:
         try:
             inode = folded.index(self._fold(path.removeprefix("/photos/")))
         except ValueError:
-            raise FileNotFoundError(path) from None
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
         is_folder = any(name.startswith(self.names[inode] + "/") for name in self.names)
         mode = stat.S_IFDIR if is_folder else stat.S_IFREG
         return os.stat_result((mode | 0o644, inode, 1, 1, 0, 0, 5, 0, 0, 0))

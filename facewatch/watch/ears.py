@@ -28,6 +28,9 @@ class Listener(Protocol):
     @property
     def fault(self) -> str | None: ...
 
+    @property
+    def is_deaf(self) -> bool: ...
+
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
@@ -48,9 +51,11 @@ class Ears:
     """
 
     def __init__(self, root: Path, *, skips: Skips, listen: Listen = listen) -> None:
-        """`skips` is asked for every folder before anything is listened to in it, also from another thread."""
+        """`skips` is asked for every folder before anything is listened to in it, also from another thread; where it
+        raises OSError, because the folder cannot be read, the folder counts as our business.
+        """
         self._inbox = Inbox()
-        self._listener = listen(str(root), skips, self._inbox)
+        self._listener = listen(str(root), _where_told(skips), self._inbox)
 
     def __enter__(self) -> Ears:
         """Start listening.
@@ -80,10 +85,31 @@ class Ears:
 
     @property
     def unwatched(self) -> frozenset[str]:
-        """Folders that are not listened to, with all below them, though they should be: they have to be polled."""
+        """Folders that are not listened to, with all below them, though they should be: they have to be polled.
+
+        Those that could not be listed are among them, though a part of what happens there may be heard. Those that
+        nobody here may read are not: polling would not find anything in them either.
+        """
         return self._listener.unwatched
 
     @property
     def fault(self) -> str | None:
         """Why there are unwatched folders, and what helps; None when there are none."""
         return self._listener.fault
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether nothing is listened to any more, or not yet: `complete` does not mend that, only new ears do."""
+        return self._listener.is_deaf
+
+
+def _where_told(skips: Skips) -> Skips:
+    """A folder that cannot be asked what it is, is one to listen to: trying that tells whether it can be, and why."""
+
+    def is_skipped(folder: str) -> bool:
+        try:
+            return skips(folder)
+        except OSError:
+            return False
+
+    return is_skipped

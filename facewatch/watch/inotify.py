@@ -25,6 +25,7 @@ from watchdog.observers.inotify_c import (
 )
 
 from facewatch.watch.heard import Inbox
+from facewatch.watch.paths import Paths
 
 log = logging.getLogger(__name__)
 
@@ -60,24 +61,42 @@ class _Folder:
     """The paths of the watched folders directly in it."""
 
 
+def names_in(folder: str) -> list[str]:
+    """Return the names of the folders in a folder; links to folders are none.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
 class InotifyListener:
     """Keeps the watches complete and puts what they tell into an inbox."""
 
     def __init__(
-        self, root: str, skips: Callable[[str], bool], inbox: Inbox, open_fd: Callable[[], InotifyFD] = InotifyFD
+        self,
+        root: str,
+        skips: Callable[[str], bool],
+        inbox: Inbox,
+        open_fd: Callable[[], InotifyFD] = InotifyFD,
+        names_in: Callable[[str], list[str]] = names_in,
     ) -> None:
         self._root = root
         self._skips = skips
         self._inbox = inbox
         self._open_fd = open_fd
+        self._names_in = names_in
         self._fd: InotifyFD | None = None
         self._ids = itertools.count()
         self._lock = threading.RLock()
         """Held while the book-keeping changes; the reader never holds its own lock when it calls."""
         self._folders: dict[str, _Folder] = {}
         self._paths: dict[WatchDescriptor, str] = {}
-        self._unwatched: set[str] = set()
-        self._unreadable: set[str] = set()
+        self._unwatched = Paths()
+        """Folders that the kernel refused, and those that are watched but could not be listed."""
+        self._unreadable = Paths()
+        """The same where the reason is that nobody here may read them."""
         self._fault: OSError | None = None
 
     @property
@@ -91,6 +110,11 @@ class InotifyListener:
             if self._is_dead:
                 return "listening ended unexpectedly"
             return _in_words(self._fault) if self._fault else None
+
+    @property
+    def is_deaf(self) -> bool:
+        with self._lock:
+            return self._fd is None or self._is_dead
 
     @property
     def _is_dead(self) -> bool:
@@ -124,6 +148,8 @@ class InotifyListener:
                 known.clear()
             self._fault = None
         if fd is not None:
+            if not fd.is_alive():
+                fd._is_reading = False  # or it would leave it to its thread to free what it holds
             fd.stop()
             fd.join()
 
@@ -197,35 +223,38 @@ class InotifyListener:
 
     def _try_again(self, path: str) -> None:
         """The rights to a folder changed: what could not be read in it before, maybe can be now."""
-        for folder in [folder for folder in self._unreadable if _is_within(folder, path)]:
+        for folder in self._unreadable.within(path):
             self._enter(folder)
             if folder in self._folders:
                 self._inbox.add_folder(folder)
 
     def _enter(self, path: str, *, anew: bool = False) -> None:
-        """Watch a folder and all below it; what is watched already is listed again only when told so, and what was
-        refused is tried again.
+        """Watch a folder and all below it; what was refused is tried again, and what is watched and was listed already
+        is listed again only when told so.
 
         Where the kernel allows no more, what sorts first is left out: in a library by years, the oldest.
         """
         refused = self._forget_refusals(path)
+        unlisted = set(refused)
         todo = [path] if anew else [*(folder for folder in refused if not self._skips(folder)), path]
         while todo:
             folder = todo.pop()
             is_new = self._watch(folder)
-            if folder in self._folders and (is_new or anew):
+            if folder in self._folders and (is_new or anew or folder in unlisted):
+                unlisted.discard(folder)
                 below = self._folders_in(folder)
                 for lost in self._folders[folder].below.difference(below):
                     self._leave(lost)
                 todo += sorted(below)
 
     def _folders_in(self, folder: str) -> list[str]:
+        """Return the folders in a watched one that are our business; where it cannot be listed, those known already."""
         try:
-            with os.scandir(self._absolute(folder)) as entries:
-                names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        except OSError:
-            return []
-        return [path for name in names if not self._skips(path := _join(folder, name))]
+            paths = [_join(folder, name) for name in self._names_in(self._absolute(folder))]
+        except OSError as error:
+            self._note_refusal(folder, error)
+            paths = [] if error.errno in _GONE else [*self._folders[folder].below]
+        return [path for path in paths if not self._skips(path)]
 
     def _watch(self, path: str) -> bool:
         """Watch one folder, not what is below it; return whether that is new."""
@@ -271,6 +300,9 @@ class InotifyListener:
 
     def _refuse(self, path: str, error: OSError) -> None:
         self._leave(path)
+        self._note_refusal(path, error)
+
+    def _note_refusal(self, path: str, error: OSError) -> None:
         if path and error.errno in _GONE:
             return
         if path and error.errno == errno.EACCES:
@@ -296,12 +328,10 @@ class InotifyListener:
 
     def _forget_refusals(self, path: str) -> list[str]:
         """Return the folders in this one that were refused, and keep them no longer."""
-        refused = [folder for folder in (*self._unwatched, *self._unreadable) if _is_within(folder, path)]
-        self._unwatched.difference_update(refused)
-        self._unreadable.difference_update(refused)
+        refused = self._unwatched.take_within(path) + self._unreadable.take_within(path)
         if not self._unwatched:
             self._fault = None
-        return refused
+        return sorted(refused)
 
     def _are_same(self, path: str, other: str) -> bool:
         try:
@@ -315,10 +345,6 @@ class InotifyListener:
 
 def _join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
-
-
-def _is_within(path: str, folder: str) -> bool:
-    return not folder or path == folder or path.startswith(folder + "/")
 
 
 def _in_words(error: OSError) -> str:

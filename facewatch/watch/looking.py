@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import string
@@ -15,6 +16,10 @@ from facewatch.types import Fingerprint
 FRESH_SECONDS = 0.1
 """How long a folder's names are believed without listing it again: thousands of files in one folder are looked at in a
 row, and a name that changes meanwhile is heard of."""
+
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""What says that nothing has this name. A disk that fails, a folder that may not be read, or a server that is away says
+nothing of the kind."""
 
 _SWAP_CASE = str.maketrans(
     string.ascii_lowercase + string.ascii_uppercase, string.ascii_uppercase + string.ascii_lowercase
@@ -40,29 +45,44 @@ def look_below(root: Path, disk: Disk | None = None) -> Callable[[str], Fingerpr
 
     Where the disk takes several spellings for one name (upper and lower case, composed and decomposed letters), there
     is a file only under the name that its folder lists: a file that changed only its spelling is gone under the old.
+
+    The function raises OSError where it cannot be told whether there is one.
     """
     disk = disk or Disk()
     spelling = _Spelling(str(root), disk)
 
     def look(path: str) -> Fingerprint | None:
-        try:
-            status = disk.lstat(f"{root}/{path}")
-            is_file = stat.S_ISREG(status.st_mode) and spelling.is_right(path, status)
-        except OSError:
+        status = _status_of(f"{root}/{path}", disk)
+        if status is None or not stat.S_ISREG(status.st_mode) or not spelling.is_right(path, status):
             return None
-        return Fingerprint.of(status) if is_file else None
+        return Fingerprint.of(status)
 
     return look
 
 
 def is_folder_below(root: Path, path: str, disk: Disk | None = None) -> bool:
-    """Whether there is a folder at this path below the root, spelled so; a link to one is none."""
+    """Whether there is a folder at this path below the root, spelled so; a link to one is none.
+
+    Raises:
+        OSError: it cannot be told.
+    """
     disk = disk or Disk()
+    status = _status_of(f"{root}/{path}", disk)
+    return status is not None and stat.S_ISDIR(status.st_mode) and _Spelling(str(root), disk).is_right(path, status)
+
+
+def _status_of(path: str, disk: Disk) -> os.stat_result | None:
+    """Return the status of what has this name, None where nothing has.
+
+    Raises:
+        OSError: it cannot be told.
+    """
     try:
-        status = disk.lstat(f"{root}/{path}")
-        return stat.S_ISDIR(status.st_mode) and _Spelling(str(root), disk).is_right(path, status)
-    except OSError:
-        return False
+        return disk.lstat(path)
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
+        return None
 
 
 class _Spelling:

@@ -57,6 +57,10 @@ class ObserverListener(FileSystemEventHandler):
         return "listening ended unexpectedly" if self._is_dead else None
 
     @property
+    def is_deaf(self) -> bool:
+        return self._observer is None or self._is_dead
+
+    @property
     def _is_dead(self) -> bool:
         threads = (self._observer, *self._observer.emitters) if self._observer is not None else ()
         return not all(thread.is_alive() for thread in threads)

@@ -6,8 +6,12 @@ import heapq
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from facewatch.types import Fingerprint
+
+SPARE_ENTRIES = 64
+"""Entries of the agenda that need not count, besides as many as there are paths: few are not worth clearing away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +25,18 @@ class Settled:
         return bool(self.present or self.gone)
 
 
-@dataclass(slots=True)
+class _Sight(Enum):
+    """What a look at a path may give besides a fingerprint, and None for what is not there."""
+
+    UNKNOWN = "it cannot be told"
+
+
+@dataclass(frozen=True, slots=True)
 class _Pending:
     """A path that something was heard of."""
 
-    fingerprint: Fingerprint | None
-    """None: it is not there."""
+    seen: Fingerprint | _Sight | None
+    """What the last look gave."""
     turn: int
     """Which of its entries in the agenda counts."""
 
@@ -36,13 +46,15 @@ class SettleQueue:
 
     Removals wait longer than additions, because a move takes two steps. A path is looked at when it is heard of and
     when its time has come, not in between; one that never rests stays, is looked at once in `settle_seconds`, and holds
-    up no other.
+    up no other. One of which the disk does not tell is neither there nor gone, and stays as well.
     """
 
     def __init__(
         self, look: Callable[[str], Fingerprint | None], *, settle_seconds: float, removal_seconds: float
     ) -> None:
-        """`look` returns a path's fingerprint, or None when no regular file is there."""
+        """`look` returns a path's fingerprint, or None when no regular file is there; it raises OSError when it cannot
+        be told.
+        """
         self._look = look
         self._settle_seconds = settle_seconds
         self._removal_seconds = removal_seconds
@@ -50,7 +62,6 @@ class SettleQueue:
         self._agenda: list[tuple[float, int, str]] = []
         """A heap of when to look at which path; the number keeps the order of hearing."""
         self._turns = itertools.count()
-        self._vanished: dict[str, None] = {}
         self._has_more = False
 
     def __len__(self) -> int:
@@ -58,9 +69,9 @@ class SettleQueue:
 
     def hear(self, path: str, now: float) -> None:
         """Something happened to this path; if that changed it, it has to be still from now on."""
-        seen = self._look(path)
+        seen = self._see(path)
         pending = self._pending.get(path)
-        if pending is None or pending.fingerprint != seen:
+        if pending is None or pending.seen != seen:
             self._wait(path, seen, now)
 
     @property
@@ -73,43 +84,48 @@ class SettleQueue:
         present: dict[str, Fingerprint] = {}
         gone: list[str] = []
         while (path := self._next(now)) is not None and len(present) + len(gone) < most:
-            seen = self._look(path)
-            if seen != self._pending[path].fingerprint:
+            seen = self._see(path)
+            if isinstance(seen, _Sight) or seen != self._pending[path].seen:
                 self._wait(path, seen, now)
                 continue
-            self._forget(path)
+            del self._pending[path]
             if seen is None:
                 gone.append(path)
             else:
                 present[path] = seen
         self._has_more = path is not None
+        self._clear_agenda()
         return Settled(present, tuple(gone))
 
-    def vanished(self) -> tuple[str, ...]:
-        """Return the paths that are not there but still might come back."""
-        return tuple(self._vanished)
+    def _see(self, path: str) -> Fingerprint | _Sight | None:
+        try:
+            return self._look(path)
+        except OSError:
+            return _Sight.UNKNOWN
 
-    def _wait(self, path: str, seen: Fingerprint | None, still_since: float) -> None:
+    def _wait(self, path: str, seen: Fingerprint | _Sight | None, still_since: float) -> None:
         """Hold the path back, as it is now, for the whole time."""
         turn = next(self._turns)
         self._pending[path] = _Pending(seen, turn)
-        if seen is None:
-            self._vanished[path] = None
-        else:
-            self._vanished.pop(path, None)
         wait = self._removal_seconds if seen is None else self._settle_seconds
         heapq.heappush(self._agenda, (still_since + wait, turn, path))
+        self._clear_agenda()
+
+    def _clear_agenda(self) -> None:
+        """Drop the entries that count no longer, when they are the larger part."""
+        if len(self._agenda) > 2 * len(self._pending) + SPARE_ENTRIES:
+            self._agenda = [entry for entry in self._agenda if self._counts(entry[2], entry[1])]
+            heapq.heapify(self._agenda)
+
+    def _counts(self, path: str, turn: int) -> bool:
+        pending = self._pending.get(path)
+        return pending is not None and pending.turn == turn
 
     def _next(self, now: float) -> str | None:
         """Return the path whose time came first; None when it is nobody's time yet."""
         while self._agenda and self._agenda[0][0] <= now:
             _, turn, path = self._agenda[0]
-            pending = self._pending.get(path)
-            if pending is not None and pending.turn == turn:
+            if self._counts(path, turn):
                 return path
             heapq.heappop(self._agenda)
         return None
-
-    def _forget(self, path: str) -> None:
-        del self._pending[path]
-        self._vanished.pop(path, None)

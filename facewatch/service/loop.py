@@ -328,7 +328,10 @@ class WatchLoop:
     def _still_since(self, watched: Watched, path: str) -> float:
         """A file that was last written to long ago has settled; it was there before anybody listened."""
         now = self._clock()
-        seen = watched.seen(path)
+        try:
+            seen = watched.seen(path)
+        except OSError:
+            return now  # the queue asks again
         is_old = seen is not None and self._wall_clock() - seen.mtime_ns / 1e9 > 10 * self._settle_seconds
         return now - self._settle_seconds if is_old else now
 

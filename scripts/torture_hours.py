@@ -303,6 +303,7 @@ class Deaf:
 
     unwatched: frozenset[str] = frozenset()
     fault = None
+    is_deaf = False
 
     def complete(self) -> None: ...
 

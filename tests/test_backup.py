@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -343,8 +344,9 @@ def test_a_backup_is_due_once_a_day_and_only_when_something_changed(catalog: Cat
     assert first is not None
     assert first.name == "catalog-2026-03-04.sqlite"
     assert (mode_of(first), mode_of(first.parent)) == (0o600, 0o700)
-    decide(catalog, "Ben")
+    catalog.files.set("looks", "another")
     assert backups.daily(NOON + timedelta(hours=2)) is None
+    decide(catalog, "Ben")
     second = backups.daily(NOON + timedelta(days=1))
     assert second is not None
     assert names_in(second) == {"Anna", "Ben"}
@@ -352,6 +354,17 @@ def test_a_backup_is_due_once_a_day_and_only_when_something_changed(catalog: Cat
     # Also to a process that has just started.
     assert Backups(catalog.path).daily(NOON + timedelta(days=3)) is None
     assert [backup.path for backup in backups.all()] == [first, second]
+
+
+def test_what_a_user_decides_later_that_day_is_in_that_days_backup_an_hour_later(catalog: Catalog) -> None:
+    backups = Backups(catalog.path)
+    first = backups.daily(NOON)
+    assert first is not None
+    decide(catalog, "Anna")
+    assert backups.daily(NOON + timedelta(minutes=50)) is None
+    assert backups.daily(NOON + timedelta(minutes=70)) == first
+    assert names_in(first) == {"Anna"}
+    assert backups.daily(NOON + timedelta(hours=5)) is None
 
 
 def test_the_newest_backups_are_kept_and_nothing_else_is_touched(catalog: Catalog) -> None:
@@ -659,7 +672,45 @@ def test_restoring_is_refused_while_somebody_scans(library: Library, run: Any, t
     with Catalog(library.catalog) as catalog, catalog.run_lock("watch"):
         answer = run("restore", str(tmp_path / "copy.sqlite"), "--yes")
     assert answer.code == 6
-    assert "held by watch" in answer.err
+    assert f"watch (process {os.getpid()}) is at work on this catalog; stop it first" in answer.err
+
+
+def test_restoring_does_not_ask_while_somebody_watches(library: Library, run: Any, tmp_path: Path) -> None:
+    three_people(library)
+    run("backup", str(tmp_path / "copy.sqlite"))
+    with Catalog(library.catalog) as catalog, catalog.run_lock("watch"):
+        answer = run("restore", str(tmp_path / "copy.sqlite"))
+    assert answer.code == 6
+    assert "Restore it?" not in answer.err
+
+
+def test_where_nobody_can_answer_nothing_is_restored(
+    library: Library, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three_people(library)
+    run("backup", str(tmp_path / "copy.sqlite"))
+    run("rename", person_of(library, "1/0.png"), "Anna")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    answer = run("restore", str(tmp_path / "copy.sqlite"))
+    assert answer.code == 2
+    assert "say --yes" in answer.err
+    assert "carries on" not in answer.err
+    assert names_in(library.catalog) == {"Anna"}
+
+
+@pytest.mark.parametrize("ending", ["/", "/."])
+def test_a_folder_that_is_not_there_does_not_become_a_file(
+    library: Library, run: Any, tmp_path: Path, ending: str
+) -> None:
+    three_people(library)
+    usb = tmp_path / "usb"
+    answer = run("backup", f"{usb}{ending}")
+    assert answer.code == 5
+    assert f"{usb}{ending}: no such folder; plug in its drive, or make it" in answer.err
+    assert not usb.exists()
+    usb.mkdir()
+    assert run("backup", f"{usb}{ending}").code == 0
+    assert len(list(usb.glob("catalog-*.sqlite"))) == 1
 
 
 def test_what_is_no_backup_is_refused_and_changes_nothing(library: Library, run: Any, tmp_path: Path) -> None:
@@ -678,14 +729,16 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(library: Library, run:
     for name, fault in (
         ("newer", "made by a newer facewatch .it has 99_x.; update facewatch"),
         ("other", "not a catalog of facewatch; name a backup of one"),
-        ("text", "damaged .file is not a database."),
-        ("damaged", "damaged"),
+        ("text", "not a backup of a catalog; name a file that .* made .they lie in .*catalog.sqlite.backups."),
+        ("damaged", "damaged.*; (take|name) another"),
         ("absent", "no such file"),
         ("", "not a file"),
     ):
         answer = run("restore", str(tmp_path / f"{name}.sqlite" if name else tmp_path), "--yes")
         assert answer.code == 5, name
         assert re.search(fault, answer.err), answer.err
+        assert "start afresh" not in answer.err
+        assert "facewatch restore" not in answer.err
     assert run("restore", str(library.catalog), "--yes").code == 5
     assert library.catalog.read_bytes() == before
 
@@ -792,7 +845,7 @@ def test_the_advice_for_a_damaged_catalog_names_the_newest_backup(catalog: Catal
     newest = Backups(catalog.path).daily(NOON)
     catalog.close()
     catalog.path.write_bytes(b"no database" * 1000)
-    with pytest.raises(CatalogError, match=f"damaged .*; `facewatch restore {newest}` puts the newest backup"):
+    with pytest.raises(CatalogError, match=f"damaged .*; `facewatch restore {newest}` puts the newest backup, of "):
         Catalog(catalog.path)
 
 

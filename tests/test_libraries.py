@@ -16,6 +16,7 @@ from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.scan import Rules, walk
 from facewatch.service import ScanResult, Service
 from facewatch.types import Fingerprint
+from facewatch.watch import look_below
 
 
 @pytest.fixture
@@ -145,6 +146,15 @@ def test_what_was_on_a_drive_that_was_mounted_inside_stays(library: Library) -> 
     with library.service() as service:
         service.libraries.believe_new_drives()
         assert service.scan_all().n_missing == 3
+
+
+def test_a_folder_that_becomes_a_link_holds_nothing_of_ours(library: Library, tmp_path: Path) -> None:
+    library.draw("sub/a.png", (1, 0))
+    look = look_below(library.photos)
+    assert look("sub/a.png")
+    (library.photos / "sub").rename(tmp_path / "away")
+    (library.photos / "sub").symlink_to(tmp_path / "away")
+    assert look_below(library.photos)("sub/a.png") is None
 
 
 def test_a_folder_that_is_no_mount_any_more_but_holds_its_files_is_an_ordinary_one(library: Library) -> None:

@@ -150,7 +150,7 @@ def test_launchd_cannot_be_told_of_control_characters_either() -> None:
 def test_only_what_trying_again_can_mend_is_tried_again() -> None:
     service = service_of()
     assert service["Restart"] == ["on-failure"]
-    assert service["RestartPreventExitStatus"] == ["2 3 7"]
+    assert service["RestartPreventExitStatus"] == ["2 3 5 7"]
     assert {ConfigError.exit_code, EngineError.exit_code, 2} == set(CANNOT_MEND_ITSELF)
     assert LibraryError.exit_code not in CANNOT_MEND_ITSELF
 

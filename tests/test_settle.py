@@ -339,7 +339,7 @@ def test_a_disk_that_does_not_tell_is_not_taken_to_say_that_a_file_or_folder_is_
             raise OSError(number, os.strerror(number), path)
 
     disk = Failing(["trip", "trip/a.jpg"])
-    with pytest.raises(OSError, match=r"/photos/trip/a\.jpg") as caught:
+    with pytest.raises(OSError, match="/photos/trip") as caught:
         look_below(ROOT, disk)("trip/a.jpg")
     assert caught.value.errno == number
     with pytest.raises(OSError, match="/photos/trip") as caught:

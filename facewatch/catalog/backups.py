@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+from facewatch.catalog.journal import USER
 from facewatch.catalog.opening import (
     advice_for_damaged,
     beside,
@@ -268,7 +269,8 @@ class Backups:
         return sorted(found, key=lambda backup: backup.day)
 
     def daily(self, now: datetime) -> Path | None:
-        """Take today's backup if there is none and the catalog has changed since the last; return its path.
+        """Take today's backup if there is none and the catalog has changed since the last, and take it anew when a user
+        decided something since; return its path.
 
         Never fails: a fault is logged once, and an hour later it is tried again. Takes no lock that others wait for.
 
@@ -281,10 +283,11 @@ class Backups:
         self._looked = now
         target = self.folder / f"{self._catalog.stem}-{today.isoformat()}.sqlite"
         try:
-            if target.exists() or not self._has_changed():
+            has_one = target.exists()
+            if not (self._has_new_decisions(target) if has_one else self._has_changed()):
                 return None
             self._tidy()
-            write_backup(self._catalog, target, report=self._report)
+            write_backup(self._catalog, target, may_replace=has_one, report=self._report)
         except (CatalogError, OSError) as error:
             self._tell(f"no daily backup: {error}")
             return None
@@ -303,6 +306,13 @@ class Backups:
         except CatalogError:
             return True  # one of them is damaged: the attempt says which
 
+    def _has_new_decisions(self, backup: Path) -> bool:
+        """Whether a user has decided something that a backup does not hold."""
+        try:
+            return newest_decision(backup) != newest_decision(self._catalog)
+        except CatalogError:
+            return True
+
     def _tidy(self) -> None:
         """Make the folder, and remove what crashes left in it."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -320,6 +330,13 @@ class Backups:
     def _tell(self, fault: str) -> None:
         log.log(logging.DEBUG if fault == self._fault else logging.WARNING, "%s", fault)
         self._fault = fault
+
+
+def newest_decision(path: Path) -> int | None:
+    """Return the number of the newest entry of a user in the journal."""
+    with clear_errors(path), closing(connect_reading(path)) as db:
+        newest: int | None = db.execute("SELECT MAX(id) FROM journal WHERE actor = ?", [USER]).fetchone()[0]
+        return newest
 
 
 def extent_of(path: Path) -> tuple[object, ...]:

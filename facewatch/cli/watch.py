@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 10.0
-"""How long to wait before it is tried again to go on with other settings."""
+"""How long to wait before it is tried again to begin."""
 
 
 @command("watch", "Scan, then stay and follow changes.")
@@ -54,7 +54,7 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
         config = read_settings()
         # Photos can wait for those who sit at the keyboard; somebody who types `scan` does.
         give_way(config["resources.niceness"], is_idle_io=config["resources.idle_io"])
-        _watch(config, signals, notifier)
+        _watch_patiently(config, signals, notifier, (DiskFullError, DiskFaultError))
         while signals.wants_reload and not signals.wants_stop:
             signals.wants_reload = False
             config = _watch_again(read_settings, config, signals, notifier)
@@ -87,13 +87,24 @@ def _watch_again(read_settings: Callable[[], Config], before: Config, signals: S
     except FacewatchError as error:
         log.error("the settings stay as they were: %s", error)
         config = before
+    # Somebody else may have taken the moment between the two.
+    _watch_patiently(config, signals, notifier, (DiskFullError, DiskFaultError, BusyError))
+    return config
+
+
+def _watch_patiently(
+    config: Config, signals: Signals, notifier: Notifier, mended_from_outside: tuple[type[FacewatchError], ...]
+) -> None:
+    """Watch until a signal comes, and wait out what keeps it from beginning to."""
+    told = ""
     while True:
         try:
             _watch(config, signals, notifier)
-            return config
-        except (BusyError, DiskFullError, DiskFaultError) as error:
-            # Somebody else took the moment between the two, or the disk filled up: not what the service ends of.
-            log.error("%s", error)
+            return
+        except mended_from_outside as error:
+            if str(error) != told:
+                log.error("%s", error)
+            told = str(error)
             signals.wait(BUSY_SECONDS)
             if signals.should_stop():
-                return config
+                return

@@ -24,7 +24,7 @@ from facewatch.mounts import is_folder
 from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
 from facewatch.quality import Limits
 from facewatch.service.engine_switch import EngineSwitch
-from facewatch.service.libraries import Libraries
+from facewatch.service.libraries import LOST_MOUNT, Libraries
 from facewatch.service.pausing import paused_since
 from facewatch.service.people_folder import PeopleFolder
 from facewatch.service.places import check_library, check_places
@@ -301,7 +301,8 @@ class Service:
         for root, found, changes in looks:
             self.record(root, changes)
             for folder, reason in found.unread.items():
-                log.warning("%s: cannot be listed: %s; make it readable, then scan again", display(folder), reason)
+                advice = "nothing of it is removed" if reason == LOST_MOUNT else "make it readable, then scan again"
+                log.warning("%s: cannot be listed: %s; %s", display(str(root / folder)), reason, advice)
             for one in self.ingest(root, changes.to_read):
                 count(one)
         for one in self.look_anew():

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from facewatch import scan
 from facewatch.catalog import Catalog, KnownFile
@@ -19,7 +19,7 @@ from facewatch.watch import is_folder_below, look_below
 
 log = logging.getLogger(__name__)
 
-LOST_MOUNT = "another drive was mounted there"
+LOST_MOUNT = "another drive was mounted there, and is not now"
 """Why a folder is not looked through: what it held went with that drive."""
 
 
@@ -160,8 +160,7 @@ class Libraries:
         prints = {path: file.fingerprint for path, file in known.items()}
         self._check_drive(root, found, prints, is_whole=not below, was_away=was_away)
         lost = self._lost_mounts(root, root_id, found.files, prints, is_whole=not below)
-        if not below:
-            self._remember_drives(root, root_id, found, lost)
+        self._remember_drives(root, root_id, found, lost, below)
         found = replace(found, unread={**found.unread, **dict.fromkeys(lost, LOST_MOUNT)})
         changes = self._with_moved(root, root_id, found.files, scan.compare(found, prints))
         return found, self._with_readable(root, changes, known) if with_unread else changes
@@ -209,14 +208,23 @@ class Libraries:
         below = {folder: {p: known[p] for p in known if p.startswith(folder + "/")} for folder in lost}
         return {folder for folder, files in below.items() if files and _n_absent(found, files) > len(files) / 2}
 
-    def _remember_drives(self, root: Path, root_id: int, found: scan.Walk, lost: set[str]) -> None:
+    def _remember_drives(self, root: Path, root_id: int, found: scan.Walk, lost: set[str], below: str) -> None:
         """Record the drives that a look saw, where they are not those on record."""
         files, mounts = self._catalog.files, found.mounts | lost
+        if below:
+            mounts |= files.mounts(root_id) | _mounts_above(root, [f"{below}/"])
         has_moved = (files.root(root) or (0, -1))[1] != found.drive
         if has_moved or files.mounts(root_id) != mounts:
             with self._catalog.write():
                 files.add_root(root, found.drive, self._catalog.now())
                 files.set_mounts(root_id, mounts)
+
+    def lost_folders(self, root: Path) -> list[str]:
+        """Return the folders of a library on which another drive was mounted that is not now, by all that a glance
+        tells."""
+        known = self._catalog.files.root(root)
+        mounts = self._catalog.files.mounts(known[0]) if known else frozenset[str]()
+        return sorted(folder for folder in mounts if not _is_mount(root / folder))
 
     def _with_moved(
         self, root: Path, root_id: int, found: Mapping[str, Fingerprint], changes: scan.Changes
@@ -277,6 +285,10 @@ class Libraries:
     def compare(self, root: Path, present: Mapping[str, Fingerprint], gone: Iterable[str]) -> scan.Changes:
         """Compare only these paths of a library with the catalog."""
         root_id = self.root_id(root)
+        new_mounts = _mounts_above(root, present) - self._catalog.files.mounts(root_id)
+        if new_mounts:
+            with self._catalog.write():
+                self._catalog.files.set_mounts(root_id, self._catalog.files.mounts(root_id) | new_mounts)
         known = {path: self._catalog.files.one(root_id, path) for path in (*present, *gone)}
         changes = scan.compare(
             scan.Walk(present), {path: file.fingerprint for path, file in known.items() if file is not None}
@@ -312,6 +324,12 @@ def _is_gone(root: Path, path: str) -> bool:
 def _n_absent(found: Mapping[str, Fingerprint], known: Mapping[str, Fingerprint]) -> int:
     """Return how many known files are not there, or are others by their size."""
     return sum(path not in found or found[path].size != fingerprint.size for path, fingerprint in known.items())
+
+
+def _mounts_above(root: Path, paths: Iterable[str]) -> set[str]:
+    """Return the folders above these paths, below the root, on which another drive is mounted."""
+    folders = {str(parent) for path in paths for parent in PurePosixPath(f"{path}x").parents} - {"."}
+    return {folder for folder in folders if _is_mount(root / folder)}
 
 
 def _is_mount(folder: Path) -> bool:

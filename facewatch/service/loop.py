@@ -24,6 +24,7 @@ from facewatch.errors import (
 )
 from facewatch.service import Service
 from facewatch.service.hours import Hours
+from facewatch.service.libraries import LOST_MOUNT
 from facewatch.service.live import FRESH_SECONDS
 from facewatch.service.notify import Notifier
 from facewatch.service.places import check_library
@@ -191,6 +192,7 @@ class WatchLoop:
             with self._service.catalog.read():
                 self.step(heard)
             if self._n_failures:
+                log.info("it works again")
                 self._n_failures, self._n_unforeseen, self._told = 0, 0, ""
         except (DiskFullError, DiskFaultError, BusyError, EngineError) as error:
             self._wait(str(error))
@@ -262,8 +264,19 @@ class WatchLoop:
             "n_waiting": n_pending if is_due else 0,
             "last_look": dict(self._last_looks),
             "polled": {name: reason for watched in self.watched for name, reason in watched.polled.items()},
-            "offline": {str(watched.root): watched.offline for watched in self.watched if watched.offline},
+            "offline": self._offline(),
         }
+
+    def _offline(self) -> dict[str, str]:
+        """Return the libraries, and folders of them, that are not there, and why."""
+        offline = {}
+        for watched in self.watched:
+            if watched.offline:
+                offline[str(watched.root)] = watched.offline
+            else:
+                lost = self._service.libraries.lost_folders(watched.root)
+                offline |= {f"{watched.root}/{folder}": LOST_MOUNT for folder in lost}
+        return offline
 
     # --- what is in the libraries ---
 

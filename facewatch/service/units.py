@@ -27,9 +27,10 @@ from facewatch.service.places import check_library, check_places
 UNIT = "facewatch.service"
 LABEL = "org.facewatch.watch"
 
-CANNOT_MEND_ITSELF = (2, 3, 7)
-"""Exit codes after which trying again changes nothing: the command line, the settings, the engine's files. A library, a
-disk or another facewatch that is in the way may be gone or back a minute later."""
+CANNOT_MEND_ITSELF = (2, 3, 5, 7)
+"""Exit codes after which trying again changes nothing: the command line, the settings, a damaged catalog, the engine's
+files. A library or another facewatch that is in the way may be gone or back a minute later, and a full disk is waited
+out."""
 
 PASSED_ON = ("FACEWATCH_MODELS", "PYTHONPATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 """What decides where facewatch finds things, and what a service manager may not have: it started before the shell."""

@@ -50,9 +50,10 @@ def look_below(root: Path, disk: Disk | None = None) -> Callable[[str], Fingerpr
     """
     disk = disk or Disk()
     spelling = _Spelling(str(root), disk)
+    way = _Way(str(root), disk)
 
     def look(path: str) -> Fingerprint | None:
-        status = _status_of(f"{root}/{path}", disk)
+        status = _status_of(f"{root}/{path}", disk) if way.is_real(path) else None
         if status is None or not stat.S_ISREG(status.st_mode) or not spelling.is_right(path, status):
             return None
         return Fingerprint.of(status)
@@ -83,6 +84,34 @@ def _status_of(path: str, disk: Disk) -> os.stat_result | None:
         if error.errno not in _ABSENT:
             raise
         return None
+
+
+class _Way:
+    """Tells whether the folders on the way to a file are folders: what is behind a link is not ours."""
+
+    def __init__(self, root: str, disk: Disk) -> None:
+        self._root = root
+        self._disk = disk
+        self._folder = ""
+        self._asked_at: float | None = None
+
+    def is_real(self, path: str) -> bool:
+        """Whether no folder on the way is a link.
+
+        Raises:
+            OSError: it cannot be told.
+        """
+        folder, now = path.rpartition("/")[0], self._disk.now()
+        if folder == self._folder and self._asked_at is not None and now - self._asked_at <= FRESH_SECONDS:
+            return True
+        end = 0
+        while folder and end >= 0:
+            end = folder.find("/", end + 1)
+            status = _status_of(f"{self._root}/{folder[:end] if end >= 0 else folder}", self._disk)
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                return False
+        self._folder, self._asked_at = folder, now
+        return True
 
 
 class _Spelling:

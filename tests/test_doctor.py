@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import re
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -25,15 +26,18 @@ from facewatch.config import load_config
 from facewatch.errors import FacewatchError
 from facewatch.service.doctor import (
     CHECKS,
+    Case,
     Diagnosis,
     Finding,
     World,
+    catalog,
     diagnose,
     environment,
     people,
     read_settings,
     watching,
 )
+from facewatch.service.doctor.reading import reading
 from facewatch.service.doctor.walking import walk
 from facewatch.service.units import State
 
@@ -459,7 +463,72 @@ def test_a_damaged_catalog_is_told_which_backup_there_is(scanned: Library) -> No
         (folder / f"catalog-{day}.sqlite").touch()
     damage(scanned.catalog, 0, 4096)
     remedy = one(look(scanned), "catalog", level="broken").remedy
-    assert remedy == f"stop facewatch, then: facewatch restore '{folder / 'catalog-2026-11-21.sqlite'}'"
+    assert remedy.endswith(f"facewatch restore '{folder / 'catalog-2026-11-21.sqlite'}'")
+
+
+def test_the_backup_that_is_advised_is_one_that_the_user_did_not_give_up_and_everybody_advises_it(
+    scanned: Library, run: Any
+) -> None:
+    folder = scanned.catalog.with_name("catalog.sqlite.backups")
+    folder.mkdir()
+    names = (
+        "catalog-2026-11-20.sqlite",
+        "catalog-2026-11-21.sqlite",
+        "catalog-before-restore-2026-11-21-120000.sqlite",
+    )
+    for hours, name in enumerate(names):
+        (folder / name).touch()
+        os.utime(folder / name, times=(hours * 3600, hours * 3600))
+    damage(scanned.catalog, 0, 4096)
+    made = datetime.fromtimestamp(3600, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    remedy = one(look(scanned), "catalog", level="broken").remedy
+    said = run("status").err
+    for advice in (remedy, said):
+        assert f"of {made}" in advice
+        assert str(folder / names[1]) in advice
+        assert "before-restore" not in advice
+    migrated = scanned.catalog.with_name("catalog.sqlite.before-12_x")
+    migrated.touch()
+    assert str(migrated) in one(look(scanned), "catalog", level="broken").remedy
+    assert str(migrated) in run("status").err
+
+
+@pytest.mark.parametrize(
+    ("free", "what", "remedy"),
+    [
+        (4096, "cannot be read while its disk is full", "make room"),
+        (10**10, "the disk failed to read or write (disk I/O error)", "check the disk"),
+    ],
+)
+def test_a_disk_that_fails_is_not_called_damage(scanned: Library, free: int, what: str, remedy: str) -> None:
+    # What a killed writer left must be read with SQLite's shared memory, for which files may not grow here.
+    script = (
+        "import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1]);"
+        "db.execute(\"UPDATE people SET name = 'Anna' WHERE id = 1\"); db.commit(); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", script, scanned.catalog], check=False)
+    scanned.catalog.with_name("catalog.sqlite-shm").unlink()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        found = look(scanned, free_bytes=lambda _: free)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    finding = told(found, "catalog", level="broken")[0]
+    assert what in finding.what
+    assert finding.remedy.startswith(remedy)
+    assert not [f for f in found.findings if "damaged" in f.what or "move it away" in f.remedy]
+
+
+def test_a_disk_that_fails_later_on_is_not_a_reason_to_give_the_catalog_up(scanned: Library) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_READ"
+    config = load_config(None, {"library.catalog": str(scanned.catalog)}, cwd=scanned.base)
+    with reading(config.catalog) as state:
+        for free, remedy in ((4096, "make room"), (10**10, "check the disk")):
+            case = Case(config, (), state, scanned.people, world=world(free_bytes=lambda _, n=free: n))
+            assert catalog.advice_on(case, error).startswith(remedy)
+        assert "move it away" in catalog.advice_on(case, sqlite3.DatabaseError("malformed"))
 
 
 def test_deep_finds_an_index_that_disagrees_with_its_table(scanned: Library) -> None:
@@ -900,8 +969,13 @@ def test_a_run_that_was_cut_off_is_told(scanned: Library) -> None:
     gone.wait()
     put(scanned, "INSERT INTO runs (kind, pid, started_at) VALUES ('watch', ?, '2026-11-20T10:00:00Z')", gone.pid)
     finding = one(look(scanned), "at work")
-    assert "the last watch (begun 2026-11-20T10:00:00Z" in finding.what
-    assert "nothing is lost: facewatch watch carries on" in finding.remedy
+    assert "the last run (watch, of 2026-11-20T10:00:00Z" in finding.what
+    assert "nothing is lost, the next carries on: facewatch watch" in finding.remedy
+
+
+def test_a_watcher_that_was_killed_was_cut_off_also_when_its_number_is_still_taken(scanned: Library) -> None:
+    put(scanned, "INSERT INTO runs (kind, pid, started_at) VALUES ('watch', ?, '2026-11-20T10:00:00Z')", os.getpid())
+    assert "the last run (watch, of 2026-11-20T10:00:00Z" in one(look(scanned), "at work").what
 
 
 def test_a_pause_is_told(scanned: Library) -> None:

@@ -140,6 +140,8 @@ def test_what_was_on_a_drive_that_was_mounted_inside_stays(library: Library) -> 
         service.catalog.files.set_mounts(root_id, ["usb"])
     shutil.rmtree(library.photos / "usb")
     assert library.scan().n_missing == 0
+    with library.service() as service:
+        assert service.status().offline == [f"{library.photos}/usb"]
     (library.photos / "usb").mkdir()
     assert library.scan().n_missing == 0
     assert n_files(library) == 4

@@ -16,13 +16,16 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from users import as_a_user
 
 from facewatch.service.hours import Hours
 from facewatch.service.live import (
     FRESH_SECONDS,
+    LEAST_BYTES,
     MOST_BYTES,
     MOST_NAMED,
     PACE_SECONDS,
+    TRIES,
     Live,
     LiveFile,
     Pace,
@@ -30,6 +33,7 @@ from facewatch.service.live import (
     live_file_of,
     memory_mb,
 )
+from facewatch.service.telling import Teller
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -189,14 +193,14 @@ def test_a_newer_version_may_say_more_and_an_older_one_less(file: LiveFile) -> N
 )
 def test_what_makes_no_sense_is_nothing(file: LiveFile, content: bytes) -> None:
     file.path.write_bytes(content)
-    assert LiveFile(file.path, is_at_work=lambda pid: True).read() is None
+    assert LiveFile(file.path, is_at_work=lambda pid: True, wait=lambda _: None).read() is None
 
 
 @given(content=st.binary(max_size=200))
 def test_no_content_whatever_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.live.json"
     path.write_bytes(content)
-    LiveFile(path).read()
+    LiveFile(path, wait=lambda _: None).read()
 
 
 def test_a_watcher_that_cannot_write_goes_on(tmp_path: Path) -> None:
@@ -209,7 +213,60 @@ def test_a_watcher_that_cannot_write_goes_on(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_a_full_disk_leaves_what_was_said_before_and_no_litter(file: LiveFile) -> None:
+def test_without_room_for_another_file_what_was_said_before_is_written_over(file: LiveFile) -> None:
+    file.write(BUSY)
+    node, size = file.path.stat().st_ino, file.path.stat().st_size
+    assert size >= LEAST_BYTES
+    full = replace(BUSY, doing="the disk is full: make room", told_at="2026-11-22T12:09:00Z")
+    file.path.parent.chmod(0o500)
+    try:
+        as_a_user(lambda: file.write(full))
+        assert file.read() == full
+        assert (file.path.stat().st_ino, file.path.stat().st_size) == (node, size)
+        # More than there is room for goes without its names.
+        many = {f"/{i}{'x' * 4000}": "nfs4" for i in range(MOST_NAMED)}
+        as_a_user(lambda: file.write(replace(BUSY, doing="\N{GRINNING FACE}" * 5000, polled=many, offline=many)))
+        live = file.read()
+    finally:
+        file.path.parent.chmod(0o700)
+    assert live is not None
+    assert live.doing == "\N{GRINNING FACE}" * 1000
+    assert list(live.polled) == [f"... and {MOST_NAMED} more"]
+    assert file.path.stat().st_size == size
+
+
+@pytest.mark.parametrize("is_symbolic", [True, False])
+def test_a_file_of_another_name_is_not_written_over(file: LiveFile, tmp_path: Path, is_symbolic: bool) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"mine" * LEAST_BYTES)
+    (file.path.symlink_to if is_symbolic else file.path.hardlink_to)(precious)
+    tmp_path.chmod(0o500)
+    try:
+        as_a_user(lambda: file.write(BUSY))
+    finally:
+        tmp_path.chmod(0o700)
+    assert precious.read_bytes() == b"mine" * LEAST_BYTES
+
+
+def test_what_is_half_written_is_read_a_moment_later(file: LiveFile) -> None:
+    file.write(BUSY)
+    whole = file.path.read_bytes()
+    file.path.write_bytes(whole[:100])
+    moments: list[float] = []
+
+    def wait(seconds: float) -> None:
+        moments.append(seconds)
+        file.path.write_bytes(whole)
+
+    assert LiveFile(file.path, wait=wait).read() == BUSY
+    assert len(moments) == 1
+    file.path.write_bytes(whole[:100])
+    assert LiveFile(file.path, wait=moments.append).read() is None
+    assert len(moments) == TRIES
+    assert max(moments) < 0.1
+
+
+def test_what_cannot_be_written_at_all_leaves_what_was_said_before_and_no_litter(file: LiveFile) -> None:
     file.write(BUSY)
     resource = pytest.importorskip("resource")
     import signal
@@ -322,6 +379,97 @@ def test_the_memory_of_child_processes_counts() -> None:
         child.stdout.readline()
         assert memory_mb() > alone + 75
         child.communicate(b"\n")
+
+
+# --- the teller ---
+
+
+class Told:
+    """A teller of one library, and what it has said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock()
+        self.n_waiting = 0
+        self.teller = Teller(folder / "c.sqlite", lambda: {"n_waiting": self.n_waiting}, clock=self.clock)
+        self._file = LiveFile(live_file_of(folder / "c.sqlite"))
+
+    def photos(self, n: int, seconds: float) -> None:
+        """So many are looked at, each in so many seconds."""
+        for _ in range(n):
+            self.clock.now += seconds
+            self.teller.photo()
+            self.teller.doing("looking at photos")
+
+    def live(self) -> Live:
+        live = self._file.read()
+        assert live is not None
+        return live
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Told:
+    return Told(tmp_path)
+
+
+@pytest.mark.parametrize("rest", ["paused", "waiting for 22:00"])
+@pytest.mark.parametrize("has_batches", [True, False])
+def test_the_time_of_a_pause_says_nothing_about_the_pace(told: Told, rest: str, has_batches: bool) -> None:
+    told.n_waiting = 100
+    told.photos(10, 1.0)
+    told.teller.doing(rest)
+    told.clock.now += 50.0
+    if has_batches:
+        told.teller.batch(10)
+    told.photos(11, 0.5)
+    assert told.live().photos_per_second == pytest.approx(2, rel=0.1)
+    assert told.live().eta_seconds == pytest.approx(50, rel=0.1)
+
+
+def test_the_time_between_two_bursts_says_nothing_about_the_pace(told: Told) -> None:
+    told.photos(5, 1.0)
+    told.teller.rested()
+    told.teller.doing("idle")
+    assert (told.live().n_done, told.live().photos_per_second) == (0, 0)
+    for _ in range(100):
+        told.clock.now += 1.0
+        told.teller.rested()
+        told.teller.doing("idle")
+    told.n_waiting = 8
+    told.teller.batch(21)
+    told.photos(21, 0.25)
+    assert told.live().photos_per_second == pytest.approx(4)
+    assert told.live().eta_seconds == pytest.approx(2)
+
+
+def test_grouping_within_a_burst_belongs_to_its_pace(told: Told) -> None:
+    told.teller.batch(10)
+    told.photos(10, 1.0)
+    told.teller.doing("grouping")
+    told.clock.now += 10.0
+    told.teller.batch(1)
+    told.photos(1, 0.0)
+    assert told.live().photos_per_second == pytest.approx(11 / 20, abs=0.01)
+
+
+def test_files_of_the_batch_in_work_still_wait(told: Told) -> None:
+    told.n_waiting = 7
+    told.teller.batch(51)
+    told.photos(1, 2.0)
+    assert told.live().n_waiting == 7 + 50
+    told.photos(20, 2.0)
+    assert told.live().n_waiting == 7 + 30
+    told.photos(40, 2.0)
+    assert told.live().n_waiting == 7
+
+
+@pytest.mark.parametrize("doing", ["idle", "paused", "the disk is full"])
+def test_a_batch_that_was_broken_off_waits_no_more(told: Told, doing: str) -> None:
+    told.teller.batch(51)
+    told.photos(1, 2.0)
+    told.teller.doing(doing)
+    assert told.live().n_waiting == 0
+    told.teller.doing("looking at photos")
+    assert told.live().n_waiting == 0
 
 
 # --- the hours ---

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facewatch.cli.logs import JournalFormatter, formatter_for, is_journal
+from facewatch.errors import ConfigError
 from facewatch.text import is_harmless
 
 HOSTILE = "/photos/\x1b[2J\nERROR the disk is full\r\u202egnp." + os.fsdecode(b"\xff\xfe")
@@ -113,6 +114,13 @@ def test_no_name_breaks_a_line(is_json: bool, is_in_journal: bool, name: str) ->
     if is_json:
         text = line.removeprefix("<6>") if is_in_journal else line
         json.loads(text)["path"].encode("utf-8")
+
+
+@pytest.mark.parametrize("is_in_journal", [True, False])
+def test_a_list_of_faults_is_one_line_that_can_be_read(is_in_journal: bool) -> None:
+    fault = ConfigError("settings.toml", ["watch.hours: no time", "typo: unknown"])
+    line = line_of(record_of("%s\nuse --config\n", fault), is_journal=is_in_journal)
+    assert line.endswith("settings.toml: 2 problem(s); watch.hours: no time; typo: unknown; use --config")
 
 
 # --- for journald ---

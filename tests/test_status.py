@@ -28,6 +28,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facewatch.catalog import FaultyFile
+from facewatch.cli import main
 from facewatch.cli.prometheus import exposition
 from facewatch.cli.status import _renewing
 from facewatch.config import load_config
@@ -118,6 +119,27 @@ def test_an_idle_watcher_has_no_queue_to_show(scanned: Library, run: Any) -> Non
         text = run("status").out
     assert ": idle\n" in text
     assert "queue" not in text
+
+
+@pytest.mark.parametrize("rest", ["paused", "waiting for 22:00"])
+def test_while_it_rests_files_just_wait(scanned: Library, run: Any, rest: str) -> None:
+    resting = busy(doing=rest, n_settling=129, n_waiting=0, n_done=0, photos_per_second=0.0, eta_seconds=None)
+    with watching(scanned, resting):
+        assert "queue  129 wait\n" in run("status").out
+        told(scanned, replace(resting, n_settling=1))
+        assert "queue  1 waits\n" in run("status").out
+
+
+def test_a_drive_that_was_mounted_in_a_library_is_shown_when_it_is_gone(scanned: Library, run: Any) -> None:
+    sub = f"{scanned.photos}/usb"
+    with watching(scanned, busy(offline={sub: "another drive was mounted there, and is not now"})):
+        facts, text = status_of(run), run("status").out
+        samples = parsed(run("status", "--prometheus").out)
+    assert facts["offline"] == [sub]
+    assert facts["photos"] == [str(scanned.photos)]
+    assert f"offline: {sub}: another drive was mounted there, and is not now; nothing of it was removed\n" in text
+    assert value_of(samples, "library_online", root=sub) == 0
+    assert value_of(samples, "library_online", root=str(scanned.photos)) == 1
 
 
 def test_a_watcher_that_says_nothing_for_long_is_said_to(scanned: Library, run: Any) -> None:
@@ -240,6 +262,38 @@ def test_the_check_is_for_a_watcher_that_said_something_within_a_minute(scanned:
         LiveFile(live_file_of(scanned.catalog)).remove()
         assert check()[0] == 1
     assert check()[0] == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["[watch]\nsettle_seconds = -5\n[typo]\nx = 1\n", "no settings at all", "[library]\ncatalog = 3\n"]
+)
+def test_a_spoiled_settings_file_does_not_make_a_watcher_sick(scanned: Library, run: Any, content: str) -> None:
+    settings = scanned.base / "settings.toml"
+    settings.write_text(content)
+    named = ("--config", str(settings))
+    with watching(scanned):
+        answer = run("status", "--check", *named)
+        assert answer.code == 0
+        assert answer.out.startswith(f"watch (process {os.getpid()}): looking at photos")
+        assert str(settings) in answer.err
+        assert answer.err.count("\n") == 1
+        assert run("status", *named).code == 3
+    assert run("status", "--check", *named).code == 1
+    assert run("status", "--check", "--config", str(scanned.base / "absent.toml")).code == 1
+
+
+def test_the_check_finds_the_catalog_that_spoiled_settings_name(
+    scanned: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = scanned.base / "settings.toml"
+    settings.write_text(f"[library]\ncatalog = {json.dumps(str(scanned.catalog))}\n[watch]\nsettle_seconds = -5\n")
+    with watching(scanned):
+        assert main(["status", "--check", "--config", str(settings)]) == 0
+        settings.write_text("no settings at all")
+        # Then the default it is, where nobody watches.
+        capsys.readouterr()
+        assert main(["status", "--check", "--config", str(settings)]) == 1
+    assert "nobody watches" in capsys.readouterr().out
 
 
 def test_a_scan_by_hand_is_no_watcher(scanned: Library, run: Any) -> None:
@@ -633,6 +687,24 @@ def test_metrics_say_what_the_json_says(scanned: Library, run: Any) -> None:
     assert value_of(samples, "polled", path=root) == 1
     assert value_of(samples, "last_look_timestamp_seconds", root=root) == 1795348800
     assert value_of(samples, "last_scan_timestamp_seconds") == pytest.approx(time.time(), abs=600)
+
+
+def test_the_moment_of_the_last_scan_is_what_its_help_says(scanned: Library, run: Any) -> None:
+    def last_scan() -> float:
+        text = run("status", "--prometheus").out
+        assert (
+            "# HELP facewatch_last_scan_timestamp_seconds "
+            "When the latest scan or watcher ended; while it has not, when it began.\n" in text
+        )
+        return value_of(parsed(text), "last_scan_timestamp_seconds")
+
+    with watching(scanned) as service:
+        run_of_it = service.catalog.people.last_run("watch")
+        assert run_of_it is not None
+        began_at = datetime.fromisoformat(run_of_it["started_at"]).timestamp()
+        assert run_of_it["ended_at"] is None
+        assert last_scan() == began_at
+    assert last_scan() >= began_at
 
 
 def test_metrics_of_nobody_at_work_say_so(scanned: Library, run: Any) -> None:

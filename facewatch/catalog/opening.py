@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from facewatch.mounts import file_system_of, is_network
 WRITE_WAIT_SECONDS = 30.0
 """How long a writer waits for another; the longest that one holds the lock is a folder sync after a large scan."""
 
-_NO_ROOM = 1_000_000
+FULL_BYTES = 1_000_000
 """Bytes free below which a disk counts as full, where SQLite only says that writing failed."""
 
 
@@ -132,10 +133,25 @@ def check_place(path: Path) -> None:
         )
 
 
-def newest_backup(path: Path) -> Path | None:
-    """Return the newest backup that lies where backups of this catalog go by default."""
-    found = [*beside(path, ".backups").glob("*.sqlite"), *path.parent.glob(f"{path.name}.before-*")]
-    return max(found, key=lambda file: file.stat().st_mtime_ns, default=None)
+def newest_backup(path: Path, folder: Path | None = None) -> Path | None:
+    """Return the newest of the daily backups of a catalog and of the copies made before migrations.
+
+    What `facewatch restore` kept is none of them: it is the state that the user gave up.
+
+    Args:
+        folder: where daily backups go besides the usual place.
+    """
+    daily = re.compile(re.escape(path.stem) + r"-\d{4}-\d{2}-\d{2}\.sqlite")
+    places = {beside(path, ".backups"), folder or beside(path, ".backups")}
+    found = [file for place in places for file in place.glob("*.sqlite") if daily.fullmatch(file.name)]
+    copies = path.parent.glob(f"{path.name}.before-*")
+    found += [file for file in copies if not file.name.endswith(("-wal", "-shm", "-journal"))]
+    return max(found, key=lambda file: (file.stat().st_mtime_ns, file.name), default=None)
+
+
+def time_of(backup: Path) -> str:
+    """Return when a backup was written, on the wall, to the minute."""
+    return f"{datetime.fromtimestamp(backup.stat().st_mtime, UTC).astimezone():%Y-%m-%d %H:%M}"
 
 
 @contextmanager
@@ -185,7 +201,7 @@ def advice_for_damaged(path: Path) -> str:
             "`facewatch restore BACKUP` puts a backup in its place; without one move it away and start afresh with "
             "`facewatch scan`"
         )
-    return f"`facewatch restore {newest}` puts the newest backup in its place"
+    return f"`facewatch restore {newest}` puts the newest backup, of {time_of(newest)}, in its place"
 
 
 def _full(path: Path) -> DiskFullError:
@@ -202,6 +218,6 @@ def _failing(path: Path, text: str) -> DiskFaultError:
 def _is_full(path: Path) -> bool:
     """Whether there is no room: SQLite calls that an I/O error, too, where it is about its shared memory."""
     try:
-        return shutil.disk_usage(path.parent).free < _NO_ROOM
+        return shutil.disk_usage(path.parent).free < FULL_BYTES
     except OSError:
         return False

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 @command("backup", "Copy the catalog, safely, also while facewatch works.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path())
 @click.option("--force", is_flag=True, help="Replace the file if there is one.")
 @json_option
 @pass_state
-def backup(state: State, file: Path, force: bool, as_json: bool) -> None:
-    """Copy the catalog to FILE, or into the folder FILE under a name with today's date.
+def backup(state: State, file: str, force: bool, as_json: bool) -> None:
+    """Copy the catalog to FILE, or into the folder FILE under a name with today's date. With a slash at its end it
+    must be a folder that is there.
 
     Everything that you decided is in the catalog, and all that facewatch found out; photos are not. The copy is of one
     moment, checked, and there only when it is whole. `facewatch watch` takes one a day by itself (settings [backup]).
@@ -39,8 +40,9 @@ def backup(state: State, file: Path, force: bool, as_json: bool) -> None:
     from facewatch.service import keeping
 
     set_up_logging(state.loudness)
+    target = keeping.target_named(file)
     with progress_bar("backup", is_shown=not state.is_quiet and not as_json) as show:
-        made = keeping.back_up(state.config(), file, may_replace=force, now=datetime.now().astimezone(), report=show)
+        made = keeping.back_up(state.config(), target, may_replace=force, now=datetime.now().astimezone(), report=show)
     if as_json:
         print_json({"file": str(made.path), "bytes": made.n_bytes, "seconds": round(made.seconds, 3)})
     elif not state.is_quiet:
@@ -65,8 +67,8 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
 
     \b
     Exit codes:
-      0 done; 1 not restored, as you said; 5 FILE is no backup, damaged, or made by a newer facewatch; 6 another
-      facewatch is at work; 8 the catalog is restored, but the people folder could not follow
+      0 done; 1 not restored, as you said; 2 nobody is there to ask; 5 FILE is no backup, damaged, or made by a
+      newer facewatch; 6 another facewatch is at work; 8 the catalog is restored, but the people folder could not follow
     """
     from facewatch.errors import FolderError
     from facewatch.service import keeping
@@ -74,9 +76,10 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
     set_up_logging(state.loudness)
     config = state.config()
     if not yes:
+        keeping.check_nobody_at_work(config)
         for line in _consequences(keeping.look_at(config, file)):
             click.echo(line, err=True)
-        if not click.confirm("Restore it?", err=True):
+        if not _is_wanted():
             raise click.exceptions.Exit(1)
     with progress_bar("restore", is_shown=not state.is_quiet and not as_json) as show:
         done = keeping.restore(config, file, now=datetime.now().astimezone(), report=show)
@@ -86,6 +89,22 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
         _print(done)
     if done.folder_fault:
         raise FolderError(f"the catalog is restored, but the folders do not show it yet: {done.folder_fault}")
+
+
+def _is_wanted() -> bool:
+    """Ask.
+
+    Raises:
+        click.UsageError: nobody is there to answer.
+    """
+    try:
+        return click.confirm("Restore it?", err=True)
+    except click.Abort as error:
+        # Ctrl-C is told by the same error.
+        if isinstance(error.__context__, EOFError):
+            click.echo(err=True)  # ends the line of the question
+            raise click.UsageError("nobody answers, and nothing was done; say --yes to restore unasked") from error
+        raise
 
 
 def _consequences(found: Restorable) -> list[str]:

@@ -19,7 +19,7 @@ class PlainFormatter(logging.Formatter):
     """A line for people. What a name holds cannot begin a line of its own or move the cursor."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return printable(super().formatMessage(record))
+        return printable(one_line(super().formatMessage(record)))
 
 
 class JsonFormatter(logging.Formatter):
@@ -75,6 +75,11 @@ def is_journal(environment: Mapping[str, str], descriptor: int) -> bool:
     except OSError:
         return False
     return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def one_line(text: str) -> str:
+    """Return text of several lines, such as a list of faults, as one."""
+    return text.strip("\n").replace("\n- ", "; ").replace("\n", "; ")
 
 
 def whole_text(text: str) -> str:

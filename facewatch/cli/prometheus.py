@@ -48,7 +48,12 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
     causes = [(group.cause, group.n_files) for group in status.fault_groups]
     yield _by("faulty_files", "Files that could not be used.", "cause", causes)
     online = [(root, root not in status.offline) for root in dict.fromkeys((*status.photos, *status.offline))]
-    yield _by("library_online", "Whether a library is there.", "root", online)
+    yield _by(
+        "library_online",
+        "Whether a library, or a folder of one that another drive was mounted on, is there.",
+        "root",
+        online,
+    )
     if live is not None:
         queue = {"settling": live.n_settling, "waiting": live.n_waiting}
         yield _by("queue", "Files heard of and not looked at yet.", "state", queue.items())
@@ -64,7 +69,11 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
         )
         polled = [(path, 1.0) for path in live.polled if is_named(path)]
         yield _by("polled", "Folders that are looked at again and again instead of listened to.", "path", polled)
-    yield _one("last_scan_timestamp_seconds", "When a scan or watcher was last at work.", *_moments(status.last_scan))
+    yield _one(
+        "last_scan_timestamp_seconds",
+        "When the latest scan or watcher ended; while it has not, when it began.",
+        *_moments(status.last_scan),
+    )
     yield _one(
         "last_backup_timestamp_seconds", "When the newest daily backup was written.", *_moments(status.last_backup)
     )

@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from facewatch.cli.group import command
+from facewatch.cli.logs import one_line
 from facewatch.cli.options import State, json_option, pass_state
 from facewatch.cli.output import local_time, plural, print_json, print_table
+from facewatch.errors import ConfigError
 from facewatch.text import printable
 
 if TYPE_CHECKING:
@@ -80,7 +83,7 @@ def _check(state: State) -> None:
     """Say whether a watcher is at work, from what it says of itself; the catalog is not opened."""
     from facewatch.service.status import at_work
 
-    catalog = state.config().catalog
+    catalog = _catalog_of(state)
     runner, live = at_work(catalog)
     is_watched = runner is not None and runner.startswith("watch")
     if not is_watched or live is None or not live.is_fresh(datetime.now(UTC)):
@@ -88,6 +91,19 @@ def _check(state: State) -> None:
         click.echo(f"{what}{_silence(live) if is_watched else ''} ({catalog})")
         raise click.exceptions.Exit(1)
     click.echo(f"{runner}: {printable(live.doing)} ({_ago(live, datetime.now(UTC))})")
+
+
+def _catalog_of(state: State) -> Path:
+    """Return where the catalog is, whatever else is wrong with the settings: a watcher that began before somebody
+    spoiled them is still at work."""
+    try:
+        return state.config().catalog
+    except ConfigError as error:
+        from facewatch.service.doctor import read_settings
+
+        config, _ = read_settings(state.config_file, state.overrides, cwd=Path.cwd())
+        click.echo(f"{printable(one_line(str(error)))}; this looks at {printable(str(config.catalog))}", err=True)
+        return config.catalog
 
 
 def _silence(live: Live | None) -> str:
@@ -141,7 +157,10 @@ def _doing(live: Live, now: datetime) -> str:
 
 
 def _live_facts(live: Live) -> Iterator[tuple[str, str]]:
-    if live.n_waiting or live.n_settling:
+    n_files = live.n_waiting + live.n_settling
+    if n_files and live.is_resting:
+        yield "queue", f"{n_files} {'waits' if n_files == 1 else 'wait'}"
+    elif n_files:
         pace = f"; {live.photos_per_second:.1f} a second" if live.photos_per_second else ""
         left = f", about {_duration(live.eta_seconds)} left" if live.eta_seconds is not None else ""
         settling = f", {live.n_settling} may still be written to" if live.n_settling else ""

@@ -16,10 +16,11 @@ from pathlib import Path
 from facewatch import folders
 from facewatch.catalog import restoring
 from facewatch.catalog.backups import Report, keep_quiet, write_backup
+from facewatch.catalog.locks import holder
 from facewatch.catalog.opening import beside, check_place, clear_errors, utc_now
 from facewatch.catalog.restoring import Contents, FoundLink
 from facewatch.config import Config
-from facewatch.errors import CatalogError, FolderError
+from facewatch.errors import BusyError, CatalogError, FolderError
 from facewatch.folders.names import link_names
 from facewatch.service import Service
 
@@ -90,6 +91,18 @@ def back_up(
     return BackedUp(target, target.stat().st_size, (datetime.now(UTC) - started).total_seconds())
 
 
+def target_named(text: str) -> Path:
+    """Return the target that somebody named; what ends like a folder is one, and never becomes a file.
+
+    Raises:
+        CatalogError: there is no such folder.
+    """
+    # A Path would drop the slash, or the dot, that says so.
+    if os.path.basename(text) in ("", ".") and not os.path.isdir(text):  # noqa: PTH112, PTH119
+        raise CatalogError(f"{text}: no such folder; plug in its drive, or make it")
+    return Path(text)
+
+
 def _dated(folder: Path, stem: str, now: datetime) -> Path:
     """Return a name that is free."""
     day = folder / f"{stem}-{now:%Y-%m-%d}.sqlite"
@@ -108,6 +121,17 @@ def _check_lies_apart(config: Config, target: Path, contents: Contents) -> None:
             raise CatalogError(f"{target}: lies in the people folder {people}; name another folder")
 
 
+def check_nobody_at_work(config: Config) -> None:
+    """Refuse what cannot be done beside a scan or a watcher.
+
+    Raises:
+        BusyError: one is at work.
+    """
+    runner = holder(beside(config.catalog, ".run.lock"))
+    if runner is not None:
+        raise BusyError(f"{runner} is at work on this catalog; stop it first")
+
+
 def look_at(config: Config, file: Path) -> Restorable:
     """Return what restoring this file would do; changes nothing.
 
@@ -116,12 +140,29 @@ def look_at(config: Config, file: Path) -> Restorable:
     """
     if file.exists() and config.catalog.exists() and file.samefile(config.catalog):
         raise CatalogError(f"{file}: that is the catalog itself; name a backup")
-    backup = restoring.contents_of(file)
+    backup = _contents_of_backup(config, file)
     present, fault = _present(config.catalog)
     lost = None
     if present is not None and present.library_id == backup.library_id:
         lost = restoring.decisions_since(config.catalog, backup)
     return Restorable(backup, present, fault, lost)
+
+
+def _contents_of_backup(config: Config, file: Path) -> Contents:
+    """Return what a backup holds; the advice for a damaged catalog is none for it."""
+    try:
+        return restoring.contents_of(file)
+    except CatalogError as error:
+        name = str(getattr(error.__cause__, "sqlite_errorname", ""))
+        if name.startswith("SQLITE_NOTADB"):
+            folder = config.backups or beside(config.catalog, ".backups")
+            raise CatalogError(
+                f"{file}: not a backup of a catalog; name a file that `facewatch backup` or the watcher made (they lie "
+                f"in {folder})"
+            ) from error
+        if name.startswith("SQLITE_CORRUPT"):
+            raise CatalogError(f"{file}: damaged ({error.__cause__}); take another") from error
+        raise
 
 
 def _present(catalog: Path) -> tuple[Contents | None, str | None]:
@@ -144,6 +185,7 @@ def restore(config: Config, file: Path, *, now: datetime, report: Report = keep_
     """
     catalog = config.catalog
     check_place(catalog)
+    check_nobody_at_work(config)
     with restoring.alone(catalog):
         found = look_at(config, file)
         kept = None

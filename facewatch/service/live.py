@@ -9,6 +9,8 @@ from __future__ import annotations
 import heapq
 import json
 import os
+import stat
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,6 +27,14 @@ PACE_SECONDS = 60
 
 MOST_BYTES = 1_000_000
 """A live file holds less; something else is not read into memory."""
+
+LEAST_BYTES = 16 * 1024
+"""How large the file is made, with spaces: what is said next fits into it without more room on the disk."""
+
+TRIES = 3
+"""How often a file is read that makes no sense: somebody may just be writing over it."""
+
+TRY_SECONDS = 0.005
 
 MOST_NAMED = 20
 """Libraries and folders that are named one by one: a hundred thousand folders may be polled for one and the same
@@ -82,6 +92,16 @@ class Live:
         """Whether it has said something lately enough to be believed at work."""
         return self.age_seconds(now) < max(FRESH_SECONDS, self.silent_seconds)
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether no photos are looked at for now, although some may wait."""
+        return is_rest(self.doing)
+
+
+def is_rest(doing: str) -> bool:
+    """Whether this is what a watcher does that may not look at photos for now."""
+    return doing == "paused" or doing.startswith("waiting for ")
+
 
 def live_file_of(catalog: Path) -> Path:
     """Return where the one that works on a catalog tells of itself."""
@@ -91,39 +111,73 @@ def live_file_of(catalog: Path) -> Path:
 class LiveFile:
     """The file that one process writes and all others read. Nothing about it is worth failing for."""
 
-    def __init__(self, path: Path, *, is_at_work: Callable[[int], bool] | None = None) -> None:
-        """`is_at_work` says of a process whether it is still there."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        is_at_work: Callable[[int], bool] | None = None,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`is_at_work` says of a process whether it is still there; `wait` lets some seconds pass."""
         self.path = path
         self._is_at_work = is_at_work or _is_running
+        self._wait = wait
 
     def write(self, live: Live) -> None:
         """Say this: a reader sees what was said before or all of this. Where it cannot be written, nothing happens.
 
+        Where there is no room for another file, as on a full disk, what was said before is written over; who reads it
+        in that moment may see neither.
+
         Of more than `MOST_NAMED` libraries or folders the first are named; of the rest it is said how many there are.
         """
-        text = _text(live)
+        try:
+            self._replace(_text(live).encode("ascii").ljust(LEAST_BYTES))
+        except OSError:
+            with suppress(OSError):
+                self._write_over(live)
+
+    def _replace(self, content: bytes) -> None:
+        """Write another file and put it in the place of this one."""
         temporary = self.path.with_name(f"{self.path.name}.tmp")
         try:
             # What a kill left behind may belong to somebody else, or be a link.
             temporary.unlink(missing_ok=True)
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(handle, "w", encoding="ascii") as file:  # noqa: PTH123
-                file.write(text)
+            with open(handle, "wb") as file:  # noqa: PTH123
+                file.write(content)
             # Not synced: after a power loss its process is gone anyway.
             temporary.replace(self.path)
         except OSError:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+            raise
+
+    def _write_over(self, live: Live) -> None:
+        """Write this into the file that is there, which stays as large as it is."""
+        handle = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "r+b", buffering=0) as file:  # noqa: PTH123
+            facts = os.fstat(handle)
+            # A file that has another name, too, may be somebody's photo.
+            is_own = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and facts.st_size <= MOST_BYTES
+            text = next((text for text in _texts(live) if len(text) <= facts.st_size), None)
+            if is_own and text is not None:
+                file.write(text.encode("ascii").ljust(facts.st_size))
 
     def read(self) -> Live | None:
         """Return what was said last; None: nothing, nothing that can be read, or by a process that is gone."""
-        try:
-            with self.path.open("rb") as file:
-                content = json.loads(file.read(MOST_BYTES))
-        except (OSError, ValueError, RecursionError):
-            return None
-        live = _checked(content)
-        return live if live is not None and self._is_at_work(live.pid) else None
+        for n_tries in range(TRIES):
+            if n_tries:
+                self._wait(TRY_SECONDS)
+            try:
+                with self.path.open("rb") as file:
+                    live = _checked(json.loads(file.read(MOST_BYTES)))
+            except ValueError:
+                continue
+            except (OSError, RecursionError):
+                return None
+            return live if live is not None and self._is_at_work(live.pid) else None
+        return None
 
     def remove(self) -> None:
         """Say nothing any more; what is gone is gone already."""
@@ -135,8 +189,14 @@ def _text(live: Live) -> str:
     """Return it as JSON that a reader takes, however much there is to say."""
     # A name that cannot be UTF-8 is written with escapes, and read back as it was. A path may have 4096 bytes, and each
     # takes six then.
-    text = json.dumps(asdict(_shortened(live, MOST_NAMED)), ensure_ascii=True)
-    return text if len(text) < MOST_BYTES else json.dumps(asdict(_shortened(live, 0)), ensure_ascii=True)
+    whole, short = _texts(live)
+    return whole if len(whole) < MOST_BYTES else short
+
+
+def _texts(live: Live) -> tuple[str, str]:
+    """Return it as JSON with names, and without any; the latter is shorter than `LEAST_BYTES`."""
+    whole, short = (json.dumps(asdict(_shortened(live, n)), ensure_ascii=True) for n in (MOST_NAMED, 0))
+    return whole, short
 
 
 def _shortened(live: Live, n_named: int) -> Live:

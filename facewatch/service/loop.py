@@ -187,6 +187,7 @@ class WatchLoop:
         try:
             if self._is_resting:
                 self._hear(heard)
+                self._teller.rested()
                 self._teller.doing(self._told)
                 return
             with self._service.catalog.read():
@@ -363,6 +364,7 @@ class WatchLoop:
         changes = service.libraries.compare(watched.root, settled.present, settled.gone)
         self._move(watched, changes)
         self._remove(watched, [path for path in changes.missing if path in settled.gone])
+        self._teller.batch(len(changes.to_read))
         for one in service.ingest(watched.root, changes.to_read, should_stop=self._should_stop):
             self._teller.photo()
             self._teller.doing("looking at photos", silent_seconds=self._photo_seconds)

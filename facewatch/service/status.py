@@ -16,6 +16,7 @@ from facewatch.catalog.locks import holder
 from facewatch.errors import EngineError
 from facewatch.mounts import is_folder
 from facewatch.service.engine_switch import SwitchProgress
+from facewatch.service.libraries import LOST_MOUNT
 from facewatch.service.live import Live, LiveFile, is_named, live_file_of
 from facewatch.service.pausing import paused_since
 
@@ -120,6 +121,8 @@ def with_news(status: Status, service: Service) -> Status:
     """Return the status with what changes from second to second; takes no time worth speaking of."""
     runner, live = at_work(service.catalog.path)
     gone = {root: "not there; plug it in" for root in status.photos if not is_folder(Path(root))}
+    for root in set(status.photos) - gone.keys():
+        gone |= {f"{root}/{folder}": LOST_MOUNT for folder in service.libraries.lost_folders(Path(root))}
     offline = gone | {root: reason for root, reason in (live.offline if live else {}).items() if is_named(root)}
     last_backup, backup_file = _newest_backup(service.config)
     return replace(

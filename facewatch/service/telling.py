@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facewatch.catalog import utc_now
-from facewatch.service.live import FRESH_SECONDS, Live, LiveFile, Pace, live_file_of, memory_mb
+from facewatch.service.live import FRESH_SECONDS, Live, LiveFile, Pace, is_rest, live_file_of, memory_mb
 from facewatch.service.notify import Notifier
 
 BUSY_SECONDS = 1.0
@@ -20,6 +20,10 @@ IDLE_SECONDS = 15.0
 
 SILENT_SECONDS = 900.0
 """How long one piece of work may take that cannot say how far it is: a look at a million files, or grouping."""
+
+
+LOOKING = "looking at photos"
+"""How everything begins that is said between the photos of a batch."""
 
 
 class Teller:
@@ -42,18 +46,39 @@ class Teller:
         self._started_at = utc_now()
         self._doing = ""
         self._n_done = 0
+        self._n_batch = 0
+        """Files of the present batch that are still to be looked at: they wait in no queue any more."""
+        self._is_rested = True
+        """Whether nothing was looked at since the last rest: that time says nothing about the pace."""
         self._told = float("-inf")
+
+    def batch(self, n_files: int) -> None:
+        """So many files were taken from the queues, and are looked at from now on."""
+        self._n_batch = n_files
+        if n_files and self._is_rested:
+            self._begin()
 
     def photo(self) -> None:
         """One more file was looked at."""
         self._n_done += 1
-        self._pace.count()
+        self._n_batch = max(0, self._n_batch - 1)
+        if self._is_rested:
+            # Nobody knows when the look at this one began.
+            self._begin()
+        else:
+            self._pace.count()
 
     def doing(self, what: str, *, silent_seconds: float = FRESH_SECONDS, n_waiting: int | None = None) -> None:
         """This is done now. It is told at once when it is something else than before, else from time to time.
 
-        `silent_seconds`: how long nothing more may be told. `n_waiting`: files to look at, where `facts` do not say.
+        `silent_seconds`: how long nothing more may be told. `n_waiting`: files to look at, where `facts` do not say;
+        those of the present batch are added.
         """
+        if is_rest(what):
+            self._is_rested = True
+        if not what.startswith(LOOKING):
+            # A batch that was broken off is found again by a look.
+            self._n_batch = 0
         self.notifier.watchdog(silent_seconds)
         is_news = what != self._doing
         pause = BUSY_SECONDS if self._n_done else IDLE_SECONDS
@@ -63,15 +88,18 @@ class Teller:
 
     def rested(self) -> None:
         """A burst is over: the next begins to count anew."""
-        if self._n_done:
-            self._n_done = 0
-            self._pace.begin()
+        self._n_done = self._n_batch = 0
+        self._is_rested = True
 
     def end(self) -> None:
         self._file.remove()
 
+    def _begin(self) -> None:
+        self._is_rested = False
+        self._pace.begin()
+
     def _tell(self, silent_seconds: float, facts: Mapping[str, Any]) -> None:
-        n_waiting = facts.get("n_waiting", 0)
+        n_waiting = facts.get("n_waiting", 0) + self._n_batch
         live = Live(
             pid=os.getpid(),
             started_at=self._started_at,
@@ -79,10 +107,10 @@ class Teller:
             silent_seconds=silent_seconds,
             doing=self._doing,
             n_done=self._n_done,
-            photos_per_second=round(self._pace.photos_per_second, 2),
-            eta_seconds=self._pace.eta_seconds(n_waiting),
+            photos_per_second=0.0 if self._is_rested else round(self._pace.photos_per_second, 2),
+            eta_seconds=None if self._is_rested else self._pace.eta_seconds(n_waiting),
             memory_mb=round(memory_mb(), 1),
-            **facts,
+            **{**facts, "n_waiting": n_waiting},
         )
         self._file.write(live)
         self.notifier.status(f"{self._doing}, {n_waiting} to look at" if n_waiting else self._doing)

@@ -112,7 +112,7 @@ def _made(area: str, check: Check, case: Case) -> Iterator[Finding]:
         yield from check(case)
     except sqlite3.Error as error:
         what = f"{_name(check)} could not be looked at: the catalog cannot be read there ({error})"
-        yield Finding(area, "broken", what, catalog.restore_advice(case))
+        yield Finding(area, "broken", what, catalog.advice_on(case, error))
     except (FacewatchError, OSError) as error:
         what, advice = split_advice(str(error))
         yield Finding(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from facewatch.catalog import opening
 from facewatch.catalog.backups import Backups
 from facewatch.mounts import is_network
 from facewatch.service.doctor.case import Case, Finding, Level, counted, existing, mentioned, readable_size, shown
-from facewatch.service.doctor.reading import CatalogReader
+from facewatch.service.doctor.reading import CatalogReader, kind_of
 
 AREA = "catalog"
 
@@ -29,6 +31,10 @@ LARGE_WAL = 256_000_000
 OLD_BACKUP = timedelta(days=3)
 """A watcher backs up once a day; two nights that the machine was off are no matter."""
 
+
+CHECK_RIGHTS = "check the rights of the file and its folder"
+
+CLOSE_OTHERS = "close the program that has it open for itself; facewatch never does"
 
 MOST_TOLD = 5
 """Contradictions that are told one by one."""
@@ -60,8 +66,11 @@ def opens(case: Case) -> Iterator[Finding]:
         case "damaged":
             yield _finding("broken", f"{path}: damaged ({detail})", restore_advice(case))
         case "locked":
-            remedy = "close the program that has it open for itself; facewatch never does"
-            yield _finding("broken", f"{path}: locked by another program", remedy)
+            yield _finding("broken", f"{path}: locked by another program", CLOSE_OTHERS)
+        case "failing" if _is_full(case):
+            yield _finding("broken", f"{path}: cannot be read while its disk is full", disk_advice(case))
+        case "failing":
+            yield _finding("broken", f"{path}: the disk failed to read or write ({detail})", disk_advice(case))
         case "foreign":
             remedy = "name another file: catalog under [library] in the settings, or --catalog"
             yield _finding("broken", f"{path}: an SQLite file, but not a catalog of facewatch", remedy)
@@ -71,16 +80,38 @@ def opens(case: Case) -> Iterator[Finding]:
             remedy = "the next facewatch command backs it up and brings it up to date, for example facewatch status"
             yield _finding("remark", f"{path}: made by an older facewatch (it lacks {detail})", remedy)
         case "unreadable":
-            yield _finding(
-                "broken", f"{path}: cannot be read ({detail})", "check the rights of the file and its folder"
-            )
+            yield _finding("broken", f"{path}: cannot be read ({detail})", CHECK_RIGHTS)
+
+
+def advice_on(case: Case, error: sqlite3.Error) -> str:
+    """Return what to do when the catalog cannot be read somewhere."""
+    match kind_of(error):
+        case "failing":
+            return disk_advice(case)
+        case "locked":
+            return CLOSE_OTHERS
+        case "unreadable":
+            return CHECK_RIGHTS
+    return restore_advice(case)
+
+
+def disk_advice(case: Case) -> str:
+    """Return what to do about a disk that fails: never to give the catalog up, which may well be whole."""
+    if _is_full(case):
+        return "make room there; nothing is lost meanwhile"
+    return "check the disk and its cable; what was committed is not lost as long as it can be read"
+
+
+def _is_full(case: Case) -> bool:
+    return case.world.free_bytes(existing(case.config.catalog.parent)) < opening.FULL_BYTES
 
 
 def restore_advice(case: Case) -> str:
     """Return what to do about a catalog that is lost, by what there is."""
-    found = [*_beside(case.config.catalog, ".before-*"), *(backup.path for backup in backups(case).all())]
-    if found:
-        return f"stop facewatch, then: facewatch restore '{shown(found[-1])}'"
+    newest = opening.newest_backup(case.config.catalog, case.config.backups)
+    if newest is not None:
+        made = opening.time_of(newest)
+        return f"stop facewatch, then put the newest backup (of {made}) back: facewatch restore '{shown(newest)}'"
     return (
         "no backup was found: sqlite3's .recover may save what can be read; else move it away and start afresh with "
         "facewatch scan, without names and decisions"

@@ -29,7 +29,7 @@ BUSY_MS = 1000
 _STEPS = 50_000
 """Steps of SQLite's machine between two looks at the clock: about a millisecond."""
 
-Kind = Literal["readable", "absent", "damaged", "locked", "foreign", "newer", "older", "unreadable"]
+Kind = Literal["readable", "absent", "damaged", "locked", "foreign", "newer", "older", "unreadable", "failing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def reading(path: Path) -> Iterator[CatalogState]:
             reader = CatalogReader(path)
             state = _state(reader)
         except sqlite3.Error as error:
-            state = CatalogState(_kind(str(error)), str(error))
+            state = CatalogState(kind_of(error), str(error))
         except (FileNotFoundError, NotADirectoryError):
             state = CatalogState("absent")
         except OSError as error:
@@ -184,7 +184,13 @@ def _state(reader: CatalogReader) -> CatalogState:
     return CatalogState("readable", reader=reader)
 
 
-def _kind(text: str) -> Kind:
-    if "locked" in text or "busy" in text:
-        return "locked"
-    return "unreadable" if "unable to open" in text or "readonly" in text else "damaged"
+def kind_of(error: sqlite3.Error) -> Kind:
+    """Return what an error says of the catalog; one of the disk says nothing of it."""
+    match str(getattr(error, "sqlite_errorname", "")).split("_")[1:2]:
+        case ["BUSY" | "LOCKED" | "PROTOCOL"]:
+            return "locked"
+        case ["IOERR" | "FULL"]:
+            return "failing"
+        case ["CANTOPEN" | "READONLY" | "PERM"]:
+            return "unreadable"
+    return "damaged"

@@ -9,8 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import psutil
-
 from facewatch.catalog import FaultyFile
 from facewatch.errors import FacewatchError
 from facewatch.service.doctor.case import Case, Finding, counted, mentioned, shown
@@ -49,10 +47,12 @@ def runner(case: Case) -> Iterator[Finding]:
 
 def last_run(case: Case) -> Iterator[Finding]:
     """Whether the last scan or watch came to its end."""
-    run = case.catalog.unended_run() if case.catalog and not case.runner else None
-    if run is not None and not psutil.pid_exists(run.pid):
-        what = f"the last {run.kind} (begun {run.started_at}, process {run.pid}) was cut off"
-        yield Finding(AT_WORK, "remark", what, f"nothing is lost: facewatch {run.kind} carries on")
+    run = case.catalog.unended_run() if case.catalog else None
+    # Not by its process: the number may be another's by now, or that of one that is dead and not yet buried. The lock
+    # goes with whoever held it.
+    if run is not None and case.runner is None:
+        what = f"the last run ({run.kind}, of {run.started_at}, process {run.pid}) was cut off"
+        yield Finding(AT_WORK, "remark", what, f"nothing is lost, the next carries on: facewatch {run.kind}")
 
 
 def service(case: Case) -> Iterator[Finding]:

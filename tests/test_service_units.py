@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facewatch.config import Config, load_config
-from facewatch.errors import ConfigError, EngineError, FacewatchError, LibraryError
+from facewatch.errors import CatalogError, ConfigError, EngineError, FacewatchError, LibraryError
 from facewatch.service.live import FRESH_SECONDS
 from facewatch.service.units import (
     CANNOT_MEND_ITSELF,
@@ -151,7 +151,7 @@ def test_only_what_trying_again_can_mend_is_tried_again() -> None:
     service = service_of()
     assert service["Restart"] == ["on-failure"]
     assert service["RestartPreventExitStatus"] == ["2 3 5 7"]
-    assert {ConfigError.exit_code, EngineError.exit_code, 2} == set(CANNOT_MEND_ITSELF)
+    assert {CatalogError.exit_code, ConfigError.exit_code, EngineError.exit_code, 2} == set(CANNOT_MEND_ITSELF)
     assert LibraryError.exit_code not in CANNOT_MEND_ITSELF
 
 

@@ -1,7 +1,7 @@
 """Break facewatch on purpose, and count what it loses.
 
-    scripts/torture              everything, about an hour on two cores
-    scripts/torture --short      the same with smaller numbers, in less than ten minutes
+    scripts/torture              everything, about ten minutes on two cores
+    scripts/torture --short      the same with smaller numbers
     scripts/torture --only kills --only faults --seed 7
 
 Every part is a module of its own beside this one. Photos are drawn or copied, and all happens in a temporary folder.
@@ -129,7 +129,7 @@ PARTS: dict[str, Callable[[Torture], Finding]] = {
 
 
 @click.command()
-@click.option("--short", "is_short", is_flag=True, help="Smaller numbers, less than ten minutes.")
+@click.option("--short", "is_short", is_flag=True, help="Smaller numbers.")
 @click.option("--only", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; may be given again.")
 @click.option("--seed", default=0, show_default=True, help="Other kills, other files, other days.")
 def main(is_short: bool, only: tuple[str, ...], seed: int) -> None:

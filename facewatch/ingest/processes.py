@@ -129,7 +129,7 @@ def _reply(eyes: Eyes, work: str, arguments: tuple[Any, ...]) -> tuple[_Note, An
         return _Note.ERROR, error
     except MemoryError:
         return _Note.NO_MEMORY, None
-    except Exception as error:
+    except Exception as error:  # a fault of ours costs this photo, and not the worker
         log.warning("%s", work, exc_info=error)
         return _Note.FAILED, one_line(error)
 

@@ -183,7 +183,7 @@ class InotifyListener:
         """Do it in the reader's thread, which no fault may end: nobody would hear anything from then on."""
         try:
             act()
-        except Exception:
+        except Exception:  # in a thread that must go on: a look at everything makes up for it
             log.exception("%s: cannot follow what happens", self._root)
             self._inbox.overflow()
 

@@ -16,3 +16,17 @@ def is_harmless(character: str) -> bool:
 def printable(text: str) -> str:
     """Return the text with what a terminal would obey, and bytes that are no text, replaced."""
     return "".join(c if is_harmless(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a text that takes no more than so many columns of a terminal: what is too much is cut out of its middle,
+    because names begin and end with what tells them apart. Chinese characters and most emoji take two columns."""
+    from rich.cells import cell_len, chop_cells
+
+    if cell_len(text) <= width:
+        return text
+    if width < 2:
+        return "…"[:width]
+    head = chop_cells(text, (width - 1 + 1) // 2)[0]
+    tail = chop_cells(text[::-1], width - 1 - cell_len(head))[0][::-1] if width - 1 > cell_len(head) else ""
+    return f"{head}…{tail}"

@@ -3,10 +3,11 @@
     screen_of   environment, stdin, stdout -> Screen     what this terminal can show, asking it where need be
     draw        pictures -> str                          rows of faces, to be written to it as they are
 
-Three protocols are spoken: kitty's (a PNG in APC sequences), iTerm2's (a PNG in OSC 1337) and DEC's sixel. A row of
-faces is one picture, as wide and high as a number of cells, so that text stands under its face whatever a cell
-measures. Where the cursor is after a picture differs from terminal to terminal: `draw` makes room for the picture
-first, and puts the cursor under it itself.
+Three protocols are spoken: kitty's (a PNG in APC sequences), iTerm2's (a PNG in OSC 1337) and DEC's sixel. A terminal
+that speaks none, but has colours, gets half blocks: characters whose upper half has one colour and whose lower half
+another (see `blocks`). A row of faces is one picture, as wide and high as a number of cells, so that text stands under
+its face whatever a cell measures. Where the cursor is after a picture differs from terminal to terminal: `draw` makes
+room for the picture first, and puts the cursor under it itself.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Any
 
+from facewatch.cli import blocks
 from facewatch.errors import ConfigError
-from facewatch.text import printable
+from facewatch.text import printable, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +72,8 @@ class Protocol(StrEnum):
     KITTY = "kitty"
     ITERM = "iterm"
     SIXEL = "sixel"
+    BLOCKS = "blocks"
+    """None of these: characters in two colours."""
     NONE = "none"
     """It cannot, or nobody looks."""
 
@@ -85,6 +89,9 @@ class Cell:
 USUAL_CELL = Cell(8, 16)
 """Where the terminal does not tell."""
 
+BLOCK_CELL = Cell(1, 2)
+"""What half blocks draw with one character: two pixels, which are about square."""
+
 
 @dataclass(frozen=True, slots=True)
 class Screen:
@@ -94,11 +101,16 @@ class Screen:
     n_columns: int = 80
     cell: Cell = USUAL_CELL
     n_colours: int = MAX_COLOURS
-    """Of a sixel picture."""
+    """Of a picture in sixels or blocks."""
+    face_lines: int = FACE_LINES
+    """Lines of text that a face is high."""
 
 
-def screen_of(environ: Mapping[str, str], stdin: IO[Any], stdout: IO[Any]) -> Screen:
+def screen_of(environ: Mapping[str, str], stdin: IO[Any], stdout: IO[Any], *, may_ask: bool = True) -> Screen:
     """Return what this terminal can show. Nothing is sent to what is no terminal.
+
+    Args:
+        may_ask: whether the terminal may be asked what it speaks: what is being typed meanwhile is lost.
 
     Raises:
         ConfigError: FACEWATCH_PICTURES names no protocol.
@@ -109,15 +121,20 @@ def screen_of(environ: Mapping[str, str], stdin: IO[Any], stdout: IO[Any]) -> Sc
     stdout.flush()
 
     def ask(question: bytes) -> bytes:
-        return ask_terminal(question, source=source, target=target)
+        return ask_terminal(question, source=source, target=target) if may_ask else b""
 
-    protocol = protocol_of(environ, ask)
+    protocol = protocol_of(environ, ask, can_encode=blocks.can_encode(getattr(stdout, "encoding", None)))
+    n_columns, n_lines, cell = _size_of(target)
+    if protocol is Protocol.BLOCKS:
+        n_colours = blocks.n_colours_of(environ) or MAX_COLOURS
+        return Screen(protocol, n_columns, BLOCK_CELL, n_colours, blocks.face_lines(n_columns, n_lines))
     n_colours = n_colours_of(ask) if protocol is Protocol.SIXEL else MAX_COLOURS
-    return Screen(protocol, *_size_of(target), n_colours)
+    return Screen(protocol, n_columns, cell, n_colours)
 
 
-def protocol_of(environ: Mapping[str, str], ask: Ask) -> Protocol:
-    """Return what the terminal speaks: what the environment says; else, if its kind is unknown, what it says itself.
+def protocol_of(environ: Mapping[str, str], ask: Ask, *, can_encode: bool = True) -> Protocol:
+    """Return what the terminal speaks: what the environment says; else, if its kind is unknown, what it says itself;
+    else blocks, if it has the colours and its encoding the character (`can_encode`).
 
     Raises:
         ConfigError: FACEWATCH_PICTURES names no protocol.
@@ -125,9 +142,12 @@ def protocol_of(environ: Mapping[str, str], ask: Ask) -> Protocol:
     wanted = environ.get(VARIABLE, "").strip().lower()
     if wanted:
         return _protocol_named(wanted)
-    if _hides_terminal(environ):
-        return Protocol.NONE
-    return _protocol_known(environ) or (Protocol.SIXEL if _speaks_sixel(ask) else Protocol.NONE)
+    spoken = None if _hides_terminal(environ) else _protocol_known(environ)
+    if spoken is None and not _hides_terminal(environ) and _speaks_sixel(ask):
+        spoken = Protocol.SIXEL
+    if spoken is None and can_encode and not environ.get("NO_COLOR") and blocks.n_colours_of(environ):
+        spoken = Protocol.BLOCKS
+    return spoken or Protocol.NONE
 
 
 def n_colours_of(ask: Ask) -> int:
@@ -221,16 +241,16 @@ def _is_terminal(stream: IO[Any]) -> bool:
         return False
 
 
-def _size_of(target: int) -> tuple[int, Cell]:
-    """How many columns a terminal has, and how large a cell is."""
+def _size_of(target: int) -> tuple[int, int, Cell]:
+    """How many columns and lines a terminal has, and how large a cell is."""
     try:
         answer = fcntl.ioctl(target, termios.TIOCGWINSZ, bytes(8))
     except OSError:
-        return 80, USUAL_CELL
-    n_rows, n_columns, width, height = struct.unpack("HHHH", answer)
-    cell = Cell(width // max(n_columns, 1), height // max(n_rows, 1))
+        return 80, 24, USUAL_CELL
+    n_lines, n_columns, width, height = struct.unpack("HHHH", answer)
+    cell = Cell(width // max(n_columns, 1), height // max(n_lines, 1))
     is_told = 4 <= cell.width <= 100 and 4 <= cell.height <= 200
-    return n_columns or 80, cell if is_told else USUAL_CELL
+    return n_columns or 80, n_lines or 24, cell if is_told else USUAL_CELL
 
 
 # --- where the faces stand ---
@@ -253,9 +273,9 @@ class _Grid:
         return n_faces * (self.n_columns + 1) - 1
 
 
-def _grid(protocol: Protocol, n_columns: int, cell: Cell) -> _Grid:
+def _grid(protocol: Protocol, n_columns: int, cell: Cell, lines: int) -> _Grid:
     room = max(n_columns, 1)
-    side = min(FACE_LINES * cell.height, room * cell.width)
+    side = min(lines * cell.height, room * cell.width)
     width = -(-side // cell.width)
     if protocol is Protocol.SIXEL:
         room = min(room, MAX_SIXEL_WIDTH // cell.width)
@@ -263,10 +283,10 @@ def _grid(protocol: Protocol, n_columns: int, cell: Cell) -> _Grid:
 
 
 def positions(
-    n_faces: int, protocol: Protocol, n_columns: int, *, cell: Cell = USUAL_CELL
+    n_faces: int, protocol: Protocol, n_columns: int, *, cell: Cell = USUAL_CELL, lines: int = FACE_LINES
 ) -> tuple[tuple[int, ...], ...]:
     """Return at which column, from 0, each face begins, row by row, as `draw` draws them."""
-    grid = _grid(protocol, n_columns, cell)
+    grid = _grid(protocol, n_columns, cell, lines)
     columns = [i % grid.n_across * (grid.n_columns + 1) for i in range(n_faces)]
     return tuple(tuple(columns[i : i + grid.n_across]) for i in range(0, n_faces, grid.n_across))
 
@@ -279,6 +299,7 @@ def draw(
     labels: Sequence[str] = (),
     cell: Cell = USUAL_CELL,
     n_colours: int = MAX_COLOURS,
+    lines: int = FACE_LINES,
 ) -> str:
     """Return what a terminal has to be sent for it to show these faces, from the start of a line.
 
@@ -286,9 +307,10 @@ def draw(
         pictures: square ones; None leaves a grey place.
         protocol: the one that the terminal speaks; with NONE nothing is drawn.
         n_columns: of the terminal.
-        labels: one under each picture, as far as there is room.
-        cell: of the terminal.
-        n_colours: of a sixel picture, 2 to 256.
+        labels: one under each picture, as far as there is room; it may have several lines.
+        cell: of the terminal; for blocks, BLOCK_CELL.
+        n_colours: of a sixel picture, 2 to 256; of blocks, 256 or more.
+        lines: of text that a face is high.
 
     Returns:
         The sequences; the cursor then is at the start of the line below. "" where there is nothing to draw.
@@ -297,16 +319,34 @@ def draw(
         raise ValueError(f"{len(labels)} labels for {len(pictures)} pictures")
     if protocol is Protocol.NONE:
         return ""
-    grid = _grid(protocol, n_columns, cell)
+    grid = _grid(protocol, n_columns, cell, lines)
+    if protocol is Protocol.BLOCKS:
+        pictures = [None if picture is None else blocks.closer(picture, grid.side) for picture in pictures]
     rows = []
     for start in range(0, len(pictures), grid.n_across):
         row = slice(start, start + grid.n_across)
         picture = _montage(pictures[row], grid, cell)
-        room = (grid.columns(len(pictures[row])), grid.n_lines)
-        rows.append(_placed(_encoded(picture, protocol, room, n_colours), grid.n_lines))
+        if protocol is Protocol.BLOCKS:
+            rows.append(blocks.encoded(picture, n_colours))
+        else:
+            room = (grid.columns(len(pictures[row])), grid.n_lines)
+            rows.append(_placed(_encoded(picture, protocol, room, n_colours), grid.n_lines))
         if labels:
-            rows.append(_label_line(labels[row], grid) + "\n")
+            rows.append(_label_lines(labels[row], grid))
     return "".join(rows)
+
+
+def draw_on(screen: Screen, pictures: Sequence[Image.Image | None], labels: Sequence[str] = ()) -> str:
+    """Return what `draw` returns for this screen."""
+    return draw(
+        pictures,
+        screen.protocol,
+        screen.n_columns,
+        labels=labels,
+        cell=screen.cell,
+        n_colours=screen.n_colours,
+        lines=screen.face_lines,
+    )
 
 
 def _placed(sequences: str, n_lines: int) -> str:
@@ -315,17 +355,18 @@ def _placed(sequences: str, n_lines: int) -> str:
     return "\r" + "\n" * n_lines + f"{up}{_ESC}7{sequences}{_ESC}8{down}"
 
 
-def _label_line(labels: Sequence[str], grid: _Grid) -> str:
+def _label_lines(labels: Sequence[str], grid: _Grid) -> str:
+    columns = [label.split("\n") for label in labels]
+    n_lines = max(map(len, columns))
+    rows = [[column[i] if i < len(column) else "" for column in columns] for i in range(n_lines)]
+    return "".join(" ".join(_centred(text, grid.n_columns) for text in row).rstrip() + "\n" for row in rows)
+
+
+def _centred(label: str, width: int) -> str:
     from rich.cells import cell_len, set_cell_size
 
-    places = []
-    for label in labels:
-        text = printable(label)
-        if cell_len(text) > grid.n_columns:
-            text = set_cell_size(text, grid.n_columns)
-        left = (grid.n_columns - cell_len(text)) // 2
-        places.append(set_cell_size(" " * left + text, grid.n_columns))
-    return " ".join(places).rstrip()
+    text = shortened(printable(label), width)
+    return set_cell_size(" " * ((width - cell_len(text)) // 2) + text, width)
 
 
 def _montage(pictures: Sequence[Image.Image | None], grid: _Grid, cell: Cell) -> Image.Image:
@@ -354,7 +395,7 @@ def _encoded(picture: Image.Image, protocol: Protocol, room: tuple[int, int], n_
             return iterm(picture, *room)
         case Protocol.SIXEL:
             return sixel(picture, n_colours)
-        case Protocol.NONE:
+        case Protocol.BLOCKS | Protocol.NONE:
             return ""
 
 

@@ -60,9 +60,10 @@ TERMINATED = 128 + signal.SIGTERM
 def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bool) -> None:
     """Ask whose faces these are, best question first: each is a whole group, and one key answers it.
 
-    Faces are drawn where the terminal can (kitty, iTerm2, sixel; FACEWATCH_PICTURES names one of them or none), else
-    their paths are listed. Faces of somebody with a name who may be somebody else are asked about, too. What was
-    answered with no is never asked again. Every answer is a decision: undo takes it back.
+    Faces are drawn where the terminal can (kitty, iTerm2, sixel, else in coloured blocks; FACEWATCH_PICTURES may say
+    kitty, iterm, sixel, blocks or none), else their paths are listed. Faces of somebody with a name who may be somebody
+    else are asked about, too. What was answered with no is never asked again. Every answer is a decision: undo takes it
+    back.
 
     --json lists the questions for another program, and with --answer what was decided. All answers are looked at before
     the first is made, and either all are made or none.
@@ -543,15 +544,16 @@ class Sight:
 
     def __init__(self, service: Service, cutting: Cutting, screen: Screen, *, n_lines: int) -> None:
         """`n_lines`: of the terminal."""
-        from facewatch.cli.pictures import FACE_LINES, Protocol, positions
+        from facewatch.cli.pictures import Protocol, positions
 
         self._service = service
         self._cutting = cutting
         self._screen = screen
         self._is_drawing = screen.protocol is not Protocol.NONE
-        n_across = len(positions(N_SHOWN, screen.protocol, screen.n_columns, cell=screen.cell)[0])
+        lines = screen.face_lines
+        n_across = len(positions(N_SHOWN, screen.protocol, screen.n_columns, cell=screen.cell, lines=lines)[0])
         # What is said beside them takes six lines.
-        n_rows = max(1, (n_lines - 6) // (FACE_LINES + 1) - 1)
+        n_rows = max(1, (n_lines - 6) // (lines + 1) - 1)
         self._n_shown = min(N_SHOWN, n_rows * n_across) if self._is_drawing else N_SHOWN
         self._n_compared = min(N_COMPARED, n_across) if self._is_drawing else N_COMPARED_PATHS
         self._start = 0
@@ -615,17 +617,9 @@ class Sight:
                 click.echo("".join(_paths(*one) for one in zip(row.labels, row.faces, crops, strict=True)), nl=False)
 
     def _drawn(self, row: _Row, crops: Sequence[Path | None]) -> str:
-        from facewatch.cli.pictures import draw
+        from facewatch.cli.pictures import draw_on
 
-        screen = self._screen
-        return draw(
-            [_picture(crop) for crop in crops],
-            screen.protocol,
-            screen.n_columns,
-            labels=row.labels if any(row.labels) else (),
-            cell=screen.cell,
-            n_colours=screen.n_colours,
-        )
+        return draw_on(self._screen, list(map(picture_of, crops)), row.labels if any(row.labels) else ())
 
 
 def _numbered(title: str, faces: Sequence[FaceAt], first: int) -> _Row:
@@ -645,7 +639,7 @@ def _place(face: FaceAt) -> str:
     return f"{display(face.file)}:{face.number}" if face.file and face.number else f"face {face.id}"
 
 
-def _picture(crop: Path | None) -> Any:
+def picture_of(crop: Path | None) -> Any:
     """Return a crop to draw; None: there is none, or it is gone."""
     from PIL import Image
 

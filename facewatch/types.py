@@ -6,6 +6,7 @@ All are frozen. Distances are Euclidean between unit vectors: 0 is the same vect
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -38,8 +39,28 @@ class Fingerprint:
 
     @classmethod
     def of(cls, status: os.stat_result) -> Fingerprint:
-        # Pooled and network file systems number with 64 bits; a column of the catalog has 63 and a sign.
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino & 0x7FFF_FFFF_FFFF_FFFF)
+        """Return what a file system says, cut to what a column of the catalog holds: 63 bits and a sign.
+
+        Pooled and network file systems number with 64 bits; nanoseconds after 2262 need more than 63.
+        """
+        inode = status.st_ino & _MOST
+        return cls(_bounded(status.st_size), _bounded(status.st_mtime_ns), inode)
+
+
+_MOST = 2**63 - 1
+
+
+def _bounded(number: int) -> int:
+    return max(-_MOST, min(_MOST, number))
+
+
+def written_at(status: os.stat_result) -> datetime:
+    """Return when a file was written to last, UTC; a time that no calendar has becomes the nearest that one has."""
+    return datetime.fromtimestamp(max(_FIRST_SECOND, min(_LAST_SECOND, status.st_mtime)), UTC)
+
+
+_FIRST_SECOND, _LAST_SECOND = -62_100_000_000, 253_300_000_000
+"""In the years 2 and 9996: a day before or after is a date, too, in whatever time zone."""
 
 
 class Tier(StrEnum):

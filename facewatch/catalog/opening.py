@@ -17,6 +17,7 @@ from sqlite_utils import Database
 
 from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError
 from facewatch.mounts import file_system_of, is_network
+from facewatch.types import written_at
 
 WRITE_WAIT_SECONDS = 30.0
 """How long a writer waits for another; the longest that one holds the lock is a folder sync after a large scan."""
@@ -151,7 +152,7 @@ def newest_backup(path: Path, folder: Path | None = None) -> Path | None:
 
 def time_of(backup: Path) -> str:
     """Return when a backup was written, on the wall, to the minute."""
-    return f"{datetime.fromtimestamp(backup.stat().st_mtime, UTC).astimezone():%Y-%m-%d %H:%M}"
+    return f"{written_at(backup.stat()).astimezone():%Y-%m-%d %H:%M}"
 
 
 @contextmanager

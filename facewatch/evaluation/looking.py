@@ -31,8 +31,8 @@ class SeenFile:
     mtime_ns: int
     sha256: bytes
 
-    def is_still(self, status: os.stat_result) -> bool:
-        return (self.size, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    def is_still(self, now: Fingerprint) -> bool:
+        return (self.size, self.mtime_ns) == (now.size, now.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +131,10 @@ class _Memory:
         if file is None or file.sha256 not in self._known.analyses:
             return None
         try:
-            status = os.stat(path, follow_symlinks=False)  # noqa: PTH116 - as `Eyes` opens it
+            now = Fingerprint.of(os.stat(path, follow_symlinks=False))  # noqa: PTH116 - as `Eyes` opens it
         except OSError:
             return None
-        return (Fingerprint.of(status), self._known.analyses[file.sha256]) if file.is_still(status) else None
+        return (now, self._known.analyses[file.sha256]) if file.is_still(now) else None
 
 
 def _absolute(path: str) -> str:

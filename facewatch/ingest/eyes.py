@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from facewatch.beneath import open_beneath
 from facewatch.engines import load_engine
 from facewatch.errors import FacewatchError, PhotoError
-from facewatch.ingest.limits import bytes_needed
+from facewatch.ingest.limits import bytes_needed, in_mb
 from facewatch.quality import Limits, measure
 from facewatch.types import Analysis, Box, Decoded, DetectedFace, Engine, EngineOptions, Face, Fingerprint
 
@@ -36,6 +36,12 @@ MAKE_READABLE = "make it readable, then scan again"
 NO_MEMORY = "not enough memory"
 """How the fault of a photo begins for which there was none at that moment; also what `decode` says."""
 NEXT_SCAN = "close other programs or lower engine.workers; the next scan tries it again"
+
+BYTES_PER_PIXEL = 8
+"""Of a photo that is not compressed: four channels of 16 bits."""
+BYTES_BESIDE_PIXELS = 2_000_000_000
+"""What else may be in the file of a photo: other pages, layers, films. A file goes into memory as a whole; what is
+larger than this and all its pixels is none of a photo (a disk image, a file with a hole of terabytes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,8 @@ class Eyes:
             head = file.read(decode.HEAD_BYTES)
             if not decode.sniff(head).is_image and not decode.claims_to_be_photo(photo.path):
                 return Examined(fingerprint, None)
+            if fingerprint.size > BYTES_PER_PIXEL * self.recipe.max_pixels + BYTES_BESIDE_PIXELS:
+                return Examined(fingerprint, None, fault=_too_large(fingerprint.size))
             file.seek(0)
             data = file.read()
         try:
@@ -278,6 +286,10 @@ class Eyes:
 def unreadable(error: OSError) -> tuple[str, str]:
     """Return the fault and advice of a file that could not be opened or read."""
     return f"{UNREADABLE}: {error.strerror or one_line(error)}", MAKE_READABLE
+
+
+def _too_large(n_bytes: int) -> tuple[str, str]:
+    return f"too large for a photo: {in_mb(n_bytes)}", "exclude it; or raise library.max_megapixels if it is genuine"
 
 
 def one_line(error: BaseException) -> str:

@@ -23,6 +23,7 @@ from facewatch.catalog.locks import file_lock
 from facewatch.errors import CatalogError, EngineError, NotKnownError
 from facewatch.ingest import Examined, LibraryFile, WorkerLost
 from facewatch.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
+from facewatch.types import Fingerprint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -277,10 +278,10 @@ def _chosen(probes: Sequence[_Probe], name: str, number: int | None) -> list[tup
 def _is_as_recorded(full: Path, file: KnownFile) -> bool:
     """Whether a file is what the catalog says, or cannot be asked now: a drive may be unplugged."""
     try:
-        status = full.stat()
+        now = Fingerprint.of(full.stat())
     except OSError:
         return True
-    return (status.st_size, status.st_mtime_ns) == (file.fingerprint.size, file.fingerprint.mtime_ns)
+    return (now.size, now.mtime_ns) == (file.fingerprint.size, file.fingerprint.mtime_ns)
 
 
 # --- the file beside the catalog ---

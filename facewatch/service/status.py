@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from facewatch.service.engine_switch import SwitchProgress
 from facewatch.service.libraries import LOST_MOUNT
 from facewatch.service.live import Live, LiveFile, is_named, live_file_of
 from facewatch.service.pausing import paused_since
+from facewatch.types import written_at
 
 if TYPE_CHECKING:
     from facewatch.config import Config
@@ -171,15 +171,11 @@ def _newest_backup(config: Config) -> tuple[str | None, str | None]:
     try:
         backups = Backups(config.catalog, config.backups).all()
         # Not by their dates: one of a time when the clock was wrong may be from a day to come.
-        seconds, path = max((backup.path.stat().st_mtime, str(backup.path)) for backup in backups)
+        moment, path = max((written_at(backup.path.stat()), str(backup.path)) for backup in backups)
     except (OSError, ValueError):
         # There is none, one went while we looked, or the folder is somebody else's: not worth failing for.
         return None, None
-    return _utc(seconds), path
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z"), path
 
 
 def _engine_fault(service: Service) -> str | None:

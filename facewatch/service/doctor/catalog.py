@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from facewatch.catalog import opening
@@ -13,6 +13,7 @@ from facewatch.catalog.backups import Backups
 from facewatch.mounts import is_network
 from facewatch.service.doctor.case import Case, Finding, Level, counted, existing, mentioned, readable_size, shown
 from facewatch.service.doctor.reading import CatalogReader, kind_of
+from facewatch.types import written_at
 
 AREA = "catalog"
 
@@ -231,7 +232,7 @@ def newest_backup(case: Case) -> Iterator[Finding]:
     now, daily = case.world.now(), backups(case)
     if found := daily.all():
         newest = found[-1].path
-        made = datetime.fromtimestamp(newest.stat().st_mtime, UTC)
+        made = written_at(newest.stat())
         said = f"{counted(len(found), 'backup')}, the newest of {made.astimezone():%Y-%m-%d %H:%M}: {shown(newest)}"
         if now - made < OLD_BACKUP or not case.config["backup.daily"]:
             yield _finding("ok", said)

@@ -260,6 +260,11 @@ def _reader(kind: Kind) -> type[ImageFile.ImageFile]:
 class _Tiff(TiffImagePlugin.TiffImageFile):
     """A TIFF without Pillow's own cap, which is half-way a warning and global; large scans have more pixels."""
 
+    def _setup(self) -> None:
+        """Read a page's header; its size is that of the turned picture, of which Pillow knows some types only."""
+        super()._setup()
+        self._size = turned(self._tile_size, tag_orientation(self) or 1)
+
     def load_prepare(self) -> None:
         if self._im is None:
             self.im = Image.new(self.mode, self._tile_size, None).im

@@ -98,10 +98,19 @@ def orientation(kind: Kind, image: Image.Image, data: BinaryIO) -> int:
 def tag_orientation(image: TiffImagePlugin.TiffImageFile) -> int | None:
     """The orientation of a TIFF's current page, 1 to 8; None: it names none that exists."""
     number = image.tag_v2.get(ExifTags.Base.Orientation)
+    if isinstance(number, bytes):  # what Pillow makes of the type BYTE
+        number = next(iter(number), None)
     return number if isinstance(number, int) and 1 <= number <= 8 else None
 
 
 def own_orientation(kind: Kind, image: Image.Image, data: BinaryIO) -> int | None:
     """The orientation that EXIF names, 1 to 8; None: it names none that exists."""
-    entries = (tiff.directory(block).get(ExifTags.Base.Orientation) for block in exif_blocks(kind, image, data))
-    return next((entry.number for entry in entries if entry and 1 <= entry.number <= 8), None)
+    blocks = exif_blocks(kind, image, data)
+    return next(filter(None, (orientation_in(block, tiff.directory(block)) for block in blocks)), None)
+
+
+def orientation_in(block: BinaryIO, entries: tiff.Directory) -> int | None:
+    """The orientation that a directory names, 1 to 8; None: it names none that exists."""
+    entry = entries.get(ExifTags.Base.Orientation)
+    number = tiff.first_number(block, entry) if entry else None
+    return number if number is not None and 1 <= number <= 8 else None

@@ -17,7 +17,7 @@ import rawpy
 from PIL import ExifTags, Image, JpegImagePlugin
 
 from facewatch.decode import tiff
-from facewatch.decode.exif import own_orientation
+from facewatch.decode.exif import orientation_in, own_orientation
 from facewatch.decode.kinds import COPY_AGAIN, KINDS
 from facewatch.decode.pixels import WORKING_SIDE, as_rgb, fitted, load, n_decoded_pixels_of, turned, upright
 from facewatch.errors import PhotoError
@@ -164,8 +164,7 @@ def _by_its_preview(data: BinaryIO, fault: PhotoError) -> RawPhoto:
     if preview is None or max(preview.size) < LEAST_PREVIEW_SIDE:
         raise fault
     width, height = max([*sizes, preview.size], key=lambda size: size[0] * size[1])
-    said = directories[0].get(ExifTags.Base.Orientation)
-    return _photo(None, (width, height), (width, height), said.number if said and 1 <= said.number <= 8 else 1, preview)
+    return _photo(None, (width, height), (width, height), orientation_in(data, directories[0]) or 1, preview)
 
 
 _SIDES = (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import BinaryIO
 
 from PIL import ExifTags
@@ -18,7 +19,12 @@ _MAX_DIRECTORIES = 32
 _MAX_BLOCKS = 100_000
 """Strips or tiles of one picture: rows of the tallest photo there is."""
 
-_SHORT = 3
+_INTEGER_BYTES = MappingProxyType(
+    {**dict.fromkeys((1, 6, 7), 1), **dict.fromkeys((3, 8), 2), **dict.fromkeys((4, 9, 13), 4)}
+    | dict.fromkeys((16, 17, 18), 8)
+)
+"""How many bytes a number of an integer type has, by the type: BYTE, SBYTE, UNDEFINED; SHORT, SSHORT; LONG, SLONG, IFD;
+and BigTIFF's LONG8, SLONG8, IFD8. Writers take whichever they like."""
 
 _BLOCKS = ((0x0111, 0x0117), (0x0144, 0x0145), (0x0201, 0x0202))
 """Tags of where strips, tiles and a JPEG begin, and of how many bytes they have."""
@@ -38,7 +44,9 @@ class Entry:
     @property
     def number(self) -> int:
         """The value, the first one of several, or where it lies."""
-        return as_number(self.value[:2] if self.value_type == _SHORT else self.value, self.order)
+        n_bytes = _INTEGER_BYTES.get(self.value_type, len(self.value))
+        is_here = n_bytes * self.count <= len(self.value)
+        return as_number(self.value[:n_bytes] if is_here else self.value, self.order)
 
 
 Directory = Mapping[int, Entry]
@@ -51,6 +59,11 @@ def as_number(value: bytes, order: str) -> int:
 def read_at(data: BinaryIO, offset: int, n_bytes: int) -> bytes:
     data.seek(offset)
     return data.read(n_bytes)
+
+
+def first_number(data: BinaryIO, entry: Entry) -> int | None:
+    """Return the first number of an entry, wherever it lies, as if it had no sign; None: it holds no integers."""
+    return next(iter(_numbers(data, entry, most=1)), None)
 
 
 def directory(data: BinaryIO, offset: int | None = None) -> Directory:
@@ -104,11 +117,13 @@ def _directory_and_next(data: BinaryIO, offset: int | None) -> tuple[Directory, 
     return entries, as_number(data.read(offset_bytes), order) if is_whole else 0
 
 
-def _numbers(data: BinaryIO, entry: Entry) -> list[int]:
-    """The numbers of an entry, wherever they lie."""
-    n_bytes = 2 if entry.value_type == _SHORT else len(entry.value) if entry.value_type in (16, 18) else 4
-    n_wanted = n_bytes * min(entry.count, _MAX_BLOCKS)
-    is_here = n_wanted <= len(entry.value)
+def _numbers(data: BinaryIO, entry: Entry, most: int = _MAX_BLOCKS) -> list[int]:
+    """The numbers of an entry, wherever they lie; none where it holds no integers."""
+    n_bytes = _INTEGER_BYTES.get(entry.value_type)
+    if n_bytes is None:
+        return []
+    n_wanted = n_bytes * min(entry.count, most)
+    is_here = n_bytes * entry.count <= len(entry.value)
     content = entry.value if is_here else read_at(data, as_number(entry.value, entry.order), n_wanted)
     return [
         as_number(content[start : start + n_bytes], entry.order)

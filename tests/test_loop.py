@@ -15,6 +15,7 @@ import pytest
 from drawn import Library
 
 from facewatch.catalog.opening import beside
+from facewatch.catalog.waiting import Patience
 from facewatch.engines import fake
 from facewatch.errors import CatalogError, DiskFullError
 from facewatch.ingest import InlineAnalyser, Recipe
@@ -62,12 +63,12 @@ def heard(*paths: str) -> Heard:
 class Turns:
     """A watcher whose time the test moves; nothing is heard unless the test says so."""
 
-    def __init__(self, library: Library, **settings: Any) -> None:
+    def __init__(self, library: Library, *, patience: Any = Patience, **settings: Any) -> None:
         self.clock = Clock()
         self.library = library
         self.analyser = InlineAnalyser(Recipe("fake"), fake.FakeEngine())
         self.n_closed = 0
-        self.service: Service = library.service(settings, analyser=self.analyser, clock=self.clock)
+        self.service: Service = library.service(settings, analyser=self.analyser, clock=self.clock, patience=patience)
         self.loop = WatchLoop(self.service, should_stop=lambda: False, clock=self.clock, wall_clock=lambda: time.time())
 
         if self.service.config["watch.poll"] != "always":

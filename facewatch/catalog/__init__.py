@@ -21,17 +21,10 @@ from facewatch.catalog.invariants import faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.locks import file_lock, holder
 from facewatch.catalog.migrations import MIGRATIONS
-from facewatch.catalog.opening import (
-    WRITE_WAIT_SECONDS,
-    beside,
-    check_place,
-    clear_errors,
-    connect,
-    make_durable,
-    utc_now,
-)
+from facewatch.catalog.opening import beside, check_place, clear_errors, connect, make_durable, utc_now
 from facewatch.catalog.people import LinkRow, People, Person
 from facewatch.catalog.placings import Placings
+from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience
 from facewatch.errors import CatalogError
 
 __all__ = [
@@ -71,18 +64,23 @@ RUN_WAIT_SECONDS = 1.0
 class Catalog:
     """An open catalog. Use it from one thread; close it, or use it as a context manager."""
 
-    def __init__(self, path: Path, *, now: Callable[[], str] = utc_now) -> None:
+    def __init__(
+        self, path: Path, *, now: Callable[[], str] = utc_now, patience: Callable[[Path], Patience] = Patience
+    ) -> None:
         """Open the catalog, make it where there is none, and bring its schema up to date.
+
+        `patience` is how long others that hold its locks are waited for.
 
         Raises:
             CatalogError: the place, the file or its schema cannot be used; the message says which and what to do.
         """
         self.path = path
         self.now = now
+        self._patience = patience(path)
         self._is_exclusive = False
         check_place(path)
         with clear_errors(path):
-            self._db = connect(path)
+            self._db = connect(path, self._patience)
             try:
                 self._migrate()
             except BaseException:
@@ -115,7 +113,7 @@ class Catalog:
         if self._is_exclusive:
             yield
             return
-        with file_lock(self._beside(".lock"), wait_seconds=WRITE_WAIT_SECONDS, purpose="writing"):
+        with file_lock(self._beside(".lock"), wait_seconds=self._patience.seconds, purpose="writing"):
             self._is_exclusive = True
             try:
                 yield
@@ -133,11 +131,14 @@ class Catalog:
             CatalogError: the disk is full or fails, or the file is damaged.
         """
         with clear_errors(self.path), self.exclusive():
-            is_whole = not self._db.conn.in_transaction
-            newest = self.journal.newest()
-            with self._db.atomic():
+            if self._db.conn.in_transaction:
+                with self._db.atomic():
+                    yield
+                return
+            with self._patience.writing(self._db.conn):
+                newest = self.journal.newest()
                 yield
-            if is_whole and self._is_decided(since=newest):
+            if self._is_decided(since=newest):
                 make_durable(self.path)
 
     def _is_decided(self, *, since: int) -> bool:
@@ -189,7 +190,7 @@ class Catalog:
     def compact(self) -> None:
         """Give the room of what was deleted back to the disk."""
         with clear_errors(self.path), self.exclusive():
-            self._db.execute("VACUUM")
+            self._patience.run(self._db.conn, "VACUUM")
 
     def _beside(self, suffix: str) -> Path:
         return beside(self.path, suffix)
@@ -212,13 +213,15 @@ class Catalog:
             log.info("%s: backing up to %s before %s", self.path, backup, ", ".join(pending))
             write_backup(self.path, backup, may_replace=True, now=self.now())
             self._prune_migration_backups()
-        with file_lock(self._beside(".lock"), wait_seconds=WRITE_WAIT_SECONDS, purpose="migrating"):
+        with (
+            file_lock(self._beside(".lock"), wait_seconds=self._patience.seconds, purpose="migrating"),
+            self._patience.writing(self._db.conn),
+        ):
             MIGRATIONS.apply(self._db)
             self._db.execute(
                 "INSERT INTO settings (key, value) VALUES ('library_id', ?) ON CONFLICT DO NOTHING",
                 [f'"{secrets.token_hex(8)}"'],
             )
-            self._db.conn.commit()
 
     def _prune_migration_backups(self) -> None:
         found = self.path.parent.glob(f"{self.path.name}.before-[0-9]*")

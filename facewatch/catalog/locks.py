@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError
+
+log = logging.getLogger(__name__)
+
+SILENT_SECONDS = 2.0
+"""After how long of waiting for somebody the user is told."""
 
 _RETRY_SECONDS = 0.02
 
@@ -36,7 +42,7 @@ def file_lock(
     except OSError as error:
         raise _refusal(path, error) from error
     try:
-        _acquire(handle, path, clock() + wait_seconds, clock, sleep)
+        _acquire(handle, path, wait_seconds, clock, sleep)
         _note(handle, f"{purpose} (process {os.getpid()})")
         try:
             yield
@@ -64,15 +70,20 @@ def _note(handle: int, holder: str) -> None:
 
 
 def _acquire(
-    handle: int, path: Path, deadline: float, clock: Callable[[], float], sleep: Callable[[float], None]
+    handle: int, path: Path, wait_seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]
 ) -> None:
+    started, is_told = clock(), False
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError as error:
-            if clock() >= deadline:
+            waited = clock() - started
+            if waited >= wait_seconds:
                 raise BusyError(f"{path.name}: held by {_holder(handle)}; wait for it or stop it") from error
+            if waited >= SILENT_SECONDS and not is_told:
+                is_told = True
+                log.warning("%s: held by %s; waiting for it, %.0f seconds at most", path, _holder(handle), wait_seconds)
         except OSError as error:
             raise CatalogError(
                 f"{path}: this file system has no locks ({error.strerror}); put the catalog on a local disk"

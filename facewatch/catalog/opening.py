@@ -15,12 +15,10 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience, holder_of, is_busy
 from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError
 from facewatch.mounts import file_system_of, is_network
 from facewatch.types import written_at
-
-WRITE_WAIT_SECONDS = 30.0
-"""How long a writer waits for another; the longest that one holds the lock is a folder sync after a large scan."""
 
 FULL_BYTES = 1_000_000
 """Bytes free below which a disk counts as full, where SQLite only says that writing failed."""
@@ -35,7 +33,7 @@ def beside(catalog: Path, suffix: str) -> Path:
     return catalog.with_name(catalog.name + suffix)
 
 
-def connect(path: Path) -> Database:
+def connect(path: Path, patience: Patience | None = None) -> Database:
     """Open a catalog for writing, and make it where there is none.
 
     SQLite in WAL mode keeps all that was committed when the program or the machine's kernel is killed. With
@@ -52,7 +50,8 @@ def connect(path: Path) -> Database:
     db = Database(sqlite3.connect(path, timeout=WRITE_WAIT_SECONDS))
     # A vector of 512 float32 leaves one row a page of 4096 bytes (measured: 411 MB instead of 117 MB a 100 000 faces).
     db.execute("PRAGMA page_size = 8192")
-    db.execute("PRAGMA journal_mode = WAL")
+    # Needs the lock where it is in another mode yet, as backups are, and where somebody has it for himself alone.
+    (patience or Patience(path)).run(db.conn, "PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA foreign_keys = ON")
     # Else a row that is replaced goes unnoticed by the triggers of the journal.
@@ -180,14 +179,14 @@ def clear_errors(path: Path) -> Iterator[None]:
 
 
 def _meaning_of(path: Path, error: sqlite3.DatabaseError) -> CatalogError | None:
+    if is_busy(error):
+        return BusyError(f"{path}: locked by {holder_of(path)}; close it there")
     text, name = str(error), str(getattr(error, "sqlite_errorname", ""))
     match name.split("_")[1:2]:
         case ["FULL"]:
             return _full(path)
         case ["IOERR"]:
             return _full(path) if _is_full(path) else _failing(path, text)
-        case ["BUSY" | "LOCKED" | "PROTOCOL"]:
-            return BusyError(f"{path}: locked by another program; close it there")
         case ["READONLY" | "CANTOPEN" | "PERM"]:
             return CatalogError(f"{path}: cannot be written ({text}); check the rights of the file and folder")
         case ["CORRUPT" | "NOTADB"]:

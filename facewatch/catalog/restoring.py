@@ -33,7 +33,6 @@ from facewatch.catalog.journal import USER
 from facewatch.catalog.locks import file_lock
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import (
-    WRITE_WAIT_SECONDS,
     beside,
     clear_errors,
     connect,
@@ -41,6 +40,7 @@ from facewatch.catalog.opening import (
     make_durable,
     sync,
 )
+from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience, holder_of
 from facewatch.errors import BusyError, CatalogError
 from facewatch.types import Progress
 
@@ -414,30 +414,34 @@ def put_in_place(
 
 
 def _write_over(copy: Path, catalog: Path, report: Report) -> None:
-    with clear_errors(catalog), closing(connect(catalog).conn) as present:
+    patience = Patience(catalog)
+    with clear_errors(catalog), closing(connect(catalog, patience).conn) as present:
         assert isinstance(present, sqlite3.Connection)
         with clear_errors(copy), closing(sqlite3.connect(copy, isolation_level=None)) as source:
             sizes = [db.execute("PRAGMA page_size").fetchone()[0] for db in (source, present)]
             if sizes[0] != sizes[1]:  # a catalog in WAL mode cannot change it
                 source.execute(f"PRAGMA page_size = {sizes[1]}")
                 source.execute("VACUUM")
-            source.backup(present, pages=2048, progress=_impatient(catalog, report), sleep=0.05)
+            # The copy asks again by itself, and `_impatient` says for how long.
+            present.execute("PRAGMA busy_timeout = 0")
+            source.backup(present, pages=2048, progress=_impatient(catalog, patience, report), sleep=0.05)
         make_durable(catalog)
         # Gives the room of the WAL back, unless somebody reads the old state for long.
         present.execute("PRAGMA busy_timeout = 1000")
         present.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _impatient(catalog: Path, report: Report) -> Callable[[int, int, int], None]:
+def _impatient(catalog: Path, patience: Patience, report: Report) -> Callable[[int, int, int], None]:
     """Return what is called after each step: it gives up when another program holds the catalog for too long."""
-    ends = time.monotonic() + WRITE_WAIT_SECONDS
+    waits_since = time.monotonic()
 
     def tell(status: int, remaining: int, total: int) -> None:
-        nonlocal ends
+        nonlocal waits_since
         if status not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            ends = time.monotonic() + WRITE_WAIT_SECONDS
-        elif time.monotonic() > ends:
-            raise BusyError(f"{catalog}: locked by another program; close it there")
+            waits_since = time.monotonic()
+        elif time.monotonic() > waits_since + patience.seconds:
+            raise BusyError(f"{catalog}: locked by {holder_of(catalog)}; close it there")
+        patience.tell(time.monotonic() - waits_since)
         report(Progress(total - remaining, total, "restoring"))
 
     return tell

@@ -43,6 +43,9 @@ class State:
     def service(self, *, needs_catalog: bool = True, **overrides: Any) -> Service:
         from facewatch.service import Service
 
+        # Else warnings of commands that log nothing else, such as that one waits for a lock, would be said in no form.
+        if not logging.getLogger("facewatch").handlers:
+            set_up_logging(self.loudness)
         return Service(self.config(**overrides), needs_catalog=needs_catalog)
 
     @property

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch import folders, ingest, scan
 from facewatch.catalog import Catalog, Entry, KnownEngine, KnownFile, Person, display
+from facewatch.catalog.waiting import Patience
 from facewatch.config import Config
 from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
@@ -101,9 +102,10 @@ class Service:
         info: EngineInfo | None = None,
         needs_catalog: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        patience: Callable[[Path], Patience] = Patience,
     ) -> None:
         """`analyser` and `info` take the place of the worker processes and the settings' engine. With `needs_catalog`
-        there must be one, and none is made.
+        there must be one, and none is made. `patience`: with others that hold the catalog's locks.
 
         Raises:
             ConfigError: the folders lie in each other.
@@ -118,7 +120,7 @@ class Service:
             raise CatalogError(
                 f"{config.catalog}: no catalog yet; `facewatch scan{'' if config.photos else ' PHOTOS'}` makes one"
             )
-        self.catalog = Catalog(config.catalog)
+        self.catalog = Catalog(config.catalog, patience=patience)
         try:
             root = _people_folder(config, self.catalog.files.setting("people_folder"))
             check_places(config.photos, root, config.catalog, source=config.source)

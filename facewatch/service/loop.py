@@ -191,8 +191,12 @@ class WatchLoop:
                 self._teller.doing(self._told)
                 return
             with self._service.catalog.read():
+                if self._n_failures:
+                    # A turn that has nothing to record would not notice that somebody still holds the lock.
+                    with self._service.catalog.write():
+                        pass
                 self.step(heard)
-            if self._n_failures:
+            if self._n_failures and self._has_made_up:
                 log.info("it works again")
                 self._n_failures, self._n_unforeseen, self._told = 0, 0, ""
         except (DiskFullError, DiskFaultError, BusyError, EngineError) as error:
@@ -205,6 +209,12 @@ class WatchLoop:
                 raise
             log.exception("a fault of facewatch itself; it goes on. Please report it")
             self._wait(f"a fault of facewatch itself: {type(error).__name__}: {error}")
+
+    @property
+    def _has_made_up(self) -> bool:
+        """Whether what failed was done since then, as far as photos and folders tell."""
+        is_done = not self._are_folders_stale and not any(len(watched.queue) for watched in self.watched)
+        return is_done or self._busy_at >= self._waits_until
 
     def _wait(self, fault: str) -> None:
         """Come to rest for a while; what was taken from the queues and not recorded is found again by a look."""

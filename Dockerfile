@@ -41,6 +41,7 @@ ENV PATH=/opt/facewatch/bin:$PATH \
     XDG_CONFIG_HOME=/data/settings \
     XDG_CACHE_HOME=/data/cache \
     FACEWATCH_MODELS=/data/models \
+    FACEWATCH_CALLED_AS=facewatch \
     PYTHONDONTWRITEBYTECODE=1
 
 USER 1000:1000

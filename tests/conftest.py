@@ -48,6 +48,7 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
         "XDG_CONFIG_HOME",
         "XDG_DATA_HOME",
         "XDG_CACHE_HOME",
+        "FACEWATCH_CALLED_AS",
         "FACEWATCH_CONFIG",
         "FACEWATCH_MODELS",
         "FACEWATCH_MODELS_URL",

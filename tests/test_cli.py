@@ -308,7 +308,7 @@ def test_init_refuses_what_a_scan_would_refuse(library: Library, capsys: pytest.
         (["scan", "--engine", "magic", "."], 3, "engine.name = 'magic': must be"),
         (["rename", "1"], 2, "Missing argument 'NEW'"),
         (["recluster", "--method", "magic"], 2, "'magic' is not one of"),
-        (["dance"], 2, "No such command 'dance'"),
+        (["dance"], 2, "there is no command 'dance'"),
         (["--config", "none.toml", "people"], 3, "none.toml: 1 problem(s)\n- there is no such file"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -26,6 +27,7 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     watch,
     why,
 )
+from facewatch.cli.calling import VARIABLE, how_called
 from facewatch.cli.group import facewatch
 from facewatch.cli.output import echo
 from facewatch.errors import FacewatchError
@@ -37,7 +39,9 @@ INTERRUPTED = 130
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line, that of the process unless it is given, and return its exit code."""
+    if args is None:
+        os.environ[VARIABLE] = how_called(os.environ, sys.argv, sys.orig_argv)
     try:
         # click returns the code of an Exit as if it were a command's result.
         code = facewatch.main(args=args, prog_name="facewatch", standalone_mode=False)
@@ -45,7 +49,9 @@ def main(args: Sequence[str] | None = None) -> int:
         echo(f"facewatch: {error}", is_error=True)
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        echo(shown.getvalue().rstrip("\n"), is_error=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("facewatch: stopped; what was done so far stands, the same command carries on", err=True)

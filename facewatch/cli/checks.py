@@ -10,7 +10,7 @@ import click
 
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import plural, print_json, print_table
+from facewatch.cli.output import echo, plural, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -209,7 +209,7 @@ def _print_audit(found: Audit, *, is_quiet: bool, is_fixed: bool) -> None:
     elif n_mendable and not is_fixed:
         n_open = len(faults) - n_mendable
         rest = f", {n_open} {'takes' if n_open == 1 else 'take'} your decision" if n_open else ""
-        click.echo(f"{plural(len(faults), 'finding')}: `facewatch audit --fix` mends {n_mendable}{rest}")
+        echo(f"{plural(len(faults), 'finding')}: `facewatch audit --fix` mends {n_mendable}{rest}")
     else:
         click.echo(f"{plural(len(faults), 'finding')} left to decide")
 
@@ -222,7 +222,7 @@ def _print_findings(findings: Sequence[Finding], *, has_remedies: bool) -> None:
         is_one = len(set(remedies)) == 1
         click.echo(f"{_HEADINGS[kind]} ({len(of_kind)})")
         for finding, commands in list(zip(of_kind, remedies, strict=True))[:_MOST_SHOWN]:
-            click.echo(f"  {finding.text}")
+            echo(f"  {finding.text}")
             _print_commands(() if is_one else commands)
         if len(of_kind) > _MOST_SHOWN:
             click.echo(f"  and {len(of_kind) - _MOST_SHOWN} more; --json lists all")
@@ -236,4 +236,4 @@ def _remedies(finding: Finding) -> tuple[str, ...]:
 
 def _print_commands(commands: Sequence[str]) -> None:
     for one in commands:
-        click.echo(f"      {one}")
+        echo(f"      {one}")

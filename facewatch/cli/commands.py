@@ -10,7 +10,7 @@ import click
 
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import plural, print_csv, print_json, print_table, progress_bar
+from facewatch.cli.output import echo, plural, print_csv, print_json, print_table, progress_bar
 from facewatch.clustering import METHODS
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool
     except UnicodeEncodeError as error:
         raise ConfigError(str(file), ["cannot hold a folder's name that is not UTF-8; rename the folder"]) from error
     option = f" --config {file}" if state.config_file else ""
-    click.echo(f"wrote {file}\nnext: facewatch scan{option}")
+    echo(f"wrote {file}\nnext: facewatch scan{option}")
 
 
 @command("scan", "Look through photo libraries once.")
@@ -139,11 +139,11 @@ def _print_scan(result: ScanResult, status: Status) -> None:
     if result.engine_before:
         click.echo(f"{result.engine} is in use now; until now it was {result.engine_before}")
     elif status.switch:
-        click.echo(f"{result.engine} has more to look at: facewatch status")
+        echo(f"{result.engine} has more to look at: facewatch status")
     if status.faults:
-        click.echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
+        echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
     if status.n_people > status.n_named:
-        click.echo("next: facewatch people, then facewatch rename ID NAME")
+        echo("next: facewatch people, then facewatch rename ID NAME")
 
 
 @command("people", "List everybody.")
@@ -187,7 +187,7 @@ def people(state: State, are_look_alikes: bool, as_json: bool) -> None:
             header, [tuple((row | (hidden if row["is_hidden"] else {}))[key] for key in header) for row in rows]
         )
     else:
-        click.echo("nobody yet: facewatch scan PHOTOS looks for people")
+        echo("nobody yet: facewatch scan PHOTOS looks for people")
 
 
 def _print_look_alikes(pairs: Sequence[Alike], as_json: bool) -> None:
@@ -304,7 +304,7 @@ def engines(state: State, prune: bool, as_json: bool) -> None:
         header = ("engine", "in use", "dimension", "photos", "vectors", "MB", "licence")
         print_table(header, [_engine_row(row) for row in rows], whole=("engine",))
     else:
-        click.echo("none yet: facewatch scan PHOTOS")
+        echo("none yet: facewatch scan PHOTOS")
 
 
 def _engine_row(row: dict[str, Any]) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facewatch.cli.output import plural, print_table, print_tree, progress_bar
+from facewatch.cli.output import echo, plural, print_table, print_tree, progress_bar
 from facewatch.errors import FacewatchError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run_demo(folder: Path | None, *, is_quiet: bool) -> None:
     place = _make_place(folder)
     photos = place / "Photos"
     n_files = make_library(photos)
-    say = (lambda _: None) if is_quiet else click.echo
+    say = (lambda _: None) if is_quiet else echo
     say(f"made {photos} with {plural(n_files, 'photo')}: three pictures, scaled, cropped, turned, mirrored\n")
     say(f"$ facewatch scan {photos} --catalog {place / 'catalog.sqlite'}")
     config = load_config(

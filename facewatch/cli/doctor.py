@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facewatch.cli.calling import as_called
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import plural, print_json, progress_bar
@@ -107,7 +108,7 @@ def _as_text(finding: Finding, width: int | None) -> Text:
 
 def _lines(text: str, width: int | None, indent: int) -> list[str]:
     """Return a text in lines of a terminal, all but the first indented; a long path or command is left whole."""
-    shown = printable(text)
+    shown = printable(as_called(text))
     if width is None or len(shown) + indent <= width:
         return [shown]
     pad = " " * indent

@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from facewatch import __version__
+from facewatch.cli.calling import as_called
 from facewatch.cli.options import loudness_options, setting_options
+from facewatch.cli.words import MEANT, SECOND_WORDS, SECTIONS, lead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
-SECTIONS = {
-    "Every day": ("scan", "watch", "people", "rename", "review", "status"),
-    "Correct what is wrong": (
-        *("why", "merge", "split", "apart", "assign", "reject", "unassign", "confirm", "ignore", "hide", "show"),
-        *("cover", "born", "forget", "undo", "redo", "history"),
-    ),
-    "Look into it": ("search", "stats", "audit", "export", "evaluate"),
-    "Set up and keep in order": ("init", "demo", "models", "engines", "recluster", "folders"),
-    "Leave it alone": ("backup", "restore", "doctor", "service", "pause", "resume"),
-}
-"""What `facewatch --help` lists, in the order in which it is needed."""
+class Command(click.Command):
+    """Its help says how it was called."""
+
+    def get_help(self, context: click.Context) -> str:
+        return as_called(super().get_help(context))
 
 
-class Sections(click.Group):
+class Group(click.Group):
+    """Leads a word that is no command to the one that is meant."""
+
+    command_class = Command
+
+    def __init__(self, *arguments: Any, meant: Mapping[str, str] | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._meant = meant or {}
+
+    def get_help(self, context: click.Context) -> str:
+        return as_called(super().get_help(context))
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word, rest = arguments[0], arguments[1:]
+        if word == "help":
+            if not rest:
+                click.echo(self.get_help(context))
+                context.exit()
+            return self.resolve_command(context, [*rest, "--help"])
+        word = SECOND_WORDS.get(word, word) if context.parent is None else word
+        if word not in self.commands and not word.startswith("-"):
+            hint = lead(word, self.commands, self._meant, context.command_path)
+            raise click.UsageError(f"there is no command {word!r}: {hint}", context)
+        return super().resolve_command(context, [word, *rest])
+
+
+class Sections(Group):
     """Lists its commands by what they are for."""
+
+    group_class = Group
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         width = formatter.width - 6 - max(map(len, self.commands))
@@ -38,6 +64,7 @@ class Sections(click.Group):
 
 @click.group(
     cls=Sections,
+    meant=MEANT,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, also when single photos were bad; 1 other errors; 2 command line; 3 settings; 4 photo "
     "library; 5 catalog; 6 another facewatch is at work; 7 engine; 8 people folder; 9 unknown person or photo; "

@@ -10,7 +10,7 @@ import click
 
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import local_time, plural, print_json, progress_bar
+from facewatch.cli.output import echo, local_time, plural, print_json, progress_bar
 
 if TYPE_CHECKING:
     from facewatch.service.keeping import Restorable, Restored
@@ -142,7 +142,7 @@ def _print(done: Restored) -> None:
     if done.kept:
         click.echo(f"the catalog that was there is kept: {done.kept}")
     if done.contradictions:
-        click.echo("the backup contradicts itself: `facewatch audit` says how")
+        echo("the backup contradicts itself: `facewatch audit` says how")
     if done.n_links_made or done.n_links_removed:
         click.echo(f"people folder: {plural(done.n_links_made, 'link')} made, {done.n_links_removed} removed")
     if done.left:
@@ -151,4 +151,4 @@ def _print(done: Restored) -> None:
         )
         for folder in sorted({path.parent for path in done.left}):
             click.echo(f"  {folder}")
-    click.echo("next: `facewatch scan`")
+    echo("next: `facewatch scan`")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from facewatch.cli.calling import as_called
 from facewatch.text import printable
 
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -19,7 +20,7 @@ class PlainFormatter(logging.Formatter):
     """A line for people. What a name holds cannot begin a line of its own or move the cursor."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return printable(one_line(super().formatMessage(record)))
+        return printable(as_called(one_line(super().formatMessage(record))))
 
 
 class JsonFormatter(logging.Formatter):

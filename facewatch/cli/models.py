@@ -11,7 +11,8 @@ import click
 
 from facewatch.cli.group import facewatch
 from facewatch.cli.options import State, json_option, loudness_options, pass_state, set_up_logging, setting_options
-from facewatch.cli.output import plural, print_json, print_table, progress_bar
+from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
+from facewatch.cli.words import MEANT_OF_MODELS
 from facewatch.errors import EngineError, FacewatchError
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 STANDARD = "face_recognition"
 
 
-@facewatch.group("models", short_help="The engines and their model files.", invoke_without_command=True)
+@facewatch.group(
+    "models", short_help="The engines and their model files.", invoke_without_command=True, meant=MEANT_OF_MODELS
+)
 @setting_options
 @loudness_options
 @json_option
@@ -154,7 +157,7 @@ def _say_ready(state: State, pack: Pack, *, was_here: bool) -> None:
     news = "already here, " if was_here else ""
     click.echo(f"insightface:{pack.name}: {news}{pack.n_dims} dimensions, in {pack.detector.parent}")
     click.echo(f"licence: {pack.licence}")
-    click.echo(f"next: facewatch scan --engine insightface:{pack.name}")
+    echo(f"next: facewatch scan --engine insightface:{pack.name}")
 
 
 @_command("import", "Take a pack from a folder or a zip archive.")
@@ -221,7 +224,7 @@ def _print_faults(folder: Path, faults: dict[str, list[str]], on_record: set[str
     from facewatch.models import remedy
 
     if not faults:
-        click.echo(f"{folder}: no packs; facewatch models lists those that can be fetched")
+        echo(f"{folder}: no packs; facewatch models lists those that can be fetched")
     for name, found in faults.items():
         if not found:
             click.echo(f"insightface:{name}: {'whole' if name in on_record else _unrecorded(name, folder)}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facewatch.cli.calling import as_called
 from facewatch.text import printable
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def _cell(value: object) -> str:
 
 
 def echo(text: str, *, is_error: bool = False) -> None:
-    """Print lines, on stderr when it is an error; nothing in them is obeyed by a terminal."""
-    click.echo("\n".join(map(printable, text.split("\n"))), err=is_error)
+    """Print lines, on stderr when it is an error; no terminal obeys anything in them, and commands are as called."""
+    click.echo("\n".join(map(printable, as_called(text).split("\n"))), err=is_error)
 
 
 def _print_rich(thing: object) -> None:

@@ -21,7 +21,7 @@ import click
 
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import plural, print_json
+from facewatch.cli.output import echo, plural, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -260,7 +260,7 @@ def _ask_user(service: Service, most: int | None) -> None:
     from facewatch.service.reviewing import cutting
 
     if (obstacle := _obstacle(service)) is not None:
-        click.echo(obstacle)
+        echo(obstacle)
         return
     # Before all that takes its time: a worker process has to be started.
     with cutting(service) as crops:
@@ -431,7 +431,7 @@ class _Walk:
             n_before = self._n_together(question, answer)
             made = self._review.answer(question, answer)
         except (BusyError, DecisionError, NotKnownError) as error:
-            click.echo(str(error))
+            echo(str(error))
             return not is_open(self._catalog, question)
         self._given.append(verb)
         click.echo(self._said(question, answer, made, n_before))
@@ -467,10 +467,10 @@ class _Walk:
         try:
             question = self._review.undo()
         except (BusyError, DecisionError) as error:
-            click.echo(str(error))
+            echo(str(error))
             return None
         if question is None:
-            click.echo("nothing was answered yet; `facewatch undo` takes back what was decided before")
+            echo("nothing was answered yet; `facewatch undo` takes back what was decided before")
             return None
         self._given.pop()
         click.echo(f"taken back: {question.text}")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from facewatch.cli.calling import called_from_anywhere
 from facewatch.cli.group import facewatch
 from facewatch.cli.options import State, json_option, loudness_options, pass_state, set_up_logging, setting_options
-from facewatch.cli.output import print_json
+from facewatch.cli.output import echo, print_json
+from facewatch.cli.words import MEANT_OF_SERVICE
 from facewatch.errors import FacewatchError
 from facewatch.text import printable
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from facewatch.service.units import State as ServiceState
 
 
-@facewatch.group("service", short_help="Keep the watcher running for good.")
+@facewatch.group("service", short_help="Keep the watcher running for good.", meant=MEANT_OF_SERVICE)
 @setting_options
 @loudness_options
 def service() -> None:
@@ -75,14 +77,13 @@ def install(state: State, dry_run: bool) -> None:
     config = state.config()
     given = {"library.catalog": ("--catalog", config.catalog), "library.people": ("--people", config.people)}
     named = [str(word) for key, words in given.items() if key in state.overrides for word in words]
-    text = manager.text(
-        plan_job(
-            config,
-            config_file=find_config_file(state.config_file, cwd=Path.cwd()),
-            options=(*named, *_loudness(state)),
-            is_dry_run=dry_run,
-        )
+    job = plan_job(
+        config,
+        config_file=find_config_file(state.config_file, cwd=Path.cwd()),
+        options=(*named, *_loudness(state)),
+        is_dry_run=dry_run,
     )
+    text = manager.text(replace(job, environment={**job.environment, **called_from_anywhere()}))
     if dry_run:
         click.echo(text, nl=False)
         return
@@ -105,7 +106,7 @@ def _print_installed(now: ServiceState) -> None:
     click.echo(f"wrote {printable(str(now.file))}; the service is {now.activity}")
     if now.is_lingering is False:
         click.echo("it runs while you are logged in; so that it always does: loginctl enable-linger")
-    click.echo("next: facewatch service status, facewatch service logs -f")
+    echo("next: facewatch service status, facewatch service logs -f")
 
 
 @_command("uninstall", "Stop it for good.")
@@ -144,10 +145,10 @@ def status(state: State, as_json: bool) -> None:
     if as_json:
         print_json(asdict(now))
     elif not now.is_installed:
-        click.echo("not installed\nnext: facewatch service install")
+        echo("not installed\nnext: facewatch service install")
     else:
         for name, fact in _facts(now).items():
-            click.echo(f"{name:>14}  {printable(fact)}")
+            echo(f"{name:>14}  {printable(fact)}")
 
 
 def _facts(now: ServiceState) -> dict[str, str]:

@@ -16,7 +16,7 @@ import click
 from facewatch.cli.group import command
 from facewatch.cli.logs import one_line
 from facewatch.cli.options import State, json_option, pass_state
-from facewatch.cli.output import local_time, plural, print_json, print_table
+from facewatch.cli.output import echo, local_time, plural, print_json, print_table
 from facewatch.errors import ConfigError
 from facewatch.text import printable
 
@@ -74,7 +74,7 @@ def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_c
 
         click.echo(exposition(current, datetime.now(UTC)), nl=False)
     else:
-        click.echo("\n".join(_lines(current, datetime.now(UTC), is_all=is_all)))
+        echo("\n".join(_lines(current, datetime.now(UTC), is_all=is_all)))
         if is_all and current.faults:
             print_table(("file", "fault", "what to do"), [tuple(fault.values()) for fault in current.faults])
 
@@ -309,4 +309,4 @@ def _print_pause(state: State, result: Pause, text: str, as_json: bool) -> None:
     if as_json:
         print_json(asdict(result))
     elif not state.is_quiet:
-        click.echo(text)
+        echo(text)

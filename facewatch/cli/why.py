@@ -10,7 +10,7 @@ import click
 from facewatch.cli.decisions import describe
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import local_time, plural, print_json, print_table
+from facewatch.cli.output import echo, local_time, plural, print_json, print_table
 from facewatch.text import printable
 from facewatch.types import Tier
 
@@ -61,11 +61,11 @@ def _print_why(service: Service, explained: Explained, what: str) -> None:
     photo = explained.photo
     path = printable(str(photo["path"] or "a photo that is not in the library now"))
     for note in explained.notes if photo["faces"] else ():
-        click.echo(note)
+        echo(note)
     if photo["fault"]:
-        click.echo(f"{path}: {photo['fault']}")
+        echo(f"{path}: {photo['fault']}")
     elif not photo["faces"] and photo["is_waiting"]:
-        click.echo(f"{path}: its faces are shown when the change of engine is complete: facewatch status")
+        echo(f"{path}: its faces are shown when the change of engine is complete: facewatch status")
     elif not photo["faces"]:
         click.echo(f"{path}: no face found")
     else:
@@ -91,7 +91,7 @@ _TITLE_WIDTH = 11
 def _print_section(title: str, lines: Sequence[str]) -> None:
     for i, line in enumerate(lines):
         head = title if i == 0 else ""
-        click.echo(f"  {head:<{_TITLE_WIDTH}}{printable(line)}")
+        echo(f"  {head:<{_TITLE_WIDTH}}{line}")
 
 
 def _sections(service: Service, face: Mapping[str, Any], one: Why) -> Iterator[tuple[str, list[str]]]:
@@ -269,9 +269,9 @@ def _print_plan(service: Service, plan: SplitPlan) -> None:
             for path in examples or ["no photo that is in the library now"]:
                 click.echo(f"  {printable(path)}")
         if not plan.kept.n_placed:
-            click.echo("part 1 keeps the name; --keep 2 gives it to part 2, and `facewatch rename` to anybody")
+            echo("part 1 keeps the name; --keep 2 gives it to part 2, and `facewatch rename` to anybody")
     for note in plan.notes:
-        click.echo(printable(note))
+        echo(note)
 
 
 def _part_row(number: int, plan: SplitPlan) -> tuple[object, ...]:
@@ -298,7 +298,7 @@ def _print_split(service: Service, plan: SplitPlan, decided: Decided) -> None:
         has = "keeps" if person_id == plan.person.id else "has"
         folder = f"  {service.folder.root / person.folder}" if person.folder else ""
         click.echo(f"{person.label} {has} {plural(person.n_photos, 'photo')}{folder}")
-    click.echo(f"to take it back: facewatch undo --id {decided.entry_id}")
+    echo(f"to take it back: facewatch undo --id {decided.entry_id}")
 
 
 def _plan_json(service: Service, plan: SplitPlan, decided: Decided | None) -> dict[str, Any]:

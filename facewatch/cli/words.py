@@ -1,0 +1,103 @@
+"""The words of the command line: those that are commands, and those that people type when they mean one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+SECTIONS = {
+    "Every day": ("scan", "watch", "people", "rename", "review", "status"),
+    "Correct what is wrong": (
+        *("why", "merge", "split", "apart", "assign", "reject", "unassign", "confirm", "ignore", "hide", "show"),
+        *("cover", "born", "forget", "undo", "redo", "history"),
+    ),
+    "Look into it": ("search", "stats", "audit", "export", "evaluate"),
+    "Set up and keep in order": ("init", "demo", "models", "engines", "recluster", "folders"),
+    "Leave it alone": ("backup", "restore", "doctor", "service", "pause", "resume"),
+}
+"""What `facewatch --help` lists, in the order in which it is needed."""
+
+SECOND_WORDS = {"name": "rename"}
+"""Words that are as good as the command's own."""
+
+_CLEANING = (
+    "`facewatch forget WHO` deletes a person, `facewatch reject FACE` takes a face out of a person; photos are never "
+    "deleted"
+)
+_HELPS = "`facewatch help` lists the commands, `facewatch help COMMAND` explains one"
+_LISTING = "`facewatch people` lists everybody, `facewatch export` every face"
+_LOOKING = "`facewatch scan PHOTOS` looks through a photo folder once, `facewatch watch` stays"
+_NAMING = "`facewatch rename WHO NAME` names a person, `facewatch assign FACE WHO` says whose a face is"
+_SETTING = "`facewatch init PHOTOS` writes a settings file, facewatch.toml; `facewatch status` says which one is in use"
+_STARTING = "`facewatch watch` watches until Ctrl-C, `facewatch service install` has the system keep it at work"
+_STOPPING = (
+    "Ctrl-C ends `facewatch watch`, `facewatch pause` lets it rest, `facewatch service uninstall` stops the service"
+)
+_VERSION = "`facewatch --version` says which this is"
+
+MEANT = {
+    **dict.fromkeys(("list", "ls", "dir", "persons", "who", "names", "all"), _LISTING),
+    **dict.fromkeys(("face", "faces"), "`facewatch why PHOTO` lists the faces of a photo, `facewatch export` all"),
+    **dict.fromkeys(("photo", "photos", "pictures", "open", "view", "browse", "gallery"), _LISTING),
+    **dict.fromkeys(("config", "configure", "settings", "setup", "options", "preferences", "set"), _SETTING),
+    **dict.fromkeys(("start", "daemon", "serve", "server", "monitor", "enable"), _STARTING),
+    **dict.fromkeys(("stop", "kill", "disable"), _STOPPING),
+    **dict.fromkeys(("run", "add", "index", "import", "sync", "rescan", "reindex", "refresh", "detect"), _LOOKING),
+    **dict.fromkeys(("update", "recognise", "recognize", "analyse", "analyze", "process", "load"), _LOOKING),
+    **dict.fromkeys(("label", "tag", "identify", "call", "move"), _NAMING),
+    **dict.fromkeys(("delete", "remove", "rm", "del", "drop"), _CLEANING),
+    **dict.fromkeys(("find", "like", "similar", "match", "lookup"), "`facewatch search PHOTO` finds faces like those"),
+    **dict.fromkeys(("cluster", "group", "regroup"), "`facewatch recluster` groups the faces that belong to nobody"),
+    **dict.fromkeys(("join", "combine", "unite", "same"), "`facewatch merge INTO OTHERS` makes one person of several"),
+    **dict.fromkeys(("unmerge", "separate", "divide"), "`facewatch split WHO` makes several people of one"),
+    **dict.fromkeys(("info", "progress", "state", "queue"), "`facewatch status` says what there is and what is done"),
+    **dict.fromkeys(("log", "logs"), "`facewatch service logs` shows the service's log, `facewatch history` decisions"),
+    **dict.fromkeys(("check", "verify", "test", "diagnose"), "`facewatch doctor` looks whether all is well"),
+    **dict.fromkeys(("fix", "repair"), "`facewatch doctor` says what is wrong, `facewatch audit --fix` mends"),
+    **dict.fromkeys(
+        ("model", "download", "fetch"), "`facewatch models` lists the models, `facewatch models fetch` gets"
+    ),
+    **dict.fromkeys(("engine", "prune"), "`facewatch engines` lists what has worked here, `--prune` frees the old"),
+    **dict.fromkeys(("ask", "answer", "questions", "suggest", "train", "learn"), "`facewatch review` asks who is who"),
+    **dict.fromkeys(
+        ("link", "links", "organise", "organize", "sort"), "`facewatch folders` renews the folder of links"
+    ),
+    **dict.fromkeys(("explain", "reason"), "`facewatch why PHOTO` says whose every face is, and why"),
+    **dict.fromkeys(("unhide", "reveal"), "`facewatch show WHO` gives a hidden person a folder again"),
+    **dict.fromkeys(("install", "uninstall", "autostart"), "`facewatch service install` and `uninstall`"),
+    **dict.fromkeys(("save", "dump", "copy"), "`facewatch backup FILE` copies the catalog"),
+    **dict.fromkeys(("version", "about"), _VERSION),
+    **dict.fromkeys(("upgrade",), f"{_VERSION}; a newer one is installed over it"),
+    **dict.fromkeys(("quit", "exit", "commands", "usage", "man"), _HELPS),
+}
+"""What somebody who types this is looking for."""
+
+MEANT_OF_SERVICE = {
+    **dict.fromkeys(("start", "restart", "enable", "run"), "`facewatch service install` starts it, also anew"),
+    **dict.fromkeys(("reload",), "`systemctl --user reload facewatch`; macOS: `facewatch service install`"),
+    **dict.fromkeys(
+        ("stop", "disable", "remove", "delete"), "`facewatch service uninstall`; to rest: `facewatch pause`"
+    ),
+    **dict.fromkeys(("log",), "`facewatch service logs`"),
+    **dict.fromkeys(("info",), "`facewatch service status`"),
+}
+MEANT_OF_MODELS = {
+    **dict.fromkeys(("list", "ls", "show", "info"), "`facewatch models` lists them"),
+    **dict.fromkeys(("get", "download", "install", "pull", "update"), "`facewatch models fetch PACK`"),
+    **dict.fromkeys(("add", "use"), "`facewatch models import DIR`, then `facewatch scan --engine insightface:PACK`"),
+    **dict.fromkeys(("check", "test"), "`facewatch models verify`"),
+    **dict.fromkeys(("remove", "delete", "rm"), "delete the pack's folder; `facewatch models` says where it is"),
+}
+
+
+def lead(word: str, commands: Iterable[str], meant: Mapping[str, str], program: str) -> str:
+    """Return what to type instead of a word that is no command: what is meant by it, or what it is a slip for."""
+    known = {**{name: f"did you mean `{program} {name}`?" for name in commands}, **meant}
+    word = word.casefold().strip("-_ ")
+
+    def likeness(other: str) -> float:
+        return difflib.SequenceMatcher(None, word, other).ratio() + (len(word) > 1 and other.startswith(word))
+
+    near = max(known, key=likeness)
+    # A slip in a word that is only led somewhere else has to be a clear one.
+    return known[near] if likeness(near) >= (0.75 if near in meant else 0.6) else _HELPS

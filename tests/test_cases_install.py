@@ -1,0 +1,281 @@
+"""The program on the PATH: how it is found, what it calls itself, and where words lead that are no commands."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facewatch.cli import main
+from facewatch.cli.calling import VARIABLE, as_called, called_from_anywhere, how_called
+from facewatch.cli.group import facewatch
+from facewatch.cli.logs import JsonFormatter, PlainFormatter
+from facewatch.cli.words import MEANT, MEANT_OF_MODELS, MEANT_OF_SERVICE, SECOND_WORDS, SECTIONS
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+# --- scripts/facewatch, through links ---
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout whose interpreter says how it was called."""
+    root = tmp_path / "src" / "face watch"
+    (root / "scripts").mkdir(parents=True)
+    (root / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(ROOT / "scripts" / "facewatch", root / "scripts")
+    for name, text in (
+        ("scripts/setup", '[ "$1" = requirements.lock ]'),
+        (".venv/bin/python", f'printf "%s\\n" "${VARIABLE}" "$@"'),
+    ):
+        (root / name).write_text(f"#!/bin/sh\n{text}\n")
+        (root / name).chmod(0o755)
+    return root
+
+
+def call(*words: str | Path, cwd: Path, path: Path | None = None) -> list[str]:
+    """Return what the interpreter said: how it was called, and its arguments."""
+    environment = os.environ | ({"PATH": f"{path}:{os.environ['PATH']}"} if path else {})
+    done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+ARGUMENTS = ["-P", "-m", "facewatch", "people"]
+
+
+@pytest.mark.parametrize("called", ["scripts/facewatch", "./scripts/facewatch", "scripts/../scripts/facewatch"])
+def test_the_script_runs_from_its_checkout(checkout: Path, called: str) -> None:
+    assert call(called, "people", cwd=checkout) == [called, *ARGUMENTS]
+
+
+@pytest.mark.parametrize("kind", ["absolute", "relative", "chain", "to a folder"])
+def test_the_script_runs_through_links(checkout: Path, tmp_path: Path, kind: str) -> None:
+    script, binaries = checkout / "scripts" / "facewatch", tmp_path / "home" / "bin"
+    binaries.mkdir(parents=True)
+    link = binaries / "facewatch"
+    if kind == "absolute":
+        link.symlink_to(script)
+    elif kind == "relative":
+        link.symlink_to("../../src/face watch/scripts/facewatch")
+    elif kind == "chain":
+        (tmp_path / "home" / "second").symlink_to(script)
+        (tmp_path / "first").symlink_to("home/second")
+        link.symlink_to("../../first")
+    else:
+        binaries.rmdir()
+        binaries.symlink_to(script.parent)
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    assert call(link, "people", cwd=elsewhere) == [str(link), *ARGUMENTS]
+    assert call("facewatch", "people", cwd=elsewhere, path=binaries) == [str(link), *ARGUMENTS]
+
+
+def test_the_script_runs_under_a_plain_shell(checkout: Path, tmp_path: Path) -> None:
+    scripts = checkout / "scripts"
+    assert call("sh", "facewatch", "people", cwd=scripts) == ["./facewatch", *ARGUMENTS]
+    assert call("sh", "scripts/facewatch", "a  b", "", cwd=checkout) == [
+        "scripts/facewatch",
+        *ARGUMENTS[:3],
+        "a  b",
+        "",
+    ]
+    assert call("bash", "facewatch", "people", cwd=tmp_path, path=scripts) == [str(scripts / "facewatch"), *ARGUMENTS]
+
+
+def test_the_script_asks_readlink_for_nothing_that_an_old_macos_has_not(checkout: Path, tmp_path: Path) -> None:
+    tools, link = tmp_path / "tools", tmp_path / "fw"
+    tools.mkdir()
+    (tools / "readlink").write_text(f'#!/bin/sh\n[ $# = 1 ] && exec {shutil.which("readlink")} "$1"\n')
+    (tools / "readlink").chmod(0o755)
+    link.symlink_to(checkout / "scripts" / "facewatch")
+    assert call(link, "people", cwd=tmp_path, path=tools) == [str(link), *ARGUMENTS]
+
+
+# --- what it calls itself ---
+
+
+@contextmanager
+def called(name: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, name)
+        yield
+
+
+def test_it_calls_itself_as_it_was_called(tmp_path: Path) -> None:
+    script = tmp_path / "my bin" / "facewatch"
+    script.parent.mkdir()
+    script.touch(mode=0o755)
+    away, there = {"PATH": "/nowhere"}, {"PATH": f"/nowhere:{script.parent}"}
+    module = "/site/facewatch/__main__.py"
+
+    assert how_called(there, [str(script)], []) == "facewatch"
+    assert how_called(away, [str(script), "scan"], []) == f"'{script}'"
+    assert how_called(away, ["bin/facewatch"], []) == "bin/facewatch"
+    assert how_called(away | {VARIABLE: str(script)}, [module], []) == f"'{script}'"
+    assert how_called(there | {VARIABLE: str(script)}, [module], []) == "facewatch"
+    python = ["python3", "-P", "-m", "facewatch", "scan", "a b"]
+    assert how_called(away, [module, *python[4:]], python) == "python3 -P -m facewatch"
+    assert how_called(away, [module], ["/my env/python", "-m", "facewatch"]) == "'/my env/python' -m facewatch"
+    docker = "docker compose exec facewatch facewatch"
+    assert how_called(away | {VARIABLE: docker}, [module], []) == docker
+    assert how_called(away, ["-c"], []) == "facewatch"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{} scan PHOTOS looks for some",
+        "`{} restore BACKUP` puts it back; `{} status` tells",
+        "next: {} people, then {} rename ID NAME",
+        "Try '{} -h' for help.\nUsage: {} [OPTIONS] COMMAND",
+        "($ {} people)",
+        "{}\n  models lists them",
+        "facewatch: no library; {} init ~/Pictures",
+        "facewatch itself works, facewatch is at work, facewatch watched, a facewatch that did not say",
+        "/home/me/facewatch scan/a.jpg, my-facewatch people, facewatch status.jpg, facewatch people/x",
+    ],
+)
+def test_commands_in_a_text_are_as_called_and_nothing_else_is(text: str) -> None:
+    plain = text.replace("{}", "facewatch")
+    assert as_called(plain) == plain
+    for name in ("scripts/facewatch", "python -m facewatch", r"'/a\1 b/facewatch'"):
+        with called(name):
+            assert as_called(plain) == text.replace("{}", name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("people", "`{} scan PHOTOS` makes one"),
+        ("--help", "    {} rename 12 Anna "),
+        ("scan --help", "`{} models` lists the packs"),
+        ("models verify --help", "Usage: {} models verify [OPTIONS]"),
+        ("asign", "Try '{} --help' for help."),
+    ],
+)
+def test_help_hints_and_errors_say_how_it_was_called(
+    arguments: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with called("scripts/facewatch"):
+        main(arguments.split())
+    shown = " ".join("".join(capsys.readouterr()).split("\n  "))
+    assert said.format("scripts/facewatch").strip() in re.sub(" +", " ", shown)
+    assert said.format("facewatch") not in shown
+
+
+def test_the_log_says_how_it_was_called_and_to_programs_what_they_know() -> None:
+    record = logging.LogRecord("facewatch", logging.ERROR, "", 0, "damaged: `facewatch restore %s`", ("b",), None)
+    with called("scripts/facewatch"):
+        assert PlainFormatter("%(message)s").format(record) == "damaged: `scripts/facewatch restore b`"
+        assert "`facewatch restore b`" in JsonFormatter().format(record)
+
+
+@pytest.mark.parametrize("name", ["python -m facewatch", "scripts/facewatch"])
+def test_a_real_process_says_how_it_was_called(name: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-P", "-m", "facewatch"] if name.startswith("python") else [name]
+    environment = os.environ | ({VARIABLE: str(ROOT / name)} if name.startswith("scripts") else {})
+    command = [sys.executable, "-P", "-m", "facewatch", "people", "--catalog", str(tmp_path / "c.sqlite")]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 5
+    assert f"`{' '.join(words) if name.startswith('python') else ROOT / name} scan PHOTOS`" in done.stderr
+
+
+def test_the_service_says_it_so_that_it_can_be_typed_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert called_from_anywhere() == {}
+    for name, there in (
+        ("facewatch", "facewatch"),
+        ("scripts/facewatch", f"{tmp_path}/scripts/facewatch"),
+        ("bin/python -m facewatch", f"{tmp_path}/bin/python -m facewatch"),
+    ):
+        with called(name):
+            assert called_from_anywhere() == {VARIABLE: there}
+
+
+def test_compose_has_it_say_what_is_typed_outside() -> None:
+    assert f"{VARIABLE}: docker compose exec facewatch facewatch " in (ROOT / "compose.yaml").read_text()
+    assert f"{VARIABLE}=facewatch " in (ROOT / "Dockerfile").read_text()
+
+
+# --- other words ---
+
+
+def said_to(arguments: str, run: Any) -> str:
+    answer = run(*arguments.split())
+    assert answer.code == 2
+    return str(answer.err).split("Error: ")[1]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("list", "facewatch people"),
+        ("ls", "facewatch people"),
+        ("config", "facewatch.toml"),
+        ("settings", "facewatch init"),
+        ("start", "facewatch service install"),
+        ("stop", "facewatch pause"),
+        ("delete Anna", "facewatch forget WHO"),
+        ("label 12 Anna", "facewatch rename WHO NAME"),
+        ("cluster", "facewatch recluster"),
+        ("version", "facewatch --version"),
+        ("Find a.jpg", "facewatch search PHOTO"),
+        ("lst", "facewatch people"),
+        ("scna", "did you mean `facewatch scan`?"),
+        ("SCAN", "did you mean `facewatch scan`?"),
+        ("asign", "did you mean `facewatch assign`?"),
+        ("hist", "did you mean `facewatch history`?"),
+        ("help wacth", "did you mean `facewatch watch`?"),
+        ("xyzzy", "facewatch help"),
+        ("service start", "facewatch service install"),
+        ("service instal", "did you mean `facewatch service install`?"),
+        ("models download", "facewatch models fetch PACK"),
+        ("help models verfiy", "did you mean `facewatch models verify`?"),
+    ],
+)
+def test_a_word_that_is_no_command_leads_to_the_one_that_is_meant(typed: str, meant: str, run: Any) -> None:
+    assert meant in said_to(typed, run)
+
+
+def test_every_word_leads_to_commands_that_exist() -> None:
+    groups = {"": facewatch, **{name: command for name, command in facewatch.commands.items()}}
+    for words, group in ((MEANT, ""), (MEANT_OF_SERVICE, "service"), (MEANT_OF_MODELS, "models")):
+        commands = groups[group].commands  # type: ignore[attr-defined]
+        assert not set(words) & {*commands, *SECOND_WORDS, "help"}, "a word that is a command leads nowhere else"
+        for hint in words.values():
+            assert as_called_words(hint) <= set(facewatch.commands) | {"help"}
+    assert set(SECOND_WORDS.values()) <= {name for names in SECTIONS.values() for name in names}
+
+
+def as_called_words(hint: str) -> set[str]:
+    """Return the commands that a hint names."""
+    parts = hint.split("`facewatch ")[1:]
+    return {word for part in parts if not (word := part.split("`")[0].split()[0]).startswith("-")}
+
+
+@pytest.mark.parametrize("command", ["rename", "models fetch", "service"])
+def test_help_of_a_command_is_its_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", *command.split()]) == 0
+    shown = capsys.readouterr().out
+    assert main([*command.split(), "--help"]) == 0
+    assert shown == capsys.readouterr().out
+    assert main(["help"]) == 0
+    listed = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert listed == capsys.readouterr().out
+
+
+def test_name_is_a_second_word_for_rename(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "name"]) == 0
+    assert capsys.readouterr().out.startswith("Usage: facewatch rename [OPTIONS] WHO NEW")

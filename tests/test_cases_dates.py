@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from drawn import Library
+from PIL import ExifTags, Image, PngImagePlugin
+from sqlite_utils import Database
 
-from facewatch.decode import decode, peek
+from facewatch.catalog.migrations import MIGRATIONS
+from facewatch.decode import dates, decode, iptc, peek, taken_at
 from facewatch.types import Decoded
 
 # --- an orientation of any integer type ---
@@ -57,12 +62,12 @@ def tiff_of(tags: Mapping[int, Tag], order: str = "<", *, is_big: bool = False, 
 ORIENTATION, STRIP_OFFSETS = 0x0112, 0x0111
 
 
-def turned_tiff(tag: Tag, order: str, *, is_big: bool = False) -> bytes:
+def turned_tiff(tag: Tag, order: str, *, is_big: bool = False, more: Mapping[int, Tag] = MappingProxyType({})) -> bytes:
     """A TIFF of the stored picture whose orientation is that."""
     picture = STORED.tobytes()
     numbers = {0x0100: 48, 0x0101: 32, 0x0103: 1, 0x0106: 2, STRIP_OFFSETS: 0, 0x0115: 3, 0x0116: 32}
     tags = {name: integers(LONG, order, number) for name, number in (numbers | {0x0117: len(picture)}).items()}
-    tags |= {0x0102: integers(SHORT, order, 8, 8, 8), ORIENTATION: tag}
+    tags |= {0x0102: integers(SHORT, order, 8, 8, 8), ORIENTATION: tag, **more}
     return tiff_of(tags, order, is_big=is_big, picture=picture)
 
 
@@ -159,3 +164,256 @@ def test_a_face_that_lies_sideways_in_a_tiff_is_turned_by_a_byte(shared: Path) -
         size = stored.size
     photo = looked_at(content)
     assert (photo.height, photo.width) == size
+
+
+# --- clocks that nobody has set ---
+
+ORIGINAL, DIGITIZED = ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized
+
+NULLS = (
+    *("2002-12-08T12:00:00", "1904-01-01T00:00:00", "1899-12-30T00:00:00", "1858-11-17T00:00:00"),
+    *("1601-01-01T00:00:00", "1970-01-01T00:00:00", "1980-01-01T00:00:00", "1980-01-06T00:00:00"),
+    *("2000-01-01T00:00:00", "1901-12-13T20:45:52", "2038-01-19T03:14:07", "2106-02-07T06:28:15"),
+)
+
+
+def exif_saying(original: str, digitized: str | None = None) -> bytes:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ORIGINAL] = original
+    if digitized:
+        exif.get_ifd(ExifTags.IFD.Exif)[DIGITIZED] = digitized
+    return exif.tobytes()
+
+
+def jpeg(**options: object) -> bytes:
+    target = io.BytesIO()
+    STORED.save(target, "JPEG", **options)
+    return target.getvalue()
+
+
+def said_by(content: bytes) -> str:
+    """When a photo was taken, which must not depend on whether it is decoded."""
+    said = taken_at(io.BytesIO(content))
+    assert decode(io.BytesIO(content)).taken_at == said
+    return said
+
+
+@pytest.mark.parametrize("null", NULLS)
+@pytest.mark.parametrize("zone", ["", "Z", ".000", "+00:00", "+01:00", "-08:00", "+0530", ".5-03:30"])
+def test_a_null_date_is_none_with_and_without_a_time_zone(null: str, zone: str) -> None:
+    assert dates.date_in((null + zone).encode()) == ""
+
+
+@pytest.mark.parametrize("null", NULLS)
+def test_a_null_date_is_none_in_exif_and_in_xmp(null: str) -> None:
+    assert said_by(jpeg(exif=exif_saying(null.replace("-", ":").replace("T", " ")))) == ""
+    for xmp in (f'<r exif:DateTimeOriginal="{null}"/>', f"<photoshop:DateCreated>{null}Z</photoshop:DateCreated>"):
+        assert said_by(jpeg(xmp=xmp.encode())) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Zeros that a program has shown by its own time zone.
+        *("1904-01-01T01:00:00+01:00", "1903-12-31T16:00:00-08:00", "1904-01-01T05:30:00", "1903-12-31T19:00:00"),
+        *("1904-01-01T00:19:32", "1899-12-30T01:00:00+01:00", "1899-12-29T16:00:00", "1858-11-17T01:00:00"),
+        *("1980-01-05T16:00:00", "1980-01-06T00:00:13", "2002-12-08T13:00:00+01:00", "1999-12-31T16:00:00-08:00"),
+        *("1999-12-31T24:00:00", "1903-12-31T24:00:00", "1969-12-31T23:59:60"),
+        "1899-12-30T14:23:05",  # a time of day, of no day
+    ],
+)
+def test_a_zero_that_was_shown_elsewhere_or_ran_on_is_none_either(text: str) -> None:
+    assert dates.date_in(text.encode()) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2002-12-08T12:00:01", "2002-12-08T11:59:59", "2002-12-08T00:00:00"),
+        *("1904-01-02T00:00:00", "1903-12-31T00:00:00", "1905-01-01T00:00:00", "1899-12-31T00:00:00"),
+        *("1900-01-01T00:00:00", "1858-11-18T00:00:00", "1901-12-13T00:00:00", "1980-01-07T00:00:00"),
+        *("1990-01-01T00:00:00", "2001-01-01T00:00:00", "2005-01-01T00:00:00", "2010-01-01T00:00:00"),
+        *("1999-12-31T23:59:59", "1999-12-31T16:00:01-08:00", "2000-01-01T12:00:00", "2038-01-19T03:14:08"),
+    ],
+)
+def test_a_real_photo_beside_a_null_date_or_at_midnight_keeps_its_date(text: str) -> None:
+    assert dates.date_in(text.encode()) == text[:19]
+
+
+def test_behind_a_null_date_the_next_source_counts() -> None:
+    exif = exif_saying("2002:12:08 12:00:00", "2015:10:19 15:22:31")
+    assert said_by(jpeg(exif=exif)) == "2015-10-19T15:22:31"
+    assert said_by(jpeg(exif=exif, xmp=b'<r photoshop:DateCreated="2014-01-10"/>')) == "2014-01-10T00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_known"),
+    [
+        *(("2002:12:08 12:00:00", True), ("1904:01:01 00:00:00", True), ("1899:12:30 00:00:00", True)),
+        *(("2002:12:08 12:00:01", False), ("1904:01:02 00:00:00", False)),
+    ],
+)
+def test_a_child_is_known_in_a_photo_whose_clock_was_not_set(library: Library, said: str, is_known: bool) -> None:
+    for look in range(3):
+        library.draw(f"{look}.png", (1, look))
+    library.scan()
+    with library.service() as service, service.deciding() as decisions:
+        decisions.born("1", "2014-06")
+    path = library.draw("new.png", (1, 9))
+    settled = path.stat().st_mtime_ns
+    with Image.open(path) as image:
+        image.load()
+    image.save(path, "PNG", exif=exif_saying(said))
+    os.utime(path, ns=(settled, settled))
+    library.scan()
+    kid = {"0.png", "1.png", "2.png"}
+    assert library.groups() == [kid | {"new.png"} if is_known else kid]
+
+
+def test_a_catalog_asks_again_what_it_has_taken_for_a_date(tmp_path: Path) -> None:
+    db = Database(tmp_path / "older.sqlite")
+    MIGRATIONS.apply(db, stop_before="0005_null_dates")
+    said = ["", *NULLS[:4], "1904-01-01T05:30:00", "1981-02-03T04:05:06", "2014-05-06T00:00:00"]
+    for i, taken in enumerate(said):
+        columns = "sha256, width, height, format, added_at, taken_at"
+        db.execute(f"INSERT INTO photos ({columns}) VALUES (?, 1, 1, 'PNG', 'now', ?)", [bytes([i]) * 32, taken])
+    MIGRATIONS.apply(db)
+    kept = [row[0] for row in db.execute("SELECT taken_at FROM photos ORDER BY id")]
+    assert kept == [None] * 6 + said[6:]
+    db.close()
+
+
+# --- the end of a day, and a second too many ---
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2004:05:03 24:00:00", "2004-05-04T00:00:00"),
+        ("2004-12-31T24:00:00+01:00", "2005-01-01T00:00:00"),
+        ("2004-02-28T24:00", "2004-02-29T00:00:00"),
+        ("2016:12:31 23:59:60", "2016-12-31T23:59:59"),
+        ("2017-01-01T00:59:60+01:00", "2017-01-01T00:59:59"),
+        *(("2004:05:03 24:00:01", ""), ("2004:05:03 24:01:00", ""), ("2004:05:03 24:00:60", "")),
+        *(("2004:05:03 12:00:61", ""), ("2004:05:03 12:60:00", ""), ("9999:12:31 24:00:00", "")),
+        *(("2004-05-03T12:34:56+99:99", "2004-05-03T12:34:56"), ("2004-05-03T12:34:56+1", "2004-05-03T12:34:56")),
+        ("0001-01-01T00:00:00+14:00", ""),
+    ],
+)
+def test_the_end_of_a_day_is_the_next_one_s_begin_and_a_leap_second_the_one_before(text: str, said: str) -> None:
+    assert dates.date_in(text.encode()) == said
+
+
+# --- IPTC ---
+
+
+def record(number: int, content: bytes, *, is_long: bool = False) -> bytes:
+    """One of record 2; a long one names the length of its length."""
+    length = struct.pack(">HI", 0x8004, len(content)) if is_long else struct.pack(">H", len(content))
+    return bytes([0x1C, 2, number]) + length + content
+
+
+def resource(number: int, content: bytes, name: bytes = b"") -> bytes:
+    """One of Photoshop's, each part of an even length."""
+    title = bytes([len(name)]) + name
+    return b"8BIM" + struct.pack(">H", number) + padded(title) + struct.pack(">I", len(content)) + padded(content)
+
+
+def padded(content: bytes) -> bytes:
+    return content + bytes(len(content) % 2)
+
+
+def app13(*contents: bytes) -> bytes:
+    return b"".join(b"\xff\xed" + struct.pack(">H", len(content) + 2) + content for content in contents)
+
+
+HEADER = b"Photoshop 3.0\0"
+IPTC = record(90, b"Berlin!") + record(55, b"19650801") + record(60, b"123456+0100")
+SUMMER = "1965-08-01T12:34:56"
+
+
+def with_segments(segments: bytes, **options: object) -> bytes:
+    content = jpeg(**options)
+    return content[:2] + segments + content[2:]
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        (IPTC, SUMMER),
+        (record(55, b"19650801"), "1965-08-01T00:00:00"),
+        (record(60, b"123456") + record(55, b"19650801"), SUMMER),
+        (record(55, b"19650801") + record(60, b"1234"), "1965-08-01T12:34:00"),
+        (record(55, b"19650801", is_long=True) + record(60, b"12:34:56Z"[:8]), SUMMER),
+        (record(55, b"1965-08-01\0") + record(60, b"123456-0330"), SUMMER),
+        (record(55, b"1965:08:01") + record(60, b"240000+0000"), "1965-08-02T00:00:00"),
+        (record(55, b"20161231") + record(60, b"235960+0000"), "2016-12-31T23:59:59"),
+        (record(55, b"19650801") + record(60, b"      +0000"), "1965-08-01T00:00:00"),
+        (record(55, b"19650801") + record(60, b"997799+0100"), "1965-08-01T00:00:00"),
+        (record(55, b"19650801") + record(55, b"20100101"), "1965-08-01T00:00:00"),
+        *((record(55, b"19650000"), ""), (record(55, b"19650800"), ""), (record(55, b"00000000"), "")),
+        *((record(55, b"19650231"), ""), (record(55, b""), ""), (record(60, b"123456"), "")),
+        *((record(62, b"19650801"), ""), (record(55, b"19040101"), ""), (record(55, b"19700101"), "")),
+        (record(55, b"20021208") + record(60, b"120000+0000"), ""),
+        (record(55, b"20021208") + record(60, b"150000+0000"), "2002-12-08T15:00:00"),
+        *((b"", ""), (IPTC[1:], ""), (IPTC[:-4], "1965-08-01T00:00:00"), (record(55, b"19650801")[:9], "")),
+    ],
+)
+def test_iptc_says_when_a_picture_came_to_be(block: bytes, said: str) -> None:
+    segment = HEADER + resource(0x03ED, bytes(16)) + resource(0x0404, block, name=b"odd") + resource(0x040C, bytes(9))
+    assert said_by(with_segments(app13(segment))) == said
+
+
+def test_iptc_in_two_segments_is_one() -> None:
+    block = resource(0x0401, b"odd") + resource(0x0404, IPTC)
+    for cut in (5, 30, len(block) - 15):
+        segments = app13(HEADER + block[:cut], HEADER + block[cut:])
+        assert said_by(with_segments(segments)) == SUMMER
+
+
+@pytest.mark.parametrize(("order", "is_big"), [("<", False), (">", False), ("<", True)])
+def test_a_tiff_says_it_in_a_tag_of_its_own_or_photoshop_s(order: str, is_big: bool) -> None:
+    long = IPTC + bytes(-len(IPTC) % 4)
+    swapped = b"".join(long[start : start + 4][::-1] for start in range(0, len(long), 4))
+    for name, tag in (
+        (33723, (UNDEFINED, len(IPTC), IPTC)),
+        (33723, (BYTE, len(IPTC), IPTC)),
+        (33723, (LONG, len(long) // 4, long)),
+        (33723, (LONG, len(swapped) // 4, swapped)),
+        (34377, (BYTE, len(resource(0x0404, IPTC)), resource(0x0404, IPTC))),
+    ):
+        content = turned_tiff(integers(SHORT, order, 1), order, is_big=is_big, more={name: tag})
+        assert said_by(content) == SUMMER
+
+
+@pytest.mark.parametrize("name", ["iptc", "8bim"])
+def test_a_png_says_it_as_imagemagick_writes_it(name: str) -> None:
+    profile = resource(0x0404, IPTC)
+    info = PngImagePlugin.PngInfo()
+    info.add_text(f"Raw profile type {name}", f"\n{name}\n{len(profile):8}\n{profile.hex()}\n", zip=True)
+    target = io.BytesIO()
+    STORED.save(target, "PNG", pnginfo=info)
+    assert said_by(target.getvalue()) == SUMMER
+
+
+def test_iptc_comes_after_the_camera_and_xmp_and_before_the_scanner() -> None:
+    segment = app13(HEADER + resource(0x0404, IPTC))
+    xmp = b'<r photoshop:DateCreated="1964-07-01"/>'
+    assert said_by(with_segments(segment, exif=exif_saying("2004:05:03 12:34:56"))) == "2004-05-03T12:34:56"
+    assert said_by(with_segments(segment, xmp=xmp)) == "1964-07-01T00:00:00"
+    assert said_by(with_segments(segment, exif=exif_saying("0000:00:00 00:00:00", "2010:01:02 03:04:05"))) == SUMMER
+
+
+@pytest.mark.parametrize("length", [b"\xff\xff\xff\xff", b"\x80\0\0\0"])
+def test_iptc_that_claims_to_be_huge_costs_at_most_the_date(length: bytes) -> None:
+    head = b"8BIM\x04\x04\0\0"
+    assert said_by(with_segments(app13(HEADER + head + length + IPTC))) == SUMMER
+    assert said_by(with_segments(app13(HEADER + head))) == ""
+    assert said_by(with_segments(app13(HEADER + resource(0x0404, b"\x1c\x02\x37\xff\xff" + IPTC)))) == ""
+
+
+def test_of_iptc_in_any_number_of_parts_only_so_many_are_looked_at() -> None:
+    wanted = (record(55, b"19650801"), "1965-08-01")
+    assert [*iptc._records(record(25, b"") * 20_000)][-1] == (b"\x02\x19", b"")
+    assert len([*iptc._records(record(25, b"") * 20_000 + wanted[0])]) == iptc._MAX_PARTS
+    assert [*iptc._resources(resource(1, b"") * 20_000 + resource(0x0404, wanted[0]))] == []

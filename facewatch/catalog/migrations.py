@@ -347,3 +347,10 @@ _WATCHING = (
 def _watching(db: Database) -> None:
     for statement in _WATCHING:
         db.execute(statement)
+
+
+@MIGRATIONS(name="0005_null_dates")
+def _null_dates(db: Database) -> None:
+    """Ask again when photos were taken that said nothing before IPTC was read, or what a clock said that nobody set."""
+    nulls = "('2002-12-08T12:00:00', '2038-01-19T03:14:07', '2106-02-07T06:28:15')"
+    db.execute(f"UPDATE photos SET taken_at = NULL WHERE taken_at < '1981' OR taken_at IN {nulls}")

@@ -1,4 +1,4 @@
-"""When a photo was taken, as far as its file says: bounded reads of EXIF and XMP, whatever these look like.
+"""When a photo was taken, as far as its file says: bounded reads of EXIF, XMP and IPTC, whatever these look like.
 
 The camera's own words only: what an editor writes when it saves (DateTime, ModifyDate) is no answer, and neither is a
 time that a clock shows that nobody has set.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import BinaryIO
 
 from PIL import ExifTags, Image
 
-from facewatch.decode import exif, tiff
+from facewatch.decode import exif, iptc, tiff
 from facewatch.decode.exif import MAX_BLOCK_BYTES as _MAX_BLOCK_BYTES
 from facewatch.decode.kinds import Kind
 
@@ -21,49 +22,91 @@ FIRST_YEAR = 1826
 """Of the oldest photograph there is; a year before that was never meant."""
 
 _DATE = re.compile(
-    rb"\s*(\d{4})[:\-/.](\d{1,2})[:\-/.](\d{1,2})(?!\d)(?:[T ]\s*(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?(?!\d))?"
+    rb"\s*(\d{4})[:\-/.](\d{1,2})[:\-/.](\d{1,2})(?!\d)"
+    rb"(?:[T ]\s*(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?(?!\d)(?:\.\d+)?\s*(?:([+-]\d\d):?(\d\d)(?!\d))?)?"
 )
-"""EXIF has colons and a blank, XMP has hyphens and a T; the seconds or the time may be absent. What follows, parts of a
-second and a time zone, is left: the camera's clock is what counts."""
+"""EXIF has colons and a blank, XMP has hyphens and a T; the seconds, the time or what the clock is ahead of Greenwich
+may be absent."""
 
 
 def date_in(text: bytes) -> str:
     """Return the date at the start of a text as YYYY-MM-DDTHH:MM:SS; "" when there is none that can be believed.
 
-    A day without a time is its midnight. A year or month alone is no date: whoever compares would take its first day
-    for it, and so a photo for older than it is.
+    By the camera's clock, wherever that was. A day without a time is its midnight. A year or month alone is no date:
+    whoever compares would take its first day for it, and so a photo for older than it is.
     """
     match = _DATE.match(text)
     if match is None:
         return ""
     try:
-        moment = datetime(*(int(number or 0) for number in match.groups()))  # type: ignore[arg-type]  # noqa: DTZ001
-    except ValueError:  # no such month, day, hour...
+        moment = _moment(*(int(number or 0) for number in match.groups()[:6]))
+    except (ValueError, OverflowError):  # no such month, day, hour...
         return ""
-    return moment.isoformat() if moment.year >= FIRST_YEAR and not _is_unset(moment) else ""
+    ahead = timedelta(hours=int(match[7]), minutes=int(match[7][:1] + match[8])) if match[7] else timedelta(0)
+    is_believed = moment.year >= FIRST_YEAR and not _is_unset(moment, ahead)
+    return moment.isoformat() if is_believed else ""
 
 
-_HALF_A_DAY = timedelta(hours=12)
+def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int) -> datetime:
+    """The moment by ISO 8601: 24:00:00 ends a day, and a leap second, for which nobody has a number, is the one before.
+
+    Raises:
+        ValueError: there is none.
+        OverflowError: it is after all years.
+    """
+    is_end = (hour, minute, second) == (24, 0, 0)
+    moment = datetime(year, month, day, 0 if is_end else hour, minute, 59 if second == 60 else second)  # noqa: DTZ001
+    return moment + timedelta(days=is_end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reset:
+    """Where clocks begin that nobody has set, and how far from there they are not believed."""
+
+    start: datetime
+    before: timedelta = timedelta(hours=12)
+    """As far earlier is it shown west of Greenwich."""
+    after: timedelta = timedelta(hours=12)
+    """As far later is it shown east of Greenwich, or has the clock run on."""
+
 
 _RESETS = (
-    (datetime(1970, 1, 1), _HALF_A_DAY),  # noqa: DTZ001
-    (datetime(1980, 1, 1), _HALF_A_DAY),  # noqa: DTZ001
-    (datetime(2000, 1, 1), timedelta(0)),  # noqa: DTZ001
+    _Reset(datetime(1858, 11, 17)),  # noqa: DTZ001  # VMS, and where astronomers' days begin
+    # OLE, and so Delphi and spreadsheets; a time without a day is of that day.
+    _Reset(datetime(1899, 12, 30), after=timedelta(days=1)),  # noqa: DTZ001
+    _Reset(datetime(1904, 1, 1)),  # noqa: DTZ001  # Apple's file systems, QuickTime
+    _Reset(datetime(1970, 1, 1)),  # noqa: DTZ001  # Unix
+    _Reset(datetime(1980, 1, 1)),  # noqa: DTZ001  # DOS, and so memory cards
+    _Reset(datetime(1980, 1, 6)),  # noqa: DTZ001  # GPS
+    # Only cameras begin in 2000, and those know no time zone: the last evening of 1999 was photographed in earnest.
+    _Reset(datetime(2000, 1, 1), before=timedelta(0)),  # noqa: DTZ001
 )
-"""Where clocks begin, and how much earlier that shows west of Greenwich. Only cameras begin in 2000, and those know no
-time zone: the last evening of 1999 was photographed in earnest."""
+"""Left out is what people write for a year (1900-01-01, which is also NTP's zero) and where the clocks of newer cameras
+begin (midnight of the New Year of their model, 2001 and later), because that has been photographed in earnest."""
+
+_NULLS = frozenset(
+    {
+        datetime(2002, 12, 8, 12, 0, 0),  # noqa: DTZ001  # what Qualcomm's camera library has for a default
+        datetime(1901, 12, 13, 20, 45, 52),  # noqa: DTZ001  # the least of Unix in 32 bits
+        datetime(2038, 1, 19, 3, 14, 7),  # noqa: DTZ001  # the most of it
+        datetime(2106, 2, 7, 6, 28, 15),  # noqa: DTZ001  # the same without a sign
+    }
+    | {reset.start for reset in _RESETS}
+)
+"""What programs write, to the second, who know no date."""
 
 
-def _is_unset(moment: datetime) -> bool:
-    """Whether a clock that nobody has set shows this: it has run for less than half a day, or stands east of it."""
-    return any(start - before <= moment < start + _HALF_A_DAY for start, before in _RESETS)
+def _is_unset(moment: datetime, ahead: timedelta) -> bool:
+    """Whether nobody has set the clock that shows this and is that much ahead of Greenwich, as far as it says."""
+    is_reset = any(reset.start - reset.before <= moment < reset.start + reset.after for reset in _RESETS)
+    return is_reset or moment in _NULLS or moment - ahead in _NULLS
 
 
 def taken_at(kind: Kind, image: Image.Image | None, data: BinaryIO) -> str:
     """Return when an opened photo was taken by the camera's clock, as YYYY-MM-DDTHH:MM:SS; "": its file does not say.
 
     The first that can be believed: EXIF DateTimeOriginal, the same in XMP, photoshop:DateCreated (what people correct
-    by hand), EXIF DateTimeDigitized. The photo need not be loaded, and a RAW photo not even opened.
+    by hand), the same in IPTC, EXIF DateTimeDigitized. The photo need not be loaded, and a RAW photo not even opened.
 
     Raises:
         OSError: the disk is at fault.
@@ -78,6 +121,7 @@ def _texts(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterator[by
     xmp = [*exif.xmp_blocks(kind, image, data)]
     for pattern in _XMP_DATES:
         yield from (match[1] for block in xmp for match in pattern.finditer(block, 0, _MAX_BLOCK_BYTES))
+    yield from iptc.dates(kind, image, data)
     yield from (texts[_DIGITIZED] for texts in blocks if _DIGITIZED in texts)
 
 
@@ -96,11 +140,7 @@ def _exif_in(block: BinaryIO) -> dict[int, bytes]:
     pointer = first.get(ExifTags.Base.ExifOffset)
     entries = {**first, **(tiff.directory(block, pointer.number) if pointer else {})}
     return {
-        tag: tiff.read_at(
-            block, tiff.as_number(entries[tag].value, entries[tag].order), min(entries[tag].count, _MAX_DATE_BYTES)
-        )
-        for tag in (_ORIGINAL, _DIGITIZED)
-        if tag in entries
+        tag: tiff.content(block, entries[tag], _MAX_DATE_BYTES) for tag in (_ORIGINAL, _DIGITIZED) if tag in entries
     }
 
 

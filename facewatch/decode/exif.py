@@ -38,7 +38,7 @@ def exif_blocks(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterat
 
 def _image_blocks(kind: Kind, image: Image.Image, data: BinaryIO) -> Iterator[object]:
     yield image.info.get("exif")
-    yield from map(_unhexed, map(image.info.get, _PNG_PROFILES))
+    yield from map(unhexed, map(image.info.get, _PNG_PROFILES))
     if kind.name == "PNG" and "exif" not in image.info:
         yield from png.contents(data, b"eXIf")
 
@@ -49,7 +49,7 @@ def _as_tiff(block: object) -> BinaryIO | None:
     return io.BytesIO(head.string[head.start() :]) if head else None
 
 
-def _unhexed(profile: object) -> bytes:
+def unhexed(profile: object) -> bytes:
     """The bytes of a raw profile: its name, its length, then lines of hexadecimal digits."""
     try:
         return bytes.fromhex("".join(profile.split()[2:])) if isinstance(profile, str) else b""

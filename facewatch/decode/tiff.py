@@ -66,6 +66,14 @@ def first_number(data: BinaryIO, entry: Entry) -> int | None:
     return next(iter(_numbers(data, entry, most=1)), None)
 
 
+def content(data: BinaryIO, entry: Entry, most: int) -> bytes:
+    """Return the bytes of a text, or of numbers as they are, wherever they lie; no more than `most` of them."""
+    n_bytes = entry.count * _INTEGER_BYTES.get(entry.value_type, 1)
+    if n_bytes <= len(entry.value):
+        return entry.value[: min(n_bytes, most)]
+    return read_at(data, as_number(entry.value, entry.order), min(n_bytes, most))
+
+
 def directory(data: BinaryIO, offset: int | None = None) -> Directory:
     """Return the directory at an offset, the first one by default: as much of it as there is."""
     return _directory_and_next(data, offset)[0]
@@ -122,10 +130,7 @@ def _numbers(data: BinaryIO, entry: Entry, most: int = _MAX_BLOCKS) -> list[int]
     n_bytes = _INTEGER_BYTES.get(entry.value_type)
     if n_bytes is None:
         return []
-    n_wanted = n_bytes * min(entry.count, most)
-    is_here = n_bytes * entry.count <= len(entry.value)
-    content = entry.value if is_here else read_at(data, as_number(entry.value, entry.order), n_wanted)
+    block = content(data, entry, n_bytes * most)
     return [
-        as_number(content[start : start + n_bytes], entry.order)
-        for start in range(0, min(n_wanted, len(content)) - n_bytes + 1, n_bytes)
+        as_number(block[start : start + n_bytes], entry.order) for start in range(0, len(block) - n_bytes + 1, n_bytes)
     ]

@@ -116,7 +116,7 @@ def test_of_two_faces_of_one_person_in_a_photo_the_surer_one_stays(three: Librar
         finding = only(audit(service), Kind.TWICE)
         photo = service.photo(three.photos / "a.png")["photo_id"]
         assert finding.id == f"twice:{one['person_id']}:{photo}"
-        assert f"face {one['face_id']} stays (the surest), face {two['face_id']} would go" in finding.text
+        assert f"face f{one['face_id']} stays (the surest), face f{two['face_id']} would go" in finding.text
         assert finding.photos == (str(three.photos / "a.png"),)
         assert audit_and_mend(service).is_clean
         # It was looked at again, and is whose it was.
@@ -128,7 +128,7 @@ def test_what_a_user_placed_stays_even_where_a_run_is_surer(three: Library) -> N
         one, two = face(service, three, "a", 0), face(service, three, "a", 1)
         give(service, two["face_id"], one["person_id"], "user")
         finding = only(audit(service), Kind.TWICE)
-        assert f"face {two['face_id']} stays (placed by you), face {one['face_id']} would go" in finding.text
+        assert f"face f{two['face_id']} stays (placed by you), face f{one['face_id']} would go" in finding.text
         audit_and_mend(service)
         assert whose(service)[two["face_id"]] == (one["person_id"], "user")
         assert one["face_id"] not in whose(service)
@@ -159,7 +159,7 @@ def test_a_face_that_a_run_gave_to_the_wrong_person_goes_to_the_right_one_with_i
         finding = only(audit(service), Kind.NEARER)
         assert finding.people == (person, misplaced["person_id"])
         assert finding.is_fault
-        assert f"facewatch assign {misplaced['face_id']} {misplaced['person_id']}" in finding.remedies
+        assert f"facewatch assign f{misplaced['face_id']} p{misplaced['person_id']}" in finding.remedies
         found = audit_and_mend(service)
         assert [mended.id for mended in found.mended] == [finding.id]
         assert found.is_clean
@@ -286,7 +286,7 @@ def test_two_halves_of_one_person_are_told_and_not_merged(three: Library) -> Non
         found = audit_and_mend(service)
         finding = only(found, Kind.ALIKE)
         assert finding.id == f"alike:{old}:{new}"
-        assert finding.remedies == (f"facewatch merge 'Anna Maria' {new}", f"facewatch apart 'Anna Maria' {new}")
+        assert finding.remedies == (f"facewatch merge 'Anna Maria' p{new}", f"facewatch apart 'Anna Maria' p{new}")
         assert not found.is_clean
         assert whose(service) == before
 
@@ -407,7 +407,7 @@ def test_faces_that_a_user_placed_with_a_person_that_is_gone_wait_for_the_user(t
         found = of_kind(audit_and_mend(service), Kind.CATALOG)
         assert whose(service) == before
         remedies = {finding.faces: finding.remedies for finding in found}
-        assert f"facewatch unassign {placed['face_id']}" in remedies[placed["face_id"],]
+        assert f"facewatch unassign f{placed['face_id']}" in remedies[placed["face_id"],]
         with service.deciding() as decisions:
             decisions.unassign([str(placed["face_id"])])
         assert audit_and_mend(service).is_clean

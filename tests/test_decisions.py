@@ -190,7 +190,7 @@ def test_a_merge_that_contradicts_a_placed_face_is_refused_and_changes_nothing(f
             decisions.confirm(["b.png:1"])
             decisions.reject(["b.png:1"], "Ben")
         before = state_of(service)
-        with pytest.raises(DecisionError, match=r"you placed face \d+ with Anna and said that it is not Ben"):
+        with pytest.raises(DecisionError, match=r"you placed face f\d+ with Anna and said that it is not Ben"):
             Decisions(service.catalog).merge("Ben", ["Anna"])
         assert state_of(service) == before
 
@@ -389,7 +389,7 @@ def test_what_is_no_date_is_said(text: str) -> None:
 @pytest.mark.parametrize(
     ("face", "fault"),
     [
-        ("999", "there is no face 999"),
+        ("999", "there is no face f999"),
         ("Ben", "'Ben' is no face; write its id, or a photo and which face from the left, for example holiday.jpg:1"),
         ("a.png", r"a\.png has 2 faces; say which, counted from the left: a\.png:1"),
         ("b.png:2", r"b.png has 1 face\(s\)"),
@@ -410,7 +410,7 @@ def test_the_id_of_a_person_is_not_taken_for_a_face(family: Library) -> None:
     with family.service() as service:
         with service.catalog.write():
             service.catalog._db.execute("INSERT INTO people (id, name, created_at) VALUES (500, 'Zoe', 'now')")
-        with pytest.raises(NotKnownError, match=r"there is no face 500; 500 is a person \(Zoe\)"):
+        with pytest.raises(NotKnownError, match=r"there is no face f500; p500 is the person Zoe"):
             Decisions(service.catalog).unassign(["500"])
 
 
@@ -438,7 +438,7 @@ def test_what_is_decided_as_one_is_taken_back_as_one(family: Library) -> None:
         service.redo()
         assert (state_of(service), family.tree()) == after
         [rename] = [entry for entry in service.history() if entry.action == "rename" and entry.parent_id]
-        with pytest.raises(DecisionError, match=rf"{rename.id} is a part of decision {rename.parent_id}"):
+        with pytest.raises(DecisionError, match=rf"d{rename.id} is a part of decision d{rename.parent_id}"):
             service.undo_one(rename.id)
 
 
@@ -466,7 +466,9 @@ def test_a_decision_that_others_build_on_offers_the_chain(family: Library) -> No
             second = decisions.assign(["e.png:1"], "Dora")
             third = decisions.rename("Dora", "Doris")
         entry = first.entry_id or 0
-        with pytest.raises(DecisionError, match=rf"{third.decided.entry_id} \(rename\), {second.entry_id} \(assign\)"):
+        with pytest.raises(
+            DecisionError, match=rf"d{third.decided.entry_id} \(rename\), d{second.entry_id} \(assign\)"
+        ):
             service.undo_one(entry)
         undone = service.undo_one(entry, with_chain=True)
         assert [e.id for e in undone.entries] == [third.decided.entry_id, second.entry_id, entry]
@@ -502,7 +504,7 @@ def test_a_run_is_not_undone_as_a_decision(family: Library) -> None:
         run = next(entry for entry in service.history() if entry.actor != "user")
         with pytest.raises(DecisionError, match=f"{run.id} was done by a run"):
             service.undo_one(run.id)
-        with pytest.raises(DecisionError, match="there is no decision 999"):
+        with pytest.raises(DecisionError, match="there is no decision d999"):
             service.undo_one(999)
 
 
@@ -530,7 +532,7 @@ def test_a_merge_by_an_older_facewatch_says_that_it_cannot_be_undone(family: Lib
     with family.service() as service:
         with service.catalog.write():
             entry = service.catalog.journal.add("user", "merge", {"person": 1, "into": 2}, {"faces": []}, now="then")
-        with pytest.raises(DecisionError, match=f"decision {entry} .* was made by an older facewatch"):
+        with pytest.raises(DecisionError, match=f"decision d{entry} .* was made by an older facewatch"):
             service.undo()
 
 

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
 
 LAYERS = (
-    ("errors", "types"),
+    ("errors", "types", "ids"),
     ("config", "models", "catalog.migrations", "boxes", "mounts", "beneath", "text"),
     ("decode", "quality", "engines", "scan", "watch", "assign", "search", "clustering", "folders", "catalog"),
     ("ingest", "people"),

@@ -95,7 +95,7 @@ def test_a_person_is_found_by_id_label_name_or_a_unique_beginning(three: Library
         service.rename(f"person {second:04d}", "Annika")
         for who in (str(first), f"Person {first:04d}", "Anna Maria", "anna m", "ANNA MARIA"):
             assert service.find_person(who).id == first
-        with pytest.raises(NotKnownError, match=r"fits 2 people: .*Anna Maria \(id"):
+        with pytest.raises(NotKnownError, match=r"fits 2 people: .*Anna Maria \(p"):
             service.find_person("ann")
         with pytest.raises(NotKnownError, match="nobody is called 'Anika'; did you mean Annika"):
             service.find_person("Anika")

@@ -196,7 +196,7 @@ def test_two_groups_that_look_alike_may_be_one_and_the_larger_comes_first(known:
     large = known.group(*(look(0, 0.2, way) for way in (3, 4, 5)))
     question = only(known.questions("one"))
     assert question.people == (large, small)
-    assert question.id == f"one:{small}:{large}"
+    assert question.id == f"one:p{small}:p{large}"
     assert question.text == f"are Person {large:04d} and Person {small:04d} one?"
     assert question.settles == pytest.approx(2 * question.chance)
 
@@ -604,7 +604,7 @@ def test_what_is_no_answer_says_so(text: str) -> None:
 def test_a_question_that_is_not_open_is_refused_by_its_id(known: Known) -> None:
     group = known.group(look(1), look(1, 0.05))
     known.answer(f"who:{group}=name:Anna")
-    for question_id in (f"who:{group}", "who:77", "is:1:ffffff"):
+    for question_id in (f"who:p{group}", "who:p77", "is:p1:ffffff"):
         with pytest.raises(NotKnownError, match=f"{question_id}.*no open question"):
             known.answer(f"{question_id}=skip")
 
@@ -612,13 +612,13 @@ def test_a_question_that_is_not_open_is_refused_by_its_id(known: Known) -> None:
 @pytest.mark.parametrize("said", ["yes", "no"])
 def test_who_is_this_is_no_question_for_yes_or_no(known: Known, said: str) -> None:
     group = known.group(look(1), look(1, 0.05))
-    with pytest.raises(NotKnownError, match=f"who:{group}.*cannot be answered with {said}; there is name:NAME"):
+    with pytest.raises(NotKnownError, match=f"who:p{group}.*cannot be answered with {said}; there is name:NAME"):
         known.answer(f"who:{group}={said}")
 
 
 def test_one_question_is_answered_once(known: Known) -> None:
     group = known.group(look(1), look(1, 0.05))
-    with pytest.raises(DecisionError, match=f"who:{group} is answered twice: name:Anna and name:Ben"):
+    with pytest.raises(DecisionError, match=f"who:p{group} is answered twice: name:Anna and name:Ben"):
         known.answer(f"who:{group}=name:Anna", f"who:{group}=name:Ben")
     assert known.person(group).name is None
     known.answer(f"who:{group}=name:Anna", f"who:{group}=name:Anna")
@@ -629,7 +629,7 @@ def test_answers_that_make_two_named_people_one_are_refused_together(known: Know
     known.named("Anna", 0)
     group = known.group(*(look(0, 0.2, way) for way in (5, 6)))
     question = only(known.questions("is"))
-    with pytest.raises(DecisionError, match=f"{question.id}=yes, who:{group}=name:Ben.*anna and ben"):
+    with pytest.raises(DecisionError, match=f"{question.id}=yes, who:p{group}=name:Ben.*anna and ben"):
         known.answer(f"{question.id}=yes", f"who:{group}=name:Ben")
     with pytest.raises(DecisionError, match="contradict"):
         known.answer(f"{question.id}=no", f"who:{group}=name:Anna")

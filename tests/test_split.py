@@ -295,7 +295,7 @@ def test_it_is_shown_with_photos_and_asked_before_anything_is_done(
 ) -> None:
     asked: list[str] = []
 
-    def confirm(question: str) -> bool:
+    def confirm(question: str, err: bool) -> bool:
         asked.append(question)
         return False
 

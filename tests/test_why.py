@@ -88,9 +88,9 @@ def test_a_matched_face_says_so_and_by_which_run(known: Library) -> None:
     assert why.look.likenesses[0].centroid_distance == pytest.approx(face["centroid_distance"], abs=1e-5)
     face_id = why.face_id
     assert commands(why) == [
-        f"facewatch reject {face_id}",
-        f"facewatch assign {face_id} NAME",
-        f"facewatch confirm {face_id}",
+        f"facewatch reject f{face_id}",
+        f"facewatch assign f{face_id} NAME",
+        f"facewatch confirm f{face_id}",
     ]
 
 
@@ -102,8 +102,8 @@ def test_what_a_user_placed_names_the_decision_that_undo_takes_back(known: Libra
         assert (why.name, why.verdict) == ("Ben", "person")
         assert why.cause == "you placed it with Ben"
         [entry] = why.decisions
-        assert f"facewatch undo --id {entry}" in commands(why)
-        assert f"facewatch unassign {why.face_id}" in commands(why)
+        assert f"facewatch undo --id d{entry}" in commands(why)
+        assert f"facewatch unassign f{why.face_id}" in commands(why)
         assert why.look is not None
         assert why.look.person_id is None  # nobody would have known
         service.undo_one(entry)
@@ -116,7 +116,7 @@ def test_a_confirmed_face_says_so(known: Library) -> None:
         decide(service, lambda d: d.confirm_person("Anna"))
         [why] = whys(service, known, "b.png")
     assert why.cause == "you confirmed that it is Anna"
-    assert f"facewatch confirm {why.face_id}" not in commands(why)
+    assert f"facewatch confirm f{why.face_id}" not in commands(why)
     assert why.look is not None
     assert why.look.likenesses[0].is_confirmed
 
@@ -142,7 +142,7 @@ def test_a_stranger_is_nobody_and_no_person_who_is_far_is_offered(known: Library
     assert why.verdict == "nobody"
     assert "nobody who is known looks like it" in why.cause
     assert why.name is None
-    assert f"facewatch assign {why.face_id} NAME" in commands(why)
+    assert f"facewatch assign f{why.face_id} NAME" in commands(why)
     assert not any("Anna" in command or "Ben" in command for command in commands(why))
 
 
@@ -166,7 +166,7 @@ def between(one: int, other: int, share: float) -> Any:
 
 @pytest.mark.parametrize(
     ("share", "says", "offers"),
-    [(0.29, "is not near enough to any face of Anna", "facewatch assign {} Anna"), (0.5, "nobody who is known", "")],
+    [(0.29, "is not near enough to any face of Anna", "facewatch assign f{} Anna"), (0.5, "nobody who is known", "")],
 )
 def test_what_was_missing_is_said(known: Library, share: float, says: str, offers: str) -> None:
     known.draw("e.png", (1, 77))
@@ -244,7 +244,7 @@ def test_what_users_took_out_says_so_and_how_it_comes_back(
     assert why.at is not None
     assert why.look is None
     assert not why.notes
-    assert commands(why) == [f"facewatch assign {why.face_id} NAME", f"facewatch undo --id {why.decisions[0]}"]
+    assert commands(why) == [f"facewatch assign f{why.face_id} NAME", f"facewatch undo --id d{why.decisions[0]}"]
 
 
 # --- whom it cannot be ---
@@ -259,7 +259,7 @@ def test_a_rejection_is_told_with_its_time_and_its_way_back(known: Library) -> N
     assert (bar.rule, bar.name) == ("rejected", "Anna")
     assert bar.at is not None
     assert why.cause == "it looks most like Anna, but you said that it is not Anna"
-    assert f"facewatch assign {why.face_id} Anna" in commands(why)
+    assert f"facewatch assign f{why.face_id} Anna" in commands(why)
     assert why.look is not None
     assert why.look.person_id is None
 
@@ -339,7 +339,7 @@ def test_a_face_that_is_too_poor_is_nobodys_because_of_it(known: Library) -> Non
         why = whys(service, known, "c.png")[1]
     assert "too poor" in why.cause
     assert [short.text for short in why.shortfalls] == ["too blurred"]
-    assert f"facewatch ignore {why.face_id}" not in commands(why)
+    assert f"facewatch ignore f{why.face_id}" not in commands(why)
 
 
 # --- laws ---
@@ -473,7 +473,7 @@ def test_the_json_has_what_the_catalog_has_and_more(known: Library, run: Any) ->
     ("what", "says"),
     [
         ("nothing.jpg", "no such file"),
-        ("99999", "there is no face 99999"),
+        ("99999", "there is no face f99999"),
         ("Anna", "'Anna' is a person"),
         ("{photos}", "a folder"),
         ("{photos}/a.png:7", "has 2 face(s)"),
@@ -491,7 +491,7 @@ def test_the_id_of_a_person_that_is_no_face_is_recognised_as_one(library: Librar
     with library.service() as service:
         with service.catalog.write():
             ids = [service.catalog.people.add("now") for _ in range(5)]
-        with pytest.raises(NotKnownError, match=rf"{ids[-1]} is a person"):
+        with pytest.raises(NotKnownError, match=rf"p{ids[-1]} is Person"):
             explain(service, str(ids[-1]))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facewatch import ids
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_json, print_table
@@ -111,7 +112,7 @@ def _print_stats(found: Stats) -> None:
     click.echo()
     if found.largest:
         header = ("with most faces", "id", "faces", "photos")
-        print_table(header, [(display(p.label), p.id, p.n_faces, p.n_photos) for p in found.largest])
+        print_table(header, [(display(p.label), ids.person(p.id), p.n_faces, p.n_photos) for p in found.largest])
         click.echo()
     if found.engines:
         engines = [

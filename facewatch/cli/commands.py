@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facewatch import ids
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_csv, print_json, print_table, progress_bar
@@ -163,7 +164,7 @@ def people(state: State, are_look_alikes: bool, as_json: bool) -> None:
             _print_look_alikes(service.look_alikes(), as_json)
             return
         root = service.folder.root
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "id": person.id,
                 "name": person.label,
@@ -183,9 +184,8 @@ def people(state: State, are_look_alikes: bool, as_json: bool) -> None:
     elif rows:
         header = ("id", "name", "faces", "photos", "folder")
         hidden = {"folder": "(hidden)"}
-        print_table(
-            header, [tuple((row | (hidden if row["is_hidden"] else {}))[key] for key in header) for row in rows]
-        )
+        shown = [row | {"id": ids.person(row["id"])} | (hidden if row["is_hidden"] else {}) for row in rows]
+        print_table(header, [tuple(row[key] for key in header) for row in shown])
     else:
         echo("nobody yet: facewatch scan PHOTOS looks for people")
 
@@ -195,10 +195,14 @@ def _print_look_alikes(pairs: Sequence[Alike], as_json: bool) -> None:
         print_json([asdict(pair) for pair in pairs])
     elif pairs:
         header = ("id", "name", "id", "looks like", "nearest faces", "stricter by")
-        rows = [(p.person_id, p.name, p.other_id, p.other_name, p.distance, p.stricter) for p in pairs]
-        print_table(header, rows)
+        print_table(header, [_look_alike_row(pair) for pair in pairs])
     else:
         click.echo("no two people with names look alike")
+
+
+def _look_alike_row(pair: Alike) -> tuple[object, ...]:
+    one, other = ids.person(pair.person_id), ids.person(pair.other_id)
+    return one, pair.name, other, pair.other_name, pair.distance, pair.stricter
 
 
 @command("recluster", "Group faces that belong to nobody.")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from facewatch import ids
+from facewatch.cli.asking import is_confirmed, read_out
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, local_time, plural, print_json, print_table
-from facewatch.text import printable
 
 if TYPE_CHECKING:
     from facewatch.catalog import Entry
@@ -26,7 +28,9 @@ _FEW_FACES = 3
 _TABLE_ROWS = 50
 """Lines of a history that somebody still reads."""
 
-FACES = "FACE is an id, or a photo and which face from the left: holiday.jpg:2. `facewatch why PHOTO` lists both."
+FACES = (
+    "FACE is an id (f812), or a photo and which face from the left: holiday.jpg:2. `facewatch why PHOTO` lists both."
+)
 
 
 def _decide(state: State, decide: Callable[[Decisions], Decided], say: Callable[[Service, Decided], str]) -> None:
@@ -41,23 +45,40 @@ def _decide(state: State, decide: Callable[[Decisions], Decided], say: Callable[
             echo("nothing to do: it is so already")
             return
         echo(say(service, decided))
-        _print_faces(service, decided)
+        if decided.action in _ABOUT_FACES:
+            _print_faces(service, decided, decided.faces)
         if decided.released:
             made_room = "that contradicted it belong" if len(decided.released) > 1 else "that contradicted it belongs"
-            echo(f"{plural(len(decided.released), 'face')} {made_room} to nobody now")
+            echo(f"{plural(len(decided.released), 'face')} {made_room} to nobody now{from_whom(decided.let_go)}")
+            _print_faces(service, decided, decided.released)
         _print_folder(service, decided)
 
 
-def _print_faces(service: Service, decided: Decided) -> None:
-    """Say which faces it was about: a number is easily mistyped."""
+def _print_faces(service: Service, decided: Decided, faces: Sequence[int]) -> None:
+    """Say which faces these are, and whose they were: a number is easily mistyped."""
     from facewatch.people import faces_at
 
-    if decided.action in _ABOUT_FACES and len(decided.faces) <= _MOST_FACES:
-        for face in faces_at(service.catalog, decided.faces):
-            where = (
-                printable(f"{face.file}:{face.number}") if face.file else "of a photo that is not in the library now"
-            )
-            echo(f"  face {face.id}: {where}")
+    before = {lost.face_id: f", {lost.who} until now" for lost in decided.lost}
+    for face in faces_at(service.catalog, faces[:_MOST_FACES]):
+        where = f"{face.file}:{face.number}" if face.file else "of a photo that is not in the library now"
+        echo(f"  face {ids.face(face.id)}: {where}{before.get(face.id, '')}")
+    if len(faces) > _MOST_FACES:
+        echo(f"  and {len(faces) - _MOST_FACES} more")
+
+
+def from_whom(losses: Mapping[str, int]) -> str:
+    """Return ", from Ben", or ", 2 from Ben, 1 from Dora"; losses: how many faces who had before."""
+    if len(losses) == 1:
+        return f", from {next(iter(losses))}"
+    return "".join(f", {n} from {who}" for who, n in losses.items())
+
+
+def _read_out(state: State, words: Sequence[str]) -> Sequence[str]:
+    """Return the words, a number that may be a face or a person with the letter of the one that is meant."""
+    if not any(word.strip().isdecimal() for word in words):
+        return words
+    with state.service() as service:
+        return read_out(service.catalog, words)
 
 
 def _print_folder(service: Service, decided: Decided) -> None:
@@ -77,11 +98,11 @@ def _label(service: Service, person_id: int) -> str:
 @click.option("--merge", "may_merge", is_flag=True, help="If NEW is another person's name: they are one person.")
 @pass_state
 def rename(state: State, who: str, new: str, may_merge: bool) -> None:
-    """Name the person WHO (an id, a name, or the beginning of one) NEW.
+    """Name the person WHO (an id like p12, a name, or the beginning of one) NEW.
 
     \b
     Example:
-      facewatch rename 12 Anna
+      facewatch rename p12 Anna
       facewatch rename "Person 0031" Anna --merge
     """
 
@@ -112,7 +133,7 @@ def merge(state: State, into: str, others: tuple[str, ...]) -> None:
 
     \b
     Example:
-      facewatch merge Anna 31 "Person 0044"
+      facewatch merge Anna p31 "Person 0044"
     """
 
     def say(service: Service, decided: Decided) -> str:
@@ -154,18 +175,20 @@ def apart(state: State, who: str, other: str) -> None:
 def assign(state: State, faces: tuple[str, ...], who: str, is_new: bool) -> None:
     """Every FACE is the person WHO; no run moves it any more.
 
-    FACE is an id, or a photo and which face from the left. `facewatch why PHOTO` lists both.
+    FACE is an id (f812), or a photo and which face from the left. `facewatch why PHOTO` lists both.
 
     \b
     Example:
-      facewatch assign 812 ~/Pictures/beach.jpg:2 Anna
+      facewatch assign f812 ~/Pictures/beach.jpg:2 Anna
       facewatch assign ~/Pictures/wedding.jpg:4 "Aunt Mary" --new
     """
+    named = _read_out(state, faces)
     _decide(
         state,
-        lambda decisions: decisions.assign(faces, who, is_new=is_new),
+        lambda decisions: decisions.assign(named, who, is_new=is_new),
         lambda service, decided: (
             f"{plural(len(decided.faces), 'face')} placed with {_label(service, decided.people[0])}, for good"
+            f"{from_whom(decided.taken)}"
         ),
     )
 
@@ -180,12 +203,15 @@ def unassign(state: State, faces: tuple[str, ...]) -> None:
 
     \b
     Example:
-      facewatch unassign 812
+      facewatch unassign f812
     """
     _decide(
         state,
         lambda decisions: decisions.unassign(faces),
-        lambda _, decided: f"{plural(len(decided.faces), 'face')} taken out; `facewatch assign` says whose they are",
+        lambda _, decided: (
+            f"{plural(len(decided.faces), 'face')} taken out{from_whom(decided.taken)}; "
+            "`facewatch assign` says whose they are"
+        ),
     )
 
 
@@ -195,14 +221,14 @@ def unassign(state: State, faces: tuple[str, ...]) -> None:
 def reject(state: State, words: tuple[str, ...]) -> None:
     """No FACE is WHO (else: the person it is with now), for ever. It may turn out to be somebody else.
 
-    FACE is an id, or a photo and which face from the left. A number is always a face: write a person as "Person 12".
+    FACE is an id (f812), or a photo and which face from the left; WHO is a name, or an id (p12).
 
     \b
     Example:
-      facewatch reject 812
-      facewatch reject ~/Pictures/beach.jpg:2 813 Anna
+      facewatch reject f812
+      facewatch reject ~/Pictures/beach.jpg:2 f813 Anna
     """
-    faces, who = _faces_and_person(words)
+    faces, who = _faces_and_person([*words[:-1], *_read_out(state, words[1:][-1:])] if len(words) > 1 else words)
     _decide(
         state,
         lambda decisions: decisions.reject(faces, who),
@@ -230,23 +256,24 @@ def _faces_and_person(words: Sequence[str]) -> tuple[Sequence[str], str | None]:
 def confirm(state: State, words: tuple[str, ...]) -> None:
     """Every FACE, or all faces of the person WHO, are where they belong; no run moves them any more.
 
-    Confirmed faces also count for more when new ones are compared. A number is always a face: write a person as
-    "Person 12".
+    Confirmed faces also count for more when new ones are compared. FACE is an id like f812, WHO a name, or an id like
+    p12.
 
     \b
     Example:
-      facewatch confirm 812 813
+      facewatch confirm f812 f813
       facewatch confirm Anna
     """
     from facewatch.people import is_face
 
-    are_faces = all(is_face(word) for word in words)
-    if not are_faces and len(words) > 1:
-        strange = next(word for word in words if not is_face(word))
+    named = _read_out(state, words) if len(words) == 1 else words
+    are_faces = all(is_face(word) for word in named)
+    if not are_faces and len(named) > 1:
+        strange = next(word for word in named if not is_face(word))
         raise click.UsageError(f"{strange!r} is no face; confirm faces, or one person. {FACES}")
     _decide(
         state,
-        lambda decisions: decisions.confirm(words) if are_faces else decisions.confirm_person(words[0]),
+        lambda decisions: decisions.confirm(named) if are_faces else decisions.confirm_person(named[0]),
         lambda _, decided: f"{plural(len(decided.faces), 'face')} confirmed",
     )
 
@@ -264,7 +291,7 @@ def ignore(state: State, faces: tuple[str, ...]) -> None:
     _decide(
         state,
         lambda decisions: decisions.ignore(faces),
-        lambda _, decided: f"{plural(len(decided.faces), 'face')} ignored",
+        lambda _, decided: f"{plural(len(decided.faces), 'face')} ignored{from_whom(decided.taken)}",
     )
 
 
@@ -282,7 +309,8 @@ def hide(state: State, who: str) -> None:
         state,
         lambda decisions: decisions.hide(who),
         lambda service, decided: (
-            f"{_label(service, decided.people[0])} is hidden; `facewatch show {decided.people[0]}` takes that back"
+            f"{_label(service, decided.people[0])} is hidden; "
+            f"`facewatch show {ids.person(decided.people[0])}` takes that back"
         ),
     )
 
@@ -318,7 +346,7 @@ def cover(state: State, who: str, face: str) -> None:
     _decide(
         state,
         lambda decisions: decisions.cover(who, face),
-        lambda service, decided: f"face {decided.faces[0]} stands for {_label(service, decided.people[0])}",
+        lambda service, decided: f"face {ids.face(decided.faces[0])} stands for {_label(service, decided.people[0])}",
     )
 
 
@@ -363,7 +391,7 @@ def forget(state: State, who: str, is_sure: bool) -> None:
     with state.service() as service:
         person = service.find_person(who)
     question = f"Forget {person.label}, with {plural(person.n_faces, 'face')} in {plural(person.n_photos, 'photo')}?"
-    if not is_sure and not click.confirm(question, err=True):
+    if not is_sure and not is_confirmed(question, unasked="--yes to forget somebody"):
         echo("nothing was changed")
         return
     _decide(
@@ -374,28 +402,49 @@ def forget(state: State, who: str, is_sure: bool) -> None:
 
 
 @command("undo", "Take decisions back.")
-@click.argument("n", required=False, default=1, type=click.IntRange(min=1))
-@click.option("--id", "entry_id", type=int, help="Take back this one, by its number in `facewatch history`.")
+@click.argument("what", metavar="[N|ID]", required=False, default="1")
+@click.option("--id", "entry_id", metavar="ID", help="Take back this one, by its id in `facewatch history` (d41).")
 @click.option("--chain", "with_chain", is_flag=True, help="With --id: and all later decisions that build on it.")
 @json_option
 @pass_state
-def undo(state: State, n: int, entry_id: int | None, with_chain: bool, as_json: bool) -> None:
-    """Take back the last N decisions (one, if not said): people, names, faces, rejections and folders are as before.
+def undo(state: State, what: str, entry_id: str | None, with_chain: bool, as_json: bool) -> None:
+    """Take back the last N decisions (one, if not said), or the decision ID: people, names, faces, rejections and
+    folders are as before.
 
     \b
     Example:
       facewatch undo
-      facewatch undo 3
-      facewatch undo --id 41
+      facewatch undo 3          # the last three
+      facewatch undo d41        # that one alone
     """
+    if ids.is_decision(what):
+        if entry_id is not None:
+            raise click.UsageError("ID and --id name two decisions; take them back one by one")
+        what, entry_id = "1", what
+    n = _n_decisions(what)
     if entry_id is None and with_chain:
         raise click.UsageError("--chain needs --id: say which decision")
     if entry_id is not None and n != 1:
         raise click.UsageError("N and --id contradict each other: N counts from the last decision, --id names one")
+    one = _decision_id(entry_id) if entry_id is not None else None
     set_up_logging(state.loudness)
     with state.service() as service:
-        undone = service.undo(n) if entry_id is None else service.undo_one(entry_id, with_chain=with_chain)
+        undone = service.undo(n) if one is None else service.undo_one(one, with_chain=with_chain)
         _print_undone(state, service, undone, "undone", as_json)
+
+
+def _n_decisions(text: str) -> int:
+    n = ids.read_decision(text)
+    if not n:
+        raise click.BadParameter(f"{text!r} is neither how many decisions (3), nor one of them (d41)")
+    return n
+
+
+def _decision_id(text: str) -> int:
+    entry_id = ids.read_decision(text)
+    if entry_id is None:
+        raise click.BadParameter(f"{text!r} is no decision; `facewatch history` lists their ids, like d41")
+    return entry_id
 
 
 @command("redo", "Make again what was taken back last.")
@@ -445,7 +494,7 @@ def history(state: State, who: str | None, is_complete: bool, n_shown: int | Non
         print_json(rows)
     elif rows:
         header = ("id", "when", "by", "what", *(["undone by"] if is_complete else []))
-        lines = [(r["id"], local_time(r["at"]), r["actor"], r["text"], r["undone_by"] or "") for r in rows]
+        lines = [_history_line(row) for row in rows]
         print_table(header, [line[: len(header)] for line in lines])
         if len(rows) < len(shown):
             echo(f"and {len(shown) - len(rows)} older: -n {len(shown)} lists all")
@@ -453,39 +502,55 @@ def history(state: State, who: str | None, is_complete: bool, n_shown: int | Non
         echo("nothing was decided yet" if not who else f"nothing was decided about {who} yet")
 
 
+def _history_line(row: Mapping[str, Any]) -> tuple[str, ...]:
+    undone_by = ids.decision(row["undone_by"]) if row["undone_by"] else ""
+    return ids.decision(row["id"]), local_time(row["at"]), row["actor"], row["text"], undone_by
+
+
 def _entry_row(service: Service, entry: Entry) -> dict[str, Any]:
     return asdict(entry) | {"text": describe(service, entry)}
 
 
 def _told_faces(told: dict[str, Any]) -> str:
-    faces = ", ".join(map(str, told.get("face_ids", ())))
+    faces = ", ".join(map(ids.face, told.get("face_ids", ())))
     return plural(told["n_faces"], "face") + (f" ({faces})" if faces and told["n_faces"] <= _FEW_FACES else "")
+
+
+def _told_losses(told: dict[str, Any]) -> tuple[str, str]:
+    """Return from whom a decision took faces: those that it was about, and those that contradicted it."""
+    losses: list[dict[str, Any]] = told.get("lost", [])
+    meant = [lost["who"] for lost in losses if not lost.get("is_let_go")]
+    let_go = [f"{ids.face(lost['face_id'])} of {lost['who']}" for lost in losses if lost.get("is_let_go")]
+    n_more = told.get("n_released", len(let_go)) - len(let_go[:_FEW_FACES])
+    more = f" and {n_more} more" if n_more > 0 and let_go else ""
+    return from_whom(Counter(meant)), f"; nobody's by it: {', '.join(let_go[:_FEW_FACES])}{more}" if let_go else ""
 
 
 def describe(service: Service, entry: Entry) -> str:
     """Return what an entry of the journal did, in words."""
     told: dict[str, Any] = {"who": "", "n_faces": 0, "not": [], **entry.details}
     n_faces, who = _told_faces(told), told["who"]
+    taken, let_go = _told_losses(told)
     if entry.action == "rename":
         return f"{told['before']} named {told['name']}" if "before" in told else f"named {told['name']}"
     if entry.action == "merge" and "merged" in told:
-        return f"{', '.join(told['merged'])} merged into {told['into']}"
+        return f"{', '.join(told['merged'])} merged into {told['into']}{let_go}"
     sentences = {
         "split": f"{told.get('before')} split into {len(told.get('people', ()))}",
         "apart": f"{told.get('one')} and {told.get('other')} told apart",
-        "assign": f"{n_faces} placed with {who}",
-        "unassign": f"{n_faces} taken out",
-        "ignore": f"{n_faces} ignored",
+        "assign": f"{n_faces} placed with {who}{taken}{let_go}",
+        "unassign": f"{n_faces} taken out{taken}",
+        "ignore": f"{n_faces} ignored{taken}",
         "reject": f"{n_faces}: not {', '.join(told['not'])}",
         "confirm": f"{n_faces} of {', '.join(who) if isinstance(who, list) else who} confirmed",
         "hide": f"{who} hidden",
         "show": f"{who} shown",
-        "cover": f"face {told.get('face')} stands for {who}",
-        "born": f"{who} born {told.get('born')}" if told.get("born") else f"{who}: date of birth forgotten",
+        "cover": f"face {ids.face(told.get('face', 0))} stands for {who}",
+        "born": f"{who} born {told.get('born')}{let_go}" if told.get("born") else f"{who}: date of birth forgotten",
         "forget": f"{who} forgotten, with {n_faces}",
         "audit": f"faults mended, {n_faces} moved",
-        "undo": f"undo of {', '.join(map(str, told.get('undone', ())))}",
-        "redo": f"redo of {', '.join(map(str, told.get('redone', ())))}",
+        "undo": f"undo of {', '.join(map(ids.decision, told.get('undone', ())))}",
+        "redo": f"redo of {', '.join(map(ids.decision, told.get('redone', ())))}",
         "recluster": f"{told.get('new')} new people, {told.get('joined')} joined, {told.get('faces')} faces grouped",
     }
     return sentences.get(entry.action, entry.action)

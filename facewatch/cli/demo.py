@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facewatch import ids
 from facewatch.cli.output import echo, plural, print_table, print_tree, progress_bar
 from facewatch.errors import FacewatchError
 
@@ -57,13 +58,13 @@ def run_demo(folder: Path | None, *, is_quiet: bool) -> None:
             result = service.scan_all(report)
         say(f"{plural(result.n_faces, 'face')} in {plural(result.n_new, 'photo')}, {result.seconds:.1f} s\n")
         astronaut = _who_is_on(service, photos / "space" / "astronaut.png")
-        say(f"$ facewatch rename {astronaut} 'Eileen Collins'")
+        say(f"$ facewatch rename {ids.person(astronaut)} 'Eileen Collins'")
         service.rename(str(astronaut), "Eileen Collins")
         say("\n$ facewatch people")
         everybody = [person for person in service.catalog.people.all() if person.n_photos]
     print_table(
         ("id", "name", "faces", "photos", "folder"),
-        [(p.id, p.label, p.n_faces, p.n_photos, p.folder or "") for p in everybody],
+        [(ids.person(p.id), p.label, p.n_faces, p.n_photos, p.folder or "") for p in everybody],
     )
     click.echo()
     print_tree(place / "People")

@@ -82,7 +82,7 @@ def facewatch() -> None:
     Example:
       facewatch scan ~/Pictures            folders of people appear in ~/People
       facewatch people                     who was found
-      facewatch rename 12 Anna             name one of them
+      facewatch rename p12 Anna            name one of them
       facewatch watch                      keep it so as photos come
     """
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facewatch.cli.asking import is_confirmed
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, local_time, plural, print_json, progress_bar
@@ -97,14 +98,7 @@ def _is_wanted() -> bool:
     Raises:
         click.UsageError: nobody is there to answer.
     """
-    try:
-        return click.confirm("Restore it?", err=True)
-    except click.Abort as error:
-        # Ctrl-C is told by the same error.
-        if isinstance(error.__context__, EOFError):
-            click.echo(err=True)  # ends the line of the question
-            raise click.UsageError("nobody answers, and nothing was done; say --yes to restore unasked") from error
-        raise
+    return is_confirmed("Restore it?", unasked="--yes to restore")
 
 
 def _consequences(found: Restorable) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facewatch.cli.asking import is_confirmed
 from facewatch.cli.group import facewatch
 from facewatch.cli.options import State, json_option, loudness_options, pass_state, set_up_logging, setting_options
 from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
@@ -147,7 +148,7 @@ def _ask(name: str) -> None:
     )
     if not sys.stdin.isatty():
         raise click.UsageError("nobody is there to be asked; --yes accepts the licence and fetches it")
-    if not click.confirm("Fetch it?", err=True):
+    if not is_confirmed("Fetch it?", unasked="--yes to fetch it"):
         raise FacewatchError("nothing was fetched; `facewatch models import DIR` takes files that you have")
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from facewatch import ids
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_json
@@ -42,6 +43,8 @@ N_COMPARED_PATHS = 2
 """The same where they cannot be drawn."""
 COVERED = (10, 50, 250)
 """Numbers of answers of which it is said how much they settle."""
+_FEW = 3
+"""Faces that are named in a line."""
 TERMINATED = 128 + signal.SIGTERM
 """Exit code, as shells have it."""
 
@@ -72,7 +75,7 @@ def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bo
     Example:
       facewatch review
       facewatch review --json --most 20
-      facewatch review --answer is:5:3fa9c1=yes --answer who:12=name:Anna
+      facewatch review --answer is:p5:3fa9c1=yes --answer who:p12=name:Anna
 
     \b
     Exit codes:
@@ -229,9 +232,14 @@ def _hidden(question: Question) -> str:
 
 
 def _released(decided: Iterable[Decided]) -> str:
-    """Return what had to make room, if anything."""
-    n = sum(len(one.released) for one in decided)
-    return f"; {plural(n, 'face')} that contradicted it {'belongs' if n == 1 else 'belong'} to nobody now" if n else ""
+    """Return what had to make room, if anything, and whose it was."""
+    losses = [lost for one in decided for lost in one.lost if lost.is_let_go]
+    if not losses:
+        return ""
+    named = ", ".join(f"{ids.face(lost.face_id)} of {lost.who}" for lost in losses[:_FEW])
+    more = f" and {len(losses) - _FEW} more" if len(losses) > _FEW else ""
+    belong = "belongs" if len(losses) == 1 else "belong"
+    return f"; {plural(len(losses), 'face')} that contradicted it {belong} to nobody now: {named}{more}"
 
 
 # --- for people ---
@@ -636,7 +644,7 @@ def _place(face: FaceAt) -> str:
     """Return where a face is, as commands take it."""
     from facewatch.catalog import display
 
-    return f"{display(face.file)}:{face.number}" if face.file and face.number else f"face {face.id}"
+    return f"{display(face.file)}:{face.number}" if face.file and face.number else f"face {ids.face(face.id)}"
 
 
 def picture_of(crop: Path | None) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facewatch import ids
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import print_json, print_table
@@ -64,10 +65,15 @@ def _photo_and_face(photo: Path, face: int | None) -> tuple[Path, int | None]:
 
 def _print_face(photo: Path, face: NearFaces, *, has_heading: bool) -> None:
     if has_heading:
-        who = f" ({printable(face.person)})" if face.person else ""
+        known = [ids.face(face.face_id)] if face.face_id is not None else []
+        known += [printable(face.person)] if face.person else []
+        who = f" ({', '.join(known)})" if known else ""
         click.echo(f"{printable(str(photo))}, face {face.number}{who}:")
     if face.found:
-        rows = [(one.rank, one.person or "nobody", one.distance, one.number, one.photo) for one in face.found]
+        rows = [
+            (one.rank, one.person or "nobody", one.distance, ids.face(one.face_id), f"{one.photo}:{one.number}")
+            for one in face.found
+        ]
         print_table(("rank", "person", "distance", "face", "photo"), rows, whole=("photo",))
     else:
         click.echo("no other face is in the library")

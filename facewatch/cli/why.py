@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facewatch import ids
+from facewatch.cli.asking import is_confirmed
 from facewatch.cli.decisions import describe
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
@@ -31,14 +33,14 @@ if TYPE_CHECKING:
 def why(state: State, what: str, as_json: bool) -> None:
     """Say of every face of PHOTO, or of one FACE, who it is, how that came, how it looks now, and what would change it.
 
-    FACE is an id, or a photo and which face from the left: holiday.jpg:2. Distances are Euclidean between unit vectors:
-    0 is the same picture, and the less, the more alike.
+    FACE is an id (f812), or a photo and which face from the left: holiday.jpg:2. Distances are Euclidean between unit
+    vectors: 0 is the same picture, and the less, the more alike.
 
     \b
     Example:
       facewatch why ~/People/Anna/IMG_1234.jpg
       facewatch why holiday.jpg:2
-      facewatch why 812 --json
+      facewatch why f812 --json
     """
     from facewatch.service.explaining import explain
 
@@ -72,8 +74,8 @@ def _print_why(service: Service, explained: Explained, what: str) -> None:
         click.echo(f"{path}: {plural(explained.n_faces, 'face')}")
     for face, one in zip(photo["faces"], explained.whys, strict=True):
         click.echo()
-        who = _VERDICTS.get(one.verdict) or printable(one.name or "")
-        click.echo(f"face {one.number} from the left ({_size(face)}, id {one.face_id}): {who}")
+        who = _VERDICTS.get(one.verdict) or f"{printable(one.name or '')} ({ids.person(one.person_id or 0)})"
+        click.echo(f"face {one.number} from the left ({_size(face)}, {ids.face(one.face_id)}): {who}")
         for title, lines in _sections(service, face, one):
             _print_section(title, lines)
 
@@ -118,7 +120,7 @@ def _when_lines(service: Service, one: Why) -> Iterator[str]:
     for entry_id in one.decisions:
         entry = service.catalog.journal.one(entry_id)
         if entry is not None:
-            yield f"you decided {local_time(entry.at)}: {describe(service, entry)} (number {entry.id})"
+            yield f"you decided {local_time(entry.at)}: {describe(service, entry)} ({ids.decision(entry.id)})"
 
 
 def _look_lines(one: Why, look: Look) -> Iterator[str]:
@@ -135,7 +137,7 @@ def _look_lines(one: Why, look: Look) -> Iterator[str]:
         )
         where = f" in {near.photo}" if near.photo else ""
         confirmed = ", which you confirmed" if near.is_confirmed else ""
-        yield f"    that is face {near.face_id}{where}{confirmed}"
+        yield f"    that is face {ids.face(near.face_id)}{where}{confirmed}"
     rival = next((near for near in look.likenesses if near is not told[0]), None)
     if rival is not None and told[0].lead is not None:
         lead, margin = _apart(told[0].lead, told[0].margin)
@@ -241,7 +243,7 @@ def split(
             _print_plan(service, plan)
         is_wanted = bool(plan.others) and not dry_run
         if is_wanted and not yes:
-            is_wanted = click.confirm(f"Make {_n_people(plan)} of {plan.person.label}?")
+            is_wanted = is_confirmed(f"Make {_n_people(plan)} of {plan.person.label}?", unasked="--yes to split")
         decided = _apply(service, plan) if is_wanted else None
         if as_json:
             print_json(_plan_json(service, plan, decided))
@@ -298,20 +300,20 @@ def _print_split(service: Service, plan: SplitPlan, decided: Decided) -> None:
         has = "keeps" if person_id == plan.person.id else "has"
         folder = f"  {service.folder.root / person.folder}" if person.folder else ""
         click.echo(f"{person.label} {has} {plural(person.n_photos, 'photo')}{folder}")
-    echo(f"to take it back: facewatch undo --id {decided.entry_id}")
+    echo(f"to take it back: facewatch undo --id {ids.decision(decided.entry_id or 0)}")
 
 
 def _plan_json(service: Service, plan: SplitPlan, decided: Decided | None) -> dict[str, Any]:
     """Return the plan and what became of it; `person_id` of a part is null while it is nobody yet."""
     examples = _examples(service, plan.parts)
-    ids = decided.people if decided else (plan.person.id,)
+    people = decided.people if decided else (plan.person.id,)
     return {
         "person_id": plan.person.id,
         "name": plan.person.label,
         "is_done": decided is not None,
         "entry_id": decided.entry_id if decided else None,
         "parts": [
-            asdict(part) | {"person_id": ids[i] if i < len(ids) else None, "examples": examples[i]}
+            asdict(part) | {"person_id": people[i] if i < len(people) else None, "examples": examples[i]}
             for i, part in enumerate(plan.parts)
         ],
         "notes": list(plan.notes),

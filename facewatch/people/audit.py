@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -11,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from facewatch import ids
 from facewatch.assign import Gallery, distances, settle_photo
 from facewatch.catalog import USER, Catalog, Change, FaceRow, FaceTable, Person, display
 from facewatch.people.decisions import Decided, not_born_yet, unborn
-from facewatch.people.finding import label_of
+from facewatch.people.finding import handle_of, label_of
 from facewatch.people.nearness import Nearness, nearness
 from facewatch.types import Match, Thresholds, Tier
 
@@ -114,8 +114,7 @@ class Words:
 
     def who(self, person_id: int) -> str:
         """Return the person as a command takes it: the name, else the id."""
-        person = self.everybody.get(person_id)
-        return shlex.quote(person.name) if person and person.name else str(person_id)
+        return handle_of(person_id, self.label(person_id))
 
     def paths(self, photos: Iterable[int]) -> tuple[str, ...]:
         wanted = list(dict.fromkeys(photos))
@@ -160,7 +159,7 @@ def _twice(words: Words, person_id: int, photo_id: int, rows: Sequence[FaceRow])
         people=(person_id,),
         faces=tuple(row.id for row in rows),
         photos=paths,
-        remedies=tuple(f"facewatch reject {row.id} {words.who(person_id)}" for row in doubtful or rows),
+        remedies=tuple(f"facewatch reject {ids.face(row.id)} {words.who(person_id)}" for row in doubtful or rows),
         is_fault=bool(doubtful),
         mend=Mend(needs=_placed(stays), releases=_placed(doubtful)) if doubtful else None,
     )
@@ -255,7 +254,7 @@ def _nearer(row: FaceRow, other: int, said: tuple[float, float], match: Match | 
     to = match.person_id if match is not None else other
     paths = words.paths([row.photo_id])
     text = (
-        f"face {row.id} in {named(paths)} is {words.label(row.person_id)}, but nearer to {words.label(to)}"
+        f"face {ids.face(row.id)} in {named(paths)} is {words.label(row.person_id)}, but nearer to {words.label(to)}"
         f" ({said[1]:.3f} instead of {said[0]:.3f})"
     )
     placed = Placed(row.id, row.person_id)
@@ -266,7 +265,7 @@ def _nearer(row: FaceRow, other: int, said: tuple[float, float], match: Match | 
         people=(row.person_id, to),
         faces=(row.id,),
         photos=paths,
-        remedies=(f"facewatch assign {row.id} {words.who(to)}", f"facewatch confirm {row.id}"),
+        remedies=(f"facewatch assign {ids.face(row.id)} {words.who(to)}", f"facewatch confirm {ids.face(row.id)}"),
         is_fault=row.source in RUNS,
         mend=Mend(releases=(placed,), gains=(to,)) if match is not None else None,
     )
@@ -452,12 +451,12 @@ def _strays(catalog: Catalog, heirs: Mapping[int, int], words: Words) -> Iterato
         yield Finding(
             f"stray:{row.id}",
             Kind.CATALOG,
-            f"face {row.id} belongs to {label_of(stray.person_id)}, "
+            f"face {ids.face(row.id)} belongs to {label_of(stray.person_id)}, "
             + ("who was merged into another" if stray.is_merged else "who is gone"),
             people=(stray.person_id,),
             faces=(row.id,),
             photos=words.paths([row.photo_id]),
-            remedies=(f"facewatch assign {row.id} NAME", f"facewatch unassign {row.id}"),
+            remedies=(f"facewatch assign {ids.face(row.id)} NAME", f"facewatch unassign {ids.face(row.id)}"),
             mend=mend,
         )
 
@@ -476,14 +475,15 @@ def _against_rejections(catalog: Catalog, words: Words) -> Iterator[Finding]:
         yield Finding(
             f"rejected:{face_id}:{person_id}",
             Kind.CATALOG,
-            f"face {face_id} belongs to {who}, though you said that it does not"
+            f"face {ids.face(face_id)} belongs to {who}, though you said that it does not"
             + ("" if is_run else ", and placed it there"),
             people=(person_id,),
             faces=(face_id,),
             photos=words.paths([rows[face_id].photo_id]),
             remedies=(
-                f"facewatch reject {face_id} {words.who(person_id)}",
-                f"facewatch unassign {face_id} && facewatch assign {face_id} {words.who(person_id)}",
+                f"facewatch reject {ids.face(face_id)} {words.who(person_id)}",
+                f"facewatch unassign {ids.face(face_id)} && "
+                f"facewatch assign {ids.face(face_id)} {words.who(person_id)}",
             ),
             mend=Mend(releases=(Placed(face_id, person_id),)) if is_run else None,
         )
@@ -497,13 +497,15 @@ def _marked(catalog: Catalog, words: Words) -> Iterator[Finding]:
         yield Finding(
             f"marked:{face_id}",
             Kind.CATALOG,
-            f"face {face_id} belongs to {words.label(person_id)}, though it is marked as nobody's ({row.mark})",
+            f"face {ids.face(face_id)} belongs to {words.label(person_id)}, "
+            f"though it is marked as nobody's ({row.mark})",
             people=(person_id,),
             faces=(face_id,),
             photos=words.paths([row.photo_id]),
             remedies=(
-                f"facewatch unassign {face_id}",
-                f"facewatch unassign {face_id} && facewatch assign {face_id} {words.who(person_id)}",
+                f"facewatch unassign {ids.face(face_id)}",
+                f"facewatch unassign {ids.face(face_id)} && "
+                f"facewatch assign {ids.face(face_id)} {words.who(person_id)}",
             ),
             mend=Mend(releases=(Placed(face_id, person_id),)) if row.source in RUNS else None,
         )
@@ -518,12 +520,15 @@ def _unborn(catalog: Catalog, words: Words) -> Iterator[Finding]:
         yield Finding(
             f"unborn:{row.id}:{person.id}",
             Kind.CATALOG,
-            f"face {row.id} in {named(paths)} is {person.label}, born {person.born}, but the photo was taken on"
-            f" {taken[row.photo_id][:10]}" + ("" if is_run else "; you placed it, so it stays"),
+            f"face {ids.face(row.id)} in {named(paths)} is {person.label}, born {person.born}, but the photo was taken"
+            f" on {taken[row.photo_id][:10]}" + ("" if is_run else "; you placed it, so it stays"),
             people=(person.id,),
             faces=(row.id,),
             photos=paths,
-            remedies=(f"facewatch reject {row.id} {words.who(person.id)}", f"facewatch confirm {row.id}"),
+            remedies=(
+                f"facewatch reject {ids.face(row.id)} {words.who(person.id)}",
+                f"facewatch confirm {ids.face(row.id)}",
+            ),
             is_fault=is_run,
             mend=Mend(releases=_placed([row])) if is_run else None,
         )
@@ -633,7 +638,7 @@ def _placed(rows: Iterable[FaceRow]) -> tuple[Placed, ...]:
 
 
 def _faces(rows: Sequence[FaceRow]) -> str:
-    return f"face{'s' if len(rows) > 1 else ''} {', '.join(str(row.id) for row in rows)}"
+    return f"face{'s' if len(rows) > 1 else ''} {', '.join(ids.face(row.id) for row in rows)}"
 
 
 def _times(n: int) -> str:

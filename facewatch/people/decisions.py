@@ -7,16 +7,29 @@ moves, and what they rejected stays rejected, also through merges and splits.
 from __future__ import annotations
 
 import re
+import shlex
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
+from facewatch import ids
 from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person
 from facewatch.errors import DecisionError, NotKnownError
-from facewatch.people.finding import clean_name, find_faces, find_person, name_key, near_names
+from facewatch.people.finding import (
+    NobodyCalledError,
+    clean_name,
+    find_faces,
+    find_person,
+    handle_of,
+    label_of,
+    name_key,
+    near_names,
+)
 
 PLACED = "placed by you"
 
@@ -24,6 +37,18 @@ _MOST_TOLD = 50
 """Faces of a decision that the journal names for people to read; what undoes it knows all."""
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A face that somebody had before a decision."""
+
+    face_id: int
+    person_id: int
+    who: str
+    """What that person was called then."""
+    is_let_go: bool
+    """A run had placed it, and that contradicted the decision; else it is a face that the decision was about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +64,18 @@ class Decided:
     """Faces that it was about or that it moved."""
     released: tuple[int, ...] = ()
     """Faces that a run had placed and that belong to nobody now, because they contradicted the decision."""
+    lost: tuple[Lost, ...] = ()
+    """From whom a face was taken, by the user's word or because it contradicted that."""
+
+    @property
+    def taken(self) -> dict[str, int]:
+        """How many of the faces that it was about it took from whom."""
+        return Counter(lost.who for lost in self.lost if not lost.is_let_go)
+
+    @property
+    def let_go(self) -> dict[str, int]:
+        """How many of the released faces were whose."""
+        return Counter(lost.who for lost in self.lost if lost.is_let_go)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +120,8 @@ class Decisions:
                 other = self._alive(taken)
                 if not may_merge:
                     raise NotKnownError(
-                        f"{other.name} is already the name of person {other.id} ({other.n_photos} photos); if they are "
-                        f"the same person: facewatch rename {_quoted(who)} {_quoted(other.name or '')} --merge"
+                        f"{other.name} is already the name of {ids.person(other.id)} ({other.n_photos} photos); if "
+                        f"they are the same person: facewatch rename {_quoted(who)} {_quoted(other.name or '')} --merge"
                     )
                 decided = self._merge(other, [person])
                 return Renamed(self._alive(taken), person.label, merged=person, decided=decided)
@@ -126,8 +163,7 @@ class Decisions:
         were_apart = [source.label for source in sources if source.id in apart.get(target.id, ())]
         with self._deciding("merge", people, into=target.label, merged=labels, were_apart=were_apart) as result:
             for source in sources:
-                result.released += self._clashes_of(target.id, source.id)
-                catalog.faces.release(result.released)
+                self._release(self._clashes_of(target.id, source.id), result)
                 result.faces += catalog.faces.reassign_all(source.id, target.id)
                 catalog.people.retire(source.id, target.id)
             catalog.people.touch([target.id])
@@ -152,26 +188,26 @@ class Decisions:
         rejected = self._catalog.faces.rejected(other.id)
         placed = [row for row in self._catalog.faces.of_person(one.id) if row.source == USER and row.id in rejected]
         if placed:
-            faces = ", ".join(str(row.id) for row in placed[:10])
+            faces = ", ".join(ids.face(row.id) for row in placed[:10])
             raise DecisionError(
                 f"{one.label} and {other.label} cannot be one: you placed face {faces} with {one.label} and "
-                f"said that it is not {other.label}; if that was wrong: facewatch unassign {placed[0].id}"
+                f"said that it is not {other.label}; if that was wrong: facewatch unassign {ids.face(placed[0].id)}"
             )
 
-    def _clashes_of(self, target: int, source: int) -> list[int]:
+    def _clashes_of(self, target: int, source: int) -> list[FaceRow]:
         """Return the faces that must leave when two people become one: those that a user said are not the other, and
         all but one in a photo as far as a run placed them: the user's stay, then those of the first person."""
         faces = self._catalog.faces
         of_target, of_source = faces.of_person(target), faces.of_person(source)
         rejected = faces.rejected(target), faces.rejected(source)
-        gone = {row.id for row in of_source if row.id in rejected[0]} | {
-            row.id for row in of_target if row.id in rejected[1]
+        gone = {row.id: row for row in of_source if row.id in rejected[0]} | {
+            row.id: row for row in of_target if row.id in rejected[1]
         }
         stays: dict[int, FaceRow] = {}
         for row in sorted((*of_target, *of_source), key=lambda row: row.source != USER):
             if row.id not in gone and stays.setdefault(row.photo_id, row) is not row and row.source != USER:
-                gone.add(row.id)
-        return sorted(gone)
+                gone[row.id] = row
+        return [gone[face_id] for face_id in sorted(gone)]
 
     def split(self, person: Person, parts: Sequence[Collection[int]]) -> Decided:
         """Take parts, each some faces of a person, out of it, as unnamed people; returns the new ones behind the old.
@@ -187,7 +223,9 @@ class Decisions:
             rows = catalog.faces.of_person(person.id)
             placed = [row.id for row in rows if row.source == USER and row.id in moving]
             if placed:
-                raise DecisionError(f"face {placed[0]} was placed with {person.label} by you; unassign it first")
+                raise DecisionError(
+                    f"face {ids.face(placed[0])} was placed with {person.label} by you; unassign it first"
+                )
             if not moving < {row.id for row in rows}:
                 raise DecisionError(f"{person.label} has changed meanwhile; look again")
             with self._deciding("split", [person.id], before=person.label) as result:
@@ -242,8 +280,8 @@ class Decisions:
             person, [row] = find_person(self._catalog, who), self._faces([face])
             if row.person_id != person.id:
                 raise DecisionError(
-                    f"face {row.id} belongs to {self._label(row.person_id)}, not to {person.label}; if it does: "
-                    f"facewatch assign {row.id} {_quoted(person.label)}"
+                    f"face {ids.face(row.id)} belongs to {self._label(row.person_id)}, not to {person.label}; if it "
+                    f"does: facewatch assign {ids.face(row.id)} {handle_of(person.id, person.label)}"
                 )
             with self._deciding("cover", [person.id], who=person.label, face=row.id) as result:
                 self._catalog.people.set_cover(person.id, row.id)
@@ -267,10 +305,23 @@ class Decisions:
         return result()
 
     def _release_unborn(self, person_id: int, result: _Result) -> None:
-        leaving = {row.id for row in unborn(self._catalog, [person_id]) if row.source != USER}
-        self._catalog.faces.release(leaving)
+        leaving = {row.id: row for row in unborn(self._catalog, [person_id]) if row.source != USER}
+        self._release([leaving[face_id] for face_id in sorted(leaving)], result)
         result.faces = [face_id for face_id in result.faces if face_id not in leaving]
-        result.released += sorted(leaving)
+
+    def _release(self, rows: Sequence[FaceRow], result: _Result) -> None:
+        """These contradict what is decided: they are nobody's."""
+        result.released += [row.id for row in rows]
+        self._lose(rows, result, is_let_go=True)
+        self._catalog.faces.release([row.id for row in rows])
+
+    def _lose(self, rows: Iterable[FaceRow], result: _Result, *, is_let_go: bool = False) -> None:
+        """Note from whom these are taken."""
+        result.lost += [
+            Lost(row.id, row.person_id, self._label(row.person_id), is_let_go)
+            for row in rows
+            if row.person_id is not None
+        ]
 
     def forget(self, who: str) -> Decided:
         """The person is gone, and its faces are never compared with any other again."""
@@ -293,7 +344,7 @@ class Decisions:
         """
         catalog, now = self._catalog, self._catalog.now()
         with catalog.write():
-            rows = self._faces(faces)
+            rows = self._faces(faces, instead=partial(_rather_one, who, is_new=is_new))
             person = None if is_new else self._find_or_offer(who)
             name = self._free_name(who) if person is None else person.label
             with self._deciding("assign", [person.id] if person else [], who=name) as result:
@@ -305,11 +356,9 @@ class Decisions:
         return result()
 
     def _place(self, rows: Sequence[FaceRow], person_id: int, result: _Result, now: str) -> None:
-        catalog, ids = self._catalog, {row.id for row in rows}
+        catalog, placed = self._catalog, {row.id for row in rows}
         beside = catalog.faces.beside({row.photo_id for row in rows}, person_id)
-        clashing = [row.id for row in beside if row.id not in ids and row.source != USER]
-        catalog.faces.release(clashing)
-        result.released += clashing
+        self._release([row for row in beside if row.id not in placed and row.source != USER], result)
         for row in rows:
             if row.person_id == person_id and row.source == USER:
                 continue
@@ -323,16 +372,26 @@ class Decisions:
 
     def unassign(self, faces: Sequence[str]) -> Decided:
         """These belong to nobody until a user says whose they are."""
-        return self._take_out("unassign", faces, Mark.NOBODY)
+        return self._take_out(
+            "unassign",
+            faces,
+            Mark.NOBODY,
+            lambda person: f"facewatch split {_id(person)} parts somebody, facewatch forget {_id(person)} deletes them",
+        )
 
     def ignore(self, faces: Sequence[str]) -> Decided:
         """These are no faces."""
-        return self._take_out("ignore", faces, Mark.NOT_A_FACE)
+        return self._take_out(
+            "ignore",
+            faces,
+            Mark.NOT_A_FACE,
+            lambda person: f"if you do not want to see {person.label}: facewatch hide {_id(person)}",
+        )
 
-    def _take_out(self, action: str, faces: Sequence[str], mark: Mark) -> Decided:
+    def _take_out(self, action: str, faces: Sequence[str], mark: Mark, instead: Callable[[Person], str]) -> Decided:
         catalog = self._catalog
         with catalog.write():
-            rows = self._faces(faces)
+            rows = self._faces(faces, instead=instead)
             with self._deciding(action, []) as result:
                 changing = [row.id for row in rows if row.mark is not mark]
                 catalog.faces.release([row.id for row in rows])
@@ -349,9 +408,9 @@ class Decisions:
         """
         catalog, now = self._catalog, self._catalog.now()
         with catalog.write():
-            rows = self._faces(faces)
+            rows = self._faces(faces, instead=partial(_rather_two, who))
             person = find_person(catalog, who) if who is not None else None
-            homeless = [row.id for row in rows if person is None and row.person_id is None]
+            homeless = [ids.face(row.id) for row in rows if person is None and row.person_id is None]
             if homeless:
                 raise NotKnownError(
                     f"face {homeless[0]} belongs to nobody; say who it is not: facewatch reject {homeless[0]} NAME"
@@ -363,6 +422,7 @@ class Decisions:
                     person_id = person.id if person else int(row.person_id or 0)
                     catalog.faces.reject(row.id, person_id, now)
                     if row.person_id == person_id:
+                        self._lose([row], result)
                         catalog.faces.release([row.id])
                 catalog.people.touch(people)
                 result.faces += [row.id for row in rows]
@@ -375,12 +435,13 @@ class Decisions:
             NotKnownError: one belongs to nobody.
         """
         with self._catalog.write():
-            rows = self._faces(faces)
+            rows = self._faces(
+                faces, instead=lambda person: f"facewatch confirm {_id(person)} confirms all of {person.label}"
+            )
             for row in rows:
                 if row.person_id is None:
-                    raise NotKnownError(
-                        f"face {row.id} belongs to nobody; facewatch assign {row.id} NAME says whose it is"
-                    )
+                    face = ids.face(row.id)
+                    raise NotKnownError(f"face {face} belongs to nobody; facewatch assign {face} NAME says whose it is")
             return self._confirm(rows, list(dict.fromkeys(int(row.person_id or 0) for row in rows)))
 
     def confirm_person(self, who: str) -> Decided:
@@ -410,6 +471,7 @@ class Decisions:
             record.details.update({name.rstrip("_"): value for name, value in details.items()})
             record.details.update(people=result.people, n_faces=len(result.faces), n_released=len(result.released))
             record.details.update(face_ids=result.faces[:_MOST_TOLD])
+            record.details.update(lost=[asdict(lost) for lost in result.lost[:_MOST_TOLD]])
         result.entry_id = first if first is not None and record.entry_id is not None else record.entry_id
         if self._is_one:
             self._first = result.entry_id if first is None else first
@@ -426,26 +488,29 @@ class Decisions:
 
     def _touch_losers(self, rows: Iterable[FaceRow], winner: int | None, result: _Result) -> None:
         """Whoever loses a face by a user's word is touched."""
-        losers = {row.person_id: None for row in rows if row.person_id is not None and row.person_id != winner}
-        self._catalog.people.touch(person_id for person_id in losers if person_id is not None)
-        result.people += [person_id for person_id in losers if person_id is not None]
+        losing = [row for row in rows if row.person_id != winner]
+        self._lose(losing, result)
+        losers = list(dict.fromkeys(row.person_id for row in losing if row.person_id is not None))
+        self._catalog.people.touch(losers)
+        result.people += losers
 
-    def _faces(self, faces: Sequence[str]) -> list[FaceRow]:
-        return find_faces(self._catalog, faces, self._photo_of)
+    def _faces(self, faces: Sequence[str], *, instead: Callable[[Person], str] | None = None) -> list[FaceRow]:
+        return find_faces(self._catalog, faces, self._photo_of, instead=instead)
 
     def _find_or_offer(self, who: str) -> Person:
         try:
             return find_person(self._catalog, who)
-        except NotKnownError as error:
-            if str(error).startswith("nobody is called"):
-                raise NotKnownError(f"{error}; for somebody new: --new") from error
-            raise
+        except NobodyCalledError as error:
+            may_be_new = ids.read_id(who) is None
+            raise NotKnownError(f"{error}; for somebody new: --new" if may_be_new else str(error)) from error
 
     def _free_name(self, new: str) -> str:
         name = clean_name(new)
         taken = self._called(name)
         if taken is not None:
-            raise NotKnownError(f"{name!r} is already the name of person {taken}; without --new the faces are theirs")
+            raise NotKnownError(
+                f"{name!r} is already the name of person {ids.person(taken)}; without --new the faces are theirs"
+            )
         return name
 
     def _called(self, name: str) -> int | None:
@@ -459,7 +524,10 @@ class Decisions:
         return person
 
     def _label(self, person_id: int | None) -> str:
-        return self._alive(person_id).label if person_id is not None else "nobody"
+        if person_id is None:
+            return "nobody"
+        person = self._catalog.people.one(person_id)
+        return person.label if person is not None else label_of(person_id)
 
 
 class _Result:
@@ -470,11 +538,12 @@ class _Result:
         self.people = people
         self.faces: list[int] = []
         self.released: list[int] = []
+        self.lost: list[Lost] = []
         self.entry_id: int | None = None
 
     def __call__(self) -> Decided:
         people = tuple(dict.fromkeys(self.people))
-        return Decided(self.entry_id, self.action, people, tuple(self.faces), tuple(self.released))
+        return Decided(self.entry_id, self.action, people, tuple(self.faces), tuple(self.released), tuple(self.lost))
 
 
 def clean_date(text: str) -> str:
@@ -525,6 +594,22 @@ def not_born_yet(catalog: Catalog, photo_id: int) -> dict[int, str]:
 
 
 def _quoted(text: str) -> str:
-    import shlex
-
     return shlex.quote(text)
+
+
+def _id(person: Person) -> str:
+    return ids.person(person.id)
+
+
+def _rather_one(who: str, person: Person, *, is_new: bool) -> str:
+    """What to type for who gives a whole person a name."""
+    if is_new:
+        return f"to name all of {person.label}: facewatch rename {_id(person)} {_quoted(who)}"
+    return f"if {person.label} and {who} are one person: facewatch merge {_quoted(who)} {_id(person)}"
+
+
+def _rather_two(who: str | None, person: Person) -> str:
+    """What to type for who says that a whole person is not somebody."""
+    if who is None:
+        return f"say which of its faces; several people in one: facewatch split {_id(person)}"
+    return f"if {person.label} and {who} are two people: facewatch apart {_id(person)} {_quoted(who)}"

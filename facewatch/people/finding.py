@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facewatch.catalog import Catalog, FaceRow, Person
+from facewatch import ids
+from facewatch.catalog import Catalog, FaceRow, Person, display
 from facewatch.errors import NotKnownError
 from facewatch.types import Box
 
@@ -16,7 +18,12 @@ MAX_NAME_LENGTH = 120
 _JOINERS = "\u200c\u200d"
 """Persian names and many emoji are spelt with them."""
 _LABEL = re.compile(r"person\s+(\d+)", re.IGNORECASE)
-_FACE = re.compile(r"(.*):(\d+)", re.DOTALL)
+_FACE = re.compile(r"(.*):(\d{1,9})", re.DOTALL)
+
+
+class NobodyCalledError(NotKnownError):
+    """Nobody has this name: it may be somebody's who is new."""
+
 
 PhotoOf = Callable[[Path], int]
 """Returns the id of the photo at a path, or raises NotKnownError."""
@@ -36,40 +43,85 @@ class FaceAt:
 
 
 def find_person(catalog: Catalog, who: str) -> Person:
-    """Return the person with this id, name, or unique beginning of a name; a merged one is found where it went.
+    """Return the person with this id (p11, or 11), name, or unique beginning of a name; a merged one is found where it
+    went.
 
     Raises:
         NotKnownError: nobody fits, or several do; the message lists them.
     """
     wanted = unicodedata.normalize("NFC", who).strip()
-    number = wanted if wanted.isdecimal() else number_of_label(wanted)
-    if number is not None and (person := _by_id(catalog, int(number))) is not None:
+    typed, names, key = ids.read_id(wanted), catalog.people.names(), name_key(wanted)
+    exact = [p for p, name in names.items() if name_key(name) == key]
+    person = _by_typed(catalog, typed) or _by_label(catalog, wanted)
+    if typed is not None and typed.kind and exact:
+        return _of_that_very_name(catalog, who, typed, person, exact)
+    if person is not None:
         return person
-    names, key = catalog.people.names(), name_key(wanted)
-    exact = [p for p, name in names.items() if name.casefold() == key]
+    if typed is not None and typed.kind:
+        raise NotKnownError(_no_person(catalog, who, typed))
     fitting = exact or [p for p, name in names.items() if key and name.casefold().startswith(key)]
     if len(fitting) == 1 and (person := catalog.people.one(fitting[0])) is not None:
         return person
     if fitting:
-        listed = ", ".join(f"{names[p]} (id {p})" for p in fitting[:10])
+        listed = ", ".join(f"{names[p]} ({ids.person(p)})" for p in fitting[:10])
         raise NotKnownError(f"{who!r} fits {len(fitting)} people: {listed}; write more of the name, or the id")
     labels = {p: label_of(p) for p in catalog.people.unnamed()}
     unnamed = [label for label in labels.values() if key and label.casefold().startswith(key)]
     if unnamed:
         listed = ", ".join(unnamed[:10])
         raise NotKnownError(f"{who!r} is the beginning of {len(unnamed)} people: {listed}; write the whole number")
-    raise NotKnownError(f"nobody is called {who!r}{near_names(key, names)}; `facewatch people` lists everybody")
+    hint = _face_hint(catalog, typed) if typed else near_names(key, names)
+    raise NobodyCalledError(f"nobody is called {who!r}{hint}; `facewatch people` lists everybody")
 
 
-def find_faces(catalog: Catalog, faces: Sequence[str], photo_of: PhotoOf) -> list[FaceRow]:
-    """Return the faces with these ids or places ("holiday.jpg:2": the second from the left), each once.
+def _by_typed(catalog: Catalog, typed: ids.Id | None) -> Person | None:
+    return _by_id(catalog, typed.number) if typed is not None and typed.kind in ("", ids.PERSON) else None
+
+
+def _by_label(catalog: Catalog, text: str) -> Person | None:
+    number = number_of_label(text)
+    return _by_typed(catalog, ids.read_id(number)) if number is not None else None
+
+
+def _of_that_very_name(catalog: Catalog, who: str, typed: ids.Id, by_id: Person | None, exact: Sequence[int]) -> Person:
+    """Return who bears an id as a name, given before names like that were refused, unless it is somebody's id."""
+    named = catalog.people.one(exact[0])
+    assert named is not None
+    if by_id is None or by_id.id == named.id:
+        return named
+    raise NotKnownError(
+        f"{who!r} is the id of {by_id.label} and the name of somebody else: {typed.number} is the one, "
+        f"{ids.person(named.id)} the other; `facewatch rename {ids.person(named.id)} NEW` ends that"
+    )
+
+
+def _no_person(catalog: Catalog, who: str, typed: ids.Id) -> str:
+    if typed.kind == ids.FACE and catalog.faces.rows([typed.number]):
+        return f"{who} is {said_of_face(catalog, typed.number)}, and a person is wanted: a name, or an id like p12"
+    hint = _face_hint(catalog, typed) if typed.kind == ids.PERSON else ", and a person is wanted"
+    return f"nobody has the id {who}{hint}; `facewatch people` lists everybody"
+
+
+def _face_hint(catalog: Catalog, typed: ids.Id) -> str:
+    """Return what a number is that is nobody's, if it is a face's."""
+    is_face_id = bool(catalog.faces.rows([typed.number]))
+    return f"; {ids.face(typed.number)} is {said_of_face(catalog, typed.number)}" if is_face_id else ""
+
+
+def find_faces(
+    catalog: Catalog, faces: Sequence[str], photo_of: PhotoOf, *, instead: Callable[[Person], str] | None = None
+) -> list[FaceRow]:
+    """Return the faces with these ids (f11, or 11) or places ("holiday.jpg:2": the second from the left), each once.
+
+    Args:
+        instead: what to do about a person that was named where a face is wanted.
 
     Raises:
         NotKnownError: with what is wrong with the first that is no face.
     """
-    ids = dict.fromkeys(_face_id(catalog, face, photo_of) for face in faces)
-    found = {row.id: row for row in catalog.faces.rows(ids)}
-    return [found[face_id] for face_id in ids]
+    found = dict.fromkeys(_face_id(catalog, face, photo_of, instead) for face in faces)
+    rows = {row.id: row for row in catalog.faces.rows(found)}
+    return [rows[face_id] for face_id in found]
 
 
 def faces_at(catalog: Catalog, faces: Iterable[int]) -> list[FaceAt]:
@@ -96,27 +148,92 @@ def faces_at(catalog: Catalog, faces: Iterable[int]) -> list[FaceAt]:
 
 
 def is_face(text: str) -> bool:
-    """Whether this can only name a face: a number, a photo with a number behind a colon, or a photo."""
-    return text.isdecimal() or _FACE.fullmatch(text) is not None or Path(text).is_file()
+    """Whether this can only name a face: its id, a number, a photo with a number behind a colon, or a photo."""
+    typed = ids.read_id(text)
+    if typed is not None:
+        return typed.kind in ("", ids.FACE)
+    return _FACE.fullmatch(text) is not None or Path(text).is_file()
 
 
-def _face_id(catalog: Catalog, face: str, photo_of: PhotoOf) -> int:
-    if face.isdecimal():
-        return _known_face(catalog, face)
+@dataclass(frozen=True, slots=True)
+class Meanings:
+    """What a word can mean that is written like an id; None: there is none."""
+
+    face_id: int | None
+    face: str
+    """The face in words."""
+    person_id: int | None
+    person: str
+
+    @property
+    def are_two(self) -> bool:
+        return self.face_id is not None and self.person_id is not None
+
+
+def meanings_of(catalog: Catalog, text: str) -> Meanings:
+    """Return which face and which person a word can mean."""
+    typed, person = ids.read_id(text), None
+    if typed is None:
+        return Meanings(None, "", None, "")
+    if typed.kind != ids.FACE or name_key(text) in map(name_key, catalog.people.names().values()):
+        try:
+            person = find_person(catalog, text)
+        except NotKnownError:
+            person = None
+    face_id = typed.number if typed.kind in ("", ids.FACE) and catalog.faces.rows([typed.number]) else None
+    return Meanings(
+        face_id,
+        said_of_face(catalog, face_id) if face_id is not None else "",
+        person.id if person else None,
+        said_of_person(person) if person else "",
+    )
+
+
+def said_of_face(catalog: Catalog, face_id: int) -> str:
+    """Return which face this is: where, and whose."""
+    found = faces_at(catalog, [face_id])
+    if not found:
+        return "no face"
+    where = display(f"{found[0].file}:{found[0].number}") if found[0].file else "of a photo that is away"
+    person = catalog.people.one(found[0].person_id) if found[0].person_id is not None else None
+    return f"the face {where} ({f'of {person.label}' if person else 'of nobody'})"
+
+
+def said_of_person(person: Person) -> str:
+    """Return which person this is."""
+    photos = "1 photo" if person.n_photos == 1 else f"{person.n_photos} photos"
+    return f"{f'the person {person.name}' if person.name else person.label} ({photos})"
+
+
+def handle_of(person_id: int, label: str) -> str:
+    """Return a person as commands take it: the name, else the id."""
+    is_plain = ids.read_id(label) is None and not label.startswith("-") and label != label_of(person_id)
+    return shlex.quote(label) if is_plain else ids.person(person_id)
+
+
+def _face_id(catalog: Catalog, face: str, photo_of: PhotoOf, instead: Callable[[Person], str] | None) -> int:
+    typed = ids.read_id(face)
+    if typed is not None and typed.kind in ("", ids.FACE):
+        return _known_face(catalog, typed)
     if Path(face).is_file():
         return _only_face(catalog, face, photo_of(Path(face)))
+    if typed is not None and (person := _by_typed(catalog, typed)) is not None:
+        rather = f"; {instead(person)}" if instead else ""
+        raise NotKnownError(
+            f"{face} is {said_of_person(person)}, and a face is wanted: an id like f12, or a photo{rather}"
+        )
     named = _FACE.fullmatch(face)
     if named is None:
         raise NotKnownError(
             f"{face!r} is no face; write its id, or a photo and which face from the left, for example holiday.jpg:1. "
             "`facewatch why PHOTO` lists both"
         )
-    ids = _faces_of(catalog, photo_of(Path(named[1])))
+    found = _faces_of(catalog, photo_of(Path(named[1])))
     number = int(named[2])
-    if not 1 <= number <= len(ids):
-        has = f"has {len(ids)} face(s)" if ids else "has no face"
+    if not 1 <= number <= len(found):
+        has = f"has {len(found)} face(s)" if found else "has no face"
         raise NotKnownError(f"{face}: {named[1]} {has}; `facewatch why {named[1]}` lists them")
-    return ids[number - 1]
+    return found[number - 1]
 
 
 def _faces_of(catalog: Catalog, photo_id: int) -> list[int]:
@@ -125,20 +242,21 @@ def _faces_of(catalog: Catalog, photo_id: int) -> list[int]:
 
 def _only_face(catalog: Catalog, photo: str, photo_id: int) -> int:
     """Return the face of a photo that has a single one."""
-    ids = _faces_of(catalog, photo_id)
-    if len(ids) != 1:
-        which = f"has {len(ids)} faces; say which, counted from the left: {photo}:1" if ids else "has no face"
+    found = _faces_of(catalog, photo_id)
+    if len(found) != 1:
+        which = f"has {len(found)} faces; say which, counted from the left: {photo}:1" if found else "has no face"
         raise NotKnownError(f"{photo} {which}. `facewatch why {photo}` lists them")
-    return ids[0]
+    return found[0]
 
 
-def _known_face(catalog: Catalog, text: str) -> int:
-    face_id = int(text)
-    if face_id < 2**63 and catalog.faces.rows([face_id]):
-        return face_id
-    person = _by_id(catalog, face_id)
-    hint = f"; {text} is a person ({person.label}), who is no face" if person else ""
-    raise NotKnownError(f"there is no face {text}{hint}; `facewatch why PHOTO` lists the ids of faces")
+def _known_face(catalog: Catalog, typed: ids.Id) -> int:
+    if catalog.faces.rows([typed.number]):
+        return typed.number
+    person = _by_id(catalog, typed.number)
+    hint = f"; {ids.person(typed.number)} is {said_of_person(person)}, who is no face" if person else ""
+    raise NotKnownError(
+        f"there is no face {ids.face(typed.number)}{hint}; `facewatch why PHOTO` lists the ids of faces"
+    )
 
 
 def number_of_label(text: str) -> str | None:
@@ -159,8 +277,6 @@ def name_key(name: str) -> str:
 
 
 def _by_id(catalog: Catalog, person_id: int) -> Person | None:
-    if person_id >= 2**63:
-        return None
     while (into := catalog.people.merged_into(person_id)) is not None:
         person_id = into
     return catalog.people.one(person_id)
@@ -190,13 +306,15 @@ def clean_name(name: str) -> str:
     seen = "".join(c for c in name if c in _JOINERS or unicodedata.category(c) != "Cf")
     cleaned = " ".join(unicodedata.normalize("NFC", seen).split())
     if not cleaned:
-        raise NotKnownError("the new name is empty; write one, for example: facewatch rename 12 Anna")
+        raise NotKnownError("the new name is empty; write one, for example: facewatch rename p12 Anna")
     if len(cleaned) > MAX_NAME_LENGTH:
         raise NotKnownError(f"the new name has {len(cleaned)} characters; at most {MAX_NAME_LENGTH} are possible")
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in cleaned):
         raise NotKnownError(f"the new name {name!r} holds control characters; leave them out")
     if cleaned.startswith("/") or ".." in re.split(r"[/\\]", cleaned):
         raise NotKnownError(f"{cleaned!r} would lead out of the people folder; leave out the slashes and dots")
-    if cleaned.isdecimal() or _LABEL.fullmatch(cleaned):
-        raise NotKnownError(f"{cleaned!r} would be taken for the id of a person; choose another name")
+    typed = ids.read_id(cleaned)
+    if typed or _LABEL.fullmatch(cleaned):
+        kind = "face" if typed and typed.kind == ids.FACE else "person"
+        raise NotKnownError(f"{cleaned!r} would be taken for the id of a {kind}; choose another name")
     return cleaned

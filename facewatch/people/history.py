@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from facewatch import ids
 from facewatch.catalog import USER, Catalog, Change, Entry, Record
 from facewatch.errors import DecisionError
 from facewatch.people.decisions import unborn
@@ -56,7 +57,11 @@ class History:
             if not standing:
                 raise DecisionError("nothing to undo: no decision stands; `facewatch history` lists what was done")
             if n > len(standing):
-                raise DecisionError(f"only {len(standing)} decision(s) can be undone; `facewatch history` lists them")
+                one = self._catalog.journal.one(n)
+                meant = f"; for decision {ids.decision(n)} alone: facewatch undo {ids.decision(n)}" if one else ""
+                raise DecisionError(
+                    f"only {len(standing)} decision(s) can be undone; `facewatch history` lists them{meant}"
+                )
             return self._take_back(standing[:n])
 
     def undo_one(self, entry_id: int, *, with_chain: bool = False) -> Undone:
@@ -69,9 +74,10 @@ class History:
             entry = self._decision(entry_id)
             chain = self.chain(entry)
             if chain and not with_chain:
+                told = ids.decision(entry_id)
                 raise DecisionError(
-                    f"decision {entry_id} ({entry.action}) cannot be undone alone: {_listed(chain)} built on it; "
-                    f"facewatch undo --id {entry_id} --chain undoes {len(chain) + 1} decisions, the newest first"
+                    f"decision {told} ({entry.action}) cannot be undone alone: {_listed(chain)} built on it; "
+                    f"facewatch undo --id {told} --chain undoes {len(chain) + 1} decisions, the newest first"
                 )
             return self._take_back([*chain, entry])
 
@@ -154,7 +160,8 @@ class History:
         for row in catalog.faces.rows({change.key[0] for change in changes if change.table == "assignments"}):
             if row.person_id is not None and catalog.people.one(row.person_id) is None:
                 if row.source == USER:
-                    raise DecisionError(f"face {row.id} would go back to person {row.person_id}, who is gone since")
+                    person = ids.person(row.person_id)
+                    raise DecisionError(f"face {ids.face(row.id)} would go back to person {person}, who is gone since")
                 homeless.append(row.id)
         catalog.faces.release(homeless)
         return homeless
@@ -166,7 +173,9 @@ class History:
         for person_id in sorted(about | {change.key[1] for change in changes if change.table == "rejections"}):
             into = self._catalog.people.merged_into(person_id)
             if person_id not in ending and into is not None:
-                raise DecisionError(f"person {person_id} has become part of person {into} since; decide anew")
+                raise DecisionError(
+                    f"person {ids.person(person_id)} has become part of person {ids.person(into)} since; decide anew"
+                )
 
     def _check_names(self, people: Collection[int]) -> None:
         """Refuse what would leave two people with names that mean the same."""
@@ -175,7 +184,10 @@ class History:
         for person_id, name in names.items():
             other = owners.setdefault(name_key(name), person_id)
             if other != person_id and not {other, person_id}.isdisjoint(people):
-                raise DecisionError(f"person {other} and person {person_id} would both be called {name!r}; rename one")
+                raise DecisionError(
+                    f"person {ids.person(other)} and person {ids.person(person_id)} would both be called {name!r}; "
+                    "rename one"
+                )
 
     def _written(self, record: Record, action: str, details: Mapping[str, object]) -> int:
         """Return the id of an entry, which is there even when nothing is different by it."""
@@ -185,19 +197,15 @@ class History:
 
     def _decision(self, entry_id: int) -> Entry:
         entry = self._catalog.journal.one(entry_id) if entry_id < 2**63 else None
+        told = ids.decision(entry_id)
         if entry is None or entry.actor != USER or entry.action in ("undo", "redo") or entry.parent_id is not None:
             if entry is not None and entry.parent_id is not None:
-                raise DecisionError(
-                    f"{entry_id} is a part of decision {entry.parent_id}; facewatch undo --id {entry.parent_id}"
-                )
-            what = (
-                f"{entry_id} was done by a run" if entry and entry.actor != USER else f"there is no decision {entry_id}"
-            )
+                whole = ids.decision(entry.parent_id)
+                raise DecisionError(f"{told} is a part of decision {whole}; facewatch undo --id {whole}")
+            what = f"{told} was done by a run" if entry and entry.actor != USER else f"there is no decision {told}"
             raise DecisionError(f"{what}; `facewatch history` lists those that can be undone")
         if entry.undone_by is not None:
-            raise DecisionError(
-                f"decision {entry_id} ({entry.action}) is undone already; `facewatch redo` takes that back"
-            )
+            raise DecisionError(f"decision {told} ({entry.action}) is undone already; `facewatch redo` takes that back")
         return entry
 
     def _changes(self, entries: Sequence[Entry]) -> dict[int, list[Change]]:
@@ -208,8 +216,8 @@ class History:
             known = noted[entry.id]
             if known is None:
                 raise DecisionError(
-                    f"decision {entry.id} ({entry.action}) was made by an older facewatch, which did not keep what "
-                    "undoes it; decide anew instead"
+                    f"decision {ids.decision(entry.id)} ({entry.action}) was made by an older facewatch, which did not "
+                    "keep what undoes it; decide anew instead"
                 )
             changes[entry.id] = known
         return changes
@@ -387,7 +395,7 @@ def _mentioned(changes: Iterable[Change]) -> set[int]:
 
 
 def _listed(entries: Iterable[Entry]) -> str:
-    return ", ".join(f"{entry.id} ({entry.action})" for entry in entries)
+    return ", ".join(f"{ids.decision(entry.id)} ({entry.action})" for entry in entries)
 
 
 def _people_of(changes: Iterable[Change], entries: Iterable[Entry]) -> list[int]:

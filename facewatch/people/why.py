@@ -7,7 +7,6 @@ person; no rule is written down a second time.
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facewatch import ids
 from facewatch.assign import settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark
 from facewatch.catalog.placings import Placing
 from facewatch.people.decisions import not_born_yet
-from facewatch.people.finding import label_of
+from facewatch.people.finding import handle_of, label_of
 from facewatch.quality import Limits
 from facewatch.types import Match, Tier
 
@@ -149,13 +149,13 @@ class Reasons:
         """Return why each face of a photo, or `only` each of these, is where it is; from left to right."""
         with self._catalog.read():
             faces = self._catalog.faces.in_photo(photo_id)
-            ids = [int(str(face["face_id"])) for face in faces]
-            placed = self._placings.placed(ids)
-            barred = {face_id: tuple(self._barred(face_id, photo_id, faces)) for face_id in ids}
+            here = [int(str(face["face_id"])) for face in faces]
+            placed = self._placings.placed(here)
+            barred = {face_id: tuple(self._barred(face_id, photo_id, faces)) for face_id in here}
             looks = self._looks(photo_id, barred)
             return [
                 self._why(number, face_id, face, placed.get(face_id), barred[face_id], looks.get(face_id))
-                for number, (face_id, face) in enumerate(zip(ids, faces, strict=True), 1)
+                for number, (face_id, face) in enumerate(zip(here, faces, strict=True), 1)
                 if only is None or face_id in only
             ]
 
@@ -475,7 +475,7 @@ def _notes(found: _Found, face: Mapping[str, Any], *, can_compare: bool) -> Iter
 
 
 def _advice(found: _Found) -> Iterator[Advice]:
-    face = found.face_id
+    face = ids.face(found.face_id)
     if found.mark is not None:
         yield Advice(f"facewatch assign {face} NAME", "if it is somebody after all")
     elif found.placing is not None:
@@ -483,16 +483,18 @@ def _advice(found: _Found) -> Iterator[Advice]:
     else:
         yield from _advice_nobody(found)
     if found.decisions:
-        yield Advice(f"facewatch undo --id {found.decisions[0]}", "takes back your last decision about it")
+        yield Advice(
+            f"facewatch undo --id {ids.decision(found.decisions[0])}", "takes back your last decision about it"
+        )
 
 
 def _advice_placed(found: _Found, placing: Placing) -> Iterator[Advice]:
-    face, name = found.face_id, found.name
+    face, name = ids.face(found.face_id), found.name
     look = found.look
     if look and look.person_id not in (None, placing.person_id):
         other = next((near for near in look.likenesses if near.person_id == look.person_id), None)
         if other is not None:
-            yield Advice(f"facewatch assign {face} {_quoted(other.name)}", f"if it is {other.name}")
+            yield Advice(f"facewatch assign {face} {handle_of(other.person_id, other.name)}", f"if it is {other.name}")
     if placing.source == USER:
         yield Advice(f"facewatch assign {face} NAME", "if it is somebody else")
         yield Advice(f"facewatch unassign {face}", "if you do not know whose it is")
@@ -503,14 +505,16 @@ def _advice_placed(found: _Found, placing: Placing) -> Iterator[Advice]:
 
 
 def _advice_nobody(found: _Found) -> Iterator[Advice]:
-    face, look, near = found.face_id, found.look, found.possible
+    face, look, near = ids.face(found.face_id), found.look, found.possible
     if look and look.person_id is not None:
         yield Advice("facewatch scan", "places it")
     elif look and near is not None and found.tier is not Tier.SHOW and near.distance <= near.limit + near.margin:
         yield from _advice_near(found, look, near)
     for bar in found.barred:
         if bar.rule == "rejected":
-            yield Advice(f"facewatch assign {face} {_quoted(bar.name)}", f"if it is {bar.name} after all")
+            yield Advice(
+                f"facewatch assign {face} {handle_of(bar.person_id, bar.name)}", f"if it is {bar.name} after all"
+            )
     yield Advice(f"facewatch assign {face} NAME", "if you know who it is; with --new for somebody new")
     if found.tier is not Tier.SHOW:
         yield Advice(f"facewatch ignore {face}", "if it is no face")
@@ -524,14 +528,10 @@ def _advice_near(found: _Found, look: Look, near: Likeness) -> Iterator[Advice]:
         )
     else:
         text = f"if it is {near.name}"
-    yield Advice(f"facewatch assign {found.face_id} {_quoted(near.name)}", text)
+    yield Advice(f"facewatch assign {ids.face(found.face_id)} {handle_of(near.person_id, near.name)}", text)
     if missing <= 0 and near.lead is not None and near.lead < near.margin:
         rival = _rival(look, near)
         yield Advice(
-            f"facewatch merge {_quoted(near.name)} {_quoted(rival.name)}",
+            f"facewatch merge {handle_of(near.person_id, near.name)} {handle_of(rival.person_id, rival.name)}",
             f"if {near.name} and {rival.name} are one person",
         )
-
-
-def _quoted(text: str) -> str:
-    return shlex.quote(text)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facewatch import ids
 from facewatch.catalog import KnownEngine
 from facewatch.engines import describe_engine
 from facewatch.errors import EngineError, NotKnownError
@@ -136,7 +137,7 @@ def _photo_of_face(service: Service, what: str) -> tuple[dict[str, Any], set[int
     faces = catalog.faces.in_photo(row.photo_id)
     if row.id not in {face["face_id"] for face in faces}:
         raise NotKnownError(
-            f"face {row.id} is not seen by the engine in use, and belongs to nobody: nothing is done with it"
+            f"face {ids.face(row.id)} is not seen by the engine in use, and belongs to nobody: nothing is done with it"
         )
     files = catalog.files.sources([row.photo_id]).get(row.photo_id, ())
     photo = {

@@ -66,7 +66,7 @@ def list_questions(service: Service) -> list[Question]:
 
 
 def take_answers(service: Service, texts: Sequence[str]) -> Taken:
-    """Make the decisions of answers like "is:5:3fa9c1=yes", all or none, and return what was answered and decided.
+    """Make the decisions of answers like "is:p5:3fa9c1=yes", all or none, and return what was answered and decided.
 
     Raises:
         NotKnownError: an answer is none, or fits no open question.

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from facewatch import ids
 from facewatch.catalog import USER, Catalog
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.decisions import Decisions
@@ -34,7 +35,7 @@ class Answer:
 
 
 def parse_answer(text: str) -> tuple[str, Answer]:
-    """Return the question's id and what is said to it: "is:5:3fa9c1=yes", "who:12=name:Anna".
+    """Return the question's id and what is said to it: "is:p5:3fa9c1=yes", "who:p12=name:Anna".
 
     Raises:
         NotKnownError: it says something else.
@@ -42,7 +43,7 @@ def parse_answer(text: str) -> tuple[str, Answer]:
     question_id, equals, said = (part.strip() for part in text.partition("="))
     verb, _, name = said.partition(":")
     if not equals or not question_id:
-        raise NotKnownError(f"{text!r} is no answer; write QUESTION=ANSWER, for example who:12=name:Anna")
+        raise NotKnownError(f"{text!r} is no answer; write QUESTION=ANSWER, for example who:p12=name:Anna")
     if verb == "name":
         return question_id, Answer("name", clean_name(name))
     for known in get_args(Verb):
@@ -68,6 +69,7 @@ def check_answers(
     checked: list[tuple[Question, Answer]] = []
     for text in texts:
         question_id, answer = parse_answer(text)
+        question_id = _written_out(question_id)
         if question_id not in by_id:
             raise NotKnownError(
                 f"{question_id!r} is no open question: it was never asked, or is settled meanwhile; "
@@ -80,6 +82,14 @@ def check_answers(
             checked.append((by_id[question_id], answer))
     _check_together(catalog, checked)
     return checked
+
+
+def _written_out(question_id: str) -> str:
+    """Return the id of a question with the letters that say what its numbers are: they were not always there."""
+    kind, *parts = question_id.lower().split(":")
+    if kind == "who" and parts[:1] == ["face"]:
+        parts = ["+".join(f"{ids.FACE}{face}" for face in ":".join(parts[1:]).split("+"))]
+    return ":".join((kind, *(f"{ids.PERSON}{part}" if part.isdecimal() else part for part in parts)))
 
 
 def check_answer(question: Question, answer: Answer) -> None:
@@ -236,7 +246,7 @@ def _yes(catalog: Catalog, decisions: Decisions, question: Question) -> None:
     # Another answer given together with this one may have made two of them one already.
     now = {find_person(catalog, str(person_id)).id for person_id in question.people[1:]}
     if others := sorted(now - {find_person(catalog, first).id}):
-        decisions.merge(first, _texts(others))
+        decisions.merge(first, [str(person_id) for person_id in others])
     if question.loose:
         decisions.assign(_texts(question.loose), first)
 
@@ -254,8 +264,8 @@ def _name(catalog: Catalog, decisions: Decisions, question: Question, name: str)
     groups = _groups(question)
     if question.kind == "one" and (named := [p for p in map(catalog.people.one, groups) if p and p.name]):
         raise NotKnownError(
-            f"{question.id}: {named[0].label} has a name already; answer yes or no, or: facewatch rename {named[0].id} "
-            "NEW"
+            f"{question.id}: {named[0].label} has a name already; answer yes or no, or: facewatch rename "
+            f"{ids.person(named[0].id)} NEW"
         )
     for group in groups:
         decisions.rename(str(group), name, may_merge=_is_taken(catalog, name))
@@ -286,4 +296,4 @@ def _groups(question: Question) -> tuple[int, ...]:
 
 
 def _texts(faces: Iterable[int]) -> list[str]:
-    return [str(face_id) for face_id in faces]
+    return [ids.face(face_id) for face_id in faces]

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from facewatch import ids
 from facewatch.assign import distances
 from facewatch.catalog import NOBODY, Catalog, FaceTable, Person
 from facewatch.clustering import make_clusterer
@@ -211,9 +212,9 @@ class _Scene:
     def rows_of(self) -> dict[int, Ids]:
         """Rows of the table by person."""
         order = np.argsort(self.table.people, kind="stable")
-        ids, starts = np.unique(self.table.people[order], return_index=True)
-        parts = np.split(order, starts[1:]) if len(ids) else []
-        return dict(zip(ids.tolist(), parts, strict=True))
+        people, starts = np.unique(self.table.people[order], return_index=True)
+        parts = np.split(order, starts[1:]) if len(people) else []
+        return dict(zip(people.tolist(), parts, strict=True))
 
     def telling(self, person_id: int) -> Ids:
         """Return the rows of a person's faces that tell how it looks."""
@@ -340,8 +341,8 @@ def _near_each_other(
 ) -> Iterator[_Atom]:
     """Yield the candidates of one person, those together that look like each other: probably all are it, or none."""
     best = sorted(candidates, key=lambda one: (-one.chance, one.row))[:_MOST_CANDIDATES]
-    ids = [int(scene.table.ids[one.row]) for one in best]
-    part = [next((n for n, p in enumerate(parts) if p.person_id == person_id and i in p.loose), -1) for i in ids]
+    faces = [int(scene.table.ids[one.row]) for one in best]
+    part = [next((n for n, p in enumerate(parts) if p.person_id == person_id and i in p.loose), -1) for i in faces]
     vectors = scene.table.embeddings[[one.row for one in best]]
     is_near = distances(vectors @ vectors.T) < scene.thresholds.cluster - scene.thresholds.doubt
     photos = [int(scene.table.photos[one.row]) for one in best]
@@ -353,7 +354,7 @@ def _near_each_other(
                 own.append(i)
                 left.remove(i)
         yield _Atom(
-            faces=tuple(ids[i] for i in own),
+            faces=tuple(faces[i] for i in own),
             group=None,
             n_faces=len(own),
             photos=frozenset(photos[i] for i in own),
@@ -420,7 +421,7 @@ def _is_question(scene: _Scene, person_id: int, atoms: Sequence[_Atom]) -> Quest
     label = scene.people[person_id].label
     people = (person_id, *groups)
     return Question(
-        id=f"is:{person_id}:{_digest(loose, groups)}",
+        id=f"is:{ids.person(person_id)}:{_digest(loose, groups)}",
         kind="is",
         text=f"this face: {label}?" if n_faces == 1 else f"these {n_faces} faces: {label}?",
         people=people,
@@ -500,7 +501,7 @@ def _one_question(scene: _Scene, pair: _Pair) -> Question:
     faces = (*scene.shown(larger.id, N_SHOWN // 2), *scene.shown(smaller.id, N_SHOWN // 2))
     low, high = sorted((larger.id, smaller.id))
     return Question(
-        id=f"one:{low}:{high}",
+        id=f"one:{ids.person(low)}:{ids.person(high)}",
         kind="one",
         text=f"are {larger.label} and {smaller.label} one?",
         people=(larger.id, smaller.id),
@@ -601,7 +602,7 @@ def _still_question(scene: _Scene, doubt: _Doubt, chance: float) -> Question:
     faces = tuple(table.ids[doubt.rows[np.argsort(alike, kind="stable")]].tolist())
     n_faces = len(faces)
     return Question(
-        id=f"still:{doubt.person_id}:{_digest(faces, ())}",
+        id=f"still:{ids.person(doubt.person_id)}:{_digest(faces, ())}",
         kind="still",
         text=f"{'this face' if n_faces == 1 else f'these {n_faces} faces'} of {label}: still {label}?",
         people=(doubt.person_id,),
@@ -623,10 +624,10 @@ def _who_questions(scene: _Scene, likely: Collection[int]) -> Iterator[Question]
     somebody known."""
     for person in scene.people.values():
         if _is_open(person) and (n_faces := scene.size(person.id)):
-            yield _who_question(scene, f"who:{person.id}", (person,), scene.shown(person.id), (), n_faces)
+            yield _who_question(scene, f"who:{ids.person(person.id)}", (person,), scene.shown(person.id), (), n_faces)
     for faces in _alike_in_pool(scene, likely):
         # Ids of many would be too long to type.
-        known_by = "face:" + "+".join(map(str, faces)) if len(faces) <= 2 else f"faces:{_digest(faces, ())}"
+        known_by = "+".join(map(ids.face, faces)) if len(faces) <= 2 else f"faces:{_digest(faces, ())}"
         yield _who_question(scene, f"who:{known_by}", (), faces, faces, len(faces))
 
 

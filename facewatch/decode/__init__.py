@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -24,21 +24,19 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import (
-    AvifImagePlugin,
     BmpImagePlugin,
     ExifTags,
     GifImagePlugin,
     Image,
     ImageFile,
     Jpeg2KImagePlugin,
-    JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
 
-from facewatch.decode import dates, png, tiff
-from facewatch.decode.container import DECLARED_SIZE, is_cut_off, jpeg_without_excess
+from facewatch.decode import avif, dates, jpeg, png, tiff
+from facewatch.decode.container import DECLARED_SIZE, is_cut_off
 from facewatch.decode.exif import orientation, tag_orientation
 from facewatch.decode.kinds import COPY_AGAIN, EXPORT, HEAD_BYTES, KINDS, Kind, claims_to_be_photo, is_raw, sniff
 from facewatch.decode.pixels import WORKING_SIDE, as_rgb, fitted, load, n_decoded_pixels_of, turned, upright
@@ -64,7 +62,7 @@ __all__ = [
 ]
 
 
-VERSION = 2
+VERSION = 3
 """Raise it whenever files that could not be used before may be usable now: what had a fault is then looked at again."""
 
 MAX_PIXELS = 200_000_000
@@ -131,8 +129,7 @@ def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = 
         if kind.name == "RAW":
             with _open_raw(kind, data, max_pixels) as photo:
                 return _decoded(kind, photo.picture(working_side), photo.size, dates.taken_at(kind, None, data))
-        image = _open(kind, data, max_pixels)
-        size = load(image, working_side)
+        image, size = _loaded(kind, data, max_pixels, working_side)
         turn = orientation(kind, image, data)
         picture = upright(as_rgb(image, fitted(size, working_side)), turn)
         return _decoded(kind, picture, turned(size, turn), dates.taken_at(kind, image, data))
@@ -179,13 +176,32 @@ def _supported_kind(data: BinaryIO) -> Kind:
     return kind
 
 
+def _loaded(
+    kind: Kind, data: BinaryIO, max_pixels: int, working_side: int
+) -> tuple[ImageFile.ImageFile, tuple[int, int]]:
+    """The photo, decoded, and its full size; also a JPEG that lacks nothing but its end mark."""
+    image = _open(kind, data, max_pixels)
+    try:
+        return image, load(image, working_side)
+    except OSError as error:
+        fault = error
+    if kind.name == "JPEG" and not _is_disk_fault(fault):
+        fault.__traceback__ = None  # it holds the pixels
+        del image
+        whole = jpeg.with_end_mark(_lean(kind, data), working_side)
+        if whole is not None:
+            image = jpeg.opened(whole)
+            return image, load(image, working_side)
+    raise fault
+
+
 def _open(kind: Kind, data: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     """The photo with its header read and its pixels not yet; complete as far as the container tells, and not too large.
 
     Some codecs allocate or refuse by themselves when they are opened, so the container is asked for the size first.
     """
     _check_container(kind, data, max_pixels)
-    image = _reader(kind)(_lean(kind, data))
+    image = _opener(kind)(_lean(kind, data))
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _seek_main_page(image)
         _check_size(_tile_size(image), max_pixels)
@@ -222,24 +238,24 @@ def _lean(kind: Kind, data: BinaryIO) -> BinaryIO:
     return data
 
 
-_LEAN = MappingProxyType({"JPEG": jpeg_without_excess, "PNG": png.without_excess})
+_LEAN = MappingProxyType({"JPEG": jpeg.without_excess, "PNG": png.without_excess})
 
 
-def _reader(kind: Kind) -> type[ImageFile.ImageFile]:
-    """Pillow's class for a format.
+def _opener(kind: Kind) -> Callable[[BinaryIO], ImageFile.ImageFile]:
+    """What opens a format.
 
-    Called directly rather than through `Image.open`, which would try every plugin that is installed, needs the HEIF
-    opener registered globally, has its own opinion on how many pixels are too many, and takes the several pictures
-    of an MPO or Ultra HDR photo for its point.
+    Pillow's classes are called directly rather than through `Image.open`, which would try every plugin that is
+    installed, needs the HEIF opener registered globally, has its own opinion on how many pixels are too many, and
+    takes the several pictures of an MPO or Ultra HDR photo for its point.
     """
     match kind.name:
         case "HEIF":
             from pillow_heif import HeifImageFile  # late: few libraries need it, and it loads 20 MB of codecs
 
-            reader: type[ImageFile.ImageFile] = HeifImageFile
-            return reader
+            opener: type[ImageFile.ImageFile] = HeifImageFile
+            return opener
         case "AVIF":
-            return AvifImagePlugin.AvifImageFile
+            return avif.opened
         case "BMP":
             return BmpImagePlugin.BmpImageFile
         case "GIF":
@@ -247,7 +263,7 @@ def _reader(kind: Kind) -> type[ImageFile.ImageFile]:
         case "JP2":
             return Jpeg2KImagePlugin.Jpeg2KImageFile
         case "JPEG":
-            return JpegImagePlugin.JpegImageFile
+            return jpeg.opened
         case "PNG":
             return PngImagePlugin.PngImageFile
         case "TIFF":

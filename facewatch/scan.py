@@ -110,6 +110,8 @@ class Walk:
 class Moved:
     old: str
     new: str
+    ctime_ns: int | None = field(default=None, compare=False)
+    """What the move made of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +122,12 @@ class Changes:
     changed: tuple[str, ...]
     moved: tuple[Moved, ...]
     missing: tuple[str, ...]
+    touched: tuple[str, ...] = ()
+    """Files of the same size and time but another ctime or inode: new rights, another name as well, or other bytes."""
 
     @property
     def to_read(self) -> tuple[str, ...]:
-        return (*self.changed, *self.added)
+        return (*self.changed, *self.touched, *self.added)
 
 
 def walk(root: Path, rules: Rules, below: str = "") -> Walk:
@@ -253,10 +257,19 @@ def compare(found: Walk, known: Mapping[str, Fingerprint]) -> Changes:
         if old is None:
             added.append(path)
         else:
-            moved.append(Moved(old, path))
+            moved.append(Moved(old, path, fingerprint.ctime_ns))
             gone.discard(old)
-    changed = [path for path, fingerprint in sorted(found.files.items()) if known.get(path, fingerprint) != fingerprint]
-    return Changes(tuple(added), tuple(changed), tuple(moved), tuple(sorted(gone)))
+    both = [(path, known[path], fingerprint) for path, fingerprint in sorted(found.files.items()) if path in known]
+    changed = [path for path, old, new in both if (old.size, old.mtime_ns) != (new.size, new.mtime_ns)]
+    touched = [path for path, old, new in both if _is_touched(old, new)]
+    return Changes(tuple(added), tuple(changed), tuple(moved), tuple(sorted(gone)), tuple(touched))
+
+
+def _is_touched(old: Fingerprint, new: Fingerprint) -> bool:
+    if (old.size, old.mtime_ns) != (new.size, new.mtime_ns):
+        return False
+    has_other_ctime = None not in (old.ctime_ns, new.ctime_ns) and old.ctime_ns != new.ctime_ns
+    return old.inode != new.inode or has_other_ctime
 
 
 def _is_below(path: str, folders: Mapping[str, str]) -> bool:

@@ -5,7 +5,7 @@ All are frozen. Distances are Euclidean between unit vectors: 0 is the same vect
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -30,12 +30,18 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells whether a file changed without reading it."""
+    """What tells whether a file changed without reading it.
+
+    Two are equal when they agree in all but the ctime, which a move and new rights change as well, and which only
+    `scan.compare` looks at.
+    """
 
     size: int
     """Bytes."""
     mtime_ns: int
     inode: int
+    ctime_ns: int | None = field(default=None, compare=False)
+    """When anything of the file changed last, which no program can set; None: not known."""
 
     @classmethod
     def of(cls, status: os.stat_result) -> Fingerprint:
@@ -44,14 +50,15 @@ class Fingerprint:
         Pooled and network file systems number with 64 bits; nanoseconds after 2262 need more than 63.
         """
         inode = status.st_ino & _MOST
-        return cls(_bounded(status.st_size), _bounded(status.st_mtime_ns), inode)
+        return cls(_bounded(status.st_size), _bounded(status.st_mtime_ns), inode, _bounded(status.st_ctime_ns))
 
 
 _MOST = 2**63 - 1
 
 
-def _bounded(number: int) -> int:
-    return max(-_MOST, min(_MOST, number))
+def _bounded(number: int | None) -> int:
+    """Return the nearest number that fits; a status that was made by hand may lack one."""
+    return max(-_MOST, min(_MOST, number or 0))
 
 
 def written_at(status: os.stat_result) -> datetime:

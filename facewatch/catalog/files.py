@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlite_utils import Database
 
@@ -22,6 +23,18 @@ class KnownFile:
     fingerprint: Fingerprint
     photo_id: int | None
     fault: str | None
+    n_rereads: int
+    """How often in a row its bytes were read again and were the same, size and time being the same, too."""
+    seen_at: str
+    """When that was recorded last; UTC, ISO 8601."""
+
+
+_KNOWN = "id, size, mtime_ns, inode, ctime_ns, photo_id, fault, n_rereads, seen_at"
+
+
+def _known_file(row: Sequence[Any]) -> KnownFile:
+    file_id, size, mtime_ns, inode, ctime_ns, *rest = row
+    return KnownFile(file_id, Fingerprint(size, mtime_ns, inode, ctime_ns), *rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +181,8 @@ class Files:
             # "0" is the character after "/": every path that begins with the folder's, found by the index.
             where += " AND path > ? AND path < ?"
             values += [os.fsencode(below) + b"/", os.fsencode(below) + b"0"]
-        rows = self._db.execute(
-            f"SELECT path, id, size, mtime_ns, inode, photo_id, fault FROM files WHERE {where}", values
-        )
-        return {
-            os.fsdecode(path): KnownFile(file_id, Fingerprint(size, mtime_ns, inode), photo_id, fault)
-            for path, file_id, size, mtime_ns, inode, photo_id, fault in rows
-        }
+        rows = self._db.execute(f"SELECT path, {_KNOWN} FROM files WHERE {where}", values)
+        return {os.fsdecode(path): _known_file(row) for path, *row in rows}
 
     def with_inodes(self, root_id: int, inodes: Iterable[int]) -> dict[str, Fingerprint]:
         """Return the files of a root that had one of these inodes when they were seen last."""
@@ -187,14 +195,26 @@ class Files:
 
     def doubt(self) -> None:
         """Let all files that hold no photo be looked at again."""
-        self._db.execute("UPDATE files SET mtime_ns = -1 WHERE photo_id IS NULL")
+        self._db.execute("UPDATE files SET ctime_ns = NULL WHERE photo_id IS NULL")
+
+    def set_ctimes(self, ctimes: Mapping[int, int | None]) -> None:
+        """Record the ctimes of files, by the files' ids, where they have become known or mean no other content."""
+        rows = [(ctime_ns, file_id) for file_id, ctime_ns in ctimes.items()]
+        self._db.conn.executemany("UPDATE files SET ctime_ns = ? WHERE id = ?", rows)
+
+    def replace_ctime(self, before: Fingerprint, after: Fingerprint) -> None:
+        """Another hard link to a file was made or removed: that has changed its ctime, and nothing else."""
+        self._db.execute(
+            "UPDATE files SET ctime_ns = ? WHERE inode = ? AND ctime_ns = ?",
+            [after.ctime_ns, before.inode, before.ctime_ns],
+        )
 
     def one(self, root_id: int, path: str) -> KnownFile | None:
         row = self._db.execute(
-            "SELECT id, size, mtime_ns, inode, photo_id, fault FROM files WHERE root_id = ? AND path = ?",
+            f"SELECT {_KNOWN} FROM files WHERE root_id = ? AND path = ?",
             [root_id, os.fsencode(path)],
         ).fetchone()
-        return KnownFile(row[0], Fingerprint(*row[1:4]), row[4], row[5]) if row else None
+        return _known_file(row) if row else None
 
     def held(self, root_id: int, path: str) -> int | None:
         """Return the photo that a file holds, or held last where it has become faulty or no photo since."""
@@ -228,25 +248,29 @@ class Files:
         """
         text, advice = fault or (None, None)
         self._db.execute(
-            "INSERT INTO files (root_id, path, display, size, mtime_ns, inode, photo_id, fault, advice, seen_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO files"
+            " (root_id, path, display, size, mtime_ns, inode, ctime_ns, photo_id, fault, advice, seen_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (root_id, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
-            " inode = excluded.inode, photo_id = excluded.photo_id, fault = excluded.fault, advice = excluded.advice,"
+            " inode = excluded.inode, ctime_ns = excluded.ctime_ns,"
+            " photo_id = excluded.photo_id, fault = excluded.fault, advice = excluded.advice,"
             " photo_before = iif(excluded.photo_id IS NULL, COALESCE(files.photo_id, files.photo_before), NULL),"
+            " n_rereads = iif(excluded.photo_id IS files.photo_id AND excluded.size = files.size"
+            " AND excluded.mtime_ns = files.mtime_ns, files.n_rereads + 1, 0),"
             " seen_at = excluded.seen_at",
             [
                 *(root_id, os.fsencode(path), display(path)),
-                *(fingerprint.size, fingerprint.mtime_ns, fingerprint.inode),
+                *(fingerprint.size, fingerprint.mtime_ns, fingerprint.inode, fingerprint.ctime_ns),
                 *(photo_id, text, advice, now),
             ],
         )
 
-    def move(self, root_id: int, old: str, new: str) -> None:
-        """Give the file another path; what lay at the new path before is forgotten."""
+    def move(self, root_id: int, old: str, new: str, ctime_ns: int | None = None) -> None:
+        """Give the file another path, and the ctime that it has there; what lay there before is forgotten."""
         self.forget(root_id, [new])
         self._db.execute(
-            "UPDATE files SET path = ?, display = ? WHERE root_id = ? AND path = ?",
-            [os.fsencode(new), display(new), root_id, os.fsencode(old)],
+            "UPDATE files SET path = ?, display = ?, ctime_ns = ? WHERE root_id = ? AND path = ?",
+            [os.fsencode(new), display(new), ctime_ns, root_id, os.fsencode(old)],
         )
 
     def forget(self, root_id: int, paths: Iterable[str]) -> None:

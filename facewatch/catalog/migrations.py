@@ -354,3 +354,17 @@ def _null_dates(db: Database) -> None:
     """Ask again when photos were taken that said nothing before IPTC was read, or what a clock said that nobody set."""
     nulls = "('2002-12-08T12:00:00', '2038-01-19T03:14:07', '2106-02-07T06:28:15')"
     db.execute(f"UPDATE photos SET taken_at = NULL WHERE taken_at < '1981' OR taken_at IN {nulls}")
+
+
+_CTIMES = (
+    "ALTER TABLE files ADD COLUMN ctime_ns INTEGER /* when anything of the file changed last, its rights and names"
+    " included; NULL: not known, the next look fills it in, or reads again what holds no photo */ NULL",
+    "ALTER TABLE files ADD COLUMN n_rereads INTEGER /* how often in a row it was read again, size and mtime_ns being"
+    " the same, and held the same */ NOT NULL DEFAULT 0",
+)
+
+
+@MIGRATIONS(name="0006_ctimes")
+def _ctimes(db: Database) -> None:
+    for statement in _CTIMES:
+        db.execute(statement)

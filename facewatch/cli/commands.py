@@ -128,8 +128,8 @@ def scan(
 def _print_scan(result: ScanResult, status: Status) -> None:
     done = [
         f"{plural(result.n_files, 'file')} looked at in {result.seconds:.1f} s: {result.n_new} new, "
-        f"{result.n_known} copied, {result.n_moved} moved, {result.n_missing} gone, {result.n_faulty} faulty"
-        + (f", {result.n_other} no photos" if result.n_other else ""),
+        f"{result.n_known - result.n_same} copied, {result.n_moved} moved, {result.n_missing} gone, "
+        f"{result.n_faulty} faulty" + (f", {result.n_other} no photos" if result.n_other else ""),
         f"{plural(result.n_faces, 'new face')}: {result.n_assigned + result.n_grouped} placed, "
         f"{plural(result.n_new_people, 'new person', 'new people')}",
         f"{status.people_folder}: {plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed",

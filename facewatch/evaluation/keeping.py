@@ -80,6 +80,7 @@ def _arrays(seen: Seen) -> dict[str, NDArray[Any]]:
         "file_path": _bytes(os.fsencode(path) for path in files),
         "file_size": np.array([file.size for file in files.values()], np.int64),
         "file_mtime_ns": np.array([file.mtime_ns for file in files.values()], np.int64),
+        "file_ctime_ns": np.array([file.ctime_ns for file in files.values()], np.int64),
         "file_photo": np.array([number[file.sha256] for file in files.values()], np.int64),
         "photo_sha256": np.frombuffer(b"".join(number), np.uint8).reshape(-1, 32),
         "photo_size": np.array([(photo.width, photo.height) for photo in photos], np.int64).reshape(-1, 2),
@@ -119,9 +120,13 @@ def _seen(arrays: dict[str, NDArray[Any]]) -> Seen:
     }
     paths = arrays["file_path"].tobytes().split(b"\0") if len(arrays["file_path"]) else []
     files = {
-        os.fsdecode(path): SeenFile(int(size), int(mtime_ns), digests[int(photo)])
-        for path, size, mtime_ns, photo in zip(
-            *(paths, arrays["file_size"], arrays["file_mtime_ns"], arrays["file_photo"]), strict=True
+        os.fsdecode(path): SeenFile(int(size), int(mtime_ns), digests[int(photo)], int(ctime_ns))
+        for path, size, mtime_ns, ctime_ns, photo in zip(
+            *(paths, arrays["file_size"], arrays["file_mtime_ns"]),
+            # What was kept before ctimes were has none.
+            arrays.get("file_ctime_ns", np.zeros(len(paths), np.int64)),
+            arrays["file_photo"],
+            strict=True,
         )
     }
     return Seen(files, analyses)

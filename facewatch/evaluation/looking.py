@@ -30,9 +30,11 @@ class SeenFile:
     """Bytes."""
     mtime_ns: int
     sha256: bytes
+    ctime_ns: int = 0
+    """0: not known."""
 
     def is_still(self, now: Fingerprint) -> bool:
-        return (self.size, self.mtime_ns) == (now.size, now.mtime_ns)
+        return (self.size, self.mtime_ns) == (now.size, now.mtime_ns) and self.ctime_ns in (0, now.ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,9 @@ class _Memory:
         known = self._known_analysis(path)
         if known is not None and known[0] == expected:
             return _done(Analysed(known[1]))
+        examined = self._examined.get(path)
+        if examined is not None and (same := self._known.analyses.get(examined.result().sha256 or b"")) is not None:
+            return _done(Analysed(same))
         self._analysed[path] = self._inner.analyse(photo, expected)
         return self._analysed[path]
 
@@ -121,7 +126,9 @@ class _Memory:
         for path, examined in _answers(self._examined):
             if examined.sha256 is not None:
                 fingerprint = examined.fingerprint
-                self._known.files[path] = SeenFile(fingerprint.size, fingerprint.mtime_ns, examined.sha256)
+                self._known.files[path] = SeenFile(
+                    fingerprint.size, fingerprint.mtime_ns, examined.sha256, fingerprint.ctime_ns or 0
+                )
         for path, analysed in _answers(self._analysed):
             if analysed is not None and analysed.analysis is not None and path in self._known.files:
                 self._known.analyses[self._known.files[path].sha256] = analysed.analysis

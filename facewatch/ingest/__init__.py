@@ -103,6 +103,8 @@ class Ingested:
     """Faces that are whose they were before the file was edited."""
     fault: tuple[str, str] | None = None
     ms: float = 0.0
+    is_same: bool = False
+    """Whether this file held that content already: only its time, rights or names have changed."""
 
 
 class Settle(Protocol):
@@ -343,8 +345,10 @@ class Ingest:
         photo_id = self._catalog.files.photo(result.sha256)
         if photo_id is not None and self._catalog.faces.is_analysed(photo_id, self._engine_id):
             with self._catalog.write():
+                before = self._catalog.files.one(self._root_id, job.path)
                 self._record(job, result.fingerprint, photo_id=photo_id)
-            return Ingested(job.path, "known", ms=self._ms(job))
+            is_same = before is not None and before.photo_id == photo_id
+            return Ingested(job.path, "known", is_same=is_same, ms=self._ms(job))
         alone = self._analyser.room.alone
         if alone is not None and result.n_bytes > alone:
             return self._record_fault(job, result.fingerprint, _too_little(result.n_bytes, alone))

@@ -70,7 +70,9 @@ class ScanResult:
     n_other: int
     """Files that are no photos."""
     n_known: int
-    """Files whose content was known already."""
+    """Files whose content was known already ..."""
+    n_same: int
+    """... and of those the files that held it before."""
     n_again: int
     """Photos that the engine had not looked at, but another one had."""
     n_moved: int
@@ -294,7 +296,7 @@ class Service:
         counts: Counter[str] = Counter()
 
         def count(one: Ingested) -> None:
-            counts.update({one.kind: 1, "done": 1, "assigned": one.n_assigned})
+            counts.update({one.kind: 1, "done": 1, "assigned": one.n_assigned, "same": one.is_same})
             counts["faces"] += one.n_faces if one.kind == "new" else 0
             teller.photo()
             teller.doing("looking at photos", n_waiting=max(0, n_total - counts["done"]))
@@ -323,6 +325,7 @@ class Service:
             n_new=counts["new"],
             n_other=counts["other"],
             n_known=counts["known"],
+            n_same=counts["same"],
             n_again=counts["again"],
             n_moved=sum(len(changes.moved) for _, _, changes in looks),
             n_missing=sum(len(changes.missing) for _, _, changes in looks),
@@ -371,7 +374,7 @@ class Service:
         )
         back = []
         for one in work.run(paths, should_stop=should_stop):
-            if one.kind == "known" or one.n_inherited:
+            if (one.kind == "known" and not one.is_same) or one.n_inherited:
                 back.append(one.path)
             _log(root, one)
             yield one

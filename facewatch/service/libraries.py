@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from facewatch import scan
@@ -21,6 +22,13 @@ log = logging.getLogger(__name__)
 
 LOST_MOUNT = "another drive was mounted there, and is not now"
 """Why a folder is not looked through: what it held went with that drive."""
+
+FREE_REREADS = 3
+"""How often in a row a file may be read again for its ctime or inode alone, and be found the same, before that has to
+wait: some network drives and FUSE file systems make up both anew at every look."""
+
+REREAD_WAIT, FAULTY_WAIT = timedelta(days=1), timedelta(hours=1)
+"""How long it then waits at first; twice as long each time, but no more than 32 times as long."""
 
 
 class Libraries:
@@ -163,6 +171,7 @@ class Libraries:
         self._remember_drives(root, root_id, found, lost, below)
         found = replace(found, unread={**found.unread, **dict.fromkeys(lost, LOST_MOUNT)})
         changes = self._with_moved(root, root_id, found.files, scan.compare(found, prints))
+        changes = self._with_due(changes, found.files, known)
         return found, self._with_readable(root, changes, known) if with_unread else changes
 
     def _check_drive(
@@ -235,7 +244,8 @@ class Libraries:
         moved = list(changes.moved)
         for old, fingerprint in before.items():
             if fingerprint in by_print and _is_gone(root, old):
-                moved.append(scan.Moved(old, by_print.pop(fingerprint)))
+                new = by_print.pop(fingerprint)
+                moved.append(scan.Moved(old, new, found[new].ctime_ns))
         added = set(by_print.values())
         return replace(changes, added=tuple(path for path in changes.added if path in added), moved=tuple(moved))
 
@@ -268,10 +278,27 @@ class Libraries:
         except OSError:
             return False
 
+    def _with_due(
+        self, changes: scan.Changes, found: Mapping[str, Fingerprint], known: Mapping[str, KnownFile]
+    ) -> scan.Changes:
+        """Leave of the touched files those whose bytes are to be read now, and record ctimes that nobody knew yet.
+
+        What an older version recorded has none, and is believed to be what it was, as far as it holds a photo.
+        """
+        handled = {*changes.missing, *changes.changed, *changes.touched, *(move.old for move in changes.moved)}
+        unknown = {p: f for p, f in known.items() if f.fingerprint.ctime_ns is None and p not in handled and p in found}
+        ctimes = {file.file_id: found[path].ctime_ns for path, file in unknown.items() if file.photo_id is not None}
+        if ctimes:
+            with self._catalog.write():
+                self._catalog.files.set_ctimes(ctimes)
+        due = [path for path in changes.touched if _is_reread_due(known[path], self._catalog.now())]
+        due += [path for path, file in unknown.items() if file.photo_id is None]
+        return replace(changes, touched=tuple(due))
+
     @staticmethod
     def _with_readable(root: Path, changes: scan.Changes, known: Mapping[str, KnownFile]) -> scan.Changes:
         """A file that could not be opened, or that the machine had no room for, is tried again when it can be read."""
-        handled = {*changes.missing, *changes.changed, *(move.old for move in changes.moved)}
+        handled = {*changes.missing, *changes.changed, *changes.touched, *(move.old for move in changes.moved)}
         again = [
             path
             for path, file in known.items()
@@ -280,7 +307,7 @@ class Libraries:
             and path not in handled
             and os.access(root / path, os.R_OK)
         ]
-        return scan.Changes(changes.added, (*changes.changed, *again), changes.moved, changes.missing)
+        return replace(changes, changed=(*changes.changed, *again))
 
     def compare(self, root: Path, present: Mapping[str, Fingerprint], gone: Iterable[str]) -> scan.Changes:
         """Compare only these paths of a library with the catalog."""
@@ -294,7 +321,8 @@ class Libraries:
             scan.Walk(present), {path: file.fingerprint for path, file in known.items() if file is not None}
         )
         whole = {path: file for path, file in known.items() if file is not None}
-        return self._with_readable(root, self._with_moved(root, root_id, present, changes), whole)
+        changes = self._with_due(self._with_moved(root, root_id, present, changes), present, whole)
+        return self._with_readable(root, changes, whole)
 
     def record(self, root: Path, changes: scan.Changes) -> None:
         """Record moves and removals; their photos, faces and decisions stay as they are."""
@@ -302,7 +330,7 @@ class Libraries:
             root_id = self.root_id(root)
             with self._catalog.write():
                 for move in changes.moved:
-                    self._catalog.files.move(root_id, move.old, move.new)
+                    self._catalog.files.move(root_id, move.old, move.new, move.ctime_ns)
                 self._catalog.files.forget(root_id, changes.missing)
             log.info("%s: %d moved, %d gone", root, len(changes.moved), len(changes.missing))
 
@@ -311,6 +339,15 @@ def _offline(root: Path, why: str) -> LibraryError:
     return LibraryError(
         f"{root}: {why} Nothing was removed" if why.endswith("?") else f"{root}: {why}. Nothing was removed"
     )
+
+
+def _is_reread_due(file: KnownFile, now: str) -> bool:
+    n_more = file.n_rereads - FREE_REREADS
+    if n_more < 0:
+        return True
+    wait = (REREAD_WAIT if file.photo_id is not None else FAULTY_WAIT) * 2 ** min(n_more, 5)
+    # A clock that was set back must not make it wait for years.
+    return not timedelta(0) <= datetime.fromisoformat(now) - datetime.fromisoformat(file.seen_at) < wait
 
 
 def _is_gone(root: Path, path: str) -> bool:

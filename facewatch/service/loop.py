@@ -380,7 +380,7 @@ class WatchLoop:
             self._teller.doing("looking at photos", silent_seconds=self._photo_seconds)
             self._is_pool_stale = True
             self._is_search_stale |= one.kind in ("new", "again")
-            self._are_folders_stale |= one.kind in ("new", "known", "faulty")
+            self._are_folders_stale |= one.kind in ("new", "known", "faulty") and not one.is_same
             if one.kind in ("unsettled", "vanished"):
                 watched.queue.hear(one.path, self._clock())
             if one.n_faces > one.n_assigned and self._waiting_since is None:

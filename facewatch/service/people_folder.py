@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from facewatch import folders
 from facewatch.catalog import Catalog
+from facewatch.types import Fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class PeopleFolder:
             ledger = Ledger(self._catalog, self._kind)
             self._resume(ledger)
             plan = self.plan(only)
+            linked = self._hard_linked(plan, only)
             try:
                 applied = folders.apply(
                     plan,
@@ -69,9 +71,29 @@ class PeopleFolder:
             finally:
                 ledger.commit()
             ledger.end()
+            self._keep_ctimes(linked)
         for fault in applied.faults:
             log.warning("%s", fault)
         return applied
+
+    def _hard_linked(self, plan: folders.Plan, only: Collection[int] | None) -> dict[Path, Fingerprint]:
+        """Return the photos that the plan makes hard links to, or takes some from, as they are before that."""
+        removals = [action for action in plan.actions if isinstance(action, folders.RemoveLink)]
+        removed = {action.link_id for action in removals if action.stamp.startswith("hardlink:")}
+        links = self._recorded_links(only) if removed else []
+        sources = {link.source for link in links if link.link_id in removed}
+        made = [action for action in plan.actions if isinstance(action, folders.MakeLink)]
+        sources |= {a.source for a in made if self._kind == "hardlink" or (a.stamp or "").startswith("hardlink:")}
+        return {source: now for source in sources if (now := _fingerprint_of(source))}
+
+    def _keep_ctimes(self, linked: Mapping[Path, Fingerprint]) -> None:
+        """Hard links of ours change the ctimes of photos; they need not be read again for that."""
+        now = {source: _fingerprint_of(source) for source in linked}
+        kept = [(before, after) for source, before in linked.items() if (after := now[source]) == before]
+        if kept:
+            with self._catalog.write():
+                for before, after in kept:
+                    self._catalog.files.replace_ctime(before, after)
 
     def _resume(self, ledger: Ledger) -> None:
         """Record what a sync that was cut off had done, before anything is planned."""
@@ -86,7 +108,10 @@ class PeopleFolder:
             return
         photo = self._catalog.files.any_photo()
         sample = Path(self._catalog.files.sources([photo])[photo][0]) if photo is not None else None
+        tried = {sample: now for sample in [sample] if sample and (now := _fingerprint_of(sample))}
         folders.check_people_folder(self.root, self._catalog.library_id, self._kind, sample=sample)
+        if self._kind == "hardlink":
+            self._keep_ctimes(tried)
         self._is_checked = True
         before = self._catalog.files.setting("people_folder")
         if before != str(self.root):
@@ -109,6 +134,13 @@ class PeopleFolder:
             folders.RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
             for row in self._catalog.people.links(only)
         ]
+
+
+def _fingerprint_of(file: Path) -> Fingerprint | None:
+    try:
+        return Fingerprint.of(file.lstat())
+    except OSError:
+        return None
 
 
 class Ledger:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +14,7 @@ import numpy as np
 import pillow_heif
 import pytest
 from drawn import Library
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import ExifTags, Image
 from sqlite_utils import Database
 
 from facewatch.catalog.migrations import MIGRATIONS
@@ -386,14 +387,41 @@ def test_a_tiff_says_it_in_a_tag_of_its_own_or_photoshop_s(order: str, is_big: b
         assert said_by(content) == SUMMER
 
 
-@pytest.mark.parametrize("name", ["iptc", "8bim"])
-def test_a_png_says_it_as_imagemagick_writes_it(name: str) -> None:
-    profile = resource(0x0404, IPTC)
-    info = PngImagePlugin.PngInfo()
-    info.add_text(f"Raw profile type {name}", f"\n{name}\n{len(profile):8}\n{profile.hex()}\n", zip=True)
+def with_profile(name: str, profile: bytes, *, is_packed: bool, is_behind: bool) -> bytes:
+    """A PNG with a block in hexadecimal digits, before or behind its pixels."""
+    text = f"\n{name}\n{len(profile):8}\n{profile.hex()}\n".encode()
+    keyword = f"Raw profile type {name}\0".encode()
+    content = b"zTXt" + keyword + b"\0" + zlib.compress(text) if is_packed else b"tEXt" + keyword + text
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
     target = io.BytesIO()
-    STORED.save(target, "PNG", pnginfo=info)
-    assert said_by(target.getvalue()) == SUMMER
+    STORED.save(target, "PNG")
+    png = target.getvalue()
+    at = len(png) - 12 if is_behind else png.index(b"IDAT") - 4
+    return png[:at] + chunk + png[at:]
+
+
+PLACES = pytest.mark.parametrize(
+    ("is_packed", "is_behind"), [(True, False), (False, False), (True, True), (False, True)]
+)
+
+
+@PLACES
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [("iptc", resource(0x0404, IPTC)), ("8bim", resource(0x0404, IPTC)), ("iptc", IPTC)],
+    ids=["ImageMagick", "8bim", "exiftool"],
+)
+def test_a_png_says_it_in_a_text(name: str, profile: bytes, is_packed: bool, is_behind: bool) -> None:
+    assert said_by(with_profile(name, profile, is_packed=is_packed, is_behind=is_behind)) == SUMMER
+
+
+@PLACES
+@pytest.mark.parametrize("name", ["exif", "APP1"])
+def test_exif_in_a_text_of_a_png_counts_before_and_behind_its_pixels(
+    name: str, is_packed: bool, is_behind: bool
+) -> None:
+    exif = b"Exif\0\0" + tiff_of({ORIENTATION: integers(BYTE, ">", 6)}, ">")
+    assert is_picture(looked_at(with_profile(name, exif, is_packed=is_packed, is_behind=is_behind)), UPRIGHT)
 
 
 def test_iptc_comes_after_the_camera_and_xmp_and_before_the_scanner() -> None:

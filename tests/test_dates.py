@@ -214,6 +214,7 @@ def test_what_was_written_is_what_is_said(image_format: str, moment: datetime) -
 SAID = {
     "album/family/detection3.jpg": "2016-12-15T10:44:29",
     "album/family/Family1-Dad1.jpg": "",  # only when it was edited
+    "album/matches/00000009.jpg": "2018-05-26T00:00:00",  # IPTC alone
     "album/matches/00000092.jpg": "2017-08-08T09:58:14",  # a PNG, and XMP elements
     "album/matches/00000123.jpg": "2017-08-04T07:00:00",  # photoshop:DateCreated alone, without seconds
     "odd/corrupt/broken_exif_dpi.jpg": "2013-09-11T16:45:13",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from PIL import ExifTags, Image, TiffImagePlugin
@@ -22,8 +23,8 @@ _TIFF_HEAD = re.compile(rb"II\*\0|MM\0\*")
 _RAW_HEAD_BYTES = 262_144
 """How far from the start of a RAW file that is no TIFF its EXIF begins at most."""
 
-_PNG_PROFILES = ("Raw profile type exif", "Raw profile type APP1")
-"""Where ImageMagick put EXIF before PNG had a place for it."""
+_PNG_PROFILES = (b"exif", b"APP1")
+"""Names under which ImageMagick put EXIF into texts before PNG had a place for it."""
 
 
 def exif_blocks(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterator[BinaryIO]:
@@ -38,9 +39,10 @@ def exif_blocks(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterat
 
 def _image_blocks(kind: Kind, image: Image.Image, data: BinaryIO) -> Iterator[object]:
     yield image.info.get("exif")
-    yield from map(unhexed, map(image.info.get, _PNG_PROFILES))
-    if kind.name == "PNG" and "exif" not in image.info:
-        yield from png.contents(data, b"eXIf")
+    if kind.name == "PNG":
+        yield from raw_profiles(data, *_PNG_PROFILES)
+        if "exif" not in image.info:
+            yield from png.contents(data, b"eXIf")
 
 
 def _as_tiff(block: object) -> BinaryIO | None:
@@ -49,12 +51,12 @@ def _as_tiff(block: object) -> BinaryIO | None:
     return io.BytesIO(head.string[head.start() :]) if head else None
 
 
-def unhexed(profile: object) -> bytes:
-    """The bytes of a raw profile: its name, its length, then lines of hexadecimal digits."""
-    try:
-        return bytes.fromhex("".join(profile.split()[2:])) if isinstance(profile, str) else b""
-    except ValueError:
-        return b""
+def raw_profiles(data: BinaryIO, *names: bytes) -> Iterator[bytes]:
+    """What texts of a PNG hold in hexadecimal digits; before these stand a name and a length."""
+    for name in names:
+        for text in png.texts(data, b"Raw profile type " + name):
+            with suppress(ValueError):
+                yield bytes.fromhex(b"".join(text.split()[2:]).decode(errors="replace"))
 
 
 def _raw_blocks(data: BinaryIO) -> Iterator[BinaryIO]:

@@ -20,8 +20,6 @@ _RESOURCE = 0x0404
 
 _HEADER = b"Photoshop 3.0\0"
 
-_PNG_PROFILES = ("Raw profile type iptc", "Raw profile type 8bim")
-
 _MAX_PARTS = 10_000
 """Of one block: resources of Photoshop's, or records of IPTC, most of which are keywords."""
 
@@ -58,9 +56,10 @@ def _blocks(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterator[b
     elif isinstance(image, JpegImagePlugin.JpegImageFile):
         segments = (content for name, content in image.applist if name == "APP13" and content.startswith(_HEADER))
         yield from _resources(b"".join(content.removeprefix(_HEADER) for content in segments))
-    elif image is not None:
-        for profile in map(exif.unhexed, map(image.info.get, _PNG_PROFILES)):
-            yield from _resources(profile)
+    elif kind.name == "PNG":
+        for profile in exif.raw_profiles(data, b"iptc", b"8bim"):
+            yield profile  # as exiftool writes it
+            yield from _resources(profile)  # as ImageMagick does
 
 
 def _in_order(block: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -46,6 +47,17 @@ def contents(data: BinaryIO, wanted: bytes) -> list[bytes]:
     """The chunks of that name, also behind the pixels, where Pillow sees them only once it has decoded these."""
     found = [chunk for chunk in _chunks(data) if chunk.name == wanted][:_MAX_TEXTS]
     return [read_at(data, chunk.start, min(chunk.n_bytes, MAX_BLOCK_BYTES)) for chunk in found]
+
+
+def texts(data: BinaryIO, keyword: bytes) -> Iterator[bytes]:
+    """The texts of that name, plain or packed, wherever they stand; of one that explodes no more than a block."""
+    for content in contents(data, b"tEXt"):
+        if content.startswith(keyword + b"\0"):
+            yield content[len(keyword) + 1 :]
+    for content in contents(data, b"zTXt"):
+        if content.startswith(keyword + b"\0"):
+            with suppress(zlib.error):
+                yield zlib.decompressobj().decompress(content[len(keyword) + 2 :], MAX_BLOCK_BYTES)
 
 
 def without_excess(data: BinaryIO) -> BinaryIO:

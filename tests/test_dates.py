@@ -32,8 +32,11 @@ ORIGINAL, DIGITIZED = ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigi
 SPRING = "2004:05:03 12:34:56"
 SPRING_SAID = "2004-05-03T12:34:56"
 
-MOMENTS = st.datetimes(datetime(2001, 1, 1), datetime(9999, 12, 31)).map(  # noqa: DTZ001
-    lambda moment: moment.replace(microsecond=0)
+DENVER = timedelta(hours=7)
+MOMENTS = (
+    st.datetimes(datetime(2001, 1, 1), datetime(9999, 12, 31, 23, 59, 59))  # noqa: DTZ001
+    .map(lambda moment: moment.replace(microsecond=0))
+    .filter(lambda moment: all(moment not in (null, null - DENVER) for null in dates._NULLS))
 )
 
 

@@ -99,7 +99,7 @@ _NULLS = frozenset(
 def _is_unset(moment: datetime, ahead: timedelta) -> bool:
     """Whether nobody has set the clock that shows this and is that much ahead of Greenwich, as far as it says."""
     is_reset = any(reset.start - reset.before <= moment < reset.start + reset.after for reset in _RESETS)
-    return is_reset or moment in _NULLS or moment - ahead in _NULLS
+    return is_reset or any(moment in (null, null + ahead) for null in _NULLS)
 
 
 def taken_at(kind: Kind, image: Image.Image | None, data: BinaryIO) -> str:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+ANSWER_SECONDS = 3.0
+"""How long a disk is waited for by who only wants to know whether it is there."""
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afpfs", "ncpfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "webdav"}
@@ -65,3 +71,24 @@ def tells_changes(kind: str) -> bool:
     A FUSE mount reports what is done through it and not what happens behind it; "fuseblk" is a local disk (NTFS).
     """
     return kind not in _UNTOLD and not kind.startswith("fuse.")
+
+
+class Asker:
+    """Asks disks that may never answer, as a network drive whose server is away."""
+
+    def __init__(self, seconds: float = ANSWER_SECONDS) -> None:
+        self._seconds = seconds
+        self._asked: dict[Path, threading.Thread] = {}
+
+    def ask(self, disk: Path, question: Callable[[], T], *, otherwise: T) -> T:
+        """Return the answer, or `otherwise` while the disk gives none; then it is left to itself, and asked anew only
+        when it has answered."""
+        answers: list[T] = []
+        before = self._asked.get(disk)
+        if before is None or not before.is_alive():
+            # A daemon: a process must be able to end although the kernel lets go of this one never.
+            asked = threading.Thread(target=lambda: answers.append(question()), daemon=True)
+            self._asked[disk] = asked
+            asked.start()
+            asked.join(self._seconds)
+        return answers[0] if answers else otherwise

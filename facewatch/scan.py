@@ -98,8 +98,8 @@ class Walk:
 
     files: Mapping[str, Fingerprint]
     unread: Mapping[str, str] = field(default_factory=dict)
-    """Folders that could not be listed, and files whose state could not be told, and why: they, and all below them, do
-    not count as missing."""
+    """Folders that could not be listed or entered, and files whose state could not be told, and why: they, and all
+    below them, do not count as missing."""
     mounts: frozenset[str] = frozenset()
     """Folders that are on another device than the folder they lie in."""
     drive: int = -1
@@ -137,7 +137,7 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
     not ours.
 
     Raises:
-        OSError: the root itself cannot be listed, or became another one meanwhile.
+        OSError: the root itself cannot be listed or entered, or became another one meanwhile.
     """
     files: dict[str, Fingerprint] = {}
     unread: dict[str, str] = {}
@@ -155,7 +155,8 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
         except OSError as error:
             if not folder:
                 raise
-            if folder != below:
+            # One that was asked for may just be gone: what was in it is missing then.
+            if folder != below or not isinstance(error, FileNotFoundError | NotADirectoryError):
                 unread[folder] = error.strerror or str(error)
             continue
         names = {entry.name for entry in entries}
@@ -168,6 +169,12 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
+            except PermissionError as error:
+                # It can be listed and not entered, so that nothing can be told of anything in it.
+                if not folder:
+                    raise
+                unread[folder] = error.strerror or str(error)
+                break
             except OSError as error:
                 unread[path] = error.strerror or str(error)
                 continue

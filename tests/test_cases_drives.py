@@ -4,27 +4,36 @@ people folders that were moved, renamed or begun anew."""
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawn import Library
 from test_loop import Turns, heard
+from users import as_a_user
 
 from facewatch.catalog import Catalog
 from facewatch.catalog.locks import file_lock
 from facewatch.catalog.waiting import Patience, holder_of
-from facewatch.errors import BusyError
+from facewatch.cli.prometheus import exposition
+from facewatch.errors import BusyError, LibraryError
+from facewatch.mounts import Asker
 from facewatch.people import Decisions
 from facewatch.service import Service, keeping
+from facewatch.service.libraries import N_TOLD
 from facewatch.service.pausing import pause, resume
+from facewatch.service.status import Status
 from facewatch.types import Progress
+from facewatch.watch import Ears
 
 IMMEDIATE = ("BEGIN IMMEDIATE",)
 ALONE = ("PRAGMA locking_mode = EXCLUSIVE", "BEGIN IMMEDIATE", "UPDATE settings SET value = value")
@@ -205,3 +214,189 @@ def test_a_watcher_says_that_it_works_again_when_the_lock_is_free_and_not_before
             turns.clock.now += 2.0
         assert caplog.messages.count("it works again") == 1
         assert turns.service.catalog.files.counts()["files"] == 5
+
+
+# --- drives that are away, and folders that may not be read ---
+
+
+def status(library: Library, **settings: Any) -> Status:
+    with library.service(settings) as service:
+        return service.status()
+
+
+def test_status_tells_of_a_library_that_is_away_also_when_nobody_watches(family: Library) -> None:
+    family.photos.rename(family.base / "away")
+    assert status(family).offline_reasons == {str(family.photos): "not there; plug it in"}
+    family.photos.mkdir()
+    assert status(family).offline_reasons[str(family.photos)].startswith("empty, but 4 files were there")
+    family.draw("strange.png", (9, 9))
+    assert status(family).offline_reasons[str(family.photos)].startswith("another drive or folder than before")
+    metrics = exposition(status(family), datetime.now(UTC))
+    assert f'facewatch_library_online{{root="{family.photos}"}} 0' in metrics
+    shutil.rmtree(family.photos)
+    family.photos.write_text("a file")
+    assert status(family).offline_reasons[str(family.photos)].startswith("not a folder")
+    family.photos.unlink()
+    (family.base / "away").rename(family.photos)
+    assert not status(family).offline
+
+
+def test_what_became_of_a_library_that_is_there_is_no_reason_to_call_it_offline(family: Library) -> None:
+    (family.photos / "sub").mkdir()
+    for path in family.photos.glob("*.png"):
+        path.rename(family.photos / "sub" / path.name)
+    assert not status(family).offline, "all of it was moved within it"
+    copied = family.base / "copied"
+    shutil.copytree(family.photos / "sub", copied)
+    shutil.rmtree(family.photos)
+    copied.rename(family.photos)
+    assert not status(family).offline, "another drive with what was there"
+
+
+def test_a_library_in_which_nothing_is_to_be_looked_at_is_called_so(family: Library) -> None:
+    for path in family.photos.glob("*.png"):
+        path.unlink()
+    (family.photos / ".nomedia").touch()
+    assert "nothing in it is looked at" in status(family).offline_reasons[str(family.photos)]
+
+
+def test_a_disk_that_never_answers_keeps_nobody_waiting(tmp_path: Path) -> None:
+    asker, answers = Asker(seconds=0.02), threading.Event()
+    n_asked = []
+
+    def hang() -> str:
+        n_asked.append(1)
+        answers.wait(20.0)
+        return "there"
+
+    for _ in range(3):
+        assert asker.ask(tmp_path, hang, otherwise="does not answer") == "does not answer"
+    assert n_asked == [1], "nobody else is sent to wait for the same disk"
+    assert asker.ask(tmp_path / "other", lambda: "there", otherwise="does not answer") == "there"
+    answers.set()
+    asker._asked[tmp_path].join(20.0)
+    assert asker.ask(tmp_path, hang, otherwise="does not answer") == "there"
+
+
+def test_a_people_folder_that_was_deleted_is_told_of(family: Library) -> None:
+    assert status(family).people_folder_fault is None
+    shutil.rmtree(family.people)
+    found = status(family)
+    assert found.people_folder_fault
+    assert "it is not there, but folders were made in it" in found.people_folder_fault
+    assert "facewatch_people_folder_usable 0" in exposition(found, datetime.now(UTC))
+    family.people.mkdir()
+    assert "not marked as a people folder" in str(status(family).people_folder_fault)
+
+
+@pytest.fixture
+def closed(family: Library) -> Iterator[Library]:
+    """A library with a folder, "mine", that holds two known photos, and can be shut."""
+    for i in (4, 5):
+        family.draw(f"mine/{i}.png", (1, i))
+    family.scan()
+    yield family
+    (family.photos / "mine").chmod(0o700)
+    family.photos.chmod(0o700)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o644, 0o311], ids=oct)
+def test_a_folder_that_cannot_be_read_is_told_of_once_and_in_status_until_it_can_be(
+    closed: Library, mode: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = closed.photos / "mine"
+    caplog.set_level(logging.INFO)
+
+    def live() -> None:
+        links = closed.tree()
+        turns = Turns(closed)
+        with turns.service as service:
+            turns.after(0.1)
+            closed.draw("mine/new.png", (1, 9))
+            mine.chmod(mode)
+            for _ in range(4):
+                turns.after(5.0, "mine/new.png", "mine/")
+                turns.after(4000.0)
+            assert [m for m in caplog.messages if str(mine) in m] == [
+                f"{mine}: cannot be read: Permission denied; make it readable. Nothing of it is removed"
+            ]
+            assert service.status().unread == {str(mine): "Permission denied"}
+            assert "facewatch_unread_places{root=" in exposition(service.status(), datetime.now(UTC))
+            assert len(turns.loop.watched[0].queue) == 0, "what nobody can look at is not waited for"
+            assert closed.tree() == links
+            mine.chmod(0o700)
+            turns.after(5.0, "mine/")
+            turns.after(5.0)
+            assert sum("is not in the way any more" in m for m in caplog.messages) == 1
+            assert service.status().unread == {}
+            assert len(closed.tree()) == len(links) + 1
+
+    as_a_user(live)
+
+
+def test_a_scan_tells_of_a_folder_that_cannot_be_entered_once_and_not_of_its_photos(
+    closed: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    for i in range(20):
+        closed.draw(f"mine/more{i}.png", (1, 50 + i))
+    (closed.photos / "mine").chmod(0o644)
+
+    def live() -> None:
+        for _ in range(2):
+            caplog.clear()
+            result = closed.scan()
+            assert (result.n_missing, result.n_unread_folders) == (0, 1)
+            assert len(caplog.messages) == 1
+
+    as_a_user(live)
+
+
+def test_of_very_many_folders_that_cannot_be_read_some_are_told_of_and_the_rest_counted(
+    closed: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    for i in range(30):
+        (closed.photos / "mine" / f"{i:02}").mkdir(mode=0o000)
+
+    def live() -> None:
+        closed.scan()
+        assert len(caplog.messages) == N_TOLD + 1
+        assert caplog.messages[-1].endswith(f"{30 - N_TOLD} more folders or files that cannot be read")
+        assert len(status(closed).unread) == 30
+
+    as_a_user(live)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o111], ids=oct)
+def test_a_library_that_cannot_be_read_itself_is_offline(closed: Library, mode: int) -> None:
+    closed.photos.chmod(mode)
+
+    def live() -> None:
+        links = sorted(path.name for path in closed.people.rglob("*.png"))
+        with pytest.raises(LibraryError, match="cannot be read: Permission denied"):
+            closed.scan()
+        assert "cannot be read: Permission denied" in status(closed).offline_reasons[str(closed.photos)]
+        assert sorted(path.name for path in closed.people.rglob("*.png")) == links
+
+    as_a_user(live)
+
+
+def test_a_single_file_that_cannot_be_read_is_a_fault_until_it_can_be(closed: Library) -> None:
+    file = closed.draw("mine/secret.png", (1, 9))
+    file.chmod(0o000)
+
+    def live() -> None:
+        closed.scan()
+        assert [fault["path"] for fault in status(closed).faults] == [str(file)]
+        assert status(closed).unread == {}
+        file.chmod(0o600)
+        closed.scan()
+        assert status(closed).faults == []
+
+    as_a_user(live)
+
+
+def test_who_hears_of_other_rights_to_a_folder_looks_at_it(tmp_path: Path) -> None:
+    (tmp_path / "known").mkdir()
+    with Ears(tmp_path, skips=lambda _: False) as ears:
+        (tmp_path / "known").chmod(0o711)
+        assert ears.take(20.0).folders == {"known"}

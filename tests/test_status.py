@@ -196,7 +196,7 @@ def test_a_library_on_a_dead_mount_is_offline(scanned: Library, run: Any, monkey
 
     monkeypatch.setattr(os, "stat", refuse)
     assert status_of(run)["offline"] == [str(scanned.photos)]
-    assert f"offline: {scanned.photos}: not there" in run("status").out
+    assert f"offline: {scanned.photos}: cannot be read: {os.strerror(errno.ENOTCONN)}" in run("status").out
 
 
 def test_of_very_many_folders_some_are_shown_and_the_rest_counted(scanned: Library, run: Any) -> None:

@@ -113,6 +113,25 @@ class Files:
         rows = [(root_id, os.fsencode(folder)) for folder in folders]
         self._db.conn.executemany("INSERT INTO mounts (root_id, path) VALUES (?, ?)", rows)
 
+    def unread(self, root_id: int) -> dict[str, str]:
+        """Return what of a root could not be read when it was looked at last, and why, by the path below it."""
+        return dict(json.loads(self.setting(f"unread_{root_id}") or "{}"))
+
+    def set_unread(self, root_id: int, unread: Mapping[str, str]) -> None:
+        if unread:
+            self.set(f"unread_{root_id}", json.dumps(dict(unread)))
+        else:
+            self.unset(f"unread_{root_id}")
+
+    def some_files(self, root_id: int, most: int) -> tuple[int, list[tuple[str, int]]]:
+        """Return how many files of a root are known, and some of them, from all over it, each with its size."""
+        n_files = int(self._db.execute("SELECT COUNT(*) FROM files WHERE root_id = ?", [root_id]).fetchone()[0])
+        rows = self._db.execute(
+            "SELECT path, size FROM files WHERE root_id = ? AND id % ? = 0 LIMIT ?",
+            [root_id, max(1, n_files // most), most],
+        ).fetchall() or self._db.execute("SELECT path, size FROM files WHERE root_id = ? LIMIT ?", [root_id, most])
+        return n_files, [(os.fsdecode(path), size) for path, size in rows]
+
     def is_arriving(self, root_id: int) -> bool:
         """Whether a root has not been looked through as a whole yet."""
         return bool(self._db.execute("SELECT is_arriving FROM roots WHERE id = ?", [root_id]).fetchone()[0])
@@ -153,6 +172,7 @@ class Files:
         moved = [(outer, before + path, display(os.fsdecode(before + path)), file_id) for file_id, path in rows]
         self._db.conn.executemany("UPDATE files SET root_id = ?, path = ?, display = ? WHERE id = ?", moved)
         self._db.execute("DELETE FROM mounts WHERE root_id = ?", [inner])
+        self.set_unread(inner, {})
         self._db.execute("DELETE FROM roots WHERE id = ?", [inner])
 
     def has_arrived(self, root_id: int) -> bool:
@@ -171,6 +191,7 @@ class Files:
             return False
         self._db.execute("DELETE FROM files WHERE root_id = ?", [root_id])
         self._db.execute("DELETE FROM mounts WHERE root_id = ?", [root_id])
+        self.set_unread(root_id, {})
         self._db.execute("DELETE FROM roots WHERE id = ?", [root_id])
         return True
 

@@ -54,6 +54,13 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
         "root",
         online,
     )
+    unread = [(root, sum(path.startswith(f"{root}/") for path in status.unread)) for root in status.photos]
+    yield _by("unread_places", "Folders, and files, that could not be read at the last look.", "root", unread)
+    yield _one(
+        "people_folder_usable",
+        "Whether the people folder is there, and this catalog's.",
+        not status.people_folder_fault,
+    )
     if live is not None:
         queue = {"settling": live.n_settling, "waiting": live.n_waiting}
         yield _by("queue", "Files heard of and not looked at yet.", "state", queue.items())

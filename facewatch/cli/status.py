@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 WATCH_SECONDS = 1.0
 """How often `status --watch` looks."""
 
+N_UNREAD = 10
+"""Folders that cannot be read, of which it tells one by one."""
+
 COUNT_SHARE = 0.05
 """What part of the time `status --watch` may spend on counting what the catalog holds: 0.15 s for 100 000 faces."""
 
@@ -198,10 +201,21 @@ def _remarks(current: Status) -> Iterator[str]:
         yield f"face crops: {root}: nothing is detected there; scan {root} --no-aligned changes that"
     for root, reason in current.offline_reasons.items():
         yield f"offline: {root}: {reason}{' N' if reason.endswith('?') else '; n'}othing of it was removed"
+    unread = {path: why for path, why in current.unread.items() if not _is_among(path, current.offline)}
+    for path, reason in list(unread.items())[:N_UNREAD]:
+        yield f"cannot be read: {path}: {reason}; make it readable: nothing of it was removed"
+    if len(unread) > N_UNREAD:
+        yield f"and {len(unread) - N_UNREAD} more that cannot be read; `facewatch status --json` names all"
+    if current.people_folder_fault:
+        yield current.people_folder_fault
     for path, reason in current.live.polled.items() if current.live else ():
         # Of one that is offline it is said already why nothing is heard of it.
         if path not in current.offline_reasons:
             yield f"looked at again and again: {path}{f': {reason}' if reason else ''}"
+
+
+def _is_among(path: str, places: list[str]) -> bool:
+    return any(path.startswith(f"{place}/") for place in places)
 
 
 def _fault_lines(current: Status) -> Iterator[str]:

@@ -44,7 +44,7 @@ from facewatch.folders.model import (
     WantedLink,
 )
 from facewatch.folders.names import MARKER, UNNAMED, fits_folder, safe_name
-from facewatch.folders.place import check_people_folder
+from facewatch.folders.place import PlaceFault, check_people_folder, fault_of, owner_of
 from facewatch.folders.planning import plan
 from facewatch.folders.resuming import intents_of, resume
 
@@ -60,6 +60,7 @@ __all__ = [
     "MakeFolder",
     "MakeLink",
     "MoveFolder",
+    "PlaceFault",
     "Plan",
     "RecordedLink",
     "RemoveFolder",
@@ -68,9 +69,11 @@ __all__ = [
     "WantedLink",
     "apply",
     "check_people_folder",
+    "fault_of",
     "fits_folder",
     "intents_of",
     "make_link",
+    "owner_of",
     "plan",
     "read_disk",
     "resume",

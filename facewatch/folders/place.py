@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from facewatch.beneath import open_file
@@ -15,8 +16,12 @@ from facewatch.folders.making import UNSUPPORTED, LinkMaker, exists, make_link, 
 from facewatch.folders.model import LinkKind
 from facewatch.folders.names import MARKER, PART
 from facewatch.folders.opened import OpenedFolder
+from facewatch.mounts import is_folder
+from facewatch.text import printable
 
 _PROBE = ".facewatch.probe"
+
+HAND_OVER = f"choose another (people under [library]), or delete {MARKER} in it to hand it over"
 
 
 def check_people_folder(
@@ -52,6 +57,47 @@ def check_people_folder(
             if error.errno not in UNSUPPORTED:
                 raise refusal(root, error) from error
             raise FolderError(f"{root}: {_link_fault(kind, error)}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFault:
+    """Why a folder is not, or not any more, the people folder of a library."""
+
+    what: str
+    remedy: str
+
+
+def fault_of(root: Path, library_id: str, *, was_used: bool) -> PlaceFault | None:
+    """Return what is wrong with a people folder, by looking alone; None: nothing, or it is still to be made.
+
+    `was_used`: folders were made in it.
+    """
+    name = printable(str(root))
+    if not is_folder(root):
+        if os.path.lexists(root):
+            return PlaceFault(f"{name}: not a folder", "name another: people under [library] in the settings")
+        remedy = "connect its disk; if it was deleted, facewatch folders makes it anew"
+        return PlaceFault(f"{name}: it is not there, but folders were made in it", remedy) if was_used else None
+    owner = owner_of(root)
+    if owner == library_id or (owner is None and not was_used):
+        return None
+    if owner is None:
+        what = f"{name}: not marked as a people folder, but folders were made in it"
+        return PlaceFault(what, "connect its disk, or facewatch folders if it was made anew")
+    if not owner:
+        remedy = f"delete '{printable(str(root / MARKER))}' if this is your people folder, then facewatch folders"
+        return PlaceFault(f"{printable(str(root / MARKER))}: cannot be read", remedy)
+    return PlaceFault(f"{name}: belongs to another catalog", HAND_OVER)
+
+
+def owner_of(root: Path) -> str | None:
+    """Return whose people folder it says that it is; "": that cannot be read, None: it does not say so."""
+    try:
+        return str(json.loads((root / MARKER).read_text(encoding="utf-8"))["library"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _write_marker(top: int, library_id: str) -> None:

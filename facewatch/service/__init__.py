@@ -305,8 +305,8 @@ class Service:
         for root, found, changes in looks:
             self.record(root, changes)
             for folder, reason in found.unread.items():
-                advice = "nothing of it is removed" if reason == LOST_MOUNT else "make it readable, then scan again"
-                log.warning("%s: cannot be listed: %s; %s", display(str(root / folder)), reason, advice)
+                if reason == LOST_MOUNT:
+                    log.warning("%s: offline: %s; nothing of it is removed", display(str(root / folder)), reason)
             for one in self.ingest(root, changes.to_read):
                 count(one)
         for one in self.look_anew():

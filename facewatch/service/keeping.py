@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import sqlite3
@@ -224,7 +223,7 @@ def _settle_folder(config: Config, copy: Path, found: Restorable) -> list[Path]:
     people = config.people or found.backup.people_folder
     if people is None:
         return []
-    if _library_of(people) != found.backup.library_id:
+    if folders.owner_of(people) != found.backup.library_id:
         return []
     top = os.path.realpath(people)
     standing = list(_folders_in(top))
@@ -245,14 +244,6 @@ def _find_links(top: str, standing: Sequence[str], roots: Sequence[Path]) -> Ite
 
 def _is_bystander(name: str) -> bool:
     return name.startswith(".") or name in _BYSTANDERS
-
-
-def _library_of(people: Path) -> str | None:
-    """Return whose people folder it is, as it says itself."""
-    try:
-        return str(json.loads((people / folders.MARKER).read_text(encoding="utf-8"))["library"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _folders_in(top: str) -> Iterator[str]:

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from facewatch import scan
-from facewatch.catalog import Catalog, KnownFile
+from facewatch.catalog import Catalog, KnownFile, display
 from facewatch.errors import LibraryError
 from facewatch.ingest import KILLED_FAULTS, UNREADABLE
-from facewatch.mounts import is_folder
+from facewatch.mounts import Asker, is_folder
 from facewatch.service.places import check_library, distinct_roots, nested_roots
 from facewatch.types import Fingerprint
 from facewatch.watch import is_folder_below, look_below
@@ -29,6 +29,12 @@ wait: some network drives and FUSE file systems make up both anew at every look.
 
 REREAD_WAIT, FAULTY_WAIT = timedelta(days=1), timedelta(hours=1)
 """How long it then waits at first; twice as long each time, but no more than 32 times as long."""
+
+N_GLANCED = 40
+"""Known files that a glance at a library looks for, to tell whether it is the drive that was there."""
+
+N_TOLD = 20
+"""Folders of a library that cannot be read, of which each look tells one by one."""
 
 
 class Libraries:
@@ -51,6 +57,9 @@ class Libraries:
         self._catalog = catalog
         self._aligned = aligned
         self._are_new_drives_believed = False
+        self._asker = Asker()
+        self._told_unread: dict[Path, dict[str, str]] = {}
+        """What this process has told of that cannot be read."""
         self._faults_depend_on = faults_depend_on
 
     def believe_new_drives(self) -> None:
@@ -169,6 +178,7 @@ class Libraries:
         self._check_drive(root, found, prints, is_whole=not below, was_away=was_away)
         lost = self._lost_mounts(root, root_id, found.files, prints, is_whole=not below)
         self._remember_drives(root, root_id, found, lost, below)
+        self._note_unread(root, root_id, found.unread, below)
         found = replace(found, unread={**found.unread, **dict.fromkeys(lost, LOST_MOUNT)})
         changes = self._with_moved(root, root_id, found.files, scan.compare(found, prints))
         changes = self._with_due(changes, found.files, known)
@@ -185,19 +195,16 @@ class Libraries:
             LibraryError: it is offline.
         """
         if is_whole and known and not found.files and scan.is_marked(root):
-            raise _offline(root, f"holds {' or '.join(sorted(scan.IGNORE_MARKERS))}: nothing in it is looked at")
+            raise _offline(root, _marked())
         if is_whole and known and not found.files:
-            raise _offline(root, f"empty, but {len(known)} files were there: is the drive plugged in?")
+            raise _offline(root, _emptied(len(known)))
         _, drive = self._catalog.files.root(root) or (0, -1)
         if (drive in (-1, found.drive) and not was_away) or self._are_new_drives_believed:
             return
         n_absent = _n_absent(found.files, known)
         if not is_whole or n_absent > len(known) / 2:
-            raise _offline(
-                root,
-                f"another drive or folder than before, and {n_absent} of {len(known)} files are not there: is the "
-                f"right one plugged in? If it is, facewatch scan --new-drive {root}",
-            )
+            what = f"another drive or folder than before, and {n_absent} of {len(known)} files are not there"
+            raise _offline(root, f"{what}: {_is_it_right(root)}")
 
     def _lost_mounts(
         self,
@@ -227,6 +234,67 @@ class Libraries:
             with self._catalog.write():
                 files.add_root(root, found.drive, self._catalog.now())
                 files.set_mounts(root_id, mounts)
+
+    def _note_unread(self, root: Path, root_id: int, found: Mapping[str, str], below: str) -> None:
+        """Record what a look could not read, and tell of it: once of each, and once when it can be read again."""
+        before = self._catalog.files.unread(root_id)
+        elsewhere = {path: why for path, why in before.items() if below and not _is_within(path, below)}
+        unread = elsewhere | dict(found)
+        if unread != before:
+            with self._catalog.write():
+                self._catalog.files.set_unread(root_id, unread)
+        told = self._told_unread.get(root, {})
+        news = {path: why for path, why in found.items() if path not in told}
+        for path, why in sorted(news.items())[:N_TOLD]:
+            log.warning("%s: cannot be read: %s; make it readable. Nothing of it is removed", _shown(root, path), why)
+        if len(news) > N_TOLD:
+            log.warning("%s: %d more folders or files that cannot be read", _shown(root), len(news) - N_TOLD)
+        for path in sorted((before.keys() | told.keys()) - unread.keys()):
+            log.info("%s: is not in the way any more: it can be read, or is gone", _shown(root, path))
+        self._told_unread[root] = unread
+
+    def offline(self, root: Path) -> dict[str, str]:
+        """Return which of a library and the folders in it on which drives were mounted are offline, and why, by what a
+        glance tells. Whether they count as offline, a look at all of it decides, by the same rules."""
+        root_id, drive = self._catalog.files.root(root) or (0, -1)
+        n_known, some = self._catalog.files.some_files(root_id, N_GLANCED)
+        mounts = self._catalog.files.mounts(root_id)
+
+        def glance() -> dict[str, str]:
+            if why := self._absence(root, drive, n_known, some):
+                return {str(root): why}
+            return {f"{root}/{folder}": LOST_MOUNT for folder in sorted(mounts) if not _is_mount(root / folder)}
+
+        return self._asker.ask(
+            root, glance, otherwise={str(root): "does not answer; look at its drive, or at its server"}
+        )
+
+    def _absence(self, root: Path, known_drive: int, n_known: int, some: Collection[tuple[str, int]]) -> str:
+        """Return why a library counts as offline, by some of its files with their sizes; empty: it is there."""
+        try:
+            drive = scan.drive_of(root)
+            if not is_folder(root):
+                return "not a folder; correct library.photos"
+            os.stat(f"{root}/.")  # noqa: PTH116 - which only who may enter it can; a Path would drop the dot
+            with os.scandir(root) as entries:
+                next(entries, None)
+        except (FileNotFoundError, NotADirectoryError):
+            return "not there; plug it in"
+        except OSError as error:
+            return f"cannot be read: {error.strerror}; plug it in or make it readable"
+        n_absent = sum(_size_of(root / path) != size for path, size in some)
+        if n_absent <= len(some) / 2:
+            return ""
+        if scan.is_marked(root):
+            return _marked()
+        if n_absent == len(some) and not self.holds_any(root):
+            return _emptied(n_known)
+        return "" if known_drive in (-1, drive) else f"another drive or folder than before; {_is_it_right(root)}"
+
+    def unread(self, root: Path) -> dict[str, str]:
+        """Return what of a library could not be read when it was looked at last, and why."""
+        known = self._catalog.files.root(root)
+        return self._catalog.files.unread(known[0]) if known else {}
 
     def lost_folders(self, root: Path) -> list[str]:
         """Return the folders of a library on which another drive was mounted that is not now, by all that a glance
@@ -348,6 +416,34 @@ def _is_reread_due(file: KnownFile, now: str) -> bool:
     wait = (REREAD_WAIT if file.photo_id is not None else FAULTY_WAIT) * 2 ** min(n_more, 5)
     # A clock that was set back must not make it wait for years.
     return not timedelta(0) <= datetime.fromisoformat(now) - datetime.fromisoformat(file.seen_at) < wait
+
+
+def _marked() -> str:
+    return f"holds {' or '.join(sorted(scan.IGNORE_MARKERS))}: nothing in it is looked at"
+
+
+def _emptied(n_known: int) -> str:
+    return f"empty, but {n_known} files were there: is the drive plugged in?"
+
+
+def _is_it_right(root: Path) -> str:
+    return f"is the right one plugged in? If it is, facewatch scan --new-drive {root}"
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def _shown(root: Path, path: str = "") -> str:
+    return display(f"{root}/{path}" if path else str(root))
+
+
+def _size_of(path: Path) -> int | None:
+    """Return the size of a file; None: it is not there, or cannot be looked at."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return None
 
 
 def _is_gone(root: Path, path: str) -> bool:

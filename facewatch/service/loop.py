@@ -324,6 +324,8 @@ class WatchLoop:
                 watched.lose(str(error), self._clock() - started)
             return
         watched.looked(folder, self._clock() - started, found.mounts)
+        # What was heard of in there cannot be looked at; when it can be read, a look finds it.
+        watched.queue.forget_below(found.unread)
         if not folder:
             self._has_seen_all(watched, found)
         self._move(watched, changes)
@@ -332,8 +334,6 @@ class WatchLoop:
 
     def _has_seen_all(self, watched: Watched, found: scan.Walk) -> None:
         self._last_looks[str(watched.root)] = self._service.catalog.now()
-        for lost, reason in found.unread.items():
-            log.debug("%s/%s: cannot be listed: %s", watched.root, lost, reason)
         if self._clock() >= self._compare_disk_at:
             # Seldom enough to compare the people folder as well, whatever is on record.
             self._compare_disk_at = self._clock() + 60.0 * self._service.config["watch.scan_minutes"] - 1.0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facewatch import folders
 from facewatch.catalog import Catalog
+from facewatch.mounts import Asker
 from facewatch.types import Fingerprint
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class PeopleFolder:
         self._kind: folders.LinkKind = kind
         self._named_only = named_only
         self._is_checked = False
+        self._asker = Asker()
 
     def plan(self, only: Collection[int] | None = None) -> folders.Plan:
         """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
@@ -119,6 +121,19 @@ class PeopleFolder:
                 log.warning("%s: the people folder from now on; %s stays as it is", self.root, before)
             with self._catalog.write():
                 self._catalog.files.set("people_folder", str(self.root))
+
+    def fault(self) -> str | None:
+        """Return why it cannot be used, and what to do, by looking alone."""
+        library_id, was_used = self._catalog.library_id, bool(self._catalog.people.folders())
+        silence: folders.PlaceFault | None = folders.PlaceFault(
+            f"{self.root}: does not answer", "look at its drive, or at its server"
+        )
+
+        def look() -> folders.PlaceFault | None:
+            return folders.fault_of(self.root, library_id, was_used=was_used)
+
+        fault = self._asker.ask(self.root, look, otherwise=silence)
+        return f"{fault.what}; {fault.remedy}" if fault else None
 
     def _wanted_folders(self, only: Collection[int] | None) -> list[folders.WantedFolder]:
         rows = self._catalog.people.photos(named_only=self._named_only, only=only)

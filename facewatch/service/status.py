@@ -13,9 +13,7 @@ from facewatch.catalog import FaultyFile
 from facewatch.catalog.backups import Backups
 from facewatch.catalog.locks import holder
 from facewatch.errors import EngineError
-from facewatch.mounts import is_folder
 from facewatch.service.engine_switch import SwitchProgress
-from facewatch.service.libraries import LOST_MOUNT
 from facewatch.service.live import Live, LiveFile, is_named, live_file_of
 from facewatch.service.pausing import paused_since
 from facewatch.types import written_at
@@ -82,6 +80,10 @@ class Status:
     last_backup: str | None = None
     """When the newest daily backup was written; UTC."""
     backup_file: str | None = None
+    unread: dict[str, str] = field(default_factory=dict)
+    """Folders, and files, of the libraries that could not be read at the last look, and why."""
+    people_folder_fault: str | None = None
+    """Why the people folder cannot be used, and what to do."""
 
 
 def status_of(service: Service) -> Status:
@@ -113,6 +115,7 @@ def status_of(service: Service) -> Status:
         last_scan=_when(last) if last else None,
         faults=[asdict(fault) for fault in faulty],
         fault_groups=grouped_by_cause(faulty),
+        unread={f"{root}/{path}": why for root in roots for path, why in service.libraries.unread(root).items()},
     )
     return with_news(status, service)
 
@@ -120,9 +123,7 @@ def status_of(service: Service) -> Status:
 def with_news(status: Status, service: Service) -> Status:
     """Return the status with what changes from second to second; takes no time worth speaking of."""
     runner, live = at_work(service.catalog.path)
-    gone = {root: "not there; plug it in" for root in status.photos if not is_folder(Path(root))}
-    for root in set(status.photos) - gone.keys():
-        gone |= {f"{root}/{folder}": LOST_MOUNT for folder in service.libraries.lost_folders(Path(root))}
+    gone = {place: why for root in status.photos for place, why in service.libraries.offline(Path(root)).items()}
     offline = gone | {root: reason for root, reason in (live.offline if live else {}).items() if is_named(root)}
     last_backup, backup_file = _newest_backup(service.config)
     return replace(
@@ -134,6 +135,7 @@ def with_news(status: Status, service: Service) -> Status:
         paused=paused_since(service.catalog),
         last_backup=last_backup,
         backup_file=backup_file,
+        people_folder_fault=service.folder.fault(),
     )
 
 

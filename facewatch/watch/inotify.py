@@ -206,6 +206,9 @@ class InotifyListener:
             self._inbox.add_folder(path)
         elif mask & InotifyConstants.IN_ATTRIB:
             self._try_again(path)
+            # It may not be readable any more, or be entered from now on: a look tells.
+            if not self._skips(path):
+                self._inbox.add_folder(path)
 
     def _hear_file(self, folder: str, name: str, mask: int) -> None:
         self._inbox.add_file(_join(folder, name))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 
 from facewatch.types import Fingerprint
+from facewatch.watch.heard import folders_above
 
 SPARE_ENTRIES = 64
 """Entries of the agenda that need not count, besides as many as there are paths: few are not worth clearing away."""
@@ -73,6 +74,13 @@ class SettleQueue:
         pending = self._pending.get(path)
         if pending is None or pending.seen != seen:
             self._wait(path, seen, now)
+
+    def forget_below(self, folders: Collection[str]) -> None:
+        """Forget what was heard of these folders, and of all below them."""
+        if folders:
+            lost = [path for path in self._pending if any(above in folders for above in (path, *folders_above(path)))]
+            for path in lost:
+                del self._pending[path]
 
     @property
     def has_more(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -50,12 +49,10 @@ def _finding(level: Level, what: str, remedy: str = "") -> Finding:
 def presence(case: Case) -> Iterator[Finding]:
     """Whether it is there and can be written. Nothing is tried out: a probe would be a change like any other."""
     root, name = case.people, shown(case.people)
+    fault = _place_fault(case)
     if not is_folder(root):
-        if is_there(root) or os.path.islink(root):  # noqa: PTH114 - a path that cannot be reached is no fault of ours
-            yield _finding("broken", f"{name}: not a folder", "name another: people under [library] in the settings")
-        elif case.catalog is not None and case.catalog.people.folders():
-            remedy = "connect its disk; if it was deleted, facewatch folders makes it anew"
-            yield _finding("broken", f"{name}: it is not there, but folders were made in it", remedy)
+        if fault:
+            yield _finding("broken", fault.what, fault.remedy)
         elif not case.world.can(str(existing(root)), os.W_OK):
             what = f"{name}: it is not there, and cannot be made in {shown(existing(root))}"
             yield _finding("broken", what, "give this user the right to write there, or name another folder")
@@ -69,23 +66,16 @@ def presence(case: Case) -> Iterator[Finding]:
 
 def marker(case: Case) -> Iterator[Finding]:
     """Whether it is this catalog's people folder."""
-    file = case.people / folders.MARKER
-    if case.catalog is None or not is_folder(case.people):
-        return
-    if not is_there(file):
-        if case.catalog.people.folders():
-            what = f"{shown(case.people)}: not marked as a people folder, but folders were made in it"
-            yield _finding("broken", what, "connect its disk, or facewatch folders if it was made anew")
-        return
-    try:
-        owner = json.loads(file.read_text(encoding="utf-8"))["library"]
-    except (OSError, ValueError, KeyError, TypeError):
-        remedy = f"delete '{shown(file)}' if this is your people folder, then facewatch folders"
-        yield _finding("broken", f"{shown(file)}: cannot be read", remedy)
-        return
-    if owner != case.catalog.files.setting("library_id"):
-        remedy = f"choose another (people under [library]), or delete '{shown(file)}' to hand it over"
-        yield _finding("broken", f"{shown(case.people)}: belongs to another catalog", remedy)
+    fault = _place_fault(case) if case.catalog is not None and is_folder(case.people) else None
+    if fault:
+        yield _finding("broken", fault.what, fault.remedy)
+
+
+def _place_fault(case: Case) -> folders.PlaceFault | None:
+    library_id, was_used = "", False
+    if case.catalog:
+        library_id, was_used = case.catalog.files.setting("library_id") or "", bool(case.catalog.people.folders())
+    return folders.fault_of(case.people, library_id, was_used=was_used)
 
 
 def kind_of_link(case: Case) -> Iterator[Finding]:

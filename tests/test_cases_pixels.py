@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import random
 import struct
+import zlib
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -199,3 +201,206 @@ def test_damaged_exif_costs_an_avif_neither_its_picture_nor_its_turn(orientation
 def test_a_tag_of_a_wrong_type_does_not_cost_an_avif_its_date() -> None:
     damaged = damages(avif(1))["a fraction that is a text"]
     assert decode(io.BytesIO(damaged)).taken_at == "2015-06-07T10:11:12"
+
+
+# --- TIFF ---
+
+BITS, COMPRESSION, PHOTOMETRIC, STRIPS, SAMPLES, STRIP_BYTES, PLANAR, PREDICTOR, COLOURS = (
+    *(258, 259, 262, 273, 277),
+    *(279, 284, 317, 320),
+)
+EXTRA, FORMAT, INK_SET, DOT_RANGE = 338, 339, 332, 336
+
+
+def tiff(values: NDArray[np.generic], tags: dict[int, object] | None = None, *, order: str = "<") -> bytes:
+    """A TIFF of these numbers; grey, black is zero, not compressed, unless its tags say otherwise.
+
+    Args:
+        values: shape (H, W), (H, W, C) or, where they are planes, (C, H, W).
+        tags: numbers, or tuples of numbers, or (type, bytes); None leaves a tag out.
+        order: `struct`'s sign for the byte order.
+    """
+    tags = tags or {}
+    is_planar = tags.get(PLANAR) == 2 and values.ndim == 3
+    height, width = values.shape[1:] if is_planar else values.shape[:2]
+    n_samples = 1 if values.ndim == 2 else values.shape[0] if is_planar else values.shape[2]
+    planes = values if is_planar else values[None]
+    if tags.get(PREDICTOR) == 2:
+        planes = np.diff(planes, axis=2, prepend=planes.dtype.type(0))
+    strips = [plane.astype(values.dtype.newbyteorder(order)).tobytes() for plane in planes]
+    if tags.get(COMPRESSION) == 8:
+        strips = [zlib.compress(strip) for strip in strips]
+    starts = [8 + sum(map(len, strips[:number])) for number in range(len(strips))]
+    entries = {
+        **{256: width, 257: height, BITS: (8 * values.dtype.itemsize,) * n_samples, COMPRESSION: 1, PHOTOMETRIC: 1},
+        **{STRIPS: (4, struct.pack(f"{order}{len(starts)}I", *starts)), SAMPLES: n_samples, 278: height},
+        **{STRIP_BYTES: (4, struct.pack(f"{order}{len(strips)}I", *map(len, strips)))},
+        FORMAT: ({"u": 1, "i": 2, "f": 3}[values.dtype.kind],) * n_samples,
+        **tags,
+    }
+    return _with_directory(b"".join(strips), {tag: value for tag, value in entries.items() if value is not None}, order)
+
+
+def _with_directory(pixels: bytes, entries: dict[int, object], order: str) -> bytes:
+    content = bytearray((b"II*\0" if order == "<" else b"MM\0*") + bytes(4) + pixels + bytes(len(pixels) % 2))
+    rows = []
+    for tag, value in sorted(entries.items()):
+        numbers = value if isinstance(value, tuple) else (value,)
+        is_raw = len(numbers) == 2 and isinstance(numbers[1], bytes)
+        kind, raw = numbers if is_raw else (3, struct.pack(f"{order}{len(numbers)}H", *numbers))
+        n_bytes = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 11: 4, 12: 8}[kind]
+        place = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack(f"{order}I", len(content))
+        rows.append(struct.pack(f"{order}HHI4s", tag, kind, len(raw) // n_bytes, place))
+        content += raw + bytes(len(raw) % 2) if len(raw) > 4 else b""
+    content[4:8] = struct.pack(f"{order}I", len(content))
+    return bytes(content + struct.pack(f"{order}H", len(rows)) + b"".join(rows) + bytes(4))
+
+
+GREY = np.asarray(picture().convert("L"))
+COLOUR = np.asarray(picture())
+
+
+def stretched(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    low, high = int(values.min()), int(values.max())
+    return np.rint((values - float(low)) / (high - low) * 255).astype(np.uint8)
+
+
+def as_grey(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(values[:, :, None], 3, axis=2)
+
+
+DEPTHS = {
+    "8 bits": (GREY, False),
+    "16 bits": (GREY.astype(np.uint16) * 257, False),
+    "32 bits": (GREY.astype(np.uint32) * 0x1010101, True),
+    "8 bits, signed": ((GREY.astype(np.int16) - 128).astype(np.int8), True),
+    "16 bits, signed": ((GREY.astype(np.int32) * 257 - 32768).astype(np.int16), True),
+    "32 bits, signed": ((GREY.astype(np.int64) * 0x1010101 - 2**31).astype(np.int32), True),
+    "fractions": ((GREY / 255).astype(np.float32), False),
+    "numbers beyond 1": (GREY.astype(np.float32) * 7 - 100, True),
+}
+PACKED = {"raw": {}, "deflated": {COMPRESSION: 8}, "predicted": {COMPRESSION: 8, PREDICTOR: 2}, "plane": {PLANAR: 2}}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_tiff_is_no_negative_at_any_depth_whichever_end_it_counts_from(depth: str, order: str) -> None:
+    values, is_stretched = DEPTHS[depth]
+    inverted = {"u": ~values if values.dtype.kind != "f" else values, "i": values, "f": values}[values.dtype.kind]
+    if values.dtype.kind == "i":
+        inverted = -1 - values
+    elif values.dtype.kind == "f":
+        inverted = 1 - values
+    expected = as_grey(stretched(GREY) if is_stretched else GREY)
+    for name, tags in PACKED.items():
+        if tags.get(PREDICTOR) and values.dtype.kind == "f":
+            continue
+        for zero, numbers in ((1, values), (0, inverted)):
+            pixels = seen(tiff(numbers, {**tags, PHOTOMETRIC: zero}, order=order))
+            assert difference(pixels, expected) < 1, (name, zero)
+
+
+def test_the_negatives_of_the_shared_cases_are_the_face_that_they_show(shared: Path) -> None:
+    folder = shared / "cases" / "tiff-white-is-zero"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/cases")
+    photo = decode(io.BytesIO((shared / "cases" / "jpeg-without-end-mark" / "noeoi.jpg").read_bytes())).pixels
+    grey = as_grey(np.asarray(Image.fromarray(photo).convert("L")))
+    for name in ("f32_white.tif", "neg_Dad1.tif"):
+        assert difference(decode(io.BytesIO((folder / name).read_bytes())).pixels, grey) < 8, name
+
+
+@pytest.mark.parametrize("n_bits", [1, 2, 4])
+def test_few_bits_count_from_white_as_well_as_from_black(n_bits: int) -> None:
+    levels = (np.arange(64, dtype=np.uint8).reshape(8, 8) * 7) % 2**n_bits
+    bits = np.unpackbits(levels[:, :, None], axis=2)[:, :, 8 - n_bits :].reshape(8, -1)
+    packed = np.packbits(bits, axis=1)
+    expected = as_grey(np.rint(levels * (255 / (2**n_bits - 1))).astype(np.uint8))
+    for tags in ({}, {PLANAR: 2}, {COMPRESSION: 8}):
+        content = {256: 8, BITS: n_bits, **tags}
+        assert seen(tiff(packed, {**content, PHOTOMETRIC: 1})).tolist() == expected.tolist()
+        assert seen(tiff(packed, {**content, PHOTOMETRIC: 0})).tolist() == (255 - expected).tolist()
+
+
+def test_where_a_tiff_does_not_say_what_its_numbers_mean_black_is_zero() -> None:
+    assert seen(tiff(GREY, {PHOTOMETRIC: None})).tolist() == as_grey(GREY).tolist()
+    assert seen(tiff(COLOUR, {PHOTOMETRIC: None})).tolist() == COLOUR.tolist()
+
+
+@pytest.mark.parametrize("tag", [PHOTOMETRIC, SAMPLES, COMPRESSION, BITS])
+def test_a_tiff_may_write_its_layout_with_the_type_byte(tag: int) -> None:
+    value = {PHOTOMETRIC: b"\0", SAMPLES: b"\1", COMPRESSION: b"\1", BITS: b"\x08"}[tag]
+    assert seen(tiff(~GREY, {PHOTOMETRIC: 0, tag: (1, value)})).tolist() == as_grey(GREY).tolist()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_planes_of_colour_are_the_same_picture(dtype: type[np.uint8 | np.uint16], order: str) -> None:
+    values = COLOUR.astype(dtype) * (257 if dtype is np.uint16 else 1)
+    alpha = np.full_like(values[:, :, :1], np.iinfo(dtype).max)
+    for tags in ({}, {COMPRESSION: 8}):
+        planes = {PHOTOMETRIC: 2, PLANAR: 2, **tags}
+        assert seen(tiff(np.moveaxis(values, 2, 0), planes, order=order)).tolist() == COLOUR.tolist()
+        for extra in (0, 1, 2):
+            four = np.moveaxis(np.dstack([values, alpha]), 2, 0)
+            assert seen(tiff(four, {**planes, EXTRA: extra}, order=order)).tolist() == COLOUR.tolist()
+
+
+def test_colours_at_half_size_are_not_taken_for_whole_ones() -> None:
+    units = np.repeat(np.array([[90, 90, 90, 90, 128, 160]], np.uint8), 4, axis=0).reshape(1, -1)
+    content = tiff(
+        units,
+        {
+            256: 4,
+            257: 4,
+            BITS: (8, 8, 8),
+            SAMPLES: 3,
+            FORMAT: None,
+            278: 4,
+            PHOTOMETRIC: 6,
+            530: (2, 2),
+            STRIP_BYTES: 24,
+        },
+    )
+    pixels = seen(content)
+    assert pixels.shape == (4, 4, 3)
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) == 1
+    assert pixels[0, 0, 0] > pixels[0, 0, 1] + 30  # red, as they say
+
+
+@pytest.mark.parametrize("tags", [{INK_SET: 2}, {DOT_RANGE: (255, 0)}, {DOT_RANGE: (255, 0, 255, 0, 255, 0, 255, 0)}])
+def test_inks_that_are_not_plain_cmyk_are_refused(tags: dict[int, object]) -> None:
+    inks = np.dstack([255 - COLOUR, np.zeros_like(GREY)])
+    assert seen(tiff(inks, {PHOTOMETRIC: 5, INK_SET: 1, DOT_RANGE: (0, 255)})).tolist() == COLOUR.tolist()
+    with pytest.raises(PhotoError, match="not plain CMYK"):
+        decode(io.BytesIO(tiff(inks, {PHOTOMETRIC: 5, **tags})))
+
+
+def test_a_palette_of_8_bits_is_not_black() -> None:
+    palette = (*range(256), *range(255, -1, -1), *[77] * 256)
+    expected = np.dstack([GREY, 255 - GREY, np.full_like(GREY, 77)])
+    for scale in (1, 257):
+        pixels = seen(tiff(GREY, {PHOTOMETRIC: 3, COLOURS: tuple(number * scale for number in palette)}))
+        assert pixels.tolist() == expected.tolist()
+
+
+def test_a_bigtiff_of_the_other_byte_order_is_refused_for_what_it_is() -> None:
+    with pytest.raises(PhotoError, match="big-endian BigTIFF"):
+        decode(io.BytesIO(b"MM\0+\0\x08\0\0" + (16).to_bytes(8, "big") + bytes(40)))
+
+
+DESCRIPTIONS = {270: "description", 271: "make", 272: "model", 305: "software", 306: "date", 315: "artist"}
+TYPES = {1: b"\x01\x02\x03", 2: b"abc\0", 3: b"\0\x01", 4: b"\0\0\0\x01", 5: bytes(8), 7: b"\xff" * 9, 11: bytes(4)}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_metadata_of_a_wrong_type_costs_a_tiff_nothing(order: str) -> None:
+    for tag in (*DESCRIPTIONS, 282, 283, 296, 700, 33723, 34377, 34675, 34665, 34853, 40961):
+        for kind, raw in TYPES.items():
+            for value in (raw, raw * 5):
+                assert (
+                    seen(tiff(COLOUR, {PHOTOMETRIC: 2, tag: (kind, value)}, order=order)).tolist() == COLOUR.tolist()
+                ), (
+                    tag,
+                    kind,
+                )

@@ -25,19 +25,18 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from PIL import (
     BmpImagePlugin,
-    ExifTags,
     GifImagePlugin,
     Image,
     ImageFile,
+    ImageOps,
     Jpeg2KImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
-from facewatch.decode import avif, dates, jpeg, png, tiff
+from facewatch.decode import avif, dates, jpeg, png, tiff, tiff_reader
 from facewatch.decode.container import DECLARED_SIZE, is_cut_off
-from facewatch.decode.exif import orientation, tag_orientation
+from facewatch.decode.exif import orientation
 from facewatch.decode.kinds import COPY_AGAIN, EXPORT, HEAD_BYTES, KINDS, Kind, claims_to_be_photo, is_raw, sniff
 from facewatch.decode.pixels import WORKING_SIDE, as_rgb, fitted, load, n_decoded_pixels_of, turned, upright
 from facewatch.errors import PhotoError
@@ -131,7 +130,10 @@ def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = 
                 return _decoded(kind, photo.picture(working_side), photo.size, dates.taken_at(kind, None, data))
         image, size = _loaded(kind, data, max_pixels, working_side)
         turn = orientation(kind, image, data)
-        picture = upright(as_rgb(image, fitted(size, working_side)), turn)
+        picture = as_rgb(image, fitted(size, working_side))
+        if isinstance(image, tiff_reader.Tiff) and image.is_negative:
+            picture = ImageOps.invert(picture)
+        picture = upright(picture, turn)
         return _decoded(kind, picture, turned(size, turn), dates.taken_at(kind, image, data))
 
 
@@ -202,10 +204,8 @@ def _open(kind: Kind, data: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     """
     _check_container(kind, data, max_pixels)
     image = _opener(kind)(_lean(kind, data))
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        _seek_main_page(image)
-        _check_size(_tile_size(image), max_pixels)
-        _check_planes(image)
+    if isinstance(image, tiff_reader.Tiff):
+        _check_size(tiff_reader.tile_size(image), max_pixels)
     _check_size(image.size, max_pixels)
     return image
 
@@ -267,65 +267,10 @@ def _opener(kind: Kind) -> Callable[[BinaryIO], ImageFile.ImageFile]:
         case "PNG":
             return PngImagePlugin.PngImageFile
         case "TIFF":
-            return _Tiff
+            return tiff_reader.opened
         case "WEBP":
             return WebPImagePlugin.WebPImageFile
     raise ValueError(f"no reader for {kind.name}")
-
-
-class _Tiff(TiffImagePlugin.TiffImageFile):
-    """A TIFF without Pillow's own cap, which is half-way a warning and global; large scans have more pixels."""
-
-    def _setup(self) -> None:
-        """Read a page's header; its size is that of the turned picture, of which Pillow knows some types only."""
-        super()._setup()
-        self._size = turned(self._tile_size, tag_orientation(self) or 1)
-
-    def load_prepare(self) -> None:
-        if self._im is None:
-            self.im = Image.new(self.mode, self._tile_size, None).im
-        ImageFile.ImageFile.load_prepare(self)
-
-    def load_end(self) -> None:
-        """Turn the picture as its page says; Pillow asks XMP as well, which `peek` would not know, and every page."""
-        self.im = upright(self._new(self.im), tag_orientation(self) or 1).im
-        self._size = self.im.size
-
-
-_MAX_PAGES = 16
-"""How many pages of a TIFF are looked at for one that is not reduced."""
-
-
-def _seek_main_page(image: TiffImagePlugin.TiffImageFile) -> None:
-    """Go to the first page; where that is a reduced copy of another, to the largest that is none."""
-    if not _is_reduced(image):
-        return
-    n_pixels = {0: 0}
-    for page in range(1, _MAX_PAGES):
-        try:
-            image.seek(page)
-        except EOFError:
-            break
-        if not _is_reduced(image):
-            n_pixels[page] = image.width * image.height
-    image.seek(max(n_pixels, key=n_pixels.__getitem__))
-
-
-def _is_reduced(image: TiffImagePlugin.TiffImageFile) -> bool:
-    is_reduced = bool(int(image.tag_v2.get(ExifTags.Base.NewSubfileType, 0)) & 1)
-    return is_reduced or image.tag_v2.get(ExifTags.Base.SubfileType) == 2
-
-
-def _check_planes(image: TiffImagePlugin.TiffImageFile) -> None:
-    """Refuse what Pillow takes for something else: it reads 16 bits of one colour after the other as if they were 8."""
-    bits = image.tag_v2.get(ExifTags.Base.BitsPerSample, (8,))
-    if image.tag_v2.get(ExifTags.Base.PlanarConfiguration) == 2 and len(bits) > 1 and max(bits) > 8:
-        raise _unsupported_variant(KINDS["TIFF"], f"planes of {max(bits)} bits")
-
-
-def _tile_size(image: TiffImagePlugin.TiffImageFile) -> tuple[int, int]:
-    """The size of a TIFF's tiles, each of which is decoded as a whole, however small the picture is."""
-    return image.tag_v2.get(ExifTags.Base.TileWidth, 1), image.tag_v2.get(ExifTags.Base.TileLength, 1)
 
 
 def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:

@@ -74,8 +74,8 @@ def _raw_blocks(data: BinaryIO) -> Iterator[BinaryIO]:
 def xmp_blocks(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterator[bytes]:
     """The XMP of a photo; it may be of any length, and only its first `MAX_BLOCK_BYTES` are worth a search."""
     xmp = image.info.get("xmp") if image is not None else None
-    if xmp:
-        yield xmp.encode(errors="replace") if isinstance(xmp, str) else bytes(xmp)
+    if xmp and isinstance(xmp, str | bytes):  # a TIFF may have anything else there
+        yield xmp.encode(errors="replace") if isinstance(xmp, str) else xmp
     elif kind.name == "PNG":
         yield from (chunk for chunk in png.contents(data, b"iTXt") if chunk.startswith(b"XML:com.adobe.xmp\0\0"))
 

@@ -50,7 +50,6 @@ def says_nothing(_: bytes) -> bytes:
         ({"TERM": "screen", "TMUX": "/tmp/tmux/default"}, ALL),
         # GNU screen: COLORTERM is that of the terminal around it.
         ({"TERM": "screen.xterm-256color", "STY": "1.pts-0", "COLORTERM": "truecolor"}, FEW),
-        ({"TERM": "screen", "STY": "1.pts-0"}, FEW),
     ],
 )
 def test_a_terminal_with_colours_and_no_pictures_gets_blocks(environ: dict[str, str], n_colours: int) -> None:
@@ -66,6 +65,7 @@ def test_a_terminal_with_colours_and_no_pictures_gets_blocks(environ: dict[str, 
         {"TERM": "linux"},
         {"TERM": "xterm"},
         {"TERM": "vt220"},
+        {"TERM": "screen", "STY": "1.pts-0", "COLORTERM": "truecolor"},  # 8 colours come through
         {"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"},
         {"TERM": "tmux-256color", "TMUX": "1", "NO_COLOR": "yes"},
     ],

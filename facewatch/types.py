@@ -261,4 +261,7 @@ class Progress:
 
     done: int
     total: int
+    """0: nobody knows."""
     note: str
+    stage: str = ""
+    """What is being done, where the work has several parts; "": as before."""

@@ -69,7 +69,7 @@ def test_layers_below_the_service_do_not_see_the_settings() -> None:
 
 OPENED_AT_HOME = {
     "cli/demo.py": "pictures that came with installed packages",
-    "cli/review.py": "crops that facewatch itself has written",
+    "cli/pictures.py": "crops that facewatch itself has written",
 }
 """Where pictures are opened outside the worker processes, and which."""
 

@@ -315,6 +315,22 @@ class Faces:
             embeddings.astype(np.float32),
         )
 
+    def best_of(self, people: Collection[int], most: int) -> dict[int, list[int]]:
+        """Return the faces, at most so many each, by which these people are recognised: the one that stands for the
+        person, then the best ones; only of photos that are in the library."""
+        rows = self._db.execute(
+            "SELECT person_id, face_id FROM (SELECT a.person_id, f.id AS face_id, ROW_NUMBER() OVER (PARTITION BY"
+            " a.person_id ORDER BY f.id != COALESCE(p.cover_id, 0), f.tier != ?, f.quality DESC, f.id) AS place"
+            " FROM assignments a JOIN faces f ON f.id = a.face_id JOIN people p ON p.id = a.person_id"
+            " WHERE a.person_id IN (SELECT value FROM json_each(?))"
+            f" AND f.is_current AND {_UNMARKED} AND {_IN_LIBRARY}) WHERE place <= ? ORDER BY person_id, place",
+            [Tier.FOUND.value, json.dumps(list(people)), most],
+        )
+        best: dict[int, list[int]] = {}
+        for person_id, face_id in rows:
+            best.setdefault(person_id, []).append(face_id)
+        return best
+
     def rejections(self) -> dict[int, set[int]]:
         """Return, by face id, the people that a user said it is not."""
         rejected: dict[int, set[int]] = {}

@@ -56,8 +56,8 @@ def n_colours_of(environ: Mapping[str, str]) -> int:
     term = environ.get("TERM", "")
     if term in ("", "dumb", "linux"):
         return 0
-    # In GNU screen COLORTERM and all else are left from outside of it, and where it does not say that it has 256 colours
-    # it makes 8 of them, in which nobody is recognised.
+    # In GNU screen COLORTERM and all else are left from outside of it, and where it does not say that it has 256
+    # colours it makes 8 of them, in which nobody is recognised.
     if not environ.get("STY") and _is_direct(environ, term):
         return ALL_COLOURS
     return FEW_COLOURS if "256color" in term else 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facewatch import ids
+from facewatch.cli import everybody
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_csv, print_json, print_table, progress_bar
@@ -109,6 +110,8 @@ def scan(
     if aligned is not None and not photos:
         raise click.UsageError("--aligned needs PHOTOS: name the folders of face crops")
     set_up_logging(state.loudness)
+    # Before the progress bar stands between us and the terminal.
+    screen = everybody.NO_SCREEN if as_json or state.is_quiet else everybody.screen_here()
     with (
         _service(state, photos, engine, aligned=bool(aligned), needs_catalog=False) as service,
         progress_bar("looking at photos", is_shown=not state.is_quiet) as report,
@@ -119,10 +122,15 @@ def scan(
             service.libraries.believe_new_drives()
         result = service.scan_all(report)
         status = service.status()
+        found = everybody.show_found(service, result, screen, report)
+        hint = everybody.better_engine(service) if result.is_first and result.n_faces else None
     if as_json:
-        print_json(asdict(result))
+        print_json(asdict(result) | {"contact_sheet": str(found.sheet) if found and found.sheet else None})
     elif not state.is_quiet:
         _print_scan(result, status)
+        if found:
+            everybody.print_found(found)
+        _print_next(status, hint)
 
 
 def _print_scan(result: ScanResult, status: Status) -> None:
@@ -143,25 +151,59 @@ def _print_scan(result: ScanResult, status: Status) -> None:
         echo(f"{result.engine} has more to look at: facewatch status")
     if status.faults:
         echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
+
+
+def _print_next(status: Status, hint: str | None) -> None:
+    if hint:
+        echo(hint)
     if status.n_people > status.n_named:
-        echo("next: facewatch people, then facewatch rename ID NAME")
+        echo("next: facewatch review, which shows faces and asks who they are")
 
 
 @command("people", "List everybody.")
 @click.option("--look-alikes", "are_look_alikes", is_flag=True, help="Only pairs of named people who look alike.")
+@click.option("--table", "is_table", is_flag=True, help="The table, also where faces can be drawn.")
+@click.option("-n", "most", type=click.IntRange(min=1), metavar="N", help="Draw the faces of N people, not of 20.")
+@click.option(
+    "--contact-sheet",
+    "sheet",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Write a page with faces of everybody, for a browser; without FILE at the top of the people folder.",
+)
+@click.option("--force", is_flag=True, help="With --contact-sheet: write over a FILE that is none.")
 @json_option
 @pass_state
-def people(state: State, are_look_alikes: bool, as_json: bool) -> None:
+def people(
+    state: State,
+    are_look_alikes: bool,
+    is_table: bool,
+    most: int | None,
+    sheet: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
     """List everybody: id, name, faces, photos, folder.
+
+    In a terminal that can show them (see review) the faces of those who are on most photos are drawn instead.
 
     \b
     Example:
-      facewatch people --json
+      facewatch people
+      facewatch people --table
+      facewatch people --contact-sheet
       facewatch people --look-alikes
     """
     with _service(state) as service:
         if are_look_alikes:
             _print_look_alikes(service.look_alikes(), as_json)
+            return
+        if sheet is not None:
+            _write_sheet(state, service, Path(sheet) if sheet else None, force=force, as_json=as_json)
+            return
+        is_drawn = not (is_table or as_json)
+        if is_drawn and everybody.print_people(service, everybody.screen_here(), most or everybody.N_DRAWN):
             return
         root = service.folder.root
         rows: list[dict[str, Any]] = [
@@ -188,6 +230,18 @@ def people(state: State, are_look_alikes: bool, as_json: bool) -> None:
         print_table(header, [tuple(row[key] for key in header) for row in shown])
     else:
         echo("nobody yet: facewatch scan PHOTOS looks for people")
+
+
+def _write_sheet(state: State, service: Service, file: Path | None, *, force: bool, as_json: bool) -> None:
+    set_up_logging(state.loudness)
+    if file is not None:
+        everybody.check_sheet_file(service, file, force=force)
+    with progress_bar("cutting out faces", is_shown=not state.is_quiet) as report:
+        written = everybody.write_contact_sheet(service, file, report=report)
+    if as_json:
+        print_json({"contact_sheet": str(written)})
+    elif not state.is_quiet:
+        echo(f"wrote {written}")
 
 
 def _print_look_alikes(pairs: Sequence[Alike], as_json: bool) -> None:

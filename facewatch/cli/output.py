@@ -114,9 +114,16 @@ def progress_bar(title: str, *, is_shown: bool, in_bytes: bool = False) -> Itera
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None, note="")
+        stage = ""
 
         def show(progress: Any) -> None:
-            bar.update(task, completed=progress.done, total=progress.total, note=_cell(progress.note)[-40:])
+            nonlocal stage, task
+            if progress.stage not in ("", stage):
+                stage = progress.stage
+                bar.remove_task(task)
+                # A new one: what is left is reckoned from its own speed.
+                task = bar.add_task(stage, total=None, note="")
+            bar.update(task, completed=progress.done, total=progress.total or None, note=_cell(progress.note)[-40:])
 
         yield show
 

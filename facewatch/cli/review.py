@@ -625,7 +625,7 @@ class Sight:
                 click.echo("".join(_paths(*one) for one in zip(row.labels, row.faces, crops, strict=True)), nl=False)
 
     def _drawn(self, row: _Row, crops: Sequence[Path | None]) -> str:
-        from facewatch.cli.pictures import draw_on
+        from facewatch.cli.pictures import draw_on, picture_of
 
         return draw_on(self._screen, list(map(picture_of, crops)), row.labels if any(row.labels) else ())
 
@@ -645,17 +645,6 @@ def _place(face: FaceAt) -> str:
     from facewatch.catalog import display
 
     return f"{display(face.file)}:{face.number}" if face.file and face.number else f"face {ids.face(face.id)}"
-
-
-def picture_of(crop: Path | None) -> Any:
-    """Return a crop to draw; None: there is none, or it is gone."""
-    from PIL import Image
-
-    with suppress(OSError):
-        if crop is not None:
-            with Image.open(crop) as picture:
-                return picture.convert("RGB")
-    return None
 
 
 # --- the terminal ---

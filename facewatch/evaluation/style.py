@@ -75,13 +75,23 @@ details h3 { margin-top: 20px; }
 """
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """Return a whole page; empty parts are left out."""
+CONTENT = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""What a browser may load for a page: nothing but what stands in it, and no script."""
+
+
+def page(title: str, body: Iterable[str], *, mark: str = "", style: str = "") -> str:
+    """Return a whole page; empty parts are left out.
+
+    Args:
+        mark: what stands first in its head.
+        style: more of it.
+    """
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n{mark}\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{CONTENT}"/>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
         '<meta name="color-scheme" content="light dark"/>\n'
-        f"<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{STYLE}{style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(filter(None, body))
         + "\n</main>\n</body>\n</html>\n"
     )

@@ -19,6 +19,8 @@ Whose is a directory that already has a person's name? If it is empty or holds n
 Otherwise a stranger's: links are added to it and taken out again, but it is never recorded, moved or removed. Any other
 entry of that name (a file, a symlink even to a directory, another spelling) is avoided: "Anna (12)".
 
+One more file is ours, the contact sheet (see `sheet`): a page that bears our mark.
+
 Paths in records and plans are relative to the people folder, with "/", and keep undecodable bytes as surrogates.
 """
 
@@ -43,13 +45,16 @@ from facewatch.folders.model import (
     WantedFolder,
     WantedLink,
 )
-from facewatch.folders.names import MARKER, UNNAMED, fits_folder, safe_name
+from facewatch.folders.names import MARKER, SHEET, UNNAMED, fits_folder, safe_name
 from facewatch.folders.place import PlaceFault, check_people_folder, fault_of, owner_of
 from facewatch.folders.planning import plan
 from facewatch.folders.resuming import intents_of, resume
+from facewatch.folders.sheet import SHEET_MARK, drop_from_sheet, is_sheet, portrait_start, remove_sheet, write_sheet
 
 __all__ = [
     "MARKER",
+    "SHEET",
+    "SHEET_MARK",
     "UNNAMED",
     "Action",
     "Applied",
@@ -69,13 +74,18 @@ __all__ = [
     "WantedLink",
     "apply",
     "check_people_folder",
+    "drop_from_sheet",
     "fault_of",
     "fits_folder",
     "intents_of",
+    "is_sheet",
     "make_link",
     "owner_of",
     "plan",
+    "portrait_start",
     "read_disk",
+    "remove_sheet",
     "resume",
     "safe_name",
+    "write_sheet",
 ]

@@ -15,6 +15,8 @@ from facewatch.text import is_harmless
 UNNAMED = "_unnamed"
 MARKER = ".facewatch"
 """The file that says whose people folder this is."""
+SHEET = "Everybody.html"
+"""A page with a face of everybody, of facewatch itself; in view, because browsers in a sandbox see no hidden files."""
 PART = ".facewatch.part"
 """A copy that is still being written; in the people folder itself, so that one place needs tidying after a crash."""
 

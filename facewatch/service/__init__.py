@@ -91,6 +91,8 @@ class ScanResult:
     engine_before: str | None
     """The one that was in use until now; None: it has not changed."""
     seconds: float
+    is_first: bool
+    """Whether nothing had been looked at before."""
 
 
 class Service:
@@ -114,7 +116,7 @@ class Service:
             CatalogError: the catalog cannot be opened.
         """
         self.config = config
-        self._n_workers = config["engine.workers"] or available_cores()
+        self.n_workers = config["engine.workers"] or available_cores()
         self._info = info
         if config.photos:
             check_places(config.photos, _people_folder(config, None), config.catalog, source=config.source)
@@ -186,7 +188,7 @@ class Service:
         """Where photos are looked at; made when the first one is, because most commands look at none."""
         return self._given_analyser or ingest.Workers(
             self.recipe(),
-            self._n_workers,
+            self.n_workers,
             photo_seconds=self.config["resources.photo_seconds"],
             memory=ingest.memory_limit(self.config["resources.memory_mb"]),
         )
@@ -218,7 +220,7 @@ class Service:
             detector=self.config["engine.detector"],
             device=self.config["engine.device"],
             models=self.config["engine.models"],
-            n_threads=max(1, available_cores() // self._n_workers),
+            n_threads=max(1, available_cores() // self.n_workers),
         )
 
     @property
@@ -288,8 +290,9 @@ class Service:
             return result
 
     def _scan(self, report: Report, teller: Teller) -> ScanResult:
-        started = self._clock()
+        started, is_first = self._clock(), not self.catalog.files.counts()["files"]
         teller.doing("looking through the libraries", silent_seconds=SILENT_SECONDS)
+        report(Progress(0, 0, "", stage="looking through the libraries"))
         looks = self.libraries.look_at_all()
         again = self.switch.due()
         n_total = sum(len(changes.to_read) for _, _, changes in looks) + sum(map(len, again.values()))
@@ -300,7 +303,8 @@ class Service:
             counts["faces"] += one.n_faces if one.kind == "new" else 0
             teller.photo()
             teller.doing("looking at photos", n_waiting=max(0, n_total - counts["done"]))
-            report(Progress(counts["done"], max(n_total, counts["done"]), display(one.path)))
+            note = display(one.path)
+            report(Progress(counts["done"], max(n_total, counts["done"]), note, stage="looking at photos"))
 
         for root, found, changes in looks:
             self.record(root, changes)
@@ -315,7 +319,9 @@ class Service:
         before = self.complete_switch()
         is_due = self.is_ungrouped() and not self.switch.is_under_way
         teller.doing("grouping", silent_seconds=SILENT_SECONDS)
+        report(Progress(0, 0, "", stage="grouping faces"))
         grouped = self.recluster() if is_due else Reclustered(0, 0, 0, 0, 0)
+        report(Progress(0, 0, "", stage="making links"))
         applied = self.sync_folders()
         for root, _, _ in looks:
             self.libraries.arrived(root)
@@ -340,6 +346,7 @@ class Service:
             engine=self.engine_name,
             engine_before=before,
             seconds=self._clock() - started,
+            is_first=is_first,
         )
 
     def record(self, root: Path, changes: scan.Changes) -> None:
@@ -405,7 +412,7 @@ class Service:
         """Spend some time on that; the next scan goes on."""
         started, n_total = self._clock(), self.catalog.files.n_undated()
         for n_looked in self.find_dates():
-            report(Progress(n_looked, max(n_total, n_looked), "when photos were taken"))
+            report(Progress(n_looked, max(n_total, n_looked), "", stage="finding out when photos were taken"))
             if self._clock() - started > DATES_SECONDS:
                 break
         if n_total:
@@ -552,6 +559,9 @@ class Service:
             if one.action == "forget":
                 self._forget_crops(one.faces)
         people = {person_id for one in made for person_id in one.people}
+        unseen = {person_id for one in made if one.action in ("forget", "hide") for person_id in one.people}
+        if unseen:
+            folders.drop_from_sheet(self.folder.root, unseen)
         self._renew(people)
         with self._shown_in_the_end(people) as gained:
             for one in made:

@@ -45,15 +45,15 @@ NO_ENGINE = "cutting out faces"
 """What stands in the place of an engine's name: the worker loads none."""
 
 
-def hire_cutter(config: Config) -> Workers:
-    """Return a worker process that cuts out faces, within the limits of the settings; started when it is asked.
+def hire_cutter(config: Config, n_workers: int = 1) -> Workers:
+    """Return worker processes that cut out faces, within the limits of the settings; started when they are asked.
 
     Raises:
         EngineError: there is not memory enough for it.
     """
     return Workers(
         Recipe(NO_ENGINE, max_pixels=int(config["library.max_megapixels"] * 1_000_000)),
-        1,
+        n_workers,
         photo_seconds=min(CUT_SECONDS, config["resources.photo_seconds"]),
         memory=memory_limit(config["resources.memory_mb"]),
     )

@@ -275,6 +275,8 @@ def _follow(config: Config) -> tuple[int, int, str | None]:
     with Service(config, needs_catalog=True) as service:
         if not service.folder.root.is_dir():
             return 0, 0, None
+        # It has the ids of another catalog.
+        folders.remove_sheet(service.folder.root)
         try:
             applied = service.sync_folders()
         except FolderError as error:

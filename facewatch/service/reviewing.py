@@ -120,16 +120,16 @@ def best_faces(service: Service, person_id: int, most: int, *, without: Collecti
     return [int(face_id) for face_id in table.ids[order[:most]]]
 
 
-def cutting(service: Service, cutter: Cutter | None = None) -> Cutting:
-    """Return what cuts faces out of their photos; its worker process is being started.
+def cutting(service: Service, cutter: Cutter | None = None, *, n_workers: int = 1) -> Cutting:
+    """Return what cuts faces out of their photos; its first worker process is being started.
 
-    `cutter` takes the place of the worker process.
+    `cutter` takes the place of the worker processes.
 
     Raises:
         EngineError: there is not memory enough for it.
     """
     if cutter is None:
-        cutter = hire_cutter(service.config)
+        cutter = hire_cutter(service.config, n_workers)
         cutter.get_ready_to_cut()
     return Cutting(service.catalog, Crops(service.catalog.path, cutter), cutter)
 

@@ -545,7 +545,9 @@ def test_it_says_how_many_decisions_are_given_up_before_it_asks(
     assert answer.code == 1
     assert asked == ["Restore it?"]
     assert "9 photos, 9 faces, 3 people, 0 with a name" in answer.err
-    assert "2 decisions made since then will be given up" in answer.err
+    assert "2 decisions made since then are given up" in answer.err
+    assert "the names Anna, Ben are given up" in answer.err
+    assert "people folder:" not in answer.err, "it stays as it is, but for the folders' names"
     assert names_in(library.catalog) == {"Anna", "Ben"}
 
 

@@ -11,19 +11,22 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import Library
+from drawn import Library, make_library
 from test_loop import Turns, heard
 from users import as_a_user
 
 from facewatch.catalog import Catalog
 from facewatch.catalog.locks import file_lock
+from facewatch.catalog.restoring import GivenUp
 from facewatch.catalog.waiting import Patience, holder_of
+from facewatch.cli.keeping import _losses
 from facewatch.cli.prometheus import exposition
 from facewatch.errors import BusyError, LibraryError
 from facewatch.mounts import Asker
@@ -214,6 +217,39 @@ def test_a_watcher_says_that_it_works_again_when_the_lock_is_free_and_not_before
             turns.clock.now += 2.0
         assert caplog.messages.count("it works again") == 1
         assert turns.service.catalog.files.counts()["files"] == 5
+
+
+def test_before_a_restore_it_is_said_what_goes_and_what_comes_back(library: Library) -> None:
+    for i in range(4):
+        library.draw(f"{i}.png", (1 + i % 2, i))
+    library.scan()
+    backup = library.base / "backup.sqlite"
+    with library.service() as service:
+        decide(service, lambda decisions: decisions.rename("1", "Anna"))
+        service.catalog.backup(backup)
+        decide(service, lambda decisions: decisions.rename("1", "Hannah"))
+        decide(service, lambda decisions: decisions.rename("2", "Ben"))
+    for i in range(3):
+        library.draw(f"new{i}.png", (3, i))
+    (library.photos / "0.png").unlink()
+    library.scan()
+    with library.service() as service:
+        config = service.config
+    lost = keeping.look_at(config, backup).given_up
+    assert lost == GivenUp(2, ("Ben", "Hannah"), ("Anna",), 3, 3, 1, "fake", "fake")
+    assert list(_losses(replace(lost, engine="new", engine_back="old"))) == [
+        "2 decisions made since then are given up",
+        "the names Ben, Hannah are given up",
+        "the name Anna is back",
+        "the engine is old again, not new",
+        "3 photos that came since: found again by the next `facewatch scan`",
+        "people folder: links that go: about 3; that come back: about 1",
+    ]
+    assert keeping.restore(config, backup, now=datetime.now(UTC)).given_up == lost
+    strange = make_library(library.base / "other")
+    with strange.service() as service:
+        config = service.config
+    assert keeping.look_at(config, backup).given_up == GivenUp(None, (), ("Anna",), 0, 0, 4, None, "fake")
 
 
 # --- drives that are away, and folders that may not be read ---

@@ -140,20 +140,79 @@ def _contents(path: Path, db: sqlite3.Connection) -> Contents:
     )
 
 
-def decisions_since(catalog: Path, backup: Contents) -> int | None:
-    """Return how many decisions in force the catalog has that the backup lacks; None: it does not descend from it."""
-    with clear_errors(catalog), closing(connect_reading(catalog)) as db:
-        last = backup.newest_entry
-        if last is not None:
-            own = db.execute("SELECT id, at, action FROM journal WHERE id = ?", [last[0]]).fetchone()
-            if own != last:
-                return None
-        row = db.execute(
-            "SELECT COUNT(*) FROM journal WHERE actor = ? AND parent_id IS NULL AND undone_by IS NULL"
-            " AND action NOT IN ('undo', 'redo') AND id > ?",
-            [USER, last[0] if last else 0],
-        ).fetchone()
-        return int(row[0])
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """What a catalog has that a backup has not, and the other way round."""
+
+    n_decisions: int | None
+    """Decisions in force that the backup lacks; None: the catalog does not descend from it, all of them go."""
+    names: tuple[str, ...]
+    """People whom the backup does not know by these names."""
+    names_back: tuple[str, ...]
+    """People who have these names in the backup only."""
+    n_photos: int
+    """Photos in the libraries that the backup does not know."""
+    n_links: int
+    """Links in the people folder that go ..."""
+    n_links_back: int
+    """... and that come back."""
+    engine: str | None
+    """The one in use."""
+    engine_back: str | None
+    """The one that will be."""
+
+
+def given_up(catalog: Path, backup: Contents) -> GivenUp:
+    """Return what goes, and what comes back, when the backup takes the catalog's place."""
+    with (
+        clear_errors(catalog),
+        closing(connect_reading(catalog)) as present,
+        closing(connect_reading(backup.path)) as before,
+    ):
+        names, photos, links = (
+            ({row[0] for row in present.execute(query)}, {row[0] for row in before.execute(query)})
+            for query in (_NAMES, _PHOTOS, _LINKS)
+        )
+        return GivenUp(
+            n_decisions=_decisions_since(present, backup),
+            names=tuple(sorted(names[0] - names[1])),
+            names_back=tuple(sorted(names[1] - names[0])),
+            n_photos=len(photos[0] - photos[1]),
+            n_links=len(links[0] - links[1]),
+            n_links_back=len(links[1] - links[0]),
+            engine=_engine_in_use(present),
+            engine_back=_engine_in_use(before),
+        )
+
+
+_NAMES = "SELECT name FROM people_view WHERE is_named"
+_PHOTOS = "SELECT sha256 FROM photos WHERE id IN (SELECT photo_id FROM files)"
+_LINKS = "SELECT person_id || ' ' || hex(sha256) FROM links JOIN photos ON photos.id = photo_id"
+
+
+def _engine_in_use(db: sqlite3.Connection) -> str | None:
+    """Return the engine whose answers are shown; where there could be only one, the newest."""
+    columns = {row[1] for row in db.execute("PRAGMA table_info(engines)")}
+    order = "is_in_use DESC, id DESC" if "is_in_use" in columns else "id DESC"
+    row = db.execute(f"SELECT name FROM engines ORDER BY {order} LIMIT 1").fetchone()
+    return str(row[0]) if row else None
+
+
+def _decisions_since(db: sqlite3.Connection, backup: Contents) -> int | None:
+    last = backup.newest_entry
+    library_id = db.execute("SELECT value FROM settings WHERE key = 'library_id'").fetchone()
+    if library_id is None or json.loads(library_id[0]) != backup.library_id:
+        return None
+    if last is not None:
+        own = db.execute("SELECT id, at, action FROM journal WHERE id = ?", [last[0]]).fetchone()
+        if own != last:
+            return None
+    row = db.execute(
+        "SELECT COUNT(*) FROM journal WHERE actor = ? AND parent_id IS NULL AND undone_by IS NULL"
+        " AND action NOT IN ('undo', 'redo') AND id > ?",
+        [USER, last[0] if last else 0],
+    ).fetchone()
+    return int(row[0])
 
 
 # --- the copy that takes its place ---

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,11 @@ from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, local_time, plural, print_json, progress_bar
 
 if TYPE_CHECKING:
+    from facewatch.catalog.restoring import GivenUp
     from facewatch.service.keeping import Restorable, Restored
+
+N_NAMES = 8
+"""Names that are given up, of which the question tells."""
 
 
 @command("backup", "Copy the catalog, safely, also while facewatch works.")
@@ -79,7 +85,7 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
     if not yes:
         keeping.check_nobody_at_work(config)
         for line in _consequences(keeping.look_at(config, file)):
-            click.echo(line, err=True)
+            echo(line, is_error=True)
         if not _is_wanted():
             raise click.exceptions.Exit(1)
     with progress_bar("restore", is_shown=not state.is_quiet and not as_json) as show:
@@ -87,7 +93,7 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json(_facts(done))
     elif not state.is_quiet:
-        _print(done)
+        _print(done, is_told=not yes)
     if done.folder_fault:
         raise FolderError(f"the catalog is restored, but the folders do not show it yet: {done.folder_fault}")
 
@@ -110,18 +116,38 @@ def _consequences(found: Restorable) -> list[str]:
     ]
     if found.fault is not None:
         lines.append(f"the present catalog cannot be read ({found.fault}); it is kept aside")
-    elif found.present is None:
+    elif found.given_up is None:
         lines.append("there is no catalog now")
-    elif found.n_decisions_lost is None:
-        lines.append("the present catalog does not descend from this backup: all that was decided in it is given up")
     else:
-        lines.append(f"{plural(found.n_decisions_lost, 'decision')} made since then will be given up")
+        lines += _losses(found.given_up)
     return lines
+
+
+def _losses(given_up: GivenUp) -> Iterator[str]:
+    """What is given up, and what comes back, a line each kind."""
+    if given_up.n_decisions is None:
+        yield "the present catalog does not descend from this backup: all that was decided in it is given up"
+    else:
+        yield f"{plural(given_up.n_decisions, 'decision')} made since then are given up"
+    for names, what in ((given_up.names, "given up"), (given_up.names_back, "back")):
+        if names:
+            more = f" and {len(names) - N_NAMES} more" if len(names) > N_NAMES else ""
+            subject = (
+                f"the name {names[0]} is" if len(names) == 1 else f"the names {', '.join(names[:N_NAMES])}{more} are"
+            )
+            yield f"{subject} {what}"
+    if given_up.engine != given_up.engine_back:
+        yield f"the engine is {given_up.engine_back or 'none'} again, not {given_up.engine or 'none'}"
+    if given_up.n_photos:
+        yield f"{plural(given_up.n_photos, 'photo')} that came since: found again by the next `facewatch scan`"
+    if given_up.n_links or given_up.n_links_back:
+        yield f"people folder: links that go: about {given_up.n_links}; that come back: about {given_up.n_links_back}"
 
 
 def _facts(done: Restored) -> dict[str, Any]:
     return {
         "catalog": str(done.catalog),
+        "given_up": asdict(done.given_up) if done.given_up else None,
         "kept": str(done.kept) if done.kept else None,
         "contradictions": list(done.contradictions),
         "left": [str(path) for path in done.left],
@@ -131,8 +157,10 @@ def _facts(done: Restored) -> dict[str, Any]:
     }
 
 
-def _print(done: Restored) -> None:
-    click.echo(f"{done.catalog}: restored")
+def _print(done: Restored, *, is_told: bool) -> None:
+    echo(f"{done.catalog}: restored")
+    for line in _losses(done.given_up) if done.given_up and not is_told else ():
+        echo(line)
     if done.kept:
         click.echo(f"the catalog that was there is kept: {done.kept}")
     if done.contradictions:

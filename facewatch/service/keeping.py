@@ -17,7 +17,7 @@ from facewatch.catalog import restoring
 from facewatch.catalog.backups import Report, keep_quiet, write_backup
 from facewatch.catalog.locks import holder
 from facewatch.catalog.opening import beside, check_place, clear_errors, utc_now
-from facewatch.catalog.restoring import Contents, FoundLink
+from facewatch.catalog.restoring import Contents, FoundLink, GivenUp
 from facewatch.config import Config
 from facewatch.errors import BusyError, CatalogError, FolderError
 from facewatch.folders.names import link_names
@@ -50,8 +50,8 @@ class Restorable:
     """None: there is no catalog, or it cannot be read."""
     fault: str | None
     """Why the present catalog cannot be read; None: it can, or there is none."""
-    n_decisions_lost: int | None
-    """Decisions in force that the backup does not have; None: that cannot be told."""
+    given_up: GivenUp | None
+    """What goes and what comes back; None: there is no catalog, or it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,8 @@ class Restored:
     """What a restore did."""
 
     catalog: Path
+    given_up: GivenUp | None
+    """What went; None: there was no catalog, or it could not be read."""
     kept: Path | None
     """Where the catalog is that was there before."""
     contradictions: tuple[str, ...]
@@ -141,10 +143,8 @@ def look_at(config: Config, file: Path) -> Restorable:
         raise CatalogError(f"{file}: that is the catalog itself; name a backup")
     backup = _contents_of_backup(config, file)
     present, fault = _present(config.catalog)
-    lost = None
-    if present is not None and present.library_id == backup.library_id:
-        lost = restoring.decisions_since(config.catalog, backup)
-    return Restorable(backup, present, fault, lost)
+    given_up = restoring.given_up(config.catalog, backup) if present is not None else None
+    return Restorable(backup, present, fault, given_up)
 
 
 def _contents_of_backup(config: Config, file: Path) -> Contents:
@@ -198,7 +198,7 @@ def restore(config: Config, file: Path, *, now: datetime, report: Report = keep_
         restoring.drop_derived(catalog)
     for fault in contradictions:
         log.warning("%s: %s", file, fault)
-    return Restored(catalog, kept or aside, tuple(contradictions), tuple(left), *_follow(config))
+    return Restored(catalog, found.given_up, kept or aside, tuple(contradictions), tuple(left), *_follow(config))
 
 
 def _keep(catalog: Path, now: datetime, report: Report) -> Path:

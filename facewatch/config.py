@@ -70,7 +70,22 @@ def _engine(value: Any) -> str | None:
     is_right = value in ("", "face_recognition") or (
         isinstance(value, str) and re.fullmatch(r"insightface:[^\0]+", value)
     )
-    return None if is_right else '"face_recognition", or "insightface:" and the name of a pack'
+    return None if is_right else f'"face_recognition", or "insightface:" and the name of a pack{_engine_meant(value)}'
+
+
+def _engine_meant(value: Any) -> str:
+    """Return a question that offers the engine that is meant: most forget that a pack is InsightFace's."""
+    if not isinstance(value, str) or not value.strip(" :"):
+        return ""
+    word = value.strip().casefold()
+    kind, _, pack = re.sub(r"[\s:/_-]+", ":", value.strip(), count=1).partition(":")
+    if word in ("dlib", "hog", "cnn", "standard", "default") or difflib.get_close_matches(word, ["face_recognition"]):
+        meant = "face_recognition"
+    elif difflib.get_close_matches(kind.casefold(), ["insightface", "arcface"], 1, 0.8):
+        meant = f"insightface:{pack or 'buffalo_l'}"
+    else:
+        meant = f"insightface:{value.strip()}"
+    return f"; did you mean {meant}? (`facewatch models` lists the engines)"
 
 
 def _hours(value: Any) -> str | None:

@@ -5,6 +5,7 @@ All are frozen. Distances are Euclidean between unit vectors: 0 is the same vect
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -182,6 +183,14 @@ class Thresholds:
     """A match without a near runner-up may be farther off by this; see `assign`."""
     confirmed: float = 0.0
     """And one whose nearest member a user confirmed by this."""
+
+    def less(self, n_faces: int) -> float:
+        """Return what `match` and `centroid` lose in a gallery of so many faces.
+
+        The best match of a stranger comes nearer the more faces it is compared with; so both shrink with the
+        logarithm of their number. A gallery smaller than the calibration's is not given more room.
+        """
+        return self.per_decade * max(0.0, math.log10(max(1, n_faces) / self.gallery_size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -10,16 +11,23 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from drawn import Library
 
 from facewatch.cli import main
 from facewatch.cli.calling import VARIABLE, as_called, called_from_anywhere, how_called
+from facewatch.cli.evaluate import engine_of_catalog
 from facewatch.cli.group import facewatch
 from facewatch.cli.logs import JsonFormatter, PlainFormatter
 from facewatch.cli.words import MEANT, MEANT_OF_MODELS, MEANT_OF_SERVICE, SECOND_WORDS, SECTIONS
+from facewatch.config import load_config
+from facewatch.evaluation.labelled import looks_like_album, read_labels
+from facewatch.service.live import Live, LiveFile, live_file_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -158,7 +166,7 @@ def test_commands_in_a_text_are_as_called_and_nothing_else_is(text: str) -> None
     ("arguments", "said"),
     [
         ("people", "`{} scan PHOTOS` makes one"),
-        ("--help", "    {} rename 12 Anna "),
+        ("--help", "    {} people "),
         ("scan --help", "`{} models` lists the packs"),
         ("models verify --help", "Usage: {} models verify [OPTIONS]"),
         ("asign", "Try '{} --help' for help."),
@@ -279,3 +287,143 @@ def test_help_of_a_command_is_its_help(command: str, capsys: pytest.CaptureFixtu
 def test_name_is_a_second_word_for_rename(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help", "name"]) == 0
     assert capsys.readouterr().out.startswith("Usage: facewatch rename [OPTIONS] WHO NEW")
+
+
+# --- what else leads to what was meant ---
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("buffalo_sc_dq", "insightface:buffalo_sc_dq"),
+        ("buffalo_l", "insightface:buffalo_l"),
+        ("/packs/mine", "insightface:/packs/mine"),
+        ("InsightFace:buffalo_l", "insightface:buffalo_l"),
+        ("insightface/buffalo_l", "insightface:buffalo_l"),
+        ("insighface: buffalo_l", "insightface:buffalo_l"),
+        ("insightface", "insightface:buffalo_l"),
+        ("face-recognition", "face_recognition"),
+        ("Face_Recognition", "face_recognition"),
+        ("facerecognition", "face_recognition"),
+        ("dlib", "face_recognition"),
+    ],
+)
+def test_an_engine_that_is_nearly_right_is_answered_with_the_one_that_is_meant(
+    typed: str, meant: str, library: Library, run: Any
+) -> None:
+    answer = run("scan", str(library.photos), "--engine", typed)
+    assert answer.code == 3
+    assert f"; did you mean {meant}? (`facewatch models`" in answer.err
+
+
+def test_a_slip_in_a_pack_an_option_a_choice_a_setting_or_a_person_is_answered_with_the_nearest(
+    library: Library, run: Any, tmp_path: Path
+) -> None:
+    library.draw("a.png", (1, 0))
+    library.draw("b.png", (1, 1))
+    library.scan()
+    assert "did you mean buffalo_l?" in run("scan", str(library.photos), "--engine", "insightface:bufalo_l").err
+    assert "Did you mean '--dry-run'?" in run("recluster", "--dryrun").err
+    assert "Did you mean 'whispers'?" in run("recluster", "--method", "wispers").err
+    assert "Did you mean 'hdbscan'?" in run("evaluate", str(library.photos), "--method", "HDBSCN").err
+    settings = tmp_path / "facewatch.toml"
+    settings.write_text("[engine]\nnmae = 'face_recognition'\n")
+    assert "did you mean engine.name?" in run("people", "--config", str(settings)).err
+    [person] = json.loads(run("people", "--json").out)
+    assert run("name", str(person["id"]), "Theodora").code == 0
+    assert "did you mean Theodora?" in run("hide", "Theodra").err
+
+
+def test_names_that_look_like_an_album_are_told_from_people() -> None:
+    albums = (
+        *("2019", "1998", "2019-07", "2019_07_14", "20190714", "2019.07.14 Beach"),
+        *("2019 Italy", "2019-Q3", "14.07.2019"),
+        *("July 2019", "Juli 2019", "14 July 2019", "Sept. 2020", "DCIM", "100CANON", "Camera Roll"),
+    )
+    people = (
+        *("Anna", "Anna 2019", "Maria 2001", "Julia 2003", "April", "May", "Jan", "June Carter", "007", "12", "1234"),
+        *("0000045", "3019", "20191", "n000123", "Agent 2000", "Mark 1999", "2019er", "100", "Camera Lady"),
+    )
+    assert [name for name in albums if not looks_like_album(name)] == []
+    assert [name for name in people if looks_like_album(name)] == []
+
+
+def draw_folders(library: Library, *names: str) -> str:
+    for number, name in enumerate(names):
+        for take in range(2):
+            library.draw(f"{name}/{take}.png", (number, take))
+    return str(library.photos)
+
+
+def test_evaluate_refuses_folders_of_years_and_says_what_to_do(library: Library, run: Any) -> None:
+    answer = run("evaluate", draw_folders(library, "2018", "2019-07 Beach", "Anna"))
+    assert answer.code == 4
+    assert (
+        "its folders are called like dates or a camera's folders (2018, 2019-07 Beach), not like people" in answer.err
+    )
+    assert "a folder per person" in answer.err
+    # One that some of the people share with a year is told, and counts as it did.
+    with caplog_at_warning() as lines:
+        assert len(read_labels(Path(draw_folders(library, "Ben", "Cleo", "Dora"))).photos_of()) == 6
+    assert [line for line in lines if "2018, 2019-07 Beach: taken for the name of a person" in line]
+
+
+@contextmanager
+def caplog_at_warning() -> Iterator[list[str]]:
+    lines: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    handler, logger = Keep(logging.WARNING), logging.getLogger("facewatch.evaluation.labelled")
+    logger.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_evaluate_measures_the_engine_in_use(library: Library, tmp_path: Path) -> None:
+    library.draw("a.png", (1, 0))
+    library.scan()
+
+    def engine_of(settings: str = "") -> str | None:
+        file = tmp_path / "settings.toml"
+        file.write_text(settings)
+        return engine_of_catalog(load_config(file, {"library.catalog": str(library.catalog)}, cwd=tmp_path))
+
+    before = library.catalog.read_bytes()
+    assert engine_of() == "fake"
+    # The service takes the one of the settings by itself.
+    assert engine_of("[engine]\nname = 'face_recognition'\n") is None
+    assert library.catalog.read_bytes() == before
+    library.catalog.write_bytes(b"no catalog at all" * 100)
+    assert engine_of() is None
+
+
+def test_a_scan_while_the_watcher_works_says_that_it_does_just_that(library: Library, run: Any) -> None:
+    library.draw("a.png", (1, 0))
+    library.scan()
+    photos, now = str(library.photos), datetime.now(UTC).isoformat()
+    live = Live(pid=os.getpid(), told_at=now, doing="looking at photos", n_waiting=3, n_done=2, last_look={photos: now})
+
+    def said(*arguments: str, kind: str = "watch", **facts: Any) -> str:
+        with library.service() as service, service.running(kind):
+            LiveFile(live_file_of(library.catalog)).write(replace(live, **facts))
+            answer = run("scan", *arguments)
+        assert answer.code == 6
+        return str(answer.err)
+
+    me = f"(process {os.getpid()})"
+    assert f"the watcher {me} does just that: looking at photos; 3 files to look at, 2 done. What is new is" in said()
+    assert "does just that: idle" in said(photos, doing="idle", n_waiting=0)
+    assert "does just that: paused; `facewatch resume` lets it look again" in said(doing="paused", n_waiting=0)
+    assert "says nothing since" in said(told_at="2026-01-01T00:00:00Z")
+    assert "a scan is at work already" in said(kind="scan")
+    # What it does not do is not said to be done.
+    other = library.photos.parent / "Other"
+    other.mkdir()
+    assert f"knows nothing of {other}: put it into its settings, or stop the watcher" in said(str(other))
+    assert "knows nothing of --new-drive" in said("--new-drive")
+    assert "knows nothing of --engine" in said("--engine", "face_recognition")

@@ -885,7 +885,7 @@ def test_checking_leaves_nothing_behind_and_keeps_what_is_there(folders: Path, t
 
 def test_an_unknown_method_is_a_mistake_on_the_command_line(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(folders), "--method", "magic"]) == 2
-    assert "no method is called 'magic'; there is " in capsys.readouterr().err
+    assert "'magic' is not one of 'whispers', " in capsys.readouterr().err
 
 
 # --- a simulated user ---

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 import facewatch.cli.search  # noqa: F401 - adds its command
 from facewatch import search as search_module
+from facewatch.assign import Gallery
 from facewatch.catalog import Mark
 from facewatch.cli import main
 from facewatch.engines import fake
@@ -31,6 +32,7 @@ from facewatch.errors import EngineError, NotKnownError
 from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 from facewatch.service.searching import NearFaces, Search
+from facewatch.types import Tier
 
 N_DIMS = 8
 ORIGIN = Origin("library", "engine", N_DIMS)
@@ -757,8 +759,8 @@ def test_the_command_prints_a_row_a_face(family: Library, run: Any) -> None:
     assert code == 0
     header, _, *rows = out.splitlines()
     assert header.split() == ["rank", "person", "distance", "face", "photo"]
-    assert [row.split()[0] for row in rows] == ["1", "2"]
-    assert all(row.split()[-1].startswith(str(family.photos)) for row in rows)
+    assert [row.split()[0] for row in rows] == ["1", "2", "--"]
+    assert all(row.split()[-1].startswith(str(family.photos)) for row in rows[:2])
 
 
 def test_the_command_heads_each_of_several_faces(family: Library, run: Any) -> None:
@@ -769,6 +771,32 @@ def test_the_command_heads_each_of_several_faces(family: Library, run: Any) -> N
         "both.png, face 2",
     ]
     assert "face 2 (" not in run(str(family.photos / "both.png"), "--face", "2")[1]
+
+
+def test_the_command_says_where_near_enough_ends(family: Library, run: Any) -> None:
+    photo = str(family.photos / "a0.png")
+    _, out, _ = run(photo, "-k", "100")
+    rows = [line.split() for line in out.splitlines()[2:]]
+    [end] = [number for number, row in enumerate(rows) if row[:3] == ["--", "near", "enough"]]
+    limit = float(rows[end][-1])
+    assert all(float(row[-3]) < limit for row in rows[:end])
+    assert all(float(row[-3]) >= limit for row in rows[end + 1 :])
+    assert 0 < end < len(rows) - 1
+    [face] = json.loads(run(photo, "--json")[1])["faces"]
+    assert face["near_enough"] == pytest.approx(limit, abs=5e-4)
+
+
+def test_near_enough_is_what_the_gallery_would_accept_and_follows_the_settings(family: Library) -> None:
+    def near_enough(strictness: float) -> float | None:
+        with family.service({"match.strictness": strictness}) as service:
+            [face] = service.search.like(family.photos / "a0.png")
+            gallery = Gallery(fake.N_DIMS, service.info.thresholds, strictness=strictness)
+        assert face.near_enough == gallery.limits(Tier.FOUND)[0]
+        return face.near_enough
+
+    loose, strict = near_enough(0.0), near_enough(0.1)
+    assert loose is not None
+    assert strict == pytest.approx(loose - 0.1)
 
 
 def test_the_command_prints_json_for_programs(family: Library, run: Any) -> None:

@@ -429,6 +429,13 @@ def test_the_platform_is_found_or_said_not_to_be_there(tmp_path: Path) -> None:
         found("linux", Answer(1, "", "Failed to connect to bus: No medium found\n"))
     with pytest.raises(FacewatchError, match="239 is too old"):
         found("linux", Answer(0, "239\n", ""))
+    for answer in (Answer(127, "", ""), Answer(1, "", "Failed to connect to bus: No medium found\n")):
+        # What would be written can be said all the same.
+        dry = find_manager("linux", run=System({VERSION: answer}), environment={}, home=tmp_path, is_dry_run=True)
+        assert not dry.is_here
+        text = dry.text(Job(program=("/bin/facewatch",), writable=(tmp_path,)))
+        assert "ExecStart=:" in text
+        assert "ProtectSystem=strict" in text
     with pytest.raises(FacewatchError, match="win32: services can be installed on Linux and macOS only"):
         found("win32", new)
 

@@ -185,14 +185,9 @@ class Gallery:
     # --- who is it ---
 
     def limits(self, tier: Tier) -> tuple[float, float]:
-        """Return how near a face of this tier must be to a member and to the centroid, in a gallery of this size.
-
-        The best match of a stranger comes nearer the more faces it is compared with; so both shrink with the
-        logarithm of their number. A gallery smaller than the calibration's is not given more room.
-        """
+        """Return how near a face of this tier must be to a member and to the centroid, in a gallery of this size."""
         t = self._thresholds
-        decades = max(0.0, math.log10(max(1, self._n_faces) / t.gallery_size))
-        less = t.per_decade * decades + self._strictness + (0.0 if tier is Tier.FOUND else t.poor)
+        less = t.less(self._n_faces) + self._strictness + (0.0 if tier is Tier.FOUND else t.poor)
         return t.match - less, t.centroid - less
 
     def identify(

@@ -11,7 +11,7 @@ import click
 from facewatch import ids
 from facewatch.cli import everybody
 from facewatch.cli.group import command
-from facewatch.cli.options import State, json_option, pass_state, set_up_logging
+from facewatch.cli.options import Choice, State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_csv, print_json, print_table, progress_bar
 from facewatch.clustering import METHODS
 
@@ -100,13 +100,16 @@ def scan(
 
     Without PHOTOS: the libraries of the settings, or those scanned before. What is known is not looked at again, unless
     the settings want another engine than the one in use: then everything is, and people, names and decisions are
-    carried over when it is complete.
+    carried over when it is complete. While a watcher is at work this only says how far it is (exit code 6).
 
     \b
     Example:
       facewatch scan ~/Pictures
       facewatch scan ~/Pictures --engine insightface:buffalo_l
     """
+    from facewatch.cli.status import doing_just_that
+    from facewatch.errors import BusyError
+
     if aligned is not None and not photos:
         raise click.UsageError("--aligned needs PHOTOS: name the folders of face crops")
     set_up_logging(state.loudness)
@@ -120,7 +123,12 @@ def scan(
             service.libraries.forget_aligned(service.libraries.roots)
         if is_new_drive:
             service.libraries.believe_new_drives()
-        result = service.scan_all(report)
+        try:
+            result = service.scan_all(report)
+        except BusyError as error:
+            given = {"--engine": engine, "--aligned": aligned is not None, "--new-drive": is_new_drive}
+            beyond = [*(name for name, value in given.items() if value), *map(str, photos)]
+            raise BusyError(doing_just_that(service.catalog.path, beyond) or str(error)) from error
         status = service.status()
         found = everybody.show_found(service, result, screen, report)
         hint = everybody.better_engine(service) if result.is_first and result.n_faces else None
@@ -260,7 +268,7 @@ def _look_alike_row(pair: Alike) -> tuple[object, ...]:
 
 
 @command("recluster", "Group faces that belong to nobody.")
-@click.option("--method", type=click.Choice(list(METHODS)), help="How to group; the default is in the settings.")
+@click.option("--method", type=Choice(list(METHODS)), help="How to group; the default is in the settings.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
 @pass_state

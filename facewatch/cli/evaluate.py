@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import sys
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from facewatch.cli.group import command
-from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import plural, print_json, print_table, progress_bar
+from facewatch.cli.options import Choice, State, json_option, pass_state, set_up_logging
+from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
+from facewatch.clustering import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from facewatch.config import Config
     from facewatch.evaluation.matching import Sample
     from facewatch.evaluation.run import Evaluation
     from facewatch.service import Service
@@ -26,7 +29,13 @@ if TYPE_CHECKING:
 @command("evaluate", "Measure how well people are told apart.")
 @click.argument("labelled", type=click.Path(path_type=Path))
 @click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
-@click.option("--method", "methods", multiple=True, help="How to group; may be repeated; all: every one there is.")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    type=Choice([*METHODS, "all"]),
+    help="How to group; may be repeated; all: every one there is.",
+)
 @click.option("--only", default="", metavar="PREFIX", help="Only photos whose path begins with this, for example lfw/.")
 @click.option("--batches", default=20, type=click.IntRange(1), show_default=True, help="Batches that photos arrive in.")
 @click.option("--seed", default=0, show_default=True, help="Of the order in which they arrive.")
@@ -64,7 +73,8 @@ def evaluate(
 
     LABELLED holds a folder per person, or a labels.csv with the columns path and person and, for the faces of group
     photos, x,y,w,h. Photos are only read, and your catalog is not touched. Printed are precision and recall (BCubed,
-    and of pairs), with all photos at once and with photos that arrive in batches.
+    and of pairs), with all photos at once and with photos that arrive in batches. Without --engine it is the one that
+    your photos are looked at with: that of the settings, or of the catalog.
 
     \b
     Example:
@@ -76,14 +86,13 @@ def evaluate(
 
     set_up_logging(state.loudness)
     chosen = methods or (state.config()["cluster.method"],)
-    _check_methods(chosen)
     labels = read_labels(labelled, only=only)
     for file, suffix in ((keep, ".npz"), (report, ".html")):
         if file:
             check_target(file, suffix=suffix, photos=labelled)
     evaluation = run.evaluate(
         labels,
-        service_opener(state, engine),
+        service_opener(state, engine or engine_of_catalog(state.config())),
         methods=chosen,
         fars=fars or run.FARS,
         n_batches=batches,
@@ -102,6 +111,17 @@ def evaluate(
         click.echo(f"\nwrote {report}")
 
 
+def engine_of_catalog(config: Config) -> str | None:
+    """Return the engine that photos are looked at with, as a service would; the catalog is only read."""
+    from facewatch.service.doctor.reading import CatalogReader
+
+    if not config["engine.name"] and config.catalog.exists():
+        # One that cannot be read is no reason to measure nothing: what is measured is said.
+        with suppress(sqlite3.Error), closing(CatalogReader(config.catalog)) as catalog:
+            return catalog.files.setting("engine") or catalog.engines.in_use_name()
+    return None
+
+
 def service_opener(state: State, engine: str | None) -> Callable[[Path], Service]:
     """Return what opens a service with the user's settings and a catalog of its own."""
 
@@ -117,14 +137,6 @@ def service_opener(state: State, engine: str | None) -> Callable[[Path], Service
     return open_service
 
 
-def _check_methods(chosen: tuple[str, ...]) -> None:
-    from facewatch.clustering import METHODS
-
-    unknown = [name for name in chosen if name not in (*METHODS, "all")]
-    if unknown:
-        raise click.UsageError(f"no method is called {unknown[0]!r}; there is {', '.join(sorted(METHODS))}, and all")
-
-
 def _write_report(state: State, file: Path, evaluation: Evaluation) -> None:
     from facewatch.catalog import utc_now
     from facewatch.evaluation.report import write_report
@@ -136,6 +148,7 @@ def _write_report(state: State, file: Path, evaluation: Evaluation) -> None:
 
 def _print_evaluation(evaluation: Evaluation) -> None:
     sample = evaluation.sample
+    echo(f"engine: {evaluation.info.name}")
     click.echo(
         f"{plural(len(sample.photos), 'photo')}: {len(sample)} of {plural(sample.n_labelled, 'labelled face')} found, "
         f"{sample.n_missed} missed, {plural(len(set(sample.person.tolist())), 'person', 'people')}, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import sys
@@ -140,6 +141,14 @@ def loudness_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+class Choice(click.Choice[str]):
+    """Offers the choice that is meant."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        near = difflib.get_close_matches(str(value).casefold(), list(self.choices), 1)
+        return super().get_invalid_choice_message(value, ctx) + (f" Did you mean {near[0]!r}?" if near else "")
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")

@@ -32,7 +32,8 @@ def search(state: State, photo: Path, face: int | None, n_found: int, as_json: b
     """Find the faces of the whole catalog that are nearest to those of PHOTO, the nearest first.
 
     PHOTO may lie anywhere: one that the catalog does not know is looked at, and nothing is recorded. Faces are numbered
-    from left to right. Distances are Euclidean between unit vectors: 0 is the same picture.
+    from left to right. Distances are Euclidean between unit vectors: 0 is the same picture. A line says up to where a
+    face is near enough to be taken for the same person (`near_enough` in --json).
 
     \b
     Example:
@@ -70,10 +71,13 @@ def _print_face(photo: Path, face: NearFaces, *, has_heading: bool) -> None:
         who = f" ({', '.join(known)})" if known else ""
         click.echo(f"{printable(str(photo))}, face {face.number}{who}:")
     if face.found:
-        rows = [
+        rows: list[tuple[object, ...]] = [
             (one.rank, one.person or "nobody", one.distance, ids.face(one.face_id), f"{one.photo}:{one.number}")
             for one in face.found
         ]
+        if face.near_enough is not None:
+            end = sum(one.distance < face.near_enough for one in face.found)
+            rows.insert(end, ("", "-- near enough ends --", face.near_enough, "", ""))
         print_table(("rank", "person", "distance", "face", "photo"), rows, whole=("photo",))
     else:
         click.echo("no other face is in the library")

@@ -48,10 +48,10 @@ def _command(name: str, summary: str) -> Callable[[Callable[..., None]], click.C
     return decorate
 
 
-def _manager() -> Manager:
+def _manager(*, is_dry_run: bool = False) -> Manager:
     from facewatch.service.units import find_manager
 
-    return find_manager(sys.platform)
+    return find_manager(sys.platform, is_dry_run=is_dry_run)
 
 
 @_command("install", "Start it now, and with every login.")
@@ -73,7 +73,7 @@ def install(state: State, dry_run: bool) -> None:
     from facewatch.service.units import plan_job
 
     set_up_logging(state.loudness)
-    manager = _manager()
+    manager = _manager(is_dry_run=dry_run)
     config = state.config()
     given = {"library.catalog": ("--catalog", config.catalog), "library.people": ("--people", config.people)}
     named = [str(word) for key, words in given.items() if key in state.overrides for word in words]
@@ -85,6 +85,8 @@ def install(state: State, dry_run: bool) -> None:
     )
     text = manager.text(replace(job, environment={**job.environment, **called_from_anywhere()}))
     if dry_run:
+        if not manager.is_here:
+            echo("systemd does not answer here; where it does, it would get this:", is_error=True)
         click.echo(text, nl=False)
         return
     if not state.is_quiet:

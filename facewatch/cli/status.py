@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +108,37 @@ def _catalog_of(state: State) -> Path:
         config, _ = read_settings(state.config_file, state.overrides, cwd=Path.cwd())
         click.echo(f"{printable(one_line(str(error)))}; this looks at {printable(str(config.catalog))}", err=True)
         return config.catalog
+
+
+def doing_just_that(catalog: Path, beyond: Sequence[str] = (), *, now: datetime | None = None) -> str | None:
+    """Return what to tell somebody who wants a scan while another process looks; None: none does any more.
+
+    Args:
+        beyond: options and libraries that were asked for; the one at work may know nothing of them.
+    """
+    from facewatch.service.status import at_work
+
+    runner, live = at_work(catalog)
+    if runner is None:
+        return None
+    kind, _, process = runner.partition(" ")
+    doing = _doing(live, now or datetime.now(UTC)).removeprefix(": ") if live else ""
+    queue = dict(_live_facts(live)).get("queue", "") if live else ""
+    far = "; ".join(filter(None, (doing, queue))) or "at work"
+    if kind != "watch":
+        return f"a {kind} is at work already {process}: {far}. Wait for it; the same command then looks at the rest"
+    watched = {os.path.realpath(root) for root in live.last_look} if live else set()
+    unknown = [one for one in beyond if one.startswith("--") or (watched and os.path.realpath(one) not in watched)]
+    if unknown:
+        return (
+            f"the watcher {process} is at work ({far}) and knows nothing of {', '.join(unknown)}: put it into its "
+            "settings, or stop the watcher (Ctrl-C, or `facewatch service uninstall`), scan, and start it again"
+        )
+    resting = "; `facewatch resume` lets it look again" if live and live.doing == "paused" else ""
+    return (
+        f"the watcher {process} does just that: {far}{resting}. What is new is found without a scan; `facewatch status "
+        "--watch` shows how far it is"
+    )
 
 
 def _silence(live: Live | None) -> str:

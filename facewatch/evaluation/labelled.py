@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +16,8 @@ from pathlib import Path
 from facewatch.catalog import display
 from facewatch.errors import LibraryError
 from facewatch.folders import UNNAMED
+
+log = logging.getLogger(__name__)
 
 LABELS = "labels.csv"
 
@@ -77,7 +81,8 @@ def read_labels(root: Path, *, only: str = "") -> Labelled:
     one where facewatch keeps unnamed people, are passed over.
 
     Raises:
-        LibraryError: there are no labels, they are wrong, or too few to compare; the message says what is needed.
+        LibraryError: there are no labels, they are wrong, or too few to compare; the message says what is needed. Also
+            where most folders are called like dates or a camera's folders: that is an album, and nobody's labels.
     """
     _check_folder(root)
     photos = _read_csv(root) if (root / LABELS).is_file() else _read_folders(root)
@@ -124,11 +129,50 @@ def _check_folder(root: Path) -> None:
 
 def _read_folders(root: Path) -> list[LabelledPhoto]:
     folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and _is_person(entry.name))
+    _check_names(root, [folder.name for folder in folders])
     return [
         LabelledPhoto(path, (Label(_name(folder.name), None),))
         for folder in folders
         for path in sorted(_photos_below(root, folder))
     ]
+
+
+_YEAR = r"(?:18|19|20)\d\d"
+_MONTH = (
+    r"(?:jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|märz|apr(?:il)?|may|mai|june?|juni|july?|juli|aug(?:ust)?"
+    r"|sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)"
+)
+"""Alone it may be somebody's name."""
+_ALBUM = re.compile(
+    rf"{_YEAR}"
+    rf"|{_YEAR}[ ._-]*(?:[01]\d|q[1-4])(?:[ ._-]*[0-3]\d)?(?!\d).*"
+    rf"|{_YEAR}[ ._-]+\D.*"
+    rf"|[0-3]?\d[._-][01]?\d[._-]{_YEAR}.*"
+    rf"|(?:[0-3]?\d[. ]+)?{_MONTH}[ ._-]*{_YEAR}.*"
+    r"|dcim|\d{3}[a-z_]{5}|camera( roll)?",
+    re.IGNORECASE,
+)
+
+
+def looks_like_album(name: str) -> bool:
+    """Whether a folder is called like a year, a month, a day or what a camera writes, and not like a person."""
+    return _ALBUM.fullmatch(unicodedata.normalize("NFC", display(name)).strip()) is not None
+
+
+def _check_names(root: Path, names: Sequence[str]) -> None:
+    """Refuse folders of years, months and cameras: whoever is in them, they are not one person each."""
+    like_dates = list(filter(looks_like_album, names))
+    some = ", ".join(map(display, like_dates[:_MOST_SHOWN])) + (", ..." if len(like_dates) > _MOST_SHOWN else "")
+    if len(like_dates) > len(names) / 2:
+        raise LibraryError(
+            f"{root}: its folders are called like dates or a camera's folders ({some}), not like people; evaluate has "
+            f"to be told who is who. Put photos of people you know into {_EXAMPLE}"
+        )
+    if like_dates:
+        log.warning(
+            "%s: %s: taken for the name of a person, though it looks like a date; move the folder out if it is one",
+            *(root, some),
+        )
 
 
 def _is_person(name: str) -> bool:

@@ -77,6 +77,9 @@ class NearFaces:
     """None: the photo is not in the catalog."""
     person_id: int | None
     person: str | None
+    near_enough: float | None
+    """The distance below which the thresholds would take a good face for the same person's; None: that is not known,
+    because another engine than the one in use is wanted, or its files are absent."""
     found: tuple[FoundFace, ...]
 
 
@@ -129,13 +132,25 @@ class Search:
                 raise NotKnownError(f"{self._catalog.path}: holds no face yet; `facewatch scan PHOTOS` looks for some")
             probes = _chosen(self._probes(photo, engine, vectors), display(str(photo)), face)
             rankings = vectors.nearest(np.stack([vector for _, vector in probes]))
+            near_enough = self._near_enough(engine)
             return [
                 NearFaces(
-                    *(probe.number, probe.face_id, probe.person_id, probe.person),
+                    *(probe.number, probe.face_id, probe.person_id, probe.person, near_enough),
                     found=tuple(islice(self._shown(ranking, probe.face_id, k), k)),
                 )
                 for (probe, _), ranking in zip(probes, rankings, strict=True)
             ]
+
+    def _near_enough(self, engine: KnownEngine) -> float | None:
+        """Return how near a face must be to one of a person's to be matched with it."""
+        try:
+            wanted = self._service.info
+        except EngineError:
+            return None
+        if wanted.fingerprint != engine.fingerprint:
+            return None
+        strictness: float = self._service.config["match.strictness"]
+        return wanted.thresholds.match - wanted.thresholds.less(self._catalog.faces.n_assigned()) - strictness
 
     def _engine_in_use(self) -> KnownEngine | None:
         # All of them are counted through when they are listed, so only when it is another one.

@@ -182,6 +182,8 @@ class Manager(Protocol):
     """What installs the service; made by `find_manager`."""
 
     name: str
+    is_here: bool
+    """Whether the platform has it; if not, it can only say what it would write."""
 
     @property
     def file(self) -> Path:
@@ -204,12 +206,18 @@ class Manager(Protocol):
 
 
 def find_manager(
-    platform: str, *, run: Run | None = None, environment: Mapping[str, str] = os.environ, home: Path | None = None
+    platform: str,
+    *,
+    run: Run | None = None,
+    environment: Mapping[str, str] = os.environ,
+    home: Path | None = None,
+    is_dry_run: bool = False,
 ) -> Manager:
     """Return what runs services here.
 
     Args:
         platform: as `sys.platform`.
+        is_dry_run: a systemd that does not answer is taken for a new one, which nothing is asked of.
 
     Raises:
         FacewatchError: nothing that this program knows.
@@ -219,8 +227,11 @@ def find_manager(
         return Launchd(run, home=home, uid=os.getuid())
     if platform != "linux":
         raise FacewatchError(f"{platform}: services can be installed on Linux and macOS only; {HELP_YOURSELF}")
+    folder = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"
     answer = run(["systemctl", "--user", "show", "--property=Version", "--value"])
     version = re.search(r"\d+", answer.out)
+    if is_dry_run and (answer.code or not version):
+        return Systemd(run, folder=folder, home=home, version=WITH_GROWING_PAUSES, is_here=False)
     if answer.code == 127:
         raise FacewatchError(f"this system is not run by systemd; {HELP_YOURSELF}")
     if answer.code or not version:
@@ -230,8 +241,7 @@ def find_manager(
         )
     if int(version[0]) < OLDEST_SYSTEMD:
         raise FacewatchError(f"systemd {version[0]} is too old, {OLDEST_SYSTEMD} is needed; {HELP_YOURSELF}")
-    settings = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-    return Systemd(run, folder=settings / "systemd" / "user", home=home, version=int(version[0]))
+    return Systemd(run, folder=folder, home=home, version=int(version[0]))
 
 
 def run_command(command: Sequence[str]) -> Answer:
@@ -251,8 +261,11 @@ class Systemd:
 
     name = "systemd"
 
-    def __init__(self, run: Run, *, folder: Path, home: Path, version: int, unit: str = UNIT) -> None:
+    def __init__(
+        self, run: Run, *, folder: Path, home: Path, version: int, unit: str = UNIT, is_here: bool = True
+    ) -> None:
         """`folder` is where this user's units lie; `version` is systemd's."""
+        self.is_here = is_here
         self._run = run
         self._folder = folder
         self._home = home
@@ -323,6 +336,8 @@ class Systemd:
 
     def _sandbox(self, job: Job) -> tuple[str, ...]:
         """Return the first sandbox in which the program can be started: kernels and containers forbid parts of them."""
+        if not self.is_here:
+            return sandboxes(job)[0]
         for sandbox in sandboxes(job):
             options = [option for line in sandbox for option in ("-p", line)]
             trial = ["systemd-run", "--user", "--wait", "--collect", "--quiet", "--pipe", *options]
@@ -503,6 +518,7 @@ class Launchd:
     """An agent of the user's own launchd."""
 
     name = "launchd"
+    is_here = True
 
     def __init__(self, run: Run, *, home: Path, uid: int) -> None:
         self._run = run

@@ -18,7 +18,45 @@ import platformdirs
 
 from facewatch.errors import ConfigError
 
-DEFAULT_EXCLUDE = ("@eaDir", ".thumbnails", ".stversions", "#recycle", ".Trash*", "$RECYCLE.BIN")
+FOREIGN_FOLDERS = (
+    # packages of photo programs: what they made of the photos in them, not the photos
+    *("*.photoslibrary but originals, Masters", "*.photolibrary but Masters, Originals"),
+    *("*.migratedphotolibrary but Masters, Originals", "*.aplibrary but Masters, *.approject", "*.apvault"),
+    *("iPhoto Library/Data", "iPhoto Library/Data.noindex", "iPhoto Library/Thumbnails", "iPhoto Library/Previews"),
+    *("*.lrdata", "*.lrcat-data", "*.lrlibrary/*/previews"),
+    *("*.cocatalog but Originals", "*.cocatalogdb", "Cache beside *.cocatalogdb", "CaptureOne/Cache"),
+    *("Corel Auto-Preserve", "[[]Originals]", "*.dtrash", "iPod Photo Cache"),
+    *("*.imovielibrary", "*.fcpbundle", "*.tvlibrary", "*.musiclibrary", "*.app", "*.trickplay"),
+    # bins; what people call theirs (Bin, Trash, Papierkorb) may be an album, and is one unless another sign tells
+    *("@Recycle", "#recycle", "$RECYCLE.BIN", "RECYCLER", "RECYCLED holding INFO2, desktop.ini"),
+    *("Recycle Bin", "Recycle Bin - *", "Network Recycle Bin*", "trashbox", "Network Trash Folder"),
+    *("Google Photos/Trash", "Google Photos/Bin", "Google Fotos/Papierkorb", "Google Fotos/Papelera"),
+    *("Google Photos/Corbeille", "Google Foto/Cestino"),
+    # snapshots, backups of a whole machine, and what a disk check found
+    *("#snapshot", "~snapshot", "@Recently-Snapshot", "@snapshots", "@sharesnap", "@GMT-*", "timeshift/snapshots*"),
+    *("System Volume Information", "lost+found", "FOUND.[0-9][0-9][0-9]"),
+    *("Backups.backupdb", "*.sparsebundle", "*.backupbundle", "MobileSync/Backup", "_gsdata_", "*.ffs_tmp"),
+    # servers: thumbnails, versions, caches
+    *("@eaDir", "@tmp", "@__thumb", "@Transcode", "files_trashbin", "files_versions", "appdata_*"),
+    *("uploads beside files_trashbin, files_versions", "thumbnails beside files_trashbin, files_versions"),
+    *("__groupfolders/trash", "__groupfolders/versions"),
+    *("immich*/thumbs", "thumbs holding .immich", "thumbs beside encoded-video, profile"),
+    *("encoded-video holding .immich", "encoded-video beside thumbs"),
+    *("thumbs/????????-????-????-????-????????????", "photoprism/storage", "storage/cache beside sidecar"),
+    *("sidecar beside cache", "protected_media", "_data/i", "uploads/thumb", "uploads/thumb2x"),
+    *("Plex Media Server", "Plex Versions", "jellyfin/metadata", "jellyfin/cache", "emby/metadata", "emby/cache"),
+    *("Android/data/*/cache", "AppData/Local", "Library/Caches", "__MACOSX", "Temporary Items", "*.download"),
+)
+FOREIGN_FILES = (
+    *("*.???_original", "*.????_original", "*.bak", "*.bck", "*.backup", "*.orig", "*.original", "*~"),
+    *("*.part", "*.partial", "*.filepart", "*.crdownload", "*.download", "*.opdownload", "*.downloading"),
+    *("*.aria2", "*.xltd", "*.fdmdownload", "*.!qB", "*.!ut", "*.!bt", "*.!sync", "*.ocTransferId*", "*.tmp", "*.temp"),
+    *("SYNOFILE_THUMB_*", "SYNOPHOTO_THUMB_*", "SYNOPHOTO_FILM_*", "SYNOINDEX_*", "ehthumbs*.db"),
+)
+"""What other programs keep beside the photos. See `scan.Rules` for what can be said."""
+
+LONG_LIST = 100
+"""Characters, above which a list is written in lines of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +156,26 @@ SETTINGS = (
     Setting(
         "library",
         "exclude",
-        DEFAULT_EXCLUDE,
-        "Files and folders to pass over: a name, a pattern, or a path below the photos. Hidden ones always are.",
+        (),
+        "Files and folders to pass over: a name, a pattern, or a path below the photos; upper and lower case are one. "
+        "Hidden ones always are.",
+        _texts,
+    ),
+    Setting(
+        "library",
+        "exclude_folders",
+        FOREIGN_FOLDERS,
+        "Folders that other programs keep: packages, bins, snapshots, thumbnails. Take out what you want to have "
+        'looked at; []: all. "A/B" is a folder B in an A; "A but B": all in A except B; "A beside B", "A holding B": '
+        "only where there is a B.",
+        _texts,
+    ),
+    Setting(
+        "library",
+        "exclude_files",
+        FOREIGN_FILES,
+        "Files that other programs keep: copies from before an edit, downloads that have not ended, thumbnails; []: "
+        "all are looked at.",
         _texts,
     ),
     Setting(
@@ -479,9 +535,21 @@ def _toml(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
+        items = ", ".join(_toml(item) for item in value)
+        return f"[{items}]" if len(items) <= LONG_LIST else "[\n" + "".join(_lines(value)) + "]"
     escaped = "".join(_escape(character) for character in str(value))
     return f'"{escaped}"'
+
+
+def _lines(items: Iterable[Any]) -> Iterable[str]:
+    """Yield a long list in lines of some items each."""
+    line = ""
+    for text in (f"{_toml(item)}," for item in items):
+        if line and len(line) + len(text) > LONG_LIST:
+            yield f"    {line}\n"
+            line = ""
+        line += f" {text}" if line else text
+    yield f"    {line}\n"
 
 
 def _escape(character: str) -> str:

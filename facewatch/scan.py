@@ -6,12 +6,15 @@ import errno
 import fnmatch
 import hashlib
 import os
+import re
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from facewatch.types import Fingerprint
+from facewatch.types import Fingerprint, PassedOver
 
 IGNORE_MARKERS = frozenset({".nomedia", ".noimage"})
 """A folder that holds one of these is passed over with all below it."""
@@ -24,33 +27,153 @@ MOST_PATTERNS = 65536
 
 IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
+HIDDEN = "hidden"
+"""Why files and folders are passed over whose names begin with a dot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """An entry of a list of what other programs keep; upper and lower case are one.
+
+    A name or pattern ("lost+found", "*.lrdata"); the last names of a path ("CaptureOne/Cache", where the first may be
+    the library itself); "X but A, B": all that lies in an X but these; "X beside A, B": where one of these lies in the
+    same folder; "X holding A, B": where one of these lies in it.
+    """
+
+    text: str
+    names: tuple[re.Pattern[str], ...]
+    """Of the path, the last one last."""
+    relation: str
+    others: tuple[re.Pattern[str], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Foreign:
+        path, relation, others = text, "", ""
+        for word in ("but", "beside", "holding"):
+            if f" {word} " in text:
+                path, relation, others = (part.strip() for part in text.partition(f" {word} "))
+                break
+        names = tuple(_pattern(name) for name in path.strip("/").split("/"))
+        return cls(
+            text, names, relation, tuple(_pattern(other.strip()) for other in others.split(",") if other.strip())
+        )
+
+    def is_of(self, parts: Sequence[str], root: Path) -> bool:
+        """Whether a path below the root, in its parts, is one of these; its parents were asked before."""
+        if self.relation == "but":
+            return self._ends(parts[:-1], root) and not _matches(parts[-1], self.others)
+        if not self._ends(parts, root):
+            return False
+        if not self.relation:
+            return True
+        folder = root.joinpath(*(parts if self.relation == "holding" else parts[:-1]))
+        return any(_matches(name, self.others) for name in _names_in(folder) if name != parts[-1])
+
+    def _ends(self, parts: Sequence[str], root: Path) -> bool:
+        """Whether a path ends in these names. The library itself counts as the last folder above."""
+        last = (root.name, *parts)[-len(self.names) :]
+        return len(last) == len(self.names) and all(p.fullmatch(n) for p, n in zip(self.names, last, strict=True))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(text), re.IGNORECASE)
+
+
+def _matches(name: str, patterns: Iterable[re.Pattern[str]]) -> bool:
+    return any(pattern.fullmatch(name) for pattern in patterns)
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in folder.iterdir()]
+    except OSError:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreigners:
+    """A list of what other programs keep, made quick to ask: nearly every name is in none of them."""
+
+    entries: tuple[Foreign, ...]
+    last: re.Pattern[str]
+    """Matches every name that an entry may be about ..."""
+    package: re.Pattern[str]
+    """... and those of folders of which an entry says "all but"."""
+
+    def entry_of(self, path: str, root: Path) -> str:
+        """Return the entry that a path below the root is about; "": none."""
+        if self.last.fullmatch(path.rpartition("/")[2]):
+            parts = path.split("/")
+            return next((entry.text for entry in self.entries if entry.is_of(parts, root)), "")
+        return self.package_of(path, root)
+
+    def package_of(self, path: str, root: Path) -> str:
+        """The same for entries that say "all but": of files as of folders."""
+        if self.package.fullmatch(path.rpartition("/")[0].rpartition("/")[2] or root.name):
+            parts = path.split("/")
+            return next((e.text for e in self.entries if e.relation == "but" and e.is_of(parts, root)), "")
+        return ""
+
+
+@lru_cache
+def _foreigners(texts: tuple[str, ...]) -> _Foreigners:
+    entries = tuple(Foreign.parse(text) for text in texts)
+    last = [entry.names[-1].pattern for entry in entries if entry.relation != "but"]
+    package = [entry.names[-1].pattern for entry in entries if entry.relation == "but"]
+    return _Foreigners(entries, _any_of(last), _any_of(package))
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(patterns) or r"(?!)", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What in the library is none of our business."""
 
     exclude: tuple[str, ...] = ()
-    """A name ("@eaDir"), a pattern ("*.png"), or a path below the root ("Scans/old")."""
+    """A name ("@eaDir"), a pattern ("*.png"), or a path below the root ("Scans/old"); upper and lower case are one."""
+    folders: tuple[str, ...] = ()
+    """Folders that other programs keep, see `Foreign` ..."""
+    files: tuple[str, ...] = ()
+    """... and files."""
 
-    def passes_over(self, path: str) -> bool:
-        """Whether a path below the root is hidden or excluded by its own name; its parents were asked before."""
+    def why_passed(self, path: str, root: Path, *, is_folder: bool) -> str:
+        """Return what says that a path below the root is none of our business, by its own name; "": nothing.
+
+        Its parents were asked before.
+        """
         name = path.rpartition("/")[2]
-        if name.startswith(".") or name.lower() in IGNORED_FILES:
-            return True
-        return any(fnmatch.fnmatch(path if "/" in p else name, p.strip("/")) for p in self.exclude)
+        if name.startswith("."):
+            return HIDDEN
+        if name.lower() in IGNORED_FILES:
+            return name.lower()
+        for p in self.exclude:
+            if fnmatch.fnmatchcase((path if "/" in p else name).lower(), p.strip("/").lower()):
+                return p
+        folders = _foreigners(self.folders)
+        if is_folder:
+            return folders.entry_of(path, root)
+        return _foreigners(self.files).entry_of(path, root) or folders.package_of(path, root)
 
     def skips(self, folder: str, root: Path) -> bool:
         """Whether a folder below the root is none of our business by its name or a marker in it; its parents were
         asked before."""
-        return self.passes_over(folder) or is_marked(root / folder)
+        return bool(self.why_passed(folder, root, is_folder=True)) or is_marked(root / folder)
 
-    def allows(self, path: str, root: Path) -> bool:
-        """Whether a path below the root, and every folder above it, is our business, as far as they can be reached."""
-        parts = PurePosixPath(path).parts
-        prefixes = ["/".join(parts[: i + 1]) for i in range(len(parts))]
-        if ".." in parts or any(self.passes_over(prefix) for prefix in prefixes):
+    def names_allow(self, path: str, root: Path, *, is_folder: bool = False) -> bool:
+        """Whether a path below the root, and every folder above it, is our business by its name."""
+        *above, whole = _prefixes(path)
+        if ".." in path.split("/") or self.why_passed(whole, root, is_folder=is_folder):
             return False
-        folders = [root, *(root / prefix for prefix in prefixes[:-1])]
+        return not any(self.why_passed(folder, root, is_folder=True) for folder in above)
+
+    def allows(self, path: str, root: Path, *, is_folder: bool = False) -> bool:
+        """Whether a path below the root, and every folder above it, is our business, as far as they can be reached."""
+        if not self.names_allow(path, root, is_folder=is_folder):
+            return False
+        parts = path.split("/")
+        folders = [root, *(root / prefix for prefix in _prefixes(path)[:-1])]
         if any(map(is_marked, folders)):
             return False
         for depth, folder in enumerate(folders):
@@ -58,6 +181,12 @@ class Rules:
             if patterns and any(_is_among(part, patterns) for part in parts[depth:]):
                 return False
         return not any(map(_is_link, folders[1:]))
+
+
+def _prefixes(path: str) -> list[str]:
+    """Return the folders above a path below the root, the outermost first, and the path itself."""
+    parts = path.split("/")
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def is_marked(folder: Path) -> bool:
@@ -104,6 +233,8 @@ class Walk:
     """Folders that are on another device than the folder they lie in."""
     drive: int = -1
     """Tells this root from another one in its place; see `drive_of`."""
+    passed: tuple[PassedOver, ...] = ()
+    """What is none of our business there, by what says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +273,7 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
     files: dict[str, Fingerprint] = {}
     unread: dict[str, str] = {}
     mounts: set[str] = set()
+    passed: Counter[tuple[str, bool]] = Counter()
     drive, device = drive_of(root), root.stat().st_dev
     todo: list[tuple[str, int | None, tuple[str, ...]]] = []
     if not below:
@@ -160,11 +292,15 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
                 unread[folder] = error.strerror or str(error)
             continue
         names = {entry.name for entry in entries}
-        if names & IGNORE_MARKERS:
+        if markers := names & IGNORE_MARKERS:
+            passed[min(markers), True] += 1
             continue
         if PATTERN_FILE in names:
             patterns = (*patterns, *_patterns_in(root / folder))
-        for path, entry in _ours(entries, folder, rules, patterns):
+        for path, entry, why in _judged(entries, folder, root, rules, patterns):
+            if why:
+                passed[why, entry.is_dir(follow_symlinks=False)] += 1
+                continue
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
@@ -186,7 +322,9 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
                 files[path] = Fingerprint.of(status)
     if drive_of(root) != drive:
         raise OSError(errno.ESTALE, "another drive was mounted there meanwhile", str(root))
-    return Walk(files, unread, frozenset(mounts), drive)
+    rules_met = sorted({rule for rule, _ in passed})
+    counts = tuple(PassedOver(rule, passed[rule, True], passed[rule, False]) for rule in rules_met)
+    return Walk(files, unread, frozenset(mounts), drive, counts)
 
 
 def drive_of(root: Path) -> int:
@@ -220,7 +358,9 @@ def holds_any(root: Path, rules: Rules) -> bool:
             continue
         if any(entry.name in IGNORE_MARKERS for entry in entries):
             continue
-        for path, entry in _ours(entries, folder, rules, ()):
+        for path, entry, why in _judged(entries, folder, root, rules, ()):
+            if why:
+                continue
             if entry.is_file(follow_symlinks=False):
                 return True
             if entry.is_dir(follow_symlinks=False):
@@ -230,7 +370,7 @@ def holds_any(root: Path, rules: Rules) -> bool:
 
 def _is_ours(folder: str, root: Path, rules: Rules) -> bool:
     """Whether a folder below the root, and every one above it, is there and our business."""
-    return rules.allows(folder, root) and stat.S_ISDIR(_mode_of(root / folder))
+    return rules.allows(folder, root, is_folder=True) and stat.S_ISDIR(_mode_of(root / folder))
 
 
 def _inherited(folder: str, root: Path) -> tuple[str, ...]:
@@ -239,13 +379,14 @@ def _inherited(folder: str, root: Path) -> tuple[str, ...]:
     return tuple(pattern for parent in set(above) for pattern in _patterns_in(parent))
 
 
-def _ours(
-    entries: Iterable[os.DirEntry[str]], folder: str, rules: Rules, patterns: Sequence[str]
-) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _judged(
+    entries: Iterable[os.DirEntry[str]], folder: str, root: Path, rules: Rules, patterns: Sequence[str]
+) -> Iterator[tuple[str, os.DirEntry[str], str]]:
+    """Yield what is in a folder by its path below the root, with what says that it is none of our business, if so."""
     for entry in entries:
         path = f"{folder}/{entry.name}" if folder else entry.name
-        if not rules.passes_over(path) and not (patterns and _is_among(entry.name, patterns)):
-            yield path, entry
+        why = rules.why_passed(path, root, is_folder=entry.is_dir(follow_symlinks=False))
+        yield path, entry, why or (PATTERN_FILE if patterns and _is_among(entry.name, patterns) else "")
 
 
 def compare(found: Walk, known: Mapping[str, Fingerprint]) -> Changes:

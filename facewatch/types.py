@@ -71,6 +71,17 @@ _FIRST_SECOND, _LAST_SECOND = -62_100_000_000, 253_300_000_000
 """In the years 2 and 9996: a day before or after is a date, too, in whatever time zone."""
 
 
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """What of a library is not looked at for one reason."""
+
+    rule: str
+    """"hidden", or what says so: an entry of a setting, or the name of a file that marks its folder."""
+    n_folders: int
+    """Each with all below it, which nobody counts."""
+    n_files: int
+
+
 class Tier(StrEnum):
     """What quality lets a face do."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,14 @@ from drawn import Library, make_library
 from PIL import Image
 
 from facewatch.catalog.opening import time_of
+from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
 from facewatch.engines import fake
 from facewatch.ingest import Analysed, Examined, InlineAnalyser, LibraryFile, Recipe
+from facewatch.scan import walk
 from facewatch.service import ScanResult
+from facewatch.service.doctor.walking import walk as doctor_walk
 from facewatch.service.loop import WatchLoop
+from facewatch.service.places import rules_of
 from facewatch.types import Fingerprint, written_at
 from facewatch.watch import Heard
 
@@ -366,3 +372,257 @@ def test_the_hourly_look_finds_a_change_in_place_that_nobody_heard_of(family: Li
             now[0] += 3700.0
             loop.step({})
         assert service.status().faults
+
+
+# --- what other programs keep among photos ---
+
+FOREIGN = [
+    "Photos Library.photoslibrary/resources/derivatives/F/x.jpeg",
+    "Photos Library.photoslibrary/scopes/cloudsharing/x.jpeg",
+    "Old.PhotosLibrary/resources/x.jpg",
+    "Photos Library.photoslibrary/x.jpg",
+    "iPhoto Library.photolibrary/Thumbnails/2012/a_1024.jpg",
+    "iPhoto Library.migratedphotolibrary/Previews/2012/a.jpg",
+    "iPhoto Library/Data/2005/a.jpg",
+    "Aperture Library.aplibrary/Thumbnails/2012/b_face0.jpg",
+    "Lightroom/LR Previews.lrdata/0/0A12/0A12BEEF-1024",
+    "Lightroom/LR.lrcat-data/x.jpg",
+    "Lightroom Library.lrlibrary/abc123/previews/x.jpg",
+    "C1.cocatalog/Cache/Thumbnails/x.jpg",
+    "C1/Cache/Thumbnails/x.jpg",
+    "Session/CaptureOne/Cache/Proxies/x.jpg",
+    "@Recycle/x.jpg",
+    "#RECYCLE/x.jpg",
+    "$Recycle.Bin/S-1-5-21/$RABC.jpg",
+    "recycler/S-1-5-21/Dc1.jpg",
+    "USB/RECYCLED/Dc1.jpg",
+    "#snapshot/GMT-2019/x.jpg",
+    "@Recently-Snapshot/GMT-2019/x.jpg",
+    "lost+found/#12345",
+    "System Volume Information/x.jpg",
+    "FOUND.000/FILE0001.jpg",
+    "nc/anna/files_trashbin/files/x.jpg.d1600000000",
+    "nc/anna/files_versions/x.jpg.v1600000001",
+    "nc/anna/uploads/web-file-upload-1/0000001",
+    "nc/appdata_ocabc123/preview/1/2/3/1024-1024-max.jpg",
+    "immich/thumbs/u/aa/bb/x-preview.jpeg",
+    "srv/thumbs/u/aa/bb/x-preview.jpeg",
+    "data/thumbs/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f/aa/bb/x-thumbnail.webp",
+    "marked/thumbs/u/x.jpg",
+    "SYNOFILE_THUMB_XL.jpg",
+    "synophoto_thumb_m.jpg",
+    "@eadir/a.jpg/SYNOPHOTO_THUMB_XL.jpg",
+    "Takeout/Google Photos/Bin/x.jpg",
+    "Takeout/Google Fotos/Papierkorb/x.jpg",
+    "x.jpg_original",
+    "x.HEIC_original",
+    "x.jpg.bak",
+    "x.JPG~",
+    "x.jpg.orig",
+    "x.jpg.part",
+    "x.jpg.ocTransferId123.part",
+    "x.jpg.crdownload",
+    "x.jpg.PARTIAL",
+    "x.jpg.filepart",
+    "x.jpg.aria2",
+    "x.jpg.!qB",
+    "x.jpg.tmp",
+    "x.jpg.download/x.jpg",
+    "Films/film.trickplay/320 - 10x10/0.jpg",
+    "__MACOSX/x.jpg",
+    "._x.jpg",
+    ".dtrash/files/x.jpg",
+    "Mobile/.trashed-1700000000-x.jpg",
+]
+
+OWN = [
+    "Photos Library.photoslibrary/originals/F/x.jpeg",
+    "Old.PhotosLibrary/Masters/2014/x.jpg",
+    "iPhoto Library.photolibrary/Masters/2012/a.jpg",
+    "iPhoto Library.migratedphotolibrary/Originals/2006/a.jpg",
+    "iPhoto Library/Originals/2005/a.jpg",
+    "Aperture Library.aplibrary/Masters/2012/b.jpg",
+    "Lightroom Library.lrlibrary/abc123/originals/x.jpg",
+    "C1.cocatalog/Originals/x.jpg",
+    "C1/x.jpg",
+    "Session/Capture/x.jpg",
+    "CaptureOne/Output/x.jpg",
+    "Cache/x.jpg",
+    "Trash the dress/x.jpg",
+    "Trash/x.jpg",
+    "Bin/x.jpg",
+    "Papierkorb/x.jpg",
+    "Recycled/x.jpg",
+    "Snapshots/x.jpg",
+    "snapshot/x.jpg",
+    "thumbs/x.jpg",
+    "thumbs/2019/05/12/x.jpg",
+    "uploads/x.jpg",
+    "thumbnails/x.jpg",
+    "Originals/x.jpg",
+    "previews/x.jpg",
+    "Backup/x.jpg",
+    "2019.bak/x.jpg",
+    "Partial.part/x.jpg",
+    "St.Jean_original/x.jpg",
+    "old~/x.jpg",
+    "original.jpg",
+    "x_original.jpg",
+    "x.bak.jpg",
+    "part.jpg",
+]
+
+SIGNS = ["C1/C1.cocatalogdb", "USB/RECYCLED/INFO2", "srv/encoded-video/.immich", "marked/thumbs/.immich"]
+"""What else lies there and tells what the folder is."""
+
+
+def make(root: Path, *paths: str) -> None:
+    for path in paths:
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(path)
+
+
+DEFAULTS = rules_of(load_config(None, {}, cwd=Path("/")))
+
+
+def test_what_other_programs_keep_is_passed_over_and_what_people_keep_is_not(tmp_path: Path) -> None:
+    make(tmp_path, *FOREIGN, *OWN, *SIGNS)
+    found = set(walk(tmp_path, DEFAULTS).files) - {*SIGNS}
+    assert found == {*OWN}
+    everything = [*FOREIGN, *OWN]
+    assert [path for path in everything if DEFAULTS.allows(path, tmp_path)] == OWN
+
+
+@pytest.mark.parametrize(
+    ("root", "found"),
+    [
+        ("My.photoslibrary", {"originals/F/x.jpeg"}),
+        ("My.photoslibrary/originals", {"F/x.jpeg"}),
+        ("My.photoslibrary/resources", {"derivatives/x.jpeg"}),
+        ("@Recycle", {"x.jpg"}),
+        ("immich", {"upload/x.jpg"}),
+        ("immich/thumbs", {"u/x.jpg"}),
+    ],
+)
+def test_a_library_may_itself_be_in_what_other_programs_keep(tmp_path: Path, root: str, found: set[str]) -> None:
+    package = ("My.photoslibrary/originals/F/x.jpeg", "My.photoslibrary/resources/derivatives/x.jpeg")
+    make(tmp_path, *package, "@Recycle/x.jpg", "immich/thumbs/u/x.jpg", "immich/upload/x.jpg")
+    assert set(walk(tmp_path / root, DEFAULTS).files) == found
+
+
+def test_the_lists_of_what_other_programs_keep_can_be_changed_and_emptied(tmp_path: Path) -> None:
+    make(tmp_path, "@Recycle/a.jpg", "X.photoslibrary/resources/b.jpg", "c.jpg.bak", "d.png")
+
+    def found(**settings: list[str]) -> set[str]:
+        overrides = {f"library.{key}": value for key, value in settings.items()}
+        return set(walk(tmp_path, rules_of(load_config(None, overrides, cwd=tmp_path))).files)
+
+    assert found() == {"d.png"}
+    assert found(exclude=["*.PNG"]) == set()
+    assert found(exclude_folders=[]) == {"@Recycle/a.jpg", "X.photoslibrary/resources/b.jpg", "d.png"}
+    assert found(exclude_folders=["@recycle"]) == {"X.photoslibrary/resources/b.jpg", "d.png"}
+    assert found(exclude_files=[]) == {"c.jpg.bak", "d.png"}
+
+
+def test_init_shows_what_is_passed_over(run: Any, library: Library) -> None:
+    file = library.base / "facewatch.toml"
+    assert run("init", str(library.photos), "--config", str(file)).code == 0
+    text = file.read_text()
+    for entry in (*FOREIGN_FOLDERS, *FOREIGN_FILES):
+        assert f'"{entry}"' in text
+    assert rules_of(load_config(file, {}, cwd=library.base)) == DEFAULTS
+
+
+def test_status_counts_what_was_passed_over(run: Any, library: Library) -> None:
+    library.draw("a.png", (1, 0))
+    make(library.photos, "@Recycle/b.jpg", "x/@recycle/c.jpg", "x.jpg_original", ".hidden/x", "y/.nomedia", "y/y.jpg")
+    library.scan()
+    counts = [
+        {"rule": "@Recycle", "n_folders": 2, "n_files": 0},
+        {"rule": "*.???_original", "n_folders": 0, "n_files": 1},
+        {"rule": ".nomedia", "n_folders": 1, "n_files": 0},
+        {"rule": "hidden", "n_folders": 1, "n_files": 0},
+    ]
+    assert json.loads(run("status", "--json").out)["passed_over"] == counts
+    assert "passed over  4 folders and 1 file: @Recycle 2; *.???_original 1; .nomedia 1; hidden 1" in run("status").out
+    assert "@Recycle" in run("status", "--all").out
+    (library.photos / "x.jpg_original").unlink()
+    library.scan()
+    assert len(json.loads(run("status", "--json").out)["passed_over"]) == 3
+
+
+ALL = {"library.exclude_folders": [], "library.exclude_files": []}
+
+
+def test_photos_that_are_passed_over_from_now_on_lose_their_links_and_keep_their_decisions(library: Library) -> None:
+    library.draw("a.png", (1, 0))
+    for i in range(1, 5):
+        library.draw(f"@Recycle/{i}.png", (1, i))
+    library.scan(**ALL)
+    with library.service(ALL) as service, service.deciding() as decisions:
+        [person] = service.catalog.people.all()
+        decisions.rename(str(person.id), "Anna")
+    result = library.scan()
+    assert (result.n_missing, result.n_new) == (4, 0)
+    assert library.groups() == [{"a.png"}]
+    assert not library.scan().n_missing
+    with library.service() as service:
+        assert not service.status().offline
+    back = library.scan(**ALL)
+    assert (back.n_new, back.n_known) == (0, 4)
+    assert [link.partition("/")[0] for link in library.tree()] == ["Anna"] * 5
+
+
+def test_a_library_of_which_all_is_passed_over_from_now_on_is_not_offline(library: Library) -> None:
+    for i in range(3):
+        library.draw(f"@Recycle/{i}.png", (1, i))
+    library.scan(**ALL)
+    told(library, "UPDATE roots SET device = 12345")  # and the drive has got another number meanwhile
+    assert library.scan().n_missing == 3
+    assert library.tree() == {}
+
+
+def test_the_watcher_forgets_photos_that_are_passed_over_from_now_on_and_listens_to_none(library: Library) -> None:
+    library.draw("a.png", (1, 0))
+    for i in range(1, 4):
+        library.draw(f"@Recycle/{i}.png", (1, i))
+    library.scan(**ALL)
+    now = [0.0]
+    with library.service() as service:
+        loop = WatchLoop(service, should_stop=lambda: False, clock=lambda: now[0])
+        loop.step({})
+        assert service.catalog.files.counts()["files"] == 1
+        for path in ("@Recycle/1.png", "b.jpg.part"):
+            loop.step({library.photos: Heard(frozenset({path}))})
+        now[0] += 5.0
+        loop.step({})
+        assert service.catalog.files.counts()["files"] == 1
+        assert service.libraries.rules.skips("@Recycle", library.photos)
+    assert library.groups() == [{"a.png"}]
+
+
+def test_photos_in_a_folder_that_gets_a_mark_lose_their_links_while_watching(library: Library) -> None:
+    for i in range(3):
+        library.draw(f"{'private' if i else 'own'}/{i}.png", (1, i))
+    now = [0.0]
+    with library.service() as service:
+        loop = WatchLoop(service, should_stop=lambda: False, clock=lambda: now[0])
+        loop.step({})
+        (library.photos / "private" / ".nomedia").touch()
+        loop.step({library.photos: Heard(frozenset({"private/.nomedia"}), frozenset({"private"}))})
+        now[0] += 5.0
+        loop.step({})
+    assert library.groups() == [{"own/0.png"}]
+
+
+def test_doctor_counts_nothing_that_other_programs_keep(library: Library) -> None:
+    make(
+        library.photos,
+        "a.jpg",
+        "@Recycle/b/c.jpg",
+        "X.photoslibrary/resources/d.jpg",
+        "X.photoslibrary/originals/e.jpg",
+    )
+    walked = doctor_walk(library.photos, **asdict(DEFAULTS), can=lambda *_: True, report=lambda _: None)
+    assert (walked.n_folders, walked.n_files) == (3, 2)

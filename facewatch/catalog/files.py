@@ -12,7 +12,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from facewatch.text import printable
-from facewatch.types import Fingerprint
+from facewatch.types import Fingerprint, PassedOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,26 @@ class Files:
             [root_id, max(1, n_files // most), most],
         ).fetchall() or self._db.execute("SELECT path, size FROM files WHERE root_id = ? LIMIT ?", [root_id, most])
         return n_files, [(os.fsdecode(path), size) for path, size in rows]
+
+    def passed_over(self, root_id: int) -> tuple[PassedOver, ...]:
+        """Return what of a root was none of our business when it was looked through as a whole last."""
+        rows = self._db.execute(
+            "SELECT rule, n_folders, n_files FROM passed_over WHERE root_id = ? ORDER BY rule", [root_id]
+        )
+        return tuple(PassedOver(*row) for row in rows)
+
+    def set_passed_over(self, root_id: int, passed: Iterable[PassedOver]) -> None:
+        self._db.execute("DELETE FROM passed_over WHERE root_id = ?", [root_id])
+        rows = [(root_id, one.rule, one.n_folders, one.n_files) for one in passed]
+        self._db.conn.executemany("INSERT INTO passed_over VALUES (?, ?, ?, ?)", rows)
+
+    def all_passed_over(self) -> list[PassedOver]:
+        """Return the same of all roots together, the most frequent first."""
+        rows = self._db.execute(
+            "SELECT rule, SUM(n_folders), SUM(n_files) FROM passed_over GROUP BY rule"
+            " ORDER BY SUM(n_folders) + SUM(n_files) DESC, rule"
+        )
+        return [PassedOver(*row) for row in rows]
 
     def is_arriving(self, root_id: int) -> bool:
         """Whether a root has not been looked through as a whole yet."""

@@ -368,3 +368,18 @@ _CTIMES = (
 def _ctimes(db: Database) -> None:
     for statement in _CTIMES:
         db.execute(statement)
+
+
+@MIGRATIONS(name="0007_passed_over")
+def _passed_over(db: Database) -> None:
+    db.execute(
+        """
+        CREATE TABLE passed_over (  -- what of a library the last whole look at it did not look at, and why
+            root_id INTEGER NOT NULL REFERENCES roots(id) ON DELETE CASCADE,
+            rule TEXT NOT NULL,  -- hidden, an entry of a setting, or a file that marks its folder
+            n_folders INTEGER NOT NULL,  -- what is in them is not counted
+            n_files INTEGER NOT NULL,
+            PRIMARY KEY (root_id, rule)
+        ) STRICT, WITHOUT ROWID
+        """
+    )

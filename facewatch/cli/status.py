@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from facewatch.service.live import Live
     from facewatch.service.pausing import Pause
     from facewatch.service.status import Status
+    from facewatch.types import PassedOver
 
 WATCH_SECONDS = 1.0
 """How often `status --watch` looks."""
 
 N_UNREAD = 10
 """Folders that cannot be read, of which it tells one by one."""
+
+MOST_RULES = 4
+"""Reasons to pass something over that are told without --all."""
 
 COUNT_SHARE = 0.05
 """What part of the time `status --watch` may spend on counting what the catalog holds: 0.15 s for 100 000 faces."""
@@ -79,6 +83,10 @@ def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_c
         click.echo(exposition(current, datetime.now(UTC)), nl=False)
     else:
         echo("\n".join(_lines(current, datetime.now(UTC), is_all=is_all)))
+        if is_all and current.passed_over:
+            rows = [(one.rule, one.n_folders, one.n_files) for one in current.passed_over]
+            click.echo()
+            print_table(("passed over", "folders", "files"), rows)
         if is_all and current.faults:
             print_table(("file", "fault", "what to do"), [tuple(fault.values()) for fault in current.faults])
 
@@ -176,6 +184,8 @@ def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
     if current.last_backup:
         yield "last backup", f"{local_time(current.last_backup)}: {current.backup_file}"
     yield "holds", f"{plural(current.n_photos, 'photo')} in {plural(current.n_files, 'file')}"
+    if current.passed_over:
+        yield "passed over", _passed_over(current.passed_over)
     yield (
         "faces",
         f"{current.n_faces}: {current.n_assigned} belong to somebody, {current.n_pool} to nobody yet, "
@@ -183,6 +193,14 @@ def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
         + (f", {current.n_left_out} taken out by you" if current.n_left_out else ""),
     )
     yield "people", f"{current.n_people}, {current.n_named} of them named"
+
+
+def _passed_over(passed: list[PassedOver]) -> str:
+    n_folders, n_files = sum(one.n_folders for one in passed), sum(one.n_files for one in passed)
+    counts = [plural(n, what) for n, what in ((n_folders, "folder"), (n_files, "file")) if n]
+    rules = [f"{one.rule} {one.n_folders + one.n_files}" for one in passed[:MOST_RULES]]
+    more = f"; {len(passed) - MOST_RULES} more reasons (--all)" if len(passed) > MOST_RULES else ""
+    return f"{' and '.join(counts)}: {'; '.join(rules)}{more}"
 
 
 def _doing(live: Live, now: datetime) -> str:

@@ -28,7 +28,7 @@ from facewatch.service.engine_switch import EngineSwitch
 from facewatch.service.libraries import LOST_MOUNT, Libraries
 from facewatch.service.pausing import paused_since
 from facewatch.service.people_folder import PeopleFolder
-from facewatch.service.places import check_library, check_places
+from facewatch.service.places import check_library, check_places, rules_of
 from facewatch.service.searching import Search
 from facewatch.service.status import Status, status_of
 from facewatch.service.telling import SILENT_SECONDS, Teller
@@ -144,7 +144,7 @@ class Service:
         self.libraries = Libraries(
             self.catalog,
             config.photos or tuple(self.catalog.files.roots()),
-            scan.Rules(tuple(config["library.exclude"])),
+            rules_of(config),
             aligned=config.aligned,
             faults_depend_on=self._what_faults_depend_on,
         )

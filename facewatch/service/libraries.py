@@ -175,8 +175,10 @@ class Libraries:
         root_id = self.root_id(root)
         known = self._catalog.files.known(root_id, below)
         prints = {path: file.fingerprint for path, file in known.items()}
-        self._check_drive(root, found, prints, is_whole=not below, was_away=was_away)
-        lost = self._lost_mounts(root, root_id, found.files, prints, is_whole=not below)
+        # What is passed over from now on is no sign of another drive.
+        ours = {p: f for p, f in prints.items() if p in found.files or self.rules.names_allow(p, root)}
+        self._check_drive(root, found, ours, is_whole=not below, was_away=was_away)
+        lost = self._lost_mounts(root, root_id, found.files, ours, is_whole=not below)
         self._remember_drives(root, root_id, found, lost, below)
         self._note_unread(root, root_id, found.unread, below)
         found = replace(found, unread={**found.unread, **dict.fromkeys(lost, LOST_MOUNT)})
@@ -229,6 +231,9 @@ class Libraries:
         files, mounts = self._catalog.files, found.mounts | lost
         if below:
             mounts |= files.mounts(root_id) | _mounts_above(root, [f"{below}/"])
+        if not below and files.passed_over(root_id) != found.passed:
+            with self._catalog.write():
+                files.set_passed_over(root_id, found.passed)
         has_moved = (files.root(root) or (0, -1))[1] != found.drive
         if has_moved or files.mounts(root_id) != mounts:
             with self._catalog.write():

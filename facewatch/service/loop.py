@@ -329,7 +329,9 @@ class WatchLoop:
         if not folder:
             self._has_seen_all(watched, found)
         self._move(watched, changes)
-        for path in (*changes.to_read, *changes.missing):
+        passed = [path for path in changes.missing if not self._service.libraries.rules.allows(path, watched.root)]
+        self._forget(watched, passed)
+        for path in (*changes.to_read, *sorted({*changes.missing}.difference(passed))):
             watched.queue.hear(path, self._still_since(watched, path))
 
     def _has_seen_all(self, watched: Watched, found: scan.Walk) -> None:
@@ -394,9 +396,12 @@ class WatchLoop:
         if not (libraries.is_there(watched.root) and libraries.holds_any(watched.root)):
             watched.look_soon()
             return
-        believed = libraries.believed_gone(watched.root, paths)
-        if believed:
-            self._service.record(watched.root, scan.Changes((), (), (), tuple(believed)))
+        self._forget(watched, libraries.believed_gone(watched.root, paths))
+
+    def _forget(self, watched: Watched, paths: list[str]) -> None:
+        """Record that files are gone, or none of our business any more."""
+        if paths:
+            self._service.record(watched.root, scan.Changes((), (), (), tuple(paths)))
             self._are_folders_stale = True
 
     def _look_anew_if_idle(self) -> None:

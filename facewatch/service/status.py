@@ -16,7 +16,7 @@ from facewatch.errors import EngineError
 from facewatch.service.engine_switch import SwitchProgress
 from facewatch.service.live import Live, LiveFile, is_named, live_file_of
 from facewatch.service.pausing import paused_since
-from facewatch.types import written_at
+from facewatch.types import PassedOver, written_at
 
 if TYPE_CHECKING:
     from facewatch.config import Config
@@ -71,6 +71,8 @@ class Status:
     faults: list[dict[str, str]] = field(default_factory=list)
     fault_groups: list[FaultGroup] = field(default_factory=list)
     """The same, the most frequent cause first."""
+    passed_over: list[PassedOver] = field(default_factory=list)
+    """What the last whole look at the libraries did not look at, the most frequent reason first."""
     live: Live | None = None
     """What the runner said of itself last; None: nobody runs, or it says nothing."""
     offline_reasons: dict[str, str] = field(default_factory=dict)
@@ -116,6 +118,7 @@ def status_of(service: Service) -> Status:
         faults=[asdict(fault) for fault in faulty],
         fault_groups=grouped_by_cause(faulty),
         unread={f"{root}/{path}": why for root in roots for path, why in service.libraries.unread(root).items()},
+        passed_over=catalog.files.all_passed_over(),
     )
     return with_news(status, service)
 

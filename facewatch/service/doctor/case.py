@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from facewatch.mounts import Mount, file_system_of, is_folder
 from facewatch.service import units
 from facewatch.service.doctor.reading import CatalogReader, CatalogState
 from facewatch.service.doctor.walking import Walked, walk
-from facewatch.service.places import distinct_roots
+from facewatch.service.places import distinct_roots, rules_of
 from facewatch.types import Progress
 
 ANSWER_SECONDS = 5.0
@@ -142,8 +142,8 @@ class Case:
     @cached_property
     def walks(self) -> dict[Path, Walked]:
         """What was seen on one walk through each library that is there."""
-        rules = tuple(self.config["library.exclude"])
-        return {root: walk(root, exclude=rules, can=self.world.can, report=self.report) for root in self.present_roots}
+        rules, ask = asdict(rules_of(self.config)), self.world.can
+        return {root: walk(root, **rules, can=ask, report=self.report) for root in self.present_roots}
 
     @cached_property
     def links(self) -> list[LinkRow]:

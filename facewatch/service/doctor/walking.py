@@ -34,10 +34,16 @@ class Walked:
 
 
 def walk(
-    root: Path, *, exclude: tuple[str, ...], can: Callable[[str, int], bool], report: Callable[[Progress], None]
+    root: Path,
+    *,
+    exclude: tuple[str, ...],
+    folders: tuple[str, ...] = (),
+    files: tuple[str, ...] = (),
+    can: Callable[[str, int], bool],
+    report: Callable[[Progress], None],
 ) -> Walked:
     """Return what is below the root, by names and kinds alone: nothing is opened, and no link is followed."""
-    rules = Rules(exclude)
+    rules = Rules(exclude, folders, files)
     n_folders = n_files = n_links = 0
     unread_folders: list[str] = []
     unread_files: list[str] = []
@@ -50,7 +56,7 @@ def walk(
             with os.scandir(f"{root}/{folder}") as listing:
                 entries = list(listing)
         except OSError:
-            if not folder or rules.allows(folder, root):
+            if not folder or rules.allows(folder, root, is_folder=True):
                 unread_folders.append(f"{root}/{folder}" if folder else str(root))
             continue
         if markers := sorted(entry.name for entry in entries if entry.name in IGNORE_MARKERS):
@@ -63,10 +69,10 @@ def walk(
             path = f"{folder}/{entry.name}" if folder else entry.name
             sample = sample or (entry.path if entry.name.swapcase() != entry.name else None)
             if entry.is_dir(follow_symlinks=False):
-                if not rules.passes_over(path):
+                if not rules.why_passed(path, root, is_folder=True):
                     todo.append(path)
             elif entry.is_symlink():
-                n_links += not rules.passes_over(path)
+                n_links += not rules.why_passed(path, root, is_folder=False)
             else:
                 n_files += 1
                 # Asked in this order because a hundred thousand files can be read and a few are passed over.

@@ -262,7 +262,9 @@ def status(library: Library, **settings: Any) -> Status:
 
 def test_status_tells_of_a_library_that_is_away_also_when_nobody_watches(family: Library) -> None:
     family.photos.rename(family.base / "away")
-    assert status(family).offline_reasons == {str(family.photos): "not there; plug it in"}
+    assert status(family).offline_reasons == {
+        str(family.photos): "not there; plug it in, or name its new place: facewatch scan PHOTOS"
+    }
     family.photos.mkdir()
     assert status(family).offline_reasons[str(family.photos)].startswith("empty, but 4 files were there")
     family.draw("strange.png", (9, 9))
@@ -436,3 +438,100 @@ def test_who_hears_of_other_rights_to_a_folder_looks_at_it(tmp_path: Path) -> No
     with Ears(tmp_path, skips=lambda _: False) as ears:
         (tmp_path / "known").chmod(0o711)
         assert ears.take(20.0).folders == {"known"}
+
+
+# --- moved, renamed, deleted, begun anew ---
+
+
+def at(library: Library, photos: Path) -> Library:
+    """The same catalog and people folder, with its photos at another place."""
+    return Library(library.base, photos, library.people, library.catalog)
+
+
+@pytest.fixture
+def named(family: Library) -> Library:
+    with family.service() as service:
+        service.rename("1", "Anna")
+        service.rename("2", "Ben")
+    return family
+
+
+def renamed(library: Library) -> Path:
+    return library.photos.rename(library.base / "Moved")
+
+
+def copied_to_another_drive(library: Library) -> Path:
+    shutil.copytree(library.photos, library.base / "Copied")
+    shutil.rmtree(library.photos)
+    return library.base / "Copied"
+
+
+def poured_out(library: Library) -> Path:
+    new = library.base / "Poured"
+    new.mkdir()
+    for path in library.photos.iterdir():
+        path.rename(new / path.name)
+    return new
+
+
+def put_into_a_folder(library: Library) -> Path:
+    (library.base / "All").mkdir()
+    library.photos.rename(library.base / "All" / library.photos.name)
+    return library.base / "All"
+
+
+def reached_by_another_link(library: Library) -> Path:
+    real = library.photos.rename(library.base / "Real")
+    link = library.base / "Link"
+    link.symlink_to(real)
+    return link
+
+
+@pytest.mark.parametrize(
+    "move", [renamed, copied_to_another_drive, poured_out, put_into_a_folder, reached_by_another_link]
+)
+def test_a_library_that_was_moved_as_a_whole_is_known_as_moved(named: Library, move: Callable[[Library], Path]) -> None:
+    links = set(named.tree())
+    moved = at(named, move(named))
+    result = moved.scan()
+    assert (result.n_moved, result.n_new, result.n_missing) == (4, 0, 0)
+    assert result.n_known == result.n_same, "none counts as copied"
+    assert len(result.libraries_moved) == 1
+    with moved.service() as service:
+        assert service.catalog.files.roots() == [moved.photos]
+        assert service.find_person("Anna").n_photos == service.find_person("Ben").n_photos == 2
+        assert not service.status().offline
+    assert set(moved.tree()) == links
+    again = moved.scan()
+    assert (again.n_moved, again.n_known, again.libraries_moved) == (0, 0, {})
+
+
+def test_a_library_whose_photos_are_elsewhere_as_well_was_not_moved(named: Library) -> None:
+    mirror = at(named, named.base / "Mirror")
+    shutil.copytree(named.photos, mirror.photos)
+    both = {"library.photos": [str(named.photos), str(mirror.photos)]}
+    named.scan(**both)
+    named.photos.rename(named.base / "unplugged")
+    assert mirror.scan().libraries_moved == {}, "both were known before"
+    with mirror.service() as service:
+        assert service.catalog.files.counts()["files"] == 8
+
+
+def test_a_library_that_is_away_is_not_moved_to_one_with_other_photos(named: Library, tmp_path: Path) -> None:
+    other = at(named, tmp_path / "Other")
+    for i in range(3):
+        other.draw(f"x{i}.png", (7, i))
+    named.photos.rename(named.base / "unplugged")
+    result = other.scan()
+    assert (result.n_moved, result.n_new, result.libraries_moved) == (0, 3, {})
+    assert str(named.photos) in status(other).offline_reasons
+
+
+def test_a_watcher_follows_a_library_that_was_moved(named: Library, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    moved = at(named, renamed(named))
+    turns = Turns(moved)
+    with turns.service as service:
+        turns.after(0.1)
+        assert f"{named.photos}: was moved to {moved.photos}, with its 4 files" in caplog.messages
+        assert service.catalog.files.counts()["files"] == 4

@@ -194,7 +194,8 @@ def test_a_whole_library_that_was_moved_is_one_library_at_its_new_place(library:
     moved = tmp_path / "Moved"
     library.photos.rename(moved)
     result = library.scan(**{"library.photos": str(moved)})
-    assert (result.n_known, result.n_new) == (2, 0)
+    assert (result.n_moved, result.n_known, result.n_new) == (2, 0, 0)
+    assert result.libraries_moved == {str(library.photos): str(moved)}
     with library.service({"library.photos": str(moved)}) as service:
         assert service.catalog.files.roots() == [moved]
         assert service.find_person("Anna").n_photos == 2

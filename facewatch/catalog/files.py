@@ -179,6 +179,14 @@ class Files:
     def roots(self) -> list[Path]:
         return [Path(os.fsdecode(path)) for (path,) in self._db.execute("SELECT path FROM roots ORDER BY id")]
 
+    def move_root(self, root_id: int, path: Path) -> None:
+        """The root lies at another place from now on; one that was added there and holds nothing yet makes room."""
+        if (other := self.root(path)) is not None:
+            self._db.execute("DELETE FROM roots WHERE id = ?", [other[0]])
+        self._db.execute(
+            "UPDATE roots SET path = ?, display = ? WHERE id = ?", [os.fsencode(path), display(str(path)), root_id]
+        )
+
     def absorb(self, inner: int, outer: int, prefix: str) -> None:
         """The files of one root are from now on those of another that it lies in, `prefix` below it."""
         before = os.fsencode(prefix) + b"/"

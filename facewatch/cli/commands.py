@@ -142,6 +142,8 @@ def scan(
 
 
 def _print_scan(result: ScanResult, status: Status) -> None:
+    for old, new in result.libraries_moved.items():
+        echo(f"{old}: was moved to {new}")
     done = [
         f"{plural(result.n_files, 'file')} looked at in {result.seconds:.1f} s: {result.n_new} new, "
         f"{result.n_known - result.n_same} copied, {result.n_moved} moved, {result.n_missing} gone, "

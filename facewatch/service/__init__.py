@@ -76,6 +76,8 @@ class ScanResult:
     n_again: int
     """Photos that the engine had not looked at, but another one had."""
     n_moved: int
+    libraries_moved: dict[str, str]
+    """Libraries that were moved as a whole, and where they are now; `n_moved` counts their files, too."""
     n_missing: int
     n_faulty: int
     n_faces: int
@@ -333,7 +335,8 @@ class Service:
             n_known=counts["known"],
             n_same=counts["same"],
             n_again=counts["again"],
-            n_moved=sum(len(changes.moved) for _, _, changes in looks),
+            n_moved=self.libraries.n_moved + sum(len(changes.moved) for _, _, changes in looks),
+            libraries_moved=self.libraries.moved,
             n_missing=sum(len(changes.missing) for _, _, changes in looks),
             n_faulty=counts["faulty"],
             n_faces=counts["faces"],

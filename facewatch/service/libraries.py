@@ -58,6 +58,10 @@ class Libraries:
         self._aligned = aligned
         self._are_new_drives_believed = False
         self._asker = Asker()
+        self.moved: dict[str, str] = {}
+        """Libraries that were found to have been moved as a whole, and where they are now."""
+        self.n_moved = 0
+        """Files in them."""
         self._told_unread: dict[Path, dict[str, str]] = {}
         """What this process has told of that cannot be read."""
         self._faults_depend_on = faults_depend_on
@@ -78,12 +82,55 @@ class Libraries:
         wanted, self.roots = self.roots, distinct_roots(self.roots, known)
         for root in set(wanted) - set(self.roots):
             log.info("%s: lies in a library that is looked through as a whole", root)
+        self._follow_moves()
         self.settle_aligned()
         self._settle_faults()
         for inner, outer in nested_roots(known, self.roots):
             inner_id, outer_id = self.root_id(inner), self.root_id(outer)
             with self._catalog.write():
                 self._catalog.files.absorb(inner_id, outer_id, str(inner.resolve().relative_to(outer.resolve())))
+
+    def _follow_moves(self) -> None:
+        """A library that is gone, and stands as a whole in one that was just added, was moved: it lies there now."""
+        files = self._catalog.files
+        for old in files.roots():
+            old_id = self.root_id(old)
+            n_files, some = files.some_files(old_id, N_GLANCED)
+            if not some or not self._is_gone_for_good(old):
+                continue
+            for root, below in ((root, below) for root in self.roots for below in ("", old.name)):
+                n_there = sum(_size_of(root / below / path) == size for path, size in some)
+                if n_there > len(some) / 2 and self._is_new_there(root, below, like=old_id):
+                    self._move(old_id, root, below)
+                    self.moved[str(old)] = str(root / below)
+                    self.n_moved += n_files
+                    log.info("%s: was moved to %s, with its %d files", old, root / below, n_files)
+                    break
+
+    def _is_gone_for_good(self, root: Path) -> bool:
+        """Whether nothing is left of a library that nobody asks for: one that is still asked for may come back."""
+        return root not in self.roots and (not os.path.lexists(root) or (is_folder(root) and not self.holds_any(root)))
+
+    def _is_new_there(self, root: Path, below: str, *, like: int) -> bool:
+        """Whether nothing is on record yet of a place in a library: else two drives may hold the same photos."""
+        files = self._catalog.files
+        known = files.root(root)
+        if known is None:
+            return True
+        is_alike = files.is_aligned(known[0]) == files.is_aligned(like)
+        return is_alike and not files.known(known[0], below)
+
+    def _move(self, old_id: int, root: Path, below: str) -> None:
+        files = self._catalog.files
+        if below:
+            outer_id = self.root_id(root)
+            with self._catalog.write():
+                files.absorb(old_id, outer_id, below)
+            return
+        drive = scan.drive_of(root)
+        with self._catalog.write():
+            files.move_root(old_id, root)
+            files.add_root(root, drive, self._catalog.now())
 
     def _settle_faults(self) -> None:
         stamp = self._faults_depend_on()
@@ -140,9 +187,7 @@ class Libraries:
         """What a library held that is gone, and one that was just added holds now, was moved: there is one place of
         it, the new one. (Two drives that hold the same photos are no move: one of them may just be unplugged.)"""
         files = self._catalog.files
-        # One that is still asked for may come back.
-        gone = [root for root in files.roots() if root not in self.roots and not is_folder(root)]
-        for root in gone:
+        for root in filter(self._is_gone_for_good, files.roots()):
             root_id = self.root_id(root)
             if files.has_arrived(root_id):
                 with self._catalog.write():
@@ -284,7 +329,7 @@ class Libraries:
             with os.scandir(root) as entries:
                 next(entries, None)
         except (FileNotFoundError, NotADirectoryError):
-            return "not there; plug it in"
+            return "not there; plug it in, or name its new place: facewatch scan PHOTOS"
         except OSError as error:
             return f"cannot be read: {error.strerror}; plug it in or make it readable"
         n_absent = sum(_size_of(root / path) != size for path, size in some)

@@ -404,3 +404,93 @@ def test_metadata_of_a_wrong_type_costs_a_tiff_nothing(order: str) -> None:
                     tag,
                     kind,
                 )
+
+
+# --- PNG ---
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def png(values: NDArray[np.generic], colour_type: int, *before: bytes, after: bytes = b"") -> bytes:
+    """A PNG of these numbers, of 8 or 16 bits; chunks may stand before and after its pixels."""
+    rows = values.astype(values.dtype.newbyteorder(">"))
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 8 * values.dtype.itemsize, colour_type, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    chunks = (chunk(b"IHDR", header), *before, chunk(b"IDAT", pixels), after, chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_a_transparent_grey_of_16_bits_is_white_and_its_neighbours_are_not() -> None:
+    values = GREY.astype(np.uint16) * 257
+    values[:8], values[8] = 1234, 1235
+    expected = as_grey((values >> 8).astype(np.uint8))
+    expected[:8] = 255
+    assert seen(png(values, 0, chunk(b"tRNS", struct.pack(">H", 1234)))).tolist() == expected.tolist()
+
+
+def test_a_transparent_colour_of_16_bits_makes_no_other_colour_transparent() -> None:
+    values = COLOUR.astype(np.uint16) * 257
+    key = struct.pack(">HHH", *COLOUR[20, 30])  # as numbers of 8 bits it would be a colour of the picture
+    assert seen(png(values, 2, chunk(b"tRNS", key))).tolist() == COLOUR.tolist()
+
+
+DAMAGED_CHUNKS = (
+    *((b"iCCP", content) for content in (b"", b"x", b"x\0", b"x\0\1", b"x\0\0zzz")),
+    *(
+        (name, b"")
+        for name in (b"pHYs", b"gAMA", b"cHRM", b"sRGB", b"acTL", b"fcTL", b"fdAT", b"tRNS", b"sBIT", b"tIME")
+    ),
+    *((name, b"\0\1") for name in (b"pHYs", b"gAMA", b"cHRM", b"acTL", b"fcTL", b"fdAT", b"tRNS", b"bKGD", b"eXIf")),
+    *(
+        (name, content)
+        for name in (b"tEXt", b"zTXt", b"iTXt")
+        for content in (b"", b"a", b"\0", b"a\0\1\1\1", b"\xff\0\0")
+    ),
+    *(
+        (b"tEXt", word + b"\0" + b"1")
+        for word in (b"transparency", b"bbox", b"default_image", b"exif", b"xmp", b"gamma")
+    ),
+    (b"iTXt", b"transparency\0\0\0\0\0x"),
+    (b"zTXt", b"bbox\0\0" + zlib.compress(b"x")),
+    (b"vpAg", b"anything"),
+)
+
+
+def test_damaged_metadata_costs_a_png_nothing() -> None:
+    expected = COLOUR.tolist()
+    for name, content in DAMAGED_CHUNKS:
+        whole = chunk(name, content)
+        for damaged in (whole, whole[:-1] + bytes([whole[-1] ^ 1])):
+            assert seen(png(COLOUR, 2, damaged)).tolist() == expected, damaged
+            assert seen(png(COLOUR, 2, after=damaged)).tolist() == expected, damaged
+
+
+def test_damaged_metadata_costs_a_png_only_itself() -> None:
+    exif = b"MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"
+    assert seen(png(COLOUR, 2, chunk(b"pHYs", b""), chunk(b"eXIf", exif))).shape == (48, 32, 3)
+    key = struct.pack(">HHH", *COLOUR[0, 0])
+    assert seen(png(COLOUR, 2, chunk(b"pHYs", b""), chunk(b"tRNS", key)))[0, 0].tolist() == [255, 255, 255]
+
+
+def test_damaged_pixels_are_no_metadata() -> None:
+    content = png(COLOUR, 2, chunk(b"pHYs", b""))
+    for damaged in (content[:-40], content.replace(b"IHDR\0\0\0", b"IHDR\0\0\1")):
+        with pytest.raises(PhotoError):
+            decode(io.BytesIO(damaged))
+
+
+# --- BMP ---
+
+
+@pytest.mark.parametrize("header_bytes", [56, 108, 124])
+@pytest.mark.parametrize("alpha", [0, 255])
+def test_a_bmp_whose_fourth_byte_is_never_set_is_not_white(header_bytes: int, alpha: int) -> None:
+    pixels = np.dstack([COLOUR[::-1, :, ::-1], np.full_like(GREY, alpha)]).tobytes()
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    info = struct.pack("<IiiHHIIiiII", header_bytes, 48, 32, 1, 32, 3, len(pixels), 2835, 2835, 0, 0) + masks
+    info = info.ljust(header_bytes, b"\0")
+    start = 14 + header_bytes
+    content = b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + info + pixels
+    assert seen(content).tolist() == COLOUR.tolist()

@@ -188,6 +188,10 @@ def assert_answers_as_expected(path: Path, expected: set[str]) -> None:
         assert expected & ({"ok", "partial"} if said == "ok" else {"error", "partial"}), said
 
 
+MENDED = {"corrupt/unknown_compression_method.png": {"ok"}}
+"""Files that are labelled as Pillow answers, and whose picture is whole: here only the colour profile is damaged."""
+
+
 def answer_of_file(path: Path) -> str:
     """As `answer`, through a real file, which some decoders read by themselves."""
     with path.open("rb") as data:
@@ -212,7 +216,7 @@ def test_every_odd_file_decodes_or_says_why_not(shared: Path, folder: str) -> No
     assert rows
     for row in rows:
         try:
-            assert_answers_as_expected(odd / row["path"], set(row["expected"].split("|")))
+            assert_answers_as_expected(odd / row["path"], MENDED.get(row["path"], set(row["expected"].split("|"))))
         except Exception as error:
             error.add_note(row["path"])
             raise

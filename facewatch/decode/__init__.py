@@ -30,7 +30,6 @@ from PIL import (
     ImageFile,
     ImageOps,
     Jpeg2KImagePlugin,
-    PngImagePlugin,
     WebPImagePlugin,
 )
 
@@ -181,20 +180,28 @@ def _supported_kind(data: BinaryIO) -> Kind:
 def _loaded(
     kind: Kind, data: BinaryIO, max_pixels: int, working_side: int
 ) -> tuple[ImageFile.ImageFile, tuple[int, int]]:
-    """The photo, decoded, and its full size; also a JPEG that lacks nothing but its end mark."""
+    """The photo, decoded, and its full size; if that fails, once more without what its picture can do without."""
     image = _open(kind, data, max_pixels)
     try:
         return image, load(image, working_side)
-    except OSError as error:
-        fault = error
-    if kind.name == "JPEG" and not _is_disk_fault(fault):
-        fault.__traceback__ = None  # it holds the pixels
-        del image
-        whole = jpeg.with_end_mark(_lean(kind, data), working_side)
-        if whole is not None:
-            image = jpeg.opened(whole)
-            return image, load(image, working_side)
-    raise fault
+    except Exception as error:
+        if kind.name not in _MENDED or isinstance(error, MemoryError) or _is_disk_fault(error):
+            raise
+        fault = error.with_traceback(None)  # which holds the pixels
+    del image
+    mended = _MENDED[kind.name](_lean(kind, data), working_side)
+    if mended is None:
+        raise fault
+    image = _opener(kind)(mended)
+    return image, load(image, working_side)
+
+
+def _mended_png(data: BinaryIO, _working_side: int) -> BinaryIO | None:
+    return png.without_damage(data)
+
+
+_MENDED = MappingProxyType({"JPEG": jpeg.with_end_mark, "PNG": _mended_png})
+"""How a file is mended whose picture may be whole all the same: itself anew, or None where there is nothing to mend."""
 
 
 def _open(kind: Kind, data: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
@@ -265,7 +272,7 @@ def _opener(kind: Kind) -> Callable[[BinaryIO], ImageFile.ImageFile]:
         case "JPEG":
             return jpeg.opened
         case "PNG":
-            return PngImagePlugin.PngImageFile
+            return png.opened
         case "TIFF":
             return tiff_reader.opened
         case "WEBP":

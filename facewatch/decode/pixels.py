@@ -59,11 +59,19 @@ def as_rgb(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _resizable(image: Image.Image) -> Image.Image:
     """The picture in a mode whose numbers can be averaged."""
     if image.mode.startswith("I;16"):
-        return _high_bits(image)
+        return _with_transparency(_high_bits(image), np.asarray(image) != image.info.get("transparency"))
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        return image.convert("RGB")  # nobody means a picture that cannot be seen: the fourth byte is only there
     if image.mode in ("1", "L", "RGB", "P") and "transparency" in image.info:
         return image.convert("RGBA")
     simpler = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
     return image.convert(simpler[image.mode]) if image.mode in simpler else image
+
+
+def _with_transparency(image: Image.Image, is_opaque: NDArray[np.bool_]) -> Image.Image:
+    if not np.all(is_opaque):
+        image.putalpha(Image.fromarray(np.where(is_opaque, 255, 0).astype(np.uint8)))
+    return image
 
 
 def _high_bits(image: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The chunks of a PNG: what its metadata says, and the file without those that are only there to explode."""
+"""PNG: its chunks, what its metadata says, and the file without what its reader chokes on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import BinaryIO
+
+from PIL import PngImagePlugin
 
 from facewatch.decode.tiff import read_at
 
@@ -20,7 +23,9 @@ _MAX_CHUNKS = 20_000
 _MAX_TEXTS = 50
 """Pieces of metadata that are kept, each as large as one is let be: Pillow gives up at 67 MB."""
 
-_METADATA = (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+
+_METADATA = (*_TEXTS, b"iCCP", b"eXIf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,11 @@ class _Chunk:
     """Of its content."""
     n_bytes: int
     """Of its content."""
+
+    @property
+    def is_critical(self) -> bool:
+        """Whether there is no picture without it, as its name says."""
+        return self.name[:1].isupper()
 
 
 def _chunks(data: BinaryIO) -> Iterator[_Chunk]:
@@ -60,11 +70,35 @@ def texts(data: BinaryIO, keyword: bytes) -> Iterator[bytes]:
                 yield zlib.decompressobj().decompress(content[len(keyword) + 2 :], MAX_BLOCK_BYTES)
 
 
+def opened(data: BinaryIO) -> PngImagePlugin.PngImageFile:
+    """The photo with its header read; if Pillow raises over its metadata, without what nobody reads."""
+    try:
+        image = PngImagePlugin.PngImageFile(data)
+    except Exception:
+        lean = without_damage(data)
+        if lean is None:
+            raise
+        image = PngImagePlugin.PngImageFile(lean)
+    if image.tile and image.tile[0].args == "RGB;16B":  # its upper 8 bits are no colour of the picture
+        image.info.pop("transparency", None)
+    return image
+
+
 def without_excess(data: BinaryIO) -> BinaryIO:
     """The same PNG without metadata that is too large, too much, or grows so when it is unpacked; usually `data`."""
     metadata = [chunk for chunk in _chunks(data) if chunk.name in _METADATA]
     kept = {chunk.start for chunk in metadata[:_MAX_TEXTS] if not _is_excessive(data, chunk)}
-    dropped = [chunk for chunk in metadata if chunk.start not in kept]
+    return _without(data, [chunk for chunk in metadata if chunk.start not in kept])
+
+
+def without_damage(data: BinaryIO) -> BinaryIO | None:
+    """The same PNG with nothing but its picture; None if it has nothing else. Metadata is read by others."""
+    header = read_at(data, 0, 26)
+    dropped = [chunk for chunk in _chunks(data) if not chunk.is_critical and not _is_transparency(data, chunk, header)]
+    return _without(data, dropped) if dropped else None
+
+
+def _without(data: BinaryIO, dropped: list[_Chunk]) -> BinaryIO:
     if not dropped:
         return data
     lean, start = io.BytesIO(), 0
@@ -76,11 +110,28 @@ def without_excess(data: BinaryIO) -> BinaryIO:
     return lean
 
 
+_LEAST_TRANSPARENCY = MappingProxyType({b"\0": 2, b"\2": 6, b"\3": 0})
+"""How many bytes it takes to name a transparent colour, by the type of colours."""
+
+
+def _is_transparency(data: BinaryIO, chunk: _Chunk, header: bytes) -> bool:
+    """Whether it tells what is transparent, and is not damaged."""
+    content = read_at(data, chunk.start, chunk.n_bytes + 4)
+    is_whole = zlib.crc32(chunk.name + content[:-4]) == int.from_bytes(content[-4:], "big")
+    return chunk.name == b"tRNS" and is_whole and chunk.n_bytes >= _LEAST_TRANSPARENCY.get(header[25:], 2**32)
+
+
 def _is_excessive(data: BinaryIO, chunk: _Chunk) -> bool:
     if chunk.n_bytes > MAX_BLOCK_BYTES:
         return True
     content = read_at(data, chunk.start, chunk.n_bytes)
-    return any(_explodes(packed) for packed in _packed(chunk.name, content))
+    return _is_internal(chunk.name, content) or any(_explodes(packed) for packed in _packed(chunk.name, content))
+
+
+def _is_internal(name: bytes, content: bytes) -> bool:
+    """Whether it is a text that Pillow would keep where it keeps what it knows itself: "transparency", "bbox"..."""
+    keyword = content.partition(b"\0")[0].decode("latin-1")
+    return name in _TEXTS and keyword.isidentifier() and keyword.islower()
 
 
 def _packed(name: bytes, content: bytes) -> Iterator[bytes]:

@@ -114,7 +114,10 @@ class Reader:
         box = Box(_STRIDE * number - more, 50 - more, _SIDE + 2 * more, _SIDE + 2 * more)
         score = {Tier.FOUND: 0.9, Tier.MATCH: 0.4, Tier.SHOW: 0.1}[Tier(seen.tier)]
         quality = Quality(100.0, 120.0, _SIDE, 0.0, score, Tier(seen.tier))
-        return Face(box, (0.0,) * 10, score, quality, embedding_of(self._engine, seen.person, seen.look))
+        # Whoever looks another way has moved.
+        return Face(
+            box, (box.x + 4.0 * seen.look,) * 10, score, quality, embedding_of(self._engine, seen.person, seen.look)
+        )
 
     def _done(self, answer: Any) -> Future[Any]:
         self._n_answers += 1
@@ -275,6 +278,10 @@ class World:
     def whose(self) -> dict[int, int]:
         """Return the person of each face that is somebody's."""
         return dict(self.query("SELECT face_id, person_id FROM assignments"))
+
+    def heirs(self) -> set[int]:
+        """Return the faces that were another in another version of their photo, and those that they were."""
+        return {face for pair in self.query("SELECT face_id, before_id FROM lineage") for face in pair}
 
     def living(self) -> list[int]:
         return [p for (p,) in self.query("SELECT id FROM people WHERE merged_into IS NULL AND NOT is_gone ORDER BY id")]

@@ -19,6 +19,7 @@ from facewatch.catalog.facts import Facts, Sights, StrayAssignment
 from facewatch.catalog.files import FaultyFile, Files, KnownFile, display
 from facewatch.catalog.invariants import faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
+from facewatch.catalog.lineage import Lineage, Spot
 from facewatch.catalog.locks import file_lock, holder
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import beside, check_place, clear_errors, connect, make_durable, utc_now
@@ -46,6 +47,7 @@ __all__ = [
     "Person",
     "Record",
     "Sights",
+    "Spot",
     "StrayAssignment",
     "display",
     "utc_now",
@@ -93,6 +95,7 @@ class Catalog:
         self.placings = Placings(self._db)
         self.journal = Journal(self._db)
         self.facts = Facts(self._db)
+        self.lineage = Lineage(self._db)
 
     def __enter__(self) -> Catalog:
         return self

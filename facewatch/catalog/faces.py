@@ -96,6 +96,12 @@ class SeenFaces:
     """x, y, w, h in pixels of the upright photo, shape (n_faces, 4)."""
     embeddings: NDArray[np.float32]
     """Unit vectors, shape (n_faces, n_dims)."""
+    landmarks: NDArray[np.float64] | None = None
+    """x and y of five points in pixels of the upright photo, shape (n_faces, 5, 2)."""
+    taken_at: str = ""
+    """When the photo was taken; "": nobody knows."""
+    format: str = ""
+    """Of the photo, as the decoder calls it."""
 
 
 class Faces:
@@ -171,9 +177,11 @@ class Faces:
 
     def seen(self, photo_id: int, engine_id: int) -> SeenFaces:
         """Return the faces of a photo that this engine has found, whatever users said of them."""
-        width, height = self._db.execute("SELECT width, height FROM photos WHERE id = ?", [photo_id]).fetchone()
+        width, height, taken_at, format = self._db.execute(
+            "SELECT width, height, COALESCE(taken_at, ''), COALESCE(format, '') FROM photos WHERE id = ?", [photo_id]
+        ).fetchone()
         rows = self._db.execute(
-            "SELECT f.id, f.x, f.y, f.w, f.h, e.vector FROM faces f"
+            "SELECT f.id, f.x, f.y, f.w, f.h, e.vector, f.landmarks FROM faces f"
             " JOIN embeddings e ON e.face_id = f.id AND e.engine_id = ? WHERE f.photo_id = ? ORDER BY f.id",
             [engine_id, photo_id],
         ).fetchall()
@@ -182,48 +190,9 @@ class Faces:
             *(width or 1, height or 1, np.array([row[0] for row in rows], np.int64)),
             np.array([row[1:5] for row in rows], np.float64).reshape(-1, 4),
             vectors.reshape(len(rows), -1) if rows else vectors.reshape(0, 0),
+            np.array([json.loads(row[6]) for row in rows], np.float64).reshape(-1, 5, 2),
+            *(taken_at, format),
         )
-
-    def inherit(self, heirs: Mapping[int, int]) -> int:
-        """Let faces of an edited photo be what those of the photo before were: whose, whose not, no face, a cover.
-
-        Who placed the old face, when, and why stays on record. Nobody comes into a photo twice by what runs placed.
-        The old faces keep what they have: their photo may come back.
-
-        Args:
-            heirs: id of the old face by that of the new one, which nothing was said about.
-
-        Returns:
-            How many belong to somebody by it.
-        """
-        pairs = [(new, old) for new, old in heirs.items()]
-        write = self._db.conn.executemany
-        for table, columns in (("rejections", "person_id, at"), ("marks", "mark, at")):
-            write(f"INSERT INTO {table} (face_id, {columns}) SELECT ?, {columns} FROM {table} WHERE face_id = ?", pairs)
-        columns = (
-            "person_id, source, distance, centroid_distance, runner_up_id, runner_up_distance, rule, run_id, at,"
-            " entry_id"
-        )
-        copy = (
-            f"INSERT INTO assignments (face_id, {columns}) SELECT ?1, {columns} FROM assignments a WHERE face_id = ?2"
-        )
-        write(f"{copy} AND source = 'user'", pairs)
-        write(
-            f"{copy} AND source != 'user' AND NOT EXISTS (SELECT 1 FROM assignments b JOIN faces f ON f.id = b.face_id"
-            " WHERE b.person_id = a.person_id AND f.photo_id = (SELECT photo_id FROM faces WHERE id = ?1))",
-            pairs,
-        )
-        write(
-            "UPDATE people SET cover_id = ?1 WHERE cover_id = ?2 AND id = (SELECT person_id FROM assignments"
-            " WHERE face_id = ?1) AND NOT EXISTS (SELECT 1 FROM files WHERE photo_id ="
-            " (SELECT photo_id FROM faces WHERE id = ?2))",
-            pairs,
-        )
-        row = self._db.execute(
-            "SELECT COUNT(*) FROM assignments WHERE face_id IN (SELECT value FROM json_each(?))",
-            [json.dumps(list(heirs))],
-        ).fetchone()
-        return int(row[0])
 
     def people_in(self, photo_id: int) -> set[int]:
         """Return who is in a photo, also by faces that the engine in use does not see."""

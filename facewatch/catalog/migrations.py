@@ -383,3 +383,21 @@ def _passed_over(db: Database) -> None:
         ) STRICT, WITHOUT ROWID
         """
     )
+
+
+_LINEAGE = (
+    """
+    CREATE TABLE lineage (  -- which face a face was, in another version of its photo: before an edit, in another format
+        face_id INTEGER PRIMARY KEY REFERENCES faces(id) ON DELETE CASCADE,
+        before_id INTEGER NOT NULL REFERENCES faces(id) ON DELETE CASCADE,  -- what was said of this one is true of it
+        at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX lineage_before ON lineage(before_id)",
+)
+
+
+@MIGRATIONS(name="0008_lineage")
+def _lineage(db: Database) -> None:
+    for statement in _LINEAGE:
+        db.execute(statement)

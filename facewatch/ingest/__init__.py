@@ -41,14 +41,15 @@ from facewatch.ingest.eyes import (
     Recipe,
     unreadable,
 )
-from facewatch.ingest.heirs import heirs_of
 from facewatch.ingest.limits import PIXELS_IN_FLIGHT, Room, in_mb, memory_limit
 from facewatch.ingest.processes import KILLED_FAULTS, NEEDS_MEMORY, WorkerLost
+from facewatch.ingest.versions import HAND_OVER, Versions
 from facewatch.ingest.workers import Analyser, InlineAnalyser, Workers
 from facewatch.types import Analysis, Fingerprint
 
 __all__ = [
     "ALIGNED_BATCH",
+    "HAND_OVER",
     "KILLED_FAULTS",
     "MAKE_READABLE",
     "PIXELS_IN_FLIGHT",
@@ -64,6 +65,7 @@ __all__ = [
     "Recipe",
     "Room",
     "Settle",
+    "Versions",
     "WorkerLost",
     "Workers",
     "find_dates",
@@ -159,11 +161,11 @@ class Ingest:
         settle: Settle,
         prepare: Callable[[], object] = lambda: None,
         is_aligned: bool = False,
-        same_face: float = 0.0,
+        versions: Versions | None = None,
     ) -> None:
         """`prepare` is called before what `settle` needs has to be at hand: nothing slow may happen inside a
-        transaction. `is_aligned`: every photo is a crop of one face. `same_face`: the engine's embeddings of one face
-        are nearer to each other than this; faces of an edited photo inherit from those."""
+        transaction. `is_aligned`: every photo is a crop of one face. `versions`: what finds earlier versions of a
+        photo; its faces are what they were in those."""
         self._catalog = catalog
         self._analyser = analyser
         self._root = root
@@ -172,7 +174,7 @@ class Ingest:
         self._settle = settle
         self._prepare = prepare
         self._is_aligned = is_aligned
-        self._same_face = same_face
+        self._versions = versions
 
     def run(self, paths: Iterable[str], *, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Ingested]:
         """Yield what became of each path below the root; the order is the workers', the outcome is not.
@@ -371,6 +373,8 @@ class Ingest:
         catalog, now = self._catalog, self._catalog.now()
         assert examined.sha256 is not None
         self._prepare()
+        if self._versions:
+            self._versions.prepare()
         with catalog.write():
             size = analysis.width, analysis.height
             before = catalog.files.held(self._root_id, job.path)
@@ -384,17 +388,13 @@ class Ingest:
             heirs = {new: known[old] for old, new in pair_up(boxes, found)}
             face_ids = catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now, heirs=heirs)
             n_inherited = 0
-            if is_new and before is not None:
-                n_inherited = self._inherit(before, analysis, face_ids)
+            if is_new and self._versions:
+                n_inherited = self._versions.inherit(analysis, face_ids, before)
             return n_inherited, self._settle(photo_id)
 
-    def _inherit(self, photo_before: int, analysis: Analysis, face_ids: Sequence[int]) -> int:
-        """Let the faces of an edited photo be what they were before; returns how many belong to somebody by it."""
-        seen = self._catalog.faces.seen(photo_before, self._engine_id)
-        heirs = heirs_of(seen, analysis, nearest=self._same_face)
-        return self._catalog.faces.inherit({face_ids[new]: old for new, old in heirs.items()}) if heirs else 0
-
     def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: tuple[str, str]) -> Ingested:
+        if self._versions:
+            self._versions.forget()  # what the file held is gone by it, perhaps
         with self._catalog.write():
             self._record(job, fingerprint, fault=fault)
         return Ingested(job.path, "faulty", fault=fault, ms=self._ms(job))

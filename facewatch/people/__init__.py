@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -220,11 +220,15 @@ class Identities:
             return 0
         rows = np.flatnonzero(free)
         photos = np.unique(table.photos[rows[gallery.is_near(table.embeddings[rows])]])
-        n_assigned = 0
-        for start in range(0, len(photos), _BATCH_PHOTOS):
+        return self.settle_again(photos.tolist())
+
+    def settle_again(self, photos: Iterable[int]) -> int:
+        """Look again at the faces of these photos that belong to nobody; returns how many were assigned."""
+        n_assigned, wanted = 0, sorted(photos)
+        for start in range(0, len(wanted), _BATCH_PHOTOS):
             self.gallery()  # loaded before the transaction, not in it
             with self._catalog.write():
-                n_assigned += sum(self.settle(int(photo_id)) for photo_id in photos[start : start + _BATCH_PHOTOS])
+                n_assigned += sum(self.settle(photo_id) for photo_id in wanted[start : start + _BATCH_PHOTOS])
         return n_assigned
 
     # --- another engine ---

@@ -13,6 +13,9 @@ from facewatch.errors import DecisionError
 from facewatch.people.decisions import unborn
 from facewatch.people.finding import name_key
 
+FOLLOWING = ("look again", "hand over")
+"""What the journal calls that which follows from a decision by itself."""
+
 Fact = tuple[str, tuple[int, ...], str]
 """Table, key and column of something that was decided."""
 
@@ -43,7 +46,7 @@ class History:
         return [
             entry
             for entry in self._catalog.journal.entries(newest_first=True)
-            if entry.action != "look again" and (person_id is None or person_id in entry.details.get("people", ()))
+            if entry.action not in FOLLOWING and (person_id is None or person_id in entry.details.get("people", ()))
         ]
 
     def undo(self, n: int = 1) -> Undone:
@@ -240,6 +243,7 @@ class History:
         released += self._release_followers(changes, since=since)
         released += self._release_unborn(people)
         released += self._release_heirs(changes)
+        released += self._heirs_of_nobody(changes)
         self._catalog.people.drop_covers()
         self._catalog.faces.forget_guesses()
         return released
@@ -282,6 +286,14 @@ class History:
         leaving = [row.id for person_id in gone for row in self._catalog.faces.of_person(person_id)]
         self._catalog.faces.release(leaving)
         return leaving
+
+    def _heirs_of_nobody(self, changes: Iterable[Change]) -> list[int]:
+        """Return faces to which something was handed over that is taken back, and who belong to nobody: no run has
+        looked at them without it."""
+        faces = {change.key[0] for change in changes if change.table in ("assignments", "marks", "rejections")}
+        rows = self._catalog.faces.rows(faces)
+        free = [row.id for row in rows if row.person_id is None and row.mark is None]
+        return [face_id for face_id in free if self._catalog.lineage.before(face_id) is not None]
 
     def _release_unborn(self, people: Collection[int]) -> list[int]:
         """Return faces, nobody's now, that runs gave to somebody who was born later by what is said now."""

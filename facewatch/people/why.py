@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facewatch import ids
 from facewatch.assign import settle_photo
-from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark
+from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark, display
 from facewatch.catalog.placings import Placing
 from facewatch.people.decisions import not_born_yet
 from facewatch.people.finding import handle_of, label_of
@@ -188,7 +188,11 @@ class Reasons:
             shortfalls=tuple(shortfalls(face, self._limits)) if tier is not Tier.FOUND else (),
             look=look,
             barred=barred,
-            notes=(*_notes(found, face, can_compare=self._comparing is not None), *self._told_apart(found)),
+            notes=(
+                *self._handed_over(face_id),
+                *_notes(found, face, can_compare=self._comparing is not None),
+                *self._told_apart(found),
+            ),
             advice=tuple(_advice(found)),
         )
 
@@ -217,6 +221,14 @@ class Reasons:
         for person_id in people:
             if person_id in others:
                 yield f"you said that {self._label(mine or 0)} and {self._label(person_id)} are two people"
+
+    def _handed_over(self, face_id: int) -> Iterator[str]:
+        """Say that what is known of the face was known of another version of its photo before."""
+        before = self._catalog.lineage.before(face_id)
+        for row in self._catalog.faces.rows([before] if before is not None else []):
+            paths = self._catalog.files.sources([row.photo_id]).get(row.photo_id)
+            where = f"now {display(paths[0])}" if paths else "which is gone"
+            yield f"carried over from another version of this photo, {where}: what was said there holds here"
 
     def _label(self, person_id: int) -> str | None:
         """Return what a person is called; None: it lives no longer."""

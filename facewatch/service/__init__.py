@@ -250,6 +250,11 @@ class Service:
             )
         return self._identities
 
+    @cached_property
+    def _versions(self) -> ingest.Versions:
+        """What finds other versions of photos, by the wanted engine."""
+        return ingest.Versions(self.catalog, self.engine_id, same_face=self.info.thresholds.match)
+
     @contextmanager
     def running(self, kind: str) -> Iterator[dict[str, Any]]:
         """Be the one run on this catalog, on record from its start to its end; yields its outcome, to be filled.
@@ -353,10 +358,19 @@ class Service:
         )
 
     def record(self, root: Path, changes: scan.Changes) -> None:
-        """Record moves and removals; faces of photos that are gone are compared with no longer."""
+        """Record moves and removals; faces of photos that are gone are compared with no longer, and what users said of
+        them is true of other versions of those photos."""
         photos = self._photos_of(root, changes.missing)
-        self.libraries.record(root, changes)
-        self._renew(self.catalog.faces.people_of(photos))
+        found = self._versions.there(photos)
+        versions = {new for _, new in found}
+        people = self.catalog.faces.people_of(photos | versions)
+        with self.catalog.write():
+            self.libraries.record(root, changes)
+            changed = self._versions.bequeath(found)
+        self._versions.gone(photos)
+        self._renew(people | self.catalog.faces.people_of(versions))
+        if changed and not self.switch.is_under_way:
+            self.identities.settle_again(changed)
 
     def _photos_of(self, root: Path, paths: Iterable[str]) -> set[int]:
         """Return the photos of these files."""
@@ -380,7 +394,7 @@ class Service:
             settle=_leave_be if self.switch.is_under_way else self.identities.settle,
             prepare=_prepare_nothing if self.switch.is_under_way else self.identities.gallery,
             is_aligned=self.libraries.is_aligned(root),
-            same_face=self.info.thresholds.match,
+            versions=self._versions,
         )
         back = []
         for one in work.run(paths, should_stop=should_stop):
@@ -458,6 +472,8 @@ class Service:
             self._analyser.close()
         if self._identities:
             self._identities.forget_gallery()
+        if "_versions" in self.__dict__:
+            self._versions.forget()
 
     # --- groups and folders ---
 

@@ -220,10 +220,14 @@ class People:
             "SELECT id, person_id, photo_id, path, source, stamp FROM links"
             f" WHERE {_among('person_id', only)} ORDER BY id"
         )
-        return [
-            LinkRow(row[0], row[1], row[2], os.fsdecode(row[3]), os.fsdecode(row[4]), os.fsdecode(row[5]))
-            for row in rows
-        ]
+        return [_link(row) for row in rows]
+
+    def link_at(self, path: str) -> LinkRow | None:
+        """Return the link made at this path below the people folder."""
+        row = self._db.execute(
+            "SELECT id, person_id, photo_id, path, source, stamp FROM links WHERE path = ?", [os.fsencode(path)]
+        ).fetchone()
+        return _link(row) if row else None
 
     def add_link(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
         """Record a link; what was recorded for its path before is replaced."""
@@ -276,6 +280,10 @@ _SELECT = (
     " LEFT JOIN assignments a ON a.person_id = p.id LEFT JOIN faces f ON f.id = a.face_id"
     f" AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) WHERE {_LIVING_P}"
 )
+
+
+def _link(row: tuple[Any, ...]) -> LinkRow:
+    return LinkRow(row[0], row[1], row[2], os.fsdecode(row[3]), os.fsdecode(row[4]), os.fsdecode(row[5]))
 
 
 def _person(row: tuple[Any, ...]) -> Person:

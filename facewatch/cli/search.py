@@ -32,8 +32,9 @@ def search(state: State, photo: Path, face: int | None, n_found: int, as_json: b
     """Find the faces of the whole catalog that are nearest to those of PHOTO, the nearest first.
 
     PHOTO may lie anywhere: one that the catalog does not know is looked at, and nothing is recorded. Faces are numbered
-    from left to right. Distances are Euclidean between unit vectors: 0 is the same picture. A line says up to where a
-    face is near enough to be taken for the same person (`near_enough` in --json).
+    from left to right; a link in somebody's folder means that person's face. Distances are Euclidean between unit
+    vectors: 0 is the same picture. A line says up to where a face is near enough to be taken for the same person
+    (`near_enough` in --json).
 
     \b
     Example:

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
 @command("why", "Say why a face is where it is.")
 @click.argument("what", metavar="PHOTO|FACE")
+@click.option("--all", "is_complete", is_flag=True, help="Also the other faces of the photo, where one is meant.")
 @json_option
 @pass_state
-def why(state: State, what: str, as_json: bool) -> None:
+def why(state: State, what: str, is_complete: bool, as_json: bool) -> None:
     """Say of every face of PHOTO, or of one FACE, who it is, how that came, how it looks now, and what would change it.
 
     FACE is an id (f812), or a photo and which face from the left: holiday.jpg:2. Distances are Euclidean between unit
-    vectors: 0 is the same picture, and the less, the more alike.
+    vectors: 0 is the same picture, and the less, the more alike. A link in somebody's folder means that person's face.
 
     \b
     Example:
@@ -45,7 +46,7 @@ def why(state: State, what: str, as_json: bool) -> None:
     from facewatch.service.explaining import explain
 
     with state.service() as service:
-        explained = explain(service, what)
+        explained = explain(service, what, is_complete=is_complete)
         if as_json:
             print_json(_why_json(explained))
         else:
@@ -78,6 +79,9 @@ def _print_why(service: Service, explained: Explained, what: str) -> None:
         click.echo(f"face {one.number} from the left ({_size(face)}, {ids.face(one.face_id)}): {who}")
         for title, lines in _sections(service, face, one):
             _print_section(title, lines)
+    n_others = explained.n_faces - len(explained.whys)
+    if n_others:
+        click.echo(f"\nand {plural(n_others, 'other face')} of this photo: --all tells of all")
 
 
 _VERDICTS = {

@@ -27,7 +27,7 @@ Paths in records and plans are relative to the people folder, with "/", and keep
 from __future__ import annotations
 
 from facewatch.folders.applying import apply
-from facewatch.folders.disk import read_disk
+from facewatch.folders.disk import place_in, read_disk, read_entry
 from facewatch.folders.making import LinkMaker, make_link
 from facewatch.folders.model import (
     Action,
@@ -81,9 +81,11 @@ __all__ = [
     "is_sheet",
     "make_link",
     "owner_of",
+    "place_in",
     "plan",
     "portrait_start",
     "read_disk",
+    "read_entry",
     "remove_sheet",
     "resume",
     "safe_name",

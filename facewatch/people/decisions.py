@@ -21,6 +21,7 @@ from facewatch import ids
 from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.finding import (
+    LinkAt,
     NobodyCalledError,
     clean_name,
     find_faces,
@@ -29,6 +30,7 @@ from facewatch.people.finding import (
     label_of,
     name_key,
     near_names,
+    no_link,
 )
 
 PLACED = "placed by you"
@@ -94,10 +96,14 @@ def _no_photo(path: Path) -> int:
 class Decisions:
     """Applies and journals them."""
 
-    def __init__(self, catalog: Catalog, *, photo_of: Callable[[Path], int] = _no_photo) -> None:
-        """`photo_of` returns the id of the photo at a path, for faces that are named by their photo."""
+    def __init__(
+        self, catalog: Catalog, *, photo_of: Callable[[Path], int] = _no_photo, link_at: LinkAt = no_link
+    ) -> None:
+        """`photo_of` returns the id of the photo at a path, for faces that are named by their photo; `link_at` what a
+        link in the people folder stands for."""
         self._catalog = catalog
         self._photo_of = photo_of
+        self._link_at = link_at
         self.made: list[Decided] = []
         """What was decided through this object, for those who have to follow."""
         self._is_one = False
@@ -495,7 +501,7 @@ class Decisions:
         result.people += losers
 
     def _faces(self, faces: Sequence[str], *, instead: Callable[[Person], str] | None = None) -> list[FaceRow]:
-        return find_faces(self._catalog, faces, self._photo_of, instead=instead)
+        return find_faces(self._catalog, faces, self._photo_of, link_at=self._link_at, instead=instead)
 
     def _find_or_offer(self, who: str) -> Person:
         try:

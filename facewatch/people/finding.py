@@ -30,6 +30,23 @@ PhotoOf = Callable[[Path], int]
 
 
 @dataclass(frozen=True, slots=True)
+class Linked:
+    """What a link in the people folder stands for."""
+
+    person_id: int
+    """Whose folder it was made for."""
+    photo_id: int
+
+
+LinkAt = Callable[[Path], Linked | None]
+"""Returns what a link stands for that was made at this path; None: there is no such link."""
+
+
+def no_link(path: Path) -> None:
+    """There is no people folder to look into."""
+
+
+@dataclass(frozen=True, slots=True)
 class FaceAt:
     """Where a face is to be seen."""
 
@@ -109,9 +126,16 @@ def _face_hint(catalog: Catalog, typed: ids.Id) -> str:
 
 
 def find_faces(
-    catalog: Catalog, faces: Sequence[str], photo_of: PhotoOf, *, instead: Callable[[Person], str] | None = None
+    catalog: Catalog,
+    faces: Sequence[str],
+    photo_of: PhotoOf,
+    *,
+    link_at: LinkAt = no_link,
+    instead: Callable[[Person], str] | None = None,
 ) -> list[FaceRow]:
     """Return the faces with these ids (f11, or 11) or places ("holiday.jpg:2": the second from the left), each once.
+
+    A photo that has one face names that; a link in somebody's folder names that person's face on it.
 
     Args:
         instead: what to do about a person that was named where a face is wanted.
@@ -119,7 +143,7 @@ def find_faces(
     Raises:
         NotKnownError: with what is wrong with the first that is no face.
     """
-    found = dict.fromkeys(_face_id(catalog, face, photo_of, instead) for face in faces)
+    found = dict.fromkeys(_face_id(catalog, face, photo_of, link_at, instead) for face in faces)
     rows = {row.id: row for row in catalog.faces.rows(found)}
     return [rows[face_id] for face_id in found]
 
@@ -152,7 +176,7 @@ def is_face(text: str) -> bool:
     typed = ids.read_id(text)
     if typed is not None:
         return typed.kind in ("", ids.FACE)
-    return _FACE.fullmatch(text) is not None or Path(text).is_file()
+    return _FACE.fullmatch(text) is not None or _is_photo(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +213,14 @@ def meanings_of(catalog: Catalog, text: str) -> Meanings:
     )
 
 
+def _is_photo(text: str) -> bool:
+    """Whether a file is there; a link to a photo that was moved still says which photo it was."""
+    try:
+        return Path(text).is_file() or Path(text).is_symlink()
+    except OSError:  # too long for a name, or where nobody may look
+        return False
+
+
 def said_of_face(catalog: Catalog, face_id: int) -> str:
     """Return which face this is: where, and whose."""
     found = faces_at(catalog, [face_id])
@@ -211,11 +243,15 @@ def handle_of(person_id: int, label: str) -> str:
     return shlex.quote(label) if is_plain else ids.person(person_id)
 
 
-def _face_id(catalog: Catalog, face: str, photo_of: PhotoOf, instead: Callable[[Person], str] | None) -> int:
+def _face_id(
+    catalog: Catalog, face: str, photo_of: PhotoOf, link_at: LinkAt, instead: Callable[[Person], str] | None
+) -> int:
     typed = ids.read_id(face)
     if typed is not None and typed.kind in ("", ids.FACE):
         return _known_face(catalog, typed)
-    if Path(face).is_file():
+    if (linked := link_at(Path(face))) is not None:
+        return _face_on_link(catalog, face, linked)
+    if _is_photo(face):
         return _only_face(catalog, face, photo_of(Path(face)))
     if typed is not None and (person := _by_typed(catalog, typed)) is not None:
         rather = f"; {instead(person)}" if instead else ""
@@ -247,6 +283,36 @@ def _only_face(catalog: Catalog, photo: str, photo_id: int) -> int:
         which = f"has {len(found)} faces; say which, counted from the left: {photo}:1" if found else "has no face"
         raise NotKnownError(f"{photo} {which}. `facewatch why {photo}` lists them")
     return found[0]
+
+
+def faces_on_link(catalog: Catalog, linked: Linked) -> list[int]:
+    """Return the faces on a link's photo that belong to whom it was made for."""
+    person = _by_id(catalog, linked.person_id)
+    faces = catalog.faces.in_photo(linked.photo_id) if person is not None else []
+    return [int(str(face["face_id"])) for face in faces if person is not None and face["person_id"] == person.id]
+
+
+def said_of_link(catalog: Catalog, linked: Linked) -> str:
+    """Return that nobody on a link's photo is whom it was made for."""
+    person = _by_id(catalog, linked.person_id)
+    label = person.label if person is not None else f"{label_of(linked.person_id)}, who is forgotten,"
+    return f"{label} is not on this photo any more; `facewatch folders` brings the links up to date"
+
+
+def _face_on_link(catalog: Catalog, link: str, linked: Linked) -> int:
+    found = faces_on_link(catalog, linked)
+    if not found:
+        raise NotKnownError(f"{link}: {said_of_link(catalog, linked)}, and `facewatch why {link}` tells who is")
+    if len(found) > 1:
+        listed = ", ".join(f"{ids.face(face.id)} ({face.number} from the left)" for face in faces_at(catalog, found))
+        label = _label(catalog, linked.person_id)
+        raise NotKnownError(f"{link}: {label} is on this photo {len(found)} times: {listed}; say which")
+    return found[0]
+
+
+def _label(catalog: Catalog, person_id: int) -> str:
+    person = _by_id(catalog, person_id)
+    return person.label if person is not None else label_of(person_id)
 
 
 def _known_face(catalog: Catalog, typed: ids.Id) -> int:

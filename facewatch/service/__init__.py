@@ -23,6 +23,7 @@ from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError
 from facewatch.ingest import Ingested
 from facewatch.mounts import is_folder
 from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
+from facewatch.people.finding import Linked
 from facewatch.quality import Limits
 from facewatch.service.engine_switch import EngineSwitch
 from facewatch.service.libraries import LOST_MOUNT, Libraries
@@ -561,7 +562,7 @@ class Service:
         Raises:
             FolderError: the decisions stand, but the people folder cannot be written.
         """
-        decisions = Decisions(self.catalog, photo_of=self._photo_id)
+        decisions = Decisions(self.catalog, photo_of=self._photo_id, link_at=self.link_at)
         try:
             yield decisions
         except BaseException:
@@ -683,14 +684,39 @@ class Service:
             NotKnownError: it is not there, or not in the catalog.
         """
         full = Path.cwd() / path
-        if full.is_dir():
+        linked = self.folder.link_at(full)
+        try:
+            is_directory, is_there = full.is_dir(), full.exists()
+        except OSError as error:
+            raise NotKnownError(f"{path}: {error.strerror}; name a photo of the library") from error
+        if is_directory:
             raise NotKnownError(f"{path}: a folder; name a photo of the library")
-        if not full.exists():
+        if linked is None and not is_there:
             raise NotKnownError(f"{path}: no such file; if it was moved, `facewatch scan` finds it again")
-        file = self.catalog.files.photo_of_path(full) or self.catalog.files.photo_of_path(full.resolve())
+        file = self._file_at(full) or (self._any_file(linked.photo_id) if linked else None)
         if file is None:
             raise NotKnownError(f"{path}: not in the catalog; `facewatch scan` brings in what the libraries hold")
         return file
+
+    def _file_at(self, full: Path) -> KnownFile | None:
+        return self.catalog.files.photo_of_path(full) or self.catalog.files.photo_of_path(full.resolve())
+
+    def _any_file(self, photo_id: int) -> KnownFile | None:
+        """Return a file that holds a photo: one that a link stands for that is a copy, or whose photo was moved."""
+        files = self.catalog.files.sources([photo_id]).get(photo_id, ())
+        return self.catalog.files.photo_of_path(Path(files[0])) if files else None
+
+    def link_at(self, path: Path) -> Linked | None:
+        """Return what a link in the people folder stands for; None: this is no such link.
+
+        The photo is the one that lies there now: the last scan may have seen another.
+        """
+        full = Path.cwd() / path
+        linked = self.folder.link_at(full)
+        file = self._file_at(full) if linked is not None else None
+        if linked is None or file is None or file.photo_id is None:
+            return linked
+        return Linked(linked.person_id, file.photo_id)
 
     def photo(self, path: Path) -> dict[str, Any]:
         """Return what is known of the photo at this path.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from facewatch.catalog import KnownEngine
 from facewatch.engines import describe_engine
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.people import Identities, find_faces, find_person, is_face, splitting
+from facewatch.people.finding import faces_on_link, said_of_link
 from facewatch.people.why import Comparing, Reasons, Why
 from facewatch.quality import Limits
 
@@ -86,34 +88,48 @@ class Explained:
     """What holds for all of them."""
 
 
-def explain(service: Service, what: str) -> Explained:
+def explain(service: Service, what: str, *, is_complete: bool = False) -> Explained:
     """Return why the faces of a photo, or one face, are where they are.
 
     Args:
-        what: the path of a photo, the id of a face, or its place: "holiday.jpg:2".
+        what: the path of a photo, the id of a face, or its place: "holiday.jpg:2". A link in somebody's folder means
+            that person's face.
+        is_complete: where one face is meant, the others of its photo come behind it.
 
     Raises:
         NotKnownError: there is no such photo or face; what is meant instead is said where that can be known.
     """
-    path = Path(what)
-    if is_face(what) and not path.is_file():
-        photo, only = _photo_of_face(service, what)
-    else:
-        photo, only = _photo_at(service, path, what), None
+    photo, meant, remark = _meant(service, what)
     if photo["photo_id"] is None:
         return Explained(photo, (), 0, ())
     comparing, notes = _comparing(service)
+    only = None if is_complete else meant
     whys = Reasons(service.catalog, _limits(service), comparing).of_photo(photo["photo_id"], only=only)
-    shown = {why.face_id for why in whys}
-    faces = [face for face in photo["faces"] if face["face_id"] in shown]
-    return Explained(dict(photo) | {"faces": faces}, tuple(whys), len(photo["faces"]), tuple(notes))
+    whys.sort(key=lambda why: meant is not None and why.face_id not in meant)
+    by_id = {face["face_id"]: face for face in photo["faces"]}
+    faces = [by_id[why.face_id] for why in whys]
+    return Explained(dict(photo) | {"faces": faces}, tuple(whys), len(by_id), (*remark, *notes))
+
+
+def _meant(service: Service, what: str) -> tuple[Mapping[str, Any], set[int] | None, list[str]]:
+    """Return the photo, which of its faces are meant, all if None, and what has to be said of that."""
+    path = Path(what)
+    linked = service.link_at(path)
+    if linked is None and is_face(what) and not os.path.lexists(path):
+        photo, only = _photo_of_face(service, what)
+        return photo, only, []
+    photo = _photo_at(service, path, what)
+    if linked is None:
+        return photo, None, []
+    faces = faces_on_link(service.catalog, linked)
+    return photo, set(faces) or None, [] if faces else [said_of_link(service.catalog, linked)]
 
 
 def _photo_at(service: Service, path: Path, what: str) -> dict[str, Any]:
     try:
         return service.photo(path)
     except NotKnownError as error:
-        if path.exists():
+        if os.path.lexists(path):
             raise
         try:
             person = find_person(service.catalog, what)

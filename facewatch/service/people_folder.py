@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from facewatch import folders
 from facewatch.catalog import Catalog
 from facewatch.mounts import Asker
+from facewatch.people.finding import Linked
 from facewatch.types import Fingerprint
 
 log = logging.getLogger(__name__)
@@ -134,6 +136,15 @@ class PeopleFolder:
 
         fault = self._asker.ask(self.root, look, otherwise=silence)
         return f"{fault.what}; {fault.remedy}" if fault else None
+
+    def link_at(self, path: Path) -> Linked | None:
+        """Return what a link stands for that facewatch made at this path; None: there is none, or it was changed since
+        and is somebody else's."""
+        place = folders.place_in(self.root, path)
+        row = self._catalog.people.link_at(place) if place is not None else None
+        if row is None or not folders.read_entry(os.fspath(path)).bears(row.stamp):
+            return None
+        return Linked(row.person_id, row.photo_id)
 
     def _wanted_folders(self, only: Collection[int] | None) -> list[folders.WantedFolder]:
         rows = self._catalog.people.photos(named_only=self._named_only, only=only)

@@ -22,6 +22,7 @@ from facewatch.catalog import Catalog, KnownEngine, KnownFile, Mark, display
 from facewatch.catalog.locks import file_lock
 from facewatch.errors import CatalogError, EngineError, NotKnownError
 from facewatch.ingest import Examined, LibraryFile, WorkerLost
+from facewatch.people.finding import faces_on_link
 from facewatch.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 from facewatch.types import Fingerprint
 
@@ -125,6 +126,7 @@ class Search:
             NotKnownError: there is no such photo or face, no face in it, or none in the catalog.
             EngineError: the photo would have to be looked at by another engine than the one that knows the faces.
         """
+        photo, face = self._on_link(photo, face)
         with self._catalog.read():
             engine = self._engine_in_use()
             vectors = self._kept.load(engine) if engine else Vectors([])
@@ -151,6 +153,17 @@ class Search:
             return None
         strictness: float = self._service.config["match.strictness"]
         return wanted.thresholds.match - wanted.thresholds.less(self._catalog.faces.n_assigned()) - strictness
+
+    def _on_link(self, photo: Path, face: int | None) -> tuple[Path, int | None]:
+        """Return the photo that a link in somebody's folder stands for, and that person's face, if there is one."""
+        linked = self._service.link_at(photo)
+        if linked is None:
+            return photo, face
+        files = self._catalog.files.sources([linked.photo_id]).get(linked.photo_id, ())
+        of_person = faces_on_link(self._catalog, linked)
+        if face is None and len(of_person) == 1:
+            face, _ = self._faces_of(linked.photo_id)[of_person[0]]
+        return Path(files[0]) if files else photo, face
 
     def _engine_in_use(self) -> KnownEngine | None:
         # All of them are counted through when they are listed, so only when it is another one.

@@ -344,7 +344,7 @@ def test_what_others_put_into_the_people_folder_is_counted_and_stays(three: Libr
     own.write_text("mine")
     with three.service() as service:
         found = audit_and_mend(service)
-    assert only(found, Kind.LINKS).text.startswith("1 file(s) and 1 folder(s) in ")
+    assert only(found, Kind.LINKS).text.startswith("1 file and 1 folder in ")
     assert found.is_clean
     assert own.read_text() == "mine"
     assert (three.people / "Holiday").is_dir()

@@ -24,6 +24,7 @@ from facewatch.cli.contact_page import MOST_BYTES, contact_page
 from facewatch.cli.pictures import BLOCK_CELL, Protocol, Screen
 from facewatch.errors import FolderError
 from facewatch.ingest import InlineAnalyser, Recipe
+from facewatch.service import auditing
 from facewatch.service.portraits import Portrait, portraits
 from facewatch.service.reviewing import cutting
 
@@ -203,6 +204,7 @@ def test_the_end_of_a_scan_shows_those_it_found(library: Library, capsys: pytest
         assert found is not None
         everybody.print_found(found)
         assert service.folder.plan().actions == ()
+        assert auditing.audit(service).findings == ()
         again = service.scan_all()
         assert not again.is_first
         assert everybody.show_found(service, again, BLOCKS, lambda _: None) is None

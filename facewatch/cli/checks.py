@@ -66,7 +66,7 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
         return
     _print_stats(found)
     if report and not state.is_quiet:
-        click.echo(f"\nwrote {report}")
+        echo(f"\nwrote {report}")
 
 
 def _check_report(file: Path, roots: Sequence[Path]) -> None:
@@ -96,7 +96,7 @@ def _print_stats(found: Stats) -> None:
         "people": f"{counts.n_people}: {counts.n_named} named, {counts.n_unnamed} not; {counts.n_hidden} hidden",
     }
     for name, fact in facts.items():
-        click.echo(f"{name:>14}  {fact}")
+        echo(f"{name:>14}  {fact}")
     click.echo()
     rows = [("faces per person", found.sizes), ("quality (0 to 1)", found.quality.score)]
     rows += [("size in pixels", found.quality.pixels), ("sharpness", found.quality.sharpness)]
@@ -108,7 +108,7 @@ def _print_stats(found: Stats) -> None:
     if found.distances and found.distances.n_close_pairs is not None:
         n, match = found.distances.n_close_pairs, found.distances.match
         are = "pairs of people have" if n != 1 else "pair of people has"
-        click.echo(f"{n} {are} faces nearer to each other than {match:.3f}, within which a face may be matched")
+        echo(f"{n} {are} faces nearer to each other than {match:.3f}, within which a face may be matched")
     click.echo()
     if found.largest:
         header = ("with most faces", "id", "faces", "photos")
@@ -191,28 +191,28 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def _print_audit(found: Audit, *, is_quiet: bool, is_fixed: bool) -> None:
     if found.mended and not is_quiet:
-        click.echo(f"{plural(len(found.mended), 'fault')} mended:")
+        echo(f"{plural(len(found.mended), 'fault')} mended:")
         _print_findings(found.mended, has_remedies=False)
     faults = [finding for finding in found.findings if finding.is_fault]
     told = [finding for finding in found.findings if not finding.is_fault]
     if faults:
         _print_findings(faults, has_remedies=True)
     if told and not is_quiet:
-        click.echo("only told:")
+        echo("only told:")
         _print_findings(told, has_remedies=False)
     for what in found.left_out:
-        click.echo(f"not looked at: {what}")
+        echo(f"not looked at: {what}")
     if is_quiet:
         return
     n_mendable = sum(finding.mend is not None for finding in faults)
     if not faults:
-        click.echo("nothing is wrong" if not found.mended else "nothing is left")
+        echo("nothing is wrong" if not found.mended else "nothing is left")
     elif n_mendable and not is_fixed:
         n_open = len(faults) - n_mendable
         rest = f", {n_open} {'takes' if n_open == 1 else 'take'} your decision" if n_open else ""
         echo(f"{plural(len(faults), 'finding')}: `facewatch audit --fix` mends {n_mendable}{rest}")
     else:
-        click.echo(f"{plural(len(faults), 'finding')} left to decide")
+        echo(f"{plural(len(faults), 'finding')} left to decide")
 
 
 def _print_findings(findings: Sequence[Finding], *, has_remedies: bool) -> None:
@@ -221,12 +221,12 @@ def _print_findings(findings: Sequence[Finding], *, has_remedies: bool) -> None:
         of_kind = [finding for finding in findings if finding.kind is kind]
         remedies = [_remedies(finding) if has_remedies else () for finding in of_kind]
         is_one = len(set(remedies)) == 1
-        click.echo(f"{_HEADINGS[kind]} ({len(of_kind)})")
+        echo(f"{_HEADINGS[kind]} ({len(of_kind)})")
         for finding, commands in list(zip(of_kind, remedies, strict=True))[:_MOST_SHOWN]:
             echo(f"  {finding.text}")
             _print_commands(() if is_one else commands)
         if len(of_kind) > _MOST_SHOWN:
-            click.echo(f"  and {len(of_kind) - _MOST_SHOWN} more; --json lists all")
+            echo(f"  and {len(of_kind) - _MOST_SHOWN} more; --json lists all")
         _print_commands(remedies[0] if is_one else ())
         click.echo()
 

@@ -152,11 +152,11 @@ def _print_scan(result: ScanResult, status: Status) -> None:
         f"{plural(result.n_new_people, 'new person', 'new people')}",
         f"{status.people_folder}: {plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed",
     ]
-    click.echo("\n".join(done))
+    echo("\n".join(done))
     if result.n_again:
-        click.echo(f"{plural(result.n_again, 'photo')} looked at anew")
+        echo(f"{plural(result.n_again, 'photo')} looked at anew")
     if result.engine_before:
-        click.echo(f"{result.engine} is in use now; until now it was {result.engine_before}")
+        echo(f"{result.engine} is in use now; until now it was {result.engine_before}")
     elif status.switch:
         echo(f"{result.engine} has more to look at: facewatch status")
     if status.faults:
@@ -261,7 +261,7 @@ def _print_look_alikes(pairs: Sequence[Alike], as_json: bool) -> None:
         header = ("id", "name", "id", "looks like", "nearest faces", "stricter by")
         print_table(header, [_look_alike_row(pair) for pair in pairs])
     else:
-        click.echo("no two people with names look alike")
+        echo("no two people with names look alike")
 
 
 def _look_alike_row(pair: Alike) -> tuple[object, ...]:
@@ -290,7 +290,7 @@ def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) ->
         print_json(asdict(result))
     elif not state.is_quiet:
         would = "would be " if dry_run else ""
-        click.echo(
+        echo(
             f"{plural(result.n_pool, 'face')} belonged to nobody: {result.n_matched} {would}matched to known people, "
             f"{result.n_grouped} {would}grouped; {plural(result.n_new_people, 'new person', 'new people')}, "
             f"{result.n_joined_people} {would}joined to another"
@@ -318,9 +318,9 @@ def folders(state: State, dry_run: bool, as_json: bool) -> None:
         print_json({"dry_run": dry_run, "steps": steps})
     elif not state.is_quiet:
         for step in steps:
-            click.echo(step)
+            echo(step)
         would = "would be taken" if dry_run else "taken"
-        click.echo(f"{service.folder.root}: {plural(len(steps), 'step')} {would}")
+        echo(f"{service.folder.root}: {plural(len(steps), 'step')} {would}")
 
 
 @command("export", "Print one row a face.")
@@ -367,10 +367,10 @@ def engines(state: State, prune: bool, as_json: bool) -> None:
         print_json({"n_freed": n_freed, "engines": rows})
         return
     if prune and not state.is_quiet:
-        click.echo(f"{plural(n_freed, 'vector')} freed")
+        echo(f"{plural(n_freed, 'vector')} freed")
     if rows:
         header = ("engine", "in use", "dimension", "photos", "vectors", "MB", "licence")
-        print_table(header, [_engine_row(row) for row in rows], whole=("engine",))
+        print_table(header, [_engine_row(row) for row in rows], prose=("licence",), whole=("engine",))
     else:
         echo("none yet: facewatch scan PHOTOS")
 

@@ -495,7 +495,7 @@ def history(state: State, who: str | None, is_complete: bool, n_shown: int | Non
     elif rows:
         header = ("id", "when", "by", "what", *(["undone by"] if is_complete else []))
         lines = [_history_line(row) for row in rows]
-        print_table(header, [line[: len(header)] for line in lines])
+        print_table(header, [line[: len(header)] for line in lines], prose=("what",))
         if len(rows) < len(shown):
             echo(f"and {len(shown) - len(rows)} older: -n {len(shown)} lists all")
     else:

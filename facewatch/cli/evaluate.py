@@ -108,7 +108,7 @@ def evaluate(
     else:
         _print_evaluation(evaluation)
     if report and not state.is_quiet and not as_json:
-        click.echo(f"\nwrote {report}")
+        echo(f"\nwrote {report}")
 
 
 def engine_of_catalog(config: Config) -> str | None:
@@ -149,26 +149,26 @@ def _write_report(state: State, file: Path, evaluation: Evaluation) -> None:
 def _print_evaluation(evaluation: Evaluation) -> None:
     sample = evaluation.sample
     echo(f"engine: {evaluation.info.name}")
-    click.echo(
+    echo(
         f"{plural(len(sample.photos), 'photo')}: {len(sample)} of {plural(sample.n_labelled, 'labelled face')} found, "
         f"{sample.n_missed} missed, {plural(len(set(sample.person.tolist())), 'person', 'people')}, "
         f"{_n_repeated(sample)} of them with two faces or more"
     )
     if sample.n_disputed:
-        click.echo(f"{plural(sample.n_disputed, 'face')} left out: copies of the photo name different people")
+        echo(f"{plural(sample.n_disputed, 'face')} left out: copies of the photo name different people")
     if sample.n_unused:
-        click.echo(f"{plural(sample.n_unused, 'photo')} could not be used; --json lists why")
+        echo(f"{plural(sample.n_unused, 'photo')} could not be used; --json lists why")
     click.echo()
     _print_groupings([_row(evaluation, number) for number in range(len(evaluation.groupings))])
-    click.echo(_LEGEND + "\n")
+    echo(_LEGEND + "\n")
     _print_simulations(evaluation)
     for one in evaluation.verifications:
         said = (
             "too few pairs to tell" if one.tar is None else f"{one.tar:.3f} of true pairs (distance {one.distance:.3f})"
         )
-        click.echo(f"accepted at a false-accept rate of {one.far:g}: {said}")
+        echo(f"accepted at a false-accept rate of {one.far:g}: {said}")
     for name, why in evaluation.left_out.items():
-        click.echo(f"{name} is left out: {why}")
+        echo(f"{name} is left out: {why}")
 
 
 def _print_simulations(evaluation: Evaluation) -> None:

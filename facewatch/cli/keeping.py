@@ -53,7 +53,7 @@ def backup(state: State, file: str, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(made.path), "bytes": made.n_bytes, "seconds": round(made.seconds, 3)})
     elif not state.is_quiet:
-        click.echo(f"{made.path}: {made.n_bytes / 1e6:.1f} MB, checked")
+        echo(f"{made.path}: {made.n_bytes / 1e6:.1f} MB, checked")
 
 
 @command("restore", "Put a backup in the place of the catalog.")
@@ -162,15 +162,13 @@ def _print(done: Restored, *, is_told: bool) -> None:
     for line in _losses(done.given_up) if done.given_up and not is_told else ():
         echo(line)
     if done.kept:
-        click.echo(f"the catalog that was there is kept: {done.kept}")
+        echo(f"the catalog that was there is kept: {done.kept}")
     if done.contradictions:
         echo("the backup contradicts itself: `facewatch audit` says how")
     if done.n_links_made or done.n_links_removed:
-        click.echo(f"people folder: {plural(done.n_links_made, 'link')} made, {done.n_links_removed} removed")
+        echo(f"people folder: {plural(done.n_links_made, 'link')} made, {done.n_links_removed} removed")
     if done.left:
-        click.echo(
-            f"{plural(len(done.left), 'link')} that may be facewatch's own, left because no record tells: look at"
-        )
+        echo(f"{plural(len(done.left), 'link')} that may be facewatch's own, left because no record tells: look at")
         for folder in sorted({path.parent for path in done.left}):
-            click.echo(f"  {folder}")
+            echo(f"  {folder}")
     echo("next: `facewatch scan`")

@@ -33,7 +33,7 @@ STANDARD = "face_recognition"
 @pass_state
 @click.pass_context
 def models(context: click.Context, state: State, as_json: bool) -> None:
-    """List the engines: length of an embedding, size on disk, licence, whether the files are here, and where.
+    """List the engines: length of an embedding, size on disk, licence, whether the files are here; --json: and where.
 
     Another engine is chosen with `name` under [engine] in the settings, or with --engine.
 
@@ -81,14 +81,15 @@ def _list(state: State, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    header = ("engine", "dimensions", "MB", "licence", "files", "folder")
-    print_table(header, [_row(row) for row in rows])
+    header = ("engine", "dimensions", "MB", "licence", "files")
+    print_table(header, [_row(row) for row in rows], prose=("licence",), whole=("engine",))
+    echo(f"packs are kept in {_folder(state)}")
 
 
 def _row(facts: dict[str, Any]) -> tuple[object, ...]:
     n_dims = "-" if facts["n_dims"] is None else facts["n_dims"]
     size = round(facts["bytes"] / 1e6) if facts["bytes"] else "-"
-    return (facts["engine"], n_dims, size, facts["licence"], facts["state"], facts["folder"])
+    return (facts["engine"], n_dims, size, facts["licence"], facts["state"])
 
 
 def _standard() -> dict[str, Any]:
@@ -141,10 +142,10 @@ def _ask(name: str) -> None:
     from facewatch import models as packs
 
     known = packs.known_pack(name)
-    click.echo(
+    echo(
         f"{name}: {packs.megabytes(known.archive.size)} from {packs.archive_address(name)}; "
         f"{packs.megabytes(known.size)} are kept\n{known.licence}",
-        err=True,
+        is_error=True,
     )
     if not sys.stdin.isatty():
         raise click.UsageError("nobody is there to be asked; --yes accepts the licence and fetches it")
@@ -156,8 +157,8 @@ def _say_ready(state: State, pack: Pack, *, was_here: bool) -> None:
     if state.is_quiet:
         return
     news = "already here, " if was_here else ""
-    click.echo(f"insightface:{pack.name}: {news}{pack.n_dims} dimensions, in {pack.detector.parent}")
-    click.echo(f"licence: {pack.licence}")
+    echo(f"insightface:{pack.name}: {news}{pack.n_dims} dimensions, in {pack.detector.parent}")
+    echo(f"licence: {pack.licence}")
     echo(f"next: facewatch scan --engine insightface:{pack.name}")
 
 
@@ -228,11 +229,11 @@ def _print_faults(folder: Path, faults: dict[str, list[str]], on_record: set[str
         echo(f"{folder}: no packs; facewatch models lists those that can be fetched")
     for name, found in faults.items():
         if not found:
-            click.echo(f"insightface:{name}: {'whole' if name in on_record else _unrecorded(name, folder)}")
+            echo(f"insightface:{name}: {'whole' if name in on_record else _unrecorded(name, folder)}")
             continue
-        click.echo(f"insightface:{name}: {plural(len(found), 'fault')}; {remedy(name)}")
+        echo(f"insightface:{name}: {plural(len(found), 'fault')}; {remedy(name)}")
         for fault in found:
-            click.echo(f"- {fault}")
+            echo(f"- {fault}")
 
 
 def _unrecorded(name: str, folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,31 +37,70 @@ def print_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     sys.stdout.flush()
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, whole: Collection[str] = ()) -> None:
-    """Print aligned columns; numbers to the right. Columns that are to be copied stay `whole`, others may wrap."""
-    from rich import box
-    from rich.table import Table
+def print_table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    prose: Collection[str] = (),
+    whole: Collection[str] = (),
+) -> None:
+    """Print aligned columns, numbers to the right. In a terminal the table is no wider than that: columns of sentences
+    (`prose`) wrap, others are shortened, the `whole` ones last; elsewhere nothing is lost."""
+    from facewatch.cli.tables import table_lines
 
     rows = [list(row) for row in rows]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for i, name in enumerate(header):
-        is_number = bool(rows) and all(isinstance(row[i], int | float) or row[i] in ("", "-") for row in rows)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold", no_wrap=name in whole)
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    _print_rich(table)
+    lines = table_lines(
+        [printable(name) for name in header],
+        [[_text(value) for value in row] for row in rows],
+        _width(),
+        numbers=[i for i in range(len(header)) if rows and all(_is_number(row[i]) for row in rows)],
+        prose=[i for i, name in enumerate(header) if name in prose],
+        whole=[i for i, name in enumerate(header) if name in whole],
+        rule="─" if _can_print("─…") else "-",
+    )
+    click.echo(click.style(lines[0], bold=True) if _width() else lines[0])
+    click.echo("\n".join(lines[1:]))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) or value in ("", "-")
+
+
+def _text(value: object) -> str:
+    return printable(f"{value:.3f}" if isinstance(value, float) else str(value))
+
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _width(*, is_error: bool = False) -> int | None:
+    """Return how many columns the terminal has; None: nobody looks, and nothing should be cut to any."""
+    if not (sys.stderr if is_error else sys.stdout).isatty():
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def _cell(value: object) -> str:
     from rich.markup import escape
 
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return escape(printable(text))
+    return escape(_text(value))
 
 
 def echo(text: str, *, is_error: bool = False) -> None:
-    """Print lines, on stderr when it is an error; no terminal obeys anything in them, and commands are as called."""
-    click.echo("\n".join(map(printable, as_called(text).split("\n"))), err=is_error)
+    """Print lines, on stderr when it is an error; no terminal obeys anything in them, commands are as called, and where
+    somebody looks they break between words."""
+    width = _width(is_error=is_error)
+    lines = [printable(line) for line in as_called(text).split("\n")]
+    if width is not None:
+        from facewatch.cli.tables import wrapped_line
+
+        lines = [part for line in lines for part in wrapped_line(line, width, command=as_called("facewatch -v")[:-3])]
+    click.echo("\n".join(lines), err=is_error)
 
 
 def _print_rich(thing: object) -> None:

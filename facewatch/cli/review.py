@@ -179,8 +179,8 @@ def _take(state: State, service: Service, texts: Sequence[str], as_json: bool) -
         )
     elif not state.is_quiet:
         for question, _, said in outcomes:
-            click.echo(f"{question.id}: {said}")
-        click.echo(f"{plural(n_settled, 'face')} settled{_released(taken.decided)}; {n_open} open")
+            echo(f"{question.id}: {said}")
+        echo(f"{plural(n_settled, 'face')} settled{_released(taken.decided)}; {n_open} open")
 
 
 def _decision_row(catalog: Catalog, decided: Decided) -> dict[str, Any]:
@@ -344,20 +344,20 @@ class _Walk:
         if question is None:
             n_skipped = self._given.count("skip")
             skipped = f"; {plural(n_skipped, 'question')} skipped" if n_skipped else ""
-            click.echo(f"nothing else to ask{skipped}")
+            echo(f"nothing else to ask{skipped}")
 
     def _say_that_nothing_is_open(self) -> None:
         n_open = self._catalog.faces.n_open()
         if n_open:
-            click.echo(f"nothing to ask: {plural(n_open, 'face')} of nobody cannot be told, all others are settled")
+            echo(f"nothing to ask: {plural(n_open, 'face')} of nobody cannot be told, all others are settled")
         else:
-            click.echo("nothing to ask: every face that can be told belongs to somebody")
+            echo("nothing to ask: every face that can be told belongs to somebody")
 
     def _introduce(self) -> None:
         """Say how many answers settle how many faces."""
         n_open = self._catalog.faces.n_open()
         steps = [f"{plural(c.n_answers, 'answer')} {_share(c.share)}" for c in self._review.coverage(COVERED)]
-        click.echo(f"{plural(n_open, 'face')} open, of which are settled by {', by '.join(steps)}")
+        echo(f"{plural(n_open, 'face')} open, of which are settled by {', by '.join(steps)}")
 
     def _progress(self) -> str:
         progress = self._review.progress()
@@ -371,18 +371,18 @@ class _Walk:
     def _summarise(self) -> None:
         n_open = self._catalog.faces.n_open()
         n_settled = max(0, self._n_open_before - n_open)
-        click.echo(f"{plural(len(self._given), 'answer')}, {plural(n_settled, 'face')} settled, {n_open} open")
+        echo(f"{plural(len(self._given), 'answer')}, {plural(n_settled, 'face')} settled, {n_open} open")
 
     # --- one question ---
 
     def _ask(self, question: Question) -> Question | None:
         """Return what is to be asked next; None: nothing is open."""
-        click.echo(f"\n{self._progress()}\n{question.text}")
+        echo(f"\n{self._progress()}\n{question.text}")
         self._sight.show(question)
         self._sight.prepare([other for other in self._review.questions() if other.id != question.id][:1])
         while True:
             key = self._keys.key(self._prompt(question)).replace("\n", _NAME_KEY)
-            click.echo(_word(key))
+            echo(_word(key))
             match key:
                 case "q":
                     raise _Quit
@@ -397,7 +397,7 @@ class _Walk:
                     if self._answer(question, verb):
                         return self._review.next()
                 case _:
-                    click.echo("not a key for this question; ? lists them")
+                    echo("not a key for this question; ? lists them")
 
     def _verb(self, question: Question, key: str) -> Verb | None:
         verb, _, _ = _VERBS.get(key, (None, "", ""))
@@ -422,7 +422,7 @@ class _Walk:
 
     def _help(self, question: Question) -> None:
         for word, meaning in self._possible(question):
-            click.echo(f"  {word:<15} {meaning}")
+            echo(f"  {word:<15} {meaning}")
         self._sight.list_photos(question)
 
     # --- answers ---
@@ -442,7 +442,7 @@ class _Walk:
             echo(str(error))
             return not is_open(self._catalog, question)
         self._given.append(verb)
-        click.echo(self._said(question, answer, made, n_before))
+        echo(self._said(question, answer, made, n_before))
         return True
 
     def _said(self, question: Question, answer: Answer, made: Sequence[Decided], n_before: int) -> str:
@@ -481,7 +481,7 @@ class _Walk:
             echo("nothing was answered yet; `facewatch undo` takes back what was decided before")
             return None
         self._given.pop()
-        click.echo(f"taken back: {question.text}")
+        echo(f"taken back: {question.text}")
         return question if is_open(self._catalog, question) else self._review.next()
 
     # --- names ---
@@ -512,7 +512,7 @@ class _Walk:
         question = f"did you mean {listed}, or is it [n]ew: {name}? [b]ack "
         while (key := self._keys.key(question)) not in offers:
             click.echo()
-        click.echo(offers[key] or "back")
+        echo(offers[key] or "back")
         return offers[key]
 
 
@@ -590,9 +590,9 @@ class Sight:
         """Say which photos the faces that were shown are from."""
         for row in self._rows(question, self._start):
             if row.title:
-                click.echo(f"{row.title}:")
+                echo(f"{row.title}:")
             for face, label in zip(row.faces, row.labels, strict=True):
-                click.echo(f"  {label:>3} {_place(face)}")
+                echo(f"  {label:>3} {_place(face)}")
 
     def _rows(self, question: Question, start: int) -> list[_Row]:
         from facewatch.people import faces_at
@@ -617,7 +617,7 @@ class Sight:
         paths = iter(self._cutting.paths([face for row in rows for face in row.faces]))
         for row in rows:
             if row.title and row.faces:
-                click.echo(f"{row.title}:")
+                echo(f"{row.title}:")
             crops = [next(paths) for _ in row.faces]
             if self._is_drawing:
                 click.echo(self._drawn(row, crops), nl=False)

@@ -11,7 +11,7 @@ import click
 from facewatch import ids
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import print_json, print_table
+from facewatch.cli.output import echo, print_json, print_table
 from facewatch.text import printable
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _print_face(photo: Path, face: NearFaces, *, has_heading: bool) -> None:
         known = [ids.face(face.face_id)] if face.face_id is not None else []
         known += [printable(face.person)] if face.person else []
         who = f" ({', '.join(known)})" if known else ""
-        click.echo(f"{printable(str(photo))}, face {face.number}{who}:")
+        echo(f"{printable(str(photo))}, face {face.number}{who}:")
     if face.found:
         rows: list[tuple[object, ...]] = [
             (one.rank, one.person or "nobody", one.distance, ids.face(one.face_id), f"{one.photo}:{one.number}")
@@ -79,8 +79,8 @@ def _print_face(photo: Path, face: NearFaces, *, has_heading: bool) -> None:
         if face.near_enough is not None:
             end = sum(one.distance < face.near_enough for one in face.found)
             rows.insert(end, ("", "-- near enough ends --", face.near_enough, "", ""))
-        print_table(("rank", "person", "distance", "face", "photo"), rows, whole=("photo",))
+        print_table(("rank", "person", "distance", "face", "photo"), rows)
     else:
-        click.echo("no other face is in the library")
+        echo("no other face is in the library")
     if has_heading:
         click.echo()

@@ -88,7 +88,11 @@ def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_c
             click.echo()
             print_table(("passed over", "folders", "files"), rows)
         if is_all and current.faults:
-            print_table(("file", "fault", "what to do"), [tuple(fault.values()) for fault in current.faults])
+            print_table(
+                ("file", "fault", "what to do"),
+                [tuple(fault.values()) for fault in current.faults],
+                prose=("fault", "what to do"),
+            )
 
 
 def _check(state: State) -> None:
@@ -100,9 +104,9 @@ def _check(state: State) -> None:
     is_watched = runner is not None and runner.startswith("watch")
     if not is_watched or live is None or not live.is_fresh(datetime.now(UTC)):
         what = f"{runner}: it says nothing" if is_watched else "nobody watches"
-        click.echo(f"{what}{_silence(live) if is_watched else ''} ({catalog})")
+        echo(f"{what}{_silence(live) if is_watched else ''} ({catalog})")
         raise click.exceptions.Exit(1)
-    click.echo(f"{runner}: {printable(live.doing)} ({_ago(live, datetime.now(UTC))})")
+    echo(f"{runner}: {printable(live.doing)} ({_ago(live, datetime.now(UTC))})")
 
 
 def _catalog_of(state: State) -> Path:
@@ -114,7 +118,7 @@ def _catalog_of(state: State) -> Path:
         from facewatch.service.doctor import read_settings
 
         config, _ = read_settings(state.config_file, state.overrides, cwd=Path.cwd())
-        click.echo(f"{printable(one_line(str(error)))}; this looks at {printable(str(config.catalog))}", err=True)
+        echo(f"{printable(one_line(str(error)))}; this looks at {printable(str(config.catalog))}", is_error=True)
         return config.catalog
 
 

@@ -70,13 +70,13 @@ def _print_why(service: Service, explained: Explained, what: str) -> None:
     elif not photo["faces"] and photo["is_waiting"]:
         echo(f"{path}: its faces are shown when the change of engine is complete: facewatch status")
     elif not photo["faces"]:
-        click.echo(f"{path}: no face found")
+        echo(f"{path}: no face found")
     else:
-        click.echo(f"{path}: {plural(explained.n_faces, 'face')}")
+        echo(f"{path}: {plural(explained.n_faces, 'face')}")
     for face, one in zip(photo["faces"], explained.whys, strict=True):
         click.echo()
         who = _VERDICTS.get(one.verdict) or f"{printable(one.name or '')} ({ids.person(one.person_id or 0)})"
-        click.echo(f"face {one.number} from the left ({_size(face)}, {ids.face(one.face_id)}): {who}")
+        echo(f"face {one.number} from the left ({_size(face)}, {ids.face(one.face_id)}): {who}")
         for title, lines in _sections(service, face, one):
             _print_section(title, lines)
     n_others = explained.n_faces - len(explained.whys)
@@ -91,7 +91,7 @@ _VERDICTS = {
     "forgotten": "forgotten",
 }
 
-_TITLE_WIDTH = 11
+_TITLE_WIDTH = 12
 
 
 def _print_section(title: str, lines: Sequence[str]) -> None:
@@ -254,7 +254,7 @@ def split(
         elif decided is not None and not state.is_quiet:
             _print_split(service, plan, decided)
         elif plan.others and not state.is_quiet:
-            click.echo("nothing was changed")
+            echo("nothing was changed")
 
 
 def _apply(service: Service, plan: SplitPlan) -> Decided:
@@ -271,9 +271,9 @@ def _print_plan(service: Service, plan: SplitPlan) -> None:
         header = ("part", "who", "faces", "photos", "apart inside", "from part 1")
         print_table(header, [_part_row(number, plan) for number in range(1, len(plan.parts) + 1)])
         for number, examples in enumerate(_examples(service, plan.parts), 1):
-            click.echo(f"part {number}, for example:")
+            echo(f"part {number}, for example:")
             for path in examples or ["no photo that is in the library now"]:
-                click.echo(f"  {printable(path)}")
+                echo(f"  {printable(path)}")
         if not plan.kept.n_placed:
             echo("part 1 keeps the name; --keep 2 gives it to part 2, and `facewatch rename` to anybody")
     for note in plan.notes:
@@ -303,7 +303,7 @@ def _print_split(service: Service, plan: SplitPlan, decided: Decided) -> None:
             continue
         has = "keeps" if person_id == plan.person.id else "has"
         folder = f"  {service.folder.root / person.folder}" if person.folder else ""
-        click.echo(f"{person.label} {has} {plural(person.n_photos, 'photo')}{folder}")
+        echo(f"{person.label} {has} {plural(person.n_photos, 'photo')}{folder}")
     echo(f"to take it back: facewatch undo --id {ids.decision(decided.entry_id or 0)}")
 
 

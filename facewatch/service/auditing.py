@@ -257,7 +257,9 @@ def _leading_nowhere(service: Service, links: Iterable[LinkRow], disk: folders.D
 
 def _foreign(root: Path, links: Iterable[LinkRow], made: Iterable[str], disk: folders.Disk) -> Iterator[Finding]:
     """Yield how much there is in the people folder that others put there; it is never touched."""
-    ours = {link.path for link in links}
+    ours = {folders.MARKER, *(link.path for link in links)}
+    if folders.is_sheet(root / folders.SHEET):
+        ours.add(folders.SHEET)
     own_folders = {*made, folders.UNNAMED}
     n_files = n_folders = 0
     for folder, entries in disk.folders.items():
@@ -265,12 +267,17 @@ def _foreign(root: Path, links: Iterable[LinkRow], made: Iterable[str], disk: fo
             path = f"{folder}/{name}" if folder else name
             if entry.kind == "dir":
                 n_folders += path not in own_folders
-            elif path not in ours and path != folders.MARKER:
+            elif path not in ours:
                 n_files += 1
     if n_files or n_folders:
         yield Finding(
             "foreign",
             Kind.LINKS,
-            f"{n_files} file(s) and {n_folders} folder(s) in {display(str(root))} are not facewatch's; they stay",
+            f"{_plural(n_files, 'file')} and {_plural(n_folders, 'folder')} in {display(str(root))} are not "
+            "facewatch's; they stay",
             is_fault=False,
         )
+
+
+def _plural(n: int, one: str) -> str:
+    return f"{n} {one}" if n == 1 else f"{n} {one}s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from PIL import Image
 from facewatch.catalog.opening import time_of
 from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
 from facewatch.engines import fake
+from facewatch.evaluation.labelled import read_labels
+from facewatch.evaluation.looking import Seen, look
 from facewatch.ingest import Analysed, Examined, InlineAnalyser, LibraryFile, Recipe
 from facewatch.scan import walk
 from facewatch.service import ScanResult
@@ -308,6 +311,17 @@ def test_where_ctimes_mean_nothing_files_are_not_read_again_and_again(family: Li
     assert n_reads == [3, 3, 3, 0, 0, 0, 0, 0]
     told(family, "UPDATE files SET seen_at = '2020-01-01T00:00:00Z'")
     assert [scanned(family)[1] for _ in range(2)] == [3, 0]
+
+
+def test_where_inodes_mean_nothing_files_are_not_read_again_and_again(family: Library) -> None:
+    n_reads = []
+    for _ in range(6):
+        for photo in list(family.photos.iterdir()):
+            shutil.copy2(photo, family.base / "copy")
+            (family.base / "copy").replace(photo)
+        n_reads.append(scanned(family)[1])
+    assert n_reads == [3, 3, 3, 0, 0, 0]
+    assert family.groups() == [{"0.png", "1.png", "2.png"}]
 
 
 def test_a_clock_that_was_set_back_keeps_nothing_from_being_read(family: Library) -> None:
@@ -626,3 +640,32 @@ def test_doctor_counts_nothing_that_other_programs_keep(library: Library) -> Non
     )
     walked = doctor_walk(library.photos, **asdict(DEFAULTS), can=lambda *_: True, report=lambda _: None)
     assert (walked.n_folders, walked.n_files) == (3, 2)
+
+
+def test_labels_are_read_without_what_other_programs_keep(tmp_path: Path) -> None:
+    for path in ("Anna/1.jpg", "Anna/2.jpg", "Ben/1.jpg"):
+        make(tmp_path, path, f"{path}_original", f"{path}.part")
+    make(tmp_path, "@eaDir/x.jpg", "Anna/@eaDir/1.jpg/SYNOPHOTO_THUMB_XL.jpg", ".hidden/x.jpg", "Ben/.hidden.jpg")
+    labelled = read_labels(tmp_path, rules=DEFAULTS)
+    assert [photo.path for photo in labelled.photos] == ["Anna/1.jpg", "Anna/2.jpg", "Ben/1.jpg"]
+
+
+def test_what_was_kept_of_an_evaluation_follows_a_change_in_place_and_not_new_rights(library: Library) -> None:
+    photo = draw(library, "a.png", (1, 0))
+    other = draw(library, "b.png", (2, 0))
+    known = Seen()
+
+    def seen() -> tuple[int, int]:
+        """Look at the photo; return how many files were read and analysed."""
+        analyser = Counting()
+        with make_library(Path(tempfile.mkdtemp(dir=library.base))).service(analyser=analyser) as service:
+            look(service, analyser, [photo], known=known, report=lambda _: None)
+        return analyser.n_read, analyser.n_analysed
+
+    assert [seen(), seen()] == [(1, 1), (0, 0)]
+    photo.chmod(0o600)
+    assert [seen(), seen()] == [(1, 0), (0, 0)]
+    write_in_place(photo, other.read_bytes())
+    assert [seen(), seen()] == [(1, 1), (0, 0)]
+    os.utime(photo, ns=(0, YEAR_2300 * 10**9))
+    assert [seen(), seen()] == [(1, 0), (0, 0)]

@@ -83,10 +83,11 @@ def evaluate(
     from facewatch.evaluation import run
     from facewatch.evaluation.files import check_target
     from facewatch.evaluation.labelled import read_labels
+    from facewatch.service.places import rules_of
 
     set_up_logging(state.loudness)
     chosen = methods or (state.config()["cluster.method"],)
-    labels = read_labels(labelled, only=only)
+    labels = read_labels(labelled, only=only, rules=rules_of(state.config()))
     for file, suffix in ((keep, ".npz"), (report, ".html")):
         if file:
             check_target(file, suffix=suffix, photos=labelled)

@@ -203,7 +203,8 @@ def _passed_over(passed: list[PassedOver]) -> str:
     n_folders, n_files = sum(one.n_folders for one in passed), sum(one.n_files for one in passed)
     counts = [plural(n, what) for n, what in ((n_folders, "folder"), (n_files, "file")) if n]
     rules = [f"{one.rule} {one.n_folders + one.n_files}" for one in passed[:MOST_RULES]]
-    more = f"; {len(passed) - MOST_RULES} more reasons (--all)" if len(passed) > MOST_RULES else ""
+    n_more = len(passed) - MOST_RULES
+    more = f"; {plural(n_more, 'more reason')} (--all)" if n_more > 0 else ""
     return f"{' and '.join(counts)}: {'; '.join(rules)}{more}"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from facewatch.catalog import display
 from facewatch.errors import LibraryError
 from facewatch.folders import UNNAMED
+from facewatch.scan import Rules
 
 log = logging.getLogger(__name__)
 
@@ -70,22 +71,22 @@ class Labelled:
         return Counter(person for photo in self.photos for person in {label.person for label in photo.labels})
 
 
-def read_labels(root: Path, *, only: str = "") -> Labelled:
+def read_labels(root: Path, *, only: str = "", rules: Rules | None = None) -> Labelled:
     """Return the labelled photos whose paths below `root` begin with `only`.
 
     With a labels.csv at the top of `root` that is asked and nothing else: columns path (below `root`) and person, and
     where they are there x, y, w, h and quality. A row without a person is a face that nobody labelled (quality
     ignore), or says that the photo has none (quality noface).
 
-    Otherwise every folder in `root` is a person, and all photos below it show that person; hidden folders, and the
-    one where facewatch keeps unnamed people, are passed over.
+    Otherwise every folder in `root` is a person, and all photos below it show that person; what is hidden or passed
+    over by the rules, and the folder where facewatch keeps unnamed people, is left out.
 
     Raises:
         LibraryError: there are no labels, they are wrong, or too few to compare; the message says what is needed. Also
             where most folders are called like dates or a camera's folders: that is an album, and nobody's labels.
     """
     _check_folder(root)
-    photos = _read_csv(root) if (root / LABELS).is_file() else _read_folders(root)
+    photos = _read_csv(root) if (root / LABELS).is_file() else _read_folders(root, rules or Rules())
     if not photos:
         raise LibraryError(f"{root}: no labelled photos in it; evaluate needs {_EXAMPLE}")
     chosen = tuple(photo for photo in photos if photo.path.startswith(only))
@@ -127,13 +128,14 @@ def _check_folder(root: Path) -> None:
 # --- a folder per person ---
 
 
-def _read_folders(root: Path) -> list[LabelledPhoto]:
-    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and _is_person(entry.name))
+def _read_folders(root: Path, rules: Rules) -> list[LabelledPhoto]:
+    every = (entry for entry in root.iterdir() if entry.is_dir() and entry.name != UNNAMED)
+    folders = sorted(entry for entry in every if not rules.why_passed(entry.name, root, is_folder=True))
     _check_names(root, [folder.name for folder in folders])
     return [
         LabelledPhoto(path, (Label(_name(folder.name), None),))
         for folder in folders
-        for path in sorted(_photos_below(root, folder))
+        for path in sorted(_photos_below(root, folder, rules))
     ]
 
 
@@ -175,17 +177,14 @@ def _check_names(root: Path, names: Sequence[str]) -> None:
         )
 
 
-def _is_person(name: str) -> bool:
-    return not name.startswith(".") and name != UNNAMED
-
-
-def _photos_below(root: Path, folder: Path) -> Iterator[str]:
+def _photos_below(root: Path, folder: Path, rules: Rules) -> Iterator[str]:
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = os.path.relpath(parent, root)
+        folders[:] = [name for name in folders if not rules.why_passed(f"{below}/{name}", root, is_folder=True)]
         for name in files:
-            path = Path(parent) / name
-            if not name.startswith(".") and _is_photo(path):
-                yield str(path.relative_to(root))
+            path = f"{below}/{name}"
+            if not rules.why_passed(path, root, is_folder=False) and _is_photo(root / path):
+                yield path
 
 
 def _is_photo(path: Path) -> bool:

@@ -30,3 +30,12 @@ def shortened(text: str, width: int) -> str:
     head = chop_cells(text, (width - 1 + 1) // 2)[0]
     tail = chop_cells(text[::-1], width - 1 - cell_len(head))[0][::-1] if width - 1 > cell_len(head) else ""
     return f"{head}…{tail}"
+
+
+def told_apart(value: float, limit: float, *, n_digits: int = 2) -> tuple[str, str]:
+    """Return both with as many digits as it takes to see which is larger, at least so many."""
+    for n in range(n_digits, 9):
+        texts = f"{value:.{n}f}", f"{limit:.{n}f}"
+        if texts[0] != texts[1]:
+            return texts
+    return texts

@@ -461,11 +461,13 @@ def test_candidates_say_which_face_is_near_and_what_would_be_asked() -> None:
             *(1, pytest.approx(0.2, abs=1e-4), 2, False, pytest.approx(0.35, abs=1e-2)),
             lead=pytest.approx(0.05, abs=1e-4),
             **{"limit": pytest.approx(0.32), "centroid_limit": pytest.approx(0.29), "margin": pytest.approx(0.03)},
+            rival_id=2,
         ),
         Candidate(
             *(2, pytest.approx(0.25, abs=1e-4), 3, False, pytest.approx(0.25, abs=1e-4)),
             lead=pytest.approx(-0.05, abs=1e-4),
             **{"limit": pytest.approx(0.32), "centroid_limit": pytest.approx(0.29), "margin": pytest.approx(0.03)},
+            rival_id=1,
         ),
     ]
     assert len(known.rank(PROBE, 1)) == 1

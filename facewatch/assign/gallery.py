@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from facewatch.assign.look_alikes import LookAlikes, Overlaps, nearest_pairs
 from facewatch.assign.member import Faces, Member
+from facewatch.text import told_apart
 from facewatch.types import Match, Thresholds, Tier
 
 _FIRST_CAPACITY = 8
@@ -34,13 +35,15 @@ class Candidate:
     centroid_distance: float
     """To the nearest centroid."""
     lead: float
-    """How much farther the nearest other person is, infinite when there is none; below 0: that one is nearer."""
+    """How much farther the rival is, infinite when there is none; below 0: that one is nearer."""
     limit: float
     """What `distance` may be at most."""
     centroid_limit: float
     """What `centroid_distance` may be at most."""
     margin: float
     """What `lead` must be at least."""
+    rival_id: int | None
+    """That other person: of those who are near the one who comes nearest to forbid it; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +285,7 @@ class Gallery:
             limit=limit + more,
             centroid_limit=centroid_limit + more,
             margin=rival[0] if rival else t.margin,
+            rival_id=rival[1].person_id if rival else None,
         )
         return candidate, rival[1] if rival else None
 
@@ -311,11 +315,16 @@ def _refusal(candidate: Candidate, rival: _Near | None, tier: Tier) -> str | Non
     if tier is Tier.SHOW:
         return "too poor to be matched"
     if candidate.distance > candidate.limit:
-        return f"nearest member is at {candidate.distance:.3f}, farther than {candidate.limit:.3f}"
+        distance, limit = told_apart(candidate.distance, candidate.limit, n_digits=3)
+        return f"nearest member is at {distance}, farther than {limit}"
     if candidate.centroid_distance > candidate.centroid_limit:
-        return f"centroid is at {candidate.centroid_distance:.3f}, farther than {candidate.centroid_limit:.3f}"
+        distance, limit = told_apart(candidate.centroid_distance, candidate.centroid_limit, n_digits=3)
+        return f"centroid is at {distance}, farther than {limit}"
     if candidate.lead < candidate.margin:
-        return f"runner-up is only {candidate.lead:.3f} farther, less than {candidate.margin:.3f}"
+        lead, margin = told_apart(candidate.lead, candidate.margin, n_digits=3)
+        if candidate.lead < 0:
+            return f"another person is {lead.removeprefix('-')} nearer"
+        return f"runner-up is only {lead} farther, less than {margin}"
     return None
 
 

@@ -13,7 +13,7 @@ from facewatch.cli.decisions import describe
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, local_time, plural, print_json, print_table
-from facewatch.text import printable
+from facewatch.text import printable, told_apart
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
@@ -131,47 +131,40 @@ def _look_lines(one: Why, look: Look) -> Iterator[str]:
     if not look.likenesses:
         yield "nobody: no other face is known"
         return
-    told = _told(one, look)
-    for near in told:
-        nearest, limit = _apart(near.distance, near.limit)
-        middle, middle_limit = _apart(near.centroid_distance, near.centroid_limit)
+    barred = {bar.person_id for bar in one.barred}
+    for near in _told(one, look):
+        nearest, limit = told_apart(near.distance, near.limit)
+        middle, middle_limit = told_apart(near.centroid_distance, near.centroid_limit)
+        cannot = ", whom it cannot be" if near.person_id in barred else ""
         yield (
-            f"{near.name}: {nearest} from the nearest face (up to {limit} is near enough), "
+            f"{near.name}{cannot}: {nearest} from the nearest face (up to {limit} is near enough), "
             f"{middle} from the middle of all (up to {middle_limit})"
         )
         where = f" in {near.photo}" if near.photo else ""
         confirmed = ", which you confirmed" if near.is_confirmed else ""
         yield f"    that is face {ids.face(near.face_id)}{where}{confirmed}"
-    rival = next((near for near in look.likenesses if near is not told[0]), None)
-    if rival is not None and told[0].lead is not None:
-        lead, margin = _apart(told[0].lead, told[0].margin)
-        farther = f"{lead} farther" if told[0].lead >= 0 else f"{lead.removeprefix('-')} nearer"
-        yield f"the next is {rival.name}, {farther} (from {margin} farther on there is no doubt)"
+    judged = look.of(look.judged_id) or look.likenesses[0]
+    if judged.rival is not None and judged.lead is not None:
+        lead, margin = told_apart(judged.lead, judged.margin)
+        farther = f"{lead} farther" if judged.lead >= 0 else f"{lead.removeprefix('-')} nearer"
+        yield f"beside {judged.name}: {judged.rival}, {farther} (from {margin} farther on there is no doubt)"
     yield _outcome(one, look)
 
 
 def _told(one: Why, look: Look) -> list[Likeness]:
-    """Return the one that it looks like most, and those that it is or would be."""
-    wanted = (one.person_id, look.person_id)
+    """Return the one that it looks like most, the one that decides, and those that it is or would be."""
+    wanted = (one.person_id, look.person_id, look.judged_id)
     return [near for i, near in enumerate(look.likenesses) if i == 0 or near.person_id in wanted]
-
-
-def _apart(value: float, limit: float) -> tuple[str, str]:
-    """Return both with as many digits as it takes to tell them apart."""
-    for n_digits in (2, 3):
-        texts = f"{value:.{n_digits}f}", f"{limit:.{n_digits}f}"
-        if texts[0] != texts[1]:
-            return texts
-    return f"{value:.4f}", f"{limit:.4f}"
 
 
 def _outcome(one: Why, look: Look) -> str:
     compared = f"as a new face, beside {plural(look.n_known, 'known face')}, it would be "
     if look.person_id is None:
-        return f"{compared}nobody: {look.rule}"
+        judged = look.of(look.judged_id)
+        return f"{compared}nobody: {f'of {judged.name} the ' if judged else ''}{look.rule}"
     if look.person_id == one.person_id:
         return f"{compared}{one.name} again"
-    return compared + next((near.name for near in look.likenesses if near.person_id == look.person_id), "somebody else")
+    return compared + (would.name if (would := look.of(look.person_id)) else "somebody else")
 
 
 def _bar_lines(one: Why) -> Iterator[str]:
@@ -192,9 +185,7 @@ _TIERS = {
 
 def _shortfall_lines(one: Why) -> Iterator[str]:
     for short in one.shortfalls:
-        value, least = (
-            _apart(short.value, short.least) if short.least < 1 else (f"{short.value:.0f}", f"{short.least:.0f}")
-        )
+        value, least = told_apart(short.value, short.least, n_digits=2 if short.least < 1 else 0)
         yield f"{short.text}: {value}, from {least} on it would do"
 
 

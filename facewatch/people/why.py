@@ -22,6 +22,7 @@ from facewatch.catalog.placings import Placing
 from facewatch.people.decisions import not_born_yet
 from facewatch.people.finding import handle_of, label_of
 from facewatch.quality import Limits
+from facewatch.text import told_apart
 from facewatch.types import Match, Tier
 
 if TYPE_CHECKING:
@@ -52,9 +53,13 @@ class Likeness:
     """To the middle of the person's faces."""
     centroid_limit: float
     lead: float | None
-    """How much farther the nearest other person is, below 0: nearer; None: there is no other."""
+    """How much farther the rival is, below 0: nearer; None: there is no other person."""
     margin: float
     """What that must be at least."""
+    rival_id: int | None
+    """The other person who comes nearest to forbid it."""
+    rival: str | None
+    """What that one is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +68,18 @@ class Look:
 
     person_id: int | None
     """Who it would be; None: nobody."""
+    judged_id: int | None
+    """Whom the rule is about: the nearest person that it could be; None: there is nobody whom it could be."""
     rule: str
     """The rule that decides, with its numbers."""
     likenesses: tuple[Likeness, ...]
     """Who it looks like, the nearest first; its own person is always among them, unless the face is its only one."""
     n_known: int
     """Known faces that it is compared with."""
+
+    def of(self, person_id: int | None) -> Likeness | None:
+        """Return how near it is to this person."""
+        return next((near for near in self.likenesses if near.person_id == person_id), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +182,10 @@ class Reasons:
         mark = Mark(face["mark"]) if face["mark"] else None
         tier = Tier(face["tier"])
         decisions = tuple(self._placings.decisions_about(face_id))
+        own = placing.person_id if placing else None
+        # Whose it is it can be, whatever speaks against it.
+        despite = [bar.text for bar in barred if bar.person_id == own]
+        barred = tuple(bar for bar in barred if bar.person_id != own)
         found = _Found(face_id, tier, placing, mark, look, barred, decisions, face["name"])
         return Why(
             face_id=face_id,
@@ -189,6 +204,7 @@ class Reasons:
             look=look,
             barred=barred,
             notes=(
+                *(f"it is {found.name}, although {text}" for text in despite),
                 *self._handed_over(face_id),
                 *_notes(found, face, can_compare=self._comparing is not None),
                 *self._told_apart(found),
@@ -246,33 +262,40 @@ class Reasons:
         nearest = {near.nearest_id for one in seen.values() for near in one.candidates}
         photo_of = {row.id: row.photo_id for row in self._catalog.faces.rows(nearest)}
         paths = self._catalog.files.sources(set(photo_of.values()))
-        return {
-            face_id: Look(
-                person_id=one.match.person_id if one.match and one.match.is_accepted else None,
-                rule=one.match.rule if one.match else "nobody whom it could be is known",
-                likenesses=tuple(
-                    self._likeness(near, next(iter(paths.get(photo_of[near.nearest_id], ())), None))
-                    for near in one.candidates
-                ),
-                n_known=one.n_known,
-            )
-            for face_id, one in seen.items()
-        }
+        photos = {face_id: next(iter(paths.get(photo, ())), None) for face_id, photo in photo_of.items()}
+        return {face_id: look_from(one, self._name, photos) for face_id, one in seen.items()}
 
-    def _likeness(self, near: Candidate, path: str | None) -> Likeness:
-        return Likeness(
-            person_id=near.person_id,
-            name=self._label(near.person_id) or label_of(near.person_id),
-            distance=near.distance,
-            limit=near.limit,
-            face_id=near.nearest_id,
-            photo=path,
-            is_confirmed=near.is_confirmed,
-            centroid_distance=near.centroid_distance,
-            centroid_limit=near.centroid_limit,
-            lead=near.lead if math.isfinite(near.lead) else None,
-            margin=near.margin,
-        )
+    def _name(self, person_id: int) -> str:
+        return self._label(person_id) or label_of(person_id)
+
+
+def look_from(one: Compared, name_of: Callable[[int], str], photos: Mapping[int, str | None]) -> Look:
+    """Return in facts what the gallery says of a face; `photos` are files that show the nearest faces."""
+    return Look(
+        person_id=one.match.person_id if one.match and one.match.is_accepted else None,
+        judged_id=one.match.person_id if one.match else None,
+        rule=one.match.rule if one.match else "nobody whom it could be looks like it",
+        likenesses=tuple(_likeness(near, name_of, photos.get(near.nearest_id)) for near in one.candidates),
+        n_known=one.n_known,
+    )
+
+
+def _likeness(near: Candidate, name_of: Callable[[int], str], path: str | None) -> Likeness:
+    return Likeness(
+        person_id=near.person_id,
+        name=name_of(near.person_id),
+        distance=near.distance,
+        limit=near.limit,
+        face_id=near.nearest_id,
+        photo=path,
+        is_confirmed=near.is_confirmed,
+        centroid_distance=near.centroid_distance,
+        centroid_limit=near.centroid_limit,
+        lead=near.lead if math.isfinite(near.lead) else None,
+        margin=near.margin,
+        rival_id=near.rival_id,
+        rival=name_of(near.rival_id) if near.rival_id is not None else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,16 +388,12 @@ class _Found:
     @property
     def own(self) -> Likeness | None:
         """How near the face is to its own person."""
-        if self.look is None or self.placing is None:
-            return None
-        return next((near for near in self.look.likenesses if near.person_id == self.placing.person_id), None)
+        return self.look.of(self.placing.person_id) if self.look and self.placing else None
 
     @property
     def possible(self) -> Likeness | None:
         """The nearest person that it could be."""
-        barred = {bar.person_id for bar in self.barred}
-        likenesses = self.look.likenesses if self.look else ()
-        return next((near for near in likenesses if near.person_id not in barred), None)
+        return self.look.of(self.look.judged_id) if self.look else None
 
 
 _VERDICTS = {Mark.NOBODY: "nobody by user", Mark.NOT_A_FACE: "not a face", Mark.FORGOTTEN: "forgotten"}
@@ -397,7 +416,7 @@ def _cause(found: _Found) -> str:
     if found.placing is not None:
         return _placed_how(found.placing, found.name or "")
     if found.tier is Tier.SHOW:
-        return "too poor to be compared with anybody: it is only shown"
+        return "too poor to be recognised: it is only shown"
     if found.look is None:
         return "nobody has been recognised"
     if found.look.person_id is not None:
@@ -412,25 +431,22 @@ def _refused_why(found: _Found) -> str:
     if not look.likenesses:
         return "nobody is known yet whom it could be"
     nearest = look.likenesses[0]
-    if nearest is not near and nearest.distance <= nearest.limit:
-        bar = next(bar for bar in found.barred if bar.person_id == nearest.person_id)
+    bar = next((bar for bar in found.barred if bar.person_id == nearest.person_id), None)
+    if bar is not None and nearest.distance <= nearest.limit:
         return f"it looks most like {nearest.name}, but {bar.text}"
     if near is None:
         return "nobody whom it could be looks like it"
+    whom = "whom it could be" if bar is not None else "who is known"
     if near.distance > near.limit + near.margin:
-        return f"nobody who is known looks like it; the nearest is {near.name}, who is too far off"
+        return f"nobody {whom} looks like it; the nearest is {near.name}, who is too far off"
     if near.distance > near.limit:
-        return f"it looks most like {near.name}, but is not near enough to any face of {near.name}"
+        of_them = "of those whom it could be " if bar is not None else ""
+        return f"{of_them}it looks most like {near.name}, but is not near enough to any face of {near.name}"
     if near.centroid_distance > near.centroid_limit:
         return f"it is near to one face of {near.name}, but not to {near.name} as a whole"
     if near.lead is not None and near.lead < near.margin:
-        return f"it could be {near.name}, but looks nearly as much like {_rival(look, near).name}"
+        return f"it could be {near.name}, but looks {'nearly as much' if near.lead >= 0 else 'more'} like {near.rival}"
     return f"it could be {near.name}, but {look.rule}"
-
-
-def _rival(look: Look, near: Likeness) -> Likeness:
-    """Return the other person whom the face looks like most."""
-    return next(other for other in look.likenesses if other is not near)
 
 
 def _placed_how(placing: Placing, name: str) -> str:
@@ -441,7 +457,7 @@ def _placed_how(placing: Placing, name: str) -> str:
         how = f"you placed it with {name}" if by_user else f"you confirmed that it is {name}"
     else:
         how = {
-            "auto": f"recognised: near enough to faces of {name}, and nobody else comes as near",
+            "auto": f"recognised: near enough to faces of {name}, and nobody else came as near",
             "cluster": f"grouped: it and other faces of {name} looked alike and like nobody else",
             "import": f"imported with the name {name}",
             "folder": f"found in a folder that bears the name {name}",
@@ -503,10 +519,8 @@ def _advice(found: _Found) -> Iterator[Advice]:
 def _advice_placed(found: _Found, placing: Placing) -> Iterator[Advice]:
     face, name = ids.face(found.face_id), found.name
     look = found.look
-    if look and look.person_id not in (None, placing.person_id):
-        other = next((near for near in look.likenesses if near.person_id == look.person_id), None)
-        if other is not None:
-            yield Advice(f"facewatch assign {face} {handle_of(other.person_id, other.name)}", f"if it is {other.name}")
+    if look and look.person_id not in (None, placing.person_id) and (other := look.of(look.person_id)) is not None:
+        yield Advice(f"facewatch assign {face} {handle_of(other.person_id, other.name)}", f"if it is {other.name}")
     if placing.source == USER:
         yield Advice(f"facewatch assign {face} NAME", "if it is somebody else")
         yield Advice(f"facewatch unassign {face}", "if you do not know whose it is")
@@ -534,16 +548,13 @@ def _advice_nobody(found: _Found) -> Iterator[Advice]:
 
 def _advice_near(found: _Found, look: Look, near: Likeness) -> Iterator[Advice]:
     missing = max(near.distance - near.limit, near.centroid_distance - near.centroid_limit)
-    if missing > 0:
-        text = (
-            f"if it is {near.name}; {missing:.2f} nearer would have done: more photos of {near.name} bring that about"
-        )
-    else:
-        text = f"if it is {near.name}"
+    is_rivalled = near.lead is not None and near.lead < near.margin
+    text = f"if it is {near.name}"
+    if missing > 0 and not is_rivalled:
+        nearer, _ = told_apart(missing, 0.0)
+        text += f"; {nearer} nearer would have done: more photos of {near.name} bring that about"
     yield Advice(f"facewatch assign {ids.face(found.face_id)} {handle_of(near.person_id, near.name)}", text)
-    if missing <= 0 and near.lead is not None and near.lead < near.margin:
-        rival = _rival(look, near)
-        yield Advice(
-            f"facewatch merge {handle_of(near.person_id, near.name)} {handle_of(rival.person_id, rival.name)}",
-            f"if {near.name} and {rival.name} are one person",
-        )
+    barred = {bar.person_id for bar in found.barred}
+    if missing <= 0 and is_rivalled and near.rival_id is not None and near.rival_id not in barred:
+        one, other = handle_of(near.person_id, near.name), handle_of(near.rival_id, near.rival or "")
+        yield Advice(f"facewatch merge {one} {other}", f"if {near.name} and {near.rival} are one person")

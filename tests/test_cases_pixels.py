@@ -273,7 +273,6 @@ DEPTHS = {
     "8 bits": (GREY, False),
     "16 bits": (GREY.astype(np.uint16) * 257, False),
     "32 bits": (GREY.astype(np.uint32) * 0x1010101, True),
-    "8 bits, signed": ((GREY.astype(np.int16) - 128).astype(np.int8), True),
     "16 bits, signed": ((GREY.astype(np.int32) * 257 - 32768).astype(np.int16), True),
     "32 bits, signed": ((GREY.astype(np.int64) * 0x1010101 - 2**31).astype(np.int32), True),
     "fractions": ((GREY / 255).astype(np.float32), False),
@@ -376,6 +375,33 @@ def test_inks_that_are_not_plain_cmyk_are_refused(tags: dict[int, object]) -> No
         decode(io.BytesIO(tiff(inks, {PHOTOMETRIC: 5, **tags})))
 
 
+@pytest.mark.parametrize("interpretation", [1, 8])
+def test_planes_that_pillow_misreads_are_refused(interpretation: int) -> None:
+    planes = np.moveaxis(COLOUR[:, :, : 2 if interpretation == 1 else 3], 2, 0)
+    tags = {PHOTOMETRIC: interpretation, PLANAR: 2, **({EXTRA: 2} if interpretation == 1 else {})}
+    with pytest.raises(PhotoError, match="planes of other colours"):
+        decode(io.BytesIO(tiff(planes, tags)))
+
+
+@pytest.mark.parametrize("compression", [50001, 34712, 32909, 9])
+def test_a_compression_that_is_not_known_is_called_so(compression: int) -> None:
+    with pytest.raises(PhotoError, match=f"not supported .compression {compression}"):
+        decode(io.BytesIO(tiff(GREY, {COMPRESSION: compression})))
+
+
+@pytest.mark.parametrize("offset", [2**62, 2**63 - 1, 2**63, 2**64 - 1])
+def test_a_directory_beyond_the_end_of_all_files_is_a_fault_of_the_photo(offset: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II+\0\x08\0\0\0" + offset.to_bytes(8, "little") + bytes(2000))
+    with path.open("rb") as data, pytest.raises(PhotoError, match="TIFF"):
+        decode(data)
+
+
+def test_8_bits_with_a_sign_are_refused() -> None:
+    with pytest.raises(PhotoError, match="8 bits with a sign"):
+        decode(io.BytesIO(tiff(GREY.astype(np.int8))))
+
+
 def test_a_palette_of_8_bits_is_not_black() -> None:
     palette = (*range(256), *range(255, -1, -1), *[77] * 256)
     expected = np.dstack([GREY, 255 - GREY, np.full_like(GREY, 77)])
@@ -472,6 +498,20 @@ def test_damaged_metadata_costs_a_png_only_itself() -> None:
     assert seen(png(COLOUR, 2, chunk(b"pHYs", b""), chunk(b"eXIf", exif))).shape == (48, 32, 3)
     key = struct.pack(">HHH", *COLOUR[0, 0])
     assert seen(png(COLOUR, 2, chunk(b"pHYs", b""), chunk(b"tRNS", key)))[0, 0].tolist() == [255, 255, 255]
+
+
+def test_a_png_that_lacks_nothing_but_its_end_is_the_whole_picture() -> None:
+    content = png(COLOUR, 2, chunk(b"pHYs", bytes(9)))
+    for n_bytes in (1, 4, 8, 11, 12):
+        for trailer in (b"", b"\0" * 8, b"a maker's trailer", FILM):
+            assert seen(content[:-n_bytes] + trailer).tolist() == COLOUR.tolist(), (n_bytes, trailer)
+
+
+def test_a_png_that_is_cut_off_is_refused() -> None:
+    content = png(COLOUR, 2)
+    for n_bytes in (24, 30, 100, len(content) // 2):
+        with pytest.raises(PhotoError, match="truncated PNG"):
+            decode(io.BytesIO(content[:-n_bytes]))
 
 
 def test_damaged_pixels_are_no_metadata() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -92,10 +93,38 @@ def without_excess(data: BinaryIO) -> BinaryIO:
 
 
 def without_damage(data: BinaryIO) -> BinaryIO | None:
-    """The same PNG with nothing but its picture; None if it has nothing else. Metadata is read by others."""
-    header = read_at(data, 0, 26)
-    dropped = [chunk for chunk in _chunks(data) if not chunk.is_critical and not _is_transparency(data, chunk, header)]
-    return _without(data, dropped) if dropped else None
+    """The same PNG with nothing but its picture, and with its end; None if that is all, or a part of it is missing."""
+    if not _has_all_pixels(data):
+        return None
+    lean, header = io.BytesIO(), read_at(data, 0, 26)
+    lean.write(header[:8])
+    for chunk in _chunks(data):
+        if chunk.is_critical or _is_transparency(data, chunk, header):
+            lean.write(read_at(data, chunk.start - 8, 8))
+            lean.write(read_at(data, chunk.start, min(chunk.n_bytes + 4, _n_bytes_of(data))))
+    lean.write(_END)
+    is_all = lean.tell() == _n_bytes_of(data)
+    lean.seek(0)
+    return None if is_all else lean
+
+
+def _has_all_pixels(data: BinaryIO) -> bool:
+    """Whether the packed pixels have an end; Pillow takes anything for it."""
+    unpacker = zlib.decompressobj()
+    with suppress(zlib.error):
+        for chunk in _chunks(data):
+            packed = read_at(data, chunk.start, min(chunk.n_bytes, _n_bytes_of(data))) if chunk.name == b"IDAT" else b""
+            while packed and not unpacker.eof:
+                unpacker.decompress(packed, MAX_BLOCK_BYTES)
+                packed = unpacker.unconsumed_tail
+    return unpacker.eof
+
+
+_END = b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def _n_bytes_of(data: BinaryIO) -> int:
+    return data.seek(0, os.SEEK_END)
 
 
 def _without(data: BinaryIO, dropped: list[_Chunk]) -> BinaryIO:
@@ -116,9 +145,10 @@ _LEAST_TRANSPARENCY = MappingProxyType({b"\0": 2, b"\2": 6, b"\3": 0})
 
 def _is_transparency(data: BinaryIO, chunk: _Chunk, header: bytes) -> bool:
     """Whether it tells what is transparent, and is not damaged."""
+    if chunk.name != b"tRNS" or not _LEAST_TRANSPARENCY.get(header[25:], 256) <= chunk.n_bytes <= 256:
+        return False
     content = read_at(data, chunk.start, chunk.n_bytes + 4)
-    is_whole = zlib.crc32(chunk.name + content[:-4]) == int.from_bytes(content[-4:], "big")
-    return chunk.name == b"tRNS" and is_whole and chunk.n_bytes >= _LEAST_TRANSPARENCY.get(header[25:], 2**32)
+    return zlib.crc32(chunk.name + content[:-4]) == int.from_bytes(content[-4:], "big")
 
 
 def _is_excessive(data: BinaryIO, chunk: _Chunk) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -57,7 +58,15 @@ def as_number(value: bytes, order: str) -> int:
 
 
 def read_at(data: BinaryIO, offset: int, n_bytes: int) -> bytes:
-    data.seek(offset)
+    """Return what there is at an offset; nothing where no file can go on so far."""
+    try:
+        data.seek(offset)
+    except (OverflowError, ValueError):
+        return b""
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return b""
+        raise
     return data.read(n_bytes)
 
 

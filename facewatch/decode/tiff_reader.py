@@ -17,7 +17,7 @@ _Tag = ExifTags.Base
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR = 0, 1, 2, 5, 6
 _UNSIGNED, _SIGNED = (1,), (2,)
-_UNCOMPRESSED, _DEFLATED = 1, 8
+_UNCOMPRESSED, _DEFLATED, _WEBP = 1, 8, 50001
 _CCITT = (2, 3, 4)
 _SAMPLE_FORMAT, _EXTRA_SAMPLES, _INK_SET, _DOT_RANGE = 339, 338, 332, 336
 
@@ -53,13 +53,13 @@ class Tiff(TiffImagePlugin.TiffImageFile):
             if isinstance(value, bytes):  # what Pillow makes of the type BYTE
                 tags.tagtype[name] = TiffTags.SHORT
                 tags[name] = tuple(value) if name in _LISTS else value[0]
-        _check_inks(tags)
         _settle_interpretation(tags)
+        _refuse_what_is_misread(tags)
         self.is_negative = tags.get(_Tag.PhotometricInterpretation) == _WHITE_IS_ZERO and _n_samples(tags) == 1
         if self.is_negative:  # Pillow obeys it for 8 bits and less, and not always
             tags[_Tag.PhotometricInterpretation] = _BLACK_IS_ZERO
-        self._stored = _numbers_of(tags)
-        if self._stored == np.uint32:  # Pillow takes them for signed, and of one byte order only
+        self._is_uint32 = _numbers(tags) == ((32,), _UNSIGNED)
+        if self._is_uint32:  # Pillow takes them for signed, and of one byte order only
             tags[_SAMPLE_FORMAT] = _SIGNED
         is_for_libtiff = _is_for_libtiff(tags)
         if is_for_libtiff:
@@ -81,9 +81,7 @@ class Tiff(TiffImagePlugin.TiffImageFile):
     def load_end(self) -> None:
         """Turn the picture as its page says; Pillow asks XMP as well, which `peek` would not know, and every page."""
         picture = self._new(self.im)
-        if self._stored == np.int8:
-            picture = Image.fromarray(np.asarray(picture).view(np.int8).astype(np.int32))
-        elif self._stored == np.uint32:
+        if self._is_uint32:
             picture = Image.fromarray(np.asarray(picture).view(np.uint32).astype(np.float32))
         self._mode = picture.mode
         self.im = upright(picture, tag_orientation(self) or 1).im
@@ -112,10 +110,9 @@ def _n_samples(tags: TiffImagePlugin.ImageFileDirectory_v2) -> int:
     return int(tags.get(_Tag.SamplesPerPixel, 1))
 
 
-def _numbers_of(tags: TiffImagePlugin.ImageFileDirectory_v2) -> type[np.int8 | np.uint32] | None:
-    """The type of grey's numbers where Pillow takes it for another; None: it does not."""
-    layout = tuple(tags.get(_Tag.BitsPerSample, (1,))), tuple(tags.get(_SAMPLE_FORMAT, _UNSIGNED))
-    return np.int8 if layout == ((8,), _SIGNED) else np.uint32 if layout == ((32,), _UNSIGNED) else None
+def _numbers(tags: TiffImagePlugin.ImageFileDirectory_v2) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """How many bits each has, and which format."""
+    return tuple(tags.get(_Tag.BitsPerSample, (1,))), tuple(tags.get(_SAMPLE_FORMAT, _UNSIGNED))
 
 
 def _settle_interpretation(tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
@@ -131,12 +128,18 @@ def _settle_interpretation(tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
     tags[_Tag.PhotometricInterpretation] = _BLACK_IS_ZERO if n_colours == 1 else _RGB
 
 
-def _check_inks(tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
-    """Refuse inks that are not CMYK, and those that count from the full one."""
-    if tags.get(_Tag.PhotometricInterpretation) != _CMYK:
-        return
+def _refuse_what_is_misread(tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
+    """Refuse what Pillow takes for something else or cannot unpack, and what writers mean different things by."""
+    interpretation = tags.get(_Tag.PhotometricInterpretation)
+    compression = tags.get(_Tag.Compression, _UNCOMPRESSED)
+    if compression not in TiffImagePlugin.COMPRESSION_INFO or compression == _WEBP:  # which Pillow's wheels lack
+        raise _unsupported(f"compression {compression}")
+    if _is_planar(tags) and _n_samples(tags) > 1 and interpretation not in (_RGB, _CMYK, _YCBCR):
+        raise _unsupported("planes of other colours than RGB and CMYK")
+    if _numbers(tags) == ((8,), _SIGNED):  # half of those who write it mean no sign
+        raise _unsupported("8 bits with a sign")
     dots = tags.get(_DOT_RANGE, (0, 255))
-    if tags.get(_INK_SET, 1) != 1 or dots[0] > dots[1]:
+    if interpretation == _CMYK and (tags.get(_INK_SET, 1) != 1 or dots[0] > dots[1]):
         raise _unsupported("inks that are not plain CMYK")
 
 
@@ -148,10 +151,12 @@ def _in_native_order(tile: ImageFile._Tile) -> ImageFile._Tile:
 
 def _is_for_libtiff(tags: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
     """Whether Pillow itself, which takes what is not compressed, would misread it: planes, and colours at half size."""
-    if tags.get(_Tag.Compression, _UNCOMPRESSED) != _UNCOMPRESSED:
-        return False
-    is_planar = tags.get(_Tag.PlanarConfiguration) == 2
-    return is_planar or tags.get(_Tag.PhotometricInterpretation) == _YCBCR
+    is_compressed = tags.get(_Tag.Compression, _UNCOMPRESSED) != _UNCOMPRESSED
+    return not is_compressed and (_is_planar(tags) or tags.get(_Tag.PhotometricInterpretation) == _YCBCR)
+
+
+def _is_planar(tags: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
+    return tags.get(_Tag.PlanarConfiguration) == 2
 
 
 # --- pages ---

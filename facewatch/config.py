@@ -25,7 +25,7 @@ FOREIGN_FOLDERS = (
     *("iPhoto Library/Data", "iPhoto Library/Data.noindex", "iPhoto Library/Thumbnails", "iPhoto Library/Previews"),
     *("*.lrdata", "*.lrcat-data", "*.lrlibrary/*/previews"),
     *("*.cocatalog but Originals", "*.cocatalogdb", "Cache beside *.cocatalogdb", "CaptureOne/Cache"),
-    *("Corel Auto-Preserve", "[[]Originals]", "*.dtrash", "iPod Photo Cache"),
+    *("Corel Auto-Preserve", "[[]Originals]", "*.dtrash", "iPod Photo Cache", "Generated Images.bundle"),
     *("*.imovielibrary", "*.fcpbundle", "*.tvlibrary", "*.musiclibrary", "*.app", "*.trickplay"),
     # bins; what people call theirs (Bin, Trash, Papierkorb) may be an album, and is one unless another sign tells
     *("@Recycle", "#recycle", "$RECYCLE.BIN", "RECYCLER", "RECYCLED holding INFO2, desktop.ini"),
@@ -34,7 +34,7 @@ FOREIGN_FOLDERS = (
     *("Google Photos/Corbeille", "Google Foto/Cestino"),
     # snapshots, backups of a whole machine, and what a disk check found
     *("#snapshot", "~snapshot", "@Recently-Snapshot", "@snapshots", "@sharesnap", "@GMT-*", "timeshift/snapshots*"),
-    *("System Volume Information", "lost+found", "FOUND.[0-9][0-9][0-9]"),
+    *("System Volume Information", "lost+found", "LOST.DIR", "FOUND.[0-9][0-9][0-9]"),
     *("Backups.backupdb", "*.sparsebundle", "*.backupbundle", "MobileSync/Backup", "_gsdata_", "*.ffs_tmp"),
     # servers: thumbnails, versions, caches
     *("@eaDir", "@tmp", "@__thumb", "@Transcode", "files_trashbin", "files_versions", "appdata_*"),
@@ -45,12 +45,46 @@ FOREIGN_FOLDERS = (
     *("thumbs/????????-????-????-????-????????????", "photoprism/storage", "storage/cache beside sidecar"),
     *("sidecar beside cache", "protected_media", "_data/i", "uploads/thumb", "uploads/thumb2x"),
     *("Plex Media Server", "Plex Versions", "jellyfin/metadata", "jellyfin/cache", "emby/metadata", "emby/cache"),
-    *("Android/data/*/cache", "AppData/Local", "Library/Caches", "__MACOSX", "Temporary Items", "*.download"),
+    *("metadata/library", "metadata/People", "userdata/Thumbnails", "seafile-data"),
+    *(
+        "Android/data/*/cache",
+        "AppData/Local",
+        "Library/Caches",
+        "__MACOSX",
+        "Temporary Items",
+        "(A Document Being Saved*",
+        "*.download",
+    ),
 )
 FOREIGN_FILES = (
-    *("*.???_original", "*.????_original", "*.bak", "*.bck", "*.backup", "*.orig", "*.original", "*~"),
+    *(
+        "*.???_original",
+        "*.????_original",
+        "*.bak",
+        "*.bak[0-9]",
+        "*.bck",
+        "*.backup",
+        "*.orig",
+        "*.original",
+        "*.???.old",
+        "*.????.old",
+        "*~",
+    ),
     *("*.part", "*.partial", "*.filepart", "*.crdownload", "*.download", "*.opdownload", "*.downloading"),
-    *("*.aria2", "*.xltd", "*.fdmdownload", "*.!qB", "*.!ut", "*.!bt", "*.!sync", "*.ocTransferId*", "*.tmp", "*.temp"),
+    *(
+        "*.aria2",
+        "*.xltd",
+        "*.fdmdownload",
+        "*.!qB",
+        "*.!ut",
+        "*.!bt",
+        "*.!sync",
+        "*.ocTransferId*",
+        "*.crswap",
+        "*.sb-????????-??????",
+        "*.tmp",
+        "*.temp",
+    ),
     *("SYNOFILE_THUMB_*", "SYNOPHOTO_THUMB_*", "SYNOPHOTO_FILM_*", "SYNOINDEX_*", "ehthumbs*.db"),
 )
 """What other programs keep beside the photos. See `scan.Rules` for what can be said."""

@@ -71,8 +71,14 @@ class Foreign:
 
     def _ends(self, parts: Sequence[str], root: Path) -> bool:
         """Whether a path ends in these names. The library itself counts as the last folder above."""
-        last = (root.name, *parts)[-len(self.names) :]
+        above = (_name_of(root),) if len(parts) < len(self.names) else ()
+        last = (*above, *parts)[-len(self.names) :]
         return len(last) == len(self.names) and all(p.fullmatch(n) for p, n in zip(self.names, last, strict=True))
+
+
+def _name_of(root: Path) -> str:
+    """Return what a library is really called, be it reached through a link."""
+    return Path(os.path.realpath(root)).name
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -109,7 +115,7 @@ class _Foreigners:
 
     def package_of(self, path: str, root: Path) -> str:
         """The same for entries that say "all but": of files as of folders."""
-        if self.package.fullmatch(path.rpartition("/")[0].rpartition("/")[2] or root.name):
+        if self.package.fullmatch(path.rpartition("/")[0].rpartition("/")[2] or _name_of(root)):
             parts = path.split("/")
             return next((e.text for e in self.entries if e.relation == "but" and e.is_of(parts, root)), "")
         return ""

@@ -444,6 +444,14 @@ FOREIGN = [
     "x.jpg.download/x.jpg",
     "Films/film.trickplay/320 - 10x10/0.jpg",
     "__MACOSX/x.jpg",
+    "Mylio/Generated Images.bundle/0/x.jpg",
+    "card/LOST.DIR/12345",
+    "jf/metadata/People/A/Anna/folder.jpg",
+    "(A Document Being Saved By Preview)/x.jpg",
+    "x.jpg.bak2",
+    "x.jpg.old",
+    "x.jpg.~1~",
+    "x.jpg.sb-8a5b2c3d-AbCdEf",
     "._x.jpg",
     ".dtrash/files/x.jpg",
     "Mobile/.trashed-1700000000-x.jpg",
@@ -484,6 +492,9 @@ OWN = [
     "x_original.jpg",
     "x.bak.jpg",
     "part.jpg",
+    "grandma.old",
+    "People/x.jpg",
+    "metadata/x.jpg",
 ]
 
 SIGNS = ["C1/C1.cocatalogdb", "USB/RECYCLED/INFO2", "srv/encoded-video/.immich", "marked/thumbs/.immich"]
@@ -523,6 +534,8 @@ def test_a_library_may_itself_be_in_what_other_programs_keep(tmp_path: Path, roo
     package = ("My.photoslibrary/originals/F/x.jpeg", "My.photoslibrary/resources/derivatives/x.jpeg")
     make(tmp_path, *package, "@Recycle/x.jpg", "immich/thumbs/u/x.jpg", "immich/upload/x.jpg")
     assert set(walk(tmp_path / root, DEFAULTS).files) == found
+    (tmp_path / "link").symlink_to(tmp_path / root)
+    assert set(walk(tmp_path / "link", DEFAULTS).files) == found
 
 
 def test_the_lists_of_what_other_programs_keep_can_be_changed_and_emptied(tmp_path: Path) -> None:
@@ -669,3 +682,15 @@ def test_what_was_kept_of_an_evaluation_follows_a_change_in_place_and_not_new_ri
     assert [seen(), seen()] == [(1, 1), (0, 0)]
     os.utime(photo, ns=(0, YEAR_2300 * 10**9))
     assert [seen(), seen()] == [(1, 0), (0, 0)]
+
+
+def test_a_faulty_file_is_tried_whenever_anything_differs_and_on_odd_drives_every_other_hour(family: Library) -> None:
+    photo = family.photos / "0.png"
+    write_in_place(photo, bytes(photo.stat().st_size))
+    tried = [scanned(family)[1]]
+    for i in range(6):
+        photo.chmod(0o600 + i % 2 * 4)
+        tried.append(scanned(family)[1])
+    assert tried == [1, 1, 1, 1, 0, 0, 0]
+    told(family, "UPDATE files SET seen_at = '2020-01-01T00:00:00Z'")
+    assert [scanned(family)[1] for _ in range(2)] == [1, 0]

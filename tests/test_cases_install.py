@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 import os
@@ -197,6 +198,32 @@ def test_a_real_process_says_how_it_was_called(name: str, tmp_path: Path) -> Non
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 5
     assert f"`{' '.join(words) if name.startswith('python') else ROOT / name} scan PHOTOS`" in done.stderr
+
+
+def literals(node: ast.AST) -> str:
+    """Return the text that stands in code, with a mark where a value will."""
+    return "\x00".join(str(n.value) for n in ast.walk(node) if isinstance(n, ast.Constant))
+
+
+def test_no_hint_leaves_past_the_door_that_says_how_it_was_called() -> None:
+    calls = [
+        f"{path.name}:{node.lineno}"
+        for path in sorted((ROOT / "facewatch" / "cli").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("click.echo", "print")
+        if has_command(literals(node))
+    ]
+    assert not calls, "output.echo says it as it was called, click.echo does not"
+
+
+def has_command(text: str) -> bool:
+    with called("another name"):
+        return as_called(text) != text
+
+
+def test_a_hint_past_the_door_would_be_seen() -> None:
+    assert has_command(literals(ast.parse('click.echo(f"{n} open: facewatch review asks")')))
+    assert not has_command(literals(ast.parse('click.echo(f"facewatch: {error}")')))
 
 
 def test_the_service_says_it_so_that_it_can_be_typed_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

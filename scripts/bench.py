@@ -2,6 +2,7 @@
 
     scripts/bench                                   everything, about half an hour on two cores
     scripts/bench --quick --output bench.json       smaller samples, and the same numbers as JSON
+    scripts/bench --quick --markdown                the table of README
     scripts/bench --only assign --only rename       some parts
 
 Parts that compare two things measure them in turns in one run, so that a busy machine is unfair to neither; ratios
@@ -43,7 +44,7 @@ from bench_catalog import measure_assign, measure_rename, measure_rescan
 from bench_decisions import measure_decisions
 from bench_engines import measure_advanced, measure_stages
 from bench_grouping import measure_grouping
-from bench_kit import ROOT, SEED, Bench, Finding, pack_beside
+from bench_kit import ROOT, SEED, Bench, Finding, Size, as_markdown, pack_beside
 from bench_memory import measure_memory
 from bench_peer import PEER, measure_peer
 from bench_search import measure_search
@@ -119,9 +120,9 @@ def print_findings(findings: Iterable[Finding], facts: Mapping[str, Any]) -> Non
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
-def write_json(file: Path, findings: Iterable[Finding], facts: Mapping[str, Any], *, is_quick: bool) -> None:
+def write_json(file: Path, findings: Iterable[Finding], facts: Mapping[str, Any], size: Size) -> None:
     rows = [asdict(finding) | {"is_ok": finding.is_ok} for finding in findings]
-    content = {"is_quick": is_quick, "seed": SEED, "machine": facts, "findings": rows}
+    content = {"size": size, "seed": SEED, "machine": facts, "findings": rows}
     file.write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -137,8 +138,11 @@ def check_needs(parts: Iterable[str], photos: Path) -> None:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--quick", is_flag=True, help="Smaller samples: about ten minutes.")
+@click.option("--quick", "size", flag_value=Size.QUICK, help="Smaller samples: about ten minutes.")
+@click.option("--tiny", "size", flag_value=Size.TINY, help="As little as possible, to see that all of it runs.")
+@click.option("--full", "size", flag_value=Size.FULL, default=True, hidden=True)
 @click.option("--only", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; may be repeated.")
+@click.option("--markdown", "is_markdown", is_flag=True, help="Print the table of README instead.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the numbers as JSON, too.")
 @click.option(
     "--photos",
@@ -152,17 +156,20 @@ def check_needs(parts: Iterable[str], photos: Path) -> None:
     default=lambda: Path(platformdirs.user_cache_dir("facewatch", appauthor=False)) / "bench",
     help="Where the environment of face-grouper is kept.",
 )
-def main(quick: bool, parts: tuple[str, ...], output: Path | None, photos: Path, cache: Path) -> None:
+def main(size: Size, parts: tuple[str, ...], is_markdown: bool, output: Path | None, photos: Path, cache: Path) -> None:
     """Measure what facewatch promises about speed and memory. Exit code 0: every limit is met."""
     chosen = [name for name in PARTS if name in parts or not parts]
     check_needs(chosen, photos.resolve())
     with tempfile.TemporaryDirectory(prefix="facewatch-bench-") as scratch:
-        bench = Bench(Path(scratch), photos.resolve(), cache.absolute(), quick)
+        bench = Bench(Path(scratch), photos.resolve(), cache.absolute(), size)
         findings = [finding for name in chosen for finding in PARTS[name](bench)]
         facts = machine_facts(bench)
-    print_findings(findings, facts)
+    if is_markdown:
+        click.echo(as_markdown(findings))
+    else:
+        print_findings(findings, facts)
     if output:
-        write_json(output, findings, facts, is_quick=quick)
+        write_json(output, findings, facts, size)
     sys.exit(any(finding.is_ok is False for finding in findings))
 
 

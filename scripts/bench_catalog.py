@@ -21,15 +21,19 @@ from numpy.typing import NDArray
 from facewatch import ingest
 from facewatch.catalog import Catalog
 from facewatch.engines import describe_engine
+from facewatch.ingest.limits import Room
 from facewatch.people import Identities
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 
 # --- rescan: a library in which nothing changed ---
 
 
+UNTOUCHED = "files that it read, rows that it changed"
+
+
 def measure_rescan(bench: Bench) -> list[Finding]:
     """Files a second of a second scan of an unchanged library, from the shell, start of the program included."""
-    n_files = 10_000
+    n_files = bench.many(10_000, 10_000, 20)
     house = Household(bench.scratch / "rescan")
     make_tiny_photos(house.photos, n_files)
     bench.say(f"rescan: first scan of {n_files} files, not timed")
@@ -37,14 +41,23 @@ def measure_rescan(bench: Bench) -> list[Finding]:
     assert first["n_new"] == n_files, first
     before = content_of(house.catalog)
     results: list[dict[str, Any]] = []
-    seconds = min(spent_by(lambda: results.append(house.scan())).seconds for _ in range(3))
+    seconds = min(spent_by(lambda: results.append(house.scan())).seconds for _ in range(bench.many(3, 3, 1)))
     n_read = sum(result[key] for result in results for key in ("n_new", "n_known", "n_faulty", "n_faces"))
     return [
         Finding("rescan", "first scan, photos without faces", n_files / first["seconds"], "files/s"),
-        Finding("rescan", f"second scan of {n_files:,} files", n_files / seconds, "files/s", at_least=2_000),
+        Finding(
+            "rescan",
+            f"second scan of {n_files:,} files",
+            n_files / seconds,
+            "files/s",
+            at_least=2_000,
+            row=f"second scan of {n_files:,} unchanged files",
+        ),
         Finding("rescan", "its own part of that, without the start", min(r["seconds"] for r in results), "s"),
-        Finding("rescan", "files read again", n_read, at_most=0),
-        Finding("rescan", "rows changed in the catalog", len(before ^ content_of(house.catalog)), at_most=0),
+        Finding("rescan", "files read again", n_read, at_most=0, row=UNTOUCHED),
+        Finding(
+            "rescan", "rows changed in the catalog", len(before ^ content_of(house.catalog)), at_most=0, row=UNTOUCHED
+        ),
     ]
 
 
@@ -137,6 +150,7 @@ class Crowd:
     """People in a catalog, and photos that come in, one face each."""
 
     n_workers = 1
+    room = Room()
     SPREAD = 0.15
     """Distance of a face from its person's centre; two faces of a person are then at 0.21."""
 
@@ -180,22 +194,26 @@ class Crowd:
 
     # What a worker would say, without looking.
 
-    def examine(self, path: str) -> Future[ingest.Examined]:
+    def examine(self, photo: ingest.LibraryFile) -> Future[ingest.Examined]:
         future: Future[ingest.Examined] = Future()
-        future.set_result(ingest.Examined(Fingerprint(1, 1, 1), hashlib.sha256(path.encode()).digest(), 1))
+        digest = hashlib.sha256(os.fsencode(photo)).digest()
+        future.set_result(ingest.Examined(Fingerprint(1, 1, 1), digest, n_pixels=1, n_bytes=1))
         return future
 
-    def analyse(self, path: str, expected: Fingerprint) -> Future[ingest.Analysed | None]:
+    def analyse(self, photo: ingest.LibraryFile, expected: Fingerprint) -> Future[ingest.Analysed | None]:
         quality = Quality(sharpness=200, brightness=120, pixels=120, pose=0.1, score=0.9, tier=Tier.FOUND)
         face = Face(Box(200, 150, 120, 120), (0.0,) * 10, 1.0, quality, self._arriving)
         future: Future[ingest.Analysed | None] = Future()
         future.set_result(ingest.Analysed(Analysis(640, 480, "JPEG", (face,))))
         return future
 
-    def analyse_aligned(self, photos: Sequence[tuple[str, Fingerprint]]) -> Future[list[ingest.Analysed | None]]:
+    def analyse_aligned(
+        self, photos: Sequence[tuple[ingest.LibraryFile, Fingerprint]]
+    ) -> Future[list[ingest.Analysed | None]]:
         raise NotImplementedError("no library here holds aligned crops")
 
-    def restart(self) -> None: ...
+    def taken_at(self, photo: ingest.LibraryFile, expected: Fingerprint) -> Future[str]:
+        raise NotImplementedError("all photos here are dated when they come")
 
     def close(self) -> None:
         self.catalog.close()
@@ -206,21 +224,24 @@ def measure_assign(bench: Bench) -> list[Finding]:
 
     The catalogs are real files; their faces are clustered random vectors.
     """
-    small = Crowd(bench.scratch / "assign-small", n_faces=1_000, n_people=20)
-    large = Crowd(bench.scratch / "assign-large", n_faces=100_000, n_people=2_000)
-    bench.say("assign: new faces, in turns into 1 000 and 100 000 known ones")
+    n_small, n_large = bench.many(1_000, 1_000, 100), bench.many(100_000, 100_000, 200)
+    small = Crowd(bench.scratch / "assign-small", n_faces=n_small, n_people=n_small // 50)
+    large = Crowd(bench.scratch / "assign-large", n_faces=n_large, n_people=n_large // 50)
+    bench.say(f"assign: new faces, in turns into {n_small:,} and {n_large:,} known ones")
     small.load_gallery()
     loading = large.load_gallery()
-    n_new = 100 if bench.is_quick else 400
+    n_new = bench.many(400, 100, 5)
     pairs = [(small.seconds_for(n), large.seconds_for(n)) for n in range(n_new + 10)][10:]
     in_small, in_large = (1000 * statistics.median(column) for column in zip(*pairs, strict=True))
     slowest = 1000 * max(seconds for _, seconds in pairs)
     small.close()
     large.close()
+    of_small, of_large = (f"{n:,} faces of {n // 50:,} people" for n in (n_small, n_large))
+    row = f"one new face among {of_large}, and against one among {n_small:,}"
     return [
-        Finding("assign", "one new face, 1,000 faces of 20 people", in_small, "ms"),
-        Finding("assign", "one new face, 100,000 faces of 2,000 people", in_large, "ms", at_most=20),
-        Finding("assign", "the large catalog against the small one", in_large / in_small, "times", at_most=2),
+        Finding("assign", f"one new face, {of_small}", in_small, "ms"),
+        Finding("assign", f"one new face, {of_large}", in_large, "ms", at_most=20, row=row),
+        Finding("assign", "the large catalog against the small one", in_large / in_small, "times", at_most=2, row=row),
         Finding("assign", f"the slowest of {n_new} in the large one", slowest, "ms"),
         Finding("assign", "loading the gallery of the large one", loading, "s"),
     ]
@@ -235,8 +256,8 @@ def measure_rename(bench: Bench) -> list[Finding]:
     The files are there, what the catalog knows of them is scenery, and `facewatch folders` made the links. The first
     name takes the folder out of _unnamed, so that it lies less deep; a later one renames it where it is.
     """
-    findings = rename_in(bench, n_others=0)
-    if bench.is_quick:
+    findings = rename_in(bench, n_others=0, n_photos=bench.many(5_000, 5_000, 20))
+    if not bench.is_full:
         return findings
     return findings + [finding for finding in rename_in(bench, n_others=45_000) if finding.unit == "s"]
 
@@ -254,13 +275,21 @@ def rename_in(bench: Bench, *, n_others: int, n_photos: int = 5_000) -> list[Fin
     folder = "_unnamed/Person 0001"
     assert len(links_below(house.people / folder).links) == n_photos
     naming = rename_folder(house, folder, "Anna")
-    later = [rename_folder(house, old, new) for old, new in pairwise(("Anna", "Berta", "Clara", "Dora"))]
+    names = ("Anna", "Berta", "Clara", "Dora")[: bench.many(4, 4, 2)]
+    later = [rename_folder(house, old, new) for old, new in pairwise(names)]
     # In a larger library the promise is the same, but nobody has made it: no limit there.
     limit = None if n_others else 1
     of = f"person of {n_photos:,} photos among {len(people):,}"
     return [
-        Finding("rename", f"first name for a {of}", naming.seconds, "s", at_most=limit),
-        Finding("rename", f"new name for a {of}", statistics.median(one.seconds for one in later), "s", at_most=limit),
+        Finding("rename", f"first name for a {of}", naming.seconds, "s", at_most=limit, row=f"first name for a {of}"),
+        Finding(
+            "rename",
+            f"new name for a {of}",
+            statistics.median(one.seconds for one in later),
+            "s",
+            at_most=limit,
+            row=f"another name for a {of}",
+        ),
         # A folder that leaves _unnamed lies less deep: the text of its relative links has to change.
         Finding("rename", "links made or moved by the first name", naming.n_touched, "links"),
         Finding("rename", "links made or moved by a new name", max(o.n_touched for o in later), "links", at_most=0),
@@ -280,7 +309,7 @@ class RenamedFolder:
 def rename_folder(house: Household, old: str, name: str) -> RenamedFolder:
     """Name person 1, whose folder is `old`."""
     before = links_below(house.people / old)
-    spent = spent_by(lambda: house.run("rename", "1", name))
+    spent = spent_by(lambda: house.run("rename", "p1", name))
     after = links_below(house.people / name)
     is_new = before.inode != after.inode or (house.people / old).exists()
     return RenamedFolder(spent.seconds, len(after.links - before.links), is_new)

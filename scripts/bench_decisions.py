@@ -7,6 +7,8 @@ import sqlite3
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from bench_catalog import fill_catalog, make_files, unit
@@ -18,27 +20,46 @@ from facewatch.engines import describe_engine
 from facewatch.people import Decided, Decisions
 from facewatch.service import Service
 
-N_FACES, N_PEOPLE = 100_000, 2_000
+FACES_A_PERSON = 50
 POOL_SHARE = 5
 """Every fifth face of everybody belongs to nobody; nine in ten of those are strangers."""
 SPREAD = 0.15
 """Distance of a face from its person's centre."""
 
-DECISIONS: dict[str, Callable[[Decisions, int], Decided]] = {
-    "rename": lambda d, n: d.rename("17", f"Anna {n}").decided,
-    "assign": lambda d, n: d.assign([str(50 + n)], "17"),
-    "reject": lambda d, n: d.reject([str(N_PEOPLE + 18 + n)]),
-    "confirm": lambda d, n: d.confirm([str(2 * N_PEOPLE + 19 + n)]),
-    "merge": lambda d, n: d.merge("17", [str(100 + n)]),
+
+@dataclass(frozen=True, slots=True)
+class Scenery:
+    """A catalog of people, and of a pool in which some of them are."""
+
+    n_people: int
+    in_pool: tuple[int, ...]
+    """People of whom the pool has a face."""
+
+    @property
+    def n_faces(self) -> int:
+        return self.n_people * FACES_A_PERSON
+
+    def face(self, *, person: int, row: int) -> str:
+        """The id of a person's face; those of row 0, and of every fifth from there, are in the pool."""
+        return f"f{row * self.n_people + person}"
+
+
+DECISIONS: dict[str, Callable[[Decisions, Scenery, int], Decided]] = {
+    "rename": lambda d, s, n: d.rename("p1", f"Anna {n}").decided,
+    "assign": lambda d, s, n: d.assign([s.face(person=2 + n, row=0)], "p1"),
+    "reject": lambda d, s, n: d.reject([s.face(person=2 + n, row=1)]),
+    "confirm": lambda d, s, n: d.confirm([s.face(person=2 + n, row=2)]),
+    "merge": lambda d, s, n: d.merge("p1", [f"p{2 + n}"]),
 }
 
 
 def measure_decisions(bench: Bench) -> list[Finding]:
     """Seconds of a decision in catalog and folders, of looking at the pool again, and of the command from the shell."""
     house = Household(bench.scratch / "decisions")
-    bench.say(f"decisions: a library of {N_FACES:,} faces")
-    make_scenery(house)
-    n_times = 3 if bench.is_quick else 9
+    n_people = bench.many(2_000, 2_000, 20)
+    bench.say(f"decisions: a library of {n_people * FACES_A_PERSON:,} faces")
+    scenery = make_scenery(house, n_people)
+    n_times = bench.many(9, 3, 1)
     config = load_config(
         None,
         {
@@ -48,35 +69,38 @@ def measure_decisions(bench: Bench) -> list[Finding]:
         },
         cwd=house.photos,
     )
-    of = f"at {N_FACES:,} faces and {N_PEOPLE:,} people"
+    of = f"at {scenery.n_faces:,} faces and {n_people:,} people"
     with Service(config) as service:
         service.sync_folders()
         service.identities.gallery()
+        row = f"{', '.join(DECISIONS)}, undo {of}, in a running program, folders and looking again included"
         findings = [
-            Finding("decisions", f"{name} {of}, in the program", 1000 * seconds, "ms", at_most=300)
-            for name, seconds in in_program(service, n_times).items()
+            Finding("decisions", f"{name} {of}, in the program", 1000 * seconds, "ms", at_most=300, row=row)
+            for name, seconds in in_program(service, scenery, n_times).items()
         ]
-        looking = [seconds_of(lambda n=n: look_again(service, 1200 + n)) for n in range(n_times)]
-    findings.append(Finding("decisions", f"looking again {of}", statistics.median(looking), "s", at_most=2))
+        looking = [seconds_of(partial(look_again, service, person)) for person in scenery.in_pool[:n_times]]
+    row = "looking at the pool again by a process that knows nobody yet"
+    findings.append(Finding("decisions", f"looking again {of}", statistics.median(looking), "s", at_most=2, row=row))
     shell: dict[str, list[float]] = {}
     for n in range(n_times):
-        face, person = str(500 + n), str(900 + n)
+        face, person = scenery.face(person=10 + n, row=0), f"p{10 + n}"
         for words in (("rename", person, f"Ben {n}"), ("assign", face, person), ("reject", face), ("undo",)):
-            shell.setdefault(words[0], []).append(spent_by(lambda words=words: house.run(*words)).seconds)
+            shell.setdefault(words[0], []).append(spent_by(partial(house.run, *words)).seconds)
+    row = f"{', '.join(shell)} {of}, from the shell"
     return findings + [
-        Finding("decisions", f"{name} {of}, from the shell", statistics.median(times), "s", at_most=1)
+        Finding("decisions", f"{name} {of}, from the shell", statistics.median(times), "s", at_most=1, row=row)
         for name, times in shell.items()
     ]
 
 
-def in_program(service: Service, n_times: int) -> dict[str, float]:
+def in_program(service: Service, scenery: Scenery, n_times: int) -> dict[str, float]:
     """Return the median seconds of each decision and of taking it back, all that follows included."""
     seconds: dict[str, list[float]] = {}
     for n in range(n_times):
         for name, decide in DECISIONS.items():
             started = time.perf_counter()
             with service.deciding() as decisions:
-                decide(decisions, n)
+                decide(decisions, scenery, n)
             seconds.setdefault(name, []).append(time.perf_counter() - started)
             seconds.setdefault("undo", []).append(seconds_of(service.undo))
     return {name: statistics.median(times) for name, times in seconds.items()}
@@ -95,17 +119,18 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def make_scenery(house: Household) -> None:
+def make_scenery(house: Household, n_people: int) -> Scenery:
     """Fill a catalog with people, and with a pool of which some are people that are known."""
+    n_faces = n_people * FACES_A_PERSON
     info = describe_engine("face_recognition")
     random = np.random.default_rng(SEED)
-    centres = unit(random.normal(size=(N_PEOPLE, info.n_dims)))
-    who = np.arange(N_FACES) % N_PEOPLE
-    faces = unit(centres[who] + SPREAD * unit(random.normal(size=(N_FACES, info.n_dims))).astype(np.float64))
-    is_pool = np.arange(N_FACES) // N_PEOPLE % POOL_SHARE == 0
-    is_stranger = is_pool & (random.random(N_FACES) < 0.9)
+    centres = unit(random.normal(size=(n_people, info.n_dims)))
+    who = np.arange(n_faces) % n_people
+    faces = unit(centres[who] + SPREAD * unit(random.normal(size=(n_faces, info.n_dims))).astype(np.float64))
+    is_pool = np.arange(n_faces) // n_people % POOL_SHARE == 0
+    is_stranger = is_pool & (random.random(n_faces) < 0.9)
     faces[is_stranger] = unit(random.normal(size=(int(is_stranger.sum()), info.n_dims)))
-    files = make_files(house.photos, N_FACES)
+    files = make_files(house.photos, n_faces)
     with Catalog(house.catalog) as catalog:
         fill_catalog(catalog, info, house.photos, files, who + 1, faces)
     db = sqlite3.connect(house.catalog)
@@ -114,3 +139,4 @@ def make_scenery(house: Household) -> None:
     db.commit()
     db.close()
     os.sync()
+    return Scenery(n_people, tuple((1 + np.unique(who[is_pool & ~is_stranger])).tolist()))

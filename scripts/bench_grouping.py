@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bench_kit import MB, SEED, Bench, Finding
+from bench_kit import MB, SEED, Bench, Finding, Size
 from synthetic import make_faces
 
 from facewatch.clustering import Clusterer, make_clusterer
@@ -61,9 +61,12 @@ def measure_grouping(bench: Bench) -> list[Finding]:
 
     Each task runs in a process of its own, so that its peak is its own. The time includes the method's imports.
     """
-    more = Task(4_000, n_old=20_000) if bench.is_quick else Task(20_000, n_old=100_000, seconds=40)
-    tasks = (SMALL, more) if bench.is_quick else (SMALL, LARGE, more)
-    return [finding for task in tasks for finding in measure_task(bench, task)]
+    tasks = {
+        Size.FULL: (SMALL, LARGE, Task(20_000, n_old=100_000, seconds=40)),
+        Size.QUICK: (SMALL, Task(4_000, n_old=20_000)),
+        Size.TINY: (Task(200), Task(40, n_old=200)),
+    }
+    return [finding for task in tasks[bench.size] for finding in measure_task(bench, task)]
 
 
 def measure_task(bench: Bench, task: Task) -> list[Finding]:
@@ -74,9 +77,16 @@ def measure_task(bench: Bench, task: Task) -> list[Finding]:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         outcome = process.submit(group_file, file, task.n_old).result()
     return [
-        Finding("grouping", task.name, outcome.seconds, "s", at_most=task.seconds),
+        Finding("grouping", task.name, outcome.seconds, "s", at_most=task.seconds, row=f"grouping {task.name}"),
         Finding("grouping", f"{task.name}, processor time", outcome.cpu_seconds, "s"),
-        Finding("grouping", f"{task.name}, peak memory", outcome.megabytes, "MB", at_most=task.megabytes),
+        Finding(
+            "grouping",
+            f"{task.name}, peak memory",
+            outcome.megabytes,
+            "MB",
+            at_most=task.megabytes,
+            row=f"grouping {task.name}",
+        ),
         Finding("grouping", f"{task.name}, BCubed precision", outcome.precision),
         Finding("grouping", f"{task.name}, BCubed recall", outcome.recall),
     ]

@@ -10,8 +10,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class Finding:
     unit: str = ""
     at_least: float | None = None
     at_most: float | None = None
+    row: str = ""
+    """The line of README's table that it stands in, alone or with others; "": it stands in none."""
 
     @property
     def is_ok(self) -> bool | None:
@@ -57,10 +60,41 @@ class Finding:
         return self.part, self.what, _number(self.value), self.unit, self.limit, verdict
 
 
+def as_markdown(findings: Iterable[Finding]) -> str:
+    """Return the table that README holds."""
+    rows: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.row:
+            rows.setdefault(finding.row, []).append(finding)
+    lines = (f"| {row} | {_values(together)} | {_limits(together)} |" for row, together in rows.items())
+    return "\n".join(("| what | measured | limit |", "|---|---|---|", *lines))
+
+
+def _values(findings: Sequence[Finding]) -> str:
+    units = {finding.unit for finding in findings}
+    if len(units) == 1:
+        return f"{', '.join(_number(finding.value) for finding in findings)} {units.pop()}".strip()
+    return ", ".join(f"{_number(finding.value)} {finding.unit}" for finding in findings)
+
+
+def _limits(findings: Iterable[Finding]) -> str:
+    limits = (f"{finding.limit} {finding.unit}".strip() for finding in findings if finding.limit)
+    return ", ".join(dict.fromkeys(limits))
+
+
 def _number(value: float) -> str:
     if float(value).is_integer() or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"
+
+
+class Size(StrEnum):
+    """How much the parts take."""
+
+    FULL = "full"
+    QUICK = "quick"
+    TINY = "tiny"
+    """So little that the numbers say nothing, only that there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +105,19 @@ class Bench:
     photos: Path
     """album/, lfw/, odd/ and labels.csv; only read."""
     cache: Path
-    is_quick: bool
+    size: Size
 
     @property
     def engine(self) -> str:
         """The advanced engine."""
         return f"insightface:{pack_beside(self.photos)}"
+
+    @property
+    def is_full(self) -> bool:
+        return self.size is Size.FULL
+
+    def many(self, full: int, quick: int, tiny: int) -> int:
+        return {Size.FULL: full, Size.QUICK: quick, Size.TINY: tiny}[self.size]
 
     def say(self, text: str) -> None:
         console.print(f"[dim]{text}[/]", highlight=False)
@@ -196,13 +237,18 @@ def spent_by(work: Callable[[], object]) -> Spent:
 # --- photos ---
 
 
-def copy_sample(bench: Bench, target: Path) -> list[str]:
-    """Copy the photos of the comparison and return their paths as labels.csv has them."""
+def copy_sample(bench: Bench, target: Path, most: int | None = None) -> list[str]:
+    """Copy the photos of the comparison, or so many of them, and return their paths as labels.csv has them."""
     album, lfw = photos_below(bench.photos, "album"), photos_below(bench.photos, "lfw")
-    chosen = sorted(album + (random.Random(SEED).sample(lfw, 300) if bench.is_quick else lfw))
+    chosen = sorted(album + (lfw if bench.is_full else some_of(lfw, 300)))
+    chosen = sorted(some_of(chosen, most)) if most else chosen
     for path in chosen:
         copy_file(bench.photos / path, target / path)
     return chosen
+
+
+def some_of(paths: Sequence[str], n: int) -> list[str]:
+    return random.Random(SEED).sample(paths, min(n, len(paths)))
 
 
 def photos_below(photos: Path, *folders: str) -> list[str]:

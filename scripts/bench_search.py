@@ -53,8 +53,9 @@ def measure_search(bench: Bench) -> list[Finding]:
 
     Each size runs in a process of its own, so that its peak is its own. A million faces are a file without a catalog.
     """
-    findings = [finding for n_dims in (128, 512) for finding in measure_catalog(bench, 100_000, n_dims)]
-    return findings if bench.is_quick else findings + measure_file(bench, 1_000_000, 512)
+    n_faces, n_large = bench.many(100_000, 100_000, 200), bench.many(1_000_000, 0, 200)
+    findings = [finding for n_dims in (128, 512) for finding in measure_catalog(bench, n_faces, n_dims)]
+    return findings + measure_file(bench, n_large, 512) if n_large else findings
 
 
 def measure_catalog(bench: Bench, n_faces: int, n_dims: int) -> list[Finding]:
@@ -66,7 +67,7 @@ def measure_catalog(bench: Bench, n_faces: int, n_dims: int) -> list[Finding]:
     with open_service(folder) as service:
         Search(service).keep_up()
     making = time.perf_counter() - started
-    outcome = in_new_process(search_catalog, folder)
+    outcome = in_new_process(search_catalog, folder, n_faces)
     with open_service(folder) as service:
         search = Search(service)
         started = time.perf_counter()
@@ -84,24 +85,44 @@ def measure_file(bench: Bench, n_faces: int, n_dims: int) -> list[Finding]:
     bench.say(f"search: {name}")
     path = bench.scratch / "search-vectors"
     make_file(path, n_faces, n_dims)
-    outcome = in_new_process(search_file, path)
+    outcome = in_new_process(search_file, path, n_faces)
     path.unlink()
     return findings_of(name, outcome, at_most=400, megabytes=2_500)
 
 
 def findings_of(name: str, outcome: Outcome, *, at_most: float, megabytes: float | None = None) -> list[Finding]:
     return [
-        Finding("search", f"{name}, the nearest {N_FOUND}", 1000 * outcome.seconds, "ms", at_most=at_most),
+        Finding(
+            "search",
+            f"{name}, the nearest {N_FOUND}",
+            1000 * outcome.seconds,
+            "ms",
+            at_most=at_most,
+            row=f"search: the nearest {N_FOUND} of {name}",
+        ),
         Finding("search", f"{name}, processor time of that", 1000 * outcome.cpu_seconds, "ms"),
         Finding("search", f"{name}, the first search, loading included", 1000 * outcome.loading, "ms"),
-        Finding("search", f"{name}, peak memory", outcome.megabytes, "MB", at_most=megabytes),
-        Finding("search", f"{name}, wrong answers of {N_PROBES}", outcome.n_wrong, at_most=0),
+        Finding(
+            "search",
+            f"{name}, peak memory",
+            outcome.megabytes,
+            "MB",
+            at_most=megabytes,
+            row=f"search: the nearest {N_FOUND} of {name}",
+        ),
+        Finding(
+            "search",
+            f"{name}, wrong answers of {N_PROBES}",
+            outcome.n_wrong,
+            at_most=0,
+            row="wrong answers of a search",
+        ),
     ]
 
 
-def in_new_process(work: Callable[[Path], Outcome], path: Path) -> Outcome:
+def in_new_process(work: Callable[[Path, int], Outcome], path: Path, n_faces: int) -> Outcome:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(work, path).result()
+        return process.submit(work, path, n_faces).result()
 
 
 # --- a catalog ---
@@ -113,7 +134,7 @@ def make_catalog(folder: Path, n_faces: int, n_dims: int) -> None:
     random = np.random.default_rng(SEED)
     people = np.arange(n_faces) % (n_faces // FACES_A_PERSON)
     centres = unit(random.normal(size=(people.max() + 1, n_dims)))
-    vectors = unit(centres[people] + unit(random.normal(size=(n_faces, n_dims))).astype(np.float64))
+    vectors = unit((centres[people] + unit(random.normal(size=(n_faces, n_dims)))).astype(np.float64))
     files = [(f"{i:06d}.jpg", Fingerprint(1, i, i)) for i in range(n_faces)]
     info = dataclasses.replace(describe_engine("face_recognition"), n_dims=n_dims)
     with Catalog(folder / "catalog.sqlite") as catalog:
@@ -127,9 +148,9 @@ def open_service(folder: Path) -> Service:
     return Service(load_config(None, settings, cwd=folder))
 
 
-def search_catalog(folder: Path) -> Outcome:
+def search_catalog(folder: Path, n_faces: int) -> Outcome:
     """Search for faces of photos of the catalog, as the command does."""
-    photos = [folder / f"{i:06d}.jpg" for i in np.random.default_rng(SEED).integers(0, 100_000, N_PROBES)]
+    photos = [folder / f"{i:06d}.jpg" for i in np.random.default_rng(SEED).integers(0, n_faces, N_PROBES)]
     started = time.perf_counter()
     with open_service(folder) as service:
         search = Search(service)
@@ -159,19 +180,20 @@ def make_file(path: Path, n_faces: int, n_dims: int) -> None:
     random = np.random.default_rng(SEED)
     with VectorFile(path, dataclasses.replace(ORIGIN, n_dims=n_dims)).write(None) as draft:
         for start in range(0, n_faces, BLOCK_FACES):
-            vectors = random.standard_normal((BLOCK_FACES, n_dims), dtype=np.float32)
+            ids = np.arange(start, min(start + BLOCK_FACES, n_faces))
+            vectors = random.standard_normal((len(ids), n_dims), dtype=np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            draft.add(Block(np.arange(start, start + BLOCK_FACES), vectors))
+            draft.add(Block(ids, vectors))
         draft.settle()
         draft.publish(Extent(n_faces, n_faces, n_faces - 1, ""))
 
 
-def search_file(path: Path) -> Outcome:
+def search_file(path: Path, n_faces: int) -> Outcome:
     started = time.perf_counter()
     stored = VectorFile(path, ORIGIN).read()
     assert stored is not None
     vectors = Vectors([stored.block])
-    rows = np.random.default_rng(SEED).integers(0, len(vectors), N_PROBES)
+    rows = np.random.default_rng(SEED).integers(0, n_faces, N_PROBES)
     nearest(vectors, stored.block.vectors[rows[0]])
     loading = time.perf_counter() - started
     spans, answers, before = [], [], time.process_time()

@@ -86,7 +86,7 @@ def licence_of(name: str) -> str:
     except PackageNotFoundError as error:
         raise LookupError(f"{name} is not installed here; add it to SAID_ELSEWHERE") from error
     classifiers = [line.split(" :: ")[-1] for line in said.get_all("Classifier") or () if line.startswith("License")]
-    for text in (said.get("License-Expression"), said.get("License"), *classifiers):
+    for text in (said.get("License-Expression"), said.get("License"), *classifiers):  # type: ignore[attr-defined]
         if text and "\n" not in text.strip():
             return SPDX.get(text, re.sub(r"^.*\((MPL) (2\.0)\)$", r"\1-\2", text))
         # A whole text of a licence says less than the classifier does.

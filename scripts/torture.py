@@ -2,6 +2,7 @@
 
     scripts/torture              everything, about ten minutes on two cores
     scripts/torture --short      the same with smaller numbers
+    scripts/torture --tiny       with so small ones that nothing is shown but that all of it runs; no time counts
     scripts/torture --only kills --only faults --seed 7
 
 Every part is a module of its own beside this one. Photos are drawn or copied, and all happens in a temporary folder.
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import click
@@ -45,21 +47,33 @@ class Finding:
     """What was lost or missed a limit; none: all is well."""
 
 
+class Size(StrEnum):
+    """How much is broken."""
+
+    FULL = "full"
+    SHORT = "short"
+    TINY = "tiny"
+
+
 @dataclass(frozen=True, slots=True)
 class Torture:
     """What a part may use."""
 
     base: Path
     """An empty folder of its own."""
-    is_short: bool
+    size: Size
     seed: int
 
-    def many(self, short: int, full: int) -> int:
-        return short if self.is_short else full
+    @property
+    def is_timed(self) -> bool:
+        return self.size is not Size.TINY
+
+    def many(self, full: int, short: int, tiny: int) -> int:
+        return {Size.FULL: full, Size.SHORT: short, Size.TINY: tiny}[self.size]
 
 
 def _kills(torture: Torture) -> Finding:
-    done = kill_trials(torture.base, torture.many(60, 200), torture.seed, console.print)
+    done = kill_trials(torture.base, torture.many(200, 60, 1), torture.seed, console.print)
     return Finding(
         f"{done.n} kills: {done.n_lost_decisions} decisions lost, {done.n_wrong_removals} wrong removals, "
         f"{done.n_repairs} repairs by hand",
@@ -68,7 +82,7 @@ def _kills(torture: Torture) -> Finding:
 
 
 def _faults(torture: Torture) -> Finding:
-    done = fault_trials(torture.base, torture.many(20, 50), torture.seed, console.print)
+    done = fault_trials(torture.base, torture.many(50, 20, 1), torture.seed, console.print)
     return Finding(
         f"{done.n} full disks and I/O errors: {done.n_lost_decisions} decisions lost, {done.n_wrong_removals} wrong "
         f"removals, {done.n_repairs} repairs by hand",
@@ -79,7 +93,7 @@ def _faults(torture: Torture) -> Finding:
 def _fuzzed(torture: Torture) -> Finding:
     if not SHARED.is_dir():
         return Finding("", [f"{SHARED}: not there; its files are what is mutated"])
-    done = fuzz(torture.many(800, 10_000), torture.seed, SHARED)
+    done = fuzz(torture.many(10_000, 800, 8), torture.seed, SHARED)
     faults = [*(f"crash: {one}" for one in done.crashes), *(f"hang: {one}" for one in done.hangs)]
     return Finding(
         f"{done.n} fuzzed files: {done.decoded} decoded, {len(done.faults)} kinds of faults told, "
@@ -89,7 +103,7 @@ def _fuzzed(torture: Torture) -> Finding:
 
 
 def _burst(torture: Torture) -> Finding:
-    done = drop_in(torture.base, torture.many(3_000, 20_000))
+    done = drop_in(torture.base, torture.many(20_000, 3_000, 200), is_timed=torture.is_timed)
     return Finding(
         f"{done.n_photos} photos at once: {done.n_in_catalog} in the catalog, {done.n_links} links after "
         f"{done.seconds:.0f} s, at most {done.peak_mb:.0f} MB; `status` took at most {done.slowest_status:.2f} s of "
@@ -99,7 +113,13 @@ def _burst(torture: Torture) -> Finding:
 
 
 def _watches(torture: Torture) -> Finding:
-    done = stand_by(torture.base, 100_000, 5_000, idle_seconds=float(torture.many(30, 120)))
+    done = stand_by(
+        torture.base,
+        torture.many(100_000, 100_000, 40),
+        torture.many(5_000, 5_000, 4),
+        idle_seconds=float(torture.many(120, 30, 1)),
+        is_timed=torture.is_timed,
+    )
     return Finding(
         f"{done.n_files} files in {done.n_folders} folders: watched and compared after {done.ready_seconds:.1f} s, a "
         f"new photo known after {done.noticed_seconds:.1f} s, idle {done.idle_percent:.2f} % of a core, "
@@ -109,7 +129,7 @@ def _watches(torture: Torture) -> Finding:
 
 
 def _hours(torture: Torture) -> Finding:
-    done = live(torture.base, hours=48.0, n_actions=torture.many(500, 4_000), seed=torture.seed)
+    done = live(torture.base, hours=48.0, n_actions=torture.many(4_000, 500, 20), seed=torture.seed)
     n_unplugged, n_restarts = done.actions.get("unplug", 0), done.actions.get("restart", 0)
     return Finding(
         f"{done.hours:.0f} simulated hours: {sum(done.actions.values())} doings, {n_unplugged} drives unplugged, "
@@ -129,10 +149,12 @@ PARTS: dict[str, Callable[[Torture], Finding]] = {
 
 
 @click.command()
-@click.option("--short", "is_short", is_flag=True, help="Smaller numbers.")
+@click.option("--short", "size", flag_value=Size.SHORT, help="Smaller numbers.")
+@click.option("--tiny", "size", flag_value=Size.TINY, help="As little as possible, to see that all of it runs.")
+@click.option("--full", "size", flag_value=Size.FULL, default=True, hidden=True)
 @click.option("--only", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; may be given again.")
 @click.option("--seed", default=0, show_default=True, help="Other kills, other files, other days.")
-def main(is_short: bool, only: tuple[str, ...], seed: int) -> None:
+def main(size: Size, only: tuple[str, ...], seed: int) -> None:
     """Break facewatch on purpose, and count what it loses."""
     # What it logs about its thousand mishaps is as it should be.
     logging.getLogger("facewatch").setLevel(logging.CRITICAL)
@@ -141,7 +163,7 @@ def main(is_short: bool, only: tuple[str, ...], seed: int) -> None:
         console.print(f"{name} ...")
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="facewatch-torture-") as base:
-            findings[name] = PARTS[name](Torture(Path(base), is_short, seed))
+            findings[name] = PARTS[name](Torture(Path(base), size, seed))
         console.print(f"{name}: {time.monotonic() - started:.0f} s")
     table = Table("part", "counted", "lost or missed")
     for name, finding in findings.items():

@@ -163,7 +163,7 @@ def _know(path: Path, root: Path) -> None:
 def _watcher(photos: Path, people: Path, catalog: Path) -> Iterator[psutil.Process]:
     script = ROOT / "scripts" / "torture_watcher.py"
     with (catalog.parent.parent / "watcher.log").open("ab") as log:
-        command = [sys.executable, "-P", script, photos, people, catalog]
+        command = [sys.executable, "-P", *map(str, (script, photos, people, catalog))]
         watcher = subprocess.Popen(
             command, stderr=log, stdout=log, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}
         )

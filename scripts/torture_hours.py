@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from drawn import Library
@@ -26,6 +27,7 @@ from facewatch.errors import FacewatchError
 from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.service import Service
 from facewatch.service.loop import WatchLoop
+from facewatch.service.watched import Watched
 from facewatch.watch import Heard
 
 PEOPLE = 12
@@ -308,6 +310,10 @@ class Deaf:
     def complete(self) -> None: ...
 
 
+def _deafen(watched: Watched) -> None:
+    watched.ears = Deaf()  # type: ignore[assignment]
+
+
 class Watcher:
     """A watcher on a turned clock, that can be stopped and started."""
 
@@ -335,7 +341,7 @@ class Watcher:
 
     def _listen(self) -> None:
         for watched in self.loop.watched:
-            watched.listen = lambda watched=watched: setattr(watched, "ears", Deaf())  # type: ignore[method-assign]
+            watched.listen = partial(_deafen, watched)  # type: ignore[method-assign]
             watched.listen()
 
     def stop(self) -> None:

@@ -296,10 +296,10 @@ def said(db: sqlite3.Connection) -> set[object]:
     return found | {("entry", i, *entry) for i, entry in enumerate(entries)}
 
 
-def tree_of(base: Path) -> set[object]:
+def tree_of(base: Path) -> set[tuple[str, str, str]]:
     """Return what stands in the people folder; folders of unnamed people, which are called by their ids, are called by
     what they hold."""
-    people, found = base / "People", set()
+    people, found = base / "People", set[tuple[str, str, str]]()
     for folder, _, names in os.walk(people):
         called = os.path.relpath(folder, people)
         if called.startswith("_unnamed/"):
@@ -540,7 +540,7 @@ class Trials:
         own = list((reference.prepared / "People").rglob("mine.txt"))
         if own and [path.read_text() for path in (self.work / "People").rglob("mine.txt")] != ["the user's own"]:
             wrong("removal", "the user's own file in the people folder is gone")
-        for _, link, target in tree_of(self.work):  # type: ignore[misc]
+        for _, link, target in tree_of(self.work):
             if Path(target).is_absolute() and not self._may_be_led_to(Path(target)):
                 wrong("removal", f"{link} leads to {target}")
 

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from torture_burst import drop_in, stand_by
 from torture_fuzz import fuzz, mutants, seeds_in
 from torture_hours import live
 
@@ -20,18 +19,6 @@ def test_after_a_day_of_changes_the_catalog_is_that_of_a_fresh_scan(tmp_path: Pa
     assert day.faults == []
     assert day.hours >= 24
     assert {"add", "move", "edit", "remove", "unplug"} <= day.actions.keys()
-
-
-def test_photos_that_are_dropped_in_at_once_are_there_once_each(tmp_path: Path) -> None:
-    burst = drop_in(tmp_path, 200, is_timed=False)
-    assert burst.faults == []
-    assert burst.n_in_catalog == 200
-    assert burst.n_links > 0  # faces that came alone wait a minute to be grouped
-
-
-def test_known_files_are_watched_and_a_new_one_is_noticed(tmp_path: Path) -> None:
-    standing = stand_by(tmp_path, 400, 40, idle_seconds=0.5, is_timed=False)
-    assert standing.faults == []
 
 
 def test_the_same_seed_makes_the_same_broken_files(shared: Path) -> None:

@@ -1,0 +1,156 @@
+"""Each part of scripts/bench, calibrate and torture runs with the smallest numbers, and says every figure it promises.
+
+How large a figure is counts only where the right one does not depend on the machine, which tests keep busy.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+import bench
+import calibrate
+import pillow_heif
+import pytest
+import torture
+from bench_kit import Bench, Finding, Size, as_markdown
+from bench_memory import BIG_PHOTO
+from bench_peer import PEER
+from click.testing import CliRunner
+from PIL import Image
+
+N_FIGURES = {
+    **{"assign": 5, "rename": 5, "rescan": 5, "decisions": 11, "search": 19, "grouping": 10},
+    **{"stages": 6, "advanced": 14, "memory": 5, "peer": 24},
+}
+
+
+@pytest.fixture(autouse=True)
+def silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the parts ask for themselves, so that they change nothing."""
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "1")
+
+
+@pytest.fixture
+def photos(shared: Path, tmp_path: Path) -> Path:
+    """Four labelled photos, and models beside them."""
+    source, target = shared / "photos", tmp_path / "shared" / "photos"
+    with (source / "labels.csv").open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["person"]]
+    paths = sorted({row["path"] for row in rows})
+    chosen = [path for name in ("album/", "lfw/") for path in [path for path in paths if path.startswith(name)][:2]]
+    for path in chosen:
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / path, target / path)
+    with (target / "labels.csv").open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, rows[0])
+        writer.writeheader()
+        writer.writerows(row for row in rows if row["path"] in chosen)
+    (target / "odd" / BIG_PHOTO).parent.mkdir(parents=True)
+    pillow_heif.from_pillow(Image.new("RGB", (64, 48), "teal")).save(target / "odd" / BIG_PHOTO)
+    (target.parent / "models").symlink_to(shared / "models")
+    return target
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Path:
+    """A folder with face-grouper's environment, or what looks like it from outside."""
+    folder = tmp_path / "cache" / PEER.replace("==", "-")
+    modules, programs = folder / "modules", folder / "bin"
+    for made in (modules, programs):
+        made.mkdir(parents=True)
+    (folder / "packages.txt").write_text(f"{PEER}\n")
+    (modules / "face_recognition.py").write_text(
+        "load_image_file = str\ndef face_locations(image):\n    return [(0, 20, 20, 0)]\n"
+    )
+    for name, script in {
+        "python": f'PYTHONPATH="{modules}" exec "{sys.executable}" "$@"',
+        "fgroup": '[ "$1" = group ] && [ -d "$2" ] && [ "$3" = -o ] && mkdir "$4"',
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o755)
+    return folder.parent
+
+
+def check(part: str, findings: list[Finding]) -> None:
+    names = [finding.what for finding in findings]
+    assert len(names) == N_FIGURES[part]
+    assert all(math.isfinite(finding.value) for finding in findings), findings
+    assert all(finding.value == 0 for finding in findings if finding.at_most == 0), findings
+
+
+@pytest.mark.parametrize("part", [name for name in bench.PARTS if name not in bench.PARTS_WITH_PHOTOS])
+def test_a_part_of_bench_that_needs_no_photos_says_every_figure(tmp_path: Path, part: str) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    check(part, bench.PARTS[part](Bench(scratch, tmp_path, tmp_path, Size.TINY)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", sorted(bench.PARTS_WITH_PHOTOS))
+def test_a_part_of_bench_that_needs_photos_says_every_figure(
+    tmp_path: Path, photos: Path, peer: Path, part: str
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    check(part, bench.PARTS[part](Bench(scratch, photos, peer, Size.TINY)))
+
+
+def test_no_part_of_bench_is_left_out_here() -> None:
+    assert bench.PARTS.keys() == N_FIGURES.keys()
+
+
+def test_bench_prints_a_table_and_writes_its_numbers_with_what_they_depend_on(tmp_path: Path) -> None:
+    output = tmp_path / "bench.json"
+    arguments = ["--tiny", "--only", "assign", "--photos", str(tmp_path), "--output", str(output)]
+    shown = CliRunner().invoke(bench.main, arguments)
+    assert shown.exit_code in (0, 1), shown.output
+    assert "one new face, 200 faces of 4 people" in shown.output
+    written = json.loads(output.read_text())
+    assert written["size"] == "tiny"
+    assert written["machine"]["engine"]
+    assert len(written["findings"]) == N_FIGURES["assign"]
+
+
+def test_bench_prints_the_table_of_readme() -> None:
+    findings = [
+        Finding("a", "one", 0.633, "ms", at_most=20, row="new faces"),
+        Finding("a", "only informs", 7, "s"),
+        Finding("a", "two", 1.12, "times", at_most=2, row="new faces"),
+        Finding("b", "three", 569, "faces", at_least=569, row="found"),
+        Finding("b", "four", 12_345, "faces", row="found"),
+    ]
+    assert as_markdown(findings).splitlines() == [
+        "| what | measured | limit |",
+        "|---|---|---|",
+        "| new faces | 0.633 ms, 1.12 times | <= 20 ms, <= 2 times |",
+        "| found | 569, 12,345 faces | >= 569 faces |",
+    ]
+
+
+@pytest.mark.parametrize("part", torture.PARTS)
+def test_a_part_of_torture_counts_and_loses_nothing(request: pytest.FixtureRequest, tmp_path: Path, part: str) -> None:
+    if part == "fuzz":
+        request.getfixturevalue("shared")
+    found = torture.PARTS[part](torture.Torture(tmp_path, torture.Size.TINY, seed=0))
+    assert found.faults == []
+    assert found.facts
+
+
+@pytest.mark.slow
+def test_calibrate_says_what_thresholds_would_be_and_what_they_would_do(shared: Path, tmp_path: Path) -> None:
+    people = [folder for folder in sorted((shared / "photos" / "lfw").iterdir()) if len([*folder.iterdir()]) > 2]
+    for folder in people[:3]:
+        (tmp_path / "Labelled" / folder.name).mkdir(parents=True)
+        for photo in sorted(folder.iterdir())[:3]:
+            shutil.copy(photo, tmp_path / "Labelled" / folder.name)
+    arguments = ["--far", "0.5", "--keep", str(tmp_path / "found.npz")]
+    said = CliRunner().invoke(calibrate.main, [str(tmp_path / "Labelled"), *arguments])
+    assert said.exit_code == 0, said.output
+    for figure in ("faces in gallery", "match, centroid, margin", "BCubed P", "THRESHOLDS = Thresholds("):
+        assert figure in said.output
+    assert (tmp_path / "found.npz").is_file()

@@ -185,8 +185,8 @@ class Household:
     def forget(self) -> None:
         """The next scan starts from nothing."""
         shutil.rmtree(self.people, ignore_errors=True)
-        for file in self.home.glob(f"{self.catalog.name}*"):
-            file.unlink()
+        for path in self.home.glob(f"{self.catalog.name}*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _toml(section: str, values: Mapping[str, float | str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,50 @@ class Facts:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+
+    def loosely_placed(
+        self, *, strictness: float, match: float, centroid: float, cluster: float
+    ) -> dict[int, float | None]:
+        """Return the faces that a run placed by looser settings than these, and which `match.strictness` it had, where
+        that is known; else what is on record shows it: they were farther off than these allow at most.
+
+        Faces that were placed by another engine are left out: what is on record of them is not by that one.
+
+        Args:
+            match: how far a face may be from the nearest face of its person at most, whatever else speaks for it.
+            centroid: the same from the middle of its person.
+            cluster: the same from the nearest face of its group.
+        """
+        rows = self._db.execute(
+            "SELECT a.face_id, r.strictness FROM assignments a LEFT JOIN runs r ON r.id = a.run_id"
+            " WHERE instr(a.rule, '; known from ') = 0 AND ("
+            " (a.source IN ('auto', 'cluster') AND r.strictness < ?1 - 1e-6)"
+            " OR (a.source = 'auto' AND (a.distance > ?2 + 1e-4 OR a.centroid_distance > ?3 + 1e-4))"
+            " OR (a.source = 'cluster' AND a.distance > ?4 + 1e-4))",
+            [strictness, match, centroid, cluster],
+        )
+        placed = {face_id: then if then is not None and then < strictness else None for face_id, then in rows}
+        return placed | self._loosely_joined(strictness)
+
+    def _loosely_joined(self, strictness: float) -> dict[int, float]:
+        """Return the faces of people whom a run with less than that made part of others."""
+        entries = self._db.execute(
+            "SELECT j.undo, r.strictness FROM journal j JOIN runs r ON r.id = j.run_id"
+            " WHERE j.action = 'recluster' AND r.strictness < ? - 1e-6",
+            [strictness],
+        )
+        joined = {
+            face_id: float(then)
+            for undo, then in entries
+            for _, _, faces in json.loads(undo).get("joined", ())
+            for face_id in faces
+        }
+        runs = self._db.execute(
+            "SELECT face_id FROM assignments WHERE source IN ('auto', 'cluster') AND instr(rule, '; known from ') = 0"
+            " AND face_id IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(joined))],
+        )
+        return {face_id: joined[face_id] for (face_id,) in runs}
 
     def tiers(self) -> dict[str, int]:
         """Return how many faces of the library each tier has; what is not a face counts as none."""

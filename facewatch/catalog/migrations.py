@@ -401,3 +401,11 @@ _LINEAGE = (
 def _lineage(db: Database) -> None:
     for statement in _LINEAGE:
         db.execute(statement)
+
+
+@MIGRATIONS(name="0009_strictness")
+def _strictness(db: Database) -> None:
+    db.execute(
+        "ALTER TABLE runs ADD COLUMN strictness REAL /* match.strictness as it was; NULL: not known. What a run placed"
+        " with less than today's may be in the wrong place */ NULL"
+    )

@@ -251,8 +251,12 @@ class People:
             [(path, display(os.fsdecode(path)), link_id) for path, link_id in moved],
         )
 
-    def start_run(self, kind: str, now: str) -> int:
-        cursor = self._db.execute("INSERT INTO runs (kind, pid, started_at) VALUES (?, ?, ?)", [kind, os.getpid(), now])
+    def start_run(self, kind: str, now: str, *, strictness: float) -> int:
+        """Return the id of a run that begins, with the `match.strictness` that it places faces by."""
+        cursor = self._db.execute(
+            "INSERT INTO runs (kind, pid, started_at, strictness) VALUES (?, ?, ?, ?)",
+            [kind, os.getpid(), now, strictness],
+        )
         return int(cursor.lastrowid or 0)
 
     def end_run(self, run_id: int, outcome: Mapping[str, Any], now: str) -> None:

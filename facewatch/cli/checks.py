@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _HEADINGS = {
     "twice": "one person several times in a photo",
     "nearer": "faces nearer to another person than to their own",
+    "loose": "faces that today's settings would not have placed",
     "alike": "people who look like one",
     "links": "the people folder",
     "catalog": "a catalog that contradicts itself",
@@ -144,8 +145,9 @@ def _short(value: float) -> str:
 @json_option
 @pass_state
 def audit(state: State, fix: bool, as_json: bool) -> None:
-    """Find one person twice in a photo, faces nearer to another person than to their own, people that look like one,
-    links that lie, and what contradicts itself in the catalog; and say what to type about each.
+    """Find one person twice in a photo, faces nearer to another person than to their own, faces that a run placed by
+    looser settings than today's, people that look like one, links that lie, and what contradicts itself in the
+    catalog; and say what to type about each.
 
     Nothing is written without --fix. With it, faces that a run placed wrongly are released and looked at again, the
     people folder is brought up to date, and broken records are mended. What you placed yourself is only told.

@@ -15,6 +15,7 @@ from facewatch.assign import Gallery, distances, settle_photo
 from facewatch.catalog import USER, Catalog, Change, FaceRow, FaceTable, Person, display
 from facewatch.people.decisions import Decided, not_born_yet, unborn
 from facewatch.people.finding import handle_of, label_of
+from facewatch.people.loose import Loose, loose_faces
 from facewatch.people.nearness import Nearness, nearness
 from facewatch.types import Match, Thresholds, Tier
 
@@ -31,6 +32,8 @@ class Kind(StrEnum):
     """One person with several faces in a photo."""
     NEARER = "nearer"
     """A face that is nearer to another person than to its own."""
+    LOOSE = "loose"
+    """Faces that a run placed by looser settings than today's, which would refuse them."""
     ALIKE = "alike"
     """Two people who look like one."""
     LINKS = "links"
@@ -95,6 +98,8 @@ class Sight:
     gallery_of: Callable[[FaceTable], Gallery]
     """Returns a gallery that knows these faces, and matches as runs do."""
     n_shortlist: int
+    strictness: float
+    """`match.strictness`."""
 
 
 class Words:
@@ -306,6 +311,34 @@ def _match_anew(sight: Sight, faces: Sequence[FaceRow], possible: _Possible) -> 
         found = settle_photo(gallery, here.embeddings, [Tier(tier) for tier in here.tiers], barred)
         matches.update((int(face_id), m) for face_id, m in zip(here.ids, found, strict=True) if m is not None)
     return matches
+
+
+# --- faces that today's settings would refuse ---
+
+
+def find_loose(catalog: Catalog, sight: Sight, words: Words) -> list[Finding]:
+    """Return a finding for every person with whom a run placed faces that today's settings would refuse."""
+    loose = loose_faces(catalog, sight.table, sight.thresholds, strictness=sight.strictness)
+    return [_loose(one, catalog.faces.rows(one.faces), sight, words) for one in loose]
+
+
+def _loose(one: Loose, rows: Sequence[FaceRow], sight: Sight, words: Words) -> Finding:
+    paths, who = words.paths(row.photo_id for row in rows), words.who(one.person_id)
+    n_faces = int((sight.table.people == one.person_id).sum())
+    then = f"{one.strictness:g}" if one.strictness is not None else "less"
+    return Finding(
+        f"loose:{one.person_id}",
+        Kind.LOOSE,
+        f"{len(rows)} of {n_faces} faces of {words.label(one.person_id)} were let in when match.strictness was {then},"
+        f" and would not be by today's {sight.strictness:g}: {_faces(rows[:_MOST_LISTED])}"
+        + (f" and {len(rows) - _MOST_LISTED} more" if len(rows) > _MOST_LISTED else "")
+        + f" in {named(paths)}",
+        people=(one.person_id,),
+        faces=tuple(row.id for row in rows),
+        photos=paths,
+        remedies=(f"facewatch split {who}", f"facewatch confirm {who}"),
+        mend=Mend(releases=_placed(rows)),
+    )
 
 
 # --- people that look like one ---
@@ -562,6 +595,9 @@ def look(catalog: Catalog, table: FaceTable | None, sight: Sight | None) -> list
     told |= {placed.face_id for finding in findings if finding.mend for placed in finding.mend.releases}
     if sight is not None:
         sight = replace(sight, table=_of_the_living(sight.table, words))
+        loose = find_loose(catalog, sight, words)
+        told |= {face_id for finding in loose for face_id in finding.faces}
+        findings += loose
         near = nearness(sight.table, n_shortlist=sight.n_shortlist)
         findings = [_with_gains(finding, near, sight.thresholds) for finding in findings]
         alike = list(near_people(sight.table, sight.thresholds))

@@ -10,7 +10,7 @@ one is somebody else. Poor faces, which look like each other, make no parts but 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -106,18 +106,21 @@ def plan_split(
     ceiling: float,
     into: int | None = None,
     is_strict: bool = False,
+    loose: Callable[[FaceTable], Collection[int]] = lambda _: (),
 ) -> SplitPlan:
     """Return how a person would be split; see `split_faces`.
 
     Args:
         engine_id: of the engine in use.
         ceiling: the distance that it groups by.
+        loose: returns which of the faces were placed by looser settings and would not be by today's.
     """
     with catalog.read():
         table = catalog.faces.load(engine_id, n_dims=n_dims, people=[person.id])
         seen = set(table.ids.tolist())
         unseen = [row for row in catalog.faces.of_person(person.id) if row.id not in seen]
-    return split_faces(person, table, unseen, ceiling=ceiling, into=into, is_strict=is_strict)
+        let_in = loose(table) if into is None and not is_strict else ()
+    return split_faces(person, table, unseen, ceiling=ceiling, into=into, is_strict=is_strict, loose=let_in)
 
 
 def split_faces(
@@ -128,14 +131,16 @@ def split_faces(
     ceiling: float,
     into: int | None = None,
     is_strict: bool = False,
+    loose: Collection[int] = (),
 ) -> SplitPlan:
     """Return the parts of a person: `into` so many, or those that are nearer to each other than a strict distance, or
-    without either the obvious ones, which may be a single one.
+    without either the obvious ones, which may be a single one; what is `loose` is in other parts than what is not.
 
     Args:
         table: its faces as far as the engine in use sees them.
         unseen: its other faces; they stay with the old person.
         ceiling: the distance that the engine groups by.
+        loose: faces that do not belong there by today's settings.
 
     Raises:
         DecisionError: there is nothing that could be split, or not into that many parts.
@@ -147,18 +152,33 @@ def split_faces(
     if into is not None:
         _check_number(person, into, crowd.n_free + crowd.has_block)
     tree = _grown(crowd, ceiling * STRICT)
-    groups, loose = _chosen(tree, ceiling, into=into, is_strict=is_strict)
+    groups, small = _chosen(tree, ceiling, into=into, is_strict=is_strict)
+    if len(loose):
+        groups = _without_loose(crowd, groups, _chosen(tree, ceiling, into=None, is_strict=True)[0], loose)
     parts = [_Growing.of(crowd.rows_of(group), table) for group in groups]
     for part in parts:
         if part.is_placed(table):
             part.photos |= crowd.barred
     # Small groups follow before poor faces do; of each the oldest first, in whatever order they came.
-    for rows in ([row for group in loose for row in crowd.rows_of(group)], crowd.followers):
+    for rows in ([row for group in small for row in crowd.rows_of(group)], crowd.followers):
         for row in sorted(rows, key=lambda row: int(table.ids[row])):
             _follow(parts, row, table)
     ordered = _kept_first(parts, table, unseen)
-    notes = _notes(person, ordered, table, unseen, into=into, is_strict=is_strict, n_poor=len(crowd.followers))
+    notes = [
+        *_notes(person, ordered, table, unseen, into=into, is_strict=is_strict, n_poor=len(crowd.followers)),
+        *_notes_on_loose(loose),
+    ]
     return SplitPlan(person, tuple(_part(part, ordered[0], table) for part in ordered), tuple(notes))
+
+
+def largest_part(table: FaceTable, *, ceiling: float) -> NDArray[np.int64]:
+    """Return the rows of the largest group that average linkage would make of some faces, by this distance."""
+    crowd = _Crowd.of(table, (), wanted=2)
+    if not crowd.units:
+        return np.arange(len(table))
+    tree = _grown(crowd, ceiling * STRICT)
+    groups, _ = tree.without([joint for joint in tree.joints(1) if tree.heights[joint] > ceiling], 1)
+    return np.array(max((crowd.rows_of(group) for group in groups), key=len), np.int64)
 
 
 # --- what can be asked for ---
@@ -413,6 +433,17 @@ def _chosen(
     return tree.without(joints[: max(0, into - n_large)], least)
 
 
+def _without_loose(
+    crowd: _Crowd, groups: Sequence[Sequence[int]], strict: Sequence[Sequence[int]], loose: Collection[int]
+) -> list[list[int]]:
+    """Return the groups of units without those that are loose, and the strict groups of those."""
+    is_loose = np.isin(crowd.table.ids, list(loose))
+    units = {unit for unit, rows in enumerate(crowd.units) if is_loose[rows].all()}
+    kept = [[unit for unit in group if unit not in units] for group in groups]
+    let_in = [[unit for unit in group if unit in units] for group in strict]
+    return [group for group in (*kept, *let_in) if group]
+
+
 def _obvious(tree: _Tree, ceiling: float) -> list[int]:
     """Return the joints above the widest gap between distances that the engine would not group; none when it is
     narrow."""
@@ -554,6 +585,12 @@ def _notes(
             f"{_faces(len(unseen))} that cannot be compared now (not in the library, or not seen by the engine in use) "
             f"stay with {person.label}"
         )
+
+
+def _notes_on_loose(loose: Collection[int]) -> Iterator[str]:
+    if len(loose):
+        said = f"{_faces(len(loose))} would not have been placed there by today's settings"
+        yield f"{said}; `facewatch audit --fix` lets go of them"
 
 
 def _faces(n: int) -> str:

@@ -265,7 +265,8 @@ class Service:
         """
         with self.catalog.run_lock(kind):
             with self.catalog.write():
-                run_id = self.catalog.people.start_run(kind, self.catalog.now())
+                strictness = self.config["match.strictness"]
+                run_id = self.catalog.people.start_run(kind, self.catalog.now(), strictness=strictness)
             self.identities.start_run(kind, run_id)
             outcome: dict[str, Any] = {}
             try:

@@ -131,7 +131,7 @@ def _sight(
         gallery.set_named(service.catalog.people.names())
         return gallery
 
-    return Sight(table, info.thresholds, gallery_of, shortlist)
+    return Sight(table, info.thresholds, gallery_of, shortlist, strictness)
 
 
 def _info(service: Service, engine: KnownEngine) -> EngineInfo:

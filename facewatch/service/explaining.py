@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
-from facewatch.catalog import KnownEngine
+from facewatch.catalog import FaceTable, KnownEngine
 from facewatch.engines import describe_engine
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.people import Identities, find_faces, find_person, is_face, splitting
 from facewatch.people.finding import faces_on_link, said_of_link
+from facewatch.people.loose import loose_faces
 from facewatch.people.why import Comparing, Reasons, Why
 from facewatch.quality import Limits
 
@@ -63,14 +64,21 @@ def plan_split(service: Service, who: str, *, into: int | None = None, is_strict
         EngineError: what is known of the engine in use is not here.
     """
     person, engine = service.find_person(who), engine_in_use(service)
+    thresholds, strictness = engine.info.thresholds, service.config["match.strictness"]
+
+    def loose(faces: FaceTable) -> list[int]:
+        found = loose_faces(service.catalog, faces, thresholds, strictness=strictness)
+        return [face_id for one in found for face_id in one.faces]
+
     return splitting.plan_split(
         service.catalog,
         engine.id,
         person,
         n_dims=engine.info.n_dims,
-        ceiling=engine.info.thresholds.cluster - service.config["match.strictness"],
+        ceiling=thresholds.cluster - strictness,
         into=into,
         is_strict=is_strict,
+        loose=loose,
     )
 
 

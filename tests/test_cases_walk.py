@@ -313,6 +313,16 @@ def test_where_ctimes_mean_nothing_files_are_not_read_again_and_again(family: Li
     assert [scanned(family)[1] for _ in range(2)] == [3, 0]
 
 
+def test_new_rights_every_other_month_are_not_in_a_row(family: Library) -> None:
+    for i in range(6):
+        for photo in family.photos.iterdir():
+            photo.chmod(0o600 + i % 2 * 4)
+        assert scanned(family)[1] == 3
+        told(family, "UPDATE files SET seen_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '-60 days')")
+    write_in_place(family.photos / "0.png", bytes((family.photos / "0.png").stat().st_size))
+    assert family.scan().n_faulty == 1
+
+
 def test_where_inodes_mean_nothing_files_are_not_read_again_and_again(family: Library) -> None:
     n_reads = []
     for _ in range(6):

@@ -29,6 +29,9 @@ class KnownFile:
     """When that was recorded last; UTC, ISO 8601."""
 
 
+IN_A_ROW_DAYS = 40
+"""Days between two readings, above which they are not in a row; more than such a file ever has to wait for one."""
+
 _KNOWN = "id, size, mtime_ns, inode, ctime_ns, photo_id, fault, n_rereads, seen_at"
 
 
@@ -305,7 +308,8 @@ class Files:
             " photo_id = excluded.photo_id, fault = excluded.fault, advice = excluded.advice,"
             " photo_before = iif(excluded.photo_id IS NULL, COALESCE(files.photo_id, files.photo_before), NULL),"
             " n_rereads = iif(excluded.photo_id IS files.photo_id AND excluded.size = files.size"
-            " AND excluded.mtime_ns = files.mtime_ns, files.n_rereads + 1, 0),"
+            " AND excluded.mtime_ns = files.mtime_ns"
+            f" AND julianday(excluded.seen_at) - julianday(files.seen_at) < {IN_A_ROW_DAYS}, files.n_rereads + 1, 0),"
             " seen_at = excluded.seen_at",
             [
                 *(root_id, os.fsencode(path), display(path)),

@@ -283,6 +283,23 @@ def test_a_word_that_is_no_command_leads_to_the_one_that_is_meant(typed: str, me
     assert meant in said_to(typed, run)
 
 
+def test_a_photo_a_folder_or_an_id_leads_to_the_commands_that_take_it(run: Any, tmp_path: Path) -> None:
+    folder, photo = tmp_path / "my photos", tmp_path / "a.jpg"
+    folder.mkdir()
+    photo.touch()
+
+    def said(word: Path | str) -> str:
+        answer = run(str(word))
+        assert answer.code == 2
+        return str(answer.err)
+
+    assert f"`facewatch scan '{folder}'` looks through it" in said(folder)
+    assert f"`facewatch why {photo}` says who is on it" in said(photo)
+    assert "`facewatch why f11` explains a face" in said("f11")
+    assert "`facewatch rename p11 NAME` names a person" in said("P11")
+    assert "`facewatch rename p11 NAME` names a person, `facewatch why f11` explains a face" in said("11")
+
+
 def test_every_word_leads_to_commands_that_exist() -> None:
     groups = {"": facewatch, **{name: command for name, command in facewatch.commands.items()}}
     for words, group in ((MEANT, ""), (MEANT_OF_SERVICE, "service"), (MEANT_OF_MODELS, "models")):
@@ -438,14 +455,16 @@ def test_a_scan_while_the_watcher_works_says_that_it_does_just_that(library: Lib
     def said(*arguments: str, kind: str = "watch", **facts: Any) -> str:
         with library.service() as service, service.running(kind):
             LiveFile(live_file_of(library.catalog)).write(replace(live, **facts))
-            answer = run("scan", *arguments)
+            answer, second = run("scan", *arguments), run("watch") if not arguments else None
         assert answer.code == 6
+        # So does another watcher.
+        assert second is None or second == answer
         return str(answer.err)
 
     me = f"(process {os.getpid()})"
     assert f"the watcher {me} does just that: looking at photos; 3 files to look at, 2 done. What is new is" in said()
     assert "does just that: idle" in said(photos, doing="idle", n_waiting=0)
-    assert "does just that: paused; `facewatch resume` lets it look again" in said(doing="paused", n_waiting=0)
+    assert "is at work, and paused: `facewatch resume` lets it look again" in said(doing="paused", n_waiting=0)
     assert "says nothing since" in said(told_at="2026-01-01T00:00:00Z")
     assert "a scan is at work already" in said(kind="scan")
     # What it does not do is not said to be done.

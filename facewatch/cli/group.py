@@ -9,7 +9,7 @@ import click
 from facewatch import __version__
 from facewatch.cli.calling import as_called
 from facewatch.cli.options import loudness_options, setting_options
-from facewatch.cli.words import MEANT, SECOND_WORDS, SECTIONS, lead
+from facewatch.cli.words import MEANT, SECOND_WORDS, SECTIONS, lead, lead_thing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +45,8 @@ class Group(click.Group):
             return self.resolve_command(context, [*rest, "--help"])
         word = SECOND_WORDS.get(word, word) if context.parent is None else word
         if word not in self.commands and not word.startswith("-"):
-            hint = lead(word, self.commands, self._meant, context.command_path)
+            thing = lead_thing(word) if context.parent is None else None
+            hint = thing or lead(word, self.commands, self._meant, context.command_path)
             raise click.UsageError(f"there is no command {word!r}: {hint}", context)
         return super().resolve_command(context, [word, *rest])
 

@@ -123,7 +123,7 @@ def _catalog_of(state: State) -> Path:
 
 
 def doing_just_that(catalog: Path, beyond: Sequence[str] = (), *, now: datetime | None = None) -> str | None:
-    """Return what to tell somebody who wants a scan while another process looks; None: none does any more.
+    """Return what to tell somebody who wants to scan or watch while another process does; None: none does any more.
 
     Args:
         beyond: options and libraries that were asked for; the one at work may know nothing of them.
@@ -146,10 +146,11 @@ def doing_just_that(catalog: Path, beyond: Sequence[str] = (), *, now: datetime 
             f"the watcher {process} is at work ({far}) and knows nothing of {', '.join(unknown)}: put it into its "
             "settings, or stop the watcher (Ctrl-C, or `facewatch service uninstall`), scan, and start it again"
         )
-    resting = "; `facewatch resume` lets it look again" if live and live.doing == "paused" else ""
+    if live and live.doing == "paused":
+        return f"the watcher {process} is at work, and paused: `facewatch resume` lets it look again"
     return (
-        f"the watcher {process} does just that: {far}{resting}. What is new is found without a scan; `facewatch status "
-        "--watch` shows how far it is"
+        f"the watcher {process} does just that: {far}. What is new is found without a scan; `facewatch status --watch` "
+        "shows how far it is"
     )
 
 

@@ -40,6 +40,7 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
     Example:
       facewatch watch ~/Pictures
     """
+    from facewatch.cli.status import doing_just_that
     from facewatch.service.notify import Notifier
     from facewatch.service.priority import give_way
     from facewatch.service.signals import heed_signals
@@ -54,7 +55,11 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
         config = read_settings()
         # Photos can wait for those who sit at the keyboard; somebody who types `scan` does.
         give_way(config["resources.niceness"], is_idle_io=config["resources.idle_io"])
-        _watch_patiently(config, signals, notifier, (DiskFullError, DiskFaultError))
+        try:
+            _watch_patiently(config, signals, notifier, (DiskFullError, DiskFaultError))
+        except BusyError as error:
+            beyond = [*(["--engine"] if engine else []), *map(str, photos)]
+            raise BusyError(doing_just_that(config.catalog, beyond) or str(error)) from error
         while signals.wants_reload and not signals.wants_stop:
             signals.wants_reload = False
             config = _watch_again(read_settings, config, signals, notifier)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from facewatch import ids
 
 SECTIONS = {
     "Every day": ("scan", "watch", "people", "rename", "review", "status"),
@@ -101,3 +105,17 @@ def lead(word: str, commands: Iterable[str], meant: Mapping[str, str], program: 
     near = max(known, key=likeness)
     # A slip in a word that is only led somewhere else has to be a clear one.
     return known[near] if likeness(near) >= (0.75 if near in meant else 0.6) else _HELPS
+
+
+def lead_thing(word: str) -> str | None:
+    """Return what to type where a photo, a folder or an id stands instead of a command; None: it is none of these."""
+    if Path(word).exists():
+        command, does = ("scan", "looks through it") if Path(word).is_dir() else ("why", "says who is on it")
+        return f"`facewatch {command} {shlex.quote(word)}` {does}"
+    named = ids.read_id(word)
+    if named is None:
+        return None
+    why = f"`facewatch why {ids.face(named.number)}` explains a face"
+    return (
+        why if named.kind == ids.FACE else f"`facewatch rename {ids.person(named.number)} NAME` names a person, {why}"
+    )

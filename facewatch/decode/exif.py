@@ -53,10 +53,9 @@ def _as_tiff(block: object) -> BinaryIO | None:
 
 def raw_profiles(data: BinaryIO, *names: bytes) -> Iterator[bytes]:
     """What texts of a PNG hold in hexadecimal digits; before these stand a name and a length."""
-    for name in names:
-        for text in png.texts(data, b"Raw profile type " + name):
-            with suppress(ValueError):
-                yield bytes.fromhex(b"".join(text.split()[2:]).decode(errors="replace"))
+    for text in png.texts(data, *(b"Raw profile type " + name for name in names)):
+        with suppress(ValueError):
+            yield bytes.fromhex(b"".join(text.split()[2:]).decode(errors="replace"))
 
 
 def _raw_blocks(data: BinaryIO) -> Iterator[BinaryIO]:

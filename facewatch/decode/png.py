@@ -60,15 +60,15 @@ def contents(data: BinaryIO, wanted: bytes) -> list[bytes]:
     return [read_at(data, chunk.start, min(chunk.n_bytes, MAX_BLOCK_BYTES)) for chunk in found]
 
 
-def texts(data: BinaryIO, keyword: bytes) -> Iterator[bytes]:
-    """The texts of that name, plain or packed, wherever they stand; of one that explodes no more than a block."""
-    for content in contents(data, b"tEXt"):
-        if content.startswith(keyword + b"\0"):
-            yield content[len(keyword) + 1 :]
-    for content in contents(data, b"zTXt"):
-        if content.startswith(keyword + b"\0"):
+def texts(data: BinaryIO, *keywords: bytes) -> Iterator[bytes]:
+    """The texts of these names, plain or packed, wherever they stand; of one that explodes no more than a block."""
+    found = [chunk for chunk in _chunks(data) if chunk.name in (b"tEXt", b"zTXt")][:_MAX_TEXTS]
+    for chunk in found:
+        keyword, _, text = read_at(data, chunk.start, min(chunk.n_bytes, MAX_BLOCK_BYTES)).partition(b"\0")
+        if keyword in keywords:
             with suppress(zlib.error):
-                yield zlib.decompressobj().decompress(content[len(keyword) + 2 :], MAX_BLOCK_BYTES)
+                is_plain = chunk.name == b"tEXt"
+                yield text if is_plain else zlib.decompressobj().decompress(text[1:], MAX_BLOCK_BYTES)
 
 
 def opened(data: BinaryIO) -> PngImagePlugin.PngImageFile:

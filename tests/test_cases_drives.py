@@ -28,12 +28,13 @@ from facewatch.catalog.restoring import GivenUp
 from facewatch.catalog.waiting import Patience, holder_of
 from facewatch.cli.keeping import _losses
 from facewatch.cli.prometheus import exposition
-from facewatch.errors import BusyError, LibraryError
+from facewatch.errors import BusyError, FolderError, LibraryError
 from facewatch.mounts import Asker
 from facewatch.people import Decisions
 from facewatch.service import Service, keeping
 from facewatch.service.libraries import N_TOLD
 from facewatch.service.pausing import pause, resume
+from facewatch.service.people_folder import DRIVE
 from facewatch.service.status import Status
 from facewatch.types import Progress
 from facewatch.watch import Ears
@@ -535,3 +536,83 @@ def test_a_watcher_follows_a_library_that_was_moved(named: Library, caplog: pyte
         turns.after(0.1)
         assert f"{named.photos}: was moved to {moved.photos}, with its 4 files" in caplog.messages
         assert service.catalog.files.counts()["files"] == 4
+
+
+def test_a_people_folder_that_was_deleted_is_made_anew_and_that_is_said(
+    named: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree = named.tree()
+    shutil.rmtree(named.people)
+    named.scan()
+    assert f"{named.people}: was not there any more, and is made anew" in caplog.messages
+    assert named.tree() == tree
+
+
+def test_a_people_folder_whose_drive_is_away_is_not_made_in_its_place(named: Library) -> None:
+    tree = named.tree()
+    named.people.rename(named.base / "unplugged")
+    (named.base / "unplugged" / ".facewatch").rename(named.base / "marker")
+    with named.service() as service, service.catalog.write():
+        service.catalog.files.set(DRIVE, "4711")
+    with pytest.raises(FolderError, match="it is not there, but folders were made in it; connect its disk; if it was"):
+        named.scan()
+    assert not named.people.exists()
+    with named.service() as service:
+        service.folder.believe_deleted()
+        service.sync_folders()
+    assert named.tree() == tree
+
+
+def test_a_people_folder_that_was_renamed_is_not_made_twice(named: Library) -> None:
+    other = named.people.rename(named.base / "Persons")
+    with pytest.raises(
+        FolderError, match=f"{other} is marked as this library's people folder; if it was renamed, name"
+    ):
+        named.scan()
+    assert str(other) in str(status(named).people_folder_fault)
+    assert not named.people.exists()
+    now = Library(named.base, named.photos, other, named.catalog)
+    result = now.scan()
+    assert (result.n_links_made, result.n_links_removed) == (0, 0)
+
+
+def test_a_people_folder_that_was_renamed_is_found_where_the_settings_name_none(named: Library) -> None:
+    other = named.people.rename(named.base / "Persons")
+    with named.service({"library.people": None}) as service:
+        assert service.folder.root == other
+        assert service.scan_all().n_links_made == 0
+    shutil.copytree(other, named.base / "Copy", symlinks=True)
+    other.rename(named.people)
+    shutil.copytree(named.people, named.base / "Copy2", symlinks=True)
+    shutil.rmtree(named.people)
+    with named.service({"library.people": None}) as service:
+        assert service.folder.root == other, "of two copies neither is it"
+
+
+def test_a_library_and_its_people_folder_that_moved_together_are_found_by_the_photos(named: Library) -> None:
+    tree = named.tree()
+    moved = named.base.rename(named.base.parent / "moved")
+    now = Library(moved, moved / "Photos", moved / "People", moved / "data" / named.catalog.name)
+    with now.service({"library.people": None}) as service:
+        result = service.scan_all()
+    assert (result.n_moved, result.n_links_made, result.n_links_removed) == (4, 0, 0)
+    assert now.tree() == tree
+
+
+def test_a_watcher_whose_people_folder_was_deleted_says_what_makes_it_anew(
+    named: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree = named.tree()
+    turns = Turns(named)
+    with turns.service:
+        turns.after(0.1)
+        shutil.rmtree(named.people)
+        named.draw("new.png", (1, 9))
+        turns.after(10.0, "new.png")
+        turns.after(10.0)
+        assert "if it was deleted, facewatch folders makes it anew" in caplog.text
+        with named.service() as other:
+            other.folder.believe_deleted()
+            other.sync_folders()
+        turns.after(60.0)
+    assert set(named.tree()) == {*tree, "Anna/new.png"}

@@ -873,10 +873,14 @@ def test_a_machine_without_inotify_has_no_limits_to_tell(scanned: Library, tmp_p
 
 
 def test_a_people_folder_that_is_gone_is_told(scanned: Library) -> None:
-    scanned.people.rename(scanned.base / "elsewhere")
+    (scanned.base / "deep").mkdir()
+    scanned.people.rename(scanned.base / "deep" / "elsewhere")
     finding = one(look(scanned), "people folder")
     assert "it is not there, but folders were made in it" in finding.what
     assert "facewatch folders" in finding.remedy
+    (scanned.base / "deep" / "elsewhere").rename(scanned.base / "Renamed")
+    finding = one(look(scanned), "people folder")
+    assert f"{scanned.base / 'Renamed'} is marked as this library's people folder" in finding.what
 
 
 def test_a_people_folder_without_its_marker_is_told_once(scanned: Library) -> None:

@@ -323,9 +323,10 @@ def _take_folders(db: sqlite3.Connection) -> None:
         " JOIN heirs ON heirs.old = l.person_id JOIN present.photos theirs ON theirs.id = l.photo_id"
         " JOIN main.photos mine ON mine.sha256 = theirs.sha256 ORDER BY l.id"
     )
-    db.execute("DELETE FROM main.settings WHERE key = 'people_folder'")
+    db.execute("DELETE FROM main.settings WHERE key IN ('people_folder', 'people_drive')")
     db.execute(
-        "INSERT INTO main.settings (key, value) SELECT key, value FROM present.settings WHERE key = 'people_folder'"
+        "INSERT INTO main.settings (key, value) SELECT key, value FROM present.settings"
+        " WHERE key IN ('people_folder', 'people_drive')"
     )
 
 

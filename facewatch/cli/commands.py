@@ -310,6 +310,7 @@ def folders(state: State, dry_run: bool, as_json: bool) -> None:
     """
     set_up_logging(state.loudness)
     with _service(state) as service:
+        service.folder.believe_deleted()
         plan = service.folder.plan()
         steps = plan.describe()
         if not dry_run:

@@ -46,7 +46,7 @@ from facewatch.folders.model import (
     WantedLink,
 )
 from facewatch.folders.names import MARKER, SHEET, UNNAMED, fits_folder, safe_name
-from facewatch.folders.place import PlaceFault, check_people_folder, fault_of, owner_of
+from facewatch.folders.place import PlaceFault, check_people_folder, fault_of, find_renamed, owner_of
 from facewatch.folders.planning import plan
 from facewatch.folders.resuming import intents_of, resume
 from facewatch.folders.sheet import SHEET_MARK, drop_from_sheet, is_sheet, portrait_start, remove_sheet, write_sheet
@@ -76,6 +76,7 @@ __all__ = [
     "check_people_folder",
     "drop_from_sheet",
     "fault_of",
+    "find_renamed",
     "fits_folder",
     "intents_of",
     "is_sheet",

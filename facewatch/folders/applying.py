@@ -60,7 +60,7 @@ def apply(
         opened = OpenedFolder(os.path.realpath(root))
     except FileNotFoundError as error:
         raise FolderError(
-            f"{root}: is gone: connect its disk, or start facewatch again to make the folder anew"
+            f"{root}: is gone: connect its disk; if it was deleted, facewatch folders makes it anew"
         ) from error
     except OSError as error:
         raise refusal(root, error) from error

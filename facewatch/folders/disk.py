@@ -33,8 +33,8 @@ def read_disk(
     top = os.path.realpath(root)
     if (links or folders) and not os.path.lexists(f"{top}/{MARKER}"):
         raise FolderError(
-            f"{root}: this is not the people folder any more (no {MARKER} in it): connect its disk, "
-            "or start facewatch again to make the folder anew"
+            f"{root}: this is not the people folder any more (no {MARKER} in it): connect its disk; "
+            "if it was deleted, facewatch folders makes it anew"
         )
     concerned = {*folders.values(), *(link.path.rpartition("/")[0] for link in links)}
     concerned.update(*(islice(folder_names(person.person_id, person.name), N_CANDIDATES) for person in wanted))

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from facewatch.mounts import is_folder
 from facewatch.text import printable
 
 _PROBE = ".facewatch.probe"
+
+ANEW = "if it was deleted, facewatch folders makes it anew"
 
 HAND_OVER = f"choose another (people under [library]), or delete {MARKER} in it to hand it over"
 
@@ -76,8 +79,7 @@ def fault_of(root: Path, library_id: str, *, was_used: bool) -> PlaceFault | Non
     if not is_folder(root):
         if os.path.lexists(root):
             return PlaceFault(f"{name}: not a folder", "name another: people under [library] in the settings")
-        remedy = "connect its disk; if it was deleted, facewatch folders makes it anew"
-        return PlaceFault(f"{name}: it is not there, but folders were made in it", remedy) if was_used else None
+        return _absence(root, name, library_id) if was_used else None
     owner = owner_of(root)
     if owner == library_id or (owner is None and not was_used):
         return None
@@ -88,6 +90,25 @@ def fault_of(root: Path, library_id: str, *, was_used: bool) -> PlaceFault | Non
         remedy = f"delete '{printable(str(root / MARKER))}' if this is your people folder, then facewatch folders"
         return PlaceFault(f"{printable(str(root / MARKER))}: cannot be read", remedy)
     return PlaceFault(f"{name}: belongs to another catalog", HAND_OVER)
+
+
+def _absence(root: Path, name: str, library_id: str) -> PlaceFault:
+    other = find_renamed([root.parent], library_id)
+    if other not in (None, root):  # what cannot be reached by its own name may be by its folder's listing
+        now = printable(str(other))
+        what = f"{name}: it is not there, but {now} is marked as this library's people folder"
+        return PlaceFault(what, f"if it was renamed, name it (--people {now}, or people under [library]); {ANEW}")
+    return PlaceFault(f"{name}: it is not there, but folders were made in it", f"connect its disk; {ANEW}")
+
+
+def find_renamed(parents: Iterable[Path], library_id: str) -> Path | None:
+    """Return the one folder directly in these that is marked as this library's; None: none, or several."""
+    found = set()
+    for parent in set(parents):
+        with contextlib.suppress(OSError), os.scandir(parent) as entries:
+            folders = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+            found |= {folder for folder in folders if owner_of(folder) == library_id}
+    return found.pop() if len(found) == 1 else None
 
 
 def owner_of(root: Path) -> str | None:

@@ -122,14 +122,14 @@ class Service:
         self.n_workers = config["engine.workers"] or available_cores()
         self._info = info
         if config.photos:
-            check_places(config.photos, _people_folder(config, None), config.catalog, source=config.source)
+            check_places(config.photos, people_folder_of(config), config.catalog, source=config.source)
         if needs_catalog and not config.catalog.exists():
             raise CatalogError(
                 f"{config.catalog}: no catalog yet; `facewatch scan{'' if config.photos else ' PHOTOS'}` makes one"
             )
         self.catalog = Catalog(config.catalog, patience=patience)
         try:
-            root = _people_folder(config, self.catalog.files.setting("people_folder"))
+            root = people_folder_of(config, self.catalog.files.setting("people_folder"), self.catalog.library_id)
             check_places(config.photos, root, config.catalog, source=config.source)
             _check_aligned(config.aligned, (*config.photos, *self.catalog.files.roots()), config.source)
         except BaseException:
@@ -769,11 +769,14 @@ def _check_aligned(aligned: Collection[Path], known: Collection[Path], source: s
         raise ConfigError(source, strange)
 
 
-def _people_folder(config: Config, remembered: str | None) -> Path:
+def people_folder_of(config: Config, remembered: str | None = None, library_id: str = "") -> Path:
+    """Return where the people folder is: as set, else where it was last or was moved to, else beside the photos."""
     if config.people is not None:
         return config.people
     if remembered is not None:
-        return Path(remembered)
+        before = Path(remembered)
+        beside = [before.parent, *(photos.parent for photos in config.photos)]
+        return before if is_folder(before) else folders.find_renamed(beside, library_id) or before
     return (config.photos[0].parent if config.photos else Path.cwd()) / "People"
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from facewatch import folders
 from facewatch.catalog import Catalog
-from facewatch.mounts import Asker
+from facewatch.errors import FolderError
+from facewatch.mounts import Asker, is_folder
 from facewatch.people.finding import Linked
 from facewatch.types import Fingerprint
 
@@ -17,6 +18,10 @@ log = logging.getLogger(__name__)
 
 INTENTS = "folders_intents"
 """The setting that says what a folder sync is about to do; it goes when that is done."""
+
+
+DRIVE = "people_drive"
+"""The setting that says on which device the people folder was when it was used last."""
 
 
 class PeopleFolder:
@@ -29,6 +34,7 @@ class PeopleFolder:
         self._named_only = named_only
         self._is_checked = False
         self._asker = Asker()
+        self._is_believed_deleted = False
 
     def plan(self, only: Collection[int] | None = None) -> folders.Plan:
         """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
@@ -110,6 +116,8 @@ class PeopleFolder:
         """Make and try the folder, once: if it vanishes later its disk was unplugged, and making it would be wrong."""
         if self._is_checked:
             return
+        if not is_folder(self.root):
+            self._check_may_be_made()
         photo = self._catalog.files.any_photo()
         sample = Path(self._catalog.files.sources([photo])[photo][0]) if photo is not None else None
         tried = {sample: now for sample in [sample] if sample and (now := _fingerprint_of(sample))}
@@ -117,12 +125,38 @@ class PeopleFolder:
         if self._kind == "hardlink":
             self._keep_ctimes(tried)
         self._is_checked = True
-        before = self._catalog.files.setting("people_folder")
-        if before != str(self.root):
-            if before is not None:
-                log.warning("%s: the people folder from now on; %s stays as it is", self.root, before)
-            with self._catalog.write():
-                self._catalog.files.set("people_folder", str(self.root))
+        files, drive = self._catalog.files, str(self.root.stat().st_dev)
+        before = files.setting("people_folder")
+        if (before, files.setting(DRIVE)) == (str(self.root), drive):
+            return
+        if before is not None and before != str(self.root):
+            became = "stays as it is" if os.path.lexists(before) else "is not there any more"
+            log.warning("%s: the people folder from now on; %s %s", self.root, before, became)
+        with self._catalog.write():
+            files.set("people_folder", str(self.root))
+            files.set(DRIVE, drive)
+
+    def believe_deleted(self) -> None:
+        """If it is not there, it is made anew, wherever it was."""
+        self._is_believed_deleted = True
+
+    def _check_may_be_made(self) -> None:
+        """Tell a people folder that is still to be made, or was deleted, from one that was renamed or unplugged.
+
+        Raises:
+            FolderError: there would be two of it then.
+        """
+        files = self._catalog.files
+        if files.setting("people_folder") != str(self.root) or self._is_believed_deleted:
+            return
+        fault = folders.fault_of(self.root, self._catalog.library_id, was_used=bool(self._catalog.people.folders()))
+        if fault is None:
+            return
+        is_drive_here = files.setting(DRIVE) in (None, str(_existing(self.root).stat().st_dev))
+        is_renamed = folders.find_renamed([self.root.parent], self._catalog.library_id) not in (None, self.root)
+        if is_renamed or not is_drive_here:
+            raise FolderError(f"{fault.what}; {fault.remedy}")
+        log.warning("%s: was not there any more, and is made anew", self.root)
 
     def fault(self) -> str | None:
         """Return why it cannot be used, and what to do, by looking alone."""
@@ -167,6 +201,11 @@ def _fingerprint_of(file: Path) -> Fingerprint | None:
         return Fingerprint.of(file.lstat())
     except OSError:
         return None
+
+
+def _existing(path: Path) -> Path:
+    """Return the nearest folder above a path that is there."""
+    return next((place for place in path.parents if is_folder(place)), Path("/"))
 
 
 class Ledger:

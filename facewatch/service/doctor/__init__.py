@@ -19,7 +19,7 @@ from typing import Any
 
 from facewatch.config import SETTINGS, Config, find_config_file, load_config
 from facewatch.errors import ConfigError, FacewatchError
-from facewatch.service import _people_folder
+from facewatch.service import people_folder_of
 from facewatch.service.doctor import catalog, environment, libraries, people, setup, watching, work
 from facewatch.service.doctor.case import Case, Check, Finding, Level, World, shown, split_advice
 from facewatch.service.doctor.reading import CatalogState, reading
@@ -91,11 +91,12 @@ def diagnose(
 
 
 def _folder_of(config: Config, state: CatalogState) -> Path:
+    files = state.reader.files if state.reader else None
     try:
-        remembered = state.reader.files.setting("people_folder") if state.reader else None
+        remembered, library_id = (files.setting(key) if files else None for key in ("people_folder", "library_id"))
     except sqlite3.Error:
-        remembered = None
-    return _people_folder(config, remembered)
+        remembered = library_id = None
+    return people_folder_of(config, remembered, library_id or "")
 
 
 def _findings(case: Case) -> Iterator[Finding]:

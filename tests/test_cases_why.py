@@ -75,7 +75,7 @@ def test_no_two_lines_of_an_answer_contradict_each_other(
     told = {
         m[1]: (float(m[2]), float(m[3]))
         for line in lines
-        if (m := re.match(r"(\w+)(?:, .*)?: (\S+) from .* to (\S+) is", line))
+        if (m := re.match(r"(\w+)(?:, .*)?: (\S+) from the nearest face \(limit (\S+)\)", line))
     }
     near = {one.name: one for one in look.likenesses}
     cannot = {NAMES[person_id] for person_id in barred}
@@ -114,7 +114,9 @@ def test_no_two_lines_of_an_answer_contradict_each_other(
             assert near[name].distance == pytest.approx(float(value), abs=1e-3)
             assert name not in cannot
     # How much farther somebody else is agrees with where both are.
-    for name, other, value, word in re.findall(r"^beside (\w+): (\w+), (\S+) (farther|nearer)", "\n".join(lines), re.M):
+    for name, other, value, word in re.findall(
+        r"^runner-up to (\w+): (\w+), (\S+) (farther|nearer)", "\n".join(lines), re.M
+    ):
         lead = near[other].distance - near[name].distance
         assert (lead >= 0) == (word == "farther")
         assert abs(lead) == pytest.approx(float(value), abs=0.0051)

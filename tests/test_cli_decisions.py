@@ -32,7 +32,7 @@ def person(run: Any, photo: str, n: int = 1) -> int | None:
     ("command", "said"),
     [
         (["merge", "Anna", "Person 0003"], "1 person merged into Anna: 4 photos"),
-        (["apart", "Anna", "Ben"], "Anna and Ben are two"),
+        (["apart", "Anna", "Ben"], "Anna and Ben are different people"),
         (["assign", "g.png:1", "Anna"], "1 face placed with Anna, for good"),
         (["assign", "g.png:1", "Dora", "--new"], "1 face placed with Dora, for good"),
         (["unassign", "b.png:1"], "1 face taken out"),
@@ -68,7 +68,7 @@ def test_a_command_says_what_it_did_and_undo_takes_it_back(
 
 def test_what_is_so_already_is_said(place: Library, run: Any) -> None:
     run("hide", "Ben")
-    assert run("hide", "Ben").out == "nothing to do: it is so already\n"
+    assert run("hide", "Ben").out == "nothing to do: that is already so\n"
 
 
 @pytest.mark.parametrize(

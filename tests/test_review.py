@@ -160,7 +160,7 @@ def test_faces_that_look_like_somebody_with_a_name_are_asked_about_together(know
     anna = known.named("Anna", 0)
     faces = known.loose(*(look(0, SURE, way) for way in (5, 6, 7)))
     question = only(known.questions("is"))
-    assert question.text == "these 3 faces: Anna?"
+    assert question.text == "are these 3 faces Anna?"
     assert (question.people, question.labels) == ((anna,), ("Anna",))
     assert sorted(question.faces) == sorted(question.loose) == faces
     assert question.n_faces == 3
@@ -197,7 +197,7 @@ def test_two_groups_that_look_alike_may_be_one_and_the_larger_comes_first(known:
     question = only(known.questions("one"))
     assert question.people == (large, small)
     assert question.id == f"one:p{small}:p{large}"
-    assert question.text == f"are Person {large:04d} and Person {small:04d} one?"
+    assert question.text == f"are Person {large:04d} and Person {small:04d} the same person?"
     assert question.settles == pytest.approx(2 * question.chance)
 
 
@@ -292,7 +292,7 @@ def test_faces_of_somebody_else_among_those_of_a_person_are_asked_about(known: K
     anna, others = known.mixed("Anna", 3)
     question = only(known.questions())
     assert question.kind == "still"
-    assert question.text == "these 2 faces of Anna: still Anna?"
+    assert question.text == "are these 2 faces of Anna really Anna?"
     assert (question.people, question.labels, question.groups) == ((anna,), ("Anna",), ())
     assert sorted(question.faces) == sorted(question.loose) == others
     assert question.settles == 0

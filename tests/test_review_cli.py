@@ -118,7 +118,7 @@ class Walked(NamedTuple):
     @property
     def asked(self) -> list[str]:
         """What was asked, in this order."""
-        return re.findall(r"^(?:these|this|are|who) .*\?$", self.out, re.MULTILINE)
+        return re.findall(r"^(?:is|are|who) .*\?$", self.out, re.MULTILINE)
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def texts(service: Service) -> list[str]:
 
 def test_yes_gives_a_whole_group_to_the_person(anna: Service, walk: Any, library: Library) -> None:
     walked = walk(anna, "y")
-    assert walked.asked[0] == "these 6 faces: Anna?"
+    assert walked.asked[0] == "are these 6 faces Anna?"
     assert "6 faces belong to Anna now; undo with u" in walked.out
     assert people(anna)["Anna"] == 10
     assert "Anna/u120.png" in library.tree()
@@ -163,7 +163,7 @@ def test_yes_gives_a_whole_group_to_the_person(anna: Service, walk: Any, library
 
 def test_what_was_answered_with_no_is_never_asked_again(anna: Service, walk: Any) -> None:
     walked = walk(anna, "n", "q")
-    assert "6 faces: not Anna; that is not asked again" in walked.out
+    assert "6 faces: not Anna; you will not be asked again" in walked.out
     assert not [text for text in texts(anna) if "Anna" in text]
     assert people(anna)["Anna"] == 4
     assert "Anna" not in "".join(walk(anna, *"sssssss").asked)
@@ -175,7 +175,7 @@ def test_a_divided_group_is_asked_about_in_two_halves(anna: Service, walk: Any) 
     assert sum(halves) == 6
     assert people(anna)["Anna"] == 4 + halves[0]
     assert "divide" in walked.out
-    assert "the two halves are asked about apart" in walked.out
+    assert "the two halves come as separate questions" in walked.out
 
 
 def test_a_group_that_is_one_cannot_be_divided(family: Service, walk: Any) -> None:
@@ -305,15 +305,15 @@ def one_first(service: Service) -> str:
 
 def test_two_people_become_one(family: Service, walk: Any) -> None:
     walked = walk(family, *one_first(family), "y", "q")
-    assert re.match(r"are Person \d+ and Person \d+ one\?", walked.asked[-2])
+    assert re.match(r"are Person \d+ and Person \d+ the same person\?", walked.asked[-2])
     assert re.search(r"7 faces belong to Person \d+ now", walked.out)
     assert sorted(people(family).values()) == [2, 7]
 
 
 def test_two_people_who_are_two_are_not_asked_about_again(family: Service, walk: Any) -> None:
     walked = walk(family, *one_first(family), "n", "q")
-    assert re.search(r"Person \d+ and Person \d+ are two; that is not asked again", walked.out)
-    assert not [text for text in texts(family) if text.endswith("one?")]
+    assert re.search(r"Person \d+ and Person \d+ are different people; you will not be asked again", walked.out)
+    assert not [text for text in texts(family) if text.endswith("the same person?")]
     assert len(family.catalog.people.apart()) == 2
 
 
@@ -321,7 +321,7 @@ def test_both_of_two_people_are_shown_apart(family: Service, walk: Any) -> None:
     walked = walk(family, *one_first(family))
     shown = walked.out.split(walked.asked[-1])[1]
     titles = re.findall(r"^(Person \d+):$", shown, re.MULTILINE)
-    assert f"are {titles[0]} and {titles[1]} one?" == walked.asked[-1]
+    assert f"are {titles[0]} and {titles[1]} the same person?" == walked.asked[-1]
     first, second = shown.split(f"{titles[1]}:")
     assert re.search(r"/a\d.png:1", first)
     assert re.search(r"/o10\d.png:1", second)
@@ -351,15 +351,15 @@ def mixed(library: Library) -> Iterator[Service]:
 def test_faces_of_somebody_else_leave_the_person_and_are_named(mixed: Service, walk: Any, library: Library) -> None:
     assert "Anna/b0.png" in library.tree()
     walked = walk(mixed, "n", "t", lines=["Ben"])
-    assert walked.asked == ["these 2 faces of Anna: still Anna?", "who is this (2 photos)?"]
-    assert "2 faces: not Anna; that is not asked again; undo with u" in walked.out
+    assert walked.asked == ["are these 2 faces of Anna really Anna?", "who is this (2 photos)?"]
+    assert "2 faces: not Anna; you will not be asked again; undo with u" in walked.out
     assert people(mixed) == {"Anna": 5, "Ben": 2}
     assert {path for path in library.tree() if path.startswith("Ben/")} == {"Ben/b0.png", "Ben/b1.png"}
 
 
 def test_faces_that_are_the_person_stay_and_are_not_asked_about_again(mixed: Service, walk: Any) -> None:
     walked = walk(mixed, "y")
-    assert "2 faces stay with Anna; that is not asked again; undo with u" in walked.out
+    assert "2 faces stay with Anna; you will not be asked again; undo with u" in walked.out
     assert "nothing else to ask" in walked.out
     assert people(mixed) == {"Anna": 7}
     assert "still Anna" not in " ".join(texts(mixed))
@@ -395,7 +395,7 @@ def test_faces_in_doubt_can_be_answered_by_another_program(mixed: Service, run: 
     assert question["answers"] == ["yes", "no", "name:NAME", "not-a-face", "skip"]
     answer = run("--answer", f"{question['id']}=no", "--json").json
     assert [(one["id"], one["outcome"]) for one in answer["answers"]] == [
-        (question["id"], "2 faces: not Anna; that is not asked again")
+        (question["id"], "2 faces: not Anna; you will not be asked again")
     ]
     assert (answer["n_settled"], answer["n_open"]) == (0, 2)
     assert people(mixed) == {"Anna": 5}
@@ -404,8 +404,8 @@ def test_faces_in_doubt_can_be_answered_by_another_program(mixed: Service, run: 
 def test_undo_takes_the_last_answer_back_and_asks_again(anna: Service, walk: Any) -> None:
     before = people(anna)
     walked = walk(anna, "y", "u", "q")
-    assert walked.asked[0] == walked.asked[-1] == "these 6 faces: Anna?"
-    assert "taken back: these 6 faces: Anna?" in walked.out
+    assert walked.asked[0] == walked.asked[-1] == "are these 6 faces Anna?"
+    assert "taken back: are these 6 faces Anna?" in walked.out
     assert "0 answers, 0 faces settled" in walked.out
     assert people(anna) == before
 
@@ -441,11 +441,11 @@ def test_whoever_is_gone_in_the_middle_of_a_name_has_named_nobody(family: Servic
 
 def test_it_says_how_many_answers_settle_how_many_faces(anna: Service, walk: Any) -> None:
     walked = walk(anna, "y", "t", lines=["Ben"])
-    assert re.search(r"^8 faces open, of which are settled by \d answers about 100 %$", walked.out, re.MULTILINE)
+    assert re.search(r"^8 faces are still open; \d answers settle about 100 % of them$", walked.out, re.MULTILINE)
     assert re.search(
-        r"^0 answered, 0 faces settled; \d more answers settle about 100 % of 8$", walked.out, re.MULTILINE
+        r"^0 answered, 0 faces settled; \d more answers settle about 100 % of the 8 open$", walked.out, re.MULTILINE
     )
-    assert "1 answered, 6 faces settled; 1 more answer settles about 100 % of 2" in walked.out
+    assert "1 answered, 6 faces settled; 1 more answer settles about 100 % of the 2 open" in walked.out
     assert walked.out.splitlines()[-2:] == ["nothing else to ask", "2 answers, 8 faces settled, 0 open"]
 
 
@@ -530,7 +530,7 @@ def test_when_everything_is_settled_it_says_so(library: Library, walk: Any) -> N
     library.scan()
     with library.service() as service:
         service.rename("1", "Anna")
-        assert walk(service).out == "nothing to ask: every face that can be told belongs to somebody\n"
+        assert walk(service).out == "nothing to ask: every face that can be recognised belongs to somebody\n"
 
 
 # --- what is seen ---
@@ -719,7 +719,7 @@ def test_the_list_says_all_that_another_program_needs(anna: Service, run: Any, l
     first = found["questions"][0]
     assert {key: first[key] for key in ("kind", "text", "n_faces")} == {
         "kind": "is",
-        "text": "these 6 faces: Anna?",
+        "text": "are these 6 faces Anna?",
         "n_faces": 6,
     }
     assert first["people"][0]["label"] == "Anna"
@@ -1011,7 +1011,7 @@ def test_with_nothing_to_ask_a_terminal_is_told_so(seen: Library) -> None:
         at.expect("nothing else to ask")
         assert at.end() == 0
     with session(seen) as at:
-        at.expect("nothing to ask: every face that can be told belongs to somebody")
+        at.expect("nothing to ask: every face that can be recognised belongs to somebody")
         assert at.end() == 0
 
 

@@ -302,7 +302,7 @@ def test_it_is_shown_with_photos_and_asked_before_anything_is_done(
     monkeypatch.setattr(click, "confirm", confirm)
     before = mixed.tree()
     answer = run("split", "Anna")
-    assert asked == ["Make 2 people of Anna?"]
+    assert asked == ["Split Anna into 2 people?"]
     assert str(mixed.photos / "d.png") in answer.out
     assert "nothing was changed" in answer.out
     assert mixed.tree() == before
@@ -328,7 +328,7 @@ def test_what_looks_like_one_person_is_left_alone(mixed: Library, run: Any) -> N
     run("split", "Anna", "--yes")
     answer = run("split", "Anna", "--yes")
     assert answer.code == 0
-    assert "this looks like one person" in answer.out
+    assert "Anna looks like one person" in answer.out
     assert len(mixed.groups()) == 2
 
 

@@ -36,15 +36,15 @@ _MOST_SHOWN = 20
 # --- stats ---
 
 
-@command("stats", "Tell the library in numbers.")
+@command("stats", "Show statistics of the library.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page (.html) with charts.")
 @json_option
 @pass_state
 def stats(state: State, report: Path | None, as_json: bool) -> None:
-    """Tell how many faces and people there are, how large, how good, and how near to each other.
+    """Show how many faces and people there are, how large and how good the faces are, and how similar to each other.
 
-    Distances are Euclidean between unit vectors, by the engine in use: 0 is the same picture. Each face is compared
-    with all of its person, and with those of the few other people who are nearest.
+    Distances are Euclidean between unit vectors of the engine in use: 0 is the same picture. Each face is compared with
+    all others of its person and with those of the few people who are nearest.
 
     \b
     Example:
@@ -91,8 +91,8 @@ def _print_stats(found: Stats) -> None:
         "photos": f"{counts.n_photos} in {plural(counts.n_files, 'file')}",
         "faces": f"{counts.n_faces}: {tiers.get('found', 0)} good, {tiers.get('match', 0)} fair, "
         f"{tiers.get('show', 0)} too poor to be matched",
-        "of somebody": f"{counts.n_assigned}{_listed(sources, by)}",
-        "of nobody": f"{counts.n_pool}, and {counts.n_only_shown} too poor to tell",
+        "assigned": f"{counts.n_assigned}{_listed(sources, by)}",
+        "unassigned": f"{counts.n_pool}, and {counts.n_only_shown} too poor to tell",
         "taken out": f"{sum(marks.values())}{_listed(marks, out)}",
         "people": f"{counts.n_people}: {counts.n_named} named, {counts.n_unnamed} not; {counts.n_hidden} hidden",
     }
@@ -103,7 +103,7 @@ def _print_stats(found: Stats) -> None:
     rows += [("size in pixels", found.quality.pixels), ("sharpness", found.quality.sharpness)]
     rows += [("pose (1: a profile)", found.quality.pose)]
     if found.distances:
-        rows += [("distance to own", found.distances.own), ("to the own middle", found.distances.centroid)]
+        rows += [("distance to own", found.distances.own), ("to own centroid", found.distances.centroid)]
         rows += [("distance to others", found.distances.other)]
     print_table(("", "5th percentile", "median", "95th percentile", "measured"), [_row(*row) for row in rows])
     if found.distances and found.distances.n_close_pairs is not None:
@@ -140,17 +140,17 @@ def _short(value: float) -> str:
 # --- audit ---
 
 
-@command("audit", "Find what is wrong, and mend it.")
-@click.option("--fix", is_flag=True, help="Mend what takes no decision; `facewatch undo` takes it back.")
+@command("audit", "Find contradictions and fix them.")
+@click.option("--fix", is_flag=True, help="Fix what needs no decision from you; `facewatch undo` takes it back.")
 @json_option
 @pass_state
 def audit(state: State, fix: bool, as_json: bool) -> None:
-    """Find one person twice in a photo, faces nearer to another person than to their own, faces that a run placed by
-    looser settings than today's, people that look like one, links that lie, and what contradicts itself in the
-    catalog; and say what to type about each.
+    """Find people who are twice in one photo, faces nearer to another person than to their own, faces that a run placed
+    with looser settings than today's, people who look like one, wrong links, and contradictions in the catalog; for
+    each of them, show the command that fixes it.
 
-    Nothing is written without --fix. With it, faces that a run placed wrongly are released and looked at again, the
-    people folder is brought up to date, and broken records are mended. What you placed yourself is only told.
+    Without --fix nothing is changed. With it, faces that a run placed wrongly are released and matched again, the
+    people folder is brought up to date, and broken records are repaired. Faces that you placed are only reported.
 
     \b
     Example:

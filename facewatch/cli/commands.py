@@ -72,19 +72,19 @@ def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool
     echo(f"wrote {file}\nnext: facewatch scan{option}")
 
 
-@command("scan", "Look through photo libraries once.")
+@command("scan", "Scan photo libraries once.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
 @click.option(
     "--aligned/--no-aligned",
     default=None,
-    help="PHOTOS are crops of one face each, cut by its landmarks: nothing is detected. Remembered.",
+    help="PHOTOS are aligned crops of one face each, so detection is skipped. Remembered.",
 )
 @click.option(
     "--new-drive",
     "is_new_drive",
     is_flag=True,
-    help="The drive is another one than before, and what is not on it is gone.",
+    help="The drive was replaced; photos that are missing on it are gone.",
 )
 @json_option
 @pass_state
@@ -96,11 +96,11 @@ def scan(
     is_new_drive: bool,
     as_json: bool,
 ) -> None:
-    """Look through the libraries PHOTOS once and bring catalog and folders up to date.
+    """Scan the libraries PHOTOS once and bring the catalog and the folders up to date.
 
-    Without PHOTOS: the libraries of the settings, or those scanned before. What is known is not looked at again, unless
-    the settings want another engine than the one in use: then everything is, and people, names and decisions are
-    carried over when it is complete. While a watcher is at work this only says how far it is (exit code 6).
+    Without PHOTOS, the libraries in the settings are scanned, or those scanned before. Photos that are known already
+    are skipped, unless the settings name another engine: then all of them are analysed again, and people, names and
+    decisions are carried over at the end. While a watcher is at work this only says how far it is (exit code 6).
 
     \b
     Example:
@@ -170,19 +170,19 @@ def _print_next(status: Status, hint: str | None) -> None:
         echo("next: facewatch review, which shows faces and asks who they are")
 
 
-@command("people", "List everybody.")
-@click.option("--look-alikes", "are_look_alikes", is_flag=True, help="Only pairs of named people who look alike.")
-@click.option("--table", "is_table", is_flag=True, help="The table, also where faces can be drawn.")
-@click.option("-n", "most", type=click.IntRange(min=1), metavar="N", help="Draw the faces of N people, not of 20.")
+@command("people", "List the people found.")
+@click.option("--look-alikes", "are_look_alikes", is_flag=True, help="List pairs of named people who look alike.")
+@click.option("--table", "is_table", is_flag=True, help="Print the table even if faces can be drawn.")
+@click.option("-n", "most", type=click.IntRange(min=1), metavar="N", help="Draw N people instead of 20.")
 @click.option(
     "--contact-sheet",
     "sheet",
     is_flag=False,
     flag_value="",
     metavar="[FILE]",
-    help="Write a page with faces of everybody, for a browser; without FILE at the top of the people folder.",
+    help="Write a page with everybody's faces for a browser, by default into the people folder.",
 )
-@click.option("--force", is_flag=True, help="With --contact-sheet: write over a FILE that is none.")
+@click.option("--force", is_flag=True, help="With --contact-sheet: overwrite any FILE.")
 @json_option
 @pass_state
 def people(
@@ -194,9 +194,9 @@ def people(
     force: bool,
     as_json: bool,
 ) -> None:
-    """List everybody: id, name, faces, photos, folder.
+    """List the people found: id, name, faces, photos, folder.
 
-    In a terminal that can show them (see review) the faces of those who are on most photos are drawn instead.
+    A terminal that can draw faces (see `facewatch review`) shows those of the people with the most photos instead.
 
     \b
     Example:
@@ -269,13 +269,13 @@ def _look_alike_row(pair: Alike) -> tuple[object, ...]:
     return one, pair.name, other, pair.other_name, pair.distance, pair.stricter
 
 
-@command("recluster", "Group faces that belong to nobody.")
+@command("recluster", "Group unassigned faces again.")
 @click.option("--method", type=Choice(list(METHODS)), help="How to group; the default is in the settings.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done without doing it.")
 @json_option
 @pass_state
 def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) -> None:
-    """Group the faces that belong to nobody. Named people are never touched; unnamed ones may grow or join.
+    """Group the unassigned faces. Named people are never changed; unnamed ones may grow or be merged.
 
     \b
     Example:
@@ -298,11 +298,11 @@ def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) ->
 
 
 @command("folders", "Bring the people folder up to date.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done without doing it.")
 @json_option
 @pass_state
 def folders(state: State, dry_run: bool, as_json: bool) -> None:
-    """Make the people folder say what the catalog says. Running it twice changes nothing.
+    """Bring the people folder up to date with the catalog. Running it twice changes nothing.
 
     \b
     Example:
@@ -324,12 +324,12 @@ def folders(state: State, dry_run: bool, as_json: bool) -> None:
         echo(f"{service.folder.root}: {plural(len(steps), 'step')} {would}")
 
 
-@command("export", "Print one row a face.")
+@command("export", "Print one row per face.")
 @click.option("--csv", "kind", flag_value="csv", default="csv", help="CSV with a header line (the default).")
 @click.option("--json", "kind", flag_value="json", help="A list of objects.")
 @pass_state
 def export(state: State, kind: str) -> None:
-    """Print one row a face: path, face_id, person_id, name, x, y, w, h, distance, source.
+    """Print one row per face: path, face_id, person_id, name, x, y, w, h, distance, source.
 
     Paths are absolute; the box is in pixels of the upright photo; what is unknown is empty.
 
@@ -348,14 +348,14 @@ def export(state: State, kind: str) -> None:
         print_csv(EXPORT_COLUMNS, rows)
 
 
-@command("engines", "List the engines that have worked here.")
-@click.option("--prune", is_flag=True, help="Free the vectors of engines that are neither in use nor wanted.")
+@command("engines", "List the engines used on this catalog.")
+@click.option("--prune", is_flag=True, help="Delete the embeddings of engines that are neither used nor wanted.")
 @json_option
 @pass_state
 def engines(state: State, prune: bool, as_json: bool) -> None:
-    """List the engines that have worked on this catalog, and what their vectors take.
+    """List the engines that have analysed this catalog, and the space their embeddings take.
 
-    Vectors of an engine that is not in use any more make going back to it quick; --prune frees them.
+    The embeddings of an engine that is no longer used make it quick to go back to it; --prune deletes them.
 
     \b
     Example:
@@ -383,11 +383,11 @@ def _engine_row(row: dict[str, Any]) -> tuple[object, ...]:
     )
 
 
-@command("demo", "Try it without photos.")
+@command("demo", "Try it without photos of your own.")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @pass_state
 def demo(state: State, folder: Path | None) -> None:
-    """Try facewatch without photos: a small library is made in FOLDER (or a temporary one) and worked through.
+    """Try facewatch without photos of your own: make a small library in FOLDER (or a temporary one) and scan it.
 
     \b
     Example:

@@ -42,7 +42,7 @@ def _decide(state: State, decide: Callable[[Decisions], Decided], say: Callable[
         if state.is_quiet:
             return
         if decided.entry_id is None:
-            echo("nothing to do: it is so already")
+            echo("nothing to do: that is already so")
             return
         echo(say(service, decided))
         if decided.action in _ABOUT_FACES:
@@ -122,12 +122,12 @@ def rename(state: State, who: str, new: str, may_merge: bool) -> None:
     _decide(state, decide, say)
 
 
-@command("merge", "Make several people one.")
+@command("merge", "Merge people who are one person.")
 @click.argument("into")
 @click.argument("others", nargs=-1, required=True)
 @pass_state
 def merge(state: State, into: str, others: tuple[str, ...]) -> None:
-    """OTHERS are the person INTO, which keeps its id, its name if it has one, and its folder.
+    """Merge the people OTHERS into the person INTO, who keeps the id, the name (if any) and the folder.
 
     Two faces of one photo that runs placed cannot both be that person: one of them belongs to nobody then.
 
@@ -141,18 +141,18 @@ def merge(state: State, into: str, others: tuple[str, ...]) -> None:
         merged = f"{plural(len(others), 'person', 'people')} merged into {person.label}"
         entry = service.catalog.journal.one(decided.entry_id or 0)
         apart = ", ".join(entry.details["were_apart"]) if entry else ""
-        overruled = f"\nyou had said that {apart} and {person.label} are two: not any more" if apart else ""
+        overruled = f"\nyou had said that {apart} and {person.label} are different people: no longer" if apart else ""
         return f"{merged}: {plural(person.n_photos, 'photo')}{overruled}"
 
     _decide(state, lambda decisions: decisions.merge(into, others), say)
 
 
-@command("apart", "Say that two people are two.")
+@command("apart", "Keep two people who look alike apart.")
 @click.argument("who")
 @click.argument("other")
 @pass_state
 def apart(state: State, who: str, other: str) -> None:
-    """WHO and OTHER are two people: no run makes them one, and `review` does not ask again.
+    """Record that WHO and OTHER are different people: they are never merged, and `review` does not ask about them.
 
     \b
     Example:
@@ -162,18 +162,18 @@ def apart(state: State, who: str, other: str) -> None:
         state,
         lambda decisions: decisions.tell_apart(who, other),
         lambda service, decided: (
-            f"{_label(service, decided.people[0])} and {_label(service, decided.people[1])} are two"
+            f"{_label(service, decided.people[0])} and {_label(service, decided.people[1])} are different people"
         ),
     )
 
 
-@command("assign", "Say whose faces these are.")
+@command("assign", "Say whose face it is.")
 @click.argument("faces", nargs=-1, required=True, metavar="FACE...")
 @click.argument("who")
-@click.option("--new", "is_new", is_flag=True, help="Nobody is called WHO yet.")
+@click.option("--new", "is_new", is_flag=True, help="WHO is the name of somebody new.")
 @pass_state
 def assign(state: State, faces: tuple[str, ...], who: str, is_new: bool) -> None:
-    """Every FACE is the person WHO; no run moves it any more.
+    """Assign each FACE to the person WHO; no later run moves it.
 
     FACE is an id (f812), or a photo and which face from the left. `facewatch why PHOTO` lists both.
 
@@ -193,13 +193,13 @@ def assign(state: State, faces: tuple[str, ...], who: str, is_new: bool) -> None
     )
 
 
-@command("unassign", "Say that faces belong to nobody.")
+@command("unassign", "Take a face away from everybody.")
 @click.argument("faces", nargs=-1, required=True, metavar="FACE...")
 @pass_state
 def unassign(state: State, faces: tuple[str, ...]) -> None:
-    """No FACE belongs to anybody until you say whose it is: no run places it.
+    """Take each FACE away from its person. It belongs to nobody until you assign it; no run does.
 
-    To say only that it is not the person it is with: `facewatch reject`.
+    To say only that it is not that person's: `facewatch reject`.
 
     \b
     Example:
@@ -215,11 +215,13 @@ def unassign(state: State, faces: tuple[str, ...]) -> None:
     )
 
 
-@command("reject", "Say whom faces are not.")
+@command("reject", "Say whose face it is not.")
 @click.argument("words", nargs=-1, required=True, metavar="FACE... [WHO]")
 @pass_state
 def reject(state: State, words: tuple[str, ...]) -> None:
-    """No FACE is WHO (else: the person it is with now), for ever. It may turn out to be somebody else.
+    """Record that each FACE is not WHO (by default: the person it belongs to now), for good.
+
+    It may be recognised as somebody else.
 
     FACE is an id (f812), or a photo and which face from the left; WHO is a name, or an id (p12).
 
@@ -250,13 +252,13 @@ def _faces_and_person(words: Sequence[str]) -> tuple[Sequence[str], str | None]:
     return words[:-1], words[-1]
 
 
-@command("confirm", "Say that faces are where they belong.")
+@command("confirm", "Confirm that faces are right.")
 @click.argument("words", nargs=-1, required=True, metavar="FACE...|WHO")
 @pass_state
 def confirm(state: State, words: tuple[str, ...]) -> None:
-    """Every FACE, or all faces of the person WHO, are where they belong; no run moves them any more.
+    """Confirm that each FACE, or every face of the person WHO, is right; no later run moves it.
 
-    Confirmed faces also count for more when new ones are compared. FACE is an id like f812, WHO a name, or an id like
+    Confirmed faces also count for more when new faces are compared. FACE is an id like f812, WHO a name, or an id like
     p12.
 
     \b
@@ -278,11 +280,11 @@ def confirm(state: State, words: tuple[str, ...]) -> None:
     )
 
 
-@command("ignore", "Say that something is not a face.")
+@command("ignore", "Mark something as not a face.")
 @click.argument("faces", nargs=-1, required=True, metavar="FACE...")
 @pass_state
 def ignore(state: State, faces: tuple[str, ...]) -> None:
-    """No FACE is one: a statue, a picture on a wall, a mistake. It is never shown, asked about or compared again.
+    """Mark each FACE as no face: a statue, a picture on a wall, a mistake. It is never shown or compared again.
 
     \b
     Example:
@@ -295,11 +297,11 @@ def ignore(state: State, faces: tuple[str, ...]) -> None:
     )
 
 
-@command("hide", "Have no folder for a person.")
+@command("hide", "Hide a person: no folder, no questions.")
 @click.argument("who")
 @pass_state
 def hide(state: State, who: str) -> None:
-    """WHO has no folder and is not asked about any more; new photos are still recognised, so that nobody asks again.
+    """Hide WHO: no folder and no questions. New photos of them are still recognised, so they do not come back as new.
 
     \b
     Example:
@@ -315,11 +317,11 @@ def hide(state: State, who: str) -> None:
     )
 
 
-@command("show", "Have a folder for a hidden person again.")
+@command("show", "Show a hidden person again.")
 @click.argument("who")
 @pass_state
 def show(state: State, who: str) -> None:
-    """The hidden person WHO has a folder again. (The faces of a photo: `facewatch why PHOTO`.)
+    """Give the hidden person WHO a folder again. (To see the faces of a photo: `facewatch why PHOTO`.)
 
     \b
     Example:
@@ -332,12 +334,12 @@ def show(state: State, who: str) -> None:
     )
 
 
-@command("cover", "Choose the face that stands for a person.")
+@command("cover", "Choose the face shown for a person.")
 @click.argument("who")
 @click.argument("face")
 @pass_state
 def cover(state: State, who: str, face: str) -> None:
-    """FACE stands for WHO where people are shown by one face.
+    """Show WHO by FACE wherever a person is shown by a single face.
 
     \b
     Example:
@@ -350,14 +352,14 @@ def cover(state: State, who: str, face: str) -> None:
     )
 
 
-@command("born", "Say when a person was born.")
+@command("born", "Set a date of birth.")
 @click.argument("who")
 @click.argument("date")
 @pass_state
 def born(state: State, who: str, date: str) -> None:
-    """No photo that was taken clearly before DATE (1985, 1985-04 or 1985-04-12; - forgets it) is matched with WHO.
+    """Record that WHO was born on DATE (1985, 1985-04 or 1985-04-12; - deletes it): no older photo is matched with WHO.
 
-    What you placed stays. A photo that does not say when it was taken may be of any time.
+    Faces that you assigned stay. A photo without a date may be from any time.
 
     \b
     Example:
@@ -376,12 +378,12 @@ def born(state: State, who: str, date: str) -> None:
 
 @command("forget", "Delete a person.")
 @click.argument("who")
-@click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask for confirmation.")
 @pass_state
 def forget(state: State, who: str, is_sure: bool) -> None:
-    """Delete the person WHO: name, folder, and every use of its faces; they are never compared with others again.
+    """Delete the person WHO: the name, the folder and the use of their faces, which are never compared again.
 
-    Photos stay. New photos of the same person make a new unnamed one: to be rid of somebody for good, hide them.
+    Photos stay. New photos of the same person found a new unnamed one; to be rid of somebody for good, hide them.
 
     \b
     Example:
@@ -401,7 +403,7 @@ def forget(state: State, who: str, is_sure: bool) -> None:
     )
 
 
-@command("undo", "Take decisions back.")
+@command("undo", "Undo decisions.")
 @click.argument("what", metavar="[N|ID]", required=False, default="1")
 @click.option("--id", "entry_id", metavar="ID", help="Take back this one, by its id in `facewatch history` (d41).")
 @click.option("--chain", "with_chain", is_flag=True, help="With --id: and all later decisions that build on it.")
@@ -447,11 +449,11 @@ def _decision_id(text: str) -> int:
     return entry_id
 
 
-@command("redo", "Make again what was taken back last.")
+@command("redo", "Redo what was undone last.")
 @json_option
 @pass_state
 def redo(state: State, as_json: bool) -> None:
-    """Make again what `undo` took back last; possible until the next decision.
+    """Redo what `undo` took back last. Possible until the next decision.
 
     \b
     Example:
@@ -470,9 +472,9 @@ def _print_undone(state: State, service: Service, undone: Undone, what: str, as_
             echo(f"{what}: {describe(service, entry)}")
 
 
-@command("history", "List what was decided.")
-@click.option("--who", help="Only what this person had part in.")
-@click.option("--all", "is_complete", is_flag=True, help="Also what runs did, and what was taken back.")
+@command("history", "List your decisions.")
+@click.option("--who", help="Only decisions about this person.")
+@click.option("--all", "is_complete", is_flag=True, help="Also what runs did and what was undone.")
 @click.option("-n", "n_shown", type=click.IntRange(min=1), metavar="N", help="The newest N; a table has 50, else all.")
 @json_option
 @pass_state
@@ -537,7 +539,7 @@ def describe(service: Service, entry: Entry) -> str:
         return f"{', '.join(told['merged'])} merged into {told['into']}{let_go}"
     sentences = {
         "split": f"{told.get('before')} split into {len(told.get('people', ()))}",
-        "apart": f"{told.get('one')} and {told.get('other')} told apart",
+        "apart": f"{told.get('one')} and {told.get('other')} kept apart",
         "assign": f"{n_faces} placed with {who}{taken}{let_go}",
         "unassign": f"{n_faces} taken out{taken}",
         "ignore": f"{n_faces} ignored{taken}",

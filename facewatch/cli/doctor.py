@@ -30,7 +30,7 @@ _INDENT = 10
 """Columns before what was found."""
 
 
-@command("doctor", "Find out whether all is well, and what to do if not.")
+@command("doctor", "Check that all is well and say what to do if not.")
 @click.option("--deep", is_flag=True, help="Read all of the catalog and the model files, and decode sample photos.")
 @json_option
 @pass_state

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from facewatch.service import Service
 
 
-@command("evaluate", "Measure how well people are told apart.")
+@command("evaluate", "Measure accuracy on labelled photos.")
 @click.argument("labelled", type=click.Path(path_type=Path))
 @click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
 @click.option(
@@ -69,7 +69,7 @@ def evaluate(
     report: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure engine and grouping on the photos in LABELLED, where somebody wrote down who is who.
+    """Measure how well an engine and a grouping method do on the labelled photos in LABELLED.
 
     LABELLED holds a folder per person, or a labels.csv with the columns path and person and, for the faces of group
     photos, x,y,w,h. Photos are only read, and your catalog is not touched. Printed are precision and recall (BCubed,

@@ -84,7 +84,7 @@ def facewatch() -> None:
       facewatch scan ~/Pictures            folders of people appear in ~/People
       facewatch people                     who was found
       facewatch rename p12 Anna            name one of them
-      facewatch watch                      keep it so as photos come
+      facewatch watch                      keep up with new photos
     """
 
 

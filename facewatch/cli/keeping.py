@@ -23,7 +23,7 @@ N_NAMES = 8
 """Names that are given up, of which the question tells."""
 
 
-@command("backup", "Copy the catalog, safely, also while facewatch works.")
+@command("backup", "Back up the catalog, even while facewatch works.")
 @click.argument("file", type=click.Path())
 @click.option("--force", is_flag=True, help="Replace the file if there is one.")
 @json_option
@@ -56,13 +56,13 @@ def backup(state: State, file: str, force: bool, as_json: bool) -> None:
         echo(f"{made.path}: {made.n_bytes / 1e6:.1f} MB, checked")
 
 
-@command("restore", "Put a backup in the place of the catalog.")
+@command("restore", "Restore the catalog from a backup.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @pass_state
 def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
-    """Let the catalog be what FILE says, a backup of this or an older facewatch, and let the people folder follow.
+    """Restore the catalog from the backup FILE, and update the people folder accordingly.
 
     The catalog that was there is kept beside it. What you decided after the backup is not in it: how much that is
     stands in the question. Photos that came since are found by the next `facewatch scan`. Links that facewatch made
@@ -74,7 +74,7 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
 
     \b
     Exit codes:
-      0 done; 1 not restored, as you said; 2 nobody is there to ask; 5 FILE is no backup, damaged, or made by a
+      0 done; 1 you answered no; 2 nobody is there to ask; 5 FILE is no backup, damaged, or made by a
       newer facewatch; 6 another facewatch is at work; 8 the catalog is restored, but the people folder could not follow
     """
     from facewatch.errors import FolderError

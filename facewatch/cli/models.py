@@ -25,7 +25,7 @@ STANDARD = "face_recognition"
 
 
 @facewatch.group(
-    "models", short_help="The engines and their model files.", invoke_without_command=True, meant=MEANT_OF_MODELS
+    "models", short_help="List, download and check models.", invoke_without_command=True, meant=MEANT_OF_MODELS
 )
 @setting_options
 @loudness_options
@@ -33,7 +33,7 @@ STANDARD = "face_recognition"
 @pass_state
 @click.pass_context
 def models(context: click.Context, state: State, as_json: bool) -> None:
-    """List the engines: length of an embedding, size on disk, licence, whether the files are here; --json: and where.
+    """List the engines: dimensions of an embedding, size on disk, licence, and whether the files are installed.
 
     Another engine is chosen with `name` under [engine] in the settings, or with --engine.
 
@@ -113,13 +113,13 @@ def _standard() -> dict[str, Any]:
 
 @_command("fetch", "Download a pack.")
 @click.argument("pack")
-@click.option("--yes", is_flag=True, help="The licence is accepted: do not ask.")
+@click.option("--yes", is_flag=True, help="Accept the licence without being asked.")
 @pass_state
 def fetch(state: State, pack: str, yes: bool) -> None:
     """Download the files of the engine insightface:PACK: buffalo_l, buffalo_m, buffalo_s or antelopev2.
 
-    Says what it is, how large and under which licence, and asks. Of the archive the detector and the recogniser are
-    kept. An interrupted download carries on where it was. $FACEWATCH_MODELS_URL names a mirror.
+    Shows what it is, its size and its licence, and asks first. Only the detector and the recogniser of the archive are
+    kept. An interrupted download is resumed. $FACEWATCH_MODELS_URL names a mirror.
 
     \b
     Example:
@@ -190,10 +190,10 @@ def import_(state: State, source: Path, name: str | None, force: bool) -> None:
 @json_option
 @pass_state
 def verify(state: State, pack: str | None, as_json: bool) -> None:
-    """Read the files of the engine insightface:PACK, or of all that are here, and compare their SHA-256.
+    """Check the SHA-256 of the model files of insightface:PACK, or of all installed packs.
 
-    Of files that were copied into the models folder by hand there is none to compare with; "facewatch models import"
-    writes it down.
+    There is none to compare with for files that were copied into the models folder by hand; "facewatch models import"
+    records it.
 
     Exit code 7: something is damaged.
 

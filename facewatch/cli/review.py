@@ -49,7 +49,7 @@ TERMINATED = 128 + signal.SIGTERM
 """Exit code, as shells have it."""
 
 
-@command("review", "Answer what is open, a group at a time.")
+@command("review", "Answer questions about who is who.")
 @click.option(
     "--answer",
     "answers",
@@ -57,19 +57,19 @@ TERMINATED = 128 + signal.SIGTERM
     metavar="ID=ANSWER",
     help="Answer the question ID: yes, no, name:NAME, not-a-face, hide or skip.",
 )
-@click.option("-n", "--most", type=click.IntRange(min=1), metavar="N", help="No more than the N best questions.")
+@click.option("-n", "--most", type=click.IntRange(min=1), metavar="N", help="Ask at most N questions.")
 @json_option
 @pass_state
 def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bool) -> None:
-    """Ask whose faces these are, best question first: each is a whole group, and one key answers it.
+    """Ask who people are, the most useful question first. Each question is about a whole group; one key answers it.
 
-    Faces are drawn where the terminal can (kitty, iTerm2, sixel, else in coloured blocks; FACEWATCH_PICTURES may say
-    kitty, iterm, sixel, blocks or none), else their paths are listed. Faces of somebody with a name who may be somebody
-    else are asked about, too. What was answered with no is never asked again. Every answer is a decision: undo takes it
-    back.
+    The faces are drawn if the terminal can (kitty, iTerm2 or sixel pictures, else coloured blocks; set
+    FACEWATCH_PICTURES to kitty, iterm, sixel, blocks or none if it guesses wrong), otherwise their paths are listed. It
+    also asks about faces of a named person that may be somebody else's. A "no" is remembered and not asked again. Every
+    answer is a decision that undo takes back.
 
-    --json lists the questions for another program, and with --answer what was decided. All answers are looked at before
-    the first is made, and either all are made or none.
+    --json lists the questions for another program and, with --answer, what was decided. Answers are checked together:
+    either all of them are accepted or none.
 
     \b
     Example:
@@ -196,21 +196,21 @@ def _outcome(catalog: Catalog, question: Question, answer: Answer) -> str:
     match answer.verb:
         case "yes" if question.kind == "still":
             stay, label = "stays" if question.n_faces == 1 else "stay", _label_now(catalog, str(question.people[0]))
-            return f"{faces} {stay} with {label}; that is not asked again"
+            return f"{faces} {stay} with {label}; you will not be asked again"
         case "yes":
             return f"{faces} {belong} to {_label_now(catalog, str(question.people[0]))} now"
         case "name":
             return f"{faces} {belong} to {_label_now(catalog, answer.name)} now"
         case "no" if question.kind == "one":
-            return f"{question.labels[0]} and {question.labels[1]} are two; that is not asked again"
+            return f"{question.labels[0]} and {question.labels[1]} are different people; you will not be asked again"
         case "no":
-            return f"{faces}: not {question.labels[0]}; that is not asked again"
+            return f"{faces}: not {question.labels[0]}; you will not be asked again"
         case "not-a-face":
             return f"{faces} ignored: never shown or asked about again"
         case "hide":
             return _hidden(question)
         case "divide":
-            return "the two halves are asked about apart"
+            return "the two halves come as separate questions"
         case "skip":
             return "skipped; the next review asks again"
 
@@ -293,12 +293,12 @@ class _Quit(Exception):
 
 _VERBS: dict[str, tuple[Verb, str, str]] = {
     "y": ("yes", "[y]es", "they are"),
-    "n": ("no", "[n]o", "they are not, and that is never asked again"),
-    "d": ("divide", "[d]ivide", "some are and some are not: ask about the two halves apart"),
+    "n": ("no", "[n]o", "they are not; you will not be asked again"),
+    "d": ("divide", "[d]ivide", "some are: ask about the two halves separately"),
     "t": ("name", "[t] name", "type who it is; Enter does the same"),
     "s": ("skip", "[s]kip", "not now"),
     "x": ("not-a-face", "[x] not a face", "a statue, a picture on a wall, a mistake"),
-    "h": ("hide", "[h]ide", "nobody to have a folder for, or to ask about"),
+    "h": ("hide", "[h]ide", "somebody you want no folder and no questions for"),
 }
 """Key -> what it answers, what the prompt says, what that means."""
 
@@ -307,8 +307,8 @@ _NAME_KEY = "t"
 _COMMANDS = {
     "m": ("[m]ore", "show more of the faces"),
     "u": ("[u]ndo", "take the last answer back"),
-    "q": ("[q]uit", "stop; what was answered stands"),
-    "?": ("[?]", "this, and which photos the faces are from"),
+    "q": ("[q]uit", "stop; your answers are kept"),
+    "?": ("[?]", "show these keys and the photos that the faces are from"),
 }
 
 
@@ -349,15 +349,20 @@ class _Walk:
     def _say_that_nothing_is_open(self) -> None:
         n_open = self._catalog.faces.n_open()
         if n_open:
-            echo(f"nothing to ask: {plural(n_open, 'face')} of nobody cannot be told, all others are settled")
+            echo(f"nothing to ask: {plural(n_open, 'face')} cannot be recognised, all others are settled")
         else:
-            echo("nothing to ask: every face that can be told belongs to somebody")
+            echo("nothing to ask: every face that can be recognised belongs to somebody")
 
     def _introduce(self) -> None:
         """Say how many answers settle how many faces."""
         n_open = self._catalog.faces.n_open()
-        steps = [f"{plural(c.n_answers, 'answer')} {_share(c.share)}" for c in self._review.coverage(COVERED)]
-        echo(f"{plural(n_open, 'face')} open, of which are settled by {', by '.join(steps)}")
+        first, *others = self._review.coverage(COVERED)
+        more = "".join(f", {c.n_answers} {_share(c.share)}" for c in others)
+        settle = "settles" if first.n_answers == 1 else "settle"
+        echo(
+            f"{plural(n_open, 'face is', 'faces are')} still open; {plural(first.n_answers, 'answer')} {settle} "
+            f"{_share(first.share)} of them{more}"
+        )
 
     def _progress(self) -> str:
         progress = self._review.progress()
@@ -365,7 +370,7 @@ class _Walk:
         return (
             f"{progress.n_answered} answered, {plural(max(0, progress.n_settled), 'face')} settled; "
             f"{plural(covered.n_answers, 'more answer')} {'settles' if covered.n_answers == 1 else 'settle'} "
-            f"{_share(covered.share)} of {progress.n_open}"
+            f"{_share(covered.share)} of the {progress.n_open} open"
         )
 
     def _summarise(self) -> None:

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from facewatch.service.searching import NearFaces
 
 
-@command("search", "Find the faces that look like those of a photo.")
+@command("search", "Find faces similar to those in a photo.")
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.option(
     "--face", type=click.IntRange(min=1), metavar="N", help="Only the N-th face of PHOTO, from left to right."
 )
 @click.option(
-    "-k", "n_found", type=click.IntRange(min=1), metavar="K", default=10, help="How many for each face; else 10."
+    "-k", "n_found", type=click.IntRange(min=1), metavar="K", default=10, help="How many per face (default: 10)."
 )
 @json_option
 @pass_state
 def search(state: State, photo: Path, face: int | None, n_found: int, as_json: bool) -> None:
-    """Find the faces of the whole catalog that are nearest to those of PHOTO, the nearest first.
+    """Find the faces in the catalog that are most similar to those in PHOTO, the nearest first.
 
     PHOTO may lie anywhere: one that the catalog does not know is looked at, and nothing is recorded. Faces are numbered
     from left to right; a link in somebody's folder means that person's face. Distances are Euclidean between unit

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from facewatch.service.units import State as ServiceState
 
 
-@facewatch.group("service", short_help="Keep the watcher running for good.", meant=MEANT_OF_SERVICE)
+@facewatch.group("service", short_help="Run the watcher as a background service.", meant=MEANT_OF_SERVICE)
 @setting_options
 @loudness_options
 def service() -> None:

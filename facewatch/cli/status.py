@@ -41,7 +41,7 @@ COUNT_SHARE = 0.05
 """What part of the time `status --watch` may spend on counting what the catalog holds: 0.15 s for 100 000 faces."""
 
 
-@command("status", "Say what there is, and what is wrong.")
+@command("status", "Show what there is and what is wrong.")
 @click.option("--all", "is_all", is_flag=True, help="List every file that could not be used, not some of each cause.")
 @click.option("--watch", "is_watching", is_flag=True, help="Show it anew every second, until Ctrl-C.")
 @click.option("--prometheus", "is_metrics", is_flag=True, help="Print metrics in Prometheus' text format.")
@@ -51,7 +51,7 @@ COUNT_SHARE = 0.05
 @json_option
 @pass_state
 def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_check: bool, as_json: bool) -> None:
-    """Say what the catalog holds, who works on it, and which files could not be used and why.
+    """Show what the catalog holds, what is running, and which files could not be used and why.
 
     It reads only, also while a watcher is busy. The times are those of the clock on the wall; JSON has UTC. What a
     watcher says is believed for a minute at least, so that it is enough to --check once a minute.
@@ -324,13 +324,13 @@ def _renewing(service: Service, clock: Callable[[], float] = time.monotonic) -> 
 # --- when the watcher may work ---
 
 
-@command("pause", "Let the watcher rest.")
+@command("pause", "Pause the watcher.")
 @json_option
 @pass_state
 def pause(state: State, as_json: bool) -> None:
-    """Let the watcher look at nothing new until `resume`, also when it is started anew.
+    """Pause the watcher until `resume`, even if it is restarted.
 
-    What comes meanwhile waits. Naming and correcting go on, and a `scan` by hand looks all the same.
+    New photos wait meanwhile. Naming and correcting still work, and so does a `scan` by hand.
 
     \b
     Example:
@@ -350,11 +350,11 @@ def pause(state: State, as_json: bool) -> None:
     )
 
 
-@command("resume", "Let the watcher work again.")
+@command("resume", "Resume the watcher.")
 @json_option
 @pass_state
 def resume(state: State, as_json: bool) -> None:
-    """Let the watcher look at photos again, also at those that came while it was paused.
+    """Let the watcher continue, including with the photos that came while it was paused.
 
     \b
     Example:

@@ -25,7 +25,7 @@ BUSY_SECONDS = 10.0
 """How long to wait before it is tried again to begin."""
 
 
-@command("watch", "Scan, then stay and follow changes.")
+@command("watch", "Scan, then keep up with changes.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
 @pass_state

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from facewatch.service.explaining import Explained
 
 
-@command("why", "Say why a face is where it is.")
+@command("why", "Explain why a face is where it is.")
 @click.argument("what", metavar="PHOTO|FACE")
 @click.option("--all", "is_complete", is_flag=True, help="Also the other faces of the photo, where one is meant.")
 @json_option
 @pass_state
 def why(state: State, what: str, is_complete: bool, as_json: bool) -> None:
-    """Say of every face of PHOTO, or of one FACE, who it is, how that came, how it looks now, and what would change it.
+    """Explain for every face in PHOTO, or for one FACE, who it is, why, how sure that is, and what would change it.
 
     FACE is an id (f812), or a photo and which face from the left: holiday.jpg:2. Distances are Euclidean between unit
     vectors: 0 is the same picture, and the less, the more alike. A link in somebody's folder means that person's face.
@@ -137,8 +137,8 @@ def _look_lines(one: Why, look: Look) -> Iterator[str]:
         middle, middle_limit = told_apart(near.centroid_distance, near.centroid_limit)
         cannot = ", whom it cannot be" if near.person_id in barred else ""
         yield (
-            f"{near.name}{cannot}: {nearest} from the nearest face (up to {limit} is near enough), "
-            f"{middle} from the middle of all (up to {middle_limit})"
+            f"{near.name}{cannot}: {nearest} from the nearest face (limit {limit}), "
+            f"{middle} from the centroid of all (limit {middle_limit})"
         )
         where = f" in {near.photo}" if near.photo else ""
         confirmed = ", which you confirmed" if near.is_confirmed else ""
@@ -147,7 +147,7 @@ def _look_lines(one: Why, look: Look) -> Iterator[str]:
     if judged.rival is not None and judged.lead is not None:
         lead, margin = told_apart(judged.lead, judged.margin)
         farther = f"{lead} farther" if judged.lead >= 0 else f"{lead.removeprefix('-')} nearer"
-        yield f"beside {judged.name}: {judged.rival}, {farther} (from {margin} farther on there is no doubt)"
+        yield f"runner-up to {judged.name}: {judged.rival}, {farther} (clear from {margin} on)"
     yield _outcome(one, look)
 
 
@@ -158,7 +158,7 @@ def _told(one: Why, look: Look) -> list[Likeness]:
 
 
 def _outcome(one: Why, look: Look) -> str:
-    compared = f"as a new face, beside {plural(look.n_known, 'known face')}, it would be "
+    compared = f"as a new face among {plural(look.n_known, 'known face')} it would be "
     if look.person_id is None:
         judged = look.of(look.judged_id)
         return f"{compared}nobody: {f'of {judged.name} the ' if judged else ''}{look.rule}"
@@ -173,12 +173,12 @@ def _bar_lines(one: Why) -> Iterator[str]:
             yield bar.text + (f" ({local_time(bar.at)})" if bar.at else "")
     present = list(dict.fromkeys(bar.name for bar in one.barred if bar.rule == "in photo"))
     if present:
-        yield f"{', '.join(present)}: nobody is twice in one photo, and this one has them already"
+        yield f"{', '.join(present)}: already in this photo, and nobody is in one photo twice"
 
 
 _TIERS = {
     Tier.FOUND: "good",
-    Tier.MATCH: "fair: it must be nearer than a good one to be recognised, and founds no new person",
+    Tier.MATCH: "fair: must be closer than a good one to be recognised, and cannot start a new person",
     Tier.SHOW: "too poor to be recognised",
 }
 
@@ -186,7 +186,7 @@ _TIERS = {
 def _shortfall_lines(one: Why) -> Iterator[str]:
     for short in one.shortfalls:
         value, least = told_apart(short.value, short.least, n_digits=2 if short.least < 1 else 0)
-        yield f"{short.text}: {value}, from {least} on it would do"
+        yield f"{short.text}: {value}, at least {least} is needed"
 
 
 def _advice_lines(one: Why) -> list[str]:
@@ -194,12 +194,16 @@ def _advice_lines(one: Why) -> list[str]:
     return [f"{advice.command:<{width}}  {advice.text}" for advice in one.advice]
 
 
-@command("split", "Make several people of one.")
+@command("split", "Split a person who is really several.")
 @click.argument("who")
-@click.option("--into", type=click.IntRange(min=2), metavar="N", help="So many parts, however near they are.")
-@click.option("--strict", is_flag=True, help="All parts that a stricter distance sees.")
-@click.option("--keep", type=click.IntRange(min=1), metavar="PART", help="The part that keeps the name; else part 1.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option(
+    "--into", type=click.IntRange(min=2), metavar="N", help="Split into exactly N parts, however similar they are."
+)
+@click.option("--strict", is_flag=True, help="Split at a stricter distance.")
+@click.option(
+    "--keep", type=click.IntRange(min=1), metavar="PART", help="The part that keeps the name (default: part 1)."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done without doing it.")
 @click.option("--yes", "-y", is_flag=True, help="Do it without asking.")
 @json_option
 @pass_state
@@ -213,10 +217,11 @@ def split(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Part WHO, who is several people, into them: first it is shown who they would be, then you are asked.
+    """Split WHO into the people it really is. The parts are shown first, and you are asked before anything changes.
 
-    Without --into and --strict only what is clearly apart is parted. Faces that you placed or confirmed stay; their
-    part keeps name and folder, else the largest or the one you name by --keep; the others become new people.
+    Without --into or --strict only clearly different people are separated. The part with faces that you assigned or
+    confirmed keeps the name and the folder, otherwise the largest one or the one you choose with --keep; the other
+    parts become new people.
 
     \b
     Example:
@@ -238,7 +243,7 @@ def split(
             _print_plan(service, plan)
         is_wanted = bool(plan.others) and not dry_run
         if is_wanted and not yes:
-            is_wanted = is_confirmed(f"Make {_n_people(plan)} of {plan.person.label}?", unasked="--yes to split")
+            is_wanted = is_confirmed(f"Split {plan.person.label} into {_n_people(plan)}?", unasked="--yes to split")
         decided = _apply(service, plan) if is_wanted else None
         if as_json:
             print_json(_plan_json(service, plan, decided))
@@ -259,14 +264,14 @@ def _n_people(plan: SplitPlan) -> str:
 
 def _print_plan(service: Service, plan: SplitPlan) -> None:
     if plan.others:
-        header = ("part", "who", "faces", "photos", "apart inside", "from part 1")
+        header = ("part", "who", "faces", "photos", "spread", "distance to part 1")
         print_table(header, [_part_row(number, plan) for number in range(1, len(plan.parts) + 1)])
         for number, examples in enumerate(_examples(service, plan.parts), 1):
             echo(f"part {number}, for example:")
             for path in examples or ["no photo that is in the library now"]:
                 echo(f"  {printable(path)}")
         if not plan.kept.n_placed:
-            echo("part 1 keeps the name; --keep 2 gives it to part 2, and `facewatch rename` to anybody")
+            echo("part 1 keeps the name; --keep 2 would give it to part 2")
     for note in plan.notes:
         echo(note)
 
@@ -295,7 +300,7 @@ def _print_split(service: Service, plan: SplitPlan, decided: Decided) -> None:
         has = "keeps" if person_id == plan.person.id else "has"
         folder = f"  {service.folder.root / person.folder}" if person.folder else ""
         echo(f"{person.label} {has} {plural(person.n_photos, 'photo')}{folder}")
-    echo(f"to take it back: facewatch undo --id {ids.decision(decided.entry_id or 0)}")
+    echo(f"to undo this: facewatch undo --id {ids.decision(decided.entry_id or 0)}")
 
 
 def _plan_json(service: Service, plan: SplitPlan, decided: Decided | None) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from facewatch import ids
 
 SECTIONS = {
     "Every day": ("scan", "watch", "people", "rename", "review", "status"),
-    "Correct what is wrong": (
+    "Correct mistakes": (
         *("why", "merge", "split", "apart", "assign", "reject", "unassign", "confirm", "ignore", "hide", "show"),
         *("cover", "born", "forget", "undo", "redo", "history"),
     ),
-    "Look into it": ("search", "stats", "audit", "export", "evaluate"),
-    "Set up and keep in order": ("init", "demo", "models", "engines", "recluster", "folders"),
-    "Leave it alone": ("backup", "restore", "doctor", "service", "pause", "resume"),
+    "Search and examine": ("search", "stats", "audit", "export", "evaluate"),
+    "Set up and maintain": ("init", "demo", "models", "engines", "recluster", "folders"),
+    "Run unattended": ("backup", "restore", "doctor", "service", "pause", "resume"),
 }
 """What `facewatch --help` lists, in the order in which it is needed."""
 

@@ -571,11 +571,11 @@ def _notes(
 ) -> Iterator[str]:
     if len(parts) == 1:
         yield (
-            f"this looks like one person: no two faces or groups of {person.label} are clearly apart"
+            f"{person.label} looks like one person: none of the faces are clearly different"
             if not is_strict
             else f"all of {person.label} is one person also by a stricter distance"
         )
-        yield "to part them all the same: --into 2" + ("" if is_strict else ", or --strict")
+        yield "to split anyway: --into 2" + ("" if is_strict else ", or --strict")
     if into is not None and len(parts) != into:
         yield f"{len(parts)} parts instead of {into}: two faces of one photo cannot stay together"
     if len(parts) > 1 and n_poor:

@@ -423,7 +423,7 @@ def _is_question(scene: _Scene, person_id: int, atoms: Sequence[_Atom]) -> Quest
     return Question(
         id=f"is:{ids.person(person_id)}:{_digest(loose, groups)}",
         kind="is",
-        text=f"this face: {label}?" if n_faces == 1 else f"these {n_faces} faces: {label}?",
+        text=f"is this face {label}?" if n_faces == 1 else f"are these {n_faces} faces {label}?",
         people=people,
         labels=tuple(scene.people[p].label for p in people),
         faces=tuple(shown),
@@ -503,7 +503,7 @@ def _one_question(scene: _Scene, pair: _Pair) -> Question:
     return Question(
         id=f"one:{ids.person(low)}:{ids.person(high)}",
         kind="one",
-        text=f"are {larger.label} and {smaller.label} one?",
+        text=f"are {larger.label} and {smaller.label} the same person?",
         people=(larger.id, smaller.id),
         labels=(larger.label, smaller.label),
         faces=faces,
@@ -604,7 +604,7 @@ def _still_question(scene: _Scene, doubt: _Doubt, chance: float) -> Question:
     return Question(
         id=f"still:{ids.person(doubt.person_id)}:{_digest(faces, ())}",
         kind="still",
-        text=f"{'this face' if n_faces == 1 else f'these {n_faces} faces'} of {label}: still {label}?",
+        text=f"{'is this face' if n_faces == 1 else f'are these {n_faces} faces'} of {label} really {label}?",
         people=(doubt.person_id,),
         labels=(label,),
         faces=faces,

@@ -4,6 +4,7 @@
     scripts/torture --short      the same with smaller numbers
     scripts/torture --tiny       with so small ones that nothing is shown but that all of it runs; no time counts
     scripts/torture --only kills --only faults --seed 7
+    scripts/torture --only corpus --corpus FOLDER      test files of decoders, against djpeg, vips and convert
 
 Every part is a module of its own beside this one. Photos are drawn or copied, and all happens in a temporary folder.
 
@@ -29,6 +30,7 @@ from rich.table import Table
 sys.path.extend(str(Path(__file__).resolve().parents[1] / name) for name in ("scripts", "tests"))
 
 from torture_burst import drop_in, stand_by
+from torture_corpus import OTHERS, compare
 from torture_fuzz import fuzz
 from torture_hours import live
 from torture_kills import fault_trials, kill_trials
@@ -63,6 +65,8 @@ class Torture:
     """An empty folder of its own."""
     size: Size
     seed: int
+    corpus: Path | None = None
+    """Files that other programs are tested with."""
 
     @property
     def is_timed(self) -> bool:
@@ -96,9 +100,27 @@ def _fuzzed(torture: Torture) -> Finding:
     done = fuzz(torture.many(10_000, 800, 8), torture.seed, SHARED)
     faults = [*(f"crash: {one}" for one in done.crashes), *(f"hang: {one}" for one in done.hangs)]
     return Finding(
-        f"{done.n} fuzzed files: {done.decoded} decoded, {len(done.faults)} kinds of faults told, "
+        f"{done.n} fuzzed files: {len(done.decoded)} decoded, {len(done.faults)} kinds of faults told, "
         f"{len(done.crashes)} crashes, {len(done.hangs)} hangs, {len(done.unclear)} without a reason",
         faults + [f"no reason: {one}" for one in done.unclear],
+    )
+
+
+def _corpus(torture: Torture) -> Finding:
+    if torture.corpus is None:
+        return Finding("", ["which files? --corpus FOLDER"])
+    done = compare(torture.corpus, OTHERS)
+    looked = done.looked
+    return Finding(
+        f"{looked.n} files: {len(looked.decoded)} decoded, {len(looked.refused)} refused, "
+        f"{len(looked.crashes)} crashes, {len(looked.hangs)} hangs; "
+        f"{len(done.wanted)} refused that others decode without a warning, {len(done.different)} that look otherwise",
+        [
+            *(f"crash: {one}" for one in looked.crashes),
+            *(f"hang: {one}" for one in looked.hangs),
+            *(f"refused: {one}" for one in done.wanted),
+            *(f"otherwise: {one}" for one in done.different),
+        ],
     )
 
 
@@ -142,6 +164,7 @@ PARTS: dict[str, Callable[[Torture], Finding]] = {
     "kills": _kills,
     "faults": _faults,
     "fuzz": _fuzzed,
+    "corpus": _corpus,
     "hours": _hours,
     "watches": _watches,
     "burst": _burst,
@@ -153,21 +176,22 @@ PARTS: dict[str, Callable[[Torture], Finding]] = {
 @click.option("--tiny", "size", flag_value=Size.TINY, help="As little as possible, to see that all of it runs.")
 @click.option("--full", "size", flag_value=Size.FULL, default=True, hidden=True)
 @click.option("--only", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; may be given again.")
+@click.option("--corpus", type=click.Path(exists=True, path_type=Path), help="A folder for the part of that name.")
 @click.option("--seed", default=0, show_default=True, help="Other kills, other files, other days.")
-def main(size: Size, only: tuple[str, ...], seed: int) -> None:
+def main(size: Size, only: tuple[str, ...], corpus: Path | None, seed: int) -> None:
     """Break facewatch on purpose, and count what it loses."""
     # What it logs about its thousand mishaps is as it should be.
     logging.getLogger("facewatch").setLevel(logging.CRITICAL)
     findings = {}
-    for name in only or PARTS:
+    for name in only or (part for part in PARTS if part != "corpus" or corpus):
         console.print(f"{name} ...")
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="facewatch-torture-") as base:
-            findings[name] = PARTS[name](Torture(Path(base), size, seed))
+            findings[name] = PARTS[name](Torture(Path(base), size, seed, corpus))
         console.print(f"{name}: {time.monotonic() - started:.0f} s")
     table = Table("part", "counted", "lost or missed")
     for name, finding in findings.items():
-        table.add_row(name, finding.facts, "\n".join(finding.faults[:5]) or "nothing")
+        table.add_row(name, finding.facts, "\n".join(finding.faults[: 200 if name == "corpus" else 5]) or "nothing")
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     sys.exit(1 if any(finding.faults for finding in findings.values()) else 0)
 

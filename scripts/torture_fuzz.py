@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from facewatch.decode import HEAD_BYTES, sniff
@@ -49,9 +50,11 @@ class Fuzzed:
     """What came of it."""
 
     n: int = 0
-    decoded: int = 0
+    decoded: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     """How often each was said, without numbers and names in it."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """The fault of each."""
     crashes: list[str] = field(default_factory=list)
     """Mutants over which a worker ended, or anything left a future that may not; with what was said."""
     hangs: list[str] = field(default_factory=list)
@@ -221,27 +224,40 @@ def fuzz(
         n_workers: how many processes look.
         memory: bytes that all of them may take; None: what the workers think right.
     """
-    found = Fuzzed()
-    workers = Workers(
-        Recipe("fake", max_pixels=MAX_PIXELS), n_workers, photo_seconds=seconds_limit, memory=memory, load=load_fake
-    )
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            batch: list[LibraryFile] = []
-            for name, content in mutants(seeds_in(seeds_folder), n, seed):
-                (Path(folder) / name).write_bytes(content)
-                batch.append(LibraryFile(folder, name))
-                if len(batch) == 8 * n_workers:
-                    _look(workers, batch, found, seconds_limit)
-                    batch = []
+        photos = (_written(folder, name, content) for name, content in mutants(seeds_in(seeds_folder), n, seed))
+        return look_at(photos, seconds_limit, n_workers=n_workers, memory=memory, done=os.unlink)
+
+
+def _written(folder: str, name: str, content: bytes) -> LibraryFile:
+    (Path(folder) / name).write_bytes(content)
+    return LibraryFile(folder, name)
+
+
+def look_at(
+    photos: Iterator[LibraryFile],
+    seconds_limit: float,
+    *,
+    n_workers: int = 2,
+    memory: int | None = None,
+    done: Callable[[LibraryFile], None] = lambda _photo: None,
+) -> Fuzzed:
+    """Have worker processes look at photos; returns what came of it, and says of each when it is done with."""
+    found = Fuzzed()
+    recipe = Recipe("fake", max_pixels=MAX_PIXELS)
+    workers = Workers(recipe, n_workers, photo_seconds=seconds_limit, memory=memory, load=load_fake)
+    try:
+        while batch := [*islice(photos, 8 * n_workers)]:
             _look(workers, batch, found, seconds_limit)
-        finally:
-            workers.close()
+            for photo in batch:
+                done(photo)
+    finally:
+        workers.close()
     return found
 
 
 def _look(workers: Workers, batch: Sequence[LibraryFile], found: Fuzzed, seconds_limit: float) -> None:
-    """Examine and analyse some mutants, note what came of them, and remove them."""
+    """Examine and analyse some photos, and note what came of them."""
     examined = [(photo, workers.examine(photo)) for photo in batch]
     waiting: list[tuple[LibraryFile, Future[Analysed | None]]] = []
     for photo, first in examined:
@@ -258,9 +274,7 @@ def _look(workers: Workers, batch: Sequence[LibraryFile], found: Fuzzed, seconds
         if isinstance(analysed, Analysed) and analysed.fault:
             _note_fault(analysed.fault, photo, found)
         elif isinstance(analysed, Analysed):
-            found.decoded += 1
-    for photo in batch:
-        os.unlink(photo)  # noqa: PTH108 - not every name is a path's
+            found.decoded.append(photo.path)
 
 
 def _answer(
@@ -278,6 +292,7 @@ def _answer(
 
 
 def _note_fault(fault: tuple[str, str], photo: LibraryFile, found: Fuzzed) -> None:
+    found.refused[photo.path] = fault[0]
     found.faults[re.sub(r"\d+|\(.*", "#", fault[0])] += 1
     if not all(text.strip() and text.isprintable() and len(text) < 200 for text in fault) or photo.path in fault[0]:
         found.unclear.append(f"{photo.path}: {fault}")

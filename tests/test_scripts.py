@@ -136,7 +136,11 @@ def test_bench_prints_the_table_of_readme() -> None:
 def test_a_part_of_torture_counts_and_loses_nothing(request: pytest.FixtureRequest, tmp_path: Path, part: str) -> None:
     if part == "fuzz":
         request.getfixturevalue("shared")
-    found = torture.PARTS[part](torture.Torture(tmp_path, torture.Size.TINY, seed=0))
+    base, corpus = tmp_path / "base", tmp_path / "corpus"
+    base.mkdir()
+    corpus.mkdir()
+    Image.linear_gradient("L").save(corpus / "whole.png")
+    found = torture.PARTS[part](torture.Torture(base, torture.Size.TINY, seed=0, corpus=corpus))
     assert found.faults == []
     assert found.facts
 

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from torture_corpus import SIDE, compare
 from torture_fuzz import fuzz, mutants, seeds_in
 from torture_hours import live
 
@@ -34,6 +37,22 @@ def test_broken_files_are_told_with_a_reason_and_crash_nothing(shared: Path) -> 
     found = fuzz(60, 7, shared / "photos" / "odd", 60.0)
     assert found.n == 60
     assert (found.crashes, found.hangs, found.unclear) == ([], [], [])
+
+
+@pytest.mark.slow
+def test_what_others_decode_is_decoded_and_looks_the_same(tmp_path: Path) -> None:
+    picture = Image.linear_gradient("L").resize((300, 300))
+    picture.save(tmp_path / "whole.png")
+    picture.save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:-50])
+    (tmp_path / "a.txt").write_text("no picture")
+    shown = np.asarray(picture.convert("RGB").resize((SIDE, SIDE)), np.float64)
+    same, negative = (compare(tmp_path, {"other": lambda _path, each=each: each}) for each in (shown, 255 - shown))
+    assert (same.looked.n, same.looked.decoded, same.different) == (2, ["whole.png"], [])
+    assert [text.split(":")[0] for text in same.wanted] == ["cut.png"]
+    assert negative.different == ["whole.png"]
+    nobody = compare(tmp_path, {"other": lambda _path: None})
+    assert (nobody.wanted, nobody.different) == ([], [])
 
 
 def test_the_command_says_what_it_does() -> None:

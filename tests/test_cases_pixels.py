@@ -124,6 +124,12 @@ def test_a_jpeg_whose_rest_is_zeros_is_a_copy_that_never_finished() -> None:
         decode(io.BytesIO(jpeg("baseline")[:-2] + bytes(5000)))
 
 
+def test_a_jpeg_in_xyb_has_the_colours_of_what_it_shows(shared: Path) -> None:
+    photo = decode(io.BytesIO((shared / "photos" / "odd" / "formats" / "xyb.jpg").read_bytes()), working_side=100)
+    red, green, blue = photo.pixels[:20, :20].reshape(-1, 3).mean(axis=0)  # stubble, which is yellow
+    assert red > green + 20 > blue + 40
+
+
 METADATA = (
     (0xE0, b"JFIF\0\1\1\1\0H\0H\0\0"),
     (0xE0, b"JFXX\0\x10"),

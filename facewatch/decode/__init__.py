@@ -7,8 +7,8 @@
 
 A bad photo leaves as a PhotoError whose fault and advice fit on one line and never name the file: the caller does.
 
-Colour profiles are ignored: Display P3 read as sRGB is a little less saturated, which changes no face. Only the rare
-JPEG in XYB comes out in false colours.
+Colour profiles are ignored: Display P3 read as sRGB is a little less saturated, which changes no face. Only that of the
+rare JPEG in XYB is obeyed, which without it comes out in false colours.
 """
 
 from __future__ import annotations
@@ -132,6 +132,8 @@ def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = 
         picture = as_rgb(image, fitted(size, working_side))
         if isinstance(image, tiff_reader.Tiff) and image.is_negative:
             picture = ImageOps.invert(picture)
+        if kind.name == "JPEG":
+            picture = jpeg.in_plain_colours(picture, image.info.get("icc_profile"))
         picture = upright(picture, turn)
         return _decoded(kind, picture, turned(size, turn), dates.taken_at(kind, image, data))
 

@@ -540,3 +540,17 @@ def test_a_bmp_whose_fourth_byte_is_never_set_is_not_white(header_bytes: int, al
     start = 14 + header_bytes
     content = b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + info + pixels
     assert seen(content).tolist() == COLOUR.tolist()
+
+
+# --- JPEG 2000 ---
+
+
+def test_colours_of_many_bits_in_jpeg_2000_are_refused_and_grey_is_not() -> None:
+    content = saved(picture(), "JPEG2000")
+    sizes = content.index(b"\xff\x4f\xff\x51") + 42  # where each component says how many bits it has
+    assert content[sizes : sizes + 9] == b"\x07\1\1" * 3
+    assert difference(seen(content), COLOUR) < 2
+    with pytest.raises(PhotoError, match="colours of 16 bits"):
+        decode(io.BytesIO(content[:sizes] + b"\x0f\1\1" * 3 + content[sizes + 9 :]))
+    grey = Image.fromarray(np.arange(0, 65536, 32, np.uint16).reshape(32, 64))
+    assert difference(seen(saved(grey, "JPEG2000")), as_grey((np.asarray(grey) >> 8).astype(np.uint8))) < 1

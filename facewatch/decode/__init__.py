@@ -34,7 +34,7 @@ from PIL import (
 )
 
 from facewatch.decode import avif, dates, jpeg, png, tiff, tiff_reader
-from facewatch.decode.container import DECLARED_SIZE, is_cut_off
+from facewatch.decode.container import DECLARED_SIZE, is_cut_off, jp2_layout
 from facewatch.decode.exif import orientation
 from facewatch.decode.kinds import COPY_AGAIN, EXPORT, HEAD_BYTES, KINDS, Kind, claims_to_be_photo, is_raw, sniff
 from facewatch.decode.pixels import WORKING_SIDE, as_rgb, fitted, load, n_decoded_pixels_of, turned, upright
@@ -270,7 +270,7 @@ def _opener(kind: Kind) -> Callable[[BinaryIO], ImageFile.ImageFile]:
         case "GIF":
             return GifImagePlugin.GifImageFile
         case "JP2":
-            return Jpeg2KImagePlugin.Jpeg2KImageFile
+            return _opened_jp2
         case "JPEG":
             return jpeg.opened
         case "PNG":
@@ -280,6 +280,15 @@ def _opener(kind: Kind) -> Callable[[BinaryIO], ImageFile.ImageFile]:
         case "WEBP":
             return WebPImagePlugin.WebPImageFile
     raise ValueError(f"no reader for {kind.name}")
+
+
+def _opened_jp2(data: BinaryIO) -> ImageFile.ImageFile:
+    """The photo with its header read; Pillow rounds what is nearly white up to black where colours have many bits."""
+    n_components, n_bits = jp2_layout(data)
+    if n_components > 1 and n_bits > 8:
+        raise _unsupported_variant(KINDS["JP2"], f"colours of {n_bits} bits")
+    data.seek(0)
+    return Jpeg2KImagePlugin.Jpeg2KImageFile(data)
 
 
 def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:

@@ -58,6 +58,17 @@ def _jp2_size(data: BinaryIO) -> tuple[int, int] | None:
 _MAX_PARTS = 20_000
 """Boxes of an ISO media file: more than any photo or burst has."""
 
+
+def jp2_layout(data: BinaryIO) -> tuple[int, int]:
+    """How many components the codestream of a JPEG 2000 has, and the most bits that one of them has; 0: it has none."""
+    data.seek(0)
+    content = data.read()
+    start = content.find(_CODESTREAM) + 40
+    n_components = int.from_bytes(content[start : start + 2], "big")
+    depths = content[start + 2 : start + 2 + 3 * n_components : 3]
+    return n_components, max(((depth & 0x7F) + 1 for depth in depths), default=0)
+
+
 DECLARED_SIZE = MappingProxyType({"WEBP": _webp_size, "AVIF": _iso_size, "HEIF": _iso_size, "JP2": _jp2_size})
 
 

@@ -305,7 +305,7 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
             patterns = (*patterns, *_patterns_in(root / folder))
         for path, entry, why in _judged(entries, folder, root, rules, patterns):
             if why:
-                passed[why, entry.is_dir(follow_symlinks=False)] += 1
+                passed[why, _is_folder(entry)] += 1
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)
@@ -391,8 +391,16 @@ def _judged(
     """Yield what is in a folder by its path below the root, with what says that it is none of our business, if so."""
     for entry in entries:
         path = f"{folder}/{entry.name}" if folder else entry.name
-        why = rules.why_passed(path, root, is_folder=entry.is_dir(follow_symlinks=False))
+        why = rules.why_passed(path, root, is_folder=_is_folder(entry))
         yield path, entry, why or (PATTERN_FILE if patterns and _is_among(entry.name, patterns) else "")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether a listing says so; where it does not tell kinds and nobody else can either, it is none."""
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def compare(found: Walk, known: Mapping[str, Fingerprint]) -> Changes:

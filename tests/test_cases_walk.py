@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -704,3 +705,24 @@ def test_a_faulty_file_is_tried_whenever_anything_differs_and_on_odd_drives_ever
     assert tried == [1, 1, 1, 1, 0, 0, 0]
     told(family, "UPDATE files SET seen_at = '2020-01-01T00:00:00Z'")
     assert [scanned(family)[1] for _ in range(2)] == [1, 0]
+
+
+def test_a_file_of_which_the_disk_does_not_even_tell_the_kind_keeps_no_other_from_being_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, "a.jpg", "bad.jpg")
+    listing = os.scandir
+
+    class Bad:
+        name = "bad.jpg"
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:
+            raise OSError(errno.EIO, "Input/output error")
+
+        def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", lambda path: [Bad() if e.name == Bad.name else e for e in listing(path)])
+        seen = walk(tmp_path, DEFAULTS)
+    assert (set(seen.files), dict(seen.unread)) == ({"a.jpg"}, {"bad.jpg": "Input/output error"})

@@ -328,6 +328,35 @@ def test_a_photo_that_comes_back_as_it_was_has_its_own_again(moved: Moved) -> No
     assert moved.rejected("back.png") == moved.rejected("2019/b.png") == [(moved.anna,)]
 
 
+def test_what_was_said_about_the_edited_photo_is_true_when_the_first_is_put_back(moved: Moved) -> None:
+    path = moved.library.photos / "a.png"
+    content = path.read_bytes()
+    moved.edit("a.png")
+    moved.scan()
+    moved.reject()
+    path.write_bytes(content)
+    moved.scan()
+    assert moved.rejected("a.png") == [(moved.anna,)]
+    assert moved.whose("a.png")[0][0] != moved.anna
+
+
+def test_a_face_that_is_not_hers_any_more_by_another_version_is_compared_with_no_longer(moved: Moved) -> None:
+    """Within one process: nothing is recognised by what was taken away a moment ago."""
+    moved.edit("b.png")
+    moved.scan()
+    with moved.open() as service:
+        gallery = service.identities.gallery()
+        n_before = gallery.n_faces
+        with service.deciding() as decisions:
+            for face in moved.ids():
+                decisions.ignore([str(face)])
+        moved.delete()
+        for root, _, changes in service.libraries.look_at_all():
+            service.record(root, changes)
+        assert service.identities.gallery() is gallery
+        assert gallery.n_faces == n_before - 4
+
+
 def test_a_photo_that_was_turned_and_moved_is_the_same_people(moved: Moved) -> None:
     moved.reject()
     pixels = np.rot90(fake.draw([(ANNA, 9), (BEN, 9)]), -1)

@@ -30,6 +30,8 @@ class Spot:
     x: float
     """Of the middle of the face; so is `y`."""
     y: float
+    side: float
+    """The larger of its two."""
     is_there: bool = False
     """Whether some file holds the photo."""
 
@@ -84,17 +86,18 @@ class Lineage:
         """Return where faces are."""
         rows = self._db.execute(
             "SELECT f.id, f.photo_id, (f.x + f.w / 2.0) / MAX(p.width, 1), (f.y + f.h / 2.0) / MAX(p.height, 1),"
-            f" {_IS_THERE} FROM faces f JOIN photos p ON p.id = f.photo_id WHERE f.id {_AMONG}",
+            f" MAX(1.0 * f.w / MAX(p.width, 1), 1.0 * f.h / MAX(p.height, 1)), {_IS_THERE}"
+            f" FROM faces f JOIN photos p ON p.id = f.photo_id WHERE f.id {_AMONG}",
             [json.dumps(list(faces))],
         )
-        return [Spot(face_id, photo_id, x, y, bool(is_there)) for face_id, photo_id, x, y, is_there in rows]
+        return [Spot(face_id, photo_id, x, y, side, bool(there)) for face_id, photo_id, x, y, side, there in rows]
 
     def newest_word(self, photo_id: int) -> str:
         """Return when something was said about a face of a photo for the last time; "" where nothing was."""
         row = self._db.execute(
-            "SELECT MAX(at) FROM (SELECT a.at, a.face_id FROM assignments a WHERE a.source NOT IN ('auto', 'cluster')"
-            " UNION ALL SELECT at, face_id FROM marks UNION ALL SELECT at, face_id FROM rejections) said"
-            " JOIN faces f ON f.id = said.face_id WHERE f.photo_id = ?",
+            "SELECT MAX(MAX(COALESCE((SELECT at FROM assignments WHERE face_id = f.id AND source NOT IN ('auto',"
+            " 'cluster')), ''), COALESCE((SELECT at FROM marks WHERE face_id = f.id), ''),"
+            " COALESCE((SELECT MAX(at) FROM rejections WHERE face_id = f.id), ''))) FROM faces f WHERE photo_id = ?",
             [photo_id],
         ).fetchone()
         return row[0] or ""

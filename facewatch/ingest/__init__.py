@@ -349,6 +349,9 @@ class Ingest:
             with self._catalog.write():
                 before = self._catalog.files.one(self._root_id, job.path)
                 self._record(job, result.fingerprint, photo_id=photo_id)
+                if self._versions and before is not None and before.photo_id not in (None, photo_id):
+                    # A photo is back as it was before it was edited, perhaps.
+                    self._versions.bequeath([(before.photo_id, photo_id)])
             is_same = before is not None and before.photo_id == photo_id
             return Ingested(job.path, "known", is_same=is_same, ms=self._ms(job))
         alone = self._analyser.room.alone

@@ -60,6 +60,12 @@ class Versions:
         self._engine_id = engine_id
         self._same_face = same_face
         self._vanished: _Signs | None = None
+        self._people = set[int]()
+
+    def take_people(self) -> set[int]:
+        """Return who has lost or got faces, by what was handed over, since this was asked last."""
+        people, self._people = self._people, set()
+        return people
 
     def prepare(self) -> None:
         """Have at hand what `inherit` needs; slow once (100,000 faces of photos that are gone: half a second)."""
@@ -139,8 +145,8 @@ class Versions:
         assert self._vanished is not None
         after, lineage = as_seen(analysis), self._catalog.lineage
         alike = {face_id for vector in after.embeddings for face_id in self._vanished.near(vector, self._reach)}
-        middles = (after.boxes[:, :2] + after.boxes[:, 2:] / 2) / (after.width, after.height)
-        spots = [Spot(0, 0, *middle) for middle in middles.tolist()]
+        boxes = after.boxes / ([after.width, after.height] * 2)
+        spots = [Spot(0, 0, x + w / 2, y + h / 2, max(w, h)) for x, y, w, h in boxes.tolist()]
         gone = (one for one in lineage.spots(alike) if not one.is_there)
         photos = {one.photo_id for one in gone if _is_any_near(one, spots)}
         found: dict[int, int] = {}
@@ -222,6 +228,7 @@ class Versions:
     def _say(self, word: _Word) -> None:
         faces, lineage = self._catalog.faces, self._catalog.lineage
         [row] = faces.rows([word.new])
+        self._people |= {person_id for person_id in (row.person_id, word.person_id) if person_id is not None}
         if word.table == "rejections":
             assert word.person_id is not None
             lineage.reject_as(word.new, word.old, word.person_id)
@@ -256,14 +263,13 @@ def _is_placed(row: FaceRow) -> bool:
 
 
 def _is_any_near(one: Spot, others: Iterable[Spot]) -> bool:
-    """Whether a face may be one of these in a photo that was scaled and turned by any quarter."""
+    """Whether the box of a face may lie over one of these in a photo that was scaled and turned by any quarter."""
     x, y = one.x, one.y
     turned = ((x, y), (1 - y, x), (1 - x, 1 - y), (y, 1 - x))
-    return any(abs(u - spot.x) < _NEAR and abs(v - spot.y) < _NEAR for u, v in turned for spot in others)
-
-
-_NEAR = 0.1
-"""In shares of the photo's sides: boxes of one face by one detector may lie that far apart."""
+    # Boxes that overlap enough are shifted by less than half of their side.
+    return any(
+        max(abs(u - spot.x), abs(v - spot.y)) < max(one.side, spot.side) / 2 for u, v in turned for spot in others
+    )
 
 
 def _batches(rows: Iterable[_T]) -> Iterator[list[_T]]:

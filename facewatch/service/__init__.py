@@ -364,13 +364,11 @@ class Service:
         them is true of other versions of those photos."""
         photos = self._photos_of(root, changes.missing)
         found = self._versions.there(photos)
-        versions = {new for _, new in found}
-        people = self.catalog.faces.people_of(photos | versions)
         with self.catalog.write():
             self.libraries.record(root, changes)
             changed = self._versions.bequeath(found)
         self._versions.gone(photos)
-        self._renew(people | self.catalog.faces.people_of(versions))
+        self._renew(self.catalog.faces.people_of(photos) | self._versions.take_people())
         if changed and not self.switch.is_under_way:
             self.identities.settle_again(changed)
 
@@ -405,7 +403,7 @@ class Service:
             _log(root, one)
             yield one
         # Photos that had been away, perhaps, or were edited: their faces are compared with from now on.
-        self._renew(self.catalog.faces.people_of(self._photos_of(root, back)))
+        self._renew(self.catalog.faces.people_of(self._photos_of(root, back)) | self._versions.take_people())
 
     def look_anew(
         self, most: int | None = None, *, should_stop: Callable[[], bool] = lambda: False

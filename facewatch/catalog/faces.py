@@ -20,6 +20,10 @@ NOBODY = 0
 
 _IN_LIBRARY = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
 _UNMARKED = "NOT EXISTS (SELECT 1 FROM marks WHERE marks.face_id = f.id)"
+_IS_OPEN = (
+    f"(m.mark IS NULL AND CASE WHEN p.id IS NULL THEN f.tier != '{Tier.SHOW.value}'"
+    " ELSE p.name IS NULL AND NOT p.is_hidden END)"
+)
 _NEWEST_ENTRY = "(SELECT MAX(id) FROM journal)"
 
 
@@ -509,29 +513,52 @@ class Faces:
 
     def counts(self) -> dict[str, int]:
         """Return how many faces of the library there are, how many are assigned, in the pool, too poor to be matched,
-        and taken out by users (what is not a face counts as no face)."""
-        faces, assigned, shown, left_out = self._db.execute(
+        and taken out by users (what is not a face counts as no face); and how many are open, see `n_open`."""
+        faces, assigned, shown, left_out, n_open = self._db.execute(
             "SELECT COUNT(*), COUNT(a.face_id), COALESCE(SUM(f.tier = ? AND a.face_id IS NULL AND m.mark IS NULL), 0),"
-            " COUNT(m.mark) FROM faces f LEFT JOIN assignments a ON a.face_id = f.id"
-            " LEFT JOIN marks m ON m.face_id = f.id"
+            f" COUNT(m.mark), COALESCE(SUM({_IS_OPEN}), 0) FROM faces f LEFT JOIN assignments a ON a.face_id = f.id"
+            " LEFT JOIN people p ON p.id = a.person_id LEFT JOIN marks m ON m.face_id = f.id"
             f" WHERE f.is_current AND COALESCE(m.mark, '') != ? AND {_IN_LIBRARY}",
             [Tier.SHOW.value, Mark.NOT_A_FACE.value],
         ).fetchone()
         pool = faces - assigned - shown - left_out
-        return {"faces": faces, "assigned": assigned, "pool": pool, "only_shown": shown, "left_out": left_out}
+        return {
+            **{"faces": faces, "assigned": assigned, "pool": pool, "only_shown": shown, "left_out": left_out},
+            "open": n_open,
+        }
 
     def n_assigned(self) -> int:
         """Return how many faces belong to somebody, also those whose photos are gone; quick however many there are."""
         return int(self._db.execute("SELECT COUNT(*) FROM assignments").fetchone()[0])
 
+    def newest(self) -> int:
+        """Return the id of the face that came last, 0 where there is none."""
+        return int(self._db.execute("SELECT COALESCE(MAX(id), 0) FROM faces").fetchone()[0])
+
+    def n_since(self, face_id: int) -> int:
+        """Return how many faces of the library came after this one."""
+        row = self._db.execute(
+            f"SELECT COUNT(*) FROM faces f WHERE f.id > ? AND f.is_current AND {_IN_LIBRARY}", [face_id]
+        ).fetchone()
+        return int(row[0])
+
+    def placed_by(self, run_id: int, *, since: int) -> tuple[int, int]:
+        """Return how many faces that came after this one are with somebody, and how many others the run placed."""
+        new, before = self._db.execute(
+            "SELECT COALESCE(SUM(a.face_id > ?), 0), COALESCE(SUM(a.face_id <= ?), 0) FROM assignments a"
+            " JOIN faces f ON f.id = a.face_id WHERE (a.face_id > ? OR a.run_id = ?) AND f.is_current"
+            f" AND {_IN_LIBRARY}",
+            [since, since, since, run_id],
+        ).fetchone()
+        return int(new), int(before)
+
     def n_open(self) -> int:
-        """Return how many faces that can be matched belong to nobody whom a user has named or hidden."""
+        """Return how many faces wait to be told who they are: those of the pool, and those of people whom no user has
+        named or hidden."""
         row = self._db.execute(
             "SELECT COUNT(*) FROM faces f LEFT JOIN assignments a ON a.face_id = f.id"
-            " LEFT JOIN people p ON p.id = a.person_id WHERE f.is_current AND f.tier != ?"
-            " AND (p.id IS NULL OR (p.name IS NULL AND NOT p.is_hidden))"
-            f" AND {_UNMARKED} AND {_IN_LIBRARY}",
-            [Tier.SHOW.value],
+            " LEFT JOIN people p ON p.id = a.person_id LEFT JOIN marks m ON m.face_id = f.id"
+            f" WHERE f.is_current AND {_IS_OPEN} AND {_IN_LIBRARY}"
         ).fetchone()
         return int(row[0])
 

@@ -69,13 +69,25 @@ class People:
         return _person(row) if row else None
 
     def counts(self) -> dict[str, int]:
-        """Return how many living people have photos in the library, and how many of them have a name."""
-        people, named = self._db.execute(
-            f"SELECT COUNT(*), COUNT(p.name) FROM people p WHERE {_LIVING_P} AND EXISTS"
+        """Return how many living people have photos in the library, how many of them have a name, and how many are
+        hidden; and how many others have a name."""
+        people, named, hidden, all_named = self._db.execute(
+            "SELECT COALESCE(SUM(is_here), 0), COALESCE(SUM(is_here AND name IS NOT NULL), 0),"
+            " COALESCE(SUM(is_here AND is_hidden), 0), COUNT(name) FROM (SELECT p.name, p.is_hidden, EXISTS"
             " (SELECT 1 FROM assignments a JOIN faces f ON f.id = a.face_id"
-            " JOIN files ON files.photo_id = f.photo_id WHERE a.person_id = p.id)"
+            " JOIN files ON files.photo_id = f.photo_id WHERE a.person_id = p.id) AS is_here"
+            f" FROM people p WHERE {_LIVING_P})"
         ).fetchone()
-        return {"people": people, "named": named}
+        return {"people": people, "named": named, "hidden": hidden, "absent": all_named - named}
+
+    def newest(self) -> int:
+        """Return the id of who was made last, 0 where there is nobody."""
+        return int(self._db.execute("SELECT COALESCE(MAX(id), 0) FROM people").fetchone()[0])
+
+    def n_since(self, person_id: int) -> int:
+        """Return how many people live that were made after this one."""
+        row = self._db.execute(f"SELECT COUNT(*) FROM people WHERE id > ? AND {_LIVING}", [person_id]).fetchone()
+        return int(row[0])
 
     def names(self) -> dict[int, str]:
         """Return the names of the living people that have one."""

@@ -85,7 +85,7 @@ def _print_stats(found: Stats) -> None:
     counts = found.counts
     tiers, sources, marks = counts.tiers, counts.sources, counts.marks
     by = {"user": "by you", "auto": "matched", "cluster": "grouped", "import": "imported", "folder": "by folder"}
-    out = {"nobody": "nobody's for good", "not_a_face": "no face", "forgotten": "forgotten"}
+    out = {"nobody": "nobody's for good", "forgotten": "forgotten"}
     facts = {
         "catalog": f"{display(found.catalog)}, {found.n_bytes / 1e6:.1f} MB",
         "photos": f"{counts.n_photos} in {plural(counts.n_files, 'file')}",
@@ -93,8 +93,12 @@ def _print_stats(found: Stats) -> None:
         f"{tiers.get('show', 0)} too poor to be matched",
         "assigned": f"{counts.n_assigned}{_listed(sources, by)}",
         "unassigned": f"{counts.n_pool}, and {counts.n_only_shown} too poor to tell",
-        "taken out": f"{sum(marks.values())}{_listed(marks, out)}",
-        "people": f"{counts.n_people}: {counts.n_named} named, {counts.n_unnamed} not; {counts.n_hidden} hidden",
+        "taken out": f"{counts.n_left_out}{_listed(marks, out)}"
+        + (f"; and {n_no_face} that are no faces" if (n_no_face := marks.get("not_a_face", 0)) else ""),
+        "open": f"{counts.n_open}: {counts.n_open - counts.n_pool} of people without a name, "
+        f"{counts.n_pool} unassigned",
+        "people": f"{counts.n_people}: {counts.n_named} named, {counts.n_unnamed} not; {counts.n_hidden} hidden"
+        + (f"; {counts.n_absent} more with a name on no photo now" if counts.n_absent else ""),
     }
     for name, fact in facts.items():
         echo(f"{name:>14}  {fact}")
@@ -125,7 +129,7 @@ def _print_stats(found: Stats) -> None:
 
 def _listed(counts: dict[str, int], words: dict[str, str]) -> str:
     """Return ": 3 by you, 4 matched"."""
-    said = [f"{n} {words.get(key, key)}" for key, n in sorted(counts.items(), key=lambda item: -item[1])]
+    said = [f"{n} {words[key]}" for key, n in sorted(counts.items(), key=lambda item: -item[1]) if key in words]
     return ": " + ", ".join(said) if said else ""
 
 

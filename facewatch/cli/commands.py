@@ -148,8 +148,7 @@ def _print_scan(result: ScanResult, status: Status) -> None:
         f"{plural(result.n_files, 'file')} looked at in {result.seconds:.1f} s: {result.n_new} new, "
         f"{result.n_known - result.n_same} copied, {result.n_moved} moved, {result.n_missing} gone, "
         f"{result.n_faulty} faulty" + (f", {result.n_other} no photos" if result.n_other else ""),
-        f"{plural(result.n_faces, 'new face')}: {result.n_assigned + result.n_grouped} placed, "
-        f"{plural(result.n_new_people, 'new person', 'new people')}",
+        _found_in(result),
         f"{status.people_folder}: {plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed",
     ]
     echo("\n".join(done))
@@ -161,6 +160,13 @@ def _print_scan(result: ScanResult, status: Status) -> None:
         echo(f"{result.engine} has more to look at: facewatch status")
     if status.faults:
         echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
+
+
+def _found_in(result: ScanResult) -> str:
+    """Return what became of the faces that came, and of those that were there."""
+    new = f"{plural(result.n_faces, 'new face')}: {result.n_placed} placed" if result.n_faces else "no new faces"
+    before = f", {plural(result.n_placed_before, 'earlier face')} placed" if result.n_placed_before else ""
+    return f"{new}{before}, {plural(result.n_new_people, 'new person', 'new people')}"
 
 
 def _print_next(status: Status, hint: str | None) -> None:

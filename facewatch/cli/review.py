@@ -374,9 +374,16 @@ class _Walk:
         )
 
     def _summarise(self) -> None:
+        from facewatch.people.review import NO_ANSWERS
+
         n_open = self._catalog.faces.n_open()
         n_settled = max(0, self._n_open_before - n_open)
-        echo(f"{plural(len(self._given), 'answer')}, {plural(n_settled, 'face')} settled, {n_open} open")
+        n_answers = sum(verb not in NO_ANSWERS for verb in self._given)
+        n_skipped = self._given.count("skip")
+        skipped = f", {plural(n_skipped, 'question')} skipped" if n_skipped else ""
+        echo(f"{plural(n_answers, 'answer')}{skipped}, {plural(n_settled, 'face')} settled, {n_open} open")
+        if not n_answers:
+            echo("nothing was changed")
 
     # --- one question ---
 

@@ -197,7 +197,16 @@ def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
         f"{current.n_only_shown} too poor to tell"
         + (f", {current.n_left_out} taken out by you" if current.n_left_out else ""),
     )
-    yield "people", f"{current.n_people}, {current.n_named} of them named"
+    hidden = f", {current.n_hidden} hidden" if current.n_hidden else ""
+    absent = f"; {current.n_absent} more with a name on no photo now" if current.n_absent else ""
+    yield "people", f"{current.n_people}, {current.n_named} of them named{hidden}{absent}"
+    if current.n_open:
+        n_unnamed = current.n_open - current.n_pool
+        yield (
+            "open",
+            f"{plural(current.n_open, 'face')}: {n_unnamed} of people without a name, {current.n_pool} of nobody yet; "
+            "`facewatch review` asks who they are",
+        )
 
 
 def _passed_over(passed: list[PassedOver]) -> str:

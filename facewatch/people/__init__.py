@@ -92,6 +92,11 @@ class Identities:
         self._gallery: Gallery | None = None
         self._version = -1
 
+    @property
+    def run_id(self) -> int:
+        """The run whose work this is; 0: it is a user's."""
+        return self._run_id or 0
+
     def start_run(self, kind: str, run_id: int) -> None:
         """What follows is the work of this run, not of a user."""
         self._actor, self._run_id = kind, run_id
@@ -256,9 +261,10 @@ class Identities:
         looks, which may explain another face: it goes on until nothing changes any more, so that doing it again
         would change nothing. A dry run tells the first step.
         """
-        n_pool = self._n_pool()
+        n_pool, newest = self._n_pool(), self._catalog.people.newest()
         if is_dry_run:
-            return _report(n_pool, 0, self._plan(clusterer)[1])
+            plan = self._plan(clusterer)[1]
+            return _report(n_pool, 0, plan, sum(group.person_id is None for group in plan))
         n_matched, groups = self.settle_pool(), list[Group]()
         for _ in range(_MOST_ROUNDS):
             plan = self._group_once(clusterer)
@@ -267,7 +273,8 @@ class Identities:
             n_matched += found
             if not plan and not found:
                 break
-        return _report(n_pool, n_matched, groups)
+        # Somebody new of one round may have become part of another in the next.
+        return _report(n_pool, n_matched, groups, self._catalog.people.n_since(newest))
 
     def _group_once(self, clusterer: Clusterer) -> list[Group]:
         """Group and apply it. The thinking happens on a snapshot, outside the write lock; if somebody wrote meanwhile,
@@ -310,11 +317,11 @@ class Identities:
             catalog.journal.add(self._actor, "recluster", summary, undo, run_id=self._run_id, now=now)
 
 
-def _report(n_pool: int, n_matched: int, groups: Sequence[Group]) -> Reclustered:
+def _report(n_pool: int, n_matched: int, groups: Sequence[Group], n_new_people: int) -> Reclustered:
     return Reclustered(
         n_pool=n_pool,
         n_matched=n_matched,
-        n_new_people=sum(group.person_id is None for group in groups),
+        n_new_people=n_new_people,
         n_joined_people=sum(len(group.joining) for group in groups),
         n_grouped=sum(len(group.rows) for group in groups),
     )

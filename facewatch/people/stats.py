@@ -48,6 +48,10 @@ class Counts:
     """Faces of nobody that may be matched."""
     n_only_shown: int
     """Faces of nobody that are too poor to be matched."""
+    n_left_out: int
+    """Faces that users took out; what is no face is none."""
+    n_open: int
+    """Faces that wait to be told who they are: of the pool, and of people without a name."""
     tiers: dict[str, int]
     """Faces by what quality lets them do: found, match or show."""
     sources: dict[str, int]
@@ -59,6 +63,8 @@ class Counts:
     n_unnamed: int
     n_hidden: int
     """Named or not."""
+    n_absent: int
+    """People with a name who are on no photo of the library, beside the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,7 @@ def stats_of(catalog: Catalog, *, match: float | None, n_shortlist: int) -> Stat
     in_use = next((engine for engine in engines if engine.is_in_use), None)
     files = [catalog.path, catalog.path.with_name(f"{catalog.path.name}-wal")]
     return Stats(
-        counts=_counts(catalog, everybody),
+        counts=_counts(catalog),
         engines=tuple(map(_engine, engines)),
         sizes=spread(
             [person.n_faces for person in everybody], doubling(max((p.n_faces for p in everybody), default=1))
@@ -160,9 +166,8 @@ def stats_of(catalog: Catalog, *, match: float | None, n_shortlist: int) -> Stat
     )
 
 
-def _counts(catalog: Catalog, everybody: Collection[Person]) -> Counts:
-    files, faces, facts = catalog.files.counts(), catalog.faces.counts(), catalog.facts
-    n_named = sum(person.name is not None for person in everybody)
+def _counts(catalog: Catalog) -> Counts:
+    files, faces, people, facts = catalog.files.counts(), catalog.faces.counts(), catalog.people.counts(), catalog.facts
     return Counts(
         n_files=files["files"],
         n_photos=files["photos"],
@@ -170,13 +175,16 @@ def _counts(catalog: Catalog, everybody: Collection[Person]) -> Counts:
         n_assigned=faces["assigned"],
         n_pool=faces["pool"],
         n_only_shown=faces["only_shown"],
+        n_left_out=faces["left_out"],
+        n_open=faces["open"],
         tiers=facts.tiers(),
         sources=facts.sources(),
         marks=facts.marks(),
-        n_people=len(everybody),
-        n_named=n_named,
-        n_unnamed=len(everybody) - n_named,
-        n_hidden=sum(person.is_hidden for person in everybody),
+        n_people=people["people"],
+        n_named=people["named"],
+        n_unnamed=people["people"] - people["named"],
+        n_hidden=people["hidden"],
+        n_absent=people["absent"],
     )
 
 

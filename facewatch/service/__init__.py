@@ -82,10 +82,16 @@ class ScanResult:
     n_missing: int
     n_faulty: int
     n_faces: int
+    """Faces that were not known before."""
+    n_placed: int
+    """How many of those belong to somebody now ..."""
+    n_placed_before: int
+    """... and how many that were known before, and belonged to nobody."""
     n_assigned: int
     """Faces of new photos that a known person explained at once."""
     n_unread_folders: int
     n_new_people: int
+    """People who were nobody before the scan."""
     n_grouped: int
     n_links_made: int
     n_links_removed: int
@@ -300,6 +306,7 @@ class Service:
 
     def _scan(self, report: Report, teller: Teller) -> ScanResult:
         started, is_first = self._clock(), not self.catalog.files.counts()["files"]
+        newest_face, newest_person = self.catalog.faces.newest(), self.catalog.people.newest()
         teller.doing("looking through the libraries", silent_seconds=SILENT_SECONDS)
         report(Progress(0, 0, "", stage="looking through the libraries"))
         looks = self.libraries.look_at_all()
@@ -309,7 +316,6 @@ class Service:
 
         def count(one: Ingested) -> None:
             counts.update({one.kind: 1, "done": 1, "assigned": one.n_assigned, "same": one.is_same})
-            counts["faces"] += one.n_faces if one.kind == "new" else 0
             teller.photo()
             teller.doing("looking at photos", n_waiting=max(0, n_total - counts["done"]))
             note = display(one.path)
@@ -335,6 +341,7 @@ class Service:
         for root, _, _ in looks:
             self.libraries.arrived(root)
         self.search.keep_up()
+        n_placed, n_placed_before = self.catalog.faces.placed_by(self.identities.run_id, since=newest_face)
         return ScanResult(
             n_files=sum(len(found.files) for _, found, _ in looks),
             n_new=counts["new"],
@@ -346,10 +353,12 @@ class Service:
             libraries_moved=self.libraries.moved,
             n_missing=sum(len(changes.missing) for _, _, changes in looks),
             n_faulty=counts["faulty"],
-            n_faces=counts["faces"],
+            n_faces=self.catalog.faces.n_since(newest_face),
+            n_placed=n_placed,
+            n_placed_before=n_placed_before,
             n_assigned=counts["assigned"],
             n_unread_folders=sum(len(found.unread) for _, found, _ in looks),
-            n_new_people=grouped.n_new_people,
+            n_new_people=self.catalog.people.n_since(newest_person),
             n_grouped=grouped.n_grouped + grouped.n_matched,
             n_links_made=applied.n_made,
             n_links_removed=applied.n_removed,

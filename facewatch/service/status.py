@@ -64,8 +64,14 @@ class Status:
     n_only_shown: int
     n_left_out: int
     """Faces that a user took out."""
+    n_open: int
+    """Faces that wait to be told who they are: of the pool, and of people without a name; `review` asks about them."""
     n_people: int
     n_named: int
+    n_hidden: int
+    """Named or not."""
+    n_absent: int
+    """People with a name who are on no photo of the library, beside `n_people`."""
     last_scan: str | None
     offline: list[str] = field(default_factory=list)
     faults: list[dict[str, str]] = field(default_factory=list)
@@ -112,8 +118,11 @@ def status_of(service: Service) -> Status:
         n_pool=faces["pool"],
         n_only_shown=faces["only_shown"],
         n_left_out=faces["left_out"],
+        n_open=faces["open"],
         n_people=people["people"],
         n_named=people["named"],
+        n_hidden=people["hidden"],
+        n_absent=people["absent"],
         last_scan=_when(last) if last else None,
         faults=[asdict(fault) for fault in faulty],
         fault_groups=grouped_by_cause(faulty),

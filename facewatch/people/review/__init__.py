@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from facewatch.people.review.answers import Answer, Verb, check_answers, decide, decide_all, is_open, parse_answer
 from facewatch.people.review.questions import Kind, Part, Question, open_questions
-from facewatch.people.review.session import Coverage, Review, ReviewProgress, answers_for, coverage
+from facewatch.people.review.session import NO_ANSWERS, Coverage, Review, ReviewProgress, answers_for, coverage
 
 __all__ = [
+    "NO_ANSWERS",
     "Answer",
     "Coverage",
     "Kind",

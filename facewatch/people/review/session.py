@@ -15,6 +15,9 @@ from facewatch.people.review.answers import Answer, decide, is_open
 from facewatch.people.review.questions import Part, Question, open_questions
 from facewatch.types import EngineInfo
 
+NO_ANSWERS = ("skip", "divide")
+"""What leaves a question to be asked."""
+
 Deciding = Callable[[], AbstractContextManager[Decisions]]
 """Opens what makes decisions effective when it is closed."""
 
@@ -34,7 +37,7 @@ class ReviewProgress:
     """How far a review is."""
 
     n_answered: int
-    """Also those that were skipped."""
+    """Not those that were skipped, or divided to be asked about apart."""
     n_settled: int
     """Faces that were open and are not any more, also because of what followed from the answers."""
     n_open: int
@@ -50,6 +53,8 @@ class _Step:
     """What was decided, by its numbers in the journal."""
     parts: tuple[Part, ...]
     """What was asked about apart before."""
+    is_answer: bool
+    """Whether it says anything: to skip or divide a question does not."""
 
 
 class Review:
@@ -117,13 +122,13 @@ class Review:
                 made = [decided for decided in decisions.made if decided.entry_id is not None]
         finally:
             # Also when the folders cannot follow: what was decided stands, and can be undone.
-            if made or answer.verb in ("skip", "divide"):
+            if made or answer.verb in NO_ANSWERS:
                 self._note(question, answer, made, parts)
         return made
 
     def _note(self, question: Question, answer: Answer, made: Sequence[Decided], parts: tuple[Part, ...]) -> None:
         entries = tuple(dict.fromkeys(decided.entry_id for decided in made if decided.entry_id is not None))
-        self._steps.append(_Step(question, entries, self._parts))
+        self._steps.append(_Step(question, entries, self._parts, answer.verb not in NO_ANSWERS))
         if answer.verb == "skip":
             self._skipped.add(question.id)
         self._answered(question, is_stale=parts != self._parts)
@@ -144,7 +149,8 @@ class Review:
 
     def progress(self) -> ReviewProgress:
         n_open = self._catalog.faces.n_open()
-        return ReviewProgress(len(self._steps), self._n_open_before - n_open, n_open, len(self.questions()))
+        n_answered = sum(step.is_answer for step in self._steps)
+        return ReviewProgress(n_answered, self._n_open_before - n_open, n_open, len(self.questions()))
 
     def coverage(self, answers: Sequence[int] = (10, 50, 250)) -> list[Coverage]:
         """Return how much so many more answers settle; no further than there are questions."""

@@ -3,6 +3,7 @@ people folders that were moved, renamed or begun anew."""
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import sqlite3
@@ -36,6 +37,7 @@ from facewatch.service.libraries import N_TOLD
 from facewatch.service.pausing import pause, resume
 from facewatch.service.people_folder import DRIVE
 from facewatch.service.status import Status
+from facewatch.service.taking_over import waiting_names
 from facewatch.types import Progress
 from facewatch.watch import Ears
 
@@ -616,3 +618,95 @@ def test_a_watcher_whose_people_folder_was_deleted_says_what_makes_it_anew(
             other.sync_folders()
         turns.after(60.0)
     assert set(named.tree()) == {*tree, "Anna/new.png"}
+
+
+def test_folders_makes_a_people_folder_anew_that_was_deleted(named: Library, run: Any) -> None:
+    tree = named.tree()
+    shutil.rmtree(named.people)
+    assert run("folders").code == 0
+    assert named.tree() == tree
+
+
+def lose_catalog(library: Library) -> None:
+    for path in library.catalog.parent.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_a_new_catalog_takes_the_old_people_folder_over_with_its_names(named: Library, run: Any) -> None:
+    for i in range(3):
+        named.draw(f"{i}c.png", (3, i))
+    named.scan()
+    tree = named.tree()
+    assert sum(path.startswith("_unnamed/") for path in tree) == 3
+    lose_catalog(named)
+    with pytest.raises(
+        FolderError, match=r"belongs to another library .* gone: facewatch folders --take-over makes it"
+    ):
+        named.scan()
+    assert named.tree() == tree, "nothing was touched"
+    assert "facewatch folders --take-over" in str(status(named).people_folder_fault)
+    answer = run("folders", "--take-over", "--json")
+    assert answer.code == 0, answer.err
+    taken = json.loads(answer.out)["taken_over"]
+    assert (taken["n_links"], taken["names"], taken["left"]) == (7, ["Anna", "Ben"], [])
+    assert named.tree() == {}, "nobody is known yet"
+    named.scan()
+    assert named.tree().items() >= {(path, photo) for path, photo in tree.items() if not path.startswith("_unnamed/")}
+    assert len(named.tree()) == 7
+    with named.service() as service:
+        assert service.find_person("Anna").n_photos == service.find_person("Ben").n_photos == 2
+        assert waiting_names(service.catalog) == {}
+        service.undo()
+        service.scan_all()
+        assert sorted(filter(None, service.catalog.people.names().values())) == ["Anna"], "undone is undone"
+
+
+def test_names_are_given_at_once_where_the_photos_are_known(named: Library, run: Any) -> None:
+    tree = named.tree()
+    lose_catalog(named)
+    old = named.people.rename(named.base / "Old")
+    named.scan()
+    shutil.rmtree(named.people)
+    old.rename(named.people)
+    assert run("folders", "--take-over").code == 0
+    assert named.tree() == tree
+
+
+def test_what_is_not_facewatchs_in_a_folder_that_is_taken_over_stays(named: Library, run: Any) -> None:
+    (named.people / "Anna" / "notes.txt").write_text("mine")
+    (named.people / "Ben" / "elsewhere").symlink_to("/etc/hostname")
+    (named.people / "Own").mkdir()
+    (named.people / "Own" / "book.txt").write_text("mine")
+    lose_catalog(named)
+    named.photos.joinpath("0.png").touch()
+    with named.service():
+        pass
+    answer = run("folders", "--take-over", "--json")
+    left = json.loads(answer.out)["taken_over"]["left"]
+    assert left == [str(named.people / name) for name in ("Anna", "Ben", "Own")]
+    named.scan()
+    assert (named.people / "Anna" / "notes.txt").read_text() == "mine"
+    assert (named.people / "Ben" / "elsewhere").is_symlink()
+    assert (named.people / "Own" / "book.txt").read_text() == "mine"
+    with named.service() as service:
+        assert service.find_person("Anna").n_photos == 2
+
+
+def test_a_name_is_given_to_nobody_where_it_is_not_clear_whose_folder_it_was(library: Library, run: Any) -> None:
+    for i in range(4):
+        library.draw(f"{i}.png", (1, i), (2, i))
+    library.scan()
+    with library.service() as service:
+        service.rename("1", "Anna")
+    lose_catalog(library)
+    with library.service():
+        pass
+    assert run("folders", "--take-over").code == 0
+    library.scan()
+    with library.service() as service:
+        assert not service.catalog.people.names() or not any(service.catalog.people.names().values())
+        assert set(waiting_names(service.catalog)) == {"Anna"}
+
+
+def test_taking_over_tells_nobody_what_would_be_done(named: Library, run: Any) -> None:
+    assert run("folders", "--take-over", "--dry-run").code == 2

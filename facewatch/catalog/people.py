@@ -226,6 +226,15 @@ class People:
             " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) ORDER BY p.id, f.photo_id"
         ).fetchall()
 
+    def on_photos(self, photos: Collection[int]) -> dict[int, int]:
+        """Return who is on these photos, and on how many of them."""
+        rows = self._db.execute(
+            "SELECT a.person_id, COUNT(DISTINCT f.photo_id) FROM assignments a JOIN faces f ON f.id = a.face_id"
+            " WHERE f.photo_id IN (SELECT value FROM json_each(?)) GROUP BY a.person_id",
+            [json.dumps(list(photos))],
+        )
+        return dict(rows.fetchall())
+
     def links(self, only: Collection[int] | None = None) -> list[LinkRow]:
         """Return what was made, for everybody or `only` for these people."""
         rows = self._db.execute(

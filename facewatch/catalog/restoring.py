@@ -256,7 +256,8 @@ def contradictions(copy: Path) -> list[str]:
 @contextmanager
 def _changing(copy: Path) -> Iterator[sqlite3.Connection]:
     """One transaction on a staged copy."""
-    with clear_errors(copy), closing(sqlite3.connect(copy.absolute().as_uri(), uri=True, isolation_level=None)) as db:
+    uri = copy.absolute().as_uri()
+    with clear_errors(copy), closing(sqlite3.connect(uri, WRITE_WAIT_SECONDS, uri=True, isolation_level=None)) as db:
         db.execute("PRAGMA foreign_keys = ON")
         yield db
 
@@ -360,7 +361,7 @@ def adopt(
     since_ns = datetime.fromisoformat(made_at).timestamp() * 1e9 if made_at else float("inf")
     left: list[FoundLink] = []
     with _changing(copy) as db:
-        db.execute("BEGIN")
+        db.execute("BEGIN IMMEDIATE")
         recorded = set(db.execute("SELECT path, stamp FROM links").fetchall())
         folders = _by_folder(links)
         moved = _moved(recorded, folders, standing)

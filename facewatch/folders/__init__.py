@@ -26,7 +26,7 @@ Paths in records and plans are relative to the people folder, with "/", and keep
 
 from __future__ import annotations
 
-from facewatch.folders.applying import apply
+from facewatch.folders.applying import apply, refusal
 from facewatch.folders.disk import place_in, read_disk, read_entry
 from facewatch.folders.making import LinkMaker, make_link
 from facewatch.folders.model import (
@@ -87,6 +87,7 @@ __all__ = [
     "portrait_start",
     "read_disk",
     "read_entry",
+    "refusal",
     "remove_sheet",
     "resume",
     "safe_name",

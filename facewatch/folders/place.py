@@ -24,7 +24,10 @@ _PROBE = ".facewatch.probe"
 
 ANEW = "if it was deleted, facewatch folders makes it anew"
 
-HAND_OVER = f"choose another (people under [library]), or delete {MARKER} in it to hand it over"
+HAND_OVER = (
+    "facewatch folders --take-over makes it this one's, and keeps the names of its folders; or choose another people "
+    "folder (people under [library])"
+)
 
 
 def check_people_folder(
@@ -143,8 +146,8 @@ def _check_marker(top: int, root: Path, library_id: str) -> None:
         raise FolderError(f"{marker}: cannot be read: delete it if this is your people folder") from error
     if owner != library_id:
         raise FolderError(
-            f"{root}: belongs to another library ({owner}; this one is {library_id}): "
-            f"choose another people folder, or delete {marker} to hand it over"
+            f"{root}: belongs to another library ({owner}; this one is {library_id}), perhaps to one whose catalog is "
+            f"gone: {HAND_OVER}"
         )
 
 

@@ -32,6 +32,7 @@ from facewatch.service.people_folder import PeopleFolder
 from facewatch.service.places import check_library, check_places, rules_of
 from facewatch.service.searching import Search
 from facewatch.service.status import Status, status_of
+from facewatch.service.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.service.telling import SILENT_SECONDS, Teller
 from facewatch.types import EngineInfo, EngineOptions, Progress
 
@@ -337,6 +338,7 @@ class Service:
         report(Progress(0, 0, "", stage="grouping faces"))
         grouped = self.recluster() if is_due else Reclustered(0, 0, 0, 0, 0)
         report(Progress(0, 0, "", stage="making links"))
+        self.give_names()
         applied = self.sync_folders()
         for root, _, _ in looks:
             self.libraries.arrived(root)
@@ -560,6 +562,26 @@ class Service:
         """
         self.libraries.forget_moved()
         return self.folder.sync(only)
+
+    def take_over(self) -> TakenOver:
+        """Make the people folder this catalog's, with the links in it and the names of its folders.
+
+        Raises:
+            FolderError: it cannot be written.
+        """
+        taken = take_over(self.catalog, self.folder)
+        # Before anybody is named: the old folder of that name has to make room.
+        self.sync_folders()
+        if self.give_names():
+            self.sync_folders()
+        return taken
+
+    def give_names(self) -> list[str]:
+        """Give names of folders that were taken over to the same people; return those given."""
+        if not waiting_names(self.catalog):
+            return []
+        with self.deciding() as decisions:
+            return give_names(self.catalog, decisions)
 
     # --- people ---
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 
 from facewatch import folders
@@ -17,19 +14,13 @@ from facewatch.catalog import restoring
 from facewatch.catalog.backups import Report, keep_quiet, write_backup
 from facewatch.catalog.locks import holder
 from facewatch.catalog.opening import beside, check_place, clear_errors, utc_now
-from facewatch.catalog.restoring import Contents, FoundLink, GivenUp
+from facewatch.catalog.restoring import Contents, GivenUp
 from facewatch.config import Config
 from facewatch.errors import BusyError, CatalogError, FolderError
-from facewatch.folders.names import link_names
 from facewatch.service import Service
+from facewatch.service.found_links import find_links, folders_in
 
 log = logging.getLogger(__name__)
-
-_N_NAMES = 4
-"""How many of the names that a link may have are looked for."""
-
-_BYSTANDERS = frozenset({"Thumbs.db", "desktop.ini"})
-"""What file managers leave in folders, besides hidden files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,48 +217,10 @@ def _settle_folder(config: Config, copy: Path, found: Restorable) -> list[Path]:
     if folders.owner_of(people) != found.backup.library_id:
         return []
     top = os.path.realpath(people)
-    standing = list(_folders_in(top))
-    links = list(_find_links(top, standing, found.backup.roots))
+    standing = list(folders_in(top))
+    links = list(find_links(top, standing, found.backup.roots))
     left = restoring.adopt(copy, links, standing=standing, made_at=found.backup.made_at, now=utc_now())
     return [people / link.path for link in left]
-
-
-def _find_links(top: str, standing: Sequence[str], roots: Sequence[Path]) -> Iterator[FoundLink]:
-    """Yield the links of folders that hold nothing but links as facewatch makes them, to photos of these libraries."""
-    for folder in standing:
-        with contextlib.suppress(OSError), os.scandir(f"{top}/{folder}") as entries:
-            found = [_link_of(top, folder, e, roots) for e in entries if not _is_bystander(e.name)]
-            whole = [link for link in found if link is not None]
-            if len(whole) == len(found):
-                yield from whole
-
-
-def _is_bystander(name: str) -> bool:
-    return name.startswith(".") or name in _BYSTANDERS
-
-
-def _folders_in(top: str) -> Iterator[str]:
-    """Yield the folders that people may have; no link is followed."""
-    for parent in ("", f"{folders.UNNAMED}/"):
-        with contextlib.suppress(OSError), os.scandir(f"{top}/{parent}") as entries:
-            names = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
-            yield from (f"{parent}{name}" for name in names if parent or name != folders.UNNAMED)
-
-
-def _link_of(top: str, folder: str, entry: os.DirEntry[str], roots: Sequence[Path]) -> FoundLink | None:
-    """Return the entry if it is, to the letter, a link that facewatch would make there."""
-    if not entry.is_symlink():
-        return None
-    target = os.readlink(entry.path)  # noqa: PTH115 - to the letter, which a Path would tidy
-    source = os.path.normpath(f"{top}/{folder}/{target}")
-    if not any(Path(source).is_relative_to(root) for root in roots):
-        return None
-    head, name = os.path.split(source)
-    as_made = "../" * (folder.count("/") + 1) + f"{os.path.relpath(head, top)}/{name}"
-    if target != as_made or entry.name not in islice(link_names(source), _N_NAMES):
-        return None
-    changed_ns = entry.stat(follow_symlinks=False).st_mtime_ns
-    return FoundLink(f"{folder}/{entry.name}", Path(source), target, changed_ns)
 
 
 def _follow(config: Config) -> tuple[int, int, str | None]:

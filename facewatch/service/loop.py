@@ -464,6 +464,7 @@ class WatchLoop:
         n_placed = result.n_grouped + result.n_matched
         if n_placed or result.n_joined_people:
             log.info("grouped: %d new people, %d face(s) placed", result.n_new_people, n_placed)
+        self._service.give_names()
         self._may_group.took(self._clock() - started)
         self._waiting_since = None
         self._n_pool = self._n_pool_grouped = self._service.catalog.faces.counts()["pool"]

@@ -136,6 +136,19 @@ class PeopleFolder:
             files.set("people_folder", str(self.root))
             files.set(DRIVE, drive)
 
+    def hand_over(self) -> None:
+        """Mark it as this catalog's, whosever it was.
+
+        Raises:
+            FolderError: it cannot be written.
+        """
+        try:
+            (self.root / folders.MARKER).unlink(missing_ok=True)
+        except OSError as error:
+            raise folders.refusal(self.root, error) from error
+        self._is_checked = False
+        self.check()
+
     def believe_deleted(self) -> None:
         """If it is not there, it is made anew, wherever it was."""
         self._is_believed_deleted = True

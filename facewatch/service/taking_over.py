@@ -1,0 +1,132 @@
+"""Taking a people folder over from a catalog that is gone.
+
+Its links become this catalog's, so that those nobody wants any more go. Its folders were the last record of who is who:
+their names are kept, and given to the same people again when their photos have been grouped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from facewatch import folders
+from facewatch.catalog import Catalog, restoring, utc_now
+from facewatch.people import Decisions
+from facewatch.service.found_links import find_links, folders_in
+from facewatch.service.people_folder import PeopleFolder
+
+log = logging.getLogger(__name__)
+
+NAMES = "names_of_folders"
+"""The setting that holds names that wait for their people: for each, photos that were in its folder."""
+
+MOST_PHOTOS = 200
+"""Photos of a folder that are remembered: enough to tell whose it was."""
+
+_EVER = "1970-01-01T00:00:00+00:00"
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What was taken over with a people folder."""
+
+    n_links: int
+    names: tuple[str, ...]
+    """Names of folders, which the same people get again."""
+    left: tuple[str, ...]
+    """Folders that hold something else besides links of facewatch, and stay as they are."""
+
+
+def take_over(catalog: Catalog, folder: PeopleFolder) -> TakenOver:
+    """Make the people folder this catalog's, with all links in it that facewatch made for another one.
+
+    Raises:
+        BusyError: another process has been writing for too long.
+        FolderError: the folder cannot be written.
+    """
+    top = os.path.realpath(folder.root)
+    with catalog.exclusive():
+        standing = list(folders_in(top))
+        links = list(find_links(top, standing, [Path("/")]))
+        whole = {link.path.rpartition("/")[0] for link in links}
+        recorded = set(catalog.people.folders().values())
+        strange = [name for name in standing if name not in recorded]
+        names = {_name_of(name): _photos_in(top, name) for name in strange if not name.startswith(folders.UNNAMED)}
+        names = {name: photos for name, photos in names.items() if photos}
+        with catalog.write():
+            catalog.files.set(NAMES, json.dumps(waiting_names(catalog) | names))
+        n_before = len(catalog.people.links())
+        restoring.adopt(catalog.path, links, standing=standing, made_at=_EVER, now=utc_now())
+        folder.hand_over()
+    left = [str(folder.root / name) for name in strange if name not in whole and _holds_any(f"{top}/{name}")]
+    return TakenOver(len(catalog.people.links()) - n_before, tuple(sorted(names)), tuple(left))
+
+
+def _name_of(folder: str) -> str:
+    """Return the name that a folder was made for: a number in brackets kept two of them apart."""
+    return re.sub(r" \(\d+(\.\d+)?\)$", "", folder)
+
+
+def _photos_in(top: str, folder: str) -> list[str]:
+    """Return where links in a folder lead, some of them where there are very many."""
+    with os.scandir(f"{top}/{folder}") as entries:
+        links = sorted(entry.path for entry in entries if entry.is_symlink())
+    some = links[:: max(1, len(links) // MOST_PHOTOS)]
+    return [os.path.normpath(f"{top}/{folder}/{os.readlink(link)}") for link in some]  # noqa: PTH115
+
+
+def _holds_any(folder: str) -> bool:
+    with os.scandir(folder) as entries:
+        return next(entries, None) is not None
+
+
+def waiting_names(catalog: Catalog) -> dict[str, list[str]]:
+    """Return the names that wait for their people, each with photos that were in its folder."""
+    return dict(json.loads(catalog.files.setting(NAMES) or "{}"))
+
+
+def give_names(catalog: Catalog, decisions: Decisions) -> list[str]:
+    """Give names that wait to the people whose photos were in their folders; return those given.
+
+    A name is given to who is not named yet, is on most of the folder's photos, and mostly there.
+    """
+    waiting = waiting_names(catalog)
+    if not waiting:
+        return []
+    given = []
+    with catalog.write():
+        taken = {name.casefold() for name in catalog.people.names().values()}
+        for name, photos in waiting.items():
+            person_id = None if name.casefold() in taken else _person_of(catalog, photos)
+            if person_id is not None:
+                decisions.rename(f"p{person_id}", name)
+                given.append(name)
+        _keep_waiting(catalog, {n: p for n, p in waiting.items() if n not in given and n.casefold() not in taken})
+    for name in given:
+        log.info("%s: named as the folder was", name)
+    return given
+
+
+def _keep_waiting(catalog: Catalog, waiting: Mapping[str, list[str]]) -> None:
+    if not waiting:
+        catalog.files.unset(NAMES)
+    elif waiting != waiting_names(catalog):
+        catalog.files.set(NAMES, json.dumps(waiting))
+
+
+def _person_of(catalog: Catalog, paths: list[str]) -> int | None:
+    files = [catalog.files.photo_of_path(Path(path)) for path in paths]
+    photos = {file.photo_id for file in files if file is not None and file.photo_id is not None}
+    counts = sorted(((n, person_id) for person_id, n in catalog.people.on_photos(photos).items()), reverse=True)
+    if not counts or (len(counts) > 1 and counts[0][0] == counts[1][0]):
+        return None
+    n, person_id = counts[0]
+    person = catalog.people.one(person_id)
+    # Of a folder with very many photos only some are remembered.
+    is_clear = 2 * n > len(photos) and person is not None and (len(paths) >= MOST_PHOTOS or 2 * n > person.n_photos)
+    return person_id if person is not None and person.name is None and is_clear else None

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from facewatch.service.doctor.case import Case, Finding, Level, Try, counted, re
 AREA = "environment"
 
 NATIVE = {
+    "cv2": "opencv-python-headless",
     "dlib": "dlib-bin",
     "onnxruntime": "onnxruntime",
     "pillow_heif": "pillow-heif",
@@ -31,6 +33,9 @@ NATIVE = {
     "scipy.spatial": "scipy",
 }
 """Modules with machine code of their own, which may take a process down with them, and the package each is in."""
+
+PIP_INSTALL = f"{shlex.quote(sys.executable)} -m pip install"
+"""Of this Python: a checkout, pipx and uv have environments of their own, which a bare `pip` may not mean."""
 
 IMPORT_SECONDS = 60.0
 """A module that is not imported by then hangs; a cold disk takes ten seconds for the largest."""
@@ -103,11 +108,11 @@ def check_packages(needed: Sequence[Requirement], version_of: Callable[[str], st
             version = version_of(one.name)
         except importlib.metadata.PackageNotFoundError:
             if not one.is_optional:
-                yield _finding("broken", f"the package {one.name} is not installed", f"pip install '{_wanted(one)}'")
+                yield _finding("broken", f"the package {one.name} is not installed", f"{PIP_INSTALL} '{_wanted(one)}'")
             continue
         if _numbers(version) < _numbers(one.least):
             what = f"the package {one.name} is {version}, older than {one.least}"
-            yield _finding("broken", what, f"pip install --upgrade '{_wanted(one)}'")
+            yield _finding("broken", what, f"{PIP_INSTALL} --upgrade '{_wanted(one)}'")
         else:
             n_right += 1
     if n_right:
@@ -149,9 +154,9 @@ def check_native(tries: Sequence[Try], *, seconds: float = IMPORT_SECONDS) -> It
     good = []
     for one in tries:
         if one.process is None:
-            yield _finding("broken", f"{one.module} is not installed", f"pip install {one.package}")
+            yield _finding("broken", f"{one.module} is not installed", f"{PIP_INSTALL} {one.package}")
         elif (fault := _fault_of(one.process, seconds)) is not None:
-            remedy = f"pip install --force-reinstall {one.package}"
+            remedy = f"{PIP_INSTALL} --force-reinstall {one.package}"
             yield _finding("broken", f"{one.module} cannot be loaded: {fault}", remedy)
         else:
             good.append(one.module.partition(".")[0])

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -364,3 +365,35 @@ def test_a_browser_shows_the_faces_by_day_and_by_night(
     assert 3 * 96 * 96 * 0.95 < red.sum() <= 3 * 96 * 96
     assert 3 * 48 * 48 * 0.95 < green.sum() <= 3 * 48 * 48
     assert not red[:, -8:].any(), "nothing is cut off at the edge"
+
+
+# --- what a scan says meanwhile and at its end ---
+
+
+def test_a_scan_says_which_part_of_its_work_it_is_at(library: Library) -> None:
+    for look in range(3):
+        library.draw(f"{look}.png", (1, look))
+    stages: list[str] = []
+    with library.service() as service:
+        service.scan_all(lambda progress: stages.append(progress.stage))
+    assert list(dict.fromkeys(stages)) == [
+        "looking through the libraries",
+        "looking at photos",
+        "grouping faces",
+        "making links",
+    ]
+
+
+def test_the_better_engine_is_named_with_its_size_its_licence_and_the_way_to_it(tmp_path: Path) -> None:
+    service: Any = SimpleNamespace(engine_name="face_recognition", config={"engine.models": str(tmp_path)})
+    said = everybody.better_engine(service)
+    assert said is not None
+    assert "insightface:buffalo_l" in said
+    assert "289 MB" in said
+    assert "non-commercial research only" in said
+    assert said.split("\n")[-2:] == [
+        "  facewatch models fetch buffalo_l",
+        "  facewatch scan --engine insightface:buffalo_l",
+    ]
+    service.engine_name = "insightface:antelopev2"
+    assert everybody.better_engine(service) is None

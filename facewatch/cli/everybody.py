@@ -85,7 +85,7 @@ def print_people(service: Service, screen: Screen, most: int) -> bool:
     if drawn:
         click.echo(drawn, nl=False)
         n, all_of_them = len(people), f"-n {len(people)} draws all, " if len(people) > most else ""
-        click.echo(
+        echo(
             f"{min(n, most)} of {plural(n, 'person', 'people')}; {all_of_them}--table lists them, "
             "--contact-sheet writes a page"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -73,6 +74,15 @@ def nothing_left_behind(private_home: None) -> Iterator[None]:
     }
     assert not changed
     assert not [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """A command sets up the log for its process; the next test has it as it was."""
+    logger = logging.getLogger("facewatch")
+    before = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers[:], logger.level, logger.propagate = before
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,12 +48,9 @@ def line_of(record: logging.LogRecord, *, is_json: bool = False, is_journal: boo
 
 
 @pytest.fixture
-def facewatch_log() -> Iterator[logging.Logger]:
-    """The program's logger, afterwards as it was."""
-    logger = logging.getLogger("facewatch")
-    before = logger.handlers[:], logger.level, logger.propagate
-    yield logger
-    logger.handlers[:], logger.level, logger.propagate = before
+def facewatch_log() -> logging.Logger:
+    """The program's logger."""
+    return logging.getLogger("facewatch")
 
 
 # --- for programs ---

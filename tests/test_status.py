@@ -709,7 +709,7 @@ def test_the_moment_of_the_last_scan_is_what_its_help_says(scanned: Library, run
 
 def test_metrics_of_nobody_at_work_say_so(scanned: Library, run: Any) -> None:
     scanned.photos.rename(scanned.base / "unplugged")
-    assert f"offline: {scanned.photos}: not there; plug it in; nothing of it was removed\n" in run("status").out
+    assert f"offline: {scanned.photos}: not there; plug it in, or name its new place: " in run("status").out
     run("pause")
     samples = parsed(run("status", "--prometheus").out)
     assert value_of(samples, "up") == 0

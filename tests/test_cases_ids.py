@@ -141,6 +141,7 @@ def test_a_face_where_a_person_is_wanted_is_named_with_its_place(place: Library,
     [
         (["assign", "{}", "Anna"], "if Ben and Anna are one person: facewatch merge Anna {}"),
         (["assign", "{}", "Clara", "--new"], "to name all of Ben: facewatch rename {} Clara"),
+        (["assign", "{}", "Clara"], "to name all of Ben: facewatch rename {} Clara"),
         (["reject", "{}", "Anna"], "if Ben and Anna are two people: facewatch apart {} Anna"),
         (["unassign", "{}"], "facewatch split {}"),
         (["ignore", "{}"], "if you do not want to see Ben: facewatch hide {}"),

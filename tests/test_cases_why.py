@@ -77,6 +77,7 @@ def test_no_two_lines_of_an_answer_contradict_each_other(
         for line in lines
         if (m := re.match(r"(\w+)(?:, .*)?: (\S+) from the nearest face \(limit (\S+)\)", line))
     }
+    assert look.likenesses[0].name in told
     near = {one.name: one for one in look.likenesses}
     cannot = {NAMES[person_id] for person_id in barred}
     said = [why.cause, *lines, *_bar_lines(why), *(advice.text for advice in why.advice)]
@@ -114,11 +115,11 @@ def test_no_two_lines_of_an_answer_contradict_each_other(
             assert near[name].distance == pytest.approx(float(value), abs=1e-3)
             assert name not in cannot
     # How much farther somebody else is agrees with where both are.
-    for name, other, value, word in re.findall(
-        r"^runner-up to (\w+): (\w+), (\S+) (farther|nearer)", "\n".join(lines), re.M
-    ):
+    leads = re.findall(r"^(runner-up to|nearer than) (\w+): (\w+), (?:by )?([\d.]+)", "\n".join(lines), re.M)
+    assert len(leads) == (len(look.likenesses) > 1)
+    for word, name, other, value in leads:
         lead = near[other].distance - near[name].distance
-        assert (lead >= 0) == (word == "farther")
+        assert (lead >= 0) == (word == "runner-up to")
         assert abs(lead) == pytest.approx(float(value), abs=0.0051)
     for name, word, other in re.findall(r"could be (\w+), but looks (nearly as much|more) like (\w+)", why.cause):
         assert (near[other].distance < near[name].distance) == (word == "more")

@@ -146,8 +146,10 @@ def _look_lines(one: Why, look: Look) -> Iterator[str]:
     judged = look.of(look.judged_id) or look.likenesses[0]
     if judged.rival is not None and judged.lead is not None:
         lead, margin = told_apart(judged.lead, judged.margin)
-        farther = f"{lead} farther" if judged.lead >= 0 else f"{lead.removeprefix('-')} nearer"
-        yield f"runner-up to {judged.name}: {judged.rival}, {farther} (clear from {margin} on)"
+        if judged.lead >= 0:
+            yield f"runner-up to {judged.name}: {judged.rival}, {lead} farther (clear from {margin} on)"
+        else:
+            yield f"nearer than {judged.name}: {judged.rival}, by {lead.removeprefix('-')}"
     yield _outcome(one, look)
 
 

@@ -350,7 +350,7 @@ class Decisions:
         """
         catalog, now = self._catalog, self._catalog.now()
         with catalog.write():
-            rows = self._faces(faces, instead=partial(_rather_one, who, is_new=is_new))
+            rows = self._faces(faces, instead=partial(self._rather_one, who, is_new=is_new))
             person = None if is_new else self._find_or_offer(who)
             name = self._free_name(who) if person is None else person.label
             with self._deciding("assign", [person.id] if person else [], who=name) as result:
@@ -360,6 +360,17 @@ class Decisions:
                     result.people.append(person.id)
                 self._place(rows, person.id, result, now)
         return result()
+
+    def _rather_one(self, who: str, person: Person, *, is_new: bool) -> str:
+        """Return what to type for who gives a whole person away."""
+        try:
+            other = None if is_new else find_person(self._catalog, who)
+        except NobodyCalledError:
+            other = None
+        if other is None:
+            return f"to name all of {person.label}: facewatch rename {_id(person)} {_quoted(who)}"
+        into = handle_of(other.id, other.label)
+        return f"if {person.label} and {other.label} are one person: facewatch merge {into} {_id(person)}"
 
     def _place(self, rows: Sequence[FaceRow], person_id: int, result: _Result, now: str) -> None:
         catalog, placed = self._catalog, {row.id for row in rows}
@@ -605,13 +616,6 @@ def _quoted(text: str) -> str:
 
 def _id(person: Person) -> str:
     return ids.person(person.id)
-
-
-def _rather_one(who: str, person: Person, *, is_new: bool) -> str:
-    """What to type for who gives a whole person a name."""
-    if is_new:
-        return f"to name all of {person.label}: facewatch rename {_id(person)} {_quoted(who)}"
-    return f"if {person.label} and {who} are one person: facewatch merge {_quoted(who)} {_id(person)}"
 
 
 def _rather_two(who: str | None, person: Person) -> str:

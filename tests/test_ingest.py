@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench_catalog import Crowd
 from drawn import Library
 from PIL import Image
 
@@ -536,3 +537,29 @@ def test_a_run_that_is_closed_lets_go_of_what_was_not_begun(library: Library) ->
             assert next(run).kind == "new"
         run.close()  # type: ignore[attr-defined]
     assert [future.cancelled() for future in analyser.unanswered] == [True]
+
+
+# --- what a new photo costs ---
+
+
+def steps_for_a_photo(folder: Path, *, n_faces: int) -> int:
+    """Return how many tens of steps SQLite takes to record a photo and its face among so many known ones."""
+    crowd, steps = Crowd(folder, n_faces=n_faces, n_people=2), 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    crowd.load_gallery()
+    crowd.seconds_for(1)
+    crowd.catalog._db.conn.set_progress_handler(count, 10)
+    crowd.seconds_for(2)
+    crowd.close()
+    return steps
+
+
+def test_what_a_new_photo_costs_does_not_grow_with_the_library(tmp_path: Path) -> None:
+    among_few, among_many = (steps_for_a_photo(tmp_path / str(n), n_faces=n) for n in (100, 3_000))
+    assert among_few > 10
+    assert among_many < 1.5 * among_few

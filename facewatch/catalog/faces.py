@@ -267,13 +267,15 @@ class Faces:
         if faces is not None:
             where += " AND f.id IN (SELECT value FROM json_each(?))"
             arguments.append(json.dumps([int(face_id) for face_id in faces]))
-        # Ordered as the index of the embeddings is, so that SQLite need not sort the vectors.
+        # Ordered as the index of the embeddings is, so that SQLite need not sort the vectors; but it would go through
+        # all of that for the few faces of a photo.
+        order = "e.face_id" if photo_id is None else "f.id"
         rows = self._db.execute(
             "SELECT f.id, f.photo_id, COALESCE(a.person_id, 0), f.tier, f.quality, COALESCE(a.source = 'user', 0),"
             " e.vector"
             " FROM faces f JOIN embeddings e ON e.face_id = f.id AND e.engine_id = ?"
             f" LEFT JOIN assignments a ON a.face_id = f.id WHERE {where} AND f.is_current AND {_UNMARKED}"
-            " ORDER BY e.face_id",
+            f" ORDER BY {order}",
             [engine_id, *arguments],
         ).fetchall()
         ids, photos, people, tiers, qualities, by_user, vectors = zip(*rows, strict=True) if rows else ((),) * 7

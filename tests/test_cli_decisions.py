@@ -39,7 +39,7 @@ def person(run: Any, photo: str, n: int = 1) -> int | None:
         (["reject", "b.png:1", "c.png:1"], "2 faces: not Anna, Ben, for good"),
         (["reject", "g.png:1", "Anna"], "1 face: not Anna, for good"),
         (["confirm", "b.png:1"], "1 face confirmed"),
-        (["confirm", "Ben"], "3 faces confirmed"),
+        (["confirm", "Ben"], "3 faces confirmed as Ben"),
         (["ignore", "g.png:1"], "1 face ignored"),
         (["hide", "Ben"], "Ben is hidden"),
         (["cover", "Ben", "c.png:1"], "stands for Ben"),

@@ -276,7 +276,10 @@ def confirm(state: State, words: tuple[str, ...]) -> None:
     _decide(
         state,
         lambda decisions: decisions.confirm(named) if are_faces else decisions.confirm_person(named[0]),
-        lambda _, decided: f"{plural(len(decided.faces), 'face')} confirmed",
+        lambda service, decided: (
+            f"{plural(len(decided.faces), 'face')} confirmed as "
+            f"{', '.join(_label(service, person_id) for person_id in decided.people)}"
+        ),
     )
 
 

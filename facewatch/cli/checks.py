@@ -163,8 +163,9 @@ def audit(state: State, fix: bool, as_json: bool) -> None:
 
     \b
     Exit codes:
-      0 nothing is wrong, or all of it was mended; 1 something is left to mend or to decide; what is only told does
-      not count. Others as always: 5 catalog; 6 another facewatch is writing; 8 people folder
+      0 nothing is wrong, or all of it was fixed; 1 something is left to fix or to
+      decide (what is only told does not count); 5 catalog;
+      6 another facewatch is writing; 8 people folder
     """
     from facewatch.service import auditing
 

@@ -37,12 +37,13 @@ def backup(state: State, file: str, force: bool, as_json: bool) -> None:
 
     \b
     Example:
-      facewatch backup /media/usb/             catalog-2026-11-22.sqlite on a drive
+      facewatch backup /media/usb/             catalog-2026-11-22.sqlite there
       facewatch backup ~/faces.sqlite --force  the same file each time
 
     \b
     Exit codes:
-      0 done; 5 there is no catalog, it is damaged, the disk is full, or FILE exists or lies among the photos
+      0 done; 5 there is no catalog, it is damaged, the disk is full, or FILE
+      exists or lies among the photos
     """
     from facewatch.service import keeping
 
@@ -70,12 +71,13 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
 
     \b
     Example:
-      facewatch restore ~/.local/share/facewatch/catalog.sqlite.backups/catalog-2026-11-21.sqlite
+      facewatch restore ~/usb/catalog-2026-11-22.sqlite
 
     \b
     Exit codes:
-      0 done; 1 you answered no; 2 nobody is there to ask; 5 FILE is no backup, damaged, or made by a
-      newer facewatch; 6 another facewatch is at work; 8 the catalog is restored, but the people folder could not follow
+      0 done; 1 you answered no; 2 nobody is there to ask; 5 FILE is no backup,
+      damaged, or made by a newer facewatch; 6 another facewatch is at work;
+      8 the catalog is restored, but the people folder could not follow
     """
     from facewatch.errors import FolderError
     from facewatch.service import keeping

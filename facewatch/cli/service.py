@@ -37,7 +37,7 @@ def service() -> None:
       facewatch service install            start it now, and with every login
       facewatch service status             whether it runs, and what it does
       facewatch service logs -f            what it says
-      facewatch service uninstall          stop it; photos, people and catalog stay
+      facewatch service uninstall          stop it; all that was found stays
     """
 
 

@@ -177,14 +177,19 @@ def test_a_group_that_was_made_loosely_keeps_its_largest_part(library: Library) 
     assert library.groups() == [{f"anna{i}.png" for i in range(4)}, {f"ben{i}.png" for i in range(3)}]
 
 
-def test_two_groups_that_a_loose_run_joined_are_parted(library: Library) -> None:
+@pytest.mark.parametrize("is_by_command", [False, True], ids=["a scan", "recluster"])
+def test_two_groups_that_were_joined_loosely_are_parted(library: Library, is_by_command: bool) -> None:
     for i in range(4):
         library.draw(f"anna{i}.png", (1, i))
     for i in range(3):
         library.draw(f"ben{i}.png", (2, i))
     for settings in (USUAL, LOOSE, USUAL):
         with library.service(settings, engine=AlikeEngine()) as service:
-            service.scan_all()
+            if settings is LOOSE and is_by_command:
+                service.recluster()
+                service.sync_folders()
+            else:
+                service.scan_all()
     assert len(library.groups()) == 1
     with library.service(USUAL, engine=AlikeEngine()) as service:
         assert audit_and_mend(service).is_clean

@@ -101,6 +101,11 @@ class Identities:
         """What follows is the work of this run, not of a user."""
         self._actor, self._run_id = kind, run_id
 
+    @property
+    def is_in_run(self) -> bool:
+        """Whether what happens is the work of a run that is on record."""
+        return self._run_id is not None
+
     # --- matching ---
 
     def gallery(self) -> Gallery:

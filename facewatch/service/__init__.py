@@ -495,6 +495,13 @@ class Service:
             EngineError: the engine is being changed; what is in use is not the one that the settings want.
         """
         self._check_engine("grouped")
+        if not is_dry_run and not self.identities.is_in_run:
+            # On record, so that the audit knows by which settings it was.
+            with self.catalog.write():
+                now, strictness = self.catalog.now(), self.config["match.strictness"]
+                run_id = self.catalog.people.start_run("recluster", now, strictness=strictness)
+                self.catalog.people.end_run(run_id, {}, now)
+            self.identities.start_run("recluster", run_id)
         result = self.identities.recluster(
             self._clusterer(method or self.config["cluster.method"]), is_dry_run=is_dry_run
         )

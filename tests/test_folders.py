@@ -1048,7 +1048,9 @@ def test_the_people_folder_is_made_and_marked(tmp_path: Path, kind: LinkKind) ->
 
 def test_the_folder_of_another_library_is_refused(tmp_path: Path) -> None:
     check_people_folder(tmp_path, "library 1", "symlink")
-    with pytest.raises(FolderError, match=r"another library \(library 1; this one is library 2\): choose another"):
+    with pytest.raises(
+        FolderError, match=r"another library \(library 1; this one is library 2\), perhaps .*--take-over"
+    ):
         check_people_folder(tmp_path, "library 2", "symlink")
 
 

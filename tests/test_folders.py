@@ -714,6 +714,24 @@ def test_a_link_in_the_place_of_a_folder_is_not_moved_in_its_stead(trap: Trap) -
     check_that_it_mends(trap, wanted)
 
 
+@pytest.mark.parametrize("ben_follows", [False, True])
+def test_nobody_moves_to_the_place_of_a_folder_that_could_not_be_moved(each_kind: World, ben_follows: bool) -> None:
+    """It is away for that moment, and would come back to find somebody else there, also in the ledger."""
+    world = each_kind
+    ben = [world.person(20, "Ben", "c.jpg")] if ben_follows else []
+    world.run(world.person(5, "Anna", "a.jpg"), world.person(12, "Bea", "a.jpg", "b.jpg"), *ben)
+    ben = [world.person(20, "Bea", "c.jpg")] if ben_follows else []
+    wanted = [world.person(5, "Anne", "a.jpg"), world.person(12, "Anna", "a.jpg", "b.jpg"), *ben]
+    todo, before = world.plan(wanted), dict(world.ledger.links)
+    (world.people / "Anna").rename(world.base / "away")
+    done = apply(todo, world.people, kind=world.kind, ledger=world.ledger)
+    assert len(done.faults) == 1
+    assert world.ledger.links == before
+    (world.base / "away").rename(world.people / "Anna")
+    world.run(*wanted)
+    assert world.names() == sorted(["Anne/a.jpg", "Anna/a.jpg", "Anna/b.jpg", *(["Bea/c.jpg"] if ben_follows else [])])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_links_put_in_the_way_again_and_again_lead_nowhere(tmp_path: Path, kind: LinkKind) -> None:
     """The race itself: somebody swaps folders for links all the time, while people come, go and are renamed."""

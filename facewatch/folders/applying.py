@@ -102,8 +102,8 @@ class _Work:
 
     def do(self, action: Action) -> None:
         """Do one action; a fault of its own is noted, one of the whole disk is raised."""
-        folder = _folder_of(action)
-        if folder in self._failed:
+        if _folder_of(action) in self._failed:
+            self._give_up(action)
             return
         try:
             self._act(action)
@@ -112,7 +112,13 @@ class _Work:
                 raise refusal(self._shown, error) from error
             self.faults.append(printable(f"cannot {action}: {error.strerror}"))
             if isinstance(action, MoveFolder | MakeFolder) or isinstance(error, NotADirectoryError):
-                self._failed.add(folder)
+                self._give_up(action)
+
+    def _give_up(self, action: Action) -> None:
+        """Leave the folder alone; what could not leave its place has it still, whoever was to come there next."""
+        self._failed.add(_folder_of(action))
+        if isinstance(action, MoveFolder):
+            self._failed.add(action.old)
 
     def _act(self, action: Action) -> None:
         match action:

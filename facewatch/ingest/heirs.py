@@ -19,18 +19,6 @@ different photos of one person, cut so that the face is at the same place (LFW),
 
 EQUAL = 0.22
 """The same for two photos of one size and format that were in the library together, as the frames of a burst are: 97 %
-of those faces are nearer when saved at 90, 85 % when changed more, and of the pairs 3 and 2."""
-
-STILL_EQUAL = 0.75
-"""The same where most other faces of the photo are all but equal."""
-
-SAME_PLACE = 0.07
-"""How far landmarks of such a face are from where they were, as a share of its box: 99 % of those faces are nearer at
-full size, 95 % at half size. In the next frame of a burst somebody has moved: by 1 % of the photo is 4 % of a face, by
-3 % is 10 %."""
-
-EQUAL = 0.22
-"""The same for two photos of one size and format that were in the library together, as the frames of a burst are: 97 %
 of those faces are nearer when saved at 90, 85 % when changed more. Or the face has not moved at all:"""
 
 STILL = 0.02

@@ -27,7 +27,7 @@ def shortened(text: str, width: int) -> str:
         return text
     if width < 2:
         return "…"[:width]
-    head = chop_cells(text, (width - 1 + 1) // 2)[0]
+    head = chop_cells(text, width // 2)[0]
     tail = chop_cells(text[::-1], width - 1 - cell_len(head))[0][::-1] if width - 1 > cell_len(head) else ""
     return f"{head}…{tail}"
 

@@ -54,7 +54,7 @@ def look_at(labelled: Path, settings: Mapping[str, str], *, only: str, keep: Pat
     """
     labels = read_labels(labelled, only=only)
     if keep:
-        check_target(keep, suffix=".npz", photos=labelled)
+        check_target(keep, suffix=".npz", photos=[labelled])
     info, seen = see(
         labels, lambda folder: open_service(folder, settings), keep=keep, stage=lambda t: progress_bar(t, is_shown=True)
     )

@@ -873,12 +873,12 @@ def test_a_folder_without_the_right_to_write_is_refused(
 
     monkeypatch.setattr(tempfile, "mkstemp", refuse)  # root may write everywhere, and tests may run as root
     with pytest.raises(LibraryError, match=r"report.html: cannot be written: Permission denied; name another place"):
-        check_target(tmp_path / "report.html", suffix=".html", photos=folders)
+        check_target(tmp_path / "report.html", suffix=".html", photos=[folders])
 
 
 def test_checking_leaves_nothing_behind_and_keeps_what_is_there(folders: Path, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("before")
-    check_target(tmp_path / "report.html", suffix=".html", photos=folders)
+    check_target(tmp_path / "report.html", suffix=".html", photos=[folders])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labelled", "report.html"]
     assert (tmp_path / "report.html").read_text() == "before"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from facewatch.catalog.backups import Backups, write_backup
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
-from facewatch.catalog.faces import NOBODY, FaceRow, Faces, FaceTable, Mark
+from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
 from facewatch.catalog.facts import Facts, Sights, StrayAssignment
 from facewatch.catalog.files import FaultyFile, Files, KnownFile, display
 from facewatch.catalog.invariants import faults_of
@@ -30,6 +30,7 @@ from facewatch.errors import CatalogError
 
 __all__ = [
     "NOBODY",
+    "RUNS",
     "USER",
     "WRITE_WAIT_SECONDS",
     "Backups",

@@ -18,6 +18,15 @@ from facewatch.types import Analysis, Face, Match, Tier
 NOBODY = 0
 """The person id of a face of the pool, in arrays."""
 
+RUNS = frozenset({"auto", "cluster"})
+"""The sources of assignments that a run made; users, imports and folders made the others."""
+
+BY_RUN = "IN ('auto', 'cluster')"
+"""The same for SQL."""
+
+KNOWN_FROM = "; known from "
+"""Follows the rule of an assignment that was made by another engine, before the name of that."""
+
 _IN_LIBRARY = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
 _UNMARKED = "NOT EXISTS (SELECT 1 FROM marks WHERE marks.face_id = f.id)"
 _IS_OPEN = (
@@ -232,11 +241,10 @@ class Faces:
     def renew_distances(self, distances: Iterable[tuple[int, float | None, float | None]], before: str) -> None:
         """Record anew how near each assigned face (id, to the nearest member, to the centroid) is to its person, and
         behind the rule which engine it was known from; the first one stays."""
-        note = "; known from "
         self._db.conn.executemany(
             "UPDATE assignments SET distance = ?, centroid_distance = ?, runner_up_id = NULL,"
             " runner_up_distance = NULL, rule = iif(instr(rule, ?), rule, rule || ?) WHERE face_id = ?",
-            [(nearest, centroid, note, note + before, face_id) for face_id, nearest, centroid in distances],
+            [(nearest, centroid, KNOWN_FROM, KNOWN_FROM + before, face_id) for face_id, nearest, centroid in distances],
         )
 
     def load(
@@ -432,7 +440,7 @@ class Faces:
     def placed_since(self, people: Collection[int], entry_id: int) -> list[int]:
         """Return the faces of these people that runs placed when this entry was in the journal already."""
         rows = self._db.execute(
-            "SELECT face_id FROM assignments WHERE source IN ('auto', 'cluster') AND entry_id >= ?"
+            f"SELECT face_id FROM assignments WHERE source {BY_RUN} AND entry_id >= ?"
             " AND person_id IN (SELECT value FROM json_each(?)) ORDER BY face_id",
             [entry_id, json.dumps(list(people))],
         )

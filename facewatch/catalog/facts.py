@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlite_utils import Database
 
+from facewatch.catalog.faces import BY_RUN, KNOWN_FROM
+
 _SEEN = "f.is_current AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
 
 
@@ -58,8 +60,8 @@ class Facts:
         """
         rows = self._db.execute(
             "SELECT a.face_id, r.strictness FROM assignments a LEFT JOIN runs r ON r.id = a.run_id"
-            " WHERE instr(a.rule, '; known from ') = 0 AND ("
-            " (a.source IN ('auto', 'cluster') AND r.strictness < ?1 - 1e-6)"
+            f" WHERE instr(a.rule, '{KNOWN_FROM}') = 0 AND ("
+            f" (a.source {BY_RUN} AND r.strictness < ?1 - 1e-6)"
             " OR (a.source = 'auto' AND (a.distance > ?2 + 1e-4 OR a.centroid_distance > ?3 + 1e-4))"
             " OR (a.source = 'cluster' AND a.distance > ?4 + 1e-4))",
             [strictness, match, centroid, cluster],
@@ -81,7 +83,7 @@ class Facts:
             for face_id in faces
         }
         runs = self._db.execute(
-            "SELECT face_id FROM assignments WHERE source IN ('auto', 'cluster') AND instr(rule, '; known from ') = 0"
+            f"SELECT face_id FROM assignments WHERE source {BY_RUN} AND instr(rule, '{KNOWN_FROM}') = 0"
             " AND face_id IN (SELECT value FROM json_each(?))",
             [json.dumps(list(joined))],
         )

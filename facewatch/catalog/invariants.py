@@ -11,6 +11,8 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 
+from facewatch.catalog.faces import BY_RUN
+
 _MOST_TOLD = 5
 
 _IS_GONE = "(p.merged_into IS NOT NULL OR p.is_gone)"
@@ -26,7 +28,7 @@ _RULES = {
         "SELECT a.face_id FROM assignments a JOIN rejections r ON r.face_id = a.face_id AND r.person_id = a.person_id"
     ),
     "a run placed a face with somebody who is in the photo already": (
-        "SELECT a.face_id FROM assignments a JOIN faces f ON f.id = a.face_id WHERE a.source IN ('auto', 'cluster')"
+        f"SELECT a.face_id FROM assignments a JOIN faces f ON f.id = a.face_id WHERE a.source {BY_RUN}"
         " AND EXISTS (SELECT 1 FROM faces g JOIN assignments b ON b.face_id = g.id"
         " WHERE g.photo_id = f.photo_id AND g.id != f.id AND b.person_id = a.person_id)"
     ),

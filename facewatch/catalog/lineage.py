@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from sqlite_utils import Database
 
+from facewatch.catalog.faces import BY_RUN
+
 _IS_THERE = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
 _IS_SAID = (
-    "(EXISTS (SELECT 1 FROM assignments a WHERE a.face_id = f.id AND a.source NOT IN ('auto', 'cluster'))"
+    f"(EXISTS (SELECT 1 FROM assignments a WHERE a.face_id = f.id AND a.source NOT {BY_RUN})"
     " OR EXISTS (SELECT 1 FROM marks m WHERE m.face_id = f.id)"
     " OR EXISTS (SELECT 1 FROM rejections r WHERE r.face_id = f.id)"
     " OR EXISTS (SELECT 1 FROM people p WHERE p.cover_id = f.id))"
@@ -95,8 +97,8 @@ class Lineage:
     def newest_word(self, photo_id: int) -> str:
         """Return when something was said about a face of a photo for the last time; "" where nothing was."""
         row = self._db.execute(
-            "SELECT MAX(MAX(COALESCE((SELECT at FROM assignments WHERE face_id = f.id AND source NOT IN ('auto',"
-            " 'cluster')), ''), COALESCE((SELECT at FROM marks WHERE face_id = f.id), ''),"
+            f"SELECT MAX(MAX(COALESCE((SELECT at FROM assignments WHERE face_id = f.id AND source NOT {BY_RUN}), ''),"
+            " COALESCE((SELECT at FROM marks WHERE face_id = f.id), ''),"
             " COALESCE((SELECT MAX(at) FROM rejections WHERE face_id = f.id), ''))) FROM faces f WHERE photo_id = ?",
             [photo_id],
         ).fetchone()

@@ -11,7 +11,7 @@ import click
 from facewatch import ids
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import echo, plural, print_json, print_table
+from facewatch.cli.output import echo, plural, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,12 +51,13 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
       facewatch stats --report stats.html
     """
     from facewatch.catalog import utc_now
+    from facewatch.evaluation.files import check_target
     from facewatch.service import auditing
 
     set_up_logging(state.loudness)
     with state.service() as service:
         if report:
-            _check_report(report, service.catalog.files.roots())
+            check_target(report, suffix=".html", photos=service.catalog.files.roots())
         found = auditing.stats(service)
     if report:
         from facewatch.cli.stats_page import write_page
@@ -68,15 +69,6 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
     _print_stats(found)
     if report and not state.is_quiet:
         echo(f"\nwrote {report}")
-
-
-def _check_report(file: Path, roots: Sequence[Path]) -> None:
-    """Refuse a file that could not be written when the work is done."""
-    from facewatch.evaluation.files import check_target
-
-    # Without a library there are no photos it could lie among.
-    for root in roots or [file.absolute() / "nowhere"]:
-        check_target(file, suffix=".html", photos=root)
 
 
 def _print_stats(found: Stats) -> None:
@@ -100,8 +92,7 @@ def _print_stats(found: Stats) -> None:
         "people": f"{counts.n_people}: {counts.n_named} named, {counts.n_unnamed} not; {counts.n_hidden} hidden"
         + (f"; {counts.n_absent} more with a name on no photo now" if counts.n_absent else ""),
     }
-    for name, fact in facts.items():
-        echo(f"{name:>14}  {fact}")
+    print_facts(facts.items())
     click.echo()
     rows = [("faces per person", found.sizes), ("quality (0 to 1)", found.quality.score)]
     rows += [("size in pixels", found.quality.pixels), ("sharpness", found.quality.sharpness)]

@@ -90,7 +90,7 @@ def evaluate(
     labels = read_labels(labelled, only=only, rules=rules_of(state.config()))
     for file, suffix in ((keep, ".npz"), (report, ".html")):
         if file:
-            check_target(file, suffix=suffix, photos=labelled)
+            check_target(file, suffix=suffix, photos=[labelled])
     evaluation = run.evaluate(
         labels,
         service_opener(state, engine or engine_of_catalog(state.config())),

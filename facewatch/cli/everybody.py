@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from facewatch import ids
+from facewatch.cli.asking import is_confirmed, is_somebody_there
 from facewatch.cli.calling import PROGRAM, VARIABLE, called_from_anywhere
 from facewatch.cli.output import echo, plural
 from facewatch.cli.pictures import Protocol, Screen, draw_on, picture_of, screen_of
@@ -80,7 +81,9 @@ def _cutting(service: Service) -> Cutting:
 
 def print_people(service: Service, screen: Screen, most: int) -> bool:
     """Print the faces of so many people, those on most photos first; whether they could be shown."""
-    people = [one for one in service.catalog.people.all() if one.n_photos and not one.is_hidden]
+    from facewatch.service.portraits import shown_people
+
+    people = shown_people(service.catalog)
     drawn = draw_people(service, screen, people[:most])
     if drawn:
         click.echo(drawn, nl=False)
@@ -107,11 +110,11 @@ def write_contact_sheet(
     """
     from facewatch import folders
     from facewatch.cli.contact_page import contact_page
-    from facewatch.service.portraits import MOST_PEOPLE, everybody, portraits
+    from facewatch.service.portraits import MOST_PEOPLE, portraits, shown_people
 
     root = service.folder.root
     target = root / folders.SHEET if file is None else file
-    people = everybody(service.catalog)
+    people = sorted(shown_people(service.catalog), key=lambda one: one.name is None)
     with _cutting(service) as cutting:
         found: list[Portrait] = portraits(service.catalog, cutting, people[:MOST_PEOPLE], report=report)
         page = contact_page(
@@ -145,14 +148,11 @@ def check_sheet_file(service: Service, file: Path, *, force: bool) -> None:
     from facewatch import folders
     from facewatch.evaluation.files import check_target
 
-    roots = dict.fromkeys((*service.libraries.roots, *service.catalog.files.roots()))
-    # Without a library there are no photos it could lie among.
-    for root in roots or [file.absolute() / "nowhere"]:
-        check_target(file, suffix=".html", photos=root)
+    check_target(file, suffix=".html", photos=(*service.libraries.roots, *service.catalog.files.roots()))
     if force or not os.path.lexists(file) or folders.is_sheet(file):
         return
     fault = f"{file}: is there already, and is no contact sheet"
-    if not (sys.stdin.isatty() and click.confirm(f"{fault}. Write over it?", err=True)):
+    if not (is_somebody_there() and is_confirmed(f"{fault}. Write over it?", unasked="--force to write over it")):
         raise LibraryError(f"{fault}; name another file, or write over it with --force")
 
 
@@ -175,9 +175,11 @@ def show_found(
     service: Service, result: ScanResult, screen: Screen, report: Callable[[Progress], None]
 ) -> Found | None:
     """Write the contact sheet and return who is to be shown; None: the scan found nobody new."""
+    from facewatch.service.portraits import shown_people
+
     if not result.n_new_people:
         return None
-    people = [one for one in service.catalog.people.all() if one.n_photos and not one.is_hidden]
+    people = shown_people(service.catalog)
     sheet, note = None, ""
     try:
         sheet = write_contact_sheet(service, report=report)

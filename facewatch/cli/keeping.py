@@ -88,7 +88,7 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
         keeping.check_nobody_at_work(config)
         for line in _consequences(keeping.look_at(config, file)):
             echo(line, is_error=True)
-        if not _is_wanted():
+        if not is_confirmed("Restore it?", unasked="--yes to restore"):
             raise click.exceptions.Exit(1)
     with progress_bar("restore", is_shown=not state.is_quiet and not as_json) as show:
         done = keeping.restore(config, file, now=datetime.now().astimezone(), report=show)
@@ -98,15 +98,6 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
         _print(done, is_told=not yes)
     if done.folder_fault:
         raise FolderError(f"the catalog is restored, but the folders do not show it yet: {done.folder_fault}")
-
-
-def _is_wanted() -> bool:
-    """Ask.
-
-    Raises:
-        click.UsageError: nobody is there to answer.
-    """
-    return is_confirmed("Restore it?", unasked="--yes to restore")
 
 
 def _consequences(found: Restorable) -> list[str]:

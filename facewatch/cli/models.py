@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from facewatch.cli.asking import is_confirmed
+from facewatch.cli.asking import is_confirmed, is_somebody_there
 from facewatch.cli.group import facewatch
 from facewatch.cli.options import State, json_option, loudness_options, pass_state, set_up_logging, setting_options
 from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
@@ -147,7 +146,7 @@ def _ask(name: str) -> None:
         f"{packs.megabytes(known.size)} are kept\n{known.licence}",
         is_error=True,
     )
-    if not sys.stdin.isatty():
+    if not is_somebody_there():
         raise click.UsageError("nobody is there to be asked; --yes accepts the licence and fetches it")
     if not is_confirmed("Fetch it?", unasked="--yes to fetch it"):
         raise FacewatchError("nothing was fetched; `facewatch models import DIR` takes files that you have")

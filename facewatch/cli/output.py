@@ -103,6 +103,12 @@ def echo(text: str, *, is_error: bool = False) -> None:
     click.echo("\n".join(lines), err=is_error)
 
 
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Print a line for each, with its name before it."""
+    for name, fact in facts:
+        echo(f"{name:>14}  {printable(fact)}")
+
+
 def _print_rich(thing: object) -> None:
     from rich.console import Console
 

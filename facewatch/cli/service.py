@@ -14,7 +14,7 @@ import click
 from facewatch.cli.calling import called_from_anywhere
 from facewatch.cli.group import facewatch
 from facewatch.cli.options import State, json_option, loudness_options, pass_state, set_up_logging, setting_options
-from facewatch.cli.output import echo, print_json
+from facewatch.cli.output import echo, print_facts, print_json
 from facewatch.cli.words import MEANT_OF_SERVICE
 from facewatch.errors import FacewatchError
 from facewatch.text import printable
@@ -149,8 +149,7 @@ def status(state: State, as_json: bool) -> None:
     elif not now.is_installed:
         echo("not installed\nnext: facewatch service install")
     else:
-        for name, fact in _facts(now).items():
-            echo(f"{name:>14}  {printable(fact)}")
+        print_facts(_facts(now).items())
 
 
 def _facts(now: ServiceState) -> dict[str, str]:

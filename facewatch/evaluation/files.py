@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from facewatch.errors import LibraryError
 
 
-def check_target(file: Path, *, suffix: str, photos: Path) -> None:
-    """Refuse a file that could not be written when the work is done.
+def check_target(file: Path, *, suffix: str, photos: Iterable[Path]) -> None:
+    """Refuse a file that could not be written when the work is done; `photos` are the folders that hold some.
 
     Raises:
         LibraryError: it has another suffix, is a folder, lies among the photos, or its folder cannot be written.
@@ -23,8 +23,9 @@ def check_target(file: Path, *, suffix: str, photos: Path) -> None:
         raise LibraryError(f"{file}: a folder; name a file in it, for example {file / ('evaluation' + suffix)}")
     if not file.absolute().parent.is_dir():
         raise LibraryError(f"{file}: there is no folder {file.absolute().parent}; make it, or name another")
-    if file.resolve().is_relative_to(photos.resolve()):
-        raise LibraryError(f"{file}: lies among the photos of {photos}, which are only read; name another place")
+    for folder in photos:
+        if file.resolve().is_relative_to(folder.resolve()):
+            raise LibraryError(f"{file}: lies among the photos of {folder}, which are only read; name another place")
     try:
         handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=".facewatch-")
     except OSError as error:

@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.catalog import USER, Catalog, FaceRow, Spot
+from facewatch.catalog import RUNS, USER, Catalog, FaceRow, Spot
 from facewatch.ingest.heirs import ALL_BUT_EQUAL, as_seen, heirs_of, same_faces
 from facewatch.types import Analysis
 
@@ -26,9 +26,6 @@ _T = TypeVar("_T")
 
 HAND_OVER = "hand over"
 """What the journal calls it; it is a part of the decision that is handed over."""
-
-RUNS = frozenset({"auto", "cluster"})
-"""The sources of assignments that a run made."""
 
 _FACES_AT_ONCE = 16_384
 """Vectors taken from the catalog at a time: 32 MB of 512-D ones."""

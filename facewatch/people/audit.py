@@ -12,15 +12,12 @@ import numpy as np
 
 from facewatch import ids
 from facewatch.assign import Gallery, distances, settle_photo
-from facewatch.catalog import USER, Catalog, Change, FaceRow, FaceTable, Person, display
+from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable, Person, display
 from facewatch.people.decisions import Decided, not_born_yet, unborn
 from facewatch.people.finding import handle_of, label_of
 from facewatch.people.loose import Loose, loose_faces
 from facewatch.people.nearness import Nearness, nearness
 from facewatch.types import Match, Thresholds, Tier
-
-RUNS = frozenset({"auto", "cluster"})
-"""The sources of assignments that a run made; what users, imports and folders say is never taken back here."""
 
 _MOST_LISTED = 5
 

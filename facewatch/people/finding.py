@@ -189,10 +189,6 @@ class Meanings:
     person_id: int | None
     person: str
 
-    @property
-    def are_two(self) -> bool:
-        return self.face_id is not None and self.person_id is not None
-
 
 def meanings_of(catalog: Catalog, text: str) -> Meanings:
     """Return which face and which person a word can mean."""

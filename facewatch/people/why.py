@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from facewatch import ids
 from facewatch.assign import settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark, display
+from facewatch.catalog.faces import KNOWN_FROM
 from facewatch.catalog.placings import Placing
 from facewatch.people.decisions import not_born_yet
 from facewatch.people.finding import handle_of, label_of
@@ -451,7 +452,7 @@ def _refused_why(found: _Found) -> str:
 
 def _placed_how(placing: Placing, name: str) -> str:
     """Say how a face came to its person."""
-    rule, _, known_from = placing.rule.partition("; known from ")
+    rule, _, known_from = placing.rule.partition(KNOWN_FROM)
     if placing.source == USER:
         by_user = rule == "placed by you"
         how = f"you placed it with {name}" if by_user else f"you confirmed that it is {name}"

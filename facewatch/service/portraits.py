@@ -40,10 +40,9 @@ class Portrait:
     """JPEGs; none where no photo can be opened now."""
 
 
-def everybody(catalog: Catalog) -> list[Person]:
-    """Return everybody who is to be shown: those with a name first, then by how many photos they are on."""
-    people = [one for one in catalog.people.all() if one.n_photos and not one.is_hidden]
-    return sorted(people, key=lambda one: one.name is None)
+def shown_people(catalog: Catalog) -> list[Person]:
+    """Return everybody who is to be shown, those on most photos first."""
+    return [one for one in catalog.people.all() if one.n_photos and not one.is_hidden]
 
 
 def portraits(

@@ -505,3 +505,28 @@ def test_a_photo_that_is_saved_in_another_way_is_the_same_and_another_photo_of_i
             " JOIN files ON files.photo_id = f.photo_id WHERE a.source = 'user'"
         ).fetchall()
     assert sorted(path.partition(".")[0] for (path,) in placed) == sorted(f"new/{name}" for name in ways)
+
+
+@pytest.mark.parametrize("other", ["a known photo", "a damaged photo"])
+def test_what_lay_where_something_else_lies_now_is_known_again_at_another_place(moved: Moved, other: str) -> None:
+    moved.reject()
+    with moved.open() as service:
+        moved.library.draw("clara.png", (CLARA, 1))
+        service.scan_all()  # what is gone has been looked up by it
+        if other == "a known photo":
+            shutil.copyfile(moved.library.photos / "ben0.png", moved.library.photos / "a.png")
+        else:
+            (moved.library.photos / "a.png").write_bytes((moved.library.photos / "a.png").read_bytes()[:200])
+        service.scan_all()
+        moved.edit("z.png")
+        service.scan_all()
+    assert moved.rejected("z.png") == [(moved.anna,)]
+
+
+def test_what_is_overwritten_with_a_known_photo_is_still_known_where_a_version_of_it_is(moved: Moved) -> None:
+    moved.edit("z.png")
+    moved.scan()
+    moved.reject()
+    shutil.copyfile(moved.library.photos / "ben0.png", moved.library.photos / "a.png")
+    moved.scan()
+    assert moved.rejected("z.png") == [(moved.anna,)]

@@ -350,8 +350,8 @@ class Ingest:
                 before = self._catalog.files.one(self._root_id, job.path)
                 self._record(job, result.fingerprint, photo_id=photo_id)
                 if self._versions and before is not None and before.photo_id not in (None, photo_id):
-                    # A photo is back as it was before it was edited, perhaps.
-                    self._versions.bequeath([(before.photo_id, photo_id)])
+                    # It may be back as it was before it was edited: that is a version, too.
+                    self._versions.replaced(before.photo_id)
             is_same = before is not None and before.photo_id == photo_id
             return Ingested(job.path, "known", is_same=is_same, ms=self._ms(job))
         alone = self._analyser.room.alone
@@ -396,10 +396,11 @@ class Ingest:
             return n_inherited, self._settle(photo_id)
 
     def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: tuple[str, str]) -> Ingested:
-        if self._versions:
-            self._versions.forget()  # what the file held is gone by it, perhaps
         with self._catalog.write():
+            before = self._catalog.files.one(self._root_id, job.path)
             self._record(job, fingerprint, fault=fault)
+            if self._versions and before is not None and before.photo_id is not None:
+                self._versions.gone([before.photo_id])
         return Ingested(job.path, "faulty", fault=fault, ms=self._ms(job))
 
     def _record(

@@ -84,10 +84,10 @@ class Versions:
         if before is not None:
             seen = self._catalog.faces.seen(before, self._engine_id)
             heirs = heirs_of(seen, analysis, nearest=self._same_face)
-            self.gone([before])
-            if not heirs:
-                # Quite another photo lies in its place.
-                self.bequeath(self.there([before]))
+            if heirs:
+                self.gone([before])
+            else:
+                self.replaced(before)
         if not heirs:
             heirs = self._from_vanished(analysis)
         self.hand_over({face_ids[new]: old for new, old in heirs.items()}, with_runs=True)
@@ -132,6 +132,12 @@ class Versions:
         """No file holds these photos any more."""
         if self._vanished is not None:
             self._vanished.add(self._catalog.lineage.vectors_of(photos, self._engine_id, only_said=False))
+
+    def replaced(self, photo_id: int) -> None:
+        """Quite another photo lies in its place; what users said of its faces is true of other versions of it. Inside
+        the caller's transaction."""
+        self.gone([photo_id])
+        self.bequeath(self.there([photo_id]))
 
     # --- finding versions ---
 

@@ -82,6 +82,12 @@ def test_a_line_is_carried_on_under_its_beginning_and_commands_stay_whole() -> N
         "            `facewatch rename p12 Anna`",
         "            and then some",
     ]
+    path = "  /a/very long/path with spaces/that cannot be broken.jpg"
+    assert wrapped_line(path, 40) == [path]
+    assert wrapped_line("/media/usb/People: it is not there, but folders were made in it", 40) == [
+        "/media/usb/People: it is not there, but",
+        "folders were made in it",
+    ]
     command = "  facewatch scan --engine insightface:buffalo_l ~/Pictures"
     assert wrapped_line(command, 40) == [command]
     assert wrapped_line("a /very/long/path/that/cannot/be/broken/anywhere.jpg b", 20) == [

@@ -115,7 +115,7 @@ def wrapped_line(line: str, width: int, *, command: str = "facewatch") -> list[s
     """Return a line in lines of a terminal, broken between words only; a longer word is left whole, and so is a line
     that is nothing but a path or a command; `command`: how that begins."""
     text = line.lstrip(" ")
-    is_whole = text.startswith("/") or (text.startswith(f"{command} ") and "  " not in text)
+    is_whole = (text.startswith("/") and ": " not in text) or (text.startswith(f"{command} ") and "  " not in text)
     if cell_len(line) <= width or is_whole:
         return [line]
     begun = _HANGING.match(line)

@@ -1,4 +1,4 @@
-"""Text from outside, file names above all, made harmless for terminals, logs and tables."""
+"""Text for terminals, logs and tables: what comes from outside made harmless, names shortened, numbers said."""
 
 from __future__ import annotations
 
@@ -39,3 +39,8 @@ def told_apart(value: float, limit: float, *, n_digits: int = 2) -> tuple[str, s
         if texts[0] != texts[1]:
             return texts
     return texts
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """Return "1 photo", "2 photos"."""
+    return f"{n} {one if n == 1 else many or one + 's'}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facewatch.cli.calling import as_called
+from facewatch.text import plural as plural  # for those who print
 from facewatch.text import printable
 
 if TYPE_CHECKING:
@@ -172,11 +173,6 @@ def progress_bar(title: str, *, is_shown: bool, in_bytes: bool = False) -> Itera
             bar.update(task, completed=progress.done, total=progress.total or None, note=_cell(progress.note)[-40:])
 
         yield show
-
-
-def plural(n: int, one: str, many: str | None = None) -> str:
-    """Return "1 photo", "2 photos"."""
-    return f"{n} {one if n == 1 else many or one + 's'}"
 
 
 def local_time(at: str | None) -> str:

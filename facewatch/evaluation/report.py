@@ -26,6 +26,7 @@ from facewatch.evaluation.simulated import rows_of
 from facewatch.evaluation.style import head, page, section
 from facewatch.evaluation.ways import STREAMING, Grouping
 from facewatch.ingest.workers import Cutter
+from facewatch.text import plural
 from facewatch.types import Thresholds, Tier
 
 MOST_MISTAKES = 24
@@ -352,13 +353,11 @@ def _cards(title: str, hint: str, cards: Sequence[str]) -> str:
 
 
 def _card(evaluation: Evaluation, album: Album, mistake: Mistake, words: str) -> str:
-    text = words.format(distance=mistake.distance, left=_faces(mistake.n_left), right=_faces(mistake.n_right))
+    text = words.format(
+        distance=mistake.distance, left=plural(mistake.n_left, "face"), right=plural(mistake.n_right, "face")
+    )
     faces = "".join(_face(evaluation, album, row) for row in (mistake.left, mistake.right))
     return f'<figure class="card">{faces}<figcaption>{escape(text)}</figcaption></figure>\n'
-
-
-def _faces(n: int) -> str:
-    return "1 face" if n == 1 else f"{n} faces"
 
 
 def _face(evaluation: Evaluation, album: Album, row: int) -> str:

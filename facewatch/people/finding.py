@@ -12,6 +12,7 @@ from pathlib import Path
 from facewatch import ids
 from facewatch.catalog import Catalog, FaceRow, Person, display
 from facewatch.errors import NotKnownError
+from facewatch.text import plural
 from facewatch.types import Box
 
 MAX_NAME_LENGTH = 120
@@ -229,8 +230,7 @@ def said_of_face(catalog: Catalog, face_id: int) -> str:
 
 def said_of_person(person: Person) -> str:
     """Return which person this is."""
-    photos = "1 photo" if person.n_photos == 1 else f"{person.n_photos} photos"
-    return f"{f'the person {person.name}' if person.name else person.label} ({photos})"
+    return f"{f'the person {person.name}' if person.name else person.label} ({plural(person.n_photos, 'photo')})"
 
 
 def handle_of(person_id: int, label: str) -> str:

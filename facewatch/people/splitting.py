@@ -21,6 +21,7 @@ from facewatch.catalog import USER, Catalog, FaceRow, FaceTable, Person
 from facewatch.clustering import make_clusterer
 from facewatch.clustering.average import spread
 from facewatch.errors import DecisionError
+from facewatch.text import plural
 
 STRICT = 0.9
 """The strict distance, as a share of the one that the engine groups by. Of 163 people of LFW and the albums with 6
@@ -579,19 +580,15 @@ def _notes(
     if into is not None and len(parts) != into:
         yield f"{len(parts)} parts instead of {into}: two faces of one photo cannot stay together"
     if len(parts) > 1 and n_poor:
-        yield f"{_faces(n_poor)} too small or too blurred to tell people apart went with the nearest part"
+        yield f"{plural(n_poor, 'face')} too small or too blurred to tell people apart went with the nearest part"
     if len(parts) > 1 and unseen:
         yield (
-            f"{_faces(len(unseen))} that cannot be compared now (not in the library, or not seen by the engine in use) "
-            f"stay with {person.label}"
+            f"{plural(len(unseen), 'face')} that cannot be compared now (not in the library, or not seen by the engine "
+            f"in use) stay with {person.label}"
         )
 
 
 def _notes_on_loose(loose: Collection[int]) -> Iterator[str]:
     if len(loose):
-        said = f"{_faces(len(loose))} would not have been placed there by today's settings"
+        said = f"{plural(len(loose), 'face')} would not have been placed there by today's settings"
         yield f"{said}; `facewatch audit --fix` lets go of them"
-
-
-def _faces(n: int) -> str:
-    return f"{n} face{'' if n == 1 else 's'}"

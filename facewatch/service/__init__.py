@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -314,23 +314,13 @@ class Service:
         again = self.switch.due()
         n_total = sum(len(changes.to_read) for _, _, changes in looks) + sum(map(len, again.values()))
         counts: Counter[str] = Counter()
-
-        def count(one: Ingested) -> None:
+        for one in self._ingest_all(looks):
             counts.update({one.kind: 1, "done": 1, "assigned": one.n_assigned, "same": one.is_same})
             teller.photo()
             teller.doing("looking at photos", n_waiting=max(0, n_total - counts["done"]))
             note = display(one.path)
             report(Progress(counts["done"], max(n_total, counts["done"]), note, stage="looking at photos"))
 
-        for root, found, changes in looks:
-            self.record(root, changes)
-            for folder, reason in found.unread.items():
-                if reason == LOST_MOUNT:
-                    log.warning("%s: offline: %s; nothing of it is removed", display(str(root / folder)), reason)
-            for one in self.ingest(root, changes.to_read):
-                count(one)
-        for one in self.look_anew():
-            count(one)
         self._find_dates(report)
         before = self.complete_switch()
         is_due = self.is_ungrouped() and not self.switch.is_under_way
@@ -369,6 +359,16 @@ class Service:
             seconds=self._clock() - started,
             is_first=is_first,
         )
+
+    def _ingest_all(self, looks: Sequence[tuple[Path, scan.Walk, scan.Changes]]) -> Iterator[Ingested]:
+        """Bring what the libraries hold into the catalog, and look at what another engine is to see."""
+        for root, found, changes in looks:
+            self.record(root, changes)
+            for folder, reason in found.unread.items():
+                if reason == LOST_MOUNT:
+                    log.warning("%s: offline: %s; nothing of it is removed", display(str(root / folder)), reason)
+            yield from self.ingest(root, changes.to_read)
+        yield from self.look_anew()
 
     def record(self, root: Path, changes: scan.Changes) -> None:
         """Record moves and removals; faces of photos that are gone are compared with no longer, and what users said of

@@ -19,6 +19,7 @@ from facewatch.mounts import is_folder
 from facewatch.people import Decided
 from facewatch.people.audit import Finding, Kind, Mend, Sight, Words, find_damage, look, mend
 from facewatch.people.stats import Stats, stats_of
+from facewatch.text import plural
 from facewatch.types import EngineInfo
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def _listed(counts: Counter[str]) -> str:
         if what.startswith(("a folder", "to be called")):
             said.append(display(what))
         else:
-            said.append(f"{n} {'link' if n == 1 else 'links'} {what}")
+            said.append(f"{plural(n, 'link')} {what}")
     return ", ".join(said)
 
 
@@ -273,11 +274,7 @@ def _foreign(root: Path, links: Iterable[LinkRow], made: Iterable[str], disk: fo
         yield Finding(
             "foreign",
             Kind.LINKS,
-            f"{_plural(n_files, 'file')} and {_plural(n_folders, 'folder')} in {display(str(root))} are not "
+            f"{plural(n_files, 'file')} and {plural(n_folders, 'folder')} in {display(str(root))} are not "
             "facewatch's; they stay",
             is_fault=False,
         )
-
-
-def _plural(n: int, one: str) -> str:
-    return f"{n} {one}" if n == 1 else f"{n} {one}s"

@@ -454,9 +454,7 @@ class Libraries:
 
 
 def _offline(root: Path, why: str) -> LibraryError:
-    return LibraryError(
-        f"{root}: {why} Nothing was removed" if why.endswith("?") else f"{root}: {why}. Nothing was removed"
-    )
+    return LibraryError(f"{root}: {why}{'' if why.endswith('?') else '.'} Nothing was removed")
 
 
 def _is_reread_due(file: KnownFile, now: str) -> bool:

@@ -409,6 +409,14 @@ FOREIGN = [
     "iPhoto Library.photolibrary/Thumbnails/2012/a_1024.jpg",
     "iPhoto Library.migratedphotolibrary/Previews/2012/a.jpg",
     "iPhoto Library/Data/2005/a.jpg",
+    "iPhoto Library/Modified/2005/a.jpg",
+    "iPhoto/Data.noindex/2009/a.jpg",
+    "iPhoto/Modified/2009/a.jpg",
+    "Lightroom Library.lrlibrary/abc123/smartpreviews/x.dng",
+    "photoprism/cache/thumbnails/x.jpg",
+    "card/PRIVATE/M4ROOT/THMBNL/C0001T01.JPG",
+    "srv/profile/u/x.jpg",
+    "x.jpg_exiftool_tmp",
     "Aperture Library.aplibrary/Thumbnails/2012/b_face0.jpg",
     "Lightroom/LR Previews.lrdata/0/0A12/0A12BEEF-1024",
     "Lightroom/LR.lrcat-data/x.jpg",
@@ -501,6 +509,9 @@ OWN = [
     "old~/x.jpg",
     "original.jpg",
     "x_original.jpg",
+    "Modified/x.jpg",
+    "Data/x.jpg",
+    "me/profile/x.jpg",
     "x.bak.jpg",
     "part.jpg",
     "grandma.old",
@@ -509,6 +520,7 @@ OWN = [
 ]
 
 SIGNS = ["C1/C1.cocatalogdb", "USB/RECYCLED/INFO2", "srv/encoded-video/.immich", "marked/thumbs/.immich"]
+SIGNS += ["srv/profile/.immich", "iPhoto/AlbumData.xml"]
 """What else lies there and tells what the folder is."""
 
 

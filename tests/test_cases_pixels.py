@@ -520,6 +520,32 @@ def test_a_png_that_is_cut_off_is_refused() -> None:
             decode(io.BytesIO(content[:-n_bytes]))
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P"])
+@pytest.mark.parametrize("colour", ["black", "white"])
+def test_a_png_whose_packed_pixels_end_before_its_last_row_is_refused(mode: str, colour: str) -> None:
+    content = saved(Image.new("RGB", (65, 47), colour).convert(mode), "PNG")
+    assert seen(content).shape == (47, 65, 3)
+    start, end = content.index(b"IDAT") + 4, content.index(b"IEND") - 8
+    rows = zlib.decompress(content[start:end])
+    short = chunk(b"IDAT", zlib.compress(rows[: len(rows) - len(rows) // 47]))
+    with pytest.raises(PhotoError, match="truncated PNG"):
+        decode(io.BytesIO(content[: start - 8] + short + content[end + 4 :]))
+
+
+def test_an_interlaced_png_whose_last_pass_is_absent_is_refused() -> None:
+    header = struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 1)
+    rows = [b"\0\x80"] * 2 + [b"\0\x80\x80"] + [b"\0\x80\x80"] * 2  # of the passes that four columns and rows have
+    last = [b"\0\x80\x80\x80\x80"] * 2
+
+    def interlaced(rows: list[bytes]) -> bytes:
+        chunks = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"".join(rows))), chunk(b"IEND", b"")
+        return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+    assert (seen(interlaced([b"\0\x80", b"\0\x80", *rows[2:], *last])) == 0x80).all()
+    with pytest.raises(PhotoError, match="truncated PNG"):
+        decode(io.BytesIO(interlaced(rows)))
+
+
 def test_damaged_pixels_are_no_metadata() -> None:
     content = png(COLOUR, 2, chunk(b"pHYs", b""))
     for damaged in (content[:-40], content.replace(b"IHDR\0\0\0", b"IHDR\0\0\1")):

@@ -128,6 +128,8 @@ def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = 
             with _open_raw(kind, data, max_pixels) as photo:
                 return _decoded(kind, photo.picture(working_side), photo.size, dates.taken_at(kind, None, data))
         image, size = _loaded(kind, data, max_pixels, working_side)
+        if kind.name == "PNG":
+            png.check_rows(image, data)
         turn = orientation(kind, image, data)
         picture = as_rgb(image, fitted(size, working_side))
         if isinstance(image, tiff_reader.Tiff) and image.is_negative:

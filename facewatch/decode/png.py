@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,9 +12,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import BinaryIO
 
-from PIL import PngImagePlugin
+import numpy as np
+from PIL import Image, PngImagePlugin
 
+from facewatch.decode.kinds import COPY_AGAIN
 from facewatch.decode.tiff import read_at
+from facewatch.errors import PhotoError
 
 MAX_BLOCK_BYTES = 1_000_000
 """How much of one piece of metadata is looked at; a JPEG has room for 64 kB."""
@@ -108,16 +112,50 @@ def without_damage(data: BinaryIO) -> BinaryIO | None:
     return None if is_all else lean
 
 
+def check_rows(image: Image.Image, data: BinaryIO) -> None:
+    """Refuse a picture whose packed pixels end, as if there were no more, before its last row: Pillow makes it black.
+
+    Only one that ends in black is unpacked a second time to see.
+
+    Raises:
+        PhotoError: rows are missing.
+    """
+    last_rows = range(max(0, image.height - 2), image.height)  # of an interlaced one the last but one may be missing
+    ends_black = any(not np.asarray(image.crop((0, row, image.width, row + 1))).any() for row in last_rows)
+    if ends_black and not _has_all_pixels(data):
+        raise PhotoError("truncated PNG", COPY_AGAIN)
+
+
 def _has_all_pixels(data: BinaryIO) -> bool:
-    """Whether the packed pixels have an end; Pillow takes anything for it."""
+    """Whether the packed pixels have an end, and all rows are before it; Pillow takes anything for it."""
     unpacker = zlib.decompressobj()
+    n_missing = _n_bytes_of_rows(read_at(data, 0, 29))
     with suppress(zlib.error):
         for chunk in _chunks(data):
             packed = read_at(data, chunk.start, min(chunk.n_bytes, _n_bytes_of(data))) if chunk.name == b"IDAT" else b""
             while packed and not unpacker.eof:
-                unpacker.decompress(packed, MAX_BLOCK_BYTES)
+                n_missing -= len(unpacker.decompress(packed, MAX_BLOCK_BYTES))
                 packed = unpacker.unconsumed_tail
-    return unpacker.eof
+    return unpacker.eof and n_missing <= 0
+
+
+_SAMPLES = MappingProxyType({2: 3, 4: 2, 6: 4})
+"""How many numbers a pixel has, by the type of colours, where it is more than one."""
+
+_WHOLE = ((0, 0, 1, 1),)
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Of an interlaced PNG: the first column and row of each pass, and the steps to the next."""
+
+
+def _n_bytes_of_rows(header: bytes) -> int:
+    """How many bytes the pixels are, unpacked, with the number of a filter before each row."""
+    width, height, n_bits, colours, _, _, is_interlaced = struct.unpack(">IIBBBBB", header[16:])
+    n_bytes = 0
+    for left, top, right, down in _PASSES if is_interlaced else _WHOLE:
+        n_columns, n_rows = max(0, -(-(width - left) // right)), max(0, -(-(height - top) // down))
+        if n_columns:
+            n_bytes += n_rows * (1 + -(-n_columns * n_bits * _SAMPLES.get(colours, 1) // 8))
+    return n_bytes
 
 
 _END = b"\0\0\0\0IEND\xaeB`\x82"

@@ -336,6 +336,18 @@ class Files:
         row = self._db.execute("SELECT id FROM photos WHERE sha256 = ?", [sha256]).fetchone()
         return row[0] if row else None
 
+    def is_misread(self, photo_id: int) -> bool:
+        """Whether an older version may have taken the photo for another picture than it is."""
+        row = self._db.execute("SELECT is_misread FROM photos WHERE id = ?", [photo_id]).fetchone()
+        return bool(row[0])
+
+    def set_well_read(self, photo_id: int) -> None:
+        self._db.execute("UPDATE photos SET is_misread = 0 WHERE id = ?", [photo_id])
+
+    def set_aside(self, photo_id: int) -> None:
+        """Let a photo that was misread be one that no file can hold: what is read in its place is another photo."""
+        self._db.execute("UPDATE photos SET is_misread = 0, sha256 = randomblob(32) WHERE id = ?", [photo_id])
+
     def add_photo(
         self, sha256: bytes, size: tuple[int, int], format: str, now: str, *, taken_at: str | None = None
     ) -> int:

@@ -409,3 +409,15 @@ def _strictness(db: Database) -> None:
         "ALTER TABLE runs ADD COLUMN strictness REAL /* match.strictness as it was; NULL: not known. What a run placed"
         " with less than today's may be in the wrong place */ NULL"
     )
+
+
+@MIGRATIONS(name="0010_misread")
+def _misread(db: Database) -> None:
+    """Look again at photos of formats of which an older version took some for something else, negatives for one."""
+    db.execute(
+        "ALTER TABLE photos ADD COLUMN is_misread INTEGER /* 1: it may have been taken for another picture than it is;"
+        " faces are looked for anew at the next look at a file of it */ NOT NULL DEFAULT 0"
+    )
+    db.execute("UPDATE photos SET is_misread = 1 WHERE format IN ('TIFF', 'JP2', 'BMP')")
+    # No file has that ctime, so that all of these have changed.
+    db.execute("UPDATE files SET ctime_ns = -1 WHERE photo_id IN (SELECT id FROM photos WHERE is_misread)")

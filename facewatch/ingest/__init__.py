@@ -345,7 +345,7 @@ class Ingest:
                 self._record(job, result.fingerprint)
             return Ingested(job.path, "other")
         photo_id = self._catalog.files.photo(result.sha256)
-        if photo_id is not None and self._catalog.faces.is_analysed(photo_id, self._engine_id):
+        if photo_id is not None and self._is_done(photo_id):
             with self._catalog.write():
                 before = self._catalog.files.one(self._root_id, job.path)
                 self._record(job, result.fingerprint, photo_id=photo_id)
@@ -360,6 +360,11 @@ class Ingest:
         job.examined, job.is_known = result, photo_id is not None
         ready.append(job)
         return None
+
+    def _is_done(self, photo_id: int) -> bool:
+        """Whether the engine has looked at a photo, and at what is shown in it."""
+        is_analysed = self._catalog.faces.is_analysed(photo_id, self._engine_id)
+        return is_analysed and not (self._versions and self._catalog.files.is_misread(photo_id))
 
     def _analysed(self, job: _Job, result: Analysed) -> Ingested:
         examined = job.examined
@@ -381,6 +386,7 @@ class Ingest:
         with catalog.write():
             size = analysis.width, analysis.height
             before = catalog.files.held(self._root_id, job.path)
+            misread = self._take_misread(examined.sha256, analysis)
             is_new = catalog.files.photo(examined.sha256) is None
             photo_id = catalog.files.add_photo(examined.sha256, size, analysis.format, now, taken_at=analysis.taken_at)
             self._record(job, examined.fingerprint, photo_id=photo_id)
@@ -391,9 +397,24 @@ class Ingest:
             heirs = {new: known[old] for old, new in pair_up(boxes, found)}
             face_ids = catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now, heirs=heirs)
             n_inherited = 0
-            if is_new and self._versions:
+            if misread is not None and self._versions:
+                self._versions.correct(analysis, face_ids, misread)
+                self._versions.gone([misread])
+            elif is_new and self._versions:
                 n_inherited = self._versions.inherit(analysis, face_ids, before)
             return n_inherited, self._settle(photo_id)
+
+    def _take_misread(self, sha256: bytes, analysis: Analysis) -> int | None:
+        """Set aside what an older version took the photo for, and return it; None: it was the same, or nothing."""
+        files, photo_id = self._catalog.files, self._catalog.files.photo(sha256)
+        if self._versions is None or photo_id is None or not files.is_misread(photo_id):
+            return None
+        is_analysed = self._catalog.faces.is_analysed(photo_id, self._engine_id)
+        if not is_analysed or self._versions.is_as_before(analysis, photo_id):
+            files.set_well_read(photo_id)
+            return None
+        files.set_aside(photo_id)
+        return photo_id
 
     def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: tuple[str, str]) -> Ingested:
         with self._catalog.write():

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from math import acos, ceil, pi, sqrt
+from math import acos, ceil, inf, pi, sqrt
 from typing import TypeVar
 
 import numpy as np
@@ -92,6 +92,24 @@ class Versions:
             heirs = self._from_vanished(analysis)
         self.hand_over({face_ids[new]: old for new, old in heirs.items()}, with_runs=True)
         return sum(row.person_id is not None for row in self._catalog.faces.rows([face_ids[new] for new in heirs]))
+
+    def is_as_before(self, analysis: Analysis, photo_id: int) -> bool:
+        """Whether the same faces are found in a photo as when it was looked at before."""
+        before, after = self._catalog.faces.seen(photo_id, self._engine_id), as_seen(analysis)
+        if (before.width, before.height, len(before.ids)) != (after.width, after.height, len(after.ids)):
+            return False
+        return len(same_faces(before, after, nearest=self._same_face)) == len(after.ids)
+
+    def correct(self, analysis: Analysis, face_ids: Sequence[int], misread: int) -> None:
+        """Let the faces of a photo that was taken for another picture be what users said of those at their places, and
+        let go of those that runs placed by what they looked like. Inside the caller's transaction."""
+        faces = self._catalog.faces
+        seen = faces.seen(misread, self._engine_id)
+        heirs = heirs_of(seen, analysis, nearest=inf)
+        self.hand_over({face_ids[new]: old for new, old in heirs.items()}, with_runs=False)
+        placed = [row for row in faces.rows(seen.ids.tolist()) if row.source in RUNS]
+        faces.release([row.id for row in placed])
+        self._people |= {row.person_id for row in placed if row.person_id is not None}
 
     def there(self, photos: Collection[int]) -> list[tuple[int, int]]:
         """Return pairs of one of these photos, about whose faces somebody said something, and another photo of the

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import deadly
@@ -43,8 +44,9 @@ def hired(
     way: Callable[..., deadly.DeadlyEngine] = deadly.load,
     photo_seconds: float = PATIENCE,
     memory: int | None = None,
+    recipe: Recipe = RECIPE,
 ) -> Iterator[Workers]:
-    workers = Workers(RECIPE, n_workers, photo_seconds=photo_seconds, memory=memory, load=deadly.loading(way, traces))
+    workers = Workers(recipe, n_workers, photo_seconds=photo_seconds, memory=memory, load=deadly.loading(way, traces))
     try:
         yield workers
     finally:
@@ -269,7 +271,7 @@ def test_a_file_that_memory_is_refused_for_is_told_from_a_fault_of_the_program(l
             file.truncate(1 << 43)
         except OSError:
             pytest.skip("this file system has no files so large")
-    with hired(traces, 1) as workers:
+    with hired(traces, 1, recipe=replace(RECIPE, max_pixels=1 << 43)) as workers:
         assert ingested(library, workers) == {"vast.jpg": ["faulty"]}
     assert faults_of(library) == {"vast.jpg": "not enough memory to look at it"}
     assert "the next scan tries it again" in advice_of(library)["vast.jpg"]

@@ -177,10 +177,10 @@ def test_a_number_that_is_a_face_and_a_person_is_refused_and_both_are_shown(
 ) -> None:
     _answer(monkeypatch, "", is_terminal=False)
     before = place.tree()
-    for command in (["assign", "2", "Anna"], ["confirm", "2"], ["reject", "g.png:1", "2"]):
+    for command, n in ((["assign", "2", "Anna"], 2), (["confirm", "3"], 3), (["reject", "g.png:1", "2"], 2)):
         answer = run(*command)
         assert answer.code == 9
-        assert re.search(r"2 can be two things: f2 is the face .*\.png:\d \(of \w+\), p2 is ", answer.err)
+        assert re.search(rf"{n} can be two things: f{n} is the face .*\.png:\d \(of \w+\), p{n} is ", answer.err)
     assert place.tree() == before
 
 
@@ -279,3 +279,66 @@ def test_a_question_is_answered_by_its_id_of_before(place: Library, run: Any) ->
 def find_zoe(place: Library) -> bool:
     with place.service() as service:
         return service.find_person("Zoe").n_faces > 0
+
+
+# --- words that are nobody and nothing ---
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["reject", "gone.jpg"],
+        ["reject", "Anna/gone.JPG"],
+        ["reject", "gone.heic", "Anna"],
+        ["confirm", "gone.jpg"],
+        ["confirm", "c.png", "gone.jpg"],
+        ["assign", "gone.jpg", "Anna"],
+        ["unassign", "gone.jpg"],
+        ["ignore", "gone.jpg"],
+        ["cover", "Anna", "gone.jpg"],
+    ],
+)
+def test_a_photo_that_is_not_there_is_said_to_be_missing(place: Library, run: Any, words: list[str]) -> None:
+    answer = run(*words)
+    assert answer.code == 9
+    assert re.search(r"gone\.\w+: no such file; if it was moved, `facewatch scan` finds it again", answer.err)
+
+
+def test_people_lists_only_those_who_are_named(place: Library, run: Any) -> None:
+    ben = f"p{_person(run, 'c.png')}"
+    assert [one["name"] for one in json.loads(run("people", "anna", "--json").out)] == ["Anna"]
+    assert [one["name"] for one in json.loads(run("people", ben, "Anna", "Ben", "--json").out)] == ["Ben", "Anna"]
+    answer = run("people", "Dora")
+    assert (answer.code, "nobody is called 'Dora'" in answer.err) == (9, True)
+    assert run("people", "Anna", "--look-alikes").code == 2
+
+
+# --- questions ---
+
+
+def test_a_number_that_confirms_the_same_face_in_both_meanings_confirms_it(
+    place: Library, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of a person are right, or this face of that person is: the face is, whichever was meant."""
+    export = json.loads(run("export", "--json").out)
+    number = next(str(face["face_id"]) for face in export if face["face_id"] == face["person_id"])
+    _answer(monkeypatch, "", is_terminal=False)
+    answer = run("confirm", number)
+    assert (answer.code, answer.out.splitlines()[0][:16]) == (0, "1 face confirmed")
+    assert f"p{number} is " in answer.err
+
+
+@pytest.mark.parametrize("command", [["forget", "Ben"], ["split", "Ben", "--into", "2"], ["assign", "2", "Anna"]])
+def test_ctrl_c_at_a_question_is_answered_with_that_nothing_was_done(
+    place: Library, run: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    before = place.tree()
+    _answer(monkeypatch, "", is_terminal=True)
+    monkeypatch.setattr("sys.stdin.readline", interrupt)
+    answer = run(*command)
+    assert answer.code == 130
+    assert answer.err.splitlines()[-1] == "facewatch: stopped; nothing was done"
+    assert place.tree() == before

@@ -27,6 +27,7 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     watch,
     why,
 )
+from facewatch.cli.asking import GivenUpError
 from facewatch.cli.calling import VARIABLE, how_called
 from facewatch.cli.group import facewatch
 from facewatch.cli.output import echo
@@ -53,6 +54,9 @@ def main(args: Sequence[str] | None = None) -> int:
         error.show(shown)
         echo(shown.getvalue().rstrip("\n"), is_error=True)
         return error.exit_code
+    except GivenUpError:
+        click.echo("\nfacewatch: stopped; nothing was done", err=True)
+        return INTERRUPTED
     except (click.Abort, KeyboardInterrupt):
         click.echo("facewatch: stopped; what was done so far stands, the same command carries on", err=True)
         return INTERRUPTED

@@ -18,6 +18,7 @@ from facewatch.clustering import METHODS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from facewatch.catalog import Person
     from facewatch.people import Alike
     from facewatch.service import ScanResult, Service
     from facewatch.service.status import Status
@@ -178,6 +179,7 @@ def _print_next(status: Status, hint: str | None) -> None:
 
 
 @command("people", "List the people found.")
+@click.argument("who", nargs=-1)
 @click.option("--look-alikes", "are_look_alikes", is_flag=True, help="List pairs of named people who look alike.")
 @click.option("--table", "is_table", is_flag=True, help="Print the table even if faces can be drawn.")
 @click.option("-n", "most", type=click.IntRange(min=1), metavar="N", help="Draw N people instead of 20.")
@@ -194,6 +196,7 @@ def _print_next(status: Status, hint: str | None) -> None:
 @pass_state
 def people(
     state: State,
+    who: tuple[str, ...],
     are_look_alikes: bool,
     is_table: bool,
     most: int | None,
@@ -201,17 +204,22 @@ def people(
     force: bool,
     as_json: bool,
 ) -> None:
-    """List the people found: id, name, faces, photos, folder.
+    """List the people found, or those named WHO: id, name, faces, photos, folder.
 
     A terminal that can draw faces (see `facewatch review`) shows those of the people with the most photos instead.
 
     \b
     Example:
       facewatch people
+      facewatch people Anna p12
       facewatch people --table
       facewatch people --contact-sheet
       facewatch people --look-alikes
     """
+    from facewatch.service.portraits import shown_people
+
+    if who and (are_look_alikes or sheet is not None):
+        raise click.UsageError("--look-alikes and --contact-sheet are about everybody; leave out WHO")
     with _service(state) as service:
         if are_look_alikes:
             _print_look_alikes(service.look_alikes(), as_json)
@@ -219,8 +227,10 @@ def people(
         if sheet is not None:
             _write_sheet(state, service, Path(sheet) if sheet else None, force=force, as_json=as_json)
             return
+        found = _people_found(service, who)
+        visible = found if who else shown_people(service.catalog)
         is_drawn = not (is_table or as_json)
-        if is_drawn and everybody.print_people(service, everybody.screen_here(), most or everybody.N_DRAWN):
+        if is_drawn and everybody.print_people(service, everybody.screen_here(), most or everybody.N_DRAWN, visible):
             return
         root = service.folder.root
         rows: list[dict[str, Any]] = [
@@ -235,8 +245,7 @@ def people(
                 "born": person.born,
                 "cover": person.cover_id,
             }
-            for person in service.catalog.people.all()
-            if person.n_photos or person.name
+            for person in found
         ]
     if as_json:
         print_json(rows)
@@ -247,6 +256,19 @@ def people(
         print_table(header, [tuple(row[key] for key in header) for row in shown])
     else:
         echo("nobody yet: facewatch scan PHOTOS looks for people")
+
+
+def _people_found(service: Service, who: Sequence[str]) -> list[Person]:
+    """Return the people with these names or ids, each once; without any all who are on photos or have a name.
+
+    Raises:
+        NotKnownError: somebody is not known.
+    """
+    from facewatch.people import find_person
+
+    if who:
+        return list({person.id: person for person in (find_person(service.catalog, one) for one in who)}.values())
+    return [person for person in service.catalog.people.all() if person.n_photos or person.name]
 
 
 def _write_sheet(state: State, service: Service, file: Path | None, *, force: bool, as_json: bool) -> None:

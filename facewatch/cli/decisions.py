@@ -73,12 +73,12 @@ def from_whom(losses: Mapping[str, int]) -> str:
     return "".join(f", {n} from {who}" for who, n in losses.items())
 
 
-def _read_out(state: State, words: Sequence[str]) -> Sequence[str]:
+def _read_out(state: State, words: Sequence[str], *, is_for_all: bool = False) -> Sequence[str]:
     """Return the words, a number that may be a face or a person with the letter of the one that is meant."""
     if not any(word.strip().isdecimal() for word in words):
         return words
     with state.service() as service:
-        return read_out(service.catalog, words)
+        return read_out(service.catalog, words, is_for_all=is_for_all)
 
 
 def _print_folder(service: Service, decided: Decided) -> None:
@@ -268,7 +268,7 @@ def confirm(state: State, words: tuple[str, ...]) -> None:
     """
     from facewatch.people import is_face
 
-    named = _read_out(state, words) if len(words) == 1 else words
+    named = _read_out(state, words, is_for_all=True) if len(words) == 1 else words
     are_faces = all(is_face(word) for word in named)
     if not are_faces and len(named) > 1:
         strange = next(word for word in named if not is_face(word))

@@ -79,11 +79,8 @@ def _cutting(service: Service) -> Cutting:
     return cutting(service, n_workers=service.n_workers)
 
 
-def print_people(service: Service, screen: Screen, most: int) -> bool:
-    """Print the faces of so many people, those on most photos first; whether they could be shown."""
-    from facewatch.service.portraits import shown_people
-
-    people = shown_people(service.catalog)
+def print_people(service: Service, screen: Screen, most: int, people: Sequence[Person]) -> bool:
+    """Print the faces of so many of these people; whether they could be shown."""
     drawn = draw_people(service, screen, people[:most])
     if drawn:
         click.echo(drawn, nl=False)

@@ -173,7 +173,8 @@ def faces_at(catalog: Catalog, faces: Iterable[int]) -> list[FaceAt]:
 
 
 def is_face(text: str) -> bool:
-    """Whether this can only name a face: its id, a number, a photo with a number behind a colon, or a photo."""
+    """Whether this can only name a face: its id, a number, a photo with a number behind a colon, or a photo, also one
+    that is not there."""
     typed = ids.read_id(text)
     if typed is not None:
         return typed.kind in ("", ids.FACE)
@@ -211,9 +212,12 @@ def meanings_of(catalog: Catalog, text: str) -> Meanings:
 
 
 def _is_photo(text: str) -> bool:
-    """Whether a file is there; a link to a photo that was moved still says which photo it was."""
+    """Whether a file is there, or it is called like a photo; a link to a photo that was moved still says which photo
+    it was."""
+    from facewatch.decode import claims_to_be_photo
+
     try:
-        return Path(text).is_file() or Path(text).is_symlink()
+        return claims_to_be_photo(text) or Path(text).is_file() or Path(text).is_symlink()
     except OSError:  # too long for a name, or where nobody may look
         return False
 

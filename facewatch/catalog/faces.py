@@ -27,7 +27,9 @@ BY_RUN = "IN ('auto', 'cluster')"
 KNOWN_FROM = "; known from "
 """Follows the rule of an assignment that was made by another engine, before the name of that."""
 
-_IN_LIBRARY = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
+IN_LIBRARY = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
+"""Of a face f, for SQL: whether some file holds its photo."""
+
 _UNMARKED = "NOT EXISTS (SELECT 1 FROM marks WHERE marks.face_id = f.id)"
 _IS_OPEN = (
     f"(m.mark IS NULL AND CASE WHEN p.id IS NULL THEN f.tier != '{Tier.SHOW.value}'"
@@ -262,7 +264,7 @@ class Faces:
         Or those of one photo, of these people (NOBODY: the pool), of these ids, or of anybody (`is_assigned`). Faces
         that a user took out (`Mark`) are not among them.
         """
-        where, arguments = _IN_LIBRARY, list[object]()
+        where, arguments = IN_LIBRARY, list[object]()
         if photo_id is not None:
             where, arguments = "f.photo_id = ?", [photo_id]
         if people is not None:
@@ -306,7 +308,7 @@ class Faces:
             " a.person_id ORDER BY f.id != COALESCE(p.cover_id, 0), f.tier != ?, f.quality DESC, f.id) AS place"
             " FROM assignments a JOIN faces f ON f.id = a.face_id JOIN people p ON p.id = a.person_id"
             " WHERE a.person_id IN (SELECT value FROM json_each(?))"
-            f" AND f.is_current AND {_UNMARKED} AND {_IN_LIBRARY}) WHERE place <= ? ORDER BY person_id, place",
+            f" AND f.is_current AND {_UNMARKED} AND {IN_LIBRARY}) WHERE place <= ? ORDER BY person_id, place",
             [Tier.FOUND.value, json.dumps(list(people)), most],
         )
         best: dict[int, list[int]] = {}
@@ -528,7 +530,7 @@ class Faces:
             "SELECT COUNT(*), COUNT(a.face_id), COALESCE(SUM(f.tier = ? AND a.face_id IS NULL AND m.mark IS NULL), 0),"
             f" COUNT(m.mark), COALESCE(SUM({_IS_OPEN}), 0) FROM faces f LEFT JOIN assignments a ON a.face_id = f.id"
             " LEFT JOIN people p ON p.id = a.person_id LEFT JOIN marks m ON m.face_id = f.id"
-            f" WHERE f.is_current AND COALESCE(m.mark, '') != ? AND {_IN_LIBRARY}",
+            f" WHERE f.is_current AND COALESCE(m.mark, '') != ? AND {IN_LIBRARY}",
             [Tier.SHOW.value, Mark.NOT_A_FACE.value],
         ).fetchone()
         pool = faces - assigned - shown - left_out
@@ -548,7 +550,7 @@ class Faces:
     def n_since(self, face_id: int) -> int:
         """Return how many faces of the library came after this one."""
         row = self._db.execute(
-            f"SELECT COUNT(*) FROM faces f WHERE f.id > ? AND f.is_current AND {_IN_LIBRARY}", [face_id]
+            f"SELECT COUNT(*) FROM faces f WHERE f.id > ? AND f.is_current AND {IN_LIBRARY}", [face_id]
         ).fetchone()
         return int(row[0])
 
@@ -557,7 +559,7 @@ class Faces:
         new, before = self._db.execute(
             "SELECT COALESCE(SUM(a.face_id > ?), 0), COALESCE(SUM(a.face_id <= ?), 0) FROM assignments a"
             " JOIN faces f ON f.id = a.face_id WHERE (a.face_id > ? OR a.run_id = ?) AND f.is_current"
-            f" AND {_IN_LIBRARY}",
+            f" AND {IN_LIBRARY}",
             [since, since, since, run_id],
         ).fetchone()
         return int(new), int(before)
@@ -568,7 +570,7 @@ class Faces:
         row = self._db.execute(
             "SELECT COUNT(*) FROM faces f LEFT JOIN assignments a ON a.face_id = f.id"
             " LEFT JOIN people p ON p.id = a.person_id LEFT JOIN marks m ON m.face_id = f.id"
-            f" WHERE f.is_current AND {_IS_OPEN} AND {_IN_LIBRARY}"
+            f" WHERE f.is_current AND {_IS_OPEN} AND {IN_LIBRARY}"
         ).fetchone()
         return int(row[0])
 

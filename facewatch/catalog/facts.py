@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlite_utils import Database
 
-from facewatch.catalog.faces import BY_RUN, KNOWN_FROM
+from facewatch.catalog.faces import BY_RUN, IN_LIBRARY, KNOWN_FROM
 
-_SEEN = "f.is_current AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
+_SEEN = f"f.is_current AND {IN_LIBRARY}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,7 @@ class Facts:
         return self._db.execute(
             "SELECT a.person_id, f.photo_id FROM assignments a JOIN faces f ON f.id = a.face_id"
             " JOIN people p ON p.id = a.person_id WHERE p.merged_into IS NULL AND NOT p.is_gone"
-            " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
-            " GROUP BY 1, 2 HAVING COUNT(*) > 1 ORDER BY 1, 2"
+            f" AND {IN_LIBRARY} GROUP BY 1, 2 HAVING COUNT(*) > 1 ORDER BY 1, 2"
         ).fetchall()
 
     def placed_against_rejections(self) -> list[tuple[int, int]]:

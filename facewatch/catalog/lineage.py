@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from sqlite_utils import Database
 
-from facewatch.catalog.faces import BY_RUN
+from facewatch.catalog.faces import BY_RUN, IN_LIBRARY
 
-_IS_THERE = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
 _IS_SAID = (
     f"(EXISTS (SELECT 1 FROM assignments a WHERE a.face_id = f.id AND a.source NOT {BY_RUN})"
     " OR EXISTS (SELECT 1 FROM marks m WHERE m.face_id = f.id)"
@@ -72,7 +71,7 @@ class Lineage:
         """Yield face and vector (little-endian float32) of each face of a photo that no file holds any more."""
         yield from self._db.execute(
             "SELECT e.face_id, e.vector FROM faces f JOIN embeddings e ON e.face_id = f.id AND e.engine_id = ?"
-            f" WHERE NOT {_IS_THERE}",
+            f" WHERE NOT {IN_LIBRARY}",
             [engine_id],
         )
 
@@ -88,7 +87,7 @@ class Lineage:
         """Return where faces are."""
         rows = self._db.execute(
             "SELECT f.id, f.photo_id, (f.x + f.w / 2.0) / MAX(p.width, 1), (f.y + f.h / 2.0) / MAX(p.height, 1),"
-            f" MAX(1.0 * f.w / MAX(p.width, 1), 1.0 * f.h / MAX(p.height, 1)), {_IS_THERE}"
+            f" MAX(1.0 * f.w / MAX(p.width, 1), 1.0 * f.h / MAX(p.height, 1)), {IN_LIBRARY}"
             f" FROM faces f JOIN photos p ON p.id = f.photo_id WHERE f.id {_AMONG}",
             [json.dumps(list(faces))],
         )

@@ -237,17 +237,12 @@ class People:
 
     def links(self, only: Collection[int] | None = None) -> list[LinkRow]:
         """Return what was made, for everybody or `only` for these people."""
-        rows = self._db.execute(
-            "SELECT id, person_id, photo_id, path, source, stamp FROM links"
-            f" WHERE {_among('person_id', only)} ORDER BY id"
-        )
+        rows = self._db.execute(f"{_SELECT_LINK} WHERE {_among('person_id', only)} ORDER BY id")
         return [_link(row) for row in rows]
 
     def link_at(self, path: str) -> LinkRow | None:
         """Return the link made at this path below the people folder."""
-        row = self._db.execute(
-            "SELECT id, person_id, photo_id, path, source, stamp FROM links WHERE path = ?", [os.fsencode(path)]
-        ).fetchone()
+        row = self._db.execute(f"{_SELECT_LINK} WHERE path = ?", [os.fsencode(path)]).fetchone()
         return _link(row) if row else None
 
     def add_link(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
@@ -305,6 +300,9 @@ _SELECT = (
     " LEFT JOIN assignments a ON a.person_id = p.id LEFT JOIN faces f ON f.id = a.face_id"
     f" AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) WHERE {_LIVING_P}"
 )
+
+
+_SELECT_LINK = "SELECT id, person_id, photo_id, path, source, stamp FROM links"
 
 
 def _link(row: tuple[Any, ...]) -> LinkRow:

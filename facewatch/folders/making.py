@@ -104,6 +104,15 @@ def exists(name: str, dir_fd: int) -> bool:
     return True
 
 
+def write_part(name: str, text: str, dir_fd: int, mode: int) -> None:
+    """Write a file that is to be renamed when it is whole; what was left of one that was not goes."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=dir_fd)
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+    with os.fdopen(handle, "w", encoding="utf-8") as part:
+        part.write(text)
+
+
 def rename_apart(old: str, new: str, *, old_fd: int, new_fd: int) -> None:
     """Rename a file of one opened folder into another; fail when the new name is taken."""
     try:

@@ -13,7 +13,15 @@ from pathlib import Path
 from facewatch.beneath import open_file
 from facewatch.errors import FolderError
 from facewatch.folders.applying import refusal
-from facewatch.folders.making import UNSUPPORTED, LinkMaker, exists, make_link, opened_folder_of, rename_apart
+from facewatch.folders.making import (
+    UNSUPPORTED,
+    LinkMaker,
+    exists,
+    make_link,
+    opened_folder_of,
+    rename_apart,
+    write_part,
+)
 from facewatch.folders.model import LinkKind
 from facewatch.folders.names import MARKER, PART
 from facewatch.folders.opened import OpenedFolder
@@ -126,11 +134,7 @@ def owner_of(root: Path) -> str | None:
 
 def _write_marker(top: int, library_id: str) -> None:
     """Write the marker if there is none; the part is written always, which shows that the folder can be."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(PART, dir_fd=top)
-    handle = os.open(PART, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=top)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({"program": "facewatch", "library": library_id}, file)
+    write_part(PART, json.dumps({"program": "facewatch", "library": library_id}), top, 0o666)
     if exists(MARKER, top):
         os.unlink(PART, dir_fd=top)
     else:

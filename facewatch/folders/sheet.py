@@ -14,7 +14,7 @@ from pathlib import Path
 from facewatch.beneath import open_file
 from facewatch.errors import FolderError
 from facewatch.folders.applying import refusal
-from facewatch.folders.making import exists, rename_apart
+from facewatch.folders.making import exists, rename_apart, write_part
 from facewatch.folders.names import MARKER, SHEET
 from facewatch.folders.opened import OpenedFolder
 
@@ -62,12 +62,8 @@ def write_sheet(root: Path, page: str) -> Path:
 
 
 def _write(top: int, file: Path, page: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(_PART, dir_fd=top)
-    handle = os.open(_PART, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=top)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as part:
-            part.write(page)
+        write_part(_PART, page, top, 0o600)
         if is_sheet(file):
             os.replace(_PART, SHEET, src_dir_fd=top, dst_dir_fd=top)
         else:

@@ -18,11 +18,17 @@ Exit code 2 is click's, for a command line it does not understand; 130 is Ctrl-C
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class FacewatchError(Exception):
     """Something the user has to mend; the message names the thing, what is wrong, and the next step."""
 
     exit_code = 1
+
+
+def n_problems(faults: Sequence[str]) -> str:
+    return "1 problem" if len(faults) == 1 else f"{len(faults)} problems"
 
 
 class ConfigError(FacewatchError):
@@ -33,7 +39,7 @@ class ConfigError(FacewatchError):
     def __init__(self, source: str, faults: list[str]) -> None:
         self.source = source
         self.faults = faults
-        super().__init__("\n".join([f"{source}: {len(faults)} problem(s)", *(f"- {fault}" for fault in faults)]))
+        super().__init__("\n".join([f"{source}: {n_problems(faults)}", *(f"- {fault}" for fault in faults)]))
 
 
 class LibraryError(FacewatchError):

@@ -183,6 +183,18 @@ def test_help_hints_and_errors_say_how_it_was_called(
     assert said.format("facewatch") not in shown
 
 
+def test_help_shows_a_long_path_once_and_its_examples_without_it(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/home/somebody/programs/facewatch/scripts/facewatch"
+    with called(path):
+        for arguments in ([], ["assign"], ["models", "fetch"]):
+            main([*arguments, "--help"])
+            shown = capsys.readouterr().out
+            assert shown.startswith("Usage: " + " ".join([path, *arguments]))
+            assert shown.count(path) == 1
+            assert "\n    facewatch " in shown
+            assert all(len(line) <= 80 for line in shown.split("\n")[1:])
+
+
 def test_the_log_says_how_it_was_called_and_to_programs_what_they_know() -> None:
     record = logging.LogRecord("facewatch", logging.ERROR, "", 0, "damaged: `facewatch restore %s`", ("b",), None)
     with called("scripts/facewatch"):
@@ -376,6 +388,12 @@ def test_a_slip_in_a_pack_an_option_a_choice_a_setting_or_a_person_is_answered_w
     [person] = json.loads(run("people", "--json").out)
     assert run("name", str(person["id"]), "Theodora").code == 0
     assert "did you mean Theodora?" in run("hide", "Theodra").err
+    run("name", "Theodora", "Jürgen Müller-Lüdenscheidt")
+    for typed in ("jurgen", "Muller-Ludenscheid", "Jügren", "Mueller-Lüdenscheidt"):
+        assert "did you mean Jürgen Müller-Lüdenscheidt?" in run("hide", typed).err
+    assert "did you mean" not in run("hide", "Egon").err
+    slip = library.photos.with_name(library.photos.name.upper() + "s")
+    assert f"does not exist; did you mean {library.photos}? Else plug its drive in" in run("scan", str(slip)).err
 
 
 def test_names_that_look_like_an_album_are_told_from_people() -> None:
@@ -463,7 +481,8 @@ def test_a_scan_while_the_watcher_works_says_that_it_does_just_that(library: Lib
 
     me = f"(process {os.getpid()})"
     assert f"the watcher {me} does just that: looking at photos; 3 files to look at, 2 done. What is new is" in said()
-    assert "does just that: idle" in said(photos, doing="idle", n_waiting=0)
+    assert "does just that: nothing is new at the moment. What" in said(photos, doing="idle", n_waiting=0)
+    assert "does just that: 3 files to look at, 2 done. What" in said(photos, doing="idle")
     assert "is at work, and paused: `facewatch resume` lets it look again" in said(doing="paused", n_waiting=0)
     assert "says nothing since" in said(told_at="2026-01-01T00:00:00Z")
     assert "a scan is at work already" in said(kind="scan")

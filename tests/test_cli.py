@@ -309,7 +309,7 @@ def test_init_refuses_what_a_scan_would_refuse(library: Library, capsys: pytest.
         (["rename", "1"], 2, "Missing argument 'NEW'"),
         (["recluster", "--method", "magic"], 2, "'magic' is not one of"),
         (["dance"], 2, "there is no command 'dance'"),
-        (["--config", "none.toml", "people"], 3, "none.toml: 1 problem(s)\n- there is no such file"),
+        (["--config", "none.toml", "people"], 3, "none.toml: 1 problem\n- there is no such file"),
     ],
 )
 def test_mistakes_get_a_clear_word_and_a_documented_exit_code(
@@ -326,7 +326,7 @@ def test_a_settings_file_with_faults_is_reported_as_a_whole(tmp_path: Path, caps
     file.write_text('[library]\nphotis = "x"\n[watch]\npoll = 3\n')
     assert main(["--config", str(file), "people"]) == 3
     error = capsys.readouterr().err
-    assert "2 problem(s)" in error
+    assert "2 problems" in error
     assert "did you mean library.photos?" in error
 
 

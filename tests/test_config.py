@@ -55,7 +55,7 @@ def test_all_problems_are_reported_at_once_each_with_its_key_and_what_would_be_r
             '[folders]\nlinks = "copy"\n[nonsense]\n',
         )
     text = str(caught.value)
-    assert "5 problem(s)" in text
+    assert "5 problems" in text
     assert "unknown setting library.phtos; did you mean library.photos?" in text
     assert "watch.settle_seconds = 'soon': must be a number from 0.1 to 600" in text
     assert 'watch.poll = \'never\': must be one of "auto", "always"' in text

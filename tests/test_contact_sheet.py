@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import stat
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -222,6 +224,22 @@ def test_the_end_of_a_scan_shows_those_it_found(library: Library, capsys: pytest
     assert "no page with everybody: no room" in said
 
 
+def test_a_first_scan_ends_within_a_terminal_of_24_lines(library: Library) -> None:
+    for person in range(1, 9):
+        library.draw(f"{person}a.png", (person, 0))
+        library.draw(f"{person}b.png", (person, 1))
+    with library.service() as service:
+        result = service.scan_all()
+        small = everybody.show_found(service, result, BLOCKS, lambda _: None)
+        large = everybody.show_found(service, result, replace(BLOCKS, n_lines=40), lambda _: None)
+    assert small is not None
+    assert large is not None
+    assert (small.n_drawn, large.n_drawn) == (4, 8)
+    # Three lines of numbers, an empty one, whose faces these are, and, behind them, seven lines and the prompt.
+    assert 3 + 2 + small.drawn.count("\n") + 7 + 1 <= 24
+    assert large.drawn.count("\n") == 2 * small.drawn.count("\n")
+
+
 def test_a_page_of_somebody_else_does_not_spoil_a_scan(library: Library) -> None:
     library.draw("a.png", (1, 0))
     library.draw("b.png", (1, 1))
@@ -328,10 +346,15 @@ def test_people_are_drawn_where_the_terminal_can_and_a_table_elsewhere(
     monkeypatch.setattr(everybody, "screen_here", lambda: BLOCKS)
     drawn = run("people", "-n", "1").out
     assert "▀" in drawn
-    assert "1 of 2 people; -n 2 draws all, --table lists them, --contact-sheet writes a page" in drawn
+    assert "1 of 2 people: facewatch people -n 2 draws all, --table lists them,\n--contact-sheet writes" in drawn
+    assert "\n2 people: facewatch people --table lists them,\n" in run("people").out
     assert all(len(line) <= 80 for line in re.sub(r"\x1b\[[\d;]*m", "", drawn).split("\n"))
     assert run("people", "--table").out.startswith("id")
     assert run("people", "--json").out.startswith("[")
+    table = run("people", "--table", "-n", "1").out
+    assert table.endswith("\n1 of 2 people\n")
+    assert len(table.splitlines()) == 4
+    assert len(json.loads(run("people", "--json", "-n", "1").out)) == 1
 
 
 # --- in a browser ---

@@ -313,14 +313,14 @@ def test_a_bad_line_of_the_table_is_named(folders: Path, name: str) -> None:
     write_csv(folders, *rows, header="path,person,x,y,w,h")
     with pytest.raises(LibraryError, match=re.escape(words)) as caught:
         read_labels(folders)
-    assert "labels.csv: 1 problem(s)" in str(caught.value)
+    assert "labels.csv: 1 problem" in str(caught.value)
 
 
 def test_of_many_bad_lines_the_first_are_named_and_all_are_counted(folders: Path) -> None:
     write_csv(folders, *(f"{n}.png,Anna" for n in range(40)), header="path,person")
     with pytest.raises(LibraryError) as caught:
         read_labels(folders)
-    assert str(caught.value).splitlines()[0].endswith("labels.csv: 40 problem(s)")
+    assert str(caught.value).splitlines()[0].endswith("labels.csv: 40 problems")
     assert str(caught.value).splitlines()[-1] == "- and 35 more"
     assert len(str(caught.value).splitlines()) == 7
 

@@ -116,7 +116,7 @@ def test_no_name_breaks_a_line(is_json: bool, is_in_journal: bool, name: str) ->
 def test_a_list_of_faults_is_one_line_that_can_be_read(is_in_journal: bool) -> None:
     fault = ConfigError("settings.toml", ["watch.hours: no time", "typo: unknown"])
     line = line_of(record_of("%s\nuse --config\n", fault), is_journal=is_in_journal)
-    assert line.endswith("settings.toml: 2 problem(s); watch.hours: no time; typo: unknown; use --config")
+    assert line.endswith("settings.toml: 2 problems; watch.hours: no time; typo: unknown; use --config")
 
 
 # --- for journald ---

@@ -263,7 +263,7 @@ def test_nothing_is_shown_or_sent_where_input_or_output_is_no_terminal() -> None
 def test_a_terminal_is_measured_in_columns_and_pixels() -> None:
     with terminal({}) as tty:
         fcntl.ioctl(tty, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 1200, 800))
-        assert screen_at(tty, TERM="xterm-kitty") == Screen(Protocol.KITTY, 120, Cell(10, 20))
+        assert screen_at(tty, TERM="xterm-kitty") == Screen(Protocol.KITTY, 120, Cell(10, 20), n_lines=40)
 
 
 @pytest.mark.parametrize("size", [(24, 100, 0, 0), (24, 100, 100, 24), (0, 100, 800, 0)])

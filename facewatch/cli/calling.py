@@ -20,6 +20,8 @@ VARIABLE = "FACEWATCH_CALLED_AS"
 to worker processes and the service, whose log says such things as well."""
 
 PROGRAM = "facewatch"
+LONGEST_IN_EXAMPLES = 20
+"""Letters of it that examples in help have room for."""
 
 _WORDS = "|".join([*(name for names in SECTIONS.values() for name in names), *SECOND_WORDS, "help", "COMMAND"])
 # Not within a path, and not before a file's name: `/srv/facewatch status.jpg` is somebody's.
@@ -50,6 +52,14 @@ def as_called(text: str) -> str:
     """Return a text for people with its commands as this program was called."""
     name = os.environ.get(VARIABLE, PROGRAM)
     return text if name == PROGRAM else _COMMAND.sub(lambda _: name, text)
+
+
+def help_as_called(text: str) -> str:
+    """Return the help of a command as this program was called; a long path stands in its usage only, since it would
+    hide what the examples show."""
+    usage, gap, rest = text.partition("\n\n")
+    is_short = len(os.environ.get(VARIABLE, PROGRAM)) <= LONGEST_IN_EXAMPLES
+    return as_called(usage) + gap + (as_called(rest) if is_short else rest)
 
 
 def called_from_anywhere() -> dict[str, str]:

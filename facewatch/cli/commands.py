@@ -182,7 +182,9 @@ def _print_next(status: Status, hint: str | None) -> None:
 @click.argument("who", nargs=-1)
 @click.option("--look-alikes", "are_look_alikes", is_flag=True, help="List pairs of named people who look alike.")
 @click.option("--table", "is_table", is_flag=True, help="Print the table even if faces can be drawn.")
-@click.option("-n", "most", type=click.IntRange(min=1), metavar="N", help="Draw N people instead of 20.")
+@click.option(
+    "-n", "most", type=click.IntRange(min=1), metavar="N", help="Show only N people; else 20 are drawn, all listed."
+)
 @click.option(
     "--contact-sheet",
     "sheet",
@@ -247,6 +249,7 @@ def people(
             }
             for person in found
         ]
+    n_all, rows = len(rows), rows[:most]
     if as_json:
         print_json(rows)
     elif rows:
@@ -254,6 +257,8 @@ def people(
         hidden = {"folder": "(hidden)"}
         shown = [row | {"id": ids.person(row["id"])} | (hidden if row["is_hidden"] else {}) for row in rows]
         print_table(header, [tuple(row[key] for key in header) for row in shown])
+        if n_all > len(rows):
+            echo(f"{len(rows)} of {n_all} people")
     else:
         echo("nobody yet: facewatch scan PHOTOS looks for people")
 

@@ -73,8 +73,8 @@ def contact_page(
     body = (
         head("Everybody", facts),
         _hint(
-            "Who is it? Copy the line under a face, write the name, and run it in a terminal. This page is as old as "
-            f"it says: <code>{escape(command)} people --contact-sheet</code> makes it anew."
+            "Who is it? Copy the line under a face, put the name in the place of NAME, and run it in a terminal. "
+            f"<code>{escape(command)} people --contact-sheet</code> brings this page up to date."
         ),
         section("With a name", _grid(named)) if named else "",
         section("Not named yet", _grid(unnamed)) if unnamed else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +69,8 @@ def run_demo(folder: Path | None, *, is_quiet: bool) -> None:
     )
     click.echo()
     print_tree(place / "People")
-    say(f"\nlook around in {place}, and delete it when you have seen enough")
+    say(f"\ntry more: facewatch review --catalog {shlex.quote(str(place / 'catalog.sqlite'))}")
+    say(f"look around in {place}, and delete it when you have seen enough")
 
 
 def _make_place(folder: Path | None) -> Path:

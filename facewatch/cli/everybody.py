@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 N_DRAWN = 20
 """People who are drawn in a terminal if nobody says how many."""
 N_LARGEST = 8
-"""Those at the end of a scan, where they can be drawn."""
+"""Those at the end of a scan, where they can be drawn; half of them where all that a first scan says would not fit."""
+LINES_FOR_LARGEST = 36
 N_LARGEST_LINES = 5
 """The same where they cannot."""
 
@@ -84,11 +85,11 @@ def print_people(service: Service, screen: Screen, most: int, people: Sequence[P
     drawn = draw_people(service, screen, people[:most])
     if drawn:
         click.echo(drawn, nl=False)
-        n, all_of_them = len(people), f"-n {len(people)} draws all, " if len(people) > most else ""
-        echo(
-            f"{min(n, most)} of {plural(n, 'person', 'people')}; {all_of_them}--table lists them, "
-            "--contact-sheet writes a page"
+        n, everyone = len(people), plural(len(people), "person", "people")
+        shown = (
+            f"{most} of {everyone}: facewatch people -n {n} draws all," if n > most else f"{everyone}: facewatch people"
         )
+        echo(f"{shown} --table lists them,\n--contact-sheet writes a page for a browser")
     return bool(drawn)
 
 
@@ -163,7 +164,8 @@ class Found(NamedTuple):
     note: str
     """Why there is no sheet."""
     drawn: str
-    """Their faces, where the terminal can show them."""
+    """The faces of some, where the terminal can show them."""
+    n_drawn: int
     people: tuple[Person, ...]
     """Who are on most photos."""
 
@@ -182,13 +184,14 @@ def show_found(
         sheet = write_contact_sheet(service, report=report)
     except (EngineError, FolderError, LibraryError) as error:
         note = str(error)
-    drawn = draw_people(service, screen, people[:N_LARGEST])
-    return Found(sheet, note, drawn, tuple(people))
+    n_drawn = N_LARGEST if screen.n_lines >= LINES_FOR_LARGEST else N_LARGEST // 2
+    drawn = draw_people(service, screen, people[:n_drawn])
+    return Found(sheet, note, drawn, n_drawn, tuple(people))
 
 
 def print_found(found: Found) -> None:
     """Say who is on most photos, and where everybody is to be seen."""
-    shown = found.people[: N_LARGEST if found.drawn else N_LARGEST_LINES]
+    shown = found.people[: found.n_drawn if found.drawn else N_LARGEST_LINES]
     n = len(found.people)
     click.echo(f"\n{plural(n, 'person', 'people')}" + (", most photos are of:" if n > len(shown) else ":"))
     if found.drawn:

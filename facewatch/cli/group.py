@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facewatch import __version__
-from facewatch.cli.calling import as_called
+from facewatch.cli.calling import help_as_called
 from facewatch.cli.options import loudness_options, setting_options
 from facewatch.cli.words import MEANT, SECOND_WORDS, SECTIONS, lead, lead_thing
 
@@ -19,7 +19,7 @@ class Command(click.Command):
     """Its help says how it was called."""
 
     def get_help(self, context: click.Context) -> str:
-        return as_called(super().get_help(context))
+        return help_as_called(super().get_help(context))
 
 
 class Group(click.Group):
@@ -32,7 +32,7 @@ class Group(click.Group):
         self._meant = meant or {}
 
     def get_help(self, context: click.Context) -> str:
-        return as_called(super().get_help(context))
+        return help_as_called(super().get_help(context))
 
     def resolve_command(
         self, context: click.Context, arguments: list[str]

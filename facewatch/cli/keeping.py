@@ -121,7 +121,8 @@ def _losses(given_up: GivenUp) -> Iterator[str]:
     if given_up.n_decisions is None:
         yield "the present catalog does not descend from this backup: all that was decided in it is given up"
     else:
-        yield f"{plural(given_up.n_decisions, 'decision')} made since then are given up"
+        is_or_are = "is" if given_up.n_decisions == 1 else "are"
+        yield f"{plural(given_up.n_decisions, 'decision')} made since then {is_or_are} given up"
     for names, what in ((given_up.names, "given up"), (given_up.names_back, "back")):
         if names:
             more = f" and {len(names) - N_NAMES} more" if len(names) > N_NAMES else ""

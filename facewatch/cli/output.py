@@ -1,4 +1,4 @@
-"""How facts look: tables and trees for people, JSON and CSV for programs, progress with an ETA for the patient."""
+"""How facts look: tables and trees for people, JSON and CSV for programs, progress for the patient."""
 
 from __future__ import annotations
 
@@ -149,15 +149,35 @@ def progress_bar(title: str, *, is_shown: bool, in_bytes: bool = False) -> Itera
         yield lambda _: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.table import Column
+    from rich.text import Text
+
+    class Known(MofNCompleteColumn):
+        """Nothing, until it is known how much there is."""
+
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.total else Text()
+
+    class Left(TimeRemainingColumn):
+        def render(self, task: Task) -> Text:
+            return Text.assemble(super().render(task), " left") if task.time_remaining else Text()
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn() if in_bytes else MofNCompleteColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[note]}", justify="left"),
+        # Of one width, whatever the names of files beside it are.
+        BarColumn(20),
+        DownloadColumn() if in_bytes else Known(),
+        Left(),
+        TextColumn("[dim]{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None, note="")

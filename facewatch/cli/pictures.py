@@ -106,6 +106,7 @@ class Screen:
     """Of a picture in sixels or blocks."""
     face_lines: int = FACE_LINES
     """Lines of text that a face is high."""
+    n_lines: int = 24
 
 
 def screen_of(environ: Mapping[str, str], stdin: IO[Any], stdout: IO[Any], *, may_ask: bool = True) -> Screen:
@@ -129,9 +130,9 @@ def screen_of(environ: Mapping[str, str], stdin: IO[Any], stdout: IO[Any], *, ma
     n_columns, n_lines, cell = _size_of(target)
     if protocol is Protocol.BLOCKS:
         n_colours = blocks.n_colours_of(environ) or MAX_COLOURS
-        return Screen(protocol, n_columns, BLOCK_CELL, n_colours, blocks.face_lines(n_columns, n_lines))
+        return Screen(protocol, n_columns, BLOCK_CELL, n_colours, blocks.face_lines(n_columns, n_lines), n_lines)
     n_colours = n_colours_of(ask) if protocol is Protocol.SIXEL else MAX_COLOURS
-    return Screen(protocol, n_columns, cell, n_colours)
+    return Screen(protocol, n_columns, cell, n_colours, n_lines=n_lines)
 
 
 def protocol_of(environ: Mapping[str, str], ask: Ask, *, can_encode: bool = True) -> Protocol:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facewatch.catalog import display
-from facewatch.errors import LibraryError
+from facewatch.errors import LibraryError, n_problems
 from facewatch.folders import UNNAMED
 from facewatch.scan import Rules
 
@@ -294,7 +294,7 @@ def _unclear(labels: Sequence[Label]) -> str | None:
 
 def _listed(file: Path, faults: Sequence[str]) -> str:
     more = [f"- and {len(faults) - _MOST_SHOWN} more"] if len(faults) > _MOST_SHOWN else []
-    return "\n".join([f"{file}: {len(faults)} problem(s)", *(f"- {fault}" for fault in faults[:_MOST_SHOWN]), *more])
+    return "\n".join([f"{file}: {n_problems(faults)}", *(f"- {fault}" for fault in faults[:_MOST_SHOWN]), *more])
 
 
 def _name(text: str) -> str:

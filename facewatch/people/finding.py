@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -358,8 +359,25 @@ def nearest_names(key: str, names: Iterable[str]) -> list[str]:
     """Return up to three names like this."""
     import difflib
 
-    by_key = {name.casefold(): name for name in names}
-    return [by_key[name] for name in difflib.get_close_matches(key, by_key, 3, 0.6)]
+    wholes: dict[str, list[str]] = defaultdict(list)
+    words: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        wholes[_without_accents(name.casefold())].append(name)
+        for word in _without_accents(name.casefold()).split():
+            words[word].append(name)
+    key = _without_accents(key)
+    # Of a name of several words one has to be clearly meant.
+    near = [
+        name
+        for forms, cutoff in ((wholes, 0.6), (words, 0.75))
+        for form in difflib.get_close_matches(key, forms, 3, cutoff)
+        for name in forms[form]
+    ]
+    return list(dict.fromkeys(near))[:3]
+
+
+def _without_accents(text: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
 
 
 def clean_name(name: str) -> str:

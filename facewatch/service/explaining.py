@@ -144,7 +144,7 @@ def _photo_at(service: Service, path: Path, what: str) -> dict[str, Any]:
         except NotKnownError:
             raise error from None
         raise NotKnownError(
-            f"{what!r} is a person; `facewatch why` takes a photo, or a face by its id: open a photo "
+            f"{what!r} is a person; `facewatch why` takes a photo, or a face by its id: name a photo "
             f"from the folder of {person.label}, or see `facewatch export`, which lists the faces of everybody"
         ) from error
 

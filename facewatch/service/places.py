@@ -61,9 +61,24 @@ def check_library(library: Path) -> None:
     """
     if not is_folder(library):
         what = "not a folder" if os.path.lexists(library) else "does not exist"
+        near = _beside(library)
+        first = f"did you mean {near}? Else plug" if near else "plug"
         raise LibraryError(
-            f"{library}: {what}; plug its drive in, or name your photo folder (library.photos, or on the command line)"
+            f"{library}: {what}; {first} its drive in, or name your photo folder (library.photos, or on the command "
+            "line)"
         )
+
+
+def _beside(library: Path) -> Path | None:
+    """Return the folder beside it whose name is nearly the same."""
+    import difflib
+
+    try:
+        folders = {one.name.casefold(): one for one in library.parent.iterdir() if is_folder(one)}
+    except OSError:
+        return None
+    near = difflib.get_close_matches(library.name.casefold(), folders, 1, 0.8)
+    return folders[near[0]] if near else None
 
 
 def _faults(library: Path, people: Path, catalog: Path, *, shown: Path) -> list[str]:

@@ -423,6 +423,13 @@ def test_photos_that_lay_beside_each_other_must_be_nearer_where_they_may_be_fram
     assert same_faces(before, made_grey, nearest=0.34, were_together=True) == {100: 100}
 
 
+def test_the_next_frame_that_a_hand_has_held_is_another_photo_beside_the_first() -> None:
+    before, after = seen([LEFT], [ANNA]), seen([LEFT], [ANNA], look=1, shift=0.04)
+    assert same_faces(before, after, nearest=0.34, were_together=True) == {}
+    saved_anew = seen([LEFT], [ANNA], look=1, shift=0.025)
+    assert same_faces(before, saved_anew, nearest=0.34, were_together=True) == {100: 100}
+
+
 def test_a_photo_of_another_second_is_another_photo_unless_only_its_date_was_changed() -> None:
     before = seen([LEFT], [ANNA], taken="2020-01-01T12:00:00")
     later = "2020-01-01T12:00:01"
@@ -530,3 +537,41 @@ def test_what_is_overwritten_with_a_known_photo_is_still_known_where_a_version_o
     shutil.copyfile(moved.library.photos / "ben0.png", moved.library.photos / "a.png")
     moved.scan()
     assert moved.rejected("z.png") == [(moved.anna,)]
+
+
+@pytest.mark.slow
+def test_frames_of_a_burst_that_are_all_saved_anew_elsewhere_keep_each_what_is_its_own(
+    shared: Path, tmp_path: Path
+) -> None:
+    library = make_library(tmp_path / "made")
+    album = shared / "photos/album/family"
+    for name in ("Family1-Mom2.jpg", "Family1-Mom3.jpg"):
+        shutil.copy(album / name, library.photos)
+    with Image.open(album / "Family1-Mom1.jpg") as picture:
+        for i in range(3):
+            frame = picture.crop((6 * i, 3 * i, picture.width - 12 + 6 * i, picture.height - 6 + 3 * i))
+            frame.save(library.photos / f"{i}.jpg", quality=92)
+    engine = load_engine("face_recognition")
+
+    def placed() -> dict[str, str]:
+        with library.service(engine=engine) as service:
+            service.scan_all()
+            assert service.catalog.faults() == []
+            return {
+                Path(name).stem: source
+                for name, source in service.catalog._db.execute(
+                    "SELECT display, source FROM files JOIN faces f ON f.photo_id = files.photo_id"
+                    " JOIN assignments a ON a.face_id = f.id"
+                )
+            }
+
+    placed()
+    with library.service(engine=engine) as service, service.deciding() as decisions:
+        decisions.assign([str(library.photos / "0.jpg")], "Berta", is_new=True)
+    (library.photos / "new").mkdir()
+    for i in range(3):
+        with Image.open(library.photos / f"{i}.jpg") as frame:
+            frame.save(library.photos / f"new/{i}.jpg", quality=85)
+        (library.photos / f"{i}.jpg").unlink()
+    sources = placed()
+    assert [sources[str(i)] == "user" for i in range(3)] == [True, False, False]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +21,11 @@ different photos of one person, cut so that the face is at the same place (LFW),
 
 EQUAL = 0.22
 """The same for two photos of one size and format that were in the library together, as the frames of a burst are: 97 %
-of those faces are nearer when saved at 90, 85 % when changed more. Or the face has not moved at all:"""
+of those faces are nearer when saved at 90, 85 % when changed more ..."""
+
+NEARLY_STILL = 0.03
+"""... and their landmarks, where a camera in the hand moves by more from frame to frame. Or the face has not moved at
+all:"""
 
 STILL = 0.02
 """The landmarks of 97 % of those that were not scaled are nearer. Of the pairs 14 and 5 are all that."""
@@ -107,13 +113,20 @@ def same_faces(before: SeenFaces, after: SeenFaces, *, nearest: float, were_toge
     return {int(after.ids[new]): int(before.ids[old]) for old, new in best}
 
 
+def is_still(before: SeenFaces, after: SeenFaces, same: Mapping[int, int]) -> bool:
+    """Whether the faces of one photo, by the id of the same face of the other, have not moved at all."""
+    places = [{int(face_id): i for i, face_id in enumerate(seen.ids)} for seen in (before, after)]
+    pairs = [(places[0][old], places[1][new]) for new, old in same.items()]
+    return all(min(_moved(before, after, pair, n_quarters) for n_quarters in range(4)) < STILL for pair in pairs)
+
+
 def _limits(before: SeenFaces, after: SeenFaces, *, were_together: bool) -> list[tuple[float, float]]:
     """Return how near faces must be, and how little their landmarks may have moved; either pair will do."""
     if before.taken_at and after.taken_at and before.taken_at != after.taken_at:
         return [(SAME_PICTURE, SAME_PLACE)]
     sizes = [sorted((seen.width, seen.height)) for seen in (before, after)]
     if were_together and sizes[0] == sizes[1] and before.format == after.format:
-        return [(EQUAL, SAME_PLACE), (ALL_BUT_EQUAL, STILL)]
+        return [(EQUAL, NEARLY_STILL), (ALL_BUT_EQUAL, STILL)]
     return [(ALL_BUT_EQUAL, SAME_PLACE)]
 
 

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.catalog import RUNS, USER, Catalog, FaceRow, Spot
-from facewatch.ingest.heirs import ALL_BUT_EQUAL, as_seen, heirs_of, same_faces
+from facewatch.catalog.faces import SeenFaces
+from facewatch.ingest.heirs import ALL_BUT_EQUAL, as_seen, heirs_of, is_still, same_faces
 from facewatch.types import Analysis
 
 _T = TypeVar("_T")
@@ -161,7 +162,7 @@ class Versions:
 
     def _from_vanished(self, analysis: Analysis) -> dict[int, int]:
         """Return, by the number of a face, which face of a photo that is gone it is; of several versions that was last
-        which something was said about last."""
+        which something was said about last, but other frames of a burst are none."""
         self.prepare()
         assert self._vanished is not None
         after, lineage = as_seen(analysis), self._catalog.lineage
@@ -170,13 +171,16 @@ class Versions:
         spots = [Spot(0, 0, x + w / 2, y + h / 2, max(w, h)) for x, y, w, h in boxes.tolist()]
         gone = (one for one in lineage.spots(alike) if not one.is_there)
         photos = {one.photo_id for one in gone if _is_any_near(one, spots)}
-        found: dict[int, int] = {}
+        versions: list[tuple[SeenFaces, dict[int, int]]] = []
         for photo_id in sorted(photos, key=lambda photo_id: (lineage.newest_word(photo_id), photo_id), reverse=True):
             before = self._catalog.faces.seen(photo_id, self._engine_id)
+            versions.append((before, same_faces(before, after, nearest=self._same_face)))
+        # Where a face has not moved in one, those in which it has are other frames of a burst.
+        still = [(before, same) for before, same in versions if same and is_still(before, after, same)]
+        found: dict[int, int] = {}
+        for _, same in still or versions:
             taken = set(found.values())
-            for new, old in same_faces(before, after, nearest=self._same_face).items():
-                if new not in found and old not in taken:
-                    found[new] = old
+            found |= {new: old for new, old in same.items() if new not in found and old not in taken}
         return found
 
     @property

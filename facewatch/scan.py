@@ -81,6 +81,11 @@ def _name_of(root: Path) -> str:
     return Path(os.path.realpath(root)).name
 
 
+def folder_name(folder: str, root: Path) -> str:
+    """Return what a folder below the root, or the root itself, is really called; of the root it costs a look at it."""
+    return folder.rpartition("/")[2] or _name_of(root)
+
+
 def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(text), re.IGNORECASE)
 
@@ -106,16 +111,16 @@ class _Foreigners:
     package: re.Pattern[str]
     """... and those of folders of which an entry says "all but"."""
 
-    def entry_of(self, path: str, root: Path) -> str:
-        """Return the entry that a path below the root is about; "": none."""
+    def entry_of(self, path: str, root: Path, within: str) -> str:
+        """Return the entry that a path below the root is about; "": none; `within`: what its folder is called."""
         if self.last.fullmatch(path.rpartition("/")[2]):
             parts = path.split("/")
             return next((entry.text for entry in self.entries if entry.is_of(parts, root)), "")
-        return self.package_of(path, root)
+        return self.package_of(path, root, within)
 
-    def package_of(self, path: str, root: Path) -> str:
+    def package_of(self, path: str, root: Path, within: str) -> str:
         """The same for entries that say "all but": of files as of folders."""
-        if self.package.fullmatch(path.rpartition("/")[0].rpartition("/")[2] or _name_of(root)):
+        if self.package.fullmatch(within):
             parts = path.split("/")
             return next((e.text for e in self.entries if e.relation == "but" and e.is_of(parts, root)), "")
         return ""
@@ -144,10 +149,10 @@ class Rules:
     files: tuple[str, ...] = ()
     """... and files."""
 
-    def why_passed(self, path: str, root: Path, *, is_folder: bool) -> str:
+    def why_passed(self, path: str, root: Path, *, is_folder: bool, within: str = "") -> str:
         """Return what says that a path below the root is none of our business, by its own name; "": nothing.
 
-        Its parents were asked before.
+        Its parents were asked before. `within`: `folder_name` of its folder, for who asks about all that is in that.
         """
         name = path.rpartition("/")[2]
         if name.startswith("."):
@@ -158,9 +163,10 @@ class Rules:
             if fnmatch.fnmatchcase((path if "/" in p else name).lower(), p.strip("/").lower()):
                 return p
         folders = _foreigners(self.folders)
+        within = within or folder_name(path.rpartition("/")[0], root)
         if is_folder:
-            return folders.entry_of(path, root)
-        return _foreigners(self.files).entry_of(path, root) or folders.package_of(path, root)
+            return folders.entry_of(path, root, within)
+        return _foreigners(self.files).entry_of(path, root, within) or folders.package_of(path, root, within)
 
     def skips(self, folder: str, root: Path) -> bool:
         """Whether a folder below the root is none of our business by its name or a marker in it; its parents were
@@ -389,9 +395,10 @@ def _judged(
     entries: Iterable[os.DirEntry[str]], folder: str, root: Path, rules: Rules, patterns: Sequence[str]
 ) -> Iterator[tuple[str, os.DirEntry[str], str]]:
     """Yield what is in a folder by its path below the root, with what says that it is none of our business, if so."""
+    within = folder_name(folder, root)
     for entry in entries:
         path = f"{folder}/{entry.name}" if folder else entry.name
-        why = rules.why_passed(path, root, is_folder=_is_folder(entry))
+        why = rules.why_passed(path, root, is_folder=_is_folder(entry), within=within)
         yield path, entry, why or (PATTERN_FILE if patterns and _is_among(entry.name, patterns) else "")
 
 

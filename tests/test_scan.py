@@ -135,3 +135,15 @@ def test_a_file_in_a_new_place_with_the_same_inode_size_and_time_was_moved() -> 
 def test_a_library_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         walk(tmp_path / "none", Rules())
+
+
+def test_what_a_library_is_really_called_is_looked_up_once_a_look_however_many_files_lie_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(50):
+        (tmp_path / f"{i}.jpg").touch()
+    asked: list[str] = []
+    real = os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path: asked.append(str(path)) or real(path))
+    assert len(walk(tmp_path, Rules(folders=("*.photoslibrary but originals",))).files) == 50
+    assert len(asked) == 1

@@ -110,7 +110,8 @@ class Lineage:
         # As the journal writes its changes: table and key stand in front of what was changed.
         row = self._db.execute(
             "SELECT MAX(d.id) FROM journal j JOIN journal d ON d.id = COALESCE(j.parent_id, j.id)"
-            " WHERE instr(j.undo, ?) AND d.actor = 'user' AND d.undone_by IS NULL"
+            " WHERE (j.actor = 'user' OR j.parent_id IS NOT NULL) AND instr(j.undo, ?)"
+            " AND d.actor = 'user' AND d.undone_by IS NULL"
             " AND d.action NOT IN ('undo', 'redo')",
             [f"[{json.dumps(table)}, {json.dumps(list(key))}, "],
         ).fetchone()

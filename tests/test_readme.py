@@ -191,8 +191,8 @@ def shows(out: str, shown: tuple[str, ...], home: Path) -> bool:
 
     def stable(line: str) -> str:
         line = re.sub(r"\d+\.\d s", "N s", line.replace(str(home), "/home/me")).strip()
-        # Where a walk stands when its first question comes.
-        return re.sub(r"\d+", "N", line) if " answered, " in line else line
+        # How much there is to be asked.
+        return re.sub(r"\d+", "N", line) if " still open; " in line else line
 
     said = [stable(line) for line in out.replace("facewatch ", f"{PROGRAM} ").splitlines()]
     for line in map(stable, shown):

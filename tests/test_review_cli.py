@@ -442,9 +442,7 @@ def test_whoever_is_gone_in_the_middle_of_a_name_has_named_nobody(family: Servic
 def test_it_says_how_many_answers_settle_how_many_faces(anna: Service, walk: Any) -> None:
     walked = walk(anna, "y", "t", lines=["Ben"])
     assert re.search(r"^8 faces are still open; \d answers settle about 100 % of them$", walked.out, re.MULTILINE)
-    assert re.search(
-        r"^0 answered, 0 faces settled; \d more answers settle about 100 % of the 8 open$", walked.out, re.MULTILINE
-    )
+    assert "0 answered, " not in walked.out, "what was just said"
     assert "1 answered, 6 faces settled; 1 more answer settles about 100 % of the 2 open" in walked.out
     assert walked.out.splitlines()[-2:] == ["nothing else to ask", "2 answers, 8 faces settled, 0 open"]
 

@@ -366,11 +366,14 @@ class _Walk:
 
     def _progress(self) -> str:
         progress = self._review.progress()
+        # Before the first answer the introduction stands above, and says the same.
+        if not progress.n_answered:
+            return ""
         [covered] = self._review.coverage((10,))
         return (
             f"{progress.n_answered} answered, {plural(max(0, progress.n_settled), 'face')} settled; "
             f"{plural(covered.n_answers, 'more answer')} {'settles' if covered.n_answers == 1 else 'settle'} "
-            f"{_share(covered.share)} of the {progress.n_open} open"
+            f"{_share(covered.share)} of the {progress.n_open} open\n"
         )
 
     def _summarise(self) -> None:
@@ -389,7 +392,7 @@ class _Walk:
 
     def _ask(self, question: Question) -> Question | None:
         """Return what is to be asked next; None: nothing is open."""
-        echo(f"\n{self._progress()}\n{question.text}")
+        echo(f"\n{self._progress()}{question.text}")
         self._sight.show(question)
         self._sight.prepare([other for other in self._review.questions() if other.id != question.id][:1])
         while True:

@@ -481,7 +481,7 @@ def test_a_scan_while_the_watcher_works_says_that_it_does_just_that(library: Lib
 
     me = f"(process {os.getpid()})"
     assert f"the watcher {me} does just that: looking at photos; 3 files to look at, 2 done. What is new is" in said()
-    assert "does just that: nothing is new at the moment. What" in said(photos, doing="idle", n_waiting=0)
+    assert "does just that: there is nothing to do at the moment. What" in said(photos, doing="idle", n_waiting=0)
     assert "does just that: 3 files to look at, 2 done. What" in said(photos, doing="idle")
     assert "is at work, and paused: `facewatch resume` lets it look again" in said(doing="paused", n_waiting=0)
     assert "says nothing since" in said(told_at="2026-01-01T00:00:00Z")

@@ -137,7 +137,7 @@ def doing_just_that(catalog: Path, beyond: Sequence[str] = (), *, now: datetime 
     doing = _doing(live, now or datetime.now(UTC)).removeprefix(": ") if live else ""
     queue = dict(_live_facts(live)).get("queue", "") if live else ""
     if doing == "idle":
-        doing = "" if queue else "nothing is new at the moment"
+        doing = "" if queue else "there is nothing to do at the moment"
     far = "; ".join(filter(None, (doing, queue))) or "at work"
     if kind != "watch":
         return f"a {kind} is at work already {process}: {far}. Wait for it; the same command then looks at the rest"

@@ -436,6 +436,25 @@ def test_a_single_file_that_cannot_be_read_is_a_fault_until_it_can_be(closed: Li
     as_a_user(live)
 
 
+def test_of_files_that_cannot_be_read_one_a_folder_is_told_of_and_the_rest_counted(
+    closed: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy made by root, whose folders are open and whose photos are not."""
+    for i in range(5):
+        closed.draw(f"mine/shut{i}.png", (1, 10 + i)).chmod(0o000)
+    closed.draw("theirs/shut.png", (1, 20)).chmod(0o000)
+
+    def live() -> None:
+        closed.scan()
+        assert len(status(closed).faults) == 6
+        rest, one, other = sorted(caplog.messages)
+        assert rest == f"{closed.photos / 'mine'}: 4 more files cannot be read"
+        assert one.startswith("mine/shut")
+        assert other.startswith("theirs/shut.png: cannot be read: Permission denied; make it readable")
+
+    as_a_user(live)
+
+
 def test_who_hears_of_other_rights_to_a_folder_looks_at_it(tmp_path: Path) -> None:
     (tmp_path / "known").mkdir()
     with Ears(tmp_path, skips=lambda _: False) as ears:

@@ -117,7 +117,7 @@ class Catalog:
         if self._is_exclusive:
             yield
             return
-        with file_lock(self._beside(".lock"), wait_seconds=self._patience.seconds, purpose="writing"):
+        with file_lock(self._beside(".lock"), wait_seconds=self._patience.seconds, purpose="a facewatch that writes"):
             self._is_exclusive = True
             try:
                 yield

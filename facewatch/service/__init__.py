@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from facewatch.catalog.waiting import Patience
 from facewatch.config import Config
 from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
-from facewatch.ingest import Ingested
+from facewatch.ingest import MAKE_READABLE, Ingested
 from facewatch.mounts import is_folder
 from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
 from facewatch.people.finding import Linked
@@ -34,6 +34,7 @@ from facewatch.service.searching import Search
 from facewatch.service.status import Status, status_of
 from facewatch.service.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.service.telling import SILENT_SECONDS, Teller
+from facewatch.text import plural
 from facewatch.types import EngineInfo, EngineOptions, Progress
 
 if TYPE_CHECKING:
@@ -408,11 +409,17 @@ class Service:
             versions=self._versions,
         )
         back = []
+        n_unreadable: Counter[PurePath] = Counter()
         for one in work.run(paths, should_stop=should_stop):
             if (one.kind == "known" and not one.is_same) or one.n_inherited:
                 back.append(one.path)
-            _log(root, one)
+            folder = PurePath(one.path).parent
+            _log(root, one, is_one_more=n_unreadable[folder] > 0)
+            n_unreadable[folder] += _is_unreadable(one)
             yield one
+        for folder, n in n_unreadable.items():
+            if n > 1:
+                log.warning("%s: %s", display(str(root / folder)), plural(n - 1, "more file") + " cannot be read")
         # Photos that had been away, perhaps, or were edited: their faces are compared with from now on.
         self._renew(self.catalog.faces.people_of(self._photos_of(root, back)) | self._versions.take_people())
 
@@ -821,8 +828,13 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _log(root: Path, one: Ingested) -> None:
-    """One line a photo."""
+def _is_unreadable(one: Ingested) -> bool:
+    """Whether a file could not be opened: one of many, as a rule, whose rights are wrong."""
+    return one.fault is not None and one.fault[1] == MAKE_READABLE
+
+
+def _log(root: Path, one: Ingested, *, is_one_more: bool) -> None:
+    """One line a photo; of those that cannot be read one a folder is enough."""
     path = display(one.path)
     fault, advice = one.fault or (None, None)
     facts = {
@@ -836,7 +848,8 @@ def _log(root: Path, one: Ingested) -> None:
     }
     extra = {"photo": facts}
     if one.fault:
-        log.warning("%s: %s; %s", path, fault, advice, extra=extra)
+        level = logging.DEBUG if is_one_more and _is_unreadable(one) else logging.WARNING
+        log.log(level, "%s: %s; %s", path, fault, advice, extra=extra)
     elif one.kind in ("new", "again"):
         log.info("%s: %d face(s), %d known (%.0f ms)", path, one.n_faces, one.n_assigned, one.ms, extra=extra)
     elif one.kind == "known":

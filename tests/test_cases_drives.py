@@ -691,6 +691,20 @@ def test_names_are_given_at_once_where_the_photos_are_known(named: Library, run:
     assert named.tree() == tree
 
 
+def test_two_people_of_one_folder_name_stay_two_when_it_is_taken_over(family: Library, run: Any) -> None:
+    with family.service() as service:
+        service.rename("1", "A/B")
+        service.rename("2", "A:B")
+    tree = family.tree()
+    assert {path.split("/")[0] for path in tree} == {"A_B", "A_B (2)"}
+    lose_catalog(family)
+    with family.service():
+        pass
+    assert run("folders", "--take-over").code == 0
+    family.scan()
+    assert family.tree() == tree
+
+
 def test_what_is_not_facewatchs_in_a_folder_that_is_taken_over_stays(named: Library, run: Any) -> None:
     (named.people / "Anna" / "notes.txt").write_text("mine")
     (named.people / "Ben" / "elsewhere").symlink_to("/etc/hostname")

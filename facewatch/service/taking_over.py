@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +56,8 @@ def take_over(catalog: Catalog, folder: PeopleFolder) -> TakenOver:
         whole = {link.path.rpartition("/")[0] for link in links}
         recorded = set(catalog.people.folders().values())
         strange = [name for name in standing if name not in recorded]
-        names = {_name_of(name): _photos_in(top, name) for name in strange if not name.startswith(folders.UNNAMED)}
+        named = [name for name in strange if not name.startswith(folders.UNNAMED)]
+        names = {_name_of(name, standing): _photos_in(top, name) for name in named}
         names = {name: photos for name, photos in names.items() if photos}
         with catalog.write():
             catalog.files.set(NAMES, json.dumps(waiting_names(catalog) | names))
@@ -67,9 +68,11 @@ def take_over(catalog: Catalog, folder: PeopleFolder) -> TakenOver:
     return TakenOver(len(catalog.people.links()) - n_before, tuple(sorted(names)), tuple(left))
 
 
-def _name_of(folder: str) -> str:
-    """Return the name that a folder was made for: a number in brackets kept two of them apart."""
-    return re.sub(r" \(\d+(\.\d+)?\)$", "", folder)
+def _name_of(folder: str, standing: Collection[str]) -> str:
+    """Return the name that a folder was made for: a number in brackets kept two of them apart, and does so still where
+    both stand there."""
+    name = re.sub(r" \(\d+(\.\d+)?\)$", "", folder)
+    return folder if name in standing else name
 
 
 def _photos_in(top: str, folder: str) -> list[str]:

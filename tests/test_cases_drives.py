@@ -436,6 +436,31 @@ def test_a_single_file_that_cannot_be_read_is_a_fault_until_it_can_be(closed: Li
     as_a_user(live)
 
 
+def test_photos_that_may_not_be_opened_any_more_keep_their_links_and_are_told_of_by_folder(
+    closed: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = [path for path in closed.photos.rglob("*.png")]
+    tree = closed.tree()
+    for path in files:
+        path.chmod(0o000)
+
+    def live() -> None:
+        for _ in range(2):
+            result = closed.scan()
+            assert (result.n_faulty, result.n_known, result.n_missing) == (0, 0, 0)
+        assert closed.tree() == tree
+        assert len(caplog.messages) == 4, "each folder once a process"
+        assert set(status(closed).unread) == {str(closed.photos), str(closed.photos / "mine")}
+        for path in files:
+            path.chmod(0o600)
+        result = closed.scan()
+        assert result.n_known == result.n_same
+        assert closed.tree() == tree
+        assert status(closed).unread == {}
+
+    as_a_user(live)
+
+
 def test_of_files_that_cannot_be_read_one_a_folder_is_told_of_and_the_rest_counted(
     closed: Library, caplog: pytest.LogCaptureFixture
 ) -> None:

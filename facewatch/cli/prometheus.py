@@ -54,7 +54,7 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
         "root",
         online,
     )
-    unread = [(root, sum(path.startswith(f"{root}/") for path in status.unread)) for root in status.photos]
+    unread = [(root, sum(f"{path}/".startswith(f"{root}/") for path in status.unread)) for root in status.photos]
     yield _by("unread_places", "Folders, and files, that could not be read at the last look.", "root", unread)
     yield _one(
         "people_folder_usable",

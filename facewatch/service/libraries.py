@@ -20,6 +20,9 @@ from facewatch.watch import is_folder_below, look_below
 
 log = logging.getLogger(__name__)
 
+SHUT = "some of its photos may not be opened"
+"""What is wrong with a folder whose photos are known and may not be read any more."""
+
 LOST_MOUNT = "another drive was mounted there, and is not now"
 """Why a folder is not looked through: what it held went with that drive."""
 
@@ -225,9 +228,10 @@ class Libraries:
         self._check_drive(root, found, ours, is_whole=not below, was_away=was_away)
         lost = self._lost_mounts(root, root_id, found.files, ours, is_whole=not below)
         self._remember_drives(root, root_id, found, lost, below)
-        self._note_unread(root, root_id, found.unread, below)
-        found = replace(found, unread={**found.unread, **dict.fromkeys(lost, LOST_MOUNT)})
+        unread, found = found.unread, replace(found, unread={**found.unread, **dict.fromkeys(lost, LOST_MOUNT)})
         changes = self._with_moved(root, root_id, found.files, scan.compare(found, prints))
+        changes, shut = _without_shut(root, changes, known)
+        self._note_unread(root, root_id, {**unread, **shut}, below)
         changes = self._with_due(changes, found.files, known)
         return found, self._with_readable(root, changes, known) if with_unread else changes
 
@@ -439,7 +443,10 @@ class Libraries:
             scan.Walk(present), {path: file.fingerprint for path, file in known.items() if file is not None}
         )
         whole = {path: file for path, file in known.items() if file is not None}
-        changes = self._with_due(self._with_moved(root, root_id, present, changes), present, whole)
+        changes, shut = _without_shut(root, self._with_moved(root, root_id, present, changes), whole)
+        if shut:
+            self._note_unread(root, root_id, {**self._catalog.files.unread(root_id), **shut}, "")
+        changes = self._with_due(changes, present, whole)
         return self._with_readable(root, changes, whole)
 
     def record(self, root: Path, changes: scan.Changes) -> None:
@@ -455,6 +462,20 @@ class Libraries:
 
 def _offline(root: Path, why: str) -> LibraryError:
     return LibraryError(f"{root}: {why}{'' if why.endswith('?') else '.'} Nothing was removed")
+
+
+def _without_shut(
+    root: Path, changes: scan.Changes, known: Mapping[str, KnownFile]
+) -> tuple[scan.Changes, dict[str, str]]:
+    """Leave out photos whose rights were taken away: they count as what they were until they can be read again.
+
+    Returns:
+        The other changes, and the folders of those photos, with what is wrong there.
+    """
+    shut = {p for p in changes.touched if known[p].photo_id is not None and not os.access(root / p, os.R_OK)}
+    folders = {path.rpartition("/")[0] or "." for path in shut}
+    touched = tuple(path for path in changes.touched if path not in shut)
+    return replace(changes, touched=touched), dict.fromkeys(folders, SHUT)
 
 
 def _is_reread_due(file: KnownFile, now: str) -> bool:
@@ -483,7 +504,7 @@ def _is_within(path: str, folder: str) -> bool:
 
 
 def _shown(root: Path, path: str = "") -> str:
-    return display(f"{root}/{path}" if path else str(root))
+    return display(os.path.normpath(f"{root}/{path}"))
 
 
 def _size_of(path: Path) -> int | None:

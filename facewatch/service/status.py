@@ -126,7 +126,7 @@ def status_of(service: Service) -> Status:
         last_scan=_when(last) if last else None,
         faults=[asdict(fault) for fault in faulty],
         fault_groups=grouped_by_cause(faulty),
-        unread={f"{root}/{path}": why for root in roots for path, why in service.libraries.unread(root).items()},
+        unread={str(root / path): why for root in roots for path, why in service.libraries.unread(root).items()},
         passed_over=catalog.files.all_passed_over(),
     )
     return with_news(status, service)

@@ -205,6 +205,30 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class Normalisation:
+    """What an engine's similarities are where nobody is anybody, and what two groups must have beyond that to be one.
+
+    All are cosines of centred vectors (see `cohort`), normalised where they are limits: less the mean of what both
+    sides have with strangers.
+    """
+
+    usual: float
+    """The mean cosine to near strangers in ordinary photos."""
+    link: float
+    """Two groups must be as similar as this on the mean over all pairs of faces to be joined from single faces up."""
+    merge: float
+    """The middles of two groups must be as similar as this to be one."""
+    likeness: float
+    """And the mean over all pairs of their faces at least this share of what it is inside them."""
+    attach: float
+    """A single face must be as similar as this to the middle of a group to join it."""
+    clear: float
+    """And as this together with the lead over the next group."""
+    mean: tuple[float, ...] = ()
+    """The mean of the unit vectors of many people's faces; empty: that is near 0 in all directions."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What identifies an engine: embeddings of two different infos are never compared."""
 
@@ -216,6 +240,8 @@ class EngineInfo:
     thresholds: Thresholds
     sure_score: float
     """Detections with a lower score than this, on the detector's own scale, found nobody."""
+    normalisation: Normalisation | None = None
+    """None: similarities are used as they come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,124 @@
+"""How alike a face is to strangers, so that its likeness to somebody can be judged by that.
+
+A cosine of 0.45 between the middles of two groups of faces is the same person in family photos and nobody in film
+stills, where all are alike in light and blur. Speaker recognition subtracts from a score what both sides have with a
+cohort of strangers (S-norm, Shin et al. 2010; of the nearest strangers only, AS-norm, Sturim and Reynolds 2005). Before
+that the mean face of the library is taken off every vector, which is what all have in common.
+
+Measured on LFW (2 747 and 2 756 faces, `scripts/hard_sets`), true pairs accepted at a false-accept rate of 1e-4 and
+1e-5: dlib .830 and .615, normalised .831 and .462, of centred vectors .865 and .709; ArcFace .991 and .979, .992 and
+.983, .992 and .983; ArcFace on film-like stills .342 and .224, .390 and .273, .392 and .285. Mean and deviation instead
+of the mean gave .859 and .703, .993 and .983, .373 and .239. Whitening and within-class covariance normalisation gained
+nothing beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from facewatch.types import Normalisation
+
+NEAREST, FARTHEST = 0.01, 0.05
+"""Which strangers count: of the cohort, those from this share to that by nearness. The nearest of all may be the same
+person in a group of its own."""
+LEAST_STRANGERS = 10
+"""So many count at least; of a small cohort that is a larger share."""
+MOST_OF_ONE = 3
+"""Faces of one group in a cohort: somebody with half of all photos would be everybody's stranger."""
+MOST_MEMBERS = 2048
+"""More strangers take time and change nothing."""
+USUAL_MEMBERS = 100
+"""The usual figures of an engine count as so many strangers: those of a small library alone say little."""
+_BLOCK = 2048
+"""Vectors compared with the cohort at a time: 16 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Faces that stand for all strangers of a library, and the mean face. Row i of the arrays belongs together."""
+
+    mean: NDArray[np.float32]
+    """What is taken off every unit vector, shape (n_dims,)."""
+    vectors: NDArray[np.float32]
+    """Centred unit vectors, shape (n_members, n_dims)."""
+    groups: NDArray[np.int64]
+    """Who each is, shape (n_members,): faces that may be one person have one number."""
+    usual: float
+    """The mean similarity to strangers where hardly any are known."""
+
+    @classmethod
+    def of(cls, embeddings: NDArray[np.float32], groups: NDArray[np.int64], normalisation: Normalisation) -> Cohort:
+        """Return a cohort taken from these faces, few of each group; the first ones, so their order should be random.
+
+        Args:
+            embeddings: unit vectors, shape (n_faces, n_dims).
+            groups: who each face may be, any numbers, shape (n_faces,); strangers have different ones.
+        """
+        rows = _few_of_each(groups)[:MOST_MEMBERS]
+        _, which, sizes = np.unique(groups[rows], return_inverse=True, return_counts=True)
+        weights = (1.0 / sizes)[which].astype(np.float32)
+        usual_mean = np.zeros(embeddings.shape[1], np.float32)
+        if normalisation.mean:
+            usual_mean[:] = normalisation.mean
+        total = weights @ embeddings[rows] + USUAL_MEMBERS * usual_mean
+        mean = total / np.float32(weights.sum() + USUAL_MEMBERS)
+        return cls(mean, _centred(embeddings[rows], mean), groups[rows], normalisation.usual)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def centred(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return unit vectors without what all faces have in common, as unit vectors again, shape (n, n_dims)."""
+        return _centred(embeddings, self.mean)
+
+    def similarity(self, centred: NDArray[np.float32], own: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the mean cosine of each vector with its near strangers, shape (n,).
+
+        Args:
+            centred: centred unit vectors of faces, or of the middles of groups, shape (n, n_dims).
+            own: the group of each, which is left out, shape (n,); a number that is not in the cohort: none.
+        """
+        n = len(self)
+        first = round(NEAREST * n)
+        last = min(max(round(FARTHEST * n), first + LEAST_STRANGERS), n)
+        found = np.full(len(centred), self.usual, np.float32)
+        if last <= first:
+            return found
+        for rows in _blocks(len(centred)):
+            distances = -(centred[rows] @ self.vectors.T)
+            distances[own[rows, None] == self.groups] = np.inf
+            near = np.partition(distances, (first, last - 1), axis=1)[:, first:last]
+            counts = np.isfinite(near)
+            sums = -np.where(counts, near, 0).sum(axis=1)
+            n_near = counts.sum(axis=1)
+            # What is known weighs by the size of the cohort, and less where most of it is the vector's own group.
+            weight = n * n_near / (last - first)
+            means = sums / np.maximum(1, n_near)
+            found[rows] = (weight * means + USUAL_MEMBERS * self.usual) / (weight + USUAL_MEMBERS)
+        return found
+
+
+def _few_of_each(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows of at most `MOST_OF_ONE` faces of each group, in their order."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[:1]] - 1))
+    ranks = np.arange(len(groups)) - np.repeat(starts, np.diff(starts, append=len(groups)))
+    return np.sort(order[ranks < MOST_OF_ONE])
+
+
+def _centred(embeddings: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    rest = embeddings - mean
+    rest /= np.maximum(np.sqrt(np.einsum("ij,ij->i", rest, rest)), 1e-6)[:, None]
+    return rest
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    yield from (slice(start, start + _BLOCK) for start in range(0, n, _BLOCK))

@@ -87,7 +87,7 @@ def test_neither_order_nor_names_of_groups_matter(pairs: list[tuple[int, int]], 
     shuffled = random.sample(pairs, len(pairs))
     renamed = [(person, names[group] - 3) for person, group in shuffled]
     before, after = (dataclasses.asdict(metrics.scores(*split(each))) for each in (pairs, renamed))
-    for name in ("bcubed", "pairwise"):
+    for name in ("bcubed", "pairwise", "fragments"):
         assert before.pop(name) == pytest.approx(after.pop(name))
     assert before == pytest.approx(after)
 
@@ -119,6 +119,18 @@ def test_nothing_is_perfect() -> None:
     nothing = np.zeros(0, np.int64)
     scores = metrics.scores(nothing, nothing)
     assert (scores.bcubed.f, scores.pairwise.f, scores.nmi, scores.n_people_true) == (1.0, 1.0, 1.0, 0)
+
+
+def test_folders_a_person_are_the_groups_that_somebodys_faces_are_in() -> None:
+    # Anna: three together, two together, one alone; Ben: two, beside a face of Cleo's; Cleo: two, once with him; Dora.
+    people = np.array([0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3])
+    groups = np.array([1, 1, 1, 2, 2, 3, 4, 4, 4, 5, 6])
+    found = metrics.fragments(people, groups)
+    assert found.folders == pytest.approx((2 + 1 + 1) / 3)
+    assert found.parts == pytest.approx((3 + 1 + 2) / 3)
+    # Somebody who is in no folder is not in less than one.
+    assert metrics.fragments(np.array([0, 0, 1, 1]), np.array([1, 1, 2, 3])) == metrics.Fragments(1.0, 1.5)
+    assert metrics.fragments(np.array([0, 1]), np.array([0, 1])) == metrics.Fragments(1.0, 1.0)
 
 
 def test_a_photo_counts_once_however_often_a_group_is_in_it() -> None:
@@ -602,6 +614,7 @@ def test_facts_are_plain_values(folders: Path) -> None:
     assert [one["tar"] for one in facts["verification"]] == [None, None]
     grouping = facts["groupings"][2]
     assert (grouping["way"], grouping["method"], grouping["bcubed"]["f"]) == ("streaming", "linkage", 1.0)
+    assert (grouping["folders_per_person"], grouping["parts_per_person"]) == (1.0, 1.0)
     assert {"pairwise", "nmi", "n_people_found", "n_people_true", "n_faces_in_groups", "n_photos_twice"} <= set(
         grouping
     )
@@ -779,7 +792,7 @@ def test_the_default_method_leads() -> None:
 def test_the_table_in_the_terminal_is_explained() -> None:
     from facewatch.cli.evaluate import _LEGEND
 
-    for words in ("clustering ", "all at once ", "streaming ", "people:", "true:", "in groups:", "twice:"):
+    for words in ("clustering ", "all at once ", "streaming ", "people:", "true:", "folders:", "in groups:", "twice:"):
         assert words in _LEGEND
 
 

@@ -189,18 +189,18 @@ _LEGEND = """\
 clustering    the method alone, over all labelled faces
 all at once   as a first scan does it, with quality tiers and unlabelled faces
 streaming     photos arrive in random order and are matched, then grouped after each batch
-people: groups of two faces or more; true: people with as many; in groups: faces in those groups;
-twice: photos in which one person was found twice"""
+people: groups of two faces or more; true: people with as many; folders: how many of those groups one of these
+people is in, on average; in groups: faces in those groups; twice: photos in which one person was found twice"""
 
 _HEADER = (
     *("way", "method", "BCubed P", "R", "F", "pairs P", "R", "F", "NMI"),
-    *("people", "true", "in groups", "twice", "seconds"),
+    *("people", "true", "folders", "in groups", "twice", "seconds"),
 )
 
 
 _N_NAMES, _N_FIRST = 2, 8
 """Columns that say which grouping a row is; columns of the first table where one would not fit."""
-_TABLE_WIDTH = 115
+_TABLE_WIDTH = 124
 
 
 def _print_groupings(rows: Sequence[tuple[object, ...]]) -> None:
@@ -219,6 +219,7 @@ def _row(evaluation: Evaluation, number: int) -> tuple[object, ...]:
     shares = [n for a in (scores.bcubed, scores.pairwise) for n in (a.precision, a.recall, a.f)]
     return (
         *(grouping.way, grouping.method, *shares, scores.nmi),
-        *(scores.n_people_found, scores.n_people_true, scores.n_faces_in_groups, grouping.n_photos_twice),
+        *(scores.n_people_found, scores.n_people_true, f"{scores.fragments.folders:.2f}"),
+        *(scores.n_faces_in_groups, grouping.n_photos_twice),
         f"{grouping.seconds:.1f}".rjust(len("seconds")),
     )

@@ -51,6 +51,17 @@ class Scores:
     """People with two faces and more."""
     n_faces_in_groups: int
     """Faces in those groups."""
+    fragments: Fragments
+
+
+@dataclass(frozen=True, slots=True)
+class Fragments:
+    """How many parts people of two faces and more are in, on average; 1 is perfect."""
+
+    folders: float
+    """Groups of two faces and more that somebody has faces in, over the people who are in any."""
+    parts: float
+    """The same with every face that is alone as one more, over all those people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,17 @@ def scores(people: NDArray[np.int64], groups: NDArray[np.int64]) -> Scores:
         n_people_found=int((sizes > 1).sum()),
         n_people_true=int((np.unique(people, return_counts=True)[1] > 1).sum()),
         n_faces_in_groups=int(sizes[sizes > 1].sum()),
+        fragments=fragments(people, groups),
     )
+
+
+def fragments(people: NDArray[np.int64], groups: NDArray[np.int64]) -> Fragments:
+    """Return in how many groups a person's faces are; with nobody to count it is 1."""
+    cells = _cells(people, groups)
+    is_repeated = cells.person_sizes > 1
+    _, n_parts = np.unique(cells.person[is_repeated], return_counts=True)
+    _, n_folders = np.unique(cells.person[is_repeated & (cells.group_sizes > 1)], return_counts=True)
+    return Fragments(*(float(counts.mean()) if len(counts) else 1.0 for counts in (n_folders, n_parts)))
 
 
 def bcubed(people: NDArray[np.int64], groups: NDArray[np.int64]) -> Agreement:
@@ -192,6 +213,8 @@ def rates(pairs: PairCounts) -> tuple[NDArray[np.float64], NDArray[np.float64], 
 class _Cells:
     """Every combination of a person and a group that occurs."""
 
+    person: NDArray[np.int64]
+    """Numbers from 0."""
     counts: NDArray[np.int64]
     person_sizes: NDArray[np.int64]
     group_sizes: NDArray[np.int64]
@@ -202,7 +225,7 @@ def _cells(people: NDArray[np.int64], groups: NDArray[np.int64]) -> _Cells:
     _, group_of, group_sizes = np.unique(groups, return_inverse=True, return_counts=True)
     both, counts = np.unique(person_of * max(1, len(group_sizes)) + group_of, return_counts=True)
     person, group = np.divmod(both, max(1, len(group_sizes)))
-    return _Cells(counts, person_sizes[person], group_sizes[group])
+    return _Cells(person, counts, person_sizes[person], group_sizes[group])
 
 
 def _n_pairs(sizes: NDArray[np.int64]) -> int:

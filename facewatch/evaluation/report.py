@@ -115,7 +115,8 @@ def _share(value: float | None) -> str:
 _WAYS = _paragraph(
     "Clustering: the method alone, over all labelled faces. All at once: as a first scan does it, with quality tiers "
     "and unlabelled faces. Streaming: photos arrive in random order and are matched, then grouped after each batch. "
-    "A person counts from two faces on; twice: photos in which one person was found twice.",
+    "A person counts from two faces on. Folders a person: groups that one of them is in, on average. Twice: photos in "
+    "which one person was found twice.",
     "hint",
 )
 
@@ -131,6 +132,7 @@ _COLUMNS = (
     ("", "NMI"),
     ("found", "people"),
     ("true", "people"),
+    ("a person", "folders"),
     ("in groups", "faces"),
     ("", "twice"),
     ("", "seconds"),
@@ -151,8 +153,8 @@ def _row(evaluation: Evaluation, grouping: Grouping) -> str:
     shares = [n for a in (measured.bcubed, measured.pairwise) for n in (a.precision, a.recall, a.f)]
     cells = [
         *(f"{number:.4f}" for number in (*shares, measured.nmi)),
-        *map(str, (measured.n_people_found, measured.n_people_true, measured.n_faces_in_groups)),
-        str(grouping.n_photos_twice),
+        *(str(measured.n_people_found), str(measured.n_people_true), f"{measured.fragments.folders:.2f}"),
+        *(str(measured.n_faces_in_groups), str(grouping.n_photos_twice)),
         f"{grouping.seconds:.1f}",
     ]
     words = f"<th>{escape(grouping.way)}</th><td>{escape(grouping.method)}</td>"

@@ -285,6 +285,8 @@ def _grouping_facts(evaluation: Evaluation, grouping: Grouping) -> dict[str, Any
         "n_people_found": measured.n_people_found,
         "n_people_true": measured.n_people_true,
         "n_faces_in_groups": measured.n_faces_in_groups,
+        "folders_per_person": measured.fragments.folders,
+        "parts_per_person": measured.fragments.parts,
         "n_photos_twice": grouping.n_photos_twice,
         "seconds": round(grouping.seconds, 3),
     }

@@ -97,7 +97,7 @@ def test_people_who_share_photos_are_not_merged_however_alike(method: str) -> No
 
 
 @methods
-@pytest.mark.parametrize(("n_shared", "n_people"), [(1, 1), (2, 1), (3, 2)])
+@pytest.mark.parametrize(("n_shared", "n_people"), [(1, 1), (2, 1), (3, 1), (20, 2)])
 def test_few_shared_photos_do_not_keep_large_halves_of_a_person_apart(
     method: str, n_shared: int, n_people: int
 ) -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from .twice import are_copies, gaps, may_be_one, mean_within
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -44,7 +46,7 @@ class Rules:
     margin: float
     """A leftover face joins a group when the runner-up group is farther by this."""
     conflict_share: float
-    """Groups with photos in common may join when those are at most this share of the smaller group."""
+    """Groups with photos in common may join when those are at most this share of the smaller group, whatever else."""
     min_faces: int
     """Smaller groups are noise."""
 
@@ -99,14 +101,18 @@ class AverageLinkage:
         left, right = np.divmod(keys[np.diff(keys, prepend=-1) != 0], len(self._sums))
         return Pairs(left, right, self._dots(left, right))
 
-    def join(self, pairs: Pairs) -> NDArray[np.int64]:
-        """Join what may be joined and return the label of each face, numbered with gaps."""
+    def join(self, pairs: Pairs, *, across_photos: bool = False) -> NDArray[np.int64]:
+        """Join what may be joined and return the label of each face, numbered with gaps.
+
+        With `across_photos` also groups that are one person twice in a few photos: see `twice`. Parts of two people
+        who are side by side everywhere may have few photos in common, so that is for groups that are whole.
+        """
         while True:
             pairs = pairs.where(self._spreads(pairs) <= self._rules.ceiling)
             into, gone = self._unions(pairs, self._costs(pairs))
             if not len(into):
                 return self.labels
-            may_join = self._may_join(into, gone)
+            may_join = self._may_join(into, gone, across_photos=across_photos)
             pairs = pairs.where(~self._is_among(pairs, into[~may_join], gone[~may_join]))
             pairs = self._unite(pairs, into[may_join], gone[may_join])
 
@@ -122,9 +128,7 @@ class AverageLinkage:
 
     def _look_inside(self, groups: NDArray[np.int64]) -> None:
         """Note the mean cosine inside these groups, with one more pair that is as alike as faces usually are."""
-        sizes = self._sizes[groups]
-        usual = 1.0 - self._rules.ceiling**2 / 4.0
-        self._within[groups] = ((self._dots(groups, groups) - sizes) / 2.0 + usual) / (sizes * (sizes - 1) / 2.0 + 1.0)
+        self._within[groups] = mean_within(self._dots(groups, groups), self._sizes[groups], self._rules.ceiling)
 
     def _unions(self, pairs: Pairs, costs: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which groups take which others in this round; none of those that take is taken."""
@@ -153,19 +157,32 @@ class AverageLinkage:
         before -= np.repeat(before[first], np.diff(first, append=len(leaders)))
         return followers[before + sizes <= GROWTH * self._sizes[leaders]]
 
-    def _may_join(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _may_join(self, a: NDArray[np.int64], b: NDArray[np.int64], *, across_photos: bool) -> NDArray[np.bool_]:
         """Two faces of one photo are two people, but one stray face must not keep two large groups apart for ever."""
         smaller = np.minimum(self._sizes[a], self._sizes[b])
-        may_join: NDArray[np.bool_] = self._n_common_photos(a, b) <= self._rules.conflict_share * smaller
-        return may_join
+        pair, faces, others = self._in_common(a, b)
+        n_common = np.bincount(pair, minlength=len(a))
+        may_join: NDArray[np.bool_] = n_common <= self._rules.conflict_share * smaller
+        if not across_photos:
+            return may_join
+        within = (self._within[a] + self._within[b]) / 2.0
+        cosines = np.einsum("ij,ij->i", self._embeddings[faces], self._embeddings[others])
+        n_common = np.bincount(pair[~are_copies(cosines, within[pair], self._rules.ceiling)], minlength=len(a))
+        between = self._dots(a, b) / (self._sizes[a] * self._sizes[b])
+        apart = gaps(within, between, self._rules.ceiling)
+        return may_join | ((smaller > 1) & may_be_one(apart, self._sizes[a], self._sizes[b], n_common))
 
-    def _n_common_photos(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return for each pair of groups how many photos have a face in both."""
+    def _in_common(
+        self, a: NDArray[np.int64], b: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return for each photo that two groups have in common which pair it is, and the face of each group."""
         faces = self._in_company[self.labels[self._in_company] != NOISE]
         if not len(faces):
-            return np.zeros(len(a), dtype=np.int64)
+            return faces, faces, faces
         n_photos = int(self._photos.max()) + 1
-        present = np.sort(self.labels[faces] * n_photos + self._photos[faces])
+        keys = self.labels[faces] * n_photos + self._photos[faces]
+        order = np.argsort(keys)
+        faces, present = faces[order], keys[order]
         starts = np.searchsorted(present, np.arange(len(self._sizes) + 1) * n_photos)
         counts = np.diff(starts)
         fewer, more = np.where(counts[a] <= counts[b], (a, b), (b, a))
@@ -173,8 +190,9 @@ class AverageLinkage:
         ends = np.cumsum(counts[fewer])
         at = np.arange(len(pair)) + np.repeat(starts[fewer] - ends + counts[fewer], counts[fewer])
         wanted = more[pair] * n_photos + present[at] % n_photos
-        found = present[np.minimum(np.searchsorted(present, wanted), len(present) - 1)] == wanted
-        return np.bincount(pair[found], minlength=len(a))
+        there = np.minimum(np.searchsorted(present, wanted), len(present) - 1)
+        is_common = present[there] == wanted
+        return pair[is_common], faces[at[is_common]], faces[there[is_common]]
 
     def _is_among(self, pairs: Pairs, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
         if not len(a):

@@ -48,6 +48,7 @@ def refine(
     labels = merge(labels, edges, embeddings, photos, rules)
     labels = reassign(labels, edges, embeddings, photos, rules)
     labels = attach_leftovers(labels, embeddings, photos, rules)
+    labels = merge(labels, edges, embeddings, photos, rules, across_photos=True)
     labels = expel_far_faces(labels, embeddings, rules.ceiling)
     return without_small(labels, rules.min_faces)
 
@@ -64,12 +65,15 @@ def merge(
     embeddings: NDArray[np.float32],
     photos: NDArray[np.int64],
     rules: Rules,
+    *,
+    across_photos: bool = False,
 ) -> NDArray[np.int64]:
     """Return the groups after those that agree have become one, whatever cluster they were proposed in."""
     left, right = labels[edges.left], labels[edges.right]
     is_between = (left != right) & (left != NOISE) & (right != NOISE)
     linkage = AverageLinkage(labels, embeddings, photos, rules)
-    return without_small(linkage.join(linkage.pairs(left[is_between], right[is_between])), 2)
+    pairs = linkage.pairs(left[is_between], right[is_between])
+    return without_small(linkage.join(pairs, across_photos=across_photos), 2)
 
 
 def expel_far_faces(labels: NDArray[np.int64], embeddings: NDArray[np.float32], ceiling: float) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ import bench
 import calibrate
 import pillow_heif
 import pytest
+import spoiled
 import torture
 from bench_kit import Bench, Finding, Size, as_markdown
 from bench_memory import BIG_PHOTO
@@ -158,3 +159,11 @@ def test_calibrate_says_what_thresholds_would_be_and_what_they_would_do(shared: 
     for figure in ("faces in gallery", "match, centroid, margin", "BCubed P", "THRESHOLDS = Thresholds("):
         assert figure in said.output
     assert (tmp_path / "found.npz").is_file()
+
+
+@pytest.mark.slow
+def test_spoiled_says_what_each_light_does_to_faces(shared: Path) -> None:
+    arguments = ["light", str(shared / "photos"), "--only", "lfw/", "--people", "2"]
+    said = CliRunner().invoke(spoiled.main, arguments)
+    assert said.exit_code == 0, said.output
+    assert all(light in said.output for light in spoiled.LIGHTS)

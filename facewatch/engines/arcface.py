@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.boxes import SAME_FACE, overlaps
+from facewatch.engines.stretching import STRETCHING, stretched
 from facewatch.errors import EngineError, PhotoError
 from facewatch.models import Pack, find_pack, models_folder
 from facewatch.types import DetectedFace, EngineInfo, EngineOptions, Thresholds
@@ -111,7 +112,8 @@ def describe(name: str, options: EngineOptions) -> EngineInfo:
 
 
 def _info(pack: Pack) -> EngineInfo:
-    digest = hashlib.sha256(f"{CROP_SIDE} mirrored below {WEAK_LENGTH} {pack.sha256s[pack.recogniser.name]}".encode())
+    use = f"{CROP_SIDE} mirrored below {WEAK_LENGTH} {STRETCHING}"
+    digest = hashlib.sha256(f"{use} {pack.sha256s[pack.recogniser.name]}".encode())
     return EngineInfo(
         name=PREFIX + pack.name,
         n_dims=pack.n_dims,
@@ -168,7 +170,7 @@ class ArcFaceEngine:
         bgr = np.ascontiguousarray(pixels[:, :, ::-1])
         boxes, landmarks = self.find(bgr)
         crops = self._crops(bgr, landmarks, closer)
-        embeddings = self._recogniser.embed(crops)
+        embeddings = self.embed(stretched(crops))
         faces = [
             DetectedFace((float(x0), float(y0), float(x1 - x0), float(y1 - y0)), points, float(score), crop, embedding)
             for (x0, y0, x1, y1, score), points, crop, embedding in zip(
@@ -182,13 +184,21 @@ class ArcFaceEngine:
         import cv2
 
         small = [_resized(cv2, crop) for crop in crops]
-        embeddings = self._recogniser.embed(np.array(small, np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE, 3))
+        embeddings = self.embed(stretched(np.array(small, np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE, 3)))
         faces = []
         for crop, aligned, embedding in zip(crops, small, embeddings, strict=True):
             height, width = crop.shape[:2]
             landmarks = TEMPLATE * np.array([width / CROP_SIDE, height / CROP_SIDE], np.float32)
             faces.append(DetectedFace((0.0, 0.0, float(width), float(height)), landmarks, 1.0, aligned, embedding))
         return faces
+
+    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return one unit vector per aligned crop (RGB, uint8, shape (n_faces, 112, 112, 3)), as it is.
+
+        Raises:
+            PhotoError: the network gave something that is no direction.
+        """
+        return self._recogniser.embed(crops)
 
     def find(self, bgr: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return boxes with scores (x0, y0, x1, y1, score), shape (n, 5), and landmarks, shape (n, 5, 2), in pixels.

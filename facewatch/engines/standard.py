@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.engines.dlib_network import CROP_PADDING, CROP_SIDE, DlibNetwork
+from facewatch.engines.stretching import STRETCHING, stretched
 from facewatch.errors import EngineError, PhotoError
 from facewatch.types import DetectedFace, EngineInfo, EngineOptions, Thresholds
 
@@ -59,7 +60,7 @@ def describe(name: str, options: EngineOptions) -> EngineInfo:
     The detector is not part of it: whichever found a face, its embedding can be compared with all others.
     """
     landmarks, network, *_ = _model_files(options.detector)
-    digest = hashlib.sha256(f"{CROP_PADDING} mirrored".encode())
+    digest = hashlib.sha256(f"{CROP_PADDING} mirrored {STRETCHING}".encode())
     for path in (landmarks, network):
         digest.update(path.read_bytes())
     return EngineInfo(
@@ -116,7 +117,7 @@ class StandardEngine:
         found = [(self._scaled(rectangle, scale), score) for rectangle, score in self._detect(small)]
         shapes = [self._predict_landmarks(pixels, rectangle) for rectangle, _ in found]
         crops = [self._dlib.get_face_chip(pixels, shape, CROP_SIDE, CROP_PADDING) for shape in shapes]
-        embeddings = self.embed(np.array(crops, np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE, 3))
+        embeddings = self._embed_stretched(crops)
         faces = [
             DetectedFace((r.left(), r.top(), r.width(), r.height()), _five_points(shape), score, crop, embedding)
             for (r, score), shape, crop, embedding in zip(found, shapes, crops, embeddings, strict=True)
@@ -131,7 +132,7 @@ class StandardEngine:
             self._dlib.get_face_chip(crop, shape, CROP_SIDE, CROP_PADDING)
             for crop, shape in zip(crops, shapes, strict=True)
         ]
-        embeddings = self.embed(np.array(chips, np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE, 3))
+        embeddings = self._embed_stretched(chips)
         return [
             DetectedFace((0, 0, crop.shape[1], crop.shape[0]), _five_points(shape), 1.0, chip, embedding)
             for crop, shape, chip, embedding in zip(crops, shapes, chips, embeddings, strict=True)
@@ -159,6 +160,10 @@ class StandardEngine:
             )
         unit: NDArray[np.float32] = sums / lengths
         return unit
+
+    def _embed_stretched(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Return what `embed` does of crops in ordinary light."""
+        return self.embed(stretched(np.array(crops, np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE, 3)))
 
     def _scaled(self, rectangle: Any, scale: float) -> Any:
         sides = (rectangle.left(), rectangle.top(), rectangle.right(), rectangle.bottom())

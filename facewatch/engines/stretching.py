@@ -1,0 +1,53 @@
+"""Dark and flat faces, brought to ordinary light before they are embedded: a network knows only faces in that light.
+
+Measured by `scripts/spoiled light` on LFW faces, first with face_recognition (dlib), then with insightface (w600k_mbf).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOW, HIGH = 36, 198
+"""The grey levels below which 1 and 99 % of the pixels lie in the middle of the median face, within 5 in both engines.
+Brought to these, good faces keep a cosine of 1.000 and 0.997 to themselves."""
+
+LEAST_RANGE = 80
+"""Levels from 1 to 99 %: with fewer a face is stretched. None of the good faces has fewer; at half of its light the
+median face has 75 and 78, and a cosine of 0.977 to itself as it was (ArcFace), stretched 0.996. At a sixteenth of the
+light that is 0.954 and 0.998 (dlib), 0.52 and 0.97 (ArcFace), at a tenth of the contrast 0.959 and 0.999, 0.55 and
+0.99; strangers are as far from each other as ever again."""
+
+_MARGIN = 0.2
+"""Left out on each side, in shares of the crop: a bright window behind a dark face, and the black where the photo ends,
+say nothing about the face. Faces in a twelfth of the light before a bright ground come from 0.49 to 0.85 (ArcFace)."""
+
+_SHARES = (0.01, 0.99)
+STRETCHING = f"stretched below {LEAST_RANGE} to {LOW}-{HIGH}, {_SHARES} of all but {_MARGIN}"
+"""For the fingerprints of engines: vectors of crops that were stretched otherwise are others."""
+
+_GREY = np.array([77, 150, 29], np.float32) / 256
+
+
+def stretched(crops: NDArray[np.uint8], *, least_range: float = LEAST_RANGE) -> NDArray[np.uint8]:
+    """Return the crops (RGB, uint8, shape (n, s, s, 3)) with dark and flat ones in ordinary light, the others as they
+    are; all channels alike, so that colours keep their balance."""
+    levels = levels_of(crops)
+    rows = np.flatnonzero(levels[:, 1] - levels[:, 0] < least_range)
+    light = crops.copy() if len(rows) else crops
+    for row in rows:
+        low, high = levels[row]
+        brighter = LOW + (crops[row].astype(np.float32) - low) * ((HIGH - LOW) / max(1.0, high - low))
+        light[row] = brighter.round().clip(0, 255)
+    return light
+
+
+def levels_of(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the grey levels below which 1 and 99 % of the pixels in the middle of each crop lie, shape (n, 2)."""
+    margin = round(crops.shape[1] * _MARGIN)
+    middle = crops[:, margin : crops.shape[1] - margin, margin : crops.shape[2] - margin]
+    levels = np.empty((len(crops), 2), np.float32)
+    for i, crop in enumerate(middle):
+        shares = np.bincount((crop @ _GREY).round().astype(np.int64).ravel(), minlength=256).cumsum()
+        levels[i] = np.searchsorted(shares, [share * shares[-1] for share in _SHARES])
+    return levels

@@ -28,6 +28,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,13 +36,17 @@ from functools import partial
 from pathlib import Path
 
 import click
-import hard_laws as laws
 import numpy as np
-from hard_laws import Labelled, Law
-from hard_tables import ENGINES, PROGRAM, Asked, as_markdown, measure
 from PIL import Image
 
 from facewatch.errors import FacewatchError
+
+# Python -P leaves out even the script's own folder.
+sys.path.append(str(Path(__file__).resolve().parent))
+
+import hard_laws as laws
+from hard_laws import Labelled, Law
+from hard_tables import ENGINES, PROGRAM, Asked, as_markdown, measure
 
 PHOTOS = Path(__file__).resolve().parent.parent.parent / "shared" / "photos"
 LAW_FILE = "made-by.json"
@@ -62,7 +67,7 @@ class Size:
 
 
 ORDINARY = Size()
-TINY = Size(people=6, most=3, varied=(4, 6), longest=4, strangers=9)
+TINY = Size(people=6, most=3, varied=(4, 6), longest=4, strangers=27)
 
 
 class Faces:

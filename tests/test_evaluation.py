@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
@@ -28,18 +29,19 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from facewatch.assign import Gallery
 from facewatch.cli import main
+from facewatch.cli.evaluate import engine_and_origin
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, FacewatchError, LibraryError
 from facewatch.evaluation import calibration, crops, matching, metrics, mistakes, plots, report, run, simulated, ways
 from facewatch.evaluation.files import check_target
 from facewatch.evaluation.keeping import load_seen, save_seen
-from facewatch.evaluation.labelled import Label, read_labels
+from facewatch.evaluation.labelled import Label, read_labels, sets_in
 from facewatch.evaluation.looking import Seen
 from facewatch.evaluation.matching import match, middle_face
 from facewatch.ingest import InlineAnalyser, LibraryFile, Recipe
 from facewatch.service import Service
-from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Thresholds, Tier
+from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Normalisation, Quality, Thresholds, Tier
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -182,6 +184,29 @@ def test_true_pairs_are_accepted_at_the_largest_distance_that_keeps_the_rate(see
 def test_a_rate_that_the_pairs_cannot_show_is_not_told() -> None:
     pairs = metrics.count_pairs(*people_of(20, 4))
     assert metrics.verification(pairs, 1e-4) == metrics.Verification(1e-4, None, None)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_how_often_true_pairs_are_nearer_is_counted_over_all_couples_of_pairs(seed: int) -> None:
+    faces, who = people_of(24, 4, spread=1.0, seed=seed)
+    distances = np.sqrt(np.clip(2 - 2 * faces @ faces.T, 0, None))
+    same, different = (
+        [distances[i, j] for i, j in combinations(range(24), 2) if (who[i] == who[j]) == is_same]
+        for is_same in (True, False)
+    )
+    expected = np.mean([one < other for one in same for other in different])
+    assert metrics.nearer(metrics.count_pairs(faces, who)) == pytest.approx(expected, abs=1e-3)
+    assert metrics.nearer(metrics.count_pairs(faces, np.zeros(24, np.int64))) is None
+
+
+def test_what_faces_have_with_strangers_is_taken_off_their_likeness() -> None:
+    faces, who = people_of(30, 5, spread=0.8)
+    strangers = np.linspace(0.0, 0.6, 30).astype(np.float32)
+    found = metrics.count_pairs(faces, who, strangers)
+    cosines = [float(faces[i] @ faces[j] - (strangers[i] + strangers[j]) / 2) for i, j in combinations(range(30), 2)]
+    expected = np.sort(np.sqrt(np.clip(2 - 2 * np.array(cosines), 0, 4)))
+    bins = np.repeat(np.arange(metrics.N_BINS), found.same + found.different) * metrics.BIN_WIDTH
+    assert bins == pytest.approx(expected, abs=2 * metrics.BIN_WIDTH)
 
 
 def test_curves_end_where_all_pairs_are_accepted() -> None:
@@ -495,7 +520,7 @@ def test_photos_that_cannot_be_used_are_counted_and_said(folders: Path) -> None:
 # --- running it ---
 
 
-def open_service(folder: Path, **settings: Any) -> Service:
+def open_service(folder: Path, info: EngineInfo = fake.INFO, **settings: Any) -> Service:
     """Open a service that knows the drawn faces."""
     places = {
         "library.photos": [],
@@ -503,7 +528,7 @@ def open_service(folder: Path, **settings: Any) -> Service:
         "library.catalog": str(folder / "catalog.sqlite"),
     }
     config = load_config(None, places | settings, cwd=folder)
-    return Service(config, info=fake.INFO, analyser=inline())
+    return Service(config, info=info, analyser=inline())
 
 
 def inline() -> InlineAnalyser:
@@ -620,6 +645,175 @@ def test_facts_are_plain_values(folders: Path) -> None:
     )
 
 
+# --- labels that are not people ---
+
+
+def draw_topics(root: Path, *, is_topics: bool) -> Path:
+    """Four people on 24 photos, in a folder each, or in folders of occasions that all of them were at."""
+    for person in range(4):
+        for take in range(6):
+            name = ("Wedding", "Rome", "Garden")[take % 3] if is_topics else f"Person {person}"
+            photo_at(root / name / f"{person}-{take}.png", (person, take))
+    return root
+
+
+def test_folders_of_occasions_are_told_from_people(tmp_path: Path) -> None:
+    people, topics = (evaluated(draw_topics(tmp_path / str(n), is_topics=bool(n))) for n in range(2))
+    assert people.doubt is None
+    assert topics.doubt is not None
+    assert topics.doubt.startswith("these look like years, places or occasions, and not like people")
+    assert (run.facts(people)["doubt"], run.facts(topics)["doubt"]) == (None, topics.doubt)
+    text = "".join(parsed(report.report_page([topics], crops.Album(inline()), made_at="now")).itertext())
+    assert topics.doubt in text
+
+
+def test_of_a_handful_of_pairs_it_is_not_told_what_folders_are(folders: Path) -> None:
+    make_mistakes(folders)
+    assert evaluated(folders).pairs.n_same < run.LEAST_PAIRS
+    assert evaluated(folders).doubt is None
+
+
+# --- likeness to strangers ---
+
+
+def test_true_pairs_are_counted_plain_and_normalised_side_by_side(tmp_path: Path) -> None:
+    people = draw_topics(tmp_path / "people", is_topics=False)
+    normalised = dataclasses.replace(
+        fake.INFO, normalisation=Normalisation(usual=0.0, link=0.3, merge=0.3, likeness=0.3, attach=0.2, clear=0.3)
+    )
+
+    def with_figures(folder: Path) -> Service:
+        return open_service(folder, info=normalised)
+
+    with_cohort = run.evaluate(
+        read_labels(people), with_figures, methods=["linkage"], n_batches=2, fars=(0.01,), analyser=inline()
+    )
+    plain = evaluated(people, fars=(0.01,))
+    assert with_cohort.verifications == plain.verifications
+    assert (len(with_cohort.normalised), plain.normalised) == (1, ())
+    assert with_cohort.normalised[0].tar == 1.0
+    assert run.facts(with_cohort)["verification_normalised"][0]["tar"] == 1.0
+    assert run.facts(plain)["verification_normalised"] == []
+
+
+# --- several sets ---
+
+
+@pytest.fixture
+def command(folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """`facewatch evaluate` with the engine that finds drawn squares; returns what it prints."""
+    monkeypatch.setattr("facewatch.cli.evaluate.service_opener", lambda state, engine: open_service)
+    monkeypatch.setattr(run, "_workers", lambda service: inline())
+
+    def call(*arguments: object) -> str:
+        assert main(["evaluate", *map(str, arguments), "--batches", "2"]) == 0
+        return capsys.readouterr().out
+
+    return call
+
+
+def label(root: Path) -> Path:
+    """Write who is who in a table beside the folders, with the others' boxes unsaid."""
+    paths = sorted(path for path in root.rglob("*.png") if path.parent.name != "Cleo")
+    rows = [f"{path.relative_to(root).as_posix()},{path.parent.name}\n" for path in paths]
+    (root / "labels.csv").write_text("path,person\n" + "".join(rows))
+    return root
+
+
+def test_several_sets_stand_in_one_table_with_every_method(
+    folders: Path, tmp_path: Path, command: Callable[..., str]
+) -> None:
+    other = draw_topics(tmp_path / "topics", is_topics=True)
+    printed = command(folders, other, "--method", "linkage", "--method", "whispers")
+    rows = [line.split() for line in printed.splitlines() if " 1.000 " in line or " 0." in line]
+    groupings = [(row[0], row[1], method) for row in rows for method in row if method in ("linkage", "whispers")]
+    assert groupings == [
+        (name, way, method)
+        for name in ("labelled", "topics")
+        for method in ("linkage", "whispers")
+        for way in ("clustering", "all", "streaming")
+    ]
+    assert "labelled: 6 photos: 6 of 6 labelled faces found" in printed
+    assert "WARNING: topics: these look like years, places or occasions, and not like people" in printed
+    facts = json.loads(command(folders, other, "--json"))
+    assert [one["labelled"] for one in facts["sets"]] == [str(folders), str(other)]
+    assert [one["doubt"] is None for one in facts["sets"]] == [True, False]
+
+
+def test_a_folder_of_labelled_sets_is_all_of_them(folders: Path, tmp_path: Path, command: Callable[..., str]) -> None:
+    for name in ("b", "a"):
+        shutil.copytree(folders, tmp_path / "sets" / name)
+        label(tmp_path / "sets" / name)
+    (tmp_path / "sets" / "kept").mkdir()
+    facts = json.loads(command(tmp_path / "sets", "--json"))
+    assert [Path(one["labelled"]).name for one in facts["sets"]] == ["a", "b"]
+    # One with a table of its own is one set, and so is a folder of people.
+    label(tmp_path / "sets" / "a")
+    assert sets_in(tmp_path / "sets" / "a") == [tmp_path / "sets" / "a"]
+    assert sets_in(folders) == [folders]
+    assert sets_in(tmp_path / "nothing") == [tmp_path / "nothing"]
+
+
+def test_sets_of_one_name_are_told_by_where_they_are(folders: Path, tmp_path: Path) -> None:
+    shutil.copytree(folders, tmp_path / "other" / folders.name)
+    one, other = evaluated(folders), evaluated(tmp_path / "other" / folders.name)
+    assert run.names_of([one]) == [folders.name]
+    assert run.names_of([one, other]) == [str(folders), str(tmp_path / "other" / folders.name)]
+
+
+def test_a_page_of_several_sets_has_one_table_and_a_part_for_each(folders: Path, tmp_path: Path) -> None:
+    make_mistakes(folders)
+    both = [evaluated(folders), evaluated(draw_topics(tmp_path / "topics", is_topics=True))]
+    root = parsed(report.report_page(both, crops.Album(inline()), made_at="now"))
+    titles = ["".join(heading.itertext()) for heading in root.iter("h2")]
+    assert titles[:3] == ["Ways of working", "Pairs of faces", "labelled"]
+    assert titles.count("Distances") == 2
+    table = next(root.iter("table"))
+    names = [row.find("th").text for row in table.iter("tr")][1:]  # type: ignore[union-attr]
+    assert names == ["labelled"] * 3 + ["topics"] * 3
+
+
+def test_what_was_found_in_several_sets_is_kept_in_one_file(
+    folders: Path, tmp_path: Path, command: Callable[..., str]
+) -> None:
+    topics, keep = draw_topics(tmp_path / "topics", is_topics=True), tmp_path / "kept.npz"
+    command(folders, topics, "--keep", keep)
+    with np.load(keep) as kept:
+        assert kept["file_path"].tobytes().count(b"\0") == 30 - 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "words", "origin"),
+    [
+        ("", [], "nothing says another", "default"),
+        ("[engine]\nname = 'face_recognition'\n", [], "that of your settings", "settings"),
+        ("", ["--engine", "insightface:x"], "as named by --engine", "--engine"),
+    ],
+)
+def test_the_engine_is_named_and_whose_choice_it_is(
+    folders: Path,
+    tmp_path: Path,
+    command: Callable[..., str],
+    settings: str,
+    arguments: list[str],
+    words: str,
+    origin: str,
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(settings)
+    where = ["--config", file, "--catalog", tmp_path / "none.sqlite"]
+    assert f"engine: fake ({words})\n" in command(folders, *arguments, *where)
+    assert json.loads(command(folders, *arguments, *where, "--json"))["engine_from"] == origin
+
+
+def test_the_engine_of_the_catalog_is_measured_and_named(library: Library) -> None:
+    library.draw("a.png", (1, 0))
+    library.scan()
+    config = load_config(None, {"library.catalog": str(library.catalog)}, cwd=library.base)
+    assert engine_and_origin(config, None) == ("fake", "catalog")
+    assert engine_and_origin(config, "face_recognition") == ("face_recognition", "--engine")
+
+
 # --- keeping what was found ---
 
 
@@ -724,7 +918,7 @@ def test_a_file_of_another_kind_is_not_taken_for_kept_faces(tmp_path: Path, cont
 
 def page_of(root: Path, **choices: Any) -> str:
     evaluation = evaluated(root, **choices)
-    return report.report_page(evaluation, crops.Album(inline()), made_at="2026-01-02T03:04:05Z")
+    return report.report_page([evaluation], crops.Album(inline()), made_at="2026-01-02T03:04:05Z")
 
 
 def parsed(page: str) -> ET.Element:
@@ -752,7 +946,8 @@ def test_the_page_is_whole_and_asks_nobody(folders: Path) -> None:
     assert sources
     assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
     assert len(list(root.iter("svg"))) == 4
-    assert [row.find("th").text for row in root.iter("tr")][1:] == ["clustering", "all at once", "streaming"] * 2  # type: ignore[union-attr]
+    table = next(root.iter("table"))
+    assert [row.find("th").text for row in table.iter("tr")][1:] == ["clustering", "all at once", "streaming"] * 2  # type: ignore[union-attr]
 
 
 def test_the_page_shows_both_kinds_of_mistakes_with_names_and_paths(folders: Path) -> None:
@@ -801,7 +996,7 @@ def test_a_photo_that_went_away_leaves_a_gap(folders: Path) -> None:
     evaluation = evaluated(folders)
     for photo in folders.rglob("*.png"):
         photo.unlink()
-    page = report.report_page(evaluation, crops.Album(inline()), made_at="now")
+    page = report.report_page([evaluation], crops.Album(inline()), made_at="now")
     assert not list(parsed(page).iter("img"))
     assert "gone" in page
 
@@ -994,7 +1189,7 @@ def test_what_a_user_makes_of_it_is_told_in_every_way(folders: Path) -> None:
     assert facts["answers"] == dict(simulation.answers)
     assert facts["churn"]["decided"]["n_changed"] == 0
     assert facts["expected"][-1]["share"] == 1.0
-    page = parsed(report.report_page(evaluation, crops.Album(inline()), made_at="2026-01-02T03:04:05Z"))
+    page = parsed(report.report_page([evaluation], crops.Album(inline()), made_at="2026-01-02T03:04:05Z"))
     titles = ["".join(heading.itertext()) for heading in page.iter("h2")]
     assert "A user who names and answers (linkage)" in titles
     shown = [cell.text for cell in page.iter("td")]

@@ -6,7 +6,9 @@ import shutil
 import sqlite3
 import sys
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +25,12 @@ if TYPE_CHECKING:
     from facewatch.config import Config
     from facewatch.evaluation.matching import Sample
     from facewatch.evaluation.run import Evaluation
-    from facewatch.service import Service
+    from facewatch.evaluation.ways import Grouping
+    from facewatch.service import Report, Service
 
 
 @command("evaluate", "Measure accuracy on labelled photos.")
-@click.argument("labelled", type=click.Path(path_type=Path))
+@click.argument("labelled", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
 @click.option(
     "--method",
@@ -57,7 +60,7 @@ if TYPE_CHECKING:
 @pass_state
 def evaluate(
     state: State,
-    labelled: Path,
+    labelled: tuple[Path, ...],
     engine: str | None,
     methods: tuple[str, ...],
     only: str,
@@ -72,44 +75,66 @@ def evaluate(
     """Measure how well an engine and a grouping method do on the labelled photos in LABELLED.
 
     LABELLED holds a folder per person, or a labels.csv with the columns path and person and, for the faces of group
-    photos, x,y,w,h. Photos are only read, and your catalog is not touched. Printed are precision and recall (BCubed,
-    and of pairs), with all photos at once and with photos that arrive in batches. Without --engine it is the one that
-    your photos are looked at with: that of the settings, or of the catalog.
+    photos, x,y,w,h. Several of them, or a folder of folders with a labels.csv each, are measured one after the other
+    and stand in one table. Photos are only read, and your catalog is not touched. Printed are precision and recall
+    (BCubed, and of pairs), with all photos at once and with photos that arrive in batches. Without --engine it is the
+    one that your photos are looked at with: that of the settings, or of the catalog.
 
     \b
-    Example:
+    Examples:
       facewatch evaluate ~/Labelled --method all --report evaluation.html
+      facewatch evaluate ~/Portraits ~/Holidays
     """
     from facewatch.evaluation import run
     from facewatch.evaluation.files import check_target
-    from facewatch.evaluation.labelled import read_labels
+    from facewatch.evaluation.labelled import read_labels, sets_in
     from facewatch.service.places import rules_of
 
     set_up_logging(state.loudness)
     chosen = methods or (state.config()["cluster.method"],)
-    labels = read_labels(labelled, only=only, rules=rules_of(state.config()))
+    folders = list(dict.fromkeys(folder for one in labelled for folder in sets_in(one)))
+    labels = [read_labels(folder, only=only, rules=rules_of(state.config())) for folder in folders]
     for file, suffix in ((keep, ".npz"), (report, ".html")):
         if file:
-            check_target(file, suffix=suffix, photos=[labelled])
-    evaluation = run.evaluate(
-        labels,
-        service_opener(state, engine or engine_of_catalog(state.config())),
-        methods=chosen,
-        fars=fars or run.FARS,
-        n_batches=batches,
-        seed=seed,
-        with_user=simulate_user,
-        keep=keep,
-        stage=lambda title: progress_bar(title, is_shown=not state.is_quiet),
-    )
+            check_target(file, suffix=suffix, photos=folders)
+    name, origin = engine_and_origin(state.config(), engine)
+    evaluations = [
+        run.evaluate(
+            one,
+            service_opener(state, name),
+            methods=chosen,
+            fars=fars or run.FARS,
+            n_batches=batches,
+            seed=seed,
+            with_user=simulate_user,
+            keep=keep,
+            stage=partial(_bar, state, f"{one.root.name}: " if len(labels) > 1 else ""),
+        )
+        for one in labels
+    ]
     if report:
-        _write_report(state, report, evaluation)
+        _write_report(state, report, evaluations)
     if as_json:
-        print_json(run.facts(evaluation))
+        facts = [run.facts(one) | {"engine_from": origin} for one in evaluations]
+        print_json(facts[0] if len(facts) == 1 else {"sets": facts})
     else:
-        _print_evaluation(evaluation)
+        _print_evaluations(evaluations, origin)
     if report and not state.is_quiet and not as_json:
         echo(f"\nwrote {report}")
+
+
+def _bar(state: State, before: str, title: str) -> AbstractContextManager[Report]:
+    return progress_bar(before + title, is_shown=not state.is_quiet)
+
+
+def engine_and_origin(config: Config, named: str | None) -> tuple[str | None, str]:
+    """Return the engine to measure, None for that of the settings, and whose choice it is."""
+    if named:
+        return named, "--engine"
+    if config["engine.name"]:
+        return None, "settings"
+    in_catalog = engine_of_catalog(config)
+    return in_catalog, "catalog" if in_catalog else "default"
 
 
 def engine_of_catalog(config: Config) -> str | None:
@@ -138,45 +163,62 @@ def service_opener(state: State, engine: str | None) -> Callable[[Path], Service
     return open_service
 
 
-def _write_report(state: State, file: Path, evaluation: Evaluation) -> None:
+def _write_report(state: State, file: Path, evaluations: Sequence[Evaluation]) -> None:
     from facewatch.catalog import utc_now
     from facewatch.evaluation.report import write_report
     from facewatch.service.crops import hire_cutter
 
     with closing(hire_cutter(state.config())) as cutter:
-        write_report(file, evaluation, cutter=cutter, made_at=utc_now())
+        write_report(file, evaluations, cutter=cutter, made_at=utc_now())
 
 
-def _print_evaluation(evaluation: Evaluation) -> None:
-    sample = evaluation.sample
-    echo(f"engine: {evaluation.info.name}")
-    echo(
-        f"{plural(len(sample.photos), 'photo')}: {len(sample)} of {plural(sample.n_labelled, 'labelled face')} found, "
-        f"{sample.n_missed} missed, {plural(len(set(sample.person.tolist())), 'person', 'people')}, "
-        f"{_n_repeated(sample)} of them with two faces or more"
-    )
-    if sample.n_disputed:
-        echo(f"{plural(sample.n_disputed, 'face')} left out: copies of the photo name different people")
-    if sample.n_unused:
-        echo(f"{plural(sample.n_unused, 'photo')} could not be used; --json lists why")
+_ORIGINS = {
+    "--engine": "as named by --engine",
+    "settings": "that of your settings",
+    "catalog": "that of your catalog",
+    "default": "nothing says another",
+}
+
+
+def _print_evaluations(evaluations: Sequence[Evaluation], origin: str) -> None:
+    from facewatch.evaluation.run import names_of
+
+    echo(f"engine: {evaluations[0].info.name} ({_ORIGINS[origin]})")
+    names = names_of(evaluations)
+    for name, evaluation in zip(names, evaluations, strict=True):
+        _print_sample(evaluation, f"{name}: " if len(evaluations) > 1 else "")
     click.echo()
-    _print_groupings([_row(evaluation, number) for number in range(len(evaluation.groupings))])
+    _print_table(_HEADER, evaluations, _rows)
     echo(_LEGEND + "\n")
-    _print_simulations(evaluation)
-    for one in evaluation.verifications:
-        said = (
-            "too few pairs to tell" if one.tar is None else f"{one.tar:.3f} of true pairs (distance {one.distance:.3f})"
-        )
-        echo(f"accepted at a false-accept rate of {one.far:g}: {said}")
-    for name, why in evaluation.left_out.items():
+    for name, evaluation in zip(names, evaluations, strict=True):
+        _print_simulations(evaluation, f"{name}: " if len(evaluations) > 1 else "")
+    _print_table(_RATES, evaluations, _rates)
+    echo(_RATES_LEGEND)
+    for name, why in evaluations[0].left_out.items():
         echo(f"{name} is left out: {why}")
 
 
-def _print_simulations(evaluation: Evaluation) -> None:
+def _print_sample(evaluation: Evaluation, before: str) -> None:
+    sample = evaluation.sample
+    echo(
+        f"{before}{plural(len(sample.photos), 'photo')}: {len(sample)} of {plural(sample.n_labelled, 'labelled face')} "
+        f"found, {sample.n_missed} missed, {plural(len(set(sample.person.tolist())), 'person', 'people')}, "
+        f"{_n_repeated(sample)} of them with two faces or more"
+    )
+    if evaluation.doubt:
+        echo(f"WARNING: {before}{evaluation.doubt}")
+    if sample.n_disputed:
+        echo(f"{before}{plural(sample.n_disputed, 'face')} left out: copies of the photo name different people")
+    if sample.n_unused:
+        echo(f"{before}{plural(sample.n_unused, 'photo')} could not be used; --json lists why")
+
+
+def _print_simulations(evaluation: Evaluation, before: str) -> None:
     from facewatch.evaluation.simulated import rows_of
 
     for simulation in evaluation.simulations:
-        print_table([f"a user who names and answers, {simulation.method}", "", ""], rows_of(simulation))
+        title = f"{before}a user who names and answers, {simulation.method}"
+        print_table([title, "", ""], rows_of(simulation))
         click.echo()
 
 
@@ -198,23 +240,40 @@ _HEADER = (
 )
 
 
+_RATES = ("false-accept rate", "true pairs accepted", "below distance", "normalised")
+_RATES_LEGEND = "normalised: true pairs accepted when likeness is judged by what both faces have with strangers"
+
 _N_NAMES, _N_FIRST = 2, 8
-"""Columns that say which grouping a row is; columns of the first table where one would not fit."""
+"""Columns that say which row it is; columns of the first table where one would not fit."""
 _TABLE_WIDTH = 124
 
+_Row = tuple[object, ...]
 
-def _print_groupings(rows: Sequence[tuple[object, ...]]) -> None:
-    """Print one table, or two where the terminal is too narrow for it."""
-    is_wide = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= _TABLE_WIDTH
-    everything = range(len(_HEADER))
-    halves = (everything[:_N_FIRST], (*everything[:_N_NAMES], *everything[_N_FIRST:]))
-    for columns in (everything,) if is_wide else halves:
-        print_table([_HEADER[i] for i in columns], [[row[i] for i in columns] for row in rows])
+
+def _print_table(
+    header: Sequence[str], evaluations: Sequence[Evaluation], rows_of: Callable[[Evaluation], list[_Row]]
+) -> None:
+    """Print one table of all sets, or two where the terminal is too narrow for it."""
+    from facewatch.evaluation.run import names_of
+
+    sets, n_more = names_of(evaluations), int(len(evaluations) > 1)
+    columns = (*["set"] * n_more, *header)
+    rows = [(*[name] * n_more, *row) for name, one in zip(sets, evaluations, strict=True) for row in rows_of(one)]
+    widest = _TABLE_WIDTH + n_more * (2 + max(map(len, sets)))
+    is_wide = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= widest or len(header) <= _N_FIRST
+    everything = range(len(columns))
+    n_names, n_first = _N_NAMES + n_more, _N_FIRST + n_more
+    halves = (everything[:n_first], (*everything[:n_names], *everything[n_first:]))
+    for part in (everything,) if is_wide else halves:
+        print_table([columns[i] for i in part], [[row[i] for i in part] for row in rows])
         click.echo()
 
 
-def _row(evaluation: Evaluation, number: int) -> tuple[object, ...]:
-    grouping = evaluation.groupings[number]
+def _rows(evaluation: Evaluation) -> list[_Row]:
+    return [_row(evaluation, grouping) for grouping in evaluation.groupings]
+
+
+def _row(evaluation: Evaluation, grouping: Grouping) -> _Row:
     scores = evaluation.scores_of(grouping)
     shares = [n for a in (scores.bcubed, scores.pairwise) for n in (a.precision, a.recall, a.f)]
     return (
@@ -223,3 +282,14 @@ def _row(evaluation: Evaluation, number: int) -> tuple[object, ...]:
         *(scores.n_faces_in_groups, grouping.n_photos_twice),
         f"{grouping.seconds:.1f}".rjust(len("seconds")),
     )
+
+
+def _rates(evaluation: Evaluation) -> list[_Row]:
+    return [
+        (
+            f"{plain.far:g}",
+            "too few pairs" if plain.tar is None else plain.tar,
+            *("-" if value is None else value for value in (plain.distance, normalised.tar if normalised else None)),
+        )
+        for plain, normalised in zip_longest(evaluation.verifications, evaluation.normalised)
+    ]

@@ -2,7 +2,7 @@
 
     labelled = read_labels(folder)                      who is on which photo, as somebody wrote it down
     evaluation = evaluate(labelled, open_service, ...)  look, match, group in every way of working, measure
-    facts(evaluation), report_page(evaluation)          for programs, for people
+    facts(evaluation), report_page([evaluation])        for programs, for people
 
 Photos are only ever read; catalogs are temporary. `calibration` derives an engine's thresholds.
 """

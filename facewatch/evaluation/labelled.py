@@ -71,6 +71,18 @@ class Labelled:
         return Counter(person for photo in self.photos for person in {label.person for label in photo.labels})
 
 
+def sets_in(root: Path) -> list[Path]:
+    """Return the labelled sets that a folder holds: the folders in it with a labels.csv, or itself where it has one of
+    its own, or none of them has."""
+    if (root / LABELS).is_file() or not root.is_dir():
+        return [root]
+    try:
+        sets = sorted(folder for folder in root.iterdir() if (folder / LABELS).is_file())
+    except OSError:
+        return [root]  # `read_labels` says why
+    return sets or [root]
+
+
 def read_labels(root: Path, *, only: str = "", rules: Rules | None = None) -> Labelled:
     """Return the labelled photos whose paths below `root` begin with `only`.
 

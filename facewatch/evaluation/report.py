@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from facewatch.evaluation.files import written_at_once
 from facewatch.evaluation.metrics import BIN_WIDTH, N_BINS, PairCounts, rates
 from facewatch.evaluation.mistakes import Mistake, wrongly_apart, wrongly_together
 from facewatch.evaluation.plots import Axes, chart, dot, line, rulers, steps
-from facewatch.evaluation.run import Evaluation
+from facewatch.evaluation.run import Evaluation, names_of
 from facewatch.evaluation.simulated import rows_of
 from facewatch.evaluation.style import head, page, section
 from facewatch.evaluation.ways import STREAMING, Grouping
@@ -35,31 +36,53 @@ _HISTOGRAM_BIN = 100
 _LOWEST_FAR = 1e-5
 
 
-def write_report(file: Path, evaluation: Evaluation, *, cutter: Cutter, made_at: str) -> None:
+def write_report(file: Path, evaluations: Sequence[Evaluation], *, cutter: Cutter, made_at: str) -> None:
     """Write the page, as a whole or not at all; `cutter` cuts out the faces on it.
 
     Raises:
         LibraryError: it cannot be written.
     """
-    page = report_page(evaluation, Album(cutter), made_at=made_at)
+    page = report_page(evaluations, Album(cutter), made_at=made_at)
     with written_at_once(file) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def report_page(evaluation: Evaluation, album: Album, *, made_at: str) -> str:
-    """Return the page as text."""
-    name = display(evaluation.labelled.root.name or str(evaluation.labelled.root))
-    title = f"facewatch on {name}"
+def report_page(evaluations: Sequence[Evaluation], album: Album, *, made_at: str) -> str:
+    """Return the page as text: of several sets all figures in one table, and a part for each that opens."""
+    made_by = f"facewatch {__version__}, {made_at}"
+    if len(evaluations) == 1:
+        (evaluation,) = evaluations
+        title = f"facewatch on {display(evaluation.labelled.root.name or str(evaluation.labelled.root))}"
+        facts = (*_facts(evaluation), _engine(evaluation), made_by)
+        return page(title, (head(title, facts), *_doubts(evaluations), *_parts(evaluation, album)))
+    title = f"facewatch on {len(evaluations)} labelled sets"
     body = (
-        _head(evaluation, title, made_at),
-        _tiles(evaluation),
-        section("Ways of working", _table(evaluation), _WAYS),
-        *_simulations(evaluation),
-        section("Distances", f'<div class="charts">{_charts(evaluation)}</div>'),
-        *_all_mistakes(evaluation, album),
-        _notes(evaluation),
+        *(head(title, (_engine(evaluations[0]), made_by)), *_doubts(evaluations)),
+        *(section("Ways of working", _table(evaluations), _WAYS), section("Pairs of faces", _rates(evaluations))),
+        *(_one_of_many(*each, album) for each in zip(names_of(evaluations), evaluations, strict=True)),
     )
     return page(title, body)
+
+
+def _parts(evaluation: Evaluation, album: Album) -> Iterator[str]:
+    yield _tiles(evaluation)
+    yield section("Ways of working", _table([evaluation]), _WAYS)
+    yield from _simulations(evaluation)
+    yield section("Distances", f'<div class="charts">{_charts(evaluation)}</div>', _rates([evaluation]))
+    yield from _all_mistakes(evaluation, album)
+    yield _notes(evaluation)
+
+
+def _one_of_many(name: str, evaluation: Evaluation, album: Album) -> str:
+    about = _paragraph(", ".join(_facts(evaluation)), "hint")
+    inside = "\n".join((about, *_parts(evaluation, album)))
+    return f"<section>\n<details>\n<summary><h2>{escape(name)}</h2></summary>\n{inside}\n</details>\n</section>"
+
+
+def _doubts(evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    for name, evaluation in zip(names_of(evaluations), evaluations, strict=True):
+        if evaluation.doubt:
+            yield _paragraph(f"{name}: {evaluation.doubt}.", "doubt")
 
 
 def _paragraph(text: str, kind: str = "") -> str:
@@ -69,15 +92,16 @@ def _paragraph(text: str, kind: str = "") -> str:
 # --- what it is about ---
 
 
-def _head(evaluation: Evaluation, title: str, made_at: str) -> str:
-    sample, info = evaluation.sample, evaluation.info
-    facts = (
-        f"{len(sample.photos)} photos below {display(str(evaluation.labelled.root / evaluation.labelled.only))}",
-        f"engine {info.name} ({info.fingerprint[:12]})",
+def _facts(evaluation: Evaluation) -> list[str]:
+    return [
+        f"{len(evaluation.sample.photos)} photos below "
+        + display(str(evaluation.labelled.root / evaluation.labelled.only)),
         f"{evaluation.n_batches} batches, seed {evaluation.seed}",
-        f"facewatch {__version__}, {made_at}",
-    )
-    return head(title, facts)
+    ]
+
+
+def _engine(evaluation: Evaluation) -> str:
+    return f"engine {evaluation.info.name} ({evaluation.info.fingerprint[:12]})"
 
 
 def _tiles(evaluation: Evaluation) -> str:
@@ -121,6 +145,7 @@ _WAYS = _paragraph(
 )
 
 _COLUMNS = (
+    ("set", ""),
     ("way", ""),
     ("method", ""),
     ("P", "BCubed"),
@@ -139,27 +164,65 @@ _COLUMNS = (
 )
 
 
-def _table(evaluation: Evaluation) -> str:
-    heads = "".join(f"<th>{escape(above)}<br/>{escape(name)}</th>" for name, above in _COLUMNS)
-    rows = "".join(_row(evaluation, grouping) for grouping in evaluation.groupings)
-    return (
-        f'<div class="scroll"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>'
-        + "".join(_paragraph(f"{name} is left out: {why}", "hint") for name, why in evaluation.left_out.items())
+def _table(evaluations: Sequence[Evaluation]) -> str:
+    rows = [
+        ([name] * (len(evaluations) > 1) + [grouping.way, grouping.method], _numbers(evaluation, grouping))
+        for name, evaluation in zip(names_of(evaluations), evaluations, strict=True)
+        for grouping in evaluation.groupings
+    ]
+    return _as_table(_COLUMNS[len(evaluations) == 1 :], rows) + "".join(
+        _paragraph(f"{name} is left out: {why}", "hint") for name, why in evaluations[0].left_out.items()
     )
 
 
-def _row(evaluation: Evaluation, grouping: Grouping) -> str:
+def _as_table(columns: Sequence[tuple[str, str]], rows: Iterable[tuple[Sequence[str], Sequence[str]]]) -> str:
+    """Return a table; the columns are (name, what stands above it), each row is its words and its numbers."""
+    lines = list(rows)
+    n_words = len(lines[0][0])
+    kinds = [' class="word"'] * n_words + [' class="number"'] * (len(columns) - n_words)
+    heads = [
+        f"<th{kind}>{escape(above)}<br/>{escape(name)}</th>" for kind, (name, above) in zip(kinds, columns, strict=True)
+    ]
+    body = [
+        f"<tr><th>{escape(words[0])}</th>"
+        + "".join(f"<td>{escape(word)}</td>" for word in words[1:])
+        + "".join(f'<td class="number">{escape(number)}</td>' for number in numbers)
+        + "</tr>\n"
+        for words, numbers in lines
+    ]
+    return (
+        f'<div class="scroll"><table>\n<thead><tr>{"".join(heads)}</tr></thead>\n<tbody>\n{"".join(body)}</tbody>\n'
+        "</table></div>"
+    )
+
+
+def _rates(evaluations: Sequence[Evaluation]) -> str:
+    """Return the true-accept rates, plain and normalised."""
+    rows = [
+        (
+            [name] * (len(evaluations) > 1) + [f"{plain.far:g}"],
+            [_share(plain.tar), _share(plain.distance), _share(normalised.tar if normalised else None)],
+        )
+        for name, evaluation in zip(names_of(evaluations), evaluations, strict=True)
+        for plain, normalised in zip_longest(evaluation.verifications, evaluation.normalised)
+    ]
+    columns = (("set", ""), ("rate", "false-accept"), ("accepted", "true pairs"), ("distance", "below"))
+    hint = (
+        "Normalised: the true pairs accepted at the same rate when likeness is judged by what both faces have with "
+        "strangers. -: too few pairs to tell, or an engine without such figures."
+    )
+    return _as_table((*columns[len(evaluations) == 1 :], ("normalised", "true pairs")), rows) + _paragraph(hint, "hint")
+
+
+def _numbers(evaluation: Evaluation, grouping: Grouping) -> list[str]:
     measured = evaluation.scores_of(grouping)
     shares = [n for a in (measured.bcubed, measured.pairwise) for n in (a.precision, a.recall, a.f)]
-    cells = [
+    return [
         *(f"{number:.4f}" for number in (*shares, measured.nmi)),
         *(str(measured.n_people_found), str(measured.n_people_true), f"{measured.fragments.folders:.2f}"),
         *(str(measured.n_faces_in_groups), str(grouping.n_photos_twice)),
         f"{grouping.seconds:.1f}",
     ]
-    words = f"<th>{escape(grouping.way)}</th><td>{escape(grouping.method)}</td>"
-    numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
-    return f"<tr>{words}{numbers}</tr>\n"
 
 
 # --- the simulated user ---

@@ -27,6 +27,7 @@ ul { margin: 0; padding: 0 0 0 1.2em; }
 .facts, .keys { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 2px 18px; }
 .facts { color: var(--soft); font-size: 0.9rem; overflow-wrap: anywhere; }
 .hint { color: var(--soft); font-size: 0.85rem; margin: 6px 0 0; max-width: 75ch; }
+.doubt { border-left: 4px solid var(--tone-4); padding: 4px 12px; max-width: 75ch; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: 12px; margin-top: 20px; }
 .tile, .charts > figure, .card, .scroll {
   background: var(--card); border: 1px solid var(--rule); border-radius: 10px;
@@ -38,7 +39,8 @@ ul { margin: 0; padding: 0 0 0 1.2em; }
 table { border-collapse: collapse; width: 100%; font-size: 0.88rem; white-space: nowrap; }
 th, td { padding: 6px 10px; text-align: left; border-bottom: 1px solid var(--rule); }
 thead th { color: var(--soft); font-weight: 500; font-size: 0.8rem; line-height: 1.25; vertical-align: bottom; }
-thead th:nth-child(n + 3), .number { text-align: right; font-variant-numeric: tabular-nums; }
+thead th:nth-child(n + 3), thead th.number, .number { text-align: right; font-variant-numeric: tabular-nums; }
+thead th.word { text-align: left; }
 tbody tr:last-child > * { border-bottom: 0; }
 th:first-child { position: sticky; left: 0; background: var(--card); }
 tbody th { font-weight: 600; }

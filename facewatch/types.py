@@ -190,6 +190,8 @@ class Thresholds:
     """Two single faces must be nearer than `cluster` by this to make a group: one distance is weak evidence."""
     cluster_margin: float
     """A leftover face joins a group when the runner-up group is farther by this."""
+    copy: float = 0.0
+    """Faces of different photos that are nearer than this are one picture, saved twice."""
     clear: float = 0.0
     """A match without a near runner-up may be farther off by this; see `assign`."""
     confirmed: float = 0.0

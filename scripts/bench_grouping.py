@@ -115,6 +115,7 @@ def default_clusterer() -> Clusterer:
         ceiling=THRESHOLDS.cluster,
         doubt=THRESHOLDS.doubt,
         margin=THRESHOLDS.cluster_margin,
+        copy=THRESHOLDS.copy,
         min_faces=config["cluster.min_faces"],
         graph=NeighbourGraph(ceiling=THRESHOLDS.cluster),
     )

@@ -294,9 +294,10 @@ def test_no_face_is_farther_from_its_mates_than_the_ceiling(
 ) -> None:
     embeddings, photos = library
     for cluster in partition(labels_of(embeddings, photos, method=method, ceiling=ceiling)):
-        faces = embeddings[list(cluster)].astype(np.float64)
+        # Copies are one face.
+        faces = np.unique(embeddings[list(cluster)].astype(np.float64), axis=0)
         distances = np.linalg.norm(faces[:, None] - faces[None], axis=2)
-        assert (distances.sum(axis=1) / (len(faces) - 1)).max() <= ceiling + 1e-6
+        assert (distances.sum(axis=1) / max(1, len(faces) - 1)).max() <= ceiling + 1e-6
 
 
 @methods

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from .copies import Photos, places_of
 from .twice import are_copies, gaps, may_be_one, mean_within
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class AverageLinkage:
     """
 
     def __init__(
-        self, labels: NDArray[np.int64], embeddings: NDArray[np.float32], photos: NDArray[np.int64], rules: Rules
+        self, labels: NDArray[np.int64], embeddings: NDArray[np.float32], photos: Photos, rules: Rules
     ) -> None:
         """Start with the groups 0, 1, 2... that the labels say; -1 takes no part."""
         self.labels = labels.copy()
@@ -90,9 +91,7 @@ class AverageLinkage:
         # The mean cosine inside each group; a group with few pairs of faces is taken for an ordinary one.
         self._within = np.empty(len(self._sums))
         self._look_inside(np.arange(len(self._sums)))
-        _, self._photos, n_in_photo = np.unique(photos, return_inverse=True, return_counts=True)
-        # Only they can be in conflict.
-        self._in_company = np.flatnonzero(n_in_photo[self._photos] > 1)
+        self._in_company = places_of(photos).in_company()
 
     def pairs(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> Pairs:
         """Return these pairs of groups, in any order and any number of times, ready to be joined."""
@@ -176,11 +175,12 @@ class AverageLinkage:
         self, a: NDArray[np.int64], b: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return for each photo that two groups have in common which pair it is, and the face of each group."""
-        faces = self._in_company[self.labels[self._in_company] != NOISE]
+        places = self._in_company.where(self.labels[self._in_company.faces] != NOISE)
+        faces = places.faces
         if not len(faces):
             return faces, faces, faces
-        n_photos = int(self._photos.max()) + 1
-        keys = self.labels[faces] * n_photos + self._photos[faces]
+        n_photos = int(places.photos.max()) + 1
+        keys = self.labels[faces] * n_photos + places.photos
         order = np.argsort(keys)
         faces, present = faces[order], keys[order]
         starts = np.searchsorted(present, np.arange(len(self._sizes) + 1) * n_photos)
@@ -218,16 +218,15 @@ class AverageLinkage:
 
     def _settle_conflicts(self, has_changed: NDArray[np.bool_]) -> None:
         """Leave, of the faces that one group has in one photo, only the one that fits it best."""
-        faces = self._in_company[self.labels[self._in_company] != NOISE]
-        faces = faces[has_changed[self.labels[faces]]]
-        groups = self.labels[faces]
-        places = groups * (int(self._photos.max()) + 1) + self._photos[faces]
-        _, place, n_there = np.unique(places, return_inverse=True, return_counts=True)
-        faces = faces[n_there[place] > 1]
-        fits = np.einsum("ij,ij->i", self._embeddings[faces], self._sums[self.labels[faces]])
-        faces = faces[np.lexsort((-fits, self._photos[faces], self.labels[faces]))]
-        groups, photos = self.labels[faces], self._photos[faces]
-        worse = faces[(np.diff(groups, prepend=-1) == 0) & (np.diff(photos, prepend=-1) == 0)]
+        places = self._in_company.where(self.labels[self._in_company.faces] != NOISE)
+        places = places.where(has_changed[self.labels[places.faces]])
+        keys = self.labels[places.faces] * (int(places.photos.max(initial=0)) + 1) + places.photos
+        _, place, n_there = np.unique(keys, return_inverse=True, return_counts=True)
+        places = places.where(n_there[place] > 1)
+        fits = np.einsum("ij,ij->i", self._embeddings[places.faces], self._sums[self.labels[places.faces]])
+        order = np.lexsort((-fits, places.photos, self.labels[places.faces]))
+        faces, groups, photos = places.faces[order], self.labels[places.faces[order]], places.photos[order]
+        worse = np.unique(faces[(np.diff(groups, prepend=-1) == 0) & (np.diff(photos, prepend=-1) == 0)])
         np.subtract.at(self._sums, self.labels[worse], self._embeddings[worse])
         np.subtract.at(self._sizes, self.labels[worse], 1)
         self.labels[worse] = NOISE

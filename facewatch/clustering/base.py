@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from .average import NOISE, Rules
+from .copies import SAME, Places, near_pictures, places_of, places_of_originals, same_pictures, without_copies
 from .graph import NeighbourGraph, row_checksums
-from .verify import refine
+from .verify import refine, without_small
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +72,10 @@ class GraphClusterer:
     Chosen, not measured: below 20 faces one common photo keeps two groups apart, as it must for siblings.
     """
     min_faces: int = 2
-    """Smaller groups are noise. Faces of one photo are never together, so a group comes from as many photos."""
+    """Smaller groups are noise. Faces of one photo are never together, so a group comes from as many photos; copies
+    count, for they are in photos of their own."""
+    copy: float = SAME
+    """Faces of different photos that are as near as this are copies of one picture: one takes part for all."""
     graph: NeighbourGraph | None = field(default=None, repr=False, compare=False)
     """Neighbours that are kept from one time to the next, of faces with ids."""
 
@@ -108,13 +112,16 @@ class GraphClusterer:
         """
         embeddings, photos = np.asarray(embeddings, dtype=np.float32), np.asarray(photos, dtype=np.int64)
         lengths = _checked_lengths(embeddings, photos)
-        order = np.lexsort((photos, row_checksums(embeddings)))
-        vectors = embeddings[order]
+        checksums = row_checksums(embeddings)
+        order = np.lexsort((photos, checksums))
+        first, same = np.unique(same_pictures(checksums[order], photos[order]), return_inverse=True)
+        rows, places = order[first], Places(same, places_of(photos[order]).photos)
+        vectors = embeddings[rows]
         # A length of 1 within 1e-3 is not good enough for the mean of a thousand cosines.
-        vectors /= lengths[order, None]
-        graph = self._graph_over(vectors, None if ids is None else np.asarray(ids, dtype=np.int64)[order])
+        vectors /= lengths[rows, None]
+        graph = self._graph_over(vectors, None if ids is None else np.asarray(ids, dtype=np.int64)[rows])
         labels = np.empty(len(embeddings), dtype=np.int64)
-        labels[order] = self._labels(graph, vectors, photos[order])
+        labels[order] = self._labels(graph, vectors, places, same)
         self.labels_ = _largest_first(labels)
         return self.labels_
 
@@ -130,10 +137,22 @@ class GraphClusterer:
         return trimmed(self.graph.update(ids, embeddings), self.ceiling)
 
     def _labels(
-        self, graph: csr_matrix, embeddings: NDArray[np.float32], photos: NDArray[np.int64]
+        self, graph: csr_matrix, embeddings: NDArray[np.float32], places: Places, same: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        graph = _between_photos(graph, photos)
-        return refine(self.propose(graph), embeddings, photos, graph, self._rules(len(embeddings)))
+        """Return the label of each face, given which of those in the graph is the same picture."""
+        original = near_pictures(trimmed(graph, self.copy), places)
+        originals, row_of = np.unique(original, return_inverse=True)
+        if len(originals) < len(same):
+            graph, embeddings = without_copies(graph, original), embeddings[originals]
+            places = places_of_originals(places, row_of)
+        graph = _between_photos(graph, places)
+        rules = replace(self._rules(len(embeddings)), min_faces=2)
+        labels = refine(self.propose(graph), embeddings, places, graph, rules)
+        row_of = row_of[same]
+        # An original that is with nobody is still with its copies.
+        is_alone = (labels == NOISE) & (np.bincount(row_of, minlength=len(labels)) > 1)
+        labels[is_alone] = labels.max(initial=NOISE) + 1 + np.arange(np.count_nonzero(is_alone))
+        return without_small(labels[row_of], self.min_faces)
 
     def single_link(self, n_faces: int) -> float:
         """Return up to what distance one edge is enough to tie faces, for methods that follow single edges.
@@ -207,10 +226,19 @@ def edge_weights(distances: NDArray[np.float64], ceiling: float) -> NDArray[np.f
     return weights
 
 
-def _between_photos(graph: csr_matrix, photos: NDArray[np.int64]) -> csr_matrix:
+def _between_photos(graph: csr_matrix, places: Places) -> csr_matrix:
     """Return the edges between faces of different photos: two faces of one photo are two people."""
-    rows = np.repeat(photos, np.diff(graph.indptr))
-    graph.data[rows == photos[graph.indices]] = 0.0
+    n_faces = graph.shape[0]
+    photo_of = np.empty(n_faces, dtype=np.int64)
+    photo_of[places.faces] = places.photos
+    rows = np.repeat(np.arange(n_faces), np.diff(graph.indptr))
+    is_apart = photo_of[rows] == photo_of[graph.indices]
+    # The few that are in several photos.
+    is_several = np.bincount(places.faces, minlength=n_faces) > 1
+    if len(edges := np.flatnonzero(is_several[rows] | is_several[graph.indices])):
+        together = places.in_company().are_together(n_faces)
+        is_apart[edges] = np.asarray(together[rows[edges], graph.indices[edges]]).ravel() > 0
+    graph.data[is_apart] = 0.0
     graph.eliminate_zeros()
     return graph
 

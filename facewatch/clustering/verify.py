@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .average import NOISE, AverageLinkage, Pairs, Rules, group_sums, spread
+from .copies import Photos, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ FACES_AT_ONCE = 8192
 def refine(
     proposal: NDArray[np.int64],
     embeddings: NDArray[np.float32],
-    photos: NDArray[np.int64],
+    photos: Photos,
     graph: csr_matrix,
     rules: Rules,
 ) -> NDArray[np.int64]:
@@ -53,7 +54,7 @@ def refine(
     return without_small(labels, rules.min_faces)
 
 
-def cut(edges: Pairs, embeddings: NDArray[np.float32], photos: NDArray[np.int64], rules: Rules) -> NDArray[np.int64]:
+def cut(edges: Pairs, embeddings: NDArray[np.float32], photos: Photos, rules: Rules) -> NDArray[np.int64]:
     """Return the groups of two and more that average linkage makes of single faces along these edges."""
     linkage = AverageLinkage(np.arange(len(embeddings)), embeddings, photos, rules)
     return without_small(linkage.join(edges), 2)
@@ -63,7 +64,7 @@ def merge(
     labels: NDArray[np.int64],
     edges: Pairs,
     embeddings: NDArray[np.float32],
-    photos: NDArray[np.int64],
+    photos: Photos,
     rules: Rules,
     *,
     across_photos: bool = False,
@@ -95,7 +96,7 @@ def reassign(
     labels: NDArray[np.int64],
     edges: Pairs,
     embeddings: NDArray[np.float32],
-    photos: NDArray[np.int64],
+    photos: Photos,
     rules: Rules,
 ) -> NDArray[np.int64]:
     """Return the groups after each face that fits another group clearly better than its own has moved there.
@@ -118,7 +119,7 @@ def reassign(
 
 
 def attach_leftovers(
-    labels: NDArray[np.int64], embeddings: NDArray[np.float32], photos: NDArray[np.int64], rules: Rules
+    labels: NDArray[np.int64], embeddings: NDArray[np.float32], photos: Photos, rules: Rules
 ) -> NDArray[np.int64]:
     """Return the groups with each face that had none added to its nearest one, if that is near and clearly nearest."""
     if (labels == NOISE).all():
@@ -126,18 +127,19 @@ def attach_leftovers(
     return _granted(labels, sorted(_wishes(labels, embeddings, rules)), photos)
 
 
-def _granted(
-    labels: NDArray[np.int64], wishes: list[tuple[float, int, int]], photos: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _granted(labels: NDArray[np.int64], wishes: list[tuple[float, int, int]], photos: Photos) -> NDArray[np.int64]:
     """Return the labels after each face went to the first group it wished that has no face in its photo."""
-    wanted = {(group, int(photos[face])) for _, face, group in wishes}
-    taken = {place for place in zip(labels.tolist(), photos.tolist(), strict=True) if place in wanted}
+    places = places_of(photos).in_company()
+    taken = set(zip(labels[places.faces].tolist(), places.photos.tolist(), strict=True))
+    in_photos: dict[int, list[int]] = {}
+    for face, photo in zip(places.faces.tolist(), places.photos.tolist(), strict=True):
+        in_photos.setdefault(face, []).append(photo)
     labels, moved = labels.copy(), set()
     for _, face, group in wishes:
-        place = (group, int(photos[face]))
-        if face not in moved and place not in taken:
+        wanted = {(group, photo) for photo in in_photos.get(face, ())}
+        if face not in moved and wanted.isdisjoint(taken):
             labels[face] = group
-            taken.add(place)
+            taken |= wanted
             moved.add(face)
     return labels
 

@@ -88,6 +88,7 @@ THRESHOLDS = Thresholds(
     cluster=1.17,
     doubt=0.05,
     cluster_margin=0.02,
+    copy=0.3,
     clear=0.03,
     confirmed=0.02,
 )

@@ -44,6 +44,7 @@ THRESHOLDS = Thresholds(
     cluster=0.35,
     doubt=0.03,
     cluster_margin=0.02,
+    copy=0.08,
     confirmed=0.008,
 )
 

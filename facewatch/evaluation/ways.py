@@ -72,6 +72,7 @@ def by_clustering(sample: Sample, open_service: OpenService, method: str) -> Gro
         ceiling=limits.cluster - config["match.strictness"],
         doubt=limits.doubt,
         margin=limits.cluster_margin,
+        copy=limits.copy,
         min_faces=config["cluster.min_faces"],
     )
     labels = clusterer.fit_predict(sample.embeddings, photos=sample.photo)

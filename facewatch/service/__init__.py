@@ -555,6 +555,7 @@ class Service:
             ceiling=ceiling,
             doubt=limits.doubt,
             margin=limits.cluster_margin,
+            copy=limits.copy,
             min_faces=self.config["cluster.min_faces"],
             graph=self._graph,
             **(settings if method == "spectral" else {}),

@@ -8,7 +8,7 @@ recognised when a gallery of all other labelled faces accepts it as its person.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,12 @@ class Limits:
     """The same for founding; see `EngineInfo.sure_score`. In the score a face this doubtful counts half: on photos as
     they are the correlation rises from 0.12 and 0.13 to 0.21 and 0.19, and of the better half 13 instead of 15 % and
     0.9 % as before are not recognised."""
+    upright_score: float = 0.0
+    """The same for faces that lie on their side or head; see `EngineInfo.upright_score`."""
+
+    def at(self, turn: int) -> Limits:
+        """Return the limits for a face that has to be turned by so many degrees to be upright."""
+        return replace(self, found_score=max(self.found_score, self.upright_score)) if turn else self
 
 
 def measure(face: DetectedFace, *, pixels: int, limits: Limits) -> Quality:

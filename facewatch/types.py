@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels of the upright, full-size photo; x and y are its left upper corner."""
+    """A rectangle in pixels of the full-size photo as decoded; x and y are its left upper corner."""
 
     x: int
     y: int
     w: int
     h: int
+    turn: int = 0
+    """By how many degrees clockwise what is in it has to be turned to be upright: 0, 90, 180 or 270."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,16 @@ class Decoded:
     """The decoder's name of the format: JPEG, PNG, HEIF..."""
     taken_at: str = ""
     """When the photo was taken by the camera's clock, YYYY-MM-DDTHH:MM:SS; empty: the file does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Where a face may be, in pixels of the array that an engine was given; nobody has looked whose it is."""
+
+    box: tuple[float, float, float, float]
+    """x, y, w, h"""
+    score: float
+    """As in `DetectedFace`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +254,8 @@ class EngineInfo:
     thresholds: Thresholds
     sure_score: float
     """Detections with a lower score than this, on the detector's own scale, found nobody."""
+    upright_score: float
+    """The same for faces that lie on their side or head: a stranger upside down rarely has as much."""
     normalisation: Normalisation | None = None
     """None: similarities are used as they come."""
 
@@ -277,6 +291,10 @@ class Engine(Protocol):
         Raises:
             PhotoError: this photo makes the models give nonsense.
         """
+        ...
+
+    def find(self, pixels: NDArray[np.uint8]) -> list[Detection]:
+        """Return where `analyse` would look for whose face it is; cheap."""
         ...
 
     def analyse_aligned(self, crops: Sequence[NDArray[np.uint8]]) -> list[DetectedFace]:

@@ -40,6 +40,7 @@ from facewatch.service import available_cores
 # Python -P leaves out even the script's own folder, where the parts are; the synthetic faces are those of the tests.
 sys.path.extend(str(Path(__file__).resolve().parents[1] / name) for name in ("scripts", "tests"))
 
+from bench_angles import measure_angles
 from bench_catalog import measure_assign, measure_rename, measure_rescan
 from bench_decisions import measure_decisions
 from bench_engines import measure_advanced, measure_stages
@@ -58,11 +59,12 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "grouping": measure_grouping,
     "stages": measure_stages,
     "advanced": measure_advanced,
+    "angles": measure_angles,
     "memory": measure_memory,
     "peer": measure_peer,
 }
-PARTS_WITH_PHOTOS = frozenset({"stages", "advanced", "memory", "peer"})
-PARTS_WITH_PACK = frozenset({"advanced", "memory"})
+PARTS_WITH_PHOTOS = frozenset({"stages", "advanced", "angles", "memory", "peer"})
+PARTS_WITH_PACK = frozenset({"advanced", "angles", "memory"})
 """Those with the advanced engine, whose models lie beside the photos."""
 
 

@@ -81,7 +81,7 @@ def test_people_lists_who_was_found(scanned: Library, run: Any) -> None:
 def test_export_is_one_row_a_face_with_the_promised_columns(scanned: Library, run: Any) -> None:
     text = run("export", "--csv").out
     rows = list(csv.DictReader(io.StringIO(text)))
-    assert text.splitlines()[0] == "path,face_id,person_id,name,x,y,w,h,distance,source"
+    assert text.splitlines()[0] == "path,face_id,person_id,name,x,y,w,h,distance,source,turn"
     assert len(rows) == 5
     assert {row["path"] for row in rows} == {str(scanned.photos / n) for n in ("a.png", "b.png", "sub/c.png")}
     [stranger] = [row for row in rows if not row["person_id"]]

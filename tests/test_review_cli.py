@@ -723,7 +723,7 @@ def test_the_list_says_all_that_another_program_needs(anna: Service, run: Any, l
     assert first["people"][0]["label"] == "Anna"
     assert first["answers"] == ["yes", "no", "name:NAME", "not-a-face", "hide", "skip"]
     assert {Path(face["photo"]).parent for face in first["faces"]} == {library.photos}
-    assert {tuple(face["box"].values()) for face in first["faces"]} == {(64, 32, 64, 64)}
+    assert {tuple(face["box"].values()) for face in first["faces"]} == {(64, 32, 64, 64, 0)}
     assert {face["number"] for face in first["faces"]} == {1}
     assert 0 < first["settles"] <= 6
     assert 0 < first["chance"] <= 1

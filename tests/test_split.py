@@ -21,6 +21,7 @@ from facewatch.engines import fake
 from facewatch.errors import DecisionError
 from facewatch.people import splitting
 from facewatch.people.splitting import SplitPlan, split_faces
+from facewatch.types import Box
 
 ANNA = Person(1, "Anna", False, True, None, 0, 0)
 CEILING = fake.INFO.thresholds.cluster
@@ -52,7 +53,7 @@ def table_of(
 
 
 def unseen(face_id: int, photo_id: int, source: str = "auto") -> FaceRow:
-    return FaceRow(face_id, photo_id, 1, source, None, (0, 0, 10, 10))
+    return FaceRow(face_id, photo_id, 1, source, None, Box(0, 0, 10, 10))
 
 
 def parts(plan: SplitPlan) -> list[set[int]]:

@@ -304,7 +304,7 @@ def test_whom_it_cannot_be_is_what_matching_is_told(known: Library) -> None:
 
 # --- how good the picture is ---
 
-GOOD = {"w": 90, "h": 100, "sharpness": 200.0, "brightness": 120.0, "score": 2.0}
+GOOD = {"w": 90, "h": 100, "turn": 0, "sharpness": 200.0, "brightness": 120.0, "score": 2.0}
 
 
 @pytest.mark.parametrize(

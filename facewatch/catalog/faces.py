@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlite_utils import Database
 
 from facewatch.catalog.engines import SIGHT
-from facewatch.types import Analysis, Face, Match, Tier
+from facewatch.types import Analysis, Box, Face, Match, Tier
 
 NOBODY = 0
 """The person id of a face of the pool, in arrays."""
@@ -58,8 +58,7 @@ class FaceRow:
     source: str | None
     """Who placed it: auto, cluster, user, import or folder."""
     mark: Mark | None
-    box: tuple[int, int, int, int]
-    """x, y, w, h in pixels of the upright photo."""
+    box: Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,13 +347,13 @@ class Faces:
     def rows(self, faces: Collection[int]) -> list[FaceRow]:
         """Return these faces, as far as there are any, in order of their ids."""
         rows = self._db.execute(
-            "SELECT f.id, f.photo_id, a.person_id, a.source, m.mark, f.x, f.y, f.w, f.h FROM faces f"
+            "SELECT f.id, f.photo_id, a.person_id, a.source, m.mark, f.x, f.y, f.w, f.h, f.turn FROM faces f"
             " LEFT JOIN assignments a ON a.face_id = f.id LEFT JOIN marks m ON m.face_id = f.id"
             " WHERE f.id IN (SELECT value FROM json_each(?)) ORDER BY f.id",
             [json.dumps(list(faces))],
         )
         return [
-            FaceRow(face_id, photo_id, person_id, source, Mark(mark) if mark else None, tuple(box))
+            FaceRow(face_id, photo_id, person_id, source, Mark(mark) if mark else None, Box(*box))
             for face_id, photo_id, person_id, source, mark, *box in rows
         ]
 
@@ -491,7 +490,7 @@ class Faces:
         """Return the faces of a photo with their person or best guess, for people to read; from left to right."""
         return list(
             self._db.query(
-                "SELECT f.id AS face_id, f.x, f.y, f.w, f.h, a.person_id,"
+                "SELECT f.id AS face_id, f.x, f.y, f.w, f.h, f.turn, a.person_id,"
                 " CASE WHEN p.id IS NOT NULL THEN COALESCE(p.name, printf('Person %04d', p.id)) END AS name,"
                 " a.source, m.mark, COALESCE(a.distance, s.distance) AS distance,"
                 " COALESCE(a.centroid_distance, s.centroid_distance) AS centroid_distance,"
@@ -510,11 +509,11 @@ class Faces:
         )
 
     def export_rows(self) -> Iterator[tuple[object, ...]]:
-        """Yield one row a face and file: absolute path, face, person, name, box, distance, source."""
+        """Yield one row a face and file: absolute path, face, person, name, box, distance, source, turn."""
         rows = self._db.execute(
             "SELECT roots.path, files.path, f.id, a.person_id,"
             " CASE WHEN p.id IS NOT NULL THEN COALESCE(p.name, printf('Person %04d', p.id)) END,"
-            " f.x, f.y, f.w, f.h, a.distance, a.source"
+            " f.x, f.y, f.w, f.h, a.distance, a.source, f.turn"
             " FROM files JOIN roots ON roots.id = files.root_id"
             " JOIN faces f ON f.photo_id = files.photo_id AND f.is_current"
             " LEFT JOIN assignments a ON a.face_id = f.id LEFT JOIN people p ON p.id = a.person_id"
@@ -579,7 +578,7 @@ def _sight(face: Face) -> list[object]:
     """Return the values of the columns `SIGHT`."""
     box, quality = face.box, face.quality
     return [
-        *(box.x, box.y, box.w, box.h, json.dumps([round(v, 1) for v in face.landmarks]), face.score),
+        *(box.x, box.y, box.w, box.h, box.turn, json.dumps([round(v, 1) for v in face.landmarks]), face.score),
         *(quality.sharpness, quality.brightness, quality.score, quality.tier.value, quality.pose),
     ]
 

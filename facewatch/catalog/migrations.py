@@ -421,3 +421,49 @@ def _misread(db: Database) -> None:
     db.execute("UPDATE photos SET is_misread = 1 WHERE format IN ('TIFF', 'JP2', 'BMP')")
     # No file has that ctime, so that all of these have changed.
     db.execute("UPDATE files SET ctime_ns = -1 WHERE photo_id IN (SELECT id FROM photos WHERE is_misread)")
+
+
+_DOWN = tuple(
+    f"(json_extract(landmarks, '$[{4 + i}]') + json_extract(landmarks, '$[{6 + i}]')"
+    f" + json_extract(landmarks, '$[{8 + i}]')) / 3.0"
+    f" - (json_extract(landmarks, '$[{i}]') + json_extract(landmarks, '$[{2 + i}]')) / 2.0"
+    for i in (0, 1)
+)
+"""x and y of the way from the eyes to nose and mouth."""
+
+
+@MIGRATIONS(name="0011_turns")
+def _turns(db: Database) -> None:
+    """Put on record which way up faces are, and look again at photos that no engine was sure to see a face in."""
+    x, y = _DOWN
+    for table in ("faces", "sightings"):
+        db.execute(
+            f"ALTER TABLE {table} ADD COLUMN turn INTEGER /* by how many degrees clockwise the photo has to be turned"
+            " for the face to be upright: 0, 90, 180 or 270 */ NOT NULL DEFAULT 0"
+        )
+        db.execute(
+            f"UPDATE {table} SET turn = CASE WHEN abs({x}) > abs({y}) THEN iif({x} > 0, 90, 270)"
+            f" WHEN {y} < 0 THEN 180 ELSE 0 END WHERE json_array_length(landmarks) = 10"
+        )
+    db.execute(
+        "UPDATE photos SET is_misread = 1 WHERE NOT EXISTS (SELECT 1 FROM faces f JOIN engines e ON e.id = f.engine_id"
+        " WHERE f.photo_id = photos.id AND f.score >= iif(e.name LIKE 'insightface:%', 0.75, 0.5))"
+    )
+    # No file has that ctime, so that all of these have changed.
+    db.execute("UPDATE files SET ctime_ns = -1 WHERE photo_id IN (SELECT id FROM photos WHERE is_misread)")
+    db.execute("DROP VIEW faces_view")
+    db.execute(
+        """
+        CREATE VIEW faces_view AS  -- one row a face of a photo in the library
+        SELECT f.id, (SELECT MIN(files.display) FROM files WHERE files.photo_id = f.photo_id) AS path, f.photo_id,
+               p.id AS person_id,
+               CASE WHEN p.id IS NOT NULL THEN COALESCE(p.name, printf('Person %04d', p.id)) END AS name,
+               f.x, f.y, f.w, f.h, f.turn, a.distance, a.source, a.rule, f.score, f.sharpness, f.brightness, f.pose,
+               f.quality, f.tier, e.name AS engine
+        FROM faces f
+        LEFT JOIN engines e ON e.id = f.engine_id
+        LEFT JOIN assignments a ON a.face_id = f.id
+        LEFT JOIN people p ON p.id = a.person_id
+        WHERE f.is_current AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)
+        """
+    )

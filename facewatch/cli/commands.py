@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from facewatch.service.status import Status
     from facewatch.service.taking_over import TakenOver
 
-EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source")
+EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source", "turn")
 """A promise to other programs."""
 
 
@@ -382,9 +382,10 @@ def _what_was_taken_over(taken: TakenOver) -> Iterator[str]:
 @click.option("--json", "kind", flag_value="json", help="A list of objects.")
 @pass_state
 def export(state: State, kind: str) -> None:
-    """Print one row per face: path, face_id, person_id, name, x, y, w, h, distance, source.
+    """Print one row per face: path, face_id, person_id, name, x, y, w, h, distance, source, turn.
 
-    Paths are absolute; the box is in pixels of the upright photo; what is unknown is empty.
+    Paths are absolute; the box is in pixels of the upright photo; turn says by how many degrees clockwise the photo has
+    to be turned for the face to be upright; what is unknown is empty.
 
     \b
     Example:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.types import DetectedFace, EngineInfo, Thresholds
+from facewatch.types import DetectedFace, Detection, EngineInfo, Thresholds
 
 N_DIMS = 64
 SIDE = 64
@@ -39,6 +39,7 @@ INFO = EngineInfo(
         cluster_margin=0.02,
     ),
     sure_score=0.5,
+    upright_score=0.5,
 )
 
 
@@ -72,6 +73,10 @@ class FakeEngine:
         row = pixels[pixels.shape[0] // 2]
         starts = [x for x in range(len(row)) if row[x, 2] == _BLUE and (x == 0 or row[x - 1, 2] != _BLUE)]
         return [_face(x, pixels.shape[0] // 4, *(int(v) for v in row[x, :2])) for x in starts]
+
+    def find(self, pixels: NDArray[np.uint8]) -> list[Detection]:
+        """Return nothing: no side of a square is up, so that a turned picture shows nothing new."""
+        return []
 
     def analyse_aligned(self, crops: Sequence[NDArray[np.uint8]]) -> list[DetectedFace]:
         """Return the person that the pixel in the middle of each crop says."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facewatch.engines.dlib_network import CROP_PADDING, CROP_SIDE, DlibNetwork
 from facewatch.engines.stretching import STRETCHING, stretched
 from facewatch.errors import EngineError, PhotoError
-from facewatch.types import DetectedFace, EngineInfo, EngineOptions, Thresholds
+from facewatch.types import DetectedFace, Detection, EngineInfo, EngineOptions, Thresholds
 
 DETECTION_SIDE = 1000
 """Longer side in pixels of the picture that is searched. Of the 277 labelled faces of shared/photos/album 1000 finds
@@ -51,6 +51,10 @@ THRESHOLDS = Thresholds(
 SURE_SCORE = 0.2
 """HOG's confidence is 0 at the edge of what it reports."""
 
+UPRIGHT_SCORE = 0.5
+"""Of 208 photos of shared/photos turned by 180 degrees 2 % show a face to HOG with more, by 90 and 270 degrees 1 %;
+upright 4 % show none with as much."""
+
 _LANDMARKS_OF_DLIB = ((0, 1), (2, 3), (4,), (4,), (4,))
 """dlib's five points are the corners of both eyes and the nose; see `DetectedFace.landmarks`."""
 
@@ -71,6 +75,7 @@ def describe(name: str, options: EngineOptions) -> EngineInfo:
         licence="models in the public domain (CC0)",
         thresholds=THRESHOLDS,
         sure_score=SURE_SCORE,
+        upright_score=UPRIGHT_SCORE,
     )
 
 
@@ -114,8 +119,7 @@ class StandardEngine:
         lengths around 1.43, and unit vectors tell people apart better: at a false-accept rate of 1e-4 on the labelled
         LFW faces 0.72 of the true pairs are accepted raw, 0.79 at unit length, 0.83 with the mirror image.
         """
-        small, scale = _shrink(pixels, DETECTION_SIDE)
-        found = [(self._scaled(rectangle, scale), score) for rectangle, score in self._detect(small)]
+        found = self._find(pixels)
         shapes = [self._predict_landmarks(pixels, rectangle) for rectangle, _ in found]
         crops = [self._dlib.get_face_chip(pixels, shape, CROP_SIDE, CROP_PADDING) for shape in shapes]
         embeddings = self._embed_stretched(crops)
@@ -124,6 +128,14 @@ class StandardEngine:
             for (r, score), shape, crop, embedding in zip(found, shapes, crops, embeddings, strict=True)
         ]
         return sorted(faces, key=lambda face: (-face.box[2], face.box))
+
+    def find(self, pixels: NDArray[np.uint8]) -> list[Detection]:
+        """Return where faces are, without landmarks and embeddings."""
+        return [Detection((r.left(), r.top(), r.width(), r.height()), score) for r, score in self._find(pixels)]
+
+    def _find(self, pixels: NDArray[np.uint8]) -> list[tuple[Any, float]]:
+        small, scale = _shrink(pixels, DETECTION_SIDE)
+        return [(self._scaled(rectangle, scale), score) for rectangle, score in self._detect(small)]
 
     def analyse_aligned(self, crops: Sequence[NDArray[np.uint8]]) -> list[DetectedFace]:
         """Return one face a crop: its landmarks are looked for in the whole of it, and it is aligned by them."""

@@ -7,7 +7,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,7 @@ def _arrays(seen: Seen) -> dict[str, NDArray[Any]]:
         "photo_format": np.array([photo.format for photo in photos], np.str_),
         "photo_taken_at": np.array([photo.taken_at for photo in photos], np.str_),
         "photo_faces": np.array([len(photo.faces) for photo in photos], np.int64),
-        "face_box": np.array([(f.box.x, f.box.y, f.box.w, f.box.h) for f in faces], np.int64).reshape(-1, 4),
+        "face_box": np.array([astuple(f.box) for f in faces], np.int64).reshape(-1, 5),
         "face_landmarks": np.array([f.landmarks for f in faces], np.float64).reshape(-1, _N_LANDMARKS),
         "face_score": np.array([f.score for f in faces], np.float64),
         "face_quality": np.array([_numbers(f.quality) for f in faces], np.float64).reshape(-1, 5),

@@ -62,7 +62,7 @@ def cut_faces(
 
 
 def cut(decoded: Decoded, box: Box, side: int) -> NDArray[np.uint8]:
-    """Return a face with a margin, RGB uint8, shape (side, side, 3); beyond the photo's edge it is black.
+    """Return a face with a margin, upright, RGB uint8, shape (side, side, 3); beyond the photo's edge it is black.
 
     A photo that is nothing but the face is shown without a margin.
     """
@@ -77,7 +77,7 @@ def cut(decoded: Decoded, box: Box, side: int) -> NDArray[np.uint8]:
     y0, y1 = (min(max(y, 0), height) for y in (top, top + length))
     window[y0 - top : y1 - top, x0 - left : x1 - left] = decoded.pixels[y0:y1, x0:x1]
     picture = Image.fromarray(window).resize((side, side), Image.Resampling.LANCZOS)
-    return np.asarray(picture, dtype=np.uint8)
+    return np.rot90(np.asarray(picture, dtype=np.uint8), -box.turn // 90)
 
 
 def _as_jpeg(pixels: NDArray[np.uint8]) -> bytes:

@@ -14,6 +14,7 @@ from facewatch.beneath import open_beneath
 from facewatch.engines import load_engine
 from facewatch.errors import FacewatchError, PhotoError
 from facewatch.ingest.limits import bytes_needed, in_mb
+from facewatch.ingest.turns import look, turn_of
 from facewatch.quality import Limits, measure
 from facewatch.types import Analysis, Box, Decoded, DetectedFace, Engine, EngineOptions, Face, Fingerprint
 
@@ -160,7 +161,7 @@ class Eyes:
             return None
         try:
             decoded = decode.decode(data, max_pixels=self.recipe.max_pixels)
-            found = self._ask(lambda engine: engine.analyse(decoded.pixels, closer=self._closer(data, decoded)))
+            found = self._ask(lambda engine: look(engine, decoded.pixels, self._closer(data, decoded)))
         except PhotoError as error:
             return Analysed(None, fault=(error.fault, error.advice))
         return Analysed(self._analysis(decoded, found))
@@ -315,7 +316,7 @@ def _full_size(face: DetectedFace, scale: tuple[float, float], size: tuple[int, 
     left, top, width, height = face.box
     x0, y0 = max(0, round(left * scale[0])), max(0, round(top * scale[1]))
     x1, y1 = min(size[0], round((left + width) * scale[0])), min(size[1], round((top + height) * scale[1]))
-    box = Box(x0, y0, max(1, x1 - x0), max(1, y1 - y0))
+    box = Box(x0, y0, max(1, x1 - x0), max(1, y1 - y0), turn_of(face.landmarks))
     landmarks = tuple(float(v) for point in face.landmarks for v in (point[0] * scale[0], point[1] * scale[1]))
-    quality = measure(face, pixels=min(box.w, box.h), limits=limits)
+    quality = measure(face, pixels=min(box.w, box.h), limits=limits.at(box.turn))
     return Face(box, landmarks, face.score, quality, face.embedding)

@@ -166,7 +166,7 @@ def faces_at(catalog: Catalog, faces: Iterable[int]) -> list[FaceAt]:
             row.id,
             file=next(iter(files.get(row.photo_id, ())), None),
             number=numbers.get(row.id, 0),
-            box=Box(*row.box),
+            box=row.box,
             person_id=row.person_id,
         )
         for row in (rows[face_id] for face_id in faces if face_id in rows)

@@ -29,7 +29,7 @@ from facewatch.types import Match, Tier
 if TYPE_CHECKING:
     from facewatch.assign import Candidate, Gallery
 
-_TURNED = 0.7
+_PROFILE = 0.7
 """`quality.pose_of`: from here on one cheek is hidden."""
 
 
@@ -476,12 +476,14 @@ def shortfalls(face: Mapping[str, Any], limits: Limits) -> Iterator[Shortfall]:
     Args:
         face: its row of `Faces.in_photo`.
     """
+    limits = limits.at(face["turn"])
     light = min(face["brightness"], 255 - face["brightness"])
+    doubt = ", the way it is turned" if face["turn"] else ""
     values = {
         "pixels": (min(face["w"], face["h"]), "too small"),
         "sharpness": (face["sharpness"], "too blurred"),
         "brightness": (light, "too dark" if face["brightness"] < 128 else "too bright"),
-        "score": (face["score"], "the detector is not sure that it is a face"),
+        "score": (face["score"], f"the detector is not sure that it is a face{doubt}"),
     }
     for tier, kind in ((Tier.SHOW, "match"), (Tier.MATCH, "found")):
         for name, (value, text) in values.items():
@@ -496,7 +498,10 @@ def _notes(found: _Found, face: Mapping[str, Any], *, can_compare: bool) -> Iter
         yield "the engine in use does not see this face, so that it cannot be compared now"
     if found.placing and found.look and found.own is None:
         yield f"it is the only face of {found.name} that can be compared"
-    if (face["pose"] or 0.0) >= _TURNED:
+    if face["turn"]:
+        lies = "upside down" if face["turn"] == 180 else "on its side"
+        yield f"it lies {lies} in the photo: turned clockwise by {face['turn']} degrees it is upright"
+    if (face["pose"] or 0.0) >= _PROFILE:
         yield f"the face is turned away ({face['pose']:.1f} of 1): such faces are recognised less well"
 
 

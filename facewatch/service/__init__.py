@@ -215,6 +215,7 @@ class Service:
                 match_sharpness=self.config["match.min_sharpness"],
                 match_score=self.config["match.min_face_confidence"],
                 found_score=self.info.sure_score,
+                upright_score=self.info.upright_score,
             ),
         )
 

@@ -235,7 +235,8 @@ class Crops:
 def _name(face_id: int, file: LibraryFile, box: Box) -> str:
     """The name of a crop. Where the photo is belongs to it: a new catalog counts its faces from 1 again."""
     place = hashlib.sha256(os.fsencode(file)).hexdigest()[:12]
-    return f"{face_id}-{box.x}-{box.y}-{box.w}-{box.h}-{place}.jpg"
+    turn = f"-{box.turn}" if box.turn else ""
+    return f"{face_id}-{box.x}-{box.y}-{box.w}-{box.h}{turn}-{place}.jpg"
 
 
 def _has_content(path: Path) -> bool:

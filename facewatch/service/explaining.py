@@ -197,6 +197,7 @@ def _comparing(service: Service) -> tuple[Comparing | None, list[str]]:
 def _limits(service: Service) -> Limits:
     """Return where the tiers of the engine in use end."""
     try:
-        return replace(service.recipe().limits, found_score=engine_in_use(service).info.sure_score)
+        info = engine_in_use(service).info
+        return replace(service.recipe().limits, found_score=info.sure_score, upright_score=info.upright_score)
     except (EngineError, NotKnownError):
         return Limits()

@@ -1,0 +1,165 @@
+"""The part "angles" of scripts/bench.py: photos turned in all four ways, what is seen in them, and what that takes."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from bench_kit import SEED, Bench, Finding, photos_below, some_of
+from bench_labels import MIN_IOU, Rectangle, overlap, read_labels
+from numpy.typing import NDArray
+
+from facewatch import decode
+from facewatch.engines import load_engine
+from facewatch.ingest.turns import look, turn_of
+from facewatch.types import Decoded, DetectedFace, Engine
+
+Pixels = NDArray[np.uint8]
+
+FREE_SIDE = 160
+"""Least side in pixels of a part of a photo that holds no face."""
+
+
+def measure_angles(bench: Bench) -> list[Finding]:
+    """Of the labelled faces that each engine sees in upright photos, the shares that it sees as the photos are turned,
+    that facewatch sees the right way up, and that may found people; what is seen in parts of photos that have no face;
+    and how long it takes to see that they have none."""
+    labels = read_labels(bench.photos / "labels.csv")
+    paths = [
+        *some_of([path for path in photos_below(bench.photos, "lfw") if path in labels], bench.many(60, 20, 1)),
+        *some_of([path for path in photos_below(bench.photos, "album") if path in labels], bench.many(60, 20, 1)),
+    ]
+    photos = [(bench.photos / path, labels[path]) for path in paths]
+    empty = _without_faces(bench, bench.many(150, 60, 4))
+    bench.say(f"angles: {len(photos)} photos, {len(empty)} parts of photos without faces")
+    return [
+        *_measure(load_engine("face_recognition"), "HOG", photos, empty),
+        *_measure(load_engine(bench.engine), "SCRFD", photos, empty),
+    ]
+
+
+def _measure(
+    engine: Engine, detector: str, photos: Sequence[tuple[Path, Sequence[Rectangle]]], empty: Sequence[Pixels]
+) -> list[Finding]:
+    counts = {turn: np.zeros(4, np.int64) for turn in (0, 90, 180, 270)}
+    cosines: list[float] = []
+    for path, labels in photos:
+        decoded = _decoded(path)
+        upright = [
+            face
+            for face in engine.analyse(decoded.pixels)
+            if face.score >= engine.info.sure_score and _is_labelled(face, decoded, labels)
+        ]
+        for turn in counts:
+            counts[turn] += _count(engine, decoded.pixels, upright, turn, cosines)
+    findings = []
+    for turn, (n, *seen) in counts.items():
+        for what, n_seen in zip(
+            ("by the detector alone", "the right way up", "that may found people"), seen, strict=True
+        ):
+            name = f"{detector}, turned by {turn}: faces seen {what}"
+            findings.append(Finding("angles", name, 100 * int(n_seen) / max(1, int(n)), "%"))
+    low, middle = np.percentile(cosines, [5, 50]) if cosines else (0.0, 0.0)
+    findings.append(Finding("angles", f"{detector}: cosine to the upright face, 5 %", float(low)))
+    findings.append(Finding("angles", f"{detector}: cosine to the upright face, median", float(middle)))
+    return [*findings, *_measure_empty(engine, detector, empty)]
+
+
+def _count(
+    engine: Engine, pixels: Pixels, upright: Sequence[DetectedFace], turn: int, cosines: list[float]
+) -> NDArray[np.int64]:
+    """Return how many faces there are, the engine sees alone, facewatch sees the right way up, and lets found."""
+    turned, info = np.ascontiguousarray(np.rot90(pixels, -turn // 90)), engine.info
+    alone, seen = engine.analyse(turned), look(engine, turned)
+    counts = np.array([len(upright), 0, 0, 0])
+    for face in upright:
+        place = _box_turned(face.box, turn, pixels)
+        counts[1] += any(overlap(place, one.box) >= MIN_IOU for one in alone)
+        best = max(seen, key=lambda one: overlap(place, one.box), default=None)
+        if best is None or overlap(place, best.box) < MIN_IOU:
+            continue
+        is_right = turn_of(best.landmarks) == (turn_of(face.landmarks) - turn) % 360
+        least = info.upright_score if turn_of(best.landmarks) else info.sure_score
+        counts[2:] += [is_right, is_right and best.score >= least]
+        if turn:
+            cosines.append(float(face.embedding @ best.embedding))
+    return counts
+
+
+def _measure_empty(engine: Engine, detector: str, empty: Sequence[Pixels]) -> list[Finding]:
+    alone_seconds = all_seconds = 0.0
+    n_alone = n_all = n_founding = 0
+    engine.analyse(empty[0])  # warms everything up
+    for pixels in empty:
+        started = time.process_time()
+        alone = engine.analyse(pixels)
+        middle = time.process_time()
+        seen = look(engine, pixels)
+        alone_seconds += middle - started
+        all_seconds += time.process_time() - middle
+        n_alone, n_all = n_alone + len(alone), n_all + len(seen)
+        n_founding += sum(turn_of(one.landmarks) > 0 and one.score >= engine.info.upright_score for one in seen)
+    part, where = "angles", f"{detector}, {len(empty)} parts without faces:"
+    return [
+        Finding(part, f"{where} seen by the detector alone", n_alone, "faces"),
+        Finding(part, f"{where} seen", n_all, "faces"),
+        Finding(part, f"{where} turned ones that may found people", n_founding, "faces"),
+        Finding(part, f"{detector}: looking at what has no face", all_seconds / alone_seconds, "times as long"),
+    ]
+
+
+def _without_faces(bench: Bench, n: int) -> list[Pixels]:
+    """Return parts of photos that no face lies in, labelled or not, and photos without faces."""
+    boxes: dict[str, list[Rectangle]] = {}
+    with (bench.photos / "labels.csv").open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            here = boxes.setdefault(row["path"], [])
+            if row["w"]:
+                here.append((float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])))
+    paths = [path for path in sorted(boxes) if path.startswith("album")]
+    random.Random(SEED).shuffle(paths)
+    noface = bench.photos / "odd" / "noface"
+    found = [_decoded(path).pixels for path in sorted(noface.iterdir())] if noface.is_dir() else []
+    for path in paths:
+        if len(found) >= n:
+            break
+        found += _free_parts(bench.photos / path, boxes[path])
+    return found[:n] or [np.full((480, 640, 3), 128, np.uint8)]
+
+
+def _free_parts(path: os.PathLike[str], boxes: Sequence[Rectangle]) -> list[Pixels]:
+    """Return what lies left and right of, above and below all faces of a photo, hair and chins left out."""
+    decoded = _decoded(path)
+    scale = decoded.pixels.shape[1] / decoded.width
+    sides = [(scale * (x - w / 2), scale * (y - h), scale * (x + 1.5 * w), scale * (y + 2 * h)) for x, y, w, h in boxes]
+    if not sides:
+        return [decoded.pixels]
+    left, top = (round(max(0.0, min(side[i] for side in sides))) for i in (0, 1))
+    right, bottom = (round(max(side[i] for side in sides)) for i in (2, 3))
+    parts = [decoded.pixels[:, :left], decoded.pixels[:, right:], decoded.pixels[:top], decoded.pixels[bottom:]]
+    return [np.ascontiguousarray(part) for part in parts if min(part.shape[:2]) >= FREE_SIDE]
+
+
+def _is_labelled(face: DetectedFace, decoded: Decoded, labels: Sequence[Rectangle]) -> bool:
+    scale = decoded.width / decoded.pixels.shape[1]
+    x, y, w, h = (side * scale for side in face.box)
+    return any(overlap((x, y, w, h), label) >= MIN_IOU for label in labels)
+
+
+def _box_turned(box: Rectangle, turn: int, pixels: Pixels) -> Rectangle:
+    """Return where a box is when its photo is turned clockwise."""
+    height, width = pixels.shape[:2]
+    x, y, w, h = box
+    for _ in range(turn // 90):
+        x, y, w, h, width, height = height - y - h, x, h, w, height, width
+    return x, y, w, h
+
+
+def _decoded(path: os.PathLike[str]) -> Decoded:
+    with Path(path).open("rb") as file:
+        return decode.decode(file)

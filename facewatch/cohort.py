@@ -14,7 +14,7 @@ nothing beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +49,8 @@ class Cohort:
     """What is taken off every unit vector, shape (n_dims,)."""
     vectors: NDArray[np.float32]
     """Centred unit vectors, shape (n_members, n_dims)."""
+    rows: NDArray[np.int64]
+    """Which of the faces that it was taken from each is, shape (n_members,)."""
     groups: NDArray[np.int64]
     """Who each is, shape (n_members,): faces that may be one person have one number."""
     usual: float
@@ -70,10 +72,14 @@ class Cohort:
             usual_mean[:] = normalisation.mean
         total = weights @ embeddings[rows] + USUAL_MEMBERS * usual_mean
         mean = total / np.float32(weights.sum() + USUAL_MEMBERS)
-        return cls(mean, _centred(embeddings[rows], mean), groups[rows], normalisation.usual)
+        return cls(mean, _centred(embeddings[rows], mean), rows, groups[rows], normalisation.usual)
 
     def __len__(self) -> int:
         return len(self.groups)
+
+    def regrouped(self, groups: NDArray[np.int64]) -> Cohort:
+        """Return the same strangers when the faces that they were taken from are known to be these groups."""
+        return replace(self, groups=groups[self.rows])
 
     def centred(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return unit vectors without what all faces have in common, as unit vectors again, shape (n, n_dims)."""

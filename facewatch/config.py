@@ -296,6 +296,14 @@ SETTINGS = (
     ),
     Setting(
         "match",
+        "normalised",
+        True,
+        "Judge similarity by what both sides have with strangers, so that one threshold serves family photos and film "
+        "stills. false: take it as it comes.",
+        _yes_no,
+    ),
+    Setting(
+        "match",
         "shortlist",
         5,
         "People whose centroids are nearest; the minimum distance to their faces decides.",

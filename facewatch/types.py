@@ -6,7 +6,7 @@ All are frozen. Distances are Euclidean between unit vectors: 0 is the same vect
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -230,6 +230,8 @@ class Normalisation:
     """The mean cosine to near strangers in ordinary photos."""
     link: float
     """Two groups must be as similar as this on the mean over all pairs of faces to be joined from single faces up."""
+    doubt: float
+    """Two single faces must be nearer than that, as a distance, by this, groups of a and b faces by this / (a * b)."""
     merge: float
     """The middles of two groups must be as similar as this to be one."""
     likeness: float
@@ -238,8 +240,17 @@ class Normalisation:
     """A single face must be as similar as this to the middle of a group to join it."""
     clear: float
     """And as this together with the lead over the next group."""
+    per_decade: float
+    """How much more is asked for in a library with ten times as many faces."""
     mean: tuple[float, ...] = ()
     """The mean of the unit vectors of many people's faces; empty: that is near 0 in all directions."""
+
+    def stricter(self, by: float) -> Normalisation:
+        """Return limits that are nearer by this much, as distances."""
+        link, merge, attach, clear = (
+            1 - (math.sqrt(2 - 2 * cosine) - by) ** 2 / 2 for cosine in (self.link, self.merge, self.attach, self.clear)
+        )
+        return replace(self, link=link, merge=merge, attach=attach, clear=clear)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from synthetic import make_faces
 from facewatch.clustering import Clusterer, make_clusterer
 from facewatch.clustering.graph import NeighbourGraph
 from facewatch.config import load_config
-from facewatch.engines.arcface import THRESHOLDS
+from facewatch.engines.arcface import NORMALISATION, THRESHOLDS
 from facewatch.evaluation.metrics import bcubed
 from facewatch.evaluation.ways import alone
 
@@ -117,6 +117,7 @@ def default_clusterer() -> Clusterer:
         margin=THRESHOLDS.cluster_margin,
         copy=THRESHOLDS.copy,
         min_faces=config["cluster.min_faces"],
+        normalisation=NORMALISATION,
         graph=NeighbourGraph(ceiling=THRESHOLDS.cluster),
     )
 

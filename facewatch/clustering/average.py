@@ -81,13 +81,24 @@ class AverageLinkage:
     """
 
     def __init__(
-        self, labels: NDArray[np.int64], embeddings: NDArray[np.float32], photos: Photos, rules: Rules
+        self,
+        labels: NDArray[np.int64],
+        embeddings: NDArray[np.float32],
+        photos: Photos,
+        rules: Rules,
+        strangers: NDArray[np.float32] | None = None,
     ) -> None:
-        """Start with the groups 0, 1, 2... that the labels say; -1 takes no part."""
+        """Start with the groups 0, 1, 2... that the labels say; -1 takes no part.
+
+        `strangers` is the mean cosine of each face with strangers, half of which is taken off its cosines.
+        """
         self.labels = labels.copy()
         self._embeddings, self._rules = embeddings, rules
+        self._strangers = np.zeros(len(labels), np.float32) if strangers is None else strangers
         self._sums = group_sums(labels, embeddings)
-        self._sizes = np.bincount(labels[labels != NOISE], minlength=len(self._sums))
+        is_grouped = labels != NOISE
+        self._sizes = np.bincount(labels[is_grouped], minlength=len(self._sums))
+        self._strange = np.bincount(labels[is_grouped], self._strangers[is_grouped], minlength=len(self._sums))
         # The mean cosine inside each group; a group with few pairs of faces is taken for an ordinary one.
         self._within = np.empty(len(self._sums))
         self._look_inside(np.arange(len(self._sums)))
@@ -116,18 +127,32 @@ class AverageLinkage:
             pairs = self._unite(pairs, into[may_join], gone[may_join])
 
     def _spreads(self, pairs: Pairs) -> NDArray[np.float64]:
-        return spread(pairs.dots / (self._sizes[pairs.left] * self._sizes[pairs.right]))
+        return spread(self._means(pairs))
+
+    def _means(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Return the mean cosines of the faces of both groups, normalised by strangers where those are known."""
+        with_strangers = self._strange[pairs.left] / self._sizes[pairs.left]
+        with_strangers += self._strange[pairs.right] / self._sizes[pairs.right]
+        means: NDArray[np.float64] = pairs.dots / (self._sizes[pairs.left] * self._sizes[pairs.right])
+        return means - with_strangers / 2.0
 
     def _costs(self, pairs: Pairs) -> NDArray[np.float64]:
         """Return the spreads with their doubt, infinity where groups are not alike enough."""
         n_pairs = self._sizes[pairs.left] * self._sizes[pairs.right]
-        cosines = pairs.dots / n_pairs
+        cosines = self._means(pairs)
+        return np.where(self._are_alike(pairs), spread(cosines) + self._rules.doubt / n_pairs, np.inf)
+
+    def _are_alike(self, pairs: Pairs) -> NDArray[np.bool_]:
         within = np.sqrt(np.maximum(0.0, self._within[pairs.left] * self._within[pairs.right]))
-        return np.where(cosines < self._rules.likeness * within, np.inf, spread(cosines) + self._rules.doubt / n_pairs)
+        are_alike: NDArray[np.bool_] = self._means(pairs) >= self._rules.likeness * within
+        return are_alike
 
     def _look_inside(self, groups: NDArray[np.int64]) -> None:
         """Note the mean cosine inside these groups, with one more pair that is as alike as faces usually are."""
-        self._within[groups] = mean_within(self._dots(groups, groups), self._sizes[groups], self._rules.ceiling)
+        sizes = self._sizes[groups]
+        with_strangers = self._strange[groups] / np.maximum(1, sizes)
+        squares = self._dots(groups, groups) - sizes * (sizes - 1) * with_strangers
+        self._within[groups] = mean_within(squares, sizes, self._rules.ceiling)
 
     def _unions(self, pairs: Pairs, costs: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which groups take which others in this round; none of those that take is taken."""
@@ -171,6 +196,11 @@ class AverageLinkage:
         apart = gaps(within, between, self._rules.ceiling)
         return may_join | ((smaller > 1) & may_be_one(apart, self._sizes[a], self._sizes[b], n_common))
 
+    def in_company(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Return which pairs of groups have photos in common."""
+        common: NDArray[np.bool_] = np.bincount(self._in_common(pairs.left, pairs.right)[0], minlength=len(pairs)) > 0
+        return common
+
     def _in_common(
         self, a: NDArray[np.int64], b: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -208,6 +238,7 @@ class AverageLinkage:
         is_grouped = self.labels != NOISE
         self.labels[is_grouped] = owner[self.labels[is_grouped]]
         np.add.at(self._sums, into, self._sums[gone])
+        np.add.at(self._strange, into, self._strange[gone])
         np.add.at(self._sizes, into, self._sizes[gone])
         self._sizes[gone] = 0
         has_changed = np.zeros(len(self._sizes), dtype=bool)
@@ -228,6 +259,7 @@ class AverageLinkage:
         faces, groups, photos = places.faces[order], self.labels[places.faces[order]], places.photos[order]
         worse = np.unique(faces[(np.diff(groups, prepend=-1) == 0) & (np.diff(photos, prepend=-1) == 0)])
         np.subtract.at(self._sums, self.labels[worse], self._embeddings[worse])
+        np.subtract.at(self._strange, self.labels[worse], self._strangers[worse])
         np.subtract.at(self._sizes, self.labels[worse], 1)
         self.labels[worse] = NOISE
 

@@ -11,10 +11,13 @@ from scipy.sparse import csr_matrix
 from .average import NOISE, Rules
 from .copies import SAME, Places, near_pictures, places_of, places_of_originals, same_pictures, without_copies
 from .graph import NeighbourGraph, row_checksums
+from .normalised import refine_normalised
 from .verify import refine, without_small
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from facewatch.types import Normalisation
 
 SURE_FACES = 3_000
 """The thresholds were measured on that many faces and hold up to there."""
@@ -76,6 +79,8 @@ class GraphClusterer:
     count, for they are in photos of their own."""
     copy: float = SAME
     """Faces of different photos that are as near as this are copies of one picture: one takes part for all."""
+    normalisation: Normalisation | None = None
+    """How similarities are normalised by strangers; None: they are used as they come."""
     graph: NeighbourGraph | None = field(default=None, repr=False, compare=False)
     """Neighbours that are kept from one time to the next, of faces with ids."""
 
@@ -147,12 +152,20 @@ class GraphClusterer:
             places = places_of_originals(places, row_of)
         graph = _between_photos(graph, places)
         rules = replace(self._rules(len(embeddings)), min_faces=2)
-        labels = refine(self.propose(graph), embeddings, places, graph, rules)
+        labels = self._refined(graph, embeddings, places, rules)
         row_of = row_of[same]
         # An original that is with nobody is still with its copies.
         is_alone = (labels == NOISE) & (np.bincount(row_of, minlength=len(labels)) > 1)
         labels[is_alone] = labels.max(initial=NOISE) + 1 + np.arange(np.count_nonzero(is_alone))
         return without_small(labels[row_of], self.min_faces)
+
+    def _refined(
+        self, graph: csr_matrix, embeddings: NDArray[np.float32], places: Places, rules: Rules
+    ) -> NDArray[np.int64]:
+        proposal = self.propose(graph)
+        if self.normalisation is None:
+            return refine(proposal, embeddings, places, graph, rules)
+        return refine_normalised(proposal, embeddings, places, graph, rules, self.normalisation)
 
     def single_link(self, n_faces: int) -> float:
         """Return up to what distance one edge is enough to tie faces, for methods that follow single edges.

@@ -42,7 +42,7 @@ def refine(
         graph: symmetric distances, at least those of each face's neighbours under the ceiling.
         rules: when faces may be one person.
     """
-    edges = _edges(graph)
+    edges = edges_of(graph)
     is_inside = (proposal[edges.left] == proposal[edges.right]) & (proposal[edges.left] != NOISE)
     labels = cut(edges.where(is_inside), embeddings, photos, rules)
     labels = expel_far_faces(labels, embeddings, rules.ceiling)
@@ -54,9 +54,15 @@ def refine(
     return without_small(labels, rules.min_faces)
 
 
-def cut(edges: Pairs, embeddings: NDArray[np.float32], photos: Photos, rules: Rules) -> NDArray[np.int64]:
+def cut(
+    edges: Pairs,
+    embeddings: NDArray[np.float32],
+    photos: Photos,
+    rules: Rules,
+    strangers: NDArray[np.float32] | None = None,
+) -> NDArray[np.int64]:
     """Return the groups of two and more that average linkage makes of single faces along these edges."""
-    linkage = AverageLinkage(np.arange(len(embeddings)), embeddings, photos, rules)
+    linkage = AverageLinkage(np.arange(len(embeddings)), embeddings, photos, rules, strangers)
     return without_small(linkage.join(edges), 2)
 
 
@@ -66,13 +72,14 @@ def merge(
     embeddings: NDArray[np.float32],
     photos: Photos,
     rules: Rules,
+    strangers: NDArray[np.float32] | None = None,
     *,
     across_photos: bool = False,
 ) -> NDArray[np.int64]:
     """Return the groups after those that agree have become one, whatever cluster they were proposed in."""
     left, right = labels[edges.left], labels[edges.right]
     is_between = (left != right) & (left != NOISE) & (right != NOISE)
-    linkage = AverageLinkage(labels, embeddings, photos, rules)
+    linkage = AverageLinkage(labels, embeddings, photos, rules, strangers)
     pairs = linkage.pairs(left[is_between], right[is_between])
     return without_small(linkage.join(pairs, across_photos=across_photos), 2)
 
@@ -115,7 +122,7 @@ def reassign(
     is_near = to_other + rules.doubt / sizes[others] <= rules.ceiling
     is_clear = is_near & (own - to_other >= rules.margin)
     wishes = sorted(zip(to_other[is_clear].tolist(), faces[is_clear].tolist(), others[is_clear].tolist(), strict=True))
-    return without_small(_granted(labels, wishes, photos), 2)
+    return without_small(granted(labels, wishes, photos), 2)
 
 
 def attach_leftovers(
@@ -124,10 +131,10 @@ def attach_leftovers(
     """Return the groups with each face that had none added to its nearest one, if that is near and clearly nearest."""
     if (labels == NOISE).all():
         return labels
-    return _granted(labels, sorted(_wishes(labels, embeddings, rules)), photos)
+    return granted(labels, sorted(_wishes(labels, embeddings, rules)), photos)
 
 
-def _granted(labels: NDArray[np.int64], wishes: list[tuple[float, int, int]], photos: Photos) -> NDArray[np.int64]:
+def granted(labels: NDArray[np.int64], wishes: list[tuple[float, int, int]], photos: Photos) -> NDArray[np.int64]:
     """Return the labels after each face went to the first group it wished that has no face in its photo."""
     places = places_of(photos).in_company()
     taken = set(zip(labels[places.faces].tolist(), places.photos.tolist(), strict=True))
@@ -159,7 +166,7 @@ def _wishes(
     sizes = np.bincount(labels[labels != NOISE])
     means = group_sums(labels, embeddings) / sizes[:, None].astype(np.float32)
     doubts = rules.doubt / sizes
-    for faces in _blocks(np.flatnonzero(labels == NOISE), BLOCK_ROWS):
+    for faces in blocks(np.flatnonzero(labels == NOISE), BLOCK_ROWS):
         cosines = embeddings[faces] @ means.T
         nearest, rows = cosines.argmax(axis=1), np.arange(len(faces))
         best = spread(cosines[rows, nearest].astype(np.float64))
@@ -175,7 +182,7 @@ def _products(
 ) -> NDArray[np.float64]:
     """Return the product of each face with the sum of a group: the sum of its cosines with all members."""
     products = np.empty(len(faces))
-    for rows in _blocks(np.arange(len(faces))):
+    for rows in blocks(np.arange(len(faces))):
         products[rows] = np.einsum("ij,ij->i", embeddings[faces[rows]], sums[groups[rows]])
     return products
 
@@ -194,7 +201,7 @@ def _far_faces(group: NDArray[np.int64], embeddings: NDArray[np.float32], ceilin
     return group[~is_member]
 
 
-def _edges(graph: csr_matrix) -> Pairs:
+def edges_of(graph: csr_matrix) -> Pairs:
     """Return every edge of a symmetric graph once, as a pair of single faces."""
     edges = graph.tocoo()
     once = edges.row < edges.col
@@ -202,5 +209,5 @@ def _edges(graph: csr_matrix) -> Pairs:
     return Pairs(rows, columns, 1.0 - edges.data[once] ** 2 / 2.0)
 
 
-def _blocks(faces: NDArray[np.int64], n_at_once: int = FACES_AT_ONCE) -> Iterator[NDArray[np.int64]]:
+def blocks(faces: NDArray[np.int64], n_at_once: int = FACES_AT_ONCE) -> Iterator[NDArray[np.int64]]:
     yield from (faces[start : start + n_at_once] for start in range(0, len(faces), n_at_once))

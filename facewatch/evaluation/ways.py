@@ -65,7 +65,7 @@ def by_clustering(sample: Sample, open_service: OpenService, method: str) -> Gro
     from facewatch.clustering import make_clusterer
 
     with scratch(open_service) as service:
-        limits, config = service.info.thresholds, service.config
+        limits, config, normalisation = service.info.thresholds, service.config, service.normalisation
     started = perf_counter()
     clusterer = make_clusterer(
         method,
@@ -74,6 +74,7 @@ def by_clustering(sample: Sample, open_service: OpenService, method: str) -> Gro
         margin=limits.cluster_margin,
         copy=limits.copy,
         min_faces=config["cluster.min_faces"],
+        normalisation=normalisation,
     )
     labels = clusterer.fit_predict(sample.embeddings, photos=sample.photo)
     n_twice = n_photos_twice(sample.photo[labels >= 0], labels[labels >= 0])

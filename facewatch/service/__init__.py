@@ -35,7 +35,7 @@ from facewatch.service.status import Status, status_of
 from facewatch.service.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.service.telling import SILENT_SECONDS, Teller
 from facewatch.text import plural
-from facewatch.types import EngineInfo, EngineOptions, Progress
+from facewatch.types import EngineInfo, EngineOptions, Normalisation, Progress
 
 if TYPE_CHECKING:
     from facewatch.clustering import Clusterer
@@ -46,7 +46,13 @@ log = logging.getLogger(__name__)
 SPECTRAL_SETTINGS = ("k_reciprocal", "verification_threshold", "n_clusters")
 
 GROUPING_SETTINGS = frozenset(
-    {"match.strictness", "cluster.method", "cluster.min_faces", *(f"cluster.{key}" for key in SPECTRAL_SETTINGS)}
+    {
+        "match.strictness",
+        "match.normalised",
+        "cluster.method",
+        "cluster.min_faces",
+        *(f"cluster.{key}" for key in SPECTRAL_SETTINGS),
+    }
 )
 """What changes how the pool is grouped."""
 
@@ -540,12 +546,18 @@ class Service:
         except OSError as error:
             log.warning("%s: cannot be written (%s); the next process works it out again", self._graph_file, error)
 
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """How similarities are normalised by strangers; None: they are taken as they come."""
+        known = self.info.normalisation if self.config["match.normalised"] else None
+        return known and known.stricter(self.config["match.strictness"])
+
     def _clusterer(self, method: str) -> Clusterer:
         from facewatch.clustering import make_clusterer
         from facewatch.clustering.graph import NeighbourGraph
 
-        limits = self.info.thresholds
-        ceiling = limits.cluster - self.config["match.strictness"]
+        limits, strictness = self.info.thresholds, self.config["match.strictness"]
+        ceiling = limits.cluster - strictness
         if self._graph is None:
             self._graph = NeighbourGraph.load(self._graph_file, ceiling=ceiling)
         settings = {key: self.config[f"cluster.{key}"] or None for key in SPECTRAL_SETTINGS}
@@ -558,6 +570,7 @@ class Service:
             margin=limits.cluster_margin,
             copy=limits.copy,
             min_faces=self.config["cluster.min_faces"],
+            normalisation=self.normalisation,
             graph=self._graph,
             **(settings if method == "spectral" else {}),
         )

@@ -1,0 +1,198 @@
+"""Groups judged by what they have in common beyond what each has with strangers (S-norm, see `cohort`).
+
+The same steps as in `verify`, on centred vectors: faces are linked, groups whose middles agree become one, single faces
+join the group that they are clearly nearest to, and once more. So one set of thresholds serves family photos and film
+stills.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facewatch.cohort import Cohort
+
+from .average import NOISE, AverageLinkage, Pairs, Rules, group_sums, spread
+from .verify import FACES_AT_ONCE, blocks, cut, edges_of, granted, merge, without_small
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+    from facewatch.types import Normalisation
+
+    from .copies import Photos
+
+MOST_LEAD = 0.15
+"""More of a lead over the next group is no more evidence."""
+ROUNDS = 2
+"""Rounds of joining single faces and groups; a third changes nothing on LFW."""
+MEASURED_FACES, FEWEST_FACES = 3_000, 300
+"""The limits were measured in a library of so many faces; smaller ones than the other are not given more room."""
+_LEFTOVERS_AT_ONCE = 1024
+
+
+def refine_normalised(
+    proposal: NDArray[np.int64],
+    embeddings: NDArray[np.float32],
+    photos: Photos,
+    graph: csr_matrix,
+    rules: Rules,
+    normalisation: Normalisation,
+) -> NDArray[np.int64]:
+    """Return what `verify.refine` does, judged by normalised similarities.
+
+    What the plain rules leave together says who is no stranger to whom. The arguments are those of `verify.refine`; the
+    faces come in an order that has nothing to do with who they are.
+    """
+    limits = _for_size(normalisation, len(embeddings))
+    edges = edges_of(graph)
+    is_inside = (proposal[edges.left] == proposal[edges.right]) & (proposal[edges.left] != NOISE)
+    known = merge(cut(edges.where(is_inside), embeddings, photos, rules), edges, embeddings, photos, rules)
+    cohort = Cohort.of(embeddings, alone(known), normalisation)
+    centred = cohort.centred(embeddings)
+    strangers = cohort.similarity(centred, alone(known))
+    normalised = Pairs(edges.left, edges.right, _products(centred, edges.left, edges.right))
+    linking = replace(rules, ceiling=_distance(limits.link), likeness=limits.likeness, doubt=limits.doubt)
+    labels = cut(normalised.where(is_inside), centred, photos, linking, strangers)
+    labels = merge(labels, normalised, centred, photos, linking, strangers)
+    joining = replace(linking, ceiling=_distance(limits.merge), doubt=0.0)
+    labels = _merge_middles(labels, normalised, centred, photos, joining, strangers, cohort)
+    for _ in range(ROUNDS):
+        labels = _attach(labels, centred, photos, strangers, cohort, limits)
+        labels = _merge_middles(labels, normalised, centred, photos, joining, strangers, cohort)
+    labels = _merge_in_company(labels, edges, embeddings, photos, rules)
+    return without_small(labels, rules.min_faces)
+
+
+class MiddleLinkage(AverageLinkage):
+    """Groups that are joined when their middles are alike, beyond what each middle has with strangers."""
+
+    def __init__(
+        self,
+        labels: NDArray[np.int64],
+        embeddings: NDArray[np.float32],
+        photos: Photos,
+        rules: Rules,
+        strangers: NDArray[np.float32],
+        cohort: Cohort,
+    ) -> None:
+        n_groups = int(labels.max(initial=-1)) + 1
+        self._cohort = cohort
+        self._lengths, self._with_strangers = np.ones(n_groups), np.zeros(n_groups)
+        super().__init__(labels, embeddings, photos, rules, strangers)
+
+    def _spreads(self, pairs: Pairs) -> NDArray[np.float64]:
+        cosines = pairs.dots / (self._lengths[pairs.left] * self._lengths[pairs.right])
+        return spread(cosines - (self._with_strangers[pairs.left] + self._with_strangers[pairs.right]) / 2.0)
+
+    def _costs(self, pairs: Pairs) -> NDArray[np.float64]:
+        return np.where(self._are_alike(pairs), self._spreads(pairs), np.inf)
+
+    def _look_inside(self, groups: NDArray[np.int64]) -> None:
+        super()._look_inside(groups)
+        self._lengths[groups] = np.maximum(1e-6, np.sqrt(self._dots(groups, groups)))
+        middles = (self._sums[groups] / self._lengths[groups, None]).astype(np.float32)
+        self._with_strangers[groups] = self._cohort.regrouped(alone(self.labels)).similarity(middles, groups)
+
+
+def _merge_middles(
+    labels: NDArray[np.int64],
+    edges: Pairs,
+    centred: NDArray[np.float32],
+    photos: Photos,
+    rules: Rules,
+    strangers: NDArray[np.float32],
+    cohort: Cohort,
+) -> NDArray[np.int64]:
+    """Return the groups after those whose middles agree have become one; only pairs with an edge are looked at."""
+    left, right = labels[edges.left], labels[edges.right]
+    is_between = (left != right) & (left != NOISE) & (right != NOISE)
+    linkage = MiddleLinkage(labels, centred, photos, rules, strangers, cohort)
+    return without_small(linkage.join(linkage.pairs(left[is_between], right[is_between])), 2)
+
+
+def _merge_in_company(
+    labels: NDArray[np.int64],
+    edges: Pairs,
+    embeddings: NDArray[np.float32],
+    photos: Photos,
+    rules: Rules,
+) -> NDArray[np.int64]:
+    """Return the groups after those that are one person twice in some photos have become one; see `twice`, whose
+    limits hold for similarities as they come."""
+    left, right = labels[edges.left], labels[edges.right]
+    is_between = (left != right) & (left != NOISE) & (right != NOISE)
+    linkage = AverageLinkage(labels, embeddings, photos, rules)
+    pairs = linkage.pairs(left[is_between], right[is_between])
+    return without_small(linkage.join(pairs.where(linkage.in_company(pairs)), across_photos=True), 2)
+
+
+def _attach(
+    labels: NDArray[np.int64],
+    centred: NDArray[np.float32],
+    photos: Photos,
+    strangers: NDArray[np.float32],
+    cohort: Cohort,
+    normalisation: Normalisation,
+) -> NDArray[np.int64]:
+    """Return the groups with each single face added to the group whose middle it is near, and clearly nearest."""
+    if (labels == NOISE).all():
+        return labels
+    sums = group_sums(labels, centred)
+    middles = sums / np.maximum(1e-6, np.linalg.norm(sums, axis=1, keepdims=True))
+    near = cohort.regrouped(alone(labels)).similarity(middles, np.arange(len(middles)))
+    return granted(labels, sorted(_wishes(labels, centred, strangers, middles, near, normalisation)), photos)
+
+
+def _wishes(
+    labels: NDArray[np.int64],
+    centred: NDArray[np.float32],
+    strangers: NDArray[np.float32],
+    middles: NDArray[np.float32],
+    with_strangers: NDArray[np.float32],
+    normalisation: Normalisation,
+) -> Iterator[tuple[float, int, int]]:
+    """Yield how far (nearest first), face and group for each face outside the groups that has a clearly nearest one."""
+    for faces in blocks(np.flatnonzero(labels == NOISE), _LEFTOVERS_AT_ONCE):
+        similarities = centred[faces] @ middles.T - with_strangers / 2.0 - strangers[faces, None] / 2.0
+        nearest, rows = similarities.argmax(axis=1), np.arange(len(faces))
+        best = similarities[rows, nearest]
+        similarities[rows, nearest] = -1.0
+        lead = np.minimum(best - similarities.max(axis=1), MOST_LEAD)
+        is_clear = (best >= normalisation.attach) & (best + lead >= normalisation.clear)
+        for row in np.flatnonzero(is_clear):
+            yield -float(best[row]), int(faces[row]), int(nearest[row])
+
+
+def _for_size(limits: Normalisation, n_faces: int) -> Normalisation:
+    """Return the limits for a library of so many faces: the more, the nearer is the best of all strangers."""
+    by = limits.per_decade * math.log10(max(FEWEST_FACES, n_faces) / MEASURED_FACES)
+    return replace(
+        limits,
+        doubt=limits.doubt + max(0.0, by),
+        merge=limits.merge + by,
+        attach=limits.attach + by,
+        clear=limits.clear + by,
+    )
+
+
+def alone(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the labels with a number of its own for each face that has none."""
+    return np.where(labels == NOISE, len(labels) + np.arange(len(labels)), labels)
+
+
+def _distance(cosine: float) -> float:
+    return float(spread(np.array([cosine]))[0])
+
+
+def _products(vectors: NDArray[np.float32], left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
+    products = np.empty(len(left))
+    for rows in blocks(np.arange(len(left)), FACES_AT_ONCE):
+        products[rows] = np.einsum("ij,ij->i", vectors[left[rows]], vectors[right[rows]])
+    return products

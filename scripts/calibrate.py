@@ -56,7 +56,10 @@ def look_at(labelled: Path, settings: Mapping[str, str], *, only: str, keep: Pat
     if keep:
         check_target(keep, suffix=".npz", photos=[labelled])
     info, seen = see(
-        labels, lambda folder: open_service(folder, settings), keep=keep, stage=lambda t: progress_bar(t, is_shown=True)
+        labels,
+        lambda folder, /, **more: open_service(folder, {**settings, **more}),
+        keep=keep,
+        stage=lambda t: progress_bar(t, is_shown=True),
     )
     sample = make_sample(labels, seen, n_dims=info.n_dims)
     check_counts(labelled, photos_of(sample), who="found")

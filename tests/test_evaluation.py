@@ -675,15 +675,18 @@ def test_of_a_handful_of_pairs_it_is_not_told_what_folders_are(folders: Path) ->
 
 # --- likeness to strangers ---
 
+WAYS = ("clustering", "all at once", "streaming")
+
 
 def test_true_pairs_are_counted_plain_and_normalised_side_by_side(tmp_path: Path) -> None:
     people = draw_topics(tmp_path / "people", is_topics=False)
+    numbers = [field.name for field in dataclasses.fields(Normalisation) if field.default is dataclasses.MISSING]
     normalised = dataclasses.replace(
-        fake.INFO, normalisation=Normalisation(usual=0.0, link=0.3, merge=0.3, likeness=0.3, attach=0.2, clear=0.3)
+        fake.INFO, normalisation=Normalisation(**{**dict.fromkeys(numbers, 0.3), "usual": 0.0, "per_decade": 0.0})
     )
 
-    def with_figures(folder: Path) -> Service:
-        return open_service(folder, info=normalised)
+    def with_figures(folder: Path, /, **settings: Any) -> Service:
+        return open_service(folder, info=normalised, **settings)
 
     with_cohort = run.evaluate(
         read_labels(people), with_figures, methods=["linkage"], n_batches=2, fars=(0.01,), analyser=inline()
@@ -693,6 +696,16 @@ def test_true_pairs_are_counted_plain_and_normalised_side_by_side(tmp_path: Path
     assert (len(with_cohort.normalised), plain.normalised) == (1, ())
     assert with_cohort.normalised[0].tar == 1.0
     assert run.facts(with_cohort)["verification_normalised"][0]["tar"] == 1.0
+    groupings = [(one["way"], one["is_normalised"]) for one in run.facts(with_cohort)["groupings"]]
+    assert groupings == [(way, likeness) for likeness in (True, False) for way in WAYS]
+    assert [one["is_normalised"] for one in run.facts(plain)["groupings"]] == [False] * 3
+    only_plain = run.evaluate(
+        read_labels(people),
+        lambda folder, /, **settings: with_figures(folder, **settings | ways.PLAIN),
+        methods=["linkage"],
+        analyser=inline(),
+    )
+    assert [one.likeness for one in only_plain.groupings] == ["plain"] * 3
     assert run.facts(plain)["verification_normalised"] == []
 
 
@@ -967,7 +980,7 @@ def test_the_same_mistakes_are_shown_once(folders: Path) -> None:
     make_mistakes(folders)
     text = "".join(parsed(page_of(folders, methods=["whispers", "linkage"])).itertext())
     assert text.count("Two people in one group") == 1
-    assert "Worst mistakes: streaming, linkage\nThe same as whispers." in text
+    assert "Worst mistakes: streaming, linkage, plain\nThe same as whispers, plain." in text
 
 
 def test_groupings_are_the_same_whatever_the_numbers_of_their_groups() -> None:
@@ -987,7 +1000,17 @@ def test_the_default_method_leads() -> None:
 def test_the_table_in_the_terminal_is_explained() -> None:
     from facewatch.cli.evaluate import _LEGEND
 
-    for words in ("clustering ", "all at once ", "streaming ", "people:", "true:", "folders:", "in groups:", "twice:"):
+    for words in (
+        "clustering ",
+        "all at once ",
+        "streaming ",
+        "people:",
+        "true:",
+        "folders:",
+        "in groups:",
+        "twice:",
+        "likeness:",
+    ):
         assert words in _LEGEND
 
 
@@ -1135,6 +1158,21 @@ def test_no_more_answers_are_given_than_there_may_be(folders: Path) -> None:
     for n_answers in (1, 2):
         found = simulated_on(folders, n_largest=1, n_answers=n_answers)
         assert found.n_answers == sum(found.answers.values()) == n_answers
+
+
+def test_it_is_told_after_how_many_answers_the_largest_people_are_complete(folders: Path) -> None:
+    for take in range(3, 9):
+        photo_at(folders / "Anna" / f"{take}.png", (1, take))
+    # Nobody is named while photos come, so Anna has nothing until the user is asked who she is.
+    late = simulated_on(folders, n_largest=0, n_answers=0, n_wanted=1)
+    assert (late.wanted.n_people, late.wanted.n_complete, late.wanted.n_answers) == (1, 1, 1)
+    assert late.n_answers == 0, "the other figures are those before"
+    # One who is named on the way needs no answer.
+    named = simulated_on(folders, n_largest=1, n_answers=0, n_batches=1)
+    assert (named.wanted.n_complete, named.wanted.n_answers, named.n_namings) == (1, 0, 1)
+    # Without more answers nobody is complete.
+    short = simulated_on(folders, n_largest=0, n_answers=0, n_wanted=1, most_answers=0)
+    assert (short.wanted.n_complete, short.wanted.n_answers, short.wanted.n_given) == (0, None, 0)
 
 
 def test_a_simulation_is_the_same_each_time(folders: Path) -> None:

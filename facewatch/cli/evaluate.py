@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, closing, suppress
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from facewatch.config import Config
     from facewatch.evaluation.matching import Sample
     from facewatch.evaluation.run import Evaluation
-    from facewatch.evaluation.ways import Grouping
+    from facewatch.evaluation.ways import Grouping, OpenService
     from facewatch.service import Report, Service
 
 
@@ -148,16 +148,17 @@ def engine_of_catalog(config: Config) -> str | None:
     return None
 
 
-def service_opener(state: State, engine: str | None) -> Callable[[Path], Service]:
+def service_opener(state: State, engine: str | None) -> OpenService:
     """Return what opens a service with the user's settings and a catalog of its own."""
 
-    def open_service(folder: Path) -> Service:
+    def open_service(folder: Path, /, **settings: Any) -> Service:
         return state.service(
             needs_catalog=False,
             engine__name=engine,
             library__photos=[],
             library__people=str(folder / "People"),
             library__catalog=str(folder / "catalog.sqlite"),
+            **settings,
         )
 
     return open_service
@@ -231,11 +232,12 @@ _LEGEND = """\
 clustering    the method alone, over all labelled faces
 all at once   as a first scan does it, with quality tiers and unlabelled faces
 streaming     photos arrive in random order and are matched, then grouped after each batch
+likeness: normalised by what faces have with strangers, or plain, as match.normalised = false has it
 people: groups of two faces or more; true: people with as many; folders: how many of those groups one of these
 people is in, on average; in groups: faces in those groups; twice: photos in which one person was found twice"""
 
 _HEADER = (
-    *("way", "method", "BCubed P", "R", "F", "pairs P", "R", "F", "NMI"),
+    *("way", "method", "likeness", "BCubed P", "R", "F", "pairs P", "R", "F", "NMI"),
     *("people", "true", "folders", "in groups", "twice", "seconds"),
 )
 
@@ -243,9 +245,9 @@ _HEADER = (
 _RATES = ("false-accept rate", "true pairs accepted", "below distance", "normalised")
 _RATES_LEGEND = "normalised: true pairs accepted when likeness is judged by what both faces have with strangers"
 
-_N_NAMES, _N_FIRST = 2, 8
+_N_NAMES, _N_FIRST = 3, 9
 """Columns that say which row it is; columns of the first table where one would not fit."""
-_TABLE_WIDTH = 124
+_TABLE_WIDTH = 136
 
 _Row = tuple[object, ...]
 
@@ -277,7 +279,7 @@ def _row(evaluation: Evaluation, grouping: Grouping) -> _Row:
     scores = evaluation.scores_of(grouping)
     shares = [n for a in (scores.bcubed, scores.pairwise) for n in (a.precision, a.recall, a.f)]
     return (
-        *(grouping.way, grouping.method, *shares, scores.nmi),
+        *(grouping.way, grouping.method, grouping.likeness, *shares, scores.nmi),
         *(scores.n_people_found, scores.n_people_true, f"{scores.fragments.folders:.2f}"),
         *(scores.n_faces_in_groups, grouping.n_photos_twice),
         f"{grouping.seconds:.1f}".rjust(len("seconds")),

@@ -140,7 +140,7 @@ _WAYS = _paragraph(
     "Clustering: the method alone, over all labelled faces. All at once: as a first scan does it, with quality tiers "
     "and unlabelled faces. Streaming: photos arrive in random order and are matched, then grouped after each batch. "
     "A person counts from two faces on. Folders a person: groups that one of them is in, on average. Twice: photos in "
-    "which one person was found twice.",
+    "which one person was found twice. Likeness: normalised by what faces have with strangers, or plain.",
     "hint",
 )
 
@@ -148,6 +148,7 @@ _COLUMNS = (
     ("set", ""),
     ("way", ""),
     ("method", ""),
+    ("likeness", ""),
     ("P", "BCubed"),
     ("R", "BCubed"),
     ("F", "BCubed"),
@@ -166,7 +167,10 @@ _COLUMNS = (
 
 def _table(evaluations: Sequence[Evaluation]) -> str:
     rows = [
-        ([name] * (len(evaluations) > 1) + [grouping.way, grouping.method], _numbers(evaluation, grouping))
+        (
+            [name] * (len(evaluations) > 1) + [grouping.way, grouping.method, grouping.likeness],
+            _numbers(evaluation, grouping),
+        )
         for name, evaluation in zip(names_of(evaluations), evaluations, strict=True)
         for grouping in evaluation.groupings
     ]
@@ -351,7 +355,7 @@ def _over_time(evaluation: Evaluation) -> str:
         xs = [step.n_photos for step in grouping.steps]
         lines.append(line(axes, xs, [step.bcubed.precision for step in grouping.steps], tone=tone))
         lines.append(line(axes, xs, [step.bcubed.recall for step in grouping.steps], tone=tone, is_dashed=True))
-        keys.append((f"tone-{tone % 6}", grouping.method))
+        keys.append((f"tone-{tone % 6}", _method(grouping)))
     title = "While photos arrive"
     hint = "Solid: precision. Dashed: recall, of the labelled faces that have arrived by then."
     return _figure(title, chart(title, axes, *lines), keys, hint)
@@ -366,7 +370,7 @@ def _all_mistakes(evaluation: Evaluation, album: Album) -> Iterator[str]:
     for grouping in _of_interest(evaluation):
         same = next((one for one in shown if is_same(one.groups, grouping.groups)), None)
         if same:
-            yield section(_mistakes_title(grouping), _paragraph(f"The same as {same.method}."))
+            yield section(_mistakes_title(grouping), _paragraph(f"The same as {_method(same)}."))
         else:
             shown.append(grouping)
             yield _mistakes(evaluation, grouping, album)
@@ -377,8 +381,12 @@ def is_same(left: NDArray[np.int64], right: NDArray[np.int64]) -> bool:
     return len({*zip(left.tolist(), right.tolist(), strict=True)}) == len({*left.tolist()}) == len({*right.tolist()})
 
 
+def _method(grouping: Grouping) -> str:
+    return grouping.method if grouping.is_normalised else f"{grouping.method}, plain"
+
+
 def _mistakes_title(grouping: Grouping) -> str:
-    return f"Worst mistakes: {grouping.way}, {grouping.method}"
+    return f"Worst mistakes: {grouping.way}, {_method(grouping)}"
 
 
 def _mistakes(evaluation: Evaluation, grouping: Grouping, album: Album) -> str:

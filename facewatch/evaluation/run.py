@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from facewatch.evaluation.looking import Seen, look
 from facewatch.evaluation.matching import Sample, make_sample, resolved
 from facewatch.evaluation.metrics import PairCounts, Scores, Verification, count_pairs, nearer, scores, verification
 from facewatch.evaluation.simulated import Simulation, simulate
-from facewatch.evaluation.ways import Grouping, OpenService, all_at_once, by_clustering, scratch, streaming
+from facewatch.evaluation.ways import Grouping, OpenService, all_at_once, by_clustering, plainly, scratch, streaming
 from facewatch.ingest import Analyser, Workers, memory_limit
 from facewatch.service import available_cores
 from facewatch.types import EngineInfo, Progress
@@ -227,8 +228,11 @@ def photos_of(sample: Sample) -> Counter[str]:
 def _group(
     sample: Sample, open_service: OpenService, methods: Sequence[str], *, n_batches: int, seed: int, report: Report
 ) -> list[Grouping]:
+    """Return what each method makes of it, and, where similarities are normalised, what it would make of plain ones."""
     groupings: list[Grouping] = []
-    n_total = len(methods) * (2 + min(n_batches, len(sample.photos)))
+    with scratch(open_service) as service:
+        likenesses = (open_service, plainly(open_service)) if service.normalisation else (open_service,)
+    n_total = len(methods) * len(likenesses) * (2 + min(n_batches, len(sample.photos)))
     n_done = 0
 
     def tell(method: str) -> None:
@@ -236,14 +240,12 @@ def _group(
         n_done += 1
         report(Progress(n_done, n_total, method))
 
-    for method in methods:
-        groupings.append(by_clustering(sample, open_service, method))
+    for method, opens in product(methods, likenesses):
+        groupings.append(by_clustering(sample, opens, method))
         tell(method)
-        groupings.append(all_at_once(sample, open_service, method))
+        groupings.append(all_at_once(sample, opens, method))
         tell(method)
-        groupings.append(
-            streaming(sample, open_service, method, n_batches=n_batches, seed=seed, tell=partial(tell, method))
-        )
+        groupings.append(streaming(sample, opens, method, n_batches=n_batches, seed=seed, tell=partial(tell, method)))
     return groupings
 
 
@@ -331,6 +333,7 @@ def _grouping_facts(evaluation: Evaluation, grouping: Grouping) -> dict[str, Any
     return {
         "way": grouping.way,
         "method": grouping.method,
+        "is_normalised": grouping.is_normalised,
         **{
             name: {"precision": agreement.precision, "recall": agreement.recall, "f": agreement.f}
             for name, agreement in (("bcubed", measured.bcubed), ("pairwise", measured.pairwise))
@@ -362,6 +365,8 @@ def _simulation_facts(simulation: Simulation) -> dict[str, Any]:
         "expected": [asdict(coverage) for coverage in simulation.expected],
         "n_answers": simulation.n_answers,
         "answers": dict(simulation.answers),
+        "n_namings": simulation.n_namings,
+        "largest_complete": asdict(simulation.wanted),
         "churn": {
             which: {**asdict(churn), "share": churn.share}
             for which, churn in (("decided", simulation.churn_decided), ("others", simulation.churn_others))

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 N_LARGEST = 20
 """People whom the user names."""
 N_ANSWERS = 50
+MOST_ANSWERS = 300
+"""So many are given, after those, in the hope that the largest people are complete."""
+COMPLETE = 0.99
+"""Of somebody's faces that are good enough to be matched."""
 NEARLY_ALL = 0.75
 """Of the faces that are seen of a group: then its person is plain, and the others are seen to be somebody else."""
 STRANGER = -1
@@ -85,6 +89,18 @@ class Churn:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """How much it takes until each of the largest people has `COMPLETE` of their faces."""
+
+    n_people: int
+    n_complete: int
+    """Of them, when the last answer was given."""
+    n_answers: int | None
+    """After so many answers all were complete; None: not after as many as were given."""
+    n_given: int
+
+
+@dataclass(frozen=True, slots=True)
 class Simulation:
     """What a user who names and answers makes of photos that arrive."""
 
@@ -103,6 +119,9 @@ class Simulation:
     n_answers: int
     answers: Mapping[str, int]
     """How often each was given, by kind of question and answer: "is yes"."""
+    n_namings: int
+    """How often the user gave a name while photos came, or joined a group to a name."""
+    wanted: Wanted
     churn_decided: Churn
     """Of people with a name, hidden or touched by the user."""
     churn_others: Churn
@@ -124,12 +143,18 @@ def simulate(
     seed: int,
     n_largest: int = N_LARGEST,
     n_answers: int = N_ANSWERS,
+    most_answers: int = MOST_ANSWERS,
+    n_wanted: int | None = None,
     tell: Callable[[], None] = lambda: None,
 ) -> Simulation:
     """Return how it goes when photos arrive in random order in batches: after a third of them, and again after two
     thirds, the user names everybody who is one of the largest people, and when all are there answers questions.
 
-    `tell` is called after each batch.
+    Args:
+        n_answers: after how many of them it is measured what they did.
+        most_answers: with how many, those included, it is tried to make the largest people complete.
+        n_wanted: how many of the largest people those are; None: those whom the user names.
+        tell: called after each batch.
     """
     started = perf_counter()
     batches = shuffled_batches(sample.photos, n_batches=n_batches, seed=seed)
@@ -146,7 +171,8 @@ def simulate(
             tell()
         if len(batches) < 3:
             user.name_people()
-        return _question_time(user, method, n_answers, churn, started)
+        goal = _Goal(user, _largest(sample, n_largest if n_wanted is None else n_wanted))
+        return _question_time(user, method, n_answers, most_answers, goal, churn, started)
 
 
 def _largest(sample: Sample, n_largest: int) -> set[int]:
@@ -156,26 +182,64 @@ def _largest(sample: Sample, n_largest: int) -> set[int]:
     return {int(person) for person in order if counts[person]}
 
 
-def _question_time(user: _User, method: str, n_answers: int, churn: ChurnWatch, started: float) -> Simulation:
+class _Goal:
+    """Sees after how many answers each of these people is complete."""
+
+    def __init__(self, user: _User, people: Collection[int]) -> None:
+        self._user = user
+        self._people = people
+        self._reached: int | None = None
+        self._n_given = 0
+        self.look()
+
+    @property
+    def is_reached(self) -> bool:
+        return self._reached is not None
+
+    def look(self) -> None:
+        if not self.is_reached and self._n_complete() == len(self._people):
+            self._reached = self._n_given
+
+    def answered(self) -> None:
+        self._n_given += 1
+        self.look()
+
+    def wanted(self) -> Wanted:
+        return Wanted(len(self._people), self._n_complete(), self._reached, self._n_given)
+
+    def _n_complete(self) -> int:
+        shares = self._user.known_of(self._people)
+        return sum(share >= COMPLETE for share in shares)
+
+
+def _question_time(
+    user: _User, method: str, n_answers: int, most_answers: int, goal: _Goal, churn: ChurnWatch, started: float
+) -> Simulation:
     truth, named = user.truth(), user.named()
     before = user.measure(truth, named)
     open_faces = user.unsettled(truth)
     sizes = Counter(truth[face_id] for face_id in open_faces)
     review = user.review()
     expected = review.coverage()
-    answers = user.answer_questions(review, n_answers)
+    answers = user.answer_questions(review, n_answers, goal.answered)
     still_open = user.unsettled(user.truth())
     of_named = {face_id for face_id in open_faces if truth[face_id] in named}
+    after = user.measure(truth, named)
+    while not goal.is_reached and goal.wanted().n_given < most_answers:
+        if not user.answer_questions(review, 1, goal.answered):
+            break
     return Simulation(
         method=method,
         before=before,
-        after=user.measure(truth, named),
+        after=after,
         unsettled=Unsettled(len(open_faces), len(open_faces - still_open)),
         n_at_most=sum(n for _, n in sizes.most_common(n_answers)),
         expected=tuple(expected),
         of_named=Unsettled(len(of_named), len(of_named - still_open)),
         n_answers=answers.total(),
         answers=dict(sorted(answers.items())),
+        n_namings=user.n_namings,
+        wanted=goal.wanted(),
         churn_decided=churn.churn(is_decided=True),
         churn_others=churn.churn(is_decided=False),
         seconds=perf_counter() - started,
@@ -202,6 +266,7 @@ class _User:
         self._sample = sample
         self._largest = largest
         self._number = {name: number for number, name in enumerate(sample.names)}
+        self.n_namings = 0
 
     def truth(self) -> dict[int, int]:
         """Return who each labelled face that is there truly is."""
@@ -218,6 +283,7 @@ class _User:
                 if person.name is None and (who := _majority(faces_of.get(person.id, ()), truth)) in self._largest:
                     name = self._sample.names[who]
                     decisions.rename(str(person.id), name, may_merge=name in self._catalog.people.names().values())
+                    self.n_namings += 1
 
     @contextmanager
     def deciding(self) -> Iterator[Decisions]:
@@ -235,8 +301,10 @@ class _User:
         service = self._service
         return Review(self._catalog, service.engine_id, service.info, deciding=self.deciding, undo=service.undo)
 
-    def answer_questions(self, review: Review, n_answers: int) -> Counter[str]:
-        """Answer the best questions one after the other and return how often what was said.
+    def answer_questions(
+        self, review: Review, n_answers: int, answered: Callable[[], None] = lambda: None
+    ) -> Counter[str]:
+        """Answer the best questions one after the other, call `answered` after each and return how often what was said.
 
         Faces that were seen not to belong to what was named are rejected, which counts as one answer more.
         """
@@ -245,10 +313,12 @@ class _User:
             said = self.answer(question, truth)
             review.answer(question, said.answer)
             given[f"{question.kind} {said.answer.verb}"] += 1
+            answered()
             if said.odd and given.total() < n_answers:
                 with self.deciding() as decisions:
                     decisions.reject([str(face_id) for face_id in said.odd], said.name)
                 given[f"{question.kind} reject"] += 1
+                answered()
         return given
 
     def answer(self, question: Question, truth: Mapping[int, int]) -> _Said:
@@ -306,6 +376,18 @@ class _User:
             n_theirs=len(theirs),
         )
 
+    def known_of(self, people: Collection[int]) -> list[float]:
+        """Return for each of these true people the share of their faces that belongs to them under their name; of
+        those that are good enough to be matched."""
+        truth, names, table = self.truth(), self._catalog.people.names(), self.library.table()
+        n_theirs, n_known = Counter[int](), Counter[int]()
+        can_match = table.tiers != Tier.SHOW.value
+        for face_id, person in zip(table.ids[can_match].tolist(), table.people[can_match].tolist(), strict=True):
+            if (who := truth.get(face_id, STRANGER)) in people:
+                n_theirs[who] += 1
+                n_known[who] += names.get(person) == self._sample.names[who]
+        return [n_known[who] / n_theirs[who] if n_theirs[who] else 1.0 for who in people]
+
     def unsettled(self, truth: Collection[int]) -> set[int]:
         """Return the labelled faces, good enough to be matched, that belong to nobody with a name."""
         table, names = self.library.table(), self._catalog.people.names()
@@ -362,7 +444,7 @@ class ChurnWatch:
 
 def rows_of(simulation: Simulation) -> list[tuple[str, str, str]]:
     """Return what was measured for people to read: what it is, the number, and what it is made of."""
-    before, after = simulation.before, simulation.after
+    before, after, wanted = simulation.before, simulation.after, simulation.wanted
     gained, missing = after.n_known - before.n_known, before.n_theirs - before.n_known
     churn = (
         ("faces of named, hidden or touched people that moved", simulation.churn_decided),
@@ -399,5 +481,10 @@ def rows_of(simulation: Simulation) -> list[tuple[str, str, str]]:
             for one in simulation.expected
         ),
         *((what, f"{one.share:.4f}", f"{one.n_changed} of {one.n_faces} faces") for what, one in churn),
+        (
+            f"answers until the {wanted.n_people} largest people have {COMPLETE:g} of their faces",
+            f"over {wanted.n_given}" if wanted.n_answers is None else str(wanted.n_answers),
+            f"{wanted.n_complete} of them have; {simulation.n_namings} names were given while photos came",
+        ),
         ("answers", str(simulation.n_answers), ", ".join(f"{n} {what}" for what, n in simulation.answers.items())),
     ]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -25,8 +25,19 @@ if TYPE_CHECKING:
 CLUSTERING, ALL_AT_ONCE, STREAMING = "clustering", "all at once", "streaming"
 
 
-OpenService = Callable[[Path], "Service"]
-"""Opens a service whose catalog lies in this empty folder; its settings are those that are judged."""
+class OpenService(Protocol):
+    """Opens a service whose catalog lies in this empty folder; its settings are those that are judged, but for some."""
+
+    def __call__(self, folder: Path, /, **settings: Any) -> Service: ...
+
+
+PLAIN = {"match.normalised": False}
+"""Similarities as they come, whatever is judged."""
+
+
+def plainly(open_service: OpenService) -> OpenService:
+    """Return what opens the same services, which take similarities as they come."""
+    return lambda folder, /, **settings: open_service(folder, **settings, **PLAIN)
 
 
 @contextmanager
@@ -58,6 +69,12 @@ class Grouping:
     steps: tuple[Step, ...]
     """After each batch, where photos came in batches."""
     seconds: float
+    is_normalised: bool
+    """Whether similarities were judged by strangers (see `cohort`), and not taken as they come."""
+
+    @property
+    def likeness(self) -> str:
+        return "normalised" if self.is_normalised else "plain"
 
 
 def by_clustering(sample: Sample, open_service: OpenService, method: str) -> Grouping:
@@ -78,7 +95,8 @@ def by_clustering(sample: Sample, open_service: OpenService, method: str) -> Gro
     )
     labels = clusterer.fit_predict(sample.embeddings, photos=sample.photo)
     n_twice = n_photos_twice(sample.photo[labels >= 0], labels[labels >= 0])
-    return Grouping(CLUSTERING, method, alone(labels), n_twice, (), perf_counter() - started)
+    seconds = perf_counter() - started
+    return Grouping(CLUSTERING, method, alone(labels), n_twice, (), seconds, normalisation is not None)
 
 
 def all_at_once(sample: Sample, open_service: OpenService, method: str) -> Grouping:
@@ -139,7 +157,8 @@ def _as_the_service_does(
             tell()
         groups = alone(library.people_of(sample))
         n_twice = library.n_photos_twice()
-    return Grouping(way, method, groups, n_twice, tuple(steps), perf_counter() - started)
+        is_normalised = service.normalisation is not None
+    return Grouping(way, method, groups, n_twice, tuple(steps), perf_counter() - started, is_normalised)
 
 
 class Library:

@@ -202,6 +202,8 @@ class Thresholds:
     """Two single faces must be nearer than `cluster` by this to make a group: one distance is weak evidence."""
     cluster_margin: float
     """A leftover face joins a group when the runner-up group is farther by this."""
+    years: float = 0.0
+    """A face taken ten years before or after the nearest of a person must be nearer by this; see `assign.years`."""
     copy: float = 0.0
     """Faces of different photos that are nearer than this are one picture, saved twice."""
     clear: float = 0.0

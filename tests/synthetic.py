@@ -121,3 +121,38 @@ def _directions(n: int, random: np.random.Generator) -> NDArray[np.float32]:
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit.astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """Children who grow up beside their brothers and sisters."""
+
+    embeddings: NDArray[np.float32]
+    people: NDArray[np.int64]
+    families: NDArray[np.int64]
+    days: NDArray[np.int64]
+    """When each face was taken."""
+
+
+OWN, LOOKS, TURN = 0.2, 0.9, 7.5
+"""What of a face is the person's for ever, what the family's at that age, and by how many degrees that turns a year."""
+
+
+def make_tracks(n_families: int, seed: int, *, faces_a_year: int = 4, years: int = 16) -> Tracks:
+    """Return the faces of two children a family, one three to six years younger, over so many years.
+
+    A child's middle is sqrt(OWN) of its own and sqrt(LOOKS) of how the family looks at that age: the younger one at 5
+    is nearer to the older one at 5 than that is to itself at 15.
+    """
+    random = np.random.default_rng(seed)
+    own, young, old = (_directions(2 * n_families, random) for _ in range(3))
+    people, years_of = np.divmod(np.arange(2 * n_families * years * faces_a_year), years * faces_a_year)
+    families, when = people // 2, years_of / faces_a_year + random.random(len(people)) / faces_a_year
+    ages = 1.0 + when - np.where(people % 2, random.uniform(3, 6, n_families)[families], 0.0)
+    is_born = ages > 0
+    people, families, when, ages = people[is_born], families[is_born], when[is_born], ages[is_born]
+    angle = np.deg2rad(TURN * ages)[:, None]
+    looks = np.cos(angle) * young[families] + np.sin(angle) * old[families]
+    noise = np.exp(random.normal(np.log(0.62), 0.15, size=len(people)))[:, None] * _directions(len(people), random)
+    faces = _unit((np.sqrt(OWN) * own[people] + np.sqrt(LOOKS) * looks + noise).astype(np.float32))
+    return Tracks(faces, people, families, 2_450_000 + (365 * when).astype(np.int64))

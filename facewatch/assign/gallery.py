@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.assign.look_alikes import LookAlikes, Overlaps, nearest_pairs
-from facewatch.assign.member import Faces, Member
+from facewatch.assign.member import Faces, Member, distances
+from facewatch.assign.years import UNDATED, stricter
 from facewatch.text import told_apart
 from facewatch.types import Match, Thresholds, Tier
 
@@ -55,6 +56,13 @@ class _Near:
     centroid_distance: float
     nearest_id: int
     is_confirmed: bool
+    stricter: float
+    """How much nearer it must be than a face from the same years."""
+
+    @property
+    def weighed(self) -> float:
+        """The distance that people are compared by."""
+        return self.distance + self.stricter
 
 
 class Gallery:
@@ -102,13 +110,14 @@ class Gallery:
         *,
         ids: NDArray[np.int64],
         confirmed: NDArray[np.bool_],
+        days: NDArray[np.int64] | None = None,
     ) -> None:
         """Add many faces at once, row by row: person id, unit vector, and as in `add`."""
         if not len(people):
             return
         order = np.lexsort((ids, people))
         found, starts = np.unique(people[order], return_index=True)
-        faces = _faces(embeddings, weights, ids, confirmed)
+        faces = _faces(embeddings, weights, ids, confirmed, days)
         for person_id, rows in zip(found, np.split(order, starts[1:]), strict=True):
             self._extend(int(person_id), faces.take(rows))
 
@@ -120,11 +129,12 @@ class Gallery:
         *,
         ids: NDArray[np.int64],
         confirmed: NDArray[np.bool_],
+        days: NDArray[np.int64] | None = None,
     ) -> None:
         """Replace all that is known of one person, as if the gallery were filled anew; no faces: it is gone."""
         self._remove(person_id)
         if len(ids):
-            self._extend(person_id, _faces(embeddings, weights, ids, confirmed).take(np.argsort(ids)))
+            self._extend(person_id, _faces(embeddings, weights, ids, confirmed, days).take(np.argsort(ids)))
 
     def add(
         self,
@@ -134,13 +144,15 @@ class Gallery:
         *,
         face_id: int,
         is_confirmed: bool = False,
+        day: int = UNDATED,
     ) -> None:
         """Add one face that moves the centroid by its weight: its quality, 0 for one that may not found anybody.
 
         A face without weight is compared with others only if a user placed or confirmed it.
         """
         row = Faces(
-            *(embedding[None], np.array([weight], np.float32), np.array([face_id], np.int64)), np.array([is_confirmed])
+            *(embedding[None], np.array([weight], np.float32), np.array([face_id], np.int64)),
+            *(np.array([is_confirmed]), np.array([day], np.int64)),
         )
         self._extend(person_id, row)
 
@@ -194,14 +206,20 @@ class Gallery:
         return t.match - less, t.centroid - less
 
     def identify(
-        self, embedding: NDArray[np.float32], tier: Tier = Tier.FOUND, *, barred: Collection[int] = ()
+        self,
+        embedding: NDArray[np.float32],
+        tier: Tier = Tier.FOUND,
+        *,
+        barred: Collection[int] = (),
+        day: int = UNDATED,
     ) -> Match | None:
         """Return the best match for a unit vector, accepted or with the rule that refused it; None: nobody is known.
 
         `barred` people cannot be the answer (a rejection, or they are in the photo already), but as runners-up they
-        still count: a face that looks most like a barred person is nobody else's by a small difference.
+        still count: a face that looks most like a barred person is nobody else's by a small difference. `day` is when
+        the face was taken: see `years`.
         """
-        ranked = self._shortlist(embedding, self._n_shortlist)
+        ranked = self._shortlist(embedding, self._n_shortlist, day)
         best = next((near for near in ranked if near.person_id not in barred), None)
         if best is None:
             return None
@@ -218,10 +236,12 @@ class Gallery:
             is_accepted=refusal is None,
         )
 
-    def rank(self, embedding: NDArray[np.float32], n: int, tier: Tier = Tier.FOUND) -> list[Candidate]:
+    def rank(
+        self, embedding: NDArray[np.float32], n: int, tier: Tier = Tier.FOUND, *, day: int = UNDATED
+    ) -> list[Candidate]:
         """Return the `n` people that a unit vector is nearest to, the nearest first, and what would be asked of a face
         of this tier to be theirs."""
-        ranked = self._shortlist(embedding, max(n, self._n_shortlist))
+        ranked = self._shortlist(embedding, max(n, self._n_shortlist), day)
         return [self._judge(near, ranked, tier)[0] for near in ranked[:n]]
 
     def is_near(self, embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -230,13 +250,14 @@ class Gallery:
             return np.zeros(len(embeddings), np.bool_)
         limit = self.limits(Tier.FOUND)[1] + self._thresholds.clear + self._thresholds.confirmed
         looks, _ = self._stack()
-        centroids = np.concatenate([self._centroids[: len(self._people)], looks])
+        years = [member.years.middles for member in self._members.values()]
+        centroids = np.concatenate([self._centroids[: len(self._people)], looks, *years])
         nearest = np.concatenate([(block @ centroids.T).max(1) for block in _blocks(embeddings)])
         # Rounding must not make it stricter than `identify`.
         near: NDArray[np.bool_] = nearest >= 1 - limit * limit / 2 - 1e-5
         return near
 
-    def _shortlist(self, embedding: NDArray[np.float32], n: int) -> list[_Near]:
+    def _shortlist(self, embedding: NDArray[np.float32], n: int, day: int) -> list[_Near]:
         """Return how near the people are whose centroids are nearest, the nearest first by their exemplars."""
         if not self._people:
             return []
@@ -247,17 +268,21 @@ class Gallery:
         n = min(n, len(similarities))
         listed = np.argpartition(-similarities, n - 1)[:n]
         return sorted(
-            (self._near(self._people[row], embedding, float(similarities[row])) for row in listed),
-            key=lambda near: (near.distance, near.person_id),
+            (self._near(self._people[row], embedding, float(similarities[row]), day) for row in listed),
+            key=lambda near: (near.weighed, near.person_id),
         )
 
-    def _near(self, person_id: int, embedding: NDArray[np.float32], similarity: float) -> _Near:
-        exemplars = self._members[person_id].exemplars
+    def _near(self, person_id: int, embedding: NDArray[np.float32], similarity: float, day: int) -> _Near:
+        member = self._members[person_id]
+        exemplars = member.exemplars
         cosines = exemplars.embeddings @ embedding
-        row = int(cosines.argmax())
+        more = stricter(exemplars.days, day, self._thresholds.years)
+        row = int((distances(cosines) + more).argmin() if more.any() else cosines.argmax())
+        if day != UNDATED and len(middles := member.years.around(day)):
+            similarity = max(similarity, float((middles @ embedding).max()))
         return _Near(
             *(_distance(float(cosines[row])), person_id, _distance(similarity)),
-            *(int(exemplars.ids[row]), bool(exemplars.confirmed[row])),
+            *(int(exemplars.ids[row]), bool(exemplars.confirmed[row]), float(more[row])),
         )
 
     def _stack(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -272,17 +297,17 @@ class Gallery:
         """Return what is asked of a face to be this person's, and the other person who comes nearest to forbid it."""
         t = self._thresholds
         others = [other for other in ranked if other is not near]
-        lead = others[0].distance - near.distance if others else math.inf
+        lead = others[0].weighed - near.weighed if others else math.inf
         more = t.confirmed if near.is_confirmed else 0.0
         if lead >= _CLEAR * t.margin and self._members[near.person_id].n_good >= _MIN_KNOWN:
             more += t.clear
         limit, centroid_limit = self.limits(tier)
         margins = [(t.margin + self._stricter(near, other), other) for other in others]
-        rival = min(margins, key=lambda entry: entry[1].distance - entry[0], default=None)
+        rival = min(margins, key=lambda entry: entry[1].weighed - entry[0], default=None)
         candidate = Candidate(
             *(near.person_id, near.distance, near.nearest_id, near.is_confirmed, near.centroid_distance),
-            lead=rival[1].distance - near.distance if rival else math.inf,
-            limit=limit + more,
+            lead=rival[1].weighed - near.weighed if rival else math.inf,
+            limit=limit + more - near.stricter,
             centroid_limit=centroid_limit + more,
             margin=rival[0] if rival else t.margin,
             rival_id=rival[1].person_id if rival else None,
@@ -304,7 +329,7 @@ class Gallery:
 
     def _stricter(self, near: _Near, other: _Near) -> float:
         """Return how much the margin between two people grows; only looked at where it could matter."""
-        is_far = abs(other.distance - near.distance) >= 2 * self._thresholds.margin
+        is_far = abs(other.weighed - near.weighed) >= 2 * self._thresholds.margin
         if is_far or not {near.person_id, other.person_id} <= self._named:
             return 0.0
         pair = self._overlaps.compare(near.person_id, other.person_id, self._members)
@@ -333,15 +358,18 @@ def settle_photo(
     embeddings: NDArray[np.float32],
     tiers: Sequence[Tier],
     barred: Sequence[Collection[int]],
+    *,
+    day: int = UNDATED,
 ) -> list[Match | None]:
     """Return a match for every face of one photo, no person twice: the nearest face of each person keeps it.
 
     Args:
         embeddings: unit vectors, shape (n_faces, n_dims).
         barred: for each face, people that it cannot be.
+        day: when the photo was taken.
     """
     matches = [
-        gallery.identify(embedding, tier, barred=bar)
+        gallery.identify(embedding, tier, barred=bar, day=day)
         for embedding, tier, bar in zip(embeddings, tiers, barred, strict=True)
     ]
     winners: dict[int, int] = {}
@@ -362,8 +390,10 @@ def _faces(
     weights: NDArray[np.float32],
     ids: NDArray[np.int64],
     confirmed: NDArray[np.bool_],
+    days: NDArray[np.int64] | None,
 ) -> Faces:
-    return Faces(embeddings, weights.astype(np.float32), ids, confirmed)
+    days = np.full(len(ids), UNDATED, np.int64) if days is None else days
+    return Faces(embeddings, weights.astype(np.float32), ids, confirmed, days)
 
 
 def _blocks(rows: NDArray[np.float32], size: int = 1024) -> Iterable[NDArray[np.float32]]:

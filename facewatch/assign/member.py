@@ -8,6 +8,8 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from facewatch.assign.years import Years, years_of
+
 CONFIRMED_WEIGHT = 3.0
 """A face that a user confirmed counts in the centroid as much as so many that nobody looked at."""
 N_EXEMPLARS = 128
@@ -33,12 +35,14 @@ class Faces:
     ids: NDArray[np.int64]
     confirmed: NDArray[np.bool_]
     """Whether a user placed or confirmed the face."""
+    days: NDArray[np.int64]
+    """When each was taken; UNDATED: nobody knows."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Faces:
-        return Faces(self.embeddings[rows], self.weights[rows], self.ids[rows], self.confirmed[rows])
+        return Faces(self.embeddings[rows], self.weights[rows], self.ids[rows], self.confirmed[rows], self.days[rows])
 
     @property
     def is_good(self) -> NDArray[np.bool_]:
@@ -95,6 +99,7 @@ class Member:
         self._sum, self._poor_sum = np.zeros(n_dims, np.float32), np.zeros(n_dims, np.float32)
         self.centroids = np.zeros((0, n_dims), np.float32)
         """Unit vectors, at most MOST_CENTROIDS: the middle of all, then that of each look that is far from it."""
+        self._years: Years | None = None
 
     def extend(self, faces: Faces) -> None:
         weights = faces.weights * np.where(faces.confirmed, np.float32(CONFIRMED_WEIGHT), np.float32(1))
@@ -107,6 +112,15 @@ class Member:
         self.n_faces += len(faces)
         self.version = next(_versions)
         self.centroids = self._find_centroids()
+        self._years = None
+
+    @property
+    def years(self) -> Years:
+        """Where the middles of those years are that faces are from."""
+        if self._years is None:
+            founding = self._good.faces
+            self._years = years_of(founding.embeddings, founding.weights, founding.days)
+        return self._years
 
     @property
     def exemplars(self) -> Faces:
@@ -174,13 +188,14 @@ def choose_exemplars(faces: Faces, n: int) -> NDArray[np.int64]:
 
 
 def _room(n: int, n_dims: int) -> Faces:
-    return Faces(np.empty((n, n_dims), np.float32), np.empty(n, np.float32), np.empty(n, np.int64), np.empty(n, bool))
+    ids, days = np.empty((2, n), np.int64)
+    return Faces(np.empty((n, n_dims), np.float32), np.empty(n, np.float32), ids, np.empty(n, bool), days)
 
 
 def _write(room: Faces, start: int, faces: Faces) -> None:
     rows = slice(start, start + len(faces))
     room.embeddings[rows], room.weights[rows] = faces.embeddings, faces.weights
-    room.ids[rows], room.confirmed[rows] = faces.ids, faces.confirmed
+    room.ids[rows], room.confirmed[rows], room.days[rows] = faces.ids, faces.confirmed, faces.days
 
 
 def distances(cosines: NDArray[np.float32]) -> NDArray[np.float32]:

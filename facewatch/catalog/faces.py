@@ -76,6 +76,8 @@ class FaceTable:
     """Whether a user placed the face."""
     embeddings: NDArray[np.float32]
     """Unit vectors, shape (n_faces, n_dims)."""
+    days: NDArray[np.int64] | None = None
+    """When each was taken, in days from one long ago, 0 where nobody knows; None: of all."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -95,7 +97,13 @@ class FaceTable:
             *(self.ids[rows], self.photos[rows], self.people[rows], self.tiers[rows], self.qualities[rows]),
             self.by_user[rows],
             self.embeddings[rows],
+            None if self.days is None else self.days[rows],
         )
+
+    @property
+    def day(self) -> int:
+        """When these faces of one photo were taken, 0: nobody knows."""
+        return int(self.days[0]) if self.days is not None and len(self) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,13 +289,14 @@ class Faces:
         order = "e.face_id" if photo_id is None else "f.id"
         rows = self._db.execute(
             "SELECT f.id, f.photo_id, COALESCE(a.person_id, 0), f.tier, f.quality, COALESCE(a.source = 'user', 0),"
-            " e.vector"
+            " COALESCE(CAST(julianday(t.taken_at) AS INTEGER), 0), e.vector"
             " FROM faces f JOIN embeddings e ON e.face_id = f.id AND e.engine_id = ?"
+            " LEFT JOIN photos t ON t.id = f.photo_id"
             f" LEFT JOIN assignments a ON a.face_id = f.id WHERE {where} AND f.is_current AND {_UNMARKED}"
             f" ORDER BY {order}",
             [engine_id, *arguments],
         ).fetchall()
-        ids, photos, people, tiers, qualities, by_user, vectors = zip(*rows, strict=True) if rows else ((),) * 7
+        ids, photos, people, tiers, qualities, by_user, days, vectors = zip(*rows, strict=True) if rows else ((),) * 8
         embeddings = np.frombuffer(b"".join(vectors), "<f4").reshape(len(rows), n_dims)
         return FaceTable(
             np.array(ids, np.int64),
@@ -297,6 +306,7 @@ class Faces:
             np.array(qualities, np.float32),
             np.array(by_user, np.bool_),
             embeddings.astype(np.float32),
+            np.array(days, np.int64),
         )
 
     def best_of(self, people: Collection[int], most: int) -> dict[int, list[int]]:

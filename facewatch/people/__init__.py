@@ -121,7 +121,9 @@ class Identities:
         gallery = Gallery(
             self._info.n_dims, self._info.thresholds, shortlist=self._shortlist, strictness=self._strictness
         )
-        gallery.fill(known.people, known.embeddings, known.weights, ids=known.ids, confirmed=known.by_user)
+        gallery.fill(
+            known.people, known.embeddings, known.weights, ids=known.ids, confirmed=known.by_user, days=known.days
+        )
         gallery.set_named(self._catalog.people.names())
         return gallery
 
@@ -132,7 +134,7 @@ class Identities:
         table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=people)
         for person_id in people:
             own = table.take(table.people == person_id)
-            self._gallery.put(person_id, own.embeddings, own.weights, ids=own.ids, confirmed=own.by_user)
+            self._gallery.put(person_id, own.embeddings, own.weights, ids=own.ids, confirmed=own.by_user, days=own.days)
         self._gallery.set_named(self._catalog.people.names())
 
     def look_alikes(self) -> list[Alike]:
@@ -164,7 +166,7 @@ class Identities:
         # As the catalog has them now: faces of an edited photo have inherited theirs a moment ago.
         rejections = self._catalog.faces.rejections_of(free.ids)
         barred = [present | rejections.get(int(face_id), set()) for face_id in free.ids]
-        matches = settle_photo(gallery, free.embeddings, tiers, barred)
+        matches = settle_photo(gallery, free.embeddings, tiers, barred, day=free.day)
         now, faces = self._catalog.now(), self._catalog.faces
         n_assigned = 0
         for face_id, embedding, weight, tier, match in zip(
@@ -174,7 +176,7 @@ class Identities:
                 continue
             if match.is_accepted:
                 faces.assign(int(face_id), match, source="auto", run_id=self._run_id, now=now)
-                gallery.add(match.person_id, embedding, float(weight), face_id=int(face_id))
+                gallery.add(match.person_id, embedding, float(weight), face_id=int(face_id), day=free.day)
                 n_assigned += 1
             elif tier is not Tier.SHOW:
                 faces.suggest(int(face_id), match, now)

@@ -305,7 +305,7 @@ def _match_anew(sight: Sight, faces: Sequence[FaceRow], possible: _Possible) -> 
     for photo_id in np.unique(loose.photos):
         here = loose.take(loose.photos == photo_id)
         barred = [possible.barred(by_id[int(face_id)]) for face_id in here.ids]
-        found = settle_photo(gallery, here.embeddings, [Tier(tier) for tier in here.tiers], barred)
+        found = settle_photo(gallery, here.embeddings, [Tier(tier) for tier in here.tiers], barred, day=here.day)
         matches.update((int(face_id), m) for face_id, m in zip(here.ids, found, strict=True) if m is not None)
     return matches
 

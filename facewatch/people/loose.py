@@ -67,12 +67,15 @@ def _refused(
     joining = np.flatnonzero(~is_loose)
     while len(joining) and len(waiting):
         known = own.take(joining)
-        gallery.fill(known.people, known.embeddings, known.weights, ids=known.ids, confirmed=known.by_user)
+        gallery.fill(
+            known.people, known.embeddings, known.weights, ids=known.ids, confirmed=known.by_user, days=known.days
+        )
         is_near = [_is_near(gallery, own, row) for row in waiting.tolist()]
         joining, waiting = waiting[is_near], waiting[~np.array(is_near, np.bool_)]
     return own.ids[waiting]
 
 
 def _is_near(gallery: Gallery, own: FaceTable, row: int) -> bool:
-    match = gallery.identify(own.embeddings[row], Tier(own.tiers[row]))
+    day = int(own.days[row]) if own.days is not None else 0
+    match = gallery.identify(own.embeddings[row], Tier(own.tiers[row]), day=day)
     return match is not None and match.is_accepted

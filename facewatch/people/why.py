@@ -329,45 +329,39 @@ class Comparing:
             free.embeddings,
             [Tier(tier) for tier in free.tiers],
             [barred.get(int(face_id), ()) for face_id in free.ids],
+            day=table.day,
         )
         found = {
-            int(face_id): Compared(match, self._ranked(gallery, embedding, Tier(tier)), gallery.n_faces)
+            int(face_id): Compared(match, self._ranked(gallery, embedding, Tier(tier), table.day), gallery.n_faces)
             for face_id, embedding, tier, match in zip(free.ids, free.embeddings, free.tiers, matches, strict=True)
         }
         for row in np.flatnonzero(table.people != NOBODY):
-            face_id, tier = int(table.ids[row]), Tier(table.tiers[row])
-            found[face_id] = self._known(
-                gallery, face_id, int(table.people[row]), table.embeddings[row], tier, barred.get(face_id, ())
-            )
+            face = table.take(np.array([row]))
+            found[int(face.ids[0])] = self._known(gallery, face, barred.get(int(face.ids[0]), ()))
         return found
 
-    def _known(
-        self,
-        gallery: Gallery,
-        face_id: int,
-        person_id: int,
-        embedding: NDArray[np.float32],
-        tier: Tier,
-        barred: Collection[int],
-    ) -> Compared:
+    def _known(self, gallery: Gallery, face: FaceTable, barred: Collection[int]) -> Compared:
         """Compare a face of somebody as if it were new."""
+        person_id, embedding, tier = int(face.people[0]), face.embeddings[0], Tier(face.tiers[0])
         members = self._load(people=[person_id])
-        _put(gallery, person_id, members.take(members.ids != face_id))
+        _put(gallery, person_id, members.take(members.ids != face.ids[0]))
         try:
-            candidates = self._ranked(gallery, embedding, tier)
+            candidates = self._ranked(gallery, embedding, tier, face.day)
             if person_id not in {near.person_id for near in candidates}:
-                everybody = gallery.rank(embedding, max(1, len(gallery)), tier)
+                everybody = gallery.rank(embedding, max(1, len(gallery)), tier, day=face.day)
                 candidates += tuple(near for near in everybody if near.person_id == person_id)
-            return Compared(gallery.identify(embedding, tier, barred=barred), candidates, gallery.n_faces)
+            return Compared(gallery.identify(embedding, tier, barred=barred, day=face.day), candidates, gallery.n_faces)
         finally:
             _put(gallery, person_id, members)
 
-    def _ranked(self, gallery: Gallery, embedding: NDArray[np.float32], tier: Tier) -> tuple[Candidate, ...]:
-        return tuple(gallery.rank(embedding, self._n_ranked, tier))
+    def _ranked(self, gallery: Gallery, embedding: NDArray[np.float32], tier: Tier, day: int) -> tuple[Candidate, ...]:
+        return tuple(gallery.rank(embedding, self._n_ranked, tier, day=day))
 
 
 def _put(gallery: Gallery, person_id: int, members: FaceTable) -> None:
-    gallery.put(person_id, members.embeddings, members.weights, ids=members.ids, confirmed=members.by_user)
+    gallery.put(
+        person_id, members.embeddings, members.weights, ids=members.ids, confirmed=members.by_user, days=members.days
+    )
 
 
 # --- in words ---

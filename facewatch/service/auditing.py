@@ -128,7 +128,9 @@ def _sight(
 
     def gallery_of(faces: FaceTable) -> Gallery:
         gallery = Gallery(info.n_dims, info.thresholds, shortlist=shortlist, strictness=strictness)
-        gallery.fill(faces.people, faces.embeddings, faces.weights, ids=faces.ids, confirmed=faces.by_user)
+        gallery.fill(
+            faces.people, faces.embeddings, faces.weights, ids=faces.ids, confirmed=faces.by_user, days=faces.days
+        )
         gallery.set_named(service.catalog.people.names())
         return gallery
 

@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("face_recognition", f"insightface:{ROOT.parent / 'shared' / 'models' / 'buffalo_sc_dq'}")
 PROGRAM = ROOT / "scripts" / "facewatch"
 
+_NO_SETTINGS = "no-settings.toml"
+"""Empty: neither the user's settings count nor those of the folder where this is called."""
 _KEPT_BY_ANOTHER = "kept by another"
 
 Found = dict[str, dict[str, Any]]
@@ -36,12 +38,13 @@ class Asked:
 
 
 def measure(asked: Asked, kept: Path, say: Callable[[str], None]) -> Found:
-    """Return what evaluate says of each set; what engines found is kept in the folder `kept`.
+    """Return what evaluate says of each set, with the default settings; what engines found is kept in this folder.
 
     Raises:
         FacewatchError: one cannot be measured.
     """
     kept.mkdir(parents=True, exist_ok=True)
+    (kept / _NO_SETTINGS).touch()
     found: Found = {}
     for engine in asked.engines:
         for name, arguments in asked.sets.items():
@@ -54,7 +57,8 @@ def measure(asked: Asked, kept: Path, say: Callable[[str], None]) -> Found:
 
 def _evaluate(asked: Asked, engine: str, arguments: Sequence[str], file: Path) -> dict[str, Any]:
     methods = [word for method in asked.methods for word in ("--method", method)]
-    command = [str(asked.program), "--quiet", "evaluate", *arguments, "--engine", engine, *methods, *asked.options]
+    program = [str(asked.program), "--quiet", "--config", str(file.parent / _NO_SETTINGS)]
+    command = [*program, "evaluate", *arguments, "--engine", engine, *methods, *asked.options]
     ran = subprocess.run([*command, "--keep", str(file), "--json"], capture_output=True, text=True, check=False)
     if ran.returncode and _KEPT_BY_ANOTHER in ran.stderr and file.exists():
         # The engine looks at faces in another way now.
@@ -67,42 +71,96 @@ def _evaluate(asked: Asked, engine: str, arguments: Sequence[str], file: Path) -
 
 
 def as_markdown(found: Found, before: Found | None = None) -> str:
-    """Return a table for each engine; figures of `before` stand beside those of the same set, method and way."""
-    return "\n".join(
-        line for engine, sets in found.items() for line in _table(engine, sets, (before or {}).get(engine))
-    )
+    """Return tables for each engine; figures of `before` stand beside those of the same set and method."""
+    lines = [
+        line
+        for engine, sets in found.items()
+        for columns, rows_of in ((_COLUMNS, _rows), (_USER_COLUMNS, _user_rows))
+        for line in _table(_short_name(engine), columns, *(rows_of(one) for one in (sets, _of(before, engine))))
+    ]
+    return "\n".join(lines)
 
 
-WAYS = ("all at once", "streaming")
-_COLUMNS = ("set", "faces found", *(f"{way}, P / R / F" for way in WAYS), "folders a person")
+def _of(before: Found | None, engine: str) -> Mapping[str, Any]:
+    """Return what was measured before with this engine, which may have been brought from elsewhere."""
+    return next((sets for name, sets in (before or {}).items() if _short_name(name) == _short_name(engine)), {})
 
 
-def _table(engine: str, sets: Mapping[str, Any], before: Mapping[str, Any] | None) -> Iterator[str]:
+def _short_name(engine: str) -> str:
     kind, _, pack = engine.partition(":")
-    yield f"| {kind}{':' if pack else ''}{Path(pack).name}: {' | '.join(_COLUMNS)} |"
-    yield f"|{'---|' * len(_COLUMNS)}"
-    for name, facts in sets.items():
-        methods = list(dict.fromkeys(grouping["method"] for grouping in facts["groupings"]))
-        old = (before or {}).get(name)
-        for method in methods:
-            cells = _cells(facts, method)
-            if old is not None:
-                cells = [_beside(then, now) for then, now in zip(_cells(old, method), cells, strict=True)]
-            yield f"| {name}{f', {method}' if len(methods) > 1 else ''} | {' | '.join(cells)} |"
+    return f"{kind}:{Path(pack).name}" if pack else kind
+
+
+_Rows = Mapping[tuple[str, str], Sequence[str]]
+"""Cells by set and method."""
+
+_COLUMNS = (
+    "faces found",
+    "all at once, P / R / F",
+    "the same with plain similarities",
+    "streaming, P / R / F",
+    "folders a person",
+)
+_USER_COLUMNS = (
+    "answers until the largest people are complete",
+    "complete",
+    "names given before",
+    "precision",
+    "recall",
+)
+
+
+def _table(engine: str, columns: Sequence[str], now: _Rows, before: _Rows) -> Iterator[str]:
+    if not now:
+        return
+    yield f"| {engine} | {' | '.join(columns)} |"
+    yield f"|{'---|' * (1 + len(columns))}"
+    is_one = len({method for _, method in now}) == 1
+    for (name, method), cells in now.items():
+        then = before.get((name, method), [""] * len(cells))
+        beside = map(_beside, then, cells)
+        yield f"| {name if is_one else f'{name}, {method}'} | {' | '.join(beside)} |"
     yield ""
 
 
-def _cells(facts: Mapping[str, Any], method: str) -> list[str]:
-    """Return what stands in a row; nothing where it was not measured."""
-    detection = facts["detection"]
-    of = {grouping["way"]: grouping for grouping in facts["groupings"] if grouping["method"] == method}
-    shares = [of[way]["bcubed"] if way in of else None for way in WAYS]
-    folders = of.get(WAYS[0], {}).get("folders_per_person")
-    return [
-        f"{100 * detection['n_found'] / max(1, detection['n_labelled']):.1f} %",
-        *(" / ".join(short(one[name]) for name in ("precision", "recall", "f")) if one else "" for one in shares),
-        f"{folders:.2f}" if folders is not None else "",
-    ]
+def _rows(sets: Mapping[str, Any]) -> _Rows:
+    rows = {}
+    for name, facts in sets.items():
+        detection, groupings = facts["detection"], facts["groupings"]
+        share = f"{100 * detection['n_found'] / max(1, detection['n_labelled']):.1f} %"
+        for method in dict.fromkeys(one["method"] for one in groupings):
+            of = {(one["way"], one.get("is_normalised")): one for one in groupings if one["method"] == method}
+            # Before there was another kind all were plain, and nothing was said of it; then that is what counts.
+            used = next(likeness for likeness in (True, None, False) if ("all at once", likeness) in of)
+            at_once, streaming = of["all at once", used], of["streaming", used]
+            plain = of["all at once", False] if used else None
+            folders = at_once.get("folders_per_person")
+            rows[name, method] = [
+                *(share, _shares(at_once), _shares(plain), _shares(streaming)),
+                "" if folders is None else f"{folders:.2f}",
+            ]
+    return rows
+
+
+def _user_rows(sets: Mapping[str, Any]) -> _Rows:
+    rows = {}
+    for name, facts in sets.items():
+        for one in facts.get("simulations", []):
+            wanted, after = one["largest_complete"], one["after"]
+            n_answers = wanted["n_answers"]
+            rows[name, one["method"]] = [
+                f"over {wanted['n_given']}" if n_answers is None else str(n_answers),
+                f"{wanted['n_complete']} of {wanted['n_people']}",
+                str(one["n_namings"]),
+                *(short(after[share]) for share in ("precision", "recall")),
+            ]
+    return rows
+
+
+def _shares(grouping: Mapping[str, Any] | None) -> str:
+    if grouping is None:
+        return ""
+    return " / ".join(short(grouping["bcubed"][name]) for name in ("precision", "recall", "f"))
 
 
 def short(share: float) -> str:

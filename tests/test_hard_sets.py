@@ -130,18 +130,19 @@ def test_a_folder_of_something_else_is_not_written_over(photos: Path, tmp_path: 
     assert (tmp_path / "plain" / "mine.txt").read_text() == "mine"
 
 
+GROUPINGS = [
+    {
+        "way": way,
+        "method": "whispers",
+        "bcubed": {"precision": 1.0, "recall": 0.75, "f": 0.8571},
+        "folders_per_person": 1.25,
+    }
+    for way in ("clustering", "all at once", "streaming")
+]
 FACTS = {
     "engine": {"name": "insightface:/models/pack"},
     "detection": {"n_labelled": 8, "n_found": 7},
-    "groupings": [
-        {
-            "way": way,
-            "method": "whispers",
-            "bcubed": {"precision": 1.0, "recall": 0.75, "f": 0.8571},
-            "folders_per_person": 1.25,
-        }
-        for way in ("clustering", "all at once", "streaming")
-    ],
+    "groupings": GROUPINGS,
 }
 
 
@@ -168,15 +169,38 @@ def test_one_command_makes_the_sets_and_prints_their_table(photos: Path, tmp_pat
     arguments += ["face_recognition", "--kept", str(tmp_path / "kept"), "--json", str(output)]
     shown = CliRunner().invoke(hard_sets.main, [str(tmp_path / "sets"), "--only", "film", *arguments])
     assert shown.exit_code == 0, shown.output
-    assert "| film | 87.5 % | 1 / .750 / .857 | 1 / .750 / .857 | 1.25 |" in shown.output
-    assert "| insightface:pack: set | faces found |" in shown.output
+    assert "| film | 87.5 % | 1 / .750 / .857 |  | 1 / .750 / .857 | 1.25 |" in shown.output
+    assert "| insightface:pack | faces found |" in shown.output
     assert json.loads(output.read_text()) == {"insightface:/models/pack": {"film": FACTS}}
 
 
 def test_figures_from_before_stand_beside_those_that_changed() -> None:
-    now = {"engine": {"film": {**FACTS, "detection": {"n_labelled": 8, "n_found": 8}}}}
-    table = hard_tables.as_markdown(now, {"engine": {"film": FACTS}})
-    assert "| film | 87.5 % → 100.0 % | 1 / .750 / .857 | 1 / .750 / .857 | 1.25 |" in table
+    both = [
+        {**one, "is_normalised": is_normalised, "bcubed": {"precision": 1.0, "recall": recall, "f": 0.9}}
+        for is_normalised, recall in ((True, 0.9), (False, 0.8))
+        for one in GROUPINGS
+    ]
+    now = {**FACTS, "detection": {"n_labelled": 8, "n_found": 8}, "groupings": both}
+    # The pack may lie elsewhere.
+    table = hard_tables.as_markdown({"insightface:/a/pack": {"film": now}}, {"insightface:/b/pack": {"film": FACTS}})
+    assert (
+        "| film | 87.5 % → 100.0 % | 1 / .750 / .857 → 1 / .900 / .900 | 1 / .800 / .900 "
+        "| 1 / .750 / .857 → 1 / .900 / .900 | 1.25 |"
+    ) in table
+
+
+def test_answers_of_a_simulated_user_have_a_table_of_their_own() -> None:
+    user = {
+        "method": "whispers",
+        "n_namings": 31,
+        "after": {"precision": 1.0, "recall": 0.98},
+        "largest_complete": {"n_people": 20, "n_complete": 20, "n_answers": 12, "n_given": 50},
+    }
+    late = {**user, "largest_complete": {"n_people": 20, "n_complete": 18, "n_answers": None, "n_given": 300}}
+    table = hard_tables.as_markdown(
+        {"x": {"film": {**FACTS, "simulations": [user]}}}, {"x": {"film": {**FACTS, "simulations": [late]}}}
+    )
+    assert "| film | over 300 → 12 | 18 of 20 → 20 of 20 | 31 | 1 | .980 |" in table
 
 
 def test_a_facewatch_that_fails_is_quoted(tmp_path: Path, photos: Path) -> None:

@@ -306,8 +306,16 @@ SETTINGS = (
         "match",
         "shortlist",
         5,
-        "People whose centroids are nearest; the minimum distance to their faces decides.",
+        "People whose centroids are nearest; the distance to their faces decides.",
         _number(1, 100, whole=True),
+    ),
+    Setting(
+        "match",
+        "aggregation",
+        "combined",
+        'Which distance to a person\'s faces decides: "minimum", "mean", that to their "centroid", or "combined": the '
+        "minimum, with a limit for the centroid. `facewatch evaluate` compares them.",
+        _choice("combined", "minimum", "mean", "centroid"),
     ),
     Setting(
         "match",

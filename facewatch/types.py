@@ -210,6 +210,12 @@ class Thresholds:
     """A match without a near runner-up may be farther off by this; see `assign`."""
     confirmed: float = 0.0
     """And one whose nearest member a user confirmed by this."""
+    by_minimum: float = 0.0
+    """What takes the place of `match` and `centroid` where `match.aggregation` is "minimum"."""
+    by_mean: float = 0.0
+    """Where it is "mean"."""
+    by_centroid: float = 0.0
+    """And where it is "centroid"."""
 
     def less(self, n_faces: int) -> float:
         """Return what `match` and `centroid` lose in a gallery of so many faces.

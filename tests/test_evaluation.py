@@ -1427,7 +1427,8 @@ def test_every_engine_has_its_thresholds_where_the_script_looks(script: ModuleTy
 def found_in(n_strangers: int) -> calibration.Calibration:
     """Return a calibration whose largest gallery was asked for so many strangers."""
     far, no = np.full(n_strangers, np.inf), np.zeros(n_strangers, np.bool_)
-    answers = calibration.Answers(far, far, far, no, no, no, np.zeros(n_strangers, np.int64))
+    none = np.zeros(n_strangers, np.int64)
+    answers = calibration.Answers(far, far, far, no, no, no, none, none)
     return calibration.Calibration(LIMITS, LIMITS, (calibration.Trial(n_strangers, answers),), ((0.5, PERFECT),))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from facewatch.assign.aggregation import Aggregation
 from facewatch.assign.gallery import Candidate, Gallery, settle_photo
 from facewatch.assign.look_alikes import LookAlikes
 from facewatch.assign.member import distances
 
-__all__ = ["Candidate", "Gallery", "LookAlikes", "distances", "settle_photo"]
+__all__ = ["Aggregation", "Candidate", "Gallery", "LookAlikes", "distances", "settle_photo"]

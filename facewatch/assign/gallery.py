@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from facewatch.assign.aggregation import Aggregation
 from facewatch.assign.look_alikes import LookAlikes, Overlaps, nearest_pairs
 from facewatch.assign.member import Faces, Member, distances
 from facewatch.assign.years import UNDATED, stricter
@@ -28,9 +29,9 @@ class Candidate:
 
     person_id: int
     distance: float
-    """To the nearest exemplar."""
+    """That which the aggregation asks for; as a rule that to the nearest exemplar."""
     nearest_id: int
-    """The face that this is."""
+    """The nearest exemplar."""
     is_confirmed: bool
     """Whether a user confirmed that face."""
     centroid_distance: float
@@ -40,19 +41,24 @@ class Candidate:
     limit: float
     """What `distance` may be at most."""
     centroid_limit: float
-    """What `centroid_distance` may be at most."""
+    """What `centroid_distance` may be at most; infinite: whatever it is."""
     margin: float
     """What `lead` must be at least."""
     rival_id: int | None
     """That other person: of those who are near the one who comes nearest to forbid it; None: there is none."""
+    aggregation: Aggregation = Aggregation.COMBINED
+    """What `distance` is."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Near:
     """One of the shortlist."""
 
-    distance: float
+    asked: float
+    """The distance that the aggregation asks for."""
     person_id: int
+    distance: float
+    """To the nearest exemplar."""
     centroid_distance: float
     nearest_id: int
     is_confirmed: bool
@@ -62,7 +68,7 @@ class _Near:
     @property
     def weighed(self) -> float:
         """The distance that people are compared by."""
-        return self.distance + self.stricter
+        return self.asked + self.stricter
 
 
 class Gallery:
@@ -72,11 +78,21 @@ class Gallery:
     The rule: the nearest centroids make a shortlist, the minimum distance to any exemplar of those people decides, and
     the centroid and the runner-up must agree (measured: the member distance alone attracts blurred strangers). Where
     nobody else is near, or a user confirmed the nearest exemplar, a match may be a little farther off; of two named
-    people who look alike the other must be farther than usual.
+    people who look alike the other must be farther than usual. With another aggregation than `combined` that distance
+    takes the place of the minimum, and the centroid has no say of its own.
     """
 
-    def __init__(self, n_dims: int, thresholds: Thresholds, *, shortlist: int = 5, strictness: float = 0.0) -> None:
+    def __init__(
+        self,
+        n_dims: int,
+        thresholds: Thresholds,
+        *,
+        shortlist: int = 5,
+        strictness: float = 0.0,
+        aggregation: Aggregation = Aggregation.COMBINED,
+    ) -> None:
         self._n_dims = n_dims
+        self._aggregation = aggregation
         self._thresholds = thresholds
         self._n_shortlist = shortlist
         self._strictness = strictness
@@ -200,10 +216,12 @@ class Gallery:
     # --- who is it ---
 
     def limits(self, tier: Tier) -> tuple[float, float]:
-        """Return how near a face of this tier must be to a member and to the centroid, in a gallery of this size."""
+        """Return what the distance of a face of this tier may be, and that to the centroid, in a gallery of this size:
+        as a rule the first is that to a member."""
         t = self._thresholds
         less = t.less(self._n_faces) + self._strictness + (0.0 if tier is Tier.FOUND else t.poor)
-        return t.match - less, t.centroid - less
+        limit, centroid_limit = self._aggregation.limits(t)
+        return limit - less, centroid_limit - less
 
     def identify(
         self,
@@ -232,7 +250,7 @@ class Gallery:
             centroid_distance=best.centroid_distance,
             runner_up_id=runner_up.person_id if runner_up else None,
             runner_up_distance=runner_up.distance if runner_up else None,
-            rule=refusal or "nearest member, centroid and margin agree",
+            rule=refusal or self._aggregation.rule,
             is_accepted=refusal is None,
         )
 
@@ -245,10 +263,14 @@ class Gallery:
         return [self._judge(near, ranked, tier)[0] for near in ranked[:n]]
 
     def is_near(self, embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return for each unit vector whether any centroid is near enough for `identify` to accept; cheap for many."""
-        if not self._people:
-            return np.zeros(len(embeddings), np.bool_)
-        limit = self.limits(Tier.FOUND)[1] + self._thresholds.clear + self._thresholds.confirmed
+        """Return for each unit vector whether any centroid is near enough for `identify` to accept; cheap for many.
+
+        Where the aggregation says nothing of centroids, all may be near enough.
+        """
+        limit = self.limits(Tier.FOUND)[self._aggregation is not Aggregation.CENTROID]
+        if not self._people or math.isinf(limit):
+            return np.full(len(embeddings), bool(self._people))
+        limit += self._thresholds.clear + self._thresholds.confirmed
         looks, _ = self._stack()
         years = [member.years.middles for member in self._members.values()]
         centroids = np.concatenate([self._centroids[: len(self._people)], looks, *years])
@@ -258,7 +280,7 @@ class Gallery:
         return near
 
     def _shortlist(self, embedding: NDArray[np.float32], n: int, day: int) -> list[_Near]:
-        """Return how near the people are whose centroids are nearest, the nearest first by their exemplars."""
+        """Return how near the people are whose centroids are nearest, the nearest first by the aggregation."""
         if not self._people:
             return []
         similarities = self._centroids[: len(self._people)] @ embedding
@@ -280,8 +302,10 @@ class Gallery:
         row = int((distances(cosines) + more).argmin() if more.any() else cosines.argmax())
         if day != UNDATED and len(middles := member.years.around(day)):
             similarity = max(similarity, float((middles @ embedding).max()))
+        nearest, centroid = _distance(float(cosines[row])), _distance(similarity)
         return _Near(
-            *(_distance(float(cosines[row])), person_id, _distance(similarity)),
+            self._aggregation.distance(cosines, nearest=nearest, centroid=centroid),
+            *(person_id, nearest, centroid),
             *(int(exemplars.ids[row]), bool(exemplars.confirmed[row]), float(more[row])),
         )
 
@@ -305,12 +329,13 @@ class Gallery:
         margins = [(t.margin + self._stricter(near, other), other) for other in others]
         rival = min(margins, key=lambda entry: entry[1].weighed - entry[0], default=None)
         candidate = Candidate(
-            *(near.person_id, near.distance, near.nearest_id, near.is_confirmed, near.centroid_distance),
+            *(near.person_id, near.asked, near.nearest_id, near.is_confirmed, near.centroid_distance),
             lead=rival[1].weighed - near.weighed if rival else math.inf,
             limit=limit + more - near.stricter,
             centroid_limit=centroid_limit + more,
             margin=rival[0] if rival else t.margin,
             rival_id=rival[1].person_id if rival else None,
+            aggregation=self._aggregation,
         )
         return candidate, rival[1] if rival else None
 
@@ -341,7 +366,7 @@ def _refusal(candidate: Candidate, rival: _Near | None, tier: Tier) -> str | Non
         return "too poor to be matched"
     if candidate.distance > candidate.limit:
         distance, limit = told_apart(candidate.distance, candidate.limit, n_digits=3)
-        return f"nearest member is at {distance}, farther than {limit}"
+        return f"{candidate.aggregation.words} is at {distance}, farther than {limit}"
     if candidate.centroid_distance > candidate.centroid_limit:
         distance, limit = told_apart(candidate.centroid_distance, candidate.centroid_limit, n_digits=3)
         return f"centroid is at {distance}, farther than {limit}"

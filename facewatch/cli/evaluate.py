@@ -191,6 +191,7 @@ def _print_evaluations(evaluations: Sequence[Evaluation], origin: str) -> None:
     click.echo()
     _print_table(_HEADER, evaluations, _rows)
     echo(_LEGEND + "\n")
+    _print_identified(evaluations)
     for name, evaluation in zip(names, evaluations, strict=True):
         _print_simulations(evaluation, f"{name}: " if len(evaluations) > 1 else "")
     _print_table(_RATES, evaluations, _rates)
@@ -212,6 +213,15 @@ def _print_sample(evaluation: Evaluation, before: str) -> None:
         echo(f"{before}{plural(sample.n_disputed, 'face')} left out: copies of the photo name different people")
     if sample.n_unused:
         echo(f"{before}{plural(sample.n_unused, 'photo')} could not be used; --json lists why")
+
+
+def _print_identified(evaluations: Sequence[Evaluation]) -> None:
+    from facewatch.evaluation.identification import HEADER, LEGEND, rows_of
+
+    told = [evaluation for evaluation in evaluations if evaluation.identified]
+    if told:
+        _print_table(HEADER, told, lambda evaluation: list(rows_of(evaluation.identified)))
+        echo(LEGEND + "\n")
 
 
 def _print_simulations(evaluation: Evaluation, before: str) -> None:

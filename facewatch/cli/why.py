@@ -133,16 +133,12 @@ def _look_lines(one: Why, look: Look) -> Iterator[str]:
         return
     barred = {bar.person_id for bar in one.barred}
     for near in _told(one, look):
-        nearest, limit = told_apart(near.distance, near.limit)
-        middle, middle_limit = told_apart(near.centroid_distance, near.centroid_limit)
         cannot = ", whom it cannot be" if near.person_id in barred else ""
-        yield (
-            f"{near.name}{cannot}: {nearest} from the nearest face (limit {limit}), "
-            f"{middle} from the centroid of all (limit {middle_limit})"
-        )
+        yield f"{near.name}{cannot}: {_distances(near)}"
         where = f" in {near.photo}" if near.photo else ""
         confirmed = ", which you confirmed" if near.is_confirmed else ""
-        yield f"    that is face {ids.face(near.face_id)}{where}{confirmed}"
+        that = "the nearest" if near.aggregation in ("mean", "centroid") else "that"
+        yield f"    {that} is face {ids.face(near.face_id)}{where}{confirmed}"
     judged = look.of(look.judged_id) or look.likenesses[0]
     if judged.rival is not None and judged.lead is not None:
         lead, margin = told_apart(judged.lead, judged.margin)
@@ -151,6 +147,19 @@ def _look_lines(one: Why, look: Look) -> Iterator[str]:
         else:
             yield f"nearer than {judged.name}: {judged.rival}, by {lead.removeprefix('-')}"
     yield _outcome(one, look)
+
+
+def _distances(near: Likeness) -> str:
+    """Say what `match.aggregation` looks at, each with its limit."""
+    words = {"mean": "all faces on average", "centroid": "the centroid of all"}.get(
+        near.aggregation, "the nearest face"
+    )
+    distance, limit = told_apart(near.distance, near.limit)
+    said = f"{distance} from {words} (limit {limit})"
+    if near.centroid_limit is None:
+        return said
+    middle, middle_limit = told_apart(near.centroid_distance, near.centroid_limit)
+    return f"{said}, {middle} from the centroid of all (limit {middle_limit})"
 
 
 def _told(one: Why, look: Look) -> list[Likeness]:

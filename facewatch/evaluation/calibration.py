@@ -11,10 +11,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facewatch.assign import Aggregation
 from facewatch.evaluation.metrics import BIN_WIDTH, Agreement, PairCounts, bcubed, count_pairs, rates
 from facewatch.evaluation.ways import alone
 from facewatch.types import Thresholds, Tier
@@ -57,7 +59,7 @@ class Answers:
     """What galleries answer to faces before any threshold; row i of each array belongs together."""
 
     distance: NDArray[np.float64]
-    """To the nearest member of the nearest person; infinite where nobody is known."""
+    """To the nearest person, by the way of asking: as a rule to its nearest member; infinite where nobody is known."""
     centroid: NDArray[np.float64]
     """To that person's centroid."""
     lead: NDArray[np.float64]
@@ -70,6 +72,8 @@ class Answers:
     """Whether the face may only be matched."""
     n_gallery: NDArray[np.int64]
     """Faces in the gallery."""
+    n_own: NDArray[np.int64]
+    """Of these, those of the face's own person."""
 
     def __len__(self) -> int:
         return len(self.distance)
@@ -121,21 +125,34 @@ def rates_of(answers: Answers, limits: Thresholds) -> Rates:
 # --- asking galleries ---
 
 
-def ask_all(faces: Faces, in_gallery: NDArray[np.bool_], *, shortlist: int = 5) -> Answers:
+def ask_all(
+    faces: Faces,
+    in_gallery: NDArray[np.bool_],
+    *,
+    shortlist: int = 5,
+    aggregation: Aggregation = Aggregation.COMBINED,
+) -> Answers:
     """Return the answers to every face, of the gallery of these faces without it, and without its person.
 
     Faces too poor to be matched are neither asked for nor in the gallery.
     """
     may_match = faces.tiers != Tier.SHOW.value
-    known = ask(faces, np.flatnonzero(may_match), in_gallery & may_match, shortlist=shortlist, is_stranger=False)
+    ask_some = partial(ask, in_gallery=in_gallery & may_match, shortlist=shortlist, aggregation=aggregation)
+    known = ask_some(faces, np.flatnonzero(may_match), is_stranger=False)
     # A face whose person has no other face in the gallery is a stranger already.
     asked_as_known = np.flatnonzero(may_match)[known.is_known]
-    strangers = ask(faces, asked_as_known, in_gallery & may_match, shortlist=shortlist, is_stranger=True)
+    strangers = ask_some(faces, asked_as_known, is_stranger=True)
     return Answers.together([known, strangers])
 
 
 def ask(
-    faces: Faces, rows: NDArray[np.int64], in_gallery: NDArray[np.bool_], *, shortlist: int, is_stranger: bool
+    faces: Faces,
+    rows: NDArray[np.int64],
+    in_gallery: NDArray[np.bool_],
+    *,
+    shortlist: int,
+    is_stranger: bool,
+    aggregation: Aggregation = Aggregation.COMBINED,
 ) -> Answers:
     """Return what the gallery of these faces answers to the faces of `rows`.
 
@@ -143,18 +160,21 @@ def ask(
         in_gallery: which faces the gallery holds, shape (n_faces,); never the one that is asked for.
         shortlist: people whose centroids are nearest.
         is_stranger: leave out all faces of the person that is asked for, not only the one.
+        aggregation: the distance that people are ranked by.
     """
     gallery = _Stack(faces, in_gallery)
     blocks = [rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS)]
     if not blocks or not len(gallery.members):
         return _nobody(faces, rows)
-    return Answers.together([gallery.ask(block, shortlist=shortlist, is_stranger=is_stranger) for block in blocks])
+    parts = (gallery.ask(block, aggregation, shortlist=shortlist, is_stranger=is_stranger) for block in blocks)
+    return Answers.together(list(parts))
 
 
 def _nobody(faces: Faces, rows: NDArray[np.int64]) -> Answers:
     far, no = np.full(len(rows), np.inf), np.zeros(len(rows), np.bool_)
     is_poor = faces.tiers[rows] != Tier.FOUND.value
-    return Answers(far, far, far, no, no, is_poor, np.zeros(len(rows), np.int64))
+    none = np.zeros(len(rows), np.int64)
+    return Answers(far, far, far, no, no, is_poor, none, none)
 
 
 class _Stack:
@@ -173,23 +193,24 @@ class _Stack:
             self._sums = np.add.reduceat(vectors, self._starts)
             self._founding_sums = np.add.reduceat(vectors * is_founding[:, None], self._starts)
 
-    def ask(self, rows: NDArray[np.int64], *, shortlist: int, is_stranger: bool) -> Answers:
+    def ask(self, rows: NDArray[np.int64], aggregation: Aggregation, *, shortlist: int, is_stranger: bool) -> Answers:
         faces, at = self._faces, np.arange(len(rows))
         own = np.searchsorted(self._people, faces.people[rows]).clip(max=len(self._people) - 1)
         has_own = self._people[own] == faces.people[rows]
         is_member = np.isin(rows, self.members)
-        n_others = np.where(has_own, self._n[own] - is_member, 0)
-        is_known = (n_others > 0) & (not is_stranger)
-        nearest, centroids = self._nearest(rows), self._centroids(rows, own, is_member)
+        n_others = np.where(has_own & (not is_stranger), self._n[own] - is_member, 0)
+        is_known = n_others > 0
+        centroids = self._centroids(rows, own, is_member)
+        apart = self._apart(rows, aggregation, centroids)
         gone = at[has_own & ~is_known]
-        nearest[gone, own[gone]] = centroids[gone, own[gone]] = -np.inf
+        apart[gone, own[gone]], centroids[gone, own[gone]] = np.inf, -np.inf
         n_listed = min(shortlist, centroids.shape[1])
         listed = np.argpartition(-centroids, n_listed - 1, axis=1)[:, :n_listed]
-        ranked = np.take_along_axis(nearest, listed, axis=1)
-        order = np.argsort(-ranked, axis=1, kind="stable")
+        ranked = np.take_along_axis(apart, listed, axis=1)
+        order = np.argsort(ranked, axis=1, kind="stable")
         best = listed[at, order[:, 0]]
-        second = ranked[at, order[:, 1]] if ranked.shape[1] > 1 else np.full(len(rows), -np.inf)
-        distance, runner_up = _distances(nearest[at, best]), _distances(second)
+        distance = apart[at, best]
+        runner_up = ranked[at, order[:, 1]] if ranked.shape[1] > 1 else np.full(len(rows), np.inf)
         return Answers(
             distance=distance,
             centroid=_distances(centroids[at, best]),
@@ -198,11 +219,36 @@ class _Stack:
             is_known=is_known,
             is_poor=faces.tiers[rows] != Tier.FOUND.value,
             n_gallery=len(self.members) - np.where(is_stranger & has_own, self._n[own], is_member),
+            n_own=n_others,
         )
+
+    def _apart(
+        self, rows: NDArray[np.int64], aggregation: Aggregation, centroids: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return how far each person is, by the distance that people are ranked by; infinite where nobody is left."""
+        if aggregation is Aggregation.CENTROID:
+            return _distances(centroids)
+        if aggregation is Aggregation.MEAN:
+            return self._mean(rows)
+        return _distances(self._nearest(rows))
+
+    def _mean(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the mean distance to the members of each person, itself left out."""
+        apart = _distances(self._cosines(rows))
+        is_itself = rows[:, None] == self.members[None]
+        apart[is_itself] = 0.0
+        n_others = self._n - np.add.reduceat(is_itself, self._starts, axis=1, dtype=np.int64)
+        sums = np.add.reduceat(apart, self._starts, axis=1)
+        mean: NDArray[np.float64] = np.divide(sums, n_others, out=np.full(sums.shape, np.inf), where=n_others > 0)
+        return mean
+
+    def _cosines(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        cosines: NDArray[np.float32] = self._faces.embeddings[rows] @ self._faces.embeddings[self.members].T
+        return cosines.astype(np.float64)
 
     def _nearest(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the cosine to the nearest member of each person, itself left out; -inf where none is left."""
-        cosines = (self._faces.embeddings[rows] @ self._faces.embeddings[self.members].T).astype(np.float64)
+        cosines = self._cosines(rows)
         cosines[rows[:, None] == self.members[None]] = -np.inf
         nearest: NDArray[np.float64] = np.maximum.reduceat(cosines, self._starts, axis=1)
         return nearest

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from facewatch import __version__
 from facewatch.catalog import display
+from facewatch.evaluation import identification
 from facewatch.evaluation.crops import Album
 from facewatch.evaluation.files import written_at_once
 from facewatch.evaluation.metrics import BIN_WIDTH, N_BINS, PairCounts, rates
@@ -67,6 +68,7 @@ def report_page(evaluations: Sequence[Evaluation], album: Album, *, made_at: str
 def _parts(evaluation: Evaluation, album: Album) -> Iterator[str]:
     yield _tiles(evaluation)
     yield section("Ways of working", _table([evaluation]), _WAYS)
+    yield from _identified(evaluation)
     yield from _simulations(evaluation)
     yield section("Distances", f'<div class="charts">{_charts(evaluation)}</div>', _rates([evaluation]))
     yield from _all_mistakes(evaluation, album)
@@ -227,6 +229,16 @@ def _numbers(evaluation: Evaluation, grouping: Grouping) -> list[str]:
         *(str(measured.n_faces_in_groups), str(grouping.n_photos_twice)),
         f"{grouping.seconds:.1f}",
     ]
+
+
+# --- known or new ---
+
+
+def _identified(evaluation: Evaluation) -> Iterator[str]:
+    if evaluation.identified:
+        rows = [(row[:1], row[1:]) for row in identification.rows_of(evaluation.identified)]
+        table = _as_table([("", name) for name in identification.HEADER], rows)
+        yield section("Known or new", table, _paragraph(identification.LEGEND, "hint"))
 
 
 # --- the simulated user ---

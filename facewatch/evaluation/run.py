@@ -17,6 +17,7 @@ import numpy as np
 from facewatch.catalog import display
 from facewatch.cohort import Cohort
 from facewatch.errors import FacewatchError
+from facewatch.evaluation.identification import Identification, facts_of, identification
 from facewatch.evaluation.keeping import key_of, load_seen, save_seen
 from facewatch.evaluation.labelled import Labelled, check_counts
 from facewatch.evaluation.looking import Seen, look
@@ -74,6 +75,8 @@ class Evaluation:
     """What is wrong with photos that could not be used, and what to do about it."""
     n_batches: int
     seed: int
+    identified: tuple[Identification, ...] = ()
+    """How many faces each way of asking "known or new" identifies; none: there are no strangers."""
     simulations: tuple[Simulation, ...] = ()
     """What a simulated user makes of it, by method; none where nobody asked for it."""
 
@@ -198,6 +201,7 @@ def evaluate(
         faults={display(path): fault for path, fault in seen.faults.items()},
         n_batches=n_batches,
         seed=seed,
+        identified=_identify(sample, open_service),
         simulations=tuple(simulations),
     )
 
@@ -223,6 +227,12 @@ def photos_of(sample: Sample) -> Counter[str]:
     """Return on how many photos each person was found."""
     both = np.unique(np.stack([sample.person, sample.photo]), axis=1)
     return Counter(sample.names[person] for person in both[0].tolist())
+
+
+def _identify(sample: Sample, open_service: OpenService) -> tuple[Identification, ...]:
+    with scratch(open_service) as service:
+        limits, config = service.info.thresholds, service.config
+    return identification(sample, limits, shortlist=config["match.shortlist"], strictness=config["match.strictness"])
 
 
 def _group(
@@ -319,6 +329,7 @@ def facts(evaluation: Evaluation) -> dict[str, Any]:
         "nearer": nearer(evaluation.pairs),
         "verification": [asdict(one) for one in evaluation.verifications],
         "verification_normalised": [asdict(one) for one in evaluation.normalised],
+        "identification": facts_of(evaluation.identified),
         "n_batches": evaluation.n_batches,
         "seed": evaluation.seed,
         "groupings": [_grouping_facts(evaluation, grouping) for grouping in evaluation.groupings],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign import Gallery, settle_photo
+from facewatch.assign import Aggregation, Gallery, settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
@@ -81,12 +81,14 @@ class Identities:
         *,
         shortlist: int = 5,
         strictness: float = 0.0,
+        aggregation: Aggregation = Aggregation.COMBINED,
     ) -> None:
         self._catalog = catalog
         self._engine_id = engine_id
         self._info = info
         self._shortlist = shortlist
         self._strictness = strictness
+        self._aggregation = aggregation
         self._actor = "recluster"
         self._run_id: int | None = None
         self._gallery: Gallery | None = None
@@ -119,7 +121,10 @@ class Identities:
     def _filled(self, known: FaceTable) -> Gallery:
         """Return a gallery of faces that belong to somebody."""
         gallery = Gallery(
-            self._info.n_dims, self._info.thresholds, shortlist=self._shortlist, strictness=self._strictness
+            *(self._info.n_dims, self._info.thresholds),
+            shortlist=self._shortlist,
+            strictness=self._strictness,
+            aggregation=self._aggregation,
         )
         gallery.fill(
             known.people, known.embeddings, known.weights, ids=known.ids, confirmed=known.by_user, days=known.days

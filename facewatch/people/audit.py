@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from facewatch import ids
-from facewatch.assign import Gallery, distances, settle_photo
+from facewatch.assign import Aggregation, Gallery, distances, settle_photo
 from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable, Person, display
 from facewatch.people.decisions import Decided, not_born_yet, unborn
 from facewatch.people.finding import handle_of, label_of
@@ -97,6 +97,7 @@ class Sight:
     n_shortlist: int
     strictness: float
     """`match.strictness`."""
+    aggregation: Aggregation = Aggregation.COMBINED
 
 
 class Words:
@@ -315,7 +316,9 @@ def _match_anew(sight: Sight, faces: Sequence[FaceRow], possible: _Possible) -> 
 
 def find_loose(catalog: Catalog, sight: Sight, words: Words) -> list[Finding]:
     """Return a finding for every person with whom a run placed faces that today's settings would refuse."""
-    loose = loose_faces(catalog, sight.table, sight.thresholds, strictness=sight.strictness)
+    loose = loose_faces(
+        catalog, sight.table, sight.thresholds, strictness=sight.strictness, aggregation=sight.aggregation
+    )
     return [_loose(one, catalog.faces.rows(one.faces), sight, words) for one in loose]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign import Gallery
+from facewatch.assign import Aggregation, Gallery
 from facewatch.catalog import Catalog, FaceTable
 from facewatch.people.splitting import largest_part
 from facewatch.types import Thresholds, Tier
@@ -27,7 +27,14 @@ class Loose:
     """The least `match.strictness` that one of them was placed by; None: nobody knows."""
 
 
-def loose_faces(catalog: Catalog, table: FaceTable, thresholds: Thresholds, *, strictness: float) -> list[Loose]:
+def loose_faces(
+    catalog: Catalog,
+    table: FaceTable,
+    thresholds: Thresholds,
+    *,
+    strictness: float,
+    aggregation: Aggregation = Aggregation.COMBINED,
+) -> list[Loose]:
     """Return them, person by person.
 
     Who was placed loosely stays where it is near enough to the others of its person, by today's distances in a small
@@ -37,19 +44,22 @@ def loose_faces(catalog: Catalog, table: FaceTable, thresholds: Thresholds, *, s
     Args:
         table: the faces of the people to be looked at, as the engine in use sees them.
         strictness: today's `match.strictness`.
+        aggregation: today's `match.aggregation`.
     """
+    limit, centroid_limit = aggregation.limits_on_record(thresholds)
     most = thresholds.clear + thresholds.confirmed - strictness
     placed = catalog.facts.loosely_placed(
         strictness=strictness,
-        match=thresholds.match + most,
-        centroid=thresholds.centroid + most,
+        match=limit + most,
+        centroid=centroid_limit + most,
         cluster=thresholds.cluster - strictness,
     )
     is_loose = np.isin(table.ids, list(placed)) & ~table.by_user
     found = []
     for person_id in np.unique(table.people[is_loose]):
         own = table.take(table.people == person_id)
-        refused = _refused(own, np.isin(own.ids, list(placed)) & ~own.by_user, thresholds, strictness)
+        is_own_loose = np.isin(own.ids, list(placed)) & ~own.by_user
+        refused = _refused(own, is_own_loose, thresholds, strictness, aggregation)
         if len(refused):
             then = [known for face_id in refused.tolist() if (known := placed[face_id]) is not None]
             found.append(Loose(int(person_id), tuple(refused.tolist()), min(then, default=None)))
@@ -57,12 +67,16 @@ def loose_faces(catalog: Catalog, table: FaceTable, thresholds: Thresholds, *, s
 
 
 def _refused(
-    own: FaceTable, is_loose: NDArray[np.bool_], thresholds: Thresholds, strictness: float
+    own: FaceTable,
+    is_loose: NDArray[np.bool_],
+    thresholds: Thresholds,
+    strictness: float,
+    aggregation: Aggregation,
 ) -> NDArray[np.int64]:
     """Return which faces of one person today's settings would not place beside those that were not placed loosely."""
     if is_loose.all():
         is_loose[largest_part(own, ceiling=thresholds.cluster - strictness)] = False
-    gallery = Gallery(own.embeddings.shape[1], thresholds, strictness=strictness)
+    gallery = Gallery(own.embeddings.shape[1], thresholds, strictness=strictness, aggregation=aggregation)
     waiting = np.flatnonzero(is_loose)
     joining = np.flatnonzero(~is_loose)
     while len(joining) and len(waiting):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch import ids
-from facewatch.assign import settle_photo
+from facewatch.assign import Aggregation, settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark, display
 from facewatch.catalog.faces import KNOWN_FROM
 from facewatch.catalog.placings import Placing
@@ -41,18 +41,19 @@ class Likeness:
     person_id: int
     name: str
     distance: float
-    """To the nearest other face of the person."""
+    """That which `match.aggregation` asks for; as a rule that to the nearest other face of the person."""
     limit: float
     """What that may be at most."""
     face_id: int
-    """That face."""
+    """The nearest one."""
     photo: str | None
     """A file that shows it; None: it is not in the library now."""
     is_confirmed: bool
     """Whether a user placed or confirmed that face."""
     centroid_distance: float
     """To the middle of the person's faces."""
-    centroid_limit: float
+    centroid_limit: float | None
+    """None: whatever it is."""
     lead: float | None
     """How much farther the rival is, below 0: nearer; None: there is no other person."""
     margin: float
@@ -61,6 +62,13 @@ class Likeness:
     """The other person who comes nearest to forbid it."""
     rival: str | None
     """What that one is called."""
+    aggregation: Aggregation = Aggregation.COMBINED
+    """What `distance` is."""
+
+    @property
+    def centroid_missing(self) -> float:
+        """How much farther than allowed the centroid is; not above 0: it forbids nothing."""
+        return self.centroid_distance - self.centroid_limit if self.centroid_limit is not None else -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,11 +299,12 @@ def _likeness(near: Candidate, name_of: Callable[[int], str], path: str | None) 
         photo=path,
         is_confirmed=near.is_confirmed,
         centroid_distance=near.centroid_distance,
-        centroid_limit=near.centroid_limit,
+        centroid_limit=near.centroid_limit if math.isfinite(near.centroid_limit) else None,
         lead=near.lead if math.isfinite(near.lead) else None,
         margin=near.margin,
         rival_id=near.rival_id,
         rival=name_of(near.rival_id) if near.rival_id is not None else None,
+        aggregation=near.aggregation,
     )
 
 
@@ -419,6 +428,9 @@ def _cause(found: _Found) -> str:
     return _refused_why(found)
 
 
+_AS_A_WHOLE = frozenset({Aggregation.MEAN, Aggregation.CENTROID})
+
+
 def _refused_why(found: _Found) -> str:
     """Say why it is nobody, from what the gallery said."""
     look, near = found.look, found.possible
@@ -436,8 +448,9 @@ def _refused_why(found: _Found) -> str:
         return f"nobody {whom} looks like it; the nearest is {near.name}, who is too far off"
     if near.distance > near.limit:
         of_them = "of those whom it could be " if bar is not None else ""
-        return f"{of_them}it looks most like {near.name}, but is not near enough to any face of {near.name}"
-    if near.centroid_distance > near.centroid_limit:
+        what = f"{near.name} as a whole" if near.aggregation in _AS_A_WHOLE else f"any face of {near.name}"
+        return f"{of_them}it looks most like {near.name}, but is not near enough to {what}"
+    if near.centroid_missing > 0:
         return f"it is near to one face of {near.name}, but not to {near.name} as a whole"
     if near.lead is not None and near.lead < near.margin:
         return f"it could be {near.name}, but looks {'nearly as much' if near.lead >= 0 else 'more'} like {near.rival}"
@@ -547,7 +560,7 @@ def _advice_nobody(found: _Found) -> Iterator[Advice]:
 
 
 def _advice_near(found: _Found, look: Look, near: Likeness) -> Iterator[Advice]:
-    missing = max(near.distance - near.limit, near.centroid_distance - near.centroid_limit)
+    missing = max(near.distance - near.limit, near.centroid_missing)
     is_rivalled = near.lead is not None and near.lead < near.margin
     text = f"if it is {near.name}"
     if missing > 0 and not is_rivalled:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from facewatch import folders, ingest, scan
+from facewatch.assign import Aggregation
 from facewatch.catalog import Catalog, Entry, KnownEngine, KnownFile, Person, display
 from facewatch.catalog.waiting import Patience
 from facewatch.config import Config
@@ -263,6 +264,7 @@ class Service:
                 self.info,
                 shortlist=self.config["match.shortlist"],
                 strictness=self.config["match.strictness"],
+                aggregation=Aggregation(self.config["match.aggregation"]),
             )
         return self._identities
 

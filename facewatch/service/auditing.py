@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facewatch import folders
-from facewatch.assign import Gallery
+from facewatch.assign import Aggregation, Gallery
 from facewatch.catalog import Catalog, FaceTable, KnownEngine, LinkRow, display
 from facewatch.errors import EngineError, FolderError
 from facewatch.folders.disk import is_intact
@@ -125,16 +125,19 @@ def _sight(
         leave_out(f"distances between faces: {error}")
         return None
     shortlist, strictness = service.config["match.shortlist"], service.config["match.strictness"]
+    aggregation = Aggregation(service.config["match.aggregation"])
 
     def gallery_of(faces: FaceTable) -> Gallery:
-        gallery = Gallery(info.n_dims, info.thresholds, shortlist=shortlist, strictness=strictness)
+        gallery = Gallery(
+            info.n_dims, info.thresholds, shortlist=shortlist, strictness=strictness, aggregation=aggregation
+        )
         gallery.fill(
             faces.people, faces.embeddings, faces.weights, ids=faces.ids, confirmed=faces.by_user, days=faces.days
         )
         gallery.set_named(service.catalog.people.names())
         return gallery
 
-    return Sight(table, info.thresholds, gallery_of, shortlist, strictness)
+    return Sight(table, info.thresholds, gallery_of, shortlist, strictness, aggregation)
 
 
 def _info(service: Service, engine: KnownEngine) -> EngineInfo:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
+from facewatch.assign import Aggregation
 from facewatch.catalog import FaceTable, KnownEngine
 from facewatch.engines import describe_engine
 from facewatch.errors import EngineError, NotKnownError
@@ -67,7 +68,8 @@ def plan_split(service: Service, who: str, *, into: int | None = None, is_strict
     thresholds, strictness = engine.info.thresholds, service.config["match.strictness"]
 
     def loose(faces: FaceTable) -> list[int]:
-        found = loose_faces(service.catalog, faces, thresholds, strictness=strictness)
+        aggregation = Aggregation(service.config["match.aggregation"])
+        found = loose_faces(service.catalog, faces, thresholds, strictness=strictness, aggregation=aggregation)
         return [face_id for one in found for face_id in one.faces]
 
     return splitting.plan_split(
@@ -188,7 +190,10 @@ def _comparing(service: Service) -> tuple[Comparing | None, list[str]]:
         )
     n_ranked = service.config["match.shortlist"]
     identities = Identities(
-        service.catalog, engine.id, engine.info, shortlist=n_ranked, strictness=service.config["match.strictness"]
+        *(service.catalog, engine.id, engine.info),
+        shortlist=n_ranked,
+        strictness=service.config["match.strictness"],
+        aggregation=Aggregation(service.config["match.aggregation"]),
     )
     comparing = Comparing(service.catalog, engine.id, engine.info.n_dims, identities.gallery, n_ranked=n_ranked)
     return comparing, notes

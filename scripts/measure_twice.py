@@ -68,7 +68,7 @@ def main(labelled: Path, engine: str, only: str, keep: Path | None) -> None:
     people = [sample.embeddings[sample.person == person] for person in range(len(sample.names))]
     many = [faces for faces in people if len(faces) >= MANY]
     click.echo(f"{engine}: {len(many)} people with {MANY} faces and more")
-    for n_singles, n_collages in ((4, 1), (4, 2), (4, 3), (3, 3), (8, 3)):
+    for n_singles, n_collages in ((4, 1), (4, 2), (4, 3), (3, 3), (6, 2)):
         half, most = np.quantile(collage_gaps(many, n_singles, n_collages, ceiling), [0.5, 0.95])
         click.echo(f"{n_singles} photos and {n_collages} collages: gap {half:.2f} in half, {most:.2f} in 0.95 of all")
     alike = stranger_gaps([faces for faces in people if len(faces) >= 5], ceiling)

@@ -291,15 +291,23 @@ def test_two_halves_of_one_person_are_told_and_not_merged(three: Library) -> Non
         assert whose(service) == before
 
 
-@pytest.mark.parametrize("why", ["apart", "one photo", "rejected", "hidden"])
+def test_two_halves_who_are_in_one_photo_together_are_told_as_who_may_be_there_twice(three: Library) -> None:
+    with three.service() as service:
+        old, new = split_in_two(service, three)
+        mine, theirs = (service.catalog.faces.of_person(person_id)[0].id for person_id in (old, new))
+        photo = "(SELECT photo_id FROM faces WHERE id = ?)"
+        put(service, f"UPDATE faces SET photo_id = {photo} WHERE id = ?", mine, theirs)
+        finding = only(audit(service), Kind.ALIKE)
+    assert finding.id == f"alike:{old}:{new}"
+    assert finding.text.endswith("and are in 1 photo together")
+
+
+@pytest.mark.parametrize("why", ["apart", "rejected", "hidden"])
 def test_people_who_cannot_be_one_or_are_not_asked_about_are_not_told(three: Library, why: str) -> None:
     with three.service() as service:
         old, new = split_in_two(service, three)
         if why == "apart":
             put(service, "INSERT INTO apart VALUES (?, ?, 'now')", old, new)
-        elif why == "one photo":
-            photo = service.photo(three.photos / "a.png")["photo_id"]
-            put(service, "UPDATE faces SET photo_id = ? WHERE id = ?", photo, face(service, three, "c")["face_id"])
         elif why == "rejected":
             put(service, "INSERT INTO rejections VALUES (?, ?, 'now')", face(service, three, "c")["face_id"], old)
         else:

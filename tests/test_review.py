@@ -230,12 +230,22 @@ def test_two_faces_of_one_photo_are_never_one_question(known: Known) -> None:
     assert {question.people for question in known.questions("is")} == {(anna,)}
 
 
-def test_nobody_is_asked_about_a_photo_that_the_person_is_in_already(known: Known) -> None:
+def test_nobody_is_asked_about_the_second_face_of_a_photo_but_about_a_group_that_may_be_there_twice(
+    known: Known,
+) -> None:
     first, second = known.photo(look(0, SURE, 1), look(0, SURE, 2))
     anna = known.group_of([first, *known.loose(look(0, SURE, 3))])
     known.decisions.rename(str(anna), "Anna")
     assert known.questions("is") == []
-    known.group_of([second, *known.loose(look(0, SURE, 4))])
+    group = known.group_of([second, *known.loose(look(0, SURE, 4))])
+    [question] = [*known.questions("is"), *known.questions("one")]
+    assert question.people == (anna, group)
+
+
+def test_nobody_is_asked_whether_two_with_names_who_are_side_by_side_everywhere_are_one(known: Known) -> None:
+    photos = [known.photo(look(0, 0.16, way), look(0, 0.16, 10 + way)) for way in range(4)]
+    for name, number in (("Anna", 0), ("Berta", 1)):
+        known.decisions.rename(str(known.group_of([faces[number] for faces in photos])), name)
     assert [*known.questions("is"), *known.questions("one")] == []
 
 

@@ -46,8 +46,10 @@ def gaps(within: NDArray[np.float64], between: NDArray[np.float64], ceiling: flo
 
 
 def are_copies(cosines: NDArray[np.float32], within: NDArray[np.float64], ceiling: float) -> NDArray[np.bool_]:
-    """Return which pairs of faces of one photo are one face in two pictures: nearer than others of their groups are."""
-    copies: NDArray[np.bool_] = (2.0 - 2.0 * cosines < (COPY * ceiling) ** 2) & (cosines > within)
+    """Return which pairs of faces of one photo are one face in two pictures: also much nearer than others of their
+    groups are."""
+    squares = 2.0 - 2.0 * cosines
+    copies: NDArray[np.bool_] = (squares < (COPY * ceiling) ** 2) & (squares < 1.0 - within)
     return copies
 
 
@@ -98,11 +100,14 @@ class Pair:
         return not self.n_common or bool(may_be_one(np.array([self.gap]), *numbers)[0])
 
     @property
-    def may_be_asked_about(self) -> bool:
-        """Whether a user may well say that they are one."""
-        return not self.n_common or (
-            self.gap <= GAP and self.n_common <= MOST_COMMON * (self.size + self.other - self.n_common)
-        )
+    def is_doubtful(self) -> bool:
+        """Whether they may be one person, though it is not certain."""
+        return not self.n_common or self.gap <= GAP
+
+    @property
+    def is_often(self) -> bool:
+        """Whether they are together in so many of their photos that they are two whatever they look like."""
+        return self.n_common > MOST_COMMON * (self.size + self.other - self.n_common)
 
 
 def compare(

@@ -267,9 +267,10 @@ class Identities:
     # --- grouping ---
 
     def recluster(self, clusterer: Clusterer, *, is_dry_run: bool = False) -> Reclustered:
-        """Group the pool together with the machine-made people, which may grow or join but never lose a face.
+        """Group the pool together with the people without a name, who may grow; machine-made ones may join another.
 
-        Named, hidden and touched people are not looked at. A face that finds its person changes how that person
+        They lose no face but one of two in a photo, when they join who is in that photo, too. Named and hidden people
+        are not looked at. A face that finds its person changes how that person
         looks, which may explain another face: it goes on until nothing changes any more, so that doing it again
         would change nothing. A dry run tells the first step.
         """
@@ -303,17 +304,29 @@ class Identities:
 
     def _plan(self, clusterer: Clusterer) -> tuple[FaceTable, list[Group]]:
         table = self._load()
-        machine_made = {person.id for person in self._catalog.people.all() if person.is_machine_made}
-        photos_of = self._catalog.faces.photos_of(machine_made)
-        apart = self._catalog.people.apart()
-        return table, plan_groups(table, photos_of, clusterer, self._catalog.faces.rejections(), apart)
+        # Matching alone knows which photos are too old for somebody.
+        unnamed = [
+            person
+            for person in self._catalog.people.all()
+            if person.name is None and not person.is_hidden and person.born is None
+        ]
+        plan = plan_groups(
+            table,
+            self._catalog.faces.photos_of([person.id for person in unnamed]),
+            clusterer,
+            self._catalog.faces.rejections(),
+            self._catalog.people.apart(),
+            staying={person.id for person in unnamed if person.is_touched},
+            ceiling=self._info.thresholds.cluster,
+        )
+        return table, plan
 
     def _n_pool(self) -> int:
         return self._catalog.faces.counts()["pool"]
 
     def _apply_groups(self, table: FaceTable, plan: Sequence[Group]) -> None:
         catalog, now = self._catalog, self._catalog.now()
-        undo: dict[str, list[object]] = {"assigned": [], "joined": [], "added": []}
+        undo: dict[str, list[object]] = {"assigned": [], "joined": [], "released": [], "added": []}
         for group in plan:
             person_id = group.person_id or catalog.people.add(now)
             if group.person_id is None:
@@ -321,6 +334,9 @@ class Identities:
             for other in group.joining:
                 undo["joined"].append([other, person_id, catalog.faces.reassign_all(other, person_id)])
                 catalog.people.retire(other, person_id)
+            leaving = [int(table.ids[row]) for row in group.leaving]
+            catalog.faces.release(leaving)
+            undo["released"] += leaving
             for row, match in matches_within(table, group, person_id):
                 catalog.faces.assign(int(table.ids[row]), match, source="cluster", run_id=self._run_id, now=now)
                 undo["assigned"].append(int(table.ids[row]))

@@ -13,6 +13,7 @@ import numpy as np
 from facewatch import ids
 from facewatch.assign import Aggregation, Gallery, distances, settle_photo
 from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable, Person, display
+from facewatch.clustering.twice import compare
 from facewatch.people.decisions import Decided, not_born_yet, unborn
 from facewatch.people.finding import handle_of, label_of
 from facewatch.people.loose import Loose, loose_faces
@@ -346,7 +347,7 @@ def _loose(one: Loose, rows: Sequence[FaceRow], sight: Sight, words: Words) -> F
 
 def find_alike(catalog: Catalog, sight: Sight, alike: Iterable[tuple[int, int, float]], words: Words) -> list[Finding]:
     """Return a finding for every two people whose faces are as near to each other as those of one person (`alike`), who
-    are in no photo together and whom no user told apart."""
+    are in no photo together, or in a few as one person twice, and whom no user told apart."""
     known = sight.table
     rejections, apart = catalog.faces.rejections(), catalog.people.apart()
     pairs = [
@@ -359,19 +360,29 @@ def find_alike(catalog: Catalog, sight: Sight, alike: Iterable[tuple[int, int, f
     for one, other, distance in pairs:
         said = (known.ids[known.people == person_id].tolist() for person_id in (one, other))
         mine, theirs = (set().union(*(rejections.get(face, set()) for face in faces)) for faces in said)
-        if not photos[one] & photos[other] and other not in mine and one not in theirs:
-            findings.append(_alike(words, one, other, distance))
+        common = photos[one] & photos[other]
+        if other not in mine and one not in theirs and (not common or _is_twice(sight, one, other)):
+            findings.append(_alike(words, one, other, distance, len(common)))
     return findings
 
 
-def _alike(words: Words, one: int, other: int, distance: float) -> Finding:
+def _is_twice(sight: Sight, one: int, other: int) -> bool:
+    """Whether two people may be one who is twice in a few photos."""
+    table = sight.table
+    rows, others = (np.flatnonzero(table.people == person_id) for person_id in (one, other))
+    both = compare(table.embeddings, table.photos, rows, others, sight.thresholds.cluster)
+    return both.is_doubtful and not both.is_often
+
+
+def _alike(words: Words, one: int, other: int, distance: float, n_common: int) -> Finding:
     # Who is named stays, else who has more photos.
     people = [words.everybody[person_id] for person_id in (one, other)]
     into, joins = sorted(people, key=lambda person: (person.name is None, -person.n_photos, person.id))
+    together = f"in {n_common} photo{'s' if n_common > 1 else ''} together" if n_common else "in no photo together"
     return Finding(
         f"alike:{min(one, other)}:{max(one, other)}",
         Kind.ALIKE,
-        f"{into.label} and {joins.label} look like one person ({distance:.3f} apart), and are in no photo together",
+        f"{into.label} and {joins.label} look like one person ({distance:.3f} apart), and are {together}",
         people=(into.id, joins.id),
         remedies=(
             f"facewatch merge {words.who(into.id)} {words.who(joins.id)}",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from facewatch.assign import distances
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.clustering import Clusterer
+from facewatch.clustering.twice import Pair, compare
 from facewatch.types import Match
 
 _BLOCK_FACES = 1024
@@ -22,11 +24,13 @@ class Group:
     """What one cluster does to people."""
 
     person_id: int | None
-    """The machine-made person that grows; None: a new one."""
+    """The person without a name that grows; None: a new one."""
     joining: tuple[int, ...]
     """Machine-made people that become part of it."""
     rows: tuple[int, ...]
     """Rows of the table: faces of the pool that join it."""
+    leaving: tuple[int, ...] = ()
+    """Faces of those who join that become nobody's: the person has another face in their photo."""
 
 
 def plan_groups(
@@ -35,30 +39,81 @@ def plan_groups(
     clusterer: Clusterer,
     rejections: Mapping[int, Collection[int]],
     apart: Mapping[int, Collection[int]],
+    *,
+    staying: Collection[int],
+    ceiling: float,
 ) -> list[Group]:
     """Return what to do with the pool, groups in order of their oldest face.
 
     Args:
-        photos_of: the photos of each machine-made person, also by faces that are not in the table.
+        photos_of: the photos of each person without a name, also by faces that are not in the table.
         rejections: whom each face is not, as users said.
         apart: whom each person is not, as users said.
+        staying: those of the people without a name about whom users said something; they may only grow.
+        ceiling: the engine's, up to which groups are one person.
     """
     is_free = table.people == NOBODY
-    rows = np.flatnonzero(table.is_founding & (is_free | np.isin(table.people, list(photos_of))))
+    is_grouped = table.is_founding & (is_free | np.isin(table.people, list(photos_of)))
+    for _, second, _ in second_faces(table, rejections, ceiling):
+        # Alone they would found a person beside that one, who then takes what is that one's.
+        is_grouped[second] = False
+    rows = np.flatnonzero(is_grouped)
     labels = clusterer.fit_predict(table.embeddings[rows], photos=table.photos[rows], ids=table.ids[rows])
     homes = _homes(table.people[rows], labels)
+    homes |= _homes_of_second_faces(table, [p for p in photos_of if p not in homes], homes, ceiling)
     groups = []
     for label in sorted(set(labels.tolist()) - {-1}, key=lambda label: int(rows[labels == label][0])):
         members = rows[labels == label]
-        existing = [p for p, home in homes.items() if home == label]
-        person_id, joining = _join(existing, photos_of, _others_of(existing, table, rejections, apart), table)
+        existing = sorted((p for p, home in homes.items() if home == label), key=_largest_first(table, staying))
+        others_of = _others_of(existing, table, rejections, apart)
+        person_id, joining, leaving = _join(existing, photos_of, others_of, table, staying, ceiling)
         own = {p for p in (person_id, *joining) if p is not None}
         taken = set().union(*(photos_of[p] for p in own))
-        free = [int(r) for r in members if is_free[r] and own.isdisjoint(rejections.get(int(table.ids[r]), ()))]
-        new = _one_a_photo(free, table.photos, taken)
+        free = members[is_free[members]].tolist()
+        others = [row for row in free if not own.isdisjoint(rejections.get(int(table.ids[row]), ()))]
+        new = _one_a_photo((row for row in free if row not in others), table.photos, taken)
         if joining or (new and person_id is not None) or len(new) > 1:
-            groups.append(Group(person_id, joining, tuple(new)))
+            groups.append(Group(person_id, joining, tuple(new), leaving))
+        # Faces that look like somebody who they are not, as users said, may be one other person.
+        if len(new := _one_a_photo(others, table.photos, set())) > 1:
+            groups.append(Group(None, (), tuple(new)))
     return groups
+
+
+def second_faces(
+    table: FaceTable, rejections: Mapping[int, Collection[int]], ceiling: float
+) -> Iterator[tuple[int, NDArray[np.int64], Pair]]:
+    """Yield people, each with the rows of the pool that may be its second faces in photos (collages, mirrors), and how
+    those stand to its own faces. Who is beside somebody everywhere is left out.
+
+    Args:
+        rejections: whom each face is not, as users said.
+    """
+    free = np.flatnonzero(table.is_founding & (table.people == NOBODY))
+    known = np.flatnonzero(table.people != NOBODY)
+    people_in = defaultdict(set)
+    for row in known[np.isin(table.photos[known], table.photos[free])]:
+        people_in[int(table.photos[row])].add(int(table.people[row]))
+    beside: dict[int, list[int]] = defaultdict(list)
+    for row in free:
+        for person_id in people_in.get(int(table.photos[row]), ()):
+            if person_id not in rejections.get(int(table.ids[row]), ()):
+                beside[person_id].append(int(row))
+    for person_id, rows in beside.items():
+        own = np.flatnonzero((table.people == person_id) & (table.is_founding | table.by_user))
+        near = np.array(rows)[_is_near(table, rows, own, ceiling)]
+        if len(near):
+            both = compare(table.embeddings, table.photos, own, near, ceiling)
+            if both.is_doubtful and not both.is_often:
+                yield person_id, near, both
+
+
+def _is_near(table: FaceTable, rows: Sequence[int], own: NDArray[np.int64], ceiling: float) -> NDArray[np.bool_]:
+    """Return which rows are as near to the others, in the mean, as to their own person."""
+    if not len(own):
+        return np.zeros(len(rows), np.bool_)
+    near: NDArray[np.bool_] = distances(table.embeddings[list(rows)] @ table.embeddings[own].mean(axis=0)) <= ceiling
+    return near
 
 
 def _homes(people: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[int, int]:
@@ -70,6 +125,24 @@ def _homes(people: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[int, in
             found, counts = np.unique(own, return_counts=True)
             homes[int(person_id)] = int(found[counts.argmax()])
     return homes
+
+
+def _homes_of_second_faces(
+    table: FaceTable, people: Iterable[int], homes: Mapping[int, int], ceiling: float
+) -> dict[int, int]:
+    """Return, for people all of whose faces lie outside of the clusters, the cluster of whom they are in photos of: a
+    cluster keeps one face a photo, so nothing is left of somebody who is the second faces of another."""
+    found = {}
+    for person_id in people:
+        own = np.flatnonzero((table.people == person_id) & table.is_founding)
+        beside = table.people[np.isin(table.photos, table.photos[own])] if len(own) else own
+        for other in sorted(set(beside.tolist()) & homes.keys()):
+            theirs = np.flatnonzero((table.people == other) & table.is_founding)
+            means = table.embeddings[own].mean(axis=0) @ table.embeddings[theirs].mean(axis=0)
+            is_near = 2.0 - 2.0 * float(means) <= ceiling**2
+            if is_near and compare(table.embeddings, table.photos, own, theirs, ceiling).is_one:
+                found[person_id] = homes[other]
+    return found
 
 
 def _others_of(
@@ -85,25 +158,43 @@ def _others_of(
     }
 
 
+def _largest_first(table: FaceTable, staying: Collection[int]) -> Callable[[int], tuple[bool, int, int]]:
+    """Return the order in which people stay: first those about whom users said something, then by their faces."""
+    return lambda person_id: (person_id not in staying, -int((table.people == person_id).sum()), person_id)
+
+
 def _join(
-    people: Sequence[int],
+    ordered: Sequence[int],
     photos_of: Mapping[int, set[int]],
     others_of: Mapping[int, set[int]],
     table: FaceTable,
-) -> tuple[int | None, tuple[int, ...]]:
-    """Return who stays and who joins it: the largest stays; nobody joins who was in one photo with it, or was said to
-    be somebody else."""
-    ordered = sorted(people, key=lambda p: (-int((table.people == p).sum()), p))
+    staying: Collection[int],
+    ceiling: float,
+) -> tuple[int | None, tuple[int, ...], tuple[int, ...]]:
+    """Return who stays, who joins it, and which rows of those become nobody's: the first stays; nobody joins who was
+    said to be somebody else, or was in photos with it that show two people."""
     if not ordered:
-        return None, ()
-    stays, seen = ordered[0], set(photos_of[ordered[0]])
+        return None, (), ()
+    stays = ordered[0]
     joining: list[int] = []
+    leaving: list[int] = []
     for other in ordered[1:]:
-        is_other = any(other in others_of[p] or p in others_of[other] for p in (stays, *joining))
-        if not seen & photos_of[other] and not is_other:
+        own = (stays, *joining)
+        is_other = other in staying or any(other in others_of[p] or p in others_of[other] for p in own)
+        common = photos_of[other] & set().union(*(photos_of[p] for p in own))
+        mine, theirs = (np.flatnonzero(np.isin(table.people, people)) for people in (own, (other,)))
+        if not is_other and (not common or _is_one(table, mine, theirs, common, ceiling)):
             joining.append(other)
-            seen |= photos_of[other]
-    return stays, tuple(joining)
+            leaving += theirs[np.isin(table.photos[theirs], list(common))].tolist()
+    return stays, tuple(joining), tuple(leaving)
+
+
+def _is_one(
+    table: FaceTable, mine: NDArray[np.int64], theirs: NDArray[np.int64], common: set[int], ceiling: float
+) -> bool:
+    """Whether two groups are one person twice in these photos, both of whose faces are in the table."""
+    is_seen = common <= set(table.photos[mine].tolist()) & set(table.photos[theirs].tolist())
+    return is_seen and compare(table.embeddings, table.photos, mine, theirs, ceiling).is_one
 
 
 def _one_a_photo(rows: Iterable[int], photos: NDArray[np.int64], taken: set[int]) -> list[int]:

@@ -15,7 +15,9 @@ from facewatch import ids
 from facewatch.assign import distances
 from facewatch.catalog import NOBODY, Catalog, FaceTable, Person
 from facewatch.clustering import make_clusterer
+from facewatch.clustering.twice import compare
 from facewatch.people.decisions import is_clearly_before
+from facewatch.people.groups import second_faces
 from facewatch.people.review.likeness import (
     Ids,
     Vectors,
@@ -136,7 +138,8 @@ def open_questions(
 ) -> list[Question]:
     """Return every question that is open, best first.
 
-    Nobody is asked about anew that was said to be somebody else, and nobody who is in a photo with the other.
+    Nobody is asked about anew that was said to be somebody else, and nobody who is in a photo with the other and does
+    not look like it. Two people who both have a name come first: no run makes them one.
 
     Args:
         parts: what is asked about apart, because it was not all the same.
@@ -147,7 +150,12 @@ def open_questions(
     still = _still_questions(scene, [part for part in parts if part.kind == "still"])
     questions = [*about_known, *_one_questions(scene), *still, *_who_questions(scene, likely)]
     worth = _worth(scene, questions)
-    return sorted(questions, key=lambda question: (-worth(question), question.id))
+    names = catalog.people.names()
+
+    def is_of_named(question: Question) -> bool:
+        return question.kind == "one" and all(person_id in names for person_id in question.people)
+
+    return sorted(questions, key=lambda question: (not is_of_named(question), -worth(question), question.id))
 
 
 def _worth(scene: _Scene, questions: Iterable[Question]) -> Callable[[Question], float]:
@@ -254,21 +262,37 @@ class _Scene:
     def can_be(self, row: int, person_id: int) -> bool:
         """Whether a face of the pool may be somebody."""
         photo_id = int(self.table.photos[row])
+        is_there = person_id in self.people_in.get(photo_id, ())
         return (
             person_id not in self.rejections.get(int(self.table.ids[row]), ())
-            and person_id not in self.people_in.get(photo_id, ())
+            and (not is_there or (row, person_id) in self._second_faces)
             and not self._is_unborn([photo_id], person_id)
         )
+
+    @cached_property
+    def _second_faces(self) -> set[tuple[int, int]]:
+        """Faces of the pool, with somebody in their photo who they may be, but not certainly: a collage or kin."""
+        found = second_faces(self.table, self.rejections, self.thresholds.cluster)
+        return {(int(row), person_id) for person_id, rows, both in found if not both.is_one for row in rows}
 
     def can_be_one(self, one: int, other: int) -> bool:
         """Whether two people may be one."""
         return (
             other not in self.others_of.get(one, ())
             and one not in self.others_of.get(other, ())
-            and self.photos_of[one].isdisjoint(self.photos_of[other])
+            and (self.photos_of[one].isdisjoint(self.photos_of[other]) or self._is_twice(one, other))
             and not self._is_unborn(self.photos_of[one], other)
             and not self._is_unborn(self.photos_of[other], one)
         )
+
+    def _is_twice(self, one: int, other: int) -> bool:
+        """Whether two people who are in photos together may be one; who named both has seen them side by side."""
+        rows, others = self.telling(one), self.telling(other)
+        if not len(rows) or not len(others):
+            return False
+        both = compare(self.table.embeddings, self.table.photos, rows, others, self.thresholds.cluster)
+        are_named = self.people[one].name is not None and self.people[other].name is not None
+        return both.is_doubtful and not (are_named and both.is_often)
 
     def _is_unborn(self, photos: Iterable[int], person_id: int) -> bool:
         """Whether one of the photos was taken before the person was born."""

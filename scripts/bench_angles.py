@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from bench_kit import SEED, Bench, Finding, photos_below, some_of
 from bench_labels import MIN_IOU, Rectangle, overlap, read_labels
 from numpy.typing import NDArray
+from PIL import Image
 
 from facewatch import decode
 from facewatch.engines import load_engine
@@ -28,7 +30,7 @@ FREE_SIDE = 160
 def measure_angles(bench: Bench) -> list[Finding]:
     """Of the labelled faces that each engine sees in upright photos, the shares that it sees as the photos are turned,
     that facewatch sees the right way up, and that may found people; what is seen in parts of photos that have no face;
-    and how long it takes to see that they have none."""
+    how many photos cost more than the quick looks; and how long it takes to see that there is no face."""
     labels = read_labels(bench.photos / "labels.csv")
     paths = [
         *some_of([path for path in photos_below(bench.photos, "lfw") if path in labels], bench.many(60, 20, 1)),
@@ -38,16 +40,17 @@ def measure_angles(bench: Bench) -> list[Finding]:
     empty = _without_faces(bench, bench.many(150, 60, 4))
     bench.say(f"angles: {len(photos)} photos, {len(empty)} parts of photos without faces")
     return [
-        *_measure(load_engine("face_recognition"), "HOG", photos, empty),
-        *_measure(load_engine(bench.engine), "SCRFD", photos, empty),
+        *_measure(load_engine("face_recognition"), "standard", photos, empty),
+        *_measure(load_engine(bench.engine), "advanced", photos, empty),
     ]
 
 
 def _measure(
-    engine: Engine, detector: str, photos: Sequence[tuple[Path, Sequence[Rectangle]]], empty: Sequence[Pixels]
+    engine: Engine, mode: str, photos: Sequence[tuple[Path, Sequence[Rectangle]]], empty: Sequence[Pixels]
 ) -> list[Finding]:
     counts = {turn: np.zeros(4, np.int64) for turn in (0, 90, 180, 270)}
     cosines: list[float] = []
+    n_close = 0
     for path, labels in photos:
         decoded = _decoded(path)
         upright = [
@@ -55,6 +58,9 @@ def _measure(
             for face in engine.analyse(decoded.pixels)
             if face.score >= engine.info.sure_score and _is_labelled(face, decoded, labels)
         ]
+        counted = _Counted(engine)
+        look(counted, decoded.pixels)
+        n_close += counted.n_looks > 1
         for turn in counts:
             counts[turn] += _count(engine, decoded.pixels, upright, turn, cosines)
     findings = []
@@ -62,12 +68,17 @@ def _measure(
         for what, n_seen in zip(
             ("by the detector alone", "the right way up", "that may found people"), seen, strict=True
         ):
-            name = f"{detector}, turned by {turn}: faces seen {what}"
+            name = f"{mode}, turned by {turn}: faces seen {what}"
             findings.append(Finding("angles", name, 100 * int(n_seen) / max(1, int(n)), "%"))
+    share = 100 * n_close / len(photos)
+    findings.append(
+        Finding("angles", f"{mode}: upright photos with faces looked at closely in other turns", share, "%")
+    )
+    # An exact turn gives the pixels, and so the vector, of the upright face.
     low, middle = np.percentile(cosines, [5, 50]) if cosines else (0.0, 0.0)
-    findings.append(Finding("angles", f"{detector}: cosine to the upright face, 5 %", float(low)))
-    findings.append(Finding("angles", f"{detector}: cosine to the upright face, median", float(middle)))
-    return [*findings, *_measure_empty(engine, detector, empty)]
+    findings.append(Finding("angles", f"{mode}: cosine to the upright face, 5 %", float(low)))
+    findings.append(Finding("angles", f"{mode}: cosine to the upright face, median", float(middle)))
+    return [*findings, *_measure_empty(engine, mode, empty)]
 
 
 def _count(
@@ -91,7 +102,7 @@ def _count(
     return counts
 
 
-def _measure_empty(engine: Engine, detector: str, empty: Sequence[Pixels]) -> list[Finding]:
+def _measure_empty(engine: Engine, mode: str, empty: Sequence[Pixels]) -> list[Finding]:
     alone_seconds = all_seconds = 0.0
     n_alone = n_all = n_founding = 0
     engine.analyse(empty[0])  # warms everything up
@@ -104,13 +115,45 @@ def _measure_empty(engine: Engine, detector: str, empty: Sequence[Pixels]) -> li
         all_seconds += time.process_time() - middle
         n_alone, n_all = n_alone + len(alone), n_all + len(seen)
         n_founding += sum(turn_of(one.landmarks) > 0 and one.score >= engine.info.upright_score for one in seen)
-    part, where = "angles", f"{detector}, {len(empty)} parts without faces:"
+    part, where = "angles", f"{mode}, {len(empty)} parts without faces:"
     return [
         Finding(part, f"{where} seen by the detector alone", n_alone, "faces"),
         Finding(part, f"{where} seen", n_all, "faces"),
         Finding(part, f"{where} turned ones that may found people", n_founding, "faces"),
-        Finding(part, f"{detector}: looking at what has no face", all_seconds / alone_seconds, "times as long"),
+        Finding(part, f"{mode}: looking at what has no face", all_seconds / alone_seconds, "times as long"),
+        Finding(part, f"{mode}: the same, decoding 12 megapixels", _with_decoding(engine, empty), "times as long"),
     ]
+
+
+def _with_decoding(engine: Engine, empty: Sequence[Pixels]) -> float:
+    """Return how much longer large photos take because of the other turns."""
+    alone_seconds = all_seconds = 0.0
+    for pixels in empty[:8]:
+        target = io.BytesIO()
+        Image.fromarray(pixels).resize((4000, 3000), Image.Resampling.BICUBIC).save(target, "JPEG", quality=90)
+        started = time.process_time()
+        photo = decode.decode(io.BytesIO(target.getvalue())).pixels
+        decoded = time.process_time()
+        engine.analyse(photo)
+        middle = time.process_time()
+        look(engine, photo)
+        alone_seconds += middle - started
+        all_seconds += decoded - started + time.process_time() - middle
+    return all_seconds / alone_seconds
+
+
+class _Counted:
+    """An engine that counts how often it is asked whose faces there are."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.info = engine.info
+        self.find, self.analyse_aligned = engine.find, engine.analyse_aligned
+        self._engine = engine
+        self.n_looks = 0
+
+    def analyse(self, pixels: Pixels, *, closer: Callable[[], Pixels] | None = None) -> list[DetectedFace]:
+        self.n_looks += 1
+        return self._engine.analyse(pixels, closer=closer)
 
 
 def _without_faces(bench: Bench, n: int) -> list[Pixels]:

@@ -26,7 +26,7 @@ from PIL import Image
 
 N_FIGURES = {
     **{"assign": 5, "rename": 5, "rescan": 5, "decisions": 11, "search": 19, "grouping": 10},
-    **{"stages": 6, "advanced": 14, "angles": 36, "memory": 5, "peer": 24},
+    **{"stages": 6, "advanced": 14, "angles": 40, "memory": 5, "peer": 24},
 }
 
 

@@ -134,6 +134,12 @@ def test_the_best_score_decides_and_not_who_was_seen_first() -> None:
     assert sorted(who(face) for face in look(engine, photo)) == [ANNA, BEN]
 
 
+def test_a_wrong_turn_that_is_as_sure_as_upright_faces_are_is_not_believed_either() -> None:
+    engine = HatEngine(bottom=0.8)
+    photo = clockwise(page(square(ANNA), square(BEN)), 180)
+    assert sorted(who(face) for face in look(engine, photo)) == [ANNA, BEN]
+
+
 def test_a_page_of_photos_that_lie_in_several_ways_is_read_in_all_of_them() -> None:
     photo = page(square(ANNA), square(BEN, turn=90), square(CARL, turn=180), square(ANNA, turn=270))
     assert sorted((who(face), turn_of(face.landmarks)) for face in look(HatEngine(), photo)) == [

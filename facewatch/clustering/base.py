@@ -154,8 +154,10 @@ class GraphClusterer:
         rules = replace(self._rules(len(embeddings)), min_faces=2)
         labels = self._refined(graph, embeddings, places, rules)
         row_of = row_of[same]
-        # An original that is with nobody is still with its copies.
-        is_alone = (labels == NOISE) & (np.bincount(row_of, minlength=len(labels)) > 1)
+        # An original that is near nobody is with its copies: a stranger, in two photos. One that is near somebody, but
+        # not near enough, has no more to show for itself than without them.
+        is_alone = (labels == NOISE) & (np.diff(graph.indptr) == 0)
+        is_alone &= np.bincount(row_of, minlength=len(labels)) > 1
         labels[is_alone] = labels.max(initial=NOISE) + 1 + np.arange(np.count_nonzero(is_alone))
         return without_small(labels[row_of], self.min_faces)
 

@@ -117,6 +117,17 @@ def test_a_poster_a_burst_in_one_sheet_and_a_photo_of_a_photo_are_one_person(
     assert found == [("Person 0001", 8), ("Person 0002", 5)]
 
 
+def test_two_sheets_of_four_photos_leave_one_person(library: Library, engine: Engine, of: Any) -> None:
+    """They were four people."""
+    sheets = [
+        np.vstack([beside(*row) for row in ((a, b), (c, d))])
+        for a, b, c, d in ([of("Venus_Williams", i) for i in numbers] for numbers in ((5, 6, 7, 8), (9, 10, 11, 5)))
+    ]
+    photos = {f"s{i}": of("Venus_Williams", i) for i in range(5)}
+    found = scan(library, engine, **photos, **{f"m{i}": Image.fromarray(sheet) for i, sheet in enumerate(sheets)})
+    assert found == [("Person 0001", 7)]
+
+
 def test_mirror_selfies_alone_are_one_person(library: Library, of: Any) -> None:
     """They were two people with all photos each."""
     selfies = {f"m{i}": of("Venus_Williams", i) for i in range(4)}
@@ -231,6 +242,7 @@ def plan(
     *,
     staying: Collection[int] = (),
     apart: Mapping[int, Collection[int]] | None = None,
+    rejections: Mapping[int, Collection[int]] | None = None,
 ) -> list[Group]:
     """Return what is done with these faces of people without a name; NOBODY is the pool."""
     n = len(people)
@@ -239,7 +251,9 @@ def plan(
         *(np.ones(n, np.float32), np.zeros(n, bool), faces),
     )
     photos_of = {p: {photos[i] for i in range(n) if people[i] == p} for p in set(people) - {NOBODY}}
-    return plan_groups(table, photos_of, Labels(labels), {}, apart or {}, staying=staying, ceiling=CEILING)
+    return plan_groups(
+        table, photos_of, Labels(labels), rejections or {}, apart or {}, staying=staying, ceiling=CEILING
+    )
 
 
 def test_the_larger_of_two_groups_stays_and_a_second_face_is_let_go() -> None:
@@ -266,6 +280,13 @@ def test_somebody_who_is_the_second_faces_of_another_is_joined_to_it() -> None:
 def test_two_who_are_in_most_photos_together_are_not_joined() -> None:
     faces = somebody(np.random.default_rng(5), 10)
     assert plan([1] * 5 + [2] * 5, [*range(5), *range(5)], faces, [0] * 10) == []
+
+
+def test_a_cluster_of_nothing_but_second_faces_founds_nobody_unless_a_user_spoke_of_them() -> None:
+    faces = somebody(np.random.default_rng(5), 9)
+    photos, labels = [1, 2, *range(1, 8)], [1, 1, *[0] * 7]
+    assert plan([NOBODY] * 9, photos, faces, labels) == [Group(None, (), (2, 3, 4, 5, 6, 7, 8))]
+    assert len(plan([NOBODY] * 9, photos, faces, labels, rejections={0: {7}})) == 2
 
 
 # --- the rule, on made vectors ---

@@ -19,11 +19,14 @@ beside itself, a poster): of all pairs of one person in LFW 1 in 100 is as near,
 GAP = 0.3
 """Two groups may be one person when the gap between them is at most this, in squares of the ceiling.
 
-`scripts/measure_twice`: of LFW people whose second faces of collages lie beside their other faces the gap is at most
-.28 (ArcFace) and .50 (dlib) in 0.95 of the cases with one collage and four other photos, .11 and .20 with three
-collages, .05 and .08 with four collages and eight others; of the most alike strangers side by side it is .48 (George W.
-and Jeb Bush) and .40 or more.
+`scripts/measure_twice.py`: of LFW people whose second faces of collages lie beside their other faces the gap is at most
+.28 (ArcFace) and .47 (dlib) in 0.95 of the cases with one collage and four other photos, .15 and .26 with two collages,
+.11 and .19 with three.
 """
+
+FEW, GAP_OF_FEW = 3, 0.4
+"""So many photos are too few to found somebody beside who may be in them twice, as long as the gap is no larger than it
+often is between so few faces of one person: nothing is lost by waiting for more."""
 
 OFTEN = 1 / 3
 """With this share of all their photos in common two groups are one person only where the gap is as small as it is
@@ -103,6 +106,11 @@ class Pair:
     def is_doubtful(self) -> bool:
         """Whether they may be one person, though it is not certain."""
         return not self.n_common or self.gap <= GAP
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether the smaller group is, or with so few photos may be, the second faces of the other."""
+        return self.is_one or (self.gap <= GAP_OF_FEW and self.n_common <= FEW and not self.is_often)
 
     @property
     def is_often(self) -> bool:

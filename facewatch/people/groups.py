@@ -61,8 +61,10 @@ def plan_groups(
     labels = clusterer.fit_predict(table.embeddings[rows], photos=table.photos[rows], ids=table.ids[rows])
     homes = _homes(table.people[rows], labels)
     homes |= _homes_of_second_faces(table, [p for p in photos_of if p not in homes], homes, ceiling)
+    settled = set(homes.values()) | set(labels[np.isin(table.ids[rows], list(rejections))].tolist())
+    founding = set(labels.tolist()) - {-1} - _second_clusters(table, rows, labels, settled, ceiling)
     groups = []
-    for label in sorted(set(labels.tolist()) - {-1}, key=lambda label: int(rows[labels == label][0])):
+    for label in sorted(founding, key=lambda label: int(rows[labels == label][0])):
         members = rows[labels == label]
         existing = sorted((p for p, home in homes.items() if home == label), key=_largest_first(table, staying))
         others_of = _others_of(existing, table, rejections, apart)
@@ -104,8 +106,45 @@ def second_faces(
         near = np.array(rows)[_is_near(table, rows, own, ceiling)]
         if len(near):
             both = compare(table.embeddings, table.photos, own, near, ceiling)
-            if both.is_doubtful and not both.is_often:
+            if both.may_wait:
                 yield person_id, near, both
+
+
+def _second_clusters(
+    table: FaceTable, rows: NDArray[np.int64], labels: NDArray[np.int64], settled: Collection[int], ceiling: float
+) -> set[int]:
+    """Return the clusters, but those about which more is known, that hold nothing but second faces of another."""
+    in_photo: dict[int, set[int]] = defaultdict(set)
+    for photo, label in zip(table.photos[rows].tolist(), labels.tolist(), strict=True):
+        if label >= 0:
+            in_photo[photo].add(label)
+    beside: dict[int, set[int]] = {}
+    for in_this in in_photo.values():
+        for label in in_this:
+            others = in_this - {label}
+            beside[label] = beside[label] & others if label in beside else others
+    return {
+        label
+        for label, others in beside.items()
+        if others and label not in settled and _is_second(table, rows, labels, label, others, ceiling)
+    }
+
+
+def _is_second(
+    table: FaceTable,
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    label: int,
+    others: Iterable[int],
+    ceiling: float,
+) -> bool:
+    own = rows[labels == label]
+    for other in others:
+        theirs = rows[labels == other]
+        is_near = len(theirs) > len(own) and _are_near(table, own, theirs, ceiling)
+        if is_near and compare(table.embeddings, table.photos, own, theirs, ceiling).may_wait:
+            return True
+    return False
 
 
 def _is_near(table: FaceTable, rows: Sequence[int], own: NDArray[np.int64], ceiling: float) -> NDArray[np.bool_]:
@@ -114,6 +153,12 @@ def _is_near(table: FaceTable, rows: Sequence[int], own: NDArray[np.int64], ceil
         return np.zeros(len(rows), np.bool_)
     near: NDArray[np.bool_] = distances(table.embeddings[list(rows)] @ table.embeddings[own].mean(axis=0)) <= ceiling
     return near
+
+
+def _are_near(table: FaceTable, rows: NDArray[np.int64], others: NDArray[np.int64], ceiling: float) -> bool:
+    """Whether two groups are as near to each other, in the mean, as one person is."""
+    cosine = table.embeddings[rows].mean(axis=0) @ table.embeddings[others].mean(axis=0)
+    return bool(2.0 - 2.0 * float(cosine) <= ceiling**2)
 
 
 def _homes(people: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[int, int]:
@@ -138,9 +183,10 @@ def _homes_of_second_faces(
         beside = table.people[np.isin(table.photos, table.photos[own])] if len(own) else own
         for other in sorted(set(beside.tolist()) & homes.keys()):
             theirs = np.flatnonzero((table.people == other) & table.is_founding)
-            means = table.embeddings[own].mean(axis=0) @ table.embeddings[theirs].mean(axis=0)
-            is_near = 2.0 - 2.0 * float(means) <= ceiling**2
-            if is_near and compare(table.embeddings, table.photos, own, theirs, ceiling).is_one:
+            if (
+                _are_near(table, own, theirs, ceiling)
+                and compare(table.embeddings, table.photos, own, theirs, ceiling).is_one
+            ):
                 found[person_id] = homes[other]
     return found
 

@@ -329,16 +329,18 @@ SETTINGS = (
     Setting(
         "match",
         "min_face_pixels",
-        20,
-        "Smaller faces (shorter side, in the full-size photo) are shown but never matched.",
-        _number(8, 1000, whole=True),
+        0,
+        "Smaller faces (shorter side, in the full-size photo) are shown but never matched. 0: what the engine needs, "
+        "face_recognition 24, InsightFace 16.",
+        _number(0, 1000, whole=True),
     ),
     Setting(
         "match",
         "min_sharpness",
-        5.0,
+        0.0,
         "More blurred faces are shown but never matched: variance of the Laplacian of the aligned face at 112 pixels "
-        "and ordinary contrast. Nine faces in ten have more than 40.",
+        "and ordinary contrast. Nine faces in ten have more than 40. 0: what the engine needs, face_recognition 5, "
+        "InsightFace 2.5.",
         _number(0, 10000),
     ),
     Setting(

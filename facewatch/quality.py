@@ -8,12 +8,13 @@ recognised when a gallery of all other labelled faces accepts it as its person.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.types import DetectedFace, Quality, Tier
+from facewatch.covers import covered_of
+from facewatch.types import Covered, DetectedFace, EngineInfo, Quality, Tier
 
 _CROP_SIDE = 112
 _CONTRAST = 50.0
@@ -22,7 +23,13 @@ _LEAST_CONTRAST = 2.0
 """With less, rounding to whole grey values is all that is left."""
 _ROUNDING = 2.2
 """What rounding to whole grey values adds to the variance of the Laplacian: faces blurred until nothing else is left
-have 2.1 to 2.2. Rounding once adds 20/12, but blurring and scaling a picture rounds several times."""
+have 2.1 to 2.2. Blurring and scaling a picture rounds several times."""
+_ROUNDED_ONCE = 20 / 12
+"""All that is taken off where there is little contrast: more would leave nothing of sharp faces in the dark."""
+_TOLD_CONTRAST = 8.0
+"""Standard deviation of the grey values; with less, rounding hides whether a face is sharp."""
+_UNTOLD = 1.5
+"""Such a face may be matched and founds nobody: it counts as that many times as sharp as it has to be for that."""
 
 _HALF = {"pixels": 20.0, "sharpness": 10.0, "light": 20.0}
 """The weights of the score: how much of each makes a face count half; twice as much makes two thirds.
@@ -52,20 +59,19 @@ class Limits:
     """
 
     match_pixels: int = 20
-    """Recognised at 16, 20, 24 and 36 pixels: 0.04, 0.25, 0.47, 0.79 by dlib; 0.75, 0.91, 0.95, 0.98 by ArcFace."""
+    """Recognised at 16, 20, 24 and 36 pixels: 0.04, 0.25, 0.47, 0.79 by dlib; 0.75, 0.91, 0.95, 0.98 by ArcFace. The
+    engine's are in `EngineInfo.needs`."""
     found_pixels: int = 32
-    """Of 66 pairs of small faces in photos of different people, 20 to 23 pixels, ArcFace has 4 near; of 91 with 28 to
-    31 none."""
     match_sharpness: float = 5.0
     """Blurred by 2.4 of 112 pixels (sharpness 5) 0.43 and 0.89 are recognised, by 2.8 (3, 4) 0.24 and 0.80."""
     found_sharpness: float = 10.0
     """Of dlib, 0.005 % of the pairs of strangers are near at sharpness 15, 0.03 % at 9, 0.12 % at 4; of ArcFace none at
     5, 0.02 % at 3. A limit of 14 takes 0.005 and 0.001 of that recall, and the precision stays the same."""
-    match_brightness: float = 12.0
-    """Mean grey value; below this and above 255 minus this it is too dark and too bright. At 12 from black 0.58 and
-    0.90 are recognised, at 8 0.25 and 0.68; at 23 from white 0.59 and 0.92, at 15 0.32 and 0.79."""
-    found_brightness: float = 25.0
-    """Of dlib, no strangers are near at 17 from black and 34 from white; at 12 and 23, 0.03 and 0.02 % of the pairs."""
+    match_brightness: float = 3.0
+    """Mean grey value; below this and above 255 minus this it is too dark and too bright."""
+    found_brightness: float = 5.0
+    """Dark and flat faces are stretched before they are embedded: at 5 to 8 from black they have a cosine of 0.97 to
+    themselves in good light and are as far from strangers as ever, at 3 to 5 of 0.93; see `scripts/spoiled light`."""
     match_score: float = 0.0
     """The detector's own confidence, on its own scale; by default whatever it reports may be matched."""
     found_score: float = 0.0
@@ -75,6 +81,17 @@ class Limits:
     upright_score: float = 0.0
     """The same for faces that lie on their side or head; see `EngineInfo.upright_score`."""
 
+    found_norm: float = 0.0
+    """Of this and those below see `Needs`."""
+    covered_norm: float = 0.0
+    most_sharpness: float = math.inf
+    without: tuple[Covered, ...] = ()
+
+    @classmethod
+    def of(cls, info: EngineInfo) -> Limits:
+        """Return the limits of an engine."""
+        return cls(**asdict(info.needs), found_score=info.sure_score, upright_score=info.upright_score)
+
     def at(self, turn: int) -> Limits:
         """Return the limits for a face that has to be turned by so many degrees to be upright."""
         return replace(self, found_score=max(self.found_score, self.upright_score)) if turn else self
@@ -83,15 +100,30 @@ class Limits:
 def measure(face: DetectedFace, *, pixels: int, limits: Limits) -> Quality:
     """Return the quality of a face whose shorter side has this many pixels in the full-size photo."""
     grey = _grey(face.crop)
-    sharpness, brightness, pose = even_sharpness_of(grey), float(grey.mean()), pose_of(face.landmarks)
-    return Quality(
+    sharpness, contrast = even_sharpness_of(grey), float(grey.std())
+    if 1 < contrast < _TOLD_CONTRAST:
+        sharpness = max(sharpness, _UNTOLD * limits.match_sharpness)
+    quality = Quality(
         sharpness=sharpness,
-        brightness=brightness,
+        brightness=float(grey.mean()),
         pixels=pixels,
-        pose=pose,
-        score=_score(sharpness, brightness, pixels, pose, _share(face.score, limits.found_score)),
-        tier=_tier(sharpness, brightness, pixels, face.score, limits),
+        pose=pose_of(face.landmarks),
+        score=0.0,
+        tier=Tier.SHOW,
+        norm=face.norm,
+        covered=_covered(face, grey),
     )
+    return replace(
+        quality,
+        score=_score(quality, _share(face.score, limits.found_score)),
+        tier=_tier(quality, face.score, limits),
+    )
+
+
+def _covered(face: DetectedFace, grey: NDArray[np.float32]) -> Covered:
+    if face.crop_landmarks is None:
+        return Covered.NOTHING
+    return covered_of(grey, face.crop_landmarks * np.float32(_CROP_SIDE / len(face.crop)))
 
 
 def sharpness_of(grey: NDArray[np.float32]) -> float:
@@ -107,7 +139,8 @@ def even_sharpness_of(grey: NDArray[np.float32]) -> float:
     Without this a face in 0.3 of the light has a tenth of the sharpness, and yet 0.81 instead of 0.88 are recognised.
     """
     contrast = max(float(grey.std()), _LEAST_CONTRAST)
-    return max(0.0, sharpness_of(grey) - _ROUNDING) * (_CONTRAST / contrast) ** 2
+    rounding = _ROUNDING if contrast >= _TOLD_CONTRAST else _ROUNDED_ONCE
+    return max(0.0, sharpness_of(grey) - rounding) * (_CONTRAST / contrast) ** 2
 
 
 def pose_of(landmarks: NDArray[np.float32]) -> float:
@@ -129,16 +162,20 @@ def _grey(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(picture, np.float32)
 
 
-def _score(sharpness: float, brightness: float, pixels: int, pose: float, sureness: float) -> float:
+def _score(quality: Quality, sureness: float) -> float:
     """Return all of it in one number, to compare faces that one engine found; the root makes it a good weight for a
     face in its person's centroid.
 
     With a tenth of all faces made worse, good ones come nearer to their centroid by 0.0027 of cosine than unweighted
     (ArcFace, 0.7297); as near without the root, and by 0.0018 with the square of that.
     """
-    has = {"pixels": pixels, "sharpness": sharpness, "light": min(brightness, 255 - brightness)}
+    has = {"pixels": quality.pixels, "sharpness": quality.sharpness, "light": _light(quality)}
     shares = (_share(has[name], half) for name, half in _HALF.items())
-    return math.sqrt(math.prod(shares) * (1 - _TURNED * pose**2) * sureness)
+    return math.sqrt(math.prod(shares) * (1 - _TURNED * quality.pose**2) * sureness)
+
+
+def _light(quality: Quality) -> float:
+    return min(quality.brightness, 255 - quality.brightness)
 
 
 def _share(value: float, half: float) -> float:
@@ -146,14 +183,25 @@ def _share(value: float, half: float) -> float:
     return value / (value + half) if value > 0 else 0.0
 
 
-def _tier(sharpness: float, brightness: float, pixels: int, score: float, limits: Limits) -> Tier:
-    light = min(brightness, 255 - brightness)
-    has = pixels, sharpness, light, score
+def _tier(quality: Quality, score: float, limits: Limits) -> Tier:
+    has = quality.pixels, quality.sharpness, _light(quality), score
     if _is_below(has, (limits.match_pixels, limits.match_sharpness, limits.match_brightness, limits.match_score)):
         return Tier.SHOW
     if _is_below(has, (limits.found_pixels, limits.found_sharpness, limits.found_brightness, limits.found_score)):
         return Tier.MATCH
-    return Tier.FOUND
+    return Tier.MATCH if quality.sharpness > limits.most_sharpness or _is_hidden(quality, limits) else Tier.FOUND
+
+
+def _is_hidden(quality: Quality, limits: Limits) -> bool:
+    """Return whether the recogniser sees too little of the face to tell it from others that show as little."""
+    return quality.covered in limits.without or (
+        quality.norm is not None and quality.norm < least_norm(quality.covered, limits)
+    )
+
+
+def least_norm(covered: Covered, limits: Limits) -> float:
+    """Return the length that the embedding of a face must have to found somebody."""
+    return max(limits.found_norm, limits.covered_norm if covered is Covered.MOUTH else 0.0)
 
 
 def _is_below(has: tuple[float, ...], least: tuple[float, ...]) -> bool:

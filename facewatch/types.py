@@ -136,11 +136,24 @@ class DetectedFace:
     """The aligned face, RGB, uint8, shape (s, s, 3)."""
     embedding: NDArray[np.float32]
     """A unit vector, shape (n_dims,)."""
+    norm: float | None = None
+    """The embedding's length before it was made 1; None: of this engine it says nothing about the face."""
+    crop_landmarks: NDArray[np.float32] | None = None
+    """Where the landmarks lie in the crop, shape (5, 2), the corners of the mouth among them; None: not known."""
+
+
+class Covered(StrEnum):
+    """What of a face something hides, as far as the crop shows it."""
+
+    NOTHING = ""
+    EYES = "eyes"
+    MOUTH = "mouth"
+    BOTH = "eyes and mouth"
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How good a face is, in numbers that do not depend on the engine."""
+    """How good a face is, in numbers that do not depend on the engine, but for the norm."""
 
     sharpness: float
     """Variance of the Laplacian of the grey aligned crop scaled to 112 x 112 pixels, at ordinary contrast (a standard
@@ -154,6 +167,9 @@ class Quality:
     score: float
     """All of it in one number, 0 to 1."""
     tier: Tier
+    norm: float | None = None
+    """See `DetectedFace.norm`."""
+    covered: Covered = Covered.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +278,27 @@ class Normalisation:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What a recogniser needs to see of a face; how it was measured stands where it is set. Below `match_*` a face is
+    only shown, and with less than all the others it founds nobody."""
+
+    match_pixels: int
+    """The shorter side of the box in pixels of the full-size photo; so is `found_pixels`."""
+    found_pixels: int
+    match_sharpness: float
+    """See `Quality.sharpness`; so are `found_sharpness` and `most_sharpness`."""
+    found_sharpness: float
+    found_norm: float = 0.0
+    """See `DetectedFace.norm`."""
+    covered_norm: float = 0.0
+    """The same where the mouth is covered."""
+    most_sharpness: float = math.inf
+    """What is sharper than this is noise."""
+    without: tuple[Covered, ...] = (Covered.BOTH,)
+    """What must not be covered."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What identifies an engine: embeddings of two different infos are never compared."""
 
@@ -271,6 +308,7 @@ class EngineInfo:
     """SHA-256 over the model files and the way they are used."""
     licence: str
     thresholds: Thresholds
+    needs: Needs
     sure_score: float
     """Detections with a lower score than this, on the detector's own scale, found nobody."""
     upright_score: float

@@ -7,24 +7,32 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 from rich.console import Console
 from rich.table import Table
 
+from facewatch.assign import distances
+from facewatch.clustering import make_clusterer
 from facewatch.decode import decode
 from facewatch.engines import load_engine, stretching
 from facewatch.engines.arcface import ArcFaceEngine
 from facewatch.engines.standard import StandardEngine
 from facewatch.errors import FacewatchError
 from facewatch.evaluation.labelled import Labelled, LabelledPhoto, read_labels
-from facewatch.types import DetectedFace, EngineOptions
+from facewatch.quality import Limits, measure
+from facewatch.types import Covered, DetectedFace, EngineInfo, EngineOptions, Tier
+
+# Python -P leaves out even the script's own folder.
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from spoiled_covers import COVERS, covered
 
 Spoil = Callable[[Image.Image], Image.Image]
 Embedder = ArcFaceEngine | StandardEngine
@@ -54,6 +62,31 @@ def backlit(picture: Image.Image, share: float) -> Image.Image:
     is_face = ((x / 0.8) ** 2 + (y / 0.95) ** 2 < 1)[..., None]
     return Image.fromarray(np.where(is_face, np.asarray(dimmed(picture, share)), 235).astype(np.uint8))
 
+
+def blurred(picture: Image.Image, radius: float) -> Image.Image:
+    """Return it blurred by so many pixels of 112."""
+    return picture.filter(ImageFilter.GaussianBlur(radius * picture.width / 112))
+
+
+def shrunk(picture: Image.Image, side: int) -> Image.Image:
+    """Return it as if it were so many pixels wide in its photo."""
+    return picture.resize((side, side), Image.Resampling.BOX).resize(picture.size, Image.Resampling.BILINEAR)
+
+
+def noisy(picture: Image.Image, deviation: float) -> Image.Image:
+    noise = np.random.default_rng(picture.width).normal(0, deviation, (picture.height, picture.width, 3))
+    return Image.fromarray((np.asarray(picture) + noise).round().clip(0, 255).astype(np.uint8))
+
+
+POOR: dict[str, Spoil] = {
+    "as it is": lambda picture: picture,
+    **{f"blurred by {n}": lambda picture, n=n: blurred(picture, n) for n in (1.5, 3, 5)},  # type: ignore[misc]
+    **{f"noise {n}": lambda picture, n=n: noisy(picture, n) for n in (25, 50)},  # type: ignore[misc]
+    **{f"{n} pixels": lambda picture, n=n: shrunk(picture, n) for n in (16, 20, 24, 28, 32)},  # type: ignore[misc]
+    "light x1/16": lambda picture: dimmed(picture, 1 / 16),
+    "light x1/12, blurred by 3": lambda picture: dimmed(blurred(picture, 3), 1 / 12),
+    "contrast x0.1, noise 2": lambda picture: noisy(flattened(picture, 0.1), 2),
+}
 
 LIGHTS: dict[str, Spoil] = {
     "as it is": lambda picture: picture,
@@ -86,7 +119,8 @@ class Sitters:
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        return np.array([face.embedding for face in self.faces])
+        n_dims = self.engine.info.n_dims
+        return np.array([face.embedding for face in self.faces], np.float32).reshape(-1, n_dims)
 
 
 def choose(labelled: Labelled, n_people: int, n_each: int, seed: int) -> list[tuple[int, LabelledPhoto]]:
@@ -112,12 +146,22 @@ def open_photo(labelled: Labelled, photo: LabelledPhoto) -> NDArray[np.uint8]:
 
 def sitters_of(engine: Embedder, labelled: Labelled, n_people: int, seed: int) -> Sitters:
     """Return the faces of two photos each of random people, where the engine finds any."""
-    found = (
-        (person, sorted(engine.analyse(open_photo(labelled, photo)), key=_area))
-        for person, photo in choose(labelled, n_people, 2, seed)
-    )
-    rows = [(person, faces[-1]) for person, faces in found if faces]
-    return Sitters(engine, [face for _, face in rows], np.array([person for person, _ in rows]))
+    photos = ((person, open_photo(labelled, photo)) for person, photo in choose(labelled, n_people, 2, seed))
+    return sitters_among(engine, photos)
+
+
+def sitters_among(engine: Embedder, photos: Iterable[tuple[int, NDArray[np.uint8]]]) -> Sitters:
+    """Return the largest face of each photo in which the engine finds any."""
+    rows = [(person, max(faces, key=_area)) for person, pixels in photos if (faces := engine.analyse(pixels))]
+    return Sitters(engine, [face for _, face in rows], np.array([person for person, _ in rows], np.int64))
+
+
+def look_at(engine: Embedder, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], list[float | None]]:
+    """Return unit vectors of crops as they are, and the lengths that they had where these say anything."""
+    if isinstance(engine, StandardEngine):
+        return engine.embed(crops), [None] * len(crops)
+    vectors, norms = engine.embed_with_norms(crops)
+    return vectors, norms.tolist()
 
 
 def _area(face: DetectedFace) -> float:
@@ -157,20 +201,95 @@ LIGHT_COLUMNS = (
 )
 
 
+def poor_rows(sitters: Sitters) -> Iterator[tuple[str, ...]]:
+    """Yield what faces spoiled alike may do, and how often they are near each other and good ones."""
+    for name, spoil in POOR.items():
+        vectors, norms = look_at(sitters.engine, stretching.stretched(spoil_all(sitters.crops, spoil)))
+        faces = [
+            replace(face, crop=np.asarray(spoil(Image.fromarray(face.crop))), embedding=vector, norm=norm)
+            for face, vector, norm in zip(sitters.faces, vectors, norms, strict=True)
+        ]
+        pixels = int(name.split()[0]) if name.endswith("pixels") else 100
+        yield name, *rights(sitters, Sitters(sitters.engine, faces, sitters.people), pixels)
+
+
+def cover_rows(engine: Embedder, labelled: Labelled, n_people: int, seed: int) -> Iterator[tuple[str, ...]]:
+    """Yield the same of faces that something covers, found anew by the engine."""
+    opened = ((person, open_photo(labelled, photo)) for person, photo in choose(labelled, n_people, 2, seed))
+    seen = [(person, pixels, max(faces, key=_area)) for person, pixels in opened if (faces := engine.analyse(pixels))]
+    good = Sitters(engine, [face for *_, face in seen], np.array([person for person, *_ in seen]))
+    for name in COVERS:
+        drawn = [
+            (person, covered(pixels, face.landmarks, name, row)) for row, (person, pixels, face) in enumerate(seen)
+        ]
+        yield name, *rights(good, sitters_among(engine, drawn), None)
+
+
+def rights(good: Sitters, poor: Sitters, pixels: int | None) -> Iterator[str]:
+    info = poor.engine.info
+    limits = Limits.of(info)
+    qualities = [measure(face, pixels=pixels or round(min(face.box[2:])), limits=limits) for face in poor.faces]
+    tiers = np.array([quality.tier for quality in qualities])
+    yield str(len(poor.faces))
+    yield from (f"{(tiers == tier).mean():.2f}" if len(tiers) else "" for tier in Tier)
+    yield f"{sum(quality.covered is not Covered.NOTHING for quality in qualities)}"
+    norms = [face.norm for face in poor.faces if face.norm is not None]
+    yield f"{np.median(norms):.1f}" if norms else ""
+    limit = info.thresholds.cluster - info.thresholds.doubt
+    founding = tiers == Tier.FOUND
+    for rows in (founding | True, founding):
+        vectors, people = poor.vectors[rows], poor.people[rows]
+        near = distances(vectors @ vectors.T) < limit
+        yield from _shares(near, people[:, None] == people[None], np.triu(np.ones_like(near), 1))
+    near = distances(poor.vectors @ good.vectors.T) < limit
+    yield from _shares(near, poor.people[:, None] == good.people[None], np.ones_like(near))
+    yield str(mixed_groups(poor.vectors[founding], poor.people[founding], info))
+
+
+def _shares(near: NDArray[np.bool_], is_same: NDArray[np.bool_], counts: NDArray[np.bool_]) -> Iterator[str]:
+    """Yield the shares of one's own and of strangers' pairs that are near."""
+    for pairs in (is_same & counts, ~is_same & counts):
+        yield f"{near[pairs].mean():.4f}" if pairs.any() else ""
+
+
+def mixed_groups(vectors: NDArray[np.float32], people: NDArray[np.int64], info: EngineInfo) -> int:
+    """Return how many groups of a grouping, as the service makes it, hold two people."""
+    if len(vectors) < 2:
+        return 0
+    limits = info.thresholds
+    clusterer = make_clusterer(
+        "whispers",
+        ceiling=limits.cluster,
+        doubt=limits.doubt,
+        margin=limits.cluster_margin,
+        copy=limits.copy,
+        normalisation=info.normalisation,
+    )
+    labels = clusterer.fit_predict(vectors, photos=np.arange(len(vectors)))
+    return sum(len(np.unique(people[labels == label])) > 1 for label in np.unique(labels[labels >= 0]))
+
+
+RIGHTS_COLUMNS = (
+    *("", "faces", "found", "match", "show", "covered", "norm"),
+    *("own near", "strangers", "of founding: own near", "strangers", "to good: own near", "strangers"),
+    "mixed groups",
+)
+
+
 def show(title: str, columns: Sequence[str], rows: Iterator[tuple[str, ...]]) -> None:
     table = Table(title=title)
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left")
     for row in rows:
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 # --- the commands ---
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("table", type=click.Choice(["light"]))
+@click.argument("table", type=click.Choice(["light", "poor", "covers"]))
 @click.argument("labelled", type=click.Path(path_type=Path))
 @click.option("--engine", default="face_recognition", show_default=True, help="Whose faces.")
 @click.option("--models", type=click.Path(path_type=Path), help="The folder of model packs, where it is not yours.")
@@ -183,7 +302,9 @@ def main(table: str, labelled: Path, engine: str, models: Path | None, only: str
     """Print what an engine makes of the faces in LABELLED, spoiled in many ways. Photos are only read.
 
     \b
-    light  dark and flat ones, as they are and stretched
+    light   dark and flat ones, as they are and stretched
+    poor    blurred, small, noisy and dark ones: what they may do, and how near they are to each other and to good ones
+    covers  the same of covered ones
 
     \b
     Example:
@@ -192,8 +313,13 @@ def main(table: str, labelled: Path, engine: str, models: Path | None, only: str
     try:
         loaded = load_engine(engine, EngineOptions(models=str(models.absolute()) if models else ""))
         assert isinstance(loaded, Embedder)
-        sitters = sitters_of(loaded, read_labels(labelled, only=only), people, seed)
-        show(f"{table}: {len(sitters.faces)} faces of {people} people, {engine}", LIGHT_COLUMNS, light_rows(sitters))
+        labels, title = read_labels(labelled, only=only), f"{table}: {people} people, {engine}"
+        if table == "light":
+            show(title, LIGHT_COLUMNS, light_rows(sitters_of(loaded, labels, people, seed)))
+        elif table == "poor":
+            show(title, RIGHTS_COLUMNS, poor_rows(sitters_of(loaded, labels, people, seed)))
+        else:
+            show(title, RIGHTS_COLUMNS, cover_rows(loaded, labels, people, seed))
     except FacewatchError as error:
         click.echo(f"spoiled: {error}", err=True)
         sys.exit(error.exit_code)

@@ -223,7 +223,7 @@ def analysis_of(pixels: Pixels, folder: Path, engine: Engine, limits: Limits) ->
 )
 def test_a_doubtful_turn_founds_nobody(tmp_path: Path, score: float, turn: int, tier: Tier) -> None:
     engine = HatEngine(top=score, bottom=0.5)
-    limits = Limits(found_score=engine.info.sure_score, upright_score=engine.info.upright_score)
+    limits = Limits.of(engine.info)
     [face] = analysis_of(clockwise(page(square(ANNA)), -turn), tmp_path, engine, limits).faces
     assert (face.box.turn, face.quality.tier) == (turn, tier)
 

@@ -1428,7 +1428,7 @@ def found_in(n_strangers: int) -> calibration.Calibration:
     """Return a calibration whose largest gallery was asked for so many strangers."""
     far, no = np.full(n_strangers, np.inf), np.zeros(n_strangers, np.bool_)
     none = np.zeros(n_strangers, np.int64)
-    answers = calibration.Answers(far, far, far, no, no, no, none, none)
+    answers = calibration.Answers(far, far, far, no, no, no, none, none, no)
     return calibration.Calibration(LIMITS, LIMITS, (calibration.Trial(n_strangers, answers),), ((0.5, PERFECT),))
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
 
 LAYERS = (
     ("errors", "types", "ids"),
-    ("config", "models", "catalog.migrations", "boxes", "mounts", "beneath", "text", "cohort"),
+    ("config", "models", "catalog.migrations", "boxes", "mounts", "beneath", "text", "cohort", "covers"),
     ("decode", "quality", "engines", "scan", "watch", "assign", "search", "clustering", "folders", "catalog"),
     ("ingest", "people"),
     ("service",),

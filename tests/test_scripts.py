@@ -17,6 +17,7 @@ import calibrate
 import pillow_heif
 import pytest
 import spoiled
+import spoiled_covers
 import torture
 from bench_kit import Bench, Finding, Size, as_markdown
 from bench_memory import BIG_PHOTO
@@ -162,8 +163,10 @@ def test_calibrate_says_what_thresholds_would_be_and_what_they_would_do(shared: 
 
 
 @pytest.mark.slow
-def test_spoiled_says_what_each_light_does_to_faces(shared: Path) -> None:
-    arguments = ["light", str(shared / "photos"), "--only", "lfw/", "--people", "2"]
-    said = CliRunner().invoke(spoiled.main, arguments)
+@pytest.mark.parametrize(
+    ("table", "rows"), [("light", spoiled.LIGHTS), ("poor", spoiled.POOR), ("covers", spoiled_covers.COVERS)]
+)
+def test_spoiled_says_what_each_way_does_to_faces(shared: Path, table: str, rows: dict[str, object]) -> None:
+    said = CliRunner().invoke(spoiled.main, [table, str(shared / "photos"), "--only", "lfw/", "--people", "2"])
     assert said.exit_code == 0, said.output
-    assert all(light in said.output for light in spoiled.LIGHTS)
+    assert all(row in said.output for row in rows)

@@ -314,7 +314,7 @@ GOOD = {"w": 90, "h": 100, "turn": 0, "sharpness": 200.0, "brightness": 120.0, "
         ({"w": 25}, "too small", Tier.MATCH),
         ({"sharpness": 1.0}, "too blurred", Tier.SHOW),
         ({"brightness": 2.0}, "too dark", Tier.SHOW),
-        ({"brightness": 252.0}, "too bright", Tier.SHOW),
+        ({"brightness": 253.0}, "too bright", Tier.SHOW),
         ({"score": 0.1}, "not sure", Tier.MATCH),
     ],
 )

@@ -48,6 +48,8 @@ class Candidate:
     """That other person: of those who are near the one who comes nearest to forbid it; None: there is none."""
     aggregation: Aggregation = Aggregation.COMBINED
     """What `distance` is."""
+    is_proof: bool = True
+    """Whether that exemplar can prove anything: not where both faces are poor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class _Near:
     centroid_distance: float
     nearest_id: int
     is_confirmed: bool
+    is_proof: bool
+    """Whether that face can prove anything: see `Candidate`."""
     stricter: float
     """How much nearer it must be than a face from the same years."""
 
@@ -237,7 +241,7 @@ class Gallery:
         still count: a face that looks most like a barred person is nobody else's by a small difference. `day` is when
         the face was taken: see `years`.
         """
-        ranked = self._shortlist(embedding, self._n_shortlist, day)
+        ranked = self._shortlist(embedding, self._n_shortlist, tier, day)
         best = next((near for near in ranked if near.person_id not in barred), None)
         if best is None:
             return None
@@ -259,7 +263,7 @@ class Gallery:
     ) -> list[Candidate]:
         """Return the `n` people that a unit vector is nearest to, the nearest first, and what would be asked of a face
         of this tier to be theirs."""
-        ranked = self._shortlist(embedding, max(n, self._n_shortlist), day)
+        ranked = self._shortlist(embedding, max(n, self._n_shortlist), tier, day)
         return [self._judge(near, ranked, tier)[0] for near in ranked[:n]]
 
     def is_near(self, embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -279,7 +283,7 @@ class Gallery:
         near: NDArray[np.bool_] = nearest >= 1 - limit * limit / 2 - 1e-5
         return near
 
-    def _shortlist(self, embedding: NDArray[np.float32], n: int, day: int) -> list[_Near]:
+    def _shortlist(self, embedding: NDArray[np.float32], n: int, tier: Tier, day: int) -> list[_Near]:
         """Return how near the people are whose centroids are nearest, the nearest first by the aggregation."""
         if not self._people:
             return []
@@ -290,13 +294,16 @@ class Gallery:
         n = min(n, len(similarities))
         listed = np.argpartition(-similarities, n - 1)[:n]
         return sorted(
-            (self._near(self._people[row], embedding, float(similarities[row]), day) for row in listed),
+            (self._near(self._people[row], embedding, float(similarities[row]), tier, day) for row in listed),
             key=lambda near: (near.weighed, near.person_id),
         )
 
-    def _near(self, person_id: int, embedding: NDArray[np.float32], similarity: float, day: int) -> _Near:
+    def _near(self, person_id: int, embedding: NDArray[np.float32], similarity: float, tier: Tier, day: int) -> _Near:
+        """Compare a face with a person, a poor one with good faces only: poor ones look like each other, also those
+        that a user placed."""
         member = self._members[person_id]
-        exemplars = member.exemplars
+        founding = member.exemplars if tier is Tier.FOUND else member.exemplars.take(member.exemplars.weights > 0)
+        exemplars = founding if len(founding) else member.exemplars
         cosines = exemplars.embeddings @ embedding
         more = stricter(exemplars.days, day, self._thresholds.years)
         row = int((distances(cosines) + more).argmin() if more.any() else cosines.argmax())
@@ -306,7 +313,9 @@ class Gallery:
         return _Near(
             self._aggregation.distance(cosines, nearest=nearest, centroid=centroid),
             *(person_id, nearest, centroid),
-            *(int(exemplars.ids[row]), bool(exemplars.confirmed[row]), float(more[row])),
+            *(int(exemplars.ids[row]), bool(exemplars.confirmed[row])),
+            is_proof=bool(len(founding)),
+            stricter=float(more[row]),
         )
 
     def _stack(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -336,6 +345,7 @@ class Gallery:
             margin=rival[0] if rival else t.margin,
             rival_id=rival[1].person_id if rival else None,
             aggregation=self._aggregation,
+            is_proof=near.is_proof,
         )
         return candidate, rival[1] if rival else None
 
@@ -364,6 +374,8 @@ class Gallery:
 def _refusal(candidate: Candidate, rival: _Near | None, tier: Tier) -> str | None:
     if tier is Tier.SHOW:
         return "too poor to be matched"
+    if not candidate.is_proof:
+        return "only poor faces are known of this person, and two poor faces prove nothing"
     if candidate.distance > candidate.limit:
         distance, limit = told_apart(candidate.distance, candidate.limit, n_digits=3)
         return f"{candidate.aggregation.words} is at {distance}, farther than {limit}"

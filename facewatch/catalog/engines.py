@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from facewatch.errors import EngineError
 from facewatch.types import EngineInfo
 
-SIGHT = "x, y, w, h, turn, landmarks, score, sharpness, brightness, quality, tier, pose"
+SIGHT = "x, y, w, h, turn, landmarks, score, sharpness, brightness, quality, tier, pose, norm, covered"
 """The columns that say how an engine sees a face, in `faces` and in `sightings`."""
 
 

@@ -508,7 +508,7 @@ class Faces:
                 " CASE WHEN r.id IS NOT NULL THEN COALESCE(r.name, printf('Person %04d', r.id)) END AS runner_up,"
                 " COALESCE(a.runner_up_distance, s.runner_up_distance) AS runner_up_distance,"
                 " COALESCE(a.rule, s.rule) AS rule, f.quality, f.sharpness, f.brightness, f.pose, f.score,"
-                " f.tier"
+                " f.tier, f.norm, f.covered"
                 " FROM faces f LEFT JOIN assignments a ON a.face_id = f.id LEFT JOIN marks m ON m.face_id = f.id"
                 " LEFT JOIN suggestions s ON s.face_id = f.id AND a.face_id IS NULL"
                 " LEFT JOIN people p ON p.id = a.person_id LEFT JOIN people g ON g.id = s.person_id"
@@ -590,6 +590,7 @@ def _sight(face: Face) -> list[object]:
     return [
         *(box.x, box.y, box.w, box.h, box.turn, json.dumps([round(v, 1) for v in face.landmarks]), face.score),
         *(quality.sharpness, quality.brightness, quality.score, quality.tier.value, quality.pose),
+        *(quality.norm, quality.covered.value),
     ]
 
 

@@ -467,3 +467,16 @@ def _turns(db: Database) -> None:
         WHERE f.is_current AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)
         """
     )
+
+
+@MIGRATIONS(name="0012_signal")
+def _signal(db: Database) -> None:
+    for table in ("faces", "sightings"):
+        db.execute(
+            f"ALTER TABLE {table} ADD COLUMN norm REAL /* the embedding's length before it was made 1: the shorter,"
+            " the less the recogniser saw; NULL: not known, or it says nothing of this engine's faces */ NULL"
+        )
+        db.execute(
+            f"ALTER TABLE {table} ADD COLUMN covered TEXT /* what of the face something hides: eyes, mouth, eyes and"
+            " mouth, or empty for nothing; NULL: not known */ NULL"
+        )

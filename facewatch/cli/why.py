@@ -196,6 +196,9 @@ _TIERS = {
 
 def _shortfall_lines(one: Why) -> Iterator[str]:
     for short in one.shortfalls:
+        if short.value is None or short.least is None:
+            yield short.text
+            continue
         value, least = told_apart(short.value, short.least, n_digits=2 if short.least < 1 else 0)
         yield f"{short.text}: {value}, at least {least} is needed"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.types import DetectedFace, Detection, EngineInfo, Thresholds
+from facewatch.types import DetectedFace, Detection, EngineInfo, Needs, Thresholds
 
 N_DIMS = 64
 SIDE = 64
@@ -41,6 +41,7 @@ INFO = EngineInfo(
         by_mean=0.34,
         by_centroid=0.31,
     ),
+    needs=Needs(match_pixels=20, found_pixels=32, match_sharpness=5.0, found_sharpness=10.0),
     sure_score=0.5,
     upright_score=0.5,
 )

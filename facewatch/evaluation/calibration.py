@@ -74,6 +74,8 @@ class Answers:
     """Faces in the gallery."""
     n_own: NDArray[np.int64]
     """Of these, those of the face's own person."""
+    is_proof: NDArray[np.bool_]
+    """Whether that person or the face itself is more than poor faces."""
 
     def __len__(self) -> int:
         return len(self.distance)
@@ -87,7 +89,7 @@ class Answers:
         decades = np.log10(np.maximum(self.n_gallery, 1) / limits.gallery_size)
         less = limits.per_decade * np.maximum(0.0, decades) + np.where(self.is_poor, limits.poor, 0.0)
         is_near = (self.distance <= limits.match - less) & (self.centroid <= limits.centroid - less)
-        accepted: NDArray[np.bool_] = is_near & (self.lead >= limits.margin)
+        accepted: NDArray[np.bool_] = is_near & (self.lead >= limits.margin) & self.is_proof
         return accepted
 
 
@@ -174,7 +176,7 @@ def _nobody(faces: Faces, rows: NDArray[np.int64]) -> Answers:
     far, no = np.full(len(rows), np.inf), np.zeros(len(rows), np.bool_)
     is_poor = faces.tiers[rows] != Tier.FOUND.value
     none = np.zeros(len(rows), np.int64)
-    return Answers(far, far, far, no, no, is_poor, none, none)
+    return Answers(far, far, far, no, no, is_poor, none, none, no)
 
 
 class _Stack:
@@ -192,6 +194,7 @@ class _Stack:
             self._n_founding = np.add.reduceat(is_founding.astype(np.int64), self._starts)
             self._sums = np.add.reduceat(vectors, self._starts)
             self._founding_sums = np.add.reduceat(vectors * is_founding[:, None], self._starts)
+            self._is_good = is_founding | np.repeat(self._n_founding == 0, self._n)
 
     def ask(self, rows: NDArray[np.int64], aggregation: Aggregation, *, shortlist: int, is_stranger: bool) -> Answers:
         faces, at = self._faces, np.arange(len(rows))
@@ -220,6 +223,7 @@ class _Stack:
             is_poor=faces.tiers[rows] != Tier.FOUND.value,
             n_gallery=len(self.members) - np.where(is_stranger & has_own, self._n[own], is_member),
             n_own=n_others,
+            is_proof=(faces.tiers[rows] == Tier.FOUND.value) | (self._n_founding[best] > 0),
         )
 
     def _apart(
@@ -235,12 +239,19 @@ class _Stack:
     def _mean(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the mean distance to the members of each person, itself left out."""
         apart = _distances(self._cosines(rows))
-        is_itself = rows[:, None] == self.members[None]
-        apart[is_itself] = 0.0
-        n_others = self._n - np.add.reduceat(is_itself, self._starts, axis=1, dtype=np.int64)
+        is_left_out = self._left_out(rows)
+        apart[is_left_out] = 0.0
+        n_others = self._n - np.add.reduceat(is_left_out, self._starts, axis=1, dtype=np.int64)
         sums = np.add.reduceat(apart, self._starts, axis=1)
         mean: NDArray[np.float64] = np.divide(sums, n_others, out=np.full(sums.shape, np.inf), where=n_others > 0)
         return mean
+
+    def _left_out(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which members a face is not compared with: itself, and a poor one with poor ones, see `assign`."""
+        is_poor = self._faces.tiers[rows] != Tier.FOUND.value
+        is_itself = rows[:, None] == self.members[None]
+        left_out: NDArray[np.bool_] = is_itself | (is_poor[:, None] & ~self._is_good[None])
+        return left_out
 
     def _cosines(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         cosines: NDArray[np.float32] = self._faces.embeddings[rows] @ self._faces.embeddings[self.members].T
@@ -249,7 +260,7 @@ class _Stack:
     def _nearest(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the cosine to the nearest member of each person, itself left out; -inf where none is left."""
         cosines = self._cosines(rows)
-        cosines[rows[:, None] == self.members[None]] = -np.inf
+        cosines[self._left_out(rows)] = -np.inf
         nearest: NDArray[np.float64] = np.maximum.reduceat(cosines, self._starts, axis=1)
         return nearest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import zipfile
 import zlib
@@ -18,7 +19,7 @@ from facewatch import __version__
 from facewatch.errors import LibraryError
 from facewatch.evaluation.files import written_at_once
 from facewatch.evaluation.looking import Seen, SeenFile
-from facewatch.types import Analysis, Box, EngineInfo, Face, Quality, Tier
+from facewatch.types import Analysis, Box, Covered, EngineInfo, Face, Quality, Tier
 
 if TYPE_CHECKING:
     from facewatch.ingest import Recipe
@@ -91,6 +92,8 @@ def _arrays(seen: Seen) -> dict[str, NDArray[Any]]:
         "face_landmarks": np.array([f.landmarks for f in faces], np.float64).reshape(-1, _N_LANDMARKS),
         "face_score": np.array([f.score for f in faces], np.float64),
         "face_quality": np.array([_numbers(f.quality) for f in faces], np.float64).reshape(-1, 5),
+        "face_norm": np.array([f.quality.norm for f in faces], np.float64),
+        "face_covered": np.array([f.quality.covered.value for f in faces], np.str_),
         "face_tier": np.array([f.quality.tier.value for f in faces], np.str_),
         "face_embedding": np.array([f.embedding for f in faces], np.float32).reshape(len(faces), -1 if faces else 0),
     }
@@ -134,7 +137,12 @@ def _seen(arrays: dict[str, NDArray[Any]]) -> Seen:
 
 def _face(arrays: dict[str, NDArray[Any]], i: int) -> Face:
     sharpness, brightness, pixels, pose, score = map(float, arrays["face_quality"][i])
-    quality = Quality(sharpness, brightness, int(pixels), pose, score, Tier(str(arrays["face_tier"][i])))
+    norm = float(arrays["face_norm"][i])
+    quality = Quality(
+        *(sharpness, brightness, int(pixels), pose, score, Tier(str(arrays["face_tier"][i]))),
+        norm=None if math.isnan(norm) else norm,
+        covered=Covered(str(arrays["face_covered"][i])),
+    )
     box: Sequence[int] = arrays["face_box"][i].tolist()
     landmarks = tuple(map(float, arrays["face_landmarks"][i]))
     return Face(Box(*box), landmarks, float(arrays["face_score"][i]), quality, arrays["face_embedding"][i])

@@ -22,9 +22,9 @@ from facewatch.catalog.faces import KNOWN_FROM
 from facewatch.catalog.placings import Placing
 from facewatch.people.decisions import not_born_yet
 from facewatch.people.finding import handle_of, label_of
-from facewatch.quality import Limits
+from facewatch.quality import Limits, least_norm
 from facewatch.text import told_apart
-from facewatch.types import Match, Tier
+from facewatch.types import Covered, Match, Tier
 
 if TYPE_CHECKING:
     from facewatch.assign import Candidate, Gallery
@@ -111,8 +111,9 @@ class Shortfall:
     """What makes a face a poor one."""
 
     text: str
-    value: float
-    least: float
+    value: float | None
+    least: float | None
+    """What is needed; None: no number says it."""
     tier: Tier
     """What is left to the face."""
 
@@ -498,6 +499,14 @@ def shortfalls(face: Mapping[str, Any], limits: Limits) -> Iterator[Shortfall]:
             is_told = tier is Tier.MATCH and value < getattr(limits, f"match_{name}")
             if value < least and not is_told:
                 yield Shortfall(text, float(value), float(least), tier)
+    covered = Covered(face.get("covered") or "")
+    if covered in limits.without:
+        yield Shortfall(f"{covered.value} covered", None, None, Tier.MATCH)
+    norm, least = face.get("norm"), least_norm(covered, limits)
+    if norm is not None and norm < least:
+        yield Shortfall("too little in it tells it from other faces", norm, least, Tier.MATCH)
+    if face["sharpness"] > limits.most_sharpness:
+        yield Shortfall("too noisy", None, None, Tier.MATCH)
 
 
 def _notes(found: _Found, face: Mapping[str, Any], *, can_compare: bool) -> Iterator[str]:

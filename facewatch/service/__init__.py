@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -217,13 +217,17 @@ class Service:
             engine=self.engine_name,
             options=self._engine_options(),
             max_pixels=int(self.config["library.max_megapixels"] * 1_000_000),
-            limits=Limits(
-                match_pixels=self.config["match.min_face_pixels"],
-                match_sharpness=self.config["match.min_sharpness"],
-                match_score=self.config["match.min_face_confidence"],
-                found_score=self.info.sure_score,
-                upright_score=self.info.upright_score,
-            ),
+            limits=self.limits_of(self.info),
+        )
+
+    def limits_of(self, info: EngineInfo) -> Limits:
+        """Return where the tiers of an engine's faces end, with what the settings ask for."""
+        limits = Limits.of(info)
+        return replace(
+            limits,
+            match_pixels=self.config["match.min_face_pixels"] or limits.match_pixels,
+            match_sharpness=self.config["match.min_sharpness"] or limits.match_sharpness,
+            match_score=self.config["match.min_face_confidence"],
         )
 
     def _what_faults_depend_on(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,7 +202,6 @@ def _comparing(service: Service) -> tuple[Comparing | None, list[str]]:
 def _limits(service: Service) -> Limits:
     """Return where the tiers of the engine in use end."""
     try:
-        info = engine_in_use(service).info
-        return replace(service.recipe().limits, found_score=info.sure_score, upright_score=info.upright_score)
+        return service.limits_of(engine_in_use(service).info)
     except (EngineError, NotKnownError):
         return Limits()

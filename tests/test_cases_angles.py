@@ -26,7 +26,7 @@ from facewatch.ingest.turns import QUICK_PIXELS, look, turn_of
 from facewatch.people import faces_at
 from facewatch.quality import Limits
 from facewatch.service.explaining import explain
-from facewatch.types import Box, Decoded, DetectedFace, Detection, Engine, Fingerprint, Tier
+from facewatch.types import Box, Decoded, DetectedFace, Detection, Engine, EngineOptions, Fingerprint, Tier
 
 TURNS = (90, 180, 270)
 Pixels = NDArray[np.uint8]
@@ -348,11 +348,11 @@ def test_photos_that_an_older_version_saw_nobody_in_are_looked_at_in_all_turns_b
 # --- real faces ---
 
 
-@pytest.fixture(scope="module", params=["standard", "advanced"])
+@pytest.fixture(scope="module", params=["standard", "HOG", "advanced"])
 def real(request: pytest.FixtureRequest, shared: Path) -> Engine:
-    return load_engine(
-        "face_recognition" if request.param == "standard" else f"insightface:{shared / 'models/buffalo_sc_dq'}"
-    )
+    if request.param == "advanced":
+        return load_engine(f"insightface:{shared / 'models/buffalo_sc_dq'}")
+    return load_engine("face_recognition", EngineOptions(detector="hog") if request.param == "HOG" else EngineOptions())
 
 
 PORTRAITS = (

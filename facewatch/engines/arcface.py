@@ -84,8 +84,8 @@ NEEDS = Needs(
 )
 
 UPRIGHT_SCORE = 0.75
-"""Of the labelled faces that it sees upright 99 % are seen when their photo lies, and 90 % have so much then; in parts of
-photos without faces nothing that lies has (`scripts/bench --only angles`)."""
+"""Of the labelled faces that it sees upright 99 % are seen when their photo lies, and 90 % have so much then; in parts
+of photos without faces nothing that lies has (`scripts/bench --only angles`)."""
 
 WEAK_LENGTH = 21.0
 """The network gives poor faces shorter vectors; those below this are averaged with their mirror image (TTA).

@@ -229,8 +229,8 @@ NEEDS = Needs(
 """The length of dlib's vectors says nothing about a face."""
 
 UPRIGHT_SCORE = 0.5
-"""Of the labelled faces that are seen upright 99 % are seen when their photo lies (by HOG 98 %), and as many (94 %) have
-so much then; in parts of photos without faces nothing that lies has (`scripts/bench --only angles`)."""
+"""Of the labelled faces that are seen upright 99 % are seen when their photo lies (by HOG 98 %), and as many (94 %)
+have so much then; in parts of photos without faces nothing that lies has (`scripts/bench --only angles`)."""
 
 TEMPLATE = np.array([(47.7, 47.2), (100.3, 47.1), (74.0, 87.8), (52.0, 108.0), (96.0, 108.0)], np.float32)
 """Where eyes, nose and mouth corners lie in an aligned crop. dlib's five points have no mouth: it is as far from the

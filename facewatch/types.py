@@ -252,8 +252,9 @@ class Normalisation:
 
     usual: float
     """The mean cosine to near strangers in ordinary photos."""
-    link: float
-    """Two groups must be as similar as this on the mean over all pairs of faces to be joined from single faces up."""
+    link: float | None
+    """Two groups must be as similar as this on the mean over all pairs of faces to be joined from single faces up;
+    None: what similarities as they come make of single faces is taken over."""
     doubt: float
     """Two single faces must be nearer than that, as a distance, by this, groups of a and b faces by this / (a * b)."""
     merge: float
@@ -262,6 +263,8 @@ class Normalisation:
     """And the mean over all pairs of their faces at least this share of what it is inside them."""
     attach: float
     """A single face must be as similar as this to the middle of a group to join it."""
+    few: float
+    """More than that by this / (number of its faces)."""
     clear: float
     """And as this together with the lead over the next group."""
     per_decade: float
@@ -271,10 +274,19 @@ class Normalisation:
 
     def stricter(self, by: float) -> Normalisation:
         """Return limits that are nearer by this much, as distances."""
-        link, merge, attach, clear = (
-            1 - (math.sqrt(2 - 2 * cosine) - by) ** 2 / 2 for cosine in (self.link, self.merge, self.attach, self.clear)
-        )
+        merge, attach, clear = (cosine_of(distance_of(cosine) - by) for cosine in (self.merge, self.attach, self.clear))
+        link = self.link and cosine_of(distance_of(self.link) - by)
         return replace(self, link=link, merge=merge, attach=attach, clear=clear)
+
+
+def distance_of(cosine: float) -> float:
+    """Return the Euclidean distance of two unit vectors with this cosine."""
+    return math.sqrt(max(0.0, 2.0 - 2.0 * cosine))
+
+
+def cosine_of(distance: float) -> float:
+    """Return the cosine of two unit vectors that are this far apart."""
+    return 1.0 - distance * distance / 2.0
 
 
 @dataclass(frozen=True, slots=True)

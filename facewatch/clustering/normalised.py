@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facewatch.cohort import Cohort
+from facewatch.types import distance_of
 
 from .average import NOISE, AverageLinkage, Pairs, Rules, group_sums, spread
-from .verify import FACES_AT_ONCE, blocks, cut, edges_of, granted, merge, without_small
+from .verify import FACES_AT_ONCE, blocks, cut, edges_of, granted, merge, refine, without_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +33,9 @@ MOST_LEAD = 0.15
 """More of a lead over the next group is no more evidence."""
 ROUNDS = 2
 """Rounds of joining single faces and groups; a third changes nothing on LFW."""
-MEASURED_FACES, FEWEST_FACES = 3_000, 300
-"""The limits were measured in a library of so many faces; smaller ones than the other are not given more room."""
+MEASURED_FACES = 3_000
+"""The limits were measured in a library of so many faces and hold up to there: of a smaller one most people are yet to
+come, and a single face has only strangers to join."""
 _LEFTOVERS_AT_ONCE = 1024
 
 
@@ -53,15 +55,20 @@ def refine_normalised(
     limits = _for_size(normalisation, len(embeddings))
     edges = edges_of(graph)
     is_inside = (proposal[edges.left] == proposal[edges.right]) & (proposal[edges.left] != NOISE)
-    known = merge(cut(edges.where(is_inside), embeddings, photos, rules), edges, embeddings, photos, rules)
+    if limits.link is None:
+        known = refine(proposal, embeddings, photos, graph, rules)
+    else:
+        known = merge(cut(edges.where(is_inside), embeddings, photos, rules), edges, embeddings, photos, rules)
     cohort = Cohort.of(embeddings, alone(known), normalisation)
     centred = cohort.centred(embeddings)
     strangers = cohort.similarity(centred, alone(known))
     normalised = Pairs(edges.left, edges.right, _products(centred, edges.left, edges.right))
-    linking = replace(rules, ceiling=_distance(limits.link), likeness=limits.likeness, doubt=limits.doubt)
-    labels = cut(normalised.where(is_inside), centred, photos, linking, strangers)
-    labels = merge(labels, normalised, centred, photos, linking, strangers)
-    joining = replace(linking, ceiling=_distance(limits.merge), doubt=0.0)
+    labels, linking = known, replace(rules, likeness=limits.likeness, doubt=limits.doubt)
+    if limits.link is not None:
+        linking = replace(linking, ceiling=distance_of(limits.link))
+        labels = cut(normalised.where(is_inside), centred, photos, linking, strangers)
+        labels = merge(labels, normalised, centred, photos, linking, strangers)
+    joining = replace(linking, ceiling=distance_of(limits.merge), doubt=0.0)
     labels = _merge_middles(labels, normalised, centred, photos, joining, strangers, cohort)
     for _ in range(ROUNDS):
         labels = _attach(labels, centred, photos, strangers, cohort, limits)
@@ -147,7 +154,8 @@ def _attach(
     sums = group_sums(labels, centred)
     middles = sums / np.maximum(1e-6, np.linalg.norm(sums, axis=1, keepdims=True))
     near = cohort.regrouped(alone(labels)).similarity(middles, np.arange(len(middles)))
-    return granted(labels, sorted(_wishes(labels, centred, strangers, middles, near, normalisation)), photos)
+    needed = near / 2.0 + normalisation.attach + normalisation.few / np.bincount(labels[labels != NOISE])
+    return granted(labels, sorted(_wishes(labels, centred, strangers, middles, needed, normalisation)), photos)
 
 
 def _wishes(
@@ -155,27 +163,28 @@ def _wishes(
     centred: NDArray[np.float32],
     strangers: NDArray[np.float32],
     middles: NDArray[np.float32],
-    with_strangers: NDArray[np.float32],
+    needed: NDArray[np.float64],
     normalisation: Normalisation,
 ) -> Iterator[tuple[float, int, int]]:
     """Yield how far (nearest first), face and group for each face outside the groups that has a clearly nearest one."""
     for faces in blocks(np.flatnonzero(labels == NOISE), _LEFTOVERS_AT_ONCE):
-        similarities = centred[faces] @ middles.T - with_strangers / 2.0 - strangers[faces, None] / 2.0
-        nearest, rows = similarities.argmax(axis=1), np.arange(len(faces))
-        best = similarities[rows, nearest]
-        similarities[rows, nearest] = -1.0
-        lead = np.minimum(best - similarities.max(axis=1), MOST_LEAD)
-        is_clear = (best >= normalisation.attach) & (best + lead >= normalisation.clear)
+        # How much more alike than is needed.
+        more = centred[faces] @ middles.T - needed.astype(np.float32) - strangers[faces, None] / 2.0
+        nearest, rows = more.argmax(axis=1), np.arange(len(faces))
+        best = more[rows, nearest]
+        more[rows, nearest] = -1.0
+        lead = np.minimum(best - more.max(axis=1), MOST_LEAD)
+        is_clear = (best >= 0) & (best + lead >= normalisation.clear - normalisation.attach)
         for row in np.flatnonzero(is_clear):
             yield -float(best[row]), int(faces[row]), int(nearest[row])
 
 
 def _for_size(limits: Normalisation, n_faces: int) -> Normalisation:
     """Return the limits for a library of so many faces: the more, the nearer is the best of all strangers."""
-    by = limits.per_decade * math.log10(max(FEWEST_FACES, n_faces) / MEASURED_FACES)
+    by = limits.per_decade * math.log10(max(MEASURED_FACES, n_faces) / MEASURED_FACES)
     return replace(
         limits,
-        doubt=limits.doubt + max(0.0, by),
+        doubt=limits.doubt + by,
         merge=limits.merge + by,
         attach=limits.attach + by,
         clear=limits.clear + by,
@@ -185,10 +194,6 @@ def _for_size(limits: Normalisation, n_faces: int) -> Normalisation:
 def alone(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the labels with a number of its own for each face that has none."""
     return np.where(labels == NOISE, len(labels) + np.arange(len(labels)), labels)
-
-
-def _distance(cosine: float) -> float:
-    return float(spread(np.array([cosine]))[0])
 
 
 def _products(vectors: NDArray[np.float32], left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:

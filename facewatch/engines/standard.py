@@ -199,12 +199,13 @@ _MEAN = (
 # Of centred vectors, normalised by strangers; see `arcface.NORMALISATION`.
 NORMALISATION = Normalisation(
     usual=0.34,
-    link=0.265,
-    doubt=0.038,
-    merge=0.33,
+    link=None,
+    doubt=0.0,
+    merge=0.35,
     likeness=0.29,
-    attach=0.277,
-    clear=0.354,
+    attach=0.3,
+    few=0.1,
+    clear=0.39,
     per_decade=0.043,
     mean=tuple(value / 1000 for value in _MEAN),
 )

@@ -250,6 +250,7 @@ def make(name: str, folder: Path, photos: Path, size: Size, seed: int) -> int:
 @click.option("--all", "with_originals", is_flag=True, help="Measure the whole LFW part and the album, too.")
 @click.option("--engine", "engines", multiple=True, help="Repeatable; standard mode and the pack of shared/models.")
 @click.option("--method", "methods", multiple=True, help="As evaluate takes it; repeatable.")
+@click.option("--batches", type=click.IntRange(1), help="As evaluate takes it; few are quicker.")
 @click.option("--simulate-user", is_flag=True, help="Also how many answers a user gives.")
 @click.option(
     "--program", default=PROGRAM, type=click.Path(path_type=Path, exists=True), help="The facewatch to judge."
@@ -269,6 +270,7 @@ def main(
     with_originals: bool,
     engines: tuple[str, ...],
     methods: tuple[str, ...],
+    batches: int | None,
     simulate_user: bool,
     program: Path,
     kept: Path | None,
@@ -285,11 +287,9 @@ def main(
             sets = {name: [str(folder / name)] for name in names}
             if with_originals:
                 sets |= {part: [str(photos), "--only", f"{part}/"] for part in ("lfw", "album")}
-            options = ["--simulate-user"] if simulate_user else []
+            options = ["--simulate-user"] * simulate_user + ([f"--batches={batches}"] if batches else [])
             asked = Asked(sets, engines or ENGINES, methods, options, program)
-            found = measure(asked, kept or folder / "kept", say)
-            if output:
-                output.write_text(json.dumps(found, indent=1))
+            found = measure(asked, kept or folder / "kept", say, output)
             click.echo(as_markdown(found, json.loads(before.read_text()) if before else None))
     except FacewatchError as error:
         raise click.ClickException(str(error)) from error

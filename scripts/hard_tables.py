@@ -37,8 +37,12 @@ class Asked:
     program: Path = PROGRAM
 
 
-def measure(asked: Asked, kept: Path, say: Callable[[str], None]) -> Found:
-    """Return what evaluate says of each set, with the default settings; what engines found is kept in this folder.
+def measure(asked: Asked, kept: Path, say: Callable[[str], None], output: Path | None = None) -> Found:
+    """Return what evaluate says of each set, with the default settings.
+
+    Args:
+        kept: the folder where what engines found is kept.
+        output: is written anew after each set, so that little is lost when this is interrupted.
 
     Raises:
         FacewatchError: one cannot be measured.
@@ -52,6 +56,8 @@ def measure(asked: Asked, kept: Path, say: Callable[[str], None]) -> Found:
             file = kept / f"{name}-{Path(engine).name.replace(':', '-')}.npz"
             facts = _evaluate(asked, engine, arguments, file)
             found.setdefault(facts["engine"]["name"], {})[name] = facts
+            if output:
+                output.write_text(json.dumps(found, indent=1))
     return found
 
 

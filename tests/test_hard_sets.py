@@ -174,6 +174,20 @@ def test_one_command_makes_the_sets_and_prints_their_table(photos: Path, tmp_pat
     assert json.loads(output.read_text()) == {"insightface:/models/pack": {"film": FACTS}}
 
 
+def test_what_was_measured_before_a_fault_is_written(photos: Path, tmp_path: Path, program: Path) -> None:
+    (tmp_path / "broken").write_text(
+        program.read_text().replace("kept.write_text", "'film' in kept.name and sys.exit('no')\nkept.write_text")
+    )
+    (tmp_path / "broken").chmod(0o755)
+    output = tmp_path / "found.json"
+    arguments = ["--photos", str(photos), "--tiny", "--table", "--only", "plain", "--only", "film", "--engine", "x"]
+    more = ["--program", str(tmp_path / "broken"), "--json", str(output), "--batches", "3"]
+    shown = CliRunner().invoke(hard_sets.main, [str(tmp_path / "sets"), *arguments, *more])
+    assert shown.exit_code == 1
+    assert "film --engine x --batches=3: no" in shown.output
+    assert json.loads(output.read_text()) == {"insightface:/models/pack": {"plain": FACTS}}
+
+
 def test_figures_from_before_stand_beside_those_that_changed() -> None:
     both = [
         {**one, "is_normalised": is_normalised, "bcubed": {"precision": 1.0, "recall": recall, "f": 0.9}}

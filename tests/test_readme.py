@@ -34,7 +34,6 @@ NOT_RUN = {
     r"^(docker compose|printf 'PHOTOS=|mkdir -p ~/People$)": "Docker",
     r"^loginctl |facewatch service ": "the system's own services",
     r" models fetch | --engine insightface:buffalo_l$": "a download",
-    r"\.\./shared/photos": "the figures of README: minutes",
     r"/path/to/": "a place to be filled in",
 }
 """What no test can type, by what it is."""

@@ -199,6 +199,22 @@ def test_between_two_people_it_is_nobody_and_merging_them_is_offered(known: Libr
     assert lead < margin
 
 
+def test_between_the_parts_of_somebody_without_a_name_it_is_nobody_however_large_one_part_is(library: Library) -> None:
+    for i in range(4):
+        library.draw(f"{i}.png", (1, i))
+    library.scan()
+    with library.service() as service:
+        [face] = whys(service, library, "1.png")
+        one = service.find_person(str(face.name))
+        decide(service, lambda d: d.split(one, [[face.face_id]]))
+    library.draw("e.png", (1, 11))
+    library.scan()
+    with library.service() as service:
+        [why] = whys(service, library, "e.png")
+    assert why.verdict == "nobody"
+    assert "looks nearly as much like" in why.cause
+
+
 def test_before_anybody_is_known_there_is_nobody_to_look_like(library: Library) -> None:
     library.draw("a.png", (1, 0))
     library.scan()

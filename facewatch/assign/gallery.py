@@ -51,6 +51,11 @@ class Candidate:
     is_proof: bool = True
     """Whether that exemplar can prove anything: not where both faces are poor."""
 
+    @property
+    def is_within(self) -> bool:
+        """Whether the distances are near enough, whoever else is near."""
+        return self.distance <= self.limit and self.centroid_distance <= self.centroid_limit
+
 
 @dataclass(frozen=True, slots=True)
 class _Near:

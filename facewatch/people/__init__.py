@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -310,16 +311,33 @@ class Identities:
             for person in self._catalog.people.all()
             if person.name is None and not person.is_hidden and person.born is None
         ]
+        touched = {person.id for person in unnamed if person.is_touched}
         plan = plan_groups(
             table,
             self._catalog.faces.photos_of([person.id for person in unnamed]),
             clusterer,
             self._catalog.faces.rejections(),
             self._catalog.people.apart(),
-            staying={person.id for person in unnamed if person.is_touched},
+            staying=touched,
             ceiling=self._info.thresholds.cluster,
         )
-        return table, plan
+        machine_made = {person.id for person in unnamed} - touched
+        plan = [self._uncontested(table, g, machine_made) if g.person_id in touched else g for g in plan]
+        return table, [group for group in plan if group.rows or group.joining]
+
+    def _uncontested(self, table: FaceTable, group: Group, machine_made: Collection[int]) -> Group:
+        """Return the group without the faces that may as well be somebody else whom a user knows: what was split would
+        else draw all that lies between the parts."""
+        gallery, own = self.gallery(), {group.person_id, *group.joining}
+
+        def is_contested(row: int) -> bool:
+            one = table.take(np.array([row]))
+            ranked = gallery.rank(one.embeddings[0], self._shortlist, Tier(one.tiers[0]), day=one.day)
+            distance = min((near.distance for near in ranked if near.person_id in own), default=math.inf)
+            rivals = (near for near in ranked if near.person_id not in own and near.person_id not in machine_made)
+            return any(near.is_within and near.distance < distance + near.margin for near in rivals)
+
+        return replace(group, rows=tuple(row for row in group.rows if not is_contested(row)))
 
     def _n_pool(self) -> int:
         return self._catalog.faces.counts()["pool"]

@@ -460,6 +460,22 @@ def test_every_command_that_is_offered_is_one_that_can_be_typed(known: Library, 
         assert run(*words[1:]).code == 0, command
 
 
+def test_the_second_face_of_a_collage_is_placed_by_hand_as_is_offered(known: Library, run: Any) -> None:
+    collage = str(known.draw("collage.png", (1, 3), (1, 4)))
+    known.scan()
+    told = json.loads(run("why", collage, "--json").out)
+    assert sorted(str(face["name"]) for face in told["faces"]) == ["Anna", "None"]
+    [second] = [face for face in told["faces"] if face["name"] is None]
+    said = run("why", f"f{second['face_id']}").out
+    assert "it looks most like Anna, but Anna is in this photo already" in said
+    assert "a run never places two faces of one photo with one person" in said
+    [command] = [a["command"] for a in second["advice"] if "as in a collage" in a["text"]]
+    assert command in said
+    assert run(*shlex.split(command)[1:]).code == 0
+    known.scan()
+    assert [face["name"] for face in json.loads(run("why", collage, "--json").out)["faces"]] == ["Anna", "Anna"]
+
+
 def test_a_face_is_named_by_id_or_by_its_place(known: Library, run: Any) -> None:
     photo = str(known.photos / "a.png")
     whole = json.loads(run("why", photo, "--json").out)

@@ -184,7 +184,8 @@ def _bar_lines(one: Why) -> Iterator[str]:
             yield bar.text + (f" ({local_time(bar.at)})" if bar.at else "")
     present = list(dict.fromkeys(bar.name for bar in one.barred if bar.rule == "in photo"))
     if present:
-        yield f"{', '.join(present)}: already in this photo, and nobody is in one photo twice"
+        places = "a run never places two faces of one photo with one person"
+        yield f"{', '.join(present)}: already in this photo, and {places}"
 
 
 _TIERS = {

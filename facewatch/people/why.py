@@ -70,6 +70,11 @@ class Likeness:
         """How much farther than allowed the centroid is; not above 0: it forbids nothing."""
         return self.centroid_distance - self.centroid_limit if self.centroid_limit is not None else -math.inf
 
+    @property
+    def is_within(self) -> bool:
+        """Whether the face could be this person, whoever else is near."""
+        return self.distance <= self.limit and self.centroid_missing <= 0
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -562,6 +567,13 @@ def _advice_nobody(found: _Found) -> Iterator[Advice]:
         if bar.rule == "rejected":
             yield Advice(
                 f"facewatch assign {face} {handle_of(bar.person_id, bar.name)}", f"if it is {bar.name} after all"
+            )
+        elif bar.face_id is not None and (own := look.of(bar.person_id) if look else None) and own.is_within:
+            # Both, because what a run placed beside a face that is assigned makes room for it.
+            both = f"{ids.face(bar.face_id)} {face}"
+            yield Advice(
+                f"facewatch assign {both} {handle_of(bar.person_id, bar.name)}",
+                f"if both are {bar.name}, as in a collage or a mirror: only you can say so, a run never does",
             )
     yield Advice(f"facewatch assign {face} NAME", "if you know who it is; with --new for somebody new")
     if found.tier is not Tier.SHOW:

@@ -41,6 +41,11 @@ def told_apart(value: float, limit: float, *, n_digits: int = 2) -> tuple[str, s
     return texts
 
 
+def beside_strangers(similarity: float, strangers: float) -> str:
+    """Say how alike two are, and what each of them has with strangers."""
+    return f"{similarity:.2f}, where strangers of these two have {strangers:.2f} on average"
+
+
 def plural(n: int, one: str, many: str | None = None) -> str:
     """Return "1 photo", "2 photos"."""
     return f"{n} {one if n == 1 else many or one + 's'}"

@@ -17,15 +17,17 @@ from drawn import Library, make_library
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from facewatch.cli import why as _why  # noqa: F401 - adds its commands to the group
+from facewatch.cli.why import _look_lines
 from facewatch.engines import fake
+from facewatch.engines.arcface import NORMALISATION
 from facewatch.errors import NotKnownError
 from facewatch.people import Decisions
 from facewatch.people.why import Likeness, Why, shortfalls
 from facewatch.quality import Limits
 from facewatch.service import Service
 from facewatch.service.explaining import Explained, explain
-from facewatch.types import Tier
+from facewatch.text import beside_strangers
+from facewatch.types import EngineInfo, Tier
 
 
 @pytest.fixture
@@ -433,6 +435,39 @@ def test_a_decision_is_found_whatever_face_has_a_similar_number(known: Library) 
         placings = service.catalog.placings
         assert [face for face in ids if placings.decisions_about(face)] == [ids[0]]
         assert placings.decisions_about(int(f"{ids[0]}0")) == []
+
+
+class _WithStrangers(fake.FakeEngine):
+    """The drawn engine, which knows what strangers have with each other."""
+
+    @property
+    def info(self) -> EngineInfo:
+        return replace(fake.INFO, normalisation=NORMALISATION)
+
+
+def test_how_alike_a_face_and_a_person_are_is_told_beside_what_they_have_with_strangers(known: Library) -> None:
+    with known.service(engine=_WithStrangers()) as service:
+        anna, ben = whys(service, known, "a.png")
+        for why in (anna, ben):
+            assert why.look is not None
+            own, other = why.look.likenesses[:2]
+            assert own.evidence is not None
+            assert other.evidence is not None
+            assert own.person_id == why.person_id
+            assert own.evidence.similarity > 0.9 > 0.5 > other.evidence.similarity
+            assert own.evidence.strangers < 0.3
+            said = list(_look_lines(why, why.look))
+            words = beside_strangers(own.evidence.similarity, own.evidence.strangers)
+            assert f"    similarity to all of them together {words}" in said
+            assert "where strangers of these two have 0." in words
+            # Each face alone is told what it is told beside the others.
+            [alone] = explain(service, str(why.face_id)).whys
+            assert alone.look == why.look
+    with known.service(engine=_WithStrangers(), settings={"match.normalised": False}) as service:
+        [why] = whys(service, known, "b.png")
+        assert why.look is not None
+        assert {near.evidence for near in why.look.likenesses} == {None}
+        assert not any("strangers" in line for line in _look_lines(why, why.look))
 
 
 # --- from the command line ---

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from facewatch.assign.aggregation import Aggregation
 from facewatch.assign.look_alikes import LookAlikes, Overlaps, nearest_pairs
 from facewatch.assign.member import Faces, Member, distances
+from facewatch.assign.strangers import Evidence, Strangers
 from facewatch.assign.years import UNDATED, stricter
 from facewatch.text import told_apart
-from facewatch.types import Match, Thresholds, Tier
+from facewatch.types import Match, Normalisation, Thresholds, Tier
 
 _FIRST_CAPACITY = 8
 _CLEAR = 1.5
@@ -354,6 +355,12 @@ class Gallery:
         )
         return candidate, rival[1] if rival else None
 
+    # --- strangers ---
+
+    def strangers(self, normalisation: Normalisation) -> Strangers | None:
+        """Return the people of now as strangers of each other; None: there is nobody."""
+        return Strangers(self._members, normalisation) if self._members else None
+
     # --- look-alikes ---
 
     def look_alikes(self) -> list[LookAlikes]:
@@ -366,6 +373,18 @@ class Gallery:
             found = (self._overlaps.compare(low, high, self._members) for low, high in pairs)
             self._look_alikes = sorted((pair for pair in found if pair), key=lambda pair: pair.distance)
         return list(self._look_alikes)
+
+    def look_alikes_beside_strangers(
+        self, normalisation: Normalisation | None
+    ) -> list[tuple[LookAlikes, Evidence | None]]:
+        """Return those of the pairs who are as alike as a face and its group must be, beyond strangers: in film stills
+        every pair is within the limits. The most alike first; without `normalisation` all pairs."""
+        pairs = self.look_alikes()
+        if normalisation is None or (strangers := self.strangers(normalisation)) is None:
+            return [(pair, None) for pair in pairs]
+        told = [(pair, strangers.of_people(pair.person_id, pair.other_id)) for pair in pairs]
+        told.sort(key=lambda entry: -entry[1].normalised)
+        return [(pair, evidence) for pair, evidence in told if evidence.normalised >= normalisation.attach]
 
     def _stricter(self, near: _Near, other: _Near) -> float:
         """Return how much the margin between two people grows; only looked at where it could matter."""

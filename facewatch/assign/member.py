@@ -128,6 +128,13 @@ class Member:
         return (self._good if len(self._good) else self._poor).faces
 
     @property
+    def founding(self) -> NDArray[np.float32]:
+        """The unit vectors of those that may found somebody, or where there is none of all."""
+        exemplars = self.exemplars
+        may = exemplars.weights > 0
+        return exemplars.embeddings[may] if may.any() else exemplars.embeddings
+
+    @property
     def n_good(self) -> int:
         """How many good faces there are to compare with."""
         return len(self._good)

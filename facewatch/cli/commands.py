@@ -14,6 +14,7 @@ from facewatch.cli.group import command
 from facewatch.cli.options import Choice, State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_csv, print_json, print_table, progress_bar
 from facewatch.clustering import METHODS
+from facewatch.text import beside_strangers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -292,7 +293,7 @@ def _print_look_alikes(pairs: Sequence[Alike], as_json: bool) -> None:
     if as_json:
         print_json([asdict(pair) for pair in pairs])
     elif pairs:
-        header = ("id", "name", "id", "looks like", "nearest faces", "stricter by")
+        header = ("id", "name", "id", "looks like", "nearest faces", "stricter by", "similarity")
         print_table(header, [_look_alike_row(pair) for pair in pairs])
     else:
         echo("no two people with names look alike")
@@ -300,7 +301,8 @@ def _print_look_alikes(pairs: Sequence[Alike], as_json: bool) -> None:
 
 def _look_alike_row(pair: Alike) -> tuple[object, ...]:
     one, other = ids.person(pair.person_id), ids.person(pair.other_id)
-    return one, pair.name, other, pair.other_name, pair.distance, pair.stricter
+    similarity = beside_strangers(pair.evidence.similarity, pair.evidence.strangers) if pair.evidence else "-"
+    return one, pair.name, other, pair.other_name, pair.distance, pair.stricter, similarity
 
 
 @command("recluster", "Group unassigned faces again.")

@@ -13,7 +13,7 @@ from facewatch.cli.decisions import describe
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, local_time, plural, print_json, print_table
-from facewatch.text import printable, told_apart
+from facewatch.text import beside_strangers, printable, told_apart
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
@@ -135,6 +135,9 @@ def _look_lines(one: Why, look: Look) -> Iterator[str]:
     for near in _told(one, look):
         cannot = ", whom it cannot be" if near.person_id in barred else ""
         yield f"{near.name}{cannot}: {_distances(near)}"
+        if near.evidence is not None:
+            similarity = beside_strangers(near.evidence.similarity, near.evidence.strangers)
+            yield f"    similarity to all of them together {similarity}"
         where = f" in {near.photo}" if near.photo else ""
         confirmed = ", which you confirmed" if near.is_confirmed else ""
         that = "the nearest" if near.aggregation in ("mean", "centroid") else "that"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign import Aggregation, Gallery, settle_photo
+from facewatch.assign import Aggregation, Evidence, Gallery, settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
@@ -17,7 +17,7 @@ from facewatch.people.decisions import Decided, Decisions, Renamed, not_born_yet
 from facewatch.people.finding import clean_name, faces_at, find_faces, find_person, is_face
 from facewatch.people.groups import Group, distances_within, matches_within, plan_groups
 from facewatch.people.history import History, Undone
-from facewatch.types import EngineInfo, Tier
+from facewatch.types import EngineInfo, Normalisation, Tier
 
 __all__ = [
     "Alike",
@@ -54,6 +54,8 @@ class Alike:
     """Between their nearest faces."""
     stricter: float
     """How much farther than usual the other must be for a face to be given to one of them."""
+    evidence: Evidence | None
+    """How alike the middles of their faces are, and what they have with strangers; None: nobody asks for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Identities:
         shortlist: int = 5,
         strictness: float = 0.0,
         aggregation: Aggregation = Aggregation.COMBINED,
+        normalisation: Normalisation | None = None,
     ) -> None:
         self._catalog = catalog
         self._engine_id = engine_id
@@ -90,6 +93,7 @@ class Identities:
         self._shortlist = shortlist
         self._strictness = strictness
         self._aggregation = aggregation
+        self._normalisation = normalisation
         self._actor = "recluster"
         self._run_id: int | None = None
         self._gallery: Gallery | None = None
@@ -144,11 +148,17 @@ class Identities:
         self._gallery.set_named(self._catalog.people.names())
 
     def look_alikes(self) -> list[Alike]:
-        """Return the pairs of named people who look alike, the most alike first."""
+        """Return the pairs of named people who look alike, the most alike first.
+
+        Where all faces of a library are alike, those who are no more alike than strangers there are left out.
+        """
         names = self._catalog.people.names()
         return [
-            Alike(p.person_id, names[p.person_id], p.other_id, names[p.other_id], p.distance, p.stricter)
-            for p in self.gallery().look_alikes()
+            Alike(
+                *(pair.person_id, names[pair.person_id], pair.other_id, names[pair.other_id]),
+                *(pair.distance, pair.stricter, evidence),
+            )
+            for pair, evidence in self.gallery().look_alikes_beside_strangers(self._normalisation)
         ]
 
     def forget_gallery(self) -> None:

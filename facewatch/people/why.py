@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,8 @@ from facewatch.text import told_apart
 from facewatch.types import Covered, Match, Tier
 
 if TYPE_CHECKING:
-    from facewatch.assign import Candidate, Gallery
+    from facewatch.assign import Candidate, Evidence, Gallery
+    from facewatch.types import Normalisation
 
 _PROFILE = 0.7
 """`quality.pose_of`: from here on one cheek is hidden."""
@@ -64,6 +65,9 @@ class Likeness:
     """What that one is called."""
     aggregation: Aggregation = Aggregation.COMBINED
     """What `distance` is."""
+    evidence: Evidence | None = None
+    """How alike the face and the middle of the person's faces are, and what they have with strangers; None: the engine
+    has no figures for that, or the settings do not want them."""
 
     @property
     def centroid_missing(self) -> float:
@@ -290,12 +294,15 @@ def look_from(one: Compared, name_of: Callable[[int], str], photos: Mapping[int,
         person_id=one.match.person_id if one.match and one.match.is_accepted else None,
         judged_id=one.match.person_id if one.match else None,
         rule=one.match.rule if one.match else "nobody whom it could be looks like it",
-        likenesses=tuple(_likeness(near, name_of, photos.get(near.nearest_id)) for near in one.candidates),
+        likenesses=tuple(
+            _likeness(near, name_of, photos.get(near.nearest_id), one.evidence.get(near.person_id))
+            for near in one.candidates
+        ),
         n_known=one.n_known,
     )
 
 
-def _likeness(near: Candidate, name_of: Callable[[int], str], path: str | None) -> Likeness:
+def _likeness(near: Candidate, name_of: Callable[[int], str], path: str | None, evidence: Evidence | None) -> Likeness:
     return Likeness(
         person_id=near.person_id,
         name=name_of(near.person_id),
@@ -311,6 +318,7 @@ def _likeness(near: Candidate, name_of: Callable[[int], str], path: str | None) 
         rival_id=near.rival_id,
         rival=name_of(near.rival_id) if near.rival_id is not None else None,
         aggregation=near.aggregation,
+        evidence=evidence,
     )
 
 
@@ -321,23 +329,35 @@ class Compared:
     match: Match | None
     candidates: tuple[Candidate, ...]
     n_known: int
+    evidence: Mapping[int, Evidence] = field(default_factory=dict)
+    """How alike the face and each of these people are beside what they have with strangers."""
 
 
 class Comparing:
     """Asks the gallery that decides about faces that it may know already."""
 
     def __init__(
-        self, catalog: Catalog, engine_id: int, n_dims: int, gallery: Callable[[], Gallery], *, n_ranked: int
+        self,
+        catalog: Catalog,
+        engine_id: int,
+        n_dims: int,
+        gallery: Callable[[], Gallery],
+        *,
+        n_ranked: int,
+        normalisation: Normalisation | None,
     ) -> None:
         """`gallery` returns that of the engine in use, nobody else's: faces leave it for a moment. `n_ranked` is how
-        many people it looks at."""
+        many people it looks at; without `normalisation` nothing is said of strangers."""
         self._load = partial(catalog.faces.load, engine_id, n_dims=n_dims)
         self._gallery = cache(gallery)
+        # Made while nobody has left the gallery, so that what is said of a face does not depend on the others.
+        self._strangers = cache(lambda: self._gallery().strangers(normalisation) if normalisation else None)
         self._n_ranked = n_ranked
 
     def photo(self, photo_id: int, barred: Mapping[int, Collection[int]]) -> dict[int, Compared]:
         """Return how each face of a photo that nobody marked compares with all others, by id."""
         table, gallery = self._load(photo_id=photo_id), self._gallery()
+        self._strangers()
         free = table.take(table.people == NOBODY)
         matches = settle_photo(
             gallery,
@@ -347,7 +367,9 @@ class Comparing:
             day=table.day,
         )
         found = {
-            int(face_id): Compared(match, self._ranked(gallery, embedding, Tier(tier), table.day), gallery.n_faces)
+            int(face_id): self._compared(
+                match, self._ranked(gallery, embedding, Tier(tier), table.day), gallery, embedding, NOBODY
+            )
             for face_id, embedding, tier, match in zip(free.ids, free.embeddings, free.tiers, matches, strict=True)
         }
         for row in np.flatnonzero(table.people != NOBODY):
@@ -365,9 +387,26 @@ class Comparing:
             if person_id not in {near.person_id for near in candidates}:
                 everybody = gallery.rank(embedding, max(1, len(gallery)), tier, day=face.day)
                 candidates += tuple(near for near in everybody if near.person_id == person_id)
-            return Compared(gallery.identify(embedding, tier, barred=barred, day=face.day), candidates, gallery.n_faces)
+            match = gallery.identify(embedding, tier, barred=barred, day=face.day)
+            return self._compared(match, candidates, gallery, embedding, person_id)
         finally:
             _put(gallery, person_id, members)
+
+    def _compared(
+        self,
+        match: Match | None,
+        candidates: tuple[Candidate, ...],
+        gallery: Gallery,
+        embedding: NDArray[np.float32],
+        own_id: int,
+    ) -> Compared:
+        strangers = self._strangers()
+        evidence = (
+            {near.person_id: strangers.of_face(embedding, own_id, near.person_id) for near in candidates}
+            if strangers
+            else {}
+        )
+        return Compared(match, candidates, gallery.n_faces, evidence)
 
     def _ranked(self, gallery: Gallery, embedding: NDArray[np.float32], tier: Tier, day: int) -> tuple[Candidate, ...]:
         return tuple(gallery.rank(embedding, self._n_ranked, tier, day=day))

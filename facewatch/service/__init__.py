@@ -269,6 +269,7 @@ class Service:
                 shortlist=self.config["match.shortlist"],
                 strictness=self.config["match.strictness"],
                 aggregation=Aggregation(self.config["match.aggregation"]),
+                normalisation=self.normalisation,
             )
         return self._identities
 

@@ -195,7 +195,11 @@ def _comparing(service: Service) -> tuple[Comparing | None, list[str]]:
         strictness=service.config["match.strictness"],
         aggregation=Aggregation(service.config["match.aggregation"]),
     )
-    comparing = Comparing(service.catalog, engine.id, engine.info.n_dims, identities.gallery, n_ranked=n_ranked)
+    comparing = Comparing(
+        *(service.catalog, engine.id, engine.info.n_dims, identities.gallery),
+        n_ranked=n_ranked,
+        normalisation=engine.info.normalisation if service.config["match.normalised"] else None,
+    )
     return comparing, notes
 
 

@@ -9,6 +9,10 @@ import pytest
 from drawn import Library
 from test_decisions import PHOTOS
 
+from facewatch.assign import Evidence
+from facewatch.cli.commands import _print_look_alikes
+from facewatch.people import Alike
+
 
 @pytest.fixture
 def place(library: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> Library:
@@ -150,3 +154,15 @@ def test_look_alikes_are_listed_or_that_there_are_none(place: Library, run: Any)
         [pair] = service.look_alikes()
         assert {pair.name, pair.other_name} == {"Anna", "Ben"}
         assert pair.stricter > 0
+        assert pair.evidence is None
+
+
+@pytest.mark.parametrize(
+    ("evidence", "says"),
+    [(Evidence(0.45, 0.21), "0.45, where strangers of these two have 0.21 on average"), (None, "-")],
+)
+def test_look_alikes_are_listed_beside_what_strangers_have(
+    evidence: Evidence | None, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _print_look_alikes([Alike(1, "Anna", 2, "Ben", 0.3, 0.01, evidence)], as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1].partition("0.010")[2].strip() == says

@@ -458,7 +458,7 @@ def test_how_alike_a_face_and_a_person_are_is_told_beside_what_they_have_with_st
             assert own.evidence.strangers < 0.3
             said = list(_look_lines(why, why.look))
             words = beside_strangers(own.evidence.similarity, own.evidence.strangers)
-            assert f"    similarity to all of them together {words}" in said
+            assert f"    similarity to {own.name} as a whole {words}" in said
             assert "where strangers of these two have 0." in words
             # Each face alone is told what it is told beside the others.
             [alone] = explain(service, str(why.face_id)).whys

@@ -35,7 +35,8 @@ def why(state: State, what: str, is_complete: bool, as_json: bool) -> None:
     """Explain for every face in PHOTO, or for one FACE, who it is, why, how sure that is, and what would change it.
 
     FACE is an id (f812), or a photo and which face from the left: holiday.jpg:2. Distances are Euclidean between unit
-    vectors: 0 is the same picture, and the less, the more alike. A link in somebody's folder means that person's face.
+    vectors: 0 is the same picture, and the less, the more alike. Of a similarity (1 is the same picture) only what is
+    more than strangers have says who it is. A link in somebody's folder means that person's face.
 
     \b
     Example:
@@ -135,13 +136,13 @@ def _look_lines(one: Why, look: Look) -> Iterator[str]:
     for near in _told(one, look):
         cannot = ", whom it cannot be" if near.person_id in barred else ""
         yield f"{near.name}{cannot}: {_distances(near)}"
-        if near.evidence is not None:
-            similarity = beside_strangers(near.evidence.similarity, near.evidence.strangers)
-            yield f"    similarity to all of them together {similarity}"
         where = f" in {near.photo}" if near.photo else ""
         confirmed = ", which you confirmed" if near.is_confirmed else ""
         that = "the nearest" if near.aggregation in ("mean", "centroid") else "that"
         yield f"    {that} is face {ids.face(near.face_id)}{where}{confirmed}"
+        if near.evidence is not None:
+            similarity = beside_strangers(near.evidence.similarity, near.evidence.strangers)
+            yield f"    similarity to {near.name} as a whole {similarity}"
     judged = look.of(look.judged_id) or look.likenesses[0]
     if judged.rival is not None and judged.lead is not None:
         lead, margin = told_apart(judged.lead, judged.margin)

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from facewatch.assign import distances
 from facewatch.clustering import make_clusterer
+from facewatch.cohort import hubs
 from facewatch.decode import decode
 from facewatch.engines import load_engine, stretching
 from facewatch.engines.arcface import ArcFaceEngine
@@ -144,9 +145,9 @@ def open_photo(labelled: Labelled, photo: LabelledPhoto) -> NDArray[np.uint8]:
         return decode(file).pixels
 
 
-def sitters_of(engine: Embedder, labelled: Labelled, n_people: int, seed: int) -> Sitters:
-    """Return the faces of two photos each of random people, where the engine finds any."""
-    photos = ((person, open_photo(labelled, photo)) for person, photo in choose(labelled, n_people, 2, seed))
+def sitters_of(engine: Embedder, labelled: Labelled, n_people: int, seed: int, n_each: int = 2) -> Sitters:
+    """Return the faces of so many photos each of random people, where the engine finds any."""
+    photos = ((person, open_photo(labelled, photo)) for person, photo in choose(labelled, n_people, n_each, seed))
     return sitters_among(engine, photos)
 
 
@@ -256,6 +257,12 @@ def mixed_groups(vectors: NDArray[np.float32], people: NDArray[np.int64], info: 
     """Return how many groups of a grouping, as the service makes it, hold two people."""
     if len(vectors) < 2:
         return 0
+    labels = grouped(vectors, info)
+    return sum(len(np.unique(people[labels == label])) > 1 for label in np.unique(labels[labels >= 0]))
+
+
+def grouped(vectors: NDArray[np.float32], info: EngineInfo) -> NDArray[np.int64]:
+    """Return the groups that the service makes of faces of as many photos; -1: none."""
     limits = info.thresholds
     clusterer = make_clusterer(
         "whispers",
@@ -265,8 +272,39 @@ def mixed_groups(vectors: NDArray[np.float32], people: NDArray[np.int64], info: 
         copy=limits.copy,
         normalisation=info.normalisation,
     )
-    labels = clusterer.fit_predict(vectors, photos=np.arange(len(vectors)))
-    return sum(len(np.unique(people[labels == label])) > 1 for label in np.unique(labels[labels >= 0]))
+    return clusterer.fit_predict(vectors, photos=np.arange(len(vectors)))
+
+
+GATHERING: dict[str, Spoil] = {
+    "none": lambda picture: picture,
+    **{f"blurred by {n}": lambda picture, n=n: blurred(picture, n) for n in (4, 6, 8)},  # type: ignore[misc]
+    **{f"{n} pixels": lambda picture, n=n: shrunk(picture, n) for n in (7, 10)},  # type: ignore[misc]
+    "noise 100": lambda picture: noisy(picture, 100),
+}
+
+
+def hub_rows(sitters: Sitters) -> Iterator[tuple[str, ...]]:
+    """Yield what is taken for a hub when poor faces of all people are among their good ones, whatever their tiers."""
+    info, first = sitters.engine.info, np.unique(sitters.people, return_index=True)[1][:MOST_POOR]
+    assert info.normalisation is not None
+    for name, spoil in GATHERING.items():
+        poor, _ = look_at(sitters.engine, stretching.stretched(spoil_all(sitters.crops[first], spoil)))
+        vectors = np.concatenate([sitters.vectors, poor[: 0 if name == "none" else None]])
+        labels = grouped(vectors, info)
+        is_poor = np.arange(len(vectors)) >= len(sitters.vectors)
+        found = hubs(vectors, labels, info.normalisation)
+        of_people, of_poor = (np.unique(labels[(labels >= 0) & which]) for which in (~is_poor, is_poor))
+        of_poor = np.setdiff1d(of_poor, of_people)
+        yield (
+            *(name, str(len(of_people)), str(len(np.intersect1d(found, of_people)))),
+            *(str(len(of_poor)), str(len(np.intersect1d(found, of_poor)))),
+            *(str(int(np.isin(labels, group).sum())) for group in (of_poor, np.intersect1d(found, of_poor))),
+        )
+
+
+MOST_POOR = 120
+"""Poor faces that are put among the good ones."""
+HUB_COLUMNS = ("poor faces", "groups of people", "hubs", "groups of poor faces", "hubs", "faces", "of hubs")
 
 
 RIGHTS_COLUMNS = (
@@ -289,13 +327,17 @@ def show(title: str, columns: Sequence[str], rows: Iterator[tuple[str, ...]]) ->
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("table", type=click.Choice(["light", "poor", "covers"]))
+@click.argument("table", type=click.Choice(["light", "poor", "covers", "hubs"]))
 @click.argument("labelled", type=click.Path(path_type=Path))
 @click.option("--engine", default="face_recognition", show_default=True, help="Whose faces.")
 @click.option("--models", type=click.Path(path_type=Path), help="The folder of model packs, where it is not yours.")
 @click.option("--only", default="", metavar="PREFIX", help="Only photos whose path begins with this.")
 @click.option(
-    "--people", default=100, show_default=True, type=click.IntRange(min=2), help="Of each two photos are taken."
+    "--people",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help="Of each two photos are taken, for hubs four.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the people and photos.")
 def main(table: str, labelled: Path, engine: str, models: Path | None, only: str, people: int, seed: int) -> None:
@@ -305,6 +347,7 @@ def main(table: str, labelled: Path, engine: str, models: Path | None, only: str
     light   dark and flat ones, as they are and stretched
     poor    blurred, small, noisy and dark ones: what they may do, and how near they are to each other and to good ones
     covers  the same of covered ones
+    hubs    which groups are taken for near everybody when poor faces are among good ones
 
     \b
     Example:
@@ -318,6 +361,8 @@ def main(table: str, labelled: Path, engine: str, models: Path | None, only: str
             show(title, LIGHT_COLUMNS, light_rows(sitters_of(loaded, labels, people, seed)))
         elif table == "poor":
             show(title, RIGHTS_COLUMNS, poor_rows(sitters_of(loaded, labels, people, seed)))
+        elif table == "hubs":
+            show(title, HUB_COLUMNS, hub_rows(sitters_of(loaded, labels, people, seed, n_each=4)))
         else:
             show(title, RIGHTS_COLUMNS, cover_rows(loaded, labels, people, seed))
     except FacewatchError as error:

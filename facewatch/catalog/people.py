@@ -61,8 +61,20 @@ class People:
         self._db = db
 
     def all(self) -> list[Person]:
-        """Return the living people, most photos first."""
-        return [_person(row) for row in self._db.execute(f"{_SELECT} GROUP BY p.id ORDER BY 7 DESC, 6 DESC, 1")]
+        """Return the living people, most photos first, and last those that the grouping found to be near everybody."""
+        rows = self._db.execute(f"{_SELECT} GROUP BY p.id ORDER BY 7 DESC, 6 DESC, 1")
+        last = self.last()
+        return sorted(map(_person, rows), key=lambda person: person.is_machine_made and person.id in last)
+
+    def last(self) -> frozenset[int]:
+        """Return the people who are shown last while no user said anything about them."""
+        row = self._db.execute("SELECT value FROM settings WHERE key = 'last'").fetchone()
+        return frozenset(json.loads(row[0])) if row else frozenset()
+
+    def show_last(self, people: Iterable[int]) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO settings (key, value) VALUES ('last', ?)", [json.dumps(sorted(people))]
+        )
 
     def one(self, person_id: int) -> Person | None:
         row = self._db.execute(f"{_SELECT} AND p.id = ? GROUP BY p.id", [person_id]).fetchone()

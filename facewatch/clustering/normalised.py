@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facewatch.cohort import Cohort
+from facewatch.cohort import Cohort, are_hubs
 from facewatch.types import distance_of
 
 from .average import NOISE, AverageLinkage, Pairs, Rules, group_sums, spread
@@ -154,7 +154,10 @@ def _attach(
     sums = group_sums(labels, centred)
     middles = sums / np.maximum(1e-6, np.linalg.norm(sums, axis=1, keepdims=True))
     near = cohort.regrouped(alone(labels)).similarity(middles, np.arange(len(middles)))
-    needed = near / 2.0 + normalisation.attach + normalisation.few / np.bincount(labels[labels != NOISE])
+    sizes = np.bincount(labels[labels != NOISE], minlength=len(sums))
+    needed = near / 2.0 + normalisation.attach + normalisation.few / sizes
+    # A group of poor faces, which is near everybody, would draw in face after face.
+    needed[are_hubs(sums, sizes, near)] = np.inf
     return granted(labels, sorted(_wishes(labels, centred, strangers, middles, needed, normalisation)), photos)
 
 

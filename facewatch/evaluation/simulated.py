@@ -329,7 +329,7 @@ class _User:
         are rejected; else it is skipped, as is a group of somebody whom nobody knows. Single faces of such people
         stay with nobody.
         """
-        said = {"is": self._is, "one": self._one, "still": self._is, "who": self._who}
+        said = {"is": self._is, "one": self._one, "still": self._is, "who": self._who, "strangers": self._strangers}
         return said[question.kind](question, truth)
 
     def _is(self, question: Question, truth: Mapping[int, int]) -> _Said:
@@ -357,6 +357,11 @@ class _User:
             return _Said(Answer("skip" if who is None or question.people else "hide"))
         name = self._sample.names[who]
         return _Said(Answer("name", name), name, odd)
+
+    def _strangers(self, question: Question, truth: Mapping[int, int]) -> _Said:
+        faces_of = self.library.faces_of()
+        faces = [face_id for group in question.people for face_id in faces_of.get(group, ())]
+        return _Said(Answer("skip" if any(face_id in truth for face_id in faces) else "hide"))
 
     # --- measuring ---
 

@@ -25,6 +25,7 @@ from facewatch.ingest import MAKE_READABLE, Ingested
 from facewatch.mounts import is_folder
 from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
 from facewatch.people.finding import Linked
+from facewatch.people.hubs import hubs_of
 from facewatch.quality import Limits
 from facewatch.service.engine_switch import EngineSwitch
 from facewatch.service.libraries import LOST_MOUNT, Libraries
@@ -529,8 +530,15 @@ class Service:
         if not is_dry_run:
             with self.catalog.write():
                 self.catalog.files.set("grouped", self._grouping_stamp())
+                self.catalog.people.show_last(self._hubs())
         self._has_graph_changed = True
         return result
+
+    def _hubs(self) -> set[int]:
+        if self.normalisation is None:
+            return set()
+        table = self.catalog.faces.load(self.engine_id, n_dims=self.info.n_dims)
+        return hubs_of(table, self.catalog.people.all(), self.normalisation)
 
     def _check_engine(self, what: str) -> None:
         if self.switch.is_under_way:

@@ -4,7 +4,7 @@ seen."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, get_args
@@ -19,7 +19,7 @@ from facewatch.people.finding import FaceAt
 from facewatch.people.review import Answer, Question, Review, Verb, check_answers, decide_all, open_questions
 from facewatch.people.review.answers import check_answer
 from facewatch.service.crops import Crops, Source, hire_cutter
-from facewatch.types import Box
+from facewatch.types import Box, EngineInfo
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
@@ -48,7 +48,7 @@ def start_review(service: Service) -> Review:
     return Review(
         service.catalog,
         service.engine_id,
-        service.info,
+        _info(service),
         deciding=service.deciding,
         undo=service.undo_one,
         n_between=service.catalog.faces.counts()["faces"] // FACES_AN_ANSWER,
@@ -62,7 +62,7 @@ def list_questions(service: Service) -> list[Question]:
         EngineError: the engine is being changed.
     """
     _check_engine(service)
-    return open_questions(service.catalog, service.engine_id, service.info)
+    return open_questions(service.catalog, service.engine_id, _info(service))
 
 
 def take_answers(service: Service, texts: Sequence[str]) -> Taken:
@@ -78,6 +78,11 @@ def take_answers(service: Service, texts: Sequence[str]) -> Taken:
     with service.deciding() as decisions:
         decide_all(service.catalog, decisions, answers)
     return Taken(tuple(answers), tuple(one for one in decisions.made if one.entry_id is not None))
+
+
+def _info(service: Service) -> EngineInfo:
+    """Return what the engine is by the settings."""
+    return replace(service.info, normalisation=service.normalisation)
 
 
 def _check_engine(service: Service) -> None:

@@ -20,6 +20,7 @@ _VERBS: dict[str, tuple[Verb, ...]] = {
     "one": ("yes", "no", "name", "skip"),
     "still": ("yes", "no", "name", "not-a-face", "skip"),
     "who": ("name", "not-a-face", "hide", "skip"),
+    "strangers": ("hide", "not-a-face", "skip"),
 }
 """What can be said to each kind of question. To divide one is for whoever is there to see the halves."""
 

@@ -18,6 +18,7 @@ from facewatch.clustering import make_clusterer
 from facewatch.clustering.twice import compare
 from facewatch.people.decisions import is_clearly_before
 from facewatch.people.groups import second_faces
+from facewatch.people.hubs import hubs_of
 from facewatch.people.review.likeness import (
     Ids,
     Vectors,
@@ -32,7 +33,7 @@ from facewatch.people.review.likeness import (
 )
 from facewatch.types import EngineInfo, Thresholds, Tier
 
-Kind = Literal["is", "one", "still", "who"]
+Kind = Literal["is", "one", "still", "who", "strangers"]
 
 N_SHOWN = 12
 """Faces that stand for a whole group."""
@@ -45,6 +46,8 @@ _LIKELY = 0.2
 engine, five orders of arrival) fifty answers give named people at least 0.50 of the faces that they lack, on average
 0.60, and settle 0.10 of all that are open; with 0.3 it is 0.42, 0.56 and 0.12; by number alone, on LFW, 0.0 and 0.20.
 """
+_CHANCE_OF_STRANGERS = 0.9
+"""Hardly any person's group is taken for a hub, see `cohort`."""
 _MOST_CHANCE_OF_STILL = 0.8
 """Faces that are more probably their person than this are not asked about. Of 4 213 groups of 3 faces and more (LFW
 and the albums, both engines, five orders of arrival) 51 have a part below it, which holds somebody else in 29 cases: in
@@ -83,7 +86,7 @@ class Question:
     text: str
     people: tuple[int, ...]
     """is: the person, then the groups that may be it; one: the larger first; still: the person; who: the person, or
-    nobody."""
+    nobody; strangers: groups without a name."""
     labels: tuple[str, ...]
     """What those are called."""
     faces: tuple[int, ...]
@@ -97,7 +100,7 @@ class Question:
     settles: float
     """Faces that were open and belong to somebody afterwards, on average; none for still."""
     distance: float
-    """Of the nearest face or group from the person; between the two; from the person's other faces; 0 for who."""
+    """Of the nearest face or group from the person; between the two; from the person's other faces; 0 for others."""
 
     @property
     def groups(self) -> tuple[int, ...]:
@@ -139,23 +142,28 @@ def open_questions(
     """Return every question that is open, best first.
 
     Nobody is asked about anew that was said to be somebody else, and nobody who is in a photo with the other and does
-    not look like it. Two people who both have a name come first: no run makes them one.
+    not look like it. Two people who both have a name come first: no run makes them one. Groups that are near everybody
+    come last, and before that one question is about all of them.
 
     Args:
         parts: what is asked about apart, because it was not all the same.
     """
-    scene = _Scene(catalog, catalog.faces.load(engine_id, n_dims=info.n_dims), info.thresholds)
+    scene = _Scene(catalog, catalog.faces.load(engine_id, n_dims=info.n_dims), info)
     about_known = list(_is_questions(scene, [part for part in parts if part.kind == "is"]))
     likely = {face_id for question in about_known if question.chance >= _LIKELY for face_id in question.loose}
     still = _still_questions(scene, [part for part in parts if part.kind == "still"])
-    questions = [*about_known, *_one_questions(scene), *still, *_who_questions(scene, likely)]
+    strangers = _strangers_questions(scene)
+    questions = [*about_known, *_one_questions(scene), *still, *_who_questions(scene, likely), *strangers]
     worth = _worth(scene, questions)
     names = catalog.people.names()
 
     def is_of_named(question: Question) -> bool:
         return question.kind == "one" and all(person_id in names for person_id in question.people)
 
-    return sorted(questions, key=lambda question: (not is_of_named(question), -worth(question), question.id))
+    def is_of_hub(question: Question) -> bool:
+        return question.kind == "who" and not scene.hubs.isdisjoint(question.people)
+
+    return sorted(questions, key=lambda q: (not is_of_named(q), is_of_hub(q), -worth(q), q.id))
 
 
 def _worth(scene: _Scene, questions: Iterable[Question]) -> Callable[[Question], float]:
@@ -194,9 +202,10 @@ class _Pair:
 class _Scene:
     """What the catalog knows, as far as questions need it."""
 
-    def __init__(self, catalog: Catalog, table: FaceTable, thresholds: Thresholds) -> None:
+    def __init__(self, catalog: Catalog, table: FaceTable, info: EngineInfo) -> None:
         self.catalog = catalog
-        self.thresholds = thresholds
+        self.thresholds = info.thresholds
+        self._normalisation = info.normalisation
         self.table = table
         known = table.people != NOBODY
         # A face too poor to be matched says nothing about how its person looks, unless a user placed it.
@@ -211,6 +220,11 @@ class _Scene:
     def likely_pairs(self) -> list[_Pair]:
         """Each person without a name with the one that it most probably is."""
         return list(_likely_pairs(self))
+
+    @cached_property
+    def hubs(self) -> set[int]:
+        """People about whom no user said anything and who are near everybody."""
+        return hubs_of(self.table, self.people.values(), self._normalisation)
 
     def person(self, row: int) -> Person:
         """Return who is in this row of the crowd."""
@@ -469,7 +483,11 @@ def _digest(loose: Iterable[int], groups: Iterable[int]) -> str:
 
 def _likely_pairs(scene: _Scene) -> Iterator[_Pair]:
     """Yield, for everybody without a name, whom they may be one with most probably."""
-    for row, possible in _near_people(scene, _is_open):
+
+    def may_be_somebody(person: Person) -> bool:
+        return _is_open(person) and person.id not in scene.hubs
+
+    for row, possible in _near_people(scene, may_be_somebody):
         pair = _nearest_pair(scene, row, possible)
         if pair.chance >= _LEAST_CHANCE:
             yield pair
@@ -503,7 +521,9 @@ def _near_people(scene: _Scene, wanted: Callable[[Person], bool]) -> Iterator[tu
             possible = [
                 (int(other), float(d))
                 for other, d in zip(best[i], far[i], strict=True)
-                if other != row and scene.can_be_one(int(crowd.ids[row]), int(crowd.ids[other]))
+                if other != row
+                and int(crowd.ids[other]) not in scene.hubs
+                and scene.can_be_one(int(crowd.ids[row]), int(crowd.ids[other]))
             ]
             if possible and possible[0][1] < limit:
                 yield row, possible
@@ -721,3 +741,28 @@ def _mutual_pairs(vectors: Vectors, photos: Ids, thresholds: Thresholds) -> list
             if others and others[0][1] < thresholds.cluster:
                 nearest[i] = others[0][0]
     return [(i, int(j)) for i, j in enumerate(nearest) if j > i and nearest[j] == i]
+
+
+# --- is it nobody? ---
+
+
+def _strangers_questions(scene: _Scene) -> Iterator[Question]:
+    """Yield the one question whether the groups that are near everybody are faces, and of anybody."""
+    groups = sorted(scene.hubs, key=lambda person_id: (-scene.size(person_id), person_id))
+    if not groups:
+        return
+    each = max(1, N_SHOWN // len(groups))
+    n_faces = sum(map(scene.size, groups))
+    yield Question(
+        id=f"strangers:{_digest((), groups)}",
+        kind="strangers",
+        text=f"are these {n_faces} faces no faces, or strangers whom you do not care about?",
+        people=tuple(groups),
+        labels=tuple(scene.people[person_id].label for person_id in groups),
+        faces=tuple(face_id for person_id in groups for face_id in scene.shown(person_id, each)),
+        loose=(),
+        n_faces=n_faces,
+        chance=_CHANCE_OF_STRANGERS,
+        settles=_CHANCE_OF_STRANGERS * n_faces,
+        distance=0.0,
+    )

@@ -217,7 +217,8 @@ def coverage(questions: Iterable[Question], n_open: int, answers: Sequence[int])
     seen: set[tuple[str, int]] = set()
     for question in questions:
         about = {("face", face_id) for face_id in question.loose}
-        about |= {("person", p) for p in (question.people if question.kind == "who" else question.people[1:])}
+        people = question.people if question.kind in ("who", "strangers") else question.people[1:]
+        about |= {("person", person_id) for person_id in people}
         covered.append(covered[-1] + question.settles * len(about - seen) / max(1, len(about)))
         seen |= about
     numbers = dict.fromkeys(min(n, len(covered) - 1) for n in answers)

@@ -137,7 +137,10 @@ def test_mirror_selfies_alone_are_one_person(library: Library, of: Any) -> None:
 
 def test_brothers_side_by_side_all_over_an_album_stay_two(library: Library, engine: Engine, of: Any) -> None:
     album = {f"c{i}": beside(of("George_W_Bush", i), of("Jeb_Bush", i)) for i in range(8)}
-    assert scan(library, engine, **album) == [("Person 0001", 8), ("Person 0002", 8)]
+    found = scan(library, engine, **album)
+    # They are never one; a face between the two may stay nobody's.
+    assert [name for name, _ in found] == ["Person 0001", "Person 0002"]
+    assert all(n_faces >= 7 for _, n_faces in found)
 
 
 # --- what users said, on drawn faces ---

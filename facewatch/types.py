@@ -263,8 +263,8 @@ class Normalisation:
     """And the mean over all pairs of their faces at least this share of what it is inside them."""
     attach: float
     """A single face must be as similar as this to the middle of a group to join it."""
-    few: float
-    """More than that by this / (number of its faces)."""
+    outlier: float
+    """And at least as much as this share of what the faces of the group are to the others."""
     clear: float
     """And as this together with the lead over the next group."""
     per_decade: float

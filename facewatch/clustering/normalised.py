@@ -17,6 +17,7 @@ from facewatch.cohort import Cohort, are_hubs
 from facewatch.types import distance_of
 
 from .average import NOISE, AverageLinkage, Pairs, Rules, group_sums, spread
+from .twice import mean_within
 from .verify import FACES_AT_ONCE, blocks, cut, edges_of, granted, merge, refine, without_small
 
 if TYPE_CHECKING:
@@ -49,16 +50,13 @@ def refine_normalised(
 ) -> NDArray[np.int64]:
     """Return what `verify.refine` does, judged by normalised similarities.
 
-    What the plain rules leave together says who is no stranger to whom. The arguments are those of `verify.refine`; the
+    Whom a method proposed together are no strangers to each other. The arguments are those of `verify.refine`; the
     faces come in an order that has nothing to do with who they are.
     """
     limits = _for_size(normalisation, len(embeddings))
     edges = edges_of(graph)
     is_inside = (proposal[edges.left] == proposal[edges.right]) & (proposal[edges.left] != NOISE)
-    if limits.link is None:
-        known = refine(proposal, embeddings, photos, graph, rules)
-    else:
-        known = merge(cut(edges.where(is_inside), embeddings, photos, rules), edges, embeddings, photos, rules)
+    known = refine(proposal, embeddings, photos, graph, rules) if limits.link is None else proposal
     cohort = Cohort.of(embeddings, alone(known), normalisation)
     centred = cohort.centred(embeddings)
     strangers = cohort.similarity(centred, alone(known))
@@ -155,7 +153,8 @@ def _attach(
     middles = sums / np.maximum(1e-6, np.linalg.norm(sums, axis=1, keepdims=True))
     near = cohort.regrouped(alone(labels)).similarity(middles, np.arange(len(middles)))
     sizes = np.bincount(labels[labels != NOISE], minlength=len(sums))
-    needed = near / 2.0 + normalisation.attach + normalisation.few / sizes
+    members = _likeness_of_members(np.einsum("ij,ij->i", sums, sums).astype(np.float64), sizes)
+    needed = near / 2.0 + np.maximum(normalisation.attach, normalisation.outlier * (members - near))
     # A group of poor faces, which is near everybody, would draw in face after face.
     needed[are_hubs(sums, sizes, near)] = np.inf
     return granted(labels, sorted(_wishes(labels, centred, strangers, middles, needed, normalisation)), photos)
@@ -166,7 +165,7 @@ def _wishes(
     centred: NDArray[np.float32],
     strangers: NDArray[np.float32],
     middles: NDArray[np.float32],
-    needed: NDArray[np.float64],
+    needed: NDArray[np.floating],
     normalisation: Normalisation,
 ) -> Iterator[tuple[float, int, int]]:
     """Yield how far (nearest first), face and group for each face outside the groups that has a clearly nearest one."""
@@ -180,6 +179,14 @@ def _wishes(
         is_clear = (best >= 0) & (best + lead >= normalisation.clear - normalisation.attach)
         for row in np.flatnonzero(is_clear):
             yield -float(best[row]), int(faces[row]), int(nearest[row])
+
+
+def _likeness_of_members(squares: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the cosine that a face of each group has with the middle of the others, on average."""
+    within = mean_within(squares, sizes, math.sqrt(2.0))
+    others = sizes - 1
+    likeness: NDArray[np.float64] = within / np.sqrt(np.maximum(1e-6, (1.0 + (others - 1) * within) / others))
+    return likeness
 
 
 def _for_size(limits: Normalisation, n_faces: int) -> Normalisation:

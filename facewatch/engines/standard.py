@@ -203,9 +203,9 @@ NORMALISATION = Normalisation(
     doubt=0.0,
     merge=0.35,
     likeness=0.29,
-    attach=0.3,
-    few=0.1,
-    clear=0.39,
+    attach=0.28,
+    outlier=0.6,
+    clear=0.37,
     per_decade=0.043,
     mean=tuple(value / 1000 for value in _MEAN),
 )

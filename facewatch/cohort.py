@@ -101,16 +101,20 @@ class Cohort:
         """Return unit vectors without what all faces have in common, as unit vectors again, shape (n, n_dims)."""
         return _centred(embeddings, self.mean)
 
-    def similarity(self, centred: NDArray[np.float32], own: NDArray[np.int64]) -> NDArray[np.float32]:
+    def similarity(
+        self, centred: NDArray[np.float32], own: NDArray[np.int64], *, is_farthest: bool = False
+    ) -> NDArray[np.float32]:
         """Return the mean cosine of each vector with its near strangers, shape (n,).
 
         Args:
             centred: centred unit vectors of faces, or of the middles of groups, shape (n, n_dims).
             own: the group of each, which is left out, shape (n,); a number that is not in the cohort: none.
+            is_farthest: the farthest of those strangers alone counts: other groups of the same person do not change it.
         """
         n = len(self)
         first = round(NEAREST * n)
         last = min(max(round(FARTHEST * n), first + LEAST_STRANGERS), n)
+        first = max(first, last - 1) if is_farthest else first
         found = np.full(len(centred), self.usual, np.float32)
         if last <= first:
             return found
@@ -136,7 +140,7 @@ def are_hubs(
 
     Args:
         sums: of the centred vectors of each group, shape (n_groups, n_dims).
-        strangers: the mean similarity of each middle with strangers, shape (n_groups,).
+        strangers: the similarity of each middle with the farthest of its near strangers, shape (n_groups,).
     """
     pairs = sizes * (sizes - 1.0)
     inside = (np.einsum("ij,ij->i", sums, sums) - sizes) / np.maximum(1.0, pairs)
@@ -160,8 +164,27 @@ def _deviations(values: NDArray[np.floating], is_known: NDArray[np.bool_], least
     return found
 
 
-def hubs(embeddings: NDArray[np.float32], groups: NDArray[np.int64], normalisation: Normalisation) -> NDArray[np.int64]:
-    """Return the numbers of the groups that are hubs (see `are_hubs`), ascending; a number below 0 is no group.
+@dataclass(frozen=True, slots=True)
+class Middles:
+    """The middles of groups; row i of each belongs together."""
+
+    numbers: NDArray[np.int64]
+    """Of the groups, ascending."""
+    vectors: NDArray[np.float32]
+    """Centred unit vectors, shape (n_groups, n_dims)."""
+    strangers: NDArray[np.float32]
+    """The mean similarity of each with strangers."""
+    is_hub: NDArray[np.bool_]
+    """See `are_hubs`."""
+
+    def similarity(self, row: int, other: int) -> float:
+        """Return the normalised similarity of two."""
+        both = (self.strangers[row] + self.strangers[other]) / 2.0
+        return float(self.vectors[row] @ self.vectors[other] - both)
+
+
+def middles(embeddings: NDArray[np.float32], groups: NDArray[np.int64], normalisation: Normalisation) -> Middles:
+    """Return the middles of groups; a number below 0 is no group.
 
     Args:
         embeddings: unit vectors, shape (n_faces, n_dims).
@@ -178,8 +201,16 @@ def hubs(embeddings: NDArray[np.float32], groups: NDArray[np.int64], normalisati
     for block in _blocks(len(rows)):
         own, starts = np.unique(groups[rows[block]], return_index=True)
         sums[np.searchsorted(numbers, own)] += np.add.reduceat(cohort.centred(embeddings[rows[block]]), starts)
-    middles = sums / np.maximum(1e-6, np.linalg.norm(sums, axis=1, keepdims=True))
-    return numbers[are_hubs(sums, sizes, cohort.similarity(middles, numbers))]
+    vectors = sums / np.maximum(1e-6, np.linalg.norm(sums, axis=1, keepdims=True))
+    strangers = cohort.similarity(vectors, numbers)
+    farthest = cohort.similarity(vectors, numbers, is_farthest=True)
+    return Middles(numbers, vectors, strangers, are_hubs(sums, sizes, farthest))
+
+
+def hubs(embeddings: NDArray[np.float32], groups: NDArray[np.int64], normalisation: Normalisation) -> NDArray[np.int64]:
+    """Return the numbers of the groups that are hubs, ascending; the arguments are those of `middles`."""
+    found = middles(embeddings, groups, normalisation)
+    return found.numbers[found.is_hub]
 
 
 def _few_of_each(groups: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -19,8 +19,9 @@ from facewatch.decode import decode
 from facewatch.engines import arcface, fake, load_engine
 from facewatch.engines.stretching import stretched
 from facewatch.people import Decisions, History
-from facewatch.people.hubs import hubs_of
+from facewatch.people.hubs import hubs_among, middles_of
 from facewatch.people.review import Answer, Question, Review, check_answers, coverage, decide_all, open_questions
+from facewatch.people.review.likeness import chance_beyond
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 
 N_DIMS = 300
@@ -74,6 +75,14 @@ def test_siblings_and_somebody_with_half_of_the_photos_are_no_hubs() -> None:
     many = people(1, 200, own=0.6, seed=5)
     faces = np.concatenate([ORDINARY, family, many])
     groups = np.concatenate([groups_of(30, 6), 30 + groups_of(3, 6), np.full(200, 33)])
+    assert not hubs(faces, groups, arcface.NORMALISATION).size
+
+
+@pytest.mark.parametrize("n_parts", [2, 3])
+def test_somebody_in_several_groups_is_no_hub(n_parts: int) -> None:
+    many = people(1, 3 * n_parts, own=0.6, seed=5)
+    faces = np.concatenate([ORDINARY, many])
+    groups = np.concatenate([groups_of(30, 6), 30 + groups_of(n_parts, 3)])
     assert not hubs(faces, groups, arcface.NORMALISATION).size
 
 
@@ -154,7 +163,7 @@ class Known:
 
     def found(self) -> set[int]:
         table = self.catalog.faces.load(self.engine_id, n_dims=N_DIMS)
-        return hubs_of(table, self.catalog.people.all(), self.info.normalisation)
+        return hubs_among(middles_of(table, arcface.NORMALISATION), self.catalog.people.all())
 
     def review(self) -> Review:
         @contextmanager
@@ -225,3 +234,25 @@ def test_people_are_listed_with_such_groups_last_until_a_user_says_something(kno
     assert [person.id for person in known.catalog.people.all()][-2:] == known.hubs
     known.decisions.rename(str(known.hubs[0]), "Anna")
     assert known.catalog.people.all()[0].id == known.hubs[0]
+
+
+# --- the order of other questions ---
+
+
+def test_two_groups_that_are_alike_beyond_strangers_are_more_probably_one() -> None:
+    chances = [chance_beyond(0.5, beyond) for beyond in (-0.3, 0.0, 0.3)]
+    assert chances == sorted(chances)
+    assert 0 < chance_beyond(0.0, -1.0) < chances[0]
+    assert chances[-1] < chance_beyond(1.0, 1.0) < 1
+
+
+def test_a_group_and_its_like_are_less_probably_one_where_more_is_asked_for_beyond_strangers(known: Known) -> None:
+    twin = known.group(unit(ORDINARY[:4] + 0.02 * people(4, 1, own=0.6, seed=3)))
+
+    def chance(info: EngineInfo) -> float:
+        known.info = info
+        return next(question.chance for question in known.questions("one") if twin in question.people)
+
+    much = replace(arcface.NORMALISATION, merge=arcface.NORMALISATION.merge + 0.2)
+    assert chance(replace(INFO, normalisation=None)) > 0.5
+    assert chance(INFO) > chance(replace(INFO, normalisation=much)) > 0

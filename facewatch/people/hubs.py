@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facewatch.catalog import NOBODY
-from facewatch.cohort import hubs
+from facewatch.cohort import Middles, middles
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from facewatch.types import Normalisation
 
 
-def hubs_of(table: FaceTable, people: Iterable[Person], normalisation: Normalisation | None) -> set[int]:
-    """Return the people about whom no user said anything and whose faces are near everybody; none where similarities
-    are not normalised."""
-    open_people = {person.id for person in people if person.is_machine_made}
-    if normalisation is None or not open_people:
-        return set()
+def middles_of(table: FaceTable, normalisation: Normalisation) -> Middles:
+    """Return the middles of people, by the faces that tell how they look."""
     rows = np.flatnonzero((table.tiers != Tier.SHOW.value) | table.by_user)
     groups = np.where(table.people[rows] == NOBODY, -1, table.people[rows])
-    return open_people & set(hubs(table.embeddings[rows], groups, normalisation).tolist())
+    return middles(table.embeddings[rows], groups, normalisation)
+
+
+def hubs_among(found: Middles, people: Iterable[Person]) -> set[int]:
+    """Return the people about whom no user said anything and whose faces are near everybody."""
+    return {person.id for person in people if person.is_machine_made} & set(found.numbers[found.is_hub].tolist())

@@ -25,7 +25,7 @@ from facewatch.ingest import MAKE_READABLE, Ingested
 from facewatch.mounts import is_folder
 from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
 from facewatch.people.finding import Linked
-from facewatch.people.hubs import hubs_of
+from facewatch.people.hubs import hubs_among, middles_of
 from facewatch.quality import Limits
 from facewatch.service.engine_switch import EngineSwitch
 from facewatch.service.libraries import LOST_MOUNT, Libraries
@@ -538,7 +538,7 @@ class Service:
         if self.normalisation is None:
             return set()
         table = self.catalog.faces.load(self.engine_id, n_dims=self.info.n_dims)
-        return hubs_of(table, self.catalog.people.all(), self.normalisation)
+        return hubs_among(middles_of(table, self.normalisation), self.catalog.people.all())
 
     def _check_engine(self, what: str) -> None:
         if self.switch.is_under_way:

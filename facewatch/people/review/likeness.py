@@ -30,6 +30,13 @@ _FAR_AHEAD = 1.5
 _FACE = (1.0, 6.0, 2.0)
 _GROUP = (-1.2, 7.4, 3.0)
 """Intercept; what each margin beyond the limit costs; what each margin to the next person gives."""
+_BEYOND = (0.47, 0.74, 4.16)
+"""Intercept; what the logit of the plain chance gives; what the normalised similarity of the middles beyond the limit
+for joining them gives. Fitted to what a normalised grouping of 80 % of the faces leaves (LFW, the same graded like film
+stills, the album, both engines, four draws): 6 581 groups with their nearest. In this order half of those that were one
+person came after 37, 23 and 303 questions (ArcFace graded; dlib LFW, graded), 90 % after 120, 202 and 895; by plain
+distances after 42, 30 and 353, and 123, 188 and 945; by normalised similarity alone 90 % after 349, 373 and 967: the
+grouping has used up what it tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +136,21 @@ def chance_of_group(far: float, next_far: float, thresholds: Thresholds) -> floa
     return _chance(_GROUP, far - thresholds.cluster, next_far - far, thresholds.margin)
 
 
+def chance_beyond(chance: float, beyond: float) -> float:
+    """Return how probably two groups are one that by plain distances are with this chance.
+
+    Args:
+        beyond: by how much their normalised similarity exceeds the limit for joining them.
+    """
+    intercept, plain, gain = _BEYOND
+    chance = min(max(chance, 1e-6), 1.0 - 1e-6)
+    return _logistic(intercept + plain * float(np.log(chance / (1.0 - chance))) + gain * beyond)
+
+
+def _logistic(score: float) -> float:
+    return float(1.0 / (1.0 + np.exp(-np.clip(score, -50.0, 50.0))))
+
+
 def _chance(fitted: tuple[float, float, float], beyond: float, ahead: float, margin: float) -> float:
     intercept, cost, gain = fitted
-    score = intercept - cost * beyond / margin + gain * min(ahead / margin, _FAR_AHEAD)
-    return float(1.0 / (1.0 + np.exp(-np.clip(score, -50.0, 50.0))))
+    return _logistic(intercept - cost * beyond / margin + gain * min(ahead / margin, _FAR_AHEAD))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -16,12 +16,14 @@ from facewatch.assign import distances
 from facewatch.catalog import NOBODY, Catalog, FaceTable, Person
 from facewatch.clustering import make_clusterer
 from facewatch.clustering.twice import compare
+from facewatch.cohort import Middles
 from facewatch.people.decisions import is_clearly_before
 from facewatch.people.groups import second_faces
-from facewatch.people.hubs import hubs_of
+from facewatch.people.hubs import hubs_among, middles_of
 from facewatch.people.review.likeness import (
     Ids,
     Vectors,
+    chance_beyond,
     chance_of_face,
     chance_of_group,
     crowd_of,
@@ -224,7 +226,19 @@ class _Scene:
     @cached_property
     def hubs(self) -> set[int]:
         """People about whom no user said anything and who are near everybody."""
-        return hubs_of(self.table, self.people.values(), self._normalisation)
+        return hubs_among(self._middles, self.people.values()) if self._middles else set()
+
+    @cached_property
+    def _middles(self) -> Middles | None:
+        """Row i is that of the crowd; None: similarities are taken as they come."""
+        return middles_of(self.table, self._normalisation) if self._normalisation and len(self.crowd) else None
+
+    def chance_of_one(self, row: int, other: int, chance: float) -> float:
+        """Return how probably two of the crowd are one, by what plain distances say and what they have beyond what
+        they have with strangers."""
+        if self._normalisation is None or self._middles is None:
+            return chance
+        return chance_beyond(chance, self._middles.similarity(row, other) - self._normalisation.merge)
 
     def person(self, row: int) -> Person:
         """Return who is in this row of the crowd."""
@@ -489,6 +503,7 @@ def _likely_pairs(scene: _Scene) -> Iterator[_Pair]:
 
     for row, possible in _near_people(scene, may_be_somebody):
         pair = _nearest_pair(scene, row, possible)
+        pair = replace(pair, chance=scene.chance_of_one(row, pair.other, pair.chance))
         if pair.chance >= _LEAST_CHANCE:
             yield pair
 

@@ -1,6 +1,6 @@
 """Measure what an engine's threshold `copy` rests on: how far a face is from itself in a photo that was saved again.
 
-    python scripts/measure_copies.py shared/photos --only lfw/ --engine face_recognition --keep /tmp/lfw.npz
+    scripts/measure_copies shared/photos --only lfw/ --engine face_recognition --keep /tmp/lfw.npz
 
 Every so many photos are saved as JPEG at several qualities and at half size, looked at, and compared with the photo as
 it is; beside that stands how near the nearest pairs of two photos of one person are.
@@ -14,12 +14,16 @@ from pathlib import Path
 
 import click
 import numpy as np
-from calibrate import look_at, thresholds_of
 from numpy.typing import NDArray
 from PIL import Image
 
 from facewatch.engines import load_engine
 from facewatch.types import EngineOptions
+
+# Python -P leaves out even the script's own folder.
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from calibrate import look_at, thresholds_of
 
 WAYS = ((95, 1), (85, 1), (75, 1), (60, 1), (90, 2))
 """Quality of the JPEG, and how many times smaller than the photo it is."""

@@ -1,6 +1,6 @@
 """Measure what facewatch/clustering/twice.py rests on: how far apart one person's groups are, and two people's.
 
-    python scripts/measure_twice.py shared/photos --only lfw/ --keep /tmp/lfw.npz
+    scripts/measure_twice shared/photos --only lfw/ --keep /tmp/lfw.npz
 
 A person's faces are parted as collages part them: of each collage the face that is less like the other photos goes to
 the second group. Of two people who look alike all faces are taken. A gap is in squares of the engine's ceiling.
@@ -14,10 +14,14 @@ from pathlib import Path
 
 import click
 import numpy as np
-from calibrate import look_at, thresholds_of
 from numpy.typing import NDArray
 
 from facewatch.clustering.twice import COPY, compare
+
+# Python -P leaves out even the script's own folder.
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from calibrate import look_at, thresholds_of
 
 ROUNDS = 8
 MANY = 11

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import bench
 import calibrate
+import measure_copies
+import measure_twice
 import pillow_heif
 import pytest
 import spoiled
@@ -22,6 +24,7 @@ import torture
 from bench_kit import Bench, Finding, Size, as_markdown
 from bench_memory import BIG_PHOTO
 from bench_peer import PEER
+from click import Command
 from click.testing import CliRunner
 from PIL import Image
 
@@ -160,6 +163,26 @@ def test_calibrate_says_what_thresholds_would_be_and_what_they_would_do(shared: 
     for figure in ("faces in gallery", "match, centroid, margin", "BCubed P", "THRESHOLDS = Thresholds("):
         assert figure in said.output
     assert (tmp_path / "found.npz").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("measure", "figures"),
+    [
+        (measure_copies.main, ("quality 95, 1/1 size: ", "quality 90, 1/2 size: ", "pairs of photos of one person")),
+        (measure_twice.main, ("2 people with 11 faces", "4 photos and 1 collages: gap ", "strangers: gaps ")),
+    ],
+)
+def test_a_measurement_of_faces_that_are_there_twice_says_every_figure(
+    shared: Path, tmp_path: Path, measure: Command, figures: tuple[str, ...]
+) -> None:
+    people = [folder for folder in sorted((shared / "photos" / "lfw").iterdir()) if len([*folder.iterdir()]) >= 11]
+    for folder in people[:2]:
+        shutil.copytree(folder, tmp_path / "Labelled" / folder.name)
+    arguments = [str(tmp_path / "Labelled"), "--keep", str(tmp_path / "found.npz")]
+    said = CliRunner().invoke(measure, arguments)
+    assert said.exit_code == 0, said.output
+    assert all(figure in said.output for figure in figures), said.output
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ beside itself, a poster): of all pairs of one person in LFW 1 in 100 is as near,
 GAP = 0.3
 """Two groups may be one person when the gap between them is at most this, in squares of the ceiling.
 
-`scripts/measure_twice.py`: of LFW people whose second faces of collages lie beside their other faces the gap is at most
+`scripts/measure_twice`: of LFW people whose second faces of collages lie beside their other faces the gap is at most
 .28 (ArcFace) and .47 (dlib) in 0.95 of the cases with one collage and four other photos, .15 and .26 with two collages,
 .11 and .19 with three.
 """

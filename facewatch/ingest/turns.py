@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.boxes import overlaps
+from facewatch.engines.scaling import scaled
 from facewatch.types import DetectedFace, Engine
 
 Pixels = NDArray[np.uint8]
@@ -114,13 +115,9 @@ def _in_one_place(first: Sequence[Sequence[float]], second: Sequence[Sequence[fl
 
 def _shrunk(pixels: Pixels) -> tuple[Pixels, float]:
     """Return the picture for a quick look, and the factor it was scaled by."""
-    from PIL import Image
-
     height, width = pixels.shape[:2]
     scale = min(0.5, (QUICK_PIXELS / (height * width)) ** 0.5)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return np.asarray(small), scale
+    return scaled(pixels, scale), scale
 
 
 def _turned(pixels: Pixels, n: int) -> Pixels:

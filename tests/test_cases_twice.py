@@ -251,7 +251,7 @@ def plan(
     n = len(people)
     table = FaceTable(
         *(np.arange(n), np.array(photos), np.array(people), np.full(n, Tier.FOUND.value)),
-        *(np.ones(n, np.float32), np.zeros(n, bool), faces),
+        *(np.ones(n, np.float32), np.zeros(n, bool), faces, np.zeros(n, np.int64)),
     )
     photos_of = {p: {photos[i] for i in range(n) if people[i] == p} for p in set(people) - {NOBODY}}
     return plan_groups(

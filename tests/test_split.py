@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import click
@@ -49,6 +50,7 @@ def table_of(
         qualities=np.ones(n, np.float32),
         by_user=np.array([i + 1 in placed for i in range(n)], np.bool_),
         embeddings=embeddings,
+        days=np.zeros(n, np.int64),
     )
 
 
@@ -238,9 +240,7 @@ def test_the_order_of_the_faces_changes_no_obvious_part(drawn: Drawn, random: An
     order = list(range(len(table)))
     random.shuffle(order)
     # Photos of their own: which of two equal faces in one photo leaves is a matter of order.
-    alone = FaceTable(
-        table.ids, table.ids + 100, table.people, table.tiers, table.qualities, table.by_user, table.embeddings
-    )
+    alone = replace(table, photos=table.ids + 100)
     shuffled = alone.take(np.array(order))
     assert {frozenset(p) for p in parts(split_faces(ANNA, alone, ceiling=CEILING))} == {
         frozenset(p) for p in parts(split_faces(ANNA, shuffled, ceiling=CEILING))

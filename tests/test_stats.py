@@ -160,6 +160,7 @@ def tables(draw: st.DrawFn) -> FaceTable:
         *(np.arange(10, 10 + n), np.arange(n), np.array(people, np.int64), np.full(n, "found")),
         *(np.full(n, 0.5, np.float32), np.zeros(n, np.bool_)),
         vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9),
+        np.zeros(n, np.int64),
     )
 
 

@@ -76,8 +76,8 @@ class FaceTable:
     """Whether a user placed the face."""
     embeddings: NDArray[np.float32]
     """Unit vectors, shape (n_faces, n_dims)."""
-    days: NDArray[np.int64] | None = None
-    """When each was taken, in days from one long ago, 0 where nobody knows; None: of all."""
+    days: NDArray[np.int64]
+    """When each was taken, in days from one long ago, 0 where nobody knows."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -97,13 +97,13 @@ class FaceTable:
             *(self.ids[rows], self.photos[rows], self.people[rows], self.tiers[rows], self.qualities[rows]),
             self.by_user[rows],
             self.embeddings[rows],
-            None if self.days is None else self.days[rows],
+            self.days[rows],
         )
 
     @property
     def day(self) -> int:
         """When these faces of one photo were taken, 0: nobody knows."""
-        return int(self.days[0]) if self.days is not None and len(self) else 0
+        return int(self.days[0]) if len(self) else 0
 
 
 @dataclass(frozen=True, slots=True)

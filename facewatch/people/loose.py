@@ -90,6 +90,5 @@ def _refused(
 
 
 def _is_near(gallery: Gallery, own: FaceTable, row: int) -> bool:
-    day = int(own.days[row]) if own.days is not None else 0
-    match = gallery.identify(own.embeddings[row], Tier(own.tiers[row]), day=day)
+    match = gallery.identify(own.embeddings[row], Tier(own.tiers[row]), day=int(own.days[row]))
     return match is not None and match.is_accepted

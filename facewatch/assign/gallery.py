@@ -15,7 +15,7 @@ from facewatch.assign.member import Faces, Member, distances
 from facewatch.assign.strangers import Evidence, Strangers
 from facewatch.assign.years import UNDATED, stricter
 from facewatch.text import told_apart
-from facewatch.types import Match, Normalisation, Thresholds, Tier
+from facewatch.types import Match, Normalisation, Thresholds, Tier, cosine_of, distance_of
 
 _FIRST_CAPACITY = 8
 _CLEAR = 1.5
@@ -252,8 +252,7 @@ class Gallery:
         if best is None:
             return None
         runner_up = next((near for near in ranked if near is not best), None)
-        candidate, rival = self._judge(best, ranked, tier)
-        refusal = _refusal(candidate, rival, tier)
+        refusal = _refusal(self._judge(best, ranked, tier), tier)
         return Match(
             person_id=best.person_id,
             distance=best.distance,
@@ -270,7 +269,7 @@ class Gallery:
         """Return the `n` people that a unit vector is nearest to, the nearest first, and what would be asked of a face
         of this tier to be theirs."""
         ranked = self._shortlist(embedding, max(n, self._n_shortlist), tier, day)
-        return [self._judge(near, ranked, tier)[0] for near in ranked[:n]]
+        return [self._judge(near, ranked, tier) for near in ranked[:n]]
 
     def is_near(self, embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return for each unit vector whether any centroid is near enough for `identify` to accept; cheap for many.
@@ -286,7 +285,7 @@ class Gallery:
         centroids = np.concatenate([self._centroids[: len(self._people)], looks, *years])
         nearest = np.concatenate([(block @ centroids.T).max(1) for block in _blocks(embeddings)])
         # Rounding must not make it stricter than `identify`.
-        near: NDArray[np.bool_] = nearest >= 1 - limit * limit / 2 - 1e-5
+        near: NDArray[np.bool_] = nearest >= cosine_of(limit) - 1e-5
         return near
 
     def _shortlist(self, embedding: NDArray[np.float32], n: int, tier: Tier, day: int) -> list[_Near]:
@@ -315,7 +314,7 @@ class Gallery:
         row = int((distances(cosines) + more).argmin() if more.any() else cosines.argmax())
         if day != UNDATED and len(middles := member.years.around(day)):
             similarity = max(similarity, float((middles @ embedding).max()))
-        nearest, centroid = _distance(float(cosines[row])), _distance(similarity)
+        nearest, centroid = distance_of(float(cosines[row])), distance_of(similarity)
         return _Near(
             self._aggregation.distance(cosines, nearest=nearest, centroid=centroid),
             *(person_id, nearest, centroid),
@@ -332,7 +331,7 @@ class Gallery:
             self._stacked = looks, np.array(rows, np.int64)
         return self._stacked
 
-    def _judge(self, near: _Near, ranked: Sequence[_Near], tier: Tier) -> tuple[Candidate, _Near | None]:
+    def _judge(self, near: _Near, ranked: Sequence[_Near], tier: Tier) -> Candidate:
         """Return what is asked of a face to be this person's, and the other person who comes nearest to forbid it."""
         t = self._thresholds
         others = [other for other in ranked if other is not near]
@@ -343,7 +342,7 @@ class Gallery:
         limit, centroid_limit = self.limits(tier)
         margins = [(t.margin + self._stricter(near, other), other) for other in others]
         rival = min(margins, key=lambda entry: entry[1].weighed - entry[0], default=None)
-        candidate = Candidate(
+        return Candidate(
             *(near.person_id, near.asked, near.nearest_id, near.is_confirmed, near.centroid_distance),
             lead=rival[1].weighed - near.weighed if rival else math.inf,
             limit=limit + more - near.stricter,
@@ -353,7 +352,6 @@ class Gallery:
             aggregation=self._aggregation,
             is_proof=near.is_proof,
         )
-        return candidate, rival[1] if rival else None
 
     # --- strangers ---
 
@@ -395,7 +393,7 @@ class Gallery:
         return pair.stricter if pair else 0.0
 
 
-def _refusal(candidate: Candidate, rival: _Near | None, tier: Tier) -> str | None:
+def _refusal(candidate: Candidate, tier: Tier) -> str | None:
     if tier is Tier.SHOW:
         return "too poor to be matched"
     if not candidate.is_proof:
@@ -459,8 +457,3 @@ def _faces(
 
 def _blocks(rows: NDArray[np.float32], size: int = 1024) -> Iterable[NDArray[np.float32]]:
     return [rows[i : i + size] for i in range(0, max(1, len(rows)), size)]
-
-
-def _distance(cosine: float) -> float:
-    """Return the Euclidean distance of two unit vectors with this cosine."""
-    return math.sqrt(max(0.0, 2.0 - 2.0 * cosine))

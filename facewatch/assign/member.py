@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.assign.years import Years, years_of
+from facewatch.types import cosine_of
 
 CONFIRMED_WEIGHT = 3.0
 """A face that a user confirmed counts in the centroid as much as so many that nobody looked at."""
@@ -94,7 +95,7 @@ class Member:
         self.n_faces = 0
         self.version = next(_versions)
         """Another number after every change, and for every member."""
-        self._cosine_reach = 1 - reach * reach / 2
+        self._cosine_reach = cosine_of(reach)
         self._good, self._poor = _Rows(n_dims), _Rows(n_dims)
         self._sum, self._poor_sum = np.zeros(n_dims, np.float32), np.zeros(n_dims, np.float32)
         self.centroids = np.zeros((0, n_dims), np.float32)

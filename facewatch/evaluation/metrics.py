@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facewatch.types import distance_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -264,7 +266,7 @@ def _bins(cosines: NDArray[np.float32]) -> NDArray[np.int64]:
 def nearest_pair(left: NDArray[np.float32], right: NDArray[np.float32]) -> tuple[int, int, float]:
     """Return the rows of the two unit vectors, one of each set, that are nearest to each other, and their distance."""
     best = max(_best_of_blocks(left, right))
-    return best[1], best[2], float(np.sqrt(max(0.0, 2.0 - 2.0 * best[0])))
+    return best[1], best[2], distance_of(best[0])
 
 
 def _best_of_blocks(left: NDArray[np.float32], right: NDArray[np.float32]) -> Iterator[tuple[float, int, int]]:

@@ -13,7 +13,7 @@ from facewatch.assign import distances
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.clustering.twice import Pair, compare
-from facewatch.types import Match
+from facewatch.types import Match, distance_of
 
 _BLOCK_FACES = 1024
 """Faces compared with all of their person at a time."""
@@ -158,7 +158,7 @@ def _is_near(table: FaceTable, rows: Sequence[int], own: NDArray[np.int64], ceil
 def _are_near(table: FaceTable, rows: NDArray[np.int64], others: NDArray[np.int64], ceiling: float) -> bool:
     """Whether two groups are as near to each other, in the mean, as one person is."""
     cosine = table.embeddings[rows].mean(axis=0) @ table.embeddings[others].mean(axis=0)
-    return bool(2.0 - 2.0 * float(cosine) <= ceiling**2)
+    return distance_of(float(cosine)) <= ceiling
 
 
 def _homes(people: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[int, int]:

@@ -58,6 +58,13 @@ def test_a_module_imports_only_from_lower_layers(path: Path) -> None:
         assert heights[other] < heights[own], f"{module} must not import {imported}"
 
 
+def test_the_readme_lists_these_layers() -> None:
+    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    listed = " ".join(readme.partition("(a test holds that): ")[2].partition(".\n\n")[0].split())
+    layers = [{name.replace("/", ".") for name in layer.split(", ")} for layer in listed.split(" | ")]
+    assert layers == [set(names) for names in LAYERS]
+
+
 def test_layers_below_the_service_do_not_see_the_settings() -> None:
     below = [
         p

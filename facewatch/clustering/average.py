@@ -70,7 +70,7 @@ class Pairs:
 
 
 class AverageLinkage:
-    """Groups that are joined in rounds, and that never hold two faces of one photo.
+    """Groups that are joined in rounds; they hold two faces of one photo only where `join` is told that they may.
 
     In each round every group looks for its nearest neighbour. Two that are each other's nearest become one: that gives
     what joining the nearest two of all, again and again, would give (Murtagh 1983). Faces that look for the same large

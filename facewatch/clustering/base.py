@@ -72,11 +72,11 @@ class GraphClusterer:
     conflict_share: float = 0.05
     """Groups with photos in common may join when those are at most this share of the smaller group.
 
-    Chosen, not measured: below 20 faces one common photo keeps two groups apart, as it must for siblings.
+    Chosen, not measured: below 20 faces one common photo keeps two groups apart, as it must for siblings, unless they
+    are one person twice (see `twice`).
     """
     min_faces: int = 2
-    """Smaller groups are noise. Faces of one photo are never together, so a group comes from as many photos; copies
-    count, for they are in photos of their own."""
+    """Smaller groups are noise. Copies count, for they are in photos of their own."""
     copy: float = SAME
     """Faces of different photos that are as near as this are copies of one picture: one takes part for all."""
     normalisation: Normalisation | None = None

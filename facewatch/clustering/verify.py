@@ -38,7 +38,8 @@ def refine(
     Args:
         proposal: a method's labels, shape (n_faces,), -1 is noise.
         embeddings: unit vectors, float32, shape (n_faces, n_dims).
-        photos: photo id of each face, shape (n_faces,); two faces of one photo never get one label.
+        photos: photo id of each face, shape (n_faces,); two faces of one photo get one label only where their groups
+            are one person twice, see `twice`.
         graph: symmetric distances, at least those of each face's neighbours under the ceiling.
         rules: when faces may be one person.
     """

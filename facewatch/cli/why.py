@@ -51,7 +51,7 @@ def why(state: State, what: str, is_complete: bool, as_json: bool) -> None:
         if as_json:
             print_json(_why_json(explained))
         else:
-            _print_why(service, explained, what)
+            _print_why(service, explained)
 
 
 def _why_json(explained: Explained) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _why_json(explained: Explained) -> dict[str, Any]:
     return {**explained.photo, "n_faces": explained.n_faces, "notes": list(explained.notes), "faces": faces}
 
 
-def _print_why(service: Service, explained: Explained, what: str) -> None:
+def _print_why(service: Service, explained: Explained) -> None:
     photo = explained.photo
     path = printable(str(photo["path"] or "a photo that is not in the library now"))
     for note in explained.notes if photo["faces"] else ():

@@ -13,6 +13,7 @@ from facewatch.assign import Aggregation, Evidence, Gallery, settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
+from facewatch.people import galleries
 from facewatch.people.decisions import Decided, Decisions, Renamed, not_born_yet
 from facewatch.people.finding import clean_name, faces_at, find_faces, find_person, is_face
 from facewatch.people.groups import Group, distances_within, matches_within, plan_groups
@@ -131,9 +132,7 @@ class Identities:
             strictness=self._strictness,
             aggregation=self._aggregation,
         )
-        gallery.fill(
-            known.people, known.embeddings, known.weights, ids=known.ids, confirmed=known.by_user, days=known.days
-        )
+        galleries.fill(gallery, known)
         gallery.set_named(self._catalog.people.names())
         return gallery
 
@@ -143,8 +142,7 @@ class Identities:
             return
         table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=people)
         for person_id in people:
-            own = table.take(table.people == person_id)
-            self._gallery.put(person_id, own.embeddings, own.weights, ids=own.ids, confirmed=own.by_user, days=own.days)
+            galleries.put(self._gallery, person_id, table.take(table.people == person_id))
         self._gallery.set_named(self._catalog.people.names())
 
     def look_alikes(self) -> list[Alike]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from facewatch.assign import Aggregation, Gallery
 from facewatch.catalog import Catalog, FaceTable
+from facewatch.people import galleries
 from facewatch.people.splitting import largest_part
 from facewatch.types import Thresholds, Tier
 
@@ -80,10 +81,7 @@ def _refused(
     waiting = np.flatnonzero(is_loose)
     joining = np.flatnonzero(~is_loose)
     while len(joining) and len(waiting):
-        known = own.take(joining)
-        gallery.fill(
-            known.people, known.embeddings, known.weights, ids=known.ids, confirmed=known.by_user, days=known.days
-        )
+        galleries.fill(gallery, own.take(joining))
         is_near = [_is_near(gallery, own, row) for row in waiting.tolist()]
         joining, waiting = waiting[is_near], waiting[~np.array(is_near, np.bool_)]
     return own.ids[waiting]

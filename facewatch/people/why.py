@@ -20,6 +20,7 @@ from facewatch.assign import Aggregation, settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark, display
 from facewatch.catalog.faces import KNOWN_FROM
 from facewatch.catalog.placings import Placing
+from facewatch.people import galleries
 from facewatch.people.decisions import not_born_yet
 from facewatch.people.finding import handle_of, label_of
 from facewatch.quality import Limits, least_norm
@@ -381,7 +382,7 @@ class Comparing:
         """Compare a face of somebody as if it were new."""
         person_id, embedding, tier = int(face.people[0]), face.embeddings[0], Tier(face.tiers[0])
         members = self._load(people=[person_id])
-        _put(gallery, person_id, members.take(members.ids != face.ids[0]))
+        galleries.put(gallery, person_id, members.take(members.ids != face.ids[0]))
         try:
             candidates = self._ranked(gallery, embedding, tier, face.day)
             if person_id not in {near.person_id for near in candidates}:
@@ -390,7 +391,7 @@ class Comparing:
             match = gallery.identify(embedding, tier, barred=barred, day=face.day)
             return self._compared(match, candidates, gallery, embedding, person_id)
         finally:
-            _put(gallery, person_id, members)
+            galleries.put(gallery, person_id, members)
 
     def _compared(
         self,
@@ -410,12 +411,6 @@ class Comparing:
 
     def _ranked(self, gallery: Gallery, embedding: NDArray[np.float32], tier: Tier, day: int) -> tuple[Candidate, ...]:
         return tuple(gallery.rank(embedding, self._n_ranked, tier, day=day))
-
-
-def _put(gallery: Gallery, person_id: int, members: FaceTable) -> None:
-    gallery.put(
-        person_id, members.embeddings, members.weights, ids=members.ids, confirmed=members.by_user, days=members.days
-    )
 
 
 # --- in words ---
@@ -601,7 +596,7 @@ def _advice_nobody(found: _Found) -> Iterator[Advice]:
     if look and look.person_id is not None:
         yield Advice("facewatch scan", "places it")
     elif look and near is not None and found.tier is not Tier.SHOW and near.distance <= near.limit + near.margin:
-        yield from _advice_near(found, look, near)
+        yield from _advice_near(found, near)
     for bar in found.barred:
         if bar.rule == "rejected":
             yield Advice(
@@ -619,7 +614,7 @@ def _advice_nobody(found: _Found) -> Iterator[Advice]:
         yield Advice(f"facewatch ignore {face}", "if it is no face")
 
 
-def _advice_near(found: _Found, look: Look, near: Likeness) -> Iterator[Advice]:
+def _advice_near(found: _Found, near: Likeness) -> Iterator[Advice]:
     missing = max(near.distance - near.limit, near.centroid_missing)
     is_rivalled = near.lead is not None and near.lead < near.margin
     text = f"if it is {near.name}"

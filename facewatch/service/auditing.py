@@ -16,7 +16,7 @@ from facewatch.catalog import Catalog, FaceTable, KnownEngine, LinkRow, display
 from facewatch.errors import EngineError, FolderError
 from facewatch.folders.disk import is_intact
 from facewatch.mounts import is_folder
-from facewatch.people import Decided
+from facewatch.people import Decided, galleries
 from facewatch.people.audit import Finding, Kind, Mend, Sight, Words, find_damage, look, mend
 from facewatch.people.stats import Stats, stats_of
 from facewatch.text import plural
@@ -131,9 +131,7 @@ def _sight(
         gallery = Gallery(
             info.n_dims, info.thresholds, shortlist=shortlist, strictness=strictness, aggregation=aggregation
         )
-        gallery.fill(
-            faces.people, faces.embeddings, faces.weights, ids=faces.ids, confirmed=faces.by_user, days=faces.days
-        )
+        galleries.fill(gallery, faces)
         gallery.set_named(service.catalog.people.names())
         return gallery
 

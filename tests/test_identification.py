@@ -213,7 +213,7 @@ def test_the_table_asks_as_the_gallery_does(seed: int, way: Aggregation, shortli
             ids=rows[others],
             confirmed=np.ones(int(others.sum()), np.bool_),
         )
-        first, *_ = known.rank(embeddings[row], 1)
+        first, *_ = known.rank(embeddings[row], 1, Tier(tiers[row]))
         assert answers.distance[row] == pytest.approx(first.distance, abs=1e-3)
         assert answers.is_right[row] == (first.person_id == people[row] + 1)
         assert answers.n_own[row] == np.count_nonzero(people[others] == people[row])

@@ -81,7 +81,7 @@ def evaluate(
     one that your photos are looked at with: that of the settings, or of the catalog.
 
     \b
-    Examples:
+    Example:
       facewatch evaluate ~/Labelled --method all --report evaluation.html
       facewatch evaluate ~/Portraits ~/Holidays
     """

@@ -12,12 +12,12 @@ import pytest
 from drawn import Library
 from numpy.typing import NDArray
 
-from facewatch.engines.fake import FakeEngine, embedding_of
+from facewatch.engines.fake import INFO, FakeEngine, embedding_of
 from facewatch.people.audit import Finding, Kind
 from facewatch.service import Service
 from facewatch.service.auditing import audit, audit_and_mend
 from facewatch.service.explaining import plan_split
-from facewatch.types import DetectedFace
+from facewatch.types import DetectedFace, EngineInfo, Normalisation
 
 LIKE_ANNA = 40
 """A person who is half Anna: 0.25 from her."""
@@ -235,3 +235,40 @@ def test_an_ordinary_library_lists_nothing_however_it_grew(library: Library, n_b
         with library.service(engine=AlikeEngine()) as service:
             service.scan_all()
             assert [one for one in audit(service).findings if one.kind is Kind.LOOSE] == []
+
+
+FAR_FROM_ANNA = 41
+"""Somebody who is 0.4 from Anna, and yet more like her than strangers are."""
+
+
+class NormalisingEngine(AlikeEngine):
+    """Sees groups by what their faces have in common beyond strangers, farther off than any limit of distances."""
+
+    @property
+    def info(self) -> EngineInfo:
+        limits = Normalisation(
+            usual=0.0, link=None, doubt=0.0, merge=0.5, likeness=0.5, attach=0.1, outlier=0.0, clear=0.1, per_decade=0.0
+        )
+        return dataclasses.replace(INFO, normalisation=dataclasses.replace(limits, mean=tuple(_common().tolist())))
+
+    @staticmethod
+    def _alike(face: DetectedFace) -> DetectedFace:
+        if np.array_equal(face.embedding, embedding_of(FAR_FROM_ANNA, 0)):
+            own = np.float32(0.95) * face.embedding + np.float32(0.3) * embedding_of(1, 0)
+            vector = _common() + np.float32(0.34) * own
+            return dataclasses.replace(face, embedding=vector / np.float32(np.linalg.norm(vector)))
+        return AlikeEngine._alike(face)
+
+
+def test_a_face_in_a_group_for_what_strangers_have_less_of_was_not_let_in_by_a_looser_setting(library: Library) -> None:
+    for i in range(4):
+        library.draw(f"anna{i}.png", (1, i))
+    for person in (FAR_FROM_ANNA, *range(50, 62)):
+        library.draw(f"{person}.png", (person, 0))
+    with library.service(engine=NormalisingEngine()) as service:
+        service.scan_all()
+        far = service.catalog._db.execute(
+            "SELECT 1 FROM assignments WHERE source = 'cluster' AND distance > 0.36"
+        ).fetchall()
+        assert far, "a face is in a group that is farther off than any limit of distances"
+        assert [one for one in audit(service).findings if one.kind is Kind.LOOSE] == []

@@ -51,7 +51,8 @@ class Facts:
         """Return the faces that a run placed by looser settings than these, and which `match.strictness` it had, where
         that is known; else what is on record shows it: they were farther off than these allow at most.
 
-        Faces that were placed by another engine are left out: what is on record of them is not by that one.
+        Where it is known distances show nothing: groups are also made by what their faces have in common beyond
+        strangers. Faces that were placed by another engine are left out: what is on record of them is not by that one.
 
         Args:
             match: how far a face may be from the nearest face of its person at most, whatever else speaks for it.
@@ -60,13 +61,13 @@ class Facts:
         """
         rows = self._db.execute(
             "SELECT a.face_id, r.strictness FROM assignments a LEFT JOIN runs r ON r.id = a.run_id"
-            f" WHERE instr(a.rule, '{KNOWN_FROM}') = 0 AND ("
-            f" (a.source {BY_RUN} AND r.strictness < ?1 - 1e-6)"
-            " OR (a.source = 'auto' AND (a.distance > ?2 + 1e-4 OR a.centroid_distance > ?3 + 1e-4))"
-            " OR (a.source = 'cluster' AND a.distance > ?4 + 1e-4))",
+            f" WHERE instr(a.rule, '{KNOWN_FROM}') = 0 AND a.source {BY_RUN} AND (r.strictness < ?1 - 1e-6"
+            " OR (r.strictness IS NULL AND ("
+            " (a.source = 'auto' AND (a.distance > ?2 + 1e-4 OR a.centroid_distance > ?3 + 1e-4))"
+            " OR (a.source = 'cluster' AND a.distance > ?4 + 1e-4))))",
             [strictness, match, centroid, cluster],
         )
-        placed = {face_id: then if then is not None and then < strictness else None for face_id, then in rows}
+        placed = dict(rows)
         return placed | self._loosely_joined(strictness)
 
     def _loosely_joined(self, strictness: float) -> dict[int, float]:

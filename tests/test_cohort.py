@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from crowds import unit
 from numpy.typing import NDArray
 
 from facewatch.cohort import MOST_MEMBERS, MOST_OF_ONE, Cohort
@@ -13,10 +14,6 @@ USUAL = Normalisation(
     usual=0.2, link=0.3, doubt=0.05, merge=0.3, likeness=0.3, attach=0.2, outlier=0.3, clear=0.3, per_decade=0.02
 )
 N_DIMS = 64
-
-
-def unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 def strangers(n: int, *, common: float = 0.0, seed: int = 0) -> NDArray[np.float32]:

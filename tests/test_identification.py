@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from crowds import unit
 from drawn import Library
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,11 +166,6 @@ def test_strictness_and_poor_quality_move_the_limit_of_every_aggregation(way: Ag
 
 
 # --- the table ---
-
-
-def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    made: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    return made
 
 
 def crowd(random: np.random.Generator, *, n_people: int, n_dims: int = N_DIMS) -> tuple[NDArray[np.int64], Any]:

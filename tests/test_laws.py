@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from crowds import unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from facewatch.catalog import Catalog
 from facewatch.clustering import METHODS, Clusterer, make_clusterer
 from facewatch.clustering.graph import NeighbourGraph
 from facewatch.engines import load_engine
-from facewatch.engines.arcface import NORMALISATION, THRESHOLDS
+from facewatch.engines.arcface import NEEDS, NORMALISATION, THRESHOLDS
 from facewatch.evaluation.labelled import read_labels
 from facewatch.evaluation.matching import match
 from facewatch.people import Identities
@@ -71,10 +72,6 @@ class Library:
         apart = random.normal(size=self.embeddings.shape)
         apart *= noise / np.linalg.norm(apart, axis=1, keepdims=True)
         return Library(unit(self.embeddings + apart), self.people, self.photos + n * FAR)
-
-
-def unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +150,12 @@ def collage(library: Library, random: np.random.Generator, n_faces: int) -> Libr
 class Arriving:
     """A catalog that analysed photos arrive in, as they do at a service in advanced mode."""
 
-    INFO = EngineInfo("synthetic", N_DIMS, "0" * 64, "none", THRESHOLDS, 0.5, 0.5, NORMALISATION)
+    INFO = EngineInfo(
+        *("synthetic", N_DIMS, "0" * 64, "none", THRESHOLDS, NEEDS),
+        sure_score=0.5,
+        upright_score=0.5,
+        normalisation=NORMALISATION,
+    )
 
     def __init__(self, folder: Path) -> None:
         self.catalog = Catalog(folder / "catalog.sqlite", now=lambda: "2026-01-01T00:00:00Z")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from crowds import unit
 from numpy.typing import NDArray
 
 from facewatch.assign import Evidence, Gallery
@@ -12,11 +13,6 @@ from facewatch.engines.arcface import NORMALISATION, THRESHOLDS
 
 N_DIMS = 256
 N_PEOPLE, N_FACES = 150, 4
-
-
-def unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
-    made: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
-    return made
 
 
 def faces(common: float, *, n_people: int = N_PEOPLE, seed: int = 0) -> NDArray[np.float32]:

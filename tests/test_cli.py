@@ -365,3 +365,11 @@ def test_a_fault_of_our_own_is_one_line_and_with_vv_the_whole_story(
     assert answer.err.startswith("facewatch: a fault of facewatch itself: KeyError: 'oops' (")
     assert "Traceback" not in answer.err
     assert "Traceback" in run("folders", "-vv").err
+
+
+def test_a_scan_after_a_new_way_of_seeing_does_not_name_one_engine_as_two(scanned: Library, run: Any) -> None:
+    with scanned.service() as service, service.catalog.write():
+        service.catalog._db.execute("UPDATE engines SET fingerprint = 'as it was before'")
+    said = run("scan").out
+    assert "fake sees faces in a new way now; names and decisions stay" in said
+    assert "until now it was" not in said

@@ -157,7 +157,9 @@ def _print_scan(result: ScanResult, status: Status) -> None:
     echo("\n".join(done))
     if result.n_again:
         echo(f"{plural(result.n_again, 'photo')} looked at anew")
-    if result.engine_before:
+    if result.engine_before == result.engine:
+        echo(f"{result.engine} sees faces in a new way now; names and decisions stay")
+    elif result.engine_before:
         echo(f"{result.engine} is in use now; until now it was {result.engine_before}")
     elif status.switch:
         echo(f"{result.engine} has more to look at: facewatch status")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import hdbscan  # noqa: F401
 import hypothesis
 import pytest
+from crowds import fake_infomap
 from drawn import Library, make_library
 
 # How long an example takes says how busy the machine is.
@@ -40,6 +42,14 @@ def shared() -> Path:
         # Nothing may be skipped where they are promised to be.
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def infomap_is_there() -> Iterator[None]:
+    """What stands for the package `infomap`, which is an extra."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "infomap", fake_infomap())
+        yield
 
 
 WHOLE_PICTURES = frozenset({"corrupt/unknown_compression_method.png"})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from crowds import N_DIMS, at_angles, fake_infomap, labels_of, libraries, partition, people, unit
+from crowds import N_DIMS, at_angles, labels_of, libraries, partition, people, unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
@@ -21,18 +20,10 @@ from facewatch.clustering.graph import NeighbourGraph
 from facewatch.engines.arcface import THRESHOLDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 
-@pytest.fixture(autouse=True, scope="module")
-def infomap_is_there() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "infomap", fake_infomap())
-        yield
-
-
+pytestmark = pytest.mark.usefixtures("infomap_is_there")
 methods = pytest.mark.parametrize("method", sorted(METHODS))
 laws = settings(max_examples=25, deadline=None)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from crowds import CEILING, N_DIMS, at_angles, fake_infomap, labels_of, libraries, partition, people, unit
+from crowds import CEILING, N_DIMS, at_angles, labels_of, libraries, partition, people, unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -21,18 +21,10 @@ from facewatch.clustering.average import AverageLinkage, Pairs, Rules
 from facewatch.clustering.verify import attach_leftovers, expel_far_faces, reassign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 
-@pytest.fixture(autouse=True, scope="module")
-def infomap_is_there() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "infomap", fake_infomap())
-        yield
-
-
+pytestmark = pytest.mark.usefixtures("infomap_is_there")
 methods = pytest.mark.parametrize("method", sorted(METHODS))
 
 

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 methods = pytest.mark.parametrize("method", sorted(METHODS))
 
 
-@pytest.fixture(autouse=True)
-def infomap_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "infomap", fake_infomap())
+pytestmark = pytest.mark.usefixtures("infomap_is_there")
 
 
 def chained_people(n_people: int, n_faces: int = 4) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from facewatch.types import distance_of
 
 from .average import NOISE, AverageLinkage, Pairs, Rules, group_sums, spread
 from .twice import mean_within
-from .verify import FACES_AT_ONCE, blocks, cut, edges_of, granted, merge, refine, without_small
+from .verify import blocks, cut, edges_of, granted, merge, products, refine, without_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def refine_normalised(
     cohort = Cohort.of(embeddings, alone(known), normalisation)
     centred = cohort.centred(embeddings)
     strangers = cohort.similarity(centred, alone(known))
-    normalised = Pairs(edges.left, edges.right, _products(centred, edges.left, edges.right))
+    normalised = Pairs(edges.left, edges.right, products(centred, centred, edges.left, edges.right))
     labels, linking = known, replace(rules, likeness=limits.likeness, doubt=limits.doubt)
     if limits.link is not None:
         linking = replace(linking, ceiling=distance_of(limits.link))
@@ -205,10 +205,3 @@ def _for_size(limits: Normalisation, n_faces: int) -> Normalisation:
 def alone(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the labels with a number of its own for each face that has none."""
     return np.where(labels == NOISE, len(labels) + np.arange(len(labels)), labels)
-
-
-def _products(vectors: NDArray[np.float32], left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
-    products = np.empty(len(left))
-    for rows in blocks(np.arange(len(left)), FACES_AT_ONCE):
-        products[rows] = np.einsum("ij,ij->i", vectors[left[rows]], vectors[right[rows]])
-    return products

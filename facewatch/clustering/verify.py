@@ -90,7 +90,7 @@ def expel_far_faces(labels: NDArray[np.int64], embeddings: NDArray[np.float32], 
     labels = labels.copy()
     sums, sizes = group_sums(labels, embeddings), np.bincount(labels[labels != NOISE])
     faces = np.flatnonzero(labels != NOISE)
-    to_others = _products(embeddings, sums, faces, labels[faces]) - 1.0
+    to_others = products(embeddings, sums, faces, labels[faces]) - 1.0
     is_far = spread(to_others / np.maximum(1, sizes[labels[faces]] - 1)) > ceiling
     suspects = np.unique(labels[faces[is_far]])
     members = faces[np.isin(labels[faces], suspects)]
@@ -118,8 +118,8 @@ def reassign(
     keys = np.sort(ends[0][is_other] * n_groups + ends[1][is_other])
     faces, others = np.divmod(keys[np.diff(keys, prepend=-1) != 0], n_groups)
     sums, sizes = group_sums(labels, embeddings), np.bincount(labels[labels != NOISE])
-    own = spread((_products(embeddings, sums, faces, labels[faces]) - 1.0) / (sizes[labels[faces]] - 1))
-    to_other = spread(_products(embeddings, sums, faces, others) / sizes[others])
+    own = spread((products(embeddings, sums, faces, labels[faces]) - 1.0) / (sizes[labels[faces]] - 1))
+    to_other = spread(products(embeddings, sums, faces, others) / sizes[others])
     is_near = to_other + rules.doubt / sizes[others] <= rules.ceiling
     is_clear = is_near & (own - to_other >= rules.margin)
     wishes = sorted(zip(to_other[is_clear].tolist(), faces[is_clear].tolist(), others[is_clear].tolist(), strict=True))
@@ -178,7 +178,7 @@ def _wishes(
             yield float(best[row]), int(faces[row]), int(nearest[row])
 
 
-def _products(
+def products(
     embeddings: NDArray[np.float32], sums: NDArray[np.float32], faces: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return the product of each face with the sum of a group: the sum of its cosines with all members."""

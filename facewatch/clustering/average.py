@@ -111,6 +111,12 @@ class AverageLinkage:
         left, right = np.divmod(keys[np.diff(keys, prepend=-1) != 0], len(self._sums))
         return Pairs(left, right, self._dots(left, right))
 
+    def pairs_along(self, edges: Pairs) -> Pairs:
+        """Return the pairs of different groups that an edge between two faces leads between, ready to be joined."""
+        left, right = self.labels[edges.left], self.labels[edges.right]
+        is_between = (left != right) & (left != NOISE) & (right != NOISE)
+        return self.pairs(left[is_between], right[is_between])
+
     def join(self, pairs: Pairs, *, across_photos: bool = False) -> NDArray[np.int64]:
         """Join what may be joined and return the label of each face, numbered with gaps.
 

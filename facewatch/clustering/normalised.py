@@ -116,10 +116,8 @@ def _merge_middles(
     cohort: Cohort,
 ) -> NDArray[np.int64]:
     """Return the groups after those whose middles agree have become one; only pairs with an edge are looked at."""
-    left, right = labels[edges.left], labels[edges.right]
-    is_between = (left != right) & (left != NOISE) & (right != NOISE)
     linkage = MiddleLinkage(labels, centred, photos, rules, strangers, cohort)
-    return without_small(linkage.join(linkage.pairs(left[is_between], right[is_between])), 2)
+    return without_small(linkage.join(linkage.pairs_along(edges)), 2)
 
 
 def _merge_in_company(
@@ -131,10 +129,8 @@ def _merge_in_company(
 ) -> NDArray[np.int64]:
     """Return the groups after those that are one person twice in some photos have become one; see `twice`, whose
     limits hold for similarities as they come."""
-    left, right = labels[edges.left], labels[edges.right]
-    is_between = (left != right) & (left != NOISE) & (right != NOISE)
     linkage = AverageLinkage(labels, embeddings, photos, rules)
-    pairs = linkage.pairs(left[is_between], right[is_between])
+    pairs = linkage.pairs_along(edges)
     return without_small(linkage.join(pairs.where(linkage.in_company(pairs)), across_photos=True), 2)
 
 

@@ -78,10 +78,8 @@ def merge(
     across_photos: bool = False,
 ) -> NDArray[np.int64]:
     """Return the groups after those that agree have become one, whatever cluster they were proposed in."""
-    left, right = labels[edges.left], labels[edges.right]
-    is_between = (left != right) & (left != NOISE) & (right != NOISE)
     linkage = AverageLinkage(labels, embeddings, photos, rules, strangers)
-    pairs = linkage.pairs(left[is_between], right[is_between])
+    pairs = linkage.pairs_along(edges)
     return without_small(linkage.join(pairs, across_photos=across_photos), 2)
 
 

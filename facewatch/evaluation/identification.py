@@ -159,8 +159,8 @@ def _limit(one: Identification) -> str:
 
 
 LEGEND = (
-    "Known or new, by match.aggregation: each face is held out once in a gallery of all others, and once in one "
-    "without its person, where it is a stranger. Identified: its person is nearest, by the margin, and below the "
+    "Known or new, by match.aggregation: each face is held out once in a gallery of all others, and once in one\n"
+    "without its person, where it is a stranger. Identified: its person is nearest, by the margin, and below the\n"
     "distance that lets this share of strangers in; combined: below its limits changed by so much."
 )
 

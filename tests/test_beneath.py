@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from users import as_a_user
 
-from facewatch.beneath import check_beneath, enter, open_beneath, open_folder_beneath
+from facewatch.fs.beneath import check_beneath, enter, open_beneath, open_folder_beneath
 
 
 @pytest.fixture

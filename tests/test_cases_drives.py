@@ -24,13 +24,13 @@ from test_loop import Turns, heard
 from users import as_a_user
 
 from facewatch.catalog import Catalog
-from facewatch.catalog.locks import file_lock
 from facewatch.catalog.restoring import GivenUp
 from facewatch.catalog.waiting import Patience, holder_of
 from facewatch.cli.keeping import _losses
 from facewatch.cli.prometheus import exposition
 from facewatch.errors import BusyError, FolderError, LibraryError
-from facewatch.mounts import Asker
+from facewatch.fs.locks import file_lock
+from facewatch.fs.mounts import Asker
 from facewatch.people import Decisions
 from facewatch.service import Service, keeping
 from facewatch.service.libraries import N_TOLD

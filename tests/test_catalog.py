@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from facewatch.catalog import Catalog, display
-from facewatch.catalog.locks import file_lock, holder
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.engines import fake
 from facewatch.errors import BusyError, CatalogError, EngineError
-from facewatch.mounts import file_system_of
+from facewatch.fs.locks import file_lock, holder
+from facewatch.fs.mounts import file_system_of
 from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Tier
 
 NOW = "2026-01-02T03:04:05Z"

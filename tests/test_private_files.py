@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from drawn import Library
 
-from facewatch.catalog.locks import file_lock
 from facewatch.clustering.graph import NeighbourGraph
 from facewatch.errors import CatalogError
+from facewatch.fs.locks import file_lock
 from facewatch.ingest import InlineAnalyser, LibraryFile, Recipe
 from facewatch.service.crops import Crops, Source
 from facewatch.types import Box

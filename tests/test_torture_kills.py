@@ -21,9 +21,9 @@ from torture_kills import Blow, Children, compile_shim, fault_trials, kill_trial
 from facewatch import folders
 from facewatch.catalog import Catalog, restoring
 from facewatch.catalog.backups import write_backup
-from facewatch.catalog.locks import file_lock, holder
 from facewatch.errors import CatalogError, DiskFaultError, DiskFullError
 from facewatch.folders import MakeFolder, MakeLink, MoveFolder, RemoveLink
+from facewatch.fs.locks import file_lock, holder
 from facewatch.service import keeping
 
 
@@ -198,7 +198,7 @@ def test_a_lock_that_the_disk_refuses_is_waited_for(
 ) -> None:
     code = """
 from pathlib import Path
-from facewatch.catalog.locks import file_lock
+from facewatch.fs.locks import file_lock
 try:
     with file_lock(Path("a.lock"), wait_seconds=0, purpose="scan"): pass
 except Exception as error:

@@ -20,13 +20,13 @@ from facewatch.catalog.files import FaultyFile, Files, KnownFile, display
 from facewatch.catalog.invariants import faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.lineage import Lineage, Spot
-from facewatch.catalog.locks import file_lock, holder
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import beside, check_place, clear_errors, connect, make_durable, utc_now
 from facewatch.catalog.people import LinkRow, People, Person
 from facewatch.catalog.placings import Placings
 from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience
 from facewatch.errors import CatalogError
+from facewatch.fs.locks import file_lock, holder
 
 __all__ = [
     "NOBODY",

@@ -17,7 +17,7 @@ from sqlite_utils import Database
 
 from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience, holder_of, is_busy
 from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError
-from facewatch.mounts import file_system_of, is_network
+from facewatch.fs.mounts import file_system_of, is_network
 from facewatch.types import written_at
 
 FULL_BYTES = 1_000_000

@@ -30,7 +30,6 @@ from facewatch.catalog.backups import MADE_AT, Report, check_copy, keep_quiet, w
 from facewatch.catalog.files import display
 from facewatch.catalog.invariants import damage_of, faults_of
 from facewatch.catalog.journal import USER
-from facewatch.catalog.locks import file_lock
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import (
     beside,
@@ -42,6 +41,7 @@ from facewatch.catalog.opening import (
 )
 from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience, holder_of
 from facewatch.errors import BusyError, CatalogError
+from facewatch.fs.locks import file_lock
 from facewatch.types import Progress
 
 _NO_PHOTO = bytes(32)

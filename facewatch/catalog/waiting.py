@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from facewatch.catalog.locks import SILENT_SECONDS
+from facewatch.fs.locks import SILENT_SECONDS
 
 log = logging.getLogger(__name__)
 

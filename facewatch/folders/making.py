@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from facewatch.beneath import open_file, open_folder_beneath
 from facewatch.folders.model import LinkKind
+from facewatch.fs.beneath import open_file, open_folder_beneath
 
 UNSUPPORTED = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
 """How file systems refuse a kind of link."""

@@ -6,8 +6,8 @@ import errno
 import os
 from dataclasses import dataclass
 
-from facewatch import beneath
 from facewatch.folders.names import UNNAMED
+from facewatch.fs import beneath
 
 _NO_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EMLINK}
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from facewatch.beneath import open_file
 from facewatch.errors import FolderError
 from facewatch.folders.applying import refusal
 from facewatch.folders.making import (
@@ -25,7 +24,8 @@ from facewatch.folders.making import (
 from facewatch.folders.model import LinkKind
 from facewatch.folders.names import MARKER, PART
 from facewatch.folders.opened import OpenedFolder
-from facewatch.mounts import is_folder
+from facewatch.fs.beneath import open_file
+from facewatch.fs.mounts import is_folder
 from facewatch.text import printable
 
 _PROBE = ".facewatch.probe"

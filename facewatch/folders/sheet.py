@@ -11,12 +11,12 @@ import stat
 from collections.abc import Collection
 from pathlib import Path
 
-from facewatch.beneath import open_file
 from facewatch.errors import FolderError
 from facewatch.folders.applying import refusal
 from facewatch.folders.making import exists, rename_apart, write_part
 from facewatch.folders.names import MARKER, SHEET
 from facewatch.folders.opened import OpenedFolder
+from facewatch.fs.beneath import open_file
 
 SHEET_MARK = '<meta name="generator" content="facewatch contact sheet"/>'
 """Stands near the beginning of a page of ours."""

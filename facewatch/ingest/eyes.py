@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
-from facewatch.beneath import open_beneath
 from facewatch.engines import load_engine
 from facewatch.errors import FacewatchError, PhotoError
+from facewatch.fs.beneath import open_beneath
 from facewatch.ingest.limits import bytes_needed, in_mb
 from facewatch.ingest.turns import look, turn_of
 from facewatch.quality import Limits, measure

@@ -21,8 +21,8 @@ from facewatch.catalog.waiting import Patience
 from facewatch.config import Config
 from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
+from facewatch.fs.mounts import is_folder
 from facewatch.ingest import MAKE_READABLE, Ingested
-from facewatch.mounts import is_folder
 from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
 from facewatch.people.finding import Linked
 from facewatch.people.hubs import hubs_among, middles_of

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from facewatch.catalog import Catalog, PendingPhoto
-from facewatch.mounts import is_file
+from facewatch.fs.mounts import is_file
 
 
 @dataclass(frozen=True, slots=True)

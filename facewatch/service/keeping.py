@@ -12,11 +12,11 @@ from pathlib import Path
 from facewatch import folders
 from facewatch.catalog import restoring
 from facewatch.catalog.backups import Report, keep_quiet, write_backup
-from facewatch.catalog.locks import holder
 from facewatch.catalog.opening import beside, check_place, clear_errors, utc_now
 from facewatch.catalog.restoring import Contents, GivenUp
 from facewatch.config import Config
 from facewatch.errors import BusyError, CatalogError, FolderError
+from facewatch.fs.locks import holder
 from facewatch.service import Service
 from facewatch.service.found_links import find_links, folders_in
 

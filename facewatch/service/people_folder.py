@@ -10,7 +10,7 @@ from pathlib import Path
 from facewatch import folders
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
-from facewatch.mounts import Asker, is_folder
+from facewatch.fs.mounts import Asker, is_folder
 from facewatch.people.finding import Linked
 from facewatch.types import Fingerprint
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facewatch.config import Config
 from facewatch.errors import ConfigError, LibraryError
-from facewatch.mounts import is_folder
+from facewatch.fs.mounts import is_folder
 from facewatch.scan import Rules
 
 

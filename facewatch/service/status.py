@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch.catalog import FaultyFile
 from facewatch.catalog.backups import Backups
-from facewatch.catalog.locks import holder
 from facewatch.errors import EngineError
+from facewatch.fs.locks import holder
 from facewatch.service.engine_switch import SwitchProgress
 from facewatch.service.live import Live, LiveFile, is_named, live_file_of
 from facewatch.service.pausing import paused_since

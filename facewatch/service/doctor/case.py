@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from facewatch.catalog import LinkRow, display
-from facewatch.catalog.locks import holder
 from facewatch.config import Config
-from facewatch.mounts import Mount, file_system_of, is_folder
+from facewatch.fs.locks import holder
+from facewatch.fs.mounts import Mount, file_system_of, is_folder
 from facewatch.service import units
 from facewatch.service.doctor.reading import CatalogReader, CatalogState
 from facewatch.service.doctor.walking import Walked, walk

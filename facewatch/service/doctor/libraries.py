@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from facewatch.mounts import tells_changes
+from facewatch.fs.mounts import tells_changes
 from facewatch.scan import drive_of
 from facewatch.service.doctor.case import Case, Finding, Level, counted, mentioned, shown
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from facewatch import folders
 from facewatch.errors import FolderError
-from facewatch.mounts import is_folder
+from facewatch.fs.mounts import is_folder
 from facewatch.service.doctor.case import (
     Case,
     Finding,

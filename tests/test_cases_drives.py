@@ -31,9 +31,9 @@ from facewatch.cli.prometheus import exposition
 from facewatch.errors import BusyError, FolderError, LibraryError
 from facewatch.fs.locks import file_lock
 from facewatch.fs.mounts import Asker
+from facewatch.library.roots import N_TOLD
 from facewatch.people import Decisions
 from facewatch.service import Service, keeping
-from facewatch.service.libraries import N_TOLD
 from facewatch.service.pausing import pause, resume
 from facewatch.service.people_folder import DRIVE
 from facewatch.service.status import Status

@@ -25,11 +25,11 @@ from facewatch.engines import fake
 from facewatch.evaluation.labelled import read_labels
 from facewatch.evaluation.looking import Seen, look
 from facewatch.ingest import Analysed, Examined, InlineAnalyser, LibraryFile, Recipe
-from facewatch.scan import walk
+from facewatch.library.layout import rules_of
+from facewatch.library.scan import walk
 from facewatch.service import ScanResult
 from facewatch.service.doctor.walking import walk as doctor_walk
 from facewatch.service.loop import WatchLoop
-from facewatch.service.places import rules_of
 from facewatch.types import Fingerprint, written_at
 from facewatch.watch import Heard
 

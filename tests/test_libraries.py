@@ -13,7 +13,7 @@ from drawn import Library
 from facewatch.engines import fake
 from facewatch.errors import LibraryError
 from facewatch.ingest import InlineAnalyser, Recipe
-from facewatch.scan import Rules, walk
+from facewatch.library.scan import Rules, walk
 from facewatch.service import ScanResult, Service
 from facewatch.types import Fingerprint
 from facewatch.watch import look_below

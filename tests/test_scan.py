@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.scan import Changes, Moved, Rules, Walk, compare, walk
+from facewatch.library.scan import Changes, Moved, Rules, Walk, compare, walk
 from facewatch.types import Fingerprint
 
 

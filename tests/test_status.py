@@ -33,7 +33,7 @@ from facewatch.cli.prometheus import exposition
 from facewatch.cli.status import _renewing
 from facewatch.config import load_config
 from facewatch.errors import LibraryError
-from facewatch.scan import Rules
+from facewatch.library.scan import Rules
 from facewatch.service import Service
 from facewatch.service.engine_switch import SwitchProgress
 from facewatch.service.live import MOST_NAMED, Live, LiveFile, live_file_of

@@ -45,7 +45,7 @@ def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool
     """
     from facewatch.config import load_config, reference_toml, user_config_file
     from facewatch.errors import ConfigError
-    from facewatch.service.places import check_library, check_places
+    from facewatch.library.layout import check_library, check_places
 
     file = state.config_file or user_config_file()
     if file.exists() and not force:
@@ -460,7 +460,7 @@ def demo(state: State, folder: Path | None) -> None:
 def _service(
     state: State, photos: tuple[Path, ...] = (), engine: str | None = None, *, aligned: bool = False, **overrides: Any
 ) -> Service:
-    from facewatch.service.places import check_library
+    from facewatch.library.layout import check_library
 
     for library in photos:
         check_library(library)

@@ -88,7 +88,7 @@ def evaluate(
     from facewatch.evaluation import run
     from facewatch.evaluation.files import check_target
     from facewatch.evaluation.labelled import read_labels, sets_in
-    from facewatch.service.places import rules_of
+    from facewatch.library.layout import rules_of
 
     set_up_logging(state.loudness)
     chosen = methods or (state.config()["cluster.method"],)

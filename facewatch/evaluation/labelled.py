@@ -16,7 +16,7 @@ from pathlib import Path
 from facewatch.catalog import display
 from facewatch.errors import LibraryError, n_problems
 from facewatch.folders import UNNAMED
-from facewatch.scan import Rules
+from facewatch.library.scan import Rules
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from facewatch import folders, ingest, scan
+from facewatch import folders, ingest
 from facewatch.assign import Aggregation
 from facewatch.catalog import Catalog, Entry, KnownEngine, KnownFile, Person, display
 from facewatch.catalog.waiting import Patience
@@ -23,15 +23,16 @@ from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
 from facewatch.fs.mounts import is_folder
 from facewatch.ingest import MAKE_READABLE, Ingested
+from facewatch.library import scan
+from facewatch.library.layout import check_library, check_places, rules_of
+from facewatch.library.roots import LOST_MOUNT, Libraries
 from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
 from facewatch.people.finding import Linked
 from facewatch.people.hubs import hubs_among, middles_of
 from facewatch.quality import Limits
 from facewatch.service.engine_switch import EngineSwitch
-from facewatch.service.libraries import LOST_MOUNT, Libraries
 from facewatch.service.pausing import paused_since
 from facewatch.service.people_folder import PeopleFolder
-from facewatch.service.places import check_library, check_places, rules_of
 from facewatch.service.searching import Search
 from facewatch.service.status import Status, status_of
 from facewatch.service.taking_over import TakenOver, give_names, take_over, waiting_names

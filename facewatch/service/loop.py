@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from facewatch import scan
 from facewatch.catalog.backups import Backups
 from facewatch.config import Config
 from facewatch.errors import (
@@ -22,12 +21,13 @@ from facewatch.errors import (
     FolderError,
     LibraryError,
 )
+from facewatch.library import scan
+from facewatch.library.layout import check_library
+from facewatch.library.roots import LOST_MOUNT
 from facewatch.service import Service
 from facewatch.service.hours import Hours
-from facewatch.service.libraries import LOST_MOUNT
 from facewatch.service.live import FRESH_SECONDS
 from facewatch.service.notify import Notifier
-from facewatch.service.places import check_library
 from facewatch.service.telling import SILENT_SECONDS, Teller
 from facewatch.service.watched import Watched
 from facewatch.types import Progress

@@ -21,8 +21,8 @@ from typing import Protocol
 
 from facewatch.config import Config
 from facewatch.errors import FacewatchError, LibraryError
+from facewatch.library.layout import check_library, check_places
 from facewatch.service import Service
-from facewatch.service.places import check_library, check_places
 
 UNIT = "facewatch.service"
 LABEL = "org.facewatch.watch"

@@ -10,7 +10,7 @@ from pathlib import Path
 from facewatch import watch
 from facewatch.config import Config
 from facewatch.fs.mounts import file_system_of, is_folder, tells_changes
-from facewatch.scan import Rules
+from facewatch.library.scan import Rules
 from facewatch.watch import Heard
 
 log = logging.getLogger(__name__)

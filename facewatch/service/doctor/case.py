@@ -17,10 +17,10 @@ from facewatch.catalog import LinkRow, display
 from facewatch.config import Config
 from facewatch.fs.locks import holder
 from facewatch.fs.mounts import Mount, file_system_of, is_folder
+from facewatch.library.layout import distinct_roots, rules_of
 from facewatch.service import units
 from facewatch.service.doctor.reading import CatalogReader, CatalogState
 from facewatch.service.doctor.walking import Walked, walk
-from facewatch.service.places import distinct_roots, rules_of
 from facewatch.types import Progress
 
 ANSWER_SECONDS = 5.0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from facewatch.fs.mounts import tells_changes
-from facewatch.scan import drive_of
+from facewatch.library.scan import drive_of
 from facewatch.service.doctor.case import Case, Finding, Level, counted, mentioned, shown
 
 AREA = "libraries"

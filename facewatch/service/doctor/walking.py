@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from facewatch.scan import IGNORE_MARKERS, Rules
+from facewatch.library.scan import IGNORE_MARKERS, Rules
 from facewatch.types import Progress
 
 _REPORT_EVERY = 500

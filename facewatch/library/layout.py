@@ -9,7 +9,7 @@ from pathlib import Path
 from facewatch.config import Config
 from facewatch.errors import ConfigError, LibraryError
 from facewatch.fs.mounts import is_folder
-from facewatch.scan import Rules
+from facewatch.library.scan import Rules
 
 
 def check_places(photos: Sequence[Path], people: Path, catalog: Path, *, source: str) -> None:

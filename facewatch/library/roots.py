@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-from facewatch import scan
 from facewatch.catalog import Catalog, KnownFile, display
 from facewatch.errors import LibraryError
 from facewatch.fs.mounts import Asker, is_folder
 from facewatch.ingest import KILLED_FAULTS, UNREADABLE
-from facewatch.service.places import check_library, distinct_roots, nested_roots
+from facewatch.library import scan
+from facewatch.library.layout import check_library, distinct_roots, nested_roots
 from facewatch.types import Fingerprint
 from facewatch.watch import is_folder_below, look_below
 

@@ -1,0 +1,1 @@
+"""The photo libraries: which there are, what is in them, and how that differs from the catalog."""

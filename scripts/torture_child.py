@@ -46,7 +46,7 @@ from facewatch.people import Decisions
 from facewatch.service import Service, keeping
 from facewatch.service.loop import WatchLoop
 from facewatch.types import DetectedFace, EngineInfo
-from facewatch.watch import Heard
+from facewatch.watcher import Heard
 
 OUR_FAULT = 99
 """Exit code for what no user can mend: an error that is none of facewatch's own."""

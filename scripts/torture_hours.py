@@ -28,7 +28,7 @@ from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.service import Service
 from facewatch.service.loop import WatchLoop
 from facewatch.service.watched import Watched
-from facewatch.watch import Heard
+from facewatch.watcher import Heard
 
 PEOPLE = 12
 """Who is in the photos."""

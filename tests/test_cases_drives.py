@@ -39,7 +39,7 @@ from facewatch.service.people_folder import DRIVE
 from facewatch.service.status import Status
 from facewatch.service.taking_over import waiting_names
 from facewatch.types import Progress
-from facewatch.watch import Ears
+from facewatch.watcher import Ears
 
 IMMEDIATE = ("BEGIN IMMEDIATE",)
 ALONE = ("PRAGMA locking_mode = EXCLUSIVE", "BEGIN IMMEDIATE", "UPDATE settings SET value = value")

@@ -31,7 +31,7 @@ from facewatch.service import ScanResult
 from facewatch.service.doctor.walking import walk as doctor_walk
 from facewatch.service.loop import WatchLoop
 from facewatch.types import Fingerprint, written_at
-from facewatch.watch import Heard
+from facewatch.watcher import Heard
 
 YEAR_2300 = 10_413_792_000
 

@@ -20,10 +20,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from facewatch.watch import Ears, Heard, Listener, Skips
-from facewatch.watch.heard import Inbox, folders_above
-from facewatch.watch.observer import ObserverListener
-from facewatch.watch.paths import Paths
+from facewatch.watcher import Ears, Heard, Listener, Skips
+from facewatch.watcher.heard import Inbox, folders_above
+from facewatch.watcher.observer import ObserverListener
+from facewatch.watcher.paths import Paths
 
 if sys.platform != "linux":
     pytest.skip("needs inotify", allow_module_level=True)
@@ -31,7 +31,7 @@ if sys.platform != "linux":
 from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, Mask, WatchCallback, WatchDescriptor
 from watchdog.observers.polling import PollingObserver
 
-from facewatch.watch.inotify import InotifyListener, names_in
+from facewatch.watcher.inotify import InotifyListener, names_in
 
 Listen = Callable[[str, Skips, Inbox], Listener]
 
@@ -566,7 +566,7 @@ def test_a_folder_that_others_alone_may_read_is_left_out_and_the_rest_is_heard(t
     script = """
     import json, os, sys
     from pathlib import Path
-    from facewatch.watch import Ears
+    from facewatch.watcher import Ears
     def is_marked(folder):
         return ".nomedia" in os.listdir(root / folder)
     root = Path(".")  # whoever that is may not go through the folders above
@@ -840,7 +840,7 @@ def test_waiting_ends_when_something_is_heard() -> None:
 def in_namespace(code: str, folder: Path, *, limits: str = "") -> dict[str, object]:
     """Run a script that listens in a namespace of its own, where a user may set limits and mount, and return what it
     prints."""
-    prelude = "import json, os, sys, time\nfrom pathlib import Path\nfrom facewatch.watch import Ears\n"
+    prelude = "import json, os, sys, time\nfrom pathlib import Path\nfrom facewatch.watcher import Ears\n"
     script = folder.with_name("script.py")
     script.write_text(prelude + textwrap.dedent(code))
     command = f"{limits} exec {sys.executable} -P {script} {folder}"

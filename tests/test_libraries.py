@@ -16,7 +16,7 @@ from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.library.scan import Rules, walk
 from facewatch.service import ScanResult, Service
 from facewatch.types import Fingerprint
-from facewatch.watch import look_below
+from facewatch.watcher import look_below
 
 
 @pytest.fixture

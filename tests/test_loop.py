@@ -25,7 +25,7 @@ from facewatch.service.live import LiveFile, live_file_of
 from facewatch.service.loop import BATCH_PHOTOS, WatchLoop
 from facewatch.service.pausing import pause, resume
 from facewatch.service.watched import Watched
-from facewatch.watch import Heard
+from facewatch.watcher import Heard
 
 
 @dataclass

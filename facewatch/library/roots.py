@@ -16,7 +16,7 @@ from facewatch.ingest import KILLED_FAULTS, UNREADABLE
 from facewatch.library import scan
 from facewatch.library.layout import check_library, distinct_roots, nested_roots
 from facewatch.types import Fingerprint
-from facewatch.watch import is_folder_below, look_below
+from facewatch.watcher import is_folder_below, look_below
 
 log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from facewatch.service.notify import Notifier
 from facewatch.service.telling import SILENT_SECONDS, Teller
 from facewatch.service.watched import Watched
 from facewatch.types import Progress
-from facewatch.watch import Heard, Settled
+from facewatch.watcher import Heard, Settled
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from facewatch import watch
+from facewatch import watcher
 from facewatch.config import Config
 from facewatch.fs.mounts import file_system_of, is_folder, tells_changes
 from facewatch.library.scan import Rules
-from facewatch.watch import Heard
+from facewatch.watcher import Heard
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +53,10 @@ class Watched:
         self._scan_seconds: float = 60.0 * config["watch.scan_minutes"]
         self._poll_seconds: float = config["watch.poll_seconds"]
         self._is_polling: bool = config["watch.poll"] == "always"
-        self.seen = watch.look_below(root)
+        self.seen = watcher.look_below(root)
         """Gives the fingerprint of a file below the root, None where there is none."""
         self.queue = self._new_queue()
-        self.ears: watch.Ears | None = None
+        self.ears: watcher.Ears | None = None
         self._deafen = ExitStack()
         self._look_at = clock()
         """When to compare all of it with the catalog again, whatever was heard."""
@@ -74,8 +74,8 @@ class Watched:
         self.offline = ""
         """Why it is not there; empty: it is."""
 
-    def _new_queue(self) -> watch.SettleQueue:
-        return watch.SettleQueue(
+    def _new_queue(self) -> watcher.SettleQueue:
+        return watcher.SettleQueue(
             self.seen,
             settle_seconds=self._settle_seconds,
             removal_seconds=self._removal_seconds,
@@ -90,7 +90,7 @@ class Watched:
         if not self.why_polled:
             try:
                 self.ears = self._deafen.enter_context(
-                    watch.Ears(self.root, skips=lambda folder: self._rules.skips(folder, self.root))
+                    watcher.Ears(self.root, skips=lambda folder: self._rules.skips(folder, self.root))
                 )
             except OSError as error:
                 self.why_polled = f"the kernel cannot report changes ({error.strerror or error})"

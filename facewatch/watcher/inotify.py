@@ -24,8 +24,8 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from facewatch.watch.heard import Inbox
-from facewatch.watch.paths import Paths
+from facewatch.watcher.heard import Inbox
+from facewatch.watcher.paths import Paths
 
 log = logging.getLogger(__name__)
 

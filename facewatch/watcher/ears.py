@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from facewatch.watch.heard import Heard, Inbox
+from facewatch.watcher.heard import Heard, Inbox
 
 if sys.platform == "linux":
-    from facewatch.watch.inotify import InotifyListener as _PlatformListener
+    from facewatch.watcher.inotify import InotifyListener as _PlatformListener
 else:
-    from facewatch.watch.observer import ObserverListener as _PlatformListener
+    from facewatch.watcher.observer import ObserverListener as _PlatformListener
 
 Skips = Callable[[str], bool]
 """Says that a folder, by its path below the root, is none of our business, with all below it."""

@@ -21,9 +21,9 @@ from PIL import Image
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
+from facewatch.heartbeat import Live, LiveFile, live_file_of
 from facewatch.library.scan import drive_of
 from facewatch.service import Service
-from facewatch.service.live import Live, LiveFile, live_file_of
 from facewatch.types import Fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -44,9 +44,9 @@ from facewatch.engines import fake
 from facewatch.errors import FacewatchError
 from facewatch.people import Decisions
 from facewatch.service import Service, keeping
-from facewatch.service.loop import WatchLoop
 from facewatch.types import DetectedFace, EngineInfo
 from facewatch.watcher import Heard
+from facewatch.watcher.loop import WatchLoop
 
 OUR_FAULT = 99
 """Exit code for what no user can mend: an error that is none of facewatch's own."""

@@ -26,9 +26,9 @@ from facewatch.engines import fake
 from facewatch.errors import FacewatchError
 from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.service import Service
-from facewatch.service.loop import WatchLoop
-from facewatch.service.watched import Watched
 from facewatch.watcher import Heard
+from facewatch.watcher.loop import WatchLoop
+from facewatch.watcher.roots import Watched
 
 PEOPLE = 12
 """Who is in the photos."""

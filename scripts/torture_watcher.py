@@ -12,9 +12,9 @@ from facewatch.cli.options import set_up_logging
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.service import Service
-from facewatch.service.loop import WatchLoop
-from facewatch.service.priority import give_way
-from facewatch.service.signals import heed_signals
+from facewatch.watcher.loop import WatchLoop
+from facewatch.watcher.process import give_way
+from facewatch.watcher.signals import heed_signals
 
 
 def main(photos: str, people: str, catalog: str) -> None:

@@ -24,6 +24,7 @@ from test_loop import Turns, heard
 from users import as_a_user
 
 from facewatch.catalog import Catalog
+from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.restoring import GivenUp
 from facewatch.catalog.waiting import Patience, holder_of
 from facewatch.cli.keeping import _losses
@@ -34,7 +35,6 @@ from facewatch.fs.mounts import Asker
 from facewatch.library.roots import N_TOLD
 from facewatch.people import Decisions
 from facewatch.service import Service, keeping
-from facewatch.service.pausing import pause, resume
 from facewatch.service.people_folder import DRIVE
 from facewatch.service.status import Status
 from facewatch.service.taking_over import waiting_names

@@ -28,7 +28,7 @@ from facewatch.cli.logs import JsonFormatter, PlainFormatter
 from facewatch.cli.words import MEANT, MEANT_OF_MODELS, MEANT_OF_SERVICE, SECOND_WORDS, SECTIONS
 from facewatch.config import load_config
 from facewatch.evaluation.labelled import looks_like_album, read_labels
-from facewatch.service.live import Live, LiveFile, live_file_of
+from facewatch.heartbeat import Live, LiveFile, live_file_of
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -29,9 +29,9 @@ from facewatch.library.layout import rules_of
 from facewatch.library.scan import walk
 from facewatch.service import ScanResult
 from facewatch.service.doctor.walking import walk as doctor_walk
-from facewatch.service.loop import WatchLoop
 from facewatch.types import Fingerprint, written_at
 from facewatch.watcher import Heard
+from facewatch.watcher.loop import WatchLoop
 
 YEAR_2300 = 10_413_792_000
 

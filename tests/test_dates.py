@@ -24,8 +24,8 @@ from facewatch.evaluation.keeping import load_seen, save_seen
 from facewatch.evaluation.looking import Seen, SeenFile
 from facewatch.ingest import DATED_TOGETHER, find_dates
 from facewatch.service import DATES_SECONDS
-from facewatch.service.loop import WatchLoop
 from facewatch.types import Analysis, Fingerprint
+from facewatch.watcher.loop import WatchLoop
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
 ORIGINAL, DIGITIZED = ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized

@@ -39,7 +39,7 @@ from facewatch.service.doctor import (
 )
 from facewatch.service.doctor.reading import reading
 from facewatch.service.doctor.walking import walk
-from facewatch.service.units import State
+from facewatch.watcher.units import State
 
 NATIVE = dict(environment.NATIVE)
 

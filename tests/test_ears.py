@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facewatch.watcher import Ears, Heard, Listener, Skips
-from facewatch.watcher.heard import Inbox, folders_above
+from facewatch.watcher.buffer import Inbox, folders_above
 from facewatch.watcher.observer import ObserverListener
 from facewatch.watcher.paths import Paths
 

@@ -18,8 +18,8 @@ from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, LibraryError
 from facewatch.service import Service
-from facewatch.service.loop import WatchLoop
 from facewatch.types import DetectedFace, EngineInfo, Match
+from facewatch.watcher.loop import WatchLoop
 
 
 class OtherEngine(fake.FakeEngine):

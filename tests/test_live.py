@@ -18,8 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from users import as_a_user
 
-from facewatch.service.hours import Hours
-from facewatch.service.live import (
+from facewatch.heartbeat import (
     FRESH_SECONDS,
     LEAST_BYTES,
     MOST_BYTES,
@@ -33,7 +32,8 @@ from facewatch.service.live import (
     live_file_of,
     memory_mb,
 )
-from facewatch.service.telling import Teller
+from facewatch.watcher.reporter import Teller
+from facewatch.watcher.schedule import Hours
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

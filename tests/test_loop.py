@@ -15,17 +15,17 @@ import pytest
 from drawn import Library
 
 from facewatch.catalog.opening import beside
+from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.waiting import Patience
 from facewatch.engines import fake
 from facewatch.errors import CatalogError, DiskFullError
+from facewatch.heartbeat import LiveFile, live_file_of
 from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.people import Decisions
 from facewatch.service import Service
-from facewatch.service.live import LiveFile, live_file_of
-from facewatch.service.loop import BATCH_PHOTOS, WatchLoop
-from facewatch.service.pausing import pause, resume
-from facewatch.service.watched import Watched
 from facewatch.watcher import Heard
+from facewatch.watcher.loop import BATCH_PHOTOS, WatchLoop
+from facewatch.watcher.roots import Watched
 
 
 @dataclass

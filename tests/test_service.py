@@ -16,7 +16,7 @@ from facewatch.engines import fake
 from facewatch.errors import BusyError, ConfigError, FolderError, LibraryError
 from facewatch.ingest import InlineAnalyser, Recipe
 from facewatch.service import Service
-from facewatch.service.loop import WatchLoop
+from facewatch.watcher.loop import WatchLoop
 
 
 @pytest.fixture

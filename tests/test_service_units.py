@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from facewatch.config import Config, load_config
 from facewatch.errors import CatalogError, ConfigError, EngineError, FacewatchError, LibraryError
-from facewatch.service.live import FRESH_SECONDS
-from facewatch.service.units import (
+from facewatch.heartbeat import FRESH_SECONDS
+from facewatch.watcher.units import (
     CANNOT_MEND_ITSELF,
     LABEL,
     Answer,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from facewatch.fs.looking import FRESH_SECONDS
 from facewatch.types import Fingerprint
 from facewatch.watcher import SettleQueue, is_folder_below, look_below
-from facewatch.watcher.settle import SPARE_ENTRIES
+from facewatch.watcher.debounce import SPARE_ENTRIES
 
 SETTLE, REMOVAL = 2.0, 5.0
 

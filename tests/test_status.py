@@ -28,18 +28,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facewatch.catalog import FaultyFile
+from facewatch.catalog.pausing import pause, paused_since, resume
 from facewatch.cli import main
 from facewatch.cli.prometheus import exposition
 from facewatch.cli.status import _renewing
 from facewatch.config import load_config
 from facewatch.errors import LibraryError
+from facewatch.heartbeat import MOST_NAMED, Live, LiveFile, live_file_of
 from facewatch.library.scan import Rules
 from facewatch.service import Service
 from facewatch.service.engine_switch import SwitchProgress
-from facewatch.service.live import MOST_NAMED, Live, LiveFile, live_file_of
-from facewatch.service.pausing import pause, paused_since, resume
 from facewatch.service.status import N_EXAMPLES, FaultGroup, Status, cause_of, grouped_by_cause
-from facewatch.service.watched import Watched
+from facewatch.watcher.roots import Watched
 
 NOW = datetime.now(UTC)
 """When this file was read: other tests may have taken any time since."""

@@ -9,7 +9,7 @@ import pytest
 from drawn import Library
 from users import as_a_user
 
-from facewatch.service.loop import WatchLoop
+from facewatch.watcher.loop import WatchLoop
 
 
 def turn_around(loop: WatchLoop, now: list[float], n_turns: int) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from facewatch.cli.logs import whole_text
-from facewatch.service.live import is_named
+from facewatch.heartbeat import is_named
 
 if TYPE_CHECKING:
     from facewatch.service.status import Status

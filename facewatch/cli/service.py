@@ -22,8 +22,8 @@ from facewatch.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from facewatch.service.units import Manager
-    from facewatch.service.units import State as ServiceState
+    from facewatch.watcher.units import Manager
+    from facewatch.watcher.units import State as ServiceState
 
 
 @facewatch.group("service", short_help="Run the watcher as a background service.", meant=MEANT_OF_SERVICE)
@@ -49,7 +49,7 @@ def _command(name: str, summary: str) -> Callable[[Callable[..., None]], click.C
 
 
 def _manager(*, is_dry_run: bool = False) -> Manager:
-    from facewatch.service.units import find_manager
+    from facewatch.watcher.units import find_manager
 
     return find_manager(sys.platform, is_dry_run=is_dry_run)
 
@@ -70,7 +70,7 @@ def install(state: State, dry_run: bool) -> None:
       facewatch service install --dry-run
     """
     from facewatch.config import find_config_file
-    from facewatch.service.units import plan_job
+    from facewatch.watcher.units import plan_job
 
     set_up_logging(state.loudness)
     manager = _manager(is_dry_run=dry_run)

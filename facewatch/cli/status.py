@@ -22,9 +22,9 @@ from facewatch.errors import ConfigError
 from facewatch.text import printable
 
 if TYPE_CHECKING:
+    from facewatch.catalog.pausing import Pause
+    from facewatch.heartbeat import Live
     from facewatch.service import Service
-    from facewatch.service.live import Live
-    from facewatch.service.pausing import Pause
     from facewatch.service.status import Status
     from facewatch.types import PassedOver
 
@@ -347,7 +347,7 @@ def pause(state: State, as_json: bool) -> None:
     Example:
       facewatch pause
     """
-    from facewatch.service.pausing import pause
+    from facewatch.catalog.pausing import pause
 
     with state.service() as service:
         result = pause(service.catalog)
@@ -371,7 +371,7 @@ def resume(state: State, as_json: bool) -> None:
     Example:
       facewatch resume
     """
-    from facewatch.service.pausing import resume
+    from facewatch.catalog.pausing import resume
     from facewatch.service.status import at_work
 
     with state.service() as service:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from facewatch.config import Config
-    from facewatch.service.notify import Notifier
-    from facewatch.service.signals import Signals
+    from facewatch.watcher.notify import Notifier
+    from facewatch.watcher.signals import Signals
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +41,9 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
       facewatch watch ~/Pictures
     """
     from facewatch.cli.status import doing_just_that
-    from facewatch.service.notify import Notifier
-    from facewatch.service.priority import give_way
-    from facewatch.service.signals import heed_signals
+    from facewatch.watcher.notify import Notifier
+    from facewatch.watcher.process import give_way
+    from facewatch.watcher.signals import heed_signals
 
     set_up_logging(state.loudness, is_daemon=True)
 
@@ -69,7 +69,7 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
 def _watch(config: Config, signals: Signals, notifier: Notifier) -> None:
     """Watch until a signal comes."""
     from facewatch.service import Service
-    from facewatch.service.loop import WatchLoop
+    from facewatch.watcher.loop import WatchLoop
 
     with Service(config) as service:
         WatchLoop(service, should_stop=signals.should_stop, notifier=notifier).run()
@@ -84,7 +84,7 @@ def _watch(config: Config, signals: Signals, notifier: Notifier) -> None:
 def _watch_again(read_settings: Callable[[], Config], before: Config, signals: Signals, notifier: Notifier) -> Config:
     """Watch with the settings as they are now; with those of before where that cannot even begin, because a typing
     mistake must not end the service. Returns those that it watched with."""
-    from facewatch.service.loop import check_watchable
+    from facewatch.watcher.loop import check_watchable
 
     try:
         config = read_settings()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from facewatch import folders, ingest
 from facewatch.assign import Aggregation
 from facewatch.catalog import Catalog, Entry, KnownEngine, KnownFile, Person, display
+from facewatch.catalog.pausing import paused_since
 from facewatch.catalog.waiting import Patience
 from facewatch.config import Config
 from facewatch.engines import describe_engine
@@ -31,14 +32,13 @@ from facewatch.people.finding import Linked
 from facewatch.people.hubs import hubs_among, middles_of
 from facewatch.quality import Limits
 from facewatch.service.engine_switch import EngineSwitch
-from facewatch.service.pausing import paused_since
 from facewatch.service.people_folder import PeopleFolder
 from facewatch.service.searching import Search
 from facewatch.service.status import Status, status_of
 from facewatch.service.taking_over import TakenOver, give_names, take_over, waiting_names
-from facewatch.service.telling import SILENT_SECONDS, Teller
 from facewatch.text import plural
 from facewatch.types import EngineInfo, EngineOptions, Normalisation, Progress
+from facewatch.watcher.reporter import SILENT_SECONDS, Teller
 
 if TYPE_CHECKING:
     from facewatch.clustering import Clusterer

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch.catalog import FaultyFile
 from facewatch.catalog.backups import Backups
+from facewatch.catalog.pausing import paused_since
 from facewatch.errors import EngineError
 from facewatch.fs.locks import holder
+from facewatch.heartbeat import Live, LiveFile, is_named, live_file_of
 from facewatch.service.engine_switch import SwitchProgress
-from facewatch.service.live import Live, LiveFile, is_named, live_file_of
-from facewatch.service.pausing import paused_since
 from facewatch.types import PassedOver, written_at
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 """File events become settled paths. Events are hints: late, doubled or lost ones do no harm, scans see to that."""
 
 from facewatch.fs.looking import is_folder_below, look_below
-from facewatch.watcher.ears import Ears, Listener, Skips, listen
-from facewatch.watcher.heard import Heard
-from facewatch.watcher.settle import Settled, SettleQueue
+from facewatch.watcher.buffer import Heard
+from facewatch.watcher.debounce import Settled, SettleQueue
+from facewatch.watcher.events import Ears, Listener, Skips, listen
 
 __all__ = [
     "Ears",

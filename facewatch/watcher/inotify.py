@@ -24,7 +24,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from facewatch.watcher.heard import Inbox
+from facewatch.watcher.buffer import Inbox
 from facewatch.watcher.paths import Paths
 
 log = logging.getLogger(__name__)

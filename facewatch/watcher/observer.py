@@ -20,7 +20,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from facewatch.watcher.heard import Inbox, folders_above
+from facewatch.watcher.buffer import Inbox, folders_above
 
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver

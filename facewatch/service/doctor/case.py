@@ -18,10 +18,10 @@ from facewatch.config import Config
 from facewatch.fs.locks import holder
 from facewatch.fs.mounts import Mount, file_system_of, is_folder
 from facewatch.library.layout import distinct_roots, rules_of
-from facewatch.service import units
 from facewatch.service.doctor.reading import CatalogReader, CatalogState
 from facewatch.service.doctor.walking import Walked, walk
 from facewatch.types import Progress
+from facewatch.watcher import units
 
 ANSWER_SECONDS = 5.0
 """What the service manager may take; it answers in some milliseconds."""

@@ -21,17 +21,17 @@ from facewatch.errors import (
     FolderError,
     LibraryError,
 )
+from facewatch.heartbeat import FRESH_SECONDS
 from facewatch.library import scan
 from facewatch.library.layout import check_library
 from facewatch.library.roots import LOST_MOUNT
 from facewatch.service import Service
-from facewatch.service.hours import Hours
-from facewatch.service.live import FRESH_SECONDS
-from facewatch.service.notify import Notifier
-from facewatch.service.telling import SILENT_SECONDS, Teller
-from facewatch.service.watched import Watched
 from facewatch.types import Progress
 from facewatch.watcher import Heard, Settled
+from facewatch.watcher.notify import Notifier
+from facewatch.watcher.reporter import SILENT_SECONDS, Teller
+from facewatch.watcher.roots import Watched
+from facewatch.watcher.schedule import Hours
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from facewatch.catalog import utc_now
-from facewatch.service.live import FRESH_SECONDS, Live, LiveFile, Pace, is_rest, live_file_of, memory_mb
-from facewatch.service.notify import Notifier
+from facewatch.heartbeat import FRESH_SECONDS, Live, LiveFile, Pace, is_rest, live_file_of, memory_mb
+from facewatch.watcher.notify import Notifier
 
 BUSY_SECONDS = 1.0
 """How often progress is told."""

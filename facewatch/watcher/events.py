@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from facewatch.watcher.heard import Heard, Inbox
+from facewatch.watcher.buffer import Heard, Inbox
 
 if sys.platform == "linux":
     from facewatch.watcher.inotify import InotifyListener as _PlatformListener

@@ -18,7 +18,7 @@ from PIL import Image
 
 from facewatch import decode
 from facewatch.engines import load_engine
-from facewatch.ingest.turns import look, turn_of
+from facewatch.indexing.turns import look, turn_of
 from facewatch.types import Decoded, DetectedFace, Engine
 
 Pixels = NDArray[np.uint8]

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from facewatch.decode import HEAD_BYTES, sniff
 from facewatch.engines import fake
-from facewatch.ingest import Analysed, Examined, LibraryFile, Recipe, Workers
-from facewatch.ingest.processes import TAKES_LONG
+from facewatch.indexing import Analysed, Examined, LibraryFile, Recipe, Workers
+from facewatch.indexing.processes import TAKES_LONG
 from facewatch.types import Engine
 
 LARGEST_SEED = 3_000_000

@@ -24,7 +24,7 @@ from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import FacewatchError
-from facewatch.ingest import InlineAnalyser, Recipe
+from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.service import Service
 from facewatch.watcher import Heard
 from facewatch.watcher.loop import WatchLoop

@@ -13,7 +13,7 @@ from PIL import Image
 
 from facewatch.config import load_config
 from facewatch.engines import fake
-from facewatch.ingest import InlineAnalyser, Recipe
+from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.service import Service
 from facewatch.types import Engine
 

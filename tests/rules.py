@@ -28,7 +28,7 @@ from PIL import Image
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
-from facewatch.ingest import Analysed, Analyser, Examined, InlineAnalyser, LibraryFile, Recipe, Room
+from facewatch.indexing import Analysed, Analyser, Examined, InlineAnalyser, LibraryFile, Recipe, Room
 from facewatch.people import Decided
 from facewatch.service import Service
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier

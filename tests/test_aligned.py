@@ -18,7 +18,7 @@ from PIL import Image
 from facewatch.cli import main
 from facewatch.engines import fake, load_engine
 from facewatch.errors import ConfigError, LibraryError, PhotoError
-from facewatch.ingest import ALIGNED_BATCH, Eyes, LibraryFile, Recipe
+from facewatch.indexing import ALIGNED_BATCH, Eyes, LibraryFile, Recipe
 from facewatch.types import DetectedFace, Fingerprint
 
 

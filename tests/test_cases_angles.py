@@ -21,8 +21,8 @@ from sqlite_utils import Database
 from facewatch import decode
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.engines import fake, load_engine
-from facewatch.ingest import Eyes, LibraryFile, Recipe, cutting
-from facewatch.ingest.turns import QUICK_PIXELS, look, turn_of
+from facewatch.indexing import Eyes, LibraryFile, Recipe, cutting
+from facewatch.indexing.turns import QUICK_PIXELS, look, turn_of
 from facewatch.people import faces_at
 from facewatch.quality import Limits
 from facewatch.service.explaining import explain

@@ -18,9 +18,9 @@ from test_loop import Turns
 from facewatch.catalog import Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake, load_engine
-from facewatch.ingest import InlineAnalyser, Recipe
-from facewatch.ingest.heirs import same_faces
-from facewatch.ingest.versions import Versions, _Signs
+from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.heirs import same_faces
+from facewatch.indexing.versions import Versions, _Signs
 from facewatch.service import Service
 from facewatch.service.explaining import explain
 

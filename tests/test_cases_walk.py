@@ -24,7 +24,7 @@ from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
 from facewatch.engines import fake
 from facewatch.evaluation.labelled import read_labels
 from facewatch.evaluation.looking import Seen, look
-from facewatch.ingest import Analysed, Examined, InlineAnalyser, LibraryFile, Recipe
+from facewatch.indexing import Analysed, Examined, InlineAnalyser, LibraryFile, Recipe
 from facewatch.library.layout import rules_of
 from facewatch.library.scan import walk
 from facewatch.service import ScanResult

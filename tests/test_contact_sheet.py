@@ -26,7 +26,7 @@ from facewatch.cli.blocks import ALL_COLOURS
 from facewatch.cli.contact_page import MOST_BYTES, contact_page
 from facewatch.cli.pictures import BLOCK_CELL, Protocol, Screen
 from facewatch.errors import FolderError
-from facewatch.ingest import InlineAnalyser, Recipe
+from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.service import auditing
 from facewatch.service.portraits import Portrait, portraits
 from facewatch.service.reviewing import cutting

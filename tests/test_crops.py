@@ -22,8 +22,8 @@ from facewatch import decode
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, PhotoError
-from facewatch.ingest import Eyes, InlineAnalyser, LibraryFile, Recipe, WorkerLost, Workers, cutting
-from facewatch.ingest.workers import LOST_IN_A_ROW
+from facewatch.indexing import Eyes, InlineAnalyser, LibraryFile, Recipe, WorkerLost, Workers, cutting
+from facewatch.indexing.workers import LOST_IN_A_ROW
 from facewatch.service import crops
 from facewatch.service.crops import MOST_LOST, Crops, Source, hire_cutter
 from facewatch.types import Box, Decoded, Fingerprint

@@ -19,8 +19,8 @@ from PIL import Image
 from facewatch.catalog import Catalog, Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake
-from facewatch.ingest import InlineAnalyser, Recipe
-from facewatch.ingest.heirs import heirs_of
+from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.heirs import heirs_of
 from facewatch.service import Service
 from facewatch.types import Analysis, Box, DetectedFace, Face, Fingerprint, Quality, Tier
 

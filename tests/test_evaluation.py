@@ -39,7 +39,7 @@ from facewatch.evaluation.keeping import load_seen, save_seen
 from facewatch.evaluation.labelled import Label, read_labels, sets_in
 from facewatch.evaluation.looking import Seen
 from facewatch.evaluation.matching import match, middle_face
-from facewatch.ingest import InlineAnalyser, LibraryFile, Recipe
+from facewatch.indexing import InlineAnalyser, LibraryFile, Recipe
 from facewatch.service import Service
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Normalisation, Quality, Thresholds, Tier
 

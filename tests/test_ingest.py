@@ -18,7 +18,7 @@ from drawn import Library
 from PIL import Image
 
 from facewatch.engines import fake
-from facewatch.ingest import (
+from facewatch.indexing import (
     KILLED_FAULTS,
     MAKE_READABLE,
     PIXELS_IN_FLIGHT,
@@ -36,7 +36,7 @@ from facewatch.ingest import (
     Workers,
     _Job,
 )
-from facewatch.ingest.processes import _speak_through
+from facewatch.indexing.processes import _speak_through
 from facewatch.types import DetectedFace, Fingerprint
 
 RECIPE = Recipe("fake")

@@ -12,7 +12,7 @@ from drawn import Library
 
 from facewatch.engines import fake
 from facewatch.errors import LibraryError
-from facewatch.ingest import InlineAnalyser, Recipe
+from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.library.scan import Rules, walk
 from facewatch.service import ScanResult, Service
 from facewatch.types import Fingerprint

@@ -20,7 +20,7 @@ from facewatch.catalog.waiting import Patience
 from facewatch.engines import fake
 from facewatch.errors import CatalogError, DiskFullError
 from facewatch.heartbeat import LiveFile, live_file_of
-from facewatch.ingest import InlineAnalyser, Recipe
+from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.people import Decisions
 from facewatch.service import Service
 from facewatch.watcher import Heard

@@ -15,7 +15,7 @@ from drawn import Library
 from facewatch.clustering.graph import NeighbourGraph
 from facewatch.errors import CatalogError
 from facewatch.fs.locks import file_lock
-from facewatch.ingest import InlineAnalyser, LibraryFile, Recipe
+from facewatch.indexing import InlineAnalyser, LibraryFile, Recipe
 from facewatch.service.crops import Crops, Source
 from facewatch.types import Box
 

@@ -33,7 +33,7 @@ from facewatch.cli import main
 from facewatch.cli.pictures import Protocol, Screen
 from facewatch.cli.review import N_SHOWN, Sight, ask, completer, near_misses
 from facewatch.engines import fake
-from facewatch.ingest import InlineAnalyser, Recipe
+from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.people import Decisions
 from facewatch.people.finding import faces_at
 from facewatch.service import Service

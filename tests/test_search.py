@@ -29,7 +29,7 @@ from facewatch.catalog import Mark
 from facewatch.cli import main
 from facewatch.engines import fake
 from facewatch.errors import EngineError, NotKnownError
-from facewatch.ingest import InlineAnalyser, Recipe
+from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 from facewatch.service.searching import NearFaces, Search
 from facewatch.types import Tier

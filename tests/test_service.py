@@ -14,7 +14,7 @@ from PIL import Image
 
 from facewatch.engines import fake
 from facewatch.errors import BusyError, ConfigError, FolderError, LibraryError
-from facewatch.ingest import InlineAnalyser, Recipe
+from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.service import Service
 from facewatch.watcher.loop import WatchLoop
 

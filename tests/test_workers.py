@@ -18,8 +18,8 @@ import pytest
 from drawn import Library
 
 from facewatch.errors import EngineError
-from facewatch.ingest import KILLED_FAULTS, Ingest, LibraryFile, Recipe, WorkerLost, Workers
-from facewatch.ingest.limits import MB
+from facewatch.indexing import KILLED_FAULTS, Ingest, LibraryFile, Recipe, WorkerLost, Workers
+from facewatch.indexing.limits import MB
 from facewatch.types import Fingerprint
 
 RECIPE = Recipe("fake")
@@ -346,7 +346,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import deadly
-from facewatch.ingest import LibraryFile, Recipe, Workers
+from facewatch.indexing import LibraryFile, Recipe, Workers
 from facewatch.types import Fingerprint
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from facewatch.catalog import display
 from facewatch.errors import EngineError, PhotoError
-from facewatch.ingest import LibraryFile, WorkerLost
-from facewatch.ingest.workers import Cutter
+from facewatch.indexing import LibraryFile, WorkerLost
+from facewatch.indexing.workers import Cutter
 from facewatch.types import Box
 
 log = logging.getLogger(__name__)

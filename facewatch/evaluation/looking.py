@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from facewatch.catalog import display
-from facewatch.ingest import Analysed, Analyser, Examined, Ingest, LibraryFile
+from facewatch.indexing import Analysed, Analyser, Examined, Ingest, LibraryFile
 from facewatch.types import Analysis, Fingerprint, Progress
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from facewatch.evaluation.matching import Sample, make_sample, resolved
 from facewatch.evaluation.metrics import PairCounts, Scores, Verification, count_pairs, nearer, scores, verification
 from facewatch.evaluation.simulated import Simulation, simulate
 from facewatch.evaluation.ways import Grouping, OpenService, all_at_once, by_clustering, plainly, scratch, streaming
-from facewatch.ingest import Analyser, Workers, memory_limit
+from facewatch.indexing import Analyser, Workers, memory_limit
 from facewatch.service import available_cores
 from facewatch.types import EngineInfo, Progress
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from facewatch.catalog import Catalog, KnownFile, display
 from facewatch.errors import LibraryError
 from facewatch.fs.mounts import Asker, is_folder
-from facewatch.ingest import KILLED_FAULTS, UNREADABLE
+from facewatch.indexing import KILLED_FAULTS, UNREADABLE
 from facewatch.library import scan
 from facewatch.library.layout import check_library, distinct_roots, nested_roots
 from facewatch.types import Fingerprint

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from facewatch import folders, ingest
+from facewatch import folders, indexing
 from facewatch.assign import Aggregation
 from facewatch.catalog import Catalog, Entry, KnownEngine, KnownFile, Person, display
 from facewatch.catalog.pausing import paused_since
@@ -23,7 +23,7 @@ from facewatch.config import Config
 from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
 from facewatch.fs.mounts import is_folder
-from facewatch.ingest import MAKE_READABLE, Ingested
+from facewatch.indexing import MAKE_READABLE, Ingested
 from facewatch.library import scan
 from facewatch.library.layout import check_library, check_places, rules_of
 from facewatch.library.roots import LOST_MOUNT, Libraries
@@ -122,7 +122,7 @@ class Service:
         self,
         config: Config,
         *,
-        analyser: ingest.Analyser | None = None,
+        analyser: indexing.Analyser | None = None,
         info: EngineInfo | None = None,
         needs_catalog: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -204,18 +204,18 @@ class Service:
         return self._info
 
     @cached_property
-    def _analyser(self) -> ingest.Analyser:
+    def _analyser(self) -> indexing.Analyser:
         """Where photos are looked at; made when the first one is, because most commands look at none."""
-        return self._given_analyser or ingest.Workers(
+        return self._given_analyser or indexing.Workers(
             self.recipe(),
             self.n_workers,
             photo_seconds=self.config["resources.photo_seconds"],
-            memory=ingest.memory_limit(self.config["resources.memory_mb"]),
+            memory=indexing.memory_limit(self.config["resources.memory_mb"]),
         )
 
-    def recipe(self) -> ingest.Recipe:
+    def recipe(self) -> indexing.Recipe:
         """Return what workers need to know."""
-        return ingest.Recipe(
+        return indexing.Recipe(
             engine=self.engine_name,
             options=self._engine_options(),
             max_pixels=int(self.config["library.max_megapixels"] * 1_000_000),
@@ -236,7 +236,7 @@ class Service:
         """Return what decides which files can be used, besides the files themselves."""
         from facewatch import decode
 
-        memory = ingest.memory_limit(self.config["resources.memory_mb"])
+        memory = indexing.memory_limit(self.config["resources.memory_mb"])
         settings = (self.config["library.max_megapixels"], self.config["resources.photo_seconds"])
         return " ".join(map(str, (decode.VERSION, self.engine_name, memory, *settings)))
 
@@ -276,9 +276,9 @@ class Service:
         return self._identities
 
     @cached_property
-    def _versions(self) -> ingest.Versions:
+    def _versions(self) -> indexing.Versions:
         """What finds other versions of photos, by the wanted engine."""
-        return ingest.Versions(self.catalog, self.engine_id, same_face=self.info.thresholds.match)
+        return indexing.Versions(self.catalog, self.engine_id, same_face=self.info.thresholds.match)
 
     @contextmanager
     def running(self, kind: str) -> Iterator[dict[str, Any]]:
@@ -413,7 +413,7 @@ class Service:
 
         `should_stop` is asked between photos and while one is waited for; what was not recorded is found again.
         """
-        work = ingest.Ingest(
+        work = indexing.Ingest(
             self.catalog,
             self._analyser,
             root=root,
@@ -457,7 +457,7 @@ class Service:
     def find_dates(self) -> Iterator[int]:
         """Record when photos of older catalogs were taken, step by step; yields how many were looked at so far."""
         if self.catalog.files.n_undated():
-            yield from ingest.find_dates(self.catalog, self._analyser)
+            yield from indexing.find_dates(self.catalog, self._analyser)
 
     def _find_dates(self, report: Report) -> None:
         """Spend some time on that; the next scan goes on."""

@@ -22,8 +22,8 @@ from types import TracebackType
 from facewatch.catalog import display
 from facewatch.config import Config
 from facewatch.errors import EngineError, PhotoError
-from facewatch.ingest import LibraryFile, Recipe, WorkerLost, Workers, memory_limit
-from facewatch.ingest.workers import Cutter
+from facewatch.indexing import LibraryFile, Recipe, WorkerLost, Workers, memory_limit
+from facewatch.indexing.workers import Cutter
 from facewatch.types import Box, Fingerprint
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from facewatch.errors import EngineError, NotKnownError
-from facewatch.ingest import LibraryFile
-from facewatch.ingest.workers import Cutter
+from facewatch.indexing import LibraryFile
+from facewatch.indexing.workers import Cutter
 from facewatch.people import Decided
 from facewatch.people.finding import FaceAt
 from facewatch.people.review import Answer, Question, Review, Verb, check_answers, decide_all, open_questions

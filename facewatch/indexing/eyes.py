@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from facewatch.engines import load_engine
 from facewatch.errors import FacewatchError, PhotoError
 from facewatch.fs.beneath import open_beneath
-from facewatch.ingest.limits import bytes_needed, in_mb
-from facewatch.ingest.turns import look, turn_of
+from facewatch.indexing.limits import bytes_needed, in_mb
+from facewatch.indexing.turns import look, turn_of
 from facewatch.quality import Limits, measure
 from facewatch.types import Analysis, Box, Decoded, DetectedFace, Engine, EngineOptions, Face, Fingerprint
 
@@ -240,7 +240,7 @@ class Eyes:
         """
         if not boxes:
             return []
-        from facewatch.ingest import cutting
+        from facewatch.indexing import cutting
 
         with _open(photo) as file:
             before = Fingerprint.of(os.fstat(file.fileno()))
@@ -255,7 +255,7 @@ class Eyes:
 
     def load_decoders(self) -> None:
         """Have in memory what `cut_faces` needs."""
-        from facewatch.ingest import cutting  # noqa: F401
+        from facewatch.indexing import cutting  # noqa: F401
 
     def _ask(self, question: Callable[[Engine], list[DetectedFace]]) -> list[DetectedFace]:
         """Return the engine's answer; whatever it chokes on is this photo's fault and costs only this photo."""

@@ -31,7 +31,7 @@ from facewatch.boxes import pair_up
 from facewatch.catalog import Catalog, display
 from facewatch.catalog.files import UndatedFile
 from facewatch.errors import PhotoError
-from facewatch.ingest.eyes import (
+from facewatch.indexing.eyes import (
     MAKE_READABLE,
     UNREADABLE,
     Analysed,
@@ -41,10 +41,10 @@ from facewatch.ingest.eyes import (
     Recipe,
     unreadable,
 )
-from facewatch.ingest.limits import PIXELS_IN_FLIGHT, Room, in_mb, memory_limit
-from facewatch.ingest.processes import KILLED_FAULTS, NEEDS_MEMORY, WorkerLost
-from facewatch.ingest.versions import HAND_OVER, Versions
-from facewatch.ingest.workers import Analyser, InlineAnalyser, Workers
+from facewatch.indexing.limits import PIXELS_IN_FLIGHT, Room, in_mb, memory_limit
+from facewatch.indexing.processes import KILLED_FAULTS, NEEDS_MEMORY, WorkerLost
+from facewatch.indexing.versions import HAND_OVER, Versions
+from facewatch.indexing.workers import Analyser, InlineAnalyser, Workers
 from facewatch.types import Analysis, Fingerprint
 
 __all__ = [

@@ -20,9 +20,9 @@ from typing import Any, Protocol, TypeVar
 import psutil
 
 from facewatch.errors import EngineError
-from facewatch.ingest.eyes import Analysed, Examined, Eyes, LibraryFile, Recipe, load
-from facewatch.ingest.limits import MOST_SWOLLEN, Room, in_mb, share_out, worker_bytes
-from facewatch.ingest.processes import (
+from facewatch.indexing.eyes import Analysed, Examined, Eyes, LibraryFile, Recipe, load
+from facewatch.indexing.limits import MOST_SWOLLEN, Room, in_mb, share_out, worker_bytes
+from facewatch.indexing.processes import (
     Load,
     NotStartedError,
     Process,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from facewatch import indexing
 from facewatch.catalog import Catalog
 from facewatch.engines import describe_engine
-from facewatch.indexing.limits import Room
+from facewatch.indexing.memory import Room
 from facewatch.people import Identities
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from facewatch.decode import HEAD_BYTES, sniff
 from facewatch.engines import fake
 from facewatch.indexing import Analysed, Examined, LibraryFile, Recipe, Workers
-from facewatch.indexing.processes import TAKES_LONG
+from facewatch.indexing.worker import TAKES_LONG
 from facewatch.types import Engine
 
 LARGEST_SEED = 3_000_000

@@ -19,7 +19,7 @@ from facewatch.catalog import Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake, load_engine
 from facewatch.indexing import InlineAnalyser, Recipe
-from facewatch.indexing.heirs import same_faces
+from facewatch.indexing.lineage import same_faces
 from facewatch.indexing.versions import Versions, _Signs
 from facewatch.service import Service
 from facewatch.service.explaining import explain

@@ -22,10 +22,9 @@ from facewatch import decode
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, PhotoError
-from facewatch.indexing import Eyes, InlineAnalyser, LibraryFile, Recipe, WorkerLost, Workers, cutting
-from facewatch.indexing.workers import LOST_IN_A_ROW
-from facewatch.service import crops
-from facewatch.service.crops import MOST_LOST, Crops, Source, hire_cutter
+from facewatch.indexing import Eyes, InlineAnalyser, LibraryFile, Recipe, WorkerLost, Workers, crops, cutting
+from facewatch.indexing.crops import MOST_LOST, Crops, Source, hire_cutter
+from facewatch.indexing.pool import LOST_IN_A_ROW
 from facewatch.types import Box, Decoded, Fingerprint
 
 ANNA, BEN = (10, 1), (200, 2)

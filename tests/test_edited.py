@@ -20,7 +20,7 @@ from facewatch.catalog import Catalog, Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake
 from facewatch.indexing import InlineAnalyser, Recipe
-from facewatch.indexing.heirs import heirs_of
+from facewatch.indexing.lineage import heirs_of
 from facewatch.service import Service
 from facewatch.types import Analysis, Box, DetectedFace, Face, Fingerprint, Quality, Tier
 

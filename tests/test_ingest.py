@@ -36,7 +36,7 @@ from facewatch.indexing import (
     Workers,
     _Job,
 )
-from facewatch.indexing.processes import _speak_through
+from facewatch.indexing.worker import _speak_through
 from facewatch.types import DetectedFace, Fingerprint
 
 RECIPE = Recipe("fake")

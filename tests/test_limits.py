@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facewatch.errors import EngineError
-from facewatch.indexing.limits import (
+from facewatch.indexing.memory import (
     BYTES_PER_PIXEL,
     MB,
     OWN_GROWTH_BYTES,

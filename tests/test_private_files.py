@@ -16,7 +16,7 @@ from facewatch.clustering.graph import NeighbourGraph
 from facewatch.errors import CatalogError
 from facewatch.fs.locks import file_lock
 from facewatch.indexing import InlineAnalyser, LibraryFile, Recipe
-from facewatch.service.crops import Crops, Source
+from facewatch.indexing.crops import Crops, Source
 from facewatch.types import Box
 
 

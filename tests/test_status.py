@@ -35,9 +35,9 @@ from facewatch.cli.status import _renewing
 from facewatch.config import load_config
 from facewatch.errors import LibraryError
 from facewatch.heartbeat import MOST_NAMED, Live, LiveFile, live_file_of
+from facewatch.indexing.engine_switch import SwitchProgress
 from facewatch.library.scan import Rules
 from facewatch.service import Service
-from facewatch.service.engine_switch import SwitchProgress
 from facewatch.service.status import N_EXAMPLES, FaultGroup, Status, cause_of, grouped_by_cause
 from facewatch.watcher.roots import Watched
 

@@ -19,7 +19,7 @@ from drawn import Library
 
 from facewatch.errors import EngineError
 from facewatch.indexing import KILLED_FAULTS, Ingest, LibraryFile, Recipe, WorkerLost, Workers
-from facewatch.indexing.limits import MB
+from facewatch.indexing.memory import MB
 from facewatch.types import Fingerprint
 
 RECIPE = Recipe("fake")

@@ -167,7 +167,7 @@ def service_opener(state: State, engine: str | None) -> OpenService:
 def _write_report(state: State, file: Path, evaluations: Sequence[Evaluation]) -> None:
     from facewatch.catalog import utc_now
     from facewatch.evaluation.report import write_report
-    from facewatch.service.crops import hire_cutter
+    from facewatch.indexing.crops import hire_cutter
 
     with closing(hire_cutter(state.config())) as cutter:
         write_report(file, evaluations, cutter=cutter, made_at=utc_now())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from facewatch.catalog import display
 from facewatch.errors import EngineError, PhotoError
 from facewatch.indexing import LibraryFile, WorkerLost
-from facewatch.indexing.workers import Cutter
+from facewatch.indexing.pool import Cutter
 from facewatch.types import Box
 
 log = logging.getLogger(__name__)

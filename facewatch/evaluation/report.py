@@ -27,7 +27,7 @@ from facewatch.evaluation.run import Evaluation, names_of
 from facewatch.evaluation.simulated import rows_of
 from facewatch.evaluation.style import head, page, section
 from facewatch.evaluation.ways import STREAMING, Grouping
-from facewatch.indexing.workers import Cutter
+from facewatch.indexing.pool import Cutter
 from facewatch.text import plural
 from facewatch.types import Thresholds, Tier
 

@@ -31,7 +31,7 @@ from facewatch.boxes import pair_up
 from facewatch.catalog import Catalog, display
 from facewatch.catalog.files import UndatedFile
 from facewatch.errors import PhotoError
-from facewatch.indexing.eyes import (
+from facewatch.indexing.analyzer import (
     MAKE_READABLE,
     UNREADABLE,
     Analysed,
@@ -41,10 +41,10 @@ from facewatch.indexing.eyes import (
     Recipe,
     unreadable,
 )
-from facewatch.indexing.limits import PIXELS_IN_FLIGHT, Room, in_mb, memory_limit
-from facewatch.indexing.processes import KILLED_FAULTS, NEEDS_MEMORY, WorkerLost
+from facewatch.indexing.memory import PIXELS_IN_FLIGHT, Room, in_mb, memory_limit
+from facewatch.indexing.pool import Analyser, InlineAnalyser, Workers
 from facewatch.indexing.versions import HAND_OVER, Versions
-from facewatch.indexing.workers import Analyser, InlineAnalyser, Workers
+from facewatch.indexing.worker import KILLED_FAULTS, NEEDS_MEMORY, WorkerLost
 from facewatch.types import Analysis, Fingerprint
 
 __all__ = [

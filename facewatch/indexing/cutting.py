@@ -14,7 +14,7 @@ from PIL import Image
 
 from facewatch import decode
 from facewatch.errors import PhotoError
-from facewatch.indexing.limits import bytes_needed, in_mb
+from facewatch.indexing.memory import bytes_needed, in_mb
 from facewatch.types import Box, Decoded
 
 MARGIN = 0.3

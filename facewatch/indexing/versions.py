@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from facewatch.catalog import RUNS, USER, Catalog, FaceRow, Spot
 from facewatch.catalog.faces import SeenFaces
-from facewatch.indexing.heirs import ALL_BUT_EQUAL, as_seen, heirs_of, is_still, same_faces
+from facewatch.indexing.lineage import ALL_BUT_EQUAL, as_seen, heirs_of, is_still, same_faces
 from facewatch.types import Analysis
 
 _T = TypeVar("_T")

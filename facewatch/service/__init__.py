@@ -24,6 +24,7 @@ from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
 from facewatch.fs.mounts import is_folder
 from facewatch.indexing import MAKE_READABLE, Ingested
+from facewatch.indexing.engine_switch import EngineSwitch
 from facewatch.library import scan
 from facewatch.library.layout import check_library, check_places, rules_of
 from facewatch.library.roots import LOST_MOUNT, Libraries
@@ -31,7 +32,6 @@ from facewatch.people import Alike, Decided, Decisions, History, Identities, Rec
 from facewatch.people.finding import Linked
 from facewatch.people.hubs import hubs_among, middles_of
 from facewatch.quality import Limits
-from facewatch.service.engine_switch import EngineSwitch
 from facewatch.service.people_folder import PeopleFolder
 from facewatch.service.searching import Search
 from facewatch.service.status import Status, status_of
@@ -685,7 +685,7 @@ class Service:
             raise FolderError(f"it is decided, but the folders do not show it yet: {fault}") from fault
 
     def _forget_crops(self, faces: Collection[int]) -> None:
-        from facewatch.service.crops import Crops
+        from facewatch.indexing.crops import Crops
 
         Crops(self.catalog.path).forget(faces)
 

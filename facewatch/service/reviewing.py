@@ -13,12 +13,12 @@ import numpy as np
 
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.indexing import LibraryFile
-from facewatch.indexing.workers import Cutter
+from facewatch.indexing.crops import Crops, Source, hire_cutter
+from facewatch.indexing.pool import Cutter
 from facewatch.people import Decided
 from facewatch.people.finding import FaceAt
 from facewatch.people.review import Answer, Question, Review, Verb, check_answers, decide_all, open_questions
 from facewatch.people.review.answers import check_answer
-from facewatch.service.crops import Crops, Source, hire_cutter
 from facewatch.types import Box, EngineInfo
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from typing import Any
 import psutil
 
 from facewatch.errors import EngineError, FacewatchError, PhotoError
-from facewatch.indexing.eyes import NEXT_SCAN, NO_MEMORY, Eyes, Recipe, one_line
-from facewatch.indexing.limits import in_mb
+from facewatch.indexing.analyzer import NEXT_SCAN, NO_MEMORY, Eyes, Recipe, one_line
+from facewatch.indexing.memory import in_mb
 from facewatch.types import Engine
 
 log = logging.getLogger(__name__)

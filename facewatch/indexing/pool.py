@@ -20,9 +20,9 @@ from typing import Any, Protocol, TypeVar
 import psutil
 
 from facewatch.errors import EngineError
-from facewatch.indexing.eyes import Analysed, Examined, Eyes, LibraryFile, Recipe, load
-from facewatch.indexing.limits import MOST_SWOLLEN, Room, in_mb, share_out, worker_bytes
-from facewatch.indexing.processes import (
+from facewatch.indexing.analyzer import Analysed, Examined, Eyes, LibraryFile, Recipe, load
+from facewatch.indexing.memory import MOST_SWOLLEN, Room, in_mb, share_out, worker_bytes
+from facewatch.indexing.worker import (
     Load,
     NotStartedError,
     Process,

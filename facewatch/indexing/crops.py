@@ -23,7 +23,7 @@ from facewatch.catalog import display
 from facewatch.config import Config
 from facewatch.errors import EngineError, PhotoError
 from facewatch.indexing import LibraryFile, Recipe, WorkerLost, Workers, memory_limit
-from facewatch.indexing.workers import Cutter
+from facewatch.indexing.pool import Cutter
 from facewatch.types import Box, Fingerprint
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from facewatch.engines import load_engine
 from facewatch.errors import FacewatchError, PhotoError
 from facewatch.fs.beneath import open_beneath
-from facewatch.indexing.limits import bytes_needed, in_mb
+from facewatch.indexing.memory import bytes_needed, in_mb
 from facewatch.indexing.turns import look, turn_of
 from facewatch.quality import Limits, measure
 from facewatch.types import Analysis, Box, Decoded, DetectedFace, Engine, EngineOptions, Face, Fingerprint

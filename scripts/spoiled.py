@@ -18,7 +18,6 @@ from PIL import Image, ImageFilter
 from rich.console import Console
 from rich.table import Table
 
-from facewatch.assign import distances
 from facewatch.clustering import make_clusterer
 from facewatch.cohort import hubs
 from facewatch.decode import decode
@@ -27,6 +26,7 @@ from facewatch.engines.arcface import ArcFaceEngine
 from facewatch.engines.standard import StandardEngine
 from facewatch.errors import FacewatchError
 from facewatch.evaluation.labelled import Labelled, LabelledPhoto, read_labels
+from facewatch.matching import distances
 from facewatch.quality import Limits, measure
 from facewatch.types import Covered, DetectedFace, EngineInfo, EngineOptions, Tier
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewatch.assign import Candidate, Gallery, settle_photo
-from facewatch.assign.member import MOST_CENTROIDS, N_EXEMPLARS
+from facewatch.matching import Candidate, Gallery, settle_photo
+from facewatch.matching.member import MOST_CENTROIDS, N_EXEMPLARS
 from facewatch.types import Thresholds, Tier
 
 THRESHOLDS = Thresholds(

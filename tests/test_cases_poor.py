@@ -13,13 +13,13 @@ import spoiled_covers
 from numpy.typing import NDArray
 from PIL import Image
 
-from facewatch.assign import Gallery
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.covers import covered_of
 from facewatch.decode import decode
 from facewatch.engines import arcface, fake, load_engine, standard
 from facewatch.engines.stretching import HIGH, LEAST_RANGE, LOW, levels_of, stretched
+from facewatch.matching import Gallery
 from facewatch.people.why import shortfalls
 from facewatch.quality import Limits, measure
 from facewatch.service import Service

@@ -12,8 +12,8 @@ from drawn import Library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facewatch.assign import Gallery, settle_photo
 from facewatch.cli.why import _bar_lines, _look_lines
+from facewatch.matching import Gallery, settle_photo
 from facewatch.people import why as reasons
 from facewatch.people.why import Bar, Compared, Look, Why, look_from
 from facewatch.service.explaining import explain

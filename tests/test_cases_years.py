@@ -13,9 +13,9 @@ from drawn import Library
 from numpy.typing import NDArray
 from synthetic import Tracks, make_tracks
 
-from facewatch.assign import Gallery
-from facewatch.assign.years import UNDATED, stricter, years_of
 from facewatch.engines.arcface import THRESHOLDS
+from facewatch.matching import Gallery
+from facewatch.matching.years import UNDATED, stricter, years_of
 from facewatch.types import Match
 
 N_DIMS = 8

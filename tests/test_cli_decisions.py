@@ -9,8 +9,8 @@ import pytest
 from drawn import Library
 from test_decisions import PHOTOS
 
-from facewatch.assign import Evidence
 from facewatch.cli.commands import _print_look_alikes
+from facewatch.matching import Evidence
 from facewatch.people import Alike
 
 

@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import normalized_mutual_info_score
 
-from facewatch.assign import Gallery
 from facewatch.cli import main
 from facewatch.cli.evaluate import engine_and_origin
 from facewatch.config import load_config
@@ -40,6 +39,7 @@ from facewatch.evaluation.labelled import Label, read_labels, sets_in
 from facewatch.evaluation.looking import Seen
 from facewatch.evaluation.matching import match, middle_face
 from facewatch.indexing import InlineAnalyser, LibraryFile, Recipe
+from facewatch.matching import Gallery
 from facewatch.service import Service
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Normalisation, Quality, Thresholds, Tier
 

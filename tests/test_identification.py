@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewatch.assign import Aggregation, Gallery
 from facewatch.cli.why import _look_lines
 from facewatch.config import SETTINGS, load_config
 from facewatch.engines import fake
@@ -33,6 +32,7 @@ from facewatch.evaluation.identification import (
     limit_at,
     rows_of,
 )
+from facewatch.matching import Aggregation, Gallery
 from facewatch.service.auditing import audit
 from facewatch.service.explaining import explain
 from facewatch.types import DetectedFace, Thresholds, Tier

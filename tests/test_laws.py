@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from synthetic import make_faces
 
-from facewatch.assign import Gallery
 from facewatch.catalog import Catalog
 from facewatch.clustering import METHODS, Clusterer, make_clusterer
 from facewatch.clustering.graph import NeighbourGraph
@@ -32,6 +31,7 @@ from facewatch.engines import load_engine
 from facewatch.engines.arcface import NEEDS, NORMALISATION, THRESHOLDS
 from facewatch.evaluation.labelled import read_labels
 from facewatch.evaluation.matching import match
+from facewatch.matching import Gallery
 from facewatch.people import Identities
 from facewatch.types import Analysis, Box, EngineInfo, EngineOptions, Face, Fingerprint, Quality, Tier
 

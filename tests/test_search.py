@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 import facewatch.cli.search  # noqa: F401 - adds its command
 from facewatch import search as search_module
-from facewatch.assign import Gallery
 from facewatch.catalog import Mark
 from facewatch.cli import main
 from facewatch.engines import fake
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.matching import Gallery
 from facewatch.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 from facewatch.service.searching import NearFaces, Search
 from facewatch.types import Tier

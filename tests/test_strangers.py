@@ -7,9 +7,9 @@ import pytest
 from crowds import unit
 from numpy.typing import NDArray
 
-from facewatch.assign import Evidence, Gallery
 from facewatch.cohort import MOST_MEMBERS
 from facewatch.engines.arcface import NORMALISATION, THRESHOLDS
+from facewatch.matching import Evidence, Gallery
 
 N_DIMS = 256
 N_PEOPLE, N_FACES = 150, 4

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facewatch.assign import Aggregation
 from facewatch.evaluation.metrics import BIN_WIDTH, Agreement, PairCounts, bcubed, count_pairs, rates
 from facewatch.evaluation.ways import alone
+from facewatch.matching import Aggregation
 from facewatch.types import Thresholds, Tier
 
 if TYPE_CHECKING:

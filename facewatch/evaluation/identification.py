@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facewatch.assign import Aggregation
 from facewatch.evaluation.calibration import Answers, Faces, ask_all
+from facewatch.matching import Aggregation
 from facewatch.types import Thresholds
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign import Aggregation, Evidence, Gallery, settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
+from facewatch.matching import Aggregation, Evidence, Gallery, settle_photo
 from facewatch.people import galleries
 from facewatch.people.decisions import Decided, Decisions, Renamed, not_born_yet
 from facewatch.people.finding import clean_name, faces_at, find_faces, find_person, is_face

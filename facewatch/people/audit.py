@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from facewatch import ids
-from facewatch.assign import Aggregation, Gallery, distances, settle_photo
 from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable, Person, display
 from facewatch.clustering.twice import compare
+from facewatch.matching import Aggregation, Gallery, distances, settle_photo
 from facewatch.people.decisions import Decided, not_born_yet, unborn
 from facewatch.people.finding import handle_of, label_of
 from facewatch.people.loose import Loose, loose_faces

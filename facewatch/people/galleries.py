@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from facewatch.assign import Gallery
     from facewatch.catalog import FaceTable
+    from facewatch.matching import Gallery
 
 
 def fill(gallery: Gallery, faces: FaceTable) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign import distances
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.clustering.twice import Pair, compare
+from facewatch.matching import distances
 from facewatch.types import Match, distance_of
 
 _BLOCK_FACES = 1024

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign import Aggregation, Gallery
 from facewatch.catalog import Catalog, FaceTable
+from facewatch.matching import Aggregation, Gallery
 from facewatch.people import galleries
 from facewatch.people.splitting import largest_part
 from facewatch.types import Thresholds, Tier

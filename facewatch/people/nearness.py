@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign import distances
 from facewatch.catalog import NOBODY, FaceTable
+from facewatch.matching import distances
 from facewatch.people.groups import distances_within
 
 _BLOCK_FACES = 1024

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch import ids
-from facewatch.assign import Aggregation, settle_photo
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark, display
 from facewatch.catalog.faces import KNOWN_FROM
 from facewatch.catalog.placings import Placing
+from facewatch.matching import Aggregation, settle_photo
 from facewatch.people import galleries
 from facewatch.people.decisions import not_born_yet
 from facewatch.people.finding import handle_of, label_of
@@ -28,7 +28,7 @@ from facewatch.text import told_apart
 from facewatch.types import Covered, Match, Tier
 
 if TYPE_CHECKING:
-    from facewatch.assign import Candidate, Evidence, Gallery
+    from facewatch.matching import Candidate, Evidence, Gallery
     from facewatch.types import Normalisation
 
 _PROFILE = 0.7

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from facewatch import folders, indexing
-from facewatch.assign import Aggregation
 from facewatch.catalog import Catalog, Entry, KnownEngine, KnownFile, Person, display
 from facewatch.catalog.pausing import paused_since
 from facewatch.catalog.waiting import Patience
@@ -28,6 +27,7 @@ from facewatch.indexing.engine_switch import EngineSwitch
 from facewatch.library import scan
 from facewatch.library.layout import check_library, check_places, rules_of
 from facewatch.library.roots import LOST_MOUNT, Libraries
+from facewatch.matching import Aggregation
 from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
 from facewatch.people.finding import Linked
 from facewatch.people.hubs import hubs_among, middles_of

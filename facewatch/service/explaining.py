@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
-from facewatch.assign import Aggregation
 from facewatch.catalog import FaceTable, KnownEngine
 from facewatch.engines import describe_engine
 from facewatch.errors import EngineError, NotKnownError
+from facewatch.matching import Aggregation
 from facewatch.people import Identities, find_faces, find_person, is_face, splitting
 from facewatch.people.finding import faces_on_link, said_of_link
 from facewatch.people.loose import loose_faces

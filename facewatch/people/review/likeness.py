@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign import distances
+from facewatch.matching import distances
 from facewatch.types import Thresholds
 
 Vectors = NDArray[np.float32]

@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 
 from facewatch import ids
-from facewatch.assign import distances
 from facewatch.catalog import NOBODY, Catalog, FaceTable, Person
 from facewatch.clustering import make_clusterer
 from facewatch.clustering.twice import compare
 from facewatch.cohort import Middles
+from facewatch.matching import distances
 from facewatch.people.decisions import is_clearly_before
 from facewatch.people.groups import second_faces
 from facewatch.people.hubs import hubs_among, middles_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign.member import Member, distances
+from facewatch.matching.member import Member, distances
 from facewatch.types import Thresholds
 
 

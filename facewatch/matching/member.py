@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign.years import Years, years_of
+from facewatch.matching.years import Years, years_of
 from facewatch.types import cosine_of
 
 CONFIRMED_WEIGHT = 3.0

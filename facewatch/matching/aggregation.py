@@ -6,7 +6,7 @@ import math
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from facewatch.assign.member import distances
+from facewatch.matching.member import distances
 
 if TYPE_CHECKING:
     import numpy as np

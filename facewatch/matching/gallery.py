@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.assign.aggregation import Aggregation
-from facewatch.assign.look_alikes import LookAlikes, Overlaps, nearest_pairs
-from facewatch.assign.member import Faces, Member, distances
-from facewatch.assign.strangers import Evidence, Strangers
-from facewatch.assign.years import UNDATED, stricter
+from facewatch.matching.aggregation import Aggregation
+from facewatch.matching.look_alikes import LookAlikes, Overlaps, nearest_pairs
+from facewatch.matching.member import Faces, Member, distances
+from facewatch.matching.strangers import Evidence, Strangers
+from facewatch.matching.years import UNDATED, stricter
 from facewatch.text import told_apart
 from facewatch.types import Match, Normalisation, Thresholds, Tier, cosine_of, distance_of
 

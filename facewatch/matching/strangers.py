@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facewatch.assign.member import Member
+    from facewatch.matching.member import Member
     from facewatch.types import Normalisation
 
 

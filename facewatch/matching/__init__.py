@@ -1,0 +1,11 @@
+"""Who is this face? The gallery of known people, in arrays and ids only."""
+
+from __future__ import annotations
+
+from facewatch.matching.aggregation import Aggregation
+from facewatch.matching.gallery import Candidate, Gallery, settle_photo
+from facewatch.matching.look_alikes import LookAlikes
+from facewatch.matching.member import distances
+from facewatch.matching.strangers import Evidence
+
+__all__ = ["Aggregation", "Candidate", "Evidence", "Gallery", "LookAlikes", "distances", "settle_photo"]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import describe_engine
-from facewatch.search import Block, Extent, Origin, VectorFile, Vectors
+from facewatch.matching.search import Block, Extent, Origin, VectorFile, Vectors
 from facewatch.service import Service
 from facewatch.service.searching import Search
 from facewatch.types import Fingerprint

@@ -23,14 +23,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import facewatch.cli.search  # noqa: F401 - adds its command
-from facewatch import search as search_module
 from facewatch.catalog import Mark
 from facewatch.cli import main
 from facewatch.engines import fake
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.matching import Gallery
-from facewatch.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
+from facewatch.matching import search as search_module
+from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 from facewatch.service.searching import NearFaces, Search
 from facewatch.types import Tier
 
@@ -637,7 +637,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from facewatch.catalog import Catalog
-from facewatch.search import Draft
+from facewatch.matching.search import Draft
 from facewatch.service.searching import KeptVectors
 
 def die(*_):
@@ -699,7 +699,7 @@ def _full(_: Library, patch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    patch.setattr("facewatch.search.os.fsync", fail)
+    patch.setattr("facewatch.matching.search.os.fsync", fail)
 
 
 def _locked_out(library: Library, _: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facewatch.matching.aggregation import Aggregation
 from facewatch.matching.gallery import Candidate, Gallery, settle_photo
-from facewatch.matching.look_alikes import LookAlikes
+from facewatch.matching.lookalikes import LookAlikes
 from facewatch.matching.member import distances
 from facewatch.matching.strangers import Evidence
 

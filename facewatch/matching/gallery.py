@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.matching.aggregation import Aggregation
-from facewatch.matching.look_alikes import LookAlikes, Overlaps, nearest_pairs
+from facewatch.matching.lookalikes import LookAlikes, Overlaps, nearest_pairs
 from facewatch.matching.member import Faces, Member, distances
 from facewatch.matching.strangers import Evidence, Strangers
 from facewatch.matching.years import UNDATED, stricter

@@ -22,8 +22,8 @@ from facewatch.catalog import Catalog, KnownEngine, KnownFile, Mark, display
 from facewatch.errors import CatalogError, EngineError, NotKnownError
 from facewatch.fs.locks import file_lock
 from facewatch.indexing import Examined, LibraryFile, WorkerLost
+from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 from facewatch.people.finding import faces_on_link
-from facewatch.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 from facewatch.types import Fingerprint
 
 if TYPE_CHECKING:

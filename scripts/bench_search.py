@@ -22,8 +22,8 @@ from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import describe_engine
 from facewatch.matching.search import Block, Extent, Origin, VectorFile, Vectors
+from facewatch.people.search import Search
 from facewatch.service import Service
-from facewatch.service.searching import Search
 from facewatch.types import Fingerprint
 
 N_FOUND = 10

@@ -20,7 +20,7 @@ from facewatch.decode import decode
 from facewatch.engines import arcface, fake, load_engine, standard
 from facewatch.engines.stretching import HIGH, LEAST_RANGE, LOW, levels_of, stretched
 from facewatch.matching import Gallery
-from facewatch.people.why import shortfalls
+from facewatch.people.explain import shortfalls
 from facewatch.quality import Limits, measure
 from facewatch.service import Service
 from facewatch.types import Analysis, Box, Covered, DetectedFace, Face, Quality, Tier

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from facewatch.cli.why import _bar_lines, _look_lines
 from facewatch.matching import Gallery, settle_photo
-from facewatch.people import why as reasons
-from facewatch.people.why import Bar, Compared, Look, Why, look_from
+from facewatch.people import explain as reasons
+from facewatch.people.explain import Bar, Compared, Look, Why, look_from
 from facewatch.service.explaining import explain
 from facewatch.text import told_apart
 from facewatch.types import Thresholds, Tier

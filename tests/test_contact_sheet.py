@@ -27,8 +27,8 @@ from facewatch.cli.contact_page import MOST_BYTES, contact_page
 from facewatch.cli.pictures import BLOCK_CELL, Protocol, Screen
 from facewatch.errors import FolderError
 from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.people.portraits import Portrait, portraits
 from facewatch.service import auditing
-from facewatch.service.portraits import Portrait, portraits
 from facewatch.service.reviewing import cutting
 
 BLOCKS = Screen(Protocol.BLOCKS, 80, BLOCK_CELL, ALL_COLOURS, 8)

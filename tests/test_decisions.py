@@ -13,7 +13,7 @@ from drawn import Library
 from facewatch.catalog import Catalog, Mark
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people import Decisions, History, find_person
-from facewatch.people.decisions import clean_date, is_clearly_before
+from facewatch.people.corrections import clean_date, is_clearly_before
 from facewatch.service import Service
 
 PHOTOS = {

@@ -31,7 +31,7 @@ from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.matching import Gallery
 from facewatch.matching import search as search_module
 from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
-from facewatch.service.searching import NearFaces, Search
+from facewatch.people.search import NearFaces, Search
 from facewatch.types import Tier
 
 N_DIMS = 8
@@ -638,7 +638,7 @@ import os, signal, sys
 from pathlib import Path
 from facewatch.catalog import Catalog
 from facewatch.matching.search import Draft
-from facewatch.service.searching import KeptVectors
+from facewatch.people.search import KeptVectors
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

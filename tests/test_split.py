@@ -20,8 +20,8 @@ from facewatch.catalog import USER, FaceRow, FaceTable, Person
 from facewatch.cli import why as _why  # noqa: F401 - adds its commands to the group
 from facewatch.engines import fake
 from facewatch.errors import DecisionError
-from facewatch.people import splitting
-from facewatch.people.splitting import SplitPlan, split_faces
+from facewatch.people import split
+from facewatch.people.split import SplitPlan, split_faces
 from facewatch.types import Box
 
 ANNA = Person(1, "Anna", False, True, None, 0, 0)

@@ -15,7 +15,7 @@ from facewatch.text import printable
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
-    from facewatch.people.finding import Meanings
+    from facewatch.people.lookup import Meanings
 
 
 class GivenUpError(click.Abort):
@@ -67,7 +67,7 @@ def read_out(catalog: Catalog, words: Sequence[str], *, is_for_all: bool = False
 
 
 def _read_out(catalog: Catalog, word: str, is_for_all: bool) -> str:
-    from facewatch.people.finding import meanings_of
+    from facewatch.people.lookup import meanings_of
 
     meanings = meanings_of(catalog, word)
     if meanings.face_id is None or meanings.person_id is None:

@@ -221,7 +221,7 @@ def people(
       facewatch people --contact-sheet
       facewatch people --look-alikes
     """
-    from facewatch.service.portraits import shown_people
+    from facewatch.people.portraits import shown_people
 
     if who and (are_look_alikes or sheet is not None):
         raise click.UsageError("--look-alikes and --contact-sheet are about everybody; leave out WHO")

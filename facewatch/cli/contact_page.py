@@ -18,7 +18,7 @@ from facewatch.catalog import display
 from facewatch.cli.output import plural
 from facewatch.cli.pictures import picture_of
 from facewatch.evaluation.style import head, page, section
-from facewatch.service.portraits import Portrait
+from facewatch.people.portraits import Portrait
 
 MOST_BYTES = 5_000_000
 """Of a page, about: some browsers and many mail programs take no larger ones well."""

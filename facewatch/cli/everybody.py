@@ -20,8 +20,8 @@ from facewatch.errors import EngineError, FolderError, LibraryError
 
 if TYPE_CHECKING:
     from facewatch.catalog import Person
+    from facewatch.people.portraits import Portrait
     from facewatch.service import ScanResult, Service
-    from facewatch.service.portraits import Portrait
     from facewatch.service.reviewing import Cutting
     from facewatch.types import Progress
 
@@ -50,7 +50,7 @@ def screen_here() -> Screen:
 def draw_people(service: Service, screen: Screen, people: Sequence[Person]) -> str:
     """Return the faces of these people, to be sent to a terminal that can show them; "" when it cannot, or there are
     none to be had."""
-    from facewatch.service.portraits import portraits
+    from facewatch.people.portraits import portraits
 
     if screen.protocol is Protocol.NONE or not people:
         return ""
@@ -108,7 +108,7 @@ def write_contact_sheet(
     """
     from facewatch import folders
     from facewatch.cli.contact_page import contact_page
-    from facewatch.service.portraits import MOST_PEOPLE, portraits, shown_people
+    from facewatch.people.portraits import MOST_PEOPLE, portraits, shown_people
 
     root = service.folder.root
     target = root / folders.SHEET if file is None else file
@@ -174,7 +174,7 @@ def show_found(
     service: Service, result: ScanResult, screen: Screen, report: Callable[[Progress], None]
 ) -> Found | None:
     """Write the contact sheet and return who is to be shown; None: the scan found nobody new."""
-    from facewatch.service.portraits import shown_people
+    from facewatch.people.portraits import shown_people
 
     if not result.n_new_people:
         return None

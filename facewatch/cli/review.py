@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from facewatch.catalog import Catalog
     from facewatch.cli.pictures import Screen
     from facewatch.people import Decided
-    from facewatch.people.finding import FaceAt
+    from facewatch.people.lookup import FaceAt
     from facewatch.people.review import Answer, Question, Review, Verb
     from facewatch.service import Service
     from facewatch.service.reviewing import Cutting
@@ -471,7 +471,7 @@ class _Walk:
 
     def _n_together(self, question: Question, answer: Answer) -> int:
         """Return how many faces those will have together who are one by this answer."""
-        from facewatch.people.finding import name_key
+        from facewatch.people.lookup import name_key
 
         people = set(question.people)
         if answer.verb == "name":
@@ -512,7 +512,7 @@ class _Walk:
         return self._meant(typed, names) if typed else ""
 
     def _meant(self, typed: str, names: Sequence[str]) -> str:
-        from facewatch.people.finding import clean_name, name_key
+        from facewatch.people.lookup import clean_name, name_key
 
         name = clean_name(typed)
         same = [known for known in names if name_key(known) == name_key(name)]
@@ -533,7 +533,7 @@ class _Walk:
 
 def near_misses(name: str, names: Iterable[str]) -> list[str]:
     """Return up to three names that may be meant by what is none: those that begin so, then those written nearly so."""
-    from facewatch.people.finding import name_key, nearest_names
+    from facewatch.people.lookup import name_key, nearest_names
 
     names = list(names)
     longer = [known for known in names if name_key(known).startswith(name_key(name))]

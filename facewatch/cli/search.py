@@ -15,7 +15,7 @@ from facewatch.cli.output import echo, print_json, print_table
 from facewatch.text import printable
 
 if TYPE_CHECKING:
-    from facewatch.service.searching import NearFaces
+    from facewatch.people.search import NearFaces
 
 
 @command("search", "Find faces similar to those in a photo.")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from facewatch.people import Decided
-    from facewatch.people.splitting import Part, SplitPlan
-    from facewatch.people.why import Likeness, Look, Why
+    from facewatch.people.explain import Likeness, Look, Why
+    from facewatch.people.split import Part, SplitPlan
     from facewatch.service import Service
     from facewatch.service.explaining import Explained
 

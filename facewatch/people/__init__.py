@@ -14,10 +14,10 @@ from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
 from facewatch.matching import Aggregation, Evidence, Gallery, settle_photo
 from facewatch.people import galleries
-from facewatch.people.decisions import Decided, Decisions, Renamed, not_born_yet
-from facewatch.people.finding import clean_name, faces_at, find_faces, find_person, is_face
-from facewatch.people.groups import Group, distances_within, matches_within, plan_groups
-from facewatch.people.history import History, Undone
+from facewatch.people.cluster_plan import Group, distances_within, matches_within, plan_groups
+from facewatch.people.corrections import Decided, Decisions, Renamed, not_born_yet
+from facewatch.people.lookup import clean_name, faces_at, find_faces, find_person, is_face
+from facewatch.people.undo import History, Undone
 from facewatch.types import EngineInfo, Normalisation, Tier
 
 __all__ = [

@@ -14,8 +14,8 @@ from facewatch import ids
 from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable, Person, display
 from facewatch.clustering.twice import compare
 from facewatch.matching import Aggregation, Gallery, distances, settle_photo
-from facewatch.people.decisions import Decided, not_born_yet, unborn
-from facewatch.people.finding import handle_of, label_of
+from facewatch.people.corrections import Decided, not_born_yet, unborn
+from facewatch.people.lookup import handle_of, label_of
 from facewatch.people.loose import Loose, loose_faces
 from facewatch.people.nearness import Nearness, nearness
 from facewatch.types import Match, Thresholds, Tier

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from facewatch.catalog import Catalog, FaceTable
 from facewatch.matching import Aggregation, Gallery
 from facewatch.people import galleries
-from facewatch.people.splitting import largest_part
+from facewatch.people.split import largest_part
 from facewatch.types import Thresholds, Tier
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.matching import distances
-from facewatch.people.groups import distances_within
+from facewatch.people.cluster_plan import distances_within
 
 _BLOCK_FACES = 1024
 """Faces compared with all centroids at a time: 8 MB at 2,000 people."""

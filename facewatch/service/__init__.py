@@ -29,11 +29,11 @@ from facewatch.library.layout import check_library, check_places, rules_of
 from facewatch.library.roots import LOST_MOUNT, Libraries
 from facewatch.matching import Aggregation
 from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
-from facewatch.people.finding import Linked
 from facewatch.people.hubs import hubs_among, middles_of
+from facewatch.people.lookup import Linked
+from facewatch.people.search import Search
 from facewatch.quality import Limits
 from facewatch.service.people_folder import PeopleFolder
-from facewatch.service.searching import Search
 from facewatch.service.status import Status, status_of
 from facewatch.service.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.text import plural

@@ -13,14 +13,14 @@ from facewatch.catalog import FaceTable, KnownEngine
 from facewatch.engines import describe_engine
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.matching import Aggregation
-from facewatch.people import Identities, find_faces, find_person, is_face, splitting
-from facewatch.people.finding import faces_on_link, said_of_link
+from facewatch.people import Identities, find_faces, find_person, is_face, split
+from facewatch.people.explain import Comparing, Reasons, Why
+from facewatch.people.lookup import faces_on_link, said_of_link
 from facewatch.people.loose import loose_faces
-from facewatch.people.why import Comparing, Reasons, Why
 from facewatch.quality import Limits
 
 if TYPE_CHECKING:
-    from facewatch.people.splitting import SplitPlan
+    from facewatch.people.split import SplitPlan
     from facewatch.service import Service
     from facewatch.types import EngineInfo
 
@@ -72,7 +72,7 @@ def plan_split(service: Service, who: str, *, into: int | None = None, is_strict
         found = loose_faces(service.catalog, faces, thresholds, strictness=strictness, aggregation=aggregation)
         return [face_id for one in found for face_id in one.faces]
 
-    return splitting.plan_split(
+    return split.plan_split(
         service.catalog,
         engine.id,
         person,

@@ -11,7 +11,7 @@ from facewatch import folders
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
 from facewatch.fs.mounts import Asker, is_folder
-from facewatch.people.finding import Linked
+from facewatch.people.lookup import Linked
 from facewatch.types import Fingerprint
 
 log = logging.getLogger(__name__)

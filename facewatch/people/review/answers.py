@@ -9,8 +9,8 @@ from typing import Literal, get_args
 from facewatch import ids
 from facewatch.catalog import USER, Catalog
 from facewatch.errors import DecisionError, NotKnownError
-from facewatch.people.decisions import Decisions
-from facewatch.people.finding import clean_name, find_person, name_key
+from facewatch.people.corrections import Decisions
+from facewatch.people.lookup import clean_name, find_person, name_key
 from facewatch.people.review.questions import Question
 
 Verb = Literal["yes", "no", "name", "not-a-face", "hide", "divide", "skip"]

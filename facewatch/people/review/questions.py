@@ -17,8 +17,8 @@ from facewatch.clustering import make_clusterer
 from facewatch.clustering.twice import compare
 from facewatch.cohort import Middles
 from facewatch.matching import distances
-from facewatch.people.decisions import is_clearly_before
-from facewatch.people.groups import second_faces
+from facewatch.people.cluster_plan import second_faces
+from facewatch.people.corrections import is_clearly_before
 from facewatch.people.hubs import hubs_among, middles_of
 from facewatch.people.review.likeness import (
     Ids,

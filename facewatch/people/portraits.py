@@ -14,7 +14,7 @@ from facewatch.types import Progress
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
-    from facewatch.people.finding import FaceAt
+    from facewatch.people.lookup import FaceAt
     from facewatch.service.reviewing import Cutting
 
 MOST_PEOPLE = 200

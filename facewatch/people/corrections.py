@@ -20,7 +20,7 @@ from pathlib import Path
 from facewatch import ids
 from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person
 from facewatch.errors import DecisionError, NotKnownError
-from facewatch.people.finding import (
+from facewatch.people.lookup import (
     LinkAt,
     NobodyCalledError,
     clean_name,

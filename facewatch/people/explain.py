@@ -21,8 +21,8 @@ from facewatch.catalog.faces import KNOWN_FROM
 from facewatch.catalog.placings import Placing
 from facewatch.matching import Aggregation, settle_photo
 from facewatch.people import galleries
-from facewatch.people.decisions import not_born_yet
-from facewatch.people.finding import handle_of, label_of
+from facewatch.people.corrections import not_born_yet
+from facewatch.people.lookup import handle_of, label_of
 from facewatch.quality import Limits, least_norm
 from facewatch.text import told_apart
 from facewatch.types import Covered, Match, Tier

@@ -10,8 +10,8 @@ from typing import Any
 from facewatch import ids
 from facewatch.catalog import USER, Catalog, Change, Entry, Record
 from facewatch.errors import DecisionError
-from facewatch.people.decisions import unborn
-from facewatch.people.finding import name_key
+from facewatch.people.corrections import unborn
+from facewatch.people.lookup import name_key
 
 FOLLOWING = ("look again", "hand over")
 """What the journal calls that which follows from a decision by itself."""

@@ -23,7 +23,7 @@ from facewatch.errors import CatalogError, EngineError, NotKnownError
 from facewatch.fs.locks import file_lock
 from facewatch.indexing import Examined, LibraryFile, WorkerLost
 from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
-from facewatch.people.finding import faces_on_link
+from facewatch.people.lookup import faces_on_link
 from facewatch.types import Fingerprint
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import facewatch.cli.checks  # noqa: F401 - it adds its commands to the group
+from facewatch.checks.audit import Finding, Kind
 from facewatch.cli import main
 from facewatch.cli.group import facewatch as group
 from facewatch.engines import fake
-from facewatch.people.audit import Finding, Kind
 from facewatch.service import Service
 from facewatch.service.auditing import Audit, audit, audit_and_mend
 
@@ -517,7 +517,7 @@ _OTHER = {"name": "other", "fingerprint": "other"}
 
 
 def test_what_changed_since_it_was_looked_at_is_left_alone(three: Library) -> None:
-    from facewatch.people.audit import mend
+    from facewatch.checks.audit import mend
 
     with three.service() as service:
         misplaced, person = face(service, three, "b")["face_id"], face(service, three, "e")["person_id"]

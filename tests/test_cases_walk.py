@@ -20,6 +20,7 @@ from drawn import Library, make_library
 from PIL import Image
 
 from facewatch.catalog.opening import time_of
+from facewatch.checks.doctor.walking import walk as doctor_walk
 from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
 from facewatch.engines import fake
 from facewatch.evaluation.labelled import read_labels
@@ -28,7 +29,6 @@ from facewatch.indexing import Analysed, Examined, InlineAnalyser, LibraryFile, 
 from facewatch.library.layout import rules_of
 from facewatch.library.scan import walk
 from facewatch.service import ScanResult
-from facewatch.service.doctor.walking import walk as doctor_walk
 from facewatch.types import Fingerprint, written_at
 from facewatch.watcher import Heard
 from facewatch.watcher.loop import WatchLoop

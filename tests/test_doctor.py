@@ -21,10 +21,7 @@ from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.cli.doctor import summary
-from facewatch.config import load_config
-from facewatch.errors import FacewatchError
-from facewatch.service.doctor import (
+from facewatch.checks.doctor import (
     CHECKS,
     Case,
     Diagnosis,
@@ -37,8 +34,11 @@ from facewatch.service.doctor import (
     read_settings,
     watching,
 )
-from facewatch.service.doctor.reading import reading
-from facewatch.service.doctor.walking import walk
+from facewatch.checks.doctor.reading import reading
+from facewatch.checks.doctor.walking import walk
+from facewatch.cli.doctor import summary
+from facewatch.config import load_config
+from facewatch.errors import FacewatchError
 from facewatch.watcher.units import State
 
 NATIVE = dict(environment.NATIVE)

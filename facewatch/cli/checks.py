@@ -16,7 +16,7 @@ from facewatch.cli.output import echo, plural, print_facts, print_json, print_ta
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from facewatch.people.audit import Finding
+    from facewatch.checks.audit import Finding
     from facewatch.people.stats import Spread, Stats
     from facewatch.service.auditing import Audit
 

@@ -21,7 +21,7 @@ from facewatch.text import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from facewatch.service.doctor import Diagnosis, Finding
+    from facewatch.checks.doctor import Diagnosis, Finding
 
 _MARKS = {"ok": ("ok", "green"), "remark": ("remark", "yellow"), "broken": ("BROKEN", "bold red")}
 """What stands before a finding, and in which colour."""
@@ -70,7 +70,7 @@ def doctor(state: State, deep: bool, as_json: bool) -> None:
 
 def _diagnose(state: State, *, is_deep: bool) -> Diagnosis:
     try:
-        from facewatch.service.doctor import diagnose, read_settings
+        from facewatch.checks.doctor import diagnose, read_settings
     except ImportError as error:
         raise FacewatchError(f"a package cannot be loaded: {error}; install facewatch again") from error
     config, faults = read_settings(state.config_file, state.overrides, cwd=Path.cwd())

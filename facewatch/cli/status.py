@@ -115,7 +115,7 @@ def _catalog_of(state: State) -> Path:
     try:
         return state.config().catalog
     except ConfigError as error:
-        from facewatch.service.doctor import read_settings
+        from facewatch.checks.doctor import read_settings
 
         config, _ = read_settings(state.config_file, state.overrides, cwd=Path.cwd())
         echo(f"{printable(one_line(str(error)))}; this looks at {printable(str(config.catalog))}", is_error=True)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from facewatch import folders
 from facewatch.catalog import Catalog, FaceTable, KnownEngine, LinkRow, display
+from facewatch.checks.audit import Finding, Kind, Mend, Sight, Words, find_damage, look, mend
 from facewatch.errors import EngineError, FolderError
 from facewatch.folders.disk import is_intact
 from facewatch.fs.mounts import is_folder
 from facewatch.matching import Aggregation, Gallery
 from facewatch.people import Decided, galleries
-from facewatch.people.audit import Finding, Kind, Mend, Sight, Words, find_damage, look, mend
 from facewatch.people.stats import Stats, stats_of
 from facewatch.text import plural
 from facewatch.types import EngineInfo

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import facewatch
-from facewatch.service.doctor.case import Case, Finding, Level, Try, counted, readable_size
+from facewatch.checks.doctor.case import Case, Finding, Level, Try, counted, readable_size
 
 AREA = "environment"
 

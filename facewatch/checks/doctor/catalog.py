@@ -10,9 +10,9 @@ from pathlib import Path
 
 from facewatch.catalog import opening
 from facewatch.catalog.backups import Backups
+from facewatch.checks.doctor.case import Case, Finding, Level, counted, existing, mentioned, readable_size, shown
+from facewatch.checks.doctor.reading import CatalogReader, kind_of
 from facewatch.fs.mounts import is_network
-from facewatch.service.doctor.case import Case, Finding, Level, counted, existing, mentioned, readable_size, shown
-from facewatch.service.doctor.reading import CatalogReader, kind_of
 from facewatch.types import written_at
 
 AREA = "catalog"

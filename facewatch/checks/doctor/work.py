@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from facewatch.catalog import FaultyFile
+from facewatch.checks.doctor.case import Case, Finding, counted, mentioned, shown
+from facewatch.checks.doctor.environment import child_environment
 from facewatch.errors import FacewatchError
 from facewatch.heartbeat import LiveFile, live_file_of
-from facewatch.service.doctor.case import Case, Finding, counted, mentioned, shown
-from facewatch.service.doctor.environment import child_environment
 from facewatch.types import Fingerprint
 
 AT_WORK = "at work"

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from facewatch.checks.doctor.case import Case, Finding, Level, counted, mentioned, shown
 from facewatch.fs.mounts import tells_changes
 from facewatch.library.scan import drive_of
-from facewatch.service.doctor.case import Case, Finding, Level, counted, mentioned, shown
 
 AREA = "libraries"
 

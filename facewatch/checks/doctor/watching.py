@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from facewatch.checks.doctor.case import Case, Finding, Level, counted
 from facewatch.fs.mounts import tells_changes
-from facewatch.service.doctor.case import Case, Finding, Level, counted
 
 AREA = "watching"
 

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from facewatch import folders
-from facewatch.errors import FolderError
-from facewatch.fs.mounts import is_folder
-from facewatch.service.doctor.case import (
+from facewatch.checks.doctor.case import (
     Case,
     Finding,
     Level,
@@ -24,6 +22,8 @@ from facewatch.service.doctor.case import (
     shown,
     split_advice,
 )
+from facewatch.errors import FolderError
+from facewatch.fs.mounts import is_folder
 from facewatch.service.people_folder import PeopleFolder
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 from facewatch.catalog import LinkRow, display
+from facewatch.checks.doctor.reading import CatalogReader, CatalogState
+from facewatch.checks.doctor.walking import Walked, walk
 from facewatch.config import Config
 from facewatch.fs.locks import holder
 from facewatch.fs.mounts import Mount, file_system_of, is_folder
 from facewatch.library.layout import distinct_roots, rules_of
-from facewatch.service.doctor.reading import CatalogReader, CatalogState
-from facewatch.service.doctor.walking import Walked, walk
 from facewatch.types import Progress
 from facewatch.watcher import units
 

@@ -1,0 +1,1 @@
+"""What contradicts itself or is broken: one kind of finding for audit and doctor."""

@@ -21,7 +21,7 @@ from facewatch.cli import main
 from facewatch.cli.stats_page import stats_page
 from facewatch.engines import fake
 from facewatch.people.nearness import nearness
-from facewatch.people.stats import Stats, doubling, even, spread
+from facewatch.reports.stats import Stats, doubling, even, spread
 from facewatch.service import Service
 from facewatch.service.auditing import stats
 

@@ -30,15 +30,15 @@ from hypothesis import strategies as st
 from facewatch.catalog import FaultyFile
 from facewatch.catalog.pausing import pause, paused_since, resume
 from facewatch.cli import main
-from facewatch.cli.prometheus import exposition
 from facewatch.cli.status import _renewing
 from facewatch.config import load_config
 from facewatch.errors import LibraryError
 from facewatch.heartbeat import MOST_NAMED, Live, LiveFile, live_file_of
 from facewatch.indexing.engine_switch import SwitchProgress
 from facewatch.library.scan import Rules
+from facewatch.reports.metrics import exposition
+from facewatch.reports.status import N_EXAMPLES, FaultGroup, Status, cause_of, grouped_by_cause
 from facewatch.service import Service
-from facewatch.service.status import N_EXAMPLES, FaultGroup, Status, cause_of, grouped_by_cause
 from facewatch.watcher.roots import Watched
 
 NOW = datetime.now(UTC)

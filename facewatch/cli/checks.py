@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from facewatch.checks.audit import Finding
-    from facewatch.people.stats import Spread, Stats
+    from facewatch.reports.stats import Spread, Stats
     from facewatch.service.auditing import Audit
 
 _HEADINGS = {

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from facewatch.catalog import Person
     from facewatch.people import Alike
+    from facewatch.reports.status import Status
     from facewatch.service import ScanResult, Service
-    from facewatch.service.status import Status
     from facewatch.service.taking_over import TakenOver
 
 EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source", "turn")

@@ -15,7 +15,7 @@ from facewatch.cli.output import plural
 from facewatch.evaluation.files import written_at_once
 from facewatch.evaluation.plots import Axes, chart, rulers, steps
 from facewatch.evaluation.style import head, page, section
-from facewatch.people.stats import Distances, Histogram, Spread, Stats
+from facewatch.reports.stats import Distances, Histogram, Spread, Stats
 
 _MOST_TICKS = 7
 

@@ -24,8 +24,8 @@ from facewatch.text import printable
 if TYPE_CHECKING:
     from facewatch.catalog.pausing import Pause
     from facewatch.heartbeat import Live
+    from facewatch.reports.status import Status
     from facewatch.service import Service
-    from facewatch.service.status import Status
     from facewatch.types import PassedOver
 
 WATCH_SECONDS = 1.0
@@ -78,7 +78,7 @@ def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_c
     if as_json:
         print_json(asdict(current))
     elif is_metrics:
-        from facewatch.cli.prometheus import exposition
+        from facewatch.reports.metrics import exposition
 
         click.echo(exposition(current, datetime.now(UTC)), nl=False)
     else:
@@ -97,7 +97,7 @@ def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_c
 
 def _check(state: State) -> None:
     """Say whether a watcher is at work, from what it says of itself; the catalog is not opened."""
-    from facewatch.service.status import at_work
+    from facewatch.reports.status import at_work
 
     catalog = _catalog_of(state)
     runner, live = at_work(catalog)
@@ -128,7 +128,7 @@ def doing_just_that(catalog: Path, beyond: Sequence[str] = (), *, now: datetime 
     Args:
         beyond: options and libraries that were asked for; the one at work may know nothing of them.
     """
-    from facewatch.service.status import at_work
+    from facewatch.reports.status import at_work
 
     runner, live = at_work(catalog)
     if runner is None:
@@ -315,7 +315,7 @@ def _watch(service: Service, *, is_all: bool) -> None:
 
 def _renewing(service: Service, clock: Callable[[], float] = time.monotonic) -> Callable[[], Status]:
     """Return a function that returns what holds now, without counting all of it each time."""
-    from facewatch.service.status import with_news
+    from facewatch.reports.status import with_news
 
     counted: list[Status] = []
     version, due_at = 0, 0.0
@@ -372,7 +372,7 @@ def resume(state: State, as_json: bool) -> None:
       facewatch resume
     """
     from facewatch.catalog.pausing import resume
-    from facewatch.service.status import at_work
+    from facewatch.reports.status import at_work
 
     with state.service() as service:
         result = resume(service.catalog)

@@ -33,8 +33,8 @@ from facewatch.people.hubs import hubs_among, middles_of
 from facewatch.people.lookup import Linked
 from facewatch.people.search import Search
 from facewatch.quality import Limits
+from facewatch.reports.status import Status, status_of
 from facewatch.service.people_folder import PeopleFolder
-from facewatch.service.status import Status, status_of
 from facewatch.service.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.text import plural
 from facewatch.types import EngineInfo, EngineOptions, Normalisation, Progress

@@ -10,7 +10,7 @@ from facewatch.cli.logs import whole_text
 from facewatch.heartbeat import is_named
 
 if TYPE_CHECKING:
-    from facewatch.service.status import Status
+    from facewatch.reports.status import Status
 
 Labels = dict[str, str]
 

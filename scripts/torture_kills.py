@@ -34,7 +34,7 @@ sys.path.extend(str(Path(__file__).resolve().parents[1] / name) for name in ("sc
 
 from torture_child import BACKUP, DECISIONS, OUR_FAULT, SCENARIOS, library_at, n_decided
 
-from facewatch.catalog import Catalog, restoring
+from facewatch.catalog import Catalog, restore
 from facewatch.errors import FacewatchError
 
 HERE = Path(__file__).resolve().parent
@@ -558,7 +558,7 @@ class Trials:
             try:
                 with tempfile.TemporaryDirectory(dir=self.folder) as folder:
                     copy = Path(shutil.copy(path, Path(folder) / "copy.sqlite"))
-                    restoring.contents_of(copy)
+                    restore.contents_of(copy)
             except (FacewatchError, sqlite3.Error) as error:
                 wrong("other", f"the backup {path.name} is not whole: {error}")
         if name == "backup" and ended and not ended.code and self.work / BACKUP not in found:

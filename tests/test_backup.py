@@ -23,10 +23,10 @@ import pytest
 from drawn import Library
 
 from facewatch.catalog import USER, Backups, Catalog
-from facewatch.catalog.backups import write_backup
+from facewatch.catalog.backup import write_backup
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import clear_errors
-from facewatch.catalog.restoring import contents_of
+from facewatch.catalog.restore import contents_of
 from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError
 
 NOON = datetime(2026, 3, 4, 12, 0, 0).astimezone()
@@ -200,7 +200,7 @@ def test_a_disk_without_room_is_told_before_it_is_filled(
 
 FULL = """
 import pathlib, resource, signal, sys
-from facewatch.catalog.backups import write_backup
+from facewatch.catalog.backup import write_backup
 from facewatch.errors import FacewatchError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
@@ -237,7 +237,7 @@ with Catalog(pathlib.Path(sys.argv[1])) as catalog:
 DYING = """
 import json, os, pathlib, signal, sys, time, traceback
 from datetime import datetime
-from facewatch.catalog.backups import write_backup
+from facewatch.catalog.backup import write_backup
 from facewatch.config import load_config
 from facewatch.service import keeping
 

@@ -25,7 +25,7 @@ from users import as_a_user
 
 from facewatch.catalog import Catalog
 from facewatch.catalog.pausing import pause, resume
-from facewatch.catalog.restoring import GivenUp
+from facewatch.catalog.restore import GivenUp
 from facewatch.catalog.waiting import Patience, holder_of
 from facewatch.cli.keeping import _losses
 from facewatch.errors import BusyError, FolderError, LibraryError

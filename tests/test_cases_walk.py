@@ -101,7 +101,7 @@ def test_a_moved_photo_with_a_far_time_is_not_read_again(lenient: Library) -> No
 def test_a_backup_with_a_far_time_is_told_of_as_any_other(
     lenient: Library, seconds: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from facewatch.catalog.backups import Backups
+    from facewatch.catalog.backup import Backups
     from facewatch.cli import main
 
     lenient.draw("a.png", (1, 0))

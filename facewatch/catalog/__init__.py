@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from facewatch.catalog.backups import Backups, write_backup
+from facewatch.catalog.backup import Backups, write_backup
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
 from facewatch.catalog.facts import Facts, Sights, StrayAssignment
@@ -23,7 +23,7 @@ from facewatch.catalog.lineage import Lineage, Spot
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import beside, check_place, clear_errors, connect, make_durable, utc_now
 from facewatch.catalog.people import LinkRow, People, Person
-from facewatch.catalog.placings import Placings
+from facewatch.catalog.provenance import Placings
 from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience
 from facewatch.errors import CatalogError
 from facewatch.fs.locks import file_lock, holder

@@ -16,7 +16,7 @@ from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, local_time, plural, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from facewatch.catalog.restoring import GivenUp
+    from facewatch.catalog.restore import GivenUp
     from facewatch.service.keeping import Restorable, Restored
 
 N_NAMES = 8

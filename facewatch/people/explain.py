@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facewatch import ids
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark, display
 from facewatch.catalog.faces import KNOWN_FROM
-from facewatch.catalog.placings import Placing
+from facewatch.catalog.provenance import Placing
 from facewatch.matching import Aggregation, settle_photo
 from facewatch.people import galleries
 from facewatch.people.corrections import not_born_yet

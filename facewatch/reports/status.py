@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewatch.catalog import FaultyFile
-from facewatch.catalog.backups import Backups
+from facewatch.catalog.backup import Backups
 from facewatch.catalog.pausing import paused_since
 from facewatch.errors import EngineError
 from facewatch.fs.locks import holder

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from facewatch import folders
-from facewatch.catalog.restoring import FoundLink
+from facewatch.catalog.restore import FoundLink
 from facewatch.folders.names import link_names
 
 _N_NAMES = 4

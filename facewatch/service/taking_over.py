@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facewatch import folders
-from facewatch.catalog import Catalog, restoring, utc_now
+from facewatch.catalog import Catalog, restore, utc_now
 from facewatch.people import Decisions
 from facewatch.service.found_links import find_links, folders_in
 from facewatch.service.people_folder import PeopleFolder
@@ -62,7 +62,7 @@ def take_over(catalog: Catalog, folder: PeopleFolder) -> TakenOver:
         with catalog.write():
             catalog.files.set(NAMES, json.dumps(waiting_names(catalog) | names))
         n_before = len(catalog.people.links())
-        restoring.adopt(catalog.path, links, standing=standing, made_at=_EVER, now=utc_now())
+        restore.adopt(catalog.path, links, standing=standing, made_at=_EVER, now=utc_now())
         folder.hand_over()
     left = [str(folder.root / name) for name in strange if name not in whole and _holds_any(f"{top}/{name}")]
     return TakenOver(len(catalog.people.links()) - n_before, tuple(sorted(names)), tuple(left))

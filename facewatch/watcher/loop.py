@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from facewatch.catalog.backups import Backups
+from facewatch.catalog.backup import Backups
 from facewatch.config import Config
 from facewatch.errors import (
     BusyError,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from facewatch.catalog import opening
-from facewatch.catalog.backups import Backups
+from facewatch.catalog.backup import Backups
 from facewatch.checks.doctor.case import Case, Finding, Level, counted, existing, mentioned, readable_size, shown
 from facewatch.checks.doctor.reading import CatalogReader, kind_of
 from facewatch.fs.mounts import is_network

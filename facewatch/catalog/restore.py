@@ -26,7 +26,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from facewatch.catalog.backups import MADE_AT, Report, check_copy, keep_quiet, write_backup
+from facewatch.catalog.backup import MADE_AT, Report, check_copy, keep_quiet, write_backup
 from facewatch.catalog.files import display
 from facewatch.catalog.invariants import damage_of, faults_of
 from facewatch.catalog.journal import USER

@@ -29,6 +29,8 @@ from facewatch.catalog.restore import GivenUp
 from facewatch.catalog.waiting import Patience, holder_of
 from facewatch.cli.keeping import _losses
 from facewatch.errors import BusyError, FolderError, LibraryError
+from facewatch.folders.sync import DRIVE
+from facewatch.folders.taking_over import waiting_names
 from facewatch.fs.locks import file_lock
 from facewatch.fs.mounts import Asker
 from facewatch.library.roots import N_TOLD
@@ -36,8 +38,6 @@ from facewatch.people import Decisions
 from facewatch.reports.metrics import exposition
 from facewatch.reports.status import Status
 from facewatch.service import Service, keeping
-from facewatch.service.people_folder import DRIVE
-from facewatch.service.taking_over import waiting_names
 from facewatch.types import Progress
 from facewatch.watcher import Ears
 

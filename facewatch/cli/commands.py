@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from facewatch.catalog import Person
+    from facewatch.folders.taking_over import TakenOver
     from facewatch.people import Alike
     from facewatch.reports.status import Status
     from facewatch.service import ScanResult, Service
-    from facewatch.service.taking_over import TakenOver
 
 EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source", "turn")
 """A promise to other programs."""

@@ -26,7 +26,8 @@ Paths in records and plans are relative to the people folder, with "/", and keep
 
 from __future__ import annotations
 
-from facewatch.folders.applying import apply, refusal
+from facewatch.folders.apply import apply, refusal
+from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed, owner_of
 from facewatch.folders.disk import place_in, read_disk, read_entry
 from facewatch.folders.making import LinkMaker, make_link
 from facewatch.folders.model import (
@@ -46,9 +47,8 @@ from facewatch.folders.model import (
     WantedLink,
 )
 from facewatch.folders.names import MARKER, SHEET, UNNAMED, fits_folder, safe_name
-from facewatch.folders.place import PlaceFault, check_people_folder, fault_of, find_renamed, owner_of
-from facewatch.folders.planning import plan
-from facewatch.folders.resuming import intents_of, resume
+from facewatch.folders.plan import plan
+from facewatch.folders.recovery import intents_of, resume
 from facewatch.folders.sheet import SHEET_MARK, drop_from_sheet, is_sheet, portrait_start, remove_sheet, write_sheet
 
 __all__ = [

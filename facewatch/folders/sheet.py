@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from facewatch.errors import FolderError
-from facewatch.folders.applying import refusal
+from facewatch.folders.apply import refusal
 from facewatch.folders.making import exists, rename_apart, write_part
 from facewatch.folders.names import MARKER, SHEET
 from facewatch.folders.opened import OpenedFolder

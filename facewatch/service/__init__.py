@@ -21,6 +21,8 @@ from facewatch.catalog.waiting import Patience
 from facewatch.config import Config
 from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
+from facewatch.folders.sync import PeopleFolder
+from facewatch.folders.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.fs.mounts import is_folder
 from facewatch.indexing import MAKE_READABLE, Ingested
 from facewatch.indexing.engine_switch import EngineSwitch
@@ -34,8 +36,6 @@ from facewatch.people.lookup import Linked
 from facewatch.people.search import Search
 from facewatch.quality import Limits
 from facewatch.reports.status import Status, status_of
-from facewatch.service.people_folder import PeopleFolder
-from facewatch.service.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.text import plural
 from facewatch.types import EngineInfo, EngineOptions, Normalisation, Progress
 from facewatch.watcher.reporter import SILENT_SECONDS, Teller

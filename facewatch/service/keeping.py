@@ -16,9 +16,9 @@ from facewatch.catalog.opening import beside, check_place, clear_errors, utc_now
 from facewatch.catalog.restore import Contents, GivenUp
 from facewatch.config import Config
 from facewatch.errors import BusyError, CatalogError, FolderError
+from facewatch.folders.found_links import find_links, folders_in
 from facewatch.fs.locks import holder
 from facewatch.service import Service
-from facewatch.service.found_links import find_links, folders_in
 
 log = logging.getLogger(__name__)
 

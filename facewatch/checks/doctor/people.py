@@ -23,8 +23,8 @@ from facewatch.checks.doctor.case import (
     split_advice,
 )
 from facewatch.errors import FolderError
+from facewatch.folders.sync import PeopleFolder
 from facewatch.fs.mounts import is_folder
-from facewatch.service.people_folder import PeopleFolder
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facewatch.folders.applying import refusal
+from facewatch.folders.apply import refusal
 from facewatch.folders.disk import read_entry
 from facewatch.folders.making import exists
 from facewatch.folders.model import Action, Entry, Ledger, LinkKind, MakeFolder, MakeLink, MoveFolder

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from facewatch import folders
 from facewatch.catalog import Catalog, restore, utc_now
+from facewatch.folders.found_links import find_links, folders_in
+from facewatch.folders.sync import PeopleFolder
 from facewatch.people import Decisions
-from facewatch.service.found_links import find_links, folders_in
-from facewatch.service.people_folder import PeopleFolder
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facewatch.errors import FolderError
-from facewatch.folders.applying import refusal
+from facewatch.folders.apply import refusal
 from facewatch.folders.making import (
     UNSUPPORTED,
     LinkMaker,

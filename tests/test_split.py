@@ -252,7 +252,7 @@ def test_faces_of_a_very_large_person_that_surely_belong_together_are_taken_as_o
 ) -> None:
     faces = vectors(*((1, look) for look in range(12)), *((2, look) for look in range(8)))
     whole = split_faces(ANNA, table_of(faces, placed=(3,)), ceiling=CEILING)
-    monkeypatch.setattr(splitting, "MOST_UNITS", 5)
+    monkeypatch.setattr(split, "MOST_UNITS", 5)
     assert parts(split_faces(ANNA, table_of(faces, placed=(3,)), ceiling=CEILING)) == parts(whole)
     assert [len(part.faces) for part in whole.parts] == [12, 8]
 

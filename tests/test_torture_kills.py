@@ -19,7 +19,8 @@ from torture_child import NOW, SCENARIOS
 from torture_kills import Blow, Children, compile_shim, fault_trials, kill_trials, why_no_shim
 
 from facewatch import folders
-from facewatch.catalog import Catalog, restore
+from facewatch.catalog import Catalog
+from facewatch.catalog import restore as restoring
 from facewatch.catalog.backup import write_backup
 from facewatch.errors import CatalogError, DiskFaultError, DiskFullError
 from facewatch.folders import MakeFolder, MakeLink, MoveFolder, RemoveLink
@@ -214,7 +215,7 @@ def test_a_copy_that_cannot_be_removed_hides_no_fault(library: Library) -> None:
     write_backup(library.catalog, backup)
 
     def restore() -> None:
-        with restore.staged(backup, library.catalog) as copy:
+        with restoring.staged(backup, library.catalog) as copy:
             copy.unlink()
             copy.mkdir()
             raise DiskFullError("no room")

@@ -45,7 +45,7 @@ def _link_of(top: str, folder: str, entry: os.DirEntry[str], roots: Sequence[Pat
     """Return the entry if it is, to the letter, a link that facewatch would make there."""
     if not entry.is_symlink():
         return None
-    target = os.readlink(entry.path)  # noqa: PTH115 - to the letter, which a Path would tidy
+    target = os.readlink(entry.path)
     source = os.path.normpath(f"{top}/{folder}/{target}")
     if not any(Path(source).is_relative_to(root) for root in roots):
         return None

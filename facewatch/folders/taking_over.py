@@ -80,7 +80,7 @@ def _photos_in(top: str, folder: str) -> list[str]:
     with os.scandir(f"{top}/{folder}") as entries:
         links = sorted(entry.path for entry in entries if entry.is_symlink())
     some = links[:: max(1, len(links) // MOST_PHOTOS)]
-    return [os.path.normpath(f"{top}/{folder}/{os.readlink(link)}") for link in some]  # noqa: PTH115
+    return [os.path.normpath(f"{top}/{folder}/{os.readlink(link)}") for link in some]
 
 
 def _holds_any(folder: str) -> bool:

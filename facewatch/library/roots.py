@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 
 from facewatch.catalog import Catalog, KnownFile, display
 from facewatch.errors import LibraryError
+from facewatch.fs.looking import is_folder_below, look_below
 from facewatch.fs.mounts import Asker, is_folder
 from facewatch.indexing import KILLED_FAULTS, UNREADABLE
 from facewatch.library import scan
 from facewatch.library.layout import check_library, distinct_roots, nested_roots
 from facewatch.types import Fingerprint
-from facewatch.watcher import is_folder_below, look_below
 
 log = logging.getLogger(__name__)
 

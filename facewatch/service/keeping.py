@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from facewatch import folders
-from facewatch.catalog import restore
+from facewatch.catalog import restore as restoring
 from facewatch.catalog.backup import Report, keep_quiet, write_backup
 from facewatch.catalog.opening import beside, check_place, clear_errors, utc_now
 from facewatch.catalog.restore import Contents, GivenUp
@@ -77,7 +77,7 @@ def back_up(
         raise CatalogError(f"{catalog}: no catalog yet; `facewatch scan` makes one")
     if target.is_dir():
         target = _dated(target, catalog.stem, now)
-    _check_lies_apart(config, target, restore.contents_of(catalog, is_deep=False))
+    _check_lies_apart(config, target, restoring.contents_of(catalog, is_deep=False))
     started = datetime.now(UTC)
     write_backup(catalog, target, may_replace=may_replace, report=report)
     return BackedUp(target, target.stat().st_size, (datetime.now(UTC) - started).total_seconds())
@@ -134,14 +134,14 @@ def look_at(config: Config, file: Path) -> Restorable:
         raise CatalogError(f"{file}: that is the catalog itself; name a backup")
     backup = _contents_of_backup(config, file)
     present, fault = _present(config.catalog)
-    given_up = restore.given_up(config.catalog, backup) if present is not None else None
+    given_up = restoring.given_up(config.catalog, backup) if present is not None else None
     return Restorable(backup, present, fault, given_up)
 
 
 def _contents_of_backup(config: Config, file: Path) -> Contents:
     """Return what a backup holds; the advice for a damaged catalog is none for it."""
     try:
-        return restore.contents_of(file)
+        return restoring.contents_of(file)
     except CatalogError as error:
         name = str(getattr(error.__cause__, "sqlite_errorname", ""))
         if name.startswith("SQLITE_NOTADB"):
@@ -159,7 +159,7 @@ def _present(catalog: Path) -> tuple[Contents | None, str | None]:
     if not catalog.exists():
         return None, None
     try:
-        return restore.contents_of(catalog), None
+        return restoring.contents_of(catalog), None
     except (CatalogError, sqlite3.Error) as error:
         return None, str(error)
 
@@ -176,17 +176,17 @@ def restore(config: Config, file: Path, *, now: datetime, report: Report = keep_
     catalog = config.catalog
     check_place(catalog)
     check_nobody_at_work(config)
-    with restore.alone(catalog):
+    with restoring.alone(catalog):
         found = look_at(config, file)
         kept = None
         if found.present is not None:
             kept = _keep(catalog, now, report)
-        with restore.staged(file, catalog, report=report) as copy:
-            contradictions = restore.contradictions(copy)
+        with restoring.staged(file, catalog, report=report) as copy:
+            contradictions = restoring.contradictions(copy)
             left = _settle_folder(config, copy, found)
-            restore.drop_derived(catalog)
-            aside = restore.put_in_place(copy, catalog, is_readable=found.present is not None, now=now, report=report)
-        restore.drop_derived(catalog)
+            restoring.drop_derived(catalog)
+            aside = restoring.put_in_place(copy, catalog, is_readable=found.present is not None, now=now, report=report)
+        restoring.drop_derived(catalog)
     for fault in contradictions:
         log.warning("%s: %s", file, fault)
     return Restored(catalog, found.given_up, kept or aside, tuple(contradictions), tuple(left), *_follow(config))
@@ -205,7 +205,7 @@ def _keep(catalog: Path, now: datetime, report: Report) -> Path:
 def _settle_folder(config: Config, copy: Path, found: Restorable) -> list[Path]:
     """Bring into the copy what is known of the people folder; return the links there that no record tells."""
     try:
-        if config.catalog.exists() and restore.carry_over(copy, config.catalog):
+        if config.catalog.exists() and restoring.carry_over(copy, config.catalog):
             return []
     except (CatalogError, sqlite3.Error) as error:
         if found.present is not None:
@@ -219,7 +219,7 @@ def _settle_folder(config: Config, copy: Path, found: Restorable) -> list[Path]:
     top = os.path.realpath(people)
     standing = list(folders_in(top))
     links = list(find_links(top, standing, found.backup.roots))
-    left = restore.adopt(copy, links, standing=standing, made_at=found.backup.made_at, now=utc_now())
+    left = restoring.adopt(copy, links, standing=standing, made_at=found.backup.made_at, now=utc_now())
     return [people / link.path for link in left]
 
 

@@ -34,7 +34,7 @@ from facewatch.cli.status import _renewing
 from facewatch.config import load_config
 from facewatch.errors import LibraryError
 from facewatch.heartbeat import MOST_NAMED, Live, LiveFile, live_file_of
-from facewatch.indexing.engine_switch import SwitchProgress
+from facewatch.indexing.engine import SwitchProgress
 from facewatch.library.scan import Rules
 from facewatch.reports.metrics import exposition
 from facewatch.reports.status import N_EXAMPLES, FaultGroup, Status, cause_of, grouped_by_cause

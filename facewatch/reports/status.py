@@ -15,7 +15,7 @@ from facewatch.catalog.pausing import paused_since
 from facewatch.errors import EngineError
 from facewatch.fs.locks import holder
 from facewatch.heartbeat import Live, LiveFile, is_named, live_file_of
-from facewatch.indexing.engine_switch import SwitchProgress
+from facewatch.indexing.engine import SwitchProgress
 from facewatch.types import PassedOver, written_at
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from facewatch.folders.sync import PeopleFolder
 from facewatch.folders.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.fs.mounts import is_folder
 from facewatch.indexing import MAKE_READABLE, Ingested
-from facewatch.indexing.engine_switch import EngineSwitch
+from facewatch.indexing.engine import EngineSwitch
 from facewatch.library import scan
 from facewatch.library.layout import check_library, check_places, rules_of
 from facewatch.library.roots import LOST_MOUNT, Libraries

@@ -14,11 +14,11 @@ import numpy as np
 from bench_catalog import fill_catalog, make_files, unit
 from bench_kit import SEED, Bench, Finding, Household, spent_by
 
+from facewatch.app import Service
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import describe_engine
 from facewatch.people import Decided, Decisions
-from facewatch.service import Service
 
 FACES_A_PERSON = 50
 POOL_SHARE = 5

@@ -18,12 +18,12 @@ from bench_grouping import peak_memory
 from bench_kit import SEED, Bench, Finding
 from numpy.typing import NDArray
 
+from facewatch.app import Service
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import describe_engine
 from facewatch.matching.search import Block, Extent, Origin, VectorFile, Vectors
 from facewatch.people.search import Search
-from facewatch.service import Service
 from facewatch.types import Fingerprint
 
 N_FOUND = 10

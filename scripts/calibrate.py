@@ -27,6 +27,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from facewatch import engines
+from facewatch.app import Service
 from facewatch.cli.output import plural, progress_bar
 from facewatch.clustering import METHODS
 from facewatch.config import load_config
@@ -36,7 +37,6 @@ from facewatch.evaluation.files import check_target, written_at_once
 from facewatch.evaluation.labelled import check_counts, read_labels
 from facewatch.evaluation.matching import Sample, make_sample
 from facewatch.evaluation.run import photos_of, see, usable_methods
-from facewatch.service import Service
 from facewatch.types import Thresholds
 
 MIN_EXPECTED = 10

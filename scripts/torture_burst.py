@@ -18,12 +18,12 @@ import psutil
 from drawn import make_library
 from PIL import Image
 
+from facewatch.app import Service
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.heartbeat import Live, LiveFile, live_file_of
 from facewatch.library.scan import drive_of
-from facewatch.service import Service
 from facewatch.types import Fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]

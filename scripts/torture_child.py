@@ -37,13 +37,14 @@ from drawn import Library
 from PIL import Image
 from sqlite_utils import Database
 
+from facewatch.app import Service
 from facewatch.catalog import Backups
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import FacewatchError
 from facewatch.people import Decisions
-from facewatch.service import Service, keeping
+from facewatch.service import keeping
 from facewatch.types import DetectedFace, EngineInfo
 from facewatch.watcher import Heard
 from facewatch.watcher.loop import WatchLoop

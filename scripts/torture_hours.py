@@ -20,12 +20,12 @@ from pathlib import Path
 from drawn import Library
 from PIL import Image
 
+from facewatch.app import Service
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import FacewatchError
 from facewatch.indexing import InlineAnalyser, Recipe
-from facewatch.service import Service
 from facewatch.watcher import Heard
 from facewatch.watcher.loop import WatchLoop
 from facewatch.watcher.roots import Watched

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from facewatch.app import Service
 from facewatch.cli.options import set_up_logging
 from facewatch.config import load_config
 from facewatch.engines import fake
-from facewatch.service import Service
 from facewatch.watcher.loop import WatchLoop
 from facewatch.watcher.process import give_way
 from facewatch.watcher.signals import heed_signals

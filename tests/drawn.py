@@ -11,10 +11,10 @@ from typing import Any
 
 from PIL import Image
 
+from facewatch.app import Service
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.indexing import InlineAnalyser, Recipe
-from facewatch.service import Service
 from facewatch.types import Engine
 
 

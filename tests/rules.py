@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facewatch.app import Service
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.indexing import Analysed, Analyser, Examined, InlineAnalyser, LibraryFile, Recipe, Room
 from facewatch.people import Decided
-from facewatch.service import Service
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 
 PEOPLE = 6

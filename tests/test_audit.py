@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import facewatch.cli.checks  # noqa: F401 - it adds its commands to the group
+from facewatch.app import Service
 from facewatch.checks.audit import Finding, Kind
 from facewatch.cli import main
 from facewatch.cli.group import facewatch as group
 from facewatch.engines import fake
-from facewatch.service import Service
 from facewatch.service.auditing import Audit, audit, audit_and_mend
 
 PHOTOS = {

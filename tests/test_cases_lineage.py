@@ -15,13 +15,13 @@ from PIL import Image
 from test_edited import TurningEngine
 from test_loop import Turns
 
+from facewatch.app import Service
 from facewatch.catalog import Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake, load_engine
 from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.indexing.lineage import same_faces
 from facewatch.indexing.versions import Versions, _Signs
-from facewatch.service import Service
 from facewatch.service.explaining import explain
 
 ANNA, BEN, CLARA = 1, 2, 3

@@ -12,9 +12,9 @@ import pytest
 from drawn import Library
 from numpy.typing import NDArray
 
+from facewatch.app import Service
 from facewatch.checks.audit import Finding, Kind
 from facewatch.engines.fake import INFO, FakeEngine, embedding_of
-from facewatch.service import Service
 from facewatch.service.auditing import audit, audit_and_mend
 from facewatch.service.explaining import plan_split
 from facewatch.types import DetectedFace, EngineInfo, Normalisation

@@ -13,6 +13,7 @@ import spoiled_covers
 from numpy.typing import NDArray
 from PIL import Image
 
+from facewatch.app import Service
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.covers import covered_of
@@ -22,7 +23,6 @@ from facewatch.engines.stretching import HIGH, LEAST_RANGE, LOW, levels_of, stre
 from facewatch.matching import Gallery
 from facewatch.people.explain import shortfalls
 from facewatch.quality import Limits, measure
-from facewatch.service import Service
 from facewatch.types import Analysis, Box, Covered, DetectedFace, Face, Quality, Tier
 
 GOOD = ("lfw/Hugh_Grant/Hugh_Grant_0001.jpg", "album/family/Family1-Dad1.jpg", "album/matches/00000063.jpg")

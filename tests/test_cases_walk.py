@@ -19,6 +19,7 @@ import pytest
 from drawn import Library, make_library
 from PIL import Image
 
+from facewatch.app import ScanResult
 from facewatch.catalog.opening import time_of
 from facewatch.checks.doctor.walking import walk as doctor_walk
 from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
@@ -28,7 +29,6 @@ from facewatch.evaluation.looking import Seen, look
 from facewatch.indexing import Analysed, Examined, InlineAnalyser, LibraryFile, Recipe
 from facewatch.library.layout import rules_of
 from facewatch.library.scan import walk
-from facewatch.service import ScanResult
 from facewatch.types import Fingerprint, written_at
 from facewatch.watcher import Heard
 from facewatch.watcher.loop import WatchLoop

@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, PngImagePlugin
 
+from facewatch.app import DATES_SECONDS
 from facewatch.decode import dates, decode, taken_at
 from facewatch.errors import PhotoError
 from facewatch.evaluation.keeping import load_seen, save_seen
 from facewatch.evaluation.looking import Seen, SeenFile
 from facewatch.indexing import DATED_TOGETHER, find_dates
-from facewatch.service import DATES_SECONDS
 from facewatch.types import Analysis, Fingerprint
 from facewatch.watcher.loop import WatchLoop
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from drawn import Library
 
+from facewatch.app import Service
 from facewatch.catalog import Catalog, Mark
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people import Decisions, History, find_person
 from facewatch.people.corrections import clean_date, is_clearly_before
-from facewatch.service import Service
 
 PHOTOS = {
     "a": [(1, 0), (2, 0)],

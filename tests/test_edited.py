@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from facewatch.app import Service
 from facewatch.catalog import Catalog, Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake
 from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.indexing.lineage import heirs_of
-from facewatch.service import Service
 from facewatch.types import Analysis, Box, DetectedFace, Face, Fingerprint, Quality, Tier
 
 ANNA, BEN, CLARA = 1, 2, 3

@@ -13,11 +13,11 @@ from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facewatch.app import Service
 from facewatch.boxes import overlaps, pair_up
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, LibraryError
-from facewatch.service import Service
 from facewatch.types import DetectedFace, EngineInfo, Match
 from facewatch.watcher.loop import WatchLoop
 

@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import normalized_mutual_info_score
 
+from facewatch.app import Service
 from facewatch.cli import main
 from facewatch.cli.evaluate import engine_and_origin
 from facewatch.config import load_config
@@ -40,7 +41,6 @@ from facewatch.evaluation.looking import Seen
 from facewatch.evaluation.matching import match, middle_face
 from facewatch.indexing import InlineAnalyser, LibraryFile, Recipe
 from facewatch.matching import Gallery
-from facewatch.service import Service
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Normalisation, Quality, Thresholds, Tier
 
 ROOT = Path(__file__).resolve().parent.parent

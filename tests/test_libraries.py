@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from drawn import Library
 
+from facewatch.app import ScanResult, Service
 from facewatch.engines import fake
 from facewatch.errors import LibraryError
 from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.library.scan import Rules, walk
-from facewatch.service import ScanResult, Service
 from facewatch.types import Fingerprint
 from facewatch.watcher import look_below
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from drawn import Library
 
+from facewatch.app import Service
 from facewatch.catalog.opening import beside
 from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.waiting import Patience
@@ -22,7 +23,6 @@ from facewatch.errors import CatalogError, DiskFullError
 from facewatch.heartbeat import LiveFile, live_file_of
 from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.people import Decisions
-from facewatch.service import Service
 from facewatch.watcher import Heard
 from facewatch.watcher.loop import BATCH_PHOTOS, WatchLoop
 from facewatch.watcher.roots import Watched

@@ -9,9 +9,9 @@ from drawn import Library, make_library
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from facewatch.app import Service
 from facewatch.errors import NotKnownError
 from facewatch.people import clean_name, find_person
-from facewatch.service import Service
 
 
 def people(service: Service) -> dict[int, tuple[str | None, int]]:

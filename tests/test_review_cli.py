@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from facewatch.app import Service
 from facewatch.cli import main
 from facewatch.cli.pictures import Protocol, Screen
 from facewatch.cli.review import N_SHOWN, Sight, ask, completer, near_misses
@@ -36,7 +37,6 @@ from facewatch.engines import fake
 from facewatch.indexing import InlineAnalyser, Recipe
 from facewatch.people import Decisions
 from facewatch.people.lookup import faces_at
-from facewatch.service import Service
 from facewatch.service.reviewing import best_faces, cutting, list_questions, verbs_for
 from facewatch.types import DetectedFace
 

@@ -12,10 +12,10 @@ import pytest
 from drawn import Library, make_library
 from PIL import Image
 
+from facewatch.app import Service
 from facewatch.engines import fake
 from facewatch.errors import BusyError, ConfigError, FolderError, LibraryError
 from facewatch.indexing import InlineAnalyser, Recipe
-from facewatch.service import Service
 from facewatch.watcher.loop import WatchLoop
 
 
@@ -442,7 +442,7 @@ def test_grouping_again_compares_only_new_faces(library: Library) -> None:
 
 
 def test_the_next_process_extends_the_graph_of_the_last(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facewatch.service.KEPT_GRAPH_FACES", 2)
+    monkeypatch.setattr("facewatch.app.KEPT_GRAPH_FACES", 2)
     for look in range(3):
         library.draw(f"{look}.png", (1, look))
     library.scan()
@@ -458,7 +458,7 @@ def test_the_next_process_extends_the_graph_of_the_last(library: Library, monkey
 def test_a_graph_that_cannot_be_kept_costs_nothing_but_time(
     library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("facewatch.service.KEPT_GRAPH_FACES", 2)
+    monkeypatch.setattr("facewatch.app.KEPT_GRAPH_FACES", 2)
     for look in range(3):
         library.draw(f"{look}.png", (1, look))
     with library.service() as service:

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import facewatch.cli.checks  # noqa: F401 - it adds its commands to the group
+from facewatch.app import Service
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.cli import main
 from facewatch.cli.stats_page import stats_page
 from facewatch.engines import fake
 from facewatch.people.nearness import nearness
 from facewatch.reports.stats import Stats, doubling, even, spread
-from facewatch.service import Service
 from facewatch.service.auditing import stats
 
 

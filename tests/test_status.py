@@ -27,6 +27,7 @@ from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facewatch.app import Service
 from facewatch.catalog import FaultyFile
 from facewatch.catalog.pausing import pause, paused_since, resume
 from facewatch.cli import main
@@ -38,7 +39,6 @@ from facewatch.indexing.engine import SwitchProgress
 from facewatch.library.scan import Rules
 from facewatch.reports.metrics import exposition
 from facewatch.reports.status import N_EXAMPLES, FaultGroup, Status, cause_of, grouped_by_cause
-from facewatch.service import Service
 from facewatch.watcher.roots import Watched
 
 NOW = datetime.now(UTC)

@@ -17,6 +17,7 @@ from drawn import Library, make_library
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from facewatch.app import Service
 from facewatch.cli.why import _look_lines
 from facewatch.engines import fake
 from facewatch.engines.arcface import NORMALISATION
@@ -24,7 +25,6 @@ from facewatch.errors import NotKnownError
 from facewatch.people import Decisions
 from facewatch.people.explain import Likeness, Why, shortfalls
 from facewatch.quality import Limits
-from facewatch.service import Service
 from facewatch.service.explaining import Explained, explain
 from facewatch.text import beside_strangers
 from facewatch.types import EngineInfo, Tier

@@ -19,11 +19,11 @@ from facewatch.text import beside_strangers
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from facewatch.app import ScanResult, Service
     from facewatch.catalog import Person
     from facewatch.folders.taking_over import TakenOver
     from facewatch.people import Alike
     from facewatch.reports.status import Status
-    from facewatch.service import ScanResult, Service
 
 EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source", "turn")
 """A promise to other programs."""

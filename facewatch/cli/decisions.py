@@ -16,9 +16,9 @@ from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, local_time, plural, print_json, print_table
 
 if TYPE_CHECKING:
+    from facewatch.app import Service
     from facewatch.catalog import Entry
     from facewatch.people import Decided, Decisions, Undone
-    from facewatch.service import Service
 
 _ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})
 _MOST_FACES = 10

@@ -36,8 +36,8 @@ def run_demo(folder: Path | None, *, is_quiet: bool) -> None:
     Raises:
         FacewatchError: the folder holds something already, or a package came without its pictures.
     """
+    from facewatch.app import Service
     from facewatch.config import load_config
-    from facewatch.service import Service
 
     place = _make_place(folder)
     photos = place / "Photos"

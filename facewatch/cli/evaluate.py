@@ -22,11 +22,11 @@ from facewatch.clustering import METHODS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from facewatch.app import Report, Service
     from facewatch.config import Config
     from facewatch.evaluation.matching import Sample
     from facewatch.evaluation.run import Evaluation
     from facewatch.evaluation.ways import Grouping, OpenService
-    from facewatch.service import Report, Service
 
 
 @command("evaluate", "Measure accuracy on labelled photos.")

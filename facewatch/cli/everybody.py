@@ -19,9 +19,9 @@ from facewatch.cli.pictures import Protocol, Screen, draw_on, picture_of, screen
 from facewatch.errors import EngineError, FolderError, LibraryError
 
 if TYPE_CHECKING:
+    from facewatch.app import ScanResult, Service
     from facewatch.catalog import Person
     from facewatch.people.portraits import Portrait
-    from facewatch.service import ScanResult, Service
     from facewatch.service.reviewing import Cutting
     from facewatch.types import Progress
 
@@ -208,7 +208,7 @@ def print_found(found: Found) -> None:
 def better_engine(service: Service) -> str | None:
     """Return that there is a better engine, what it costs and how to get it; None: something else is in use."""
     from facewatch import models
-    from facewatch.service import FIRST_ENGINE
+    from facewatch.app import FIRST_ENGINE
 
     if service.engine_name != FIRST_ENGINE:
         return None

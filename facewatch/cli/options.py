@@ -17,8 +17,8 @@ import click
 from facewatch.cli.logs import formatter_for, is_journal
 
 if TYPE_CHECKING:
+    from facewatch.app import Service
     from facewatch.config import Config
-    from facewatch.service import Service
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,7 +42,7 @@ class State:
         return load_config(find_config_file(self.config_file, cwd=Path.cwd()), self.overrides | named, cwd=Path.cwd())
 
     def service(self, *, needs_catalog: bool = True, **overrides: Any) -> Service:
-        from facewatch.service import Service
+        from facewatch.app import Service
 
         # Else warnings of commands that log nothing else, such as that one waits for a lock, would be said in no form.
         if not logging.getLogger("facewatch").handlers:

@@ -27,12 +27,12 @@ from facewatch.cli.output import echo, plural, print_json
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from facewatch.app import Service
     from facewatch.catalog import Catalog
     from facewatch.cli.pictures import Screen
     from facewatch.people import Decided
     from facewatch.people.lookup import FaceAt
     from facewatch.people.review import Answer, Question, Review, Verb
-    from facewatch.service import Service
     from facewatch.service.reviewing import Cutting
 
 N_SHOWN = 12

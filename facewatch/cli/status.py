@@ -22,10 +22,10 @@ from facewatch.errors import ConfigError
 from facewatch.text import printable
 
 if TYPE_CHECKING:
+    from facewatch.app import Service
     from facewatch.catalog.pausing import Pause
     from facewatch.heartbeat import Live
     from facewatch.reports.status import Status
-    from facewatch.service import Service
     from facewatch.types import PassedOver
 
 WATCH_SECONDS = 1.0

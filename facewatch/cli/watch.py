@@ -68,7 +68,7 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
 
 def _watch(config: Config, signals: Signals, notifier: Notifier) -> None:
     """Watch until a signal comes."""
-    from facewatch.service import Service
+    from facewatch.app import Service
     from facewatch.watcher.loop import WatchLoop
 
     with Service(config) as service:

@@ -15,7 +15,7 @@ from facewatch.indexing import Analysed, Analyser, Examined, Ingest, LibraryFile
 from facewatch.types import Analysis, Fingerprint, Progress
 
 if TYPE_CHECKING:
-    from facewatch.service import Report, Service
+    from facewatch.app import Report, Service
 
 log = logging.getLogger(__name__)
 

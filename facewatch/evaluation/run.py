@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facewatch.app import available_cores
 from facewatch.catalog import display
 from facewatch.cohort import Cohort
 from facewatch.errors import FacewatchError
@@ -26,13 +27,12 @@ from facewatch.evaluation.metrics import PairCounts, Scores, Verification, count
 from facewatch.evaluation.simulated import Simulation, simulate
 from facewatch.evaluation.ways import Grouping, OpenService, all_at_once, by_clustering, plainly, scratch, streaming
 from facewatch.indexing import Analyser, Workers, memory_limit
-from facewatch.service import available_cores
 from facewatch.types import EngineInfo, Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.service import Report, Service
+    from facewatch.app import Report, Service
 
 log = logging.getLogger(__name__)
 

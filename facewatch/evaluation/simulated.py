@@ -18,8 +18,8 @@ from facewatch.people.review import Answer, Coverage, Question, Review
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
+    from facewatch.app import Service
     from facewatch.evaluation.matching import Sample
-    from facewatch.service import Service
 
 N_LARGEST = 20
 """People whom the user names."""

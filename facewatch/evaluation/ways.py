@@ -19,8 +19,8 @@ from facewatch.evaluation.metrics import Agreement, bcubed, n_photos_twice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from facewatch.app import Service
     from facewatch.evaluation.matching import Photo, Sample
-    from facewatch.service import Service
 
 CLUSTERING, ALL_AT_ONCE, STREAMING = "clustering", "all at once", "streaming"
 

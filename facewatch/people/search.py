@@ -29,7 +29,7 @@ from facewatch.types import Fingerprint
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.service import Service
+    from facewatch.app import Service
     from facewatch.types import Analysis
 
 _T = TypeVar("_T")

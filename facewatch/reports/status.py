@@ -19,8 +19,8 @@ from facewatch.indexing.engine import SwitchProgress
 from facewatch.types import PassedOver, written_at
 
 if TYPE_CHECKING:
+    from facewatch.app import Service
     from facewatch.config import Config
-    from facewatch.service import Service
 
 N_EXAMPLES = 3
 

@@ -23,7 +23,7 @@ from facewatch.text import plural
 from facewatch.types import EngineInfo
 
 if TYPE_CHECKING:
-    from facewatch.service import Service
+    from facewatch.app import Service
 
 
 @dataclass(frozen=True, slots=True)

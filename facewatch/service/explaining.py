@@ -20,8 +20,8 @@ from facewatch.people.loose import loose_faces
 from facewatch.quality import Limits
 
 if TYPE_CHECKING:
+    from facewatch.app import Service
     from facewatch.people.split import SplitPlan
-    from facewatch.service import Service
     from facewatch.types import EngineInfo
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from facewatch import folders
+from facewatch.app import Service
 from facewatch.catalog import restore as restoring
 from facewatch.catalog.backup import Report, keep_quiet, write_backup
 from facewatch.catalog.opening import beside, check_place, clear_errors, utc_now
@@ -18,7 +19,6 @@ from facewatch.config import Config
 from facewatch.errors import BusyError, CatalogError, FolderError
 from facewatch.folders.found_links import find_links, folders_in
 from facewatch.fs.locks import holder
-from facewatch.service import Service
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from facewatch.people.review.answers import check_answer
 from facewatch.types import Box, EngineInfo
 
 if TYPE_CHECKING:
+    from facewatch.app import Service
     from facewatch.catalog import Catalog
-    from facewatch.service import Service
 
 FACES_AN_ANSWER = 10_000
 """Looking for questions takes some 0.3 s for so many faces: with ten times as many, ten answers pass in between."""

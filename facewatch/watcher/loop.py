@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from facewatch.app import Service
 from facewatch.catalog.backup import Backups
 from facewatch.config import Config
 from facewatch.errors import (
@@ -25,7 +26,6 @@ from facewatch.heartbeat import FRESH_SECONDS
 from facewatch.library import scan
 from facewatch.library.layout import check_library
 from facewatch.library.roots import LOST_MOUNT
-from facewatch.service import Service
 from facewatch.types import Progress
 from facewatch.watcher import Heard, Settled
 from facewatch.watcher.notify import Notifier

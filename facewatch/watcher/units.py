@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from facewatch.app import Service
 from facewatch.config import Config
 from facewatch.errors import FacewatchError, LibraryError
 from facewatch.library.layout import check_library, check_places
-from facewatch.service import Service
 
 UNIT = "facewatch.service"
 LABEL = "org.facewatch.watch"

@@ -30,10 +30,12 @@ from facewatch.library import scan
 from facewatch.library.layout import check_library, check_places, rules_of
 from facewatch.library.roots import LOST_MOUNT, Libraries
 from facewatch.matching import Aggregation
-from facewatch.people import Alike, Decided, Decisions, History, Identities, Reclustered, Renamed, Undone, find_person
+from facewatch.people.corrections import Decided, Decisions, Renamed
 from facewatch.people.hubs import hubs_among, middles_of
-from facewatch.people.lookup import Linked
+from facewatch.people.identities import Alike, Identities, Reclustered
+from facewatch.people.lookup import Linked, find_person
 from facewatch.people.search import Search
+from facewatch.people.undo import History, Undone
 from facewatch.quality import Limits
 from facewatch.reports.status import Status, status_of
 from facewatch.text import plural

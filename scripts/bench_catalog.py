@@ -22,7 +22,7 @@ from facewatch import indexing
 from facewatch.catalog import Catalog
 from facewatch.engines import describe_engine
 from facewatch.indexing.memory import Room
-from facewatch.people import Identities
+from facewatch.people.identities import Identities
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 
 # --- rescan: a library in which nothing changed ---

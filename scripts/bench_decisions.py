@@ -18,7 +18,7 @@ from facewatch.app import Service
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import describe_engine
-from facewatch.people import Decided, Decisions
+from facewatch.people.corrections import Decided, Decisions
 
 FACES_A_PERSON = 50
 POOL_SHARE = 5

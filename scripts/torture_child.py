@@ -43,7 +43,7 @@ from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import FacewatchError
-from facewatch.people import Decisions
+from facewatch.people.corrections import Decisions
 from facewatch.service import keeping
 from facewatch.types import DetectedFace, EngineInfo
 from facewatch.watcher import Heard

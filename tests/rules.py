@@ -30,7 +30,7 @@ from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.indexing import Analysed, Analyser, Examined, InlineAnalyser, LibraryFile, Recipe, Room
-from facewatch.people import Decided
+from facewatch.people.corrections import Decided
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 
 PEOPLE = 6

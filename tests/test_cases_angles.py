@@ -23,7 +23,7 @@ from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.engines import fake, load_engine
 from facewatch.indexing import Eyes, LibraryFile, Recipe, cutting
 from facewatch.indexing.turns import QUICK_PIXELS, look, turn_of
-from facewatch.people import faces_at
+from facewatch.people.lookup import faces_at
 from facewatch.quality import Limits
 from facewatch.service.explaining import explain
 from facewatch.types import Box, Decoded, DetectedFace, Detection, Engine, EngineOptions, Fingerprint, Tier

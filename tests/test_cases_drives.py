@@ -35,7 +35,7 @@ from facewatch.folders.taking_over import waiting_names
 from facewatch.fs.locks import file_lock
 from facewatch.fs.mounts import Asker
 from facewatch.library.roots import N_TOLD
-from facewatch.people import Decisions
+from facewatch.people.corrections import Decisions
 from facewatch.reports.metrics import exposition
 from facewatch.reports.status import Status
 from facewatch.types import Progress

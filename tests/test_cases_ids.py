@@ -15,8 +15,7 @@ from test_decisions import PHOTOS
 from facewatch import ids
 from facewatch.app import Service
 from facewatch.errors import NotKnownError
-from facewatch.people import find_faces, find_person
-from facewatch.people.lookup import clean_name, handle_of
+from facewatch.people.lookup import clean_name, find_faces, find_person, handle_of
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from test_decisions import PHOTOS
 
 from facewatch.cli.commands import _print_look_alikes
 from facewatch.matching import Evidence
-from facewatch.people import Alike
+from facewatch.people.identities import Alike
 
 
 @pytest.fixture

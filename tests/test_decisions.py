@@ -13,8 +13,9 @@ from drawn import Library
 from facewatch.app import Service
 from facewatch.catalog import Catalog, Mark
 from facewatch.errors import DecisionError, NotKnownError
-from facewatch.people import Decisions, History, find_person
-from facewatch.people.corrections import clean_date, is_clearly_before
+from facewatch.people.corrections import Decisions, clean_date, is_clearly_before
+from facewatch.people.lookup import find_person
+from facewatch.people.undo import History
 
 PHOTOS = {
     "a": [(1, 0), (2, 0)],

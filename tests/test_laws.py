@@ -32,7 +32,7 @@ from facewatch.engines.arcface import NEEDS, NORMALISATION, THRESHOLDS
 from facewatch.evaluation.labelled import read_labels
 from facewatch.evaluation.matching import match
 from facewatch.matching import Gallery
-from facewatch.people import Identities
+from facewatch.people.identities import Identities
 from facewatch.types import Analysis, Box, EngineInfo, EngineOptions, Face, Fingerprint, Quality, Tier
 
 N_DIMS = 512

@@ -22,7 +22,7 @@ from facewatch.engines import fake
 from facewatch.errors import CatalogError, DiskFullError
 from facewatch.heartbeat import LiveFile, live_file_of
 from facewatch.indexing import InlineAnalyser, Recipe
-from facewatch.people import Decisions
+from facewatch.people.corrections import Decisions
 from facewatch.watcher import Heard
 from facewatch.watcher.loop import BATCH_PHOTOS, WatchLoop
 from facewatch.watcher.roots import Watched

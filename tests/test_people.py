@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from facewatch.app import Service
 from facewatch.errors import NotKnownError
-from facewatch.people import clean_name, find_person
+from facewatch.people.lookup import clean_name, find_person
 
 
 def people(service: Service) -> dict[int, tuple[str | None, int]]:

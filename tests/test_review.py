@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facewatch.catalog import Catalog, Person
 from facewatch.engines import fake
 from facewatch.errors import DecisionError, FacewatchError, NotKnownError
-from facewatch.people import Decisions, History
+from facewatch.people.corrections import Decisions
 from facewatch.people.review import (
     Answer,
     Question,
@@ -31,6 +31,7 @@ from facewatch.people.review import (
     parse_answer,
 )
 from facewatch.people.review.likeness import chance_of_face, chance_of_group, second_part
+from facewatch.people.undo import History
 from facewatch.service.reviewing import list_questions, start_review, take_answers
 from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Tier
 

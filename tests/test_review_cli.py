@@ -35,7 +35,7 @@ from facewatch.cli.pictures import Protocol, Screen
 from facewatch.cli.review import N_SHOWN, Sight, ask, completer, near_misses
 from facewatch.engines import fake
 from facewatch.indexing import InlineAnalyser, Recipe
-from facewatch.people import Decisions
+from facewatch.people.corrections import Decisions
 from facewatch.people.lookup import faces_at
 from facewatch.service.reviewing import best_faces, cutting, list_questions, verbs_for
 from facewatch.types import DetectedFace

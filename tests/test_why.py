@@ -22,7 +22,7 @@ from facewatch.cli.why import _look_lines
 from facewatch.engines import fake
 from facewatch.engines.arcface import NORMALISATION
 from facewatch.errors import NotKnownError
-from facewatch.people import Decisions
+from facewatch.people.corrections import Decisions
 from facewatch.people.explain import Likeness, Why, shortfalls
 from facewatch.quality import Limits
 from facewatch.service.explaining import Explained, explain

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from facewatch.app import ScanResult, Service
     from facewatch.catalog import Person
     from facewatch.folders.taking_over import TakenOver
-    from facewatch.people import Alike
+    from facewatch.people.identities import Alike
     from facewatch.reports.status import Status
 
 EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source", "turn")
@@ -272,7 +272,7 @@ def _people_found(service: Service, who: Sequence[str]) -> list[Person]:
     Raises:
         NotKnownError: somebody is not known.
     """
-    from facewatch.people import find_person
+    from facewatch.people.lookup import find_person
 
     if who:
         return list({person.id: person for person in (find_person(service.catalog, one) for one in who)}.values())

@@ -18,7 +18,8 @@ from facewatch.cli.output import echo, local_time, plural, print_json, print_tab
 if TYPE_CHECKING:
     from facewatch.app import Service
     from facewatch.catalog import Entry
-    from facewatch.people import Decided, Decisions, Undone
+    from facewatch.people.corrections import Decided, Decisions
+    from facewatch.people.undo import Undone
 
 _ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})
 _MOST_FACES = 10
@@ -56,7 +57,7 @@ def _decide(state: State, decide: Callable[[Decisions], Decided], say: Callable[
 
 def _print_faces(service: Service, decided: Decided, faces: Sequence[int]) -> None:
     """Say which faces these are, and whose they were: a number is easily mistyped."""
-    from facewatch.people import faces_at
+    from facewatch.people.lookup import faces_at
 
     before = {lost.face_id: f", {lost.who} until now" for lost in decided.lost}
     for face in faces_at(service.catalog, faces[:_MOST_FACES]):
@@ -243,7 +244,7 @@ def reject(state: State, words: tuple[str, ...]) -> None:
 
 def _faces_and_person(words: Sequence[str]) -> tuple[Sequence[str], str | None]:
     """Return the faces, and the person behind them if the last word is none."""
-    from facewatch.people import is_face
+    from facewatch.people.lookup import is_face
 
     if is_face(words[-1]):
         return words, None
@@ -266,7 +267,7 @@ def confirm(state: State, words: tuple[str, ...]) -> None:
       facewatch confirm f812 f813
       facewatch confirm Anna
     """
-    from facewatch.people import is_face
+    from facewatch.people.lookup import is_face
 
     named = _read_out(state, words, is_for_all=True) if len(words) == 1 else words
     are_faces = all(is_face(word) for word in named)

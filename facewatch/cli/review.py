@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from facewatch.app import Service
     from facewatch.catalog import Catalog
     from facewatch.cli.pictures import Screen
-    from facewatch.people import Decided
+    from facewatch.people.corrections import Decided
     from facewatch.people.lookup import FaceAt
     from facewatch.people.review import Answer, Question, Review, Verb
     from facewatch.service.reviewing import Cutting
@@ -133,7 +133,7 @@ def _list(service: Service, most: int | None) -> dict[str, Any]:
 
 
 def _question_row(catalog: Catalog, question: Question) -> dict[str, Any]:
-    from facewatch.people import faces_at
+    from facewatch.people.lookup import faces_at
     from facewatch.service.reviewing import verbs_for
 
     verbs = [verb for verb in verbs_for(catalog, question) if verb != "divide"]
@@ -216,7 +216,7 @@ def _outcome(catalog: Catalog, question: Question, answer: Answer) -> str:
 
 
 def _label_now(catalog: Catalog, who: str) -> str:
-    from facewatch.people import find_person
+    from facewatch.people.lookup import find_person
 
     # Another answer may have made it one with somebody else.
     return find_person(catalog, who).label
@@ -610,7 +610,7 @@ class Sight:
                 echo(f"  {label:>3} {_place(face)}")
 
     def _rows(self, question: Question, start: int) -> list[_Row]:
-        from facewatch.people import faces_at
+        from facewatch.people.lookup import faces_at
         from facewatch.service.reviewing import best_faces
 
         catalog = self._service.catalog

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from facewatch.app import Service
-    from facewatch.people import Decided
+    from facewatch.people.corrections import Decided
     from facewatch.people.explain import Likeness, Look, Why
     from facewatch.people.split import Part, SplitPlan
     from facewatch.service.explaining import Explained

@@ -13,7 +13,7 @@ import numpy as np
 
 from facewatch.catalog import NOBODY
 from facewatch.evaluation.ways import Library, OpenService, scratch, shuffled_batches
-from facewatch.people import Decisions
+from facewatch.people.corrections import Decisions
 from facewatch.people.review import Answer, Coverage, Question, Review
 from facewatch.types import Tier
 

@@ -18,7 +18,7 @@ from facewatch import folders
 from facewatch.catalog import Catalog, restore, utc_now
 from facewatch.folders.found_links import find_links, folders_in
 from facewatch.folders.sync import PeopleFolder
-from facewatch.people import Decisions
+from facewatch.people.corrections import Decisions
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facewatch.catalog import Person
-from facewatch.people import faces_at
+from facewatch.people.lookup import faces_at
 from facewatch.types import Progress
 
 if TYPE_CHECKING:

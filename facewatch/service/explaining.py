@@ -13,9 +13,10 @@ from facewatch.catalog import FaceTable, KnownEngine
 from facewatch.engines import describe_engine
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.matching import Aggregation
-from facewatch.people import Identities, find_faces, find_person, is_face, split
+from facewatch.people import split
 from facewatch.people.explain import Comparing, Reasons, Why
-from facewatch.people.lookup import faces_on_link, said_of_link
+from facewatch.people.identities import Identities
+from facewatch.people.lookup import faces_on_link, find_faces, find_person, is_face, said_of_link
 from facewatch.people.loose import loose_faces
 from facewatch.quality import Limits
 

@@ -15,7 +15,7 @@ from facewatch.errors import EngineError, NotKnownError
 from facewatch.indexing import LibraryFile
 from facewatch.indexing.crops import Crops, Source, hire_cutter
 from facewatch.indexing.pool import Cutter
-from facewatch.people import Decided
+from facewatch.people.corrections import Decided
 from facewatch.people.lookup import FaceAt
 from facewatch.people.review import Answer, Question, Review, Verb, check_answers, decide_all, open_questions
 from facewatch.people.review.answers import check_answer

@@ -1,0 +1,363 @@
+"""Identities: matches and clusters are applied here, what users decided is kept here, every change is journalled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
+from facewatch.clustering import Clusterer
+from facewatch.errors import CatalogError
+from facewatch.matching import Aggregation, Evidence, Gallery, settle_photo
+from facewatch.people import galleries
+from facewatch.people.cluster_plan import Group, distances_within, matches_within, plan_groups
+from facewatch.people.corrections import not_born_yet
+from facewatch.types import EngineInfo, Normalisation, Tier
+
+_ATTEMPTS = 5
+_BATCH_PHOTOS = 100
+"""Photos of the pool settled in one transaction: some 100 ms, so that a name given meanwhile need not wait."""
+_MOST_ROUNDS = 20
+"""Rounds of grouping and matching; two or three are usual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Two named people who look alike."""
+
+    person_id: int
+    name: str
+    other_id: int
+    other_name: str
+    distance: float
+    """Between their nearest faces."""
+    stricter: float
+    """How much farther than usual the other must be for a face to be given to one of them."""
+    evidence: Evidence | None
+    """How alike the middles of their faces are, and what they have with strangers; None: nobody asks for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reclustered:
+    """What grouping the pool did, or would do."""
+
+    n_pool: int
+    """Faces of the pool before."""
+    n_matched: int
+    """Faces of the pool that a known person now explains."""
+    n_new_people: int
+    n_joined_people: int
+    """Machine-made people that turned out to be one with another."""
+    n_grouped: int
+    """Faces of the pool that now belong to a group."""
+
+
+class Identities:
+    """Who is who, according to one engine's embeddings and to what users decided."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        engine_id: int,
+        info: EngineInfo,
+        *,
+        shortlist: int = 5,
+        strictness: float = 0.0,
+        aggregation: Aggregation = Aggregation.COMBINED,
+        normalisation: Normalisation | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._engine_id = engine_id
+        self._info = info
+        self._shortlist = shortlist
+        self._strictness = strictness
+        self._aggregation = aggregation
+        self._normalisation = normalisation
+        self._actor = "recluster"
+        self._run_id: int | None = None
+        self._gallery: Gallery | None = None
+        self._version = -1
+
+    @property
+    def run_id(self) -> int:
+        """The run whose work this is; 0: it is a user's."""
+        return self._run_id or 0
+
+    def start_run(self, kind: str, run_id: int) -> None:
+        """What follows is the work of this run, not of a user."""
+        self._actor, self._run_id = kind, run_id
+
+    @property
+    def is_in_run(self) -> bool:
+        """Whether what happens is the work of a run that is on record."""
+        return self._run_id is not None
+
+    # --- matching ---
+
+    def gallery(self) -> Gallery:
+        """Return the gallery as the catalog has it, loaded again when another process has written."""
+        version = self._catalog.version()
+        if self._gallery is None or version != self._version:
+            known = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, is_assigned=True)
+            self._gallery, self._version = self._filled(known), version
+        return self._gallery
+
+    def _filled(self, known: FaceTable) -> Gallery:
+        """Return a gallery of faces that belong to somebody."""
+        gallery = Gallery(
+            *(self._info.n_dims, self._info.thresholds),
+            shortlist=self._shortlist,
+            strictness=self._strictness,
+            aggregation=self._aggregation,
+        )
+        galleries.fill(gallery, known)
+        gallery.set_named(self._catalog.people.names())
+        return gallery
+
+    def renew(self, people: Collection[int]) -> None:
+        """These people are not what they were, by a decision in this process."""
+        if self._gallery is None or not people:
+            return
+        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=people)
+        for person_id in people:
+            galleries.put(self._gallery, person_id, table.take(table.people == person_id))
+        self._gallery.set_named(self._catalog.people.names())
+
+    def look_alikes(self) -> list[Alike]:
+        """Return the pairs of named people who look alike, the most alike first.
+
+        Where all faces of a library are alike, those who are no more alike than strangers there are left out.
+        """
+        names = self._catalog.people.names()
+        return [
+            Alike(
+                *(pair.person_id, names[pair.person_id], pair.other_id, names[pair.other_id]),
+                *(pair.distance, pair.stricter, evidence),
+            )
+            for pair, evidence in self.gallery().look_alikes_beside_strangers(self._normalisation)
+        ]
+
+    def forget_gallery(self) -> None:
+        """Load the gallery again when it is needed next."""
+        self._gallery = None
+
+    def settle(self, photo_id: int) -> int:
+        """Assign the new faces of a photo or keep their best guess; inside the caller's transaction.
+
+        Returns how many were assigned.
+        """
+        gallery = self.gallery()
+        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, photo_id=photo_id)
+        return self._settle_rows(gallery, table)
+
+    def _settle_rows(self, gallery: Gallery, table: FaceTable) -> int:
+        """Settle the faces of one photo that belong to nobody."""
+        free = table.take(table.people == NOBODY)
+        present = self._cannot_be_in(int(table.photos[0])) if len(free) else set()
+        tiers = [Tier(tier) for tier in free.tiers]
+        # As the catalog has them now: faces of an edited photo have inherited theirs a moment ago.
+        rejections = self._catalog.faces.rejections_of(free.ids)
+        barred = [present | rejections.get(int(face_id), set()) for face_id in free.ids]
+        matches = settle_photo(gallery, free.embeddings, tiers, barred, day=free.day)
+        now, faces = self._catalog.now(), self._catalog.faces
+        n_assigned = 0
+        for face_id, embedding, weight, tier, match in zip(
+            free.ids, free.embeddings, free.weights, tiers, matches, strict=True
+        ):
+            if match is None:
+                continue
+            if match.is_accepted:
+                faces.assign(int(face_id), match, source="auto", run_id=self._run_id, now=now)
+                gallery.add(match.person_id, embedding, float(weight), face_id=int(face_id), day=free.day)
+                n_assigned += 1
+            elif tier is not Tier.SHOW:
+                faces.suggest(int(face_id), match, now)
+        return n_assigned
+
+    def _cannot_be_in(self, photo_id: int) -> set[int]:
+        """Return who is in a photo already, and who was not born yet."""
+        return self._catalog.faces.people_in(photo_id).union(not_born_yet(self._catalog, photo_id))
+
+    def look_again(self, people: Collection[int], faces: Collection[int], parent_id: int | None) -> set[int]:
+        """Look at the pool again after a decision: at these faces, and at those that look like these people.
+
+        What comes of it is on record as a part of the decision, a few photos at a time, so that nobody has to wait for
+        it to write. Returns who gained faces.
+        """
+        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=[NOBODY])
+        table = table.take(table.tiers != Tier.SHOW.value)
+        is_meant = np.isin(table.ids, list(faces))
+        is_meant |= self._looks_like(table.embeddings, people)
+        if not is_meant.any():
+            return set()
+        photos = np.unique(table.photos[is_meant])
+        gained: set[int] = set()
+        for start in range(0, len(photos), _BATCH_PHOTOS):
+            catalog = self._catalog
+            self.gallery()  # loaded before the transaction, not in it
+            with (
+                catalog.write(),
+                catalog.journal.recording(USER, "look again", parent_id=parent_id, now=catalog.now()) as record,
+            ):
+                placed = sum(self.settle(int(photo_id)) for photo_id in photos[start : start + _BATCH_PHOTOS])
+                record.details["n_faces"] = placed
+            gained |= {int(c.after["person_id"]) for c in record.changes if c.after and "person_id" in c.after}
+        return gained
+
+    def _looks_like(self, embeddings: NDArray[np.float32], people: Collection[int]) -> NDArray[np.bool_]:
+        """Return which of these unit vectors may be one of these people; needs only what is known of those."""
+        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=people)
+        return self._filled(table).is_near(embeddings)
+
+    def settle_pool(self) -> int:
+        """Look at the pool again until nobody in it is recognised; returns how many faces were assigned."""
+        n_assigned = 0
+        while found := self._settle_pool_once():
+            n_assigned += found
+        return n_assigned
+
+    def _settle_pool_once(self) -> int:
+        table = self._load()
+        gallery = self.gallery()
+        free = (table.people == NOBODY) & (table.tiers != Tier.SHOW.value)
+        if not len(gallery) or not free.any():
+            return 0
+        rows = np.flatnonzero(free)
+        photos = np.unique(table.photos[rows[gallery.is_near(table.embeddings[rows])]])
+        return self.settle_again(photos.tolist())
+
+    def settle_again(self, photos: Iterable[int]) -> int:
+        """Look again at the faces of these photos that belong to nobody; returns how many were assigned."""
+        n_assigned, wanted = 0, sorted(photos)
+        for start in range(0, len(wanted), _BATCH_PHOTOS):
+            self.gallery()  # loaded before the transaction, not in it
+            with self._catalog.write():
+                n_assigned += sum(self.settle(photo_id) for photo_id in wanted[start : start + _BATCH_PHOTOS])
+        return n_assigned
+
+    # --- another engine ---
+
+    def take_over(self, before: str) -> None:
+        """Say anew how near every assigned face is to its person: the distances on record are those of the engine
+        `before`, and mean nothing beside this one's."""
+        self.forget_gallery()
+        table = self._load()
+        assigned = self._catalog.faces.assigned()
+        distances = {face_id: near for face_id, *near in distances_within(table)}
+        self._catalog.faces.renew_distances(
+            [(face_id, *distances.get(face_id, (None, None))) for face_id in assigned], before
+        )
+
+    def _load(self) -> FaceTable:
+        return self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims)
+
+    # --- grouping ---
+
+    def recluster(self, clusterer: Clusterer, *, is_dry_run: bool = False) -> Reclustered:
+        """Group the pool together with the people without a name, who may grow; machine-made ones may join another.
+
+        They lose no face but one of two in a photo, when they join who is in that photo, too. Named and hidden people
+        are not looked at. A face that finds its person changes how that person
+        looks, which may explain another face: it goes on until nothing changes any more, so that doing it again
+        would change nothing. A dry run tells the first step.
+        """
+        n_pool, newest = self._n_pool(), self._catalog.people.newest()
+        if is_dry_run:
+            plan = self._plan(clusterer)[1]
+            return _report(n_pool, 0, plan, sum(group.person_id is None for group in plan))
+        n_matched, groups = self.settle_pool(), list[Group]()
+        for _ in range(_MOST_ROUNDS):
+            plan = self._group_once(clusterer)
+            found = self.settle_pool()
+            groups += plan
+            n_matched += found
+            if not plan and not found:
+                break
+        # Somebody new of one round may have become part of another in the next.
+        return _report(n_pool, n_matched, groups, self._catalog.people.n_since(newest))
+
+    def _group_once(self, clusterer: Clusterer) -> list[Group]:
+        """Group and apply it. The thinking happens on a snapshot, outside the write lock; if somebody wrote meanwhile,
+        it starts over."""
+        for _ in range(_ATTEMPTS):
+            version = self._catalog.version()
+            table, plan = self._plan(clusterer)
+            with self._catalog.write():
+                if self._catalog.version() == version:
+                    self._apply_groups(table, plan)
+                    self.forget_gallery()
+                    return plan
+        raise CatalogError("the catalog changed again and again while grouping; try again later")
+
+    def _plan(self, clusterer: Clusterer) -> tuple[FaceTable, list[Group]]:
+        table = self._load()
+        # Matching alone knows which photos are too old for somebody.
+        unnamed = [
+            person
+            for person in self._catalog.people.all()
+            if person.name is None and not person.is_hidden and person.born is None
+        ]
+        touched = {person.id for person in unnamed if person.is_touched}
+        plan = plan_groups(
+            table,
+            self._catalog.faces.photos_of([person.id for person in unnamed]),
+            clusterer,
+            self._catalog.faces.rejections(),
+            self._catalog.people.apart(),
+            staying=touched,
+            ceiling=self._info.thresholds.cluster,
+        )
+        machine_made = {person.id for person in unnamed} - touched
+        plan = [self._uncontested(table, g, machine_made) if g.person_id in touched else g for g in plan]
+        return table, [group for group in plan if group.rows or group.joining]
+
+    def _uncontested(self, table: FaceTable, group: Group, machine_made: Collection[int]) -> Group:
+        """Return the group without the faces that may as well be somebody else whom a user knows: what was split would
+        else draw all that lies between the parts."""
+        gallery, own = self.gallery(), {group.person_id, *group.joining}
+
+        def is_contested(row: int) -> bool:
+            one = table.take(np.array([row]))
+            ranked = gallery.rank(one.embeddings[0], self._shortlist, Tier(one.tiers[0]), day=one.day)
+            distance = min((near.distance for near in ranked if near.person_id in own), default=math.inf)
+            rivals = (near for near in ranked if near.person_id not in own and near.person_id not in machine_made)
+            return any(near.is_within and near.distance < distance + near.margin for near in rivals)
+
+        return replace(group, rows=tuple(row for row in group.rows if not is_contested(row)))
+
+    def _n_pool(self) -> int:
+        return self._catalog.faces.counts()["pool"]
+
+    def _apply_groups(self, table: FaceTable, plan: Sequence[Group]) -> None:
+        catalog, now = self._catalog, self._catalog.now()
+        undo: dict[str, list[object]] = {"assigned": [], "joined": [], "released": [], "added": []}
+        for group in plan:
+            person_id = group.person_id or catalog.people.add(now)
+            if group.person_id is None:
+                undo["added"].append(person_id)
+            for other in group.joining:
+                undo["joined"].append([other, person_id, catalog.faces.reassign_all(other, person_id)])
+                catalog.people.retire(other, person_id)
+            leaving = [int(table.ids[row]) for row in group.leaving]
+            catalog.faces.release(leaving)
+            undo["released"] += leaving
+            for row, match in matches_within(table, group, person_id):
+                catalog.faces.assign(int(table.ids[row]), match, source="cluster", run_id=self._run_id, now=now)
+                undo["assigned"].append(int(table.ids[row]))
+        if plan:
+            summary = {"new": len(undo["added"]), "joined": len(undo["joined"]), "faces": len(undo["assigned"])}
+            catalog.journal.add(self._actor, "recluster", summary, undo, run_id=self._run_id, now=now)
+
+
+def _report(n_pool: int, n_matched: int, groups: Sequence[Group], n_new_people: int) -> Reclustered:
+    return Reclustered(
+        n_pool=n_pool,
+        n_matched=n_matched,
+        n_new_people=n_new_people,
+        n_joined_people=sum(len(group.joining) for group in groups),
+        n_grouped=sum(len(group.rows) for group in groups),
+    )

@@ -14,7 +14,7 @@ from drawn import Library, make_library
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import facewatch.cli.checks  # noqa: F401 - it adds its commands to the group
+import facewatch.cli.audit  # noqa: F401 - it adds its commands to the group
 from facewatch.app import Service
 from facewatch.checks.audit import Finding, Kind
 from facewatch.cli import main

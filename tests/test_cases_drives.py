@@ -28,7 +28,7 @@ from facewatch.catalog import Catalog
 from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.restore import GivenUp
 from facewatch.catalog.waiting import Patience, holder_of
-from facewatch.cli.keeping import _losses
+from facewatch.cli.backup import _losses
 from facewatch.errors import BusyError, FolderError, LibraryError
 from facewatch.folders.sync import DRIVE
 from facewatch.folders.taking_over import waiting_names

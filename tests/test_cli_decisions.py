@@ -9,7 +9,7 @@ import pytest
 from drawn import Library
 from test_decisions import PHOTOS
 
-from facewatch.cli.commands import _print_look_alikes
+from facewatch.cli.people import _print_look_alikes
 from facewatch.matching import Evidence
 from facewatch.people.identities import Alike
 

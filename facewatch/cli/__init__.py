@@ -13,13 +13,13 @@ from collections.abc import Sequence
 import click
 
 from facewatch.cli import (  # noqa: F401 - they add their commands to the group
-    checks,
-    commands,
-    decisions,
+    audit,
+    backup,
+    corrections,
     doctor,
     evaluate,
-    keeping,
     models,
+    people,
     review,
     search,
     service,

@@ -9,7 +9,7 @@ import click
 
 from facewatch import ids
 from facewatch.cli.asking import is_confirmed
-from facewatch.cli.decisions import describe
+from facewatch.cli.corrections import describe
 from facewatch.cli.group import command
 from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, local_time, plural, print_json, print_table

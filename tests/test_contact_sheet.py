@@ -21,7 +21,8 @@ from PIL import Image
 
 from facewatch import folders
 from facewatch.catalog import Person
-from facewatch.cli import everybody
+from facewatch.cli import people as cli_people
+from facewatch.cli import scan as cli_scan
 from facewatch.cli.blocks import ALL_COLOURS
 from facewatch.cli.contact_page import MOST_BYTES, contact_page
 from facewatch.cli.pictures import BLOCK_CELL, Protocol, Screen
@@ -203,22 +204,22 @@ def test_the_end_of_a_scan_shows_those_it_found(library: Library, capsys: pytest
     with library.service() as service:
         result = service.scan_all()
         assert result.is_first
-        found = everybody.show_found(service, result, BLOCKS, lambda _: None)
+        found = cli_scan.show_found(service, result, BLOCKS, lambda _: None)
         assert found is not None
-        everybody.print_found(found)
+        cli_scan.print_found(found)
         assert service.folder.plan().actions == ()
         assert auditing.audit(service).findings == ()
         again = service.scan_all()
         assert not again.is_first
-        assert everybody.show_found(service, again, BLOCKS, lambda _: None) is None
-        assert everybody.better_engine(service) is None, "of another engine than that which needs no files"
+        assert cli_scan.show_found(service, again, BLOCKS, lambda _: None) is None
+        assert cli_scan.better_engine(service) is None, "of another engine than that which needs no files"
     said = capsys.readouterr().out
     sheet = library.people / "Everybody.html"
     assert f"everybody on one page, for your browser:\n  {sheet}\n" in said
     assert "▀" in said
     assert re.search(r"p1 +p2", said)
     assert len(list(parsed(sheet.read_text()).iter("article"))) == 2
-    everybody.print_found(found._replace(drawn="", sheet=None, note="no room"))
+    cli_scan.print_found(found._replace(drawn="", sheet=None, note="no room"))
     said = capsys.readouterr().out
     assert re.search(r"p1 +Person 0001 +3 photos", said)
     assert "no page with everybody: no room" in said
@@ -230,8 +231,8 @@ def test_a_first_scan_ends_within_a_terminal_of_24_lines(library: Library) -> No
         library.draw(f"{person}b.png", (person, 1))
     with library.service() as service:
         result = service.scan_all()
-        small = everybody.show_found(service, result, BLOCKS, lambda _: None)
-        large = everybody.show_found(service, result, replace(BLOCKS, n_lines=40), lambda _: None)
+        small = cli_scan.show_found(service, result, BLOCKS, lambda _: None)
+        large = cli_scan.show_found(service, result, replace(BLOCKS, n_lines=40), lambda _: None)
     assert small is not None
     assert large is not None
     assert (small.n_drawn, large.n_drawn) == (4, 8)
@@ -246,7 +247,7 @@ def test_a_page_of_somebody_else_does_not_spoil_a_scan(library: Library) -> None
     library.people.mkdir()
     (library.people / "Everybody.html").write_text("mine")
     with library.service() as service:
-        found = everybody.show_found(service, service.scan_all(), everybody.NO_SCREEN, lambda _: None)
+        found = cli_scan.show_found(service, service.scan_all(), cli_people.NO_SCREEN, lambda _: None)
     assert found is not None
     assert found.sheet is None
     assert "not facewatch's" in found.note
@@ -256,7 +257,7 @@ def test_a_page_of_somebody_else_does_not_spoil_a_scan(library: Library) -> None
 def test_who_is_hidden_or_forgotten_is_taken_off_the_sheet(known: Library) -> None:
     with known.service() as service:
         anna, ben = (one.id for one in service.catalog.people.all())
-        sheet = everybody.write_contact_sheet(service)
+        sheet = cli_people.write_contact_sheet(service)
         with service.deciding() as decisions:
             decisions.hide(str(anna))
         assert [one.get("id") for one in parsed(sheet.read_text()).iter("article")] == [f"p{ben}"]
@@ -269,7 +270,7 @@ def test_who_is_hidden_or_forgotten_is_taken_off_the_sheet(known: Library) -> No
 def test_a_restored_catalog_has_no_sheet_of_another(known: Library, run: Any, tmp_path: Path) -> None:
     assert run("backup", str(tmp_path / "b.sqlite")).code == 0
     with known.service() as service:
-        sheet = everybody.write_contact_sheet(service)
+        sheet = cli_people.write_contact_sheet(service)
     assert run("restore", str(tmp_path / "b.sqlite"), "--yes").code == 0
     assert not sheet.exists()
 
@@ -303,7 +304,7 @@ def test_a_face_whose_photo_is_away_has_no_picture(known: Library) -> None:
     with known.service() as service, cutting(service, InlineAnalyser(Recipe("fake"))) as crops:
         found = portraits(service.catalog, crops, service.catalog.people.all())
         assert [one.crops for one in found] == [(), ()]
-        assert everybody.draw_people(service, BLOCKS, service.catalog.people.all()) == ""
+        assert cli_people.draw_people(service, BLOCKS, service.catalog.people.all()) == ""
 
 
 # --- the command ---
@@ -343,7 +344,7 @@ def test_people_are_drawn_where_the_terminal_can_and_a_table_elsewhere(
     known: Library, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("people").out.startswith("id")
-    monkeypatch.setattr(everybody, "screen_here", lambda: BLOCKS)
+    monkeypatch.setattr(cli_people, "screen_here", lambda: BLOCKS)
     drawn = run("people", "-n", "1").out
     assert "▀" in drawn
     assert "1 of 2 people: facewatch people -n 2 draws all, --table lists them,\n--contact-sheet writes" in drawn
@@ -409,7 +410,7 @@ def test_a_scan_says_which_part_of_its_work_it_is_at(library: Library) -> None:
 
 def test_the_better_engine_is_named_with_its_size_its_licence_and_the_way_to_it(tmp_path: Path) -> None:
     service: Any = SimpleNamespace(engine_name="face_recognition", config={"engine.models": str(tmp_path)})
-    said = everybody.better_engine(service)
+    said = cli_scan.better_engine(service)
     assert said is not None
     assert "insightface:buffalo_l" in said
     assert "289 MB" in said
@@ -419,4 +420,4 @@ def test_the_better_engine_is_named_with_its_size_its_licence_and_the_way_to_it(
         "  facewatch scan --engine insightface:buffalo_l",
     ]
     service.engine_name = "insightface:antelopev2"
-    assert everybody.better_engine(service) is None
+    assert cli_scan.better_engine(service) is None

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import facewatch.cli.audit  # noqa: F401 - it adds its commands to the group
+import facewatch.cli.stats  # noqa: F401 - it adds its commands to the group
 from facewatch.app import Service
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.cli import main

@@ -1,4 +1,4 @@
-"""`facewatch backup` and `facewatch restore`."""
+"""The commands `backup` and `restore`."""
 
 from __future__ import annotations
 

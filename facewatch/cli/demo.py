@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from facewatch import ids
+from facewatch.cli.group import command
+from facewatch.cli.options import State, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_table, print_tree, progress_bar
 from facewatch.errors import FacewatchError
+
+if TYPE_CHECKING:
+    pass
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -138,3 +143,17 @@ def _locate(package: str, path: str) -> Path:
     if file is None or not file.is_file():
         raise FacewatchError(f"the demo needs the picture {path} of {package}; reinstall that package")
     return file
+
+
+@command("demo", "Try it without photos of your own.")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@pass_state
+def demo(state: State, folder: Path | None) -> None:
+    """Try facewatch without photos of your own: make a small library in FOLDER (or a temporary one) and scan it.
+
+    \b
+    Example:
+      facewatch demo
+    """
+    set_up_logging(state.loudness)
+    run_demo(folder, is_quiet=state.is_quiet)

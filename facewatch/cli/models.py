@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from facewatch.cli.asking import is_confirmed, is_somebody_there
-from facewatch.cli.group import facewatch
-from facewatch.cli.options import State, json_option, loudness_options, pass_state, set_up_logging, setting_options
+from facewatch.cli.group import command, facewatch
+from facewatch.cli.options import (
+    State,
+    json_option,
+    loudness_options,
+    pass_state,
+    set_up_logging,
+    setting_options,
+)
 from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
 from facewatch.cli.words import MEANT_OF_MODELS
 from facewatch.errors import EngineError, FacewatchError
+
+if TYPE_CHECKING:
+    pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,4 +251,39 @@ def _unrecorded(name: str, folder: Path) -> str:
     return (
         "a detector and a recogniser, but no SHA-256 is on record, so whether they are whole cannot be told; "
         f"`facewatch models import {shlex.quote(str(place))}` writes it down"
+    )
+
+
+@command("engines", "List the engines used on this catalog.")
+@click.option("--prune", is_flag=True, help="Delete the embeddings of engines that are neither used nor wanted.")
+@json_option
+@pass_state
+def engines(state: State, prune: bool, as_json: bool) -> None:
+    """List the engines that have analysed this catalog, and the space their embeddings take.
+
+    The embeddings of an engine that is no longer used make it quick to go back to it; --prune deletes them.
+
+    \b
+    Example:
+      facewatch engines --prune
+    """
+    with state.service() as service:
+        n_freed = service.prune_engines() if prune else 0
+        rows = [asdict(engine) | {"n_bytes": engine.n_bytes} for engine in service.engines()]
+    if as_json:
+        print_json({"n_freed": n_freed, "engines": rows})
+        return
+    if prune and not state.is_quiet:
+        echo(f"{plural(n_freed, 'vector')} freed")
+    if rows:
+        header = ("engine", "in use", "dimension", "photos", "vectors", "MB", "licence")
+        print_table(header, [_engine_row(row) for row in rows], prose=("licence",), whole=("engine",))
+    else:
+        echo("none yet: facewatch scan PHOTOS")
+
+
+def _engine_row(row: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        *(row["name"], "yes" if row["is_in_use"] else "", row["n_dims"], row["n_photos"], row["n_faces"]),
+        *(f"{row['n_bytes'] / 1e6:.1f}", row["licence"]),
     )

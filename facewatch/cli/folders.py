@@ -1,0 +1,63 @@
+"""The command `folders`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from facewatch.cli.group import command
+from facewatch.cli.options import State, json_option, pass_state, set_up_logging
+from facewatch.cli.output import echo, plural, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from facewatch.folders.taking_over import TakenOver
+
+
+@command("folders", "Bring the people folder up to date.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done without doing it.")
+@click.option("--take-over", is_flag=True, help="Make the folder of a catalog that is gone this one's.")
+@json_option
+@pass_state
+def folders(state: State, dry_run: bool, take_over: bool, as_json: bool) -> None:
+    """Bring the people folder up to date with the catalog. Running it twice changes nothing.
+
+    A people folder that was deleted is made anew. One of another catalog is refused; with --take-over it is this one's
+    from then on, and the names of its folders are given to the same people again, at once or after the next scan.
+
+    \b
+    Example:
+      facewatch folders --dry-run
+    """
+    if dry_run and take_over:
+        raise click.UsageError("--take-over and --dry-run contradict each other; choose one")
+    set_up_logging(state.loudness)
+    with state.service() as service:
+        service.folder.believe_deleted()
+        taken = service.take_over() if take_over else None
+        if not dry_run:
+            service.folder.check()
+        plan = service.folder.plan()
+        steps = plan.describe()
+        if not dry_run:
+            service.sync_folders()
+    if as_json:
+        print_json({"dry_run": dry_run, "steps": steps} | ({"taken_over": asdict(taken)} if taken else {}))
+    elif not state.is_quiet:
+        for line in _what_was_taken_over(taken) if taken else ():
+            echo(line)
+        for step in steps:
+            echo(step)
+        would = "would be taken" if dry_run else "taken"
+        echo(f"{service.folder.root}: {plural(len(steps), 'step')} {would}")
+
+
+def _what_was_taken_over(taken: TakenOver) -> Iterator[str]:
+    yield f"taken over: {plural(taken.n_links, 'link')}"
+    if taken.names:
+        yield f"the same people get these names, at once or after the next scan: {', '.join(taken.names)}"
+    for folder in taken.left:
+        yield f"{folder}: stays as it is, for what else it holds"

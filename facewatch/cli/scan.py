@@ -1,0 +1,259 @@
+"""The commands `scan` and `recluster`, and whom a scan found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from facewatch import ids
+from facewatch.cli.group import command
+from facewatch.cli.options import Choice, State, json_option, pass_state, set_up_logging
+from facewatch.cli.output import echo, plural, print_json, progress_bar
+from facewatch.cli.people import NO_SCREEN, draw_people, screen_here, write_contact_sheet
+from facewatch.cli.pictures import Screen
+from facewatch.clustering import METHODS
+from facewatch.errors import EngineError, FolderError, LibraryError
+
+if TYPE_CHECKING:
+    from facewatch.app import ScanResult, Service
+    from facewatch.catalog import Person
+    from facewatch.types import Progress
+if TYPE_CHECKING:
+    from facewatch.app import ScanResult, Service
+    from facewatch.catalog import Person
+    from facewatch.reports.status import Status
+
+
+@command("scan", "Scan photo libraries once.")
+@click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
+@click.option(
+    "--aligned/--no-aligned",
+    default=None,
+    help="PHOTOS are aligned crops of one face each, so detection is skipped. Remembered.",
+)
+@click.option(
+    "--new-drive",
+    "is_new_drive",
+    is_flag=True,
+    help="The drive was replaced; photos that are missing on it are gone.",
+)
+@json_option
+@pass_state
+def scan(
+    state: State,
+    photos: tuple[Path, ...],
+    engine: str | None,
+    aligned: bool | None,
+    is_new_drive: bool,
+    as_json: bool,
+) -> None:
+    """Scan the libraries PHOTOS once and bring the catalog and the folders up to date.
+
+    Without PHOTOS, the libraries in the settings are scanned, or those scanned before. Photos that are known already
+    are skipped, unless the settings name another engine: then all of them are analysed again, and people, names and
+    decisions are carried over at the end. While a watcher is at work this only says how far it is (exit code 6).
+
+    \b
+    Example:
+      facewatch scan ~/Pictures
+      facewatch scan ~/Pictures --engine insightface:buffalo_l
+    """
+    from facewatch.cli.status import doing_just_that
+    from facewatch.errors import BusyError
+
+    if aligned is not None and not photos:
+        raise click.UsageError("--aligned needs PHOTOS: name the folders of face crops")
+    set_up_logging(state.loudness)
+    # Before the progress bar stands between us and the terminal.
+    screen = NO_SCREEN if as_json or state.is_quiet else screen_here()
+    with (
+        _service(state, photos, engine, aligned=bool(aligned), needs_catalog=False) as service,
+        progress_bar("looking at photos", is_shown=not state.is_quiet) as report,
+    ):
+        if aligned is False:
+            service.libraries.forget_aligned(service.libraries.roots)
+        if is_new_drive:
+            service.libraries.believe_new_drives()
+        try:
+            result = service.scan_all(report)
+        except BusyError as error:
+            given = {"--engine": engine, "--aligned": aligned is not None, "--new-drive": is_new_drive}
+            beyond = [*(name for name, value in given.items() if value), *map(str, photos)]
+            raise BusyError(doing_just_that(service.catalog.path, beyond) or str(error)) from error
+        status = service.status()
+        found = show_found(service, result, screen, report)
+        hint = better_engine(service) if result.is_first and result.n_faces else None
+    if as_json:
+        print_json(asdict(result) | {"contact_sheet": str(found.sheet) if found and found.sheet else None})
+    elif not state.is_quiet:
+        _print_scan(result, status)
+        if found:
+            print_found(found)
+        _print_next(status, hint)
+
+
+def _print_scan(result: ScanResult, status: Status) -> None:
+    for old, new in result.libraries_moved.items():
+        echo(f"{old}: was moved to {new}")
+    done = [
+        f"{plural(result.n_files, 'file')} looked at in {result.seconds:.1f} s: {result.n_new} new, "
+        f"{result.n_known - result.n_same} copied, {result.n_moved} moved, {result.n_missing} gone, "
+        f"{result.n_faulty} faulty" + (f", {result.n_other} no photos" if result.n_other else ""),
+        _found_in(result),
+        f"{status.people_folder}: {plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed",
+    ]
+    echo("\n".join(done))
+    if result.n_again:
+        echo(f"{plural(result.n_again, 'photo')} looked at anew")
+    if result.engine_before == result.engine:
+        echo(f"{result.engine} sees faces in a new way now; names and decisions stay")
+    elif result.engine_before:
+        echo(f"{result.engine} is in use now; until now it was {result.engine_before}")
+    elif status.switch:
+        echo(f"{result.engine} has more to look at: facewatch status")
+    if status.faults:
+        echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
+
+
+def _found_in(result: ScanResult) -> str:
+    """Return what became of the faces that came, and of those that were there."""
+    new = f"{plural(result.n_faces, 'new face')}: {result.n_placed} placed" if result.n_faces else "no new faces"
+    before = f", {plural(result.n_placed_before, 'earlier face')} placed" if result.n_placed_before else ""
+    return f"{new}{before}, {plural(result.n_new_people, 'new person', 'new people')}"
+
+
+def _print_next(status: Status, hint: str | None) -> None:
+    if hint:
+        echo(hint)
+    if status.n_people > status.n_named:
+        echo("next: facewatch review, which shows faces and asks who they are")
+
+
+@command("recluster", "Group unassigned faces again.")
+@click.option("--method", type=Choice(list(METHODS)), help="How to group; the default is in the settings.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done without doing it.")
+@json_option
+@pass_state
+def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) -> None:
+    """Group the unassigned faces. Named people are never changed; unnamed ones may grow or be merged.
+
+    \b
+    Example:
+      facewatch recluster --dry-run
+    """
+    set_up_logging(state.loudness)
+    with state.service(cluster__method=method) as service:
+        result = service.recluster(is_dry_run=dry_run)
+        if not dry_run:
+            service.sync_folders()
+    if as_json:
+        print_json(asdict(result))
+    elif not state.is_quiet:
+        would = "would be " if dry_run else ""
+        echo(
+            f"{plural(result.n_pool, 'face')} belonged to nobody: {result.n_matched} {would}matched to known people, "
+            f"{result.n_grouped} {would}grouped; {plural(result.n_new_people, 'new person', 'new people')}, "
+            f"{result.n_joined_people} {would}joined to another"
+        )
+
+
+def _service(
+    state: State, photos: tuple[Path, ...] = (), engine: str | None = None, *, aligned: bool = False, **overrides: Any
+) -> Service:
+    from facewatch.library.layout import check_library
+
+    for library in photos:
+        check_library(library)
+    named = [str(p) for p in photos] or None
+    overrides["library__aligned"] = named if aligned else None
+    return state.service(library__photos=named, engine__name=engine, **overrides)
+
+
+N_LARGEST = 8
+"""Those at the end of a scan, where they can be drawn; half of them where all that a first scan says would not fit."""
+
+
+LINES_FOR_LARGEST = 36
+
+
+N_LARGEST_LINES = 5
+"""The same where they cannot."""
+
+
+BETTER_PACK = "buffalo_l"
+"""What is recommended to whoever uses the engine that needs no files."""
+
+
+class Found(NamedTuple):
+    """What a scan has to show of those whom it found."""
+
+    sheet: Path | None
+    note: str
+    """Why there is no sheet."""
+    drawn: str
+    """The faces of some, where the terminal can show them."""
+    n_drawn: int
+    people: tuple[Person, ...]
+    """Who are on most photos."""
+
+
+def show_found(
+    service: Service, result: ScanResult, screen: Screen, report: Callable[[Progress], None]
+) -> Found | None:
+    """Write the contact sheet and return who is to be shown; None: the scan found nobody new."""
+    from facewatch.people.portraits import shown_people
+
+    if not result.n_new_people:
+        return None
+    people = shown_people(service.catalog)
+    sheet, note = None, ""
+    try:
+        sheet = write_contact_sheet(service, report=report)
+    except (EngineError, FolderError, LibraryError) as error:
+        note = str(error)
+    n_drawn = N_LARGEST if screen.n_lines >= LINES_FOR_LARGEST else N_LARGEST // 2
+    drawn = draw_people(service, screen, people[:n_drawn])
+    return Found(sheet, note, drawn, n_drawn, tuple(people))
+
+
+def print_found(found: Found) -> None:
+    """Say who is on most photos, and where everybody is to be seen."""
+    shown = found.people[: found.n_drawn if found.drawn else N_LARGEST_LINES]
+    n = len(found.people)
+    click.echo(f"\n{plural(n, 'person', 'people')}" + (", most photos are of:" if n > len(shown) else ":"))
+    if found.drawn:
+        click.echo(found.drawn, nl=False)
+    else:
+        for one in shown:
+            echo(f"  {ids.person(one.id):<6} {one.label:<24} {plural(one.n_photos, 'photo')}")
+    if found.sheet:
+        echo(f"everybody on one page, for your browser:\n  {found.sheet}")
+    else:
+        echo(f"no page with everybody: {found.note}")
+
+
+def better_engine(service: Service) -> str | None:
+    """Return that there is a better engine, what it costs and how to get it; None: something else is in use."""
+    from facewatch import models
+    from facewatch.app import FIRST_ENGINE
+
+    if service.engine_name != FIRST_ENGINE:
+        return None
+    pack = models.known_pack(BETTER_PACK)
+    change = f"  facewatch scan --engine insightface:{BETTER_PACK}"
+    packs = models.list_packs(models.models_folder(service.config["engine.models"]))
+    if any(one.name == BETTER_PACK and one.state == "present" for one in packs):
+        return (
+            f"insightface:{BETTER_PACK} is here and tells people apart far better\n"
+            f"(for non-commercial research only):\n{change}"
+        )
+    return (
+        f"insightface:{BETTER_PACK} tells people apart far better: a download of "
+        f"{models.megabytes(pack.archive.size)},\nfor non-commercial research only; names and decisions stay:\n"
+        f"  facewatch models fetch {BETTER_PACK}\n{change}"
+    )

@@ -347,7 +347,7 @@ SETTINGS = (
         "cluster",
         "method",
         "whispers",
-        "How faces that belong to nobody are grouped; see the README's table. infomap is a package of its own.",
+        "How faces that belong to nobody are grouped; docs/evaluation.md has a table. infomap is a package of its own.",
         _choice("whispers", "linkage", "hdbscan", "dbscan", "spectral", "infomap"),
     ),
     Setting(

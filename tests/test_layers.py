@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import documents
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
@@ -25,7 +26,7 @@ LAYERS = (
     ("web", "evaluation"),
     ("cli",),
 )
-"""The picture in the README's "How it works", from the bottom to the top."""
+"""The picture in docs/how-it-works.md, from the bottom to the top."""
 
 ANYWHERE = {"__init__", "__main__"}
 
@@ -82,9 +83,10 @@ def test_a_module_imports_only_from_lower_layers(path: Path) -> None:
         assert heights[other] < heights[own], f"{module} must not import {imported}"
 
 
-def test_the_readme_lists_these_layers() -> None:
-    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
-    listed = " ".join(readme.partition("(a test holds that): ")[2].partition(".\n\n")[0].split())
+def test_the_documents_list_these_layers() -> None:
+    listed = " ".join(
+        documents.text_of("docs/how-it-works.md").partition("(a test holds that): ")[2].partition(".\n\n")[0].split()
+    )
     layers = [{name.replace("/", ".") for name in layer.split(", ")} for layer in listed.split(" | ")]
     assert layers == [set(names) for names in LAYERS]
 

@@ -1,4 +1,4 @@
-"""What is shipped: pinned requirements, a wheel that works by itself, a README that tells the truth."""
+"""What is shipped: pinned requirements, a wheel that works by itself, documents that tell the truth."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import click
+import documents
 import licences
 import pytest
 
@@ -19,7 +20,7 @@ from facewatch import __version__
 from facewatch.cli.group import facewatch
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = documents.text_of("docs/commands.md")
 LOCKS = ("requirements.lock", "requirements-test.lock")
 
 
@@ -75,8 +76,8 @@ def test_nothing_that_is_required_has_to_be_compiled() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(facewatch.commands))
-def test_the_readme_names_every_command_with_its_options(name: str) -> None:
-    rows = [line for line in README.splitlines() if line.startswith(f"| `{name}")]
+def test_the_page_of_commands_names_every_command_with_its_options(name: str) -> None:
+    rows = [line for line in COMMANDS.splitlines() if line.startswith(f"| `{name}")]
     assert len(rows) == 1
     shared = {"--config", "--catalog", "--people", "--quiet", "--verbose", "--log-json", "--help"}
     for parameter in facewatch.commands[name].params:
@@ -91,19 +92,19 @@ def test_the_readme_names_every_command_with_its_options(name: str) -> None:
     assert in_row <= known
 
 
-def test_the_readme_and_the_help_name_the_same_exit_codes() -> None:
+def test_the_page_of_commands_and_the_help_name_the_same_exit_codes() -> None:
     def codes(text: str) -> set[str]:
         return set(re.findall(r"\b\d+\b", text.split("Exit codes:")[1].split("\n\n")[0]))
 
     assert facewatch.epilog
-    assert codes(README) == codes(facewatch.epilog)
+    assert codes(COMMANDS) == codes(facewatch.epilog)
 
 
-def test_every_file_that_the_readme_names_exists() -> None:
-    for name in re.findall(r"^ *([a-z_]+(?:\.py|/))  ", README, re.MULTILINE):
+def test_every_file_that_a_document_names_exists() -> None:
+    for name in re.findall(r"^ *([a-z_]+(?:\.py|/))  ", documents.everything(), re.MULTILINE):
         assert (ROOT / "facewatch" / name).exists(), name
-    for name in re.findall(r"scripts/[a-z_]+", README):
-        assert os.access(ROOT / name, os.X_OK), name
+    for name in re.findall(r"scripts/[a-z_]+(?:\.[a-z]+)?", documents.everything()):
+        assert (ROOT / name).is_file() if "." in name else os.access(ROOT / name, os.X_OK), name
 
 
 @pytest.mark.slow

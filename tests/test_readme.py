@@ -1,4 +1,4 @@
-"""README as a new user takes it: block by block, as it stands, on a family's album; and every word of it exists."""
+"""README and docs as a new user takes them: block by block, on a family's album; and every word of them exists."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+import documents
 import pytest
 
 from facewatch.cli import main
@@ -23,7 +24,7 @@ from facewatch.cli.group import facewatch
 from facewatch.cli.words import SECOND_WORDS
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = documents.everything()
 
 PROGRAM = "scripts/facewatch"
 
@@ -35,6 +36,7 @@ NOT_RUN = {
     r"^loginctl |facewatch service ": "the system's own services",
     r" models fetch | --engine insightface:buffalo_l$": "a download",
     r"/path/to/": "a place to be filled in",
+    r" \.\./shared/photos\b|^scripts/hard_sets ": "takes from ten minutes to an hour",
 }
 """What no test can type, by what it is."""
 
@@ -43,7 +45,7 @@ ANSWERS = {" split ": "y\n", " restore ": "y\n"}
 
 
 class Typed(NamedTuple):
-    """A line that somebody types, and what README shows below it."""
+    """A line that somebody types, and what is shown below it."""
 
     command: str
     shown: tuple[str, ...] = ()
@@ -52,7 +54,7 @@ class Typed(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A fenced or indented piece of README."""
+    """A fenced or indented piece of a document."""
 
     start: int
     language: str
@@ -60,12 +62,12 @@ class Block(NamedTuple):
 
 
 def blocks() -> list[Block]:
-    found = re.finditer(r"^ *```(\w*)\n(.*?)^ *```$|((?:^    \S[^\n]*\n)+)", README, re.MULTILINE | re.DOTALL)
+    found = re.finditer(r"^ *```(\w*)\n(.*?)^ *```$|((?:^    \S[^\n]*\n)+)", TEXT, re.MULTILINE | re.DOTALL)
     return [Block(one.start(), one[1] or "", tuple((one[2] or one[3]).splitlines())) for one in found]
 
 
 def typed() -> list[Typed]:
-    """Return everything that README says to type, in its order, with what it shows below."""
+    """Return everything that the documents say to type, in their order, with what they show below."""
     at: list[tuple[int, Typed]] = []
     for block in blocks():
         has_prompts = any(line.startswith("$ ") for line in block.lines)
@@ -77,7 +79,7 @@ def typed() -> list[Typed]:
             else:
                 start, last = at[-1]
                 at[-1] = (start, last._replace(shown=(*last.shown, line)))
-    for row in re.finditer(rf"^\| `({PROGRAM} [^`]*)` \|", README, re.MULTILINE):
+    for row in re.finditer(rf"^\| `({PROGRAM} [^`]*)` \|", TEXT, re.MULTILINE):
         at.append((row.start(), Typed(row[1], is_alternative=True)))
     return [one for _, one in sorted(at, key=lambda pair: pair[0])]
 
@@ -91,17 +93,18 @@ def reason_not_to_run(command: str) -> str | None:
 
 @pytest.fixture
 def home(shared: Path, tmp_path: Path) -> Iterator[Path]:
-    """What README takes for granted: photos of a family, a USB drive, labelled photos, a pack, ~/.local/bin."""
+    """What the documents take for granted: photos of a family, a USB drive, labelled photos, a pack, ~/.local/bin."""
     home, album = tmp_path / "me", shared / "photos" / "album" / "family"
     photos = home / "Pictures" / "2024"
     photos.mkdir(parents=True)
     called = {"Family3-Lady1.jpg": "IMG_1234.jpg", "identification3.jpg": "beach.jpg"}
     for photo in sorted(album.glob("*.jpg")):
         shutil.copy(photo, photos / called.get(photo.name, photo.name))
-    for person in ("Dad", "Mom"):
-        (home / "Labelled" / person).mkdir(parents=True)
-        for photo in album.glob(f"Family1-{person}*.jpg"):
-            shutil.copy(photo, home / "Labelled" / person)
+    for labelled in ("Labelled", "Portraits", "Holidays"):
+        for person in ("Dad", "Mom"):
+            (home / labelled / person).mkdir(parents=True)
+            for photo in album.glob(f"Family1-{person}*.jpg"):
+                shutil.copy(photo, home / labelled / person)
     (home / "usb").mkdir()
     (home / ".local" / "bin").mkdir(parents=True)
     shutil.copytree(shared / "models" / "buffalo_sc_dq", home / "my_pack")
@@ -128,7 +131,7 @@ def test_every_block_runs_as_it_is_typed_and_in_its_order(home: Path, capfd: pyt
 
 
 def prepare(home: Path, command: str) -> None:
-    """See to it that the backup of README's day is there."""
+    """See to it that the backup of that day is there."""
     if " restore " in command:
         [made] = (home / "usb").glob("catalog-*.sqlite")
         made.rename(home / "usb" / shlex.split(command, comments=True)[-1].rpartition("/")[2])
@@ -186,7 +189,7 @@ EXAMPLE = re.compile(r"^are these \d+ faces |^\[y\]es ")
 
 
 def shows(out: str, shown: tuple[str, ...], home: Path) -> bool:
-    """Whether the lines that README shows are there, in their order; "..." stands for any, seconds for any number."""
+    """Whether the lines that a document shows are there, in order; "..." stands for any, seconds for any number."""
 
     def stable(line: str) -> str:
         line = re.sub(r"\d+\.\d s", "N s", line.replace(str(home), "/home/me")).strip()
@@ -220,11 +223,11 @@ def test_alternatives_are_shown_as_alternatives() -> None:
 
 
 def words_said() -> Iterator[str]:
-    """Yield every piece of code of README: lines of blocks, and what stands between backticks."""
+    """Yield every piece of code of the documents: lines of blocks, and what stands between backticks."""
     for block in blocks():
         if block.language in ("", "sh"):
             yield from filter(None, (line.partition(" #")[0].removeprefix("$ ").strip() for line in block.lines))
-    without_blocks = re.sub(r"^ *```.*?^ *```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    without_blocks = re.sub(r"^ *```.*?^ *```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
     yield from (code.replace(r"\|", "|") for code in re.findall(r"`([^`\n]+)`", without_blocks))
 
 
@@ -257,7 +260,7 @@ SCRIPTS = re.compile(r"^scripts/(?!facewatch\b)")
 
 
 @pytest.mark.parametrize("said", sorted({*words_said()}))
-def test_every_command_and_every_option_that_readme_names_exists(said: str) -> None:
+def test_every_command_and_every_option_that_is_named_exists(said: str) -> None:
     if OTHERS.search(said) or SCRIPTS.search(said):
         if script := re.match(r"scripts/\w+", said):
             assert (ROOT / script[0]).is_file()

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from facewatch import folders, indexing
+from facewatch import folders
 from facewatch.catalog import Catalog, Entry, KnownEngine, KnownFile, Person, display
 from facewatch.catalog.pausing import paused_since
 from facewatch.catalog.waiting import Patience
@@ -24,8 +24,12 @@ from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError
 from facewatch.folders.sync import PeopleFolder
 from facewatch.folders.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.fs.mounts import is_folder
-from facewatch.indexing import MAKE_READABLE, Ingested
+from facewatch.indexing.analyzer import MAKE_READABLE, Recipe
 from facewatch.indexing.engine import EngineSwitch
+from facewatch.indexing.indexer import Ingest, Ingested, find_dates
+from facewatch.indexing.memory import memory_limit
+from facewatch.indexing.pool import Analyser, Workers
+from facewatch.indexing.versions import Versions
 from facewatch.library import scan
 from facewatch.library.layout import check_library, check_places, rules_of
 from facewatch.library.roots import LOST_MOUNT, Libraries
@@ -124,7 +128,7 @@ class Service:
         self,
         config: Config,
         *,
-        analyser: indexing.Analyser | None = None,
+        analyser: Analyser | None = None,
         info: EngineInfo | None = None,
         needs_catalog: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -206,18 +210,18 @@ class Service:
         return self._info
 
     @cached_property
-    def _analyser(self) -> indexing.Analyser:
+    def _analyser(self) -> Analyser:
         """Where photos are looked at; made when the first one is, because most commands look at none."""
-        return self._given_analyser or indexing.Workers(
+        return self._given_analyser or Workers(
             self.recipe(),
             self.n_workers,
             photo_seconds=self.config["resources.photo_seconds"],
-            memory=indexing.memory_limit(self.config["resources.memory_mb"]),
+            memory=memory_limit(self.config["resources.memory_mb"]),
         )
 
-    def recipe(self) -> indexing.Recipe:
+    def recipe(self) -> Recipe:
         """Return what workers need to know."""
-        return indexing.Recipe(
+        return Recipe(
             engine=self.engine_name,
             options=self._engine_options(),
             max_pixels=int(self.config["library.max_megapixels"] * 1_000_000),
@@ -238,7 +242,7 @@ class Service:
         """Return what decides which files can be used, besides the files themselves."""
         from facewatch import decode
 
-        memory = indexing.memory_limit(self.config["resources.memory_mb"])
+        memory = memory_limit(self.config["resources.memory_mb"])
         settings = (self.config["library.max_megapixels"], self.config["resources.photo_seconds"])
         return " ".join(map(str, (decode.VERSION, self.engine_name, memory, *settings)))
 
@@ -278,9 +282,9 @@ class Service:
         return self._identities
 
     @cached_property
-    def _versions(self) -> indexing.Versions:
+    def _versions(self) -> Versions:
         """What finds other versions of photos, by the wanted engine."""
-        return indexing.Versions(self.catalog, self.engine_id, same_face=self.info.thresholds.match)
+        return Versions(self.catalog, self.engine_id, same_face=self.info.thresholds.match)
 
     @contextmanager
     def running(self, kind: str) -> Iterator[dict[str, Any]]:
@@ -415,7 +419,7 @@ class Service:
 
         `should_stop` is asked between photos and while one is waited for; what was not recorded is found again.
         """
-        work = indexing.Ingest(
+        work = Ingest(
             self.catalog,
             self._analyser,
             root=root,
@@ -459,7 +463,7 @@ class Service:
     def find_dates(self) -> Iterator[int]:
         """Record when photos of older catalogs were taken, step by step; yields how many were looked at so far."""
         if self.catalog.files.n_undated():
-            yield from indexing.find_dates(self.catalog, self._analyser)
+            yield from find_dates(self.catalog, self._analyser)
 
     def _find_dates(self, report: Report) -> None:
         """Spend some time on that; the next scan goes on."""

@@ -18,9 +18,10 @@ import numpy as np
 from bench_kit import SEED, Bench, Finding, Household, spent_by
 from numpy.typing import NDArray
 
-from facewatch import indexing
 from facewatch.catalog import Catalog
 from facewatch.engines import describe_engine
+from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile
+from facewatch.indexing.indexer import Ingest
 from facewatch.indexing.memory import Room
 from facewatch.people.identities import Identities
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
@@ -165,7 +166,7 @@ class Crowd:
         engine_id = fill_catalog(self.catalog, self.info, folder, files, people + 1, self._faces_of(people))
         self._identities = Identities(self.catalog, engine_id, self.info)
         root_id = (self.catalog.files.root(folder) or (0, 0))[0]
-        self._ingest = indexing.Ingest(
+        self._ingest = Ingest(
             self.catalog, self, root=folder, root_id=root_id, engine_id=engine_id, settle=self._identities.settle
         )
         self._arriving: NDArray[np.float32] = self._centres[0]
@@ -194,25 +195,23 @@ class Crowd:
 
     # What a worker would say, without looking.
 
-    def examine(self, photo: indexing.LibraryFile) -> Future[indexing.Examined]:
-        future: Future[indexing.Examined] = Future()
+    def examine(self, photo: LibraryFile) -> Future[Examined]:
+        future: Future[Examined] = Future()
         digest = hashlib.sha256(os.fsencode(photo)).digest()
-        future.set_result(indexing.Examined(Fingerprint(1, 1, 1), digest, n_pixels=1, n_bytes=1))
+        future.set_result(Examined(Fingerprint(1, 1, 1), digest, n_pixels=1, n_bytes=1))
         return future
 
-    def analyse(self, photo: indexing.LibraryFile, expected: Fingerprint) -> Future[indexing.Analysed | None]:
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
         quality = Quality(sharpness=200, brightness=120, pixels=120, pose=0.1, score=0.9, tier=Tier.FOUND)
         face = Face(Box(200, 150, 120, 120), (0.0,) * 10, 1.0, quality, self._arriving)
-        future: Future[indexing.Analysed | None] = Future()
-        future.set_result(indexing.Analysed(Analysis(640, 480, "JPEG", (face,))))
+        future: Future[Analysed | None] = Future()
+        future.set_result(Analysed(Analysis(640, 480, "JPEG", (face,))))
         return future
 
-    def analyse_aligned(
-        self, photos: Sequence[tuple[indexing.LibraryFile, Fingerprint]]
-    ) -> Future[list[indexing.Analysed | None]]:
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
         raise NotImplementedError("no library here holds aligned crops")
 
-    def taken_at(self, photo: indexing.LibraryFile, expected: Fingerprint) -> Future[str]:
+    def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
         raise NotImplementedError("all photos here are dated when they come")
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from torture_fuzz import MAX_PIXELS, Fuzzed, look_at
 
 from facewatch.decode import HEAD_BYTES, decode, sniff
-from facewatch.indexing import LibraryFile
+from facewatch.indexing.analyzer import LibraryFile
 
 SIDE = 48
 """Pixels of the pictures that are compared."""

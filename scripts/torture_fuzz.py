@@ -16,7 +16,8 @@ from pathlib import Path
 
 from facewatch.decode import HEAD_BYTES, sniff
 from facewatch.engines import fake
-from facewatch.indexing import Analysed, Examined, LibraryFile, Recipe, Workers
+from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
+from facewatch.indexing.pool import Workers
 from facewatch.indexing.worker import TAKES_LONG
 from facewatch.types import Engine
 

@@ -25,7 +25,8 @@ from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import FacewatchError
-from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.analyzer import Recipe
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.watcher import Heard
 from facewatch.watcher.loop import WatchLoop
 from facewatch.watcher.roots import Watched

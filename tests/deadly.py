@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from facewatch.engines.fake import FakeEngine
 from facewatch.errors import EngineError
-from facewatch.indexing import Recipe
+from facewatch.indexing.analyzer import Recipe
 from facewatch.types import DetectedFace
 
 SEGFAULT, SLEEP, BUSY, SWELL, KILL, KILL_ONCE, EXIT, KEEP = range(201, 209)

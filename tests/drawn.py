@@ -14,7 +14,8 @@ from PIL import Image
 from facewatch.app import Service
 from facewatch.config import load_config
 from facewatch.engines import fake
-from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.analyzer import Recipe
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.types import Engine
 
 

@@ -29,7 +29,9 @@ from facewatch.app import Service
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
-from facewatch.indexing import Analysed, Analyser, Examined, InlineAnalyser, LibraryFile, Recipe, Room
+from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
+from facewatch.indexing.memory import Room
+from facewatch.indexing.pool import Analyser, InlineAnalyser
 from facewatch.people.corrections import Decided
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 

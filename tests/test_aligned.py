@@ -18,7 +18,8 @@ from PIL import Image
 from facewatch.cli import main
 from facewatch.engines import fake, load_engine
 from facewatch.errors import ConfigError, LibraryError, PhotoError
-from facewatch.indexing import ALIGNED_BATCH, Eyes, LibraryFile, Recipe
+from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
+from facewatch.indexing.indexer import ALIGNED_BATCH
 from facewatch.types import DetectedFace, Fingerprint
 
 

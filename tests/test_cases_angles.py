@@ -21,7 +21,8 @@ from sqlite_utils import Database
 from facewatch import decode
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.engines import fake, load_engine
-from facewatch.indexing import Eyes, LibraryFile, Recipe, cutting
+from facewatch.indexing import cutting
+from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.indexing.turns import QUICK_PIXELS, look, turn_of
 from facewatch.people.lookup import faces_at
 from facewatch.quality import Limits

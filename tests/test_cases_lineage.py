@@ -19,8 +19,9 @@ from facewatch.app import Service
 from facewatch.catalog import Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake, load_engine
-from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.lineage import same_faces
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.indexing.versions import Versions, _Signs
 from facewatch.service.explaining import explain
 

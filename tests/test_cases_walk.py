@@ -26,7 +26,8 @@ from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
 from facewatch.engines import fake
 from facewatch.evaluation.labelled import read_labels
 from facewatch.evaluation.looking import Seen, look
-from facewatch.indexing import Analysed, Examined, InlineAnalyser, LibraryFile, Recipe
+from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.library.layout import rules_of
 from facewatch.library.scan import walk
 from facewatch.types import Fingerprint, written_at

@@ -27,7 +27,8 @@ from facewatch.cli.blocks import ALL_COLOURS
 from facewatch.cli.contact_page import MOST_BYTES, contact_page
 from facewatch.cli.pictures import BLOCK_CELL, Protocol, Screen
 from facewatch.errors import FolderError
-from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.analyzer import Recipe
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.people.portraits import Portrait, portraits
 from facewatch.service import auditing
 from facewatch.service.reviewing import cutting

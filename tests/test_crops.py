@@ -22,9 +22,11 @@ from facewatch import decode
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, PhotoError
-from facewatch.indexing import Eyes, InlineAnalyser, LibraryFile, Recipe, WorkerLost, Workers, crops, cutting
+from facewatch.indexing import crops, cutting
+from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.indexing.crops import MOST_LOST, Crops, Source, hire_cutter
-from facewatch.indexing.pool import LOST_IN_A_ROW
+from facewatch.indexing.pool import LOST_IN_A_ROW, InlineAnalyser, Workers
+from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Box, Decoded, Fingerprint
 
 ANNA, BEN = (10, 1), (200, 2)

@@ -23,7 +23,7 @@ from facewatch.decode import dates, decode, taken_at
 from facewatch.errors import PhotoError
 from facewatch.evaluation.keeping import load_seen, save_seen
 from facewatch.evaluation.looking import Seen, SeenFile
-from facewatch.indexing import DATED_TOGETHER, find_dates
+from facewatch.indexing.indexer import DATED_TOGETHER, find_dates
 from facewatch.types import Analysis, Fingerprint
 from facewatch.watcher.loop import WatchLoop
 

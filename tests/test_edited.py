@@ -20,8 +20,9 @@ from facewatch.app import Service
 from facewatch.catalog import Catalog, Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake
-from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.lineage import heirs_of
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.types import Analysis, Box, DetectedFace, Face, Fingerprint, Quality, Tier
 
 ANNA, BEN, CLARA = 1, 2, 3

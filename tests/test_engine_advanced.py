@@ -17,7 +17,7 @@ from facewatch.decode import decode
 from facewatch.engines import arcface, describe_engine, load_engine
 from facewatch.engines.arcface import CROP_SIDE, TEMPLATE, ArcFaceEngine, Recogniser, Sessions, choose_providers
 from facewatch.errors import EngineError, PhotoError
-from facewatch.indexing import Eyes, LibraryFile, Recipe
+from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.models import find_pack, import_pack
 from facewatch.types import EngineOptions, Fingerprint
 

@@ -39,7 +39,8 @@ from facewatch.evaluation.keeping import load_seen, save_seen
 from facewatch.evaluation.labelled import Label, read_labels, sets_in
 from facewatch.evaluation.looking import Seen
 from facewatch.evaluation.matching import match, middle_face
-from facewatch.indexing import InlineAnalyser, LibraryFile, Recipe
+from facewatch.indexing.analyzer import LibraryFile, Recipe
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.matching import Gallery
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Normalisation, Quality, Thresholds, Tier
 

@@ -13,7 +13,8 @@ from drawn import Library
 from facewatch.app import ScanResult, Service
 from facewatch.engines import fake
 from facewatch.errors import LibraryError
-from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.analyzer import Recipe
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.library.scan import Rules, walk
 from facewatch.types import Fingerprint
 from facewatch.watcher import look_below

@@ -21,7 +21,8 @@ from facewatch.catalog.waiting import Patience
 from facewatch.engines import fake
 from facewatch.errors import CatalogError, DiskFullError
 from facewatch.heartbeat import LiveFile, live_file_of
-from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.analyzer import Recipe
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.people.corrections import Decisions
 from facewatch.watcher import Heard
 from facewatch.watcher.loop import BATCH_PHOTOS, WatchLoop

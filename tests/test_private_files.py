@@ -15,8 +15,9 @@ from drawn import Library
 from facewatch.clustering.graph import NeighbourGraph
 from facewatch.errors import CatalogError
 from facewatch.fs.locks import file_lock
-from facewatch.indexing import InlineAnalyser, LibraryFile, Recipe
+from facewatch.indexing.analyzer import LibraryFile, Recipe
 from facewatch.indexing.crops import Crops, Source
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.types import Box
 
 

@@ -34,7 +34,8 @@ from facewatch.cli import main
 from facewatch.cli.pictures import Protocol, Screen
 from facewatch.cli.review import N_SHOWN, Sight, ask, completer, near_misses
 from facewatch.engines import fake
-from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.analyzer import Recipe
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.people.corrections import Decisions
 from facewatch.people.lookup import faces_at
 from facewatch.service.reviewing import best_faces, cutting, list_questions, verbs_for

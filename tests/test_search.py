@@ -27,7 +27,8 @@ from facewatch.catalog import Mark
 from facewatch.cli import main
 from facewatch.engines import fake
 from facewatch.errors import EngineError, NotKnownError
-from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.analyzer import Recipe
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.matching import Gallery
 from facewatch.matching import search as search_module
 from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors

@@ -15,7 +15,8 @@ from PIL import Image
 from facewatch.app import Service
 from facewatch.engines import fake
 from facewatch.errors import BusyError, ConfigError, FolderError, LibraryError
-from facewatch.indexing import InlineAnalyser, Recipe
+from facewatch.indexing.analyzer import Recipe
+from facewatch.indexing.pool import InlineAnalyser
 from facewatch.watcher.loop import WatchLoop
 
 

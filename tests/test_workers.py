@@ -18,8 +18,11 @@ import pytest
 from drawn import Library
 
 from facewatch.errors import EngineError
-from facewatch.indexing import KILLED_FAULTS, Ingest, LibraryFile, Recipe, WorkerLost, Workers
+from facewatch.indexing.analyzer import LibraryFile, Recipe
+from facewatch.indexing.indexer import Ingest
 from facewatch.indexing.memory import MB
+from facewatch.indexing.pool import Workers
+from facewatch.indexing.worker import KILLED_FAULTS, WorkerLost
 from facewatch.types import Fingerprint
 
 RECIPE = Recipe("fake")
@@ -346,7 +349,8 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import deadly
-from facewatch.indexing import LibraryFile, Recipe, Workers
+from facewatch.indexing.analyzer import LibraryFile, Recipe
+from facewatch.indexing.pool import Workers
 from facewatch.types import Fingerprint
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from facewatch.catalog import display
 from facewatch.errors import EngineError, PhotoError
-from facewatch.indexing import LibraryFile, WorkerLost
+from facewatch.indexing.analyzer import LibraryFile
 from facewatch.indexing.pool import Cutter
+from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Box
 
 log = logging.getLogger(__name__)

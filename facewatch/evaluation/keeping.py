@@ -22,7 +22,7 @@ from facewatch.evaluation.looking import Seen, SeenFile
 from facewatch.types import Analysis, Box, Covered, EngineInfo, Face, Quality, Tier
 
 if TYPE_CHECKING:
-    from facewatch.indexing import Recipe
+    from facewatch.indexing.analyzer import Recipe
 
 _N_LANDMARKS = 10
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from facewatch.catalog import display
-from facewatch.indexing import Analysed, Analyser, Examined, Ingest, LibraryFile
+from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile
+from facewatch.indexing.indexer import Ingest
+from facewatch.indexing.pool import Analyser
 from facewatch.types import Analysis, Fingerprint, Progress
 
 if TYPE_CHECKING:

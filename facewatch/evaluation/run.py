@@ -26,7 +26,8 @@ from facewatch.evaluation.matching import Sample, make_sample, resolved
 from facewatch.evaluation.metrics import PairCounts, Scores, Verification, count_pairs, nearer, scores, verification
 from facewatch.evaluation.simulated import Simulation, simulate
 from facewatch.evaluation.ways import Grouping, OpenService, all_at_once, by_clustering, plainly, scratch, streaming
-from facewatch.indexing import Analyser, Workers, memory_limit
+from facewatch.indexing.memory import memory_limit
+from facewatch.indexing.pool import Analyser, Workers
 from facewatch.types import EngineInfo, Progress
 
 if TYPE_CHECKING:

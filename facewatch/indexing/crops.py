@@ -22,8 +22,10 @@ from types import TracebackType
 from facewatch.catalog import display
 from facewatch.config import Config
 from facewatch.errors import EngineError, PhotoError
-from facewatch.indexing import LibraryFile, Recipe, WorkerLost, Workers, memory_limit
-from facewatch.indexing.pool import Cutter
+from facewatch.indexing.analyzer import LibraryFile, Recipe
+from facewatch.indexing.memory import memory_limit
+from facewatch.indexing.pool import Cutter, Workers
+from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Box, Fingerprint
 
 log = logging.getLogger(__name__)

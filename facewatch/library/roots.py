@@ -13,7 +13,8 @@ from facewatch.catalog import Catalog, KnownFile, display
 from facewatch.errors import LibraryError
 from facewatch.fs.looking import is_folder_below, look_below
 from facewatch.fs.mounts import Asker, is_folder
-from facewatch.indexing import KILLED_FAULTS, UNREADABLE
+from facewatch.indexing.analyzer import UNREADABLE
+from facewatch.indexing.worker import KILLED_FAULTS
 from facewatch.library import scan
 from facewatch.library.layout import check_library, distinct_roots, nested_roots
 from facewatch.types import Fingerprint

@@ -21,7 +21,8 @@ import numpy as np
 from facewatch.catalog import Catalog, KnownEngine, KnownFile, Mark, display
 from facewatch.errors import CatalogError, EngineError, NotKnownError
 from facewatch.fs.locks import file_lock
-from facewatch.indexing import Examined, LibraryFile, WorkerLost
+from facewatch.indexing.analyzer import Examined, LibraryFile
+from facewatch.indexing.worker import WorkerLost
 from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 from facewatch.people.lookup import faces_on_link
 from facewatch.types import Fingerprint

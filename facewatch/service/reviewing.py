@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from facewatch.errors import EngineError, NotKnownError
-from facewatch.indexing import LibraryFile
+from facewatch.indexing.analyzer import LibraryFile
 from facewatch.indexing.crops import Crops, Source, hire_cutter
 from facewatch.indexing.pool import Cutter
 from facewatch.people.corrections import Decided

@@ -18,25 +18,11 @@ from drawn import Library
 from PIL import Image
 
 from facewatch.engines import fake
-from facewatch.indexing import (
-    KILLED_FAULTS,
-    MAKE_READABLE,
-    PIXELS_IN_FLIGHT,
-    UNREADABLE,
-    Analysed,
-    Examined,
-    Eyes,
-    Ingest,
-    Ingested,
-    InlineAnalyser,
-    LibraryFile,
-    Recipe,
-    Room,
-    WorkerLost,
-    Workers,
-    _Job,
-)
-from facewatch.indexing.worker import _speak_through
+from facewatch.indexing.analyzer import MAKE_READABLE, UNREADABLE, Analysed, Examined, Eyes, LibraryFile, Recipe
+from facewatch.indexing.indexer import Ingest, Ingested, _Job
+from facewatch.indexing.memory import PIXELS_IN_FLIGHT, Room
+from facewatch.indexing.pool import InlineAnalyser, Workers
+from facewatch.indexing.worker import KILLED_FAULTS, WorkerLost, _speak_through
 from facewatch.types import DetectedFace, Fingerprint
 
 RECIPE = Recipe("fake")

@@ -1,0 +1,459 @@
+"""One photo, one transaction, idempotent: hash -> analyse -> catalog.
+
+Two looks at a file, both in worker processes: `examine` reads its bytes once (hash, kind, size in pixels), and only a
+photo that the catalog does not know is `analyse`d. What is in flight is bounded by pixels and bytes, not by photos.
+
+A photo that costs its worker is looked at once more, alone; if it costs another one, that is its fault, on record as
+any other.
+
+Photos that were brought in before the catalog had room for when they were taken: `find_dates`.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby, zip_longest
+from operator import attrgetter
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+
+from facewatch.boxes import pair_up
+from facewatch.catalog import Catalog, display
+from facewatch.catalog.files import UndatedFile
+from facewatch.errors import PhotoError
+from facewatch.indexing.analyzer import (
+    Analysed,
+    Examined,
+    LibraryFile,
+    unreadable,
+)
+from facewatch.indexing.memory import PIXELS_IN_FLIGHT, in_mb
+from facewatch.indexing.pool import Analyser
+from facewatch.indexing.versions import Versions
+from facewatch.indexing.worker import KILLED_FAULTS, NEEDS_MEMORY, WorkerLost
+from facewatch.types import Analysis, Fingerprint
+
+log = logging.getLogger(__name__)
+
+ALIGNED_BATCH = 32
+"""Crops that go to the recogniser together; see engines.arcface.BATCH_FACES."""
+
+
+DATED_TOGETHER = 64
+"""Photos whose dates are recorded in one transaction: 7 ms for JPEGs that are in memory, most of a second where a hard
+disk seeks each."""
+
+
+STOP_SECONDS = 0.5
+"""How often it is asked whether to stop while photos are waited for."""
+
+NEVER_SEEN = Fingerprint(0, -1, 0)
+"""Of a file that does not even tell its size: when it does, it is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of one file."""
+
+    path: str
+    kind: str
+    """new, again (known, but not to this engine), known (content seen before), faulty, other (not a photo), vanished,
+    or unsettled (still changing)"""
+    n_faces: int = 0
+    n_assigned: int = 0
+    """Inherited ones among them."""
+    n_inherited: int = 0
+    """Faces that are whose they were before the file was edited."""
+    fault: tuple[str, str] | None = None
+    ms: float = 0.0
+    is_same: bool = False
+    """Whether this file held that content already: only its time, rights or names have changed."""
+
+
+class Settle(Protocol):
+    """Decides who the new faces of a photo are; called inside the photo's transaction, returns how many it assigned."""
+
+    def __call__(self, photo_id: int) -> int: ...
+
+
+@dataclass(slots=True)
+class _Job:
+    """One file on its way."""
+
+    path: str
+    started: float
+    examined: Examined | None = None
+    is_known: bool = False
+    """Whether another engine has looked at this photo."""
+    n_workers_lost: int = 0
+    """How many it has cost; one of those others that it was sent off with may be to blame."""
+    was_killed: bool = False
+    """Whether an earlier run gave up on it because the machine was short of memory."""
+
+
+_Flying = dict[Future[Any], tuple[_Job, ...]]
+"""What the workers are at: one job, or the batch of jobs that share an answer."""
+
+_Answer = Callable[[], "Examined | Analysed | None"]
+
+
+def _answers(future: Future[Any], n_jobs: int) -> list[_Answer]:
+    """Return how to ask for each job's part of the answer; asking raises what the worker raised."""
+    if future.exception() is not None or not isinstance(future.result(), list):
+        return [future.result] * n_jobs
+    return [partial(_itself, part) for part in future.result()]
+
+
+def _itself(part: Analysed | None) -> Analysed | None:
+    return part
+
+
+class Ingest:
+    """Brings files of one root into the catalog, several at a time, each in a transaction of its own."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        analyser: Analyser,
+        *,
+        root: Path,
+        root_id: int,
+        engine_id: int,
+        settle: Settle,
+        prepare: Callable[[], object] = lambda: None,
+        is_aligned: bool = False,
+        versions: Versions | None = None,
+    ) -> None:
+        """`prepare` is called before what `settle` needs has to be at hand: nothing slow may happen inside a
+        transaction. `is_aligned`: every photo is a crop of one face. `versions`: what finds earlier versions of a
+        photo; its faces are what they were in those."""
+        self._catalog = catalog
+        self._analyser = analyser
+        self._root = root
+        self._root_id = root_id
+        self._engine_id = engine_id
+        self._settle = settle
+        self._prepare = prepare
+        self._is_aligned = is_aligned
+        self._versions = versions
+
+    def run(self, paths: Iterable[str], *, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Ingested]:
+        """Yield what became of each path below the root; the order is the workers', the outcome is not.
+
+        Closing the generator stops after what is being written, and it ends by itself when `should_stop` says so, which
+        is asked between photos and all the time that one is waited for. What was not recorded is simply found again;
+        workers go on with what they are at until they are closed.
+        """
+        flying: _Flying = {}
+        try:
+            yield from self._run(self._in_order(paths), flying, should_stop)
+        finally:
+            for future in flying:
+                future.cancel()  # what no worker has begun
+
+    def _in_order(self, paths: Iterable[str]) -> deque[_Job]:
+        """Return what is to be done. Photos whose workers were killed in an earlier run come last and alone, those
+        first that have waited longest: who needs more memory than there is keeps nobody else from being looked at."""
+        jobs, again = deque[_Job](), list[tuple[str, str]]()
+        for path in paths:
+            fault, since = self._catalog.files.fault(self._root_id, path)
+            if fault.startswith(KILLED_FAULTS):
+                again.append((since, path))
+            else:
+                jobs.append(_Job(path, 0.0))
+        jobs.extend(_Job(path, 0.0, n_workers_lost=1, was_killed=True) for _, path in sorted(again))
+        return jobs
+
+    def _run(self, waiting: deque[_Job], flying: _Flying, should_stop: Callable[[], bool]) -> Iterator[Ingested]:
+        ready: deque[_Job] = deque()
+        while (waiting or ready or flying) and not should_stop():
+            self._launch(waiting, ready, flying)
+            done = wait(list[Future[Any]](flying), STOP_SECONDS, FIRST_COMPLETED).done
+            # In the order of the files, as far as they are ready: ids depend on it, and a set has none.
+            for future in [future for future in flying if future in done]:
+                jobs = flying.pop(future)
+                if isinstance(lost := future.exception(), WorkerLost):
+                    yield from self._after_loss(jobs, lost, waiting)
+                    continue
+                for job, answer in zip(jobs, _answers(future, len(jobs)), strict=True):
+                    outcome = self._step(job, answer, ready)
+                    if outcome is not None:
+                        yield outcome
+
+    def _launch(self, waiting: deque[_Job], ready: deque[_Job], flying: _Flying) -> None:
+        """Keep the workers busy: one job in each hand and one behind it."""
+        most = 2 * self._analyser.n_workers
+        while ready and len(flying) < most and self._fits(ready[0], flying):
+            if self._is_aligned:
+                self._launch_batch(ready, flying)
+            else:
+                job = ready.popleft()
+                assert job.examined is not None
+                if self._is_only_alone(job.examined.n_bytes):
+                    self._analyser.close()  # the models of workers that have nothing to do make room
+                flying[self._analyser.analyse(self._file(job.path), job.examined.fingerprint)] = (job,)
+        n_wanted = ALIGNED_BATCH if self._is_aligned else 1
+        while waiting and len(ready) < n_wanted and len(flying) < most:
+            if any(self._wants_all(job) for jobs in flying.values() for job in jobs):
+                return
+            if waiting[0].n_workers_lost and (flying or ready):
+                return
+            job = waiting.popleft()
+            if job.n_workers_lost:
+                self._analyser.close()  # in a process that no other photo has been in, and with all the memory
+            job.started = perf_counter()
+            flying[self._analyser.examine(self._file(job.path))] = (job,)
+
+    def _launch_batch(self, ready: deque[_Job], flying: _Flying) -> None:
+        """Send off what is ready, as far as it fits, as one batch; a suspect goes alone."""
+        jobs = [ready.popleft()]
+        while ready and len(jobs) < ALIGNED_BATCH and not jobs[0].n_workers_lost:
+            if self._exceeds([*jobs, ready[0]]):
+                break
+            jobs.append(ready.popleft())
+        photos = [(self._file(job.path), job.examined.fingerprint) for job in jobs if job.examined]
+        flying[self._analyser.analyse_aligned(photos)] = tuple(jobs)
+
+    def _fits(self, job: _Job, flying: _Flying) -> bool:
+        """Whether a photo may be analysed beside those that are."""
+        assert job.examined is not None
+        if not flying:
+            return True
+        if self._is_only_alone(job.examined.n_bytes):
+            return False
+        beside = [other for jobs in flying.values() for other in jobs if other.examined]
+        return not beside or not self._exceeds([job, *beside])
+
+    def _exceeds(self, jobs: Sequence[_Job]) -> bool:
+        """Whether these are too many pixels or bytes at one time."""
+        examined = [job.examined for job in jobs if job.examined]
+        together = self._analyser.room.together
+        return sum(one.n_pixels for one in examined) > PIXELS_IN_FLIGHT or (
+            together is not None and sum(one.n_bytes for one in examined) > together
+        )
+
+    def _is_only_alone(self, n_bytes: int) -> bool:
+        """Whether there is room for so many bytes only where there is but one worker."""
+        together = self._analyser.room.together
+        return together is not None and n_bytes > together
+
+    def _wants_all(self, job: _Job) -> bool:
+        """Whether nothing else may be looked at meanwhile: it is a suspect, or needs the memory."""
+        return bool(job.n_workers_lost) or (job.examined is not None and self._is_only_alone(job.examined.n_bytes))
+
+    def _file(self, path: str) -> LibraryFile:
+        return LibraryFile(str(self._root), path)
+
+    def _after_loss(self, jobs: tuple[_Job, ...], lost: WorkerLost, waiting: deque[_Job]) -> Iterator[Ingested]:
+        """These cost a worker. Each is tried once more, alone; who costs another one then did it."""
+        for job in reversed(jobs):
+            job.n_workers_lost += 1
+            if job.n_workers_lost > 1 and len(jobs) == 1:
+                yield self._quarantine(job, lost)
+                if job.was_killed and lost.fault.startswith(KILLED_FAULTS):
+                    self._leave_killed(waiting)
+            else:
+                if len(jobs) == 1:
+                    log.warning("%s: %s; trying once more, alone", display(job.path), lost.fault)
+                job.examined = None
+                waiting.appendleft(job)
+        if len(jobs) > 1:
+            log.warning("%s: %s; trying each alone", ", ".join(display(job.path) for job in jobs), lost.fault)
+
+    @staticmethod
+    def _leave_killed(waiting: deque[_Job]) -> None:
+        """There is still not memory enough: others that were killed before have their turn another time."""
+        left = [job for job in waiting if job.was_killed]
+        if left:
+            log.warning("%d more photo(s) whose workers were killed are left for the next scan", len(left))
+        for job in left:
+            waiting.remove(job)
+
+    def _quarantine(self, job: _Job, lost: WorkerLost) -> Ingested:
+        fingerprint = job.examined.fingerprint if job.examined else self._fingerprint(job.path)
+        return self._set_aside(job, fingerprint, (lost.fault, lost.advice))
+
+    def _set_aside(self, job: _Job, fingerprint: Fingerprint | None, fault: tuple[str, str]) -> Ingested:
+        return self._record_fault(job, fingerprint, fault) if fingerprint else Ingested(job.path, "vanished")
+
+    def _fingerprint(self, path: str) -> Fingerprint | None:
+        """Return how a file looks now, as far as it tells; None: it is gone, or its folder or drive is."""
+        try:
+            return Fingerprint.of(os.lstat(self._file(path)))
+        except OSError as error:
+            # A bad sector: the file is there, and that is all that is known of it.
+            return NEVER_SEEN if error.errno == errno.EIO else None
+
+    def _step(self, job: _Job, answer: _Answer, ready: deque[_Job]) -> Ingested | None:
+        """Take the job one step further; the outcome when that was the last."""
+        try:
+            result = answer()
+        except FileNotFoundError:
+            return Ingested(job.path, "vanished")
+        except OSError as error:
+            return self._set_aside(job, self._fingerprint(job.path), unreadable(error))
+        if result is None:
+            return Ingested(job.path, "unsettled")
+        if isinstance(result, Examined):
+            return self._examined(job, result, ready)
+        return self._analysed(job, result)
+
+    def _examined(self, job: _Job, result: Examined, ready: deque[_Job]) -> Ingested | None:
+        if result.fault:
+            return self._record_fault(job, result.fingerprint, result.fault)
+        if result.sha256 is None:
+            with self._catalog.write():
+                self._record(job, result.fingerprint)
+            return Ingested(job.path, "other")
+        photo_id = self._catalog.files.photo(result.sha256)
+        if photo_id is not None and self._is_done(photo_id):
+            with self._catalog.write():
+                before = self._catalog.files.one(self._root_id, job.path)
+                self._record(job, result.fingerprint, photo_id=photo_id)
+                if self._versions and before is not None and before.photo_id not in (None, photo_id):
+                    # It may be back as it was before it was edited: that is a version, too.
+                    self._versions.replaced(before.photo_id)
+            is_same = before is not None and before.photo_id == photo_id
+            return Ingested(job.path, "known", is_same=is_same, ms=self._ms(job))
+        alone = self._analyser.room.alone
+        if alone is not None and result.n_bytes > alone:
+            return self._record_fault(job, result.fingerprint, _too_little(result.n_bytes, alone))
+        job.examined, job.is_known = result, photo_id is not None
+        ready.append(job)
+        return None
+
+    def _is_done(self, photo_id: int) -> bool:
+        """Whether the engine has looked at a photo, and at what is shown in it."""
+        is_analysed = self._catalog.faces.is_analysed(photo_id, self._engine_id)
+        return is_analysed and not (self._versions and self._catalog.files.is_misread(photo_id))
+
+    def _analysed(self, job: _Job, result: Analysed) -> Ingested:
+        examined = job.examined
+        assert examined is not None
+        if result.analysis is None:
+            return self._record_fault(job, examined.fingerprint, result.fault or ("unknown fault", ""))
+        n_inherited, n_settled = self._store(job, examined, result.analysis)
+        kind = "again" if job.is_known else "new"
+        n_faces = len(result.analysis.faces)
+        return Ingested(job.path, kind, n_faces, n_inherited + n_settled, n_inherited, ms=self._ms(job))
+
+    def _store(self, job: _Job, examined: Examined, analysis: Analysis) -> tuple[int, int]:
+        """Return how many faces inherited whose they are, and how many were recognised."""
+        catalog, now = self._catalog, self._catalog.now()
+        assert examined.sha256 is not None
+        self._prepare()
+        if self._versions:
+            self._versions.prepare()
+        with catalog.write():
+            size = analysis.width, analysis.height
+            before = catalog.files.held(self._root_id, job.path)
+            misread = self._take_misread(examined.sha256, analysis)
+            is_new = catalog.files.photo(examined.sha256) is None
+            photo_id = catalog.files.add_photo(examined.sha256, size, analysis.format, now, taken_at=analysis.taken_at)
+            self._record(job, examined.fingerprint, photo_id=photo_id)
+            if catalog.faces.is_analysed(photo_id, self._engine_id):
+                return 0, 0  # a copy of it was quicker
+            known, boxes = catalog.faces.boxes(photo_id)
+            found = np.array([[face.box.x, face.box.y, face.box.w, face.box.h] for face in analysis.faces], np.float64)
+            heirs = {new: known[old] for old, new in pair_up(boxes, found)}
+            face_ids = catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now, heirs=heirs)
+            n_inherited = 0
+            if misread is not None and self._versions:
+                self._versions.correct(analysis, face_ids, misread)
+                self._versions.gone([misread])
+            elif is_new and self._versions:
+                n_inherited = self._versions.inherit(analysis, face_ids, before)
+            return n_inherited, self._settle(photo_id)
+
+    def _take_misread(self, sha256: bytes, analysis: Analysis) -> int | None:
+        """Set aside what an older version took the photo for, and return it; None: it was the same, or nothing."""
+        files, photo_id = self._catalog.files, self._catalog.files.photo(sha256)
+        if self._versions is None or photo_id is None or not files.is_misread(photo_id):
+            return None
+        is_analysed = self._catalog.faces.is_analysed(photo_id, self._engine_id)
+        if not is_analysed or self._versions.is_as_before(analysis, photo_id):
+            files.set_well_read(photo_id)
+            return None
+        files.set_aside(photo_id)
+        return photo_id
+
+    def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: tuple[str, str]) -> Ingested:
+        with self._catalog.write():
+            before = self._catalog.files.one(self._root_id, job.path)
+            self._record(job, fingerprint, fault=fault)
+            if self._versions and before is not None and before.photo_id is not None:
+                self._versions.gone([before.photo_id])
+        return Ingested(job.path, "faulty", fault=fault, ms=self._ms(job))
+
+    def _record(
+        self,
+        job: _Job,
+        fingerprint: Fingerprint,
+        *,
+        photo_id: int | None = None,
+        fault: tuple[str, str] | None = None,
+    ) -> None:
+        self._catalog.files.record(
+            self._root_id, job.path, fingerprint, photo_id=photo_id, fault=fault, now=self._catalog.now()
+        )
+
+    @staticmethod
+    def _ms(job: _Job) -> float:
+        return (perf_counter() - job.started) * 1000
+
+
+def _too_little(needed: int, there: int) -> tuple[str, str]:
+    """Return the fault and advice of a photo that there is not memory enough for."""
+    return (
+        f"{NEEDS_MEMORY} {in_mb(needed)} of memory to be decoded, and there are {in_mb(there)} for it",
+        "raise resources.memory_mb (or the container's limit); or lower library.max_megapixels, to be told no more",
+    )
+
+
+def find_dates(catalog: Catalog, analyser: Analyser) -> Iterator[int]:
+    """Record when photos were taken where nobody has looked; yields how many were looked at, after each transaction.
+
+    Only headers are read. A photo whose file is gone, changed, unreadable or broken is passed over: the next call tries
+    it again. Closing the generator stops after what is recorded.
+    """
+    after = n_looked = 0
+    roots = [str(root) for root in catalog.files.roots()]
+    while files := catalog.files.undated(after=after, most=DATED_TOGETHER):
+        copies = {photo_id: list(copies) for photo_id, copies in groupby(files, attrgetter("photo_id"))}
+        answers: dict[int, str] = {}
+        # The first copy of each photo, then the second one of those whose first did not answer, and so on.
+        for nth in zip_longest(*copies.values()):
+            answers |= _dates_in([file for file in nth if file and file.photo_id not in answers], analyser, roots)
+        with catalog.write():
+            catalog.files.set_taken(answers)
+        after = files[-1].photo_id
+        n_looked += len(copies)
+        yield n_looked
+
+
+def _dates_in(files: Iterable[UndatedFile], analyser: Analyser, roots: Sequence[str]) -> dict[int, str]:
+    """Return what those files that can be read say, by their photos."""
+    asked = [(file, analyser.taken_at(_located(file.path, roots), file.fingerprint)) for file in files]
+    answers = {}
+    for file, future in asked:
+        try:
+            answers[file.photo_id] = future.result()
+        except (OSError, PhotoError, WorkerLost) as error:
+            log.debug("%s: not asked when it was taken: %s", display(file.path), error)
+    return answers
+
+
+def _located(path: str, roots: Sequence[str]) -> LibraryFile:
+    """Return a file by its library, one of these, and its path below that."""
+    root = max((root for root in roots if path.startswith(root.rstrip("/") + "/")), key=len)
+    return LibraryFile(root, path[len(root) :].lstrip("/"))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from facewatch.catalog import USER, Catalog, FaceRow, FaceTable, Person
 from facewatch.clustering import make_clusterer
 from facewatch.clustering.average import spread
+from facewatch.clustering.linkage import LinkageTree
 from facewatch.errors import DecisionError
 from facewatch.text import plural
 
@@ -250,7 +251,7 @@ class _Crowd:
         return [row for unit in units for row in self.units[unit]]
 
 
-def _grown(crowd: _Crowd, sure: float) -> _Tree:
+def _grown(crowd: _Crowd, sure: float) -> LinkageTree:
     """Return how the units become one, after those of a very large person that surely are one were taken together."""
     if len(crowd.units) > MOST_UNITS:
         _take_together(crowd, sure)
@@ -260,7 +261,7 @@ def _grown(crowd: _Crowd, sure: float) -> _Tree:
     in_photos = [set(photos[rows].tolist()) for rows in crowd.units]
     if crowd.has_block:
         in_photos[0] |= crowd.barred
-    return _Tree.over(sums, sizes, _conflicts(in_photos), has_block=crowd.has_block)
+    return LinkageTree.over(sums, sizes, _conflicts(in_photos), has_block=crowd.has_block)
 
 
 def _take_together(crowd: _Crowd, sure: float) -> None:
@@ -290,131 +291,11 @@ def _conflicts(in_photos: Sequence[set[int]]) -> NDArray[np.bool_]:
     return is_barred
 
 
-@dataclass(frozen=True, slots=True)
-class _Tree:
-    """Which units join which, nearest first: nodes 0, 1, 2... are units, those behind them are joins of two.
-
-    Units that may never be together are below different roots.
-    """
-
-    n_units: int
-    sizes: list[int]
-    """Faces below each node; what users placed counts as many."""
-    heights: list[float]
-    """The mean distance at which each node came to be; never less than those below it."""
-    children: dict[int, tuple[int, int]]
-
-    @classmethod
-    def over(
-        cls, sums: NDArray[np.float64], sizes: NDArray[np.int64], is_barred: NDArray[np.bool_], *, has_block: bool
-    ) -> _Tree:
-        weights = sizes.tolist()
-        if has_block:
-            weights[0] = max(weights[0], int(sizes.sum()))
-        tree = cls(len(sums), weights, [0.0] * len(sums), {})
-        nodes = list(range(len(sums)))
-        for a, b, height in sorted(_joins(sums, sizes, is_barred), key=lambda join: join[2]):
-            left, right = nodes[a], nodes[b]
-            nodes[a] = len(tree.heights)
-            tree.children[nodes[a]] = (left, right)
-            tree.sizes.append(tree.sizes[left] + tree.sizes[right])
-            tree.heights.append(height)
-        return tree
-
-    def roots(self) -> list[int]:
-        below = {child for pair in self.children.values() for child in pair}
-        return [node for node in range(len(self.heights)) if node not in below]
-
-    def units_below(self, node: int) -> list[int]:
-        todo, units = [node], []
-        while todo:
-            one = todo.pop()
-            if one < self.n_units:
-                units.append(one)
-            todo += self.children.get(one, ())
-        return sorted(units)
-
-    def joints(self, least: int) -> list[int]:
-        """Return the joins of two that hold at least so many faces each, the farthest first."""
-        joints = [node for node, pair in self.children.items() if min(self.sizes[child] for child in pair) >= least]
-        return sorted(joints, key=lambda node: (-self.heights[node], -node))
-
-    def without(self, joints: Collection[int], least: int) -> tuple[list[list[int]], list[list[int]]]:
-        """Return the groups of units after these joints were taken apart, and what hangs above them or is smaller than
-        `least` faces, which is no group."""
-        groups, loose, todo = list[list[int]](), list[list[int]](), self.roots()
-        above = self._above(joints)
-        while todo:
-            node = todo.pop()
-            if node in above:
-                todo += self.children[node]
-            else:
-                (groups if self.sizes[node] >= least else loose).append(self.units_below(node))
-        return sorted(groups), sorted(loose)
-
-    def _above(self, joints: Collection[int]) -> set[int]:
-        """Return the joints and all nodes that they are below of."""
-        parents = {child: node for node, pair in self.children.items() for child in pair}
-        above = set(joints)
-        for joint in joints:
-            node = parents.get(joint)
-            while node is not None and node not in above:
-                above.add(node)
-                node = parents.get(node)
-        return above
-
-
-def _joins(
-    sums: NDArray[np.float64], sizes: NDArray[np.int64], is_barred: NDArray[np.bool_]
-) -> Iterator[tuple[int, int, float]]:
-    """Yield (unit that grows, unit that is gone, mean distance) for all joins of average linkage, in any order that has
-    those below before those above.
-
-    The way from nearest neighbour to nearest neighbour ends with two that are each other's; joining those at once gives
-    what joining the nearest two of all would give (Murtagh 1983). To be barred is to be infinitely far, which holds
-    for the joined as soon as it holds for one: the condition of that.
-    """
-    dots, n_faces = sums @ sums.T, sizes.astype(np.float64)
-    is_barred = is_barred.copy()
-    np.fill_diagonal(is_barred, True)
-    distances = np.where(is_barred, np.inf, spread(dots / np.outer(n_faces, n_faces)))
-    heights = np.zeros(len(sums))
-    is_open = np.ones(len(sums), np.bool_)
-    way: list[int] = []
-    while is_open.any():
-        way = way or [int(np.flatnonzero(is_open)[0])]
-        here = way[-1]
-        nearest = int(distances[here].argmin())
-        if len(way) > 1 and distances[here, way[-2]] <= distances[here, nearest]:
-            nearest = way[-2]
-        if not np.isfinite(distances[here, nearest]):
-            is_open[here] = False
-            way = []
-        elif len(way) == 1 or nearest != way[-2]:
-            way.append(nearest)
-        else:
-            way = way[:-2]
-            into, gone = min(here, nearest), max(here, nearest)
-            # Rounding may put a join a hair below what it is made of.
-            heights[into] = max(float(distances[into, gone]), heights[into], heights[gone])
-            yield into, gone, float(heights[into])
-            dots[into] += dots[gone]
-            dots[:, into] += dots[:, gone]
-            n_faces[into] += n_faces[gone]
-            is_barred[into] |= is_barred[gone]
-            is_barred[:, gone] = True
-            is_barred[:, into] = is_barred[into]
-            is_open[gone] = False
-            row = np.where(is_barred[into], np.inf, spread(dots[into] / (n_faces * n_faces[into])))
-            distances[into], distances[:, into] = row, row
-            distances[gone], distances[:, gone] = np.inf, np.inf
-
-
 # --- where it is cut ---
 
 
 def _chosen(
-    tree: _Tree, ceiling: float, *, into: int | None, is_strict: bool
+    tree: LinkageTree, ceiling: float, *, into: int | None, is_strict: bool
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Return the groups of units that are the parts, and those units that follow the nearest of them."""
     if is_strict:
@@ -445,7 +326,7 @@ def _without_loose(
     return [group for group in (*kept, *let_in) if group]
 
 
-def _obvious(tree: _Tree, ceiling: float) -> list[int]:
+def _obvious(tree: LinkageTree, ceiling: float) -> list[int]:
     """Return the joints above the widest gap between distances that the engine would not group; none when it is
     narrow."""
     joints = [joint for joint in tree.joints(1) if tree.heights[joint] > ceiling]

@@ -18,10 +18,10 @@ from facewatch.cohort import hubs
 from facewatch.decode import decode
 from facewatch.engines import arcface, fake, load_engine
 from facewatch.engines.stretching import stretched
+from facewatch.matching.chances import chance_beyond
 from facewatch.people.corrections import Decisions
 from facewatch.people.hubs import hubs_among, middles_of
 from facewatch.people.review import Answer, Question, Review, check_answers, coverage, decide_all, open_questions
-from facewatch.people.review.likeness import chance_beyond
 from facewatch.people.undo import History
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 

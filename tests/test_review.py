@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from facewatch.catalog import Catalog, Person
 from facewatch.engines import fake
 from facewatch.errors import DecisionError, FacewatchError, NotKnownError
+from facewatch.matching.chances import chance_of_face, chance_of_group, second_part
 from facewatch.people.corrections import Decisions
 from facewatch.people.review import (
     Answer,
@@ -30,7 +31,6 @@ from facewatch.people.review import (
     open_questions,
     parse_answer,
 )
-from facewatch.people.review.likeness import chance_of_face, chance_of_group, second_part
 from facewatch.people.undo import History
 from facewatch.service.reviewing import list_questions, start_review, take_answers
 from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Tier

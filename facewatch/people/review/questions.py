@@ -17,10 +17,7 @@ from facewatch.clustering import make_clusterer
 from facewatch.clustering.twice import compare
 from facewatch.cohort import Middles
 from facewatch.matching import distances
-from facewatch.people.cluster_plan import second_faces
-from facewatch.people.corrections import is_clearly_before
-from facewatch.people.hubs import hubs_among, middles_of
-from facewatch.people.review.likeness import (
+from facewatch.matching.chances import (
     Ids,
     Vectors,
     chance_beyond,
@@ -33,6 +30,9 @@ from facewatch.people.review.likeness import (
     rivals,
     second_part,
 )
+from facewatch.people.cluster_plan import second_faces
+from facewatch.people.corrections import is_clearly_before
+from facewatch.people.hubs import hubs_among, middles_of
 from facewatch.types import EngineInfo, Thresholds, Tier
 
 Kind = Literal["is", "one", "still", "who", "strangers"]

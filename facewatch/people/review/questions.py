@@ -5,44 +5,40 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from facewatch import ids
-from facewatch.catalog import NOBODY, Catalog, FaceTable, Person
+from facewatch.catalog import Catalog, FaceTable, Person
 from facewatch.clustering import make_clusterer
-from facewatch.clustering.twice import compare
-from facewatch.cohort import Middles
 from facewatch.matching import distances
 from facewatch.matching.chances import (
     Ids,
     Vectors,
-    chance_beyond,
     chance_of_face,
     chance_of_group,
-    crowd_of,
     face_limit,
-    group_limit,
     nearest_rows,
     rivals,
     second_part,
 )
-from facewatch.people.cluster_plan import second_faces
-from facewatch.people.corrections import is_clearly_before
-from facewatch.people.hubs import hubs_among, middles_of
-from facewatch.types import EngineInfo, Thresholds, Tier
+from facewatch.people.review.scene import (
+    LEAST_CHANCE,
+    N_SHOWN,
+    UNKNOWN,
+    PersonPair,
+    Scene,
+    has_user_decided,
+    is_undecided,
+    near_people,
+    nearest_pair,
+)
+from facewatch.types import EngineInfo, Thresholds
 
 Kind = Literal["is", "one", "still", "who", "strangers"]
 
-N_SHOWN = 12
-"""Faces that stand for a whole group."""
-UNKNOWN = 2.0
-"""The distance of the next person where there is none: that of opposite vectors."""
-_LEAST_CHANCE = 0.05
-"""A yes that is less probable is not asked for."""
 _LIKELY = 0.2
 """A yes that is as probable as this is worth more than its faces, see `_worth`. On all labelled photos (standard
 engine, five orders of arrival) fifty answers give named people at least 0.50 of the faces that they lack, on average
@@ -150,7 +146,7 @@ def open_questions(
     Args:
         parts: what is asked about apart, because it was not all the same.
     """
-    scene = _Scene(catalog, catalog.faces.load(engine_id, n_dims=info.n_dims), info)
+    scene = Scene(catalog, catalog.faces.load(engine_id, n_dims=info.n_dims), info)
     about_known = list(_is_questions(scene, [part for part in parts if part.kind == "is"]))
     likely = {face_id for question in about_known if question.chance >= _LIKELY for face_id in question.loose}
     still = _still_questions(scene, [part for part in parts if part.kind == "still"])
@@ -168,7 +164,7 @@ def open_questions(
     return sorted(questions, key=lambda q: (not is_of_named(q), is_of_hub(q), -worth(q), q.id))
 
 
-def _worth(scene: _Scene, questions: Iterable[Question]) -> Callable[[Question], float]:
+def _worth(scene: Scene, questions: Iterable[Question]) -> Callable[[Question], float]:
     """Return what says how much an answer is worth: the share that it settles of all faces that are open, and, where
     somebody who has a name probably gains them, also the share of all that such people would gain. Faces that somebody
     loses who they are not count `_WRONG` times.
@@ -190,166 +186,10 @@ def _worth(scene: _Scene, questions: Iterable[Question]) -> Callable[[Question],
     return worth
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Two people, as rows of the crowd, who may be one."""
-
-    row: int
-    other: int
-    chance: float
-    distance: float
-    """In the mean between the faces of both."""
-
-
-class _Scene:
-    """What the catalog knows, as far as questions need it."""
-
-    def __init__(self, catalog: Catalog, table: FaceTable, info: EngineInfo) -> None:
-        self.catalog = catalog
-        self.thresholds = info.thresholds
-        self._normalisation = info.normalisation
-        self.table = table
-        known = table.people != NOBODY
-        # A face too poor to be matched says nothing about how its person looks, unless a user placed it.
-        self.tells = tells = known & ((table.tiers != Tier.SHOW.value) | table.by_user)
-        self.crowd = crowd_of(table.people[tells], table.embeddings[tells])
-        self.people = {person.id: person for person in catalog.people.all()}
-        self.pool = np.flatnonzero((table.people == NOBODY) & (table.tiers != Tier.SHOW.value))
-        self.rejections = catalog.faces.rejections()
-        self.photos_of = catalog.faces.photos_of(self.people)
-
-    @cached_property
-    def likely_pairs(self) -> list[_Pair]:
-        """Each person without a name with the one that it most probably is."""
-        return list(_likely_pairs(self))
-
-    @cached_property
-    def hubs(self) -> set[int]:
-        """People about whom no user said anything and who are near everybody."""
-        return hubs_among(self._middles, self.people.values()) if self._middles else set()
-
-    @cached_property
-    def _middles(self) -> Middles | None:
-        """Row i is that of the crowd; None: similarities are taken as they come."""
-        return middles_of(self.table, self._normalisation) if self._normalisation and len(self.crowd) else None
-
-    def chance_of_one(self, row: int, other: int, chance: float) -> float:
-        """Return how probably two of the crowd are one, by what plain distances say and what they have beyond what
-        they have with strangers."""
-        if self._normalisation is None or self._middles is None:
-            return chance
-        return chance_beyond(chance, self._middles.similarity(row, other) - self._normalisation.merge)
-
-    def person(self, row: int) -> Person:
-        """Return who is in this row of the crowd."""
-        return self.people[int(self.crowd.ids[row])]
-
-    @cached_property
-    def rows_of(self) -> dict[int, Ids]:
-        """Rows of the table by person."""
-        order = np.argsort(self.table.people, kind="stable")
-        people, starts = np.unique(self.table.people[order], return_index=True)
-        parts = np.split(order, starts[1:]) if len(people) else []
-        return dict(zip(people.tolist(), parts, strict=True))
-
-    def telling(self, person_id: int) -> Ids:
-        """Return the rows of a person's faces that tell how it looks."""
-        rows = self.rows_of.get(person_id, np.zeros(0, np.int64))
-        telling: Ids = rows[self.tells[rows]]
-        return telling
-
-    @cached_property
-    def people_in(self) -> dict[int, set[int]]:
-        """Who is in each photo."""
-        people: dict[int, set[int]] = defaultdict(set)
-        for person_id, photos in self.photos_of.items():
-            for photo_id in photos:
-                people[photo_id].add(person_id)
-        return people
-
-    @cached_property
-    def others_of(self) -> dict[int, set[int]]:
-        """Whom each person is not, as users said of it or of one of its faces."""
-        others: dict[int, set[int]] = defaultdict(set)
-        for person_id, apart in self.catalog.people.apart().items():
-            others[person_id] |= apart
-        whose = dict(zip(self.table.ids.tolist(), self.table.people.tolist(), strict=True))
-        for face_id, people in self.rejections.items():
-            if (own := whose.get(face_id, NOBODY)) != NOBODY:
-                others[own] |= people
-        return others
-
-    @cached_property
-    def _births(self) -> dict[int, str]:
-        return self.catalog.people.births()
-
-    @cached_property
-    def _taken(self) -> dict[int, str]:
-        return self.catalog.files.taken(set(self.table.photos.tolist())) if self._births else {}
-
-    def can_be(self, row: int, person_id: int) -> bool:
-        """Whether a face of the pool may be somebody."""
-        photo_id = int(self.table.photos[row])
-        is_there = person_id in self.people_in.get(photo_id, ())
-        return (
-            person_id not in self.rejections.get(int(self.table.ids[row]), ())
-            and (not is_there or (row, person_id) in self._second_faces)
-            and not self._is_unborn([photo_id], person_id)
-        )
-
-    @cached_property
-    def _second_faces(self) -> set[tuple[int, int]]:
-        """Faces of the pool, with somebody in their photo who they may be, but not certainly: a collage or kin."""
-        found = second_faces(self.table, self.rejections, self.thresholds.cluster)
-        return {(int(row), person_id) for person_id, rows, both in found if not both.is_one for row in rows}
-
-    def can_be_one(self, one: int, other: int) -> bool:
-        """Whether two people may be one."""
-        return (
-            other not in self.others_of.get(one, ())
-            and one not in self.others_of.get(other, ())
-            and (self.photos_of[one].isdisjoint(self.photos_of[other]) or self._is_twice(one, other))
-            and not self._is_unborn(self.photos_of[one], other)
-            and not self._is_unborn(self.photos_of[other], one)
-        )
-
-    def _is_twice(self, one: int, other: int) -> bool:
-        """Whether two people who are in photos together may be one; who named both has seen them side by side."""
-        rows, others = self.telling(one), self.telling(other)
-        if not len(rows) or not len(others):
-            return False
-        both = compare(self.table.embeddings, self.table.photos, rows, others, self.thresholds.cluster)
-        are_named = self.people[one].name is not None and self.people[other].name is not None
-        return both.is_doubtful and not (are_named and both.is_often)
-
-    def _is_unborn(self, photos: Iterable[int], person_id: int) -> bool:
-        """Whether one of the photos was taken before the person was born."""
-        born = self._births.get(person_id)
-        return born is not None and any(is_clearly_before(self._taken.get(photo_id, ""), born) for photo_id in photos)
-
-    def shown(self, person_id: int, most: int = N_SHOWN) -> list[int]:
-        """Return faces that stand for a person, those most like it first; where there are too many, half of them are
-        those least like it, which show whether all of it is one person."""
-        rows = self.rows_of.get(person_id, np.zeros(0, np.int64))
-        if (crowd_row := self._crowd_rows.get(person_id)) is not None:
-            alike = self.table.embeddings[rows] @ self.crowd.centroids[crowd_row]
-            rows = rows[np.argsort(-alike, kind="stable")]
-        if len(rows) > most:
-            rows = np.concatenate([rows[: most - most // 2], rows[-(most // 2) :]])
-        return [int(face_id) for face_id in self.table.ids[rows]]
-
-    @cached_property
-    def _crowd_rows(self) -> dict[int, int]:
-        return {person_id: row for row, person_id in enumerate(self.crowd.ids.tolist())}
-
-    def size(self, person_id: int) -> int:
-        return len(self.rows_of.get(person_id, ()))
-
-
 # --- is it somebody who is known? ---
 
 
-def _is_questions(scene: _Scene, parts: Collection[Part]) -> Iterator[Question]:
+def _is_questions(scene: Scene, parts: Collection[Part]) -> Iterator[Question]:
     """Yield the questions whether faces and groups are somebody whom a user has named or hidden."""
     candidates: dict[int, list[_Atom]] = defaultdict(list)
     for person_id, rows in _faces_by_person(scene).items():
@@ -369,7 +209,7 @@ class _Candidate:
     distance: float
 
 
-def _faces_by_person(scene: _Scene) -> dict[int, list[_Candidate]]:
+def _faces_by_person(scene: Scene) -> dict[int, list[_Candidate]]:
     """Return the faces of the pool that may be somebody known, by that person: each the one it is most probably."""
     found: dict[int, list[_Candidate]] = defaultdict(list)
     crowd, limits = scene.crowd, scene.thresholds
@@ -377,19 +217,19 @@ def _faces_by_person(scene: _Scene) -> dict[int, list[_Candidate]]:
     for i, best, far in rivals(faces, crowd, limit=face_limit(limits)):
         row = int(scene.pool[i])
         possible = [k for k in range(len(best)) if scene.can_be(row, int(crowd.ids[best[k]]))]
-        asked = [k for k in possible if _is_settled(scene.person(int(best[k])))]
+        asked = [k for k in possible if has_user_decided(scene.person(int(best[k])))]
         if not asked:
             continue
         own = asked[0]
         next_far = min((float(far[k]) for k in possible if k != own), default=UNKNOWN)
         chance = chance_of_face(float(far[own]), next_far, limits)
-        if chance >= _LEAST_CHANCE:
+        if chance >= LEAST_CHANCE:
             found[int(crowd.ids[best[own]])].append(_Candidate(row, chance, float(far[own])))
     return found
 
 
 def _near_each_other(
-    scene: _Scene, candidates: Sequence[_Candidate], person_id: int, parts: Collection[Part]
+    scene: Scene, candidates: Sequence[_Candidate], person_id: int, parts: Collection[Part]
 ) -> Iterator[_Atom]:
     """Yield the candidates of one person, those together that look like each other: probably all are it, or none."""
     best = sorted(candidates, key=lambda one: (-one.chance, one.row))[:_MOST_CANDIDATES]
@@ -415,22 +255,13 @@ def _near_each_other(
         )
 
 
-def _groups_by_person(scene: _Scene) -> Iterator[tuple[int, _Atom]]:
+def _groups_by_person(scene: Scene) -> Iterator[tuple[int, _Atom]]:
     """Yield the people without a name that may be somebody known, with that person."""
     for pair in scene.likely_pairs:
         group, person = scene.person(pair.row), scene.person(pair.other)
-        if _is_settled(person):
+        if has_user_decided(person):
             photos = frozenset(scene.photos_of[group.id])
             yield person.id, _Atom((), group.id, scene.size(group.id), photos, pair.chance, pair.distance)
-
-
-def _is_settled(person: Person) -> bool:
-    """Whether a user has said what is to become of the person's faces."""
-    return person.name is not None or person.is_hidden
-
-
-def _is_open(person: Person) -> bool:
-    return not _is_settled(person)
 
 
 def _by_part(person_id: int, atoms: Sequence[_Atom], parts: Collection[Part]) -> Iterator[list[_Atom]]:
@@ -464,7 +295,7 @@ def _in_questions(atoms: Sequence[_Atom]) -> Iterator[list[_Atom]]:
         yield chosen
 
 
-def _is_question(scene: _Scene, person_id: int, atoms: Sequence[_Atom]) -> Question:
+def _is_question(scene: Scene, person_id: int, atoms: Sequence[_Atom]) -> Question:
     groups = sorted(atom.group for atom in atoms if atom.group is not None)
     loose = tuple(face_id for atom in atoms for face_id in atom.faces)
     shown = [f for atom in atoms for f in (atom.faces if atom.group is None else scene.shown(atom.group))]
@@ -495,57 +326,20 @@ def _digest(loose: Iterable[int], groups: Iterable[int]) -> str:
 # --- are two people one? ---
 
 
-def _likely_pairs(scene: _Scene) -> Iterator[_Pair]:
-    """Yield, for everybody without a name, whom they may be one with most probably."""
-
-    def may_be_somebody(person: Person) -> bool:
-        return _is_open(person) and person.id not in scene.hubs
-
-    for row, possible in _near_people(scene, may_be_somebody):
-        pair = _nearest_pair(scene, row, possible)
-        pair = replace(pair, chance=scene.chance_of_one(row, pair.other, pair.chance))
-        if pair.chance >= _LEAST_CHANCE:
-            yield pair
-
-
-def _named_pairs(scene: _Scene) -> Iterator[_Pair]:
+def _named_pairs(scene: Scene) -> Iterator[PersonPair]:
     """Yield two people who both have a name and look very much alike."""
 
     def is_named(person: Person) -> bool:
         return person.name is not None and not person.is_hidden
 
-    for row, possible in _near_people(scene, is_named):
-        pair = _nearest_pair(scene, row, possible)
+    for row, possible in near_people(scene, is_named):
+        pair = nearest_pair(scene, row, possible)
         if is_named(scene.person(pair.other)) and pair.chance >= _LEAST_CHANCE_OF_NAMED:
             yield pair
 
 
-def _nearest_pair(scene: _Scene, row: int, possible: Sequence[tuple[int, float]]) -> _Pair:
-    other, far = possible[0]
-    next_far = possible[1][1] if len(possible) > 1 else UNKNOWN
-    return _Pair(row, other, chance_of_group(far, next_far, scene.thresholds), far)
-
-
-def _near_people(scene: _Scene, wanted: Callable[[Person], bool]) -> Iterator[tuple[int, list[tuple[int, float]]]]:
-    """Yield rows of the crowd with the rows that they may be one with and how far those are, nearest first."""
-    crowd, limit = scene.crowd, group_limit(scene.thresholds)
-    rows = np.array([row for row in range(len(crowd)) if wanted(scene.person(row))], np.int64)
-    for start, best, far in nearest_rows(crowd.means[rows], crowd.means, 1 + 4):
-        for i in np.flatnonzero((far < limit).any(axis=1)):
-            row = int(rows[start + int(i)])
-            possible = [
-                (int(other), float(d))
-                for other, d in zip(best[i], far[i], strict=True)
-                if other != row
-                and int(crowd.ids[other]) not in scene.hubs
-                and scene.can_be_one(int(crowd.ids[row]), int(crowd.ids[other]))
-            ]
-            if possible and possible[0][1] < limit:
-                yield row, possible
-
-
-def _one_questions(scene: _Scene) -> Iterator[Question]:
-    unnamed = [pair for pair in scene.likely_pairs if _is_open(scene.person(pair.other))]
+def _one_questions(scene: Scene) -> Iterator[Question]:
+    unnamed = [pair for pair in scene.likely_pairs if is_undecided(scene.person(pair.other))]
     asked: set[frozenset[int]] = set()
     for pair in (*unnamed, *_named_pairs(scene)):
         if (both := frozenset((pair.row, pair.other))) not in asked:
@@ -553,7 +347,7 @@ def _one_questions(scene: _Scene) -> Iterator[Question]:
             yield _one_question(scene, pair)
 
 
-def _one_question(scene: _Scene, pair: _Pair) -> Question:
+def _one_question(scene: Scene, pair: PersonPair) -> Question:
     both = (scene.person(pair.row), scene.person(pair.other))
     larger, smaller = sorted(both, key=lambda p: (p.name is None, -scene.size(p.id), p.id))
     n_smaller = scene.size(smaller.id)
@@ -592,7 +386,7 @@ class _Doubt:
     """The chance that they are the person is no higher than this, as a user said."""
 
 
-def _still_questions(scene: _Scene, parts: Collection[Part]) -> Iterator[Question]:
+def _still_questions(scene: Scene, parts: Collection[Part]) -> Iterator[Question]:
     """Yield the questions whether faces that runs placed with somebody who has a name are that person."""
     doubts = [doubt for person in scene.people.values() for doubt in _doubts(scene, person, parts)]
     means = np.array([scene.table.embeddings[doubt.rows].mean(axis=0) for doubt in doubts], np.float32)
@@ -608,7 +402,7 @@ def _still_questions(scene: _Scene, parts: Collection[Part]) -> Iterator[Questio
                 yield _still_question(scene, doubt, chance)
 
 
-def _doubts(scene: _Scene, person: Person, parts: Collection[Part]) -> Iterator[_Doubt]:
+def _doubts(scene: Scene, person: Person, parts: Collection[Part]) -> Iterator[_Doubt]:
     """Yield what is asked about apart, then the part of all others that is smaller, or that no user confirmed."""
     if person.name is None or person.is_hidden:
         return
@@ -643,18 +437,18 @@ def _parted(table: FaceTable, rows: Ids) -> tuple[Ids, Ids]:
     return (second, first) if len(second) <= _LARGER * len(first) else _parted(table, second)
 
 
-def _chance_of(scene: _Scene, doubt: _Doubt, others: Iterable[tuple[int, float]]) -> float:
+def _chance_of(scene: Scene, doubt: _Doubt, others: Iterable[tuple[int, float]]) -> float:
     """Return how probably the faces are their person and none of these others."""
     next_far = min((far for _, far in others), default=UNKNOWN)
     return min(doubt.most, chance_of_group(doubt.distance, next_far, scene.thresholds))
 
 
-def _can_be_all(scene: _Scene, doubt: _Doubt, row: int) -> bool:
+def _can_be_all(scene: Scene, doubt: _Doubt, row: int) -> bool:
     """Whether the faces may be who is in this row of the crowd."""
     return all(scene.can_be(face, int(scene.crowd.ids[row])) for face in doubt.rows.tolist())
 
 
-def _still_question(scene: _Scene, doubt: _Doubt, chance: float) -> Question:
+def _still_question(scene: Scene, doubt: _Doubt, chance: float) -> Question:
     table, label = scene.table, scene.people[doubt.person_id].label
     alike = table.embeddings[doubt.rows] @ table.embeddings[doubt.others].mean(axis=0)
     # Those least like the person tell most.
@@ -678,11 +472,11 @@ def _still_question(scene: _Scene, doubt: _Doubt, chance: float) -> Question:
 # --- who is this? ---
 
 
-def _who_questions(scene: _Scene, likely: Collection[int]) -> Iterator[Question]:
+def _who_questions(scene: Scene, likely: Collection[int]) -> Iterator[Question]:
     """Yield the questions who somebody without a name is, and who faces of the pool are but those that are likely
     somebody known."""
     for person in scene.people.values():
-        if _is_open(person) and (n_faces := scene.size(person.id)):
+        if is_undecided(person) and (n_faces := scene.size(person.id)):
             yield _who_question(scene, f"who:{ids.person(person.id)}", (person,), scene.shown(person.id), (), n_faces)
     for faces in _alike_in_pool(scene, likely):
         # Ids of many would be too long to type.
@@ -691,7 +485,7 @@ def _who_questions(scene: _Scene, likely: Collection[int]) -> Iterator[Question]
 
 
 def _who_question(
-    scene: _Scene,
+    scene: Scene,
     question_id: str,
     people: Sequence[Person],
     faces: Sequence[int],
@@ -714,7 +508,7 @@ def _who_question(
     )
 
 
-def _alike_in_pool(scene: _Scene, likely: Collection[int]) -> Iterator[list[int]]:
+def _alike_in_pool(scene: Scene, likely: Collection[int]) -> Iterator[list[int]]:
     """Yield faces of the pool, those together that no run has grouped since a user said who they are not, two together
     where they are very near each other, then each that is good enough to found somebody alone."""
     table = scene.table
@@ -730,7 +524,7 @@ def _alike_in_pool(scene: _Scene, likely: Collection[int]) -> Iterator[list[int]
     yield from ([int(table.ids[row])] for i, row in enumerate(rows) if i not in paired)
 
 
-def _regrouped(scene: _Scene, rows: Ids) -> list[Ids]:
+def _regrouped(scene: Scene, rows: Ids) -> list[Ids]:
     """Return rows of faces that a user said are not somebody, and that look like one person, the largest group first;
     until they are grouped by a run they would come up one by one."""
     table, limits = scene.table, scene.thresholds
@@ -761,7 +555,7 @@ def _mutual_pairs(vectors: Vectors, photos: Ids, thresholds: Thresholds) -> list
 # --- is it nobody? ---
 
 
-def _strangers_questions(scene: _Scene) -> Iterator[Question]:
+def _strangers_questions(scene: Scene) -> Iterator[Question]:
     """Yield the one question whether the groups that are near everybody are faces, and of anybody."""
     groups = sorted(scene.hubs, key=lambda person_id: (-scene.size(person_id), person_id))
     if not groups:

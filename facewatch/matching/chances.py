@@ -18,25 +18,16 @@ _BLOCK_ROWS = 1024
 _N_RIVALS = 6
 """People with the nearest centroids that a face is compared with."""
 _MOST_MOVES = 20
-"""How often the middles of two parts move. Three times are enough for all groups of LFW and the albums, which have 3 to
-30 faces; 200 random vectors take up to 20."""
+"""How often the middles of two parts move; groups of 3 to 30 faces need three."""
 _FAR_AHEAD = 1.5
 """Margins by which the next person can be farther; more says no more."""
 
-# Chances were fitted (logistic regression) to what the pool and the groups are after photos came in batches: LFW's
-# people with several photos and two albums, both engines, 1 273 faces and 2 039 groups. In units of the engine's own
-# thresholds the same numbers serve both: where a face is said to be somebody with a chance of 0.9 and more, it was in
-# 0.94 of the cases, at 0.4 to 0.6 in 0.33.
+# Fitted in units of the engines' own thresholds, so that they serve all: docs/calibration-notes.md.
 _FACE = (1.0, 6.0, 2.0)
 _GROUP = (-1.2, 7.4, 3.0)
 """Intercept; what each margin beyond the limit costs; what each margin to the next person gives."""
 _BEYOND = (0.47, 0.74, 4.16)
-"""Intercept; what the logit of the plain chance gives; what the normalised similarity of the middles beyond the limit
-for joining them gives. Fitted to what a normalised grouping of 80 % of the faces leaves (LFW, the same graded like film
-stills, the album, both engines, four draws): 6 581 groups with their nearest. In this order half of those that were one
-person came after 37, 23 and 303 questions (ArcFace graded; dlib LFW, graded), 90 % after 120, 202 and 895; by plain
-distances after 42, 30 and 353, and 123, 188 and 945; by normalised similarity alone 90 % after 349, 373 and 967: the
-grouping has used up what it tells."""
+"""Intercept; what the logit of the plain chance gives; what similarity beyond the limit for joining gives."""
 
 
 @dataclass(frozen=True, slots=True)

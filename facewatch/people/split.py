@@ -25,16 +25,10 @@ from facewatch.errors import DecisionError
 from facewatch.text import plural
 
 STRICT = 0.9
-"""The strict distance, as a share of the one that the engine groups by. Of 163 people of LFW and the albums with 6
-faces and more it leaves 33 (dlib) and 124 (ArcFace) whole; of 300 pairs of them no part holds faces of both."""
+"""The strict distance, as a share of the one that the engine groups by; docs/calibration-notes.md."""
 
 NATURAL_GAP = 0.13
-"""How much farther apart than what stays together are the parts of an obvious cut, as a share of that distance.
-
-Of the same people 9 (dlib) and 0 (ArcFace) are parted without need; 148 and 147 of 150 pairs of two, and 161 and 160 of
-the 163 with one face of somebody else, are parted exactly. At 0.1 21 and 0 without need and 148 and 150 pairs, at 0.16
-6 and 0, and 148 and 131.
-"""
+"""How much farther apart than what stays together are the parts of an obvious cut, as a share of that distance."""
 
 MOST_UNITS = 3_000
 """All of them are compared with all: 150 MB. Of more faces, those that are surely the same person are taken as one."""

@@ -40,30 +40,15 @@ from facewatch.types import EngineInfo, Thresholds
 Kind = Literal["is", "one", "still", "who", "strangers"]
 
 _LIKELY = 0.2
-"""A yes that is as probable as this is worth more than its faces, see `_worth`. On all labelled photos (standard
-engine, five orders of arrival) fifty answers give named people at least 0.50 of the faces that they lack, on average
-0.60, and settle 0.10 of all that are open; with 0.3 it is 0.42, 0.56 and 0.12; by number alone, on LFW, 0.0 and 0.20.
-"""
+"""A yes as probable as this is worth more than its faces, see `_worth`; `facewatch evaluate --simulate-user`."""
 _CHANCE_OF_STRANGERS = 0.9
 """Hardly any person's group is taken for a hub, see `cohort`."""
 _MOST_CHANCE_OF_STILL = 0.8
-"""Faces that are more probably their person than this are not asked about. Of 4 213 groups of 3 faces and more (LFW
-and the albums, both engines, five orders of arrival) 51 have a part below it, which holds somebody else in 29 cases: in
-15 of 20 below 0.2, 6 of 8 from there to 0.5, 8 of 23 above; at 0.8 to 0.95 it would be 9 of 110. Where one, two, three
-or six faces of a person much like them were put among those of 190 others, 2-means parted exactly those from the rest
-in 0.97 (dlib) and all (ArcFace) of the cases, the part of an average linkage tree least like the rest was it in 0.81
-and 0.92.
-"""
+"""Faces more probably their person than this are not asked about; `facewatch evaluate --simulate-user`."""
 _LARGER = 2
-"""Times that those who are asked about can be as many as the part with the faces that users placed. Few faces that were
-hard to find and that a user gave to somebody with many do not put the many in doubt, which are parted by themselves."""
+"""Times that those asked about can outnumber those that users placed: a few hard ones put no crowd in doubt."""
 _WRONG = 5.0
-"""Faces settled that one is worth that is taken from somebody who it is not, because it draws others after it: in LFW
-one face in the wrong group drew 11 (ArcFace). With 5 fifty answers bring that order's precision of named people to 1.0,
-which is 0.9845 where nobody asks, and of ten orders (both engines) no other has such a question among its fifty best.
-With 10 dlib's five orders have six of them, all answered with yes, for 0.005 of the open faces, which stay open; with
-15 there are 16, which find one wrong face, for 0.01. Of ten more orders, not looked at when it was chosen, one took the
-same 12 faces for the same person: 0.984 became 1.0, with one question more that was answered with yes."""
+"""Settled faces that a wrong one is worth: it draws others after it; `facewatch evaluate --simulate-user`."""
 _LEAST_CHANCE_OF_NAMED = 0.5
 """Two people who both have a name must be this probably one: a user has probably looked at them already."""
 _MOST_CANDIDATES = 256

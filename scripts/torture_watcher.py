@@ -13,8 +13,7 @@ from facewatch.cli.options import set_up_logging
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.watcher.loop import WatchLoop
-from facewatch.watcher.process import give_way
-from facewatch.watcher.signals import heed_signals
+from facewatch.watcher.process import give_way, heed_signals
 
 
 def main(photos: str, people: str, catalog: str) -> None:

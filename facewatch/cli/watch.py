@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from facewatch.config import Config
-    from facewatch.watcher.notify import Notifier
-    from facewatch.watcher.signals import Signals
+    from facewatch.watcher.process import Notifier, Signals
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +40,7 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
       facewatch watch ~/Pictures
     """
     from facewatch.cli.status import doing_just_that
-    from facewatch.watcher.notify import Notifier
-    from facewatch.watcher.process import give_way
-    from facewatch.watcher.signals import heed_signals
+    from facewatch.watcher.process import Notifier, give_way, heed_signals
 
     set_up_logging(state.loudness, is_daemon=True)
 

@@ -28,7 +28,7 @@ from facewatch.library.layout import check_library
 from facewatch.library.roots import LOST_MOUNT
 from facewatch.types import Progress
 from facewatch.watcher import Heard, Settled
-from facewatch.watcher.notify import Notifier
+from facewatch.watcher.process import Notifier
 from facewatch.watcher.reporter import SILENT_SECONDS, Teller
 from facewatch.watcher.roots import Watched
 from facewatch.watcher.schedule import Hours

@@ -10,7 +10,7 @@ from typing import Any
 
 from facewatch.catalog import utc_now
 from facewatch.heartbeat import FRESH_SECONDS, Live, LiveFile, Pace, is_rest, live_file_of, memory_mb
-from facewatch.watcher.notify import Notifier
+from facewatch.watcher.process import Notifier
 
 BUSY_SECONDS = 1.0
 """How often progress is told."""

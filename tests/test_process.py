@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.watcher.notify import MAX_STATUS, Notifier
+from facewatch.watcher.process import MAX_STATUS, Notifier
 
 
 class Manager:

@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from facewatch.watcher import Ears, Heard, Listener, Skips
 from facewatch.watcher.buffer import Inbox, folders_above
 from facewatch.watcher.observer import ObserverListener
-from facewatch.watcher.paths import Paths
 
 if sys.platform != "linux":
     pytest.skip("needs inotify", allow_module_level=True)
@@ -31,7 +30,7 @@ if sys.platform != "linux":
 from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, Mask, WatchCallback, WatchDescriptor
 from watchdog.observers.polling import PollingObserver
 
-from facewatch.watcher.inotify import InotifyListener, names_in
+from facewatch.watcher.inotify import InotifyListener, Paths, names_in
 
 Listen = Callable[[str, Skips, Inbox], Listener]
 

@@ -46,7 +46,7 @@ from facewatch.errors import FacewatchError
 from facewatch.people.corrections import Decisions
 from facewatch.service import keeping
 from facewatch.types import DetectedFace, EngineInfo
-from facewatch.watcher import Heard
+from facewatch.watcher.events import Heard
 from facewatch.watcher.loop import WatchLoop
 
 OUR_FAULT = 99
@@ -361,7 +361,7 @@ def _watch(library: Library) -> None:
         stack.callback(loop._teller.end)
         service.sync_folders()
         for watched in loop.watched:
-            stack.callback(watched.deafen)
+            stack.callback(watched.close)
             watched.listen()
         for act in (None, *_ACTS, None):
             paths = act(library) if act else ()

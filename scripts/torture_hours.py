@@ -27,7 +27,7 @@ from facewatch.engines import fake
 from facewatch.errors import FacewatchError
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineAnalyser
-from facewatch.watcher import Heard
+from facewatch.watcher.events import Heard
 from facewatch.watcher.loop import WatchLoop
 from facewatch.watcher.roots import Watched
 
@@ -301,18 +301,20 @@ class Life:
         return told
 
 
-class Deaf:
-    """Ears that hear nothing by themselves."""
+class SilentSource:
+    """A source that hears nothing by itself."""
 
     unwatched: frozenset[str] = frozenset()
     fault = None
-    is_deaf = False
+    is_closed = False
 
     def complete(self) -> None: ...
 
+    def close(self) -> None: ...
 
-def _deafen(watched: Watched) -> None:
-    watched.ears = Deaf()  # type: ignore[assignment]
+
+def _listen_to_nothing(watched: Watched) -> None:
+    watched.source = SilentSource()  # type: ignore[assignment]
 
 
 class Watcher:
@@ -342,7 +344,7 @@ class Watcher:
 
     def _listen(self) -> None:
         for watched in self.loop.watched:
-            watched.listen = partial(_deafen, watched)  # type: ignore[method-assign]
+            watched.listen = partial(_listen_to_nothing, watched)  # type: ignore[method-assign]
             watched.listen()
 
     def stop(self) -> None:

@@ -39,7 +39,7 @@ from facewatch.people.corrections import Decisions
 from facewatch.reports.metrics import exposition
 from facewatch.reports.status import Status
 from facewatch.types import Progress
-from facewatch.watcher import Ears
+from facewatch.watcher.inotify import InotifySource
 
 IMMEDIATE = ("BEGIN IMMEDIATE",)
 ALONE = ("PRAGMA locking_mode = EXCLUSIVE", "BEGIN IMMEDIATE", "UPDATE settings SET value = value")
@@ -482,9 +482,9 @@ def test_of_files_that_cannot_be_read_one_a_folder_is_told_of_and_the_rest_count
 
 def test_who_hears_of_other_rights_to_a_folder_looks_at_it(tmp_path: Path) -> None:
     (tmp_path / "known").mkdir()
-    with Ears(tmp_path, skips=lambda _: False) as ears:
+    with InotifySource(tmp_path, skips=lambda _: False) as source:
         (tmp_path / "known").chmod(0o711)
-        assert ears.take(20.0).folders == {"known"}
+        assert source.take(20.0).folders == {"known"}
 
 
 # --- moved, renamed, deleted, begun anew ---

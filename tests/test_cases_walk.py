@@ -31,7 +31,7 @@ from facewatch.indexing.pool import InlineAnalyser
 from facewatch.library.layout import rules_of
 from facewatch.library.scan import walk
 from facewatch.types import Fingerprint, written_at
-from facewatch.watcher import Heard
+from facewatch.watcher.events import Heard
 from facewatch.watcher.loop import WatchLoop
 
 YEAR_2300 = 10_413_792_000

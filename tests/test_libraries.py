@@ -13,11 +13,11 @@ from drawn import Library
 from facewatch.app import ScanResult, Service
 from facewatch.engines import fake
 from facewatch.errors import LibraryError
+from facewatch.fs.looking import look_below
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.library.scan import Rules, walk
 from facewatch.types import Fingerprint
-from facewatch.watcher import look_below
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from facewatch.heartbeat import LiveFile, live_file_of
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.people.corrections import Decisions
-from facewatch.watcher import Heard
+from facewatch.watcher.events import Heard
 from facewatch.watcher.loop import BATCH_PHOTOS, WatchLoop
 from facewatch.watcher.roots import Watched
 
@@ -40,8 +40,8 @@ class Clock:
 
 
 @dataclass
-class Deaf:
-    """Ears that hear nothing by themselves: what they hear, the test says."""
+class FakeSource:
+    """A source that hears nothing by itself: what it hears, the test says."""
 
     unwatched: frozenset[str] = frozenset()
     fault: str | None = None
@@ -50,9 +50,11 @@ class Deaf:
     def take(self, timeout: float) -> Heard:
         return self.heard.pop() if self.heard else Heard()
 
-    is_deaf: bool = False
+    is_closed: bool = False
 
     def complete(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 def heard(*paths: str) -> Heard:
@@ -73,7 +75,7 @@ class Turns:
         self.loop = WatchLoop(self.service, should_stop=lambda: False, clock=self.clock, wall_clock=lambda: time.time())
 
         if self.service.config["watch.poll"] != "always":
-            self.loop.watched[0].ears = Deaf()  # type: ignore[assignment]
+            self.loop.watched[0].source = FakeSource()  # type: ignore[assignment]
 
     def after(self, seconds: float, *paths: str) -> None:
         """One turn that hears this, and one more turn after a while, as the loop does all the time."""
@@ -180,19 +182,19 @@ def test_a_library_that_came_back_is_listened_to_again(library: Library, tmp_pat
         loop.step({})
         library.photos.rename(tmp_path / "unplugged")
         loop.step({})
-        assert watched.ears is None
+        assert watched.source is None
         assert "cannot be read" in watched.offline
         (tmp_path / "unplugged").rename(library.photos)
         clock.now += 60
         loop.step({})
-        assert watched.ears
+        assert watched.source
         assert not watched.offline
         library.draw("new.png", (1, 0))
         deadline = time.monotonic() + 20
         while not watched.take(0.05) and time.monotonic() < deadline:
             pass
         assert time.monotonic() < deadline
-        watched.deafen()
+        watched.close()
 
 
 def test_a_name_given_by_another_process_shows_without_a_restart(turns: Turns) -> None:
@@ -290,7 +292,7 @@ def test_a_full_disk_is_waited_out(turns: Turns) -> None:
 
 def test_folders_that_cannot_be_listened_to_are_polled_and_no_others(library: Library) -> None:
     turns = Turns(library, **{"watch.poll_seconds": 5})
-    turns.loop.watched[0].ears = Deaf(frozenset({"sub"}), "no more watches")  # type: ignore[assignment]
+    turns.loop.watched[0].source = FakeSource(frozenset({"sub"}), "no more watches")  # type: ignore[assignment]
     with turns.service:
         turns.after(0.1)
         library.draw("sub/deep/a.png", (1, 0))
@@ -307,7 +309,7 @@ def test_a_network_drive_is_polled_and_status_says_why(library: Library) -> None
         rules, clock = service.libraries.rules, Clock()
         watched = Watched(library.photos, rules, service.config, clock, kind_of=lambda path: "nfs4")
         watched.listen()
-        assert watched.ears is None
+        assert watched.source is None
         assert watched.polled == {str(library.photos): "a nfs4 file system does not tell of changes"}
 
 

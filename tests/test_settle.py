@@ -15,10 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.fs.looking import FRESH_SECONDS
+from facewatch.fs.looking import FRESH_SECONDS, is_folder_below, look_below
 from facewatch.types import Fingerprint
-from facewatch.watcher import SettleQueue, is_folder_below, look_below
-from facewatch.watcher.debounce import SPARE_ENTRIES
+from facewatch.watcher.debounce import SPARE_ENTRIES, SettleQueue
 
 SETTLE, REMOVAL = 2.0, 5.0
 

@@ -38,7 +38,7 @@ def test_a_folder_that_may_not_be_read_costs_nothing_but_itself(library: Library
             turn_around(loop, now, 12)
             assert not loop._n_failures
             assert service.catalog.files.counts()["files"] == 5
-            loop.watched[0].deafen()
+            loop.watched[0].close()
 
     try:
         as_a_user(live)

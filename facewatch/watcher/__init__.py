@@ -1,18 +1,1 @@
-"""File events become settled paths. Events are hints: late, doubled or lost ones do no harm, scans see to that."""
-
-from facewatch.fs.looking import is_folder_below, look_below
-from facewatch.watcher.buffer import Heard
-from facewatch.watcher.debounce import Settled, SettleQueue
-from facewatch.watcher.events import Ears, Listener, Skips, listen
-
-__all__ = [
-    "Ears",
-    "Heard",
-    "Listener",
-    "SettleQueue",
-    "Settled",
-    "Skips",
-    "is_folder_below",
-    "listen",
-    "look_below",
-]
+"""File events become settled paths, and those the work of the pipeline, for as long as the watcher runs."""

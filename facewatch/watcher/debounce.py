@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from facewatch.types import Fingerprint
-from facewatch.watcher.buffer import folders_above
+from facewatch.watcher.events import folders_above
 
 SPARE_ENTRIES = 64
 """Entries of the agenda that need not count, besides as many as there are paths: few are not worth clearing away."""

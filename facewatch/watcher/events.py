@@ -1,115 +1,158 @@
-"""Ears: hear what happens below a root, by whatever the platform offers."""
+"""What happens below a root: gathered by whatever the platform offers, and held until somebody takes it.
+
+Events are hints: late, doubled or lost ones do no harm, scans of the whole library see to that.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
-
-from facewatch.watcher.buffer import Heard, Inbox
-
-if sys.platform == "linux":
-    from facewatch.watcher.inotify import InotifyListener as _PlatformListener
-else:
-    from facewatch.watcher.observer import ObserverListener as _PlatformListener
+from typing import Self
 
 Skips = Callable[[str], bool]
 """Says that a folder, by its path below the root, is none of our business, with all below it."""
 
-
-class Listener(Protocol):
-    """Puts into an inbox what happens below a root."""
-
-    @property
-    def unwatched(self) -> frozenset[str]: ...
-
-    @property
-    def fault(self) -> str | None: ...
-
-    @property
-    def is_deaf(self) -> bool: ...
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def complete(self) -> None: ...
+MOST_FILES = 65_536
+"""Paths of single files that are held; when more happens before anybody asks, their folders stand for them."""
 
 
-Listen = Callable[[str, Skips, Inbox], Listener]
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What happened below a root since the last time."""
 
-listen: Listen = _PlatformListener
-"""Makes the platform's own listener."""
+    files: frozenset[str] = frozenset()
+    """Paths below the root at which something happened to a file; none of them is below one of `folders`."""
+    folders: frozenset[str] = frozenset()
+    """Folders whose whole content has to be looked at, if they are there: none is below another, and "" is the root."""
+    is_overflown: bool = False
+    """Events were lost: only a look at everything tells what happened, and `folders` holds ""."""
+
+    def __bool__(self) -> bool:
+        return bool(self.files or self.folders)
 
 
-class Ears:
-    """Hears what happens below a folder; a context manager that stops listening at its end.
+class EventBuffer:
+    """Gathers what one thread hears until another takes it; what happens twice is held once."""
 
-    What is heard are hints: late, doubled or lost ones do no harm, looks at the whole library see to that.
-    """
+    def __init__(self, most_files: int = MOST_FILES) -> None:
+        self._most_files = most_files
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+        self._is_overflown = False
+        self._changed = threading.Condition()
 
-    def __init__(self, root: Path, *, skips: Skips, listen: Listen = listen) -> None:
+    def add_file(self, path: str) -> None:
+        with self._changed:
+            self._files.add(path)
+            if len(self._files) > self._most_files:
+                self._folders |= {path.rpartition("/")[0] for path in self._files}
+                self._files.clear()
+            self._changed.notify()
+
+    def add_folder(self, path: str) -> None:
+        with self._changed:
+            self._folders.add(path)
+            self._changed.notify()
+
+    def overflow(self) -> None:
+        """Note that it is not known what happened."""
+        with self._changed:
+            self._is_overflown = True
+            self._folders.add("")
+            self._changed.notify()
+
+    def take(self, timeout: float) -> Heard:
+        """Return what was heard and forget it, waiting for the first of it at most this many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._files or self._folders, max(timeout, 0.0))
+            files, folders, is_overflown = self._files, self._folders, self._is_overflown
+            self._files, self._folders, self._is_overflown = set(), set(), False
+        return Heard(_outside(files, folders), _outside(folders, folders), is_overflown)
+
+
+def _outside(paths: Set[str], folders: Set[str]) -> frozenset[str]:
+    """Return the paths that are not below one of the folders."""
+    return frozenset(path for path in paths if not any(above in folders for above in folders_above(path)))
+
+
+def folders_above(path: str) -> Iterator[str]:
+    """Return every folder that a path below the root is in, the root itself ("") first."""
+    end = 0
+    while path and end >= 0:
+        yield path[:end]
+        end = path.find("/", end + 1)
+
+
+class EventSource(ABC):
+    """Gathers what happens below a folder; a context manager that starts and ends that."""
+
+    def __init__(self, root: Path, *, skips: Skips) -> None:
         """`skips` is asked for every folder before anything is listened to in it, also from another thread; where it
         raises OSError, because the folder cannot be read, the folder counts as our business.
         """
-        self._inbox = Inbox()
-        self._listener = listen(str(root), _where_told(skips), self._inbox)
+        self._root = str(root)
+        self._is_skipped = skips
+        self._buffer = EventBuffer()
 
-    def __enter__(self) -> Ears:
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def take(self, timeout: float) -> Heard:
+        """Return what happened since the last time, waiting for the first of it at most this many seconds."""
+        return self._buffer.take(timeout)
+
+    @abstractmethod
+    def start(self) -> None:
         """Start listening.
 
         Raises:
             OSError: the root cannot be listened to at all: it is not there, or the kernel refuses; `strerror` says
                 what helps.
         """
-        self._listener.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listener.stop()
+    @abstractmethod
+    def close(self) -> None:
+        """Listen no more; what happened until now can still be taken."""
 
-    def take(self, timeout: float) -> Heard:
-        """Return what was heard since the last time, waiting for the first of it at most this many seconds."""
-        return self._inbox.take(timeout)
-
+    @abstractmethod
     def complete(self) -> None:
         """Listen to what is there now: to folders that were refused, skipped, or mounted unheard of until now too.
 
-        It lists every folder, and belongs before a look at everything.
+        It lists every folder, and belongs before a scan of everything.
         """
-        self._listener.complete()
 
     @property
+    @abstractmethod
     def unwatched(self) -> frozenset[str]:
         """Folders that are not listened to, with all below them, though they should be: they have to be polled.
 
         Those that could not be listed are among them, though a part of what happens there may be heard. Those that
         nobody here may read are not: polling would not find anything in them either.
         """
-        return self._listener.unwatched
 
     @property
+    @abstractmethod
     def fault(self) -> str | None:
         """Why there are unwatched folders, and what helps; None when there are none."""
-        return self._listener.fault
 
     @property
-    def is_deaf(self) -> bool:
-        """Whether nothing is listened to any more, or not yet: `complete` does not mend that, only new ears do."""
-        return self._listener.is_deaf
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """Whether nothing is listened to any more, or not yet: `complete` does not mend that, only another source."""
 
-
-def _where_told(skips: Skips) -> Skips:
-    """A folder that cannot be asked what it is, is one to listen to: trying that tells whether it can be, and why."""
-
-    def is_skipped(folder: str) -> bool:
+    def _skips(self, folder: str) -> bool:
+        """A folder that cannot be asked what it is, is one to listen to: trying tells whether it can be, and why."""
         try:
-            return skips(folder)
+            return self._is_skipped(folder)
         except OSError:
             return False
-
-    return is_skipped

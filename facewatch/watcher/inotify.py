@@ -24,7 +24,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from facewatch.watcher.buffer import Inbox
+from facewatch.watcher.events import EventSource, Skips
 
 log = logging.getLogger(__name__)
 
@@ -128,20 +128,18 @@ class Paths:
             path = folder
 
 
-class InotifyListener:
-    """Keeps the watches complete and puts what they tell into an inbox."""
+class InotifySource(EventSource):
+    """Keeps the watches complete and puts what they tell into the buffer."""
 
     def __init__(
         self,
-        root: str,
-        skips: Callable[[str], bool],
-        inbox: Inbox,
+        root: Path,
+        *,
+        skips: Skips,
         open_fd: Callable[[], InotifyFD] = InotifyFD,
         names_in: Callable[[str], list[str]] = names_in,
     ) -> None:
-        self._root = root
-        self._skips = skips
-        self._inbox = inbox
+        super().__init__(root, skips=skips)
         self._open_fd = open_fd
         self._names_in = names_in
         self._fd: InotifyFD | None = None
@@ -169,7 +167,7 @@ class InotifyListener:
             return _in_words(self._fault) if self._fault else None
 
     @property
-    def is_deaf(self) -> bool:
+    def is_closed(self) -> bool:
         with self._lock:
             return self._fd is None or self._is_dead
 
@@ -178,11 +176,6 @@ class InotifyListener:
         return self._fd is not None and not self._fd.is_alive()
 
     def start(self) -> None:
-        """Watch the root and all below it.
-
-        Raises:
-            OSError: the root itself cannot be watched.
-        """
         try:
             self._fd = self._open_fd()
         except OSError as error:
@@ -194,11 +187,10 @@ class InotifyListener:
             if "" in self._unwatched and self._fault:
                 raise OSError(self._fault.errno, _in_words(self._fault), self._root)
         except BaseException:
-            self.stop()
+            self.close()
             raise
 
-    def stop(self) -> None:
-        """Listen no more; what was heard until now can still be taken."""
+    def close(self) -> None:
         with self._lock:
             fd, self._fd = self._fd, None
             for known in (self._folders, self._paths, self._unwatched, self._unreadable):
@@ -234,7 +226,7 @@ class InotifyListener:
         """Folders may have come, gone and moved unheard."""
         if self._fd is not None:
             self._guard(self.complete)
-            self._inbox.overflow()
+            self._buffer.overflow()
 
     def _guard(self, act: Callable[[], None]) -> None:
         """Do it in the reader's thread, which no fault may end: nobody would hear anything from then on."""
@@ -242,7 +234,7 @@ class InotifyListener:
             act()
         except Exception:  # in a thread that must go on: a look at everything makes up for it
             log.exception("%s: cannot follow what happens", self._root)
-            self._inbox.overflow()
+            self._buffer.overflow()
 
     def _hear(self, folder: str, event: InotifyEvent) -> None:
         if not event.name:
@@ -256,37 +248,37 @@ class InotifyListener:
     def _hear_folder(self, path: str, mask: int) -> None:
         if mask & _APPEARS and not self._skips(path):
             self._enter(path)
-            self._inbox.add_folder(path)
+            self._buffer.add_folder(path)
         elif mask & _DISAPPEARS and (path in self._folders or not self._skips(path)):
             self._leave(path)
             self._forget_refusals(path)
-            self._inbox.add_folder(path)
+            self._buffer.add_folder(path)
         elif mask & InotifyConstants.IN_ATTRIB:
             self._try_again(path)
             # It may not be readable any more, or be entered from now on: a look tells.
             if not self._skips(path):
-                self._inbox.add_folder(path)
+                self._buffer.add_folder(path)
 
     def _hear_file(self, folder: str, name: str, mask: int) -> None:
-        self._inbox.add_file(_join(folder, name))
+        self._buffer.add_file(_join(folder, name))
         # A hidden file may be the mark that its folder is none of our business.
         if mask & _APPEARS and name.startswith(".") and folder and self._skips(folder):
             self._leave(folder)
             self._forget_refusals(folder)
-            self._inbox.add_folder(folder)
+            self._buffer.add_folder(folder)
 
     def _renew(self, path: str) -> None:
         """Something else has this name now, or nothing."""
         self._leave(path)
         self._enter(path)
-        self._inbox.add_folder(path)
+        self._buffer.add_folder(path)
 
     def _try_again(self, path: str) -> None:
         """The rights to a folder changed: what could not be read in it before, maybe can be now."""
         for folder in self._unreadable.within(path):
             self._enter(folder)
             if folder in self._folders:
-                self._inbox.add_folder(folder)
+                self._buffer.add_folder(folder)
 
     def _enter(self, path: str, *, anew: bool = False) -> None:
         """Watch a folder and all below it; what was refused is tried again, and what is watched and was listed already

@@ -27,7 +27,8 @@ from facewatch.library import scan
 from facewatch.library.layout import check_library
 from facewatch.library.roots import LOST_MOUNT
 from facewatch.types import Progress
-from facewatch.watcher import Heard, Settled
+from facewatch.watcher.debounce import Settled
+from facewatch.watcher.events import Heard
 from facewatch.watcher.process import Notifier
 from facewatch.watcher.reporter import SILENT_SECONDS, Teller
 from facewatch.watcher.roots import Watched
@@ -161,7 +162,7 @@ class WatchLoop:
             self._teller.doing("starting", silent_seconds=SILENT_SECONDS)
             self._service.sync_folders()
             for watched in self.watched:
-                stack.callback(watched.deafen)
+                stack.callback(watched.close)
                 watched.listen()
             self._look_where_due()
             self._teller.notifier.ready()
@@ -171,7 +172,7 @@ class WatchLoop:
 
     def _take(self) -> dict[Path, Heard]:
         """Return what was heard of each library, after at most a tick."""
-        listening = [watched for watched in self.watched if watched.ears]
+        listening = [watched for watched in self.watched if watched.source]
         wait = 0.0 if self.is_busy else TICK_SECONDS
         if not listening:
             time.sleep(wait)
@@ -299,7 +300,7 @@ class WatchLoop:
     def _look_where_due(self) -> None:
         for watched in self.watched:
             # One that is polled is asked when it is looked at: a drive in the network may take its time.
-            if watched.ears and not self._service.libraries.is_there(watched.root):
+            if watched.source and not self._service.libraries.is_there(watched.root):
                 watched.look_soon()
             for folder in watched.due():
                 self._look(watched, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watchdog.events import (
@@ -20,7 +21,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from facewatch.watcher.buffer import Inbox, folders_above
+from facewatch.watcher.events import EventSource, Skips, folders_above
 
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
@@ -32,20 +33,18 @@ _HEARD = [
 """Not opening and closing without writing: our own reading would be heard."""
 
 
-class ObserverListener(FileSystemEventHandler):
-    """Puts what the observer tells into an inbox, but nothing of folders that are skipped."""
+class ObserverSource(EventSource, FileSystemEventHandler):
+    """Puts what the observer tells into the buffer, but nothing of folders that are skipped."""
 
     def __init__(
         self,
-        root: str,
-        skips: Callable[[str], bool],
-        inbox: Inbox,
+        root: Path,
+        *,
+        skips: Skips,
         open_observer: Callable[[], BaseObserver] = Observer,
     ) -> None:
+        super().__init__(root, skips=skips)
         self._open_observer = open_observer
-        self._root = root
-        self._skips = skips
-        self._inbox = inbox
         self._observer: BaseObserver | None = None
 
     @property
@@ -57,7 +56,7 @@ class ObserverListener(FileSystemEventHandler):
         return "listening ended unexpectedly" if self._is_dead else None
 
     @property
-    def is_deaf(self) -> bool:
+    def is_closed(self) -> bool:
         return self._observer is None or self._is_dead
 
     @property
@@ -66,11 +65,6 @@ class ObserverListener(FileSystemEventHandler):
         return not all(thread.is_alive() for thread in threads)
 
     def start(self) -> None:
-        """Start listening.
-
-        Raises:
-            OSError: the root is not there, or the system refuses.
-        """
         # The observer itself would say neither which folder, nor anything at all on some systems.
         os.scandir(self._root).close()
         observer = self._open_observer()
@@ -82,7 +76,7 @@ class ObserverListener(FileSystemEventHandler):
             raise
         self._observer = observer
 
-    def stop(self) -> None:
+    def close(self) -> None:
         observer, self._observer = self._observer, None
         if observer is not None:
             observer.stop()
@@ -99,12 +93,12 @@ class ObserverListener(FileSystemEventHandler):
 
     def _note(self, path: str, is_folder: bool) -> None:
         if path == self._root:
-            self._inbox.add_folder("")
+            self._buffer.add_folder("")
         elif path.startswith(self._root + "/"):
             below = path[len(self._root) + 1 :]
             if any(self._skips(folder) for folder in folders_above(below) if folder):
                 return
             if not is_folder:
-                self._inbox.add_file(below)
+                self._buffer.add_file(below)
             elif not self._skips(below):
-                self._inbox.add_folder(below)
+                self._buffer.add_folder(below)

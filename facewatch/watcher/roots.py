@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from pathlib import Path
 
-from facewatch import watcher
 from facewatch.config import Config
+from facewatch.fs.looking import look_below
 from facewatch.fs.mounts import file_system_of, is_folder, tells_changes
 from facewatch.library.scan import Rules
-from facewatch.watcher import Heard
+from facewatch.watcher.debounce import SettleQueue
+from facewatch.watcher.events import EventSource, Heard
+
+if sys.platform == "linux":
+    from facewatch.watcher.inotify import InotifySource as PlatformSource
+else:
+    from facewatch.watcher.observer import ObserverSource as PlatformSource
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +59,10 @@ class Watched:
         self._scan_seconds: float = 60.0 * config["watch.scan_minutes"]
         self._poll_seconds: float = config["watch.poll_seconds"]
         self._is_polling: bool = config["watch.poll"] == "always"
-        self.seen = watcher.look_below(root)
+        self.seen = look_below(root)
         """Gives the fingerprint of a file below the root, None where there is none."""
         self.queue = self._new_queue()
-        self.ears: watcher.Ears | None = None
-        self._deafen = ExitStack()
+        self.source: EventSource | None = None
         self._look_at = clock()
         """When to compare all of it with the catalog again, whatever was heard."""
         self._poll_at = clock()
@@ -74,8 +79,8 @@ class Watched:
         self.offline = ""
         """Why it is not there; empty: it is."""
 
-    def _new_queue(self) -> watcher.SettleQueue:
-        return watcher.SettleQueue(
+    def _new_queue(self) -> SettleQueue:
+        return SettleQueue(
             self.seen,
             settle_seconds=self._settle_seconds,
             removal_seconds=self._removal_seconds,
@@ -85,21 +90,21 @@ class Watched:
 
     def listen(self) -> None:
         """Listen to the kernel; where it refuses, or would not hear all, look again and again instead."""
-        self.deafen()
+        self.close()
         self.why_polled = self._why_not_listen()
         if not self.why_polled:
             try:
-                self.ears = self._deafen.enter_context(
-                    watcher.Ears(self.root, skips=lambda folder: self._rules.skips(folder, self.root))
-                )
+                source = PlatformSource(self.root, skips=lambda folder: self._rules.skips(folder, self.root))
+                source.start()
+                self.source = source
             except OSError as error:
                 self.why_polled = f"the kernel cannot report changes ({error.strerror or error})"
-        if self.ears is None:
+        if self.source is None:
             log.info("%s: looking again and again: %s", self.root, self.why_polled)
-        elif self.ears.unwatched:
+        elif self.source.unwatched:
             log.warning(
                 "%s: %d folder(s) are looked at again and again: %s",
-                *(self.root, len(self.ears.unwatched), self.ears.fault),
+                *(self.root, len(self.source.unwatched), self.source.fault),
             )
         else:
             log.info("%s: watching", self.root)
@@ -114,26 +119,28 @@ class Watched:
 
     def complete(self) -> None:
         """Listen also to folders that could not be listened to before; asked for before a look at everything."""
-        if self.ears and self.ears.is_deaf:
+        if self.source and self.source.is_closed:
             self.listen()
-        elif self.ears:
-            self.ears.complete()
+        elif self.source:
+            self.source.complete()
 
-    def deafen(self) -> None:
-        self._deafen.close()
-        self.ears = None
+    def close(self) -> None:
+        """Listen no more."""
+        if self.source:
+            self.source.close()
+            self.source = None
 
     def take(self, timeout: float) -> Heard:
         """Return what was heard since, after at most this many seconds."""
-        return self.ears.take(timeout) if self.ears else Heard(frozenset(), frozenset())
+        return self.source.take(timeout) if self.source else Heard(frozenset(), frozenset())
 
     @property
     def polled(self) -> dict[str, str]:
         """What is looked at again and again, and why."""
         if self.why_polled:
             return {str(self.root): self.why_polled}
-        fault = (self.ears.fault if self.ears else None) or ""
-        reasons = dict.fromkeys(self.ears.unwatched if self.ears else (), fault)
+        fault = (self.source.fault if self.source else None) or ""
+        reasons = dict.fromkeys(self.source.unwatched if self.source else (), fault)
         reasons |= dict.fromkeys(self._untold, "the drive that is mounted there does not tell of changes")
         return {f"{self.root}/{folder}": reason for folder, reason in reasons.items()}
 
@@ -167,7 +174,7 @@ class Watched:
 
     @property
     def _polled_folders(self) -> frozenset[str]:
-        return self._untold | (self.ears.unwatched if self.ears else frozenset())
+        return self._untold | (self.source.unwatched if self.source else frozenset())
 
     def look_soon(self) -> None:
         """Compare all of it with the catalog as soon as may be."""
@@ -193,7 +200,7 @@ class Watched:
             return
         self._folders.clear()
         self._looked = (now, took)
-        self._look_at = now + (self._scan_seconds if self.ears else max(self._poll_seconds, took / LOOK_SHARE))
+        self._look_at = now + (self._scan_seconds if self.source else max(self._poll_seconds, took / LOOK_SHARE))
         self._untold = frozenset(mount for mount in mounts if not tells_changes(self._kind_of(self.root / mount)))
 
     # --- there or not ---
@@ -203,7 +210,7 @@ class Watched:
         if not self.offline:
             log.warning("%s", reason)
         self.offline = reason.removeprefix(f"{self.root}: ").removesuffix(" Nothing was removed").rstrip(".")
-        self.deafen()
+        self.close()
         self.queue = self._new_queue()
         self._folders.clear()
         self._look_at = self._clock() + max(OFFLINE_SECONDS, took / LOOK_SHARE)

@@ -23,7 +23,9 @@ from facewatch.engines import describe_engine
 from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
 from facewatch.folders.sync import PeopleFolder
 from facewatch.folders.taking_over import TakenOver, give_names, take_over, waiting_names
+from facewatch.fs import sidecar
 from facewatch.fs.mounts import is_folder
+from facewatch.fs.sidecar import beside
 from facewatch.indexing.analyzer import MAKE_READABLE, Recipe
 from facewatch.indexing.engine import EngineSwitch
 from facewatch.indexing.indexer import Ingest, Ingested, find_dates
@@ -556,7 +558,7 @@ class Service:
 
     @property
     def _graph_file(self) -> Path:
-        return self.catalog.path.with_name(f"{self.catalog.path.name}.graph.npz")
+        return beside(self.catalog.path, sidecar.GRAPH)
 
     def _keep_graph(self) -> None:
         """Keep who is near whom for the next process; it can always be worked out again."""

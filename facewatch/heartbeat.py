@@ -19,6 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from facewatch.fs import sidecar
+from facewatch.fs.atomic import replacing
+from facewatch.fs.sidecar import beside
+
 FRESH_SECONDS = 60.0
 """A watcher that has not told of itself for longer hangs, unless it said that it would be silent."""
 
@@ -105,7 +109,7 @@ def is_rest(doing: str) -> bool:
 
 def live_file_of(catalog: Path) -> Path:
     """Return where the one that works on a catalog tells of itself."""
-    return catalog.with_name(f"{catalog.name}.live.json")
+    return beside(catalog, sidecar.HEARTBEAT)
 
 
 class LiveFile:
@@ -132,26 +136,13 @@ class LiveFile:
         Of more than `MOST_NAMED` libraries or folders the first are named; of the rest it is said how many there are.
         """
         try:
-            self._replace(_text(live).encode("ascii").ljust(LEAST_BYTES))
+            # Not synced: after a power loss its process is gone anyway.
+            part = self.path.with_name(f"{self.path.name}.tmp")
+            with replacing(self.path, part, removes_part=True) as file:
+                file.write(_text(live).encode("ascii").ljust(LEAST_BYTES))
         except OSError:
             with suppress(OSError):
                 self._write_over(live)
-
-    def _replace(self, content: bytes) -> None:
-        """Write another file and put it in the place of this one."""
-        temporary = self.path.with_name(f"{self.path.name}.tmp")
-        try:
-            # What a kill left behind may belong to somebody else, or be a link.
-            temporary.unlink(missing_ok=True)
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(handle, "wb") as file:  # noqa: PTH123
-                file.write(content)
-            # Not synced: after a power loss its process is gone anyway.
-            temporary.replace(self.path)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
 
     def _write_over(self, live: Live) -> None:
         """Write this into the file that is there, which stays as large as it is."""

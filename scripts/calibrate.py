@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import math
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -214,9 +215,8 @@ def write_thresholds(before: Thresholds, after: Thresholds, folder: Path = SOURC
         if new != getattr(before, str(keyword.arg)):
             line = lines[value.lineno - 1]
             lines[value.lineno - 1] = line[: value.col_offset] + f"{new:g}".encode() + line[value.end_col_offset :]
-    with written_at_once(file) as temporary:
-        temporary.write_bytes(b"".join(lines))
-        temporary.chmod(file.stat().st_mode)
+    with written_at_once(file, mode=stat.S_IMODE(file.stat().st_mode)) as target:
+        target.writelines(lines)
     return file
 
 

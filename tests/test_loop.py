@@ -15,11 +15,11 @@ import pytest
 from drawn import Library
 
 from facewatch.app import Service
-from facewatch.catalog.opening import beside
 from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.waiting import Patience
 from facewatch.engines import fake
 from facewatch.errors import CatalogError, DiskFullError
+from facewatch.fs.sidecar import beside
 from facewatch.heartbeat import LiveFile, live_file_of
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineAnalyser

@@ -21,12 +21,14 @@ from facewatch.catalog.invariants import faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.lineage import Lineage, Spot
 from facewatch.catalog.migrations import MIGRATIONS
-from facewatch.catalog.opening import beside, check_place, clear_errors, connect, make_durable, utc_now
+from facewatch.catalog.opening import check_place, clear_errors, connect, make_durable, utc_now
 from facewatch.catalog.people import LinkRow, People, Person
 from facewatch.catalog.provenance import Placings
 from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience
 from facewatch.errors import CatalogError
+from facewatch.fs import sidecar
 from facewatch.fs.locks import file_lock, holder
+from facewatch.fs.sidecar import beside
 
 __all__ = [
     "NOBODY",
@@ -117,7 +119,11 @@ class Catalog:
         if self._is_exclusive:
             yield
             return
-        with file_lock(self._beside(".lock"), wait_seconds=self._patience.seconds, purpose="a facewatch that writes"):
+        with file_lock(
+            beside(self.path, sidecar.WRITE_LOCK),
+            wait_seconds=self._patience.seconds,
+            purpose="a facewatch that writes",
+        ):
             self._is_exclusive = True
             try:
                 yield
@@ -162,12 +168,12 @@ class Catalog:
         Raises:
             BusyError: another one does; the message says which.
         """
-        with file_lock(self._beside(".run.lock"), wait_seconds=RUN_WAIT_SECONDS, purpose=purpose):
+        with file_lock(beside(self.path, sidecar.RUN_LOCK), wait_seconds=RUN_WAIT_SECONDS, purpose=purpose):
             yield
 
     def runner(self) -> str | None:
         """Return which process scans or watches now, if any."""
-        return holder(self._beside(".run.lock"))
+        return holder(beside(self.path, sidecar.RUN_LOCK))
 
     def version(self) -> int:
         """Return a number that changes when another process has written (PRAGMA data_version)."""
@@ -196,9 +202,6 @@ class Catalog:
         with clear_errors(self.path), self.exclusive():
             self._patience.run(self._db.conn, "VACUUM")
 
-    def _beside(self, suffix: str) -> Path:
-        return beside(self.path, suffix)
-
     def _migrate(self) -> None:
         applied = {migration.name for migration in MIGRATIONS.applied(self._db)}
         pending = [migration.name for migration in MIGRATIONS.pending(self._db)]
@@ -213,12 +216,12 @@ class Catalog:
         if not pending:
             return
         if applied:
-            backup = self._beside(f".before-{pending[0]}")
+            backup = beside(self.path, f"{sidecar.BEFORE_MIGRATION}{pending[0]}")
             log.info("%s: backing up to %s before %s", self.path, backup, ", ".join(pending))
             write_backup(self.path, backup, may_replace=True, now=self.now())
             self._prune_migration_backups()
         with (
-            file_lock(self._beside(".lock"), wait_seconds=self._patience.seconds, purpose="migrating"),
+            file_lock(beside(self.path, sidecar.WRITE_LOCK), wait_seconds=self._patience.seconds, purpose="migrating"),
             self._patience.writing(self._db.conn),
         ):
             MIGRATIONS.apply(self._db)
@@ -228,6 +231,6 @@ class Catalog:
             )
 
     def _prune_migration_backups(self) -> None:
-        found = self.path.parent.glob(f"{self.path.name}.before-[0-9]*")
+        found = self.path.parent.glob(f"{self.path.name}{sidecar.BEFORE_MIGRATION}[0-9]*")
         for old in sorted(found, key=lambda file: file.stat().st_mtime_ns)[:-MIGRATION_BACKUPS]:
             old.unlink(missing_ok=True)

@@ -26,14 +26,15 @@ from pathlib import Path
 from facewatch.catalog.journal import USER
 from facewatch.catalog.opening import (
     advice_for_damaged,
-    beside,
     clear_errors,
     connect_copying,
     connect_reading,
-    sync,
     utc_now,
 )
 from facewatch.errors import BusyError, CatalogError, DiskFullError
+from facewatch.fs import sidecar
+from facewatch.fs.atomic import sync
+from facewatch.fs.sidecar import beside
 from facewatch.types import Progress
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,10 @@ def _size_of(db: sqlite3.Connection) -> int:
 def _check_target(catalog: Path, target: Path, *, may_replace: bool) -> None:
     if not target.parent.is_dir():
         raise CatalogError(f"{target.parent}: no such folder; make it, or name another")
-    own = {beside(catalog, suffix).resolve() for suffix in ("", "-wal", "-shm", ".lock", ".run.lock")}
+    own = {
+        beside(catalog, suffix).resolve()
+        for suffix in ("", sidecar.WAL, sidecar.SHARED_MEMORY, sidecar.WRITE_LOCK, sidecar.RUN_LOCK)
+    }
     if target.resolve() in own or (target.exists() and catalog.exists() and target.samefile(catalog)):
         raise CatalogError(f"{target}: that is the catalog itself; name another file")
     if target.is_symlink() or (target.exists() and not target.is_file()):
@@ -248,7 +252,7 @@ class Backups:
     ) -> None:
         """`folder`: where they go; None: beside the catalog. `report` is called every few milliseconds while a copy is
         taken, so that whoever waits can see to other things."""
-        self.folder = folder or beside(catalog, ".backups")
+        self.folder = folder or beside(catalog, sidecar.BACKUPS)
         self._catalog = catalog
         self._keep = keep
         self._report = report

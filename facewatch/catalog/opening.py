@@ -17,7 +17,10 @@ from sqlite_utils import Database
 
 from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience, holder_of, is_busy
 from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError
+from facewatch.fs import sidecar
+from facewatch.fs.atomic import sync
 from facewatch.fs.mounts import file_system_of, is_network
+from facewatch.fs.sidecar import beside
 from facewatch.types import written_at
 
 FULL_BYTES = 1_000_000
@@ -26,11 +29,6 @@ FULL_BYTES = 1_000_000
 
 def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def beside(catalog: Path, suffix: str) -> Path:
-    """Return a file that goes with a catalog."""
-    return catalog.with_name(catalog.name + suffix)
 
 
 def connect(path: Path, patience: Patience | None = None) -> Database:
@@ -71,8 +69,8 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     """Open a catalog, or a backup of one, for reading only; one that nobody writes to may be on a read-only disk."""
     if not path.is_file():
         raise CatalogError(f"{path}: {'not a file' if path.exists() else 'no such file'}; name a catalog or a backup")
-    is_at_rest = not any(_has_content(beside(path, suffix)) for suffix in ("-wal", "-journal"))
-    options = "mode=ro&immutable=1" if is_at_rest and not beside(path, "-shm").exists() else "mode=ro"
+    is_at_rest = not any(_has_content(beside(path, suffix)) for suffix in (sidecar.WAL, sidecar.JOURNAL))
+    options = "mode=ro&immutable=1" if is_at_rest and not beside(path, sidecar.SHARED_MEMORY).exists() else "mode=ro"
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{options}", uri=True, isolation_level=None, timeout=WRITE_WAIT_SECONDS
     )
@@ -97,20 +95,8 @@ def make_durable(path: Path) -> None:
     """Bring what was committed to the disk, so that a power failure takes nothing of it back."""
     # Where the file system allows no WAL, SQLite has done so at the commit.
     with contextlib.suppress(FileNotFoundError):
-        sync(beside(path, "-wal"))
+        sync(beside(path, sidecar.WAL))
     sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk; file systems that know no such thing are let be."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
-    finally:
-        os.close(handle)
 
 
 def check_place(path: Path) -> None:
@@ -142,10 +128,10 @@ def newest_backup(path: Path, folder: Path | None = None) -> Path | None:
         folder: where daily backups go besides the usual place.
     """
     daily = re.compile(re.escape(path.stem) + r"-\d{4}-\d{2}-\d{2}\.sqlite")
-    places = {beside(path, ".backups"), folder or beside(path, ".backups")}
+    places = {beside(path, sidecar.BACKUPS), folder or beside(path, sidecar.BACKUPS)}
     found = [file for place in places for file in place.glob("*.sqlite") if daily.fullmatch(file.name)]
-    copies = path.parent.glob(f"{path.name}.before-*")
-    found += [file for file in copies if not file.name.endswith(("-wal", "-shm", "-journal"))]
+    copies = path.parent.glob(f"{path.name}{sidecar.BEFORE_MIGRATION}*")
+    found += [file for file in copies if not file.name.endswith((sidecar.WAL, sidecar.SHARED_MEMORY, sidecar.JOURNAL))]
     return max(found, key=lambda file: (file.stat().st_mtime_ns, file.name), default=None)
 
 

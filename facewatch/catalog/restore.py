@@ -32,16 +32,17 @@ from facewatch.catalog.invariants import damage_of, faults_of
 from facewatch.catalog.journal import USER
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import (
-    beside,
     clear_errors,
     connect,
     connect_reading,
     make_durable,
-    sync,
 )
 from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience, holder_of
 from facewatch.errors import BusyError, CatalogError
+from facewatch.fs import sidecar
+from facewatch.fs.atomic import sync
 from facewatch.fs.locks import file_lock
+from facewatch.fs.sidecar import beside
 from facewatch.types import Progress
 
 _NO_PHOTO = bytes(32)
@@ -90,8 +91,8 @@ def alone(catalog: Path) -> Iterator[None]:
         BusyError: another process scans or watches, or writes for too long.
     """
     with (
-        file_lock(beside(catalog, ".run.lock"), wait_seconds=0, purpose="restore"),
-        file_lock(beside(catalog, ".lock"), wait_seconds=WRITE_WAIT_SECONDS, purpose="restoring"),
+        file_lock(beside(catalog, sidecar.RUN_LOCK), wait_seconds=0, purpose="restore"),
+        file_lock(beside(catalog, sidecar.WRITE_LOCK), wait_seconds=WRITE_WAIT_SECONDS, purpose="restoring"),
     ):
         yield
 
@@ -243,7 +244,7 @@ def staged(backup: Path, catalog: Path, *, report: Report = keep_quiet) -> Itera
 
 
 def _remove(copy: Path) -> None:
-    for suffix in ("", "-journal", "-wal", "-shm"):
+    for suffix in ("", sidecar.JOURNAL, sidecar.WAL, sidecar.SHARED_MEMORY):
         beside(copy, suffix).unlink(missing_ok=True)
 
 
@@ -449,10 +450,10 @@ def _stand_in(db: sqlite3.Connection, now: str) -> int:
 
 def drop_derived(catalog: Path) -> None:
     """Remove what was worked out from the catalog and is kept beside it; it is worked out again when it is needed."""
-    for path in (beside(catalog, ".graph.npz"), *catalog.parent.glob(f"{catalog.name}.vectors-*")):
+    for path in (beside(catalog, sidecar.GRAPH), *catalog.parent.glob(f"{catalog.name}{sidecar.VECTORS}*")):
         with contextlib.suppress(OSError):
             path.unlink()
-    shutil.rmtree(beside(catalog, ".crops"), ignore_errors=True)
+    shutil.rmtree(beside(catalog, sidecar.CROPS), ignore_errors=True)
 
 
 def put_in_place(
@@ -516,7 +517,7 @@ def _put_aside(catalog: Path, now: datetime) -> Path | None:
         _link_or_copy(catalog, aside)
     else:
         aside = None
-    for suffix in ("-wal", "-journal", "-shm"):
+    for suffix in (sidecar.WAL, sidecar.JOURNAL, sidecar.SHARED_MEMORY):
         file = beside(catalog, suffix)
         if aside is not None and suffix != "-shm" and file.exists():
             _link_or_copy(file, beside(aside, suffix))

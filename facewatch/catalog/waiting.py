@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from facewatch.fs import sidecar
 from facewatch.fs.locks import SILENT_SECONDS
+from facewatch.fs.sidecar import beside
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +102,7 @@ def holder_of(path: Path) -> str:
     import psutil
 
     try:
-        files = [path, path.with_name(f"{path.name}-shm")]
+        files = [path, beside(path, sidecar.SHARED_MEMORY)]
         inodes = {str(file.stat().st_ino) for file in files if file.exists()}
         lines = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
         # 1: POSIX ADVISORY WRITE 4711 fe:01:123456 120 120; the device is not compared: btrfs and overlays have others.

@@ -256,9 +256,8 @@ def write_contact_sheet(
 def _write_elsewhere(file: Path, page: str) -> Path:
     from facewatch.evaluation.files import written_at_once
 
-    with written_at_once(file) as temporary:
-        temporary.touch(mode=0o600)
-        temporary.write_text(page, encoding="utf-8")
+    with written_at_once(file, mode=0o600) as page_file:
+        page_file.write(page.encode())
     return file
 
 

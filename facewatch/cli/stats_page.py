@@ -27,8 +27,8 @@ def write_page(file: Path, stats: Stats, *, made_at: str) -> None:
         LibraryError: it cannot be written.
     """
     page = stats_page(stats, made_at=made_at)
-    with written_at_once(file) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    with written_at_once(file) as page_file:
+        page_file.write(page.encode())
 
 
 def stats_page(stats: Stats, *, made_at: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
+
+from facewatch.fs.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,13 +75,9 @@ class NeighbourGraph:
         Raises:
             OSError: the file cannot be written.
         """
-        new = path.with_name(f"{path.name}.new")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
-            os.fchmod(file.fileno(), 0o600)  # one that is there already has the rights it was given
+        with replacing(path, path.with_name(f"{path.name}.new")) as file:
             limits = np.array([self.ceiling, self.n_neighbours])
             np.savez(file, limits=limits, **self._known.arrays())  # type: ignore[arg-type]  # none is `allow_pickle`
-        new.replace(path)
 
     @classmethod
     def load(cls, path: Path, *, ceiling: float, n_neighbours: int = 64) -> NeighbourGraph:

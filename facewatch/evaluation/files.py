@@ -7,8 +7,10 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from facewatch.errors import LibraryError
+from facewatch.fs.atomic import replacing
 
 
 def check_target(file: Path, *, suffix: str, photos: Iterable[Path]) -> None:
@@ -35,17 +37,14 @@ def check_target(file: Path, *, suffix: str, photos: Iterable[Path]) -> None:
 
 
 @contextmanager
-def written_at_once(file: Path) -> Iterator[Path]:
-    """Yield a file to write, which takes the place of `file` when all went well, and vanishes when not.
+def written_at_once(file: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
+    """Yield a new file to write, which takes the place of `file` when all went well, and vanishes when not.
 
     Raises:
         LibraryError: the folder cannot be written, or has no room.
     """
-    temporary = file.with_name(f".{file.name}.part-{os.getpid()}")
     try:
-        yield temporary
-        temporary.replace(file)
+        with replacing(file, file.with_name(f".{file.name}.part-{os.getpid()}"), mode=mode) as part:
+            yield part
     except OSError as error:
         raise LibraryError(f"{file}: cannot be written: {error.strerror}; name another place") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -68,7 +68,7 @@ def load_seen(file: Path, key: str) -> Seen:
 
 def save_seen(file: Path, seen: Seen, key: str) -> None:
     """Write what was found, as a whole or not at all."""
-    with written_at_once(file) as temporary, temporary.open("wb") as target:
+    with written_at_once(file) as target:
         np.savez_compressed(target, allow_pickle=False, key=np.array(key), **_arrays(seen))
 
 

@@ -44,8 +44,8 @@ def write_report(file: Path, evaluations: Sequence[Evaluation], *, cutter: Cutte
         LibraryError: it cannot be written.
     """
     page = report_page(evaluations, Album(cutter), made_at=made_at)
-    with written_at_once(file) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    with written_at_once(file) as page_file:
+        page_file.write(page.encode())
 
 
 def report_page(evaluations: Sequence[Evaluation], album: Album, *, made_at: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from facewatch.errors import FolderError
 from facewatch.folders.disk import read_entry
-from facewatch.folders.making import LinkMaker, exists, make_link, opened_folder_of, rename_apart
+from facewatch.folders.making import LinkMaker, make_link, opened_folder_of
 from facewatch.folders.model import (
     Action,
     Applied,
@@ -26,6 +26,7 @@ from facewatch.folders.model import (
 )
 from facewatch.folders.names import PART, UNNAMED, printable
 from facewatch.folders.opened import OpenedFolder
+from facewatch.fs.atomic import exists, rename_apart
 
 _BATCH = 1000
 """Actions that are told before they are done."""

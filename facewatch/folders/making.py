@@ -14,9 +14,6 @@ from typing import Protocol
 from facewatch.folders.model import LinkKind
 from facewatch.fs.beneath import open_file, open_folder_beneath
 
-UNSUPPORTED = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
-"""How file systems refuse a kind of link."""
-
 
 class LinkMaker(Protocol):
     """What makes one link in a folder of the people folder."""
@@ -93,36 +90,3 @@ def opened_folder_of(source: str, libraries: Sequence[str] = ()) -> Iterator[int
         yield handle
     finally:
         os.close(handle)
-
-
-def exists(name: str, dir_fd: int) -> bool:
-    """Whether anything has this name in an opened folder, be it a link to nowhere."""
-    try:
-        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def write_part(name: str, text: str, dir_fd: int, mode: int) -> None:
-    """Write a file that is to be renamed when it is whole; what was left of one that was not goes."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=dir_fd)
-    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=dir_fd)
-    with os.fdopen(handle, "w", encoding="utf-8") as part:
-        part.write(text)
-
-
-def rename_apart(old: str, new: str, *, old_fd: int, new_fd: int) -> None:
-    """Rename a file of one opened folder into another; fail when the new name is taken."""
-    try:
-        # Unlike rename(2), this never replaces anything.
-        os.link(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in UNSUPPORTED:
-            raise
-        if exists(new, new_fd):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
-        os.rename(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
-    else:
-        os.unlink(old, dir_fd=old_fd)

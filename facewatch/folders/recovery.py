@@ -16,10 +16,10 @@ from typing import Any
 
 from facewatch.folders.apply import refusal
 from facewatch.folders.disk import read_entry
-from facewatch.folders.making import exists
 from facewatch.folders.model import Action, Entry, Ledger, LinkKind, MakeFolder, MakeLink, MoveFolder
 from facewatch.folders.names import MARKER
 from facewatch.folders.opened import OpenedFolder
+from facewatch.fs.atomic import exists
 
 
 def intents_of(actions: Iterable[Action], kind: LinkKind) -> str:

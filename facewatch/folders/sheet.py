@@ -13,9 +13,9 @@ from pathlib import Path
 
 from facewatch.errors import FolderError
 from facewatch.folders.apply import refusal
-from facewatch.folders.making import exists, rename_apart, write_part
 from facewatch.folders.names import MARKER, SHEET
 from facewatch.folders.opened import OpenedFolder
+from facewatch.fs.atomic import exists, rename_apart, write_part
 from facewatch.fs.beneath import open_file
 
 SHEET_MARK = '<meta name="generator" content="facewatch contact sheet"/>'

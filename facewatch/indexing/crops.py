@@ -22,6 +22,9 @@ from types import TracebackType
 from facewatch.catalog import display
 from facewatch.config import Config
 from facewatch.errors import EngineError, PhotoError
+from facewatch.fs import sidecar
+from facewatch.fs.atomic import replacing
+from facewatch.fs.sidecar import beside
 from facewatch.indexing.analyzer import LibraryFile, Recipe
 from facewatch.indexing.memory import memory_limit
 from facewatch.indexing.pool import Cutter, Workers
@@ -99,7 +102,7 @@ class Crops:
         """`cutter` makes what is not kept, without one nobody does; `make_temporary` returns a new folder that only
         this user can read, or raises OSError."""
         self._cutter = cutter
-        self.folder = catalog.with_name(catalog.name + ".crops")
+        self.folder = beside(catalog, sidecar.CROPS)
         self._most = most
         self._make_temporary = make_temporary
         self._temporary: Path | None = None
@@ -203,7 +206,10 @@ class Crops:
     def _keep(self, name: str, jpeg: bytes) -> Path | None:
         for folder in (self._beside, self._elsewhere):
             with contextlib.suppress(OSError):
-                return _write(folder() / name, jpeg)
+                crop = folder() / name
+                with replacing(crop) as file:
+                    file.write(jpeg)
+                return crop
         return None
 
     def _beside(self) -> Path:
@@ -247,18 +253,6 @@ def _has_content(path: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(status.st_mode) and status.st_size > 0
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Write a file that only its owner can read; it appears with all its content or not at all."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as target:
-            target.write(content)
-        return Path(part).replace(path)
-    except OSError:
-        Path(part).unlink(missing_ok=True)
-        raise
 
 
 def _by_age(folder: Path) -> list[Path]:

@@ -20,7 +20,9 @@ import numpy as np
 
 from facewatch.catalog import Catalog, KnownEngine, KnownFile, Mark, display
 from facewatch.errors import CatalogError, EngineError, NotKnownError
+from facewatch.fs import sidecar
 from facewatch.fs.locks import file_lock
+from facewatch.fs.sidecar import beside
 from facewatch.indexing.analyzer import Examined, LibraryFile
 from facewatch.indexing.worker import WorkerLost
 from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
@@ -384,16 +386,15 @@ class KeptVectors:
 
     def _file(self, engine: KnownEngine) -> VectorFile:
         origin = Origin(self._catalog.library_id, engine.fingerprint, engine.n_dims)
-        return VectorFile(self._beside(f".vectors-{engine.fingerprint[:12]}"), origin)
-
-    def _beside(self, suffix: str) -> Path:
-        return self._catalog.path.with_name(self._catalog.path.name + suffix)
+        return VectorFile(beside(self._catalog.path, f"{sidecar.VECTORS}{engine.fingerprint[:12]}"), origin)
 
     def _try_to_write(self, engine: KnownEngine) -> _Held | None:
         """Return what the file holds after it was brought up to date; None, with a warning: it could not be."""
         try:
             # Others wait here and not for the catalog, which they may need meanwhile.
-            with file_lock(self._beside(".vectors.lock"), wait_seconds=WRITE_WAIT_SECONDS, purpose="searching"):
+            with file_lock(
+                beside(self._catalog.path, sidecar.VECTORS_LOCK), wait_seconds=WRITE_WAIT_SECONDS, purpose="searching"
+            ):
                 known = self._agreed(engine, self._stored(engine)).held
                 self._write(engine, known.extent if known else None)
             self._told = ""
@@ -424,7 +425,7 @@ class KeptVectors:
     def _remove_others(self, own: Path) -> None:
         """Files of engines that are not in use any more would never be read."""
         for path in own.parent.iterdir():
-            if path.name.startswith(f"{self._catalog.path.name}.vectors-") and path != own:
+            if path.name.startswith(f"{self._catalog.path.name}{sidecar.VECTORS}") and path != own:
                 with suppress(OSError):
                     path.unlink()
 

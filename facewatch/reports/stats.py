@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.catalog import Catalog, KnownEngine, Person
+from facewatch.fs import sidecar
+from facewatch.fs.sidecar import beside
 from facewatch.people.nearness import Nearness, nearness
 
 N_LARGEST = 10
@@ -148,7 +150,7 @@ def stats_of(catalog: Catalog, *, match: float | None, n_shortlist: int) -> Stat
     everybody = [person for person in catalog.people.all() if person.n_faces]
     engines = catalog.engines.all()
     in_use = next((engine for engine in engines if engine.is_in_use), None)
-    files = [catalog.path, catalog.path.with_name(f"{catalog.path.name}-wal")]
+    files = [catalog.path, beside(catalog.path, sidecar.WAL)]
     return Stats(
         counts=_counts(catalog),
         engines=tuple(map(_engine, engines)),

@@ -13,7 +13,9 @@ from facewatch.catalog import FaultyFile
 from facewatch.catalog.backup import Backups
 from facewatch.catalog.pausing import paused_since
 from facewatch.errors import EngineError
+from facewatch.fs import sidecar
 from facewatch.fs.locks import holder
+from facewatch.fs.sidecar import beside
 from facewatch.heartbeat import Live, LiveFile, is_named, live_file_of
 from facewatch.indexing.engine import SwitchProgress
 from facewatch.types import PassedOver, written_at
@@ -153,7 +155,7 @@ def with_news(status: Status, service: Service) -> Status:
 
 def at_work(catalog: Path) -> tuple[str | None, Live | None]:
     """Return which process scans or watches, and what it says of itself; only the catalog's neighbours are read."""
-    runner = holder(catalog.with_name(f"{catalog.name}.run.lock"))
+    runner = holder(beside(catalog, sidecar.RUN_LOCK))
     # By the lock, not by asking the kernel for the process: in a container processes have other numbers.
     live = LiveFile(live_file_of(catalog), is_at_work=lambda pid: f"(process {pid})" in (runner or "")).read()
     return runner, live

@@ -13,12 +13,14 @@ from facewatch import folders
 from facewatch.app import Service
 from facewatch.catalog import restore as restoring
 from facewatch.catalog.backup import Report, keep_quiet, write_backup
-from facewatch.catalog.opening import beside, check_place, clear_errors, utc_now
+from facewatch.catalog.opening import check_place, clear_errors, utc_now
 from facewatch.catalog.restore import Contents, GivenUp
 from facewatch.config import Config
 from facewatch.errors import BusyError, CatalogError, FolderError
 from facewatch.folders.found_links import find_links, folders_in
+from facewatch.fs import sidecar
 from facewatch.fs.locks import holder
+from facewatch.fs.sidecar import beside
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ def check_nobody_at_work(config: Config) -> None:
     Raises:
         BusyError: one is at work.
     """
-    runner = holder(beside(config.catalog, ".run.lock"))
+    runner = holder(beside(config.catalog, sidecar.RUN_LOCK))
     if runner is not None:
         raise BusyError(f"{runner} is at work on this catalog; stop it first")
 
@@ -145,7 +147,7 @@ def _contents_of_backup(config: Config, file: Path) -> Contents:
     except CatalogError as error:
         name = str(getattr(error.__cause__, "sqlite_errorname", ""))
         if name.startswith("SQLITE_NOTADB"):
-            folder = config.backups or beside(config.catalog, ".backups")
+            folder = config.backups or beside(config.catalog, sidecar.BACKUPS)
             raise CatalogError(
                 f"{file}: not a backup of a catalog; name a file that `facewatch backup` or the watcher made (they lie "
                 f"in {folder})"
@@ -194,7 +196,7 @@ def restore(config: Config, file: Path, *, now: datetime, report: Report = keep_
 
 def _keep(catalog: Path, now: datetime, report: Report) -> Path:
     """Back up what is about to be replaced."""
-    folder = beside(catalog, ".backups")
+    folder = beside(catalog, sidecar.BACKUPS)
     with clear_errors(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
     target = folder / f"{catalog.stem}-before-restore-{now:%Y-%m-%d-%H%M%S}.sqlite"

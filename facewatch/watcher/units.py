@@ -12,9 +12,7 @@ import plistlib
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +20,7 @@ from typing import Protocol
 from facewatch.app import Service
 from facewatch.config import Config
 from facewatch.errors import FacewatchError, LibraryError
+from facewatch.fs.atomic import replacing
 from facewatch.library.layout import check_library, check_places
 
 UNIT = "facewatch.service"
@@ -609,16 +608,8 @@ def _write(file: Path, content: bytes) -> None:
     """Write the file as a whole or not at all."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        try:
-            with os.fdopen(handle, "wb") as part:
-                part.write(content)
-            Path(name).chmod(0o644)
-            Path(name).replace(file)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        with replacing(file, mode=0o644) as part:
+            part.write(content)
     except OSError as error:
         raise FacewatchError(f"{file}: cannot be written: {error.strerror}; make its folder writable") from error
 

@@ -17,8 +17,10 @@ from facewatch.catalog import LinkRow, display
 from facewatch.checks.doctor.reading import CatalogReader, CatalogState
 from facewatch.checks.doctor.walking import Walked, walk
 from facewatch.config import Config
+from facewatch.fs import sidecar
 from facewatch.fs.locks import holder
 from facewatch.fs.mounts import Mount, file_system_of, is_folder
+from facewatch.fs.sidecar import beside
 from facewatch.library.layout import distinct_roots, rules_of
 from facewatch.types import Progress
 from facewatch.watcher import units
@@ -126,7 +128,7 @@ class Case:
     @cached_property
     def runner(self) -> str | None:
         """The process that scans or watches now, as it says itself."""
-        return holder(self.config.catalog.with_name(self.config.catalog.name + ".run.lock"))
+        return holder(beside(self.config.catalog, sidecar.RUN_LOCK))
 
     @cached_property
     def roots(self) -> tuple[Path, ...]:

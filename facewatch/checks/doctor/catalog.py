@@ -12,7 +12,9 @@ from facewatch.catalog import opening
 from facewatch.catalog.backup import Backups
 from facewatch.checks.doctor.case import Case, Finding, Level, counted, existing, mentioned, readable_size, shown
 from facewatch.checks.doctor.reading import CatalogReader, kind_of
+from facewatch.fs import sidecar
 from facewatch.fs.mounts import is_network
+from facewatch.fs.sidecar import beside
 from facewatch.types import written_at
 
 AREA = "catalog"
@@ -184,7 +186,7 @@ def room(case: Case) -> Iterator[Finding]:
 def log_size(case: Case) -> Iterator[Finding]:
     """Whether what was written last gets into the catalog."""
     path = case.config.catalog
-    log = path.with_name(path.name + "-wal")
+    log = beside(path, sidecar.WAL)
     size = log.stat().st_size if log.exists() else 0
     if size > max(LARGE_WAL, path.stat().st_size if path.exists() else 0):
         remedy = "close programs that keep the catalog open (an SQLite browser?), then start facewatch again"

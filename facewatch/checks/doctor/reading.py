@@ -18,9 +18,11 @@ from facewatch.catalog.engines import Engines
 from facewatch.catalog.files import Files
 from facewatch.catalog.invariants import faults_of
 from facewatch.catalog.migrations import MIGRATIONS
-from facewatch.catalog.opening import beside, connect_reading
+from facewatch.catalog.opening import connect_reading
 from facewatch.catalog.people import People
 from facewatch.errors import CatalogError
+from facewatch.fs import sidecar
+from facewatch.fs.sidecar import beside
 from facewatch.types import Fingerprint
 
 BUSY_MS = 1000
@@ -144,7 +146,7 @@ class CatalogReader:
 
 def _is_in_use(path: Path) -> bool:
     """Whether somebody has the catalog open for writing, or was killed while it was."""
-    return beside(path, "-wal").exists()
+    return beside(path, sidecar.WAL).exists()
 
 
 @contextmanager

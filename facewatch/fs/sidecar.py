@@ -1,0 +1,30 @@
+"""What lies beside a catalog and belongs to it: what each is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+WAL = "-wal"
+SHARED_MEMORY = "-shm"
+JOURNAL = "-journal"
+"""These three are SQLite's own."""
+
+WRITE_LOCK = ".lock"
+RUN_LOCK = ".run.lock"
+"""Of the one process that scans or watches."""
+HEARTBEAT = ".live.json"
+GRAPH = ".graph.npz"
+"""Who is near whom in the pool."""
+VECTORS = ".vectors-"
+"""What search reads; the beginning of an engine's fingerprint follows."""
+VECTORS_LOCK = ".vectors.lock"
+CROPS = ".crops"
+BACKUPS = ".backups"
+"""The folder of the daily backups."""
+BEFORE_MIGRATION = ".before-"
+"""A backup; the name of the migration follows."""
+
+
+def beside(catalog: Path, suffix: str) -> Path:
+    """Return a file or folder that goes with a catalog."""
+    return catalog.with_name(catalog.name + suffix)

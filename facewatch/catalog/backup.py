@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import logging
@@ -33,7 +32,8 @@ from facewatch.catalog.opening import (
 )
 from facewatch.errors import BusyError, CatalogError, DiskFullError
 from facewatch.fs import sidecar
-from facewatch.fs.atomic import sync
+from facewatch.fs.atomic import rename_apart, sync
+from facewatch.fs.locks import is_file_of, take_lock
 from facewatch.fs.sidecar import beside
 from facewatch.types import Progress
 
@@ -155,7 +155,7 @@ def _remove_left(part: Path) -> None:
     except FileNotFoundError:
         return
     try:
-        if not _lock(handle) or not _is_at(part, handle):
+        if not _lock(handle) or not is_file_of(handle, part):
             raise BusyError(f"{part}: another process writes a backup there; wait for it")
         part.unlink()
     finally:
@@ -164,21 +164,12 @@ def _remove_left(part: Path) -> None:
 
 def _lock(handle: int) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return take_lock(handle)
     except OSError as error:
         # A drive in the network may know no locks; then nobody else is expected there.
         if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
             raise
     return True
-
-
-def _is_at(path: Path, handle: int) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
 
 
 def _copy(source: sqlite3.Connection, part: Path, report: Report) -> None:
@@ -223,13 +214,9 @@ def _publish(part: Path, target: Path, *, may_replace: bool) -> None:
         part.replace(target)
         return
     try:
-        os.link(part, target)  # unlike rename(2), this never replaces anything
+        rename_apart(part, target)
     except FileExistsError as error:
         raise CatalogError(f"{target}: exists; name another file, or replace it with --force") from error
-    except OSError:
-        if target.exists():
-            raise
-        part.rename(target)
 
 
 # --- once a day ---

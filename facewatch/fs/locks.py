@@ -21,6 +21,32 @@ SILENT_SECONDS = 2.0
 _RETRY_SECONDS = 0.02
 
 
+def take_lock(handle: int, *, is_shared: bool = False) -> bool:
+    """Take the lock on an opened file, which goes with its descriptor; False: somebody else holds it.
+
+    Raises:
+        OSError: its file system has no locks, or something else is wrong.
+    """
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def wait_for_lock(handle: int) -> None:
+    """Take the lock on an opened file, however long somebody else holds it."""
+    fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def is_file_of(handle: int, path: Path) -> bool:
+    """Whether an opened file has this name still: a lock on a file without a name keeps nobody out."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 @contextmanager
 def file_lock(
     path: Path,
@@ -75,19 +101,18 @@ def _acquire(
     started, is_told = clock(), False
     while True:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as error:
-            waited = clock() - started
-            if waited >= wait_seconds:
-                raise BusyError(f"{path.name}: held by {_holder(handle)}; wait for it or stop it") from error
-            if waited >= SILENT_SECONDS and not is_told:
-                is_told = True
-                log.warning("%s: held by %s; waiting for it, %.0f seconds at most", path, _holder(handle), wait_seconds)
+            if take_lock(handle):
+                return
         except OSError as error:
             raise CatalogError(
                 f"{path}: this file system has no locks ({error.strerror}); put the catalog on a local disk"
             ) from error
+        waited = clock() - started
+        if waited >= wait_seconds:
+            raise BusyError(f"{path.name}: held by {_holder(handle)}; wait for it or stop it")
+        if waited >= SILENT_SECONDS and not is_told:
+            is_told = True
+            log.warning("%s: held by %s; waiting for it, %.0f seconds at most", path, _holder(handle), wait_seconds)
         sleep(_RETRY_SECONDS)
 
 
@@ -98,12 +123,9 @@ def holder(path: Path) -> str | None:
     except OSError:
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _holder(handle)
+        return None if take_lock(handle, is_shared=True) else _holder(handle)
     finally:
         os.close(handle)
-    return None
 
 
 def _holder(handle: int) -> str:

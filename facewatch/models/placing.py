@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from facewatch.errors import EngineError
+from facewatch.fs.locks import is_file_of, take_lock, wait_for_lock
 from facewatch.models.packs import MANIFEST, megabytes, read_manifest
 from facewatch.models.registry import KnownFile
 
@@ -61,29 +61,16 @@ def _lock(file: Path, on_wait: Callable[[], None]) -> int:
     while True:
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _wait_for(handle, on_wait)
-            if _is_there(handle, file):
+            if not take_lock(handle):
+                on_wait()
+                wait_for_lock(handle)
+            if is_file_of(handle, file):
                 return handle
         except BaseException:
             os.close(handle)
             raise
-        # The one before removed it: a lock on a file without a name keeps nobody out.
+        # The one before removed it.
         os.close(handle)
-
-
-def _wait_for(handle: int, on_wait: Callable[[], None]) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        on_wait()
-        fcntl.flock(handle, fcntl.LOCK_EX)
-
-
-def _is_there(handle: int, file: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), file.stat())
-    except FileNotFoundError:
-        return False
 
 
 @contextmanager

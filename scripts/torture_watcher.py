@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from facewatch.app import Service
-from facewatch.cli.options import set_up_logging
+from facewatch.cli.program import set_up_logging
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.watcher.loop import WatchLoop

@@ -18,7 +18,7 @@ import facewatch.cli.audit  # noqa: F401 - it adds its commands to the group
 from facewatch.app import Service
 from facewatch.checks.audit import Finding, Kind
 from facewatch.cli import main
-from facewatch.cli.group import facewatch as group
+from facewatch.cli.program import facewatch as group
 from facewatch.engines import fake
 from facewatch.service.auditing import Audit, audit, audit_and_mend
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from rich.cells import cell_len
 
 import facewatch.cli
-from facewatch.cli.group import facewatch
+from facewatch.cli.program import facewatch
 
 ODD = (
     "Say that two people are two",

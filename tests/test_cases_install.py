@@ -21,11 +21,20 @@ import pytest
 from drawn import Library
 
 from facewatch.cli import main
-from facewatch.cli.calling import VARIABLE, as_called, called_from_anywhere, how_called
 from facewatch.cli.evaluate import engine_of_catalog
-from facewatch.cli.group import facewatch
 from facewatch.cli.logs import JsonFormatter, PlainFormatter
-from facewatch.cli.words import MEANT, MEANT_OF_MODELS, MEANT_OF_SERVICE, SECOND_WORDS, SECTIONS
+from facewatch.cli.program import facewatch
+from facewatch.cli.words import (
+    MEANT,
+    MEANT_OF_MODELS,
+    MEANT_OF_SERVICE,
+    SECOND_WORDS,
+    SECTIONS,
+    VARIABLE,
+    as_called,
+    called_from_anywhere,
+    how_called,
+)
 from facewatch.config import load_config
 from facewatch.evaluation.labelled import looks_like_album, read_labels
 from facewatch.heartbeat import Live, LiveFile, live_file_of

@@ -18,7 +18,7 @@ from drawn import Library
 
 from facewatch import __version__
 from facewatch.cli import main
-from facewatch.cli.group import facewatch
+from facewatch.cli.program import facewatch
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_these_commands_are_a_promise() -> None:
 
 
 def test_help_lists_every_command_once() -> None:
-    from facewatch.cli.group import SECTIONS
+    from facewatch.cli.program import SECTIONS
 
     assert sorted(name for names in SECTIONS.values() for name in names) == COMMANDS
 

@@ -17,7 +17,7 @@ import licences
 import pytest
 
 from facewatch import __version__
-from facewatch.cli.group import facewatch
+from facewatch.cli.program import facewatch
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = documents.text_of("docs/commands.md")

@@ -20,7 +20,7 @@ import documents
 import pytest
 
 from facewatch.cli import main
-from facewatch.cli.group import facewatch
+from facewatch.cli.program import facewatch
 from facewatch.cli.words import SECOND_WORDS
 
 ROOT = Path(__file__).resolve().parent.parent

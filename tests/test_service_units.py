@@ -699,7 +699,7 @@ def test_the_image_is_made_of_pinned_parts_and_of_files_that_are_sent() -> None:
 
 
 def test_the_image_does_not_run_as_root_and_says_how_it_is() -> None:
-    from facewatch.cli.group import facewatch as commands
+    from facewatch.cli.program import facewatch as commands
 
     steps = steps_of((ROOT / "Dockerfile").read_text())
     shipped = steps[max(i for i, step in enumerate(steps) if step[0] == "FROM") :]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facewatch.catalog import USER, FaceRow, FaceTable, Person
-from facewatch.cli import split as _split  # noqa: F401 - adds its commands to the group
+from facewatch.cli import corrections as _corrections  # noqa: F401 - adds its commands to the group
 from facewatch.engines import fake
 from facewatch.errors import DecisionError
 from facewatch.people import split

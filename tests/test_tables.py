@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from facewatch.cli import output
-from facewatch.cli.tables import table_lines, wrapped_line, wrapped_words
+from facewatch.cli.output import table_lines, wrapped_line, wrapped_words
 
 TEXTS = st.text(st.characters(categories=["L", "Nd", "P", "Zs", "So"], exclude_characters="\u00a0"), max_size=60)
 HEADER = ("id", "name", "what was decided")

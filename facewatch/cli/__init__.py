@@ -19,7 +19,6 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     demo,
     doctor,
     evaluate,
-    export,
     folders,
     history,
     init,
@@ -29,16 +28,15 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     scan,
     search,
     service,
-    split,
     stats,
     status,
     watch,
     why,
 )
 from facewatch.cli.asking import GivenUpError
-from facewatch.cli.calling import VARIABLE, how_called
-from facewatch.cli.group import facewatch
 from facewatch.cli.output import echo
+from facewatch.cli.program import facewatch
+from facewatch.cli.words import VARIABLE, how_called
 from facewatch.errors import FacewatchError
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facewatch.cli.group import command
-from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_json
+from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facewatch.cli.asking import is_confirmed
-from facewatch.cli.group import command
-from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, local_time, plural, print_json, progress_bar
+from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
 
 if TYPE_CHECKING:
     from facewatch.catalog.restore import GivenUp

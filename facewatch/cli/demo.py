@@ -11,13 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from facewatch import ids
-from facewatch.cli.group import command
-from facewatch.cli.options import State, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_table, print_tree, progress_bar
+from facewatch.cli.program import State, command, pass_state, set_up_logging
 from facewatch.errors import FacewatchError
-
-if TYPE_CHECKING:
-    pass
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facewatch.cli.calling import as_called
-from facewatch.cli.group import command
-from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import plural, print_json, progress_bar
+from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.words import as_called
 from facewatch.errors import FacewatchError
 from facewatch.text import printable
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facewatch.cli.group import command
-from facewatch.cli.options import Choice, State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
+from facewatch.cli.program import Choice, State, command, json_option, pass_state, set_up_logging
 from facewatch.clustering import METHODS
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ import click
 
 from facewatch import ids
 from facewatch.cli.corrections import describe
-from facewatch.cli.group import command
-from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, local_time, print_json, print_table
+from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
 
 if TYPE_CHECKING:
     from facewatch.app import Service

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from facewatch.cli.group import command
-from facewatch.cli.options import State, pass_state
 from facewatch.cli.output import echo
-
-if TYPE_CHECKING:
-    pass
+from facewatch.cli.program import State, command, pass_state
 
 
 @command("init", "Write a settings file.")

@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facewatch.cli.asking import is_confirmed, is_somebody_there
-from facewatch.cli.group import command, facewatch
-from facewatch.cli.options import (
+from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
+from facewatch.cli.program import (
     State,
+    command,
+    facewatch,
     json_option,
     loudness_options,
     pass_state,
     set_up_logging,
     setting_options,
 )
-from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
 from facewatch.cli.words import MEANT_OF_MODELS
 from facewatch.errors import EngineError, FacewatchError
-
-if TYPE_CHECKING:
-    pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,27 +14,20 @@ import click
 
 from facewatch import ids
 from facewatch.cli.asking import is_confirmed, is_somebody_there
-from facewatch.cli.calling import PROGRAM, VARIABLE, called_from_anywhere
-from facewatch.cli.group import command
-from facewatch.cli.options import State, json_option, pass_state, set_up_logging
-from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
+from facewatch.cli.output import echo, plural, print_csv, print_json, print_table, progress_bar
 from facewatch.cli.pictures import Protocol, Screen, draw_on, picture_of, screen_of
+from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.words import PROGRAM, VARIABLE, called_from_anywhere
 from facewatch.errors import EngineError, LibraryError
 from facewatch.text import beside_strangers
 
 if TYPE_CHECKING:
     from facewatch.app import Service
     from facewatch.catalog import Person
+    from facewatch.people.identities import Alike
     from facewatch.people.portraits import Portrait
     from facewatch.service.reviewing import Cutting
     from facewatch.types import Progress
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from facewatch.app import Service
-    from facewatch.catalog import Person
-    from facewatch.people.identities import Alike
 
 
 @command("people", "List the people found.")
@@ -276,3 +269,32 @@ def check_sheet_file(service: Service, file: Path, *, force: bool) -> None:
     fault = f"{file}: is there already, and is no contact sheet"
     if not (is_somebody_there() and is_confirmed(f"{fault}. Write over it?", unasked="--force to write over it")):
         raise LibraryError(f"{fault}; name another file, or write over it with --force")
+
+
+EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source", "turn")
+"""A promise to other programs."""
+
+
+@command("export", "Print one row per face.")
+@click.option("--csv", "kind", flag_value="csv", default="csv", help="CSV with a header line (the default).")
+@click.option("--json", "kind", flag_value="json", help="A list of objects.")
+@pass_state
+def export(state: State, kind: str) -> None:
+    """Print one row per face: path, face_id, person_id, name, x, y, w, h, distance, source, turn.
+
+    Paths are absolute; the box is in pixels of the upright photo; turn says by how many degrees clockwise the photo has
+    to be turned for the face to be upright; what is unknown is empty.
+
+    \b
+    Example:
+      facewatch export --csv > faces.csv
+    """
+    with state.service() as service:
+        rows = [
+            (path, *("" if value is None else value for value in rest))
+            for path, *rest in service.catalog.faces.export_rows()
+        ]
+    if kind == "json":
+        print_json([dict(zip(EXPORT_COLUMNS, row, strict=True)) for row in rows])
+    else:
+        print_csv(EXPORT_COLUMNS, rows)

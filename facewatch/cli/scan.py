@@ -10,22 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from facewatch import ids
-from facewatch.cli.group import command
-from facewatch.cli.options import Choice, State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_json, progress_bar
 from facewatch.cli.people import NO_SCREEN, draw_people, screen_here, write_contact_sheet
 from facewatch.cli.pictures import Screen
+from facewatch.cli.program import Choice, State, command, json_option, pass_state, set_up_logging
 from facewatch.clustering import METHODS
 from facewatch.errors import EngineError, FolderError, LibraryError
 
 if TYPE_CHECKING:
     from facewatch.app import ScanResult, Service
     from facewatch.catalog import Person
-    from facewatch.types import Progress
-if TYPE_CHECKING:
-    from facewatch.app import ScanResult, Service
-    from facewatch.catalog import Person
     from facewatch.reports.status import Status
+    from facewatch.types import Progress
 
 
 @command("scan", "Scan photo libraries once.")

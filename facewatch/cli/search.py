@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from facewatch import ids
-from facewatch.cli.group import command
-from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, print_json, print_table
+from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
 from facewatch.text import printable
 
 if TYPE_CHECKING:

@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facewatch.cli.calling import called_from_anywhere
-from facewatch.cli.group import facewatch
-from facewatch.cli.options import State, json_option, loudness_options, pass_state, set_up_logging, setting_options
 from facewatch.cli.output import echo, print_facts, print_json
-from facewatch.cli.words import MEANT_OF_SERVICE
+from facewatch.cli.program import (
+    State,
+    facewatch,
+    json_option,
+    loudness_options,
+    pass_state,
+    set_up_logging,
+    setting_options,
+)
+from facewatch.cli.words import MEANT_OF_SERVICE, called_from_anywhere
 from facewatch.errors import FacewatchError
 from facewatch.text import printable
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from facewatch import ids
-from facewatch.cli.group import command
-from facewatch.cli.options import State, json_option, pass_state, set_up_logging
 from facewatch.cli.output import echo, plural, print_facts, print_json, print_table
+from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
 
 if TYPE_CHECKING:
     from facewatch.reports.stats import Spread, Stats

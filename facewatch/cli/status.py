@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facewatch.cli.group import command
 from facewatch.cli.logs import one_line
-from facewatch.cli.options import State, json_option, pass_state
 from facewatch.cli.output import echo, local_time, plural, print_json, print_table
+from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.errors import ConfigError
 from facewatch.text import printable
 

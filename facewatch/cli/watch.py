@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facewatch.cli.group import command
-from facewatch.cli.options import State, pass_state, set_up_logging
+from facewatch.cli.program import State, command, pass_state, set_up_logging
 from facewatch.errors import BusyError, DiskFaultError, DiskFullError, FacewatchError
 
 if TYPE_CHECKING:

@@ -9,9 +9,8 @@ import click
 
 from facewatch import ids
 from facewatch.cli.corrections import describe
-from facewatch.cli.group import command
-from facewatch.cli.options import State, json_option, pass_state
 from facewatch.cli.output import echo, local_time, plural, print_json
+from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.text import beside_strangers, printable, told_apart
 from facewatch.types import Tier
 

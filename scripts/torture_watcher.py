@@ -17,7 +17,7 @@ from facewatch.watcher.process import give_way, heed_signals
 
 
 def main(photos: str, people: str, catalog: str) -> None:
-    set_up_logging(0, is_daemon=True)
+    set_up_logging(is_daemon=True)
     settings = {"library.photos": photos, "library.people": people, "library.catalog": catalog}
     config = load_config(None, settings, cwd=Path.cwd())
     give_way(config["resources.niceness"], is_idle_io=config["resources.idle_io"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facewatch.cli.output import echo, plural, print_json
-from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import State, command, json_option, pass_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,6 @@ def audit(state: State, fix: bool, as_json: bool) -> None:
     """
     from facewatch.service import auditing
 
-    set_up_logging(state.loudness)
     with state.service() as service:
         found = auditing.audit_and_mend(service) if fix else auditing.audit(service)
     if as_json:

@@ -12,7 +12,7 @@ import click
 
 from facewatch.cli.asking import is_confirmed
 from facewatch.cli.output import echo, local_time, plural, print_json, progress_bar
-from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import State, command, json_option, pass_state
 
 if TYPE_CHECKING:
     from facewatch.catalog.restore import GivenUp
@@ -46,7 +46,6 @@ def backup(state: State, file: str, force: bool, as_json: bool) -> None:
     """
     from facewatch.service import keeping
 
-    set_up_logging(state.loudness)
     target = keeping.target_named(file)
     with progress_bar("backup", is_shown=not state.is_quiet and not as_json) as show:
         made = keeping.back_up(state.config(), target, may_replace=force, now=datetime.now().astimezone(), report=show)
@@ -81,7 +80,6 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
     from facewatch.errors import FolderError
     from facewatch.service import keeping
 
-    set_up_logging(state.loudness)
     config = state.config()
     if not yes:
         keeping.check_nobody_at_work(config)

@@ -12,7 +12,7 @@ import click
 from facewatch import ids
 from facewatch.cli.asking import is_confirmed, read_out
 from facewatch.cli.output import echo, plural, print_json, print_table
-from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.text import printable
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ FACES = (
 
 def _decide(state: State, decide: Callable[[Decisions], Decided], say: Callable[[Service, Decided], str]) -> None:
     """Make one decision and say what it did."""
-    set_up_logging(state.loudness)
     with state.service() as service:
         with service.deciding() as decisions:
             decided = decide(decisions)
@@ -391,7 +390,6 @@ def forget(state: State, who: str, is_sure: bool) -> None:
     Example:
       facewatch forget "Person 0044"
     """
-    set_up_logging(state.loudness)
     with state.service() as service:
         person = service.find_person(who)
     question = f"Forget {person.label}, with {plural(person.n_faces, 'face')} in {plural(person.n_photos, 'photo')}?"
@@ -492,7 +490,6 @@ def split(
         raise click.UsageError("--dry-run and --yes contradict each other: give one of them")
     if as_json and not (dry_run or yes):
         raise click.UsageError("--json asks nobody: add --yes to do it, or --dry-run to see what it would be")
-    set_up_logging(state.loudness)
     with state.service() as service:
         plan = plan_split(service, who, into=into, is_strict=strict).keeping(keep or 1)
         if not as_json and not (yes and state.is_quiet):

@@ -12,7 +12,7 @@ import click
 
 from facewatch import ids
 from facewatch.cli.output import echo, plural, print_table, print_tree, progress_bar
-from facewatch.cli.program import State, command, pass_state, set_up_logging
+from facewatch.cli.program import State, command, pass_state
 from facewatch.errors import FacewatchError
 
 if TYPE_CHECKING:
@@ -151,5 +151,4 @@ def demo(state: State, folder: Path | None) -> None:
     Example:
       facewatch demo
     """
-    set_up_logging(state.loudness)
     run_demo(folder, is_quiet=state.is_quiet)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facewatch.cli.output import plural, print_json, progress_bar
-from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.cli.words import as_called
 from facewatch.errors import FacewatchError
 from facewatch.text import printable
@@ -49,7 +49,6 @@ def doctor(state: State, deep: bool, as_json: bool) -> None:
     Exit codes:
       0 all is well, or there are only remarks; 1 something is broken
     """
-    set_up_logging(state.loudness)
     found = _diagnose(state, is_deep=deep)
     if as_json:
         print_json(

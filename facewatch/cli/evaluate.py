@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
-from facewatch.cli.program import Choice, State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import Choice, State, command, json_option, pass_state
 from facewatch.clustering import METHODS
 
 if TYPE_CHECKING:
@@ -89,7 +89,6 @@ def evaluate(
     from facewatch.evaluation.labelled import read_labels, sets_in
     from facewatch.library.layout import rules_of
 
-    set_up_logging(state.loudness)
     chosen = methods or (state.config()["cluster.method"],)
     folders = list(dict.fromkeys(folder for one in labelled for folder in sets_in(one)))
     labels = [read_labels(folder, only=only, rules=rules_of(state.config())) for folder in folders]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facewatch.cli.output import echo, plural, print_json
-from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import State, command, json_option, pass_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,6 @@ def folders(state: State, dry_run: bool, take_over: bool, as_json: bool) -> None
     """
     if dry_run and take_over:
         raise click.UsageError("--take-over and --dry-run contradict each other; choose one")
-    set_up_logging(state.loudness)
     with state.service() as service:
         service.folder.believe_deleted()
         taken = service.take_over() if take_over else None

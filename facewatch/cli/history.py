@@ -11,7 +11,7 @@ import click
 from facewatch import ids
 from facewatch.cli.corrections import describe
 from facewatch.cli.output import echo, local_time, print_json, print_table
-from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import State, command, json_option, pass_state
 
 if TYPE_CHECKING:
     from facewatch.app import Service
@@ -49,7 +49,6 @@ def undo(state: State, what: str, entry_id: str | None, with_chain: bool, as_jso
     if entry_id is not None and n != 1:
         raise click.UsageError("N and --id contradict each other: N counts from the last decision, --id names one")
     one = _decision_id(entry_id) if entry_id is not None else None
-    set_up_logging(state.loudness)
     with state.service() as service:
         undone = service.undo(n) if one is None else service.undo_one(one, with_chain=with_chain)
         _print_undone(state, service, undone, "undone", as_json)
@@ -79,7 +78,6 @@ def redo(state: State, as_json: bool) -> None:
     Example:
       facewatch redo
     """
-    set_up_logging(state.loudness)
     with state.service() as service:
         _print_undone(state, service, service.redo(), "made again", as_json)
 

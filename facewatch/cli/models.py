@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +17,13 @@ from facewatch.cli.program import (
     command,
     facewatch,
     json_option,
-    loudness_options,
     pass_state,
-    set_up_logging,
-    setting_options,
+    shared_options,
 )
 from facewatch.cli.words import MEANT_OF_MODELS
 from facewatch.errors import EngineError, FacewatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from facewatch.models import Pack
 
 STANDARD = "face_recognition"
@@ -35,8 +32,7 @@ STANDARD = "face_recognition"
 @facewatch.group(
     "models", short_help="List, download and check models.", invoke_without_command=True, meant=MEANT_OF_MODELS
 )
-@setting_options
-@loudness_options
+@shared_options
 @json_option
 @pass_state
 @click.pass_context
@@ -58,11 +54,7 @@ def models(context: click.Context, state: State, as_json: bool) -> None:
         raise click.UsageError(f"--json does not go before {context.invoked_subcommand}", context)
 
 
-def _command(name: str, summary: str) -> Callable[[Callable[..., None]], click.Command]:
-    def decorate(function: Callable[..., None]) -> click.Command:
-        return models.command(name, short_help=summary)(setting_options(loudness_options(function)))
-
-    return decorate
+_command = partial(command, group=models)
 
 
 def _folder(state: State) -> Path:
@@ -135,7 +127,6 @@ def fetch(state: State, pack: str, yes: bool) -> None:
     """
     from facewatch import models as packs
 
-    set_up_logging(state.loudness)
     folder, name = _folder(state), packs.known_pack(pack).name
     was_here = packs.is_whole(name, folder)
     if not was_here:
@@ -187,7 +178,6 @@ def import_(state: State, source: Path, name: str | None, force: bool) -> None:
     """
     from facewatch.models import import_pack
 
-    set_up_logging(state.loudness)
     same: list[bool] = []
     pack = import_pack(source, _folder(state), name=name, force=force, on_same=lambda: same.append(True))
     _say_ready(state, pack, was_here=bool(same))

@@ -16,7 +16,7 @@ from facewatch import ids
 from facewatch.cli.asking import is_confirmed, is_somebody_there
 from facewatch.cli.output import echo, plural, print_csv, print_json, print_table, progress_bar
 from facewatch.cli.pictures import Protocol, Screen, draw_on, picture_of, screen_of
-from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.cli.words import PROGRAM, VARIABLE, called_from_anywhere
 from facewatch.errors import EngineError, LibraryError
 from facewatch.text import beside_strangers
@@ -129,7 +129,6 @@ def _people_found(service: Service, who: Sequence[str]) -> list[Person]:
 
 
 def _write_sheet(state: State, service: Service, file: Path | None, *, force: bool, as_json: bool) -> None:
-    set_up_logging(state.loudness)
     if file is not None:
         check_sheet_file(service, file, force=force)
     with progress_bar("cutting out faces", is_shown=not state.is_quiet) as report:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how a command gets its Service."""
+"""The command `facewatch` itself, which each command adds itself to; options that all share, and the log."""
 
 from __future__ import annotations
 
@@ -48,9 +48,6 @@ class State:
     def service(self, *, needs_catalog: bool = True, **overrides: Any) -> Service:
         from facewatch.app import Service
 
-        # Else warnings of commands that log nothing else, such as that one waits for a lock, would be said in no form.
-        if not logging.getLogger("facewatch").handlers:
-            set_up_logging(self.loudness)
         return Service(self.config(**overrides), needs_catalog=needs_catalog)
 
     @property
@@ -61,87 +58,44 @@ class State:
 pass_state = click.make_pass_decorator(State, ensure=True)
 
 
-def _remember(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
-        if value is not None:
-            context.ensure_object(State).overrides[key] = str(value)
+def _shared_option(*names: str, then: Callable[[State, Any], None], **settings: Any) -> Callable[[F], F]:
+    """An option that commands are not handed: what it says is done to their State."""
 
-    return callback
-
-
-def _remember_config(context: click.Context, _: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        context.ensure_object(State).config_file = value
-
-
-def _set_loudness(amount: int) -> Callable[[click.Context, click.Parameter, Any], None]:
     def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
         if value:
-            context.ensure_object(State).loudness = amount * int(value)
+            then(context.ensure_object(State), value)
 
-    return callback
-
-
-def _remember_log_json(context: click.Context, _: click.Parameter, value: Any) -> None:
-    if value:
-        context.ensure_object(State).is_log_json = True
+    return click.option(*names, callback=callback, expose_value=False, **settings)
 
 
-def setting_options(command: F) -> F:
-    """Options that win over the settings file."""
+def _overriding(key: str) -> Callable[[State, Any], None]:
+    return lambda state, value: state.overrides.update({key: str(value)})
+
+
+def _setting(name: str, value: Any = None) -> Callable[[State, Any], None]:
+    return lambda state, given: setattr(state, name, given if value is None else value)
+
+
+def shared_options(command: F) -> F:
+    """Add the options that all commands have: how much is said, and what wins over the settings file."""
+    path = click.Path(path_type=Path)
     for option in (
-        click.option(
-            "--catalog",
-            type=click.Path(path_type=Path),
-            callback=_remember("library.catalog"),
-            expose_value=False,
-            help="The catalog to use, one SQLite file.",
+        _shared_option(
+            *("-v", "--verbose"), then=_setting("loudness"), count=True, help="One line a photo; twice: every step."
         ),
-        click.option(
-            "--people",
-            type=click.Path(path_type=Path),
-            callback=_remember("library.people"),
-            expose_value=False,
-            help="The folder that gets a folder per person.",
+        _shared_option(
+            *("-q", "--quiet"), then=_setting("loudness", -1), is_flag=True, help="Only results, warnings and errors."
         ),
-        click.option(
-            "--config",
-            type=click.Path(path_type=Path),
-            callback=_remember_config,
-            expose_value=False,
-            help="The settings file to use.",
+        _shared_option(
+            "--log-json", then=_setting("is_log_json"), is_flag=True, help="The log as one JSON object a line."
         ),
-    ):
-        command = option(command)
-    return command
-
-
-def loudness_options(command: F) -> F:
-    """How much is said while working."""
-    for option in (
-        click.option(
-            "-v",
-            "--verbose",
-            count=True,
-            callback=_set_loudness(1),
-            expose_value=False,
-            help="One line a photo; twice: every step.",
+        _shared_option(
+            "--catalog", then=_overriding("library.catalog"), type=path, help="The catalog to use, one SQLite file."
         ),
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            callback=_set_loudness(-1),
-            expose_value=False,
-            help="Only results, warnings and errors.",
+        _shared_option(
+            "--people", then=_overriding("library.people"), type=path, help="The folder that gets a folder per person."
         ),
-        click.option(
-            "--log-json",
-            is_flag=True,
-            callback=_remember_log_json,
-            expose_value=False,
-            help="The log as one JSON object a line.",
-        ),
+        _shared_option("--config", then=_setting("config_file"), type=path, help="The settings file to use."),
     ):
         command = option(command)
     return command
@@ -169,23 +123,19 @@ class _StderrHandler(logging.StreamHandler[Any]):
     def stream(self, _: Any) -> None: ...
 
 
-def set_up_logging(loudness: int, *, is_daemon: bool = False) -> None:
+def set_up_logging(*, is_daemon: bool = False) -> None:
     """Send the log to stderr: results go to stdout. A daemon's log says what it does without being asked.
 
     With --log-json, on whichever command runs, every line is JSON; under systemd every line has its priority.
     """
+    context = click.get_current_context(silent=True)
+    state = (context and context.find_object(State)) or State()
     level = {-1: logging.WARNING, 0: logging.INFO if is_daemon else logging.WARNING, 1: logging.INFO}.get(
-        loudness, logging.DEBUG
+        state.loudness, logging.DEBUG
     )
     handler = _StderrHandler()
-    context = click.get_current_context(silent=True)
-    state = context.find_object(State) if context else None
     handler.setFormatter(
-        formatter_for(
-            is_daemon=is_daemon,
-            is_json=state is not None and state.is_log_json,
-            is_journal=is_journal(os.environ, 2),
-        )
+        formatter_for(is_daemon=is_daemon, is_json=state.is_log_json, is_journal=is_journal(os.environ, 2))
     )
     # watchdog warns of folders that it was told of twice, which is the ordinary case when one is copied in.
     warnings.filterwarnings("ignore", module="watchdog")
@@ -196,10 +146,14 @@ def set_up_logging(loudness: int, *, is_daemon: bool = False) -> None:
 
 
 class Command(click.Command):
-    """Its help says how it was called."""
+    """Its help says how it was called, and its log goes where a log goes."""
 
     def get_help(self, context: click.Context) -> str:
         return help_as_called(super().get_help(context))
+
+    def invoke(self, context: click.Context) -> Any:
+        set_up_logging()
+        return super().invoke(context)
 
 
 class Group(click.Group):
@@ -252,8 +206,7 @@ class Sections(Group):
     "10 a contradiction, or nothing to undo; 130 Ctrl-C.",
 )
 @click.version_option(__version__, message="facewatch %(version)s")
-@setting_options
-@loudness_options
+@shared_options
 def facewatch() -> None:
     """Find who is who in a photo library, and keep a folder of links for every person.
 
@@ -268,10 +221,12 @@ def facewatch() -> None:
     """
 
 
-def command(name: str, summary: str) -> Callable[[Callable[..., None]], click.Command]:
-    """A command with the options that all have."""
+def command(
+    name: str, summary: str, *, group: click.Group = facewatch
+) -> Callable[[Callable[..., None]], click.Command]:
+    """A command, of all or of a group, with the options that all have."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
-        return facewatch.command(name, short_help=summary)(setting_options(loudness_options(function)))
+        return group.command(name, short_help=summary)(shared_options(function))
 
     return decorate

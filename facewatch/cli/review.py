@@ -21,7 +21,7 @@ import click
 
 from facewatch import ids
 from facewatch.cli.output import echo, plural, print_json
-from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import State, command, json_option, pass_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,6 @@ def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bo
             "review asks at a terminal, and this is none; `facewatch review --json` lists the questions, and "
             "`facewatch review --answer ID=ANSWER` takes answers"
         )
-    set_up_logging(state.loudness)
     with state.service() as service:
         if answers:
             _take(state, service, answers, as_json)

@@ -13,7 +13,7 @@ from facewatch import ids
 from facewatch.cli.output import echo, plural, print_json, progress_bar
 from facewatch.cli.people import NO_SCREEN, draw_people, screen_here, write_contact_sheet
 from facewatch.cli.pictures import Screen
-from facewatch.cli.program import Choice, State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import Choice, State, command, json_option, pass_state
 from facewatch.clustering import METHODS
 from facewatch.errors import EngineError, FolderError, LibraryError
 
@@ -64,7 +64,6 @@ def scan(
 
     if aligned is not None and not photos:
         raise click.UsageError("--aligned needs PHOTOS: name the folders of face crops")
-    set_up_logging(state.loudness)
     # Before the progress bar stands between us and the terminal.
     screen = NO_SCREEN if as_json or state.is_quiet else screen_here()
     with (
@@ -142,7 +141,6 @@ def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) ->
     Example:
       facewatch recluster --dry-run
     """
-    set_up_logging(state.loudness)
     with state.service(cluster__method=method) as service:
         result = service.recluster(is_dry_run=dry_run)
         if not dry_run:

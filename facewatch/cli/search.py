@@ -10,7 +10,7 @@ import click
 
 from facewatch import ids
 from facewatch.cli.output import echo, print_json, print_table
-from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.text import printable
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ def search(state: State, photo: Path, face: int | None, n_found: int, as_json: b
       9 no such photo or face, no face in PHOTO, or none in the catalog
     """
     photo, face = _photo_and_face(photo, face)
-    set_up_logging(state.loudness)
     with state.service() as service:
         faces = service.search.like(photo, face=face, k=n_found)
     if as_json:

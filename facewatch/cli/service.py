@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,27 +15,23 @@ import click
 from facewatch.cli.output import echo, print_facts, print_json
 from facewatch.cli.program import (
     State,
+    command,
     facewatch,
     json_option,
-    loudness_options,
     pass_state,
-    set_up_logging,
-    setting_options,
+    shared_options,
 )
 from facewatch.cli.words import MEANT_OF_SERVICE, called_from_anywhere
 from facewatch.errors import FacewatchError
 from facewatch.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from facewatch.watcher.units import Manager
     from facewatch.watcher.units import State as ServiceState
 
 
 @facewatch.group("service", short_help="Run the watcher as a background service.", meant=MEANT_OF_SERVICE)
-@setting_options
-@loudness_options
+@shared_options
 def service() -> None:
     """Let the system keep `facewatch watch` running: as a user unit of systemd, or as an agent of launchd.
 
@@ -47,11 +44,7 @@ def service() -> None:
     """
 
 
-def _command(name: str, summary: str) -> Callable[[Callable[..., None]], click.Command]:
-    def decorate(function: Callable[..., None]) -> click.Command:
-        return service.command(name, short_help=summary)(setting_options(loudness_options(function)))
-
-    return decorate
+_command = partial(command, group=service)
 
 
 def _manager(*, is_dry_run: bool = False) -> Manager:
@@ -78,7 +71,6 @@ def install(state: State, dry_run: bool) -> None:
     from facewatch.config import find_config_file
     from facewatch.watcher.units import plan_job
 
-    set_up_logging(state.loudness)
     manager = _manager(is_dry_run=dry_run)
     config = state.config()
     given = {"library.catalog": ("--catalog", config.catalog), "library.people": ("--people", config.people)}

@@ -10,7 +10,7 @@ import click
 
 from facewatch import ids
 from facewatch.cli.output import echo, plural, print_facts, print_json, print_table
-from facewatch.cli.program import State, command, json_option, pass_state, set_up_logging
+from facewatch.cli.program import State, command, json_option, pass_state
 
 if TYPE_CHECKING:
     from facewatch.reports.stats import Spread, Stats
@@ -34,7 +34,6 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
     from facewatch.evaluation.files import check_target
     from facewatch.service import auditing
 
-    set_up_logging(state.loudness)
     with state.service() as service:
         if report:
             check_target(report, suffix=".html", photos=service.catalog.files.roots())

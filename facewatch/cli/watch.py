@@ -41,7 +41,7 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
     from facewatch.cli.status import doing_just_that
     from facewatch.watcher.process import Notifier, give_way, heed_signals
 
-    set_up_logging(state.loudness, is_daemon=True)
+    set_up_logging(is_daemon=True)
 
     def read_settings() -> Config:
         return state.config(library__photos=[str(p) for p in photos] or None, engine__name=engine)

@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 from PIL import Image
 
-from facewatch.cli.demo import make_library
+from facewatch.cli.init import make_library
 
 ROOT = Path(__file__).resolve().parent.parent
 

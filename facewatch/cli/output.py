@@ -1,4 +1,4 @@
-"""How facts look: tables and trees for people, JSON and CSV for programs, progress for the patient."""
+"""How facts look: lines and tables for people, JSON and CSV for programs, progress for the patient."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +21,8 @@ from facewatch.text import printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from rich.progress import ProgressColumn
 
     from facewatch.types import Progress
 
@@ -88,12 +89,6 @@ def _width(*, is_error: bool = False) -> int | None:
     return shutil.get_terminal_size().columns
 
 
-def _cell(value: object) -> str:
-    from rich.markup import escape
-
-    return escape(_text(value))
-
-
 def echo(text: str, *, is_error: bool = False) -> None:
     """Print lines, on stderr when it is an error; no terminal obeys anything in them, commands are as called, and where
     somebody looks they break between words."""
@@ -112,38 +107,6 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
         echo(f"{name:>14}  {printable(fact)}")
 
 
-def _print_rich(thing: object) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    # Piped into a file or another program nothing should be cut to 80 columns.
-    if not sys.stdout.isatty():
-        console = Console(highlight=False, width=10_000)
-    console.print(thing)
-
-
-def print_tree(root: Path, *, most: int = 6) -> None:
-    """Print a folder of links as a tree, the first few of each folder."""
-    from rich.tree import Tree
-
-    def grow(tree: Tree, folder: Path) -> None:
-        entries = sorted(folder.iterdir(), key=lambda entry: (not entry.is_dir() or entry.is_symlink(), entry.name))
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
-        for entry in shown[:most]:
-            if entry.is_symlink():
-                tree.add(_cell(f"{entry.name} -> {entry.readlink()}"))
-            else:
-                branch = tree.add(_cell(entry.name + ("/" if entry.is_dir() else "")))
-                if entry.is_dir():
-                    grow(branch, entry)
-        if len(shown) > most:
-            tree.add(f"... and {len(shown) - most} more")
-
-    tree = Tree(_cell(f"{root}/"))
-    grow(tree, root)
-    _print_rich(tree)
-
-
 @contextmanager
 def progress_bar(title: str, *, is_shown: bool, in_bytes: bool = False) -> Iterator[Callable[[Progress], None]]:
     """Yield a function that shows how far the work is, on stderr, only where somebody looks."""
@@ -151,15 +114,28 @@ def progress_bar(title: str, *, is_shown: bool, in_bytes: bool = False) -> Itera
         yield lambda _: None
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    with Progress(*_bar_columns(in_bytes), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None, note="")
+        stage = ""
+
+        def show(progress: Any) -> None:
+            nonlocal stage, task
+            if progress.stage not in ("", stage):
+                stage = progress.stage
+                bar.remove_task(task)
+                # A new one: what is left is reckoned from its own speed.
+                task = bar.add_task(stage, total=None, note="")
+            note = escape(printable(progress.note))[-40:]
+            bar.update(task, completed=progress.done, total=progress.total or None, note=note)
+
+        yield show
+
+
+def _bar_columns(in_bytes: bool) -> Iterator[ProgressColumn]:
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
     from rich.table import Column
     from rich.text import Text
 
@@ -173,28 +149,12 @@ def progress_bar(title: str, *, is_shown: bool, in_bytes: bool = False) -> Itera
         def render(self, task: Task) -> Text:
             return Text.assemble(super().render(task), " left") if task.time_remaining else Text()
 
-    columns = (
-        TextColumn("{task.description}"),
-        # Of one width, whatever the names of files beside it are.
-        BarColumn(20),
-        DownloadColumn() if in_bytes else Known(),
-        Left(),
-        TextColumn("[dim]{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None, note="")
-        stage = ""
-
-        def show(progress: Any) -> None:
-            nonlocal stage, task
-            if progress.stage not in ("", stage):
-                stage = progress.stage
-                bar.remove_task(task)
-                # A new one: what is left is reckoned from its own speed.
-                task = bar.add_task(stage, total=None, note="")
-            bar.update(task, completed=progress.done, total=progress.total or None, note=_cell(progress.note)[-40:])
-
-        yield show
+    yield TextColumn("{task.description}")
+    # Of one width, whatever the names of files beside it are.
+    yield BarColumn(20)
+    yield DownloadColumn() if in_bytes else Known()
+    yield Left()
+    yield TextColumn("[dim]{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
 
 
 def local_time(at: str | None) -> str:

@@ -1,21 +1,39 @@
-"""`facewatch watch`: the service itself."""
+"""The command `watch`, and `service`, by which systemd or launchd keeps it running."""
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import sys
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from facewatch.cli.program import State, command, pass_state, set_up_logging
+from facewatch.cli.output import echo, print_facts, print_json
+from facewatch.cli.program import (
+    State,
+    command,
+    facewatch,
+    json_option,
+    pass_state,
+    set_up_logging,
+    shared_options,
+)
+from facewatch.cli.words import MEANT_OF_SERVICE, called_from_anywhere
 from facewatch.errors import BusyError, DiskFaultError, DiskFullError, FacewatchError
+from facewatch.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from facewatch.config import Config
     from facewatch.watcher.process import Notifier, Signals
+    from facewatch.watcher.units import Manager
+    from facewatch.watcher.units import State as ServiceState
 
 log = logging.getLogger(__name__)
 
@@ -109,3 +127,166 @@ def _watch_patiently(
             signals.wait(BUSY_SECONDS)
             if signals.should_stop():
                 return
+
+
+@facewatch.group("service", short_help="Run the watcher as a background service.", meant=MEANT_OF_SERVICE)
+@shared_options
+def service() -> None:
+    """Let the system keep `facewatch watch` running: as a user unit of systemd, or as an agent of launchd.
+
+    \b
+    Example:
+      facewatch service install            start it now, and with every login
+      facewatch service status             whether it runs, and what it does
+      facewatch service logs -f            what it says
+      facewatch service uninstall          stop it; all that was found stays
+    """
+
+
+_command = partial(command, group=service)
+
+
+def _manager(*, is_dry_run: bool = False) -> Manager:
+    from facewatch.watcher.units import find_manager
+
+    return find_manager(sys.platform, is_dry_run=is_dry_run)
+
+
+@_command("install", "Start it now, and with every login.")
+@click.option("--dry-run", is_flag=True, help="Print what would be written, and do nothing.")
+@pass_state
+def install(state: State, dry_run: bool) -> None:
+    """Have the system start the watcher now and with every login, and again whenever it dies.
+
+    It can read everything you can, write only to catalog, backups and people folder, and has no network; how much of
+    that holds depends on the system. With --config, --catalog and --people the service uses these as well. Again after
+    an update, or when a folder was moved: it is written anew.
+
+    \b
+    Example:
+      facewatch service install
+      facewatch service install --dry-run
+    """
+    from facewatch.config import find_config_file
+    from facewatch.watcher.units import plan_job
+
+    manager = _manager(is_dry_run=dry_run)
+    config = state.config()
+    given = {"library.catalog": ("--catalog", config.catalog), "library.people": ("--people", config.people)}
+    named = [str(word) for key, words in given.items() if key in state.overrides for word in words]
+    job = plan_job(
+        config,
+        config_file=find_config_file(state.config_file, cwd=Path.cwd()),
+        options=(*named, *_loudness(state)),
+        is_dry_run=dry_run,
+    )
+    text = manager.text(replace(job, environment={**job.environment, **called_from_anywhere()}))
+    if dry_run:
+        if not manager.is_here:
+            echo("systemd does not answer here; where it does, it would get this:", is_error=True)
+        click.echo(text, nl=False)
+        return
+    if not state.is_quiet:
+        click.echo(
+            f"starting; it is ready once it has compared the libraries with the catalog ({manager.name})", err=True
+        )
+    manager.install(text)
+    if not state.is_quiet:
+        _print_installed(manager.state())
+
+
+def _loudness(state: State) -> list[str]:
+    """Return what the service is to say, as this command was told to say it."""
+    words = ["--quiet"] if state.is_quiet else ["--verbose"] * state.loudness
+    return [*words, *(["--log-json"] if state.is_log_json else [])]
+
+
+def _print_installed(now: ServiceState) -> None:
+    click.echo(f"wrote {printable(str(now.file))}; the service is {now.activity}")
+    if now.is_lingering is False:
+        click.echo("it runs while you are logged in; so that it always does: loginctl enable-linger")
+    echo("next: facewatch service status, facewatch service logs -f")
+
+
+@_command("uninstall", "Stop it for good.")
+@pass_state
+def uninstall(state: State) -> None:
+    """Stop the service and remove its description. Photos, people folder, catalog and settings stay as they are.
+
+    \b
+    Example:
+      facewatch service uninstall
+    """
+    manager = _manager()
+    was_there = manager.uninstall()
+    if not state.is_quiet and was_there:
+        click.echo(
+            f"stopped, and removed {printable(str(manager.file))}; photos, people folder, catalog and settings stay "
+            "as they are"
+        )
+    elif not state.is_quiet:
+        click.echo("the service was not installed")
+
+
+@_command("status", "Whether it runs, and what it does.")
+@json_option
+@pass_state
+def status(state: State, as_json: bool) -> None:
+    """Say whether the service is installed, whether it runs, since when, and what it said of itself last.
+
+    What the catalog holds, and how far the work is, says `facewatch status`.
+
+    \b
+    Example:
+      facewatch service status --json
+    """
+    now = _manager().state()
+    if as_json:
+        print_json(asdict(now))
+    elif not now.is_installed:
+        echo("not installed\nnext: facewatch service install")
+    else:
+        print_facts(_facts(now).items())
+
+
+def _facts(now: ServiceState) -> dict[str, str]:
+    """Return what is known, for people."""
+    starts = "with every login" if now.is_enabled else "not by itself: facewatch service install"
+    ended = f"exit code {now.exit_code}" if now.exit_code > 0 else _signal(now.exit_code) if now.exit_code else ""
+    facts = {
+        "service": now.activity + (f" since {now.since}" if now.since else ""),
+        "doing": now.doing if now.is_running else "",
+        "process": f"{now.pid}" + (f", {now.memory_mb:.0f} MB" if now.memory_mb else "") if now.pid else "",
+        "ended with": "" if now.is_running else ended,
+        "restarts": f"{now.n_restarts}" if now.n_restarts else "",
+        "starts": "with the system" if now.is_enabled and now.is_lingering else starts,
+        "described in": f"{now.file} ({now.manager})",
+        "more": "facewatch status, facewatch service logs -f",
+    }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _signal(exit_code: int) -> str:
+    try:
+        return f"signal {-exit_code} ({signal.strsignal(-exit_code)})"
+    except ValueError:
+        return f"signal {-exit_code}"
+
+
+@_command("logs", "What it says.")
+@click.option("-f", "--follow", is_flag=True, help="Stay, and show what comes.")
+@click.option("-n", "--lines", "n_lines", type=click.IntRange(min=1), default=100, show_default=True, help="How many.")
+def logs(follow: bool, n_lines: int) -> None:
+    """Show the log of the service: that of journalctl, or the file that launchd writes.
+
+    \b
+    Example:
+      facewatch service logs -f
+      facewatch service logs -n 1000
+    """
+    command = _manager().log_command(n_lines, follow=follow)
+    sys.stdout.flush()
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        raise FacewatchError(f"{command[0]}: cannot be started: {error.strerror}; install it") from error

@@ -39,7 +39,7 @@ from facewatch.checks.doctor.walking import walk
 from facewatch.cli.doctor import summary
 from facewatch.config import load_config
 from facewatch.errors import FacewatchError
-from facewatch.watcher.units import State
+from facewatch.watcher.systemd import ServiceState
 
 NATIVE = dict(environment.NATIVE)
 
@@ -65,8 +65,8 @@ class FakeManager:
     def __init__(self, **facts: Any) -> None:
         self._facts = facts
 
-    def state(self) -> State:
-        return State(manager=self.name, file=Path("facewatch.service"), **self._facts)
+    def state(self) -> ServiceState:
+        return ServiceState(manager=self.name, file=Path("facewatch.service"), **self._facts)
 
 
 def world(**parts: Any) -> World:
@@ -991,12 +991,12 @@ def test_a_pause_is_told(scanned: Library) -> None:
     ("facts", "told_facts"),
     [
         ({"is_installed": False}, []),
-        ({"is_installed": True, "is_enabled": True, "is_running": True, "activity": "running"}, []),
+        ({"is_installed": True, "is_enabled": True, "activity": "running"}, []),
         ({"is_installed": True, "activity": "failed", "exit_code": 5}, [("broken", "failed (exit code 5)")]),
         ({"is_installed": True, "is_enabled": True}, [("remark", "stopped")]),
-        ({"is_installed": True, "is_running": True}, [("remark", "does not start by itself")]),
+        ({"is_installed": True, "activity": "running"}, [("remark", "does not start by itself")]),
         (
-            {"is_installed": True, "is_enabled": True, "is_running": True, "is_lingering": False},
+            {"is_installed": True, "is_enabled": True, "activity": "running", "is_lingering": False},
             [("remark", "ends when you log out")],
         ),
     ],

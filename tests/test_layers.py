@@ -31,7 +31,6 @@ LAYERS = (
 ANYWHERE = {"__init__", "__main__"}
 
 NOT_YET = {
-    ("watcher.units", "app"),
     ("watcher.loop", "app"),
     ("reports.status", "app"),
     ("reports.metrics", "cli"),

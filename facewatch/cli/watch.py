@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,16 +25,16 @@ from facewatch.cli.program import (
     shared_options,
 )
 from facewatch.cli.words import MEANT_OF_SERVICE, called_from_anywhere
-from facewatch.errors import BusyError, DiskFaultError, DiskFullError, FacewatchError
+from facewatch.errors import BusyError, DiskFaultError, DiskFullError, FacewatchError, LibraryError
 from facewatch.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from facewatch.config import Config
     from facewatch.watcher.process import Notifier, Signals
-    from facewatch.watcher.units import Manager
-    from facewatch.watcher.units import State as ServiceState
+    from facewatch.watcher.services import ServiceManager
+    from facewatch.watcher.systemd import ServiceJob, ServiceState
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +130,14 @@ def _watch_patiently(
                 return
 
 
+PASSED_ON = ("FACEWATCH_MODELS", "PYTHONPATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+"""What decides where facewatch finds things, and what a service manager may not have: it started before the shell."""
+
+NO_LIBRARY = "no library is known; name your photo folder first: facewatch init ~/Pictures"
+
+TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
+
+
 @facewatch.group("service", short_help="Run the watcher as a background service.", meant=MEANT_OF_SERVICE)
 @shared_options
 def service() -> None:
@@ -146,8 +155,8 @@ def service() -> None:
 _command = partial(command, group=service)
 
 
-def _manager(*, is_dry_run: bool = False) -> Manager:
-    from facewatch.watcher.units import find_manager
+def _manager(*, is_dry_run: bool = False) -> ServiceManager:
+    from facewatch.watcher.services import find_manager
 
     return find_manager(sys.platform, is_dry_run=is_dry_run)
 
@@ -168,7 +177,6 @@ def install(state: State, dry_run: bool) -> None:
       facewatch service install --dry-run
     """
     from facewatch.config import find_config_file
-    from facewatch.watcher.units import plan_job
 
     manager = _manager(is_dry_run=dry_run)
     config = state.config()
@@ -208,6 +216,89 @@ def _print_installed(now: ServiceState) -> None:
     echo("next: facewatch service status, facewatch service logs -f")
 
 
+def plan_job(
+    config: Config,
+    *,
+    config_file: Path | None,
+    options: Sequence[str] = (),
+    is_dry_run: bool = False,
+    environment: Mapping[str, str] = os.environ,
+) -> ServiceJob:
+    """Return what the service is to run, once all that `watch` would refuse was refused; makes the folders it needs.
+
+    Args:
+        config_file: where the settings come from.
+        options: further ones for `watch`.
+        is_dry_run: make nothing.
+
+    Raises:
+        FacewatchError: `watch` could not start like this, whatever the reason.
+    """
+    from facewatch.watcher.systemd import ServiceJob
+
+    libraries, people = _checked(config, is_dry_run=is_dry_run)
+    writable = tuple(folder for folder in (config.catalog.parent, people, config.backups) if folder is not None)
+    if not is_dry_run:
+        for folder in writable:
+            _make(folder)
+    program = (sys.executable, "-P", "-m", "facewatch")
+    file = () if config_file is None else ("--config", str(config_file.absolute()))
+    needed = (*writable, *libraries, Path(__file__), Path(sys.executable), *map(Path, file[1:]))
+    return ServiceJob(
+        program=program,
+        arguments=("watch", *file, *options),
+        environment={name: _absolute(environment[name]) for name in PASSED_ON if environment.get(name)},
+        writable=writable,
+        libraries=libraries,
+        is_tmp_private=not any(path.resolve().is_relative_to(tmp) for path in needed for tmp in TEMPORARY),
+        memory_mb=config["resources.memory_mb"],
+        has_gpu=config["engine.device"] == "cuda"
+        or (config["engine.device"] == "auto" and Path("/dev/nvidiactl").exists()),
+        watchdog_seconds=max(900, 3 * math.ceil(config["resources.photo_seconds"])),
+    )
+
+
+def _checked(config: Config, *, is_dry_run: bool) -> tuple[tuple[Path, ...], Path]:
+    """Return the libraries and the people folder, if `watch` could start with them."""
+    from facewatch.app import Service
+    from facewatch.library.layout import check_library, check_places
+
+    if not config.catalog.exists():
+        # A refusal leaves no empty catalog behind.
+        if not config.photos:
+            raise LibraryError(NO_LIBRARY)
+        people = config.people or config.photos[0].parent / "People"
+        check_places(config.photos, people, config.catalog, source=config.source)
+        for root in config.photos:
+            check_library(root)
+        if is_dry_run:
+            return config.photos, people
+    with Service(config) as service:
+        if not service.libraries.roots:
+            raise LibraryError(NO_LIBRARY)
+        for root in service.libraries.roots:
+            # One that was there before may be plugged in later.
+            if service.catalog.files.root(root) is None:
+                check_library(root)
+        # Asking is enough: it refuses where the engine's files are absent.
+        _ = service.info
+        if not is_dry_run:
+            service.folder.check()
+        return service.libraries.roots, service.folder.root
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FacewatchError(f"{folder}: cannot be made: {error.strerror}; name another in the settings") from error
+
+
+def _absolute(places: str) -> str:
+    """Return places, with colons between them, as they are meant from any folder."""
+    return os.pathsep.join(str(Path(place).absolute()) for place in places.split(os.pathsep))
+
+
 @_command("uninstall", "Stop it for good.")
 @pass_state
 def uninstall(state: State) -> None:
@@ -242,7 +333,7 @@ def status(state: State, as_json: bool) -> None:
     """
     now = _manager().state()
     if as_json:
-        print_json(asdict(now))
+        print_json(now.as_json())
     elif not now.is_installed:
         echo("not installed\nnext: facewatch service install")
     else:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,10 +23,11 @@ from facewatch.fs.mounts import Mount, file_system_of, is_folder
 from facewatch.fs.sidecar import beside
 from facewatch.library.layout import distinct_roots, rules_of
 from facewatch.types import Progress
-from facewatch.watcher import units
+from facewatch.watcher.services import ServiceManager, find_manager
+from facewatch.watcher.systemd import run_command
 
 ANSWER_SECONDS = 5.0
-"""What the service manager may take; it answers in some milliseconds."""
+"""What the service manager may take, which must not keep the doctor; it answers in some milliseconds."""
 
 Level = Literal["ok", "remark", "broken"]
 
@@ -71,21 +72,8 @@ def _free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def _run(command: Sequence[str]) -> units.Answer:
-    """Run a command of the system; one that does not answer must not keep the doctor."""
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=ANSWER_SECONDS
-        )
-    except FileNotFoundError:
-        return units.Answer(127, "", f"{command[0]}: no such program")
-    except subprocess.TimeoutExpired:
-        return units.Answer(124, "", f"{command[0]} does not answer")
-    return units.Answer(done.returncode, done.stdout, done.stderr)
-
-
-def _manager() -> units.Manager:
-    return units.find_manager(sys.platform, run=_run)
+def _manager() -> ServiceManager:
+    return find_manager(sys.platform, run=partial(run_command, timeout=ANSWER_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +87,7 @@ class World:
     """Whether this process may do that with a path (os.R_OK and so on)."""
     free_bytes: Callable[[Path], int] = _free_bytes
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    manager: Callable[[], units.Manager] = _manager
+    manager: Callable[[], ServiceManager] = _manager
     """What runs services here; raises FacewatchError where there is nothing."""
 
 

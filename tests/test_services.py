@@ -20,28 +20,25 @@ from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facewatch.cli.watch import plan_job
 from facewatch.config import Config, load_config
 from facewatch.errors import CatalogError, ConfigError, EngineError, FacewatchError, LibraryError
 from facewatch.heartbeat import FRESH_SECONDS
-from facewatch.watcher.units import (
+from facewatch.watcher.services import LABEL, Launchd, find_manager, launchd_plist
+from facewatch.watcher.systemd import (
     CANNOT_MEND_ITSELF,
-    LABEL,
-    Answer,
-    Job,
-    Launchd,
+    CommandResult,
     Run,
+    ServiceJob,
     Systemd,
-    find_manager,
-    launchd_plist,
     named_places,
-    plan_job,
     quoted,
     run_command,
     sandboxes,
     systemd_unit,
 )
 
-JOB = Job(program=("/opt/my python/bin/python", "-P", "-m", "facewatch"))
+JOB = ServiceJob(program=("/opt/my python/bin/python", "-P", "-m", "facewatch"))
 
 
 # --- a reader of unit files, by systemd.syntax(7) and systemd.service(5) ---
@@ -87,7 +84,7 @@ def read_unit(text: str) -> dict[str, dict[str, list[str]]]:
     return sections
 
 
-def service_of(job: Job = JOB, *, version: int = 252, home: Path = Path("/home/me")) -> dict[str, list[str]]:
+def service_of(job: ServiceJob = JOB, *, version: int = 252, home: Path = Path("/home/me")) -> dict[str, list[str]]:
     """Return the unit's [Service] in the strongest sandbox."""
     return read_unit(systemd_unit(job, version=version, sandbox=sandboxes(job)[0], home=home))["Service"]
 
@@ -213,7 +210,7 @@ def test_a_drive_that_can_be_unplugged_is_named_as_a_whole() -> None:
 def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path, level: int) -> None:
     [version] = [int(word) for word in _output("systemd-analyze", "--version").split()[1:2]]
     folder = tmp_path / 'My "People" 50% $x \\ ü'
-    job = Job(
+    job = ServiceJob(
         program=(sys.executable, "-P", "-m", "facewatch"),
         arguments=("watch", "--config", str(folder / "facewatch.toml")),
         environment={"XDG_DATA_HOME": str(folder)},
@@ -294,29 +291,31 @@ def test_an_engine_without_files_is_refused(library: Library) -> None:
 class System:
     """Answers in place of the system's commands."""
 
-    def __init__(self, answers: dict[str, Answer] | None = None) -> None:
+    def __init__(self, answers: dict[str, CommandResult] | None = None) -> None:
         self.answers = answers or {}
         self.asked: list[str] = []
 
-    def __call__(self, command: Sequence[str]) -> Answer:
+    def __call__(self, command: Sequence[str]) -> CommandResult:
         line = " ".join(command)
         self.asked.append(line)
-        return next((answer for start, answer in self.answers.items() if line.startswith(start)), Answer(0, "", ""))
+        return next(
+            (answer for start, answer in self.answers.items() if line.startswith(start)), CommandResult(0, "", "")
+        )
 
 
 class Service(System):
     """A systemd that has these properties of the service, and shows those that it is asked for."""
 
-    def __init__(self, properties: str, answers: dict[str, Answer] | None = None) -> None:
+    def __init__(self, properties: str, answers: dict[str, CommandResult] | None = None) -> None:
         super().__init__(answers)
         self._properties = dict(line.split("=", 1) for line in properties.splitlines())
 
-    def __call__(self, command: Sequence[str]) -> Answer:
+    def __call__(self, command: Sequence[str]) -> CommandResult:
         if list(command[:3]) != ["systemctl", "--user", "show"]:
             return super().__call__(command)
         wanted = next(word.removeprefix("--property=") for word in command if word.startswith("--property="))
         shown = [f"{name}={self._properties[name]}\n" for name in wanted.split(",") if name in self._properties]
-        return Answer(0, "".join(shown), "")
+        return CommandResult(0, "".join(shown), "")
 
 
 VERSION = "systemctl --user show --property=Version"
@@ -346,11 +345,13 @@ def test_installing_writes_the_unit_and_starts_it(tmp_path: Path) -> None:
 def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:
     system = System(
         {
-            "systemctl --user restart": Answer(1, "", "Job for facewatch.service failed.\n"),
-            "journalctl": Answer(0, "facewatch: another facewatch is at work\n", ""),
+            "systemctl --user restart": CommandResult(1, "", "ServiceJob for facewatch.service failed.\n"),
+            "journalctl": CommandResult(0, "facewatch: another facewatch is at work\n", ""),
         }
     )
-    with pytest.raises(FacewatchError, match=r"(?s)Job for facewatch\.service failed.*another facewatch is at work"):
+    with pytest.raises(
+        FacewatchError, match=r"(?s)ServiceJob for facewatch\.service failed.*another facewatch is at work"
+    ):
         systemd(system, tmp_path).install("[Unit]\n")
 
 
@@ -376,9 +377,9 @@ def test_uninstalling_removes_the_unit_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("n_refused", "is_confined"), [(0, True), (1, True), (2, False), (3, False)])
 def test_the_strongest_sandbox_that_starts_is_taken(tmp_path: Path, n_refused: int, is_confined: bool) -> None:
     class Kernel(System):
-        def __call__(self, command: Sequence[str]) -> Answer:
+        def __call__(self, command: Sequence[str]) -> CommandResult:
             super().__call__(command)
-            return Answer(226 if command[0] == TRIAL and len(self.asked) <= n_refused else 0, "", "")
+            return CommandResult(226 if command[0] == TRIAL and len(self.asked) <= n_refused else 0, "", "")
 
     system = Kernel()
     service = read_unit(systemd(system, tmp_path).text(JOB))["Service"]
@@ -393,7 +394,7 @@ def test_the_state_is_told_in_words(tmp_path: Path) -> None:
         "ActiveState=active\nSubState=running\nStateChangeTimestamp=Sun 2026-11-22 14:25:21 UTC\nStatusText=idle = 0\n"
         "MainPID=233\nExecMainCode=0\nExecMainStatus=0\nNRestarts=2\nMemoryCurrent=150000000\nUnitFileState=enabled\n"
     )
-    state = systemd(Service(shown, {"loginctl": Answer(0, "no\n", "")}), tmp_path).state()
+    state = systemd(Service(shown, {"loginctl": CommandResult(0, "no\n", "")}), tmp_path).state()
     assert (state.is_running, state.is_enabled, state.activity, state.doing) == (True, True, "running", "idle = 0")
     assert state.since == "Sun 2026-11-22 14:25:21 UTC"
     assert (state.pid, state.n_restarts, state.memory_mb, state.is_lingering) == (233, 2, 150.0, False)
@@ -415,25 +416,25 @@ def test_a_service_that_died_is_told_from_one_that_gave_up(tmp_path: Path) -> No
 
 
 def test_the_platform_is_found_or_said_not_to_be_there(tmp_path: Path) -> None:
-    def found(platform: str, answer: Answer, **environment: str) -> str:
+    def found(platform: str, answer: CommandResult, **environment: str) -> str:
         manager = find_manager(platform, run=System({VERSION: answer}), environment=environment, home=tmp_path)
         return f"{manager.name} {manager.file.relative_to(tmp_path)}"
 
-    new = Answer(0, "255 (255.4-1ubuntu8)\n", "")
+    new = CommandResult(0, "255 (255.4-1ubuntu8)\n", "")
     assert found("linux", new) == "systemd .config/systemd/user/facewatch.service"
     assert found("linux", new, XDG_CONFIG_HOME=str(tmp_path / "c")) == "systemd c/systemd/user/facewatch.service"
     assert found("darwin", new) == f"launchd Library/LaunchAgents/{LABEL}.plist"
     with pytest.raises(FacewatchError, match=r"not run by systemd.*crontab"):
-        found("linux", Answer(127, "", ""))
+        found("linux", CommandResult(127, "", ""))
     with pytest.raises(FacewatchError, match=r"Failed to connect to bus.*without sudo"):
-        found("linux", Answer(1, "", "Failed to connect to bus: No medium found\n"))
+        found("linux", CommandResult(1, "", "Failed to connect to bus: No medium found\n"))
     with pytest.raises(FacewatchError, match="239 is too old"):
-        found("linux", Answer(0, "239\n", ""))
-    for answer in (Answer(127, "", ""), Answer(1, "", "Failed to connect to bus: No medium found\n")):
+        found("linux", CommandResult(0, "239\n", ""))
+    for answer in (CommandResult(127, "", ""), CommandResult(1, "", "Failed to connect to bus: No medium found\n")):
         # What would be written can be said all the same.
         dry = find_manager("linux", run=System({VERSION: answer}), environment={}, home=tmp_path, is_dry_run=True)
         assert not dry.is_here
-        text = dry.text(Job(program=("/bin/facewatch",), writable=(tmp_path,)))
+        text = dry.text(ServiceJob(program=("/bin/facewatch",), writable=(tmp_path,)))
         assert "ExecStart=:" in text
         assert "ProtectSystem=strict" in text
     with pytest.raises(FacewatchError, match="win32: services can be installed on Linux and macOS only"):
@@ -458,15 +459,17 @@ def test_launchd_is_told_to_let_go_before_it_is_told_anew(tmp_path: Path) -> Non
 def test_launchd_says_how_the_agent_is(tmp_path: Path) -> None:
     said = ("state = running", "runs = 3", "pid = 812", "last exit code = 3", "\tstate = 9")
     printed = "gui/501/x = {\n" + "".join(f"\t{line}\n" for line in said) + "}"
-    state = Launchd(System({"launchctl print": Answer(0, printed, "")}), home=tmp_path, uid=501).state()
+    state = Launchd(System({"launchctl print": CommandResult(0, printed, "")}), home=tmp_path, uid=501).state()
     assert (state.is_running, state.pid, state.n_restarts, state.exit_code) == (True, 812, 2, 3)
-    gone = Launchd(System({"launchctl print": Answer(113, "", "Could not find service")}), home=tmp_path, uid=501)
+    gone = Launchd(
+        System({"launchctl print": CommandResult(113, "", "Could not find service")}), home=tmp_path, uid=501
+    )
     assert gone.state().activity == "stopped"
 
 
 def test_a_command_that_is_not_there_is_an_answer() -> None:
     assert run_command(["facewatch-no-such-command"]).code == 127
-    assert run_command([sys.executable, "-c", "import sys; print(1); sys.exit(4)"]) == Answer(4, "1\n", "")
+    assert run_command([sys.executable, "-c", "import sys; print(1); sys.exit(4)"]) == CommandResult(4, "1\n", "")
 
 
 # --- the commands ---
@@ -485,11 +488,11 @@ class Commands:
         file = self.folder / "asked"
         return file.read_text() if file.exists() else ""
 
-    def facewatch(self, *arguments: str) -> Answer:
+    def facewatch(self, *arguments: str) -> CommandResult:
         environment = {**os.environ, "PATH": f"{self.folder}:/usr/bin:/bin"}
         command = [sys.executable, "-P", "-m", "facewatch", *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        return Answer(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture
@@ -594,7 +597,7 @@ def _own_manager(folder: Path, program: Path, cgroup: Path) -> Iterator[tuple[Ru
     )
     try:
 
-        def run(command: Sequence[str]) -> Answer:
+        def run(command: Sequence[str]) -> CommandResult:
             inside = ["nsenter", "--target", str(_leader(boot.pid)), "--mount", "--pid", "--cgroup", "env", "-i"]
             return run_command([*inside, *(f"{key}={value}" for key, value in environment.items()), *command])
 

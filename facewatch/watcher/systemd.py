@@ -1,38 +1,29 @@
-"""The watcher as a service of the platform: a systemd user unit on Linux, a launchd agent on macOS.
+"""The watcher as a user unit of systemd, and what a service is on any platform.
 
-A `Job` says what is to run and what it may write to; a manager (`Systemd`, `Launchd`) makes that a file of its own kind
-and talks to the platform, through one `Run`.
+A `ServiceJob` says what is to run and what it may write to; a manager (`Systemd`, or another of `services`) makes that
+a file of its own kind and talks to the platform, through one `Run`.
 """
 
 from __future__ import annotations
 
-import math
 import os
-import plistlib
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from facewatch.app import Service
-from facewatch.config import Config
-from facewatch.errors import FacewatchError, LibraryError
+from facewatch.errors import FacewatchError
 from facewatch.fs.atomic import replacing
-from facewatch.library.layout import check_library, check_places
 
 UNIT = "facewatch.service"
-LABEL = "org.facewatch.watch"
+
 
 CANNOT_MEND_ITSELF = (2, 3, 5, 7)
 """Exit codes after which trying again changes nothing: the command line, the settings, a damaged catalog, the engine's
 files. A library or another facewatch that is in the way may be gone or back a minute later, and a full disk is waited
 out."""
 
-PASSED_ON = ("FACEWATCH_MODELS", "PYTHONPATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
-"""What decides where facewatch finds things, and what a service manager may not have: it started before the shell."""
 
 OLDEST_SYSTEMD = 244
 """Of November 2019; since then a command can be taken as it is, with its dollar signs."""
@@ -40,16 +31,9 @@ OLDEST_SYSTEMD = 244
 WITH_NOTIFY_RELOAD = 253
 WITH_GROWING_PAUSES = 254
 
-NO_LIBRARY = "no library is known; name your photo folder first: facewatch init ~/Pictures"
-
-HELP_YOURSELF = (
-    "start `facewatch watch` in another way: in Docker (compose.yaml), or with a line in your crontab: "
-    "@reboot facewatch watch"
-)
-
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CommandResult:
     """What a command of the system said."""
 
     code: int
@@ -57,12 +41,12 @@ class Answer:
     err: str
 
 
-Run = Callable[[Sequence[str]], Answer]
+Run = Callable[[Sequence[str]], CommandResult]
 """Runs a command and waits for it; code 127 when there is no such program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ServiceJob:
     """What the service manager is to keep running."""
 
     program: tuple[str, ...]
@@ -84,7 +68,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class ServiceState:
     """How the service is."""
 
     manager: str
@@ -92,7 +76,6 @@ class State:
     is_installed: bool
     is_enabled: bool = False
     """Whether it starts by itself."""
-    is_running: bool = False
     activity: str = "stopped"
     """"running", "starting", "stopping", "reloading", "waiting to start again", "stopped" or "failed"."""
     since: str = ""
@@ -107,152 +90,25 @@ class State:
     is_lingering: bool | None = None
     """Whether it also runs while its user is not logged in; None: it cannot be told."""
 
-
-def plan_job(
-    config: Config,
-    *,
-    config_file: Path | None,
-    options: Sequence[str] = (),
-    is_dry_run: bool = False,
-    environment: Mapping[str, str] = os.environ,
-) -> Job:
-    """Return what the service is to run, once all that `watch` would refuse was refused; makes the folders it needs.
-
-    Args:
-        config_file: where the settings come from.
-        options: further ones for `watch`.
-        is_dry_run: make nothing.
-
-    Raises:
-        FacewatchError: `watch` could not start like this, whatever the reason.
-    """
-    libraries, people = _checked(config, is_dry_run=is_dry_run)
-    writable = tuple(folder for folder in (config.catalog.parent, people, config.backups) if folder is not None)
-    if not is_dry_run:
-        for folder in writable:
-            _make(folder)
-    program = (sys.executable, "-P", "-m", "facewatch")
-    file = () if config_file is None else ("--config", str(config_file.absolute()))
-    needed = (*writable, *libraries, Path(__file__), Path(sys.executable), *map(Path, file[1:]))
-    return Job(
-        program=program,
-        arguments=("watch", *file, *options),
-        environment={name: _absolute(environment[name]) for name in PASSED_ON if environment.get(name)},
-        writable=writable,
-        libraries=libraries,
-        is_tmp_private=not any(path.resolve().is_relative_to(tmp) for path in needed for tmp in _TEMPORARY),
-        memory_mb=config["resources.memory_mb"],
-        has_gpu=config["engine.device"] == "cuda"
-        or (config["engine.device"] == "auto" and Path("/dev/nvidiactl").exists()),
-        watchdog_seconds=max(900, 3 * math.ceil(config["resources.photo_seconds"])),
-    )
-
-
-_TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
-
-
-def _checked(config: Config, *, is_dry_run: bool) -> tuple[tuple[Path, ...], Path]:
-    """Return the libraries and the people folder, if `watch` could start with them."""
-    if not config.catalog.exists():
-        # A refusal leaves no empty catalog behind.
-        if not config.photos:
-            raise LibraryError(NO_LIBRARY)
-        people = config.people or config.photos[0].parent / "People"
-        check_places(config.photos, people, config.catalog, source=config.source)
-        for root in config.photos:
-            check_library(root)
-        if is_dry_run:
-            return config.photos, people
-    with Service(config) as service:
-        if not service.libraries.roots:
-            raise LibraryError(NO_LIBRARY)
-        for root in service.libraries.roots:
-            # One that was there before may be plugged in later.
-            if service.catalog.files.root(root) is None:
-                check_library(root)
-        # Asking is enough: it refuses where the engine's files are absent.
-        _ = service.info
-        if not is_dry_run:
-            service.folder.check()
-        return service.libraries.roots, service.folder.root
-
-
-class Manager(Protocol):
-    """What installs the service; made by `find_manager`."""
-
-    name: str
-    is_here: bool
-    """Whether the platform has it; if not, it can only say what it would write."""
-
     @property
-    def file(self) -> Path:
-        """Where the service is described."""
+    def is_running(self) -> bool:
+        return self.activity in ("running", "reloading")
 
-    def text(self, job: Job) -> str:
-        """Return that description."""
-
-    def install(self, text: str) -> None:
-        """Write the description, and (re)start the service now and whenever its user logs in."""
-
-    def uninstall(self) -> bool:
-        """Stop the service and remove its description; whether there was one."""
-
-    def state(self) -> State:
-        """Return how the service is."""
-
-    def log_command(self, n_lines: int, *, follow: bool) -> list[str]:
-        """Return the command that shows the log."""
+    def as_json(self) -> dict[str, object]:
+        return asdict(self) | {"is_running": self.is_running}
 
 
-def find_manager(
-    platform: str,
-    *,
-    run: Run | None = None,
-    environment: Mapping[str, str] = os.environ,
-    home: Path | None = None,
-    is_dry_run: bool = False,
-) -> Manager:
-    """Return what runs services here.
-
-    Args:
-        platform: as `sys.platform`.
-        is_dry_run: a systemd that does not answer is taken for a new one, which nothing is asked of.
-
-    Raises:
-        FacewatchError: nothing that this program knows.
-    """
-    run, home = run or run_command, home or Path.home()
-    if platform == "darwin":
-        return Launchd(run, home=home, uid=os.getuid())
-    if platform != "linux":
-        raise FacewatchError(f"{platform}: services can be installed on Linux and macOS only; {HELP_YOURSELF}")
-    folder = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"
-    answer = run(["systemctl", "--user", "show", "--property=Version", "--value"])
-    version = re.search(r"\d+", answer.out)
-    if is_dry_run and (answer.code or not version):
-        return Systemd(run, folder=folder, home=home, version=WITH_GROWING_PAUSES, is_here=False)
-    if answer.code == 127:
-        raise FacewatchError(f"this system is not run by systemd; {HELP_YOURSELF}")
-    if answer.code or not version:
-        raise FacewatchError(
-            f"systemd has no manager for this user here ({_one_line(answer.err) or 'it did not answer'}). Log in as "
-            f"the user whose photos these are, without sudo or su (over ssh is fine); or {HELP_YOURSELF}"
-        )
-    if int(version[0]) < OLDEST_SYSTEMD:
-        raise FacewatchError(f"systemd {version[0]} is too old, {OLDEST_SYSTEMD} is needed; {HELP_YOURSELF}")
-    return Systemd(run, folder=folder, home=home, version=int(version[0]))
-
-
-def run_command(command: Sequence[str]) -> Answer:
-    """Run a command of the system, without input."""
+def run_command(command: Sequence[str], *, timeout: float | None = None) -> CommandResult:
+    """Run a command of the system, without input; code 124 where it takes longer than so many seconds."""
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=timeout
+        )
     except FileNotFoundError:
-        return Answer(127, "", f"{command[0]}: no such program")
-    return Answer(done.returncode, done.stdout, done.stderr)
-
-
-# --- systemd ---
+        return CommandResult(127, "", f"{command[0]}: no such program")
+    except subprocess.TimeoutExpired:
+        return CommandResult(124, "", f"{command[0]} does not answer")
+    return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 class Systemd:
@@ -275,7 +131,7 @@ class Systemd:
     def file(self) -> Path:
         return self._folder / self._unit
 
-    def text(self, job: Job) -> str:
+    def text(self, job: ServiceJob) -> str:
         """Return the unit, with the strongest sandbox in which the program starts here.
 
         Raises:
@@ -284,7 +140,7 @@ class Systemd:
         return systemd_unit(job, version=self._version, sandbox=self._sandbox(job), home=self._home)
 
     def install(self, text: str) -> None:
-        _write(self.file, text.encode())
+        write_description(self.file, text.encode())
         self._do("daemon-reload")
         self._do("enable", self._unit)
         # It may have been given up on; that is forgotten.
@@ -304,23 +160,22 @@ class Systemd:
             self._run(["systemctl", "--user", "reset-failed", self._unit])
         return is_there
 
-    def state(self) -> State:
+    def state(self) -> ServiceState:
         answer = self._run(["systemctl", "--user", "show", self._unit, f"--property={','.join(_SHOWN)}"])
         said = dict(line.split("=", 1) for line in answer.out.splitlines() if "=" in line)
         active = said.get("ActiveState", "")
-        return State(
+        return ServiceState(
             manager=self.name,
             file=self.file,
             is_installed=self.file.exists(),
             is_enabled=said.get("UnitFileState", "").startswith("enabled"),
-            is_running=active in ("active", "reloading"),
             activity=_ACTIVITIES.get(said.get("SubState", ""), _ACTIVITIES.get(active, active or "stopped")),
             since=said.get("StateChangeTimestamp", ""),
             doing=said.get("StatusText", ""),
-            pid=_number(said.get("MainPID")),
-            exit_code=_number(said.get("ExecMainStatus")) * (-1 if said.get("ExecMainCode") in _BY_SIGNAL else 1),
-            n_restarts=_number(said.get("NRestarts")),
-            memory_mb=_number(said.get("MemoryCurrent")) / 1e6,
+            pid=number(said.get("MainPID")),
+            exit_code=number(said.get("ExecMainStatus")) * (-1 if said.get("ExecMainCode") in _BY_SIGNAL else 1),
+            n_restarts=number(said.get("NRestarts")),
+            memory_mb=number(said.get("MemoryCurrent")) / 1e6,
             is_lingering=self._is_lingering(),
         )
 
@@ -333,7 +188,7 @@ class Systemd:
         # A user who is not logged in, and whose services do not run then, is not known at all.
         return {"yes": True, "no": False}.get(answer.out.strip()) if answer.code == 0 else None
 
-    def _sandbox(self, job: Job) -> tuple[str, ...]:
+    def _sandbox(self, job: ServiceJob) -> tuple[str, ...]:
         """Return the first sandbox in which the program can be started: kernels and containers forbid parts of them."""
         if not self.is_here:
             return sandboxes(job)[0]
@@ -349,7 +204,7 @@ class Systemd:
         answer = self._run(["systemctl", "--user", *arguments])
         if answer.code:
             raise FacewatchError(
-                f"systemctl --user {' '.join(arguments)}: {_one_line(answer.err) or f'exit code {answer.code}'}; "
+                f"systemctl --user {' '.join(arguments)}: {one_line(answer.err) or f'exit code {answer.code}'}; "
                 "`facewatch service logs` says more"
             )
 
@@ -374,7 +229,7 @@ _ACTIVITIES = {
 }
 
 
-def sandboxes(job: Job) -> tuple[tuple[str, ...], ...]:
+def sandboxes(job: ServiceJob) -> tuple[tuple[str, ...], ...]:
     """Return sets of systemd's options, from the strongest on.
 
     What only a process with privileges could do (kernel modules, its log, the clock) is not forbidden again: those
@@ -404,7 +259,7 @@ def sandboxes(job: Job) -> tuple[tuple[str, ...], ...]:
     return (("PrivateUsers=yes", *places, *calls), (*places, *calls), calls)
 
 
-def systemd_unit(job: Job, *, version: int, sandbox: Iterable[str], home: Path) -> str:
+def systemd_unit(job: ServiceJob, *, version: int, sandbox: Iterable[str], home: Path) -> str:
     """Return the text of the unit for this version of systemd.
 
     Raises:
@@ -454,7 +309,7 @@ def _restart_lines(version: int) -> list[str]:
     return ["RestartSec=1min"]
 
 
-def _sandbox_lines(sandbox: tuple[str, ...], job: Job, home: Path) -> list[str]:
+def _sandbox_lines(sandbox: tuple[str, ...], job: ServiceJob, home: Path) -> list[str]:
     if not sandbox:
         return ["", "# No sandbox: none works for user services here."]
     lines = ["", *sandbox]
@@ -510,101 +365,7 @@ def quoted(text: str) -> str:
     return escaped if re.fullmatch(r"[\w/.=:,+@%-]+", escaped, re.ASCII) else f'"{escaped}"'
 
 
-# --- launchd ---
-
-
-class Launchd:
-    """An agent of the user's own launchd."""
-
-    name = "launchd"
-    is_here = True
-
-    def __init__(self, run: Run, *, home: Path, uid: int) -> None:
-        self._run = run
-        self._home = home
-        self._domain = f"gui/{uid}"
-
-    @property
-    def file(self) -> Path:
-        return self._home / "Library" / "LaunchAgents" / f"{LABEL}.plist"
-
-    @property
-    def log_file(self) -> Path:
-        return self._home / "Library" / "Logs" / "facewatch.log"
-
-    def text(self, job: Job) -> str:
-        return launchd_plist(job, log_file=self.log_file)
-
-    def install(self, text: str) -> None:
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        _write(self.file, text.encode())
-        # What runs goes on with the old description until it is taken out.
-        self._run(["launchctl", "bootout", f"{self._domain}/{LABEL}"])
-        self._do("enable", f"{self._domain}/{LABEL}")
-        self._do("bootstrap", self._domain, str(self.file))
-
-    def uninstall(self) -> bool:
-        is_there = self.file.exists()
-        self._run(["launchctl", "bootout", f"{self._domain}/{LABEL}"])
-        self.file.unlink(missing_ok=True)
-        return is_there
-
-    def state(self) -> State:
-        answer = self._run(["launchctl", "print", f"{self._domain}/{LABEL}"])
-        said = dict(re.findall(r"^\t(state|pid|runs|last exit code) = (.*)$", answer.out, re.MULTILINE))
-        is_running = said.get("state") == "running"
-        exit_code = _number(said.get("last exit code", "").split(":")[0])
-        return State(
-            manager=self.name,
-            file=self.file,
-            is_installed=self.file.exists(),
-            is_enabled=answer.code == 0,
-            is_running=is_running,
-            activity="running" if is_running else "failed" if exit_code else "stopped",
-            pid=_number(said.get("pid")),
-            exit_code=exit_code,
-            n_restarts=max(0, _number(said.get("runs")) - 1),
-        )
-
-    def log_command(self, n_lines: int, *, follow: bool) -> list[str]:
-        return ["tail", "-n", str(n_lines), *(["-F"] if follow else []), str(self.log_file)]
-
-    def _do(self, *arguments: str) -> None:
-        answer = self._run(["launchctl", *arguments])
-        if answer.code:
-            raise FacewatchError(
-                f"launchctl {' '.join(arguments)}: {_one_line(answer.err) or f'exit code {answer.code}'}; "
-                "`facewatch service logs` says more"
-            )
-
-
-def launchd_plist(job: Job, *, log_file: Path) -> str:
-    """Return the text of the agent."""
-    values = {
-        "Label": LABEL,
-        "ProgramArguments": [*job.program, *job.arguments],
-        "EnvironmentVariables": dict(job.environment),
-        "RunAtLoad": True,
-        "KeepAlive": {"SuccessfulExit": False},
-        "ThrottleInterval": 60,
-        "ExitTimeOut": 120,
-        "ProcessType": "Background",
-        "LowPriorityIO": True,
-        "StandardOutPath": "/dev/null",
-        "StandardErrorPath": str(log_file),
-    }
-    try:
-        return plistlib.dumps(values).decode()
-    except (ValueError, UnicodeEncodeError) as error:
-        raise FacewatchError(
-            "a service cannot be told of a name with control characters or bytes that are no text; rename that folder"
-        ) from error
-
-
-# --- both ---
-
-
-def _write(file: Path, content: bytes) -> None:
+def write_description(file: Path, content: bytes) -> None:
     """Write the file as a whole or not at all."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -614,22 +375,10 @@ def _write(file: Path, content: bytes) -> None:
         raise FacewatchError(f"{file}: cannot be written: {error.strerror}; make its folder writable") from error
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FacewatchError(f"{folder}: cannot be made: {error.strerror}; name another in the settings") from error
-
-
-def _absolute(places: str) -> str:
-    """Return places, with colons between them, as they are meant from any folder."""
-    return os.pathsep.join(str(Path(place).absolute()) for place in places.split(os.pathsep))
-
-
-def _number(text: str | None) -> int:
+def number(text: str | None) -> int:
     """Return the number; 0 for what the manager does not know, for which it has several words."""
     return int(text) if text and text.isdecimal() and len(text) < 18 else 0
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     return " ".join(text.split())[:500]

@@ -34,10 +34,10 @@ from facewatch.clustering import METHODS
 from facewatch.config import load_config
 from facewatch.errors import FacewatchError, LibraryError
 from facewatch.evaluation.calibration import MIN_PRECISION, Calibration, Rates, around, calibrate, rates_of
-from facewatch.evaluation.files import check_target, written_at_once
 from facewatch.evaluation.labelled import check_counts, read_labels
-from facewatch.evaluation.matching import Sample, make_sample
 from facewatch.evaluation.run import photos_of, see, usable_methods
+from facewatch.evaluation.sample import Sample, make_sample
+from facewatch.fs.output import check_target, written_at_once
 from facewatch.types import Thresholds
 
 MIN_EXPECTED = 10

@@ -24,8 +24,8 @@ from facewatch.catalog.opening import time_of
 from facewatch.checks.doctor.walking import walk as doctor_walk
 from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
 from facewatch.engines import fake
+from facewatch.evaluation.analyses import Seen, look
 from facewatch.evaluation.labelled import read_labels
-from facewatch.evaluation.looking import Seen, look
 from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.library.layout import rules_of

@@ -24,12 +24,12 @@ from facewatch.catalog import Person
 from facewatch.cli import people as cli_people
 from facewatch.cli import scan as cli_scan
 from facewatch.cli.blocks import ALL_COLOURS
-from facewatch.cli.contact_page import MOST_BYTES, contact_page
 from facewatch.cli.pictures import BLOCK_CELL, Protocol, Screen
 from facewatch.errors import FolderError
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.people.portraits import Portrait, portraits
+from facewatch.presentation.html.contact_sheet import MOST_BYTES, contact_page
 from facewatch.service import auditing
 from facewatch.service.reviewing import cutting
 

@@ -21,8 +21,8 @@ from PIL import ExifTags, Image, PngImagePlugin
 from facewatch.app import DATES_SECONDS
 from facewatch.decode import dates, decode, taken_at
 from facewatch.errors import PhotoError
-from facewatch.evaluation.keeping import load_seen, save_seen
-from facewatch.evaluation.looking import Seen, SeenFile
+from facewatch.evaluation.analyses import Seen, SeenFile
+from facewatch.evaluation.kept import load_seen, save_seen
 from facewatch.indexing.indexer import DATED_TOGETHER, find_dates
 from facewatch.types import Analysis, Fingerprint
 from facewatch.watcher.loop import WatchLoop

@@ -33,15 +33,16 @@ from facewatch.cli.evaluate import engine_and_origin
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, FacewatchError, LibraryError
-from facewatch.evaluation import calibration, crops, matching, metrics, mistakes, plots, report, run, simulated, ways
-from facewatch.evaluation.files import check_target
-from facewatch.evaluation.keeping import load_seen, save_seen
+from facewatch.evaluation import calibration, crops, metrics, mistakes, report, run, simulated, ways
+from facewatch.evaluation.analyses import Seen
+from facewatch.evaluation.kept import load_seen, save_seen
 from facewatch.evaluation.labelled import Label, read_labels, sets_in
-from facewatch.evaluation.looking import Seen
-from facewatch.evaluation.matching import match, middle_face
+from facewatch.evaluation.sample import make_sample, match, middle_face
+from facewatch.fs.output import check_target
 from facewatch.indexing.analyzer import LibraryFile, Recipe
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.matching import Gallery
+from facewatch.presentation.html import plots
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Normalisation, Quality, Thresholds, Tier
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -1126,7 +1127,7 @@ def test_an_unknown_method_is_a_mistake_on_the_command_line(folders: Path, capsy
 def simulated_on(root: Path, **choices: Any) -> simulated.Simulation:
     labelled = read_labels(root)
     info, seen = run.see(labelled, open_service, analyser=inline())
-    sample = matching.make_sample(labelled, seen, n_dims=info.n_dims)
+    sample = make_sample(labelled, seen, n_dims=info.n_dims)
     arguments: dict[str, Any] = {"n_batches": 3, "seed": 0} | choices
     return simulated.simulate(sample, open_service, "linkage", **arguments)
 

@@ -30,7 +30,7 @@ from facewatch.clustering.graph import NeighbourGraph
 from facewatch.engines import load_engine
 from facewatch.engines.arcface import NEEDS, NORMALISATION, THRESHOLDS
 from facewatch.evaluation.labelled import read_labels
-from facewatch.evaluation.matching import match
+from facewatch.evaluation.sample import match
 from facewatch.matching import Gallery
 from facewatch.people.identities import Identities
 from facewatch.types import Analysis, Box, EngineInfo, EngineOptions, Face, Fingerprint, Quality, Tier

@@ -19,9 +19,9 @@ import facewatch.cli.stats  # noqa: F401 - it adds its commands to the group
 from facewatch.app import Service
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.cli import main
-from facewatch.cli.stats_page import stats_page
 from facewatch.engines import fake
 from facewatch.people.nearness import nearness
+from facewatch.presentation.html.stats import stats_page
 from facewatch.reports.stats import Stats, doubling, even, spread
 from facewatch.service.auditing import stats
 

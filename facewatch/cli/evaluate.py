@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from facewatch.app import Report, Service
     from facewatch.config import Config
-    from facewatch.evaluation.matching import Sample
     from facewatch.evaluation.run import Evaluation
+    from facewatch.evaluation.sample import Sample
     from facewatch.evaluation.ways import Grouping, OpenService
 
 
@@ -85,8 +85,8 @@ def evaluate(
       facewatch evaluate ~/Portraits ~/Holidays
     """
     from facewatch.evaluation import run
-    from facewatch.evaluation.files import check_target
     from facewatch.evaluation.labelled import read_labels, sets_in
+    from facewatch.fs.output import check_target
     from facewatch.library.layout import rules_of
 
     chosen = methods or (state.config()["cluster.method"],)

@@ -224,8 +224,8 @@ def write_contact_sheet(
         LibraryError: the file cannot be written.
     """
     from facewatch import folders
-    from facewatch.cli.contact_page import contact_page
     from facewatch.people.portraits import MOST_PEOPLE, portraits, shown_people
+    from facewatch.presentation.html.contact_sheet import contact_page
 
     root = service.folder.root
     target = root / folders.SHEET if file is None else file
@@ -246,7 +246,7 @@ def write_contact_sheet(
 
 
 def _write_elsewhere(file: Path, page: str) -> Path:
-    from facewatch.evaluation.files import written_at_once
+    from facewatch.fs.output import written_at_once
 
     with written_at_once(file, mode=0o600) as page_file:
         page_file.write(page.encode())
@@ -260,7 +260,7 @@ def check_sheet_file(service: Service, file: Path, *, force: bool) -> None:
         LibraryError: it is refused.
     """
     from facewatch import folders
-    from facewatch.evaluation.files import check_target
+    from facewatch.fs.output import check_target
 
     check_target(file, suffix=".html", photos=(*service.libraries.roots, *service.catalog.files.roots()))
     if force or not os.path.lexists(file) or folders.is_sheet(file):

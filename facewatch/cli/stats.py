@@ -31,7 +31,7 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
       facewatch stats --report stats.html
     """
     from facewatch.catalog import utc_now
-    from facewatch.evaluation.files import check_target
+    from facewatch.fs.output import check_target
     from facewatch.service import auditing
 
     with state.service() as service:
@@ -39,7 +39,7 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
             check_target(report, suffix=".html", photos=service.catalog.files.roots())
         found = auditing.stats(service)
     if report:
-        from facewatch.cli.stats_page import write_page
+        from facewatch.presentation.html.stats import write_page
 
         write_page(report, found, made_at=utc_now())
     if as_json:

@@ -24,7 +24,7 @@ from facewatch.types import Thresholds, Tier
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.evaluation.matching import Sample
+    from facewatch.evaluation.sample import Sample
 
 _BLOCK_ROWS = 256
 _STEP = 0.005

@@ -19,15 +19,15 @@ from facewatch import __version__
 from facewatch.catalog import display
 from facewatch.evaluation import identification
 from facewatch.evaluation.crops import Album
-from facewatch.evaluation.files import written_at_once
 from facewatch.evaluation.metrics import BIN_WIDTH, N_BINS, PairCounts, rates
 from facewatch.evaluation.mistakes import Mistake, wrongly_apart, wrongly_together
-from facewatch.evaluation.plots import Axes, chart, dot, line, rulers, steps
 from facewatch.evaluation.run import Evaluation, names_of
 from facewatch.evaluation.simulated import rows_of
 from facewatch.evaluation.style import head, page, section
 from facewatch.evaluation.ways import STREAMING, Grouping
+from facewatch.fs.output import written_at_once
 from facewatch.indexing.pool import Cutter
+from facewatch.presentation.html.plots import Axes, chart, dot, line, rulers, steps
 from facewatch.text import plural
 from facewatch.types import Thresholds, Tier
 

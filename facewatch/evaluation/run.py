@@ -18,12 +18,12 @@ from facewatch.app import available_cores
 from facewatch.catalog import display
 from facewatch.cohort import Cohort
 from facewatch.errors import FacewatchError
+from facewatch.evaluation.analyses import Seen, look
 from facewatch.evaluation.identification import Identification, facts_of, identification
-from facewatch.evaluation.keeping import key_of, load_seen, save_seen
+from facewatch.evaluation.kept import key_of, load_seen, save_seen
 from facewatch.evaluation.labelled import Labelled, check_counts
-from facewatch.evaluation.looking import Seen, look
-from facewatch.evaluation.matching import Sample, make_sample, resolved
 from facewatch.evaluation.metrics import PairCounts, Scores, Verification, count_pairs, nearer, scores, verification
+from facewatch.evaluation.sample import Sample, make_sample, resolved
 from facewatch.evaluation.simulated import Simulation, simulate
 from facewatch.evaluation.ways import Grouping, OpenService, all_at_once, by_clustering, plainly, scratch, streaming
 from facewatch.indexing.memory import memory_limit

@@ -19,7 +19,7 @@ from facewatch.types import Tier
 
 if TYPE_CHECKING:
     from facewatch.app import Service
-    from facewatch.evaluation.matching import Sample
+    from facewatch.evaluation.sample import Sample
 
 N_LARGEST = 20
 """People whom the user names."""

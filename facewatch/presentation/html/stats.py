@@ -12,9 +12,9 @@ from pathlib import Path
 from facewatch import __version__
 from facewatch.catalog import display
 from facewatch.cli.output import plural
-from facewatch.evaluation.files import written_at_once
-from facewatch.evaluation.plots import Axes, chart, rulers, steps
 from facewatch.evaluation.style import head, page, section
+from facewatch.fs.output import written_at_once
+from facewatch.presentation.html.plots import Axes, chart, rulers, steps
 from facewatch.reports.stats import Distances, Histogram, Spread, Stats
 
 _MOST_TICKS = 7

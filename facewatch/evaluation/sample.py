@@ -16,7 +16,7 @@ from facewatch.types import Analysis, Box, Face, Fingerprint
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.evaluation.looking import Seen
+    from facewatch.evaluation.analyses import Seen
 
 MIN_SHARE = 0.5
 """The face in the middle is looked for among those that are at least this share of the largest one's width."""

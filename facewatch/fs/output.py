@@ -1,4 +1,4 @@
-"""Files that an evaluation writes: checked before the work, written as a whole, never into the photos."""
+"""Files that a user names and a command writes: checked before the work, written as a whole, never into the photos."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from facewatch import __version__
 from facewatch.errors import LibraryError
-from facewatch.evaluation.files import written_at_once
-from facewatch.evaluation.looking import Seen, SeenFile
+from facewatch.evaluation.analyses import Seen, SeenFile
+from facewatch.fs.output import written_at_once
 from facewatch.types import Analysis, Box, Covered, EngineInfo, Face, Quality, Tier
 
 if TYPE_CHECKING:

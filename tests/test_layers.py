@@ -100,7 +100,6 @@ def test_layers_below_the_app_do_not_see_the_settings() -> None:
 
 OPENED_AT_HOME = {
     "cli/init.py": "pictures that came with installed packages",
-    "cli/pictures.py": "crops that facewatch itself has written",
 }
 """Where pictures are opened outside the worker processes, and which."""
 

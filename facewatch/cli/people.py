@@ -15,7 +15,7 @@ import click
 from facewatch import ids
 from facewatch.cli.asking import is_confirmed, is_somebody_there
 from facewatch.cli.output import echo, plural, print_csv, print_json, print_table, progress_bar
-from facewatch.cli.pictures import Protocol, Screen, draw_on, picture_of, screen_of
+from facewatch.cli.pictures import Protocol, Screen, draw_on, screen_of
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.cli.words import PROGRAM, VARIABLE, called_from_anywhere
 from facewatch.errors import EngineError, LibraryError
@@ -170,6 +170,7 @@ def screen_here() -> Screen:
 def draw_people(service: Service, screen: Screen, people: Sequence[Person]) -> str:
     """Return the faces of these people, to be sent to a terminal that can show them; "" when it cannot, or there are
     none to be had."""
+    from facewatch.indexing.crops import picture_of
     from facewatch.people.portraits import portraits
 
     if screen.protocol is Protocol.NONE or not people:

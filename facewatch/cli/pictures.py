@@ -23,10 +23,8 @@ import termios
 import time
 import tty
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from facewatch.cli import blocks
@@ -337,17 +335,6 @@ def draw(
         if labels:
             rows.append(_label_lines(labels[row], grid))
     return "".join(rows)
-
-
-def picture_of(crop: Path | None) -> Image.Image | None:
-    """Return a crop that facewatch has cut; None: there is none, or it is gone."""
-    from PIL import Image
-
-    with suppress(OSError):
-        if crop is not None:
-            with Image.open(crop) as picture:
-                return picture.convert("RGB")
-    return None
 
 
 def draw_on(screen: Screen, pictures: Sequence[Image.Image | None], labels: Sequence[str] = ()) -> str:

@@ -638,7 +638,8 @@ class Sight:
                 click.echo("".join(_paths(*one) for one in zip(row.labels, row.faces, crops, strict=True)), nl=False)
 
     def _drawn(self, row: _Row, crops: Sequence[Path | None]) -> str:
-        from facewatch.cli.pictures import draw_on, picture_of
+        from facewatch.cli.pictures import draw_on
+        from facewatch.indexing.crops import picture_of
 
         return draw_on(self._screen, list(map(picture_of, crops)), row.labels if any(row.labels) else ())
 

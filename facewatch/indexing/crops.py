@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from facewatch.catalog import display
 from facewatch.config import Config
@@ -30,6 +31,9 @@ from facewatch.indexing.memory import memory_limit
 from facewatch.indexing.pool import Cutter, Workers
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Box, Fingerprint
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +66,17 @@ def hire_cutter(config: Config, n_workers: int = 1) -> Workers:
         photo_seconds=min(CUT_SECONDS, config["resources.photo_seconds"]),
         memory=memory_limit(config["resources.memory_mb"]),
     )
+
+
+def picture_of(crop: Path | None) -> Image.Image | None:
+    """Return a crop that was cut; None: there is none, or it is gone."""
+    from PIL import Image
+
+    with contextlib.suppress(OSError):
+        if crop is not None:
+            with Image.open(crop) as picture:
+                return picture.convert("RGB")
+    return None
 
 
 @dataclass(frozen=True, slots=True)

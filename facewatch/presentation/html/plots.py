@@ -1,6 +1,7 @@
 """Small charts as inline SVG, in sizes that a telephone shows without scaling: values in, text out.
 
-Colours are classes ("tone-0" to "tone-5"), so that the page's style decides them, by day and by night.
+They are Python and no templates, because nearly all of them is computed coordinates. Colours are classes ("tone-0" to
+"tone-5"), so that the page's style decides them, by day and by night.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -57,10 +58,21 @@ class Axes:
         return HEIGHT - _BOTTOM - (value - low) / (high - low) * (HEIGHT - self.top - _BOTTOM)
 
 
-def chart(title: str, axes: Axes, *marks: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart with its words."""
+
+    title: str
+    picture: Markup
+    hint: str
+    keys: tuple[str, ...] = ()
+    """What each tone stands for."""
+
+
+def chart(title: str, axes: Axes, *marks: str) -> Markup:
     """Return a picture of these marks; `title` is read out where it cannot be seen."""
     parts = (f"<title>{escape(title)}</title>", _grid(axes), *marks)
-    return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'
+    return Markup(f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>')
 
 
 def line(axes: Axes, xs: ArrayLike, ys: ArrayLike, *, tone: int, is_dashed: bool = False) -> str:

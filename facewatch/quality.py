@@ -8,7 +8,10 @@ recognised when a gallery of all other labelled faces accepts it as its person.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,3 +209,66 @@ def least_norm(covered: Covered, limits: Limits) -> float:
 
 def _is_below(has: tuple[float, ...], least: tuple[float, ...]) -> bool:
     return any(value < limit for value, limit in zip(has, least, strict=True))
+
+
+# --- what a face lacks ---
+
+
+class Lack(StrEnum):
+    """What makes a face a poor one."""
+
+    SIZE = "size"
+    SHARPNESS = "sharpness"
+    LIGHT = "light"
+    SHADE = "shade"
+    CERTAINTY = "certainty"
+    COVERED = "covered"
+    DETAIL = "detail"
+    NOISE = "noise"
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What makes a face a poor one."""
+
+    lack: Lack
+    value: float | None
+    least: float | None
+    """What is needed; None: no number says it."""
+    tier: Tier
+    """What is left to the face."""
+    covered: Covered | None = None
+    is_turned: bool = False
+    """Whether the face does not stand upright in the photo."""
+
+
+def shortfalls(face: Mapping[str, Any], limits: Limits) -> Iterator[Shortfall]:
+    """Yield what keeps a face from being a good one, the worst first.
+
+    Args:
+        face: its row of `Faces.in_photo`.
+    """
+    limits = limits.at(face["turn"])
+    values = {
+        "pixels": (min(face["w"], face["h"]), Lack.SIZE),
+        "sharpness": (face["sharpness"], Lack.SHARPNESS),
+        "brightness": (
+            min(face["brightness"], 255 - face["brightness"]),
+            Lack.LIGHT if face["brightness"] < 128 else Lack.SHADE,
+        ),
+        "score": (face["score"], Lack.CERTAINTY),
+    }
+    for tier, kind in ((Tier.SHOW, "match"), (Tier.MATCH, "found")):
+        for name, (value, lack) in values.items():
+            least = getattr(limits, f"{kind}_{name}")
+            is_told = tier is Tier.MATCH and value < getattr(limits, f"match_{name}")
+            if value < least and not is_told:
+                yield Shortfall(lack, float(value), float(least), tier, is_turned=bool(face["turn"]))
+    covered = Covered(face.get("covered") or "")
+    if covered in limits.without:
+        yield Shortfall(Lack.COVERED, None, None, Tier.MATCH, covered)
+    norm, least = face.get("norm"), least_norm(covered, limits)
+    if norm is not None and norm < least:
+        yield Shortfall(Lack.DETAIL, norm, least, Tier.MATCH)
+    if face["sharpness"] > limits.most_sharpness:
+        yield Shortfall(Lack.NOISE, None, None, Tier.MATCH)

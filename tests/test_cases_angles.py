@@ -25,6 +25,7 @@ from facewatch.indexing import cutting
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.indexing.turns import QUICK_PIXELS, look, turn_of
 from facewatch.people.lookup import faces_at
+from facewatch.presentation.explain import notes
 from facewatch.quality import Limits
 from facewatch.service.explaining import explain
 from facewatch.types import Box, Decoded, DetectedFace, Detection, Engine, EngineOptions, Fingerprint, Tier
@@ -286,7 +287,7 @@ def test_the_turn_of_a_face_is_told_by_why_and_stands_where_facts_of_a_face_do(l
         explained = explain(service, str(lying.photos / "a.png"))
         assert [face["turn"] for face in explained.photo["faces"]] == [270, 270]
         note = "it lies on its side in the photo: turned clockwise by 270 degrees it is upright"
-        assert [one.notes[-1] for one in explained.whys] == [note] * 2
+        assert [notes(one)[-1] for one in explained.whys] == [note] * 2
         [face, _] = faces_at(service.catalog, [1, 2])
         assert face.box.turn == 270
         view = service.catalog._db.query("SELECT turn FROM faces_view")

@@ -23,6 +23,7 @@ from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.lineage import same_faces
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.indexing.versions import Versions, _Signs
+from facewatch.presentation.explain import notes
 from facewatch.service.explaining import explain
 
 ANNA, BEN, CLARA = 1, 2, 3
@@ -176,7 +177,7 @@ def test_a_decision_that_was_handed_over_is_one_decision_in_the_history(moved: M
         assert [entry.action for entry in service.history() if entry.actor == "user"] == ["reject"]
         [decision] = service.catalog.journal.decisions()
         [face, _] = moved.ids("2019/b.png")
-        assert service.catalog.placings.decisions_about(face) == [decision.id]
+        assert service.catalog.placings.decisions_about([face]) == {face: [decision.id]}
 
 
 def test_why_says_where_it_comes_from(moved: Moved, way: tuple[str, ...]) -> None:
@@ -185,7 +186,7 @@ def test_why_says_where_it_comes_from(moved: Moved, way: tuple[str, ...]) -> Non
     with moved.open() as service:
         explained = explain(service, str(moved.library.photos / "2019/b.png"))
     left = explained.whys[0]
-    assert left.notes[0].startswith("carried over from another version of this photo, which is gone")
+    assert notes(left)[0].startswith("carried over from another version of this photo, which is gone")
     assert [bar.rule for bar in left.barred if bar.person_id == moved.anna] == ["rejected"]
     assert left.decisions
 

@@ -21,8 +21,8 @@ from facewatch.decode import decode
 from facewatch.engines import arcface, fake, load_engine, standard
 from facewatch.engines.stretching import HIGH, LEAST_RANGE, LOW, levels_of, stretched
 from facewatch.matching import Gallery
-from facewatch.people.explain import shortfalls
-from facewatch.quality import Limits, measure
+from facewatch.presentation.explain import shortfall_text
+from facewatch.quality import Limits, measure, shortfalls
 from facewatch.types import Analysis, Box, Covered, DetectedFace, Face, Quality, Tier
 
 GOOD = ("lfw/Hugh_Grant/Hugh_Grant_0001.jpg", "album/family/Family1-Dad1.jpg", "album/matches/00000063.jpg")
@@ -312,8 +312,8 @@ def test_why_tells_what_hides_a_face_and_that_too_little_tells_it_apart() -> Non
         **{"w": 90, "h": 90, "brightness": 120.0, "sharpness": 100.0, "score": 1.0},
         **{"turn": 0, "norm": 17.5, "covered": Covered.MOUTH.value},
     }
-    told = [short.text for short in shortfalls(face, Limits.of(replace(fake.INFO, needs=arcface.NEEDS)))]
+    told = [shortfall_text(short) for short in shortfalls(face, Limits.of(replace(fake.INFO, needs=arcface.NEEDS)))]
     assert told == ["too little in it tells it from other faces"]
-    told = [short.text for short in shortfalls(face, Limits.of(replace(fake.INFO, needs=standard.NEEDS)))]
+    told = [shortfall_text(short) for short in shortfalls(face, Limits.of(replace(fake.INFO, needs=standard.NEEDS)))]
     assert told == ["mouth covered"]
     assert not list(shortfalls({**face, "norm": None, "covered": None}, Limits(found_norm=17)))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from facewatch.cli.why import _bar_lines, _look_lines
 from facewatch.matching import Gallery, settle_photo
-from facewatch.people import explain as reasons
-from facewatch.people.explain import Bar, Compared, Look, Why, look_from
+from facewatch.people.explain import Bar, BarRule, Compared, Rematch, Why, rematch_of
+from facewatch.presentation.explain import advice, cause, notes
 from facewatch.service.explaining import explain
 from facewatch.text import told_apart
 from facewatch.types import Thresholds, Tier
@@ -47,21 +47,14 @@ def _gallery(known: Sequence[tuple[int, tuple[float, float], bool]]) -> Gallery:
     return gallery
 
 
-def _why(gallery: Gallery, probe: tuple[float, float], barred: Sequence[Bar], tier: Tier) -> tuple[Why, Look]:
+def _why(gallery: Gallery, probe: tuple[float, float], barred: Sequence[Bar], tier: Tier) -> tuple[Why, Rematch]:
     """Return what is said of a face that belongs to nobody."""
     vector = _unit(probe)
     [match] = settle_photo(gallery, vector[None], [tier], [[bar.person_id for bar in barred]])
     compared = Compared(match, tuple(gallery.rank(vector, 5, tier)), gallery.n_faces)
-    look = look_from(compared, NAMES.__getitem__, {})
-    found = reasons._Found(99, tier, None, None, look, tuple(barred), (), None)
-    why = Why(
-        **{"face_id": 99, "number": 1, "verdict": "nobody", "person_id": None, "name": None, "rule": None, "at": None},
-        **{"run_kind": None, "run_started_at": None, "decisions": (), "tier": tier, "shortfalls": (), "look": look},
-        **{"barred": tuple(barred), "notes": ()},
-        cause=reasons._cause(found),
-        advice=tuple(reasons._advice(found)),
-    )
-    return why, look
+    rematch = rematch_of(compared, NAMES.__getitem__, {})
+    face = {"face_id": 99, "name": None, "mark": None, "tier": tier, "turn": 0, "pose": 0.0, "rule": None}
+    return Why(1, face, None, None, (), (), rematch, tuple(barred)), rematch
 
 
 @given(faces, st.tuples(angle, angle), st.sets(st.sampled_from(list(NAMES))), st.sampled_from(Tier))
@@ -69,7 +62,7 @@ def _why(gallery: Gallery, probe: tuple[float, float], barred: Sequence[Bar], ti
 def test_no_two_lines_of_an_answer_contradict_each_other(
     known: Any, probe: tuple[float, float], barred: set[int], tier: Tier
 ) -> None:
-    bars = [Bar(p, NAMES[p], "rejected", f"you said that it is not {NAMES[p]}", None, None) for p in barred]
+    bars = [Bar(p, NAMES[p], BarRule.REJECTED) for p in barred]
     why, look = _why(_gallery(known), probe, bars, tier)
     lines = list(_look_lines(why, look))
     told = {
@@ -80,36 +73,36 @@ def test_no_two_lines_of_an_answer_contradict_each_other(
     assert look.likenesses[0].name in told
     near = {one.name: one for one in look.likenesses}
     cannot = {NAMES[person_id] for person_id in barred}
-    said = [why.cause, *lines, *_bar_lines(why), *(advice.text for advice in why.advice)]
+    said = [cause(why), *lines, *_bar_lines(why), *(offer.text for offer in advice(why))]
     outcome = lines[-1].partition("it would be ")[2]
 
     # Whoever is said to be nearest is nearest of those that it is said of.
-    for name in re.findall(r"^it looks most like (\w+)", why.cause):
+    for name in re.findall(r"^it looks most like (\w+)", cause(why)):
         assert name == look.likenesses[0].name
-    for name in re.findall(r"(?:whom it could be it looks most like|the nearest is) (\w+)", why.cause):
+    for name in re.findall(r"(?:whom it could be it looks most like|the nearest is) (\w+)", cause(why)):
         assert name == next(one.name for one in look.likenesses if one.name not in cannot)
     # Whoever is named is told with distances, or beside somebody who is.
     assert all(
         name in told
-        for name in re.findall(r"(?:most like|the nearest is|face of|could be) (Anna|Ben|Clara|Dora)", why.cause)
+        for name in re.findall(r"(?:most like|the nearest is|face of|could be) (Anna|Ben|Clara|Dora)", cause(why))
     )
     # Nobody near is only said where nobody whom it could be is near, and too far only of who is.
-    if re.search("nobody (whom it could be|who is known) looks like it", why.cause):
+    if re.search("nobody (whom it could be|who is known) looks like it", cause(why)):
         assert all(one.distance > one.limit for one in look.likenesses if one.name not in cannot)
-    if "who is known looks like it" in why.cause:
+    if "who is known looks like it" in cause(why):
         assert not [one for one in look.likenesses if one.distance <= one.limit]
-    for name in re.findall(r"not near enough to any face of (\w+)", why.cause):
+    for name in re.findall(r"not near enough to any face of (\w+)", cause(why)):
         assert told[name][0] > told[name][1]
-    for name in re.findall(r"near to one face of (\w+)", why.cause):
+    for name in re.findall(r"near to one face of (\w+)", cause(why)):
         assert told[name][0] <= told[name][1]
     # Who it would be is nobody whom it cannot be, and is near enough; else somebody's rule is told.
     if outcome in NAMES.values():
         assert outcome not in cannot
         assert told[outcome][0] <= told[outcome][1]
-        assert "the next scan places it" in why.cause or tier is Tier.SHOW
+        assert "the next scan places it" in cause(why) or tier is Tier.SHOW
     else:
         assert outcome.startswith("nobody: ")
-        assert "places it" not in why.cause
+        assert "places it" not in cause(why)
         for name, value, limit in re.findall(r"of (\w+) the nearest member is at (\S+), farther than (\S+)", outcome):
             assert float(value) > float(limit)
             assert near[name].distance == pytest.approx(float(value), abs=1e-3)
@@ -121,11 +114,11 @@ def test_no_two_lines_of_an_answer_contradict_each_other(
         lead = near[other].distance - near[name].distance
         assert (lead >= 0) == (word == "runner-up to")
         assert abs(lead) == pytest.approx(float(value), abs=0.0051)
-    for name, word, other in re.findall(r"could be (\w+), but looks (nearly as much|more) like (\w+)", why.cause):
+    for name, word, other in re.findall(r"could be (\w+), but looks (nearly as much|more) like (\w+)", cause(why)):
         assert (near[other].distance < near[name].distance) == (word == "more")
     # Somebody whom it cannot be is offered only where it is said that this was said.
-    for advice in why.advice:
-        for name in re.findall(r"^if it is (\w+)(?!.*after all)", advice.text):
+    for offer in advice(why):
+        for name in re.findall(r"^if it is (\w+)(?!.*after all)", offer.text):
             assert name not in cannot or name == "no"
     assert not any("0.00 nearer would" in text for text in said)
 
@@ -145,7 +138,7 @@ def test_whose_a_face_is_by_your_word_is_not_among_those_it_cannot_be(library: L
     assert [why.name for why in explained.whys] == ["Anna", "Anna"]
     for why, other in zip(explained.whys, (2, 1), strict=True):
         assert not [bar for bar in why.barred if bar.name == "Anna"]
-        assert f"it is Anna, although Anna is in this photo already, as face {other} from the left" in why.notes
+        assert f"it is Anna, although Anna is in this photo already, as face {other} from the left" in notes(why)
 
 
 @pytest.mark.parametrize(

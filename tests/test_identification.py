@@ -33,6 +33,7 @@ from facewatch.evaluation.identification import (
     rows_of,
 )
 from facewatch.matching import Aggregation, Gallery
+from facewatch.presentation.explain import cause
 from facewatch.service.auditing import audit
 from facewatch.service.explaining import explain
 from facewatch.types import DetectedFace, Thresholds, Tier
@@ -349,12 +350,12 @@ def test_a_scan_asks_by_the_setting_and_why_says_which_rule_decided(
     library.scan(**chosen)
     with library.service(chosen) as service:
         [why] = explain(service, str(new)).whys
-        assert why.look is not None
-        assert why.look.rule == rule
-        [near] = why.look.likenesses
+        assert why.rematch is not None
+        assert why.rematch.rule == rule
+        [near] = why.rematch.likenesses
         assert near.aggregation == way
         assert (near.centroid_limit is not None) == (way == "combined")
-        assert says in "\n".join(_look_lines(why, why.look))
+        assert says in "\n".join(_look_lines(why, why.rematch))
         assert audit(service).is_clean
 
 
@@ -394,4 +395,4 @@ def test_a_face_that_is_a_little_too_far_is_told_what_it_is_too_far_from(
         service.scan_all()
         [why] = explain(service, str(new)).whys
         assert why.verdict == "nobody"
-        assert says in why.cause
+        assert says in cause(why)

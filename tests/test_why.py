@@ -8,7 +8,7 @@ import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from facewatch.engines import fake
 from facewatch.engines.arcface import NORMALISATION
 from facewatch.errors import NotKnownError
 from facewatch.people.corrections import Decisions
-from facewatch.people.explain import Likeness, Why, shortfalls
-from facewatch.quality import Limits
+from facewatch.people.explain import Why
+from facewatch.presentation.explain import advice, bar_text, cause, notes, shortfall_text, why_row
+from facewatch.quality import Limits, shortfalls
 from facewatch.service.explaining import Explained, explain
 from facewatch.text import beside_strangers
 from facewatch.types import EngineInfo, Tier
@@ -53,7 +54,7 @@ def decide(service: Service, make: Callable[[Decisions], object]) -> None:
 
 
 def commands(why: Why) -> list[str]:
-    return [advice.command for advice in why.advice]
+    return [one.command for one in advice(why)]
 
 
 # --- whose it is ---
@@ -64,16 +65,16 @@ def test_a_grouped_face_is_compared_with_the_others_of_its_person_not_with_itsel
         [why] = whys(service, known, "b.png")
         faces = {f["face_id"] for p in "ac" for f in service.photo(known.photos / f"{p}.png")["faces"]}
     assert (why.verdict, why.name) == ("person", "Anna")
-    assert "grouped" in why.cause
-    assert why.run_kind == "scan"
-    assert why.look is not None
-    nearest, other = why.look.likenesses
+    assert "grouped" in cause(why)
+    assert why.placing.run_kind == "scan"
+    assert why.rematch is not None
+    nearest, other = why.rematch.likenesses
     assert (nearest.name, other.name) == ("Anna", "Ben")
-    assert nearest.face_id in faces
-    assert nearest.photo in (str(known.photos / "a.png"), str(known.photos / "c.png"))
+    assert nearest.nearest.face_id in faces
+    assert nearest.nearest.photo in (str(known.photos / "a.png"), str(known.photos / "c.png"))
     assert 0.01 < nearest.distance < nearest.limit < other.distance
-    assert why.look.person_id == why.person_id
-    assert why.look.n_known == 4
+    assert why.rematch.person_id == why.person_id
+    assert why.rematch.n_known == 4
 
 
 def test_a_matched_face_says_so_and_by_which_run(known: Library) -> None:
@@ -82,12 +83,12 @@ def test_a_matched_face_says_so_and_by_which_run(known: Library) -> None:
     with known.service() as service:
         [why] = whys(service, known, "e.png")
         [face] = service.photo(known.photos / "e.png")["faces"]
-    assert "recognised: near enough to faces of Anna" in why.cause
-    assert why.run_started_at is not None
+    assert "recognised: near enough to faces of Anna" in cause(why)
+    assert why.placing.run_started_at is not None
     # Nothing has come since: it is as near as it was.
-    assert why.look is not None
-    assert why.look.likenesses[0].distance == pytest.approx(face["distance"], abs=1e-5)
-    assert why.look.likenesses[0].centroid_distance == pytest.approx(face["centroid_distance"], abs=1e-5)
+    assert why.rematch is not None
+    assert why.rematch.likenesses[0].distance == pytest.approx(face["distance"], abs=1e-5)
+    assert why.rematch.likenesses[0].centroid_distance == pytest.approx(face["centroid_distance"], abs=1e-5)
     face_id = why.face_id
     assert commands(why) == [
         f"facewatch reject f{face_id}",
@@ -102,12 +103,12 @@ def test_what_a_user_placed_names_the_decision_that_undo_takes_back(known: Libra
         decide(service, lambda d: d.assign([str(stranger.face_id)], "Ben"))
         why = whys(service, known, "c.png")[1]
         assert (why.name, why.verdict) == ("Ben", "person")
-        assert why.cause == "you placed it with Ben"
+        assert cause(why) == "you placed it with Ben"
         [entry] = why.decisions
         assert f"facewatch undo --id d{entry}" in commands(why)
         assert f"facewatch unassign f{why.face_id}" in commands(why)
-        assert why.look is not None
-        assert why.look.person_id is None  # nobody would have known
+        assert why.rematch is not None
+        assert why.rematch.person_id is None  # nobody would have known
         service.undo_one(entry)
         assert whys(service, known, "c.png")[1].verdict == "nobody"
         assert whys(service, known, "c.png")[1].decisions == ()
@@ -117,10 +118,10 @@ def test_a_confirmed_face_says_so(known: Library) -> None:
     with known.service() as service:
         decide(service, lambda d: d.confirm_person("Anna"))
         [why] = whys(service, known, "b.png")
-    assert why.cause == "you confirmed that it is Anna"
+    assert cause(why) == "you confirmed that it is Anna"
     assert f"facewatch confirm f{why.face_id}" not in commands(why)
-    assert why.look is not None
-    assert why.look.likenesses[0].is_confirmed
+    assert why.rematch is not None
+    assert why.rematch.likenesses[0].nearest.is_confirmed
 
 
 def test_a_split_face_says_whom_it_came_from(known: Library) -> None:
@@ -129,10 +130,10 @@ def test_a_split_face_says_whom_it_came_from(known: Library) -> None:
         [before] = whys(service, known, "b.png")
         decide(service, lambda d: d.split(anna, [[before.face_id]]))
         [why] = whys(service, known, "b.png")
-    assert "split from Anna by you" in why.cause
+    assert "split from Anna by you" in cause(why)
     assert why.name != "Anna"
-    assert any(note.startswith("you said that ") and "are two people" in note for note in why.notes)
-    assert any("only face" in note for note in why.notes)
+    assert any(note.startswith("you said that ") and "are two people" in note for note in notes(why))
+    assert any("only face" in note for note in notes(why))
 
 
 # --- nobody ---
@@ -142,7 +143,7 @@ def test_a_stranger_is_nobody_and_no_person_who_is_far_is_offered(known: Library
     with known.service() as service:
         why = whys(service, known, "c.png")[1]
     assert why.verdict == "nobody"
-    assert "nobody who is known looks like it" in why.cause
+    assert "nobody who is known looks like it" in cause(why)
     assert why.name is None
     assert f"facewatch assign f{why.face_id} NAME" in commands(why)
     assert not any("Anna" in command or "Ben" in command for command in commands(why))
@@ -177,9 +178,9 @@ def test_what_was_missing_is_said(known: Library, share: float, says: str, offer
         service.scan_all()
         [why] = whys(service, known, "e.png")
     assert why.verdict == "nobody"
-    assert says in why.cause
+    assert says in cause(why)
     assert not offers or offers.format(why.face_id) == commands(why)[0]
-    assert not offers or "nearer would have done" in why.advice[0].text
+    assert not offers or "nearer would have done" in advice(why)[0].text
 
 
 def test_between_two_people_it_is_nobody_and_merging_them_is_offered(known: Library) -> None:
@@ -193,10 +194,10 @@ def test_between_two_people_it_is_nobody_and_merging_them_is_offered(known: Libr
     with known.service() as service:
         [why] = whys(service, known, "e.png")
     assert why.verdict == "nobody"
-    assert "looks nearly as much like" in why.cause
+    assert "looks nearly as much like" in cause(why)
     assert any(command.startswith("facewatch merge ") for command in commands(why))
-    assert why.look is not None
-    lead, margin = why.look.likenesses[0].lead, why.look.likenesses[0].margin
+    assert why.rematch is not None
+    lead, margin = why.rematch.likenesses[0].lead, why.rematch.likenesses[0].margin
     assert lead is not None
     assert lead < margin
 
@@ -214,7 +215,7 @@ def test_between_the_parts_of_somebody_without_a_name_it_is_nobody_however_large
     with library.service() as service:
         [why] = whys(service, library, "e.png")
     assert why.verdict == "nobody"
-    assert "looks nearly as much like" in why.cause
+    assert "looks nearly as much like" in cause(why)
 
 
 def test_before_anybody_is_known_there_is_nobody_to_look_like(library: Library) -> None:
@@ -222,9 +223,9 @@ def test_before_anybody_is_known_there_is_nobody_to_look_like(library: Library) 
     library.scan()
     with library.service() as service:
         [why] = whys(service, library, "a.png")
-    assert why.cause == "nobody is known yet whom it could be"
-    assert why.look is not None
-    assert why.look.likenesses == ()
+    assert cause(why) == "nobody is known yet whom it could be"
+    assert why.rematch is not None
+    assert why.rematch.likenesses == ()
 
 
 def test_what_could_be_recognised_by_now_waits_for_the_next_scan(known: Library) -> None:
@@ -233,9 +234,9 @@ def test_what_could_be_recognised_by_now_waits_for_the_next_scan(known: Library)
         with service.catalog.write():
             service.catalog.faces.release([face.face_id])
         [why] = whys(service, known, "b.png")
-        assert why.look is not None
-        assert service.find_person("Anna").id == why.look.person_id
-        assert "the next scan places it" in why.cause
+        assert why.rematch is not None
+        assert service.find_person("Anna").id == why.rematch.person_id
+        assert "the next scan places it" in cause(why)
         assert commands(why)[0] == "facewatch scan"
     known.scan()
     with known.service() as service:
@@ -258,10 +259,10 @@ def test_what_users_took_out_says_so_and_how_it_comes_back(
         decide(service, lambda d: make(d, str(face.face_id)))
         [why] = whys(service, known, "b.png")
     assert why.verdict == verdict
-    assert says in why.cause
+    assert says in cause(why)
     assert why.at is not None
-    assert why.look is None
-    assert not why.notes
+    assert why.rematch is None
+    assert not notes(why)
     assert commands(why) == [f"facewatch assign f{why.face_id} NAME", f"facewatch undo --id d{why.decisions[0]}"]
 
 
@@ -276,10 +277,10 @@ def test_a_rejection_is_told_with_its_time_and_its_way_back(known: Library) -> N
     [bar] = why.barred
     assert (bar.rule, bar.name) == ("rejected", "Anna")
     assert bar.at is not None
-    assert why.cause == "it looks most like Anna, but you said that it is not Anna"
+    assert cause(why) == "it looks most like Anna, but you said that it is not Anna"
     assert f"facewatch assign f{why.face_id} Anna" in commands(why)
-    assert why.look is not None
-    assert why.look.person_id is None
+    assert why.rematch is not None
+    assert why.rematch.person_id is None
 
 
 def test_who_is_in_the_photo_already_is_told_with_the_other_face(known: Library) -> None:
@@ -298,10 +299,10 @@ def test_who_was_born_later_is_told(known: Library) -> None:
         [why] = whys(service, known, "d.png")
     [bar] = why.barred
     assert (bar.rule, bar.name) == ("born later", "Ben")
-    assert "1995" in bar.text
-    assert "1990-05-01" in bar.text
+    assert "1995" in bar_text(bar)
+    assert "1990-05-01" in bar_text(bar)
     assert why.verdict == "nobody"
-    assert "Ben was born in 1995" in why.cause
+    assert "Ben was born in 1995" in cause(why)
 
 
 def test_whom_it_cannot_be_is_what_matching_is_told(known: Library) -> None:
@@ -338,7 +339,7 @@ GOOD = {"w": 90, "h": 100, "turn": 0, "sharpness": 200.0, "brightness": 120.0, "
 )
 def test_what_makes_a_face_poor_is_named_once_with_the_limit(changed: dict[str, float], says: str, tier: Tier) -> None:
     [short] = shortfalls(GOOD | changed, Limits(found_score=0.5))
-    assert says in short.text
+    assert says in shortfall_text(short)
     assert short.tier is tier
     assert short.value < short.least
 
@@ -355,8 +356,8 @@ def test_a_face_that_is_too_poor_is_nobodys_because_of_it(known: Library) -> Non
                 "UPDATE faces SET tier = 'show', sharpness = 1 WHERE id = ?", [stranger.face_id]
             )
         why = whys(service, known, "c.png")[1]
-    assert "too poor" in why.cause
-    assert [short.text for short in why.shortfalls] == ["too blurred"]
+    assert "too poor" in cause(why)
+    assert [shortfall_text(short) for short in why.shortfalls] == ["too blurred"]
     assert f"facewatch ignore f{why.face_id}" not in commands(why)
 
 
@@ -365,7 +366,7 @@ def test_a_face_that_is_too_poor_is_nobodys_because_of_it(known: Library) -> Non
 
 def facts(why: Why) -> dict[str, Any]:
     """Return all that is said, distances as far as rounding leaves them the same."""
-    told = asdict(why)
+    told = why_row(why)
     if told["look"]:
         told["look"]["rule"] = re.sub(r"\d", "", told["look"]["rule"])
     for near in told["look"]["likenesses"] if told["look"] else ():
@@ -397,30 +398,30 @@ def test_what_it_says_is_what_matching_would_do(tmp_path_factory: pytest.TempPat
                 # Each face alone is told what it is told beside the others: nothing leaks from one to the next.
                 assert facts(explain(service, str(why.face_id)).whys[0]) == facts(why)
                 # After a scan nobody is left whom matching would place.
-                assert why.look is not None
-                assert why.person_id is not None or why.look.person_id is None
+                assert why.rematch is not None
+                assert why.person_id is not None or why.rematch.person_id is None
         for photo, told in explained.items():
             for why in told:
-                if why.person_id is not None and why.look and why.look.likenesses:
+                if why.person_id is not None and why.rematch and why.rematch.likenesses:
                     _check_released(service, library, photo, why)
 
 
 def _check_released(service: Service, library: Library, photo: str, why: Why) -> None:
     """A face that is taken from its person and looked at again goes where `why` said."""
-    assert why.look is not None
+    assert why.rematch is not None
     saved = service.catalog.faces.rows([why.face_id])[0]
     with service.catalog.write():
         service.catalog.faces.release([why.face_id])
     service.identities.forget_gallery()
     released = next(other for other in whys(service, library, photo) if other.face_id == why.face_id)
-    assert released.look is not None
+    assert released.rematch is not None
     # The others of its photo that are in the pool may be nearer to the same person.
     if all(other.person_id is not None for other in whys(service, library, photo) if other is not released):
         assert facts(released)["look"] == facts(why)["look"]
     with service.catalog.write():
         service.identities.settle(saved.photo_id)
     placed = next(other for other in whys(service, library, photo) if other.face_id == why.face_id)
-    assert placed.person_id == released.look.person_id
+    assert placed.person_id == released.rematch.person_id
     with service.catalog.write():
         service.catalog.faces.release([why.face_id])
         service.catalog.faces.place(why.face_id, saved.person_id or 0, rule="as before", now=service.catalog.now())
@@ -433,8 +434,8 @@ def test_a_decision_is_found_whatever_face_has_a_similar_number(known: Library) 
         ids = [why.face_id for photo in ("a.png", "b.png", "c.png", "d.png") for why in whys(service, known, photo)]
         decide(service, lambda d: d.confirm([str(ids[0])]))
         placings = service.catalog.placings
-        assert [face for face in ids if placings.decisions_about(face)] == [ids[0]]
-        assert placings.decisions_about(int(f"{ids[0]}0")) == []
+        assert [face for face in ids if placings.decisions_about([face])[face]] == [ids[0]]
+        assert placings.decisions_about([similar := int(f"{ids[0]}0")]) == {similar: []}
 
 
 class _WithStrangers(fake.FakeEngine):
@@ -449,25 +450,25 @@ def test_how_alike_a_face_and_a_person_are_is_told_beside_what_they_have_with_st
     with known.service(engine=_WithStrangers()) as service:
         anna, ben = whys(service, known, "a.png")
         for why in (anna, ben):
-            assert why.look is not None
-            own, other = why.look.likenesses[:2]
+            assert why.rematch is not None
+            own, other = why.rematch.likenesses[:2]
             assert own.evidence is not None
             assert other.evidence is not None
             assert own.person_id == why.person_id
             assert own.evidence.similarity > 0.9 > 0.5 > other.evidence.similarity
             assert own.evidence.strangers < 0.3
-            said = list(_look_lines(why, why.look))
+            said = list(_look_lines(why, why.rematch))
             words = beside_strangers(own.evidence.similarity, own.evidence.strangers)
             assert f"    similarity to {own.name} as a whole {words}" in said
             assert "where strangers of these two have 0." in words
             # Each face alone is told what it is told beside the others.
             [alone] = explain(service, str(why.face_id)).whys
-            assert alone.look == why.look
+            assert alone.rematch == why.rematch
     with known.service(engine=_WithStrangers(), settings={"match.normalised": False}) as service:
         [why] = whys(service, known, "b.png")
-        assert why.look is not None
-        assert {near.evidence for near in why.look.likenesses} == {None}
-        assert not any("strangers" in line for line in _look_lines(why, why.look))
+        assert why.rematch is not None
+        assert {near.evidence for near in why.rematch.likenesses} == {None}
+        assert not any("strangers" in line for line in _look_lines(why, why.rematch))
 
 
 # --- from the command line ---
@@ -533,7 +534,10 @@ def test_the_json_has_what_the_catalog_has_and_more(known: Library, run: Any) ->
         assert {"verdict", "cause", "look", "barred", "shortfalls", "decisions", "advice", "number", "notes"} <= set(
             face
         )
-        assert set(face["look"]["likenesses"][0]) == {field for field in Likeness.__dataclass_fields__}
+        assert set(face["look"]["likenesses"][0]) == {
+            *("person_id", "name", "distance", "limit", "face_id", "photo", "is_confirmed", "centroid_distance"),
+            *("centroid_limit", "lead", "margin", "rival_id", "rival", "aggregation", "evidence"),
+        }
 
 
 @pytest.mark.parametrize(
@@ -608,15 +612,15 @@ def test_while_the_engine_changes_the_one_in_use_is_asked_and_that_is_said(known
         explained: Explained = explain(service, str(known.photos / "b.png"))
     [why] = explained.whys
     assert "being changed from fake to other" in explained.notes[0]
-    assert why.look is not None
-    assert why.look.person_id == why.person_id
+    assert why.rematch is not None
+    assert why.rematch.person_id == why.person_id
 
 
 def test_after_a_change_of_engine_it_is_said_where_a_face_is_known_from(known: Library) -> None:
     with known.service(engine=Other()) as service:
         service.scan_all()
         [why] = whys(service, known, "b.png")
-    assert "carried over from the engine fake" in why.cause
+    assert "carried over from the engine fake" in cause(why)
 
 
 def test_asking_writes_nothing(known: Library, run: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +10,8 @@ from facewatch import ids
 from facewatch.cli.corrections import describe
 from facewatch.cli.output import echo, local_time, plural, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
+from facewatch.people.explain import BarRule, Verdict
+from facewatch.presentation.explain import NOBODY_LIKE_IT, advice, bar_text, cause, notes, shortfall_text, why_row
 from facewatch.text import beside_strangers, printable, told_apart
 from facewatch.types import Tier
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from facewatch.app import Service
-    from facewatch.people.explain import Likeness, Look, Why
+    from facewatch.people.explain import Likeness, Rematch, Why
     from facewatch.service.explaining import Explained
 
 
@@ -53,7 +54,7 @@ def why(state: State, what: str, is_complete: bool, as_json: bool) -> None:
 def _why_json(explained: Explained) -> dict[str, Any]:
     """Return the facts; what `why` adds to a face never has the name of a column of the catalog but where it is the
     same."""
-    faces = [{**face, **asdict(one)} for face, one in zip(explained.photo["faces"], explained.whys, strict=True)]
+    faces = [{**one.face, **why_row(one)} for one in explained.whys]
     return {**explained.photo, "n_faces": explained.n_faces, "notes": list(explained.notes), "faces": faces}
 
 
@@ -70,11 +71,11 @@ def _print_why(service: Service, explained: Explained) -> None:
         echo(f"{path}: no face found")
     else:
         echo(f"{path}: {plural(explained.n_faces, 'face')}")
-    for face, one in zip(photo["faces"], explained.whys, strict=True):
+    for one in explained.whys:
         click.echo()
         who = _VERDICTS.get(one.verdict) or f"{printable(one.name or '')} ({ids.person(one.person_id or 0)})"
-        echo(f"face {one.number} from the left ({_size(face)}, {ids.face(one.face_id)}): {who}")
-        for title, lines in _sections(service, face, one):
+        echo(f"face {one.number} from the left ({_size(one.face)}, {ids.face(one.face_id)}): {who}")
+        for title, lines in _sections(service, one):
             _print_section(title, lines)
     n_others = explained.n_faces - len(explained.whys)
     if n_others:
@@ -82,10 +83,10 @@ def _print_why(service: Service, explained: Explained) -> None:
 
 
 _VERDICTS = {
-    "nobody": "nobody",
-    "nobody by user": "nobody, as you said",
-    "not a face": "not a face, as you said",
-    "forgotten": "forgotten",
+    Verdict.NOBODY: "nobody",
+    Verdict.NOBODY_BY_USER: "nobody, as you said",
+    Verdict.NOT_A_FACE: "not a face, as you said",
+    Verdict.FORGOTTEN: "forgotten",
 }
 
 _TITLE_WIDTH = 12
@@ -97,16 +98,16 @@ def _print_section(title: str, lines: Sequence[str]) -> None:
         echo(f"  {head:<{_TITLE_WIDTH}}{line}")
 
 
-def _sections(service: Service, face: Mapping[str, Any], one: Why) -> Iterator[tuple[str, list[str]]]:
+def _sections(service: Service, one: Why) -> Iterator[tuple[str, list[str]]]:
     """Yield the paragraphs about a face."""
-    yield "why", [one.cause, *_when_lines(service, one)]
-    if one.look is not None:
-        yield "looks like", list(_look_lines(one, one.look))
+    yield "why", [cause(one), *_when_lines(service, one)]
+    if one.rematch is not None:
+        yield "looks like", list(_look_lines(one, one.rematch))
     if one.barred:
         yield "cannot be", list(_bar_lines(one))
-    yield "picture", [f"{_TIERS[one.tier]}; quality {face['quality']:.2f} of 1", *_shortfall_lines(one)]
-    if one.notes:
-        yield "note", list(one.notes)
+    yield "picture", [f"{_TIERS[one.tier]}; quality {one.face['quality']:.2f} of 1", *_shortfall_lines(one)]
+    if said := notes(one):
+        yield "note", said
     yield "to change", _advice_lines(one)
 
 
@@ -116,7 +117,8 @@ def _size(face: Mapping[str, Any]) -> str:
 
 def _when_lines(service: Service, one: Why) -> Iterator[str]:
     if one.at is not None:
-        run = f", by the {one.run_kind} that began {local_time(one.run_started_at)}" if one.run_kind else ""
+        run_kind, began = (one.placing.run_kind, one.placing.run_started_at) if one.placing else (None, None)
+        run = f", by the {run_kind} that began {local_time(began)}" if run_kind else ""
         yield f"since {local_time(one.at)}{run}"
     for entry_id in one.decisions:
         entry = service.catalog.journal.one(entry_id)
@@ -124,7 +126,7 @@ def _when_lines(service: Service, one: Why) -> Iterator[str]:
             yield f"you decided {local_time(entry.at)}: {describe(service, entry)} ({ids.decision(entry.id)})"
 
 
-def _look_lines(one: Why, look: Look) -> Iterator[str]:
+def _look_lines(one: Why, look: Rematch) -> Iterator[str]:
     if not look.likenesses:
         yield "nobody: no other face is known"
         return
@@ -132,10 +134,10 @@ def _look_lines(one: Why, look: Look) -> Iterator[str]:
     for near in _told(one, look):
         cannot = ", whom it cannot be" if near.person_id in barred else ""
         yield f"{near.name}{cannot}: {_distances(near)}"
-        where = f" in {near.photo}" if near.photo else ""
-        confirmed = ", which you confirmed" if near.is_confirmed else ""
+        where = f" in {near.nearest.photo}" if near.nearest.photo else ""
+        confirmed = ", which you confirmed" if near.nearest.is_confirmed else ""
         that = "the nearest" if near.aggregation in ("mean", "centroid") else "that"
-        yield f"    {that} is face {ids.face(near.face_id)}{where}{confirmed}"
+        yield f"    {that} is face {ids.face(near.nearest.face_id)}{where}{confirmed}"
         if near.evidence is not None:
             similarity = beside_strangers(near.evidence.similarity, near.evidence.strangers)
             yield f"    similarity to {near.name} as a whole {similarity}"
@@ -143,9 +145,9 @@ def _look_lines(one: Why, look: Look) -> Iterator[str]:
     if judged.rival is not None and judged.lead is not None:
         lead, margin = told_apart(judged.lead, judged.margin)
         if judged.lead >= 0:
-            yield f"runner-up to {judged.name}: {judged.rival}, {lead} farther (clear from {margin} on)"
+            yield f"runner-up to {judged.name}: {judged.rival.name}, {lead} farther (clear from {margin} on)"
         else:
-            yield f"nearer than {judged.name}: {judged.rival}, by {lead.removeprefix('-')}"
+            yield f"nearer than {judged.name}: {judged.rival.name}, by {lead.removeprefix('-')}"
     yield _outcome(one, look)
 
 
@@ -162,17 +164,17 @@ def _distances(near: Likeness) -> str:
     return f"{said}, {middle} from the centroid of all (limit {middle_limit})"
 
 
-def _told(one: Why, look: Look) -> list[Likeness]:
+def _told(one: Why, look: Rematch) -> list[Likeness]:
     """Return the one that it looks like most, the one that decides, and those that it is or would be."""
     wanted = (one.person_id, look.person_id, look.judged_id)
     return [near for i, near in enumerate(look.likenesses) if i == 0 or near.person_id in wanted]
 
 
-def _outcome(one: Why, look: Look) -> str:
+def _outcome(one: Why, look: Rematch) -> str:
     compared = f"as a new face among {plural(look.n_known, 'known face')} it would be "
     if look.person_id is None:
         judged = look.of(look.judged_id)
-        return f"{compared}nobody: {f'of {judged.name} the ' if judged else ''}{look.rule}"
+        return f"{compared}nobody: {f'of {judged.name} the ' if judged else ''}{look.rule or NOBODY_LIKE_IT}"
     if look.person_id == one.person_id:
         return f"{compared}{one.name} again"
     return compared + (would.name if (would := look.of(look.person_id)) else "somebody else")
@@ -180,9 +182,9 @@ def _outcome(one: Why, look: Look) -> str:
 
 def _bar_lines(one: Why) -> Iterator[str]:
     for bar in one.barred:
-        if bar.rule != "in photo":
-            yield bar.text + (f" ({local_time(bar.at)})" if bar.at else "")
-    present = list(dict.fromkeys(bar.name for bar in one.barred if bar.rule == "in photo"))
+        if bar.rule is not BarRule.IN_PHOTO:
+            yield bar_text(bar) + (f" ({local_time(bar.at)})" if bar.at else "")
+    present = list(dict.fromkeys(bar.name for bar in one.barred if bar.rule is BarRule.IN_PHOTO))
     if present:
         places = "a run never places two faces of one photo with one person"
         yield f"{', '.join(present)}: already in this photo, and {places}"
@@ -198,12 +200,13 @@ _TIERS = {
 def _shortfall_lines(one: Why) -> Iterator[str]:
     for short in one.shortfalls:
         if short.value is None or short.least is None:
-            yield short.text
+            yield shortfall_text(short)
             continue
         value, least = told_apart(short.value, short.least, n_digits=2 if short.least < 1 else 0)
-        yield f"{short.text}: {value}, at least {least} is needed"
+        yield f"{shortfall_text(short)}: {value}, at least {least} is needed"
 
 
 def _advice_lines(one: Why) -> list[str]:
-    width = max(len(advice.command) for advice in one.advice)
-    return [f"{advice.command:<{width}}  {advice.text}" for advice in one.advice]
+    found = advice(one)
+    width = max(len(each.command) for each in found)
+    return [f"{each.command:<{width}}  {each.text}" for each in found]

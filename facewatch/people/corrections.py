@@ -19,6 +19,7 @@ from pathlib import Path
 
 from facewatch import ids
 from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person
+from facewatch.catalog.provenance import PLACED, split_rule
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.lookup import (
     LinkAt,
@@ -32,8 +33,6 @@ from facewatch.people.lookup import (
     near_names,
     no_link,
 )
-
-PLACED = "placed by you"
 
 _MOST_TOLD = 50
 """Faces of a decision that the journal names for people to read; what undoes it knows all."""
@@ -238,7 +237,7 @@ class Decisions:
                 for part in parts:
                     new = catalog.people.add(now)
                     catalog.people.touch([new])
-                    catalog.faces.move(part, new, rule=f"split from {person.label} by you", now=now)
+                    catalog.faces.move(part, new, rule=split_rule(person.label), now=now)
                     catalog.faces.copy_rejections(person.id, new)
                     result.people.append(new)
                     result.faces += sorted(part)

@@ -1,7 +1,7 @@
-"""Why a face is where it is: what is on record, how it looks now, and what would change it. Nothing is written here.
+"""Why a face is where it is, in facts: what is on record, and how near it is to whom now. Nothing is written here.
 
-What it looks like now is asked of the gallery that decides (`assign.Gallery`), with the face itself left out of its
-person; no rule is written down a second time.
+How near it is now is asked of the gallery that decides (`matching.Gallery`), with the face itself left out of its
+person; no rule is written down a second time. `presentation.explain` makes sentences of the facts.
 """
 
 from __future__ import annotations
@@ -9,30 +9,69 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch import ids
-from facewatch.catalog import NOBODY, USER, Catalog, FaceTable, Mark, display
-from facewatch.catalog.faces import KNOWN_FROM
+from facewatch.catalog import NOBODY, Catalog, FaceTable, Mark
 from facewatch.catalog.provenance import Placing
 from facewatch.matching import Aggregation, settle_photo
 from facewatch.people import galleries
 from facewatch.people.corrections import not_born_yet
-from facewatch.people.lookup import handle_of, label_of
-from facewatch.quality import Limits, least_norm
-from facewatch.text import told_apart
-from facewatch.types import Covered, Match, Tier
+from facewatch.people.lookup import label_of
+from facewatch.quality import Limits, Shortfall, shortfalls
+from facewatch.types import Match, Tier
 
 if TYPE_CHECKING:
     from facewatch.matching import Candidate, Evidence, Gallery
     from facewatch.types import Normalisation
 
-_PROFILE = 0.7
-"""`quality.pose_of`: from here on one cheek is hidden."""
+
+class Verdict(StrEnum):
+    """What is said of whose a face is."""
+
+    PERSON = "person"
+    NOBODY = "nobody"
+    NOBODY_BY_USER = "nobody by user"
+    NOT_A_FACE = "not a face"
+    FORGOTTEN = "forgotten"
+
+
+_VERDICTS = {
+    Mark.NOBODY: Verdict.NOBODY_BY_USER,
+    Mark.NOT_A_FACE: Verdict.NOT_A_FACE,
+    Mark.FORGOTTEN: Verdict.FORGOTTEN,
+}
+
+
+class BarRule(StrEnum):
+    """Why no run takes a face for somebody."""
+
+    REJECTED = "rejected"
+    IN_PHOTO = "in photo"
+    BORN_LATER = "born later"
+
+
+@dataclass(frozen=True, slots=True)
+class NearestFace:
+    """The face of a person that is nearest to another."""
+
+    face_id: int
+    photo: str | None
+    """A file that shows it; None: it is not in the library now."""
+    is_confirmed: bool
+    """Whether a user placed or confirmed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """The other person who comes nearest to forbid a match."""
+
+    person_id: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +85,7 @@ class Likeness:
     """That which `match.aggregation` asks for; as a rule that to the nearest other face of the person."""
     limit: float
     """What that may be at most."""
-    face_id: int
-    """The nearest one."""
-    photo: str | None
-    """A file that shows it; None: it is not in the library now."""
-    is_confirmed: bool
-    """Whether a user placed or confirmed that face."""
+    nearest: NearestFace
     centroid_distance: float
     """To the middle of the person's faces."""
     centroid_limit: float | None
@@ -60,10 +94,7 @@ class Likeness:
     """How much farther the rival is, below 0: nearer; None: there is no other person."""
     margin: float
     """What that must be at least."""
-    rival_id: int | None
-    """The other person who comes nearest to forbid it."""
-    rival: str | None
-    """What that one is called."""
+    rival: Rival | None
     aggregation: Aggregation = Aggregation.COMBINED
     """What `distance` is."""
     evidence: Evidence | None = None
@@ -80,17 +111,22 @@ class Likeness:
         """Whether the face could be this person, whoever else is near."""
         return self.distance <= self.limit and self.centroid_missing <= 0
 
+    @property
+    def is_rivalled(self) -> bool:
+        """Whether another person is too near for it to be this one."""
+        return self.lead is not None and self.lead < self.margin
+
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Rematch:
     """What matching the face now, as if it were new, comes to."""
 
     person_id: int | None
     """Who it would be; None: nobody."""
     judged_id: int | None
     """Whom the rule is about: the nearest person that it could be; None: there is nobody whom it could be."""
-    rule: str
-    """The rule that decides, with its numbers."""
+    rule: str | None
+    """The rule that decides, with its numbers; None: there is nobody whom it could be."""
     likenesses: tuple[Likeness, ...]
     """Who it looks like, the nearest first; its own person is always among them, unless the face is its only one."""
     n_known: int
@@ -107,63 +143,101 @@ class Bar:
 
     person_id: int
     name: str
-    rule: str
-    """rejected, in photo, or born later."""
-    text: str
-    at: str | None
+    rule: BarRule
+    at: str | None = None
     """When a user said so."""
-    face_id: int | None
-    """The other face of the photo that is this person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shortfall:
-    """What makes a face a poor one."""
-
-    text: str
-    value: float | None
-    least: float | None
-    """What is needed; None: no number says it."""
-    tier: Tier
-    """What is left to the face."""
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What would change it."""
-
-    command: str
-    """To be typed; empty: nothing can be typed for it."""
-    text: str
+    face_id: int | None = None
+    """The other face of the photo that is this person, and"""
+    number: int | None = None
+    """which that is, from the left, from 1."""
+    born: str | None = None
+    taken_on: str | None = None
+    """When the photo was taken, before that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
     """All that can be said about one face."""
 
-    face_id: int
     number: int
     """From the left, from 1."""
-    verdict: str
-    """person, nobody, nobody by user, not a face, or forgotten."""
-    person_id: int | None
-    name: str | None
-    cause: str
-    """How it came to that, in words."""
-    rule: str | None
-    """What is on record as the rule: of the match, or of the best guess."""
-    at: str | None
-    run_kind: str | None
-    run_started_at: str | None
+    face: Mapping[str, Any]
+    """Its row of `Faces.in_photo`."""
+    placing: Placing | None
+    marked_at: str | None
+    """When a user took it out."""
     decisions: tuple[int, ...]
     """Journal entries of the decisions that stand and changed anything about it, newest first."""
-    tier: Tier
     shortfalls: tuple[Shortfall, ...]
-    look: Look | None
-    """None: it cannot be compared; `notes` say why."""
+    rematch: Rematch | None
+    """None: it cannot be compared."""
     barred: tuple[Bar, ...]
-    notes: tuple[str, ...]
-    advice: tuple[Advice, ...]
+    despite: tuple[Bar, ...] = ()
+    """What speaks against whose it is."""
+    before: EarlierVersion | None = None
+    """From where what is known of it was carried over."""
+    cannot_link: tuple[CannotLink, ...] = ()
+    """People like it of whom a user said that they are two."""
+    can_compare: bool = True
+    """Whether what is known of the engine in use is here."""
+
+    @property
+    def face_id(self) -> int:
+        return int(self.face["face_id"])
+
+    @property
+    def mark(self) -> Mark | None:
+        return Mark(self.face["mark"]) if self.face["mark"] else None
+
+    @property
+    def tier(self) -> Tier:
+        return Tier(self.face["tier"])
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.mark is not None:
+            return _VERDICTS[self.mark]
+        return Verdict.PERSON if self.placing else Verdict.NOBODY
+
+    @property
+    def person_id(self) -> int | None:
+        return self.placing.person_id if self.placing else None
+
+    @property
+    def name(self) -> str | None:
+        name: str | None = self.face["name"]
+        return name
+
+    @property
+    def at(self) -> str | None:
+        """Since when it is so."""
+        return self.placing.at if self.placing else self.marked_at
+
+    @property
+    def own(self) -> Likeness | None:
+        """How near the face is to its own person."""
+        return self.rematch.of(self.placing.person_id) if self.rematch and self.placing else None
+
+    @property
+    def possible(self) -> Likeness | None:
+        """The nearest person that it could be."""
+        return self.rematch.of(self.rematch.judged_id) if self.rematch else None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierVersion:
+    """The version of a photo from which something was carried over."""
+
+    path: str | None
+    """None: it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class CannotLink:
+    """Two people, as a user said."""
+
+    name: str
+    other: str
 
 
 class Reasons:
@@ -181,11 +255,13 @@ class Reasons:
         with self._catalog.read():
             faces = self._catalog.faces.in_photo(photo_id)
             here = [int(str(face["face_id"])) for face in faces]
-            placed = self._placings.placed(here)
+            placed, decisions = self._placings.placed(here), self._placings.decisions_about(here)
             barred = {face_id: tuple(self._barred(face_id, photo_id, faces)) for face_id in here}
-            looks = self._looks(photo_id, barred)
+            rematches = self._rematches(photo_id, barred)
             return [
-                self._why(number, face_id, face, placed.get(face_id), barred[face_id], looks.get(face_id))
+                self._why(
+                    number, face, placed.get(face_id), decisions[face_id], barred[face_id], rematches.get(face_id)
+                )
                 for number, (face_id, face) in enumerate(zip(here, faces, strict=True), 1)
                 if only is None or face_id in only
             ]
@@ -193,43 +269,27 @@ class Reasons:
     def _why(
         self,
         number: int,
-        face_id: int,
         face: Mapping[str, Any],
         placing: Placing | None,
-        barred: tuple[Bar, ...],
-        look: Look | None,
+        decisions: Sequence[int],
+        barred: Sequence[Bar],
+        rematch: Rematch | None,
     ) -> Why:
-        mark = Mark(face["mark"]) if face["mark"] else None
-        tier = Tier(face["tier"])
-        decisions = tuple(self._placings.decisions_about(face_id))
         own = placing.person_id if placing else None
-        # Whose it is it can be, whatever speaks against it.
-        despite = [bar.text for bar in barred if bar.person_id == own]
-        barred = tuple(bar for bar in barred if bar.person_id != own)
-        found = _Found(face_id, tier, placing, mark, look, barred, decisions, face["name"])
         return Why(
-            face_id=face_id,
             number=number,
-            verdict=_verdict(found),
-            person_id=placing.person_id if placing else None,
-            name=found.name,
-            cause=_cause(found),
-            rule=face["rule"],
-            at=placing.at if placing else self._placings.marked_at(face_id),
-            run_kind=placing.run_kind if placing else None,
-            run_started_at=placing.run_started_at if placing else None,
-            decisions=decisions,
-            tier=tier,
-            shortfalls=tuple(shortfalls(face, self._limits)) if tier is not Tier.FOUND else (),
-            look=look,
-            barred=barred,
-            notes=(
-                *(f"it is {found.name}, although {text}" for text in despite),
-                *self._handed_over(face_id),
-                *_notes(found, face, can_compare=self._comparing is not None),
-                *self._told_apart(found),
-            ),
-            advice=tuple(_advice(found)),
+            face=face,
+            placing=placing,
+            marked_at=self._placings.marked_at(face["face_id"]) if placing is None else None,
+            decisions=tuple(decisions),
+            shortfalls=tuple(shortfalls(face, self._limits)) if Tier(face["tier"]) is not Tier.FOUND else (),
+            rematch=rematch,
+            # Whose it is it can be, whatever speaks against it.
+            barred=tuple(bar for bar in barred if bar.person_id != own),
+            despite=tuple(bar for bar in barred if bar.person_id == own),
+            before=self._version_before(face["face_id"]),
+            cannot_link=tuple(self._cannot_link(own, rematch)),
+            can_compare=self._comparing is not None,
         )
 
     # --- whom it cannot be ---
@@ -238,33 +298,30 @@ class Reasons:
         for rejected, at in self._placings.rejected(face_id).items():
             name = self._label(rejected)
             if name is not None:
-                yield Bar(rejected, name, "rejected", f"you said that it is not {name}", at, None)
+                yield Bar(rejected, name, BarRule.REJECTED, at=at)
         for number, face in enumerate(faces, 1):
             if face["person_id"] is not None and face["face_id"] != face_id:
-                text = f"{face['name']} is in this photo already, as face {number} from the left"
-                yield Bar(face["person_id"], face["name"], "in photo", text, None, face["face_id"])
-        taken = self._catalog.files.taken_at(photo_id)
+                yield Bar(face["person_id"], face["name"], BarRule.IN_PHOTO, face_id=face["face_id"], number=number)
+        taken_on = self._catalog.files.taken_at(photo_id)[:10]
         for person_id, born in not_born_yet(self._catalog, photo_id).items():
-            name = self._label(person_id) or label_of(person_id)
-            text = f"{name} was born in {born}, and the photo was taken on {taken[:10]}"
-            yield Bar(person_id, name, "born later", text, None, None)
+            yield Bar(person_id, self._name(person_id), BarRule.BORN_LATER, born=born, taken_on=taken_on)
 
-    def _told_apart(self, found: _Found) -> Iterator[str]:
+    def _cannot_link(self, own: int | None, rematch: Rematch | None) -> Iterator[CannotLink]:
         """Yield who was said not to be one of the others whom the face looks like."""
-        people = [near.person_id for near in found.look.likenesses] if found.look else []
-        mine = found.placing.person_id if found.placing else next(iter(people), None)
+        people = [near.person_id for near in rematch.likenesses] if rematch else []
+        mine = own if own is not None else next(iter(people), None)
         others = self._catalog.people.apart().get(mine, set()) if mine is not None else set()
         for person_id in people:
-            if person_id in others:
-                yield f"you said that {self._label(mine or 0)} and {self._label(person_id)} are two people"
+            if mine is not None and person_id in others:
+                yield CannotLink(self._name(mine), self._name(person_id))
 
-    def _handed_over(self, face_id: int) -> Iterator[str]:
-        """Say that what is known of the face was known of another version of its photo before."""
+    def _version_before(self, face_id: int) -> EarlierVersion | None:
+        """Return the other version of its photo from which what is known of a face was carried over."""
         before = self._catalog.lineage.before(face_id)
         for row in self._catalog.faces.rows([before] if before is not None else []):
             paths = self._catalog.files.sources([row.photo_id]).get(row.photo_id)
-            where = f"now {display(paths[0])}" if paths else "which is gone"
-            yield f"carried over from another version of this photo, {where}: what was said there holds here"
+            return EarlierVersion(paths[0] if paths else None)
+        return None
 
     def _label(self, person_id: int) -> str | None:
         """Return what a person is called; None: it lives no longer."""
@@ -273,7 +330,7 @@ class Reasons:
 
     # --- how it looks ---
 
-    def _looks(self, photo_id: int, barred: Mapping[int, Sequence[Bar]]) -> dict[int, Look]:
+    def _rematches(self, photo_id: int, barred: Mapping[int, Sequence[Bar]]) -> dict[int, Rematch]:
         """Return how the faces of a photo look, as far as the engine in use sees them."""
         if self._comparing is None:
             return {}
@@ -283,18 +340,18 @@ class Reasons:
         photo_of = {row.id: row.photo_id for row in self._catalog.faces.rows(nearest)}
         paths = self._catalog.files.sources(set(photo_of.values()))
         photos = {face_id: next(iter(paths.get(photo, ())), None) for face_id, photo in photo_of.items()}
-        return {face_id: look_from(one, self._name, photos) for face_id, one in seen.items()}
+        return {face_id: rematch_of(one, self._name, photos) for face_id, one in seen.items()}
 
     def _name(self, person_id: int) -> str:
         return self._label(person_id) or label_of(person_id)
 
 
-def look_from(one: Compared, name_of: Callable[[int], str], photos: Mapping[int, str | None]) -> Look:
+def rematch_of(one: Compared, name_of: Callable[[int], str], photos: Mapping[int, str | None]) -> Rematch:
     """Return in facts what the gallery says of a face; `photos` are files that show the nearest faces."""
-    return Look(
+    return Rematch(
         person_id=one.match.person_id if one.match and one.match.is_accepted else None,
         judged_id=one.match.person_id if one.match else None,
-        rule=one.match.rule if one.match else "nobody whom it could be looks like it",
+        rule=one.match.rule if one.match else None,
         likenesses=tuple(
             _likeness(near, name_of, photos.get(near.nearest_id), one.evidence.get(near.person_id))
             for near in one.candidates
@@ -309,15 +366,12 @@ def _likeness(near: Candidate, name_of: Callable[[int], str], path: str | None, 
         name=name_of(near.person_id),
         distance=near.distance,
         limit=near.limit,
-        face_id=near.nearest_id,
-        photo=path,
-        is_confirmed=near.is_confirmed,
+        nearest=NearestFace(near.nearest_id, path, near.is_confirmed),
         centroid_distance=near.centroid_distance,
         centroid_limit=near.centroid_limit if math.isfinite(near.centroid_limit) else None,
         lead=near.lead if math.isfinite(near.lead) else None,
         margin=near.margin,
-        rival_id=near.rival_id,
-        rival=name_of(near.rival_id) if near.rival_id is not None else None,
+        rival=Rival(near.rival_id, name_of(near.rival_id)) if near.rival_id is not None else None,
         aggregation=near.aggregation,
         evidence=evidence,
     )
@@ -411,218 +465,3 @@ class Comparing:
 
     def _ranked(self, gallery: Gallery, embedding: NDArray[np.float32], tier: Tier, day: int) -> tuple[Candidate, ...]:
         return tuple(gallery.rank(embedding, self._n_ranked, tier, day=day))
-
-
-# --- in words ---
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What the words are made from."""
-
-    face_id: int
-    tier: Tier
-    placing: Placing | None
-    mark: Mark | None
-    look: Look | None
-    barred: tuple[Bar, ...]
-    decisions: tuple[int, ...]
-    name: str | None
-
-    @property
-    def own(self) -> Likeness | None:
-        """How near the face is to its own person."""
-        return self.look.of(self.placing.person_id) if self.look and self.placing else None
-
-    @property
-    def possible(self) -> Likeness | None:
-        """The nearest person that it could be."""
-        return self.look.of(self.look.judged_id) if self.look else None
-
-
-_VERDICTS = {Mark.NOBODY: "nobody by user", Mark.NOT_A_FACE: "not a face", Mark.FORGOTTEN: "forgotten"}
-_MARKED = {
-    Mark.NOBODY: "you took it out: it belongs to nobody until you say whose it is",
-    Mark.NOT_A_FACE: "you said that it is no face",
-    Mark.FORGOTTEN: "you had its person forgotten: it is compared with nobody",
-}
-
-
-def _verdict(found: _Found) -> str:
-    if found.mark is not None:
-        return _VERDICTS[found.mark]
-    return "person" if found.placing else "nobody"
-
-
-def _cause(found: _Found) -> str:
-    if found.mark is not None:
-        return _MARKED[found.mark]
-    if found.placing is not None:
-        return _placed_how(found.placing, found.name or "")
-    if found.tier is Tier.SHOW:
-        return "too poor to be recognised: it is only shown"
-    if found.look is None:
-        return "nobody has been recognised"
-    if found.look.person_id is not None:
-        return "it has not been looked at since it could be recognised: the next scan places it"
-    return _refused_why(found)
-
-
-_AS_A_WHOLE = frozenset({Aggregation.MEAN, Aggregation.CENTROID})
-
-
-def _refused_why(found: _Found) -> str:
-    """Say why it is nobody, from what the gallery said."""
-    look, near = found.look, found.possible
-    assert look is not None
-    if not look.likenesses:
-        return "nobody is known yet whom it could be"
-    nearest = look.likenesses[0]
-    bar = next((bar for bar in found.barred if bar.person_id == nearest.person_id), None)
-    if bar is not None and nearest.distance <= nearest.limit:
-        return f"it looks most like {nearest.name}, but {bar.text}"
-    if near is None:
-        return "nobody whom it could be looks like it"
-    whom = "whom it could be" if bar is not None else "who is known"
-    if near.distance > near.limit + near.margin:
-        return f"nobody {whom} looks like it; the nearest is {near.name}, who is too far off"
-    if near.distance > near.limit:
-        of_them = "of those whom it could be " if bar is not None else ""
-        what = f"{near.name} as a whole" if near.aggregation in _AS_A_WHOLE else f"any face of {near.name}"
-        return f"{of_them}it looks most like {near.name}, but is not near enough to {what}"
-    if near.centroid_missing > 0:
-        return f"it is near to one face of {near.name}, but not to {near.name} as a whole"
-    if near.lead is not None and near.lead < near.margin:
-        return f"it could be {near.name}, but looks {'nearly as much' if near.lead >= 0 else 'more'} like {near.rival}"
-    return f"it could be {near.name}, but {look.rule}"
-
-
-def _placed_how(placing: Placing, name: str) -> str:
-    """Say how a face came to its person."""
-    rule, _, known_from = placing.rule.partition(KNOWN_FROM)
-    if placing.source == USER:
-        by_user = rule == "placed by you"
-        how = f"you placed it with {name}" if by_user else f"you confirmed that it is {name}"
-    else:
-        how = {
-            "auto": f"recognised: near enough to faces of {name}, and nobody else came as near",
-            "cluster": f"grouped: it and other faces of {name} looked alike and like nobody else",
-            "import": f"imported with the name {name}",
-            "folder": f"found in a folder that bears the name {name}",
-        }[placing.source]
-    if rule.startswith("split from"):
-        how += f"; then {rule}"
-    if known_from:
-        how += f"; carried over from the engine {known_from}, which had recognised it"
-    return how
-
-
-def shortfalls(face: Mapping[str, Any], limits: Limits) -> Iterator[Shortfall]:
-    """Yield what keeps a face from being a good one, the worst first.
-
-    Args:
-        face: its row of `Faces.in_photo`.
-    """
-    limits = limits.at(face["turn"])
-    light = min(face["brightness"], 255 - face["brightness"])
-    doubt = ", the way it is turned" if face["turn"] else ""
-    values = {
-        "pixels": (min(face["w"], face["h"]), "too small"),
-        "sharpness": (face["sharpness"], "too blurred"),
-        "brightness": (light, "too dark" if face["brightness"] < 128 else "too bright"),
-        "score": (face["score"], f"the detector is not sure that it is a face{doubt}"),
-    }
-    for tier, kind in ((Tier.SHOW, "match"), (Tier.MATCH, "found")):
-        for name, (value, text) in values.items():
-            least = getattr(limits, f"{kind}_{name}")
-            is_told = tier is Tier.MATCH and value < getattr(limits, f"match_{name}")
-            if value < least and not is_told:
-                yield Shortfall(text, float(value), float(least), tier)
-    covered = Covered(face.get("covered") or "")
-    if covered in limits.without:
-        yield Shortfall(f"{covered.value} covered", None, None, Tier.MATCH)
-    norm, least = face.get("norm"), least_norm(covered, limits)
-    if norm is not None and norm < least:
-        yield Shortfall("too little in it tells it from other faces", norm, least, Tier.MATCH)
-    if face["sharpness"] > limits.most_sharpness:
-        yield Shortfall("too noisy", None, None, Tier.MATCH)
-
-
-def _notes(found: _Found, face: Mapping[str, Any], *, can_compare: bool) -> Iterator[str]:
-    if found.mark is None and found.look is None and can_compare:
-        yield "the engine in use does not see this face, so that it cannot be compared now"
-    if found.placing and found.look and found.own is None:
-        yield f"it is the only face of {found.name} that can be compared"
-    if face["turn"]:
-        lies = "upside down" if face["turn"] == 180 else "on its side"
-        yield f"it lies {lies} in the photo: turned clockwise by {face['turn']} degrees it is upright"
-    if (face["pose"] or 0.0) >= _PROFILE:
-        yield f"the face is turned away ({face['pose']:.1f} of 1): such faces are recognised less well"
-
-
-# --- what would change it ---
-
-
-def _advice(found: _Found) -> Iterator[Advice]:
-    face = ids.face(found.face_id)
-    if found.mark is not None:
-        yield Advice(f"facewatch assign {face} NAME", "if it is somebody after all")
-    elif found.placing is not None:
-        yield from _advice_placed(found, found.placing)
-    else:
-        yield from _advice_nobody(found)
-    if found.decisions:
-        yield Advice(
-            f"facewatch undo --id {ids.decision(found.decisions[0])}", "takes back your last decision about it"
-        )
-
-
-def _advice_placed(found: _Found, placing: Placing) -> Iterator[Advice]:
-    face, name = ids.face(found.face_id), found.name
-    look = found.look
-    if look and look.person_id not in (None, placing.person_id) and (other := look.of(look.person_id)) is not None:
-        yield Advice(f"facewatch assign {face} {handle_of(other.person_id, other.name)}", f"if it is {other.name}")
-    if placing.source == USER:
-        yield Advice(f"facewatch assign {face} NAME", "if it is somebody else")
-        yield Advice(f"facewatch unassign {face}", "if you do not know whose it is")
-        return
-    yield Advice(f"facewatch reject {face}", f"if it is not {name}")
-    yield Advice(f"facewatch assign {face} NAME", "if you know who it is")
-    yield Advice(f"facewatch confirm {face}", f"if it is {name}: then no run ever moves it")
-
-
-def _advice_nobody(found: _Found) -> Iterator[Advice]:
-    face, look, near = ids.face(found.face_id), found.look, found.possible
-    if look and look.person_id is not None:
-        yield Advice("facewatch scan", "places it")
-    elif look and near is not None and found.tier is not Tier.SHOW and near.distance <= near.limit + near.margin:
-        yield from _advice_near(found, near)
-    for bar in found.barred:
-        if bar.rule == "rejected":
-            yield Advice(
-                f"facewatch assign {face} {handle_of(bar.person_id, bar.name)}", f"if it is {bar.name} after all"
-            )
-        elif bar.face_id is not None and (own := look.of(bar.person_id) if look else None) and own.is_within:
-            # Both, because what a run placed beside a face that is assigned makes room for it.
-            both = f"{ids.face(bar.face_id)} {face}"
-            yield Advice(
-                f"facewatch assign {both} {handle_of(bar.person_id, bar.name)}",
-                f"if both are {bar.name}, as in a collage or a mirror: only you can say so, a run never does",
-            )
-    yield Advice(f"facewatch assign {face} NAME", "if you know who it is; with --new for somebody new")
-    if found.tier is not Tier.SHOW:
-        yield Advice(f"facewatch ignore {face}", "if it is no face")
-
-
-def _advice_near(found: _Found, near: Likeness) -> Iterator[Advice]:
-    missing = max(near.distance - near.limit, near.centroid_missing)
-    is_rivalled = near.lead is not None and near.lead < near.margin
-    text = f"if it is {near.name}"
-    if missing > 0 and not is_rivalled:
-        nearer, _ = told_apart(missing, 0.0)
-        text += f"; {nearer} nearer would have done: more photos of {near.name} bring that about"
-    yield Advice(f"facewatch assign {ids.face(found.face_id)} {handle_of(near.person_id, near.name)}", text)
-    barred = {bar.person_id for bar in found.barred}
-    if missing <= 0 and is_rivalled and near.rival_id is not None and near.rival_id not in barred:
-        one, other = handle_of(near.person_id, near.name), handle_of(near.rival_id, near.rival or "")
-        yield Advice(f"facewatch merge {one} {other}", f"if {near.name} and {near.rival} are one person")

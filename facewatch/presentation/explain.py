@@ -1,0 +1,298 @@
+"""Why a face is where it is, in sentences and as JSON: made from the facts of `people.explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from facewatch import ids
+from facewatch.catalog import USER, Mark, display
+from facewatch.catalog.provenance import How, Placing
+from facewatch.matching import Aggregation
+from facewatch.people.explain import Bar, BarRule, Likeness, Rematch, Why
+from facewatch.people.lookup import handle_of
+from facewatch.quality import Lack, Shortfall
+from facewatch.text import told_apart
+from facewatch.types import Tier
+
+_PROFILE = 0.7
+"""`quality.pose_of`: from here on one cheek is hidden."""
+
+NOBODY_LIKE_IT = "nobody whom it could be looks like it"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What would change where a face is."""
+
+    command: str
+    """To be typed; empty: nothing can be typed for it."""
+    text: str
+
+
+# --- why it is so ---
+
+_MARKED = {
+    Mark.NOBODY: "you took it out: it belongs to nobody until you say whose it is",
+    Mark.NOT_A_FACE: "you said that it is no face",
+    Mark.FORGOTTEN: "you had its person forgotten: it is compared with nobody",
+}
+
+
+def cause(why: Why) -> str:
+    """Return how it came to where the face is."""
+    if why.mark is not None:
+        return _MARKED[why.mark]
+    if why.placing is not None:
+        return _placed_how(why.placing, why.name or "")
+    if why.tier is Tier.SHOW:
+        return "too poor to be recognised: it is only shown"
+    if why.rematch is None:
+        return "nobody has been recognised"
+    if why.rematch.person_id is not None:
+        return "it has not been looked at since it could be recognised: the next scan places it"
+    return _refused_why(why, why.rematch)
+
+
+_PLACED = {
+    How.PLACED: "you placed it with {name}",
+    How.CONFIRMED: "you confirmed that it is {name}",
+    How.RECOGNISED: "recognised: near enough to faces of {name}, and nobody else came as near",
+    How.GROUPED: "grouped: it and other faces of {name} looked alike and like nobody else",
+    How.IMPORTED: "imported with the name {name}",
+    How.FOLDER: "found in a folder that bears the name {name}",
+}
+
+
+def _placed_how(placing: Placing, name: str) -> str:
+    said = _PLACED[placing.how].format(name=name)
+    if placing.split_from is not None:
+        said += f"; then split from {placing.split_from} by you"
+    if placing.known_from is not None:
+        said += f"; carried over from the engine {placing.known_from}, which had recognised it"
+    return said
+
+
+_AS_A_WHOLE = frozenset({Aggregation.MEAN, Aggregation.CENTROID})
+
+
+def _refused_why(why: Why, rematch: Rematch) -> str:
+    """Say why it is nobody, from what the gallery said."""
+    near = why.possible
+    if not rematch.likenesses:
+        return "nobody is known yet whom it could be"
+    nearest = rematch.likenesses[0]
+    bar = next((bar for bar in why.barred if bar.person_id == nearest.person_id), None)
+    if bar is not None and nearest.distance <= nearest.limit:
+        return f"it looks most like {nearest.name}, but {bar_text(bar)}"
+    if near is None:
+        return NOBODY_LIKE_IT
+    whom = "whom it could be" if bar is not None else "who is known"
+    if near.distance > near.limit + near.margin:
+        return f"nobody {whom} looks like it; the nearest is {near.name}, who is too far off"
+    if near.distance > near.limit:
+        of_them = "of those whom it could be " if bar is not None else ""
+        what = f"{near.name} as a whole" if near.aggregation in _AS_A_WHOLE else f"any face of {near.name}"
+        return f"{of_them}it looks most like {near.name}, but is not near enough to {what}"
+    if near.centroid_missing > 0:
+        return f"it is near to one face of {near.name}, but not to {near.name} as a whole"
+    if near.rival is not None and near.lead is not None and near.is_rivalled:
+        more = "nearly as much" if near.lead >= 0 else "more"
+        return f"it could be {near.name}, but looks {more} like {near.rival.name}"
+    return f"it could be {near.name}, but {rematch.rule}"
+
+
+# --- whom it cannot be, and what it lacks ---
+
+
+def bar_text(bar: Bar) -> str:
+    """Return why no run takes the face for somebody."""
+    match bar.rule:
+        case BarRule.REJECTED:
+            return f"you said that it is not {bar.name}"
+        case BarRule.IN_PHOTO:
+            return f"{bar.name} is in this photo already, as face {bar.number} from the left"
+        case BarRule.BORN_LATER:
+            return f"{bar.name} was born in {bar.born}, and the photo was taken on {bar.taken_on}"
+
+
+_LACKS = {
+    Lack.SIZE: "too small",
+    Lack.SHARPNESS: "too blurred",
+    Lack.LIGHT: "too dark",
+    Lack.SHADE: "too bright",
+    Lack.CERTAINTY: "the detector is not sure that it is a face",
+    Lack.DETAIL: "too little in it tells it from other faces",
+    Lack.NOISE: "too noisy",
+}
+
+
+def shortfall_text(short: Shortfall) -> str:
+    """Return what makes a face a poor one."""
+    if short.lack is Lack.COVERED and short.covered is not None:
+        return f"{short.covered.value} covered"
+    turned = ", the way it is turned" if short.lack is Lack.CERTAINTY and short.is_turned else ""
+    return _LACKS[short.lack] + turned
+
+
+def notes(why: Why) -> list[str]:
+    """Return what else is worth knowing about a face."""
+    return list(_notes(why))
+
+
+def _notes(why: Why) -> Iterator[str]:
+    for bar in why.despite:
+        yield f"it is {why.name}, although {bar_text(bar)}"
+    if why.before is not None:
+        where = f"now {display(why.before.path)}" if why.before.path else "which is gone"
+        yield f"carried over from another version of this photo, {where}: what was said there holds here"
+    if why.mark is None and why.rematch is None and why.can_compare:
+        yield "the engine in use does not see this face, so that it cannot be compared now"
+    if why.placing and why.rematch and why.own is None:
+        yield f"it is the only face of {why.name} that can be compared"
+    if turn := why.face["turn"]:
+        lies = "upside down" if turn == 180 else "on its side"
+        yield f"it lies {lies} in the photo: turned clockwise by {turn} degrees it is upright"
+    if (pose := why.face["pose"] or 0.0) >= _PROFILE:
+        yield f"the face is turned away ({pose:.1f} of 1): such faces are recognised less well"
+    for two in why.cannot_link:
+        yield f"you said that {two.name} and {two.other} are two people"
+
+
+# --- what would change it ---
+
+
+def advice(why: Why) -> list[Advice]:
+    """Return what would change where a face is."""
+    return list(_advice(why))
+
+
+def _advice(why: Why) -> Iterator[Advice]:
+    face = ids.face(why.face_id)
+    if why.mark is not None:
+        yield Advice(f"facewatch assign {face} NAME", "if it is somebody after all")
+    elif why.placing is not None:
+        yield from _advice_placed(why, why.placing)
+    else:
+        yield from _advice_nobody(why)
+    if why.decisions:
+        yield Advice(f"facewatch undo --id {ids.decision(why.decisions[0])}", "takes back your last decision about it")
+
+
+def _advice_placed(why: Why, placing: Placing) -> Iterator[Advice]:
+    face, name = ids.face(why.face_id), why.name
+    rematch = why.rematch
+    if (
+        rematch
+        and rematch.person_id not in (None, placing.person_id)
+        and (other := rematch.of(rematch.person_id)) is not None
+    ):
+        yield Advice(f"facewatch assign {face} {handle_of(other.person_id, other.name)}", f"if it is {other.name}")
+    if placing.source == USER:
+        yield Advice(f"facewatch assign {face} NAME", "if it is somebody else")
+        yield Advice(f"facewatch unassign {face}", "if you do not know whose it is")
+        return
+    yield Advice(f"facewatch reject {face}", f"if it is not {name}")
+    yield Advice(f"facewatch assign {face} NAME", "if you know who it is")
+    yield Advice(f"facewatch confirm {face}", f"if it is {name}: then no run ever moves it")
+
+
+def _advice_nobody(why: Why) -> Iterator[Advice]:
+    face, rematch, near = ids.face(why.face_id), why.rematch, why.possible
+    if rematch and rematch.person_id is not None:
+        yield Advice("facewatch scan", "places it")
+    elif rematch and near is not None and why.tier is not Tier.SHOW and near.distance <= near.limit + near.margin:
+        yield from _advice_near(why, near)
+    for bar in why.barred:
+        if bar.rule is BarRule.REJECTED:
+            yield Advice(
+                f"facewatch assign {face} {handle_of(bar.person_id, bar.name)}", f"if it is {bar.name} after all"
+            )
+        elif bar.face_id is not None and (own := rematch.of(bar.person_id) if rematch else None) and own.is_within:
+            # Both, because what a run placed beside a face that is assigned makes room for it.
+            both = f"{ids.face(bar.face_id)} {face}"
+            yield Advice(
+                f"facewatch assign {both} {handle_of(bar.person_id, bar.name)}",
+                f"if both are {bar.name}, as in a collage or a mirror: only you can say so, a run never does",
+            )
+    yield Advice(f"facewatch assign {face} NAME", "if you know who it is; with --new for somebody new")
+    if why.tier is not Tier.SHOW:
+        yield Advice(f"facewatch ignore {face}", "if it is no face")
+
+
+def _advice_near(why: Why, near: Likeness) -> Iterator[Advice]:
+    missing, rival = max(near.distance - near.limit, near.centroid_missing), near.rival
+    text = f"if it is {near.name}"
+    if missing > 0 and not near.is_rivalled:
+        nearer, _ = told_apart(missing, 0.0)
+        text += f"; {nearer} nearer would have done: more photos of {near.name} bring that about"
+    yield Advice(f"facewatch assign {ids.face(why.face_id)} {handle_of(near.person_id, near.name)}", text)
+    barred = {bar.person_id for bar in why.barred}
+    if missing <= 0 and near.is_rivalled and rival is not None and rival.person_id not in barred:
+        one, other = handle_of(near.person_id, near.name), handle_of(rival.person_id, rival.name)
+        yield Advice(f"facewatch merge {one} {other}", f"if {near.name} and {rival.name} are one person")
+
+
+# --- as JSON ---
+
+
+def why_row(why: Why) -> dict[str, Any]:
+    """Return what is said of a face; no key has the name of a column of the catalog but where it is the same."""
+    placing = why.placing
+    return {
+        "face_id": why.face_id,
+        "number": why.number,
+        "verdict": why.verdict,
+        "person_id": why.person_id,
+        "name": why.name,
+        "cause": cause(why),
+        "rule": why.face["rule"],
+        "at": why.at,
+        "run_kind": placing.run_kind if placing else None,
+        "run_started_at": placing.run_started_at if placing else None,
+        "decisions": list(why.decisions),
+        "tier": why.tier,
+        "shortfalls": [_shortfall_row(short) for short in why.shortfalls],
+        "look": _rematch_row(why.rematch) if why.rematch else None,
+        "barred": [_bar_row(bar) for bar in why.barred],
+        "notes": notes(why),
+        "advice": [asdict(one) for one in advice(why)],
+    }
+
+
+def _shortfall_row(short: Shortfall) -> dict[str, Any]:
+    return {"text": shortfall_text(short), "value": short.value, "least": short.least, "tier": short.tier}
+
+
+def _bar_row(bar: Bar) -> dict[str, Any]:
+    known = {"person_id": bar.person_id, "name": bar.name, "rule": bar.rule, "text": bar_text(bar)}
+    return known | {"at": bar.at, "face_id": bar.face_id}
+
+
+def _rematch_row(rematch: Rematch) -> dict[str, Any]:
+    return {
+        "person_id": rematch.person_id,
+        "judged_id": rematch.judged_id,
+        "rule": rematch.rule or NOBODY_LIKE_IT,
+        "likenesses": [_likeness_row(near) for near in rematch.likenesses],
+        "n_known": rematch.n_known,
+    }
+
+
+def _likeness_row(near: Likeness) -> dict[str, Any]:
+    return {
+        "person_id": near.person_id,
+        "name": near.name,
+        "distance": near.distance,
+        "limit": near.limit,
+        **asdict(near.nearest),
+        "centroid_distance": near.centroid_distance,
+        "centroid_limit": near.centroid_limit,
+        "lead": near.lead,
+        "margin": near.margin,
+        "rival_id": near.rival.person_id if near.rival else None,
+        "rival": near.rival.name if near.rival else None,
+        "aggregation": near.aggregation,
+        "evidence": asdict(near.evidence) if near.evidence else None,
+    }

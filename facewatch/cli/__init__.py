@@ -19,7 +19,6 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     doctor,
     evaluate,
     folders,
-    history,
     init,
     models,
     people,

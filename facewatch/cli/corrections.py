@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,62 +11,27 @@ from facewatch import ids
 from facewatch.cli.asking import is_confirmed, read_out
 from facewatch.cli.output import echo, plural, print_json, print_table
 from facewatch.cli.program import State, command, json_option, pass_state
-from facewatch.text import printable
 
 if TYPE_CHECKING:
     from facewatch.app import Service
-    from facewatch.catalog import Entry
-    from facewatch.people.corrections import Decided, Decisions
-    from facewatch.people.split import Part, SplitPlan
-
-_ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})
-_MOST_FACES = 10
-"""Faces that are told one by one."""
-_FEW_FACES = 3
-"""Faces that are named by their ids in a line."""
+    from facewatch.people.corrections import Decided, Decisions, Renamed
+    from facewatch.people.split import SplitPlan
+    from facewatch.people.undo import Undone
 
 FACES = (
     "FACE is an id (f812), or a photo and which face from the left: holiday.jpg:2. `facewatch why PHOTO` lists both."
 )
 
 
-def _decide(state: State, decide: Callable[[Decisions], Decided], say: Callable[[Service, Decided], str]) -> None:
+def _decide(state: State, decide: Callable[[Decisions], Decided | Renamed]) -> None:
     """Make one decision and say what it did."""
+    from facewatch.presentation.corrections import lines
+
     with state.service() as service:
         with service.deciding() as decisions:
-            decided = decide(decisions)
-        if state.is_quiet:
-            return
-        if decided.entry_id is None:
-            echo("nothing to do: that is already so")
-            return
-        echo(say(service, decided))
-        if decided.action in _ABOUT_FACES:
-            _print_faces(service, decided, decided.faces)
-        if decided.released:
-            made_room = "that contradicted it belong" if len(decided.released) > 1 else "that contradicted it belongs"
-            echo(f"{plural(len(decided.released), 'face')} {made_room} to nobody now{from_whom(decided.let_go)}")
-            _print_faces(service, decided, decided.released)
-        _print_folder(service, decided)
-
-
-def _print_faces(service: Service, decided: Decided, faces: Sequence[int]) -> None:
-    """Say which faces these are, and whose they were: a number is easily mistyped."""
-    from facewatch.people.lookup import faces_at
-
-    before = {lost.face_id: f", {lost.who} until now" for lost in decided.lost}
-    for face in faces_at(service.catalog, faces[:_MOST_FACES]):
-        where = f"{face.file}:{face.number}" if face.file else "of a photo that is not in the library now"
-        echo(f"  face {ids.face(face.id)}: {where}{before.get(face.id, '')}")
-    if len(faces) > _MOST_FACES:
-        echo(f"  and {len(faces) - _MOST_FACES} more")
-
-
-def from_whom(losses: Mapping[str, int]) -> str:
-    """Return ", from Ben", or ", 2 from Ben, 1 from Dora"; losses: how many faces who had before."""
-    if len(losses) == 1:
-        return f", from {next(iter(losses))}"
-    return "".join(f", {n} from {who}" for who, n in losses.items())
+            made = decide(decisions)
+        if not state.is_quiet:
+            echo("\n".join(lines(service.catalog, made, service.folder.root)))
 
 
 def _read_out(state: State, words: Sequence[str], *, is_for_all: bool = False) -> Sequence[str]:
@@ -77,17 +40,6 @@ def _read_out(state: State, words: Sequence[str], *, is_for_all: bool = False) -
         return words
     with state.service() as service:
         return read_out(service.catalog, words, is_for_all=is_for_all)
-
-
-def _print_folder(service: Service, decided: Decided) -> None:
-    person = service.catalog.people.one(decided.people[0]) if decided.people else None
-    if person and person.folder and decided.action in ("rename", "merge", "assign", "show"):
-        echo(str(service.folder.root / person.folder))
-
-
-def _label(service: Service, person_id: int) -> str:
-    person = service.catalog.people.one(person_id)
-    return person.label if person else "nobody"
 
 
 @command("rename", "Name a person.")
@@ -103,21 +55,7 @@ def rename(state: State, who: str, new: str, may_merge: bool) -> None:
       facewatch rename p12 Anna
       facewatch rename "Person 0031" Anna --merge
     """
-
-    def say(service: Service, decided: Decided) -> str:
-        person = service.find_person(str(decided.people[0]))
-        what = "is now part of" if decided.action == "merge" else "is now called"
-        return f"{before} {what} {person.label}: {plural(person.n_photos, 'photo')}"
-
-    before = ""
-
-    def decide(decisions: Decisions) -> Decided:
-        nonlocal before
-        renamed = decisions.rename(who, new, may_merge=may_merge)
-        before = renamed.old_label
-        return renamed.decided
-
-    _decide(state, decide, say)
+    _decide(state, lambda decisions: decisions.rename(who, new, may_merge=may_merge))
 
 
 @command("merge", "Merge people who are one person.")
@@ -133,16 +71,7 @@ def merge(state: State, into: str, others: tuple[str, ...]) -> None:
     Example:
       facewatch merge Anna p31 "Person 0044"
     """
-
-    def say(service: Service, decided: Decided) -> str:
-        person = service.find_person(str(decided.people[0]))
-        merged = f"{plural(len(others), 'person', 'people')} merged into {person.label}"
-        entry = service.catalog.journal.one(decided.entry_id or 0)
-        apart = ", ".join(entry.details["were_apart"]) if entry else ""
-        overruled = f"\nyou had said that {apart} and {person.label} are different people: no longer" if apart else ""
-        return f"{merged}: {plural(person.n_photos, 'photo')}{overruled}"
-
-    _decide(state, lambda decisions: decisions.merge(into, others), say)
+    _decide(state, lambda decisions: decisions.merge(into, others))
 
 
 @command("apart", "Keep two people who look alike apart.")
@@ -156,13 +85,7 @@ def apart(state: State, who: str, other: str) -> None:
     Example:
       facewatch apart Anna "Person 0031"
     """
-    _decide(
-        state,
-        lambda decisions: decisions.tell_apart(who, other),
-        lambda service, decided: (
-            f"{_label(service, decided.people[0])} and {_label(service, decided.people[1])} are different people"
-        ),
-    )
+    _decide(state, lambda decisions: decisions.tell_apart(who, other))
 
 
 @command("assign", "Say whose face it is.")
@@ -181,14 +104,7 @@ def assign(state: State, faces: tuple[str, ...], who: str, is_new: bool) -> None
       facewatch assign ~/Pictures/wedding.jpg:4 "Aunt Mary" --new
     """
     named = _read_out(state, faces)
-    _decide(
-        state,
-        lambda decisions: decisions.assign(named, who, is_new=is_new),
-        lambda service, decided: (
-            f"{plural(len(decided.faces), 'face')} placed with {_label(service, decided.people[0])}, for good"
-            f"{from_whom(decided.taken)}"
-        ),
-    )
+    _decide(state, lambda decisions: decisions.assign(named, who, is_new=is_new))
 
 
 @command("unassign", "Take a face away from everybody.")
@@ -203,14 +119,7 @@ def unassign(state: State, faces: tuple[str, ...]) -> None:
     Example:
       facewatch unassign f812
     """
-    _decide(
-        state,
-        lambda decisions: decisions.unassign(faces),
-        lambda _, decided: (
-            f"{plural(len(decided.faces), 'face')} taken out{from_whom(decided.taken)}; "
-            "`facewatch assign` says whose they are"
-        ),
-    )
+    _decide(state, lambda decisions: decisions.unassign(faces))
 
 
 @command("reject", "Say whose face it is not.")
@@ -229,14 +138,7 @@ def reject(state: State, words: tuple[str, ...]) -> None:
       facewatch reject ~/Pictures/beach.jpg:2 f813 Anna
     """
     faces, who = _faces_and_person([*words[:-1], *_read_out(state, words[1:][-1:])] if len(words) > 1 else words)
-    _decide(
-        state,
-        lambda decisions: decisions.reject(faces, who),
-        lambda service, decided: (
-            f"{plural(len(decided.faces), 'face')}: not "
-            f"{', '.join(_label(service, person_id) for person_id in decided.people)}, for good"
-        ),
-    )
+    _decide(state, lambda decisions: decisions.reject(faces, who))
 
 
 def _faces_and_person(words: Sequence[str]) -> tuple[Sequence[str], str | None]:
@@ -271,14 +173,7 @@ def confirm(state: State, words: tuple[str, ...]) -> None:
     if not are_faces and len(named) > 1:
         strange = next(word for word in named if not is_face(word))
         raise click.UsageError(f"{strange!r} is no face; confirm faces, or one person. {FACES}")
-    _decide(
-        state,
-        lambda decisions: decisions.confirm(named) if are_faces else decisions.confirm_person(named[0]),
-        lambda service, decided: (
-            f"{plural(len(decided.faces), 'face')} confirmed as "
-            f"{', '.join(_label(service, person_id) for person_id in decided.people)}"
-        ),
-    )
+    _decide(state, lambda decisions: decisions.confirm(named) if are_faces else decisions.confirm_person(named[0]))
 
 
 @command("ignore", "Mark something as not a face.")
@@ -291,11 +186,7 @@ def ignore(state: State, faces: tuple[str, ...]) -> None:
     Example:
       facewatch ignore ~/Pictures/museum.jpg:1
     """
-    _decide(
-        state,
-        lambda decisions: decisions.ignore(faces),
-        lambda _, decided: f"{plural(len(decided.faces), 'face')} ignored{from_whom(decided.taken)}",
-    )
+    _decide(state, lambda decisions: decisions.ignore(faces))
 
 
 @command("hide", "Hide a person: no folder, no questions.")
@@ -308,14 +199,7 @@ def hide(state: State, who: str) -> None:
     Example:
       facewatch hide "Person 0044"
     """
-    _decide(
-        state,
-        lambda decisions: decisions.hide(who),
-        lambda service, decided: (
-            f"{_label(service, decided.people[0])} is hidden; "
-            f"`facewatch show {ids.person(decided.people[0])}` takes that back"
-        ),
-    )
+    _decide(state, lambda decisions: decisions.hide(who))
 
 
 @command("show", "Show a hidden person again.")
@@ -328,11 +212,7 @@ def show(state: State, who: str) -> None:
     Example:
       facewatch show "Person 0044"
     """
-    _decide(
-        state,
-        lambda decisions: decisions.show(who),
-        lambda service, decided: f"{_label(service, decided.people[0])} is shown",
-    )
+    _decide(state, lambda decisions: decisions.show(who))
 
 
 @command("cover", "Choose the face shown for a person.")
@@ -346,11 +226,7 @@ def cover(state: State, who: str, face: str) -> None:
     Example:
       facewatch cover Anna ~/Pictures/beach.jpg:2
     """
-    _decide(
-        state,
-        lambda decisions: decisions.cover(who, face),
-        lambda service, decided: f"face {ids.face(decided.faces[0])} stands for {_label(service, decided.people[0])}",
-    )
+    _decide(state, lambda decisions: decisions.cover(who, face))
 
 
 @command("born", "Set a date of birth.")
@@ -366,15 +242,7 @@ def born(state: State, who: str, date: str) -> None:
     Example:
       facewatch born Anna 2014-06
     """
-    _decide(
-        state,
-        lambda decisions: decisions.born(who, None if date == "-" else date),
-        lambda service, decided: (
-            f"{_label(service, decided.people[0])}: no date of birth any more"
-            if date == "-"
-            else f"{_label(service, decided.people[0])} was born {date}"
-        ),
-    )
+    _decide(state, lambda decisions: decisions.born(who, None if date == "-" else date))
 
 
 @command("forget", "Delete a person.")
@@ -396,56 +264,7 @@ def forget(state: State, who: str, is_sure: bool) -> None:
     if not is_sure and not is_confirmed(question, unasked="--yes to forget somebody"):
         echo("nothing was changed")
         return
-    _decide(
-        state,
-        lambda decisions: decisions.forget(str(person.id)),
-        lambda _, decided: f"{person.label} is forgotten, with {plural(len(decided.faces), 'face')}",
-    )
-
-
-def _told_faces(told: dict[str, Any]) -> str:
-    faces = ", ".join(map(ids.face, told.get("face_ids", ())))
-    return plural(told["n_faces"], "face") + (f" ({faces})" if faces and told["n_faces"] <= _FEW_FACES else "")
-
-
-def _told_losses(told: dict[str, Any]) -> tuple[str, str]:
-    """Return from whom a decision took faces: those that it was about, and those that contradicted it."""
-    losses: list[dict[str, Any]] = told.get("lost", [])
-    meant = [lost["who"] for lost in losses if not lost.get("is_let_go")]
-    let_go = [f"{ids.face(lost['face_id'])} of {lost['who']}" for lost in losses if lost.get("is_let_go")]
-    n_more = told.get("n_released", len(let_go)) - len(let_go[:_FEW_FACES])
-    more = f" and {n_more} more" if n_more > 0 and let_go else ""
-    return from_whom(Counter(meant)), f"; nobody's by it: {', '.join(let_go[:_FEW_FACES])}{more}" if let_go else ""
-
-
-def describe(service: Service, entry: Entry) -> str:
-    """Return what an entry of the journal did, in words."""
-    told: dict[str, Any] = {"who": "", "n_faces": 0, "not": [], **entry.details}
-    n_faces, who = _told_faces(told), told["who"]
-    taken, let_go = _told_losses(told)
-    if entry.action == "rename":
-        return f"{told['before']} named {told['name']}" if "before" in told else f"named {told['name']}"
-    if entry.action == "merge" and "merged" in told:
-        return f"{', '.join(told['merged'])} merged into {told['into']}{let_go}"
-    sentences = {
-        "split": f"{told.get('before')} split into {len(told.get('people', ()))}",
-        "apart": f"{told.get('one')} and {told.get('other')} kept apart",
-        "assign": f"{n_faces} placed with {who}{taken}{let_go}",
-        "unassign": f"{n_faces} taken out{taken}",
-        "ignore": f"{n_faces} ignored{taken}",
-        "reject": f"{n_faces}: not {', '.join(told['not'])}",
-        "confirm": f"{n_faces} of {', '.join(who) if isinstance(who, list) else who} confirmed",
-        "hide": f"{who} hidden",
-        "show": f"{who} shown",
-        "cover": f"face {ids.face(told.get('face', 0))} stands for {who}",
-        "born": f"{who} born {told.get('born')}{let_go}" if told.get("born") else f"{who}: date of birth forgotten",
-        "forget": f"{who} forgotten, with {n_faces}",
-        "audit": f"faults mended, {n_faces} moved",
-        "undo": f"undo of {', '.join(map(ids.decision, told.get('undone', ())))}",
-        "redo": f"redo of {', '.join(map(ids.decision, told.get('redone', ())))}",
-        "recluster": f"{told.get('new')} new people, {told.get('joined')} joined, {told.get('faces')} faces grouped",
-    }
-    return sentences.get(entry.action, entry.action)
+    _decide(state, lambda decisions: decisions.forget(str(person.id)))
 
 
 @command("split", "Split a person who is really several.")
@@ -482,6 +301,7 @@ def split(
       facewatch split Anna --dry-run
       facewatch split Anna --into 2 --keep 2
     """
+    from facewatch.presentation import corrections as words
     from facewatch.service.explaining import plan_split
 
     if into is not None and strict:
@@ -496,14 +316,25 @@ def split(
             _print_plan(service, plan)
         is_wanted = bool(plan.others) and not dry_run
         if is_wanted and not yes:
-            is_wanted = is_confirmed(f"Split {plan.person.label} into {_n_people(plan)}?", unasked="--yes to split")
+            is_wanted = is_confirmed(words.split_question(plan), unasked="--yes to split")
         decided = _apply(service, plan) if is_wanted else None
         if as_json:
-            print_json(_plan_json(service, plan, decided))
+            print_json(words.split_row(service.catalog, plan, decided))
         elif decided is not None and not state.is_quiet:
-            _print_split(service, plan, decided)
+            echo("\n".join(words.split_lines(service.catalog, plan, decided, service.folder.root)))
         elif plan.others and not state.is_quiet:
             echo("nothing was changed")
+
+
+def _print_plan(service: Service, plan: SplitPlan) -> None:
+    from facewatch.presentation import corrections as words
+
+    if plan.others:
+        print_table(words.SPLIT_HEADER, words.split_cells(plan))
+        for line in words.split_examples(service.catalog, plan):
+            echo(line)
+    for note in plan.notes:
+        echo(note)
 
 
 def _apply(service: Service, plan: SplitPlan) -> Decided:
@@ -511,63 +342,106 @@ def _apply(service: Service, plan: SplitPlan) -> Decided:
         return decisions.split(plan.person, [part.faces for part in plan.others])
 
 
-def _n_people(plan: SplitPlan) -> str:
-    return plural(len(plan.parts), "person", "people")
+_TABLE_ROWS = 50
+"""Lines of a history that somebody still reads."""
 
 
-def _print_plan(service: Service, plan: SplitPlan) -> None:
-    if plan.others:
-        header = ("part", "who", "faces", "photos", "spread", "distance to part 1")
-        print_table(header, [_part_row(number, plan) for number in range(1, len(plan.parts) + 1)])
-        for number, examples in enumerate(_examples(service, plan.parts), 1):
-            echo(f"part {number}, for example:")
-            for path in examples or ["no photo that is in the library now"]:
-                echo(f"  {printable(path)}")
-        if not plan.kept.n_placed:
-            echo("part 1 keeps the name; --keep 2 would give it to part 2")
-    for note in plan.notes:
-        echo(note)
+@command("undo", "Undo decisions.")
+@click.argument("what", metavar="[N|ID]", required=False, default="1")
+@click.option("--id", "entry_id", metavar="ID", help="Take back this one, by its id in `facewatch history` (d41).")
+@click.option("--chain", "with_chain", is_flag=True, help="With --id: and all later decisions that build on it.")
+@json_option
+@pass_state
+def undo(state: State, what: str, entry_id: str | None, with_chain: bool, as_json: bool) -> None:
+    """Take back the last N decisions (one, if not said), or the decision ID: people, names, faces, rejections and
+    folders are as before.
+
+    \b
+    Example:
+      facewatch undo
+      facewatch undo 3          # the last three
+      facewatch undo d41        # that one alone
+    """
+    if ids.is_decision(what):
+        if entry_id is not None:
+            raise click.UsageError("ID and --id name two decisions; take them back one by one")
+        what, entry_id = "1", what
+    n = _n_decisions(what)
+    if entry_id is None and with_chain:
+        raise click.UsageError("--chain needs --id: say which decision")
+    if entry_id is not None and n != 1:
+        raise click.UsageError("N and --id contradict each other: N counts from the last decision, --id names one")
+    one = _decision_id(entry_id) if entry_id is not None else None
+    with state.service() as service:
+        undone = service.undo(n) if one is None else service.undo_one(one, with_chain=with_chain)
+        _print_undone(state, undone, "undone", as_json)
 
 
-def _part_row(number: int, plan: SplitPlan) -> tuple[object, ...]:
-    part = plan.parts[number - 1]
-    who = plan.person.label if number == 1 else "somebody new"
-    placed = f", {part.n_placed} placed by you" if part.n_placed else ""
-    return (
-        *(number, f"{who}{placed}", len(part.faces), len(part.photos)),
-        *("-" if value is None else value for value in (part.spread, part.distance)),
-    )
+def _n_decisions(text: str) -> int:
+    n = ids.read_decision(text)
+    if not n:
+        raise click.BadParameter(f"{text!r} is neither how many decisions (3), nor one of them (d41)")
+    return n
 
 
-def _examples(service: Service, parts: Sequence[Part]) -> list[list[str]]:
-    """Return for each part paths of photos that stand for it."""
-    sources = service.catalog.files.sources({photo for part in parts for photo in part.examples})
-    return [[sources[photo][0] for photo in part.examples if sources.get(photo)] for part in parts]
+def _decision_id(text: str) -> int:
+    entry_id = ids.read_decision(text)
+    if entry_id is None:
+        raise click.BadParameter(f"{text!r} is no decision; `facewatch history` lists their ids, like d41")
+    return entry_id
 
 
-def _print_split(service: Service, plan: SplitPlan, decided: Decided) -> None:
-    for person_id in decided.people:
-        person = service.catalog.people.one(person_id)
-        if person is None:
-            continue
-        has = "keeps" if person_id == plan.person.id else "has"
-        folder = f"  {service.folder.root / person.folder}" if person.folder else ""
-        echo(f"{person.label} {has} {plural(person.n_photos, 'photo')}{folder}")
-    echo(f"to undo this: facewatch undo --id {ids.decision(decided.entry_id or 0)}")
+@command("redo", "Redo what was undone last.")
+@json_option
+@pass_state
+def redo(state: State, as_json: bool) -> None:
+    """Redo what `undo` took back last. Possible until the next decision.
+
+    \b
+    Example:
+      facewatch redo
+    """
+    with state.service() as service:
+        _print_undone(state, service.redo(), "made again", as_json)
 
 
-def _plan_json(service: Service, plan: SplitPlan, decided: Decided | None) -> dict[str, Any]:
-    """Return the plan and what became of it; `person_id` of a part is null while it is nobody yet."""
-    examples = _examples(service, plan.parts)
-    people = decided.people if decided else (plan.person.id,)
-    return {
-        "person_id": plan.person.id,
-        "name": plan.person.label,
-        "is_done": decided is not None,
-        "entry_id": decided.entry_id if decided else None,
-        "parts": [
-            asdict(part) | {"person_id": people[i] if i < len(people) else None, "examples": examples[i]}
-            for i, part in enumerate(plan.parts)
-        ],
-        "notes": list(plan.notes),
-    }
+def _print_undone(state: State, undone: Undone, what: str, as_json: bool) -> None:
+    from facewatch.presentation.corrections import describe, history_row
+
+    if as_json:
+        print_json(list(map(history_row, undone.entries)))
+    elif not state.is_quiet:
+        for entry in undone.entries:
+            echo(f"{what}: {describe(entry)}")
+
+
+@command("history", "List your decisions.")
+@click.option("--who", help="Only decisions about this person.")
+@click.option("--all", "is_complete", is_flag=True, help="Also what runs did and what was undone.")
+@click.option("-n", "n_shown", type=click.IntRange(min=1), metavar="N", help="The newest N; a table has 50, else all.")
+@json_option
+@pass_state
+def history(state: State, who: str | None, is_complete: bool, n_shown: int | None, as_json: bool) -> None:
+    """List what was decided, the newest first; `undo --id` takes one of them back.
+
+    \b
+    Example:
+      facewatch history --who Anna
+      facewatch history --all --json
+    """
+    from facewatch.presentation.corrections import history_cells, history_row
+
+    with state.service() as service:
+        entries = service.history(who)
+    shown = [entry for entry in entries if is_complete or (entry.actor == "user" and entry.undone_by is None)]
+    shown = [entry for entry in shown if is_complete or entry.action not in ("undo", "redo")]
+    most = n_shown or (len(shown) if as_json else _TABLE_ROWS)
+    if as_json:
+        print_json(list(map(history_row, shown[:most])))
+    elif shown:
+        header = ("id", "when", "by", "what", *(["undone by"] if is_complete else []))
+        print_table(header, [history_cells(entry)[: len(header)] for entry in shown[:most]], prose=("what",))
+        if most < len(shown):
+            echo(f"and {len(shown) - most} older: -n {len(shown)} lists all")
+    else:
+        echo("nothing was decided yet" if not who else f"nothing was decided about {who} yet")

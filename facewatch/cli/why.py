@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facewatch import ids
-from facewatch.cli.corrections import describe
 from facewatch.cli.output import echo, local_time, plural, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.people.explain import BarRule, Verdict
 from facewatch.presentation.explain import NOBODY_LIKE_IT, advice, bar_text, cause, notes, shortfall_text, why_row
+from facewatch.presentation.corrections import describe
 from facewatch.text import beside_strangers, printable, told_apart
 from facewatch.types import Tier
 
@@ -123,7 +123,7 @@ def _when_lines(service: Service, one: Why) -> Iterator[str]:
     for entry_id in one.decisions:
         entry = service.catalog.journal.one(entry_id)
         if entry is not None:
-            yield f"you decided {local_time(entry.at)}: {describe(service, entry)} ({ids.decision(entry.id)})"
+            yield f"you decided {local_time(entry.at)}: {describe(entry)} ({ids.decision(entry.id)})"
 
 
 def _look_lines(one: Why, look: Rematch) -> Iterator[str]:

@@ -1,0 +1,244 @@
+"""What corrections did: when they are made, in the history, and when somebody is split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facewatch import ids
+from facewatch.people.corrections import Renamed
+from facewatch.people.lookup import faces_at
+from facewatch.presentation import local_time
+from facewatch.text import plural, printable
+
+if TYPE_CHECKING:
+    from facewatch.catalog import Catalog, Entry
+    from facewatch.people.corrections import Decided
+    from facewatch.people.split import Part, SplitPlan
+
+_ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})
+_HAVE_FOLDER = frozenset({"rename", "merge", "assign", "show"})
+_MOST_FACES = 10
+"""Faces that are told one by one."""
+_FEW_FACES = 3
+"""Faces that are named by their ids in a line."""
+
+
+# --- when it is made ---
+
+
+def lines(catalog: Catalog, made: Decided | Renamed, people_folder: Path) -> Iterator[str]:
+    """Yield what a correction did, and what followed from it."""
+    decided = made.decided if isinstance(made, Renamed) else made
+    if decided.entry_id is None:
+        yield "nothing to do: that is already so"
+        return
+    yield _renamed(catalog, made) if isinstance(made, Renamed) else _outcome(catalog, decided)
+    if decided.action in _ABOUT_FACES:
+        yield from _faces(catalog, decided, decided.faces)
+    if decided.released:
+        made_room = "that contradicted it belong" if len(decided.released) > 1 else "that contradicted it belongs"
+        yield f"{plural(len(decided.released), 'face')} {made_room} to nobody now{_from_whom(decided.let_go)}"
+        yield from _faces(catalog, decided, decided.released)
+    person = catalog.people.one(decided.people[0]) if decided.people else None
+    if person and person.folder and decided.action in _HAVE_FOLDER:
+        yield str(people_folder / person.folder)
+
+
+def _renamed(catalog: Catalog, made: Renamed) -> str:
+    # What followed has given them more photos.
+    person = catalog.people.one(made.person.id) or made.person
+    what = "is now part of" if made.merged else "is now called"
+    return f"{made.old_label} {what} {person.label}: {plural(person.n_photos, 'photo')}"
+
+
+def _outcome(catalog: Catalog, decided: Decided) -> str:
+    faces, who = plural(len(decided.faces), "face"), _labels(catalog, decided)
+    entry = catalog.journal.one(decided.entry_id or 0)
+    told: Mapping[str, Any] = entry.details if entry else {}
+    match decided.action:
+        case "merge":
+            return _merged(catalog, decided, told)
+        case "apart":
+            return f"{who[0]} and {who[1]} are different people"
+        case "assign":
+            return f"{faces} placed with {who[0]}, for good{_from_whom(decided.taken)}"
+        case "unassign":
+            return f"{faces} taken out{_from_whom(decided.taken)}; `facewatch assign` says whose they are"
+        case "reject":
+            return f"{faces}: not {', '.join(who)}, for good"
+        case "confirm":
+            return f"{faces} confirmed as {', '.join(who)}"
+        case "ignore":
+            return f"{faces} ignored{_from_whom(decided.taken)}"
+        case "hide":
+            return f"{who[0]} is hidden; `facewatch show {ids.person(decided.people[0])}` takes that back"
+        case "show":
+            return f"{who[0]} is shown"
+        case "cover":
+            return f"face {ids.face(decided.faces[0])} stands for {who[0]}"
+        case "born":
+            return f"{who[0]} was born {told['born']}" if told.get("born") else f"{who[0]}: no date of birth any more"
+        case "forget":
+            return f"{told.get('who')} is forgotten, with {faces}"
+        case action:
+            return action
+
+
+def _merged(catalog: Catalog, decided: Decided, told: Mapping[str, Any]) -> str:
+    person = catalog.people.one(decided.people[0])
+    label, n_photos = (person.label, person.n_photos) if person else ("nobody", 0)
+    merged = f"{plural(len(told['merged']), 'person', 'people')} merged into {label}: {plural(n_photos, 'photo')}"
+    apart = ", ".join(told["were_apart"])
+    return f"{merged}\nyou had said that {apart} and {label} are different people: no longer" if apart else merged
+
+
+def _labels(catalog: Catalog, decided: Decided) -> list[str]:
+    people = map(catalog.people.one, decided.people)
+    return [person.label if person else "nobody" for person in people]
+
+
+def _faces(catalog: Catalog, decided: Decided, faces: Sequence[int]) -> Iterator[str]:
+    """Yield which faces these are, and whose they were: a number is easily mistyped."""
+    before = {lost.face_id: f", {lost.who} until now" for lost in decided.lost}
+    for face in faces_at(catalog, faces[:_MOST_FACES]):
+        where = f"{face.file}:{face.number}" if face.file else "of a photo that is not in the library now"
+        yield f"  face {ids.face(face.id)}: {where}{before.get(face.id, '')}"
+    if len(faces) > _MOST_FACES:
+        yield f"  and {len(faces) - _MOST_FACES} more"
+
+
+def _from_whom(losses: Mapping[str, int]) -> str:
+    """Return ", from Ben", or ", 2 from Ben, 1 from Dora"; losses: how many faces who had before."""
+    if len(losses) == 1:
+        return f", from {next(iter(losses))}"
+    return "".join(f", {n} from {who}" for who, n in losses.items())
+
+
+# --- in the history ---
+
+
+def history_row(entry: Entry) -> dict[str, Any]:
+    """Return an entry of the journal as JSON has it."""
+    return asdict(entry) | {"text": describe(entry)}
+
+
+def history_cells(entry: Entry) -> tuple[str, ...]:
+    """Return what a table says of an entry: its id, when, by whom, what, and by which entry it was undone."""
+    undone_by = ids.decision(entry.undone_by) if entry.undone_by else ""
+    return ids.decision(entry.id), local_time(entry.at), entry.actor, describe(entry), undone_by
+
+
+def describe(entry: Entry) -> str:
+    """Return what an entry of the journal did, in words."""
+    told: dict[str, Any] = {"who": "", "n_faces": 0, "not": [], **entry.details}
+    n_faces, who = _told_faces(told), told["who"]
+    taken, let_go = _told_losses(told)
+    if entry.action == "rename":
+        return f"{told['before']} named {told['name']}" if "before" in told else f"named {told['name']}"
+    if entry.action == "merge" and "merged" in told:
+        return f"{', '.join(told['merged'])} merged into {told['into']}{let_go}"
+    sentences = {
+        "split": f"{told.get('before')} split into {len(told.get('people', ()))}",
+        "apart": f"{told.get('one')} and {told.get('other')} kept apart",
+        "assign": f"{n_faces} placed with {who}{taken}{let_go}",
+        "unassign": f"{n_faces} taken out{taken}",
+        "ignore": f"{n_faces} ignored{taken}",
+        "reject": f"{n_faces}: not {', '.join(told['not'])}",
+        "confirm": f"{n_faces} of {', '.join(who) if isinstance(who, list) else who} confirmed",
+        "hide": f"{who} hidden",
+        "show": f"{who} shown",
+        "cover": f"face {ids.face(told.get('face', 0))} stands for {who}",
+        "born": f"{who} born {told.get('born')}{let_go}" if told.get("born") else f"{who}: date of birth forgotten",
+        "forget": f"{who} forgotten, with {n_faces}",
+        "audit": f"faults mended, {n_faces} moved",
+        "undo": f"undo of {', '.join(map(ids.decision, told.get('undone', ())))}",
+        "redo": f"redo of {', '.join(map(ids.decision, told.get('redone', ())))}",
+        "recluster": f"{told.get('new')} new people, {told.get('joined')} joined, {told.get('faces')} faces grouped",
+    }
+    return sentences.get(entry.action, entry.action)
+
+
+def _told_faces(told: Mapping[str, Any]) -> str:
+    faces = ", ".join(map(ids.face, told.get("face_ids", ())))
+    return plural(told["n_faces"], "face") + (f" ({faces})" if faces and told["n_faces"] <= _FEW_FACES else "")
+
+
+def _told_losses(told: Mapping[str, Any]) -> tuple[str, str]:
+    """Return from whom a decision took faces: those that it was about, and those that contradicted it."""
+    losses = told.get("lost", [])
+    meant = [lost["who"] for lost in losses if not lost.get("is_let_go")]
+    let_go = [f"{ids.face(lost['face_id'])} of {lost['who']}" for lost in losses if lost.get("is_let_go")]
+    n_more = told.get("n_released", len(let_go)) - len(let_go[:_FEW_FACES])
+    more = f" and {n_more} more" if n_more > 0 and let_go else ""
+    return _from_whom(Counter(meant)), f"; nobody's by it: {', '.join(let_go[:_FEW_FACES])}{more}" if let_go else ""
+
+
+# --- when somebody is split ---
+
+SPLIT_HEADER = ("part", "who", "faces", "photos", "spread", "distance to part 1")
+
+
+def split_cells(plan: SplitPlan) -> list[tuple[object, ...]]:
+    """Return a row of the table for each part."""
+    return [
+        (
+            *(number, _part_name(plan, number), len(part.faces), len(part.photos)),
+            *("-" if value is None else value for value in (part.spread, part.distance)),
+        )
+        for number, part in enumerate(plan.parts, 1)
+    ]
+
+
+def _part_name(plan: SplitPlan, number: int) -> str:
+    n_placed = plan.parts[number - 1].n_placed
+    who = plan.person.label if number == 1 else "somebody new"
+    return f"{who}, {n_placed} placed by you" if n_placed else who
+
+
+def split_examples(catalog: Catalog, plan: SplitPlan) -> Iterator[str]:
+    """Yield photos by which each part is recognised, and who keeps the name."""
+    for number, examples in enumerate(_examples(catalog, plan.parts), 1):
+        yield f"part {number}, for example:"
+        yield from (f"  {printable(path)}" for path in examples or ["no photo that is in the library now"])
+    if not plan.kept.n_placed:
+        yield "part 1 keeps the name; --keep 2 would give it to part 2"
+
+
+def _examples(catalog: Catalog, parts: Sequence[Part]) -> list[list[str]]:
+    """Return for each part paths of photos that stand for it."""
+    sources = catalog.files.sources({photo for part in parts for photo in part.examples})
+    return [[sources[photo][0] for photo in part.examples if sources.get(photo)] for part in parts]
+
+
+def split_question(plan: SplitPlan) -> str:
+    return f"Split {plan.person.label} into {plural(len(plan.parts), 'person', 'people')}?"
+
+
+def split_lines(catalog: Catalog, plan: SplitPlan, decided: Decided, people_folder: Path) -> Iterator[str]:
+    """Yield who there is now."""
+    for person in filter(None, map(catalog.people.one, decided.people)):
+        has = "keeps" if person.id == plan.person.id else "has"
+        folder = f"  {people_folder / person.folder}" if person.folder else ""
+        yield f"{person.label} {has} {plural(person.n_photos, 'photo')}{folder}"
+    yield f"to undo this: facewatch undo --id {ids.decision(decided.entry_id or 0)}"
+
+
+def split_row(catalog: Catalog, plan: SplitPlan, decided: Decided | None) -> dict[str, Any]:
+    """Return the plan and what became of it; `person_id` of a part is null while it is nobody yet."""
+    examples = _examples(catalog, plan.parts)
+    people = decided.people if decided else (plan.person.id,)
+    return {
+        "person_id": plan.person.id,
+        "name": plan.person.label,
+        "is_done": decided is not None,
+        "entry_id": decided.entry_id if decided else None,
+        "parts": [
+            asdict(part) | {"person_id": people[i] if i < len(people) else None, "examples": examples[i]}
+            for i, part in enumerate(plan.parts)
+        ],
+        "notes": list(plan.notes),
+    }

@@ -10,8 +10,8 @@ from facewatch import ids
 from facewatch.cli.output import echo, local_time, plural, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.people.explain import BarRule, Verdict
-from facewatch.presentation.explain import NOBODY_LIKE_IT, advice, bar_text, cause, notes, shortfall_text, why_row
 from facewatch.presentation.corrections import describe
+from facewatch.presentation.explain import NOBODY_LIKE_IT, advice, bar_text, cause, notes, shortfall_text, why_row
 from facewatch.text import beside_strangers, printable, told_apart
 from facewatch.types import Tier
 

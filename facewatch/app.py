@@ -20,13 +20,13 @@ from facewatch.catalog.pausing import paused_since
 from facewatch.catalog.waiting import Patience
 from facewatch.config import Config
 from facewatch.engines import describe_engine
-from facewatch.errors import CatalogError, ConfigError, EngineError, FolderError, NotKnownError
+from facewatch.errors import CatalogError, ConfigError, EngineError, FaultCode, FolderError, NotKnownError
 from facewatch.folders.sync import PeopleFolder
 from facewatch.folders.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.fs import sidecar
 from facewatch.fs.mounts import is_folder
 from facewatch.fs.sidecar import beside
-from facewatch.indexing.analyzer import MAKE_READABLE, Recipe
+from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.engine import EngineSwitch
 from facewatch.indexing.indexer import Ingest, Ingested, find_dates
 from facewatch.indexing.memory import memory_limit
@@ -374,7 +374,7 @@ class Service:
             n_placed=n_placed,
             n_placed_before=n_placed_before,
             n_assigned=counts["assigned"],
-            n_unread_folders=sum(len(found.unread) for _, found, _ in looks),
+            n_unread_folders=sum(len(found.unseen) for _, found, _ in looks),
             n_new_people=self.catalog.people.n_since(newest_person),
             n_grouped=grouped.n_grouped + grouped.n_matched,
             n_links_made=applied.n_made,
@@ -389,9 +389,8 @@ class Service:
         """Bring what the libraries hold into the catalog, and look at what another engine is to see."""
         for root, found, changes in looks:
             self.record(root, changes)
-            for folder, reason in found.unread.items():
-                if reason == LOST_MOUNT:
-                    log.warning("%s: offline: %s; nothing of it is removed", display(str(root / folder)), reason)
+            for folder in sorted(found.lost):
+                log.warning("%s: offline: %s; nothing of it is removed", display(str(root / folder)), LOST_MOUNT)
             yield from self.ingest(root, changes.to_read)
         yield from self.look_anew()
 
@@ -869,26 +868,25 @@ def available_cores() -> int:
 
 def _is_unreadable(one: Ingested) -> bool:
     """Whether a file could not be opened: one of many, as a rule, whose rights are wrong."""
-    return one.fault is not None and one.fault[1] == MAKE_READABLE
+    return one.fault is not None and one.fault.code is FaultCode.UNREADABLE
 
 
 def _log(root: Path, one: Ingested, *, is_one_more: bool) -> None:
     """One line a photo; of those that cannot be read one a folder is enough."""
     path = display(one.path)
-    fault, advice = one.fault or (None, None)
     facts = {
         "path": display(str(root / one.path)),
         "kind": one.kind,
         "n_faces": one.n_faces,
         "n_assigned": one.n_assigned,
         "ms": round(one.ms, 1),
-        "fault": fault,
-        "advice": advice,
+        "fault": one.fault.text if one.fault else None,
+        "advice": one.fault.advice if one.fault else None,
     }
     extra = {"photo": facts}
     if one.fault:
         level = logging.DEBUG if is_one_more and _is_unreadable(one) else logging.WARNING
-        log.log(level, "%s: %s; %s", path, fault, advice, extra=extra)
+        log.log(level, "%s: %s; %s", path, one.fault.text, one.fault.advice, extra=extra)
     elif one.kind in ("new", "again"):
         log.info("%s: %d face(s), %d known (%.0f ms)", path, one.n_faces, one.n_assigned, one.ms, extra=extra)
     elif one.kind == "known":

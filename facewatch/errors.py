@@ -18,7 +18,10 @@ Exit code 2 is click's, for a command line it does not understand; 130 is Ctrl-C
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
 
 
 class FacewatchError(Exception):
@@ -92,10 +95,141 @@ class DecisionError(FacewatchError):
     exit_code = 10
 
 
-class PhotoError(FacewatchError):
-    """One photo cannot be used. `fault` says what is wrong with it, `advice` what to do."""
+class FaultCode(StrEnum):
+    """What is wrong with a file that cannot be used, as the catalog stores it."""
 
-    def __init__(self, fault: str, advice: str) -> None:
+    UNREADABLE = "unreadable"
+    EMPTY = "empty"
+    NOT_IMAGE = "not-image"
+    UNSUPPORTED = "unsupported"
+    RARE = "rare"
+    RARE_OR_DAMAGED = "rare-or-damaged"
+    UNKNOWN_RAW = "unknown-raw"
+    TRUNCATED = "truncated"
+    DAMAGED = "damaged"
+    TOO_MANY_PIXELS = "too-many-pixels"
+    TOO_MANY_FOR_KIND = "too-many-for-kind"
+    TOO_LARGE = "too-large"
+    NO_MEMORY_TO_DECODE = "no-memory-to-decode"
+    NO_MEMORY_TO_DETECT = "no-memory-to-detect"
+    NO_MEMORY = "no-memory"
+    NEEDS_MEMORY = "needs-memory"
+    TAKES_MEMORY = "takes-memory"
+    TAKES_LONG = "takes-long"
+    CRASHES = "crashes"
+    KILLED = "killed"
+    DETECTOR_FAILED = "detector-failed"
+    NO_EMBEDDING = "no-embedding"
+    FAILED = "failed"
+    OTHER = "other"
+    """Recorded by an older version in words that this one does not know."""
+
+    @property
+    def is_momentary(self) -> bool:
+        """Whether it says more about the machine at that moment than about photo and settings: each scan tries such a
+        photo again. (Limits that it exceeds are settings; when those change, it is analysed again.)"""
+        return self in (self.KILLED, self.NO_MEMORY, self.NO_MEMORY_TO_DECODE, self.NO_MEMORY_TO_DETECT)
+
+
+COPY_AGAIN = "copy it again from the camera or a backup"
+EXPORT = "export it as JPEG"
+_MORE_MEMORY = "raise resources.memory_mb (or the container's limit)"
+_NEXT_SCAN = "close other programs or lower engine.workers; the next scan tries it again"
+_GENUINE = "if the photo is genuine, or exclude it"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentences:
+    """What is said of a fault."""
+
+    cause: str
+    advice: str = ""
+    details: str = ""
+    """What differs from file to file; follows the cause."""
+    text: str = ""
+    """The whole fault, where it is not the cause and the details."""
+
+
+_SENTENCES: Mapping[FaultCode, _Sentences] = MappingProxyType(
+    {
+        FaultCode.UNREADABLE: _Sentences("cannot be read", "make it readable, then scan again", ": {reason}"),
+        FaultCode.EMPTY: _Sentences("empty file", COPY_AGAIN),
+        FaultCode.NOT_IMAGE: _Sentences("not an image but {about}"),
+        FaultCode.UNSUPPORTED: _Sentences("{about} is not supported"),
+        FaultCode.RARE: _Sentences("a {about} of a rare kind that is not supported", EXPORT, " ({reason})"),
+        FaultCode.RARE_OR_DAMAGED: _Sentences(
+            "a {about} of a rare kind that is not supported, or damaged", EXPORT, " ({reason})"
+        ),
+        FaultCode.UNKNOWN_RAW: _Sentences("a RAW photo of an unknown kind, or damaged", "keep a JPEG beside it"),
+        FaultCode.TRUNCATED: _Sentences("truncated {about}", COPY_AGAIN),
+        FaultCode.DAMAGED: _Sentences("damaged {about}", COPY_AGAIN, " ({reason})"),
+        FaultCode.TOO_MANY_PIXELS: _Sentences(
+            "too many pixels",
+            "raise max_megapixels if the photo is genuine",
+            ": {width} x {height} is {n_pixels}, the cap is {cap}",
+        ),
+        FaultCode.TOO_MANY_FOR_KIND: _Sentences("too many pixels for a {about}", EXPORT),
+        FaultCode.TOO_LARGE: _Sentences(
+            "too large for a photo", "exclude it; or raise library.max_megapixels if it is genuine", ": {size}"
+        ),
+        FaultCode.NO_MEMORY_TO_DECODE: _Sentences(
+            "not enough memory to decode this {about}", "lower max_megapixels or workers"
+        ),
+        FaultCode.NO_MEMORY_TO_DETECT: _Sentences("not enough memory to look for faces in it", _NEXT_SCAN),
+        FaultCode.NO_MEMORY: _Sentences("not enough memory to look at it", _NEXT_SCAN),
+        FaultCode.NEEDS_MEMORY: _Sentences(
+            "needs more memory to be decoded than there is for it",
+            f"{_MORE_MEMORY}; or lower library.max_megapixels, to be told no more",
+            text="needs about {needed} of memory to be decoded, and there are {there} for it",
+        ),
+        FaultCode.TAKES_MEMORY: _Sentences(
+            "takes too much memory", f"{_MORE_MEMORY} {_GENUINE}", text="takes more than {size} of memory"
+        ),
+        FaultCode.TAKES_LONG: _Sentences("takes longer than {about}", f"raise resources.photo_seconds {_GENUINE}"),
+        FaultCode.CRASHES: _Sentences(
+            "crashes the decoder or the detector", "open and save it again with another program", " ({reason})"
+        ),
+        FaultCode.KILLED: _Sentences(
+            "a worker was killed, perhaps because memory was short",
+            _NEXT_SCAN,
+            text="a worker was killed ({reason}), perhaps because memory was short",
+        ),
+        FaultCode.DETECTOR_FAILED: _Sentences(
+            "the detector failed on it", "save it again, or exclude it", ": {reason}"
+        ),
+        FaultCode.NO_EMBEDDING: _Sentences("{about} gave no usable embedding", details="{reason}"),
+        FaultCode.FAILED: _Sentences("facewatch failed on it", "exclude it, and report this", ": {reason}"),
+        FaultCode.OTHER: _Sentences("{about}"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a file, and what to do about it."""
+
+    code: FaultCode
+    text: str
+    advice: str
+    about: str = ""
+    """What the cause names besides its code: a kind of file, an engine, a limit."""
+
+    @classmethod
+    def of(cls, code: FaultCode, about: str = "", *, advice: str = "", **details: object) -> Fault:
+        """Make the sentences; `advice` where the code alone does not say what to do."""
+        words = _SENTENCES[code]
+        text = (words.text or words.cause + words.details).format(about=about, **details)
+        return cls(code, text, advice or words.advice, about)
+
+    @property
+    def cause(self) -> str:
+        """The fault without what differs from file to file."""
+        return _SENTENCES[self.code].cause.format(about=self.about)
+
+
+class PhotoError(FacewatchError):
+    """One photo cannot be used."""
+
+    def __init__(self, fault: Fault) -> None:
         self.fault = fault
-        self.advice = advice
-        super().__init__(f"{fault} ({advice})")
+        super().__init__(f"{fault.text} ({fault.advice})")

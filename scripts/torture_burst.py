@@ -22,6 +22,7 @@ from facewatch.app import Service
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
+from facewatch.errors import Fault, FaultCode
 from facewatch.heartbeat import Live, LiveFile, live_file_of
 from facewatch.library.scan import drive_of
 from facewatch.types import Fingerprint
@@ -154,7 +155,7 @@ def _know(path: Path, root: Path) -> None:
                 os.fspath(file.relative_to(root)),
                 Fingerprint.of(file.stat()),
                 photo_id=None,
-                fault=("empty file", "copy it again"),
+                fault=Fault.of(FaultCode.EMPTY),
                 now=catalog.now(),
             )
 

@@ -14,6 +14,7 @@ from PIL import Image
 from torture_fuzz import MAX_PIXELS, Fuzzed, look_at
 
 from facewatch.decode import HEAD_BYTES, decode, sniff
+from facewatch.errors import FaultCode
 from facewatch.indexing.analyzer import LibraryFile
 
 SIDE = 48
@@ -27,6 +28,9 @@ MOST_DIFFERENCE = 12.0
 
 Other = Callable[[Path], NDArray[np.float64] | None]
 """Another decoder: the picture, `SIDE` by `SIDE`, upright, on white; None: it says anything but that all is well."""
+
+
+NOT_SUPPORTED = {FaultCode.UNSUPPORTED, FaultCode.RARE, FaultCode.RARE_OR_DAMAGED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,11 @@ def compare(folder: Path, others: Mapping[str, Other]) -> Compared:
     """Have worker processes look at all files below a folder, and other decoders at what is not clear then."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_for_us(path)]
     looked = look_at((LibraryFile(str(folder), str(path.relative_to(folder))) for path in paths), 60.0)
-    refused = {folder / name: fault for name, fault in looked.refused.items() if "not supported" not in fault}
+    refused = {folder / name: fault for name, fault in looked.refused.items() if fault.code not in NOT_SUPPORTED}
     wanted = [
-        f"{path.name}: {fault} ({', '.join(who)})" for path, fault in refused.items() if (who := _who(path, others))
+        f"{path.name}: {fault.text} ({', '.join(who)})"
+        for path, fault in refused.items()
+        if (who := _who(path, others))
     ]
     different = [path.name for name in looked.decoded if _looks_otherwise(path := folder / name, others)]
     return Compared(looked, wanted, different)

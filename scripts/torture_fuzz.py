@@ -16,9 +16,10 @@ from pathlib import Path
 
 from facewatch.decode import HEAD_BYTES, sniff
 from facewatch.engines import fake
+from facewatch.errors import Fault, FaultCode
 from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
 from facewatch.indexing.pool import Workers
-from facewatch.indexing.worker import TAKES_LONG
+from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Engine
 
 LARGEST_SEED = 3_000_000
@@ -54,7 +55,7 @@ class Fuzzed:
     decoded: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     """How often each was said, without numbers and names in it."""
-    refused: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, Fault] = field(default_factory=dict)
     """The fault of each."""
     crashes: list[str] = field(default_factory=list)
     """Mutants over which a worker ended, or anything left a future that may not; with what was said."""
@@ -287,13 +288,15 @@ def _answer(
         found.faults[f"cannot be read: {error.strerror}"] += 1
     except Exception as error:  # whatever it is, it has no business here
         said = f"{photo.path}: {error}"
-        is_hang = isinstance(error, TimeoutError) or str(error).startswith(TAKES_LONG)
+        is_too_slow = isinstance(error, WorkerLost) and error.fault.code is FaultCode.TAKES_LONG
+        is_hang = isinstance(error, TimeoutError) or is_too_slow
         (found.hangs if is_hang else found.crashes).append(said)
     return None
 
 
-def _note_fault(fault: tuple[str, str], photo: LibraryFile, found: Fuzzed) -> None:
-    found.refused[photo.path] = fault[0]
-    found.faults[re.sub(r"\d+|\(.*", "#", fault[0])] += 1
-    if not all(text.strip() and text.isprintable() and len(text) < 200 for text in fault) or photo.path in fault[0]:
+def _note_fault(fault: Fault, photo: LibraryFile, found: Fuzzed) -> None:
+    found.refused[photo.path] = fault
+    found.faults[fault.cause] += 1
+    said = (fault.text, fault.advice)
+    if not all(text.strip() and text.isprintable() and len(text) < 200 for text in said) or photo.path in fault.text:
         found.unclear.append(f"{photo.path}: {fault}")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from facewatch.cli import main
 from facewatch.engines import fake, load_engine
-from facewatch.errors import ConfigError, LibraryError, PhotoError
+from facewatch.errors import ConfigError, Fault, FaultCode, LibraryError, PhotoError
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.indexing.indexer import ALIGNED_BATCH
 from facewatch.types import DetectedFace, Fingerprint
@@ -115,7 +115,7 @@ def test_a_crop_that_the_recogniser_chokes_on_costs_only_itself(library: Library
     class Choking(Batches):
         def analyse_aligned(self, crops: Sequence[NDArray[np.uint8]]) -> list[DetectedFace]:
             if any(crop[0, 0, 0] == 66 for crop in crops):
-                raise PhotoError("gave no usable embedding", "check the model")
+                raise PhotoError(Fault.of(FaultCode.NO_EMBEDDING, "it", reason=""))
             return super().analyse_aligned(crops)
 
     for look in range(3):

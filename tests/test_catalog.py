@@ -21,7 +21,7 @@ from sqlite_utils import Database
 from facewatch.catalog import Catalog, display
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.engines import fake
-from facewatch.errors import BusyError, CatalogError, EngineError
+from facewatch.errors import BusyError, CatalogError, EngineError, Fault, FaultCode
 from facewatch.fs.locks import file_lock, holder
 from facewatch.fs.mounts import file_system_of
 from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Tier
@@ -107,7 +107,9 @@ def test_any_file_name_survives(tmp_path_factory: pytest.TempPathFactory, name: 
     with Catalog(tmp_path_factory.mktemp("c") / "catalog.sqlite") as catalog:
         with catalog.write():
             root = catalog.files.add_root(Path("/photos"), 1, NOW)
-            catalog.files.record(root, path, Fingerprint(1, 2, 3), photo_id=None, fault=("bad", "mend it"), now=NOW)
+            catalog.files.record(
+                root, path, Fingerprint(1, 2, 3), photo_id=None, fault=Fault(FaultCode.OTHER, "bad", "mend it"), now=NOW
+            )
         assert list(catalog.files.known(root)) == [path]
         shown = catalog.files.faulty()[0].path
         assert shown == "/photos/" + display(path)
@@ -331,6 +333,46 @@ def test_a_catalog_from_before_engines_could_change_keeps_all_it_holds(tmp_path:
         assert np.allclose(table.embeddings[0], fake.embedding_of(1, 0))
         assert catalog.faces.counts()["faces"] == 1
     assert path.with_name("catalog.sqlite.before-0002_engines_can_change").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "cause"),
+    [
+        ("truncated JPEG", FaultCode.TRUNCATED, "truncated JPEG"),
+        ("damaged PNG (broken data stream (IDAT) at 12)", FaultCode.DAMAGED, "damaged PNG"),
+        ("cannot be read: Permission denied", FaultCode.UNREADABLE, "cannot be read"),
+        ("too many pixels: 90000 x 90000 is 8100 MP, the cap is 256 MP", FaultCode.TOO_MANY_PIXELS, "too many pixels"),
+        ("a PSD document of 1990", FaultCode.OTHER, "a PSD document of 1990"),
+    ],
+)
+def test_a_fault_that_an_older_version_recorded_gets_its_code(
+    tmp_path: Path, text: str, code: FaultCode, cause: str
+) -> None:
+    assert [(one.code, one.cause) for one in migrated_faults(tmp_path / "c.sqlite", text)] == [(code, cause)]
+
+
+def test_every_fault_as_it_was_written_before_there_were_codes_gets_its_code(tmp_path: Path) -> None:
+    words = dict.fromkeys(("reason", "width", "height", "n_pixels", "cap", "size", "needed", "there"), " (2)")
+    now = [Fault.of(code, "JPEG" if code is not FaultCode.OTHER else "quite different", **words) for code in FaultCode]
+    before = migrated_faults(tmp_path / "c.sqlite", *(one.text for one in now))
+    assert [(one.code, one.text, one.cause) for one in before] == [(one.code, one.text, one.cause) for one in now]
+
+
+def migrated_faults(path: Path, *texts: str) -> list[Fault]:
+    """Return what a catalog that held such faults when there were no codes says of them now."""
+    db = Database(path)
+    MIGRATIONS.apply(db, stop_before="0013_fault_codes")
+    db.execute("INSERT INTO roots (id, path, display, device, added_at) VALUES (1, x'2f', '/', 1, 'then')")
+    rows = [(f"{number:02}".encode(), f"{number:02}", text) for number, text in enumerate(texts)]
+    db.conn.executemany(
+        "INSERT INTO files (root_id, path, display, size, mtime_ns, inode, fault, advice, seen_at)"
+        " VALUES (1, ?, ?, 1, 2, 3, ?, 'mend it', 'then')",
+        rows,
+    )
+    db.conn.commit()
+    db.close()
+    with Catalog(path) as catalog:
+        return [one.fault for one in catalog.files.faulty()]
 
 
 def test_one_model_with_two_dimensions_is_refused_and_nothing_is_written(catalog: Catalog) -> None:

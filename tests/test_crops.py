@@ -21,7 +21,7 @@ from PIL import Image
 from facewatch import decode
 from facewatch.config import load_config
 from facewatch.engines import fake
-from facewatch.errors import EngineError, PhotoError
+from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.indexing import crops, cutting
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.indexing.crops import MOST_LOST, Crops, Source, hire_cutter
@@ -258,7 +258,7 @@ def test_the_limits_of_the_settings_hold_for_it(tmp_path: Path) -> None:
     with closing(hire_cutter(load_config(None, {"library.max_megapixels": 1}, cwd=tmp_path))) as strict:
         fault = strict.cut_faces(at(tmp_path / "photo.png"), SQUARES, None, side=50).exception(60)
     assert isinstance(fault, PhotoError)
-    assert fault.fault.startswith("too many pixels")
+    assert fault.fault.text.startswith("too many pixels")
     with pytest.raises(EngineError, match=r"^100 MB of memory are too little: cutting out faces takes "):
         hire_cutter(load_config(None, {"resources.memory_mb": 100}, cwd=tmp_path))
 
@@ -349,11 +349,11 @@ def source(path: str) -> Source:
     return Source(LibraryFile("/library", path))
 
 
-LOST = WorkerLost("crashes the decoder or the detector (segmentation fault)", "save it again")
+LOST = WorkerLost(Fault.of(FaultCode.CRASHES, reason="segmentation fault"))
 BOX = SQUARES[0]
 
 
-@pytest.mark.parametrize("fault", [LOST, PhotoError("damaged JPEG", "copy it again")])
+@pytest.mark.parametrize("fault", [LOST, PhotoError(Fault.of(FaultCode.TRUNCATED, "JPEG"))])
 def test_a_photo_that_cannot_be_cut_is_asked_for_once(counted: Crops, cutter: Asked, fault: Exception) -> None:
     cutter.fault = fault
     counted.begin(source("bad.jpg"), {1: BOX})

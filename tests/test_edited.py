@@ -20,6 +20,7 @@ from facewatch.app import Service
 from facewatch.catalog import Catalog, Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake
+from facewatch.errors import Fault, FaultCode
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.lineage import heirs_of
 from facewatch.indexing.pool import InlineAnalyser
@@ -292,7 +293,7 @@ def test_a_file_remembers_the_last_photo_that_it_held(states: list[str]) -> None
                     files.absorb(root_id, outer, "inner")
                     root_id, path = outer, f"inner/{path}"
                 else:
-                    fault = ("broken", "") if state == "faulty" else None
+                    fault = Fault.of(FaultCode.OTHER, "broken") if state == "faulty" else None
                     photo_id = photos.get(state)
                     files.record(root_id, path, Fingerprint(1, number, 1), photo_id=photo_id, fault=fault, now="")
                     expected = photo_id or expected

@@ -210,7 +210,7 @@ def test_a_rare_kind_is_not_called_damaged_alone() -> None:
     tifffile.imwrite(target, np.zeros((8, 8, 3), np.float64), photometric="rgb")
     with pytest.raises(PhotoError, match="a TIFF of a rare kind") as caught:
         decode_bytes(target.getvalue())
-    assert caught.value.advice == "export it as JPEG"
+    assert caught.value.fault.advice == "export it as JPEG"
 
 
 # --- JPEG 2000 ---

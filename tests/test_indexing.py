@@ -18,11 +18,12 @@ from drawn import Library
 from PIL import Image
 
 from facewatch.engines import fake
-from facewatch.indexing.analyzer import MAKE_READABLE, UNREADABLE, Analysed, Examined, Eyes, LibraryFile, Recipe
+from facewatch.errors import Fault, FaultCode
+from facewatch.indexing.analyzer import Analysed, Examined, Eyes, LibraryFile, Recipe
 from facewatch.indexing.indexer import Ingest, Ingested, _Job
 from facewatch.indexing.memory import PIXELS_IN_FLIGHT, Room
 from facewatch.indexing.pool import InlineAnalyser, Workers
-from facewatch.indexing.worker import KILLED_FAULTS, WorkerLost, _speak_through
+from facewatch.indexing.worker import WorkerLost, _speak_through
 from facewatch.types import DetectedFace, Fingerprint
 
 RECIPE = Recipe("fake")
@@ -178,7 +179,10 @@ def test_a_photo_that_the_detector_chokes_on_costs_only_itself(
     assert outcomes == {"a.png": "new", "b.png": "faulty"}
     with library.service() as service:
         assert service.status().faults[0]["fault"] == fault
-    assert fault.startswith(KILLED_FAULTS) == (kind is MemoryError)
+        assert [one.fault.code.is_momentary for one in service.catalog.files.faulty()] == [kind is MemoryError]
+
+
+TOO_SLOW = Fault(FaultCode.TAKES_LONG, "takes longer than 300 s", "exclude it", "300 s")
 
 
 class Deadly(InlineAnalyser):
@@ -186,9 +190,7 @@ class Deadly(InlineAnalyser):
 
     n_workers = 3
 
-    def __init__(
-        self, is_deadly: Callable[[str], bool], *, n_losses: int = 1000, fault: str = "takes longer than 300 s"
-    ) -> None:
+    def __init__(self, is_deadly: Callable[[str], bool], *, n_losses: int = 1000, fault: Fault = TOO_SLOW) -> None:
         super().__init__(RECIPE, fake.FakeEngine())
         self._is_deadly = is_deadly
         self._n_losses = n_losses
@@ -207,9 +209,9 @@ class Deadly(InlineAnalyser):
         return super().analyse(photo, expected)
 
 
-def lost(fault: str = "takes longer than 300 s") -> Future[Any]:
+def lost(fault: Fault = TOO_SLOW) -> Future[Any]:
     future: Future[Any] = Future()
-    future.set_exception(WorkerLost(fault, "exclude it"))
+    future.set_exception(WorkerLost(fault))
     return future
 
 
@@ -242,7 +244,7 @@ def test_a_photo_that_cost_one_worker_is_looked_at_again_and_is_as_good_as_any(
     assert warnings == ["2.png: takes longer than 300 s; trying once more, alone"]
 
 
-KILLED = f"{KILLED_FAULTS[0]} (SIGKILL), perhaps because memory was short"
+KILLED = Fault.of(FaultCode.KILLED, reason="SIGKILL")
 
 
 def test_photos_whose_workers_were_killed_are_looked_at_again_after_all_others(library: Library) -> None:
@@ -442,8 +444,8 @@ def test_a_bad_sector_is_the_fault_of_the_file_that_is_on_it_and_of_no_other(
     assert outcomes == {"0.png": "new", "1.png": "faulty", "2.png": "new"}
     with library.service() as service:
         [fault] = service.status().faults
-    assert fault["fault"] == f"{UNREADABLE}: {os.strerror(errno.EIO)}"
-    assert fault["advice"] == MAKE_READABLE
+    assert fault["fault"] == f"cannot be read: {os.strerror(errno.EIO)}"
+    assert fault["advice"] == "make it readable, then scan again"
     assert library.scan().n_new == 1  # it can be read by now
 
 

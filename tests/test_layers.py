@@ -36,7 +36,6 @@ NOT_YET = {
     ("reports.metrics", "cli"),
     ("people.search", "app"),
     ("people.portraits", "service"),
-    ("library.roots", "indexing"),
     ("folders.taking_over", "people"),
     ("folders.sync", "people"),
     ("checks.doctor.setup", "app"),

@@ -33,12 +33,12 @@ from facewatch.catalog.pausing import pause, paused_since, resume
 from facewatch.cli import main
 from facewatch.cli.status import _renewing
 from facewatch.config import load_config
-from facewatch.errors import LibraryError
+from facewatch.errors import Fault, FaultCode, LibraryError
 from facewatch.heartbeat import MOST_NAMED, Live, LiveFile, live_file_of
 from facewatch.indexing.engine import SwitchProgress
 from facewatch.library.scan import Rules
 from facewatch.reports.metrics import exposition
-from facewatch.reports.status import N_EXAMPLES, FaultGroup, Status, cause_of, grouped_by_cause
+from facewatch.reports.status import N_EXAMPLES, FaultGroup, Status, grouped_by_cause
 from facewatch.watcher.roots import Watched
 
 NOW = datetime.now(UTC)
@@ -335,19 +335,39 @@ def test_on_request_every_file_is_listed(scanned: Library, run: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "cause"),
+    ("fault", "text", "cause"),
     [
-        ("truncated JPEG", "truncated JPEG"),
-        ("damaged PNG (broken data stream (IDAT) at 12)", "damaged PNG"),
-        ("too many pixels: 90000 x 90000 is 8100, the cap is 256", "too many pixels"),
-        ("cannot be read: Permission denied", "cannot be read"),
-        ("the detector failed on it: bad (very) thing", "the detector failed on it"),
-        ("(nothing but a detail)", "(nothing but a detail)"),
-        ("x gave no usable embedding (not a number)", "x gave no usable embedding"),
+        (Fault.of(FaultCode.TRUNCATED, "JPEG"), "truncated JPEG", "truncated JPEG"),
+        (
+            Fault.of(FaultCode.DAMAGED, "PNG", reason="broken data stream (IDAT) at 12"),
+            "damaged PNG (broken data stream (IDAT) at 12)",
+            "damaged PNG",
+        ),
+        (
+            Fault.of(FaultCode.TOO_MANY_PIXELS, width=90000, height=90000, n_pixels="8100 MP", cap="256 MP"),
+            "too many pixels: 90000 x 90000 is 8100 MP, the cap is 256 MP",
+            "too many pixels",
+        ),
+        (
+            Fault.of(FaultCode.UNREADABLE, reason="Permission denied"),
+            "cannot be read: Permission denied",
+            "cannot be read",
+        ),
+        (
+            Fault.of(FaultCode.DETECTOR_FAILED, reason="bad (very) {thing}"),
+            "the detector failed on it: bad (very) {thing}",
+            "the detector failed on it",
+        ),
+        (Fault.of(FaultCode.OTHER, "(nothing but a detail)"), "(nothing but a detail)", "(nothing but a detail)"),
+        (
+            Fault.of(FaultCode.NO_EMBEDDING, "x", reason=" (not a number)"),
+            "x gave no usable embedding (not a number)",
+            "x gave no usable embedding",
+        ),
     ],
 )
-def test_a_cause_is_the_fault_without_what_differs_from_file_to_file(fault: str, cause: str) -> None:
-    assert cause_of(fault) == cause
+def test_a_cause_is_the_fault_without_what_differs_from_file_to_file(fault: Fault, text: str, cause: str) -> None:
+    assert (fault.text, fault.cause) == (text, cause)
 
 
 @given(
@@ -355,8 +375,13 @@ def test_a_cause_is_the_fault_without_what_differs_from_file_to_file(fault: str,
         st.builds(
             FaultyFile,
             st.text(max_size=5),
-            st.sampled_from(["a (1)", "a (2)", "b: c", "b", "d"]),
-            st.sampled_from("xy"),
+            st.builds(
+                Fault,
+                st.sampled_from([FaultCode.DAMAGED, FaultCode.TRUNCATED, FaultCode.OTHER]),
+                st.sampled_from(["a (1)", "a (2)", "b: c", "b", "d"]),
+                st.sampled_from("xy"),
+                st.sampled_from(["JPEG", "PNG"]),
+            ),
         )
     )
 )

@@ -16,7 +16,7 @@ from facewatch.catalog.backup import Backups, write_backup
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
 from facewatch.catalog.facts import Facts, Sights, StrayAssignment
-from facewatch.catalog.files import FaultyFile, Files, KnownFile, display
+from facewatch.catalog.files import FaultyFile, Files, KnownFile, by_cause, display
 from facewatch.catalog.invariants import faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.lineage import Lineage, Spot
@@ -52,6 +52,7 @@ __all__ = [
     "Sights",
     "Spot",
     "StrayAssignment",
+    "by_cause",
     "display",
     "utc_now",
 ]

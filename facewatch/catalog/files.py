@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from facewatch.errors import Fault, FaultCode
 from facewatch.text import printable
 from facewatch.types import Fingerprint, PassedOver
 
@@ -23,6 +24,7 @@ class KnownFile:
     fingerprint: Fingerprint
     photo_id: int | None
     fault: str | None
+    fault_code: FaultCode | None
     n_rereads: int
     """How often in a row its bytes were read again and were the same, size and time being the same, too."""
     seen_at: str
@@ -32,12 +34,13 @@ class KnownFile:
 IN_A_ROW_DAYS = 40
 """Days between two readings, above which they are not in a row; more than such a file ever has to wait for one."""
 
-_KNOWN = "id, size, mtime_ns, inode, ctime_ns, photo_id, fault, n_rereads, seen_at"
+_KNOWN = "id, size, mtime_ns, inode, ctime_ns, photo_id, fault, fault_code, n_rereads, seen_at"
 
 
 def _known_file(row: Sequence[Any]) -> KnownFile:
-    file_id, size, mtime_ns, inode, ctime_ns, *rest = row
-    return KnownFile(file_id, Fingerprint(size, mtime_ns, inode, ctime_ns), *rest)
+    file_id, size, mtime_ns, inode, ctime_ns, photo_id, fault, code, *rest = row
+    fingerprint = Fingerprint(size, mtime_ns, inode, ctime_ns)
+    return KnownFile(file_id, fingerprint, photo_id, fault, FaultCode(code) if code else None, *rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,15 @@ class FaultyFile:
     """A file that could not be used, with what to do about it."""
 
     path: str
-    fault: str
-    advice: str
+    fault: Fault
+
+
+def by_cause(files: Iterable[FaultyFile]) -> list[list[FaultyFile]]:
+    """Return files with one cause together, the most frequent cause first."""
+    groups: dict[tuple[FaultCode, str], list[FaultyFile]] = {}
+    for one in files:
+        groups.setdefault((one.fault.code, one.fault.about), []).append(one)
+    return sorted(groups.values(), key=lambda files: (-len(files), files[0].fault.cause))
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,14 +286,6 @@ class Files:
         ).fetchone()
         return row[0] if row else None
 
-    def fault(self, root_id: int, path: str) -> tuple[str, str]:
-        """Return what is wrong with a file, and since when that is on record; "" for a file without a fault."""
-        row = self._db.execute(
-            "SELECT fault, seen_at FROM files WHERE root_id = ? AND path = ? AND fault IS NOT NULL",
-            [root_id, os.fsencode(path)],
-        ).fetchone()
-        return (row[0], row[1]) if row else ("", "")
-
     def record(
         self,
         root_id: int,
@@ -291,21 +293,22 @@ class Files:
         fingerprint: Fingerprint,
         *,
         photo_id: int | None,
-        fault: tuple[str, str] | None,
+        fault: Fault | None,
         now: str,
     ) -> None:
-        """Record what the file holds now: a photo, a fault with its advice, or neither (not a photo at all).
+        """Record what the file holds now: a photo, a fault, or neither (not a photo at all).
 
         Which photo it held stays on record until it holds one again: a save may pass through a broken state.
         """
-        text, advice = fault or (None, None)
+        told = (fault.text, fault.advice, fault.code, fault.about) if fault else (None,) * 4
         self._db.execute(
             "INSERT INTO files"
-            " (root_id, path, display, size, mtime_ns, inode, ctime_ns, photo_id, fault, advice, seen_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " (root_id, path, display, size, mtime_ns, inode, ctime_ns, photo_id, fault, advice, fault_code,"
+            " fault_about, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (root_id, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
             " inode = excluded.inode, ctime_ns = excluded.ctime_ns,"
             " photo_id = excluded.photo_id, fault = excluded.fault, advice = excluded.advice,"
+            " fault_code = excluded.fault_code, fault_about = excluded.fault_about,"
             " photo_before = iif(excluded.photo_id IS NULL, COALESCE(files.photo_id, files.photo_before), NULL),"
             " n_rereads = iif(excluded.photo_id IS files.photo_id AND excluded.size = files.size"
             " AND excluded.mtime_ns = files.mtime_ns"
@@ -314,7 +317,7 @@ class Files:
             [
                 *(root_id, os.fsencode(path), display(path)),
                 *(fingerprint.size, fingerprint.mtime_ns, fingerprint.inode, fingerprint.ctime_ns),
-                *(photo_id, text, advice, now),
+                *(photo_id, *told, now),
             ],
         )
 
@@ -430,10 +433,10 @@ class Files:
 
     def faulty(self) -> list[FaultyFile]:
         rows = self._db.execute(
-            "SELECT roots.display || '/' || files.display, fault, advice FROM files JOIN roots ON roots.id = root_id"
-            " WHERE fault IS NOT NULL ORDER BY 1"
+            "SELECT roots.display || '/' || files.display, fault_code, fault, advice, fault_about"
+            " FROM files JOIN roots ON roots.id = root_id WHERE fault IS NOT NULL ORDER BY 1"
         )
-        return [FaultyFile(*row) for row in rows]
+        return [FaultyFile(path, Fault(FaultCode(code), *rest)) for path, code, *rest in rows]
 
     def counts(self) -> dict[str, int]:
         """Return how many files, photos and files with faults there are."""

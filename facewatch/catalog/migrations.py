@@ -480,3 +480,46 @@ def _signal(db: Database) -> None:
             f"ALTER TABLE {table} ADD COLUMN covered TEXT /* what of the face something hides: eyes, mouth, eyes and"
             " mouth, or empty for nothing; NULL: not known */ NULL"
         )
+
+
+_FAULT_CODES = (
+    ("unreadable", "cannot be read*", ""),
+    ("empty", "empty file", ""),
+    ("not-image", "not an image but *", "substr(fault, 18)"),
+    ("rare-or-damaged", "a * of a rare kind that is not supported, or *", "substr(fault, 3, instr(fault, ' of ') - 3)"),
+    ("rare", "a * of a rare kind that is not supported*", "substr(fault, 3, instr(fault, ' of ') - 3)"),
+    ("unknown-raw", "a RAW photo of an unknown kind*", ""),
+    ("truncated", "truncated *", "substr(fault, 11)"),
+    ("damaged", "damaged * (*", "substr(fault, 9, instr(fault, ' (') - 9)"),
+    ("too-many-for-kind", "too many pixels for a *", "substr(fault, 23)"),
+    ("too-many-pixels", "too many pixels*", ""),
+    ("too-large", "too large for a photo*", ""),
+    ("no-memory-to-decode", "not enough memory to decode this *", "substr(fault, 34)"),
+    ("no-memory-to-detect", "not enough memory to look for faces*", ""),
+    ("no-memory", "not enough memory*", ""),
+    ("needs-memory", "needs about *", ""),
+    ("takes-memory", "takes more than *", ""),
+    ("takes-long", "takes longer than *", "substr(fault, 19)"),
+    ("crashes", "crashes the decoder or the detector*", ""),
+    ("killed", "a worker was killed*", ""),
+    ("detector-failed", "the detector failed on it*", ""),
+    ("failed", "facewatch failed on it*", ""),
+    ("no-embedding", "* gave no usable embedding*", "substr(fault, 1, instr(fault, ' gave no usable') - 1)"),
+    ("unsupported", "* is not supported", "substr(fault, 1, length(fault) - 17)"),
+)
+"""The codes of faults, how each was written until now, and what of it the cause names; the first that fits holds."""
+
+
+@MIGRATIONS(name="0013_fault_codes")
+def _fault_codes(db: Database) -> None:
+    db.execute("ALTER TABLE files ADD COLUMN fault_code TEXT /* what kind of fault it is; NULL: there is none */ NULL")
+    db.execute(
+        "ALTER TABLE files ADD COLUMN fault_about TEXT /* what its cause names besides: a kind of file, an engine, a"
+        " limit; NULL: there is no fault */ NULL"
+    )
+    codes = " ".join(f"WHEN fault GLOB '{glob}' THEN '{code}'" for code, glob, _ in _FAULT_CODES)
+    abouts = " ".join(f"WHEN fault GLOB '{glob}' THEN {about or chr(39) * 2}" for _, glob, about in _FAULT_CODES)
+    db.execute(
+        f"UPDATE files SET fault_code = CASE {codes} ELSE 'other' END, fault_about = CASE {abouts} ELSE fault END"
+        " WHERE fault IS NOT NULL"
+    )

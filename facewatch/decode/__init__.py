@@ -36,9 +36,9 @@ from PIL import (
 from facewatch.decode import avif, dates, jpeg, png, tiff, tiff_reader
 from facewatch.decode.container import DECLARED_SIZE, is_cut_off, jp2_layout
 from facewatch.decode.exif import orientation
-from facewatch.decode.kinds import COPY_AGAIN, EXPORT, HEAD_BYTES, KINDS, Kind, claims_to_be_photo, is_raw, sniff
+from facewatch.decode.kinds import HEAD_BYTES, KINDS, Kind, claims_to_be_photo, is_raw, sniff
 from facewatch.decode.pixels import WORKING_SIDE, as_rgb, fitted, load, n_decoded_pixels_of, turned, upright
-from facewatch.errors import PhotoError
+from facewatch.errors import Fault, FaultCode, PhotoError
 from facewatch.types import Decoded
 
 if TYPE_CHECKING:
@@ -173,11 +173,11 @@ def _supported_kind(data: BinaryIO) -> Kind:
         kind = KINDS["RAW"]
     data.seek(0)
     if kind.name == "EMPTY":
-        raise PhotoError("empty file", kind.advice)
+        raise PhotoError(Fault.of(FaultCode.EMPTY))
     if not kind.is_image:
-        raise PhotoError(f"not an image but {kind.label}", kind.advice)
+        raise PhotoError(Fault.of(FaultCode.NOT_IMAGE, kind.label, advice=kind.advice))
     if not kind.is_supported:
-        raise PhotoError(f"{kind.label} is not supported", kind.advice)
+        raise PhotoError(Fault.of(FaultCode.UNSUPPORTED, kind.label, advice=kind.advice))
     return kind
 
 
@@ -237,7 +237,7 @@ def _check_container(kind: Kind, data: BinaryIO, max_pixels: int) -> None:
     if kind.name in DECLARED_SIZE:
         _check_size(DECLARED_SIZE[kind.name](data), max_pixels)
     if is_cut_off(kind, data):
-        raise PhotoError(f"truncated {kind.name}", COPY_AGAIN)
+        raise PhotoError(Fault.of(FaultCode.TRUNCATED, kind.name))
     data.seek(0)
 
 
@@ -297,10 +297,7 @@ def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:
     if size is not None and size[0] * size[1] > max_pixels:
         width, height = size
         megapixels, cap = (f"{n / 1e6:.6g} MP" for n in (width * height, max_pixels))
-        raise PhotoError(
-            f"too many pixels: {width} x {height} is {megapixels}, the cap is {cap}",
-            "raise max_megapixels if the photo is genuine",
-        )
+        raise PhotoError(Fault.of(FaultCode.TOO_MANY_PIXELS, width=width, height=height, n_pixels=megapixels, cap=cap))
 
 
 _TRUNCATED = re.compile(
@@ -342,19 +339,19 @@ def _is_disk_fault(error: Exception) -> bool:
 
 def _photo_error(kind: Kind, error: Exception) -> PhotoError:
     if isinstance(error, MemoryError):
-        return PhotoError(f"not enough memory to decode this {kind.name}", "lower max_megapixels or workers")
+        return PhotoError(Fault.of(FaultCode.NO_MEMORY_TO_DECODE, kind.name))
     if isinstance(error, Image.DecompressionBombError):
-        return PhotoError(f"too many pixels for a {kind.name}", EXPORT)
+        return PhotoError(Fault.of(FaultCode.TOO_MANY_FOR_KIND, kind.name))
     reason = _one_line(str(error))
     if _TRUNCATED.search(reason):
-        return PhotoError(f"truncated {kind.name}", COPY_AGAIN)
+        return PhotoError(Fault.of(FaultCode.TRUNCATED, kind.name))
     if _UNSUPPORTED.search(reason):
         return _unsupported_variant(kind, reason)
-    return PhotoError(f"damaged {kind.name} ({reason or type(error).__name__})", COPY_AGAIN)
+    return PhotoError(Fault.of(FaultCode.DAMAGED, kind.name, reason=reason or type(error).__name__))
 
 
 def _unsupported_variant(kind: Kind, reason: str) -> PhotoError:
-    return PhotoError(f"a {kind.name} of a rare kind that is not supported, or damaged ({reason})", EXPORT)
+    return PhotoError(Fault.of(FaultCode.RARE_OR_DAMAGED, kind.name, reason=reason))
 
 
 def _one_line(text: str) -> str:

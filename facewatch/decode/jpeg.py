@@ -14,9 +14,8 @@ from typing import BinaryIO
 from PIL import Image, JpegImagePlugin
 
 from facewatch.decode import tiff
-from facewatch.decode.kinds import EXPORT
 from facewatch.decode.pixels import load
-from facewatch.errors import PhotoError
+from facewatch.errors import EXPORT, Fault, FaultCode, PhotoError
 
 END_MARK = b"\xff\xd9"
 
@@ -98,7 +97,8 @@ def _segments(data: BinaryIO) -> Iterator[_Segment]:
         segment = _Segment(head[1], start, tiff.read_at(data, start, 2 + max(2, int.from_bytes(head[2:], "big"))))
         yield segment
         start = segment.end
-    raise PhotoError(f"damaged JPEG (more than {_MAX_PARTS} segments of metadata)", EXPORT)
+    reason = f"more than {_MAX_PARTS} segments of metadata"
+    raise PhotoError(Fault.of(FaultCode.DAMAGED, "JPEG", reason=reason, advice=EXPORT))
 
 
 def without_excess(data: BinaryIO) -> BinaryIO:

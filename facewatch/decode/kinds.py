@@ -11,6 +11,7 @@ from types import MappingProxyType
 from PIL import ExifTags
 
 from facewatch.decode import tiff
+from facewatch.errors import COPY_AGAIN, EXPORT
 
 HEAD_BYTES = 1024
 """How much `sniff` wants to see: enough for the first directory of a RAW file, which looks like a TIFF until then."""
@@ -41,8 +42,6 @@ class Kind:
     """What to do about it when it is not supported."""
 
 
-COPY_AGAIN = "copy it again from the camera or a backup"
-EXPORT = "export it as JPEG"
 RENAME = "give it a name that fits its content"
 
 

@@ -15,9 +15,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from facewatch.decode.kinds import COPY_AGAIN
 from facewatch.decode.tiff import read_at
-from facewatch.errors import PhotoError
+from facewatch.errors import Fault, FaultCode, PhotoError
 
 MAX_BLOCK_BYTES = 1_000_000
 """How much of one piece of metadata is looked at; a JPEG has room for 64 kB."""
@@ -123,7 +122,7 @@ def check_rows(image: Image.Image, data: BinaryIO) -> None:
     last_rows = range(max(0, image.height - 2), image.height)  # of an interlaced one the last but one may be missing
     ends_black = any(not np.asarray(image.crop((0, row, image.width, row + 1))).any() for row in last_rows)
     if ends_black and not _has_all_pixels(data):
-        raise PhotoError("truncated PNG", COPY_AGAIN)
+        raise PhotoError(Fault.of(FaultCode.TRUNCATED, "PNG"))
 
 
 def _has_all_pixels(data: BinaryIO) -> bool:

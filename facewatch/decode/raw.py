@@ -18,11 +18,9 @@ from PIL import ExifTags, Image, JpegImagePlugin
 
 from facewatch.decode import tiff
 from facewatch.decode.exif import orientation_in, own_orientation
-from facewatch.decode.kinds import COPY_AGAIN, KINDS
+from facewatch.decode.kinds import KINDS
 from facewatch.decode.pixels import WORKING_SIDE, as_rgb, fitted, load, n_decoded_pixels_of, turned, upright
-from facewatch.errors import PhotoError
-
-KEEP_JPEG = "keep a JPEG beside it"
+from facewatch.errors import Fault, FaultCode, PhotoError
 
 LEAST_PREVIEW_SIDE = 640
 """Pixels of the longer side of a preview that is better than nothing, where LibRaw cannot develop the photo: a group's
@@ -108,7 +106,7 @@ class RawPhoto:
                 demosaic_algorithm=rawpy.DemosaicAlgorithm.PPG,
             )
         if np.ptp(pixels) == 0:  # LibRaw's answer to data that are missing; no sensor is without noise
-            raise PhotoError("damaged RAW (nothing but one colour)", COPY_AGAIN)
+            raise PhotoError(Fault.of(FaultCode.DAMAGED, "RAW", reason="nothing but one colour"))
         return Image.fromarray(np.ascontiguousarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]))
 
     def _may_be_halved(self, working_side: int) -> bool:
@@ -133,7 +131,7 @@ def opened(data: BinaryIO) -> Iterator[RawPhoto]:
             return
         sizes = raw.sizes
         if len(content) * _PIXELS_A_BYTE < sizes.width * sizes.height:
-            raise PhotoError("truncated RAW", COPY_AGAIN)
+            raise PhotoError(Fault.of(FaultCode.TRUNCATED, "RAW"))
         visible = _squared((sizes.width, sizes.height), sizes.pixel_aspect)
         sensor = max(sizes.raw_width, sizes.width), max(sizes.raw_height, sizes.height)
         yield _photo(raw, sensor, visible, _EXIF_ORIENTATIONS.get(sizes.flip, 1), _preview(raw))
@@ -226,7 +224,7 @@ def _lie_alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def _unknown() -> PhotoError:
-    return PhotoError("a RAW photo of an unknown kind, or damaged", KEEP_JPEG)
+    return PhotoError(Fault.of(FaultCode.UNKNOWN_RAW))
 
 
 @contextmanager
@@ -237,9 +235,9 @@ def _libraw_faults() -> Iterator[None]:
     except rawpy.LibRawFileUnsupportedError as error:
         raise _unknown() from error
     except rawpy.LibRawIOError as error:
-        raise PhotoError("truncated RAW", COPY_AGAIN) from error
+        raise PhotoError(Fault.of(FaultCode.TRUNCATED, "RAW")) from error
     except rawpy.LibRawUnsufficientMemoryError as error:
         raise MemoryError from error
     except (rawpy.LibRawError, rawpy.NotSupportedError) as error:
         reason = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else error
-        raise PhotoError(f"damaged RAW ({str(reason)[:80]})", COPY_AGAIN) from error
+        raise PhotoError(Fault.of(FaultCode.DAMAGED, "RAW", reason=str(reason)[:80])) from error

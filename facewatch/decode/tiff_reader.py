@@ -9,9 +9,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImagePalette, TiffImagePlugin, TiffTags
 
 from facewatch.decode.exif import tag_orientation
-from facewatch.decode.kinds import EXPORT
 from facewatch.decode.pixels import turned, upright
-from facewatch.errors import PhotoError
+from facewatch.errors import Fault, FaultCode, PhotoError
 
 _Tag = ExifTags.Base
 
@@ -186,4 +185,4 @@ def _is_reduced(image: Tiff) -> bool:
 
 
 def _unsupported(what: str) -> PhotoError:
-    return PhotoError(f"a TIFF of a rare kind that is not supported ({what})", EXPORT)
+    return PhotoError(Fault.of(FaultCode.RARE, "TIFF", reason=what))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facewatch.boxes import SAME_FACE, overlaps
 from facewatch.engines.stretching import STRETCHING, stretched
-from facewatch.errors import EngineError, PhotoError
+from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.models import Pack, find_pack, models_folder
 from facewatch.types import (
     DetectedFace,
@@ -519,8 +519,12 @@ class Recogniser:
         lengths = np.linalg.norm(vectors, axis=1)
         if not np.all(np.isfinite(lengths) & (lengths > 0)):
             raise PhotoError(
-                f"{PREFIX}{self._pack.name} gave no usable embedding (not a number)",
-                f"check the model: facewatch models verify {self._pack.name}",
+                Fault.of(
+                    FaultCode.NO_EMBEDDING,
+                    f"{PREFIX}{self._pack.name}",
+                    reason=" (not a number)",
+                    advice=f"check the model: facewatch models verify {self._pack.name}",
+                )
             )
         return vectors / lengths[:, None], lengths
 

@@ -19,7 +19,7 @@ from facewatch.engines.dlib_detectors import CnnDetector, HogDetector
 from facewatch.engines.dlib_network import CROP_PADDING, CROP_SIDE, DlibNetwork
 from facewatch.engines.stretching import STRETCHING, stretched
 from facewatch.engines.yunet import YunetDetector
-from facewatch.errors import EngineError, PhotoError
+from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.types import (
     Covered,
     DetectedFace,
@@ -241,8 +241,12 @@ class StandardEngine:
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         if not np.all(np.isfinite(lengths) & (lengths > 0)):
             raise PhotoError(
-                "engine face_recognition gave no usable embedding",
-                "save it again, or exclude it; if all photos: reinstall",
+                Fault.of(
+                    FaultCode.NO_EMBEDDING,
+                    "engine face_recognition",
+                    reason="",
+                    advice="save it again, or exclude it; if all photos: reinstall",
+                )
             )
         unit: NDArray[np.float32] = sums / lengths
         return unit

@@ -68,8 +68,8 @@ def look(service: Service, analyser: Analyser, paths: Iterable[Path], *, known: 
     try:
         for n_done, one in enumerate(work.run(str(path).lstrip("/") for path in paths), 1):
             path = _absolute(one.path)
-            if (fault := one.fault or _FAULTS.get(one.kind)) is not None:
-                known.faults[path] = fault
+            if one.fault is not None or one.kind in _FAULTS:
+                known.faults[path] = (one.fault.text, one.fault.advice) if one.fault else _FAULTS[one.kind]
                 log.warning("%s: %s; %s", display(path), *known.faults[path])
             report(Progress(n_done, len(paths), display(one.path)))
     finally:

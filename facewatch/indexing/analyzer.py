@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from facewatch.engines import load_engine
-from facewatch.errors import FacewatchError, PhotoError
+from facewatch.errors import FacewatchError, Fault, FaultCode, PhotoError
 from facewatch.fs.beneath import open_beneath
 from facewatch.indexing.memory import bytes_needed, in_mb
 from facewatch.indexing.turns import look, turn_of
@@ -29,14 +29,6 @@ log = logging.getLogger(__name__)
 CLOSER_SIDE = 4000
 """Longer side in pixels of the picture that small faces are cut from. The smallest that are found, 1.2 % of a photo,
 are half the recogniser's input there; a 12-megapixel photo is 36 MB."""
-
-UNREADABLE = "cannot be read"
-"""How the fault of a file begins that could not be opened or read: its rights are not in its fingerprint."""
-MAKE_READABLE = "make it readable, then scan again"
-
-NO_MEMORY = "not enough memory"
-"""How the fault of a photo begins for which there was none at that moment; also what `decode` says."""
-NEXT_SCAN = "close other programs or lower engine.workers; the next scan tries it again"
 
 BYTES_PER_PIXEL = 8
 """Of a photo that is not compressed: four channels of 16 bits."""
@@ -77,13 +69,13 @@ class Examined:
     """How many will be decoded."""
     n_bytes: int = 0
     """About how much memory that takes at its peak."""
-    fault: tuple[str, str] | None = None
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
     analysis: Analysis | None
-    fault: tuple[str, str] | None = None
+    fault: Fault | None = None
 
 
 def load(recipe: Recipe) -> Engine:
@@ -133,14 +125,14 @@ class Eyes:
             if not decode.sniff(head).is_image and not decode.claims_to_be_photo(photo.path):
                 return Examined(fingerprint, None)
             if fingerprint.size > BYTES_PER_PIXEL * self.recipe.max_pixels + BYTES_BESIDE_PIXELS:
-                return Examined(fingerprint, None, fault=_too_large(fingerprint.size))
+                return Examined(fingerprint, None, fault=Fault.of(FaultCode.TOO_LARGE, size=in_mb(fingerprint.size)))
             file.seek(0)
             data = file.read()
         try:
             peeked = decode.peek(io.BytesIO(data), max_pixels=self.recipe.max_pixels)
             n_bytes = bytes_needed(peeked.format, self._most_pixels(data, peeked), len(data))
         except PhotoError as error:
-            return Examined(fingerprint, None, fault=(error.fault, error.advice))
+            return Examined(fingerprint, None, fault=error.fault)
         return Examined(fingerprint, hashlib.sha256(data).digest(), peeked.n_decoded_pixels, n_bytes)
 
     def _most_pixels(self, data: bytes, peeked: Peeked) -> int:
@@ -163,7 +155,7 @@ class Eyes:
             decoded = decode.decode(data, max_pixels=self.recipe.max_pixels)
             found = self._ask(lambda engine: look(engine, decoded.pixels, self._closer(data, decoded)))
         except PhotoError as error:
-            return Analysed(None, fault=(error.fault, error.advice))
+            return Analysed(None, fault=error.fault)
         return Analysed(self._analysis(decoded, found))
 
     def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> list[Analysed | None]:
@@ -178,7 +170,7 @@ class Eyes:
                 if data is not None:
                     pictures[i] = decode.decode(data, max_pixels=self.recipe.max_pixels)
             except PhotoError as error:
-                outcomes[i] = Analysed(None, fault=(error.fault, error.advice))
+                outcomes[i] = Analysed(None, fault=error.fault)
             except OSError as error:
                 outcomes[i] = Analysed(None, fault=unreadable(error))
         crops = [picture.pixels for picture in pictures.values()]
@@ -186,7 +178,7 @@ class Eyes:
             faces = self._ask(lambda engine: engine.analyse_aligned(crops)) if crops else []
         except PhotoError as error:
             if len(photos) == 1:
-                return [Analysed(None, fault=(error.fault, error.advice))]
+                return [Analysed(None, fault=error.fault)]
             # Which one it was shows when each is asked for alone.
             return [outcome for photo in photos for outcome in self.analyse_aligned([photo])]
         for (i, picture), face in zip(pictures.items(), faces, strict=True):
@@ -265,10 +257,10 @@ class Eyes:
         except FacewatchError:
             raise
         except MemoryError as error:
-            raise PhotoError(f"{NO_MEMORY} to look for faces in it", NEXT_SCAN) from error
+            raise PhotoError(Fault.of(FaultCode.NO_MEMORY_TO_DETECT)) from error
         except Exception as error:  # every library below the engines has errors of its own
             log.debug("", exc_info=error)
-            raise PhotoError(f"the detector failed on it: {one_line(error)}", "save it again, or exclude it") from error
+            raise PhotoError(Fault.of(FaultCode.DETECTOR_FAILED, reason=one_line(error))) from error
 
     def _analysis(self, decoded: Decoded, found: Sequence[DetectedFace]) -> Analysis:
         scale = decoded.width / decoded.pixels.shape[1], decoded.height / decoded.pixels.shape[0]
@@ -284,13 +276,9 @@ class Eyes:
         return lambda: decode.decode(data, max_pixels=self.recipe.max_pixels, working_side=CLOSER_SIDE).pixels
 
 
-def unreadable(error: OSError) -> tuple[str, str]:
-    """Return the fault and advice of a file that could not be opened or read."""
-    return f"{UNREADABLE}: {error.strerror or one_line(error)}", MAKE_READABLE
-
-
-def _too_large(n_bytes: int) -> tuple[str, str]:
-    return f"too large for a photo: {in_mb(n_bytes)}", "exclude it; or raise library.max_megapixels if it is genuine"
+def unreadable(error: OSError) -> Fault:
+    """Return the fault of a file that could not be opened or read."""
+    return Fault.of(FaultCode.UNREADABLE, reason=error.strerror or one_line(error))
 
 
 def one_line(error: BaseException) -> str:

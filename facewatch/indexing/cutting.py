@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facewatch import decode
-from facewatch.errors import PhotoError
+from facewatch.errors import Fault, FaultCode, PhotoError
 from facewatch.indexing.memory import bytes_needed, in_mb
 from facewatch.types import Box, Decoded
 
@@ -106,7 +106,4 @@ def _working_side(longer: int, boxes: Sequence[Box], side: int) -> int:
 
 def _check_memory(needed: int, there: int | None) -> None:
     if there is not None and needed > there:
-        raise PhotoError(
-            f"needs about {in_mb(needed)} of memory to be decoded, and there are {in_mb(there)} for it",
-            "raise resources.memory_mb",
-        )
+        raise PhotoError(Fault.of(FaultCode.NEEDS_MEMORY, needed=in_mb(needed), there=in_mb(there)))

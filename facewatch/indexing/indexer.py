@@ -30,7 +30,7 @@ import numpy as np
 from facewatch.boxes import pair_up
 from facewatch.catalog import Catalog, display
 from facewatch.catalog.files import UndatedFile
-from facewatch.errors import PhotoError
+from facewatch.errors import Fault, FaultCode, PhotoError
 from facewatch.indexing.analyzer import (
     Analysed,
     Examined,
@@ -40,7 +40,7 @@ from facewatch.indexing.analyzer import (
 from facewatch.indexing.memory import PIXELS_IN_FLIGHT, in_mb
 from facewatch.indexing.pool import Analyser
 from facewatch.indexing.versions import Versions
-from facewatch.indexing.worker import KILLED_FAULTS, NEEDS_MEMORY, WorkerLost
+from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Analysis, Fingerprint
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Ingested:
     """Inherited ones among them."""
     n_inherited: int = 0
     """Faces that are whose they were before the file was edited."""
-    fault: tuple[str, str] | None = None
+    fault: Fault | None = None
     ms: float = 0.0
     is_same: bool = False
     """Whether this file held that content already: only its time, rights or names have changed."""
@@ -166,9 +166,9 @@ class Ingest:
         first that have waited longest: who needs more memory than there is keeps nobody else from being looked at."""
         jobs, again = deque[_Job](), list[tuple[str, str]]()
         for path in paths:
-            fault, since = self._catalog.files.fault(self._root_id, path)
-            if fault.startswith(KILLED_FAULTS):
-                again.append((since, path))
+            known = self._catalog.files.one(self._root_id, path)
+            if known is not None and known.fault_code is not None and known.fault_code.is_momentary:
+                again.append((known.seen_at, path))
             else:
                 jobs.append(_Job(path, 0.0))
         jobs.extend(_Job(path, 0.0, n_workers_lost=1, was_killed=True) for _, path in sorted(again))
@@ -260,15 +260,15 @@ class Ingest:
             job.n_workers_lost += 1
             if job.n_workers_lost > 1 and len(jobs) == 1:
                 yield self._quarantine(job, lost)
-                if job.was_killed and lost.fault.startswith(KILLED_FAULTS):
+                if job.was_killed and lost.fault.code.is_momentary:
                     self._leave_killed(waiting)
             else:
                 if len(jobs) == 1:
-                    log.warning("%s: %s; trying once more, alone", display(job.path), lost.fault)
+                    log.warning("%s: %s; trying once more, alone", display(job.path), lost.fault.text)
                 job.examined = None
                 waiting.appendleft(job)
         if len(jobs) > 1:
-            log.warning("%s: %s; trying each alone", ", ".join(display(job.path) for job in jobs), lost.fault)
+            log.warning("%s: %s; trying each alone", ", ".join(display(job.path) for job in jobs), lost.fault.text)
 
     @staticmethod
     def _leave_killed(waiting: deque[_Job]) -> None:
@@ -281,9 +281,9 @@ class Ingest:
 
     def _quarantine(self, job: _Job, lost: WorkerLost) -> Ingested:
         fingerprint = job.examined.fingerprint if job.examined else self._fingerprint(job.path)
-        return self._set_aside(job, fingerprint, (lost.fault, lost.advice))
+        return self._set_aside(job, fingerprint, lost.fault)
 
-    def _set_aside(self, job: _Job, fingerprint: Fingerprint | None, fault: tuple[str, str]) -> Ingested:
+    def _set_aside(self, job: _Job, fingerprint: Fingerprint | None, fault: Fault) -> Ingested:
         return self._record_fault(job, fingerprint, fault) if fingerprint else Ingested(job.path, "vanished")
 
     def _fingerprint(self, path: str) -> Fingerprint | None:
@@ -327,7 +327,11 @@ class Ingest:
             return Ingested(job.path, "known", is_same=is_same, ms=self._ms(job))
         alone = self._analyser.room.alone
         if alone is not None and result.n_bytes > alone:
-            return self._record_fault(job, result.fingerprint, _too_little(result.n_bytes, alone))
+            return self._record_fault(
+                job,
+                result.fingerprint,
+                Fault.of(FaultCode.NEEDS_MEMORY, needed=in_mb(result.n_bytes), there=in_mb(alone)),
+            )
         job.examined, job.is_known = result, photo_id is not None
         ready.append(job)
         return None
@@ -341,7 +345,9 @@ class Ingest:
         examined = job.examined
         assert examined is not None
         if result.analysis is None:
-            return self._record_fault(job, examined.fingerprint, result.fault or ("unknown fault", ""))
+            return self._record_fault(
+                job, examined.fingerprint, result.fault or Fault.of(FaultCode.OTHER, "unknown fault")
+            )
         n_inherited, n_settled = self._store(job, examined, result.analysis)
         kind = "again" if job.is_known else "new"
         n_faces = len(result.analysis.faces)
@@ -387,7 +393,7 @@ class Ingest:
         files.set_aside(photo_id)
         return photo_id
 
-    def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: tuple[str, str]) -> Ingested:
+    def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: Fault) -> Ingested:
         with self._catalog.write():
             before = self._catalog.files.one(self._root_id, job.path)
             self._record(job, fingerprint, fault=fault)
@@ -401,7 +407,7 @@ class Ingest:
         fingerprint: Fingerprint,
         *,
         photo_id: int | None = None,
-        fault: tuple[str, str] | None = None,
+        fault: Fault | None = None,
     ) -> None:
         self._catalog.files.record(
             self._root_id, job.path, fingerprint, photo_id=photo_id, fault=fault, now=self._catalog.now()
@@ -410,14 +416,6 @@ class Ingest:
     @staticmethod
     def _ms(job: _Job) -> float:
         return (perf_counter() - job.started) * 1000
-
-
-def _too_little(needed: int, there: int) -> tuple[str, str]:
-    """Return the fault and advice of a photo that there is not memory enough for."""
-    return (
-        f"{NEEDS_MEMORY} {in_mb(needed)} of memory to be decoded, and there are {in_mb(there)} for it",
-        "raise resources.memory_mb (or the container's limit); or lower library.max_megapixels, to be told no more",
-    )
 
 
 def find_dates(catalog: Catalog, analyser: Analyser) -> Iterator[int]:

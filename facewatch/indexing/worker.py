@@ -21,8 +21,8 @@ from typing import Any
 
 import psutil
 
-from facewatch.errors import EngineError, FacewatchError, PhotoError
-from facewatch.indexing.analyzer import NEXT_SCAN, NO_MEMORY, Eyes, Recipe, one_line
+from facewatch.errors import EngineError, FacewatchError, Fault, FaultCode, PhotoError
+from facewatch.indexing.analyzer import Eyes, Recipe, one_line
 from facewatch.indexing.memory import in_mb
 from facewatch.types import Engine
 
@@ -42,28 +42,16 @@ SAMPLING_SECONDS = 0.05
 _FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU}
 """Signals that somebody else sends: an administrator, or the kernel when memory is short."""
 
-CRASHES = "crashes the decoder or the detector"
-TAKES_LONG = "takes longer than"
-TAKES_MEMORY = "takes more than"
-NEEDS_MEMORY = "needs about"
-KILLED = "a worker was killed"
-"""How the faults of photos begin that cost a worker."""
-
-KILLED_FAULTS = (KILLED, NO_MEMORY)
-"""How faults begin that say more about the machine at that moment than about photo and settings: each scan tries such a
-photo again. (Limits that it exceeds are settings; when those change, it is looked at again.)"""
-
 
 class WorkerLost(Exception):
     """A worker ended, or had to be ended, before it had answered. Never leaves the ingest."""
 
-    def __init__(self, fault: str, advice: str, *, how: str = "", is_from_outside: bool = False) -> None:
-        """`fault` and `advice` are about the photo; `how` says what became of the worker."""
+    def __init__(self, fault: Fault, *, how: str = "", is_from_outside: bool = False) -> None:
+        """`fault` is the photo's; `how` says what became of the worker."""
         self.fault = fault
-        self.advice = advice
-        self.how = how or f"it {fault}"
+        self.how = how or f"it {fault.text}"
         self.is_from_outside = is_from_outside
-        super().__init__(f"{fault} ({advice})")
+        super().__init__(f"{fault.text} ({fault.advice})")
 
 
 class NotStartedError(Exception):
@@ -82,7 +70,7 @@ class _Note(Enum):
     LOADED = auto()
     ANSWER = auto()
     BAD_PHOTO = auto()
-    """Fault and advice: PhotoErrors do not survive the pipe as they are."""
+    """Its fault: PhotoErrors do not survive the pipe as they are."""
     ERROR = auto()
     NO_MEMORY = auto()
     FAILED = auto()
@@ -124,7 +112,7 @@ def _reply(eyes: Eyes, work: str, arguments: tuple[Any, ...]) -> tuple[_Note, An
             eyes.engine()  # before anything of the photo is in memory: a crash meanwhile is not its fault
         return _Note.ANSWER, getattr(eyes, work)(*arguments)
     except PhotoError as error:
-        return _Note.BAD_PHOTO, (error.fault, error.advice)
+        return _Note.BAD_PHOTO, error.fault
     except (FacewatchError, OSError) as error:
         return _Note.ERROR, error
     except MemoryError:
@@ -281,11 +269,11 @@ class Process:
                 case _Note.ANSWER:
                     return value
                 case _Note.BAD_PHOTO:
-                    raise PhotoError(*value)
+                    raise PhotoError(value)
                 case _Note.NO_MEMORY:
-                    raise WorkerLost(f"{NO_MEMORY} to look at it", NEXT_SCAN)
+                    raise WorkerLost(Fault.of(FaultCode.NO_MEMORY))
                 case _Note.FAILED:
-                    raise WorkerLost(f"facewatch failed on it: {value}", "exclude it, and report this")
+                    raise WorkerLost(Fault.of(FaultCode.FAILED, reason=value))
                 case _:
                     raise value
 
@@ -337,8 +325,7 @@ class Process:
             return _too_long(self._photo_seconds)
         if number in _FROM_OUTSIDE:
             return WorkerLost(
-                f"{KILLED} ({number.name if number else code}), perhaps because memory was short",
-                NEXT_SCAN,
+                Fault.of(FaultCode.KILLED, reason=number.name if number else code),
                 how="it was killed",
                 is_from_outside=True,
             )
@@ -366,17 +353,12 @@ def private_bytes(process: psutil.Process) -> int:
 
 def too_large(n_bytes: int) -> WorkerLost:
     """Return what to raise when a worker has swollen to so many bytes."""
-    return WorkerLost(
-        f"{TAKES_MEMORY} {in_mb(n_bytes)} of memory",
-        "raise resources.memory_mb (or the container's limit) if the photo is genuine, or exclude it",
-    )
+    return WorkerLost(Fault.of(FaultCode.TAKES_MEMORY, size=in_mb(n_bytes)))
 
 
 def _too_long(seconds: float) -> WorkerLost:
-    return WorkerLost(
-        f"{TAKES_LONG} {seconds:g} s", "raise resources.photo_seconds if the photo is genuine, or exclude it"
-    )
+    return WorkerLost(Fault.of(FaultCode.TAKES_LONG, f"{seconds:g} s"))
 
 
 def _crash(how: str) -> WorkerLost:
-    return WorkerLost(f"{CRASHES} ({how})", "open and save it again with another program", how=f"it crashed ({how})")
+    return WorkerLost(Fault.of(FaultCode.CRASHES, reason=how), how=f"it crashed ({how})")

@@ -10,11 +10,9 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from facewatch.catalog import Catalog, KnownFile, display
-from facewatch.errors import LibraryError
+from facewatch.errors import FaultCode, LibraryError
 from facewatch.fs.looking import is_folder_below, look_below
 from facewatch.fs.mounts import Asker, is_folder
-from facewatch.indexing.analyzer import UNREADABLE
-from facewatch.indexing.worker import KILLED_FAULTS
 from facewatch.library import scan
 from facewatch.library.layout import check_library, distinct_roots, nested_roots
 from facewatch.types import Fingerprint
@@ -229,10 +227,10 @@ class Libraries:
         self._check_drive(root, found, ours, is_whole=not below, was_away=was_away)
         lost = self._lost_mounts(root, root_id, found.files, ours, is_whole=not below)
         self._remember_drives(root, root_id, found, lost, below)
-        unread, found = found.unread, replace(found, unread={**found.unread, **dict.fromkeys(lost, LOST_MOUNT)})
+        found = replace(found, lost=lost)
         changes = self._with_moved(root, root_id, found.files, scan.compare(found, prints))
         changes, shut = _without_shut(root, changes, known)
-        self._note_unread(root, root_id, {**unread, **shut}, below)
+        self._note_unread(root, root_id, {**found.unread, **shut}, below)
         changes = self._with_due(changes, found.files, known)
         return found, self._with_readable(root, changes, known) if with_unread else changes
 
@@ -266,17 +264,19 @@ class Libraries:
         known: Mapping[str, Fingerprint],
         *,
         is_whole: bool,
-    ) -> set[str]:
+    ) -> frozenset[str]:
         """Return the folders on which another drive was mounted that is not now, and whose files went with it."""
         if self._are_new_drives_believed:
-            return set()
-        lost = {folder for folder in self._catalog.files.mounts(root_id) if not _is_mount(root / folder)}
+            return frozenset()
+        lost = frozenset(folder for folder in self._catalog.files.mounts(root_id) if not _is_mount(root / folder))
         if not is_whole:
             return lost
         below = {folder: {p: known[p] for p in known if p.startswith(folder + "/")} for folder in lost}
-        return {folder for folder, files in below.items() if files and _n_absent(found, files) > len(files) / 2}
+        return frozenset(
+            folder for folder, files in below.items() if files and _n_absent(found, files) > len(files) / 2
+        )
 
-    def _remember_drives(self, root: Path, root_id: int, found: scan.Walk, lost: set[str], below: str) -> None:
+    def _remember_drives(self, root: Path, root_id: int, found: scan.Walk, lost: frozenset[str], below: str) -> None:
         """Record the drives that a look saw, where they are not those on record."""
         files, mounts = self._catalog.files, found.mounts | lost
         if below:
@@ -425,8 +425,8 @@ class Libraries:
         again = [
             path
             for path, file in known.items()
-            if file.fault
-            and file.fault.startswith((UNREADABLE, *KILLED_FAULTS))
+            if file.fault_code is not None
+            and (file.fault_code.is_momentary or file.fault_code is FaultCode.UNREADABLE)
             and path not in handled
             and os.access(root / path, os.R_OK)
         ]

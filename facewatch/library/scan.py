@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -239,14 +239,20 @@ class Walk:
 
     files: Mapping[str, Fingerprint]
     unread: Mapping[str, str] = field(default_factory=dict)
-    """Folders that could not be listed or entered, and files whose state could not be told, and why: they, and all
-    below them, do not count as missing."""
+    """Folders that could not be listed or entered, and files whose state could not be told, and why."""
     mounts: frozenset[str] = frozenset()
     """Folders that are on another device than the folder they lie in."""
     drive: int = -1
     """Tells this root from another one in its place; see `drive_of`."""
     passed: tuple[PassedOver, ...] = ()
     """What is none of our business there, by what says so."""
+    lost: frozenset[str] = frozenset()
+    """Folders on which another drive was mounted that is not now."""
+
+    @property
+    def unseen(self) -> frozenset[str]:
+        """What does not count as missing, with all below it."""
+        return self.lost | self.unread.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +422,8 @@ def compare(found: Walk, known: Mapping[str, Fingerprint]) -> Changes:
     A file that vanished in one place and stands in another with the same inode, size and time was moved: it need not
     be read again. Other moves are noticed later, by content.
     """
-    gone = {path for path in known if path not in found.files and not _is_below(path, found.unread)}
+    unseen = found.unseen
+    gone = {path for path in known if path not in found.files and not _is_below(path, unseen)}
     by_print = {known[path]: path for path in sorted(gone)}
     added, moved = [], []
     for path, fingerprint in sorted(found.files.items()):
@@ -441,6 +448,6 @@ def _is_touched(old: Fingerprint, new: Fingerprint) -> bool:
     return old.inode != new.inode or has_other_ctime
 
 
-def _is_below(path: str, folders: Mapping[str, str]) -> bool:
+def _is_below(path: str, folders: Collection[str]) -> bool:
     """Whether a path, or a folder that it is in, is one of these."""
     return bool(folders) and any(place in folders for place in (path, *map(str, PurePosixPath(path).parents)))

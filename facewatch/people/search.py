@@ -257,7 +257,7 @@ class Search:
     def _examine(self, name: str, full: Path) -> Examined:
         examined = _answer(self._service._analyser.examine(_file(full)), name)
         if examined.fault:
-            raise NotKnownError(f"{name}: {'; '.join(examined.fault)}")
+            raise NotKnownError(f"{name}: {examined.fault.text}; {examined.fault.advice}")
         if examined.sha256 is None:
             raise NotKnownError(f"{name}: not a photo; name a photo")
         return examined
@@ -266,8 +266,9 @@ class Search:
         analysed = _answer(self._service._analyser.analyse(_file(full), examined.fingerprint), name)
         if analysed is None:
             raise NotKnownError(f"{name}: changed while it was looked at; search again")
-        if analysed.analysis is None:
-            raise NotKnownError(f"{name}: {'; '.join(analysed.fault or ('cannot be used', 'name another photo'))}")
+        if analysed.fault is not None:
+            raise NotKnownError(f"{name}: {analysed.fault.text}; {analysed.fault.advice}")
+        assert analysed.analysis is not None
         return analysed.analysis
 
 
@@ -278,7 +279,7 @@ def _answer(future: Future[_T], name: str) -> _T:
     except OSError as error:
         raise NotKnownError(f"{name}: cannot be read: {error.strerror or error}; make it readable") from error
     except WorkerLost as error:
-        raise NotKnownError(f"{name}: {error.fault}; {error.advice}") from error
+        raise NotKnownError(f"{name}: {error.fault.text}; {error.fault.advice}") from error
 
 
 def _file(photo: Path) -> LibraryFile:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facewatch.catalog import FaultyFile
+from facewatch.catalog import FaultyFile, by_cause
 from facewatch.catalog.backup import Backups
 from facewatch.catalog.pausing import paused_since
 from facewatch.errors import EngineError
@@ -126,7 +125,7 @@ def status_of(service: Service) -> Status:
         n_hidden=people["hidden"],
         n_absent=people["absent"],
         last_scan=_when(last) if last else None,
-        faults=[asdict(fault) for fault in faulty],
+        faults=[{"path": one.path, "fault": one.fault.text, "advice": one.fault.advice} for one in faulty],
         fault_groups=grouped_by_cause(faulty),
         unread={str(root / path): why for root in roots for path, why in service.libraries.unread(root).items()},
         passed_over=catalog.files.all_passed_over(),
@@ -163,23 +162,11 @@ def at_work(catalog: Path) -> tuple[str | None, Live | None]:
 
 def grouped_by_cause(faults: Iterable[FaultyFile]) -> list[FaultGroup]:
     """Return the faults by their causes, the most frequent first."""
-    files: dict[str, list[str]] = {}
-    advices: dict[str, Counter[str]] = {}
-    for one in faults:
-        cause = cause_of(one.fault)
-        files.setdefault(cause, []).append(one.path)
-        advices.setdefault(cause, Counter())[one.advice] += 1
-    groups = [
-        FaultGroup(cause, advices[cause].most_common(1)[0][0], len(paths), paths[:N_EXAMPLES])
-        for cause, paths in files.items()
-    ]
-    return sorted(groups, key=lambda group: (-group.n_files, group.cause))
-
-
-def cause_of(fault: str) -> str:
-    """Return a fault without its details: what stands in brackets, and what follows a colon."""
-    without = re.sub(r"\s*\(.*\)", "", fault).partition(": ")[0].strip()
-    return without or fault
+    groups = []
+    for files in by_cause(faults):
+        [(advice, _)] = Counter(one.fault.advice for one in files).most_common(1)
+        groups.append(FaultGroup(files[0].fault.cause, advice, len(files), [one.path for one in files[:N_EXAMPLES]]))
+    return groups
 
 
 def _newest_backup(config: Config) -> tuple[str | None, str | None]:

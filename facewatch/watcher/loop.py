@@ -326,7 +326,7 @@ class WatchLoop:
             return
         watched.looked(folder, self._clock() - started, found.mounts)
         # What was heard of in there cannot be looked at; when it can be read, a look finds it.
-        watched.queue.forget_below(found.unread)
+        watched.queue.forget_below(found.unseen)
         if not folder:
             self._has_seen_all(watched, found)
         self._move(watched, changes)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from facewatch.catalog import FaultyFile
+from facewatch.catalog import by_cause
 from facewatch.checks.doctor.case import Case, Finding, counted, mentioned, shown
 from facewatch.checks.doctor.environment import child_environment
 from facewatch.errors import FacewatchError
@@ -98,19 +96,11 @@ def faulty_files(case: Case) -> Iterator[Finding]:
         yield Finding(PHOTOS, "ok", "every photo could be used")
     for files in causes[:MOST_CAUSES]:
         first = files[0]
-        what = f"{counted(len(files), 'file')}: {first.fault}, for example {shown(first.path)}"
-        yield Finding(PHOTOS, "remark", what, first.advice or "facewatch status lists them")
+        what = f"{counted(len(files), 'file')}: {first.fault.text}, for example {shown(first.path)}"
+        yield Finding(PHOTOS, "remark", what, first.fault.advice or "facewatch status lists them")
     if len(causes) > MOST_CAUSES:
         rest = sum(map(len, causes[MOST_CAUSES:]))
         yield Finding(PHOTOS, "remark", f"{counted(rest, 'file')} for other reasons", "facewatch status lists them")
-
-
-def by_cause(faults: Iterable[FaultyFile]) -> list[list[FaultyFile]]:
-    """Return files with one cause together, the most frequent first; numbers in a fault make no other cause."""
-    groups: dict[str, list[FaultyFile]] = defaultdict(list)
-    for one in faults:
-        groups[re.sub(r"\d+", "0", one.fault)].append(one)
-    return sorted(groups.values(), key=lambda files: (-len(files), files[0].fault))
 
 
 _DECODE = """

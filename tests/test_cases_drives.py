@@ -23,7 +23,7 @@ from drawn import Library, make_library
 from test_loop import Turns, heard
 from users import as_a_user
 
-from facewatch.app import Service, keeping
+from facewatch.app import Service
 from facewatch.catalog import Catalog
 from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.restore import GivenUp
@@ -38,6 +38,7 @@ from facewatch.library.roots import N_TOLD
 from facewatch.people.corrections import Decisions
 from facewatch.reports.metrics import exposition
 from facewatch.reports.status import Status
+from facewatch.service import keeping
 from facewatch.types import Progress
 from facewatch.watcher.inotify import InotifySource
 

@@ -35,7 +35,7 @@ from facewatch.config import load_config
 from facewatch.errors import FacewatchError, LibraryError
 from facewatch.evaluation.calibration import MIN_PRECISION, Calibration, Rates, around, calibrate, rates_of
 from facewatch.evaluation.labelled import check_counts, read_labels
-from facewatch.evaluation.run import photos_of, see, usable_methods
+from facewatch.evaluation.run import analyse, photos_of, usable_methods
 from facewatch.evaluation.sample import Sample, make_sample
 from facewatch.fs.output import check_target, written_at_once
 from facewatch.types import Thresholds
@@ -56,7 +56,7 @@ def look_at(labelled: Path, settings: Mapping[str, str], *, only: str, keep: Pat
     labels = read_labels(labelled, only=only)
     if keep:
         check_target(keep, suffix=".npz", photos=[labelled])
-    info, seen = see(
+    info, seen = analyse(
         labels,
         lambda folder, /, **more: open_service(folder, {**settings, **more}),
         keep=keep,

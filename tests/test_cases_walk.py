@@ -24,7 +24,7 @@ from facewatch.catalog.opening import time_of
 from facewatch.checks.doctor.walking import walk as doctor_walk
 from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
 from facewatch.engines import fake
-from facewatch.evaluation.analyses import Seen, look
+from facewatch.evaluation.analyses import Analyses, analyse_photos
 from facewatch.evaluation.labelled import read_labels
 from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
 from facewatch.indexing.pool import InlineAnalyser
@@ -690,13 +690,13 @@ def test_labels_are_read_without_what_other_programs_keep(tmp_path: Path) -> Non
 def test_what_was_kept_of_an_evaluation_follows_a_change_in_place_and_not_new_rights(library: Library) -> None:
     photo = draw(library, "a.png", (1, 0))
     other = draw(library, "b.png", (2, 0))
-    known = Seen()
+    known = Analyses()
 
     def seen() -> tuple[int, int]:
         """Look at the photo; return how many files were read and analysed."""
         analyser = Counting()
         with make_library(Path(tempfile.mkdtemp(dir=library.base))).service(analyser=analyser) as service:
-            look(service, analyser, [photo], known=known, report=lambda _: None)
+            analyse_photos(service, analyser, [photo], known=known, report=lambda _: None)
         return analyser.n_read, analyser.n_analysed
 
     assert [seen(), seen()] == [(1, 1), (0, 0)]

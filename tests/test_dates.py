@@ -21,8 +21,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from facewatch.app import DATES_SECONDS
 from facewatch.decode import dates, decode, taken_at
 from facewatch.errors import PhotoError
-from facewatch.evaluation.analyses import Seen, SeenFile
-from facewatch.evaluation.kept import load_seen, save_seen
+from facewatch.evaluation.analyses import AnalysedFile, Analyses, load_analyses, save_analyses
 from facewatch.indexing.indexer import DATED_TOGETHER, find_dates
 from facewatch.types import Analysis, Fingerprint
 from facewatch.watcher.loop import WatchLoop
@@ -492,12 +491,14 @@ def test_the_watcher_dates_photos_while_nothing_else_waits(library: Library) -> 
 def test_what_evaluation_keeps_says_when_photos_were_taken_and_what_it_kept_before_does_not(tmp_path: Path) -> None:
     file, digests = tmp_path / "seen.npz", [bytes([i]) * 32 for i in range(2)]
     said = {digests[0]: SPRING_SAID, digests[1]: ""}
-    files = {f"/{digest[0]}.jpg": SeenFile(1, 1, digest) for digest in digests}
-    save_seen(file, Seen(files, {digest: Analysis(4, 3, "JPEG", (), said[digest]) for digest in digests}), "key")
-    assert {digest: seen.taken_at for digest, seen in load_seen(file, "key").analyses.items()} == said
+    files = {f"/{digest[0]}.jpg": AnalysedFile(1, 1, digest) for digest in digests}
+    save_analyses(
+        file, Analyses(files, {digest: Analysis(4, 3, "JPEG", (), said[digest]) for digest in digests}), "key"
+    )
+    assert {digest: seen.taken_at for digest, seen in load_analyses(file, "key").photos.items()} == said
     with np.load(file) as archive:
         older = {name: archive[name] for name in archive.files if name != "photo_taken_at"}
     np.savez_compressed(tmp_path / "older.npz", allow_pickle=False, **older)
-    kept = load_seen(tmp_path / "older.npz", "key")
+    kept = load_analyses(tmp_path / "older.npz", "key")
     assert kept.files == files
-    assert [seen.taken_at for seen in kept.analyses.values()] == ["", ""]
+    assert [seen.taken_at for seen in kept.photos.values()] == ["", ""]

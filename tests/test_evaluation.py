@@ -33,11 +33,11 @@ from facewatch.cli.evaluate import engine_and_origin
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, FacewatchError, LibraryError
-from facewatch.evaluation import calibration, crops, metrics, mistakes, report, run, simulated, ways
-from facewatch.evaluation.analyses import Seen
-from facewatch.evaluation.kept import load_seen, save_seen
+from facewatch.evaluation import calibration, crops, metrics, report, run, simulated, ways
+from facewatch.evaluation.analyses import Analyses, load_analyses, save_analyses
 from facewatch.evaluation.labelled import Label, read_labels, sets_in
 from facewatch.evaluation.sample import make_sample, match, middle_face
+from facewatch.evaluation.ways import Arrival
 from facewatch.fs.output import check_target
 from facewatch.indexing.analyzer import LibraryFile, Recipe
 from facewatch.indexing.pool import InlineAnalyser
@@ -538,7 +538,7 @@ def inline() -> InlineAnalyser:
 
 
 def evaluated(root: Path, **choices: Any) -> run.Evaluation:
-    arguments: dict[str, Any] = {"methods": ["linkage"], "n_batches": 2, "analyser": inline()} | choices
+    arguments: dict[str, Any] = {"methods": ["linkage"], "arrival": Arrival(2), "analyser": inline()} | choices
     return run.evaluate(read_labels(root), open_service, **arguments)
 
 
@@ -547,7 +547,7 @@ def test_the_limits_of_the_settings_hold_for_its_workers(folders: Path) -> None:
         return open_service(folder, **{"resources.memory_mb": 100})
 
     with pytest.raises(EngineError, match=r"^100 MB of memory are too little"):
-        run.see(read_labels(folders), short_of_memory)
+        run.analyse(read_labels(folders), short_of_memory)
 
 
 def partition(groups: NDArray[np.int64]) -> set[frozenset[int]]:
@@ -569,7 +569,7 @@ def test_easy_faces_are_told_apart_in_every_way_of_working(folders: Path) -> Non
 def test_easy_faces_come_out_the_same_whatever_the_batches_and_the_order(
     folders: Path, n_batches: int, seed: int
 ) -> None:
-    evaluation = evaluated(folders, n_batches=n_batches, seed=seed)
+    evaluation = evaluated(folders, arrival=Arrival(n_batches, seed))
     assert len({frozenset(partition(grouping.groups)) for grouping in evaluation.groupings}) == 1
     steps = evaluation.groupings[-1].steps
     assert len(steps) == min(n_batches, 6)
@@ -581,7 +581,7 @@ def test_the_seed_decides_the_order_and_nothing_else_does(folders: Path) -> None
     photos = evaluated(folders).sample.photos
 
     def order(seed: int) -> list[list[str]]:
-        return [[photo.path for photo in batch] for batch in ways.shuffled_batches(photos, n_batches=4, seed=seed)]
+        return [[photo.path for photo in batch] for batch in ways.shuffled_batches(photos, Arrival(4, seed))]
 
     assert order(1) == order(1) != order(2)
     assert [len(batch) for batch in order(1)] == [2, 2, 1, 1]
@@ -592,7 +592,7 @@ def test_a_grouping_is_the_same_each_time(library: Library) -> None:
     random = np.random.default_rng(5)
     for n in range(24):
         library.draw(f"p{n % 5}/{n}.png", (int(n % 5), int(random.integers(200))))
-    first, again = (evaluated(library.photos, n_batches=5, seed=3) for _ in range(2))
+    first, again = (evaluated(library.photos, arrival=Arrival(5, 3)) for _ in range(2))
     for a, b in zip(first.groupings, again.groupings, strict=True):
         assert np.array_equal(a.groups, b.groups)
 
@@ -691,7 +691,7 @@ def test_true_pairs_are_counted_plain_and_normalised_side_by_side(tmp_path: Path
         return open_service(folder, info=normalised, **settings)
 
     with_cohort = run.evaluate(
-        read_labels(people), with_figures, methods=["linkage"], n_batches=2, fars=(0.01,), analyser=inline()
+        read_labels(people), with_figures, methods=["linkage"], arrival=Arrival(2), fars=(0.01,), analyser=inline()
     )
     plain = evaluated(people, fars=(0.01,))
     assert with_cohort.verifications == plain.verifications
@@ -842,13 +842,13 @@ class Blind(InlineAnalyser):
         raise AssertionError(f"{photo} is looked at")
 
 
-def same_seen(a: Seen, b: Seen) -> bool:
-    def plain(seen: Seen) -> Any:
+def same_analyses(a: Analyses, b: Analyses) -> bool:
+    def plain(seen: Analyses) -> Any:
         return {
             sha256: [(one.width, one.height, one.format)]
             + [dataclasses.replace(f, embedding=None) for f in one.faces]  # type: ignore[arg-type]
             + [f.embedding.tobytes() for f in one.faces]
-            for sha256, one in seen.analyses.items()
+            for sha256, one in seen.photos.items()
         }
 
     return a.files == b.files and plain(a) == plain(b)
@@ -901,10 +901,10 @@ def test_an_interrupted_evaluation_keeps_what_it_has(folders: Path, tmp_path: Pa
 
 def test_kept_faces_come_back_as_they_were(folders: Path, tmp_path: Path) -> None:
     keep = tmp_path / "kept.npz"
-    _, seen = run.see(read_labels(folders), open_service, analyser=inline())
-    for one in (seen, Seen()):
-        save_seen(keep, one, "key")
-        assert same_seen(load_seen(keep, "key"), one)
+    _, seen = run.analyse(read_labels(folders), open_service, analyser=inline())
+    for one in (seen, Analyses()):
+        save_analyses(keep, one, "key")
+        assert same_analyses(load_analyses(keep, "key"), one)
     with np.load(keep, allow_pickle=False) as archive:
         assert all(archive[name].dtype != object for name in archive.files)
 
@@ -917,14 +917,14 @@ def test_what_another_engine_found_is_not_taken(folders: Path, tmp_path: Path) -
         lambda folder: Service(open_service(folder).config, info=dataclasses.replace(fake.INFO, fingerprint="other")),
     ):
         with pytest.raises(LibraryError, match=r"kept by another engine, with other settings, or by another facewatch"):
-            run.see(read_labels(folders), service, keep=keep, analyser=inline())
+            run.analyse(read_labels(folders), service, keep=keep, analyser=inline())
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 damaged"])
 def test_a_file_of_another_kind_is_not_taken_for_kept_faces(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "kept.npz").write_bytes(content)
     with pytest.raises(LibraryError, match=r"kept.npz: no file that `--keep` of evaluate wrote") as caught:
-        load_seen(tmp_path / "kept.npz", "key")
+        load_analyses(tmp_path / "kept.npz", "key")
     assert "pickle" not in str(caught.value)
 
 
@@ -974,7 +974,7 @@ def test_the_page_shows_both_kinds_of_mistakes_with_names_and_paths(folders: Pat
 
 
 def test_the_page_of_a_perfect_evaluation_has_no_mistakes(folders: Path) -> None:
-    text = "".join(parsed(page_of(folders, n_batches=1)).itertext())
+    text = "".join(parsed(page_of(folders, arrival=Arrival(1))).itertext())
     assert text.count("None.") == 2
 
 
@@ -1043,12 +1043,12 @@ def test_a_crop_is_the_face_with_a_margin(folders: Path) -> None:
 def test_the_worst_mistakes_come_first() -> None:
     embeddings, _ = people_of(9, 3)
     people, groups = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2]), np.array([0, 0, 0, 0, 0, 5, 6, 6, 0])
-    together = mistakes.wrongly_together(people, groups, embeddings)
+    together = metrics.wrongly_together(people, groups, embeddings)
     assert [(one.n_left, one.n_right) for one in together] == [(3, 2), (3, 1), (2, 1)]
     assert sum(one.damage for one in together) == pytest.approx(
         len(people) * (1 - metrics.bcubed(people, groups).precision)
     )
-    apart = mistakes.wrongly_apart(people, groups, embeddings)
+    apart = metrics.wrongly_apart(people, groups, embeddings)
     assert sorted((one.n_left, one.n_right) for one in apart) == [(2, 1), (2, 1)]
     assert [one.distance for one in apart] == sorted((one.distance for one in apart), reverse=True)
     for one in [*together, *apart]:
@@ -1126,10 +1126,10 @@ def test_an_unknown_method_is_a_mistake_on_the_command_line(folders: Path, capsy
 
 def simulated_on(root: Path, **choices: Any) -> simulated.Simulation:
     labelled = read_labels(root)
-    info, seen = run.see(labelled, open_service, analyser=inline())
+    info, seen = run.analyse(labelled, open_service, analyser=inline())
     sample = make_sample(labelled, seen, n_dims=info.n_dims)
-    arguments: dict[str, Any] = {"n_batches": 3, "seed": 0} | choices
-    return simulated.simulate(sample, open_service, "linkage", **arguments)
+    arrival = Arrival(choices.pop("n_batches", 3), choices.pop("seed", 0))
+    return simulated.simulate(sample, open_service, "linkage", arrival, **choices)
 
 
 def test_a_user_who_tells_the_truth_settles_every_easy_face(folders: Path) -> None:
@@ -1140,7 +1140,7 @@ def test_a_user_who_tells_the_truth_settles_every_easy_face(folders: Path) -> No
     assert found.after.n_people == 3
     # Nobody knows the two strangers beside Cleo.
     assert found.answers["who hide"] == 2
-    assert found.churn_decided.n_changed == found.churn_others.n_changed == 0
+    assert found.churn.decided.n_changed == found.churn.others.n_changed == 0
 
 
 def test_the_largest_people_are_named_and_of_equal_ones_the_first(folders: Path) -> None:
@@ -1210,15 +1210,13 @@ def test_faces_that_move_while_photos_come_are_churn_and_groups_that_join_are_no
         with watch.watching(), service.catalog.write():
             service.catalog.faces.reassign_all(cleo, ben)
             service.catalog.people.retire(cleo, ben)
-        assert watch.churn(is_decided=True) == simulated.Churn(2, 0)
-        assert watch.churn(is_decided=False) == simulated.Churn(4, 0)
+        assert watch.churns() == (simulated.Churn(2, 0), simulated.Churn(4, 0))
         moved, released = arrivals.faces_of()[anna][0], arrivals.faces_of()[ben][0]
         with watch.watching(), service.catalog.write():
             service.catalog.faces.move([moved], ben, rule="test", now=service.catalog.now())
             service.catalog.faces.release([released])
-        assert watch.churn(is_decided=True) == simulated.Churn(2, 1)
-        assert watch.churn(is_decided=False) == simulated.Churn(4, 1)
-        assert watch.churn(is_decided=True).share == 0.5
+        assert watch.churns() == (simulated.Churn(2, 1), simulated.Churn(4, 1))
+        assert watch.churns().decided.share == 0.5
 
 
 def test_what_a_user_makes_of_it_is_told_in_every_way(folders: Path) -> None:
@@ -1305,10 +1303,10 @@ LIMITS = Thresholds(
 )
 
 
-def calibration_faces(seed: int) -> calibration.Faces:
+def calibration_faces(seed: int) -> calibration.LabelledFaces:
     embeddings, who = people_of(70, 14, spread=0.5, seed=seed)
     tiers = np.random.default_rng(seed).choice(["found", "found", "found", "match", "show"], len(who))
-    return calibration.Faces(embeddings, who, np.array(tiers, np.str_))
+    return calibration.LabelledFaces(embeddings, who, np.array(tiers, np.str_))
 
 
 @given(st.integers(0, 10_000), st.sampled_from([1, 3, 5, 50]), st.booleans(), st.floats(0.2, 1.0))
@@ -1344,7 +1342,7 @@ def test_answers_are_those_of_the_gallery(seed: int, shortlist: int, is_stranger
 
 def test_strangers_are_taken_for_somebody_as_rarely_as_was_asked_for() -> None:
     embeddings, who = people_of(600, 90, spread=0.9, seed=3)
-    faces = calibration.Faces(embeddings, who, np.full(600, "found"))
+    faces = calibration.LabelledFaces(embeddings, who, np.full(600, "found"))
     trials = calibration.try_galleries(faces)
     assert [trial.n_gallery for trial in trials] == [300, 600]
     found = {far: calibration.calibrate_matching(trials, LIMITS, far=far, middle=0.8) for far in (0.2, 0.02, 0.002)}
@@ -1358,7 +1356,7 @@ def test_strangers_are_taken_for_somebody_as_rarely_as_was_asked_for() -> None:
 
 def calibrated_ceiling(spread: float) -> tuple[float, list[tuple[float, metrics.Agreement]]]:
     embeddings, who = people_of(200, 30, spread=spread, seed=2)
-    faces = calibration.Faces(embeddings, who, np.full(200, "found"))
+    faces = calibration.LabelledFaces(embeddings, who, np.full(200, "found"))
     pairs = metrics.count_pairs(embeddings, who)
     limits, tried = calibration.calibrate_grouping(faces, np.arange(200), LIMITS, pairs, method="linkage")
     return limits.cluster, tried

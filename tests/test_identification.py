@@ -199,7 +199,7 @@ def test_the_table_asks_as_the_gallery_does(seed: int, way: Aggregation, shortli
     random = np.random.default_rng(seed)
     people, embeddings = crowd(random, n_people=9)
     tiers = random.choice(["found", "found", "match"], len(people))
-    faces = calibration.Faces(embeddings, people, tiers)
+    faces = calibration.LabelledFaces(embeddings, people, tiers)
     rows = np.arange(len(people))
     answers = calibration.ask(faces, rows, rows >= 0, shortlist=shortlist, is_stranger=is_stranger, aggregation=way)
     for row in rows.tolist():
@@ -236,7 +236,7 @@ def test_people_with_one_other_photo_are_the_same_to_all_three_ways() -> None:
     found = table(identification(both, LIMITS, fars=(0.1,)))
     # Other people have two photos, so that only who is asked for is the same.
     assert found["minimum", 0.1].n_by_size == (60, 0, 0, 0)
-    alone = calibration.Faces(both.embeddings, both.person, both.tiers)
+    alone = calibration.LabelledFaces(both.embeddings, both.person, both.tiers)
     in_gallery = np.arange(60) < 30
     answers = [
         calibration.ask(alone, np.arange(30, 60), in_gallery, shortlist=5, is_stranger=False, aggregation=way)
@@ -284,7 +284,7 @@ def test_the_last_row_is_what_the_thresholds_do_as_they_are_set() -> None:
     faces = sample(people, embeddings)
     [*_, as_set] = identification(faces, LIMITS)
     answers = calibration.ask_all(
-        calibration.Faces(faces.embeddings, faces.person, faces.tiers), np.ones(len(people), np.bool_)
+        calibration.LabelledFaces(faces.embeddings, faces.person, faces.tiers), np.ones(len(people), np.bool_)
     )
     rates = calibration.rates_of(answers, LIMITS)
     assert as_set.is_as_set

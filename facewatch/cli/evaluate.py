@@ -19,10 +19,11 @@ from facewatch.cli.program import Choice, State, command, json_option, pass_stat
 from facewatch.clustering import METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from facewatch.app import Report, Service
     from facewatch.config import Config
+    from facewatch.evaluation.labelled import Labelled
     from facewatch.evaluation.run import Evaluation
     from facewatch.evaluation.sample import Sample
     from facewatch.evaluation.ways import Grouping, OpenService
@@ -85,25 +86,17 @@ def evaluate(
       facewatch evaluate ~/Portraits ~/Holidays
     """
     from facewatch.evaluation import run
-    from facewatch.evaluation.labelled import read_labels, sets_in
-    from facewatch.fs.output import check_target
-    from facewatch.library.layout import rules_of
+    from facewatch.evaluation.ways import Arrival
 
-    chosen = methods or (state.config()["cluster.method"],)
-    folders = list(dict.fromkeys(folder for one in labelled for folder in sets_in(one)))
-    labels = [read_labels(folder, only=only, rules=rules_of(state.config())) for folder in folders]
-    for file, suffix in ((keep, ".npz"), (report, ".html")):
-        if file:
-            check_target(file, suffix=suffix, photos=folders)
+    labels = _read_labels(state, labelled, only, files={".npz": keep, ".html": report})
     name, origin = engine_and_origin(state.config(), engine)
     evaluations = [
         run.evaluate(
             one,
             service_opener(state, name),
-            methods=chosen,
+            methods=methods or (state.config()["cluster.method"],),
             fars=fars or run.FARS,
-            n_batches=batches,
-            seed=seed,
+            arrival=Arrival(batches, seed),
             with_user=simulate_user,
             keep=keep,
             stage=partial(_bar, state, f"{one.root.name}: " if len(labels) > 1 else ""),
@@ -117,8 +110,24 @@ def evaluate(
         print_json(facts[0] if len(facts) == 1 else {"sets": facts})
     else:
         _print_evaluations(evaluations, origin)
-    if report and not state.is_quiet and not as_json:
-        echo(f"\nwrote {report}")
+        if report and not state.is_quiet:
+            echo(f"\nwrote {report}")
+
+
+def _read_labels(
+    state: State, labelled: Sequence[Path], only: str, *, files: Mapping[str, Path | None]
+) -> list[Labelled]:
+    """Return the labelled sets, if the files to write, by their suffixes, can be written."""
+    from facewatch.evaluation.labelled import read_labels, sets_in
+    from facewatch.fs.output import check_target
+    from facewatch.library.layout import rules_of
+
+    folders = list(dict.fromkeys(folder for one in labelled for folder in sets_in(one)))
+    labels = [read_labels(folder, only=only, rules=rules_of(state.config())) for folder in folders]
+    for suffix, file in files.items():
+        if file:
+            check_target(file, suffix=suffix, photos=folders)
+    return labels
 
 
 def _bar(state: State, before: str, title: str) -> AbstractContextManager[Report]:

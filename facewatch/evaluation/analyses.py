@@ -1,20 +1,30 @@
-"""Photos through the real engine, as `facewatch scan` would look at them, and remembered in a file where wanted."""
+"""What the engine finds in the labelled photos, as `facewatch scan` would, and a file that keeps it where wanted."""
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from facewatch import __version__
 from facewatch.catalog import display
-from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile
+from facewatch.errors import LibraryError
+from facewatch.fs.output import written_at_once
+from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
 from facewatch.indexing.indexer import Ingest
 from facewatch.indexing.pool import Analyser
-from facewatch.types import Analysis, Fingerprint, Progress
+from facewatch.types import Analysis, Box, Covered, EngineInfo, Face, Fingerprint, Progress, Quality, Tier
 
 if TYPE_CHECKING:
     from facewatch.app import Report, Service
@@ -25,8 +35,8 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class SeenFile:
-    """One file as it was when its photo was looked at."""
+class AnalysedFile:
+    """One file as it was when its photo was analysed."""
 
     size: int
     """Bytes."""
@@ -40,30 +50,32 @@ class SeenFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was found in photos; a photo that lies in several files was looked at once."""
+class Analyses:
+    """What was found in photos; a photo that lies in several files was analysed once."""
 
-    files: dict[str, SeenFile] = field(default_factory=dict)
+    files: dict[str, AnalysedFile] = field(default_factory=dict)
     """By absolute path."""
-    analyses: dict[bytes, Analysis] = field(default_factory=dict)
+    photos: dict[bytes, Analysis] = field(default_factory=dict)
     """By the SHA-256 of the photo's bytes."""
     faults: dict[str, tuple[str, str]] = field(default_factory=dict)
     """What is wrong with a file that could not be used, and what to do about it, by absolute path."""
 
 
-def look(service: Service, analyser: Analyser, paths: Iterable[Path], *, known: Seen, report: Report) -> Seen:
+def analyse_photos(
+    service: Service, analyser: Analyser, paths: Iterable[Path], *, known: Analyses, report: Report
+) -> Analyses:
     """Add to `known` what the engine finds in the photos of these absolute paths, and return it.
 
-    What is known already and has not changed is not looked at again. `known` holds what was done so far when this is
+    What is known already and has not changed is not analysed again. `known` holds what was done so far when this is
     interrupted. The service's catalog is used up by it.
     """
     paths = list(paths)
-    memory = _Memory(analyser, known)
+    caching = _CachingAnalyser(analyser, known)
     catalog, now = service.catalog, service.catalog.now()
     with catalog.write():
         root_id = catalog.files.add_root(Path("/"), 0, now)
     work = Ingest(
-        catalog, memory, root=Path("/"), root_id=root_id, engine_id=service.engine_id, settle=lambda photo_id: 0
+        catalog, caching, root=Path("/"), root_id=root_id, engine_id=service.engine_id, settle=lambda photo_id: 0
     )
     try:
         for n_done, one in enumerate(work.run(str(path).lstrip("/") for path in paths), 1):
@@ -73,7 +85,7 @@ def look(service: Service, analyser: Analyser, paths: Iterable[Path], *, known: 
                 log.warning("%s: %s; %s", display(path), *known.faults[path])
             report(Progress(n_done, len(paths), display(one.path)))
     finally:
-        memory.tell()
+        caching.store()
     return known
 
 
@@ -84,10 +96,10 @@ _FAULTS = {
 }
 
 
-class _Memory:
-    """An Analyser that answers for what is known and lets another one look at the rest, whose answers it keeps."""
+class _CachingAnalyser:
+    """An Analyser that answers for what is known and passes the rest on to another one, whose answers it keeps."""
 
-    def __init__(self, inner: Analyser, known: Seen) -> None:
+    def __init__(self, inner: Analyser, known: Analyses) -> None:
         self.n_workers = inner.n_workers
         self.room = inner.room
         self._inner = inner
@@ -109,7 +121,7 @@ class _Memory:
         if known is not None and known[0] == expected:
             return _done(Analysed(known[1]))
         examined = self._examined.get(path)
-        if examined is not None and (same := self._known.analyses.get(examined.result().sha256 or b"")) is not None:
+        if examined is not None and (same := self._known.photos.get(examined.result().sha256 or b"")) is not None:
             return _done(Analysed(same))
         self._analysed[path] = self._inner.analyse(photo, expected)
         return self._analysed[path]
@@ -123,27 +135,27 @@ class _Memory:
     def close(self) -> None:
         self._inner.close()
 
-    def tell(self) -> None:
-        """Put what was learnt into what is known."""
+    def store(self) -> None:
+        """Add the new answers to what is known."""
         for path, examined in _answers(self._examined):
             if examined.sha256 is not None:
                 fingerprint = examined.fingerprint
-                self._known.files[path] = SeenFile(
+                self._known.files[path] = AnalysedFile(
                     fingerprint.size, fingerprint.mtime_ns, examined.sha256, fingerprint.ctime_ns or 0
                 )
         for path, analysed in _answers(self._analysed):
             if analysed is not None and analysed.analysis is not None and path in self._known.files:
-                self._known.analyses[self._known.files[path].sha256] = analysed.analysis
+                self._known.photos[self._known.files[path].sha256] = analysed.analysis
 
     def _known_analysis(self, path: str) -> tuple[Fingerprint, Analysis] | None:
         file = self._known.files.get(path)
-        if file is None or file.sha256 not in self._known.analyses:
+        if file is None or file.sha256 not in self._known.photos:
             return None
         try:
-            now = Fingerprint.of(os.stat(path, follow_symlinks=False))  # noqa: PTH116 - as `Eyes` opens it
+            now = Fingerprint.of(os.stat(path, follow_symlinks=False))  # noqa: PTH116 - as a worker opens it
         except OSError:
             return None
-        return (now, self._known.analyses[file.sha256]) if file.is_still(now) else None
+        return (now, self._known.photos[file.sha256]) if file.is_still(now) else None
 
 
 def _absolute(path: str) -> str:
@@ -162,3 +174,129 @@ def _done(answer: _T) -> Future[_T]:
     future: Future[_T] = Future()
     future.set_result(answer)
     return future
+
+
+# --- kept in one .npz file: plain arrays, nothing in it can run ---
+
+_N_LANDMARKS = 10
+
+
+def key_of(info: EngineInfo, recipe: Recipe) -> str:
+    """Return what decides what is found in a photo: engine, program and settings."""
+    decides = {
+        "facewatch": __version__,
+        "engine": info.fingerprint,
+        "detector": recipe.options.detector,
+        "max_pixels": recipe.max_pixels,
+        "limits": asdict(recipe.limits),
+    }
+    return json.dumps(decides, sort_keys=True)
+
+
+def load_analyses(file: Path, key: str) -> Analyses:
+    """Return what the file keeps; nothing when there is no such file.
+
+    Raises:
+        LibraryError: it is another kind of file, or was made by another engine or with other settings.
+    """
+    if not file.exists():
+        return Analyses()
+    try:
+        with file.open("rb") as source, np.load(source, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        kept_key = str(arrays["key"])
+        found = _from_arrays(arrays) if kept_key == key else None
+    except OSError as error:
+        raise LibraryError(f"{file}: cannot be read: {error.strerror or error}; name another file") from error
+    # What numpy says ("allow_pickle") is about arrays, and would lead nowhere.
+    except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise LibraryError(
+            f"{file}: no file that `--keep` of evaluate wrote, or a damaged one; name another file, or remove it"
+        ) from error
+    if found is None:
+        raise LibraryError(
+            f"{file}: kept by another engine, with other settings, or by another facewatch; name another file"
+        )
+    return found
+
+
+def save_analyses(file: Path, found: Analyses, key: str) -> None:
+    """Write what was found, as a whole or not at all."""
+    with written_at_once(file) as target:
+        np.savez_compressed(target, allow_pickle=False, key=np.array(key), **_arrays(found))
+
+
+def _arrays(found: Analyses) -> dict[str, NDArray[Any]]:
+    number = {sha256: i for i, sha256 in enumerate(found.photos)}
+    files = {path: file for path, file in found.files.items() if file.sha256 in number}
+    photos = list(found.photos.values())
+    faces = [face for photo in photos for face in photo.faces]
+    return {
+        "file_path": _bytes(os.fsencode(path) for path in files),
+        "file_size": np.array([file.size for file in files.values()], np.int64),
+        "file_mtime_ns": np.array([file.mtime_ns for file in files.values()], np.int64),
+        "file_ctime_ns": np.array([file.ctime_ns for file in files.values()], np.int64),
+        "file_photo": np.array([number[file.sha256] for file in files.values()], np.int64),
+        "photo_sha256": np.frombuffer(b"".join(number), np.uint8).reshape(-1, 32),
+        "photo_size": np.array([(photo.width, photo.height) for photo in photos], np.int64).reshape(-1, 2),
+        "photo_format": np.array([photo.format for photo in photos], np.str_),
+        "photo_taken_at": np.array([photo.taken_at for photo in photos], np.str_),
+        "photo_faces": np.array([len(photo.faces) for photo in photos], np.int64),
+        "face_box": np.array([astuple(f.box) for f in faces], np.int64).reshape(-1, 5),
+        "face_landmarks": np.array([f.landmarks for f in faces], np.float64).reshape(-1, _N_LANDMARKS),
+        "face_score": np.array([f.score for f in faces], np.float64),
+        "face_quality": np.array([_numbers(f.quality) for f in faces], np.float64).reshape(-1, 5),
+        "face_norm": np.array([f.quality.norm for f in faces], np.float64),
+        "face_covered": np.array([f.quality.covered.value for f in faces], np.str_),
+        "face_tier": np.array([f.quality.tier.value for f in faces], np.str_),
+        "face_embedding": np.array([f.embedding for f in faces], np.float32).reshape(len(faces), -1 if faces else 0),
+    }
+
+
+def _numbers(quality: Quality) -> tuple[float, ...]:
+    return quality.sharpness, quality.brightness, quality.pixels, quality.pose, quality.score
+
+
+def _bytes(texts: Iterable[bytes]) -> NDArray[np.uint8]:
+    """Return paths as one array; they hold no NUL."""
+    return np.frombuffer(b"\0".join(texts), np.uint8)
+
+
+def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Analyses:
+    digests = [row.tobytes() for row in arrays["photo_sha256"]]
+    faces = [_face(arrays, i) for i in range(len(arrays["face_score"]))]
+    ends = np.cumsum(arrays["photo_faces"]).tolist()
+    analyses = {
+        sha256: Analysis(int(size[0]), int(size[1]), str(kind), tuple(faces[end - n : end]), str(taken_at))
+        for sha256, size, kind, n, end, taken_at in zip(
+            *(digests, arrays["photo_size"], arrays["photo_format"], arrays["photo_faces"].tolist(), ends),
+            # What was kept before dates were read has none.
+            arrays.get("photo_taken_at", np.full(len(digests), "")),
+            strict=True,
+        )
+    }
+    paths = arrays["file_path"].tobytes().split(b"\0") if len(arrays["file_path"]) else []
+    files = {
+        os.fsdecode(path): AnalysedFile(int(size), int(mtime_ns), digests[int(photo)], int(ctime_ns))
+        for path, size, mtime_ns, ctime_ns, photo in zip(
+            *(paths, arrays["file_size"], arrays["file_mtime_ns"]),
+            # What was kept before ctimes were has none.
+            arrays.get("file_ctime_ns", np.zeros(len(paths), np.int64)),
+            arrays["file_photo"],
+            strict=True,
+        )
+    }
+    return Analyses(files, analyses)
+
+
+def _face(arrays: dict[str, NDArray[Any]], i: int) -> Face:
+    sharpness, brightness, pixels, pose, score = map(float, arrays["face_quality"][i])
+    norm = float(arrays["face_norm"][i])
+    quality = Quality(
+        *(sharpness, brightness, int(pixels), pose, score, Tier(str(arrays["face_tier"][i]))),
+        norm=None if math.isnan(norm) else norm,
+        covered=Covered(str(arrays["face_covered"][i])),
+    )
+    box: Sequence[int] = arrays["face_box"][i].tolist()
+    landmarks = tuple(map(float, arrays["face_landmarks"][i]))
+    return Face(Box(*box), landmarks, float(arrays["face_score"][i]), quality, arrays["face_embedding"][i])

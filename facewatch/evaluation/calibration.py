@@ -1,7 +1,7 @@
 """An engine's thresholds from labelled faces, at a wanted rate of strangers who are taken for somebody.
 
 Every face is held out once and asked for twice: in a gallery of all other faces (is it recognised, and as whom?), and
-in one without its person (a stranger: is it taken for somebody?). What `assign.Gallery` would answer before any
+in one without its person (a stranger: is it taken for somebody?). What `matching.Gallery` would answer before any
 threshold, `ask` says for all faces in a few products of matrices; a test holds the two together. Thresholds are then
 only compared with those answers.
 """
@@ -42,7 +42,7 @@ MIN_PRECISION = 0.995
 
 
 @dataclass(frozen=True, slots=True)
-class Faces:
+class LabelledFaces:
     """Labelled faces; row i of each array belongs together."""
 
     embeddings: NDArray[np.float32]
@@ -71,7 +71,7 @@ class Answers:
     is_poor: NDArray[np.bool_]
     """Whether the face may only be matched."""
     n_gallery: NDArray[np.int64]
-    """Faces in the gallery."""
+    """LabelledFaces in the gallery."""
     n_own: NDArray[np.int64]
     """Of these, those of the face's own person."""
     is_proof: NDArray[np.bool_]
@@ -85,7 +85,7 @@ class Answers:
         return Answers(*(np.concatenate([getattr(part, name) for part in parts]) for name in Answers.__slots__))
 
     def accepted(self, limits: Thresholds) -> NDArray[np.bool_]:
-        """Return which are accepted, by the rule of `assign.Gallery`."""
+        """Return which are accepted, by the rule of `matching.Gallery`."""
         decades = np.log10(np.maximum(self.n_gallery, 1) / limits.gallery_size)
         less = limits.per_decade * np.maximum(0.0, decades) + np.where(self.is_poor, limits.poor, 0.0)
         is_near = (self.distance <= limits.match - less) & (self.centroid <= limits.centroid - less)
@@ -128,7 +128,7 @@ def rates_of(answers: Answers, limits: Thresholds) -> Rates:
 
 
 def ask_all(
-    faces: Faces,
+    faces: LabelledFaces,
     in_gallery: NDArray[np.bool_],
     *,
     shortlist: int = 5,
@@ -136,7 +136,7 @@ def ask_all(
 ) -> Answers:
     """Return the answers to every face, of the gallery of these faces without it, and without its person.
 
-    Faces too poor to be matched are neither asked for nor in the gallery.
+    LabelledFaces too poor to be matched are neither asked for nor in the gallery.
     """
     may_match = faces.tiers != Tier.SHOW.value
     ask_some = partial(ask, in_gallery=in_gallery & may_match, shortlist=shortlist, aggregation=aggregation)
@@ -148,7 +148,7 @@ def ask_all(
 
 
 def ask(
-    faces: Faces,
+    faces: LabelledFaces,
     rows: NDArray[np.int64],
     in_gallery: NDArray[np.bool_],
     *,
@@ -172,7 +172,7 @@ def ask(
     return Answers.together(list(parts))
 
 
-def _nobody(faces: Faces, rows: NDArray[np.int64]) -> Answers:
+def _nobody(faces: LabelledFaces, rows: NDArray[np.int64]) -> Answers:
     far, no = np.full(len(rows), np.inf), np.zeros(len(rows), np.bool_)
     is_poor = faces.tiers[rows] != Tier.FOUND.value
     none = np.zeros(len(rows), np.int64)
@@ -182,7 +182,7 @@ def _nobody(faces: Faces, rows: NDArray[np.int64]) -> Answers:
 class _Stack:
     """A gallery as arrays: members sorted by person, and the sums that centroids are made from."""
 
-    def __init__(self, faces: Faces, in_gallery: NDArray[np.bool_]) -> None:
+    def __init__(self, faces: LabelledFaces, in_gallery: NDArray[np.bool_]) -> None:
         self._faces = faces
         rows = np.flatnonzero(in_gallery)
         self.members = rows[np.argsort(faces.people[rows], kind="stable")]
@@ -301,7 +301,7 @@ class Trial:
     answers: Answers
 
 
-def try_galleries(faces: Faces, *, seed: int = 0, shortlist: int = 5) -> list[Trial]:
+def try_galleries(faces: LabelledFaces, *, seed: int = 0, shortlist: int = 5) -> list[Trial]:
     """Return the answers of random galleries of growing size, and of all faces; people are in one as a whole."""
     random = np.random.default_rng(seed)
     trials = []
@@ -313,7 +313,7 @@ def try_galleries(faces: Faces, *, seed: int = 0, shortlist: int = 5) -> list[Tr
     return trials
 
 
-def _draw(faces: Faces, size: int, random: np.random.Generator) -> NDArray[np.bool_]:
+def _draw(faces: LabelledFaces, size: int, random: np.random.Generator) -> NDArray[np.bool_]:
     """Return the faces of random people, as many of them as come nearest to this size from below."""
     people, counts = np.unique(faces.people, return_counts=True)
     order = random.permutation(len(people))
@@ -338,7 +338,7 @@ class Calibration:
 
 def calibrate(sample: Sample, now: Thresholds, *, far: float, method: str = "whispers", seed: int = 0) -> Calibration:
     """Return thresholds at which at most this share of strangers is taken for somebody; see the parts below."""
-    faces = Faces(sample.embeddings, sample.person, sample.tiers)
+    faces = LabelledFaces(sample.embeddings, sample.person, sample.tiers)
     pairs = count_pairs(sample.embeddings, sample.person)
     middle = int(np.searchsorted(rates(pairs)[1], 0.5)) * BIN_WIDTH
     trials = try_galleries(faces, seed=seed)
@@ -406,7 +406,7 @@ def _grid(middle: float, step: float) -> list[float]:
 
 
 def calibrate_grouping(
-    faces: Faces, photos: NDArray[np.int64], now: Thresholds, pairs: PairCounts, *, method: str
+    faces: LabelledFaces, photos: NDArray[np.int64], now: Thresholds, pairs: PairCounts, *, method: str
 ) -> tuple[Thresholds, list[tuple[float, Agreement]]]:
     """Return `now` with the loosest ceiling at which groups keep their precision, as they do at all stricter ones.
 

@@ -4,7 +4,7 @@ Each labelled face is held out once and asked for in a gallery of all others (is
 without its person (a stranger: is it taken for anybody?). That is open-set identification (Phillips, Grother, Micheals
 2011, "Evaluation methods in face recognition"): a face is identified where its own person is the nearest and near
 enough, at the limit that lets so many strangers in. A leaning towards those with many photos shows, because the limit
-is one for all. What `assign.Gallery` gives a person who is clear or confirmed is left out, for all ways alike.
+is one for all. What `matching.Gallery` gives a person who is clear or confirmed is left out, for all ways alike.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facewatch.evaluation.calibration import Answers, Faces, ask_all
+from facewatch.evaluation.calibration import Answers, LabelledFaces, ask_all
 from facewatch.matching import Aggregation
 from facewatch.types import Thresholds
 
@@ -66,9 +66,9 @@ def identification(
 ) -> tuple[Identification, ...]:
     """Return how many labelled faces each way of asking identifies at each rate, and the default's at its thresholds.
 
-    Faces too poor to be matched are neither asked for nor in the gallery. No strangers: nothing.
+    LabelledFaces too poor to be matched are neither asked for nor in the gallery. No strangers: nothing.
     """
-    faces, everybody = Faces(sample.embeddings, sample.person, sample.tiers), np.ones(len(sample), np.bool_)
+    faces, everybody = LabelledFaces(sample.embeddings, sample.person, sample.tiers), np.ones(len(sample), np.bool_)
     answers = {way: ask_all(faces, everybody, shortlist=shortlist, aggregation=way) for way in Aggregation}
     away = {way: excess(asked, limits, way) + strictness for way, asked in answers.items()}
     is_stranger = ~answers[Aggregation.COMBINED].is_known

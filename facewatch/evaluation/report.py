@@ -15,8 +15,7 @@ from facewatch import __version__
 from facewatch.catalog import display
 from facewatch.evaluation import identification
 from facewatch.evaluation.crops import Album
-from facewatch.evaluation.metrics import BIN_WIDTH, N_BINS, PairCounts, rates
-from facewatch.evaluation.mistakes import Mistake, wrongly_apart, wrongly_together
+from facewatch.evaluation.metrics import BIN_WIDTH, N_BINS, Mistake, PairCounts, rates, wrongly_apart, wrongly_together
 from facewatch.evaluation.run import Evaluation, names_of
 from facewatch.evaluation.simulated import rows_of
 from facewatch.evaluation.ways import STREAMING, Grouping
@@ -138,7 +137,7 @@ def _facts(evaluation: Evaluation) -> list[str]:
     folder = display(str(evaluation.labelled.root / evaluation.labelled.only))
     return [
         f"{len(evaluation.sample.photos)} photos below {folder}",
-        f"{evaluation.n_batches} batches, seed {evaluation.seed}",
+        f"{evaluation.arrival.n_batches} batches, seed {evaluation.arrival.seed}",
     ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,22 @@ from facewatch.app import available_cores
 from facewatch.catalog import display
 from facewatch.cohort import Cohort
 from facewatch.errors import FacewatchError
-from facewatch.evaluation.analyses import Seen, look
+from facewatch.evaluation.analyses import Analyses, analyse_photos, key_of, load_analyses, save_analyses
 from facewatch.evaluation.identification import Identification, facts_of, identification
-from facewatch.evaluation.kept import key_of, load_seen, save_seen
 from facewatch.evaluation.labelled import Labelled, check_counts
 from facewatch.evaluation.metrics import PairCounts, Scores, Verification, count_pairs, nearer, scores, verification
 from facewatch.evaluation.sample import Sample, make_sample, resolved
 from facewatch.evaluation.simulated import Simulation, simulate
-from facewatch.evaluation.ways import Grouping, OpenService, all_at_once, by_clustering, plainly, scratch, streaming
+from facewatch.evaluation.ways import (
+    Arrival,
+    Grouping,
+    OpenService,
+    all_at_once,
+    by_clustering,
+    plainly,
+    scratch,
+    streaming,
+)
 from facewatch.indexing.memory import memory_limit
 from facewatch.indexing.pool import Analyser, Workers
 from facewatch.types import EngineInfo, Progress
@@ -38,7 +46,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FARS = (1e-3, 1e-4)
-N_BATCHES = 20
 
 LEAST_NEARER = 0.75
 """So often at least is a pair of one person nearer than a pair of two where labels are people: of the hard sets of
@@ -73,8 +80,7 @@ class Evaluation:
     """Methods that could not be tried, and why."""
     faults: Mapping[str, tuple[str, str]]
     """What is wrong with photos that could not be used, and what to do about it."""
-    n_batches: int
-    seed: int
+    arrival: Arrival
     identified: tuple[Identification, ...] = ()
     """How many faces each way of asking "known or new" identifies; none: there are no strangers."""
     simulations: tuple[Simulation, ...] = ()
@@ -102,14 +108,14 @@ class Evaluation:
         )
 
 
-def see(
+def analyse(
     labelled: Labelled,
     open_service: OpenService,
     *,
     keep: Path | None = None,
     analyser: Analyser | None = None,
     stage: Stage = quiet,
-) -> tuple[EngineInfo, Seen]:
+) -> tuple[EngineInfo, Analyses]:
     """Return what the engine finds in the labelled photos.
 
     Args:
@@ -121,17 +127,17 @@ def see(
     """
     with scratch(open_service) as service:
         key = key_of(service.info, service.recipe())
-        known = load_seen(keep, key) if keep else Seen()
+        known = load_analyses(keep, key) if keep else Analyses()
         paths = dict.fromkeys(resolved(labelled.root, photo) for photo in labelled.photos)
         own = analyser or _workers(service)
-        before = dict(known.files), len(known.analyses)
+        before = dict(known.files), len(known.photos)
         try:
             with stage("looking at photos") as report:
-                look(service, own, paths, known=known, report=report)
+                analyse_photos(service, own, paths, known=known, report=report)
         finally:
             own.close()
-            if keep and before != (known.files, len(known.analyses)):
-                save_seen(keep, known, key)
+            if keep and before != (known.files, len(known.photos)):
+                save_analyses(keep, known, key)
         return service.info, known
 
 
@@ -155,8 +161,7 @@ def evaluate(
     *,
     methods: Sequence[str],
     fars: Sequence[float] = FARS,
-    n_batches: int = N_BATCHES,
-    seed: int = 0,
+    arrival: Arrival = Arrival(),  # noqa: B008 - it cannot be changed
     with_user: bool = False,
     keep: Path | None = None,
     analyser: Analyser | None = None,
@@ -167,10 +172,8 @@ def evaluate(
     Args:
         open_service: opens services with the settings that are judged, one for each way of working.
         fars: wanted shares of pairs of two people that are accepted.
-        n_batches: how many batches photos arrive in.
-        seed: of their order.
         with_user: whether a simulated user names people and answers questions, see `simulated`.
-        keep: see `see`.
+        keep: see `analyse`.
         analyser: takes the place of the worker processes.
 
     Raises:
@@ -178,17 +181,17 @@ def evaluate(
         EngineError: the engine, or a method that was asked for by name, cannot be used.
     """
     usable, left_out = usable_methods(methods)
-    info, seen = see(labelled, open_service, keep=keep, analyser=analyser, stage=stage)
-    sample = make_sample(labelled, seen, n_dims=info.n_dims)
+    info, analyses = analyse(labelled, open_service, keep=keep, analyser=analyser, stage=stage)
+    sample = make_sample(labelled, analyses, n_dims=info.n_dims)
     check_counts(labelled.root, photos_of(sample), who="found")
     pairs = count_pairs(sample.embeddings, sample.person)
     with stage("grouping faces") as report:
-        groupings = _group(sample, open_service, usable, n_batches=n_batches, seed=seed, report=report)
+        groupings = _group(sample, open_service, usable, arrival, report)
     likeness = _normalised(sample, info, groupings[0].groups)
     simulations = list[Simulation]()
     if with_user:
         with stage("asking the user") as report:
-            simulations = _simulate(sample, open_service, usable, n_batches=n_batches, seed=seed, report=report)
+            simulations = _simulate(sample, open_service, usable, arrival, report)
     return Evaluation(
         labelled=labelled,
         info=info,
@@ -198,9 +201,8 @@ def evaluate(
         normalised=tuple(verification(likeness, far) for far in fars) if likeness else (),
         groupings=tuple(groupings),
         left_out=left_out,
-        faults={display(path): fault for path, fault in seen.faults.items()},
-        n_batches=n_batches,
-        seed=seed,
+        faults={display(path): fault for path, fault in analyses.faults.items()},
+        arrival=arrival,
         identified=_identify(sample, open_service),
         simulations=tuple(simulations),
     )
@@ -236,43 +238,33 @@ def _identify(sample: Sample, open_service: OpenService) -> tuple[Identification
 
 
 def _group(
-    sample: Sample, open_service: OpenService, methods: Sequence[str], *, n_batches: int, seed: int, report: Report
+    sample: Sample, open_service: OpenService, methods: Sequence[str], arrival: Arrival, report: Report
 ) -> list[Grouping]:
     """Return what each method makes of it, and, where similarities are normalised, what it would make of plain ones."""
     groupings: list[Grouping] = []
     with scratch(open_service) as service:
         likenesses = (open_service, plainly(open_service)) if service.normalisation else (open_service,)
-    n_total = len(methods) * len(likenesses) * (2 + min(n_batches, len(sample.photos)))
-    n_done = 0
-
-    def tell(method: str) -> None:
-        nonlocal n_done
-        n_done += 1
-        report(Progress(n_done, n_total, method))
-
+    done = _counted(report, len(methods) * len(likenesses) * (2 + min(arrival.n_batches, len(sample.photos))))
     for method, opens in product(methods, likenesses):
         groupings.append(by_clustering(sample, opens, method))
-        tell(method)
+        done(method)
         groupings.append(all_at_once(sample, opens, method))
-        tell(method)
-        groupings.append(streaming(sample, opens, method, n_batches=n_batches, seed=seed, tell=partial(tell, method)))
+        done(method)
+        groupings.append(streaming(sample, opens, method, arrival, batch_done=partial(done, method)))
     return groupings
 
 
 def _simulate(
-    sample: Sample, open_service: OpenService, methods: Sequence[str], *, n_batches: int, seed: int, report: Report
+    sample: Sample, open_service: OpenService, methods: Sequence[str], arrival: Arrival, report: Report
 ) -> list[Simulation]:
-    n_done = 0
+    done = _counted(report, len(methods) * min(arrival.n_batches, len(sample.photos)))
+    return [simulate(sample, open_service, method, arrival, batch_done=partial(done, method)) for method in methods]
 
-    def tell(method: str) -> None:
-        nonlocal n_done
-        n_done += 1
-        report(Progress(n_done, len(methods) * min(n_batches, len(sample.photos)), method))
 
-    return [
-        simulate(sample, open_service, method, n_batches=n_batches, seed=seed, tell=partial(tell, method))
-        for method in methods
-    ]
+def _counted(report: Report, n_total: int) -> Callable[[str], None]:
+    """Return what reports that one more is done with this method."""
+    numbers = count(1)
+    return lambda method: report(Progress(next(numbers), n_total, method))
 
 
 def usable_methods(wanted: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -330,8 +322,8 @@ def facts(evaluation: Evaluation) -> dict[str, Any]:
         "verification": [asdict(one) for one in evaluation.verifications],
         "verification_normalised": [asdict(one) for one in evaluation.normalised],
         "identification": facts_of(evaluation.identified),
-        "n_batches": evaluation.n_batches,
-        "seed": evaluation.seed,
+        "n_batches": evaluation.arrival.n_batches,
+        "seed": evaluation.arrival.seed,
         "groupings": [_grouping_facts(evaluation, grouping) for grouping in evaluation.groupings],
         "simulations": [_simulation_facts(simulation) for simulation in evaluation.simulations],
         "left_out": dict(evaluation.left_out),
@@ -379,8 +371,7 @@ def _simulation_facts(simulation: Simulation) -> dict[str, Any]:
         "n_namings": simulation.n_namings,
         "largest_complete": asdict(simulation.wanted),
         "churn": {
-            which: {**asdict(churn), "share": churn.share}
-            for which, churn in (("decided", simulation.churn_decided), ("others", simulation.churn_others))
+            which: {**asdict(churn), "share": churn.share} for which, churn in simulation.churn._asdict().items()
         },
         "seconds": round(simulation.seconds, 3),
     }

@@ -16,7 +16,7 @@ from facewatch.types import Analysis, Box, Face, Fingerprint
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.evaluation.analyses import Seen
+    from facewatch.evaluation.analyses import Analyses
 
 MIN_SHARE = 0.5
 """The face in the middle is looked for among those that are at least this share of the largest one's width."""
@@ -72,9 +72,9 @@ class Sample:
         return self.photos[int(self.photo[row])].analysis.faces[int(self.face[row])]
 
 
-def make_sample(labelled: Labelled, seen: Seen, *, n_dims: int) -> Sample:
+def make_sample(labelled: Labelled, analyses: Analyses, *, n_dims: int) -> Sample:
     """Return the labelled faces as arrays, in order of their photos' paths."""
-    photos, n_lost, n_unused = _gather(labelled, seen)
+    photos, n_lost, n_unused = _gather(labelled, analyses)
     names = tuple(sorted(labelled.photos_of()))
     number = {name: i for i, name in enumerate(names)}
     rows = [
@@ -123,18 +123,18 @@ class _Gathered:
                 self.missed.append(label)
 
 
-def _gather(labelled: Labelled, seen: Seen) -> tuple[list[_Gathered], int, int]:
+def _gather(labelled: Labelled, analyses: Analyses) -> tuple[list[_Gathered], int, int]:
     """Return each photo once, and how many labels were lost with how many photos that could not be used."""
     photos: dict[bytes, _Gathered] = {}
     n_lost = n_unused = 0
     for one in labelled.photos:
         file = str(resolved(labelled.root, one))
-        known = seen.files.get(file)
-        if known is None or known.sha256 not in seen.analyses or file in seen.faults:
+        known = analyses.files.get(file)
+        if known is None or known.sha256 not in analyses.photos or file in analyses.faults:
             n_lost, n_unused = n_lost + len(one.labels), n_unused + 1
             continue
         fingerprint = Fingerprint(known.size, known.mtime_ns, 0)
-        photo = Photo(one.path, file, known.sha256, fingerprint, seen.analyses[known.sha256])
+        photo = Photo(one.path, file, known.sha256, fingerprint, analyses.photos[known.sha256])
         photos.setdefault(known.sha256, _Gathered(photo)).add(one.labels)
     return list(photos.values()), n_lost, n_unused
 

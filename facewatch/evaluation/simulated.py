@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from facewatch.catalog import NOBODY
-from facewatch.evaluation.ways import Library, OpenService, scratch, shuffled_batches
+from facewatch.evaluation.ways import Arrival, Library, OpenService, scratch, shuffled_batches
 from facewatch.people.corrections import Decisions
 from facewatch.people.review import Answer, Coverage, Question, Review
 from facewatch.types import Tier
@@ -88,6 +88,14 @@ class Churn:
         return self.n_changed / self.n_faces if self.n_faces else 0.0
 
 
+class Churns(NamedTuple):
+    """Churn by whether a user had decided about the person."""
+
+    decided: Churn
+    """Of people with a name, hidden or touched by the user."""
+    others: Churn
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """How much it takes until each of the largest people has `COMPLETE` of their faces."""
@@ -116,16 +124,17 @@ class Simulation:
     """How much the questions said that more and more answers would settle, before the first was answered."""
     of_named: Unsettled
     """Only faces of people who had a name before the questions."""
-    n_answers: int
     answers: Mapping[str, int]
     """How often each was given, by kind of question and answer: "is yes"."""
     n_namings: int
     """How often the user gave a name while photos came, or joined a group to a name."""
     wanted: Wanted
-    churn_decided: Churn
-    """Of people with a name, hidden or touched by the user."""
-    churn_others: Churn
+    churn: Churns
     seconds: float
+
+    @property
+    def n_answers(self) -> int:
+        return sum(self.answers.values())
 
     @property
     def share_of_missing(self) -> float:
@@ -138,14 +147,13 @@ def simulate(
     sample: Sample,
     open_service: OpenService,
     method: str,
+    arrival: Arrival,
     *,
-    n_batches: int,
-    seed: int,
     n_largest: int = N_LARGEST,
     n_answers: int = N_ANSWERS,
     most_answers: int = MOST_ANSWERS,
     n_wanted: int | None = None,
-    tell: Callable[[], None] = lambda: None,
+    batch_done: Callable[[], None] = lambda: None,
 ) -> Simulation:
     """Return how it goes when photos arrive in random order in batches: after a third of them, and again after two
     thirds, the user names everybody who is one of the largest people, and when all are there answers questions.
@@ -154,10 +162,10 @@ def simulate(
         n_answers: after how many of them it is measured what they did.
         most_answers: with how many, those included, it is tried to make the largest people complete.
         n_wanted: how many of the largest people those are; None: those whom the user names.
-        tell: called after each batch.
+        batch_done: called after each batch.
     """
     started = perf_counter()
-    batches = shuffled_batches(sample.photos, n_batches=n_batches, seed=seed)
+    batches = shuffled_batches(sample.photos, arrival)
     namings = {len(batches) // 3, 2 * len(batches) // 3}
     with scratch(open_service) as service:
         user = _User(service, sample, _largest(sample, n_largest))
@@ -168,7 +176,7 @@ def simulate(
             with churn.watching():
                 user.library.add(batch)
                 service.recluster(method=method)
-            tell()
+            batch_done()
         if len(batches) < 3:
             user.name_people()
         goal = _Goal(user, _largest(sample, n_largest if n_wanted is None else n_wanted))
@@ -190,19 +198,19 @@ class _Goal:
         self._people = people
         self._reached: int | None = None
         self._n_given = 0
-        self.look()
+        self._check()
 
     @property
     def is_reached(self) -> bool:
         return self._reached is not None
 
-    def look(self) -> None:
+    def _check(self) -> None:
         if not self.is_reached and self._n_complete() == len(self._people):
             self._reached = self._n_given
 
     def answered(self) -> None:
         self._n_given += 1
-        self.look()
+        self._check()
 
     def wanted(self) -> Wanted:
         return Wanted(len(self._people), self._n_complete(), self._reached, self._n_given)
@@ -236,12 +244,10 @@ def _question_time(
         n_at_most=sum(n for _, n in sizes.most_common(n_answers)),
         expected=tuple(expected),
         of_named=Unsettled(len(of_named), len(of_named - still_open)),
-        n_answers=answers.total(),
         answers=dict(sorted(answers.items())),
         n_namings=user.n_namings,
         wanted=goal.wanted(),
-        churn_decided=churn.churn(is_decided=True),
-        churn_others=churn.churn(is_decided=False),
+        churn=churn.churns(),
         seconds=perf_counter() - started,
     )
 
@@ -424,9 +430,9 @@ class ChurnWatch:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._changed = {True: 0, False: 0}
-        """By whether a user had decided about the person before."""
-        self._n_faces = {True: 0, False: 0}
+        self._n_changed = Counter[bool]()
+        """By whether a user had decided about the person before; so is `_n_faces`."""
+        self._n_faces = Counter[bool]()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -435,16 +441,16 @@ class ChurnWatch:
         before, decided = self._library.people(), {p.id for p in people.all() if not p.is_machine_made}
         yield
         after = self._library.people()
-        self._n_faces = {True: 0, False: 0}
+        self._n_faces.clear()
         for face_id, person_id in before.items():
             is_decided, lives_in = person_id in decided, person_id
             while not is_decided and (into := people.merged_into(lives_in)) is not None:
                 lives_in = into
             self._n_faces[is_decided] += 1
-            self._changed[is_decided] += after.get(face_id) != lives_in
+            self._n_changed[is_decided] += after.get(face_id) != lives_in
 
-    def churn(self, *, is_decided: bool) -> Churn:
-        return Churn(self._n_faces[is_decided], self._changed[is_decided])
+    def churns(self) -> Churns:
+        return Churns(*(Churn(self._n_faces[is_decided], self._n_changed[is_decided]) for is_decided in (True, False)))
 
 
 def rows_of(simulation: Simulation) -> list[tuple[str, str, str]]:
@@ -452,8 +458,8 @@ def rows_of(simulation: Simulation) -> list[tuple[str, str, str]]:
     before, after, wanted = simulation.before, simulation.after, simulation.wanted
     gained, missing = after.n_known - before.n_known, before.n_theirs - before.n_known
     churn = (
-        ("faces of named, hidden or touched people that moved", simulation.churn_decided),
-        ("faces of other people that moved", simulation.churn_others),
+        ("faces of named, hidden or touched people that moved", simulation.churn.decided),
+        ("faces of other people that moved", simulation.churn.others),
     )
     return [
         *(

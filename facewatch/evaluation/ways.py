@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 CLUSTERING, ALL_AT_ONCE, STREAMING = "clustering", "all at once", "streaming"
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How photos arrive: in random order, in so many batches."""
+
+    n_batches: int = 20
+    seed: int = 0
+
+
 class OpenService(Protocol):
     """Opens a service whose catalog lies in this empty folder; its settings are those that are judged, but for some."""
 
@@ -48,7 +56,7 @@ def scratch(open_service: OpenService) -> Iterator[Service]:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BatchScore:
     """How well it went so far, while photos arrived."""
 
     n_photos: int
@@ -66,7 +74,7 @@ class Grouping:
     """The group of each face of the sample; a face that belongs to nobody has a number of its own."""
     n_photos_twice: int
     """Photos in which one person was found twice, unlabelled faces included."""
-    steps: tuple[Step, ...]
+    steps: tuple[BatchScore, ...]
     """After each batch, where photos came in batches."""
     seconds: float
     is_normalised: bool
@@ -108,24 +116,23 @@ def streaming(
     sample: Sample,
     open_service: OpenService,
     method: str,
+    arrival: Arrival,
     *,
-    n_batches: int,
-    seed: int,
-    tell: Callable[[], None] = lambda: None,
+    batch_done: Callable[[], None] = lambda: None,
 ) -> Grouping:
     """Return what the service makes of photos that arrive in random order, grouping after each batch.
 
-    `tell` is called after each.
+    `batch_done` is called after each.
     """
-    batches = shuffled_batches(sample.photos, n_batches=n_batches, seed=seed)
-    return _as_the_service_does(sample, open_service, STREAMING, method, batches, tell)
+    batches = shuffled_batches(sample.photos, arrival)
+    return _as_the_service_does(sample, open_service, STREAMING, method, batches, batch_done)
 
 
-def shuffled_batches(photos: Sequence[Photo], *, n_batches: int, seed: int) -> list[Sequence[Photo]]:
+def shuffled_batches(photos: Sequence[Photo], arrival: Arrival) -> list[Sequence[Photo]]:
     """Return the photos in random order in batches of equal size, the last ones smaller by one; none is empty."""
     order = list(photos)
-    random.Random(seed).shuffle(order)
-    sizes = [len(part) for part in np.array_split(np.arange(len(order)), max(1, min(n_batches, len(order))))]
+    random.Random(arrival.seed).shuffle(order)
+    sizes = [len(part) for part in np.array_split(np.arange(len(order)), max(1, min(arrival.n_batches, len(order))))]
     ends = np.cumsum(sizes).tolist()
     return [order[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
@@ -144,7 +151,7 @@ def _as_the_service_does(
     way: str,
     method: str,
     batches: Sequence[Sequence[Photo]],
-    tell: Callable[[], None] = lambda: None,
+    batch_done: Callable[[], None] = lambda: None,
 ) -> Grouping:
     started = perf_counter()
     with scratch(open_service) as service:
@@ -154,7 +161,7 @@ def _as_the_service_does(
             library.add(batch)
             service.recluster(method=method)
             steps.append(library.step(sample))
-            tell()
+            batch_done()
         groups = alone(library.people_of(sample))
         n_twice = library.n_photos_twice()
         is_normalised = service.normalisation is not None
@@ -191,10 +198,10 @@ class Library:
         """Return the person of each face of the sample, -1 for nobody."""
         return self._people_of(self.rows(sample)[1])
 
-    def step(self, sample: Sample) -> Step:
+    def step(self, sample: Sample) -> BatchScore:
         """Return how well it went so far with the labelled faces that are there."""
         rows, face_ids = self.rows(sample)
-        return Step(len(self._face_ids), bcubed(sample.person[rows], alone(self._people_of(face_ids))))
+        return BatchScore(len(self._face_ids), bcubed(sample.person[rows], alone(self._people_of(face_ids))))
 
     def n_photos_twice(self) -> int:
         table = self._known()

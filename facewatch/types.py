@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import os
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,3 +402,16 @@ class Progress:
     note: str
     stage: str = ""
     """What is being done, where the work has several parts; "": as before."""
+
+
+class OnDemand(Generic[_T]):
+    """A part that is made when it is asked for first, because most commands need none."""
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self.made: _T | None = None
+
+    def __call__(self) -> _T:
+        if self.made is None:
+            self.made = self._make()
+        return self.made

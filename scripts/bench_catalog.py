@@ -23,7 +23,7 @@ from facewatch.engines import describe_engine
 from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile
 from facewatch.indexing.indexer import Ingest
 from facewatch.indexing.memory import Room
-from facewatch.people.identities import Identities
+from facewatch.people.identities import FixedEngine, Identities
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 
 # --- rescan: a library in which nothing changed ---
@@ -164,7 +164,7 @@ class Crowd:
         self.catalog = Catalog(folder / "catalog.sqlite")
         files = [(f"{i:06d}.jpg", Fingerprint(1, i, i)) for i in range(n_faces)]
         engine_id = fill_catalog(self.catalog, self.info, folder, files, people + 1, self._faces_of(people))
-        self._identities = Identities(self.catalog, engine_id, self.info)
+        self._identities = Identities(self.catalog, FixedEngine(engine_id, self.info))
         root_id = (self.catalog.files.root(folder) or (0, 0))[0]
         self._ingest = Ingest(
             self.catalog, self, root=folder, root_id=root_id, engine_id=engine_id, settle=self._identities.settle

@@ -14,7 +14,7 @@ import numpy as np
 from bench_catalog import fill_catalog, make_files, unit
 from bench_kit import SEED, Bench, Finding, Household, spent_by
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import describe_engine
@@ -70,15 +70,15 @@ def measure_decisions(bench: Bench) -> list[Finding]:
         cwd=house.photos,
     )
     of = f"at {scenery.n_faces:,} faces and {n_people:,} people"
-    with Service(config) as service:
-        service.sync_folders()
-        service.identities.gallery()
+    with App(config) as app:
+        app.folder.sync()
+        app.identities.gallery()
         row = f"{', '.join(DECISIONS)}, undo {of}, in a running program, folders and looking again included"
         findings = [
             Finding("decisions", f"{name} {of}, in the program", 1000 * seconds, "ms", at_most=300, row=row)
-            for name, seconds in in_program(service, scenery, n_times).items()
+            for name, seconds in in_program(app, scenery, n_times).items()
         ]
-        looking = [seconds_of(partial(look_again, service, person)) for person in scenery.in_pool[:n_times]]
+        looking = [seconds_of(partial(look_again, app, person)) for person in scenery.in_pool[:n_times]]
     row = "looking at the pool again by a process that knows nobody yet"
     findings.append(Finding("decisions", f"looking again {of}", statistics.median(looking), "s", at_most=2, row=row))
     shell: dict[str, list[float]] = {}
@@ -93,23 +93,23 @@ def measure_decisions(bench: Bench) -> list[Finding]:
     ]
 
 
-def in_program(service: Service, scenery: Scenery, n_times: int) -> dict[str, float]:
+def in_program(app: App, scenery: Scenery, n_times: int) -> dict[str, float]:
     """Return the median seconds of each decision and of taking it back, all that follows included."""
     seconds: dict[str, list[float]] = {}
     for n in range(n_times):
         for name, decide in DECISIONS.items():
             started = time.perf_counter()
-            with service.deciding() as decisions:
+            with app.corrections.deciding() as decisions:
                 decide(decisions, scenery, n)
             seconds.setdefault(name, []).append(time.perf_counter() - started)
-            seconds.setdefault("undo", []).append(seconds_of(service.undo))
+            seconds.setdefault("undo", []).append(seconds_of(app.corrections.undo))
     return {name: statistics.median(seconds[name]) for name in (*DECISIONS, "undo")}
 
 
-def look_again(service: Service, person_id: int) -> None:
+def look_again(app: App, person_id: int) -> None:
     """Look at the pool again for one person, as a process does that knows nobody yet."""
-    service.identities.forget_gallery()
-    gained = service.identities.look_again([person_id], (), None)
+    app.identities.forget_gallery()
+    gained = app.identities.look_again([person_id], (), None)
     assert gained == {person_id}, gained
 
 

@@ -18,7 +18,7 @@ from bench_grouping import peak_memory
 from bench_kit import SEED, Bench, Finding
 from numpy.typing import NDArray
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import describe_engine
@@ -64,12 +64,12 @@ def measure_catalog(bench: Bench, n_faces: int, n_dims: int) -> list[Finding]:
     folder = bench.scratch / f"search-{n_dims}"
     make_catalog(folder, n_faces, n_dims)
     started = time.perf_counter()
-    with open_service(folder) as service:
-        Search(service).keep_up()
+    with open_app(folder) as app:
+        Search(app).keep_up()
     making = time.perf_counter() - started
     outcome = in_new_process(search_catalog, folder, n_faces)
-    with open_service(folder) as service:
-        search = Search(service)
+    with open_app(folder) as app:
+        search = Search(app)
         started = time.perf_counter()
         search.keep_up()
         keeping = time.perf_counter() - started
@@ -143,17 +143,17 @@ def make_catalog(folder: Path, n_faces: int, n_dims: int) -> None:
             catalog.engines.use(engine_id)
 
 
-def open_service(folder: Path) -> Service:
+def open_app(folder: Path) -> App:
     settings = {"library.catalog": str(folder / "catalog.sqlite"), "library.people": str(folder / "People")}
-    return Service(load_config(None, settings, cwd=folder))
+    return App(load_config(None, settings, cwd=folder))
 
 
 def search_catalog(folder: Path, n_faces: int) -> Outcome:
     """Search for faces of photos of the catalog, as the command does."""
     photos = [folder / f"{i:06d}.jpg" for i in np.random.default_rng(SEED).integers(0, n_faces, N_PROBES)]
     started = time.perf_counter()
-    with open_service(folder) as service:
-        search = Search(service)
+    with open_app(folder) as app:
+        search = Search(app)
         search.like(photos[0], k=N_FOUND)
         loading = time.perf_counter() - started
         spans, answers, before = [], [], time.process_time()
@@ -163,8 +163,8 @@ def search_catalog(folder: Path, n_faces: int) -> Outcome:
             spans.append(time.perf_counter() - started)
             answers.append([one.face_id for one in face.found])
         cpu_seconds, megabytes = (time.process_time() - before) / N_PROBES, peak_memory()
-        [engine] = service.engines()
-        table = service.catalog.faces.load(engine.id, n_dims=engine.n_dims)
+        [engine] = app.catalog.engines.all()
+        table = app.catalog.faces.load(engine.id, n_dims=engine.n_dims)
     # The number of a photo is that of its face, less one; the face itself is not to be found.
     plain = [plain_nearest(table.embeddings, int(photo.stem))[1:] + 1 for photo in photos]
     n_wrong = sum(answer != right.tolist() for answer, right in zip(answers, plain, strict=True))

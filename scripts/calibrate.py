@@ -28,7 +28,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from facewatch import engines
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.cli.output import plural, progress_bar
 from facewatch.clustering import METHODS
 from facewatch.config import load_config
@@ -58,7 +58,7 @@ def look_at(labelled: Path, settings: Mapping[str, str], *, only: str, keep: Pat
         check_target(keep, suffix=".npz", photos=[labelled])
     info, seen = analyse(
         labels,
-        lambda folder, /, **more: open_service(folder, {**settings, **more}),
+        lambda folder, /, **more: open_app(folder, {**settings, **more}),
         keep=keep,
         stage=lambda t: progress_bar(t, is_shown=True),
     )
@@ -68,18 +68,18 @@ def look_at(labelled: Path, settings: Mapping[str, str], *, only: str, keep: Pat
 
 
 def thresholds_of(settings: Mapping[str, str]) -> Thresholds:
-    with tempfile.TemporaryDirectory() as folder, open_service(Path(folder), settings) as service:
-        return service.info.thresholds
+    with tempfile.TemporaryDirectory() as folder, open_app(Path(folder), settings) as app:
+        return app.engine.info.thresholds
 
 
-def open_service(folder: Path, settings: Mapping[str, str]) -> Service:
+def open_app(folder: Path, settings: Mapping[str, str]) -> App:
     """Return a service with these settings, defaults for the rest, and a catalog in this folder."""
     places = {
         "library.photos": [],
         "library.people": str(folder / "People"),
         "library.catalog": str(folder / "catalog.sqlite"),
     }
-    return Service(load_config(None, {**settings, **places}, cwd=folder))
+    return App(load_config(None, {**settings, **places}, cwd=folder))
 
 
 # --- what it says ---

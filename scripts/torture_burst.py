@@ -18,7 +18,7 @@ import psutil
 from drawn import make_library
 from PIL import Image
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
@@ -145,8 +145,8 @@ def _know(path: Path, root: Path) -> None:
         "library.people": str(root.parent / "People"),
         "library.catalog": str(path),
     }
-    with Service(load_config(None, settings, cwd=root), info=fake.INFO) as service:
-        service.libraries.settle()
+    with App(load_config(None, settings, cwd=root), info=fake.INFO) as app:
+        app.libraries.settle()
     with Catalog(path) as catalog, catalog.write():
         root_id = catalog.files.add_root(root, drive_of(root), catalog.now())
         for file in root.rglob("*.jpg"):

@@ -37,7 +37,7 @@ from drawn import Library
 from PIL import Image
 from sqlite_utils import Database
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import Backups
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.config import load_config
@@ -90,36 +90,36 @@ class Scenario:
     engine: Callable[[], fake.FakeEngine] = fake.FakeEngine
     """The wanted engine, from the run on."""
 
-    def service(self, library: Library) -> Service:
-        return library.service(self.settings, engine=self.engine())
+    def app(self, library: Library) -> App:
+        return library.app(self.settings, engine=self.engine())
 
 
 # --- what users do ---
 
 
-def _face(service: Service, photo: str, number: int = 0) -> str:
-    return str(service.photo(service.libraries.roots[0] / photo)["faces"][number]["face_id"])
+def _face(app: App, photo: str, number: int = 0) -> str:
+    return str(app.lookup.photo(app.libraries.roots[0] / photo)["faces"][number]["face_id"])
 
 
-def _owner(service: Service, photo: str, number: int = 0) -> str:
-    return str(service.photo(service.libraries.roots[0] / photo)["faces"][number]["person_id"])
+def _owner(app: App, photo: str, number: int = 0) -> str:
+    return str(app.lookup.photo(app.libraries.roots[0] / photo)["faces"][number]["person_id"])
 
 
-def _decide(decide: Callable[[Service, Decisions], object]) -> Callable[[Service], object]:
-    def act(service: Service) -> None:
-        with service.deciding() as decisions:
-            decide(service, decisions)
+def _decide(decide: Callable[[App, Decisions], object]) -> Callable[[App], object]:
+    def act(app: App) -> None:
+        with app.corrections.deciding() as decisions:
+            decide(app, decisions)
 
     return act
 
 
-DECISIONS: tuple[Callable[[Service], object], ...] = (
+DECISIONS: tuple[Callable[[App], object], ...] = (
     _decide(lambda s, d: d.rename(_owner(s, "cleo0.png"), "Cleo")),
     _decide(lambda s, d: d.assign([_face(s, "dora0.png")], "Dora", is_new=True)),
     _decide(lambda s, d: d.reject([_face(s, "both0.png", 1)])),
-    lambda s: s.undo(),
+    lambda s: s.corrections.undo(),
     _decide(lambda s, d: d.merge("Cleo", ["Dora"])),
-    lambda s: s.undo(),
+    lambda s: s.corrections.undo(),
     _decide(lambda s, d: d.unassign([_face(s, "anna2.png")])),
     _decide(lambda s, d: d.rename("Anna", "Änne")),
     _decide(lambda s, d: d.hide("Ben")),
@@ -128,8 +128,8 @@ DECISIONS: tuple[Callable[[Service], object], ...] = (
     _decide(lambda s, d: d.born("Cleo", "1990-05")),
     _decide(lambda s, d: d.cover("Cleo", _face(s, "cleo1.png"))),
     _decide(lambda s, d: d.forget("Dora")),
-    lambda s: s.undo(),
-    lambda s: s.redo(),
+    lambda s: s.corrections.undo(),
+    lambda s: s.corrections.redo(),
     _decide(lambda s, d: d.show("Ben")),
     _decide(lambda s, d: d.rename("Ben", "Änne", may_merge=True)),
 )
@@ -162,16 +162,16 @@ def _draw(library: Library) -> None:
 def _grow(library: Library, settings: Mapping[str, Any] | None = None) -> None:
     """A library that was scanned, with decisions of each kind."""
     _draw(library)
-    with library.service(settings) as service:
-        service.scan_all()
-        with service.deciding() as decisions:
-            decisions.rename(_owner(service, "anna0.png"), "Anna")
-            decisions.rename(_owner(service, "2024/ben0.png"), "Ben")
-            decisions.assign([_face(service, "stranger.png")], "Anna")
-            decisions.reject([_face(service, "dora1.png")], "Anna")
-            decisions.unassign([_face(service, "cleo2.png")])
+    with library.app(settings) as app:
+        app.pipeline.scan()
+        with app.corrections.deciding() as decisions:
+            decisions.rename(_owner(app, "anna0.png"), "Anna")
+            decisions.rename(_owner(app, "2024/ben0.png"), "Ben")
+            decisions.assign([_face(app, "stranger.png")], "Anna")
+            decisions.reject([_face(app, "dora1.png")], "Anna")
+            decisions.unassign([_face(app, "cleo2.png")])
             decisions.tell_apart("Anna", "Ben")
-        service.sync_folders()
+        app.folder.sync()
     (library.people / "Anna" / "mine.txt").write_text("the user's own")
 
 
@@ -213,30 +213,30 @@ def _put(path: Path, image: Image.Image) -> None:
 def _ungroup(library: Library) -> None:
     """A pool that has not been grouped yet, and two people that a user made."""
     _draw(library)
-    with library.service({"cluster.min_faces": 50}) as service:
-        service.scan_all()
-        with service.deciding() as decisions:
-            decisions.assign([_face(service, "both0.png")], "Anna", is_new=True)
-            decisions.assign([_face(service, "both0.png", 1)], "Ben", is_new=True)
-            decisions.ignore([_face(service, "stranger.png")])
+    with library.app({"cluster.min_faces": 50}) as app:
+        app.pipeline.scan()
+        with app.corrections.deciding() as decisions:
+            decisions.assign([_face(app, "both0.png")], "Anna", is_new=True)
+            decisions.assign([_face(app, "both0.png", 1)], "Ben", is_new=True)
+            decisions.ignore([_face(app, "stranger.png")])
 
 
 def _recluster(library: Library) -> None:
-    with library.service() as service:
-        service.recluster()
-        service.sync_folders()
+    with library.app() as app:
+        app.grouping.recluster()
+        app.folder.sync()
 
 
 def _rename_round(library: Library, settings: Mapping[str, Any] | None = None) -> None:
     """Folders that have to change their names in a circle, be joined, and vanish."""
     _grow(library, settings)
-    with library.service(settings) as service:
-        decisions = Decisions(service.catalog)
+    with library.app(settings) as app:
+        decisions = Decisions(app.catalog)
         for old, new in (("Anna", "somebody"), ("Ben", "Anna"), ("somebody", "Ben")):
             decisions.rename(old, new)
-        decisions.rename(_owner(service, "cleo0.png"), "Cleo")
+        decisions.rename(_owner(app, "cleo0.png"), "Cleo")
         decisions.hide("Cleo")
-        decisions.assign([_face(service, "dora0.png")], "Dora", is_new=True)
+        decisions.assign([_face(app, "dora0.png")], "Dora", is_new=True)
     (library.people / "Anna" / "anna2.png").unlink(missing_ok=True)
 
 
@@ -245,16 +245,16 @@ COPIES = {"folders.link": "copy"}
 
 def _sync(settings: Mapping[str, Any] | None = None) -> Callable[[Library], None]:
     def run(library: Library) -> None:
-        with library.service(settings) as service:
-            service.sync_folders()
+        with library.app(settings) as app:
+            app.folder.sync()
 
     return run
 
 
 def _scan(engine: Callable[[], fake.FakeEngine] = fake.FakeEngine) -> Callable[[Library], None]:
     def run(library: Library) -> None:
-        with library.service(engine=engine()) as service:
-            service.scan_all()
+        with library.app(engine=engine()) as app:
+            app.pipeline.scan()
 
     return run
 
@@ -289,10 +289,10 @@ def _copy_rows(db: sqlite3.Connection, table: str) -> None:
 def _decide_all(library: Library, most: int = len(DECISIONS)) -> None:
     """Decide what is not decided yet, one by one, each told when it is done."""
     begun = int((library.base / "n_decided").read_text())
-    with library.service() as service:
+    with library.app() as app:
         n_done = n_decided(library.catalog) - begun
         for i in range(n_done, min(n_done + most, len(DECISIONS))):
-            DECISIONS[i](service)
+            DECISIONS[i](app)
             print(f"decided {i}", flush=True)
 
 
@@ -307,8 +307,8 @@ def _back_up(library: Library) -> None:
 
 
 def _config(library: Library) -> Any:
-    with library.service() as service:
-        return service.config
+    with library.app() as app:
+        return app.config
 
 
 def _back_up_and_go_on(library: Library) -> None:
@@ -317,12 +317,12 @@ def _back_up_and_go_on(library: Library) -> None:
     keeping.back_up(_config(library), library.base / BACKUP, now=NOW)
     library.draw("new/eve0.png", (6, 0))
     library.draw("new/eve1.png", (6, 1))
-    with library.service() as service:
-        service.scan_all()
-        with service.deciding() as decisions:
+    with library.app() as app:
+        app.pipeline.scan()
+        with app.corrections.deciding() as decisions:
             decisions.rename("Anna", "Zoë")
-            decisions.rename(_owner(service, "new/eve0.png"), "Eve")
-            decisions.assign([_face(service, "dora0.png")], "Dora", is_new=True)
+            decisions.rename(_owner(app, "new/eve0.png"), "Eve")
+            decisions.assign([_face(app, "dora0.png")], "Dora", is_new=True)
 
 
 def _restore(library: Library) -> None:
@@ -350,16 +350,16 @@ def _watch(library: Library) -> None:
     def clock() -> float:
         return seconds[0]
 
-    with library.service(DEAF, clock=clock) as service, service.running("watch"), ExitStack() as stack:
+    with library.app(DEAF, clock=clock) as app, app.pipeline.running("watch"), ExitStack() as stack:
         started = time.time()
         loop = WatchLoop(
-            service,
+            app,
             should_stop=lambda: False,
             clock=clock,
             wall_clock=lambda: started + seconds[0] - 1_000_000.0,
         )
         stack.callback(loop._teller.end)
-        service.sync_folders()
+        app.folder.sync()
         for watched in loop.watched:
             stack.callback(watched.close)
             watched.listen()
@@ -421,8 +421,8 @@ def _settle(name: str, base: Path) -> None:
     """What the user or the service manager does after a crash: the same again, and a scan."""
     library, scenario = library_at(base), SCENARIOS[name]
     scenario.run(library)
-    with scenario.service(library) as service:
-        service.scan_all()
+    with scenario.app(library) as app:
+        app.pipeline.scan()
 
 
 DOINGS: Mapping[str, Callable[[str, Path], None]] = {

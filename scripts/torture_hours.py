@@ -20,7 +20,7 @@ from pathlib import Path
 from drawn import Library
 from PIL import Image
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
@@ -334,11 +334,11 @@ class Watcher:
             },
             cwd=self.library.base,
         )
-        self.service = Service(
+        self.app = App(
             config, analyser=InlineAnalyser(Recipe("fake"), fake.FakeEngine()), info=fake.INFO, clock=self.life.clock
         )
         self.loop = WatchLoop(
-            self.service, should_stop=lambda: False, clock=self.life.clock, wall_clock=self.life.clock.wall
+            self.app, should_stop=lambda: False, clock=self.life.clock, wall_clock=self.life.clock.wall
         )
         self._listen()
 
@@ -348,7 +348,7 @@ class Watcher:
             watched.listen()
 
     def stop(self) -> None:
-        self.service.__exit__(None, None, None)
+        self.app.__exit__(None, None, None)
 
     def turns(self, seconds: float) -> None:
         """Let time go, with a few turns on the way."""
@@ -363,24 +363,24 @@ class Watcher:
 
     def say_who(self) -> None:
         """A user names somebody, by another process."""
-        with self.library_service() as service:
-            unnamed = [person for person in service.catalog.people.all() if person.n_photos and not person.name]
+        with self.library_service() as app:
+            unnamed = [person for person in app.catalog.people.all() if person.n_photos and not person.name]
             if not unnamed:
                 return
             person = self.life.chance.choice(unnamed)
             try:
-                service.rename(str(person.id), f"Name {person.id}")
+                app.corrections.rename(str(person.id), f"Name {person.id}")
             except FacewatchError:
                 return
             self.life.names[f"Name {person.id}"] = ""
 
-    def library_service(self) -> Service:
+    def library_service(self) -> App:
         config = load_config(
             None,
             {"library.people": str(self.library.people), "library.catalog": str(self.library.catalog)},
             cwd=self.library.base,
         )
-        return Service(config, analyser=InlineAnalyser(Recipe("fake"), fake.FakeEngine()), info=fake.INFO)
+        return App(config, analyser=InlineAnalyser(Recipe("fake"), fake.FakeEngine()), info=fake.INFO)
 
 
 def live(base: Path, *, hours: float, n_actions: int, seed: int) -> Days:
@@ -417,7 +417,7 @@ def live(base: Path, *, hours: float, n_actions: int, seed: int) -> Days:
         for _ in range(4):
             watcher.turns(3700.0)
         faults += _differences(watcher, base)
-        n_files = watcher.service.catalog.files.counts()["files"]
+        n_files = watcher.app.catalog.files.counts()["files"]
         watcher.stop()
     return Days(
         (clock.now - begun) / 3600, dict(life.counts), n_files, len(life.names), time.monotonic() - started, faults
@@ -440,26 +440,26 @@ class _other_device:
 
 
 def _n_known(watcher: Watcher, drive: Drive) -> int:
-    root = watcher.service.catalog.files.root(drive.root)
-    return len(watcher.service.catalog.files.known(root[0])) if root else 0
+    root = watcher.app.catalog.files.root(drive.root)
+    return len(watcher.app.catalog.files.known(root[0])) if root else 0
 
 
 def _differences(watcher: Watcher, base: Path) -> list[str]:
     """Return how the catalog differs from one that a fresh scan makes, and the folders from the catalog."""
     fresh = Library(base, base / "Photos", base / "Fresh People", base / "fresh" / "catalog.sqlite")
     roots = [str(drive.root) for drive in watcher.life.drives]
-    with fresh.service({"library.photos": roots}) as service:
-        service.scan_all()
-        wanted = facts(service.catalog)
-    found, faults = facts(watcher.service.catalog), []
+    with fresh.app({"library.photos": roots}) as app:
+        app.pipeline.scan()
+        wanted = facts(app.catalog)
+    found, faults = facts(watcher.app.catalog), []
     for path in sorted(wanted.keys() | found.keys()):
         if wanted.get(path) != found.get(path):
             faults.append(f"{path!r}: {found.get(path)} instead of {wanted.get(path)}")
-    plan = watcher.service.folder.plan()
+    plan = watcher.app.folder.plan()
     faults += [f"the folders lack: {step}" for step in plan.describe()]
-    names = {person.name for person in watcher.service.catalog.people.all()}
+    names = {person.name for person in watcher.app.catalog.people.all()}
     faults += [f"the name {name} is lost" for name in watcher.life.names if name not in names]
-    if (verdict := watcher.service.catalog.check()) != "ok":
+    if (verdict := watcher.app.catalog.check()) != "ok":
         faults.append(f"the catalog: {verdict}")
     return faults
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.cli.program import set_up_logging
 from facewatch.config import load_config
 from facewatch.engines import fake
@@ -21,8 +21,8 @@ def main(photos: str, people: str, catalog: str) -> None:
     settings = {"library.photos": photos, "library.people": people, "library.catalog": catalog}
     config = load_config(None, settings, cwd=Path.cwd())
     give_way(config["resources.niceness"], is_idle_io=config["resources.idle_io"])
-    with heed_signals() as signals, Service(config, info=fake.INFO) as service:
-        WatchLoop(service, should_stop=signals.should_stop).run()
+    with heed_signals() as signals, App(config, info=fake.INFO) as app:
+        WatchLoop(app, should_stop=signals.should_stop).run()
 
 
 if __name__ == "__main__":

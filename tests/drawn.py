@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.indexing.analyzer import Recipe
@@ -37,7 +37,7 @@ class Library:
         os.utime(path, (long_ago, long_ago))
         return path
 
-    def service(self, settings: Mapping[str, Any] | None = None, **arguments: Any) -> Service:
+    def app(self, settings: Mapping[str, Any] | None = None, **arguments: Any) -> App:
         config = load_config(
             None,
             {
@@ -50,12 +50,12 @@ class Library:
         )
         engine: Engine = arguments.pop("engine", fake.FakeEngine())
         arguments.setdefault("analyser", InlineAnalyser(Recipe(engine.info.name), engine))
-        return Service(config, info=engine.info, **arguments)
+        return App(config, info=engine.info, **arguments)
 
     def scan(self, **settings: Any) -> Any:
         """Scan once with a service of its own, as a new process would."""
-        with self.service(settings) as service:
-            return service.scan_all()
+        with self.app(settings) as app:
+            return app.pipeline.scan()
 
     def tree(self) -> dict[str, str]:
         """Return what stands in the people folder: path -> where it leads; "" for what is no link."""

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
@@ -170,11 +170,11 @@ class World:
         self.engine = ENGINES[0]
         self.step = 0
         """The time."""
-        self.service = self._open()
+        self.app = self._open()
         self.is_shown = False
         """Whether the people folder should say what the catalog says."""
 
-    def _open(self) -> Service:
+    def _open(self) -> App:
         config = load_config(
             None,
             {
@@ -184,10 +184,10 @@ class World:
             },
             cwd=self.base,
         )
-        service = Service(config, info=self._info(), analyser=self._analyser())
-        service.catalog.now = lambda: f"2026-01-01T00:00:00.{self.step:06}Z"
-        service.catalog._db.execute("PRAGMA synchronous = OFF")
-        return service
+        app = App(config, info=self._info(), analyser=self._analyser())
+        app.catalog.now = lambda: f"2026-01-01T00:00:00.{self.step:06}Z"
+        app.catalog._db.execute("PRAGMA synchronous = OFF")
+        return app
 
     def _info(self) -> EngineInfo:
         return dataclasses.replace(fake.INFO, name=self.engine, fingerprint=self.engine, n_dims=_N_DIMS)
@@ -196,7 +196,7 @@ class World:
         return Reader(self.engine)
 
     def close(self) -> None:
-        self.service.catalog.close()
+        self.app.catalog.close()
 
     # --- photos ---
 
@@ -239,22 +239,22 @@ class World:
     def scan(self) -> None:
         for _ in range(self._n_scans):
             self.restart()
-            self.service.scan_all()
+            self.app.pipeline.scan()
         if not self._n_scans:
-            self.service.scan_all()
+            self.app.pipeline.scan()
         self.is_shown = True
 
     def regroup(self) -> None:
         """Do what `facewatch recluster` does, in a process of its own."""
         self.restart()
-        if not self.service.switch.is_under_way:
-            self.service.recluster()
-            self.service.sync_folders()
+        if not self.app.engine.is_switch_under_way:
+            self.app.grouping.recluster()
+            self.app.folder.sync()
 
     def restart(self) -> None:
         """The program ends and starts again."""
-        self.service.__exit__(None, None, None)
-        self.service = self._open()
+        self.app.__exit__(None, None, None)
+        self.app = self._open()
 
     def change_engine(self) -> None:
         """The settings name the other engine: the next scan changes to it."""
@@ -264,14 +264,14 @@ class World:
     # --- decisions ---
 
     def decide(self, action: str, *arguments: Any, **options: Any) -> Decided:
-        with self.service.deciding() as decisions:
+        with self.app.corrections.deciding() as decisions:
             decided = getattr(decisions, action)(*arguments, **options)
         return decided.decided if action == "rename" else decided
 
     # --- what there is ---
 
     def query(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
-        return self.service.catalog._db.execute(sql, arguments).fetchall()
+        return self.app.catalog._db.execute(sql, arguments).fetchall()
 
     def faces(self) -> dict[int, int]:
         """Return the photo of each face."""
@@ -323,7 +323,7 @@ class World:
 
     def wanted_tree(self) -> dict[str, set[str]]:
         """Return the folders as the catalog says, each with its photos."""
-        folders = self.service.catalog.people.folders()
+        folders = self.app.catalog.people.folders()
         tree: dict[str, set[str]] = {}
         for person_id, path in self.query(
             "SELECT DISTINCT p.id, CAST(files.path AS TEXT) FROM people p JOIN assignments a ON a.person_id = p.id"

@@ -50,8 +50,8 @@ def crop(library: Library, name: str, person: int, look: int) -> Path:
 
 
 def scan(library: Library, engine: fake.FakeEngine, *, is_aligned: bool = True) -> Any:
-    with library.service({"library.aligned": [str(library.photos)] if is_aligned else []}, engine=engine) as service:
-        return service.scan_all()
+    with library.app({"library.aligned": [str(library.photos)] if is_aligned else []}, engine=engine) as app:
+        return app.pipeline.scan()
 
 
 def test_every_crop_is_one_face_and_people_are_found(library: Library) -> None:
@@ -59,7 +59,7 @@ def test_every_crop_is_one_face_and_people_are_found(library: Library) -> None:
         crop(library, f"a{look}.png", 1, look)
         crop(library, f"b{look}.png", 2, look)
     result = scan(library, Batches())
-    assert (result.n_new, result.n_faces, result.n_new_people) == (10, 10, 2)
+    assert (result.files.n_new, result.faces.n_faces, result.faces.n_new_people) == (10, 10, 2)
     assert library.groups() == [{f"a{i}.png" for i in range(5)}, {f"b{i}.png" for i in range(5)}]
 
 
@@ -86,21 +86,21 @@ def test_an_ordinary_library_does_not_become_one_of_crops(library: Library) -> N
     library.scan()
     with pytest.raises(LibraryError, match="has been looked through as ordinary photos"):
         scan(library, Batches())
-    assert library.scan().n_faulty == 0
+    assert library.scan().files.n_faulty == 0
 
 
 def test_status_names_the_libraries_of_crops_until_they_are_none(library: Library) -> None:
     crop(library, "a.png", 1, 0)
     scan(library, Batches())
-    with library.service() as service:
-        assert service.status().aligned == [str(library.photos)]
-        service.libraries.forget_aligned([library.photos])
-        assert service.status().aligned == []
+    with library.app() as app:
+        assert app.status().aligned == [str(library.photos)]
+        app.libraries.forget_aligned([library.photos])
+        assert app.status().aligned == []
 
 
 def test_a_crop_library_that_is_no_library_is_refused(library: Library, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is none of the libraries"):
-        library.service({"library.aligned": [str(tmp_path / "nope")]})
+        library.app({"library.aligned": [str(tmp_path / "nope")]})
 
 
 def test_a_bad_crop_costs_only_itself(library: Library) -> None:
@@ -108,7 +108,7 @@ def test_a_bad_crop_costs_only_itself(library: Library) -> None:
         crop(library, f"{look}.png", 1, look)
     (library.photos / "bad.png").write_bytes((library.photos / "1.png").read_bytes()[:60])
     result = scan(library, Batches())
-    assert (result.n_new, result.n_faulty) == (3, 1)
+    assert (result.files.n_new, result.files.n_faulty) == (3, 1)
 
 
 def test_a_crop_that_the_recogniser_chokes_on_costs_only_itself(library: Library) -> None:
@@ -122,7 +122,7 @@ def test_a_crop_that_the_recogniser_chokes_on_costs_only_itself(library: Library
         crop(library, f"{look}.png", 1, look)
     crop(library, "odd.png", 66, 0)
     result = scan(library, Choking())
-    assert (result.n_new, result.n_faulty) == (3, 1)
+    assert (result.files.n_new, result.files.n_faulty) == (3, 1)
 
 
 def test_a_file_that_changed_since_it_was_examined_is_left_for_later(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import facewatch.cli.audit  # noqa: F401 - it adds its commands to the group
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.checks.audit import Finding, Kind
 from facewatch.cli import main
 from facewatch.cli.program import facewatch as group
 from facewatch.engines import fake
+from facewatch.indexing.engine import WantedEngine
 from facewatch.service.auditing import Audit, audit, audit_and_mend
 
 PHOTOS = {
@@ -47,27 +48,27 @@ def three(library: Library) -> Library:
     return draw_all(library)
 
 
-def face(service: Service, library: Library, name: str, number: int = 0) -> Any:
-    return service.photo(library.photos / f"{name}.png")["faces"][number]
+def face(app: App, library: Library, name: str, number: int = 0) -> Any:
+    return app.lookup.photo(library.photos / f"{name}.png")["faces"][number]
 
 
-def put(service: Service, statement: str, *values: object) -> None:
+def put(app: App, statement: str, *values: object) -> None:
     """Put a fault into the catalog."""
-    with service.catalog.write():
-        service.catalog._db.execute(statement, values)
+    with app.catalog.write():
+        app.catalog._db.execute(statement, values)
 
 
-def give(service: Service, face_id: int, person_id: int, source: str = "auto") -> None:
+def give(app: App, face_id: int, person_id: int, source: str = "auto") -> None:
     put(
-        service,
+        app,
         "INSERT INTO assignments (face_id, person_id, source, rule, at) VALUES (?, ?, ?, 'by hand', 'now')"
         " ON CONFLICT (face_id) DO UPDATE SET person_id = excluded.person_id, source = excluded.source",
         *(face_id, person_id, source),
     )
 
 
-def whose(service: Service) -> dict[int, tuple[int, str]]:
-    rows = service.catalog._db.execute("SELECT face_id, person_id, source FROM assignments ORDER BY face_id")
+def whose(app: App) -> dict[int, tuple[int, str]]:
+    rows = app.catalog._db.execute("SELECT face_id, person_id, source FROM assignments ORDER BY face_id")
     return {face_id: (person_id, source) for face_id, person_id, source in rows}
 
 
@@ -84,25 +85,25 @@ def only(found: Audit, kind: Kind) -> Finding:
 
 
 def test_nothing_is_wrong_in_a_library_that_was_just_scanned(three: Library) -> None:
-    with three.service() as service:
-        assert audit(service) == Audit((), ())
-        mended = audit_and_mend(service)
+    with three.app() as app:
+        assert audit(app) == Audit((), ())
+        mended = audit_and_mend(app)
     assert mended == Audit((), ())
     assert mended.is_clean
 
 
 def test_nothing_is_wrong_in_a_catalog_without_photos(library: Library) -> None:
-    with library.service() as service:
-        assert audit(service).is_clean
+    with library.app() as app:
+        assert audit(app).is_clean
 
 
 def test_looking_writes_nothing(three: Library) -> None:
-    with three.service() as service:
-        give(service, face(service, three, "b")["face_id"], face(service, three, "e")["person_id"])
+    with three.app() as app:
+        give(app, face(app, three, "b")["face_id"], face(app, three, "e")["person_id"])
         next(three.people.rglob("e.png")).unlink()
-        dump, tree = list(service.catalog._db.conn.iterdump()), three.tree()
-        assert len(audit(service).findings) > 1
-        assert list(service.catalog._db.conn.iterdump()) == dump
+        dump, tree = list(app.catalog._db.conn.iterdump()), three.tree()
+        assert len(audit(app).findings) > 1
+        assert list(app.catalog._db.conn.iterdump()) == dump
     assert three.tree() == tree
 
 
@@ -110,40 +111,40 @@ def test_looking_writes_nothing(three: Library) -> None:
 
 
 def test_of_two_faces_of_one_person_in_a_photo_the_surer_one_stays(three: Library) -> None:
-    with three.service() as service:
-        one, two = face(service, three, "a", 0), face(service, three, "a", 1)
-        give(service, two["face_id"], one["person_id"])
-        finding = only(audit(service), Kind.TWICE)
-        photo = service.photo(three.photos / "a.png")["photo_id"]
+    with three.app() as app:
+        one, two = face(app, three, "a", 0), face(app, three, "a", 1)
+        give(app, two["face_id"], one["person_id"])
+        finding = only(audit(app), Kind.TWICE)
+        photo = app.lookup.photo(three.photos / "a.png")["photo_id"]
         assert finding.id == f"twice:{one['person_id']}:{photo}"
         assert f"face f{one['face_id']} stays (the surest), face f{two['face_id']} would go" in finding.text
         assert finding.photos == (str(three.photos / "a.png"),)
-        assert audit_and_mend(service).is_clean
+        assert audit_and_mend(app).is_clean
         # It was looked at again, and is whose it was.
-        assert face(service, three, "a", 1)["person_id"] == two["person_id"]
+        assert face(app, three, "a", 1)["person_id"] == two["person_id"]
 
 
 def test_what_a_user_placed_stays_even_where_a_run_is_surer(three: Library) -> None:
-    with three.service() as service:
-        one, two = face(service, three, "a", 0), face(service, three, "a", 1)
-        give(service, two["face_id"], one["person_id"], "user")
-        finding = only(audit(service), Kind.TWICE)
+    with three.app() as app:
+        one, two = face(app, three, "a", 0), face(app, three, "a", 1)
+        give(app, two["face_id"], one["person_id"], "user")
+        finding = only(audit(app), Kind.TWICE)
         assert f"face f{two['face_id']} stays (placed by you), face f{one['face_id']} would go" in finding.text
-        audit_and_mend(service)
-        assert whose(service)[two["face_id"]] == (one["person_id"], "user")
-        assert one["face_id"] not in whose(service)
+        audit_and_mend(app)
+        assert whose(app)[two["face_id"]] == (one["person_id"], "user")
+        assert one["face_id"] not in whose(app)
 
 
 def test_two_faces_that_a_user_placed_are_told_but_no_fault(three: Library) -> None:
-    with three.service() as service:
-        one, two = face(service, three, "a", 0), face(service, three, "a", 1)
+    with three.app() as app:
+        one, two = face(app, three, "a", 0), face(app, three, "a", 1)
         for face_id in (one["face_id"], two["face_id"]):
-            give(service, face_id, one["person_id"], "user")
-        before = whose(service)
-        found = audit_and_mend(service)
+            give(app, face_id, one["person_id"], "user")
+        before = whose(app)
+        found = audit_and_mend(app)
         assert "as you said" in only(found, Kind.TWICE).text
         assert found.is_clean
-        assert whose(service) == before
+        assert whose(app) == before
 
 
 # --- nearer to another ---
@@ -151,168 +152,168 @@ def test_two_faces_that_a_user_placed_are_told_but_no_fault(three: Library) -> N
 
 def test_a_face_that_a_run_gave_to_the_wrong_person_goes_to_the_right_one_with_its_link(three: Library) -> None:
     tree = three.tree()
-    with three.service() as service:
-        misplaced, person = face(service, three, "b"), face(service, three, "e")["person_id"]
-        give(service, misplaced["face_id"], person)
-        service.sync_folders()
+    with three.app() as app:
+        misplaced, person = face(app, three, "b"), face(app, three, "e")["person_id"]
+        give(app, misplaced["face_id"], person)
+        app.folder.sync()
         assert three.tree() != tree
-        finding = only(audit(service), Kind.NEARER)
+        finding = only(audit(app), Kind.NEARER)
         assert finding.people == (person, misplaced["person_id"])
         assert finding.is_fault
         assert f"facewatch assign f{misplaced['face_id']} p{misplaced['person_id']}" in finding.remedies
-        found = audit_and_mend(service)
+        found = audit_and_mend(app)
         assert [mended.id for mended in found.mended] == [finding.id]
         assert found.is_clean
-        assert face(service, three, "b")["person_id"] == misplaced["person_id"]
+        assert face(app, three, "b")["person_id"] == misplaced["person_id"]
     assert three.tree() == tree
 
 
 def test_mending_is_one_decision_and_undo_takes_all_of_it_back(three: Library) -> None:
-    with three.service() as service:
-        three_id = face(service, three, "e")["person_id"]
+    with three.app() as app:
+        three_id = face(app, three, "e")["person_id"]
         for name in ("b", "c"):
-            give(service, face(service, three, name)["face_id"], three_id)
-        before = whose(service)
-        n_decisions = len(service.catalog.journal.decisions())
-        found = audit_and_mend(service)
+            give(app, face(app, three, name)["face_id"], three_id)
+        before = whose(app)
+        n_decisions = len(app.catalog.journal.decisions())
+        found = audit_and_mend(app)
         assert len(found.mended) > 2  # both faces, and the folders
-        [entry, *_] = service.history()
+        [entry, *_] = app.corrections.history()
         assert (entry.id, entry.actor, entry.action) == (found.entry_id, "user", "audit")
-        assert len(service.catalog.journal.decisions()) == n_decisions + 1
-        assert whose(service) != before
-        service.undo()
-        assert whose(service) == before
+        assert len(app.catalog.journal.decisions()) == n_decisions + 1
+        assert whose(app) != before
+        app.corrections.undo()
+        assert whose(app) == before
 
 
 def test_faces_of_one_photo_that_were_swapped_are_swapped_back(three: Library) -> None:
-    with three.service() as service:
-        one, two = face(service, three, "a", 0), face(service, three, "a", 1)
-        give(service, one["face_id"], two["person_id"])
-        give(service, two["face_id"], one["person_id"])
-        assert len(of_kind(audit(service), Kind.NEARER)) == 2
-        assert audit_and_mend(service).is_clean
-        assert [face(service, three, "a", i)["person_id"] for i in (0, 1)] == [one["person_id"], two["person_id"]]
+    with three.app() as app:
+        one, two = face(app, three, "a", 0), face(app, three, "a", 1)
+        give(app, one["face_id"], two["person_id"])
+        give(app, two["face_id"], one["person_id"])
+        assert len(of_kind(audit(app), Kind.NEARER)) == 2
+        assert audit_and_mend(app).is_clean
+        assert [face(app, three, "a", i)["person_id"] for i in (0, 1)] == [one["person_id"], two["person_id"]]
 
 
 def test_a_face_that_a_user_placed_is_only_told_when_it_looks_like_another(three: Library) -> None:
-    with three.service() as service:
-        give(service, face(service, three, "b")["face_id"], face(service, three, "e")["person_id"], "user")
-        service.sync_folders()
-        before = whose(service)
-        found = audit_and_mend(service)
+    with three.app() as app:
+        give(app, face(app, three, "b")["face_id"], face(app, three, "e")["person_id"], "user")
+        app.folder.sync()
+        before = whose(app)
+        found = audit_and_mend(app)
         assert only(found, Kind.NEARER).text.endswith("you placed it, so it stays")
         assert found.is_clean
-        assert whose(service) == before
+        assert whose(app) == before
 
 
 @pytest.mark.parametrize("why", ["in the photo", "rejected", "unborn"])
 def test_nobody_is_nearer_who_cannot_be_the_face(three: Library, why: str) -> None:
     three.draw("i.png", (1, 5), (9, 0))
     three.scan()
-    with three.service() as service:
-        near, beside = face(service, three, "i", 0), face(service, three, "i", 1)
+    with three.app() as app:
+        near, beside = face(app, three, "i", 0), face(app, three, "i", 1)
         person = near["person_id"]
-        give(service, near["face_id"], face(service, three, "e")["person_id"])
-        assert len(of_kind(audit(service), Kind.NEARER)) == 1
+        give(app, near["face_id"], face(app, three, "e")["person_id"])
+        assert len(of_kind(audit(app), Kind.NEARER)) == 1
         if why == "in the photo":
-            give(service, beside["face_id"], person, "user")
+            give(app, beside["face_id"], person, "user")
         elif why == "rejected":
-            put(service, "INSERT INTO rejections VALUES (?, ?, 'now')", near["face_id"], person)
+            put(app, "INSERT INTO rejections VALUES (?, ?, 'now')", near["face_id"], person)
         else:
-            put(service, "UPDATE people SET born = '2000' WHERE id = ?", person)
-            put(service, "UPDATE photos SET taken_at = '1990-01-01T00:00:00'")
-        assert [f for f in of_kind(audit(service), Kind.NEARER) if near["face_id"] in f.faces] == []
+            put(app, "UPDATE people SET born = '2000' WHERE id = ?", person)
+            put(app, "UPDATE photos SET taken_at = '1990-01-01T00:00:00'")
+        assert [f for f in of_kind(audit(app), Kind.NEARER) if near["face_id"] in f.faces] == []
 
 
-def make_doubtful(service: Service, face_id: int, person: int, other: int) -> None:
+def make_doubtful(app: App, face_id: int, person: int, other: int) -> None:
     """Make a face look like two of the drawn people, a little more like the first, and enough like neither."""
     between = 0.8 * fake.embedding_of(person, 0) + 0.6 * fake.embedding_of(other, 0)
     vector = (between / np.linalg.norm(between)).astype("<f4").tobytes()
-    put(service, "UPDATE embeddings SET vector = ? WHERE face_id = ?", vector, face_id)
+    put(app, "UPDATE embeddings SET vector = ? WHERE face_id = ?", vector, face_id)
 
 
 def test_a_face_stays_while_another_that_stays_takes_its_place(three: Library) -> None:
     three.draw("i.png", (1, 5), (9, 0))
     three.scan()
-    with three.service() as service:
-        clear, doubtful = face(service, three, "i", 0), face(service, three, "i", 1)
-        make_doubtful(service, doubtful["face_id"], 2, 1)
-        give(service, doubtful["face_id"], clear["person_id"])
-        give(service, clear["face_id"], face(service, three, "e")["person_id"])
-        service.sync_folders()
-        before = whose(service)
-        found = of_kind(audit_and_mend(service), Kind.NEARER)
+    with three.app() as app:
+        clear, doubtful = face(app, three, "i", 0), face(app, three, "i", 1)
+        make_doubtful(app, doubtful["face_id"], 2, 1)
+        give(app, doubtful["face_id"], clear["person_id"])
+        give(app, clear["face_id"], face(app, three, "e")["person_id"])
+        app.folder.sync()
+        before = whose(app)
+        found = of_kind(audit_and_mend(app), Kind.NEARER)
         assert {finding.faces for finding in found} == {(clear["face_id"],), (doubtful["face_id"],)}
-        assert whose(service) == before
+        assert whose(app) == before
 
 
 def test_a_face_that_matching_would_give_to_nobody_is_told_but_stays(three: Library) -> None:
-    with three.service() as service:
-        doubtful, other = face(service, three, "b"), face(service, three, "c")["person_id"]
-        make_doubtful(service, doubtful["face_id"], 1, 2)
-        give(service, doubtful["face_id"], other)
-        service.sync_folders()
-        before = whose(service)
-        found = audit_and_mend(service)
+    with three.app() as app:
+        doubtful, other = face(app, three, "b"), face(app, three, "c")["person_id"]
+        make_doubtful(app, doubtful["face_id"], 1, 2)
+        give(app, doubtful["face_id"], other)
+        app.folder.sync()
+        before = whose(app)
+        found = audit_and_mend(app)
         finding = only(found, Kind.NEARER)
         assert finding.mend is None
         assert finding.is_fault
-        assert whose(service) == before
+        assert whose(app) == before
         # Whoever says that it is right is not told of a fault again.
-        with service.deciding() as decisions:
+        with app.corrections.deciding() as decisions:
             decisions.confirm([str(doubtful["face_id"])])
-        assert audit(service).is_clean
+        assert audit(app).is_clean
 
 
 # --- people that look like one ---
 
 
-def split_in_two(service: Service, library: Library) -> tuple[int, int]:
+def split_in_two(app: App, library: Library) -> tuple[int, int]:
     """Give two of the four faces of somebody to a new person."""
-    old = face(service, library, "c")["person_id"]
-    with service.catalog.write():
-        new = service.catalog.people.add("now")
+    old = face(app, library, "c")["person_id"]
+    with app.catalog.write():
+        new = app.catalog.people.add("now")
     for name in ("c", "d"):
-        give(service, face(service, library, name)["face_id"], new)
-    service.sync_folders()
+        give(app, face(app, library, name)["face_id"], new)
+    app.folder.sync()
     return old, new
 
 
 def test_two_halves_of_one_person_are_told_and_not_merged(three: Library) -> None:
-    with three.service() as service:
-        old, new = split_in_two(service, three)
-        service.rename(str(old), "Anna Maria")
-        before = whose(service)
-        found = audit_and_mend(service)
+    with three.app() as app:
+        old, new = split_in_two(app, three)
+        app.corrections.rename(str(old), "Anna Maria")
+        before = whose(app)
+        found = audit_and_mend(app)
         finding = only(found, Kind.ALIKE)
         assert finding.id == f"alike:{old}:{new}"
         assert finding.remedies == (f"facewatch merge 'Anna Maria' p{new}", f"facewatch apart 'Anna Maria' p{new}")
         assert not found.is_clean
-        assert whose(service) == before
+        assert whose(app) == before
 
 
 def test_two_halves_who_are_in_one_photo_together_are_told_as_who_may_be_there_twice(three: Library) -> None:
-    with three.service() as service:
-        old, new = split_in_two(service, three)
-        mine, theirs = (service.catalog.faces.of_person(person_id)[0].id for person_id in (old, new))
+    with three.app() as app:
+        old, new = split_in_two(app, three)
+        mine, theirs = (app.catalog.faces.of_person(person_id)[0].id for person_id in (old, new))
         photo = "(SELECT photo_id FROM faces WHERE id = ?)"
-        put(service, f"UPDATE faces SET photo_id = {photo} WHERE id = ?", mine, theirs)
-        finding = only(audit(service), Kind.ALIKE)
+        put(app, f"UPDATE faces SET photo_id = {photo} WHERE id = ?", mine, theirs)
+        finding = only(audit(app), Kind.ALIKE)
     assert finding.id == f"alike:{old}:{new}"
     assert finding.text.endswith("and are in 1 photo together")
 
 
 @pytest.mark.parametrize("why", ["apart", "rejected", "hidden"])
 def test_people_who_cannot_be_one_or_are_not_asked_about_are_not_told(three: Library, why: str) -> None:
-    with three.service() as service:
-        old, new = split_in_two(service, three)
+    with three.app() as app:
+        old, new = split_in_two(app, three)
         if why == "apart":
-            put(service, "INSERT INTO apart VALUES (?, ?, 'now')", old, new)
+            put(app, "INSERT INTO apart VALUES (?, ?, 'now')", old, new)
         elif why == "rejected":
-            put(service, "INSERT INTO rejections VALUES (?, ?, 'now')", face(service, three, "c")["face_id"], old)
+            put(app, "INSERT INTO rejections VALUES (?, ?, 'now')", face(app, three, "c")["face_id"], old)
         else:
-            put(service, "UPDATE people SET is_hidden = 1 WHERE id = ?", new)
-        assert of_kind(audit(service), Kind.ALIKE) == []
+            put(app, "UPDATE people SET is_hidden = 1 WHERE id = ?", new)
+        assert of_kind(audit(app), Kind.ALIKE) == []
 
 
 # --- links that lie ---
@@ -324,25 +325,25 @@ def test_links_that_are_gone_or_lead_elsewhere_are_found_and_made_again(three: L
     gone.unlink()
     elsewhere.unlink()
     elsewhere.symlink_to(three.photos / "e.png")
-    with three.service() as service:
-        finding = only(audit(service), Kind.LINKS)
+    with three.app() as app:
+        finding = only(audit(app), Kind.LINKS)
         assert "1 link not there, 1 link replaced" in finding.text
         assert set(finding.photos) == {str(three.photos / "b.png"), str(three.photos / "g.png")}
-        assert audit_and_mend(service).is_clean
+        assert audit_and_mend(app).is_clean
     # The link that a stranger put there is not touched: ours has another name.
     assert {link for link in tree.items() if link[0].endswith("b.png")} <= set(three.tree().items())
     assert sorted(three.tree().values()) == sorted([*tree.values(), "e.png"])
 
 
 def test_a_folder_without_a_person_is_found_and_removed(three: Library) -> None:
-    with three.service() as service:
-        person = face(service, three, "e")["person_id"]
-        folder = service.catalog.people.folders()[person]
-        put(service, "DELETE FROM assignments WHERE person_id = ?", person)
-        finding = only(audit(service), Kind.LINKS)
+    with three.app() as app:
+        person = face(app, three, "e")["person_id"]
+        folder = app.catalog.people.folders()[person]
+        put(app, "DELETE FROM assignments WHERE person_id = ?", person)
+        finding = only(audit(app), Kind.LINKS)
         assert folder in finding.text
         assert "a folder without a person" in finding.text
-        audit_and_mend(service)
+        audit_and_mend(app)
     assert not (three.people / folder).exists()
 
 
@@ -350,8 +351,8 @@ def test_what_others_put_into_the_people_folder_is_counted_and_stays(three: Libr
     (three.people / "Holiday").mkdir()
     own = next(three.people.rglob("b.png")).with_name("notes.txt")
     own.write_text("mine")
-    with three.service() as service:
-        found = audit_and_mend(service)
+    with three.app() as app:
+        found = audit_and_mend(app)
     assert only(found, Kind.LINKS).text.startswith("1 file and 1 folder in ")
     assert found.is_clean
     assert own.read_text() == "mine"
@@ -360,27 +361,27 @@ def test_what_others_put_into_the_people_folder_is_counted_and_stays(three: Libr
 
 def test_links_to_files_that_are_gone_take_a_scan(three: Library) -> None:
     (three.photos / "b.png").unlink()
-    with three.service() as service:
-        finding = only(audit_and_mend(service), Kind.LINKS)
+    with three.app() as app:
+        finding = only(audit_and_mend(app), Kind.LINKS)
     assert finding.remedies == ("facewatch scan",)
     assert finding.photos == (str(three.photos / "b.png"),)
     three.scan()
-    with three.service() as service:
-        assert audit(service).is_clean
+    with three.app() as app:
+        assert audit(app).is_clean
 
 
 def test_a_library_that_is_unplugged_is_no_fault(three: Library) -> None:
     three.photos.rename(three.base / "unplugged")
-    with three.service() as service:
-        found = audit(service)
+    with three.app() as app:
+        found = audit(app)
     assert "plug it in" in only(found, Kind.LINKS).text
     assert found.is_clean
 
 
 def test_a_people_folder_that_is_unplugged_is_left_out(three: Library) -> None:
     shutil.rmtree(three.people)
-    with three.service() as service:
-        found = audit(service)
+    with three.app() as app:
+        found = audit(app)
     assert found.findings == ()
     assert found.left_out[0].startswith("links: ")
 
@@ -389,109 +390,109 @@ def test_a_people_folder_that_is_unplugged_is_left_out(three: Library) -> None:
 
 
 def test_faces_of_a_merged_person_go_to_whom_it_was_merged_into(three: Library) -> None:
-    with three.service() as service:
-        one, two = face(service, three, "b"), face(service, three, "e")["person_id"]
-        put(service, "UPDATE people SET merged_into = ? WHERE id = ?", two, one["person_id"])
-        assert {f.id for f in of_kind(audit(service), Kind.CATALOG)} >= {f"stray:{one['face_id']}"}
-        assert of_kind(audit_and_mend(service), Kind.CATALOG) == []
-        assert whose(service)[one["face_id"]][0] == two
+    with three.app() as app:
+        one, two = face(app, three, "b"), face(app, three, "e")["person_id"]
+        put(app, "UPDATE people SET merged_into = ? WHERE id = ?", two, one["person_id"])
+        assert {f.id for f in of_kind(audit(app), Kind.CATALOG)} >= {f"stray:{one['face_id']}"}
+        assert of_kind(audit_and_mend(app), Kind.CATALOG) == []
+        assert whose(app)[one["face_id"]][0] == two
 
 
 def test_faces_of_a_person_that_is_gone_are_released(three: Library) -> None:
-    with three.service() as service:
-        one = face(service, three, "b")
-        put(service, "UPDATE people SET is_gone = 1 WHERE id = ?", one["person_id"])
-        assert len(of_kind(audit(service), Kind.CATALOG)) == 3
-        assert audit_and_mend(service).is_clean
-        assert one["person_id"] not in {person for person, _ in whose(service).values()}
+    with three.app() as app:
+        one = face(app, three, "b")
+        put(app, "UPDATE people SET is_gone = 1 WHERE id = ?", one["person_id"])
+        assert len(of_kind(audit(app), Kind.CATALOG)) == 3
+        assert audit_and_mend(app).is_clean
+        assert one["person_id"] not in {person for person, _ in whose(app).values()}
 
 
 def test_faces_that_a_user_placed_with_a_person_that_is_gone_wait_for_the_user(three: Library) -> None:
-    with three.service() as service:
-        placed = face(service, three, "g")
-        give(service, placed["face_id"], placed["person_id"], "user")
-        put(service, "UPDATE people SET is_gone = 1 WHERE id = ?", placed["person_id"])
-        before = whose(service)
-        found = of_kind(audit_and_mend(service), Kind.CATALOG)
-        assert whose(service) == before
+    with three.app() as app:
+        placed = face(app, three, "g")
+        give(app, placed["face_id"], placed["person_id"], "user")
+        put(app, "UPDATE people SET is_gone = 1 WHERE id = ?", placed["person_id"])
+        before = whose(app)
+        found = of_kind(audit_and_mend(app), Kind.CATALOG)
+        assert whose(app) == before
         remedies = {finding.faces: finding.remedies for finding in found}
         assert f"facewatch unassign f{placed['face_id']}" in remedies[placed["face_id"],]
-        with service.deciding() as decisions:
+        with app.corrections.deciding() as decisions:
             decisions.unassign([str(placed["face_id"])])
-        assert audit_and_mend(service).is_clean
+        assert audit_and_mend(app).is_clean
 
 
 @pytest.mark.parametrize("table", ["rejections", "marks"])
 def test_a_run_that_contradicts_a_user_gives_way_and_a_user_who_does_is_asked(three: Library, table: str) -> None:
-    with three.service() as service:
-        by_run, by_user = face(service, three, "b"), face(service, three, "g")
-        give(service, by_user["face_id"], by_user["person_id"], "user")
+    with three.app() as app:
+        by_run, by_user = face(app, three, "b"), face(app, three, "g")
+        give(app, by_user["face_id"], by_user["person_id"], "user")
         for one in (by_run, by_user):
             value = one["person_id"] if table == "rejections" else "nobody"
-            put(service, f"INSERT INTO {table} VALUES (?, ?, 'now')", one["face_id"], value)
-        found = audit_and_mend(service)
+            put(app, f"INSERT INTO {table} VALUES (?, ?, 'now')", one["face_id"], value)
+        found = audit_and_mend(app)
         assert only(found, Kind.CATALOG).faces == (by_user["face_id"],)
-        assert by_run["face_id"] not in whose(service)
-        assert whose(service)[by_user["face_id"]] == (by_user["person_id"], "user")
+        assert by_run["face_id"] not in whose(app)
+        assert whose(app)[by_user["face_id"]] == (by_user["person_id"], "user")
 
 
 def test_a_face_of_which_it_turned_out_later_that_it_is_older_than_its_person_goes(three: Library) -> None:
-    with three.service() as service:
-        by_run, by_user = face(service, three, "c"), face(service, three, "d")
+    with three.app() as app:
+        by_run, by_user = face(app, three, "c"), face(app, three, "d")
         ben, put_there = by_run["person_id"], (by_user["face_id"], by_user["person_id"])
-        with service.deciding() as decisions:
+        with app.corrections.deciding() as decisions:
             decisions.confirm([str(by_user["face_id"])])
             decisions.cover(str(ben), str(by_run["face_id"]))
             decisions.born(str(ben), "2005")
         for name in ("c", "d"):
-            photo = service.photo(three.photos / f"{name}.png")["photo_id"]
-            put(service, "UPDATE photos SET taken_at = '1990-01-01T00:00:00' WHERE id = ?", photo)
-        told = {finding.faces[0]: finding for finding in of_kind(audit(service), Kind.CATALOG)}
+            photo = app.lookup.photo(three.photos / f"{name}.png")["photo_id"]
+            put(app, "UPDATE photos SET taken_at = '1990-01-01T00:00:00' WHERE id = ?", photo)
+        told = {finding.faces[0]: finding for finding in of_kind(audit(app), Kind.CATALOG)}
         assert told.keys() == {by_run["face_id"], by_user["face_id"]}
         assert "born 2005, but the photo was taken on 1990-01-01" in told[by_run["face_id"]].text
-        found = audit_and_mend(service)
+        found = audit_and_mend(app)
         assert only(found, Kind.CATALOG).text.endswith("you placed it, so it stays")
         assert found.is_clean
-        assert by_run["face_id"] not in whose(service)
-        assert whose(service)[put_there[0]] == (put_there[1], "user")
-        assert service.find_person(str(ben)).cover_id is None
+        assert by_run["face_id"] not in whose(app)
+        assert whose(app)[put_there[0]] == (put_there[1], "user")
+        assert app.lookup.person(str(ben)).cover_id is None
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_a_circle_of_merges_is_opened_where_most_faces_are(three: Library, n: int) -> None:
-    with three.service() as service:
-        few, many = face(service, three, "e")["person_id"], face(service, three, "c")["person_id"]
-        n_faces = len(whose(service))
-        put(service, "UPDATE people SET merged_into = ? WHERE id = ?", few if n == 2 else many, many)
+    with three.app() as app:
+        few, many = face(app, three, "e")["person_id"], face(app, three, "c")["person_id"]
+        n_faces = len(whose(app))
+        put(app, "UPDATE people SET merged_into = ? WHERE id = ?", few if n == 2 else many, many)
         if n == 2:
-            put(service, "UPDATE people SET merged_into = ? WHERE id = ?", many, few)
-        audit_and_mend(service)
-        assert of_kind(audit(service), Kind.CATALOG) == []
-        assert service.find_person(str(many)).id == many
-        assert len(whose(service)) == n_faces
+            put(app, "UPDATE people SET merged_into = ? WHERE id = ?", many, few)
+        audit_and_mend(app)
+        assert of_kind(audit(app), Kind.CATALOG) == []
+        assert app.lookup.person(str(many)).id == many
+        assert len(whose(app)) == n_faces
 
 
 def test_rows_that_name_what_is_not_there_are_told(three: Library) -> None:
-    with three.service() as service:
-        db = service.catalog._db
+    with three.app() as app:
+        db = app.catalog._db
         db.execute("PRAGMA foreign_keys = OFF")
-        put(service, "INSERT INTO rejections VALUES (9999, 1, 'now')")
+        put(app, "INSERT INTO rejections VALUES (9999, 1, 'now')")
         db.execute("PRAGMA foreign_keys = ON")
-        finding = only(audit(service), Kind.CATALOG)
+        finding = only(audit(app), Kind.CATALOG)
     assert finding.id == "dangling:rejections:faces"
     assert finding.mend is None
 
 
 def test_a_damaged_catalog_is_told_and_nothing_else_is_looked_at(three: Library) -> None:
-    with three.service() as service:
-        service.catalog._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        [root] = service.catalog._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'faces_photo'").fetchone()
-        [size] = service.catalog._db.execute("PRAGMA page_size").fetchone()
+    with three.app() as app:
+        app.catalog._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [root] = app.catalog._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'faces_photo'").fetchone()
+        [size] = app.catalog._db.execute("PRAGMA page_size").fetchone()
     with three.catalog.open("r+b") as file:
         file.seek((root - 1) * size)
         file.write(b"\xff" * size)
-    with three.service() as service:
-        found = audit(service)
+    with three.app() as app:
+        found = audit(app)
     assert [finding.id for finding in found.findings] == ["damage"]
     assert not found.is_clean
 
@@ -502,13 +503,13 @@ def test_a_damaged_catalog_is_told_and_nothing_else_is_looked_at(three: Library)
 def test_without_the_engine_everything_but_distances_is_looked_at(three: Library) -> None:
     other = fake.FakeEngine()
     other_info = type(fake.INFO)(**{name: getattr(fake.INFO, name) for name in fake.INFO.__slots__} | _OTHER)
-    with three.service() as service:
-        one, two = face(service, three, "a", 0), face(service, three, "a", 1)
-        give(service, two["face_id"], one["person_id"])
-        give(service, face(service, three, "b")["face_id"], face(service, three, "e")["person_id"])
-    with three.service(engine=other) as service:
-        service._info = other_info
-        found = audit(service)
+    with three.app() as app:
+        one, two = face(app, three, "a", 0), face(app, three, "a", 1)
+        give(app, two["face_id"], one["person_id"])
+        give(app, face(app, three, "b")["face_id"], face(app, three, "e")["person_id"])
+    with three.app(engine=other) as app:
+        app.engine._info = other_info
+        found = audit(app)
     assert {finding.kind for finding in found.findings} == {Kind.TWICE, Kind.LINKS}
     assert "the engine is being changed" in found.left_out[0]
 
@@ -519,14 +520,14 @@ _OTHER = {"name": "other", "fingerprint": "other"}
 def test_what_changed_since_it_was_looked_at_is_left_alone(three: Library) -> None:
     from facewatch.checks.audit import mend
 
-    with three.service() as service:
-        misplaced, person = face(service, three, "b")["face_id"], face(service, three, "e")["person_id"]
-        give(service, misplaced, person)
-        found = audit(service)
-        give(service, misplaced, person, "user")
-        decided = mend(service.catalog, found.findings)
+    with three.app() as app:
+        misplaced, person = face(app, three, "b")["face_id"], face(app, three, "e")["person_id"]
+        give(app, misplaced, person)
+        found = audit(app)
+        give(app, misplaced, person, "user")
+        decided = mend(app.catalog, found.findings)
         assert (decided.entry_id, decided.released) == (None, ())
-        assert whose(service)[misplaced] == (person, "user")
+        assert whose(app)[misplaced] == (person, "user")
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -535,19 +536,19 @@ def test_whatever_is_misplaced_what_users_said_stays_and_undo_restores_the_rest(
     tmp_path_factory: pytest.TempPathFactory, faults: list[tuple[int, int, str]]
 ) -> None:
     library = draw_all(make_library(tmp_path_factory.mktemp("library")))
-    with library.service() as service:
-        faces, people = sorted(whose(service)), sorted({person for person, _ in whose(service).values()})
+    with library.app() as app:
+        faces, people = sorted(whose(app)), sorted({person for person, _ in whose(app).values()})
         for number, person, source in faults:
-            give(service, faces[number], people[person], source)
-        before = whose(service)
-        found = audit_and_mend(service)
-        after = whose(service)
+            give(app, faces[number], people[person], source)
+        before = whose(app)
+        found = audit_and_mend(app)
+        after = whose(app)
         assert {f: p for f, p in before.items() if p[1] == "user"}.items() <= after.items()
         # Nobody whom a run placed is in a photo twice.
         assert all(not finding.is_fault for finding in of_kind(found, Kind.TWICE))
         if found.entry_id is not None:
-            service.undo()
-        restored = whose(service)
+            app.corrections.undo()
+        restored = whose(app)
         # Undo brings nobody into a photo twice, not even where it was so before.
         twice = {face_id for finding in found.mended if finding.kind is Kind.TWICE for face_id in finding.faces}
         assert {f: p for f, p in restored.items() if f not in twice} == {
@@ -556,13 +557,13 @@ def test_whatever_is_misplaced_what_users_said_stays_and_undo_restores_the_rest(
 
 
 def test_while_another_process_scans_faults_are_mended_all_the_same(three: Library) -> None:
-    with three.service() as service, three.service() as other:
-        misplaced = face(service, three, "b")
-        give(service, misplaced["face_id"], face(service, three, "e")["person_id"])
+    with three.app() as app, three.app() as other:
+        misplaced = face(app, three, "b")
+        give(app, misplaced["face_id"], face(app, three, "e")["person_id"])
         with other.catalog.run_lock("scan"):
-            assert not audit(service).is_clean
-            assert audit_and_mend(service).is_clean
-        assert face(service, three, "b")["person_id"] == misplaced["person_id"]
+            assert not audit(app).is_clean
+            assert audit_and_mend(app).is_clean
+        assert face(app, three, "b")["person_id"] == misplaced["person_id"]
 
 
 # --- the command ---
@@ -578,7 +579,7 @@ def run(library: Library, *arguments: str) -> int:
 @pytest.fixture
 def as_fake(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command finds the engine of the drawn libraries."""
-    monkeypatch.setattr(Service, "info", fake.INFO)
+    monkeypatch.setattr(WantedEngine, "info", fake.INFO)
 
 
 def test_the_command_says_what_is_wrong_and_what_to_type(
@@ -586,9 +587,9 @@ def test_the_command_says_what_is_wrong_and_what_to_type(
 ) -> None:
     assert run(three) == 0
     assert capsys.readouterr().out == "nothing is wrong\n"
-    with three.service() as service:
-        give(service, face(service, three, "b")["face_id"], face(service, three, "e")["person_id"])
-        split_in_two(service, three)
+    with three.app() as app:
+        give(app, face(app, three, "b")["face_id"], face(app, three, "e")["person_id"])
+        split_in_two(app, three)
     assert run(three, "--json") == 1
     facts = json.loads(capsys.readouterr().out)
     assert run(three) == 1
@@ -617,8 +618,8 @@ def test_exit_code_0_says_that_all_was_mended(
 
 
 def test_a_name_with_a_blank_is_typed_as_one_word(three: Library, tmp_path: Path) -> None:
-    with three.service() as service:
-        service.rename(str(face(service, three, "b")["person_id"]), "Anna Maria")
-        give(service, face(service, three, "g")["face_id"], face(service, three, "e")["person_id"])
-        [finding] = of_kind(audit(service), Kind.NEARER)
+    with three.app() as app:
+        app.corrections.rename(str(face(app, three, "b")["person_id"]), "Anna Maria")
+        give(app, face(app, three, "g")["face_id"], face(app, three, "e")["person_id"])
+        [finding] = of_kind(audit(app), Kind.NEARER)
     assert shlex.split(finding.remedies[0])[-1] == "Anna Maria"

@@ -495,8 +495,8 @@ def three_people(library: Library) -> None:
 
 
 def person_of(library: Library, photo: str) -> str:
-    with library.service() as service:
-        ids = service.catalog._db.execute(
+    with library.app() as app:
+        ids = app.catalog._db.execute(
             "SELECT DISTINCT a.person_id FROM assignments a JOIN faces f ON f.id = a.face_id JOIN files"
             " ON files.photo_id = f.photo_id WHERE files.display = ?",
             [photo],
@@ -569,8 +569,8 @@ def test_a_catalog_that_cannot_be_read_is_kept_aside_and_replaced(
     three_people(library)
     run("rename", person_of(library, "1/0.png"), "Anna")
     run("backup", str(tmp_path / "copy.sqlite"))
-    with library.service() as service:
-        library_id = service.catalog.library_id
+    with library.app() as app:
+        library_id = app.catalog.library_id
     if harm == "overwritten":
         library.catalog.write_bytes(b"this is no database, but it is long enough to look like one" * 1000)
     elif harm == "damaged":
@@ -584,9 +584,9 @@ def test_a_catalog_that_cannot_be_read_is_kept_aside_and_replaced(
     assert answer.code == 0, answer.err
     kept = json.loads(answer.out)["kept"]
     assert (Path(kept).read_bytes() if kept else None) == harmed
-    with library.service() as service:
-        assert service.catalog.library_id == library_id
-        assert service.catalog.faults() == []
+    with library.app() as app:
+        assert app.catalog.library_id == library_id
+        assert app.catalog.faults() == []
     assert names_in(library.catalog) == {"Anna"}
 
 

@@ -234,9 +234,9 @@ def test_a_crop_of_one_face_is_never_turned(library: Library) -> None:
     crops = library.photos / "crop.png"
     Image.fromarray(square(ANNA, turn=90)).save(crops)
     engine = HatEngine()
-    with library.service({"library.aligned": [str(library.photos)]}, engine=engine) as service:
-        service.scan_all()
-        [face] = service.catalog._db.query("SELECT turn FROM faces")
+    with library.app({"library.aligned": [str(library.photos)]}, engine=engine) as app:
+        app.pipeline.scan()
+        [face] = app.catalog._db.query("SELECT turn FROM faces")
     assert face == {"turn": 0}
     assert not engine.looked_at
     assert not engine.searched
@@ -260,12 +260,12 @@ def test_a_crop_is_shown_upright(turn: int) -> None:
 def test_somebody_named_on_a_photo_that_lies_keeps_the_name_when_it_is_put_right(lying: Library) -> None:
     path, seen = lying.photos / "a.png", []
     for turn in (270, 0):
-        with lying.service(engine=HatEngine()) as service:
-            service.scan_all()
+        with lying.app(engine=HatEngine()) as app:
+            app.pipeline.scan()
             if turn:
-                with service.deciding() as decisions:
+                with app.corrections.deciding() as decisions:
                     decisions.assign([f"{path}:1"], "Anna", is_new=True)
-            [face] = service.catalog._db.query("SELECT x, y, turn FROM faces_view WHERE name = 'Anna'")
+            [face] = app.catalog._db.query("SELECT x, y, turn FROM faces_view WHERE name = 'Anna'")
         with Image.open(path) as photo:
             seen.append(photo.getpixel((face["x"] + 5, face["y"] + 5)))
             photo.transpose(Image.Transpose.ROTATE_90).save(path)
@@ -277,20 +277,20 @@ def test_somebody_named_on_a_photo_that_lies_keeps_the_name_when_it_is_put_right
 def lying(library: Library) -> Library:
     """A library with a photo of Anna and Ben that lies on its side."""
     Image.fromarray(clockwise(page(square(ANNA), square(BEN)), 90)).save(library.photos / "a.png")
-    with library.service(engine=HatEngine()) as service:
-        service.scan_all()
+    with library.app(engine=HatEngine()) as app:
+        app.pipeline.scan()
     return library
 
 
 def test_the_turn_of_a_face_is_told_by_why_and_stands_where_facts_of_a_face_do(lying: Library) -> None:
-    with lying.service(engine=HatEngine()) as service:
-        explained = explain(service, str(lying.photos / "a.png"))
+    with lying.app(engine=HatEngine()) as app:
+        explained = explain(app, str(lying.photos / "a.png"))
         assert [face["turn"] for face in explained.photo["faces"]] == [270, 270]
         note = "it lies on its side in the photo: turned clockwise by 270 degrees it is upright"
         assert [notes(one)[-1] for one in explained.whys] == [note] * 2
-        [face, _] = faces_at(service.catalog, [1, 2])
+        [face, _] = faces_at(app.catalog, [1, 2])
         assert face.box.turn == 270
-        view = service.catalog._db.query("SELECT turn FROM faces_view")
+        view = app.catalog._db.query("SELECT turn FROM faces_view")
         assert list(view) == [{"turn": 270}] * 2
 
 
@@ -335,16 +335,16 @@ def test_photos_that_an_older_version_saw_nobody_in_are_looked_at_in_all_turns_b
     library: Library,
 ) -> None:
     Image.fromarray(clockwise(page(square(ANNA)), 90)).save(library.photos / "a.png")
-    with library.service(engine=HatEngine(top=0.0, bottom=0.0)) as service:  # it sees none, as HOG did
-        service.scan_all()
-        assert list(service.catalog._db.query("SELECT * FROM faces")) == []
-        with service.catalog.write():
-            service.catalog._db.execute("UPDATE photos SET is_misread = 1")
-            service.catalog._db.execute("UPDATE files SET ctime_ns = -1")
-    with library.service(engine=HatEngine()) as service:
-        service.scan_all()
-        assert list(service.catalog._db.query("SELECT turn, tier FROM faces")) == [{"turn": 270, "tier": "found"}]
-        assert service.catalog.faults() == []
+    with library.app(engine=HatEngine(top=0.0, bottom=0.0)) as app:  # it sees none, as HOG did
+        app.pipeline.scan()
+        assert list(app.catalog._db.query("SELECT * FROM faces")) == []
+        with app.catalog.write():
+            app.catalog._db.execute("UPDATE photos SET is_misread = 1")
+            app.catalog._db.execute("UPDATE files SET ctime_ns = -1")
+    with library.app(engine=HatEngine()) as app:
+        app.pipeline.scan()
+        assert list(app.catalog._db.query("SELECT turn, tier FROM faces")) == [{"turn": 270, "tier": "found"}]
+        assert app.catalog.faults() == []
 
 
 # --- real faces ---
@@ -470,18 +470,18 @@ def test_who_is_known_is_recognised_on_photos_that_lie_and_strangers_on_their_he
     for name in ("Family2-Lady1", "Family2-Man1", "Family3-Lady1", "Family3-Man1"):
         Image.fromarray(as_pixels(portrait(shared, name), 180)).save(library.photos / f"{name}.png")
     settings = {"match.strictness": 0.0}
-    with library.service(settings, engine=real) as service:
-        service.scan_all()
-        with service.deciding() as decisions:
+    with library.app(settings, engine=real) as app:
+        app.pipeline.scan()
+        with app.corrections.deciding() as decisions:
             dad = [str(library.photos / f"Family1-Dad{i}.png") for i in (1, 2)]
             decisions.assign(dad, "Dad", is_new=True)
     for turn in TURNS:
         Image.fromarray(as_pixels(portrait(shared, "Family1-Dad3"), turn)).save(library.photos / f"lying-{turn}.png")
-    with library.service(settings, engine=real) as service:
-        service.scan_all()
+    with library.app(settings, engine=real) as app:
+        app.pipeline.scan()
         placed = {
             Path(str(row["path"])).stem: row["name"]
-            for row in service.catalog._db.query("SELECT path, name FROM faces_view WHERE name IS NOT NULL")
+            for row in app.catalog._db.query("SELECT path, name FROM faces_view WHERE name IS NOT NULL")
         }
     assert {name for name, person in placed.items() if person == "Dad"} == {
         *("Family1-Dad1", "Family1-Dad2", "lying-90", "lying-180", "lying-270")

@@ -87,39 +87,44 @@ def _scanned(run: Any, library: Library, *options: str) -> str:
 
 
 def test_a_scan_tells_new_faces_from_those_that_were_there(place: Library, run: Any) -> None:
-    with place.service() as service:
-        people = {person.id for person in service.catalog.people.all()}
-        [anna] = service.catalog.faces.rows([1])
-        with service.catalog.write():
-            service.catalog.faces.release([anna.id])
+    with place.app() as app:
+        people = {person.id for person in app.catalog.people.all()}
+        [anna] = app.catalog.faces.rows([1])
+        with app.catalog.write():
+            app.catalog.faces.release([anna.id])
         place.draw("h.png", (1, 7), (8, 0))
         place.draw("i.png", (8, 1))
-        result = service.scan_all()
-        now = service.catalog.people.all()
-    assert (result.n_faces, result.n_placed, result.n_placed_before) == (3, 3, 1)
-    assert result.n_new_people == len({person.id for person in now} - people) == 1
+        result = app.pipeline.scan()
+        now = app.catalog.people.all()
+    assert (result.faces.n_faces, result.faces.n_placed, result.faces.n_placed_before) == (3, 3, 1)
+    assert result.faces.n_new_people == len({person.id for person in now} - people) == 1
 
 
 def test_faces_of_before_that_are_placed_are_not_called_new(place: Library, run: Any) -> None:
-    with place.service() as service:
-        [row] = service.catalog.faces.rows([1])
-        with service.catalog.write():
-            service.catalog.faces.release([row.id])
+    with place.app() as app:
+        [row] = app.catalog.faces.rows([1])
+        with app.catalog.write():
+            app.catalog.faces.release([row.id])
         place.draw("empty.png")
-        result = service.scan_all()
-    assert (result.n_faces, result.n_placed, result.n_placed_before, result.n_new_people) == (0, 0, 1, 0)
+        result = app.pipeline.scan()
+    assert (result.faces.n_faces, result.faces.n_placed, result.faces.n_placed_before, result.faces.n_new_people) == (
+        0,
+        0,
+        1,
+        0,
+    )
 
 
 def test_somebody_new_who_became_part_of_another_in_the_same_run_is_not_counted(place: Library) -> None:
-    with place.service() as service:
-        ids = {person.id for person in service.catalog.people.all()}
-        for person in service.catalog.people.all():
+    with place.app() as app:
+        ids = {person.id for person in app.catalog.people.all()}
+        for person in app.catalog.people.all():
             if person.name is None:
-                with service.catalog.write():
-                    service.catalog.faces.release([row.id for row in service.catalog.faces.of_person(person.id)])
-                    service.catalog.people.forget(person.id)
-        result = service.recluster()
-        now = {person.id for person in service.catalog.people.all()}
+                with app.catalog.write():
+                    app.catalog.faces.release([row.id for row in app.catalog.faces.of_person(person.id)])
+                    app.catalog.people.forget(person.id)
+        result = app.grouping.recluster()
+        now = {person.id for person in app.catalog.people.all()}
     assert result.n_new_people == len(now - ids)
     assert result.n_matched + result.n_grouped <= result.n_pool
 
@@ -128,8 +133,8 @@ def test_somebody_new_who_became_part_of_another_in_the_same_run_is_not_counted(
 
 
 def test_what_is_skipped_is_no_answer(place: Library) -> None:
-    with place.service() as service:
-        review = start_review(service)
+    with place.app() as app:
+        review = start_review(app)
         first = review.next()
         assert first is not None
         review.answer(first, Answer("skip"))

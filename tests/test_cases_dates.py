@@ -258,7 +258,7 @@ def test_a_child_is_known_in_a_photo_whose_clock_was_not_set(library: Library, s
     for look in range(3):
         library.draw(f"{look}.png", (1, look))
     library.scan()
-    with library.service() as service, service.deciding() as decisions:
+    with library.app() as app, app.corrections.deciding() as decisions:
         decisions.born("1", "2014-06")
     path = library.draw("new.png", (1, 9))
     settled = path.stat().st_mtime_ns

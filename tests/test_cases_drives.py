@@ -23,7 +23,7 @@ from drawn import Library, make_library
 from test_loop import Turns, heard
 from users import as_a_user
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.restore import GivenUp
@@ -85,22 +85,22 @@ def family(library: Library) -> Library:
     return library
 
 
-def decide(service: Service, decision: Callable[[Decisions], object]) -> None:
-    with service.deciding() as decisions:
+def decide(app: App, decision: Callable[[Decisions], object]) -> None:
+    with app.corrections.deciding() as decisions:
         decision(decisions)
 
 
-WRITING: dict[str, Callable[[Service], object]] = {
-    "rename": lambda service: service.rename("1", "Anna"),
-    "merge": lambda service: decide(service, lambda decisions: decisions.merge("1", ["2"])),
-    "hide": lambda service: decide(service, lambda decisions: decisions.hide("1")),
-    "confirm": lambda service: decide(service, lambda decisions: decisions.confirm_person("1")),
-    "undo": lambda service: service.undo(),
-    "pause": lambda service: pause(service.catalog),
-    "resume": lambda service: resume(service.catalog),
-    "recluster": lambda service: service.recluster(),
-    "prune": lambda service: service.prune_engines(),
-    "scan": lambda service: service.scan_all(),
+WRITING: dict[str, Callable[[App], object]] = {
+    "rename": lambda app: app.corrections.rename("1", "Anna"),
+    "merge": lambda app: decide(app, lambda decisions: decisions.merge("1", ["2"])),
+    "hide": lambda app: decide(app, lambda decisions: decisions.hide("1")),
+    "confirm": lambda app: decide(app, lambda decisions: decisions.confirm_person("1")),
+    "undo": lambda app: app.corrections.undo(),
+    "pause": lambda app: pause(app.catalog),
+    "resume": lambda app: resume(app.catalog),
+    "recluster": lambda app: app.grouping.recluster(),
+    "prune": lambda app: app.engine.prune_others(),
+    "scan": lambda app: app.pipeline.scan(),
 }
 
 
@@ -109,19 +109,19 @@ WRITING: dict[str, Callable[[Service], object]] = {
 def test_what_is_decided_while_another_program_writes_is_made_when_that_ends(
     family: Library, what: str, statements: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with family.service() as service:
-        service.rename("2", "Ben")
-    with held(family.catalog, statements) as patience, family.service(patience=patience) as service:
-        WRITING[what](service)
+    with family.app() as app:
+        app.corrections.rename("2", "Ben")
+    with held(family.catalog, statements) as patience, family.app(patience=patience) as app:
+        WRITING[what](app)
     assert [m for m in caplog.messages if "waiting" in m] == [
         f"{family.catalog}: locked by another program; waiting for it, 20 seconds at most"
     ]
 
 
 def test_what_only_reads_does_not_wait_for_a_program_that_writes(family: Library) -> None:
-    with held(family.catalog) as patience, family.service(patience=patience) as service:
-        assert service.status().n_files == 4
-        assert service.find_person("1").n_photos == 2
+    with held(family.catalog) as patience, family.app(patience=patience) as app:
+        assert app.status().n_files == 4
+        assert app.lookup.person("1").n_photos == 2
 
 
 def test_the_lock_of_a_program_that_never_ends_is_told_of_once_and_given_up(
@@ -129,14 +129,14 @@ def test_the_lock_of_a_program_that_never_ends_is_told_of_once_and_given_up(
 ) -> None:
     program = Program(family.catalog)
     impatient = partial(Patience, seconds=0.1, silent_seconds=0.02)
-    with family.service(patience=impatient) as service:
+    with family.app(patience=impatient) as app:
         program.hold()
         for _ in range(2):
             with pytest.raises(BusyError, match="locked by another program; close it there"):
-                service.rename("1", "Anna")
+                app.corrections.rename("1", "Anna")
         program.let_go()
         assert len(caplog.messages) == 1
-        assert service.rename("1", "Anna").person.name == "Anna"
+        assert app.corrections.rename("1", "Anna").person.name == "Anna"
 
 
 def test_a_catalog_that_is_in_no_wal_mode_yet_waits_as_well(family: Library) -> None:
@@ -150,11 +150,11 @@ def test_a_catalog_that_is_in_no_wal_mode_yet_waits_as_well(family: Library) -> 
 
 def test_a_restore_waits_for_a_program_that_writes(family: Library) -> None:
     backup = family.base / "backup.sqlite"
-    with family.service() as service:
-        service.catalog.backup(backup)
-        service.rename("1", "Anna")
-    with family.service() as service:
-        config = service.config
+    with family.app() as app:
+        app.catalog.backup(backup)
+        app.corrections.rename("1", "Anna")
+    with family.app() as app:
+        config = app.config
     program = Program(family.catalog)
     program.hold()
     told = []
@@ -166,8 +166,8 @@ def test_a_restore_waits_for_a_program_that_writes(family: Library) -> None:
 
     done = keeping.restore(config, backup, now=datetime.now(UTC), report=report)
     assert done.kept
-    with family.service() as service:
-        assert service.find_person("1").name is None
+    with family.app() as app:
+        assert app.lookup.person("1").name is None
 
 
 def test_it_is_known_which_program_holds_the_lock(family: Library) -> None:
@@ -201,7 +201,7 @@ def test_a_watcher_says_that_it_works_again_when_the_lock_is_free_and_not_before
 ) -> None:
     caplog.set_level(logging.INFO)
     turns = Turns(family, patience=partial(Patience, seconds=0.02, silent_seconds=0.01))
-    with turns.service:
+    with turns.app:
         turns.after(0.1)
         program = Program(family.catalog)
         program.hold()
@@ -220,7 +220,7 @@ def test_a_watcher_says_that_it_works_again_when_the_lock_is_free_and_not_before
             turns.loop.turn({})
             turns.clock.now += 2.0
         assert caplog.messages.count("it works again") == 1
-        assert turns.service.catalog.files.counts()["files"] == 5
+        assert turns.app.catalog.files.counts()["files"] == 5
 
 
 def test_before_a_restore_it_is_said_what_goes_and_what_comes_back(library: Library) -> None:
@@ -228,17 +228,17 @@ def test_before_a_restore_it_is_said_what_goes_and_what_comes_back(library: Libr
         library.draw(f"{i}.png", (1 + i % 2, i))
     library.scan()
     backup = library.base / "backup.sqlite"
-    with library.service() as service:
-        decide(service, lambda decisions: decisions.rename("1", "Anna"))
-        service.catalog.backup(backup)
-        decide(service, lambda decisions: decisions.rename("1", "Hannah"))
-        decide(service, lambda decisions: decisions.rename("2", "Ben"))
+    with library.app() as app:
+        decide(app, lambda decisions: decisions.rename("1", "Anna"))
+        app.catalog.backup(backup)
+        decide(app, lambda decisions: decisions.rename("1", "Hannah"))
+        decide(app, lambda decisions: decisions.rename("2", "Ben"))
     for i in range(3):
         library.draw(f"new{i}.png", (3, i))
     (library.photos / "0.png").unlink()
     library.scan()
-    with library.service() as service:
-        config = service.config
+    with library.app() as app:
+        config = app.config
     lost = keeping.look_at(config, backup).given_up
     assert lost == GivenUp(2, ("Ben", "Hannah"), ("Anna",), 3, 3, 1, "fake", "fake")
     assert list(_losses(replace(lost, engine="new", engine_back="old"))) == [
@@ -251,8 +251,8 @@ def test_before_a_restore_it_is_said_what_goes_and_what_comes_back(library: Libr
     ]
     assert keeping.restore(config, backup, now=datetime.now(UTC)).given_up == lost
     strange = make_library(library.base / "other")
-    with strange.service() as service:
-        config = service.config
+    with strange.app() as app:
+        config = app.config
     assert keeping.look_at(config, backup).given_up == GivenUp(None, (), ("Anna",), 0, 0, 4, None, "fake")
 
 
@@ -260,8 +260,8 @@ def test_before_a_restore_it_is_said_what_goes_and_what_comes_back(library: Libr
 
 
 def status(library: Library, **settings: Any) -> Status:
-    with library.service(settings) as service:
-        return service.status()
+    with library.app(settings) as app:
+        return app.status()
 
 
 def test_status_tells_of_a_library_that_is_away_also_when_nobody_watches(family: Library) -> None:
@@ -352,7 +352,7 @@ def test_a_folder_that_cannot_be_read_is_told_of_once_and_in_status_until_it_can
     def live() -> None:
         links = closed.tree()
         turns = Turns(closed)
-        with turns.service as service:
+        with turns.app as app:
             turns.after(0.1)
             closed.draw("mine/new.png", (1, 9))
             mine.chmod(mode)
@@ -362,15 +362,15 @@ def test_a_folder_that_cannot_be_read_is_told_of_once_and_in_status_until_it_can
             assert [m for m in caplog.messages if str(mine) in m] == [
                 f"{mine}: cannot be read: Permission denied; make it readable. Nothing of it is removed"
             ]
-            assert service.status().unread == {str(mine): "Permission denied"}
-            assert "facewatch_unread_places{root=" in exposition(service.status(), datetime.now(UTC))
+            assert app.status().unread == {str(mine): "Permission denied"}
+            assert "facewatch_unread_places{root=" in exposition(app.status(), datetime.now(UTC))
             assert len(turns.loop.watched[0].queue) == 0, "what nobody can look at is not waited for"
             assert closed.tree() == links
             mine.chmod(0o700)
             turns.after(5.0, "mine/")
             turns.after(5.0)
             assert sum("is not in the way any more" in m for m in caplog.messages) == 1
-            assert service.status().unread == {}
+            assert app.status().unread == {}
             assert len(closed.tree()) == len(links) + 1
 
     as_a_user(live)
@@ -387,7 +387,7 @@ def test_a_scan_tells_of_a_folder_that_cannot_be_entered_once_and_not_of_its_pho
         for _ in range(2):
             caplog.clear()
             result = closed.scan()
-            assert (result.n_missing, result.n_unread_folders) == (0, 1)
+            assert (result.files.n_missing, result.files.n_unread_folders) == (0, 1)
             assert len(caplog.messages) == 1
 
     as_a_user(live)
@@ -448,14 +448,14 @@ def test_photos_that_may_not_be_opened_any_more_keep_their_links_and_are_told_of
     def live() -> None:
         for _ in range(2):
             result = closed.scan()
-            assert (result.n_faulty, result.n_known, result.n_missing) == (0, 0, 0)
+            assert (result.files.n_faulty, result.files.n_known, result.files.n_missing) == (0, 0, 0)
         assert closed.tree() == tree
         assert len(caplog.messages) == 4, "each folder once a process"
         assert set(status(closed).unread) == {str(closed.photos), str(closed.photos / "mine")}
         for path in files:
             path.chmod(0o600)
         result = closed.scan()
-        assert result.n_known == result.n_same
+        assert result.files.n_known == result.files.n_same
         assert closed.tree() == tree
         assert status(closed).unread == {}
 
@@ -498,9 +498,9 @@ def at(library: Library, photos: Path) -> Library:
 
 @pytest.fixture
 def named(family: Library) -> Library:
-    with family.service() as service:
-        service.rename("1", "Anna")
-        service.rename("2", "Ben")
+    with family.app() as app:
+        app.corrections.rename("1", "Anna")
+        app.corrections.rename("2", "Ben")
     return family
 
 
@@ -542,16 +542,16 @@ def test_a_library_that_was_moved_as_a_whole_is_known_as_moved(named: Library, m
     links = set(named.tree())
     moved = at(named, move(named))
     result = moved.scan()
-    assert (result.n_moved, result.n_new, result.n_missing) == (4, 0, 0)
-    assert result.n_known == result.n_same, "none counts as copied"
+    assert (result.files.n_moved, result.files.n_new, result.files.n_missing) == (4, 0, 0)
+    assert result.files.n_known == result.files.n_same, "none counts as copied"
     assert len(result.libraries_moved) == 1
-    with moved.service() as service:
-        assert service.catalog.files.roots() == [moved.photos]
-        assert service.find_person("Anna").n_photos == service.find_person("Ben").n_photos == 2
-        assert not service.status().offline
+    with moved.app() as app:
+        assert app.catalog.files.roots() == [moved.photos]
+        assert app.lookup.person("Anna").n_photos == app.lookup.person("Ben").n_photos == 2
+        assert not app.status().offline
     assert set(moved.tree()) == links
     again = moved.scan()
-    assert (again.n_moved, again.n_known, again.libraries_moved) == (0, 0, {})
+    assert (again.files.n_moved, again.files.n_known, again.libraries_moved) == (0, 0, {})
 
 
 def test_a_library_whose_photos_are_elsewhere_as_well_was_not_moved(named: Library) -> None:
@@ -561,8 +561,8 @@ def test_a_library_whose_photos_are_elsewhere_as_well_was_not_moved(named: Libra
     named.scan(**both)
     named.photos.rename(named.base / "unplugged")
     assert mirror.scan().libraries_moved == {}, "both were known before"
-    with mirror.service() as service:
-        assert service.catalog.files.counts()["files"] == 8
+    with mirror.app() as app:
+        assert app.catalog.files.counts()["files"] == 8
 
 
 def test_a_library_that_is_away_is_not_moved_to_one_with_other_photos(named: Library, tmp_path: Path) -> None:
@@ -571,7 +571,7 @@ def test_a_library_that_is_away_is_not_moved_to_one_with_other_photos(named: Lib
         other.draw(f"x{i}.png", (7, i))
     named.photos.rename(named.base / "unplugged")
     result = other.scan()
-    assert (result.n_moved, result.n_new, result.libraries_moved) == (0, 3, {})
+    assert (result.files.n_moved, result.files.n_new, result.libraries_moved) == (0, 3, {})
     assert str(named.photos) in status(other).offline_reasons
 
 
@@ -579,10 +579,10 @@ def test_a_watcher_follows_a_library_that_was_moved(named: Library, caplog: pyte
     caplog.set_level(logging.INFO)
     moved = at(named, renamed(named))
     turns = Turns(moved)
-    with turns.service as service:
+    with turns.app as app:
         turns.after(0.1)
         assert f"{named.photos}: was moved to {moved.photos}, with its 4 files" in caplog.messages
-        assert service.catalog.files.counts()["files"] == 4
+        assert app.catalog.files.counts()["files"] == 4
 
 
 def test_a_people_folder_that_was_deleted_is_made_anew_and_that_is_said(
@@ -599,14 +599,14 @@ def test_a_people_folder_whose_drive_is_away_is_not_made_in_its_place(named: Lib
     tree = named.tree()
     named.people.rename(named.base / "unplugged")
     (named.base / "unplugged" / ".facewatch").rename(named.base / "marker")
-    with named.service() as service, service.catalog.write():
-        service.catalog.files.set(DRIVE, "4711")
+    with named.app() as app, app.catalog.write():
+        app.catalog.files.set(DRIVE, "4711")
     with pytest.raises(FolderError, match="it is not there, but folders were made in it; connect its disk; if it was"):
         named.scan()
     assert not named.people.exists()
-    with named.service() as service:
-        service.folder.believe_deleted()
-        service.sync_folders()
+    with named.app() as app:
+        app.folder.believe_deleted()
+        app.folder.sync()
     assert named.tree() == tree
 
 
@@ -625,24 +625,24 @@ def test_a_people_folder_that_was_renamed_is_not_made_twice(named: Library) -> N
 
 def test_a_people_folder_that_was_renamed_is_found_where_the_settings_name_none(named: Library) -> None:
     other = named.people.rename(named.base / "Persons")
-    with named.service({"library.people": None}) as service:
-        assert service.folder.root == other
-        assert service.scan_all().n_links_made == 0
+    with named.app({"library.people": None}) as app:
+        assert app.folder.root == other
+        assert app.pipeline.scan().n_links_made == 0
     shutil.copytree(other, named.base / "Copy", symlinks=True)
     other.rename(named.people)
     shutil.copytree(named.people, named.base / "Copy2", symlinks=True)
     shutil.rmtree(named.people)
-    with named.service({"library.people": None}) as service:
-        assert service.folder.root == other, "of two copies neither is it"
+    with named.app({"library.people": None}) as app:
+        assert app.folder.root == other, "of two copies neither is it"
 
 
 def test_a_library_and_its_people_folder_that_moved_together_are_found_by_the_photos(named: Library) -> None:
     tree = named.tree()
     moved = named.base.rename(named.base.parent / "moved")
     now = Library(moved, moved / "Photos", moved / "People", moved / "data" / named.catalog.name)
-    with now.service({"library.people": None}) as service:
-        result = service.scan_all()
-    assert (result.n_moved, result.n_links_made, result.n_links_removed) == (4, 0, 0)
+    with now.app({"library.people": None}) as app:
+        result = app.pipeline.scan()
+    assert (result.files.n_moved, result.n_links_made, result.n_links_removed) == (4, 0, 0)
     assert now.tree() == tree
 
 
@@ -651,16 +651,16 @@ def test_a_watcher_whose_people_folder_was_deleted_says_what_makes_it_anew(
 ) -> None:
     tree = named.tree()
     turns = Turns(named)
-    with turns.service:
+    with turns.app:
         turns.after(0.1)
         shutil.rmtree(named.people)
         named.draw("new.png", (1, 9))
         turns.after(10.0, "new.png")
         turns.after(10.0)
         assert "if it was deleted, facewatch folders makes it anew" in caplog.text
-        with named.service() as other:
+        with named.app() as other:
             other.folder.believe_deleted()
-            other.sync_folders()
+            other.folder.sync()
         turns.after(60.0)
     assert set(named.tree()) == {*tree, "Anna/new.png"}
 
@@ -698,12 +698,12 @@ def test_a_new_catalog_takes_the_old_people_folder_over_with_its_names(named: Li
     named.scan()
     assert named.tree().items() >= {(path, photo) for path, photo in tree.items() if not path.startswith("_unnamed/")}
     assert len(named.tree()) == 7
-    with named.service() as service:
-        assert service.find_person("Anna").n_photos == service.find_person("Ben").n_photos == 2
-        assert waiting_names(service.catalog) == {}
-        service.undo()
-        service.scan_all()
-        assert sorted(filter(None, service.catalog.people.names().values())) == ["Anna"], "undone is undone"
+    with named.app() as app:
+        assert app.lookup.person("Anna").n_photos == app.lookup.person("Ben").n_photos == 2
+        assert waiting_names(app.catalog) == {}
+        app.corrections.undo()
+        app.pipeline.scan()
+        assert sorted(filter(None, app.catalog.people.names().values())) == ["Anna"], "undone is undone"
 
 
 def test_names_are_given_at_once_where_the_photos_are_known(named: Library, run: Any) -> None:
@@ -718,13 +718,13 @@ def test_names_are_given_at_once_where_the_photos_are_known(named: Library, run:
 
 
 def test_two_people_of_one_folder_name_stay_two_when_it_is_taken_over(family: Library, run: Any) -> None:
-    with family.service() as service:
-        service.rename("1", "A/B")
-        service.rename("2", "A:B")
+    with family.app() as app:
+        app.corrections.rename("1", "A/B")
+        app.corrections.rename("2", "A:B")
     tree = family.tree()
     assert {path.split("/")[0] for path in tree} == {"A_B", "A_B (2)"}
     lose_catalog(family)
-    with family.service():
+    with family.app():
         pass
     assert run("folders", "--take-over").code == 0
     family.scan()
@@ -738,7 +738,7 @@ def test_what_is_not_facewatchs_in_a_folder_that_is_taken_over_stays(named: Libr
     (named.people / "Own" / "book.txt").write_text("mine")
     lose_catalog(named)
     named.photos.joinpath("0.png").touch()
-    with named.service():
+    with named.app():
         pass
     answer = run("folders", "--take-over", "--json")
     left = json.loads(answer.out)["taken_over"]["left"]
@@ -747,24 +747,24 @@ def test_what_is_not_facewatchs_in_a_folder_that_is_taken_over_stays(named: Libr
     assert (named.people / "Anna" / "notes.txt").read_text() == "mine"
     assert (named.people / "Ben" / "elsewhere").is_symlink()
     assert (named.people / "Own" / "book.txt").read_text() == "mine"
-    with named.service() as service:
-        assert service.find_person("Anna").n_photos == 2
+    with named.app() as app:
+        assert app.lookup.person("Anna").n_photos == 2
 
 
 def test_a_name_is_given_to_nobody_where_it_is_not_clear_whose_folder_it_was(library: Library, run: Any) -> None:
     for i in range(4):
         library.draw(f"{i}.png", (1, i), (2, i))
     library.scan()
-    with library.service() as service:
-        service.rename("1", "Anna")
+    with library.app() as app:
+        app.corrections.rename("1", "Anna")
     lose_catalog(library)
-    with library.service():
+    with library.app():
         pass
     assert run("folders", "--take-over").code == 0
     library.scan()
-    with library.service() as service:
-        assert service.catalog.people.names() == {}
-        assert set(waiting_names(service.catalog)) == {"Anna"}
+    with library.app() as app:
+        assert app.catalog.people.names() == {}
+        assert set(waiting_names(app.catalog)) == {"Anna"}
 
 
 def test_taking_over_tells_nobody_what_would_be_done(named: Library, run: Any) -> None:

@@ -13,7 +13,7 @@ from drawn import Library
 from test_decisions import PHOTOS
 
 from facewatch import ids
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.errors import NotKnownError
 from facewatch.people.lookup import clean_name, find_faces, find_person, handle_of
 
@@ -32,9 +32,9 @@ def place(library: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> Librar
 
 
 @pytest.fixture
-def service(place: Library) -> Iterator[Service]:
-    with place.service() as service:
-        yield service
+def app(place: Library) -> Iterator[App]:
+    with place.app() as app:
+        yield app
 
 
 def _face(run: Any, photo: str, n: int = 1) -> dict[str, Any]:
@@ -88,44 +88,44 @@ def test_a_name_that_is_no_id_is_taken(name: str) -> None:
     assert clean_name(name) == name
 
 
-def test_a_name_from_before_that_is_nobodys_id_is_found_by_name(service: Service) -> None:
-    anna = service.find_person("Anna")
-    with service.catalog.write():
-        service.catalog.people.rename(anna.id, "P4711")
-    assert find_person(service.catalog, "p4711").id == anna.id
-    assert find_person(service.catalog, f"p{anna.id}").id == anna.id
+def test_a_name_from_before_that_is_nobodys_id_is_found_by_name(app: App) -> None:
+    anna = app.lookup.person("Anna")
+    with app.catalog.write():
+        app.catalog.people.rename(anna.id, "P4711")
+    assert find_person(app.catalog, "p4711").id == anna.id
+    assert find_person(app.catalog, f"p{anna.id}").id == anna.id
     assert handle_of(anna.id, "P4711") == f"p{anna.id}"
 
 
-def test_a_name_from_before_that_is_somebody_elses_id_is_refused_and_both_are_shown(service: Service) -> None:
-    anna, ben = service.find_person("Anna"), service.find_person("Ben")
-    with service.catalog.write():
-        service.catalog.people.rename(anna.id, f"p{ben.id}")
+def test_a_name_from_before_that_is_somebody_elses_id_is_refused_and_both_are_shown(app: App) -> None:
+    anna, ben = app.lookup.person("Anna"), app.lookup.person("Ben")
+    with app.catalog.write():
+        app.catalog.people.rename(anna.id, f"p{ben.id}")
     with pytest.raises(NotKnownError, match=f"the id of Ben and the name of somebody else: {ben.id} .*p{anna.id}"):
-        find_person(service.catalog, f"P{ben.id}")
-    assert find_person(service.catalog, str(ben.id)).id == ben.id
-    assert find_person(service.catalog, f"p{anna.id}").id == anna.id
+        find_person(app.catalog, f"P{ben.id}")
+    assert find_person(app.catalog, str(ben.id)).id == ben.id
+    assert find_person(app.catalog, f"p{anna.id}").id == anna.id
 
 
-def test_a_name_like_the_id_of_a_face_is_found_where_a_person_is_wanted(service: Service) -> None:
-    anna = service.find_person("Anna")
-    with service.catalog.write():
-        service.catalog.people.rename(anna.id, "F3")
-    assert find_person(service.catalog, "f3").id == anna.id
+def test_a_name_like_the_id_of_a_face_is_found_where_a_person_is_wanted(app: App) -> None:
+    anna = app.lookup.person("Anna")
+    with app.catalog.write():
+        app.catalog.people.rename(anna.id, "F3")
+    assert find_person(app.catalog, "f3").id == anna.id
 
 
-def test_an_id_is_no_beginning_of_a_name(service: Service) -> None:
-    with service.catalog.write():
-        service.catalog.people.rename(service.find_person("Anna").id, "p99 and more")
+def test_an_id_is_no_beginning_of_a_name(app: App) -> None:
+    with app.catalog.write():
+        app.catalog.people.rename(app.lookup.person("Anna").id, "p99 and more")
     with pytest.raises(NotKnownError, match="nobody has the id p99"):
-        find_person(service.catalog, "p99")
+        find_person(app.catalog, "p99")
 
 
-def test_a_merged_person_is_found_by_its_old_id(service: Service) -> None:
-    anna, ben = service.find_person("Anna"), service.find_person("Ben")
-    with service.deciding() as decisions:
+def test_a_merged_person_is_found_by_its_old_id(app: App) -> None:
+    anna, ben = app.lookup.person("Anna"), app.lookup.person("Ben")
+    with app.corrections.deciding() as decisions:
         decisions.merge("Anna", ["Ben"])
-    assert find_person(service.catalog, f"p{ben.id}").id == anna.id
+    assert find_person(app.catalog, f"p{ben.id}").id == anna.id
 
 
 def test_a_face_where_a_person_is_wanted_is_named_with_its_place(place: Library, run: Any) -> None:
@@ -160,11 +160,11 @@ def test_a_person_where_a_face_is_wanted_is_refused_with_the_command_that_is_mea
     assert "nothing" not in answer.out
 
 
-def test_a_photo_may_be_called_like_a_person(service: Service, place: Library) -> None:
+def test_a_photo_may_be_called_like_a_person(app: App, place: Library) -> None:
     (place.photos / "c.png").rename(place.photos / "p2")
-    service.scan_all()
-    photo = service.photo(place.photos / "p2")
-    [row] = find_faces(service.catalog, ["p2"], lambda path: int(service.photo(path)["photo_id"]))
+    app.pipeline.scan()
+    photo = app.lookup.photo(place.photos / "p2")
+    [row] = find_faces(app.catalog, ["p2"], lambda path: int(app.lookup.photo(path)["photo_id"]))
     assert row.id == photo["faces"][0]["face_id"]
 
 
@@ -276,8 +276,8 @@ def test_a_question_is_answered_by_its_id_of_before(place: Library, run: Any) ->
 
 
 def find_zoe(place: Library) -> bool:
-    with place.service() as service:
-        return service.find_person("Zoe").n_faces > 0
+    with place.app() as app:
+        return app.lookup.person("Zoe").n_faces > 0
 
 
 # --- words that are nobody and nothing ---

@@ -480,7 +480,7 @@ def test_a_scan_while_the_watcher_works_says_that_it_does_just_that(library: Lib
     live = Live(pid=os.getpid(), told_at=now, doing="looking at photos", n_waiting=3, n_done=2, last_look={photos: now})
 
     def said(*arguments: str, kind: str = "watch", **facts: Any) -> str:
-        with library.service() as service, service.running(kind):
+        with library.app() as app, app.pipeline.running(kind):
             LiveFile(live_file_of(library.catalog)).write(replace(live, **facts))
             answer, second = run("scan", *arguments), run("watch") if not arguments else None
         assert answer.code == 6

@@ -15,7 +15,7 @@ from PIL import Image
 from test_edited import TurningEngine
 from test_loop import Turns
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake, load_engine
@@ -41,17 +41,17 @@ class Moved:
         self.scan()
         self.anna, self.ben = (self.person(f"{name}0.png") for name in ("anna", "ben"))
 
-    def open(self, **settings: Any) -> Service:
-        return self.library.service(settings or None, analyser=InlineAnalyser(Recipe("fake"), TurningEngine()))
+    def open(self, **settings: Any) -> App:
+        return self.library.app(settings or None, analyser=InlineAnalyser(Recipe("fake"), TurningEngine()))
 
     def scan(self, **settings: Any) -> None:
-        with self.open(**settings) as service:
-            service.scan_all()
-            assert service.catalog.faults() == []
+        with self.open(**settings) as app:
+            app.pipeline.scan()
+            assert app.catalog.faults() == []
 
     def query(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
-        with self.open() as service:
-            return list(service.catalog._db.execute(sql, arguments).fetchall())
+        with self.open() as app:
+            return list(app.catalog._db.execute(sql, arguments).fetchall())
 
     def person(self, path: str) -> int:
         rows = self.query(
@@ -88,7 +88,7 @@ class Moved:
 
     def reject(self) -> None:
         """The left face of a.png is not Anna, whatever it looks like."""
-        with self.open() as service, service.deciding() as decisions:
+        with self.open() as app, app.corrections.deciding() as decisions:
             decisions.reject([str(self.ids()[0])])
 
     def edit(self, new: str, *, shade: int = 180) -> None:
@@ -133,7 +133,7 @@ def test_who_was_said_not_to_be_in_a_photo_is_not_when_it_was_edited_and_moved(
 
 
 def test_who_was_placed_in_a_photo_is_there_when_it_was_edited_and_moved(moved: Moved, way: tuple[str, ...]) -> None:
-    with moved.open() as service, service.deciding() as decisions:
+    with moved.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(moved.ids()[0])], "Carl", is_new=True)
         decisions.cover("Carl", str(moved.ids()[0]))
         decisions.confirm([str(moved.ids()[1])])
@@ -149,9 +149,9 @@ def test_what_was_taken_out_stays_out_when_it_was_edited_and_moved(
     moved: Moved, way: tuple[str, ...], mark: Mark
 ) -> None:
     face = moved.ids()[0]
-    with moved.open() as service, service.catalog.write():
-        service.catalog.faces.release([face])
-        service.catalog.faces.mark([face], mark, "2020-01-01T00:00:00Z")
+    with moved.open() as app, app.catalog.write():
+        app.catalog.faces.release([face])
+        app.catalog.faces.mark([face], mark, "2020-01-01T00:00:00Z")
     go(moved, way)
     assert moved.said(moved.ids("2019/b.png")[0]) == [(mark.value, "2020-01-01T00:00:00Z")]
 
@@ -161,30 +161,30 @@ def test_an_undo_takes_back_what_was_handed_over_and_a_redo_gives_it_back(moved:
     go(moved, way)
     after = moved.said(moved.ids("2019/b.png")[0])
     for _ in range(2):
-        with moved.open() as service:
-            [entry] = service.undo().entries
+        with moved.open() as app:
+            [entry] = app.corrections.undo().entries
             assert entry.action == "reject"
         assert moved.whose("2019/b.png")[0][0] == moved.anna
-        with moved.open() as service:
-            service.redo()
+        with moved.open() as app:
+            app.corrections.redo()
         assert moved.said(moved.ids("2019/b.png")[0]) == after
 
 
 def test_a_decision_that_was_handed_over_is_one_decision_in_the_history(moved: Moved, way: tuple[str, ...]) -> None:
     moved.reject()
     go(moved, way)
-    with moved.open() as service:
-        assert [entry.action for entry in service.history() if entry.actor == "user"] == ["reject"]
-        [decision] = service.catalog.journal.decisions()
+    with moved.open() as app:
+        assert [entry.action for entry in app.corrections.history() if entry.actor == "user"] == ["reject"]
+        [decision] = app.catalog.journal.decisions()
         [face, _] = moved.ids("2019/b.png")
-        assert service.catalog.placings.decisions_about([face]) == {face: [decision.id]}
+        assert app.catalog.placings.decisions_about([face]) == {face: [decision.id]}
 
 
 def test_why_says_where_it_comes_from(moved: Moved, way: tuple[str, ...]) -> None:
     moved.reject()
     go(moved, way)
-    with moved.open() as service:
-        explained = explain(service, str(moved.library.photos / "2019/b.png"))
+    with moved.open() as app:
+        explained = explain(app, str(moved.library.photos / "2019/b.png"))
     left = explained.whys[0]
     assert notes(left)[0].startswith("carried over from another version of this photo, which is gone")
     assert [bar.rule for bar in left.barred if bar.person_id == moved.anna] == ["rejected"]
@@ -196,7 +196,7 @@ def test_what_a_user_said_about_the_copy_counts_more(moved: Moved) -> None:
     moved.scan()
     moved.reject()
     left, right = moved.ids("b.png")
-    with moved.open() as service, service.deciding() as decisions:
+    with moved.open() as app, app.corrections.deciding() as decisions:
         decisions.confirm([str(left)])
         decisions.assign([str(moved.ids()[1])], "Carl", is_new=True)
         decisions.ignore([str(right)])
@@ -210,7 +210,7 @@ def test_whoever_was_rejected_on_the_copy_does_not_come_with_the_original(moved:
     moved.edit("b.png")
     moved.scan()
     left = moved.ids("b.png")[0]
-    with moved.open() as service, service.deciding() as decisions:
+    with moved.open() as app, app.corrections.deciding() as decisions:
         decisions.reject([str(left)])
         decisions.confirm([str(moved.ids()[0])])
     before = moved.said(left)
@@ -223,7 +223,7 @@ def test_a_placed_face_makes_room_for_itself_in_the_copy(moved: Moved) -> None:
     """The user says that Anna is the one at the right; a run took the left one of the copy for her."""
     moved.edit("b.png")
     moved.scan()
-    with moved.open() as service, service.deciding() as decisions:
+    with moved.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(moved.ids()[1])], str(moved.anna))
     assert moved.whose("b.png") == [(moved.anna, "auto"), (moved.ben, "auto")]
     moved.delete()
@@ -255,7 +255,7 @@ def test_as_long_as_the_original_is_there_a_copy_is_a_photo_of_its_own(moved: Mo
 def test_another_person_at_the_same_place_is_not_the_photo_again(moved: Moved, way: tuple[str, ...]) -> None:
     """The next frame of a burst: Ben has stepped where Anna was."""
     moved.reject()
-    with moved.open() as service, service.deciding() as decisions:
+    with moved.open() as app, app.corrections.deciding() as decisions:
         decisions.ignore([str(moved.ids()[1])])
     moved.edit = lambda new, **_: moved.library.draw(new, (BEN, 9), (CLARA, 9))  # type: ignore[method-assign, assignment]
     go(moved, way)
@@ -270,7 +270,7 @@ def test_the_last_word_counts_where_several_versions_are_gone(moved: Moved) -> N
     moved.reject()
     moved.library.draw("a.png", (ANNA, 9), (BEN, 9), shade=150)
     moved.scan()
-    with moved.open() as service, service.deciding() as decisions:
+    with moved.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(moved.ids()[0])], str(moved.anna))  # it is her after all
     moved.delete()
     moved.edit("b.png", shade=160)
@@ -282,7 +282,7 @@ def test_two_photos_that_were_edited_and_changed_places_keep_what_is_theirs(move
     moved.library.draw("other.png", (CLARA, 1), (CLARA + 1, 1))
     moved.scan()
     moved.reject()
-    with moved.open() as service, service.deciding() as decisions:
+    with moved.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(moved.ids("other.png")[0])], "Clara", is_new=True)
     clara = moved.whose("other.png")[0]
     moved.library.draw("other.png", (ANNA, 9), (BEN, 9), shade=150)
@@ -293,8 +293,8 @@ def test_two_photos_that_were_edited_and_changed_places_keep_what_is_theirs(move
 
 
 def test_names_stay_when_all_photos_were_edited_and_moved_at_once(moved: Moved) -> None:
-    with moved.open() as service:
-        service.rename(str(moved.anna), "Anna")
+    with moved.open() as app:
+        app.corrections.rename(str(moved.anna), "Anna")
     before = moved.library.groups()
     for path in sorted(moved.library.photos.glob("*.png")):
         people = {"a": [(ANNA, 9), (BEN, 9)]}.get(path.stem) or [
@@ -314,8 +314,8 @@ def test_a_photo_that_went_to_another_library_edited_keeps_what_was_said(moved: 
     settings = {"library.photos": [str(other.photos), str(moved.library.photos)]}
     other.draw("b.png", (ANNA, 9), (BEN, 9), shade=150)
     moved.delete()
-    with moved.open(**settings) as service:
-        service.scan_all()
+    with moved.open(**settings) as app:
+        app.pipeline.scan()
     assert moved.whose("b.png")[0] == (None, None)
 
 
@@ -346,16 +346,16 @@ def test_a_face_that_is_not_hers_any_more_by_another_version_is_compared_with_no
     """Within one process: nothing is recognised by what was taken away a moment ago."""
     moved.edit("b.png")
     moved.scan()
-    with moved.open() as service:
-        gallery = service.identities.gallery()
+    with moved.open() as app:
+        gallery = app.identities.gallery()
         n_before = gallery.n_faces
-        with service.deciding() as decisions:
+        with app.corrections.deciding() as decisions:
             for face in moved.ids():
                 decisions.ignore([str(face)])
         moved.delete()
-        for root, _, changes in service.libraries.look_at_all():
-            service.record(root, changes)
-        assert service.identities.gallery() is gallery
+        for root, _, changes in app.libraries.look_at_all():
+            app.pipeline.record(root, changes)
+        assert app.identities.gallery() is gallery
         assert gallery.n_faces == n_before - 4
 
 
@@ -374,9 +374,9 @@ def test_the_watcher_hands_over_in_whatever_order_it_hears(library: Library, rem
         library.draw(f"anna{i}.png", (CLARA, i), (ANNA, i))
     library.draw("a.png", (ANNA, 9))
     turns = Turns(library)
-    with turns.service as service:
+    with turns.app as app:
         turns.after(0.1)
-        with service.deciding() as decisions:
+        with app.corrections.deciding() as decisions:
             [anna] = decisions.reject([str(library.photos / "a.png")]).people
         library.draw("2019/b.png", (ANNA, 9), shade=150)
         for step in ("remove", "hear") if removed_first else ("hear", "remove"):
@@ -386,7 +386,7 @@ def test_the_watcher_hands_over_in_whatever_order_it_hears(library: Library, rem
             else:
                 turns.after(2.1, "2019/b.png")
         turns.after(2.1)
-        assert len(service.catalog.faces.rejected(anna)) == 2
+        assert len(app.catalog.faces.rejected(anna)) == 2
     assert {"anna0.png", "anna1.png", "anna2.png"} in library.groups()
 
 
@@ -461,10 +461,10 @@ def test_signs_miss_no_vector_that_is_near(n_dims: int) -> None:
 
 
 def test_a_library_whose_vanished_photos_nobody_said_anything_about_is_not_looked_through(moved: Moved) -> None:
-    with moved.open() as service:
+    with moved.open() as app:
         [photo] = {photo for (photo,) in moved.query("SELECT photo_id FROM files WHERE display = 'a.png'")}
-        versions = Versions(service.catalog, service.engine_id, same_face=0.34)
-        service.catalog.engines.arrivals = lambda *_: pytest.fail("all faces were looked at")  # type: ignore[method-assign]
+        versions = Versions(app.catalog, app.engine.id, same_face=0.34)
+        app.catalog.engines.arrivals = lambda *_: pytest.fail("all faces were looked at")  # type: ignore[method-assign]
         assert versions.there([photo]) == []
 
 
@@ -490,13 +490,13 @@ def test_a_photo_that_is_saved_in_another_way_is_the_same_and_another_photo_of_i
             shutil.copy(album / f"{name[:-1]}{number}.jpg", library.photos)
 
     def scan() -> None:
-        with library.service(engine=engine) as service:
-            service.scan_all()
-            assert service.catalog.faults() == []
+        with library.app(engine=engine) as app:
+            app.pipeline.scan()
+            assert app.catalog.faults() == []
 
     engine = load_engine("face_recognition")
     scan()
-    with library.service(engine=engine) as service, service.deciding() as decisions:
+    with library.app(engine=engine) as app, app.corrections.deciding() as decisions:
         for name in ways:
             decisions.assign([str(library.photos / f"{name}.jpg")], f"not {name}", is_new=True)
     (library.photos / "new").mkdir()
@@ -508,8 +508,8 @@ def test_a_photo_that_is_saved_in_another_way_is_the_same_and_another_photo_of_i
     for name in ways:
         (library.photos / f"{name}.jpg").unlink()
     scan()
-    with library.service(engine=engine) as service:
-        placed = service.catalog._db.execute(
+    with library.app(engine=engine) as app:
+        placed = app.catalog._db.execute(
             "SELECT files.display FROM assignments a JOIN faces f ON f.id = a.face_id"
             " JOIN files ON files.photo_id = f.photo_id WHERE a.source = 'user'"
         ).fetchall()
@@ -519,16 +519,16 @@ def test_a_photo_that_is_saved_in_another_way_is_the_same_and_another_photo_of_i
 @pytest.mark.parametrize("other", ["a known photo", "a damaged photo"])
 def test_what_lay_where_something_else_lies_now_is_known_again_at_another_place(moved: Moved, other: str) -> None:
     moved.reject()
-    with moved.open() as service:
+    with moved.open() as app:
         moved.library.draw("clara.png", (CLARA, 1))
-        service.scan_all()  # what is gone has been looked up by it
+        app.pipeline.scan()  # what is gone has been looked up by it
         if other == "a known photo":
             shutil.copyfile(moved.library.photos / "ben0.png", moved.library.photos / "a.png")
         else:
             (moved.library.photos / "a.png").write_bytes((moved.library.photos / "a.png").read_bytes()[:200])
-        service.scan_all()
+        app.pipeline.scan()
         moved.edit("z.png")
-        service.scan_all()
+        app.pipeline.scan()
     assert moved.rejected("z.png") == [(moved.anna,)]
 
 
@@ -556,19 +556,19 @@ def test_frames_of_a_burst_that_are_all_saved_anew_elsewhere_keep_each_what_is_i
     engine = load_engine("face_recognition")
 
     def placed() -> dict[str, str]:
-        with library.service(engine=engine) as service:
-            service.scan_all()
-            assert service.catalog.faults() == []
+        with library.app(engine=engine) as app:
+            app.pipeline.scan()
+            assert app.catalog.faults() == []
             return {
                 Path(name).stem: source
-                for name, source in service.catalog._db.execute(
+                for name, source in app.catalog._db.execute(
                     "SELECT display, source FROM files JOIN faces f ON f.photo_id = files.photo_id"
                     " JOIN assignments a ON a.face_id = f.id"
                 )
             }
 
     placed()
-    with library.service(engine=engine) as service, service.deciding() as decisions:
+    with library.app(engine=engine) as app, app.corrections.deciding() as decisions:
         decisions.assign([str(library.photos / "0.jpg")], "Berta", is_new=True)
     (library.photos / "new").mkdir()
     for i in range(3):

@@ -158,8 +158,8 @@ def test_after_a_photo_was_moved_its_link_still_says_which_face(place: Library, 
 
 def test_a_link_that_is_out_of_date_names_nobody(place: Library, run: Any) -> None:
     anna = _face_of(run, "Anna")
-    with place.service() as service, service.catalog.write():
-        service.catalog.faces.release([int(anna[1:])])
+    with place.app() as app, app.catalog.write():
+        app.catalog.faces.release([int(anna[1:])])
     answer = run("reject", "People/Anna/both.png")
     assert answer.code == 9
     assert "Anna is not on this photo any more; `facewatch folders` brings the links up to date" in answer.err
@@ -169,23 +169,23 @@ def test_a_link_that_is_out_of_date_names_nobody(place: Library, run: Any) -> No
 
 
 def test_a_link_for_somebody_who_was_forgotten_names_nobody_else(place: Library, run: Any) -> None:
-    with place.service() as service:
-        anna = service.find_person("Anna")
-        with service.catalog.write():
-            faces = [row.id for row in service.catalog.faces.of_person(anna.id)]
-            service.catalog.faces.release(faces)
-            service.catalog.people.forget(anna.id)
+    with place.app() as app:
+        anna = app.lookup.person("Anna")
+        with app.catalog.write():
+            faces = [row.id for row in app.catalog.faces.of_person(anna.id)]
+            app.catalog.faces.release(faces)
+            app.catalog.people.forget(anna.id)
     answer = run("reject", "People/Anna/a.png")
     assert (answer.code, "who is forgotten, is not on this photo" in answer.err) == (9, True)
 
 
 def test_a_link_of_somebody_who_was_merged_means_who_that_is_now(place: Library, run: Any) -> None:
-    with place.service() as service:
-        anna, stranger = service.find_person("Anna"), service.find_person("Person 0003")
-        with service.catalog.write():
-            service.catalog.faces.release([row.id for row in service.catalog.faces.of_person(stranger.id)])
-            service.catalog.faces.reassign_all(anna.id, stranger.id)
-            service.catalog.people.retire(anna.id, stranger.id)
+    with place.app() as app:
+        anna, stranger = app.lookup.person("Anna"), app.lookup.person("Person 0003")
+        with app.catalog.write():
+            app.catalog.faces.release([row.id for row in app.catalog.faces.of_person(stranger.id)])
+            app.catalog.faces.reassign_all(anna.id, stranger.id)
+            app.catalog.people.retire(anna.id, stranger.id)
     assert run("confirm", "People/Anna/both.png").code == 0
 
 

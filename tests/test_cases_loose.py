@@ -12,7 +12,7 @@ import pytest
 from drawn import Library
 from numpy.typing import NDArray
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.checks.audit import Finding, Kind
 from facewatch.engines.fake import INFO, FakeEngine, embedding_of
 from facewatch.service.auditing import audit, audit_and_mend
@@ -54,18 +54,18 @@ class Loosened:
         for i in range(self.N_OWN):
             library.draw(f"anna{i}.png", (1, i))
         self.scan(USUAL)
-        with self.open(USUAL) as service:
-            [person] = service.catalog.people.all()
-            service.rename(str(person.id), "Anna")
+        with self.open(USUAL) as app:
+            [person] = app.catalog.people.all()
+            app.corrections.rename(str(person.id), "Anna")
         self.anna = person.id
 
-    def open(self, settings: dict[str, Any]) -> Service:
-        return self.library.service(settings, engine=AlikeEngine())
+    def open(self, settings: dict[str, Any]) -> App:
+        return self.library.app(settings, engine=AlikeEngine())
 
     def scan(self, settings: dict[str, Any]) -> None:
-        with self.open(settings) as service:
-            service.scan_all()
-            assert service.catalog.faults() == []
+        with self.open(settings) as app:
+            app.pipeline.scan()
+            assert app.catalog.faults() == []
 
     def loosen(self, *, photos: range = STRANGERS) -> None:
         for person in photos:
@@ -74,12 +74,12 @@ class Loosened:
         self.scan(USUAL)
 
     def found(self, settings: dict[str, Any] = USUAL) -> list[Finding]:
-        with self.open(settings) as service:
-            return [finding for finding in audit(service).findings if finding.kind is Kind.LOOSE]
+        with self.open(settings) as app:
+            return [finding for finding in audit(app).findings if finding.kind is Kind.LOOSE]
 
     def facts(self) -> list[tuple[Any, ...]]:
-        with self.open(USUAL) as service:
-            return list(service.catalog._db.execute("SELECT * FROM assignments ORDER BY face_id").fetchall())
+        with self.open(USUAL) as app:
+            return list(app.catalog._db.execute("SELECT * FROM assignments ORDER BY face_id").fetchall())
 
     def photos_of(self, who: str = "Anna") -> set[str]:
         return {photo for link, photo in self.library.tree().items() if link.startswith(f"{who}/")}
@@ -107,23 +107,23 @@ def test_audit_lists_what_a_run_placed_and_todays_settings_would_refuse(loosened
 
 def test_what_was_let_in_comes_out_and_an_undo_brings_it_back(loosened: Loosened) -> None:
     before, photos = loosened.facts(), loosened.photos_of()
-    with loosened.open(USUAL) as service:
-        assert audit_and_mend(service).is_clean
-        assert service.catalog.faults() == []
+    with loosened.open(USUAL) as app:
+        assert audit_and_mend(app).is_clean
+        assert app.catalog.faults() == []
     assert loosened.photos_of() == loosened.own
     loosened.scan(USUAL)
     assert loosened.photos_of() == loosened.own
-    with loosened.open(USUAL) as service:
-        service.undo()
+    with loosened.open(USUAL) as app:
+        app.corrections.undo()
     assert (loosened.facts(), loosened.photos_of()) == (before, photos)
-    with loosened.open(USUAL) as service:
-        service.redo()
+    with loosened.open(USUAL) as app:
+        app.corrections.redo()
     assert loosened.photos_of() == loosened.own
 
 
 def test_split_sees_the_person_and_what_was_let_in(loosened: Loosened) -> None:
-    with loosened.open(USUAL) as service:
-        plan = plan_split(service, "Anna")
+    with loosened.open(USUAL) as app:
+        plan = plan_split(app, "Anna")
     kept, *others = plan.parts
     assert len(kept.faces) == loosened.N_OWN
     assert sum(len(part.faces) for part in others) == len(loosened.photos_of() - loosened.own)
@@ -132,8 +132,8 @@ def test_split_sees_the_person_and_what_was_let_in(loosened: Loosened) -> None:
 
 def test_as_long_as_the_setting_is_loose_nothing_is_wrong(loosened: Loosened) -> None:
     assert loosened.found(LOOSE) == []
-    with loosened.open(LOOSE) as service:
-        assert len(plan_split(service, "Anna").parts) == 1
+    with loosened.open(LOOSE) as app:
+        assert len(plan_split(app, "Anna").parts) == 1
 
 
 def test_what_was_placed_loosely_and_would_be_today_stays(library: Library) -> None:
@@ -141,8 +141,8 @@ def test_what_was_placed_loosely_and_would_be_today_stays(library: Library) -> N
     made.library.draw("anna9.png", (1, 9))
     made.loosen()
     faces = {face for finding in made.found() for face in finding.faces}
-    with made.open(USUAL) as service:
-        [face] = service.photo(made.library.photos / "anna9.png")["faces"]
+    with made.open(USUAL) as app:
+        [face] = app.lookup.photo(made.library.photos / "anna9.png")["faces"]
     assert face["person_id"] == made.anna
     assert face["face_id"] not in faces
 
@@ -150,13 +150,13 @@ def test_what_was_placed_loosely_and_would_be_today_stays(library: Library) -> N
 def test_what_a_user_placed_or_confirmed_is_never_listed(loosened: Loosened) -> None:
     [finding] = [one for one in loosened.found() if loosened.anna in one.people]
     confirmed, placed, *_ = finding.faces
-    with loosened.open(USUAL) as service, service.deciding() as decisions:
+    with loosened.open(USUAL) as app, app.corrections.deciding() as decisions:
         decisions.confirm([str(confirmed)])
         decisions.reject([str(placed)])
         decisions.assign([str(placed)], "Anna")
     assert {confirmed, placed}.isdisjoint(face for one in loosened.found() for face in one.faces)
-    with loosened.open(USUAL) as service:
-        audit_and_mend(service)
+    with loosened.open(USUAL) as app:
+        audit_and_mend(app)
     assert {(row[0], row[1], row[2]) for row in loosened.facts()} >= {
         (face, loosened.anna, "user") for face in (confirmed, placed)
     }
@@ -168,12 +168,12 @@ def test_a_group_that_was_made_loosely_keeps_its_largest_part(library: Library) 
     for i in range(3):
         library.draw(f"ben{i}.png", (2, i))
     for settings in (LOOSE, USUAL):
-        with library.service(settings, engine=AlikeEngine()) as service:
-            service.scan_all()
+        with library.app(settings, engine=AlikeEngine()) as app:
+            app.pipeline.scan()
     assert len(library.groups()) == 1
-    with library.service(USUAL, engine=AlikeEngine()) as service:
-        assert audit_and_mend(service).is_clean
-        service.scan_all()
+    with library.app(USUAL, engine=AlikeEngine()) as app:
+        assert audit_and_mend(app).is_clean
+        app.pipeline.scan()
     assert library.groups() == [{f"anna{i}.png" for i in range(4)}, {f"ben{i}.png" for i in range(3)}]
 
 
@@ -184,25 +184,25 @@ def test_two_groups_that_were_joined_loosely_are_parted(library: Library, is_by_
     for i in range(3):
         library.draw(f"ben{i}.png", (2, i))
     for settings in (USUAL, LOOSE, USUAL):
-        with library.service(settings, engine=AlikeEngine()) as service:
+        with library.app(settings, engine=AlikeEngine()) as app:
             if settings is LOOSE and is_by_command:
-                service.recluster()
-                service.sync_folders()
+                app.grouping.recluster()
+                app.folder.sync()
             else:
-                service.scan_all()
+                app.pipeline.scan()
     assert len(library.groups()) == 1
-    with library.service(USUAL, engine=AlikeEngine()) as service:
-        assert audit_and_mend(service).is_clean
-        service.scan_all()
+    with library.app(USUAL, engine=AlikeEngine()) as app:
+        assert audit_and_mend(app).is_clean
+        app.pipeline.scan()
     assert library.groups() == [{f"anna{i}.png" for i in range(4)}, {f"ben{i}.png" for i in range(3)}]
 
 
 def test_a_catalog_that_does_not_know_the_settings_of_its_runs_tells_by_distances(loosened: Loosened) -> None:
-    with loosened.open(USUAL) as service, service.catalog.write():
-        service.catalog._db.execute("UPDATE runs SET strictness = NULL")
+    with loosened.open(USUAL) as app, app.catalog.write():
+        app.catalog._db.execute("UPDATE runs SET strictness = NULL")
     faces = {face for finding in loosened.found() for face in finding.faces}
-    with loosened.open(USUAL) as service:
-        far = service.catalog._db.execute(
+    with loosened.open(USUAL) as app:
+        far = app.catalog._db.execute(
             "SELECT face_id FROM assignments WHERE person_id = ? AND distance > 0.4", [loosened.anna]
         ).fetchall()
     assert far
@@ -220,8 +220,8 @@ def test_a_stricter_setting_than_before_tells_what_it_would_refuse(library: Libr
 
 
 def test_faces_that_another_engine_knew_are_not_judged_by_distances_of_this_one(loosened: Loosened) -> None:
-    with loosened.open(USUAL) as service, service.catalog.write():
-        service.catalog._db.execute("UPDATE assignments SET rule = rule || '; known from first'")
+    with loosened.open(USUAL) as app, app.catalog.write():
+        app.catalog._db.execute("UPDATE assignments SET rule = rule || '; known from first'")
     assert loosened.found() == []
 
 
@@ -232,9 +232,9 @@ def test_an_ordinary_library_lists_nothing_however_it_grew(library: Library, n_b
     for batch in np.array_split(order, n_batches):
         for i in batch:
             library.draw(f"{i}.png", people[i])
-        with library.service(engine=AlikeEngine()) as service:
-            service.scan_all()
-            assert [one for one in audit(service).findings if one.kind is Kind.LOOSE] == []
+        with library.app(engine=AlikeEngine()) as app:
+            app.pipeline.scan()
+            assert [one for one in audit(app).findings if one.kind is Kind.LOOSE] == []
 
 
 FAR_FROM_ANNA = 41
@@ -265,10 +265,10 @@ def test_a_face_in_a_group_for_what_strangers_have_less_of_was_not_let_in_by_a_l
         library.draw(f"anna{i}.png", (1, i))
     for person in (FAR_FROM_ANNA, *range(50, 62)):
         library.draw(f"{person}.png", (person, 0))
-    with library.service(engine=NormalisingEngine()) as service:
-        service.scan_all()
-        far = service.catalog._db.execute(
+    with library.app(engine=NormalisingEngine()) as app:
+        app.pipeline.scan()
+        far = app.catalog._db.execute(
             "SELECT 1 FROM assignments WHERE source = 'cluster' AND distance > 0.36"
         ).fetchall()
         assert far, "a face is in a group that is farther off than any limit of distances"
-        assert [one for one in audit(service).findings if one.kind is Kind.LOOSE] == []
+        assert [one for one in audit(app).findings if one.kind is Kind.LOOSE] == []

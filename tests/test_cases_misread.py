@@ -19,8 +19,8 @@ def moved(library: Library) -> Moved:
 
 def doubt(moved: Moved, path: str) -> None:
     """What the upgrade does to a photo of a kind that was misread."""
-    with moved.open() as service, service.catalog.write():
-        db = service.catalog._db
+    with moved.open() as app, app.catalog.write():
+        db = app.catalog._db
         db.execute("UPDATE files SET ctime_ns = -1 WHERE display = ?", [path])
         db.execute("UPDATE photos SET is_misread = 1 WHERE id = (SELECT photo_id FROM files WHERE display = ?)", [path])
 
@@ -28,8 +28,8 @@ def doubt(moved: Moved, path: str) -> None:
 def misread(moved: Moved, path: str) -> int:
     """Let a photo of Anna have been taken for one of Ben, by what it looked like; returns its face."""
     [face], [ben] = moved.ids(path), moved.ids("ben0.png")
-    with moved.open() as service, service.catalog.write():
-        db = service.catalog._db
+    with moved.open() as app, app.catalog.write():
+        db = app.catalog._db
         db.execute(
             "UPDATE embeddings SET vector = (SELECT vector FROM embeddings WHERE face_id = ?) WHERE face_id = ?",
             [ben, face],
@@ -59,17 +59,17 @@ def test_every_copy_of_a_photo_that_was_misread_is_the_photo_as_it_is(moved: Mov
 
 def test_what_users_said_of_a_photo_that_was_misread_is_true_of_the_same_place(moved: Moved) -> None:
     misread(moved, "anna2.png")
-    with moved.open() as service, service.deciding() as decisions:
+    with moved.open() as app, app.corrections.deciding() as decisions:
         decisions.ignore([str(moved.ids("anna2.png")[0])])
     misread(moved, "anna1.png")
-    with moved.open() as service, service.deciding() as decisions:
+    with moved.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(moved.ids("anna1.png")[0])], "Carl", is_new=True)
     carl = moved.whose("anna1.png")
     moved.scan()
     assert moved.whose("anna2.png") == [(None, None)]
     assert moved.whose("anna1.png") == carl
-    with moved.open() as service:
-        assert service.catalog.faults() == []
+    with moved.open() as app:
+        assert app.catalog.faults() == []
 
 
 def test_a_photo_that_was_read_rightly_keeps_its_faces(moved: Moved) -> None:
@@ -85,8 +85,8 @@ def test_a_photo_that_was_read_rightly_keeps_its_faces(moved: Moved) -> None:
 def test_a_photo_in_which_faces_are_found_only_now_is_looked_at_again(moved: Moved) -> None:
     moved.library.draw("late.png", (ANNA, 5))
     moved.scan()
-    with moved.open() as service, service.catalog.write():
-        db = service.catalog._db
+    with moved.open() as app, app.catalog.write():
+        db = app.catalog._db
         [face] = moved.ids("late.png")
         for table, column in (("assignments", "face_id"), ("embeddings", "face_id"), ("faces", "id")):
             db.execute(f"DELETE FROM {table} WHERE {column} = ?", [face])

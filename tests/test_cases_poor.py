@@ -13,7 +13,7 @@ import spoiled_covers
 from numpy.typing import NDArray
 from PIL import Image
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.covers import covered_of
@@ -287,8 +287,8 @@ def test_the_limits_are_those_of_the_engine_unless_the_settings_say_otherwise(tm
     for pixels, least in ((0, fake.INFO.needs.match_pixels), (50, 50)):
         places = {"library.catalog": str(tmp_path / "c.sqlite"), "library.people": str(tmp_path / "People")}
         config = load_config(None, {**places, "match.min_face_pixels": pixels}, cwd=tmp_path)
-        with Service(config) as service:
-            assert service.limits_of(replace(fake.INFO)).match_pixels == least
+        with App(config) as app:
+            assert app.engine.limits_of(replace(fake.INFO)).match_pixels == least
 
 
 def test_length_and_cover_of_a_face_are_on_record_for_each_engine(tmp_path: Path) -> None:

@@ -58,15 +58,15 @@ def scan(library: Library, engine: Engine, **photos: Picture) -> list[tuple[str,
     """Store these photos and return who is there then, with the number of their faces."""
     for name, picture in photos.items():
         picture.save(library.photos / f"{name}.jpg", quality=92)
-    with library.service(engine=engine) as service:
-        service.scan_all()
-        assert service.catalog.faults() == []
-        return sorted((p.label, p.n_faces) for p in service.catalog.people.all() if p.n_faces)
+    with library.app(engine=engine) as app:
+        app.pipeline.scan()
+        assert app.catalog.faults() == []
+        return sorted((p.label, p.n_faces) for p in app.catalog.people.all() if p.n_faces)
 
 
 def named(library: Library, engine: Engine, who: str, name: str) -> None:
-    with library.service(engine=engine) as service:
-        service.rename(who, name)
+    with library.app(engine=engine) as app:
+        app.corrections.rename(who, name)
 
 
 def test_a_collage_beside_nine_photos_leaves_one_person(library: Library, engine: Engine, of: Any) -> None:
@@ -148,8 +148,8 @@ def test_brothers_side_by_side_all_over_an_album_stay_two(library: Library, engi
 
 def faces_of(library: Library, name: str) -> list[int | None]:
     """Return whose each face of a photo is, from left to right."""
-    with library.service() as service:
-        return [face["person_id"] for face in service.photo(library.photos / name)["faces"]]
+    with library.app() as app:
+        return [face["person_id"] for face in app.lookup.photo(library.photos / name)["faces"]]
 
 
 def venus(library: Library, n_collages: int, n_singles: int = 4) -> None:
@@ -157,8 +157,8 @@ def venus(library: Library, n_collages: int, n_singles: int = 4) -> None:
     for i in range(n_singles):
         library.draw(f"s{i}.png", (1, i))
     library.scan()
-    with library.service() as service:
-        service.rename("1", "Venus")
+    with library.app() as app:
+        app.corrections.rename("1", "Venus")
     for i in range(n_collages):
         library.draw(f"c{i}.png", (1, 100 + i), (1, 200 + i))
     library.scan()
@@ -178,9 +178,9 @@ def test_who_is_beside_a_named_person_everywhere_is_somebody_else(library: Libra
 
 def test_faces_that_are_not_the_named_person_as_a_user_said_found_another(library: Library) -> None:
     venus(library, 3)
-    with library.service() as service, service.deciding() as decisions:
-        second = [f["face_id"] for i in range(3) for f in service.photo(library.photos / f"c{i}.png")["faces"]]
-        rows = service.catalog.faces.rows(second)
+    with library.app() as app, app.corrections.deciding() as decisions:
+        second = [f["face_id"] for i in range(3) for f in app.lookup.photo(library.photos / f"c{i}.png")["faces"]]
+        rows = app.catalog.faces.rows(second)
         decisions.reject([f"f{row.id}" for row in rows if row.person_id is None], "Venus")
     library.scan()
     assert len(library.groups()) == 2
@@ -191,8 +191,8 @@ def test_faces_that_are_not_the_named_person_as_a_user_said_found_another(librar
 
 def test_an_undone_name_leaves_second_faces_with_nobody(library: Library) -> None:
     venus(library, 2)
-    with library.service() as service:
-        service.undo()
+    with library.app() as app:
+        app.corrections.undo()
     library.scan()
     assert len(library.groups()) == 1
 
@@ -212,14 +212,14 @@ def test_two_named_people_who_are_probably_one_are_asked_about_first(library: Li
     for i in range(9):
         library.draw(f"c{i}.png", (3, i))
     library.scan()
-    with library.service() as service, service.deciding() as decisions:
+    with library.app() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(library.photos / f"a{i}.png") for i in range(3)], "Anna", is_new=True)
         decisions.assign([str(library.photos / f"a{i}.png") for i in range(3, 6)], "Anne", is_new=True)
     library.scan()
-    with library.service() as service:
-        first, *_ = open_questions(service.catalog, service.engine_id, service.info)
+    with library.app() as app:
+        first, *_ = open_questions(app.catalog, app.engine.id, app.engine.info)
         assert first.text == "are Anna and Anne the same person?"
-        assert sorted(p.name for p in service.catalog.people.all() if p.name) == ["Anna", "Anne"]
+        assert sorted(p.name for p in app.catalog.people.all() if p.name) == ["Anna", "Anne"]
 
 
 # --- groups that become one later ---

@@ -19,7 +19,6 @@ import pytest
 from drawn import Library, make_library
 from PIL import Image
 
-from facewatch.app import ScanResult
 from facewatch.catalog.opening import time_of
 from facewatch.checks.doctor.walking import walk as doctor_walk
 from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
@@ -30,6 +29,7 @@ from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.library.layout import rules_of
 from facewatch.library.scan import walk
+from facewatch.pipeline import ScanResult
 from facewatch.types import Fingerprint, written_at
 from facewatch.watcher.events import Heard
 from facewatch.watcher.loop import WatchLoop
@@ -65,10 +65,10 @@ def test_a_file_with_a_time_beyond_all_calendars_is_looked_at_as_any_other(lenie
     note.write_text("no photo")
     set_time(note, seconds)
     first = lenient.scan()
-    assert (first.n_new, first.n_other, first.n_faulty) == (2, 1, 0)
+    assert (first.files.n_new, first.files.n_other, first.files.n_faulty) == (2, 1, 0)
     assert lenient.groups() == [{"far.png", "near.png"}]
     again = lenient.scan()
-    assert (again.n_new, again.n_known, again.n_other) == (0, 0, 0)
+    assert (again.files.n_new, again.files.n_known, again.files.n_other) == (0, 0, 0)
 
 
 def test_a_known_photo_that_gets_a_far_time_keeps_nobody_from_being_recorded(lenient: Library) -> None:
@@ -76,9 +76,9 @@ def test_a_known_photo_that_gets_a_far_time_keeps_nobody_from_being_recorded(len
     lenient.scan()
     set_time(known, YEAR_2300)
     lenient.draw("new.png", (1, 1))
-    assert lenient.scan().n_new == 1
+    assert lenient.scan().files.n_new == 1
     set_time(lenient.draw("changed.png", (1, 2)), 2 * YEAR_2300)
-    assert lenient.scan().n_new == 1
+    assert lenient.scan().files.n_new == 1
 
 
 @pytest.mark.parametrize("link", ["symlink", "hardlink", "copy"])
@@ -95,7 +95,7 @@ def test_a_moved_photo_with_a_far_time_is_not_read_again(lenient: Library) -> No
     set_time(photo, YEAR_2300)
     lenient.scan()
     photo.rename(lenient.photos / "b.png")
-    assert lenient.scan().n_moved == 1
+    assert lenient.scan().files.n_moved == 1
 
 
 @pytest.mark.parametrize("seconds", FAR)
@@ -160,9 +160,9 @@ def test_a_file_that_says_it_has_terabytes_is_not_read(library: Library) -> None
     huge = library.draw("huge.png", (1, 1))
     os.truncate(huge, 2**42)  # a hole: takes no room on disk
     result = library.scan()
-    assert (result.n_new, result.n_faulty) == (1, 1)
-    with library.service() as service:
-        [fault] = service.status().faults
+    assert (result.files.n_new, result.files.n_faulty) == (1, 1)
+    with library.app() as app:
+        [fault] = app.status().faults
     assert fault["fault"] == "too large for a photo: 4398047 MB"
 
 
@@ -209,8 +209,8 @@ def write_in_place(file: Path, content: bytes) -> None:
 def scanned(library: Library, **settings: Any) -> tuple[ScanResult, int, int]:
     """Scan; return what was done, and how many files were read and analysed."""
     analyser = Counting()
-    with library.service(settings, analyser=analyser) as service:
-        return service.scan_all(), analyser.n_read, analyser.n_analysed
+    with library.app(settings, analyser=analyser) as app:
+        return app.pipeline.scan(), analyser.n_read, analyser.n_analysed
 
 
 def told(library: Library, statement: str) -> None:
@@ -233,10 +233,10 @@ def test_a_zeroed_photo_that_is_restored_in_place_is_used_again(family: Library)
     photo = family.photos / "0.png"
     whole = photo.read_bytes()
     write_in_place(photo, bytes(len(whole)))
-    assert family.scan().n_faulty == 1
+    assert family.scan().files.n_faulty == 1
     assert family.groups() == [{"1.png", "2.png"}]
     write_in_place(photo, whole)
-    assert family.scan().n_faulty == 0
+    assert family.scan().files.n_faulty == 0
     assert family.groups() == [{"0.png", "1.png", "2.png"}]
 
 
@@ -245,7 +245,7 @@ def test_a_photo_changed_in_place_is_looked_at_again_and_once(family: Library) -
     (family.photos / "other.png").unlink()
     write_in_place(family.photos / "0.png", other)
     result, n_read, n_analysed = scanned(family)
-    assert (result.n_new, n_read, n_analysed) == (1, 1, 1)
+    assert (result.files.n_new, n_read, n_analysed) == (1, 1, 1)
     assert family.groups() == [{"1.png", "2.png"}]
     assert scanned(family)[1:] == (0, 0)
 
@@ -255,14 +255,14 @@ def test_a_photo_replaced_by_rename_with_its_time_and_size_kept_is_looked_at_aga
     before = photo.stat()
     draw(family, "new.png", (5, 0)).rename(photo)
     os.utime(photo, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert family.scan().n_new == 1
+    assert family.scan().files.n_new == 1
 
 
 def test_new_rights_cost_one_reading_and_nothing_else(family: Library) -> None:
     for photo in family.photos.iterdir():
         photo.chmod(0o600)
     result, n_read, n_analysed = scanned(family)
-    assert (result.n_known, result.n_same, result.n_new, n_read, n_analysed) == (3, 3, 0, 3, 0)
+    assert (result.files.n_known, result.files.n_same, result.files.n_new, n_read, n_analysed) == (3, 3, 0, 3, 0)
     assert (result.n_links_made, result.n_links_removed) == (0, 0)
     assert scanned(family)[1] == 0
 
@@ -280,7 +280,7 @@ def test_a_moved_photo_is_read_neither_now_nor_later(family: Library) -> None:
     (family.photos / "new").mkdir()
     (family.photos / "0.png").rename(family.photos / "new" / "0.png")
     result, n_read, _ = scanned(family)
-    assert (result.n_moved, n_read) == (1, 0)
+    assert (result.files.n_moved, n_read) == (1, 0)
     assert scanned(family)[1] == 0
 
 
@@ -290,7 +290,7 @@ def test_a_photo_that_is_moved_and_then_changed_in_place_is_looked_at_again(fami
     moved = (family.photos / "0.png").rename(family.photos / "moved.png")
     family.scan()
     write_in_place(moved, other)
-    assert family.scan().n_new == 1
+    assert family.scan().files.n_new == 1
 
 
 def test_hard_links_that_facewatch_makes_and_removes_cost_no_reading(library: Library) -> None:
@@ -322,7 +322,7 @@ def test_new_rights_every_other_month_are_not_in_a_row(family: Library) -> None:
         assert scanned(family)[1] == 3
         told(family, "UPDATE files SET seen_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '-60 days')")
     write_in_place(family.photos / "0.png", bytes((family.photos / "0.png").stat().st_size))
-    assert family.scan().n_faulty == 1
+    assert family.scan().files.n_faulty == 1
 
 
 def test_where_inodes_mean_nothing_files_are_not_read_again_and_again(family: Library) -> None:
@@ -355,7 +355,7 @@ def test_a_catalog_without_ctimes_costs_no_reading_and_has_them_from_then_on(fam
     assert scanned(family)[1] == 0
     whole = (family.photos / "0.png").read_bytes()
     write_in_place(family.photos / "0.png", bytes(len(whole)))
-    assert family.scan().n_faulty == 1
+    assert family.scan().files.n_faulty == 1
     # A fault of that time is tried once, whatever may have happened meanwhile.
     told(family, "UPDATE files SET ctime_ns = NULL")
     assert [scanned(family)[1] for _ in range(2)] == [1, 0]
@@ -366,8 +366,8 @@ def test_the_watcher_acts_on_a_change_in_place_that_it_hears_of(family: Library)
     whole = photo.read_bytes()
     now = [0.0]
     analyser = Counting()
-    with family.service(analyser=analyser) as service:
-        loop = WatchLoop(service, should_stop=lambda: False, clock=lambda: now[0])
+    with family.app(analyser=analyser) as app:
+        loop = WatchLoop(app, should_stop=lambda: False, clock=lambda: now[0])
 
         def hear(*paths: str) -> None:
             loop.step({family.photos: Heard(frozenset(paths))})
@@ -378,10 +378,10 @@ def test_the_watcher_acts_on_a_change_in_place_that_it_hears_of(family: Library)
         assert analyser.n_read == 0
         write_in_place(photo, bytes(len(whole)))
         hear("0.png")
-        assert service.status().faults
+        assert app.status().faults
         write_in_place(photo, whole)
         hear("0.png")
-        assert not service.status().faults
+        assert not app.status().faults
         assert analyser.n_read == 2
         hear("0.png", "1.png")
         assert analyser.n_read == 2
@@ -390,14 +390,14 @@ def test_the_watcher_acts_on_a_change_in_place_that_it_hears_of(family: Library)
 
 def test_the_hourly_look_finds_a_change_in_place_that_nobody_heard_of(family: Library) -> None:
     now = [0.0]
-    with family.service() as service:
-        loop = WatchLoop(service, should_stop=lambda: False, clock=lambda: now[0])
+    with family.app() as app:
+        loop = WatchLoop(app, should_stop=lambda: False, clock=lambda: now[0])
         loop.step({})
         write_in_place(family.photos / "0.png", bytes((family.photos / "0.png").stat().st_size))
         for _ in range(3):
             now[0] += 3700.0
             loop.step({})
-        assert service.status().faults
+        assert app.status().faults
 
 
 # --- what other programs keep among photos ---
@@ -611,17 +611,17 @@ def test_photos_that_are_passed_over_from_now_on_lose_their_links_and_keep_their
     for i in range(1, 5):
         library.draw(f"@Recycle/{i}.png", (1, i))
     library.scan(**ALL)
-    with library.service(ALL) as service, service.deciding() as decisions:
-        [person] = service.catalog.people.all()
+    with library.app(ALL) as app, app.corrections.deciding() as decisions:
+        [person] = app.catalog.people.all()
         decisions.rename(str(person.id), "Anna")
     result = library.scan()
-    assert (result.n_missing, result.n_new) == (4, 0)
+    assert (result.files.n_missing, result.files.n_new) == (4, 0)
     assert library.groups() == [{"a.png"}]
-    assert not library.scan().n_missing
-    with library.service() as service:
-        assert not service.status().offline
+    assert not library.scan().files.n_missing
+    with library.app() as app:
+        assert not app.status().offline
     back = library.scan(**ALL)
-    assert (back.n_new, back.n_known) == (0, 4)
+    assert (back.files.n_new, back.files.n_known) == (0, 4)
     assert [link.partition("/")[0] for link in library.tree()] == ["Anna"] * 5
 
 
@@ -630,7 +630,7 @@ def test_a_library_of_which_all_is_passed_over_from_now_on_is_not_offline(librar
         library.draw(f"@Recycle/{i}.png", (1, i))
     library.scan(**ALL)
     told(library, "UPDATE roots SET device = 12345")  # and the drive has got another number meanwhile
-    assert library.scan().n_missing == 3
+    assert library.scan().files.n_missing == 3
     assert library.tree() == {}
 
 
@@ -640,16 +640,16 @@ def test_the_watcher_forgets_photos_that_are_passed_over_from_now_on_and_listens
         library.draw(f"@Recycle/{i}.png", (1, i))
     library.scan(**ALL)
     now = [0.0]
-    with library.service() as service:
-        loop = WatchLoop(service, should_stop=lambda: False, clock=lambda: now[0])
+    with library.app() as app:
+        loop = WatchLoop(app, should_stop=lambda: False, clock=lambda: now[0])
         loop.step({})
-        assert service.catalog.files.counts()["files"] == 1
+        assert app.catalog.files.counts()["files"] == 1
         for path in ("@Recycle/1.png", "b.jpg.part"):
             loop.step({library.photos: Heard(frozenset({path}))})
         now[0] += 5.0
         loop.step({})
-        assert service.catalog.files.counts()["files"] == 1
-        assert service.libraries.rules.skips("@Recycle", library.photos)
+        assert app.catalog.files.counts()["files"] == 1
+        assert app.libraries.rules.skips("@Recycle", library.photos)
     assert library.groups() == [{"a.png"}]
 
 
@@ -657,8 +657,8 @@ def test_photos_in_a_folder_that_gets_a_mark_lose_their_links_while_watching(lib
     for i in range(3):
         library.draw(f"{'private' if i else 'own'}/{i}.png", (1, i))
     now = [0.0]
-    with library.service() as service:
-        loop = WatchLoop(service, should_stop=lambda: False, clock=lambda: now[0])
+    with library.app() as app:
+        loop = WatchLoop(app, should_stop=lambda: False, clock=lambda: now[0])
         loop.step({})
         (library.photos / "private" / ".nomedia").touch()
         loop.step({library.photos: Heard(frozenset({"private/.nomedia"}), frozenset({"private"}))})
@@ -695,8 +695,8 @@ def test_what_was_kept_of_an_evaluation_follows_a_change_in_place_and_not_new_ri
     def seen() -> tuple[int, int]:
         """Look at the photo; return how many files were read and analysed."""
         analyser = Counting()
-        with make_library(Path(tempfile.mkdtemp(dir=library.base))).service(analyser=analyser) as service:
-            analyse_photos(service, analyser, [photo], known=known, report=lambda _: None)
+        with make_library(Path(tempfile.mkdtemp(dir=library.base))).app(analyser=analyser) as app:
+            analyse_photos(app, analyser, [photo], known=known, report=lambda _: None)
         return analyser.n_read, analyser.n_analysed
 
     assert [seen(), seen()] == [(1, 1), (0, 0)]

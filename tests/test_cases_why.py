@@ -128,13 +128,13 @@ def test_whose_a_face_is_by_your_word_is_not_among_those_it_cannot_be(library: L
     for name, face in (("a", (1, 1)), ("b", (2, 1))):
         library.draw(f"{name}.png", face)
     library.scan()
-    with library.service() as service:
-        first, second = (face["face_id"] for face in service.photo(library.photos / "two.png")["faces"])
-        with service.deciding() as decisions:
+    with library.app() as app:
+        first, second = (face["face_id"] for face in app.lookup.photo(library.photos / "two.png")["faces"])
+        with app.corrections.deciding() as decisions:
             decisions.assign([f"f{first}"], "Anna", is_new=True)
             decisions.assign([f"f{second}"], "Anna")
             decisions.assign([f"f{first}"], "Anna")
-        explained = explain(service, str(library.photos / "two.png"))
+        explained = explain(app, str(library.photos / "two.png"))
     assert [why.name for why in explained.whys] == ["Anna", "Anna"]
     for why, other in zip(explained.whys, (2, 1), strict=True):
         assert not [bar for bar in why.barred if bar.name == "Anna"]

@@ -171,11 +171,11 @@ def test_faces_come_from_the_catalog_with_the_day_of_their_photo(library: Librar
     for name, person in (("a", 1), ("b", 2), ("c", 3)):
         library.draw(f"{name}.png", (person, 0))
     library.scan()
-    with library.service() as service:
-        catalog = service.catalog
+    with library.app() as app:
+        catalog = app.catalog
         with catalog.write():
             catalog.files.set_taken({1: "2010-01-01T00:00:00", 2: "2020-01-01T23:59:59", 3: ""})
-        days = catalog.faces.load(1, n_dims=service.info.n_dims).days
+        days = catalog.faces.load(1, n_dims=app.engine.info.n_dims).days
     assert days is not None
     assert days[1] - days[0] in (3652, 3653)
     assert days[2] == UNDATED

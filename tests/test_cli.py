@@ -368,8 +368,8 @@ def test_a_fault_of_our_own_is_one_line_and_with_vv_the_whole_story(
 
 
 def test_a_scan_after_a_new_way_of_seeing_does_not_name_one_engine_as_two(scanned: Library, run: Any) -> None:
-    with scanned.service() as service, service.catalog.write():
-        service.catalog._db.execute("UPDATE engines SET fingerprint = 'as it was before'")
+    with scanned.app() as app, app.catalog.write():
+        app.catalog._db.execute("UPDATE engines SET fingerprint = 'as it was before'")
     said = run("scan").out
     assert "fake sees faces in a new way now; names and decisions stay" in said
     assert "until now it was" not in said

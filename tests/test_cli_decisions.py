@@ -147,11 +147,11 @@ def test_look_alikes_are_listed_or_that_there_are_none(place: Library, run: Any)
     """The catalog is of the drawn engine, which this program cannot compare with: that is said."""
     answer = run("people", "--look-alikes")
     assert answer.code in (0, 7)
-    with place.service() as service:
-        assert service.look_alikes() == []
-        with service.deciding() as decisions:
+    with place.app() as app:
+        assert app.identities.look_alikes() == []
+        with app.corrections.deciding() as decisions:
             decisions.assign(["c.png:1"], "Anna")
-        [pair] = service.look_alikes()
+        [pair] = app.identities.look_alikes()
         assert {pair.name, pair.other_name} == {"Anna", "Ben"}
         assert pair.stricter > 0
         assert pair.evidence is None

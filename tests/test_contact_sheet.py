@@ -202,18 +202,18 @@ def known(library: Library) -> Library:
 def test_the_end_of_a_scan_shows_those_it_found(library: Library, capsys: pytest.CaptureFixture[str]) -> None:
     for look in range(3):
         library.draw(f"{look}.png", (1, look), (2, look))
-    with library.service() as service:
-        result = service.scan_all()
+    with library.app() as app:
+        result = app.pipeline.scan()
         assert result.is_first
-        found = cli_scan.show_found(service, result, BLOCKS, lambda _: None)
+        found = cli_scan.show_found(app, result, BLOCKS, lambda _: None)
         assert found is not None
         cli_scan.print_found(found)
-        assert service.folder.plan().actions == ()
-        assert auditing.audit(service).findings == ()
-        again = service.scan_all()
+        assert app.folder.plan().actions == ()
+        assert auditing.audit(app).findings == ()
+        again = app.pipeline.scan()
         assert not again.is_first
-        assert cli_scan.show_found(service, again, BLOCKS, lambda _: None) is None
-        assert cli_scan.better_engine(service) is None, "of another engine than that which needs no files"
+        assert cli_scan.show_found(app, again, BLOCKS, lambda _: None) is None
+        assert cli_scan.better_engine(app) is None, "of another engine than that which needs no files"
     said = capsys.readouterr().out
     sheet = library.people / "Everybody.html"
     assert f"everybody on one page, for your browser:\n  {sheet}\n" in said
@@ -230,10 +230,10 @@ def test_a_first_scan_ends_within_a_terminal_of_24_lines(library: Library) -> No
     for person in range(1, 9):
         library.draw(f"{person}a.png", (person, 0))
         library.draw(f"{person}b.png", (person, 1))
-    with library.service() as service:
-        result = service.scan_all()
-        small = cli_scan.show_found(service, result, BLOCKS, lambda _: None)
-        large = cli_scan.show_found(service, result, replace(BLOCKS, n_lines=40), lambda _: None)
+    with library.app() as app:
+        result = app.pipeline.scan()
+        small = cli_scan.show_found(app, result, BLOCKS, lambda _: None)
+        large = cli_scan.show_found(app, result, replace(BLOCKS, n_lines=40), lambda _: None)
     assert small is not None
     assert large is not None
     assert (small.n_drawn, large.n_drawn) == (4, 8)
@@ -247,8 +247,8 @@ def test_a_page_of_somebody_else_does_not_spoil_a_scan(library: Library) -> None
     library.draw("b.png", (1, 1))
     library.people.mkdir()
     (library.people / "Everybody.html").write_text("mine")
-    with library.service() as service:
-        found = cli_scan.show_found(service, service.scan_all(), cli_people.NO_SCREEN, lambda _: None)
+    with library.app() as app:
+        found = cli_scan.show_found(app, app.pipeline.scan(), cli_people.NO_SCREEN, lambda _: None)
     assert found is not None
     assert found.sheet is None
     assert "not facewatch's" in found.note
@@ -256,13 +256,13 @@ def test_a_page_of_somebody_else_does_not_spoil_a_scan(library: Library) -> None
 
 
 def test_who_is_hidden_or_forgotten_is_taken_off_the_sheet(known: Library) -> None:
-    with known.service() as service:
-        anna, ben = (one.id for one in service.catalog.people.all())
-        sheet = cli_people.write_contact_sheet(service)
-        with service.deciding() as decisions:
+    with known.app() as app:
+        anna, ben = (one.id for one in app.catalog.people.all())
+        sheet = cli_people.write_contact_sheet(app)
+        with app.corrections.deciding() as decisions:
             decisions.hide(str(anna))
         assert [one.get("id") for one in parsed(sheet.read_text()).iter("article")] == [f"p{ben}"]
-        with service.deciding() as decisions:
+        with app.corrections.deciding() as decisions:
             decisions.forget(str(ben))
         assert list(parsed(sheet.read_text()).iter("article")) == []
         assert stat.S_IMODE(sheet.stat().st_mode) == 0o600
@@ -270,42 +270,42 @@ def test_who_is_hidden_or_forgotten_is_taken_off_the_sheet(known: Library) -> No
 
 def test_a_restored_catalog_has_no_sheet_of_another(known: Library, run: Any, tmp_path: Path) -> None:
     assert run("backup", str(tmp_path / "b.sqlite")).code == 0
-    with known.service() as service:
-        sheet = cli_people.write_contact_sheet(service)
+    with known.app() as app:
+        sheet = cli_people.write_contact_sheet(app)
     assert run("restore", str(tmp_path / "b.sqlite"), "--yes").code == 0
     assert not sheet.exists()
 
 
 def test_the_face_that_stands_for_somebody_comes_first(known: Library) -> None:
-    with known.service() as service:
-        (anna, *_) = service.catalog.people.all()
-        faces = service.catalog.faces.best_of([anna.id], 9)[anna.id]
+    with known.app() as app:
+        (anna, *_) = app.catalog.people.all()
+        faces = app.catalog.faces.best_of([anna.id], 9)[anna.id]
         assert len(faces) == 4
-        with service.deciding() as decisions:
+        with app.corrections.deciding() as decisions:
             decisions.cover(str(anna.id), str(faces[-1]))
             decisions.ignore([str(faces[0])])
-        assert service.catalog.faces.best_of([anna.id], 2)[anna.id] == [faces[-1], faces[1]]
+        assert app.catalog.faces.best_of([anna.id], 2)[anna.id] == [faces[-1], faces[1]]
 
 
 def test_when_time_is_out_everybody_has_one_face(known: Library) -> None:
     moments = iter([0.0, 1.0, 2.0, 1000.0, 2000.0])
     with (
-        known.service() as service,
-        cutting(service, InlineAnalyser(Recipe("fake"))) as crops,
+        known.app() as app,
+        cutting(app, InlineAnalyser(Recipe("fake"))) as crops,
     ):
-        found = portraits(service.catalog, crops, service.catalog.people.all(), clock=lambda: next(moments))
+        found = portraits(app.catalog, crops, app.catalog.people.all(), clock=lambda: next(moments))
         assert [len(one.crops) for one in found] == [1, 1]
-        found = portraits(service.catalog, crops, service.catalog.people.all(), clock=lambda: 0.0)
+        found = portraits(app.catalog, crops, app.catalog.people.all(), clock=lambda: 0.0)
         assert [len(one.crops) for one in found] == [4, 4]
 
 
 def test_a_face_whose_photo_is_away_has_no_picture(known: Library) -> None:
     for path in known.photos.iterdir():
         path.unlink()
-    with known.service() as service, cutting(service, InlineAnalyser(Recipe("fake"))) as crops:
-        found = portraits(service.catalog, crops, service.catalog.people.all())
+    with known.app() as app, cutting(app, InlineAnalyser(Recipe("fake"))) as crops:
+        found = portraits(app.catalog, crops, app.catalog.people.all())
         assert [one.crops for one in found] == [(), ()]
-        assert cli_people.draw_people(service, BLOCKS, service.catalog.people.all()) == ""
+        assert cli_people.draw_people(app, BLOCKS, app.catalog.people.all()) == ""
 
 
 # --- the command ---
@@ -399,8 +399,8 @@ def test_a_scan_says_which_part_of_its_work_it_is_at(library: Library) -> None:
     for look in range(3):
         library.draw(f"{look}.png", (1, look))
     stages: list[str] = []
-    with library.service() as service:
-        service.scan_all(lambda progress: stages.append(progress.stage))
+    with library.app() as app:
+        app.pipeline.scan(lambda progress: stages.append(progress.stage))
     assert list(dict.fromkeys(stages)) == [
         "looking through the libraries",
         "looking at photos",
@@ -410,8 +410,8 @@ def test_a_scan_says_which_part_of_its_work_it_is_at(library: Library) -> None:
 
 
 def test_the_better_engine_is_named_with_its_size_its_licence_and_the_way_to_it(tmp_path: Path) -> None:
-    service: Any = SimpleNamespace(engine_name="face_recognition", config={"engine.models": str(tmp_path)})
-    said = cli_scan.better_engine(service)
+    app: Any = SimpleNamespace(engine_name="face_recognition", config={"engine.models": str(tmp_path)})
+    said = cli_scan.better_engine(app)
     assert said is not None
     assert "insightface:buffalo_l" in said
     assert "289 MB" in said
@@ -420,5 +420,5 @@ def test_the_better_engine_is_named_with_its_size_its_licence_and_the_way_to_it(
         "  facewatch models fetch buffalo_l",
         "  facewatch scan --engine insightface:buffalo_l",
     ]
-    service.engine_name = "insightface:antelopev2"
-    assert cli_scan.better_engine(service) is None
+    app.engine.name = "insightface:antelopev2"
+    assert cli_scan.better_engine(app) is None

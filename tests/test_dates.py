@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, PngImagePlugin
 
-from facewatch.app import DATES_SECONDS
 from facewatch.decode import dates, decode, taken_at
 from facewatch.errors import PhotoError
 from facewatch.evaluation.analyses import AnalysedFile, Analyses, load_analyses, save_analyses
 from facewatch.indexing.indexer import DATED_TOGETHER, find_dates
+from facewatch.pipeline import DATES_SECONDS
 from facewatch.types import Analysis, Fingerprint
 from facewatch.watcher.loop import WatchLoop
 
@@ -326,8 +326,8 @@ def draw(library: Library, name: str, person: int, said: str | None = SPRING) ->
 
 def recorded(library: Library) -> dict[str, str | None]:
     """What the catalog has in its column, by the photo's file."""
-    with library.service() as service:
-        rows = service.catalog._db.execute(
+    with library.app() as app:
+        rows = app.catalog._db.execute(
             "SELECT files.display, taken_at FROM photos JOIN files ON files.photo_id = photos.id"
         )
         return dict(rows.fetchall())
@@ -335,8 +335,8 @@ def recorded(library: Library) -> dict[str, str | None]:
 
 def make_older(library: Library) -> None:
     """Forget when photos were taken, as a catalog of before that was recorded."""
-    with library.service() as service, service.catalog.write():
-        service.catalog._db.execute("UPDATE photos SET taken_at = NULL")
+    with library.app() as app, app.catalog.write():
+        app.catalog._db.execute("UPDATE photos SET taken_at = NULL")
 
 
 def test_a_scan_records_when_photos_were_taken(library: Library) -> None:
@@ -350,9 +350,9 @@ def test_the_catalog_says_when_photos_were_taken_and_is_silent_where_they_are(li
     for i, said in enumerate((SPRING, None, "2010:01:02 03:04:05")):
         draw(library, f"{i}.png", i, said)
     library.scan()
-    with library.service() as service:
-        files = service.catalog.files
-        ids = {name: service.photo(library.photos / name)["photo_id"] for name in ("0.png", "1.png", "2.png")}
+    with library.app() as app:
+        files = app.catalog.files
+        ids = {name: app.lookup.photo(library.photos / name)["photo_id"] for name in ("0.png", "1.png", "2.png")}
         assert files.taken(ids.values()) == {ids["0.png"]: SPRING_SAID, ids["2.png"]: "2010-01-02T03:04:05"}
         assert files.taken([]) == {}
         assert files.taken_at(ids["0.png"]) == SPRING_SAID
@@ -360,8 +360,8 @@ def test_the_catalog_says_when_photos_were_taken_and_is_silent_where_they_are(li
 
 
 def test_what_is_recorded_is_never_overwritten_and_what_is_missing_is_filled_in(library: Library) -> None:
-    with library.service() as service, service.catalog.write():
-        files, digest = service.catalog.files, bytes(32)
+    with library.app() as app, app.catalog.write():
+        files, digest = app.catalog.files, bytes(32)
         photo_id = files.add_photo(digest, (1, 1), "PNG", "now")
         assert files.add_photo(digest, (1, 1), "PNG", "now", taken_at=SPRING_SAID) == photo_id
         assert files.taken_at(photo_id) == SPRING_SAID
@@ -377,7 +377,7 @@ def test_a_scan_dates_the_photos_of_an_older_catalog_and_reads_no_pixels(library
     make_older(library)
     before = {path: path.read_bytes() for path in library.photos.iterdir()}
     result = library.scan()
-    assert (result.n_new, result.n_again) == (0, 0)
+    assert (result.files.n_new, result.files.n_again) == (0, 0)
     assert recorded(library) == {"a.png": SPRING_SAID, "b.png": ""}
     assert {path: path.read_bytes() for path in library.photos.iterdir()} == before
 
@@ -398,15 +398,15 @@ def test_a_photo_that_cannot_be_asked_now_is_asked_another_time(library: Library
     content = broken.read_bytes()
     overwrite(broken, bytes(len(content)), times[broken])
     os.utime(changed, (1, 1))  # it may be another photo by now
-    with library.service() as service:
-        assert [*find_dates(service.catalog, service._analyser)] == [4]
-        assert service.catalog.files.n_undated() == 3
+    with library.app() as app:
+        assert [*find_dates(app.catalog, app.analyser())] == [4]
+        assert app.catalog.files.n_undated() == 3
     assert recorded(library) == {"0.png": None, "1.png": None, "2.png": None, "3.png": SPRING_SAID}
     (tmp_path / "elsewhere.png").rename(gone)
     overwrite(broken, content, times[broken])
     os.utime(changed, ns=(times[changed], times[changed]))
-    with library.service() as service:
-        assert [*find_dates(service.catalog, service._analyser)] == [3]
+    with library.app() as app:
+        assert [*find_dates(app.catalog, app.analyser())] == [3]
     assert set(recorded(library).values()) == {SPRING_SAID}
 
 
@@ -416,9 +416,9 @@ def test_a_copy_answers_for_a_file_that_is_gone(library: Library) -> None:
     library.scan()
     make_older(library)
     path.unlink()
-    with library.service() as service:
-        assert [*find_dates(service.catalog, service._analyser)] == [1]
-        assert service.catalog.files.n_undated() == 0
+    with library.app() as app:
+        assert [*find_dates(app.catalog, app.analyser())] == [1]
+        assert app.catalog.files.n_undated() == 0
     assert set(recorded(library).values()) == {SPRING_SAID}
 
 
@@ -428,15 +428,15 @@ def test_a_photo_that_is_in_no_library_any_more_is_not_waited_for(library: Libra
     make_older(library)
     paths[0].unlink()
     library.scan()
-    with library.service() as service:
-        assert service.catalog.files.n_undated() == 0
+    with library.app() as app:
+        assert app.catalog.files.n_undated() == 0
 
 
 def add_older(library: Library, n_photos: int) -> None:
     """Photos of an older catalog, with files that are not there."""
-    with library.service() as service, service.catalog.write():
-        files = service.catalog.files
-        root_id = service.libraries.root_id(library.photos)
+    with library.app() as app, app.catalog.write():
+        files = app.catalog.files
+        root_id = app.libraries.root_id(library.photos)
         for i in range(n_photos):
             photo_id = files.add_photo(i.to_bytes(32, "big"), (1, 1), "PNG", "now")
             files.record(root_id, f"{i}.png", Fingerprint(1, 1, i), photo_id=photo_id, fault=None, now="now")
@@ -445,10 +445,10 @@ def add_older(library: Library, n_photos: int) -> None:
 def test_dates_are_recorded_in_small_steps_that_end_although_nothing_answers(library: Library) -> None:
     n_photos = 2 * DATED_TOGETHER + 1
     add_older(library, n_photos)
-    with library.service() as service:
-        steps = [*find_dates(service.catalog, service._analyser)]
+    with library.app() as app:
+        steps = [*find_dates(app.catalog, app.analyser())]
         assert steps == [DATED_TOGETHER, 2 * DATED_TOGETHER, n_photos]
-        assert service.catalog.files.n_undated() == n_photos
+        assert app.catalog.files.n_undated() == n_photos
 
 
 def ticking(seconds: float) -> Iterator[float]:
@@ -465,11 +465,11 @@ def test_a_scan_spends_a_limited_time_on_dates_and_the_next_goes_on(library: Lib
     library.scan()
     make_older(library)
     clock = ticking(DATES_SECONDS + 1)
-    with library.service(clock=lambda: next(clock)) as service:
-        service.scan_all()
-        assert service.catalog.files.n_undated() == 2
-        service.scan_all()
-        assert service.catalog.files.n_undated() == 0
+    with library.app(clock=lambda: next(clock)) as app:
+        app.pipeline.scan()
+        assert app.catalog.files.n_undated() == 2
+        app.pipeline.scan()
+        assert app.catalog.files.n_undated() == 0
     assert set(recorded(library).values()) == {SPRING_SAID}
 
 
@@ -477,10 +477,10 @@ def test_the_watcher_dates_photos_while_nothing_else_waits(library: Library) -> 
     draw(library, "a.png", 1)
     library.scan()
     make_older(library)
-    with library.service() as service:
-        loop = WatchLoop(service, should_stop=lambda: False)
+    with library.app() as app:
+        loop = WatchLoop(app, should_stop=lambda: False)
         loop.step({})
-        assert service.catalog.files.n_undated() == 0
+        assert app.catalog.files.n_undated() == 0
         loop.step({})
     assert recorded(library) == {"a.png": SPRING_SAID}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from drawn import Library
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import Catalog, Mark
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.corrections import Decisions, clean_date, is_clearly_before
@@ -35,32 +35,32 @@ def family(library: Library, monkeypatch: pytest.MonkeyPatch) -> Library:
         library.draw(f"{name}.png", *faces)
     library.scan()
     monkeypatch.chdir(library.photos)
-    with library.service() as service:
-        service.rename(str(person_on(service, "b.png:1")), "Anna")
-        service.rename(str(person_on(service, "c.png:1")), "Ben")
+    with library.app() as app:
+        app.corrections.rename(str(person_on(app, "b.png:1")), "Anna")
+        app.corrections.rename(str(person_on(app, "c.png:1")), "Ben")
     return library
 
 
-def face_on(service: Service, place: str) -> dict[str, Any]:
+def face_on(app: App, place: str) -> dict[str, Any]:
     """Return the face at "photo:n"."""
     name, _, n = place.rpartition(":")
-    faces: list[dict[str, Any]] = service.photo(Path(name))["faces"]
+    faces: list[dict[str, Any]] = app.lookup.photo(Path(name))["faces"]
     return faces[int(n) - 1]
 
 
-def person_on(service: Service, place: str) -> int | None:
-    person: int | None = face_on(service, place)["person_id"]
+def person_on(app: App, place: str) -> int | None:
+    person: int | None = face_on(app, place)["person_id"]
     return person
 
 
-def name_on(service: Service, place: str) -> str | None:
-    name: str | None = face_on(service, place)["name"]
+def name_on(app: App, place: str) -> str | None:
+    name: str | None = face_on(app, place)["name"]
     return name
 
 
-def state_of(service: Service) -> dict[str, Any]:
+def state_of(app: App) -> dict[str, Any]:
     """Return everything that decisions are about; of people only the living."""
-    db = service.catalog._db
+    db = app.catalog._db
     tables = ("assignments", "rejections", "marks", "apart")
     people = "SELECT id, name, is_hidden, is_touched, born, cover_id, folder FROM people WHERE merged_into IS NULL"
     return {
@@ -91,159 +91,159 @@ DECISIONS: dict[str, Any] = {
 
 @pytest.mark.parametrize("decide", DECISIONS.values(), ids=DECISIONS)
 def test_undo_restores_everything_and_redo_makes_it_again(family: Library, decide: Any) -> None:
-    with family.service() as service:
-        before = state_of(service), family.tree()
-        with service.deciding() as decisions:
+    with family.app() as app:
+        before = state_of(app), family.tree()
+        with app.corrections.deciding() as decisions:
             decide(decisions)
-        after = state_of(service), family.tree()
+        after = state_of(app), family.tree()
         assert after != before
-        service.undo()
-        assert (state_of(service), family.tree()) == before
-        service.redo()
-        assert (state_of(service), family.tree()) == after
+        app.corrections.undo()
+        assert (state_of(app), family.tree()) == before
+        app.corrections.redo()
+        assert (state_of(app), family.tree()) == after
 
 
 @pytest.mark.parametrize("decide", DECISIONS.values(), ids=DECISIONS)
 def test_what_was_decided_twice_is_on_record_once(family: Library, decide: Any) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             decide(decisions)
-        n_entries = len(service.history())
+        n_entries = len(app.corrections.history())
         try:
-            with service.deciding() as decisions:
+            with app.corrections.deciding() as decisions:
                 decide(decisions)
         except (NotKnownError, DecisionError):
             pass  # somebody is gone, or a name is taken: that is said
-        assert len(service.history()) == n_entries
+        assert len(app.corrections.history()) == n_entries
 
 
 @pytest.mark.parametrize("decide", DECISIONS.values(), ids=DECISIONS)
 def test_a_decision_stands_after_another_scan(family: Library, decide: Any) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             decide(decisions)
-        service.recluster()
-        decided = state_of(service)
+        app.grouping.recluster()
+        decided = state_of(app)
     family.scan()
-    with family.service() as service:
-        assert state_of(service) == decided
+    with family.app() as app:
+        assert state_of(app) == decided
 
 
 def test_a_placed_face_is_in_its_folder_at_once(family: Library) -> None:
-    with family.service() as service, service.deciding() as decisions:
+    with family.app() as app, app.corrections.deciding() as decisions:
         decisions.assign(["g.png:1"], "Anna")
     assert "Anna/g.png" in family.tree()
 
 
 def test_a_placed_face_takes_the_place_of_one_that_a_run_put_into_the_same_photo(family: Library) -> None:
-    with family.service() as service:
-        other = face_on(service, "a.png:2")
-        taken = next(n for n in ("a.png:1", "a.png:2") if name_on(service, n) == "Ben")
+    with family.app() as app:
+        other = face_on(app, "a.png:2")
+        taken = next(n for n in ("a.png:1", "a.png:2") if name_on(app, n) == "Ben")
         free = "a.png:1" if taken == "a.png:2" else "a.png:2"
-        with service.deciding() as decisions:
+        with app.corrections.deciding() as decisions:
             decided = decisions.assign([free], "Ben")
-        assert name_on(service, free) == "Ben"
-        assert name_on(service, taken) != "Ben"
+        assert name_on(app, free) == "Ben"
+        assert name_on(app, taken) != "Ben"
         assert len(decided.released) == 1
         assert other["face_id"]
 
 
 def test_the_user_may_put_one_person_into_a_photo_twice(family: Library) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             decisions.assign(["a.png:1", "a.png:2"], "Anna")
-        assert [name_on(service, f"a.png:{n}") for n in (1, 2)] == ["Anna", "Anna"]
+        assert [name_on(app, f"a.png:{n}") for n in (1, 2)] == ["Anna", "Anna"]
 
 
 def test_a_rejected_face_is_not_given_to_that_person_again_whatever_runs(family: Library) -> None:
-    with family.service() as service, service.deciding() as decisions:
+    with family.app() as app, app.corrections.deciding() as decisions:
         decisions.reject(["b.png:1"])
     family.draw("h.png", (1, 7))
     family.scan()
-    with family.service() as service:
-        assert name_on(service, "b.png:1") != "Anna"
-        assert name_on(service, "h.png:1") == "Anna"
+    with family.app() as app:
+        assert name_on(app, "b.png:1") != "Anna"
+        assert name_on(app, "h.png:1") == "Anna"
 
 
 def test_an_unassigned_face_stays_with_nobody_until_a_user_says_whose_it_is(family: Library) -> None:
-    with family.service() as service, service.deciding() as decisions:
+    with family.app() as app, app.corrections.deciding() as decisions:
         decisions.unassign(["b.png:1"])
     family.scan()
-    with family.service() as service:
-        assert (name_on(service, "b.png:1"), face_on(service, "b.png:1")["mark"]) == (None, Mark.NOBODY)
-        with service.deciding() as decisions:
+    with family.app() as app:
+        assert (name_on(app, "b.png:1"), face_on(app, "b.png:1")["mark"]) == (None, Mark.NOBODY)
+        with app.corrections.deciding() as decisions:
             decisions.assign(["b.png:1"], "Anna")
-        assert (name_on(service, "b.png:1"), face_on(service, "b.png:1")["mark"]) == ("Anna", None)
+        assert (name_on(app, "b.png:1"), face_on(app, "b.png:1")["mark"]) == ("Anna", None)
 
 
 def test_a_merge_of_somebody_with_whom_a_face_was_said_not_to_be_leaves_that_face_out(family: Library) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             decisions.reject(["b.png:1"], "Ben")
             decided = decisions.merge("Ben", ["Anna"])
-        assert face_on(service, "b.png:1")["face_id"] in decided.released
-        assert name_on(service, "b.png:1") is None
+        assert face_on(app, "b.png:1")["face_id"] in decided.released
+        assert name_on(app, "b.png:1") is None
 
 
 def test_a_merge_that_contradicts_a_placed_face_is_refused_and_changes_nothing(family: Library) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             decisions.confirm(["b.png:1"])
             decisions.reject(["b.png:1"], "Ben")
-        before = state_of(service)
+        before = state_of(app)
         with pytest.raises(DecisionError, match=r"you placed face f\d+ with Anna and said that it is not Ben"):
-            Decisions(service.catalog).merge("Ben", ["Anna"])
-        assert state_of(service) == before
+            Decisions(app.catalog).merge("Ben", ["Anna"])
+        assert state_of(app) == before
 
 
 def test_whoever_was_told_apart_is_not_made_one_by_a_run(library: Library) -> None:
     library.draw("a.png", (1, 0))
     library.draw("b.png", (1, 1))
     library.scan()
-    with library.service() as service, service.deciding() as decisions:
+    with library.app() as app, app.corrections.deciding() as decisions:
         decisions.assign([f"{library.photos}/b.png:1"], "Twin", is_new=True)
         decisions.tell_apart("Person 0001", "Twin")
     library.draw("c.png", (1, 2))
     library.draw("d.png", (1, 3))
     library.scan()
-    with library.service() as service:
-        assert service.catalog.people.apart() == {1: {2}, 2: {1}}
-        assert {p.label for p in service.catalog.people.all() if p.n_faces} >= {"Twin"}
+    with library.app() as app:
+        assert app.catalog.people.apart() == {1: {2}, 2: {1}}
+        assert {p.label for p in app.catalog.people.all() if p.n_faces} >= {"Twin"}
 
 
 def test_a_merge_keeps_the_only_name(family: Library) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             decided = decisions.merge("Person 0003", ["Anna"])
-        assert service.find_person(str(decided.people[0])).name == "Anna"
+        assert app.lookup.person(str(decided.people[0])).name == "Anna"
     assert {"Anna/b.png", "Anna/e.png", "Anna/f.png"} <= set(family.tree())
 
 
 @pytest.mark.parametrize("others", [["Anna"], ["Ben", "Ben"], ["Ben", "anna"]])
 def test_nobody_is_merged_with_themselves(family: Library, others: list[str]) -> None:
-    with family.service() as service, pytest.raises(DecisionError, match="nobody is merged with themselves"):
-        Decisions(service.catalog).merge("Anna", others)
+    with family.app() as app, pytest.raises(DecisionError, match="nobody is merged with themselves"):
+        Decisions(app.catalog).merge("Anna", others)
 
 
 def test_a_hidden_person_has_no_folder_and_still_takes_in_new_photos(family: Library) -> None:
-    with family.service() as service, service.deciding() as decisions:
+    with family.app() as app, app.corrections.deciding() as decisions:
         decisions.hide("Ben")
     family.draw("h.png", (2, 9))
     family.scan()
     assert not [path for path in family.tree() if path.startswith("Ben")]
-    with family.service() as service:
-        assert name_on(service, "h.png:1") == "Ben"
-        with service.deciding() as decisions:
+    with family.app() as app:
+        assert name_on(app, "h.png:1") == "Ben"
+        with app.corrections.deciding() as decisions:
             decisions.show("Ben")
     assert "Ben/h.png" in family.tree()
 
 
 def test_showing_somebody_who_is_not_hidden_decides_nothing(family: Library) -> None:
-    with family.service() as service:
-        before, n_entries = state_of(service), len(service.history())
-        with service.deciding() as decisions:
+    with family.app() as app:
+        before, n_entries = state_of(app), len(app.corrections.history())
+        with app.corrections.deciding() as decisions:
             assert decisions.show("Person 0003").entry_id is None
-        assert (state_of(service), len(service.history())) == (before, n_entries)
+        assert (state_of(app), len(app.corrections.history())) == (before, n_entries)
 
 
 LEAVING: dict[str, Any] = {
@@ -262,70 +262,70 @@ LEAVING: dict[str, Any] = {
 def test_a_face_that_leaves_its_person_stands_for_them_no_more_until_that_is_undone(
     family: Library, decide: Any
 ) -> None:
-    with family.service() as service:
-        [face] = take(service, "1990-05-01T12:00:00", "c.png:1")
-        ben = service.find_person("Ben").id
-        with service.deciding() as decisions:
+    with family.app() as app:
+        [face] = take(app, "1990-05-01T12:00:00", "c.png:1")
+        ben = app.lookup.person("Ben").id
+        with app.corrections.deciding() as decisions:
             decisions.cover("Ben", str(face))
             decide(decisions, str(face))
         covers = "SELECT cover_id FROM people WHERE id = ?"
-        assert service.catalog._db.execute(covers, [ben]).fetchone() == (None,)
-        service.undo()
-        assert service.catalog._db.execute(covers, [ben]).fetchone() == (face,)
+        assert app.catalog._db.execute(covers, [ben]).fetchone() == (None,)
+        app.corrections.undo()
+        assert app.catalog._db.execute(covers, [ben]).fetchone() == (face,)
 
 
 def test_of_two_covers_the_one_that_stays_stands_for_both(family: Library) -> None:
-    with family.service() as service:
-        anna, ben = (face_on(service, place)["face_id"] for place in ("b.png:1", "c.png:1"))
-        with service.deciding() as decisions:
+    with family.app() as app:
+        anna, ben = (face_on(app, place)["face_id"] for place in ("b.png:1", "c.png:1"))
+        with app.corrections.deciding() as decisions:
             decisions.cover("Anna", str(anna))
             decisions.cover("Ben", str(ben))
             decisions.reject([str(anna)], "Ben")
             decisions.merge("Anna", ["Ben"])
-        assert service.find_person("Anna").cover_id == ben
+        assert app.lookup.person("Anna").cover_id == ben
 
 
 def test_nobody_is_told_apart_from_a_part_of_themselves(family: Library) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             decisions.tell_apart("Ben", "Person 0003")
             decisions.merge("Anna", ["Ben", "Person 0003"])
-        anna = service.find_person("Anna").id
-        assert anna not in service.catalog.people.apart()
+        anna = app.lookup.person("Anna").id
+        assert anna not in app.catalog.people.apart()
 
 
 def test_a_forgotten_person_is_gone_and_its_faces_are_compared_with_no_other(family: Library) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             decisions.forget("Ben")
         with pytest.raises(NotKnownError, match="nobody is called 'Ben'"):
-            service.find_person("Ben")
+            app.lookup.person("Ben")
     family.draw("h.png", (2, 9))
     family.scan()
     assert not [path for path in family.tree() if "Ben" in path]
-    with family.service() as service:
-        assert person_on(service, "h.png:1") is None
+    with family.app() as app:
+        assert person_on(app, "h.png:1") is None
 
 
 def test_no_photo_from_before_the_birth_is_matched(family: Library) -> None:
-    with family.service() as service:
-        face = face_on(service, "c.png:1")["face_id"]
-        with service.catalog.write():
-            photos = service.catalog.faces.rows([face, face_on(service, "d.png:1")["face_id"]])
-            service.catalog.files.set_taken({row.photo_id: "1999-05-01T12:00:00" for row in photos})
-        with service.deciding() as decisions:
+    with family.app() as app:
+        face = face_on(app, "c.png:1")["face_id"]
+        with app.catalog.write():
+            photos = app.catalog.faces.rows([face, face_on(app, "d.png:1")["face_id"]])
+            app.catalog.files.set_taken({row.photo_id: "1999-05-01T12:00:00" for row in photos})
+        with app.corrections.deciding() as decisions:
             decisions.confirm(["d.png:1"])
             decided = decisions.born("Ben", "2005")
         assert decided.released == (face,)
-        service.recluster()
-        assert (name_on(service, "c.png:1"), name_on(service, "d.png:1")) == (None, "Ben")
+        app.grouping.recluster()
+        assert (name_on(app, "c.png:1"), name_on(app, "d.png:1")) == (None, "Ben")
 
 
-def take(service: Service, when: str, *places: str) -> list[int]:
+def take(app: App, when: str, *places: str) -> list[int]:
     """Say when photos were taken; returns the faces at these places."""
-    faces = [face_on(service, place)["face_id"] for place in places]
-    with service.catalog.write():
-        service.catalog.files.set_taken({row.photo_id: when for row in service.catalog.faces.rows(faces)})
+    faces = [face_on(app, place)["face_id"] for place in places]
+    with app.catalog.write():
+        app.catalog.files.set_taken({row.photo_id: when for row in app.catalog.faces.rows(faces)})
     return faces
 
 
@@ -333,37 +333,37 @@ def take(service: Service, when: str, *places: str) -> list[int]:
 def test_who_becomes_one_with_somebody_born_later_keeps_no_photo_from_before(
     family: Library, who: str, other: str
 ) -> None:
-    with family.service() as service:
-        [by_run, _] = take(service, "1990-05-01T12:00:00", "c.png:1", "d.png:1")
-        with service.deciding() as decisions:
+    with family.app() as app:
+        [by_run, _] = take(app, "1990-05-01T12:00:00", "c.png:1", "d.png:1")
+        with app.corrections.deciding() as decisions:
             decisions.confirm(["d.png:1"])
             decisions.born("Anna", "2005")
             decided = decisions.merge(who, [other])
         assert by_run in decided.released
         assert by_run not in decided.faces
-        assert (name_on(service, "c.png:1"), name_on(service, "d.png:1")) == (None, who)
-        assert service.find_person(who).born == "2005"
+        assert (name_on(app, "c.png:1"), name_on(app, "d.png:1")) == (None, who)
+        assert app.lookup.person(who).born == "2005"
 
 
 def test_a_date_of_birth_that_comes_back_holds_for_what_runs_placed_without_it(family: Library) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             decisions.born("Ben", "2005")
             decisions.born("Ben", None)
-        take(service, "1990-05-01T12:00:00", "c.png:1")
-        service.undo()
-        assert (service.find_person("Ben").born, name_on(service, "c.png:1")) == ("2005", None)
+        take(app, "1990-05-01T12:00:00", "c.png:1")
+        app.corrections.undo()
+        assert (app.lookup.person("Ben").born, name_on(app, "c.png:1")) == ("2005", None)
 
 
 def test_a_face_that_is_confirmed_no_more_belongs_to_nobody_born_later(family: Library) -> None:
-    with family.service() as service:
-        take(service, "1990-05-01T12:00:00", "c.png:1")
-        with service.deciding() as decisions:
+    with family.app() as app:
+        take(app, "1990-05-01T12:00:00", "c.png:1")
+        with app.corrections.deciding() as decisions:
             confirmed = decisions.confirm(["c.png:1"])
             decisions.born("Ben", "2005")
-        assert name_on(service, "c.png:1") == "Ben"
-        service.undo_one(confirmed.entry_id or 0)
-        assert name_on(service, "c.png:1") is None
+        assert name_on(app, "c.png:1") == "Ben"
+        app.corrections.undo_one(confirmed.entry_id or 0)
+        assert name_on(app, "c.png:1") is None
 
 
 @pytest.mark.parametrize(
@@ -400,69 +400,69 @@ def test_what_is_no_date_is_said(text: str) -> None:
     ],
 )
 def test_a_face_that_is_none_is_said_with_the_way_to_find_one(family: Library, face: str, fault: str) -> None:
-    with family.service() as service:
-        before = state_of(service)
-        with pytest.raises(NotKnownError, match=fault), service.deciding() as decisions:
+    with family.app() as app:
+        before = state_of(app)
+        with pytest.raises(NotKnownError, match=fault), app.corrections.deciding() as decisions:
             decisions.assign(["c.png:1", face], "Anna")
-        assert state_of(service) == before
+        assert state_of(app) == before
 
 
 def test_the_id_of_a_person_is_not_taken_for_a_face(family: Library) -> None:
-    with family.service() as service:
-        with service.catalog.write():
-            service.catalog._db.execute("INSERT INTO people (id, name, created_at) VALUES (500, 'Zoe', 'now')")
+    with family.app() as app:
+        with app.catalog.write():
+            app.catalog._db.execute("INSERT INTO people (id, name, created_at) VALUES (500, 'Zoe', 'now')")
         with pytest.raises(NotKnownError, match=r"there is no face f500; p500 is the person Zoe"):
-            Decisions(service.catalog).unassign(["500"])
+            Decisions(app.catalog).unassign(["500"])
 
 
 def test_an_older_decision_is_undone_alone_when_nothing_builds_on_it(family: Library) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             first = decisions.assign(["g.png:1"], "Anna")
             decisions.hide("Ben")
-        service.undo_one(first.entry_id or 0)
-        assert name_on(service, "g.png:1") is None
-        assert service.find_person("Ben").is_hidden
+        app.corrections.undo_one(first.entry_id or 0)
+        assert name_on(app, "g.png:1") is None
+        assert app.lookup.person("Ben").is_hidden
 
 
 def test_what_is_decided_as_one_is_taken_back_as_one(family: Library) -> None:
-    with family.service() as service:
-        before = state_of(service), family.tree()
-        with service.deciding() as decisions, decisions.as_one():
+    with family.app() as app:
+        before = state_of(app), family.tree()
+        with app.corrections.deciding() as decisions, decisions.as_one():
             decisions.merge("Anna", ["Person 0003"])
             decisions.rename("Anna", "Doris")
         entries = {decided.entry_id for decided in decisions.made}
-        after = state_of(service), family.tree()
+        after = state_of(app), family.tree()
         assert len(entries) == 1
-        service.undo()
-        assert (state_of(service), family.tree()) == before
-        service.redo()
-        assert (state_of(service), family.tree()) == after
-        [rename] = [entry for entry in service.history() if entry.action == "rename" and entry.parent_id]
+        app.corrections.undo()
+        assert (state_of(app), family.tree()) == before
+        app.corrections.redo()
+        assert (state_of(app), family.tree()) == after
+        [rename] = [entry for entry in app.corrections.history() if entry.action == "rename" and entry.parent_id]
         with pytest.raises(DecisionError, match=rf"d{rename.id} is a part of decision d{rename.parent_id}"):
-            service.undo_one(rename.id)
+            app.corrections.undo_one(rename.id)
 
 
 def test_an_old_decision_is_found_free_without_reading_the_journal_again_and_again(family: Library) -> None:
-    with family.service() as service:
-        decisions, n_statements = Decisions(service.catalog), []
+    with family.app() as app:
+        decisions, n_statements = Decisions(app.catalog), []
         for n_later in (2, 40):
-            first = service.rename("Anna", "Berta").decided.entry_id or 0
+            first = app.corrections.rename("Anna", "Berta").decided.entry_id or 0
             for _ in range(n_later // 2):
                 decisions.hide("Ben")
                 decisions.show("Ben")
             statements: list[str] = []
-            service.catalog._db.conn.set_trace_callback(statements.append)
-            History(service.catalog).undo_one(first)
-            service.catalog._db.conn.set_trace_callback(None)
+            app.catalog._db.conn.set_trace_callback(statements.append)
+            History(app.catalog).undo_one(first)
+            app.catalog._db.conn.set_trace_callback(None)
             n_statements.append(len(statements))
         assert n_statements[0] == n_statements[1]
 
 
 def test_a_decision_that_others_build_on_offers_the_chain(family: Library) -> None:
-    with family.service() as service:
-        before = state_of(service), family.tree()
-        with service.deciding() as decisions:
+    with family.app() as app:
+        before = state_of(app), family.tree()
+        with app.corrections.deciding() as decisions:
             first = decisions.assign(["g.png:1"], "Dora", is_new=True)
             second = decisions.assign(["e.png:1"], "Dora")
             third = decisions.rename("Dora", "Doris")
@@ -470,18 +470,18 @@ def test_a_decision_that_others_build_on_offers_the_chain(family: Library) -> No
         with pytest.raises(
             DecisionError, match=rf"d{third.decided.entry_id} \(rename\), d{second.entry_id} \(assign\)"
         ):
-            service.undo_one(entry)
-        undone = service.undo_one(entry, with_chain=True)
+            app.corrections.undo_one(entry)
+        undone = app.corrections.undo_one(entry, with_chain=True)
         assert [e.id for e in undone.entries] == [third.decided.entry_id, second.entry_id, entry]
-        assert (state_of(service), family.tree()) == before
+        assert (state_of(app), family.tree()) == before
 
 
 def test_a_name_that_was_given_away_since_is_no_surprise(family: Library) -> None:
-    with family.service() as service:
-        renamed = service.rename("Anna", "Berta")
-        service.rename("Ben", "Anna")
+    with family.app() as app:
+        renamed = app.corrections.rename("Anna", "Berta")
+        app.corrections.rename("Ben", "Anna")
         with pytest.raises(DecisionError, match="cannot be undone alone"):
-            service.undo_one(renamed.decided.entry_id or 0)
+            app.corrections.undo_one(renamed.decided.entry_id or 0)
 
 
 def test_what_followed_from_a_decision_is_taken_back_with_it(library: Library) -> None:
@@ -489,79 +489,79 @@ def test_what_followed_from_a_decision_is_taken_back_with_it(library: Library) -
     for look in range(12):
         library.draw(f"{look}.png", (1 + look % 2, look))
     library.scan()
-    with library.service() as service, service.deciding() as decisions:
-        one, two = (person_on(service, f"{library.photos}/{look}.png:1") for look in (0, 1))
+    with library.app() as app, app.corrections.deciding() as decisions:
+        one, two = (person_on(app, f"{library.photos}/{look}.png:1") for look in (0, 1))
         decisions.merge(str(one), [str(two)])
     library.draw("e.png", (2, 50))
     library.scan()
-    with library.service() as service:
-        assert person_on(service, f"{library.photos}/e.png:1") == one
-        service.undo()
-        assert person_on(service, f"{library.photos}/e.png:1") == two
+    with library.app() as app:
+        assert person_on(app, f"{library.photos}/e.png:1") == one
+        app.corrections.undo()
+        assert person_on(app, f"{library.photos}/e.png:1") == two
 
 
 def test_a_run_is_not_undone_as_a_decision(family: Library) -> None:
-    with family.service() as service:
-        run = next(entry for entry in service.history() if entry.actor != "user")
+    with family.app() as app:
+        run = next(entry for entry in app.corrections.history() if entry.actor != "user")
         with pytest.raises(DecisionError, match=f"{run.id} was done by a run"):
-            service.undo_one(run.id)
+            app.corrections.undo_one(run.id)
         with pytest.raises(DecisionError, match="there is no decision d999"):
-            service.undo_one(999)
+            app.corrections.undo_one(999)
 
 
 def test_more_than_there_is_cannot_be_undone(family: Library) -> None:
-    with family.service() as service:
+    with family.app() as app:
         with pytest.raises(DecisionError, match=r"only 2 decision\(s\) can be undone"):
-            service.undo(3)
-        service.undo(2)
+            app.corrections.undo(3)
+        app.corrections.undo(2)
         with pytest.raises(DecisionError, match="nothing to undo"):
-            service.undo()
-        service.redo()
+            app.corrections.undo()
+        app.corrections.redo()
         with pytest.raises(DecisionError, match="nothing to redo"):
-            service.redo()
+            app.corrections.redo()
 
 
 def test_after_a_new_decision_there_is_nothing_to_redo(family: Library) -> None:
-    with family.service() as service:
-        service.undo()
-        service.rename("Anna", "Berta")
+    with family.app() as app:
+        app.corrections.undo()
+        app.corrections.rename("Anna", "Berta")
         with pytest.raises(DecisionError, match="nothing to redo"):
-            service.redo()
+            app.corrections.redo()
 
 
 def test_a_merge_by_an_older_facewatch_says_that_it_cannot_be_undone(family: Library) -> None:
-    with family.service() as service:
-        with service.catalog.write():
-            entry = service.catalog.journal.add("user", "merge", {"person": 1, "into": 2}, {"faces": []}, now="then")
+    with family.app() as app:
+        with app.catalog.write():
+            entry = app.catalog.journal.add("user", "merge", {"person": 1, "into": 2}, {"faces": []}, now="then")
         with pytest.raises(DecisionError, match=f"decision d{entry} .* was made by an older facewatch"):
-            service.undo()
+            app.corrections.undo()
 
 
 def test_an_id_that_was_given_is_never_given_again(family: Library) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             first = decisions.assign(["g.png:1"], "Dora", is_new=True).people[0]
-        service.undo()
-        with service.deciding() as decisions:
+        app.corrections.undo()
+        with app.corrections.deciding() as decisions:
             second = decisions.assign(["g.png:1"], "Dora", is_new=True).people[0]
     assert second > first
 
 
 def test_history_can_be_asked_of_one_person(family: Library) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             decisions.hide("Ben")
-        assert [entry.action for entry in service.history("Ben")] == ["hide", "rename"]
-        assert [entry.action for entry in service.history("Anna")] == ["rename"]
+        assert [entry.action for entry in app.corrections.history("Ben")] == ["hide", "rename"]
+        assert [entry.action for entry in app.corrections.history("Anna")] == ["rename"]
 
 
 def test_a_decision_that_fails_leaves_no_trace_behind(family: Library) -> None:
     """Not even the triggers that would have noted what it does."""
-    with family.service() as service:
-        bens = str(face_on(service, "c.png:1")["face_id"])
+    with family.app() as app:
+        bens = str(face_on(app, "c.png:1")["face_id"])
         with pytest.raises(DecisionError, match="belongs to Ben, not to Anna"):
-            Decisions(service.catalog).cover("Anna", bens)
-        temporary = service.catalog._db.execute("SELECT name FROM sqlite_temp_master").fetchall()
+            Decisions(app.catalog).cover("Anna", bens)
+        temporary = app.catalog._db.execute("SELECT name FROM sqlite_temp_master").fetchall()
     assert temporary == []
 
 
@@ -577,17 +577,17 @@ def test_a_catalog_of_before_decisions_is_backed_up_and_brought_up_to_date(tmp_p
 
 
 def test_a_photo_with_one_face_names_that_face(family: Library) -> None:
-    with family.service() as service:
-        with service.deciding() as decisions:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
             decisions.assign(["g.png"], "Anna")
-        assert name_on(service, "g.png:1") == "Anna"
+        assert name_on(app, "g.png:1") == "Anna"
         with pytest.raises(NotKnownError, match=r"a\.png has 2 faces; say which, counted from the left: a\.png:1"):
-            Decisions(service.catalog, photo_of=service._photo_id).assign(["a.png"], "Anna")
+            Decisions(app.catalog, photo_of=app._photo_id).assign(["a.png"], "Anna")
 
 
 def test_a_people_folder_that_was_deleted_is_made_anew_for_everybody(family: Library) -> None:
     before = family.tree()
-    with family.service() as service:
+    with family.app() as app:
         shutil.rmtree(family.people)
-        service.rename("Anna", "Berta")
+        app.corrections.rename("Anna", "Berta")
     assert {path.replace("Berta/", "Anna/") for path in family.tree()} == set(before)

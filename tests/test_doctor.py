@@ -169,8 +169,8 @@ def test_looking_makes_nothing_where_there_is_nothing(library: Library) -> None:
 
 
 def test_it_works_while_a_watcher_is_at_work_and_writes(scanned: Library) -> None:
-    with scanned.service() as service, service.running("watch"), service.catalog.write():
-        service.catalog.files.set("engine", "fake")
+    with scanned.app() as app, app.pipeline.running("watch"), app.catalog.write():
+        app.catalog.files.set("engine", "fake")
         found = look(scanned)
     assert not told(found, "catalog", level="broken")
     assert f"watch (process {os.getpid()})" in told(found, "at work", level="ok")[0].what
@@ -609,7 +609,7 @@ def test_a_disk_with_little_room_is_told(scanned: Library, free: int, level: str
 
 
 def test_a_log_that_is_never_emptied_is_told(scanned: Library) -> None:
-    with scanned.service():
+    with scanned.app():
         os.truncate(scanned.catalog.with_name("catalog.sqlite-wal"), 300_000_000)
         finding = one(look(scanned), "catalog")
         os.truncate(scanned.catalog.with_name("catalog.sqlite-wal"), 0)
@@ -724,8 +724,8 @@ def test_a_library_on_another_drive_is_judged_by_what_it_holds(scanned: Library)
 
 
 def test_a_drive_that_was_mounted_within_a_library_is_missed(scanned: Library) -> None:
-    with scanned.service() as service, service.catalog.write():
-        service.catalog.files.set_mounts(service.libraries.root_id(scanned.photos), {"2024"})
+    with scanned.app() as app, app.catalog.write():
+        app.catalog.files.set_mounts(app.libraries.root_id(scanned.photos), {"2024"})
     finding = one(look(scanned), "libraries")
     assert (finding.level, "another drive was mounted there" in finding.what) == ("broken", True)
 
@@ -826,7 +826,7 @@ def test_what_the_watcher_itself_listens_to_is_not_counted_twice(scanned: Librar
     proc = fake_proc(tmp_path / "proc", watches=99)
     add_process(proc, os.getpid(), 98)
     assert told(look(scanned, proc=proc), "watching")
-    with scanned.service() as service, service.running("watch"):
+    with scanned.app() as app, app.pipeline.running("watch"):
         assert not told(look(scanned, proc=proc), "watching")
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import Catalog, Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake
@@ -57,12 +57,12 @@ class Edited:
         self.path = library.draw("a.png", (ANNA, 9), (BEN, 9), (CLARA, 9))
         self.scan()
 
-    def open(self) -> Service:
-        return self.library.service(analyser=InlineAnalyser(Recipe("fake"), TurningEngine()))
+    def open(self) -> App:
+        return self.library.app(analyser=InlineAnalyser(Recipe("fake"), TurningEngine()))
 
     def scan(self) -> None:
-        with self.open() as service:
-            service.scan_all()
+        with self.open() as app:
+            app.pipeline.scan()
 
     def edit(self, *faces: tuple[int, int], shade: int = 180) -> None:
         """Draw it anew, and let the catalog know."""
@@ -76,8 +76,8 @@ class Edited:
         self.scan()
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
-        with self.open() as service:
-            return list(service.catalog._db.execute(sql).fetchall())
+        with self.open() as app:
+            return list(app.catalog._db.execute(sql).fetchall())
 
     def faces(self) -> list[tuple[object, ...]]:
         """Person and source of each face that a.png holds now, from left to right."""
@@ -110,7 +110,7 @@ def person_of(edited: Edited, name: str) -> int:
 def test_what_a_user_said_about_a_face_is_true_of_the_edited_photo(edited: Edited) -> None:
     anna, ben, clara = edited.ids()
     stranger = person_of(edited, "ben0.png")
-    with edited.open() as service, service.deciding() as decisions:
+    with edited.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(anna)], "Somebody else", is_new=True)  # whatever she looks like
         decisions.reject([str(ben)], str(stranger))
     [(placed, source), (pool, _), _] = edited.faces()
@@ -127,10 +127,10 @@ def test_what_a_user_said_about_a_face_is_true_of_the_edited_photo(edited: Edite
 
 @pytest.mark.parametrize("mark", list(Mark))
 def test_a_face_that_was_taken_out_stays_out(edited: Edited, mark: Mark) -> None:
-    with edited.open() as service, service.catalog.write():
+    with edited.open() as app, app.catalog.write():
         face = edited.ids()[1]
-        service.catalog.faces.release([face])
-        service.catalog.faces.mark([face], mark, "2020-01-01T00:00:00Z")
+        app.catalog.faces.release([face])
+        app.catalog.faces.mark([face], mark, "2020-01-01T00:00:00Z")
     edited.edit((ANNA, 9), (BEN, 9), (CLARA, 9))
     assert edited.faces()[1] == (None, None)
     new = edited.ids()[1]
@@ -153,7 +153,7 @@ def test_a_face_that_was_not_there_is_settled_as_any_new_one(edited: Edited) -> 
 
 
 def test_a_photo_that_was_turned_is_the_same_people(edited: Edited) -> None:
-    with edited.open() as service, service.deciding() as decisions:
+    with edited.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(edited.ids()[0])], "Somebody else", is_new=True)
     before = edited.faces()
     edited.store(np.rot90(fake.draw([(ANNA, 9), (BEN, 9), (CLARA, 9)]), -1))
@@ -161,7 +161,7 @@ def test_a_photo_that_was_turned_is_the_same_people(edited: Edited) -> None:
 
 
 def test_a_quite_different_photo_of_the_same_name_inherits_nothing(edited: Edited) -> None:
-    with edited.open() as service, service.deciding() as decisions:
+    with edited.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(edited.ids()[0])], "Somebody else", is_new=True)
     edited.edit((20, 0), (21, 0), (22, 0))
     assert edited.faces() == [(None, None)] * 3
@@ -171,7 +171,7 @@ def test_a_copy_of_the_photo_keeps_what_was_said(edited: Edited) -> None:
     (edited.library.photos / "copy.png").write_bytes(edited.path.read_bytes())
     edited.scan()
     before = edited.ids()
-    with edited.open() as service, service.deciding() as decisions:
+    with edited.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(before[0])], "Somebody else", is_new=True)
         decisions.cover("Somebody else", str(before[0]))
     edited.edit((ANNA, 9), (BEN, 9), (CLARA, 9))
@@ -181,7 +181,7 @@ def test_a_copy_of_the_photo_keeps_what_was_said(edited: Edited) -> None:
 
 
 def test_the_cover_of_a_person_is_the_face_of_the_edited_photo(edited: Edited) -> None:
-    with edited.open() as service, service.deciding() as decisions:
+    with edited.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(edited.ids()[0])], "Somebody else", is_new=True)
         decisions.cover("Somebody else", str(edited.ids()[0]))
     edited.edit((ANNA, 9), (BEN, 9), (CLARA, 9))
@@ -190,7 +190,7 @@ def test_the_cover_of_a_person_is_the_face_of_the_edited_photo(edited: Edited) -
 
 def test_the_photo_as_it_was_is_what_it_was_when_it_comes_back(edited: Edited) -> None:
     content = edited.path.read_bytes()
-    with edited.open() as service, service.deciding() as decisions:
+    with edited.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(edited.ids()[0])], "Somebody else", is_new=True)
     before, ids = edited.faces(), edited.ids()
     edited.edit((ANNA, 9), (BEN, 9), (CLARA, 9))
@@ -200,13 +200,11 @@ def test_the_photo_as_it_was_is_what_it_was_when_it_comes_back(edited: Edited) -
 
 
 def test_nobody_comes_into_a_photo_twice_by_what_runs_had_placed(edited: Edited) -> None:
-    with edited.open() as service, service.catalog.write():
+    with edited.open() as app, app.catalog.write():
         _, ben, clara = edited.ids()
         anna = edited.faces()[0][0]
-        service.catalog._db.execute(
-            "UPDATE assignments SET source = 'user', person_id = ? WHERE face_id = ?", [anna, ben]
-        )
-        service.catalog.faces.release([clara])
+        app.catalog._db.execute("UPDATE assignments SET source = 'user', person_id = ? WHERE face_id = ?", [anna, ben])
+        app.catalog.faces.release([clara])
     edited.edit((ANNA, 9), (BEN, 9), (CLARA, 9))
     people = [person for person, _ in edited.faces()]
     # The user's word goes first; she is in the photo by it, and once is enough.
@@ -215,17 +213,17 @@ def test_nobody_comes_into_a_photo_twice_by_what_runs_had_placed(edited: Edited)
 
 
 def test_undoing_the_making_of_a_person_leaves_no_heir_with_nobody(edited: Edited) -> None:
-    with edited.open() as service, service.deciding() as decisions:
+    with edited.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(edited.ids()[0])], "Somebody else", is_new=True)
     made = edited.faces()[0][0]
     edited.edit((ANNA, 9), (BEN, 9), (CLARA, 9))
     assert edited.faces()[0] == (made, "user")
-    with edited.open() as service:
-        service.undo()
+    with edited.open() as app:
+        app.corrections.undo()
     assert edited.query(f"SELECT face_id FROM assignments WHERE person_id = {made}") == []
     assert edited.faces()[0][0] != made
-    with edited.open() as service:
-        service.redo()
+    with edited.open() as app:
+        app.corrections.redo()
     assert edited.faces()[0] == (made, "user")
 
 
@@ -239,7 +237,7 @@ def broken(content: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("how", range(3))
 def test_what_a_user_said_outlives_a_save_that_is_seen_half_done(edited: Edited, how: int) -> None:
-    with edited.open() as service, service.deciding() as decisions:
+    with edited.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(edited.ids()[0])], "Somebody else", is_new=True)
         decisions.cover("Somebody else", str(edited.ids()[0]))
     before = edited.faces()
@@ -252,7 +250,7 @@ def test_what_a_user_said_outlives_a_save_that_is_seen_half_done(edited: Edited,
 
 
 def test_what_a_user_said_outlives_several_broken_states_and_a_move_between_them(edited: Edited) -> None:
-    with edited.open() as service, service.deciding() as decisions:
+    with edited.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(edited.ids()[0])], "Somebody else", is_new=True)
     made = edited.faces()[0]
     content = edited.path.read_bytes()
@@ -269,7 +267,7 @@ def test_what_a_user_said_outlives_several_broken_states_and_a_move_between_them
 
 
 def test_a_quite_different_photo_after_a_broken_state_inherits_nothing(edited: Edited) -> None:
-    with edited.open() as service, service.deciding() as decisions:
+    with edited.open() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(edited.ids()[0])], "Somebody else", is_new=True)
     edited.path.write_bytes(b"")
     edited.scan()

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import normalized_mutual_info_score
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.cli import main
 from facewatch.cli.evaluate import engine_and_origin
 from facewatch.config import load_config
@@ -522,7 +522,7 @@ def test_photos_that_cannot_be_used_are_counted_and_said(folders: Path) -> None:
 # --- running it ---
 
 
-def open_service(folder: Path, info: EngineInfo = fake.INFO, **settings: Any) -> Service:
+def open_app(folder: Path, info: EngineInfo = fake.INFO, **settings: Any) -> App:
     """Open a service that knows the drawn faces."""
     places = {
         "library.photos": [],
@@ -530,7 +530,7 @@ def open_service(folder: Path, info: EngineInfo = fake.INFO, **settings: Any) ->
         "library.catalog": str(folder / "catalog.sqlite"),
     }
     config = load_config(None, places | settings, cwd=folder)
-    return Service(config, info=info, analyser=inline())
+    return App(config, info=info, analyser=inline())
 
 
 def inline() -> InlineAnalyser:
@@ -539,12 +539,12 @@ def inline() -> InlineAnalyser:
 
 def evaluated(root: Path, **choices: Any) -> run.Evaluation:
     arguments: dict[str, Any] = {"methods": ["linkage"], "arrival": Arrival(2), "analyser": inline()} | choices
-    return run.evaluate(read_labels(root), open_service, **arguments)
+    return run.evaluate(read_labels(root), open_app, **arguments)
 
 
 def test_the_limits_of_the_settings_hold_for_its_workers(folders: Path) -> None:
-    def short_of_memory(folder: Path) -> Service:
-        return open_service(folder, **{"resources.memory_mb": 100})
+    def short_of_memory(folder: Path) -> App:
+        return open_app(folder, **{"resources.memory_mb": 100})
 
     with pytest.raises(EngineError, match=r"^100 MB of memory are too little"):
         run.analyse(read_labels(folders), short_of_memory)
@@ -600,7 +600,7 @@ def test_a_grouping_is_the_same_each_time(library: Library) -> None:
 def test_settings_are_those_that_are_judged(folders: Path) -> None:
     evaluation = run.evaluate(
         read_labels(folders),
-        lambda folder: open_service(folder, **{"cluster.min_faces": 3}),
+        lambda folder: open_app(folder, **{"cluster.min_faces": 3}),
         methods=["linkage"],
         analyser=inline(),
     )
@@ -687,8 +687,8 @@ def test_true_pairs_are_counted_plain_and_normalised_side_by_side(tmp_path: Path
         fake.INFO, normalisation=Normalisation(**{**dict.fromkeys(numbers, 0.3), "usual": 0.0, "per_decade": 0.0})
     )
 
-    def with_figures(folder: Path, /, **settings: Any) -> Service:
-        return open_service(folder, info=normalised, **settings)
+    def with_figures(folder: Path, /, **settings: Any) -> App:
+        return open_app(folder, info=normalised, **settings)
 
     with_cohort = run.evaluate(
         read_labels(people), with_figures, methods=["linkage"], arrival=Arrival(2), fars=(0.01,), analyser=inline()
@@ -717,8 +717,8 @@ def test_true_pairs_are_counted_plain_and_normalised_side_by_side(tmp_path: Path
 @pytest.fixture
 def command(folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """`facewatch evaluate` with the engine that finds drawn squares; returns what it prints."""
-    monkeypatch.setattr("facewatch.cli.evaluate.service_opener", lambda state, engine: open_service)
-    monkeypatch.setattr(run, "_workers", lambda service: inline())
+    monkeypatch.setattr("facewatch.cli.evaluate.service_opener", lambda state, engine: open_app)
+    monkeypatch.setattr(run, "_workers", lambda app: inline())
 
     def call(*arguments: object) -> str:
         assert main(["evaluate", *map(str, arguments), "--batches", "2"]) == 0
@@ -901,7 +901,7 @@ def test_an_interrupted_evaluation_keeps_what_it_has(folders: Path, tmp_path: Pa
 
 def test_kept_faces_come_back_as_they_were(folders: Path, tmp_path: Path) -> None:
     keep = tmp_path / "kept.npz"
-    _, seen = run.analyse(read_labels(folders), open_service, analyser=inline())
+    _, seen = run.analyse(read_labels(folders), open_app, analyser=inline())
     for one in (seen, Analyses()):
         save_analyses(keep, one, "key")
         assert same_analyses(load_analyses(keep, "key"), one)
@@ -912,12 +912,12 @@ def test_kept_faces_come_back_as_they_were(folders: Path, tmp_path: Path) -> Non
 def test_what_another_engine_found_is_not_taken(folders: Path, tmp_path: Path) -> None:
     keep = tmp_path / "kept.npz"
     evaluated(folders, keep=keep)
-    for service in (
-        lambda folder: open_service(folder, **{"match.min_face_pixels": 100}),
-        lambda folder: Service(open_service(folder).config, info=dataclasses.replace(fake.INFO, fingerprint="other")),
+    for app in (
+        lambda folder: open_app(folder, **{"match.min_face_pixels": 100}),
+        lambda folder: App(open_app(folder).config, info=dataclasses.replace(fake.INFO, fingerprint="other")),
     ):
         with pytest.raises(LibraryError, match=r"kept by another engine, with other settings, or by another facewatch"):
-            run.analyse(read_labels(folders), service, keep=keep, analyser=inline())
+            run.analyse(read_labels(folders), app, keep=keep, analyser=inline())
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 damaged"])
@@ -1126,10 +1126,10 @@ def test_an_unknown_method_is_a_mistake_on_the_command_line(folders: Path, capsy
 
 def simulated_on(root: Path, **choices: Any) -> simulated.Simulation:
     labelled = read_labels(root)
-    info, seen = run.analyse(labelled, open_service, analyser=inline())
+    info, seen = run.analyse(labelled, open_app, analyser=inline())
     sample = make_sample(labelled, seen, n_dims=info.n_dims)
     arrival = Arrival(choices.pop("n_batches", 3), choices.pop("seed", 0))
-    return simulated.simulate(sample, open_service, "linkage", arrival, **choices)
+    return simulated.simulate(sample, open_app, "linkage", arrival, **choices)
 
 
 def test_a_user_who_tells_the_truth_settles_every_easy_face(folders: Path) -> None:
@@ -1202,19 +1202,19 @@ def test_faces_that_move_while_photos_come_are_churn_and_groups_that_join_are_no
     for name, *faces in (("a", (1, 0)), ("b", (1, 1)), ("c", (2, 0)), ("d", (2, 1)), ("e", (3, 0)), ("f", (3, 1))):
         library.draw(f"{name}.png", *faces)
     library.scan()
-    with library.service() as service:
-        arrivals = ways.Library(service)
+    with library.app() as app:
+        arrivals = ways.Library(app)
         anna, ben, cleo = sorted(arrivals.faces_of())
-        service.rename(str(anna), "Anna")
+        app.corrections.rename(str(anna), "Anna")
         watch = simulated.ChurnWatch(arrivals)
-        with watch.watching(), service.catalog.write():
-            service.catalog.faces.reassign_all(cleo, ben)
-            service.catalog.people.retire(cleo, ben)
+        with watch.watching(), app.catalog.write():
+            app.catalog.faces.reassign_all(cleo, ben)
+            app.catalog.people.retire(cleo, ben)
         assert watch.churns() == (simulated.Churn(2, 0), simulated.Churn(4, 0))
         moved, released = arrivals.faces_of()[anna][0], arrivals.faces_of()[ben][0]
-        with watch.watching(), service.catalog.write():
-            service.catalog.faces.move([moved], ben, rule="test", now=service.catalog.now())
-            service.catalog.faces.release([released])
+        with watch.watching(), app.catalog.write():
+            app.catalog.faces.move([moved], ben, rule="test", now=app.catalog.now())
+            app.catalog.faces.release([released])
         assert watch.churns() == (simulated.Churn(2, 1), simulated.Churn(4, 1))
         assert watch.churns().decided.share == 0.5
 

@@ -348,15 +348,15 @@ def test_a_scan_asks_by_the_setting_and_why_says_which_rule_decided(
     library.scan(**chosen)
     new = library.draw("new.png", (1, 9))
     library.scan(**chosen)
-    with library.service(chosen) as service:
-        [why] = explain(service, str(new)).whys
+    with library.app(chosen) as app:
+        [why] = explain(app, str(new)).whys
         assert why.rematch is not None
         assert why.rematch.rule == rule
         [near] = why.rematch.likenesses
         assert near.aggregation == way
         assert (near.centroid_limit is not None) == (way == "combined")
         assert says in "\n".join(_look_lines(why, why.rematch))
-        assert audit(service).is_clean
+        assert audit(app).is_clean
 
 
 class Turning(fake.FakeEngine):
@@ -391,8 +391,8 @@ def test_a_face_that_is_a_little_too_far_is_told_what_it_is_too_far_from(
         library.draw(f"anna{look}.png", (1, look))
     library.scan()
     new = library.draw("new.png", (1, 9))
-    with library.service({"match.aggregation": way}, engine=Turning(share)) as service:
-        service.scan_all()
-        [why] = explain(service, str(new)).whys
+    with library.app({"match.aggregation": way}, engine=Turning(share)) as app:
+        app.pipeline.scan()
+        [why] = explain(app, str(new)).whys
         assert why.verdict == "nobody"
         assert says in cause(why)

@@ -38,8 +38,8 @@ def file_at(path: Path) -> LibraryFile:
 
 
 def ingest(library: Library, *paths: str, **arguments: object) -> dict[str, str]:
-    with library.service(**arguments) as service:
-        return kinds(service.ingest(library.photos, paths))
+    with library.app(**arguments) as app:
+        return kinds(app.pipeline.index(library.photos, paths))
 
 
 def test_a_new_photo_is_analysed_and_a_copy_of_it_is_not(library: Library) -> None:
@@ -47,16 +47,16 @@ def test_a_new_photo_is_analysed_and_a_copy_of_it_is_not(library: Library) -> No
     (library.photos / "copy.png").write_bytes((library.photos / "a.png").read_bytes())
     assert ingest(library, "a.png") == {"a.png": "new"}
     assert ingest(library, "copy.png") == {"copy.png": "known"}
-    with library.service() as service:
-        assert service.catalog.files.counts() == {"files": 2, "photos": 1, "faulty": 0}
-        assert service.catalog.faces.counts()["faces"] == 2
+    with library.app() as app:
+        assert app.catalog.files.counts() == {"files": 2, "photos": 1, "faulty": 0}
+        assert app.catalog.faces.counts()["faces"] == 2
 
 
 def test_a_file_that_is_no_photo_and_does_not_claim_to_be_one_is_passed_over_quietly(library: Library) -> None:
     (library.photos / "notes.txt").write_text("hello")
     assert ingest(library, "notes.txt") == {"notes.txt": "other"}
-    with library.service() as service:
-        assert service.status().faults == []
+    with library.app() as app:
+        assert app.status().faults == []
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_a_file_that_is_no_photo_and_does_not_claim_to_be_one_is_passed_over_qui
 def test_a_bad_photo_is_recorded_with_what_to_do(library: Library, name: str, content: bytes) -> None:
     (library.photos / name).write_bytes(content)
     assert ingest(library, name) == {name: "faulty"}
-    with library.service() as service:
-        [fault] = service.status().faults
+    with library.app() as app:
+        [fault] = app.status().faults
     assert fault["path"] == str(library.photos / name)
     assert fault["fault"]
     assert fault["advice"]
@@ -81,8 +81,8 @@ def test_a_bad_photo_is_recorded_with_what_to_do(library: Library, name: str, co
 
 def test_a_file_that_vanishes_is_no_fault(library: Library) -> None:
     assert ingest(library, "gone.png") == {"gone.png": "vanished"}
-    with library.service() as service:
-        assert service.catalog.files.counts()["files"] == 0
+    with library.app() as app:
+        assert app.catalog.files.counts()["files"] == 0
 
 
 def test_a_pipe_or_link_put_in_a_files_or_folders_place_is_neither_read_nor_waited_for(
@@ -177,9 +177,9 @@ def test_a_photo_that_the_detector_chokes_on_costs_only_itself(
     library.draw("b.png", (1, 0), (2, 0), (3, 0))
     outcomes = ingest(library, "a.png", "b.png", analyser=InlineAnalyser(RECIPE, Choking()))
     assert outcomes == {"a.png": "new", "b.png": "faulty"}
-    with library.service() as service:
-        assert service.status().faults[0]["fault"] == fault
-        assert [one.fault.code.is_momentary for one in service.catalog.files.faulty()] == [kind is MemoryError]
+    with library.app() as app:
+        assert app.status().faults[0]["fault"] == fault
+        assert [one.fault.code.is_momentary for one in app.catalog.files.faulty()] == [kind is MemoryError]
 
 
 TOO_SLOW = Fault(FaultCode.TAKES_LONG, "takes longer than 300 s", "exclude it", "300 s")
@@ -229,8 +229,8 @@ def test_the_photo_that_costs_workers_is_put_aside_after_one_retry_and_the_other
     assert outcomes == {name: "faulty" if name == "5.png" else "new" for name in names}
     assert [look for look in analyser.looks if look[1] == "5.png"] == 2 * [("examine", "5.png"), ("analyse", "5.png")]
     assert len(analyser.looks) == 2 * (len(names) + 1)  # nobody else was looked at twice
-    with library.service() as service:
-        [fault] = service.status().faults
+    with library.app() as app:
+        [fault] = app.status().faults
     assert (fault["fault"], fault["advice"]) == ("takes longer than 300 s", "exclude it")
 
 
@@ -263,9 +263,9 @@ def test_while_memory_is_short_each_run_costs_one_worker_and_each_photo_has_its_
     names = draw_several(library, 4)
     killed = names[:3]
     ingest(library, *killed, analyser=Deadly(killed.__contains__, fault=KILLED))
-    with library.service() as service, service.catalog.write():
+    with library.app() as app, app.catalog.write():
         for name, since in zip(killed, ("2001-03", "2001-01", "2001-02"), strict=True):
-            service.catalog._db.execute("UPDATE files SET seen_at = ? WHERE display = ?", [since, name])
+            app.catalog._db.execute("UPDATE files SET seen_at = ? WHERE display = ?", [since, name])
     for waited_longest in ("1.png", "2.png", "0.png"):
         analyser = Deadly(killed.__contains__, fault=KILLED)
         outcomes = ingest(library, *killed, analyser=analyser)
@@ -322,9 +322,9 @@ def test_one_of_a_batch_that_costs_a_worker_is_found(library: Library) -> None:
 
     names = draw_several(library, 4)
     analyser = DeadlyBatches(lambda path: False)
-    with library.service({"library.aligned": [str(library.photos)]}, analyser=analyser) as service:
-        service.libraries.settle_aligned()
-        outcomes = kinds(service.ingest(library.photos, names))
+    with library.app({"library.aligned": [str(library.photos)]}, analyser=analyser) as app:
+        app.libraries.settle_aligned()
+        outcomes = kinds(app.pipeline.index(library.photos, names))
     assert outcomes == {name: "faulty" if name == "2.png" else "new" for name in names}
     batches = [names for kind, names in analyser.looks if kind == "batch"]
     assert batches == ["0.png 1.png 2.png 3.png", "0.png", "1.png", "2.png", "3.png"]
@@ -383,16 +383,16 @@ def test_a_photo_that_fits_beside_one_worker_only_ends_the_others_first(library:
     names = draw_several(library, 2)
     needed = Eyes(RECIPE, fake.FakeEngine()).examine(file_at(library.photos / names[0])).n_bytes
     analyser = Roomy(together=needed // 2, alone=needed * 2)
-    with library.service(analyser=analyser) as service:
-        assert set(kinds(service.ingest(library.photos, names)).values()) == {"new"}
+    with library.app(analyser=analyser) as app:
+        assert set(kinds(app.pipeline.index(library.photos, names)).values()) == {"new"}
         assert analyser.n_closed == 2
 
 
 def test_a_photo_that_needs_more_memory_than_there_is_says_how_much_and_what_to_raise(library: Library) -> None:
     Image.new("RGB", (1000, 1000)).save(library.photos / "a.png")
     assert ingest(library, "a.png", analyser=Roomy(5_000_000, 9_000_000)) == {"a.png": "faulty"}
-    with library.service() as service:
-        [fault] = service.status().faults
+    with library.app() as app:
+        [fault] = app.status().faults
     assert fault["fault"] == "needs about 10 MB of memory to be decoded, and there are 9 MB for it"
     assert "resources.memory_mb" in fault["advice"]
     assert "library.max_megapixels" in fault["advice"]
@@ -442,11 +442,11 @@ def test_a_bad_sector_is_the_fault_of_the_file_that_is_on_it_and_of_no_other(
             patch.setattr(os, "lstat", fails)
         outcomes = ingest(library, *names, analyser=BadSectors("1.png", reads=reads))
     assert outcomes == {"0.png": "new", "1.png": "faulty", "2.png": "new"}
-    with library.service() as service:
-        [fault] = service.status().faults
+    with library.app() as app:
+        [fault] = app.status().faults
     assert fault["fault"] == f"cannot be read: {os.strerror(errno.EIO)}"
     assert fault["advice"] == "make it readable, then scan again"
-    assert library.scan().n_new == 1  # it can be read by now
+    assert library.scan().files.n_new == 1  # it can be read by now
 
 
 @pytest.mark.parametrize("reads", ["examine", "analyse"])
@@ -488,13 +488,13 @@ class Endless(InlineAnalyser):
 def run_in(
     library: Library, names: Sequence[str], analyser: InlineAnalyser, should_stop: Callable[[], bool]
 ) -> list[Ingested]:
-    with library.service() as service:
-        root_id = service.libraries.root_id(library.photos)
+    with library.app() as app:
+        root_id = app.libraries.root_id(library.photos)
         work = Ingest(
-            *(service.catalog, analyser),
+            *(app.catalog, analyser),
             root=library.photos,
             root_id=root_id,
-            engine_id=service.engine_id,
+            engine_id=app.engine.id,
             settle=lambda photo_id: 0,
         )
         return list(work.run(names, should_stop=should_stop))
@@ -519,8 +519,8 @@ def test_a_run_that_is_to_stop_before_it_begins_looks_at_nothing(library: Librar
 def test_a_run_that_is_closed_lets_go_of_what_was_not_begun(library: Library) -> None:
     names = draw_several(library, 3)
     analyser = Endless("1.png")
-    with library.service(analyser=analyser) as service:
-        run = service.ingest(library.photos, names)
+    with library.app(analyser=analyser) as app:
+        run = app.pipeline.index(library.photos, names)
         while not analyser.unanswered:
             assert next(run).kind == "new"
         run.close()  # type: ignore[attr-defined]

@@ -128,7 +128,7 @@ def test_nothing_that_users_and_runs_do_breaks_a_rule(actions: list[Action]) -> 
         ruled = Ruled(world)
         for action in (("arrive", [([(0, 0), (2, 1)], ""), ([(0, 2), (1, 3)], "")]), ("scan",), *actions, ("scan",)):
             ruled.do(_seen(action))
-            assert world.service.catalog.faults() == []
+            assert world.app.catalog.faults() == []
 
 
 def _seen(action: Action) -> Action:

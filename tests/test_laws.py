@@ -32,7 +32,7 @@ from facewatch.engines.arcface import NEEDS, NORMALISATION, THRESHOLDS
 from facewatch.evaluation.labelled import read_labels
 from facewatch.evaluation.sample import match
 from facewatch.matching import Gallery
-from facewatch.people.identities import Identities
+from facewatch.people.identities import FixedEngine, Identities
 from facewatch.types import Analysis, Box, EngineInfo, EngineOptions, Face, Fingerprint, Quality, Tier
 
 N_DIMS = 512
@@ -163,7 +163,7 @@ class Arriving:
             engine_id = self.catalog.engines.add(self.INFO, "now")
             self._root = self.catalog.files.add_root(Path("/photos"), 1, "now")
         self._engine_id = engine_id
-        self._identities = Identities(self.catalog, engine_id, self.INFO)
+        self._identities = Identities(self.catalog, FixedEngine(engine_id, self.INFO))
         self._graph = NeighbourGraph(ceiling=THRESHOLDS.cluster)
         self._faces: dict[int, int] = {}
 

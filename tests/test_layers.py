@@ -17,10 +17,10 @@ LAYERS = (
     ("decode", "quality", "engines", "matching", "clustering", "catalog"),
     ("folders", "library", "indexing"),
     ("people",),
+    ("watcher",),
     ("checks", "reports"),
     ("presentation",),
     ("pipeline",),
-    ("watcher",),
     ("app",),
     ("service",),
     ("web", "evaluation"),
@@ -38,9 +38,7 @@ NOT_YET = {
     ("people.portraits", "service"),
     ("folders.taking_over", "people"),
     ("folders.sync", "people"),
-    ("checks.doctor.setup", "app"),
     ("checks.doctor.environment", "app"),
-    ("checks.doctor.case", "watcher"),
     ("checks.doctor", "app"),
 }
 """Imports upwards that are still to be turned round; none is added."""

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from drawn import Library
 
-from facewatch.app import ScanResult, Service
+from facewatch.app import App
 from facewatch.engines import fake
 from facewatch.errors import LibraryError
 from facewatch.fs.looking import look_below
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.library.scan import Rules, walk
+from facewatch.pipeline import ScanResult
 from facewatch.types import Fingerprint
 
 
@@ -44,8 +45,8 @@ def plug_in(library: Library, drive: Path) -> None:
 
 
 def n_files(library: Library) -> int:
-    with library.service() as service:
-        return service.catalog.files.counts()["files"]
+    with library.app() as app:
+        return app.catalog.files.counts()["files"]
 
 
 def test_another_drive_in_its_place_removes_nothing(library: Library, other_device: Path) -> None:
@@ -102,8 +103,8 @@ def test_libraries_that_come_to_lie_in_each_other_through_a_link_are_one(library
     link.unlink()
     link.symlink_to(library.photos / "sub")
     library.scan(**both)
-    with library.service(both) as service:
-        assert service.catalog.files.counts()["files"] == 2
+    with library.app(both) as app:
+        assert app.catalog.files.counts()["files"] == 2
 
 
 def test_a_new_drive_is_believed_when_the_user_says_so(library: Library, other_device: Path) -> None:
@@ -113,10 +114,10 @@ def test_a_new_drive_is_believed_when_the_user_says_so(library: Library, other_d
     library.scan()
     shutil.copy(library.photos / "0.png", other_device / "0.png")
     plug_in(library, other_device)
-    with library.service() as service:
-        service.libraries.believe_new_drives()
-        assert service.scan_all().n_missing == 3
-    assert library.scan().n_missing == 0
+    with library.app() as app:
+        app.libraries.believe_new_drives()
+        assert app.pipeline.scan().files.n_missing == 3
+    assert library.scan().files.n_missing == 0
 
 
 def test_a_library_that_was_copied_to_a_new_drive_is_the_same_one(library: Library, other_device: Path) -> None:
@@ -128,7 +129,7 @@ def test_a_library_that_was_copied_to_a_new_drive_is_the_same_one(library: Libra
     (other_device / "3.png").unlink()
     plug_in(library, other_device)
     result = library.scan()
-    assert (result.n_known, result.n_missing, result.n_new) == (3, 1, 0)
+    assert (result.files.n_known, result.files.n_missing, result.files.n_new) == (3, 1, 0)
 
 
 def test_what_was_on_a_drive_that_was_mounted_inside_stays(library: Library) -> None:
@@ -136,19 +137,19 @@ def test_what_was_on_a_drive_that_was_mounted_inside_stays(library: Library) -> 
     for i in range(3):
         library.draw(f"usb/{i}.png", (1, i + 1))
     library.scan()
-    with library.service() as service, service.catalog.write():
-        root_id = service.libraries.root_id(library.photos)
-        service.catalog.files.set_mounts(root_id, ["usb"])
+    with library.app() as app, app.catalog.write():
+        root_id = app.libraries.root_id(library.photos)
+        app.catalog.files.set_mounts(root_id, ["usb"])
     shutil.rmtree(library.photos / "usb")
-    assert library.scan().n_missing == 0
-    with library.service() as service:
-        assert service.status().offline == [f"{library.photos}/usb"]
+    assert library.scan().files.n_missing == 0
+    with library.app() as app:
+        assert app.status().offline == [f"{library.photos}/usb"]
     (library.photos / "usb").mkdir()
-    assert library.scan().n_missing == 0
+    assert library.scan().files.n_missing == 0
     assert n_files(library) == 4
-    with library.service() as service:
-        service.libraries.believe_new_drives()
-        assert service.scan_all().n_missing == 3
+    with library.app() as app:
+        app.libraries.believe_new_drives()
+        assert app.pipeline.scan().files.n_missing == 3
 
 
 def test_a_folder_that_becomes_a_link_holds_nothing_of_ours(library: Library, tmp_path: Path) -> None:
@@ -164,12 +165,12 @@ def test_a_folder_that_is_no_mount_any_more_but_holds_its_files_is_an_ordinary_o
     for i in range(3):
         library.draw(f"usb/{i}.png", (1, i))
     library.scan()
-    with library.service() as service, service.catalog.write():
-        service.catalog.files.set_mounts(service.libraries.root_id(library.photos), ["usb"])
+    with library.app() as app, app.catalog.write():
+        app.catalog.files.set_mounts(app.libraries.root_id(library.photos), ["usb"])
     (library.photos / "usb" / "2.png").unlink()
-    assert library.scan().n_missing == 1
-    with library.service() as service:
-        assert not service.catalog.files.mounts(service.libraries.root_id(library.photos))
+    assert library.scan().files.n_missing == 1
+    with library.app() as app:
+        assert not app.catalog.files.mounts(app.libraries.root_id(library.photos))
 
 
 def test_one_of_two_drives_with_the_same_photos_may_be_unplugged(library: Library, tmp_path: Path) -> None:
@@ -181,25 +182,25 @@ def test_one_of_two_drives_with_the_same_photos_may_be_unplugged(library: Librar
     library.scan(**both)
     library.photos.rename(tmp_path / "unplugged")
     library.scan(**both)
-    with library.service(both) as service:
-        assert service.catalog.files.counts()["files"] == 4
-        assert library.photos in service.catalog.files.roots()
+    with library.app(both) as app:
+        assert app.catalog.files.counts()["files"] == 4
+        assert library.photos in app.catalog.files.roots()
 
 
 def test_a_whole_library_that_was_moved_is_one_library_at_its_new_place(library: Library, tmp_path: Path) -> None:
     for i in range(2):
         library.draw(f"{i}.png", (1, i))
     library.scan()
-    with library.service() as service:
-        service.rename("1", "Anna")
+    with library.app() as app:
+        app.corrections.rename("1", "Anna")
     moved = tmp_path / "Moved"
     library.photos.rename(moved)
     result = library.scan(**{"library.photos": str(moved)})
-    assert (result.n_moved, result.n_known, result.n_new) == (2, 0, 0)
+    assert (result.files.n_moved, result.files.n_known, result.files.n_new) == (2, 0, 0)
     assert result.libraries_moved == {str(library.photos): str(moved)}
-    with library.service({"library.photos": str(moved)}) as service:
-        assert service.catalog.files.roots() == [moved]
-        assert service.find_person("Anna").n_photos == 2
+    with library.app({"library.photos": str(moved)}) as app:
+        assert app.catalog.files.roots() == [moved]
+        assert app.lookup.person("Anna").n_photos == 2
 
 
 def test_a_photo_that_moves_to_another_library_keeps_its_person(library: Library, tmp_path: Path) -> None:
@@ -209,13 +210,13 @@ def test_a_photo_that_moves_to_another_library_keeps_its_person(library: Library
     other.mkdir()
     both = {"library.photos": [str(library.photos), str(other)]}
     library.scan(**both)
-    with library.service(both) as service:
-        service.rename("1", "Anna")
+    with library.app(both) as app:
+        app.corrections.rename("1", "Anna")
     shutil.move(library.photos / "0.png", other / "there.png")
     result = library.scan(**both)
-    assert (result.n_new, result.n_known, result.n_missing) == (0, 1, 1)
-    with library.service(both) as service:
-        assert service.find_person("Anna").n_photos == 3
+    assert (result.files.n_new, result.files.n_known, result.files.n_missing) == (0, 1, 1)
+    with library.app(both) as app:
+        assert app.lookup.person("Anna").n_photos == 3
     assert (library.people / "Anna" / "there.png").resolve() == other / "there.png"
 
 
@@ -225,9 +226,9 @@ def test_a_copy_is_a_second_file_of_one_photo(library: Library) -> None:
     library.scan()
     shutil.copy(first, library.photos / "copy.png")
     library.scan()
-    with library.service() as service:
-        assert service.catalog.files.counts() == {"files": 3, "photos": 2, "faulty": 0}
-        assert service.find_person("1").n_photos == 2
+    with library.app() as app:
+        assert app.catalog.files.counts() == {"files": 3, "photos": 2, "faulty": 0}
+        assert app.lookup.person("1").n_photos == 2
 
 
 def test_a_rename_that_changes_only_the_case_is_a_move(library: Library) -> None:
@@ -235,7 +236,7 @@ def test_a_rename_that_changes_only_the_case_is_a_move(library: Library) -> None
     library.scan()
     (library.photos / "IMG.PNG").rename(library.photos / "img.png")
     result = library.scan()
-    assert (result.n_moved, result.n_known, result.n_missing) == (1, 0, 0)
+    assert (result.files.n_moved, result.files.n_known, result.files.n_missing) == (1, 0, 0)
 
 
 def test_a_look_at_one_folder_sees_what_moved_there_from_another(library: Library) -> None:
@@ -243,8 +244,8 @@ def test_a_look_at_one_folder_sees_what_moved_there_from_another(library: Librar
     library.scan()
     (library.photos / "new").mkdir()
     (library.photos / "old" / "a.png").rename(library.photos / "new" / "b.png")
-    with library.service() as service:
-        _, changes = service.libraries.look(library.photos, "new")
+    with library.app() as app:
+        _, changes = app.libraries.look(library.photos, "new")
         assert [(move.old, move.new) for move in changes.moved] == [("old/a.png", "new/b.png")]
         assert not changes.missing
 
@@ -254,8 +255,8 @@ def test_a_look_at_a_folder_that_is_gone_finds_its_files_missing_and_no_others(l
         library.draw(path, (1, 0))
     library.scan()
     shutil.rmtree(library.photos / "sub")
-    with library.service() as service:
-        _, changes = service.libraries.look(library.photos, "sub")
+    with library.app() as app:
+        _, changes = app.libraries.look(library.photos, "sub")
         assert changes.missing == ("sub/a.png", "sub/deep/b.png")
 
 
@@ -264,15 +265,15 @@ def test_files_that_could_not_be_used_are_looked_at_again_when_the_settings_that
 ) -> None:
     def scan(megapixels: float) -> ScanResult:
         recipe = Recipe("fake", max_pixels=int(megapixels * 1e6))
-        with library.service(
+        with library.app(
             {"library.max_megapixels": megapixels}, analyser=InlineAnalyser(recipe, fake.FakeEngine())
-        ) as service:
-            return service.scan_all()
+        ) as app:
+            return app.pipeline.scan()
 
     library.draw("huge.png", *((1, i) for i in range(70)))
-    assert scan(1).n_faulty == 1
-    assert scan(1).n_faulty == 0
-    assert scan(2).n_new == 1
+    assert scan(1).files.n_faulty == 1
+    assert scan(1).files.n_faulty == 0
+    assert scan(2).files.n_new == 1
 
 
 def test_numbers_of_64_bits_are_numbers_of_files(library: Library) -> None:
@@ -302,17 +303,17 @@ def test_a_library_whose_only_file_vanished_is_offline(library: Library) -> None
     photo = library.draw("a.png", (1, 0))
     library.scan()
     photo.unlink()
-    with library.service() as service, pytest.raises(LibraryError, match="Nothing was removed"):
-        _look(service)
+    with library.app() as app, pytest.raises(LibraryError, match="Nothing was removed"):
+        _look(app)
 
 
 def test_a_library_that_is_marked_as_none_of_our_business_is_called_so(library: Library) -> None:
     library.draw("a.png", (1, 0))
     library.scan()
     (library.photos / ".nomedia").touch()
-    with library.service() as service, pytest.raises(LibraryError, match=r"holds \.noimage or \.nomedia"):
-        _look(service)
+    with library.app() as app, pytest.raises(LibraryError, match=r"holds \.noimage or \.nomedia"):
+        _look(app)
 
 
-def _look(service: Service) -> None:
-    service.libraries.look(service.libraries.roots[0])
+def _look(app: App) -> None:
+    app.libraries.look(app.libraries.roots[0])

@@ -180,7 +180,7 @@ def test_the_option_may_stand_before_and_behind_the_command(
     lines = [json.loads(line) for line in answer.err.splitlines()]
     [bad] = [line for line in lines if "bad.jpg" in line["message"]]
     assert bad["level"] == "warning"
-    assert bad["logger"] == "facewatch.app"
+    assert bad["logger"] == "facewatch.pipeline"
 
 
 def test_without_the_option_lines_are_for_people(library: Library, run: Any, facewatch_log: logging.Logger) -> None:

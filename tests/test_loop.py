@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from drawn import Library
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.waiting import Patience
 from facewatch.engines import fake
-from facewatch.errors import CatalogError, DiskFullError
+from facewatch.errors import CatalogError, DiskFullError, Fault, FaultCode
 from facewatch.fs.sidecar import beside
 from facewatch.heartbeat import LiveFile, live_file_of
 from facewatch.indexing.analyzer import Recipe
@@ -71,10 +71,10 @@ class Turns:
         self.library = library
         self.analyser = InlineAnalyser(Recipe("fake"), fake.FakeEngine())
         self.n_closed = 0
-        self.service: Service = library.service(settings, analyser=self.analyser, clock=self.clock, patience=patience)
-        self.loop = WatchLoop(self.service, should_stop=lambda: False, clock=self.clock, wall_clock=lambda: time.time())
+        self.app: App = library.app(settings, analyser=self.analyser, clock=self.clock, patience=patience)
+        self.loop = WatchLoop(self.app, should_stop=lambda: False, clock=self.clock, wall_clock=lambda: time.time())
 
-        if self.service.config["watch.poll"] != "always":
+        if self.app.config["watch.poll"] != "always":
             self.loop.watched[0].source = FakeSource()  # type: ignore[assignment]
 
     def after(self, seconds: float, *paths: str) -> None:
@@ -89,7 +89,7 @@ class Turns:
 @pytest.fixture
 def turns(library: Library) -> Iterator[Turns]:
     made = Turns(library)
-    with made.service:
+    with made.app:
         yield made
 
 
@@ -155,7 +155,7 @@ def test_excluded_and_hidden_files_are_not_acted_on(turns: Turns) -> None:
     turns.library.draw("@eaDir/a.png", (1, 0))
     turns.library.draw(".hidden.png", (1, 1))
     turns.after(3.0, "@eaDir/a.png", ".hidden.png", "../outside.png")
-    assert turns.service.catalog.files.counts()["files"] == 0
+    assert turns.app.catalog.files.counts()["files"] == 0
 
 
 def test_an_unplugged_library_removes_nothing_and_is_welcome_back(turns: Turns) -> None:
@@ -167,16 +167,16 @@ def test_an_unplugged_library_removes_nothing_and_is_welcome_back(turns: Turns) 
     library.photos.rename(library.base / "unplugged")
     turns.after(60.0, "/", "0.png", "1.png")
     turns.after(60.0)
-    assert turns.service.catalog.files.counts()["files"] == 2
+    assert turns.app.catalog.files.counts()["files"] == 2
     (library.base / "unplugged").rename(library.photos)
     turns.after(60.0)
     assert library.tree() == before
 
 
 def test_a_library_that_came_back_is_listened_to_again(library: Library, tmp_path: Path) -> None:
-    with library.service({"watch.settle_seconds": 0.1, "watch.poll_seconds": 3600}) as service:
+    with library.app({"watch.settle_seconds": 0.1, "watch.poll_seconds": 3600}) as app:
         clock = Clock()
-        loop = WatchLoop(service, should_stop=lambda: False, clock=clock)
+        loop = WatchLoop(app, should_stop=lambda: False, clock=clock)
         watched = loop.watched[0]
         watched.listen()
         loop.step({})
@@ -202,8 +202,8 @@ def test_a_name_given_by_another_process_shows_without_a_restart(turns: Turns) -
     for i in range(2):
         library.draw(f"{i}.png", (1, i))
     turns.after(0.1)
-    with library.service() as other:
-        other.rename("1", "Anna")
+    with library.app() as other:
+        other.corrections.rename("1", "Anna")
     library.draw("new.png", (1, 9))
     turns.after(2.1, "new.png")
     assert set(library.tree()) == {"Anna/0.png", "Anna/1.png", "Anna/new.png"}
@@ -215,7 +215,7 @@ def test_a_name_that_arrived_without_its_folder_is_made_up_for(turns: Turns) -> 
     for i in range(2):
         library.draw(f"{i}.png", (1, i))
     turns.after(0.1)
-    with library.service() as other:
+    with library.app() as other:
         Decisions(other.catalog).rename("1", "Anna")
     turns.after(0.1)
     assert set(library.tree()) == {"Anna/0.png", "Anna/1.png"}
@@ -236,7 +236,7 @@ def test_models_are_let_go_when_nothing_comes(library: Library) -> None:
     turns = Turns(library)
     closed: list[float] = []
     turns.analyser.close = lambda: closed.append(turns.clock.now)  # type: ignore[method-assign]
-    with turns.service:
+    with turns.app:
         library.draw("a.png", (1, 0))
         turns.after(30.0)
         assert not closed
@@ -246,7 +246,7 @@ def test_models_are_let_go_when_nothing_comes(library: Library) -> None:
 
 def test_grouping_waits_for_a_share_of_a_large_pool_but_not_for_ever(library: Library) -> None:
     turns = Turns(library, **{"cluster.after_faces": 3, "cluster.after_seconds": 60})
-    with turns.service:
+    with turns.app:
         turns.after(0.1)
         for i in range(2):
             library.draw(f"{i}.png", (1, i))
@@ -268,7 +268,7 @@ def test_a_people_folder_that_fails_is_tried_again(turns: Turns) -> None:
 
 
 def test_a_full_disk_is_waited_out(turns: Turns) -> None:
-    library, db = turns.library, turns.service.catalog._db
+    library, db = turns.library, turns.app.catalog._db
     for i in range(2):
         library.draw(f"{i}.png", (1, i))
     turns.after(0.1)
@@ -280,43 +280,43 @@ def test_a_full_disk_is_waited_out(turns: Turns) -> None:
     for _ in range(30):
         turns.clock.now += 5.0
         turns.loop.turn({})
-    assert turns.service.catalog.files.counts()["photos"] < 40
+    assert turns.app.catalog.files.counts()["photos"] < 40
     db.execute("PRAGMA max_page_count = 1000000")
     for _ in range(10):
         turns.clock.now += 5.0
         turns.loop.turn({})
-    assert turns.service.catalog.files.counts()["photos"] == 40
+    assert turns.app.catalog.files.counts()["photos"] == 40
     assert len(library.groups()) == 8
-    assert turns.service.catalog.check() == "ok"
+    assert turns.app.catalog.check() == "ok"
 
 
 def test_folders_that_cannot_be_listened_to_are_polled_and_no_others(library: Library) -> None:
     turns = Turns(library, **{"watch.poll_seconds": 5})
     turns.loop.watched[0].source = FakeSource(frozenset({"sub"}), "no more watches")  # type: ignore[assignment]
-    with turns.service:
+    with turns.app:
         turns.after(0.1)
         library.draw("sub/deep/a.png", (1, 0))
         library.draw("elsewhere/b.png", (1, 1))
         turns.after(5.1)
         turns.after(2.1)
-        known = turns.service.catalog.files.known(turns.service.libraries.root_id(library.photos))
+        known = turns.app.catalog.files.known(turns.app.libraries.root_id(library.photos))
         assert set(known) == {"sub/deep/a.png"}
         assert turns.loop.watched[0].polled == {f"{library.photos}/sub": "no more watches"}
 
 
 def test_a_network_drive_is_polled_and_status_says_why(library: Library) -> None:
-    with library.service() as service:
-        rules, clock = service.libraries.rules, Clock()
-        watched = Watched(library.photos, rules, service.config, clock, kind_of=lambda path: "nfs4")
+    with library.app() as app:
+        rules, clock = app.libraries.rules, Clock()
+        watched = Watched(library.photos, rules, app.config, clock, kind_of=lambda path: "nfs4")
         watched.listen()
         assert watched.source is None
         assert watched.polled == {str(library.photos): "a nfs4 file system does not tell of changes"}
 
 
 def test_a_large_network_drive_is_not_looked_at_all_the_time(library: Library) -> None:
-    with library.service({"watch.poll": "always", "watch.poll_seconds": 5}) as service:
+    with library.app({"watch.poll": "always", "watch.poll_seconds": 5}) as app:
         clock = Clock()
-        watched = Watched(library.photos, service.libraries.rules, service.config, clock)
+        watched = Watched(library.photos, app.libraries.rules, app.config, clock)
         watched.looked("", took=30.0)
         clock.now += 60.0
         assert watched.due() == []
@@ -350,14 +350,14 @@ def test_while_it_is_paused_photos_wait_and_names_are_still_given(turns: Turns) 
     for i in range(2):
         library.draw(f"{i}.png", (1, i))
     turns.after(0.1)
-    with library.service() as other:
+    with library.app() as other:
         pause(other.catalog)
-        other.rename("1", "Anna")
+        other.corrections.rename("1", "Anna")
     library.draw("new.png", (1, 9))
     turns.after(60.0, "new.png")
     assert set(library.tree()) == {"Anna/0.png", "Anna/1.png"}
     assert turns.loop.pause() == "paused"
-    with library.service() as other:
+    with library.app() as other:
         resume(other.catalog)
     turns.after(0.1)
     turns.after(2.1)
@@ -370,7 +370,7 @@ def test_a_pause_in_the_middle_of_an_import_takes_no_time_of_the_processor(turns
         library.draw(f"{i}.png", (1, i))
     turns.loop.step({})
     assert turns.loop.is_busy
-    with library.service() as other:
+    with library.app() as other:
         pause(other.catalog)
     turns.loop.turn({})
     assert not turns.loop.is_busy
@@ -381,7 +381,7 @@ def test_while_it_waits_for_a_disk_it_takes_no_time_of_the_processor_and_waits_l
         raise DiskFullError("the disk is full")
 
     turns.after(0.1)
-    turns.service.libraries.look = full  # type: ignore[method-assign]
+    turns.app.libraries.look = full  # type: ignore[method-assign]
     n_tries = 0
 
     def look(*_: Any, **__: Any) -> Any:
@@ -389,7 +389,7 @@ def test_while_it_waits_for_a_disk_it_takes_no_time_of_the_processor_and_waits_l
         n_tries += 1
         raise DiskFullError("the disk is full")
 
-    turns.service.libraries.look = look  # type: ignore[method-assign]
+    turns.app.libraries.look = look  # type: ignore[method-assign]
     for _ in range(3600):
         turns.loop.turn({turns.library.photos: heard("/")})
         assert not turns.loop.is_busy
@@ -410,7 +410,7 @@ def test_a_backup_is_taken_every_day_however_long_an_import_takes(turns: Turns) 
 
 def test_a_polled_librarys_links_are_repaired_as_well(library: Library) -> None:
     turns = Turns(library, **{"watch.poll": "always", "watch.poll_seconds": 5})
-    with turns.service:
+    with turns.app:
         for i in range(2):
             library.draw(f"{i}.png", (1, i))
         turns.after(5.1)
@@ -429,7 +429,7 @@ def test_a_damaged_catalog_is_called_so(turns: Turns) -> None:
         raise error
 
     turns.after(0.1)
-    turns.service.catalog.faces.counts = damaged  # type: ignore[method-assign]
+    turns.app.catalog.faces.counts = damaged  # type: ignore[method-assign]
     turns.library.draw("a.png", (1, 0))
     turns.loop.turn({turns.library.photos: heard("a.png")})
     turns.clock.now += 30.0
@@ -441,18 +441,18 @@ def test_outside_its_hours_photos_wait(library: Library) -> None:
     turns = Turns(library, **{"watch.hours": "22:00-06:00"})
     moment = [datetime(2026, 5, 1, 12, 0)]  # noqa: DTZ001 - by the clock on the wall
     turns.loop._wall_clock = lambda: moment[0].timestamp()
-    with turns.service:
+    with turns.app:
         library.draw("a.png", (1, 0))
         turns.after(10.0)
-        assert turns.service.catalog.files.counts()["files"] == 0
+        assert turns.app.catalog.files.counts()["files"] == 0
         assert turns.loop.pause() == "waiting for 22:00"
         moment[0] = datetime(2026, 5, 1, 23, 0)  # noqa: DTZ001
         turns.after(10.0)
-        assert turns.service.catalog.files.counts()["files"] == 1
+        assert turns.app.catalog.files.counts()["files"] == 1
 
 
 def test_a_fault_of_its_own_is_told_and_survived(turns: Turns, caplog: pytest.LogCaptureFixture) -> None:
-    library, look = turns.library, turns.service.libraries.look
+    library, look = turns.library, turns.app.libraries.look
     turns.after(0.1)
     n_left = [3]
 
@@ -462,12 +462,12 @@ def test_a_fault_of_its_own_is_told_and_survived(turns: Turns, caplog: pytest.Lo
             raise ValueError("a mistake")
         return look(*arguments, **named)
 
-    turns.service.libraries.look = faulty  # type: ignore[method-assign]
+    turns.app.libraries.look = faulty  # type: ignore[method-assign]
     library.draw("a.png", (1, 0))
     for _ in range(40):
         turns.loop.turn({library.photos: heard("/")})
         turns.clock.now += 5.0
-    assert turns.service.catalog.files.counts()["files"] == 1
+    assert turns.app.catalog.files.counts()["files"] == 1
     assert n_left[0] < 0
 
 
@@ -480,7 +480,7 @@ def test_a_fault_that_stays_ends_it_in_the_end(turns: Turns) -> None:
             turns.loop.turn({turns.library.photos: heard("/")})
             turns.clock.now += 5.0
 
-    turns.service.libraries.look = faulty  # type: ignore[method-assign]
+    turns.app.libraries.look = faulty  # type: ignore[method-assign]
     with pytest.raises(ValueError, match="a mistake"):
         watch_on()
 
@@ -496,27 +496,32 @@ def test_what_it_does_can_be_read_by_others(turns: Turns) -> None:
 
 def test_a_file_that_becomes_readable_is_read(library: Library) -> None:
     turns = Turns(library)
-    with turns.service:
+    with turns.app:
         photo = library.draw("a.png", (1, 0))
         photo.rename(library.base / "elsewhere")
         photo.symlink_to(library.base / "elsewhere")
         turns.after(0.1)
         photo.unlink()
         (library.base / "elsewhere").rename(photo)
-        root_id = turns.service.libraries.root_id(library.photos)
-        with turns.service.catalog.write():
+        root_id = turns.app.libraries.root_id(library.photos)
+        with turns.app.catalog.write():
             seen = turns.loop.watched[0].seen("a.png")
             assert seen
-            turns.service.catalog.files.record(
-                root_id, "a.png", seen, photo_id=None, fault=("cannot be read: Permission denied", ""), now=""
+            turns.app.catalog.files.record(
+                root_id,
+                "a.png",
+                seen,
+                photo_id=None,
+                fault=Fault(FaultCode.UNREADABLE, "cannot be read: Permission denied", ""),
+                now="",
             )
         turns.after(2.1, "a.png")
-        assert turns.service.catalog.files.counts()["faulty"] == 0
+        assert turns.app.catalog.files.counts()["faulty"] == 0
 
 
 def test_polling_finds_what_was_never_heard(library: Library) -> None:
     turns = Turns(library, **{"watch.poll": "always", "watch.poll_seconds": 5})
-    with turns.service:
+    with turns.app:
         turns.after(0.1)
         for i in range(2):
             library.draw(f"{i}.png", (1, i))

@@ -48,10 +48,10 @@ def test_all_that_is_kept_is_its_owners_alone(library: Library, run: Any, umask:
     assert open_to_others(data) == {}
     assert run("search", str(photo)).code == 0
     cutter = InlineAnalyser(Recipe("fake"))
-    with library.service() as service, Crops(library.catalog, cutter) as crops:
-        service.recluster()
+    with library.app() as app, Crops(library.catalog, cutter) as crops:
+        app.grouping.recluster()
         assert crops.path_of(1, Source(LibraryFile(str(photo.parent), photo.name)), Box(64, 32, 64, 64)) is not None
-        with service.catalog.run_lock("a test"), service.catalog.write():
+        with app.catalog.run_lock("a test"), app.catalog.write():
             assert open_to_others(data) == {}
             names = {path.name.removeprefix(library.catalog.name) for path in data.iterdir()}
             kept = {"", "-wal", "-shm", ".lock", ".run.lock", ".vectors.lock", ".vectors-fake", ".crops"}

@@ -862,16 +862,16 @@ def test_a_review_of_a_library_names_people_and_their_folders_follow(library: Li
     for name, *faces in (("a", (1, 0)), ("b", (1, 1)), ("c", (2, 0)), ("d", (3, 0)), ("e", (3, 1))):
         library.draw(f"{name}.png", *faces)
     library.scan()
-    with library.service() as service:
-        review = start_review(service)
+    with library.app() as app:
+        review = start_review(app)
         for name in ("Anna", "Ben"):
             question = review.next()
             assert question is not None
             assert question.n_faces == 2
             review.answer(question, Answer("name", name))
         assert {path.partition("/")[0] for path in library.tree()} == {"Anna", "Ben"}
-        single = only(list_questions(service))
-        take_answers(service, [f"{single.id}=name:Cleo"])
+        single = only(list_questions(app))
+        take_answers(app, [f"{single.id}=name:Cleo"])
         assert library.tree()["Cleo/c.png"] == "c.png"
         assert review.next() is None
 

@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.cli import main
 from facewatch.cli.pictures import Protocol, Screen
 from facewatch.cli.review import N_SHOWN, Sight, ask, completer, near_misses
@@ -68,23 +68,23 @@ ANNA, BEN = 1, 3
 
 
 @pytest.fixture
-def family(library: Library) -> Iterator[Service]:
+def family(library: Library) -> Iterator[App]:
     """Anna in four photos, a group of three and three single faces that are Anna, too; and Ben, unnamed, in two."""
     for name, person, looks in (("a", ANNA, range(4)), ("o", ANNA, range(100, 103)), ("b", BEN, range(2))):
         for look in looks:
             library.draw(f"{name}{look}.png", (person, look))
     for look in (120, 130, 200):
         library.draw(f"u{look}.png", (ANNA, look))
-    with library.service(STRICT, engine=Changing()) as service:
-        service.scan_all()
-        yield service
+    with library.app(STRICT, engine=Changing()) as app:
+        app.pipeline.scan()
+        yield app
 
 
 @pytest.fixture
-def anna(family: Service) -> Service:
+def anna(family: App) -> App:
     """The same, and Anna has her name."""
     [who] = [person for person in family.catalog.people.all() if person.n_faces == 4]
-    family.rename(str(who.id), "Anna")
+    family.corrections.rename(str(who.id), "Anna")
     return family
 
 
@@ -127,7 +127,7 @@ def walk(capsys: pytest.CaptureFixture[str]) -> Any:
     """Go through the questions of a service with these keys."""
 
     def call(
-        service: Service,
+        app: App,
         *keys: str,
         lines: Sequence[str] = (),
         screen: Screen = Screen(Protocol.NONE),  # noqa: B008 - frozen
@@ -135,26 +135,26 @@ def walk(capsys: pytest.CaptureFixture[str]) -> Any:
         most: int | None = None,
     ) -> Walked:
         script = Script(keys, lines)
-        with cutting(service, InlineAnalyser(Recipe("fake"))) as crops:
-            ask(service, script, Sight(service, crops, screen, n_lines=n_lines), most=most)
+        with cutting(app, InlineAnalyser(Recipe("fake"))) as crops:
+            ask(app, script, Sight(app, crops, screen, n_lines=n_lines), most=most)
         return Walked(capsys.readouterr().out, script)
 
     return call
 
 
-def people(service: Service) -> dict[str, int]:
+def people(app: App) -> dict[str, int]:
     """Return how many faces everybody has, by label."""
-    return {person.label: person.n_faces for person in service.catalog.people.all() if person.n_faces}
+    return {person.label: person.n_faces for person in app.catalog.people.all() if person.n_faces}
 
 
-def texts(service: Service) -> list[str]:
-    return [question.text for question in list_questions(service)]
+def texts(app: App) -> list[str]:
+    return [question.text for question in list_questions(app)]
 
 
 # --- each key ---
 
 
-def test_yes_gives_a_whole_group_to_the_person(anna: Service, walk: Any, library: Library) -> None:
+def test_yes_gives_a_whole_group_to_the_person(anna: App, walk: Any, library: Library) -> None:
     walked = walk(anna, "y")
     assert walked.asked[0] == "are these 6 faces Anna?"
     assert "6 faces belong to Anna now; undo with u" in walked.out
@@ -162,7 +162,7 @@ def test_yes_gives_a_whole_group_to_the_person(anna: Service, walk: Any, library
     assert "Anna/u120.png" in library.tree()
 
 
-def test_what_was_answered_with_no_is_never_asked_again(anna: Service, walk: Any) -> None:
+def test_what_was_answered_with_no_is_never_asked_again(anna: App, walk: Any) -> None:
     walked = walk(anna, "n", "q")
     assert "6 faces: not Anna; you will not be asked again" in walked.out
     assert not [text for text in texts(anna) if "Anna" in text]
@@ -170,7 +170,7 @@ def test_what_was_answered_with_no_is_never_asked_again(anna: Service, walk: Any
     assert "Anna" not in "".join(walk(anna, *"sssssss").asked)
 
 
-def test_a_divided_group_is_asked_about_in_two_halves(anna: Service, walk: Any) -> None:
+def test_a_divided_group_is_asked_about_in_two_halves(anna: App, walk: Any) -> None:
     walked = walk(anna, "d", "y", "n")
     halves = [int(re.sub(r"\D", "", text) or 1) for text in walked.asked if text.endswith("Anna?")][1:3]
     assert sum(halves) == 6
@@ -179,14 +179,14 @@ def test_a_divided_group_is_asked_about_in_two_halves(anna: Service, walk: Any) 
     assert "the two halves come as separate questions" in walked.out
 
 
-def test_a_group_that_is_one_cannot_be_divided(family: Service, walk: Any) -> None:
+def test_a_group_that_is_one_cannot_be_divided(family: App, walk: Any) -> None:
     walked = walk(family, "d")
     assert "[d]ivide" not in walked.script.prompts[0]
     assert "not a key for this question; ? lists them" in walked.out
 
 
 @pytest.mark.parametrize("key", ["t", "\n"])
-def test_a_name_is_typed(family: Service, walk: Any, library: Library, key: str) -> None:
+def test_a_name_is_typed(family: App, walk: Any, library: Library, key: str) -> None:
     walked = walk(family, key, lines=["Clara"])
     assert walked.asked[0] == "who is this (4 photos)?"
     assert "4 faces belong to Clara now" in walked.out
@@ -194,21 +194,21 @@ def test_a_name_is_typed(family: Service, walk: Any, library: Library, key: str)
     assert "Clara/a0.png" in library.tree()
 
 
-def test_an_empty_name_goes_back_to_the_question(family: Service, walk: Any) -> None:
+def test_an_empty_name_goes_back_to_the_question(family: App, walk: Any) -> None:
     walked = walk(family, "t", "t", lines=["", "Clara"])
     assert len(walked.script.prompts) == 3
     assert walked.asked[0] != walked.asked[1]
     assert people(family)["Clara"] == 4
 
 
-def test_a_known_name_in_any_case_is_that_person(anna: Service, walk: Any) -> None:
+def test_a_known_name_in_any_case_is_that_person(anna: App, walk: Any) -> None:
     walk(anna, "s", "t", lines=["aNNa"])
     assert people(anna)["Anna"] == 7
     assert "aNNa" not in people(anna)
 
 
-def test_names_are_completed_to_those_of_the_catalog(anna: Service, walk: Any) -> None:
-    anna.rename(str(next(p.id for p in anna.catalog.people.all() if p.n_faces == 2)), "ben")
+def test_names_are_completed_to_those_of_the_catalog(anna: App, walk: Any) -> None:
+    anna.corrections.rename(str(next(p.id for p in anna.catalog.people.all() if p.n_faces == 2)), "ben")
     assert walk(anna, "t").script.completions == [["Anna", "ben"]]
 
 
@@ -223,52 +223,50 @@ def test_names_are_completed_to_those_of_the_catalog(anna: Service, walk: Any) -
     ],
 )
 def test_a_near_miss_of_a_name_is_not_taken_for_a_new_one_unasked(
-    anna: Service, walk: Any, typed: str, keys: str, expected: dict[str, int]
+    anna: App, walk: Any, typed: str, keys: str, expected: dict[str, int]
 ) -> None:
     walked = walk(anna, "s", "t", *keys, "q", lines=[typed])
     assert expected.items() <= people(anna).items()
     assert any("did you mean [1] Anna, or is it [n]ew" in prompt for prompt in walked.script.prompts) == bool(keys)
 
 
-def test_a_near_miss_can_be_taken_back(anna: Service, walk: Any) -> None:
+def test_a_near_miss_can_be_taken_back(anna: App, walk: Any) -> None:
     before = people(anna)
     walked = walk(anna, "s", "t", "b", "q", lines=["Ana"])
     assert people(anna) == before
     assert "0 answers, 1 question skipped, 0 faces settled" in walked.out
 
 
-def test_what_cannot_be_a_name_is_said_and_asked_again(family: Service, walk: Any) -> None:
+def test_what_cannot_be_a_name_is_said_and_asked_again(family: App, walk: Any) -> None:
     walked = walk(family, "t", "t", "q", lines=["12", "Clara"])
     assert "'12' would be taken for the id of a person" in walked.out
     assert people(family)["Clara"] == 4
 
 
-def test_what_is_not_a_face_is_never_shown_again(anna: Service, walk: Any) -> None:
+def test_what_is_not_a_face_is_never_shown_again(anna: App, walk: Any) -> None:
     walked = walk(anna, "x")
     assert "6 faces ignored: never shown or asked about again" in walked.out
     assert anna.catalog.faces.counts()["faces"] == 6
     assert not [text for text in texts(anna) if "Anna" in text]
 
 
-def test_hidden_groups_have_no_folder_and_single_faces_stay_with_nobody(
-    anna: Service, walk: Any, library: Library
-) -> None:
+def test_hidden_groups_have_no_folder_and_single_faces_stay_with_nobody(anna: App, walk: Any, library: Library) -> None:
     walked = walk(anna, "h", "h")
     assert re.search(r"Person \d+ is hidden; 3 faces stay with nobody; undo with u", walked.out)
     assert {path.split("/")[0] for path in library.tree()} == {"Anna"}
     assert texts(anna) == []
 
 
-def test_what_is_skipped_comes_up_in_the_next_review(anna: Service, walk: Any) -> None:
-    before, decided = texts(anna), anna.history()
+def test_what_is_skipped_comes_up_in_the_next_review(anna: App, walk: Any) -> None:
+    before, decided = texts(anna), anna.corrections.history()
     walked = walk(anna, *"ssss")
     assert len(set(walked.asked)) == len(walked.asked) >= 2
     assert f"nothing else to ask; {len(walked.asked)} questions skipped" in walked.out
     assert texts(anna) == before
-    assert anna.history() == decided
+    assert anna.corrections.history() == decided
 
 
-def test_help_explains_every_key_that_does_something_now(anna: Service, walk: Any) -> None:
+def test_help_explains_every_key_that_does_something_now(anna: App, walk: Any) -> None:
     walked = walk(anna, "?", "y", "?")
     first, second = walked.out.split("6 faces belong")
     for word in walked.script.prompts[0].split(" "):
@@ -280,7 +278,7 @@ def test_help_explains_every_key_that_does_something_now(anna: Service, walk: An
 
 
 @pytest.mark.parametrize("key", ["z", "", "é", "5", " ", "m", "\t"])
-def test_any_other_key_decides_nothing_and_asks_again(anna: Service, walk: Any, key: str) -> None:
+def test_any_other_key_decides_nothing_and_asks_again(anna: App, walk: Any, key: str) -> None:
     before = people(anna)
     walked = walk(anna, key, "q")
     assert "not a key for this question" in walked.out
@@ -299,26 +297,26 @@ def test_no_two_keys_clash() -> None:
 # --- are two people one? ---
 
 
-def one_first(service: Service) -> str:
+def one_first(app: App) -> str:
     """Skip until the question whether two people are one; the keys."""
-    return "s" * [question.kind for question in list_questions(service)].index("one")
+    return "s" * [question.kind for question in list_questions(app)].index("one")
 
 
-def test_two_people_become_one(family: Service, walk: Any) -> None:
+def test_two_people_become_one(family: App, walk: Any) -> None:
     walked = walk(family, *one_first(family), "y", "q")
     assert re.match(r"are Person \d+ and Person \d+ the same person\?", walked.asked[-2])
     assert re.search(r"7 faces belong to Person \d+ now", walked.out)
     assert sorted(people(family).values()) == [2, 7]
 
 
-def test_two_people_who_are_two_are_not_asked_about_again(family: Service, walk: Any) -> None:
+def test_two_people_who_are_two_are_not_asked_about_again(family: App, walk: Any) -> None:
     walked = walk(family, *one_first(family), "n", "q")
     assert re.search(r"Person \d+ and Person \d+ are different people; you will not be asked again", walked.out)
     assert not [text for text in texts(family) if text.endswith("the same person?")]
     assert len(family.catalog.people.apart()) == 2
 
 
-def test_both_of_two_people_are_shown_apart(family: Service, walk: Any) -> None:
+def test_both_of_two_people_are_shown_apart(family: App, walk: Any) -> None:
     walked = walk(family, *one_first(family))
     shown = walked.out.split(walked.asked[-1])[1]
     titles = re.findall(r"^(Person \d+):$", shown, re.MULTILINE)
@@ -335,21 +333,21 @@ def test_both_of_two_people_are_shown_apart(family: Service, walk: Any) -> None:
 
 
 @pytest.fixture
-def mixed(library: Library) -> Iterator[Service]:
+def mixed(library: Library) -> Iterator[App]:
     """Anna in five photos, and two of Ben that a run has taken for her."""
     for name, person, looks in (("a", ANNA, range(5)), ("b", BEN, range(2))):
         for look in looks:
             library.draw(f"{name}{look}.png", (person, look))
-    with library.service() as service:
-        service.scan_all()
-        ben, anna = sorted(service.catalog.people.all(), key=lambda person: person.n_faces)
-        service.catalog.faces.reassign_all(ben.id, anna.id)
-        service.catalog.people.retire(ben.id, anna.id)
-        service.rename(str(anna.id), "Anna")
-        yield service
+    with library.app() as app:
+        app.pipeline.scan()
+        ben, anna = sorted(app.catalog.people.all(), key=lambda person: person.n_faces)
+        app.catalog.faces.reassign_all(ben.id, anna.id)
+        app.catalog.people.retire(ben.id, anna.id)
+        app.corrections.rename(str(anna.id), "Anna")
+        yield app
 
 
-def test_faces_of_somebody_else_leave_the_person_and_are_named(mixed: Service, walk: Any, library: Library) -> None:
+def test_faces_of_somebody_else_leave_the_person_and_are_named(mixed: App, walk: Any, library: Library) -> None:
     assert "Anna/b0.png" in library.tree()
     walked = walk(mixed, "n", "t", lines=["Ben"])
     assert walked.asked == ["are these 2 faces of Anna really Anna?", "who is this (2 photos)?"]
@@ -358,7 +356,7 @@ def test_faces_of_somebody_else_leave_the_person_and_are_named(mixed: Service, w
     assert {path for path in library.tree() if path.startswith("Ben/")} == {"Ben/b0.png", "Ben/b1.png"}
 
 
-def test_faces_that_are_the_person_stay_and_are_not_asked_about_again(mixed: Service, walk: Any) -> None:
+def test_faces_that_are_the_person_stay_and_are_not_asked_about_again(mixed: App, walk: Any) -> None:
     walked = walk(mixed, "y")
     assert "2 faces stay with Anna; you will not be asked again; undo with u" in walked.out
     assert "nothing else to ask" in walked.out
@@ -366,7 +364,7 @@ def test_faces_that_are_the_person_stay_and_are_not_asked_about_again(mixed: Ser
     assert "still Anna" not in " ".join(texts(mixed))
 
 
-def test_faces_in_doubt_are_not_compared_with_themselves(mixed: Service, walk: Any) -> None:
+def test_faces_in_doubt_are_not_compared_with_themselves(mixed: App, walk: Any) -> None:
     [question] = list_questions(mixed)
     compared = walk(mixed, "q").out.partition("Anna:\n")[2]
     assert len(re.findall(r"a\d.png", compared)) == 2
@@ -375,20 +373,20 @@ def test_faces_in_doubt_are_not_compared_with_themselves(mixed: Service, walk: A
     assert set(best_faces(mixed, question.people[0], 9, without=question.loose)).isdisjoint(question.loose)
 
 
-def test_faces_of_somebody_are_not_offered_to_be_hidden(mixed: Service, walk: Any) -> None:
+def test_faces_of_somebody_are_not_offered_to_be_hidden(mixed: App, walk: Any) -> None:
     [question] = list_questions(mixed)
     assert verbs_for(mixed.catalog, question) == ["yes", "no", "name", "not-a-face", "divide", "skip"]
     assert "[h]ide" not in walk(mixed, "h").script.prompts[0]
     assert people(mixed) == {"Anna": 7}
 
 
-def test_faces_given_to_somebody_new_are_counted_once(mixed: Service, walk: Any) -> None:
+def test_faces_given_to_somebody_new_are_counted_once(mixed: App, walk: Any) -> None:
     walked = walk(mixed, "t", "q", lines=["Ben"])
     assert "2 faces belong to Ben now; undo with u" in walked.out
     assert people(mixed) == {"Anna": 5, "Ben": 2}
 
 
-def test_faces_in_doubt_can_be_answered_by_another_program(mixed: Service, run: Any) -> None:
+def test_faces_in_doubt_can_be_answered_by_another_program(mixed: App, run: Any) -> None:
     [question] = run("--json").json["questions"]
     assert (question["kind"], question["n_faces"], question["settles"]) == ("still", 2, 0)
     assert [face["id"] for face in question["faces"]] == [face["id"] for face in question["faces"] if face["photo"]]
@@ -402,7 +400,7 @@ def test_faces_in_doubt_can_be_answered_by_another_program(mixed: Service, run: 
     assert people(mixed) == {"Anna": 5}
 
 
-def test_undo_takes_the_last_answer_back_and_asks_again(anna: Service, walk: Any) -> None:
+def test_undo_takes_the_last_answer_back_and_asks_again(anna: App, walk: Any) -> None:
     before = people(anna)
     walked = walk(anna, "y", "u", "q")
     assert walked.asked[0] == walked.asked[-1] == "are these 6 faces Anna?"
@@ -411,7 +409,7 @@ def test_undo_takes_the_last_answer_back_and_asks_again(anna: Service, walk: Any
     assert people(anna) == before
 
 
-def test_undo_goes_back_answer_by_answer_also_over_what_decided_nothing(anna: Service, walk: Any) -> None:
+def test_undo_goes_back_answer_by_answer_also_over_what_decided_nothing(anna: App, walk: Any) -> None:
     before, asked = people(anna), texts(anna)
     walked = walk(anna, "d", "s", "n", "u", "u", "u", "u", "q")
     assert people(anna) == before
@@ -420,13 +418,13 @@ def test_undo_goes_back_answer_by_answer_also_over_what_decided_nothing(anna: Se
     assert "nothing was answered yet; `facewatch undo` takes back" in walked.out
 
 
-def test_undo_without_an_answer_leaves_what_was_decided_before(anna: Service, walk: Any) -> None:
+def test_undo_without_an_answer_leaves_what_was_decided_before(anna: App, walk: Any) -> None:
     walk(anna, "u", "q")
     assert people(anna)["Anna"] == 4
 
 
 @pytest.mark.parametrize("end", ["q", "", "^C"])
-def test_whoever_quits_in_the_middle_keeps_what_was_answered(anna: Service, walk: Any, end: str) -> None:
+def test_whoever_quits_in_the_middle_keeps_what_was_answered(anna: App, walk: Any, end: str) -> None:
     walked = walk(anna, "y", *([end] if end else []))
     assert walked.out.splitlines()[-1] == "1 answer, 6 faces settled, 2 open"
     assert len(walked.asked) == 2
@@ -434,13 +432,13 @@ def test_whoever_quits_in_the_middle_keeps_what_was_answered(anna: Service, walk
 
 
 @pytest.mark.parametrize("line", ["", "^C"])
-def test_whoever_is_gone_in_the_middle_of_a_name_has_named_nobody(family: Service, walk: Any, line: str) -> None:
+def test_whoever_is_gone_in_the_middle_of_a_name_has_named_nobody(family: App, walk: Any, line: str) -> None:
     walked = walk(family, "t", lines=[line] if line else [])
     assert "0 answers, 0 faces settled" in walked.out
     assert family.catalog.people.names() == {}
 
 
-def test_it_says_how_many_answers_settle_how_many_faces(anna: Service, walk: Any) -> None:
+def test_it_says_how_many_answers_settle_how_many_faces(anna: App, walk: Any) -> None:
     walked = walk(anna, "y", "t", lines=["Ben"])
     assert re.search(r"^8 faces are still open; \d answers settle about 100 % of them$", walked.out, re.MULTILINE)
     assert "0 answered, " not in walked.out, "what was just said"
@@ -448,31 +446,31 @@ def test_it_says_how_many_answers_settle_how_many_faces(anna: Service, walk: Any
     assert walked.out.splitlines()[-2:] == ["nothing else to ask", "2 answers, 8 faces settled, 0 open"]
 
 
-def test_no_more_is_asked_than_was_wanted(anna: Service, walk: Any) -> None:
+def test_no_more_is_asked_than_was_wanted(anna: App, walk: Any) -> None:
     assert len(walk(anna, "s", "s", "s", most=1).asked) == 1
 
 
 def test_faces_that_a_new_name_explains_are_told(library: Library, walk: Any) -> None:
     for look in range(3):
         library.draw(f"a{look}.png", (ANNA, look))
-    with library.service() as service:
-        service.scan_all()
-        [person] = service.catalog.people.all()
-        face = service.catalog.faces.of_person(person.id)[0]
+    with library.app() as app:
+        app.pipeline.scan()
+        [person] = app.catalog.people.all()
+        face = app.catalog.faces.of_person(person.id)[0]
         # A run that saw only two photos would have left the third to be found when somebody says who they are.
-        service.catalog.faces.release([face.id])
-        walked = walk(service, "t", "q", lines=["Anna"])
+        app.catalog.faces.release([face.id])
+        walked = walk(app, "t", "q", lines=["Anna"])
     assert "2 faces belong to Anna now; 1 more found; undo with u" in walked.out
 
 
-def walk_with(service: Service, script: Script, capsys: pytest.CaptureFixture[str]) -> Walked:
-    with cutting(service) as crops:
-        ask(service, script, Sight(service, crops, Screen(Protocol.NONE), n_lines=60))
+def walk_with(app: App, script: Script, capsys: pytest.CaptureFixture[str]) -> Walked:
+    with cutting(app) as crops:
+        ask(app, script, Sight(app, crops, Screen(Protocol.NONE), n_lines=60))
     return Walked(capsys.readouterr().out, script)
 
 
 def test_an_answer_against_what_was_said_before_is_refused_and_asked_again(
-    family: Service, capsys: pytest.CaptureFixture[str]
+    family: App, capsys: pytest.CaptureFixture[str]
 ) -> None:
     skips, before = one_first(family), people(family)
     [question] = [question for question in list_questions(family) if question.kind == "one"]
@@ -495,7 +493,7 @@ def test_an_answer_against_what_was_said_before_is_refused_and_asked_again(
 
 
 def test_what_another_program_settles_meanwhile_is_not_asked_again(
-    anna: Service, capsys: pytest.CaptureFixture[str]
+    anna: App, capsys: pytest.CaptureFixture[str]
 ) -> None:
     [question] = [question for question in list_questions(anna) if question.kind == "is"]
 
@@ -513,8 +511,8 @@ def test_what_another_program_settles_meanwhile_is_not_asked_again(
     assert people(anna)["Zoe"] == 1
 
 
-def test_it_works_while_another_process_watches(anna: Service, walk: Any, library: Library) -> None:
-    with library.service(STRICT, engine=Changing()) as watcher, watcher.running("watch"):
+def test_it_works_while_another_process_watches(anna: App, walk: Any, library: Library) -> None:
+    with library.app(STRICT, engine=Changing()) as watcher, watcher.pipeline.running("watch"):
         walked = walk(anna, "y", "u", "y", "q")
     assert "6 faces belong to Anna now; undo with u" in walked.out
     assert people(anna)["Anna"] == 10
@@ -527,9 +525,9 @@ def test_when_everything_is_settled_it_says_so(library: Library, walk: Any) -> N
     library.draw("a.png", (1, 0))
     library.draw("b.png", (1, 1))
     library.scan()
-    with library.service() as service:
-        service.rename("1", "Anna")
-        assert walk(service).out == "nothing to ask: every face that can be recognised belongs to somebody\n"
+    with library.app() as app:
+        app.corrections.rename("1", "Anna")
+        assert walk(app).out == "nothing to ask: every face that can be recognised belongs to somebody\n"
 
 
 # --- what is seen ---
@@ -539,7 +537,7 @@ def paths_in(out: str) -> list[Path]:
     return [Path(line.strip()) for line in re.findall(r"/\S+\.jpg$", out, re.MULTILINE)]
 
 
-def test_without_pictures_there_are_crops_to_open_and_their_photos(anna: Service, walk: Any, library: Library) -> None:
+def test_without_pictures_there_are_crops_to_open_and_their_photos(anna: App, walk: Any, library: Library) -> None:
     out = walk(anna).out
     crops = paths_in(out)
     assert len(crops) == 8  # six that are asked about, two of Anna
@@ -552,16 +550,14 @@ def test_without_pictures_there_are_crops_to_open_and_their_photos(anna: Service
     assert re.search(r"^  1 /", out, re.MULTILINE)
 
 
-def test_a_photo_that_was_changed_is_not_taken_for_the_one_on_record(
-    anna: Service, walk: Any, library: Library
-) -> None:
+def test_a_photo_that_was_changed_is_not_taken_for_the_one_on_record(anna: App, walk: Any, library: Library) -> None:
     library.draw("u120.png", (BEN, 0), shade=10)
     out = walk(anna).out
     assert out.count("(cannot be shown: the photo is away or cannot be read)") == 1
     assert len(paths_in(out)) == 7
 
 
-def test_a_photo_of_a_library_that_is_forgotten_meanwhile_is_not_opened(anna: Service, library: Library) -> None:
+def test_a_photo_of_a_library_that_is_forgotten_meanwhile_is_not_opened(anna: App, library: Library) -> None:
     faces = faces_at(anna.catalog, [1])
     with anna.catalog.write():
         anna.catalog._db.execute("DELETE FROM files")
@@ -570,7 +566,7 @@ def test_a_photo_of_a_library_that_is_forgotten_meanwhile_is_not_opened(anna: Se
         assert crops.paths(faces) == [None]
 
 
-def test_a_photo_that_is_away_is_named_all_the_same(anna: Service, walk: Any, library: Library) -> None:
+def test_a_photo_that_is_away_is_named_all_the_same(anna: App, walk: Any, library: Library) -> None:
     (library.photos / "u120.png").unlink()
     out = walk(anna).out
     assert "(cannot be shown: the photo is away or cannot be read)" in out
@@ -586,7 +582,7 @@ def pictures_in(out: str) -> list[Image.Image]:
     return found
 
 
-def test_where_the_terminal_can_faces_are_drawn_with_those_of_the_person_below(anna: Service, walk: Any) -> None:
+def test_where_the_terminal_can_faces_are_drawn_with_those_of_the_person_below(anna: App, walk: Any) -> None:
     walked = walk(anna, "?", screen=Screen(Protocol.KITTY))
     rows = pictures_in(walked.out)
     assert [round(row.width / 104) for row in rows] == [6, 4]
@@ -602,8 +598,8 @@ def test_a_small_terminal_shows_fewer_faces_and_the_rest_when_asked(library: Lib
     for look in range(9):
         library.draw(f"a{look}.png", (ANNA, look))
     library.scan()
-    with library.service() as service:
-        walked = walk(service, "m", "m", screen=Screen(Protocol.KITTY, n_columns=60), n_lines=24)
+    with library.app() as app:
+        walked = walk(app, "m", "m", screen=Screen(Protocol.KITTY, n_columns=60), n_lines=24)
     assert [round(row.width / 104) for row in pictures_in(walked.out)] == [4, 4, 1] or len(pictures_in(walked.out)) == 3
     assert "[m]ore" in walked.script.prompts[0]
 
@@ -612,20 +608,20 @@ def test_after_the_last_faces_more_begins_with_the_first(library: Library, walk:
     for look in range(N_SHOWN + 2):
         library.draw(f"a{look}.png", (ANNA, look))
     library.scan()
-    with library.service() as service:
+    with library.app() as app:
         # A person without a name is shown by no more than these; a group of single faces would be shown by all.
-        [question] = list_questions(service)
+        [question] = list_questions(app)
         assert len(question.faces) == N_SHOWN
-        walked = walk(service, "m", "m", screen=Screen(Protocol.KITTY, n_columns=80), n_lines=20)
+        walked = walk(app, "m", "m", screen=Screen(Protocol.KITTY, n_columns=80), n_lines=20)
     first, second, third = (row.tobytes() for row in pictures_in(walked.out))
     assert first != second
     assert first == third
 
 
-def test_the_face_that_stands_for_a_person_comes_first(anna: Service) -> None:
+def test_the_face_that_stands_for_a_person_comes_first(anna: App) -> None:
     [who] = [person.id for person in anna.catalog.people.all() if person.name]
     for row in anna.catalog.faces.of_person(who):
-        with anna.deciding() as decisions:
+        with anna.corrections.deciding() as decisions:
             decisions.cover(str(who), str(row.id))
         best = best_faces(anna, who, 3)
         assert best[0] == row.id
@@ -635,20 +631,20 @@ def test_the_face_that_stands_for_a_person_comes_first(anna: Service) -> None:
 def test_faces_are_where_their_photos_say(library: Library) -> None:
     library.draw("two.png", (1, 0), (2, 0))
     library.scan()
-    with library.service() as service:
-        faces = faces_at(service.catalog, [2, 1, 2, 99])
+    with library.app() as app:
+        faces = faces_at(app.catalog, [2, 1, 2, 99])
         assert [(face.id, face.number, face.box.x) for face in faces] == [(2, 2, 192), (1, 1, 64)]
         assert {face.file for face in faces} == {str(library.photos / "two.png")}
         (library.photos / "two.png").rename(library.base / "gone.png")
         library.draw("other.png", (5, 0))
-        service.scan_all()
-        assert faces_at(service.catalog, [1])[0].file is None
+        app.pipeline.scan()
+        assert faces_at(app.catalog, [1])[0].file is None
 
 
-def test_what_cannot_be_answered_is_not_offered(family: Service) -> None:
+def test_what_cannot_be_answered_is_not_offered(family: App) -> None:
     one = next(question for question in list_questions(family) if question.kind == "one")
     assert verbs_for(family.catalog, one) == ["yes", "no", "name", "skip"]
-    family.rename(str(one.people[0]), "Anna")
+    family.corrections.rename(str(one.people[0]), "Anna")
     assert verbs_for(family.catalog, one) == ["yes", "no", "skip"]
     who = next(question for question in list_questions(family) if question.kind == "who")
     assert verbs_for(family.catalog, who) == ["name", "not-a-face", "hide", "skip"]
@@ -698,18 +694,18 @@ def run(library: Library, capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 @pytest.fixture
-def listed(anna: Service, run: Any) -> list[dict[str, Any]]:
+def listed(anna: App, run: Any) -> list[dict[str, Any]]:
     return list(run("--json").json["questions"])
 
 
-def test_where_nobody_can_be_asked_it_says_how_programs_do_it(anna: Service, run: Any) -> None:
+def test_where_nobody_can_be_asked_it_says_how_programs_do_it(anna: App, run: Any) -> None:
     answer = run()
     assert answer.code == 2
     assert "facewatch review --json" in answer.err
     assert "--answer ID=ANSWER" in answer.err
 
 
-def test_the_list_says_all_that_another_program_needs(anna: Service, run: Any, library: Library) -> None:
+def test_the_list_says_all_that_another_program_needs(anna: App, run: Any, library: Library) -> None:
     found = run("--json").json
     assert found["obstacle"] is None
     assert found["n_open"] == 8
@@ -730,14 +726,14 @@ def test_the_list_says_all_that_another_program_needs(anna: Service, run: Any, l
     assert 0 < first["chance"] <= 1
 
 
-def test_the_list_can_be_limited_to_the_best(anna: Service, run: Any, listed: list[dict[str, Any]]) -> None:
+def test_the_list_can_be_limited_to_the_best(anna: App, run: Any, listed: list[dict[str, Any]]) -> None:
     found = run("--json", "--most", "1").json
     assert found["questions"] == listed[:1]
     assert found["n_questions"] == len(listed)
 
 
-def test_answers_are_taken_and_on_record(anna: Service, run: Any, listed: list[dict[str, Any]]) -> None:
-    decided = {entry.id for entry in anna.history()}
+def test_answers_are_taken_and_on_record(anna: App, run: Any, listed: list[dict[str, Any]]) -> None:
+    decided = {entry.id for entry in anna.corrections.history()}
     who = next(question["id"] for question in listed if question["kind"] == "who" and question["n_faces"] == 2)
     answer = run("--answer", f"{listed[0]['id']}=yes", "--answer", f"{who}=name:Ben", "--json")
     assert answer.code == 0
@@ -747,15 +743,13 @@ def test_answers_are_taken_and_on_record(anna: Service, run: Any, listed: list[d
     ]
     assert (answer.json["n_settled"], answer.json["n_open"]) == (8, 0)
     assert [decision["id"] for decision in answer.json["decisions"]] == [
-        entry.parent_id or entry.id for entry in reversed(anna.history()) if entry.id not in decided
+        entry.parent_id or entry.id for entry in reversed(anna.corrections.history()) if entry.id not in decided
     ]
     assert people(anna) == {"Anna": 10, "Ben": 2}
     assert run("--json").json["questions"] == []
 
 
-def test_answers_are_told_in_words_and_quietly_not_at_all(
-    anna: Service, run: Any, listed: list[dict[str, Any]]
-) -> None:
+def test_answers_are_told_in_words_and_quietly_not_at_all(anna: App, run: Any, listed: list[dict[str, Any]]) -> None:
     first, second = listed[0]["id"], listed[-1]["id"]
     assert run("--answer", f"{first}=skip").out.splitlines() == [
         f"{first}: skipped; the next review asks again",
@@ -777,7 +771,7 @@ def test_answers_are_told_in_words_and_quietly_not_at_all(
     ],
 )
 def test_answers_that_cannot_be_have_documented_exit_codes_and_decide_nothing(
-    anna: Service, run: Any, listed: list[dict[str, Any]], code: int, answers: list[str]
+    anna: App, run: Any, listed: list[dict[str, Any]], code: int, answers: list[str]
 ) -> None:
     before = people(anna)
     ids = {question["kind"]: question["id"] for question in listed}
@@ -789,13 +783,13 @@ def test_answers_that_cannot_be_have_documented_exit_codes_and_decide_nothing(
 
 
 def test_a_name_stands_in_the_outcome_as_it_is_written_in_the_catalog(
-    anna: Service, run: Any, listed: list[dict[str, Any]]
+    anna: App, run: Any, listed: list[dict[str, Any]]
 ) -> None:
     who = next(question["id"] for question in listed if question["kind"] == "who")
     assert "belong to Anna now" in run("--answer", f"{who}=name:ANNA").out
 
 
-def test_most_questions_and_an_answer_make_no_sense_together(anna: Service, run: Any) -> None:
+def test_most_questions_and_an_answer_make_no_sense_together(anna: App, run: Any) -> None:
     assert run("--answer", "who:1=skip", "--most", "3").code == 2
 
 
@@ -813,7 +807,7 @@ def test_without_faces_there_is_an_empty_list_that_says_why(library: Library, ru
     }
 
 
-def test_while_the_engine_changes_nothing_is_asked_and_it_says_why(anna: Service, run: Any) -> None:
+def test_while_the_engine_changes_nothing_is_asked_and_it_says_why(anna: App, run: Any) -> None:
     with anna.catalog.write():
         anna.catalog.files.set("engine", "face_recognition")
     answer = run("--json")
@@ -902,8 +896,8 @@ def seen(library: Library) -> Library:
 
 
 def names_in(library: Library) -> set[str]:
-    with library.service() as service:
-        return set(service.catalog.people.names().values())
+    with library.app() as app:
+        return set(app.catalog.people.names().values())
 
 
 def test_a_question_is_answered_at_a_terminal(seen: Library) -> None:
@@ -1015,8 +1009,8 @@ def test_with_nothing_to_ask_a_terminal_is_told_so(seen: Library) -> None:
 
 
 def test_while_the_engine_changes_a_terminal_is_told_so(seen: Library) -> None:
-    with seen.service() as service, service.catalog.write():
-        service.catalog.files.set("engine", "face_recognition")
+    with seen.app() as app, app.catalog.write():
+        app.catalog.files.set("engine", "face_recognition")
     with session(seen) as at:
         at.expect("the engine is being changed from fake to face_recognition: 0 of 2 photos looked at")
         assert at.end() == 0

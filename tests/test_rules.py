@@ -171,10 +171,10 @@ class Ruled:
     def _back_and_forth(self, before: Facts, tree: Any, after: Facts, tree_after: Any) -> None:
         """Undo, redo and undo are exact, in the catalog and on disk."""
         for undo_or_redo, facts, folders in (
-            (lambda: self.world.service.undo(1), before, tree),
-            (self.world.service.redo, after, tree_after),
-            (lambda: self.world.service.undo(1), before, tree),
-            (self.world.service.redo, after, tree_after),
+            (lambda: self.world.app.corrections.undo(1), before, tree),
+            (self.world.app.corrections.redo, after, tree_after),
+            (lambda: self.world.app.corrections.undo(1), before, tree),
+            (self.world.app.corrections.redo, after, tree_after),
         ):
             undo_or_redo()
             differing = differences(without_the_unmade(self.world.told(), facts), facts)
@@ -188,7 +188,7 @@ class Ruled:
         """Return method, arguments, options, faces that are named, who gets faces, and who is merged."""
         if name == "rename":
             who, new, may_merge = self._who(arguments[0]), arguments[1], arguments[2]
-            taken = [p for p, n in self.world.service.catalog.people.names().items() if n.casefold() == new.casefold()]
+            taken = [p for p, n in self.world.app.catalog.people.names().items() if n.casefold() == new.casefold()]
             merged = {int(who)} if may_merge and taken else set()
             return name, (who, new), {"may_merge": may_merge}, set(), taken[0] if taken else None, merged
         if name == "merge":
@@ -223,7 +223,7 @@ class Ruled:
         for face, number in zip(own, numbers, strict=False):
             if number:
                 parts.setdefault(number, []).append(face)
-        person = self.world.service.catalog.people.one(person_id)
+        person = self.world.app.catalog.people.one(person_id)
         if person is None or not parts:
             # There is nobody to split: something else that is refused.
             return "hide", ("0",), {}, set(), None, set()
@@ -246,10 +246,10 @@ class Ruled:
         before, last = self.world.told(), self.standing[-n:]
         if n > len(self.standing):
             with pytest.raises(DecisionError):
-                self.world.service.undo(n)
+                self.world.app.corrections.undo(n)
             assert self.world.told() == before
             return
-        self.world.service.undo(n)
+        self.world.app.corrections.undo(n)
         self.standing = self.standing[:-n]
         after, first = self.world.told(), self.made[last[0]]
         if all(self.made[entry_id].is_in_order for entry_id in last):
@@ -261,7 +261,7 @@ class Ruled:
             return
         before, entry_id = self.world.told(), self.standing[number % len(self.standing)]
         try:
-            undone = self.world.service.undo_one(entry_id, with_chain=with_chain)
+            undone = self.world.app.corrections.undo_one(entry_id, with_chain=with_chain)
         except DecisionError:
             assert not with_chain
             assert self.world.told() == before
@@ -279,7 +279,7 @@ class Ruled:
     def _redo(self) -> None:
         before = self.world.told()
         try:
-            redone = self.world.service.redo()
+            redone = self.world.app.corrections.redo()
         except DecisionError:
             assert self.world.told() == before
             return
@@ -307,7 +307,7 @@ class Ruled:
     def _check(self) -> None:
         world = self.world
         check_standing(world)
-        decisions = [entry.id for entry in world.service.catalog.journal.decisions()]
+        decisions = [entry.id for entry in world.app.catalog.journal.decisions()]
         assert decisions[::-1] == self.standing, "what can be undone is what users decided"
         faces, people = world.faces(), {p for (p,) in world.query("SELECT id FROM people")}
         assert self._faces.items() <= faces.items(), "a face stays a face of its photo"
@@ -602,7 +602,7 @@ def test_an_undo_is_exact_after_a_cover_was_chosen_or_two_were_told_apart(world:
     world.decide(*decision)
     before = world.told()
     world.decide("rename", "1", "Anna")
-    world.service.undo()
+    world.app.corrections.undo()
     assert world.told() == before
 
 
@@ -623,8 +623,8 @@ def test_a_face_is_not_given_back_alone_to_somebody_who_was_forgotten_since(worl
     first = world.decide("unassign", ["3"]).entry_id
     world.decide("forget", "1")
     with pytest.raises(DecisionError, match="built on it"):
-        world.service.undo_one(first)
-    world.service.undo_one(first, with_chain=True)
+        world.app.corrections.undo_one(first)
+    world.app.corrections.undo_one(first, with_chain=True)
     assert world.told() == before
 
 
@@ -640,8 +640,8 @@ def test_a_face_that_made_room_is_not_given_back_alone_after_a_user_took_it_out(
     action, *who = later
     world.decide(action, [str(mirrored)], *who)
     with pytest.raises(DecisionError, match="built on it"):
-        world.service.undo_one(first)
-    world.service.undo_one(first, with_chain=True)
+        world.app.corrections.undo_one(first)
+    world.app.corrections.undo_one(first, with_chain=True)
     assert world.told() == before
 
 
@@ -649,7 +649,7 @@ def test_a_face_that_comes_back_to_its_person_has_no_guess_beside_it(world: Worl
     photos_of(world, 0, 4, n=3)
     world.decide("reject", ["1"])
     assert world.query("SELECT face_id FROM suggestions") == [(1,)]
-    world.service.undo()
+    world.app.corrections.undo()
     assert world.query("SELECT face_id FROM suggestions") == []
 
 
@@ -658,7 +658,7 @@ def test_whoever_a_run_had_made_of_released_faces_has_no_folder_after_the_undo(w
     world.decide("reject", ["1", "2"])
     world.scan()
     assert len(world.tree()) == 2
-    world.service.undo()
+    world.app.corrections.undo()
     assert world.tree() == world.wanted_tree() == {"_unnamed/Person 0001": {"1", "2", "3", "4"}}
 
 
@@ -667,7 +667,7 @@ def test_nobody_is_recognised_as_a_person_whose_making_was_undone(world: World) 
     world.arrive(Seen(4, 0), Seen(4, 1))
     world.scan()
     world.decide("assign", ["3"], "Anna", is_new=True)
-    world.service.undo()
+    world.app.corrections.undo()
     world.arrive(Seen(4, 0), Seen(5, 0))
     world.scan()
     check_standing(world)
@@ -679,10 +679,10 @@ def test_grouping_on_demand_is_no_decision_and_does_not_stand_in_the_way_of_an_u
     world.decide("rename", "1", "Anna")
     for look in range(2):
         world.arrive(Seen(4, look))
-    list(world.service.ingest(world.photos, ["3.photo", "4.photo"]))
+    list(world.app.pipeline.index(world.photos, ["3.photo", "4.photo"]))
     world.regroup()
     assert len(world.living()) == 2
-    world.service.undo()
+    world.app.corrections.undo()
     check_restored(before, world.told())
 
 
@@ -693,8 +693,8 @@ def test_a_name_that_is_taken_now_does_not_come_back_alone(world: World) -> None
     first = world.decide("forget", "1").entry_id
     world.decide("rename", "2", "anna")
     with pytest.raises(DecisionError, match="built on it"):
-        world.service.undo_one(first)
-    world.service.undo_one(first, with_chain=True)
+        world.app.corrections.undo_one(first)
+    world.app.corrections.undo_one(first, with_chain=True)
     assert world.told() == before
 
 
@@ -708,8 +708,8 @@ def test_a_person_is_not_unmade_alone_when_a_face_that_a_run_gave_them_was_confi
     assert world.whose()[4] == world.whose()[3]
     world.decide("confirm", ["4"])
     with pytest.raises(DecisionError, match="built on it"):
-        world.service.undo_one(first)
-    world.service.undo_one(first, with_chain=True)
+        world.app.corrections.undo_one(first)
+    world.app.corrections.undo_one(first, with_chain=True)
     check_standing(world)
 
 
@@ -718,7 +718,7 @@ def test_a_cover_that_left_its_person_meanwhile_does_not_come_back(world: World)
     world.decide("cover", "1", "1")
     second = world.decide("cover", "1", "2").entry_id
     world.decide("unassign", ["1"])
-    world.service.undo_one(second)
+    world.app.corrections.undo_one(second)
     assert world.told()["cover_id", 1] is None
 
 
@@ -726,9 +726,9 @@ def test_a_cover_goes_with_the_undo_that_takes_its_face_and_comes_back_with_the_
     photos_of(world, 0, 4)
     first = world.decide("assign", ["3"], "1").entry_id
     world.decide("cover", "1", "3")
-    world.service.undo_one(first)
+    world.app.corrections.undo_one(first)
     assert world.told()["cover_id", 1] is None
-    world.service.redo()
+    world.app.corrections.redo()
     assert world.told()["cover_id", 1] == 3
     check_standing(world)
 
@@ -736,12 +736,12 @@ def test_a_cover_goes_with_the_undo_that_takes_its_face_and_comes_back_with_the_
 def test_nothing_is_decided_again_about_who_has_become_part_of_another_by_a_run(world: World) -> None:
     photos_of(world, 0, 4)
     world.decide("rename", "2", "Anna")
-    world.service.undo()
-    catalog = world.service.catalog
+    world.app.corrections.undo()
+    catalog = world.app.catalog
     with catalog.write():
         catalog.faces.reassign_all(2, 1)
         catalog.people.retire(2, 1)
     before = world.told()
     with pytest.raises(DecisionError, match="part of person p1"):
-        world.service.redo()
+        world.app.corrections.redo()
     assert world.told() == before

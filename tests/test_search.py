@@ -250,12 +250,12 @@ class Counting(fake.FakeEngine):
 
 def come(library: Library) -> None:
     """Photos come into the catalog as a scan brings them in, but the file of vectors is not kept up."""
-    with library.service() as service:
-        service.libraries.settle()
-        [(root, _, changes)] = service.libraries.look_at_all()
-        service.libraries.record(root, changes)
-        list(service.ingest(root, changes.to_read))
-        service.recluster()
+    with library.app() as app:
+        app.libraries.settle()
+        [(root, _, changes)] = app.libraries.look_at_all()
+        app.libraries.record(root, changes)
+        list(app.pipeline.index(root, changes.to_read))
+        app.grouping.recluster()
 
 
 def test_a_scan_keeps_the_file_up(family: Library) -> None:
@@ -280,8 +280,8 @@ def family(library: Library) -> Library:
 
 def like(library: Library, photo: str | Path, **arguments: Any) -> list[NearFaces]:
     """Search in a new process, as it were."""
-    with library.service() as service:
-        return Search(service).like(library.photos / photo, **arguments)
+    with library.app() as app:
+        return Search(app).like(library.photos / photo, **arguments)
 
 
 def found(faces: Iterable[NearFaces]) -> list[list[tuple[str, int]]]:
@@ -322,9 +322,9 @@ def test_the_nearest_faces_come_first_and_the_face_itself_does_not(family: Libra
 
 
 def test_a_found_face_says_whose_it_is(family: Library) -> None:
-    with family.service() as service:
-        [anna] = {row["person_id"] for row in service.photo(family.photos / "a0.png")["faces"]}
-        service.rename(str(anna), "Anna")
+    with family.app() as app:
+        [anna] = {row["person_id"] for row in app.lookup.photo(family.photos / "a0.png")["faces"]}
+        app.corrections.rename(str(anna), "Anna")
     [face] = like(family, "a0.png")
     assert (face.person_id, face.person) == (anna, "Anna")
     names = {(Path(one.photo).name, one.number): one.person for one in face.found}
@@ -347,17 +347,17 @@ def test_other_faces_of_the_same_photo_may_be_found(family: Library) -> None:
 def test_a_link_in_the_people_folder_stands_for_its_photo(family: Library) -> None:
     family.scan()
     [link] = [link for link, photo in family.tree().items() if photo == "a0.png"]
-    with family.service() as service:
-        assert found(Search(service).like(family.people / link)) == everything(family)
+    with family.app() as app:
+        assert found(Search(app).like(family.people / link)) == everything(family)
 
 
 def test_a_photo_from_elsewhere_is_looked_at_and_nothing_is_recorded(family: Library, tmp_path: Path) -> None:
     shutil.move(family.draw("new.png", (2, 7), (1, 7)), tmp_path / "new.png")
-    with family.service() as service:
-        Search(service).keep_up()
-        before = list(service.catalog._db.conn.iterdump())
-        faces = Search(service).like(tmp_path / "new.png", k=2)
-        assert list(service.catalog._db.conn.iterdump()) == before
+    with family.app() as app:
+        Search(app).keep_up()
+        before = list(app.catalog._db.conn.iterdump())
+        faces = Search(app).like(tmp_path / "new.png", k=2)
+        assert list(app.catalog._db.conn.iterdump()) == before
     assert [(face.number, face.face_id, face.person) for face in faces] == [(1, None, None), (2, None, None)]
     assert {one for one in found(faces)[0]} == {("both.png", 1), ("b1.png", 1)}
 
@@ -365,8 +365,8 @@ def test_a_photo_from_elsewhere_is_looked_at_and_nothing_is_recorded(family: Lib
 def test_a_copy_from_elsewhere_is_known_by_its_content(family: Library, tmp_path: Path) -> None:
     shutil.copy(family.photos / "a0.png", tmp_path / "copy.png")
     engine = Counting()
-    with family.service(analyser=InlineAnalyser(Recipe("fake"), engine)) as service:
-        assert found(Search(service).like(tmp_path / "copy.png", k=100)) == everything(family)
+    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+        assert found(Search(app).like(tmp_path / "copy.png", k=100)) == everything(family)
     assert engine.n == 0
 
 
@@ -394,8 +394,8 @@ def test_copies_of_a_found_photo_are_named(family: Library) -> None:
 def test_what_a_user_took_out_is_neither_found_nor_searched_for(family: Library, mark: Mark) -> None:
     before = everything(family)[0]
     [face] = like(family, "a0.png", k=1)
-    with family.service() as service, service.catalog.write():
-        service.catalog.faces.mark([face.found[0].face_id], mark, "2026-01-01T00:00:00Z")
+    with family.app() as app, app.catalog.write():
+        app.catalog.faces.mark([face.found[0].face_id], mark, "2026-01-01T00:00:00Z")
     assert everything(family) == [before[1:]]
     photo, number = before[0]
     with pytest.raises(NotKnownError, match=r"no face found|has no face"):
@@ -405,8 +405,8 @@ def test_what_a_user_took_out_is_neither_found_nor_searched_for(family: Library,
 def test_a_face_that_stays_with_nobody_is_found_and_searched_for(family: Library) -> None:
     before = everything(family)
     [face] = like(family, "stranger.png")
-    with family.service() as service, service.catalog.write():
-        service.catalog.faces.mark([face.face_id], Mark.NOBODY, "2026-01-01T00:00:00Z")  # type: ignore[list-item]
+    with family.app() as app, app.catalog.write():
+        app.catalog.faces.mark([face.face_id], Mark.NOBODY, "2026-01-01T00:00:00Z")  # type: ignore[list-item]
     assert everything(family) == before
     assert like(family, "stranger.png") == [face]
 
@@ -470,8 +470,8 @@ def test_a_number_that_no_face_has_is_refused_with_those_that_there_are(family: 
 @pytest.mark.parametrize("number", [None, 1])
 def test_a_face_that_the_engine_in_use_has_not_seen_cannot_be_searched_for(family: Library, number: int | None) -> None:
     [face] = like(family, "stranger.png")
-    with family.service() as service, service.catalog.write():
-        service.catalog._db.execute("DELETE FROM embeddings WHERE face_id = ?", [face.face_id])
+    with family.app() as app, app.catalog.write():
+        app.catalog._db.execute("DELETE FROM embeddings WHERE face_id = ?", [face.face_id])
     with pytest.raises(NotKnownError, match=r"stranger.png: .+ seen by the engine in use; search by another photo"):
         like(family, "stranger.png", face=number)
 
@@ -505,15 +505,15 @@ def test_while_the_engine_changes_only_what_the_old_one_knows_is_searched_for(fa
     before = everything(family)
     shutil.move(family.draw("elsewhere.png", (1, 8)), tmp_path / "elsewhere.png")
     family.draw("late.png", (1, 9))
-    with family.service(engine=OtherEngine()) as service:
-        search = Search(service)
+    with family.app(engine=OtherEngine()) as app:
+        search = Search(app)
         assert found(search.like(family.photos / "a0.png", k=100)) == before
-        list(service.ingest(family.photos, ["late.png"]))
+        list(app.pipeline.index(family.photos, ["late.png"]))
         with pytest.raises(EngineError, match=r"late.png: fake, which knows the other faces, has not looked at it"):
             search.like(family.photos / "late.png")
         with pytest.raises(EngineError, match=r"not in the catalog, and other would look at it"):
             search.like(tmp_path / "elsewhere.png")
-        service.scan_all()
+        app.pipeline.scan()
         assert ("late.png", 1) in found(search.like(family.photos / "a0.png", k=100))[0]
         assert found(search.like(tmp_path / "elsewhere.png", k=100))[0]
     assert [path.name for path in family.catalog.parent.iterdir() if ".vectors-" in path.name] == [
@@ -525,8 +525,8 @@ def test_while_the_engine_changes_only_what_the_old_one_knows_is_searched_for(fa
 
 
 def keep_up(library: Library, **arguments: Any) -> None:
-    with library.service(**arguments) as service:
-        Search(service).keep_up()
+    with library.app(**arguments) as app:
+        Search(app).keep_up()
 
 
 def test_the_file_is_kept_up_with_what_comes_and_then_left_alone(family: Library) -> None:
@@ -589,8 +589,8 @@ def test_a_file_that_cannot_be_used_is_made_again(family: Library, damage: str, 
 
 def test_a_catalog_that_was_put_back_to_a_backup_is_never_searched_by_its_later_file(family: Library) -> None:
     keep_up(family)
-    with family.service() as service:
-        service.catalog.backup(family.base / "backup.sqlite")
+    with family.app() as app:
+        app.catalog.backup(family.base / "backup.sqlite")
     late = {"x.png": (5, 0), "y.png": (6, 0), "z.png": (7, 0)}
     for name, face in late.items():
         family.draw(name, face)
@@ -612,10 +612,10 @@ def test_vectors_that_were_deleted_or_renumbered_are_noticed(family: Library) ->
     keep_up(family)
     [face] = like(family, "a0.png", k=1)
     gone = face.found[0]
-    with family.service() as service:
-        with service.catalog.write():
-            service.catalog._db.execute("DELETE FROM embeddings WHERE face_id = ?", [gone.face_id])
-        service.catalog.compact()
+    with family.app() as app:
+        with app.catalog.write():
+            app.catalog._db.execute("DELETE FROM embeddings WHERE face_id = ?", [gone.face_id])
+        app.catalog.compact()
     family.draw("more.png", (1, 3))
     come(family)
     faces = FACES | {("more.png", 1): (1, 3)}
@@ -624,8 +624,8 @@ def test_vectors_that_were_deleted_or_renumbered_are_noticed(family: Library) ->
 
 
 def test_one_search_sees_what_has_come_since_its_last_question(family: Library) -> None:
-    with family.service() as service:
-        search = Search(service)
+    with family.app() as app:
+        search = Search(app)
         before = found(search.like(family.photos / "a0.png", k=100))
         family.draw("more.png", (1, 3))
         come(family)
@@ -688,8 +688,8 @@ def test_two_processes_may_add_at_the_same_time(family: Library) -> None:
 
 
 def _origin(library: Library) -> Origin:
-    with library.service() as service:
-        return Origin(service.catalog.library_id, "fake", fake.N_DIMS)
+    with library.app() as app:
+        return Origin(app.catalog.library_id, "fake", fake.N_DIMS)
 
 
 def _in_the_way(library: Library, _: pytest.MonkeyPatch) -> None:
@@ -715,8 +715,8 @@ def test_without_a_file_the_answer_is_the_same_and_a_warning_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     fault(family, monkeypatch)
-    with family.service() as service:
-        search = Search(service)
+    with family.app() as app:
+        search = Search(app)
         for _ in range(3):
             search.keep_up()
             assert found(search.like(family.photos / "a0.png", k=100)) == [expected((1, 0), FACES)]
@@ -789,9 +789,9 @@ def test_the_command_says_where_near_enough_ends(family: Library, run: Any) -> N
 
 def test_near_enough_is_what_the_gallery_would_accept_and_follows_the_settings(family: Library) -> None:
     def near_enough(strictness: float) -> float | None:
-        with family.service({"match.strictness": strictness}) as service:
-            [face] = service.search.like(family.photos / "a0.png")
-            gallery = Gallery(fake.N_DIMS, service.info.thresholds, strictness=strictness)
+        with family.app({"match.strictness": strictness}) as app:
+            [face] = app.search.like(family.photos / "a0.png")
+            gallery = Gallery(fake.N_DIMS, app.engine.info.thresholds, strictness=strictness)
         assert face.near_enough == gallery.limits(Tier.FOUND)[0]
         return face.near_enough
 

@@ -12,7 +12,7 @@ import pytest
 from drawn import Library, make_library
 from PIL import Image
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.engines import fake
 from facewatch.errors import BusyError, ConfigError, FolderError, LibraryError
 from facewatch.indexing.analyzer import Recipe
@@ -46,7 +46,7 @@ class Counting(fake.FakeEngine):
 
 def test_one_scan_makes_a_folder_per_person_with_links_that_open(family: Library) -> None:
     result = family.scan()
-    assert (result.n_new, result.n_faces, result.n_new_people) == (5, 6, 2)
+    assert (result.files.n_new, result.faces.n_faces, result.faces.n_new_people) == (5, 6, 2)
     assert family.groups() == GROUPS
     for link in family.people.rglob("*.png"):
         assert link.is_symlink()
@@ -63,10 +63,10 @@ def test_a_second_scan_finds_nothing_to_do(family: Library) -> None:
     family.scan()
     before = family.tree()
     engine = Counting()
-    with family.service(analyser=InlineAnalyser(Recipe("fake"), engine)) as service:
-        result = service.scan_all()
+    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+        result = app.pipeline.scan()
     assert engine.n == 0
-    assert (result.n_files, result.n_new, result.n_links_made, result.n_links_removed) == (5, 0, 0, 0)
+    assert (result.files.n_files, result.files.n_new, result.n_links_made, result.n_links_removed) == (5, 0, 0, 0)
     assert family.tree() == before
 
 
@@ -74,20 +74,20 @@ def test_photos_without_faces_are_not_looked_at_again(family: Library) -> None:
     family.draw("blank.png")
     family.scan()
     engine = Counting()
-    with family.service(analyser=InlineAnalyser(Recipe("fake"), engine)) as service:
-        service.scan_all()
+    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+        app.pipeline.scan()
     assert engine.n == 0
 
 
 def test_bad_photos_are_not_tried_again_until_they_change(family: Library) -> None:
     bad = family.photos / "bad.jpg"
     bad.write_bytes(b"not a photo")
-    assert family.scan().n_faulty == 1
-    assert family.scan().n_faulty == 0
+    assert family.scan().files.n_faulty == 1
+    assert family.scan().files.n_faulty == 0
     shutil.copy(family.photos / "2024/a.png", bad)
-    assert family.scan().n_faulty == 0
-    with family.service() as service:
-        assert service.status().faults == []
+    assert family.scan().files.n_faulty == 0
+    with family.app() as app:
+        assert app.status().faults == []
 
 
 def test_new_photos_go_to_the_people_that_are_known(family: Library) -> None:
@@ -118,8 +118,8 @@ def test_a_photo_that_comes_back_is_its_persons_again_without_being_analysed(fam
     assert family.tree() != before
     shutil.move(tmp_path / "c.png", family.photos / "2025/c.png")
     engine = Counting()
-    with family.service(analyser=InlineAnalyser(Recipe("fake"), engine)) as service:
-        service.scan_all()
+    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+        app.pipeline.scan()
     assert engine.n == 0
     assert family.tree() == before
 
@@ -128,10 +128,10 @@ def test_a_moved_folder_keeps_faces_and_people(family: Library) -> None:
     family.scan()
     (family.photos / "2024").rename(family.photos / "years before")
     engine = Counting()
-    with family.service(analyser=InlineAnalyser(Recipe("fake"), engine)) as service:
-        result = service.scan_all()
+    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+        result = app.pipeline.scan()
     assert engine.n == 0
-    assert (result.n_moved, result.n_missing) == (2, 0)
+    assert (result.files.n_moved, result.files.n_missing) == (2, 0)
     assert family.groups() == [{p.replace("2024", "years before") for p in group} for group in GROUPS]
 
 
@@ -139,8 +139,8 @@ def test_a_renamed_person_is_one_directory_rename(family: Library) -> None:
     family.scan()
     folder = family.people / next(iter(family.tree())).rpartition("/")[0]
     inode = folder.stat().st_ino
-    with family.service() as service:
-        service.rename(folder.name, "Anna")
+    with family.app() as app:
+        app.corrections.rename(folder.name, "Anna")
     assert (family.people / "Anna").stat().st_ino == inode
     assert not folder.exists()
 
@@ -151,8 +151,8 @@ def test_no_byte_and_no_time_of_the_library_changes(family: Library) -> None:
     for path in family.photos.rglob("*"):
         path.chmod(0o555 if path.is_dir() else 0o444)
     family.scan()
-    with family.service() as service:
-        service.rename(str(service.catalog.people.all()[0].id), "Anna")
+    with family.app() as app:
+        app.corrections.rename(str(app.catalog.people.all()[0].id), "Anna")
     family.scan()
     assert state_of(family.photos) == before
 
@@ -193,9 +193,9 @@ def test_several_libraries_share_their_people(family: Library, tmp_path: Path) -
     other.mkdir()
     shutil.copy(family.draw("x.png", (1, 7)), other / "y.png")
     (family.photos / "x.png").unlink()
-    with family.service({"library.photos": [str(family.photos), str(other)]}) as service:
-        service.scan_all()
-        assert sorted(p.n_photos for p in service.catalog.people.all()) == [2, 4]
+    with family.app({"library.photos": [str(family.photos), str(other)]}) as app:
+        app.pipeline.scan()
+        assert sorted(p.n_photos for p in app.catalog.people.all()) == [2, 4]
 
 
 def test_a_library_that_was_moved_is_followed(family: Library) -> None:
@@ -203,10 +203,10 @@ def test_a_library_that_was_moved_is_followed(family: Library) -> None:
     new = family.base / "Pictures"
     family.photos.rename(new)
     engine = Counting()
-    with family.service({"library.photos": str(new)}, analyser=InlineAnalyser(Recipe("fake"), engine)) as service:
-        service.scan_all()
-        assert service.catalog.files.roots() == [new]
-        assert service.status().offline == []
+    with family.app({"library.photos": str(new)}, analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+        app.pipeline.scan()
+        assert app.catalog.files.roots() == [new]
+        assert app.status().offline == []
     assert engine.n == 0
     family.photos = new
     assert family.groups() == GROUPS
@@ -219,43 +219,43 @@ def test_a_library_that_is_gone_for_a_while_does_not_keep_another_waiting(family
     family.scan(**both)
     family.photos.rename(tmp_path / "unplugged")
     Image.fromarray(fake.draw([(1, 9)])).save(other / "new.png")
-    with family.service(both) as service:
-        result = service.scan_all()
-        assert (result.n_new, result.n_missing) == (1, 0)
-        assert service.status().offline == [str(family.photos)]
+    with family.app(both) as app:
+        result = app.pipeline.scan()
+        assert (result.files.n_new, result.files.n_missing) == (1, 0)
+        assert app.status().offline == [str(family.photos)]
 
 
 def test_a_library_reached_by_two_ways_is_one(family: Library) -> None:
     (family.base / "Shortcut").symlink_to(family.photos)
     family.scan(**{"library.photos": str(family.base / "Shortcut")})
-    assert family.scan().n_known == 0
-    with family.service() as service:
-        assert service.catalog.files.counts()["files"] == 5
+    assert family.scan().files.n_known == 0
+    with family.app() as app:
+        assert app.catalog.files.counts()["files"] == 5
 
 
 def test_libraries_that_lie_in_each_other_are_one(family: Library) -> None:
     inner = {"library.photos": str(family.photos / "2024"), "library.people": str(family.people)}
     family.scan(**inner)
     engine = Counting()
-    with family.service(analyser=InlineAnalyser(Recipe("fake"), engine)) as service:
-        service.scan_all()
+    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+        app.pipeline.scan()
         assert engine.n == 3  # those in 2024 are known
-        assert service.catalog.files.roots() == [family.photos]
-        assert service.catalog.files.counts()["files"] == 5
+        assert app.catalog.files.roots() == [family.photos]
+        assert app.catalog.files.counts()["files"] == 5
     assert family.groups() == GROUPS
     (family.photos / "2024/a.png").unlink()
     family.scan(**inner)
-    with family.service() as service:
-        assert service.catalog.files.roots() == [family.photos]
-        assert service.catalog.files.counts()["files"] == 4
+    with family.app() as app:
+        assert app.catalog.files.roots() == [family.photos]
+        assert app.catalog.files.counts()["files"] == 4
 
 
 def test_what_was_scanned_before_is_scanned_again_when_nothing_is_named(family: Library) -> None:
     family.scan()
     family.draw("new.png", (1, 8))
-    with family.service({"library.photos": "", "library.people": ""}) as service:
-        assert service.folder.root == family.people
-        assert service.scan_all().n_new == 1
+    with family.app({"library.photos": "", "library.people": ""}) as app:
+        assert app.folder.root == family.people
+        assert app.pipeline.scan().files.n_new == 1
 
 
 def test_a_library_that_is_suddenly_empty_removes_nothing(family: Library, tmp_path: Path) -> None:
@@ -289,36 +289,36 @@ def test_a_library_that_is_suddenly_empty_removes_nothing(family: Library, tmp_p
 def test_places_that_lie_in_each_other_are_refused(library: Library, settings: dict[str, str], expected: str) -> None:
     (library.base / "link").symlink_to(library.photos)
     with pytest.raises(ConfigError, match=expected):
-        library.service(settings)
+        library.app(settings)
     assert list(library.photos.iterdir()) == []
 
 
 def test_a_library_that_does_not_exist_is_refused(library: Library) -> None:
     with (
-        library.service({"library.photos": str(library.base / "Fotos")}) as service,
+        library.app({"library.photos": str(library.base / "Fotos")}) as app,
         pytest.raises(LibraryError, match="does not exist; plug its drive in, or name your photo folder"),
     ):
-        service.scan_all()
+        app.pipeline.scan()
     assert not library.people.exists()
 
 
 def test_a_people_folder_that_cannot_be_made_is_said_before_anything_is_analysed(family: Library) -> None:
     engine = Counting()
     with (
-        family.service({"library.people": "/proc/People"}, analyser=InlineAnalyser(Recipe("fake"), engine)) as service,
+        family.app({"library.people": "/proc/People"}, analyser=InlineAnalyser(Recipe("fake"), engine)) as app,
         pytest.raises(FolderError, match="/proc/People"),
     ):
-        service.scan_all()
+        app.pipeline.scan()
     assert engine.n == 0
 
 
 def test_copies_and_hard_links_work_where_links_do_not(family: Library, tmp_path: Path) -> None:
     for kind in ("hardlink", "copy"):
         people = tmp_path / kind
-        with family.service(
+        with family.app(
             {"library.people": str(people), "library.catalog": str(tmp_path / f"{kind}.sqlite"), "folders.link": kind}
-        ) as service:
-            service.scan_all()
+        ) as app:
+            app.pipeline.scan()
         photos = sorted(path for path in people.rglob("*.png"))
         assert len(photos) == 5
         assert not any(path.is_symlink() for path in photos)
@@ -329,32 +329,32 @@ def test_copies_and_hard_links_work_where_links_do_not(family: Library, tmp_path
 def test_only_named_people_have_folders_when_that_is_wanted(family: Library) -> None:
     family.scan(**{"folders.unnamed": False})
     assert family.tree() == {}
-    with family.service({"folders.unnamed": False}) as service:
-        service.rename("1", "Anna")
+    with family.app({"folders.unnamed": False}) as app:
+        app.corrections.rename("1", "Anna")
     assert {link.rpartition("/")[0] for link in family.tree()} == {"Anna"}
 
 
 def test_a_second_run_at_the_same_time_is_refused(family: Library) -> None:
     with (
-        family.service() as first,
-        family.service() as second,
-        first.running("scan"),
+        family.app() as first,
+        family.app() as second,
+        first.pipeline.running("scan"),
         pytest.raises(BusyError, match="held by scan"),
     ):
-        second.scan_all()
+        second.pipeline.scan()
 
 
 def test_naming_works_while_a_run_is_on(family: Library) -> None:
     family.scan()
-    with family.service() as running, running.running("watch"), family.service() as other:
-        other.rename("1", "Anna")
+    with family.app() as running, running.pipeline.running("watch"), family.app() as other:
+        other.corrections.rename("1", "Anna")
     assert (family.people / "Anna").is_dir()
 
 
 def test_every_run_is_on_record(family: Library) -> None:
     family.scan()
-    with family.service() as service:
-        run = service.catalog.people.last_run("scan")
+    with family.app() as app:
+        run = app.catalog.people.last_run("scan")
     assert run
     assert run["ended_at"]
     assert '"n_new": 5' in run["outcome"]
@@ -371,21 +371,21 @@ def test_a_scan_that_was_cut_off_carries_on_to_the_same_end(family: Library, sto
                 raise KeyboardInterrupt
             return super().analyse(pixels, **closer)
 
-    service: Service
+    app: App
     with (
         pytest.raises(KeyboardInterrupt) if stop_after < 5 else nullcontext(),
-        family.service(analyser=InlineAnalyser(Recipe("fake"), Dying())) as service,
+        family.app(analyser=InlineAnalyser(Recipe("fake"), Dying())) as app,
     ):
-        service.scan_all()
+        app.pipeline.scan()
     family.scan()
     assert family.groups() == GROUPS
 
 
 def test_a_name_given_to_the_folder_in_hostile_ways_stays_one_folder(family: Library) -> None:
     family.scan()
-    with family.service() as service:
+    with family.app() as app:
         for name in ("..a", "a/b", "CON", "...", "x" * 120, "\N{LATIN SMALL LETTER E WITH ACUTE}va", ".hidden"):
-            service.rename("1", name)
+            app.corrections.rename("1", name)
             [folder] = [d for d in family.people.iterdir() if d.is_dir() and d.name != "_unnamed"]
             assert folder.parent == family.people
             assert not folder.name.startswith(".")
@@ -415,42 +415,42 @@ def test_every_way_of_grouping_finds_easy_people(library: Library, method: str) 
 
 def test_settings_of_spectral_reach_it_and_change_what_counts_as_grouped(library: Library) -> None:
     library.draw("0.png", (1, 0))
-    with library.service({"cluster.method": "spectral", "cluster.k_reciprocal": 7, "cluster.n_clusters": 3}) as service:
-        clusterer: Any = service._clusterer("spectral")
+    with library.app({"cluster.method": "spectral", "cluster.k_reciprocal": 7, "cluster.n_clusters": 3}) as app:
+        clusterer: Any = app.grouping._clusterer("spectral")
         assert (clusterer.k_reciprocal, clusterer.n_clusters, clusterer.verification_threshold) == (7, 3, None)
-        service.scan_all()
-        assert not service.is_ungrouped()
-    with library.service({"cluster.method": "spectral", "cluster.k_reciprocal": 8}) as service:
-        assert service.is_ungrouped()
+        app.pipeline.scan()
+        assert not app.grouping.is_due
+    with library.app({"cluster.method": "spectral", "cluster.k_reciprocal": 8}) as app:
+        assert app.grouping.is_due
 
 
 def test_a_verification_threshold_above_the_engines_ceiling_is_the_ceiling(library: Library) -> None:
-    with library.service({"cluster.verification_threshold": 1.3}) as service:
-        clusterer: Any = service._clusterer("spectral")
+    with library.app({"cluster.verification_threshold": 1.3}) as app:
+        clusterer: Any = app.grouping._clusterer("spectral")
         assert clusterer.verification_threshold == clusterer.ceiling
 
 
 def test_grouping_again_compares_only_new_faces(library: Library) -> None:
     for look in range(3):
         library.draw(f"{look}.png", (1, look))
-    with library.service() as service:
-        service.scan_all()
-        kept = service._graph
+    with library.app() as app:
+        app.pipeline.scan()
+        kept = app.grouping._graph
         library.draw("new.png", (1, 9))
-        service.scan_all()
-        assert service._graph is kept
+        app.pipeline.scan()
+        assert app.grouping._graph is kept
     assert library.groups() == [{"0.png", "1.png", "2.png", "new.png"}]
 
 
 def test_the_next_process_extends_the_graph_of_the_last(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facewatch.app.KEPT_GRAPH_FACES", 2)
+    monkeypatch.setattr("facewatch.people.grouping.KEPT_GRAPH_FACES", 2)
     for look in range(3):
         library.draw(f"{look}.png", (1, look))
     library.scan()
-    with library.service() as service:
-        service._clusterer("whispers")
-        assert service._graph is not None
-        assert service._graph.n_faces == 3
+    with library.app() as app:
+        app.grouping._clusterer("whispers")
+        assert app.grouping._graph is not None
+        assert app.grouping._graph.n_faces == 3
     library.draw("new.png", (1, 9))
     library.scan()
     assert library.groups() == [{"0.png", "1.png", "2.png", "new.png"}]
@@ -459,49 +459,49 @@ def test_the_next_process_extends_the_graph_of_the_last(library: Library, monkey
 def test_a_graph_that_cannot_be_kept_costs_nothing_but_time(
     library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("facewatch.app.KEPT_GRAPH_FACES", 2)
+    monkeypatch.setattr("facewatch.people.grouping.KEPT_GRAPH_FACES", 2)
     for look in range(3):
         library.draw(f"{look}.png", (1, look))
-    with library.service() as service:
-        service._graph_file.mkdir()
-        service.scan_all()
-        service.rest()
+    with library.app() as app:
+        app.grouping._graph_file.mkdir()
+        app.pipeline.scan()
+        app.pipeline.rest()
     assert library.groups() == [{"0.png", "1.png", "2.png"}]
     assert "the next process works it out again" in caplog.text
 
 
 def test_a_decision_whose_folders_cannot_follow_holds_in_the_same_process(family: Library) -> None:
     family.scan()
-    with family.service() as service:
-        service.identities.gallery()
-        [face] = service.photo(family.photos / "2024/b.png")["faces"][:1]
+    with family.app() as app:
+        app.identities.gallery()
+        [face] = app.lookup.photo(family.photos / "2024/b.png")["faces"][:1]
         shutil.rmtree(family.people)
         family.people.write_text("in the way")
-        with pytest.raises(FolderError, match="it is decided, but"), service.deciding() as decisions:
+        with pytest.raises(FolderError, match="it is decided, but"), app.corrections.deciding() as decisions:
             decisions.reject([str(face["face_id"])])
-        service.identities.settle(service.catalog.faces.rows([face["face_id"]])[0].photo_id)
-        assert service.photo(family.photos / "2024/b.png")["faces"][0]["person_id"] != face["person_id"]
+        app.identities.settle(app.catalog.faces.rows([face["face_id"]])[0].photo_id)
+        assert app.lookup.photo(family.photos / "2024/b.png")["faces"][0]["person_id"] != face["person_id"]
 
 
 def test_asking_writes_nothing(family: Library) -> None:
     family.scan()
-    with family.service() as watcher, family.service() as other:
+    with family.app() as watcher, family.app() as other:
         before = watcher.catalog.version()
-        other.look_alikes()
+        other.identities.look_alikes()
         assert watcher.catalog.version() == before
 
 
 def test_the_pool_is_grouped_again_after_another_process_decided(family: Library) -> None:
     family.scan()
     now = [0.0]
-    with family.service() as service:
-        loop = WatchLoop(service, should_stop=lambda: False, clock=lambda: now[0])
+    with family.app() as app:
+        loop = WatchLoop(app, should_stop=lambda: False, clock=lambda: now[0])
         for now[0] in (0.0, 1_000.0, 2_000.0):
             loop.step({})
-        assert not service.is_ungrouped()
-        with family.service() as other, other.deciding() as decisions:
-            decisions.reject([str(service.photo(family.photos / "2024/b.png")["faces"][0]["face_id"])])
-        assert service.is_ungrouped()
+        assert not app.grouping.is_due
+        with family.app() as other, other.corrections.deciding() as decisions:
+            decisions.reject([str(app.lookup.photo(family.photos / "2024/b.png")["faces"][0]["face_id"])])
+        assert app.grouping.is_due
         for now[0] in (3_000.0, 4_000.0):
             loop.step({})
-        assert not service.is_ungrouped()
+        assert not app.grouping.is_due

@@ -103,10 +103,10 @@ def test_systemd_reads_every_word_as_it_was_meant(words: list[str]) -> None:
 @given(argument=hostile, value=hostile)
 def test_no_path_changes_what_else_the_unit_says(argument: str, value: str) -> None:
     job = replace(JOB, arguments=("watch", "--config", f"/{argument}"), environment={"XDG_DATA_HOME": value})
-    service = service_of(job)
-    assert words_of(service["ExecStart"][0].removeprefix(":")) == [*job.program, *job.arguments]
-    assert words_of(service["Environment"][0]) == [f"XDG_DATA_HOME={value}"]
-    assert set(service) == set(service_of(replace(JOB, environment={"A": "b"})))
+    app = service_of(job)
+    assert words_of(app["ExecStart"][0].removeprefix(":")) == [*job.program, *job.arguments]
+    assert words_of(app["Environment"][0]) == [f"XDG_DATA_HOME={value}"]
+    assert set(app) == set(service_of(replace(JOB, environment={"A": "b"})))
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\tb", "a\x00b", "a\x7fb", os.fsdecode(b"a\xffb")])
@@ -145,9 +145,9 @@ def test_launchd_cannot_be_told_of_control_characters_either() -> None:
 
 
 def test_only_what_trying_again_can_mend_is_tried_again() -> None:
-    service = service_of()
-    assert service["Restart"] == ["on-failure"]
-    assert service["RestartPreventExitStatus"] == ["2 3 5 7"]
+    app = service_of()
+    assert app["Restart"] == ["on-failure"]
+    assert app["RestartPreventExitStatus"] == ["2 3 5 7"]
     assert {CatalogError.exit_code, ConfigError.exit_code, EngineError.exit_code, 2} == set(CANNOT_MEND_ITSELF)
     assert LibraryError.exit_code not in CANNOT_MEND_ITSELF
 
@@ -160,17 +160,17 @@ def test_a_worker_that_takes_all_memory_does_not_end_the_service() -> None:
 
 @pytest.mark.parametrize(("version", "kind"), [(252, "notify"), (253, "notify-reload"), (257, "notify-reload")])
 def test_each_systemd_is_told_only_what_it_knows(version: int, kind: str) -> None:
-    service = service_of(version=version)
-    assert service["Type"] == [kind]
-    assert ("ExecReload" in service) == (kind == "notify")
-    assert ("RestartSteps" in service) == (version >= 254)
+    app = service_of(version=version)
+    assert app["Type"] == [kind]
+    assert ("ExecReload" in app) == (kind == "notify")
+    assert ("RestartSteps" in app) == (version >= 254)
 
 
 def test_the_sandbox_leaves_only_what_it_writes_to() -> None:
-    service = service_of(replace(JOB, writable=(Path("/home/me/My People"), Path("/home/me/.local/share/facewatch"))))
-    assert service["ProtectSystem"] == ["strict"]
-    assert service["RestrictAddressFamilies"] == ["AF_UNIX"]
-    assert [words_of(line) for line in service["ReadWritePaths"]] == [
+    app = service_of(replace(JOB, writable=(Path("/home/me/My People"), Path("/home/me/.local/share/facewatch"))))
+    assert app["ProtectSystem"] == ["strict"]
+    assert app["RestrictAddressFamilies"] == ["AF_UNIX"]
+    assert [words_of(line) for line in app["ReadWritePaths"]] == [
         ["-/home/me/.local/share/facewatch"],
         ["-/home/me/My People"],
     ]
@@ -303,7 +303,7 @@ class System:
         )
 
 
-class Service(System):
+class App(System):
     """A systemd that has these properties of the service, and shows those that it is asked for."""
 
     def __init__(self, properties: str, answers: dict[str, CommandResult] | None = None) -> None:
@@ -382,10 +382,10 @@ def test_the_strongest_sandbox_that_starts_is_taken(tmp_path: Path, n_refused: i
             return CommandResult(226 if command[0] == TRIAL and len(self.asked) <= n_refused else 0, "", "")
 
     system = Kernel()
-    service = read_unit(systemd(system, tmp_path).text(JOB))["Service"]
-    assert ("PrivateUsers" in service) == (n_refused == 0)
-    assert ("ReadWritePaths" in service or "ProtectSystem" in service) == is_confined
-    assert ("NoNewPrivileges" in service) == (n_refused < 3)
+    app = read_unit(systemd(system, tmp_path).text(JOB))["Service"]
+    assert ("PrivateUsers" in app) == (n_refused == 0)
+    assert ("ReadWritePaths" in app or "ProtectSystem" in app) == is_confined
+    assert ("NoNewPrivileges" in app) == (n_refused < 3)
     assert all(asked.startswith(TRIAL) and asked.endswith("facewatch --version") for asked in system.asked)
 
 
@@ -394,7 +394,7 @@ def test_the_state_is_told_in_words(tmp_path: Path) -> None:
         "ActiveState=active\nSubState=running\nStateChangeTimestamp=Sun 2026-11-22 14:25:21 UTC\nStatusText=idle = 0\n"
         "MainPID=233\nExecMainCode=0\nExecMainStatus=0\nNRestarts=2\nMemoryCurrent=150000000\nUnitFileState=enabled\n"
     )
-    state = systemd(Service(shown, {"loginctl": CommandResult(0, "no\n", "")}), tmp_path).state()
+    state = systemd(App(shown, {"loginctl": CommandResult(0, "no\n", "")}), tmp_path).state()
     assert (state.is_running, state.is_enabled, state.activity, state.doing) == (True, True, "running", "idle = 0")
     assert state.since == "Sun 2026-11-22 14:25:21 UTC"
     assert (state.pid, state.n_restarts, state.memory_mb, state.is_lingering) == (233, 2, 150.0, False)
@@ -402,7 +402,7 @@ def test_the_state_is_told_in_words(tmp_path: Path) -> None:
 
 def test_a_service_that_died_is_told_from_one_that_gave_up(tmp_path: Path) -> None:
     def state(shown: str) -> tuple[str, int]:
-        said = systemd(Service(shown), tmp_path).state()
+        said = systemd(App(shown), tmp_path).state()
         assert not said.is_running
         return said.activity, said.exit_code
 
@@ -516,8 +516,8 @@ def test_install_status_logs_and_uninstall(library: Library, commands: Commands)
 
     shown = commands.facewatch("service", "install", "--dry-run", *options)
     assert shown.code == 0
-    service = read_unit(shown.out)["Service"]
-    assert words_of(service["ExecStart"][0].removeprefix(":")) == [
+    app = read_unit(shown.out)["Service"]
+    assert words_of(app["ExecStart"][0].removeprefix(":")) == [
         *(sys.executable, "-P", "-m", "facewatch", "watch", "--config", str(file)),
         *("--catalog", str(library.catalog)),
     ]
@@ -527,7 +527,7 @@ def test_install_status_logs_and_uninstall(library: Library, commands: Commands)
     assert installed.code == 0
     assert "wrote " in installed.out
     unit = Path(installed.out.split("wrote ", 1)[1].split(";")[0])
-    assert read_unit(unit.read_text())["Service"]["ExecStart"] == service["ExecStart"]
+    assert read_unit(unit.read_text())["Service"]["ExecStart"] == app["ExecStart"]
     assert "systemctl --user restart facewatch.service" in commands.asked
     assert library.people.is_dir()
 

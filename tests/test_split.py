@@ -266,10 +266,10 @@ def mixed(library: Library) -> Library:
     for name, *faces in [("a", (1, 0)), ("b", (1, 1)), ("c", (1, 2)), ("d", (2, 0)), ("e", (2, 1))]:
         library.draw(f"{name}.png", *faces)
     library.scan()
-    with library.service() as service:
-        first, second = sorted(p.id for p in service.catalog.people.all())
-        service.rename(str(first), "Anna")
-        service.rename(str(second), "Anna", may_merge=True)
+    with library.app() as app:
+        first, second = sorted(p.id for p in app.catalog.people.all())
+        app.corrections.rename(str(first), "Anna")
+        app.corrections.rename(str(second), "Anna", may_merge=True)
     return library
 
 
@@ -320,9 +320,9 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(mixed: Library, run: Any) 
     done = json.loads(run("split", "Anna", "--yes", "--json").out)
     assert done["is_done"]
     assert [part["faces"] for part in done["parts"]] == [part["faces"] for part in told["parts"]]
-    with mixed.service() as service:
+    with mixed.app() as app:
         ids = [part["person_id"] for part in done["parts"]]
-        assert [service.find_person(str(i)).n_faces for i in ids] == [3, 2]
+        assert [app.lookup.person(str(i)).n_faces for i in ids] == [3, 2]
 
 
 def test_what_looks_like_one_person_is_left_alone(mixed: Library, run: Any) -> None:
@@ -336,9 +336,9 @@ def test_what_looks_like_one_person_is_left_alone(mixed: Library, run: Any) -> N
 def test_confirmed_faces_stay(mixed: Library, run: Any) -> None:
     assert run("confirm", str(mixed.photos / "e.png") + ":1").code == 0
     assert run("split", "Anna", "--yes").code == 0
-    with mixed.service() as service:
-        assert [f["name"] for f in service.photo(mixed.photos / "e.png")["faces"]] == ["Anna"]
-        assert [f["name"] == "Anna" for f in service.photo(mixed.photos / "a.png")["faces"]] == [False]
+    with mixed.app() as app:
+        assert [f["name"] for f in app.lookup.photo(mixed.photos / "e.png")["faces"]] == ["Anna"]
+        assert [f["name"] == "Anna" for f in app.lookup.photo(mixed.photos / "a.png")["faces"]] == [False]
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import facewatch.cli.stats  # noqa: F401 - it adds its commands to the group
-from facewatch.app import Service
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.cli import main
 from facewatch.engines import fake
+from facewatch.indexing.engine import WantedEngine
 from facewatch.people.nearness import nearness
 from facewatch.presentation.html.stats import stats_page
 from facewatch.reports.stats import Stats, doubling, even, spread
@@ -36,8 +36,8 @@ def three(library: Library) -> Library:
 
 
 def look(library: Library) -> Stats:
-    with library.service() as service:
-        return stats(service)
+    with library.app() as app:
+        return stats(app)
 
 
 # --- the numbers ---
@@ -59,15 +59,15 @@ def test_faces_people_and_pool_are_counted(three: Library) -> None:
 
 
 def test_what_users_said_is_counted(three: Library) -> None:
-    with three.service() as service:
-        people = [person.id for person in service.catalog.people.all()]
-        stranger = service.photo(three.photos / "e.png")["faces"][0]["face_id"]
-        with service.deciding() as decisions:
+    with three.app() as app:
+        people = [person.id for person in app.catalog.people.all()]
+        stranger = app.lookup.photo(three.photos / "e.png")["faces"][0]["face_id"]
+        with app.corrections.deciding() as decisions:
             decisions.rename(str(people[0]), "Anna")
             decisions.hide(str(people[1]))
             decisions.confirm_person("Anna")
             decisions.ignore([str(stranger)])
-        counts = stats(service).counts
+        counts = stats(app).counts
     assert (counts.n_named, counts.n_unnamed, counts.n_hidden) == (1, 1, 1)
     assert counts.sources == {"user": 3, "cluster": 2}
     assert counts.marks == {"not_a_face": 1}
@@ -91,12 +91,12 @@ def test_distances_are_those_between_the_vectors(three: Library) -> None:
 
 
 def test_people_who_come_nearer_than_a_match_are_counted_in_pairs(three: Library) -> None:
-    with three.service() as service:
-        c = service.photo(three.photos / "c.png")["faces"][0]
-        with service.catalog.write():
-            new = service.catalog.people.add("now")
-            service.catalog.faces.move([c["face_id"]], new, rule="by hand", now="now")
-        found = stats(service).distances
+    with three.app() as app:
+        c = app.lookup.photo(three.photos / "c.png")["faces"][0]
+        with app.catalog.write():
+            new = app.catalog.people.add("now")
+            app.catalog.faces.move([c["face_id"]], new, rule="by hand", now="now")
+        found = stats(app).distances
     assert found is not None
     assert found.n_close_pairs == 1
     assert (found.own.n, found.other.n) == (4, 5)  # one person has a single face
@@ -111,18 +111,18 @@ def test_a_catalog_without_photos_has_numbers_and_a_page_too(library: Library) -
 
 def test_while_the_engine_changes_nobody_says_what_a_match_is(three: Library) -> None:
     other = {name: getattr(fake.INFO, name) for name in fake.INFO.__slots__} | {"name": "o", "fingerprint": "o"}
-    with three.service() as service:
-        service._info = type(fake.INFO)(**other)
-        found = stats(service).distances
+    with three.app() as app:
+        app.engine._info = type(fake.INFO)(**other)
+        found = stats(app).distances
     assert found is not None
     assert (found.engine, found.match, found.n_close_pairs) == ("fake", None, None)
 
 
 def test_counting_writes_nothing(three: Library) -> None:
-    with three.service() as service:
-        before = list(service.catalog._db.conn.iterdump())
-        stats(service)
-        assert list(service.catalog._db.conn.iterdump()) == before
+    with three.app() as app:
+        before = list(app.catalog._db.conn.iterdump())
+        stats(app)
+        assert list(app.catalog._db.conn.iterdump()) == before
 
 
 # --- distributions ---
@@ -188,7 +188,7 @@ def test_nearness_is_what_comparing_everything_with_everything_says(table: FaceT
 
 @pytest.fixture
 def run(three: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    monkeypatch.setattr(Service, "info", fake.INFO)
+    monkeypatch.setattr(WantedEngine, "info", fake.INFO)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         code = main(["stats", *arguments, "--catalog", str(three.catalog), "--people", str(three.people)])
@@ -210,8 +210,8 @@ def test_the_command_prints_facts_for_people_and_all_of_them_for_programs(three:
 
 
 def test_the_page_is_whole_well_formed_and_needs_no_network(three: Library, run: Any, tmp_path: Path) -> None:
-    with three.service() as service:
-        service.rename(str(service.catalog.people.all()[0].id), '<Anna> & "Co"')
+    with three.app() as app:
+        app.corrections.rename(str(app.catalog.people.all()[0].id), '<Anna> & "Co"')
     file = tmp_path / "stats.html"
     code, out, _ = run("--report", str(file))
     assert (code, out.splitlines()[-1]) == (0, f"wrote {file}")

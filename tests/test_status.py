@@ -27,7 +27,7 @@ from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import FaultyFile
 from facewatch.catalog.pausing import pause, paused_since, resume
 from facewatch.cli import main
@@ -80,12 +80,12 @@ def scanned(library: Library) -> Library:
 
 
 @contextmanager
-def watching(library: Library, live: Live | None = None) -> Iterator[Service]:
+def watching(library: Library, live: Live | None = None) -> Iterator[App]:
     """A watcher is at work on the library and says this of itself."""
-    with library.service() as service, service.running("watch"):
+    with library.app() as app, app.pipeline.running("watch"):
         told(library, live or busy())
         try:
-            yield service
+            yield app
         finally:
             LiveFile(live_file_of(library.catalog)).remove()
 
@@ -175,8 +175,8 @@ def test_why_a_library_is_offline_is_said_once(scanned: Library, run: Any) -> No
     root = scanned.photos
     for name in ("a.png", "b.png", "sub/c.png", "bad.jpg", "worse.jpg", "empty.jpg"):
         (root / name).unlink()
-    with scanned.service() as service, pytest.raises(LibraryError) as emptied:
-        service.libraries.look(root)
+    with scanned.app() as app, pytest.raises(LibraryError) as emptied:
+        app.libraries.look(root)
     watched = Watched(root, Rules(()), load_config(None, {}, cwd=scanned.base), time.monotonic)
     watched.lose(str(emptied.value), 0.0)
     with watching(scanned, busy(offline={str(root): watched.offline}, polled={str(root): "it is not there"})):
@@ -297,7 +297,7 @@ def test_the_check_finds_the_catalog_that_spoiled_settings_name(
 
 
 def test_a_scan_by_hand_is_no_watcher(scanned: Library, run: Any) -> None:
-    with scanned.service() as service, service.running("scan"):
+    with scanned.app() as app, app.pipeline.running("scan"):
         told(scanned, busy())
         assert run("status", "--check").code == 1
 
@@ -408,8 +408,8 @@ def test_people_count_while_the_library_holds_photos_of_them(scanned: Library, r
     run("rename", "1", "Anna")
     run("rename", "2", "Ben")
     assert counted() == (2, 2)
-    with scanned.service() as service:
-        everybody = [person for person in service.catalog.people.all() if person.n_photos]
+    with scanned.app() as app:
+        everybody = [person for person in app.catalog.people.all() if person.n_photos]
         assert len(everybody) == 2
     # Her only photos go; the person stays, with nothing to show.
     for name in ("a.png", "b.png"):
@@ -485,8 +485,8 @@ def test_it_writes_nothing(scanned: Library, run: Any) -> None:
 
 
 def test_a_writer_in_the_middle_of_its_work_does_not_hold_it_up(scanned: Library, run: Any) -> None:
-    with watching(scanned) as service, service.catalog.write():
-        service.catalog.files.set("anything", "else")
+    with watching(scanned) as app, app.catalog.write():
+        app.catalog.files.set("anything", "else")
         started = time.monotonic()
         assert status_of(run)["n_photos"] == 3
         # A lock would be waited for 30 seconds.
@@ -494,7 +494,7 @@ def test_a_writer_in_the_middle_of_its_work_does_not_hold_it_up(scanned: Library
 
 
 def test_it_does_not_hold_up_a_writer_while_it_watches(scanned: Library) -> None:
-    with scanned.service() as reader, scanned.service() as writer:
+    with scanned.app() as reader, scanned.app() as writer:
         current = _renewing(reader)
         for i in range(3):
             current()
@@ -523,9 +523,9 @@ def test_while_watching_it_counts_only_what_has_changed_and_not_too_often(scanne
     def clock() -> float:
         return now
 
-    with scanned.service() as service, scanned.service() as other:
+    with scanned.app() as app, scanned.app() as other:
         counted: list[int] = []
-        count = service.catalog.faces.counts
+        count = app.catalog.faces.counts
 
         class Counting:
             """The faces, counting who counts them; the count takes a second."""
@@ -536,17 +536,17 @@ def test_while_watching_it_counts_only_what_has_changed_and_not_too_often(scanne
                 counted.append(1)
                 return count()
 
-        service.catalog.faces = Counting()  # type: ignore[assignment]
-        current = _renewing(service, clock)
+        app.catalog.faces = Counting()  # type: ignore[assignment]
+        current = _renewing(app, clock)
         for _ in range(30):
             current()
             now += 1.0
         assert len(counted) == 1
-        with other.deciding() as decisions:
+        with other.corrections.deciding() as decisions:
             decisions.rename("1", "Anna")
         assert current().n_named == 1
         assert len(counted) == 2
-        with other.deciding() as decisions:
+        with other.corrections.deciding() as decisions:
             decisions.rename("2", "Ben")
         assert current().n_named == 1
         now += 20.0
@@ -723,8 +723,8 @@ def test_the_moment_of_the_last_scan_is_what_its_help_says(scanned: Library, run
         )
         return value_of(parsed(text), "last_scan_timestamp_seconds")
 
-    with watching(scanned) as service:
-        run_of_it = service.catalog.people.last_run("watch")
+    with watching(scanned) as app:
+        run_of_it = app.catalog.people.last_run("watch")
         assert run_of_it is not None
         began_at = datetime.fromisoformat(run_of_it["started_at"]).timestamp()
         assert run_of_it["ended_at"] is None
@@ -749,8 +749,8 @@ def test_a_watcher_that_hangs_is_not_up(scanned: Library, run: Any) -> None:
 
 
 def test_a_change_of_engine_is_a_metric(scanned: Library) -> None:
-    with scanned.service() as service:
-        status = replace(service.status(), switch=SwitchProgress("old", "new", 30, 100))
+    with scanned.app() as app:
+        status = replace(app.status(), switch=SwitchProgress("old", "new", 30, 100))
     samples = parsed(exposition(status, NOW))
     assert value_of(samples, "engine_switch_photos", before="old", wanted="new", state="looked_at") == 30
     assert value_of(samples, "engine_switch_photos", before="old", wanted="new", state="waiting") == 70
@@ -811,8 +811,8 @@ def test_a_pause_outlives_the_process_and_is_shown(scanned: Library, run: Any) -
     assert answer.code == 0
     assert answer.out.startswith("paused, since ")
     assert "naming and correcting go on" in answer.out
-    with scanned.service() as service:
-        since = paused_since(service.catalog)
+    with scanned.app() as app:
+        since = paused_since(app.catalog)
     assert since is not None
     assert status_of(run)["paused"] == since
     assert re.search(r"paused  since .*: nothing new is looked at until `facewatch resume`\n", run("status").out)
@@ -840,12 +840,12 @@ def test_pausing_or_resuming_twice_says_so_and_is_no_error(scanned: Library, run
 
 def test_since_when_it_is_paused_is_since_the_first_time(library: Library) -> None:
     moments = iter(("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"))
-    with library.service() as service:
-        service.catalog.now = lambda: next(moments)
-        assert pause(service.catalog).since == "2026-01-01T00:00:00Z"
-        assert pause(service.catalog).since == "2026-01-01T00:00:00Z"
-        assert resume(service.catalog).since == "2026-01-01T00:00:00Z"
-        assert pause(service.catalog).since == "2026-01-02T00:00:00Z"
+    with library.app() as app:
+        app.catalog.now = lambda: next(moments)
+        assert pause(app.catalog).since == "2026-01-01T00:00:00Z"
+        assert pause(app.catalog).since == "2026-01-01T00:00:00Z"
+        assert resume(app.catalog).since == "2026-01-01T00:00:00Z"
+        assert pause(app.catalog).since == "2026-01-02T00:00:00Z"
 
 
 def test_resuming_says_when_nobody_is_there_to_go_on(scanned: Library, run: Any) -> None:
@@ -870,7 +870,7 @@ def test_pausing_needs_a_catalog_and_makes_none(library: Library, run: Any) -> N
 
 
 def test_the_status_can_be_written_as_json_whatever_it_holds(scanned: Library) -> None:
-    with scanned.service() as service, service.running("scan"):
+    with scanned.app() as app, app.pipeline.running("scan"):
         live = busy()
         told(scanned, live)
-        assert json.loads(json.dumps(asdict(service.status())))["live"] == asdict(live)
+        assert json.loads(json.dumps(asdict(app.status())))["live"] == asdict(live)

@@ -110,8 +110,8 @@ def known(library: Library) -> Library:
         library.draw(f"{'a folder with a long name ' * 4}/{'picture-' * 12}{look}.png", (1, look), (2, look))
     (library.photos / f"{'broken ' * 20}.png").write_bytes(b"\x89PNG\r\n\x1a\nno picture")
     library.scan()
-    with library.service() as service, service.deciding() as decisions:
-        one, other = service.catalog.people.all()
+    with library.app() as app, app.corrections.deciding() as decisions:
+        one, other = app.catalog.people.all()
         decisions.rename(str(one.id), LONG)
         decisions.rename(str(other.id), WIDE)
     return library

@@ -237,16 +237,16 @@ def half_synced(library: Library) -> Library:
     """A library whose links are there and not on record: the sync that made them was cut off just then."""
     for look in range(3):
         library.draw(f"anna{look}.png", (1, look))
-    with library.service() as service:
-        service.catalog.people.add_link = cut_off  # type: ignore[method-assign, assignment]
+    with library.app() as app:
+        app.catalog.people.add_link = cut_off  # type: ignore[method-assign, assignment]
         with pytest.raises(CutOffError):
-            service.scan_all()
+            app.pipeline.scan()
     assert len(library.tree()) == 3
     return library
 
 
 def test_links_of_a_sync_that_was_cut_off_go_when_nobody_wants_them_any_more(half_synced: Library) -> None:
-    with half_synced.service() as service, service.deciding() as decisions:
+    with half_synced.app() as app, app.corrections.deciding() as decisions:
         decisions.hide("1")
     assert half_synced.tree() == {}
     assert sorted(path.name for path in half_synced.people.iterdir()) == [".facewatch"]
@@ -255,23 +255,23 @@ def test_links_of_a_sync_that_was_cut_off_go_when_nobody_wants_them_any_more(hal
 def test_a_sync_that_was_cut_off_leads_to_the_same_end(half_synced: Library) -> None:
     half_synced.scan()
     assert half_synced.groups() == [{"anna0.png", "anna1.png", "anna2.png"}]
-    with half_synced.service() as service:
-        assert service.folder.plan().is_empty
-        assert service.catalog.faults() == []
+    with half_synced.app() as app:
+        assert app.folder.plan().is_empty
+        assert app.catalog.faults() == []
 
 
 def test_a_folder_whose_move_was_cut_off_follows_the_next_name(library: Library) -> None:
     library.draw("anna0.png", (1, 0))
     library.draw("anna1.png", (1, 1))
     library.scan()
-    with library.service() as service:
-        service.rename("1", "Anna")
-        service.catalog.people.move_links = cut_off  # type: ignore[method-assign, assignment]
+    with library.app() as app:
+        app.corrections.rename("1", "Anna")
+        app.catalog.people.move_links = cut_off  # type: ignore[method-assign, assignment]
         with pytest.raises(CutOffError):
-            service.rename("Anna", "Anne")
+            app.corrections.rename("Anna", "Anne")
     assert sorted(library.tree()) == ["Anne/anna0.png", "Anne/anna1.png"]
-    with library.service() as service:
-        service.rename("Anne", "Zoë")
+    with library.app() as app:
+        app.corrections.rename("Anne", "Zoë")
     assert sorted(library.tree()) == ["Zoë/anna0.png", "Zoë/anna1.png"]
     assert sorted(path.name for path in library.people.iterdir()) == [".facewatch", "Zoë"]
 
@@ -285,9 +285,9 @@ def test_a_restore_that_the_disk_fails_is_given_up_before_anything_is_forgotten(
     library.scan()
     backup = library.base / "backup.sqlite"
     write_backup(library.catalog, backup)
-    with library.service() as service:
-        service.rename("1", "Anna")
-        config = service.config
+    with library.app() as app:
+        app.corrections.rename("1", "Anna")
+        config = app.config
 
     def fail(*_: object) -> bool:
         raise DiskFaultError("the disk failed")
@@ -296,9 +296,9 @@ def test_a_restore_that_the_disk_fails_is_given_up_before_anything_is_forgotten(
         patch.setattr(restoring, "carry_over", fail)
         with pytest.raises(DiskFaultError, match="the disk failed"):
             keeping.restore(config, backup, now=NOW)
-    with library.service() as service:
-        assert service.catalog.people.names() == {1: "Anna"}
-        assert service.folder.plan().is_empty
+    with library.app() as app:
+        assert app.catalog.people.names() == {1: "Anna"}
+        assert app.folder.plan().is_empty
 
 
 class NotingLedger:

@@ -28,16 +28,16 @@ def test_a_folder_that_may_not_be_read_costs_nothing_but_itself(library: Library
 
     def live() -> None:
         result = library.scan()
-        assert (result.n_new, result.n_missing) == (1, 0)
+        assert (result.files.n_new, result.files.n_missing) == (1, 0)
         now = [0.0]
-        with library.service() as service:
-            loop = WatchLoop(service, should_stop=lambda: False, clock=lambda: now[0])
+        with library.app() as app:
+            loop = WatchLoop(app, should_stop=lambda: False, clock=lambda: now[0])
             loop.watched[0].listen()
             assert not loop.watched[0].why_polled
             library.draw("other/e.png", (1, 100))
             turn_around(loop, now, 12)
             assert not loop._n_failures
-            assert service.catalog.files.counts()["files"] == 5
+            assert app.catalog.files.counts()["files"] == 5
             loop.watched[0].close()
 
     try:
@@ -60,12 +60,12 @@ def test_a_root_that_cannot_be_reached_does_not_keep_the_other_waiting(library: 
 
     def live() -> None:
         now = [0.0]
-        with library.service(both) as service:
-            loop = WatchLoop(service, should_stop=lambda: False, clock=lambda: now[0])
+        with library.app(both) as app:
+            loop = WatchLoop(app, should_stop=lambda: False, clock=lambda: now[0])
             turn_around(loop, now, 8)
             assert "cannot be read" in loop.watched[1].offline
-            assert service.catalog.files.counts()["files"] == 4
-            assert service.status().offline == [str(other)]
+            assert app.catalog.files.counts()["files"] == 4
+            assert app.status().offline == [str(other)]
 
     try:
         as_a_user(live)

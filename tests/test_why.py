@@ -17,7 +17,7 @@ from drawn import Library, make_library
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.cli.why import _look_lines
 from facewatch.engines import fake
 from facewatch.engines.arcface import NORMALISATION
@@ -37,19 +37,19 @@ def known(library: Library) -> Library:
     for name, *faces in [("a", (1, 0), (2, 0)), ("b", (1, 1)), ("c", (1, 2), (9, 0)), ("d", (2, 1))]:
         library.draw(f"{name}.png", *faces)
     library.scan()
-    with library.service() as service:
+    with library.app() as app:
         for name, photo in [("Anna", "b.png"), ("Ben", "d.png")]:
-            [face] = service.photo(library.photos / photo)["faces"]
-            service.rename(str(face["person_id"]), name)
+            [face] = app.lookup.photo(library.photos / photo)["faces"]
+            app.corrections.rename(str(face["person_id"]), name)
     return library
 
 
-def whys(service: Service, library: Library, photo: str) -> tuple[Why, ...]:
-    return explain(service, str(library.photos / photo)).whys
+def whys(app: App, library: Library, photo: str) -> tuple[Why, ...]:
+    return explain(app, str(library.photos / photo)).whys
 
 
-def decide(service: Service, make: Callable[[Decisions], object]) -> None:
-    with service.deciding() as decisions:
+def decide(app: App, make: Callable[[Decisions], object]) -> None:
+    with app.corrections.deciding() as decisions:
         make(decisions)
 
 
@@ -61,9 +61,9 @@ def commands(why: Why) -> list[str]:
 
 
 def test_a_grouped_face_is_compared_with_the_others_of_its_person_not_with_itself(known: Library) -> None:
-    with known.service() as service:
-        [why] = whys(service, known, "b.png")
-        faces = {f["face_id"] for p in "ac" for f in service.photo(known.photos / f"{p}.png")["faces"]}
+    with known.app() as app:
+        [why] = whys(app, known, "b.png")
+        faces = {f["face_id"] for p in "ac" for f in app.lookup.photo(known.photos / f"{p}.png")["faces"]}
     assert (why.verdict, why.name) == ("person", "Anna")
     assert "grouped" in cause(why)
     assert why.placing.run_kind == "scan"
@@ -80,9 +80,9 @@ def test_a_grouped_face_is_compared_with_the_others_of_its_person_not_with_itsel
 def test_a_matched_face_says_so_and_by_which_run(known: Library) -> None:
     known.draw("e.png", (1, 7))
     known.scan()
-    with known.service() as service:
-        [why] = whys(service, known, "e.png")
-        [face] = service.photo(known.photos / "e.png")["faces"]
+    with known.app() as app:
+        [why] = whys(app, known, "e.png")
+        [face] = app.lookup.photo(known.photos / "e.png")["faces"]
     assert "recognised: near enough to faces of Anna" in cause(why)
     assert why.placing.run_started_at is not None
     # Nothing has come since: it is as near as it was.
@@ -98,10 +98,10 @@ def test_a_matched_face_says_so_and_by_which_run(known: Library) -> None:
 
 
 def test_what_a_user_placed_names_the_decision_that_undo_takes_back(known: Library) -> None:
-    with known.service() as service:
-        stranger = whys(service, known, "c.png")[1]
-        decide(service, lambda d: d.assign([str(stranger.face_id)], "Ben"))
-        why = whys(service, known, "c.png")[1]
+    with known.app() as app:
+        stranger = whys(app, known, "c.png")[1]
+        decide(app, lambda d: d.assign([str(stranger.face_id)], "Ben"))
+        why = whys(app, known, "c.png")[1]
         assert (why.name, why.verdict) == ("Ben", "person")
         assert cause(why) == "you placed it with Ben"
         [entry] = why.decisions
@@ -109,15 +109,15 @@ def test_what_a_user_placed_names_the_decision_that_undo_takes_back(known: Libra
         assert f"facewatch unassign f{why.face_id}" in commands(why)
         assert why.rematch is not None
         assert why.rematch.person_id is None  # nobody would have known
-        service.undo_one(entry)
-        assert whys(service, known, "c.png")[1].verdict == "nobody"
-        assert whys(service, known, "c.png")[1].decisions == ()
+        app.corrections.undo_one(entry)
+        assert whys(app, known, "c.png")[1].verdict == "nobody"
+        assert whys(app, known, "c.png")[1].decisions == ()
 
 
 def test_a_confirmed_face_says_so(known: Library) -> None:
-    with known.service() as service:
-        decide(service, lambda d: d.confirm_person("Anna"))
-        [why] = whys(service, known, "b.png")
+    with known.app() as app:
+        decide(app, lambda d: d.confirm_person("Anna"))
+        [why] = whys(app, known, "b.png")
     assert cause(why) == "you confirmed that it is Anna"
     assert f"facewatch confirm f{why.face_id}" not in commands(why)
     assert why.rematch is not None
@@ -125,11 +125,11 @@ def test_a_confirmed_face_says_so(known: Library) -> None:
 
 
 def test_a_split_face_says_whom_it_came_from(known: Library) -> None:
-    with known.service() as service:
-        anna = service.find_person("Anna")
-        [before] = whys(service, known, "b.png")
-        decide(service, lambda d: d.split(anna, [[before.face_id]]))
-        [why] = whys(service, known, "b.png")
+    with known.app() as app:
+        anna = app.lookup.person("Anna")
+        [before] = whys(app, known, "b.png")
+        decide(app, lambda d: d.split(anna, [[before.face_id]]))
+        [why] = whys(app, known, "b.png")
     assert "split from Anna by you" in cause(why)
     assert why.name != "Anna"
     assert any(note.startswith("you said that ") and "are two people" in note for note in notes(why))
@@ -140,8 +140,8 @@ def test_a_split_face_says_whom_it_came_from(known: Library) -> None:
 
 
 def test_a_stranger_is_nobody_and_no_person_who_is_far_is_offered(known: Library) -> None:
-    with known.service() as service:
-        why = whys(service, known, "c.png")[1]
+    with known.app() as app:
+        why = whys(app, known, "c.png")[1]
     assert why.verdict == "nobody"
     assert "nobody who is known looks like it" in cause(why)
     assert why.name is None
@@ -174,9 +174,9 @@ def between(one: int, other: int, share: float) -> Any:
 def test_what_was_missing_is_said(known: Library, share: float, says: str, offers: str) -> None:
     known.draw("e.png", (1, 77))
     engine = between(1, 30, share)
-    with known.service(engine=engine) as service:
-        service.scan_all()
-        [why] = whys(service, known, "e.png")
+    with known.app(engine=engine) as app:
+        app.pipeline.scan()
+        [why] = whys(app, known, "e.png")
     assert why.verdict == "nobody"
     assert says in cause(why)
     assert not offers or offers.format(why.face_id) == commands(why)[0]
@@ -185,14 +185,14 @@ def test_what_was_missing_is_said(known: Library, share: float, says: str, offer
 
 def test_between_two_people_it_is_nobody_and_merging_them_is_offered(known: Library) -> None:
     """Two who look alike: the same person twice, told apart by hand."""
-    with known.service() as service:
-        anna = service.find_person("Anna")
-        [face] = whys(service, known, "b.png")
-        decide(service, lambda d: d.split(anna, [[face.face_id]]))
+    with known.app() as app:
+        anna = app.lookup.person("Anna")
+        [face] = whys(app, known, "b.png")
+        decide(app, lambda d: d.split(anna, [[face.face_id]]))
     known.draw("e.png", (1, 11))
     known.scan()
-    with known.service() as service:
-        [why] = whys(service, known, "e.png")
+    with known.app() as app:
+        [why] = whys(app, known, "e.png")
     assert why.verdict == "nobody"
     assert "looks nearly as much like" in cause(why)
     assert any(command.startswith("facewatch merge ") for command in commands(why))
@@ -206,14 +206,14 @@ def test_between_the_parts_of_somebody_without_a_name_it_is_nobody_however_large
     for i in range(4):
         library.draw(f"{i}.png", (1, i))
     library.scan()
-    with library.service() as service:
-        [face] = whys(service, library, "1.png")
-        one = service.find_person(str(face.name))
-        decide(service, lambda d: d.split(one, [[face.face_id]]))
+    with library.app() as app:
+        [face] = whys(app, library, "1.png")
+        one = app.lookup.person(str(face.name))
+        decide(app, lambda d: d.split(one, [[face.face_id]]))
     library.draw("e.png", (1, 11))
     library.scan()
-    with library.service() as service:
-        [why] = whys(service, library, "e.png")
+    with library.app() as app:
+        [why] = whys(app, library, "e.png")
     assert why.verdict == "nobody"
     assert "looks nearly as much like" in cause(why)
 
@@ -221,26 +221,26 @@ def test_between_the_parts_of_somebody_without_a_name_it_is_nobody_however_large
 def test_before_anybody_is_known_there_is_nobody_to_look_like(library: Library) -> None:
     library.draw("a.png", (1, 0))
     library.scan()
-    with library.service() as service:
-        [why] = whys(service, library, "a.png")
+    with library.app() as app:
+        [why] = whys(app, library, "a.png")
     assert cause(why) == "nobody is known yet whom it could be"
     assert why.rematch is not None
     assert why.rematch.likenesses == ()
 
 
 def test_what_could_be_recognised_by_now_waits_for_the_next_scan(known: Library) -> None:
-    with known.service() as service:
-        [face] = whys(service, known, "b.png")
-        with service.catalog.write():
-            service.catalog.faces.release([face.face_id])
-        [why] = whys(service, known, "b.png")
+    with known.app() as app:
+        [face] = whys(app, known, "b.png")
+        with app.catalog.write():
+            app.catalog.faces.release([face.face_id])
+        [why] = whys(app, known, "b.png")
         assert why.rematch is not None
-        assert service.find_person("Anna").id == why.rematch.person_id
+        assert app.lookup.person("Anna").id == why.rematch.person_id
         assert "the next scan places it" in cause(why)
         assert commands(why)[0] == "facewatch scan"
     known.scan()
-    with known.service() as service:
-        assert whys(service, known, "b.png")[0].name == "Anna"
+    with known.app() as app:
+        assert whys(app, known, "b.png")[0].name == "Anna"
 
 
 @pytest.mark.parametrize(
@@ -254,10 +254,10 @@ def test_what_could_be_recognised_by_now_waits_for_the_next_scan(known: Library)
 def test_what_users_took_out_says_so_and_how_it_comes_back(
     known: Library, make: Callable[[Decisions, str], object], verdict: str, says: str
 ) -> None:
-    with known.service() as service:
-        [face] = whys(service, known, "b.png")
-        decide(service, lambda d: make(d, str(face.face_id)))
-        [why] = whys(service, known, "b.png")
+    with known.app() as app:
+        [face] = whys(app, known, "b.png")
+        decide(app, lambda d: make(d, str(face.face_id)))
+        [why] = whys(app, known, "b.png")
     assert why.verdict == verdict
     assert says in cause(why)
     assert why.at is not None
@@ -270,10 +270,10 @@ def test_what_users_took_out_says_so_and_how_it_comes_back(
 
 
 def test_a_rejection_is_told_with_its_time_and_its_way_back(known: Library) -> None:
-    with known.service() as service:
-        [face] = whys(service, known, "b.png")
-        decide(service, lambda d: d.reject([str(face.face_id)]))
-        [why] = whys(service, known, "b.png")
+    with known.app() as app:
+        [face] = whys(app, known, "b.png")
+        decide(app, lambda d: d.reject([str(face.face_id)]))
+        [why] = whys(app, known, "b.png")
     [bar] = why.barred
     assert (bar.rule, bar.name) == ("rejected", "Anna")
     assert bar.at is not None
@@ -284,19 +284,19 @@ def test_a_rejection_is_told_with_its_time_and_its_way_back(known: Library) -> N
 
 
 def test_who_is_in_the_photo_already_is_told_with_the_other_face(known: Library) -> None:
-    with known.service() as service:
-        first, second = whys(service, known, "a.png")
+    with known.app() as app:
+        first, second = whys(app, known, "a.png")
     assert [(bar.rule, bar.name, bar.face_id) for bar in first.barred] == [("in photo", "Ben", second.face_id)]
     assert [(bar.rule, bar.name, bar.face_id) for bar in second.barred] == [("in photo", "Anna", first.face_id)]
 
 
 def test_who_was_born_later_is_told(known: Library) -> None:
-    with known.service() as service:
-        photo_id = service.photo(known.photos / "d.png")["photo_id"]
-        with service.catalog.write():
-            service.catalog.files.set_taken({photo_id: "1990-05-01T12:00:00"})
-        decide(service, lambda d: d.born("Ben", "1995"))
-        [why] = whys(service, known, "d.png")
+    with known.app() as app:
+        photo_id = app.lookup.photo(known.photos / "d.png")["photo_id"]
+        with app.catalog.write():
+            app.catalog.files.set_taken({photo_id: "1990-05-01T12:00:00"})
+        decide(app, lambda d: d.born("Ben", "1995"))
+        [why] = whys(app, known, "d.png")
     [bar] = why.barred
     assert (bar.rule, bar.name) == ("born later", "Ben")
     assert "1995" in bar_text(bar)
@@ -306,18 +306,18 @@ def test_who_was_born_later_is_told(known: Library) -> None:
 
 
 def test_whom_it_cannot_be_is_what_matching_is_told(known: Library) -> None:
-    with known.service() as service:
-        [face] = whys(service, known, "b.png")
-        decide(service, lambda d: d.reject([str(face.face_id)], "Ben"))
-        decide(service, lambda d: d.born("Anna", "2090"))
-        photo_ids = [(p, service.photo(known.photos / p)["photo_id"]) for p in ("a.png", "b.png", "c.png", "d.png")]
-        with service.catalog.write():
-            service.catalog.files.set_taken({photo_id: "2001-01-01T00:00:00" for _, photo_id in photo_ids})
-        rejections = service.catalog.faces.rejections()
+    with known.app() as app:
+        [face] = whys(app, known, "b.png")
+        decide(app, lambda d: d.reject([str(face.face_id)], "Ben"))
+        decide(app, lambda d: d.born("Anna", "2090"))
+        photo_ids = [(p, app.lookup.photo(known.photos / p)["photo_id"]) for p in ("a.png", "b.png", "c.png", "d.png")]
+        with app.catalog.write():
+            app.catalog.files.set_taken({photo_id: "2001-01-01T00:00:00" for _, photo_id in photo_ids})
+        rejections = app.catalog.faces.rejections()
         for photo, photo_id in photo_ids:
-            for why in whys(service, known, photo):
+            for why in whys(app, known, photo):
                 if why.person_id is None:
-                    barred = service.identities._cannot_be_in(photo_id) | rejections.get(why.face_id, set())
+                    barred = app.identities._cannot_be_in(photo_id) | rejections.get(why.face_id, set())
                     assert {bar.person_id for bar in why.barred} == barred
 
 
@@ -349,13 +349,11 @@ def test_a_good_face_lacks_nothing() -> None:
 
 
 def test_a_face_that_is_too_poor_is_nobodys_because_of_it(known: Library) -> None:
-    with known.service() as service:
-        stranger = whys(service, known, "c.png")[1]
-        with service.catalog.write():
-            service.catalog._db.execute(
-                "UPDATE faces SET tier = 'show', sharpness = 1 WHERE id = ?", [stranger.face_id]
-            )
-        why = whys(service, known, "c.png")[1]
+    with known.app() as app:
+        stranger = whys(app, known, "c.png")[1]
+        with app.catalog.write():
+            app.catalog._db.execute("UPDATE faces SET tier = 'show', sharpness = 1 WHERE id = ?", [stranger.face_id])
+        why = whys(app, known, "c.png")[1]
     assert "too poor" in cause(why)
     assert [shortfall_text(short) for short in why.shortfalls] == ["too blurred"]
     assert f"facewatch ignore f{why.face_id}" not in commands(why)
@@ -391,49 +389,49 @@ def test_what_it_says_is_what_matching_would_do(tmp_path_factory: pytest.TempPat
     for i, faces in enumerate(drawn):
         library.draw(f"{i}.png", *faces)
     library.scan()
-    with library.service() as service:
-        explained = {f"{i}.png": whys(service, library, f"{i}.png") for i in range(len(drawn))}
+    with library.app() as app:
+        explained = {f"{i}.png": whys(app, library, f"{i}.png") for i in range(len(drawn))}
         for told in explained.values():
             for why in told:
                 # Each face alone is told what it is told beside the others: nothing leaks from one to the next.
-                assert facts(explain(service, str(why.face_id)).whys[0]) == facts(why)
+                assert facts(explain(app, str(why.face_id)).whys[0]) == facts(why)
                 # After a scan nobody is left whom matching would place.
                 assert why.rematch is not None
                 assert why.person_id is not None or why.rematch.person_id is None
         for photo, told in explained.items():
             for why in told:
                 if why.person_id is not None and why.rematch and why.rematch.likenesses:
-                    _check_released(service, library, photo, why)
+                    _check_released(app, library, photo, why)
 
 
-def _check_released(service: Service, library: Library, photo: str, why: Why) -> None:
+def _check_released(app: App, library: Library, photo: str, why: Why) -> None:
     """A face that is taken from its person and looked at again goes where `why` said."""
     assert why.rematch is not None
-    saved = service.catalog.faces.rows([why.face_id])[0]
-    with service.catalog.write():
-        service.catalog.faces.release([why.face_id])
-    service.identities.forget_gallery()
-    released = next(other for other in whys(service, library, photo) if other.face_id == why.face_id)
+    saved = app.catalog.faces.rows([why.face_id])[0]
+    with app.catalog.write():
+        app.catalog.faces.release([why.face_id])
+    app.identities.forget_gallery()
+    released = next(other for other in whys(app, library, photo) if other.face_id == why.face_id)
     assert released.rematch is not None
     # The others of its photo that are in the pool may be nearer to the same person.
-    if all(other.person_id is not None for other in whys(service, library, photo) if other is not released):
+    if all(other.person_id is not None for other in whys(app, library, photo) if other is not released):
         assert facts(released)["look"] == facts(why)["look"]
-    with service.catalog.write():
-        service.identities.settle(saved.photo_id)
-    placed = next(other for other in whys(service, library, photo) if other.face_id == why.face_id)
+    with app.catalog.write():
+        app.identities.settle(saved.photo_id)
+    placed = next(other for other in whys(app, library, photo) if other.face_id == why.face_id)
     assert placed.person_id == released.rematch.person_id
-    with service.catalog.write():
-        service.catalog.faces.release([why.face_id])
-        service.catalog.faces.place(why.face_id, saved.person_id or 0, rule="as before", now=service.catalog.now())
-        service.catalog._db.execute("UPDATE assignments SET source = 'auto' WHERE face_id = ?", [why.face_id])
-    service.identities.forget_gallery()
+    with app.catalog.write():
+        app.catalog.faces.release([why.face_id])
+        app.catalog.faces.place(why.face_id, saved.person_id or 0, rule="as before", now=app.catalog.now())
+        app.catalog._db.execute("UPDATE assignments SET source = 'auto' WHERE face_id = ?", [why.face_id])
+    app.identities.forget_gallery()
 
 
 def test_a_decision_is_found_whatever_face_has_a_similar_number(known: Library) -> None:
-    with known.service() as service:
-        ids = [why.face_id for photo in ("a.png", "b.png", "c.png", "d.png") for why in whys(service, known, photo)]
-        decide(service, lambda d: d.confirm([str(ids[0])]))
-        placings = service.catalog.placings
+    with known.app() as app:
+        ids = [why.face_id for photo in ("a.png", "b.png", "c.png", "d.png") for why in whys(app, known, photo)]
+        decide(app, lambda d: d.confirm([str(ids[0])]))
+        placings = app.catalog.placings
         assert [face for face in ids if placings.decisions_about([face])[face]] == [ids[0]]
         assert placings.decisions_about([similar := int(f"{ids[0]}0")]) == {similar: []}
 
@@ -447,8 +445,8 @@ class _WithStrangers(fake.FakeEngine):
 
 
 def test_how_alike_a_face_and_a_person_are_is_told_beside_what_they_have_with_strangers(known: Library) -> None:
-    with known.service(engine=_WithStrangers()) as service:
-        anna, ben = whys(service, known, "a.png")
+    with known.app(engine=_WithStrangers()) as app:
+        anna, ben = whys(app, known, "a.png")
         for why in (anna, ben):
             assert why.rematch is not None
             own, other = why.rematch.likenesses[:2]
@@ -462,10 +460,10 @@ def test_how_alike_a_face_and_a_person_are_is_told_beside_what_they_have_with_st
             assert f"    similarity to {own.name} as a whole {words}" in said
             assert "where strangers of these two have 0." in words
             # Each face alone is told what it is told beside the others.
-            [alone] = explain(service, str(why.face_id)).whys
+            [alone] = explain(app, str(why.face_id)).whys
             assert alone.rematch == why.rematch
-    with known.service(engine=_WithStrangers(), settings={"match.normalised": False}) as service:
-        [why] = whys(service, known, "b.png")
+    with known.app(engine=_WithStrangers(), settings={"match.normalised": False}) as app:
+        [why] = whys(app, known, "b.png")
         assert why.rematch is not None
         assert {near.evidence for near in why.rematch.likenesses} == {None}
         assert not any("strangers" in line for line in _look_lines(why, why.rematch))
@@ -524,8 +522,8 @@ def test_a_face_is_named_by_id_or_by_its_place(known: Library, run: Any) -> None
 
 def test_the_json_has_what_the_catalog_has_and_more(known: Library, run: Any) -> None:
     told = json.loads(run("why", str(known.photos / "a.png"), "--json").out)
-    with known.service() as service:
-        photo = service.photo(known.photos / "a.png")
+    with known.app() as app:
+        photo = app.lookup.photo(known.photos / "a.png")
     assert {key: value for key, value in told.items() if key in photo and key != "faces"} == {
         key: value for key, value in photo.items() if key != "faces"
     }
@@ -559,11 +557,11 @@ def test_what_is_no_photo_and_no_face_is_said(known: Library, run: Any, what: st
 def test_the_id_of_a_person_that_is_no_face_is_recognised_as_one(library: Library) -> None:
     library.draw("a.png", (1, 0))
     library.scan()
-    with library.service() as service:
-        with service.catalog.write():
-            ids = [service.catalog.people.add("now") for _ in range(5)]
+    with library.app() as app:
+        with app.catalog.write():
+            ids = [app.catalog.people.add("now") for _ in range(5)]
         with pytest.raises(NotKnownError, match=rf"p{ids[-1]} is Person"):
-            explain(service, str(ids[-1]))
+            explain(app, str(ids[-1]))
 
 
 def test_a_photo_without_faces_and_a_file_that_is_no_photo_say_so(known: Library, run: Any) -> None:
@@ -607,9 +605,9 @@ class Other(fake.FakeEngine):
 
 
 def test_while_the_engine_changes_the_one_in_use_is_asked_and_that_is_said(known: Library) -> None:
-    with known.service(engine=Other()) as service:
-        _ = service.engine_id  # wanted, and nothing looked at yet
-        explained: Explained = explain(service, str(known.photos / "b.png"))
+    with known.app(engine=Other()) as app:
+        _ = app.engine.id  # wanted, and nothing looked at yet
+        explained: Explained = explain(app, str(known.photos / "b.png"))
     [why] = explained.whys
     assert "being changed from fake to other" in explained.notes[0]
     assert why.rematch is not None
@@ -617,9 +615,9 @@ def test_while_the_engine_changes_the_one_in_use_is_asked_and_that_is_said(known
 
 
 def test_after_a_change_of_engine_it_is_said_where_a_face_is_known_from(known: Library) -> None:
-    with known.service(engine=Other()) as service:
-        service.scan_all()
-        [why] = whys(service, known, "b.png")
+    with known.app(engine=Other()) as app:
+        app.pipeline.scan()
+        [why] = whys(app, known, "b.png")
     assert "carried over from the engine fake" in cause(why)
 
 

@@ -62,27 +62,27 @@ def n_loaded(traces: Path) -> int:
 
 def momentary(library: Library) -> set[str]:
     """Return the files whose faults say more about the machine at that moment than about the photo."""
-    with library.service() as service:
-        faulty = service.catalog.files.faulty()
+    with library.app() as app:
+        faulty = app.catalog.files.faulty()
     return {Path(one.path).name for one in faulty if one.fault.code.is_momentary}
 
 
 def faults_of(library: Library) -> dict[str, str]:
-    with library.service() as service:
-        return {Path(str(fault["path"])).name: str(fault["fault"]) for fault in service.status().faults}
+    with library.app() as app:
+        return {Path(str(fault["path"])).name: str(fault["fault"]) for fault in app.status().faults}
 
 
 def advice_of(library: Library) -> dict[str, str]:
-    with library.service() as service:
-        return {Path(str(fault["path"])).name: str(fault["advice"]) for fault in service.status().faults}
+    with library.app() as app:
+        return {Path(str(fault["path"])).name: str(fault["advice"]) for fault in app.status().faults}
 
 
 def ingested(library: Library, workers: Workers) -> dict[str, list[str]]:
     """Bring all photos in; returns what became of each, as often as it was told."""
     names = sorted(path.name for path in library.photos.iterdir())
     told: dict[str, list[str]] = {name: [] for name in names}
-    with library.service(analyser=workers) as service:
-        for one in service.ingest(library.photos, names):
+    with library.app(analyser=workers) as app:
+        for one in app.pipeline.index(library.photos, names):
             told[one.path].append(one.kind)
     return told
 
@@ -242,20 +242,20 @@ def test_a_photo_whose_workers_were_killed_is_looked_at_when_the_machine_has_mem
     with hired(traces) as workers:
         assert ingested(library, workers) == {"a.png": ["known"], "killed.png": ["faulty"]}
     assert n_loaded(traces) == n_before + 1  # it is a suspect already
-    with library.service() as service:
-        assert [one.kind for one in service.ingest(library.photos, ["killed.png"])] == ["new"]
+    with library.app() as app:
+        assert [one.kind for one in app.pipeline.index(library.photos, ["killed.png"])] == ["new"]
     assert faults_of(library) == {}
 
 
 def test_a_run_stops_soon_while_a_worker_hangs_and_closing_ends_it(library: Library, traces: Path) -> None:
     library.draw("a.png", (1, 0))
     library.draw("hang.png", (deadly.SLEEP, 0))
-    with hired(traces, 1) as workers, library.service() as service:
+    with hired(traces, 1) as workers, library.app() as app:
         work = Ingest(
-            *(service.catalog, workers),
+            *(app.catalog, workers),
             root=library.photos,
-            root_id=service.libraries.root_id(library.photos),
-            engine_id=service.engine_id,
+            root_id=app.libraries.root_id(library.photos),
+            engine_id=app.engine.id,
             settle=lambda photo_id: 0,
         )
         told = list(work.run(["a.png", "hang.png"], should_stop=lambda: has_analysed(library, "a.png")))
@@ -267,8 +267,8 @@ def test_a_run_stops_soon_while_a_worker_hangs_and_closing_ends_it(library: Libr
 
 
 def has_analysed(library: Library, name: str) -> bool:
-    with library.service() as service:
-        file = service.catalog.files.one(service.libraries.root_id(library.photos), name)
+    with library.app() as app:
+        file = app.catalog.files.one(app.libraries.root_id(library.photos), name)
     return file is not None and file.photo_id is not None
 
 

@@ -60,8 +60,8 @@ def audit(state: State, fix: bool, as_json: bool) -> None:
     """
     from facewatch.service import auditing
 
-    with state.service() as service:
-        found = auditing.audit_and_mend(service) if fix else auditing.audit(service)
+    with state.app() as app:
+        found = auditing.audit_and_mend(app) if fix else auditing.audit(app)
     if as_json:
         print_json(_facts(found))
     else:

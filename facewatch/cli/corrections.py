@@ -13,7 +13,7 @@ from facewatch.cli.output import echo, plural, print_json, print_table
 from facewatch.cli.program import State, command, json_option, pass_state
 
 if TYPE_CHECKING:
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.people.corrections import Decided, Decisions, Renamed
     from facewatch.people.split import SplitPlan
     from facewatch.people.undo import Undone
@@ -27,19 +27,19 @@ def _decide(state: State, decide: Callable[[Decisions], Decided | Renamed]) -> N
     """Make one decision and say what it did."""
     from facewatch.presentation.corrections import lines
 
-    with state.service() as service:
-        with service.deciding() as decisions:
+    with state.app() as app:
+        with app.corrections.deciding() as decisions:
             made = decide(decisions)
         if not state.is_quiet:
-            echo("\n".join(lines(service.catalog, made, service.folder.root)))
+            echo("\n".join(lines(app.catalog, made, app.folder.root)))
 
 
 def _read_out(state: State, words: Sequence[str], *, is_for_all: bool = False) -> Sequence[str]:
     """Return the words, a number that may be a face or a person with the letter of the one that is meant."""
     if not any(word.strip().isdecimal() for word in words):
         return words
-    with state.service() as service:
-        return read_out(service.catalog, words, is_for_all=is_for_all)
+    with state.app() as app:
+        return read_out(app.catalog, words, is_for_all=is_for_all)
 
 
 @command("rename", "Name a person.")
@@ -258,8 +258,8 @@ def forget(state: State, who: str, is_sure: bool) -> None:
     Example:
       facewatch forget "Person 0044"
     """
-    with state.service() as service:
-        person = service.find_person(who)
+    with state.app() as app:
+        person = app.lookup.person(who)
     question = f"Forget {person.label}, with {plural(person.n_faces, 'face')} in {plural(person.n_photos, 'photo')}?"
     if not is_sure and not is_confirmed(question, unasked="--yes to forget somebody"):
         echo("nothing was changed")
@@ -310,35 +310,35 @@ def split(
         raise click.UsageError("--dry-run and --yes contradict each other: give one of them")
     if as_json and not (dry_run or yes):
         raise click.UsageError("--json asks nobody: add --yes to do it, or --dry-run to see what it would be")
-    with state.service() as service:
-        plan = plan_split(service, who, into=into, is_strict=strict).keeping(keep or 1)
+    with state.app() as app:
+        plan = plan_split(app, who, into=into, is_strict=strict).keeping(keep or 1)
         if not as_json and not (yes and state.is_quiet):
-            _print_plan(service, plan)
+            _print_plan(app, plan)
         is_wanted = bool(plan.others) and not dry_run
         if is_wanted and not yes:
             is_wanted = is_confirmed(words.split_question(plan), unasked="--yes to split")
-        decided = _apply(service, plan) if is_wanted else None
+        decided = _apply(app, plan) if is_wanted else None
         if as_json:
-            print_json(words.split_row(service.catalog, plan, decided))
+            print_json(words.split_row(app.catalog, plan, decided))
         elif decided is not None and not state.is_quiet:
-            echo("\n".join(words.split_lines(service.catalog, plan, decided, service.folder.root)))
+            echo("\n".join(words.split_lines(app.catalog, plan, decided, app.folder.root)))
         elif plan.others and not state.is_quiet:
             echo("nothing was changed")
 
 
-def _print_plan(service: Service, plan: SplitPlan) -> None:
+def _print_plan(app: App, plan: SplitPlan) -> None:
     from facewatch.presentation import corrections as words
 
     if plan.others:
         print_table(words.SPLIT_HEADER, words.split_cells(plan))
-        for line in words.split_examples(service.catalog, plan):
+        for line in words.split_examples(app.catalog, plan):
             echo(line)
     for note in plan.notes:
         echo(note)
 
 
-def _apply(service: Service, plan: SplitPlan) -> Decided:
-    with service.deciding() as decisions:
+def _apply(app: App, plan: SplitPlan) -> Decided:
+    with app.corrections.deciding() as decisions:
         return decisions.split(plan.person, [part.faces for part in plan.others])
 
 
@@ -372,8 +372,8 @@ def undo(state: State, what: str, entry_id: str | None, with_chain: bool, as_jso
     if entry_id is not None and n != 1:
         raise click.UsageError("N and --id contradict each other: N counts from the last decision, --id names one")
     one = _decision_id(entry_id) if entry_id is not None else None
-    with state.service() as service:
-        undone = service.undo(n) if one is None else service.undo_one(one, with_chain=with_chain)
+    with state.app() as app:
+        undone = app.corrections.undo(n) if one is None else app.corrections.undo_one(one, with_chain=with_chain)
         _print_undone(state, undone, "undone", as_json)
 
 
@@ -401,8 +401,8 @@ def redo(state: State, as_json: bool) -> None:
     Example:
       facewatch redo
     """
-    with state.service() as service:
-        _print_undone(state, service.redo(), "made again", as_json)
+    with state.app() as app:
+        _print_undone(state, app.corrections.redo(), "made again", as_json)
 
 
 def _print_undone(state: State, undone: Undone, what: str, as_json: bool) -> None:
@@ -431,8 +431,8 @@ def history(state: State, who: str | None, is_complete: bool, n_shown: int | Non
     """
     from facewatch.presentation.corrections import history_cells, history_row
 
-    with state.service() as service:
-        entries = service.history(who)
+    with state.app() as app:
+        entries = app.corrections.history(who)
     shown = [entry for entry in entries if is_complete or (entry.actor == "user" and entry.undone_by is None)]
     shown = [entry for entry in shown if is_complete or entry.action not in ("undo", "redo")]
     most = n_shown or (len(shown) if as_json else _TABLE_ROWS)

@@ -21,12 +21,13 @@ from facewatch.clustering import METHODS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from facewatch.app import Report, Service
+    from facewatch.app import App
     from facewatch.config import Config
     from facewatch.evaluation.labelled import Labelled
     from facewatch.evaluation.run import Evaluation
     from facewatch.evaluation.sample import Sample
-    from facewatch.evaluation.ways import Grouping, OpenService
+    from facewatch.evaluation.ways import Grouping, OpenApp
+    from facewatch.pipeline import Report
 
 
 @command("evaluate", "Measure accuracy on labelled photos.")
@@ -155,11 +156,11 @@ def engine_of_catalog(config: Config) -> str | None:
     return None
 
 
-def service_opener(state: State, engine: str | None) -> OpenService:
+def service_opener(state: State, engine: str | None) -> OpenApp:
     """Return what opens a service with the user's settings and a catalog of its own."""
 
-    def open_service(folder: Path, /, **settings: Any) -> Service:
-        return state.service(
+    def open_app(folder: Path, /, **settings: Any) -> App:
+        return state.app(
             needs_catalog=False,
             engine__name=engine,
             library__photos=[],
@@ -168,7 +169,7 @@ def service_opener(state: State, engine: str | None) -> OpenService:
             **settings,
         )
 
-    return open_service
+    return open_app
 
 
 def _write_report(state: State, file: Path, evaluations: Sequence[Evaluation]) -> None:

@@ -33,15 +33,15 @@ def folders(state: State, dry_run: bool, take_over: bool, as_json: bool) -> None
     """
     if dry_run and take_over:
         raise click.UsageError("--take-over and --dry-run contradict each other; choose one")
-    with state.service() as service:
-        service.folder.believe_deleted()
-        taken = service.take_over() if take_over else None
+    with state.app() as app:
+        app.folder.believe_deleted()
+        taken = app.pipeline.take_over() if take_over else None
         if not dry_run:
-            service.folder.check()
-        plan = service.folder.plan()
+            app.folder.check()
+        plan = app.folder.plan()
         steps = plan.describe()
         if not dry_run:
-            service.sync_folders()
+            app.folder.sync()
     if as_json:
         print_json({"dry_run": dry_run, "steps": steps} | ({"taken_over": asdict(taken)} if taken else {}))
     elif not state.is_quiet:
@@ -50,7 +50,7 @@ def folders(state: State, dry_run: bool, take_over: bool, as_json: bool) -> None
         for step in steps:
             echo(step)
         would = "would be taken" if dry_run else "taken"
-        echo(f"{service.folder.root}: {plural(len(steps), 'step')} {would}")
+        echo(f"{app.folder.root}: {plural(len(steps), 'step')} {would}")
 
 
 def _what_was_taken_over(taken: TakenOver) -> Iterator[str]:

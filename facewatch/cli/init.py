@@ -86,7 +86,7 @@ def run_demo(folder: Path | None, *, is_quiet: bool) -> None:
     Raises:
         FacewatchError: the folder holds something already, or a package came without its pictures.
     """
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.config import load_config
 
     place = _make_place(folder)
@@ -104,15 +104,17 @@ def run_demo(folder: Path | None, *, is_quiet: bool) -> None:
         },
         cwd=Path.cwd(),
     )
-    with Service(config) as service:
+    with App(config) as app:
         with progress_bar("looking at photos", is_shown=not is_quiet) as report:
-            result = service.scan_all(report)
-        say(f"{plural(result.n_faces, 'face')} in {plural(result.n_new, 'photo')}, {result.seconds:.1f} s\n")
-        astronaut = _who_is_on(service, photos / "space" / "astronaut.png")
+            result = app.pipeline.scan(report)
+        say(
+            f"{plural(result.faces.n_faces, 'face')} in {plural(result.files.n_new, 'photo')}, {result.seconds:.1f} s\n"
+        )
+        astronaut = _who_is_on(app, photos / "space" / "astronaut.png")
         say(f"$ facewatch rename {ids.person(astronaut)} 'Eileen Collins'")
-        service.rename(str(astronaut), "Eileen Collins")
+        app.corrections.rename(str(astronaut), "Eileen Collins")
         say("\n$ facewatch people")
-        everybody = [person for person in service.catalog.people.all() if person.n_photos]
+        everybody = [person for person in app.catalog.people.all() if person.n_photos]
     print_table(
         ("id", "name", "faces", "photos", "folder"),
         [(ids.person(p.id), p.label, p.n_faces, p.n_photos, p.folder or "") for p in everybody],
@@ -133,8 +135,8 @@ def _make_place(folder: Path | None) -> Path:
     return place
 
 
-def _who_is_on(service: object, photo: Path) -> int:
-    faces = service.photo(photo)["faces"]  # type: ignore[attr-defined]
+def _who_is_on(app: object, photo: Path) -> int:
+    faces = app.lookup.photo(photo)["faces"]  # type: ignore[attr-defined]
     people = [face["person_id"] for face in faces if face["person_id"] is not None]
     if not people:
         raise FacewatchError("the demo did not find its astronaut; please report this")

@@ -255,9 +255,9 @@ def engines(state: State, prune: bool, as_json: bool) -> None:
     Example:
       facewatch engines --prune
     """
-    with state.service() as service:
-        n_freed = service.prune_engines() if prune else 0
-        rows = [asdict(engine) | {"n_bytes": engine.n_bytes} for engine in service.engines()]
+    with state.app() as app:
+        n_freed = app.engine.prune_others() if prune else 0
+        rows = [asdict(engine) | {"n_bytes": engine.n_bytes} for engine in app.catalog.engines.all()]
     if as_json:
         print_json({"n_freed": n_freed, "engines": rows})
         return

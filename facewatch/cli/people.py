@@ -22,7 +22,7 @@ from facewatch.errors import EngineError, LibraryError
 from facewatch.text import beside_strangers
 
 if TYPE_CHECKING:
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.catalog import Person
     from facewatch.people.identities import Alike
     from facewatch.people.portraits import Portrait
@@ -74,19 +74,20 @@ def people(
 
     if who and (are_look_alikes or sheet is not None):
         raise click.UsageError("--look-alikes and --contact-sheet are about everybody; leave out WHO")
-    with state.service() as service:
+    with state.app() as app:
         if are_look_alikes:
-            _print_look_alikes(service.look_alikes(), as_json)
+            app.engine.check_is_in_use("faces can be compared")
+            _print_look_alikes(app.identities.look_alikes(), as_json)
             return
         if sheet is not None:
-            _write_sheet(state, service, Path(sheet) if sheet else None, force=force, as_json=as_json)
+            _write_sheet(state, app, Path(sheet) if sheet else None, force=force, as_json=as_json)
             return
-        found = _people_found(service, who)
-        visible = found if who else shown_people(service.catalog)
+        found = _people_found(app, who)
+        visible = found if who else shown_people(app.catalog)
         is_drawn = not (is_table or as_json)
-        if is_drawn and print_people(service, screen_here(), most or N_DRAWN, visible):
+        if is_drawn and print_people(app, screen_here(), most or N_DRAWN, visible):
             return
-        root = service.folder.root
+        root = app.folder.root
         rows: list[dict[str, Any]] = [
             {
                 "id": person.id,
@@ -115,7 +116,7 @@ def people(
         echo("nobody yet: facewatch scan PHOTOS looks for people")
 
 
-def _people_found(service: Service, who: Sequence[str]) -> list[Person]:
+def _people_found(app: App, who: Sequence[str]) -> list[Person]:
     """Return the people with these names or ids, each once; without any all who are on photos or have a name.
 
     Raises:
@@ -124,15 +125,15 @@ def _people_found(service: Service, who: Sequence[str]) -> list[Person]:
     from facewatch.people.lookup import find_person
 
     if who:
-        return list({person.id: person for person in (find_person(service.catalog, one) for one in who)}.values())
-    return [person for person in service.catalog.people.all() if person.n_photos or person.name]
+        return list({person.id: person for person in (find_person(app.catalog, one) for one in who)}.values())
+    return [person for person in app.catalog.people.all() if person.n_photos or person.name]
 
 
-def _write_sheet(state: State, service: Service, file: Path | None, *, force: bool, as_json: bool) -> None:
+def _write_sheet(state: State, app: App, file: Path | None, *, force: bool, as_json: bool) -> None:
     if file is not None:
-        check_sheet_file(service, file, force=force)
+        check_sheet_file(app, file, force=force)
     with progress_bar("cutting out faces", is_shown=not state.is_quiet) as report:
-        written = write_contact_sheet(service, file, report=report)
+        written = write_contact_sheet(app, file, report=report)
     if as_json:
         print_json({"contact_sheet": str(written)})
     elif not state.is_quiet:
@@ -167,7 +168,7 @@ def screen_here() -> Screen:
     return screen_of(os.environ, sys.stdin, sys.stdout, may_ask=False)
 
 
-def draw_people(service: Service, screen: Screen, people: Sequence[Person]) -> str:
+def draw_people(app: App, screen: Screen, people: Sequence[Person]) -> str:
     """Return the faces of these people, to be sent to a terminal that can show them; "" when it cannot, or there are
     none to be had."""
     from facewatch.indexing.crops import picture_of
@@ -176,8 +177,8 @@ def draw_people(service: Service, screen: Screen, people: Sequence[Person]) -> s
     if screen.protocol is Protocol.NONE or not people:
         return ""
     try:
-        with _cutting(service) as cutting:
-            found = portraits(service.catalog, cutting, people, n_faces=1)
+        with _cutting(app) as cutting:
+            found = portraits(app.catalog, cutting, people, n_faces=1)
             pictures = [picture_of(one.crops[0]) if one.crops else None for one in found]
     except EngineError:
         return ""
@@ -193,17 +194,18 @@ def _label(person: Person) -> str:
     return f"{ids.person(person.id)}{name}\n{plural(person.n_photos, 'photo')}\n"
 
 
-def _cutting(service: Service) -> Cutting:
+def _cutting(app: App) -> Cutting:
+    from facewatch.app import n_workers_of
     from facewatch.service.reviewing import cutting
 
     # Those that looked at photos need not be there beside these.
-    service.rest()
-    return cutting(service, n_workers=service.n_workers)
+    app.pipeline.rest()
+    return cutting(app, n_workers=n_workers_of(app.config))
 
 
-def print_people(service: Service, screen: Screen, most: int, people: Sequence[Person]) -> bool:
+def print_people(app: App, screen: Screen, most: int, people: Sequence[Person]) -> bool:
     """Print the faces of so many of these people; whether they could be shown."""
-    drawn = draw_people(service, screen, people[:most])
+    drawn = draw_people(app, screen, people[:most])
     if drawn:
         click.echo(drawn, nl=False)
         n, everyone = len(people), plural(len(people), "person", "people")
@@ -215,7 +217,7 @@ def print_people(service: Service, screen: Screen, most: int, people: Sequence[P
 
 
 def write_contact_sheet(
-    service: Service, file: Path | None = None, *, report: Callable[[Progress], None] = lambda _: None
+    app: App, file: Path | None = None, *, report: Callable[[Progress], None] = lambda _: None
 ) -> Path:
     """Write a page that shows everybody, and return where it is; without `file` at the top of the people folder.
 
@@ -228,11 +230,11 @@ def write_contact_sheet(
     from facewatch.people.portraits import MOST_PEOPLE, portraits, shown_people
     from facewatch.presentation.html.contact_sheet import contact_page
 
-    root = service.folder.root
+    root = app.folder.root
     target = root / folders.SHEET if file is None else file
-    people = sorted(shown_people(service.catalog), key=lambda one: one.name is None)
-    with _cutting(service) as cutting:
-        found: list[Portrait] = portraits(service.catalog, cutting, people[:MOST_PEOPLE], report=report)
+    people = sorted(shown_people(app.catalog), key=lambda one: one.name is None)
+    with _cutting(app) as cutting:
+        found: list[Portrait] = portraits(app.catalog, cutting, people[:MOST_PEOPLE], report=report)
         page = contact_page(
             found,
             n_people=len(people),
@@ -254,7 +256,7 @@ def _write_elsewhere(file: Path, page: str) -> Path:
     return file
 
 
-def check_sheet_file(service: Service, file: Path, *, force: bool) -> None:
+def check_sheet_file(app: App, file: Path, *, force: bool) -> None:
     """Refuse a file among photos, or one that is there and no contact sheet, unless somebody wants it replaced.
 
     Raises:
@@ -263,7 +265,7 @@ def check_sheet_file(service: Service, file: Path, *, force: bool) -> None:
     from facewatch import folders
     from facewatch.fs.output import check_target
 
-    check_target(file, suffix=".html", photos=(*service.libraries.roots, *service.catalog.files.roots()))
+    check_target(file, suffix=".html", photos=(*app.libraries.roots, *app.catalog.files.roots()))
     if force or not os.path.lexists(file) or folders.is_sheet(file):
         return
     fault = f"{file}: is there already, and is no contact sheet"
@@ -289,10 +291,10 @@ def export(state: State, kind: str) -> None:
     Example:
       facewatch export --csv > faces.csv
     """
-    with state.service() as service:
+    with state.app() as app:
         rows = [
             (path, *("" if value is None else value for value in rest))
-            for path, *rest in service.catalog.faces.export_rows()
+            for path, *rest in app.catalog.faces.export_rows()
         ]
     if kind == "json":
         print_json([dict(zip(EXPORT_COLUMNS, row, strict=True)) for row in rows])

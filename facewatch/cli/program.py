@@ -21,7 +21,7 @@ from facewatch.cli.words import MEANT, SECOND_WORDS, SECTIONS, help_as_called, l
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,10 +45,10 @@ class State:
         named = {key.replace("__", "."): value for key, value in overrides.items()}
         return load_config(find_config_file(self.config_file, cwd=Path.cwd()), self.overrides | named, cwd=Path.cwd())
 
-    def service(self, *, needs_catalog: bool = True, **overrides: Any) -> Service:
-        from facewatch.app import Service
+    def app(self, *, needs_catalog: bool = True, **overrides: Any) -> App:
+        from facewatch.app import App
 
-        return Service(self.config(**overrides), needs_catalog=needs_catalog)
+        return App(self.config(**overrides), needs_catalog=needs_catalog)
 
     @property
     def is_quiet(self) -> bool:

@@ -26,7 +26,7 @@ from facewatch.cli.program import State, command, json_option, pass_state
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.catalog import Catalog
     from facewatch.cli.pictures import Screen
     from facewatch.people.corrections import Decided
@@ -89,23 +89,23 @@ def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bo
             "review asks at a terminal, and this is none; `facewatch review --json` lists the questions, and "
             "`facewatch review --answer ID=ANSWER` takes answers"
         )
-    with state.service() as service:
+    with state.app() as app:
         if answers:
-            _take(state, service, answers, as_json)
+            _take(state, app, answers, as_json)
         elif as_json:
-            print_json(_list(service, most))
+            print_json(_list(app, most))
         else:
-            _ask_user(service, most)
+            _ask_user(app, most)
 
 
 # --- for programs ---
 
 
-def _obstacle(service: Service) -> str | None:
+def _obstacle(app: App) -> str | None:
     """Return why there can be no question now, if so."""
-    if service.catalog.engines.in_use_id() is None or not service.catalog.faces.counts()["faces"]:
+    if app.catalog.engines.in_use_id() is None or not app.catalog.faces.counts()["faces"]:
         return "no faces yet: facewatch scan PHOTOS looks for some"
-    switch = service.switch.progress(service.engine_name)
+    switch = app.engine.switch_progress()
     if switch is not None:
         return (
             f"the engine is being changed from {switch.before} to {switch.wanted}: {switch.n_done} of "
@@ -114,19 +114,19 @@ def _obstacle(service: Service) -> str | None:
     return None
 
 
-def _list(service: Service, most: int | None) -> dict[str, Any]:
+def _list(app: App, most: int | None) -> dict[str, Any]:
     """Return the open questions, best first, and how much answers to them settle."""
     from facewatch.people.review import coverage
     from facewatch.service.reviewing import list_questions
 
-    obstacle, n_open = _obstacle(service), service.catalog.faces.n_open()
-    questions = [] if obstacle else list_questions(service)
+    obstacle, n_open = _obstacle(app), app.catalog.faces.n_open()
+    questions = [] if obstacle else list_questions(app)
     return {
         "obstacle": obstacle,
         "n_open": n_open,
         "n_questions": len(questions),
         "coverage": [] if obstacle else [asdict(one) for one in coverage(questions, n_open, COVERED)],
-        "questions": [_question_row(service.catalog, question) for question in questions[:most]],
+        "questions": [_question_row(app.catalog, question) for question in questions[:most]],
     }
 
 
@@ -156,13 +156,13 @@ def _face_row(face: FaceAt) -> dict[str, Any]:
     return {"id": face.id, "photo": face.file, "number": face.number or None, "box": asdict(face.box)}
 
 
-def _take(state: State, service: Service, texts: Sequence[str], as_json: bool) -> None:
+def _take(state: State, app: App, texts: Sequence[str], as_json: bool) -> None:
     """Make the decisions that these answers mean, and say what they did."""
     from facewatch.service.reviewing import take_answers
 
-    catalog = service.catalog
+    catalog = app.catalog
     n_before = catalog.faces.n_open()
-    taken = take_answers(service, texts)
+    taken = take_answers(app, texts)
     n_open = catalog.faces.n_open()
     n_settled = max(0, n_before - n_open)
     outcomes = [(question, answer, _outcome(catalog, question, answer)) for question, answer in taken.answers]
@@ -260,29 +260,29 @@ class Keys(Protocol):
         ...
 
 
-def _ask_user(service: Service, most: int | None) -> None:
+def _ask_user(app: App, most: int | None) -> None:
     """Ask whoever sits at the terminal."""
     from facewatch.cli.pictures import screen_of
     from facewatch.service.reviewing import cutting
 
-    if (obstacle := _obstacle(service)) is not None:
+    if (obstacle := _obstacle(app)) is not None:
         echo(obstacle)
         return
     # Before all that takes its time: a worker process has to be started.
-    with cutting(service) as crops:
+    with cutting(app) as crops:
         screen, n_lines = screen_of(os.environ, sys.stdin, sys.stdout), shutil.get_terminal_size().lines
         with Terminal(sys.stdin.fileno()) as keys:
-            ask(service, keys, Sight(service, crops, screen, n_lines=n_lines), most=most)
+            ask(app, keys, Sight(app, crops, screen, n_lines=n_lines), most=most)
 
 
-def ask(service: Service, keys: Keys, sight: Sight, *, most: int | None = None) -> None:
+def ask(app: App, keys: Keys, sight: Sight, *, most: int | None = None) -> None:
     """Ask, at most so many questions, until nothing is open or somebody quits; then say how far it is.
 
     Raises:
         EngineError: the engine is being changed.
         FolderError: it is decided, but the people folder cannot be written.
     """
-    _Walk(service, keys, sight).run(most)
+    _Walk(app, keys, sight).run(most)
 
 
 class _Quit(Exception):
@@ -313,13 +313,13 @@ _COMMANDS = {
 class _Walk:
     """One question after the other, and what came of each answer."""
 
-    def __init__(self, service: Service, keys: Keys, sight: Sight) -> None:
+    def __init__(self, app: App, keys: Keys, sight: Sight) -> None:
         from facewatch.service.reviewing import start_review
 
-        self._catalog = service.catalog
+        self._catalog = app.catalog
         self._keys = keys
         self._sight = sight
-        self._review: Review = start_review(service)
+        self._review: Review = start_review(app)
         self._n_open_before = self._catalog.faces.n_open()
         self._given: list[Verb] = []
         """What was answered and not taken back."""
@@ -563,11 +563,11 @@ class _Row:
 class Sight:
     """Shows the faces of questions: drawn in the terminal where it can, else as paths of crops."""
 
-    def __init__(self, service: Service, cutting: Cutting, screen: Screen, *, n_lines: int) -> None:
+    def __init__(self, app: App, cutting: Cutting, screen: Screen, *, n_lines: int) -> None:
         """`n_lines`: of the terminal."""
         from facewatch.cli.pictures import Protocol, positions
 
-        self._service = service
+        self._app = app
         self._cutting = cutting
         self._screen = screen
         self._is_drawing = screen.protocol is not Protocol.NONE
@@ -611,7 +611,7 @@ class Sight:
         from facewatch.people.lookup import faces_at
         from facewatch.service.reviewing import best_faces
 
-        catalog = self._service.catalog
+        catalog = self._app.catalog
         if question.kind == "one":
             faces = faces_at(catalog, question.faces)
             return [
@@ -622,7 +622,7 @@ class Sight:
         rows = [_numbered("", shown, 1 + start)]
         if question.kind in ("is", "still"):
             person_id, in_doubt = question.people[0], question.loose
-            best = faces_at(catalog, best_faces(self._service, person_id, self._n_compared, without=in_doubt))
+            best = faces_at(catalog, best_faces(self._app, person_id, self._n_compared, without=in_doubt))
             rows.append(_Row(question.labels[0], tuple(best), ("",) * len(best)))
         return rows
 

@@ -18,8 +18,9 @@ from facewatch.clustering import METHODS
 from facewatch.errors import EngineError, FolderError, LibraryError
 
 if TYPE_CHECKING:
-    from facewatch.app import ScanResult, Service
+    from facewatch.app import App
     from facewatch.catalog import Person
+    from facewatch.pipeline import FaceCounts, ScanResult
     from facewatch.reports.status import Status
     from facewatch.types import Progress
 
@@ -67,24 +68,24 @@ def scan(
     # Before the progress bar stands between us and the terminal.
     screen = NO_SCREEN if as_json or state.is_quiet else screen_here()
     with (
-        _service(state, photos, engine, aligned=bool(aligned), needs_catalog=False) as service,
+        _service(state, photos, engine, aligned=bool(aligned), needs_catalog=False) as app,
         progress_bar("looking at photos", is_shown=not state.is_quiet) as report,
     ):
         if aligned is False:
-            service.libraries.forget_aligned(service.libraries.roots)
+            app.libraries.forget_aligned(app.libraries.roots)
         if is_new_drive:
-            service.libraries.believe_new_drives()
+            app.libraries.believe_new_drives()
         try:
-            result = service.scan_all(report)
+            result = app.pipeline.scan(report)
         except BusyError as error:
             given = {"--engine": engine, "--aligned": aligned is not None, "--new-drive": is_new_drive}
             beyond = [*(name for name, value in given.items() if value), *map(str, photos)]
-            raise BusyError(doing_just_that(service.catalog.path, beyond) or str(error)) from error
-        status = service.status()
-        found = show_found(service, result, screen, report)
-        hint = better_engine(service) if result.is_first and result.n_faces else None
+            raise BusyError(doing_just_that(app.catalog.path, beyond) or str(error)) from error
+        status = app.status()
+        found = show_found(app, result, screen, report)
+        hint = better_engine(app) if result.is_first and result.faces.n_faces else None
     if as_json:
-        print_json(asdict(result) | {"contact_sheet": str(found.sheet) if found and found.sheet else None})
+        print_json(result.row() | {"contact_sheet": str(found.sheet) if found and found.sheet else None})
     elif not state.is_quiet:
         _print_scan(result, status)
         if found:
@@ -95,16 +96,17 @@ def scan(
 def _print_scan(result: ScanResult, status: Status) -> None:
     for old, new in result.libraries_moved.items():
         echo(f"{old}: was moved to {new}")
+    files = result.files
     done = [
-        f"{plural(result.n_files, 'file')} looked at in {result.seconds:.1f} s: {result.n_new} new, "
-        f"{result.n_known - result.n_same} copied, {result.n_moved} moved, {result.n_missing} gone, "
-        f"{result.n_faulty} faulty" + (f", {result.n_other} no photos" if result.n_other else ""),
-        _found_in(result),
+        f"{plural(files.n_files, 'file')} looked at in {result.seconds:.1f} s: {files.n_new} new, "
+        f"{files.n_known - files.n_same} copied, {files.n_moved} moved, {files.n_missing} gone, "
+        f"{files.n_faulty} faulty" + (f", {files.n_other} no photos" if files.n_other else ""),
+        _found_in(result.faces),
         f"{status.people_folder}: {plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed",
     ]
     echo("\n".join(done))
-    if result.n_again:
-        echo(f"{plural(result.n_again, 'photo')} looked at anew")
+    if files.n_again:
+        echo(f"{plural(files.n_again, 'photo')} looked at anew")
     if result.engine_before == result.engine:
         echo(f"{result.engine} sees faces in a new way now; names and decisions stay")
     elif result.engine_before:
@@ -115,11 +117,11 @@ def _print_scan(result: ScanResult, status: Status) -> None:
         echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
 
 
-def _found_in(result: ScanResult) -> str:
+def _found_in(faces: FaceCounts) -> str:
     """Return what became of the faces that came, and of those that were there."""
-    new = f"{plural(result.n_faces, 'new face')}: {result.n_placed} placed" if result.n_faces else "no new faces"
-    before = f", {plural(result.n_placed_before, 'earlier face')} placed" if result.n_placed_before else ""
-    return f"{new}{before}, {plural(result.n_new_people, 'new person', 'new people')}"
+    new = f"{plural(faces.n_faces, 'new face')}: {faces.n_placed} placed" if faces.n_faces else "no new faces"
+    before = f", {plural(faces.n_placed_before, 'earlier face')} placed" if faces.n_placed_before else ""
+    return f"{new}{before}, {plural(faces.n_new_people, 'new person', 'new people')}"
 
 
 def _print_next(status: Status, hint: str | None) -> None:
@@ -141,10 +143,10 @@ def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) ->
     Example:
       facewatch recluster --dry-run
     """
-    with state.service(cluster__method=method) as service:
-        result = service.recluster(is_dry_run=dry_run)
+    with state.app(cluster__method=method) as app:
+        result = app.grouping.recluster(is_dry_run=dry_run)
         if not dry_run:
-            service.sync_folders()
+            app.folder.sync()
     if as_json:
         print_json(asdict(result))
     elif not state.is_quiet:
@@ -158,14 +160,14 @@ def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) ->
 
 def _service(
     state: State, photos: tuple[Path, ...] = (), engine: str | None = None, *, aligned: bool = False, **overrides: Any
-) -> Service:
+) -> App:
     from facewatch.library.layout import check_library
 
     for library in photos:
         check_library(library)
     named = [str(p) for p in photos] or None
     overrides["library__aligned"] = named if aligned else None
-    return state.service(library__photos=named, engine__name=engine, **overrides)
+    return state.app(library__photos=named, engine__name=engine, **overrides)
 
 
 N_LARGEST = 8
@@ -196,22 +198,20 @@ class Found(NamedTuple):
     """Who are on most photos."""
 
 
-def show_found(
-    service: Service, result: ScanResult, screen: Screen, report: Callable[[Progress], None]
-) -> Found | None:
+def show_found(app: App, result: ScanResult, screen: Screen, report: Callable[[Progress], None]) -> Found | None:
     """Write the contact sheet and return who is to be shown; None: the scan found nobody new."""
     from facewatch.people.portraits import shown_people
 
-    if not result.n_new_people:
+    if not result.faces.n_new_people:
         return None
-    people = shown_people(service.catalog)
+    people = shown_people(app.catalog)
     sheet, note = None, ""
     try:
-        sheet = write_contact_sheet(service, report=report)
+        sheet = write_contact_sheet(app, report=report)
     except (EngineError, FolderError, LibraryError) as error:
         note = str(error)
     n_drawn = N_LARGEST if screen.n_lines >= LINES_FOR_LARGEST else N_LARGEST // 2
-    drawn = draw_people(service, screen, people[:n_drawn])
+    drawn = draw_people(app, screen, people[:n_drawn])
     return Found(sheet, note, drawn, n_drawn, tuple(people))
 
 
@@ -231,16 +231,16 @@ def print_found(found: Found) -> None:
         echo(f"no page with everybody: {found.note}")
 
 
-def better_engine(service: Service) -> str | None:
+def better_engine(app: App) -> str | None:
     """Return that there is a better engine, what it costs and how to get it; None: something else is in use."""
     from facewatch import models
-    from facewatch.app import FIRST_ENGINE
+    from facewatch.indexing.engine import FIRST_ENGINE
 
-    if service.engine_name != FIRST_ENGINE:
+    if app.engine.name != FIRST_ENGINE:
         return None
     pack = models.known_pack(BETTER_PACK)
     change = f"  facewatch scan --engine insightface:{BETTER_PACK}"
-    packs = models.list_packs(models.models_folder(service.config["engine.models"]))
+    packs = models.list_packs(models.models_folder(app.config["engine.models"]))
     if any(one.name == BETTER_PACK and one.state == "present" for one in packs):
         return (
             f"insightface:{BETTER_PACK} is here and tells people apart far better\n"

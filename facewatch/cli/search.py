@@ -46,8 +46,8 @@ def search(state: State, photo: Path, face: int | None, n_found: int, as_json: b
       9 no such photo or face, no face in PHOTO, or none in the catalog
     """
     photo, face = _photo_and_face(photo, face)
-    with state.service() as service:
-        faces = service.search.like(photo, face=face, k=n_found)
+    with state.app() as app:
+        faces = app.search.like(photo, face=face, k=n_found)
     if as_json:
         print_json({"photo": str(Path.cwd() / photo), "faces": [asdict(one) for one in faces]})
         return

@@ -34,10 +34,10 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
     from facewatch.fs.output import check_target
     from facewatch.service import auditing
 
-    with state.service() as service:
+    with state.app() as app:
         if report:
-            check_target(report, suffix=".html", photos=service.catalog.files.roots())
-        found = auditing.stats(service)
+            check_target(report, suffix=".html", photos=app.catalog.files.roots())
+        found = auditing.stats(app)
     if report:
         from facewatch.presentation.html.stats import write_page
 

@@ -21,7 +21,7 @@ from facewatch.errors import ConfigError
 from facewatch.text import printable
 
 if TYPE_CHECKING:
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.catalog.pausing import Pause
     from facewatch.heartbeat import Live
     from facewatch.reports.status import Status
@@ -69,11 +69,11 @@ def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_c
         return
     if is_watching and not sys.stdout.isatty():
         raise click.UsageError("--watch needs a terminal; `status --json` is for programs")
-    with state.service() as service:
+    with state.app() as app:
         if is_watching:
-            _watch(service, is_all=is_all)
+            _watch(app, is_all=is_all)
             return
-        current = service.status()
+        current = app.status()
     if as_json:
         print_json(asdict(current))
     elif is_metrics:
@@ -295,14 +295,14 @@ def _fault_lines(current: Status) -> Iterator[str]:
 # --- again and again ---
 
 
-def _watch(service: Service, *, is_all: bool) -> None:
+def _watch(app: App, *, is_all: bool) -> None:
     """Show the status until Ctrl-C. What the watcher says is read every second, what the catalog holds is counted when
     it has changed, and seldom enough not to be in the watcher's way."""
     from rich.console import Console
     from rich.live import Live as Screen
     from rich.text import Text
 
-    current = _renewing(service)
+    current = _renewing(app)
     with Screen(console=Console(), auto_refresh=False) as screen:
         try:
             while True:
@@ -312,7 +312,7 @@ def _watch(service: Service, *, is_all: bool) -> None:
             return
 
 
-def _renewing(service: Service, clock: Callable[[], float] = time.monotonic) -> Callable[[], Status]:
+def _renewing(app: App, clock: Callable[[], float] = time.monotonic) -> Callable[[], Status]:
     """Return a function that returns what holds now, without counting all of it each time."""
     from facewatch.reports.status import with_news
 
@@ -321,12 +321,12 @@ def _renewing(service: Service, clock: Callable[[], float] = time.monotonic) -> 
 
     def renewed() -> Status:
         nonlocal version, due_at
-        now, newest = clock(), service.catalog.version()
+        now, newest = clock(), app.catalog.version()
         if not counted or (newest != version and now >= due_at):
-            counted[:], version = [service.status()], newest
+            counted[:], version = [app.status()], newest
             due_at = clock() + (clock() - now) / COUNT_SHARE
             return counted[0]
-        return with_news(counted[0], service)
+        return with_news(counted[0], app)
 
     return renewed
 
@@ -348,8 +348,8 @@ def pause(state: State, as_json: bool) -> None:
     """
     from facewatch.catalog.pausing import pause
 
-    with state.service() as service:
-        result = pause(service.catalog)
+    with state.app() as app:
+        result = pause(app.catalog)
     word = "paused already" if result.was_paused else "paused"
     _print_pause(
         state,
@@ -373,9 +373,9 @@ def resume(state: State, as_json: bool) -> None:
     from facewatch.catalog.pausing import resume
     from facewatch.reports.status import at_work
 
-    with state.service() as service:
-        result = resume(service.catalog)
-        runner, _ = at_work(service.catalog.path)
+    with state.app() as app:
+        result = resume(app.catalog)
+        runner, _ = at_work(app.catalog.path)
     if not result.was_paused:
         text = "was not paused"
     elif runner is not None and runner.startswith("watch"):

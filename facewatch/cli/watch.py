@@ -83,11 +83,11 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
 
 def _watch(config: Config, signals: Signals, notifier: Notifier) -> None:
     """Watch until a signal comes."""
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.watcher.loop import WatchLoop
 
-    with Service(config) as service:
-        WatchLoop(service, should_stop=signals.should_stop, notifier=notifier).run()
+    with App(config) as app:
+        WatchLoop(app, should_stop=signals.should_stop, notifier=notifier).run()
         if signals.wants_stop:
             log.info("stopping")
             notifier.stopping()
@@ -140,7 +140,7 @@ TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
 
 @facewatch.group("service", short_help="Run the watcher as a background service.", meant=MEANT_OF_SERVICE)
 @shared_options
-def service() -> None:
+def app() -> None:
     """Let the system keep `facewatch watch` running: as a user unit of systemd, or as an agent of launchd.
 
     \b
@@ -152,7 +152,7 @@ def service() -> None:
     """
 
 
-_command = partial(command, group=service)
+_command = partial(command, group=app)
 
 
 def _manager(*, is_dry_run: bool = False) -> ServiceManager:
@@ -260,7 +260,7 @@ def plan_job(
 
 def _checked(config: Config, *, is_dry_run: bool) -> tuple[tuple[Path, ...], Path]:
     """Return the libraries and the people folder, if `watch` could start with them."""
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.library.layout import check_library, check_places
 
     if not config.catalog.exists():
@@ -273,18 +273,18 @@ def _checked(config: Config, *, is_dry_run: bool) -> tuple[tuple[Path, ...], Pat
             check_library(root)
         if is_dry_run:
             return config.photos, people
-    with Service(config) as service:
-        if not service.libraries.roots:
+    with App(config) as app:
+        if not app.libraries.roots:
             raise LibraryError(NO_LIBRARY)
-        for root in service.libraries.roots:
+        for root in app.libraries.roots:
             # One that was there before may be plugged in later.
-            if service.catalog.files.root(root) is None:
+            if app.catalog.files.root(root) is None:
                 check_library(root)
         # Asking is enough: it refuses where the engine's files are absent.
-        _ = service.info
+        _ = app.engine.info
         if not is_dry_run:
-            service.folder.check()
-        return service.libraries.roots, service.folder.root
+            app.folder.check()
+        return app.libraries.roots, app.folder.root
 
 
 def _make(folder: Path) -> None:

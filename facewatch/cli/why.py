@@ -18,7 +18,7 @@ from facewatch.types import Tier
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.people.explain import Likeness, Rematch, Why
     from facewatch.service.explaining import Explained
 
@@ -43,12 +43,12 @@ def why(state: State, what: str, is_complete: bool, as_json: bool) -> None:
     """
     from facewatch.service.explaining import explain
 
-    with state.service() as service:
-        explained = explain(service, what, is_complete=is_complete)
+    with state.app() as app:
+        explained = explain(app, what, is_complete=is_complete)
         if as_json:
             print_json(_why_json(explained))
         else:
-            _print_why(service, explained)
+            _print_why(app, explained)
 
 
 def _why_json(explained: Explained) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def _why_json(explained: Explained) -> dict[str, Any]:
     return {**explained.photo, "n_faces": explained.n_faces, "notes": list(explained.notes), "faces": faces}
 
 
-def _print_why(service: Service, explained: Explained) -> None:
+def _print_why(app: App, explained: Explained) -> None:
     photo = explained.photo
     path = printable(str(photo["path"] or "a photo that is not in the library now"))
     for note in explained.notes if photo["faces"] else ():
@@ -75,7 +75,7 @@ def _print_why(service: Service, explained: Explained) -> None:
         click.echo()
         who = _VERDICTS.get(one.verdict) or f"{printable(one.name or '')} ({ids.person(one.person_id or 0)})"
         echo(f"face {one.number} from the left ({_size(one.face)}, {ids.face(one.face_id)}): {who}")
-        for title, lines in _sections(service, one):
+        for title, lines in _sections(app, one):
             _print_section(title, lines)
     n_others = explained.n_faces - len(explained.whys)
     if n_others:
@@ -98,9 +98,9 @@ def _print_section(title: str, lines: Sequence[str]) -> None:
         echo(f"  {head:<{_TITLE_WIDTH}}{line}")
 
 
-def _sections(service: Service, one: Why) -> Iterator[tuple[str, list[str]]]:
+def _sections(app: App, one: Why) -> Iterator[tuple[str, list[str]]]:
     """Yield the paragraphs about a face."""
-    yield "why", [cause(one), *_when_lines(service, one)]
+    yield "why", [cause(one), *_when_lines(app, one)]
     if one.rematch is not None:
         yield "looks like", list(_look_lines(one, one.rematch))
     if one.barred:
@@ -115,13 +115,13 @@ def _size(face: Mapping[str, Any]) -> str:
     return f"{face['w']}x{face['h']} pixels at {face['x']},{face['y']}"
 
 
-def _when_lines(service: Service, one: Why) -> Iterator[str]:
+def _when_lines(app: App, one: Why) -> Iterator[str]:
     if one.at is not None:
         run_kind, began = (one.placing.run_kind, one.placing.run_started_at) if one.placing else (None, None)
         run = f", by the {run_kind} that began {local_time(began)}" if run_kind else ""
         yield f"since {local_time(one.at)}{run}"
     for entry_id in one.decisions:
-        entry = service.catalog.journal.one(entry_id)
+        entry = app.catalog.journal.one(entry_id)
         if entry is not None:
             yield f"you decided {local_time(entry.at)}: {describe(entry)} ({ids.decision(entry.id)})"
 

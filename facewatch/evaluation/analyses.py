@@ -27,7 +27,8 @@ from facewatch.indexing.pool import Analyser
 from facewatch.types import Analysis, Box, Covered, EngineInfo, Face, Fingerprint, Progress, Quality, Tier
 
 if TYPE_CHECKING:
-    from facewatch.app import Report, Service
+    from facewatch.app import App
+    from facewatch.pipeline import Report
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +62,7 @@ class Analyses:
     """What is wrong with a file that could not be used, and what to do about it, by absolute path."""
 
 
-def analyse_photos(
-    service: Service, analyser: Analyser, paths: Iterable[Path], *, known: Analyses, report: Report
-) -> Analyses:
+def analyse_photos(app: App, analyser: Analyser, paths: Iterable[Path], *, known: Analyses, report: Report) -> Analyses:
     """Add to `known` what the engine finds in the photos of these absolute paths, and return it.
 
     What is known already and has not changed is not analysed again. `known` holds what was done so far when this is
@@ -71,12 +70,10 @@ def analyse_photos(
     """
     paths = list(paths)
     caching = _CachingAnalyser(analyser, known)
-    catalog, now = service.catalog, service.catalog.now()
+    catalog, now = app.catalog, app.catalog.now()
     with catalog.write():
         root_id = catalog.files.add_root(Path("/"), 0, now)
-    work = Ingest(
-        catalog, caching, root=Path("/"), root_id=root_id, engine_id=service.engine_id, settle=lambda photo_id: 0
-    )
+    work = Ingest(catalog, caching, root=Path("/"), root_id=root_id, engine_id=app.engine.id, settle=lambda photo_id: 0)
     try:
         for n_done, one in enumerate(work.run(str(path).lstrip("/") for path in paths), 1):
             path = _absolute(one.path)

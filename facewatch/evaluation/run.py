@@ -27,7 +27,7 @@ from facewatch.evaluation.simulated import Simulation, simulate
 from facewatch.evaluation.ways import (
     Arrival,
     Grouping,
-    OpenService,
+    OpenApp,
     all_at_once,
     by_clustering,
     plainly,
@@ -41,7 +41,8 @@ from facewatch.types import EngineInfo, Progress
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.app import Report, Service
+    from facewatch.app import App
+    from facewatch.pipeline import Report
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Evaluation:
 
 def analyse(
     labelled: Labelled,
-    open_service: OpenService,
+    open_app: OpenApp,
     *,
     keep: Path | None = None,
     analyser: Analyser | None = None,
@@ -125,39 +126,39 @@ def analyse(
     Raises:
         LibraryError: `keep` is another kind of file, or was made with another engine or other settings.
     """
-    with scratch(open_service) as service:
-        key = key_of(service.info, service.recipe())
+    with scratch(open_app) as app:
+        key = key_of(app.engine.info, app.engine.recipe())
         known = load_analyses(keep, key) if keep else Analyses()
         paths = dict.fromkeys(resolved(labelled.root, photo) for photo in labelled.photos)
-        own = analyser or _workers(service)
+        own = analyser or _workers(app)
         before = dict(known.files), len(known.photos)
         try:
             with stage("looking at photos") as report:
-                analyse_photos(service, own, paths, known=known, report=report)
+                analyse_photos(app, own, paths, known=known, report=report)
         finally:
             own.close()
             if keep and before != (known.files, len(known.photos)):
                 save_analyses(keep, known, key)
-        return service.info, known
+        return app.engine.info, known
 
 
-def _workers(service: Service) -> Workers:
+def _workers(app: App) -> Workers:
     """Return worker processes with the limits of the settings.
 
     Raises:
         EngineError: there is not memory enough for one.
     """
     return Workers(
-        service.recipe(),
-        service.config["engine.workers"] or available_cores(),
-        photo_seconds=service.config["resources.photo_seconds"],
-        memory=memory_limit(service.config["resources.memory_mb"]),
+        app.engine.recipe(),
+        app.config["engine.workers"] or available_cores(),
+        photo_seconds=app.config["resources.photo_seconds"],
+        memory=memory_limit(app.config["resources.memory_mb"]),
     )
 
 
 def evaluate(
     labelled: Labelled,
-    open_service: OpenService,
+    open_app: OpenApp,
     *,
     methods: Sequence[str],
     fars: Sequence[float] = FARS,
@@ -181,17 +182,17 @@ def evaluate(
         EngineError: the engine, or a method that was asked for by name, cannot be used.
     """
     usable, left_out = usable_methods(methods)
-    info, analyses = analyse(labelled, open_service, keep=keep, analyser=analyser, stage=stage)
+    info, analyses = analyse(labelled, open_app, keep=keep, analyser=analyser, stage=stage)
     sample = make_sample(labelled, analyses, n_dims=info.n_dims)
     check_counts(labelled.root, photos_of(sample), who="found")
     pairs = count_pairs(sample.embeddings, sample.person)
     with stage("grouping faces") as report:
-        groupings = _group(sample, open_service, usable, arrival, report)
+        groupings = _group(sample, open_app, usable, arrival, report)
     likeness = _normalised(sample, info, groupings[0].groups)
     simulations = list[Simulation]()
     if with_user:
         with stage("asking the user") as report:
-            simulations = _simulate(sample, open_service, usable, arrival, report)
+            simulations = _simulate(sample, open_app, usable, arrival, report)
     return Evaluation(
         labelled=labelled,
         info=info,
@@ -203,7 +204,7 @@ def evaluate(
         left_out=left_out,
         faults={display(path): fault for path, fault in analyses.faults.items()},
         arrival=arrival,
-        identified=_identify(sample, open_service),
+        identified=_identify(sample, open_app),
         simulations=tuple(simulations),
     )
 
@@ -231,19 +232,19 @@ def photos_of(sample: Sample) -> Counter[str]:
     return Counter(sample.names[person] for person in both[0].tolist())
 
 
-def _identify(sample: Sample, open_service: OpenService) -> tuple[Identification, ...]:
-    with scratch(open_service) as service:
-        limits, config = service.info.thresholds, service.config
+def _identify(sample: Sample, open_app: OpenApp) -> tuple[Identification, ...]:
+    with scratch(open_app) as app:
+        limits, config = app.engine.info.thresholds, app.config
     return identification(sample, limits, shortlist=config["match.shortlist"], strictness=config["match.strictness"])
 
 
 def _group(
-    sample: Sample, open_service: OpenService, methods: Sequence[str], arrival: Arrival, report: Report
+    sample: Sample, open_app: OpenApp, methods: Sequence[str], arrival: Arrival, report: Report
 ) -> list[Grouping]:
     """Return what each method makes of it, and, where similarities are normalised, what it would make of plain ones."""
     groupings: list[Grouping] = []
-    with scratch(open_service) as service:
-        likenesses = (open_service, plainly(open_service)) if service.normalisation else (open_service,)
+    with scratch(open_app) as app:
+        likenesses = (open_app, plainly(open_app)) if app.engine.normalisation else (open_app,)
     done = _counted(report, len(methods) * len(likenesses) * (2 + min(arrival.n_batches, len(sample.photos))))
     for method, opens in product(methods, likenesses):
         groupings.append(by_clustering(sample, opens, method))
@@ -255,10 +256,10 @@ def _group(
 
 
 def _simulate(
-    sample: Sample, open_service: OpenService, methods: Sequence[str], arrival: Arrival, report: Report
+    sample: Sample, open_app: OpenApp, methods: Sequence[str], arrival: Arrival, report: Report
 ) -> list[Simulation]:
     done = _counted(report, len(methods) * min(arrival.n_batches, len(sample.photos)))
-    return [simulate(sample, open_service, method, arrival, batch_done=partial(done, method)) for method in methods]
+    return [simulate(sample, open_app, method, arrival, batch_done=partial(done, method)) for method in methods]
 
 
 def _counted(report: Report, n_total: int) -> Callable[[str], None]:

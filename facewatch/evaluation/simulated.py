@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facewatch.catalog import NOBODY
-from facewatch.evaluation.ways import Arrival, Library, OpenService, scratch, shuffled_batches
+from facewatch.evaluation.ways import Arrival, Library, OpenApp, scratch, shuffled_batches
 from facewatch.people.corrections import Decisions
 from facewatch.people.review import Answer, Coverage, Question, Review
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.evaluation.sample import Sample
 
 N_LARGEST = 20
@@ -145,7 +145,7 @@ class Simulation:
 
 def simulate(
     sample: Sample,
-    open_service: OpenService,
+    open_app: OpenApp,
     method: str,
     arrival: Arrival,
     *,
@@ -167,15 +167,15 @@ def simulate(
     started = perf_counter()
     batches = shuffled_batches(sample.photos, arrival)
     namings = {len(batches) // 3, 2 * len(batches) // 3}
-    with scratch(open_service) as service:
-        user = _User(service, sample, _largest(sample, n_largest))
+    with scratch(open_app) as app:
+        user = _User(app, sample, _largest(sample, n_largest))
         churn = ChurnWatch(user.library)
         for number, batch in enumerate(batches):
             if number in namings:
                 user.name_people()
             with churn.watching():
                 user.library.add(batch)
-                service.recluster(method=method)
+                app.grouping.recluster(method=method)
             batch_done()
         if len(batches) < 3:
             user.name_people()
@@ -265,10 +265,10 @@ class _Said:
 class _User:
     """Somebody who knows everybody, and says so truthfully."""
 
-    def __init__(self, service: Service, sample: Sample, largest: Collection[int]) -> None:
-        self.library = Library(service)
-        self._service = service
-        self._catalog = service.catalog
+    def __init__(self, app: App, sample: Sample, largest: Collection[int]) -> None:
+        self.library = Library(app)
+        self._app = app
+        self._catalog = app.catalog
         self._sample = sample
         self._largest = largest
         self._number = {name: number for number, name in enumerate(sample.names)}
@@ -298,14 +298,14 @@ class _User:
         yield decisions
         for one in decisions.made:
             if one.entry_id is not None:
-                self._service.identities.forget_gallery()
-                self._service.identities.look_again(one.people, one.released + one.faces, one.entry_id)
+                self._app.identities.forget_gallery()
+                self._app.identities.look_again(one.people, one.released + one.faces, one.entry_id)
 
     # --- answering ---
 
     def review(self) -> Review:
-        service = self._service
-        return Review(self._catalog, service.engine_id, service.info, deciding=self.deciding, undo=service.undo)
+        app = self._app
+        return Review(self._catalog, app.engine.id, app.engine.info, deciding=self.deciding, undo=app.corrections.undo)
 
     def answer_questions(
         self, review: Review, n_answers: int, answered: Callable[[], None] = lambda: None

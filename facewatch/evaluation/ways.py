@@ -19,7 +19,7 @@ from facewatch.evaluation.metrics import Agreement, bcubed, n_photos_twice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.evaluation.sample import Photo, Sample
 
 CLUSTERING, ALL_AT_ONCE, STREAMING = "clustering", "all at once", "streaming"
@@ -33,26 +33,26 @@ class Arrival:
     seed: int = 0
 
 
-class OpenService(Protocol):
+class OpenApp(Protocol):
     """Opens a service whose catalog lies in this empty folder; its settings are those that are judged, but for some."""
 
-    def __call__(self, folder: Path, /, **settings: Any) -> Service: ...
+    def __call__(self, folder: Path, /, **settings: Any) -> App: ...
 
 
 PLAIN = {"match.normalised": False}
 """Similarities as they come, whatever is judged."""
 
 
-def plainly(open_service: OpenService) -> OpenService:
+def plainly(open_app: OpenApp) -> OpenApp:
     """Return what opens the same services, which take similarities as they come."""
-    return lambda folder, /, **settings: open_service(folder, **settings, **PLAIN)
+    return lambda folder, /, **settings: open_app(folder, **settings, **PLAIN)
 
 
 @contextmanager
-def scratch(open_service: OpenService) -> Iterator[Service]:
+def scratch(open_app: OpenApp) -> Iterator[App]:
     """Yield a service with an empty catalog, which is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="facewatch-evaluate-") as folder, open_service(Path(folder)) as service:
-        yield service
+    with tempfile.TemporaryDirectory(prefix="facewatch-evaluate-") as folder, open_app(Path(folder)) as app:
+        yield app
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,12 @@ class Grouping:
         return "normalised" if self.is_normalised else "plain"
 
 
-def by_clustering(sample: Sample, open_service: OpenService, method: str) -> Grouping:
+def by_clustering(sample: Sample, open_app: OpenApp, method: str) -> Grouping:
     """Return what the clusterer makes of all labelled faces, whatever their quality."""
     from facewatch.clustering import make_clusterer
 
-    with scratch(open_service) as service:
-        limits, config, normalisation = service.info.thresholds, service.config, service.normalisation
+    with scratch(open_app) as app:
+        limits, config, normalisation = app.engine.info.thresholds, app.config, app.engine.normalisation
     started = perf_counter()
     clusterer = make_clusterer(
         method,
@@ -107,14 +107,14 @@ def by_clustering(sample: Sample, open_service: OpenService, method: str) -> Gro
     return Grouping(CLUSTERING, method, alone(labels), n_twice, (), seconds, normalisation is not None)
 
 
-def all_at_once(sample: Sample, open_service: OpenService, method: str) -> Grouping:
+def all_at_once(sample: Sample, open_app: OpenApp, method: str) -> Grouping:
     """Return what the service makes of all photos when the first scan finds them."""
-    return _as_the_service_does(sample, open_service, ALL_AT_ONCE, method, [sample.photos])
+    return _as_the_service_does(sample, open_app, ALL_AT_ONCE, method, [sample.photos])
 
 
 def streaming(
     sample: Sample,
-    open_service: OpenService,
+    open_app: OpenApp,
     method: str,
     arrival: Arrival,
     *,
@@ -125,7 +125,7 @@ def streaming(
     `batch_done` is called after each.
     """
     batches = shuffled_batches(sample.photos, arrival)
-    return _as_the_service_does(sample, open_service, STREAMING, method, batches, batch_done)
+    return _as_the_service_does(sample, open_app, STREAMING, method, batches, batch_done)
 
 
 def shuffled_batches(photos: Sequence[Photo], arrival: Arrival) -> list[Sequence[Photo]]:
@@ -147,34 +147,34 @@ def alone(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _as_the_service_does(
     sample: Sample,
-    open_service: OpenService,
+    open_app: OpenApp,
     way: str,
     method: str,
     batches: Sequence[Sequence[Photo]],
     batch_done: Callable[[], None] = lambda: None,
 ) -> Grouping:
     started = perf_counter()
-    with scratch(open_service) as service:
-        library = Library(service)
+    with scratch(open_app) as app:
+        library = Library(app)
         steps = []
         for batch in batches:
             library.add(batch)
-            service.recluster(method=method)
+            app.grouping.recluster(method=method)
             steps.append(library.step(sample))
             batch_done()
         groups = alone(library.people_of(sample))
         n_twice = library.n_photos_twice()
-        is_normalised = service.normalisation is not None
+        is_normalised = app.engine.normalisation is not None
     return Grouping(way, method, groups, n_twice, tuple(steps), perf_counter() - started, is_normalised)
 
 
 class Library:
     """A catalog that photos arrive in, analysed already; the rest is what `ingest` and the service do."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self.catalog = service.catalog
-        self._engine_id = service.engine_id
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.catalog = app.catalog
+        self._engine_id = app.engine.id
         self._face_ids: dict[bytes, list[int]] = {}
         with self.catalog.write():
             self._root_id = self.catalog.files.add_root(Path("/"), 0, self.catalog.now())
@@ -183,7 +183,7 @@ class Library:
         """Record the photos and settle their faces one photo after the other."""
         with self.catalog.write():
             for photo in photos:
-                self._service.identities.settle(self._record(photo))
+                self._app.identities.settle(self._record(photo))
 
     def _record(self, photo: Photo) -> int:
         catalog, analysis, now = self.catalog, photo.analysis, self.catalog.now()
@@ -234,7 +234,7 @@ class Library:
 
     def table(self) -> FaceTable:
         """Return the faces that are there and that no user took out."""
-        return self.catalog.faces.load(self._engine_id, n_dims=self._service.info.n_dims)
+        return self.catalog.faces.load(self._engine_id, n_dims=self._app.engine.info.n_dims)
 
     def _known(self) -> FaceTable:
         """Return the faces that belong to somebody."""

@@ -27,9 +27,19 @@ DRIVE = "people_drive"
 class PeopleFolder:
     """The folders of all people, kept as the catalog says."""
 
-    def __init__(self, catalog: Catalog, root: Path, *, kind: folders.LinkKind, named_only: bool) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        root: Path,
+        *,
+        kind: folders.LinkKind,
+        named_only: bool,
+        before_sync: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`before_sync` is called before it is asked what the catalog wants of it."""
         self.root = root
         self._catalog = catalog
+        self._before_sync = before_sync
         self._kind: folders.LinkKind = kind
         self._named_only = named_only
         self._is_checked = False
@@ -61,6 +71,7 @@ class PeopleFolder:
         """
         if only is not None and not only:
             return folders.Applied(0, 0, 0, ())
+        self._before_sync()
         with self._catalog.exclusive():
             if not (self.root / folders.MARKER).exists():
                 only = None  # it is made anew: for everybody

@@ -1,19 +1,47 @@
-"""The change from the engine in use to the one that the settings want: in the background, and all at once at the end.
+"""The engine that the settings want, and the change to it: in the background, and all at once at the end.
 
-Until every photo that can be read has been looked at anew, the answers of the engine in use stand and what the wanted
+Until every photo that can be read has been analysed by it, the answers of the engine in use stand, and what the wanted
 one finds stays out of sight. Every photo is a transaction of its own and so is the change itself, so that it may be cut
 off anywhere and carries on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from facewatch.catalog import Catalog, PendingPhoto
+from facewatch.engines import describe_engine
+from facewatch.errors import EngineError
 from facewatch.fs.mounts import is_file
+from facewatch.indexing.analyzer import Recipe
+from facewatch.quality import Limits
+from facewatch.types import EngineInfo, EngineOptions, Normalisation
+
+FIRST_ENGINE = "face_recognition"
+"""Works at once and offline."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What the settings say of the engine."""
+
+    name: str = ""
+    """Empty: the one that was asked for last, else the one in use."""
+    options: EngineOptions = field(default_factory=EngineOptions)
+    max_pixels: int = 200_000_000
+    min_face_pixels: int = 0
+    """Of the shorter side, to be matched; 0: as the engine's limits say."""
+    min_sharpness: float = 0.0
+    """To be matched; 0: as the engine's limits say."""
+    min_confidence: float = 0.0
+    """The detector's, to be matched."""
+    is_normalised: bool = True
+    """Whether similarities are normalised by those to strangers."""
+    strictness: float = 0.0
+    """Taken off every threshold, in the engine's distance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +52,117 @@ class SwitchProgress:
     """The engine whose answers are shown."""
     wanted: str
     n_done: int
-    """Photos that the wanted engine has looked at."""
+    """Photos that the wanted engine has analysed."""
     n_photos: int
 
 
-class EngineSwitch:
-    """What is left to look at anew, and when the change is complete."""
+class WantedEngine:
+    """The engine that the settings want, in a catalog; the one in use may be another, until all is analysed."""
 
-    def __init__(self, catalog: Catalog, engine_id: Callable[[], int]) -> None:
+    def __init__(self, catalog: Catalog, settings: EngineSettings, *, info: EngineInfo | None = None) -> None:
+        """`info` takes the place of the settings' engine."""
         self._catalog = catalog
-        self._engine_id = engine_id
+        self.settings = settings
+        self._info = info
+        self._id: int | None = None
         self._tried: set[int] = set()
         """Photos that were looked for in this run: one whose file has just gone must not keep the rest waiting."""
 
     @property
-    def is_under_way(self) -> bool:
-        return self._catalog.engines.in_use_id() != self._engine_id()
+    def name(self) -> str:
+        """That of the settings, else the one that was asked for last, else the one in use."""
+        if self._info is not None:
+            return self._info.name
+        asked_for = self.settings.name or self._catalog.files.setting("engine")
+        return asked_for or self._catalog.engines.in_use_name() or FIRST_ENGINE
+
+    @property
+    def info(self) -> EngineInfo:
+        """What identifies it; asked for when it is needed, because decisions can be made without it.
+
+        Raises:
+            EngineError: its files are absent; the message says which command brings them.
+        """
+        if self._info is None:
+            self._info = describe_engine(self.name, self.settings.options)
+        return self._info
+
+    @property
+    def id(self) -> int:
+        """Its row in the catalog, which is made when it is asked for first."""
+        if self._id is None and self._catalog.files.setting("engine") == self.info.name:
+            # Nothing is written by those who only ask: it would look like a change to whoever watches.
+            self._id = self._catalog.engines.known(self.info)
+        if self._id is None:
+            with self._catalog.write():
+                self._id = self._catalog.engines.add(self.info, self._catalog.now())
+                # A change that was asked for once is carried on by every later scan.
+                self._catalog.files.set("engine", self.info.name)
+        return self._id
+
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """How similarities are normalised by strangers; None: they are taken as they come."""
+        known = self.info.normalisation if self.settings.is_normalised else None
+        return known and known.stricter(self.settings.strictness)
+
+    def recipe(self) -> Recipe:
+        """Return what workers need to know."""
+        return Recipe(
+            engine=self.name,
+            options=self.settings.options,
+            max_pixels=self.settings.max_pixels,
+            limits=self.limits_of(self.info),
+        )
+
+    def limits_of(self, info: EngineInfo) -> Limits:
+        """Return where the tiers of an engine's faces end, with what the settings ask for."""
+        limits = Limits.of(info)
+        return replace(
+            limits,
+            match_pixels=self.settings.min_face_pixels or limits.match_pixels,
+            match_sharpness=self.settings.min_sharpness or limits.match_sharpness,
+            match_score=self.settings.min_confidence,
+        )
+
+    def prune_others(self) -> int:
+        """Free the vectors of engines that are neither in use nor wanted; returns how many they were.
+
+        Raises:
+            BusyError: a process scans or watches.
+        """
+        with self._catalog.run_lock("prune"):
+            # By name: the files of the wanted one need not be here.
+            keep = {e.id for e in self._catalog.engines.all() if e.is_in_use or e.name == self.name}
+            with self._catalog.write():
+                n_freed = self._catalog.engines.prune(keep)
+            self._catalog.compact()
+        return n_freed
+
+    # --- the change to it ---
+
+    @property
+    def is_switch_under_way(self) -> bool:
+        return self._catalog.engines.in_use_id() != self.id
+
+    @property
+    def is_switch_complete(self) -> bool:
+        """Whether it is not in use yet and has analysed all that can be read."""
+        return self.is_switch_under_way and not self.due(1)
+
+    def check_is_in_use(self, what: str) -> None:
+        """Refuse what needs its embeddings, while it is not in use yet.
+
+        Raises:
+            EngineError: the engine is being changed; what is in use is not the one that the settings want.
+        """
+        if self.is_switch_under_way:
+            raise EngineError(
+                f"the engine is being changed to {self.info.name}; `facewatch scan` looks at what is left, then {what}"
+            )
 
     def due(self, most: int | None = None) -> dict[Path, list[str]]:
-        """Return files, at most so many, by library, whose photos the wanted engine has not looked at and that can be
-        read now."""
+        """Return files, at most so many, by library, whose photos it has not analysed and that can be read now."""
         files: dict[Path, list[str]] = {}
         for photo in islice(self._readable(), most):
             files.setdefault(photo.root, []).append(photo.path)
@@ -51,25 +170,20 @@ class EngineSwitch:
 
     def _readable(self) -> Iterator[PendingPhoto]:
         seen = set(self._tried)
-        for photo in self._catalog.engines.pending(self._engine_id()):
+        for photo in self._catalog.engines.pending(self.id):
             if photo.photo_id not in seen and is_file(photo.root / photo.path):
                 seen.add(photo.photo_id)
                 yield photo
 
     def tried(self, root: Path, path: str) -> None:
-        """This file was looked at, whatever came of it."""
+        """This file was analysed, whatever came of it."""
         file = self._catalog.files.photo_of_path(root / path)
         if file is not None and file.photo_id is not None:
             self._tried.add(file.photo_id)
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the wanted engine is not in use yet and has looked at all that can be read."""
-        return self.is_under_way and not self.due(1)
-
-    def progress(self, wanted: str) -> SwitchProgress | None:
+    def switch_progress(self) -> SwitchProgress | None:
         """Return how far the change is, without writing anything; None: there is none."""
-        engines = self._catalog.engines.all()
+        engines, wanted = self._catalog.engines.all(), self.name
         before = next((engine for engine in engines if engine.is_in_use), None)
         if before is None:
             return None

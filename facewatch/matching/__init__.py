@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from facewatch.matching.aggregation import Aggregation
+from facewatch.matching.aggregation import Aggregation, MatchSettings
 from facewatch.matching.gallery import Candidate, Gallery, settle_photo
 from facewatch.matching.lookalikes import LookAlikes
 from facewatch.matching.member import distances
 from facewatch.matching.strangers import Evidence
 
-__all__ = ["Aggregation", "Candidate", "Evidence", "Gallery", "LookAlikes", "distances", "settle_photo"]
+__all__ = [
+    "Aggregation",
+    "Candidate",
+    "Evidence",
+    "Gallery",
+    "LookAlikes",
+    "MatchSettings",
+    "distances",
+    "settle_photo",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -75,3 +76,14 @@ class Aggregation(StrEnum):
                 return math.inf, math.inf
             case _:
                 return limit, centroid_limit
+
+
+@dataclass(frozen=True, slots=True)
+class MatchSettings:
+    """What the settings say of matching."""
+
+    shortlist: int = 5
+    """People whose members are compared, by their centroids."""
+    strictness: float = 0.0
+    """Taken off every threshold, in the engine's distance."""
+    aggregation: Aggregation = Aggregation.COMBINED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
-from facewatch.matching import Aggregation, Evidence, Gallery, settle_photo
+from facewatch.matching import Evidence, Gallery, MatchSettings, settle_photo
 from facewatch.people import galleries
 from facewatch.people.cluster_plan import Group, distances_within, matches_within, plan_groups
 from facewatch.people.corrections import not_born_yet
@@ -56,27 +57,37 @@ class Reclustered:
     """Faces of the pool that now belong to a group."""
 
 
+class FaceEngine(Protocol):
+    """The engine by whose embeddings faces are compared, as the catalog knows it."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """How similarities are normalised by strangers; None: they are taken as they come."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedEngine:
+    """A `FaceEngine` that is known."""
+
+    id: int
+    info: EngineInfo
+    normalisation: Normalisation | None = None
+
+
 class Identities:
     """Who is who, according to one engine's embeddings and to what users decided."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        engine_id: int,
-        info: EngineInfo,
-        *,
-        shortlist: int = 5,
-        strictness: float = 0.0,
-        aggregation: Aggregation = Aggregation.COMBINED,
-        normalisation: Normalisation | None = None,
-    ) -> None:
+    def __init__(self, catalog: Catalog, engine: FaceEngine, settings: MatchSettings | None = None) -> None:
         self._catalog = catalog
-        self._engine_id = engine_id
-        self._info = info
-        self._shortlist = shortlist
-        self._strictness = strictness
-        self._aggregation = aggregation
-        self._normalisation = normalisation
+        self._engine = engine
+        self.settings = settings or MatchSettings()
         self._actor = "recluster"
         self._run_id: int | None = None
         self._gallery: Gallery | None = None
@@ -102,17 +113,17 @@ class Identities:
         """Return the gallery as the catalog has it, loaded again when another process has written."""
         version = self._catalog.version()
         if self._gallery is None or version != self._version:
-            known = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, is_assigned=True)
+            known = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, is_assigned=True)
             self._gallery, self._version = self._filled(known), version
         return self._gallery
 
     def _filled(self, known: FaceTable) -> Gallery:
         """Return a gallery of faces that belong to somebody."""
         gallery = Gallery(
-            *(self._info.n_dims, self._info.thresholds),
-            shortlist=self._shortlist,
-            strictness=self._strictness,
-            aggregation=self._aggregation,
+            *(self._engine.info.n_dims, self._engine.info.thresholds),
+            shortlist=self.settings.shortlist,
+            strictness=self.settings.strictness,
+            aggregation=self.settings.aggregation,
         )
         galleries.fill(gallery, known)
         gallery.set_named(self._catalog.people.names())
@@ -122,7 +133,7 @@ class Identities:
         """These people are not what they were, by a decision in this process."""
         if self._gallery is None or not people:
             return
-        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=people)
+        table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, people=people)
         for person_id in people:
             galleries.put(self._gallery, person_id, table.take(table.people == person_id))
         self._gallery.set_named(self._catalog.people.names())
@@ -138,7 +149,7 @@ class Identities:
                 *(pair.person_id, names[pair.person_id], pair.other_id, names[pair.other_id]),
                 *(pair.distance, pair.stricter, evidence),
             )
-            for pair, evidence in self.gallery().look_alikes_beside_strangers(self._normalisation)
+            for pair, evidence in self.gallery().look_alikes_beside_strangers(self._engine.normalisation)
         ]
 
     def forget_gallery(self) -> None:
@@ -151,7 +162,7 @@ class Identities:
         Returns how many were assigned.
         """
         gallery = self.gallery()
-        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, photo_id=photo_id)
+        table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, photo_id=photo_id)
         return self._settle_rows(gallery, table)
 
     def _settle_rows(self, gallery: Gallery, table: FaceTable) -> int:
@@ -188,7 +199,7 @@ class Identities:
         What comes of it is on record as a part of the decision, a few photos at a time, so that nobody has to wait for
         it to write. Returns who gained faces.
         """
-        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=[NOBODY])
+        table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, people=[NOBODY])
         table = table.take(table.tiers != Tier.SHOW.value)
         is_meant = np.isin(table.ids, list(faces))
         is_meant |= self._looks_like(table.embeddings, people)
@@ -210,7 +221,7 @@ class Identities:
 
     def _looks_like(self, embeddings: NDArray[np.float32], people: Collection[int]) -> NDArray[np.bool_]:
         """Return which of these unit vectors may be one of these people; needs only what is known of those."""
-        table = self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims, people=people)
+        table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, people=people)
         return self._filled(table).is_near(embeddings)
 
     def settle_pool(self) -> int:
@@ -253,7 +264,7 @@ class Identities:
         )
 
     def _load(self) -> FaceTable:
-        return self._catalog.faces.load(self._engine_id, n_dims=self._info.n_dims)
+        return self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims)
 
     # --- grouping ---
 
@@ -309,7 +320,7 @@ class Identities:
             self._catalog.faces.rejections(),
             self._catalog.people.apart(),
             staying=touched,
-            ceiling=self._info.thresholds.cluster,
+            ceiling=self._engine.info.thresholds.cluster,
         )
         machine_made = {person.id for person in unnamed} - touched
         plan = [self._uncontested(table, g, machine_made) if g.person_id in touched else g for g in plan]
@@ -322,7 +333,7 @@ class Identities:
 
         def is_contested(row: int) -> bool:
             one = table.take(np.array([row]))
-            ranked = gallery.rank(one.embeddings[0], self._shortlist, Tier(one.tiers[0]), day=one.day)
+            ranked = gallery.rank(one.embeddings[0], self.settings.shortlist, Tier(one.tiers[0]), day=one.day)
             distance = min((near.distance for near in ranked if near.person_id in own), default=math.inf)
             rivals = (near for near in ranked if near.person_id not in own and near.person_id not in machine_made)
             return any(near.is_within and near.distance < distance + near.margin for near in rivals)

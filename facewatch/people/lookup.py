@@ -9,12 +9,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
-from facewatch.catalog import Catalog, FaceRow, Person, display
+from facewatch.catalog import Catalog, FaceRow, KnownFile, Person, display
 from facewatch.errors import NotKnownError
 from facewatch.text import plural
 from facewatch.types import Box
+
+if TYPE_CHECKING:
+    from facewatch.folders.sync import PeopleFolder
 
 MAX_NAME_LENGTH = 120
 _JOINERS = "\u200c\u200d"
@@ -402,3 +406,88 @@ def clean_name(name: str) -> str:
         kind = "face" if typed and typed.kind == ids.FACE else "person"
         raise NotKnownError(f"{cleaned!r} would be taken for the id of a {kind}; choose another name")
     return cleaned
+
+
+class Lookup:
+    """Whom, which photo and which link a user means."""
+
+    def __init__(self, catalog: Catalog, folder: PeopleFolder) -> None:
+        self._catalog = catalog
+        self._folder = folder
+
+    def person(self, who: str) -> Person:
+        """See `find_person`."""
+        return find_person(self._catalog, who)
+
+    def photo(self, path: Path) -> dict[str, Any]:
+        """Return what is known of the photo at this path.
+
+        Raises:
+            NotKnownError: the path is not in the catalog.
+        """
+        file, full = self._file(path), Path.cwd() / path
+        faces = self._catalog.faces.in_photo(file.photo_id) if file.photo_id is not None else []
+        return {
+            "path": str(full),
+            "photo_id": file.photo_id,
+            "fault": file.fault,
+            "is_waiting": self._waits_for_engine(file.photo_id),
+            "faces": faces,
+        }
+
+    def _waits_for_engine(self, photo_id: int | None) -> bool:
+        """Whether only an engine that is not in use yet has analysed the photo."""
+        in_use = self._catalog.engines.in_use_id()
+        return photo_id is not None and in_use is not None and not self._catalog.faces.is_analysed(photo_id, in_use)
+
+    def photo_id(self, path: Path) -> int:
+        """Return the photo at this path.
+
+        Raises:
+            NotKnownError: there is none in the catalog.
+        """
+        file = self._file(path)
+        if file.photo_id is None:
+            raise NotKnownError(f"{path}: {file.fault or 'not a photo'}; it has no faces")
+        return file.photo_id
+
+    def link_at(self, path: Path) -> Linked | None:
+        """Return what a link in the people folder stands for; None: this is no such link.
+
+        The photo is the one that lies there now: the last scan may have seen another.
+        """
+        full = Path.cwd() / path
+        linked = self._folder.link_at(full)
+        file = self._file_at(full) if linked is not None else None
+        if linked is None or file is None or file.photo_id is None:
+            return linked
+        return Linked(linked.person_id, file.photo_id)
+
+    def _file(self, path: Path) -> KnownFile:
+        """Return what the catalog knows of a file.
+
+        Raises:
+            NotKnownError: it is not there, or not in the catalog.
+        """
+        full = Path.cwd() / path
+        linked = self._folder.link_at(full)
+        try:
+            is_directory, is_there = full.is_dir(), full.exists()
+        except OSError as error:
+            raise NotKnownError(f"{path}: {error.strerror}; name a photo of the library") from error
+        if is_directory:
+            raise NotKnownError(f"{path}: a folder; name a photo of the library")
+        if linked is None and not is_there:
+            raise NotKnownError(f"{path}: no such file; if it was moved, `facewatch scan` finds it again")
+        file = self._file_at(full) or (self._any_file(linked.photo_id) if linked else None)
+        if file is None:
+            raise NotKnownError(f"{path}: not in the catalog; `facewatch scan` brings in what the libraries hold")
+        return file
+
+    def _file_at(self, full: Path) -> KnownFile | None:
+        return self._catalog.files.photo_of_path(full) or self._catalog.files.photo_of_path(full.resolve())
+
+    def _any_file(self, photo_id: int) -> KnownFile | None:
+        """Return a file that holds a photo: one that a link stands for that is a copy, or whose photo was moved."""
+        files = self._catalog.files.sources([photo_id]).get(photo_id, ())
+        return self._catalog.files.photo_of_path(Path(files[0])) if files else None

@@ -32,7 +32,7 @@ from facewatch.types import Fingerprint
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.types import Analysis
 
 _T = TypeVar("_T")
@@ -102,10 +102,10 @@ class _Probe:
 class Search:
     """Finds faces in the catalog of a service, by the engine in use."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._catalog = service.catalog
-        self._kept = KeptVectors(service.catalog)
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._catalog = app.catalog
+        self._kept = KeptVectors(app.catalog)
         self._engine: KnownEngine | None = None
         """The one in use when it was asked for last; what it says of its counts is old."""
 
@@ -149,17 +149,17 @@ class Search:
     def _near_enough(self, engine: KnownEngine) -> float | None:
         """Return how near a face must be to one of a person's to be matched with it."""
         try:
-            wanted = self._service.info
+            wanted = self._app.engine.info
         except EngineError:
             return None
         if wanted.fingerprint != engine.fingerprint:
             return None
-        strictness: float = self._service.config["match.strictness"]
+        strictness: float = self._app.config["match.strictness"]
         return wanted.thresholds.match - wanted.thresholds.less(self._catalog.faces.n_assigned()) - strictness
 
     def _on_link(self, photo: Path, face: int | None) -> tuple[Path, int | None]:
         """Return the photo that a link in somebody's folder stands for, and that person's face, if there is one."""
-        linked = self._service.link_at(photo)
+        linked = self._app.lookup.link_at(photo)
         if linked is None:
             return photo, face
         files = self._catalog.files.sources([linked.photo_id]).get(linked.photo_id, ())
@@ -241,7 +241,7 @@ class Search:
 
     def _faces_at_sight(self, photo: Path, full: Path, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
         """Look at a photo whose path the catalog does not know."""
-        name, wanted = display(str(photo)), self._service.info
+        name, wanted = display(str(photo)), self._app.engine.info
         if wanted.fingerprint != engine.fingerprint:
             raise EngineError(
                 f"{name}: not in the catalog, and {wanted.name} would look at it while the other faces are known by "
@@ -255,7 +255,7 @@ class Search:
         return [_Probe(number, None, None, None, face.embedding) for number, face in enumerate(faces, 1)]
 
     def _examine(self, name: str, full: Path) -> Examined:
-        examined = _answer(self._service._analyser.examine(_file(full)), name)
+        examined = _answer(self._app.analyser().examine(_file(full)), name)
         if examined.fault:
             raise NotKnownError(f"{name}: {examined.fault.text}; {examined.fault.advice}")
         if examined.sha256 is None:
@@ -263,7 +263,7 @@ class Search:
         return examined
 
     def _analyse(self, name: str, full: Path, examined: Examined) -> Analysis:
-        analysed = _answer(self._service._analyser.analyse(_file(full), examined.fingerprint), name)
+        analysed = _answer(self._app.analyser().analyse(_file(full), examined.fingerprint), name)
         if analysed is None:
             raise NotKnownError(f"{name}: changed while it was looked at; search again")
         if analysed.fault is not None:

@@ -20,7 +20,7 @@ from facewatch.indexing.engine import SwitchProgress
 from facewatch.types import PassedOver, written_at
 
 if TYPE_CHECKING:
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.config import Config
 
 N_EXAMPLES = 3
@@ -95,21 +95,21 @@ class Status:
     """Why the people folder cannot be used, and what to do."""
 
 
-def status_of(service: Service) -> Status:
+def status_of(app: App) -> Status:
     """Return it without writing anything; no model need be here."""
-    catalog = service.catalog
+    catalog = app.catalog
     files, faces, people = catalog.files.counts(), catalog.faces.counts(), catalog.people.counts()
     last = max(filter(None, map(catalog.people.last_run, ("scan", "watch"))), key=_when, default=None)
-    roots = tuple(dict.fromkeys((*service.libraries.roots, *catalog.files.roots())))
+    roots = tuple(dict.fromkeys((*app.libraries.roots, *catalog.files.roots())))
     faulty = catalog.files.faulty()
     status = Status(
-        settings=service.config.source,
+        settings=app.config.source,
         catalog=str(catalog.path),
-        people_folder=str(service.folder.root),
+        people_folder=str(app.folder.root),
         photos=[str(root) for root in roots],
-        engine=catalog.engines.in_use_name() or service.engine_name,
-        engine_fault=_engine_fault(service),
-        switch=service.switch.progress(service.engine_name),
+        engine=catalog.engines.in_use_name() or app.engine.name,
+        engine_fault=_engine_fault(app),
+        switch=app.engine.switch_progress(),
         aligned=[str(root) for root in catalog.files.aligned_roots()],
         runner=None,
         n_files=files["files"],
@@ -127,28 +127,28 @@ def status_of(service: Service) -> Status:
         last_scan=_when(last) if last else None,
         faults=[{"path": one.path, "fault": one.fault.text, "advice": one.fault.advice} for one in faulty],
         fault_groups=grouped_by_cause(faulty),
-        unread={str(root / path): why for root in roots for path, why in service.libraries.unread(root).items()},
+        unread={str(root / path): why for root in roots for path, why in app.libraries.unread(root).items()},
         passed_over=catalog.files.all_passed_over(),
     )
-    return with_news(status, service)
+    return with_news(status, app)
 
 
-def with_news(status: Status, service: Service) -> Status:
+def with_news(status: Status, app: App) -> Status:
     """Return the status with what changes from second to second; takes no time worth speaking of."""
-    runner, live = at_work(service.catalog.path)
-    gone = {place: why for root in status.photos for place, why in service.libraries.offline(Path(root)).items()}
+    runner, live = at_work(app.catalog.path)
+    gone = {place: why for root in status.photos for place, why in app.libraries.offline(Path(root)).items()}
     offline = gone | {root: reason for root, reason in (live.offline if live else {}).items() if is_named(root)}
-    last_backup, backup_file = _newest_backup(service.config)
+    last_backup, backup_file = _newest_backup(app.config)
     return replace(
         status,
         runner=runner,
         live=live,
         offline=list(offline),
         offline_reasons=offline,
-        paused=paused_since(service.catalog),
+        paused=paused_since(app.catalog),
         last_backup=last_backup,
         backup_file=backup_file,
-        people_folder_fault=service.folder.fault(),
+        people_folder_fault=app.folder.fault(),
     )
 
 
@@ -181,10 +181,10 @@ def _newest_backup(config: Config) -> tuple[str | None, str | None]:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z"), path
 
 
-def _engine_fault(service: Service) -> str | None:
+def _engine_fault(app: App) -> str | None:
     """Return why the wanted engine cannot be used, if so."""
     try:
-        _ = service.info
+        _ = app.engine.info
     except EngineError as error:
         return str(error)
     return None

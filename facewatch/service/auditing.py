@@ -24,7 +24,7 @@ from facewatch.text import plural
 from facewatch.types import EngineInfo
 
 if TYPE_CHECKING:
-    from facewatch.app import Service
+    from facewatch.app import App
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,107 +45,107 @@ class Audit:
         return not any(finding.is_fault for finding in self.findings)
 
 
-def audit(service: Service) -> Audit:
+def audit(app: App) -> Audit:
     """Return what is wrong; writes nothing.
 
     Raises:
         CatalogError: the catalog cannot be read.
     """
-    catalog = service.catalog
+    catalog = app.catalog
     with catalog.read():
         damage = find_damage(catalog)
         if damage:
             return Audit(tuple(damage), ("everything else: a damaged catalog cannot be relied on",))
         left_out: list[str] = []
         engine = _in_use(catalog)
-        table = catalog.faces.load(engine.id, n_dims=engine.n_dims, people=_everybody(service)) if engine else None
-        sight = _sight(service, engine, table, left_out.append)
+        table = catalog.faces.load(engine.id, n_dims=engine.n_dims, people=_everybody(app)) if engine else None
+        sight = _sight(app, engine, table, left_out.append)
         findings = look(catalog, table, sight)
-        findings += _look_at_folders(service, left_out.append)
+        findings += _look_at_folders(app, left_out.append)
     return Audit(tuple(findings), tuple(left_out))
 
 
-def audit_and_mend(service: Service) -> Audit:
+def audit_and_mend(app: App) -> Audit:
     """Mend what takes no decision, as one entry of the journal, look at the pool again, and return what is left.
 
     Raises:
         FolderError: faces and people are mended, but the people folder cannot be written.
     """
-    before = audit(service)
-    decided = _mend(service, [finding for finding in before.findings if finding.mend])
-    after = audit(service)
+    before = audit(app)
+    decided = _mend(app, [finding for finding in before.findings if finding.mend])
+    after = audit(app)
     left = {finding.id for finding in after.findings}
     mended = tuple(finding for finding in before.findings if finding.mend and finding.id not in left)
     return replace(after, mended=mended, entry_id=decided.entry_id)
 
 
-def stats(service: Service) -> Stats:
+def stats(app: App) -> Stats:
     """Return the catalog in numbers; writes nothing, and no model need be here.
 
     Raises:
         CatalogError: the catalog cannot be read.
     """
-    catalog, match = service.catalog, None
+    catalog, match = app.catalog, None
     with catalog.read():
         engine = _in_use(catalog)
         if engine:
             with suppress(EngineError):
-                match = _info(service, engine).thresholds.match - service.config["match.strictness"]
-        return stats_of(catalog, match=match, n_shortlist=service.config["match.shortlist"])
+                match = _info(app, engine).thresholds.match - app.config["match.strictness"]
+        return stats_of(catalog, match=match, n_shortlist=app.config["match.shortlist"])
 
 
 def _in_use(catalog: Catalog) -> KnownEngine | None:
     return next((engine for engine in catalog.engines.all() if engine.is_in_use), None)
 
 
-def _mend(service: Service, findings: Iterable[Finding]) -> Decided:
+def _mend(app: App, findings: Iterable[Finding]) -> Decided:
     findings = list(findings)
-    with service.deciding() as decisions:
-        decided = mend(service.catalog, findings)
+    with app.corrections.deciding() as decisions:
+        decided = mend(app.catalog, findings)
         decisions.made.append(decided)
     if any(finding.mend and finding.mend.folders for finding in findings):
-        service.sync_folders()
+        app.folder.sync()
     return decided
 
 
-def _everybody(service: Service) -> list[int]:
+def _everybody(app: App) -> list[int]:
     """Return who can have faces: the living, and those that live no longer but still have some."""
-    strays = {stray.person_id for stray in service.catalog.facts.strays()}
-    return [*(person.id for person in service.catalog.people.all()), *strays]
+    strays = {stray.person_id for stray in app.catalog.facts.strays()}
+    return [*(person.id for person in app.catalog.people.all()), *strays]
 
 
 def _sight(
-    service: Service, engine: KnownEngine | None, table: FaceTable | None, leave_out: Callable[[str], None]
+    app: App, engine: KnownEngine | None, table: FaceTable | None, leave_out: Callable[[str], None]
 ) -> Sight | None:
     """Return how the engine in use compares faces, unless nobody can say."""
     if engine is None or table is None:
         return None
     try:
-        info = _info(service, engine)
+        info = _info(app, engine)
     except EngineError as error:
         leave_out(f"distances between faces: {error}")
         return None
-    shortlist, strictness = service.config["match.shortlist"], service.config["match.strictness"]
-    aggregation = Aggregation(service.config["match.aggregation"])
+    shortlist, strictness = app.config["match.shortlist"], app.config["match.strictness"]
+    aggregation = Aggregation(app.config["match.aggregation"])
 
     def gallery_of(faces: FaceTable) -> Gallery:
         gallery = Gallery(
             info.n_dims, info.thresholds, shortlist=shortlist, strictness=strictness, aggregation=aggregation
         )
         galleries.fill(gallery, faces)
-        gallery.set_named(service.catalog.people.names())
+        gallery.set_named(app.catalog.people.names())
         return gallery
 
     return Sight(table, info.thresholds, gallery_of, shortlist, strictness, aggregation)
 
 
-def _info(service: Service, engine: KnownEngine) -> EngineInfo:
+def _info(app: App, engine: KnownEngine) -> EngineInfo:
     """Return what identifies the engine in use.
 
     Raises:
         EngineError: its files are absent, or the settings want another one.
     """
-    info = service.info
+    info = app.engine.info
     if info.fingerprint != engine.fingerprint:
         raise EngineError(f"the engine is being changed from {engine.name} to {info.name}; `facewatch scan` ends that")
     return info
@@ -154,23 +154,23 @@ def _info(service: Service, engine: KnownEngine) -> EngineInfo:
 # --- the people folder ---
 
 
-def _look_at_folders(service: Service, leave_out: Callable[[str], None]) -> list[Finding]:
+def _look_at_folders(app: App, leave_out: Callable[[str], None]) -> list[Finding]:
     """Return where the people folder does not say what the catalog says, and what others put there."""
-    catalog, root = service.catalog, service.folder.root
+    catalog, root = app.catalog, app.folder.root
     links, made = catalog.people.links(), catalog.people.folders()
     recorded = [
         folders.RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
         for row in links
     ]
     try:
-        plan = service.folder.plan()
-        disk = folders.read_disk(root, (), recorded, made, service.config["folders.link"])
+        plan = app.folder.plan()
+        disk = folders.read_disk(root, (), recorded, made, app.config["folders.link"])
     except FolderError as error:
         leave_out(f"links: {error}")
         return []
     return [
         *_lying(Words(catalog), links, plan, disk),
-        *_leading_nowhere(service, links, disk),
+        *_leading_nowhere(app, links, disk),
         *_foreign(root, links, made.values(), disk),
     ]
 
@@ -231,9 +231,9 @@ def _listed(counts: Counter[str]) -> str:
     return ", ".join(said)
 
 
-def _leading_nowhere(service: Service, links: Iterable[LinkRow], disk: folders.Disk) -> Iterator[Finding]:
+def _leading_nowhere(app: App, links: Iterable[LinkRow], disk: folders.Disk) -> Iterator[Finding]:
     """Yield what happened to libraries that intact links lead to: a file is gone since the last scan."""
-    offline = [root for root in service.catalog.files.roots() if not is_folder(root)]
+    offline = [root for root in app.catalog.files.roots() if not is_folder(root)]
     gone = [
         link
         for link in links

@@ -15,13 +15,13 @@ from facewatch.errors import EngineError, NotKnownError
 from facewatch.matching import Aggregation
 from facewatch.people import split
 from facewatch.people.explain import Comparing, Reasons, Why
-from facewatch.people.identities import Identities
+from facewatch.people.identities import FixedEngine, Identities
 from facewatch.people.lookup import faces_on_link, find_faces, find_person, is_face, said_of_link
 from facewatch.people.loose import loose_faces
 from facewatch.quality import Limits
 
 if TYPE_CHECKING:
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.people.split import SplitPlan
     from facewatch.types import EngineInfo
 
@@ -36,28 +36,28 @@ class EngineInUse:
     """The engine that it is being changed to; None: it is not."""
 
 
-def engine_in_use(service: Service) -> EngineInUse:
+def engine_in_use(app: App) -> EngineInUse:
     """Return it without writing anything.
 
     Raises:
         NotKnownError: nothing was scanned yet.
         EngineError: what is known of it is not here, because its files are absent.
     """
-    known = _known(service)
-    switch = service.switch.progress(service.engine_name)
-    is_wanted = known.name == service.engine_name
-    info = service.info if is_wanted else describe_engine(known.name, service.recipe().options)
+    known = _known(app)
+    switch = app.engine.switch_progress()
+    is_wanted = known.name == app.engine.name
+    info = app.engine.info if is_wanted else describe_engine(known.name, app.engine.recipe().options)
     return EngineInUse(known.id, info, switch.wanted if switch else None)
 
 
-def _known(service: Service) -> KnownEngine:
-    for engine in service.catalog.engines.all():
+def _known(app: App) -> KnownEngine:
+    for engine in app.catalog.engines.all():
         if engine.is_in_use:
             return engine
-    raise NotKnownError(f"{service.catalog.path}: holds no face yet; `facewatch scan PHOTOS` looks for some")
+    raise NotKnownError(f"{app.catalog.path}: holds no face yet; `facewatch scan PHOTOS` looks for some")
 
 
-def plan_split(service: Service, who: str, *, into: int | None = None, is_strict: bool = False) -> SplitPlan:
+def plan_split(app: App, who: str, *, into: int | None = None, is_strict: bool = False) -> SplitPlan:
     """Return how a person would be split; see `people.splitting`.
 
     Raises:
@@ -65,16 +65,16 @@ def plan_split(service: Service, who: str, *, into: int | None = None, is_strict
         DecisionError: there is nothing that could be split, or not into that many parts.
         EngineError: what is known of the engine in use is not here.
     """
-    person, engine = service.find_person(who), engine_in_use(service)
-    thresholds, strictness = engine.info.thresholds, service.config["match.strictness"]
+    person, engine = app.lookup.person(who), engine_in_use(app)
+    thresholds, strictness = engine.info.thresholds, app.config["match.strictness"]
 
     def loose(faces: FaceTable) -> list[int]:
-        aggregation = Aggregation(service.config["match.aggregation"])
-        found = loose_faces(service.catalog, faces, thresholds, strictness=strictness, aggregation=aggregation)
+        aggregation = Aggregation(app.config["match.aggregation"])
+        found = loose_faces(app.catalog, faces, thresholds, strictness=strictness, aggregation=aggregation)
         return [face_id for one in found for face_id in one.faces]
 
     return split.plan_split(
-        service.catalog,
+        app.catalog,
         engine.id,
         person,
         n_dims=engine.info.n_dims,
@@ -99,7 +99,7 @@ class Explained:
     """What holds for all of them."""
 
 
-def explain(service: Service, what: str, *, is_complete: bool = False) -> Explained:
+def explain(app: App, what: str, *, is_complete: bool = False) -> Explained:
     """Return why the faces of a photo, or one face, are where they are.
 
     Args:
@@ -110,40 +110,40 @@ def explain(service: Service, what: str, *, is_complete: bool = False) -> Explai
     Raises:
         NotKnownError: there is no such photo or face; what is meant instead is said where that can be known.
     """
-    photo, meant, remark = _meant(service, what)
+    photo, meant, remark = _meant(app, what)
     if photo["photo_id"] is None:
         return Explained(photo, (), 0, ())
-    comparing, notes = _comparing(service)
+    comparing, notes = _comparing(app)
     only = None if is_complete else meant
-    whys = Reasons(service.catalog, _limits(service), comparing).of_photo(photo["photo_id"], only=only)
+    whys = Reasons(app.catalog, _limits(app), comparing).of_photo(photo["photo_id"], only=only)
     whys.sort(key=lambda why: meant is not None and why.face_id not in meant)
     by_id = {face["face_id"]: face for face in photo["faces"]}
     faces = [by_id[why.face_id] for why in whys]
     return Explained(dict(photo) | {"faces": faces}, tuple(whys), len(by_id), (*remark, *notes))
 
 
-def _meant(service: Service, what: str) -> tuple[Mapping[str, Any], set[int] | None, list[str]]:
+def _meant(app: App, what: str) -> tuple[Mapping[str, Any], set[int] | None, list[str]]:
     """Return the photo, which of its faces are meant, all if None, and what has to be said of that."""
     path = Path(what)
-    linked = service.link_at(path)
+    linked = app.lookup.link_at(path)
     if linked is None and is_face(what) and not os.path.lexists(path):
-        photo, only = _photo_of_face(service, what)
+        photo, only = _photo_of_face(app, what)
         return photo, only, []
-    photo = _photo_at(service, path, what)
+    photo = _photo_at(app, path, what)
     if linked is None:
         return photo, None, []
-    faces = faces_on_link(service.catalog, linked)
-    return photo, set(faces) or None, [] if faces else [said_of_link(service.catalog, linked)]
+    faces = faces_on_link(app.catalog, linked)
+    return photo, set(faces) or None, [] if faces else [said_of_link(app.catalog, linked)]
 
 
-def _photo_at(service: Service, path: Path, what: str) -> dict[str, Any]:
+def _photo_at(app: App, path: Path, what: str) -> dict[str, Any]:
     try:
-        return service.photo(path)
+        return app.lookup.photo(path)
     except NotKnownError as error:
         if os.path.lexists(path):
             raise
         try:
-            person = find_person(service.catalog, what)
+            person = find_person(app.catalog, what)
         except NotKnownError:
             raise error from None
         raise NotKnownError(
@@ -152,15 +152,15 @@ def _photo_at(service: Service, path: Path, what: str) -> dict[str, Any]:
         ) from error
 
 
-def _photo_of_face(service: Service, what: str) -> tuple[dict[str, Any], set[int]]:
+def _photo_of_face(app: App, what: str) -> tuple[dict[str, Any], set[int]]:
     def photo_of(path: Path) -> int:
-        photo = service.photo(path)
+        photo = app.lookup.photo(path)
         if photo["photo_id"] is None:
             raise NotKnownError(f"{path}: {photo['fault'] or 'not a photo'}; it has no faces")
         return int(photo["photo_id"])
 
-    [row] = find_faces(service.catalog, [what], photo_of)
-    catalog = service.catalog
+    [row] = find_faces(app.catalog, [what], photo_of)
+    catalog = app.catalog
     faces = catalog.faces.in_photo(row.photo_id)
     if row.id not in {face["face_id"] for face in faces}:
         raise NotKnownError(
@@ -177,10 +177,10 @@ def _photo_of_face(service: Service, what: str) -> tuple[dict[str, Any], set[int
     return photo, {row.id}
 
 
-def _comparing(service: Service) -> tuple[Comparing | None, list[str]]:
+def _comparing(app: App) -> tuple[Comparing | None, list[str]]:
     """Return what compares faces; None with the reason where what is known of the engine in use is not here."""
     try:
-        engine = engine_in_use(service)
+        engine = engine_in_use(app)
     except (EngineError, NotKnownError) as error:
         return None, [f"how near the faces are to anybody cannot be told now: {error}"]
     notes = []
@@ -189,24 +189,19 @@ def _comparing(service: Service) -> tuple[Comparing | None, list[str]]:
             f"the engine is being changed from {engine.info.name} to {engine.wanted}: until that is complete, what "
             f"{engine.info.name} found stands, and nobody new is recognised (facewatch status)"
         )
-    n_ranked = service.config["match.shortlist"]
-    identities = Identities(
-        *(service.catalog, engine.id, engine.info),
-        shortlist=n_ranked,
-        strictness=service.config["match.strictness"],
-        aggregation=Aggregation(service.config["match.aggregation"]),
-    )
+    settings = app.identities.settings
+    identities = Identities(app.catalog, FixedEngine(engine.id, engine.info), settings)
     comparing = Comparing(
-        *(service.catalog, engine.id, engine.info.n_dims, identities.gallery),
-        n_ranked=n_ranked,
-        normalisation=engine.info.normalisation if service.config["match.normalised"] else None,
+        *(app.catalog, engine.id, engine.info.n_dims, identities.gallery),
+        n_ranked=settings.shortlist,
+        normalisation=engine.info.normalisation if app.config["match.normalised"] else None,
     )
     return comparing, notes
 
 
-def _limits(service: Service) -> Limits:
+def _limits(app: App) -> Limits:
     """Return where the tiers of the engine in use end."""
     try:
-        return service.limits_of(engine_in_use(service).info)
+        return app.engine.limits_of(engine_in_use(app).info)
     except (EngineError, NotKnownError):
         return Limits()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from facewatch import folders
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog import restore as restoring
 from facewatch.catalog.backup import Report, keep_quiet, write_backup
 from facewatch.catalog.opening import check_place, clear_errors, utc_now
@@ -227,13 +227,13 @@ def _settle_folder(config: Config, copy: Path, found: Restorable) -> list[Path]:
 
 def _follow(config: Config) -> tuple[int, int, str | None]:
     """Let the people folder say what the catalog says; return how many links were made and removed, and the fault."""
-    with Service(config, needs_catalog=True) as service:
-        if not service.folder.root.is_dir():
+    with App(config, needs_catalog=True) as app:
+        if not app.folder.root.is_dir():
             return 0, 0, None
         # It has the ids of another catalog.
-        folders.remove_sheet(service.folder.root)
+        folders.remove_sheet(app.folder.root)
         try:
-            applied = service.sync_folders()
+            applied = app.folder.sync()
         except FolderError as error:
             return 0, 0, str(error)
     return applied.n_made, applied.n_removed, None

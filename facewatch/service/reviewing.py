@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from facewatch.errors import EngineError, NotKnownError
+from facewatch.errors import NotKnownError
 from facewatch.indexing.analyzer import LibraryFile
 from facewatch.indexing.crops import Crops, Source, hire_cutter
 from facewatch.indexing.pool import Cutter
@@ -22,7 +22,7 @@ from facewatch.people.review.answers import check_answer
 from facewatch.types import Box, EngineInfo
 
 if TYPE_CHECKING:
-    from facewatch.app import Service
+    from facewatch.app import App
     from facewatch.catalog import Catalog
 
 FACES_AN_ANSWER = 10_000
@@ -38,34 +38,34 @@ class Taken:
     """All decisions, in the order in which they were made."""
 
 
-def start_review(service: Service) -> Review:
+def start_review(app: App) -> Review:
     """Return a walk through the open questions, whose answers are followed as any decision is.
 
     Raises:
         EngineError: the engine is being changed.
     """
-    _check_engine(service)
+    _check_engine(app)
     return Review(
-        service.catalog,
-        service.engine_id,
-        _info(service),
-        deciding=service.deciding,
-        undo=service.undo_one,
-        n_between=service.catalog.faces.counts()["faces"] // FACES_AN_ANSWER,
+        app.catalog,
+        app.engine.id,
+        _info(app),
+        deciding=app.corrections.deciding,
+        undo=app.corrections.undo_one,
+        n_between=app.catalog.faces.counts()["faces"] // FACES_AN_ANSWER,
     )
 
 
-def list_questions(service: Service) -> list[Question]:
+def list_questions(app: App) -> list[Question]:
     """Return every open question, best first.
 
     Raises:
         EngineError: the engine is being changed.
     """
-    _check_engine(service)
-    return open_questions(service.catalog, service.engine_id, _info(service))
+    _check_engine(app)
+    return open_questions(app.catalog, app.engine.id, _info(app))
 
 
-def take_answers(service: Service, texts: Sequence[str]) -> Taken:
+def take_answers(app: App, texts: Sequence[str]) -> Taken:
     """Make the decisions of answers like "is:p5:3fa9c1=yes", all or none, and return what was answered and decided.
 
     Raises:
@@ -74,23 +74,19 @@ def take_answers(service: Service, texts: Sequence[str]) -> Taken:
         EngineError: the engine is being changed.
         FolderError: it is decided, but the people folder cannot be written.
     """
-    answers = check_answers(service.catalog, list_questions(service), texts)
-    with service.deciding() as decisions:
-        decide_all(service.catalog, decisions, answers)
+    answers = check_answers(app.catalog, list_questions(app), texts)
+    with app.corrections.deciding() as decisions:
+        decide_all(app.catalog, decisions, answers)
     return Taken(tuple(answers), tuple(one for one in decisions.made if one.entry_id is not None))
 
 
-def _info(service: Service) -> EngineInfo:
+def _info(app: App) -> EngineInfo:
     """Return what the engine is by the settings."""
-    return replace(service.info, normalisation=service.normalisation)
+    return replace(app.engine.info, normalisation=app.engine.normalisation)
 
 
-def _check_engine(service: Service) -> None:
-    if service.switch.is_under_way:
-        raise EngineError(
-            f"the engine is being changed to {service.info.name}; `facewatch scan` looks at what is left, then there "
-            "are questions again"
-        )
+def _check_engine(app: App) -> None:
+    app.engine.check_is_in_use("there are questions again")
 
 
 def verbs_for(catalog: Catalog, question: Question) -> list[Verb]:
@@ -114,18 +110,18 @@ def _can_say(question: Question, verb: Verb) -> bool:
 # --- faces ---
 
 
-def best_faces(service: Service, person_id: int, most: int, *, without: Collection[int] = ()) -> list[int]:
+def best_faces(app: App, person_id: int, most: int, *, without: Collection[int] = ()) -> list[int]:
     """Return faces by which a person is recognised: the one that stands for it, then the best ones; none of these
     that are in doubt."""
-    person = service.catalog.people.one(person_id)
-    table = service.catalog.faces.load(service.engine_id, n_dims=service.info.n_dims, people=[person_id])
+    person = app.catalog.people.one(person_id)
+    table = app.catalog.faces.load(app.engine.id, n_dims=app.engine.info.n_dims, people=[person_id])
     cover_id = (person.cover_id if person else None) or 0
     table = table.take(~np.isin(table.ids, list(without)))
     order = np.lexsort((table.ids, -table.qualities, ~table.is_founding, table.ids != cover_id))
     return [int(face_id) for face_id in table.ids[order[:most]]]
 
 
-def cutting(service: Service, cutter: Cutter | None = None, *, n_workers: int = 1) -> Cutting:
+def cutting(app: App, cutter: Cutter | None = None, *, n_workers: int = 1) -> Cutting:
     """Return what cuts faces out of their photos; its first worker process is being started.
 
     `cutter` takes the place of the worker processes.
@@ -134,9 +130,9 @@ def cutting(service: Service, cutter: Cutter | None = None, *, n_workers: int = 
         EngineError: there is not memory enough for it.
     """
     if cutter is None:
-        cutter = hire_cutter(service.config, n_workers)
+        cutter = hire_cutter(app.config, n_workers)
         cutter.get_ready_to_cut()
-    return Cutting(service.catalog, Crops(service.catalog.path, cutter), cutter)
+    return Cutting(app.catalog, Crops(app.catalog.path, cutter), cutter)
 
 
 class Cutting:

@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from facewatch.app import Service
+from facewatch.app import App
 from facewatch.catalog.backup import Backups
+from facewatch.catalog.pausing import paused_since
 from facewatch.config import Config
 from facewatch.errors import (
     BusyError,
@@ -64,9 +65,9 @@ def check_watchable(config: Config) -> None:
     Raises:
         FacewatchError: whatever is wrong with them.
     """
-    with Service(config) as service:
-        WatchLoop(service, should_stop=lambda: True)
-        _ = service.info
+    with App(config) as app:
+        WatchLoop(app, should_stop=lambda: True)
+        _ = app.engine.info
 
 
 class _Throttle:
@@ -89,7 +90,7 @@ class WatchLoop:
 
     def __init__(
         self,
-        service: Service,
+        app: App,
         *,
         should_stop: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
@@ -101,32 +102,32 @@ class WatchLoop:
         Raises:
             LibraryError: there is nothing to watch.
         """
-        service.libraries.settle()
-        for root in service.libraries.roots:
+        app.libraries.settle()
+        for root in app.libraries.roots:
             # One that was there before may be plugged in later; a name that nobody knows is a mistake.
-            if service.catalog.files.root(root) is None:
+            if app.catalog.files.root(root) is None:
                 check_library(root)
-        self._service = service
+        self._app = app
         self._should_stop = should_stop
         self._clock = clock
         self._wall_clock = wall_clock
-        config = service.config
+        config = app.config
         self._settle_seconds: float = config["watch.settle_seconds"]
         self._photo_seconds = FRESH_SECONDS + 2 * config["resources.photo_seconds"]
         """How long one photo may keep everybody waiting: it is tried twice."""
         self._hours = Hours.parse(config["watch.hours"])
-        self.watched = [Watched(root, service.libraries.rules, config, clock) for root in service.libraries.roots]
-        self._teller = Teller(service.catalog.path, self._facts, notifier=notifier, clock=clock)
+        self.watched = [Watched(root, app.libraries.rules, config, clock) for root in app.libraries.roots]
+        self._teller = Teller(app.catalog.path, self._facts, notifier=notifier, clock=clock)
         self._last_looks: dict[str, str] = {}
         self._busy_at = clock()
-        self._waiting_since: float | None = clock() if service.is_ungrouped() else None
+        self._waiting_since: float | None = clock() if app.grouping.is_due else None
         """Since when faces have waited to be grouped."""
         self._n_pool = self._n_pool_grouped = 0
         """Faces that belong to nobody, as far as was asked, and when they were grouped last."""
         self._is_pool_stale = True
         self._may_be_unseen = True
         """Whether there may be photos that the wanted engine has not seen: at the start, and when a drive is back."""
-        self._dates = service.find_dates()
+        self._dates = app.pipeline.find_dates()
         self._may_group = _Throttle(clock)
         self._are_folders_stale = True
         self._may_link = _Throttle(clock)
@@ -157,10 +158,10 @@ class WatchLoop:
             FolderError: the people folder cannot be written at the start; later that is logged, and tried again.
             CatalogError: the catalog is damaged.
         """
-        with self._service.running("watch"), ExitStack() as stack:
+        with self._app.pipeline.running("watch"), ExitStack() as stack:
             stack.callback(self._teller.end)
             self._teller.doing("starting", silent_seconds=SILENT_SECONDS)
-            self._service.sync_folders()
+            self._app.folder.sync()
             for watched in self.watched:
                 stack.callback(watched.close)
                 watched.listen()
@@ -191,10 +192,10 @@ class WatchLoop:
                 self._teller.rested()
                 self._teller.doing(self._told)
                 return
-            with self._service.catalog.read():
+            with self._app.catalog.read():
                 if self._n_failures:
                     # A turn that has nothing to record would not notice that somebody still holds the lock.
-                    with self._service.catalog.write():
+                    with self._app.catalog.write():
                         pass
                 self.step(heard)
             if self._n_failures and self._has_made_up:
@@ -221,7 +222,7 @@ class WatchLoop:
         """Come to rest for a while; what was taken from the queues and not recorded is found again by a look."""
         self._tell(fault)
         self._n_failures += 1
-        self._service.rest()
+        self._app.pipeline.rest()
         seconds = min(LONGEST_WAIT_SECONDS, WAIT_SECONDS * 2.0 ** min(self._n_failures - 1, 10))
         self._waits_until = self._clock() + seconds
         for watched in self.watched:
@@ -250,9 +251,9 @@ class WatchLoop:
         self._update_folders()
         self._update_search()
         self._back_up_if_due()
-        is_idle = self._clock() - self._busy_at > self._service.config["watch.idle_seconds"]
+        is_idle = self._clock() - self._busy_at > self._app.config["watch.idle_seconds"]
         if is_idle:
-            self._service.rest()
+            self._app.pipeline.rest()
         if not self.is_busy:
             self._teller.rested()
         if self.is_busy:
@@ -262,7 +263,7 @@ class WatchLoop:
 
     def pause(self) -> str:
         """Return why no photos are looked at for now; empty: they are."""
-        if self._service.is_paused:
+        if paused_since(self._app.catalog) is not None:
             return "paused"
         local = datetime.fromtimestamp(self._wall_clock())  # noqa: DTZ006 - by the clock on the wall
         return "" if self._hours.is_open(local) else f"waiting for {self._hours.opens:%H:%M}"
@@ -286,7 +287,7 @@ class WatchLoop:
             if watched.offline:
                 offline[str(watched.root)] = watched.offline
             else:
-                lost = self._service.libraries.lost_folders(watched.root)
+                lost = self._app.libraries.lost_folders(watched.root)
                 offline |= {f"{watched.root}/{folder}": LOST_MOUNT for folder in lost}
         return offline
 
@@ -300,7 +301,7 @@ class WatchLoop:
     def _look_where_due(self) -> None:
         for watched in self.watched:
             # One that is polled is asked when it is looked at: a drive in the network may take its time.
-            if watched.source and not self._service.libraries.is_there(watched.root):
+            if watched.source and not self._app.libraries.is_there(watched.root):
                 watched.look_soon()
             for folder in watched.due():
                 self._look(watched, folder)
@@ -312,7 +313,7 @@ class WatchLoop:
             watched.complete()
         started = self._clock()
         try:
-            found, changes = self._service.libraries.look(
+            found, changes = self._app.libraries.look(
                 watched.root,
                 folder,
                 with_unread=not folder and watched.is_retry_due,
@@ -330,26 +331,26 @@ class WatchLoop:
         if not folder:
             self._has_seen_all(watched, found)
         self._move(watched, changes)
-        passed = [path for path in changes.missing if not self._service.libraries.rules.allows(path, watched.root)]
+        passed = [path for path in changes.missing if not self._app.libraries.rules.allows(path, watched.root)]
         self._forget(watched, passed)
         for path in (*changes.to_read, *sorted({*changes.missing}.difference(passed))):
             watched.queue.hear(path, self._still_since(watched, path))
 
     def _has_seen_all(self, watched: Watched, found: scan.Walk) -> None:
-        self._last_looks[str(watched.root)] = self._service.catalog.now()
+        self._last_looks[str(watched.root)] = self._app.catalog.now()
         if self._clock() >= self._compare_disk_at:
             # Seldom enough to compare the people folder as well, whatever is on record.
-            self._compare_disk_at = self._clock() + 60.0 * self._service.config["watch.scan_minutes"] - 1.0
+            self._compare_disk_at = self._clock() + 60.0 * self._app.config["watch.scan_minutes"] - 1.0
             self._is_disk_compared, self._are_folders_stale = False, True
         if watched.offline:
             watched.find()
             self._may_be_unseen = True
-            self._dates = self._service.find_dates()
+            self._dates = self._app.pipeline.find_dates()
             self._are_folders_stale = True
 
     def _move(self, watched: Watched, changes: scan.Changes) -> None:
         if changes.moved:
-            self._service.record(watched.root, scan.Changes((), (), changes.moved, ()))
+            self._app.pipeline.record(watched.root, scan.Changes((), (), changes.moved, ()))
             self._are_folders_stale = True
 
     def _still_since(self, watched: Watched, path: str) -> float:
@@ -369,16 +370,16 @@ class WatchLoop:
                 self._act(watched, settled)
                 self._busy_at = self._clock()
             if not len(watched.queue) and not watched.offline and self._last_looks:
-                self._service.libraries.arrived(watched.root)
+                self._app.libraries.arrived(watched.root)
 
     def _act(self, watched: Watched, settled: Settled) -> None:
         """Bring what has settled into the catalog; a file that turned up elsewhere was moved."""
-        service = self._service
-        changes = service.libraries.compare(watched.root, settled.present, settled.gone)
+        app = self._app
+        changes = app.libraries.compare(watched.root, settled.present, settled.gone)
         self._move(watched, changes)
         self._remove(watched, [path for path in changes.missing if path in settled.gone])
         self._teller.batch(len(changes.to_read))
-        for one in service.ingest(watched.root, changes.to_read, should_stop=self._should_stop):
+        for one in app.pipeline.index(watched.root, changes.to_read, should_stop=self._should_stop):
             self._teller.photo()
             self._teller.doing("looking at photos", silent_seconds=self._photo_seconds)
             self._is_pool_stale = True
@@ -393,7 +394,7 @@ class WatchLoop:
         """Record that files are gone, if their drive is there."""
         if not paths:
             return
-        libraries = self._service.libraries
+        libraries = self._app.libraries
         if not (libraries.is_there(watched.root) and libraries.holds_any(watched.root)):
             watched.look_soon()
             return
@@ -402,7 +403,7 @@ class WatchLoop:
     def _forget(self, watched: Watched, paths: list[str]) -> None:
         """Record that files are gone, or none of our business any more."""
         if paths:
-            self._service.record(watched.root, scan.Changes((), (), (), tuple(paths)))
+            self._app.pipeline.record(watched.root, scan.Changes((), (), (), tuple(paths)))
             self._are_folders_stale = True
 
     def _look_anew_if_idle(self) -> None:
@@ -410,7 +411,7 @@ class WatchLoop:
         if self.is_busy or not self._may_be_unseen:
             return
         n_looked = 0
-        for _ in self._service.look_anew(BATCH_PHOTOS, should_stop=self._should_stop):
+        for _ in self._app.pipeline.reanalyse(BATCH_PHOTOS, should_stop=self._should_stop):
             n_looked += 1
             self._teller.photo()
             self._teller.doing("looking at photos with another engine", silent_seconds=self._photo_seconds)
@@ -420,7 +421,7 @@ class WatchLoop:
             self._busy_at = self._clock()
             return
         self._may_be_unseen = False
-        if self._service.complete_switch():
+        if self._app.pipeline.complete_switch():
             self._is_search_stale = True
             self._waiting_since = self._clock()
             self._are_folders_stale = True
@@ -439,21 +440,21 @@ class WatchLoop:
 
     def _notice_others(self) -> None:
         """Another process decided something: the folders may have to follow, and the pool be grouped again."""
-        version = self._service.catalog.version()
+        version = self._app.catalog.version()
         if version != self._version:
             self._version = version
             self._is_pool_stale = True
-            if self._waiting_since is None and self._service.is_ungrouped():
+            if self._waiting_since is None and self._app.grouping.is_due:
                 self._waiting_since = self._clock()
             self._are_folders_stale = True
 
     def _group_if_due(self) -> None:
         """Group when the pool has grown by the wanted number and share, or faces have waited for long enough."""
-        if self._waiting_since is None or self._service.switch.is_under_way:
+        if self._waiting_since is None or self._app.engine.is_switch_under_way:
             return
-        config = self._service.config
+        config = self._app.config
         if self._is_pool_stale:
-            self._n_pool, self._is_pool_stale = self._service.catalog.faces.counts()["pool"], False
+            self._n_pool, self._is_pool_stale = self._app.catalog.faces.counts()["pool"], False
         wanted = max(config["cluster.after_faces"], config["cluster.after_share"] * self._n_pool)
         is_enough = self._n_pool - self._n_pool_grouped >= wanted and not self.is_busy
         has_waited = self._clock() - self._waiting_since >= config["cluster.after_seconds"]
@@ -461,19 +462,19 @@ class WatchLoop:
             return
         started = self._clock()
         self._teller.doing("grouping", silent_seconds=SILENT_SECONDS)
-        result = self._service.recluster()
+        result = self._app.grouping.recluster()
         n_placed = result.n_grouped + result.n_matched
         if n_placed or result.n_joined_people:
             log.info("grouped: %d new people, %d face(s) placed", result.n_new_people, n_placed)
-        self._service.give_names()
+        self._app.pipeline.give_names()
         self._may_group.took(self._clock() - started)
         self._waiting_since = None
-        self._n_pool = self._n_pool_grouped = self._service.catalog.faces.counts()["pool"]
+        self._n_pool = self._n_pool_grouped = self._app.catalog.faces.counts()["pool"]
         self._are_folders_stale = True
 
     def _update_search(self) -> None:
         if self._is_search_stale and not self.is_busy:
-            self._service.search.keep_up()
+            self._app.search.keep_up()
             self._is_search_stale = False
 
     def _update_folders(self) -> None:
@@ -482,7 +483,7 @@ class WatchLoop:
         started = self._clock()
         self._teller.doing("bringing the folders up to date", silent_seconds=SILENT_SECONDS)
         try:
-            self._service.sync_folders(self._service.folder.outdated() if self._is_disk_compared else None)
+            self._app.folder.sync(self._app.folder.outdated() if self._is_disk_compared else None)
             self._are_folders_stale = False
             self._is_disk_compared = True
             if not self._n_failures:
@@ -497,8 +498,8 @@ class WatchLoop:
         def tell(_: Progress) -> None:
             self._teller.doing("backing up the catalog", silent_seconds=SILENT_SECONDS)
 
-        config = self._service.config
-        return Backups(self._service.catalog.path, config.backups, config["backup.keep"], report=tell)
+        config = self._app.config
+        return Backups(self._app.catalog.path, config.backups, config["backup.keep"], report=tell)
 
     def _back_up_if_due(self) -> None:
         if self._backups and self._clock() >= self._backup_at:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from facewatch import models
-from facewatch.app import FIRST_ENGINE
 from facewatch.catalog import KnownEngine
 from facewatch.checks.doctor.case import Case, Finding, Level, shown, split_advice
 from facewatch.engines import describe_engine
 from facewatch.errors import ConfigError, EngineError
+from facewatch.indexing.engine import FIRST_ENGINE
 from facewatch.library.layout import check_places
 from facewatch.types import EngineInfo, EngineOptions
 

@@ -53,7 +53,7 @@ def last_run(case: Case) -> Iterator[Finding]:
         yield Finding(AT_WORK, "remark", what, f"nothing is lost, the next carries on: facewatch {run.kind}")
 
 
-def service(case: Case) -> Iterator[Finding]:
+def app(case: Case) -> Iterator[Finding]:
     """Whether a watcher is started by the system, and how that one is."""
     try:
         state = case.world.manager().state()
@@ -157,5 +157,5 @@ def decode_fault(path: Path, *, seconds: float = DECODE_SECONDS) -> str | None:
     return (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason was given"])[-1]
 
 
-CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (runner, last_run, pause, service)
+CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (runner, last_run, pause, app)
 PHOTO_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (faulty_files, samples)

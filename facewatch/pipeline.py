@@ -1,0 +1,436 @@
+"""The main job: scan -> index -> match -> cluster -> link."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from facewatch.catalog import display
+from facewatch.errors import FaultCode
+from facewatch.folders.taking_over import TakenOver, give_names, take_over, waiting_names
+from facewatch.fs.mounts import is_folder
+from facewatch.indexing.indexer import Ingest, Ingested, find_dates
+from facewatch.indexing.pool import Analyser
+from facewatch.indexing.versions import Versions
+from facewatch.library.layout import check_library
+from facewatch.library.roots import LOST_MOUNT
+from facewatch.library.scan import Changes, Walk
+from facewatch.people.identities import Reclustered
+from facewatch.text import plural
+from facewatch.types import OnDemand, Progress
+from facewatch.watcher.reporter import SILENT_SECONDS, Teller
+
+if TYPE_CHECKING:
+    from facewatch.catalog import Catalog
+    from facewatch.folders.sync import PeopleFolder
+    from facewatch.indexing.engine import WantedEngine
+    from facewatch.library.roots import Libraries
+    from facewatch.people.apply import Corrections
+    from facewatch.people.grouping import Grouping
+    from facewatch.people.identities import Identities
+    from facewatch.people.search import Search
+
+log = logging.getLogger(__name__)
+
+DATES_SECONDS = 30.0
+"""What one scan spends on looking up when photos of an older catalog were taken: some thousand that a hard
+disk seeks, or 200,000 JPEGs that are in memory."""
+
+Report = Callable[[Progress], None]
+"""Called from long work; must be quick."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileCounts:
+    """What a scan found in the libraries."""
+
+    n_files: int
+    n_new: int
+    n_other: int
+    """Files that are no photos."""
+    n_known: int
+    """Files whose content was known already ..."""
+    n_same: int
+    """... and of those the files that held it before."""
+    n_again: int
+    """Photos that the engine had not analysed, but another one had."""
+    n_moved: int
+    n_missing: int
+    n_faulty: int
+    n_unread_folders: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaceCounts:
+    """What a scan made of faces."""
+
+    n_faces: int
+    """Faces that were not known before."""
+    n_placed: int
+    """How many of those belong to somebody now ..."""
+    n_placed_before: int
+    """... and how many that were known before, and belonged to nobody."""
+    n_assigned: int
+    """Faces of new photos that a known person explained at once."""
+    n_grouped: int
+    n_new_people: int
+    """People who were nobody before the scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What a scan did."""
+
+    files: FileCounts
+    faces: FaceCounts
+    libraries_moved: dict[str, str]
+    """Libraries that were moved as a whole, and where they are now; `n_moved` counts their files, too."""
+    n_links_made: int
+    n_links_removed: int
+    engine: str
+    """The wanted one."""
+    engine_before: str | None
+    """The one that was in use until now; None: it has not changed."""
+    seconds: float
+    is_first: bool
+    """Whether nothing had been analysed before."""
+
+    def row(self) -> dict[str, Any]:
+        """Return all of it side by side."""
+        row = asdict(self)
+        return {**row.pop("files"), **row.pop("faces"), **row}
+
+
+Scanned = tuple[Path, Walk, Changes]
+"""A library, what is in it, and how that differs from the catalog."""
+
+
+class Pipeline:
+    """Brings what the libraries hold into the catalog, and what the catalog says into the people folder."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        engine: WantedEngine,
+        libraries: Libraries,
+        *,
+        analyser: OnDemand[Analyser],
+        identities: Identities,
+        grouping: Grouping,
+        corrections: Corrections,
+        folder: PeopleFolder,
+        search: Search,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalog = catalog
+        self._engine = engine
+        self._libraries = libraries
+        self._analyser = analyser
+        self._identities = identities
+        self._grouping = grouping
+        self._corrections = corrections
+        self._folder = folder
+        self._search = search
+        self._clock = clock
+        self._is_switch_told = False
+
+    @cached_property
+    def _versions(self) -> Versions:
+        """What finds other versions of photos, by the wanted engine."""
+        return Versions(self._catalog, self._engine.id, same_face=self._engine.info.thresholds.match)
+
+    @contextmanager
+    def running(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Hold the lock of runs on this catalog, and record the run; yields its outcome, to be filled.
+
+        Raises:
+            BusyError: another process scans or watches.
+        """
+        with self._catalog.run_lock(kind):
+            with self._catalog.write():
+                strictness = self._identities.settings.strictness
+                run_id = self._catalog.people.start_run(kind, self._catalog.now(), strictness=strictness)
+            self._identities.start_run(kind, run_id)
+            outcome: dict[str, Any] = {}
+            try:
+                yield outcome
+            finally:
+                with self._catalog.write():
+                    self._catalog.people.end_run(run_id, outcome, self._catalog.now())
+
+    # --- one complete pass ---
+
+    def scan(self, report: Report = lambda _: None) -> ScanResult:
+        """One complete pass: the catalog and the folders then say what the libraries hold.
+
+        Raises:
+            LibraryError: a library is not there, or empty although it was not.
+            BusyError: another process scans or watches.
+            FolderError: the people folder cannot be written; said before anything is analysed.
+        """
+        self._libraries.settle()
+        if not any(map(is_folder, self._libraries.roots)):
+            check_library(self._libraries.roots[0])
+        self._folder.check()
+        teller = Teller(self._catalog.path, clock=self._clock)
+        with self.running("scan") as outcome:
+            try:
+                result = self._scan(report, teller)
+            finally:
+                teller.end()
+            outcome.update(result.row())
+            return result
+
+    def _scan(self, report: Report, teller: Teller) -> ScanResult:
+        started, is_first = self._clock(), not self._catalog.files.counts()["files"]
+        newest_face, newest_person = self._catalog.faces.newest(), self._catalog.people.newest()
+        teller.doing("looking through the libraries", silent_seconds=SILENT_SECONDS)
+        report(Progress(0, 0, "", stage="looking through the libraries"))
+        looks = self._libraries.look_at_all()
+        counts = self._index_all(looks, report, teller)
+        self._find_dates(report)
+        before = self.complete_switch()
+        is_due = self._grouping.is_due and not self._engine.is_switch_under_way
+        teller.doing("grouping", silent_seconds=SILENT_SECONDS)
+        report(Progress(0, 0, "", stage="grouping faces"))
+        grouped = self._grouping.recluster() if is_due else Reclustered(0, 0, 0, 0, 0)
+        report(Progress(0, 0, "", stage="making links"))
+        self.give_names()
+        applied = self._folder.sync()
+        for root, _, _ in looks:
+            self._libraries.arrived(root)
+        self._search.keep_up()
+        return ScanResult(
+            files=self._counts_of_files(looks, counts),
+            faces=self._counts_of_faces(counts, grouped, since=(newest_face, newest_person)),
+            libraries_moved=self._libraries.moved,
+            n_links_made=applied.n_made,
+            n_links_removed=applied.n_removed,
+            engine=self._engine.name,
+            engine_before=before,
+            seconds=self._clock() - started,
+            is_first=is_first,
+        )
+
+    def _index_all(self, looks: Sequence[Scanned], report: Report, teller: Teller) -> Counter[str]:
+        """Bring what was found into the catalog; returns how many files of each kind there were."""
+        again = self._engine.due()
+        n_total = sum(len(changes.to_read) for _, _, changes in looks) + sum(map(len, again.values()))
+        counts: Counter[str] = Counter()
+        for one in self._indexed(looks):
+            counts.update({one.kind: 1, "done": 1, "assigned": one.n_assigned, "same": one.is_same})
+            teller.photo()
+            teller.doing("looking at photos", n_waiting=max(0, n_total - counts["done"]))
+            note = display(one.path)
+            report(Progress(counts["done"], max(n_total, counts["done"]), note, stage="looking at photos"))
+        return counts
+
+    def _counts_of_files(self, looks: Sequence[Scanned], counts: Counter[str]) -> FileCounts:
+        return FileCounts(
+            n_files=sum(len(found.files) for _, found, _ in looks),
+            n_new=counts["new"],
+            n_other=counts["other"],
+            n_known=counts["known"],
+            n_same=counts["same"],
+            n_again=counts["again"],
+            n_moved=self._libraries.n_moved + sum(len(changes.moved) for _, _, changes in looks),
+            n_missing=sum(len(changes.missing) for _, _, changes in looks),
+            n_faulty=counts["faulty"],
+            n_unread_folders=sum(len(found.unseen) for _, found, _ in looks),
+        )
+
+    def _counts_of_faces(self, counts: Counter[str], grouped: Reclustered, *, since: tuple[int, int]) -> FaceCounts:
+        """`since`: the newest face and person of before."""
+        newest_face, newest_person = since
+        n_placed, n_placed_before = self._catalog.faces.placed_by(self._identities.run_id, since=newest_face)
+        return FaceCounts(
+            n_faces=self._catalog.faces.n_since(newest_face),
+            n_placed=n_placed,
+            n_placed_before=n_placed_before,
+            n_assigned=counts["assigned"],
+            n_grouped=grouped.n_grouped + grouped.n_matched,
+            n_new_people=self._catalog.people.n_since(newest_person),
+        )
+
+    def _indexed(self, looks: Sequence[Scanned]) -> Iterator[Ingested]:
+        for root, found, changes in looks:
+            self.record(root, changes)
+            for folder in sorted(found.lost):
+                log.warning("%s: offline: %s; nothing of it is removed", display(str(root / folder)), LOST_MOUNT)
+            yield from self.index(root, changes.to_read)
+        yield from self.reanalyse()
+
+    # --- its stages ---
+
+    def record(self, root: Path, changes: Changes) -> None:
+        """Record moves and removals; faces of photos that are gone are compared with no longer, and what users said of
+        them is true of other versions of those photos."""
+        photos = self._photos_of(root, changes.missing)
+        found = self._versions.there(photos)
+        with self._catalog.write():
+            self._libraries.record(root, changes)
+            changed = self._versions.bequeath(found)
+        self._versions.gone(photos)
+        self._identities.renew(self._catalog.faces.people_of(photos) | self._versions.take_people())
+        if changed and not self._engine.is_switch_under_way:
+            self._identities.settle_again(changed)
+
+    def _photos_of(self, root: Path, paths: Iterable[str]) -> set[int]:
+        """Return the photos of these files."""
+        root_id = self._libraries.root_id(root)
+        files = (self._catalog.files.one(root_id, path) for path in paths)
+        return {file.photo_id for file in files if file is not None and file.photo_id is not None}
+
+    def index(
+        self, root: Path, paths: Iterable[str], *, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Ingested]:
+        """Bring these files into the catalog; yields what became of each, with one line in the log.
+
+        `should_stop` is asked between photos and while one is waited for; what was not recorded is found again.
+        """
+        is_switching = self._engine.is_switch_under_way
+        work = Ingest(
+            self._catalog,
+            self._analyser(),
+            root=root,
+            root_id=self._libraries.root_id(root),
+            engine_id=self._engine.id,
+            settle=_match_nobody if is_switching else self._identities.settle,
+            prepare=_prepare_nothing if is_switching else self._identities.gallery,
+            is_aligned=self._libraries.is_aligned(root),
+            versions=self._versions,
+        )
+        back = []
+        n_unreadable: Counter[PurePath] = Counter()
+        for one in work.run(paths, should_stop=should_stop):
+            if (one.kind == "known" and not one.is_same) or one.n_inherited:
+                back.append(one.path)
+            folder = PurePath(one.path).parent
+            _log(root, one, is_one_more=n_unreadable[folder] > 0)
+            n_unreadable[folder] += _is_unreadable(one)
+            yield one
+        for folder, n in n_unreadable.items():
+            if n > 1:
+                log.warning("%s: %s", display(str(root / folder)), plural(n - 1, "more file") + " cannot be read")
+        # Photos that had been away, perhaps, or were edited: their faces are compared with from now on.
+        self._identities.renew(
+            self._catalog.faces.people_of(self._photos_of(root, back)) | self._versions.take_people()
+        )
+
+    def reanalyse(
+        self, most: int | None = None, *, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Ingested]:
+        """Analyse photos, at most so many, that the wanted engine has not analysed; yields what became of each."""
+        engines = self._catalog.engines
+        if self._engine.is_switch_under_way and not self._is_switch_told:
+            self._is_switch_told = True
+            log.info(
+                "the engine changes from %s to %s: %d photo(s) to look at; until that is done the old answers stand",
+                engines.in_use_name(),
+                self._engine.info.name,
+                engines.n_pending(self._engine.id),
+            )
+        for root, paths in self._engine.due(most).items():
+            for one in self.index(root, paths, should_stop=should_stop):
+                self._engine.tried(root, one.path)
+                yield one
+
+    def find_dates(self) -> Iterator[int]:
+        """Record when photos of older catalogs were taken, step by step; yields how many were asked so far."""
+        if self._catalog.files.n_undated():
+            yield from find_dates(self._catalog, self._analyser())
+
+    def _find_dates(self, report: Report) -> None:
+        """Spend some time on that; the next scan goes on."""
+        started, n_total = self._clock(), self._catalog.files.n_undated()
+        for n_looked in self.find_dates():
+            report(Progress(n_looked, max(n_total, n_looked), "", stage="finding out when photos were taken"))
+            if self._clock() - started > DATES_SECONDS:
+                break
+        if n_total:
+            n_left = self._catalog.files.n_undated()
+            log.info("when photos were taken: found out for %d, %d left for later scans", n_total - n_left, n_left)
+
+    def complete_switch(self) -> str | None:
+        """Change over to the wanted engine if it has analysed everything; returns the one in use until then."""
+        before = self._catalog.engines.in_use_name()
+        if before is None or not self._engine.is_switch_complete:
+            return None
+        with self._catalog.write():
+            self._catalog.engines.use(self._engine.id)
+            self._identities.take_over(before)
+        log.info("the engine is %s from now on; %s was in use until now", self._engine.info.name, before)
+        return before
+
+    def take_over(self) -> TakenOver:
+        """Make the people folder this catalog's, with the links in it and the names of its folders.
+
+        Raises:
+            FolderError: it cannot be written.
+        """
+        taken = take_over(self._catalog, self._folder)
+        # Before anybody is named: the old folder of that name has to make room.
+        self._folder.sync()
+        if self.give_names():
+            self._folder.sync()
+        return taken
+
+    def give_names(self) -> list[str]:
+        """Give names of folders that were taken over to the same people; return those given."""
+        if not waiting_names(self._catalog):
+            return []
+        with self._corrections.deciding() as decisions:
+            return give_names(self._catalog, decisions)
+
+    def rest(self) -> None:
+        """Let go of the models and the gallery; they come back when a photo needs them."""
+        self._grouping.keep_graph()
+        if self._analyser.made is not None:
+            self._analyser.made.close()
+        self._identities.forget_gallery()
+        if "_versions" in self.__dict__:
+            self._versions.forget()
+
+
+def _match_nobody(photo_id: int) -> int:
+    """What was found is for when the engine changes."""
+    return 0
+
+
+def _prepare_nothing() -> None: ...
+
+
+def _is_unreadable(one: Ingested) -> bool:
+    """Whether a file could not be opened: one of many, as a rule, whose rights are wrong."""
+    return one.fault is not None and one.fault.code is FaultCode.UNREADABLE
+
+
+def _log(root: Path, one: Ingested, *, is_one_more: bool) -> None:
+    """One line a photo; of those that cannot be read one a folder is enough."""
+    path = display(one.path)
+    facts = {
+        "path": display(str(root / one.path)),
+        "kind": one.kind,
+        "n_faces": one.n_faces,
+        "n_assigned": one.n_assigned,
+        "ms": round(one.ms, 1),
+        "fault": one.fault.text if one.fault else None,
+        "advice": one.fault.advice if one.fault else None,
+    }
+    extra = {"photo": facts}
+    if one.fault:
+        level = logging.DEBUG if is_one_more and _is_unreadable(one) else logging.WARNING
+        log.log(level, "%s: %s; %s", path, one.fault.text, one.fault.advice, extra=extra)
+    elif one.kind in ("new", "again"):
+        log.info("%s: %d face(s), %d known (%.0f ms)", path, one.n_faces, one.n_assigned, one.ms, extra=extra)
+    elif one.kind == "known":
+        log.info("%s: known content", path, extra=extra)
+    else:
+        log.debug("%s: %s", path, one.kind, extra=extra)

@@ -20,7 +20,7 @@ from facewatch.catalog import NOBODY, FaceTable
 from facewatch.cli import main
 from facewatch.engines import fake
 from facewatch.indexing.engine import WantedEngine
-from facewatch.people.nearness import nearness
+from facewatch.matching.nearness import nearness
 from facewatch.presentation.html.stats import stats_page
 from facewatch.reports.stats import Stats, doubling, even, spread
 from facewatch.service.auditing import stats

@@ -15,8 +15,8 @@ from pathlib import Path
 from facewatch.catalog.backup import Backups, write_backup
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
-from facewatch.catalog.facts import Facts, Sights, StrayAssignment
 from facewatch.catalog.files import FaultyFile, Files, KnownFile, by_cause, display
+from facewatch.catalog.integrity import Facts, Sights, StrayAssignment
 from facewatch.catalog.invariants import faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.lineage import Lineage, Spot

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facewatch.catalog import Catalog, KnownEngine, Person
 from facewatch.fs import sidecar
 from facewatch.fs.sidecar import beside
-from facewatch.people.nearness import Nearness, nearness
+from facewatch.matching.nearness import Nearness, nearness
 
 N_LARGEST = 10
 

@@ -609,7 +609,8 @@ def look(catalog: Catalog, table: FaceTable | None, sight: Sight | None) -> list
         loose = find_loose(catalog, sight, words)
         told |= {face_id for finding in loose for face_id in finding.faces}
         findings += loose
-        near = nearness(sight.table, n_shortlist=sight.n_shortlist)
+        known = sight.table
+        near = nearness(known.ids, known.people, known.embeddings, known.weights, n_shortlist=sight.n_shortlist)
         findings = [_with_gains(finding, near, sight.thresholds) for finding in findings]
         alike = list(near_people(sight.table, sight.thresholds))
         nearer = find_nearer(catalog, sight, near, {pair[:2] for pair in alike}, words)

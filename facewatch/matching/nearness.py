@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.catalog import NOBODY, FaceTable
-from facewatch.matching import distances
-from facewatch.people.cluster_plan import distances_within
+from facewatch.matching.member import distances
 
 _BLOCK_FACES = 1024
-"""Faces compared with all centroids at a time: 8 MB at 2,000 people."""
+"""Faces compared with all of their person, or with all centroids, at a time: 8 MB at 2,000 people."""
 _MOST_COSINES = 4_000_000
 """Computed at a time: 16 MB."""
 _MOST_ROWS = 8192
 """Of vectors copied at a time: 16 MB of 512-D ones."""
+
+_NO_PERSON = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Nearness:
     other: NDArray[np.float32]
     """To the nearest face of another person; NaN: there is no other person."""
     other_people: NDArray[np.int64]
-    """Whose that is; NOBODY: there is no other person."""
+    """Whose that is; 0: there is no other person."""
     pairs: NDArray[np.int64]
     """People that were compared, the lower id first, each pair once; shape (n_pairs, 2)."""
     pair_distances: NDArray[np.float32]
@@ -45,83 +45,113 @@ class Nearness:
         return len(self.ids)
 
 
-def nearness(table: FaceTable, *, n_shortlist: int) -> Nearness:
-    """Return the distances of the faces of a table that belong to somebody.
+def nearness(
+    ids: NDArray[np.int64],
+    people: NDArray[np.int64],
+    embeddings: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    *,
+    n_shortlist: int,
+) -> Nearness:
+    """Return the distances of faces of which each belongs to somebody.
 
     Other people are looked for among the `n_shortlist` whose centroids are nearest to a face, as matching does.
+
+    Args:
+        embeddings: unit vectors, shape (n_faces, n_dims).
+        weights: what each face counts in the centroid of its person.
     """
-    table = table.take(np.flatnonzero(table.people != NOBODY))
-    own, centroid = _within(table)
-    people, members = _members(table)
-    found, cosines = _look_elsewhere(table, people, members, n_shortlist)
-    pairs, pair_distances = _pairs(table.people, people, found, cosines)
-    if not found.shape[1]:
-        nothing = np.full(len(table), np.nan, np.float32)
-        return Nearness(
-            table.ids, table.people, own, centroid, nothing, np.full(len(table), NOBODY), pairs, pair_distances
-        )
-    rows, best = np.arange(len(table)), cosines.argmax(1)
+    own, centroid = distances_within(people, embeddings)
+    everybody = np.unique(people)
+    found, cosines = _look_elsewhere(people, embeddings, weights, n_shortlist)
+    pairs, pair_distances = _pairs(people, everybody, found, cosines)
+    other, other_people = np.full(len(ids), np.nan, np.float32), np.full(len(ids), _NO_PERSON)
+    if found.shape[1]:
+        rows, best = np.arange(len(ids)), cosines.argmax(1)
+        other, other_people = distances(cosines[rows, best]), everybody[found[rows, best]]
     return Nearness(
-        *(table.ids, table.people, own, centroid, distances(cosines[rows, best])),
-        *(people[found[rows, best]], pairs, pair_distances),
+        ids=ids,
+        people=people,
+        own=own,
+        centroid=centroid,
+        other=other,
+        other_people=other_people,
+        pairs=pairs,
+        pair_distances=pair_distances,
     )
 
 
-def _within(table: FaceTable) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return for each face how near it is to the nearest other of its person, and to the centroid."""
-    found = [(face_id, near, far) for face_id, near, far in distances_within(table)]
-    distances = np.array(sorted(found), np.float32).reshape(-1, 3)
-    return distances[:, 1], distances[:, 2]
+def distances_within(
+    people: NDArray[np.int64], embeddings: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return for each face how near it is to the nearest other of its person, NaN where there is none, and to the mean
+    direction of its person."""
+    nearest, centroid = np.empty(len(people), np.float32), np.empty(len(people), np.float32)
+    for rows in _members(people)[1]:
+        vectors = embeddings[rows]
+        total = vectors.sum(0)
+        middle = total / max(float(np.linalg.norm(total)), 1e-9)
+        for start in range(0, len(rows), _BLOCK_FACES):
+            here, block = rows[start : start + _BLOCK_FACES], vectors[start : start + _BLOCK_FACES]
+            cosines = block @ vectors.T
+            own = np.arange(len(here))
+            cosines[own, start + own] = -1.0
+            nearest[here] = distances(cosines.max(1)) if len(rows) > 1 else np.nan
+            centroid[here] = distances(block @ middle)
+    return nearest, centroid
 
 
-def _members(table: FaceTable) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+def _members(people: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
     """Return the ids of the people, and the rows of each."""
-    order = np.argsort(table.people, kind="stable")
-    people, starts = np.unique(table.people[order], return_index=True)
-    return people, np.split(order, starts[1:]) if len(people) else []
+    order = np.argsort(people, kind="stable")
+    everybody, starts = np.unique(people[order], return_index=True)
+    return everybody, np.split(order, starts[1:]) if len(everybody) else []
 
 
 def _look_elsewhere(
-    table: FaceTable, people: NDArray[np.int64], members: list[NDArray[np.int64]], n_shortlist: int
+    people: NDArray[np.int64], embeddings: NDArray[np.float32], weights: NDArray[np.float32], n_shortlist: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return for each face the numbers of the people on its shortlist, and the cosine to the nearest face of each;
     both of shape (n_faces, n), n at most `n_shortlist`."""
-    n = min(n_shortlist, max(0, len(people) - 1))
+    everybody, members = _members(people)
+    n = min(n_shortlist, max(0, len(everybody) - 1))
     if not n:
-        return np.empty((len(table), 0), np.int64), np.empty((len(table), 0), np.float32)
-    found = _shortlists(table, people, _centroids(table, members), n)
+        return np.empty((len(people), 0), np.int64), np.empty((len(people), 0), np.float32)
+    centroids = _centroids(embeddings, weights, members)
+    found = _shortlists(embeddings, np.searchsorted(everybody, people), centroids, n)
     cosines = np.empty(found.size, np.float32)
     asked = np.argsort(found.ravel(), kind="stable")
-    bounds = np.searchsorted(found.ravel()[asked], np.arange(len(people) + 1))
+    bounds = np.searchsorted(found.ravel()[asked], np.arange(len(everybody) + 1))
     for number, rows in enumerate(members):
-        vectors, places = table.embeddings[rows], asked[bounds[number] : bounds[number + 1]]
+        vectors, places = embeddings[rows], asked[bounds[number] : bounds[number + 1]]
         step = max(1, min(_MOST_ROWS, _MOST_COSINES // len(rows)))
         for start in range(0, len(places), step):
             block = places[start : start + step]
-            cosines[block] = (table.embeddings[block // n] @ vectors.T).max(1)
+            cosines[block] = (embeddings[block // n] @ vectors.T).max(1)
     return found, cosines.reshape(found.shape)
 
 
-def _centroids(table: FaceTable, members: list[NDArray[np.int64]]) -> NDArray[np.float32]:
+def _centroids(
+    embeddings: NDArray[np.float32], weights: NDArray[np.float32], members: list[NDArray[np.int64]]
+) -> NDArray[np.float32]:
     """Return the mean direction of each person, of its good faces where it has any."""
-    weights = table.weights
-    centroids = np.empty((len(members), table.embeddings.shape[1]), np.float32)
+    centroids = np.empty((len(members), embeddings.shape[1]), np.float32)
     for number, rows in enumerate(members):
         own = weights[rows] if weights[rows].any() else np.ones(len(rows), np.float32)
-        total = own @ table.embeddings[rows]
+        total = own @ embeddings[rows]
         centroids[number] = total / max(float(np.linalg.norm(total)), 1e-9)
     return centroids
 
 
 def _shortlists(
-    table: FaceTable, people: NDArray[np.int64], centroids: NDArray[np.float32], n: int
+    embeddings: NDArray[np.float32], own: NDArray[np.int64], centroids: NDArray[np.float32], n: int
 ) -> NDArray[np.int64]:
-    """Return for each face the numbers of the `n` other people whose centroids are nearest."""
-    own = np.searchsorted(people, table.people)
-    found = np.empty((len(table), n), np.int64)
-    for start in range(0, len(table), _BLOCK_FACES):
+    """Return for each face the numbers of the `n` other people whose centroids are nearest; `own`: the number of its
+    own person."""
+    found = np.empty((len(embeddings), n), np.int64)
+    for start in range(0, len(embeddings), _BLOCK_FACES):
         block = slice(start, start + _BLOCK_FACES)
-        cosines = table.embeddings[block] @ centroids.T
+        cosines = embeddings[block] @ centroids.T
         rows = np.arange(len(cosines))
         cosines[rows, own[block]] = -2.0
         # A few maxima, one after the other, take a tenth of the time of a partition of rows this short.

@@ -15,9 +15,6 @@ from facewatch.clustering.twice import Pair, compare
 from facewatch.matching import distances
 from facewatch.types import Match, distance_of
 
-_BLOCK_FACES = 1024
-"""Faces compared with all of their person at a time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -274,27 +271,6 @@ def matches_within(table: FaceTable, group: Group, person_id: int) -> Iterable[t
                 is_accepted=True,
             ),
         )
-
-
-def distances_within(table: FaceTable) -> Iterator[tuple[int, float | None, float | None]]:
-    """Yield each assigned face with its distance to the nearest other face of its person, and to the centroid."""
-    if not len(table):
-        return
-    order = np.argsort(table.people, kind="stable")
-    people, starts = np.unique(table.people[order], return_index=True)
-    for person_id, rows in zip(people, np.split(order, starts[1:]), strict=True):
-        if person_id == NOBODY:
-            continue
-        vectors = table.embeddings[rows]
-        total = vectors.sum(0)
-        centroid = total / max(float(np.linalg.norm(total)), 1e-9)
-        for start in range(0, len(rows), _BLOCK_FACES):
-            cosines = vectors[start : start + _BLOCK_FACES] @ vectors.T
-            own = np.arange(len(cosines))
-            cosines[own, start + own] = -1.0
-            to_centroid = distances(vectors[start : start + _BLOCK_FACES] @ centroid)
-            for i, nearest, far in zip(start + own, distances(cosines.max(1)), to_centroid, strict=True):
-                yield int(table.ids[rows[i]]), float(nearest) if len(rows) > 1 else None, float(far)
 
 
 def _nearest(vector: NDArray[np.float32], others: NDArray[np.float32]) -> float:

@@ -14,8 +14,9 @@ from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
 from facewatch.matching import Evidence, Gallery, MatchSettings, settle_photo
+from facewatch.matching.nearness import distances_within
 from facewatch.people import galleries
-from facewatch.people.cluster_plan import Group, distances_within, matches_within, plan_groups
+from facewatch.people.cluster_plan import Group, matches_within, plan_groups
 from facewatch.people.corrections import not_born_yet
 from facewatch.types import EngineInfo, Normalisation, Tier
 
@@ -257,8 +258,13 @@ class Identities:
         `before`, and mean nothing beside this one's."""
         self.forget_gallery()
         table = self._load()
+        table = table.take(table.people != NOBODY)
         assigned = self._catalog.faces.assigned()
-        distances = {face_id: near for face_id, *near in distances_within(table)}
+        nearest, centroid = (far.tolist() for far in distances_within(table.people, table.embeddings))
+        distances = {
+            face_id: (None if math.isnan(near) else near, far)
+            for face_id, near, far in zip(table.ids.tolist(), nearest, centroid, strict=True)
+        }
         self._catalog.faces.renew_distances(
             [(face_id, *distances.get(face_id, (None, None))) for face_id in assigned], before
         )

@@ -219,7 +219,7 @@ def _distances(
     table = catalog.faces.load(engine.id, n_dims=engine.n_dims, people=[person.id for person in everybody])
     if not len(table):
         return None
-    near = nearness(table, n_shortlist=n_shortlist)
+    near = nearness(table.ids, table.people, table.embeddings, table.weights, n_shortlist=n_shortlist)
     edges = even(0, _end(near), 50)
     return Distances(
         engine=engine.name,

@@ -14,7 +14,7 @@ from test_catalog import add_photo
 from test_rules import COMINGS_AND_GOINGS, DECISIONS, RUNS, UNDOING, Action, Ruled
 
 from facewatch.catalog import Catalog
-from facewatch.catalog.invariants import _RULES
+from facewatch.catalog.integrity import _RULES
 
 NOW = "2026-01-02T03:04:05Z"
 

@@ -16,8 +16,7 @@ from facewatch.catalog.backup import Backups, write_backup
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
 from facewatch.catalog.files import FaultyFile, Files, KnownFile, by_cause, display
-from facewatch.catalog.integrity import Facts, Sights, StrayAssignment
-from facewatch.catalog.invariants import faults_of
+from facewatch.catalog.integrity import Integrity, Sights, StrayAssignment, faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.lineage import Lineage, Spot
 from facewatch.catalog.migrations import MIGRATIONS
@@ -98,7 +97,7 @@ class Catalog:
         self.people = People(self._db)
         self.placings = Placings(self._db)
         self.journal = Journal(self._db)
-        self.facts = Facts(self._db)
+        self.integrity = Integrity(self._db)
         self.lineage = Lineage(self._db)
 
     def __enter__(self) -> Catalog:

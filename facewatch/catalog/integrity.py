@@ -1,8 +1,16 @@
-"""The catalog in numbers, and where it contradicts itself. Reads only."""
+"""Where the catalog contradicts itself, and what it adds up to. Reads only.
+
+`faults_of` looks for what no run, user or crash may bring about: damage that SQLite finds comes first, and alone, as
+nothing else can be relied on then; a rule is a query for what breaks it. What may come about in the ordinary course of
+things (a photo older than somebody's birth, learned later) is not among the rules but in `facewatch audit`.
+"""
 
 from __future__ import annotations
 
 import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +20,75 @@ from sqlite_utils import Database
 from facewatch.catalog.faces import BY_RUN, IN_LIBRARY, KNOWN_FROM
 
 _SEEN = f"f.is_current AND {IN_LIBRARY}"
+
+_MOST_TOLD = 5
+
+_IS_GONE = "(p.merged_into IS NOT NULL OR p.is_gone)"
+
+_PLACED_WITH_NOBODY = (
+    "SELECT a.face_id, p.id, p.merged_into IS NOT NULL FROM assignments a JOIN people p ON p.id = a.person_id"
+    f" WHERE {_IS_GONE} ORDER BY 1"
+)
+
+_PLACED_AGAINST_REJECTION = (
+    "SELECT a.face_id, a.person_id FROM assignments a JOIN rejections r"
+    " ON r.face_id = a.face_id AND r.person_id = a.person_id ORDER BY 1"
+)
+
+_PLACED_THOUGH_MARKED = (
+    "SELECT a.face_id, a.person_id FROM assignments a JOIN marks m ON m.face_id = a.face_id ORDER BY 1"
+)
+
+_DANGLING = 'SELECT "table", parent, COUNT(*) FROM pragma_foreign_key_check GROUP BY 1, 2 ORDER BY 1, 2'
+
+_MERGES = "SELECT id, merged_into FROM people WHERE merged_into IS NOT NULL"
+
+_RULES = {
+    "a face belongs to somebody who is a person no longer": _PLACED_WITH_NOBODY,
+    "a face belongs to somebody though a user took it out": _PLACED_THOUGH_MARKED,
+    "a face belongs to whom it is not, as a user said": _PLACED_AGAINST_REJECTION,
+    "a run placed a face with somebody who is in the photo already": (
+        f"SELECT a.face_id FROM assignments a JOIN faces f ON f.id = a.face_id WHERE a.source {BY_RUN}"
+        " AND EXISTS (SELECT 1 FROM faces g JOIN assignments b ON b.face_id = g.id"
+        " WHERE g.photo_id = f.photo_id AND g.id != f.id AND b.person_id = a.person_id)"
+    ),
+    "a guess about a face that belongs to somebody": (
+        "SELECT s.face_id FROM suggestions s JOIN assignments a ON a.face_id = s.face_id"
+    ),
+    "a guess about a face that a user took out": (
+        "SELECT s.face_id FROM suggestions s JOIN marks m ON m.face_id = s.face_id"
+    ),
+    "a guess that a user rejected": (
+        "SELECT s.face_id FROM suggestions s JOIN rejections r ON r.face_id = s.face_id AND r.person_id = s.person_id"
+    ),
+    "a guess that is a person no longer": (
+        f"SELECT s.face_id FROM suggestions s JOIN people p ON p.id = s.person_id WHERE {_IS_GONE}"
+    ),
+    "a face stands for somebody to whom it does not belong": (
+        "SELECT p.id FROM people p WHERE p.cover_id IS NOT NULL AND NOT EXISTS"
+        " (SELECT 1 FROM assignments a WHERE a.face_id = p.cover_id AND a.person_id = p.id)"
+    ),
+    "two people have one folder": (
+        "SELECT folder FROM people WHERE folder IS NOT NULL GROUP BY folder HAVING COUNT(*) > 1"
+    ),
+    "a pair of people apart is not in order": "SELECT person_id FROM apart WHERE person_id >= other_id",
+    "an analysis does not have as many embeddings as faces": (
+        "SELECT n.photo_id FROM analyses n WHERE n.n_faces != (SELECT COUNT(*) FROM faces f JOIN embeddings e"
+        " ON e.face_id = f.id AND e.engine_id = n.engine_id WHERE f.photo_id = n.photo_id)"
+    ),
+    "an embedding is not as long as its engine's are": (
+        "SELECT e.face_id FROM embeddings e JOIN engines n ON n.id = e.engine_id WHERE length(e.vector) != 4 * n.n_dims"
+    ),
+    "an embedding is of a photo that its engine has not looked at": (
+        "SELECT e.face_id FROM embeddings e JOIN faces f ON f.id = e.face_id WHERE NOT EXISTS"
+        " (SELECT 1 FROM analyses n WHERE n.photo_id = f.photo_id AND n.engine_id = e.engine_id)"
+    ),
+    "several engines are in use": (
+        "SELECT id FROM engines WHERE is_in_use AND (SELECT COUNT(*) FROM engines WHERE is_in_use) > 1"
+    ),
+    "the library has no id": ("SELECT 'library_id' WHERE NOT EXISTS (SELECT 1 FROM settings WHERE key = 'library_id')"),
+}
+"""What a fault is called -> the query for the ids of what has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +116,8 @@ class StrayAssignment:
     """The person lives on in another; else it is gone for good."""
 
 
-class Facts:
-    """What is counted, and what is checked."""
+class Integrity:
+    """What is checked, and what is counted."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -127,27 +204,19 @@ class Facts:
 
     def placed_against_rejections(self) -> list[tuple[int, int]]:
         """Return (face, person) where a face belongs to whom a user said that it is not."""
-        return self._db.execute(
-            "SELECT a.face_id, a.person_id FROM assignments a JOIN rejections r"
-            " ON r.face_id = a.face_id AND r.person_id = a.person_id ORDER BY 1"
-        ).fetchall()
+        return self._db.execute(_PLACED_AGAINST_REJECTION).fetchall()
 
     def placed_though_marked(self) -> list[tuple[int, int]]:
         """Return (face, person) where a user said of an assigned face that it is nobody's."""
-        return self._db.execute(
-            "SELECT a.face_id, a.person_id FROM assignments a JOIN marks m ON m.face_id = a.face_id ORDER BY 1"
-        ).fetchall()
+        return self._db.execute(_PLACED_THOUGH_MARKED).fetchall()
 
     def strays(self) -> list[StrayAssignment]:
-        rows = self._db.execute(
-            "SELECT a.face_id, p.id, p.merged_into IS NOT NULL FROM assignments a JOIN people p ON p.id = a.person_id"
-            " WHERE p.merged_into IS NOT NULL OR p.is_gone ORDER BY 1"
-        )
+        rows = self._db.execute(_PLACED_WITH_NOBODY)
         return [StrayAssignment(face_id, person_id, bool(is_merged)) for face_id, person_id, is_merged in rows]
 
     def merges(self) -> dict[int, int]:
         """Return for everybody who was merged into whom."""
-        return dict(self._db.execute("SELECT id, merged_into FROM people WHERE merged_into IS NOT NULL").fetchall())
+        return dict(self._db.execute(_MERGES).fetchall())
 
     def name_of(self, person_id: int) -> str | None:
         """Return the name of a person, also of one that lives no longer."""
@@ -156,12 +225,65 @@ class Facts:
 
     def dangling(self) -> dict[tuple[str, str], int]:
         """Return how many rows of a table name a row of another that is not there."""
-        return {
-            (table, parent): n
-            for table, parent, n in self._db.execute(
-                'SELECT "table", parent, COUNT(*) FROM pragma_foreign_key_check GROUP BY 1, 2 ORDER BY 1, 2'
-            )
-        }
+        return {(table, parent): n for table, parent, n in self._db.execute(_DANGLING)}
 
     def _count(self, query: str) -> dict[str, int]:
         return dict(self._db.execute(query).fetchall())
+
+
+def faults_of(db: sqlite3.Connection) -> list[str]:
+    """Return what is wrong with a catalog of the newest schema, one line each; an intact one has no faults.
+
+    Raises:
+        sqlite3.DatabaseError: it cannot be read at all.
+    """
+    if damage := damage_of(db):
+        return damage
+    return [
+        *_dangling(db),
+        *(_told(name, [row[0] for row in db.execute(query)]) for name, query in _RULES.items() if _breaks(db, query)),
+        *_shared_names(db),
+        *_circles(db),
+    ]
+
+
+def damage_of(db: sqlite3.Connection) -> list[str]:
+    """Return what SQLite says of the file."""
+    verdicts = [row[0] for row in db.execute(f"PRAGMA integrity_check({_MOST_TOLD})")]
+    return [] if verdicts == ["ok"] else [f"damaged: {verdict}" for verdict in verdicts]
+
+
+def _breaks(db: sqlite3.Connection, query: str) -> bool:
+    return db.execute(f"{query} LIMIT 1").fetchone() is not None
+
+
+def _dangling(db: sqlite3.Connection) -> Iterator[str]:
+    for table, parent, n in db.execute(_DANGLING):
+        yield f"{n} row(s) of {table} name a row of {parent} that is not there"
+
+
+def _shared_names(db: sqlite3.Connection) -> Iterator[str]:
+    names = db.execute("SELECT name FROM people WHERE name IS NOT NULL AND merged_into IS NULL AND NOT is_gone")
+    shared = [name for name, n in Counter(name.casefold() for (name,) in names).items() if n > 1]
+    if shared:
+        yield _told("two people have one name", sorted(shared))
+
+
+def _circles(db: sqlite3.Connection) -> Iterator[str]:
+    heirs = dict(db.execute(_MERGES).fetchall())
+    lost = [person_id for person_id in heirs if _is_in_circle(heirs, person_id)]
+    if lost:
+        yield _told("people were merged in a circle", sorted(lost))
+
+
+def _is_in_circle(heirs: dict[int, int], person_id: int) -> bool:
+    seen, at = {person_id}, heirs[person_id]
+    while at in heirs and at not in seen:
+        seen.add(at)
+        at = heirs[at]
+    return at == person_id
+
+
+def _told(name: str, whose: list[object]) -> str:
+    shown = ", ".join(str(one) for one in whose[:_MOST_TOLD])
+    return f"{name}: {shown}" + (f" and {len(whose) - _MOST_TOLD} more" if len(whose) > _MOST_TOLD else "")

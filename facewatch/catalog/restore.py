@@ -28,7 +28,7 @@ from sqlite_utils import Database
 
 from facewatch.catalog.backup import MADE_AT, Report, check_copy, keep_quiet, write_backup
 from facewatch.catalog.files import display
-from facewatch.catalog.invariants import damage_of, faults_of
+from facewatch.catalog.integrity import damage_of, faults_of
 from facewatch.catalog.journal import USER
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import (

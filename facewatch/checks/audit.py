@@ -140,7 +140,7 @@ def find_twice(catalog: Catalog, table: FaceTable, words: Words) -> list[Finding
     """Return a finding for every person that is in a photo of the library with several faces."""
     return [
         _twice(words, person_id, photo_id, _surest_first(catalog.faces.beside([photo_id], person_id), table))
-        for person_id, photo_id in catalog.facts.twice()
+        for person_id, photo_id in catalog.integrity.twice()
     ]
 
 
@@ -446,7 +446,7 @@ def find_damage(catalog: Catalog) -> list[Finding]:
 
 def _heirs(catalog: Catalog) -> tuple[dict[int, int], list[tuple[tuple[int, ...], int]]]:
     """Return in whom each merged person ends, and the circles of merges, each with who of it is to live."""
-    merges = catalog.facts.merges()
+    merges = catalog.integrity.merges()
     ends: dict[int, int] = {}
     circles: dict[tuple[int, ...], int] = {}
     for person_id in merges:
@@ -475,7 +475,7 @@ def _circle(catalog: Catalog, people: tuple[int, ...], lives: int) -> Finding:
 
 
 def _strays(catalog: Catalog, heirs: Mapping[int, int], words: Words) -> Iterator[Finding]:
-    strays = [stray for stray in catalog.facts.strays() if heirs.get(stray.person_id) != stray.person_id]
+    strays = [stray for stray in catalog.integrity.strays() if heirs.get(stray.person_id) != stray.person_id]
     rows = {row.id: row for row in catalog.faces.rows([stray.face_id for stray in strays])}
     alive = {*words.everybody, *(end for end in heirs.values() if end in heirs)}
     # Beside a face that a user placed, a run would place the released ones there again.
@@ -512,7 +512,7 @@ def _can_be(catalog: Catalog, row: FaceRow, person_id: int) -> bool:
 
 
 def _against_rejections(catalog: Catalog, words: Words) -> Iterator[Finding]:
-    found = catalog.facts.placed_against_rejections()
+    found = catalog.integrity.placed_against_rejections()
     rows = {row.id: row for row in catalog.faces.rows([face_id for face_id, _ in found])}
     for face_id, person_id in found:
         who, is_run = words.label(person_id), rows[face_id].source in RUNS
@@ -534,7 +534,7 @@ def _against_rejections(catalog: Catalog, words: Words) -> Iterator[Finding]:
 
 
 def _marked(catalog: Catalog, words: Words) -> Iterator[Finding]:
-    found = catalog.facts.placed_though_marked()
+    found = catalog.integrity.placed_though_marked()
     rows = {row.id: row for row in catalog.faces.rows([face_id for face_id, _ in found])}
     for face_id, person_id in found:
         row = rows[face_id]
@@ -579,7 +579,7 @@ def _unborn(catalog: Catalog, words: Words) -> Iterator[Finding]:
 
 
 def _dangling(catalog: Catalog) -> Iterator[Finding]:
-    for (table, parent), n in catalog.facts.dangling().items():
+    for (table, parent), n in catalog.integrity.dangling().items():
         yield Finding(
             f"dangling:{table}:{parent}",
             Kind.CATALOG,
@@ -676,7 +676,7 @@ def _stands(catalog: Catalog, todo: Mend) -> bool:
 def _revive(catalog: Catalog, person_id: int) -> None:
     """Take back that a person was merged; its name only where nobody has it meanwhile."""
     before: dict[str, object] = {"merged_into": None}
-    if catalog.facts.name_of(person_id) in catalog.people.names().values():
+    if catalog.integrity.name_of(person_id) in catalog.people.names().values():
         before["name"] = None
     catalog.journal.take_back([Change("people", (person_id,), before, {"merged_into": person_id})])
 

@@ -49,7 +49,7 @@ def loose_faces(
     """
     limit, centroid_limit = aggregation.limits_on_record(thresholds)
     most = thresholds.clear + thresholds.confirmed - strictness
-    placed = catalog.facts.loosely_placed(
+    placed = catalog.integrity.loosely_placed(
         strictness=strictness,
         match=limit + most,
         centroid=centroid_limit + most,

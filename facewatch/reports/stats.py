@@ -169,7 +169,7 @@ def stats_of(catalog: Catalog, *, match: float | None, n_shortlist: int) -> Stat
 
 
 def _counts(catalog: Catalog) -> Counts:
-    files, faces, people, facts = catalog.files.counts(), catalog.faces.counts(), catalog.people.counts(), catalog.facts
+    files, faces, people = catalog.files.counts(), catalog.faces.counts(), catalog.people.counts()
     return Counts(
         n_files=files["files"],
         n_photos=files["photos"],
@@ -179,9 +179,9 @@ def _counts(catalog: Catalog) -> Counts:
         n_only_shown=faces["only_shown"],
         n_left_out=faces["left_out"],
         n_open=faces["open"],
-        tiers=facts.tiers(),
-        sources=facts.sources(),
-        marks=facts.marks(),
+        tiers=catalog.integrity.tiers(),
+        sources=catalog.integrity.sources(),
+        marks=catalog.integrity.marks(),
         n_people=people["people"],
         n_named=people["named"],
         n_unnamed=people["people"] - people["named"],
@@ -199,7 +199,7 @@ def _engine(engine: KnownEngine) -> EngineStats:
 
 
 def _quality(catalog: Catalog) -> Quality:
-    sights = catalog.facts.sights()
+    sights = catalog.integrity.sights()
     return Quality(
         score=spread(sights.qualities, even(0, 1, 25)),
         sharpness=spread(sights.sharpness, doubling(_top(sights.sharpness))),

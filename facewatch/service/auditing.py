@@ -110,7 +110,7 @@ def _mend(app: App, findings: Iterable[Finding]) -> Decided:
 
 def _everybody(app: App) -> list[int]:
     """Return who can have faces: the living, and those that live no longer but still have some."""
-    strays = {stray.person_id for stray in app.catalog.facts.strays()}
+    strays = {stray.person_id for stray in app.catalog.integrity.strays()}
     return [*(person.id for person in app.catalog.people.all()), *strays]
 
 

@@ -16,7 +16,7 @@ from sqlite_utils import Database
 
 from facewatch.catalog.engines import Engines
 from facewatch.catalog.files import Files
-from facewatch.catalog.invariants import faults_of
+from facewatch.catalog.integrity import faults_of
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import connect_reading
 from facewatch.catalog.people import People

@@ -18,6 +18,11 @@ def printable(text: str) -> str:
     return "".join(c if is_harmless(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def whole_text(text: str) -> str:
+    """Return text that every reader of UTF-8 takes: the bytes of a file name that are no text are replaced."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if "\ud800" <= c <= "\udfff" else c for c in text)
+
+
 def shortened(text: str, width: int) -> str:
     """Return a text that takes no more than so many columns of a terminal: what is too much is cut out of its middle,
     because names begin and end with what tells them apart. Chinese characters and most emoji take two columns."""

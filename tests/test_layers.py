@@ -33,7 +33,6 @@ ANYWHERE = {"__init__", "__main__"}
 NOT_YET = {
     ("watcher.loop", "app"),
     ("reports.status", "app"),
-    ("reports.metrics", "cli"),
     ("people.search", "app"),
     ("people.portraits", "service"),
     ("folders.taking_over", "people"),

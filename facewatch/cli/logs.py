@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from facewatch.cli.words import as_called
-from facewatch.text import printable
+from facewatch.text import printable, whole_text
 
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """What syslog and journald call the levels."""
@@ -81,8 +81,3 @@ def is_journal(environment: Mapping[str, str], descriptor: int) -> bool:
 def one_line(text: str) -> str:
     """Return text of several lines, such as a list of faults, as one."""
     return text.strip("\n").replace("\n- ", "; ").replace("\n", "; ")
-
-
-def whole_text(text: str) -> str:
-    """Return text that every reader of UTF-8 takes: the bytes of a file name that are no text are replaced."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if "\ud800" <= c <= "\udfff" else c for c in text)

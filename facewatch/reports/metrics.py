@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from facewatch.cli.logs import whole_text
 from facewatch.heartbeat import is_named
+from facewatch.text import whole_text
 
 if TYPE_CHECKING:
     from facewatch.reports.status import Status

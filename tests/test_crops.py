@@ -22,7 +22,7 @@ from facewatch import decode
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
-from facewatch.indexing import crops, cutting
+from facewatch.indexing import crops
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.indexing.crops import MOST_LOST, Crops, Source, hire_cutter
 from facewatch.indexing.pool import LOST_IN_A_ROW, InlineAnalyser, Workers
@@ -102,6 +102,10 @@ def refuse() -> str:
     raise OSError("no room")
 
 
+def crop_of(crops: Crops, face_id: int, source: Source, box: Box) -> Path | None:
+    return crops.paths_of(source, {face_id: box})[face_id]
+
+
 # --- cutting ---
 
 
@@ -119,14 +123,14 @@ def test_a_face_is_shown_with_a_margin_and_black_beyond_the_edge_of_the_photo(ph
     assert picture is not None
     assert picture[5, 80].max() < 12
     assert np.abs(picture[155, 5].astype(int) - 200).max() < 12
-    assert abs(int((picture[110, :, 0] < 100).sum()) - 160 / (1 + 2 * cutting.MARGIN)) <= 4
+    assert abs(int((picture[110, :, 0] < 100).sum()) - 160 / (1 + 2 * crops.MARGIN)) <= 4
 
 
 def test_a_photo_that_is_one_face_is_shown_whole(photo: Path) -> None:
     with photo.open("rb") as data:
         decoded = decode.decode(data)
     square = Decoded(np.ascontiguousarray(decoded.pixels[:, :128]), 128, 128, "PNG")
-    assert (cutting.cut(square, Box(0, 0, 128, 128), 128) == square.pixels).all()
+    assert (crops.cut(square, Box(0, 0, 128, 128), 128) == square.pixels).all()
 
 
 def test_boxes_are_those_of_the_upright_photo(tmp_path: Path, photo: Path) -> None:
@@ -153,7 +157,7 @@ def test_a_photo_is_decoded_once_and_no_larger_than_its_smallest_face_needs(
 
     monkeypatch.setattr(decode, "decode", counting)
     cut_from(path, [Box(0, 0, 1000, 1000), Box(9, 9, 600, 500)], side=96)
-    shown = 600 * (1 + 2 * cutting.MARGIN) * asked[0] / 3000
+    shown = 600 * (1 + 2 * crops.MARGIN) * asked[0] / 3000
     assert 96 <= shown <= 2 * 96
     cut_from(path, [Box(0, 0, 20, 20)], side=96)
     assert asked[1:] == [3000]
@@ -233,7 +237,7 @@ def test_no_link_is_followed_out_of_the_library(tmp_path: Path, photo: Path) -> 
 )
 def test_any_box_gives_a_picture_of_the_wanted_side(x: int, y: int, w: int, h: int, side: int, scale: int) -> None:
     pixels = np.full((30, 40, 3), 255, np.uint8)
-    assert cutting.cut(Decoded(pixels, 40 * scale, 30 * scale, "PNG"), Box(x, y, w, h), side).shape == (side, side, 3)
+    assert crops.cut(Decoded(pixels, 40 * scale, 30 * scale, "PNG"), Box(x, y, w, h), side).shape == (side, side, 3)
 
 
 # --- in a worker ---
@@ -358,10 +362,10 @@ def test_a_photo_that_cannot_be_cut_is_asked_for_once(counted: Crops, cutter: As
     cutter.fault = fault
     counted.begin(source("bad.jpg"), {1: BOX})
     for face_id in (1, 2, 1):
-        assert counted.path_of(face_id, source("bad.jpg"), BOX) is None
+        assert crop_of(counted, face_id, source("bad.jpg"), BOX) is None
     assert cutter.asked == [("bad.jpg", 1)]
     cutter.fault = None
-    assert counted.path_of(3, source("good.jpg"), BOX)
+    assert crop_of(counted, 3, source("good.jpg"), BOX)
 
 
 def test_faces_of_a_lost_photo_that_were_begun_apart_count_as_one_loss(counted: Crops, cutter: Asked) -> None:
@@ -369,29 +373,29 @@ def test_faces_of_a_lost_photo_that_were_begun_apart_count_as_one_loss(counted: 
     for face_id in range(MOST_LOST + 1):
         counted.begin(source("bad.jpg"), {face_id: BOX})
     for face_id in range(MOST_LOST + 1):
-        assert counted.path_of(face_id, source("bad.jpg"), BOX) is None
+        assert crop_of(counted, face_id, source("bad.jpg"), BOX) is None
     cutter.fault = None
-    assert counted.path_of(9, source("good.jpg"), BOX)
+    assert crop_of(counted, 9, source("good.jpg"), BOX)
 
 
 def test_a_photo_that_is_away_is_shown_when_it_is_back(counted: Crops, cutter: Asked) -> None:
     cutter.fault = FileNotFoundError("gone")
-    assert counted.path_of(1, source("a.jpg"), BOX) is None
+    assert crop_of(counted, 1, source("a.jpg"), BOX) is None
     cutter.fault = None
-    assert counted.path_of(1, source("a.jpg"), BOX)
+    assert crop_of(counted, 1, source("a.jpg"), BOX)
 
 
 @pytest.mark.parametrize("fault", [LOST, EngineError("no worker process can be made")])
 def test_after_some_lost_workers_no_photo_is_opened_any_more(
     counted: Crops, cutter: Asked, fault: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert counted.path_of(0, source("kept.jpg"), BOX)
+    assert crop_of(counted, 0, source("kept.jpg"), BOX)
     cutter.fault = fault
     for i in range(MOST_LOST + 2):
-        assert counted.path_of(i, source(f"{i}.jpg"), BOX) is None
+        assert crop_of(counted, i, source(f"{i}.jpg"), BOX) is None
     assert len(cutter.asked) == 1 + MOST_LOST
     assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
-    assert counted.path_of(0, source("kept.jpg"), BOX)
+    assert crop_of(counted, 0, source("kept.jpg"), BOX)
 
 
 def test_a_face_outside_its_photo_is_asked_for_once(kept: Crops, photo: Path) -> None:
@@ -400,8 +404,8 @@ def test_a_face_outside_its_photo_is_asked_for_once(kept: Crops, photo: Path) ->
     crops = Crops(kept.folder.with_name("catalog.sqlite"), cutter)
     crops.begin(source("a.jpg"), {1: BOX})
     cutter.waiting[0].set_result([None])
-    assert crops.path_of(1, source("a.jpg"), BOX) is None
-    assert crops.path_of(1, source("a.jpg"), BOX) is None
+    assert crop_of(crops, 1, source("a.jpg"), BOX) is None
+    assert crop_of(crops, 1, source("a.jpg"), BOX) is None
     assert cutter.asked == [("a.jpg", 1)]
 
 
@@ -423,19 +427,19 @@ def test_what_was_put_off_before_the_worker_came_to_it_is_asked_for_again(counte
     cutter.waiting = None
     running.set_result([b"jpeg"])
     for name in ("a.jpg", "b.jpg"):
-        assert counted.path_of(1, source(name), BOX)
+        assert crop_of(counted, 1, source(name), BOX)
     assert cutter.asked == [("a.jpg", 1), ("b.jpg", 1), ("b.jpg", 1)]
 
 
 def test_without_a_cutter_only_what_is_kept_is_there(tmp_path: Path, counted: Crops) -> None:
-    path = counted.path_of(1, source("a.jpg"), BOX)
+    path = crop_of(counted, 1, source("a.jpg"), BOX)
     alone = Crops(tmp_path / "catalog.sqlite")
-    assert alone.path_of(1, source("a.jpg"), BOX) == path
-    assert alone.path_of(2, source("a.jpg"), BOX) is None
+    assert crop_of(alone, 1, source("a.jpg"), BOX) == path
+    assert crop_of(alone, 2, source("a.jpg"), BOX) is None
 
 
 def test_a_crop_is_kept_beside_the_catalog_for_its_owner_only(tmp_path: Path, kept: Crops, photo: Path) -> None:
-    path = kept.path_of(7, on(photo), SQUARES[0])
+    path = crop_of(kept, 7, on(photo), SQUARES[0])
     assert path is not None
     assert path.parent == tmp_path / "catalog.sqlite.crops"
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -446,11 +450,11 @@ def test_a_crop_is_kept_beside_the_catalog_for_its_owner_only(tmp_path: Path, ke
 
 
 def test_a_kept_crop_serves_while_the_photo_is_away(kept: Crops, photo: Path) -> None:
-    before = kept.path_of(7, on(photo), SQUARES[0])
+    before = crop_of(kept, 7, on(photo), SQUARES[0])
     photo.unlink()
-    assert kept.path_of(7, on(photo), SQUARES[0]) == before
+    assert crop_of(kept, 7, on(photo), SQUARES[0]) == before
     assert pixels_of(before).size
-    assert kept.path_of(8, on(photo), SQUARES[1]) is None
+    assert crop_of(kept, 8, on(photo), SQUARES[1]) is None
 
 
 def test_another_box_face_or_photo_has_a_crop_of_its_own(tmp_path: Path, kept: Crops, photo: Path) -> None:
@@ -462,17 +466,17 @@ def test_another_box_face_or_photo_has_a_crop_of_its_own(tmp_path: Path, kept: C
         (8, on(photo), SQUARES[0]),
         (7, on(other), SQUARES[0]),
     ]
-    assert len({kept.path_of(*face) for face in asked} - {None}) == len(asked)
+    assert len({crop_of(kept, *face) for face in asked} - {None}) == len(asked)
 
 
 def test_a_deleted_folder_and_an_empty_file_are_made_again(kept: Crops, photo: Path) -> None:
-    path = kept.path_of(7, on(photo), SQUARES[0])
+    path = crop_of(kept, 7, on(photo), SQUARES[0])
     assert path is not None
     path.write_bytes(b"")
-    assert pixels_of(kept.path_of(7, on(photo), SQUARES[0])).size
+    assert pixels_of(crop_of(kept, 7, on(photo), SQUARES[0])).size
     path.unlink()
     path.parent.rmdir()
-    assert kept.path_of(7, on(photo), SQUARES[0]) == path
+    assert crop_of(kept, 7, on(photo), SQUARES[0]) == path
     assert pixels_of(path).size
 
 
@@ -487,7 +491,7 @@ def test_the_oldest_crops_go_when_there_are_too_many(tmp_path: Path, photo: Path
     few = Crops(tmp_path / "catalog.sqlite", INLINE, most=3)
     paths = []
     for face_id in range(5):
-        path = few.path_of(face_id, on(photo), SQUARES[0])
+        path = crop_of(few, face_id, on(photo), SQUARES[0])
         assert path is not None
         os.utime(path, ns=(face_id, face_id))
         paths.append(path)
@@ -496,19 +500,19 @@ def test_the_oldest_crops_go_when_there_are_too_many(tmp_path: Path, photo: Path
 
 def test_what_was_asked_for_together_is_there_together(tmp_path: Path, photo: Path) -> None:
     few = Crops(tmp_path / "catalog.sqlite", INLINE, most=3)
-    oldest = few.path_of(0, on(photo), SQUARES[0])
+    oldest = crop_of(few, 0, on(photo), SQUARES[0])
     assert oldest is not None
     os.utime(oldest, ns=(0, 0))
     paths = few.paths_of(on(photo), dict.fromkeys(range(6), SQUARES[0]))
     assert all(path is not None and path.is_file() for path in paths.values())
-    few.path_of(9, on(photo), SQUARES[0])
+    crop_of(few, 9, on(photo), SQUARES[0])
     assert len(entries_of(few.folder)) == 3
 
 
 def test_rights_that_were_widened_are_narrowed_again(kept: Crops, photo: Path) -> None:
     kept.folder.mkdir(mode=0o755)
     kept.folder.chmod(0o755)
-    kept.path_of(7, on(photo), SQUARES[0])
+    crop_of(kept, 7, on(photo), SQUARES[0])
     assert stat.S_IMODE(kept.folder.stat().st_mode) == 0o700
 
 
@@ -525,11 +529,11 @@ def test_where_the_folder_cannot_be_a_temporary_one_is_used_and_removed(
     elif place == "link":
         kept.folder.symlink_to(target)
     with kept:
-        path = kept.path_of(7, on(photo), SQUARES[0])
+        path = crop_of(kept, 7, on(photo), SQUARES[0])
         assert path is not None
         assert path.parent == elsewhere
         assert pixels_of(path).size
-        assert kept.path_of(7, on(photo), SQUARES[0]) == path
+        assert crop_of(kept, 7, on(photo), SQUARES[0]) == path
     assert not elsewhere.exists()
     assert not entries_of(target)
     assert not (tmp_path / "absent").exists()
@@ -537,7 +541,7 @@ def test_where_the_folder_cannot_be_a_temporary_one_is_used_and_removed(
 
 def test_where_nothing_can_be_written_there_is_no_crop(tmp_path: Path, photo: Path) -> None:
     kept = Crops(tmp_path / "absent" / "catalog.sqlite", INLINE, make_temporary=refuse)
-    assert kept.path_of(7, on(photo), SQUARES[0]) is None
+    assert crop_of(kept, 7, on(photo), SQUARES[0]) is None
     kept.close()
 
 
@@ -548,12 +552,12 @@ def test_a_full_disk_leaves_no_part_of_a_crop(
         raise OSError(28, "no space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    assert Crops(tmp_path / "catalog.sqlite", INLINE, make_temporary=refuse).path_of(7, on(photo), SQUARES[0]) is None
+    assert crop_of(Crops(tmp_path / "catalog.sqlite", INLINE, make_temporary=refuse), 7, on(photo), SQUARES[0]) is None
     assert not entries_of(kept.folder)
 
 
 def test_asking_alone_makes_no_folder(kept: Crops, tmp_path: Path) -> None:
-    assert kept.path_of(7, on(tmp_path / "gone.jpg"), SQUARES[0]) is None
+    assert crop_of(kept, 7, on(tmp_path / "gone.jpg"), SQUARES[0]) is None
     assert not kept.folder.exists()
 
 

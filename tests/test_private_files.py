@@ -50,7 +50,8 @@ def test_all_that_is_kept_is_its_owners_alone(library: Library, run: Any, umask:
     cutter = InlineAnalyser(Recipe("fake"))
     with library.app() as app, Crops(library.catalog, cutter) as crops:
         app.grouping.recluster()
-        assert crops.path_of(1, Source(LibraryFile(str(photo.parent), photo.name)), Box(64, 32, 64, 64)) is not None
+        source = Source(LibraryFile(str(photo.parent), photo.name))
+        assert crops.paths_of(source, {1: Box(64, 32, 64, 64)})[1] is not None
         with app.catalog.run_lock("a test"), app.catalog.write():
             assert open_to_others(data) == {}
             names = {path.name.removeprefix(library.catalog.name) for path in data.iterdir()}

@@ -232,22 +232,21 @@ class Eyes:
         """
         if not boxes:
             return []
-        from facewatch.indexing import cutting
+        from facewatch.indexing import crops
 
         with _open(photo) as file:
             before = Fingerprint.of(os.fstat(file.fileno()))
             if expected is not None and before != expected:
                 raise FileNotFoundError(os.fspath(photo))
-            pictures = cutting.cut_faces(
-                file, boxes, side=side, max_pixels=self.recipe.max_pixels, most_bytes=most_bytes
-            )
+            pictures = crops.cut_faces(file, boxes, side=side, max_pixels=self.recipe.max_pixels, most_bytes=most_bytes)
             if Fingerprint.of(os.fstat(file.fileno())) != before:
                 raise FileNotFoundError(os.fspath(photo))
             return pictures
 
     def load_decoders(self) -> None:
         """Have in memory what `cut_faces` needs."""
-        from facewatch.indexing import cutting  # noqa: F401
+        from facewatch import decode  # noqa: F401
+        from facewatch.indexing import crops  # noqa: F401
 
     def _ask(self, question: Callable[[Engine], list[DetectedFace]]) -> list[DetectedFace]:
         """Return the engine's answer; whatever it chokes on is this photo's fault and costs only this photo."""

@@ -15,10 +15,13 @@ from facewatch.config import Config
 from facewatch.errors import CatalogError, ConfigError
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs.mounts import is_folder
+from facewatch.indexing.analyzer import Recipe
+from facewatch.indexing.crops import CUT_SECONDS, NO_ENGINE
 from facewatch.indexing.engine import EngineSettings, WantedEngine
 from facewatch.indexing.memory import memory_limit
 from facewatch.indexing.pool import Analyser, Workers
-from facewatch.library.layout import check_places, rules_of
+from facewatch.library import scan
+from facewatch.library.layout import check_places
 from facewatch.library.roots import Libraries
 from facewatch.matching import Aggregation, MatchSettings
 from facewatch.people.apply import Corrections
@@ -199,6 +202,29 @@ def people_folder_of(config: Config, remembered: str | None = None, library_id: 
         beside = [before.parent, *(photos.parent for photos in config.photos)]
         return before if is_folder(before) else folders.find_renamed(beside, library_id) or before
     return (config.photos[0].parent if config.photos else Path.cwd()) / "People"
+
+
+def rules_of(config: Config) -> scan.Rules:
+    """Return what in the libraries is passed over."""
+    return scan.Rules(
+        exclude=tuple(config["library.exclude"]),
+        folders=tuple(config["library.exclude_folders"]),
+        files=tuple(config["library.exclude_files"]),
+    )
+
+
+def crop_workers(config: Config, n_workers: int = 1) -> Workers:
+    """Return worker processes that cut out faces, within the limits of the settings; started when they are asked.
+
+    Raises:
+        EngineError: there is not memory enough for it.
+    """
+    return Workers(
+        Recipe(NO_ENGINE, max_pixels=int(config["library.max_megapixels"] * 1_000_000)),
+        n_workers,
+        photo_seconds=min(CUT_SECONDS, config["resources.photo_seconds"]),
+        memory=memory_limit(config["resources.memory_mb"]),
+    )
 
 
 def available_cores() -> int:

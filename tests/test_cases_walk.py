@@ -19,6 +19,7 @@ import pytest
 from drawn import Library, make_library
 from PIL import Image
 
+from facewatch.app import rules_of
 from facewatch.catalog.opening import time_of
 from facewatch.checks.doctor.walking import walk as doctor_walk
 from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
@@ -27,7 +28,6 @@ from facewatch.evaluation.analyses import Analyses, analyse_photos
 from facewatch.evaluation.labelled import read_labels
 from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
 from facewatch.indexing.pool import InlineAnalyser
-from facewatch.library.layout import rules_of
 from facewatch.library.scan import walk
 from facewatch.pipeline import ScanResult
 from facewatch.types import Fingerprint, written_at

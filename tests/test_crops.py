@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facewatch import decode
+from facewatch.app import crop_workers
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.indexing import crops
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
-from facewatch.indexing.crops import MOST_LOST, Crops, Source, hire_cutter
+from facewatch.indexing.crops import MOST_LOST, Crops, Source
 from facewatch.indexing.pool import LOST_IN_A_ROW, InlineAnalyser, Workers
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Box, Decoded, Fingerprint
@@ -259,12 +260,12 @@ def test_a_worker_cuts_faces_out_without_an_engine(photo: Path, workers: Workers
 
 def test_the_limits_of_the_settings_hold_for_it(tmp_path: Path) -> None:
     Image.new("L", (1500, 1000)).save(tmp_path / "photo.png")
-    with closing(hire_cutter(load_config(None, {"library.max_megapixels": 1}, cwd=tmp_path))) as strict:
+    with closing(crop_workers(load_config(None, {"library.max_megapixels": 1}, cwd=tmp_path))) as strict:
         fault = strict.cut_faces(at(tmp_path / "photo.png"), SQUARES, None, side=50).exception(60)
     assert isinstance(fault, PhotoError)
     assert fault.fault.text.startswith("too many pixels")
     with pytest.raises(EngineError, match=r"^100 MB of memory are too little: cutting out faces takes "):
-        hire_cutter(load_config(None, {"resources.memory_mb": 100}, cwd=tmp_path))
+        crop_workers(load_config(None, {"resources.memory_mb": 100}, cwd=tmp_path))
 
 
 def test_a_worker_that_is_lost_is_replaced(photo: Path, workers: Workers) -> None:

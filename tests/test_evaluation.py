@@ -33,13 +33,14 @@ from facewatch.cli.evaluate import engine_and_origin
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, FacewatchError, LibraryError
-from facewatch.evaluation import calibration, crops, metrics, report, run, simulated, ways
+from facewatch.evaluation import calibration, metrics, report, run, simulated, ways
 from facewatch.evaluation.analyses import Analyses, load_analyses, save_analyses
 from facewatch.evaluation.labelled import Label, read_labels, sets_in
 from facewatch.evaluation.sample import make_sample, match, middle_face
 from facewatch.evaluation.ways import Arrival
 from facewatch.fs.output import check_target
 from facewatch.indexing.analyzer import LibraryFile, Recipe
+from facewatch.indexing.crops import PAGE_SIDE, Album
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.matching import Gallery
 from facewatch.presentation.html import plots
@@ -665,7 +666,7 @@ def test_folders_of_occasions_are_told_from_people(tmp_path: Path) -> None:
     assert topics.doubt is not None
     assert topics.doubt.startswith("these look like years, places or occasions, and not like people")
     assert (run.facts(people)["doubt"], run.facts(topics)["doubt"]) == (None, topics.doubt)
-    text = "".join(parsed(report.report_page([topics], crops.Album(inline()), made_at="now")).itertext())
+    text = "".join(parsed(report.report_page([topics], Album(inline()), made_at="now")).itertext())
     assert topics.doubt in text
 
 
@@ -779,7 +780,7 @@ def test_sets_of_one_name_are_told_by_where_they_are(folders: Path, tmp_path: Pa
 def test_a_page_of_several_sets_has_one_table_and_a_part_for_each(folders: Path, tmp_path: Path) -> None:
     make_mistakes(folders)
     both = [evaluated(folders), evaluated(draw_topics(tmp_path / "topics", is_topics=True))]
-    root = parsed(report.report_page(both, crops.Album(inline()), made_at="now"))
+    root = parsed(report.report_page(both, Album(inline()), made_at="now"))
     titles = ["".join(heading.itertext()) for heading in root.iter("h2")]
     assert titles[:3] == ["Ways of working", "Pairs of faces", "labelled"]
     assert titles.count("Distances") == 2
@@ -933,7 +934,7 @@ def test_a_file_of_another_kind_is_not_taken_for_kept_faces(tmp_path: Path, cont
 
 def page_of(root: Path, **choices: Any) -> str:
     evaluation = evaluated(root, **choices)
-    return report.report_page([evaluation], crops.Album(inline()), made_at="2026-01-02T03:04:05Z")
+    return report.report_page([evaluation], Album(inline()), made_at="2026-01-02T03:04:05Z")
 
 
 def parsed(page: str) -> ET.Element:
@@ -1021,7 +1022,7 @@ def test_a_photo_that_went_away_leaves_a_gap(folders: Path) -> None:
     evaluation = evaluated(folders)
     for photo in folders.rglob("*.png"):
         photo.unlink()
-    page = report.report_page([evaluation], crops.Album(inline()), made_at="now")
+    page = report.report_page([evaluation], Album(inline()), made_at="now")
     assert not list(parsed(page).iter("img"))
     assert "gone" in page
 
@@ -1032,11 +1033,11 @@ def test_a_crop_is_the_face_with_a_margin(folders: Path) -> None:
 
     from PIL import Image
 
-    uri = crops.Album(inline()).uri(str(folders / "Anna" / "1.png"), Box(64, 32, 64, 64))
+    uri = Album(inline()).uri(str(folders / "Anna" / "1.png"), Box(64, 32, 64, 64))
     assert uri is not None
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
-    assert picture.shape == (crops.SIDE, crops.SIDE, 3)
-    assert np.abs(picture[crops.SIDE // 2, crops.SIDE // 2].astype(int) - (1, 0, 7)).max() < 12
+    assert picture.shape == (PAGE_SIDE, PAGE_SIDE, 3)
+    assert np.abs(picture[PAGE_SIDE // 2, PAGE_SIDE // 2].astype(int) - (1, 0, 7)).max() < 12
     assert np.abs(picture[3, 3].astype(int) - 200).max() < 12
 
 
@@ -1227,7 +1228,7 @@ def test_what_a_user_makes_of_it_is_told_in_every_way(folders: Path) -> None:
     assert facts["answers"] == dict(simulation.answers)
     assert facts["churn"]["decided"]["n_changed"] == 0
     assert facts["expected"][-1]["share"] == 1.0
-    page = parsed(report.report_page([evaluation], crops.Album(inline()), made_at="2026-01-02T03:04:05Z"))
+    page = parsed(report.report_page([evaluation], Album(inline()), made_at="2026-01-02T03:04:05Z"))
     titles = ["".join(heading.itertext()) for heading in page.iter("h2")]
     assert "A user who names and answers (linkage)" in titles
     shown = [cell.text for cell in page.iter("td")]

@@ -86,7 +86,7 @@ def test_the_documents_list_these_layers() -> None:
     assert layers == [set(names) for names in LAYERS]
 
 
-SEE_SETTINGS = {"app", "service", "web", "cli", "library", "reports", "checks", "watcher", "indexing"}
+SEE_SETTINGS = {"app", "service", "web", "cli", "reports", "checks", "watcher"}
 
 
 def test_layers_below_the_app_do_not_see_the_settings() -> None:

@@ -119,9 +119,9 @@ def _read_labels(
     state: State, labelled: Sequence[Path], only: str, *, files: Mapping[str, Path | None]
 ) -> list[Labelled]:
     """Return the labelled sets, if the files to write, by their suffixes, can be written."""
+    from facewatch.app import rules_of
     from facewatch.evaluation.labelled import read_labels, sets_in
     from facewatch.fs.output import check_target
-    from facewatch.library.layout import rules_of
 
     folders = list(dict.fromkeys(folder for one in labelled for folder in sets_in(one)))
     labels = [read_labels(folder, only=only, rules=rules_of(state.config())) for folder in folders]
@@ -173,11 +173,11 @@ def service_opener(state: State, engine: str | None) -> OpenApp:
 
 
 def _write_report(state: State, file: Path, evaluations: Sequence[Evaluation]) -> None:
+    from facewatch.app import crop_workers
     from facewatch.catalog import utc_now
     from facewatch.evaluation.report import write_report
-    from facewatch.indexing.crops import hire_cutter
 
-    with closing(hire_cutter(state.config())) as cutter:
+    with closing(crop_workers(state.config())) as cutter:
         write_report(file, evaluations, cutter=cutter, made_at=utc_now())
 
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from facewatch import __version__
 from facewatch.catalog import display
 from facewatch.evaluation import identification
-from facewatch.evaluation.crops import Album
 from facewatch.evaluation.metrics import BIN_WIDTH, N_BINS, Mistake, PairCounts, rates, wrongly_apart, wrongly_together
 from facewatch.evaluation.run import Evaluation, names_of
 from facewatch.evaluation.simulated import rows_of
 from facewatch.evaluation.ways import STREAMING, Grouping
 from facewatch.fs.output import written_at_once
+from facewatch.indexing.crops import Album
 from facewatch.indexing.pool import Cutter
 from facewatch.presentation.html import HtmlTable, Tile, render
 from facewatch.presentation.html.plots import Axes, Figure, chart, dot, line, rulers, steps

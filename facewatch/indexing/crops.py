@@ -1,11 +1,13 @@
 """Faces cut out of their photos, and a folder that keeps them. The photos are opened by a worker process.
 
-hire_cutter  settings -> that worker
-Crops        face -> path of a JPEG          kept beside the catalog; may be deleted at any time
+cut_faces    photo, boxes -> JPEGs                in the worker
+Crops        face         -> path of a JPEG       kept beside the catalog; may be deleted at any time
+Album        face         -> data: URI of a JPEG  for a page that is one file
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import io
@@ -17,7 +19,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
@@ -26,14 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.catalog import display
-from facewatch.config import Config
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.fs import sidecar
 from facewatch.fs.atomic import replacing
 from facewatch.fs.sidecar import beside
-from facewatch.indexing.analyzer import LibraryFile, Recipe
-from facewatch.indexing.memory import bytes_needed, in_mb, memory_limit
-from facewatch.indexing.pool import Cutter, Workers
+from facewatch.indexing.analyzer import LibraryFile
+from facewatch.indexing.memory import bytes_needed, in_mb
+from facewatch.indexing.pool import Cutter
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Box, Decoded, Fingerprint
 
@@ -44,6 +45,9 @@ log = logging.getLogger(__name__)
 
 SIDE = 192
 """Pixels of a kept crop: six lines of text on an ordinary screen take 96, on a fine one twice that."""
+
+PAGE_SIDE = 112
+"""Pixels of a crop inside a page; 96 are shown, telephones show more for one."""
 
 MOST = 2000
 """How many crops are kept: about 20 MB."""
@@ -158,20 +162,6 @@ def _working_side(longer: int, boxes: Sequence[Box], side: int) -> int:
 
 
 # --- in the main process ---
-
-
-def hire_cutter(config: Config, n_workers: int = 1) -> Workers:
-    """Return worker processes that cut out faces, within the limits of the settings; started when they are asked.
-
-    Raises:
-        EngineError: there is not memory enough for it.
-    """
-    return Workers(
-        Recipe(NO_ENGINE, max_pixels=int(config["library.max_megapixels"] * 1_000_000)),
-        n_workers,
-        photo_seconds=min(CUT_SECONDS, config["resources.photo_seconds"]),
-        memory=memory_limit(config["resources.memory_mb"]),
-    )
 
 
 def picture_of(crop: Path | None) -> Image.Image | None:
@@ -380,3 +370,35 @@ def _by_age(folder: Path) -> list[Path]:
             with contextlib.suppress(OSError):
                 ages.append((entry.stat(follow_symlinks=False).st_mtime_ns, Path(entry.path)))
     return [path for _, path in sorted(ages)]
+
+
+@dataclass(slots=True)
+class Album:
+    """Faces as pictures that stand inside a page, each cut out once."""
+
+    cutter: Cutter
+    _crops: dict[tuple[str, Box], str | None] = field(default_factory=dict)
+    _hopeless: set[str] = field(default_factory=set)
+    """Photos that are not asked for again."""
+
+    def uri(self, file: str, box: Box) -> str | None:
+        """Return a face as a data: URI of a JPEG; None when the photo cannot be opened any more.
+
+        Args:
+            file: an absolute path that no link is part of; whatever photo is there now is cut.
+        """
+        if (file, box) not in self._crops:
+            self._crops[file, box] = self._cut(file, box)
+        return self._crops[file, box]
+
+    def _cut(self, file: str, box: Box) -> str | None:
+        if file in self._hopeless:
+            return None
+        photo = LibraryFile("/", file.lstrip("/"))
+        try:
+            (jpeg,) = self.cutter.cut_faces(photo, [box], None, side=PAGE_SIDE).result()
+        except (OSError, PhotoError, WorkerLost, EngineError) as error:
+            log.debug("%s: no face is cut from it: %s", display(file), error)
+            self._hopeless.add(file)
+            return None
+        return None if jpeg is None else "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

@@ -6,10 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from facewatch.config import Config
 from facewatch.errors import ConfigError, LibraryError
 from facewatch.fs.mounts import is_folder
-from facewatch.library.scan import Rules
 
 
 def check_places(photos: Sequence[Path], people: Path, catalog: Path, *, source: str) -> None:
@@ -25,11 +23,6 @@ def check_places(photos: Sequence[Path], people: Path, catalog: Path, *, source:
         faults.append(f"library.catalog = {catalog}: must not lie inside the people folder")
     if faults:
         raise ConfigError(source, faults)
-
-
-def rules_of(config: Config) -> Rules:
-    """Return what of the libraries is none of our business."""
-    return Rules(*(tuple(config[f"library.{key}"]) for key in ("exclude", "exclude_folders", "exclude_files")))
 
 
 def distinct_roots(wanted: Sequence[Path], known: Sequence[Path]) -> tuple[Path, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from facewatch.errors import NotKnownError
 from facewatch.indexing.analyzer import LibraryFile
-from facewatch.indexing.crops import Crops, Source, hire_cutter
+from facewatch.indexing.crops import Crops, Source
 from facewatch.indexing.pool import Cutter
 from facewatch.people.corrections import Decided
 from facewatch.people.lookup import FaceAt
@@ -129,8 +129,10 @@ def cutting(app: App, cutter: Cutter | None = None, *, n_workers: int = 1) -> Cu
     Raises:
         EngineError: there is not memory enough for it.
     """
+    from facewatch.app import crop_workers
+
     if cutter is None:
-        cutter = hire_cutter(app.config, n_workers)
+        cutter = crop_workers(app.config, n_workers)
         cutter.get_ready_to_cut()
     return Cutting(app.catalog, Crops(app.catalog.path, cutter), cutter)
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from facewatch.fs import sidecar
 from facewatch.fs.locks import holder
 from facewatch.fs.mounts import Mount, file_system_of, is_folder
 from facewatch.fs.sidecar import beside
-from facewatch.library.layout import distinct_roots, rules_of
+from facewatch.library.layout import distinct_roots
 from facewatch.types import Progress
 from facewatch.watcher.services import ServiceManager, find_manager
 from facewatch.watcher.systemd import run_command
@@ -132,8 +132,11 @@ class Case:
     @cached_property
     def walks(self) -> dict[Path, Walked]:
         """What was seen on one walk through each library that is there."""
-        rules, ask = asdict(rules_of(self.config)), self.world.can
-        return {root: walk(root, **rules, can=ask, report=self.report) for root in self.present_roots}
+        rules = {
+            key: tuple(self.config[f"library.{setting}"])
+            for key, setting in (("exclude", "exclude"), ("folders", "exclude_folders"), ("files", "exclude_files"))
+        }
+        return {root: walk(root, **rules, can=self.world.can, report=self.report) for root in self.present_roots}
 
     @cached_property
     def links(self) -> list[LinkRow]:

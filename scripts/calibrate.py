@@ -29,7 +29,7 @@ from rich.table import Table
 
 from facewatch import engines
 from facewatch.app import App
-from facewatch.cli.output import plural, progress_bar
+from facewatch.cli.output import progress_bar
 from facewatch.clustering import METHODS
 from facewatch.config import load_config
 from facewatch.errors import FacewatchError, LibraryError
@@ -38,6 +38,7 @@ from facewatch.evaluation.labelled import check_counts, read_labels
 from facewatch.evaluation.run import analyse, photos_of, usable_methods
 from facewatch.evaluation.sample import Sample, make_sample
 from facewatch.fs.output import check_target, written_at_once
+from facewatch.text import plural
 from facewatch.types import Thresholds
 
 MIN_EXPECTED = 10

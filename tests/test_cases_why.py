@@ -12,10 +12,9 @@ from drawn import Library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facewatch.cli.why import _bar_lines, _look_lines
 from facewatch.matching import Gallery, settle_photo
 from facewatch.people.explain import Bar, BarRule, Compared, Rematch, Why, rematch_of
-from facewatch.presentation.explain import advice, cause, notes
+from facewatch.presentation.explain import advice, bar_lines, cause, notes, rematch_lines
 from facewatch.service.explaining import explain
 from facewatch.text import told_apart
 from facewatch.types import Thresholds, Tier
@@ -64,7 +63,7 @@ def test_no_two_lines_of_an_answer_contradict_each_other(
 ) -> None:
     bars = [Bar(p, NAMES[p], BarRule.REJECTED) for p in barred]
     why, look = _why(_gallery(known), probe, bars, tier)
-    lines = list(_look_lines(why, look))
+    lines = list(rematch_lines(why, look))
     told = {
         m[1]: (float(m[2]), float(m[3]))
         for line in lines
@@ -73,7 +72,7 @@ def test_no_two_lines_of_an_answer_contradict_each_other(
     assert look.likenesses[0].name in told
     near = {one.name: one for one in look.likenesses}
     cannot = {NAMES[person_id] for person_id in barred}
-    said = [cause(why), *lines, *_bar_lines(why), *(offer.text for offer in advice(why))]
+    said = [cause(why), *lines, *bar_lines(why), *(offer.text for offer in advice(why))]
     outcome = lines[-1].partition("it would be ")[2]
 
     # Whoever is said to be nearest is nearest of those that it is said of.

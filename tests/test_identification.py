@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewatch.cli.why import _look_lines
 from facewatch.config import SETTINGS, load_config
 from facewatch.engines import fake
 from facewatch.errors import ConfigError
@@ -33,7 +32,7 @@ from facewatch.evaluation.identification import (
     rows_of,
 )
 from facewatch.matching import Aggregation, Gallery
-from facewatch.presentation.explain import cause
+from facewatch.presentation.explain import cause, rematch_lines
 from facewatch.service.auditing import audit
 from facewatch.service.explaining import explain
 from facewatch.types import DetectedFace, Thresholds, Tier
@@ -355,7 +354,7 @@ def test_a_scan_asks_by_the_setting_and_why_says_which_rule_decided(
         [near] = why.rematch.likenesses
         assert near.aggregation == way
         assert (near.centroid_limit is not None) == (way == "combined")
-        assert says in "\n".join(_look_lines(why, why.rematch))
+        assert says in "\n".join(rematch_lines(why, why.rematch))
         assert audit(app).is_clean
 
 

@@ -18,13 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facewatch.app import App
-from facewatch.cli.why import _look_lines
 from facewatch.engines import fake
 from facewatch.engines.arcface import NORMALISATION
 from facewatch.errors import NotKnownError
 from facewatch.people.corrections import Decisions
 from facewatch.people.explain import Why
-from facewatch.presentation.explain import advice, bar_text, cause, notes, shortfall_text, why_row
+from facewatch.presentation.explain import advice, bar_text, cause, notes, rematch_lines, shortfall_text, why_row
 from facewatch.quality import Limits, shortfalls
 from facewatch.service.explaining import Explained, explain
 from facewatch.text import beside_strangers
@@ -455,7 +454,7 @@ def test_how_alike_a_face_and_a_person_are_is_told_beside_what_they_have_with_st
             assert own.person_id == why.person_id
             assert own.evidence.similarity > 0.9 > 0.5 > other.evidence.similarity
             assert own.evidence.strangers < 0.3
-            said = list(_look_lines(why, why.rematch))
+            said = list(rematch_lines(why, why.rematch))
             words = beside_strangers(own.evidence.similarity, own.evidence.strangers)
             assert f"    similarity to {own.name} as a whole {words}" in said
             assert "where strangers of these two have 0." in words
@@ -466,7 +465,7 @@ def test_how_alike_a_face_and_a_person_are_is_told_beside_what_they_have_with_st
         [why] = whys(app, known, "b.png")
         assert why.rematch is not None
         assert {near.evidence for near in why.rematch.likenesses} == {None}
-        assert not any("strangers" in line for line in _look_lines(why, why.rematch))
+        assert not any("strangers" in line for line in rematch_lines(why, why.rematch))
 
 
 # --- from the command line ---

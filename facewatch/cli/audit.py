@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facewatch.cli.output import echo, plural, print_json
+from facewatch.cli.output import echo, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
+from facewatch.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facewatch.cli.asking import is_confirmed
-from facewatch.cli.output import echo, local_time, plural, print_json, progress_bar
+from facewatch.cli.output import echo, print_json, progress_bar
 from facewatch.cli.program import State, command, json_option, pass_state
+from facewatch.presentation import local_time
+from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.catalog.restore import GivenUp

@@ -9,8 +9,9 @@ import click
 
 from facewatch import ids
 from facewatch.cli.asking import is_confirmed, read_out
-from facewatch.cli.output import echo, plural, print_json, print_table
+from facewatch.cli.output import echo, print_json, print_table
 from facewatch.cli.program import State, command, json_option, pass_state
+from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.app import App

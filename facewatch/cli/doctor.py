@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facewatch.cli.output import plural, print_json, progress_bar
+from facewatch.cli.output import print_json, progress_bar
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.cli.words import as_called
 from facewatch.errors import FacewatchError
-from facewatch.text import printable
+from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
     from rich.text import Text

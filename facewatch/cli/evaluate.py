@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
+from facewatch.cli.output import echo, print_json, print_table, progress_bar
 from facewatch.cli.program import Choice, State, command, json_option, pass_state
 from facewatch.clustering import METHODS
+from facewatch.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

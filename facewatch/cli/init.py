@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from facewatch import ids
-from facewatch.cli.output import echo, plural, print_table, progress_bar
+from facewatch.cli.output import echo, print_table, progress_bar
 from facewatch.cli.program import State, command, pass_state
 from facewatch.errors import FacewatchError
-from facewatch.text import printable
+from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facewatch.cli.asking import is_confirmed, is_somebody_there
-from facewatch.cli.output import echo, plural, print_json, print_table, progress_bar
+from facewatch.cli.output import echo, print_json, print_table, progress_bar
 from facewatch.cli.program import (
     State,
     command,
@@ -22,6 +22,7 @@ from facewatch.cli.program import (
 )
 from facewatch.cli.words import MEANT_OF_MODELS
 from facewatch.errors import EngineError, FacewatchError
+from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.models import Pack

@@ -9,14 +9,12 @@ import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.cells import cell_len, set_cell_size
 
 from facewatch.cli.words import as_called
-from facewatch.text import plural as plural  # for those who print
 from facewatch.text import printable, shortened
 
 if TYPE_CHECKING:
@@ -50,8 +48,6 @@ def print_table(
 ) -> None:
     """Print aligned columns, numbers to the right. In a terminal the table is no wider than that: columns of sentences
     (`prose`) wrap, others are shortened, the `whole` ones last; elsewhere nothing is lost."""
-    from facewatch.cli.output import table_lines
-
     rows = [list(row) for row in rows]
     lines = table_lines(
         [printable(name) for name in header],
@@ -95,8 +91,6 @@ def echo(text: str, *, is_error: bool = False) -> None:
     width = _width(is_error=is_error)
     lines = [printable(line) for line in as_called(text).split("\n")]
     if width is not None:
-        from facewatch.cli.output import wrapped_line
-
         lines = [part for line in lines for part in wrapped_line(line, width, command=as_called("facewatch -v")[:-3])]
     click.echo("\n".join(lines), err=is_error)
 
@@ -155,16 +149,6 @@ def _bar_columns(in_bytes: bool) -> Iterator[ProgressColumn]:
     yield DownloadColumn() if in_bytes else Known()
     yield Left()
     yield TextColumn("[dim]{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
-
-
-def local_time(at: str | None) -> str:
-    """Return a time of the catalog as the clock on the wall has it."""
-    if at is None:
-        return "at a time that nobody knows"
-    try:
-        return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M")
-    except ValueError:
-        return at
 
 
 _GAP = "  "

@@ -14,12 +14,12 @@ import click
 
 from facewatch import ids
 from facewatch.cli.asking import is_confirmed, is_somebody_there
-from facewatch.cli.output import echo, plural, print_csv, print_json, print_table, progress_bar
+from facewatch.cli.output import echo, print_csv, print_json, print_table, progress_bar
 from facewatch.cli.pictures import Protocol, Screen, draw_on, screen_of
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.cli.words import PROGRAM, VARIABLE, called_from_anywhere
 from facewatch.errors import EngineError, LibraryError
-from facewatch.text import beside_strangers
+from facewatch.text import beside_strangers, plural
 
 if TYPE_CHECKING:
     from facewatch.app import App

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from facewatch import ids
-from facewatch.cli.output import echo, plural, print_json
+from facewatch.cli.output import echo, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
+from facewatch.text import plural
 
 if TYPE_CHECKING:
     from pathlib import Path

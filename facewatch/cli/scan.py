@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from facewatch import ids
-from facewatch.cli.output import echo, plural, print_json, progress_bar
+from facewatch.cli.output import echo, print_json, progress_bar
 from facewatch.cli.people import NO_SCREEN, draw_people, screen_here, write_contact_sheet
 from facewatch.cli.pictures import Screen
 from facewatch.cli.program import Choice, State, command, json_option, pass_state
 from facewatch.clustering import METHODS
 from facewatch.errors import EngineError, FolderError, LibraryError
+from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.app import App

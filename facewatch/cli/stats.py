@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from facewatch import ids
-from facewatch.cli.output import echo, plural, print_facts, print_json, print_table
+from facewatch.cli.output import echo, print_facts, print_json, print_table
 from facewatch.cli.program import State, command, json_option, pass_state
+from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.reports.stats import Spread, Stats

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import click
 
 from facewatch.cli.logs import one_line
-from facewatch.cli.output import echo, local_time, plural, print_json, print_table
+from facewatch.cli.output import echo, print_json, print_table
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.errors import ConfigError
-from facewatch.text import printable
+from facewatch.presentation import local_time
+from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
     from facewatch.app import App

@@ -13,22 +13,19 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from facewatch import ids
 from facewatch.cli.output import echo, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
-from facewatch.text import plural
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from facewatch.app import App
-    from facewatch.catalog import Catalog
     from facewatch.cli.pictures import Screen
     from facewatch.people.corrections import Decided
     from facewatch.people.lookup import FaceAt
@@ -43,8 +40,6 @@ N_COMPARED_PATHS = 2
 """The same where they cannot be drawn."""
 COVERED = (10, 50, 250)
 """Numbers of answers of which it is said how much they settle."""
-_FEW = 3
-"""Faces that are named in a line."""
 TERMINATED = 128 + signal.SIGTERM
 """Exit code, as shells have it."""
 
@@ -104,61 +99,31 @@ def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bo
 
 def _obstacle(app: App) -> str | None:
     """Return why there can be no question now, if so."""
+    from facewatch.presentation import review as words
+
     if app.catalog.engines.in_use_id() is None or not app.catalog.faces.counts()["faces"]:
-        return "no faces yet: facewatch scan PHOTOS looks for some"
-    switch = app.engine.switch_progress()
-    if switch is not None:
-        return (
-            f"the engine is being changed from {switch.before} to {switch.wanted}: {switch.n_done} of "
-            f"{plural(switch.n_photos, 'photo')} looked at; there are questions again when `facewatch scan` is through"
-        )
-    return None
+        return words.NO_FACES
+    switch = app.switch.progress(app.engine_name)
+    return words.changing_engine(switch) if switch is not None else None
 
 
 def _list(app: App, most: int | None) -> dict[str, Any]:
     """Return the open questions, best first, and how much answers to them settle."""
     from facewatch.people.review import coverage
-    from facewatch.service.reviewing import list_questions
+    from facewatch.presentation import review as words
+    from facewatch.service.reviewing import list_questions, verbs_for
 
-    obstacle, n_open = _obstacle(app), app.catalog.faces.n_open()
+    catalog, obstacle = app.catalog, _obstacle(app)
+    n_open = catalog.faces.n_open()
     questions = [] if obstacle else list_questions(app)
-    return {
-        "obstacle": obstacle,
-        "n_open": n_open,
-        "n_questions": len(questions),
-        "coverage": [] if obstacle else [asdict(one) for one in coverage(questions, n_open, COVERED)],
-        "questions": [_question_row(app.catalog, question) for question in questions[:most]],
-    }
-
-
-def _question_row(catalog: Catalog, question: Question) -> dict[str, Any]:
-    from facewatch.people.lookup import faces_at
-    from facewatch.service.reviewing import verbs_for
-
-    verbs = [verb for verb in verbs_for(catalog, question) if verb != "divide"]
-    return {
-        "id": question.id,
-        "kind": question.kind,
-        "text": question.text,
-        "people": [_person_row(*one) for one in zip(question.people, question.labels, strict=True)],
-        "faces": [_face_row(face) for face in faces_at(catalog, question.faces)],
-        "n_faces": question.n_faces,
-        "settles": question.settles,
-        "chance": question.chance,
-        "answers": ["name:NAME" if verb == "name" else verb for verb in verbs],
-    }
-
-
-def _person_row(person_id: int, label: str) -> dict[str, Any]:
-    return {"id": person_id, "label": label}
-
-
-def _face_row(face: FaceAt) -> dict[str, Any]:
-    return {"id": face.id, "photo": face.file, "number": face.number or None, "box": asdict(face.box)}
+    covered = [] if obstacle else coverage(questions, n_open, COVERED)
+    rows = [words.question_row(catalog, question, verbs_for(catalog, question)) for question in questions[:most]]
+    return words.questions_row(obstacle, n_open, len(questions), covered, rows)
 
 
 def _take(state: State, app: App, texts: Sequence[str], as_json: bool) -> None:
     """Make the decisions that these answers mean, and say what they did."""
+    from facewatch.presentation import review as words
     from facewatch.service.reviewing import take_answers
 
     catalog = app.catalog
@@ -166,79 +131,19 @@ def _take(state: State, app: App, texts: Sequence[str], as_json: bool) -> None:
     taken = take_answers(app, texts)
     n_open = catalog.faces.n_open()
     n_settled = max(0, n_before - n_open)
-    outcomes = [(question, answer, _outcome(catalog, question, answer)) for question, answer in taken.answers]
     if as_json:
         print_json(
             {
-                "answers": [{"id": q.id, "answer": str(answer), "outcome": said} for q, answer, said in outcomes],
-                "decisions": [_decision_row(catalog, one) for one in taken.decided],
+                "answers": [words.answer_row(catalog, *one) for one in taken.answers],
+                "decisions": [words.decision_row(catalog, one) for one in taken.decided],
                 "n_settled": n_settled,
                 "n_open": n_open,
             }
         )
     elif not state.is_quiet:
-        for question, _, said in outcomes:
-            echo(f"{question.id}: {said}")
-        echo(f"{plural(n_settled, 'face')} settled{_released(taken.decided)}; {n_open} open")
-
-
-def _decision_row(catalog: Catalog, decided: Decided) -> dict[str, Any]:
-    people = [person for person in map(catalog.people.one, decided.people) if person]
-    row = asdict(decided) | {"people": [_person_row(person.id, person.label) for person in people]}
-    row["id"] = row.pop("entry_id")
-    return row
-
-
-def _outcome(catalog: Catalog, question: Question, answer: Answer) -> str:
-    """Return what an answer did, in words."""
-    faces, belong = plural(question.n_faces, "face"), "belongs" if question.n_faces == 1 else "belong"
-    match answer.verb:
-        case "yes" if question.kind == "still":
-            stay, label = "stays" if question.n_faces == 1 else "stay", _label_now(catalog, str(question.people[0]))
-            return f"{faces} {stay} with {label}; you will not be asked again"
-        case "yes":
-            return f"{faces} {belong} to {_label_now(catalog, str(question.people[0]))} now"
-        case "name":
-            return f"{faces} {belong} to {_label_now(catalog, answer.name)} now"
-        case "no" if question.kind == "one":
-            return f"{question.labels[0]} and {question.labels[1]} are different people; you will not be asked again"
-        case "no":
-            return f"{faces}: not {question.labels[0]}; you will not be asked again"
-        case "not-a-face":
-            return f"{faces} ignored: never shown or asked about again"
-        case "hide":
-            return _hidden(question)
-        case "divide":
-            return "the two halves come as separate questions"
-        case "skip":
-            return "skipped; the next review asks again"
-
-
-def _label_now(catalog: Catalog, who: str) -> str:
-    from facewatch.people.lookup import find_person
-
-    # Another answer may have made it one with somebody else.
-    return find_person(catalog, who).label
-
-
-def _hidden(question: Question) -> str:
-    groups = question.labels[1:] if question.kind == "is" else question.labels
-    said = [f"{' and '.join(groups)} {'is' if len(groups) == 1 else 'are'} hidden"] if groups else []
-    if question.loose:
-        n = len(question.loose)
-        said.append(f"{plural(n, 'face')} {'stays' if n == 1 else 'stay'} with nobody")
-    return "; ".join(said)
-
-
-def _released(decided: Iterable[Decided]) -> str:
-    """Return what had to make room, if anything, and whose it was."""
-    losses = [lost for one in decided for lost in one.lost if lost.is_let_go]
-    if not losses:
-        return ""
-    named = ", ".join(f"{ids.face(lost.face_id)} of {lost.who}" for lost in losses[:_FEW])
-    more = f" and {len(losses) - _FEW} more" if len(losses) > _FEW else ""
-    belong = "belongs" if len(losses) == 1 else "belong"
-    return f"; {plural(len(losses), 'face')} that contradicted it {belong} to nobody now: {named}{more}"
+        for question, answer in taken.answers:
+            echo(f"{question.id}: {words.outcome(catalog, question, answer)}")
+        echo(words.what_all_did(taken.decided, n_settled, n_open))
 
 
 # --- for people ---
@@ -315,8 +220,10 @@ class _Walk:
     """One question after the other, and what came of each answer."""
 
     def __init__(self, app: App, keys: Keys, sight: Sight) -> None:
+        from facewatch.presentation import review
         from facewatch.service.reviewing import start_review
 
+        self._words = review
         self._catalog = app.catalog
         self._keys = keys
         self._sight = sight
@@ -327,7 +234,7 @@ class _Walk:
 
     def run(self, most: int | None) -> None:
         if self._review.next() is None:
-            self._say_that_nothing_is_open()
+            echo(self._words.nothing_to_ask(self._catalog.faces.n_open()))
             return
         try:
             self._run(most)
@@ -341,27 +248,10 @@ class _Walk:
         while question is not None and len(self._given) != most:
             question = self._ask(question)
         if question is None:
-            n_skipped = self._given.count("skip")
-            skipped = f"; {plural(n_skipped, 'question')} skipped" if n_skipped else ""
-            echo(f"nothing else to ask{skipped}")
-
-    def _say_that_nothing_is_open(self) -> None:
-        n_open = self._catalog.faces.n_open()
-        if n_open:
-            echo(f"nothing to ask: {plural(n_open, 'face')} cannot be recognised, all others are settled")
-        else:
-            echo("nothing to ask: every face that can be recognised belongs to somebody")
+            echo(self._words.nothing_else(self._given.count("skip")))
 
     def _introduce(self) -> None:
-        """Say how many answers settle how many faces."""
-        n_open = self._catalog.faces.n_open()
-        first, *others = self._review.coverage(COVERED)
-        more = "".join(f", {c.n_answers} {_share(c.share)}" for c in others)
-        settle = "settles" if first.n_answers == 1 else "settle"
-        echo(
-            f"{plural(n_open, 'face is', 'faces are')} still open; {plural(first.n_answers, 'answer')} {settle} "
-            f"{_share(first.share)} of them{more}"
-        )
+        echo(self._words.introduction(self._catalog.faces.n_open(), self._review.coverage(COVERED)))
 
     def _progress(self) -> str:
         progress = self._review.progress()
@@ -369,23 +259,20 @@ class _Walk:
         if not progress.n_answered:
             return ""
         [covered] = self._review.coverage((10,))
-        return (
-            f"{progress.n_answered} answered, {plural(max(0, progress.n_settled), 'face')} settled; "
-            f"{plural(covered.n_answers, 'more answer')} {'settles' if covered.n_answers == 1 else 'settle'} "
-            f"{_share(covered.share)} of the {progress.n_open} open\n"
-        )
+        return f"{self._words.progress(progress, covered)}\n"
 
     def _summarise(self) -> None:
         from facewatch.people.review import NO_ANSWERS
 
         n_open = self._catalog.faces.n_open()
-        n_settled = max(0, self._n_open_before - n_open)
-        n_answers = sum(verb not in NO_ANSWERS for verb in self._given)
-        n_skipped = self._given.count("skip")
-        skipped = f", {plural(n_skipped, 'question')} skipped" if n_skipped else ""
-        echo(f"{plural(n_answers, 'answer')}{skipped}, {plural(n_settled, 'face')} settled, {n_open} open")
-        if not n_answers:
-            echo("nothing was changed")
+        echo(
+            self._words.summary(
+                n_answers=sum(verb not in NO_ANSWERS for verb in self._given),
+                n_skipped=self._given.count("skip"),
+                n_settled=max(0, self._n_open_before - n_open),
+                n_open=n_open,
+            )
+        )
 
     # --- one question ---
 
@@ -460,7 +347,7 @@ class _Walk:
         return True
 
     def _said(self, question: Question, answer: Answer, made: Sequence[Decided], n_before: int) -> str:
-        said = _outcome(self._catalog, question, answer) + _released(made)
+        said = self._words.outcome(self._catalog, question, answer) + self._words.released(made)
         if answer.verb in ("yes", "name") and made:
             winner = self._catalog.people.one(made[-1].people[0])
             n_released = sum(len(one.released) for one in made)
@@ -544,10 +431,6 @@ def _word(key: str) -> str:
     return _VERBS[key][0] if key in _VERBS else key.strip()
 
 
-def _share(share: float) -> str:
-    return f"about {100 * share:.0f} %"
-
-
 # --- faces ---
 
 
@@ -602,11 +485,13 @@ class Sight:
 
     def list_photos(self, question: Question) -> None:
         """Say which photos the faces that were shown are from."""
+        from facewatch.presentation.review import place
+
         for row in self._rows(question, self._start):
             if row.title:
                 echo(f"{row.title}:")
             for face, label in zip(row.faces, row.labels, strict=True):
-                echo(f"  {label:>3} {_place(face)}")
+                echo(f"  {label:>3} {place(face)}")
 
     def _rows(self, question: Question, start: int) -> list[_Row]:
         from facewatch.people.lookup import faces_at
@@ -651,15 +536,10 @@ def _numbered(title: str, faces: Sequence[FaceAt], first: int) -> _Row:
 
 def _paths(label: str, face: FaceAt, crop: Path | None) -> str:
     """Return the path of a crop, and of the photo that it is from, each on a line of its own."""
+    from facewatch.presentation.review import place
+
     shown = str(crop) if crop else "(cannot be shown: the photo is away or cannot be read)"
-    return f"{label:>3} {shown}\n{'':>3} {_place(face)}\n"
-
-
-def _place(face: FaceAt) -> str:
-    """Return where a face is, as commands take it."""
-    from facewatch.catalog import display
-
-    return f"{display(face.file)}:{face.number}" if face.file and face.number else f"face {ids.face(face.id)}"
+    return f"{label:>3} {shown}\n{'':>3} {place(face)}\n"
 
 
 # --- the terminal ---

@@ -1,0 +1,187 @@
+"""Open questions and what answers to them did, in sentences and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from facewatch import ids
+from facewatch.catalog import display
+from facewatch.people.lookup import faces_at, find_person
+from facewatch.text import plural
+
+if TYPE_CHECKING:
+    from facewatch.catalog import Catalog
+    from facewatch.indexing.engine import SwitchProgress
+    from facewatch.people.corrections import Decided
+    from facewatch.people.lookup import FaceAt
+    from facewatch.people.review import Answer, Coverage, Question, ReviewProgress, Verb
+
+_FEW = 3
+"""Faces that are named in a line."""
+
+NO_FACES = "no faces yet: facewatch scan PHOTOS looks for some"
+
+
+def changing_engine(switch: SwitchProgress) -> str:
+    return (
+        f"the engine is being changed from {switch.before} to {switch.wanted}: {switch.n_done} of "
+        f"{plural(switch.n_photos, 'photo')} looked at; there are questions again when `facewatch scan` is through"
+    )
+
+
+# --- as JSON ---
+
+
+def questions_row(
+    obstacle: str | None, n_open: int, n_questions: int, coverage: Sequence[Coverage], rows: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the open questions, best first, and how much answers to them settle."""
+    return {
+        "obstacle": obstacle,
+        "n_open": n_open,
+        "n_questions": n_questions,
+        "coverage": [asdict(one) for one in coverage],
+        "questions": list(rows),
+    }
+
+
+def question_row(catalog: Catalog, question: Question, verbs: Iterable[Verb]) -> dict[str, Any]:
+    """Return a question, with what can be said to it; to divide it is for whoever is there to see the halves."""
+    return {
+        "id": question.id,
+        "kind": question.kind,
+        "text": question.text,
+        "people": [_person_row(*one) for one in zip(question.people, question.labels, strict=True)],
+        "faces": [_face_row(face) for face in faces_at(catalog, question.faces)],
+        "n_faces": question.n_faces,
+        "settles": question.settles,
+        "chance": question.chance,
+        "answers": ["name:NAME" if verb == "name" else verb for verb in verbs if verb != "divide"],
+    }
+
+
+def _person_row(person_id: int, label: str) -> dict[str, Any]:
+    return {"id": person_id, "label": label}
+
+
+def _face_row(face: FaceAt) -> dict[str, Any]:
+    return {"id": face.id, "photo": face.file, "number": face.number or None, "box": asdict(face.box)}
+
+
+def answer_row(catalog: Catalog, question: Question, answer: Answer) -> dict[str, Any]:
+    return {"id": question.id, "answer": str(answer), "outcome": outcome(catalog, question, answer)}
+
+
+def decision_row(catalog: Catalog, decided: Decided) -> dict[str, Any]:
+    people = [person for person in map(catalog.people.one, decided.people) if person]
+    row = asdict(decided) | {"people": [_person_row(person.id, person.label) for person in people]}
+    row["id"] = row.pop("entry_id")
+    return row
+
+
+# --- what an answer did ---
+
+
+def outcome(catalog: Catalog, question: Question, answer: Answer) -> str:
+    """Return what an answer did."""
+    faces, belong = plural(question.n_faces, "face"), "belongs" if question.n_faces == 1 else "belong"
+    match answer.verb:
+        case "yes" if question.kind == "still":
+            stay, label = "stays" if question.n_faces == 1 else "stay", _label_now(catalog, str(question.people[0]))
+            return f"{faces} {stay} with {label}; you will not be asked again"
+        case "yes":
+            return f"{faces} {belong} to {_label_now(catalog, str(question.people[0]))} now"
+        case "name":
+            return f"{faces} {belong} to {_label_now(catalog, answer.name)} now"
+        case "no" if question.kind == "one":
+            return f"{question.labels[0]} and {question.labels[1]} are different people; you will not be asked again"
+        case "no":
+            return f"{faces}: not {question.labels[0]}; you will not be asked again"
+        case "not-a-face":
+            return f"{faces} ignored: never shown or asked about again"
+        case "hide":
+            return _hidden(question)
+        case "divide":
+            return "the two halves come as separate questions"
+        case "skip":
+            return "skipped; the next review asks again"
+
+
+def _label_now(catalog: Catalog, who: str) -> str:
+    # Another answer may have made it one with somebody else.
+    return find_person(catalog, who).label
+
+
+def _hidden(question: Question) -> str:
+    groups = question.labels[1:] if question.kind == "is" else question.labels
+    said = [f"{' and '.join(groups)} {'is' if len(groups) == 1 else 'are'} hidden"] if groups else []
+    if question.loose:
+        n = len(question.loose)
+        said.append(f"{plural(n, 'face')} {'stays' if n == 1 else 'stay'} with nobody")
+    return "; ".join(said)
+
+
+def released(decided: Iterable[Decided]) -> str:
+    """Return what had to make room, if anything, and whose it was."""
+    losses = [lost for one in decided for lost in one.lost if lost.is_let_go]
+    if not losses:
+        return ""
+    named = ", ".join(f"{ids.face(lost.face_id)} of {lost.who}" for lost in losses[:_FEW])
+    more = f" and {len(losses) - _FEW} more" if len(losses) > _FEW else ""
+    belong = "belongs" if len(losses) == 1 else "belong"
+    return f"; {plural(len(losses), 'face')} that contradicted it {belong} to nobody now: {named}{more}"
+
+
+def what_all_did(decided: Iterable[Decided], n_settled: int, n_open: int) -> str:
+    """Return what several answers did together."""
+    return f"{plural(n_settled, 'face')} settled{released(decided)}; {n_open} open"
+
+
+# --- how far it is ---
+
+
+def nothing_to_ask(n_open: int) -> str:
+    if n_open:
+        return f"nothing to ask: {plural(n_open, 'face')} cannot be recognised, all others are settled"
+    return "nothing to ask: every face that can be recognised belongs to somebody"
+
+
+def nothing_else(n_skipped: int) -> str:
+    return "nothing else to ask" + (f"; {plural(n_skipped, 'question')} skipped" if n_skipped else "")
+
+
+def introduction(n_open: int, coverage: Sequence[Coverage]) -> str:
+    """Say how many answers settle how many faces."""
+    first, *others = coverage
+    more = "".join(f", {one.n_answers} {_share(one.share)}" for one in others)
+    settle = "settles" if first.n_answers == 1 else "settle"
+    return (
+        f"{plural(n_open, 'face is', 'faces are')} still open; {plural(first.n_answers, 'answer')} {settle} "
+        f"{_share(first.share)} of them{more}"
+    )
+
+
+def progress(done: ReviewProgress, covered: Coverage) -> str:
+    return (
+        f"{done.n_answered} answered, {plural(max(0, done.n_settled), 'face')} settled; "
+        f"{plural(covered.n_answers, 'more answer')} {'settles' if covered.n_answers == 1 else 'settle'} "
+        f"{_share(covered.share)} of the {done.n_open} open"
+    )
+
+
+def summary(*, n_answers: int, n_skipped: int, n_settled: int, n_open: int) -> str:
+    """Return what was done, at the end."""
+    skipped = f", {plural(n_skipped, 'question')} skipped" if n_skipped else ""
+    done = f"{plural(n_answers, 'answer')}{skipped}, {plural(n_settled, 'face')} settled, {n_open} open"
+    return done if n_answers else f"{done}\nnothing was changed"
+
+
+def _share(share: float) -> str:
+    return f"about {100 * share:.0f} %"
+
+
+def place(face: FaceAt) -> str:
+    """Return where a face is, as commands take it."""
+    return f"{display(face.file)}:{face.number}" if face.file and face.number else f"face {ids.face(face.id)}"

@@ -31,8 +31,9 @@ from PIL import Image
 
 from facewatch.app import App
 from facewatch.cli import main
+from facewatch.cli.asking import completer, near_misses
 from facewatch.cli.pictures import Protocol, Screen
-from facewatch.cli.review import N_SHOWN, Sight, ask, completer, near_misses
+from facewatch.cli.review import N_SHOWN, Sight, ask
 from facewatch.engines import fake
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineAnalyser

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from facewatch.cli.asking import Keys, Terminal, near_misses
 from facewatch.cli.output import echo, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
 
@@ -40,8 +38,6 @@ N_COMPARED_PATHS = 2
 """The same where they cannot be drawn."""
 COVERED = (10, 50, 250)
 """Numbers of answers of which it is said how much they settle."""
-TERMINATED = 128 + signal.SIGTERM
-"""Exit code, as shells have it."""
 
 
 @command("review", "Answer questions about who is who.")
@@ -147,23 +143,6 @@ def _take(state: State, app: App, texts: Sequence[str], as_json: bool) -> None:
 
 
 # --- for people ---
-
-
-class Keys(Protocol):
-    """Somebody who answers."""
-
-    def key(self, prompt: str) -> str:
-        """Return the next key that is pressed after the prompt was shown; "": one that is no letter, "\\n": Enter.
-
-        Raises:
-            EOFError: nobody answers any more.
-            KeyboardInterrupt: Ctrl-C.
-        """
-        ...
-
-    def line(self, prompt: str, completions: Collection[str]) -> str:
-        """Return a line of text; what is typed can be completed to one of these. Raises as `key`."""
-        ...
 
 
 def _ask_user(app: App, most: int | None) -> None:
@@ -417,15 +396,6 @@ class _Walk:
         return offers[key]
 
 
-def near_misses(name: str, names: Iterable[str]) -> list[str]:
-    """Return up to three names that may be meant by what is none: those that begin so, then those written nearly so."""
-    from facewatch.people.lookup import name_key, nearest_names
-
-    names = list(names)
-    longer = [known for known in names if name_key(known).startswith(name_key(name))]
-    return list(dict.fromkeys((*longer, *nearest_names(name_key(name), names))))[:3]
-
-
 def _word(key: str) -> str:
     """Return a key as it is shown behind the prompt."""
     return _VERBS[key][0] if key in _VERBS else key.strip()
@@ -540,103 +510,3 @@ def _paths(label: str, face: FaceAt, crop: Path | None) -> str:
 
     shown = str(crop) if crop else "(cannot be shown: the photo is away or cannot be read)"
     return f"{label:>3} {shown}\n{'':>3} {place(face)}\n"
-
-
-# --- the terminal ---
-
-
-class Terminal:
-    """The keys of a terminal, without Enter. It is left as it was found, whatever happens."""
-
-    def __init__(self, source: int) -> None:
-        """`source`: its descriptor, for reading."""
-        self._source = source
-        self._is_raw = False
-
-    def __enter__(self) -> Terminal:
-        import termios
-
-        self._before = termios.tcgetattr(self._source)
-        self._handlers = {
-            signal.SIGTERM: signal.signal(signal.SIGTERM, _end),
-            signal.SIGCONT: signal.signal(signal.SIGCONT, self._carry_on),
-        }
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._restore()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-
-    def key(self, prompt: str) -> str:
-        import termios
-        import tty
-
-        # What was typed before the question was there is no answer to it, so that is dropped here.
-        tty.setcbreak(self._source, termios.TCSAFLUSH)
-        self._is_raw = True
-        click.echo(prompt, nl=False)
-        typed = os.read(self._source, 64)
-        if typed[:1] in (b"", b"\x04"):
-            raise EOFError
-        # An arrow or a function key is several characters.
-        text = "" if typed.startswith(b"\x1b") else typed.decode("utf-8", errors="ignore")
-        return text[:1].lower().replace("\r", "\n")
-
-    def line(self, prompt: str, completions: Collection[str]) -> str:
-        self._restore()
-        sys.stdout.flush()
-        with _completing(completions):
-            return input(prompt)
-
-    def _restore(self) -> None:
-        import termios
-
-        self._is_raw = False
-        # Gone, when its window was closed.
-        with suppress(termios.error):
-            termios.tcsetattr(self._source, termios.TCSADRAIN, self._before)
-
-    def _carry_on(self, number: int, frame: FrameType | None) -> None:
-        """After Ctrl-Z and fg: the shell has set the terminal for itself meanwhile."""
-        import tty
-
-        if self._is_raw:
-            tty.setcbreak(self._source)
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)
-
-
-@contextmanager
-def _completing(names: Collection[str]) -> Iterator[None]:
-    """Complete lines to these names, where Python came with readline."""
-    try:
-        import readline
-    except ImportError:
-        yield
-        return
-    before = readline.get_completer(), readline.get_completer_delims()
-    readline.set_completer(completer(names))
-    # A name is completed as a whole, with its spaces.
-    readline.set_completer_delims("")
-    readline.parse_and_bind("bind ^I rl_complete" if "libedit" in (readline.__doc__ or "") else "tab: complete")
-    readline.parse_and_bind("set completion-ignore-case on")
-    try:
-        yield
-    finally:
-        readline.set_completer(before[0])
-        readline.set_completer_delims(before[1])
-
-
-def completer(names: Collection[str]) -> Callable[[str, int], str | None]:
-    """Return what readline asks for the n-th name that begins with a text, in whatever case."""
-
-    def complete(text: str, n: int) -> str | None:
-        fitting = [name for name in names if name.casefold().startswith(text.casefold())]
-        return fitting[n] if n < len(fitting) else None
-
-    return complete

@@ -33,7 +33,7 @@ from facewatch.app import App
 from facewatch.cli import main
 from facewatch.cli.asking import completer, near_misses
 from facewatch.cli.pictures import Protocol, Screen
-from facewatch.cli.review import N_SHOWN, Sight, ask
+from facewatch.cli.review import N_SHOWN, FaceDisplay, ask
 from facewatch.engines import fake
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineAnalyser
@@ -137,7 +137,7 @@ def walk(capsys: pytest.CaptureFixture[str]) -> Any:
     ) -> Walked:
         script = Script(keys, lines)
         with cutting(app, InlineAnalyser(Recipe("fake"))) as crops:
-            ask(app, script, Sight(app, crops, screen, n_lines=n_lines), most=most)
+            ask(app, script, FaceDisplay(app, crops, screen, n_lines=n_lines), most=most)
         return Walked(capsys.readouterr().out, script)
 
     return call
@@ -290,9 +290,7 @@ def test_any_other_key_decides_nothing_and_asks_again(anna: App, walk: Any, key:
 def test_no_two_keys_clash() -> None:
     from facewatch.cli import review
 
-    assert not review._VERBS.keys() & review._COMMANDS.keys()
-    words = [word for _, word, _ in review._VERBS.values()] + [word for word, _ in review._COMMANDS.values()]
-    assert [re.findall(r"\[(.)\]", word) for word in words] == [[key] for key in (*review._VERBS, *review._COMMANDS)]
+    assert [re.findall(r"\[(.)\]", one.word) for one in review._KEYS.values()] == [[key] for key in review._KEYS]
 
 
 # --- are two people one? ---
@@ -466,7 +464,7 @@ def test_faces_that_a_new_name_explains_are_told(library: Library, walk: Any) ->
 
 def walk_with(app: App, script: Script, capsys: pytest.CaptureFixture[str]) -> Walked:
     with cutting(app) as crops:
-        ask(app, script, Sight(app, crops, Screen(Protocol.NONE), n_lines=60))
+        ask(app, script, FaceDisplay(app, crops, Screen(Protocol.NONE), n_lines=60))
     return Walked(capsys.readouterr().out, script)
 
 

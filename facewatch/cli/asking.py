@@ -120,6 +120,37 @@ class Keys(Protocol):
         ...
 
 
+def ask_name(keys: Keys, known: Iterable[str]) -> str:
+    """Return the name that somebody types and means; "": none after all.
+
+    Raises:
+        NotKnownError: it cannot be a name.
+    """
+    names = sorted(known, key=str.casefold)
+    typed = keys.line("who? (Tab completes, Enter alone goes back) ", names).strip()
+    return _name_meant(keys, typed, names) if typed else ""
+
+
+def _name_meant(keys: Keys, typed: str, names: Sequence[str]) -> str:
+    from facewatch.people.lookup import clean_name, name_key
+
+    name = clean_name(typed)
+    same = [known for known in names if name_key(known) == name_key(name)]
+    if same:
+        return same[0]
+    near = near_misses(name, names)
+    if not near:
+        return name
+    offers = {str(i): known for i, known in enumerate(near, 1)}
+    listed = " ".join(f"[{key}] {known}" for key, known in offers.items())
+    offers |= {"n": name, "b": ""} | ({"y": near[0]} if len(near) == 1 else {})
+    question = f"did you mean {listed}, or is it [n]ew: {name}? [b]ack "
+    while (key := keys.key(question)) not in offers:
+        click.echo()
+    echo(offers[key] or "back")
+    return offers[key]
+
+
 def near_misses(name: str, names: Iterable[str]) -> list[str]:
     """Return up to three names that may be meant by what is none: those that begin so, then those written nearly so."""
     from facewatch.people.lookup import name_key, nearest_names

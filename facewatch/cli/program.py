@@ -156,7 +156,7 @@ class Command(click.Command):
         return super().invoke(context)
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """Leads a word that is no command to the one that is meant."""
 
     command_class = Command
@@ -185,10 +185,10 @@ class Group(click.Group):
         return super().resolve_command(context, [word, *rest])
 
 
-class Sections(Group):
+class Sections(CommandGroup):
     """Lists its commands by what they are for."""
 
-    group_class = Group
+    group_class = CommandGroup
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         width = formatter.width - 6 - max(map(len, self.commands))

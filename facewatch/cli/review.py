@@ -1,8 +1,7 @@
 """The command `review`: the open questions, best first, one key each; or as JSON, for another program to answer.
 
-_Walk       asks, and says what became of it
-Sight      shows the faces: drawn in the terminal where it can, else as paths
-Keys        where keys and names come from; `Terminal` is the one that people sit at
+QuestionLoop  asks, and says what became of it
+FaceDisplay   shows the faces: drawn in the terminal where it can, else as paths
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from facewatch.cli.asking import Keys, Terminal, near_misses
+from facewatch.cli.asking import Keys, Terminal, ask_name
 from facewatch.cli.output import echo, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
 
@@ -99,7 +98,7 @@ def _obstacle(app: App) -> str | None:
 
     if app.catalog.engines.in_use_id() is None or not app.catalog.faces.counts()["faces"]:
         return words.NO_FACES
-    switch = app.switch.progress(app.engine_name)
+    switch = app.engine.switch_progress()
     return words.changing_engine(switch) if switch is not None else None
 
 
@@ -157,55 +156,59 @@ def _ask_user(app: App, most: int | None) -> None:
     with cutting(app) as crops:
         screen, n_lines = screen_of(os.environ, sys.stdin, sys.stdout), shutil.get_terminal_size().lines
         with Terminal(sys.stdin.fileno()) as keys:
-            ask(app, keys, Sight(app, crops, screen, n_lines=n_lines), most=most)
+            ask(app, keys, FaceDisplay(app, crops, screen, n_lines=n_lines), most=most)
 
 
-def ask(app: App, keys: Keys, sight: Sight, *, most: int | None = None) -> None:
+def ask(app: App, keys: Keys, display: FaceDisplay, *, most: int | None = None) -> None:
     """Ask, at most so many questions, until nothing is open or somebody quits; then say how far it is.
 
     Raises:
         EngineError: the engine is being changed.
         FolderError: it is decided, but the people folder cannot be written.
     """
-    _Walk(app, keys, sight).run(most)
+    QuestionLoop(app, keys, display).run(most)
 
 
 class _Quit(Exception):
     """Somebody has had enough."""
 
 
-_VERBS: dict[str, tuple[Verb, str, str]] = {
-    "y": ("yes", "[y]es", "they are"),
-    "n": ("no", "[n]o", "they are not; you will not be asked again"),
-    "d": ("divide", "[d]ivide", "some are: ask about the two halves separately"),
-    "t": ("name", "[t] name", "type who it is; Enter does the same"),
-    "s": ("skip", "[s]kip", "not now"),
-    "x": ("not-a-face", "[x] not a face", "a statue, a picture on a wall, a mistake"),
-    "h": ("hide", "[h]ide", "somebody you want no folder and no questions for"),
+class _Key(NamedTuple):
+    word: str
+    """What the prompt says."""
+    meaning: str
+    verb: Verb | None = None
+    """What it answers, if anything."""
+
+
+_KEYS = {
+    "y": _Key("[y]es", "they are", "yes"),
+    "n": _Key("[n]o", "they are not; you will not be asked again", "no"),
+    "d": _Key("[d]ivide", "some are: ask about the two halves separately", "divide"),
+    "t": _Key("[t] name", "type who it is; Enter does the same", "name"),
+    "s": _Key("[s]kip", "not now", "skip"),
+    "x": _Key("[x] not a face", "a statue, a picture on a wall, a mistake", "not-a-face"),
+    "h": _Key("[h]ide", "somebody you want no folder and no questions for", "hide"),
+    "m": _Key("[m]ore", "show more of the faces"),
+    "u": _Key("[u]ndo", "take the last answer back"),
+    "q": _Key("[q]uit", "stop; your answers are kept"),
+    "?": _Key("[?]", "show these keys and the photos that the faces are from"),
 }
-"""Key -> what it answers, what the prompt says, what that means."""
 
 _NAME_KEY = "t"
 
-_COMMANDS = {
-    "m": ("[m]ore", "show more of the faces"),
-    "u": ("[u]ndo", "take the last answer back"),
-    "q": ("[q]uit", "stop; your answers are kept"),
-    "?": ("[?]", "show these keys and the photos that the faces are from"),
-}
 
-
-class _Walk:
+class QuestionLoop:
     """One question after the other, and what came of each answer."""
 
-    def __init__(self, app: App, keys: Keys, sight: Sight) -> None:
+    def __init__(self, app: App, keys: Keys, display: FaceDisplay) -> None:
         from facewatch.presentation import review
         from facewatch.service.reviewing import start_review
 
         self._words = review
         self._catalog = app.catalog
         self._keys = keys
-        self._sight = sight
+        self._display = display
         self._review: Review = start_review(app)
         self._n_open_before = self._catalog.faces.n_open()
         self._given: list[Verb] = []
@@ -258,52 +261,42 @@ class _Walk:
     def _ask(self, question: Question) -> Question | None:
         """Return what is to be asked next; None: nothing is open."""
         echo(f"\n{self._progress()}{question.text}")
-        self._sight.show(question)
-        self._sight.prepare([other for other in self._review.questions() if other.id != question.id][:1])
+        self._display.show(question)
+        self._display.prepare([other for other in self._review.questions() if other.id != question.id][:1])
         while True:
             key = self._keys.key(self._prompt(question)).replace("\n", _NAME_KEY)
-            echo(_word(key))
+            echo((_KEYS[key].verb if key in _KEYS else None) or key.strip())
             match key:
                 case "q":
                     raise _Quit
                 case "u":
                     if (again := self._undo()) is not None:
                         return again
-                case "m" if self._sight.has_more(question):
-                    self._sight.show_more(question)
+                case "m" if self._display.has_more(question):
+                    self._display.show_more(question)
                 case "?":
                     self._help(question)
-                case _ if (verb := self._verb(question, key)) is not None:
-                    if self._answer(question, verb):
+                case _ if (one := self._possible(question).get(key)) and one.verb:
+                    if self._answer(question, one.verb):
                         return self._review.next()
                 case _:
                     echo("not a key for this question; ? lists them")
 
-    def _verb(self, question: Question, key: str) -> Verb | None:
-        verb, _, _ = _VERBS.get(key, (None, "", ""))
-        return verb if verb in self._verbs(question) else None
-
-    def _verbs(self, question: Question) -> list[Verb]:
+    def _possible(self, question: Question) -> dict[str, _Key]:
+        """Return the keys that do something now."""
         from facewatch.service.reviewing import verbs_for
 
-        return verbs_for(self._catalog, question)
+        verbs = [None, *verbs_for(self._catalog, question)]
+        left_out = {"m": not self._display.has_more(question), "u": not self._given}
+        return {key: one for key, one in _KEYS.items() if one.verb in verbs and not left_out.get(key, False)}
 
     def _prompt(self, question: Question) -> str:
-        return " ".join(word for word, _ in self._possible(question)) + " "
-
-    def _possible(self, question: Question) -> list[tuple[str, str]]:
-        """Return what the prompt says of each key that does something now, and what it means."""
-        verbs = self._verbs(question)
-        left_out = {"m": not self._sight.has_more(question), "u": not self._given}
-        return [
-            *((word, meaning) for verb, word, meaning in _VERBS.values() if verb in verbs),
-            *(told for key, told in _COMMANDS.items() if not left_out.get(key, False)),
-        ]
+        return " ".join(one.word for one in self._possible(question).values()) + " "
 
     def _help(self, question: Question) -> None:
-        for word, meaning in self._possible(question):
-            echo(f"  {word:<15} {meaning}")
-        self._sight.list_photos(question)
+        for one in self._possible(question).values():
+            echo(f"  {one.word:<15} {one.meaning}")
+        self._display.list_photos(question)
 
     # --- answers ---
 
@@ -313,7 +306,11 @@ class _Walk:
         from facewatch.people.review import Answer, is_open
 
         try:
-            answer = Answer(verb, self._name()) if verb == "name" else Answer(verb)
+            answer = (
+                Answer(verb, ask_name(self._keys, self._catalog.people.names().values()))
+                if verb == "name"
+                else Answer(verb)
+            )
             if verb == "name" and not answer.name:
                 return False
             n_before = self._n_together(question, answer)
@@ -364,42 +361,6 @@ class _Walk:
         echo(f"taken back: {question.text}")
         return question if is_open(self._catalog, question) else self._review.next()
 
-    # --- names ---
-
-    def _name(self) -> str:
-        """Return the name that somebody types and means; "": none after all.
-
-        Raises:
-            NotKnownError: it cannot be a name.
-        """
-        names = sorted(self._catalog.people.names().values(), key=str.casefold)
-        typed = self._keys.line("who? (Tab completes, Enter alone goes back) ", names).strip()
-        return self._meant(typed, names) if typed else ""
-
-    def _meant(self, typed: str, names: Sequence[str]) -> str:
-        from facewatch.people.lookup import clean_name, name_key
-
-        name = clean_name(typed)
-        same = [known for known in names if name_key(known) == name_key(name)]
-        if same:
-            return same[0]
-        near = near_misses(name, names)
-        if not near:
-            return name
-        offers = {str(i): known for i, known in enumerate(near, 1)}
-        listed = " ".join(f"[{key}] {known}" for key, known in offers.items())
-        offers |= {"n": name, "b": ""} | ({"y": near[0]} if len(near) == 1 else {})
-        question = f"did you mean {listed}, or is it [n]ew: {name}? [b]ack "
-        while (key := self._keys.key(question)) not in offers:
-            click.echo()
-        echo(offers[key] or "back")
-        return offers[key]
-
-
-def _word(key: str) -> str:
-    """Return a key as it is shown behind the prompt."""
-    return _VERBS[key][0] if key in _VERBS else key.strip()
-
 
 # --- faces ---
 
@@ -414,7 +375,7 @@ class _Row:
     """One a face; "" for those that are there to compare with."""
 
 
-class Sight:
+class FaceDisplay:
     """Shows the faces of questions: drawn in the terminal where it can, else as paths of crops."""
 
     def __init__(self, app: App, cutting: Cutting, screen: Screen, *, n_lines: int) -> None:

@@ -57,9 +57,9 @@ class App:
         self.config = config
         self.catalog = _opened(config, needs_catalog=needs_catalog, patience=patience)
         try:
-            root = people_folder_of(config, self.catalog.files.setting("people_folder"), self.catalog.library_id)
+            root = people_folder_of(config, self.catalog.settings.get("people_folder"), self.catalog.library_id)
             check_places(config.photos, root, config.catalog, source=config.source)
-            _check_aligned(config.aligned, (*config.photos, *self.catalog.files.roots()), config.source)
+            _check_aligned(config.aligned, (*config.photos, *self.catalog.roots.all()), config.source)
         except BaseException:
             self.catalog.close()
             raise
@@ -67,7 +67,7 @@ class App:
         self.analyser = OnDemand(lambda: analyser or _workers(config, self.engine))
         self.libraries = Libraries(
             self.catalog,
-            config.photos or tuple(self.catalog.files.roots()),
+            config.photos or tuple(self.catalog.roots.all()),
             rules_of(config),
             aligned=config.aligned,
             faults_depend_on=lambda: _what_faults_depend_on(config, self.engine),

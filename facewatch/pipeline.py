@@ -156,14 +156,14 @@ class Pipeline:
         with self._catalog.run_lock(kind):
             with self._catalog.write():
                 strictness = self._identities.settings.strictness
-                run_id = self._catalog.people.start_run(kind, self._catalog.now(), strictness=strictness)
+                run_id = self._catalog.runs.start(kind, self._catalog.now(), strictness=strictness)
             self._identities.start_run(kind, run_id)
             outcome: dict[str, Any] = {}
             try:
                 yield outcome
             finally:
                 with self._catalog.write():
-                    self._catalog.people.end_run(run_id, outcome, self._catalog.now())
+                    self._catalog.runs.end(run_id, outcome, self._catalog.now())
 
     # --- one complete pass ---
 
@@ -249,7 +249,7 @@ class Pipeline:
     def _counts_of_faces(self, counts: Counter[str], grouped: Reclustered, *, since: tuple[int, int]) -> FaceCounts:
         """`since`: the newest face and person of before."""
         newest_face, newest_person = since
-        n_placed, n_placed_before = self._catalog.faces.placed_by(self._identities.run_id, since=newest_face)
+        n_placed, n_placed_before = self._catalog.assignments.n_made_by(self._identities.run_id, since=newest_face)
         return FaceCounts(
             n_faces=self._catalog.faces.n_since(newest_face),
             n_placed=n_placed,
@@ -278,7 +278,7 @@ class Pipeline:
             self._libraries.record(root, changes)
             changed = self._versions.bequeath(found)
         self._versions.gone(photos)
-        self._identities.renew(self._catalog.faces.people_of(photos) | self._versions.take_people())
+        self._identities.renew(self._catalog.assignments.people_of(photos) | self._versions.take_people())
         if changed and not self._engine.is_switch_under_way:
             self._identities.settle_again(changed)
 
@@ -321,7 +321,7 @@ class Pipeline:
                 log.warning("%s: %s", display(str(root / folder)), plural(n - 1, "more file") + " cannot be read")
         # Photos that had been away, perhaps, or were edited: their faces are compared with from now on.
         self._identities.renew(
-            self._catalog.faces.people_of(self._photos_of(root, back)) | self._versions.take_people()
+            self._catalog.assignments.people_of(self._photos_of(root, back)) | self._versions.take_people()
         )
 
     def reanalyse(
@@ -344,18 +344,18 @@ class Pipeline:
 
     def find_dates(self) -> Iterator[int]:
         """Record when photos of older catalogs were taken, step by step; yields how many were asked so far."""
-        if self._catalog.files.n_undated():
+        if self._catalog.photos.n_undated():
             yield from find_dates(self._catalog, self._analyser())
 
     def _find_dates(self, report: Report) -> None:
         """Spend some time on that; the next scan goes on."""
-        started, n_total = self._clock(), self._catalog.files.n_undated()
+        started, n_total = self._clock(), self._catalog.photos.n_undated()
         for n_looked in self.find_dates():
             report(Progress(n_looked, max(n_total, n_looked), "", stage="finding out when photos were taken"))
             if self._clock() - started > DATES_SECONDS:
                 break
         if n_total:
-            n_left = self._catalog.files.n_undated()
+            n_left = self._catalog.photos.n_undated()
             log.info("when photos were taken: found out for %d, %d left for later scans", n_total - n_left, n_left)
 
     def complete_switch(self) -> str | None:

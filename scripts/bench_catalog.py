@@ -102,7 +102,7 @@ def fill_catalog(
     now = catalog.now()
     with catalog.write():
         engine_id = catalog.engines.add(info, now)
-        root_id = catalog.files.add_root(root, root.stat().st_dev, now)
+        root_id = catalog.roots.add(root, root.stat().st_dev, now)
     ids = range(1, len(files) + 1)
     db = sqlite3.connect(catalog.path)
     db.executemany(
@@ -165,7 +165,7 @@ class Crowd:
         files = [(f"{i:06d}.jpg", Fingerprint(1, i, i)) for i in range(n_faces)]
         engine_id = fill_catalog(self.catalog, self.info, folder, files, people + 1, self._faces_of(people))
         self._identities = Identities(self.catalog, FixedEngine(engine_id, self.info))
-        root_id = (self.catalog.files.root(folder) or (0, 0))[0]
+        root_id = (self.catalog.roots.one(folder) or (0, 0))[0]
         self._ingest = Ingest(
             self.catalog, self, root=folder, root_id=root_id, engine_id=engine_id, settle=self._identities.settle
         )

@@ -440,7 +440,7 @@ class _other_device:
 
 
 def _n_known(watcher: Watcher, drive: Drive) -> int:
-    root = watcher.app.catalog.files.root(drive.root)
+    root = watcher.app.catalog.roots.one(drive.root)
     return len(watcher.app.catalog.files.known(root[0])) if root else 0
 
 

@@ -323,7 +323,7 @@ class World:
 
     def wanted_tree(self) -> dict[str, set[str]]:
         """Return the folders as the catalog says, each with its photos."""
-        folders = self.app.catalog.people.folders()
+        folders = self.app.catalog.links.folders()
         tree: dict[str, set[str]] = {}
         for person_id, path in self.query(
             "SELECT DISTINCT p.id, CAST(files.path AS TEXT) FROM people p JOIN assignments a ON a.person_id = p.id"

@@ -338,7 +338,7 @@ def test_links_that_are_gone_or_lead_elsewhere_are_found_and_made_again(three: L
 def test_a_folder_without_a_person_is_found_and_removed(three: Library) -> None:
     with three.app() as app:
         person = face(app, three, "e")["person_id"]
-        folder = app.catalog.people.folders()[person]
+        folder = app.catalog.links.folders()[person]
         put(app, "DELETE FROM assignments WHERE person_id = ?", person)
         finding = only(audit(app), Kind.LINKS)
         assert folder in finding.text

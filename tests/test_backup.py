@@ -231,7 +231,7 @@ with Catalog(pathlib.Path(sys.argv[1])) as catalog:
     while True:
         with catalog.write():
             ids = [catalog.people.add("now") for _ in range(2)]
-            catalog.people.tell_apart(*ids, "now")
+            catalog.rejections.add_cannot_link(*ids, "now")
 """
 
 DYING = """
@@ -344,7 +344,7 @@ def test_a_backup_is_due_once_a_day_and_only_when_something_changed(catalog: Cat
     assert first is not None
     assert first.name == "catalog-2026-03-04.sqlite"
     assert (mode_of(first), mode_of(first.parent)) == (0o600, 0o700)
-    catalog.files.set("looks", "another")
+    catalog.settings.set("looks", "another")
     assert backups.daily(NOON + timedelta(hours=2)) is None
     decide(catalog, "Ben")
     second = backups.daily(NOON + timedelta(days=1))

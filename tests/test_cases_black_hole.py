@@ -128,7 +128,7 @@ class Known:
         self.decisions = Decisions(catalog)
         with catalog.write():
             self.engine_id = catalog.engines.add(info, catalog.now())
-            self.root = catalog.files.add_root(Path("/nowhere"), 0, catalog.now())
+            self.root = catalog.roots.add(Path("/nowhere"), 0, catalog.now())
         self.n_photos = 0
         self.people = [self.group(ORDINARY[start : start + 6]) for start in range(0, 180, 6)]
         crowd = poor(70)
@@ -145,7 +145,7 @@ class Known:
         analysis = Analysis(200, 200, "PNG", (Face(Box(0, 0, 90, 90), (0.0,) * 10, 1.0, quality, vector),))
         with self.catalog.write():
             now = self.catalog.now()
-            photo_id = self.catalog.files.add_photo(self.n_photos.to_bytes(32, "big"), (200, 200), "PNG", now)
+            photo_id = self.catalog.photos.add(self.n_photos.to_bytes(32, "big"), (200, 200), "PNG", now)
             path = f"{self.n_photos}.png"
             self.catalog.files.record(self.root, path, Fingerprint(1, 1, 0), photo_id=photo_id, fault=None, now=now)
             return self.catalog.faces.add_analysis(photo_id, self.engine_id, analysis, now)[0]
@@ -155,7 +155,7 @@ class Known:
         with self.catalog.write():
             person_id = self.catalog.people.add(self.catalog.now())
             for face_id in faces:
-                self.catalog.faces.place(face_id, person_id, rule="test", now=self.catalog.now())
+                self.catalog.assignments.assign_by_user(face_id, person_id, rule="test", now=self.catalog.now())
             self.catalog._db.execute("UPDATE assignments SET source = 'cluster' WHERE person_id = ?", [person_id])
         return person_id
 

@@ -91,7 +91,7 @@ def test_a_scan_tells_new_faces_from_those_that_were_there(place: Library, run: 
         people = {person.id for person in app.catalog.people.all()}
         [anna] = app.catalog.faces.rows([1])
         with app.catalog.write():
-            app.catalog.faces.release([anna.id])
+            app.catalog.assignments.release([anna.id])
         place.draw("h.png", (1, 7), (8, 0))
         place.draw("i.png", (8, 1))
         result = app.pipeline.scan()
@@ -104,7 +104,7 @@ def test_faces_of_before_that_are_placed_are_not_called_new(place: Library, run:
     with place.app() as app:
         [row] = app.catalog.faces.rows([1])
         with app.catalog.write():
-            app.catalog.faces.release([row.id])
+            app.catalog.assignments.release([row.id])
         place.draw("empty.png")
         result = app.pipeline.scan()
     assert (result.faces.n_faces, result.faces.n_placed, result.faces.n_placed_before, result.faces.n_new_people) == (
@@ -121,7 +121,7 @@ def test_somebody_new_who_became_part_of_another_in_the_same_run_is_not_counted(
         for person in app.catalog.people.all():
             if person.name is None:
                 with app.catalog.write():
-                    app.catalog.faces.release([row.id for row in app.catalog.faces.of_person(person.id)])
+                    app.catalog.assignments.release([row.id for row in app.catalog.faces.of_person(person.id)])
                     app.catalog.people.forget(person.id)
         result = app.grouping.recluster()
         now = {person.id for person in app.catalog.people.all()}

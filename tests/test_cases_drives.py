@@ -546,7 +546,7 @@ def test_a_library_that_was_moved_as_a_whole_is_known_as_moved(named: Library, m
     assert result.files.n_known == result.files.n_same, "none counts as copied"
     assert len(result.libraries_moved) == 1
     with moved.app() as app:
-        assert app.catalog.files.roots() == [moved.photos]
+        assert app.catalog.roots.all() == [moved.photos]
         assert app.lookup.person("Anna").n_photos == app.lookup.person("Ben").n_photos == 2
         assert not app.status().offline
     assert set(moved.tree()) == links
@@ -600,7 +600,7 @@ def test_a_people_folder_whose_drive_is_away_is_not_made_in_its_place(named: Lib
     named.people.rename(named.base / "unplugged")
     (named.base / "unplugged" / ".facewatch").rename(named.base / "marker")
     with named.app() as app, app.catalog.write():
-        app.catalog.files.set(DRIVE, "4711")
+        app.catalog.settings.set(DRIVE, "4711")
     with pytest.raises(FolderError, match="it is not there, but folders were made in it; connect its disk; if it was"):
         named.scan()
     assert not named.people.exists()

@@ -150,7 +150,7 @@ def test_what_was_taken_out_stays_out_when_it_was_edited_and_moved(
 ) -> None:
     face = moved.ids()[0]
     with moved.open() as app, app.catalog.write():
-        app.catalog.faces.release([face])
+        app.catalog.assignments.release([face])
         app.catalog.faces.mark([face], mark, "2020-01-01T00:00:00Z")
     go(moved, way)
     assert moved.said(moved.ids("2019/b.png")[0]) == [(mark.value, "2020-01-01T00:00:00Z")]
@@ -177,7 +177,7 @@ def test_a_decision_that_was_handed_over_is_one_decision_in_the_history(moved: M
         assert [entry.action for entry in app.corrections.history() if entry.actor == "user"] == ["reject"]
         [decision] = app.catalog.journal.decisions()
         [face, _] = moved.ids("2019/b.png")
-        assert app.catalog.placings.decisions_about([face]) == {face: [decision.id]}
+        assert app.catalog.provenance.decisions_about([face]) == {face: [decision.id]}
 
 
 def test_why_says_where_it_comes_from(moved: Moved, way: tuple[str, ...]) -> None:
@@ -386,7 +386,7 @@ def test_the_watcher_hands_over_in_whatever_order_it_hears(library: Library, rem
             else:
                 turns.after(2.1, "2019/b.png")
         turns.after(2.1)
-        assert len(app.catalog.faces.rejected(anna)) == 2
+        assert len(app.catalog.rejections.of_person(anna)) == 2
     assert {"anna0.png", "anna1.png", "anna2.png"} in library.groups()
 
 

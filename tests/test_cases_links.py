@@ -159,7 +159,7 @@ def test_after_a_photo_was_moved_its_link_still_says_which_face(place: Library, 
 def test_a_link_that_is_out_of_date_names_nobody(place: Library, run: Any) -> None:
     anna = _face_of(run, "Anna")
     with place.app() as app, app.catalog.write():
-        app.catalog.faces.release([int(anna[1:])])
+        app.catalog.assignments.release([int(anna[1:])])
     answer = run("reject", "People/Anna/both.png")
     assert answer.code == 9
     assert "Anna is not on this photo any more; `facewatch folders` brings the links up to date" in answer.err
@@ -173,7 +173,7 @@ def test_a_link_for_somebody_who_was_forgotten_names_nobody_else(place: Library,
         anna = app.lookup.person("Anna")
         with app.catalog.write():
             faces = [row.id for row in app.catalog.faces.of_person(anna.id)]
-            app.catalog.faces.release(faces)
+            app.catalog.assignments.release(faces)
             app.catalog.people.forget(anna.id)
     answer = run("reject", "People/Anna/a.png")
     assert (answer.code, "who is forgotten, is not on this photo" in answer.err) == (9, True)
@@ -183,8 +183,8 @@ def test_a_link_of_somebody_who_was_merged_means_who_that_is_now(place: Library,
     with place.app() as app:
         anna, stranger = app.lookup.person("Anna"), app.lookup.person("Person 0003")
         with app.catalog.write():
-            app.catalog.faces.release([row.id for row in app.catalog.faces.of_person(stranger.id)])
-            app.catalog.faces.reassign_all(anna.id, stranger.id)
+            app.catalog.assignments.release([row.id for row in app.catalog.faces.of_person(stranger.id)])
+            app.catalog.assignments.reassign_all(anna.id, stranger.id)
             app.catalog.people.retire(anna.id, stranger.id)
     assert run("confirm", "People/Anna/both.png").code == 0
 

@@ -296,7 +296,7 @@ def test_length_and_cover_of_a_face_are_on_record_for_each_engine(tmp_path: Path
     hidden = Quality(100.0, 128.0, 64, 0.1, 0.8, Tier.MATCH, norm=15.5, covered=Covered.BOTH)
     with Catalog(tmp_path / "c.sqlite", now=lambda: now) as catalog, catalog.write():
         one, other = (catalog.engines.add(replace(fake.INFO, fingerprint=name), now) for name in ("one", "other"))
-        photo = catalog.files.add_photo(b"a" * 32, (640, 480), "PNG", now)
+        photo = catalog.photos.add(b"a" * 32, (640, 480), "PNG", now)
         plain = replace(hidden, tier=Tier.FOUND, norm=None, covered=Covered.NOTHING)
         for engine, quality, heirs in ((one, hidden, {}), (other, plain, {0: 1})):
             face = Face(Box(0, 0, 64, 64), (0.0,) * 10, 1.0, quality, fake.embedding_of(1, 0))

@@ -174,7 +174,7 @@ def test_faces_come_from_the_catalog_with_the_day_of_their_photo(library: Librar
     with library.app() as app:
         catalog = app.catalog
         with catalog.write():
-            catalog.files.set_taken({1: "2010-01-01T00:00:00", 2: "2020-01-01T23:59:59", 3: ""})
+            catalog.photos.set_taken({1: "2010-01-01T00:00:00", 2: "2020-01-01T23:59:59", 3: ""})
         days = catalog.faces.load(1, n_dims=app.engine.info.n_dims).days
     assert days is not None
     assert days[1] - days[0] in (3652, 3653)

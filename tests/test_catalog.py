@@ -47,9 +47,9 @@ def analysis(*people: int) -> Analysis:
 def add_photo(catalog: Catalog, path: str, *people: int) -> tuple[int, list[int]]:
     """Record a photo with these people on it and return its id and those of its faces."""
     with catalog.write():
-        root = catalog.files.add_root(Path("/photos"), 1, NOW)
+        root = catalog.roots.add(Path("/photos"), 1, NOW)
         engine = catalog.engines.add(fake.INFO, NOW)
-        photo = catalog.files.add_photo(path.encode().ljust(32), (640, 480), "PNG", NOW)
+        photo = catalog.photos.add(path.encode().ljust(32), (640, 480), "PNG", NOW)
         catalog.files.record(root, path, Fingerprint(1, 2, 3), photo_id=photo, fault=None, now=NOW)
         return photo, catalog.faces.add_analysis(photo, engine, analysis(*people), NOW)
 
@@ -106,7 +106,7 @@ def test_any_file_name_survives(tmp_path_factory: pytest.TempPathFactory, name: 
     path = os.fsdecode(name)
     with Catalog(tmp_path_factory.mktemp("c") / "catalog.sqlite") as catalog:
         with catalog.write():
-            root = catalog.files.add_root(Path("/photos"), 1, NOW)
+            root = catalog.roots.add(Path("/photos"), 1, NOW)
             catalog.files.record(
                 root, path, Fingerprint(1, 2, 3), photo_id=None, fault=Fault(FaultCode.OTHER, "bad", "mend it"), now=NOW
             )

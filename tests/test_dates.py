@@ -400,7 +400,7 @@ def test_a_photo_that_cannot_be_asked_now_is_asked_another_time(library: Library
     os.utime(changed, (1, 1))  # it may be another photo by now
     with library.app() as app:
         assert [*find_dates(app.catalog, app.analyser())] == [4]
-        assert app.catalog.files.n_undated() == 3
+        assert app.catalog.photos.n_undated() == 3
     assert recorded(library) == {"0.png": None, "1.png": None, "2.png": None, "3.png": SPRING_SAID}
     (tmp_path / "elsewhere.png").rename(gone)
     overwrite(broken, content, times[broken])
@@ -418,7 +418,7 @@ def test_a_copy_answers_for_a_file_that_is_gone(library: Library) -> None:
     path.unlink()
     with library.app() as app:
         assert [*find_dates(app.catalog, app.analyser())] == [1]
-        assert app.catalog.files.n_undated() == 0
+        assert app.catalog.photos.n_undated() == 0
     assert set(recorded(library).values()) == {SPRING_SAID}
 
 
@@ -429,7 +429,7 @@ def test_a_photo_that_is_in_no_library_any_more_is_not_waited_for(library: Libra
     paths[0].unlink()
     library.scan()
     with library.app() as app:
-        assert app.catalog.files.n_undated() == 0
+        assert app.catalog.photos.n_undated() == 0
 
 
 def add_older(library: Library, n_photos: int) -> None:
@@ -448,7 +448,7 @@ def test_dates_are_recorded_in_small_steps_that_end_although_nothing_answers(lib
     with library.app() as app:
         steps = [*find_dates(app.catalog, app.analyser())]
         assert steps == [DATED_TOGETHER, 2 * DATED_TOGETHER, n_photos]
-        assert app.catalog.files.n_undated() == n_photos
+        assert app.catalog.photos.n_undated() == n_photos
 
 
 def ticking(seconds: float) -> Iterator[float]:
@@ -467,9 +467,9 @@ def test_a_scan_spends_a_limited_time_on_dates_and_the_next_goes_on(library: Lib
     clock = ticking(DATES_SECONDS + 1)
     with library.app(clock=lambda: next(clock)) as app:
         app.pipeline.scan()
-        assert app.catalog.files.n_undated() == 2
+        assert app.catalog.photos.n_undated() == 2
         app.pipeline.scan()
-        assert app.catalog.files.n_undated() == 0
+        assert app.catalog.photos.n_undated() == 0
     assert set(recorded(library).values()) == {SPRING_SAID}
 
 
@@ -480,7 +480,7 @@ def test_the_watcher_dates_photos_while_nothing_else_waits(library: Library) -> 
     with library.app() as app:
         loop = WatchLoop(app, should_stop=lambda: False)
         loop.step({})
-        assert app.catalog.files.n_undated() == 0
+        assert app.catalog.photos.n_undated() == 0
         loop.step({})
     assert recorded(library) == {"a.png": SPRING_SAID}
 

@@ -207,7 +207,7 @@ def test_whoever_was_told_apart_is_not_made_one_by_a_run(library: Library) -> No
     library.draw("d.png", (1, 3))
     library.scan()
     with library.app() as app:
-        assert app.catalog.people.apart() == {1: {2}, 2: {1}}
+        assert app.catalog.rejections.cannot_links() == {1: {2}, 2: {1}}
         assert {p.label for p in app.catalog.people.all() if p.n_faces} >= {"Twin"}
 
 
@@ -291,7 +291,7 @@ def test_nobody_is_told_apart_from_a_part_of_themselves(family: Library) -> None
             decisions.tell_apart("Ben", "Person 0003")
             decisions.merge("Anna", ["Ben", "Person 0003"])
         anna = app.lookup.person("Anna").id
-        assert anna not in app.catalog.people.apart()
+        assert anna not in app.catalog.rejections.cannot_links()
 
 
 def test_a_forgotten_person_is_gone_and_its_faces_are_compared_with_no_other(family: Library) -> None:
@@ -312,7 +312,7 @@ def test_no_photo_from_before_the_birth_is_matched(family: Library) -> None:
         face = face_on(app, "c.png:1")["face_id"]
         with app.catalog.write():
             photos = app.catalog.faces.rows([face, face_on(app, "d.png:1")["face_id"]])
-            app.catalog.files.set_taken({row.photo_id: "1999-05-01T12:00:00" for row in photos})
+            app.catalog.photos.set_taken({row.photo_id: "1999-05-01T12:00:00" for row in photos})
         with app.corrections.deciding() as decisions:
             decisions.confirm(["d.png:1"])
             decided = decisions.born("Ben", "2005")
@@ -325,7 +325,7 @@ def take(app: App, when: str, *places: str) -> list[int]:
     """Say when photos were taken; returns the faces at these places."""
     faces = [face_on(app, place)["face_id"] for place in places]
     with app.catalog.write():
-        app.catalog.files.set_taken({row.photo_id: when for row in app.catalog.faces.rows(faces)})
+        app.catalog.photos.set_taken({row.photo_id: when for row in app.catalog.faces.rows(faces)})
     return faces
 
 

@@ -170,7 +170,7 @@ def test_looking_makes_nothing_where_there_is_nothing(library: Library) -> None:
 
 def test_it_works_while_a_watcher_is_at_work_and_writes(scanned: Library) -> None:
     with scanned.app() as app, app.pipeline.running("watch"), app.catalog.write():
-        app.catalog.files.set("engine", "fake")
+        app.catalog.settings.set("engine", "fake")
         found = look(scanned)
     assert not told(found, "catalog", level="broken")
     assert f"watch (process {os.getpid()})" in told(found, "at work", level="ok")[0].what
@@ -725,7 +725,7 @@ def test_a_library_on_another_drive_is_judged_by_what_it_holds(scanned: Library)
 
 def test_a_drive_that_was_mounted_within_a_library_is_missed(scanned: Library) -> None:
     with scanned.app() as app, app.catalog.write():
-        app.catalog.files.set_mounts(app.libraries.root_id(scanned.photos), {"2024"})
+        app.catalog.roots.set_mounts(app.libraries.root_id(scanned.photos), {"2024"})
     finding = one(look(scanned), "libraries")
     assert (finding.level, "another drive was mounted there" in finding.what) == ("broken", True)
 

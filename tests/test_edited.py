@@ -129,7 +129,7 @@ def test_what_a_user_said_about_a_face_is_true_of_the_edited_photo(edited: Edite
 def test_a_face_that_was_taken_out_stays_out(edited: Edited, mark: Mark) -> None:
     with edited.open() as app, app.catalog.write():
         face = edited.ids()[1]
-        app.catalog.faces.release([face])
+        app.catalog.assignments.release([face])
         app.catalog.faces.mark([face], mark, "2020-01-01T00:00:00Z")
     edited.edit((ANNA, 9), (BEN, 9), (CLARA, 9))
     assert edited.faces()[1] == (None, None)
@@ -204,7 +204,7 @@ def test_nobody_comes_into_a_photo_twice_by_what_runs_had_placed(edited: Edited)
         _, ben, clara = edited.ids()
         anna = edited.faces()[0][0]
         app.catalog._db.execute("UPDATE assignments SET source = 'user', person_id = ? WHERE face_id = ?", [anna, ben])
-        app.catalog.faces.release([clara])
+        app.catalog.assignments.release([clara])
     edited.edit((ANNA, 9), (BEN, 9), (CLARA, 9))
     people = [person for person, _ in edited.faces()]
     # The user's word goes first; she is in the photo by it, and once is enough.

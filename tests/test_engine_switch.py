@@ -67,7 +67,7 @@ def named(library: Library) -> Library:
         with app.catalog.write():
             [odd] = [row["face_id"] for row in app.lookup.photo(library.photos / "odd.png")["faces"]]
             said = Match(anna, 0.0, 0.0, None, None, "a user said so", is_accepted=True)
-            app.catalog.faces.assign(odd, said, source="user", run_id=None, now="2026-01-01T00:00:00Z")
+            app.catalog.assignments.assign(odd, said, source="user", run_id=None, now="2026-01-01T00:00:00Z")
         app.folder.sync()
     return library
 
@@ -355,5 +355,5 @@ def test_a_scan_that_failed_before_it_looked_is_no_last_scan(named: Library) -> 
         before = app.status().last_scan
         with pytest.raises(LibraryError), app.pipeline.running("scan"):
             raise LibraryError("nothing there")
-        assert app.catalog.people.last_run("scan")["outcome"] != "{}"  # type: ignore[index]
+        assert app.catalog.runs.last("scan")["outcome"] != "{}"  # type: ignore[index]
         assert app.status().last_scan == before

@@ -1209,13 +1209,13 @@ def test_faces_that_move_while_photos_come_are_churn_and_groups_that_join_are_no
         app.corrections.rename(str(anna), "Anna")
         watch = simulated.ChurnWatch(arrivals)
         with watch.watching(), app.catalog.write():
-            app.catalog.faces.reassign_all(cleo, ben)
+            app.catalog.assignments.reassign_all(cleo, ben)
             app.catalog.people.retire(cleo, ben)
         assert watch.churns() == (simulated.Churn(2, 0), simulated.Churn(4, 0))
         moved, released = arrivals.faces_of()[anna][0], arrivals.faces_of()[ben][0]
         with watch.watching(), app.catalog.write():
-            app.catalog.faces.move([moved], ben, rule="test", now=app.catalog.now())
-            app.catalog.faces.release([released])
+            app.catalog.assignments.move([moved], ben, rule="test", now=app.catalog.now())
+            app.catalog.assignments.release([released])
         assert watch.churns() == (simulated.Churn(2, 1), simulated.Churn(4, 1))
         assert watch.churns().decided.share == 0.5
 

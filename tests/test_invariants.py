@@ -30,9 +30,9 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
             for person_id, name in zip(people, ("Anna", "Ben", None, None), strict=True):
                 catalog.people.rename(person_id, name)
             for face_id in (1, 3):
-                catalog.faces.place(face_id, people[0], rule="placed by you", now=NOW)
-            catalog.people.set_folder(people[0], "Anna")
-            catalog.people.add_link(people[0], 1, "Anna/a.png", Path("/photos/a.png"), "symlink:a")
+                catalog.assignments.assign_by_user(face_id, people[0], rule="placed by you", now=NOW)
+            catalog.links.set_folder(people[0], "Anna")
+            catalog.links.add(people[0], 1, "Anna/a.png", Path("/photos/a.png"), "symlink:a")
             catalog.engines.use(1)
         yield catalog
 
@@ -110,7 +110,7 @@ def test_many_of_one_kind_are_one_line(catalog: Catalog) -> None:
 
 def test_two_faces_of_one_person_in_a_photo_are_right_where_a_user_placed_them(catalog: Catalog) -> None:
     with catalog.write():
-        catalog.faces.place(2, 1, rule="placed by you", now=NOW)
+        catalog.assignments.assign_by_user(2, 1, rule="placed by you", now=NOW)
     assert catalog.faults() == []
 
 

@@ -161,7 +161,7 @@ class Arriving:
         self.catalog = Catalog(folder / "catalog.sqlite", now=lambda: "2026-01-01T00:00:00Z")
         with self.catalog.write():
             engine_id = self.catalog.engines.add(self.INFO, "now")
-            self._root = self.catalog.files.add_root(Path("/photos"), 1, "now")
+            self._root = self.catalog.roots.add(Path("/photos"), 1, "now")
         self._engine_id = engine_id
         self._identities = Identities(self.catalog, FixedEngine(engine_id, self.INFO))
         self._graph = NeighbourGraph(ceiling=THRESHOLDS.cluster)
@@ -178,7 +178,7 @@ class Arriving:
             )
             with self.catalog.write():
                 files, sha256 = self.catalog.files, hashlib.sha256(str(photo).encode()).digest()
-                photo_id = files.add_photo(sha256, (640, 480), "JPEG", "now")
+                photo_id = self.catalog.photos.add(sha256, (640, 480), "JPEG", "now")
                 files.record(self._root, f"{photo}.jpg", Fingerprint(1, 2, 3), photo_id=photo_id, fault=None, now="now")
                 ids = self.catalog.faces.add_analysis(
                     photo_id, self._engine_id, Analysis(640, 480, "JPEG", faces), "now"

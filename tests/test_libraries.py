@@ -139,7 +139,7 @@ def test_what_was_on_a_drive_that_was_mounted_inside_stays(library: Library) -> 
     library.scan()
     with library.app() as app, app.catalog.write():
         root_id = app.libraries.root_id(library.photos)
-        app.catalog.files.set_mounts(root_id, ["usb"])
+        app.catalog.roots.set_mounts(root_id, ["usb"])
     shutil.rmtree(library.photos / "usb")
     assert library.scan().files.n_missing == 0
     with library.app() as app:
@@ -166,11 +166,11 @@ def test_a_folder_that_is_no_mount_any_more_but_holds_its_files_is_an_ordinary_o
         library.draw(f"usb/{i}.png", (1, i))
     library.scan()
     with library.app() as app, app.catalog.write():
-        app.catalog.files.set_mounts(app.libraries.root_id(library.photos), ["usb"])
+        app.catalog.roots.set_mounts(app.libraries.root_id(library.photos), ["usb"])
     (library.photos / "usb" / "2.png").unlink()
     assert library.scan().files.n_missing == 1
     with library.app() as app:
-        assert not app.catalog.files.mounts(app.libraries.root_id(library.photos))
+        assert not app.catalog.roots.mounts(app.libraries.root_id(library.photos))
 
 
 def test_one_of_two_drives_with_the_same_photos_may_be_unplugged(library: Library, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_one_of_two_drives_with_the_same_photos_may_be_unplugged(library: Librar
     library.scan(**both)
     with library.app(both) as app:
         assert app.catalog.files.counts()["files"] == 4
-        assert library.photos in app.catalog.files.roots()
+        assert library.photos in app.catalog.roots.all()
 
 
 def test_a_whole_library_that_was_moved_is_one_library_at_its_new_place(library: Library, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_whole_library_that_was_moved_is_one_library_at_its_new_place(library:
     assert (result.files.n_moved, result.files.n_known, result.files.n_new) == (2, 0, 0)
     assert result.libraries_moved == {str(library.photos): str(moved)}
     with library.app({"library.photos": str(moved)}) as app:
-        assert app.catalog.files.roots() == [moved]
+        assert app.catalog.roots.all() == [moved]
         assert app.lookup.person("Anna").n_photos == 2
 
 

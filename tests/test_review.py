@@ -56,7 +56,7 @@ class Known:
         self.decisions = Decisions(catalog)
         with catalog.write():
             self.engine_id = catalog.engines.add(fake.INFO, catalog.now())
-            self._root = catalog.files.add_root(Path("/nowhere"), 0, catalog.now())
+            self._root = catalog.roots.add(Path("/nowhere"), 0, catalog.now())
         self._n_photos = 0
 
     def photo(self, *vectors: NDArray[np.float32], tier: Tier = Tier.FOUND) -> list[int]:
@@ -69,7 +69,7 @@ class Known:
         analysis, catalog = Analysis(2000, 200, "PNG", faces), self.catalog
         with catalog.write():
             now = catalog.now()
-            photo_id = catalog.files.add_photo(self._n_photos.to_bytes(32, "big"), (2000, 200), "PNG", now)
+            photo_id = catalog.photos.add(self._n_photos.to_bytes(32, "big"), (2000, 200), "PNG", now)
             path = f"{self._n_photos}.png"
             catalog.files.record(self._root, path, Fingerprint(1, 1, 0), photo_id=photo_id, fault=None, now=now)
             return catalog.faces.add_analysis(photo_id, self.engine_id, analysis, now)
@@ -86,7 +86,7 @@ class Known:
         with self.catalog.write():
             person_id = self.catalog.people.add(self.catalog.now())
             for face_id in faces:
-                self.catalog.faces.place(face_id, person_id, rule="test", now=self.catalog.now())
+                self.catalog.assignments.assign_by_user(face_id, person_id, rule="test", now=self.catalog.now())
             self.catalog._db.execute("UPDATE assignments SET source = 'cluster' WHERE person_id = ?", [person_id])
         return person_id
 
@@ -277,7 +277,7 @@ def test_who_was_not_born_yet_is_not_asked_about(known: Known) -> None:
     anna = known.named("Anna", 0)
     [face] = known.loose(look(0, SURE, 5))
     with known.catalog.write():
-        known.catalog.files.set_taken({known.catalog.faces.rows([face])[0].photo_id: "1990-01-01T00:00:00"})
+        known.catalog.photos.set_taken({known.catalog.faces.rows([face])[0].photo_id: "1990-01-01T00:00:00"})
     assert len(known.questions("is")) == 1
     known.decisions.born(str(anna), "2001")
     assert known.questions("is") == []
@@ -417,7 +417,7 @@ def test_no_is_remembered_and_never_asked_again(known: Known) -> None:
     group = known.group(look(0, SURE, 10), look(0, SURE, 11))
     known.answer(f"{only(known.questions('is')).id}=no")
     assert known.questions("is") == []
-    assert known.catalog.faces.rejections()[face] == {anna}
+    assert known.catalog.rejections.all()[face] == {anna}
     known.loose(look(0, SURE, 12))
     assert all(face not in q.loose and group not in q.groups for q in known.questions("is"))
 
@@ -458,7 +458,7 @@ def test_faces_that_are_somebody_else_leave_and_come_up_together(known: Known) -
     anna, others = known.mixed("Anna", 3, 3)
     known.answer(f"{only(known.questions()).id}=no")
     assert [known.whose(face_id) for face_id in others] == [None] * 4
-    assert all(known.catalog.faces.rejections()[face_id] == {anna} for face_id in others)
+    assert all(known.catalog.rejections.all()[face_id] == {anna} for face_id in others)
     assert known.person(anna).n_faces == 5
 
 

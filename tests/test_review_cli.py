@@ -312,7 +312,7 @@ def test_two_people_who_are_two_are_not_asked_about_again(family: App, walk: Any
     walked = walk(family, *one_first(family), "n", "q")
     assert re.search(r"Person \d+ and Person \d+ are different people; you will not be asked again", walked.out)
     assert not [text for text in texts(family) if text.endswith("the same person?")]
-    assert len(family.catalog.people.apart()) == 2
+    assert len(family.catalog.rejections.cannot_links()) == 2
 
 
 def test_both_of_two_people_are_shown_apart(family: App, walk: Any) -> None:
@@ -340,7 +340,7 @@ def mixed(library: Library) -> Iterator[App]:
     with library.app() as app:
         app.pipeline.scan()
         ben, anna = sorted(app.catalog.people.all(), key=lambda person: person.n_faces)
-        app.catalog.faces.reassign_all(ben.id, anna.id)
+        app.catalog.assignments.reassign_all(ben.id, anna.id)
         app.catalog.people.retire(ben.id, anna.id)
         app.corrections.rename(str(anna.id), "Anna")
         yield app
@@ -457,7 +457,7 @@ def test_faces_that_a_new_name_explains_are_told(library: Library, walk: Any) ->
         [person] = app.catalog.people.all()
         face = app.catalog.faces.of_person(person.id)[0]
         # A run that saw only two photos would have left the third to be found when somebody says who they are.
-        app.catalog.faces.release([face.id])
+        app.catalog.assignments.release([face.id])
         walked = walk(app, "t", "q", lines=["Anna"])
     assert "2 faces belong to Anna now; 1 more found; undo with u" in walked.out
 
@@ -808,7 +808,7 @@ def test_without_faces_there_is_an_empty_list_that_says_why(library: Library, ru
 
 def test_while_the_engine_changes_nothing_is_asked_and_it_says_why(anna: App, run: Any) -> None:
     with anna.catalog.write():
-        anna.catalog.files.set("engine", "face_recognition")
+        anna.catalog.settings.set("engine", "face_recognition")
     answer = run("--json")
     assert answer.code == 0
     assert answer.json["questions"] == []
@@ -1009,7 +1009,7 @@ def test_with_nothing_to_ask_a_terminal_is_told_so(seen: Library) -> None:
 
 def test_while_the_engine_changes_a_terminal_is_told_so(seen: Library) -> None:
     with seen.app() as app, app.catalog.write():
-        app.catalog.files.set("engine", "face_recognition")
+        app.catalog.settings.set("engine", "face_recognition")
     with session(seen) as at:
         at.expect("the engine is being changed from fake to face_recognition: 0 of 2 photos looked at")
         assert at.end() == 0

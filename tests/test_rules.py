@@ -739,7 +739,7 @@ def test_nothing_is_decided_again_about_who_has_become_part_of_another_by_a_run(
     world.app.corrections.undo()
     catalog = world.app.catalog
     with catalog.write():
-        catalog.faces.reassign_all(2, 1)
+        catalog.assignments.reassign_all(2, 1)
         catalog.people.retire(2, 1)
     before = world.told()
     with pytest.raises(DecisionError, match="part of person p1"):

@@ -205,7 +205,7 @@ def test_a_library_that_was_moved_is_followed(family: Library) -> None:
     engine = Counting()
     with family.app({"library.photos": str(new)}, analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
         app.pipeline.scan()
-        assert app.catalog.files.roots() == [new]
+        assert app.catalog.roots.all() == [new]
         assert app.status().offline == []
     assert engine.n == 0
     family.photos = new
@@ -240,13 +240,13 @@ def test_libraries_that_lie_in_each_other_are_one(family: Library) -> None:
     with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
         app.pipeline.scan()
         assert engine.n == 3  # those in 2024 are known
-        assert app.catalog.files.roots() == [family.photos]
+        assert app.catalog.roots.all() == [family.photos]
         assert app.catalog.files.counts()["files"] == 5
     assert family.groups() == GROUPS
     (family.photos / "2024/a.png").unlink()
     family.scan(**inner)
     with family.app() as app:
-        assert app.catalog.files.roots() == [family.photos]
+        assert app.catalog.roots.all() == [family.photos]
         assert app.catalog.files.counts()["files"] == 4
 
 
@@ -354,7 +354,7 @@ def test_naming_works_while_a_run_is_on(family: Library) -> None:
 def test_every_run_is_on_record(family: Library) -> None:
     family.scan()
     with family.app() as app:
-        run = app.catalog.people.last_run("scan")
+        run = app.catalog.runs.last("scan")
     assert run
     assert run["ended_at"]
     assert '"n_new": 5' in run["outcome"]

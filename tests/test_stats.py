@@ -95,7 +95,7 @@ def test_people_who_come_nearer_than_a_match_are_counted_in_pairs(three: Library
         c = app.lookup.photo(three.photos / "c.png")["faces"][0]
         with app.catalog.write():
             new = app.catalog.people.add("now")
-            app.catalog.faces.move([c["face_id"]], new, rule="by hand", now="now")
+            app.catalog.assignments.move([c["face_id"]], new, rule="by hand", now="now")
         found = stats(app).distances
     assert found is not None
     assert found.n_close_pairs == 1

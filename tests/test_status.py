@@ -486,7 +486,7 @@ def test_it_writes_nothing(scanned: Library, run: Any) -> None:
 
 def test_a_writer_in_the_middle_of_its_work_does_not_hold_it_up(scanned: Library, run: Any) -> None:
     with watching(scanned) as app, app.catalog.write():
-        app.catalog.files.set("anything", "else")
+        app.catalog.settings.set("anything", "else")
         started = time.monotonic()
         assert status_of(run)["n_photos"] == 3
         # A lock would be waited for 30 seconds.
@@ -499,7 +499,7 @@ def test_it_does_not_hold_up_a_writer_while_it_watches(scanned: Library) -> None
         for i in range(3):
             current()
             with writer.catalog.write():
-                writer.catalog.files.set("n", str(i))
+                writer.catalog.settings.set("n", str(i))
             # Nothing is left in the journal because of a reader that is in the middle of something.
             assert writer.catalog._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
 
@@ -724,7 +724,7 @@ def test_the_moment_of_the_last_scan_is_what_its_help_says(scanned: Library, run
         return value_of(parsed(text), "last_scan_timestamp_seconds")
 
     with watching(scanned) as app:
-        run_of_it = app.catalog.people.last_run("watch")
+        run_of_it = app.catalog.runs.last("watch")
         assert run_of_it is not None
         began_at = datetime.fromisoformat(run_of_it["started_at"]).timestamp()
         assert run_of_it["ended_at"] is None

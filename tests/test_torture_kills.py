@@ -238,7 +238,7 @@ def half_synced(library: Library) -> Library:
     for look in range(3):
         library.draw(f"anna{look}.png", (1, look))
     with library.app() as app:
-        app.catalog.people.add_link = cut_off  # type: ignore[method-assign, assignment]
+        app.catalog.links.add = cut_off  # type: ignore[method-assign, assignment]
         with pytest.raises(CutOffError):
             app.pipeline.scan()
     assert len(library.tree()) == 3
@@ -266,7 +266,7 @@ def test_a_folder_whose_move_was_cut_off_follows_the_next_name(library: Library)
     library.scan()
     with library.app() as app:
         app.corrections.rename("1", "Anna")
-        app.catalog.people.move_links = cut_off  # type: ignore[method-assign, assignment]
+        app.catalog.links.move = cut_off  # type: ignore[method-assign, assignment]
         with pytest.raises(CutOffError):
             app.corrections.rename("Anna", "Anne")
     assert sorted(library.tree()) == ["Anne/anna0.png", "Anne/anna1.png"]

@@ -231,7 +231,7 @@ def test_what_could_be_recognised_by_now_waits_for_the_next_scan(known: Library)
     with known.app() as app:
         [face] = whys(app, known, "b.png")
         with app.catalog.write():
-            app.catalog.faces.release([face.face_id])
+            app.catalog.assignments.release([face.face_id])
         [why] = whys(app, known, "b.png")
         assert why.rematch is not None
         assert app.lookup.person("Anna").id == why.rematch.person_id
@@ -293,7 +293,7 @@ def test_who_was_born_later_is_told(known: Library) -> None:
     with known.app() as app:
         photo_id = app.lookup.photo(known.photos / "d.png")["photo_id"]
         with app.catalog.write():
-            app.catalog.files.set_taken({photo_id: "1990-05-01T12:00:00"})
+            app.catalog.photos.set_taken({photo_id: "1990-05-01T12:00:00"})
         decide(app, lambda d: d.born("Ben", "1995"))
         [why] = whys(app, known, "d.png")
     [bar] = why.barred
@@ -311,8 +311,8 @@ def test_whom_it_cannot_be_is_what_matching_is_told(known: Library) -> None:
         decide(app, lambda d: d.born("Anna", "2090"))
         photo_ids = [(p, app.lookup.photo(known.photos / p)["photo_id"]) for p in ("a.png", "b.png", "c.png", "d.png")]
         with app.catalog.write():
-            app.catalog.files.set_taken({photo_id: "2001-01-01T00:00:00" for _, photo_id in photo_ids})
-        rejections = app.catalog.faces.rejections()
+            app.catalog.photos.set_taken({photo_id: "2001-01-01T00:00:00" for _, photo_id in photo_ids})
+        rejections = app.catalog.rejections.all()
         for photo, photo_id in photo_ids:
             for why in whys(app, known, photo):
                 if why.person_id is None:
@@ -408,7 +408,7 @@ def _check_released(app: App, library: Library, photo: str, why: Why) -> None:
     assert why.rematch is not None
     saved = app.catalog.faces.rows([why.face_id])[0]
     with app.catalog.write():
-        app.catalog.faces.release([why.face_id])
+        app.catalog.assignments.release([why.face_id])
     app.identities.forget_gallery()
     released = next(other for other in whys(app, library, photo) if other.face_id == why.face_id)
     assert released.rematch is not None
@@ -420,8 +420,10 @@ def _check_released(app: App, library: Library, photo: str, why: Why) -> None:
     placed = next(other for other in whys(app, library, photo) if other.face_id == why.face_id)
     assert placed.person_id == released.rematch.person_id
     with app.catalog.write():
-        app.catalog.faces.release([why.face_id])
-        app.catalog.faces.place(why.face_id, saved.person_id or 0, rule="as before", now=app.catalog.now())
+        app.catalog.assignments.release([why.face_id])
+        app.catalog.assignments.assign_by_user(
+            why.face_id, saved.person_id or 0, rule="as before", now=app.catalog.now()
+        )
         app.catalog._db.execute("UPDATE assignments SET source = 'auto' WHERE face_id = ?", [why.face_id])
     app.identities.forget_gallery()
 
@@ -430,9 +432,9 @@ def test_a_decision_is_found_whatever_face_has_a_similar_number(known: Library) 
     with known.app() as app:
         ids = [why.face_id for photo in ("a.png", "b.png", "c.png", "d.png") for why in whys(app, known, photo)]
         decide(app, lambda d: d.confirm([str(ids[0])]))
-        placings = app.catalog.placings
-        assert [face for face in ids if placings.decisions_about([face])[face]] == [ids[0]]
-        assert placings.decisions_about([similar := int(f"{ids[0]}0")]) == {similar: []}
+        provenance = app.catalog.provenance
+        assert [face for face in ids if provenance.decisions_about([face])[face]] == [ids[0]]
+        assert provenance.decisions_about([similar := int(f"{ids[0]}0")]) == {similar: []}
 
 
 class _WithStrangers(fake.FakeEngine):

@@ -12,17 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlite_utils import Database
+
+from facewatch.catalog.assignments import Assignments, Rejections
 from facewatch.catalog.backup import Backups, write_backup
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
-from facewatch.catalog.files import FaultyFile, Files, KnownFile, by_cause, display
+from facewatch.catalog.files import FaultyFile, Files, KnownFile, Photos, Roots, Settings, by_cause, display
 from facewatch.catalog.integrity import Integrity, Sights, StrayAssignment, faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.lineage import Lineage, Spot
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import check_place, clear_errors, connect, make_durable, utc_now
-from facewatch.catalog.people import LinkRow, People, Person
-from facewatch.catalog.provenance import Placings
+from facewatch.catalog.people import LinkRow, Links, People, Person, Runs
+from facewatch.catalog.provenance import Provenance
 from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience
 from facewatch.errors import CatalogError
 from facewatch.fs import sidecar
@@ -51,6 +54,7 @@ __all__ = [
     "Sights",
     "Spot",
     "StrayAssignment",
+    "Tables",
     "by_cause",
     "display",
     "utc_now",
@@ -66,7 +70,25 @@ RUN_WAIT_SECONDS = 1.0
 """How long a run waits for another; those that only ask who runs hold the lock for some microseconds."""
 
 
-class Catalog:
+class Tables:
+    """The tables of an open catalog, each with what reads and writes it."""
+
+    def __init__(self, db: Database) -> None:
+        self.settings = Settings(db)
+        self.roots = Roots(db)
+        self.files = Files(db)
+        self.photos = Photos(db)
+        self.engines = Engines(db)
+        self.faces = Faces(db)
+        self.assignments = Assignments(db)
+        self.rejections = Rejections(db)
+        self.people = People(db)
+        self.links = Links(db)
+        self.runs = Runs(db)
+        self.journal = Journal(db)
+
+
+class Catalog(Tables):
     """An open catalog. Use it from one thread; close it, or use it as a context manager."""
 
     def __init__(
@@ -91,12 +113,8 @@ class Catalog:
             except BaseException:
                 self._db.close()
                 raise
-        self.files = Files(self._db)
-        self.engines = Engines(self._db)
-        self.faces = Faces(self._db)
-        self.people = People(self._db)
-        self.placings = Placings(self._db)
-        self.journal = Journal(self._db)
+        super().__init__(self._db)
+        self.provenance = Provenance(self._db)
         self.integrity = Integrity(self._db)
         self.lineage = Lineage(self._db)
 
@@ -182,7 +200,7 @@ class Catalog:
     @property
     def library_id(self) -> str:
         """The name of this catalog towards its people folder."""
-        return str(self.files.setting("library_id"))
+        return str(self.settings.get("library_id"))
 
     def check(self) -> str:
         """Return SQLite's own verdict on the file: "ok", or what is damaged."""

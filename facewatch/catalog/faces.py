@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlite_utils import Database
 
 from facewatch.catalog.engines import SIGHT
-from facewatch.types import Analysis, Box, Face, Match, Tier
+from facewatch.types import Analysis, Box, Face, Tier
 
 NOBODY = 0
 """The person id of a face of the pool, in arrays."""
@@ -127,7 +127,7 @@ class SeenFaces:
 
 
 class Faces:
-    """The tables faces, embeddings, assignments, suggestions, rejections and marks."""
+    """The tables faces, embeddings, analyses, sightings and marks."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -216,46 +216,6 @@ class Faces:
             *(taken_at, format),
         )
 
-    def people_in(self, photo_id: int) -> set[int]:
-        """Return who is in a photo, also by faces that the engine in use does not see."""
-        rows = self._db.execute(
-            "SELECT a.person_id FROM assignments a JOIN faces f ON f.id = a.face_id WHERE f.photo_id = ?", [photo_id]
-        )
-        return {person_id for (person_id,) in rows}
-
-    def people_of(self, photos: Collection[int]) -> set[int]:
-        """Return who is in these photos."""
-        rows = self._db.execute(
-            "SELECT DISTINCT a.person_id FROM faces f JOIN assignments a ON a.face_id = f.id"
-            " WHERE f.photo_id IN (SELECT value FROM json_each(?))",
-            [json.dumps(list(photos))],
-        )
-        return {person_id for (person_id,) in rows}
-
-    def photos_of(self, people: Collection[int]) -> dict[int, set[int]]:
-        """Return the photos that each of these people is in, also those that are not in the library now."""
-        photos: dict[int, set[int]] = {person_id: set() for person_id in people}
-        rows = self._db.execute(
-            "SELECT a.person_id, f.photo_id FROM assignments a JOIN faces f ON f.id = a.face_id"
-            " WHERE a.person_id IN (SELECT value FROM json_each(?))",
-            [json.dumps(list(photos))],
-        )
-        for person_id, photo_id in rows:
-            photos[person_id].add(photo_id)
-        return photos
-
-    def assigned(self) -> list[int]:
-        return [face_id for (face_id,) in self._db.execute("SELECT face_id FROM assignments ORDER BY face_id")]
-
-    def renew_distances(self, distances: Iterable[tuple[int, float | None, float | None]], before: str) -> None:
-        """Record anew how near each assigned face (id, to the nearest member, to the centroid) is to its person, and
-        behind the rule which engine it was known from; the first one stays."""
-        self._db.conn.executemany(
-            "UPDATE assignments SET distance = ?, centroid_distance = ?, runner_up_id = NULL,"
-            " runner_up_distance = NULL, rule = iif(instr(rule, ?), rule, rule || ?) WHERE face_id = ?",
-            [(nearest, centroid, KNOWN_FROM, KNOWN_FROM + before, face_id) for face_id, nearest, centroid in distances],
-        )
-
     def load(
         self,
         engine_id: int,
@@ -325,35 +285,6 @@ class Faces:
             best.setdefault(person_id, []).append(face_id)
         return best
 
-    def rejections(self) -> dict[int, set[int]]:
-        """Return, by face id, the people that a user said it is not."""
-        rejected: dict[int, set[int]] = {}
-        for face_id, person_id in self._db.execute("SELECT face_id, person_id FROM rejections"):
-            rejected.setdefault(face_id, set()).add(person_id)
-        return rejected
-
-    def rejections_of(self, faces: Collection[int]) -> dict[int, set[int]]:
-        """Return the same of these faces only."""
-        rejected: dict[int, set[int]] = {}
-        for face_id, person_id in self._db.execute(
-            "SELECT face_id, person_id FROM rejections WHERE face_id IN (SELECT value FROM json_each(?))",
-            [json.dumps([int(face_id) for face_id in faces])],
-        ):
-            rejected.setdefault(face_id, set()).add(person_id)
-        return rejected
-
-    def assign(self, face_id: int, match: Match, *, source: str, run_id: int | None, now: str) -> None:
-        """Give the face to the person, unless it already belongs to somebody."""
-        self._db.execute(
-            "INSERT INTO assignments (face_id, person_id, source, distance, centroid_distance, runner_up_id,"
-            f" runner_up_distance, rule, run_id, at, entry_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_NEWEST_ENTRY})"
-            " ON CONFLICT (face_id) DO NOTHING",
-            [face_id, match.person_id, source, *_distances(match), match.rule, run_id, now],
-        )
-        self._db.execute("DELETE FROM suggestions WHERE face_id = ?", [face_id])
-
-    # --- decisions ---
-
     def rows(self, faces: Collection[int]) -> list[FaceRow]:
         """Return these faces, as far as there are any, in order of their ids."""
         rows = self._db.execute(
@@ -381,49 +312,6 @@ class Faces:
         )
         return self.rows([face_id for (face_id,) in ids])
 
-    def place(self, face_id: int, person_id: int, *, rule: str, now: str) -> None:
-        """A user says whose face it is, whatever was said before."""
-        self._db.execute(
-            f"INSERT INTO assignments (face_id, person_id, source, rule, at, entry_id)"
-            f" VALUES (?, ?, 'user', ?, ?, {_NEWEST_ENTRY}) ON CONFLICT (face_id) DO UPDATE SET"
-            " person_id = excluded.person_id, source = 'user', distance = NULL, centroid_distance = NULL,"
-            " runner_up_id = NULL, runner_up_distance = NULL, rule = excluded.rule, run_id = NULL, at = excluded.at,"
-            " entry_id = excluded.entry_id",
-            [face_id, person_id, rule, now],
-        )
-        self._db.execute("DELETE FROM rejections WHERE face_id = ? AND person_id = ?", [face_id, person_id])
-        self._db.execute("DELETE FROM marks WHERE face_id = ?", [face_id])
-        self._db.execute("DELETE FROM suggestions WHERE face_id = ?", [face_id])
-
-    def confirm(self, faces: Collection[int]) -> None:
-        """A user says that these are where they belong."""
-        self._db.execute(
-            "UPDATE assignments SET source = 'user' WHERE face_id IN (SELECT value FROM json_each(?))",
-            [json.dumps(list(faces))],
-        )
-
-    def move(self, faces: Collection[int], person_id: int, *, rule: str, now: str) -> None:
-        """Give assigned faces to another person; who placed them stays on record."""
-        self._db.execute(
-            f"UPDATE assignments SET person_id = ?, rule = ?, at = ?, entry_id = {_NEWEST_ENTRY}"
-            " WHERE face_id IN (SELECT value FROM json_each(?))",
-            [person_id, rule, now, json.dumps(list(faces))],
-        )
-
-    def release(self, faces: Collection[int]) -> None:
-        """These belong to nobody."""
-        self._db.execute(
-            "DELETE FROM assignments WHERE face_id IN (SELECT value FROM json_each(?))", [json.dumps(list(faces))]
-        )
-
-    def reject(self, face_id: int, person_id: int, now: str) -> None:
-        """A user says that it is not this person."""
-        self._db.execute(
-            "INSERT INTO rejections (face_id, person_id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            [face_id, person_id, now],
-        )
-        self._db.execute("DELETE FROM suggestions WHERE face_id = ? AND person_id = ?", [face_id, person_id])
-
     def mark(self, faces: Collection[int], mark: Mark, now: str) -> None:
         """A user says what these are, that are nobody's."""
         self._db.conn.executemany(
@@ -434,58 +322,6 @@ class Faces:
         self._db.execute(
             "DELETE FROM suggestions WHERE face_id IN (SELECT value FROM json_each(?))", [json.dumps(list(faces))]
         )
-
-    def rejected(self, person_id: int) -> set[int]:
-        """Return the faces that a user said are not this person."""
-        rows = self._db.execute("SELECT face_id FROM rejections WHERE person_id = ?", [person_id])
-        return {face_id for (face_id,) in rows}
-
-    def copy_rejections(self, old_person: int, new_person: int) -> None:
-        """Whoever is not the one is not the other, either."""
-        self._db.execute(
-            "INSERT INTO rejections (face_id, person_id, at)"
-            " SELECT face_id, ?, at FROM rejections WHERE person_id = ? ON CONFLICT DO NOTHING",
-            [new_person, old_person],
-        )
-
-    def placed_since(self, people: Collection[int], entry_id: int) -> list[int]:
-        """Return the faces of these people that runs placed when this entry was in the journal already."""
-        rows = self._db.execute(
-            f"SELECT face_id FROM assignments WHERE source {BY_RUN} AND entry_id >= ?"
-            " AND person_id IN (SELECT value FROM json_each(?)) ORDER BY face_id",
-            [entry_id, json.dumps(list(people))],
-        )
-        return [face_id for (face_id,) in rows]
-
-    def forget_guesses(self) -> None:
-        """No best guess may name who lives no longer or was rejected, or stand for a face of whom more was said."""
-        self._db.execute(
-            "DELETE FROM suggestions WHERE person_id IN"
-            " (SELECT id FROM people WHERE merged_into IS NOT NULL OR is_gone)"
-            " OR face_id IN (SELECT face_id FROM assignments) OR face_id IN (SELECT face_id FROM marks)"
-            " OR EXISTS (SELECT 1 FROM rejections r"
-            " WHERE r.face_id = suggestions.face_id AND r.person_id = suggestions.person_id)"
-        )
-
-    # --- guesses ---
-
-    def suggest(self, face_id: int, match: Match, now: str) -> None:
-        """Keep the best guess for a face of the pool."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO suggestions (face_id, person_id, distance, centroid_distance, runner_up_id,"
-            " runner_up_distance, rule, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [face_id, match.person_id, *_distances(match), match.rule, now],
-        )
-
-    def reassign_all(self, old_person: int, new_person: int) -> list[int]:
-        """Move every face of one person to another and return them; the way each was matched stays on record."""
-        moved = [
-            row[0] for row in self._db.execute("SELECT face_id FROM assignments WHERE person_id = ?", [old_person])
-        ]
-        self._db.execute("UPDATE assignments SET person_id = ? WHERE person_id = ?", [new_person, old_person])
-        self._db.execute("UPDATE suggestions SET person_id = ? WHERE person_id = ?", [new_person, old_person])
-        self.copy_rejections(old_person, new_person)
-        return moved
 
     def stamp(self) -> str:
         """Return a text that changes when there are other faces in the library, or other decisions about them."""
@@ -548,10 +384,6 @@ class Faces:
             "open": n_open,
         }
 
-    def n_assigned(self) -> int:
-        """Return how many faces belong to somebody, also those whose photos are gone; quick however many there are."""
-        return int(self._db.execute("SELECT COUNT(*) FROM assignments").fetchone()[0])
-
     def newest(self) -> int:
         """Return the id of the face that came last, 0 where there is none."""
         return int(self._db.execute("SELECT COALESCE(MAX(id), 0) FROM faces").fetchone()[0])
@@ -562,16 +394,6 @@ class Faces:
             f"SELECT COUNT(*) FROM faces f WHERE f.id > ? AND f.is_current AND {IN_LIBRARY}", [face_id]
         ).fetchone()
         return int(row[0])
-
-    def placed_by(self, run_id: int, *, since: int) -> tuple[int, int]:
-        """Return how many faces that came after this one are with somebody, and how many others the run placed."""
-        new, before = self._db.execute(
-            "SELECT COALESCE(SUM(a.face_id > ?), 0), COALESCE(SUM(a.face_id <= ?), 0) FROM assignments a"
-            " JOIN faces f ON f.id = a.face_id WHERE (a.face_id > ? OR a.run_id = ?) AND f.is_current"
-            f" AND {IN_LIBRARY}",
-            [since, since, since, run_id],
-        ).fetchone()
-        return int(new), int(before)
 
     def n_open(self) -> int:
         """Return how many faces wait to be told who they are: those of the pool, and those of people whom no user has
@@ -592,7 +414,3 @@ def _sight(face: Face) -> list[object]:
         *(quality.sharpness, quality.brightness, quality.score, quality.tier.value, quality.pose),
         *(quality.norm, quality.covered.value),
     ]
-
-
-def _distances(match: Match) -> tuple[float | None, ...]:
-    return match.distance, match.centroid_distance, match.runner_up_id, match.runner_up_distance

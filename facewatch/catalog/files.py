@@ -83,13 +83,13 @@ _HAS_ARRIVED = (
 _IS_UNDATED = "taken_at IS NULL AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = photos.id)"
 
 
-class Files:
-    """The tables settings, roots, files and photos."""
+class Settings:
+    """The table settings: what the program notes about itself."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def setting(self, key: str) -> str | None:
+    def get(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM settings WHERE key = ?", [key]).fetchone()
         return str(json.loads(row[0])) if row else None
 
@@ -100,21 +100,59 @@ class Files:
     def unset(self, key: str) -> None:
         self._db.execute("DELETE FROM settings WHERE key = ?", [key])
 
-    def root(self, path: Path) -> tuple[int, int] | None:
+
+class Roots:
+    """The tables roots, mounts and passed_over."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def one(self, path: Path) -> tuple[int, int] | None:
         """Return id and device of a root, or None when it was never scanned."""
         row = self._db.execute("SELECT id, device FROM roots WHERE path = ?", [os.fsencode(path)]).fetchone()
         return (row[0], row[1]) if row else None
 
-    def add_root(self, path: Path, device: int, now: str) -> int:
+    def all(self) -> list[Path]:
+        return [Path(os.fsdecode(path)) for (path,) in self._db.execute("SELECT path FROM roots ORDER BY id")]
+
+    def aligned(self) -> list[Path]:
+        rows = self._db.execute("SELECT path FROM roots WHERE is_aligned ORDER BY id")
+        return [Path(os.fsdecode(path)) for (path,) in rows]
+
+    def add(self, path: Path, device: int, now: str) -> int:
         """Return the id of the root, recorded with the device it is on; -1: it is not there."""
         self._db.execute(
             "INSERT INTO roots (path, display, device, added_at, is_arriving) VALUES (?, ?, ?, ?, 1)"
             " ON CONFLICT (path) DO UPDATE SET device = excluded.device",
             [os.fsencode(path), display(str(path)), device, now],
         )
-        known = self.root(path)
+        known = self.one(path)
         assert known is not None
         return known[0]
+
+    def move(self, root_id: int, path: Path) -> None:
+        """The root lies at another place from now on; one that was added there and holds nothing yet makes room."""
+        if (other := self.one(path)) is not None:
+            self._db.execute("DELETE FROM roots WHERE id = ?", [other[0]])
+        self._db.execute(
+            "UPDATE roots SET path = ?, display = ? WHERE id = ?", [os.fsencode(path), display(str(path)), root_id]
+        )
+
+    def absorb(self, inner: int, outer: int, prefix: str) -> None:
+        """The files of one root are from now on those of another that it lies in, `prefix` below it."""
+        before = os.fsencode(prefix) + b"/"
+        # What both hold is one file, and the outer has it already.
+        self._db.execute(
+            "DELETE FROM files WHERE root_id = ? AND EXISTS (SELECT 1 FROM files other"
+            " WHERE other.root_id = ? AND other.path = CAST(? || files.path AS BLOB))",
+            [inner, outer, before],
+        )
+        rows = self._db.execute("SELECT id, path FROM files WHERE root_id = ?", [inner]).fetchall()
+        moved = [(outer, before + path, display(os.fsdecode(before + path)), file_id) for file_id, path in rows]
+        self._db.conn.executemany("UPDATE files SET root_id = ?, path = ?, display = ? WHERE id = ?", moved)
+        self._db.execute("DELETE FROM mounts WHERE root_id = ?", [inner])
+        self.set_unread(inner, {})
+        self._db.execute("DELETE FROM roots WHERE id = ?", [inner])
 
     def mounts(self, root_id: int) -> frozenset[str]:
         """Return the folders of a root, by their path below it, on which another drive was mounted."""
@@ -128,22 +166,13 @@ class Files:
 
     def unread(self, root_id: int) -> dict[str, str]:
         """Return what of a root could not be read when it was looked at last, and why, by the path below it."""
-        return dict(json.loads(self.setting(f"unread_{root_id}") or "{}"))
+        return dict(json.loads(Settings(self._db).get(f"unread_{root_id}") or "{}"))
 
     def set_unread(self, root_id: int, unread: Mapping[str, str]) -> None:
         if unread:
-            self.set(f"unread_{root_id}", json.dumps(dict(unread)))
+            Settings(self._db).set(f"unread_{root_id}", json.dumps(dict(unread)))
         else:
-            self.unset(f"unread_{root_id}")
-
-    def some_files(self, root_id: int, most: int) -> tuple[int, list[tuple[str, int]]]:
-        """Return how many files of a root are known, and some of them, from all over it, each with its size."""
-        n_files = int(self._db.execute("SELECT COUNT(*) FROM files WHERE root_id = ?", [root_id]).fetchone()[0])
-        rows = self._db.execute(
-            "SELECT path, size FROM files WHERE root_id = ? AND id % ? = 0 LIMIT ?",
-            [root_id, max(1, n_files // most), most],
-        ).fetchall() or self._db.execute("SELECT path, size FROM files WHERE root_id = ? LIMIT ?", [root_id, most])
-        return n_files, [(os.fsdecode(path), size) for path, size in rows]
+            Settings(self._db).unset(f"unread_{root_id}")
 
     def passed_over(self, root_id: int) -> tuple[PassedOver, ...]:
         """Return what of a root was none of our business when it was looked through as a whole last."""
@@ -172,50 +201,6 @@ class Files:
     def set_arrived(self, root_id: int) -> None:
         self._db.execute("UPDATE roots SET is_arriving = 0 WHERE id = ?", [root_id])
 
-    def is_aligned(self, root_id: int) -> bool:
-        """Whether the photos of a root are crops of one face each."""
-        return bool(self._db.execute("SELECT is_aligned FROM roots WHERE id = ?", [root_id]).fetchone()[0])
-
-    def set_aligned(self, root_id: int, is_aligned: bool) -> None:
-        self._db.execute("UPDATE roots SET is_aligned = ? WHERE id = ?", [int(is_aligned), root_id])
-
-    def aligned_roots(self) -> list[Path]:
-        rows = self._db.execute("SELECT path FROM roots WHERE is_aligned ORDER BY id")
-        return [Path(os.fsdecode(path)) for (path,) in rows]
-
-    def has_photos(self, root_id: int) -> bool:
-        row = self._db.execute(
-            "SELECT EXISTS (SELECT 1 FROM files WHERE root_id = ? AND photo_id IS NOT NULL)", [root_id]
-        ).fetchone()
-        return bool(row[0])
-
-    def roots(self) -> list[Path]:
-        return [Path(os.fsdecode(path)) for (path,) in self._db.execute("SELECT path FROM roots ORDER BY id")]
-
-    def move_root(self, root_id: int, path: Path) -> None:
-        """The root lies at another place from now on; one that was added there and holds nothing yet makes room."""
-        if (other := self.root(path)) is not None:
-            self._db.execute("DELETE FROM roots WHERE id = ?", [other[0]])
-        self._db.execute(
-            "UPDATE roots SET path = ?, display = ? WHERE id = ?", [os.fsencode(path), display(str(path)), root_id]
-        )
-
-    def absorb(self, inner: int, outer: int, prefix: str) -> None:
-        """The files of one root are from now on those of another that it lies in, `prefix` below it."""
-        before = os.fsencode(prefix) + b"/"
-        # What both hold is one file, and the outer has it already.
-        self._db.execute(
-            "DELETE FROM files WHERE root_id = ? AND EXISTS (SELECT 1 FROM files other"
-            " WHERE other.root_id = ? AND other.path = CAST(? || files.path AS BLOB))",
-            [inner, outer, before],
-        )
-        rows = self._db.execute("SELECT id, path FROM files WHERE root_id = ?", [inner]).fetchall()
-        moved = [(outer, before + path, display(os.fsdecode(before + path)), file_id) for file_id, path in rows]
-        self._db.conn.executemany("UPDATE files SET root_id = ?, path = ?, display = ? WHERE id = ?", moved)
-        self._db.execute("DELETE FROM mounts WHERE root_id = ?", [inner])
-        self.set_unread(inner, {})
-        self._db.execute("DELETE FROM roots WHERE id = ?", [inner])
-
     def has_arrived(self, root_id: int) -> bool:
         """Whether photos of this root are in one that was added and not looked through as a whole yet."""
         row = self._db.execute(f"SELECT EXISTS (SELECT 1 FROM files WHERE {_HAS_ARRIVED})", [root_id]).fetchone()
@@ -235,6 +220,35 @@ class Files:
         self.set_unread(root_id, {})
         self._db.execute("DELETE FROM roots WHERE id = ?", [root_id])
         return True
+
+    def is_aligned(self, root_id: int) -> bool:
+        """Whether the photos of a root are crops of one face each."""
+        return bool(self._db.execute("SELECT is_aligned FROM roots WHERE id = ?", [root_id]).fetchone()[0])
+
+    def set_aligned(self, root_id: int, is_aligned: bool) -> None:
+        self._db.execute("UPDATE roots SET is_aligned = ? WHERE id = ?", [int(is_aligned), root_id])
+
+    def has_photos(self, root_id: int) -> bool:
+        row = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM files WHERE root_id = ? AND photo_id IS NOT NULL)", [root_id]
+        ).fetchone()
+        return bool(row[0])
+
+
+class Files:
+    """The table files."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def sample(self, root_id: int, most: int) -> tuple[int, list[tuple[str, int]]]:
+        """Return how many files of a root are known, and some of them, from all over it, each with its size."""
+        n_files = int(self._db.execute("SELECT COUNT(*) FROM files WHERE root_id = ?", [root_id]).fetchone()[0])
+        rows = self._db.execute(
+            "SELECT path, size FROM files WHERE root_id = ? AND id % ? = 0 LIMIT ?",
+            [root_id, max(1, n_files // most), most],
+        ).fetchall() or self._db.execute("SELECT path, size FROM files WHERE root_id = ? LIMIT ?", [root_id, most])
+        return n_files, [(os.fsdecode(path), size) for path, size in rows]
 
     def known(self, root_id: int, below: str = "") -> dict[str, KnownFile]:
         """Return every file of the root, or of one of its folders, by its path below the root."""
@@ -335,32 +349,68 @@ class Files:
             "DELETE FROM files WHERE root_id = ? AND path = ?", [(root_id, os.fsencode(path)) for path in paths]
         )
 
-    def photo(self, sha256: bytes) -> int | None:
+    def at(self, path: Path) -> KnownFile | None:
+        """Return the file at this absolute path, in whatever root; also when a root is reached through a link."""
+        roots = Roots(self._db)
+        for root in roots.all():
+            for base in (root, root.resolve()):
+                if path.is_relative_to(base):
+                    root_id, _ = roots.one(root) or (0, 0)
+                    if (file := self.one(root_id, str(path.relative_to(base)))) is not None:
+                        return file
+        return None
+
+    def sources(self, photos: Iterable[int] | None = None) -> Mapping[int, tuple[str, ...]]:
+        """Return the absolute paths of the files of every photo, or of these, sorted, by photo id."""
+        which = "IS NOT NULL" if photos is None else "IN (SELECT value FROM json_each(?))"
+        rows = self._db.execute(
+            "SELECT files.photo_id, roots.path, files.path FROM files JOIN roots ON roots.id = files.root_id"
+            f" WHERE files.photo_id {which} ORDER BY files.photo_id, roots.path, files.path",
+            [] if photos is None else [json.dumps(list(photos))],
+        )
+        sources: dict[int, tuple[str, ...]] = {}
+        for photo_id, root, path in rows:
+            sources[photo_id] = (*sources.get(photo_id, ()), os.fsdecode(root + b"/" + path))
+        return sources
+
+    def faulty(self) -> list[FaultyFile]:
+        rows = self._db.execute(
+            "SELECT roots.display || '/' || files.display, fault_code, fault, advice, fault_about"
+            " FROM files JOIN roots ON roots.id = root_id WHERE fault IS NOT NULL ORDER BY 1"
+        )
+        return [FaultyFile(path, Fault(FaultCode(code), *rest)) for path, code, *rest in rows]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many files, photos and files with faults there are."""
+        files, photos, faulty = self._db.execute(
+            "SELECT COUNT(*), COUNT(DISTINCT photo_id), COUNT(fault) FROM files"
+        ).fetchone()
+        return {"files": files, "photos": photos, "faulty": faulty}
+
+
+class Photos:
+    """The table photos."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def with_hash(self, sha256: bytes) -> int | None:
         row = self._db.execute("SELECT id FROM photos WHERE sha256 = ?", [sha256]).fetchone()
         return row[0] if row else None
 
-    def is_misread(self, photo_id: int) -> bool:
-        """Whether an older version may have taken the photo for another picture than it is."""
-        row = self._db.execute("SELECT is_misread FROM photos WHERE id = ?", [photo_id]).fetchone()
-        return bool(row[0])
+    def some(self) -> int | None:
+        """Return some photo that is in the library."""
+        row = self._db.execute("SELECT photo_id FROM files WHERE photo_id IS NOT NULL LIMIT 1").fetchone()
+        return row[0] if row else None
 
-    def set_well_read(self, photo_id: int) -> None:
-        self._db.execute("UPDATE photos SET is_misread = 0 WHERE id = ?", [photo_id])
-
-    def set_aside(self, photo_id: int) -> None:
-        """Let a photo that was misread be one that no file can hold: what is read in its place is another photo."""
-        self._db.execute("UPDATE photos SET is_misread = 0, sha256 = randomblob(32) WHERE id = ?", [photo_id])
-
-    def add_photo(
-        self, sha256: bytes, size: tuple[int, int], format: str, now: str, *, taken_at: str | None = None
-    ) -> int:
+    def add(self, sha256: bytes, size: tuple[int, int], format: str, now: str, *, taken_at: str | None = None) -> int:
         """Return the id of the photo with this content. When it was taken is recorded unless that is known."""
         self._db.execute(
             "INSERT INTO photos (sha256, width, height, format, added_at, taken_at) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (sha256) DO UPDATE SET taken_at = excluded.taken_at WHERE photos.taken_at IS NULL",
             [sha256, *size, format, now, taken_at],
         )
-        photo_id = self.photo(sha256)
+        photo_id = self.with_hash(sha256)
         assert photo_id is not None
         return photo_id
 
@@ -403,44 +453,14 @@ class Files:
         """Return of how many photos that have a file nobody has looked yet when they were taken."""
         return int(self._db.execute(f"SELECT COUNT(*) FROM photos WHERE {_IS_UNDATED}").fetchone()[0])
 
-    def any_photo(self) -> int | None:
-        """Return some photo that is in the library."""
-        row = self._db.execute("SELECT photo_id FROM files WHERE photo_id IS NOT NULL LIMIT 1").fetchone()
-        return row[0] if row else None
+    def is_misread(self, photo_id: int) -> bool:
+        """Whether an older version may have taken the photo for another picture than it is."""
+        row = self._db.execute("SELECT is_misread FROM photos WHERE id = ?", [photo_id]).fetchone()
+        return bool(row[0])
 
-    def photo_of_path(self, path: Path) -> KnownFile | None:
-        """Return the file at this absolute path, in whatever root; also when a root is reached through a link."""
-        for root in self.roots():
-            for base in (root, root.resolve()):
-                if path.is_relative_to(base):
-                    root_id, _ = self.root(root) or (0, 0)
-                    if (file := self.one(root_id, str(path.relative_to(base)))) is not None:
-                        return file
-        return None
+    def set_well_read(self, photo_id: int) -> None:
+        self._db.execute("UPDATE photos SET is_misread = 0 WHERE id = ?", [photo_id])
 
-    def sources(self, photos: Iterable[int] | None = None) -> Mapping[int, tuple[str, ...]]:
-        """Return the absolute paths of the files of every photo, or of these, sorted, by photo id."""
-        which = "IS NOT NULL" if photos is None else "IN (SELECT value FROM json_each(?))"
-        rows = self._db.execute(
-            "SELECT files.photo_id, roots.path, files.path FROM files JOIN roots ON roots.id = files.root_id"
-            f" WHERE files.photo_id {which} ORDER BY files.photo_id, roots.path, files.path",
-            [] if photos is None else [json.dumps(list(photos))],
-        )
-        sources: dict[int, tuple[str, ...]] = {}
-        for photo_id, root, path in rows:
-            sources[photo_id] = (*sources.get(photo_id, ()), os.fsdecode(root + b"/" + path))
-        return sources
-
-    def faulty(self) -> list[FaultyFile]:
-        rows = self._db.execute(
-            "SELECT roots.display || '/' || files.display, fault_code, fault, advice, fault_about"
-            " FROM files JOIN roots ON roots.id = root_id WHERE fault IS NOT NULL ORDER BY 1"
-        )
-        return [FaultyFile(path, Fault(FaultCode(code), *rest)) for path, code, *rest in rows]
-
-    def counts(self) -> dict[str, int]:
-        """Return how many files, photos and files with faults there are."""
-        files, photos, faulty = self._db.execute(
-            "SELECT COUNT(*), COUNT(DISTINCT photo_id), COUNT(fault) FROM files"
-        ).fetchone()
-        return {"files": files, "photos": photos, "faulty": faulty}
+    def set_aside(self, photo_id: int) -> None:
+        """Let a photo that was misread be one that no file can hold: what is read in its place is another photo."""
+        self._db.execute("UPDATE photos SET is_misread = 0, sha256 = randomblob(32) WHERE id = ?", [photo_id])

@@ -22,7 +22,7 @@ class Pause:
 
 def paused_since(catalog: Catalog) -> str | None:
     """Return since when (UTC) no watcher may look at photos, None when it may. Writes nothing."""
-    return catalog.files.setting(_SETTING)
+    return catalog.settings.get(_SETTING)
 
 
 def pause(catalog: Catalog) -> Pause:
@@ -34,7 +34,7 @@ def pause(catalog: Catalog) -> Pause:
     with catalog.write():
         before = paused_since(catalog)
         if before is None:
-            catalog.files.set(_SETTING, catalog.now())
+            catalog.settings.set(_SETTING, catalog.now())
         return Pause(paused_since(catalog), is_paused=True, was_paused=before is not None)
 
 
@@ -46,5 +46,5 @@ def resume(catalog: Catalog) -> Pause:
     """
     with catalog.write():
         before = paused_since(catalog)
-        catalog.files.unset(_SETTING)
+        catalog.settings.unset(_SETTING)
     return Pause(before, is_paused=False, was_paused=before is not None)

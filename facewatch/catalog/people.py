@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from facewatch.catalog.assignments import Rejections
 from facewatch.catalog.files import display
 
 
@@ -55,7 +56,7 @@ class LinkRow:
 
 
 class People:
-    """The tables people, apart, links and runs."""
+    """The table people."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -63,10 +64,10 @@ class People:
     def all(self) -> list[Person]:
         """Return the living people, most photos first, and last those that the grouping found to be near everybody."""
         rows = self._db.execute(f"{_SELECT} GROUP BY p.id ORDER BY 7 DESC, 6 DESC, 1")
-        last = self.last()
+        last = self._last()
         return sorted(map(_person, rows), key=lambda person: person.is_machine_made and person.id in last)
 
-    def last(self) -> frozenset[int]:
+    def _last(self) -> frozenset[int]:
         """Return the people who are shown last while no user said anything about them."""
         row = self._db.execute("SELECT value FROM settings WHERE key = 'last'").fetchone()
         return frozenset(json.loads(row[0])) if row else frozenset()
@@ -152,9 +153,10 @@ class People:
         """The person lives on in another, and so does what was said about whom it is not; its id is never used
         again."""
         self._set(person_id, merged_into=into)
-        self.tell_one(into, person_id)
-        for other in self.apart().get(person_id, set()) - self._parts(into):
-            self.tell_apart(into, other, self._apart_since(person_id, other))
+        rejections = Rejections(self._db)
+        rejections.remove_cannot_link(into, person_id)
+        for other in rejections.cannot_links().get(person_id, set()) - self._parts(into):
+            rejections.add_cannot_link(into, other, rejections.cannot_link_since(person_id, other))
 
     def _parts(self, person_id: int) -> set[int]:
         """Return the person and everybody who lives on in it."""
@@ -172,33 +174,17 @@ class People:
         names = ", ".join(f"{name} = ?" for name in columns)
         self._db.execute(f"UPDATE people SET {names} WHERE id = ?", [*columns.values(), person_id])
 
-    def tell_apart(self, person_id: int, other_id: int, at: str) -> None:
-        """These are two people, as a user said."""
-        pair = sorted((person_id, other_id))
-        self._db.execute("INSERT INTO apart VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [*pair, at])
-
-    def tell_one(self, person_id: int, other_id: int) -> None:
-        """These are not two people after all."""
-        self._db.execute("DELETE FROM apart WHERE person_id = ? AND other_id = ?", sorted((person_id, other_id)))
-
-    def apart(self) -> dict[int, set[int]]:
-        """Return, for each person that was told apart from others, those others; both ways."""
-        others: dict[int, set[int]] = {}
-        for one, other in self._db.execute("SELECT person_id, other_id FROM apart"):
-            others.setdefault(one, set()).add(other)
-            others.setdefault(other, set()).add(one)
-        return others
-
-    def _apart_since(self, person_id: int, other_id: int) -> str:
-        row = self._db.execute(
-            "SELECT at FROM apart WHERE person_id = ? AND other_id = ?", sorted((person_id, other_id))
-        ).fetchone()
-        return str(row[0])
-
     def births(self) -> dict[int, str]:
         """Return when people were born, of those where a user said it."""
         rows = self._db.execute(f"SELECT id, born FROM people WHERE born IS NOT NULL AND {_LIVING}")
         return dict(rows.fetchall())
+
+
+class Links:
+    """The table links, and the folders of people."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
     def set_folder(self, person_id: int, folder: str | None) -> None:
         self._db.execute("UPDATE people SET folder = ? WHERE id = ?", [folder, person_id])
@@ -227,7 +213,7 @@ class People:
         )
         return {person_id for (person_id,) in rows}
 
-    def photos(self, *, named_only: bool, only: Collection[int] | None = None) -> list[tuple[int, str | None, int]]:
+    def wanted(self, *, named_only: bool, only: Collection[int] | None = None) -> list[tuple[int, str | None, int]]:
         """Return (person id, name, photo id) for everything that belongs in a folder now, of everybody or `only` of
         these people."""
         which = ("AND p.name IS NOT NULL " if named_only else "") + f"AND {_among('p.id', only)}"
@@ -238,26 +224,17 @@ class People:
             " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) ORDER BY p.id, f.photo_id"
         ).fetchall()
 
-    def on_photos(self, photos: Collection[int]) -> dict[int, int]:
-        """Return who is on these photos, and on how many of them."""
-        rows = self._db.execute(
-            "SELECT a.person_id, COUNT(DISTINCT f.photo_id) FROM assignments a JOIN faces f ON f.id = a.face_id"
-            " WHERE f.photo_id IN (SELECT value FROM json_each(?)) GROUP BY a.person_id",
-            [json.dumps(list(photos))],
-        )
-        return dict(rows.fetchall())
-
-    def links(self, only: Collection[int] | None = None) -> list[LinkRow]:
+    def all(self, only: Collection[int] | None = None) -> list[LinkRow]:
         """Return what was made, for everybody or `only` for these people."""
         rows = self._db.execute(f"{_SELECT_LINK} WHERE {_among('person_id', only)} ORDER BY id")
         return [_link(row) for row in rows]
 
-    def link_at(self, path: str) -> LinkRow | None:
+    def at(self, path: str) -> LinkRow | None:
         """Return the link made at this path below the people folder."""
         row = self._db.execute(f"{_SELECT_LINK} WHERE path = ?", [os.fsencode(path)]).fetchone()
         return _link(row) if row else None
 
-    def add_link(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
+    def add(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
         """Record a link; what was recorded for its path before is replaced."""
         self._db.execute(
             "INSERT OR REPLACE INTO links (person_id, photo_id, path, display, source, stamp)"
@@ -265,10 +242,10 @@ class People:
             [person_id, photo_id, os.fsencode(path), display(path), os.fsencode(source), os.fsencode(stamp)],
         )
 
-    def remove_link(self, link_id: int) -> None:
+    def remove(self, link_id: int) -> None:
         self._db.execute("DELETE FROM links WHERE id = ?", [link_id])
 
-    def move_links(self, old: str, new: str) -> None:
+    def move(self, old: str, new: str) -> None:
         """A folder was renamed: so were the paths of the links in it."""
         before, after = os.fsencode(old) + b"/", os.fsencode(new) + b"/"
         # "0" comes right behind "/": the range is everything below the folder.
@@ -279,7 +256,14 @@ class People:
             [(path, display(os.fsdecode(path)), link_id) for path, link_id in moved],
         )
 
-    def start_run(self, kind: str, now: str, *, strictness: float) -> int:
+
+class Runs:
+    """The table runs."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def start(self, kind: str, now: str, *, strictness: float) -> int:
         """Return the id of a run that begins, with the `match.strictness` that it places faces by."""
         cursor = self._db.execute(
             "INSERT INTO runs (kind, pid, started_at, strictness) VALUES (?, ?, ?, ?)",
@@ -287,10 +271,10 @@ class People:
         )
         return int(cursor.lastrowid or 0)
 
-    def end_run(self, run_id: int, outcome: Mapping[str, Any], now: str) -> None:
+    def end(self, run_id: int, outcome: Mapping[str, Any], now: str) -> None:
         self._db.execute("UPDATE runs SET ended_at = ?, outcome = ? WHERE id = ?", [now, json.dumps(outcome), run_id])
 
-    def last_run(self, kind: str) -> dict[str, Any] | None:
+    def last(self, kind: str) -> dict[str, Any] | None:
         # A scan that ended without an outcome failed before it had looked at anything.
         rows = self._db.query(
             "SELECT * FROM runs WHERE kind = ? AND NOT (kind = 'scan' AND outcome = '{}') ORDER BY id DESC LIMIT 1",

@@ -81,7 +81,7 @@ class Placing:
         return self.rule.partition(KNOWN_FROM)[0]
 
 
-class Placings:
+class Provenance:
     """What is read of the tables assignments, runs, marks, rejections and journal about single faces."""
 
     def __init__(self, db: Database) -> None:

@@ -281,14 +281,14 @@ class _Possible:
     def __init__(self, catalog: Catalog, loose: Collection[int]) -> None:
         self._catalog = catalog
         self._loose = loose
-        self._rejections = catalog.faces.rejections()
+        self._rejections = catalog.rejections.all()
 
     def barred(self, row: FaceRow) -> set[int]:
         """Return who is in the photo with another face, was not born yet, or is not it, as a user said."""
         faces = self._catalog.faces
         present = {
             person_id
-            for person_id in faces.people_in(row.photo_id)
+            for person_id in self._catalog.assignments.people_in(row.photo_id)
             if any(other.id not in {*self._loose, row.id} for other in faces.beside([row.photo_id], person_id))
         }
         return present.union(self._rejections.get(row.id, ()), not_born_yet(self._catalog, row.photo_id))
@@ -349,13 +349,13 @@ def find_alike(catalog: Catalog, sight: Sight, alike: Iterable[tuple[int, int, f
     """Return a finding for every two people whose faces are as near to each other as those of one person (`alike`), who
     are in no photo together, or in a few as one person twice, and whom no user told apart."""
     known = sight.table
-    rejections, apart = catalog.faces.rejections(), catalog.people.apart()
+    rejections, apart = catalog.rejections.all(), catalog.rejections.cannot_links()
     pairs = [
         (one, other, distance)
         for one, other, distance in alike
         if other not in apart.get(one, ()) and not (words.everybody[one].is_hidden or words.everybody[other].is_hidden)
     ]
-    photos = catalog.faces.photos_of({person_id for pair in pairs for person_id in pair[:2]})
+    photos = catalog.assignments.photos_of({person_id for pair in pairs for person_id in pair[:2]})
     findings = []
     for one, other, distance in pairs:
         said = (known.ids[known.people == person_id].tolist() for person_id in (one, other))
@@ -507,7 +507,7 @@ def _strays(catalog: Catalog, heirs: Mapping[int, int], words: Words) -> Iterato
 
 def _can_be(catalog: Catalog, row: FaceRow, person_id: int) -> bool:
     """Whether a face may be that person: nobody said that it is not, and no other of the photo is."""
-    is_rejected = person_id in catalog.faces.rejections().get(row.id, ())
+    is_rejected = person_id in catalog.rejections.all().get(row.id, ())
     return not is_rejected and not catalog.faces.beside([row.photo_id], person_id)
 
 
@@ -557,7 +557,7 @@ def _marked(catalog: Catalog, words: Words) -> Iterator[Finding]:
 
 def _unborn(catalog: Catalog, words: Words) -> Iterator[Finding]:
     rows = unborn(catalog, words.everybody)
-    taken = catalog.files.taken({row.photo_id for row in rows})
+    taken = catalog.photos.taken({row.photo_id for row in rows})
     for row in rows:
         assert row.person_id is not None
         person, paths, is_run = words.everybody[row.person_id], words.paths([row.photo_id]), row.source in RUNS
@@ -649,9 +649,9 @@ def mend(catalog: Catalog, findings: Iterable[Finding]) -> Decided:
                 continue
             if todo.revives is not None:
                 _revive(catalog, todo.revives)
-            catalog.faces.release([placed.face_id for placed in todo.releases])
+            catalog.assignments.release([placed.face_id for placed in todo.releases])
             for placed, to in todo.moves:
-                catalog.faces.move([placed.face_id], to, rule=f"{label_of(placed.person_id)} was merged", now=now)
+                catalog.assignments.move([placed.face_id], to, rule=f"{label_of(placed.person_id)} was merged", now=now)
             moved += [placed.face_id for placed, _ in todo.moves]
             released += [placed.face_id for placed in todo.releases]
             people.update(dict.fromkeys((*finding.people, *todo.gains)))

@@ -153,7 +153,7 @@ def engine_of_catalog(config: Config) -> str | None:
     if not config["engine.name"] and config.catalog.exists():
         # One that cannot be read is no reason to measure nothing: what is measured is said.
         with suppress(sqlite3.Error), closing(CatalogReader(config.catalog)) as catalog:
-            return catalog.files.setting("engine") or catalog.engines.in_use_name()
+            return catalog.settings.get("engine") or catalog.engines.in_use_name()
     return None
 
 

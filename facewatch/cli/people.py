@@ -265,7 +265,7 @@ def check_sheet_file(app: App, file: Path, *, force: bool) -> None:
     from facewatch import folders
     from facewatch.fs.output import check_target
 
-    check_target(file, suffix=".html", photos=(*app.libraries.roots, *app.catalog.files.roots()))
+    check_target(file, suffix=".html", photos=(*app.libraries.roots, *app.catalog.roots.all()))
     if force or not os.path.lexists(file) or folders.is_sheet(file):
         return
     fault = f"{file}: is there already, and is no contact sheet"

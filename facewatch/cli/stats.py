@@ -37,7 +37,7 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
 
     with state.app() as app:
         if report:
-            check_target(report, suffix=".html", photos=app.catalog.files.roots())
+            check_target(report, suffix=".html", photos=app.catalog.roots.all())
         found = auditing.stats(app)
     if report:
         from facewatch.presentation.html.stats import write_page

@@ -278,7 +278,7 @@ def _checked(config: Config, *, is_dry_run: bool) -> tuple[tuple[Path, ...], Pat
             raise LibraryError(NO_LIBRARY)
         for root in app.libraries.roots:
             # One that was there before may be plugged in later.
-            if app.catalog.files.root(root) is None:
+            if app.catalog.roots.one(root) is None:
                 check_library(root)
         # Asking is enough: it refuses where the engine's files are absent.
         _ = app.engine.info

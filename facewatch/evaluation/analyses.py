@@ -72,7 +72,7 @@ def analyse_photos(app: App, analyser: Analyser, paths: Iterable[Path], *, known
     caching = _CachingAnalyser(analyser, known)
     catalog, now = app.catalog, app.catalog.now()
     with catalog.write():
-        root_id = catalog.files.add_root(Path("/"), 0, now)
+        root_id = catalog.roots.add(Path("/"), 0, now)
     work = Ingest(catalog, caching, root=Path("/"), root_id=root_id, engine_id=app.engine.id, settle=lambda photo_id: 0)
     try:
         for n_done, one in enumerate(work.run(str(path).lstrip("/") for path in paths), 1):

@@ -177,7 +177,7 @@ class Library:
         self._engine_id = app.engine.id
         self._face_ids: dict[bytes, list[int]] = {}
         with self.catalog.write():
-            self._root_id = self.catalog.files.add_root(Path("/"), 0, self.catalog.now())
+            self._root_id = self.catalog.roots.add(Path("/"), 0, self.catalog.now())
 
     def add(self, photos: Sequence[Photo]) -> None:
         """Record the photos and settle their faces one photo after the other."""
@@ -188,7 +188,7 @@ class Library:
     def _record(self, photo: Photo) -> int:
         catalog, analysis, now = self.catalog, photo.analysis, self.catalog.now()
         size = analysis.width, analysis.height
-        photo_id = catalog.files.add_photo(photo.sha256, size, analysis.format, now)
+        photo_id = catalog.photos.add(photo.sha256, size, analysis.format, now)
         path = photo.file.lstrip("/")
         catalog.files.record(self._root_id, path, photo.fingerprint, photo_id=photo_id, fault=None, now=now)
         self._face_ids[photo.sha256] = catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now)

@@ -48,7 +48,7 @@ class PeopleFolder:
 
     def plan(self, only: Collection[int] | None = None) -> folders.Plan:
         """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
-        made = self._catalog.people.folders()
+        made = self._catalog.links.folders()
         own = {person_id: folder for person_id, folder in made.items() if only is None or person_id in only}
         others = [folder for person_id, folder in made.items() if person_id not in own]
         wanted, links = self._wanted_folders(only), self._recorded_links(only)
@@ -57,7 +57,7 @@ class PeopleFolder:
 
     def outdated(self) -> set[int]:
         """Return who needs another folder or other links, by what is on record; costs no look at the disk."""
-        people = self._catalog.people.outdated(named_only=self._named_only)
+        people = self._catalog.links.outdated(named_only=self._named_only)
         for person in self._catalog.people.all():
             if person.folder and not folders.fits_folder(person.id, person.name, person.folder):
                 people.add(person.id)
@@ -86,7 +86,7 @@ class PeopleFolder:
                     self.root,
                     kind=self._kind,
                     ledger=ledger,
-                    libraries=self._catalog.files.roots(),
+                    libraries=self._catalog.roots.all(),
                     intend=ledger.intend,
                 )
             finally:
@@ -118,8 +118,8 @@ class PeopleFolder:
 
     def _resume(self, ledger: Ledger) -> None:
         """Record what a sync that was cut off had done, before anything is planned."""
-        intents = self._catalog.files.setting(INTENTS)
-        if intents and folders.resume(intents, self.root, self._catalog.people.folders(), ledger):
+        intents = self._catalog.settings.get(INTENTS)
+        if intents and folders.resume(intents, self.root, self._catalog.links.folders(), ledger):
             ledger.commit()
             ledger.end()
 
@@ -129,23 +129,23 @@ class PeopleFolder:
             return
         if not is_folder(self.root):
             self._check_may_be_made()
-        photo = self._catalog.files.any_photo()
+        photo = self._catalog.photos.some()
         sample = Path(self._catalog.files.sources([photo])[photo][0]) if photo is not None else None
         tried = {sample: now for sample in [sample] if sample and (now := _fingerprint_of(sample))}
         folders.check_people_folder(self.root, self._catalog.library_id, self._kind, sample=sample)
         if self._kind == "hardlink":
             self._keep_ctimes(tried)
         self._is_checked = True
-        files, drive = self._catalog.files, str(self.root.stat().st_dev)
-        before = files.setting("people_folder")
-        if (before, files.setting(DRIVE)) == (str(self.root), drive):
+        settings, drive = self._catalog.settings, str(self.root.stat().st_dev)
+        before = settings.get("people_folder")
+        if (before, settings.get(DRIVE)) == (str(self.root), drive):
             return
         if before is not None and before != str(self.root):
             became = "stays as it is" if os.path.lexists(before) else "is not there any more"
             log.warning("%s: the people folder from now on; %s %s", self.root, before, became)
         with self._catalog.write():
-            files.set("people_folder", str(self.root))
-            files.set(DRIVE, drive)
+            settings.set("people_folder", str(self.root))
+            settings.set(DRIVE, drive)
 
     def hand_over(self) -> None:
         """Mark it as this catalog's, whosever it was.
@@ -170,13 +170,13 @@ class PeopleFolder:
         Raises:
             FolderError: there would be two of it then.
         """
-        files = self._catalog.files
-        if files.setting("people_folder") != str(self.root) or self._is_believed_deleted:
+        settings = self._catalog.settings
+        if settings.get("people_folder") != str(self.root) or self._is_believed_deleted:
             return
-        fault = folders.fault_of(self.root, self._catalog.library_id, was_used=bool(self._catalog.people.folders()))
+        fault = folders.fault_of(self.root, self._catalog.library_id, was_used=bool(self._catalog.links.folders()))
         if fault is None:
             return
-        is_drive_here = files.setting(DRIVE) in (None, str(_existing(self.root).stat().st_dev))
+        is_drive_here = settings.get(DRIVE) in (None, str(_existing(self.root).stat().st_dev))
         is_renamed = folders.find_renamed([self.root.parent], self._catalog.library_id) not in (None, self.root)
         if is_renamed or not is_drive_here:
             raise FolderError(f"{fault.what}; {fault.remedy}")
@@ -184,7 +184,7 @@ class PeopleFolder:
 
     def fault(self) -> str | None:
         """Return why it cannot be used, and what to do, by looking alone."""
-        library_id, was_used = self._catalog.library_id, bool(self._catalog.people.folders())
+        library_id, was_used = self._catalog.library_id, bool(self._catalog.links.folders())
         silence: folders.PlaceFault | None = folders.PlaceFault(
             f"{self.root}: does not answer", "look at its drive, or at its server"
         )
@@ -199,13 +199,13 @@ class PeopleFolder:
         """Return what a link stands for that facewatch made at this path; None: there is none, or it was changed since
         and is somebody else's."""
         place = folders.place_in(self.root, path)
-        row = self._catalog.people.link_at(place) if place is not None else None
+        row = self._catalog.links.at(place) if place is not None else None
         if row is None or not folders.read_entry(os.fspath(path)).bears(row.stamp):
             return None
         return Linked(row.person_id, row.photo_id)
 
     def _wanted_folders(self, only: Collection[int] | None) -> list[folders.WantedFolder]:
-        rows = self._catalog.people.photos(named_only=self._named_only, only=only)
+        rows = self._catalog.links.wanted(named_only=self._named_only, only=only)
         sources = self._catalog.files.sources(None if only is None else {photo_id for _, _, photo_id in rows})
         wanted: dict[int, tuple[str | None, list[folders.WantedLink]]] = {}
         for person_id, name, photo_id in rows:
@@ -216,7 +216,7 @@ class PeopleFolder:
     def _recorded_links(self, only: Collection[int] | None) -> list[folders.RecordedLink]:
         return [
             folders.RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
-            for row in self._catalog.people.links(only)
+            for row in self._catalog.links.all(only)
         ]
 
 
@@ -247,32 +247,32 @@ class Ledger:
         intents = folders.intents_of(actions, self._kind)
         if intents:
             with self._catalog.write():
-                self._catalog.files.set(INTENTS, intents)
+                self._catalog.settings.set(INTENTS, intents)
 
     def end(self) -> None:
         """All that was intended is done and on record."""
-        if self._catalog.files.setting(INTENTS) is not None:
+        if self._catalog.settings.get(INTENTS) is not None:
             with self._catalog.write():
-                self._catalog.files.unset(INTENTS)
+                self._catalog.settings.unset(INTENTS)
 
     def link_made(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
-        self._tell(lambda: self._catalog.people.add_link(person_id, photo_id, path, source, stamp))
+        self._tell(lambda: self._catalog.links.add(person_id, photo_id, path, source, stamp))
 
     def link_removed(self, link_id: int) -> None:
-        self._tell(lambda: self._catalog.people.remove_link(link_id))
+        self._tell(lambda: self._catalog.links.remove(link_id))
 
     def folder_made(self, person_id: int, path: str) -> None:
-        self._tell(lambda: self._catalog.people.set_folder(person_id, path))
+        self._tell(lambda: self._catalog.links.set_folder(person_id, path))
 
     def folder_moved(self, person_id: int, old: str, new: str) -> None:
         def record() -> None:
-            self._catalog.people.move_links(old, new)
-            self._catalog.people.set_folder(person_id, new)
+            self._catalog.links.move(old, new)
+            self._catalog.links.set_folder(person_id, new)
 
         self._tell(record)
 
     def folder_removed(self, path: str) -> None:
-        self._tell(lambda: self._catalog.people.forget_folder(path))
+        self._tell(lambda: self._catalog.links.forget_folder(path))
 
     def commit(self) -> None:
         if self._told:

@@ -54,18 +54,18 @@ def take_over(catalog: Catalog, folder: PeopleFolder) -> TakenOver:
         standing = list(folders_in(top))
         links = list(find_links(top, standing, [Path("/")]))
         whole = {link.path.rpartition("/")[0] for link in links}
-        recorded = set(catalog.people.folders().values())
+        recorded = set(catalog.links.folders().values())
         strange = [name for name in standing if name not in recorded]
         named = [name for name in strange if not name.startswith(folders.UNNAMED)]
         names = {_name_of(name, standing): _photos_in(top, name) for name in named}
         names = {name: photos for name, photos in names.items() if photos}
         with catalog.write():
-            catalog.files.set(NAMES, json.dumps(waiting_names(catalog) | names))
-        n_before = len(catalog.people.links())
+            catalog.settings.set(NAMES, json.dumps(waiting_names(catalog) | names))
+        n_before = len(catalog.links.all())
         restore.adopt(catalog.path, links, standing=standing, made_at=_EVER, now=utc_now())
         folder.hand_over()
     left = [str(folder.root / name) for name in strange if name not in whole and _holds_any(f"{top}/{name}")]
-    return TakenOver(len(catalog.people.links()) - n_before, tuple(sorted(names)), tuple(left))
+    return TakenOver(len(catalog.links.all()) - n_before, tuple(sorted(names)), tuple(left))
 
 
 def _name_of(folder: str, standing: Collection[str]) -> str:
@@ -90,7 +90,7 @@ def _holds_any(folder: str) -> bool:
 
 def waiting_names(catalog: Catalog) -> dict[str, list[str]]:
     """Return the names that wait for their people, each with photos that were in its folder."""
-    return dict(json.loads(catalog.files.setting(NAMES) or "{}"))
+    return dict(json.loads(catalog.settings.get(NAMES) or "{}"))
 
 
 def give_names(catalog: Catalog, decisions: Decisions) -> list[str]:
@@ -117,15 +117,15 @@ def give_names(catalog: Catalog, decisions: Decisions) -> list[str]:
 
 def _keep_waiting(catalog: Catalog, waiting: Mapping[str, list[str]]) -> None:
     if not waiting:
-        catalog.files.unset(NAMES)
+        catalog.settings.unset(NAMES)
     elif waiting != waiting_names(catalog):
-        catalog.files.set(NAMES, json.dumps(waiting))
+        catalog.settings.set(NAMES, json.dumps(waiting))
 
 
 def _person_of(catalog: Catalog, paths: list[str]) -> int | None:
-    files = [catalog.files.photo_of_path(Path(path)) for path in paths]
+    files = [catalog.files.at(Path(path)) for path in paths]
     photos = {file.photo_id for file in files if file is not None and file.photo_id is not None}
-    counts = sorted(((n, person_id) for person_id, n in catalog.people.on_photos(photos).items()), reverse=True)
+    counts = sorted(((n, person_id) for person_id, n in catalog.assignments.people_on(photos).items()), reverse=True)
     if not counts or (len(counts) > 1 and counts[0][0] == counts[1][0]):
         return None
     n, person_id = counts[0]

@@ -73,7 +73,7 @@ class WantedEngine:
         """That of the settings, else the one that was asked for last, else the one in use."""
         if self._info is not None:
             return self._info.name
-        asked_for = self.settings.name or self._catalog.files.setting("engine")
+        asked_for = self.settings.name or self._catalog.settings.get("engine")
         return asked_for or self._catalog.engines.in_use_name() or FIRST_ENGINE
 
     @property
@@ -90,14 +90,14 @@ class WantedEngine:
     @property
     def id(self) -> int:
         """Its row in the catalog, which is made when it is asked for first."""
-        if self._id is None and self._catalog.files.setting("engine") == self.info.name:
+        if self._id is None and self._catalog.settings.get("engine") == self.info.name:
             # Nothing is written by those who only ask: it would look like a change to whoever watches.
             self._id = self._catalog.engines.known(self.info)
         if self._id is None:
             with self._catalog.write():
                 self._id = self._catalog.engines.add(self.info, self._catalog.now())
                 # A change that was asked for once is carried on by every later scan.
-                self._catalog.files.set("engine", self.info.name)
+                self._catalog.settings.set("engine", self.info.name)
         return self._id
 
     @property
@@ -177,7 +177,7 @@ class WantedEngine:
 
     def tried(self, root: Path, path: str) -> None:
         """This file was analysed, whatever came of it."""
-        file = self._catalog.files.photo_of_path(root / path)
+        file = self._catalog.files.at(root / path)
         if file is not None and file.photo_id is not None:
             self._tried.add(file.photo_id)
 

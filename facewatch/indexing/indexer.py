@@ -315,7 +315,7 @@ class Ingest:
             with self._catalog.write():
                 self._record(job, result.fingerprint)
             return Ingested(job.path, "other")
-        photo_id = self._catalog.files.photo(result.sha256)
+        photo_id = self._catalog.photos.with_hash(result.sha256)
         if photo_id is not None and self._is_done(photo_id):
             with self._catalog.write():
                 before = self._catalog.files.one(self._root_id, job.path)
@@ -339,7 +339,7 @@ class Ingest:
     def _is_done(self, photo_id: int) -> bool:
         """Whether the engine has looked at a photo, and at what is shown in it."""
         is_analysed = self._catalog.faces.is_analysed(photo_id, self._engine_id)
-        return is_analysed and not (self._versions and self._catalog.files.is_misread(photo_id))
+        return is_analysed and not (self._versions and self._catalog.photos.is_misread(photo_id))
 
     def _analysed(self, job: _Job, result: Analysed) -> Ingested:
         examined = job.examined
@@ -364,8 +364,8 @@ class Ingest:
             size = analysis.width, analysis.height
             before = catalog.files.held(self._root_id, job.path)
             misread = self._take_misread(examined.sha256, analysis)
-            is_new = catalog.files.photo(examined.sha256) is None
-            photo_id = catalog.files.add_photo(examined.sha256, size, analysis.format, now, taken_at=analysis.taken_at)
+            is_new = catalog.photos.with_hash(examined.sha256) is None
+            photo_id = catalog.photos.add(examined.sha256, size, analysis.format, now, taken_at=analysis.taken_at)
             self._record(job, examined.fingerprint, photo_id=photo_id)
             if catalog.faces.is_analysed(photo_id, self._engine_id):
                 return 0, 0  # a copy of it was quicker
@@ -383,14 +383,14 @@ class Ingest:
 
     def _take_misread(self, sha256: bytes, analysis: Analysis) -> int | None:
         """Set aside what an older version took the photo for, and return it; None: it was the same, or nothing."""
-        files, photo_id = self._catalog.files, self._catalog.files.photo(sha256)
-        if self._versions is None or photo_id is None or not files.is_misread(photo_id):
+        photos, photo_id = self._catalog.photos, self._catalog.photos.with_hash(sha256)
+        if self._versions is None or photo_id is None or not photos.is_misread(photo_id):
             return None
         is_analysed = self._catalog.faces.is_analysed(photo_id, self._engine_id)
         if not is_analysed or self._versions.is_as_before(analysis, photo_id):
-            files.set_well_read(photo_id)
+            photos.set_well_read(photo_id)
             return None
-        files.set_aside(photo_id)
+        photos.set_aside(photo_id)
         return photo_id
 
     def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: Fault) -> Ingested:
@@ -425,15 +425,15 @@ def find_dates(catalog: Catalog, analyser: Analyser) -> Iterator[int]:
     it again. Closing the generator stops after what is recorded.
     """
     after = n_looked = 0
-    roots = [str(root) for root in catalog.files.roots()]
-    while files := catalog.files.undated(after=after, most=DATED_TOGETHER):
+    roots = [str(root) for root in catalog.roots.all()]
+    while files := catalog.photos.undated(after=after, most=DATED_TOGETHER):
         copies = {photo_id: list(copies) for photo_id, copies in groupby(files, attrgetter("photo_id"))}
         answers: dict[int, str] = {}
         # The first copy of each photo, then the second one of those whose first did not answer, and so on.
         for nth in zip_longest(*copies.values()):
             answers |= _dates_in([file for file in nth if file and file.photo_id not in answers], analyser, roots)
         with catalog.write():
-            catalog.files.set_taken(answers)
+            catalog.photos.set_taken(answers)
         after = files[-1].photo_id
         n_looked += len(copies)
         yield n_looked

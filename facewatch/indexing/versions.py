@@ -109,7 +109,7 @@ class Versions:
         heirs = heirs_of(seen, analysis, nearest=inf)
         self.hand_over({face_ids[new]: old for new, old in heirs.items()}, with_runs=False)
         placed = [row for row in faces.rows(seen.ids.tolist()) if row.source in RUNS]
-        faces.release([row.id for row in placed])
+        self._catalog.assignments.release([row.id for row in placed])
         self._people |= {row.person_id for row in placed if row.person_id is not None}
 
     def there(self, photos: Collection[int]) -> list[tuple[int, int]]:
@@ -219,7 +219,7 @@ class Versions:
         """Yield what users said about the old faces and may be said of the new ones."""
         faces = self._catalog.faces
         rows = {row.id: row for row in faces.rows([*heirs, *heirs.values()])}
-        rejected = faces.rejections_of([*heirs, *heirs.values()])
+        rejected = self._catalog.rejections.of_faces([*heirs, *heirs.values()])
         for new, old in heirs.items():
             mine, theirs = rows[new], rows[old]
             own = mine.person_id if _is_placed(mine) else None
@@ -258,21 +258,21 @@ class Versions:
             assert word.person_id is not None
             lineage.reject_as(word.new, word.old, word.person_id)
             if row.person_id == word.person_id:
-                faces.release([word.new])
+                self._catalog.assignments.release([word.new])
             return
-        faces.release([word.new])
+        self._catalog.assignments.release([word.new])
         if word.table == "marks":
             lineage.mark_as(word.new, word.old)
             return
         assert word.person_id is not None
         beside = faces.beside([row.photo_id], word.person_id)
-        faces.release([other.id for other in beside if not _is_placed(other)])
+        self._catalog.assignments.release([other.id for other in beside if not _is_placed(other)])
         lineage.place_as(word.new, word.old)
 
     def _place_as_runs_did(self, heirs: Mapping[int, int]) -> None:
         faces = self._catalog.faces
         rows = {row.id: row for row in faces.rows([*heirs, *heirs.values()])}
-        rejected = faces.rejections_of(heirs)
+        rejected = self._catalog.rejections.of_faces(heirs)
         for new, old in heirs.items():
             mine, theirs = rows[new], rows[old]
             if theirs.person_id is None or theirs.source not in RUNS or (mine.person_id, mine.mark) != (None, None):

@@ -80,7 +80,7 @@ class Libraries:
         """
         if not self.roots:
             raise LibraryError("no library is known; name your photo folder: facewatch scan ~/Pictures")
-        known = self._catalog.files.roots()
+        known = self._catalog.roots.all()
         wanted, self.roots = self.roots, distinct_roots(self.roots, known)
         for root in set(wanted) - set(self.roots):
             log.info("%s: lies in a library that is looked through as a whole", root)
@@ -90,14 +90,14 @@ class Libraries:
         for inner, outer in nested_roots(known, self.roots):
             inner_id, outer_id = self.root_id(inner), self.root_id(outer)
             with self._catalog.write():
-                self._catalog.files.absorb(inner_id, outer_id, str(inner.resolve().relative_to(outer.resolve())))
+                self._catalog.roots.absorb(inner_id, outer_id, str(inner.resolve().relative_to(outer.resolve())))
 
     def _follow_moves(self) -> None:
         """A library that is gone, and stands as a whole in one that was just added, was moved: it lies there now."""
         files = self._catalog.files
-        for old in files.roots():
+        for old in self._catalog.roots.all():
             old_id = self.root_id(old)
-            n_files, some = files.some_files(old_id, N_GLANCED)
+            n_files, some = files.sample(old_id, N_GLANCED)
             if not some or not self._is_gone_for_good(old):
                 continue
             for root, below in ((root, below) for root in self.roots for below in ("", old.name)):
@@ -116,34 +116,34 @@ class Libraries:
     def _is_new_there(self, root: Path, below: str, *, like: int) -> bool:
         """Whether nothing is on record yet of a place in a library: else two drives may hold the same photos."""
         files = self._catalog.files
-        known = files.root(root)
+        known = self._catalog.roots.one(root)
         if known is None:
             return True
-        is_alike = files.is_aligned(known[0]) == files.is_aligned(like)
+        is_alike = self._catalog.roots.is_aligned(known[0]) == self._catalog.roots.is_aligned(like)
         return is_alike and not files.known(known[0], below)
 
     def _move(self, old_id: int, root: Path, below: str) -> None:
-        files = self._catalog.files
+        roots = self._catalog.roots
         if below:
             outer_id = self.root_id(root)
             with self._catalog.write():
-                files.absorb(old_id, outer_id, below)
+                roots.absorb(old_id, outer_id, below)
             return
         drive = scan.drive_of(root)
         with self._catalog.write():
-            files.move_root(old_id, root)
-            files.add_root(root, drive, self._catalog.now())
+            roots.move(old_id, root)
+            roots.add(root, drive, self._catalog.now())
 
     def _settle_faults(self) -> None:
         stamp = self._faults_depend_on()
-        if self._catalog.files.setting("faults_depend_on") != stamp:
+        if self._catalog.settings.get("faults_depend_on") != stamp:
             with self._catalog.write():
                 self._catalog.files.doubt()
-                self._catalog.files.set("faults_depend_on", stamp)
+                self._catalog.settings.set("faults_depend_on", stamp)
 
     def is_aligned(self, root: Path) -> bool:
         """Whether the photos of a library are crops of one face each; remembered once it was said."""
-        return self._catalog.files.is_aligned(self.root_id(root))
+        return self._catalog.roots.is_aligned(self.root_id(root))
 
     def settle_aligned(self) -> None:
         """Remember which libraries are said to hold crops.
@@ -151,24 +151,24 @@ class Libraries:
         Raises:
             LibraryError: one has been looked through as ordinary photos.
         """
-        files = self._catalog.files
+        roots = self._catalog.roots
         for root in self._aligned:
             root_id = self.root_id(root)
-            if files.is_aligned(root_id):
+            if roots.is_aligned(root_id):
                 continue
-            if files.has_photos(root_id):
+            if roots.has_photos(root_id):
                 raise LibraryError(
                     f"{root}: has been looked through as ordinary photos, so it does not become a library of face "
                     "crops; keep crops in a folder of their own"
                 )
             with self._catalog.write():
-                files.set_aligned(root_id, True)
+                roots.set_aligned(root_id, True)
 
     def forget_aligned(self, roots: Collection[Path]) -> None:
         """New photos in these libraries are ordinary ones again; what was looked at stays as it is."""
         with self._catalog.write():
             for root in roots:
-                self._catalog.files.set_aligned(self.root_id(root), False)
+                self._catalog.roots.set_aligned(self.root_id(root), False)
 
     def look_at_all(self) -> list[tuple[Path, scan.Walk, scan.Changes]]:
         """Look at every library that is there; one that is not must not keep the others waiting."""
@@ -188,20 +188,20 @@ class Libraries:
     def forget_moved(self) -> None:
         """What a library held that is gone, and one that was just added holds now, was moved: there is one place of
         it, the new one. (Two drives that hold the same photos are no move: one of them may just be unplugged.)"""
-        files = self._catalog.files
-        for root in filter(self._is_gone_for_good, files.roots()):
+        roots = self._catalog.roots
+        for root in filter(self._is_gone_for_good, roots.all()):
             root_id = self.root_id(root)
-            if files.has_arrived(root_id):
+            if roots.has_arrived(root_id):
                 with self._catalog.write():
-                    if files.forget_arrived(root_id):
+                    if roots.forget_arrived(root_id):
                         log.info("%s: gone, and all that it held is in another library now", root)
 
     def arrived(self, root: Path) -> None:
         """All of a library has been looked at."""
         root_id = self.root_id(root)
-        if self._catalog.files.is_arriving(root_id):
+        if self._catalog.roots.is_arriving(root_id):
             with self._catalog.write():
-                self._catalog.files.set_arrived(root_id)
+                self._catalog.roots.set_arrived(root_id)
 
     def look(
         self, root: Path, below: str = "", *, with_unread: bool = True, was_away: bool = False
@@ -248,7 +248,7 @@ class Libraries:
             raise _offline(root, _marked())
         if is_whole and known and not found.files:
             raise _offline(root, _emptied(len(known)))
-        _, drive = self._catalog.files.root(root) or (0, -1)
+        _, drive = self._catalog.roots.one(root) or (0, -1)
         if (drive in (-1, found.drive) and not was_away) or self._are_new_drives_believed:
             return
         n_absent = _n_absent(found.files, known)
@@ -268,7 +268,7 @@ class Libraries:
         """Return the folders on which another drive was mounted that is not now, and whose files went with it."""
         if self._are_new_drives_believed:
             return frozenset()
-        lost = frozenset(folder for folder in self._catalog.files.mounts(root_id) if not _is_mount(root / folder))
+        lost = frozenset(folder for folder in self._catalog.roots.mounts(root_id) if not _is_mount(root / folder))
         if not is_whole:
             return lost
         below = {folder: {p: known[p] for p in known if p.startswith(folder + "/")} for folder in lost}
@@ -278,26 +278,26 @@ class Libraries:
 
     def _remember_drives(self, root: Path, root_id: int, found: scan.Walk, lost: frozenset[str], below: str) -> None:
         """Record the drives that a look saw, where they are not those on record."""
-        files, mounts = self._catalog.files, found.mounts | lost
+        roots, mounts = self._catalog.roots, found.mounts | lost
         if below:
-            mounts |= files.mounts(root_id) | _mounts_above(root, [f"{below}/"])
-        if not below and files.passed_over(root_id) != found.passed:
+            mounts |= roots.mounts(root_id) | _mounts_above(root, [f"{below}/"])
+        if not below and roots.passed_over(root_id) != found.passed:
             with self._catalog.write():
-                files.set_passed_over(root_id, found.passed)
-        has_moved = (files.root(root) or (0, -1))[1] != found.drive
-        if has_moved or files.mounts(root_id) != mounts:
+                roots.set_passed_over(root_id, found.passed)
+        has_moved = (roots.one(root) or (0, -1))[1] != found.drive
+        if has_moved or roots.mounts(root_id) != mounts:
             with self._catalog.write():
-                files.add_root(root, found.drive, self._catalog.now())
-                files.set_mounts(root_id, mounts)
+                roots.add(root, found.drive, self._catalog.now())
+                roots.set_mounts(root_id, mounts)
 
     def _note_unread(self, root: Path, root_id: int, found: Mapping[str, str], below: str) -> None:
         """Record what a look could not read, and tell of it: once of each, and once when it can be read again."""
-        before = self._catalog.files.unread(root_id)
+        before = self._catalog.roots.unread(root_id)
         elsewhere = {path: why for path, why in before.items() if below and not _is_within(path, below)}
         unread = elsewhere | dict(found)
         if unread != before:
             with self._catalog.write():
-                self._catalog.files.set_unread(root_id, unread)
+                self._catalog.roots.set_unread(root_id, unread)
         told = self._told_unread.get(root, {})
         news = {path: why for path, why in found.items() if path not in told}
         for path, why in sorted(news.items())[:N_TOLD]:
@@ -311,9 +311,9 @@ class Libraries:
     def offline(self, root: Path) -> dict[str, str]:
         """Return which of a library and the folders in it on which drives were mounted are offline, and why, by what a
         glance tells. Whether they count as offline, a look at all of it decides, by the same rules."""
-        root_id, drive = self._catalog.files.root(root) or (0, -1)
-        n_known, some = self._catalog.files.some_files(root_id, N_GLANCED)
-        mounts = self._catalog.files.mounts(root_id)
+        root_id, drive = self._catalog.roots.one(root) or (0, -1)
+        n_known, some = self._catalog.files.sample(root_id, N_GLANCED)
+        mounts = self._catalog.roots.mounts(root_id)
 
         def glance() -> dict[str, str]:
             if why := self._absence(root, drive, n_known, some):
@@ -348,14 +348,14 @@ class Libraries:
 
     def unread(self, root: Path) -> dict[str, str]:
         """Return what of a library could not be read when it was looked at last, and why."""
-        known = self._catalog.files.root(root)
-        return self._catalog.files.unread(known[0]) if known else {}
+        known = self._catalog.roots.one(root)
+        return self._catalog.roots.unread(known[0]) if known else {}
 
     def lost_folders(self, root: Path) -> list[str]:
         """Return the folders of a library on which another drive was mounted that is not now, by all that a glance
         tells."""
-        known = self._catalog.files.root(root)
-        mounts = self._catalog.files.mounts(known[0]) if known else frozenset[str]()
+        known = self._catalog.roots.one(root)
+        mounts = self._catalog.roots.mounts(known[0]) if known else frozenset[str]()
         return sorted(folder for folder in mounts if not _is_mount(root / folder))
 
     def _with_moved(
@@ -374,12 +374,12 @@ class Libraries:
 
     def root_id(self, root: Path) -> int:
         """Return the id of a library, recorded with the drive it was when it was seen first."""
-        known = self._catalog.files.root(root)
+        known = self._catalog.roots.one(root)
         if known is not None:
             return known[0]
         drive = scan.drive_of(root) if is_folder(root) else -1
         with self._catalog.write():
-            return self._catalog.files.add_root(root, drive, self._catalog.now())
+            return self._catalog.roots.add(root, drive, self._catalog.now())
 
     def is_there(self, root: Path) -> bool:
         """Whether the library is there, and is the drive that it was when it was looked through last."""
@@ -387,7 +387,7 @@ class Libraries:
             drive = scan.drive_of(root)
         except OSError:
             return False
-        return is_folder(root) and (self._catalog.files.root(root) or (0, -1))[1] in (-1, drive)
+        return is_folder(root) and (self._catalog.roots.one(root) or (0, -1))[1] in (-1, drive)
 
     def believed_gone(self, root: Path, paths: Iterable[str]) -> list[str]:
         """Return those of the paths that were removed, as far as the drives mounted in the library tell."""
@@ -435,10 +435,10 @@ class Libraries:
     def compare(self, root: Path, present: Mapping[str, Fingerprint], gone: Iterable[str]) -> scan.Changes:
         """Compare only these paths of a library with the catalog."""
         root_id = self.root_id(root)
-        new_mounts = _mounts_above(root, present) - self._catalog.files.mounts(root_id)
+        new_mounts = _mounts_above(root, present) - self._catalog.roots.mounts(root_id)
         if new_mounts:
             with self._catalog.write():
-                self._catalog.files.set_mounts(root_id, self._catalog.files.mounts(root_id) | new_mounts)
+                self._catalog.roots.set_mounts(root_id, self._catalog.roots.mounts(root_id) | new_mounts)
         known = {path: self._catalog.files.one(root_id, path) for path in (*present, *gone)}
         changes = scan.compare(
             scan.Walk(present), {path: file.fingerprint for path, file in known.items() if file is not None}
@@ -446,7 +446,7 @@ class Libraries:
         whole = {path: file for path, file in known.items() if file is not None}
         changes, shut = _without_shut(root, self._with_moved(root, root_id, present, changes), whole)
         if shut:
-            self._note_unread(root, root_id, {**self._catalog.files.unread(root_id), **shut}, "")
+            self._note_unread(root, root_id, {**self._catalog.roots.unread(root_id), **shut}, "")
         changes = self._with_due(changes, present, whole)
         return self._with_readable(root, changes, whole)
 

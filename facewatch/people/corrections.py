@@ -164,12 +164,12 @@ class Decisions:
         people = [target.id, *(source.id for source in sources)]
         labels = [source.label for source in sources]
         catalog = self._catalog
-        apart = self._catalog.people.apart()
+        apart = self._catalog.rejections.cannot_links()
         were_apart = [source.label for source in sources if source.id in apart.get(target.id, ())]
         with self._deciding("merge", people, into=target.label, merged=labels, were_apart=were_apart) as result:
             for source in sources:
                 self._release(self._clashes_of(target.id, source.id), result)
-                result.faces += catalog.faces.reassign_all(source.id, target.id)
+                result.faces += catalog.assignments.reassign_all(source.id, target.id)
                 catalog.people.retire(source.id, target.id)
             catalog.people.touch([target.id])
             self._inherit(target, sources)
@@ -190,7 +190,7 @@ class Decisions:
 
     def _check_merge(self, one: Person, other: Person) -> None:
         """Refuse to bring together what a user placed with one and said not to be the other."""
-        rejected = self._catalog.faces.rejected(other.id)
+        rejected = self._catalog.rejections.of_person(other.id)
         placed = [row for row in self._catalog.faces.of_person(one.id) if row.source == USER and row.id in rejected]
         if placed:
             faces = ", ".join(ids.face(row.id) for row in placed[:10])
@@ -204,7 +204,7 @@ class Decisions:
         all but one in a photo as far as a run placed them: the user's stay, then those of the first person."""
         faces = self._catalog.faces
         of_target, of_source = faces.of_person(target), faces.of_person(source)
-        rejected = faces.rejected(target), faces.rejected(source)
+        rejected = self._catalog.rejections.of_person(target), self._catalog.rejections.of_person(source)
         gone = {row.id: row for row in of_source if row.id in rejected[0]} | {
             row.id: row for row in of_target if row.id in rejected[1]
         }
@@ -237,14 +237,14 @@ class Decisions:
                 for part in parts:
                     new = catalog.people.add(now)
                     catalog.people.touch([new])
-                    catalog.faces.move(part, new, rule=split_rule(person.label), now=now)
-                    catalog.faces.copy_rejections(person.id, new)
+                    catalog.assignments.move(part, new, rule=split_rule(person.label), now=now)
+                    catalog.rejections.copy(person.id, new)
                     result.people.append(new)
                     result.faces += sorted(part)
                 catalog.people.touch([person.id])
                 for i, one in enumerate(result.people):
                     for other in result.people[i + 1 :]:
-                        catalog.people.tell_apart(one, other, now)
+                        catalog.rejections.add_cannot_link(one, other, now)
         return result()
 
     def tell_apart(self, who: str, other: str) -> Decided:
@@ -254,7 +254,7 @@ class Decisions:
             if one.id == two.id:
                 raise DecisionError(f"{who!r} and {other!r} are both {one.label}; `facewatch split` makes two of one")
             with self._deciding("apart", [one.id, two.id], one=one.label, other=two.label) as result:
-                self._catalog.people.tell_apart(one.id, two.id, self._catalog.now())
+                self._catalog.rejections.add_cannot_link(one.id, two.id, self._catalog.now())
                 self._catalog.people.touch([one.id, two.id])
         return result()
 
@@ -318,7 +318,7 @@ class Decisions:
         """These contradict what is decided: they are nobody's."""
         result.released += [row.id for row in rows]
         self._lose(rows, result, is_let_go=True)
-        self._catalog.faces.release([row.id for row in rows])
+        self._catalog.assignments.release([row.id for row in rows])
 
     def _lose(self, rows: Iterable[FaceRow], result: _Result, *, is_let_go: bool = False) -> None:
         """Note from whom these are taken."""
@@ -335,7 +335,7 @@ class Decisions:
             person = find_person(catalog, who)
             with self._deciding("forget", [person.id], who=person.label) as result:
                 result.faces += [row.id for row in catalog.faces.of_person(person.id)]
-                catalog.faces.release(result.faces)
+                catalog.assignments.release(result.faces)
                 catalog.faces.mark(result.faces, Mark.FORGOTTEN, catalog.now())
                 catalog.people.forget(person.id)
         return result()
@@ -379,9 +379,9 @@ class Decisions:
             if row.person_id == person_id and row.source == USER:
                 continue
             if row.person_id == person_id:
-                catalog.faces.confirm([row.id])
+                catalog.assignments.confirm([row.id])
             else:
-                catalog.faces.place(row.id, person_id, rule=PLACED, now=now)
+                catalog.assignments.assign_by_user(row.id, person_id, rule=PLACED, now=now)
         self._touch_losers(rows, person_id, result)
         catalog.people.touch([person_id])
         result.faces += [row.id for row in rows]
@@ -410,7 +410,7 @@ class Decisions:
             rows = self._faces(faces, instead=instead)
             with self._deciding(action, []) as result:
                 changing = [row.id for row in rows if row.mark is not mark]
-                catalog.faces.release([row.id for row in rows])
+                catalog.assignments.release([row.id for row in rows])
                 catalog.faces.mark(changing, mark, catalog.now())
                 self._touch_losers(rows, None, result)
                 result.faces += [row.id for row in rows]
@@ -436,10 +436,10 @@ class Decisions:
             with self._deciding("reject", list(people), not_=labels) as result:
                 for row in rows:
                     person_id = person.id if person else int(row.person_id or 0)
-                    catalog.faces.reject(row.id, person_id, now)
+                    catalog.rejections.add(row.id, person_id, now)
                     if row.person_id == person_id:
                         self._lose([row], result)
-                        catalog.faces.release([row.id])
+                        catalog.assignments.release([row.id])
                 catalog.people.touch(people)
                 result.faces += [row.id for row in rows]
         return result()
@@ -468,7 +468,7 @@ class Decisions:
 
     def _confirm(self, rows: Sequence[FaceRow], people: Sequence[int]) -> Decided:
         with self._deciding("confirm", people, who=[self._label(person_id) for person_id in people]) as result:
-            self._catalog.faces.confirm([row.id for row in rows])
+            self._catalog.assignments.confirm([row.id for row in rows])
             self._catalog.people.touch(people)
             result.faces += [row.id for row in rows]
         return result()
@@ -483,7 +483,7 @@ class Decisions:
         with catalog.journal.recording(USER, action, parent_id=first, now=catalog.now()) as record:
             yield result
             catalog.people.drop_covers()
-            catalog.faces.forget_guesses()
+            catalog.assignments.forget_guesses()
             record.details.update({name.rstrip("_"): value for name, value in details.items()})
             record.details.update(people=result.people, n_faces=len(result.faces), n_released=len(result.released))
             record.details.update(face_ids=result.faces[:_MOST_TOLD])
@@ -585,7 +585,7 @@ def unborn(catalog: Catalog, people: Collection[int]) -> list[FaceRow]:
     born = {
         row: births[person_id] for person_id in births.keys() & people for row in catalog.faces.of_person(person_id)
     }
-    taken = catalog.files.taken({row.photo_id for row in born})
+    taken = catalog.photos.taken({row.photo_id for row in born})
     return [row for row in born if is_clearly_before(taken.get(row.photo_id, ""), born[row])]
 
 
@@ -605,7 +605,7 @@ def is_clearly_before(taken_at: str, born: str) -> bool:
 def not_born_yet(catalog: Catalog, photo_id: int) -> dict[int, str]:
     """Return who was born only after a photo was taken, with the date of birth."""
     births = catalog.people.births()
-    taken = catalog.files.taken_at(photo_id) if births else ""
+    taken = catalog.photos.taken_at(photo_id) if births else ""
     return {person_id: born for person_id, born in births.items() if is_clearly_before(taken, born)}
 
 

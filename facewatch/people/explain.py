@@ -246,7 +246,7 @@ class Reasons:
     def __init__(self, catalog: Catalog, limits: Limits, comparing: Comparing | None) -> None:
         """`limits` are those of quality; without `comparing` only what is on record can be said."""
         self._catalog = catalog
-        self._placings = catalog.placings
+        self._placings = catalog.provenance
         self._limits = limits
         self._comparing = comparing
 
@@ -302,7 +302,7 @@ class Reasons:
         for number, face in enumerate(faces, 1):
             if face["person_id"] is not None and face["face_id"] != face_id:
                 yield Bar(face["person_id"], face["name"], BarRule.IN_PHOTO, face_id=face["face_id"], number=number)
-        taken_on = self._catalog.files.taken_at(photo_id)[:10]
+        taken_on = self._catalog.photos.taken_at(photo_id)[:10]
         for person_id, born in not_born_yet(self._catalog, photo_id).items():
             yield Bar(person_id, self._name(person_id), BarRule.BORN_LATER, born=born, taken_on=taken_on)
 
@@ -310,7 +310,7 @@ class Reasons:
         """Yield who was said not to be one of the others whom the face looks like."""
         people = [near.person_id for near in rematch.likenesses] if rematch else []
         mine = own if own is not None else next(iter(people), None)
-        others = self._catalog.people.apart().get(mine, set()) if mine is not None else set()
+        others = self._catalog.rejections.cannot_links().get(mine, set()) if mine is not None else set()
         for person_id in people:
             if mine is not None and person_id in others:
                 yield CannotLink(self._name(mine), self._name(person_id))

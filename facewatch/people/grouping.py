@@ -63,7 +63,7 @@ class Grouping:
     @property
     def is_due(self) -> bool:
         """Whether faces, decisions or settings have changed since the pool was grouped last."""
-        return self._catalog.files.setting("grouped") != self._stamp()
+        return self._catalog.settings.get("grouped") != self._stamp()
 
     def _stamp(self) -> str:
         return f"{self._catalog.faces.stamp()} {self._settings.stamp} {self._engine.info.fingerprint}"
@@ -78,14 +78,14 @@ class Grouping:
         if not is_dry_run and not self._identities.is_in_run:
             # On record, so that the audit knows by which settings it was.
             with self._catalog.write():
-                now, people = self._catalog.now(), self._catalog.people
-                run_id = people.start_run("recluster", now, strictness=self._settings.strictness)
-                people.end_run(run_id, {}, now)
+                now, runs = self._catalog.now(), self._catalog.runs
+                run_id = runs.start("recluster", now, strictness=self._settings.strictness)
+                runs.end(run_id, {}, now)
             self._identities.start_run("recluster", run_id)
         result = self._identities.recluster(self._clusterer(method or self._settings.method), is_dry_run=is_dry_run)
         if not is_dry_run:
             with self._catalog.write():
-                self._catalog.files.set("grouped", self._stamp())
+                self._catalog.settings.set("grouped", self._stamp())
                 self._catalog.people.show_last(self._hubs())
         self._has_graph_changed = True
         return result

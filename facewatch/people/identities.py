@@ -172,10 +172,10 @@ class Identities:
         present = self._cannot_be_in(int(table.photos[0])) if len(free) else set()
         tiers = [Tier(tier) for tier in free.tiers]
         # As the catalog has them now: faces of an edited photo have inherited theirs a moment ago.
-        rejections = self._catalog.faces.rejections_of(free.ids)
+        rejections = self._catalog.rejections.of_faces(free.ids)
         barred = [present | rejections.get(int(face_id), set()) for face_id in free.ids]
         matches = settle_photo(gallery, free.embeddings, tiers, barred, day=free.day)
-        now, faces = self._catalog.now(), self._catalog.faces
+        now, assignments = self._catalog.now(), self._catalog.assignments
         n_assigned = 0
         for face_id, embedding, weight, tier, match in zip(
             free.ids, free.embeddings, free.weights, tiers, matches, strict=True
@@ -183,16 +183,16 @@ class Identities:
             if match is None:
                 continue
             if match.is_accepted:
-                faces.assign(int(face_id), match, source="auto", run_id=self._run_id, now=now)
+                assignments.assign(int(face_id), match, source="auto", run_id=self._run_id, now=now)
                 gallery.add(match.person_id, embedding, float(weight), face_id=int(face_id), day=free.day)
                 n_assigned += 1
             elif tier is not Tier.SHOW:
-                faces.suggest(int(face_id), match, now)
+                assignments.suggest(int(face_id), match, now)
         return n_assigned
 
     def _cannot_be_in(self, photo_id: int) -> set[int]:
         """Return who is in a photo already, and who was not born yet."""
-        return self._catalog.faces.people_in(photo_id).union(not_born_yet(self._catalog, photo_id))
+        return self._catalog.assignments.people_in(photo_id).union(not_born_yet(self._catalog, photo_id))
 
     def look_again(self, people: Collection[int], faces: Collection[int], parent_id: int | None) -> set[int]:
         """Look at the pool again after a decision: at these faces, and at those that look like these people.
@@ -259,13 +259,13 @@ class Identities:
         self.forget_gallery()
         table = self._load()
         table = table.take(table.people != NOBODY)
-        assigned = self._catalog.faces.assigned()
+        assigned = self._catalog.assignments.all()
         nearest, centroid = (far.tolist() for far in distances_within(table.people, table.embeddings))
         distances = {
             face_id: (None if math.isnan(near) else near, far)
             for face_id, near, far in zip(table.ids.tolist(), nearest, centroid, strict=True)
         }
-        self._catalog.faces.renew_distances(
+        self._catalog.assignments.renew_distances(
             [(face_id, *distances.get(face_id, (None, None))) for face_id in assigned], before
         )
 
@@ -321,10 +321,10 @@ class Identities:
         touched = {person.id for person in unnamed if person.is_touched}
         plan = plan_groups(
             table,
-            self._catalog.faces.photos_of([person.id for person in unnamed]),
+            self._catalog.assignments.photos_of([person.id for person in unnamed]),
             clusterer,
-            self._catalog.faces.rejections(),
-            self._catalog.people.apart(),
+            self._catalog.rejections.all(),
+            self._catalog.rejections.cannot_links(),
             staying=touched,
             ceiling=self._engine.info.thresholds.cluster,
         )
@@ -357,13 +357,13 @@ class Identities:
             if group.person_id is None:
                 undo["added"].append(person_id)
             for other in group.joining:
-                undo["joined"].append([other, person_id, catalog.faces.reassign_all(other, person_id)])
+                undo["joined"].append([other, person_id, catalog.assignments.reassign_all(other, person_id)])
                 catalog.people.retire(other, person_id)
             leaving = [int(table.ids[row]) for row in group.leaving]
-            catalog.faces.release(leaving)
+            catalog.assignments.release(leaving)
             undo["released"] += leaving
             for row, match in matches_within(table, group, person_id):
-                catalog.faces.assign(int(table.ids[row]), match, source="cluster", run_id=self._run_id, now=now)
+                catalog.assignments.assign(int(table.ids[row]), match, source="cluster", run_id=self._run_id, now=now)
                 undo["assigned"].append(int(table.ids[row]))
         if plan:
             summary = {"new": len(undo["added"]), "joined": len(undo["joined"]), "faces": len(undo["assigned"])}

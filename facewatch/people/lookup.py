@@ -485,9 +485,9 @@ class Lookup:
         return file
 
     def _file_at(self, full: Path) -> KnownFile | None:
-        return self._catalog.files.photo_of_path(full) or self._catalog.files.photo_of_path(full.resolve())
+        return self._catalog.files.at(full) or self._catalog.files.at(full.resolve())
 
     def _any_file(self, photo_id: int) -> KnownFile | None:
         """Return a file that holds a photo: one that a link stands for that is a copy, or whose photo was moved."""
         files = self._catalog.files.sources([photo_id]).get(photo_id, ())
-        return self._catalog.files.photo_of_path(Path(files[0])) if files else None
+        return self._catalog.files.at(Path(files[0])) if files else None

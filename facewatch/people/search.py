@@ -155,7 +155,7 @@ class Search:
         if wanted.fingerprint != engine.fingerprint:
             return None
         strictness: float = self._app.config["match.strictness"]
-        return wanted.thresholds.match - wanted.thresholds.less(self._catalog.faces.n_assigned()) - strictness
+        return wanted.thresholds.match - wanted.thresholds.less(self._catalog.assignments.count()) - strictness
 
     def _on_link(self, photo: Path, face: int | None) -> tuple[Path, int | None]:
         """Return the photo that a link in somebody's folder stands for, and that person's face, if there is one."""
@@ -213,7 +213,7 @@ class Search:
 
     def _probes(self, photo: Path, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
         full = Path.cwd() / photo
-        file = self._catalog.files.photo_of_path(full) or self._catalog.files.photo_of_path(full.resolve())
+        file = self._catalog.files.at(full) or self._catalog.files.at(full.resolve())
         if file is not None and file.photo_id is not None and _is_as_recorded(full, file):
             return self._known_faces(photo, file.photo_id, engine, vectors)
         if not full.is_file():
@@ -248,7 +248,7 @@ class Search:
                 f"{engine.name}; `facewatch scan` completes the change, then search again"
             )
         examined = self._examine(name, full)
-        photo_id = self._catalog.files.photo(examined.sha256) if examined.sha256 else None
+        photo_id = self._catalog.photos.with_hash(examined.sha256) if examined.sha256 else None
         if photo_id is not None and self._catalog.faces.is_analysed(photo_id, engine.id):
             return self._known_faces(photo, photo_id, engine, vectors)
         faces = sorted(self._analyse(name, full, examined).faces, key=lambda face: face.box.x)
@@ -373,7 +373,7 @@ class KeptVectors:
     def _stored(self, engine: KnownEngine) -> _Held | None:
         """Return what the file holds, if it is the catalog's own."""
         stored = self._file(engine).read()
-        if stored is None or stored.extent.token != self._catalog.files.setting(TOKEN):
+        if stored is None or stored.extent.token != self._catalog.settings.get(TOKEN):
             return None
         return _Held(stored.extent, Vectors([stored.block]))
 
@@ -418,7 +418,7 @@ class KeptVectors:
             draft.settle()
             # First here: killed in between, the file is made again, and never taken for one that is up to date.
             with self._catalog.write():
-                self._catalog.files.set(TOKEN, extent.token)
+                self._catalog.settings.set(TOKEN, extent.token)
             draft.publish(extent)
         if known is None:
             self._remove_others(file.path)

@@ -166,7 +166,7 @@ class History:
                     person = ids.person(row.person_id)
                     raise DecisionError(f"face {ids.face(row.id)} would go back to person {person}, who is gone since")
                 homeless.append(row.id)
-        catalog.faces.release(homeless)
+        catalog.assignments.release(homeless)
         return homeless
 
     def _check_not_joined(self, changes: Sequence[Change]) -> None:
@@ -245,7 +245,7 @@ class History:
         released += self._release_heirs(changes)
         released += self._heirs_of_nobody(changes)
         self._catalog.people.drop_covers()
-        self._catalog.faces.forget_guesses()
+        self._catalog.assignments.forget_guesses()
         return released
 
     def _make_room(self, changes: Iterable[Change]) -> list[int]:
@@ -262,7 +262,7 @@ class History:
             leaving = [other.id for other in beside if other.source != USER and other.id not in are_back]
             if row.source != USER and any(other.source == USER and other.id not in are_back for other in beside):
                 leaving = [row.id]
-            faces.release(leaving)
+            self._catalog.assignments.release(leaving)
             released += leaving
         return released
 
@@ -274,8 +274,8 @@ class History:
             for change in changes
             if change.table == "assignments" and change.after is not None and "person_id" in change.after
         }
-        followers = self._catalog.faces.placed_since(losing, since)
-        self._catalog.faces.release(followers)
+        followers = self._catalog.assignments.made_since(losing, since)
+        self._catalog.assignments.release(followers)
         return followers
 
     def _release_heirs(self, changes: Sequence[Change]) -> list[int]:
@@ -284,7 +284,7 @@ class History:
         people = self._catalog.people
         gone = (person_id for person_id in sorted(_mentioned(changes)) if people.one(person_id) is None)
         leaving = [row.id for person_id in gone for row in self._catalog.faces.of_person(person_id)]
-        self._catalog.faces.release(leaving)
+        self._catalog.assignments.release(leaving)
         return leaving
 
     def _heirs_of_nobody(self, changes: Iterable[Change]) -> list[int]:
@@ -298,7 +298,7 @@ class History:
     def _release_unborn(self, people: Collection[int]) -> list[int]:
         """Return faces, nobody's now, that runs gave to somebody who was born later by what is said now."""
         leaving = [row.id for row in unborn(self._catalog, people) if row.source != USER]
-        self._catalog.faces.release(leaving)
+        self._catalog.assignments.release(leaving)
         return leaving
 
 

@@ -99,8 +99,8 @@ def status_of(app: App) -> Status:
     """Return it without writing anything; no model need be here."""
     catalog = app.catalog
     files, faces, people = catalog.files.counts(), catalog.faces.counts(), catalog.people.counts()
-    last = max(filter(None, map(catalog.people.last_run, ("scan", "watch"))), key=_when, default=None)
-    roots = tuple(dict.fromkeys((*app.libraries.roots, *catalog.files.roots())))
+    last = max(filter(None, map(catalog.runs.last, ("scan", "watch"))), key=_when, default=None)
+    roots = tuple(dict.fromkeys((*app.libraries.roots, *catalog.roots.all())))
     faulty = catalog.files.faulty()
     status = Status(
         settings=app.config.source,
@@ -110,7 +110,7 @@ def status_of(app: App) -> Status:
         engine=catalog.engines.in_use_name() or app.engine.name,
         engine_fault=_engine_fault(app),
         switch=app.engine.switch_progress(),
-        aligned=[str(root) for root in catalog.files.aligned_roots()],
+        aligned=[str(root) for root in catalog.roots.aligned()],
         runner=None,
         n_files=files["files"],
         n_photos=files["photos"],
@@ -128,7 +128,7 @@ def status_of(app: App) -> Status:
         faults=[{"path": one.path, "fault": one.fault.text, "advice": one.fault.advice} for one in faulty],
         fault_groups=grouped_by_cause(faulty),
         unread={str(root / path): why for root in roots for path, why in app.libraries.unread(root).items()},
-        passed_over=catalog.files.all_passed_over(),
+        passed_over=catalog.roots.all_passed_over(),
     )
     return with_news(status, app)
 

@@ -157,7 +157,7 @@ def _info(app: App, engine: KnownEngine) -> EngineInfo:
 def _look_at_folders(app: App, leave_out: Callable[[str], None]) -> list[Finding]:
     """Return where the people folder does not say what the catalog says, and what others put there."""
     catalog, root = app.catalog, app.folder.root
-    links, made = catalog.people.links(), catalog.people.folders()
+    links, made = catalog.links.all(), catalog.links.folders()
     recorded = [
         folders.RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
         for row in links
@@ -233,7 +233,7 @@ def _listed(counts: Counter[str]) -> str:
 
 def _leading_nowhere(app: App, links: Iterable[LinkRow], disk: folders.Disk) -> Iterator[Finding]:
     """Yield what happened to libraries that intact links lead to: a file is gone since the last scan."""
-    offline = [root for root in app.catalog.files.roots() if not is_folder(root)]
+    offline = [root for root in app.catalog.roots.all() if not is_folder(root)]
     gone = [
         link
         for link in links

@@ -182,8 +182,8 @@ class Cutting:
     def _source(self, file: str) -> Source | None:
         """Return a file as it is on record; None: it is that no more."""
         files = self._catalog.files
-        for root in files.roots():
-            known_root = files.root(root)
+        for root in self._catalog.roots.all():
+            known_root = self._catalog.roots.one(root)
             path = file.removeprefix(f"{root}/")
             if known_root is not None and path != file and (known := files.one(known_root[0], path)) is not None:
                 return Source(LibraryFile(str(root), path), known.fingerprint)

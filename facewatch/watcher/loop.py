@@ -105,7 +105,7 @@ class WatchLoop:
         app.libraries.settle()
         for root in app.libraries.roots:
             # One that was there before may be plugged in later; a name that nobody knows is a mistake.
-            if app.catalog.files.root(root) is None:
+            if app.catalog.roots.one(root) is None:
                 check_library(root)
         self._app = app
         self._should_stop = should_stop

@@ -91,9 +91,9 @@ def diagnose(
 
 
 def _folder_of(config: Config, state: CatalogState) -> Path:
-    files = state.reader.files if state.reader else None
+    settings = state.reader.settings if state.reader else None
     try:
-        remembered, library_id = (files.setting(key) if files else None for key in ("people_folder", "library_id"))
+        remembered, library_id = (settings.get(key) if settings else None for key in ("people_folder", "library_id"))
     except sqlite3.Error:
         remembered = library_id = None
     return people_folder_of(config, remembered, library_id or "")

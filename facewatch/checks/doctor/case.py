@@ -121,7 +121,7 @@ class Case:
     @cached_property
     def roots(self) -> tuple[Path, ...]:
         """The libraries: those of the settings and those that the catalog knows, the outermost of each."""
-        known = tuple(self.catalog.files.roots()) if self.catalog else ()
+        known = tuple(self.catalog.roots.all()) if self.catalog else ()
         return distinct_roots(tuple(dict.fromkeys((*self.config.photos, *known))), known)
 
     @cached_property
@@ -141,7 +141,7 @@ class Case:
     @cached_property
     def links(self) -> list[LinkRow]:
         """The links on record."""
-        return self.catalog.people.links() if self.catalog else []
+        return self.catalog.links.all() if self.catalog else []
 
     @cached_property
     def mounts(self) -> Sequence[Mount]:

@@ -21,7 +21,7 @@ def _finding(level: Level, what: str, remedy: str = "") -> Finding:
 
 def known_files(case: Case, root: Path) -> int:
     """Return how many files of a library the catalog knows."""
-    known = case.catalog.files.root(root) if case.catalog else None
+    known = case.catalog.roots.one(root) if case.catalog else None
     return len(case.catalog.files.known(known[0])) if case.catalog and known else 0
 
 
@@ -78,13 +78,13 @@ def _passed_over(case: Case, root: Path, marker: str) -> Finding:
 def devices(case: Case) -> Iterator[Finding]:
     """Whether each library is on the drive that it was on before, and so is what was mounted within it."""
     for root in case.present_roots:
-        known = case.catalog.files.root(root) if case.catalog else None
+        known = case.catalog.roots.one(root) if case.catalog else None
         if known is None or case.catalog is None:
             continue
         root_id, device = known
         if device not in (-1, drive_of(root)):
             yield _other_device(root, list(case.catalog.files.known(root_id)))
-        for folder in sorted(case.catalog.files.mounts(root_id)):
+        for folder in sorted(case.catalog.roots.mounts(root_id)):
             if not os.path.ismount(root / folder):
                 what = f"{shown(root / folder)}: offline: another drive was mounted there, and is not now"
                 yield _finding("broken", what, OFFLINE)

@@ -74,7 +74,7 @@ def marker(case: Case) -> Iterator[Finding]:
 def _place_fault(case: Case) -> folders.PlaceFault | None:
     library_id, was_used = "", False
     if case.catalog:
-        library_id, was_used = case.catalog.files.setting("library_id") or "", bool(case.catalog.people.folders())
+        library_id, was_used = case.catalog.settings.get("library_id") or "", bool(case.catalog.links.folders())
     return folders.fault_of(case.people, library_id, was_used=was_used)
 
 

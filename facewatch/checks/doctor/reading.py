@@ -14,12 +14,10 @@ from typing import Literal
 
 from sqlite_utils import Database
 
-from facewatch.catalog.engines import Engines
-from facewatch.catalog.files import Files
+from facewatch.catalog import Tables
 from facewatch.catalog.integrity import faults_of
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import connect_reading
-from facewatch.catalog.people import People
 from facewatch.errors import CatalogError
 from facewatch.fs import sidecar
 from facewatch.fs.sidecar import beside
@@ -54,7 +52,7 @@ class Run:
     started_at: str
 
 
-class CatalogReader:
+class CatalogReader(Tables):
     """An open catalog that cannot be written through this; only for the thread that opened it."""
 
     def __init__(self, path: Path) -> None:
@@ -69,9 +67,7 @@ class CatalogReader:
         # behind, owned by whoever asked.
         self._db = Database(connect_reading(path))
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-        self.files = Files(self._db)
-        self.engines = Engines(self._db)
-        self.people = People(self._db)
+        super().__init__(self._db)
 
     def close(self) -> None:
         self._db.close()

@@ -52,7 +52,7 @@ def wanted_engine(case: Case) -> str:
     """Return the name of the engine that a scan would use."""
     asked_for = case.config["engine.name"]
     if case.catalog is not None:
-        asked_for = asked_for or case.catalog.files.setting("engine") or case.catalog.engines.in_use_name()
+        asked_for = asked_for or case.catalog.settings.get("engine") or case.catalog.engines.in_use_name()
     return str(asked_for or FIRST_ENGINE)
 
 

@@ -79,7 +79,7 @@ def app(case: Case) -> Iterator[Finding]:
 
 def pause(case: Case) -> Iterator[Finding]:
     """Whether the watcher was told to look at nothing."""
-    since = case.catalog.files.setting("paused") if case.catalog else None
+    since = case.catalog.settings.get("paused") if case.catalog else None
     if since is not None:
         yield Finding(AT_WORK, "remark", f"paused since {since}: no photo is looked at", "facewatch resume")
 

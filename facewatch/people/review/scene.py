@@ -51,8 +51,8 @@ class Scene:
         self.crowd = crowd_of(table.people[tells], table.embeddings[tells])
         self.people = {person.id: person for person in catalog.people.all()}
         self.pool = np.flatnonzero((table.people == NOBODY) & (table.tiers != Tier.SHOW.value))
-        self.rejections = catalog.faces.rejections()
-        self.photos_of = catalog.faces.photos_of(self.people)
+        self.rejections = catalog.rejections.all()
+        self.photos_of = catalog.assignments.photos_of(self.people)
 
     @cached_property
     def likely_pairs(self) -> list[PersonPair]:
@@ -107,7 +107,7 @@ class Scene:
     def others_of(self) -> dict[int, set[int]]:
         """Whom each person is not, as users said of it or of one of its faces."""
         others: dict[int, set[int]] = defaultdict(set)
-        for person_id, apart in self.catalog.people.apart().items():
+        for person_id, apart in self.catalog.rejections.cannot_links().items():
             others[person_id] |= apart
         whose = dict(zip(self.table.ids.tolist(), self.table.people.tolist(), strict=True))
         for face_id, people in self.rejections.items():
@@ -121,7 +121,7 @@ class Scene:
 
     @cached_property
     def _taken(self) -> dict[int, str]:
-        return self.catalog.files.taken(set(self.table.photos.tolist())) if self._births else {}
+        return self.catalog.photos.taken(set(self.table.photos.tolist())) if self._births else {}
 
     def can_be(self, row: int, person_id: int) -> bool:
         """Whether a face of the pool may be somebody."""

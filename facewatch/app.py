@@ -12,6 +12,7 @@ from facewatch import folders
 from facewatch.catalog import Catalog
 from facewatch.catalog.waiting import Patience
 from facewatch.config import Config
+from facewatch.engines.options import OPTIONS, EngineOptions
 from facewatch.errors import CatalogError, ConfigError
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs.mounts import is_folder
@@ -31,7 +32,7 @@ from facewatch.people.lookup import Lookup
 from facewatch.people.search import Search
 from facewatch.pipeline import Pipeline
 from facewatch.reports.status import Status, status_of
-from facewatch.types import EngineInfo, EngineOptions, OnDemand
+from facewatch.types import EngineInfo, OnDemand
 
 
 class App:
@@ -143,9 +144,7 @@ def engine_settings_of(config: Config) -> EngineSettings:
     return EngineSettings(
         name=config["engine.name"],
         options=EngineOptions(
-            detector=config["engine.detector"],
-            device=config["engine.device"],
-            models=config["engine.models"],
+            **{option.name: config[f"engine.{option.name}"] for option in OPTIONS},
             n_threads=max(1, available_cores() // n_workers_of(config)),
         ),
         max_pixels=int(config["library.max_megapixels"] * 1_000_000),

@@ -16,6 +16,8 @@ from typing import Any
 
 import platformdirs
 
+from facewatch.engines import is_engine_name, meant_by
+from facewatch.engines.options import OPTIONS
 from facewatch.errors import ConfigError
 
 FOREIGN_FOLDERS = (
@@ -170,25 +172,11 @@ def _whole_path(value: Any) -> str | None:
 
 
 def _engine(value: Any) -> str | None:
-    is_right = value in ("", "face_recognition") or (
-        isinstance(value, str) and re.fullmatch(r"insightface:[^\0]+", value)
-    )
-    return None if is_right else f'"face_recognition", or "insightface:" and the name of a pack{_engine_meant(value)}'
-
-
-def _engine_meant(value: Any) -> str:
-    """Return a question that offers the engine that is meant: most forget that a pack is InsightFace's."""
-    if not isinstance(value, str) or not value.strip(" :"):
-        return ""
-    word = value.strip().casefold()
-    kind, _, pack = re.sub(r"[\s:/_-]+", ":", value.strip(), count=1).partition(":")
-    if word in ("dlib", "hog", "cnn", "standard", "default") or difflib.get_close_matches(word, ["face_recognition"]):
-        meant = "face_recognition"
-    elif difflib.get_close_matches(kind.casefold(), ["insightface", "arcface"], 1, 0.8):
-        meant = f"insightface:{pack or 'buffalo_l'}"
-    else:
-        meant = f"insightface:{value.strip()}"
-    return f"; did you mean {meant}? (`facewatch models` lists the engines)"
+    if value == "" or (isinstance(value, str) and is_engine_name(value)):
+        return None
+    is_word = isinstance(value, str) and value.strip(" :")
+    meant = f"; did you mean {meant_by(value)}? (`facewatch models` lists the engines)" if is_word else ""
+    return f'"face_recognition", or "insightface:" and the name of a pack{meant}'
 
 
 def _hours(value: Any) -> str | None:
@@ -265,27 +253,15 @@ SETTINGS = (
         'models`); empty: the one in use, at first "face_recognition".',
         _engine,
     ),
-    Setting(
-        "engine",
-        "detector",
-        "auto",
-        'Of face_recognition: "yunet" finds most, "hog" only frontal faces, "cnn" turned ones, too, a hundred times '
-        'slower; "auto": yunet where its package is installed, else hog. For photos to come.',
-        _choice("auto", "yunet", "hog", "cnn"),
-    ),
-    Setting(
-        "engine",
-        "models",
-        "",
-        "Where the packs of InsightFace are kept; empty: the cache folder of your system.",
-        _whole_path,
-    ),
-    Setting(
-        "engine",
-        "device",
-        "auto",
-        'Where InsightFace runs: "cpu", "cuda" or "coreml"; "auto" is CUDA where onnxruntime has it, else the CPU.',
-        _choice("auto", "cpu", "cuda", "coreml"),
+    *(
+        Setting(
+            "engine",
+            option.name,
+            option.choices[0] if option.choices else "",
+            option.help,
+            _choice(*option.choices) if option.choices else _whole_path,
+        )
+        for option in OPTIONS
     ),
     Setting("engine", "workers", 0, "Photos looked at at the same time; 0: one a core.", _number(0, 256, whole=True)),
     Setting(

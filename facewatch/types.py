@@ -331,20 +331,6 @@ class EngineInfo:
     """None: similarities are used as they come."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """How an engine is to run; plain values, because engines are made in worker processes."""
-
-    detector: str = "auto"
-    """Of face_recognition: auto, yunet, hog or cnn."""
-    device: str = "auto"
-    """Of InsightFace: auto, cpu, cuda or coreml."""
-    models: str = ""
-    """Where the packs of InsightFace are; empty: where `models.models_folder` says."""
-    n_threads: int = 1
-    """In one process: photos are analysed in one process a core, and threads within one would only fight."""
-
-
 class Engine(Protocol):
     """Detector and embedder in one. Engines are made in worker processes and never shared between threads."""
 

@@ -28,8 +28,9 @@ from rich.console import Console
 from rich.table import Table
 
 from facewatch.boxes import SAME_FACE, overlaps
+from facewatch.engines.options import EngineOptions
 from facewatch.engines.standard import SURE_SCORE, StandardEngine
-from facewatch.types import DetectedFace, EngineOptions
+from facewatch.types import DetectedFace
 
 Rectangle = tuple[float, float, float, float]
 """x, y, w, h in pixels."""

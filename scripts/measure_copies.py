@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facewatch.engines import load_engine
-from facewatch.types import EngineOptions
+from facewatch.engines.options import EngineOptions
 
 # Python -P leaves out even the script's own folder.
 sys.path.append(str(Path(__file__).resolve().parent))

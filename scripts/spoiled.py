@@ -23,12 +23,13 @@ from facewatch.cohort import hubs
 from facewatch.decode import decode
 from facewatch.engines import load_engine, stretching
 from facewatch.engines.arcface import ArcFaceEngine
+from facewatch.engines.options import EngineOptions
 from facewatch.engines.standard import StandardEngine
 from facewatch.errors import FacewatchError
 from facewatch.evaluation.labelled import Labelled, LabelledPhoto, read_labels
 from facewatch.matching import distances
 from facewatch.quality import Limits, measure
-from facewatch.types import Covered, DetectedFace, EngineInfo, EngineOptions, Tier
+from facewatch.types import Covered, DetectedFace, EngineInfo, Tier
 
 # Python -P leaves out even the script's own folder.
 sys.path.append(str(Path(__file__).resolve().parent))

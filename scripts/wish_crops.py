@@ -14,11 +14,12 @@ from scipy import ndimage
 
 from facewatch import decode
 from facewatch.engines import load_engine
+from facewatch.engines.options import EngineOptions
 from facewatch.errors import PhotoError
 from facewatch.evaluation.labelled import Labelled, LabelledPhoto
 from facewatch.evaluation.sample import match, resolved
 from facewatch.quality import Limits, measure
-from facewatch.types import Analysis, Box, DetectedFace, Engine, EngineOptions, Face
+from facewatch.types import Analysis, Box, DetectedFace, Engine, Face
 
 SHIFT = 0.03
 """How far the four other crops of five lie from the one in the middle, in shares of its side: 3 pixels of 112."""

@@ -21,6 +21,7 @@ from sqlite_utils import Database
 from facewatch import decode
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.engines import fake, load_engine
+from facewatch.engines.options import EngineOptions
 from facewatch.indexing import crops
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.indexing.turns import QUICK_PIXELS, look, turn_of
@@ -28,7 +29,7 @@ from facewatch.people.lookup import faces_at
 from facewatch.presentation.explain import notes
 from facewatch.quality import Limits
 from facewatch.service.explaining import explain
-from facewatch.types import Box, Decoded, DetectedFace, Detection, Engine, EngineOptions, Fingerprint, Tier
+from facewatch.types import Box, Decoded, DetectedFace, Detection, Engine, Fingerprint, Tier
 
 TURNS = (90, 180, 270)
 Pixels = NDArray[np.uint8]

@@ -16,10 +16,11 @@ from PIL import Image
 from facewatch.decode import decode
 from facewatch.engines import arcface, describe_engine, load_engine
 from facewatch.engines.arcface import CROP_SIDE, TEMPLATE, ArcFaceEngine, Recogniser, Sessions, choose_providers
+from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError, PhotoError
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.models import find_pack, import_pack
-from facewatch.types import EngineOptions, Fingerprint
+from facewatch.types import Fingerprint
 
 CPU = ["CPUExecutionProvider"]
 
@@ -101,7 +102,7 @@ def test_a_model_that_gives_no_numbers_spoils_no_catalog(tmp_path: Path, value: 
     assert outcome is not None
     assert outcome.analysis is None
     assert outcome.fault is not None
-    assert "gave no usable embedding" in outcome.fault[0]
+    assert "gave no usable embedding" in outcome.fault.text
 
 
 def test_a_damaged_model_is_named_with_the_command_that_mends_it(pack: Path) -> None:

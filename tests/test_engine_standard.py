@@ -17,9 +17,9 @@ from PIL import Image
 from facewatch.decode import decode
 from facewatch.engines import describe_engine, load_engine
 from facewatch.engines.dlib_network import CROP_SIDE, DlibNetwork, read_tensors
+from facewatch.engines.options import EngineOptions
 from facewatch.engines.standard import StandardEngine, _model_files
 from facewatch.errors import EngineError
-from facewatch.types import EngineOptions
 
 pytestmark = pytest.mark.slow
 

@@ -29,11 +29,12 @@ from facewatch.clustering import METHODS, Clusterer, make_clusterer
 from facewatch.clustering.graph import NeighbourGraph
 from facewatch.engines import load_engine
 from facewatch.engines.arcface import NEEDS, NORMALISATION, THRESHOLDS
+from facewatch.engines.options import EngineOptions
 from facewatch.evaluation.labelled import read_labels
 from facewatch.evaluation.sample import match
 from facewatch.matching import Gallery
 from facewatch.people.identities import FixedEngine, Identities
-from facewatch.types import Analysis, Box, EngineInfo, EngineOptions, Face, Fingerprint, Quality, Tier
+from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 
 N_DIMS = 512
 GOOD = Quality(100.0, 128.0, 64, 0.1, 0.8, Tier.FOUND)

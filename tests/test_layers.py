@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
 LAYERS = (
     ("errors", "types", "ids"),
     ("fs", "text", "boxes"),
-    ("config", "models", "catalog.migrations", "cohort", "covers", "heartbeat"),
+    ("models", "catalog.migrations", "cohort", "covers", "heartbeat"),
     ("decode", "quality", "engines", "matching", "clustering", "catalog"),
-    ("folders", "library", "indexing"),
+    ("config", "folders", "library", "indexing"),
     ("people",),
     ("watcher",),
     ("checks", "reports"),

@@ -17,6 +17,7 @@ import click
 from facewatch.cli.output import echo, print_json, print_table, progress_bar
 from facewatch.cli.program import Choice, State, command, json_option, pass_state
 from facewatch.clustering import METHODS
+from facewatch.engines import ENGINE_HELP
 from facewatch.text import plural
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 @command("evaluate", "Measure accuracy on labelled photos.")
 @click.argument("labelled", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
+@click.option("--engine", help=ENGINE_HELP)
 @click.option(
     "--method",
     "methods",

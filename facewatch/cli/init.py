@@ -14,6 +14,7 @@ import click
 from facewatch import ids
 from facewatch.cli.output import echo, print_table, progress_bar
 from facewatch.cli.program import State, command, pass_state
+from facewatch.engines import ENGINE_HELP
 from facewatch.errors import FacewatchError
 from facewatch.text import plural, printable
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @command("init", "Write a settings file.")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
+@click.option("--engine", help=ENGINE_HELP)
 @click.option("--force", is_flag=True, help="Write over a settings file that is there.")
 @pass_state
 def init(state: State, photos: tuple[Path, ...], engine: str | None, force: bool) -> None:

@@ -15,6 +15,7 @@ from facewatch.cli.people import NO_SCREEN, draw_people, screen_here, write_cont
 from facewatch.cli.pictures import Screen
 from facewatch.cli.program import Choice, State, command, json_option, pass_state
 from facewatch.clustering import METHODS
+from facewatch.engines import ENGINE_HELP
 from facewatch.errors import EngineError, FolderError, LibraryError
 from facewatch.text import plural
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @command("scan", "Scan photo libraries once.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
+@click.option("--engine", help=ENGINE_HELP)
 @click.option(
     "--aligned/--no-aligned",
     default=None,
@@ -235,7 +236,7 @@ def print_found(found: Found) -> None:
 def better_engine(app: App) -> str | None:
     """Return that there is a better engine, what it costs and how to get it; None: something else is in use."""
     from facewatch import models
-    from facewatch.indexing.engine import FIRST_ENGINE
+    from facewatch.engines import FIRST_ENGINE
 
     if app.engine.name != FIRST_ENGINE:
         return None

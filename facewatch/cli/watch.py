@@ -25,6 +25,7 @@ from facewatch.cli.program import (
     shared_options,
 )
 from facewatch.cli.words import MEANT_OF_SERVICE, called_from_anywhere
+from facewatch.engines import ENGINE_HELP
 from facewatch.errors import BusyError, DiskFaultError, DiskFullError, FacewatchError, LibraryError
 from facewatch.text import printable
 
@@ -44,7 +45,7 @@ BUSY_SECONDS = 10.0
 
 @command("watch", "Scan, then keep up with changes.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--engine", help="face_recognition, or insightface:PACK; `facewatch models` lists the packs.")
+@click.option("--engine", help=ENGINE_HELP)
 @pass_state
 def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
     """Scan the libraries PHOTOS, then stay and keep catalog and folders up to date as photos come and go.

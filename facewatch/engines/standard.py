@@ -17,19 +17,11 @@ from numpy.typing import NDArray
 from facewatch.engines import yunet
 from facewatch.engines.dlib_detectors import CnnDetector, HogDetector
 from facewatch.engines.dlib_network import CROP_PADDING, CROP_SIDE, DlibNetwork
+from facewatch.engines.options import EngineOptions
 from facewatch.engines.stretching import STRETCHING, stretched
 from facewatch.engines.yunet import YunetDetector
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
-from facewatch.types import (
-    Covered,
-    DetectedFace,
-    Detection,
-    EngineInfo,
-    EngineOptions,
-    Needs,
-    Normalisation,
-    Thresholds,
-)
+from facewatch.types import Covered, DetectedFace, Detection, EngineInfo, Needs, Normalisation, Thresholds
 
 # Measured on the labelled faces of shared/photos, each face held out once, in a gallery of about 3 000 (where match is
 # 0.32 and centroid 0.29). LFW: 0.887 of the faces are recognised, none as another person, 0.36 % of strangers are

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from facewatch.engines import load_engine
+from facewatch.engines.options import EngineOptions
 from facewatch.errors import FacewatchError, Fault, FaultCode, PhotoError
 from facewatch.fs.beneath import open_beneath
 from facewatch.indexing.memory import bytes_needed, in_mb
 from facewatch.indexing.turns import look, turn_of
 from facewatch.quality import Limits, measure
-from facewatch.types import Analysis, Box, Decoded, DetectedFace, Engine, EngineOptions, Face, Fingerprint
+from facewatch.types import Analysis, Box, Decoded, DetectedFace, Engine, Face, Fingerprint
 
 if TYPE_CHECKING:
     import numpy as np

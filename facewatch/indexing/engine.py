@@ -13,15 +13,13 @@ from itertools import islice
 from pathlib import Path
 
 from facewatch.catalog import Catalog, PendingPhoto
-from facewatch.engines import describe_engine
+from facewatch.engines import FIRST_ENGINE, describe_engine
+from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError
 from facewatch.fs.mounts import is_file
 from facewatch.indexing.analyzer import Recipe
 from facewatch.quality import Limits
-from facewatch.types import EngineInfo, EngineOptions, Normalisation
-
-FIRST_ENGINE = "face_recognition"
-"""Works at once and offline."""
+from facewatch.types import EngineInfo, Normalisation
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from facewatch.engines import worker_bytes
 from facewatch.errors import EngineError
 
 MB = 1_000_000
@@ -21,12 +22,6 @@ BYTES_PER_PIXEL = {"JPEG": 10, "PNG": 10, "WEBP": 17, "TIFF": 12, "BMP": 7, "GIF
 (RGB, RGBA, CMYK, 16 bits) and, of HEIF, on 200, the reduced picture included."""
 MOST_BYTES_PER_PIXEL = 17
 """The same for formats that are not among those."""
-
-STANDARD_BYTES = 300 * MB
-ADVANCED_BYTES = 400 * MB
-"""A worker with its models and what looking at a picture of ordinary size takes, without pages that all share:
-measured 201 MB for face_recognition; for InsightFace 162 MB with buffalo_sc, whose files are 190 MB smaller than those
-of buffalo_l, the largest that are usual. A crowd of a hundred leaves some 400 MB more behind; see MOST_SWOLLEN."""
 
 MOST_SWOLLEN = 1.5
 """A worker that has so many times that behind a photo is replaced where memory is short: its libraries keep what they
@@ -78,11 +73,6 @@ def share_out(memory: int | None, n_wanted: int, *, engine: str, own: int) -> Sh
         )
     n_workers = max(1, min(n_wanted, left // (base + ORDINARY_PHOTO_BYTES)))
     return Share(n_workers, Room(together=left - n_workers * base, alone=left - base))
-
-
-def worker_bytes(engine: str) -> int:
-    """Return what a worker takes with the models of this engine, without the photo."""
-    return ADVANCED_BYTES if engine.startswith("insightface:") else STANDARD_BYTES
 
 
 def bytes_needed(format: str, n_pixels: int, n_file_bytes: int) -> int:

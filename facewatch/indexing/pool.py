@@ -19,9 +19,10 @@ from typing import Any, Protocol, TypeVar
 
 import psutil
 
+from facewatch.engines import worker_bytes
 from facewatch.errors import EngineError
 from facewatch.indexing.analyzer import Analysed, Examined, Eyes, LibraryFile, Recipe, load
-from facewatch.indexing.memory import MOST_SWOLLEN, Room, in_mb, share_out, worker_bytes
+from facewatch.indexing.memory import MOST_SWOLLEN, Room, in_mb, share_out
 from facewatch.indexing.worker import (
     Load,
     NotStartedError,

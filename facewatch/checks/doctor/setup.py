@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from facewatch import models
 from facewatch.catalog import KnownEngine
 from facewatch.checks.doctor.case import Case, Finding, Level, shown, split_advice
-from facewatch.engines import describe_engine
+from facewatch.engines import FIRST_ENGINE, describe_engine, pack_of
+from facewatch.engines.options import OPTIONS, EngineOptions
 from facewatch.errors import ConfigError, EngineError
-from facewatch.indexing.engine import FIRST_ENGINE
 from facewatch.library.layout import check_places
-from facewatch.types import EngineInfo, EngineOptions
+from facewatch.types import EngineInfo
 
 SETTINGS = "settings"
 MODELS = "models"
@@ -60,7 +60,7 @@ def engine(case: Case) -> Iterator[Finding]:
     """Whether the wanted engine's files are here, and whether they are those that the catalog was made with."""
     name = wanted_engine(case)
     config = case.config
-    options = EngineOptions(config["engine.detector"], config["engine.device"], config["engine.models"])
+    options = EngineOptions(**{option.name: config[f"engine.{option.name}"] for option in OPTIONS})
     try:
         info = describe_engine(name, options)
     except (EngineError, OSError) as error:
@@ -89,7 +89,7 @@ def model_files(case: Case) -> Iterator[Finding]:
         return
     folder = models.models_folder(case.config["engine.models"])
     name = wanted_engine(case)
-    own = [name] if name.startswith("insightface:") and "/" in name else []
+    own = [name] if "/" in pack_of(name) else []
     here = [pack.name for pack in models.list_packs(folder) if pack.state != "absent"]
     for pack in (*own, *here):
         faults = models.verify(pack, folder)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from facewatch.evaluation.labelled import Labelled
     from facewatch.evaluation.run import Evaluation
     from facewatch.evaluation.sample import Sample
-    from facewatch.evaluation.ways import Grouping, OpenApp
+    from facewatch.evaluation.ways import OpenApp, Partition
     from facewatch.pipeline import Report
 
 
@@ -295,7 +295,7 @@ def _rows(evaluation: Evaluation) -> list[_Row]:
     return [_row(evaluation, grouping) for grouping in evaluation.groupings]
 
 
-def _row(evaluation: Evaluation, grouping: Grouping) -> _Row:
+def _row(evaluation: Evaluation, grouping: Partition) -> _Row:
     scores = evaluation.scores_of(grouping)
     shares = [n for a in (scores.bcubed, scores.pairwise) for n in (a.precision, a.recall, a.f)]
     return (

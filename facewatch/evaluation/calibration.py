@@ -71,7 +71,7 @@ class Answers:
     is_poor: NDArray[np.bool_]
     """Whether the face may only be matched."""
     n_gallery: NDArray[np.int64]
-    """LabelledFaces in the gallery."""
+    """Faces in the gallery."""
     n_own: NDArray[np.int64]
     """Of these, those of the face's own person."""
     is_proof: NDArray[np.bool_]
@@ -136,7 +136,7 @@ def ask_all(
 ) -> Answers:
     """Return the answers to every face, of the gallery of these faces without it, and without its person.
 
-    LabelledFaces too poor to be matched are neither asked for nor in the gallery.
+    Faces too poor to be matched are neither asked for nor in the gallery.
     """
     may_match = faces.tiers != Tier.SHOW.value
     ask_some = partial(ask, in_gallery=in_gallery & may_match, shortlist=shortlist, aggregation=aggregation)

@@ -66,7 +66,7 @@ def identification(
 ) -> tuple[Identification, ...]:
     """Return how many labelled faces each way of asking identifies at each rate, and the default's at its thresholds.
 
-    LabelledFaces too poor to be matched are neither asked for nor in the gallery. No strangers: nothing.
+    Faces too poor to be matched are neither asked for nor in the gallery. No strangers: nothing.
     """
     faces, everybody = LabelledFaces(sample.embeddings, sample.person, sample.tiers), np.ones(len(sample), np.bool_)
     answers = {way: ask_all(faces, everybody, shortlist=shortlist, aggregation=way) for way in Aggregation}

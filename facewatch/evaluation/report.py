@@ -17,7 +17,7 @@ from facewatch.evaluation import identification
 from facewatch.evaluation.metrics import BIN_WIDTH, N_BINS, Mistake, PairCounts, rates, wrongly_apart, wrongly_together
 from facewatch.evaluation.run import Evaluation, names_of
 from facewatch.evaluation.simulated import rows_of
-from facewatch.evaluation.ways import STREAMING, Grouping
+from facewatch.evaluation.ways import STREAMING, Partition
 from facewatch.fs.output import written_at_once
 from facewatch.indexing.crops import Album
 from facewatch.indexing.pool import Cutter
@@ -154,7 +154,7 @@ def _tiles(evaluation: Evaluation) -> Iterator[Tile]:
         yield Tile("recall", _share(measured.bcubed.recall), how)
 
 
-def _of_interest(evaluation: Evaluation) -> list[Grouping]:
+def _of_interest(evaluation: Evaluation) -> list[Partition]:
     """Return what users live with: photos that come one after the other."""
     return [grouping for grouping in evaluation.groupings if grouping.way == STREAMING]
 
@@ -208,7 +208,7 @@ def _table(
     return HtmlTable(columns, rows, n_words)
 
 
-def _numbers(evaluation: Evaluation, grouping: Grouping) -> list[str]:
+def _numbers(evaluation: Evaluation, grouping: Partition) -> list[str]:
     measured = evaluation.scores_of(grouping)
     shares = [n for a in (measured.bcubed, measured.pairwise) for n in (a.precision, a.recall, a.f)]
     return [
@@ -330,7 +330,7 @@ def _over_time(evaluation: Evaluation) -> Figure:
 
 def _all_mistakes(evaluation: Evaluation, album: Album) -> Iterator[ShownMistakes]:
     """Yield those of each grouping of interest; of those with the same groups only the first shows faces."""
-    shown: list[Grouping] = []
+    shown: list[Partition] = []
     for grouping in _of_interest(evaluation):
         title = f"Worst mistakes: {grouping.way}, {_method(grouping)}"
         same = next((one for one in shown if is_same(one.groups, grouping.groups)), None)
@@ -346,11 +346,11 @@ def is_same(left: NDArray[np.int64], right: NDArray[np.int64]) -> bool:
     return len({*zip(left.tolist(), right.tolist(), strict=True)}) == len({*left.tolist()}) == len({*right.tolist()})
 
 
-def _method(grouping: Grouping) -> str:
+def _method(grouping: Partition) -> str:
     return grouping.method if grouping.is_normalised else f"{grouping.method}, plain"
 
 
-def _mistakes(evaluation: Evaluation, grouping: Grouping, album: Album, title: str) -> ShownMistakes:
+def _mistakes(evaluation: Evaluation, grouping: Partition, album: Album, title: str) -> ShownMistakes:
     """Return the worst mistakes as pairs of faces, half of each kind where there are enough of both."""
     sample = evaluation.sample
     together = wrongly_together(sample.person, grouping.groups, sample.embeddings)

@@ -1,4 +1,4 @@
-"""Runs an evaluation: look at the photos, find the labelled faces, judge every way of working."""
+"""Runs an evaluation: analyses the photos, finds the labelled faces, judges every way of working."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from facewatch.evaluation.sample import Sample, make_sample, resolved
 from facewatch.evaluation.simulated import Simulation, simulate
 from facewatch.evaluation.ways import (
     Arrival,
-    Grouping,
     OpenApp,
+    Partition,
     all_at_once,
     by_clustering,
     plainly,
@@ -76,7 +76,7 @@ class Evaluation:
     normalised: tuple[Verification, ...]
     """The same with likeness judged by what both faces have with strangers, see `cohort`; none where the engine has
     no such figures. Distances are those of such cosines."""
-    groupings: tuple[Grouping, ...]
+    groupings: tuple[Partition, ...]
     left_out: Mapping[str, str]
     """Methods that could not be tried, and why."""
     faults: Mapping[str, tuple[str, str]]
@@ -87,7 +87,7 @@ class Evaluation:
     simulations: tuple[Simulation, ...] = ()
     """What a simulated user makes of it, by method; none where nobody asked for it."""
 
-    def scores_of(self, grouping: Grouping) -> Scores:
+    def scores_of(self, grouping: Partition) -> Scores:
         return scores(self.sample.person, grouping.groups)
 
     @property
@@ -240,9 +240,9 @@ def _identify(sample: Sample, open_app: OpenApp) -> tuple[Identification, ...]:
 
 def _group(
     sample: Sample, open_app: OpenApp, methods: Sequence[str], arrival: Arrival, report: Report
-) -> list[Grouping]:
+) -> list[Partition]:
     """Return what each method makes of it, and, where similarities are normalised, what it would make of plain ones."""
-    groupings: list[Grouping] = []
+    groupings: list[Partition] = []
     with scratch(open_app) as app:
         likenesses = (open_app, plainly(open_app)) if app.engine.normalisation else (open_app,)
     done = _counted(report, len(methods) * len(likenesses) * (2 + min(arrival.n_batches, len(sample.photos))))
@@ -332,7 +332,7 @@ def facts(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _grouping_facts(evaluation: Evaluation, grouping: Grouping) -> dict[str, Any]:
+def _grouping_facts(evaluation: Evaluation, grouping: Partition) -> dict[str, Any]:
     measured = evaluation.scores_of(grouping)
     return {
         "way": grouping.way,

@@ -390,10 +390,9 @@ class _User:
     def known_of(self, people: Collection[int]) -> list[float]:
         """Return for each of these true people the share of their faces that belongs to them under their name; of
         those that are good enough to be matched."""
-        truth, names, table = self.truth(), self._catalog.people.names(), self.library.table()
+        truth, names = self.truth(), self._catalog.people.names()
         n_theirs, n_known = Counter[int](), Counter[int]()
-        can_match = table.tiers != Tier.SHOW.value
-        for face_id, person in zip(table.ids[can_match].tolist(), table.people[can_match].tolist(), strict=True):
+        for face_id, person in self._matchable():
             if (who := truth.get(face_id, STRANGER)) in people:
                 n_theirs[who] += 1
                 n_known[who] += names.get(person) == self._sample.names[who]
@@ -401,13 +400,14 @@ class _User:
 
     def unsettled(self, truth: Collection[int]) -> set[int]:
         """Return the labelled faces, good enough to be matched, that belong to nobody with a name."""
-        table, names = self.library.table(), self._catalog.people.names()
+        names = self._catalog.people.names()
+        return {face_id for face_id, person in self._matchable() if face_id in truth and person not in names}
+
+    def _matchable(self) -> Iterator[tuple[int, int]]:
+        """Yield the faces that are good enough to be matched, and whose they are."""
+        table = self.library.table()
         can_match = table.tiers != Tier.SHOW.value
-        return {
-            face_id
-            for face_id, person in zip(table.ids[can_match].tolist(), table.people[can_match].tolist(), strict=True)
-            if face_id in truth and person not in names
-        }
+        yield from zip(table.ids[can_match].tolist(), table.people[can_match].tolist(), strict=True)
 
 
 def _majority(faces: Collection[int], truth: Mapping[int, int]) -> int:
@@ -455,43 +455,31 @@ class ChurnWatch:
 
 def rows_of(simulation: Simulation) -> list[tuple[str, str, str]]:
     """Return what was measured for people to read: what it is, the number, and what it is made of."""
+
+    def row(what: str, share: float, n: int, n_of: int) -> tuple[str, str, str]:
+        return what, f"{share:.4f}", f"{n} of {n_of} faces"
+
     before, after, wanted = simulation.before, simulation.after, simulation.wanted
     gained, missing = after.n_known - before.n_known, before.n_theirs - before.n_known
-    churn = (
-        ("faces of named, hidden or touched people that moved", simulation.churn.decided),
-        ("faces of other people that moved", simulation.churn.others),
+    whens = (("before", before), ("after", after))
+    settled = (
+        ("of what was unsettled", simulation.unsettled),
+        ("of what was of people with a name", simulation.of_named),
     )
+    churn = (("named, hidden or touched", simulation.churn.decided), ("other", simulation.churn.others))
+    n_at_most, n_faces = simulation.n_at_most, simulation.unsettled.n_faces
+    most = f"the most that naming {simulation.n_answers} people settles"
     return [
-        *(
-            (f"precision of named people {when}", f"{named.precision:.4f}", f"{named.n_right} of {named.n_in} faces")
-            for when, named in (("before", before), ("after", after))
-        ),
-        *(
-            (
-                f"recall of those named before, {when}",
-                f"{named.recall:.4f}",
-                f"{named.n_known} of {named.n_theirs} faces",
-            )
-            for when, named in (("before", before), ("after", after))
-        ),
-        ("gained of what they lacked", f"{simulation.share_of_missing:.4f}", f"{gained} of {missing} faces"),
-        *(
-            (f"settled {of_what}", f"{unsettled.share:.4f}", f"{unsettled.n_settled} of {unsettled.n_faces} faces")
-            for of_what, unsettled in (
-                ("of what was unsettled", simulation.unsettled),
-                ("of what was of people with a name", simulation.of_named),
-            )
-        ),
-        (
-            f"the most that naming {simulation.n_answers} people settles",
-            f"{simulation.n_at_most / max(1, simulation.unsettled.n_faces):.4f}",
-            f"{simulation.n_at_most} of {simulation.unsettled.n_faces} faces",
-        ),
+        *(row(f"precision of named people {when}", one.precision, one.n_right, one.n_in) for when, one in whens),
+        *(row(f"recall of those named before, {when}", one.recall, one.n_known, one.n_theirs) for when, one in whens),
+        row("gained of what they lacked", simulation.share_of_missing, gained, missing),
+        *(row(f"settled {what}", one.share, one.n_settled, one.n_faces) for what, one in settled),
+        row(most, n_at_most / max(1, n_faces), n_at_most, n_faces),
         *(
             (f"{one.n_answers} answers are expected to settle", f"{one.share:.4f}", f"{one.n_faces:.0f} faces")
             for one in simulation.expected
         ),
-        *((what, f"{one.share:.4f}", f"{one.n_changed} of {one.n_faces} faces") for what, one in churn),
+        *(row(f"faces of {who} people that moved", one.share, one.n_changed, one.n_faces) for who, one in churn),
         (
             f"answers until the {wanted.n_people} largest people have {COMPLETE:g} of their faces",
             f"over {wanted.n_given}" if wanted.n_answers is None else str(wanted.n_answers),

@@ -65,7 +65,7 @@ class BatchScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Grouping:
+class Partition:
     """What one way of working made of the labelled faces."""
 
     way: str
@@ -85,7 +85,7 @@ class Grouping:
         return "normalised" if self.is_normalised else "plain"
 
 
-def by_clustering(sample: Sample, open_app: OpenApp, method: str) -> Grouping:
+def by_clustering(sample: Sample, open_app: OpenApp, method: str) -> Partition:
     """Return what the clusterer makes of all labelled faces, whatever their quality."""
     from facewatch.clustering import make_clusterer
 
@@ -104,10 +104,10 @@ def by_clustering(sample: Sample, open_app: OpenApp, method: str) -> Grouping:
     labels = clusterer.fit_predict(sample.embeddings, photos=sample.photo)
     n_twice = n_photos_twice(sample.photo[labels >= 0], labels[labels >= 0])
     seconds = perf_counter() - started
-    return Grouping(CLUSTERING, method, alone(labels), n_twice, (), seconds, normalisation is not None)
+    return Partition(CLUSTERING, method, alone(labels), n_twice, (), seconds, normalisation is not None)
 
 
-def all_at_once(sample: Sample, open_app: OpenApp, method: str) -> Grouping:
+def all_at_once(sample: Sample, open_app: OpenApp, method: str) -> Partition:
     """Return what the service makes of all photos when the first scan finds them."""
     return _as_the_service_does(sample, open_app, ALL_AT_ONCE, method, [sample.photos])
 
@@ -119,7 +119,7 @@ def streaming(
     arrival: Arrival,
     *,
     batch_done: Callable[[], None] = lambda: None,
-) -> Grouping:
+) -> Partition:
     """Return what the service makes of photos that arrive in random order, grouping after each batch.
 
     `batch_done` is called after each.
@@ -152,7 +152,7 @@ def _as_the_service_does(
     method: str,
     batches: Sequence[Sequence[Photo]],
     batch_done: Callable[[], None] = lambda: None,
-) -> Grouping:
+) -> Partition:
     started = perf_counter()
     with scratch(open_app) as app:
         library = Library(app)
@@ -165,7 +165,7 @@ def _as_the_service_does(
         groups = alone(library.people_of(sample))
         n_twice = library.n_photos_twice()
         is_normalised = app.engine.normalisation is not None
-    return Grouping(way, method, groups, n_twice, tuple(steps), perf_counter() - started, is_normalised)
+    return Partition(way, method, groups, n_twice, tuple(steps), perf_counter() - started, is_normalised)
 
 
 class Library:

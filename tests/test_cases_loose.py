@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from facewatch.app import App
 from facewatch.checks.audit import Finding, Kind
 from facewatch.engines.fake import INFO, FakeEngine, embedding_of
+from facewatch.presentation.split import split_notes
 from facewatch.service.auditing import audit, audit_and_mend
 from facewatch.service.explaining import plan_split
 from facewatch.types import DetectedFace, EngineInfo, Normalisation
@@ -127,7 +128,7 @@ def test_split_sees_the_person_and_what_was_let_in(loosened: Loosened) -> None:
     kept, *others = plan.parts
     assert len(kept.faces) == loosened.N_OWN
     assert sum(len(part.faces) for part in others) == len(loosened.photos_of() - loosened.own)
-    assert any("today's settings" in note for note in plan.notes)
+    assert any("today's settings" in note for note in split_notes(plan))
 
 
 def test_as_long_as_the_setting_is_loose_nothing_is_wrong(loosened: Loosened) -> None:

@@ -22,6 +22,7 @@ from facewatch.engines import fake
 from facewatch.errors import DecisionError
 from facewatch.people import split
 from facewatch.people.split import SplitPlan, split_faces
+from facewatch.presentation.split import split_notes
 from facewatch.types import Box
 
 ANNA = Person(1, "Anna", False, True, None, 0, 0)
@@ -81,9 +82,9 @@ def test_two_people_come_apart_and_the_larger_part_keeps_the_name() -> None:
 def test_one_person_stays_one_and_is_told_what_would_part_it_all_the_same() -> None:
     plan = split_faces(ANNA, table_of(vectors((1, 0), (1, 1), (1, 2))), ceiling=CEILING)
     assert parts(plan) == [{1, 2, 3}]
-    assert "looks like one person" in plan.notes[0]
-    assert "--into 2" in plan.notes[1]
-    assert "--strict" in plan.notes[1]
+    assert "looks like one person" in split_notes(plan)[0]
+    assert "--into 2" in split_notes(plan)[1]
+    assert "--strict" in split_notes(plan)[1]
 
 
 def test_the_part_with_what_a_user_placed_keeps_the_name_however_small_it_is() -> None:
@@ -143,13 +144,13 @@ def test_two_faces_of_one_photo_part_unless_a_user_placed_both() -> None:
 def test_more_parts_than_wanted_are_explained() -> None:
     plan = split_faces(ANNA, table_of(vectors((1, 0), (1, 1), (1, 2)), photos=[7, 7, 7]), ceiling=CEILING, into=2)
     assert len(plan.parts) == 3
-    assert any("3 parts instead of 2" in note for note in plan.notes)
+    assert any("3 parts instead of 2" in note for note in split_notes(plan))
 
 
 def test_poor_faces_make_no_part_but_follow_the_nearest() -> None:
     plan = split_faces(ANNA, table_of(vectors((1, 0), (1, 1), (2, 0), (2, 1), (2, 2)), poor=(5,)), ceiling=CEILING)
     assert {3, 4, 5} in parts(plan)
-    assert any("1 face too small or too blurred" in note for note in plan.notes)
+    assert any("1 face too small or too blurred" in note for note in split_notes(plan))
 
 
 def test_of_poor_faces_alone_parts_are_made_all_the_same() -> None:
@@ -160,7 +161,7 @@ def test_of_poor_faces_alone_parts_are_made_all_the_same() -> None:
 def test_faces_that_the_engine_does_not_see_stay_with_the_old_person() -> None:
     plan = split_faces(ANNA, table_of(TWO), [unseen(9, 300)], ceiling=CEILING)
     assert parts(plan) == [{1, 2, 3, 9}, {4, 5}]
-    assert any("1 face that cannot be compared now" in note for note in plan.notes)
+    assert any("1 face that cannot be compared now" in note for note in split_notes(plan))
 
 
 def test_an_unseen_face_of_a_user_says_which_part_keeps_the_name() -> None:
@@ -231,7 +232,7 @@ def test_every_face_is_in_one_part_and_no_rule_is_broken(drawn: Drawn, how: str)
         for face in set(part.faces) - placed:
             assert not [other for other in part.faces if other != face and photo_of[other] == photo_of[face]]
     if wanted is not None:
-        assert len(plan.parts) >= wanted or plan.notes
+        assert len(plan.parts) >= wanted or split_notes(plan)
 
 
 @given(people(), st.randoms(use_true_random=False))

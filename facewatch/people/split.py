@@ -10,7 +10,7 @@ one is somebody else. Poor faces, which look like each other, make no parts but 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -22,7 +22,6 @@ from facewatch.clustering import make_clusterer
 from facewatch.clustering.average import spread
 from facewatch.clustering.linkage import LinkageTree
 from facewatch.errors import DecisionError
-from facewatch.text import plural
 
 STRICT = 0.9
 """The strict distance, as a share of the one that the engine groups by; docs/calibration-notes.md."""
@@ -61,8 +60,15 @@ class SplitPlan:
     parts: tuple[Part, ...]
     """The first keeps id and name: the one with the faces that a user placed, else the largest. One: there is nothing
     to split."""
-    notes: tuple[str, ...]
-    """What is worth knowing before it is done."""
+    into: int | None = None
+    """How many parts were asked for."""
+    is_strict: bool = False
+    n_poor: int = 0
+    """Faces too small or too blurred to tell people apart, which went with the nearest part."""
+    n_unseen: int = 0
+    """Faces that cannot be compared now, which stay with the person."""
+    n_loose: int = 0
+    """Faces that would not have been placed there by today's settings."""
 
     def keeping(self, number: int) -> SplitPlan:
         """Return the plan by which the part of this number, from 1, keeps id and name.
@@ -160,11 +166,15 @@ def split_faces(
         for row in sorted(rows, key=lambda row: int(table.ids[row])):
             _follow(parts, row, table)
     ordered = _kept_first(parts, table, unseen)
-    notes = [
-        *_notes(person, ordered, table, unseen, into=into, is_strict=is_strict, n_poor=len(crowd.followers)),
-        *_notes_on_loose(loose),
-    ]
-    return SplitPlan(person, tuple(_part(part, ordered[0], table) for part in ordered), tuple(notes))
+    return SplitPlan(
+        person,
+        tuple(_part(part, ordered[0], table) for part in ordered),
+        into=into,
+        is_strict=is_strict,
+        n_poor=len(crowd.followers),
+        n_unseen=len(unseen),
+        n_loose=len(loose),
+    )
 
 
 def largest_part(table: FaceTable, *, ceiling: float) -> NDArray[np.int64]:
@@ -430,40 +440,3 @@ def _spread_between(part: _Growing, other: _Growing) -> float | None:
 
 def _spread(mean_cosine: float) -> float:
     return float(spread(np.array([mean_cosine]))[0])
-
-
-# --- what is worth knowing ---
-
-
-def _notes(
-    person: Person,
-    parts: Sequence[_Growing],
-    table: FaceTable,
-    unseen: Sequence[FaceRow],
-    *,
-    into: int | None,
-    is_strict: bool,
-    n_poor: int,
-) -> Iterator[str]:
-    if len(parts) == 1:
-        yield (
-            f"{person.label} looks like one person: none of the faces are clearly different"
-            if not is_strict
-            else f"all of {person.label} is one person also by a stricter distance"
-        )
-        yield "to split anyway: --into 2" + ("" if is_strict else ", or --strict")
-    if into is not None and len(parts) != into:
-        yield f"{len(parts)} parts instead of {into}: two faces of one photo cannot stay together"
-    if len(parts) > 1 and n_poor:
-        yield f"{plural(n_poor, 'face')} too small or too blurred to tell people apart went with the nearest part"
-    if len(parts) > 1 and unseen:
-        yield (
-            f"{plural(len(unseen), 'face')} that cannot be compared now (not in the library, or not seen by the engine "
-            f"in use) stay with {person.label}"
-        )
-
-
-def _notes_on_loose(loose: Collection[int]) -> Iterator[str]:
-    if len(loose):
-        said = f"{plural(len(loose), 'face')} would not have been placed there by today's settings"
-        yield f"{said}; `facewatch audit --fix` lets go of them"

@@ -12,6 +12,7 @@ from facewatch import ids
 from facewatch.people.corrections import Renamed
 from facewatch.people.lookup import faces_at
 from facewatch.presentation import local_time
+from facewatch.presentation.split import split_notes
 from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
@@ -240,5 +241,5 @@ def split_row(catalog: Catalog, plan: SplitPlan, decided: Decided | None) -> dic
             asdict(part) | {"person_id": people[i] if i < len(people) else None, "examples": examples[i]}
             for i, part in enumerate(plan.parts)
         ],
-        "notes": list(plan.notes),
+        "notes": split_notes(plan),
     }

@@ -18,7 +18,8 @@ from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import describe_engine
-from facewatch.people.corrections import Decided, Decisions
+from facewatch.people.corrections import Decisions
+from facewatch.people.record import Decided
 
 FACES_A_PERSON = 50
 POOL_SHARE = 5

@@ -32,7 +32,7 @@ from facewatch.engines import fake
 from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
 from facewatch.indexing.memory import Room
 from facewatch.indexing.pool import Analyser, InlineAnalyser
-from facewatch.people.corrections import Decided
+from facewatch.people.record import Decided
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 
 PEOPLE = 6

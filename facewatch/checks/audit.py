@@ -15,9 +15,10 @@ from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable, P
 from facewatch.clustering.twice import compare
 from facewatch.matching import Aggregation, Gallery, distances, settle_photo
 from facewatch.matching.nearness import Nearness, nearness
-from facewatch.people.corrections import Decided, not_born_yet, unborn
+from facewatch.people.corrections import not_born_yet, unborn
 from facewatch.people.lookup import handle_of, label_of
 from facewatch.people.loose import Loose, loose_faces
+from facewatch.people.record import Decided
 from facewatch.types import Match, Thresholds, Tier
 
 _MOST_LISTED = 5

@@ -16,7 +16,8 @@ from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.app import App
-    from facewatch.people.corrections import Decided, Decisions, Renamed
+    from facewatch.people.corrections import Decisions, Renamed
+    from facewatch.people.record import Decided
     from facewatch.people.split import SplitPlan
     from facewatch.people.undo import Undone
 

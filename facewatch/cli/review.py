@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from facewatch.app import App
     from facewatch.cli.pictures import Screen
-    from facewatch.people.corrections import Decided
     from facewatch.people.lookup import FaceAt
+    from facewatch.people.record import Decided
     from facewatch.people.review import Answer, Question, Review, Verb
     from facewatch.service.reviewing import Cutting
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from facewatch import folders
 from facewatch.errors import EngineError, FolderError
 from facewatch.indexing.crops import Crops
-from facewatch.people.corrections import Decided, Decisions, Renamed
+from facewatch.people.corrections import Decisions, Renamed
+from facewatch.people.record import Decided
 from facewatch.people.undo import History, Undone
 
 if TYPE_CHECKING:

@@ -7,15 +7,13 @@ moves, and what they rejected stays rejected, also through merges and splits.
 from __future__ import annotations
 
 import re
-import shlex
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from itertools import permutations
 from pathlib import Path
+from shlex import quote
 
 from facewatch import ids
 from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person
@@ -28,55 +26,13 @@ from facewatch.people.lookup import (
     find_faces,
     find_person,
     handle_of,
-    label_of,
     name_key,
     near_names,
     no_link,
 )
-
-_MOST_TOLD = 50
-"""Faces of a decision that the journal names for people to read; what undoes it knows all."""
+from facewatch.people.record import Decided, Recorder, Result
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A face that somebody had before a decision."""
-
-    face_id: int
-    person_id: int
-    who: str
-    """What that person was called then."""
-    is_let_go: bool
-    """A run had placed it, and that contradicted the decision; else it is a face that the decision was about."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What a decision did."""
-
-    entry_id: int | None
-    """Its entry in the journal; None: all of it was so already."""
-    action: str
-    people: tuple[int, ...]
-    """Whom it was about; the first is the one that stands in the command."""
-    faces: tuple[int, ...]
-    """Faces that it was about or that it moved."""
-    released: tuple[int, ...] = ()
-    """Faces that a run had placed and that belong to nobody now, because they contradicted the decision."""
-    lost: tuple[Lost, ...] = ()
-    """From whom a face was taken, by the user's word or because it contradicted that."""
-
-    @property
-    def taken(self) -> dict[str, int]:
-        """How many of the faces that it was about it took from whom."""
-        return Counter(lost.who for lost in self.lost if not lost.is_let_go)
-
-    @property
-    def let_go(self) -> dict[str, int]:
-        """How many of the released faces were whose."""
-        return Counter(lost.who for lost in self.lost if lost.is_let_go)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +48,7 @@ def _no_photo(path: Path) -> int:
     raise NotKnownError(f"{path}: not in the catalog; name the face by its id")
 
 
-class Decisions:
+class Decisions(Recorder):
     """Applies and journals them."""
 
     def __init__(
@@ -100,14 +56,9 @@ class Decisions:
     ) -> None:
         """`photo_of` returns the id of the photo at a path, for faces that are named by their photo; `link_at` what a
         link in the people folder stands for."""
-        self._catalog = catalog
+        super().__init__(catalog)
         self._photo_of = photo_of
         self._link_at = link_at
-        self.made: list[Decided] = []
-        """What was decided through this object, for those who have to follow."""
-        self._is_one = False
-        self._first: int | None = None
-        """The entry of what is being decided as one, when there is one."""
 
     # --- people ---
 
@@ -126,7 +77,7 @@ class Decisions:
                 if not may_merge:
                     raise NotKnownError(
                         f"{other.name} is already the name of {ids.person(other.id)} ({other.n_photos} photos); if "
-                        f"they are the same person: facewatch rename {_quoted(who)} {_quoted(other.name or '')} --merge"
+                        f"they are the same person: facewatch rename {quote(who)} {quote(other.name or '')} --merge"
                     )
                 decided = self._merge(other, [person])
                 return Renamed(self._alive(taken), person.label, merged=person, decided=decided)
@@ -309,24 +260,10 @@ class Decisions:
                 self._release_unborn(person.id, result)
         return result()
 
-    def _release_unborn(self, person_id: int, result: _Result) -> None:
+    def _release_unborn(self, person_id: int, result: Result) -> None:
         leaving = {row.id: row for row in unborn(self._catalog, [person_id]) if row.source != USER}
         self._release([leaving[face_id] for face_id in sorted(leaving)], result)
         result.faces = [face_id for face_id in result.faces if face_id not in leaving]
-
-    def _release(self, rows: Sequence[FaceRow], result: _Result) -> None:
-        """These contradict what is decided: they are nobody's."""
-        result.released += [row.id for row in rows]
-        self._lose(rows, result, is_let_go=True)
-        self._catalog.assignments.release([row.id for row in rows])
-
-    def _lose(self, rows: Iterable[FaceRow], result: _Result, *, is_let_go: bool = False) -> None:
-        """Note from whom these are taken."""
-        result.lost += [
-            Lost(row.id, row.person_id, self._label(row.person_id), is_let_go)
-            for row in rows
-            if row.person_id is not None
-        ]
 
     def forget(self, who: str) -> Decided:
         """The person is gone, and its faces are never compared with any other again."""
@@ -367,11 +304,11 @@ class Decisions:
         except NobodyCalledError:
             other = None
         if other is None:
-            return f"to name all of {person.label}: facewatch rename {_id(person)} {_quoted(who)}"
+            return f"to name all of {person.label}: facewatch rename {_id(person)} {quote(who)}"
         into = handle_of(other.id, other.label)
         return f"if {person.label} and {other.label} are one person: facewatch merge {into} {_id(person)}"
 
-    def _place(self, rows: Sequence[FaceRow], person_id: int, result: _Result, now: str) -> None:
+    def _place(self, rows: Sequence[FaceRow], person_id: int, result: Result, now: str) -> None:
         catalog, placed = self._catalog, {row.id for row in rows}
         beside = catalog.faces.beside({row.photo_id for row in rows}, person_id)
         self._release([row for row in beside if row.id not in placed and row.source != USER], result)
@@ -475,41 +412,6 @@ class Decisions:
 
     # --- what they share ---
 
-    @contextmanager
-    def _deciding(self, action: str, people: Sequence[int], **details: object) -> Iterator[_Result]:
-        """Record a decision; the result is complete when it is on record."""
-        result = _Result(action, list(people))
-        catalog, first = self._catalog, self._first
-        with catalog.journal.recording(USER, action, parent_id=first, now=catalog.now()) as record:
-            yield result
-            catalog.people.drop_covers()
-            catalog.assignments.forget_guesses()
-            record.details.update({name.rstrip("_"): value for name, value in details.items()})
-            record.details.update(people=result.people, n_faces=len(result.faces), n_released=len(result.released))
-            record.details.update(face_ids=result.faces[:_MOST_TOLD])
-            record.details.update(lost=[asdict(lost) for lost in result.lost[:_MOST_TOLD]])
-        result.entry_id = first if first is not None and record.entry_id is not None else record.entry_id
-        if self._is_one:
-            self._first = result.entry_id if first is None else first
-        self.made.append(result())
-
-    @contextmanager
-    def as_one(self) -> Iterator[None]:
-        """What is decided inside is one decision: what is on record first stands for all of it, and takes it back."""
-        self._is_one, self._first = True, None
-        try:
-            yield
-        finally:
-            self._is_one, self._first = False, None
-
-    def _touch_losers(self, rows: Iterable[FaceRow], winner: int | None, result: _Result) -> None:
-        """Whoever loses a face by a user's word is touched."""
-        losing = [row for row in rows if row.person_id != winner]
-        self._lose(losing, result)
-        losers = list(dict.fromkeys(row.person_id for row in losing if row.person_id is not None))
-        self._catalog.people.touch(losers)
-        result.people += losers
-
     def _faces(self, faces: Sequence[str], *, instead: Callable[[Person], str] | None = None) -> list[FaceRow]:
         return find_faces(self._catalog, faces, self._photo_of, link_at=self._link_at, instead=instead)
 
@@ -538,28 +440,6 @@ class Decisions:
         person = self._catalog.people.one(person_id)
         assert person is not None
         return person
-
-    def _label(self, person_id: int | None) -> str:
-        if person_id is None:
-            return "nobody"
-        person = self._catalog.people.one(person_id)
-        return person.label if person is not None else label_of(person_id)
-
-
-class _Result:
-    """What a decision has done so far; called, it says what it did."""
-
-    def __init__(self, action: str, people: list[int]) -> None:
-        self.action = action
-        self.people = people
-        self.faces: list[int] = []
-        self.released: list[int] = []
-        self.lost: list[Lost] = []
-        self.entry_id: int | None = None
-
-    def __call__(self) -> Decided:
-        people = tuple(dict.fromkeys(self.people))
-        return Decided(self.entry_id, self.action, people, tuple(self.faces), tuple(self.released), tuple(self.lost))
 
 
 def clean_date(text: str) -> str:
@@ -609,10 +489,6 @@ def not_born_yet(catalog: Catalog, photo_id: int) -> dict[int, str]:
     return {person_id: born for person_id, born in births.items() if is_clearly_before(taken, born)}
 
 
-def _quoted(text: str) -> str:
-    return shlex.quote(text)
-
-
 def _id(person: Person) -> str:
     return ids.person(person.id)
 
@@ -621,4 +497,4 @@ def _rather_two(who: str | None, person: Person) -> str:
     """What to type for who says that a whole person is not somebody."""
     if who is None:
         return f"say which of its faces; several people in one: facewatch split {_id(person)}"
-    return f"if {person.label} and {who} are two people: facewatch apart {_id(person)} {_quoted(who)}"
+    return f"if {person.label} and {who} are two people: facewatch apart {_id(person)} {quote(who)}"

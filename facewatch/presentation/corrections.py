@@ -17,7 +17,7 @@ from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog, Entry
-    from facewatch.people.corrections import Decided
+    from facewatch.people.record import Decided
     from facewatch.people.split import Part, SplitPlan
 
 _ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})

@@ -14,8 +14,8 @@ from facewatch.text import plural
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
     from facewatch.indexing.engine import SwitchProgress
-    from facewatch.people.corrections import Decided
     from facewatch.people.lookup import FaceAt
+    from facewatch.people.record import Decided
     from facewatch.people.review import Answer, Coverage, Question, ReviewProgress, Verb
 
 _FEW = 3

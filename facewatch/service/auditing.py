@@ -18,7 +18,7 @@ from facewatch.folders.disk import is_intact
 from facewatch.fs.mounts import is_folder
 from facewatch.matching import Aggregation, Gallery
 from facewatch.people import galleries
-from facewatch.people.corrections import Decided
+from facewatch.people.record import Decided
 from facewatch.reports.stats import Stats, stats_of
 from facewatch.text import plural
 from facewatch.types import EngineInfo

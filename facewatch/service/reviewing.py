@@ -15,8 +15,8 @@ from facewatch.errors import NotKnownError
 from facewatch.indexing.analyzer import LibraryFile
 from facewatch.indexing.crops import Crops, Source
 from facewatch.indexing.pool import Cutter
-from facewatch.people.corrections import Decided
 from facewatch.people.lookup import FaceAt
+from facewatch.people.record import Decided
 from facewatch.people.review import Answer, Question, Review, Verb, check_answers, decide_all, open_questions
 from facewatch.people.review.answers import check_answer
 from facewatch.types import Box, EngineInfo

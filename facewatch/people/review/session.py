@@ -10,7 +10,8 @@ import numpy as np
 
 from facewatch.catalog import Catalog
 from facewatch.errors import DecisionError
-from facewatch.people.corrections import Decided, Decisions
+from facewatch.people.corrections import Decisions
+from facewatch.people.record import Decided
 from facewatch.people.review.answers import Answer, decide, is_open
 from facewatch.people.review.questions import Part, Question, open_questions
 from facewatch.types import EngineInfo

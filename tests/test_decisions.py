@@ -582,7 +582,7 @@ def test_a_photo_with_one_face_names_that_face(family: Library) -> None:
             decisions.assign(["g.png"], "Anna")
         assert name_on(app, "g.png:1") == "Anna"
         with pytest.raises(NotKnownError, match=r"a\.png has 2 faces; say which, counted from the left: a\.png:1"):
-            Decisions(app.catalog, photo_of=app._photo_id).assign(["a.png"], "Anna")
+            Decisions(app.catalog, photo_of=app.lookup.photo_id).assign(["a.png"], "Anna")
 
 
 def test_a_people_folder_that_was_deleted_is_made_anew_for_everybody(family: Library) -> None:

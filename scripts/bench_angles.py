@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 import random
@@ -12,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from bench_kit import SEED, Bench, Finding, photos_below, some_of
-from bench_labels import MIN_IOU, Rectangle, overlap, read_labels
+from bench_labels import Rectangle, overlap, read_labels, rows_of
 from numpy.typing import NDArray
 from PIL import Image
 
 from facewatch import decode
+from facewatch.boxes import SAME_FACE
 from facewatch.engines import load_engine
 from facewatch.indexing.turns import look, turn_of
 from facewatch.types import Decoded, DetectedFace, Engine
@@ -90,9 +90,9 @@ def _count(
     counts = np.array([len(upright), 0, 0, 0])
     for face in upright:
         place = _box_turned(face.box, turn, pixels)
-        counts[1] += any(overlap(place, one.box) >= MIN_IOU for one in alone)
+        counts[1] += any(overlap(place, one.box) >= SAME_FACE for one in alone)
         best = max(seen, key=lambda one: overlap(place, one.box), default=None)
-        if best is None or overlap(place, best.box) < MIN_IOU:
+        if best is None or overlap(place, best.box) < SAME_FACE:
             continue
         is_right = turn_of(best.landmarks) == (turn_of(face.landmarks) - turn) % 360
         least = info.upright_score if turn_of(best.landmarks) else info.sure_score
@@ -159,11 +159,8 @@ class _Counted:
 def _without_faces(bench: Bench, n: int) -> list[Pixels]:
     """Return parts of photos that no face lies in, labelled or not, and photos without faces."""
     boxes: dict[str, list[Rectangle]] = {}
-    with (bench.photos / "labels.csv").open(newline="") as lines:
-        for row in csv.DictReader(lines):
-            here = boxes.setdefault(row["path"], [])
-            if row["w"]:
-                here.append((float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])))
+    for path, _, box in rows_of(bench.photos / "labels.csv"):
+        boxes.setdefault(path, []).extend([box] if box else [])
     paths = [path for path in sorted(boxes) if path.startswith("album")]
     random.Random(SEED).shuffle(paths)
     noface = bench.photos / "odd" / "noface"
@@ -191,7 +188,7 @@ def _free_parts(path: os.PathLike[str], boxes: Sequence[Rectangle]) -> list[Pixe
 def _is_labelled(face: DetectedFace, decoded: Decoded, labels: Sequence[Rectangle]) -> bool:
     scale = decoded.width / decoded.pixels.shape[1]
     x, y, w, h = (side * scale for side in face.box)
-    return any(overlap((x, y, w, h), label) >= MIN_IOU for label in labels)
+    return any(overlap((x, y, w, h), label) >= SAME_FACE for label in labels)
 
 
 def _box_turned(box: Rectangle, turn: int, pixels: Pixels) -> Rectangle:

@@ -12,12 +12,11 @@ found in pictures without any, and what a picture costs.
 
 from __future__ import annotations
 
-import csv
+import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import numpy as np
@@ -32,8 +31,12 @@ from facewatch.engines.options import EngineOptions
 from facewatch.engines.standard import SURE_SCORE, StandardEngine
 from facewatch.types import DetectedFace
 
-Rectangle = tuple[float, float, float, float]
-"""x, y, w, h in pixels."""
+# Python -P leaves out even the script's own folder.
+sys.path.append(str(Path(__file__).resolve().parent))
+
+import hard_laws as laws
+from bench_labels import Rectangle, people_of
+from hard_laws import Labelled
 
 SHOWS_FACES = {"astronaut", "camera", "coins", "logo"}
 """Pictures of scikit-image that have one, of metal too."""
@@ -42,55 +45,43 @@ PARTS_OF_A_SIZE = 4
 LEAST_SIDE = 40
 
 
-class Shot(NamedTuple):
-    """A picture, and where on it the labelled face is (x, y, w, h)."""
-
-    picture: Image.Image
-    box: Rectangle
-
-
 # --- laws ---
 
 
-def cut(shot: Shot, margin: float) -> Shot:
+def tight(shot: Labelled, margin: float) -> Labelled:
     """Leave the face and this share of its sides around it."""
-    x, y, w, h = shot.box
-    edges = x - margin * w, y - margin * h, x + w + margin * w, y + h + margin * h
-    left, top, right, bottom = (round(edge) for edge in edges)
-    left, top = max(0, left), max(0, top)
-    right, bottom = min(shot.picture.width, right), min(shot.picture.height, bottom)
-    x0, y0, x1, y1 = max(x, left), max(y, top), min(x + w, right), min(y + h, bottom)
-    return Shot(shot.picture.crop((left, top, right, bottom)), (x0 - left, y0 - top, x1 - x0, y1 - y0))
+    cut = laws.cut_to_face(shot, np.full(4, margin))
+    x, y, w, h = cut.faces[0][1]
+    low, high = np.clip([(x, y), (x + w, y + h)], 0, cut.image.size).tolist()
+    return with_box(cut, (*low, high[0] - low[0], high[1] - low[1]))
 
 
-def resized(shot: Shot, side: int) -> Shot:
-    scale = side / max(shot.picture.size)
-    size = max(1, round(shot.picture.width * scale)), max(1, round(shot.picture.height * scale))
-    x, y, w, h = (v * scale for v in shot.box)
-    return Shot(shot.picture.resize(size, Image.Resampling.BICUBIC), (x, y, w, h))
+def with_box(shot: Labelled, box: Rectangle) -> Labelled:
+    return replace(shot, faces=(("", box),))
 
 
-def tilted(shot: Shot, degrees: float) -> Shot:
-    x, y, w, h = shot.box
-    turned = shot.picture.rotate(degrees, Image.Resampling.BICUBIC, center=(x + w / 2, y + h / 2))
-    return cut(Shot(turned, shot.box), 0.4)
+def resized(shot: Labelled, side: int) -> Labelled:
+    return shot.scaled(*[side / max(shot.image.size)] * 2)
 
 
-def blurred(shot: Shot, pixels: float) -> Shot:
-    return Shot(shot.picture.filter(ImageFilter.GaussianBlur(pixels)), shot.box)
+def tilted(shot: Labelled, degrees: float) -> Labelled:
+    return tight(shot.tilted(degrees, fill=(0, 0, 0)), 0.4)
 
 
-def levels(shot: Shot, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Shot:
+def blurred(shot: Labelled, pixels: float) -> Labelled:
+    return replace(shot, image=shot.image.filter(ImageFilter.GaussianBlur(pixels)))
+
+
+def levels(shot: Labelled, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Labelled:
     """Change the grey levels, 0 to 255."""
-    changed = change(np.asarray(shot.picture, np.float64)).clip(0, 255).astype(np.uint8)
-    return Shot(Image.fromarray(changed), shot.box)
+    return shot.with_levels(np.floor(change(shot.levels())))
 
 
-def noisy(shot: Shot, deviation: float) -> Shot:
+def noisy(shot: Labelled, deviation: float) -> Labelled:
     return levels(shot, lambda p: p + np.random.default_rng(0).normal(0, deviation, p.shape))
 
 
-def graded(shot: Shot) -> Shot:
+def graded(shot: Labelled) -> Labelled:
     """Make a film still: cut close, soft, little light and colour, orange faces before blue shadows, grain."""
 
     def grade(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,41 +89,33 @@ def graded(shot: Shot) -> Shot:
         low = 13 + 115 * ((light + 0.5 * (pixels - light)).clip(0) / 255) ** 1.3
         return np.asarray(low * (1.08, 1.0, 0.9) + (255 - light) * (-0.02, 0.0, 0.03))
 
-    return noisy(levels(blurred(cut(shot, 0.25), 1.2), grade), 5)
+    return noisy(levels(blurred(tight(shot, 0.25), 1.2), grade), 5)
 
 
-def covered(shot: Shot, top: float, bottom: float, colour: tuple[int, int, int]) -> Shot:
+def covered(shot: Labelled, top: float, bottom: float, colour: tuple[int, int, int]) -> Labelled:
     """Cover the face between two shares of its height."""
-    x, y, w, h = shot.box
-    picture = shot.picture.copy()
-    picture.paste(colour, (round(x), round(y + top * h), round(x + w), round(y + bottom * h)))
-    return Shot(picture, shot.box)
+    x, y, w, h = shot.faces[0][1]
+    image = shot.image.copy()
+    image.paste(colour, (round(x), round(y + top * h), round(x + w), round(y + bottom * h)))
+    return replace(shot, image=image)
 
 
-def half(shot: Shot) -> Shot:
+def half(shot: Labelled) -> Labelled:
     """Leave three fifths of the face, from one side."""
-    tight = cut(shot, 0)
-    width = round(0.6 * tight.picture.width)
-    return Shot(tight.picture.crop((0, 0, width, tight.picture.height)), (0, 0, width, tight.picture.height))
+    image = tight(shot, 0).image
+    width, height = round(0.6 * image.width), image.height
+    return with_box(replace(shot, image=image.crop((0, 0, width, height))), (0, 0, width, height))
 
 
-def turned(shot: Shot, quarters: int) -> Shot:
-    for _ in range(quarters):
-        x, y, w, h = shot.box
-        box = y, shot.picture.width - x - w, h, w
-        shot = Shot(shot.picture.transpose(Image.Transpose.ROTATE_90), box)
-    return shot
-
-
-LAWS: Mapping[str, Callable[[Shot], Shot]] = {
+LAWS: Mapping[str, Callable[[Labelled], Labelled]] = {
     "as it is": lambda s: s,
-    "tight 0 %": lambda s: cut(s, 0),
-    "tight 10 %": lambda s: cut(s, 0.1),
-    "tight 25 %": lambda s: cut(s, 0.25),
-    "tight 0 %, 1000 pixels": lambda s: resized(cut(s, 0), 1000),
-    "tight 25 %, 64 pixels": lambda s: resized(cut(s, 0.25), 64),
-    "tight 25 %, 100 pixels": lambda s: resized(cut(s, 0.25), 100),
-    "tight 25 %, 200 pixels": lambda s: resized(cut(s, 0.25), 200),
+    "tight 0 %": lambda s: tight(s, 0),
+    "tight 10 %": lambda s: tight(s, 0.1),
+    "tight 25 %": lambda s: tight(s, 0.25),
+    "tight 0 %, 1000 pixels": lambda s: resized(tight(s, 0), 1000),
+    "tight 25 %, 64 pixels": lambda s: resized(tight(s, 0.25), 64),
+    "tight 25 %, 100 pixels": lambda s: resized(tight(s, 0.25), 100),
+    "tight 25 %, 200 pixels": lambda s: resized(tight(s, 0.25), 200),
     "100 pixels": lambda s: resized(s, 100),
     "tilted 20": lambda s: tilted(s, 20),
     "tilted 35": lambda s: tilted(s, -35),
@@ -144,12 +127,12 @@ LAWS: Mapping[str, Callable[[Shot], Shot]] = {
     "noise 50": lambda s: noisy(s, 50),
     "film": graded,
     "film, blurred 2": lambda s: blurred(graded(s), 2),
-    "film, tight 0 %": lambda s: cut(Shot(graded(s).picture, cut(s, 0.25).box), 0),
+    "film, tight 0 %": lambda s: tight(replace(graded(s), faces=tight(s, 0.25).faces), 0),
     "mask": lambda s: covered(s, 0.58, 1, (140, 170, 190)),
     "sunglasses": lambda s: covered(s, 0.28, 0.46, (15, 15, 15)),
     "half": half,
-    "on its side": lambda s: turned(s, 1),
-    "upside down": lambda s: turned(s, 2),
+    "on its side": lambda s: s.turned(1),
+    "upside down": lambda s: s.turned(2),
 }
 """The last two have no upright face: what is found there is one too many."""
 
@@ -157,14 +140,9 @@ LAWS: Mapping[str, Callable[[Shot], Shot]] = {
 # --- photos ---
 
 
-def pairs(labelled: Path, n_people: int) -> list[tuple[Shot, Shot]]:
+def pairs(labelled: Path, n_people: int) -> list[tuple[Labelled, Labelled]]:
     """Return two shots of each of some people who are alone on theirs, drawn by a fixed seed."""
-    photos = defaultdict(list)
-    with (labelled / "labels.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["person"] and row["path"].startswith("lfw/"):
-                x, y, w, h = (float(row[key]) for key in "xywh")
-                photos[row["person"]].append((row["path"], (x, y, w, h)))
+    photos = {person: [*boxes.items()] for person, boxes in people_of(labelled / "labels.csv", "lfw/").items()}
     people = sorted(person for person, shots in photos.items() if len(shots) > 1)
     drawn = np.random.default_rng(0).permutation(len(people))[:n_people]
     return [
@@ -173,8 +151,8 @@ def pairs(labelled: Path, n_people: int) -> list[tuple[Shot, Shot]]:
     ]
 
 
-def _shot(root: Path, path: str, box: Rectangle) -> Shot:
-    return Shot(Image.open(root / path).convert("RGB"), box)
+def _shot(root: Path, path: str, box: Rectangle) -> Labelled:
+    return Labelled(Image.open(root / path).convert("RGB"), (("", box),))
 
 
 def without_faces(labelled: Path) -> Iterator[Image.Image]:
@@ -194,18 +172,20 @@ def without_faces(labelled: Path) -> Iterator[Image.Image]:
 # --- measuring ---
 
 
-def face_of(faces: Sequence[DetectedFace], shot: Shot) -> DetectedFace | None:
+def face_of(faces: Sequence[DetectedFace], shot: Labelled) -> DetectedFace | None:
     """Return the face that is the labelled one."""
-    size = shot.picture.size
+    size = shot.image.size
     boxes = np.array([face.box for face in faces]).reshape(-1, 4)
     low, high = np.clip(boxes[:, :2], 0, size), np.clip(boxes[:, :2] + boxes[:, 2:], 0, size)
-    shares = overlaps(np.hstack([low, high - low]), np.array(shot.box))[:, 0]
+    shares = overlaps(np.hstack([low, high - low]), np.array(shot.faces[0][1]))[:, 0]
     return faces[int(shares.argmax())] if shares.max(initial=0.0) >= SAME_FACE else None
 
 
-def measure(engine: StandardEngine, shots: Sequence[Shot], known: NDArray[np.float32], own: NDArray[np.float32]) -> str:
+def measure(
+    engine: StandardEngine, shots: Sequence[Labelled], known: NDArray[np.float32], own: NDArray[np.float32]
+) -> str:
     """Return the shares in words; `known` is the gallery, `own` what HOG gives for the photos as they were."""
-    found = [face_of(engine.analyse(np.asarray(shot.picture)), shot) for shot in shots]
+    found = [face_of(engine.analyse(np.asarray(shot.image)), shot) for shot in shots]
     rows = [i for i, face in enumerate(found) if face is not None]
     if not rows:
         return "0"
@@ -215,8 +195,8 @@ def measure(engine: StandardEngine, shots: Sequence[Shot], known: NDArray[np.flo
     return f"{len(rows) / len(shots):.3f}  {cosine:.3f}  {recognised:.3f}"
 
 
-def reference(engine: StandardEngine, shot: Shot) -> NDArray[np.float32] | None:
-    face = face_of(engine.analyse(np.asarray(shot.picture)), shot)
+def reference(engine: StandardEngine, shot: Labelled) -> NDArray[np.float32] | None:
+    face = face_of(engine.analyse(np.asarray(shot.image)), shot)
     return None if face is None else face.embedding
 
 

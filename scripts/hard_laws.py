@@ -70,10 +70,10 @@ class Labelled:
             turned = replace(turned, image=turned.image.transpose(Image.Transpose.ROTATE_90), faces=faces)
         return turned
 
-    def tilted(self, degrees: float) -> Labelled:
-        """Return it turned a little about the first face, whose box stays; corners are filled with the photo's mean."""
+    def tilted(self, degrees: float, fill: tuple[int, ...] = ()) -> Labelled:
+        """Return it turned a little about the first face, whose box stays; corners get this colour, or the mean one."""
         x, y, w, h = self.faces[0][1]
-        fill = tuple(int(level) for level in np.asarray(self.image).mean((0, 1)))
+        fill = fill or tuple(int(level) for level in np.asarray(self.image).mean((0, 1)))
         about = (x + w / 2, y + h / 2)
         return replace(self, image=self.image.rotate(degrees, Image.Resampling.BICUBIC, center=about, fillcolor=fill))
 
@@ -119,10 +119,10 @@ def flat(photo: Labelled, draw: np.random.Generator) -> Labelled:
 
 
 def tight(photo: Labelled, draw: np.random.Generator) -> Labelled:
-    return _cut_to_face(photo, draw.uniform(0.0, 0.1, 4))
+    return cut_to_face(photo, draw.uniform(0.0, 0.1, 4))
 
 
-def _cut_to_face(photo: Labelled, wider: NDArray[np.float64]) -> Labelled:
+def cut_to_face(photo: Labelled, wider: NDArray[np.float64]) -> Labelled:
     """Return it cut to the first face; `wider`: left, top, right, bottom, as shares of the face's width or height."""
     x, y, w, h = photo.faces[0][1]
     left, top, right, bottom = wider.tolist()
@@ -140,7 +140,7 @@ does about as well on these stills as on other people's."""
 
 def film(photo: Labelled, draw: np.random.Generator) -> Labelled:
     still = photo.tilted(draw.normal(0.0, 10.0)).scaled(*np.exp(draw.normal(0.0, 0.15, 2)).tolist())
-    still = _cut_to_face(still, draw.uniform(0.0, 0.25, 4))
+    still = cut_to_face(still, draw.uniform(0.0, 0.25, 4))
     size = still.image.size
     soft = draw.uniform(*FILM_WIDTH) / still.faces[0][1][2]
     small = still.image.resize((round(size[0] * soft), round(size[1] * soft)), Image.Resampling.BOX)

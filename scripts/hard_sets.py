@@ -45,6 +45,7 @@ from facewatch.errors import FacewatchError
 sys.path.append(str(Path(__file__).resolve().parent))
 
 import hard_laws as laws
+from bench_labels import people_of
 from hard_laws import Labelled, Law
 from hard_tables import ENGINES, PROGRAM, Asked, as_markdown, measure
 
@@ -76,12 +77,7 @@ class Faces:
     def __init__(self, photos: Path, seed: int) -> None:
         self.seed = seed
         self._photos = photos
-        self._boxes: dict[str, dict[str, laws.Box]] = {}
-        with (photos / "labels.csv").open(newline="") as lines:
-            for row in csv.DictReader(lines):
-                if row["path"].startswith("lfw/") and row["person"]:
-                    box = float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])
-                    self._boxes.setdefault(row["person"], {})[row["path"]] = box
+        self._boxes = people_of(photos / "labels.csv", "lfw/")
 
     def draw(self, *about: object) -> np.random.Generator:
         """Return a generator that depends on the seed and on what it is for, and not on what else is made."""

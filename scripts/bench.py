@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def print_findings(findings: Iterable[Finding], facts: Mapping[str, Any]) -> Non
 
 
 def write_json(file: Path, findings: Iterable[Finding], facts: Mapping[str, Any], size: Size) -> None:
-    rows = [asdict(finding) | {"is_ok": finding.is_ok} for finding in findings]
+    rows = [{"part": finding.part} | asdict(finding) | {"is_ok": finding.is_ok} for finding in findings]
     content = {"size": size, "seed": SEED, "machine": facts, "findings": rows}
     file.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -163,8 +163,8 @@ def main(size: Size, parts: tuple[str, ...], is_markdown: bool, output: Path | N
     chosen = [name for name in PARTS if name in parts or not parts]
     check_needs(chosen, photos.resolve())
     with tempfile.TemporaryDirectory(prefix="facewatch-bench-") as scratch:
-        bench = Bench(Path(scratch), photos.resolve(), cache.absolute(), size)
-        findings = [finding for name in chosen for finding in PARTS[name](bench)]
+        bench = Bench(Path(scratch), photos.resolve(), cache.absolute(), Size(size))
+        findings = [replace(finding, part=name) for name in chosen for finding in PARTS[name](bench)]
         facts = machine_facts(bench)
     if is_markdown:
         click.echo(as_markdown(findings))

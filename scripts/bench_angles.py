@@ -69,15 +69,13 @@ def _measure(
             ("by the detector alone", "the right way up", "that may found people"), seen, strict=True
         ):
             name = f"{mode}, turned by {turn}: faces seen {what}"
-            findings.append(Finding("angles", name, 100 * int(n_seen) / max(1, int(n)), "%"))
+            findings.append(Finding(name, 100 * int(n_seen) / max(1, int(n)), "%"))
     share = 100 * n_close / len(photos)
-    findings.append(
-        Finding("angles", f"{mode}: upright photos with faces looked at closely in other turns", share, "%")
-    )
+    findings.append(Finding(f"{mode}: upright photos with faces looked at closely in other turns", share, "%"))
     # An exact turn gives the pixels, and so the vector, of the upright face.
     low, middle = np.percentile(cosines, [5, 50]) if cosines else (0.0, 0.0)
-    findings.append(Finding("angles", f"{mode}: cosine to the upright face, 5 %", float(low)))
-    findings.append(Finding("angles", f"{mode}: cosine to the upright face, median", float(middle)))
+    findings.append(Finding(f"{mode}: cosine to the upright face, 5 %", float(low)))
+    findings.append(Finding(f"{mode}: cosine to the upright face, median", float(middle)))
     return [*findings, *_measure_empty(engine, mode, empty)]
 
 
@@ -115,13 +113,13 @@ def _measure_empty(engine: Engine, mode: str, empty: Sequence[Pixels]) -> list[F
         all_seconds += time.process_time() - middle
         n_alone, n_all = n_alone + len(alone), n_all + len(seen)
         n_founding += sum(turn_of(one.landmarks) > 0 and one.score >= engine.info.upright_score for one in seen)
-    part, where = "angles", f"{mode}, {len(empty)} parts without faces:"
+    where = f"{mode}, {len(empty)} parts without faces:"
     return [
-        Finding(part, f"{where} seen by the detector alone", n_alone, "faces"),
-        Finding(part, f"{where} seen", n_all, "faces"),
-        Finding(part, f"{where} turned ones that may found people", n_founding, "faces"),
-        Finding(part, f"{mode}: looking at what has no face", all_seconds / alone_seconds, "times as long"),
-        Finding(part, f"{mode}: the same, decoding 12 megapixels", _with_decoding(engine, empty), "times as long"),
+        Finding(f"{where} seen by the detector alone", n_alone, "faces"),
+        Finding(f"{where} seen", n_all, "faces"),
+        Finding(f"{where} turned ones that may found people", n_founding, "faces"),
+        Finding(f"{mode}: looking at what has no face", all_seconds / alone_seconds, "times as long"),
+        Finding(f"{mode}: the same, decoding 12 megapixels", _with_decoding(engine, empty), "times as long"),
     ]
 
 

@@ -45,20 +45,17 @@ def measure_rescan(bench: Bench) -> list[Finding]:
     seconds = min(spent_by(lambda: results.append(house.scan())).seconds for _ in range(bench.many(3, 3, 1)))
     n_read = sum(result[key] for result in results for key in ("n_new", "n_known", "n_faulty", "n_faces"))
     return [
-        Finding("rescan", "first scan, photos without faces", n_files / first["seconds"], "files/s"),
+        Finding("first scan, photos without faces", n_files / first["seconds"], "files/s"),
         Finding(
-            "rescan",
             f"second scan of {n_files:,} files",
             n_files / seconds,
             "files/s",
             at_least=2_000,
             row=f"second scan of {n_files:,} unchanged files",
         ),
-        Finding("rescan", "its own part of that, without the start", min(r["seconds"] for r in results), "s"),
-        Finding("rescan", "files read again", n_read, at_most=0, row=UNTOUCHED),
-        Finding(
-            "rescan", "rows changed in the catalog", len(before ^ content_of(house.catalog)), at_most=0, row=UNTOUCHED
-        ),
+        Finding("its own part of that, without the start", min(r["seconds"] for r in results), "s"),
+        Finding("files read again", n_read, at_most=0, row=UNTOUCHED),
+        Finding("rows changed in the catalog", len(before ^ content_of(house.catalog)), at_most=0, row=UNTOUCHED),
     ]
 
 
@@ -238,11 +235,11 @@ def measure_assign(bench: Bench) -> list[Finding]:
     of_small, of_large = (f"{n:,} faces of {n // 50:,} people" for n in (n_small, n_large))
     row = f"one new face among {of_large}, and against one among {n_small:,}"
     return [
-        Finding("assign", f"one new face, {of_small}", in_small, "ms"),
-        Finding("assign", f"one new face, {of_large}", in_large, "ms", at_most=20, row=row),
-        Finding("assign", "the large catalog against the small one", in_large / in_small, "times", at_most=2, row=row),
-        Finding("assign", f"the slowest of {n_new} in the large one", slowest, "ms"),
-        Finding("assign", "loading the gallery of the large one", loading, "s"),
+        Finding(f"one new face, {of_small}", in_small, "ms"),
+        Finding(f"one new face, {of_large}", in_large, "ms", at_most=20, row=row),
+        Finding("the large catalog against the small one", in_large / in_small, "times", at_most=2, row=row),
+        Finding(f"the slowest of {n_new} in the large one", slowest, "ms"),
+        Finding("loading the gallery of the large one", loading, "s"),
     ]
 
 
@@ -280,9 +277,8 @@ def rename_in(bench: Bench, *, n_others: int, n_photos: int = 5_000) -> list[Fin
     limit = None if n_others else 1
     of = f"person of {n_photos:,} photos among {len(people):,}"
     return [
-        Finding("rename", f"first name for a {of}", naming.seconds, "s", at_most=limit, row=f"first name for a {of}"),
+        Finding(f"first name for a {of}", naming.seconds, "s", at_most=limit, row=f"first name for a {of}"),
         Finding(
-            "rename",
             f"new name for a {of}",
             statistics.median(one.seconds for one in later),
             "s",
@@ -290,9 +286,9 @@ def rename_in(bench: Bench, *, n_others: int, n_photos: int = 5_000) -> list[Fin
             row=f"another name for a {of}",
         ),
         # A folder that leaves _unnamed lies less deep: the text of its relative links has to change.
-        Finding("rename", "links made or moved by the first name", naming.n_touched, "links"),
-        Finding("rename", "links made or moved by a new name", max(o.n_touched for o in later), "links", at_most=0),
-        Finding("rename", "times that the folder was made anew", sum(o.is_new for o in (naming, *later)), at_most=0),
+        Finding("links made or moved by the first name", naming.n_touched, "links"),
+        Finding("links made or moved by a new name", max(o.n_touched for o in later), "links", at_most=0),
+        Finding("times that the folder was made anew", sum(o.is_new for o in (naming, *later)), at_most=0),
     ]
 
 

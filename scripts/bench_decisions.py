@@ -76,12 +76,12 @@ def measure_decisions(bench: Bench) -> list[Finding]:
         app.identities.gallery()
         row = f"{', '.join(DECISIONS)}, undo {of}, in a running program, folders and looking again included"
         findings = [
-            Finding("decisions", f"{name} {of}, in the program", 1000 * seconds, "ms", at_most=300, row=row)
+            Finding(f"{name} {of}, in the program", 1000 * seconds, "ms", at_most=300, row=row)
             for name, seconds in in_program(app, scenery, n_times).items()
         ]
         looking = [seconds_of(partial(look_again, app, person)) for person in scenery.in_pool[:n_times]]
     row = "looking at the pool again by a process that knows nobody yet"
-    findings.append(Finding("decisions", f"looking again {of}", statistics.median(looking), "s", at_most=2, row=row))
+    findings.append(Finding(f"looking again {of}", statistics.median(looking), "s", at_most=2, row=row))
     shell: dict[str, list[float]] = {}
     for n in range(n_times):
         face, person = scenery.face(person=10 + n, row=0), f"p{10 + n}"
@@ -89,7 +89,7 @@ def measure_decisions(bench: Bench) -> list[Finding]:
             shell.setdefault(words[0], []).append(spent_by(partial(house.run, *words)).seconds)
     row = f"{', '.join(shell)} {of}, from the shell"
     return findings + [
-        Finding("decisions", f"{name} {of}, from the shell", statistics.median(times), "s", at_most=1, row=row)
+        Finding(f"{name} {of}, from the shell", statistics.median(times), "s", at_most=1, row=row)
         for name, times in shell.items()
     ]
 

@@ -56,12 +56,12 @@ def measure_stages(bench: Bench) -> list[Finding]:
             difference = max(difference, float(np.abs(own - [face.embedding for face in faces]).max()))
     spent, n = clock.seconds, len(paths)
     return [
-        Finding("stages", "decode", n / spent["decode"], "photos/s"),
-        Finding("stages", "detect and align", n / (spent["engine"] - spent["embed"]), "photos/s"),
-        Finding("stages", "embed, with mirror image", n_faces / spent["embed"], "faces/s"),
-        Finding("stages", "embed by dlib, without", n_faces / spent["dlib"], "faces/s"),
-        Finding("stages", "our embedding against dlib's", spent["dlib"] / spent["embed"], "times as fast"),
-        Finding("stages", "everything, one process", n / spent["all"], "photos/s"),
+        Finding("decode", n / spent["decode"], "photos/s"),
+        Finding("detect and align", n / (spent["engine"] - spent["embed"]), "photos/s"),
+        Finding("embed, with mirror image", n_faces / spent["embed"], "faces/s"),
+        Finding("embed by dlib, without", n_faces / spent["dlib"], "faces/s"),
+        Finding("our embedding against dlib's", spent["dlib"] / spent["embed"], "times as fast"),
+        Finding("everything, one process", n / spent["all"], "photos/s"),
     ]
 
 
@@ -108,23 +108,22 @@ def compare_scans(bench: Bench) -> list[Finding]:
     n_slow, n_fast = (count_true(boxes_of_facewatch(house), labels) for house in (standard, advanced))
     row = f"labelled faces that they find, of {n_labelled}: standard, advanced"
     return [
-        Finding("advanced", "photos", len(photos)),
-        Finding("advanced", "first scan, standard", slow.seconds, "s"),
-        Finding("advanced", "first scan, advanced", fast.seconds, "s"),
+        Finding("photos", len(photos)),
+        Finding("first scan, standard", slow.seconds, "s"),
+        Finding("first scan, advanced", fast.seconds, "s"),
         Finding(
-            "advanced",
             "advanced is faster",
             slow.seconds / fast.seconds,
             "times",
             at_least=1,
             row=f"advanced mode is faster than standard mode, whole scan of {len(photos)} photos",
         ),
-        Finding("advanced", "processor time, standard", slow.cpu_seconds, "s"),
-        Finding("advanced", "processor time, advanced", fast.cpu_seconds, "s"),
-        Finding("advanced", "less processor time", slow.cpu_seconds / fast.cpu_seconds, "times"),
-        Finding("advanced", "labelled faces", n_labelled, "faces"),
-        Finding("advanced", "true faces found, standard", n_slow, "faces", row=row),
-        Finding("advanced", "true faces found, advanced", n_fast, "faces", row=row),
+        Finding("processor time, standard", slow.cpu_seconds, "s"),
+        Finding("processor time, advanced", fast.cpu_seconds, "s"),
+        Finding("less processor time", slow.cpu_seconds / fast.cpu_seconds, "times"),
+        Finding("labelled faces", n_labelled, "faces"),
+        Finding("true faces found, standard", n_slow, "faces", row=row),
+        Finding("true faces found, advanced", n_fast, "faces", row=row),
     ]
 
 
@@ -158,17 +157,16 @@ def compare_recognisers(bench: Bench) -> list[Finding]:
     ratio = statistics.median(their_seconds / our_seconds for their_seconds, our_seconds in rounds)
     what = f"batch of {len(crops)}, one thread"
     return [
-        Finding("advanced", f"recogniser, {what}", len(crops) / own, "faces/s"),
-        Finding("advanced", f"onnxruntime itself, {what}", len(crops) / theirs, "faces/s"),
+        Finding(f"recogniser, {what}", len(crops) / own, "faces/s"),
+        Finding(f"onnxruntime itself, {what}", len(crops) / theirs, "faces/s"),
         Finding(
-            "advanced",
             "recogniser against onnxruntime itself",
             ratio,
             "times",
             at_least=0.95,
             row="recogniser against onnxruntime itself, same file, batch and thread",
         ),
-        Finding("advanced", "largest difference of their unit vectors", float(difference)),
+        Finding("largest difference of their unit vectors", float(difference)),
     ]
 
 

@@ -77,18 +77,13 @@ def measure_task(bench: Bench, task: Task) -> list[Finding]:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         outcome = process.submit(group_file, file, task.n_old).result()
     return [
-        Finding("grouping", task.name, outcome.seconds, "s", at_most=task.seconds, row=f"grouping {task.name}"),
-        Finding("grouping", f"{task.name}, processor time", outcome.cpu_seconds, "s"),
+        Finding(task.name, outcome.seconds, "s", at_most=task.seconds, row=f"grouping {task.name}"),
+        Finding(f"{task.name}, processor time", outcome.cpu_seconds, "s"),
         Finding(
-            "grouping",
-            f"{task.name}, peak memory",
-            outcome.megabytes,
-            "MB",
-            at_most=task.megabytes,
-            row=f"grouping {task.name}",
+            f"{task.name}, peak memory", outcome.megabytes, "MB", at_most=task.megabytes, row=f"grouping {task.name}"
         ),
-        Finding("grouping", f"{task.name}, BCubed precision", outcome.precision),
-        Finding("grouping", f"{task.name}, BCubed recall", outcome.recall),
+        Finding(f"{task.name}, BCubed precision", outcome.precision),
+        Finding(f"{task.name}, BCubed recall", outcome.recall),
     ]
 
 

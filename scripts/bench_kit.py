@@ -33,7 +33,6 @@ console = Console(stderr=True)
 class Finding:
     """One measured number, and what it has to be; without a limit it only informs."""
 
-    part: str
     what: str
     value: float
     unit: str = ""
@@ -41,6 +40,8 @@ class Finding:
     at_most: float | None = None
     row: str = ""
     """The line of README's table that it stands in, alone or with others; "": it stands in none."""
+    part: str = ""
+    """Of the benchmark that measured it."""
 
     @property
     def is_ok(self) -> bool | None:
@@ -96,6 +97,9 @@ class Size(StrEnum):
     TINY = "tiny"
     """So little that the numbers say nothing, only that there are any."""
 
+    def many(self, full: int, quick: int, tiny: int) -> int:
+        return {Size.FULL: full, Size.QUICK: quick, Size.TINY: tiny}[self]
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:
@@ -117,7 +121,7 @@ class Bench:
         return self.size is Size.FULL
 
     def many(self, full: int, quick: int, tiny: int) -> int:
-        return {Size.FULL: full, Size.QUICK: quick, Size.TINY: tiny}[self.size]
+        return self.size.many(full, quick, tiny)
 
     def say(self, text: str) -> None:
         console.print(f"[dim]{text}[/]", highlight=False)

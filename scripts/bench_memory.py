@@ -32,9 +32,9 @@ def measure_memory(bench: Bench) -> list[Finding]:
     what = f"scan of {len(chosen)} files, two workers"
     row = "peak memory of a scan with two workers, standard and advanced"
     return [
-        Finding("memory", what, peak, "MB", at_most=1_200, row=row),
-        Finding("memory", f"{what}, advanced", peak_advanced, "MB", at_most=1_200, row=row),
-        Finding("memory", f"scan of {BIG_PHOTO}", peak_big, "MB"),
+        Finding(what, peak, "MB", at_most=1_200, row=row),
+        Finding(f"{what}, advanced", peak_advanced, "MB", at_most=1_200, row=row),
+        Finding(f"scan of {BIG_PHOTO}", peak_big, "MB"),
         *measure_watcher(bench),
     ]
 
@@ -104,8 +104,8 @@ def measure_watcher(bench: Bench) -> list[Finding]:
         held = sum(rss_of(each) for each in family_of(process.pid)) / MB
     busy = 100 * (after.user + after.system - before.user - before.system) / seconds
     return [
-        Finding("memory", "idle watcher", held, "MB", at_most=300, row="the watcher when its models are let go"),
-        Finding("memory", "idle watcher, of one core", busy, "%"),
+        Finding("idle watcher", held, "MB", at_most=300, row="the watcher when its models are let go"),
+        Finding("idle watcher, of one core", busy, "%"),
     ]
 
 

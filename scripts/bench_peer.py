@@ -51,25 +51,24 @@ def compare_on(bench: Bench, python: Path, house: Household, most: int | None, *
     row = f"photos a second against {PEER} (dlib), clustering and folders included, {of}"
     found = f"labelled faces found in them, of {n_labelled}: facewatch, face-grouper"
     return [
-        Finding("peer", f"{of}, facewatch scan", fast, "photos/s"),
-        Finding("peer", f"{of}, {PEER}", slow, "photos/s"),
+        Finding(f"{of}, facewatch scan", fast, "photos/s"),
+        Finding(f"{of}, {PEER}", slow, "photos/s"),
         Finding(
-            "peer",
             f"{of}, times as fast, mean of two scans around the peer's run",
             fast / slow,
             "times",
             at_least=at_least,
             row=row,
         ),
-        Finding("peer", f"{of}, times as fast, by the slower of the two", slower, "times"),
-        Finding("peer", f"{of}, times as fast, by the faster of the two", faster, "times"),
-        Finding("peer", f"{of}, facewatch, processor time", 1000 * ours.cpu_seconds / len(photos), "ms/photo"),
-        Finding("peer", f"{of}, {PEER}, processor time", 1000 * theirs.cpu_seconds / len(photos), "ms/photo"),
-        Finding("peer", f"{of}, cores that facewatch got", ours.cpu_seconds / ours.seconds, "cores"),
-        Finding("peer", f"{of}, cores that {PEER} got", theirs.cpu_seconds / theirs.seconds, "cores"),
-        Finding("peer", f"{of}, labelled faces", n_labelled, "faces"),
-        Finding("peer", f"{of}, true faces found by facewatch", n_ours, "faces", at_least=n_theirs, row=found),
-        Finding("peer", f"{of}, true faces found by {PEER}", n_theirs, "faces", row=found),
+        Finding(f"{of}, times as fast, by the slower of the two", slower, "times"),
+        Finding(f"{of}, times as fast, by the faster of the two", faster, "times"),
+        Finding(f"{of}, facewatch, processor time", 1000 * ours.cpu_seconds / len(photos), "ms/photo"),
+        Finding(f"{of}, {PEER}, processor time", 1000 * theirs.cpu_seconds / len(photos), "ms/photo"),
+        Finding(f"{of}, cores that facewatch got", ours.cpu_seconds / ours.seconds, "cores"),
+        Finding(f"{of}, cores that {PEER} got", theirs.cpu_seconds / theirs.seconds, "cores"),
+        Finding(f"{of}, labelled faces", n_labelled, "faces"),
+        Finding(f"{of}, true faces found by facewatch", n_ours, "faces", at_least=n_theirs, row=found),
+        Finding(f"{of}, true faces found by {PEER}", n_theirs, "faces", row=found),
     ]
 
 

@@ -75,8 +75,8 @@ def measure_catalog(bench: Bench, n_faces: int, n_dims: int) -> list[Finding]:
         keeping = time.perf_counter() - started
     return [
         *findings_of(name, outcome, at_most=50),
-        Finding("search", f"{name}, making the file", making, "s"),
-        Finding("search", f"{name}, keeping it up when nothing came", 1000 * keeping, "ms"),
+        Finding(f"{name}, making the file", making, "s"),
+        Finding(f"{name}, keeping it up when nothing came", 1000 * keeping, "ms"),
     ]
 
 
@@ -93,30 +93,22 @@ def measure_file(bench: Bench, n_faces: int, n_dims: int) -> list[Finding]:
 def findings_of(name: str, outcome: Outcome, *, at_most: float, megabytes: float | None = None) -> list[Finding]:
     return [
         Finding(
-            "search",
             f"{name}, the nearest {N_FOUND}",
             1000 * outcome.seconds,
             "ms",
             at_most=at_most,
             row=f"search: the nearest {N_FOUND} of {name}",
         ),
-        Finding("search", f"{name}, processor time of that", 1000 * outcome.cpu_seconds, "ms"),
-        Finding("search", f"{name}, the first search, loading included", 1000 * outcome.loading, "ms"),
+        Finding(f"{name}, processor time of that", 1000 * outcome.cpu_seconds, "ms"),
+        Finding(f"{name}, the first search, loading included", 1000 * outcome.loading, "ms"),
         Finding(
-            "search",
             f"{name}, peak memory",
             outcome.megabytes,
             "MB",
             at_most=megabytes,
             row=f"search: the nearest {N_FOUND} of {name}",
         ),
-        Finding(
-            "search",
-            f"{name}, wrong answers of {N_PROBES}",
-            outcome.n_wrong,
-            at_most=0,
-            row="wrong answers of a search",
-        ),
+        Finding(f"{name}, wrong answers of {N_PROBES}", outcome.n_wrong, at_most=0, row="wrong answers of a search"),
     ]
 
 

@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import click
@@ -29,11 +28,12 @@ from rich.table import Table
 # Python -P leaves out even the script's own folder, where the parts are; the drawn library is that of the tests.
 sys.path.extend(str(Path(__file__).resolve().parents[1] / name) for name in ("scripts", "tests"))
 
+from bench_kit import Size
 from torture_burst import drop_in, stand_by
 from torture_corpus import OTHERS, compare
 from torture_fuzz import fuzz
 from torture_hours import live
-from torture_kills import fault_trials, kill_trials
+from torture_kills import Result, fault_trials, kill_trials
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "photos" / "odd"
 
@@ -47,14 +47,6 @@ class Finding:
     facts: str
     faults: list[str]
     """What was lost or missed a limit; none: all is well."""
-
-
-class Size(StrEnum):
-    """How much is broken."""
-
-    FULL = "full"
-    SHORT = "short"
-    TINY = "tiny"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +65,23 @@ class Torture:
         return self.size is not Size.TINY
 
     def many(self, full: int, short: int, tiny: int) -> int:
-        return {Size.FULL: full, Size.SHORT: short, Size.TINY: tiny}[self.size]
+        return self.size.many(full, short, tiny)
 
 
 def _kills(torture: Torture) -> Finding:
     done = kill_trials(torture.base, torture.many(200, 60, 1), torture.seed, console.print)
-    return Finding(
-        f"{done.n} kills: {done.n_lost_decisions} decisions lost, {done.n_wrong_removals} wrong removals, "
-        f"{done.n_repairs} repairs by hand",
-        done.faults,
-    )
+    return _tried(done, "kills")
 
 
 def _faults(torture: Torture) -> Finding:
     done = fault_trials(torture.base, torture.many(50, 20, 1), torture.seed, console.print)
+    return _tried(done, "full disks and I/O errors")
+
+
+def _tried(done: Result, what: str) -> Finding:
     return Finding(
-        f"{done.n} full disks and I/O errors: {done.n_lost_decisions} decisions lost, {done.n_wrong_removals} wrong "
-        f"removals, {done.n_repairs} repairs by hand",
+        f"{done.n} {what}: {done.n_lost_decisions} decisions lost, {done.n_wrong_removals} wrong removals, "
+        f"{done.n_repairs} repairs by hand",
         done.faults,
     )
 
@@ -172,7 +164,7 @@ PARTS: dict[str, Callable[[Torture], Finding]] = {
 
 
 @click.command()
-@click.option("--short", "size", flag_value=Size.SHORT, help="Smaller numbers.")
+@click.option("--short", "size", flag_value=Size.QUICK, help="Smaller numbers.")
 @click.option("--tiny", "size", flag_value=Size.TINY, help="As little as possible, to see that all of it runs.")
 @click.option("--full", "size", flag_value=Size.FULL, default=True, hidden=True)
 @click.option("--only", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; may be given again.")
@@ -187,7 +179,7 @@ def main(size: Size, only: tuple[str, ...], corpus: Path | None, seed: int) -> N
         console.print(f"{name} ...")
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="facewatch-torture-") as base:
-            findings[name] = PARTS[name](Torture(Path(base), size, seed, corpus))
+            findings[name] = PARTS[name](Torture(Path(base), Size(size), seed, corpus))
         console.print(f"{name}: {time.monotonic() - started:.0f} s")
     table = Table("part", "counted", "lost or missed")
     for name, finding in findings.items():

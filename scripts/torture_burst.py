@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from bench_kit import MB
+from bench_memory import family_of, rss_of
 from drawn import make_library
 from PIL import Image
 
@@ -206,13 +208,7 @@ def _gauge(process: psutil.Process, catalog: Path) -> Iterator[_Gauge]:
 
 
 def _memory_mb(process: psutil.Process) -> float:
-    n_bytes = 0
-    for one in (process, *process.children(recursive=True)):
-        try:
-            n_bytes += one.memory_info().rss
-        except psutil.Error:
-            continue
-    return n_bytes / 1e6
+    return sum(map(rss_of, family_of(process.pid))) / MB
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

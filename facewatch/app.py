@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -17,18 +18,22 @@ from facewatch.errors import CatalogError, ConfigError
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs.mounts import is_folder
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.crops import CUT_SECONDS, NO_ENGINE
+from facewatch.indexing.crops import CUT_SECONDS, NO_ENGINE, Crops
 from facewatch.indexing.engine import EngineSettings, WantedEngine
 from facewatch.indexing.memory import memory_limit
-from facewatch.indexing.pool import Analyser, Workers
+from facewatch.indexing.pool import Analyser, Cutter, Workers
 from facewatch.library import scan
 from facewatch.library.layout import check_places
 from facewatch.library.roots import Libraries
 from facewatch.matching import Aggregation, MatchSettings
 from facewatch.people.apply import Corrections
+from facewatch.people.explain import Explainer
 from facewatch.people.grouping import Grouping, GroupingSettings
 from facewatch.people.identities import Identities
 from facewatch.people.lookup import Lookup
+from facewatch.people.portraits import FaceCrops
+from facewatch.people.review import Review
+from facewatch.people.review.session import FACES_AN_ANSWER
 from facewatch.people.search import Search
 from facewatch.pipeline import Pipeline
 from facewatch.reports.status import Status, status_of
@@ -84,7 +89,7 @@ class App:
         self.identities = Identities(self.catalog, self.engine, match_settings_of(config))
         self.corrections = Corrections(self.catalog, self.engine, self.identities, self.folder, self.lookup)
         self.grouping = Grouping(self.catalog, self.engine, self.identities, grouping_settings_of(config))
-        self.search = Search(self)
+        self.search = Search(self.catalog, self.engine, self.lookup, self.analyser)
         self.pipeline = Pipeline(
             self.catalog,
             self.engine,
@@ -106,6 +111,39 @@ class App:
     ) -> None:
         self.pipeline.rest()
         self.catalog.close()
+
+    def explainer(self) -> Explainer:
+        """Return what explains why faces are where they are."""
+        return Explainer(self.catalog, self.engine, self.lookup, self.identities.settings)
+
+    def review(self) -> Review:
+        """Return the open questions, whose answers are followed as any correction is.
+
+        Raises:
+            EngineError: the engine is being changed.
+        """
+        self.engine.check_is_in_use("there are questions again")
+        return Review(
+            self.catalog,
+            self.engine.id,
+            replace(self.engine.info, normalisation=self.engine.normalisation),
+            deciding=self.corrections.deciding,
+            undo=self.corrections.undo_one,
+            n_between=self.catalog.faces.counts()["faces"] // FACES_AN_ANSWER,
+        )
+
+    def face_crops(self, cutter: Cutter | None = None, *, n_workers: int = 1) -> FaceCrops:
+        """Return what cuts faces out of their photos; its first worker process is being started.
+
+        `cutter` takes the place of the worker processes.
+
+        Raises:
+            EngineError: there is not memory enough for it.
+        """
+        if cutter is None:
+            cutter = crop_workers(self.config, n_workers)
+            cutter.get_ready_to_cut()
+        return FaceCrops(self.catalog, Crops(self.catalog.path, cutter), cutter)
 
     def status(self) -> Status:
         """Return what the catalog holds, who works on it, and what is wrong."""

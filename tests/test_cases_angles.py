@@ -28,7 +28,6 @@ from facewatch.indexing.turns import QUICK_PIXELS, look, turn_of
 from facewatch.people.lookup import faces_at
 from facewatch.presentation.explain import notes
 from facewatch.quality import Limits
-from facewatch.service.explaining import explain
 from facewatch.types import Box, Decoded, DetectedFace, Detection, Engine, Fingerprint, Tier
 
 TURNS = (90, 180, 270)
@@ -285,7 +284,7 @@ def lying(library: Library) -> Library:
 
 def test_the_turn_of_a_face_is_told_by_why_and_stands_where_facts_of_a_face_do(lying: Library) -> None:
     with lying.app(engine=HatEngine()) as app:
-        explained = explain(app, str(lying.photos / "a.png"))
+        explained = app.explainer().explain(str(lying.photos / "a.png"))
         assert [face["turn"] for face in explained.photo["faces"]] == [270, 270]
         note = "it lies on its side in the photo: turned clockwise by 270 degrees it is upright"
         assert [notes(one)[-1] for one in explained.whys] == [note] * 2

@@ -12,7 +12,6 @@ from drawn import Library
 from test_decisions import PHOTOS
 
 from facewatch.people.review import Answer
-from facewatch.service.reviewing import start_review
 
 
 @pytest.fixture
@@ -134,7 +133,7 @@ def test_somebody_new_who_became_part_of_another_in_the_same_run_is_not_counted(
 
 def test_what_is_skipped_is_no_answer(place: Library) -> None:
     with place.app() as app:
-        review = start_review(app)
+        review = app.review()
         first = review.next()
         assert first is not None
         review.answer(first, Answer("skip"))

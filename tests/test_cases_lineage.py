@@ -24,7 +24,6 @@ from facewatch.indexing.lineage import same_faces
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.indexing.versions import Versions, _Signs
 from facewatch.presentation.explain import notes
-from facewatch.service.explaining import explain
 
 ANNA, BEN, CLARA = 1, 2, 3
 
@@ -184,7 +183,7 @@ def test_why_says_where_it_comes_from(moved: Moved, way: tuple[str, ...]) -> Non
     moved.reject()
     go(moved, way)
     with moved.open() as app:
-        explained = explain(app, str(moved.library.photos / "2019/b.png"))
+        explained = app.explainer().explain(str(moved.library.photos / "2019/b.png"))
     left = explained.whys[0]
     assert notes(left)[0].startswith("carried over from another version of this photo, which is gone")
     assert [bar.rule for bar in left.barred if bar.person_id == moved.anna] == ["rejected"]

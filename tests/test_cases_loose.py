@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from facewatch.app import App
 from facewatch.checks.audit import Finding, Kind
 from facewatch.engines.fake import INFO, FakeEngine, embedding_of
+from facewatch.people.split import SplitPlan, plan_split
 from facewatch.presentation.split import split_notes
 from facewatch.service.auditing import audit, audit_and_mend
-from facewatch.service.explaining import plan_split
 from facewatch.types import DetectedFace, EngineInfo, Normalisation
 
 LIKE_ANNA = 40
@@ -122,9 +122,13 @@ def test_what_was_let_in_comes_out_and_an_undo_brings_it_back(loosened: Loosened
     assert loosened.photos_of() == loosened.own
 
 
+def plan_of_anna(app: App) -> SplitPlan:
+    return plan_split(app.catalog, app.engine.in_use(), app.lookup.person("Anna"), app.identities.settings)
+
+
 def test_split_sees_the_person_and_what_was_let_in(loosened: Loosened) -> None:
     with loosened.open(USUAL) as app:
-        plan = plan_split(app, "Anna")
+        plan = plan_of_anna(app)
     kept, *others = plan.parts
     assert len(kept.faces) == loosened.N_OWN
     assert sum(len(part.faces) for part in others) == len(loosened.photos_of() - loosened.own)
@@ -134,7 +138,7 @@ def test_split_sees_the_person_and_what_was_let_in(loosened: Loosened) -> None:
 def test_as_long_as_the_setting_is_loose_nothing_is_wrong(loosened: Loosened) -> None:
     assert loosened.found(LOOSE) == []
     with loosened.open(LOOSE) as app:
-        assert len(plan_split(app, "Anna").parts) == 1
+        assert len(plan_of_anna(app).parts) == 1
 
 
 def test_what_was_placed_loosely_and_would_be_today_stays(library: Library) -> None:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facewatch.matching import Gallery, settle_photo
-from facewatch.people.explain import Bar, BarRule, Compared, Rematch, Why, rematch_of
+from facewatch.people.explain import Bar, BarRule, Why
+from facewatch.people.rematch import Compared, Rematch, rematch_of
 from facewatch.presentation.explain import advice, bar_lines, cause, notes, rematch_lines
-from facewatch.service.explaining import explain
 from facewatch.text import told_apart
 from facewatch.types import Thresholds, Tier
 
@@ -133,7 +133,7 @@ def test_whose_a_face_is_by_your_word_is_not_among_those_it_cannot_be(library: L
             decisions.assign([f"f{first}"], "Anna", is_new=True)
             decisions.assign([f"f{second}"], "Anna")
             decisions.assign([f"f{first}"], "Anna")
-        explained = explain(app, str(library.photos / "two.png"))
+        explained = app.explainer().explain(str(library.photos / "two.png"))
     assert [why.name for why in explained.whys] == ["Anna", "Anna"]
     for why, other in zip(explained.whys, (2, 1), strict=True):
         assert not [bar for bar in why.barred if bar.name == "Anna"]

@@ -34,7 +34,6 @@ from facewatch.evaluation.identification import (
 from facewatch.matching import Aggregation, Gallery
 from facewatch.presentation.explain import cause, rematch_lines
 from facewatch.service.auditing import audit
-from facewatch.service.explaining import explain
 from facewatch.types import DetectedFace, Thresholds, Tier
 
 WAYS = tuple(Aggregation)
@@ -348,7 +347,7 @@ def test_a_scan_asks_by_the_setting_and_why_says_which_rule_decided(
     new = library.draw("new.png", (1, 9))
     library.scan(**chosen)
     with library.app(chosen) as app:
-        [why] = explain(app, str(new)).whys
+        [why] = app.explainer().explain(str(new)).whys
         assert why.rematch is not None
         assert why.rematch.rule == rule
         [near] = why.rematch.likenesses
@@ -392,6 +391,6 @@ def test_a_face_that_is_a_little_too_far_is_told_what_it_is_too_far_from(
     new = library.draw("new.png", (1, 9))
     with library.app({"match.aggregation": way}, engine=Turning(share)) as app:
         app.pipeline.scan()
-        [why] = explain(app, str(new)).whys
+        [why] = app.explainer().explain(str(new)).whys
         assert why.verdict == "nobody"
         assert says in cause(why)

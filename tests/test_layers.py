@@ -31,11 +31,8 @@ LAYERS = (
 ANYWHERE = {"__init__", "__main__"}
 
 NOT_YET = {
-    ("presentation.explain", "service"),
     ("watcher.loop", "app"),
     ("reports.status", "app"),
-    ("people.search", "app"),
-    ("people.portraits", "service"),
     ("folders.taking_over", "people"),
     ("folders.sync", "people"),
     ("checks.doctor.environment", "app"),

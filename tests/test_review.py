@@ -32,7 +32,6 @@ from facewatch.people.review import (
     parse_answer,
 )
 from facewatch.people.undo import History
-from facewatch.service.reviewing import list_questions, start_review, take_answers
 from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Tier
 
 LIMITS = fake.INFO.thresholds
@@ -863,15 +862,15 @@ def test_a_review_of_a_library_names_people_and_their_folders_follow(library: Li
         library.draw(f"{name}.png", *faces)
     library.scan()
     with library.app() as app:
-        review = start_review(app)
+        review = app.review()
         for name in ("Anna", "Ben"):
             question = review.next()
             assert question is not None
             assert question.n_faces == 2
             review.answer(question, Answer("name", name))
         assert {path.partition("/")[0] for path in library.tree()} == {"Anna", "Ben"}
-        single = only(list_questions(app))
-        take_answers(app, [f"{single.id}=name:Cleo"])
+        single = only(app.review().questions())
+        app.review().take([f"{single.id}=name:Cleo"])
         assert library.tree()["Cleo/c.png"] == "c.png"
         assert review.next() is None
 

@@ -39,7 +39,8 @@ from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.people.corrections import Decisions
 from facewatch.people.lookup import faces_at
-from facewatch.service.reviewing import best_faces, cutting, list_questions, verbs_for
+from facewatch.people.portraits import best_faces
+from facewatch.people.review.answers import verbs_for
 from facewatch.types import DetectedFace
 
 STRICT = {"match.strictness": 0.1}
@@ -136,7 +137,7 @@ def walk(capsys: pytest.CaptureFixture[str]) -> Any:
         most: int | None = None,
     ) -> Walked:
         script = Script(keys, lines)
-        with cutting(app, InlineAnalyser(Recipe("fake"))) as crops:
+        with app.face_crops(InlineAnalyser(Recipe("fake"))) as crops:
             ask(app, script, FaceDisplay(app, crops, screen, n_lines=n_lines), most=most)
         return Walked(capsys.readouterr().out, script)
 
@@ -149,7 +150,7 @@ def people(app: App) -> dict[str, int]:
 
 
 def texts(app: App) -> list[str]:
-    return [question.text for question in list_questions(app)]
+    return [question.text for question in app.review().questions()]
 
 
 # --- each key ---
@@ -298,7 +299,7 @@ def test_no_two_keys_clash() -> None:
 
 def one_first(app: App) -> str:
     """Skip until the question whether two people are one; the keys."""
-    return "s" * [question.kind for question in list_questions(app)].index("one")
+    return "s" * [question.kind for question in app.review().questions()].index("one")
 
 
 def test_two_people_become_one(family: App, walk: Any) -> None:
@@ -364,16 +365,18 @@ def test_faces_that_are_the_person_stay_and_are_not_asked_about_again(mixed: App
 
 
 def test_faces_in_doubt_are_not_compared_with_themselves(mixed: App, walk: Any) -> None:
-    [question] = list_questions(mixed)
+    [question] = mixed.review().questions()
     compared = walk(mixed, "q").out.partition("Anna:\n")[2]
     assert len(re.findall(r"a\d.png", compared)) == 2
     assert not re.findall(r"b\d.png", compared)
-    assert set(best_faces(mixed, question.people[0], 9)) > set(question.loose)
-    assert set(best_faces(mixed, question.people[0], 9, without=question.loose)).isdisjoint(question.loose)
+    assert set(best_faces(mixed.catalog, mixed.engine, question.people[0], 9)) > set(question.loose)
+    assert set(best_faces(mixed.catalog, mixed.engine, question.people[0], 9, without=question.loose)).isdisjoint(
+        question.loose
+    )
 
 
 def test_faces_of_somebody_are_not_offered_to_be_hidden(mixed: App, walk: Any) -> None:
-    [question] = list_questions(mixed)
+    [question] = mixed.review().questions()
     assert verbs_for(mixed.catalog, question) == ["yes", "no", "name", "not-a-face", "divide", "skip"]
     assert "[h]ide" not in walk(mixed, "h").script.prompts[0]
     assert people(mixed) == {"Anna": 7}
@@ -463,7 +466,7 @@ def test_faces_that_a_new_name_explains_are_told(library: Library, walk: Any) ->
 
 
 def walk_with(app: App, script: Script, capsys: pytest.CaptureFixture[str]) -> Walked:
-    with cutting(app) as crops:
+    with app.face_crops() as crops:
         ask(app, script, FaceDisplay(app, crops, Screen(Protocol.NONE), n_lines=60))
     return Walked(capsys.readouterr().out, script)
 
@@ -472,7 +475,7 @@ def test_an_answer_against_what_was_said_before_is_refused_and_asked_again(
     family: App, capsys: pytest.CaptureFixture[str]
 ) -> None:
     skips, before = one_first(family), people(family)
-    [question] = [question for question in list_questions(family) if question.kind == "one"]
+    [question] = [question for question in family.review().questions() if question.kind == "one"]
 
     class Meddling(Script):
         """Somebody else decides while the question is being looked at."""
@@ -494,7 +497,7 @@ def test_an_answer_against_what_was_said_before_is_refused_and_asked_again(
 def test_what_another_program_settles_meanwhile_is_not_asked_again(
     anna: App, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [question] = [question for question in list_questions(anna) if question.kind == "is"]
+    [question] = [question for question in anna.review().questions() if question.kind == "is"]
 
     class Meddling(Script):
         def key(self, prompt: str) -> str:
@@ -560,7 +563,7 @@ def test_a_photo_of_a_library_that_is_forgotten_meanwhile_is_not_opened(anna: Ap
     faces = faces_at(anna.catalog, [1])
     with anna.catalog.write():
         anna.catalog._db.execute("DELETE FROM files")
-    with cutting(anna, InlineAnalyser(Recipe("fake"))) as crops:
+    with anna.face_crops(InlineAnalyser(Recipe("fake"))) as crops:
         crops.prepare(faces)
         assert crops.paths(faces) == [None]
 
@@ -609,7 +612,7 @@ def test_after_the_last_faces_more_begins_with_the_first(library: Library, walk:
     library.scan()
     with library.app() as app:
         # A person without a name is shown by no more than these; a group of single faces would be shown by all.
-        [question] = list_questions(app)
+        [question] = app.review().questions()
         assert len(question.faces) == N_SHOWN
         walked = walk(app, "m", "m", screen=Screen(Protocol.KITTY, n_columns=80), n_lines=20)
     first, second, third = (row.tobytes() for row in pictures_in(walked.out))
@@ -622,7 +625,7 @@ def test_the_face_that_stands_for_a_person_comes_first(anna: App) -> None:
     for row in anna.catalog.faces.of_person(who):
         with anna.corrections.deciding() as decisions:
             decisions.cover(str(who), str(row.id))
-        best = best_faces(anna, who, 3)
+        best = best_faces(anna.catalog, anna.engine, who, 3)
         assert best[0] == row.id
         assert len(set(best)) == 3
 
@@ -641,11 +644,11 @@ def test_faces_are_where_their_photos_say(library: Library) -> None:
 
 
 def test_what_cannot_be_answered_is_not_offered(family: App) -> None:
-    one = next(question for question in list_questions(family) if question.kind == "one")
+    one = next(question for question in family.review().questions() if question.kind == "one")
     assert verbs_for(family.catalog, one) == ["yes", "no", "name", "skip"]
     family.corrections.rename(str(one.people[0]), "Anna")
     assert verbs_for(family.catalog, one) == ["yes", "no", "skip"]
-    who = next(question for question in list_questions(family) if question.kind == "who")
+    who = next(question for question in family.review().questions() if question.kind == "who")
     assert verbs_for(family.catalog, who) == ["name", "not-a-face", "hide", "skip"]
 
 

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import facewatch.cli.search  # noqa: F401 - adds its command
+from facewatch.app import App
 from facewatch.catalog import Mark
 from facewatch.cli import main
 from facewatch.engines import fake
@@ -278,10 +279,14 @@ def family(library: Library) -> Library:
     return library
 
 
+def search_of(app: App) -> Search:
+    return Search(app.catalog, app.engine, app.lookup, app.analyser)
+
+
 def like(library: Library, photo: str | Path, **arguments: Any) -> list[NearFaces]:
     """Search in a new process, as it were."""
     with library.app() as app:
-        return Search(app).like(library.photos / photo, **arguments)
+        return search_of(app).like(library.photos / photo, **arguments)
 
 
 def found(faces: Iterable[NearFaces]) -> list[list[tuple[str, int]]]:
@@ -348,15 +353,15 @@ def test_a_link_in_the_people_folder_stands_for_its_photo(family: Library) -> No
     family.scan()
     [link] = [link for link, photo in family.tree().items() if photo == "a0.png"]
     with family.app() as app:
-        assert found(Search(app).like(family.people / link)) == everything(family)
+        assert found(search_of(app).like(family.people / link)) == everything(family)
 
 
 def test_a_photo_from_elsewhere_is_looked_at_and_nothing_is_recorded(family: Library, tmp_path: Path) -> None:
     shutil.move(family.draw("new.png", (2, 7), (1, 7)), tmp_path / "new.png")
     with family.app() as app:
-        Search(app).keep_up()
+        search_of(app).keep_up()
         before = list(app.catalog._db.conn.iterdump())
-        faces = Search(app).like(tmp_path / "new.png", k=2)
+        faces = search_of(app).like(tmp_path / "new.png", k=2)
         assert list(app.catalog._db.conn.iterdump()) == before
     assert [(face.number, face.face_id, face.person) for face in faces] == [(1, None, None), (2, None, None)]
     assert {one for one in found(faces)[0]} == {("both.png", 1), ("b1.png", 1)}
@@ -366,7 +371,7 @@ def test_a_copy_from_elsewhere_is_known_by_its_content(family: Library, tmp_path
     shutil.copy(family.photos / "a0.png", tmp_path / "copy.png")
     engine = Counting()
     with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
-        assert found(Search(app).like(tmp_path / "copy.png", k=100)) == everything(family)
+        assert found(search_of(app).like(tmp_path / "copy.png", k=100)) == everything(family)
     assert engine.n == 0
 
 
@@ -506,7 +511,7 @@ def test_while_the_engine_changes_only_what_the_old_one_knows_is_searched_for(fa
     shutil.move(family.draw("elsewhere.png", (1, 8)), tmp_path / "elsewhere.png")
     family.draw("late.png", (1, 9))
     with family.app(engine=OtherEngine()) as app:
-        search = Search(app)
+        search = search_of(app)
         assert found(search.like(family.photos / "a0.png", k=100)) == before
         list(app.pipeline.index(family.photos, ["late.png"]))
         with pytest.raises(EngineError, match=r"late.png: fake, which knows the other faces, has not looked at it"):
@@ -526,7 +531,7 @@ def test_while_the_engine_changes_only_what_the_old_one_knows_is_searched_for(fa
 
 def keep_up(library: Library, **arguments: Any) -> None:
     with library.app(**arguments) as app:
-        Search(app).keep_up()
+        search_of(app).keep_up()
 
 
 def test_the_file_is_kept_up_with_what_comes_and_then_left_alone(family: Library) -> None:
@@ -625,7 +630,7 @@ def test_vectors_that_were_deleted_or_renumbered_are_noticed(family: Library) ->
 
 def test_one_search_sees_what_has_come_since_its_last_question(family: Library) -> None:
     with family.app() as app:
-        search = Search(app)
+        search = search_of(app)
         before = found(search.like(family.photos / "a0.png", k=100))
         family.draw("more.png", (1, 3))
         come(family)
@@ -716,7 +721,7 @@ def test_without_a_file_the_answer_is_the_same_and_a_warning_says_so_once(
 ) -> None:
     fault(family, monkeypatch)
     with family.app() as app:
-        search = Search(app)
+        search = search_of(app)
         for _ in range(3):
             search.keep_up()
             assert found(search.like(family.photos / "a0.png", k=100)) == [expected((1, 0), FACES)]

@@ -22,10 +22,18 @@ from facewatch.engines import fake
 from facewatch.engines.arcface import NORMALISATION
 from facewatch.errors import NotKnownError
 from facewatch.people.corrections import Decisions
-from facewatch.people.explain import Why
-from facewatch.presentation.explain import advice, bar_text, cause, notes, rematch_lines, shortfall_text, why_row
+from facewatch.people.explain import Explained, Why
+from facewatch.presentation.explain import (
+    advice,
+    bar_text,
+    cause,
+    notes,
+    photo_notes,
+    rematch_lines,
+    shortfall_text,
+    why_row,
+)
 from facewatch.quality import Limits, shortfalls
-from facewatch.service.explaining import Explained, explain
 from facewatch.text import beside_strangers
 from facewatch.types import EngineInfo, Tier
 
@@ -44,7 +52,7 @@ def known(library: Library) -> Library:
 
 
 def whys(app: App, library: Library, photo: str) -> tuple[Why, ...]:
-    return explain(app, str(library.photos / photo)).whys
+    return app.explainer().explain(str(library.photos / photo)).whys
 
 
 def decide(app: App, make: Callable[[Decisions], object]) -> None:
@@ -393,7 +401,7 @@ def test_what_it_says_is_what_matching_would_do(tmp_path_factory: pytest.TempPat
         for told in explained.values():
             for why in told:
                 # Each face alone is told what it is told beside the others: nothing leaks from one to the next.
-                assert facts(explain(app, str(why.face_id)).whys[0]) == facts(why)
+                assert facts(app.explainer().explain(str(why.face_id)).whys[0]) == facts(why)
                 # After a scan nobody is left whom matching would place.
                 assert why.rematch is not None
                 assert why.person_id is not None or why.rematch.person_id is None
@@ -461,7 +469,7 @@ def test_how_alike_a_face_and_a_person_are_is_told_beside_what_they_have_with_st
             assert f"    similarity to {own.name} as a whole {words}" in said
             assert "where strangers of these two have 0." in words
             # Each face alone is told what it is told beside the others.
-            [alone] = explain(app, str(why.face_id)).whys
+            [alone] = app.explainer().explain(str(why.face_id)).whys
             assert alone.rematch == why.rematch
     with known.app(engine=_WithStrangers(), settings={"match.normalised": False}) as app:
         [why] = whys(app, known, "b.png")
@@ -562,7 +570,7 @@ def test_the_id_of_a_person_that_is_no_face_is_recognised_as_one(library: Librar
         with app.catalog.write():
             ids = [app.catalog.people.add("now") for _ in range(5)]
         with pytest.raises(NotKnownError, match=rf"p{ids[-1]} is Person"):
-            explain(app, str(ids[-1]))
+            app.explainer().explain(str(ids[-1]))
 
 
 def test_a_photo_without_faces_and_a_file_that_is_no_photo_say_so(known: Library, run: Any) -> None:
@@ -608,9 +616,9 @@ class Other(fake.FakeEngine):
 def test_while_the_engine_changes_the_one_in_use_is_asked_and_that_is_said(known: Library) -> None:
     with known.app(engine=Other()) as app:
         _ = app.engine.id  # wanted, and nothing looked at yet
-        explained: Explained = explain(app, str(known.photos / "b.png"))
+        explained: Explained = app.explainer().explain(str(known.photos / "b.png"))
     [why] = explained.whys
-    assert "being changed from fake to other" in explained.notes[0]
+    assert "being changed from fake to other" in photo_notes(explained)[0]
     assert why.rematch is not None
     assert why.rematch.person_id == why.person_id
 

@@ -13,12 +13,12 @@ import numpy as np
 from facewatch import ids
 from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable, Person, display
 from facewatch.clustering.twice import compare
-from facewatch.matching import Aggregation, Gallery, distances, settle_photo
+from facewatch.matching import Aggregation, Gallery, MatchSettings, distances, settle_photo
 from facewatch.matching.nearness import Nearness, nearness
 from facewatch.people.corrections import not_born_yet, unborn
 from facewatch.people.lookup import handle_of, label_of
-from facewatch.people.loose import Loose, loose_faces
 from facewatch.people.record import Decided
+from facewatch.people.split import Loose, loose_faces
 from facewatch.types import Match, Thresholds, Tier
 
 _MOST_LISTED = 5
@@ -318,9 +318,8 @@ def _match_anew(sight: Sight, faces: Sequence[FaceRow], possible: _Possible) -> 
 
 def find_loose(catalog: Catalog, sight: Sight, words: Words) -> list[Finding]:
     """Return a finding for every person with whom a run placed faces that today's settings would refuse."""
-    loose = loose_faces(
-        catalog, sight.table, sight.thresholds, strictness=sight.strictness, aggregation=sight.aggregation
-    )
+    settings = MatchSettings(strictness=sight.strictness, aggregation=sight.aggregation)
+    loose = loose_faces(catalog, sight.table, sight.thresholds, settings)
     return [_loose(one, catalog.faces.rows(one.faces), sight, words) for one in loose]
 
 

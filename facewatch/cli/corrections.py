@@ -304,8 +304,8 @@ def split(
       facewatch split Anna --dry-run
       facewatch split Anna --into 2 --keep 2
     """
+    from facewatch.people.split import plan_split
     from facewatch.presentation import corrections as words
-    from facewatch.service.explaining import plan_split
 
     if into is not None and strict:
         raise click.UsageError("--into and --strict contradict each other: give one of them")
@@ -314,7 +314,9 @@ def split(
     if as_json and not (dry_run or yes):
         raise click.UsageError("--json asks nobody: add --yes to do it, or --dry-run to see what it would be")
     with state.app() as app:
-        plan = plan_split(app, who, into=into, is_strict=strict).keeping(keep or 1)
+        person, engine = app.lookup.person(who), app.engine.in_use()
+        plan = plan_split(app.catalog, engine, person, app.identities.settings, into=into, is_strict=strict)
+        plan = plan.keeping(keep or 1)
         if not as_json and not (yes and state.is_quiet):
             _print_plan(app, plan)
         is_wanted = bool(plan.others) and not dry_run

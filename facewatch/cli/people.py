@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from facewatch.app import App
     from facewatch.catalog import Person
     from facewatch.people.identities import Alike
-    from facewatch.people.portraits import Portrait
-    from facewatch.service.reviewing import Cutting
+    from facewatch.people.portraits import FaceCrops, Portrait
     from facewatch.types import Progress
 
 
@@ -177,8 +176,8 @@ def draw_people(app: App, screen: Screen, people: Sequence[Person]) -> str:
     if screen.protocol is Protocol.NONE or not people:
         return ""
     try:
-        with _cutting(app) as cutting:
-            found = portraits(app.catalog, cutting, people, n_faces=1)
+        with _face_crops(app) as crops:
+            found = portraits(app.catalog, crops, people, n_faces=1)
             pictures = [picture_of(one.crops[0]) if one.crops else None for one in found]
     except EngineError:
         return ""
@@ -194,13 +193,12 @@ def _label(person: Person) -> str:
     return f"{ids.person(person.id)}{name}\n{plural(person.n_photos, 'photo')}\n"
 
 
-def _cutting(app: App) -> Cutting:
+def _face_crops(app: App) -> FaceCrops:
     from facewatch.app import n_workers_of
-    from facewatch.service.reviewing import cutting
 
     # Those that looked at photos need not be there beside these.
     app.pipeline.rest()
-    return cutting(app, n_workers=n_workers_of(app.config))
+    return app.face_crops(n_workers=n_workers_of(app.config))
 
 
 def print_people(app: App, screen: Screen, most: int, people: Sequence[Person]) -> bool:
@@ -233,8 +231,8 @@ def write_contact_sheet(
     root = app.folder.root
     target = root / folders.SHEET if file is None else file
     people = sorted(shown_people(app.catalog), key=lambda one: one.name is None)
-    with _cutting(app) as cutting:
-        found: list[Portrait] = portraits(app.catalog, cutting, people[:MOST_PEOPLE], report=report)
+    with _face_crops(app) as crops:
+        found: list[Portrait] = portraits(app.catalog, crops, people[:MOST_PEOPLE], report=report)
         page = contact_page(
             found,
             n_people=len(people),

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from facewatch.app import App
     from facewatch.cli.pictures import Screen
     from facewatch.people.lookup import FaceAt
+    from facewatch.people.portraits import FaceCrops
     from facewatch.people.record import Decided
     from facewatch.people.review import Answer, Question, Review, Verb
-    from facewatch.service.reviewing import Cutting
 
 N_SHOWN = 12
 """Faces that are shown at a time of what is asked about."""
@@ -105,12 +105,12 @@ def _obstacle(app: App) -> str | None:
 def _list(app: App, most: int | None) -> dict[str, Any]:
     """Return the open questions, best first, and how much answers to them settle."""
     from facewatch.people.review import coverage
+    from facewatch.people.review.answers import verbs_for
     from facewatch.presentation import review as words
-    from facewatch.service.reviewing import list_questions, verbs_for
 
     catalog, obstacle = app.catalog, _obstacle(app)
     n_open = catalog.faces.n_open()
-    questions = [] if obstacle else list_questions(app)
+    questions = [] if obstacle else app.review().questions()
     covered = [] if obstacle else coverage(questions, n_open, COVERED)
     rows = [words.question_row(catalog, question, verbs_for(catalog, question)) for question in questions[:most]]
     return words.questions_row(obstacle, n_open, len(questions), covered, rows)
@@ -119,11 +119,10 @@ def _list(app: App, most: int | None) -> dict[str, Any]:
 def _take(state: State, app: App, texts: Sequence[str], as_json: bool) -> None:
     """Make the decisions that these answers mean, and say what they did."""
     from facewatch.presentation import review as words
-    from facewatch.service.reviewing import take_answers
 
     catalog = app.catalog
     n_before = catalog.faces.n_open()
-    taken = take_answers(app, texts)
+    taken = app.review().take(texts)
     n_open = catalog.faces.n_open()
     n_settled = max(0, n_before - n_open)
     if as_json:
@@ -147,13 +146,12 @@ def _take(state: State, app: App, texts: Sequence[str], as_json: bool) -> None:
 def _ask_user(app: App, most: int | None) -> None:
     """Ask whoever sits at the terminal."""
     from facewatch.cli.pictures import screen_of
-    from facewatch.service.reviewing import cutting
 
     if (obstacle := _obstacle(app)) is not None:
         echo(obstacle)
         return
     # Before all that takes its time: a worker process has to be started.
-    with cutting(app) as crops:
+    with app.face_crops() as crops:
         screen, n_lines = screen_of(os.environ, sys.stdin, sys.stdout), shutil.get_terminal_size().lines
         with Terminal(sys.stdin.fileno()) as keys:
             ask(app, keys, FaceDisplay(app, crops, screen, n_lines=n_lines), most=most)
@@ -203,13 +201,12 @@ class QuestionLoop:
 
     def __init__(self, app: App, keys: Keys, display: FaceDisplay) -> None:
         from facewatch.presentation import review
-        from facewatch.service.reviewing import start_review
 
         self._words = review
         self._catalog = app.catalog
         self._keys = keys
         self._display = display
-        self._review: Review = start_review(app)
+        self._review: Review = app.review()
         self._n_open_before = self._catalog.faces.n_open()
         self._given: list[Verb] = []
         """What was answered and not taken back."""
@@ -284,7 +281,7 @@ class QuestionLoop:
 
     def _possible(self, question: Question) -> dict[str, _Key]:
         """Return the keys that do something now."""
-        from facewatch.service.reviewing import verbs_for
+        from facewatch.people.review.answers import verbs_for
 
         verbs = [None, *verbs_for(self._catalog, question)]
         left_out = {"m": not self._display.has_more(question), "u": not self._given}
@@ -378,12 +375,12 @@ class _Row:
 class FaceDisplay:
     """Shows the faces of questions: drawn in the terminal where it can, else as paths of crops."""
 
-    def __init__(self, app: App, cutting: Cutting, screen: Screen, *, n_lines: int) -> None:
+    def __init__(self, app: App, crops: FaceCrops, screen: Screen, *, n_lines: int) -> None:
         """`n_lines`: of the terminal."""
         from facewatch.cli.pictures import Protocol, positions
 
         self._app = app
-        self._cutting = cutting
+        self._crops = crops
         self._screen = screen
         self._is_drawing = screen.protocol is not Protocol.NONE
         lines = screen.face_lines
@@ -412,7 +409,7 @@ class FaceDisplay:
     def prepare(self, questions: Iterable[Question]) -> None:
         """Have the faces of what will probably be asked next cut out meanwhile."""
         rows = [row for question in questions for row in self._rows(question, 0)]
-        self._cutting.prepare([face for row in rows for face in row.faces])
+        self._crops.prepare([face for row in rows for face in row.faces])
 
     def list_photos(self, question: Question) -> None:
         """Say which photos the faces that were shown are from."""
@@ -426,7 +423,7 @@ class FaceDisplay:
 
     def _rows(self, question: Question, start: int) -> list[_Row]:
         from facewatch.people.lookup import faces_at
-        from facewatch.service.reviewing import best_faces
+        from facewatch.people.portraits import best_faces
 
         catalog = self._app.catalog
         if question.kind == "one":
@@ -439,12 +436,12 @@ class FaceDisplay:
         rows = [_numbered("", shown, 1 + start)]
         if question.kind in ("is", "still"):
             person_id, in_doubt = question.people[0], question.loose
-            best = faces_at(catalog, best_faces(self._app, person_id, self._n_compared, without=in_doubt))
-            rows.append(_Row(question.labels[0], tuple(best), ("",) * len(best)))
+            best = best_faces(catalog, self._app.engine, person_id, self._n_compared, without=in_doubt)
+            rows.append(_Row(question.labels[0], tuple(faces_at(catalog, best)), ("",) * len(best)))
         return rows
 
     def _show(self, rows: Sequence[_Row]) -> None:
-        paths = iter(self._cutting.paths([face for row in rows for face in row.faces]))
+        paths = iter(self._crops.paths([face for row in rows for face in row.faces]))
         for row in rows:
             if row.title and row.faces:
                 echo(f"{row.title}:")

@@ -27,10 +27,9 @@ def why(state: State, what: str, is_complete: bool, as_json: bool) -> None:
       facewatch why f812 --json
     """
     from facewatch.presentation.explain import explained_row, lines
-    from facewatch.service.explaining import explain
 
     with state.app() as app:
-        explained = explain(app, what, is_complete=is_complete)
+        explained = app.explainer().explain(what, is_complete=is_complete)
         if as_json:
             print_json(explained_row(explained))
         else:

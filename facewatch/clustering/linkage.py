@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,12 @@ from .base import GraphClusterer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
+
+STRICT = 0.9
+"""The strict distance, as a share of the one that the engine groups by; docs/calibration-notes.md."""
+
+NATURAL_GAP = 0.13
+"""How much farther apart than what stays together are the parts of an obvious cut, as a share of that distance."""
 
 
 @dataclass(kw_only=True)
@@ -144,3 +151,35 @@ def _joins(
             row = np.where(is_barred[into], np.inf, spread(dots[into] / (n_faces * n_faces[into])))
             distances[into], distances[:, into] = row, row
             distances[gone], distances[:, gone] = np.inf, np.inf
+
+
+def cut_tree(
+    tree: LinkageTree, ceiling: float, *, into: int | None, is_strict: bool
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the groups of units that are the parts, and those units that follow the nearest of them."""
+    if is_strict:
+        return tree.without([j for j in tree.joints(1) if tree.heights[j] > ceiling * STRICT], 1)
+    obvious = _obvious(tree, ceiling)
+    if into is None:
+        return tree.without(obvious, 1)
+    n_roots = len(tree.roots())
+    if n_roots + len(obvious) == into:
+        return tree.without(obvious, 1)
+    # A single face that is far from all others should not be taken for the second of two people.
+    for least in (2, 1):
+        joints = tree.joints(least)
+        n_large = sum(tree.sizes[root] >= least for root in tree.roots())
+        if n_large + len(joints) >= into:
+            break
+    return tree.without(joints[: max(0, into - n_large)], least)
+
+
+def _obvious(tree: LinkageTree, ceiling: float) -> list[int]:
+    """Return the joints above the widest gap between distances that the engine would not group; none when it is
+    narrow."""
+    joints = [joint for joint in tree.joints(1) if tree.heights[joint] > ceiling]
+    heights = [*(tree.heights[joint] for joint in joints), ceiling]
+    gaps = [above - below for above, below in pairwise(heights)]
+    if not gaps or max(gaps) < ceiling * NATURAL_GAP:
+        return []
+    return joints[: gaps.index(max(gaps)) + 1]

@@ -15,7 +15,7 @@ from pathlib import Path
 from facewatch.catalog import Catalog, PendingPhoto
 from facewatch.engines import FIRST_ENGINE, describe_engine
 from facewatch.engines.options import EngineOptions
-from facewatch.errors import EngineError
+from facewatch.errors import EngineError, NotKnownError
 from facewatch.fs.mounts import is_file
 from facewatch.indexing.analyzer import Recipe
 from facewatch.quality import Limits
@@ -52,6 +52,16 @@ class SwitchProgress:
     n_done: int
     """Photos that the wanted engine has analysed."""
     n_photos: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInUse:
+    """Whose answers are shown now; while the engine is being changed, that is not the wanted one."""
+
+    id: int
+    info: EngineInfo
+    wanted: str | None = None
+    """The engine that it is being changed to; None: it is not."""
 
 
 class WantedEngine:
@@ -122,6 +132,20 @@ class WantedEngine:
             match_sharpness=self.settings.min_sharpness or limits.match_sharpness,
             match_score=self.settings.min_confidence,
         )
+
+    def in_use(self) -> EngineInUse:
+        """Return the engine in use, without writing anything.
+
+        Raises:
+            NotKnownError: nothing was scanned yet.
+            EngineError: what is known of it is not here, because its files are absent.
+        """
+        known = next((engine for engine in self._catalog.engines.all() if engine.is_in_use), None)
+        if known is None:
+            raise NotKnownError(f"{self._catalog.path}: holds no face yet; `facewatch scan PHOTOS` looks for some")
+        switch = self.switch_progress()
+        info = self.info if known.name == self.name else describe_engine(known.name, self.settings.options)
+        return EngineInUse(known.id, info, switch.wanted if switch else None)
 
     def prune_others(self) -> int:
         """Free the vectors of engines that are neither in use nor wanted; returns how many they were.

@@ -1,33 +1,31 @@
-"""Why a face is where it is, in facts: what is on record, and how near it is to whom now. Nothing is written here.
+"""Why a face is where it is, in facts: what is on record, and what matching it now comes to. Nothing is written here.
 
-How near it is now is asked of the gallery that decides (`matching.Gallery`), with the face itself left out of its
-person; no rule is written down a second time. `presentation.explain` makes sentences of the facts.
+`presentation.explain` makes sentences of them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from facewatch.catalog import NOBODY, Catalog, FaceTable, Mark
-from facewatch.catalog.provenance import Placing
-from facewatch.matching import Aggregation, settle_photo
-from facewatch.people import galleries
+from facewatch import ids
+from facewatch.catalog import Catalog, Mark
+from facewatch.errors import EngineError, NotKnownError
 from facewatch.people.corrections import not_born_yet
-from facewatch.people.lookup import label_of
+from facewatch.people.identities import FixedEngine, Identities
+from facewatch.people.lookup import Lookup, faces_on_link, find_faces, find_person, is_face, label_of, said_of_link
+from facewatch.people.rematch import Comparing, Likeness, Rematch, rematch_of
 from facewatch.quality import Limits, Shortfall, shortfalls
-from facewatch.types import Match, Tier
+from facewatch.types import Tier
 
 if TYPE_CHECKING:
-    from facewatch.matching import Candidate, Evidence, Gallery
-    from facewatch.types import Normalisation
+    from facewatch.catalog.provenance import Placing
+    from facewatch.indexing.engine import EngineInUse, WantedEngine
+    from facewatch.matching import MatchSettings
 
 
 class Verdict(StrEnum):
@@ -53,88 +51,6 @@ class BarRule(StrEnum):
     REJECTED = "rejected"
     IN_PHOTO = "in photo"
     BORN_LATER = "born later"
-
-
-@dataclass(frozen=True, slots=True)
-class NearestFace:
-    """The face of a person that is nearest to another."""
-
-    face_id: int
-    photo: str | None
-    """A file that shows it; None: it is not in the library now."""
-    is_confirmed: bool
-    """Whether a user placed or confirmed it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rival:
-    """The other person who comes nearest to forbid a match."""
-
-    person_id: int
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """How near a face is to a person now, and how near it would have to be; distances are Euclidean between unit
-    vectors."""
-
-    person_id: int
-    name: str
-    distance: float
-    """That which `match.aggregation` asks for; as a rule that to the nearest other face of the person."""
-    limit: float
-    """What that may be at most."""
-    nearest: NearestFace
-    centroid_distance: float
-    """To the middle of the person's faces."""
-    centroid_limit: float | None
-    """None: whatever it is."""
-    lead: float | None
-    """How much farther the rival is, below 0: nearer; None: there is no other person."""
-    margin: float
-    """What that must be at least."""
-    rival: Rival | None
-    aggregation: Aggregation = Aggregation.COMBINED
-    """What `distance` is."""
-    evidence: Evidence | None = None
-    """How alike the face and the middle of the person's faces are, and what they have with strangers; None: the engine
-    has no figures for that, or the settings do not want them."""
-
-    @property
-    def centroid_missing(self) -> float:
-        """How much farther than allowed the centroid is; not above 0: it forbids nothing."""
-        return self.centroid_distance - self.centroid_limit if self.centroid_limit is not None else -math.inf
-
-    @property
-    def is_within(self) -> bool:
-        """Whether the face could be this person, whoever else is near."""
-        return self.distance <= self.limit and self.centroid_missing <= 0
-
-    @property
-    def is_rivalled(self) -> bool:
-        """Whether another person is too near for it to be this one."""
-        return self.lead is not None and self.lead < self.margin
-
-
-@dataclass(frozen=True, slots=True)
-class Rematch:
-    """What matching the face now, as if it were new, comes to."""
-
-    person_id: int | None
-    """Who it would be; None: nobody."""
-    judged_id: int | None
-    """Whom the rule is about: the nearest person that it could be; None: there is nobody whom it could be."""
-    rule: str | None
-    """The rule that decides, with its numbers; None: there is nobody whom it could be."""
-    likenesses: tuple[Likeness, ...]
-    """Who it looks like, the nearest first; its own person is always among them, unless the face is its only one."""
-    n_known: int
-    """Known faces that it is compared with."""
-
-    def of(self, person_id: int | None) -> Likeness | None:
-        """Return how near it is to this person."""
-        return next((near for near in self.likenesses if near.person_id == person_id), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,27 +156,149 @@ class CannotLink:
     other: str
 
 
-class Reasons:
-    """Explains the faces of photos."""
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A photo, and why its faces are where they are."""
 
-    def __init__(self, catalog: Catalog, limits: Limits, comparing: Comparing | None) -> None:
-        """`limits` are those of quality; without `comparing` only what is on record can be said."""
+    photo: Mapping[str, Any]
+    """What `Lookup.photo` says; only the faces that were asked for."""
+    whys: tuple[Why, ...] = ()
+    """One for each face, in the same order."""
+    n_faces: int = 0
+    """Faces of the photo, also those that were not asked for."""
+    stale_link: str | None = None
+    """What is to be said of a link whose photo does not show its person any more."""
+    engine: EngineInUse | None = None
+    engine_fault: str | None = None
+    """Why what is known of the engine in use is not here."""
+
+
+class Explainer:
+    """Explains the faces of photos, by the engine in use and the settings."""
+
+    def __init__(self, catalog: Catalog, engine: WantedEngine, lookup: Lookup, settings: MatchSettings) -> None:
         self._catalog = catalog
-        self._placings = catalog.provenance
-        self._limits = limits
-        self._comparing = comparing
+        self._provenance = catalog.provenance
+        self._engine = engine
+        self._lookup = lookup
+        self._settings = settings
 
-    def of_photo(self, photo_id: int, *, only: Collection[int] | None = None) -> list[Why]:
+    def explain(self, what: str, *, is_complete: bool = False) -> Explained:
+        """Return why the faces of a photo, or one face, are where they are.
+
+        Args:
+            what: the path of a photo, the id of a face, or its place: "holiday.jpg:2". A link in somebody's folder
+                means that person's face.
+            is_complete: where one face is meant, the others of its photo come behind it.
+
+        Raises:
+            NotKnownError: there is no such photo or face; what is meant instead is said where that can be known.
+        """
+        photo, meant, stale_link = self._meant(what)
+        if photo["photo_id"] is None:
+            return Explained(photo)
+        engine, fault = self._engine_in_use()
+        whys = self._of_photo(photo["photo_id"], engine, None if is_complete else meant)
+        whys.sort(key=lambda why: meant is not None and why.face_id not in meant)
+        return Explained(
+            dict(photo) | {"faces": [why.face for why in whys]},
+            tuple(whys),
+            n_faces=len(photo["faces"]),
+            stale_link=stale_link,
+            engine=engine,
+            engine_fault=fault,
+        )
+
+    # --- what is meant ---
+
+    def _meant(self, what: str) -> tuple[Mapping[str, Any], set[int] | None, str | None]:
+        """Return the photo, which of its faces are meant, all if None, and what has to be said of that."""
+        path = Path(what)
+        linked = self._lookup.link_at(path)
+        if linked is None and is_face(what) and not os.path.lexists(path):
+            photo, only = self._photo_of_face(what)
+            return photo, only, None
+        photo = self._photo_at(path, what)
+        if linked is None:
+            return photo, None, None
+        faces = faces_on_link(self._catalog, linked)
+        return photo, set(faces) or None, None if faces else said_of_link(self._catalog, linked)
+
+    def _photo_at(self, path: Path, what: str) -> dict[str, Any]:
+        try:
+            return self._lookup.photo(path)
+        except NotKnownError as error:
+            if os.path.lexists(path):
+                raise
+            try:
+                person = find_person(self._catalog, what)
+            except NotKnownError:
+                raise error from None
+            raise NotKnownError(
+                f"{what!r} is a person; `facewatch why` takes a photo, or a face by its id: name a photo "
+                f"from the folder of {person.label}, or see `facewatch export`, which lists the faces of everybody"
+            ) from error
+
+    def _photo_of_face(self, what: str) -> tuple[dict[str, Any], set[int]]:
+        [row] = find_faces(self._catalog, [what], self._lookup.photo_id)
+        catalog = self._catalog
+        faces = catalog.faces.in_photo(row.photo_id)
+        if row.id not in {face["face_id"] for face in faces}:
+            raise NotKnownError(
+                f"face {ids.face(row.id)} is not seen by the engine in use, and belongs to nobody: "
+                "nothing is done with it"
+            )
+        files = catalog.files.sources([row.photo_id]).get(row.photo_id, ())
+        photo = {
+            "path": files[0] if files else None,
+            "photo_id": row.photo_id,
+            "fault": None,
+            "is_waiting": False,
+            "faces": faces,
+        }
+        return photo, {row.id}
+
+    # --- the engine in use ---
+
+    def _engine_in_use(self) -> tuple[EngineInUse | None, str | None]:
+        """Return it; None, and why, where what is known of it is not here."""
+        try:
+            return self._engine.in_use(), None
+        except (EngineError, NotKnownError) as error:
+            return None, str(error)
+
+    def _comparing(self, engine: EngineInUse) -> Comparing:
+        identities = Identities(self._catalog, FixedEngine(engine.id, engine.info), self._settings)
+        return Comparing(
+            self._catalog,
+            engine.id,
+            engine.info.n_dims,
+            identities.gallery,
+            n_ranked=self._settings.shortlist,
+            normalisation=engine.info.normalisation if self._engine.settings.is_normalised else None,
+        )
+
+    # --- the faces of a photo ---
+
+    def _of_photo(self, photo_id: int, engine: EngineInUse | None, only: Collection[int] | None) -> list[Why]:
         """Return why each face of a photo, or `only` each of these, is where it is; from left to right."""
+        limits = self._engine.limits_of(engine.info) if engine else Limits()
         with self._catalog.read():
             faces = self._catalog.faces.in_photo(photo_id)
             here = [int(str(face["face_id"])) for face in faces]
-            placed, decisions = self._placings.placed(here), self._placings.decisions_about(here)
+            placed, decisions = self._provenance.placed(here), self._provenance.decisions_about(here)
             barred = {face_id: tuple(self._barred(face_id, photo_id, faces)) for face_id in here}
-            rematches = self._rematches(photo_id, barred)
+            rematches = self._rematches(photo_id, barred, engine)
             return [
                 self._why(
-                    number, face, placed.get(face_id), decisions[face_id], barred[face_id], rematches.get(face_id)
+                    number,
+                    face,
+                    placed.get(face_id),
+                    decisions=tuple(decisions[face_id]),
+                    barred=barred[face_id],
+                    rematch=rematches.get(face_id),
+                    limits=limits,
+                    can_compare=engine is not None,
                 )
                 for number, (face_id, face) in enumerate(zip(here, faces, strict=True), 1)
                 if only is None or face_id in only
@@ -271,31 +309,34 @@ class Reasons:
         number: int,
         face: Mapping[str, Any],
         placing: Placing | None,
-        decisions: Sequence[int],
+        *,
+        decisions: tuple[int, ...],
         barred: Sequence[Bar],
         rematch: Rematch | None,
+        limits: Limits,
+        can_compare: bool,
     ) -> Why:
         own = placing.person_id if placing else None
         return Why(
             number=number,
             face=face,
             placing=placing,
-            marked_at=self._placings.marked_at(face["face_id"]) if placing is None else None,
-            decisions=tuple(decisions),
-            shortfalls=tuple(shortfalls(face, self._limits)) if Tier(face["tier"]) is not Tier.FOUND else (),
+            marked_at=self._provenance.marked_at(face["face_id"]) if placing is None else None,
+            decisions=decisions,
+            shortfalls=tuple(shortfalls(face, limits)) if Tier(face["tier"]) is not Tier.FOUND else (),
             rematch=rematch,
             # Whose it is it can be, whatever speaks against it.
             barred=tuple(bar for bar in barred if bar.person_id != own),
             despite=tuple(bar for bar in barred if bar.person_id == own),
             before=self._version_before(face["face_id"]),
             cannot_link=tuple(self._cannot_link(own, rematch)),
-            can_compare=self._comparing is not None,
+            can_compare=can_compare,
         )
 
     # --- whom it cannot be ---
 
     def _barred(self, face_id: int, photo_id: int, faces: Sequence[Mapping[str, Any]]) -> Iterator[Bar]:
-        for rejected, at in self._placings.rejected(face_id).items():
+        for rejected, at in self._provenance.rejected(face_id).items():
             name = self._label(rejected)
             if name is not None:
                 yield Bar(rejected, name, BarRule.REJECTED, at=at)
@@ -330,12 +371,14 @@ class Reasons:
 
     # --- how it looks ---
 
-    def _rematches(self, photo_id: int, barred: Mapping[int, Sequence[Bar]]) -> dict[int, Rematch]:
-        """Return how the faces of a photo look, as far as the engine in use sees them."""
-        if self._comparing is None:
+    def _rematches(
+        self, photo_id: int, barred: Mapping[int, Sequence[Bar]], engine: EngineInUse | None
+    ) -> dict[int, Rematch]:
+        """Return what matching the faces of a photo now comes to, as far as the engine in use sees them."""
+        if engine is None:
             return {}
         barred_people = {face_id: {bar.person_id for bar in bars} for face_id, bars in barred.items()}
-        seen = self._comparing.photo(photo_id, barred_people)
+        seen = self._comparing(engine).photo(photo_id, barred_people)
         nearest = {near.nearest_id for one in seen.values() for near in one.candidates}
         photo_of = {row.id: row.photo_id for row in self._catalog.faces.rows(nearest)}
         paths = self._catalog.files.sources(set(photo_of.values()))
@@ -344,124 +387,3 @@ class Reasons:
 
     def _name(self, person_id: int) -> str:
         return self._label(person_id) or label_of(person_id)
-
-
-def rematch_of(one: Compared, name_of: Callable[[int], str], photos: Mapping[int, str | None]) -> Rematch:
-    """Return in facts what the gallery says of a face; `photos` are files that show the nearest faces."""
-    return Rematch(
-        person_id=one.match.person_id if one.match and one.match.is_accepted else None,
-        judged_id=one.match.person_id if one.match else None,
-        rule=one.match.rule if one.match else None,
-        likenesses=tuple(
-            _likeness(near, name_of, photos.get(near.nearest_id), one.evidence.get(near.person_id))
-            for near in one.candidates
-        ),
-        n_known=one.n_known,
-    )
-
-
-def _likeness(near: Candidate, name_of: Callable[[int], str], path: str | None, evidence: Evidence | None) -> Likeness:
-    return Likeness(
-        person_id=near.person_id,
-        name=name_of(near.person_id),
-        distance=near.distance,
-        limit=near.limit,
-        nearest=NearestFace(near.nearest_id, path, near.is_confirmed),
-        centroid_distance=near.centroid_distance,
-        centroid_limit=near.centroid_limit if math.isfinite(near.centroid_limit) else None,
-        lead=near.lead if math.isfinite(near.lead) else None,
-        margin=near.margin,
-        rival=Rival(near.rival_id, name_of(near.rival_id)) if near.rival_id is not None else None,
-        aggregation=near.aggregation,
-        evidence=evidence,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What the gallery says of a face."""
-
-    match: Match | None
-    candidates: tuple[Candidate, ...]
-    n_known: int
-    evidence: Mapping[int, Evidence] = field(default_factory=dict)
-    """How alike the face and each of these people are beside what they have with strangers."""
-
-
-class Comparing:
-    """Asks the gallery that decides about faces that it may know already."""
-
-    def __init__(
-        self,
-        catalog: Catalog,
-        engine_id: int,
-        n_dims: int,
-        gallery: Callable[[], Gallery],
-        *,
-        n_ranked: int,
-        normalisation: Normalisation | None,
-    ) -> None:
-        """`gallery` returns that of the engine in use, nobody else's: faces leave it for a moment. `n_ranked` is how
-        many people it looks at; without `normalisation` nothing is said of strangers."""
-        self._load = partial(catalog.faces.load, engine_id, n_dims=n_dims)
-        self._gallery = cache(gallery)
-        # Made while nobody has left the gallery, so that what is said of a face does not depend on the others.
-        self._strangers = cache(lambda: self._gallery().strangers(normalisation) if normalisation else None)
-        self._n_ranked = n_ranked
-
-    def photo(self, photo_id: int, barred: Mapping[int, Collection[int]]) -> dict[int, Compared]:
-        """Return how each face of a photo that nobody marked compares with all others, by id."""
-        table, gallery = self._load(photo_id=photo_id), self._gallery()
-        self._strangers()
-        free = table.take(table.people == NOBODY)
-        matches = settle_photo(
-            gallery,
-            free.embeddings,
-            [Tier(tier) for tier in free.tiers],
-            [barred.get(int(face_id), ()) for face_id in free.ids],
-            day=table.day,
-        )
-        found = {
-            int(face_id): self._compared(
-                match, self._ranked(gallery, embedding, Tier(tier), table.day), gallery, embedding, NOBODY
-            )
-            for face_id, embedding, tier, match in zip(free.ids, free.embeddings, free.tiers, matches, strict=True)
-        }
-        for row in np.flatnonzero(table.people != NOBODY):
-            face = table.take(np.array([row]))
-            found[int(face.ids[0])] = self._known(gallery, face, barred.get(int(face.ids[0]), ()))
-        return found
-
-    def _known(self, gallery: Gallery, face: FaceTable, barred: Collection[int]) -> Compared:
-        """Compare a face of somebody as if it were new."""
-        person_id, embedding, tier = int(face.people[0]), face.embeddings[0], Tier(face.tiers[0])
-        members = self._load(people=[person_id])
-        galleries.put(gallery, person_id, members.take(members.ids != face.ids[0]))
-        try:
-            candidates = self._ranked(gallery, embedding, tier, face.day)
-            if person_id not in {near.person_id for near in candidates}:
-                everybody = gallery.rank(embedding, max(1, len(gallery)), tier, day=face.day)
-                candidates += tuple(near for near in everybody if near.person_id == person_id)
-            match = gallery.identify(embedding, tier, barred=barred, day=face.day)
-            return self._compared(match, candidates, gallery, embedding, person_id)
-        finally:
-            galleries.put(gallery, person_id, members)
-
-    def _compared(
-        self,
-        match: Match | None,
-        candidates: tuple[Candidate, ...],
-        gallery: Gallery,
-        embedding: NDArray[np.float32],
-        own_id: int,
-    ) -> Compared:
-        strangers = self._strangers()
-        evidence = (
-            {near.person_id: strangers.of_face(embedding, own_id, near.person_id) for near in candidates}
-            if strangers
-            else {}
-        )
-        return Compared(match, candidates, gallery.n_faces, evidence)
-
-    def _ranked(self, gallery: Gallery, embedding: NDArray[np.float32], tier: Tier, day: int) -> tuple[Candidate, ...]:
-        return tuple(gallery.rank(embedding, self._n_ranked, tier, day=day))

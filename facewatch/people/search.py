@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,7 +32,9 @@ from facewatch.types import Fingerprint
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.app import App
+    from facewatch.indexing.engine import WantedEngine
+    from facewatch.indexing.pool import Analyser
+    from facewatch.people.lookup import Lookup
     from facewatch.types import Analysis
 
 _T = TypeVar("_T")
@@ -100,12 +102,17 @@ class _Probe:
 
 
 class Search:
-    """Finds faces in the catalog of a service, by the engine in use."""
+    """Finds faces in a catalog, by the engine in use."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._catalog = app.catalog
-        self._kept = KeptVectors(app.catalog)
+    def __init__(
+        self, catalog: Catalog, wanted: WantedEngine, lookup: Lookup, analyser: Callable[[], Analyser]
+    ) -> None:
+        """`analyser` returns what looks at photos that the catalog does not know."""
+        self._catalog = catalog
+        self._wanted = wanted
+        self._lookup = lookup
+        self._analyser = analyser
+        self._kept = KeptVectors(catalog)
         self._engine: KnownEngine | None = None
         """The one in use when it was asked for last; what it says of its counts is old."""
 
@@ -149,17 +156,17 @@ class Search:
     def _near_enough(self, engine: KnownEngine) -> float | None:
         """Return how near a face must be to one of a person's to be matched with it."""
         try:
-            wanted = self._app.engine.info
+            wanted = self._wanted.info
         except EngineError:
             return None
         if wanted.fingerprint != engine.fingerprint:
             return None
-        strictness: float = self._app.config["match.strictness"]
+        strictness = self._wanted.settings.strictness
         return wanted.thresholds.match - wanted.thresholds.less(self._catalog.assignments.count()) - strictness
 
     def _on_link(self, photo: Path, face: int | None) -> tuple[Path, int | None]:
         """Return the photo that a link in somebody's folder stands for, and that person's face, if there is one."""
-        linked = self._app.lookup.link_at(photo)
+        linked = self._lookup.link_at(photo)
         if linked is None:
             return photo, face
         files = self._catalog.files.sources([linked.photo_id]).get(linked.photo_id, ())
@@ -241,7 +248,7 @@ class Search:
 
     def _faces_at_sight(self, photo: Path, full: Path, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
         """Look at a photo whose path the catalog does not know."""
-        name, wanted = display(str(photo)), self._app.engine.info
+        name, wanted = display(str(photo)), self._wanted.info
         if wanted.fingerprint != engine.fingerprint:
             raise EngineError(
                 f"{name}: not in the catalog, and {wanted.name} would look at it while the other faces are known by "
@@ -255,7 +262,7 @@ class Search:
         return [_Probe(number, None, None, None, face.embedding) for number, face in enumerate(faces, 1)]
 
     def _examine(self, name: str, full: Path) -> Examined:
-        examined = _answer(self._app.analyser().examine(_file(full)), name)
+        examined = _answer(self._analyser().examine(_file(full)), name)
         if examined.fault:
             raise NotKnownError(f"{name}: {examined.fault.text}; {examined.fault.advice}")
         if examined.sha256 is None:
@@ -263,7 +270,7 @@ class Search:
         return examined
 
     def _analyse(self, name: str, full: Path, examined: Examined) -> Analysis:
-        analysed = _answer(self._app.analyser().analyse(_file(full), examined.fingerprint), name)
+        analysed = _answer(self._analyser().analyse(_file(full), examined.fingerprint), name)
         if analysed is None:
             raise NotKnownError(f"{name}: changed while it was looked at; search again")
         if analysed.fault is not None:

@@ -10,9 +10,9 @@ one is somebody else. Poor faces, which look like each other, make no parts but 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from facewatch.catalog import USER, Catalog, FaceRow, FaceTable, Person
 from facewatch.clustering import make_clusterer
 from facewatch.clustering.average import spread
-from facewatch.clustering.linkage import LinkageTree
+from facewatch.clustering.linkage import STRICT, LinkageTree, cut_tree
 from facewatch.errors import DecisionError
+from facewatch.matching import Gallery, MatchSettings
+from facewatch.people import galleries
+from facewatch.types import Thresholds, Tier
 
-STRICT = 0.9
-"""The strict distance, as a share of the one that the engine groups by; docs/calibration-notes.md."""
-
-NATURAL_GAP = 0.13
-"""How much farther apart than what stays together are the parts of an obvious cut, as a share of that distance."""
+if TYPE_CHECKING:
+    from facewatch.indexing.engine import EngineInUse
 
 MOST_UNITS = 3_000
 """All of them are compared with all: 150 MB. Of more faces, those that are surely the same person are taken as one."""
@@ -101,28 +101,28 @@ class SplitPlan:
 
 def plan_split(
     catalog: Catalog,
-    engine_id: int,
+    engine: EngineInUse,
     person: Person,
+    settings: MatchSettings,
     *,
-    n_dims: int,
-    ceiling: float,
     into: int | None = None,
     is_strict: bool = False,
-    loose: Callable[[FaceTable], Collection[int]] = lambda _: (),
 ) -> SplitPlan:
-    """Return how a person would be split; see `split_faces`.
+    """Return how a person would be split, as the engine in use sees it; see `split_faces`.
 
-    Args:
-        engine_id: of the engine in use.
-        ceiling: the distance that it groups by.
-        loose: returns which of the faces were placed by looser settings and would not be by today's.
+    Raises:
+        DecisionError: there is nothing that could be split, or not into that many parts.
     """
+    thresholds, loose = engine.info.thresholds, list[int]()
     with catalog.read():
-        table = catalog.faces.load(engine_id, n_dims=n_dims, people=[person.id])
+        table = catalog.faces.load(engine.id, n_dims=engine.info.n_dims, people=[person.id])
         seen = set(table.ids.tolist())
         unseen = [row for row in catalog.faces.of_person(person.id) if row.id not in seen]
-        let_in = loose(table) if into is None and not is_strict else ()
-    return split_faces(person, table, unseen, ceiling=ceiling, into=into, is_strict=is_strict, loose=let_in)
+        if into is None and not is_strict:
+            found = loose_faces(catalog, table, thresholds, settings)
+            loose = [face_id for one in found for face_id in one.faces]
+    ceiling = thresholds.cluster - settings.strictness
+    return split_faces(person, table, unseen, ceiling=ceiling, into=into, is_strict=is_strict, loose=loose)
 
 
 def split_faces(
@@ -154,9 +154,9 @@ def split_faces(
     if into is not None:
         _check_number(person, into, crowd.n_free + crowd.has_block)
     tree = _grown(crowd, ceiling * STRICT)
-    groups, small = _chosen(tree, ceiling, into=into, is_strict=is_strict)
+    groups, small = cut_tree(tree, ceiling, into=into, is_strict=is_strict)
     if len(loose):
-        groups = _without_loose(crowd, groups, _chosen(tree, ceiling, into=None, is_strict=True)[0], loose)
+        groups = _without_loose(crowd, groups, cut_tree(tree, ceiling, into=None, is_strict=True)[0], loose)
     parts = [_Growing.of(crowd.rows_of(group), table) for group in groups]
     for part in parts:
         if part.is_placed(table):
@@ -185,6 +185,85 @@ def largest_part(table: FaceTable, *, ceiling: float) -> NDArray[np.int64]:
     tree = _grown(crowd, ceiling * STRICT)
     groups, _ = tree.without([joint for joint in tree.joints(1) if tree.heights[joint] > ceiling], 1)
     return np.array(max((crowd.rows_of(group) for group in groups), key=len), np.int64)
+
+
+# --- what today's settings would not have placed ---
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """Faces of one person that today's settings would not have placed with it."""
+
+    person_id: int
+    faces: tuple[int, ...]
+    strictness: float | None
+    """The least `match.strictness` that one of them was placed by; None: nobody knows."""
+
+
+def loose_faces(
+    catalog: Catalog,
+    table: FaceTable,
+    thresholds: Thresholds,
+    settings: MatchSettings,
+) -> list[Loose]:
+    """Return the faces that a run placed by looser settings than today's, and that those would refuse, by person.
+
+    Only what was placed so is looked at: a face is in no doubt because its person has grown, thresholds have risen with
+    the gallery, or somebody else looks alike by now. Without a change of `match.strictness` there is nothing to find.
+
+    Who was placed loosely stays where it is near enough to the others of its person, by today's distances in a small
+    gallery in which nobody else is known; these are asked again as those that stay grow more. Of a person that was
+    placed loosely as a whole the largest part that today's grouping would leave together stays.
+
+    Args:
+        table: the faces of the people to be looked at, as the engine in use sees them.
+        settings: today's.
+    """
+    limit, centroid_limit = settings.aggregation.limits_on_record(thresholds)
+    strictness = settings.strictness
+    most = thresholds.clear + thresholds.confirmed - strictness
+    placed = catalog.integrity.loosely_placed(
+        strictness=strictness,
+        match=limit + most,
+        centroid=centroid_limit + most,
+        cluster=thresholds.cluster - strictness,
+    )
+    is_loose = np.isin(table.ids, list(placed)) & ~table.by_user
+    found = []
+    for person_id in np.unique(table.people[is_loose]):
+        own = table.take(table.people == person_id)
+        is_own_loose = np.isin(own.ids, list(placed)) & ~own.by_user
+        refused = _refused(own, is_own_loose, thresholds, settings)
+        if len(refused):
+            then = [known for face_id in refused.tolist() if (known := placed[face_id]) is not None]
+            found.append(Loose(int(person_id), tuple(refused.tolist()), min(then, default=None)))
+    return found
+
+
+def _refused(
+    own: FaceTable,
+    is_loose: NDArray[np.bool_],
+    thresholds: Thresholds,
+    settings: MatchSettings,
+) -> NDArray[np.int64]:
+    """Return which faces of one person today's settings would not place beside those that were not placed loosely."""
+    if is_loose.all():
+        is_loose[largest_part(own, ceiling=thresholds.cluster - settings.strictness)] = False
+    gallery = Gallery(
+        own.embeddings.shape[1], thresholds, strictness=settings.strictness, aggregation=settings.aggregation
+    )
+    waiting = np.flatnonzero(is_loose)
+    joining = np.flatnonzero(~is_loose)
+    while len(joining) and len(waiting):
+        galleries.fill(gallery, own.take(joining))
+        is_near = [_is_near(gallery, own, row) for row in waiting.tolist()]
+        joining, waiting = waiting[is_near], waiting[~np.array(is_near, np.bool_)]
+    return own.ids[waiting]
+
+
+def _is_near(gallery: Gallery, own: FaceTable, row: int) -> bool:
+    match = gallery.identify(own.embeddings[row], Tier(own.tiers[row]), day=int(own.days[row]))
+    return match is not None and match.is_accepted
 
 
 # --- what can be asked for ---
@@ -298,27 +377,6 @@ def _conflicts(in_photos: Sequence[set[int]]) -> NDArray[np.bool_]:
 # --- where it is cut ---
 
 
-def _chosen(
-    tree: LinkageTree, ceiling: float, *, into: int | None, is_strict: bool
-) -> tuple[list[list[int]], list[list[int]]]:
-    """Return the groups of units that are the parts, and those units that follow the nearest of them."""
-    if is_strict:
-        return tree.without([j for j in tree.joints(1) if tree.heights[j] > ceiling * STRICT], 1)
-    obvious = _obvious(tree, ceiling)
-    if into is None:
-        return tree.without(obvious, 1)
-    n_roots = len(tree.roots())
-    if n_roots + len(obvious) == into:
-        return tree.without(obvious, 1)
-    # A single face that is far from all others should not be taken for the second of two people.
-    for least in (2, 1):
-        joints = tree.joints(least)
-        n_large = sum(tree.sizes[root] >= least for root in tree.roots())
-        if n_large + len(joints) >= into:
-            break
-    return tree.without(joints[: max(0, into - n_large)], least)
-
-
 def _without_loose(
     crowd: _Crowd, groups: Sequence[Sequence[int]], strict: Sequence[Sequence[int]], loose: Collection[int]
 ) -> list[list[int]]:
@@ -328,17 +386,6 @@ def _without_loose(
     kept = [[unit for unit in group if unit not in units] for group in groups]
     let_in = [[unit for unit in group if unit in units] for group in strict]
     return [group for group in (*kept, *let_in) if group]
-
-
-def _obvious(tree: LinkageTree, ceiling: float) -> list[int]:
-    """Return the joints above the widest gap between distances that the engine would not group; none when it is
-    narrow."""
-    joints = [joint for joint in tree.joints(1) if tree.heights[joint] > ceiling]
-    heights = [*(tree.heights[joint] for joint in joints), ceiling]
-    gaps = [above - below for above, below in pairwise(heights)]
-    if not gaps or max(gaps) < ceiling * NATURAL_GAP:
-        return []
-    return joints[: gaps.index(max(gaps)) + 1]
 
 
 # --- the parts ---

@@ -10,8 +10,9 @@ from facewatch import ids
 from facewatch.catalog import USER, Mark, display
 from facewatch.catalog.provenance import How, Placing
 from facewatch.matching import Aggregation
-from facewatch.people.explain import Bar, BarRule, Likeness, Rematch, Verdict, Why
+from facewatch.people.explain import Bar, BarRule, Verdict, Why
 from facewatch.people.lookup import handle_of
+from facewatch.people.rematch import Likeness, Rematch
 from facewatch.presentation import local_time
 from facewatch.presentation.corrections import describe
 from facewatch.quality import Lack, Shortfall
@@ -20,7 +21,7 @@ from facewatch.types import Tier
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
-    from facewatch.service.explaining import Explained
+    from facewatch.people.explain import Explained
 
 _PROFILE = 0.7
 """`quality.pose_of`: from here on one cheek is hidden."""
@@ -304,11 +305,25 @@ def _likeness_row(near: Likeness) -> dict[str, Any]:
     }
 
 
+def photo_notes(explained: Explained) -> list[str]:
+    """Return what holds for all faces of a photo."""
+    found = [explained.stale_link] if explained.stale_link else []
+    if explained.engine_fault is not None:
+        found.append(f"how near the faces are to anybody cannot be told now: {explained.engine_fault}")
+    engine = explained.engine
+    if engine is not None and engine.wanted is not None:
+        found.append(
+            f"the engine is being changed from {engine.info.name} to {engine.wanted}: until that is complete, what "
+            f"{engine.info.name} found stands, and nobody new is recognised (facewatch status)"
+        )
+    return found
+
+
 def explained_row(explained: Explained) -> dict[str, Any]:
     """Return the facts; what `why` adds to a face never has the name of a column of the catalog but where it is the
     same."""
     faces = [{**one.face, **why_row(one)} for one in explained.whys]
-    return {**explained.photo, "n_faces": explained.n_faces, "notes": list(explained.notes), "faces": faces}
+    return {**explained.photo, "n_faces": explained.n_faces, "notes": photo_notes(explained), "faces": faces}
 
 
 # --- at a terminal ---
@@ -319,7 +334,7 @@ def lines(catalog: Catalog, explained: Explained) -> Iterator[str]:
     photo = explained.photo
     path = printable(str(photo["path"] or "a photo that is not in the library now"))
     if photo["faces"]:
-        yield from explained.notes
+        yield from photo_notes(explained)
     if photo["fault"]:
         yield f"{path}: {photo['fault']}"
     elif not photo["faces"] and photo["is_waiting"]:

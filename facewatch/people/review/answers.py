@@ -104,6 +104,24 @@ def check_answer(question: Question, answer: Answer) -> None:
         )
 
 
+def verbs_for(catalog: Catalog, question: Question) -> list[Verb]:
+    """Return what can be said to a question; to divide it only where it is about several faces or groups."""
+    names = catalog.people.names()
+    left_out = {
+        "divide": len(question.loose) + len(question.groups) < 2,
+        "name": question.kind == "one" and any(person_id in names for person_id in question.people),
+    }
+    return [verb for verb in get_args(Verb) if not left_out.get(verb, False) and _can_say(question, verb)]
+
+
+def _can_say(question: Question, verb: Verb) -> bool:
+    try:
+        check_answer(question, Answer(verb))
+    except NotKnownError:
+        return False
+    return True
+
+
 # --- answers that contradict each other ---
 
 _Node = tuple[str, int | str]

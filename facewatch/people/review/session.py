@@ -12,12 +12,15 @@ from facewatch.catalog import Catalog
 from facewatch.errors import DecisionError
 from facewatch.people.corrections import Decisions
 from facewatch.people.record import Decided
-from facewatch.people.review.answers import Answer, decide, is_open
+from facewatch.people.review.answers import Answer, check_answers, decide, decide_all, is_open
 from facewatch.people.review.questions import Part, Question, open_questions
 from facewatch.types import EngineInfo
 
 NO_ANSWERS = ("skip", "divide")
 """What leaves a question to be asked."""
+
+FACES_AN_ANSWER = 10_000
+"""Looking for questions takes some 0.3 s for so many faces: with ten times as many, ten answers pass in between."""
 
 Deciding = Callable[[], AbstractContextManager[Decisions]]
 """Opens what makes decisions effective when it is closed."""
@@ -45,6 +48,15 @@ class ReviewProgress:
     """Faces that could be somebody's and belong to nobody whom a user has named or hidden."""
     n_questions: int
     """Questions that are left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of answers that were given together."""
+
+    answers: tuple[tuple[Question, Answer], ...]
+    decided: tuple[Decided, ...]
+    """All decisions, in the order in which they were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +146,19 @@ class Review:
             self._skipped.add(question.id)
         self._answered(question, is_stale=parts != self._parts)
         self._parts = parts
+
+    def take(self, texts: Sequence[str]) -> Taken:
+        """Make the decisions of answers like "is:p5:3fa9c1=yes", all or none, and return what was answered and decided.
+
+        Raises:
+            NotKnownError: an answer is none, or fits no open question.
+            DecisionError: answers contradict each other, or what a user said before.
+            FolderError: it is decided, but the people folder cannot be written.
+        """
+        answers = check_answers(self._catalog, self.questions(), texts)
+        with self._deciding() as decisions:
+            decide_all(self._catalog, decisions, answers)
+        return Taken(tuple(answers), tuple(one for one in decisions.made if one.entry_id is not None))
 
     def undo(self) -> Question | None:
         """Take back the last answer and return its question, which is asked again; None: nothing was answered."""

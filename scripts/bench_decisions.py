@@ -74,13 +74,13 @@ def measure_decisions(bench: Bench) -> list[Finding]:
     with App(config) as app:
         app.folder.sync()
         app.identities.gallery()
-        row = f"{', '.join(DECISIONS)}, undo {of}, in a running program, folders and looking again included"
+        row = f"{', '.join(DECISIONS)}, undo {of}, in a running program, folders and matching again included"
         findings = [
             Finding(f"{name} {of}, in the program", 1000 * seconds, "ms", at_most=300, row=row)
             for name, seconds in in_program(app, scenery, n_times).items()
         ]
         looking = [seconds_of(partial(look_again, app, person)) for person in scenery.in_pool[:n_times]]
-    row = "looking at the pool again by a process that knows nobody yet"
+    row = "matching the pool again in a process that has no gallery yet"
     findings.append(Finding(f"looking again {of}", statistics.median(looking), "s", at_most=2, row=row))
     shell: dict[str, list[float]] = {}
     for n in range(n_times):

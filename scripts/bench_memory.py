@@ -104,7 +104,7 @@ def measure_watcher(bench: Bench) -> list[Finding]:
         held = sum(rss_of(each) for each in family_of(process.pid)) / MB
     busy = 100 * (after.user + after.system - before.user - before.system) / seconds
     return [
-        Finding("idle watcher", held, "MB", at_most=300, row="the watcher when its models are let go"),
+        Finding("idle watcher", held, "MB", at_most=300, row="the watcher when its models are unloaded"),
         Finding("idle watcher, of one core", busy, "%"),
     ]
 

@@ -17,8 +17,8 @@ from facewatch.errors import FaultCode
 from facewatch.folders.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.fs.mounts import is_folder
 from facewatch.indexing.indexer import Ingest, Ingested, find_dates
+from facewatch.indexing.lineage import Versions
 from facewatch.indexing.pool import Analyser
-from facewatch.indexing.versions import Versions
 from facewatch.library.layout import check_library
 from facewatch.library.roots import LOST_MOUNT
 from facewatch.library.scan import Changes, Walk

@@ -20,9 +20,8 @@ from facewatch.catalog import Mark
 from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake, load_engine
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.lineage import same_faces
+from facewatch.indexing.lineage import Versions, _Signs, same_faces
 from facewatch.indexing.pool import InlineAnalyser
-from facewatch.indexing.versions import Versions, _Signs
 from facewatch.presentation.explain import notes
 
 ANNA, BEN, CLARA = 1, 2, 3

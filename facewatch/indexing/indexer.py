@@ -37,9 +37,9 @@ from facewatch.indexing.analyzer import (
     LibraryFile,
     unreadable,
 )
+from facewatch.indexing.lineage import Versions
 from facewatch.indexing.memory import PIXELS_IN_FLIGHT, in_mb
 from facewatch.indexing.pool import Analyser
-from facewatch.indexing.versions import Versions
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Analysis, Fingerprint
 

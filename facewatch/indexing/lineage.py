@@ -1,17 +1,37 @@
-"""Which faces of a photo are those of another one: of what was in its file before, or of another version of it."""
+"""Versions of one photo: edited, in another format or size, at another place. What is known of the faces of one that is
+gone is handed over to those of another.
+
+    inherit     a photo is new     its faces become what those of a version before were
+    bequeath    a photo is gone    what users said of its faces is true of those of a version that was there already
+    hand_over   faces              each decision goes over by itself, so that its undo takes it back everywhere
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from math import acos, ceil, inf, pi, sqrt
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.boxes import overlaps, pair_up
+from facewatch.catalog import RUNS, USER, Catalog, FaceRow, Spot
 from facewatch.catalog.faces import SeenFaces
 from facewatch.types import Analysis
 
+_T = TypeVar("_T")
+
 Boxes = NDArray[np.float64]
+
+HAND_OVER = "hand over"
+"""What the journal calls it; it is a part of the decision that is handed over."""
+
+_FACES_AT_ONCE = 16_384
+"""Vectors taken from the catalog at a time: 32 MB of 512-D ones."""
 
 ALL_BUT_EQUAL = 0.5
 """How near the embeddings of a face in two versions of a photo are, as a share of the distance up to which two faces
@@ -157,3 +177,306 @@ def _quarter_turned(boxes: Boxes) -> Boxes:
     """Return where boxes are, in shares of the sides, when the photo is turned clockwise by a quarter."""
     x, y, w, h = boxes.T
     return np.stack([1 - y - h, x, h, w], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """Something that a user said about a face, and that is true of another one."""
+
+    table: str
+    """assignments, marks or rejections."""
+    new: int
+    old: int
+    person_id: int | None = None
+    """Whose it is, or is not."""
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """Of the row that says so of the old face."""
+        return (self.old, self.person_id) if self.table == "rejections" and self.person_id else (self.old,)
+
+
+class Versions:
+    """Finds other versions of photos by their faces, as one engine sees them, and hands over."""
+
+    def __init__(self, catalog: Catalog, engine_id: int, *, same_face: float) -> None:
+        """`same_face`: the engine's embeddings of one person's faces are nearer to each other than this."""
+        self._catalog = catalog
+        self._engine_id = engine_id
+        self._same_face = same_face
+        self._vanished: _Signs | None = None
+        self._people = set[int]()
+
+    def take_people(self) -> set[int]:
+        """Return who has lost or got faces, by what was handed over, since this was asked last."""
+        people, self._people = self._people, set()
+        return people
+
+    def prepare(self) -> None:
+        """Have at hand what `inherit` needs; slow once (100,000 faces of photos that are gone: half a second)."""
+        if self._vanished is None:
+            self._vanished = _Signs()
+            self._vanished.add(self._catalog.lineage.vectors_of_vanished(self._engine_id))
+
+    def forget(self) -> None:
+        """Look up anew what is gone when it is needed next."""
+        self._vanished = None
+
+    def inherit(self, analysis: Analysis, face_ids: Sequence[int], before: int | None) -> int:
+        """Let the faces of a new photo be what they were in the photo that its file held `before`, else in one that is
+        gone; returns how many belong to somebody by it. Inside the caller's transaction.
+
+        The old faces keep what they have: their photo may come back.
+        """
+        heirs: dict[int, int] = {}
+        if before is not None:
+            seen = self._catalog.faces.seen(before, self._engine_id)
+            heirs = heirs_of(seen, analysis, nearest=self._same_face)
+            if heirs:
+                self.gone([before])
+            else:
+                self.replaced(before)
+        if not heirs:
+            heirs = self._from_vanished(analysis)
+        self.hand_over({face_ids[new]: old for new, old in heirs.items()}, with_runs=True)
+        return sum(row.person_id is not None for row in self._catalog.faces.rows([face_ids[new] for new in heirs]))
+
+    def is_as_before(self, analysis: Analysis, photo_id: int) -> bool:
+        """Whether the same faces are found in a photo as when it was looked at before."""
+        before, after = self._catalog.faces.seen(photo_id, self._engine_id), as_seen(analysis)
+        if (before.width, before.height, len(before.ids)) != (after.width, after.height, len(after.ids)):
+            return False
+        return len(same_faces(before, after, nearest=self._same_face)) == len(after.ids)
+
+    def correct(self, analysis: Analysis, face_ids: Sequence[int], misread: int) -> None:
+        """Let the faces of a photo that was taken for another picture be what users said of those at their places, and
+        let go of those that runs placed by what they looked like. Inside the caller's transaction."""
+        faces = self._catalog.faces
+        seen = faces.seen(misread, self._engine_id)
+        heirs = heirs_of(seen, analysis, nearest=inf)
+        self.hand_over({face_ids[new]: old for new, old in heirs.items()}, with_runs=False)
+        placed = [row for row in faces.rows(seen.ids.tolist()) if row.source in RUNS]
+        self._catalog.assignments.release([row.id for row in placed])
+        self._people |= {row.person_id for row in placed if row.person_id is not None}
+
+    def there(self, photos: Collection[int]) -> list[tuple[int, int]]:
+        """Return pairs of one of these photos, about whose faces somebody said something, and another photo of the
+        library with a face that is all but equal near the same place. Where there is any of the former, all faces of
+        the library are looked at (100,000: 0.2 s)."""
+        lineage = self._catalog.lineage
+        said = dict(lineage.vectors_of(photos, self._engine_id, only_said=True))
+        if not said:
+            return []
+        olds, vectors = list(said), _unpacked(said.values())
+        pairs: list[tuple[int, int]] = []
+        for batch in _batches(self._catalog.engines.arrivals(self._engine_id).rows):
+            cosines = _unpacked(vector for _, _, vector in batch) @ vectors.T
+            pairs += [(olds[col], batch[row][1]) for row, col in np.argwhere(cosines > 1 - self._reach**2 / 2)]
+        spots = {one.face_id: one for one in lineage.spots({face_id for pair in pairs for face_id in pair})}
+        found = {
+            (spots[old].photo_id, spots[new].photo_id)
+            for old, new in pairs
+            if spots[new].is_there and _is_any_near(spots[new], [spots[old]])
+        }
+        return sorted(pair for pair in found if pair[0] != pair[1])
+
+    def bequeath(self, found: Iterable[tuple[int, int]]) -> set[int]:
+        """Of these pairs, hand over what users said about the faces of photos that are gone; returns the photos whose
+        faces it changed. Inside the caller's transaction."""
+        changed = set[int]()
+        pairs = list(found)
+        gone = set(self._catalog.lineage.vanished({old for old, _ in pairs}))
+        for old, new in pairs:
+            if old in gone:
+                before, after = (self._catalog.faces.seen(photo_id, self._engine_id) for photo_id in (old, new))
+                heirs = same_faces(before, after, nearest=self._same_face, were_together=True)
+                if self.hand_over(heirs, with_runs=False):
+                    changed.add(new)
+        return changed
+
+    def gone(self, photos: Collection[int]) -> None:
+        """No file holds these photos any more."""
+        if self._vanished is not None:
+            self._vanished.add(self._catalog.lineage.vectors_of(photos, self._engine_id, only_said=False))
+
+    def replaced(self, photo_id: int) -> None:
+        """Quite another photo lies in its place; what users said of its faces is true of other versions of it. Inside
+        the caller's transaction."""
+        self.gone([photo_id])
+        self.bequeath(self.there([photo_id]))
+
+    # --- finding versions ---
+
+    def _from_vanished(self, analysis: Analysis) -> dict[int, int]:
+        """Return, by the number of a face, which face of a photo that is gone it is; of several versions that was last
+        which something was said about last, but other frames of a burst are none."""
+        self.prepare()
+        assert self._vanished is not None
+        after, lineage = as_seen(analysis), self._catalog.lineage
+        alike = {face_id for vector in after.embeddings for face_id in self._vanished.near(vector, self._reach)}
+        boxes = after.boxes / ([after.width, after.height] * 2)
+        spots = [Spot(0, 0, x + w / 2, y + h / 2, max(w, h)) for x, y, w, h in boxes.tolist()]
+        gone = (one for one in lineage.spots(alike) if not one.is_there)
+        photos = {one.photo_id for one in gone if _is_any_near(one, spots)}
+        versions: list[tuple[SeenFaces, dict[int, int]]] = []
+        for photo_id in sorted(photos, key=lambda photo_id: (lineage.newest_word(photo_id), photo_id), reverse=True):
+            before = self._catalog.faces.seen(photo_id, self._engine_id)
+            versions.append((before, same_faces(before, after, nearest=self._same_face)))
+        # Where a face has not moved in one, those in which it has are other frames of a burst.
+        still = [(before, same) for before, same in versions if same and is_still(before, after, same)]
+        found: dict[int, int] = {}
+        for _, same in still or versions:
+            taken = set(found.values())
+            found |= {new: old for new, old in same.items() if new not in found and old not in taken}
+        return found
+
+    @property
+    def _reach(self) -> float:
+        return ALL_BUT_EQUAL * self._same_face
+
+    # --- handing over ---
+
+    def hand_over(self, heirs: Mapping[int, int], *, with_runs: bool) -> int:
+        """Let faces, by id, be what older ones are: whose, whose not, no face, a cover; returns how many that changed.
+
+        What users said of a face itself counts more than what is handed over, and nobody comes into a photo twice by
+        what runs placed. With `with_runs` faces that nothing is known of are also whose runs took the old ones for.
+        """
+        if not heirs:
+            return 0
+        catalog = self._catalog
+        catalog.lineage.add(heirs, catalog.now())
+        words = list(self._words(heirs))
+        by_decision: dict[int | None, list[_Word]] = {}
+        for word in words:
+            by_decision.setdefault(catalog.lineage.decision_of(word.table, word.key), []).append(word)
+        for decision, said in sorted(by_decision.items(), key=lambda entry: entry[0] or 0):
+            with self._recording(decision, said):
+                for word in said:
+                    self._say(word)
+        if with_runs:
+            self._place_as_runs_did(heirs)
+        for new, old in heirs.items():
+            catalog.lineage.cover_as(new, old)
+        catalog.lineage.forget_guesses(heirs)
+        catalog.people.drop_covers()
+        return len({word.new for word in words})
+
+    def _words(self, heirs: Mapping[int, int]) -> Iterator[_Word]:
+        """Yield what users said about the old faces and may be said of the new ones."""
+        faces = self._catalog.faces
+        rows = {row.id: row for row in faces.rows([*heirs, *heirs.values()])}
+        rejected = self._catalog.rejections.of_faces([*heirs, *heirs.values()])
+        for new, old in heirs.items():
+            mine, theirs = rows[new], rows[old]
+            own = mine.person_id if _is_placed(mine) else None
+            for person_id in sorted(rejected.get(old, set()) - rejected.get(new, set()) - {own}):
+                yield _Word("rejections", new, old, person_id)
+            if _is_placed(mine) or mine.mark is not None:
+                continue
+            if theirs.mark is not None:
+                yield _Word("marks", new, old)
+            elif theirs.person_id is not None and _is_placed(theirs) and self._may_be(mine, theirs, rejected, heirs):
+                yield _Word("assignments", new, old, theirs.person_id)
+
+    def _may_be(
+        self, mine: FaceRow, theirs: FaceRow, rejected: Mapping[int, set[int]], heirs: Mapping[int, int]
+    ) -> bool:
+        """Whether nothing that a user said about the new photo stands against that its face belongs to that person."""
+        person_id = theirs.person_id
+        assert person_id is not None
+        beside = self._catalog.faces.beside([mine.photo_id], person_id)
+        is_there = any(_is_placed(row) and row.id not in heirs for row in beside)
+        return person_id not in rejected.get(mine.id, ()) and not is_there
+
+    def _recording(self, decision: int | None, words: Iterable[_Word]) -> AbstractContextManager[object]:
+        """What was decided is handed over as a part of that decision, so that its undo takes it back here, too."""
+        if decision is None:
+            return nullcontext()
+        details = {"heirs": {str(word.new): word.old for word in words}}
+        now = self._catalog.now()
+        return self._catalog.journal.recording(USER, HAND_OVER, details, parent_id=decision, now=now)
+
+    def _say(self, word: _Word) -> None:
+        faces, lineage = self._catalog.faces, self._catalog.lineage
+        [row] = faces.rows([word.new])
+        self._people |= {person_id for person_id in (row.person_id, word.person_id) if person_id is not None}
+        if word.table == "rejections":
+            assert word.person_id is not None
+            lineage.reject_as(word.new, word.old, word.person_id)
+            if row.person_id == word.person_id:
+                self._catalog.assignments.release([word.new])
+            return
+        self._catalog.assignments.release([word.new])
+        if word.table == "marks":
+            lineage.mark_as(word.new, word.old)
+            return
+        assert word.person_id is not None
+        beside = faces.beside([row.photo_id], word.person_id)
+        self._catalog.assignments.release([other.id for other in beside if not _is_placed(other)])
+        lineage.place_as(word.new, word.old)
+
+    def _place_as_runs_did(self, heirs: Mapping[int, int]) -> None:
+        faces = self._catalog.faces
+        rows = {row.id: row for row in faces.rows([*heirs, *heirs.values()])}
+        rejected = self._catalog.rejections.of_faces(heirs)
+        for new, old in heirs.items():
+            mine, theirs = rows[new], rows[old]
+            if theirs.person_id is None or theirs.source not in RUNS or (mine.person_id, mine.mark) != (None, None):
+                continue
+            is_barred = theirs.person_id in rejected.get(new, ())
+            if not is_barred and not faces.beside([mine.photo_id], theirs.person_id):
+                self._catalog.lineage.place_as(new, old)
+
+
+def _is_placed(row: FaceRow) -> bool:
+    """Whether somebody, and no run, said whose the face is."""
+    return row.person_id is not None and row.source not in RUNS
+
+
+def _is_any_near(one: Spot, others: Iterable[Spot]) -> bool:
+    """Whether the box of a face may lie over one of these in a photo that was scaled and turned by any quarter."""
+    x, y = one.x, one.y
+    turned = ((x, y), (1 - y, x), (1 - x, 1 - y), (y, 1 - x))
+    # Boxes that overlap enough are shifted by less than half of their side.
+    return any(
+        max(abs(u - spot.x), abs(v - spot.y)) < max(one.side, spot.side) / 2 for u, v in turned for spot in others
+    )
+
+
+def _batches(rows: Iterable[_T]) -> Iterator[list[_T]]:
+    rest = iter(rows)
+    while batch := list(islice(rest, _FACES_AT_ONCE)):
+        yield batch
+
+
+def _unpacked(vectors: Iterable[bytes]) -> NDArray[np.float32]:
+    rows = list(vectors)
+    return np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), -1) if rows else np.empty((0, 0), np.float32)
+
+
+class _Signs:
+    """Many faces by the signs of their vectors alone, one bit a dimension: vectors that are near differ in few."""
+
+    def __init__(self) -> None:
+        self._faces = np.empty(0, np.int64)
+        self._signs = np.empty((0, 0), np.uint8)
+
+    def add(self, faces: Iterable[tuple[int, bytes]]) -> None:
+        for batch in _batches(faces):
+            signs = np.packbits(_unpacked(vector for _, vector in batch) > 0, axis=1)
+            ids = np.array([face_id for face_id, _ in batch], np.int64)
+            is_first = not len(self._faces)
+            self._faces = np.concatenate([self._faces, ids])
+            self._signs = signs if is_first else np.concatenate([self._signs, signs])
+
+    def near(self, vector: NDArray[np.float32], reach: float) -> list[int]:
+        """Return all faces that are nearer to a unit vector than that, and some others."""
+        if not len(self._faces):
+            return []
+        # Two vectors at an angle differ in each sign by that share of half a turn; four deviations are enough for all.
+        share = acos(1 - reach**2 / 2) / pi
+        most = ceil(len(vector) * share + 4 * sqrt(len(vector) * share * (1 - share)))
+        n_differing = np.bitwise_count(self._signs ^ np.packbits(vector > 0)).sum(1)
+        found: list[int] = self._faces[n_differing <= most].tolist()
+        return found

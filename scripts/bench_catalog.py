@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from facewatch.catalog import Catalog
 from facewatch.engines import describe_engine
-from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile
+from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile
 from facewatch.indexing.indexer import Ingest
 from facewatch.indexing.memory import Room
 from facewatch.people.identities import FixedEngine, Identities
@@ -198,14 +198,14 @@ class Crowd:
         future.set_result(Examined(Fingerprint(1, 1, 1), digest, n_pixels=1, n_bytes=1))
         return future
 
-    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
         quality = Quality(sharpness=200, brightness=120, pixels=120, pose=0.1, score=0.9, tier=Tier.FOUND)
         face = Face(Box(200, 150, 120, 120), (0.0,) * 10, 1.0, quality, self._arriving)
-        future: Future[Analysed | None] = Future()
-        future.set_result(Analysed(Analysis(640, 480, "JPEG", (face,))))
+        future: Future[AnalysisResult] = Future()
+        future.set_result(Analysis(640, 480, "JPEG", (face,)))
         return future
 
-    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]:
         raise NotImplementedError("no library here holds aligned crops")
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from facewatch import decode
 from facewatch.engines import arcface, load_engine
-from facewatch.indexing.analyzer import Analysed, Eyes, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Eyes, LibraryFile, Recipe
 from facewatch.models import find_pack
 
 # --- stages ---
@@ -65,7 +65,7 @@ def measure_stages(bench: Bench) -> list[Finding]:
     ]
 
 
-def _look(eyes: Eyes, photo: LibraryFile) -> Analysed | None:
+def _look(eyes: Eyes, photo: LibraryFile) -> AnalysisResult:
     """What a worker does with a new photo."""
     return eyes.analyse(photo, eyes.examine(photo).fingerprint)
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from facewatch.decode import HEAD_BYTES, sniff
 from facewatch.engines import fake
 from facewatch.errors import Fault, FaultCode
-from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
 from facewatch.indexing.pool import Workers
 from facewatch.indexing.worker import WorkerLost
-from facewatch.types import Engine
+from facewatch.types import Analysis, Engine
 
 LARGEST_SEED = 3_000_000
 """Bytes; larger photos say no more, and take long."""
@@ -261,7 +261,7 @@ def look_at(
 def _look(workers: Workers, batch: Sequence[LibraryFile], found: Fuzzed, seconds_limit: float) -> None:
     """Examine and analyse some photos, and note what came of them."""
     examined = [(photo, workers.examine(photo)) for photo in batch]
-    waiting: list[tuple[LibraryFile, Future[Analysed | None]]] = []
+    waiting: list[tuple[LibraryFile, Future[AnalysisResult]]] = []
     for photo, first in examined:
         found.n += 1
         answer = _answer(first, photo, found, seconds_limit)
@@ -273,15 +273,15 @@ def _look(workers: Workers, batch: Sequence[LibraryFile], found: Fuzzed, seconds
             found.faults["not a photo"] += 1
     for photo, second in waiting:
         analysed = _answer(second, photo, found, seconds_limit)
-        if isinstance(analysed, Analysed) and analysed.fault:
-            _note_fault(analysed.fault, photo, found)
-        elif isinstance(analysed, Analysed):
+        if isinstance(analysed, Fault):
+            _note_fault(analysed, photo, found)
+        elif isinstance(analysed, Analysis):
             found.decoded.append(photo.path)
 
 
 def _answer(
-    future: Future[Examined] | Future[Analysed | None], photo: LibraryFile, found: Fuzzed, seconds_limit: float
-) -> Examined | Analysed | None:
+    future: Future[Examined] | Future[AnalysisResult], photo: LibraryFile, found: Fuzzed, seconds_limit: float
+) -> Examined | AnalysisResult:
     try:
         return future.result(timeout=20 * seconds_limit)
     except OSError as error:

@@ -29,7 +29,7 @@ from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
-from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
 from facewatch.indexing.memory import Room
 from facewatch.indexing.pool import Analyser, InlineAnalyser
 from facewatch.people.record import Decided
@@ -96,13 +96,13 @@ class Reader:
         is_photo = file.suffix == ".photo"
         return self._done(Examined(fingerprint, hashlib.sha256(data).digest() if is_photo else None))
 
-    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
         told = json.loads(Path(photo).read_text())
         faces = [(i, Seen(*face)) for i, face in enumerate(told["faces"])]
         found = tuple(self._face(i, seen) for i, seen in faces if seen.only in ("", self._engine))
-        return self._done(Analysed(Analysis(_STRIDE * len(faces), _STRIDE, "PHOTO", found, told["taken"])))
+        return self._done(Analysis(_STRIDE * len(faces), _STRIDE, "PHOTO", found, told["taken"]))
 
-    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]:
         raise NotImplementedError
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:

@@ -28,7 +28,7 @@ from facewatch.indexing.turns import QUICK_PIXELS, look, turn_of
 from facewatch.people.lookup import faces_at
 from facewatch.presentation.explain import notes
 from facewatch.quality import Limits
-from facewatch.types import Box, Decoded, DetectedFace, Detection, Engine, Fingerprint, Tier
+from facewatch.types import Analysis, Box, Decoded, DetectedFace, Detection, Engine, Fingerprint, Tier
 
 TURNS = (90, 180, 270)
 Pixels = NDArray[np.uint8]
@@ -215,8 +215,8 @@ def analysis_of(pixels: Pixels, folder: Path, engine: Engine, limits: Limits) ->
     Image.fromarray(pixels).save(path)
     eyes = Eyes(Recipe("fake", limits=limits), engine)
     analysed = eyes.analyse(LibraryFile(str(folder), path.name), Fingerprint.of(path.stat()))
-    assert analysed is not None
-    return analysed.analysis
+    assert isinstance(analysed, Analysis)
+    return analysed
 
 
 @pytest.mark.parametrize(
@@ -425,13 +425,12 @@ def test_the_format_of_a_photo_that_lies_makes_no_difference(
     path.write_bytes(encoded(Image.fromarray(as_pixels(photo, 90)), kind))
     eyes = Eyes(Recipe(real.info.name), real)
     analysed = eyes.analyse(LibraryFile(str(tmp_path), path.name), Fingerprint.of(path.stat()))
-    assert analysed is not None
-    assert analysed.analysis is not None
-    [face] = analysed.analysis.faces
+    assert isinstance(analysed, Analysis)
+    [face] = analysed.faces
     [upright] = look(real, as_pixels(photo))
     assert face.box.turn == 90
     assert float(upright.embedding @ face.embedding) > 0.8
-    assert analysed.analysis.width == photo.height
+    assert analysed.width == photo.height
 
 
 @pytest.mark.parametrize("tilt", [30, 60, 120, 150, 210])

@@ -26,7 +26,7 @@ from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
 from facewatch.engines import fake
 from facewatch.evaluation.analyses import Analyses, analyse_photos
 from facewatch.evaluation.labelled import read_labels
-from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.library.scan import walk
 from facewatch.pipeline import ScanResult
@@ -180,7 +180,7 @@ class Counting(InlineAnalyser):
         self.n_read += 1
         return super().examine(photo)
 
-    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
         self.n_analysed += 1
         return super().analyse(photo, expected)
 

@@ -17,7 +17,7 @@ from facewatch.decode import decode
 from facewatch.engines import arcface, describe_engine, load_engine
 from facewatch.engines.arcface import CROP_SIDE, TEMPLATE, ArcFaceEngine, Recogniser, Sessions, choose_providers
 from facewatch.engines.options import EngineOptions
-from facewatch.errors import EngineError, PhotoError
+from facewatch.errors import EngineError, Fault, PhotoError
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.models import find_pack, import_pack
 from facewatch.types import Fingerprint
@@ -99,10 +99,8 @@ def test_a_model_that_gives_no_numbers_spoils_no_catalog(tmp_path: Path, value: 
     Image.new("RGB", (112, 112)).save(photo)
     eyes = Eyes(Recipe(f"insightface:{tmp_path / 'pack'}"))
     [outcome] = eyes.analyse_aligned([(LibraryFile(str(photo.parent), photo.name), Fingerprint.of(photo.stat()))])
-    assert outcome is not None
-    assert outcome.analysis is None
-    assert outcome.fault is not None
-    assert "gave no usable embedding" in outcome.fault.text
+    assert isinstance(outcome, Fault)
+    assert "gave no usable embedding" in outcome.text
 
 
 def test_a_damaged_model_is_named_with_the_command_that_mends_it(pack: Path) -> None:

@@ -19,12 +19,12 @@ from PIL import Image
 
 from facewatch.engines import fake
 from facewatch.errors import Fault, FaultCode
-from facewatch.indexing.analyzer import Analysed, Examined, Eyes, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Examined, Eyes, LibraryFile, Recipe
 from facewatch.indexing.indexer import Ingest, Ingested, _Job
 from facewatch.indexing.memory import PIXELS_IN_FLIGHT, Room
 from facewatch.indexing.pool import InlineAnalyser, Workers
 from facewatch.indexing.worker import WorkerLost, _speak_through
-from facewatch.types import DetectedFace, Fingerprint
+from facewatch.types import Analysis, DetectedFace, Fingerprint
 
 RECIPE = Recipe("fake")
 
@@ -120,9 +120,9 @@ def test_boxes_are_in_pixels_of_the_full_size_photo(library: Library) -> None:
     eyes = Eyes(RECIPE, _Coarse())
     result = eyes.analyse(file_at(path), eyes.examine(file_at(path)).fingerprint)
     assert result
-    assert result.analysis
-    assert result.analysis.width == small.width * 4
-    [face] = result.analysis.faces
+    assert isinstance(result, Analysis)
+    assert result.width == small.width * 4
+    [face] = result.faces
     assert (face.box.x, face.box.y) == (0, 0)
     assert (face.box.w, face.box.h) == (small.width * 2, small.height * 2)
 
@@ -201,7 +201,7 @@ class Deadly(InlineAnalyser):
         self.looks.append(("examine", photo.path))
         return super().examine(photo)
 
-    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
         self.looks.append(("analyse", photo.path))
         if self._n_losses and self._is_deadly(photo.path):
             self._n_losses -= 1
@@ -289,8 +289,8 @@ def test_a_suspect_is_looked_at_while_nothing_else_is(library: Library) -> None:
             self.companies: list[set[str]] = []
             self._flying: set[str] = set()
 
-        def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
-            future, inner = Future[Analysed | None](), super().analyse(photo, expected)
+        def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
+            future, inner = Future[AnalysisResult](), super().analyse(photo, expected)
             self._flying.add(photo.path)
             self.companies.append(set(self._flying))
 
@@ -315,7 +315,7 @@ def test_a_suspect_is_looked_at_while_nothing_else_is(library: Library) -> None:
 
 def test_one_of_a_batch_that_costs_a_worker_is_found(library: Library) -> None:
     class DeadlyBatches(Deadly):
-        def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
+        def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]:
             names = [photo.path for photo, _ in photos]
             self.looks.append(("batch", " ".join(names)))
             return lost() if "2.png" in names else super().analyse_aligned(photos)
@@ -413,7 +413,7 @@ class BadSectors(InlineAnalyser):
     def examine(self, photo: LibraryFile) -> Future[Examined]:
         return self._answer(photo, "examine", super().examine)
 
-    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
         return self._answer(photo, "analyse", lambda photo: super(BadSectors, self).analyse(photo, expected))
 
     def _answer(self, photo: LibraryFile, look: str, ask: Callable[[LibraryFile], Future[Any]]) -> Future[Any]:
@@ -476,9 +476,9 @@ class Endless(InlineAnalyser):
     def __init__(self, path: str) -> None:
         super().__init__(RECIPE, fake.FakeEngine())
         self._path = path
-        self.unanswered: list[Future[Analysed | None]] = []
+        self.unanswered: list[Future[AnalysisResult]] = []
 
-    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
         if photo.path != self._path:
             return super().analyse(photo, expected)
         self.unanswered.append(Future())

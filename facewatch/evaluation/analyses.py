@@ -21,7 +21,7 @@ from facewatch import __version__
 from facewatch.catalog import display
 from facewatch.errors import LibraryError
 from facewatch.fs.output import written_at_once
-from facewatch.indexing.analyzer import Analysed, Examined, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
 from facewatch.indexing.indexer import Ingest
 from facewatch.indexing.pool import Analyser
 from facewatch.types import Analysis, Box, Covered, EngineInfo, Face, Fingerprint, Progress, Quality, Tier
@@ -102,7 +102,7 @@ class _CachingAnalyser:
         self._inner = inner
         self._known = known
         self._examined: dict[str, Future[Examined]] = {}
-        self._analysed: dict[str, Future[Analysed | None]] = {}
+        self._analysed: dict[str, Future[AnalysisResult]] = {}
 
     def examine(self, photo: LibraryFile) -> Future[Examined]:
         path = _absolute(photo.path)
@@ -112,18 +112,18 @@ class _CachingAnalyser:
         self._examined[path] = self._inner.examine(photo)
         return self._examined[path]
 
-    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
         path = _absolute(photo.path)
         known = self._known_analysis(path)
         if known is not None and known[0] == expected:
-            return _done(Analysed(known[1]))
+            return _done(known[1])
         examined = self._examined.get(path)
         if examined is not None and (same := self._known.photos.get(examined.result().sha256 or b"")) is not None:
-            return _done(Analysed(same))
+            return _done(same)
         self._analysed[path] = self._inner.analyse(photo, expected)
         return self._analysed[path]
 
-    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]:
         return self._inner.analyse_aligned(photos)
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
@@ -141,8 +141,8 @@ class _CachingAnalyser:
                     fingerprint.size, fingerprint.mtime_ns, examined.sha256, fingerprint.ctime_ns or 0
                 )
         for path, analysed in _answers(self._analysed):
-            if analysed is not None and analysed.analysis is not None and path in self._known.files:
-                self._known.photos[self._known.files[path].sha256] = analysed.analysis
+            if isinstance(analysed, Analysis) and path in self._known.files:
+                self._known.photos[self._known.files[path].sha256] = analysed
 
     def _known_analysis(self, path: str) -> tuple[Fingerprint, Analysis] | None:
         file = self._known.files.get(path)

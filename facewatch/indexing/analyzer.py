@@ -73,10 +73,8 @@ class Examined:
     fault: Fault | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Analysed:
-    analysis: Analysis | None
-    fault: Fault | None = None
+AnalysisResult = Analysis | Fault | None
+"""The faces of a photo, or its fault; None: the file is not, or not any more, the one that was examined."""
 
 
 def load(recipe: Recipe) -> Engine:
@@ -145,7 +143,7 @@ class Eyes:
         closer = decode.peek(io.BytesIO(data), max_pixels=self.recipe.max_pixels, working_side=CLOSER_SIDE)
         return closer.n_decoded_pixels
 
-    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Analysed | None:
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> AnalysisResult:
         """Return the faces of a photo, or its fault; None: the file is not the one that was examined."""
         from facewatch import decode
 
@@ -156,14 +154,14 @@ class Eyes:
             decoded = decode.decode(data, max_pixels=self.recipe.max_pixels)
             found = self._ask(lambda engine: look(engine, decoded.pixels, self._closer(data, decoded)))
         except PhotoError as error:
-            return Analysed(None, fault=error.fault)
-        return Analysed(self._analysis(decoded, found))
+            return error.fault
+        return self._analysis(decoded, found)
 
-    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> list[Analysed | None]:
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> list[AnalysisResult]:
         """Return the face of each photo, which is a crop of one; the whole batch goes to the recogniser at once."""
         from facewatch import decode
 
-        outcomes: list[Analysed | None] = [None] * len(photos)
+        outcomes: list[AnalysisResult] = [None] * len(photos)
         pictures: dict[int, Decoded] = {}
         for i, (file, expected) in enumerate(photos):
             try:
@@ -171,19 +169,19 @@ class Eyes:
                 if data is not None:
                     pictures[i] = decode.decode(data, max_pixels=self.recipe.max_pixels)
             except PhotoError as error:
-                outcomes[i] = Analysed(None, fault=error.fault)
+                outcomes[i] = error.fault
             except OSError as error:
-                outcomes[i] = Analysed(None, fault=unreadable(error))
+                outcomes[i] = unreadable(error)
         crops = [picture.pixels for picture in pictures.values()]
         try:
             faces = self._ask(lambda engine: engine.analyse_aligned(crops)) if crops else []
         except PhotoError as error:
             if len(photos) == 1:
-                return [Analysed(None, fault=error.fault)]
+                return [error.fault]
             # Which one it was shows when each is asked for alone.
             return [outcome for photo in photos for outcome in self.analyse_aligned([photo])]
         for (i, picture), face in zip(pictures.items(), faces, strict=True):
-            outcomes[i] = Analysed(self._analysis(picture, [face]))
+            outcomes[i] = self._analysis(picture, [face])
         return outcomes
 
     def look_at_nothing(self) -> None:

@@ -32,7 +32,7 @@ from facewatch.catalog import Catalog, display
 from facewatch.catalog.files import UndatedFile
 from facewatch.errors import Fault, FaultCode, PhotoError
 from facewatch.indexing.analyzer import (
-    Analysed,
+    AnalysisResult,
     Examined,
     LibraryFile,
     unreadable,
@@ -104,7 +104,7 @@ class _Job:
 _Flying = dict[Future[Any], tuple[_Job, ...]]
 """What the workers are at: one job, or the batch of jobs that share an answer."""
 
-_Answer = Callable[[], "Examined | Analysed | None"]
+_Answer = Callable[[], "Examined | AnalysisResult"]
 
 
 def _answers(future: Future[Any], n_jobs: int) -> list[_Answer]:
@@ -114,7 +114,7 @@ def _answers(future: Future[Any], n_jobs: int) -> list[_Answer]:
     return [partial(_itself, part) for part in future.result()]
 
 
-def _itself(part: Analysed | None) -> Analysed | None:
+def _itself(part: AnalysisResult) -> AnalysisResult:
     return part
 
 
@@ -306,7 +306,10 @@ class Ingest:
             return Ingested(job.path, "unsettled")
         if isinstance(result, Examined):
             return self._examined(job, result, ready)
-        return self._analysed(job, result)
+        assert job.examined is not None
+        if isinstance(result, Fault):
+            return self._record_fault(job, job.examined.fingerprint, result)
+        return self._analysed(job, job.examined, result)
 
     def _examined(self, job: _Job, result: Examined, ready: deque[_Job]) -> Ingested | None:
         if result.fault:
@@ -341,16 +344,10 @@ class Ingest:
         is_analysed = self._catalog.faces.is_analysed(photo_id, self._engine_id)
         return is_analysed and not (self._versions and self._catalog.photos.is_misread(photo_id))
 
-    def _analysed(self, job: _Job, result: Analysed) -> Ingested:
-        examined = job.examined
-        assert examined is not None
-        if result.analysis is None:
-            return self._record_fault(
-                job, examined.fingerprint, result.fault or Fault.of(FaultCode.OTHER, "unknown fault")
-            )
-        n_inherited, n_settled = self._store(job, examined, result.analysis)
+    def _analysed(self, job: _Job, examined: Examined, analysis: Analysis) -> Ingested:
+        n_inherited, n_settled = self._store(job, examined, analysis)
         kind = "again" if job.is_known else "new"
-        n_faces = len(result.analysis.faces)
+        n_faces = len(analysis.faces)
         return Ingested(job.path, kind, n_faces, n_inherited + n_settled, n_inherited, ms=self._ms(job))
 
     def _store(self, job: _Job, examined: Examined, analysis: Analysis) -> tuple[int, int]:

@@ -21,7 +21,7 @@ import psutil
 
 from facewatch.engines import worker_bytes
 from facewatch.errors import EngineError
-from facewatch.indexing.analyzer import Analysed, Examined, Eyes, LibraryFile, Recipe, load
+from facewatch.indexing.analyzer import AnalysisResult, Examined, Eyes, LibraryFile, Recipe, load
 from facewatch.indexing.memory import MOST_SWOLLEN, Room, in_mb, share_out
 from facewatch.indexing.worker import (
     Load,
@@ -59,9 +59,9 @@ class Analyser(Protocol):
 
     def examine(self, photo: LibraryFile) -> Future[Examined]: ...
 
-    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]: ...
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]: ...
 
-    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]: ...
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]: ...
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]: ...
 
@@ -129,10 +129,10 @@ class Workers:
     def examine(self, photo: LibraryFile) -> Future[Examined]:
         return self._submit("examine", photo, photo)
 
-    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
         return self._submit("analyse", photo, photo, expected)
 
-    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]:
         return self._submit("analyse_aligned", tuple(photo for photo, _ in photos), photos)
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
@@ -393,10 +393,10 @@ class InlineAnalyser:
     def examine(self, photo: LibraryFile) -> Future[Examined]:
         return _done(lambda: self._own.examine(photo))
 
-    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[Analysed | None]:
+    def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
         return _done(lambda: self._own.analyse(photo, expected))
 
-    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[Analysed | None]]:
+    def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]:
         return _done(lambda: self._own.analyse_aligned(photos))
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from facewatch.catalog import Catalog, KnownEngine, KnownFile, Mark, display
-from facewatch.errors import CatalogError, EngineError, NotKnownError
+from facewatch.errors import CatalogError, EngineError, Fault, NotKnownError
 from facewatch.fs import sidecar
 from facewatch.fs.locks import file_lock
 from facewatch.fs.sidecar import beside
@@ -273,10 +273,9 @@ class Search:
         analysed = _answer(self._analyser().analyse(_file(full), examined.fingerprint), name)
         if analysed is None:
             raise NotKnownError(f"{name}: changed while it was looked at; search again")
-        if analysed.fault is not None:
-            raise NotKnownError(f"{name}: {analysed.fault.text}; {analysed.fault.advice}")
-        assert analysed.analysis is not None
-        return analysed.analysis
+        if isinstance(analysed, Fault):
+            raise NotKnownError(f"{name}: {analysed.text}; {analysed.advice}")
+        return analysed
 
 
 def _answer(future: Future[_T], name: str) -> _T:

@@ -28,7 +28,6 @@ from facewatch.catalog import Catalog
 from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.restore import GivenUp
 from facewatch.catalog.waiting import Patience, holder_of
-from facewatch.cli.backup import _losses
 from facewatch.errors import BusyError, FolderError, LibraryError
 from facewatch.folders.sync import DRIVE
 from facewatch.folders.taking_over import waiting_names
@@ -36,6 +35,7 @@ from facewatch.fs.locks import file_lock
 from facewatch.fs.mounts import Asker
 from facewatch.library.roots import N_TOLD
 from facewatch.people.corrections import Decisions
+from facewatch.presentation.catalog import losses
 from facewatch.reports.metrics import exposition
 from facewatch.reports.status import Status
 from facewatch.service import keeping
@@ -241,7 +241,7 @@ def test_before_a_restore_it_is_said_what_goes_and_what_comes_back(library: Libr
         config = app.config
     lost = keeping.look_at(config, backup).given_up
     assert lost == GivenUp(2, ("Ben", "Hannah"), ("Anna",), 3, 3, 1, "fake", "fake")
-    assert list(_losses(replace(lost, engine="new", engine_back="old"))) == [
+    assert list(losses(replace(lost, engine="new", engine_back="old"))) == [
         "2 decisions made since then are given up",
         "the names Ben, Hannah are given up",
         "the name Anna is back",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -256,23 +255,18 @@ def engines(state: State, prune: bool, as_json: bool) -> None:
     Example:
       facewatch engines --prune
     """
+    from facewatch.presentation import catalog as words
+
     with state.app() as app:
         n_freed = app.engine.prune_others() if prune else 0
-        rows = [asdict(engine) | {"n_bytes": engine.n_bytes} for engine in app.catalog.engines.all()]
+        found = app.catalog.engines.all()
     if as_json:
-        print_json({"n_freed": n_freed, "engines": rows})
+        print_json({"n_freed": n_freed, "engines": list(map(words.engine_row, found))})
         return
     if prune and not state.is_quiet:
         echo(f"{plural(n_freed, 'vector')} freed")
-    if rows:
-        header = ("engine", "in use", "dimension", "photos", "vectors", "MB", "licence")
-        print_table(header, [_engine_row(row) for row in rows], prose=("licence",), whole=("engine",))
+    if found:
+        cells = list(map(words.engine_cells, found))
+        print_table(words.ENGINES_HEADER, cells, prose=("licence",), whole=("engine",))
     else:
         echo("none yet: facewatch scan PHOTOS")
-
-
-def _engine_row(row: dict[str, Any]) -> tuple[object, ...]:
-    return (
-        *(row["name"], "yes" if row["is_in_use"] else "", row["n_dims"], row["n_photos"], row["n_faces"]),
-        *(f"{row['n_bytes'] / 1e6:.1f}", row["licence"]),
-    )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +19,7 @@ from facewatch.cli.pictures import Protocol, Screen, draw_on, screen_of
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.cli.words import PROGRAM, VARIABLE, called_from_anywhere
 from facewatch.errors import EngineError, LibraryError
-from facewatch.text import beside_strangers, plural
+from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.app import App
@@ -70,6 +70,7 @@ def people(
       facewatch people --look-alikes
     """
     from facewatch.people.portraits import shown_people
+    from facewatch.presentation import catalog as words
 
     if who and (are_look_alikes or sheet is not None):
         raise click.UsageError("--look-alikes and --contact-sheet are about everybody; leave out WHO")
@@ -87,30 +88,13 @@ def people(
         if is_drawn and print_people(app, screen_here(), most or N_DRAWN, visible):
             return
         root = app.folder.root
-        rows: list[dict[str, Any]] = [
-            {
-                "id": person.id,
-                "name": person.label,
-                "faces": person.n_faces,
-                "photos": person.n_photos,
-                "folder": str(root / person.folder) if person.folder else "",
-                "is_named": person.name is not None,
-                "is_hidden": person.is_hidden,
-                "born": person.born,
-                "cover": person.cover_id,
-            }
-            for person in found
-        ]
-    n_all, rows = len(rows), rows[:most]
+    shown = found[:most]
     if as_json:
-        print_json(rows)
-    elif rows:
-        header = ("id", "name", "faces", "photos", "folder")
-        hidden = {"folder": "(hidden)"}
-        shown = [row | {"id": ids.person(row["id"])} | (hidden if row["is_hidden"] else {}) for row in rows]
-        print_table(header, [tuple(row[key] for key in header) for row in shown])
-        if n_all > len(rows):
-            echo(f"{len(rows)} of {n_all} people")
+        print_json([words.person_row(person, root) for person in shown])
+    elif shown:
+        print_table(words.PEOPLE_HEADER, [words.person_cells(person, root) for person in shown])
+        if len(found) > len(shown):
+            echo(f"{len(shown)} of {len(found)} people")
     else:
         echo("nobody yet: facewatch scan PHOTOS looks for people")
 
@@ -140,19 +124,14 @@ def _write_sheet(state: State, app: App, file: Path | None, *, force: bool, as_j
 
 
 def _print_look_alikes(pairs: Sequence[Alike], as_json: bool) -> None:
+    from facewatch.presentation import catalog as words
+
     if as_json:
         print_json([asdict(pair) for pair in pairs])
     elif pairs:
-        header = ("id", "name", "id", "looks like", "nearest faces", "stricter by", "similarity")
-        print_table(header, [_look_alike_row(pair) for pair in pairs])
+        print_table(words.ALIKE_HEADER, list(map(words.alike_cells, pairs)))
     else:
         echo("no two people with names look alike")
-
-
-def _look_alike_row(pair: Alike) -> tuple[object, ...]:
-    one, other = ids.person(pair.person_id), ids.person(pair.other_id)
-    similarity = beside_strangers(pair.evidence.similarity, pair.evidence.strangers) if pair.evidence else "-"
-    return one, pair.name, other, pair.other_name, pair.distance, pair.stricter, similarity
 
 
 N_DRAWN = 20

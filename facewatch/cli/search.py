@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facewatch import ids
 from facewatch.cli.output import echo, print_json, print_table
 from facewatch.cli.program import State, command, json_option, pass_state
-from facewatch.text import printable
 
 if TYPE_CHECKING:
     from facewatch.people.search import NearFaces
@@ -64,20 +62,12 @@ def _photo_and_face(photo: Path, face: int | None) -> tuple[Path, int | None]:
 
 
 def _print_face(photo: Path, face: NearFaces, *, has_heading: bool) -> None:
+    from facewatch.presentation import catalog as words
+
     if has_heading:
-        known = [ids.face(face.face_id)] if face.face_id is not None else []
-        known += [printable(face.person)] if face.person else []
-        who = f" ({', '.join(known)})" if known else ""
-        echo(f"{printable(str(photo))}, face {face.number}{who}:")
+        echo(words.near_title(photo, face))
     if face.found:
-        rows: list[tuple[object, ...]] = [
-            (one.rank, one.person or "nobody", one.distance, ids.face(one.face_id), f"{one.photo}:{one.number}")
-            for one in face.found
-        ]
-        if face.near_enough is not None:
-            end = sum(one.distance < face.near_enough for one in face.found)
-            rows.insert(end, ("", "-- near enough ends --", face.near_enough, "", ""))
-        print_table(("rank", "person", "distance", "face", "photo"), rows)
+        print_table(words.NEAR_HEADER, words.near_cells(face))
     else:
         echo("no other face is in the library")
     if has_heading:

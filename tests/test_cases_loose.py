@@ -16,7 +16,7 @@ from facewatch.app import App
 from facewatch.checks.audit import Finding, Kind
 from facewatch.engines.fake import INFO, FakeEngine, embedding_of
 from facewatch.people.split import SplitPlan, plan_split
-from facewatch.presentation.split import split_notes
+from facewatch.presentation.corrections import split_notes
 from facewatch.service.auditing import audit, audit_and_mend
 from facewatch.types import DetectedFace, EngineInfo, Normalisation
 

@@ -22,7 +22,7 @@ from facewatch.engines import fake
 from facewatch.errors import DecisionError
 from facewatch.people import split
 from facewatch.people.split import SplitPlan, split_faces
-from facewatch.presentation.split import split_notes
+from facewatch.presentation.corrections import split_notes
 from facewatch.types import Box
 
 ANNA = Person(1, "Anna", False, True, None, 0, 0)

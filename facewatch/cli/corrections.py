@@ -11,7 +11,6 @@ from facewatch import ids
 from facewatch.cli.asking import is_confirmed, read_out
 from facewatch.cli.output import echo, print_json, print_table
 from facewatch.cli.program import State, command, json_option, pass_state
-from facewatch.presentation.split import split_notes
 from facewatch.text import plural
 
 if TYPE_CHECKING:
@@ -338,7 +337,7 @@ def _print_plan(app: App, plan: SplitPlan) -> None:
         print_table(words.SPLIT_HEADER, words.split_cells(plan))
         for line in words.split_examples(app.catalog, plan):
             echo(line)
-    for note in split_notes(plan):
+    for note in words.split_notes(plan):
         echo(note)
 
 

@@ -409,7 +409,7 @@ def test_a_scan_says_which_part_of_its_work_it_is_at(library: Library) -> None:
 
 
 def test_the_better_engine_is_named_with_its_size_its_licence_and_the_way_to_it(tmp_path: Path) -> None:
-    app: Any = SimpleNamespace(engine_name="face_recognition", config={"engine.models": str(tmp_path)})
+    app: Any = SimpleNamespace(engine=SimpleNamespace(name="face_recognition"), config={"engine.models": str(tmp_path)})
     said = cli_scan.better_engine(app)
     assert said is not None
     assert "insightface:buffalo_l" in said

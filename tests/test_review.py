@@ -738,7 +738,7 @@ def test_a_question_about_faces_that_somebody_lost_meanwhile_is_passed_over(know
     for decide in (known.decisions.confirm, known.decisions.unassign):
         decide([str(others[0])])
         assert review.next() != stale
-        with pytest.raises(DecisionError, match="settled meanwhile"):
+        with pytest.raises(DecisionError, match="resolved meanwhile"):
             review.answer(stale, Answer("yes"))
 
 
@@ -776,7 +776,7 @@ def test_a_question_that_another_process_settled_is_passed_over(known: Known) ->
     assert question is not None
     assert question.loose == (other,)
     stale = next(q for q in review.questions() if q.loose == (one,))
-    with pytest.raises(DecisionError, match="settled meanwhile"):
+    with pytest.raises(DecisionError, match="resolved meanwhile"):
         review.answer(stale, Answer("name", "Eve"))
 
 

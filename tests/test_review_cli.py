@@ -236,7 +236,7 @@ def test_a_near_miss_can_be_taken_back(anna: App, walk: Any) -> None:
     before = people(anna)
     walked = walk(anna, "s", "t", "b", "q", lines=["Ana"])
     assert people(anna) == before
-    assert "0 answers, 1 question skipped, 0 faces settled" in walked.out
+    assert "0 answers, 1 question skipped, 0 faces resolved" in walked.out
 
 
 def test_what_cannot_be_a_name_is_said_and_asked_again(family: App, walk: Any) -> None:
@@ -407,7 +407,7 @@ def test_undo_takes_the_last_answer_back_and_asks_again(anna: App, walk: Any) ->
     walked = walk(anna, "y", "u", "q")
     assert walked.asked[0] == walked.asked[-1] == "are these 6 faces Anna?"
     assert "taken back: are these 6 faces Anna?" in walked.out
-    assert "0 answers, 0 faces settled" in walked.out
+    assert "0 answers, 0 faces resolved" in walked.out
     assert people(anna) == before
 
 
@@ -428,7 +428,7 @@ def test_undo_without_an_answer_leaves_what_was_decided_before(anna: App, walk: 
 @pytest.mark.parametrize("end", ["q", "", "^C"])
 def test_whoever_quits_in_the_middle_keeps_what_was_answered(anna: App, walk: Any, end: str) -> None:
     walked = walk(anna, "y", *([end] if end else []))
-    assert walked.out.splitlines()[-1] == "1 answer, 6 faces settled, 2 open"
+    assert walked.out.splitlines()[-1] == "1 answer, 6 faces resolved, 2 open"
     assert len(walked.asked) == 2
     assert people(anna)["Anna"] == 10
 
@@ -436,16 +436,16 @@ def test_whoever_quits_in_the_middle_keeps_what_was_answered(anna: App, walk: An
 @pytest.mark.parametrize("line", ["", "^C"])
 def test_whoever_is_gone_in_the_middle_of_a_name_has_named_nobody(family: App, walk: Any, line: str) -> None:
     walked = walk(family, "t", lines=[line] if line else [])
-    assert "0 answers, 0 faces settled" in walked.out
+    assert "0 answers, 0 faces resolved" in walked.out
     assert family.catalog.people.names() == {}
 
 
 def test_it_says_how_many_answers_settle_how_many_faces(anna: App, walk: Any) -> None:
     walked = walk(anna, "y", "t", lines=["Ben"])
-    assert re.search(r"^8 faces are still open; \d answers settle about 100 % of them$", walked.out, re.MULTILINE)
+    assert re.search(r"^8 faces are still open; \d answers resolve about 100 % of them$", walked.out, re.MULTILINE)
     assert "0 answered, " not in walked.out, "what was just said"
-    assert "1 answered, 6 faces settled; 1 more answer settles about 100 % of the 2 open" in walked.out
-    assert walked.out.splitlines()[-2:] == ["nothing else to ask", "2 answers, 8 faces settled, 0 open"]
+    assert "1 answered, 6 faces resolved; 1 more answer resolves about 100 % of the 2 open" in walked.out
+    assert walked.out.splitlines()[-2:] == ["nothing else to ask", "2 answers, 8 faces resolved, 0 open"]
 
 
 def test_no_more_is_asked_than_was_wanted(anna: App, walk: Any) -> None:
@@ -506,7 +506,7 @@ def test_what_another_program_settles_meanwhile_is_not_asked_again(
             return super().key(prompt)
 
     walked = walk_with(anna, Meddling(["y", "q"]), capsys)
-    assert "is settled meanwhile" in walked.out
+    assert "is resolved meanwhile" in walked.out
     assert walked.asked[0] == question.text
     assert walked.asked[1] != question.text
     assert people(anna)["Anna"] == 4
@@ -755,7 +755,7 @@ def test_answers_are_told_in_words_and_quietly_not_at_all(anna: App, run: Any, l
     first, second = listed[0]["id"], listed[-1]["id"]
     assert run("--answer", f"{first}=skip").out.splitlines() == [
         f"{first}: skipped; the next review asks again",
-        "0 faces settled; 8 open",
+        "0 faces resolved; 8 open",
     ]
     assert run("--answer", f"{second}=hide", "--quiet").out == ""
 
@@ -919,7 +919,7 @@ def test_a_question_is_answered_at_a_terminal(seen: Library) -> None:
         at.expect("Anna Maria")
         at.press("\x15Ben\r")
         at.expect("2 faces belong to Ben now")
-        at.expect("2 answers, 4 faces settled, 0 open")
+        at.expect("2 answers, 4 faces resolved, 0 open")
         assert at.end() == 0
         assert at.modes() == before
     assert names_in(seen) == {"Anna Maria", "Ben"}
@@ -941,7 +941,7 @@ def test_keys_need_no_enter_and_are_not_echoed(seen: Library) -> None:
         at.expect("not a key for this question")
         at.expect("[?] ")
         at.press("q")
-        at.expect("0 answers, 0 faces settled, 4 open")
+        at.expect("0 answers, 0 faces resolved, 4 open")
         assert at.end() == 0
 
 
@@ -956,7 +956,7 @@ def test_the_terminal_is_as_it_was_after_whoever_breaks_off(seen: Library, key: 
             at.expect("who? ")
         # Enter, because a signal that comes just before Python waits for input is noticed when there is some.
         at.press(key + "\r")
-        at.expect("0 answers, 0 faces settled, 4 open")
+        at.expect("0 answers, 0 faces resolved, 4 open")
         assert at.end() == 0
         assert at.modes() == before
 
@@ -981,7 +981,7 @@ def test_the_worker_that_cuts_faces_out_ends_with_the_review_and_says_nothing(se
             children = psutil.Process(at.process.pid).children(recursive=True)
             assert children
             at.press(key + "\r")
-            at.expect("0 answers, 0 faces settled, 4 open")
+            at.expect("0 answers, 0 faces resolved, 4 open")
             assert at.end() == 0, is_kept
             assert not psutil.wait_procs(children, 60)[1]
             assert "Traceback" not in at.seen

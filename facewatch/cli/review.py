@@ -36,7 +36,7 @@ N_COMPARED = 6
 N_COMPARED_PATHS = 2
 """The same where they cannot be drawn."""
 COVERED = (10, 50, 250)
-"""Numbers of answers of which it is said how much they settle."""
+"""Numbers of answers of which it is said how much they resolve."""
 
 
 @command("review", "Answer questions about who is who.")
@@ -103,7 +103,7 @@ def _obstacle(app: App) -> str | None:
 
 
 def _list(app: App, most: int | None) -> dict[str, Any]:
-    """Return the open questions, best first, and how much answers to them settle."""
+    """Return the open questions, best first, and how much answers to them resolve."""
     from facewatch.people.review import coverage
     from facewatch.people.review.answers import verbs_for
     from facewatch.presentation import review as words

@@ -37,7 +37,7 @@ def changing_engine(switch: SwitchProgress) -> str:
 def questions_row(
     obstacle: str | None, n_open: int, n_questions: int, coverage: Sequence[Coverage], rows: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return the open questions, best first, and how much answers to them settle."""
+    """Return the open questions, best first, and how much answers to them resolve."""
     return {
         "obstacle": obstacle,
         "n_open": n_open,
@@ -136,7 +136,7 @@ def released(decided: Iterable[Decided]) -> str:
 
 def what_all_did(decided: Iterable[Decided], n_settled: int, n_open: int) -> str:
     """Return what several answers did together."""
-    return f"{plural(n_settled, 'face')} settled{released(decided)}; {n_open} open"
+    return f"{plural(n_settled, 'face')} resolved{released(decided)}; {n_open} open"
 
 
 # --- how far it is ---
@@ -144,7 +144,7 @@ def what_all_did(decided: Iterable[Decided], n_settled: int, n_open: int) -> str
 
 def nothing_to_ask(n_open: int) -> str:
     if n_open:
-        return f"nothing to ask: {plural(n_open, 'face')} cannot be recognised, all others are settled"
+        return f"nothing to ask: {plural(n_open, 'face')} cannot be recognised, all others are resolved"
     return "nothing to ask: every face that can be recognised belongs to somebody"
 
 
@@ -153,20 +153,20 @@ def nothing_else(n_skipped: int) -> str:
 
 
 def introduction(n_open: int, coverage: Sequence[Coverage]) -> str:
-    """Say how many answers settle how many faces."""
+    """Say how many answers resolve how many faces."""
     first, *others = coverage
     more = "".join(f", {one.n_answers} {_share(one.share)}" for one in others)
-    settle = "settles" if first.n_answers == 1 else "settle"
+    resolve = "resolves" if first.n_answers == 1 else "resolve"
     return (
-        f"{plural(n_open, 'face is', 'faces are')} still open; {plural(first.n_answers, 'answer')} {settle} "
+        f"{plural(n_open, 'face is', 'faces are')} still open; {plural(first.n_answers, 'answer')} {resolve} "
         f"{_share(first.share)} of them{more}"
     )
 
 
 def progress(done: ReviewProgress, covered: Coverage) -> str:
     return (
-        f"{done.n_answered} answered, {plural(max(0, done.n_settled), 'face')} settled; "
-        f"{plural(covered.n_answers, 'more answer')} {'settles' if covered.n_answers == 1 else 'settle'} "
+        f"{done.n_answered} answered, {plural(max(0, done.n_settled), 'face')} resolved; "
+        f"{plural(covered.n_answers, 'more answer')} {'resolves' if covered.n_answers == 1 else 'resolve'} "
         f"{_share(covered.share)} of the {done.n_open} open"
     )
 
@@ -174,7 +174,7 @@ def progress(done: ReviewProgress, covered: Coverage) -> str:
 def summary(*, n_answers: int, n_skipped: int, n_settled: int, n_open: int) -> str:
     """Return what was done, at the end."""
     skipped = f", {plural(n_skipped, 'question')} skipped" if n_skipped else ""
-    done = f"{plural(n_answers, 'answer')}{skipped}, {plural(n_settled, 'face')} settled, {n_open} open"
+    done = f"{plural(n_answers, 'answer')}{skipped}, {plural(n_settled, 'face')} resolved, {n_open} open"
     return done if n_answers else f"{done}\nnothing was changed"
 
 

@@ -73,7 +73,7 @@ def check_answers(
         question_id = _written_out(question_id)
         if question_id not in by_id:
             raise NotKnownError(
-                f"{question_id!r} is no open question: it was never asked, or is settled meanwhile; "
+                f"{question_id!r} is no open question: it was never asked, or is resolved meanwhile; "
                 "`facewatch review --json` lists those that are open"
             )
         check_answer(by_id[question_id], answer)
@@ -209,7 +209,7 @@ def decide(catalog: Catalog, decisions: Decisions, question: Question, answer: A
     check_answer(question, answer)
     with catalog.write():
         if not is_open(catalog, question):
-            raise DecisionError(f"{question.id} ({question.text}) is settled meanwhile; `facewatch review` asks anew")
+            raise DecisionError(f"{question.id} ({question.text}) is resolved meanwhile; `facewatch review` asks again")
         decide_all(catalog, decisions, [(question, answer)])
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def folders(state: State, dry_run: bool, take_over: bool, as_json: bool) -> None:
     """Bring the people folder up to date with the catalog. Running it twice changes nothing.
 
-    A people folder that was deleted is made anew. One of another catalog is refused; with --take-over it is this one's
+    A people folder that was deleted is made again. One of another catalog is refused; with --take-over it is this one's
     from then on, and the names of its folders are given to the same people again, at once or after the next scan.
 
     \b

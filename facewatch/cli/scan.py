@@ -108,7 +108,7 @@ def _print_scan(result: ScanResult, status: Status) -> None:
     ]
     echo("\n".join(done))
     if files.n_again:
-        echo(f"{plural(files.n_again, 'photo')} looked at anew")
+        echo(f"{plural(files.n_again, 'photo')} analysed again")
     if result.engine_before == result.engine:
         echo(f"{result.engine} sees faces in a new way now; names and decisions stay")
     elif result.engine_before:

@@ -170,7 +170,7 @@ def install(state: State, dry_run: bool) -> None:
 
     It can read everything you can, write only to catalog, backups and people folder, and has no network; how much of
     that holds depends on the system. With --config, --catalog and --people the service uses these as well. Again after
-    an update, or when a folder was moved: it is written anew.
+    an update, or when a folder was moved: it is written again.
 
     \b
     Example:

@@ -80,7 +80,7 @@ MEANT = {
 """What somebody who types this is looking for."""
 
 MEANT_OF_SERVICE = {
-    **dict.fromkeys(("start", "restart", "enable", "run"), "`facewatch service install` starts it, also anew"),
+    **dict.fromkeys(("start", "restart", "enable", "run"), "`facewatch service install` starts it, also again"),
     **dict.fromkeys(("reload",), "`systemctl --user reload facewatch`; macOS: `facewatch service install`"),
     **dict.fromkeys(
         ("stop", "disable", "remove", "delete"), "`facewatch service uninstall`; to rest: `facewatch pause`"

@@ -232,7 +232,7 @@ def test_a_merge_that_releases_a_face_names_it_and_whose_it_was(place: Library, 
     answer = run("merge", "Anna", "Ben")
     assert "1 face that contradicted it belongs to nobody now, from Ben" in answer.out
     assert re.search(rf"face f{bens['face_id']}: .*a\.png:\d, Ben until now", answer.out)
-    assert f"Ben merged into Anna; nobody's by it: f{bens['face_id']} of Ben" in run("history").out
+    assert f"Ben merged into Anna; released: f{bens['face_id']} of Ben" in run("history").out
 
 
 # --- where ids are shown ---

@@ -174,7 +174,7 @@ def _told_losses(told: Mapping[str, Any]) -> tuple[str, str]:
     let_go = [f"{ids.face(lost['face_id'])} of {lost['who']}" for lost in losses if lost.get("is_let_go")]
     n_more = told.get("n_released", len(let_go)) - len(let_go[:_FEW_FACES])
     more = f" and {n_more} more" if n_more > 0 and let_go else ""
-    return _from_whom(Counter(meant)), f"; nobody's by it: {', '.join(let_go[:_FEW_FACES])}{more}" if let_go else ""
+    return _from_whom(Counter(meant)), f"; released: {', '.join(let_go[:_FEW_FACES])}{more}" if let_go else ""
 
 
 # --- when somebody is split ---

@@ -43,11 +43,7 @@ HUB_FACES = 3
 LEAST_BEYOND, LOW_BEYOND, MOST_STRANGE, LEAST_STRANGE = -3.0, -1.0, 5.0, -4.0
 """Standard deviations from the median of a library's groups. A group is a hub when what its faces have in common beyond
 what they have with strangers is below the first; or below the second, and what they have with strangers outside of the
-others: above it is near everybody, below it like no face. Siblings are near many, too, but near themselves as everybody
-is. `scripts/spoiled hubs --only lfw --people 200`: none of 198 groups of people is one with dlib; with ArcFace none of
-200, and 1 where 120 faces blurred by 4 of 112 pixels or full of noise are among them. Of poor faces in groups 148 of
-587 and 226 of 584 are in hubs, most of those blurred by 6 pixels or shrunk to 10; none of those shrunk to 7, or full of
-noise, which are near nothing but each other."""
+others: above it is near everybody, below it like no face (`scripts/spoiled hubs`)."""
 LEAST_DEVIATIONS = 0.05, 0.01
 """A library in which all groups are the same tells no more than that; of both."""
 _MOST_LOOKED_AT = 16 * MOST_MEMBERS

@@ -31,42 +31,23 @@ NORM_TOLERANCE = 1e-3
 
 @dataclass(kw_only=True)
 class GraphClusterer:
-    """A method that proposes clusters from the graph of neighbours; `labels_` holds the last answer.
-
-    Distances are Euclidean between unit vectors. The defaults were measured on the labelled faces of LFW and four small
-    albums, each alone, all together, and random parts of them; embeddings of a crop and its mirror image, added.
-
-    dlib (2 747 + 279 faces): at ceiling 0.35, doubt 0.03, margin 0.02 no album cluster mixes two people, and LFW has
-    BCubed P .9965, F .9465 (hdbscan); from 0.345 to 0.355 P stays above .993 and F between .934 and .955.
-
-    ArcFace w600k_mbf (2 756 + 275 faces): at ceiling 1.17, doubt 0.05, margin 0.02 nothing is mixed anywhere, and LFW
-    has F .9964 (linkage); P is 1 from 1.08 to 1.18 and .9994 up to 1.20, F is above .995 from 1.16 on.
-    """
+    """A method that proposes clusters from the graph of neighbours; `labels_` holds the last answer. Distances are
+    Euclidean between unit vectors. The defaults were measured on LFW and four small albums, each alone, all together,
+    and random parts of them, and are those of dlib (docs/calibration-notes.md)."""
 
     ceiling: float
     """No group may join parts, or keep a face, whose spread (root mean squared distance) is above this."""
     n_neighbours: int = 64
     """Edges kept per face; a kept graph may hold more. 16 to 128 gave the same clusters of up to 29 faces."""
     doubt: float = 0.03
-    """Two single faces must be nearer than the ceiling by this, groups of a and b faces by doubt / (a * b).
-
-    One distance is weak evidence: of the joins that average linkage made between 0.30 and 0.34 on LFW (dlib), 3 of 73
-    between two single faces were wrong, and 3 of 321 between larger groups.
-    """
+    """Two single faces must be nearer than the ceiling by this, groups of a and b faces by doubt / (a * b): one
+    distance is weak evidence."""
     doubt_per_decade: float = 0.035
-    """How much the doubt grows, as a share of the ceiling, for each tenfold beyond `SURE_FACES`.
-
-    The more faces there are, the nearer the best of all strangers: by about .025 in cosine for ten times as many
-    (measurements.md, 6). Of 60 000 synthetic faces a doubt of 0.1 instead of 0.03 made BCubed P .998 of .995 and took
-    .001 of R; a ceiling lower by 0.04 gained as much and took .026.
-    """
+    """How much the doubt grows, as a share of the ceiling, for each tenfold beyond `SURE_FACES`: the more faces there
+    are, the nearer the best of all strangers."""
     likeness: float = 0.5
-    """Two groups must be at least this much as alike as the faces inside them are; mean cosine over mean cosine.
-
-    Keeps kin apart: on LFW (ArcFace) George W. and Jeb Bush, 12 faces each, are 0.45 to 0.5 as alike as each is to
-    himself, and were joined under a ceiling of 1.2. Up to 0.55 no other group lost a face there; at 0.6 synthetic
-    people fall apart by age. Has no effect on dlib's embeddings, where strangers, too, are at a cosine of 0.8.
-    """
+    """Two groups must be at least this much as alike as the faces inside them are; mean cosine over mean cosine. Keeps
+    kin apart, with ArcFace; has no effect on dlib's embeddings."""
     margin: float = 0.02
     """A leftover face joins a group when the runner-up group is farther by this; 0.01 to 0.04 made no difference."""
     conflict_share: float = 0.05

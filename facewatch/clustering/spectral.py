@@ -33,11 +33,7 @@ MOST_DENSE = 1_000
 """Components of more faces are halved first: all eigenvalues of 1 000 faces take 0.2 s and 8 MB, of 10 000 minutes."""
 
 MOST_CUT = 0.2
-"""A large component is halved while its second eigenvalue, which no normalised cut into two is below, is under this.
-
-Of 42 synthetic people with 60 and more faces most had one of 0.9, and the others, from which a few faces nearly fall
-off, one near 0; hardly any lay between.
-"""
+"""A large component is halved while its second eigenvalue, which no normalised cut into two is below, is under this."""
 
 
 @dataclass(kw_only=True)

@@ -17,12 +17,8 @@ COPY = 0.5
 beside itself, a poster): of all pairs of one person in LFW 1 in 100 is as near, in both engines, of strangers none."""
 
 GAP = 0.3
-"""Two groups may be one person when the gap between them is at most this, in squares of the ceiling.
-
-`scripts/measure_twice`: of LFW people whose second faces of collages lie beside their other faces the gap is at most
-.28 (ArcFace) and .47 (dlib) in 0.95 of the cases with one collage and four other photos, .15 and .26 with two collages,
-.11 and .19 with three.
-"""
+"""Two groups may be one person when the gap between them is at most this, in squares of the ceiling
+(`scripts/measure_twice`)."""
 
 FEW, GAP_OF_FEW = 3, 0.4
 """So many photos are too few to found somebody beside who may be in them twice, as long as the gap is no larger than it

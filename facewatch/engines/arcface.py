@@ -59,13 +59,7 @@ SURE_SCORE = 0.65
 """Of the 3 031 labelled faces of shared/photos none has less; of 483 detections that nobody labelled 164 have: faces
 cut by the edge of the photo, backs of heads, statues."""
 
-# Measured with scripts/spoiled (poor, covers) on LFW faces: pairs of faces spoiled alike that are nearer than two
-# faces of a group may be, and of one of them and good ones. Of good faces 0.96 of one's own are near, no strangers.
-# Pixels: 0.86 of those 24 wide are near their own good faces, 0.57 of those 16 wide. Sharpness: blurred by 3 of 112
-# pixels 0.84, by 5 0.13. Strangers near each other: none 20 to 32 pixels wide, 0.02 % blurred by 3, 6.1 % by 5, 2.1 %
-# with noise of 50 (norm 16), 1.3 % with sunglasses and mask (norm 16), 8.7 % with hands on eyes and mouth (13), 0.05 %
-# with a mask or a hand on the mouth (19 to 20), none with sunglasses (22). To good faces of strangers none of all these
-# is. Good faces have a norm of 24.
+# Measured with `scripts/spoiled poor` and `covers`; a good face has a norm of 24. See docs/calibration-notes.md.
 NEEDS = Needs(
     match_pixels=16,
     found_pixels=24,
@@ -81,29 +75,14 @@ UPRIGHT_SCORE = 0.75
 of photos without faces nothing that lies has (`scripts/bench --only angles`)."""
 
 WEAK_LENGTH = 21.0
-"""The network gives poor faces shorter vectors; those below this are averaged with their mirror image (TTA).
-
-Measured with MobileFaceNet (w600k_mbf) on LFW, true pairs accepted at a false-accept rate of 1e-4: nobody mirrored
-.9899, the 10 % with the shortest vectors .9911, everybody .9914, which takes the recogniser twice the time."""
+"""The network gives poor faces shorter vectors; those below this are averaged with their mirror image (TTA). Everybody
+mirrored gains .0003 of the true pairs more and takes the recogniser twice the time; see docs/calibration-notes.md."""
 
 BATCH_FACES = 32
 """Faces embedded in one call of the recogniser: more need more memory and are no faster."""
 
-# Measured with w600k_mbf on the labelled faces of shared/photos, each held out once in a gallery of 2 755. LFW: 0.989
-# of the faces are recognised, none as another person, 0.04 % of strangers are taken for somebody; album: 1.0, 0 and
-# 0 %. The centroid is the lever: at 1.06 no stranger is and 0.988 are recognised, at 1.10 0.1 to 0.2 % of strangers
-# are. Other ArcFace packs have strangers as far apart and the same person nearer. A stranger's best match gains about
-# 0.025 of cosine with every tenfold of faces, which is 0.022 here.
-# Grouping, all labelled faces at once: at 1.17 with a doubt of 0.05 BCubed P is 1 and F .9964 (LFW), as it is for six
-# random halves of its people; from 1.15/.03 (F .9949) to 1.18/.05 (.9967) P stays 1, at 1.20/.06 it is .9994.
-# Clear and confirmed, photos in 20 batches and five orders: with clear at 0.03 BCubed P of LFW stays at .9983 while R
-# rises from .9932 to .9935, and the album's from .9958 to 1. Of 500 named people, half of each confirmed, .984 of the
-# other faces are recognised instead of .980, none as another; of 300 with one face each .980 instead of .974, and one
-# stranger in 8 600 matches is taken for somebody, where it was none.
-# Copies (scripts/measure_copies, LFW): saved again at a quality of 60 to 95 a face stays within 0.208 of itself in 0.9
-# of all cases, at half size within 0.280 in half; of 7 943 pairs of photos of one person 4 are within 0.3.
-# Years: not measured on faces. On made tracks (tests/test_cases_years) half and twice as much do as well.
-# The other aggregations have the distances of the table of `facewatch evaluate` at a false-accept rate of 1e-3 (LFW).
+# Chosen with `facewatch evaluate` on LFW and an album (w600k_mbf), copies with `scripts/measure_copies`; years are not
+# measured on faces. What other values do: docs/calibration-notes.md.
 THRESHOLDS = Thresholds(
     match=1.12,
     gallery_size=3000,
@@ -123,11 +102,8 @@ THRESHOLDS = Thresholds(
     by_centroid=1.085,
 )
 
-# Chosen for recall on LFW and on what `scripts/hard_sets` makes of it (film-like, spoiled, one person multiplied), at a
-# BCubed precision no lower than that of similarities as they come, and in parts of LFW of 5 to 40 %, as a library is
-# while it grows: there most wrong faces are those that are alone in not being much like their group, hence `outlier`:
-# at 0.42 LFW in 20 batches has BCubed P .994 and F .995, without it .986 and .989. Matching faces to known people
-# by normalised middles was tried and gained nothing: photos in 20 batches had the same precision and recall.
+# Chosen with `scripts/hard_sets` at a precision no lower than that of plain similarities; see
+# docs/calibration-notes.md.
 NORMALISATION = Normalisation(
     usual=0.13,
     link=0.15,

@@ -23,20 +23,8 @@ from facewatch.engines.yunet import YunetDetector
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.types import Covered, DetectedFace, Detection, EngineInfo, Needs, Normalisation, Thresholds
 
-# Measured on the labelled faces of shared/photos, each face held out once, in a gallery of about 3 000 (where match is
-# 0.32 and centroid 0.29). LFW: 0.887 of the faces are recognised, none as another person, 0.36 % of strangers are
-# taken for somebody; album: 0.952, 0 and 0 %. The centroid is the lever: at 0.30 strangers rise to 0.76 %, at 0.28
-# they fall to 0.18 %. With 0.02 less a decade the rate stays between 0.35 and 0.39 % from 300 to 2 000 faces; beyond
-# 3 000 that is extrapolated. The margin, with photos arriving in 5 and in 20 batches, matched and grouped each time: on
-# LFW 0.07 has BCubed precision 0.991 and 0.988 where 0.03 has 0.987 and 0.986, at the same F of 0.941; the album's is 1
-# either way. Without a clear: 0.01 would give LFW's BCubed R .0006 and cost P .0005. Of named people, one face of each
-# confirmed, .736 of the others are recognised with confirmed at 0.008 instead of .721, half of each: .789 for .784, at
-# the same number of mistakes. Grouping: see clustering.base.
-# Copies (scripts/measure_copies, LFW): saved again at a quality of 60 to 95 a face stays within 0.078 of itself in 0.9
-# of all cases, at half size within 0.123; of 7 894 pairs of photos of one person 3 are within 0.08.
-# Years: 0.04 of `match`, as in advanced mode; there are no photos with ages to measure it on.
-# The other aggregations have the distances of the table of `facewatch evaluate` at a false-accept rate of 1e-3 (LFW),
-# and 0.019 more, which they lose in a gallery of 2 747 faces.
+# Chosen with `facewatch evaluate` on LFW and an album, copies with `scripts/measure_copies`; years are not measured on
+# faces. What other values do: docs/calibration-notes.md.
 THRESHOLDS = Thresholds(
     match=0.34,
     gallery_size=300,
@@ -85,12 +73,7 @@ NORMALISATION = Normalisation(
 SURE_SCORE = 0.2
 """HOG's confidence is 0 at the edge of what it reports; YuNet's is brought to that scale, see `yunet`."""
 
-# Measured with scripts/spoiled (poor, covers) on LFW faces: pairs of faces spoiled alike that are nearer than two
-# faces of a group may be, and of one of them and good ones. Of good faces 0.78 of one's own are near, no strangers.
-# Pixels: 0.57 of those 24 wide are near their own good faces, of those 20 wide 0.34. Sharpness: blurred by 3 of 112
-# pixels 0.49, by 5 0.01. Strangers near each other: 0.3 % blurred by 3, 3.2 % by 5, 0.4 % with noise of 25, 6.4 % of 50
-# (97 % of which are sharper than 1 500), 30 to 38 % with sunglasses and mask, 0.1 to 0.3 % with a mask or a hand on the
-# mouth, 0.2 % with sunglasses. To good faces of strangers 0 to 0.04 % of all these are.
+# Measured with `scripts/spoiled poor` and `covers`; see docs/calibration-notes.md.
 NEEDS = Needs(
     match_pixels=24,
     found_pixels=32,

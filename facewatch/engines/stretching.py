@@ -13,10 +13,7 @@ LOW, HIGH = 36, 198
 Brought to these, good faces keep a cosine of 1.000 and 0.997 to themselves."""
 
 LEAST_RANGE = 80
-"""Levels from 1 to 99 %: with fewer a face is stretched. None of the good faces has fewer; at half of its light the
-median face has 75 and 78, and a cosine of 0.977 to itself as it was (ArcFace), stretched 0.996. At a sixteenth of the
-light that is 0.954 and 0.998 (dlib), 0.52 and 0.97 (ArcFace), at a tenth of the contrast 0.959 and 0.999, 0.55 and
-0.99; strangers are as far from each other as ever again."""
+"""Levels from 1 to 99 %: a face with fewer is stretched; no good face has fewer (`scripts/spoiled light`)."""
 
 _MARGIN = 0.2
 """Left out on each side, in shares of the crop: a bright window behind a dark face, and the black where the photo ends,

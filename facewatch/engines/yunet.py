@@ -21,15 +21,12 @@ from facewatch.engines.scaling import bordered, scaled
 from facewatch.errors import EngineError
 
 SEARCH_PIXELS = 640 * 480
-"""A picture is searched with at most so many pixels, whatever its shape. Of the 277 labelled faces of
-shared/photos/album 275 are found then, in 18 ms a photo; HOG finds 269, in 71 ms. (The labels of the other two are off
-by a factor of two.)"""
+"""A picture is searched with at most so many pixels, whatever its shape (`scripts/found`)."""
 
 SECOND_SIDE = 200
 BORDER = 0.3
 """A picture that shows no sure face is searched once more with its longer side of so many pixels, and a border of this
-share of it: faces that fill the frame, or drown in noise. Of 100 LFW faces under noise of 50 grey levels 92 are found
-that way, in a sixteenth of the light all (`scripts/found`)."""
+share of it: faces that fill the frame, or drown in noise (`scripts/found`)."""
 
 LITTLE_CONTRAST = 100
 """Grey levels between the darkest and the brightest percent; a picture with less has them spread for that."""
@@ -37,20 +34,15 @@ LITTLE_CONTRAST = 100
 LEAST_CONFIDENCE = 64
 SURE_CONFIDENCE = 70
 PER_SCORE = 30
-"""The network's confidence goes up to 100; so much is a score of 0, so much more one of 1. That is about HOG's scale:
-a catalog may have faces that either found, and `standard.SURE_SCORE` is `SURE_CONFIDENCE`.
-
-None of the labelled faces of shared/photos/album has less than 85. In 544 pictures without a face, photos and parts of
-them at five sizes, 4 things have 64 and 2 have 70 (`scripts/found`)."""
+"""The network's confidence goes up to 100; so much is a score of 0, so much more one of 1. That is about HOG's scale: a
+catalog may have faces that either found, and `standard.SURE_SCORE` is `SURE_CONFIDENCE` (`scripts/found`)."""
 
 TURN_SIDE = 96
 TURN_MARGIN = 0.3
 TURN_LEAD = 3
-"""The network finds faces that lie on their side or head, too, half and nine tenths of them, and their embeddings are a
-stranger's. So each is cut out in this size, with a margin of this share of it, and looked at in its four turns (4 ms):
-one that has so much more confidence in another turn is left out. These are 98 % of LFW faces upside down, 99 % of those
-on their side, and 0.9 % of upright ones: tilted by 35 degrees (3 %) or in a sixteenth of the light, none of those as
-they are, cut tight, blurred or covered. With a lead of 8 these are 90, 96 and 0.5 %, at 64 pixels 94, 96 and 2 %."""
+"""The network finds faces that lie on their side or head, too, whose embeddings are a stranger's. So each is cut out in
+this size, with a margin of this share of it, and looked at in its four turns: one that has so much more confidence in
+another turn is left out (`scripts/found`)."""
 
 SURELY_UPRIGHT = 92
 """Upside down no face has this much."""
@@ -63,8 +55,7 @@ ABSENT = (
 _SIDE = (0.582, 0.395)
 _SHIFT = (-0.016, 0.053)
 """dlib's box is a square: its side in widths and heights of YuNet's, and how far its centre is off, in the same. Least
-squares over 769 faces of shared/photos that both found; sides then differ by 8 % (standard deviation), and the
-embeddings have a median cosine of 1.000 with those that HOG's boxes give."""
+squares over 769 faces that both found."""
 
 
 class _Face(NamedTuple):

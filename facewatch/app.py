@@ -13,7 +13,7 @@ from facewatch import folders
 from facewatch.catalog import Catalog
 from facewatch.catalog.waiting import Patience
 from facewatch.config import Config
-from facewatch.engines.options import OPTIONS, EngineOptions
+from facewatch.engines import OPTIONS, EngineOptions
 from facewatch.errors import CatalogError, ConfigError
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs.mounts import is_folder

@@ -20,8 +20,7 @@ from sqlite_utils import Database
 
 from facewatch import decode
 from facewatch.catalog.migrations import MIGRATIONS
-from facewatch.engines import fake, load_engine
-from facewatch.engines.options import EngineOptions
+from facewatch.engines import EngineOptions, fake, load_engine
 from facewatch.indexing import crops
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.indexing.turns import QUICK_PIXELS, look, turn_of

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
-from facewatch.engines import load_engine
-from facewatch.engines.options import EngineOptions
+from facewatch.engines import EngineOptions, load_engine
 from facewatch.errors import FacewatchError, Fault, FaultCode, PhotoError
 from facewatch.fs.beneath import open_beneath
 from facewatch.indexing.memory import bytes_needed, in_mb

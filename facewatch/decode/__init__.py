@@ -33,7 +33,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from facewatch.decode import avif, dates, jpeg, png, tiff, tiff_reader
+from facewatch.decode import container, dates, jpeg, png, tiff, tiff_reader
 from facewatch.decode.container import DECLARED_SIZE, is_cut_off, jp2_layout
 from facewatch.decode.exif import orientation
 from facewatch.decode.kinds import HEAD_BYTES, KINDS, Kind, claims_to_be_photo, is_raw, sniff
@@ -266,7 +266,7 @@ def _opener(kind: Kind) -> Callable[[BinaryIO], ImageFile.ImageFile]:
             opener: type[ImageFile.ImageFile] = HeifImageFile
             return opener
         case "AVIF":
-            return avif.opened
+            return container.opened
         case "BMP":
             return BmpImagePlugin.BmpImageFile
         case "GIF":

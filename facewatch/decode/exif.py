@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from facewatch.decode import avif, png, tiff
+from facewatch.decode import container, png, tiff
 from facewatch.decode.kinds import Kind
 
 MAX_BLOCK_BYTES = png.MAX_BLOCK_BYTES
@@ -90,7 +90,7 @@ def orientation(kind: Kind, image: Image.Image, data: BinaryIO) -> int:
     if kind.name == "HEIF" or (isinstance(image, TiffImagePlugin.TiffImageFile) and tag_orientation(image)):
         return 1  # libheif obeys the container, and a TIFF is turned while it is loaded
     if kind.name == "AVIF":
-        return int(image.info.get(avif.TURN, 1))
+        return int(image.info.get(container.TURN, 1))
     said = own_orientation(kind, image, data) if kind.name != "TIFF" else None
     if said is None:
         matches = (_XMP_ORIENTATION.search(block, 0, MAX_BLOCK_BYTES) for block in xmp_blocks(kind, image, data))

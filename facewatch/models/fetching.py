@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from facewatch.errors import EngineError
-from facewatch.models.archives import unpack_known
 from facewatch.models.downloads import ADDRESS_ADVICE, discard, download, partial_file
+from facewatch.models.importing import unpack_known
 from facewatch.models.packs import (
     ENGINE,
     Pack,

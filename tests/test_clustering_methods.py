@@ -14,8 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from facewatch.clustering import METHODS, make_clusterer, spectral
 from facewatch.clustering.base import GraphClusterer, nearest_of, trimmed
 from facewatch.clustering.graph import neighbour_graph
-from facewatch.clustering.rerank import reranked
-from facewatch.clustering.spectral import SpectralClusterer, n_groups
+from facewatch.clustering.spectral import SpectralClusterer, n_groups, reranked
 from facewatch.errors import EngineError
 
 if TYPE_CHECKING:

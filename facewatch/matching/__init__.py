@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from facewatch.matching.aggregation import Aggregation, MatchSettings
 from facewatch.matching.gallery import Candidate, Gallery, settle_photo
-from facewatch.matching.lookalikes import LookAlikes
+from facewatch.matching.lookalikes import Evidence, LookAlikes
 from facewatch.matching.member import distances
-from facewatch.matching.strangers import Evidence
 
 __all__ = [
     "Aggregation",

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.matching.aggregation import Aggregation
-from facewatch.matching.lookalikes import LookAlikes, Overlaps, nearest_pairs
+from facewatch.matching.lookalikes import Evidence, LookAlikes, Overlaps, Strangers, nearest_pairs
 from facewatch.matching.member import Faces, Member, distances
-from facewatch.matching.strangers import Evidence, Strangers
 from facewatch.matching.years import UNDATED, stricter
 from facewatch.text import told_apart
 from facewatch.types import Match, Normalisation, Thresholds, Tier, cosine_of, distance_of

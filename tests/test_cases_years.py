@@ -15,7 +15,7 @@ from synthetic import Tracks, make_tracks
 
 from facewatch.engines.arcface import THRESHOLDS
 from facewatch.matching import Gallery
-from facewatch.matching.years import UNDATED, stricter, years_of
+from facewatch.matching.member import UNDATED, stricter, years_of
 from facewatch.types import Match
 
 N_DIMS = 8

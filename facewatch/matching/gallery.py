@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from facewatch.matching.aggregation import Aggregation
 from facewatch.matching.lookalikes import Evidence, LookAlikes, Overlaps, Strangers, nearest_pairs
-from facewatch.matching.member import Faces, Member, distances
-from facewatch.matching.years import UNDATED, stricter
+from facewatch.matching.member import UNDATED, Faces, Member, distances, stricter
 from facewatch.text import told_apart
 from facewatch.types import Match, Normalisation, Thresholds, Tier, cosine_of, distance_of
 

@@ -26,7 +26,7 @@ _MAX_PARTS = 10_000
 _DATE_CREATED, _TIME_CREATED = b"\x02\x37", b"\x02\x3c"
 """2:55 and 2:60."""
 
-_DATE = re.compile(rb"(\d{4})(\d\d)(\d\d)\s*\Z")
+_DATE_PART = re.compile(rb"(\d{4})(\d\d)(\d\d)\s*\Z")
 _TIME = re.compile(rb"([01]\d|2[0-4]):?([0-5]\d):?([0-5]\d|60)?(?:([+-]\d\d):?(\d\d))?\s*\Z")
 
 
@@ -35,7 +35,7 @@ def dates(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterator[byt
     for block in _blocks(kind, image, data):
         records = dict(reversed([*_records(block)]))  # the first counts
         if _DATE_CREATED in records:
-            date = _DATE.sub(rb"\1-\2-\3", records[_DATE_CREATED].rstrip(b"\0"))
+            date = _DATE_PART.sub(rb"\1-\2-\3", records[_DATE_CREATED].rstrip(b"\0"))
             time = _TIME.match(records.get(_TIME_CREATED, b"").rstrip(b"\0"))
             yield date + time.expand(rb"T\1:\2:") + (time[3] or b"00") + _zone(time) if time else date
 

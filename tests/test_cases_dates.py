@@ -18,7 +18,7 @@ from PIL import ExifTags, Image
 from sqlite_utils import Database
 
 from facewatch.catalog.migrations import MIGRATIONS
-from facewatch.decode import dates, decode, iptc, peek, taken_at
+from facewatch.decode import dates, decode, peek, taken_at
 from facewatch.types import Decoded
 
 # --- an orientation of any integer type ---
@@ -442,6 +442,6 @@ def test_iptc_that_claims_to_be_huge_costs_at_most_the_date(length: bytes) -> No
 
 def test_of_iptc_in_any_number_of_parts_only_so_many_are_looked_at() -> None:
     wanted = (record(55, b"19650801"), "1965-08-01")
-    assert [*iptc._records(record(25, b"") * 20_000)][-1] == (b"\x02\x19", b"")
-    assert len([*iptc._records(record(25, b"") * 20_000 + wanted[0])]) == iptc._MAX_PARTS
-    assert [*iptc._resources(resource(1, b"") * 20_000 + resource(0x0404, wanted[0]))] == []
+    assert [*dates._records(record(25, b"") * 20_000)][-1] == (b"\x02\x19", b"")
+    assert len([*dates._records(record(25, b"") * 20_000 + wanted[0])]) == dates._MAX_PARTS
+    assert [*dates._resources(resource(1, b"") * 20_000 + resource(0x0404, wanted[0]))] == []

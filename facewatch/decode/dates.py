@@ -14,9 +14,8 @@ from typing import BinaryIO
 
 from PIL import ExifTags, Image, JpegImagePlugin
 
-from facewatch.decode import dates, exif, tiff
+from facewatch.decode import exif, tiff
 from facewatch.decode.exif import MAX_BLOCK_BYTES
-from facewatch.decode.exif import MAX_BLOCK_BYTES as _MAX_BLOCK_BYTES
 from facewatch.decode.kinds import Kind
 
 FIRST_YEAR = 1826
@@ -121,8 +120,8 @@ def _texts(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterator[by
     yield from (texts[_ORIGINAL] for texts in blocks if _ORIGINAL in texts)
     xmp = [*exif.xmp_blocks(kind, image, data)]
     for pattern in _XMP_DATES:
-        yield from (match[1] for block in xmp for match in pattern.finditer(block, 0, _MAX_BLOCK_BYTES))
-    yield from dates.dates(kind, image, data)
+        yield from (match[1] for block in xmp for match in pattern.finditer(block, 0, MAX_BLOCK_BYTES))
+    yield from iptc_dates(kind, image, data)
     yield from (texts[_DIGITIZED] for texts in blocks if _DIGITIZED in texts)
 
 
@@ -172,7 +171,7 @@ _DATE_PART = re.compile(rb"(\d{4})(\d\d)(\d\d)\s*\Z")
 _TIME = re.compile(rb"([01]\d|2[0-4]):?([0-5]\d):?([0-5]\d|60)?(?:([+-]\d\d):?(\d\d))?\s*\Z")
 
 
-def dates(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterator[bytes]:
+def iptc_dates(kind: Kind, image: Image.Image | None, data: BinaryIO) -> Iterator[bytes]:
     """When the picture came to be, as XMP would write it; a time that is none leaves the day."""
     for block in _blocks(kind, image, data):
         records = dict(reversed([*_records(block)]))  # the first counts

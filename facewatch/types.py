@@ -198,9 +198,9 @@ class Analysis:
     """When the photo was taken by the camera's clock, YYYY-MM-DDTHH:MM:SS; empty: the file does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Distances that belong to an engine; how they were measured stands where they are set."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchThresholds:
+    """Distances at which a face is somebody known; how they were measured stands where they are set."""
 
     match: float
     """A face must be nearer than this to a member of a person, in a gallery of `gallery_size` faces."""
@@ -212,20 +212,12 @@ class Thresholds:
     """How much both shrink when the gallery grows tenfold beyond that: a stranger's best match comes nearer."""
     margin: float
     """The runner-up must be farther than the winner by this much."""
-    poor: float
+    low_quality_penalty: float
     """A face of tier MATCH must be nearer to both by this much."""
-    cluster: float
-    """No machine-made group may join parts whose mean distance is above this."""
-    doubt: float
-    """Two single faces must be nearer than `cluster` by this to make a group: one distance is weak evidence."""
-    cluster_margin: float
-    """A leftover face joins a group when the runner-up group is farther by this."""
     years: float = 0.0
-    """A face taken ten years before or after the nearest of a person must be nearer by this; see `assign.years`."""
-    copy: float = 0.0
-    """Faces of different photos that are nearer than this are one picture, saved twice."""
-    clear: float = 0.0
-    """A match without a near runner-up may be farther off by this; see `assign`."""
+    """A face taken ten years before or after the nearest of a person must be nearer by this; see `matching.member`."""
+    no_rival_bonus: float = 0.0
+    """A match without a near runner-up may be farther off by this; see `matching.gallery`."""
     confirmed: float = 0.0
     """And one whose nearest member a user confirmed by this."""
     by_minimum: float = 0.0
@@ -244,6 +236,20 @@ class Thresholds:
         return self.per_decade * max(0.0, math.log10(max(1, n_faces) / self.gallery_size))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds(MatchThresholds):
+    """All distances that belong to an engine: those of matching, and those of grouping."""
+
+    cluster: float
+    """No machine-made group may join parts whose mean distance is above this."""
+    singleton_penalty: float
+    """Two single faces must be nearer than `cluster` by this to make a group: one distance is weak evidence."""
+    cluster_margin: float
+    """A leftover face joins a group when the runner-up group is farther by this."""
+    copy: float = 0.0
+    """Faces of different photos that are nearer than this are one picture, saved twice."""
+
+
 @dataclass(frozen=True, slots=True)
 class Normalisation:
     """What an engine's similarities are where nobody is anybody, and what two groups must have beyond that to be one.
@@ -257,7 +263,7 @@ class Normalisation:
     link: float | None
     """Two groups must be as similar as this on the mean over all pairs of faces to be joined from single faces up;
     None: what similarities as they come make of single faces is taken over."""
-    doubt: float
+    singleton_penalty: float
     """Two single faces must be nearer than that, as a distance, by this, groups of a and b faces by this / (a * b)."""
     merge: float
     """The middles of two groups must be as similar as this to be one."""
@@ -267,7 +273,7 @@ class Normalisation:
     """A single face must be as similar as this to the middle of a group to join it."""
     outlier: float
     """And at least as much as this share of what the faces of the group are to the others."""
-    clear: float
+    no_rival_bonus: float
     """And as this together with the lead over the next group."""
     per_decade: float
     """How much more is asked for in a library with ten times as many faces."""
@@ -276,9 +282,11 @@ class Normalisation:
 
     def stricter(self, by: float) -> Normalisation:
         """Return limits that are nearer by this much, as distances."""
-        merge, attach, clear = (cosine_of(distance_of(cosine) - by) for cosine in (self.merge, self.attach, self.clear))
+        merge, attach, clear = (
+            cosine_of(distance_of(cosine) - by) for cosine in (self.merge, self.attach, self.no_rival_bonus)
+        )
         link = self.link and cosine_of(distance_of(self.link) - by)
-        return replace(self, link=link, merge=merge, attach=attach, clear=clear)
+        return replace(self, link=link, merge=merge, attach=attach, no_rival_bonus=clear)
 
 
 def distance_of(cosine: float) -> float:

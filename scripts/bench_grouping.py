@@ -108,7 +108,7 @@ def default_clusterer() -> Clusterer:
     return make_clusterer(
         config["cluster.method"],
         ceiling=THRESHOLDS.cluster,
-        doubt=THRESHOLDS.doubt,
+        singleton_penalty=THRESHOLDS.singleton_penalty,
         margin=THRESHOLDS.cluster_margin,
         copy=THRESHOLDS.copy,
         min_faces=config["cluster.min_faces"],

@@ -236,7 +236,7 @@ def rights(good: Sitters, poor: Sitters, pixels: int | None) -> Iterator[str]:
     yield f"{sum(quality.covered is not Covered.NOTHING for quality in qualities)}"
     norms = [face.norm for face in poor.faces if face.norm is not None]
     yield f"{np.median(norms):.1f}" if norms else ""
-    limit = info.thresholds.cluster - info.thresholds.doubt
+    limit = info.thresholds.cluster - info.thresholds.singleton_penalty
     founding = tiers == Tier.FOUND
     for rows in (founding | True, founding):
         vectors, people = poor.vectors[rows], poor.people[rows]
@@ -267,7 +267,7 @@ def grouped(vectors: NDArray[np.float32], info: EngineInfo) -> NDArray[np.int64]
     clusterer = make_clusterer(
         "whispers",
         ceiling=limits.cluster,
-        doubt=limits.doubt,
+        singleton_penalty=limits.singleton_penalty,
         margin=limits.cluster_margin,
         copy=limits.copy,
         normalisation=info.normalisation,

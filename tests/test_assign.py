@@ -21,9 +21,9 @@ THRESHOLDS = Thresholds(
     gallery_size=300,
     per_decade=0.02,
     margin=0.03,
-    poor=0.02,
+    low_quality_penalty=0.02,
     cluster=0.35,
-    doubt=0.03,
+    singleton_penalty=0.03,
     cluster_margin=0.02,
 )
 N_DIMS = 8
@@ -268,7 +268,9 @@ def test_a_match_through_a_confirmed_face_may_be_farther_off(is_confirmed: bool)
 
 
 def accepts_without_rival(n_members: int, runner_up: float) -> bool:
-    known = gallery(*[(1, at(0.32))] * n_members, (2, at(runner_up, 2)), limits=replace(THRESHOLDS, clear=0.02))
+    known = gallery(
+        *[(1, at(0.32))] * n_members, (2, at(runner_up, 2)), limits=replace(THRESHOLDS, no_rival_bonus=0.02)
+    )
     match = known.identify(PROBE)
     assert match
     assert match.person_id == 1

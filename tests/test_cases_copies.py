@@ -63,7 +63,7 @@ def test_one_face_in_five_twice_tears_nobody_and_joins_nobody(method: str) -> No
     copied = np.flatnonzero(np.random.default_rng(0).random(1_000) < 0.2)
     embeddings = np.concatenate([library.embeddings, library.embeddings[copied]])
     photos = np.concatenate([library.photos, 10_000 + library.photos[copied]])
-    limits = {"ceiling": THRESHOLDS.cluster, "doubt": THRESHOLDS.doubt}
+    limits = {"ceiling": THRESHOLDS.cluster, "singleton_penalty": THRESHOLDS.singleton_penalty}
     before = make_clusterer(method, **limits).fit_predict(library.embeddings, photos=library.photos)
     labels = make_clusterer(method, **limits).fit_predict(embeddings, photos=photos)
     assert partition(alone(labels)[:1_000]) == partition(alone(before))
@@ -73,8 +73,8 @@ def test_one_face_in_five_twice_tears_nobody_and_joins_nobody(method: str) -> No
 def test_three_copies_are_one_piece_of_evidence(method: str) -> None:
     """Two single faces must be nearer than the ceiling by the doubt, however often they are there."""
     faces = at_angles(0, 0, 0, 32, 32, 32)
-    assert labels_of(faces, method=method, doubt=0.1).tolist() == [-1] * 6
-    assert partition(labels_of(faces, method=method, doubt=0.0)) == {frozenset(range(6))}
+    assert labels_of(faces, method=method, singleton_penalty=0.1).tolist() == [-1] * 6
+    assert partition(labels_of(faces, method=method, singleton_penalty=0.0)) == {frozenset(range(6))}
 
 
 @methods

@@ -252,7 +252,15 @@ class NormalisingEngine(AlikeEngine):
     @property
     def info(self) -> EngineInfo:
         limits = Normalisation(
-            usual=0.0, link=None, doubt=0.0, merge=0.5, likeness=0.5, attach=0.1, outlier=0.0, clear=0.1, per_decade=0.0
+            usual=0.0,
+            link=None,
+            singleton_penalty=0.0,
+            merge=0.5,
+            likeness=0.5,
+            attach=0.1,
+            outlier=0.0,
+            no_rival_bonus=0.1,
+            per_decade=0.0,
         )
         return dataclasses.replace(INFO, normalisation=dataclasses.replace(limits, mean=tuple(_common().tolist())))
 

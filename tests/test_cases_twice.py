@@ -310,7 +310,9 @@ METHODS = ("whispers", "linkage", "hdbscan", "dbscan", "spectral")
 
 
 def group(faces: NDArray[np.float32], photos: NDArray[np.int64], method: str) -> NDArray[np.int64]:
-    clusterer = make_clusterer(method, ceiling=CEILING, doubt=THRESHOLDS.doubt, margin=THRESHOLDS.cluster_margin)
+    clusterer = make_clusterer(
+        method, ceiling=CEILING, singleton_penalty=THRESHOLDS.singleton_penalty, margin=THRESHOLDS.cluster_margin
+    )
     return clusterer.fit_predict(faces, photos=photos)
 
 

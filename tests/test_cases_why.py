@@ -21,8 +21,15 @@ from facewatch.types import Thresholds, Tier
 
 N_DIMS = 3
 THRESHOLDS = Thresholds(
-    **{"match": 0.34, "centroid": 0.31, "margin": 0.05, "poor": 0.05, "clear": 0.04, "confirmed": 0.08},
-    **{"gallery_size": 300, "per_decade": 0.02, "cluster": 0.35, "doubt": 0.03, "cluster_margin": 0.02},
+    **{
+        "match": 0.34,
+        "centroid": 0.31,
+        "margin": 0.05,
+        "low_quality_penalty": 0.05,
+        "no_rival_bonus": 0.04,
+        "confirmed": 0.08,
+    },
+    **{"gallery_size": 300, "per_decade": 0.02, "cluster": 0.35, "singleton_penalty": 0.03, "cluster_margin": 0.02},
 )
 NAMES = {1: "Anna", 2: "Ben", 3: "Clara", 4: "Dora"}
 

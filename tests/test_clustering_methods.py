@@ -75,8 +75,8 @@ def test_one_edge_is_worth_less_the_more_faces_there_are() -> None:
 
 
 def test_two_single_faces_are_doubted_the_more_the_more_faces_there_are() -> None:
-    clusterer = GraphClusterer(ceiling=1.0, doubt=0.05)
-    assert [clusterer._rules(n).doubt for n in (10, 3_000, 30_000)] == pytest.approx([0.05, 0.05, 0.085])
+    clusterer = GraphClusterer(ceiling=1.0, singleton_penalty=0.05)
+    assert [clusterer._rules(n).singleton_penalty for n in (10, 3_000, 30_000)] == pytest.approx([0.05, 0.05, 0.085])
 
 
 def test_edges_can_be_cut_by_length_and_by_number() -> None:

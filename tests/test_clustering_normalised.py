@@ -49,7 +49,10 @@ def labels_of(
     faces: NDArray[np.float32], method: str = "whispers", normalisation: Normalisation | None = NORMALISATION
 ) -> NDArray[np.int64]:
     clusterer = make_clusterer(
-        *(method,), ceiling=THRESHOLDS.cluster, doubt=THRESHOLDS.doubt, normalisation=normalisation
+        *(method,),
+        ceiling=THRESHOLDS.cluster,
+        singleton_penalty=THRESHOLDS.singleton_penalty,
+        normalisation=normalisation,
     )
     return clusterer.fit_predict(faces, photos=np.arange(len(faces)))
 

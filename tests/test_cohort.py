@@ -11,7 +11,15 @@ from facewatch.cohort import MOST_MEMBERS, MOST_OF_ONE, Cohort
 from facewatch.types import Normalisation
 
 USUAL = Normalisation(
-    usual=0.2, link=0.3, doubt=0.05, merge=0.3, likeness=0.3, attach=0.2, outlier=0.3, clear=0.3, per_decade=0.02
+    usual=0.2,
+    link=0.3,
+    singleton_penalty=0.05,
+    merge=0.3,
+    likeness=0.3,
+    attach=0.2,
+    outlier=0.3,
+    no_rival_bonus=0.3,
+    per_decade=0.02,
 )
 N_DIMS = 64
 

@@ -1297,9 +1297,9 @@ LIMITS = Thresholds(
     gallery_size=40,
     per_decade=0.05,
     margin=0.04,
-    poor=0.05,
+    low_quality_penalty=0.05,
     cluster=0.7,
-    doubt=0.02,
+    singleton_penalty=0.02,
     cluster_margin=0.02,
 )
 
@@ -1392,7 +1392,7 @@ OTHER = Thresholds(match=0.1)
 THRESHOLDS = Thresholds(
     match=0.75,  # stays a comment
     centroid=0.7, gallery_size=40, per_decade=0.05,
-    margin=0.04, poor=0.05, cluster=0.7, doubt=0.02, cluster_margin=0.02,
+    margin=0.04, low_quality_penalty=0.05, cluster=0.7, singleton_penalty=0.02, cluster_margin=0.02,
 )
 INFO = 0.75
 '''

@@ -112,7 +112,7 @@ def grouping(method: str = "whispers", graph: NeighbourGraph | None = None) -> C
     return make_clusterer(
         method,
         ceiling=THRESHOLDS.cluster,
-        doubt=THRESHOLDS.doubt,
+        singleton_penalty=THRESHOLDS.singleton_penalty,
         margin=THRESHOLDS.cluster_margin,
         copy=THRESHOLDS.copy,
         normalisation=NORMALISATION,

@@ -407,7 +407,7 @@ def near_people(known: FaceTable, thresholds: Thresholds) -> Iterator[tuple[int,
         apart = distances(means[start : start + _BLOCK_PEOPLE] @ means.T)
         # One distance is weak evidence, as in grouping.
         is_single = (counts[start : start + _BLOCK_PEOPLE, None] == 1) & (counts == 1)
-        limits = thresholds.cluster - np.where(is_single, thresholds.doubt, 0)
+        limits = thresholds.cluster - np.where(is_single, thresholds.singleton_penalty, 0)
         for i, other in zip(*np.nonzero(apart < limits), strict=True):
             if start + i < other:
                 yield int(people[start + i]), int(people[other]), float(apart[i, other])

@@ -37,7 +37,7 @@ class Rules:
 
     ceiling: float
     """No two groups join, and no face stays, when the spread is above this."""
-    doubt: float
+    singleton_penalty: float
     """Two single faces must be nearer than the ceiling by this; groups of a and b faces by doubt / (a * b)."""
     likeness: float
     """Two groups must be this much as alike as the faces inside them are: mean cosine over mean cosine."""
@@ -143,7 +143,7 @@ class AverageLinkage:
         """Return the spreads with their doubt, infinity where groups are not alike enough."""
         n_pairs = self._sizes[pairs.left] * self._sizes[pairs.right]
         cosines = self._means(pairs)
-        return np.where(self._are_alike(pairs), spread(cosines) + self._rules.doubt / n_pairs, np.inf)
+        return np.where(self._are_alike(pairs), spread(cosines) + self._rules.singleton_penalty / n_pairs, np.inf)
 
     def _are_alike(self, pairs: Pairs) -> NDArray[np.bool_]:
         within = np.sqrt(np.maximum(0.0, self._within[pairs.left] * self._within[pairs.right]))

@@ -39,10 +39,10 @@ class GraphClusterer:
     """No group may join parts, or keep a face, whose spread (root mean squared distance) is above this."""
     n_neighbours: int = 64
     """Edges kept per face; a kept graph may hold more. 16 to 128 gave the same clusters of up to 29 faces."""
-    doubt: float = 0.03
+    singleton_penalty: float = 0.03
     """Two single faces must be nearer than the ceiling by this, groups of a and b faces by doubt / (a * b): one
     distance is weak evidence."""
-    doubt_per_decade: float = 0.035
+    singleton_penalty_per_decade: float = 0.035
     """How much the doubt grows, as a share of the ceiling, for each tenfold beyond `SURE_FACES`: the more faces there
     are, the nearer the best of all strangers."""
     likeness: float = 0.5
@@ -162,7 +162,8 @@ class GraphClusterer:
     def _rules(self, n_faces: int) -> Rules:
         return Rules(
             ceiling=self.ceiling,
-            doubt=self.doubt + self.doubt_per_decade * self.ceiling * decades(n_faces),
+            singleton_penalty=self.singleton_penalty
+            + self.singleton_penalty_per_decade * self.ceiling * decades(n_faces),
             likeness=self.likeness,
             margin=self.margin,
             conflict_share=self.conflict_share,

@@ -61,12 +61,12 @@ def refine_normalised(
     centred = cohort.centred(embeddings)
     strangers = cohort.similarity(centred, alone(known))
     normalised = Pairs(edges.left, edges.right, products(centred, centred, edges.left, edges.right))
-    labels, linking = known, replace(rules, likeness=limits.likeness, doubt=limits.doubt)
+    labels, linking = known, replace(rules, likeness=limits.likeness, singleton_penalty=limits.singleton_penalty)
     if limits.link is not None:
         linking = replace(linking, ceiling=distance_of(limits.link))
         labels = cut(normalised.where(is_inside), centred, photos, linking, strangers)
         labels = merge(labels, normalised, centred, photos, linking, strangers)
-    joining = replace(linking, ceiling=distance_of(limits.merge), doubt=0.0)
+    joining = replace(linking, ceiling=distance_of(limits.merge), singleton_penalty=0.0)
     labels = _merge_middles(labels, normalised, centred, photos, joining, strangers, cohort)
     for _ in range(ROUNDS):
         labels = _attach(labels, centred, photos, strangers, cohort, limits)
@@ -173,7 +173,7 @@ def _wishes(
         best = more[rows, nearest]
         more[rows, nearest] = -1.0
         lead = np.minimum(best - more.max(axis=1), MOST_LEAD)
-        is_clear = (best >= 0) & (best + lead >= normalisation.clear - normalisation.attach)
+        is_clear = (best >= 0) & (best + lead >= normalisation.no_rival_bonus - normalisation.attach)
         for row in np.flatnonzero(is_clear):
             yield -float(best[row]), int(faces[row]), int(nearest[row])
 
@@ -191,10 +191,10 @@ def _for_size(limits: Normalisation, n_faces: int) -> Normalisation:
     by = limits.per_decade * math.log10(max(MEASURED_FACES, n_faces) / MEASURED_FACES)
     return replace(
         limits,
-        doubt=limits.doubt + by,
+        singleton_penalty=limits.singleton_penalty + by,
         merge=limits.merge + by,
         attach=limits.attach + by,
-        clear=limits.clear + by,
+        no_rival_bonus=limits.no_rival_bonus + by,
     )
 
 

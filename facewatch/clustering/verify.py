@@ -118,7 +118,7 @@ def reassign(
     sums, sizes = group_sums(labels, embeddings), np.bincount(labels[labels != NOISE])
     own = spread((products(embeddings, sums, faces, labels[faces]) - 1.0) / (sizes[labels[faces]] - 1))
     to_other = spread(products(embeddings, sums, faces, others) / sizes[others])
-    is_near = to_other + rules.doubt / sizes[others] <= rules.ceiling
+    is_near = to_other + rules.singleton_penalty / sizes[others] <= rules.ceiling
     is_clear = is_near & (own - to_other >= rules.margin)
     wishes = sorted(zip(to_other[is_clear].tolist(), faces[is_clear].tolist(), others[is_clear].tolist(), strict=True))
     return without_small(granted(labels, wishes, photos), 2)
@@ -164,7 +164,7 @@ def _wishes(
     """Yield spread, face and group for each face outside the groups that has a near and clearly nearest group."""
     sizes = np.bincount(labels[labels != NOISE])
     means = group_sums(labels, embeddings) / sizes[:, None].astype(np.float32)
-    doubts = rules.doubt / sizes
+    doubts = rules.singleton_penalty / sizes
     for faces in blocks(np.flatnonzero(labels == NOISE), BLOCK_ROWS):
         cosines = embeddings[faces] @ means.T
         nearest, rows = cosines.argmax(axis=1), np.arange(len(faces))

@@ -33,7 +33,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from facewatch.decode import container, dates, jpeg, png, tiff
+from facewatch.decode import container, dates, jpeg, png, tiff, tiff_reader
 from facewatch.decode.container import DECLARED_SIZE, is_cut_off, jp2_layout
 from facewatch.decode.exif import orientation
 from facewatch.decode.kinds import HEAD_BYTES, KINDS, Kind, claims_to_be_photo, is_raw, sniff
@@ -132,7 +132,7 @@ def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = 
             png.check_rows(image, data)
         turn = orientation(kind, image, data)
         picture = as_rgb(image, fitted(size, working_side))
-        if isinstance(image, tiff.Tiff) and image.is_negative:
+        if isinstance(image, tiff_reader.Tiff) and image.is_negative:
             picture = ImageOps.invert(picture)
         if kind.name == "JPEG":
             picture = jpeg.in_plain_colours(picture, image.info.get("icc_profile"))
@@ -215,8 +215,8 @@ def _open(kind: Kind, data: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     """
     _check_container(kind, data, max_pixels)
     image = _opener(kind)(_lean(kind, data))
-    if isinstance(image, tiff.Tiff):
-        _check_size(tiff.tile_size(image), max_pixels)
+    if isinstance(image, tiff_reader.Tiff):
+        _check_size(tiff_reader.tile_size(image), max_pixels)
     _check_size(image.size, max_pixels)
     return image
 
@@ -278,7 +278,7 @@ def _opener(kind: Kind) -> Callable[[BinaryIO], ImageFile.ImageFile]:
         case "PNG":
             return png.opened
         case "TIFF":
-            return tiff.opened
+            return tiff_reader.opened
         case "WEBP":
             return WebPImagePlugin.WebPImageFile
     raise ValueError(f"no reader for {kind.name}")

@@ -87,7 +87,7 @@ class Answers:
     def accepted(self, limits: Thresholds) -> NDArray[np.bool_]:
         """Return which are accepted, by the rule of `matching.Gallery`."""
         decades = np.log10(np.maximum(self.n_gallery, 1) / limits.gallery_size)
-        less = limits.per_decade * np.maximum(0.0, decades) + np.where(self.is_poor, limits.poor, 0.0)
+        less = limits.per_decade * np.maximum(0.0, decades) + np.where(self.is_poor, limits.low_quality_penalty, 0.0)
         is_near = (self.distance <= limits.match - less) & (self.centroid <= limits.centroid - less)
         accepted: NDArray[np.bool_] = is_near & (self.lead >= limits.margin) & self.is_proof
         return accepted
@@ -417,7 +417,9 @@ def calibrate_grouping(
     tried: list[tuple[float, Agreement]] = []
     step, ceilings = _ceilings(pairs)
     for ceiling in ceilings:
-        clusterer = make_clusterer(method, ceiling=ceiling, doubt=now.doubt, margin=now.cluster_margin)
+        clusterer = make_clusterer(
+            method, ceiling=ceiling, singleton_penalty=now.singleton_penalty, margin=now.cluster_margin
+        )
         tried.append((ceiling, bcubed(faces.people, alone(clusterer.fit_predict(faces.embeddings, photos=photos)))))
         if tried[-1][1].precision < MIN_PRECISION:
             return replace(now, cluster=round(ceiling - step, 4)), tried

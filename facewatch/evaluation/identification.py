@@ -95,7 +95,7 @@ def excess(answers: Answers, limits: Thresholds, way: Aggregation) -> NDArray[np
     With `combined` it is how much farther off than the engine's thresholds, else the distance; poor faces are taken to
     be farther than they are, as matching does.
     """
-    poor = np.where(answers.is_poor, limits.poor, 0.0)
+    poor = np.where(answers.is_poor, limits.low_quality_penalty, 0.0)
     away = answers.distance + poor
     if way is Aggregation.COMBINED:
         less = np.array([limits.less(n) for n in answers.n_gallery.tolist()])

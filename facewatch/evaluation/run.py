@@ -36,7 +36,7 @@ from facewatch.evaluation.ways import (
 )
 from facewatch.indexing.memory import memory_limit
 from facewatch.indexing.pool import Analyser, Workers
-from facewatch.types import EngineInfo, Progress
+from facewatch.types import EngineInfo, Progress, Thresholds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -306,7 +306,7 @@ def facts(evaluation: Evaluation) -> dict[str, Any]:
         "labelled": str(evaluation.labelled.root),
         "doubt": evaluation.doubt,
         "only": evaluation.labelled.only,
-        "engine": {"name": info.name, "fingerprint": info.fingerprint, "thresholds": asdict(info.thresholds)},
+        "engine": {"name": info.name, "fingerprint": info.fingerprint, "thresholds": _threshold_row(info.thresholds)},
         "n_photos": len(sample.photos),
         "n_photos_unused": sample.n_unused,
         "detection": {
@@ -376,3 +376,11 @@ def _simulation_facts(simulation: Simulation) -> dict[str, Any]:
         },
         "seconds": round(simulation.seconds, 3),
     }
+
+
+_KEYS = {"low_quality_penalty": "poor", "singleton_penalty": "doubt", "no_rival_bonus": "clear"}
+"""What thresholds are called in JSON where that is not as in the code."""
+
+
+def _threshold_row(thresholds: Thresholds) -> dict[str, float]:
+    return {_KEYS.get(name, name): value for name, value in asdict(thresholds).items()}

@@ -95,7 +95,7 @@ def by_clustering(sample: Sample, open_app: OpenApp, method: str) -> Partition:
     clusterer = make_clusterer(
         method,
         ceiling=limits.cluster - config["match.strictness"],
-        doubt=limits.doubt,
+        singleton_penalty=limits.singleton_penalty,
         margin=limits.cluster_margin,
         copy=limits.copy,
         min_faces=config["cluster.min_faces"],

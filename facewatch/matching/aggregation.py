@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from facewatch.types import Thresholds
+    from facewatch.types import MatchThresholds
 
 
 class Aggregation(StrEnum):
@@ -52,7 +52,7 @@ class Aggregation(StrEnum):
         """Why a face is accepted."""
         return f"{self.words}{', centroid' if self is Aggregation.COMBINED else ''} and margin agree"
 
-    def limits(self, thresholds: Thresholds) -> tuple[float, float]:
+    def limits(self, thresholds: MatchThresholds) -> tuple[float, float]:
         """Return what the distance may be at most, and what that to the centroid may be beside it; infinite: whatever
         it is."""
         t = thresholds
@@ -66,7 +66,7 @@ class Aggregation(StrEnum):
             case Aggregation.CENTROID:
                 return t.by_centroid, math.inf
 
-    def limits_on_record(self, thresholds: Thresholds) -> tuple[float, float]:
+    def limits_on_record(self, thresholds: MatchThresholds) -> tuple[float, float]:
         """Return what the distances to the nearest face and to the centroid may be, which assignments keep."""
         limit, centroid_limit = self.limits(thresholds)
         match self:

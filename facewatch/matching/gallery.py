@@ -13,7 +13,7 @@ from facewatch.matching.aggregation import Aggregation
 from facewatch.matching.lookalikes import Evidence, LookAlikes, Overlaps, Strangers, nearest_pairs
 from facewatch.matching.member import UNDATED, Faces, Member, distances, stricter
 from facewatch.text import told_apart
-from facewatch.types import Match, Normalisation, Thresholds, Tier, cosine_of, distance_of
+from facewatch.types import Match, MatchThresholds, Normalisation, Tier, cosine_of, distance_of
 
 _FIRST_CAPACITY = 8
 _CLEAR = 1.5
@@ -93,7 +93,7 @@ class Gallery:
     def __init__(
         self,
         n_dims: int,
-        thresholds: Thresholds,
+        thresholds: MatchThresholds,
         *,
         shortlist: int = 5,
         strictness: float = 0.0,
@@ -227,7 +227,7 @@ class Gallery:
         """Return what the distance of a face of this tier may be, and that to the centroid, in a gallery of this size:
         as a rule the first is that to a member."""
         t = self._thresholds
-        less = t.less(self._n_faces) + self._strictness + (0.0 if tier is Tier.FOUND else t.poor)
+        less = t.less(self._n_faces) + self._strictness + (0.0 if tier is Tier.FOUND else t.low_quality_penalty)
         limit, centroid_limit = self._aggregation.limits(t)
         return limit - less, centroid_limit - less
 
@@ -277,7 +277,7 @@ class Gallery:
         limit = self.limits(Tier.FOUND)[self._aggregation is not Aggregation.CENTROID]
         if not self._people or math.isinf(limit):
             return np.full(len(embeddings), bool(self._people))
-        limit += self._thresholds.clear + self._thresholds.confirmed
+        limit += self._thresholds.no_rival_bonus + self._thresholds.confirmed
         looks, _ = self._stack()
         years = [member.years.middles for member in self._members.values()]
         centroids = np.concatenate([self._centroids[: len(self._people)], looks, *years])
@@ -336,7 +336,7 @@ class Gallery:
         lead = others[0].weighed - near.weighed if others else math.inf
         more = t.confirmed if near.is_confirmed else 0.0
         if lead >= _CLEAR * t.margin and self._members[near.person_id].n_good >= _MIN_KNOWN:
-            more += t.clear
+            more += t.no_rival_bonus
         limit, centroid_limit = self.limits(tier)
         margins = [(t.margin + self._stricter(near, other), other) for other in others]
         rival = min(margins, key=lambda entry: entry[1].weighed - entry[0], default=None)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facewatch.cohort import MOST_MEMBERS, MOST_OF_ONE, Cohort
 from facewatch.matching.member import Member, distances
-from facewatch.types import Thresholds
+from facewatch.types import MatchThresholds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ class LookAlikes:
 class Overlaps:
     """How much the faces of two people overlap; known until one of them changes."""
 
-    def __init__(self, thresholds: Thresholds) -> None:
+    def __init__(self, thresholds: MatchThresholds) -> None:
         self._thresholds = thresholds
         self._known: dict[tuple[int, int], tuple[tuple[int, int], LookAlikes | None]] = {}
 

@@ -123,7 +123,7 @@ class Grouping:
         return make_clusterer(
             method,
             ceiling=ceiling,
-            doubt=limits.doubt,
+            singleton_penalty=limits.singleton_penalty,
             margin=limits.cluster_margin,
             copy=limits.copy,
             min_faces=settings.min_faces,

@@ -352,7 +352,7 @@ def _take_together(crowd: _Crowd, sure: float) -> None:
     free = [rows[0] for rows in crowd.units[int(crowd.has_block) :]]
     table = crowd.table.take(np.array(free))
     for share in (0.7, 0.85, 1.0):
-        labels = make_clusterer("linkage", ceiling=sure * share, doubt=0.0).fit_predict(
+        labels = make_clusterer("linkage", ceiling=sure * share, singleton_penalty=0.0).fit_predict(
             table.embeddings, photos=table.photos
         )
         together = [[free[i] for i in np.flatnonzero(labels == label)] for label in range(labels.max() + 1)]

@@ -221,7 +221,7 @@ def _near_each_other(
     faces = [int(scene.table.ids[one.row]) for one in best]
     part = [next((n for n, p in enumerate(parts) if p.person_id == person_id and i in p.loose), -1) for i in faces]
     vectors = scene.table.embeddings[[one.row for one in best]]
-    is_near = distances(vectors @ vectors.T) < scene.thresholds.cluster - scene.thresholds.doubt
+    is_near = distances(vectors @ vectors.T) < scene.thresholds.cluster - scene.thresholds.singleton_penalty
     photos = [int(scene.table.photos[one.row]) for one in best]
     left = list(range(len(best)))
     while left:
@@ -517,7 +517,11 @@ def _regrouped(scene: Scene, rows: Ids) -> list[Ids]:
     if not 1 < len(rows) <= _MOST_POOL:
         return []
     clusterer = make_clusterer(
-        "linkage", ceiling=limits.cluster, doubt=limits.doubt, margin=limits.cluster_margin, min_faces=2
+        "linkage",
+        ceiling=limits.cluster,
+        singleton_penalty=limits.singleton_penalty,
+        margin=limits.cluster_margin,
+        min_faces=2,
     )
     labels = clusterer.fit_predict(table.embeddings[rows], photos=table.photos[rows])
     groups = [rows[labels == label] for label in range(int(labels.max(initial=-1)) + 1)]

@@ -282,7 +282,7 @@ def test_directories_of_exif_that_lead_in_a_circle_end() -> None:
 
 
 def test_a_huge_xmp_is_searched_only_in_part() -> None:
-    late = b" " * dates._MAX_BLOCK_BYTES + xmp_of(exif_DateTimeOriginal=SPRING_SAID)
+    late = b" " * dates.MAX_BLOCK_BYTES + xmp_of(exif_DateTimeOriginal=SPRING_SAID)
     assert both_say(saved("WEBP", xmp=late)) == ""
     assert both_say(saved("WEBP", xmp=late[1000:])) == SPRING_SAID
 
@@ -353,8 +353,11 @@ def test_the_catalog_says_when_photos_were_taken_and_is_silent_where_they_are(li
     with library.app() as app:
         files = app.catalog.files
         ids = {name: app.lookup.photo(library.photos / name)["photo_id"] for name in ("0.png", "1.png", "2.png")}
-        assert files.taken(ids.values()) == {ids["0.png"]: SPRING_SAID, ids["2.png"]: "2010-01-02T03:04:05"}
-        assert files.taken([]) == {}
+        assert app.catalog.photos.taken(ids.values()) == {
+            ids["0.png"]: SPRING_SAID,
+            ids["2.png"]: "2010-01-02T03:04:05",
+        }
+        assert app.catalog.photos.taken([]) == {}
         assert files.taken_at(ids["0.png"]) == SPRING_SAID
         assert files.taken_at(ids["1.png"]) == files.taken_at(12345) == ""
 
@@ -362,7 +365,7 @@ def test_the_catalog_says_when_photos_were_taken_and_is_silent_where_they_are(li
 def test_what_is_recorded_is_never_overwritten_and_what_is_missing_is_filled_in(library: Library) -> None:
     with library.app() as app, app.catalog.write():
         files, digest = app.catalog.files, bytes(32)
-        photo_id = files.add_photo(digest, (1, 1), "PNG", "now")
+        photo_id = app.catalog.photos.add(digest, (1, 1), "PNG", "now")
         assert files.add_photo(digest, (1, 1), "PNG", "now", taken_at=SPRING_SAID) == photo_id
         assert files.taken_at(photo_id) == SPRING_SAID
         assert files.add_photo(digest, (1, 1), "PNG", "now", taken_at="2010-01-02T03:04:05") == photo_id
@@ -438,7 +441,7 @@ def add_older(library: Library, n_photos: int) -> None:
         files = app.catalog.files
         root_id = app.libraries.root_id(library.photos)
         for i in range(n_photos):
-            photo_id = files.add_photo(i.to_bytes(32, "big"), (1, 1), "PNG", "now")
+            photo_id = app.catalog.photos.add(i.to_bytes(32, "big"), (1, 1), "PNG", "now")
             files.record(root_id, f"{i}.png", Fingerprint(1, 1, i), photo_id=photo_id, fault=None, now="now")
 
 

@@ -351,26 +351,26 @@ def test_the_catalog_says_when_photos_were_taken_and_is_silent_where_they_are(li
         draw(library, f"{i}.png", i, said)
     library.scan()
     with library.app() as app:
-        files = app.catalog.files
+        photos = app.catalog.photos
         ids = {name: app.lookup.photo(library.photos / name)["photo_id"] for name in ("0.png", "1.png", "2.png")}
-        assert app.catalog.photos.taken(ids.values()) == {
+        assert photos.taken(ids.values()) == {
             ids["0.png"]: SPRING_SAID,
             ids["2.png"]: "2010-01-02T03:04:05",
         }
-        assert app.catalog.photos.taken([]) == {}
-        assert files.taken_at(ids["0.png"]) == SPRING_SAID
-        assert files.taken_at(ids["1.png"]) == files.taken_at(12345) == ""
+        assert photos.taken([]) == {}
+        assert photos.taken_at(ids["0.png"]) == SPRING_SAID
+        assert photos.taken_at(ids["1.png"]) == photos.taken_at(12345) == ""
 
 
 def test_what_is_recorded_is_never_overwritten_and_what_is_missing_is_filled_in(library: Library) -> None:
     with library.app() as app, app.catalog.write():
-        files, digest = app.catalog.files, bytes(32)
-        photo_id = app.catalog.photos.add(digest, (1, 1), "PNG", "now")
-        assert files.add_photo(digest, (1, 1), "PNG", "now", taken_at=SPRING_SAID) == photo_id
-        assert files.taken_at(photo_id) == SPRING_SAID
-        assert files.add_photo(digest, (1, 1), "PNG", "now", taken_at="2010-01-02T03:04:05") == photo_id
-        assert files.add_photo(digest, (1, 1), "PNG", "now") == photo_id
-        assert files.taken_at(photo_id) == SPRING_SAID
+        photos, digest = app.catalog.photos, bytes(32)
+        photo_id = photos.add(digest, (1, 1), "PNG", "now")
+        assert photos.add(digest, (1, 1), "PNG", "now", taken_at=SPRING_SAID) == photo_id
+        assert photos.taken_at(photo_id) == SPRING_SAID
+        assert photos.add(digest, (1, 1), "PNG", "now", taken_at="2010-01-02T03:04:05") == photo_id
+        assert photos.add(digest, (1, 1), "PNG", "now") == photo_id
+        assert photos.taken_at(photo_id) == SPRING_SAID
 
 
 def test_a_scan_dates_the_photos_of_an_older_catalog_and_reads_no_pixels(library: Library) -> None:

@@ -221,7 +221,7 @@ def loose_faces(
     """
     limit, centroid_limit = settings.aggregation.limits_on_record(thresholds)
     strictness = settings.strictness
-    most = thresholds.clear + thresholds.confirmed - strictness
+    most = thresholds.no_rival_bonus + thresholds.confirmed - strictness
     placed = catalog.integrity.loosely_placed(
         strictness=strictness,
         match=limit + most,

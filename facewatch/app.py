@@ -11,6 +11,7 @@ from types import TracebackType
 
 from facewatch import folders
 from facewatch.catalog import Catalog
+from facewatch.catalog.backup import Backups
 from facewatch.catalog.waiting import Patience
 from facewatch.config import Config
 from facewatch.engines import OPTIONS, EngineOptions
@@ -36,7 +37,7 @@ from facewatch.people.review import Review
 from facewatch.people.review.session import FACES_AN_ANSWER
 from facewatch.people.search import Search
 from facewatch.pipeline import Pipeline
-from facewatch.reports.status import Status, status_of
+from facewatch.reports.status import Status, StatusReport
 from facewatch.types import EngineInfo, OnDemand
 
 
@@ -90,6 +91,14 @@ class App:
         self.corrections = Corrections(self.catalog, self.engine, self.identities, self.folder, self.lookup)
         self.grouping = Grouping(self.catalog, self.engine, self.identities, grouping_settings_of(config))
         self.search = Search(self.catalog, self.engine, self.lookup, self.analyser)
+        self.report = StatusReport(
+            self.catalog,
+            self.engine,
+            self.libraries,
+            self.folder,
+            settings=config.source,
+            backups=Backups(config.catalog, config.backups),
+        )
         self.pipeline = Pipeline(
             self.catalog,
             self.engine,
@@ -147,7 +156,7 @@ class App:
 
     def status(self) -> Status:
         """Return what the catalog holds, who works on it, and what is wrong."""
-        return status_of(self)
+        return self.report.full()
 
 
 def _opened(config: Config, *, needs_catalog: bool, patience: Callable[[Path], Patience]) -> Catalog:

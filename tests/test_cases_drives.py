@@ -120,7 +120,7 @@ def test_what_is_decided_while_another_program_writes_is_made_when_that_ends(
 
 def test_what_only_reads_does_not_wait_for_a_program_that_writes(family: Library) -> None:
     with held(family.catalog) as patience, family.app(patience=patience) as app:
-        assert app.status().n_files == 4
+        assert app.status().counts.n_files == 4
         assert app.lookup.person("1").n_photos == 2
 
 
@@ -266,40 +266,40 @@ def status(library: Library, **settings: Any) -> Status:
 
 def test_status_tells_of_a_library_that_is_away_also_when_nobody_watches(family: Library) -> None:
     family.photos.rename(family.base / "away")
-    assert status(family).offline_reasons == {
+    assert status(family).health.offline == {
         str(family.photos): "not there; plug it in, or name its new place: facewatch scan PHOTOS"
     }
     family.photos.mkdir()
-    assert status(family).offline_reasons[str(family.photos)].startswith("empty, but 4 files were there")
+    assert status(family).health.offline[str(family.photos)].startswith("empty, but 4 files were there")
     family.draw("strange.png", (9, 9))
-    assert status(family).offline_reasons[str(family.photos)].startswith("another drive or folder than before")
+    assert status(family).health.offline[str(family.photos)].startswith("another drive or folder than before")
     metrics = exposition(status(family), datetime.now(UTC))
     assert f'facewatch_library_online{{root="{family.photos}"}} 0' in metrics
     shutil.rmtree(family.photos)
     family.photos.write_text("a file")
-    assert status(family).offline_reasons[str(family.photos)].startswith("not a folder")
+    assert status(family).health.offline[str(family.photos)].startswith("not a folder")
     family.photos.unlink()
     (family.base / "away").rename(family.photos)
-    assert not status(family).offline
+    assert not status(family).health.offline
 
 
 def test_what_became_of_a_library_that_is_there_is_no_reason_to_call_it_offline(family: Library) -> None:
     (family.photos / "sub").mkdir()
     for path in family.photos.glob("*.png"):
         path.rename(family.photos / "sub" / path.name)
-    assert not status(family).offline, "all of it was moved within it"
+    assert not status(family).health.offline, "all of it was moved within it"
     copied = family.base / "copied"
     shutil.copytree(family.photos / "sub", copied)
     shutil.rmtree(family.photos)
     copied.rename(family.photos)
-    assert not status(family).offline, "another drive with what was there"
+    assert not status(family).health.offline, "another drive with what was there"
 
 
 def test_a_library_in_which_nothing_is_to_be_looked_at_is_called_so(family: Library) -> None:
     for path in family.photos.glob("*.png"):
         path.unlink()
     (family.photos / ".nomedia").touch()
-    assert "nothing in it is looked at" in status(family).offline_reasons[str(family.photos)]
+    assert "nothing in it is looked at" in status(family).health.offline[str(family.photos)]
 
 
 def test_a_disk_that_never_answers_keeps_nobody_waiting(tmp_path: Path) -> None:
@@ -321,14 +321,14 @@ def test_a_disk_that_never_answers_keeps_nobody_waiting(tmp_path: Path) -> None:
 
 
 def test_a_people_folder_that_was_deleted_is_told_of(family: Library) -> None:
-    assert status(family).people_folder_fault is None
+    assert status(family).health.people_folder_fault is None
     shutil.rmtree(family.people)
     found = status(family)
-    assert found.people_folder_fault
-    assert "it is not there, but folders were made in it" in found.people_folder_fault
+    assert found.health.people_folder_fault
+    assert "it is not there, but folders were made in it" in found.health.people_folder_fault
     assert "facewatch_people_folder_usable 0" in exposition(found, datetime.now(UTC))
     family.people.mkdir()
-    assert "not marked as a people folder" in str(status(family).people_folder_fault)
+    assert "not marked as a people folder" in str(status(family).health.people_folder_fault)
 
 
 @pytest.fixture
@@ -416,7 +416,7 @@ def test_a_library_that_cannot_be_read_itself_is_offline(closed: Library, mode: 
         links = sorted(path.name for path in closed.people.rglob("*.png"))
         with pytest.raises(LibraryError, match="cannot be read: Permission denied"):
             closed.scan()
-        assert "cannot be read: Permission denied" in status(closed).offline_reasons[str(closed.photos)]
+        assert "cannot be read: Permission denied" in status(closed).health.offline[str(closed.photos)]
         assert sorted(path.name for path in closed.people.rglob("*.png")) == links
 
     as_a_user(live)
@@ -428,11 +428,11 @@ def test_a_single_file_that_cannot_be_read_is_a_fault_until_it_can_be(closed: Li
 
     def live() -> None:
         closed.scan()
-        assert [fault["path"] for fault in status(closed).faults] == [str(file)]
+        assert [one.path for one in status(closed).faults] == [str(file)]
         assert status(closed).unread == {}
         file.chmod(0o600)
         closed.scan()
-        assert status(closed).faults == []
+        assert status(closed).faults == ()
 
     as_a_user(live)
 
@@ -548,7 +548,7 @@ def test_a_library_that_was_moved_as_a_whole_is_known_as_moved(named: Library, m
     with moved.app() as app:
         assert app.catalog.roots.all() == [moved.photos]
         assert app.lookup.person("Anna").n_photos == app.lookup.person("Ben").n_photos == 2
-        assert not app.status().offline
+        assert not app.status().health.offline
     assert set(moved.tree()) == links
     again = moved.scan()
     assert (again.files.n_moved, again.files.n_known, again.libraries_moved) == (0, 0, {})
@@ -572,7 +572,7 @@ def test_a_library_that_is_away_is_not_moved_to_one_with_other_photos(named: Lib
     named.photos.rename(named.base / "unplugged")
     result = other.scan()
     assert (result.files.n_moved, result.files.n_new, result.libraries_moved) == (0, 3, {})
-    assert str(named.photos) in status(other).offline_reasons
+    assert str(named.photos) in status(other).health.offline
 
 
 def test_a_watcher_follows_a_library_that_was_moved(named: Library, caplog: pytest.LogCaptureFixture) -> None:
@@ -616,7 +616,7 @@ def test_a_people_folder_that_was_renamed_is_not_made_twice(named: Library) -> N
         FolderError, match=f"{other} is marked as this library's people folder; if it was renamed, name"
     ):
         named.scan()
-    assert str(other) in str(status(named).people_folder_fault)
+    assert str(other) in str(status(named).health.people_folder_fault)
     assert not named.people.exists()
     now = Library(named.base, named.photos, other, named.catalog)
     result = now.scan()
@@ -689,7 +689,7 @@ def test_a_new_catalog_takes_the_old_people_folder_over_with_its_names(named: Li
     ):
         named.scan()
     assert named.tree() == tree, "nothing was touched"
-    assert "facewatch folders --take-over" in str(status(named).people_folder_fault)
+    assert "facewatch folders --take-over" in str(status(named).health.people_folder_fault)
     answer = run("folders", "--take-over", "--json")
     assert answer.code == 0, answer.err
     taken = json.loads(answer.out)["taken_over"]

@@ -163,7 +163,7 @@ def test_a_file_that_says_it_has_terabytes_is_not_read(library: Library) -> None
     assert (result.files.n_new, result.files.n_faulty) == (1, 1)
     with library.app() as app:
         [fault] = app.status().faults
-    assert fault["fault"] == "too large for a photo: 4398047 MB"
+    assert fault.fault.text == "too large for a photo: 4398047 MB"
 
 
 # --- a change that keeps size, time and inode ---
@@ -619,7 +619,7 @@ def test_photos_that_are_passed_over_from_now_on_lose_their_links_and_keep_their
     assert library.groups() == [{"a.png"}]
     assert not library.scan().files.n_missing
     with library.app() as app:
-        assert not app.status().offline
+        assert not app.status().health.offline
     back = library.scan(**ALL)
     assert (back.files.n_new, back.files.n_known) == (0, 4)
     assert [link.partition("/")[0] for link in library.tree()] == ["Anna"] * 5

@@ -90,7 +90,7 @@ def test_people_names_ids_folders_and_decisions_are_carried_over(named: Library)
     before = _facts(named)
     with named.app(engine=OtherEngine()) as app:
         result = app.pipeline.scan()
-        assert app.status().engine == "other"
+        assert app.status().engine.in_use == "other"
     assert (result.files.n_new, result.files.n_again, result.faces.n_faces) == (0, 10, 0)
     assert _facts(named, engine=OtherEngine()) == before
 
@@ -111,10 +111,10 @@ def test_until_the_new_answers_are_complete_the_old_ones_stand(named: Library) -
     with named.app(engine=OtherEngine()) as app, app.pipeline.running("scan"):
         for _ in itertools.islice(app.pipeline.reanalyse(), 6):
             status = app.status()
-            assert status.engine == "fake"
-            assert status.switch is not None
+            assert status.engine.in_use == "fake"
+            assert status.engine.switch is not None
         assert not app.pipeline.complete_switch()
-        assert (status.switch.n_done, status.switch.n_photos) == (6, 10)
+        assert (status.engine.switch.n_done, status.engine.switch.n_photos) == (6, 10)
         assert _facts(named) == before
         with pytest.raises(EngineError, match="is being changed to other"):
             app.grouping.recluster()
@@ -156,7 +156,7 @@ def test_a_strangers_face_that_the_new_engine_does_not_see_is_out_of_sight(libra
     library.scan()
     with library.app(engine=OtherEngine(blind_to=7)) as app:
         app.pipeline.scan()
-        assert app.status().n_faces == 0
+        assert app.status().counts.n_faces == 0
         assert app.lookup.photo(library.photos / "one.png")["faces"] == []
 
 
@@ -181,7 +181,7 @@ def test_going_back_needs_no_second_look(named: Library) -> None:
         app.pipeline.scan()
     with named.app() as app:
         result = app.pipeline.scan()
-        assert app.status().engine == "fake"
+        assert app.status().engine.in_use == "fake"
     assert result.files.n_again == 0
     assert _facts(named) == before
 
@@ -221,7 +221,7 @@ def test_a_library_that_is_away_does_not_hold_up_the_change_and_is_looked_at_whe
     other.rename(tmp_path / "unplugged")
     with named.app(libraries, engine=OtherEngine()) as app:
         app.pipeline.scan()
-        assert app.status().engine == "other"
+        assert app.status().engine.in_use == "other"
     (tmp_path / "unplugged").rename(other)
     with named.app(libraries, engine=OtherEngine()) as app:
         result = app.pipeline.scan()
@@ -236,7 +236,7 @@ def test_the_watcher_changes_over_while_nothing_else_is_to_do(named: Library) ->
         loop = WatchLoop(app, should_stop=lambda: False, clock=iter(range(10_000)).__next__)
         for _ in range(20):
             loop.step({})
-        assert app.status().engine == "other"
+        assert app.status().engine.in_use == "other"
     assert _facts(named, engine=OtherEngine()) == before
 
 
@@ -252,7 +252,7 @@ def test_the_watcher_looks_anew_at_a_library_that_is_back(named: Library, tmp_pa
         loop = WatchLoop(app, should_stop=lambda: False, clock=iter(range(10_000)).__next__)
         for _ in range(20):
             loop.step({})
-        assert app.status().engine == "other"
+        assert app.status().engine.in_use == "other"
         (tmp_path / "unplugged").rename(other)
         for _ in range(40):
             loop.step({})
@@ -318,9 +318,9 @@ def test_a_change_that_was_asked_for_once_is_carried_on_by_a_scan_that_names_no_
     with App(config) as app:
         status = app.status()
         assert app.engine.name == "other"
-        assert status.engine == "fake"
-        assert status.switch is not None
-        assert (status.switch.before, status.switch.wanted) == ("fake", "other")
+        assert status.engine.in_use == "fake"
+        assert status.engine.switch is not None
+        assert (status.engine.switch.before, status.engine.switch.wanted) == ("fake", "other")
 
 
 def test_a_scan_says_that_the_engine_has_changed_also_back(named: Library) -> None:
@@ -344,8 +344,8 @@ def test_what_needs_no_model_works_while_the_wanted_one_is_absent(named: Library
     wanted = {"library.catalog": str(named.catalog), "engine.name": "insightface:buffalo_m"}
     with App(load_config(None, wanted, cwd=named.base)) as app:
         status = app.status()
-        assert status.engine_fault is not None
-        assert "facewatch models fetch buffalo_m" in status.engine_fault
+        assert status.engine.fault is not None
+        assert "facewatch models fetch buffalo_m" in status.engine.fault
         assert app.engine.prune_others() == 0
         app.corrections.rename("Ben", "Benjamin")
 

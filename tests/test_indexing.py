@@ -56,7 +56,7 @@ def test_a_file_that_is_no_photo_and_does_not_claim_to_be_one_is_passed_over_qui
     (library.photos / "notes.txt").write_text("hello")
     assert ingest(library, "notes.txt") == {"notes.txt": "other"}
     with library.app() as app:
-        assert app.status().faults == []
+        assert app.status().faults == ()
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_a_bad_photo_is_recorded_with_what_to_do(library: Library, name: str, co
     assert ingest(library, name) == {name: "faulty"}
     with library.app() as app:
         [fault] = app.status().faults
-    assert fault["path"] == str(library.photos / name)
-    assert fault["fault"]
-    assert fault["advice"]
+    assert fault.path == str(library.photos / name)
+    assert fault.fault.text
+    assert fault.fault.advice
 
 
 def test_a_file_that_vanishes_is_no_fault(library: Library) -> None:
@@ -178,7 +178,7 @@ def test_a_photo_that_the_detector_chokes_on_costs_only_itself(
     outcomes = ingest(library, "a.png", "b.png", analyser=InlineAnalyser(RECIPE, Choking()))
     assert outcomes == {"a.png": "new", "b.png": "faulty"}
     with library.app() as app:
-        assert app.status().faults[0]["fault"] == fault
+        assert app.status().faults[0].fault.text == fault
         assert [one.fault.code.is_momentary for one in app.catalog.files.faulty()] == [kind is MemoryError]
 
 
@@ -231,7 +231,7 @@ def test_the_photo_that_costs_workers_is_put_aside_after_one_retry_and_the_other
     assert len(analyser.looks) == 2 * (len(names) + 1)  # nobody else was looked at twice
     with library.app() as app:
         [fault] = app.status().faults
-    assert (fault["fault"], fault["advice"]) == ("takes longer than 300 s", "exclude it")
+    assert (fault.fault.text, fault.fault.advice) == ("takes longer than 300 s", "exclude it")
 
 
 def test_a_photo_that_cost_one_worker_is_looked_at_again_and_is_as_good_as_any(
@@ -393,9 +393,9 @@ def test_a_photo_that_needs_more_memory_than_there_is_says_how_much_and_what_to_
     assert ingest(library, "a.png", analyser=Roomy(5_000_000, 9_000_000)) == {"a.png": "faulty"}
     with library.app() as app:
         [fault] = app.status().faults
-    assert fault["fault"] == "needs about 10 MB of memory to be decoded, and there are 9 MB for it"
-    assert "resources.memory_mb" in fault["advice"]
-    assert "library.max_megapixels" in fault["advice"]
+    assert fault.fault.text == "needs about 10 MB of memory to be decoded, and there are 9 MB for it"
+    assert "resources.memory_mb" in fault.fault.advice
+    assert "library.max_megapixels" in fault.fault.advice
 
 
 # --- files that cannot be read ---
@@ -444,8 +444,8 @@ def test_a_bad_sector_is_the_fault_of_the_file_that_is_on_it_and_of_no_other(
     assert outcomes == {"0.png": "new", "1.png": "faulty", "2.png": "new"}
     with library.app() as app:
         [fault] = app.status().faults
-    assert fault["fault"] == f"cannot be read: {os.strerror(errno.EIO)}"
-    assert fault["advice"] == "make it readable, then scan again"
+    assert fault.fault.text == f"cannot be read: {os.strerror(errno.EIO)}"
+    assert fault.fault.advice == "make it readable, then scan again"
     assert library.scan().files.n_new == 1  # it can be read by now
 
 

@@ -33,7 +33,6 @@ ANYWHERE = {"__init__", "__main__"}
 NOT_YET = {
     ("presentation.catalog", "service"),
     ("watcher.loop", "app"),
-    ("reports.status", "app"),
     ("folders.taking_over", "people"),
     ("folders.sync", "people"),
     ("checks.doctor.environment", "app"),
@@ -85,7 +84,7 @@ def test_the_documents_list_these_layers() -> None:
     assert layers == [set(names) for names in LAYERS]
 
 
-SEE_SETTINGS = {"app", "service", "web", "cli", "reports", "checks", "watcher"}
+SEE_SETTINGS = {"app", "service", "web", "cli", "checks", "watcher"}
 
 
 def test_layers_below_the_app_do_not_see_the_settings() -> None:

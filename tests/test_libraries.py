@@ -143,7 +143,7 @@ def test_what_was_on_a_drive_that_was_mounted_inside_stays(library: Library) -> 
     shutil.rmtree(library.photos / "usb")
     assert library.scan().files.n_missing == 0
     with library.app() as app:
-        assert app.status().offline == [f"{library.photos}/usb"]
+        assert list(app.status().health.offline) == [f"{library.photos}/usb"]
     (library.photos / "usb").mkdir()
     assert library.scan().files.n_missing == 0
     assert n_files(library) == 4

@@ -87,7 +87,7 @@ def test_bad_photos_are_not_tried_again_until_they_change(family: Library) -> No
     shutil.copy(family.photos / "2024/a.png", bad)
     assert family.scan().files.n_faulty == 0
     with family.app() as app:
-        assert app.status().faults == []
+        assert app.status().faults == ()
 
 
 def test_new_photos_go_to_the_people_that_are_known(family: Library) -> None:
@@ -206,7 +206,7 @@ def test_a_library_that_was_moved_is_followed(family: Library) -> None:
     with family.app({"library.photos": str(new)}, analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
         app.pipeline.scan()
         assert app.catalog.roots.all() == [new]
-        assert app.status().offline == []
+        assert list(app.status().health.offline) == []
     assert engine.n == 0
     family.photos = new
     assert family.groups() == GROUPS
@@ -222,7 +222,7 @@ def test_a_library_that_is_gone_for_a_while_does_not_keep_another_waiting(family
     with family.app(both) as app:
         result = app.pipeline.scan()
         assert (result.files.n_new, result.files.n_missing) == (1, 0)
-        assert app.status().offline == [str(family.photos)]
+        assert list(app.status().health.offline) == [str(family.photos)]
 
 
 def test_a_library_reached_by_two_ways_is_one(family: Library) -> None:

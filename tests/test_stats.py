@@ -48,7 +48,7 @@ def test_faces_people_and_pool_are_counted(three: Library) -> None:
     counts = found.counts
     assert (counts.n_photos, counts.n_files, counts.n_faces) == (5, 5, 6)
     assert (counts.n_assigned, counts.n_pool, counts.n_only_shown) == (5, 1, 0)
-    assert (counts.tiers, counts.sources, counts.marks) == ({"found": 6}, {"cluster": 5}, {})
+    assert (found.shares.tiers, found.shares.sources, found.shares.marks) == ({"found": 6}, {"cluster": 5}, {})
     assert (counts.n_people, counts.n_named, counts.n_unnamed, counts.n_hidden) == (2, 0, 2, 0)
     assert [(one.n_faces, one.n_photos) for one in found.largest] == [(3, 3), (2, 2)]
     assert (found.sizes.n, found.sizes.median) == (2, 2.5)
@@ -67,11 +67,12 @@ def test_what_users_said_is_counted(three: Library) -> None:
             decisions.hide(str(people[1]))
             decisions.confirm_person("Anna")
             decisions.ignore([str(stranger)])
-        counts = stats(app).counts
+        found = stats(app)
+    counts, shares = found.counts, found.shares
     assert (counts.n_named, counts.n_unnamed, counts.n_hidden) == (1, 1, 1)
-    assert counts.sources == {"user": 3, "cluster": 2}
-    assert counts.marks == {"not_a_face": 1}
-    assert counts.n_faces == sum(counts.tiers.values()) == 5
+    assert shares.sources == {"user": 3, "cluster": 2}
+    assert shares.marks == {"not_a_face": 1}
+    assert counts.n_faces == sum(shares.tiers.values()) == 5
 
 
 def test_distances_are_those_between_the_vectors(three: Library) -> None:

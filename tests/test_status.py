@@ -37,8 +37,18 @@ from facewatch.errors import Fault, FaultCode, LibraryError
 from facewatch.heartbeat import MOST_NAMED, Live, LiveFile, live_file_of
 from facewatch.indexing.engine import SwitchProgress
 from facewatch.library.scan import Rules
+from facewatch.presentation.reports import status_row
 from facewatch.reports.metrics import exposition
-from facewatch.reports.status import N_EXAMPLES, FaultGroup, Status, grouped_by_cause
+from facewatch.reports.status import (
+    N_EXAMPLES,
+    Counts,
+    EngineStatus,
+    FaultGroup,
+    Health,
+    Places,
+    Status,
+    grouped_by_cause,
+)
 from facewatch.watcher.roots import Watched
 
 NOW = datetime.now(UTC)
@@ -544,15 +554,15 @@ def test_while_watching_it_counts_only_what_has_changed_and_not_too_often(scanne
         assert len(counted) == 1
         with other.corrections.deciding() as decisions:
             decisions.rename("1", "Anna")
-        assert current().n_named == 1
+        assert current().counts.n_named == 1
         assert len(counted) == 2
         with other.corrections.deciding() as decisions:
             decisions.rename("2", "Ben")
-        assert current().n_named == 1
+        assert current().counts.n_named == 1
         now += 20.0
-        assert current().n_named == 2
+        assert current().counts.n_named == 2
         pause(other.catalog)
-        assert current().paused is not None
+        assert current().health.paused is not None
 
 
 # --- a terminal ---
@@ -750,7 +760,9 @@ def test_a_watcher_that_hangs_is_not_up(scanned: Library, run: Any) -> None:
 
 def test_a_change_of_engine_is_a_metric(scanned: Library) -> None:
     with scanned.app() as app:
-        status = replace(app.status(), switch=SwitchProgress("old", "new", 30, 100))
+        status = app.status()
+        switch = SwitchProgress("old", "new", 30, 100)
+        status = replace(status, engine=replace(status.engine, switch=switch))
     samples = parsed(exposition(status, NOW))
     assert value_of(samples, "engine_switch_photos", before="old", wanted="new", state="looked_at") == 30
     assert value_of(samples, "engine_switch_photos", before="old", wanted="new", state="waiting") == 70
@@ -759,7 +771,9 @@ def test_a_change_of_engine_is_a_metric(scanned: Library) -> None:
 def test_names_that_look_alike_once_they_are_text_are_one_sample() -> None:
     one, other = os.fsdecode(b"/photos/\xff"), os.fsdecode(b"/photos/\xfe")
     assert value_of(
-        parsed(exposition(replace(EMPTY, photos=[one, other]), NOW)), "library_online", root="/photos/\ufffd"
+        parsed(exposition(replace(EMPTY, places=replace(EMPTY.places, photos=[one, other])), NOW)),
+        "library_online",
+        root="/photos/\ufffd",
     )
 
 
@@ -781,10 +795,10 @@ def test_no_name_whatever_breaks_the_metrics(roots: list[str], causes: list[str]
     )
     status = replace(
         EMPTY,
-        photos=roots,
-        live=live,
+        places=replace(EMPTY.places, photos=roots),
+        health=Health(live=live),
         last_scan=moment,
-        fault_groups=[FaultGroup(cause, "", 1, []) for cause in causes],
+        fault_groups=tuple(FaultGroup(cause, "", 1, []) for cause in causes),
     )
     text = exposition(status, NOW)
     text.encode()
@@ -793,13 +807,10 @@ def test_no_name_whatever_breaks_the_metrics(roots: list[str], causes: list[str]
 
 
 EMPTY = Status(
-    **{  # type: ignore[arg-type]
-        **dict.fromkeys((one.name for one in fields(Status) if one.name.startswith("n_")), 0),
-        **dict.fromkeys(("settings", "catalog", "people_folder", "engine"), ""),
-        **dict.fromkeys(("engine_fault", "switch", "runner", "last_scan")),
-        "photos": [],
-        "aligned": [],
-    }
+    places=Places(settings="", catalog="", people_folder="", photos=[], aligned=[]),
+    engine=EngineStatus(in_use="", fault=None, switch=None),
+    counts=Counts(**dict.fromkeys((one.name for one in fields(Counts)), 0)),
+    last_scan=None,
 )
 
 
@@ -873,4 +884,4 @@ def test_the_status_can_be_written_as_json_whatever_it_holds(scanned: Library) -
     with scanned.app() as app, app.pipeline.running("scan"):
         live = busy()
         told(scanned, live)
-        assert json.loads(json.dumps(asdict(app.status())))["live"] == asdict(live)
+        assert json.loads(json.dumps(status_row(app.status())))["live"] == asdict(live)

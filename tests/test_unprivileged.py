@@ -65,7 +65,7 @@ def test_a_root_that_cannot_be_reached_does_not_keep_the_other_waiting(library: 
             turn_around(loop, now, 8)
             assert "cannot be read" in loop.watched[1].offline
             assert app.catalog.files.counts()["files"] == 4
-            assert app.status().offline == [str(other)]
+            assert list(app.status().health.offline) == [str(other)]
 
     try:
         as_a_user(live)

@@ -69,12 +69,12 @@ def momentary(library: Library) -> set[str]:
 
 def faults_of(library: Library) -> dict[str, str]:
     with library.app() as app:
-        return {Path(str(fault["path"])).name: str(fault["fault"]) for fault in app.status().faults}
+        return {Path(one.path).name: one.fault.text for one in app.status().faults}
 
 
 def advice_of(library: Library) -> dict[str, str]:
     with library.app() as app:
-        return {Path(str(fault["path"])).name: str(fault["advice"]) for fault in app.status().faults}
+        return {Path(one.path).name: one.fault.advice for one in app.status().faults}
 
 
 def ingested(library: Library, workers: Workers) -> dict[str, list[str]]:

@@ -104,7 +104,7 @@ def _print_scan(result: ScanResult, status: Status) -> None:
         f"{files.n_known - files.n_same} copied, {files.n_moved} moved, {files.n_missing} gone, "
         f"{files.n_faulty} faulty" + (f", {files.n_other} no photos" if files.n_other else ""),
         _found_in(result.faces),
-        f"{status.people_folder}: {plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed",
+        f"{status.places.people_folder}: {plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed",
     ]
     echo("\n".join(done))
     if files.n_again:
@@ -113,7 +113,7 @@ def _print_scan(result: ScanResult, status: Status) -> None:
         echo(f"{result.engine} sees faces in a new way now; names and decisions stay")
     elif result.engine_before:
         echo(f"{result.engine} is in use now; until now it was {result.engine_before}")
-    elif status.switch:
+    elif status.engine.switch:
         echo(f"{result.engine} has more to look at: facewatch status")
     if status.faults:
         echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
@@ -129,7 +129,7 @@ def _found_in(faces: FaceCounts) -> str:
 def _print_next(status: Status, hint: str | None) -> None:
     if hint:
         echo(hint)
-    if status.n_people > status.n_named:
+    if status.counts.n_people > status.counts.n_named:
         echo("next: facewatch review, which shows faces and asks who they are")
 
 

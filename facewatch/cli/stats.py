@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +43,9 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
 
         write_page(report, found, made_at=utc_now())
     if as_json:
-        print_json(asdict(found))
+        from facewatch.presentation.reports import stats_row
+
+        print_json(stats_row(found))
         return
     _print_stats(found)
     if report and not state.is_quiet:
@@ -55,7 +56,7 @@ def _print_stats(found: Stats) -> None:
     from facewatch.catalog import display
 
     counts = found.counts
-    tiers, sources, marks = counts.tiers, counts.sources, counts.marks
+    tiers, sources, marks = found.shares.tiers, found.shares.sources, found.shares.marks
     by = {"user": "by you", "auto": "matched", "cluster": "grouped", "import": "imported", "folder": "by folder"}
     out = {"nobody": "nobody's for good", "forgotten": "forgotten"}
     facts = {
@@ -69,7 +70,8 @@ def _print_stats(found: Stats) -> None:
         + (f"; and {n_no_face} that are no faces" if (n_no_face := marks.get("not_a_face", 0)) else ""),
         "open": f"{counts.n_open}: {counts.n_open - counts.n_pool} of people without a name, "
         f"{counts.n_pool} unassigned",
-        "people": f"{counts.n_people}: {counts.n_named} named, {counts.n_unnamed} not; {counts.n_hidden} hidden"
+        "people": f"{counts.n_people}: {counts.n_named} named, {counts.n_unnamed} not; "
+        f"{counts.n_hidden} hidden"
         + (f"; {counts.n_absent} more with a name on no photo now" if counts.n_absent else ""),
     }
     print_facts(facts.items())

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,7 +76,9 @@ def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_c
             return
         current = app.status()
     if as_json:
-        print_json(asdict(current))
+        from facewatch.presentation.reports import status_row
+
+        print_json(status_row(current))
     elif is_metrics:
         from facewatch.reports.metrics import exposition
 
@@ -90,7 +92,7 @@ def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_c
         if is_all and current.faults:
             print_table(
                 ("file", "fault", "what to do"),
-                [tuple(fault.values()) for fault in current.faults],
+                [(one.path, one.fault.text, one.fault.advice) for one in current.faults],
                 prose=("fault", "what to do"),
             )
 
@@ -174,44 +176,44 @@ def _lines(current: Status, now: datetime, *, is_all: bool = False) -> list[str]
 
 
 def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
-    live = current.live
-    yield "settings", current.settings
-    yield "photos", ", ".join(current.photos) or "none yet: facewatch scan PHOTOS"
-    yield "people folder", current.people_folder
-    yield "catalog", current.catalog
-    yield "engine", current.engine
-    yield "at work", f"{current.runner or 'nobody'}{_doing(live, now) if live else ''}"
+    live, counts = current.health.live, current.counts
+    yield "settings", current.places.settings
+    yield "photos", ", ".join(current.places.photos) or "none yet: facewatch scan PHOTOS"
+    yield "people folder", current.places.people_folder
+    yield "catalog", current.places.catalog
+    yield "engine", current.engine.in_use
+    yield "at work", f"{current.health.runner or 'nobody'}{_doing(live, now) if live else ''}"
     if live:
         yield from _live_facts(live)
-    if current.paused:
-        yield "paused", f"since {local_time(current.paused)}: nothing new is looked at until `facewatch resume`"
+    if current.health.paused:
+        yield "paused", f"since {local_time(current.health.paused)}: nothing new is looked at until `facewatch resume`"
     yield "last scan", local_time(current.last_scan) if current.last_scan else "never"
     for root, moment in live.last_look.items() if live else ():
         yield "last look", f"{local_time(moment)}: {root}" if moment else root
-    if current.last_backup:
-        yield "last backup", f"{local_time(current.last_backup)}: {current.backup_file}"
-    yield "holds", f"{plural(current.n_photos, 'photo')} in {plural(current.n_files, 'file')}"
+    if current.health.last_backup:
+        yield "last backup", f"{local_time(current.health.last_backup)}: {current.health.backup_file}"
+    yield "holds", f"{plural(counts.n_photos, 'photo')} in {plural(counts.n_files, 'file')}"
     if current.passed_over:
         yield "passed over", _passed_over(current.passed_over)
     yield (
         "faces",
-        f"{current.n_faces}: {current.n_assigned} belong to somebody, {current.n_pool} to nobody yet, "
-        f"{current.n_only_shown} too poor to tell"
-        + (f", {current.n_left_out} taken out by you" if current.n_left_out else ""),
+        f"{counts.n_faces}: {counts.n_assigned} belong to somebody, {counts.n_pool} to nobody yet, "
+        f"{counts.n_only_shown} too poor to tell"
+        + (f", {counts.n_left_out} taken out by you" if counts.n_left_out else ""),
     )
-    hidden = f", {current.n_hidden} hidden" if current.n_hidden else ""
-    absent = f"; {current.n_absent} more with a name on no photo now" if current.n_absent else ""
-    yield "people", f"{current.n_people}, {current.n_named} of them named{hidden}{absent}"
-    if current.n_open:
-        n_unnamed = current.n_open - current.n_pool
+    hidden = f", {counts.n_hidden} hidden" if counts.n_hidden else ""
+    absent = f"; {counts.n_absent} more with a name on no photo now" if counts.n_absent else ""
+    yield "people", f"{counts.n_people}, {counts.n_named} of them named{hidden}{absent}"
+    if counts.n_open:
+        n_unnamed = counts.n_open - counts.n_pool
         yield (
             "open",
-            f"{plural(current.n_open, 'face')}: {n_unnamed} of people without a name, {current.n_pool} of nobody yet; "
+            f"{plural(counts.n_open, 'face')}: {n_unnamed} of people without a name, {counts.n_pool} of nobody yet; "
             "`facewatch review` asks who they are",
         )
 
 
-def _passed_over(passed: list[PassedOver]) -> str:
+def _passed_over(passed: Sequence[PassedOver]) -> str:
     n_folders, n_files = sum(one.n_folders for one in passed), sum(one.n_files for one in passed)
     counts = [plural(n, what) for n, what in ((n_folders, "folder"), (n_files, "file")) if n]
     rules = [f"{one.rule} {one.n_folders + one.n_files}" for one in passed[:MOST_RULES]]
@@ -256,32 +258,32 @@ def _ago(live: Live, now: datetime) -> str:
 
 def _remarks(current: Status) -> Iterator[str]:
     """What is out of the ordinary, with what to do."""
-    if current.switch:
-        switch = current.switch
+    if current.engine.switch:
+        switch = current.engine.switch
         yield (
             f"changing to {switch.wanted}: {switch.n_done} of {plural(switch.n_photos, 'photo')} looked at; until it "
             f"is complete, what {switch.before} found stands. `facewatch scan` or `watch` carries on"
         )
-    if current.engine_fault:
-        yield f"cannot look at photos: {current.engine_fault}"
-    for root in current.aligned:
+    if current.engine.fault:
+        yield f"cannot look at photos: {current.engine.fault}"
+    for root in current.places.aligned:
         yield f"face crops: {root}: nothing is detected there; scan {root} --no-aligned changes that"
-    for root, reason in current.offline_reasons.items():
+    for root, reason in current.health.offline.items():
         yield f"offline: {root}: {reason}{' N' if reason.endswith('?') else '; n'}othing of it was removed"
-    unread = {path: why for path, why in current.unread.items() if not _is_among(path, current.offline)}
+    unread = {path: why for path, why in current.unread.items() if not _is_among(path, current.health.offline)}
     for path, reason in list(unread.items())[:N_UNREAD]:
         yield f"cannot be read: {path}: {reason}; make it readable: nothing of it was removed"
     if len(unread) > N_UNREAD:
         yield f"and {len(unread) - N_UNREAD} more that cannot be read; `facewatch status --json` names all"
-    if current.people_folder_fault:
-        yield current.people_folder_fault
-    for path, reason in current.live.polled.items() if current.live else ():
+    if current.health.people_folder_fault:
+        yield current.health.people_folder_fault
+    for path, reason in current.health.live.polled.items() if current.health.live else ():
         # Of one that is offline it is said already why nothing is heard of it.
-        if path not in current.offline_reasons:
+        if path not in current.health.offline:
             yield f"looked at again and again: {path}{f': {reason}' if reason else ''}"
 
 
-def _is_among(path: str, places: list[str]) -> bool:
+def _is_among(path: str, places: Collection[str]) -> bool:
     return any(path.startswith(f"{place}/") for place in places)
 
 
@@ -315,8 +317,6 @@ def _watch(app: App, *, is_all: bool) -> None:
 
 def _renewing(app: App, clock: Callable[[], float] = time.monotonic) -> Callable[[], Status]:
     """Return a function that returns what holds now, without counting all of it each time."""
-    from facewatch.reports.status import with_news
-
     counted: list[Status] = []
     version, due_at = 0, 0.0
 
@@ -327,7 +327,7 @@ def _renewing(app: App, clock: Callable[[], float] = time.monotonic) -> Callable
             counted[:], version = [app.status()], newest
             due_at = clock() + (clock() - now) / COUNT_SHARE
             return counted[0]
-        return with_news(counted[0], app)
+        return app.report.renewed(counted[0])
 
     return renewed
 

@@ -30,36 +30,37 @@ def exposition(status: Status, now: datetime) -> str:
 
 
 def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
-    live = status.live
+    counts, health, places = status.counts, status.health, status.places
+    live = health.live
     is_up = live is not None and live.is_fresh(now)
     yield _one("up", "Whether a scan or watcher is at work and has said so lately.", is_up)
-    yield _one("paused", "Whether a watcher may not look at photos.", status.paused is not None)
-    yield _one("files", "Files on record.", status.n_files)
-    yield _one("photos", "Different photos.", status.n_photos)
+    yield _one("paused", "Whether a watcher may not look at photos.", health.paused is not None)
+    yield _one("files", "Files on record.", counts.n_files)
+    yield _one("photos", "Different photos.", counts.n_photos)
     faces = {
-        "assigned": status.n_assigned,
-        "pool": status.n_pool,
-        "only_shown": status.n_only_shown,
-        "left_out": status.n_left_out,
+        "assigned": counts.n_assigned,
+        "pool": counts.n_pool,
+        "only_shown": counts.n_only_shown,
+        "left_out": counts.n_left_out,
     }
     yield _by("faces", "Faces, by what became of them.", "state", faces.items())
-    people = {"true": status.n_named, "false": status.n_people - status.n_named}
+    people = {"true": counts.n_named, "false": counts.n_people - counts.n_named}
     yield _by("people", "People, by whether they have a name.", "named", people.items())
     causes = [(group.cause, group.n_files) for group in status.fault_groups]
     yield _by("faulty_files", "Files that could not be used.", "cause", causes)
-    online = [(root, root not in status.offline) for root in dict.fromkeys((*status.photos, *status.offline))]
+    online = [(root, root not in health.offline) for root in dict.fromkeys((*places.photos, *health.offline))]
     yield _by(
         "library_online",
         "Whether a library, or a folder of one that another drive was mounted on, is there.",
         "root",
         online,
     )
-    unread = [(root, sum(f"{path}/".startswith(f"{root}/") for path in status.unread)) for root in status.photos]
+    unread = [(root, sum(f"{path}/".startswith(f"{root}/") for path in status.unread)) for root in places.photos]
     yield _by("unread_places", "Folders, and files, that could not be read at the last look.", "root", unread)
     yield _one(
         "people_folder_usable",
         "Whether the people folder is there, and this catalog's.",
-        not status.people_folder_fault,
+        not health.people_folder_fault,
     )
     if live is not None:
         queue = {"settling": live.n_settling, "waiting": live.n_waiting}
@@ -82,11 +83,12 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
         *_moments(status.last_scan),
     )
     yield _one(
-        "last_backup_timestamp_seconds", "When the newest daily backup was written.", *_moments(status.last_backup)
+        "last_backup_timestamp_seconds", "When the newest daily backup was written.", *_moments(health.last_backup)
     )
-    if status.switch is not None:
-        photos = {"looked_at": status.switch.n_done, "waiting": status.switch.n_photos - status.switch.n_done}
-        engines = {"before": status.switch.before, "wanted": status.switch.wanted}
+    switch = status.engine.switch
+    if switch is not None:
+        photos = {"looked_at": switch.n_done, "waiting": switch.n_photos - switch.n_done}
+        engines = {"before": switch.before, "wanted": switch.wanted}
         samples = [(engines | {"state": state}, float(n)) for state, n in photos.items()]
         yield Metric("engine_switch_photos", "Photos of a change of engine that is under way.", samples)
 

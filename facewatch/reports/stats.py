@@ -12,6 +12,7 @@ from facewatch.catalog import Catalog, KnownEngine, Person
 from facewatch.fs import sidecar
 from facewatch.fs.sidecar import beside
 from facewatch.matching.nearness import Nearness, nearness
+from facewatch.reports.status import Counts, counts_of
 
 N_LARGEST = 10
 
@@ -39,34 +40,15 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """How many there are in the library now."""
+class Shares:
+    """Faces of the library, by what is known of them."""
 
-    n_files: int
-    n_photos: int
-    n_faces: int
-    n_assigned: int
-    n_pool: int
-    """Faces of nobody that may be matched."""
-    n_only_shown: int
-    """Faces of nobody that are too poor to be matched."""
-    n_left_out: int
-    """Faces that users took out; what is no face is none."""
-    n_open: int
-    """Faces that wait to be told who they are: of the pool, and of people without a name."""
     tiers: dict[str, int]
-    """Faces by what quality lets them do: found, match or show."""
+    """By what quality lets them do: found, match or show."""
     sources: dict[str, int]
-    """Assigned faces by who placed them."""
+    """Assigned ones, by who placed them."""
     marks: dict[str, int]
-    """Faces that users took out, by what they said."""
-    n_people: int
-    n_named: int
-    n_unnamed: int
-    n_hidden: int
-    """Named or not."""
-    n_absent: int
-    """People with a name who are on no photo of the library, beside the others."""
+    """Those that users took out, by what they said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +77,7 @@ class EngineStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
+class QualityStats:
     """How good the faces of the library are."""
 
     score: Spread
@@ -128,11 +110,12 @@ class Distances:
 @dataclass(frozen=True, slots=True)
 class Stats:
     counts: Counts
+    shares: Shares
     engines: tuple[EngineStats, ...]
     sizes: Spread
     """Faces per person."""
     largest: tuple[Largest, ...]
-    quality: Quality
+    quality: QualityStats
     distances: Distances | None
     """None: no face was compared yet."""
     catalog: str
@@ -152,7 +135,8 @@ def stats_of(catalog: Catalog, *, match: float | None, n_shortlist: int) -> Stat
     in_use = next((engine for engine in engines if engine.is_in_use), None)
     files = [catalog.path, beside(catalog.path, sidecar.WAL)]
     return Stats(
-        counts=_counts(catalog),
+        counts=counts_of(catalog),
+        shares=Shares(catalog.integrity.tiers(), catalog.integrity.sources(), catalog.integrity.marks()),
         engines=tuple(map(_engine, engines)),
         sizes=spread(
             [person.n_faces for person in everybody], doubling(max((p.n_faces for p in everybody), default=1))
@@ -168,39 +152,20 @@ def stats_of(catalog: Catalog, *, match: float | None, n_shortlist: int) -> Stat
     )
 
 
-def _counts(catalog: Catalog) -> Counts:
-    files, faces, people = catalog.files.counts(), catalog.faces.counts(), catalog.people.counts()
-    return Counts(
-        n_files=files["files"],
-        n_photos=files["photos"],
-        n_faces=faces["faces"],
-        n_assigned=faces["assigned"],
-        n_pool=faces["pool"],
-        n_only_shown=faces["only_shown"],
-        n_left_out=faces["left_out"],
-        n_open=faces["open"],
-        tiers=catalog.integrity.tiers(),
-        sources=catalog.integrity.sources(),
-        marks=catalog.integrity.marks(),
-        n_people=people["people"],
-        n_named=people["named"],
-        n_unnamed=people["people"] - people["named"],
-        n_hidden=people["hidden"],
-        n_absent=people["absent"],
-    )
-
-
 def _engine(engine: KnownEngine) -> EngineStats:
     return EngineStats(
-        *(engine.name, engine.is_in_use, engine.n_dims, engine.n_photos),
+        name=engine.name,
+        is_in_use=engine.is_in_use,
+        n_dims=engine.n_dims,
+        n_photos=engine.n_photos,
         n_vectors=engine.n_faces,
         n_bytes=engine.n_bytes,
     )
 
 
-def _quality(catalog: Catalog) -> Quality:
+def _quality(catalog: Catalog) -> QualityStats:
     sights = catalog.integrity.sights()
-    return Quality(
+    return QualityStats(
         score=spread(sights.qualities, even(0, 1, 25)),
         sharpness=spread(sights.sharpness, doubling(_top(sights.sharpness))),
         pixels=spread(sights.pixels, doubling(_top(sights.pixels), first=8)),

@@ -6,22 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from facewatch.catalog import FaultyFile, by_cause
+from facewatch.catalog import Catalog, FaultyFile, by_cause
 from facewatch.catalog.backup import Backups
 from facewatch.catalog.pausing import paused_since
 from facewatch.errors import EngineError
+from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar
 from facewatch.fs.locks import holder
 from facewatch.fs.sidecar import beside
 from facewatch.heartbeat import Live, LiveFile, is_named, live_file_of
-from facewatch.indexing.engine import SwitchProgress
+from facewatch.indexing.engine import SwitchProgress, WantedEngine
+from facewatch.library.roots import Libraries
 from facewatch.types import PassedOver, written_at
-
-if TYPE_CHECKING:
-    from facewatch.app import App
-    from facewatch.config import Config
 
 N_EXAMPLES = 3
 
@@ -39,79 +37,166 @@ class FaultGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """What the catalog holds and who works on it."""
+class Counts:
+    """How many there are in the library now."""
 
-    settings: str
-    """The settings file, or "defaults"."""
-    catalog: str
-    people_folder: str
-    photos: list[str]
-    engine: str
-    """The one in use."""
-    engine_fault: str | None
-    """Why the wanted one cannot be used."""
-    switch: SwitchProgress | None
-    """How far the change to another one is; None: the settings want the one in use."""
-    aligned: list[str]
-    """Libraries of face crops."""
-    runner: str | None
-    """The process that scans or watches now."""
     n_files: int
     n_photos: int
     n_faces: int
     n_assigned: int
     n_pool: int
+    """Faces of nobody that may be matched."""
     n_only_shown: int
+    """Faces of nobody that are too poor to be matched."""
     n_left_out: int
-    """Faces that a user took out."""
+    """Faces that users took out; what is no face is none."""
     n_open: int
-    """Faces that wait to be told who they are: of the pool, and of people without a name; `review` asks about them."""
+    """Faces without a name: of the pool, and of people without one; `review` asks about them."""
     n_people: int
     n_named: int
     n_hidden: int
     """Named or not."""
     n_absent: int
     """People with a name who are on no photo of the library, beside `n_people`."""
-    last_scan: str | None
-    offline: list[str] = field(default_factory=list)
-    faults: list[dict[str, str]] = field(default_factory=list)
-    fault_groups: list[FaultGroup] = field(default_factory=list)
-    """The same, the most frequent cause first."""
-    passed_over: list[PassedOver] = field(default_factory=list)
-    """What the last whole look at the libraries did not look at, the most frequent reason first."""
+
+    @property
+    def n_unnamed(self) -> int:
+        return self.n_people - self.n_named
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where everything is."""
+
+    settings: str
+    """The settings file, or "defaults"."""
+    catalog: str
+    people_folder: str
+    photos: list[str]
+    aligned: list[str]
+    """Libraries of face crops."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """The engine in use, and the change to another one."""
+
+    in_use: str
+    fault: str | None
+    """Why the wanted one cannot be used."""
+    switch: SwitchProgress | None
+    """How far the change to another one is; None: the settings want the one in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What changes from second to second."""
+
+    runner: str | None = None
+    """The process that scans or watches now."""
     live: Live | None = None
     """What the runner said of itself last; None: nobody runs, or it says nothing."""
-    offline_reasons: dict[str, str] = field(default_factory=dict)
-    """Why each of `offline` is."""
+    offline: Mapping[str, str] = field(default_factory=dict)
+    """Libraries, and folders of them, that are not there, and why."""
     paused: str | None = None
-    """Since when a watcher may not look at photos; UTC."""
+    """Since when a watcher may not analyse photos; UTC."""
     last_backup: str | None = None
     """When the newest daily backup was written; UTC."""
     backup_file: str | None = None
-    unread: dict[str, str] = field(default_factory=dict)
-    """Folders, and files, of the libraries that could not be read at the last look, and why."""
     people_folder_fault: str | None = None
     """Why the people folder cannot be used, and what to do."""
 
 
-def status_of(app: App) -> Status:
-    """Return it without writing anything; no model need be here."""
-    catalog = app.catalog
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the catalog holds and who works on it."""
+
+    places: Places
+    engine: EngineStatus
+    counts: Counts
+    last_scan: str | None
+    health: Health = field(default_factory=Health)
+    faults: tuple[FaultyFile, ...] = ()
+    fault_groups: tuple[FaultGroup, ...] = ()
+    """The same, the most frequent cause first."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """What the last scan of the whole libraries passed over, the most frequent reason first."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Folders, and files, of the libraries that could not be read at the last scan, and why."""
+
+
+class StatusReport:
+    """Tells the status of a catalog and of what belongs to it; writes nothing, and no model need be here."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        engine: WantedEngine,
+        libraries: Libraries,
+        folder: PeopleFolder,
+        *,
+        settings: str,
+        backups: Backups,
+    ) -> None:
+        """`settings`: the file, or "defaults"."""
+        self._catalog = catalog
+        self._engine = engine
+        self._libraries = libraries
+        self._folder = folder
+        self._settings = settings
+        self._backups = backups
+
+    def full(self) -> Status:
+        """Return all of it."""
+        catalog = self._catalog
+        last = max(filter(None, map(catalog.runs.last, ("scan", "watch"))), key=_when, default=None)
+        roots = tuple(dict.fromkeys((*self._libraries.roots, *catalog.roots.all())))
+        faulty = catalog.files.faulty()
+        status = Status(
+            places=Places(
+                settings=self._settings,
+                catalog=str(catalog.path),
+                people_folder=str(self._folder.root),
+                photos=[str(root) for root in roots],
+                aligned=[str(root) for root in catalog.roots.aligned()],
+            ),
+            engine=EngineStatus(
+                in_use=catalog.engines.in_use_name() or self._engine.name,
+                fault=_engine_fault(self._engine),
+                switch=self._engine.switch_progress(),
+            ),
+            counts=counts_of(catalog),
+            last_scan=_when(last) if last else None,
+            faults=tuple(faulty),
+            fault_groups=tuple(grouped_by_cause(faulty)),
+            passed_over=tuple(catalog.roots.all_passed_over()),
+            unread={str(root / path): why for root in roots for path, why in self._libraries.unread(root).items()},
+        )
+        return self.renewed(status)
+
+    def renewed(self, status: Status) -> Status:
+        """Return the status with what changes from second to second; takes no time worth speaking of."""
+        runner, live = at_work(self._catalog.path)
+        photos = map(Path, status.places.photos)
+        gone = {place: why for root in photos for place, why in self._libraries.offline(root).items()}
+        said = live.offline if live else {}
+        last_backup, backup_file = _newest_of(self._backups)
+        health = Health(
+            runner=runner,
+            live=live,
+            offline=gone | {root: reason for root, reason in said.items() if is_named(root)},
+            paused=paused_since(self._catalog),
+            last_backup=last_backup,
+            backup_file=backup_file,
+            people_folder_fault=self._folder.fault(),
+        )
+        return replace(status, health=health)
+
+
+def counts_of(catalog: Catalog) -> Counts:
+    """Return how many there are."""
     files, faces, people = catalog.files.counts(), catalog.faces.counts(), catalog.people.counts()
-    last = max(filter(None, map(catalog.runs.last, ("scan", "watch"))), key=_when, default=None)
-    roots = tuple(dict.fromkeys((*app.libraries.roots, *catalog.roots.all())))
-    faulty = catalog.files.faulty()
-    status = Status(
-        settings=app.config.source,
-        catalog=str(catalog.path),
-        people_folder=str(app.folder.root),
-        photos=[str(root) for root in roots],
-        engine=catalog.engines.in_use_name() or app.engine.name,
-        engine_fault=_engine_fault(app),
-        switch=app.engine.switch_progress(),
-        aligned=[str(root) for root in catalog.roots.aligned()],
-        runner=None,
+    return Counts(
         n_files=files["files"],
         n_photos=files["photos"],
         n_faces=faces["faces"],
@@ -124,31 +209,6 @@ def status_of(app: App) -> Status:
         n_named=people["named"],
         n_hidden=people["hidden"],
         n_absent=people["absent"],
-        last_scan=_when(last) if last else None,
-        faults=[{"path": one.path, "fault": one.fault.text, "advice": one.fault.advice} for one in faulty],
-        fault_groups=grouped_by_cause(faulty),
-        unread={str(root / path): why for root in roots for path, why in app.libraries.unread(root).items()},
-        passed_over=catalog.roots.all_passed_over(),
-    )
-    return with_news(status, app)
-
-
-def with_news(status: Status, app: App) -> Status:
-    """Return the status with what changes from second to second; takes no time worth speaking of."""
-    runner, live = at_work(app.catalog.path)
-    gone = {place: why for root in status.photos for place, why in app.libraries.offline(Path(root)).items()}
-    offline = gone | {root: reason for root, reason in (live.offline if live else {}).items() if is_named(root)}
-    last_backup, backup_file = _newest_backup(app.config)
-    return replace(
-        status,
-        runner=runner,
-        live=live,
-        offline=list(offline),
-        offline_reasons=offline,
-        paused=paused_since(app.catalog),
-        last_backup=last_backup,
-        backup_file=backup_file,
-        people_folder_fault=app.folder.fault(),
     )
 
 
@@ -169,22 +229,21 @@ def grouped_by_cause(faults: Iterable[FaultyFile]) -> list[FaultGroup]:
     return groups
 
 
-def _newest_backup(config: Config) -> tuple[str | None, str | None]:
+def _newest_of(backups: Backups) -> tuple[str | None, str | None]:
     """Return when the newest of the daily backups was written, and its path."""
     try:
-        backups = Backups(config.catalog, config.backups).all()
         # Not by their dates: one of a time when the clock was wrong may be from a day to come.
-        moment, path = max((written_at(backup.path.stat()), str(backup.path)) for backup in backups)
+        moment, path = max((written_at(backup.path.stat()), str(backup.path)) for backup in backups.all())
     except (OSError, ValueError):
         # There is none, one went while we looked, or the folder is somebody else's: not worth failing for.
         return None, None
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z"), path
 
 
-def _engine_fault(app: App) -> str | None:
+def _engine_fault(engine: WantedEngine) -> str | None:
     """Return why the wanted engine cannot be used, if so."""
     try:
-        _ = app.engine.info
+        _ = engine.info
     except EngineError as error:
         return str(error)
     return None

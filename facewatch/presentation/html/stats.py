@@ -45,8 +45,8 @@ def _tiles(stats: Stats) -> list[Tile]:
     counts = stats.counts
     tiles = [
         Tile("photos", f"{counts.n_photos:,}", f"in {plural(counts.n_files, 'file')}"),
-        Tile("faces", f"{counts.n_faces:,}", f"{counts.tiers.get('found', 0):,} of them good"),
-        Tile("belong to somebody", f"{counts.n_assigned:,}", f"{counts.sources.get('user', 0):,} by your word"),
+        Tile("faces", f"{counts.n_faces:,}", f"{stats.shares.tiers.get('found', 0):,} of them good"),
+        Tile("belong to somebody", f"{counts.n_assigned:,}", f"{stats.shares.sources.get('user', 0):,} by your word"),
         Tile("to nobody yet", f"{counts.n_pool:,}", f"and {counts.n_only_shown:,} too poor to tell"),
         Tile("people", f"{counts.n_people:,}", f"{counts.n_named:,} named, {counts.n_hidden:,} hidden"),
     ]
@@ -86,7 +86,7 @@ def _distances(distances: Distances) -> tuple[Figure, Figure]:
 
 
 def _quality(stats: Stats) -> tuple[Figure, ...]:
-    quality, tiers = stats.quality, stats.counts.tiers
+    quality, tiers = stats.quality, stats.shares.tiers
     said = (
         f"{tiers.get('found', 0):,} may found people, {tiers.get('match', 0):,} only be matched, "
         f"{tiers.get('show', 0):,} only be shown; {_typical(quality.score, '{:.2f}')}."

@@ -36,9 +36,9 @@ from facewatch.checks.doctor import (
 )
 from facewatch.checks.doctor.reading import reading
 from facewatch.checks.doctor.walking import walk
-from facewatch.cli.doctor import summary
 from facewatch.config import load_config
 from facewatch.errors import FacewatchError
+from facewatch.presentation.checks import summary
 from facewatch.watcher.systemd import ServiceState
 
 NATIVE = dict(environment.NATIVE)

@@ -31,6 +31,7 @@ LAYERS = (
 ANYWHERE = {"__init__", "__main__"}
 
 NOT_YET = {
+    ("presentation.checks", "service"),
     ("presentation.catalog", "service"),
     ("watcher.loop", "app"),
     ("folders.taking_over", "people"),

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from facewatch.cli.asking import is_confirmed
 from facewatch.cli.output import echo, print_json, progress_bar
 from facewatch.cli.program import State, command, json_option, pass_state
-
-if TYPE_CHECKING:
-    pass
 
 
 @command("backup", "Back up the catalog, even while facewatch works.")

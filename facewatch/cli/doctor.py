@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from facewatch.cli.output import print_json, progress_bar
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.cli.words import as_called
 from facewatch.errors import FacewatchError
-from facewatch.text import plural, printable
+from facewatch.text import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -38,7 +37,7 @@ def doctor(state: State, deep: bool, as_json: bool) -> None:
     kernel lets it watch, the people folder, who is at work, and photos that could not be used.
 
     Changes nothing, works while a watcher runs and also where the catalog is damaged, and says of everything that is
-    not well what mends it. With --quiet only that is told.
+    not well what mends it. With --quiet only that is shown.
 
     \b
     Example:
@@ -49,17 +48,11 @@ def doctor(state: State, deep: bool, as_json: bool) -> None:
     Exit codes:
       0 all is well, or there are only remarks; 1 something is broken
     """
+    from facewatch.presentation.checks import diagnosis_row
+
     found = _diagnose(state, is_deep=deep)
     if as_json:
-        print_json(
-            {
-                "findings": [asdict(finding) for finding in found.findings],
-                "n_ok": len(found.findings) - found.n_broken - found.n_remarks,
-                "n_remarks": found.n_remarks,
-                "n_broken": found.n_broken,
-                "is_well": found.is_well,
-            }
-        )
+        print_json(diagnosis_row(found))
     else:
         _print(found, is_quiet=state.is_quiet)
     if not found.is_well:
@@ -79,13 +72,15 @@ def _diagnose(state: State, *, is_deep: bool) -> Diagnosis:
 def _print(found: Diagnosis, *, is_quiet: bool) -> None:
     from rich.console import Console
 
-    # A terminal that knows no UTF-8 is one of the things to be told, so it must not be what stops the telling.
+    from facewatch.presentation.checks import summary
+
+    # A terminal that knows no UTF-8 is one of the things to report, so it must not be what stops the report.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     console = Console(highlight=False, soft_wrap=True)
     # Where somebody looks lines break between words; in a file each finding and each remedy is one line.
     width = console.width if console.is_terminal else None
-    told = [finding for finding in found.findings if not is_quiet or finding.level != "ok"]
-    for area, findings in groupby(told, key=lambda finding: finding.area):
+    shown = [finding for finding in found.findings if not is_quiet or finding.level != "ok"]
+    for area, findings in groupby(shown, key=lambda finding: finding.area):
         console.print(area, style="bold", markup=False)
         for finding in findings:
             console.print(_as_text(finding, width))
@@ -114,9 +109,3 @@ def _lines(text: str, width: int | None, indent: int) -> list[str]:
         shown, width, initial_indent=pad, subsequent_indent=pad, break_long_words=False, break_on_hyphens=False
     )
     return [lines[0].lstrip(), *lines[1:]]
-
-
-def summary(found: Diagnosis) -> str:
-    """Return the last line: "1 thing is broken, 2 remarks"."""
-    broken = f"{plural(found.n_broken, 'thing is', 'things are')} broken" if found.n_broken else "all is well"
-    return f"{broken}, {plural(found.n_remarks, 'remark')}" if found.n_remarks else broken

@@ -674,7 +674,7 @@ def test_restoring_is_refused_while_somebody_scans(library: Library, run: Any, t
     with Catalog(library.catalog) as catalog, catalog.run_lock("watch"):
         answer = run("restore", str(tmp_path / "copy.sqlite"), "--yes")
     assert answer.code == 6
-    assert f"watch (process {os.getpid()}) is at work on this catalog; stop it first" in answer.err
+    assert f"watch (process {os.getpid()}) is running on this catalog; stop it first" in answer.err
 
 
 def test_restoring_does_not_ask_while_somebody_watches(library: Library, run: Any, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
     \b
     Exit codes:
       0 done; 1 you answered no; 2 nobody is there to ask; 5 FILE is no backup,
-      damaged, or made by a newer facewatch; 6 another facewatch is at work;
+      damaged, or made by a newer facewatch; 6 another facewatch is running;
       8 the catalog is restored, but the people folder could not follow
     """
     from facewatch.errors import FolderError

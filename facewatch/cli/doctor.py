@@ -34,7 +34,7 @@ _INDENT = 10
 @pass_state
 def doctor(state: State, deep: bool, as_json: bool) -> None:
     """Look at what facewatch needs: packages, settings, models, the catalog and its backups, photo libraries, what the
-    kernel lets it watch, the people folder, who is at work, and photos that could not be used.
+    kernel lets it watch, the people folder, which process is running, and photos that could not be used.
 
     Changes nothing, works while a watcher runs and also where the catalog is damaged, and says of everything that is
     not well what mends it. With --quiet only that is shown.

@@ -202,7 +202,7 @@ class Sections(CommandGroup):
     meant=MEANT,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, also when single photos were bad; 1 other errors; 2 command line; 3 settings; 4 photo "
-    "library; 5 catalog; 6 another facewatch is at work; 7 engine; 8 people folder; 9 unknown person or photo; "
+    "library; 5 catalog; 6 another facewatch is running; 7 engine; 8 people folder; 9 unknown person or photo; "
     "10 a contradiction, or nothing to undo; 130 Ctrl-C.",
 )
 @click.version_option(__version__, message="facewatch %(version)s")

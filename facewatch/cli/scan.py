@@ -55,7 +55,7 @@ def scan(
 
     Without PHOTOS, the libraries in the settings are scanned, or those scanned before. Photos that are known already
     are skipped, unless the settings name another engine: then all of them are analysed again, and people, names and
-    decisions are carried over at the end. While a watcher is at work this only says how far it is (exit code 6).
+    decisions are carried over at the end. While a watcher is running this only says how far it is (exit code 6).
 
     \b
     Example:

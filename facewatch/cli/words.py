@@ -36,7 +36,7 @@ _LISTING = "`facewatch people` lists everybody, `facewatch export` every face"
 _LOOKING = "`facewatch scan PHOTOS` looks through a photo folder once, `facewatch watch` stays"
 _NAMING = "`facewatch rename WHO NAME` names a person, `facewatch assign FACE WHO` says whose a face is"
 _SETTING = "`facewatch init PHOTOS` writes a settings file, facewatch.toml; `facewatch status` says which one is in use"
-_STARTING = "`facewatch watch` watches until Ctrl-C, `facewatch service install` has the system keep it at work"
+_STARTING = "`facewatch watch` watches until Ctrl-C, `facewatch service install` has the system keep it running"
 _STOPPING = (
     "Ctrl-C ends `facewatch watch`, `facewatch pause` lets it rest, `facewatch service uninstall` stops the service"
 )

@@ -123,7 +123,7 @@ def check_nobody_at_work(config: Config) -> None:
     """
     runner = holder(beside(config.catalog, sidecar.RUN_LOCK))
     if runner is not None:
-        raise BusyError(f"{runner} is at work on this catalog; stop it first")
+        raise BusyError(f"{runner} is running on this catalog; stop it first")
 
 
 def look_at(config: Config, file: Path) -> Restorable:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.covers import covered_of
-from facewatch.types import Covered, DetectedFace, EngineInfo, Quality, Tier
+from facewatch.types import Covered, DetectedFace, EngineInfo, Needs, Quality, Tier
 
 _CROP_SIDE = 112
 _CONTRAST = 50.0
@@ -41,6 +41,9 @@ _TURNED = 0.3
 """What a profile loses. On photos as they are the correlation rises from 0.10 to 0.12 and 0.13; 0.5 is no better."""
 
 
+_NEEDS = Needs(match_pixels=20, found_pixels=32, match_sharpness=5.0, found_sharpness=10.0, without=())
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Where the tiers end. Below `match_*` a face is only shown, below `found_*` only matched.
@@ -54,15 +57,8 @@ class Limits:
     There is none for pose: profiles (0.9 and more) attract nobody, and to let them found nobody costs 0.002 of recall.
     """
 
-    match_pixels: int = 20
-    """Recognised at 16, 20, 24 and 36 pixels: 0.04, 0.25, 0.47, 0.79 by dlib; 0.75, 0.91, 0.95, 0.98 by ArcFace. The
-    engine's are in `EngineInfo.needs`."""
-    found_pixels: int = 32
-    match_sharpness: float = 5.0
-    """Blurred by 2.4 of 112 pixels (sharpness 5) 0.43 and 0.89 are recognised, by 2.8 (3, 4) 0.24 and 0.80."""
-    found_sharpness: float = 10.0
-    """Of dlib, 0.005 % of the pairs of strangers are near at sharpness 15, 0.03 % at 9, 0.12 % at 4; of ArcFace none at
-    5, 0.02 % at 3. A limit of 14 takes 0.005 and 0.001 of that recall, and the precision stays the same."""
+    needs: Needs = _NEEDS
+    """What the recogniser needs; those of engines are in `EngineInfo.needs`."""
     match_brightness: float = 3.0
     """Mean grey value; below this and above 255 minus this it is too dark and too bright."""
     found_brightness: float = 5.0
@@ -77,16 +73,14 @@ class Limits:
     upright_score: float = 0.0
     """The same for faces that lie on their side or head; see `EngineInfo.upright_score`."""
 
-    found_norm: float = 0.0
-    """Of this and those below see `Needs`."""
-    covered_norm: float = 0.0
-    most_sharpness: float = math.inf
-    without: tuple[Covered, ...] = ()
-
     @classmethod
     def of(cls, info: EngineInfo) -> Limits:
         """Return the limits of an engine."""
-        return cls(**asdict(info.needs), found_score=info.sure_score, upright_score=info.upright_score)
+        return cls(info.needs, found_score=info.sure_score, upright_score=info.upright_score)
+
+    def least(self, name: str) -> float:
+        """Return the limit of this name, of the recogniser or of these."""
+        return float(getattr(self.needs if hasattr(self.needs, name) else self, name))
 
     def at(self, turn: int) -> Limits:
         """Return the limits for a face that has to be turned by so many degrees to be upright."""
@@ -98,7 +92,7 @@ def measure(face: DetectedFace, *, pixels: int, limits: Limits) -> Quality:
     grey = _grey(face.crop)
     sharpness, contrast = even_sharpness_of(grey), float(grey.std())
     if 1 < contrast < _TOLD_CONTRAST:
-        sharpness = max(sharpness, _UNTOLD * limits.match_sharpness)
+        sharpness = max(sharpness, _UNTOLD * limits.needs.match_sharpness)
     quality = Quality(
         sharpness=sharpness,
         brightness=float(grey.mean()),
@@ -181,23 +175,27 @@ def _share(value: float, half: float) -> float:
 
 def _tier(quality: Quality, score: float, limits: Limits) -> Tier:
     has = quality.pixels, quality.sharpness, _light(quality), score
-    if _is_below(has, (limits.match_pixels, limits.match_sharpness, limits.match_brightness, limits.match_score)):
+    if _is_below(
+        has, (limits.needs.match_pixels, limits.needs.match_sharpness, limits.match_brightness, limits.match_score)
+    ):
         return Tier.SHOW
-    if _is_below(has, (limits.found_pixels, limits.found_sharpness, limits.found_brightness, limits.found_score)):
+    if _is_below(
+        has, (limits.needs.found_pixels, limits.needs.found_sharpness, limits.found_brightness, limits.found_score)
+    ):
         return Tier.MATCH
-    return Tier.MATCH if quality.sharpness > limits.most_sharpness or _is_hidden(quality, limits) else Tier.FOUND
+    return Tier.MATCH if quality.sharpness > limits.needs.most_sharpness or _is_hidden(quality, limits) else Tier.FOUND
 
 
 def _is_hidden(quality: Quality, limits: Limits) -> bool:
     """Return whether the recogniser sees too little of the face to tell it from others that show as little."""
-    return quality.covered in limits.without or (
+    return quality.covered in limits.needs.without or (
         quality.norm is not None and quality.norm < least_norm(quality.covered, limits)
     )
 
 
 def least_norm(covered: Covered, limits: Limits) -> float:
     """Return the length that the embedding of a face must have to found somebody."""
-    return max(limits.found_norm, limits.covered_norm if covered is Covered.MOUTH else 0.0)
+    return max(limits.needs.found_norm, limits.needs.covered_norm if covered is Covered.MOUTH else 0.0)
 
 
 def _is_below(has: tuple[float, ...], least: tuple[float, ...]) -> bool:
@@ -253,15 +251,15 @@ def shortfalls(face: Mapping[str, Any], limits: Limits) -> Iterator[Shortfall]:
     }
     for tier, kind in ((Tier.SHOW, "match"), (Tier.MATCH, "found")):
         for name, (value, lack) in values.items():
-            least = getattr(limits, f"{kind}_{name}")
-            is_told = tier is Tier.MATCH and value < getattr(limits, f"match_{name}")
+            least = limits.least(f"{kind}_{name}")
+            is_told = tier is Tier.MATCH and value < limits.least(f"match_{name}")
             if value < least and not is_told:
                 yield Shortfall(lack, float(value), float(least), tier, is_turned=bool(face["turn"]))
     covered = Covered(face.get("covered") or "")
-    if covered in limits.without:
+    if covered in limits.needs.without:
         yield Shortfall(Lack.COVERED, None, None, Tier.MATCH, covered)
     norm, least = face.get("norm"), least_norm(covered, limits)
     if norm is not None and norm < least:
         yield Shortfall(Lack.DETAIL, norm, least, Tier.MATCH)
-    if face["sharpness"] > limits.most_sharpness:
+    if face["sharpness"] > limits.needs.most_sharpness:
         yield Shortfall(Lack.NOISE, None, None, Tier.MATCH)

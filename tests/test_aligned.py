@@ -78,7 +78,7 @@ def test_it_is_remembered_that_a_library_is_aligned(library: Library) -> None:
     crop(library, "a.png", 1, 0)
     scan(library, Batches())
     crop(library, "b.png", 1, 1)
-    assert scan(library, Batches(), is_aligned=False).n_faces == 1
+    assert scan(library, Batches(), is_aligned=False).faces.n_faces == 1
 
 
 def test_an_ordinary_library_does_not_become_one_of_crops(library: Library) -> None:

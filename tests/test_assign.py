@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facewatch.matching import Candidate, Gallery, settle_photo
+from facewatch.matching.aggregation import MatchSettings
 from facewatch.matching.member import MOST_CENTROIDS, N_EXEMPLARS
 from facewatch.types import Thresholds, Tier
 
@@ -40,9 +42,9 @@ def at(distance: float, axis: int = 1) -> NDArray[np.float32]:
 PROBE = at(0.0)
 
 
-def gallery(*faces: tuple[int, NDArray[np.float32]], limits: Thresholds = THRESHOLDS, **arguments: object) -> Gallery:
+def gallery(*faces: tuple[int, NDArray[np.float32]], limits: Thresholds = THRESHOLDS, **arguments: Any) -> Gallery:
     """Return a gallery of good faces that nobody confirmed, with the ids 1, 2, 3..."""
-    made = Gallery(N_DIMS, limits, **arguments)  # type: ignore[arg-type]
+    made = Gallery(N_DIMS, limits, MatchSettings(**arguments))
     for face_id, (person_id, embedding) in enumerate(faces, 1):
         made.add(person_id, embedding, 1.0, face_id=face_id)
     return made

@@ -175,7 +175,7 @@ def test_the_length_of_a_vector_is_told_where_it_says_something(looks: Looks) ->
 
 
 def test_a_short_vector_founds_nobody() -> None:
-    limits = Limits(found_norm=17)
+    limits = Limits(replace(Limits().needs, found_norm=17))
     assert [_tier(norm=norm, limits=limits) for norm in (None, 17.0, 16.9)] == [Tier.FOUND, Tier.FOUND, Tier.MATCH]
 
 
@@ -288,7 +288,7 @@ def test_the_limits_are_those_of_the_engine_unless_the_settings_say_otherwise(tm
         places = {"library.catalog": str(tmp_path / "c.sqlite"), "library.people": str(tmp_path / "People")}
         config = load_config(None, {**places, "match.min_face_pixels": pixels}, cwd=tmp_path)
         with App(config) as app:
-            assert app.engine.limits_of(replace(fake.INFO)).match_pixels == least
+            assert app.engine.limits_of(replace(fake.INFO)).needs.match_pixels == least
 
 
 def test_length_and_cover_of_a_face_are_on_record_for_each_engine(tmp_path: Path) -> None:
@@ -316,4 +316,4 @@ def test_why_tells_what_hides_a_face_and_that_too_little_tells_it_apart() -> Non
     assert told == ["too little in it tells it from other faces"]
     told = [shortfall_text(short) for short in shortfalls(face, Limits.of(replace(fake.INFO, needs=standard.NEEDS)))]
     assert told == ["mouth covered"]
-    assert not list(shortfalls({**face, "norm": None, "covered": None}, Limits(found_norm=17)))
+    assert not list(shortfalls({**face, "norm": None, "covered": None}, Limits(replace(Limits().needs, found_norm=17))))

@@ -17,7 +17,7 @@ from scipy.spatial.distance import pdist
 # Loaded here because scikit-learn sets two variables of the environment when it is first imported.
 import facewatch.clustering.hdbscan  # noqa: F401
 from facewatch.clustering import METHODS, make_clusterer
-from facewatch.clustering.average import AverageLinkage, Pairs, Rules
+from facewatch.clustering.average import AverageLinkage, JoinRules, Pairs
 from facewatch.clustering.verify import attach_leftovers, expel_far_faces, reassign
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def test_importing_the_package_loads_no_method() -> None:
 # The refinement
 
 
-RULES = Rules(ceiling=0.25, singleton_penalty=0.0, likeness=0.0, margin=0.05, conflict_share=0.05, min_faces=2)
+RULES = JoinRules(ceiling=0.25, singleton_penalty=0.0, likeness=0.0, margin=0.05, conflict_share=0.05, min_faces=2)
 
 
 @pytest.mark.parametrize(("angle", "group"), [(8, 0), (12.0, -1), (16, 1), (40, -1)])
@@ -208,7 +208,7 @@ def test_joining_in_rounds_gives_what_joining_the_nearest_two_again_and_again_gi
     squares = pdist(faces.astype(np.float64), "sqeuclidean")
     expected = fcluster(linkage(squares, "average"), ceiling**2, "distance")
     left, right = np.triu_indices(30, 1)
-    rules = Rules(ceiling, singleton_penalty=0.0, likeness=0.0, margin=0.0, conflict_share=0.0, min_faces=2)
+    rules = JoinRules(ceiling, singleton_penalty=0.0, likeness=0.0, margin=0.0, conflict_share=0.0, min_faces=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("facewatch.clustering.average.GROWTH", 0.0)
         labels = AverageLinkage(np.arange(30), faces, np.arange(30), rules).join(
@@ -220,7 +220,7 @@ def test_joining_in_rounds_gives_what_joining_the_nearest_two_again_and_again_gi
 def test_a_large_group_takes_several_faces_in_one_round_but_few_beside_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     faces = at_angles(*np.linspace(0, 0.1, 16), *np.linspace(3, 5, 20))
     labels = np.concatenate([np.zeros(16, np.int64), np.arange(1, 21)])
-    rules = Rules(0.2, singleton_penalty=0.0, likeness=0.0, margin=0.0, conflict_share=0.0, min_faces=2)
+    rules = JoinRules(0.2, singleton_penalty=0.0, likeness=0.0, margin=0.0, conflict_share=0.0, min_faces=2)
     taken: list[int] = []
     unite = AverageLinkage._unite
 

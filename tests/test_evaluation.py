@@ -43,6 +43,7 @@ from facewatch.indexing.analyzer import LibraryFile, Recipe
 from facewatch.indexing.crops import PAGE_SIDE, Album
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.matching import Gallery
+from facewatch.matching.aggregation import MatchSettings
 from facewatch.presentation.html import plots
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Normalisation, Quality, Thresholds, Tier
 
@@ -1323,7 +1324,7 @@ def test_answers_are_those_of_the_gallery(seed: int, shortlist: int, is_stranger
         others[row] = False
         if is_stranger:
             others[faces.people == faces.people[row]] = False
-        gallery = Gallery(faces.embeddings.shape[1], LIMITS, shortlist=shortlist)
+        gallery = Gallery(faces.embeddings.shape[1], LIMITS, MatchSettings(shortlist=shortlist))
         gallery.fill(
             *(faces.people[others] + 1, faces.embeddings[others], faces.tiers[others] == "found"),
             ids=np.flatnonzero(others),

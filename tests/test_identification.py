@@ -32,6 +32,7 @@ from facewatch.evaluation.identification import (
     rows_of,
 )
 from facewatch.matching import Aggregation, Gallery
+from facewatch.matching.aggregation import MatchSettings
 from facewatch.presentation.explain import cause, rematch_lines
 from facewatch.service.auditing import audit
 from facewatch.types import DetectedFace, Thresholds, Tier
@@ -69,7 +70,7 @@ def chord(degrees: float) -> float:
 
 
 def gallery(way: Aggregation, *faces: tuple[int, NDArray[np.float32]], **arguments: Any) -> Gallery:
-    made = Gallery(N_DIMS, arguments.pop("limits", LIMITS), aggregation=way, **arguments)
+    made = Gallery(N_DIMS, arguments.pop("limits", LIMITS), MatchSettings(aggregation=way, **arguments))
     for face_id, (person_id, embedding) in enumerate(faces, 1):
         made.add(person_id, embedding, 1.0, face_id=face_id)
     return made
@@ -202,7 +203,7 @@ def test_the_table_asks_as_the_gallery_does(seed: int, way: Aggregation, shortli
     answers = calibration.ask(faces, rows, rows >= 0, shortlist=shortlist, is_stranger=is_stranger, aggregation=way)
     for row in rows.tolist():
         others = (rows != row) & ~(is_stranger & (people == people[row]))
-        known = Gallery(N_DIMS, LIMITS, shortlist=shortlist, aggregation=way)
+        known = Gallery(N_DIMS, LIMITS, MatchSettings(shortlist=shortlist, aggregation=way))
         known.fill(
             *(people[others] + 1, embeddings[others], (tiers[others] == "found").astype(np.float32)),
             ids=rows[others],

@@ -28,8 +28,8 @@ from facewatch.cli import main
 from facewatch.errors import EngineError
 from facewatch.models import (
     REGISTRY,
-    KnownFile,
     KnownPack,
+    PackFile,
     archive_address,
     fetch,
     find_pack,
@@ -90,8 +90,8 @@ def zip_bytes(models: Mapping[str, bytes] = MODELS, *, inside: str = "") -> byte
     return stream.getvalue()
 
 
-def known_file(name: str, content: bytes) -> KnownFile:
-    return KnownFile(name, len(content), hashlib.sha256(content).hexdigest())
+def known_file(name: str, content: bytes) -> PackFile:
+    return PackFile(name, len(content), hashlib.sha256(content).hexdigest())
 
 
 ARCHIVE = zip_bytes()
@@ -734,7 +734,7 @@ def test_a_killed_fetch_leaves_nothing_in_place_and_the_next_carries_on(folder: 
     release.pause = threading.Event()
     code = f"""
 from pathlib import Path
-from facewatch.models import KnownFile, KnownPack, fetch
+from facewatch.models import PackFile, KnownPack, fetch
 pack = {TINY!r}
 folder, url = Path({str(folder)!r}), {release.url!r}
 fetch("tiny", folder, lambda progress: print(progress.done, flush=True), base_url=url, registry=dict(tiny=pack))

@@ -32,6 +32,7 @@ from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.matching import Gallery
 from facewatch.matching import search as search_module
+from facewatch.matching.aggregation import MatchSettings
 from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 from facewatch.people.search import NearFaces, Search
 from facewatch.types import Tier
@@ -796,7 +797,7 @@ def test_near_enough_is_what_the_gallery_would_accept_and_follows_the_settings(f
     def near_enough(strictness: float) -> float | None:
         with family.app({"match.strictness": strictness}) as app:
             [face] = app.search.like(family.photos / "a0.png")
-            gallery = Gallery(fake.N_DIMS, app.engine.info.thresholds, strictness=strictness)
+            gallery = Gallery(fake.N_DIMS, app.engine.info.thresholds, MatchSettings(strictness=strictness))
         assert face.near_enough == gallery.limits(Tier.FOUND)[0]
         return face.near_enough
 

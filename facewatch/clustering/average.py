@@ -32,7 +32,7 @@ PAIRS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class JoinRules:
     """When faces may be one person; distances are Euclidean between unit vectors."""
 
     ceiling: float
@@ -82,7 +82,7 @@ class AverageLinkage:
         labels: NDArray[np.int64],
         embeddings: NDArray[np.float32],
         photos: Photos,
-        rules: Rules,
+        rules: JoinRules,
         strangers: NDArray[np.float32] | None = None,
     ) -> None:
         """Start with the groups 0, 1, 2... that the labels say; -1 takes no part.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from .average import NOISE, Rules
+from .average import NOISE, JoinRules
 from .copies import SAME, Places, near_pictures, places_of, places_of_originals, same_pictures, without_copies
 from .graph import NeighbourGraph, row_checksums
 from .normalised import refine_normalised
@@ -143,7 +143,7 @@ class GraphClusterer:
         return without_small(labels[row_of], self.min_faces)
 
     def _refined(
-        self, graph: csr_matrix, embeddings: NDArray[np.float32], places: Places, rules: Rules
+        self, graph: csr_matrix, embeddings: NDArray[np.float32], places: Places, rules: JoinRules
     ) -> NDArray[np.int64]:
         proposal = self.propose(graph)
         if self.normalisation is None:
@@ -159,8 +159,8 @@ class GraphClusterer:
         """
         return self.ceiling * max(0.5, SINGLE_LINK - SINGLE_LINK_PER_DECADE * decades(n_faces))
 
-    def _rules(self, n_faces: int) -> Rules:
-        return Rules(
+    def _rules(self, n_faces: int) -> JoinRules:
+        return JoinRules(
             ceiling=self.ceiling,
             singleton_penalty=self.singleton_penalty
             + self.singleton_penalty_per_decade * self.ceiling * decades(n_faces),

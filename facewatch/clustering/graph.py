@@ -116,7 +116,7 @@ class NeighbourGraph:
         # Inside, faces stand in an order of their own, so that of equally near faces the same are kept every time.
         order = np.lexsort((ids, checksums))
         known, is_new, is_stale = self._known.only(ids[order], checksums[order], self.n_neighbours)
-        search = _Search(embeddings, order, is_new, is_stale, self.n_neighbours, self.ceiling)
+        search = _NearestSearch(embeddings, order, is_new, is_stale, self.n_neighbours, self.ceiling)
         self._known = search.extend(known)
         return _symmetric(self._known, order)
 
@@ -247,7 +247,7 @@ class _Packing:
         return (packed & np.uint64((1 << self.end_bits) - 1)).astype(np.int32)
 
 
-class _Search:
+class _NearestSearch:
     """One search for the nearest faces of those that are new or stale, and for the new ones near all others."""
 
     def __init__(

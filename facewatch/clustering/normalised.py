@@ -16,7 +16,7 @@ import numpy as np
 from facewatch.cohort import Cohort, are_hubs
 from facewatch.types import distance_of
 
-from .average import NOISE, AverageLinkage, Pairs, Rules, group_sums, spread
+from .average import NOISE, AverageLinkage, JoinRules, Pairs, group_sums, spread
 from .twice import mean_within
 from .verify import blocks, cut, edges_of, granted, merge, products, refine, without_small
 
@@ -45,7 +45,7 @@ def refine_normalised(
     embeddings: NDArray[np.float32],
     photos: Photos,
     graph: csr_matrix,
-    rules: Rules,
+    rules: JoinRules,
     normalisation: Normalisation,
 ) -> NDArray[np.int64]:
     """Return what `verify.refine` does, judged by normalised similarities.
@@ -83,7 +83,7 @@ class MiddleLinkage(AverageLinkage):
         labels: NDArray[np.int64],
         embeddings: NDArray[np.float32],
         photos: Photos,
-        rules: Rules,
+        rules: JoinRules,
         strangers: NDArray[np.float32],
         cohort: Cohort,
     ) -> None:
@@ -111,7 +111,7 @@ def _merge_middles(
     edges: Pairs,
     centred: NDArray[np.float32],
     photos: Photos,
-    rules: Rules,
+    rules: JoinRules,
     strangers: NDArray[np.float32],
     cohort: Cohort,
 ) -> NDArray[np.int64]:
@@ -125,7 +125,7 @@ def _merge_in_company(
     edges: Pairs,
     embeddings: NDArray[np.float32],
     photos: Photos,
-    rules: Rules,
+    rules: JoinRules,
 ) -> NDArray[np.int64]:
     """Return the groups after those that are one person twice in some photos have become one; see `twice`, whose
     limits hold for similarities as they come."""

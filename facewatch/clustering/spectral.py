@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-    from .average import Rules
+    from .average import JoinRules
 
 SMALL = 3
 """Components of up to this many faces are one proposal: there are no gaps to compare, and `verify` cuts."""
@@ -87,7 +87,7 @@ class SpectralClusterer(GraphClusterer):
         counts = np.bincount(owner[order[: self.n_clusters]], minlength=len(spectra))
         return [max(1, int(count)) for count in counts]
 
-    def _rules(self, n_faces: int) -> Rules:
+    def _rules(self, n_faces: int) -> JoinRules:
         rules = super()._rules(n_faces)
         return rules if self.verification_threshold is None else replace(rules, ceiling=self.verification_threshold)
 

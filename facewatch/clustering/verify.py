@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .average import NOISE, AverageLinkage, Pairs, Rules, group_sums, spread
+from .average import NOISE, AverageLinkage, JoinRules, Pairs, group_sums, spread
 from .copies import Photos, places_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def refine(
     embeddings: NDArray[np.float32],
     photos: Photos,
     graph: csr_matrix,
-    rules: Rules,
+    rules: JoinRules,
 ) -> NDArray[np.int64]:
     """Return the labels that survive: clusters cut, cleaned, merged, and joined by leftovers; -1 is noise.
 
@@ -59,7 +59,7 @@ def cut(
     edges: Pairs,
     embeddings: NDArray[np.float32],
     photos: Photos,
-    rules: Rules,
+    rules: JoinRules,
     strangers: NDArray[np.float32] | None = None,
 ) -> NDArray[np.int64]:
     """Return the groups of two and more that average linkage makes of single faces along these edges."""
@@ -72,7 +72,7 @@ def merge(
     edges: Pairs,
     embeddings: NDArray[np.float32],
     photos: Photos,
-    rules: Rules,
+    rules: JoinRules,
     strangers: NDArray[np.float32] | None = None,
     *,
     across_photos: bool = False,
@@ -103,7 +103,7 @@ def reassign(
     edges: Pairs,
     embeddings: NDArray[np.float32],
     photos: Photos,
-    rules: Rules,
+    rules: JoinRules,
 ) -> NDArray[np.int64]:
     """Return the groups after each face that fits another group clearly better than its own has moved there.
 
@@ -125,7 +125,7 @@ def reassign(
 
 
 def attach_leftovers(
-    labels: NDArray[np.int64], embeddings: NDArray[np.float32], photos: Photos, rules: Rules
+    labels: NDArray[np.int64], embeddings: NDArray[np.float32], photos: Photos, rules: JoinRules
 ) -> NDArray[np.int64]:
     """Return the groups with each face that had none added to its nearest one, if that is near and clearly nearest."""
     if (labels == NOISE).all():
@@ -159,7 +159,7 @@ def without_small(labels: NDArray[np.int64], min_faces: int) -> NDArray[np.int64
 
 
 def _wishes(
-    labels: NDArray[np.int64], embeddings: NDArray[np.float32], rules: Rules
+    labels: NDArray[np.int64], embeddings: NDArray[np.float32], rules: JoinRules
 ) -> Iterator[tuple[float, int, int]]:
     """Yield spread, face and group for each face outside the groups that has a near and clearly nearest group."""
     sizes = np.bincount(labels[labels != NOISE])

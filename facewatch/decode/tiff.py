@@ -32,7 +32,7 @@ _BLOCKS = ((0x0111, 0x0117), (0x0144, 0x0145), (0x0201, 0x0202))
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TagEntry:
     """One tag of a directory."""
 
     value_type: int
@@ -50,7 +50,7 @@ class Entry:
         return as_number(self.value[:n_bytes] if is_here else self.value, self.order)
 
 
-Directory = Mapping[int, Entry]
+Directory = Mapping[int, TagEntry]
 
 
 def as_number(value: bytes, order: str) -> int:
@@ -70,12 +70,12 @@ def read_at(data: BinaryIO, offset: int, n_bytes: int) -> bytes:
     return data.read(n_bytes)
 
 
-def first_number(data: BinaryIO, entry: Entry) -> int | None:
+def first_number(data: BinaryIO, entry: TagEntry) -> int | None:
     """Return the first number of an entry, wherever it lies, as if it had no sign; None: it holds no integers."""
     return next(iter(_numbers(data, entry, most=1)), None)
 
 
-def content(data: BinaryIO, entry: Entry, most: int) -> bytes:
+def content(data: BinaryIO, entry: TagEntry, most: int) -> bytes:
     """Return the bytes of a text, or of numbers as they are, wherever they lie; no more than `most` of them."""
     n_bytes = entry.count * _INTEGER_BYTES.get(entry.value_type, 1)
     if n_bytes <= len(entry.value):
@@ -129,12 +129,12 @@ def _directory_and_next(data: BinaryIO, offset: int | None) -> tuple[Directory, 
     n_entries = as_number(read_at(data, offset, count_bytes), order)
     block = data.read(n_bytes * min(n_entries, _MAX_ENTRIES))
     rows = struct.iter_unpack(order + layout, block[: len(block) // n_bytes * n_bytes])
-    entries = {tag: Entry(value_type, count, value, order) for tag, value_type, count, value in rows}
+    entries = {tag: TagEntry(value_type, count, value, order) for tag, value_type, count, value in rows}
     is_whole = 0 < n_entries <= _MAX_ENTRIES and len(block) == n_bytes * n_entries
     return entries, as_number(data.read(offset_bytes), order) if is_whole else 0
 
 
-def _numbers(data: BinaryIO, entry: Entry, most: int = _MAX_BLOCKS) -> list[int]:
+def _numbers(data: BinaryIO, entry: TagEntry, most: int = _MAX_BLOCKS) -> list[int]:
     """The numbers of an entry, wherever they lie; none where it holds no integers."""
     n_bytes = _INTEGER_BYTES.get(entry.value_type)
     if n_bytes is None:

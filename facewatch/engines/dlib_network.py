@@ -124,7 +124,7 @@ def build_graph(tensors: list[NDArray[np.float32]]) -> bytes:
     """Return the network as a serialised ONNX model, input `pixels` of shape (n, 3, 150, 150)."""
     from onnx import TensorProto, helper
 
-    graph = _Graph(iter(tensors))
+    graph = _NetworkBuilder(iter(tensors))
     x = graph.convolve("pixels", 3, 32, kernel=7, stride=2)
     x = graph.add("Relu", x)
     x = graph.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
@@ -150,7 +150,7 @@ def build_graph(tensors: list[NDArray[np.float32]]) -> bytes:
 
 
 @dataclass
-class _Graph:
+class _NetworkBuilder:
     """An ONNX graph in the making; every method returns the name of what it added."""
 
     tensors: Iterator[NDArray[np.float32]]

@@ -58,7 +58,7 @@ _SHIFT = (-0.016, 0.053)
 squares over 769 faces that both found."""
 
 
-class _Face(NamedTuple):
+class _Hit(NamedTuple):
     box: tuple[float, float, float, float]
     """x, y, w, h in pixels."""
     confidence: int
@@ -100,30 +100,30 @@ class YunetDetector:
             if self._is_upright(face, pixels)
         ]
 
-    def _search(self, pixels: NDArray[np.uint8]) -> list[_Face]:
+    def _search(self, pixels: NDArray[np.uint8]) -> list[_Hit]:
         scale = min(1.0, (SEARCH_PIXELS / (pixels.shape[0] * pixels.shape[1])) ** 0.5)
         return [face for face in self._look(scaled(pixels, scale), scale) if face.confidence >= LEAST_CONFIDENCE]
 
-    def _search_closer(self, pixels: NDArray[np.uint8]) -> list[_Face]:
+    def _search_closer(self, pixels: NDArray[np.uint8]) -> list[_Hit]:
         scale = SECOND_SIDE / max(pixels.shape[:2])
         border = round(BORDER * SECOND_SIDE)
         picture = bordered(_spread(scaled(pixels, scale)), border)
         return [
-            _Face(((x - border / scale), (y - border / scale), w, h), confidence)
+            _Hit(((x - border / scale), (y - border / scale), w, h), confidence)
             for (x, y, w, h), confidence in self._look(picture, scale)
             if confidence >= LEAST_CONFIDENCE
         ]
 
-    def _look(self, picture: NDArray[np.uint8], scale: float) -> list[_Face]:
+    def _look(self, picture: NDArray[np.uint8], scale: float) -> list[_Hit]:
         """Return what the network sees in a picture that was scaled by this, in pixels of before."""
         # Every process has one core, and libgomp's threads wait by spinning: 20 times slower beside another process.
         # The number is that of the calling thread.
         self._openmp.omp_set_num_threads(1)
         height, width = picture.shape[:2]
         found = self._library.detectRGB(width, height, picture.tobytes())
-        return [_Face((x / scale, y / scale, w / scale, h / scale), confidence) for x, y, w, h, confidence in found]
+        return [_Hit((x / scale, y / scale, w / scale, h / scale), confidence) for x, y, w, h, confidence in found]
 
-    def _is_upright(self, face: _Face, pixels: NDArray[np.uint8]) -> bool:
+    def _is_upright(self, face: _Hit, pixels: NDArray[np.uint8]) -> bool:
         if face.confidence >= SURELY_UPRIGHT:
             return True
         cut = _cut(face, pixels)
@@ -139,7 +139,7 @@ class YunetDetector:
         return max((f.confidence for f, share in zip(found, shares, strict=True) if share >= SAME_FACE / 2), default=0)
 
 
-def _is_among(face: _Face, faces: list[_Face]) -> bool:
+def _is_among(face: _Hit, faces: list[_Hit]) -> bool:
     boxes = np.array([other.box for other in faces])
     return bool((overlaps(np.array(face.box), boxes) >= SAME_FACE).any())
 
@@ -150,7 +150,7 @@ def _dlibs_box(box: tuple[float, float, float, float]) -> tuple[float, float, fl
     return x + w * (0.5 + _SHIFT[0]) - side / 2, y + h * (0.5 + _SHIFT[1]) - side / 2, side, side
 
 
-def _cut(face: _Face, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _cut(face: _Hit, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a square around the face; beyond the edge of the picture its outermost pixels are repeated."""
     x, y, w, h = face.box
     side = max(w, h) * (1 + 2 * TURN_MARGIN)

@@ -127,8 +127,11 @@ class WantedEngine:
         limits = Limits.of(info)
         return replace(
             limits,
-            match_pixels=self.settings.min_face_pixels or limits.match_pixels,
-            match_sharpness=self.settings.min_sharpness or limits.match_sharpness,
+            needs=replace(
+                limits.needs,
+                match_pixels=self.settings.min_face_pixels or limits.needs.match_pixels,
+                match_sharpness=self.settings.min_sharpness or limits.needs.match_sharpness,
+            ),
             match_score=self.settings.min_confidence,
         )
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.matching.aggregation import Aggregation
+from facewatch.matching.aggregation import Aggregation, MatchSettings
 from facewatch.matching.lookalikes import Evidence, LookAlikes, Overlaps, Strangers, nearest_pairs
-from facewatch.matching.member import UNDATED, Faces, Member, distances, stricter
+from facewatch.matching.member import UNDATED, Member, MemberFaces, distances, stricter
 from facewatch.text import told_apart
 from facewatch.types import Match, MatchThresholds, Normalisation, Tier, cosine_of, distance_of
 
@@ -57,7 +57,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Near:
+class _Ranked:
     """One of the shortlist."""
 
     asked: float
@@ -94,16 +94,10 @@ class Gallery:
         self,
         n_dims: int,
         thresholds: MatchThresholds,
-        *,
-        shortlist: int = 5,
-        strictness: float = 0.0,
-        aggregation: Aggregation = Aggregation.COMBINED,
+        settings: MatchSettings | None = None,
     ) -> None:
-        self._n_dims = n_dims
-        self._aggregation = aggregation
         self._thresholds = thresholds
-        self._n_shortlist = shortlist
-        self._strictness = strictness
+        self._settings = settings or MatchSettings()
         self._members: dict[int, Member] = {}
         self._rows: dict[int, int] = {}
         self._people: list[int] = []
@@ -174,7 +168,7 @@ class Gallery:
 
         A face without weight is compared with others only if a user placed or confirmed it.
         """
-        row = Faces(
+        row = MemberFaces(
             *(embedding[None], np.array([weight], np.float32), np.array([face_id], np.int64)),
             *(np.array([is_confirmed]), np.array([day], np.int64)),
         )
@@ -185,7 +179,7 @@ class Gallery:
         if self._named != set(people):
             self._named, self._look_alikes = set(people), None
 
-    def _extend(self, person_id: int, faces: Faces) -> None:
+    def _extend(self, person_id: int, faces: MemberFaces) -> None:
         member = self._member(person_id)
         member.extend(faces)
         self._n_faces += len(faces)
@@ -195,7 +189,7 @@ class Gallery:
 
     def _member(self, person_id: int) -> Member:
         if person_id not in self._members:
-            self._members[person_id] = Member(self._n_dims, reach=self._thresholds.centroid)
+            self._members[person_id] = Member(self._centroids.shape[1], reach=self._thresholds.centroid)
             self._rows[person_id] = len(self._people)
             self._people.append(person_id)
             if len(self._people) > len(self._centroids):
@@ -206,7 +200,7 @@ class Gallery:
         if person_id not in self._members:
             return
         self._n_faces -= self._members.pop(person_id).n_faces
-        self._set_looks(person_id, np.empty((0, self._n_dims), np.float32))
+        self._set_looks(person_id, np.empty((0, self._centroids.shape[1]), np.float32))
         # The last row takes the free place.
         row, last = self._rows.pop(person_id), self._people.pop()
         if last != person_id:
@@ -227,8 +221,10 @@ class Gallery:
         """Return what the distance of a face of this tier may be, and that to the centroid, in a gallery of this size:
         as a rule the first is that to a member."""
         t = self._thresholds
-        less = t.less(self._n_faces) + self._strictness + (0.0 if tier is Tier.FOUND else t.low_quality_penalty)
-        limit, centroid_limit = self._aggregation.limits(t)
+        less = (
+            t.less(self._n_faces) + self._settings.strictness + (0.0 if tier is Tier.FOUND else t.low_quality_penalty)
+        )
+        limit, centroid_limit = self._settings.aggregation.limits(t)
         return limit - less, centroid_limit - less
 
     def identify(
@@ -245,7 +241,7 @@ class Gallery:
         still count: a face that looks most like a barred person is nobody else's by a small difference. `day` is when
         the face was taken: see `years`.
         """
-        ranked = self._shortlist(embedding, self._n_shortlist, tier, day)
+        ranked = self._shortlist(embedding, self._settings.shortlist, tier, day)
         best = next((near for near in ranked if near.person_id not in barred), None)
         if best is None:
             return None
@@ -257,7 +253,7 @@ class Gallery:
             centroid_distance=best.centroid_distance,
             runner_up_id=runner_up.person_id if runner_up else None,
             runner_up_distance=runner_up.distance if runner_up else None,
-            rule=refusal or self._aggregation.rule,
+            rule=refusal or self._settings.aggregation.rule,
             is_accepted=refusal is None,
         )
 
@@ -266,7 +262,7 @@ class Gallery:
     ) -> list[Candidate]:
         """Return the `n` people that a unit vector is nearest to, the nearest first, and what would be asked of a face
         of this tier to be theirs."""
-        ranked = self._shortlist(embedding, max(n, self._n_shortlist), tier, day)
+        ranked = self._shortlist(embedding, max(n, self._settings.shortlist), tier, day)
         return [self._judge(near, ranked, tier) for near in ranked[:n]]
 
     def is_near(self, embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -274,7 +270,7 @@ class Gallery:
 
         Where the aggregation says nothing of centroids, all may be near enough.
         """
-        limit = self.limits(Tier.FOUND)[self._aggregation is not Aggregation.CENTROID]
+        limit = self.limits(Tier.FOUND)[self._settings.aggregation is not Aggregation.CENTROID]
         if not self._people or math.isinf(limit):
             return np.full(len(embeddings), bool(self._people))
         limit += self._thresholds.no_rival_bonus + self._thresholds.confirmed
@@ -286,7 +282,7 @@ class Gallery:
         near: NDArray[np.bool_] = nearest >= cosine_of(limit) - 1e-5
         return near
 
-    def _shortlist(self, embedding: NDArray[np.float32], n: int, tier: Tier, day: int) -> list[_Near]:
+    def _shortlist(self, embedding: NDArray[np.float32], n: int, tier: Tier, day: int) -> list[_Ranked]:
         """Return how near the people are whose centroids are nearest, the nearest first by the aggregation."""
         if not self._people:
             return []
@@ -301,7 +297,7 @@ class Gallery:
             key=lambda near: (near.weighed, near.person_id),
         )
 
-    def _near(self, person_id: int, embedding: NDArray[np.float32], similarity: float, tier: Tier, day: int) -> _Near:
+    def _near(self, person_id: int, embedding: NDArray[np.float32], similarity: float, tier: Tier, day: int) -> _Ranked:
         """Compare a face with a person, a poor one with good faces only: poor ones look like each other, also those
         that a user placed."""
         member = self._members[person_id]
@@ -313,8 +309,8 @@ class Gallery:
         if day != UNDATED and len(middles := member.years.around(day)):
             similarity = max(similarity, float((middles @ embedding).max()))
         nearest, centroid = distance_of(float(cosines[row])), distance_of(similarity)
-        return _Near(
-            self._aggregation.distance(cosines, nearest=nearest, centroid=centroid),
+        return _Ranked(
+            self._settings.aggregation.distance(cosines, nearest=nearest, centroid=centroid),
             *(person_id, nearest, centroid),
             *(int(exemplars.ids[row]), bool(exemplars.confirmed[row])),
             is_proof=bool(len(founding)),
@@ -325,11 +321,11 @@ class Gallery:
         """Return the centroids behind the first ones, and the row of the person each belongs to."""
         if self._stacked is None:
             rows = [self._rows[person_id] for person_id, looks in self._looks.items() for _ in looks]
-            looks = np.concatenate([*self._looks.values(), np.empty((0, self._n_dims), np.float32)])
+            looks = np.concatenate([*self._looks.values(), np.empty((0, self._centroids.shape[1]), np.float32)])
             self._stacked = looks, np.array(rows, np.int64)
         return self._stacked
 
-    def _judge(self, near: _Near, ranked: Sequence[_Near], tier: Tier) -> Candidate:
+    def _judge(self, near: _Ranked, ranked: Sequence[_Ranked], tier: Tier) -> Candidate:
         """Return what is asked of a face to be this person's, and the other person who comes nearest to forbid it."""
         t = self._thresholds
         others = [other for other in ranked if other is not near]
@@ -347,7 +343,7 @@ class Gallery:
             centroid_limit=centroid_limit + more,
             margin=rival[0] if rival else t.margin,
             rival_id=rival[1].person_id if rival else None,
-            aggregation=self._aggregation,
+            aggregation=self._settings.aggregation,
             is_proof=near.is_proof,
         )
 
@@ -365,7 +361,7 @@ class Gallery:
             named = np.array(sorted(self._named & self._rows.keys()), np.int64)
             centroids = self._centroids[[self._rows[int(person)] for person in named]]
             self._overlaps.keep(named.tolist())
-            pairs = nearest_pairs(centroids, named, self._n_shortlist)
+            pairs = nearest_pairs(centroids, named, self._settings.shortlist)
             found = (self._overlaps.compare(low, high, self._members) for low, high in pairs)
             self._look_alikes = sorted((pair for pair in found if pair), key=lambda pair: pair.distance)
         return list(self._look_alikes)
@@ -382,7 +378,7 @@ class Gallery:
         told.sort(key=lambda entry: -entry[1].normalised)
         return [(pair, evidence) for pair, evidence in told if evidence.normalised >= normalisation.attach]
 
-    def _stricter(self, near: _Near, other: _Near) -> float:
+    def _stricter(self, near: _Ranked, other: _Ranked) -> float:
         """Return how much the margin between two people grows; only looked at where it could matter."""
         is_far = abs(other.weighed - near.weighed) >= 2 * self._thresholds.margin
         if is_far or not {near.person_id, other.person_id} <= self._named:
@@ -448,9 +444,9 @@ def _faces(
     ids: NDArray[np.int64],
     confirmed: NDArray[np.bool_],
     days: NDArray[np.int64] | None,
-) -> Faces:
+) -> MemberFaces:
     days = np.full(len(ids), UNDATED, np.int64) if days is None else days
-    return Faces(embeddings, weights.astype(np.float32), ids, confirmed, days)
+    return MemberFaces(embeddings, weights.astype(np.float32), ids, confirmed, days)
 
 
 def _blocks(rows: NDArray[np.float32], size: int = 1024) -> Iterable[NDArray[np.float32]]:

@@ -25,8 +25,8 @@ _versions = count()
 
 
 @dataclass(frozen=True, slots=True)
-class Faces:
-    """Faces of one person; row i of each array belongs together."""
+class MemberFaces:
+    """MemberFaces of one person; row i of each array belongs together."""
 
     embeddings: NDArray[np.float32]
     """Unit vectors, shape (n_faces, n_dims)."""
@@ -41,8 +41,10 @@ class Faces:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Faces:
-        return Faces(self.embeddings[rows], self.weights[rows], self.ids[rows], self.confirmed[rows], self.days[rows])
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> MemberFaces:
+        return MemberFaces(
+            self.embeddings[rows], self.weights[rows], self.ids[rows], self.confirmed[rows], self.days[rows]
+        )
 
     @property
     def is_good(self) -> NDArray[np.bool_]:
@@ -52,7 +54,7 @@ class Faces:
 
 
 class _Rows:
-    """Faces in arrays that grow in place, thinned out when there are too many."""
+    """MemberFaces in arrays that grow in place, thinned out when there are too many."""
 
     def __init__(self, n_dims: int) -> None:
         self._room = _room(0, n_dims)
@@ -62,10 +64,10 @@ class _Rows:
         return self._n
 
     @property
-    def faces(self) -> Faces:
+    def faces(self) -> MemberFaces:
         return self._room.take(slice(0, self._n))
 
-    def extend(self, faces: Faces) -> None:
+    def extend(self, faces: MemberFaces) -> None:
         """Add faces; in pieces, so that it comes to the same whether they come together or one by one."""
         start = 0
         while start < len(faces):
@@ -77,7 +79,7 @@ class _Rows:
                 self._n = 0
                 self._append(kept)
 
-    def _append(self, faces: Faces) -> None:
+    def _append(self, faces: MemberFaces) -> None:
         n = self._n + len(faces)
         if n > len(self._room):
             old, self._room = self.faces, _room(max(n, 2 * self._n), faces.embeddings.shape[1])
@@ -101,7 +103,7 @@ class Member:
         """Unit vectors, at most MOST_CENTROIDS: the middle of all, then that of each look that is far from it."""
         self._years: Years | None = None
 
-    def extend(self, faces: Faces) -> None:
+    def extend(self, faces: MemberFaces) -> None:
         weights = faces.weights * np.where(faces.confirmed, np.float32(CONFIRMED_WEIGHT), np.float32(1))
         self._sum += weights @ faces.embeddings
         self._poor_sum += faces.embeddings[faces.weights <= 0].sum(0)
@@ -123,7 +125,7 @@ class Member:
         return self._years
 
     @property
-    def exemplars(self) -> Faces:
+    def exemplars(self) -> MemberFaces:
         """The faces to compare with: good ones, or where there is none (a user took them away) the others."""
         return (self._good if len(self._good) else self._poor).faces
 
@@ -150,7 +152,7 @@ class Member:
         return np.concatenate([middle[None], find_modes(founding.take(is_far), self._cosine_reach)])
 
 
-def find_modes(far: Faces, cosine_reach: float) -> NDArray[np.float32]:
+def find_modes(far: MemberFaces, cosine_reach: float) -> NDArray[np.float32]:
     """Return the middles of the looks that faces far from all others of their person have, the commonest first.
 
     A look is a face and all that are within reach of it, MIN_MODE or more. The order of the faces does not matter.
@@ -169,7 +171,7 @@ def find_modes(far: Faces, cosine_reach: float) -> NDArray[np.float32]:
     return np.array(modes, np.float32).reshape(len(modes), far.embeddings.shape[1])
 
 
-def choose_exemplars(faces: Faces, n: int) -> NDArray[np.int64]:
+def choose_exemplars(faces: MemberFaces, n: int) -> NDArray[np.int64]:
     """Return rows of at least `n` faces that cover the others: confirmed ones, then always the face that is farthest
     from those chosen. The order of the faces does not matter."""
     order = np.argsort(faces.ids)
@@ -194,12 +196,12 @@ def choose_exemplars(faces: Faces, n: int) -> NDArray[np.int64]:
     return np.sort(order[np.array(picked, np.int64)])
 
 
-def _room(n: int, n_dims: int) -> Faces:
+def _room(n: int, n_dims: int) -> MemberFaces:
     ids, days = np.empty((2, n), np.int64)
-    return Faces(np.empty((n, n_dims), np.float32), np.empty(n, np.float32), ids, np.empty(n, bool), days)
+    return MemberFaces(np.empty((n, n_dims), np.float32), np.empty(n, np.float32), ids, np.empty(n, bool), days)
 
 
-def _write(room: Faces, start: int, faces: Faces) -> None:
+def _write(room: MemberFaces, start: int, faces: MemberFaces) -> None:
     rows = slice(start, start + len(faces))
     room.embeddings[rows], room.weights[rows] = faces.embeddings, faces.weights
     room.ids[rows], room.confirmed[rows], room.days[rows] = faces.ids, faces.confirmed, faces.days
@@ -219,7 +221,7 @@ NEAR_DAYS = 2 * 365
 FAR_DAYS = 10 * 365
 """After so long `Thresholds.years` counts in full."""
 MIN_KNOWN = 3
-"""Faces from about one time that tell how somebody looked then; fewer may be mistakes."""
+"""MemberFaces from about one time that tell how somebody looked then; fewer may be mistakes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,15 +27,15 @@ from facewatch.models.packs import (
     remedy,
     verify,
 )
-from facewatch.models.registry import REGISTRY, KnownFile, KnownPack, Record
+from facewatch.models.registry import REGISTRY, KnownPack, PackFile, PackRecord
 
 __all__ = [
     "REGISTRY",
-    "KnownFile",
     "KnownPack",
     "Pack",
+    "PackFile",
+    "PackRecord",
     "PackState",
-    "Record",
     "archive_address",
     "fetch",
     "find_pack",

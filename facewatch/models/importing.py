@@ -23,7 +23,7 @@ from facewatch.models.packs import (
     write_manifest,
 )
 from facewatch.models.placing import check_room, copy_hashed, disk_errors, free_bytes, locked, put_in_place, scratch
-from facewatch.models.registry import REGISTRY, KnownFile, KnownPack, Record
+from facewatch.models.registry import REGISTRY, KnownPack, PackFile, PackRecord
 
 
 def import_pack(
@@ -98,7 +98,7 @@ def _build(
     name: str,
     registry: Mapping[str, KnownPack],
     check: Callable[[list[int]], None],
-) -> Record:
+) -> PackRecord:
     """Copy the two models into a new folder and return what they are."""
     built.mkdir()
     if source.is_dir():
@@ -138,20 +138,20 @@ def _copy(
     name: str,
     registry: Mapping[str, KnownPack],
     check: Callable[[list[int]], None],
-) -> Record:
+) -> PackRecord:
     check([graph.path.stat().st_size for graph in (detector, recogniser)])
     files = [_copy_file(graph.path, built) for graph in (detector, recogniser)]
     if name in registry:
         _refuse_unlike(files, registry[name], detector.path.parent)
-    return Record(name, files[0], files[1], recogniser.n_dims, licence_of(files, registry))
+    return PackRecord(name, files[0], files[1], recogniser.n_dims, licence_of(files, registry))
 
 
-def _copy_file(path: Path, folder: Path) -> KnownFile:
+def _copy_file(path: Path, folder: Path) -> PackFile:
     with path.open("rb") as stream:
         return copy_hashed(stream, folder / path.name)
 
 
-def _refuse_unlike(files: list[KnownFile], known: KnownPack, source: Path) -> None:
+def _refuse_unlike(files: list[PackFile], known: KnownPack, source: Path) -> None:
     for file, wanted in zip(files, known.files, strict=True):
         if file.sha256 != wanted.sha256:
             raise EngineError(
@@ -160,7 +160,7 @@ def _refuse_unlike(files: list[KnownFile], known: KnownPack, source: Path) -> No
             )
 
 
-def _refuse_another(record: Record, place: Path, registry: Mapping[str, KnownPack], force: bool) -> None:
+def _refuse_another(record: PackRecord, place: Path, registry: Mapping[str, KnownPack], force: bool) -> None:
     """Damaged files of a known pack may be replaced without being asked: what comes is known to be right."""
     if force or record.name in registry or not place.is_dir() or not any(place.iterdir()):
         return
@@ -176,7 +176,7 @@ def _refuse_another(record: Record, place: Path, registry: Mapping[str, KnownPac
         )
 
 
-def _is_damaged(record: Record, place: Path) -> bool:
+def _is_damaged(record: PackRecord, place: Path) -> bool:
     """Whether what differs from a pack is that pack, damaged or incomplete, rather than another one."""
     try:
         former = read_manifest(place)
@@ -190,7 +190,7 @@ def _is_damaged(record: Record, place: Path) -> bool:
     return names <= {file.name for file in record.files} and n_faulty < len(record.files)
 
 
-def _is_written(record: Record, place: Path) -> bool:
+def _is_written(record: PackRecord, place: Path) -> bool:
     """Whether the same files lie there, undamaged, and that is written down."""
     try:
         former = read_manifest(place)

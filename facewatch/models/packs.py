@@ -16,7 +16,7 @@ import platformdirs
 
 from facewatch.errors import EngineError
 from facewatch.models.graphs import is_model, pick_models
-from facewatch.models.registry import REGISTRY, KnownFile, KnownPack, Record
+from facewatch.models.registry import REGISTRY, KnownPack, PackFile, PackRecord
 
 ENGINE = "insightface:"
 """What stands before a pack's name in the settings."""
@@ -123,7 +123,7 @@ def is_folder(place: Path) -> bool:
         raise EngineError(f"{place}: cannot be read ({error.strerror}); check the folder's rights") from error
 
 
-def _pack(name: str, place: Path, record: Record) -> Pack:
+def _pack(name: str, place: Path, record: PackRecord) -> Pack:
     return Pack(
         name=str(place) if "/" in name else name,
         detector=place / record.detector.name,
@@ -196,7 +196,7 @@ def _holds_pack(place: Path) -> bool:
 
 
 def _state(name: str, place: Path, registry: Mapping[str, KnownPack]) -> PackState:
-    def state(record: Record, state: State) -> PackState:
+    def state(record: PackRecord, state: State) -> PackState:
         return PackState(name, record.n_dims, record.size, record.licence, place, state)
 
     if not is_folder(place):
@@ -247,19 +247,19 @@ def is_on_record(name: str, folder: Path, *, registry: Mapping[str, KnownPack] =
         return False
 
 
-def size_faults(place: Path, expected: Record) -> list[str]:
+def size_faults(place: Path, expected: PackRecord) -> list[str]:
     """Return which files are missing or have another size."""
     return [fault for file in expected.files if (fault := _size_fault(place / file.name, file))]
 
 
-def hash_faults(place: Path, expected: Record) -> list[str]:
+def hash_faults(place: Path, expected: PackRecord) -> list[str]:
     """Return which files are missing or have another content; reads them (0.1 s for 200 MB)."""
     return [
         fault for file in expected.files if (fault := _size_fault(place / file.name, file) or _hash_fault(place, file))
     ]
 
 
-def _size_fault(path: Path, file: KnownFile) -> str | None:
+def _size_fault(path: Path, file: PackFile) -> str | None:
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -267,7 +267,7 @@ def _size_fault(path: Path, file: KnownFile) -> str | None:
     return None if size == file.size else f"{file.name} has {size} bytes instead of {file.size}"
 
 
-def _hash_fault(place: Path, file: KnownFile) -> str | None:
+def _hash_fault(place: Path, file: PackFile) -> str | None:
     try:
         found = sha256_of(place / file.name)
     except OSError as error:
@@ -275,7 +275,7 @@ def _hash_fault(place: Path, file: KnownFile) -> str | None:
     return None if found == file.sha256 else f"{file.name} is damaged ({differs(found, file.sha256)})"
 
 
-def _unreadable(file: KnownFile, error: OSError) -> str:
+def _unreadable(file: PackFile, error: OSError) -> str:
     return f"{file.name} cannot be read ({error.strerror})"
 
 
@@ -289,7 +289,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_record(name: str, place: Path, registry: Mapping[str, KnownPack]) -> Record:
+def read_record(name: str, place: Path, registry: Mapping[str, KnownPack]) -> PackRecord:
     """Return what a folder of ONNX files holds; reads all of it.
 
     Raises:
@@ -297,20 +297,20 @@ def read_record(name: str, place: Path, registry: Mapping[str, KnownPack]) -> Re
     """
     detector, recogniser = pick_models(place)
     try:
-        files = [KnownFile(g.path.name, g.path.stat().st_size, sha256_of(g.path)) for g in (detector, recogniser)]
+        files = [PackFile(g.path.name, g.path.stat().st_size, sha256_of(g.path)) for g in (detector, recogniser)]
     except OSError as error:
         raise EngineError(f"{place}: cannot be read ({error.strerror}); check the folder's rights") from error
-    return Record(name, files[0], files[1], recogniser.n_dims, licence_of(files, registry))
+    return PackRecord(name, files[0], files[1], recogniser.n_dims, licence_of(files, registry))
 
 
-def licence_of(files: list[KnownFile], registry: Mapping[str, KnownPack]) -> str:
+def licence_of(files: list[PackFile], registry: Mapping[str, KnownPack]) -> str:
     """Return the licence of files: that of the known pack one of them is from."""
     hashes = {file.sha256 for file in files}
     known = (pack.licence for pack in registry.values() if hashes & {file.sha256 for file in pack.files})
     return next(known, UNKNOWN_LICENCE)
 
 
-def read_manifest(place: Path) -> Record | None:
+def read_manifest(place: Path) -> PackRecord | None:
     """Return what was written down when a pack came, or None where nothing was.
 
     Raises:
@@ -320,21 +320,21 @@ def read_manifest(place: Path) -> Record | None:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         files = [_known_file(content[role]) for role in ("detector", "recogniser")]
-        return Record(str(content["name"]), files[0], files[1], int(content["n_dims"]), str(content["licence"]))
+        return PackRecord(str(content["name"]), files[0], files[1], int(content["n_dims"]), str(content["licence"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineError(f"{file}: damaged") from error
 
 
-def _known_file(content: Any) -> KnownFile:
-    file = KnownFile(str(content["name"]), int(content["size"]), str(content["sha256"]))
+def _known_file(content: Any) -> PackFile:
+    file = PackFile(str(content["name"]), int(content["size"]), str(content["sha256"]))
     if Path(file.name).name != file.name:
         raise ValueError("a file name with a folder in it")
     return file
 
 
-def write_manifest(place: Path, record: Record) -> None:
+def write_manifest(place: Path, record: PackRecord) -> None:
     """Write down what a pack consists of."""
     content = {
         "name": record.name,

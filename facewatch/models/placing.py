@@ -14,7 +14,7 @@ from typing import IO
 from facewatch.errors import EngineError
 from facewatch.fs.locks import is_file_of, take_lock, wait_for_lock
 from facewatch.models.packs import MANIFEST, megabytes, read_manifest
-from facewatch.models.registry import KnownFile
+from facewatch.models.registry import PackFile
 
 _CHUNK = 1 << 20
 _ELSEWHERE = "or keep models elsewhere: `models` under [engine] in the settings"
@@ -114,7 +114,7 @@ def _former_files(place: Path) -> set[str]:
     return {file.name for file in former.files} if former else set()
 
 
-def copy_hashed(source: IO[bytes], target: Path) -> KnownFile:
+def copy_hashed(source: IO[bytes], target: Path) -> PackFile:
     """Copy a stream into a new file and return what was written; it is on the disk then."""
     digest, size = hashlib.sha256(), 0
     with target.open("xb") as sink:
@@ -123,7 +123,7 @@ def copy_hashed(source: IO[bytes], target: Path) -> KnownFile:
             size += sink.write(chunk)
         sink.flush()
         os.fsync(sink.fileno())
-    return KnownFile(target.name, size, digest.hexdigest())
+    return PackFile(target.name, size, digest.hexdigest())
 
 
 def free_bytes(folder: Path) -> int:

@@ -8,7 +8,7 @@ INSIGHTFACE_LICENCE = "InsightFace weights: for non-commercial research only"
 
 
 @dataclass(frozen=True, slots=True)
-class KnownFile:
+class PackFile:
     """A file, and what tells that its content is the right one."""
 
     name: str
@@ -19,18 +19,18 @@ class KnownFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class PackRecord:
     """What a pack consists of, whether facewatch knows it or found it out when the files came."""
 
     name: str
-    detector: KnownFile
-    recogniser: KnownFile
+    detector: PackFile
+    recogniser: PackFile
     n_dims: int
     """The length of the recogniser's embeddings."""
     licence: str
 
     @property
-    def files(self) -> tuple[KnownFile, KnownFile]:
+    def files(self) -> tuple[PackFile, PackFile]:
         return self.detector, self.recogniser
 
     @property
@@ -40,27 +40,23 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownPack(Record):
+class KnownPack(PackRecord):
     """A pack that can be fetched."""
 
-    archive: KnownFile
+    archive: PackFile
     """The zip on the release page; it holds more models than the two that are kept. The two files' SHA-256 decide."""
 
 
-_DET_10G = KnownFile("det_10g.onnx", 16_923_827, "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91")
-_DET_2_5G = KnownFile("det_2.5g.onnx", 3_292_009, "041f73f47371333d1d17a6fee6c8ab4e6aecabefe398ff32cca4e2d5eaee0af9")
-_DET_500M = KnownFile("det_500m.onnx", 2_524_817, "5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a")
-_W600K_R50 = KnownFile(
-    "w600k_r50.onnx", 174_383_860, "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43"
-)
-_W600K_MBF = KnownFile("w600k_mbf.onnx", 13_616_099, "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f")
-_GLINTR100 = KnownFile(
-    "glintr100.onnx", 260_665_334, "4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf"
-)
+_DET_10G = PackFile("det_10g.onnx", 16_923_827, "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91")
+_DET_2_5G = PackFile("det_2.5g.onnx", 3_292_009, "041f73f47371333d1d17a6fee6c8ab4e6aecabefe398ff32cca4e2d5eaee0af9")
+_DET_500M = PackFile("det_500m.onnx", 2_524_817, "5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a")
+_W600K_R50 = PackFile("w600k_r50.onnx", 174_383_860, "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43")
+_W600K_MBF = PackFile("w600k_mbf.onnx", 13_616_099, "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f")
+_GLINTR100 = PackFile("glintr100.onnx", 260_665_334, "4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf")
 
 
-def _pack(name: str, detector: KnownFile, recogniser: KnownFile, size: int, sha256: str) -> KnownPack:
-    archive = KnownFile(f"{name}.zip", size, sha256)
+def _pack(name: str, detector: PackFile, recogniser: PackFile, size: int, sha256: str) -> KnownPack:
+    archive = PackFile(f"{name}.zip", size, sha256)
     return KnownPack(name, detector, recogniser, n_dims=512, licence=INSIGHTFACE_LICENCE, archive=archive)
 
 
@@ -92,7 +88,7 @@ REGISTRY = {
         ),
         _pack(
             "antelopev2",
-            KnownFile("scrfd_10g_bnkps.onnx", _DET_10G.size, _DET_10G.sha256),
+            PackFile("scrfd_10g_bnkps.onnx", _DET_10G.size, _DET_10G.sha256),
             _GLINTR100,
             360_662_982,
             "8e182f14fc6e80b3bfa375b33eb6cff7ee05d8ef7633e738d1c89021dcf0c5c5",

@@ -120,12 +120,7 @@ class Identities:
 
     def _filled(self, known: FaceTable) -> Gallery:
         """Return a gallery of faces that belong to somebody."""
-        gallery = Gallery(
-            *(self._engine.info.n_dims, self._engine.info.thresholds),
-            shortlist=self.settings.shortlist,
-            strictness=self.settings.strictness,
-            aggregation=self.settings.aggregation,
-        )
+        gallery = Gallery(self._engine.info.n_dims, self._engine.info.thresholds, self.settings)
         galleries.fill(gallery, known)
         gallery.set_named(self._catalog.people.names())
         return gallery

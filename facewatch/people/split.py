@@ -249,9 +249,7 @@ def _refused(
     """Return which faces of one person today's settings would not place beside those that were not placed loosely."""
     if is_loose.all():
         is_loose[largest_part(own, ceiling=thresholds.cluster - settings.strictness)] = False
-    gallery = Gallery(
-        own.embeddings.shape[1], thresholds, strictness=settings.strictness, aggregation=settings.aggregation
-    )
+    gallery = Gallery(own.embeddings.shape[1], thresholds, settings)
     waiting = np.flatnonzero(is_loose)
     joining = np.flatnonzero(~is_loose)
     while len(joining) and len(waiting):

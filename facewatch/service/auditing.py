@@ -129,9 +129,7 @@ def _sight(
     aggregation = Aggregation(app.config["match.aggregation"])
 
     def gallery_of(faces: FaceTable) -> Gallery:
-        gallery = Gallery(
-            info.n_dims, info.thresholds, shortlist=shortlist, strictness=strictness, aggregation=aggregation
-        )
+        gallery = Gallery(info.n_dims, info.thresholds, app.identities.settings)
         galleries.fill(gallery, faces)
         gallery.set_named(app.catalog.people.names())
         return gallery

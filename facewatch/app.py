@@ -33,8 +33,7 @@ from facewatch.people.grouping import Grouping, GroupingSettings
 from facewatch.people.identities import Identities
 from facewatch.people.lookup import Lookup
 from facewatch.people.portraits import FaceCrops
-from facewatch.people.review import Review
-from facewatch.people.review.session import FACES_AN_ANSWER
+from facewatch.people.review.session import FACES_AN_ANSWER, Review
 from facewatch.people.search import Search
 from facewatch.pipeline import Pipeline
 from facewatch.reports.status import Status, StatusReport

@@ -21,7 +21,9 @@ from facewatch.engines.stretching import stretched
 from facewatch.matching.chances import chance_beyond
 from facewatch.people.corrections import Decisions
 from facewatch.people.hubs import hubs_among, middles_of
-from facewatch.people.review import Answer, Question, Review, check_answers, coverage, decide_all, open_questions
+from facewatch.people.review.answers import Answer, check_answers, decide_all
+from facewatch.people.review.questions import Question, open_questions
+from facewatch.people.review.session import Review, coverage
 from facewatch.people.undo import History
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 

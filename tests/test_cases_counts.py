@@ -11,7 +11,7 @@ import pytest
 from drawn import Library
 from test_decisions import PHOTOS
 
-from facewatch.people.review import Answer
+from facewatch.people.review.answers import Answer
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from facewatch.clustering.twice import GAP, compare, may_be_one
 from facewatch.engines import load_engine
 from facewatch.engines.arcface import THRESHOLDS
 from facewatch.people.cluster_plan import Group, plan_groups
-from facewatch.people.review import open_questions
+from facewatch.people.review.questions import open_questions
 from facewatch.types import Engine, Tier
 
 Picture = Image.Image

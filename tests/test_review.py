@@ -20,17 +20,9 @@ from facewatch.engines import fake
 from facewatch.errors import DecisionError, FacewatchError, NotKnownError
 from facewatch.matching.chances import chance_of_face, chance_of_group, second_part
 from facewatch.people.corrections import Decisions
-from facewatch.people.review import (
-    Answer,
-    Question,
-    Review,
-    answers_for,
-    check_answers,
-    coverage,
-    decide_all,
-    open_questions,
-    parse_answer,
-)
+from facewatch.people.review.answers import Answer, check_answers, decide_all, parse_answer
+from facewatch.people.review.questions import Question, open_questions
+from facewatch.people.review.session import Review, answers_for, coverage
 from facewatch.people.undo import History
 from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Tier
 

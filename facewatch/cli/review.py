@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from facewatch.people.lookup import FaceAt
     from facewatch.people.portraits import FaceCrops
     from facewatch.people.record import Decided
-    from facewatch.people.review import Answer, Question, Review, Verb
+    from facewatch.people.review.answers import Answer, Verb
+    from facewatch.people.review.questions import Question
+    from facewatch.people.review.session import Review
 
 N_SHOWN = 12
 """Faces that are shown at a time of what is asked about."""
@@ -104,8 +106,8 @@ def _obstacle(app: App) -> str | None:
 
 def _list(app: App, most: int | None) -> dict[str, Any]:
     """Return the open questions, best first, and how much answers to them resolve."""
-    from facewatch.people.review import coverage
     from facewatch.people.review.answers import verbs_for
+    from facewatch.people.review.session import coverage
     from facewatch.presentation import review as words
 
     catalog, obstacle = app.catalog, _obstacle(app)
@@ -241,7 +243,7 @@ class QuestionLoop:
         return f"{self._words.progress(progress, covered)}\n"
 
     def _summarise(self) -> None:
-        from facewatch.people.review import NO_ANSWERS
+        from facewatch.people.review.session import NO_ANSWERS
 
         n_open = self._catalog.faces.n_open()
         echo(
@@ -300,7 +302,7 @@ class QuestionLoop:
     def _answer(self, question: Question, verb: Verb) -> bool:
         """Return whether the question is answered."""
         from facewatch.errors import BusyError, DecisionError, NotKnownError
-        from facewatch.people.review import Answer, is_open
+        from facewatch.people.review.answers import Answer, is_open
 
         try:
             answer = (
@@ -344,7 +346,7 @@ class QuestionLoop:
     def _undo(self) -> Question | None:
         """Take the last answer back and return its question, if it is open again."""
         from facewatch.errors import BusyError, DecisionError
-        from facewatch.people.review import is_open
+        from facewatch.people.review.answers import is_open
 
         try:
             question = self._review.undo()

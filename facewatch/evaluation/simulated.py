@@ -14,7 +14,9 @@ import numpy as np
 from facewatch.catalog import NOBODY
 from facewatch.evaluation.ways import Arrival, Library, OpenApp, scratch, shuffled_batches
 from facewatch.people.corrections import Decisions
-from facewatch.people.review import Answer, Coverage, Question, Review
+from facewatch.people.review.answers import Answer
+from facewatch.people.review.questions import Question
+from facewatch.people.review.session import Coverage, Review
 from facewatch.types import Tier
 
 if TYPE_CHECKING:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from facewatch.indexing.engine import SwitchProgress
     from facewatch.people.lookup import FaceAt
     from facewatch.people.record import Decided
-    from facewatch.people.review import Answer, Coverage, Question, ReviewProgress, Verb
+    from facewatch.people.review.answers import Answer, Verb
+    from facewatch.people.review.questions import Question
+    from facewatch.people.review.session import Coverage, ReviewProgress
 
 _FEW = 3
 """Faces that are named in a line."""

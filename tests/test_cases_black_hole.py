@@ -20,7 +20,7 @@ from facewatch.engines import arcface, fake, load_engine
 from facewatch.engines.stretching import stretched
 from facewatch.matching.chances import chance_beyond
 from facewatch.people.corrections import Decisions
-from facewatch.people.hubs import hubs_among, middles_of
+from facewatch.people.grouping import hubs_among, middles_of
 from facewatch.people.review.answers import Answer, check_answers, decide_all
 from facewatch.people.review.questions import Question, open_questions
 from facewatch.people.review.session import Review, coverage

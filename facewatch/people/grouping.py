@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from facewatch.catalog import NOBODY
+from facewatch.cohort import Middles, middles
 from facewatch.fs import sidecar
 from facewatch.fs.sidecar import beside
-from facewatch.people.hubs import hubs_among, middles_of
+from facewatch.types import Tier
 
 if TYPE_CHECKING:
-    from facewatch.catalog import Catalog
+    from facewatch.catalog import Catalog, FaceTable, Person
     from facewatch.clustering import Clusterer
     from facewatch.clustering.graph import NeighbourGraph
     from facewatch.indexing.engine import WantedEngine
     from facewatch.people.identities import Identities, Reclustered
+    from facewatch.types import Normalisation
 
 log = logging.getLogger(__name__)
 
@@ -131,3 +137,18 @@ class Grouping:
             graph=self._graph,
             **(spectral if method == "spectral" else {}),
         )
+
+
+# --- groups that are near everybody: blurred and tiny faces, backs of heads and statues gather in them ---
+
+
+def middles_of(table: FaceTable, normalisation: Normalisation) -> Middles:
+    """Return the middles of people, by the faces that tell how they look."""
+    rows = np.flatnonzero((table.tiers != Tier.SHOW.value) | table.by_user)
+    groups = np.where(table.people[rows] == NOBODY, -1, table.people[rows])
+    return middles(table.embeddings[rows], groups, normalisation)
+
+
+def hubs_among(found: Middles, people: Iterable[Person]) -> set[int]:
+    """Return the people about whom no user said anything and whose faces are near everybody."""
+    return {person.id for person in people if person.is_machine_made} & set(found.numbers[found.is_hub].tolist())

@@ -15,7 +15,6 @@ from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
 from facewatch.matching import Evidence, Gallery, MatchSettings, settle_photo
 from facewatch.matching.nearness import distances_within
-from facewatch.people import galleries
 from facewatch.people.cluster_plan import Group, matches_within, plan_groups
 from facewatch.people.corrections import not_born_yet
 from facewatch.types import EngineInfo, Normalisation, Tier
@@ -121,7 +120,7 @@ class Identities:
     def _filled(self, known: FaceTable) -> Gallery:
         """Return a gallery of faces that belong to somebody."""
         gallery = Gallery(self._engine.info.n_dims, self._engine.info.thresholds, self.settings)
-        galleries.fill(gallery, known)
+        fill_gallery(gallery, known)
         gallery.set_named(self._catalog.people.names())
         return gallery
 
@@ -131,7 +130,7 @@ class Identities:
             return
         table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, people=people)
         for person_id in people:
-            galleries.put(self._gallery, person_id, table.take(table.people == person_id))
+            put_faces(self._gallery, person_id, table.take(table.people == person_id))
         self._gallery.set_named(self._catalog.people.names())
 
     def look_alikes(self) -> list[Alike]:
@@ -373,3 +372,13 @@ def _report(n_pool: int, n_matched: int, groups: Sequence[Group], n_new_people: 
         n_joined_people=sum(len(group.joining) for group in groups),
         n_grouped=sum(len(group.rows) for group in groups),
     )
+
+
+def fill_gallery(gallery: Gallery, faces: FaceTable) -> None:
+    """Add faces that belong to somebody."""
+    gallery.fill(faces.people, faces.embeddings, faces.weights, ids=faces.ids, confirmed=faces.by_user, days=faces.days)
+
+
+def put_faces(gallery: Gallery, person_id: int, faces: FaceTable) -> None:
+    """Replace all that a gallery knows of one person by these faces."""
+    gallery.put(person_id, faces.embeddings, faces.weights, ids=faces.ids, confirmed=faces.by_user, days=faces.days)

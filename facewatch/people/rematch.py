@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facewatch.catalog import NOBODY, Catalog, FaceTable
 from facewatch.matching import Aggregation, settle_photo
-from facewatch.people import galleries
+from facewatch.people.identities import put_faces
 from facewatch.types import Match, Tier
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Comparing:
         """Compare a face of somebody as if it were new."""
         person_id, embedding, tier = int(face.people[0]), face.embeddings[0], Tier(face.tiers[0])
         members = self._load(people=[person_id])
-        galleries.put(gallery, person_id, members.take(members.ids != face.ids[0]))
+        put_faces(gallery, person_id, members.take(members.ids != face.ids[0]))
         try:
             candidates = self._ranked(gallery, embedding, tier, face.day)
             if person_id not in {near.person_id for near in candidates}:
@@ -206,7 +206,7 @@ class Comparing:
             match = gallery.identify(embedding, tier, barred=barred, day=face.day)
             return self._compared(match, candidates, gallery, embedding, person_id)
         finally:
-            galleries.put(gallery, person_id, members)
+            put_faces(gallery, person_id, members)
 
     def _compared(
         self,

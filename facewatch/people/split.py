@@ -23,7 +23,7 @@ from facewatch.clustering.average import spread
 from facewatch.clustering.linkage import STRICT, LinkageTree, cut_tree
 from facewatch.errors import DecisionError
 from facewatch.matching import Gallery, MatchSettings
-from facewatch.people import galleries
+from facewatch.people.identities import fill_gallery
 from facewatch.types import Thresholds, Tier
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def _refused(
     waiting = np.flatnonzero(is_loose)
     joining = np.flatnonzero(~is_loose)
     while len(joining) and len(waiting):
-        galleries.fill(gallery, own.take(joining))
+        fill_gallery(gallery, own.take(joining))
         is_near = [_is_near(gallery, own, row) for row in waiting.tolist()]
         joining, waiting = waiting[is_near], waiting[~np.array(is_near, np.bool_)]
     return own.ids[waiting]

@@ -17,7 +17,7 @@ from facewatch.errors import EngineError, FolderError
 from facewatch.folders.disk import is_intact
 from facewatch.fs.mounts import is_folder
 from facewatch.matching import Aggregation, Gallery
-from facewatch.people import galleries
+from facewatch.people.identities import fill_gallery
 from facewatch.people.record import Decided
 from facewatch.reports.stats import Stats, stats_of
 from facewatch.text import plural
@@ -130,7 +130,7 @@ def _sight(
 
     def gallery_of(faces: FaceTable) -> Gallery:
         gallery = Gallery(info.n_dims, info.thresholds, app.identities.settings)
-        galleries.fill(gallery, faces)
+        fill_gallery(gallery, faces)
         gallery.set_named(app.catalog.people.names())
         return gallery
 

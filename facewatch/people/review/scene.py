@@ -15,7 +15,7 @@ from facewatch.cohort import Middles
 from facewatch.matching.chances import Ids, chance_beyond, chance_of_group, crowd_of, group_limit, nearest_rows
 from facewatch.people.cluster_plan import second_faces
 from facewatch.people.corrections import is_clearly_before
-from facewatch.people.hubs import hubs_among, middles_of
+from facewatch.people.grouping import hubs_among, middles_of
 from facewatch.types import EngineInfo, Tier
 
 N_SHOWN = 12

@@ -141,8 +141,13 @@ class Identities:
         names = self._catalog.people.names()
         return [
             Alike(
-                *(pair.person_id, names[pair.person_id], pair.other_id, names[pair.other_id]),
-                *(pair.distance, pair.stricter, evidence),
+                person_id=pair.person_id,
+                name=names[pair.person_id],
+                other_id=pair.other_id,
+                other_name=names[pair.other_id],
+                distance=pair.distance,
+                stricter=pair.stricter,
+                evidence=evidence,
             )
             for pair, evidence in self.gallery().look_alikes_beside_strangers(self._engine.normalisation)
         ]

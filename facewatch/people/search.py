@@ -147,7 +147,11 @@ class Search:
             near_enough = self._near_enough(engine)
             return [
                 NearFaces(
-                    *(probe.number, probe.face_id, probe.person_id, probe.person, near_enough),
+                    number=probe.number,
+                    face_id=probe.face_id,
+                    person_id=probe.person_id,
+                    person=probe.person,
+                    near_enough=near_enough,
                     found=tuple(islice(self._shown(ranking, probe.face_id, k), k)),
                 )
                 for (probe, _), ranking in zip(probes, rankings, strict=True)
@@ -207,7 +211,13 @@ class Search:
                 continue
             rank += 1
             yield FoundFace(
-                *(rank, near.face_id, face["person_id"], face["name"], near.distance, files[photo_id][0], number),
+                rank=rank,
+                face_id=near.face_id,
+                person_id=face["person_id"],
+                person=face["name"],
+                distance=near.distance,
+                photo=files[photo_id][0],
+                number=number,
                 copies=files[photo_id][1:],
             )
 

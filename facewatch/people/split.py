@@ -150,19 +150,19 @@ def split_faces(
     if into is not None and is_strict:
         raise ValueError("into so many parts, or strictly, but not both")
     _check_faces(person, table, unseen)
-    crowd = _Crowd.of(table, unseen, wanted=into or 2)
+    face_units = _FaceUnits.of(table, unseen, wanted=into or 2)
     if into is not None:
-        _check_number(person, into, crowd.n_free + crowd.has_block)
-    tree = _grown(crowd, ceiling * STRICT)
+        _check_number(person, into, face_units.n_free + face_units.has_block)
+    tree = _grown(face_units, ceiling * STRICT)
     groups, small = cut_tree(tree, ceiling, into=into, is_strict=is_strict)
     if len(loose):
-        groups = _without_loose(crowd, groups, cut_tree(tree, ceiling, into=None, is_strict=True)[0], loose)
-    parts = [_Growing.of(crowd.rows_of(group), table) for group in groups]
+        groups = _without_loose(face_units, groups, cut_tree(tree, ceiling, into=None, is_strict=True)[0], loose)
+    parts = [_Growing.of(face_units.rows_of(group), table) for group in groups]
     for part in parts:
         if part.is_placed(table):
-            part.photos |= crowd.barred
+            part.photos |= face_units.barred
     # Small groups follow before poor faces do; of each the oldest first, in whatever order they came.
-    for rows in ([row for group in small for row in crowd.rows_of(group)], crowd.followers):
+    for rows in ([row for group in small for row in face_units.rows_of(group)], face_units.followers):
         for row in sorted(rows, key=lambda row: int(table.ids[row])):
             _follow(parts, row, table)
     ordered = _kept_first(parts, table, unseen)
@@ -171,7 +171,7 @@ def split_faces(
         tuple(_part(part, ordered[0], table) for part in ordered),
         into=into,
         is_strict=is_strict,
-        n_poor=len(crowd.followers),
+        n_poor=len(face_units.followers),
         n_unseen=len(unseen),
         n_loose=len(loose),
     )
@@ -179,12 +179,12 @@ def split_faces(
 
 def largest_part(table: FaceTable, *, ceiling: float) -> NDArray[np.int64]:
     """Return the rows of the largest group that average linkage would make of some faces, by this distance."""
-    crowd = _Crowd.of(table, (), wanted=2)
-    if not crowd.units:
+    face_units = _FaceUnits.of(table, (), wanted=2)
+    if not face_units.units:
         return np.arange(len(table))
-    tree = _grown(crowd, ceiling * STRICT)
+    tree = _grown(face_units, ceiling * STRICT)
     groups, _ = tree.without([joint for joint in tree.joints(1) if tree.heights[joint] > ceiling], 1)
-    return np.array(max((crowd.rows_of(group) for group in groups), key=len), np.int64)
+    return np.array(max((face_units.rows_of(group) for group in groups), key=len), np.int64)
 
 
 # --- what today's settings would not have placed ---
@@ -301,7 +301,7 @@ def _check_number(person: Person, into: int, most: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Crowd:
+class _FaceUnits:
     """The faces that make parts, in units that stay together."""
 
     table: FaceTable
@@ -314,7 +314,7 @@ class _Crowd:
     """Rows that make no part."""
 
     @classmethod
-    def of(cls, table: FaceTable, unseen: Sequence[FaceRow], *, wanted: int) -> _Crowd:
+    def of(cls, table: FaceTable, unseen: Sequence[FaceRow], *, wanted: int) -> _FaceUnits:
         is_maker = table.is_founding | table.by_user
         if int((is_maker & ~table.by_user).sum()) + int(table.by_user.any()) < wanted:
             is_maker[:] = True
@@ -332,23 +332,23 @@ class _Crowd:
         return [row for unit in units for row in self.units[unit]]
 
 
-def _grown(crowd: _Crowd, sure: float) -> LinkageTree:
+def _grown(face_units: _FaceUnits, sure: float) -> LinkageTree:
     """Return how the units become one, after those of a very large person that surely are one were taken together."""
-    if len(crowd.units) > MOST_UNITS:
-        _take_together(crowd, sure)
-    table, photos = crowd.table, crowd.table.photos
-    sums = np.array([table.embeddings[rows].sum(0, dtype=np.float64) for rows in crowd.units])
-    sizes = np.array([len(rows) for rows in crowd.units], np.int64)
-    in_photos = [set(photos[rows].tolist()) for rows in crowd.units]
-    if crowd.has_block:
-        in_photos[0] |= crowd.barred
-    return LinkageTree.over(sums, sizes, _conflicts(in_photos), has_block=crowd.has_block)
+    if len(face_units.units) > MOST_UNITS:
+        _take_together(face_units, sure)
+    table, photos = face_units.table, face_units.table.photos
+    sums = np.array([table.embeddings[rows].sum(0, dtype=np.float64) for rows in face_units.units])
+    sizes = np.array([len(rows) for rows in face_units.units], np.int64)
+    in_photos = [set(photos[rows].tolist()) for rows in face_units.units]
+    if face_units.has_block:
+        in_photos[0] |= face_units.barred
+    return LinkageTree.over(sums, sizes, _conflicts(in_photos), has_block=face_units.has_block)
 
 
-def _take_together(crowd: _Crowd, sure: float) -> None:
+def _take_together(face_units: _FaceUnits, sure: float) -> None:
     """Make units of faces that no cut would part."""
-    free = [rows[0] for rows in crowd.units[int(crowd.has_block) :]]
-    table = crowd.table.take(np.array(free))
+    free = [rows[0] for rows in face_units.units[int(face_units.has_block) :]]
+    table = face_units.table.take(np.array(free))
     for share in (0.7, 0.85, 1.0):
         labels = make_clusterer("linkage", ceiling=sure * share, singleton_penalty=0.0).fit_predict(
             table.embeddings, photos=table.photos
@@ -356,7 +356,7 @@ def _take_together(crowd: _Crowd, sure: float) -> None:
         together = [[free[i] for i in np.flatnonzero(labels == label)] for label in range(labels.max() + 1)]
         single = [[free[i]] for i in np.flatnonzero(labels < 0)]
         if len(together) + len(single) <= MOST_UNITS or share == 1.0:
-            crowd.units[int(crowd.has_block) :] = together + single
+            face_units.units[int(face_units.has_block) :] = together + single
             return
 
 
@@ -376,11 +376,11 @@ def _conflicts(in_photos: Sequence[set[int]]) -> NDArray[np.bool_]:
 
 
 def _without_loose(
-    crowd: _Crowd, groups: Sequence[Sequence[int]], strict: Sequence[Sequence[int]], loose: Collection[int]
+    face_units: _FaceUnits, groups: Sequence[Sequence[int]], strict: Sequence[Sequence[int]], loose: Collection[int]
 ) -> list[list[int]]:
     """Return the groups of units without those that are loose, and the strict groups of those."""
-    is_loose = np.isin(crowd.table.ids, list(loose))
-    units = {unit for unit, rows in enumerate(crowd.units) if is_loose[rows].all()}
+    is_loose = np.isin(face_units.table.ids, list(loose))
+    units = {unit for unit, rows in enumerate(face_units.units) if is_loose[rows].all()}
     kept = [[unit for unit in group if unit not in units] for group in groups]
     let_in = [[unit for unit in group if unit in units] for group in strict]
     return [group for group in (*kept, *let_in) if group]

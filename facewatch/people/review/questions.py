@@ -12,30 +12,27 @@ import numpy as np
 
 from facewatch import ids
 from facewatch.catalog import Catalog, FaceTable, Person
-from facewatch.clustering import make_clusterer
 from facewatch.matching import distances
 from facewatch.matching.chances import (
     Ids,
-    Vectors,
-    chance_of_face,
     chance_of_group,
-    face_limit,
     nearest_rows,
-    rivals,
     second_part,
 )
 from facewatch.people.review.scene import (
-    LEAST_CHANCE,
     N_SHOWN,
     UNKNOWN,
     PersonPair,
+    PoolFace,
     Scene,
+    alike_in_pool,
+    faces_by_person,
     has_user_decided,
     is_undecided,
     near_people,
     nearest_pair,
 )
-from facewatch.types import EngineInfo, Thresholds
+from facewatch.types import EngineInfo
 
 Kind = Literal["is", "one", "still", "who", "strangers"]
 
@@ -53,8 +50,6 @@ _LEAST_CHANCE_OF_NAMED = 0.5
 """Two people who both have a name must be this probably one: a user has probably looked at them already."""
 _MOST_CANDIDATES = 256
 """Faces of the pool that one person is asked about at a time; the rest comes up when these are answered."""
-_MOST_POOL = 10_000
-"""Beyond so many faces there are better questions than who two of the pool are, and looking for pairs takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +92,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Subset:
     """Faces and groups that were asked about together with others, and were not all the same."""
 
     kind: Kind
@@ -120,7 +115,7 @@ class _Atom:
 
 
 def open_questions(
-    catalog: Catalog, engine_id: int, info: EngineInfo, *, parts: Collection[Part] = ()
+    catalog: Catalog, engine_id: int, info: EngineInfo, *, parts: Collection[Subset] = ()
 ) -> list[Question]:
     """Return every question that is open, best first.
 
@@ -174,10 +169,10 @@ def _worth(scene: Scene, questions: Iterable[Question]) -> Callable[[Question], 
 # --- is it somebody who is known? ---
 
 
-def _is_questions(scene: Scene, parts: Collection[Part]) -> Iterator[Question]:
+def _is_questions(scene: Scene, parts: Collection[Subset]) -> Iterator[Question]:
     """Yield the questions whether faces and groups are somebody whom a user has named or hidden."""
     candidates: dict[int, list[_Atom]] = defaultdict(list)
-    for person_id, rows in _faces_by_person(scene).items():
+    for person_id, rows in faces_by_person(scene).items():
         candidates[person_id] += _near_each_other(scene, rows, person_id, parts)
     for person_id, atom in _groups_by_person(scene):
         candidates[person_id].append(atom)
@@ -187,34 +182,8 @@ def _is_questions(scene: Scene, parts: Collection[Part]) -> Iterator[Question]:
                 yield _is_question(scene, person_id, chosen)
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    row: int
-    chance: float
-    distance: float
-
-
-def _faces_by_person(scene: Scene) -> dict[int, list[_Candidate]]:
-    """Return the faces of the pool that may be somebody known, by that person: each the one it is most probably."""
-    found: dict[int, list[_Candidate]] = defaultdict(list)
-    crowd, limits = scene.crowd, scene.thresholds
-    faces = scene.table.embeddings[scene.pool]
-    for i, best, far in rivals(faces, crowd, limit=face_limit(limits)):
-        row = int(scene.pool[i])
-        possible = [k for k in range(len(best)) if scene.can_be(row, int(crowd.ids[best[k]]))]
-        asked = [k for k in possible if has_user_decided(scene.person(int(best[k])))]
-        if not asked:
-            continue
-        own = asked[0]
-        next_far = min((float(far[k]) for k in possible if k != own), default=UNKNOWN)
-        chance = chance_of_face(float(far[own]), next_far, limits)
-        if chance >= LEAST_CHANCE:
-            found[int(crowd.ids[best[own]])].append(_Candidate(row, chance, float(far[own])))
-    return found
-
-
 def _near_each_other(
-    scene: Scene, candidates: Sequence[_Candidate], person_id: int, parts: Collection[Part]
+    scene: Scene, candidates: Sequence[PoolFace], person_id: int, parts: Collection[Subset]
 ) -> Iterator[_Atom]:
     """Yield the candidates of one person, those together that look like each other: probably all are it, or none."""
     best = sorted(candidates, key=lambda one: (-one.chance, one.row))[:_MOST_CANDIDATES]
@@ -249,7 +218,7 @@ def _groups_by_person(scene: Scene) -> Iterator[tuple[int, _Atom]]:
             yield person.id, _Atom((), group.id, scene.size(group.id), photos, pair.chance, pair.distance)
 
 
-def _by_part(person_id: int, atoms: Sequence[_Atom], parts: Collection[Part]) -> Iterator[list[_Atom]]:
+def _by_part(person_id: int, atoms: Sequence[_Atom], parts: Collection[Subset]) -> Iterator[list[_Atom]]:
     """Yield what may be asked about together."""
     own = [part for part in parts if part.person_id == person_id]
     by_part: dict[int, list[_Atom]] = defaultdict(list)
@@ -371,7 +340,7 @@ class _Doubt:
     """The chance that they are the person is no higher than this, as a user said."""
 
 
-def _still_questions(scene: Scene, parts: Collection[Part]) -> Iterator[Question]:
+def _still_questions(scene: Scene, parts: Collection[Subset]) -> Iterator[Question]:
     """Yield the questions whether faces that runs placed with somebody who has a name are that person."""
     doubts = [doubt for person in scene.people.values() for doubt in _doubts(scene, person, parts)]
     means = np.array([scene.table.embeddings[doubt.rows].mean(axis=0) for doubt in doubts], np.float32)
@@ -387,7 +356,7 @@ def _still_questions(scene: Scene, parts: Collection[Part]) -> Iterator[Question
                 yield _still_question(scene, doubt, chance)
 
 
-def _doubts(scene: Scene, person: Person, parts: Collection[Part]) -> Iterator[_Doubt]:
+def _doubts(scene: Scene, person: Person, parts: Collection[Subset]) -> Iterator[_Doubt]:
     """Yield what is asked about apart, then the part of all others that is smaller, or that no user confirmed."""
     if person.name is None or person.is_hidden:
         return
@@ -463,7 +432,7 @@ def _who_questions(scene: Scene, likely: Collection[int]) -> Iterator[Question]:
     for person in scene.people.values():
         if is_undecided(person) and (n_faces := scene.size(person.id)):
             yield _who_question(scene, f"who:{ids.person(person.id)}", (person,), scene.shown(person.id), (), n_faces)
-    for faces in _alike_in_pool(scene, likely):
+    for faces in alike_in_pool(scene, likely):
         # Ids of many would be too long to type.
         known_by = "+".join(map(ids.face, faces)) if len(faces) <= 2 else f"faces:{_digest(faces, ())}"
         yield _who_question(scene, f"who:{known_by}", (), faces, faces, len(faces))
@@ -491,54 +460,6 @@ def _who_question(
         settles=float(n_faces),
         distance=0.0,
     )
-
-
-def _alike_in_pool(scene: Scene, likely: Collection[int]) -> Iterator[list[int]]:
-    """Yield faces of the pool, those together that no run has grouped since a user said who they are not, two together
-    where they are very near each other, then each that is good enough to found somebody alone."""
-    table = scene.table
-    rows = scene.pool[table.is_founding[scene.pool] & ~np.isin(table.ids[scene.pool], list(likely))]
-    together = _regrouped(scene, rows)
-    yield from (table.ids[group].tolist() for group in together)
-    rows = rows[~np.isin(rows, [row for group in together for row in group])]
-    pairs = (
-        _mutual_pairs(table.embeddings[rows], table.photos[rows], scene.thresholds) if len(rows) <= _MOST_POOL else []
-    )
-    paired = {i for pair in pairs for i in pair}
-    yield from ([int(table.ids[rows[i]]) for i in pair] for pair in pairs)
-    yield from ([int(table.ids[row])] for i, row in enumerate(rows) if i not in paired)
-
-
-def _regrouped(scene: Scene, rows: Ids) -> list[Ids]:
-    """Return rows of faces that a user said are not somebody, and that look like one person, the largest group first;
-    until they are grouped by a run they would come up one by one."""
-    table, limits = scene.table, scene.thresholds
-    rows = rows[np.isin(table.ids[rows], list(scene.rejections))]
-    if not 1 < len(rows) <= _MOST_POOL:
-        return []
-    clusterer = make_clusterer(
-        "linkage",
-        ceiling=limits.cluster,
-        singleton_penalty=limits.singleton_penalty,
-        margin=limits.cluster_margin,
-        min_faces=2,
-    )
-    labels = clusterer.fit_predict(table.embeddings[rows], photos=table.photos[rows])
-    groups = [rows[labels == label] for label in range(int(labels.max(initial=-1)) + 1)]
-    # Somebody is in a photo once.
-    once = [group[np.unique(table.photos[group], return_index=True)[1]] for group in groups]
-    return sorted((np.sort(group) for group in once if len(group) > 1), key=lambda group: (-len(group), int(group[0])))
-
-
-def _mutual_pairs(vectors: Vectors, photos: Ids, thresholds: Thresholds) -> list[tuple[int, int]]:
-    """Return pairs of rows of different photos that are each other's nearest, and near enough to make a group."""
-    nearest = np.full(len(vectors), -1, np.int64)
-    for start, best, far in nearest_rows(vectors, vectors, 2):
-        for i, (rows, apart) in enumerate(zip(best.tolist(), far.tolist(), strict=True), start):
-            others = [(j, d) for j, d in zip(rows, apart, strict=True) if j != i and photos[j] != photos[i]]
-            if others and others[0][1] < thresholds.cluster:
-                nearest[i] = others[0][0]
-    return [(i, int(j)) for i, j in enumerate(nearest) if j > i and nearest[j] == i]
 
 
 # --- is it nobody? ---

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from facewatch.catalog import NOBODY, Catalog, FaceTable, Person
+from facewatch.clustering import make_clusterer
 from facewatch.clustering.twice import compare
 from facewatch.cohort import Middles
-from facewatch.matching.chances import Ids, chance_beyond, chance_of_group, crowd_of, group_limit, nearest_rows
+from facewatch.matching.chances import (
+    Ids,
+    Vectors,
+    chance_beyond,
+    chance_of_face,
+    chance_of_group,
+    crowd_of,
+    face_limit,
+    group_limit,
+    nearest_rows,
+    rivals,
+)
 from facewatch.people.cluster_plan import second_faces
 from facewatch.people.corrections import is_clearly_before
 from facewatch.people.grouping import hubs_among, middles_of
-from facewatch.types import EngineInfo, Tier
+from facewatch.types import EngineInfo, Thresholds, Tier
 
 N_SHOWN = 12
 """Faces that stand for a whole group."""
 UNKNOWN = 2.0
 """The distance of the next person where there is none: that of opposite vectors."""
+_MOST_POOL = 10_000
+"""Beyond so many faces there are better questions than who two of the pool are, and looking for pairs takes seconds."""
 LEAST_CHANCE = 0.05
 """A yes that is less probable is not asked for."""
 
@@ -226,3 +240,79 @@ def has_user_decided(person: Person) -> bool:
 
 def is_undecided(person: Person) -> bool:
     return not has_user_decided(person)
+
+
+def alike_in_pool(scene: Scene, likely: Collection[int]) -> Iterator[list[int]]:
+    """Yield faces of the pool, those together that no run has grouped since a user said who they are not, two together
+    where they are very near each other, then each that is good enough to found somebody alone."""
+    table = scene.table
+    rows = scene.pool[table.is_founding[scene.pool] & ~np.isin(table.ids[scene.pool], list(likely))]
+    together = _regrouped(scene, rows)
+    yield from (table.ids[group].tolist() for group in together)
+    rows = rows[~np.isin(rows, [row for group in together for row in group])]
+    pairs = (
+        _mutual_pairs(table.embeddings[rows], table.photos[rows], scene.thresholds) if len(rows) <= _MOST_POOL else []
+    )
+    paired = {i for pair in pairs for i in pair}
+    yield from ([int(table.ids[rows[i]]) for i in pair] for pair in pairs)
+    yield from ([int(table.ids[row])] for i, row in enumerate(rows) if i not in paired)
+
+
+def _regrouped(scene: Scene, rows: Ids) -> list[Ids]:
+    """Return rows of faces that a user said are not somebody, and that look like one person, the largest group first;
+    until they are grouped by a run they would come up one by one."""
+    table, limits = scene.table, scene.thresholds
+    rows = rows[np.isin(table.ids[rows], list(scene.rejections))]
+    if not 1 < len(rows) <= _MOST_POOL:
+        return []
+    clusterer = make_clusterer(
+        "linkage",
+        ceiling=limits.cluster,
+        singleton_penalty=limits.singleton_penalty,
+        margin=limits.cluster_margin,
+        min_faces=2,
+    )
+    labels = clusterer.fit_predict(table.embeddings[rows], photos=table.photos[rows])
+    groups = [rows[labels == label] for label in range(int(labels.max(initial=-1)) + 1)]
+    # Somebody is in a photo once.
+    once = [group[np.unique(table.photos[group], return_index=True)[1]] for group in groups]
+    return sorted((np.sort(group) for group in once if len(group) > 1), key=lambda group: (-len(group), int(group[0])))
+
+
+def _mutual_pairs(vectors: Vectors, photos: Ids, thresholds: Thresholds) -> list[tuple[int, int]]:
+    """Return pairs of rows of different photos that are each other's nearest, and near enough to make a group."""
+    nearest = np.full(len(vectors), -1, np.int64)
+    for start, best, far in nearest_rows(vectors, vectors, 2):
+        for i, (rows, apart) in enumerate(zip(best.tolist(), far.tolist(), strict=True), start):
+            others = [(j, d) for j, d in zip(rows, apart, strict=True) if j != i and photos[j] != photos[i]]
+            if others and others[0][1] < thresholds.cluster:
+                nearest[i] = others[0][0]
+    return [(i, int(j)) for i, j in enumerate(nearest) if j > i and nearest[j] == i]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFace:
+    """A face of the pool, as a row of the table, that may be somebody known."""
+
+    row: int
+    chance: float
+    distance: float
+
+
+def faces_by_person(scene: Scene) -> dict[int, list[PoolFace]]:
+    """Return the faces of the pool that may be somebody known, by that person: each the one it is most probably."""
+    found: dict[int, list[PoolFace]] = defaultdict(list)
+    crowd, limits = scene.crowd, scene.thresholds
+    faces = scene.table.embeddings[scene.pool]
+    for i, best, far in rivals(faces, crowd, limit=face_limit(limits)):
+        row = int(scene.pool[i])
+        possible = [k for k in range(len(best)) if scene.can_be(row, int(crowd.ids[best[k]]))]
+        asked = [k for k in possible if has_user_decided(scene.person(int(best[k])))]
+        if not asked:
+            continue
+        own = asked[0]
+        next_far = min((float(far[k]) for k in possible if k != own), default=UNKNOWN)
+        chance = chance_of_face(float(far[own]), next_far, limits)
+        if chance >= LEAST_CHANCE:
+            found[int(crowd.ids[best[own]])].append(PoolFace(row, chance, float(far[own])))
+    return found

@@ -13,7 +13,7 @@ from facewatch.errors import DecisionError
 from facewatch.people.corrections import Decisions
 from facewatch.people.record import Decided
 from facewatch.people.review.answers import Answer, check_answers, decide, decide_all, is_open
-from facewatch.people.review.questions import Part, Question, open_questions
+from facewatch.people.review.questions import Question, Subset, open_questions
 from facewatch.types import EngineInfo
 
 NO_ANSWERS = ("skip", "divide")
@@ -64,7 +64,7 @@ class _Step:
     question: Question
     entries: tuple[int, ...]
     """What was decided, by its numbers in the journal."""
-    parts: tuple[Part, ...]
+    parts: tuple[Subset, ...]
     """What was asked about apart before."""
     is_answer: bool
     """Whether it says anything: to skip or divide a question does not."""
@@ -98,7 +98,7 @@ class Review:
         self._questions: list[Question] | None = None
         self._n_since = 0
         self._skipped: set[str] = set()
-        self._parts: tuple[Part, ...] = ()
+        self._parts: tuple[Subset, ...] = ()
         self._steps: list[_Step] = []
         self._n_open_before = catalog.faces.n_open()
 
@@ -139,7 +139,7 @@ class Review:
                 self._note(question, answer, made, parts)
         return made
 
-    def _note(self, question: Question, answer: Answer, made: Sequence[Decided], parts: tuple[Part, ...]) -> None:
+    def _note(self, question: Question, answer: Answer, made: Sequence[Decided], parts: tuple[Subset, ...]) -> None:
         entries = tuple(dict.fromkeys(decided.entry_id for decided in made if decided.entry_id is not None))
         self._steps.append(_Step(question, entries, self._parts, answer.verb not in NO_ANSWERS))
         if answer.verb == "skip":
@@ -189,20 +189,20 @@ class Review:
         elif self._questions is not None:
             self._questions = [other for other in self._questions if other is not question]
 
-    def _divided(self, question: Question) -> tuple[Part, ...]:
+    def _divided(self, question: Question) -> tuple[Subset, ...]:
         """Return what is asked about apart when a question is divided in two."""
         halves = _halves(self._catalog, self._engine_id, self._info, question)
         kept = []
         for part in self._parts:
             if (part.kind, part.person_id) == (question.kind, question.people[0]):
                 loose, groups = part.loose - set(question.loose), part.groups - set(question.groups)
-                part = Part(part.kind, part.person_id, loose, groups)
+                part = Subset(part.kind, part.person_id, loose, groups)
             if part.loose or part.groups:
                 kept.append(part)
         return (*kept, *halves)
 
 
-def _halves(catalog: Catalog, engine_id: int, info: EngineInfo, question: Question) -> tuple[Part, Part]:
+def _halves(catalog: Catalog, engine_id: int, info: EngineInfo, question: Question) -> tuple[Subset, Subset]:
     """Return two parts of what a question is about: what looks more like the one or the other of the two that are
     farthest apart.
 
@@ -223,7 +223,7 @@ def _halves(catalog: Catalog, engine_id: int, info: EngineInfo, question: Questi
     is_first[[one, other]] = True, False
     faces, people = is_first[: len(loose)], is_first[len(loose) :]
     first, second = (
-        Part(
+        Subset(
             question.kind,
             question.people[0],
             frozenset(loose.ids[faces == side].tolist()),

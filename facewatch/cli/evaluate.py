@@ -80,8 +80,8 @@ def evaluate(
     LABELLED holds a folder per person, or a labels.csv with the columns path and person and, for the faces of group
     photos, x,y,w,h. Several of them, or a folder of folders with a labels.csv each, are measured one after the other
     and stand in one table. Photos are only read, and your catalog is not touched. Printed are precision and recall
-    (BCubed, and of pairs), with all photos at once and with photos that arrive in batches. Without --engine it is the
-    one that your photos are looked at with: that of the settings, or of the catalog.
+    (BCubed, and of pairs), with all photos at once and with photos that arrive in batches. Without --engine it is
+    the one that analyses your photos: that of the settings, or of the catalog.
 
     \b
     Example:
@@ -148,7 +148,7 @@ def engine_and_origin(config: Config, named: str | None) -> tuple[str | None, st
 
 
 def engine_of_catalog(config: Config) -> str | None:
-    """Return the engine that photos are looked at with, as a service would; the catalog is only read."""
+    """Return the engine that analyses the photos, as the app would choose it; the catalog is only read."""
     from facewatch.checks.doctor.reading import CatalogReader
 
     if not config["engine.name"] and config.catalog.exists():

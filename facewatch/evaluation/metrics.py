@@ -277,7 +277,7 @@ def _best_of_blocks(left: NDArray[np.float32], right: NDArray[np.float32]) -> It
         yield float(cosines[row, column]), start + int(row), int(column)
 
 
-# --- the worst of what went wrong, as pairs of faces to look at ---
+# --- the worst mistakes, as pairs of faces ---
 
 
 @dataclass(frozen=True, slots=True)

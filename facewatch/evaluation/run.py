@@ -133,7 +133,7 @@ def analyse(
         own = analyser or _workers(app)
         before = dict(known.files), len(known.photos)
         try:
-            with stage("looking at photos") as report:
+            with stage("analysing photos") as report:
                 analyse_photos(app, own, paths, known=known, report=report)
         finally:
             own.close()

@@ -24,7 +24,7 @@ MIN_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One labelled photo that was looked at."""
+    """One labelled photo that was analysed."""
 
     path: str
     """The first one that holds it, as the labels name it."""

@@ -465,20 +465,20 @@ def rows_of(simulation: Simulation) -> list[tuple[str, str, str]]:
     gained, missing = after.n_known - before.n_known, before.n_theirs - before.n_known
     whens = (("before", before), ("after", after))
     settled = (
-        ("of what was unsettled", simulation.unsettled),
-        ("of what was of people with a name", simulation.of_named),
+        ("of faces of nobody with a name", simulation.unsettled),
+        ("of those whose person had a name", simulation.of_named),
     )
     churn = (("named, hidden or touched", simulation.churn.decided), ("other", simulation.churn.others))
     n_at_most, n_faces = simulation.n_at_most, simulation.unsettled.n_faces
-    most = f"the most that naming {simulation.n_answers} people settles"
+    most = f"the most that naming {simulation.n_answers} people could assign"
     return [
         *(row(f"precision of named people {when}", one.precision, one.n_right, one.n_in) for when, one in whens),
         *(row(f"recall of those named before, {when}", one.recall, one.n_known, one.n_theirs) for when, one in whens),
         row("gained of what they lacked", simulation.share_of_missing, gained, missing),
-        *(row(f"settled {what}", one.share, one.n_settled, one.n_faces) for what, one in settled),
+        *(row(f"assigned by the answers, {what}", one.share, one.n_settled, one.n_faces) for what, one in settled),
         row(most, n_at_most / max(1, n_faces), n_at_most, n_faces),
         *(
-            (f"{one.n_answers} answers are expected to settle", f"{one.share:.4f}", f"{one.n_faces:.0f} faces")
+            (f"expected to be assigned by {one.n_answers} answers", f"{one.share:.4f}", f"{one.n_faces:.0f} faces")
             for one in simulation.expected
         ),
         *(row(f"faces of {who} people that moved", one.share, one.n_changed, one.n_faces) for who, one in churn),

@@ -85,8 +85,10 @@ def share_out(person: NDArray[np.str_], *, n_people: int, seed: int) -> Roles:
     asked_rows = _rows(rows[name][:MOST_FACES] for name in asked)
     is_viewed = np.isin(person[asked_rows], asked[: max(2, int(len(asked) * VIEWED))])
     return Roles(
-        *(asked_rows, np.flatnonzero(is_viewed), _rows(rows[name][:2] for name in taught)),
-        _rows(rows[name][:1] for name in others[:MOST_STRANGERS]),
+        asked=asked_rows,
+        viewed=np.flatnonzero(is_viewed),
+        taught=_rows(rows[name][:2] for name in taught),
+        cohort=_rows(rows[name][:1] for name in others[:MOST_STRANGERS]),
     )
 
 

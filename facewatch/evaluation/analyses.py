@@ -262,26 +262,22 @@ def _bytes(texts: Iterable[bytes]) -> NDArray[np.uint8]:
 def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Analyses:
     digests = [row.tobytes() for row in arrays["photo_sha256"]]
     faces = [_face(arrays, i) for i in range(len(arrays["face_score"]))]
-    ends = np.cumsum(arrays["photo_faces"]).tolist()
+    counts = arrays["photo_faces"].tolist()
+    ends = np.cumsum(counts).tolist()
+    # What was kept before dates were read has none.
+    dates = arrays.get("photo_taken_at", np.full(len(digests), ""))
+    photos = zip(digests, arrays["photo_size"], arrays["photo_format"], counts, ends, dates, strict=True)
     analyses = {
         sha256: Analysis(int(size[0]), int(size[1]), str(kind), tuple(faces[end - n : end]), str(taken_at))
-        for sha256, size, kind, n, end, taken_at in zip(
-            *(digests, arrays["photo_size"], arrays["photo_format"], arrays["photo_faces"].tolist(), ends),
-            # What was kept before dates were read has none.
-            arrays.get("photo_taken_at", np.full(len(digests), "")),
-            strict=True,
-        )
+        for sha256, size, kind, n, end, taken_at in photos
     }
     paths = arrays["file_path"].tobytes().split(b"\0") if len(arrays["file_path"]) else []
+    # What was kept before ctimes were has none.
+    ctimes = arrays.get("file_ctime_ns", np.zeros(len(paths), np.int64))
+    rows = zip(paths, arrays["file_size"], arrays["file_mtime_ns"], ctimes, arrays["file_photo"], strict=True)
     files = {
         os.fsdecode(path): AnalysedFile(int(size), int(mtime_ns), digests[int(photo)], int(ctime_ns))
-        for path, size, mtime_ns, ctime_ns, photo in zip(
-            *(paths, arrays["file_size"], arrays["file_mtime_ns"]),
-            # What was kept before ctimes were has none.
-            arrays.get("file_ctime_ns", np.zeros(len(paths), np.int64)),
-            arrays["file_photo"],
-            strict=True,
-        )
+        for path, size, mtime_ns, ctime_ns, photo in rows
     }
     return Analyses(files, analyses)
 
@@ -290,7 +286,12 @@ def _face(arrays: dict[str, NDArray[Any]], i: int) -> Face:
     sharpness, brightness, pixels, pose, score = map(float, arrays["face_quality"][i])
     norm = float(arrays["face_norm"][i])
     quality = Quality(
-        *(sharpness, brightness, int(pixels), pose, score, Tier(str(arrays["face_tier"][i]))),
+        sharpness=sharpness,
+        brightness=brightness,
+        pixels=int(pixels),
+        pose=pose,
+        score=score,
+        tier=Tier(str(arrays["face_tier"][i])),
         norm=None if math.isnan(norm) else norm,
         covered=Covered(str(arrays["face_covered"][i])),
     )

@@ -185,7 +185,8 @@ def _check_names(root: Path, names: Sequence[str]) -> None:
     if like_dates:
         log.warning(
             "%s: %s: taken for the name of a person, though it looks like a date; move the folder out if it is one",
-            *(root, some),
+            root,
+            some,
         )
 
 

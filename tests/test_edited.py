@@ -280,15 +280,15 @@ def test_a_file_remembers_the_last_photo_that_it_held(states: list[str]) -> None
     with TemporaryDirectory() as folder, Catalog(Path(folder) / "catalog.sqlite") as catalog:
         files, (root_id, path), expected = catalog.files, (0, "a.png"), None
         with catalog.write():
-            root_id = files.add_root(Path("/outer/0"), 1, "")
-            photos = {kind: files.add_photo(kind.encode(), (1, 1), "PNG", "") for kind in ("photo", "other photo")}
+            root_id = catalog.roots.add(Path("/outer/0"), 1, "")
+            photos = {kind: catalog.photos.add(kind.encode(), (1, 1), "PNG", "") for kind in ("photo", "other photo")}
             for number, state in enumerate(states, 1):
                 if state == "move":
                     files.move(root_id, path, f"{number}.png")
                     path = f"{number}.png"
                 elif state == "absorb":
-                    outer = files.add_root(Path(f"/outer/{number}"), 1, "")
-                    files.absorb(root_id, outer, "inner")
+                    outer = catalog.roots.add(Path(f"/outer/{number}"), 1, "")
+                    catalog.roots.absorb(root_id, outer, "inner")
                     root_id, path = outer, f"inner/{path}"
                 else:
                     fault = Fault.of(FaultCode.OTHER, "broken") if state == "faulty" else None

@@ -16,6 +16,7 @@ from facewatch.catalog import display
 from facewatch.errors import FaultCode
 from facewatch.folders.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.fs.mounts import is_folder
+from facewatch.heartbeat import Activity, Doing
 from facewatch.indexing.indexer import Ingest, Ingested, find_dates
 from facewatch.indexing.lineage import Versions
 from facewatch.indexing.pool import Analyser
@@ -25,7 +26,7 @@ from facewatch.library.scan import Changes, Walk
 from facewatch.people.identities import Reclustered
 from facewatch.text import plural
 from facewatch.types import OnDemand, Progress
-from facewatch.watcher.reporter import SILENT_SECONDS, Teller
+from facewatch.watcher.reporter import SILENT_SECONDS, ProgressReporter
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
@@ -179,26 +180,26 @@ class Pipeline:
         if not any(map(is_folder, self._libraries.roots)):
             check_library(self._libraries.roots[0])
         self._folder.check()
-        teller = Teller(self._catalog.path, clock=self._clock)
+        reporter = ProgressReporter(self._catalog.path, clock=self._clock)
         with self.running("scan") as outcome:
             try:
-                result = self._scan(report, teller)
+                result = self._scan(report, reporter)
             finally:
-                teller.end()
+                reporter.close()
             outcome.update(result.row())
             return result
 
-    def _scan(self, report: Report, teller: Teller) -> ScanResult:
+    def _scan(self, report: Report, reporter: ProgressReporter) -> ScanResult:
         started, is_first = self._clock(), not self._catalog.files.counts()["files"]
         newest_face, newest_person = self._catalog.faces.newest(), self._catalog.people.newest()
-        teller.doing("looking through the libraries", silent_seconds=SILENT_SECONDS)
+        reporter.report(Doing(Activity.SCANNING, "the libraries"), silent_seconds=SILENT_SECONDS)
         report(Progress(0, 0, "", stage="looking through the libraries"))
         looks = self._libraries.look_at_all()
-        counts = self._index_all(looks, report, teller)
+        counts = self._index_all(looks, report, reporter)
         self._find_dates(report)
         before = self.complete_switch()
         is_due = self._grouping.is_due and not self._engine.is_switch_under_way
-        teller.doing("grouping", silent_seconds=SILENT_SECONDS)
+        reporter.report(Doing(Activity.GROUPING), silent_seconds=SILENT_SECONDS)
         report(Progress(0, 0, "", stage="grouping faces"))
         grouped = self._grouping.recluster() if is_due else Reclustered(0, 0, 0, 0, 0)
         report(Progress(0, 0, "", stage="making links"))
@@ -219,15 +220,15 @@ class Pipeline:
             is_first=is_first,
         )
 
-    def _index_all(self, looks: Sequence[Scanned], report: Report, teller: Teller) -> Counter[str]:
+    def _index_all(self, looks: Sequence[Scanned], report: Report, reporter: ProgressReporter) -> Counter[str]:
         """Bring what was found into the catalog; returns how many files of each kind there were."""
         again = self._engine.due()
         n_total = sum(len(changes.to_read) for _, _, changes in looks) + sum(map(len, again.values()))
         counts: Counter[str] = Counter()
         for one in self._indexed(looks):
             counts.update({one.kind: 1, "done": 1, "assigned": one.n_assigned, "same": one.is_same})
-            teller.photo()
-            teller.doing("looking at photos", n_waiting=max(0, n_total - counts["done"]))
+            reporter.count_photo()
+            reporter.report(Doing(Activity.INDEXING), n_waiting=max(0, n_total - counts["done"]))
             note = display(one.path)
             report(Progress(counts["done"], max(n_total, counts["done"]), note, stage="looking at photos"))
         return counts

@@ -25,7 +25,7 @@ from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import Fault, FaultCode
-from facewatch.heartbeat import Live, LiveFile, live_file_of
+from facewatch.heartbeat import Activity, Heartbeat, HeartbeatFile, heartbeat_file_of
 from facewatch.library.scan import drive_of
 from facewatch.types import Fingerprint
 
@@ -75,12 +75,12 @@ def drop_in(base: Path, n_photos: int, *, is_timed: bool = True) -> Burst:
     staged = base / "staged"
     _draw(staged, n_photos)
     with _watcher(library.photos, library.people, library.catalog) as process:
-        _wait(lambda: _live(library.catalog).doing == "idle", 60, process)
+        _wait(lambda: _is_idle(library.catalog), 60, process)
         with _gauge(process, library.catalog) as gauge:
             started = time.monotonic()
             shutil.copytree(staged, library.photos / "dropped")
             _wait(lambda: _n_photos(library.catalog) >= n_photos, 60 + n_photos / 20, process)
-            _wait(lambda: _live(library.catalog).doing == "idle" and _n_links(library.people) > 0, 300, process)
+            _wait(lambda: _is_idle(library.catalog) and _n_links(library.people) > 0, 300, process)
             seconds = time.monotonic() - started
     with Catalog(library.catalog) as catalog:
         counts, verdict = catalog.files.counts(), catalog.check()
@@ -110,10 +110,10 @@ def stand_by(base: Path, n_files: int, n_folders: int, *, idle_seconds: float, i
     faults: list[str] = []
     started = time.monotonic()
     with _watcher(library.photos, library.people, library.catalog) as process:
-        _wait(lambda: _live(library.catalog).doing == "idle", 300, process)
+        _wait(lambda: _is_idle(library.catalog), 300, process)
         ready = time.monotonic() - started
         live = _live(library.catalog)
-        faults += [f"not listened to: {live.polled}"] if live.polled else []
+        faults += [f"not listened to: {live.libraries.polled}"] if live.libraries.polled else []
         before, started = _cpu_seconds(process), time.monotonic()
         time.sleep(idle_seconds)
         idle = 100 * (_cpu_seconds(process) - before) / (time.monotonic() - started)
@@ -216,8 +216,12 @@ def _cpu_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _live(catalog: Path) -> Live:
-    return LiveFile(live_file_of(catalog)).read() or Live()
+def _is_idle(catalog: Path) -> bool:
+    return _live(catalog).activity is Activity.IDLE
+
+
+def _live(catalog: Path) -> Heartbeat:
+    return HeartbeatFile(heartbeat_file_of(catalog)).read() or Heartbeat()
 
 
 def _n_photos(path: Path) -> int:

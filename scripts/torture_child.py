@@ -358,7 +358,7 @@ def _watch(library: Library) -> None:
             clock=clock,
             wall_clock=lambda: started + seconds[0] - 1_000_000.0,
         )
-        stack.callback(loop._teller.end)
+        stack.callback(loop._reporter.close)
         app.folder.sync()
         for watched in loop.watched:
             stack.callback(watched.close)

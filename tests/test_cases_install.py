@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,14 @@ from facewatch.cli.words import (
 )
 from facewatch.config import load_config
 from facewatch.evaluation.labelled import looks_like_album, read_labels
-from facewatch.heartbeat import Live, LiveFile, live_file_of
+from facewatch.heartbeat import (
+    Activity,
+    Backlog,
+    Heartbeat,
+    HeartbeatFile,
+    WatchedLibraries,
+    heartbeat_file_of,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -477,11 +483,18 @@ def test_a_scan_while_the_watcher_works_says_that_it_does_just_that(library: Lib
     library.draw("a.png", (1, 0))
     library.scan()
     photos, now = str(library.photos), datetime.now(UTC).isoformat()
-    live = Live(pid=os.getpid(), told_at=now, doing="looking at photos", n_waiting=3, n_done=2, last_look={photos: now})
+    live = Heartbeat(
+        pid=os.getpid(),
+        told_at=now,
+        activity=Activity.INDEXING,
+        doing="looking at photos",
+        backlog=Backlog(n_waiting=3, n_done=2),
+        libraries=WatchedLibraries(last_look={photos: now}),
+    )
 
     def said(*arguments: str, kind: str = "watch", **facts: Any) -> str:
         with library.app() as app, app.pipeline.running(kind):
-            LiveFile(live_file_of(library.catalog)).write(replace(live, **facts))
+            HeartbeatFile(heartbeat_file_of(library.catalog)).write(Heartbeat.from_json(live.as_json() | facts))
             answer, second = run("scan", *arguments), run("watch") if not arguments else None
         assert answer.code == 6
         # So does another watcher.
@@ -490,9 +503,11 @@ def test_a_scan_while_the_watcher_works_says_that_it_does_just_that(library: Lib
 
     me = f"(process {os.getpid()})"
     assert f"the watcher {me} does just that: looking at photos; 3 files to look at, 2 done. What is new is" in said()
-    assert "does just that: there is nothing to do at the moment. What" in said(photos, doing="idle", n_waiting=0)
-    assert "does just that: 3 files to look at, 2 done. What" in said(photos, doing="idle")
-    assert "is at work, and paused: `facewatch resume` lets it look again" in said(doing="paused", n_waiting=0)
+    idle = {"activity": "idle", "doing": "idle"}
+    assert "does just that: there is nothing to do at the moment. What" in said(photos, **idle, n_waiting=0)
+    assert "does just that: 3 files to look at, 2 done. What" in said(photos, **idle)
+    paused = said(activity="paused", doing="paused", n_waiting=0)
+    assert "is at work, and paused: `facewatch resume` lets it look again" in paused
     assert "says nothing since" in said(told_at="2026-01-01T00:00:00Z")
     assert "a scan is at work already" in said(kind="scan")
     # What it does not do is not said to be done.

@@ -20,7 +20,7 @@ from facewatch.catalog.waiting import Patience
 from facewatch.engines import fake
 from facewatch.errors import CatalogError, DiskFullError, Fault, FaultCode
 from facewatch.fs.sidecar import beside
-from facewatch.heartbeat import LiveFile, live_file_of
+from facewatch.heartbeat import Activity, Doing, HeartbeatFile, heartbeat_file_of
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.people.corrections import Decisions
@@ -356,7 +356,7 @@ def test_while_it_is_paused_photos_wait_and_names_are_still_given(turns: Turns) 
     library.draw("new.png", (1, 9))
     turns.after(60.0, "new.png")
     assert set(library.tree()) == {"Anna/0.png", "Anna/1.png"}
-    assert turns.loop.pause() == "paused"
+    assert turns.loop.pause() == Doing(Activity.PAUSED)
     with library.app() as other:
         resume(other.catalog)
     turns.after(0.1)
@@ -445,7 +445,7 @@ def test_outside_its_hours_photos_wait(library: Library) -> None:
         library.draw("a.png", (1, 0))
         turns.after(10.0)
         assert turns.app.catalog.files.counts()["files"] == 0
-        assert turns.loop.pause() == "waiting for 22:00"
+        assert turns.loop.pause() == Doing(Activity.OUTSIDE_HOURS, "22:00")
         moment[0] = datetime(2026, 5, 1, 23, 0)  # noqa: DTZ001
         turns.after(10.0)
         assert turns.app.catalog.files.counts()["files"] == 1
@@ -488,10 +488,10 @@ def test_a_fault_that_stays_ends_it_in_the_end(turns: Turns) -> None:
 def test_what_it_does_can_be_read_by_others(turns: Turns) -> None:
     turns.library.draw("a.png", (1, 0))
     turns.after(0.1)
-    live = LiveFile(live_file_of(turns.library.catalog)).read()
+    live = HeartbeatFile(heartbeat_file_of(turns.library.catalog)).read()
     assert live is not None
-    assert (live.pid, live.doing) == (os.getpid(), "idle")
-    assert list(live.last_look) == [str(turns.library.photos)]
+    assert (live.pid, live.activity, live.doing) == (os.getpid(), Activity.IDLE, "idle")
+    assert list(live.libraries.last_look) == [str(turns.library.photos)]
 
 
 def test_a_file_that_becomes_readable_is_read(library: Library) -> None:

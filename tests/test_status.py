@@ -17,7 +17,7 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +34,16 @@ from facewatch.cli import main
 from facewatch.cli.status import _renewing
 from facewatch.config import load_config
 from facewatch.errors import Fault, FaultCode, LibraryError
-from facewatch.heartbeat import MOST_NAMED, Live, LiveFile, live_file_of
+from facewatch.heartbeat import (
+    MOST_NAMED,
+    Activity,
+    Backlog,
+    Doing,
+    Heartbeat,
+    HeartbeatFile,
+    WatchedLibraries,
+    heartbeat_file_of,
+)
 from facewatch.indexing.engine import SwitchProgress
 from facewatch.library.scan import Rules
 from facewatch.presentation.reports import status_row
@@ -59,21 +68,22 @@ def text_of(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def busy(**facts: Any) -> Live:
+def busy(**facts: Any) -> Heartbeat:
     """Return what a watcher says that looks at photos just now."""
-    live = Live(
-        pid=os.getpid(),
-        started_at=text_of(NOW - timedelta(hours=1)),
-        told_at=text_of(datetime.now(UTC)),
-        doing="looking at photos",
-        n_settling=3,
-        n_waiting=4000,
-        n_done=800,
-        photos_per_second=4.2,
-        eta_seconds=952.0,
-        memory_mb=812.4,
-    )
-    return replace(live, **facts)
+    said: dict[str, Any] = {
+        "pid": os.getpid(),
+        "started_at": text_of(NOW - timedelta(hours=1)),
+        "told_at": text_of(datetime.now(UTC)),
+        "activity": "indexing",
+        "doing": "looking at photos",
+        "n_settling": 3,
+        "n_waiting": 4000,
+        "n_done": 800,
+        "photos_per_second": 4.2,
+        "eta_seconds": 952.0,
+        "memory_mb": 812.4,
+    }
+    return Heartbeat.from_json(said | facts)
 
 
 @pytest.fixture
@@ -90,18 +100,18 @@ def scanned(library: Library) -> Library:
 
 
 @contextmanager
-def watching(library: Library, live: Live | None = None) -> Iterator[App]:
+def watching(library: Library, live: Heartbeat | None = None) -> Iterator[App]:
     """A watcher is at work on the library and says this of itself."""
     with library.app() as app, app.pipeline.running("watch"):
         told(library, live or busy())
         try:
             yield app
         finally:
-            LiveFile(live_file_of(library.catalog)).remove()
+            HeartbeatFile(heartbeat_file_of(library.catalog)).remove()
 
 
-def told(library: Library, live: Live) -> None:
-    LiveFile(live_file_of(library.catalog)).write(live)
+def told(library: Library, live: Heartbeat) -> None:
+    HeartbeatFile(heartbeat_file_of(library.catalog)).write(live)
 
 
 def status_of(run: Any, *options: str) -> dict[str, Any]:
@@ -125,18 +135,19 @@ def test_it_shows_what_the_watcher_does(scanned: Library, run: Any) -> None:
 
 
 def test_an_idle_watcher_has_no_queue_to_show(scanned: Library, run: Any) -> None:
-    with watching(scanned, Live(pid=os.getpid(), told_at=text_of(datetime.now(UTC)), doing="idle")):
+    with watching(scanned, Heartbeat(pid=os.getpid(), told_at=text_of(datetime.now(UTC)), doing="idle")):
         text = run("status").out
     assert ": idle\n" in text
     assert "queue" not in text
 
 
-@pytest.mark.parametrize("rest", ["paused", "waiting for 22:00"])
-def test_while_it_rests_files_just_wait(scanned: Library, run: Any, rest: str) -> None:
-    resting = busy(doing=rest, n_settling=129, n_waiting=0, n_done=0, photos_per_second=0.0, eta_seconds=None)
-    with watching(scanned, resting):
+@pytest.mark.parametrize("rest", [Doing(Activity.PAUSED), Doing(Activity.OUTSIDE_HOURS, "22:00")])
+def test_while_it_rests_files_just_wait(scanned: Library, run: Any, rest: Doing) -> None:
+    nothing = {"n_waiting": 0, "n_done": 0, "photos_per_second": 0.0, "eta_seconds": None}
+    resting = {"activity": rest.activity, "doing": rest.sentence, **nothing}
+    with watching(scanned, busy(**resting, n_settling=129)):
         assert "queue  129 wait\n" in run("status").out
-        told(scanned, replace(resting, n_settling=1))
+        told(scanned, busy(**resting, n_settling=1))
         assert "queue  1 waits\n" in run("status").out
 
 
@@ -269,7 +280,7 @@ def test_the_check_is_for_a_watcher_that_said_something_within_a_minute(scanned:
         assert "it says nothing since" in text
         told(scanned, busy(doing="paused"))
         assert check()[0] == 0
-        LiveFile(live_file_of(scanned.catalog)).remove()
+        HeartbeatFile(heartbeat_file_of(scanned.catalog)).remove()
         assert check()[0] == 1
     assert check()[0] == 1
 
@@ -460,11 +471,15 @@ def test_the_keys_of_the_json_are_a_promise(scanned: Library, run: Any) -> None:
         "n_assigned n_pool n_only_shown n_left_out n_people n_named last_scan offline faults "
         "live paused fault_groups last_backup"
     )
+    of_live = (
+        "pid started_at told_at silent_seconds activity doing n_settling n_waiting n_done photos_per_second "
+        "eta_seconds last_look polled offline n_more memory_mb"
+    )
     facts = status_of(run)
     assert set(promised.split()) <= set(facts)
     assert all(set(fault) == {"path", "fault", "advice"} for fault in facts["faults"])
     with watching(scanned):
-        assert set(status_of(run)["live"]) == {one.name for one in fields(Live)}
+        assert set(status_of(run)["live"]) == set(of_live.split())
 
 
 @pytest.mark.parametrize("pair", [*itertools.combinations(("--watch", "--prometheus", "--check", "--json"), 2)])
@@ -787,11 +802,10 @@ names = st.text(st.characters(codec=None, exclude_categories=()), max_size=8)
     rate=st.floats(0, 1e9),
 )
 def test_no_name_whatever_breaks_the_metrics(roots: list[str], causes: list[str], moment: str, rate: float) -> None:
-    live = Live(
+    live = Heartbeat(
         told_at=moment,
-        photos_per_second=rate,
-        last_look=dict.fromkeys(roots, moment),
-        polled=dict.fromkeys(roots, moment),
+        backlog=Backlog(photos_per_second=rate),
+        libraries=WatchedLibraries(last_look=dict.fromkeys(roots, moment), polled=dict.fromkeys(roots, moment)),
     )
     status = replace(
         EMPTY,
@@ -884,4 +898,4 @@ def test_the_status_can_be_written_as_json_whatever_it_holds(scanned: Library) -
     with scanned.app() as app, app.pipeline.running("scan"):
         live = busy()
         told(scanned, live)
-        assert json.loads(json.dumps(status_row(app.status())))["live"] == asdict(live)
+        assert json.loads(json.dumps(status_row(app.status())))["live"] == live.as_json()

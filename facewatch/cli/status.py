@@ -18,13 +18,14 @@ from facewatch.cli.logs import one_line
 from facewatch.cli.output import echo, print_json, print_table
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.errors import ConfigError
+from facewatch.heartbeat import Activity
 from facewatch.presentation import local_time
 from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
     from facewatch.app import App
     from facewatch.catalog.pausing import Pause
-    from facewatch.heartbeat import Live
+    from facewatch.heartbeat import Heartbeat
     from facewatch.reports.status import Status
     from facewatch.types import PassedOver
 
@@ -136,21 +137,22 @@ def doing_just_that(catalog: Path, beyond: Sequence[str] = (), *, now: datetime 
     if runner is None:
         return None
     kind, _, process = runner.partition(" ")
-    doing = _doing(live, now or datetime.now(UTC)).removeprefix(": ") if live else ""
+    now = now or datetime.now(UTC)
+    doing = _doing(live, now) if live else ""
     queue = dict(_live_facts(live)).get("queue", "") if live else ""
-    if doing == "idle":
+    if live and live.activity is Activity.IDLE and live.is_fresh(now):
         doing = "" if queue else "there is nothing to do at the moment"
     far = "; ".join(filter(None, (doing, queue))) or "at work"
     if kind != "watch":
         return f"a {kind} is at work already {process}: {far}. Wait for it; the same command then looks at the rest"
-    watched = {os.path.realpath(root) for root in live.last_look} if live else set()
+    watched = {os.path.realpath(root) for root in live.libraries.last_look} if live else set()
     unknown = [one for one in beyond if one.startswith("--") or (watched and os.path.realpath(one) not in watched)]
     if unknown:
         return (
             f"the watcher {process} is at work ({far}) and knows nothing of {', '.join(unknown)}: put it into its "
             "settings, or stop the watcher (Ctrl-C, or `facewatch service uninstall`), scan, and start it again"
         )
-    if live and live.doing == "paused":
+    if live and live.activity is Activity.PAUSED:
         return f"the watcher {process} is at work, and paused: `facewatch resume` lets it look again"
     return (
         f"the watcher {process} does just that: {far}. What is new is found without a scan; `facewatch status --watch` "
@@ -158,7 +160,7 @@ def doing_just_that(catalog: Path, beyond: Sequence[str] = (), *, now: datetime 
     )
 
 
-def _silence(live: Live | None) -> str:
+def _silence(live: Heartbeat | None) -> str:
     return f" since {local_time(live.told_at)}" if live else ""
 
 
@@ -182,13 +184,13 @@ def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
     yield "people folder", current.places.people_folder
     yield "catalog", current.places.catalog
     yield "engine", current.engine.in_use
-    yield "at work", f"{current.health.runner or 'nobody'}{_doing(live, now) if live else ''}"
+    yield "at work", ": ".join(filter(None, (current.health.runner or "nobody", _doing(live, now) if live else "")))
     if live:
         yield from _live_facts(live)
     if current.health.paused:
         yield "paused", f"since {local_time(current.health.paused)}: nothing new is looked at until `facewatch resume`"
     yield "last scan", local_time(current.last_scan) if current.last_scan else "never"
-    for root, moment in live.last_look.items() if live else ():
+    for root, moment in live.libraries.listed("last_look").items() if live else ():
         yield "last look", f"{local_time(moment)}: {root}" if moment else root
     if current.health.last_backup:
         yield "last backup", f"{local_time(current.health.last_backup)}: {current.health.backup_file}"
@@ -222,21 +224,22 @@ def _passed_over(passed: Sequence[PassedOver]) -> str:
     return f"{' and '.join(counts)}: {'; '.join(rules)}{more}"
 
 
-def _doing(live: Live, now: datetime) -> str:
+def _doing(live: Heartbeat, now: datetime) -> str:
     if live.is_fresh(now):
-        return f": {live.doing}" if live.doing else ""
-    return f": says nothing{_silence(live)}; if it stays so, stop it and start it again"
+        return live.doing
+    return f"says nothing{_silence(live)}; if it stays so, stop it and start it again"
 
 
-def _live_facts(live: Live) -> Iterator[tuple[str, str]]:
-    n_files = live.n_waiting + live.n_settling
-    if n_files and live.is_resting:
+def _live_facts(live: Heartbeat) -> Iterator[tuple[str, str]]:
+    backlog = live.backlog
+    n_files = backlog.n_waiting + backlog.n_settling
+    if n_files and live.activity.is_resting:
         yield "queue", f"{n_files} {'waits' if n_files == 1 else 'wait'}"
     elif n_files:
-        pace = f"; {live.photos_per_second:.1f} a second" if live.photos_per_second else ""
-        left = f", about {_duration(live.eta_seconds)} left" if live.eta_seconds is not None else ""
-        settling = f", {live.n_settling} may still be written to" if live.n_settling else ""
-        yield "queue", f"{plural(live.n_waiting, 'file')} to look at, {live.n_done} done{settling}{pace}{left}"
+        pace = f"; {backlog.photos_per_second:.1f} a second" if backlog.photos_per_second else ""
+        left = f", about {_duration(backlog.eta_seconds)} left" if backlog.eta_seconds is not None else ""
+        settling = f", {backlog.n_settling} may still be written to" if backlog.n_settling else ""
+        yield "queue", f"{plural(backlog.n_waiting, 'file')} to look at, {backlog.n_done} done{settling}{pace}{left}"
     if live.memory_mb:
         yield "memory", f"{live.memory_mb:.0f} MB"
 
@@ -252,7 +255,7 @@ def _duration(seconds: float) -> str:
     return plural(round(seconds / 86400), "day")
 
 
-def _ago(live: Live, now: datetime) -> str:
+def _ago(live: Heartbeat, now: datetime) -> str:
     return f"said {_duration(live.age_seconds(now))} ago"
 
 
@@ -277,7 +280,7 @@ def _remarks(current: Status) -> Iterator[str]:
         yield f"and {len(unread) - N_UNREAD} more that cannot be read; `facewatch status --json` names all"
     if current.health.people_folder_fault:
         yield current.health.people_folder_fault
-    for path, reason in current.health.live.polled.items() if current.health.live else ():
+    for path, reason in current.health.live.libraries.listed("polled").items() if current.health.live else ():
         # Of one that is offline it is said already why nothing is heard of it.
         if path not in current.health.offline:
             yield f"looked at again and again: {path}{f': {reason}' if reason else ''}"

@@ -29,7 +29,7 @@ def status_row(status: Status) -> dict[str, Any]:
         "faults": [{"path": one.path, "fault": one.fault.text, "advice": one.fault.advice} for one in status.faults],
         "fault_groups": [asdict(group) for group in status.fault_groups],
         "passed_over": [asdict(one) for one in status.passed_over],
-        "live": asdict(health.live) if health.live else None,
+        "live": health.live.as_json() if health.live else None,
         "offline_reasons": dict(health.offline),
         "paused": health.paused,
         "last_backup": health.last_backup,

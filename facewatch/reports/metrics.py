@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from facewatch.heartbeat import is_named
 from facewatch.text import whole_text
 
 if TYPE_CHECKING:
@@ -63,19 +62,21 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
         not health.people_folder_fault,
     )
     if live is not None:
-        queue = {"settling": live.n_settling, "waiting": live.n_waiting}
+        queue = {"settling": live.backlog.n_settling, "waiting": live.backlog.n_waiting}
         yield _by("queue", "Files heard of and not looked at yet.", "state", queue.items())
-        yield _one("photos_per_second", "Photos looked at a second, over the last minute.", live.photos_per_second)
+        yield _one(
+            "photos_per_second", "Photos looked at a second, over the last minute.", live.backlog.photos_per_second
+        )
         yield _one("memory_bytes", "Resident memory of the process and its workers.", live.memory_mb * 1e6)
         yield _one("last_heartbeat_timestamp_seconds", "When it last said something.", *_moments(live.told_at))
-        looks = [(root, at) for root, text in live.last_look.items() for at in _moments(text)]
+        looks = [(root, at) for root, text in live.libraries.last_look.items() for at in _moments(text)]
         yield _by(
             "last_look_timestamp_seconds",
             "When a library was last compared with the catalog as a whole.",
             "root",
             looks,
         )
-        polled = [(path, 1.0) for path in live.polled if is_named(path)]
+        polled = [(path, 1.0) for path in live.libraries.polled]
         yield _by("polled", "Folders that are looked at again and again instead of listened to.", "path", polled)
     yield _one(
         "last_scan_timestamp_seconds",

@@ -16,7 +16,7 @@ from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar
 from facewatch.fs.locks import holder
 from facewatch.fs.sidecar import beside
-from facewatch.heartbeat import Live, LiveFile, is_named, live_file_of
+from facewatch.heartbeat import Heartbeat, HeartbeatFile, heartbeat_file_of
 from facewatch.indexing.engine import SwitchProgress, WantedEngine
 from facewatch.library.roots import Libraries
 from facewatch.types import PassedOver, written_at
@@ -94,7 +94,7 @@ class Health:
 
     runner: str | None = None
     """The process that scans or watches now."""
-    live: Live | None = None
+    live: Heartbeat | None = None
     """What the runner said of itself last; None: nobody runs, or it says nothing."""
     offline: Mapping[str, str] = field(default_factory=dict)
     """Libraries, and folders of them, that are not there, and why."""
@@ -179,12 +179,11 @@ class StatusReport:
         runner, live = at_work(self._catalog.path)
         photos = map(Path, status.places.photos)
         gone = {place: why for root in photos for place, why in self._libraries.offline(root).items()}
-        said = live.offline if live else {}
         last_backup, backup_file = _newest_of(self._backups)
         health = Health(
             runner=runner,
             live=live,
-            offline=gone | {root: reason for root, reason in said.items() if is_named(root)},
+            offline=gone | dict(live.libraries.offline if live else {}),
             paused=paused_since(self._catalog),
             last_backup=last_backup,
             backup_file=backup_file,
@@ -212,11 +211,11 @@ def counts_of(catalog: Catalog) -> Counts:
     )
 
 
-def at_work(catalog: Path) -> tuple[str | None, Live | None]:
+def at_work(catalog: Path) -> tuple[str | None, Heartbeat | None]:
     """Return which process scans or watches, and what it says of itself; only the catalog's neighbours are read."""
     runner = holder(beside(catalog, sidecar.RUN_LOCK))
     # By the lock, not by asking the kernel for the process: in a container processes have other numbers.
-    live = LiveFile(live_file_of(catalog), is_at_work=lambda pid: f"(process {pid})" in (runner or "")).read()
+    live = HeartbeatFile(heartbeat_file_of(catalog), is_at_work=lambda pid: f"(process {pid})" in (runner or "")).read()
     return runner, live
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from facewatch.app import App
 from facewatch.catalog.backup import Backups
@@ -23,7 +22,7 @@ from facewatch.errors import (
     FolderError,
     LibraryError,
 )
-from facewatch.heartbeat import FRESH_SECONDS
+from facewatch.heartbeat import FRESH_SECONDS, Activity, Backlog, Doing, WatchedLibraries
 from facewatch.library import scan
 from facewatch.library.layout import check_library
 from facewatch.library.roots import LOST_MOUNT
@@ -31,7 +30,7 @@ from facewatch.types import Progress
 from facewatch.watcher.debounce import Settled
 from facewatch.watcher.events import Heard
 from facewatch.watcher.process import Notifier
-from facewatch.watcher.reporter import SILENT_SECONDS, Teller
+from facewatch.watcher.reporter import SILENT_SECONDS, ProgressReporter
 from facewatch.watcher.roots import Watched
 from facewatch.watcher.schedule import Hours
 
@@ -117,7 +116,7 @@ class WatchLoop:
         """How long one photo may keep everybody waiting: it is tried twice."""
         self._hours = Hours.parse(config["watch.hours"])
         self.watched = [Watched(root, app.libraries.rules, config, clock) for root in app.libraries.roots]
-        self._teller = Teller(app.catalog.path, self._facts, notifier=notifier, clock=clock)
+        self._reporter = ProgressReporter(app.catalog.path, self._state, notifier=notifier, clock=clock)
         self._last_looks: dict[str, str] = {}
         self._busy_at = clock()
         self._waiting_since: float | None = clock() if app.grouping.is_due else None
@@ -159,17 +158,17 @@ class WatchLoop:
             CatalogError: the catalog is damaged.
         """
         with self._app.pipeline.running("watch"), ExitStack() as stack:
-            stack.callback(self._teller.end)
-            self._teller.doing("starting", silent_seconds=SILENT_SECONDS)
+            stack.callback(self._reporter.close)
+            self._reporter.report(Doing(Activity.STARTING), silent_seconds=SILENT_SECONDS)
             self._app.folder.sync()
             for watched in self.watched:
                 stack.callback(watched.close)
                 watched.listen()
             self._look_where_due()
-            self._teller.notifier.ready()
+            self._reporter.notifier.ready()
             while not self._should_stop():
                 self.turn(self._take())
-            self._teller.doing("stopping")
+            self._reporter.report(Doing(Activity.STOPPING))
 
     def _take(self) -> dict[Path, Heard]:
         """Return what was heard of each library, after at most a tick."""
@@ -189,8 +188,8 @@ class WatchLoop:
         try:
             if self._is_resting:
                 self._hear(heard)
-                self._teller.rested()
-                self._teller.doing(self._told)
+                self._reporter.end_burst()
+                self._reporter.report(Doing(Activity.FAILING, self._told))
                 return
             with self._app.catalog.read():
                 if self._n_failures:
@@ -255,30 +254,31 @@ class WatchLoop:
         if is_idle:
             self._app.pipeline.rest()
         if not self.is_busy:
-            self._teller.rested()
+            self._reporter.end_burst()
         if self.is_busy:
-            self._teller.doing("looking at photos", silent_seconds=self._photo_seconds)
+            self._reporter.report(Doing(Activity.INDEXING), silent_seconds=self._photo_seconds)
         else:
-            self._teller.doing(pause or "idle")
+            self._reporter.report(pause or Doing(Activity.IDLE))
 
-    def pause(self) -> str:
-        """Return why no photos are looked at for now; empty: they are."""
+    def pause(self) -> Doing | None:
+        """Return why no photos are looked at for now; None: they are."""
         if paused_since(self._app.catalog) is not None:
-            return "paused"
+            return Doing(Activity.PAUSED)
         local = datetime.fromtimestamp(self._wall_clock())  # noqa: DTZ006 - by the clock on the wall
-        return "" if self._hours.is_open(local) else f"waiting for {self._hours.opens:%H:%M}"
+        return None if self._hours.is_open(local) else Doing(Activity.OUTSIDE_HOURS, f"{self._hours.opens:%H:%M}")
 
-    def _facts(self) -> dict[str, Any]:
-        """Return what `Live` says of the libraries."""
+    def _state(self) -> tuple[Backlog, WatchedLibraries]:
+        """Return what waits, and how the libraries are."""
         n_pending = sum(len(watched.queue) for watched in self.watched)
         is_due = self.is_busy
-        return {
-            "n_settling": 0 if is_due else n_pending,
-            "n_waiting": n_pending if is_due else 0,
-            "last_look": dict(self._last_looks),
-            "polled": {name: reason for watched in self.watched for name, reason in watched.polled.items()},
-            "offline": self._offline(),
-        }
+        return (
+            Backlog(n_settling=0 if is_due else n_pending, n_waiting=n_pending if is_due else 0),
+            WatchedLibraries(
+                last_look=dict(self._last_looks),
+                polled={name: reason for watched in self.watched for name, reason in watched.polled.items()},
+                offline=self._offline(),
+            ),
+        )
 
     def _offline(self) -> dict[str, str]:
         """Return the libraries, and folders of them, that are not there, and why."""
@@ -309,7 +309,7 @@ class WatchLoop:
     def _look(self, watched: Watched, folder: str) -> None:
         """Compare a library, or a folder of it, with the catalog; what differs still has to settle."""
         if not folder:
-            self._teller.doing(f"looking through {watched.root}", silent_seconds=SILENT_SECONDS)
+            self._reporter.report(Doing(Activity.SCANNING, str(watched.root)), silent_seconds=SILENT_SECONDS)
             watched.complete()
         started = self._clock()
         try:
@@ -378,10 +378,10 @@ class WatchLoop:
         changes = app.libraries.compare(watched.root, settled.present, settled.gone)
         self._move(watched, changes)
         self._remove(watched, [path for path in changes.missing if path in settled.gone])
-        self._teller.batch(len(changes.to_read))
+        self._reporter.begin_batch(len(changes.to_read))
         for one in app.pipeline.index(watched.root, changes.to_read, should_stop=self._should_stop):
-            self._teller.photo()
-            self._teller.doing("looking at photos", silent_seconds=self._photo_seconds)
+            self._reporter.count_photo()
+            self._reporter.report(Doing(Activity.INDEXING), silent_seconds=self._photo_seconds)
             self._is_pool_stale = True
             self._is_search_stale |= one.kind in ("new", "again")
             self._are_folders_stale |= one.kind in ("new", "known", "faulty") and not one.is_same
@@ -413,8 +413,8 @@ class WatchLoop:
         n_looked = 0
         for _ in self._app.pipeline.reanalyse(BATCH_PHOTOS, should_stop=self._should_stop):
             n_looked += 1
-            self._teller.photo()
-            self._teller.doing("looking at photos with another engine", silent_seconds=self._photo_seconds)
+            self._reporter.count_photo()
+            self._reporter.report(Doing(Activity.INDEXING_ANEW), silent_seconds=self._photo_seconds)
             if self._should_stop():
                 return
         if n_looked:
@@ -461,7 +461,7 @@ class WatchLoop:
         if not (is_enough or has_waited) or not self._may_group.is_due:
             return
         started = self._clock()
-        self._teller.doing("grouping", silent_seconds=SILENT_SECONDS)
+        self._reporter.report(Doing(Activity.GROUPING), silent_seconds=SILENT_SECONDS)
         result = self._app.grouping.recluster()
         n_placed = result.n_grouped + result.n_matched
         if n_placed or result.n_joined_people:
@@ -481,7 +481,7 @@ class WatchLoop:
         if not self._are_folders_stale or not self._may_link.is_due:
             return
         started = self._clock()
-        self._teller.doing("bringing the folders up to date", silent_seconds=SILENT_SECONDS)
+        self._reporter.report(Doing(Activity.LINKING), silent_seconds=SILENT_SECONDS)
         try:
             self._app.folder.sync(self._app.folder.outdated() if self._is_disk_compared else None)
             self._are_folders_stale = False
@@ -496,7 +496,7 @@ class WatchLoop:
 
     def _daily_backups(self) -> Backups:
         def tell(_: Progress) -> None:
-            self._teller.doing("backing up the catalog", silent_seconds=SILENT_SECONDS)
+            self._reporter.report(Doing(Activity.BACKING_UP), silent_seconds=SILENT_SECONDS)
 
         config = self._app.config
         return Backups(self._app.catalog.path, config.backups, config["backup.keep"], report=tell)

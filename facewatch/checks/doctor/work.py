@@ -11,7 +11,7 @@ from facewatch.catalog import by_cause
 from facewatch.checks.doctor.case import Case, Finding, counted, mentioned, shown
 from facewatch.checks.doctor.environment import child_environment
 from facewatch.errors import FacewatchError
-from facewatch.heartbeat import LiveFile, live_file_of
+from facewatch.heartbeat import HeartbeatFile, heartbeat_file_of
 from facewatch.types import Fingerprint
 
 AT_WORK = "at work"
@@ -32,7 +32,7 @@ def runner(case: Case) -> Iterator[Finding]:
     if case.runner is None:
         yield Finding(AT_WORK, "ok", "nobody scans or watches now")
         return
-    now, live = case.world.now(), LiveFile(live_file_of(case.config.catalog)).read()
+    now, live = case.world.now(), HeartbeatFile(heartbeat_file_of(case.config.catalog)).read()
     if live is not None and not live.is_fresh(now):
         minutes = live.age_seconds(now) / 60
         what = f"{case.runner}: at work, but it has said nothing for {minutes:.0f} minutes"

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from facewatch import folders
 from facewatch.catalog import Catalog
 from facewatch.catalog.backup import Backups
 from facewatch.catalog.waiting import Patience
 from facewatch.config import Config
-from facewatch.engines import OPTIONS, EngineOptions
 from facewatch.errors import CatalogError, ConfigError
 from facewatch.folders.sync import PeopleFolder
-from facewatch.fs.mounts import is_folder
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.crops import CUT_SECONDS, NO_ENGINE, Crops
-from facewatch.indexing.engine import EngineSettings, WantedEngine
+from facewatch.indexing.engine import WantedEngine
 from facewatch.indexing.memory import memory_limit
 from facewatch.indexing.pool import Analyser, Cutter, Workers
-from facewatch.library import scan
 from facewatch.library.layout import check_places
 from facewatch.library.roots import Libraries
-from facewatch.matching import Aggregation, MatchSettings
 from facewatch.people.apply import Corrections
 from facewatch.people.explain import Explainer
-from facewatch.people.grouping import Grouping, GroupingSettings
+from facewatch.people.grouping import Grouping
 from facewatch.people.identities import Identities
 from facewatch.people.lookup import Lookup
 from facewatch.people.portraits import FaceCrops
@@ -37,6 +31,14 @@ from facewatch.people.review.session import FACES_AN_ANSWER, Review
 from facewatch.people.search import Search
 from facewatch.pipeline import Pipeline
 from facewatch.reports.status import Status, StatusReport
+from facewatch.settings import (
+    engine_settings_of,
+    grouping_settings_of,
+    match_settings_of,
+    n_workers_of,
+    people_folder_of,
+    rules_of,
+)
 from facewatch.types import EngineInfo, OnDemand
 
 
@@ -186,47 +188,6 @@ def _what_faults_depend_on(config: Config, engine: WantedEngine) -> str:
     return " ".join(map(str, (decode.VERSION, engine.name, memory, *settings)))
 
 
-def engine_settings_of(config: Config) -> EngineSettings:
-    return EngineSettings(
-        name=config["engine.name"],
-        options=EngineOptions(
-            **{option.name: config[f"engine.{option.name}"] for option in OPTIONS},
-            n_threads=max(1, available_cores() // n_workers_of(config)),
-        ),
-        max_pixels=int(config["library.max_megapixels"] * 1_000_000),
-        min_face_pixels=config["match.min_face_pixels"],
-        min_sharpness=config["match.min_sharpness"],
-        min_confidence=config["match.min_face_confidence"],
-        is_normalised=config["match.normalised"],
-        strictness=config["match.strictness"],
-    )
-
-
-def match_settings_of(config: Config) -> MatchSettings:
-    return MatchSettings(
-        shortlist=config["match.shortlist"],
-        strictness=config["match.strictness"],
-        aggregation=Aggregation(config["match.aggregation"]),
-    )
-
-
-def grouping_settings_of(config: Config) -> GroupingSettings:
-    return GroupingSettings(
-        strictness=config["match.strictness"],
-        is_normalised=config["match.normalised"],
-        method=config["cluster.method"],
-        k_reciprocal=config["cluster.k_reciprocal"],
-        verification_threshold=config["cluster.verification_threshold"],
-        n_clusters=config["cluster.n_clusters"],
-        min_faces=config["cluster.min_faces"],
-    )
-
-
-def n_workers_of(config: Config) -> int:
-    """Return how many photos are analysed at the same time."""
-    return config["engine.workers"] or available_cores()
-
-
 def _check_aligned(aligned: Collection[Path], known: Collection[Path], source: str) -> None:
     """Refuse crop libraries that are none of the libraries: somebody mistyped a path.
 
@@ -236,26 +197,6 @@ def _check_aligned(aligned: Collection[Path], known: Collection[Path], source: s
     strange = [f"library.aligned: {path} is none of the libraries" for path in aligned if path not in known]
     if strange:
         raise ConfigError(source, strange)
-
-
-def people_folder_of(config: Config, remembered: str | None = None, library_id: str = "") -> Path:
-    """Return where the people folder is: as set, else where it was last or was moved to, else beside the photos."""
-    if config.people is not None:
-        return config.people
-    if remembered is not None:
-        before = Path(remembered)
-        beside = [before.parent, *(photos.parent for photos in config.photos)]
-        return before if is_folder(before) else folders.find_renamed(beside, library_id) or before
-    return (config.photos[0].parent if config.photos else Path.cwd()) / "People"
-
-
-def rules_of(config: Config) -> scan.Rules:
-    """Return what in the libraries is passed over."""
-    return scan.Rules(
-        exclude=tuple(config["library.exclude"]),
-        folders=tuple(config["library.exclude_folders"]),
-        files=tuple(config["library.exclude_files"]),
-    )
 
 
 def crop_workers(config: Config, n_workers: int = 1) -> Workers:
@@ -270,8 +211,3 @@ def crop_workers(config: Config, n_workers: int = 1) -> Workers:
         photo_seconds=min(CUT_SECONDS, config["resources.photo_seconds"]),
         memory=memory_limit(config["resources.memory_mb"]),
     )
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

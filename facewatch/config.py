@@ -16,7 +16,8 @@ from typing import Any
 
 import platformdirs
 
-from facewatch.engines import OPTIONS, is_engine_name, meant_by
+from facewatch.engines import is_engine_name, meant_by
+from facewatch.engines.options import OPTIONS
 from facewatch.errors import ConfigError
 
 FOREIGN_FOLDERS = (

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facewatch.boxes import SAME_FACE, overlaps
-from facewatch.engines import EngineOptions
+from facewatch.engines.options import EngineOptions
 from facewatch.engines.standard import SURE_SCORE, StandardEngine
 from facewatch.types import DetectedFace
 

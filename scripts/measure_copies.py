@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facewatch.engines import EngineOptions, load_engine
+from facewatch.engines import load_engine
+from facewatch.engines.options import EngineOptions
 
 # Python -P leaves out even the script's own folder.
 sys.path.append(str(Path(__file__).resolve().parent))

@@ -21,8 +21,9 @@ from rich.table import Table
 from facewatch.clustering import make_clusterer
 from facewatch.cohort import hubs
 from facewatch.decode import decode
-from facewatch.engines import EngineOptions, load_engine, stretching
+from facewatch.engines import load_engine, stretching
 from facewatch.engines.arcface import ArcFaceEngine
+from facewatch.engines.options import EngineOptions
 from facewatch.engines.standard import StandardEngine
 from facewatch.errors import FacewatchError
 from facewatch.evaluation.labelled import Labelled, LabelledPhoto, read_labels

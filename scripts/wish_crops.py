@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from facewatch import decode
-from facewatch.engines import EngineOptions, load_engine
+from facewatch.engines import load_engine
+from facewatch.engines.options import EngineOptions
 from facewatch.errors import PhotoError
 from facewatch.evaluation.labelled import Labelled, LabelledPhoto
 from facewatch.evaluation.sample import match, resolved

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.cli.output import progress_bar
-from facewatch.engines import EngineOptions, load_engine
+from facewatch.engines import load_engine
+from facewatch.engines.options import EngineOptions
 from facewatch.engines.stretching import stretched
 from facewatch.errors import FacewatchError
 from facewatch.evaluation.labelled import Labelled, read_labels

@@ -20,8 +20,9 @@ from sqlite_utils import Database
 
 from facewatch import decode
 from facewatch.catalog.migrations import MIGRATIONS
-from facewatch.engines import EngineOptions, fake, load_engine
-from facewatch.indexing import crops
+from facewatch.engines import fake, load_engine
+from facewatch.engines.options import EngineOptions
+from facewatch.indexing import cutting
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.indexing.turns import QUICK_PIXELS, look, turn_of
 from facewatch.people.lookup import faces_at
@@ -250,9 +251,9 @@ def test_a_crop_is_shown_upright(turn: int) -> None:
     box = Box(40, 30, 30, 40)
     lying = clockwise(upright, -turn)
     boxes = {90: Box(30, 50, 40, 30, 90), 180: Box(50, 20, 30, 40, 180), 270: Box(20, 40, 40, 30, 270)}
-    expected = crops.cut(Decoded(upright, 120, 90, "PNG"), box, 96)
+    expected = cutting.cut(Decoded(upright, 120, 90, "PNG"), box, 96)
     height, width = lying.shape[:2]
-    shown = crops.cut(Decoded(lying, width, height, "PNG"), boxes[turn], 96)
+    shown = cutting.cut(Decoded(lying, width, height, "PNG"), boxes[turn], 96)
     assert np.abs(shown.astype(int) - expected).mean() < 1
 
 

@@ -18,8 +18,9 @@ from PIL import Image
 
 from facewatch.boxes import SAME_FACE, overlaps
 from facewatch.config import load_config
-from facewatch.engines import EngineOptions, describe_engine, load_engine, yunet
+from facewatch.engines import describe_engine, load_engine, yunet
 from facewatch.engines.dlib_detectors import HogDetector
+from facewatch.engines.options import EngineOptions
 from facewatch.engines.standard import SURE_SCORE, UPRIGHT_SCORE, StandardEngine
 from facewatch.engines.yunet import YunetDetector
 from facewatch.errors import EngineError

@@ -19,7 +19,6 @@ import pytest
 from drawn import Library, make_library
 from PIL import Image
 
-from facewatch.app import rules_of
 from facewatch.catalog.opening import time_of
 from facewatch.checks.doctor.walking import walk as doctor_walk
 from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
@@ -30,6 +29,7 @@ from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, R
 from facewatch.indexing.pool import InlineAnalyser
 from facewatch.library.scan import walk
 from facewatch.pipeline import ScanResult
+from facewatch.settings import rules_of
 from facewatch.types import Fingerprint, written_at
 from facewatch.watcher.events import Heard
 from facewatch.watcher.loop import WatchLoop

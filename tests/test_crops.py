@@ -23,9 +23,9 @@ from facewatch.app import crop_workers
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
-from facewatch.indexing import crops
+from facewatch.indexing import cutting
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
-from facewatch.indexing.crops import MOST_LOST, Crops, Source
+from facewatch.indexing.crops import MOST_LOST, SIDE, Crops, Source
 from facewatch.indexing.pool import LOST_IN_A_ROW, InlineAnalyser, Workers
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Box, Decoded, Fingerprint
@@ -124,14 +124,14 @@ def test_a_face_is_shown_with_a_margin_and_black_beyond_the_edge_of_the_photo(ph
     assert picture is not None
     assert picture[5, 80].max() < 12
     assert np.abs(picture[155, 5].astype(int) - 200).max() < 12
-    assert abs(int((picture[110, :, 0] < 100).sum()) - 160 / (1 + 2 * crops.MARGIN)) <= 4
+    assert abs(int((picture[110, :, 0] < 100).sum()) - 160 / (1 + 2 * cutting.MARGIN)) <= 4
 
 
 def test_a_photo_that_is_one_face_is_shown_whole(photo: Path) -> None:
     with photo.open("rb") as data:
         decoded = decode.decode(data)
     square = Decoded(np.ascontiguousarray(decoded.pixels[:, :128]), 128, 128, "PNG")
-    assert (crops.cut(square, Box(0, 0, 128, 128), 128) == square.pixels).all()
+    assert (cutting.cut(square, Box(0, 0, 128, 128), 128) == square.pixels).all()
 
 
 def test_boxes_are_those_of_the_upright_photo(tmp_path: Path, photo: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_photo_is_decoded_once_and_no_larger_than_its_smallest_face_needs(
 
     monkeypatch.setattr(decode, "decode", counting)
     cut_from(path, [Box(0, 0, 1000, 1000), Box(9, 9, 600, 500)], side=96)
-    shown = 600 * (1 + 2 * crops.MARGIN) * asked[0] / 3000
+    shown = 600 * (1 + 2 * cutting.MARGIN) * asked[0] / 3000
     assert 96 <= shown <= 2 * 96
     cut_from(path, [Box(0, 0, 20, 20)], side=96)
     assert asked[1:] == [3000]
@@ -238,7 +238,7 @@ def test_no_link_is_followed_out_of_the_library(tmp_path: Path, photo: Path) -> 
 )
 def test_any_box_gives_a_picture_of_the_wanted_side(x: int, y: int, w: int, h: int, side: int, scale: int) -> None:
     pixels = np.full((30, 40, 3), 255, np.uint8)
-    assert crops.cut(Decoded(pixels, 40 * scale, 30 * scale, "PNG"), Box(x, y, w, h), side).shape == (side, side, 3)
+    assert cutting.cut(Decoded(pixels, 40 * scale, 30 * scale, "PNG"), Box(x, y, w, h), side).shape == (side, side, 3)
 
 
 # --- in a worker ---
@@ -445,7 +445,7 @@ def test_a_crop_is_kept_beside_the_catalog_for_its_owner_only(tmp_path: Path, ke
     assert path.parent == tmp_path / "catalog.sqlite.crops"
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert pixels_of(path).shape == (crops.SIDE, crops.SIDE, 3)
+    assert pixels_of(path).shape == (SIDE, SIDE, 3)
     assert np.abs(np.subtract(middle(pixels_of(path))[:2], ANNA)).max() < 12
     assert entries_of(path.parent) == {path.name}
 

@@ -14,8 +14,9 @@ from onnx_models import save_detector, save_recogniser
 from PIL import Image
 
 from facewatch.decode import decode
-from facewatch.engines import EngineOptions, arcface, describe_engine, load_engine
+from facewatch.engines import arcface, describe_engine, load_engine
 from facewatch.engines.arcface import CROP_SIDE, TEMPLATE, ArcFaceEngine, Recogniser, Sessions, choose_providers
+from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError, Fault, PhotoError
 from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
 from facewatch.models import find_pack, import_pack

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facewatch.decode import decode
-from facewatch.engines import EngineOptions, describe_engine, load_engine
+from facewatch.engines import describe_engine, load_engine
 from facewatch.engines.dlib_network import CROP_SIDE, DlibNetwork, read_tensors
+from facewatch.engines.options import EngineOptions
 from facewatch.engines.standard import StandardEngine, _model_files
 from facewatch.errors import EngineError
 

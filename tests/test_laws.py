@@ -27,8 +27,9 @@ from synthetic import make_faces
 from facewatch.catalog import Catalog
 from facewatch.clustering import METHODS, Clusterer, make_clusterer
 from facewatch.clustering.graph import NeighbourGraph
-from facewatch.engines import EngineOptions, load_engine
+from facewatch.engines import load_engine
 from facewatch.engines.arcface import NEEDS, NORMALISATION, THRESHOLDS
+from facewatch.engines.options import EngineOptions
 from facewatch.evaluation.labelled import read_labels
 from facewatch.evaluation.sample import match
 from facewatch.matching import Gallery

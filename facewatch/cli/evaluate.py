@@ -121,9 +121,9 @@ def _read_labels(
     state: State, labelled: Sequence[Path], only: str, *, files: Mapping[str, Path | None]
 ) -> list[Labelled]:
     """Return the labelled sets, if the files to write, by their suffixes, can be written."""
-    from facewatch.app import rules_of
     from facewatch.evaluation.labelled import read_labels, sets_in
     from facewatch.fs.output import check_target
+    from facewatch.settings import rules_of
 
     folders = list(dict.fromkeys(folder for one in labelled for folder in sets_in(one)))
     labels = [read_labels(folder, only=only, rules=rules_of(state.config())) for folder in folders]

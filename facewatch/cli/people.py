@@ -173,7 +173,7 @@ def _label(person: Person) -> str:
 
 
 def _face_crops(app: App) -> FaceCrops:
-    from facewatch.app import n_workers_of
+    from facewatch.settings import n_workers_of
 
     # Those that looked at photos need not be there beside these.
     app.pipeline.rest()

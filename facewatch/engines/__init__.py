@@ -1,6 +1,6 @@
 """Engines by name. An engine is a detector and an embedder; nothing outside this package knows which one runs.
 
-A new one is a module here and an entry in `KINDS`; what can be set of it is in `OPTIONS`. Describing an engine is cheap
+A new one is a module here and an entry in `KINDS`; what can be set of it is in `options`. Describing an engine is cheap
 and loads no model; loading one is for worker processes.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError
 from facewatch.types import Engine, EngineInfo
 
@@ -19,44 +20,6 @@ MB = 1_000_000
 
 FIRST_ENGINE = "face_recognition"
 """Works at once and offline."""
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting, named as its field of `EngineOptions`."""
-
-    name: str
-    help: str
-    choices: tuple[str, ...] = ()
-    """The first is the default; without any it is a whole path, or empty."""
-
-
-OPTIONS = (
-    Option(
-        "detector",
-        'Of face_recognition: "yunet" finds most, "hog" only frontal faces, "cnn" turned ones, too, a hundred times '
-        'slower; "auto": yunet where its package is installed, else hog. For photos to come.',
-        ("auto", "yunet", "hog", "cnn"),
-    ),
-    Option("models", "Where the packs of InsightFace are kept; empty: the cache folder of your system."),
-    Option(
-        "device",
-        'Where InsightFace runs: "cpu", "cuda" or "coreml"; "auto" is CUDA where onnxruntime has it, else the CPU.',
-        ("auto", "cpu", "cuda", "coreml"),
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """How an engine is to run; plain values, because engines are made in worker processes."""
-
-    detector: str = "auto"
-    device: str = "auto"
-    models: str = ""
-    """Empty: where `models.models_folder` says."""
-    n_threads: int = 1
-    """In one process: photos are analysed in one process a core, and threads within one would only fight."""
 
 
 class _Maker(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.boxes import SAME_FACE, overlaps
-from facewatch.engines import EngineOptions
+from facewatch.engines.options import EngineOptions
 from facewatch.engines.stretching import STRETCHING, stretched
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.models import Pack, find_pack, models_folder

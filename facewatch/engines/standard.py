@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.engines import EngineOptions, yunet
+from facewatch.engines import yunet
 from facewatch.engines.dlib_detectors import CnnDetector, HogDetector
 from facewatch.engines.dlib_network import CROP_PADDING, CROP_SIDE, DlibNetwork
+from facewatch.engines.options import EngineOptions
 from facewatch.engines.stretching import STRETCHING, stretched
 from facewatch.engines.yunet import YunetDetector
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facewatch.app import available_cores
 from facewatch.catalog import display
 from facewatch.cohort import Cohort
 from facewatch.errors import FacewatchError
@@ -36,6 +35,7 @@ from facewatch.evaluation.ways import (
 )
 from facewatch.indexing.memory import memory_limit
 from facewatch.indexing.pool import Analyser, Workers
+from facewatch.settings import available_cores
 from facewatch.types import EngineInfo, Progress, Thresholds
 
 if TYPE_CHECKING:

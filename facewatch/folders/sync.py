@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from facewatch import folders
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
 from facewatch.fs.mounts import Asker, is_folder
-from facewatch.people.lookup import Linked
 from facewatch.types import Fingerprint
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,15 @@ INTENTS = "folders_intents"
 
 DRIVE = "people_drive"
 """The setting that says on which device the people folder was when it was used last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What a link in the people folder stands for."""
+
+    person_id: int
+    """Whose folder it was made for."""
+    photo_id: int
 
 
 class PeopleFolder:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
-from facewatch.engines import EngineOptions, load_engine
+from facewatch.engines import load_engine
+from facewatch.engines.options import EngineOptions
 from facewatch.errors import FacewatchError, Fault, FaultCode, PhotoError
 from facewatch.fs.beneath import open_beneath
 from facewatch.indexing.memory import bytes_needed, in_mb
@@ -230,13 +231,15 @@ class Eyes:
         """
         if not boxes:
             return []
-        from facewatch.indexing import crops
+        from facewatch.indexing import cutting
 
         with _open(photo) as file:
             before = Fingerprint.of(os.fstat(file.fileno()))
             if expected is not None and before != expected:
                 raise FileNotFoundError(os.fspath(photo))
-            pictures = crops.cut_faces(file, boxes, side=side, max_pixels=self.recipe.max_pixels, most_bytes=most_bytes)
+            pictures = cutting.cut_faces(
+                file, boxes, side=side, max_pixels=self.recipe.max_pixels, most_bytes=most_bytes
+            )
             if Fingerprint.of(os.fstat(file.fileno())) != before:
                 raise FileNotFoundError(os.fspath(photo))
             return pictures
@@ -244,7 +247,7 @@ class Eyes:
     def load_decoders(self) -> None:
         """Have in memory what `cut_faces` needs."""
         from facewatch import decode  # noqa: F401
-        from facewatch.indexing import crops  # noqa: F401
+        from facewatch.indexing import cutting  # noqa: F401
 
     def _ask(self, question: Callable[[Engine], list[DetectedFace]]) -> list[DetectedFace]:
         """Return the engine's answer; whatever it chokes on is this photo's fault and costs only this photo."""

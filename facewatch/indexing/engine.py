@@ -13,7 +13,8 @@ from itertools import islice
 from pathlib import Path
 
 from facewatch.catalog import Catalog, PendingPhoto
-from facewatch.engines import FIRST_ENGINE, EngineOptions, describe_engine
+from facewatch.engines import FIRST_ENGINE, describe_engine
+from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.fs.mounts import is_file
 from facewatch.indexing.analyzer import Recipe

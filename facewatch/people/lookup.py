@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from facewatch import ids
 from facewatch.catalog import Catalog, FaceRow, KnownFile, Person, display
 from facewatch.errors import NotKnownError
+from facewatch.folders.sync import Linked
 from facewatch.text import plural
 from facewatch.types import Box
 
@@ -33,15 +34,6 @@ class NobodyCalledError(NotKnownError):
 
 PhotoOf = Callable[[Path], int]
 """Returns the id of the photo at a path, or raises NotKnownError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """What a link in the people folder stands for."""
-
-    person_id: int
-    """Whose folder it was made for."""
-    photo_id: int
 
 
 LinkAt = Callable[[Path], Linked | None]

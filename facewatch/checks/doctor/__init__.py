@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facewatch.app import people_folder_of
 from facewatch.checks.doctor import catalog, environment, libraries, people, setup, watching, work
 from facewatch.checks.doctor.case import Case, Check, Finding, Level, World, shown, split_advice
 from facewatch.checks.doctor.reading import CatalogState, reading
 from facewatch.config import SETTINGS, Config, find_config_file, load_config
 from facewatch.errors import ConfigError, FacewatchError
+from facewatch.settings import people_folder_of
 from facewatch.types import Progress
 
 __all__ = ["CHECKS", "Case", "Diagnosis", "Finding", "Level", "World", "diagnose", "read_settings"]

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from facewatch import models
 from facewatch.catalog import KnownEngine
 from facewatch.checks.doctor.case import Case, Finding, Level, shown, split_advice
-from facewatch.engines import FIRST_ENGINE, OPTIONS, EngineOptions, describe_engine, pack_of
+from facewatch.engines import FIRST_ENGINE, describe_engine, pack_of
+from facewatch.engines.options import OPTIONS, EngineOptions
 from facewatch.errors import ConfigError, EngineError
 from facewatch.library.layout import check_places
 from facewatch.types import EngineInfo

@@ -1,0 +1,110 @@
+"""Faces cut out of their photos, in a worker process: a photo and boxes -> a square JPEG of each."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Sequence
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewatch.errors import Fault, FaultCode, PhotoError
+from facewatch.indexing.memory import bytes_needed, in_mb
+from facewatch.types import Box, Decoded
+
+MARGIN = 0.3
+"""How much is shown around a face on each side, as a share of it: hair and chin help the eye."""
+
+MAX_WORKING_SIDE = 4000
+"""Pixels; small faces of a 12 megapixel photo keep all of theirs, and none needs more than 50 MB."""
+
+JPEG_QUALITY = 85
+
+_OVERSAMPLED = 1.5
+"""A face is decoded at least this much larger than it is wanted, where the photo has it, and then reduced."""
+
+
+def cut_faces(
+    data: BinaryIO,
+    boxes: Sequence[Box],
+    *,
+    side: int,
+    max_pixels: int,
+    most_bytes: int | None = None,
+) -> list[bytes | None]:
+    """Return a square picture of each face of a photo, decoding it once and no larger than they need.
+
+    Args:
+        data: the photo, a file that is open for reading; it is left open.
+        boxes: the faces, in pixels of the upright photo at full size; at least one.
+        side: of the pictures, in pixels.
+        max_pixels: a photo with a larger width times height is not decoded.
+        most_bytes: what decoding may take; None: no limit.
+
+    Returns:
+        JPEGs, RGB, in the order of `boxes`; None where the face lies outside the photo.
+
+    Raises:
+        PhotoError: the photo cannot be decoded, or not within these limits.
+        OSError: the disk, not the photo, is at fault.
+    """
+    from facewatch import decode
+
+    photo = decode.peek(data, max_pixels=max_pixels)
+    working_side = _working_side(max(photo.width, photo.height), boxes, side)
+    photo = decode.peek(data, max_pixels=max_pixels, working_side=working_side)
+    needed = bytes_needed(photo.format, photo.n_decoded_pixels, data.seek(0, os.SEEK_END))
+    if most_bytes is not None and needed > most_bytes:
+        raise PhotoError(Fault.of(FaultCode.NEEDS_MEMORY, needed=in_mb(needed), there=in_mb(most_bytes)))
+    decoded = decode.decode(data, max_pixels=max_pixels, working_side=working_side)
+    return [_as_jpeg(cut(decoded, box, side)) if _is_within(box, decoded) else None for box in boxes]
+
+
+def cut(decoded: Decoded, box: Box, side: int) -> NDArray[np.uint8]:
+    """Return a face with a margin, upright, RGB uint8, shape (side, side, 3); beyond the photo's edge it is black.
+
+    A photo that is nothing but the face is shown without a margin.
+    """
+    from PIL import Image
+
+    height, width = decoded.pixels.shape[:2]
+    scale = width / decoded.width
+    # No more than shows all of the photo, wherever the face is: boxes are not always this program's own.
+    length = min(max(1, round(_length(box, decoded) * scale)), 2 * max(width, height))
+    left = round((box.x + box.w / 2) * scale - length / 2)
+    top = round((box.y + box.h / 2) * scale - length / 2)
+    window = np.zeros((length, length, 3), np.uint8)
+    x0, x1 = (min(max(x, 0), width) for x in (left, left + length))
+    y0, y1 = (min(max(y, 0), height) for y in (top, top + length))
+    window[y0 - top : y1 - top, x0 - left : x1 - left] = decoded.pixels[y0:y1, x0:x1]
+    picture = Image.fromarray(window).resize((side, side), Image.Resampling.LANCZOS)
+    return np.rot90(np.asarray(picture, dtype=np.uint8), -box.turn // 90)
+
+
+def _as_jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, format="JPEG", quality=JPEG_QUALITY)
+    return target.getvalue()
+
+
+def _length(box: Box, decoded: Decoded) -> float:
+    """The side of the square that is shown of a face, in pixels of the full-size photo."""
+    longer = max(box.w, box.h, 1)
+    is_all = box.x <= 0 and box.y <= 0 and box.x + box.w >= decoded.width and box.y + box.h >= decoded.height
+    return longer if is_all else longer * (1 + 2 * MARGIN)
+
+
+def _is_within(box: Box, decoded: Decoded) -> bool:
+    return box.x < decoded.width and box.y < decoded.height and box.x + max(box.w, 1) > 0 and box.y + max(box.h, 1) > 0
+
+
+def _working_side(longer: int, boxes: Sequence[Box], side: int) -> int:
+    """How large a photo has to be decoded for its smallest face; a JPEG is quicker to decode small."""
+    smallest = min(max(box.w, box.h, 1) for box in boxes)
+    scale = _OVERSAMPLED * side / (smallest * (1 + 2 * MARGIN))
+    return max(1, min(math.ceil(longer * scale), longer, MAX_WORKING_SIDE))

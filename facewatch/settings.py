@@ -1,0 +1,81 @@
+"""What the parts take from the settings, as values."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from facewatch import folders
+from facewatch.config import Config
+from facewatch.engines.options import OPTIONS, EngineOptions
+from facewatch.fs.mounts import is_folder
+from facewatch.indexing.engine import EngineSettings
+from facewatch.library import scan
+from facewatch.matching import Aggregation, MatchSettings
+from facewatch.people.grouping import GroupingSettings
+
+
+def engine_settings_of(config: Config) -> EngineSettings:
+    return EngineSettings(
+        name=config["engine.name"],
+        options=EngineOptions(
+            **{option.name: config[f"engine.{option.name}"] for option in OPTIONS},
+            n_threads=max(1, available_cores() // n_workers_of(config)),
+        ),
+        max_pixels=int(config["library.max_megapixels"] * 1_000_000),
+        min_face_pixels=config["match.min_face_pixels"],
+        min_sharpness=config["match.min_sharpness"],
+        min_confidence=config["match.min_face_confidence"],
+        is_normalised=config["match.normalised"],
+        strictness=config["match.strictness"],
+    )
+
+
+def match_settings_of(config: Config) -> MatchSettings:
+    return MatchSettings(
+        shortlist=config["match.shortlist"],
+        strictness=config["match.strictness"],
+        aggregation=Aggregation(config["match.aggregation"]),
+    )
+
+
+def grouping_settings_of(config: Config) -> GroupingSettings:
+    return GroupingSettings(
+        strictness=config["match.strictness"],
+        is_normalised=config["match.normalised"],
+        method=config["cluster.method"],
+        k_reciprocal=config["cluster.k_reciprocal"],
+        verification_threshold=config["cluster.verification_threshold"],
+        n_clusters=config["cluster.n_clusters"],
+        min_faces=config["cluster.min_faces"],
+    )
+
+
+def n_workers_of(config: Config) -> int:
+    """Return how many photos are analysed at the same time."""
+    return config["engine.workers"] or available_cores()
+
+
+def people_folder_of(config: Config, remembered: str | None = None, library_id: str = "") -> Path:
+    """Return where the people folder is: as set, else where it was last or was moved to, else beside the photos."""
+    if config.people is not None:
+        return config.people
+    if remembered is not None:
+        before = Path(remembered)
+        beside = [before.parent, *(photos.parent for photos in config.photos)]
+        return before if is_folder(before) else folders.find_renamed(beside, library_id) or before
+    return (config.photos[0].parent if config.photos else Path.cwd()) / "People"
+
+
+def rules_of(config: Config) -> scan.Rules:
+    """Return what in the libraries is passed over."""
+    return scan.Rules(
+        exclude=tuple(config["library.exclude"]),
+        folders=tuple(config["library.exclude_folders"]),
+        files=tuple(config["library.exclude_files"]),
+    )
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,11 +12,10 @@ from functools import partial
 
 import numpy as np
 from bench_catalog import fill_catalog, make_files, unit
-from bench_kit import SEED, Bench, Finding, Household, spent_by
+from bench_kit import SEED, Bench, Finding, Household, open_app, spent_by
 
 from facewatch.app import App
 from facewatch.catalog import Catalog
-from facewatch.config import load_config
 from facewatch.engines import describe_engine
 from facewatch.people.corrections import Decisions
 from facewatch.people.record import Decided
@@ -61,17 +60,8 @@ def measure_decisions(bench: Bench) -> list[Finding]:
     bench.say(f"decisions: a library of {n_people * FACES_A_PERSON:,} faces")
     scenery = make_scenery(house, n_people)
     n_times = bench.many(9, 3, 1)
-    config = load_config(
-        None,
-        {
-            "library.photos": str(house.photos),
-            "library.people": str(house.people),
-            "library.catalog": str(house.catalog),
-        },
-        cwd=house.photos,
-    )
     of = f"at {scenery.n_faces:,} faces and {n_people:,} people"
-    with App(config) as app:
+    with open_app(house.home, {"library.photos": str(house.photos)}) as app:
         app.folder.sync()
         app.identities.gallery()
         row = f"{', '.join(DECISIONS)}, undo {of}, in a running program, folders and matching again included"

@@ -19,6 +19,9 @@ from typing import Any
 import click
 from rich.console import Console
 
+from facewatch.app import App
+from facewatch.config import load_config
+
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 20261122
 MB = 1_000_000
@@ -130,6 +133,16 @@ class Bench:
 def pack_beside(photos: Path) -> Path:
     """Return where the pack of the advanced engine lies: a real one whose licence keeps it out of the project."""
     return photos.parent / "models" / "buffalo_sc_dq"
+
+
+def open_app(folder: Path, settings: Mapping[str, Any] | None = None) -> App:
+    """Return an app with these settings, defaults for the rest, and catalog and people in this folder."""
+    places = {
+        "library.photos": [],
+        "library.people": str(folder / "People"),
+        "library.catalog": str(folder / "catalog.sqlite"),
+    }
+    return App(load_config(None, places | dict(settings or {}), cwd=folder))
 
 
 # --- running facewatch as a user does ---

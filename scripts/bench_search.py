@@ -15,12 +15,10 @@ from pathlib import Path
 import numpy as np
 from bench_catalog import fill_catalog, unit
 from bench_grouping import peak_memory
-from bench_kit import SEED, Bench, Finding
+from bench_kit import SEED, Bench, Finding, open_app
 from numpy.typing import NDArray
 
-from facewatch.app import App
 from facewatch.catalog import Catalog
-from facewatch.config import load_config
 from facewatch.engines import describe_engine
 from facewatch.matching.search import Block, Extent, Origin, VectorFile, Vectors
 from facewatch.people.search import Search
@@ -133,11 +131,6 @@ def make_catalog(folder: Path, n_faces: int, n_dims: int) -> None:
         engine_id = fill_catalog(catalog, info, folder, files, people + 1, vectors)
         with catalog.write():
             catalog.engines.use(engine_id)
-
-
-def open_app(folder: Path) -> App:
-    settings = {"library.catalog": str(folder / "catalog.sqlite"), "library.people": str(folder / "People")}
-    return App(load_config(None, settings, cwd=folder))
 
 
 def search_catalog(folder: Path, n_faces: int) -> Outcome:

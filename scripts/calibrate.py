@@ -28,10 +28,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from facewatch import engines
-from facewatch.app import App
 from facewatch.cli.output import progress_bar
 from facewatch.clustering import METHODS
-from facewatch.config import load_config
 from facewatch.errors import FacewatchError, LibraryError
 from facewatch.evaluation.calibration import MIN_PRECISION, Calibration, Rates, around, calibrate, rates_of
 from facewatch.evaluation.labelled import check_counts, read_labels
@@ -40,6 +38,11 @@ from facewatch.evaluation.sample import Sample, make_sample
 from facewatch.fs.output import check_target, written_at_once
 from facewatch.text import plural
 from facewatch.types import Thresholds
+
+# Python -P leaves out even the script's own folder.
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from bench_kit import open_app
 
 MIN_EXPECTED = 10
 """Strangers that the wanted rate lets through, so that the rate is shown: with ten, the 95 % interval of what is
@@ -71,16 +74,6 @@ def look_at(labelled: Path, settings: Mapping[str, str], *, only: str, keep: Pat
 def thresholds_of(settings: Mapping[str, str]) -> Thresholds:
     with tempfile.TemporaryDirectory() as folder, open_app(Path(folder), settings) as app:
         return app.engine.info.thresholds
-
-
-def open_app(folder: Path, settings: Mapping[str, str]) -> App:
-    """Return a service with these settings, defaults for the rest, and a catalog in this folder."""
-    places = {
-        "library.photos": [],
-        "library.people": str(folder / "People"),
-        "library.catalog": str(folder / "catalog.sqlite"),
-    }
-    return App(load_config(None, {**settings, **places}, cwd=folder))
 
 
 # --- what it says ---

@@ -20,13 +20,9 @@ from pathlib import Path
 from drawn import Library
 from PIL import Image
 
-from facewatch.app import App
 from facewatch.catalog import Catalog
-from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import FacewatchError
-from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.pool import InlineAnalyser
 from facewatch.watcher.events import Heard
 from facewatch.watcher.loop import WatchLoop
 from facewatch.watcher.roots import Watched
@@ -325,18 +321,8 @@ class Watcher:
         self.start()
 
     def start(self) -> None:
-        config = load_config(
-            None,
-            {
-                "library.photos": [str(drive.root) for drive in self.life.drives],
-                "library.people": str(self.library.people),
-                "library.catalog": str(self.library.catalog),
-            },
-            cwd=self.library.base,
-        )
-        self.app = App(
-            config, analyser=InlineAnalyser(Recipe("fake"), fake.FakeEngine()), info=fake.INFO, clock=self.life.clock
-        )
+        roots = [str(drive.root) for drive in self.life.drives]
+        self.app = self.library.app({"library.photos": roots}, clock=self.life.clock)
         self.loop = WatchLoop(
             self.app, should_stop=lambda: False, clock=self.life.clock, wall_clock=self.life.clock.wall
         )
@@ -363,7 +349,7 @@ class Watcher:
 
     def say_who(self) -> None:
         """A user names somebody, by another process."""
-        with self.library_service() as app:
+        with self.library.app({"library.photos": []}) as app:
             unnamed = [person for person in app.catalog.people.all() if person.n_photos and not person.name]
             if not unnamed:
                 return
@@ -373,14 +359,6 @@ class Watcher:
             except FacewatchError:
                 return
             self.life.names[f"Name {person.id}"] = ""
-
-    def library_service(self) -> App:
-        config = load_config(
-            None,
-            {"library.people": str(self.library.people), "library.catalog": str(self.library.catalog)},
-            cwd=self.library.base,
-        )
-        return App(config, analyser=InlineAnalyser(Recipe("fake"), fake.FakeEngine()), info=fake.INFO)
 
 
 def live(base: Path, *, hours: float, n_actions: int, seed: int) -> Days:

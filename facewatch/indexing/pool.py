@@ -120,8 +120,9 @@ class Workers:
         self.n_workers = share.n_workers
         self.room = share.room
         # Where nothing says how much, a tenth is left for everybody else.
-        self._memory = memory or psutil.virtual_memory().total // 10 * 9
-        self._most_idle = int(MOST_SWOLLEN * worker_bytes(recipe.engine))
+        self._memory = _Memory(
+            memory or psutil.virtual_memory().total // 10 * 9, int(MOST_SWOLLEN * worker_bytes(recipe.engine))
+        )
         self._make_process = partial(Process, recipe, load, photo_seconds=photo_seconds)
         self._losses = _Losses()
         self._crew: _Crew | None = None
@@ -149,7 +150,7 @@ class Workers:
 
     def _submit(self, work: str, subject: object, *arguments: object) -> Future[Any]:
         if self._crew is None:
-            self._crew = _Crew(self._make_process, self.n_workers, self._losses, self._memory, self._most_idle)
+            self._crew = _Crew(self._make_process, self.n_workers, self._losses, self._memory)
         task = _Task(work, arguments, subject)
         self._crew.submit(task)
         return task.future
@@ -192,27 +193,50 @@ class _Losses:
             return [each for _, each in self._by_work.pop(task.work)]
 
 
+class _Memory:
+    """What the worker processes hold, by the numbers of their threads, and how much that may be."""
+
+    def __init__(self, limit: int, most_idle: int) -> None:
+        """`limit`: bytes for this process and all workers; where that is short, a worker that keeps more than
+        `most_idle` behind a photo is replaced."""
+        self._limit = limit
+        self._most_idle = most_idle
+        self._own = psutil.Process()
+        self._sizes: dict[int, int] = {}
+        """When each was measured last."""
+
+    def check(self, number: int, process: Process) -> None:
+        """Raise what ends the largest worker, if this is it, where all together are too large."""
+        if self._is_largest(number, process, of=self._limit):
+            raise too_large(self._sizes[number])
+
+    def is_swollen(self, number: int, process: Process) -> bool:
+        """Whether a worker that has done its work keeps too much, where memory is short."""
+        return self._is_largest(number, process, of=self._limit // 4 * 3) and self._sizes[number] > self._most_idle
+
+    def forget(self, number: int) -> None:
+        self._sizes.pop(number, None)
+
+    def _is_largest(self, number: int, process: Process, *, of: int) -> bool:
+        """Whether all together hold more than so many bytes, and this worker most of it."""
+        size = self._sizes[number] = process.memory()
+        sizes = list(self._sizes.values())
+        return size == max(sizes) and sum(sizes) + private_bytes(self._own) > of
+
+
 class _Crew:
     """Threads that share a queue, each with a worker process of its own. A thread is made when all others are busy."""
 
-    def __init__(
-        self, make: Callable[[], Process], n_workers: int, losses: _Losses, memory: int, most_idle: int
-    ) -> None:
-        """`memory`: bytes for all together; where that is short, a worker that keeps more than `most_idle` behind a
-        photo is replaced."""
+    def __init__(self, make: Callable[[], Process], n_workers: int, losses: _Losses, memory: _Memory) -> None:
         self._make = make
         self._n_workers = n_workers
         self._losses = losses
         self._memory = memory
-        self._most_idle = most_idle
-        self._own = psutil.Process()
         self._has_news = threading.Condition()
         self._waiting: deque[_Task] = deque()
         self._threads: list[threading.Thread] = []
         self._processes: dict[int, Process] = {}
         """By the number of their thread; so is the next."""
-        self._sizes: dict[int, int] = {}
-        """What each process held when it was last looked at."""
         self._n_idle = 0
         self._is_closed = False
         self._broken: EngineError | None = None
@@ -329,23 +353,16 @@ class _Crew:
         process = self._processes.pop(number, None)
         if process is not None:
             process.kill()
-        self._sizes.pop(number, None)
+        self._memory.forget(number)
 
     def _check(self, number: int) -> None:
         """Raise what ends a worker that nobody wants any more, or the largest where all together are too large."""
         if self._is_closed:
             raise StoppedError
-        if self._is_largest(number, of=self._memory):
-            raise too_large(self._sizes[number])
-
-    def _is_largest(self, number: int, *, of: int) -> bool:
-        """Whether all together hold more than so many bytes, and this thread's worker most of it."""
-        size = self._sizes[number] = self._processes[number].memory()
-        sizes = list(self._sizes.values())
-        return size == max(sizes) and sum(sizes) + private_bytes(self._own) > of
+        self._memory.check(number, self._processes[number])
 
     def _done(self, number: int, task: _Task) -> None:
-        if self._is_largest(number, of=self._memory // 4 * 3) and self._sizes[number] > self._most_idle:
+        if self._memory.is_swollen(number, self._processes[number]):
             self._let_go(number)
         self._losses.forget(task.work)
 

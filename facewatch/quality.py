@@ -146,7 +146,7 @@ def pose_of(landmarks: NDArray[np.float32]) -> float:
 
 
 def _grey(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-    from PIL import Image  # only workers measure faces; see ingest.Eyes
+    from PIL import Image  # only workers measure faces; see ingest.Analyzer
 
     picture = Image.fromarray(crop).convert("L").resize((_CROP_SIDE, _CROP_SIDE), Image.Resampling.BILINEAR)
     return np.asarray(picture, np.float32)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from facewatch import decode
 from facewatch.engines import arcface, load_engine
-from facewatch.indexing.analyzer import AnalysisResult, Eyes, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Analyzer, LibraryFile, Recipe
 from facewatch.models import find_pack
 
 # --- stages ---
@@ -37,7 +37,7 @@ def measure_stages(bench: Bench) -> list[Finding]:
     paths = [path for folder in ("album", "lfw") for path in some_of(photos_below(bench.photos, folder), n_each)]
     bench.say(f"stages: {len(paths)} photos, half of them album/, half lfw/")
     engine = load_engine("face_recognition")
-    eyes = Eyes(Recipe("face_recognition"))
+    analyzer = Analyzer(Recipe("face_recognition"))
     theirs = dlib.face_recognition_model_v1(face_recognition_models.face_recognition_model_location())
     clock = _Clock()
     n_faces, difference = 0, 0.0
@@ -47,7 +47,7 @@ def measure_stages(bench: Bench) -> list[Finding]:
         file = bench.photos / path
         decoded = clock.time("decode", lambda data: decode.decode(io.BytesIO(data)), file.read_bytes())
         faces = clock.time("engine", engine.analyse, decoded.pixels)
-        clock.time("all", _look, eyes, LibraryFile(str(file.parent), file.name))
+        clock.time("all", _look, analyzer, LibraryFile(str(file.parent), file.name))
         if number and faces:
             crops = np.array([face.crop for face in faces])
             own = clock.time("embed", engine.embed, crops)  # type: ignore[attr-defined]
@@ -65,9 +65,9 @@ def measure_stages(bench: Bench) -> list[Finding]:
     ]
 
 
-def _look(eyes: Eyes, photo: LibraryFile) -> AnalysisResult:
+def _look(analyzer: Analyzer, photo: LibraryFile) -> AnalysisResult:
     """What a worker does with a new photo."""
-    return eyes.analyse(photo, eyes.examine(photo).fingerprint)
+    return analyzer.analyse(photo, analyzer.examine(photo).fingerprint)
 
 
 class _Clock:

@@ -18,7 +18,7 @@ from PIL import Image
 from facewatch.cli import main
 from facewatch.engines import fake, load_engine
 from facewatch.errors import ConfigError, Fault, FaultCode, LibraryError, PhotoError
-from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
+from facewatch.indexing.analyzer import Analyzer, LibraryFile, Recipe
 from facewatch.indexing.indexer import ALIGNED_BATCH
 from facewatch.types import DetectedFace, Fingerprint
 
@@ -129,7 +129,7 @@ def test_a_file_that_changed_since_it_was_examined_is_left_for_later(tmp_path: P
     path = tmp_path / "a.png"
     Image.new("RGB", (64, 64), (1, 0, 7)).save(path)
     stale = dataclasses.replace(Fingerprint.of(path.stat()), size=1)
-    assert Eyes(Recipe("fake"), Batches()).analyse_aligned([(LibraryFile(str(path.parent), path.name), stale)]) == [
+    assert Analyzer(Recipe("fake"), Batches()).analyse_aligned([(LibraryFile(str(path.parent), path.name), stale)]) == [
         None
     ]
 

@@ -23,7 +23,7 @@ from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.engines import fake, load_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.indexing import cutting
-from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
+from facewatch.indexing.analyzer import Analyzer, LibraryFile, Recipe
 from facewatch.indexing.turns import QUICK_PIXELS, look, turn_of
 from facewatch.people.lookup import faces_at
 from facewatch.presentation.explain import notes
@@ -213,8 +213,8 @@ def test_the_picture_with_more_pixels_is_turned_as_well(turn: int) -> None:
 def analysis_of(pixels: Pixels, folder: Path, engine: Engine, limits: Limits) -> Any:
     path = folder / "photo.png"
     Image.fromarray(pixels).save(path)
-    eyes = Eyes(Recipe("fake", limits=limits), engine)
-    analysed = eyes.analyse(LibraryFile(str(folder), path.name), Fingerprint.of(path.stat()))
+    analyzer = Analyzer(Recipe("fake", limits=limits), engine)
+    analysed = analyzer.analyse(LibraryFile(str(folder), path.name), Fingerprint.of(path.stat()))
     assert isinstance(analysed, Analysis)
     return analysed
 
@@ -423,8 +423,8 @@ def test_the_format_of_a_photo_that_lies_makes_no_difference(
     photo = portrait(shared, "Family1-Dad1")
     path = tmp_path / "photo"
     path.write_bytes(encoded(Image.fromarray(as_pixels(photo, 90)), kind))
-    eyes = Eyes(Recipe(real.info.name), real)
-    analysed = eyes.analyse(LibraryFile(str(tmp_path), path.name), Fingerprint.of(path.stat()))
+    analyzer = Analyzer(Recipe(real.info.name), real)
+    analysed = analyzer.analyse(LibraryFile(str(tmp_path), path.name), Fingerprint.of(path.stat()))
     assert isinstance(analysed, Analysis)
     [face] = analysed.faces
     [upright] = look(real, as_pixels(photo))

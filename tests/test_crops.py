@@ -24,7 +24,7 @@ from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.indexing import cutting
-from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
+from facewatch.indexing.analyzer import Analyzer, LibraryFile, Recipe
 from facewatch.indexing.crops import MOST_LOST, SIDE, Crops, Source
 from facewatch.indexing.pool import LOST_IN_A_ROW, InlineAnalyser, Workers
 from facewatch.indexing.worker import WorkerLost
@@ -34,7 +34,7 @@ ANNA, BEN = (10, 1), (200, 2)
 SQUARES = Box(64, 32, 64, 64), Box(192, 32, 64, 64)
 """Where `fake.draw` puts the first two faces."""
 
-EYES = Eyes(Recipe("fake"))
+EYES = Analyzer(Recipe("fake"))
 INLINE = InlineAnalyser(Recipe("fake"))
 
 
@@ -81,8 +81,8 @@ def cut_from(
     max_pixels: int = 10_000_000,
     most_bytes: int | None = None,
 ) -> list[bytes | None]:
-    eyes = Eyes(Recipe("fake", max_pixels=max_pixels))
-    return eyes.cut_faces(at(path), boxes, expected, side, most_bytes)
+    analyzer = Analyzer(Recipe("fake", max_pixels=max_pixels))
+    return analyzer.cut_faces(at(path), boxes, expected, side, most_bytes)
 
 
 def pictures_from(path: Path, boxes: Sequence[Box], *, side: int = 192) -> list[NDArray[np.uint8] | None]:

@@ -18,7 +18,7 @@ from facewatch.engines import arcface, describe_engine, load_engine
 from facewatch.engines.arcface import CROP_SIDE, TEMPLATE, ArcFaceEngine, Recogniser, Sessions, choose_providers
 from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError, Fault, PhotoError
-from facewatch.indexing.analyzer import Eyes, LibraryFile, Recipe
+from facewatch.indexing.analyzer import Analyzer, LibraryFile, Recipe
 from facewatch.models import find_pack, import_pack
 from facewatch.types import Fingerprint
 
@@ -97,8 +97,8 @@ def test_a_model_that_gives_no_numbers_spoils_no_catalog(tmp_path: Path, value: 
         load(tmp_path / "pack").analyse_aligned([np.zeros((112, 112, 3), np.uint8)])
     photo = tmp_path / "crop.png"
     Image.new("RGB", (112, 112)).save(photo)
-    eyes = Eyes(Recipe(f"insightface:{tmp_path / 'pack'}"))
-    [outcome] = eyes.analyse_aligned([(LibraryFile(str(photo.parent), photo.name), Fingerprint.of(photo.stat()))])
+    analyzer = Analyzer(Recipe(f"insightface:{tmp_path / 'pack'}"))
+    [outcome] = analyzer.analyse_aligned([(LibraryFile(str(photo.parent), photo.name), Fingerprint.of(photo.stat()))])
     assert isinstance(outcome, Fault)
     assert "gave no usable embedding" in outcome.text
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from facewatch.engines import fake
 from facewatch.errors import Fault, FaultCode
-from facewatch.indexing.analyzer import AnalysisResult, Examined, Eyes, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Analyzer, Examined, LibraryFile, Recipe
 from facewatch.indexing.indexer import Ingest, Ingested, _Job
 from facewatch.indexing.memory import PIXELS_IN_FLIGHT, Room
 from facewatch.indexing.pool import InlineAnalyser, Workers
@@ -101,15 +101,15 @@ def test_a_pipe_or_link_put_in_a_files_or_folders_place_is_neither_read_nor_wait
 def test_a_library_that_is_reached_by_a_link_is_read(library: Library, tmp_path: Path) -> None:
     path = library.draw("a.png", (1, 0))
     (tmp_path / "link").symlink_to(library.photos)
-    assert Eyes(RECIPE, fake.FakeEngine()).examine(LibraryFile(str(tmp_path / "link"), path.name)).sha256
+    assert Analyzer(RECIPE, fake.FakeEngine()).examine(LibraryFile(str(tmp_path / "link"), path.name)).sha256
 
 
 def test_a_file_that_changes_while_it_is_looked_at_is_left_for_later(library: Library) -> None:
     path = library.draw("a.png", (1, 0))
-    eyes = Eyes(RECIPE, fake.FakeEngine())
-    examined = eyes.examine(file_at(path))
+    analyzer = Analyzer(RECIPE, fake.FakeEngine())
+    examined = analyzer.examine(file_at(path))
     os.utime(path, (1, 1))
-    assert eyes.analyse(file_at(path), examined.fingerprint) is None
+    assert analyzer.analyse(file_at(path), examined.fingerprint) is None
 
 
 def test_boxes_are_in_pixels_of_the_full_size_photo(library: Library) -> None:
@@ -117,8 +117,8 @@ def test_boxes_are_in_pixels_of_the_full_size_photo(library: Library) -> None:
     small = Image.fromarray(fake.draw([(1, 0)] * 6))
     path = library.photos / "large.png"
     small.resize((small.width * 4, small.height * 4), Image.Resampling.NEAREST).save(path)
-    eyes = Eyes(RECIPE, _Coarse())
-    result = eyes.analyse(file_at(path), eyes.examine(file_at(path)).fingerprint)
+    analyzer = Analyzer(RECIPE, _Coarse())
+    result = analyzer.analyse(file_at(path), analyzer.examine(file_at(path)).fingerprint)
     assert result
     assert isinstance(result, Analysis)
     assert result.width == small.width * 4
@@ -381,7 +381,7 @@ def test_photos_are_analysed_side_by_side_as_far_as_there_is_memory() -> None:
 
 def test_a_photo_that_fits_beside_one_worker_only_ends_the_others_first(library: Library) -> None:
     names = draw_several(library, 2)
-    needed = Eyes(RECIPE, fake.FakeEngine()).examine(file_at(library.photos / names[0])).n_bytes
+    needed = Analyzer(RECIPE, fake.FakeEngine()).examine(file_at(library.photos / names[0])).n_bytes
     analyser = Roomy(together=needed // 2, alone=needed * 2)
     with library.app(analyser=analyser) as app:
         assert set(kinds(app.pipeline.index(library.photos, names)).values()) == {"new"}

@@ -1,4 +1,4 @@
-"""Looks at files, in a worker process: what is it, and which faces are in it?"""
+"""Analyses files, in a worker process: what is it, and which faces are in it?"""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def load(recipe: Recipe) -> Engine:
     return load_engine(recipe.engine, recipe.options)
 
 
-class Eyes:
-    """Looks at files with an engine that is loaded when the first photo needs it.
+class Analyzer:
+    """Analyses files with an engine that is loaded when the first photo needs it.
 
     Decoders are imported here and not above: only workers open photos, and every command would wait for them.
     """
@@ -184,8 +184,8 @@ class Eyes:
             outcomes[i] = self._analysis(picture, [face])
         return outcomes
 
-    def look_at_nothing(self) -> None:
-        """Have the engine look at a picture with nothing on it, which it must be able to do."""
+    def self_test(self) -> None:
+        """Have the engine analyse a picture with nothing on it, which it must be able to do."""
         import numpy as np
 
         self.engine().analyse(np.full((128, 128, 3), 128, np.uint8))

@@ -21,7 +21,7 @@ import psutil
 
 from facewatch.engines import worker_bytes
 from facewatch.errors import EngineError
-from facewatch.indexing.analyzer import AnalysisResult, Examined, Eyes, LibraryFile, Recipe, load
+from facewatch.indexing.analyzer import AnalysisResult, Analyzer, Examined, LibraryFile, Recipe, load
 from facewatch.indexing.memory import MOST_SWOLLEN, Room, in_mb, share_out
 from facewatch.indexing.worker import (
     Load,
@@ -52,7 +52,7 @@ LOST_IN_A_ROW = 8
 
 
 class Analyser(Protocol):
-    """Where photos are looked at; the futures' exceptions are those of `Eyes`, and WorkerLost."""
+    """Where photos are looked at; the futures' exceptions are those of `Analyzer`, and WorkerLost."""
 
     n_workers: int
     room: Room
@@ -71,7 +71,7 @@ class Analyser(Protocol):
 
 
 class Cutter(Protocol):
-    """Where faces are cut out of photos; the future's exceptions are those of `Eyes.cut_faces`, and WorkerLost."""
+    """Where faces are cut out of photos; the future's exceptions are those of `Analyzer.cut_faces`, and WorkerLost."""
 
     def cut_faces(
         self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
@@ -85,7 +85,7 @@ class _Task:
     """One piece of work, and who waits for it."""
 
     work: str
-    """A method of `Eyes`."""
+    """A method of `Analyzer`."""
     arguments: tuple[Any, ...]
     subject: object
     """The photo or photos that it is about."""
@@ -378,7 +378,7 @@ class _Crew:
         try:
             self._check_machine(row)
             # A picture with nothing on it: whoever cannot look at that looks at none.
-            self._ask(number, _Task("look_at_nothing", (), None))
+            self._ask(number, _Task("self_test", (), None))
         except StoppedError:
             return lost
         except EngineError as error:
@@ -405,7 +405,7 @@ class InlineAnalyser:
     room = Room()
 
     def __init__(self, recipe: Recipe, engine: Engine | None = None) -> None:
-        self._own = Eyes(recipe, engine)
+        self._own = Analyzer(recipe, engine)
 
     def examine(self, photo: LibraryFile) -> Future[Examined]:
         return _done(lambda: self._own.examine(photo))

@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 
 from facewatch.errors import EngineError, FacewatchError, Fault, FaultCode, PhotoError
-from facewatch.indexing.analyzer import Eyes, Recipe, one_line
+from facewatch.indexing.analyzer import Analyzer, Recipe, one_line
 from facewatch.indexing.memory import in_mb
 from facewatch.types import Engine
 
@@ -94,23 +94,23 @@ def _work(
     # libtiff and its like write to stderr by themselves, many lines for one bad file; the fault is on record anyway.
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 2)
-    eyes = Eyes(recipe, load=partial(_load_aloud, pipe, load))
+    analyzer = Analyzer(recipe, load=partial(_load_aloud, pipe, load))
     pipe.send((_Note.STARTED, None))
     with suppress(EOFError, OSError):  # nobody is there any more
         while True:
             work, arguments = pipe.recv()
             # Where the main process is gone and a library never lets go of the interpreter, the kernel ends it.
             signal.setitimer(signal.ITIMER_REAL, photo_seconds + LOADING_SECONDS)
-            reply = _reply(eyes, work, arguments)
+            reply = _reply(analyzer, work, arguments)
             signal.setitimer(signal.ITIMER_REAL, 0)
             pipe.send(reply)
 
 
-def _reply(eyes: Eyes, work: str, arguments: tuple[Any, ...]) -> tuple[_Note, Any]:
+def _reply(analyzer: Analyzer, work: str, arguments: tuple[Any, ...]) -> tuple[_Note, Any]:
     try:
         if work in ENGINE_WORK:
-            eyes.engine()  # before anything of the photo is in memory: a crash meanwhile is not its fault
-        return _Note.ANSWER, getattr(eyes, work)(*arguments)
+            analyzer.engine()  # before anything of the photo is in memory: a crash meanwhile is not its fault
+        return _Note.ANSWER, getattr(analyzer, work)(*arguments)
     except PhotoError as error:
         return _Note.BAD_PHOTO, error.fault
     except (FacewatchError, OSError) as error:
@@ -122,8 +122,8 @@ def _reply(eyes: Eyes, work: str, arguments: tuple[Any, ...]) -> tuple[_Note, An
         return _Note.FAILED, one_line(error)
 
 
-ENGINE_WORK = frozenset({"analyse", "analyse_aligned", "look_at_nothing"})
-"""Methods of `Eyes` that ask the engine."""
+ENGINE_WORK = frozenset({"analyse", "analyse_aligned", "self_test"})
+"""Methods of `Analyzer` that ask the engine."""
 
 
 def _load_aloud(pipe: connection.Connection, load: Load, recipe: Recipe) -> Engine:
@@ -235,7 +235,7 @@ class Process:
             raise NotStartedError(f"a worker process was not ready after {STARTING_SECONDS:.0f} s") from error
 
     def ask(self, work: str, arguments: tuple[Any, ...], check: Callable[[], None]) -> Any:
-        """Return what a method of its `Eyes` says.
+        """Return what a method of its `Analyzer` says.
 
         Args:
             check: called all the time; what it raises ends the worker.

@@ -18,7 +18,7 @@ from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.crops import CUT_SECONDS, NO_ENGINE, Crops
 from facewatch.indexing.engine import WantedEngine
 from facewatch.indexing.memory import memory_limit
-from facewatch.indexing.pool import Analyser, Cutter, Workers
+from facewatch.indexing.pool import CropWorkers, WorkerPool, Workers
 from facewatch.library.layout import check_places
 from facewatch.library.roots import Libraries
 from facewatch.people.apply import Corrections
@@ -49,13 +49,13 @@ class App:
         self,
         config: Config,
         *,
-        analyser: Analyser | None = None,
+        workers: Workers | None = None,
         info: EngineInfo | None = None,
         needs_catalog: bool = False,
         clock: Callable[[], float] = time.monotonic,
         patience: Callable[[Path], Patience] = Patience,
     ) -> None:
-        """`analyser` and `info` take the place of the worker processes and the settings' engine. With `needs_catalog`
+        """`workers` and `info` take the place of the worker processes and the settings' engine. With `needs_catalog`
         there must be one, and none is made. `patience`: with others that hold the catalog's locks.
 
         Raises:
@@ -72,7 +72,7 @@ class App:
             self.catalog.close()
             raise
         self.engine = WantedEngine(self.catalog, engine_settings_of(config), info=info)
-        self.analyser = OnDemand(lambda: analyser or _workers(config, self.engine))
+        self.workers = OnDemand(lambda: workers or _workers(config, self.engine))
         self.libraries = Libraries(
             self.catalog,
             config.photos or tuple(self.catalog.roots.all()),
@@ -91,7 +91,7 @@ class App:
         self.identities = Identities(self.catalog, self.engine, match_settings_of(config))
         self.corrections = Corrections(self.catalog, self.engine, self.identities, self.folder, self.lookup)
         self.grouping = Grouping(self.catalog, self.engine, self.identities, grouping_settings_of(config))
-        self.search = Search(self.catalog, self.engine, self.lookup, self.analyser)
+        self.search = Search(self.catalog, self.engine, self.lookup, self.workers)
         self.report = StatusReport(
             self.catalog,
             self.engine,
@@ -104,7 +104,7 @@ class App:
             self.catalog,
             self.engine,
             self.libraries,
-            analyser=self.analyser,
+            workers=self.workers,
             identities=self.identities,
             grouping=self.grouping,
             corrections=self.corrections,
@@ -142,7 +142,7 @@ class App:
             n_between=self.catalog.faces.counts()["faces"] // FACES_AN_ANSWER,
         )
 
-    def face_crops(self, cutter: Cutter | None = None, *, n_workers: int = 1) -> FaceCrops:
+    def face_crops(self, cutter: CropWorkers | None = None, *, n_workers: int = 1) -> FaceCrops:
         """Return what cuts faces out of their photos; its first worker process is being started.
 
         `cutter` takes the place of the worker processes.
@@ -170,8 +170,8 @@ def _opened(config: Config, *, needs_catalog: bool, patience: Callable[[Path], P
     return Catalog(config.catalog, patience=patience)
 
 
-def _workers(config: Config, engine: WantedEngine) -> Workers:
-    return Workers(
+def _workers(config: Config, engine: WantedEngine) -> WorkerPool:
+    return WorkerPool(
         engine.recipe(),
         n_workers_of(config),
         photo_seconds=config["resources.photo_seconds"],
@@ -199,13 +199,13 @@ def _check_aligned(aligned: Collection[Path], known: Collection[Path], source: s
         raise ConfigError(source, strange)
 
 
-def crop_workers(config: Config, n_workers: int = 1) -> Workers:
+def crop_workers(config: Config, n_workers: int = 1) -> WorkerPool:
     """Return worker processes that cut out faces, within the limits of the settings; started when they are asked.
 
     Raises:
         EngineError: there is not memory enough for it.
     """
-    return Workers(
+    return WorkerPool(
         Recipe(NO_ENGINE, max_pixels=int(config["library.max_megapixels"] * 1_000_000)),
         n_workers,
         photo_seconds=min(CUT_SECONDS, config["resources.photo_seconds"]),

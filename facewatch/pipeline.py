@@ -19,7 +19,7 @@ from facewatch.fs.mounts import is_folder
 from facewatch.heartbeat import Activity, Doing
 from facewatch.indexing.indexer import Ingest, Ingested, find_dates
 from facewatch.indexing.lineage import Versions
-from facewatch.indexing.pool import Analyser
+from facewatch.indexing.pool import Workers
 from facewatch.library.layout import check_library
 from facewatch.library.roots import LOST_MOUNT
 from facewatch.library.scan import Changes, Walk
@@ -122,7 +122,7 @@ class Pipeline:
         engine: WantedEngine,
         libraries: Libraries,
         *,
-        analyser: OnDemand[Analyser],
+        workers: OnDemand[Workers],
         identities: Identities,
         grouping: Grouping,
         corrections: Corrections,
@@ -133,7 +133,7 @@ class Pipeline:
         self._catalog = catalog
         self._engine = engine
         self._libraries = libraries
-        self._analyser = analyser
+        self._workers = workers
         self._identities = identities
         self._grouping = grouping
         self._corrections = corrections
@@ -299,7 +299,7 @@ class Pipeline:
         is_switching = self._engine.is_switch_under_way
         work = Ingest(
             self._catalog,
-            self._analyser(),
+            self._workers(),
             root=root,
             root_id=self._libraries.root_id(root),
             engine_id=self._engine.id,
@@ -346,7 +346,7 @@ class Pipeline:
     def find_dates(self) -> Iterator[int]:
         """Record when photos of older catalogs were taken, step by step; yields how many were asked so far."""
         if self._catalog.photos.n_undated():
-            yield from find_dates(self._catalog, self._analyser())
+            yield from find_dates(self._catalog, self._workers())
 
     def _find_dates(self, report: Report) -> None:
         """Spend some time on that; the next scan goes on."""
@@ -393,8 +393,8 @@ class Pipeline:
     def rest(self) -> None:
         """Let go of the models and the gallery; they come back when a photo needs them."""
         self._grouping.keep_graph()
-        if self._analyser.made is not None:
-            self._analyser.made.close()
+        if self._workers.made is not None:
+            self._workers.made.close()
         self._identities.forget_gallery()
         if "_versions" in self.__dict__:
             self._versions.forget()

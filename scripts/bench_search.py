@@ -63,11 +63,11 @@ def measure_catalog(bench: Bench, n_faces: int, n_dims: int) -> list[Finding]:
     make_catalog(folder, n_faces, n_dims)
     started = time.perf_counter()
     with open_app(folder) as app:
-        Search(app.catalog, app.engine, app.lookup, app.analyser).keep_up()
+        Search(app.catalog, app.engine, app.lookup, app.workers).keep_up()
     making = time.perf_counter() - started
     outcome = in_new_process(search_catalog, folder, n_faces)
     with open_app(folder) as app:
-        search = Search(app.catalog, app.engine, app.lookup, app.analyser)
+        search = Search(app.catalog, app.engine, app.lookup, app.workers)
         started = time.perf_counter()
         search.keep_up()
         keeping = time.perf_counter() - started
@@ -138,7 +138,7 @@ def search_catalog(folder: Path, n_faces: int) -> Outcome:
     photos = [folder / f"{i:06d}.jpg" for i in np.random.default_rng(SEED).integers(0, n_faces, N_PROBES)]
     started = time.perf_counter()
     with open_app(folder) as app:
-        search = Search(app.catalog, app.engine, app.lookup, app.analyser)
+        search = Search(app.catalog, app.engine, app.lookup, app.workers)
         search.like(photos[0], k=N_FOUND)
         loading = time.perf_counter() - started
         spans, answers, before = [], [], time.process_time()

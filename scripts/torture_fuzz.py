@@ -18,7 +18,7 @@ from facewatch.decode import HEAD_BYTES, sniff
 from facewatch.engines import fake
 from facewatch.errors import Fault, FaultCode
 from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
-from facewatch.indexing.pool import Workers
+from facewatch.indexing.pool import WorkerPool
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Analysis, Engine
 
@@ -247,7 +247,7 @@ def look_at(
     """Have worker processes look at photos; returns what came of it, and says of each when it is done with."""
     found = Fuzzed()
     recipe = Recipe("fake", max_pixels=MAX_PIXELS)
-    workers = Workers(recipe, n_workers, photo_seconds=seconds_limit, memory=memory, load=load_fake)
+    workers = WorkerPool(recipe, n_workers, photo_seconds=seconds_limit, memory=memory, load=load_fake)
     try:
         while batch := [*islice(photos, 8 * n_workers)]:
             _look(workers, batch, found, seconds_limit)
@@ -258,7 +258,7 @@ def look_at(
     return found
 
 
-def _look(workers: Workers, batch: Sequence[LibraryFile], found: Fuzzed, seconds_limit: float) -> None:
+def _look(workers: WorkerPool, batch: Sequence[LibraryFile], found: Fuzzed, seconds_limit: float) -> None:
     """Examine and analyse some photos, and note what came of them."""
     examined = [(photo, workers.examine(photo)) for photo in batch]
     waiting: list[tuple[LibraryFile, Future[AnalysisResult]]] = []

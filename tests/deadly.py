@@ -100,5 +100,5 @@ def crash(folder: Path, recipe: Recipe) -> DeadlyEngine:
 
 
 def loading(way: Callable[[Path, Recipe], DeadlyEngine], folder: Path) -> Callable[[Recipe], DeadlyEngine]:
-    """Return one of these ways of loading, for `Workers`."""
+    """Return one of these ways of loading, for `WorkerPool`."""
     return partial(way, folder)

@@ -15,7 +15,7 @@ from facewatch.app import App
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.types import Engine
 
 
@@ -49,7 +49,7 @@ class Library:
             cwd=self.base,
         )
         engine: Engine = arguments.pop("engine", fake.FakeEngine())
-        arguments.setdefault("analyser", InlineAnalyser(Recipe(engine.info.name), engine))
+        arguments.setdefault("workers", InlineWorkers(Recipe(engine.info.name), engine))
         return App(config, info=engine.info, **arguments)
 
     def scan(self, **settings: Any) -> Any:

@@ -31,7 +31,7 @@ from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
 from facewatch.indexing.memory import Room
-from facewatch.indexing.pool import Analyser, InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers, Workers
 from facewatch.people.record import Decided
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 
@@ -184,7 +184,7 @@ class World:
             },
             cwd=self.base,
         )
-        app = App(config, info=self._info(), analyser=self._analyser())
+        app = App(config, info=self._info(), workers=self._workers())
         app.catalog.now = lambda: f"2026-01-01T00:00:00.{self.step:06}Z"
         app.catalog._db.execute("PRAGMA synchronous = OFF")
         return app
@@ -192,7 +192,7 @@ class World:
     def _info(self) -> EngineInfo:
         return dataclasses.replace(fake.INFO, name=self.engine, fingerprint=self.engine, n_dims=_N_DIMS)
 
-    def _analyser(self) -> Analyser:
+    def _workers(self) -> Workers:
         return Reader(self.engine)
 
     def close(self) -> None:
@@ -342,8 +342,8 @@ class DrawnWorld(World):
     def _info(self) -> EngineInfo:
         return DrawnEngine(self.engine).info
 
-    def _analyser(self) -> Analyser:
-        return InlineAnalyser(Recipe(self.engine), DrawnEngine(self.engine))
+    def _workers(self) -> Workers:
+        return InlineWorkers(Recipe(self.engine), DrawnEngine(self.engine))
 
     def _draw(self, path: Path, faces: Sequence[Seen], taken: str) -> None:
         # The shade makes every photo another one.

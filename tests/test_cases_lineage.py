@@ -21,7 +21,7 @@ from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake, load_engine
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.lineage import Versions, _Signs, same_faces
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.presentation.explain import notes
 
 ANNA, BEN, CLARA = 1, 2, 3
@@ -40,7 +40,7 @@ class Moved:
         self.anna, self.ben = (self.person(f"{name}0.png") for name in ("anna", "ben"))
 
     def open(self, **settings: Any) -> App:
-        return self.library.app(settings or None, analyser=InlineAnalyser(Recipe("fake"), TurningEngine()))
+        return self.library.app(settings or None, workers=InlineWorkers(Recipe("fake"), TurningEngine()))
 
     def scan(self, **settings: Any) -> None:
         with self.open(**settings) as app:

@@ -26,7 +26,7 @@ from facewatch.engines import fake
 from facewatch.evaluation.analyses import Analyses, analyse_photos
 from facewatch.evaluation.labelled import read_labels
 from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.library.scan import walk
 from facewatch.pipeline import ScanResult
 from facewatch.settings import rules_of
@@ -169,7 +169,7 @@ def test_a_file_that_says_it_has_terabytes_is_not_read(library: Library) -> None
 # --- a change that keeps size, time and inode ---
 
 
-class Counting(InlineAnalyser):
+class Counting(InlineWorkers):
     """Looks at photos in this process, and counts."""
 
     def __init__(self) -> None:
@@ -208,9 +208,9 @@ def write_in_place(file: Path, content: bytes) -> None:
 
 def scanned(library: Library, **settings: Any) -> tuple[ScanResult, int, int]:
     """Scan; return what was done, and how many files were read and analysed."""
-    analyser = Counting()
-    with library.app(settings, analyser=analyser) as app:
-        return app.pipeline.scan(), analyser.n_read, analyser.n_analysed
+    workers = Counting()
+    with library.app(settings, workers=workers) as app:
+        return app.pipeline.scan(), workers.n_read, workers.n_analysed
 
 
 def told(library: Library, statement: str) -> None:
@@ -365,8 +365,8 @@ def test_the_watcher_acts_on_a_change_in_place_that_it_hears_of(family: Library)
     photo = family.photos / "0.png"
     whole = photo.read_bytes()
     now = [0.0]
-    analyser = Counting()
-    with family.app(analyser=analyser) as app:
+    workers = Counting()
+    with family.app(workers=workers) as app:
         loop = WatchLoop(app, should_stop=lambda: False, clock=lambda: now[0])
 
         def hear(*paths: str) -> None:
@@ -375,16 +375,16 @@ def test_the_watcher_acts_on_a_change_in_place_that_it_hears_of(family: Library)
             loop.step({})
 
         hear()
-        assert analyser.n_read == 0
+        assert workers.n_read == 0
         write_in_place(photo, bytes(len(whole)))
         hear("0.png")
         assert app.status().faults
         write_in_place(photo, whole)
         hear("0.png")
         assert not app.status().faults
-        assert analyser.n_read == 2
+        assert workers.n_read == 2
         hear("0.png", "1.png")
-        assert analyser.n_read == 2
+        assert workers.n_read == 2
     assert family.groups() == [{"0.png", "1.png", "2.png"}]
 
 
@@ -694,10 +694,10 @@ def test_what_was_kept_of_an_evaluation_follows_a_change_in_place_and_not_new_ri
 
     def seen() -> tuple[int, int]:
         """Look at the photo; return how many files were read and analysed."""
-        analyser = Counting()
-        with make_library(Path(tempfile.mkdtemp(dir=library.base))).app(analyser=analyser) as app:
-            analyse_photos(app, analyser, [photo], known=known, report=lambda _: None)
-        return analyser.n_read, analyser.n_analysed
+        workers = Counting()
+        with make_library(Path(tempfile.mkdtemp(dir=library.base))).app(workers=workers) as app:
+            analyse_photos(app, workers, [photo], known=known, report=lambda _: None)
+        return workers.n_read, workers.n_analysed
 
     assert [seen(), seen()] == [(1, 1), (0, 0)]
     photo.chmod(0o600)

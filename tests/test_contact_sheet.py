@@ -27,7 +27,7 @@ from facewatch.cli.blocks import ALL_COLOURS
 from facewatch.cli.pictures import BLOCK_CELL, Protocol, Screen
 from facewatch.errors import FolderError
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.people.portraits import Portrait, portraits
 from facewatch.presentation.html.contact_sheet import MOST_BYTES, contact_page
 from facewatch.service import auditing
@@ -290,7 +290,7 @@ def test_when_time_is_out_everybody_has_one_face(known: Library) -> None:
     moments = iter([0.0, 1.0, 2.0, 1000.0, 2000.0])
     with (
         known.app() as app,
-        app.face_crops(InlineAnalyser(Recipe("fake"))) as crops,
+        app.face_crops(InlineWorkers(Recipe("fake"))) as crops,
     ):
         found = portraits(app.catalog, crops, app.catalog.people.all(), clock=lambda: next(moments))
         assert [len(one.crops) for one in found] == [1, 1]
@@ -301,7 +301,7 @@ def test_when_time_is_out_everybody_has_one_face(known: Library) -> None:
 def test_a_face_whose_photo_is_away_has_no_picture(known: Library) -> None:
     for path in known.photos.iterdir():
         path.unlink()
-    with known.app() as app, app.face_crops(InlineAnalyser(Recipe("fake"))) as crops:
+    with known.app() as app, app.face_crops(InlineWorkers(Recipe("fake"))) as crops:
         found = portraits(app.catalog, crops, app.catalog.people.all())
         assert [one.crops for one in found] == [(), ()]
         assert cli_people.draw_people(app, BLOCKS, app.catalog.people.all()) == ""

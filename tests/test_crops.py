@@ -26,7 +26,7 @@ from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.indexing import cutting
 from facewatch.indexing.analyzer import Analyzer, LibraryFile, Recipe
 from facewatch.indexing.crops import MOST_LOST, SIDE, Crops, Source
-from facewatch.indexing.pool import LOST_IN_A_ROW, InlineAnalyser, Workers
+from facewatch.indexing.pool import LOST_IN_A_ROW, InlineWorkers, WorkerPool
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Box, Decoded, Fingerprint
 
@@ -35,7 +35,7 @@ SQUARES = Box(64, 32, 64, 64), Box(192, 32, 64, 64)
 """Where `fake.draw` puts the first two faces."""
 
 EYES = Analyzer(Recipe("fake"))
-INLINE = InlineAnalyser(Recipe("fake"))
+INLINE = InlineWorkers(Recipe("fake"))
 
 
 @pytest.fixture
@@ -245,14 +245,14 @@ def test_any_box_gives_a_picture_of_the_wanted_side(x: int, y: int, w: int, h: i
 
 
 @pytest.fixture
-def workers() -> Iterator[Workers]:
+def workers() -> Iterator[WorkerPool]:
     """One real worker, whose engine cannot be loaded."""
-    workers = Workers(Recipe("there is no such engine"), 1)
+    workers = WorkerPool(Recipe("there is no such engine"), 1)
     yield workers
     workers.close()
 
 
-def test_a_worker_cuts_faces_out_without_an_engine(photo: Path, workers: Workers) -> None:
+def test_a_worker_cuts_faces_out_without_an_engine(photo: Path, workers: WorkerPool) -> None:
     workers.get_ready_to_cut()
     found = workers.cut_faces(at(photo), SQUARES, None, side=50).result(60)
     assert found == cut_from(photo, SQUARES, side=50)
@@ -268,7 +268,7 @@ def test_the_limits_of_the_settings_hold_for_it(tmp_path: Path) -> None:
         crop_workers(load_config(None, {"resources.memory_mb": 100}, cwd=tmp_path))
 
 
-def test_a_worker_that_is_lost_is_replaced(photo: Path, workers: Workers) -> None:
+def test_a_worker_that_is_lost_is_replaced(photo: Path, workers: WorkerPool) -> None:
     before = workers.cut_faces(at(photo), SQUARES, None, side=50).result(60)
     os.kill(workers.pids[0], signal.SIGKILL)
     with suppress(WorkerLost):  # when it is not seen in time that nobody is there
@@ -276,7 +276,7 @@ def test_a_worker_that_is_lost_is_replaced(photo: Path, workers: Workers) -> Non
     assert workers.cut_faces(at(photo), SQUARES, None, side=50).result(60) == before
 
 
-def test_a_worker_hears_no_interrupt_not_even_while_it_starts(photo: Path, workers: Workers) -> None:
+def test_a_worker_hears_no_interrupt_not_even_while_it_starts(photo: Path, workers: WorkerPool) -> None:
     future = workers.cut_faces(at(photo), SQUARES, None, side=50)
     while not (pids := workers.pids):
         wait([future], 0.001)
@@ -291,7 +291,7 @@ def test_a_photo_that_takes_too_long_costs_its_worker_and_no_engine_is_asked_why
     files = [tmp_path / f"{i}.png" for i in range(LOST_IN_A_ROW + 1)]
     for file in files:
         Image.effect_noise((3000, 3000), 50).save(file, compress_level=0)
-    workers = Workers(Recipe("there is no such engine"), 2, photo_seconds=0.01)
+    workers = WorkerPool(Recipe("there is no such engine"), 2, photo_seconds=0.01)
     try:
         lost = [workers.cut_faces(at(file), [Box(0, 0, 20, 20)], None, side=50) for file in files]
         assert {str(future.exception(60)) for future in lost} == {
@@ -302,7 +302,7 @@ def test_a_photo_that_takes_too_long_costs_its_worker_and_no_engine_is_asked_why
 
 
 def test_what_is_cancelled_before_the_worker_comes_to_it_is_not_done(
-    tmp_path: Path, photo: Path, workers: Workers
+    tmp_path: Path, photo: Path, workers: WorkerPool
 ) -> None:
     first = workers.cut_faces(at(photo), SQUARES, None, side=50)
     never = [workers.cut_faces(at(photo), SQUARES, None, side=51) for _ in range(3)]
@@ -315,7 +315,7 @@ def test_what_is_cancelled_before_the_worker_comes_to_it_is_not_done(
 
 
 class Asked:
-    """A Cutter that remembers what it was asked for, and may fail."""
+    """A CropWorkers that remembers what it was asked for, and may fail."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []

@@ -402,14 +402,14 @@ def test_a_photo_that_cannot_be_asked_now_is_asked_another_time(library: Library
     overwrite(broken, bytes(len(content)), times[broken])
     os.utime(changed, (1, 1))  # it may be another photo by now
     with library.app() as app:
-        assert [*find_dates(app.catalog, app.analyser())] == [4]
+        assert [*find_dates(app.catalog, app.workers())] == [4]
         assert app.catalog.photos.n_undated() == 3
     assert recorded(library) == {"0.png": None, "1.png": None, "2.png": None, "3.png": SPRING_SAID}
     (tmp_path / "elsewhere.png").rename(gone)
     overwrite(broken, content, times[broken])
     os.utime(changed, ns=(times[changed], times[changed]))
     with library.app() as app:
-        assert [*find_dates(app.catalog, app.analyser())] == [3]
+        assert [*find_dates(app.catalog, app.workers())] == [3]
     assert set(recorded(library).values()) == {SPRING_SAID}
 
 
@@ -420,7 +420,7 @@ def test_a_copy_answers_for_a_file_that_is_gone(library: Library) -> None:
     make_older(library)
     path.unlink()
     with library.app() as app:
-        assert [*find_dates(app.catalog, app.analyser())] == [1]
+        assert [*find_dates(app.catalog, app.workers())] == [1]
         assert app.catalog.photos.n_undated() == 0
     assert set(recorded(library).values()) == {SPRING_SAID}
 
@@ -449,7 +449,7 @@ def test_dates_are_recorded_in_small_steps_that_end_although_nothing_answers(lib
     n_photos = 2 * DATED_TOGETHER + 1
     add_older(library, n_photos)
     with library.app() as app:
-        steps = [*find_dates(app.catalog, app.analyser())]
+        steps = [*find_dates(app.catalog, app.workers())]
         assert steps == [DATED_TOGETHER, 2 * DATED_TOGETHER, n_photos]
         assert app.catalog.photos.n_undated() == n_photos
 

@@ -23,7 +23,7 @@ from facewatch.engines import fake
 from facewatch.errors import Fault, FaultCode
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.lineage import heirs_of
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.types import Analysis, Box, DetectedFace, Face, Fingerprint, Quality, Tier
 
 ANNA, BEN, CLARA = 1, 2, 3
@@ -58,7 +58,7 @@ class Edited:
         self.scan()
 
     def open(self) -> App:
-        return self.library.app(analyser=InlineAnalyser(Recipe("fake"), TurningEngine()))
+        return self.library.app(workers=InlineWorkers(Recipe("fake"), TurningEngine()))
 
     def scan(self) -> None:
         with self.open() as app:

@@ -41,7 +41,7 @@ from facewatch.evaluation.ways import Arrival
 from facewatch.fs.output import check_target
 from facewatch.indexing.analyzer import LibraryFile, Recipe
 from facewatch.indexing.crops import PAGE_SIDE, Album
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.matching import Gallery
 from facewatch.matching.aggregation import MatchSettings
 from facewatch.presentation.html import plots
@@ -532,15 +532,15 @@ def open_app(folder: Path, info: EngineInfo = fake.INFO, **settings: Any) -> App
         "library.catalog": str(folder / "catalog.sqlite"),
     }
     config = load_config(None, places | settings, cwd=folder)
-    return App(config, info=info, analyser=inline())
+    return App(config, info=info, workers=inline())
 
 
-def inline() -> InlineAnalyser:
-    return InlineAnalyser(Recipe("fake"), fake.FakeEngine())
+def inline() -> InlineWorkers:
+    return InlineWorkers(Recipe("fake"), fake.FakeEngine())
 
 
 def evaluated(root: Path, **choices: Any) -> run.Evaluation:
-    arguments: dict[str, Any] = {"methods": ["linkage"], "arrival": Arrival(2), "analyser": inline()} | choices
+    arguments: dict[str, Any] = {"methods": ["linkage"], "arrival": Arrival(2), "workers": inline()} | choices
     return run.evaluate(read_labels(root), open_app, **arguments)
 
 
@@ -604,7 +604,7 @@ def test_settings_are_those_that_are_judged(folders: Path) -> None:
         read_labels(folders),
         lambda folder: open_app(folder, **{"cluster.min_faces": 3}),
         methods=["linkage"],
-        analyser=inline(),
+        workers=inline(),
     )
     assert {evaluation.scores_of(grouping).n_people_found for grouping in evaluation.groupings[:2]} == {1}
 
@@ -693,7 +693,7 @@ def test_true_pairs_are_counted_plain_and_normalised_side_by_side(tmp_path: Path
         return open_app(folder, info=normalised, **settings)
 
     with_cohort = run.evaluate(
-        read_labels(people), with_figures, methods=["linkage"], arrival=Arrival(2), fars=(0.01,), analyser=inline()
+        read_labels(people), with_figures, methods=["linkage"], arrival=Arrival(2), fars=(0.01,), workers=inline()
     )
     plain = evaluated(people, fars=(0.01,))
     assert with_cohort.verifications == plain.verifications
@@ -707,7 +707,7 @@ def test_true_pairs_are_counted_plain_and_normalised_side_by_side(tmp_path: Path
         read_labels(people),
         lambda folder, /, **settings: with_figures(folder, **settings | ways.PLAIN),
         methods=["linkage"],
-        analyser=inline(),
+        workers=inline(),
     )
     assert [one.likeness for one in only_plain.groupings] == ["plain"] * 3
     assert run.facts(plain)["verification_normalised"] == []
@@ -834,7 +834,7 @@ def test_the_engine_of_the_catalog_is_measured_and_named(library: Library) -> No
 # --- keeping what was found ---
 
 
-class Blind(InlineAnalyser):
+class Blind(InlineWorkers):
     """Must not look at anything."""
 
     def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Any:
@@ -860,7 +860,7 @@ def test_what_was_found_is_kept_and_not_looked_for_again(folders: Path, tmp_path
     keep = tmp_path / "kept.npz"
     copy_of(folders, "Anna/1.png", "Anna/copy.png")
     first = evaluated(folders, keep=keep)
-    again = evaluated(folders, keep=keep, analyser=Blind(Recipe("fake"), fake.FakeEngine()))
+    again = evaluated(folders, keep=keep, workers=Blind(Recipe("fake"), fake.FakeEngine()))
     assert np.array_equal(first.sample.embeddings, again.sample.embeddings)
     assert [np.array_equal(a.groups, b.groups) for a, b in zip(first.groupings, again.groupings, strict=True)]
     assert not [path for path in tmp_path.iterdir() if "part" in path.name]
@@ -873,11 +873,11 @@ def test_a_changed_photo_is_looked_at_again(folders: Path, tmp_path: Path) -> No
     os.utime(folders / "Ben" / "2.png", (1, 1))
     evaluation = evaluated(folders, keep=keep)
     assert evaluation.scores_of(evaluation.groupings[0]).bcubed.precision < 1.0
-    evaluated(folders, keep=keep, analyser=Blind(Recipe("fake"), fake.FakeEngine()))
+    evaluated(folders, keep=keep, workers=Blind(Recipe("fake"), fake.FakeEngine()))
 
 
 def test_an_interrupted_evaluation_keeps_what_it_has(folders: Path, tmp_path: Path) -> None:
-    class Interrupted(InlineAnalyser):
+    class Interrupted(InlineWorkers):
         n_left = 2
 
         def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Any:
@@ -886,7 +886,7 @@ def test_an_interrupted_evaluation_keeps_what_it_has(folders: Path, tmp_path: Pa
             self.n_left -= 1
             return super().analyse(photo, expected)
 
-    class Counting(InlineAnalyser):
+    class Counting(InlineWorkers):
         n = 0
 
         def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Any:
@@ -895,15 +895,15 @@ def test_an_interrupted_evaluation_keeps_what_it_has(folders: Path, tmp_path: Pa
 
     keep = tmp_path / "kept.npz"
     with pytest.raises(KeyboardInterrupt):
-        evaluated(folders, keep=keep, analyser=Interrupted(Recipe("fake"), fake.FakeEngine()))
+        evaluated(folders, keep=keep, workers=Interrupted(Recipe("fake"), fake.FakeEngine()))
     rest = Counting(Recipe("fake"), fake.FakeEngine())
-    evaluated(folders, keep=keep, analyser=rest)
+    evaluated(folders, keep=keep, workers=rest)
     assert rest.n == 4
 
 
 def test_kept_faces_come_back_as_they_were(folders: Path, tmp_path: Path) -> None:
     keep = tmp_path / "kept.npz"
-    _, seen = run.analyse(read_labels(folders), open_app, analyser=inline())
+    _, seen = run.analyse(read_labels(folders), open_app, workers=inline())
     for one in (seen, Analyses()):
         save_analyses(keep, one, "key")
         assert same_analyses(load_analyses(keep, "key"), one)
@@ -919,7 +919,7 @@ def test_what_another_engine_found_is_not_taken(folders: Path, tmp_path: Path) -
         lambda folder: App(open_app(folder).config, info=dataclasses.replace(fake.INFO, fingerprint="other")),
     ):
         with pytest.raises(LibraryError, match=r"kept by another engine, with other settings, or by another facewatch"):
-            run.analyse(read_labels(folders), app, keep=keep, analyser=inline())
+            run.analyse(read_labels(folders), app, keep=keep, workers=inline())
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 damaged"])
@@ -1128,7 +1128,7 @@ def test_an_unknown_method_is_a_mistake_on_the_command_line(folders: Path, capsy
 
 def simulated_on(root: Path, **choices: Any) -> simulated.Simulation:
     labelled = read_labels(root)
-    info, seen = run.analyse(labelled, open_app, analyser=inline())
+    info, seen = run.analyse(labelled, open_app, workers=inline())
     sample = make_sample(labelled, seen, n_dims=info.n_dims)
     arrival = Arrival(choices.pop("n_batches", 3), choices.pop("seed", 0))
     return simulated.simulate(sample, open_app, "linkage", arrival, **choices)

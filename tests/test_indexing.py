@@ -22,7 +22,7 @@ from facewatch.errors import Fault, FaultCode
 from facewatch.indexing.analyzer import AnalysisResult, Analyzer, Examined, LibraryFile, Recipe
 from facewatch.indexing.indexer import Ingest, Ingested, _Job
 from facewatch.indexing.memory import PIXELS_IN_FLIGHT, Room
-from facewatch.indexing.pool import InlineAnalyser, Workers
+from facewatch.indexing.pool import InlineWorkers, WorkerPool
 from facewatch.indexing.worker import WorkerLost, _speak_through
 from facewatch.types import Analysis, DetectedFace, Fingerprint
 
@@ -175,7 +175,7 @@ def test_a_photo_that_the_detector_chokes_on_costs_only_itself(
 
     library.draw("a.png", (1, 0))
     library.draw("b.png", (1, 0), (2, 0), (3, 0))
-    outcomes = ingest(library, "a.png", "b.png", analyser=InlineAnalyser(RECIPE, Choking()))
+    outcomes = ingest(library, "a.png", "b.png", workers=InlineWorkers(RECIPE, Choking()))
     assert outcomes == {"a.png": "new", "b.png": "faulty"}
     with library.app() as app:
         assert app.status().faults[0].fault.text == fault
@@ -185,7 +185,7 @@ def test_a_photo_that_the_detector_chokes_on_costs_only_itself(
 TOO_SLOW = Fault(FaultCode.TAKES_LONG, "takes longer than 300 s", "exclude it", "300 s")
 
 
-class Deadly(InlineAnalyser):
+class Deadly(InlineWorkers):
     """Loses a worker over certain photos, each time or only at the first look; remembers what was looked at."""
 
     n_workers = 3
@@ -224,11 +224,11 @@ def draw_several(library: Library, n: int) -> list[str]:
 
 def test_the_photo_that_costs_workers_is_put_aside_after_one_retry_and_the_others_go_on(library: Library) -> None:
     names = draw_several(library, 8)
-    analyser = Deadly(lambda path: path == "5.png")
-    outcomes = ingest(library, *names, analyser=analyser)
+    workers = Deadly(lambda path: path == "5.png")
+    outcomes = ingest(library, *names, workers=workers)
     assert outcomes == {name: "faulty" if name == "5.png" else "new" for name in names}
-    assert [look for look in analyser.looks if look[1] == "5.png"] == 2 * [("examine", "5.png"), ("analyse", "5.png")]
-    assert len(analyser.looks) == 2 * (len(names) + 1)  # nobody else was looked at twice
+    assert [look for look in workers.looks if look[1] == "5.png"] == 2 * [("examine", "5.png"), ("analyse", "5.png")]
+    assert len(workers.looks) == 2 * (len(names) + 1)  # nobody else was looked at twice
     with library.app() as app:
         [fault] = app.status().faults
     assert (fault.fault.text, fault.fault.advice) == ("takes longer than 300 s", "exclude it")
@@ -238,7 +238,7 @@ def test_a_photo_that_cost_one_worker_is_looked_at_again_and_is_as_good_as_any(
     library: Library, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = draw_several(library, 4)
-    outcomes = ingest(library, *names, analyser=Deadly(lambda path: path == "2.png", n_losses=1))
+    outcomes = ingest(library, *names, workers=Deadly(lambda path: path == "2.png", n_losses=1))
     assert set(outcomes.values()) == {"new"}
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert warnings == ["2.png: takes longer than 300 s; trying once more, alone"]
@@ -250,33 +250,33 @@ KILLED = Fault.of(FaultCode.KILLED, reason="SIGKILL")
 def test_photos_whose_workers_were_killed_are_looked_at_again_after_all_others(library: Library) -> None:
     names = draw_several(library, 6)
     killed = {"1.png", "2.png"}
-    outcomes = ingest(library, *names[:4], analyser=Deadly(killed.__contains__, fault=KILLED))
+    outcomes = ingest(library, *names[:4], workers=Deadly(killed.__contains__, fault=KILLED))
     assert {name for name, kind in outcomes.items() if kind == "faulty"} == killed
-    analyser = Deadly(lambda path: False)
-    outcomes = ingest(library, "1.png", "2.png", *names[4:], analyser=analyser)
+    workers = Deadly(lambda path: False)
+    outcomes = ingest(library, "1.png", "2.png", *names[4:], workers=workers)
     assert set(outcomes.values()) == {"new"}
     one_by_one = [("examine", "1.png"), ("analyse", "1.png"), ("examine", "2.png"), ("analyse", "2.png")]
-    assert analyser.looks[-4:] == one_by_one
+    assert workers.looks[-4:] == one_by_one
 
 
 def test_while_memory_is_short_each_run_costs_one_worker_and_each_photo_has_its_turn(library: Library) -> None:
     names = draw_several(library, 4)
     killed = names[:3]
-    ingest(library, *killed, analyser=Deadly(killed.__contains__, fault=KILLED))
+    ingest(library, *killed, workers=Deadly(killed.__contains__, fault=KILLED))
     with library.app() as app, app.catalog.write():
         for name, since in zip(killed, ("2001-03", "2001-01", "2001-02"), strict=True):
             app.catalog._db.execute("UPDATE files SET seen_at = ? WHERE display = ?", [since, name])
     for waited_longest in ("1.png", "2.png", "0.png"):
-        analyser = Deadly(killed.__contains__, fault=KILLED)
-        outcomes = ingest(library, *killed, analyser=analyser)
+        workers = Deadly(killed.__contains__, fault=KILLED)
+        outcomes = ingest(library, *killed, workers=workers)
         assert outcomes == {waited_longest: "faulty"}
-        assert analyser.looks == [("examine", waited_longest), ("analyse", waited_longest)]
+        assert workers.looks == [("examine", waited_longest), ("analyse", waited_longest)]
 
 
 def test_a_photo_that_was_killed_and_is_too_slow_now_keeps_no_other_waiting(library: Library) -> None:
     names = draw_several(library, 2)
-    ingest(library, *names, analyser=Deadly(lambda path: True, fault=KILLED))
-    outcomes = ingest(library, *names, analyser=Deadly(lambda path: path == "0.png"))
+    ingest(library, *names, workers=Deadly(lambda path: True, fault=KILLED))
+    outcomes = ingest(library, *names, workers=Deadly(lambda path: path == "0.png"))
     assert outcomes == {"0.png": "faulty", "1.png": "new"}
 
 
@@ -305,12 +305,12 @@ def test_a_suspect_is_looked_at_while_nothing_else_is(library: Library) -> None:
             threading.Timer(0.01, answer).start()
             return future
 
-    analyser = Slow()
+    workers = Slow()
     names = draw_several(library, 9)
-    ingest(library, *names, analyser=analyser)
-    assert analyser.companies.count({"3.png"}) >= 1
-    assert [company for company in analyser.companies if "3.png" in company][-1] == {"3.png"}
-    assert any(len(company) > 1 for company in analyser.companies)
+    ingest(library, *names, workers=workers)
+    assert workers.companies.count({"3.png"}) >= 1
+    assert [company for company in workers.companies if "3.png" in company][-1] == {"3.png"}
+    assert any(len(company) > 1 for company in workers.companies)
 
 
 def test_one_of_a_batch_that_costs_a_worker_is_found(library: Library) -> None:
@@ -321,12 +321,12 @@ def test_one_of_a_batch_that_costs_a_worker_is_found(library: Library) -> None:
             return lost() if "2.png" in names else super().analyse_aligned(photos)
 
     names = draw_several(library, 4)
-    analyser = DeadlyBatches(lambda path: False)
-    with library.app({"library.aligned": [str(library.photos)]}, analyser=analyser) as app:
+    workers = DeadlyBatches(lambda path: False)
+    with library.app({"library.aligned": [str(library.photos)]}, workers=workers) as app:
         app.libraries.settle_aligned()
         outcomes = kinds(app.pipeline.index(library.photos, names))
     assert outcomes == {name: "faulty" if name == "2.png" else "new" for name in names}
-    batches = [names for kind, names in analyser.looks if kind == "batch"]
+    batches = [names for kind, names in workers.looks if kind == "batch"]
     assert batches == ["0.png 1.png 2.png 3.png", "0.png", "1.png", "2.png", "3.png"]
 
 
@@ -334,13 +334,13 @@ def test_real_worker_processes_do_what_one_process_does(library: Library) -> Non
     library.draw("blank.png")
     (library.photos / "bad.jpg").write_bytes(b"\xff\xd8\xff" + bytes(100))
     (library.photos / "notes.txt").write_text("hello")
-    workers = Workers(Recipe("face_recognition"), 2)
-    outcomes = ingest(library, "blank.png", "bad.jpg", "notes.txt", "gone.jpg", analyser=workers)
+    workers = WorkerPool(Recipe("face_recognition"), 2)
+    outcomes = ingest(library, "blank.png", "bad.jpg", "notes.txt", "gone.jpg", workers=workers)
     assert outcomes == {"blank.png": "new", "bad.jpg": "faulty", "notes.txt": "other", "gone.jpg": "vanished"}
     assert not workers.is_running
 
 
-class Roomy(InlineAnalyser):
+class Roomy(InlineWorkers):
     """Has room for so many bytes."""
 
     def __init__(self, together: int, alone: int) -> None:
@@ -356,12 +356,12 @@ def job(n_pixels: int, n_bytes: int = 0) -> _Job:
     return _Job("x", 0.0, Examined(Fingerprint(1, 1, 1), b"x", n_pixels, n_bytes))
 
 
-def ingest_with(analyser: InlineAnalyser) -> Ingest:
-    return Ingest(None, analyser, root=Path("/"), root_id=1, engine_id=1, settle=lambda photo_id: 0)  # type: ignore[arg-type]
+def ingest_with(workers: InlineWorkers) -> Ingest:
+    return Ingest(None, workers, root=Path("/"), root_id=1, engine_id=1, settle=lambda photo_id: 0)  # type: ignore[arg-type]
 
 
 def test_a_huge_photo_is_analysed_alone() -> None:
-    work = ingest_with(InlineAnalyser(RECIPE))
+    work = ingest_with(InlineWorkers(RECIPE))
     small, huge = job(1_000_000), job(PIXELS_IN_FLIGHT + 1)
     assert work._fits(huge, {})
     assert not work._fits(huge, {Future(): (small,)})
@@ -382,15 +382,15 @@ def test_photos_are_analysed_side_by_side_as_far_as_there_is_memory() -> None:
 def test_a_photo_that_fits_beside_one_worker_only_ends_the_others_first(library: Library) -> None:
     names = draw_several(library, 2)
     needed = Analyzer(RECIPE, fake.FakeEngine()).examine(file_at(library.photos / names[0])).n_bytes
-    analyser = Roomy(together=needed // 2, alone=needed * 2)
-    with library.app(analyser=analyser) as app:
+    workers = Roomy(together=needed // 2, alone=needed * 2)
+    with library.app(workers=workers) as app:
         assert set(kinds(app.pipeline.index(library.photos, names)).values()) == {"new"}
-        assert analyser.n_closed == 2
+        assert workers.n_closed == 2
 
 
 def test_a_photo_that_needs_more_memory_than_there_is_says_how_much_and_what_to_raise(library: Library) -> None:
     Image.new("RGB", (1000, 1000)).save(library.photos / "a.png")
-    assert ingest(library, "a.png", analyser=Roomy(5_000_000, 9_000_000)) == {"a.png": "faulty"}
+    assert ingest(library, "a.png", workers=Roomy(5_000_000, 9_000_000)) == {"a.png": "faulty"}
     with library.app() as app:
         [fault] = app.status().faults
     assert fault.fault.text == "needs about 10 MB of memory to be decoded, and there are 9 MB for it"
@@ -401,7 +401,7 @@ def test_a_photo_that_needs_more_memory_than_there_is_says_how_much_and_what_to_
 # --- files that cannot be read ---
 
 
-class BadSectors(InlineAnalyser):
+class BadSectors(InlineWorkers):
     """Cannot read certain files: the disk fails."""
 
     def __init__(self, path: str, *, reads: str) -> None:
@@ -440,7 +440,7 @@ def test_a_bad_sector_is_the_fault_of_the_file_that_is_on_it_and_of_no_other(
     with monkeypatch.context() as patch:
         if not tells_its_size:
             patch.setattr(os, "lstat", fails)
-        outcomes = ingest(library, *names, analyser=BadSectors("1.png", reads=reads))
+        outcomes = ingest(library, *names, workers=BadSectors("1.png", reads=reads))
     assert outcomes == {"0.png": "new", "1.png": "faulty", "2.png": "new"}
     with library.app() as app:
         [fault] = app.status().faults
@@ -462,13 +462,13 @@ def test_a_file_that_cannot_be_reached_as_its_drive_is_gone_is_no_faulty_one(
         return lstat(path, **where)
 
     monkeypatch.setattr(os, "lstat", fails)
-    assert ingest(library, "1.png", analyser=BadSectors("1.png", reads=reads)) == {"1.png": "vanished"}
+    assert ingest(library, "1.png", workers=BadSectors("1.png", reads=reads)) == {"1.png": "vanished"}
 
 
 # --- stopping ---
 
 
-class Endless(InlineAnalyser):
+class Endless(InlineWorkers):
     """Never answers about one photo."""
 
     n_workers = 2
@@ -486,12 +486,12 @@ class Endless(InlineAnalyser):
 
 
 def run_in(
-    library: Library, names: Sequence[str], analyser: InlineAnalyser, should_stop: Callable[[], bool]
+    library: Library, names: Sequence[str], workers: InlineWorkers, should_stop: Callable[[], bool]
 ) -> list[Ingested]:
     with library.app() as app:
         root_id = app.libraries.root_id(library.photos)
         work = Ingest(
-            *(app.catalog, analyser),
+            *(app.catalog, workers),
             root=library.photos,
             root_id=root_id,
             engine_id=app.engine.id,
@@ -502,29 +502,29 @@ def run_in(
 
 def test_a_run_that_is_to_stop_does_not_wait_for_the_photo_that_it_is_at(library: Library) -> None:
     names = draw_several(library, 3)
-    analyser = Endless("1.png")
+    workers = Endless("1.png")
     n_asked = itertools.count()
-    outcomes = run_in(library, names, analyser, lambda: bool(analyser.unanswered) and next(n_asked) > 4)
+    outcomes = run_in(library, names, workers, lambda: bool(workers.unanswered) and next(n_asked) > 4)
     assert kinds(outcomes) == {"0.png": "new", "2.png": "new"}
-    assert [future.cancelled() for future in analyser.unanswered] == [True]
+    assert [future.cancelled() for future in workers.unanswered] == [True]
     assert ingest(library, *names) == {"0.png": "known", "1.png": "new", "2.png": "known"}
 
 
 def test_a_run_that_is_to_stop_before_it_begins_looks_at_nothing(library: Library) -> None:
-    analyser = Deadly(lambda path: False)
-    assert run_in(library, draw_several(library, 3), analyser, lambda: True) == []
-    assert analyser.looks == []
+    workers = Deadly(lambda path: False)
+    assert run_in(library, draw_several(library, 3), workers, lambda: True) == []
+    assert workers.looks == []
 
 
 def test_a_run_that_is_closed_lets_go_of_what_was_not_begun(library: Library) -> None:
     names = draw_several(library, 3)
-    analyser = Endless("1.png")
-    with library.app(analyser=analyser) as app:
+    workers = Endless("1.png")
+    with library.app(workers=workers) as app:
         run = app.pipeline.index(library.photos, names)
-        while not analyser.unanswered:
+        while not workers.unanswered:
             assert next(run).kind == "new"
         run.close()  # type: ignore[attr-defined]
-    assert [future.cancelled() for future in analyser.unanswered] == [True]
+    assert [future.cancelled() for future in workers.unanswered] == [True]
 
 
 # --- what a new photo costs ---

@@ -15,7 +15,7 @@ from facewatch.engines import fake
 from facewatch.errors import LibraryError
 from facewatch.fs.looking import look_below
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.library.scan import Rules, walk
 from facewatch.pipeline import ScanResult
 from facewatch.types import Fingerprint
@@ -266,7 +266,7 @@ def test_files_that_could_not_be_used_are_looked_at_again_when_the_settings_that
     def scan(megapixels: float) -> ScanResult:
         recipe = Recipe("fake", max_pixels=int(megapixels * 1e6))
         with library.app(
-            {"library.max_megapixels": megapixels}, analyser=InlineAnalyser(recipe, fake.FakeEngine())
+            {"library.max_megapixels": megapixels}, workers=InlineWorkers(recipe, fake.FakeEngine())
         ) as app:
             return app.pipeline.scan()
 

@@ -22,7 +22,7 @@ from facewatch.errors import CatalogError, DiskFullError, Fault, FaultCode
 from facewatch.fs.sidecar import beside
 from facewatch.heartbeat import Activity, Doing, HeartbeatFile, heartbeat_file_of
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.people.corrections import Decisions
 from facewatch.watcher.events import Heard
 from facewatch.watcher.loop import BATCH_PHOTOS, WatchLoop
@@ -69,9 +69,9 @@ class Turns:
     def __init__(self, library: Library, *, patience: Any = Patience, **settings: Any) -> None:
         self.clock = Clock()
         self.library = library
-        self.analyser = InlineAnalyser(Recipe("fake"), fake.FakeEngine())
+        self.workers = InlineWorkers(Recipe("fake"), fake.FakeEngine())
         self.n_closed = 0
-        self.app: App = library.app(settings, analyser=self.analyser, clock=self.clock, patience=patience)
+        self.app: App = library.app(settings, workers=self.workers, clock=self.clock, patience=patience)
         self.loop = WatchLoop(self.app, should_stop=lambda: False, clock=self.clock, wall_clock=lambda: time.time())
 
         if self.app.config["watch.poll"] != "always":
@@ -235,7 +235,7 @@ def test_a_link_that_somebody_deleted_is_back_after_the_next_look(turns: Turns) 
 def test_models_are_let_go_when_nothing_comes(library: Library) -> None:
     turns = Turns(library)
     closed: list[float] = []
-    turns.analyser.close = lambda: closed.append(turns.clock.now)  # type: ignore[method-assign]
+    turns.workers.close = lambda: closed.append(turns.clock.now)  # type: ignore[method-assign]
     with turns.app:
         library.draw("a.png", (1, 0))
         turns.after(30.0)

@@ -17,7 +17,7 @@ from facewatch.errors import CatalogError
 from facewatch.fs.locks import file_lock
 from facewatch.indexing.analyzer import LibraryFile, Recipe
 from facewatch.indexing.crops import Crops, Source
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.types import Box
 
 
@@ -47,7 +47,7 @@ def test_all_that_is_kept_is_its_owners_alone(library: Library, run: Any, umask:
     library.scan()
     assert open_to_others(data) == {}
     assert run("search", str(photo)).code == 0
-    cutter = InlineAnalyser(Recipe("fake"))
+    cutter = InlineWorkers(Recipe("fake"))
     with library.app() as app, Crops(library.catalog, cutter) as crops:
         app.grouping.recluster()
         source = Source(LibraryFile(str(photo.parent), photo.name))

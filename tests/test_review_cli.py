@@ -36,7 +36,7 @@ from facewatch.cli.pictures import Protocol, Screen
 from facewatch.cli.review import N_SHOWN, FaceDisplay, ask
 from facewatch.engines import fake
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.people.corrections import Decisions
 from facewatch.people.lookup import faces_at
 from facewatch.people.portraits import best_faces
@@ -137,7 +137,7 @@ def walk(capsys: pytest.CaptureFixture[str]) -> Any:
         most: int | None = None,
     ) -> Walked:
         script = Script(keys, lines)
-        with app.face_crops(InlineAnalyser(Recipe("fake"))) as crops:
+        with app.face_crops(InlineWorkers(Recipe("fake"))) as crops:
             ask(app, script, FaceDisplay(app, crops, screen, n_lines=n_lines), most=most)
         return Walked(capsys.readouterr().out, script)
 
@@ -563,7 +563,7 @@ def test_a_photo_of_a_library_that_is_forgotten_meanwhile_is_not_opened(anna: Ap
     faces = faces_at(anna.catalog, [1])
     with anna.catalog.write():
         anna.catalog._db.execute("DELETE FROM files")
-    with anna.face_crops(InlineAnalyser(Recipe("fake"))) as crops:
+    with anna.face_crops(InlineWorkers(Recipe("fake"))) as crops:
         crops.prepare(faces)
         assert crops.paths(faces) == [None]
 

@@ -29,7 +29,7 @@ from facewatch.cli import main
 from facewatch.engines import fake
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.matching import Gallery
 from facewatch.matching import search as search_module
 from facewatch.matching.aggregation import MatchSettings
@@ -281,7 +281,7 @@ def family(library: Library) -> Library:
 
 
 def search_of(app: App) -> Search:
-    return Search(app.catalog, app.engine, app.lookup, app.analyser)
+    return Search(app.catalog, app.engine, app.lookup, app.workers)
 
 
 def like(library: Library, photo: str | Path, **arguments: Any) -> list[NearFaces]:
@@ -371,7 +371,7 @@ def test_a_photo_from_elsewhere_is_looked_at_and_nothing_is_recorded(family: Lib
 def test_a_copy_from_elsewhere_is_known_by_its_content(family: Library, tmp_path: Path) -> None:
     shutil.copy(family.photos / "a0.png", tmp_path / "copy.png")
     engine = Counting()
-    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+    with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         assert found(search_of(app).like(tmp_path / "copy.png", k=100)) == everything(family)
     assert engine.n == 0
 

@@ -16,7 +16,7 @@ from facewatch.app import App
 from facewatch.engines import fake
 from facewatch.errors import BusyError, ConfigError, FolderError, LibraryError
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.pool import InlineAnalyser
+from facewatch.indexing.pool import InlineWorkers
 from facewatch.watcher.loop import WatchLoop
 
 
@@ -63,7 +63,7 @@ def test_a_second_scan_finds_nothing_to_do(family: Library) -> None:
     family.scan()
     before = family.tree()
     engine = Counting()
-    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+    with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         result = app.pipeline.scan()
     assert engine.n == 0
     assert (result.files.n_files, result.files.n_new, result.n_links_made, result.n_links_removed) == (5, 0, 0, 0)
@@ -74,7 +74,7 @@ def test_photos_without_faces_are_not_looked_at_again(family: Library) -> None:
     family.draw("blank.png")
     family.scan()
     engine = Counting()
-    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+    with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         app.pipeline.scan()
     assert engine.n == 0
 
@@ -118,7 +118,7 @@ def test_a_photo_that_comes_back_is_its_persons_again_without_being_analysed(fam
     assert family.tree() != before
     shutil.move(tmp_path / "c.png", family.photos / "2025/c.png")
     engine = Counting()
-    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+    with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         app.pipeline.scan()
     assert engine.n == 0
     assert family.tree() == before
@@ -128,7 +128,7 @@ def test_a_moved_folder_keeps_faces_and_people(family: Library) -> None:
     family.scan()
     (family.photos / "2024").rename(family.photos / "years before")
     engine = Counting()
-    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+    with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         result = app.pipeline.scan()
     assert engine.n == 0
     assert (result.files.n_moved, result.files.n_missing) == (2, 0)
@@ -203,7 +203,7 @@ def test_a_library_that_was_moved_is_followed(family: Library) -> None:
     new = family.base / "Pictures"
     family.photos.rename(new)
     engine = Counting()
-    with family.app({"library.photos": str(new)}, analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+    with family.app({"library.photos": str(new)}, workers=InlineWorkers(Recipe("fake"), engine)) as app:
         app.pipeline.scan()
         assert app.catalog.roots.all() == [new]
         assert list(app.status().health.offline) == []
@@ -237,7 +237,7 @@ def test_libraries_that_lie_in_each_other_are_one(family: Library) -> None:
     inner = {"library.photos": str(family.photos / "2024"), "library.people": str(family.people)}
     family.scan(**inner)
     engine = Counting()
-    with family.app(analyser=InlineAnalyser(Recipe("fake"), engine)) as app:
+    with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         app.pipeline.scan()
         assert engine.n == 3  # those in 2024 are known
         assert app.catalog.roots.all() == [family.photos]
@@ -305,7 +305,7 @@ def test_a_library_that_does_not_exist_is_refused(library: Library) -> None:
 def test_a_people_folder_that_cannot_be_made_is_said_before_anything_is_analysed(family: Library) -> None:
     engine = Counting()
     with (
-        family.app({"library.people": "/proc/People"}, analyser=InlineAnalyser(Recipe("fake"), engine)) as app,
+        family.app({"library.people": "/proc/People"}, workers=InlineWorkers(Recipe("fake"), engine)) as app,
         pytest.raises(FolderError, match="/proc/People"),
     ):
         app.pipeline.scan()
@@ -374,7 +374,7 @@ def test_a_scan_that_was_cut_off_carries_on_to_the_same_end(family: Library, sto
     app: App
     with (
         pytest.raises(KeyboardInterrupt) if stop_after < 5 else nullcontext(),
-        family.app(analyser=InlineAnalyser(Recipe("fake"), Dying())) as app,
+        family.app(workers=InlineWorkers(Recipe("fake"), Dying())) as app,
     ):
         app.pipeline.scan()
     family.scan()

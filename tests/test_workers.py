@@ -21,7 +21,7 @@ from facewatch.errors import EngineError
 from facewatch.indexing.analyzer import LibraryFile, Recipe
 from facewatch.indexing.indexer import Ingest
 from facewatch.indexing.memory import MB
-from facewatch.indexing.pool import Workers
+from facewatch.indexing.pool import WorkerPool
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Fingerprint
 
@@ -48,8 +48,9 @@ def hired(
     photo_seconds: float = PATIENCE,
     memory: int | None = None,
     recipe: Recipe = RECIPE,
-) -> Iterator[Workers]:
-    workers = Workers(recipe, n_workers, photo_seconds=photo_seconds, memory=memory, load=deadly.loading(way, traces))
+) -> Iterator[WorkerPool]:
+    load = deadly.loading(way, traces)
+    workers = WorkerPool(recipe, n_workers, photo_seconds=photo_seconds, memory=memory, load=load)
     try:
         yield workers
     finally:
@@ -77,17 +78,17 @@ def advice_of(library: Library) -> dict[str, str]:
         return {Path(one.path).name: one.fault.advice for one in app.status().faults}
 
 
-def ingested(library: Library, workers: Workers) -> dict[str, list[str]]:
+def ingested(library: Library, workers: WorkerPool) -> dict[str, list[str]]:
     """Bring all photos in; returns what became of each, as often as it was told."""
     names = sorted(path.name for path in library.photos.iterdir())
     told: dict[str, list[str]] = {name: [] for name in names}
-    with library.app(analyser=workers) as app:
+    with library.app(workers=workers) as app:
         for one in app.pipeline.index(library.photos, names):
             told[one.path].append(one.kind)
     return told
 
 
-def ask(library: Library, workers: Workers, name: str) -> object:
+def ask(library: Library, workers: WorkerPool, name: str) -> object:
     """Have a photo looked at."""
     path = library.photos / name
     return workers.analyse(LibraryFile(str(library.photos), name), Fingerprint.of(path.stat())).result(PATIENCE)
@@ -357,13 +358,13 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import deadly
 from facewatch.indexing.analyzer import LibraryFile, Recipe
-from facewatch.indexing.pool import Workers
+from facewatch.indexing.pool import WorkerPool
 from facewatch.types import Fingerprint
 
 if __name__ == "__main__":
     photos = Path(sys.argv[2])
     load = deadly.loading(deadly.load, Path(sys.argv[3]))
-    workers = Workers(Recipe("fake"), 2, photo_seconds=float(sys.argv[4]), load=load)
+    workers = WorkerPool(Recipe("fake"), 2, photo_seconds=float(sys.argv[4]), load=load)
     for path in sorted(photos.iterdir()):
         workers.analyse(LibraryFile(str(photos), path.name), Fingerprint.of(path.stat()))
     while len(list(Path(sys.argv[3]).iterdir())) < len(list(photos.iterdir())):

@@ -23,7 +23,7 @@ from facewatch.errors import LibraryError
 from facewatch.fs.output import written_at_once
 from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
 from facewatch.indexing.indexer import Ingest
-from facewatch.indexing.pool import Analyser
+from facewatch.indexing.pool import Workers
 from facewatch.types import Analysis, Box, Covered, EngineInfo, Face, Fingerprint, Progress, Quality, Tier
 
 if TYPE_CHECKING:
@@ -62,14 +62,14 @@ class Analyses:
     """What is wrong with a file that could not be used, and what to do about it, by absolute path."""
 
 
-def analyse_photos(app: App, analyser: Analyser, paths: Iterable[Path], *, known: Analyses, report: Report) -> Analyses:
+def analyse_photos(app: App, workers: Workers, paths: Iterable[Path], *, known: Analyses, report: Report) -> Analyses:
     """Add to `known` what the engine finds in the photos of these absolute paths, and return it.
 
     What is known already and has not changed is not analysed again. `known` holds what was done so far when this is
     interrupted. The service's catalog is used up by it.
     """
     paths = list(paths)
-    caching = _CachingAnalyser(analyser, known)
+    caching = _CachingWorkers(workers, known)
     catalog, now = app.catalog, app.catalog.now()
     with catalog.write():
         root_id = catalog.roots.add(Path("/"), 0, now)
@@ -93,10 +93,10 @@ _FAULTS = {
 }
 
 
-class _CachingAnalyser:
-    """An Analyser that answers for what is known and passes the rest on to another one, whose answers it keeps."""
+class _CachingWorkers:
+    """An Workers that answers for what is known and passes the rest on to another one, whose answers it keeps."""
 
-    def __init__(self, inner: Analyser, known: Analyses) -> None:
+    def __init__(self, inner: Workers, known: Analyses) -> None:
         self.n_workers = inner.n_workers
         self.room = inner.room
         self._inner = inner

@@ -34,7 +34,7 @@ from facewatch.evaluation.ways import (
     streaming,
 )
 from facewatch.indexing.memory import memory_limit
-from facewatch.indexing.pool import Analyser, Workers
+from facewatch.indexing.pool import WorkerPool, Workers
 from facewatch.settings import available_cores
 from facewatch.types import EngineInfo, Progress, Thresholds
 
@@ -114,14 +114,14 @@ def analyse(
     open_app: OpenApp,
     *,
     keep: Path | None = None,
-    analyser: Analyser | None = None,
+    workers: Workers | None = None,
     stage: Stage = quiet,
 ) -> tuple[EngineInfo, Analyses]:
     """Return what the engine finds in the labelled photos.
 
     Args:
         keep: where what was found is kept for the next time, also when this is interrupted.
-        analyser: takes the place of the worker processes.
+        workers: takes the place of the worker processes.
 
     Raises:
         LibraryError: `keep` is another kind of file, or was made with another engine or other settings.
@@ -130,7 +130,7 @@ def analyse(
         key = key_of(app.engine.info, app.engine.recipe())
         known = load_analyses(keep, key) if keep else Analyses()
         paths = dict.fromkeys(resolved(labelled.root, photo) for photo in labelled.photos)
-        own = analyser or _workers(app)
+        own = workers or _workers(app)
         before = dict(known.files), len(known.photos)
         try:
             with stage("analysing photos") as report:
@@ -142,13 +142,13 @@ def analyse(
         return app.engine.info, known
 
 
-def _workers(app: App) -> Workers:
+def _workers(app: App) -> WorkerPool:
     """Return worker processes with the limits of the settings.
 
     Raises:
         EngineError: there is not memory enough for one.
     """
-    return Workers(
+    return WorkerPool(
         app.engine.recipe(),
         app.config["engine.workers"] or available_cores(),
         photo_seconds=app.config["resources.photo_seconds"],
@@ -165,7 +165,7 @@ def evaluate(
     arrival: Arrival = Arrival(),  # noqa: B008 - it cannot be changed
     with_user: bool = False,
     keep: Path | None = None,
-    analyser: Analyser | None = None,
+    workers: Workers | None = None,
     stage: Stage = quiet,
 ) -> Evaluation:
     """Return how well the engine and these methods, or all of them ("all"), do on labelled photos.
@@ -175,14 +175,14 @@ def evaluate(
         fars: wanted shares of pairs of two people that are accepted.
         with_user: whether a simulated user names people and answers questions, see `simulated`.
         keep: see `analyse`.
-        analyser: takes the place of the worker processes.
+        workers: takes the place of the worker processes.
 
     Raises:
         LibraryError: too few of the labelled faces were found to compare them.
         EngineError: the engine, or a method that was asked for by name, cannot be used.
     """
     usable, left_out = usable_methods(methods)
-    info, analyses = analyse(labelled, open_app, keep=keep, analyser=analyser, stage=stage)
+    info, analyses = analyse(labelled, open_app, keep=keep, workers=workers, stage=stage)
     sample = make_sample(labelled, analyses, n_dims=info.n_dims)
     check_counts(labelled.root, photos_of(sample), who="found")
     pairs = count_pairs(sample.embeddings, sample.person)

@@ -27,7 +27,7 @@ from facewatch.fs import sidecar
 from facewatch.fs.atomic import replacing
 from facewatch.fs.sidecar import beside
 from facewatch.indexing.analyzer import LibraryFile
-from facewatch.indexing.pool import Cutter
+from facewatch.indexing.pool import CropWorkers
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Box, Fingerprint
 
@@ -100,7 +100,7 @@ class Crops:
     def __init__(
         self,
         catalog: Path,
-        cutter: Cutter | None = None,
+        cutter: CropWorkers | None = None,
         *,
         most: int = MOST,
         make_temporary: Callable[[], str] = lambda: tempfile.mkdtemp(prefix="facewatch-crops-"),
@@ -271,7 +271,7 @@ def _by_age(folder: Path) -> list[Path]:
 class Album:
     """Faces as pictures that stand inside a page, each cut out once."""
 
-    cutter: Cutter
+    cutter: CropWorkers
     _crops: dict[tuple[str, Box], str | None] = field(default_factory=dict)
     _hopeless: set[str] = field(default_factory=set)
     """Photos that are not asked for again."""

@@ -39,7 +39,7 @@ from facewatch.indexing.analyzer import (
 )
 from facewatch.indexing.lineage import Versions
 from facewatch.indexing.memory import PIXELS_IN_FLIGHT, in_mb
-from facewatch.indexing.pool import Analyser
+from facewatch.indexing.pool import Workers
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Analysis, Fingerprint
 
@@ -124,7 +124,7 @@ class Ingest:
     def __init__(
         self,
         catalog: Catalog,
-        analyser: Analyser,
+        workers: Workers,
         *,
         root: Path,
         root_id: int,
@@ -138,7 +138,7 @@ class Ingest:
         transaction. `is_aligned`: every photo is a crop of one face. `versions`: what finds earlier versions of a
         photo; its faces are what they were in those."""
         self._catalog = catalog
-        self._analyser = analyser
+        self._workers = workers
         self._root = root
         self._root_id = root_id
         self._engine_id = engine_id
@@ -192,7 +192,7 @@ class Ingest:
 
     def _launch(self, waiting: deque[_Job], ready: deque[_Job], flying: _Flying) -> None:
         """Keep the workers busy: one job in each hand and one behind it."""
-        most = 2 * self._analyser.n_workers
+        most = 2 * self._workers.n_workers
         while ready and len(flying) < most and self._fits(ready[0], flying):
             if self._is_aligned:
                 self._launch_batch(ready, flying)
@@ -200,8 +200,8 @@ class Ingest:
                 job = ready.popleft()
                 assert job.examined is not None
                 if self._is_only_alone(job.examined.n_bytes):
-                    self._analyser.close()  # the models of workers that have nothing to do make room
-                flying[self._analyser.analyse(self._file(job.path), job.examined.fingerprint)] = (job,)
+                    self._workers.close()  # the models of workers that have nothing to do make room
+                flying[self._workers.analyse(self._file(job.path), job.examined.fingerprint)] = (job,)
         n_wanted = ALIGNED_BATCH if self._is_aligned else 1
         while waiting and len(ready) < n_wanted and len(flying) < most:
             if any(self._wants_all(job) for jobs in flying.values() for job in jobs):
@@ -210,9 +210,9 @@ class Ingest:
                 return
             job = waiting.popleft()
             if job.n_workers_lost:
-                self._analyser.close()  # in a process that no other photo has been in, and with all the memory
+                self._workers.close()  # in a process that no other photo has been in, and with all the memory
             job.started = perf_counter()
-            flying[self._analyser.examine(self._file(job.path))] = (job,)
+            flying[self._workers.examine(self._file(job.path))] = (job,)
 
     def _launch_batch(self, ready: deque[_Job], flying: _Flying) -> None:
         """Send off what is ready, as far as it fits, as one batch; a suspect goes alone."""
@@ -222,7 +222,7 @@ class Ingest:
                 break
             jobs.append(ready.popleft())
         photos = [(self._file(job.path), job.examined.fingerprint) for job in jobs if job.examined]
-        flying[self._analyser.analyse_aligned(photos)] = tuple(jobs)
+        flying[self._workers.analyse_aligned(photos)] = tuple(jobs)
 
     def _fits(self, job: _Job, flying: _Flying) -> bool:
         """Whether a photo may be analysed beside those that are."""
@@ -237,14 +237,14 @@ class Ingest:
     def _exceeds(self, jobs: Sequence[_Job]) -> bool:
         """Whether these are too many pixels or bytes at one time."""
         examined = [job.examined for job in jobs if job.examined]
-        together = self._analyser.room.together
+        together = self._workers.room.together
         return sum(one.n_pixels for one in examined) > PIXELS_IN_FLIGHT or (
             together is not None and sum(one.n_bytes for one in examined) > together
         )
 
     def _is_only_alone(self, n_bytes: int) -> bool:
         """Whether there is room for so many bytes only where there is but one worker."""
-        together = self._analyser.room.together
+        together = self._workers.room.together
         return together is not None and n_bytes > together
 
     def _wants_all(self, job: _Job) -> bool:
@@ -328,7 +328,7 @@ class Ingest:
                     self._versions.replaced(before.photo_id)
             is_same = before is not None and before.photo_id == photo_id
             return Ingested(job.path, "known", is_same=is_same, ms=self._ms(job))
-        alone = self._analyser.room.alone
+        alone = self._workers.room.alone
         if alone is not None and result.n_bytes > alone:
             return self._record_fault(
                 job,
@@ -415,7 +415,7 @@ class Ingest:
         return (perf_counter() - job.started) * 1000
 
 
-def find_dates(catalog: Catalog, analyser: Analyser) -> Iterator[int]:
+def find_dates(catalog: Catalog, workers: Workers) -> Iterator[int]:
     """Record when photos were taken where nobody has looked; yields how many were looked at, after each transaction.
 
     Only headers are read. A photo whose file is gone, changed, unreadable or broken is passed over: the next call tries
@@ -428,7 +428,7 @@ def find_dates(catalog: Catalog, analyser: Analyser) -> Iterator[int]:
         answers: dict[int, str] = {}
         # The first copy of each photo, then the second one of those whose first did not answer, and so on.
         for nth in zip_longest(*copies.values()):
-            answers |= _dates_in([file for file in nth if file and file.photo_id not in answers], analyser, roots)
+            answers |= _dates_in([file for file in nth if file and file.photo_id not in answers], workers, roots)
         with catalog.write():
             catalog.photos.set_taken(answers)
         after = files[-1].photo_id
@@ -436,9 +436,9 @@ def find_dates(catalog: Catalog, analyser: Analyser) -> Iterator[int]:
         yield n_looked
 
 
-def _dates_in(files: Iterable[UndatedFile], analyser: Analyser, roots: Sequence[str]) -> dict[int, str]:
+def _dates_in(files: Iterable[UndatedFile], workers: Workers, roots: Sequence[str]) -> dict[int, str]:
     """Return what those files that can be read say, by their photos."""
-    asked = [(file, analyser.taken_at(_located(file.path, roots), file.fingerprint)) for file in files]
+    asked = [(file, workers.taken_at(_located(file.path, roots), file.fingerprint)) for file in files]
     answers = {}
     for file, future in asked:
         try:

@@ -51,7 +51,7 @@ LOST_IN_A_ROW = 8
 """When workers end over so many photos, one after the other, it is asked whether the photos are to blame at all."""
 
 
-class Analyser(Protocol):
+class Workers(Protocol):
     """Where photos are looked at; the futures' exceptions are those of `Analyzer`, and WorkerLost."""
 
     n_workers: int
@@ -70,7 +70,7 @@ class Analyser(Protocol):
         ...
 
 
-class Cutter(Protocol):
+class CropWorkers(Protocol):
     """Where faces are cut out of photos; the future's exceptions are those of `Analyzer.cut_faces`, and WorkerLost."""
 
     def cut_faces(
@@ -92,8 +92,8 @@ class _Task:
     future: Future[Any] = field(default_factory=Future)
 
 
-class Workers:
-    """An Analyser of worker processes; made when needed, let go on `close`."""
+class WorkerPool:
+    """An Workers of worker processes; made when needed, let go on `close`."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class Workers:
         )
         self._make_process = partial(Process, recipe, load, photo_seconds=photo_seconds)
         self._losses = _Losses()
-        self._crew: _Crew | None = None
+        self._threads: _Threads | None = None
 
     def examine(self, photo: LibraryFile) -> Future[Examined]:
         return self._submit("examine", photo, photo)
@@ -149,26 +149,26 @@ class Workers:
         self._submit("load_decoders", None)
 
     def _submit(self, work: str, subject: object, *arguments: object) -> Future[Any]:
-        if self._crew is None:
-            self._crew = _Crew(self._make_process, self.n_workers, self._losses, self._memory)
+        if self._threads is None:
+            self._threads = _Threads(self._make_process, self.n_workers, self._losses, self._memory)
         task = _Task(work, arguments, subject)
-        self._crew.submit(task)
+        self._threads.submit(task)
         return task.future
 
     @property
     def pids(self) -> list[int]:
         """The processes that there are now."""
-        return self._crew.pids if self._crew else []
+        return self._threads.pids if self._threads else []
 
     @property
     def is_running(self) -> bool:
-        return self._crew is not None
+        return self._threads is not None
 
     def close(self) -> None:
         """End the workers, whatever they are at, and forget what waits."""
-        if self._crew is not None:
-            self._crew.close()
-            self._crew = None
+        if self._threads is not None:
+            self._threads.close()
+            self._threads = None
 
 
 class _Losses:
@@ -224,7 +224,7 @@ class _Memory:
         return size == max(sizes) and sum(sizes) + private_bytes(self._own) > of
 
 
-class _Crew:
+class _Threads:
     """Threads that share a queue, each with a worker process of its own. A thread is made when all others are busy."""
 
     def __init__(self, make: Callable[[], Process], n_workers: int, losses: _Losses, memory: _Memory) -> None:
@@ -398,8 +398,8 @@ class _Crew:
             )
 
 
-class InlineAnalyser:
-    """An Analyser in this process, one photo after the other: for tests and for looking at a single photo."""
+class InlineWorkers:
+    """An Workers in this process, one photo after the other: for tests and for looking at a single photo."""
 
     n_workers = 1
     room = Room()

@@ -14,7 +14,7 @@ import numpy as np
 from facewatch.catalog import Person
 from facewatch.indexing.analyzer import LibraryFile
 from facewatch.indexing.crops import Crops, Source
-from facewatch.indexing.pool import Cutter
+from facewatch.indexing.pool import CropWorkers
 from facewatch.people.lookup import faces_at
 from facewatch.types import Box, Progress
 
@@ -40,7 +40,7 @@ _AT_ONCE = 32
 class FaceCrops:
     """Crops of faces, made meanwhile by a worker, so that those of the next question are there when it is asked."""
 
-    def __init__(self, catalog: Catalog, crops: Crops, cutter: Cutter) -> None:
+    def __init__(self, catalog: Catalog, crops: Crops, cutter: CropWorkers) -> None:
         self._catalog = catalog
         self._crops = crops
         self._cutter = cutter

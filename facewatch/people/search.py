@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facewatch.indexing.engine import WantedEngine
-    from facewatch.indexing.pool import Analyser
+    from facewatch.indexing.pool import Workers
     from facewatch.people.lookup import Lookup
     from facewatch.types import Analysis
 
@@ -104,14 +104,12 @@ class _Probe:
 class Search:
     """Finds faces in a catalog, by the engine in use."""
 
-    def __init__(
-        self, catalog: Catalog, wanted: WantedEngine, lookup: Lookup, analyser: Callable[[], Analyser]
-    ) -> None:
-        """`analyser` returns what looks at photos that the catalog does not know."""
+    def __init__(self, catalog: Catalog, wanted: WantedEngine, lookup: Lookup, workers: Callable[[], Workers]) -> None:
+        """`workers` returns what looks at photos that the catalog does not know."""
         self._catalog = catalog
         self._wanted = wanted
         self._lookup = lookup
-        self._analyser = analyser
+        self._workers = workers
         self._kept = KeptVectors(catalog)
         self._engine: KnownEngine | None = None
         """The one in use when it was asked for last; what it says of its counts is old."""
@@ -272,7 +270,7 @@ class Search:
         return [_Probe(number, None, None, None, face.embedding) for number, face in enumerate(faces, 1)]
 
     def _examine(self, name: str, full: Path) -> Examined:
-        examined = _answer(self._analyser().examine(_file(full)), name)
+        examined = _answer(self._workers().examine(_file(full)), name)
         if examined.fault:
             raise NotKnownError(f"{name}: {examined.fault.text}; {examined.fault.advice}")
         if examined.sha256 is None:
@@ -280,7 +278,7 @@ class Search:
         return examined
 
     def _analyse(self, name: str, full: Path, examined: Examined) -> Analysis:
-        analysed = _answer(self._analyser().analyse(_file(full), examined.fingerprint), name)
+        analysed = _answer(self._workers().analyse(_file(full), examined.fingerprint), name)
         if analysed is None:
             raise NotKnownError(f"{name}: changed while it was looked at; search again")
         if isinstance(analysed, Fault):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from facewatch.catalog import Catalog
 from facewatch.engines import describe_engine
-from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile
+from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile
 from facewatch.indexing.indexer import Ingest
 from facewatch.indexing.memory import Room
 from facewatch.people.identities import FixedEngine, Identities
@@ -192,10 +192,10 @@ class Crowd:
 
     # What a worker would say, without looking.
 
-    def examine(self, photo: LibraryFile) -> Future[Examined]:
-        future: Future[Examined] = Future()
+    def examine(self, photo: LibraryFile) -> Future[Examination]:
+        future: Future[Examination] = Future()
         digest = hashlib.sha256(os.fsencode(photo)).digest()
-        future.set_result(Examined(Fingerprint(1, 1, 1), digest, n_pixels=1, n_bytes=1))
+        future.set_result(Examination(Fingerprint(1, 1, 1), digest, n_pixels=1, n_bytes=1))
         return future
 
     def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:

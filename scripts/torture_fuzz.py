@@ -17,7 +17,7 @@ from pathlib import Path
 from facewatch.decode import HEAD_BYTES, sniff
 from facewatch.engines import fake
 from facewatch.errors import Fault, FaultCode
-from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile, Recipe
 from facewatch.indexing.pool import WorkerPool
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Analysis, Engine
@@ -265,11 +265,11 @@ def _look(workers: WorkerPool, batch: Sequence[LibraryFile], found: Fuzzed, seco
     for photo, first in examined:
         found.n += 1
         answer = _answer(first, photo, found, seconds_limit)
-        if isinstance(answer, Examined) and answer.fault:
+        if isinstance(answer, Examination) and answer.fault:
             _note_fault(answer.fault, photo, found)
-        elif isinstance(answer, Examined) and answer.sha256:
+        elif isinstance(answer, Examination) and answer.sha256:
             waiting.append((photo, workers.analyse(photo, answer.fingerprint)))
-        elif isinstance(answer, Examined):
+        elif isinstance(answer, Examination):
             found.faults["not a photo"] += 1
     for photo, second in waiting:
         analysed = _answer(second, photo, found, seconds_limit)
@@ -280,8 +280,8 @@ def _look(workers: WorkerPool, batch: Sequence[LibraryFile], found: Fuzzed, seco
 
 
 def _answer(
-    future: Future[Examined] | Future[AnalysisResult], photo: LibraryFile, found: Fuzzed, seconds_limit: float
-) -> Examined | AnalysisResult:
+    future: Future[Examination] | Future[AnalysisResult], photo: LibraryFile, found: Fuzzed, seconds_limit: float
+) -> Examination | AnalysisResult:
     try:
         return future.result(timeout=20 * seconds_limit)
     except OSError as error:

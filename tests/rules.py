@@ -29,7 +29,7 @@ from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
 from facewatch.engines import fake
-from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile, Recipe
 from facewatch.indexing.memory import Room
 from facewatch.indexing.pool import InlineWorkers, Workers
 from facewatch.people.record import Decided
@@ -90,11 +90,11 @@ class Reader:
         self._engine = engine
         self._n_answers = 0
 
-    def examine(self, photo: LibraryFile) -> Future[Examined]:
+    def examine(self, photo: LibraryFile) -> Future[Examination]:
         file = Path(photo)
         data, fingerprint = file.read_bytes(), Fingerprint.of(file.stat())
         is_photo = file.suffix == ".photo"
-        return self._done(Examined(fingerprint, hashlib.sha256(data).digest() if is_photo else None))
+        return self._done(Examination(fingerprint, hashlib.sha256(data).digest() if is_photo else None))
 
     def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
         told = json.loads(Path(photo).read_text())

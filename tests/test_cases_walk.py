@@ -25,7 +25,7 @@ from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
 from facewatch.engines import fake
 from facewatch.evaluation.analyses import Analyses, analyse_photos
 from facewatch.evaluation.labelled import read_labels
-from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile, Recipe
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.library.scan import walk
 from facewatch.pipeline import ScanResult
@@ -176,7 +176,7 @@ class Counting(InlineWorkers):
         super().__init__(Recipe("fake"), fake.FakeEngine())
         self.n_read = self.n_analysed = 0
 
-    def examine(self, photo: LibraryFile) -> Future[Examined]:
+    def examine(self, photo: LibraryFile) -> Future[Examination]:
         self.n_read += 1
         return super().examine(photo)
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from facewatch.engines import fake
 from facewatch.errors import Fault, FaultCode
-from facewatch.indexing.analyzer import AnalysisResult, Analyzer, Examined, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Analyzer, Examination, LibraryFile, Recipe
 from facewatch.indexing.indexer import Ingest, Ingested, _Job
 from facewatch.indexing.memory import PIXELS_IN_FLIGHT, Room
 from facewatch.indexing.pool import InlineWorkers, WorkerPool
@@ -197,7 +197,7 @@ class Deadly(InlineWorkers):
         self._fault = fault
         self.looks: list[tuple[str, str]] = []
 
-    def examine(self, photo: LibraryFile) -> Future[Examined]:
+    def examine(self, photo: LibraryFile) -> Future[Examination]:
         self.looks.append(("examine", photo.path))
         return super().examine(photo)
 
@@ -353,7 +353,7 @@ class Roomy(InlineWorkers):
 
 
 def job(n_pixels: int, n_bytes: int = 0) -> _Job:
-    return _Job("x", 0.0, Examined(Fingerprint(1, 1, 1), b"x", n_pixels, n_bytes))
+    return _Job("x", 0.0, Examination(Fingerprint(1, 1, 1), b"x", n_pixels, n_bytes))
 
 
 def ingest_with(workers: InlineWorkers) -> Ingest:
@@ -410,7 +410,7 @@ class BadSectors(InlineWorkers):
         self._path = path
         self._reads = reads
 
-    def examine(self, photo: LibraryFile) -> Future[Examined]:
+    def examine(self, photo: LibraryFile) -> Future[Examination]:
         return self._answer(photo, "examine", super().examine)
 
     def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:

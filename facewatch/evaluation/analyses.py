@@ -21,7 +21,7 @@ from facewatch import __version__
 from facewatch.catalog import display
 from facewatch.errors import LibraryError
 from facewatch.fs.output import written_at_once
-from facewatch.indexing.analyzer import AnalysisResult, Examined, LibraryFile, Recipe
+from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile, Recipe
 from facewatch.indexing.indexer import Ingest
 from facewatch.indexing.pool import Workers
 from facewatch.types import Analysis, Box, Covered, EngineInfo, Face, Fingerprint, Progress, Quality, Tier
@@ -101,14 +101,14 @@ class _CachingWorkers:
         self.room = inner.room
         self._inner = inner
         self._known = known
-        self._examined: dict[str, Future[Examined]] = {}
+        self._examined: dict[str, Future[Examination]] = {}
         self._analysed: dict[str, Future[AnalysisResult]] = {}
 
-    def examine(self, photo: LibraryFile) -> Future[Examined]:
+    def examine(self, photo: LibraryFile) -> Future[Examination]:
         path = _absolute(photo.path)
         if (known := self._known_analysis(path)) is not None:
             # No pixels: nothing will be decoded.
-            return _done(Examined(known[0], self._known.files[path].sha256))
+            return _done(Examination(known[0], self._known.files[path].sha256))
         self._examined[path] = self._inner.examine(photo)
         return self._examined[path]
 

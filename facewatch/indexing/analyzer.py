@@ -60,7 +60,7 @@ class LibraryFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class Examination:
     """What reading a file's bytes once tells."""
 
     fingerprint: Fingerprint
@@ -110,7 +110,7 @@ class Analyzer:
             self._engine = self._load(self.recipe)
         return self._engine
 
-    def examine(self, photo: LibraryFile) -> Examined:
+    def examine(self, photo: LibraryFile) -> Examination:
         """Return the file's hash and size in pixels, or its fault.
 
         Raises:
@@ -122,17 +122,17 @@ class Analyzer:
             fingerprint = Fingerprint.of(os.fstat(file.fileno()))
             head = file.read(decode.HEAD_BYTES)
             if not decode.sniff(head).is_image and not decode.claims_to_be_photo(photo.path):
-                return Examined(fingerprint, None)
+                return Examination(fingerprint, None)
             if fingerprint.size > BYTES_PER_PIXEL * self.recipe.max_pixels + BYTES_BESIDE_PIXELS:
-                return Examined(fingerprint, None, fault=Fault.of(FaultCode.TOO_LARGE, size=in_mb(fingerprint.size)))
+                return Examination(fingerprint, None, fault=Fault.of(FaultCode.TOO_LARGE, size=in_mb(fingerprint.size)))
             file.seek(0)
             data = file.read()
         try:
             peeked = decode.peek(io.BytesIO(data), max_pixels=self.recipe.max_pixels)
             n_bytes = bytes_needed(peeked.format, self._most_pixels(data, peeked), len(data))
         except PhotoError as error:
-            return Examined(fingerprint, None, fault=error.fault)
-        return Examined(fingerprint, hashlib.sha256(data).digest(), peeked.n_decoded_pixels, n_bytes)
+            return Examination(fingerprint, None, fault=error.fault)
+        return Examination(fingerprint, hashlib.sha256(data).digest(), peeked.n_decoded_pixels, n_bytes)
 
     def _most_pixels(self, data: bytes, peeked: Peeked) -> int:
         """Return how many pixels are decoded at most: more when an engine wants to look closer."""

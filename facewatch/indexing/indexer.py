@@ -33,7 +33,7 @@ from facewatch.catalog.files import UndatedFile
 from facewatch.errors import Fault, FaultCode, PhotoError
 from facewatch.indexing.analyzer import (
     AnalysisResult,
-    Examined,
+    Examination,
     LibraryFile,
     unreadable,
 )
@@ -92,7 +92,7 @@ class _Job:
 
     path: str
     started: float
-    examined: Examined | None = None
+    examined: Examination | None = None
     is_known: bool = False
     """Whether another engine has looked at this photo."""
     n_workers_lost: int = 0
@@ -104,7 +104,7 @@ class _Job:
 _Flying = dict[Future[Any], tuple[_Job, ...]]
 """What the workers are at: one job, or the batch of jobs that share an answer."""
 
-_Answer = Callable[[], "Examined | AnalysisResult"]
+_Answer = Callable[[], "Examination | AnalysisResult"]
 
 
 def _answers(future: Future[Any], n_jobs: int) -> list[_Answer]:
@@ -304,14 +304,14 @@ class Ingest:
             return self._set_aside(job, self._fingerprint(job.path), unreadable(error))
         if result is None:
             return Ingested(job.path, "unsettled")
-        if isinstance(result, Examined):
+        if isinstance(result, Examination):
             return self._examined(job, result, ready)
         assert job.examined is not None
         if isinstance(result, Fault):
             return self._record_fault(job, job.examined.fingerprint, result)
         return self._analysed(job, job.examined, result)
 
-    def _examined(self, job: _Job, result: Examined, ready: deque[_Job]) -> Ingested | None:
+    def _examined(self, job: _Job, result: Examination, ready: deque[_Job]) -> Ingested | None:
         if result.fault:
             return self._record_fault(job, result.fingerprint, result.fault)
         if result.sha256 is None:
@@ -344,13 +344,13 @@ class Ingest:
         is_analysed = self._catalog.faces.is_analysed(photo_id, self._engine_id)
         return is_analysed and not (self._versions and self._catalog.photos.is_misread(photo_id))
 
-    def _analysed(self, job: _Job, examined: Examined, analysis: Analysis) -> Ingested:
+    def _analysed(self, job: _Job, examined: Examination, analysis: Analysis) -> Ingested:
         n_inherited, n_settled = self._store(job, examined, analysis)
         kind = "again" if job.is_known else "new"
         n_faces = len(analysis.faces)
         return Ingested(job.path, kind, n_faces, n_inherited + n_settled, n_inherited, ms=self._ms(job))
 
-    def _store(self, job: _Job, examined: Examined, analysis: Analysis) -> tuple[int, int]:
+    def _store(self, job: _Job, examined: Examination, analysis: Analysis) -> tuple[int, int]:
         """Return how many faces inherited whose they are, and how many were recognised."""
         catalog, now = self._catalog, self._catalog.now()
         assert examined.sha256 is not None

@@ -21,7 +21,7 @@ import psutil
 
 from facewatch.engines import worker_bytes
 from facewatch.errors import EngineError
-from facewatch.indexing.analyzer import AnalysisResult, Analyzer, Examined, LibraryFile, Recipe, load
+from facewatch.indexing.analyzer import AnalysisResult, Analyzer, Examination, LibraryFile, Recipe, load
 from facewatch.indexing.memory import MOST_SWOLLEN, Room, in_mb, share_out
 from facewatch.indexing.worker import (
     Load,
@@ -57,7 +57,7 @@ class Workers(Protocol):
     n_workers: int
     room: Room
 
-    def examine(self, photo: LibraryFile) -> Future[Examined]: ...
+    def examine(self, photo: LibraryFile) -> Future[Examination]: ...
 
     def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]: ...
 
@@ -127,7 +127,7 @@ class WorkerPool:
         self._losses = _Losses()
         self._threads: _Threads | None = None
 
-    def examine(self, photo: LibraryFile) -> Future[Examined]:
+    def examine(self, photo: LibraryFile) -> Future[Examination]:
         return self._submit("examine", photo, photo)
 
     def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
@@ -407,7 +407,7 @@ class InlineWorkers:
     def __init__(self, recipe: Recipe, engine: Engine | None = None) -> None:
         self._own = Analyzer(recipe, engine)
 
-    def examine(self, photo: LibraryFile) -> Future[Examined]:
+    def examine(self, photo: LibraryFile) -> Future[Examination]:
         return _done(lambda: self._own.examine(photo))
 
     def analyse(self, photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:

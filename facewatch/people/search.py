@@ -23,7 +23,7 @@ from facewatch.errors import CatalogError, EngineError, Fault, NotKnownError
 from facewatch.fs import sidecar
 from facewatch.fs.locks import file_lock
 from facewatch.fs.sidecar import beside
-from facewatch.indexing.analyzer import Examined, LibraryFile
+from facewatch.indexing.analyzer import Examination, LibraryFile
 from facewatch.indexing.worker import WorkerLost
 from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 from facewatch.people.lookup import faces_on_link
@@ -269,7 +269,7 @@ class Search:
         faces = sorted(self._analyse(name, full, examined).faces, key=lambda face: face.box.x)
         return [_Probe(number, None, None, None, face.embedding) for number, face in enumerate(faces, 1)]
 
-    def _examine(self, name: str, full: Path) -> Examined:
+    def _examine(self, name: str, full: Path) -> Examination:
         examined = _answer(self._workers().examine(_file(full)), name)
         if examined.fault:
             raise NotKnownError(f"{name}: {examined.fault.text}; {examined.fault.advice}")
@@ -277,7 +277,7 @@ class Search:
             raise NotKnownError(f"{name}: not a photo; name a photo")
         return examined
 
-    def _analyse(self, name: str, full: Path, examined: Examined) -> Analysis:
+    def _analyse(self, name: str, full: Path, examined: Examination) -> Analysis:
         analysed = _answer(self._workers().analyse(_file(full), examined.fingerprint), name)
         if analysed is None:
             raise NotKnownError(f"{name}: changed while it was looked at; search again")

@@ -17,7 +17,7 @@ from facewatch.errors import FaultCode
 from facewatch.folders.taking_over import TakenOver, give_names, take_over, waiting_names
 from facewatch.fs.mounts import is_folder
 from facewatch.heartbeat import Activity, Doing
-from facewatch.indexing.indexer import Ingest, Ingested, find_dates
+from facewatch.indexing.indexer import Indexed, Indexer, find_dates
 from facewatch.indexing.lineage import Versions
 from facewatch.indexing.pool import Workers
 from facewatch.library.layout import check_library
@@ -260,7 +260,7 @@ class Pipeline:
             n_new_people=self._catalog.people.n_since(newest_person),
         )
 
-    def _indexed(self, looks: Sequence[Scanned]) -> Iterator[Ingested]:
+    def _indexed(self, looks: Sequence[Scanned]) -> Iterator[Indexed]:
         for root, found, changes in looks:
             self.record(root, changes)
             for folder in sorted(found.lost):
@@ -291,13 +291,13 @@ class Pipeline:
 
     def index(
         self, root: Path, paths: Iterable[str], *, should_stop: Callable[[], bool] = lambda: False
-    ) -> Iterator[Ingested]:
+    ) -> Iterator[Indexed]:
         """Bring these files into the catalog; yields what became of each, with one line in the log.
 
         `should_stop` is asked between photos and while one is waited for; what was not recorded is found again.
         """
         is_switching = self._engine.is_switch_under_way
-        work = Ingest(
+        work = Indexer(
             self._catalog,
             self._workers(),
             root=root,
@@ -327,7 +327,7 @@ class Pipeline:
 
     def reanalyse(
         self, most: int | None = None, *, should_stop: Callable[[], bool] = lambda: False
-    ) -> Iterator[Ingested]:
+    ) -> Iterator[Indexed]:
         """Analyse photos, at most so many, that the wanted engine has not analysed; yields what became of each."""
         engines = self._catalog.engines
         if self._engine.is_switch_under_way and not self._is_switch_told:
@@ -408,12 +408,12 @@ def _match_nobody(photo_id: int) -> int:
 def _prepare_nothing() -> None: ...
 
 
-def _is_unreadable(one: Ingested) -> bool:
+def _is_unreadable(one: Indexed) -> bool:
     """Whether a file could not be opened: one of many, as a rule, whose rights are wrong."""
     return one.fault is not None and one.fault.code is FaultCode.UNREADABLE
 
 
-def _log(root: Path, one: Ingested, *, is_one_more: bool) -> None:
+def _log(root: Path, one: Indexed, *, is_one_more: bool) -> None:
     """One line a photo; of those that cannot be read one a folder is enough."""
     path = display(one.path)
     facts = {

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from facewatch.catalog import Catalog
 from facewatch.engines import describe_engine
 from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile
-from facewatch.indexing.indexer import Ingest
+from facewatch.indexing.indexer import Indexer
 from facewatch.indexing.memory import Room
 from facewatch.people.identities import FixedEngine, Identities
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
@@ -163,7 +163,7 @@ class Crowd:
         engine_id = fill_catalog(self.catalog, self.info, folder, files, people + 1, self._faces_of(people))
         self._identities = Identities(self.catalog, FixedEngine(engine_id, self.info))
         root_id = (self.catalog.roots.one(folder) or (0, 0))[0]
-        self._ingest = Ingest(
+        self._ingest = Indexer(
             self.catalog, self, root=folder, root_id=root_id, engine_id=engine_id, settle=self._identities.settle
         )
         self._arriving: NDArray[np.float32] = self._centres[0]

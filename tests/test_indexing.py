@@ -20,7 +20,7 @@ from PIL import Image
 from facewatch.engines import fake
 from facewatch.errors import Fault, FaultCode
 from facewatch.indexing.analyzer import AnalysisResult, Analyzer, Examination, LibraryFile, Recipe
-from facewatch.indexing.indexer import Ingest, Ingested, _Job
+from facewatch.indexing.indexer import Indexed, Indexer, _Job
 from facewatch.indexing.memory import PIXELS_IN_FLIGHT, Room
 from facewatch.indexing.pool import InlineWorkers, WorkerPool
 from facewatch.indexing.worker import WorkerLost, _speak_through
@@ -29,7 +29,7 @@ from facewatch.types import Analysis, DetectedFace, Fingerprint
 RECIPE = Recipe("fake")
 
 
-def kinds(outcomes: Iterable[Ingested]) -> dict[str, str]:
+def kinds(outcomes: Iterable[Indexed]) -> dict[str, str]:
     return {one.path: one.kind for one in outcomes}
 
 
@@ -356,8 +356,8 @@ def job(n_pixels: int, n_bytes: int = 0) -> _Job:
     return _Job("x", 0.0, Examination(Fingerprint(1, 1, 1), b"x", n_pixels, n_bytes))
 
 
-def ingest_with(workers: InlineWorkers) -> Ingest:
-    return Ingest(None, workers, root=Path("/"), root_id=1, engine_id=1, settle=lambda photo_id: 0)  # type: ignore[arg-type]
+def ingest_with(workers: InlineWorkers) -> Indexer:
+    return Indexer(None, workers, root=Path("/"), root_id=1, engine_id=1, settle=lambda photo_id: 0)  # type: ignore[arg-type]
 
 
 def test_a_huge_photo_is_analysed_alone() -> None:
@@ -487,10 +487,10 @@ class Endless(InlineWorkers):
 
 def run_in(
     library: Library, names: Sequence[str], workers: InlineWorkers, should_stop: Callable[[], bool]
-) -> list[Ingested]:
+) -> list[Indexed]:
     with library.app() as app:
         root_id = app.libraries.root_id(library.photos)
-        work = Ingest(
+        work = Indexer(
             *(app.catalog, workers),
             root=library.photos,
             root_id=root_id,

@@ -19,7 +19,7 @@ from drawn import Library
 
 from facewatch.errors import EngineError
 from facewatch.indexing.analyzer import LibraryFile, Recipe
-from facewatch.indexing.indexer import Ingest
+from facewatch.indexing.indexer import Indexer
 from facewatch.indexing.memory import MB
 from facewatch.indexing.pool import WorkerPool
 from facewatch.indexing.worker import WorkerLost
@@ -252,7 +252,7 @@ def test_a_run_stops_soon_while_a_worker_hangs_and_closing_ends_it(library: Libr
     library.draw("a.png", (1, 0))
     library.draw("hang.png", (deadly.SLEEP, 0))
     with hired(traces, 1) as workers, library.app() as app:
-        work = Ingest(
+        work = Indexer(
             *(app.catalog, workers),
             root=library.photos,
             root_id=app.libraries.root_id(library.photos),

@@ -22,7 +22,7 @@ from facewatch.catalog import display
 from facewatch.errors import LibraryError
 from facewatch.fs.output import written_at_once
 from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile, Recipe
-from facewatch.indexing.indexer import Ingest
+from facewatch.indexing.indexer import Indexer
 from facewatch.indexing.pool import Workers
 from facewatch.types import Analysis, Box, Covered, EngineInfo, Face, Fingerprint, Progress, Quality, Tier
 
@@ -73,7 +73,8 @@ def analyse_photos(app: App, workers: Workers, paths: Iterable[Path], *, known: 
     catalog, now = app.catalog, app.catalog.now()
     with catalog.write():
         root_id = catalog.roots.add(Path("/"), 0, now)
-    work = Ingest(catalog, caching, root=Path("/"), root_id=root_id, engine_id=app.engine.id, settle=lambda photo_id: 0)
+    root, engine_id = Path("/"), app.engine.id
+    work = Indexer(catalog, caching, root=root, root_id=root_id, engine_id=engine_id, settle=lambda photo_id: 0)
     try:
         for n_done, one in enumerate(work.run(str(path).lstrip("/") for path in paths), 1):
             path = _absolute(one.path)

@@ -62,7 +62,7 @@ NEVER_SEEN = Fingerprint(0, -1, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Ingested:
+class Indexed:
     """What became of one file."""
 
     path: str
@@ -118,7 +118,7 @@ def _itself(part: AnalysisResult) -> AnalysisResult:
     return part
 
 
-class Ingest:
+class Indexer:
     """Brings files of one root into the catalog, several at a time, each in a transaction of its own."""
 
     def __init__(
@@ -147,7 +147,7 @@ class Ingest:
         self._is_aligned = is_aligned
         self._versions = versions
 
-    def run(self, paths: Iterable[str], *, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Ingested]:
+    def run(self, paths: Iterable[str], *, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Indexed]:
         """Yield what became of each path below the root; the order is the workers', the outcome is not.
 
         Closing the generator stops after what is being written, and it ends by itself when `should_stop` says so, which
@@ -174,7 +174,7 @@ class Ingest:
         jobs.extend(_Job(path, 0.0, n_workers_lost=1, was_killed=True) for _, path in sorted(again))
         return jobs
 
-    def _run(self, waiting: deque[_Job], flying: _Flying, should_stop: Callable[[], bool]) -> Iterator[Ingested]:
+    def _run(self, waiting: deque[_Job], flying: _Flying, should_stop: Callable[[], bool]) -> Iterator[Indexed]:
         ready: deque[_Job] = deque()
         while (waiting or ready or flying) and not should_stop():
             self._launch(waiting, ready, flying)
@@ -254,7 +254,7 @@ class Ingest:
     def _file(self, path: str) -> LibraryFile:
         return LibraryFile(str(self._root), path)
 
-    def _after_loss(self, jobs: tuple[_Job, ...], lost: WorkerLost, waiting: deque[_Job]) -> Iterator[Ingested]:
+    def _after_loss(self, jobs: tuple[_Job, ...], lost: WorkerLost, waiting: deque[_Job]) -> Iterator[Indexed]:
         """These cost a worker. Each is tried once more, alone; who costs another one then did it."""
         for job in reversed(jobs):
             job.n_workers_lost += 1
@@ -279,12 +279,12 @@ class Ingest:
         for job in left:
             waiting.remove(job)
 
-    def _quarantine(self, job: _Job, lost: WorkerLost) -> Ingested:
+    def _quarantine(self, job: _Job, lost: WorkerLost) -> Indexed:
         fingerprint = job.examined.fingerprint if job.examined else self._fingerprint(job.path)
         return self._set_aside(job, fingerprint, lost.fault)
 
-    def _set_aside(self, job: _Job, fingerprint: Fingerprint | None, fault: Fault) -> Ingested:
-        return self._record_fault(job, fingerprint, fault) if fingerprint else Ingested(job.path, "vanished")
+    def _set_aside(self, job: _Job, fingerprint: Fingerprint | None, fault: Fault) -> Indexed:
+        return self._record_fault(job, fingerprint, fault) if fingerprint else Indexed(job.path, "vanished")
 
     def _fingerprint(self, path: str) -> Fingerprint | None:
         """Return how a file looks now, as far as it tells; None: it is gone, or its folder or drive is."""
@@ -294,16 +294,16 @@ class Ingest:
             # A bad sector: the file is there, and that is all that is known of it.
             return NEVER_SEEN if error.errno == errno.EIO else None
 
-    def _step(self, job: _Job, answer: _Answer, ready: deque[_Job]) -> Ingested | None:
+    def _step(self, job: _Job, answer: _Answer, ready: deque[_Job]) -> Indexed | None:
         """Take the job one step further; the outcome when that was the last."""
         try:
             result = answer()
         except FileNotFoundError:
-            return Ingested(job.path, "vanished")
+            return Indexed(job.path, "vanished")
         except OSError as error:
             return self._set_aside(job, self._fingerprint(job.path), unreadable(error))
         if result is None:
-            return Ingested(job.path, "unsettled")
+            return Indexed(job.path, "unsettled")
         if isinstance(result, Examination):
             return self._examined(job, result, ready)
         assert job.examined is not None
@@ -311,13 +311,13 @@ class Ingest:
             return self._record_fault(job, job.examined.fingerprint, result)
         return self._analysed(job, job.examined, result)
 
-    def _examined(self, job: _Job, result: Examination, ready: deque[_Job]) -> Ingested | None:
+    def _examined(self, job: _Job, result: Examination, ready: deque[_Job]) -> Indexed | None:
         if result.fault:
             return self._record_fault(job, result.fingerprint, result.fault)
         if result.sha256 is None:
             with self._catalog.write():
                 self._record(job, result.fingerprint)
-            return Ingested(job.path, "other")
+            return Indexed(job.path, "other")
         photo_id = self._catalog.photos.with_hash(result.sha256)
         if photo_id is not None and self._is_done(photo_id):
             with self._catalog.write():
@@ -327,7 +327,7 @@ class Ingest:
                     # It may be back as it was before it was edited: that is a version, too.
                     self._versions.replaced(before.photo_id)
             is_same = before is not None and before.photo_id == photo_id
-            return Ingested(job.path, "known", is_same=is_same, ms=self._ms(job))
+            return Indexed(job.path, "known", is_same=is_same, ms=self._ms(job))
         alone = self._workers.room.alone
         if alone is not None and result.n_bytes > alone:
             return self._record_fault(
@@ -344,11 +344,11 @@ class Ingest:
         is_analysed = self._catalog.faces.is_analysed(photo_id, self._engine_id)
         return is_analysed and not (self._versions and self._catalog.photos.is_misread(photo_id))
 
-    def _analysed(self, job: _Job, examined: Examination, analysis: Analysis) -> Ingested:
+    def _analysed(self, job: _Job, examined: Examination, analysis: Analysis) -> Indexed:
         n_inherited, n_settled = self._store(job, examined, analysis)
         kind = "again" if job.is_known else "new"
         n_faces = len(analysis.faces)
-        return Ingested(job.path, kind, n_faces, n_inherited + n_settled, n_inherited, ms=self._ms(job))
+        return Indexed(job.path, kind, n_faces, n_inherited + n_settled, n_inherited, ms=self._ms(job))
 
     def _store(self, job: _Job, examined: Examination, analysis: Analysis) -> tuple[int, int]:
         """Return how many faces inherited whose they are, and how many were recognised."""
@@ -390,13 +390,13 @@ class Ingest:
         photos.set_aside(photo_id)
         return photo_id
 
-    def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: Fault) -> Ingested:
+    def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: Fault) -> Indexed:
         with self._catalog.write():
             before = self._catalog.files.one(self._root_id, job.path)
             self._record(job, fingerprint, fault=fault)
             if self._versions and before is not None and before.photo_id is not None:
                 self._versions.gone([before.photo_id])
-        return Ingested(job.path, "faulty", fault=fault, ms=self._ms(job))
+        return Indexed(job.path, "faulty", fault=fault, ms=self._ms(job))
 
     def _record(
         self,

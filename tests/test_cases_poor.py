@@ -298,9 +298,9 @@ def test_length_and_cover_of_a_face_are_on_record_for_each_engine(tmp_path: Path
         one, other = (catalog.engines.add(replace(fake.INFO, fingerprint=name), now) for name in ("one", "other"))
         photo = catalog.photos.add(b"a" * 32, (640, 480), "PNG", now)
         plain = replace(hidden, tier=Tier.FOUND, norm=None, covered=Covered.NOTHING)
-        for engine, quality, heirs in ((one, hidden, {}), (other, plain, {0: 1})):
+        for engine, quality, earlier in ((one, hidden, {}), (other, plain, {0: 1})):
             face = Face(Box(0, 0, 64, 64), (0.0,) * 10, 1.0, quality, fake.embedding_of(1, 0))
-            catalog.faces.add_analysis(photo, engine, Analysis(640, 480, "PNG", (face,)), now, heirs=heirs)
+            catalog.faces.add_analysis(photo, engine, Analysis(640, 480, "PNG", (face,)), now, earlier=earlier)
         for engine, norm, covered in ((one, 15.5, "eyes and mouth"), (other, None, ""), (one, 15.5, "eyes and mouth")):
             catalog.engines.use(engine)
             [row] = catalog.faces.in_photo(photo)

@@ -22,7 +22,7 @@ from facewatch.catalog.faces import SeenFaces
 from facewatch.engines import fake
 from facewatch.errors import Fault, FaultCode
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.lineage import heirs_of
+from facewatch.indexing.lineage import earlier_faces_of
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.types import Analysis, Box, DetectedFace, Face, Fingerprint, Quality, Tier
 
@@ -345,16 +345,16 @@ def test_faces_are_found_again_however_the_photo_was_turned_and_scaled(
     size = SIZE if n_quarters % 2 == 0 else SIZE[::-1]
     edited = [tuple(scale * v for v in turned(box, SIZE, n_quarters)) for box in boxes][::-1]
     found = analysis(edited, vectors_of(which[::-1]), (scale * size[0], scale * size[1]))  # type: ignore[arg-type]
-    assert heirs_of(before, found, nearest=0.3) == {i: 100 + len(which) - 1 - i for i in range(len(which))}
+    assert earlier_faces_of(before, found, nearest=0.3) == {i: 100 + len(which) - 1 - i for i in range(len(which))}
 
 
 @given(st.lists(st.sampled_from(range(9)), unique=True, min_size=1))
 def test_no_face_inherits_from_one_that_does_not_look_like_it(which: list[int]) -> None:
     boxes = [GRID[i] for i in which]
     found = analysis(boxes, vectors_of([50 + i for i in which]), SIZE)
-    assert heirs_of(seen(boxes, vectors_of(which), SIZE), found, nearest=0.3) == {}
+    assert earlier_faces_of(seen(boxes, vectors_of(which), SIZE), found, nearest=0.3) == {}
 
 
 def test_no_face_inherits_from_one_that_is_elsewhere() -> None:
     found = analysis(GRID[3:4], vectors_of([0]), SIZE)
-    assert heirs_of(seen(GRID[:1], vectors_of([0]), SIZE), found, nearest=0.3) == {}
+    assert earlier_faces_of(seen(GRID[:1], vectors_of([0]), SIZE), found, nearest=0.3) == {}

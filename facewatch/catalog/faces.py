@@ -146,12 +146,12 @@ class Faces:
         return [row[0] for row in rows], np.array([row[1:] for row in rows], np.float64).reshape(-1, 4)
 
     def add_analysis(
-        self, photo_id: int, engine_id: int, analysis: Analysis, now: str, *, heirs: Mapping[int, int] | None = None
+        self, photo_id: int, engine_id: int, analysis: Analysis, now: str, *, earlier: Mapping[int, int] | None = None
     ) -> list[int]:
         """Record what the engine found, also nothing, and return the ids of the faces.
 
         Args:
-            heirs: number of a face of the analysis -> id of the known face that it is. What an engine finds that is
+            earlier: number of a face of the analysis -> id of the known face that it is. What an engine finds that is
                 not in use stays out of sight.
         """
         is_in_use = self._db.execute("SELECT is_in_use FROM engines WHERE id = ?", [engine_id]).fetchone()[0]
@@ -161,7 +161,7 @@ class Faces:
         )
         ids = []
         for number, face in enumerate(analysis.faces):
-            face_id = (heirs or {}).get(number)
+            face_id = (earlier or {}).get(number)
             if face_id is None:
                 face_id = self._add_face(photo_id, engine_id, face, is_current=is_in_use)
             elif is_in_use:

@@ -45,11 +45,11 @@ class Lineage:
 
     # --- which face was which ---
 
-    def add(self, heirs: Mapping[int, int], now: str) -> None:
+    def add(self, earlier: Mapping[int, int], now: str) -> None:
         """Record which face each of these was before; what is on record stays."""
         self._db.conn.executemany(
             "INSERT INTO lineage (face_id, before_id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            [(new, old, now) for new, old in heirs.items()],
+            [(new, old, now) for new, old in earlier.items()],
         )
 
     def before(self, face_id: int) -> int | None:

@@ -368,8 +368,8 @@ class Indexer:
                 return 0, 0  # a copy of it was quicker
             known, boxes = catalog.faces.boxes(photo_id)
             found = np.array([[face.box.x, face.box.y, face.box.w, face.box.h] for face in analysis.faces], np.float64)
-            heirs = {new: known[old] for old, new in pair_up(boxes, found)}
-            face_ids = catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now, heirs=heirs)
+            earlier = {new: known[old] for old, new in pair_up(boxes, found)}
+            face_ids = catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now, earlier=earlier)
             n_inherited = 0
             if misread is not None and self._versions:
                 self._versions.correct(analysis, face_ids, misread)

@@ -74,11 +74,11 @@ def as_seen(analysis: Analysis) -> SeenFaces:
     )
 
 
-def heirs_of(before: SeenFaces, edited: Analysis, *, nearest: float) -> dict[int, int]:
+def earlier_faces_of(before: SeenFaces, edited: Analysis, *, nearest: float) -> dict[int, int]:
     """Return, by the number of a face of the edited photo, the id of the face before that it is.
 
     They lie over each other once one photo is scaled to the other, turned by any quarter, and look alike: a file that
-    was overwritten by quite another photo has no heirs.
+    was overwritten by quite another photo has no earlier.
 
     Args:
         nearest: embeddings of one face are less far from each other than this.
@@ -228,18 +228,18 @@ class Versions:
 
         The old faces keep what they have: their photo may come back.
         """
-        heirs: dict[int, int] = {}
+        earlier: dict[int, int] = {}
         if before is not None:
             seen = self._catalog.faces.seen(before, self._engine_id)
-            heirs = heirs_of(seen, analysis, nearest=self._same_face)
-            if heirs:
+            earlier = earlier_faces_of(seen, analysis, nearest=self._same_face)
+            if earlier:
                 self.gone([before])
             else:
                 self.replaced(before)
-        if not heirs:
-            heirs = self._from_vanished(analysis)
-        self.hand_over({face_ids[new]: old for new, old in heirs.items()}, with_runs=True)
-        return sum(row.person_id is not None for row in self._catalog.faces.rows([face_ids[new] for new in heirs]))
+        if not earlier:
+            earlier = self._from_vanished(analysis)
+        self.hand_over({face_ids[new]: old for new, old in earlier.items()}, with_runs=True)
+        return sum(row.person_id is not None for row in self._catalog.faces.rows([face_ids[new] for new in earlier]))
 
     def is_as_before(self, analysis: Analysis, photo_id: int) -> bool:
         """Whether the same faces are found in a photo as when it was looked at before."""
@@ -253,8 +253,8 @@ class Versions:
         let go of those that runs placed by what they looked like. Inside the caller's transaction."""
         faces = self._catalog.faces
         seen = faces.seen(misread, self._engine_id)
-        heirs = heirs_of(seen, analysis, nearest=inf)
-        self.hand_over({face_ids[new]: old for new, old in heirs.items()}, with_runs=False)
+        earlier = earlier_faces_of(seen, analysis, nearest=inf)
+        self.hand_over({face_ids[new]: old for new, old in earlier.items()}, with_runs=False)
         placed = [row for row in faces.rows(seen.ids.tolist()) if row.source in RUNS]
         self._catalog.assignments.release([row.id for row in placed])
         self._people |= {row.person_id for row in placed if row.person_id is not None}
@@ -289,8 +289,8 @@ class Versions:
         for old, new in pairs:
             if old in gone:
                 before, after = (self._catalog.faces.seen(photo_id, self._engine_id) for photo_id in (old, new))
-                heirs = same_faces(before, after, nearest=self._same_face, were_together=True)
-                if self.hand_over(heirs, with_runs=False):
+                earlier = same_faces(before, after, nearest=self._same_face, were_together=True)
+                if self.hand_over(earlier, with_runs=False):
                     changed.add(new)
         return changed
 
@@ -336,17 +336,17 @@ class Versions:
 
     # --- handing over ---
 
-    def hand_over(self, heirs: Mapping[int, int], *, with_runs: bool) -> int:
+    def hand_over(self, earlier: Mapping[int, int], *, with_runs: bool) -> int:
         """Let faces, by id, be what older ones are: whose, whose not, no face, a cover; returns how many that changed.
 
         What users said of a face itself counts more than what is handed over, and nobody comes into a photo twice by
         what runs placed. With `with_runs` faces that nothing is known of are also whose runs took the old ones for.
         """
-        if not heirs:
+        if not earlier:
             return 0
         catalog = self._catalog
-        catalog.lineage.add(heirs, catalog.now())
-        words = list(self._words(heirs))
+        catalog.lineage.add(earlier, catalog.now())
+        words = list(self._words(earlier))
         by_decision: dict[int | None, list[_Word]] = {}
         for word in words:
             by_decision.setdefault(catalog.lineage.decision_of(word.table, word.key), []).append(word)
@@ -355,19 +355,19 @@ class Versions:
                 for word in said:
                     self._say(word)
         if with_runs:
-            self._place_as_runs_did(heirs)
-        for new, old in heirs.items():
+            self._place_as_runs_did(earlier)
+        for new, old in earlier.items():
             catalog.lineage.cover_as(new, old)
-        catalog.lineage.forget_guesses(heirs)
+        catalog.lineage.forget_guesses(earlier)
         catalog.people.drop_covers()
         return len({word.new for word in words})
 
-    def _words(self, heirs: Mapping[int, int]) -> Iterator[_Word]:
+    def _words(self, earlier: Mapping[int, int]) -> Iterator[_Word]:
         """Yield what users said about the old faces and may be said of the new ones."""
         faces = self._catalog.faces
-        rows = {row.id: row for row in faces.rows([*heirs, *heirs.values()])}
-        rejected = self._catalog.rejections.of_faces([*heirs, *heirs.values()])
-        for new, old in heirs.items():
+        rows = {row.id: row for row in faces.rows([*earlier, *earlier.values()])}
+        rejected = self._catalog.rejections.of_faces([*earlier, *earlier.values()])
+        for new, old in earlier.items():
             mine, theirs = rows[new], rows[old]
             own = mine.person_id if _is_placed(mine) else None
             for person_id in sorted(rejected.get(old, set()) - rejected.get(new, set()) - {own}):
@@ -376,17 +376,17 @@ class Versions:
                 continue
             if theirs.mark is not None:
                 yield _Word("marks", new, old)
-            elif theirs.person_id is not None and _is_placed(theirs) and self._may_be(mine, theirs, rejected, heirs):
+            elif theirs.person_id is not None and _is_placed(theirs) and self._may_be(mine, theirs, rejected, earlier):
                 yield _Word("assignments", new, old, theirs.person_id)
 
     def _may_be(
-        self, mine: FaceRow, theirs: FaceRow, rejected: Mapping[int, set[int]], heirs: Mapping[int, int]
+        self, mine: FaceRow, theirs: FaceRow, rejected: Mapping[int, set[int]], earlier: Mapping[int, int]
     ) -> bool:
         """Whether nothing that a user said about the new photo stands against that its face belongs to that person."""
         person_id = theirs.person_id
         assert person_id is not None
         beside = self._catalog.faces.beside([mine.photo_id], person_id)
-        is_there = any(_is_placed(row) and row.id not in heirs for row in beside)
+        is_there = any(_is_placed(row) and row.id not in earlier for row in beside)
         return person_id not in rejected.get(mine.id, ()) and not is_there
 
     def _recording(self, decision: int | None, words: Iterable[_Word]) -> AbstractContextManager[object]:
@@ -416,11 +416,11 @@ class Versions:
         self._catalog.assignments.release([other.id for other in beside if not _is_placed(other)])
         lineage.place_as(word.new, word.old)
 
-    def _place_as_runs_did(self, heirs: Mapping[int, int]) -> None:
+    def _place_as_runs_did(self, earlier: Mapping[int, int]) -> None:
         faces = self._catalog.faces
-        rows = {row.id: row for row in faces.rows([*heirs, *heirs.values()])}
-        rejected = self._catalog.rejections.of_faces(heirs)
-        for new, old in heirs.items():
+        rows = {row.id: row for row in faces.rows([*earlier, *earlier.values()])}
+        rejected = self._catalog.rejections.of_faces(earlier)
+        for new, old in earlier.items():
             mine, theirs = rows[new], rows[old]
             if theirs.person_id is None or theirs.source not in RUNS or (mine.person_id, mine.mark) != (None, None):
                 continue

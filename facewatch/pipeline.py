@@ -194,7 +194,7 @@ class Pipeline:
         newest_face, newest_person = self._catalog.faces.newest(), self._catalog.people.newest()
         reporter.report(Doing(Activity.SCANNING, "the libraries"), silent_seconds=SILENT_SECONDS)
         report(Progress(0, 0, "", stage="looking through the libraries"))
-        looks = self._libraries.look_at_all()
+        looks = self._libraries.scan_all()
         counts = self._index_all(looks, report, reporter)
         self._find_dates(report)
         before = self.complete_switch()

@@ -18,7 +18,7 @@ from PIL import Image
 from facewatch import decode
 from facewatch.boxes import SAME_FACE
 from facewatch.engines import load_engine
-from facewatch.indexing.turns import look, turn_of
+from facewatch.indexing.turns import analyse_turns, turn_of
 from facewatch.types import Decoded, DetectedFace, Engine
 
 Pixels = NDArray[np.uint8]
@@ -59,7 +59,7 @@ def _measure(
             if face.score >= engine.info.sure_score and _is_labelled(face, decoded, labels)
         ]
         counted = _Counted(engine)
-        look(counted, decoded.pixels)
+        analyse_turns(counted, decoded.pixels)
         n_close += counted.n_looks > 1
         for turn in counts:
             counts[turn] += _count(engine, decoded.pixels, upright, turn, cosines)
@@ -84,7 +84,7 @@ def _count(
 ) -> NDArray[np.int64]:
     """Return how many faces there are, the engine sees alone, facewatch sees the right way up, and lets found."""
     turned, info = np.ascontiguousarray(np.rot90(pixels, -turn // 90)), engine.info
-    alone, seen = engine.analyse(turned), look(engine, turned)
+    alone, seen = engine.analyse(turned), analyse_turns(engine, turned)
     counts = np.array([len(upright), 0, 0, 0])
     for face in upright:
         place = _box_turned(face.box, turn, pixels)
@@ -108,7 +108,7 @@ def _measure_empty(engine: Engine, mode: str, empty: Sequence[Pixels]) -> list[F
         started = time.process_time()
         alone = engine.analyse(pixels)
         middle = time.process_time()
-        seen = look(engine, pixels)
+        seen = analyse_turns(engine, pixels)
         alone_seconds += middle - started
         all_seconds += time.process_time() - middle
         n_alone, n_all = n_alone + len(alone), n_all + len(seen)
@@ -134,7 +134,7 @@ def _with_decoding(engine: Engine, empty: Sequence[Pixels]) -> float:
         decoded = time.process_time()
         engine.analyse(photo)
         middle = time.process_time()
-        look(engine, photo)
+        analyse_turns(engine, photo)
         alone_seconds += middle - started
         all_seconds += decoded - started + time.process_time() - middle
     return all_seconds / alone_seconds

@@ -24,7 +24,7 @@ from facewatch.engines import fake, load_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.indexing import cutting
 from facewatch.indexing.analyzer import Analyzer, LibraryFile, Recipe
-from facewatch.indexing.turns import QUICK_PIXELS, look, turn_of
+from facewatch.indexing.turns import QUICK_PIXELS, analyse_turns, turn_of
 from facewatch.people.lookup import faces_at
 from facewatch.presentation.explain import notes
 from facewatch.quality import Limits
@@ -118,7 +118,7 @@ def who(face: DetectedFace) -> int:
 @pytest.mark.parametrize("turn", [0, *TURNS])
 def test_a_face_is_given_in_the_photo_s_own_coordinates_whichever_way_the_photo_lies(turn: int) -> None:
     photo = clockwise(page(square(ANNA)), -turn)
-    [face] = look(HatEngine(), photo)
+    [face] = analyse_turns(HatEngine(), photo)
     assert who(face) == ANNA
     assert turn_of(face.landmarks) == turn
     x, y, w, h = (round(side) for side in face.box)
@@ -133,18 +133,18 @@ def test_the_best_score_decides_and_not_who_was_seen_first() -> None:
     engine = HatEngine(bottom=0.7)
     photo = clockwise(page(square(ANNA), square(BEN)), 180)
     assert [who(face) for face in engine.analyse(photo)] == [STRANGER, STRANGER]
-    assert sorted(who(face) for face in look(engine, photo)) == [ANNA, BEN]
+    assert sorted(who(face) for face in analyse_turns(engine, photo)) == [ANNA, BEN]
 
 
 def test_a_wrong_turn_that_is_as_sure_as_upright_faces_are_is_not_believed_either() -> None:
     engine = HatEngine(bottom=0.8)
     photo = clockwise(page(square(ANNA), square(BEN)), 180)
-    assert sorted(who(face) for face in look(engine, photo)) == [ANNA, BEN]
+    assert sorted(who(face) for face in analyse_turns(engine, photo)) == [ANNA, BEN]
 
 
 def test_a_page_of_photos_that_lie_in_several_ways_is_read_in_all_of_them() -> None:
     photo = page(square(ANNA), square(BEN, turn=90), square(CARL, turn=180), square(ANNA, turn=270))
-    assert sorted((who(face), turn_of(face.landmarks)) for face in look(HatEngine(), photo)) == [
+    assert sorted((who(face), turn_of(face.landmarks)) for face in analyse_turns(HatEngine(), photo)) == [
         (ANNA, 0),
         (ANNA, 270),
         (BEN, 90),
@@ -154,13 +154,16 @@ def test_a_page_of_photos_that_lie_in_several_ways_is_read_in_all_of_them() -> N
 
 def test_a_large_face_that_lies_is_seen_beside_a_small_upright_one() -> None:
     photo = page(square(ANNA, side=32), square(BEN, turn=270, side=160))
-    assert {(who(face), turn_of(face.landmarks)) for face in look(HatEngine(), photo)} == {(ANNA, 0), (BEN, 270)}
+    assert {(who(face), turn_of(face.landmarks)) for face in analyse_turns(HatEngine(), photo)} == {
+        (ANNA, 0),
+        (BEN, 270),
+    }
 
 
 @pytest.mark.parametrize("faces", [[], [ANNA], [ANNA, BEN]])
 def test_a_photo_with_nothing_that_lies_costs_three_small_searches_more(faces: list[int]) -> None:
     engine = HatEngine()
-    look(engine, page(*(square(face, side=500) for face in faces), width=3000, height=2000))
+    analyse_turns(engine, page(*(square(face, side=500) for face in faces), width=3000, height=2000))
     assert engine.looked_at == [(2000, 3000)]
     assert len(engine.searched) == 3
     assert all(height * width <= QUICK_PIXELS * 1.01 for height, width in engine.searched)
@@ -168,14 +171,14 @@ def test_a_photo_with_nothing_that_lies_costs_three_small_searches_more(faces: l
 
 def test_small_photos_are_searched_at_half_their_size() -> None:
     engine = HatEngine()
-    look(engine, page(width=100, height=60))
+    analyse_turns(engine, page(width=100, height=60))
     assert engine.searched == [(50, 30), (30, 50), (50, 30)]
 
 
 def test_where_all_that_is_seen_is_doubtful_every_turn_is_looked_at_closely() -> None:
     """What is small is not seen in the small search."""
     engine = HatEngine(top=0.7)
-    look(engine, page(square(ANNA)))
+    analyse_turns(engine, page(square(ANNA)))
     assert engine.looked_at == [(400, 600), (600, 400), (400, 600), (600, 400)]
     assert not engine.searched
 
@@ -183,15 +186,15 @@ def test_where_all_that_is_seen_is_doubtful_every_turn_is_looked_at_closely() ->
 def test_a_turn_that_shows_nothing_surely_adds_no_faces() -> None:
     engine = HatEngine(top=0.7, left=0.6)
     photo = page(square(ANNA), square(BEN, turn=180))
-    assert {(who(face), turn_of(face.landmarks)) for face in look(engine, photo)} == {(ANNA, 0), (BEN, 180)}
+    assert {(who(face), turn_of(face.landmarks)) for face in analyse_turns(engine, photo)} == {(ANNA, 0), (BEN, 180)}
     engine = HatEngine(top=0.6, bottom=0.0)
     photo = page(square(ANNA), square(BEN, turn=180))
-    assert {(who(face), turn_of(face.landmarks)) for face in look(engine, photo)} == {(ANNA, 0)}
+    assert {(who(face), turn_of(face.landmarks)) for face in analyse_turns(engine, photo)} == {(ANNA, 0)}
 
 
 def test_what_is_nowhere_sure_is_believed_as_it_was_seen_best() -> None:
     engine = HatEngine(top=0.62, bottom=0.55)
-    [face] = look(engine, clockwise(page(square(ANNA)), 180))
+    [face] = analyse_turns(engine, clockwise(page(square(ANNA)), 180))
     assert (who(face), turn_of(face.landmarks)) == (ANNA, 180)
 
 
@@ -205,7 +208,7 @@ def test_the_picture_with_more_pixels_is_turned_as_well(turn: int) -> None:
         return photo.repeat(2, axis=0).repeat(2, axis=1)
 
     engine = HatEngine()
-    [face] = look(engine, photo, closer)
+    [face] = analyse_turns(engine, photo, closer)
     assert who(face) == ANNA
     assert len(asked) == len(engine.looked_at) > 1
 
@@ -377,7 +380,7 @@ def as_pixels(photo: Image.Image, turn: int = 0) -> Pixels:
 def test_portraits_that_lie_are_the_same_faces_as_upright(real: Engine, shared: Path, turn: int) -> None:
     for name in PORTRAITS[:: 1 if turn == 180 else 3]:
         photo = portrait(shared, name)
-        [upright], [lying] = look(real, as_pixels(photo)), look(real, as_pixels(photo, turn))
+        [upright], [lying] = analyse_turns(real, as_pixels(photo)), analyse_turns(real, as_pixels(photo, turn))
         assert turn_of(lying.landmarks) == turn
         assert float(upright.embedding @ lying.embedding) > 0.999
         assert np.array_equal(upright.crop, lying.crop)
@@ -386,7 +389,7 @@ def test_portraits_that_lie_are_the_same_faces_as_upright(real: Engine, shared: 
 @pytest.mark.parametrize("turn", TURNS)
 def test_everybody_of_a_group_that_lies_is_seen(real: Engine, shared: Path, turn: int) -> None:
     group = portrait(shared, "identification1")
-    faces = look(real, as_pixels(group, turn))
+    faces = analyse_turns(real, as_pixels(group, turn))
     assert [turn_of(face.landmarks) for face in faces] == [turn] * 4
 
 
@@ -395,7 +398,7 @@ def test_a_page_with_four_photos_of_which_three_lie_shows_all_four(real: Engine,
     for i, name in enumerate(("Family1-Dad1", "Family1-Mom1", "Family1-Daughter1", "Family2-Man1")):
         photo = Image.fromarray(as_pixels(portrait(shared, name).resize((320, 320)), 90 * i))
         sheet.paste(photo, (40 + 400 * (i % 2), 40 + 400 * (i // 2)))
-    faces = look(real, np.asarray(sheet))
+    faces = analyse_turns(real, np.asarray(sheet))
     assert sorted(turn_of(face.landmarks) for face in faces) == [0, 90, 180, 270]
 
 
@@ -427,7 +430,7 @@ def test_the_format_of_a_photo_that_lies_makes_no_difference(
     analysed = analyzer.analyse(LibraryFile(str(tmp_path), path.name), Fingerprint.of(path.stat()))
     assert isinstance(analysed, Analysis)
     [face] = analysed.faces
-    [upright] = look(real, as_pixels(photo))
+    [upright] = analyse_turns(real, as_pixels(photo))
     assert face.box.turn == 90
     assert float(upright.embedding @ face.embedding) > 0.8
     assert analysed.width == photo.height
@@ -438,14 +441,14 @@ def test_a_tilted_head_is_seen_whatever_the_angle(real: Engine, shared: Path, ti
     for name in PORTRAITS[:3]:
         photo = portrait(shared, name)
         tilted = photo.rotate(tilt, expand=True, resample=Image.Resampling.BICUBIC)
-        [upright], faces = look(real, as_pixels(photo)), look(real, np.asarray(tilted))
+        [upright], faces = analyse_turns(real, as_pixels(photo)), analyse_turns(real, np.asarray(tilted))
         assert any(float(upright.embedding @ face.embedding) > 0.7 for face in faces)
 
 
 def test_a_mirrored_photo_that_lies_is_seen(real: Engine, shared: Path) -> None:
     photo = portrait(shared, "Family1-Dad1")
-    [upright] = look(real, as_pixels(photo))
-    [face] = look(real, as_pixels(ImageOps.mirror(photo), 270))
+    [upright] = analyse_turns(real, as_pixels(photo))
+    [face] = analyse_turns(real, as_pixels(ImageOps.mirror(photo), 270))
     assert float(upright.embedding @ face.embedding) > 0.9
 
 
@@ -453,12 +456,12 @@ def test_photos_without_a_face_have_none_in_any_turn(real: Engine, shared: Path)
     for path in sorted((shared / "photos/odd/noface").iterdir()):
         with path.open("rb") as file:
             pixels = decode.decode(file).pixels
-        assert all(face.score < real.info.upright_score for face in look(real, pixels)), path.name
+        assert all(face.score < real.info.upright_score for face in analyse_turns(real, pixels)), path.name
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (3, 2000), (7, 7)])
 def test_strips_and_dots_are_looked_at_in_all_turns(real: Engine, size: tuple[int, int]) -> None:
-    assert look(real, np.zeros((*size, 3), np.uint8)) == []
+    assert analyse_turns(real, np.zeros((*size, 3), np.uint8)) == []
 
 
 def test_who_is_known_is_recognised_on_photos_that_lie_and_strangers_on_their_heads_found_nobody(

@@ -254,7 +254,7 @@ def come(library: Library) -> None:
     """Photos come into the catalog as a scan brings them in, but the file of vectors is not kept up."""
     with library.app() as app:
         app.libraries.settle()
-        [(root, _, changes)] = app.libraries.look_at_all()
+        [(root, _, changes)] = app.libraries.scan_all()
         app.libraries.record(root, changes)
         list(app.pipeline.index(root, changes.to_read))
         app.grouping.recluster()

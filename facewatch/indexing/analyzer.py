@@ -15,7 +15,7 @@ from facewatch.engines.options import EngineOptions
 from facewatch.errors import FacewatchError, Fault, FaultCode, PhotoError
 from facewatch.fs.beneath import open_beneath
 from facewatch.indexing.memory import bytes_needed, in_mb
-from facewatch.indexing.turns import look, turn_of
+from facewatch.indexing.turns import analyse_turns, turn_of
 from facewatch.quality import Limits, measure
 from facewatch.types import Analysis, Box, Decoded, DetectedFace, Engine, Face, Fingerprint
 
@@ -152,7 +152,7 @@ class Analyzer:
             return None
         try:
             decoded = decode.decode(data, max_pixels=self.recipe.max_pixels)
-            found = self._ask(lambda engine: look(engine, decoded.pixels, self._closer(data, decoded)))
+            found = self._ask(lambda engine: analyse_turns(engine, decoded.pixels, self._closer(data, decoded)))
         except PhotoError as error:
             return error.fault
         return self._analysis(decoded, found)

@@ -39,16 +39,16 @@ class _Seen:
     quarters: int
 
 
-def look(engine: Engine, pixels: Pixels, closer: Closer | None = None) -> list[DetectedFace]:
+def analyse_turns(engine: Engine, pixels: Pixels, closer: Closer | None = None) -> list[DetectedFace]:
     """Return the faces of a photo, whichever way up they are, largest first; arguments and errors are those of
     `Engine.analyse`. A turn that shows nothing that is surely a face adds none."""
     first = engine.analyse(pixels, closer=closer)
-    quarters = _worth_a_look(engine, pixels, first)
+    quarters = _turns_to_try(engine, pixels, first)
     if not quarters:
         return first
     seen = [_Seen(face, 0) for face in first]
     for n in quarters:
-        seen += [_Seen(face, n) for face in _look_turned(engine, pixels, closer, n)]
+        seen += [_Seen(face, n) for face in _analyse_turned(engine, pixels, closer, n)]
     surest = _surest(seen)
     believed = {one.quarters for one in surest if one.face.score >= engine.info.sure_score}
     known = [face.box for face in first]
@@ -64,7 +64,7 @@ def turn_of(landmarks: NDArray[np.float32]) -> int:
     return 180 if y < 0 else 0
 
 
-def _worth_a_look(engine: Engine, pixels: Pixels, first: Sequence[DetectedFace]) -> list[int]:
+def _turns_to_try(engine: Engine, pixels: Pixels, first: Sequence[DetectedFace]) -> list[int]:
     """Return the turns that may show more, or show it better, than the photo as it lies."""
     info = engine.info
     if first and (max(face.score for face in first) < info.upright_score or any(map(_is_turned, first))):
@@ -88,7 +88,7 @@ def _is_turned(face: DetectedFace) -> bool:
     return turn_of(face.landmarks) != 0
 
 
-def _look_turned(engine: Engine, pixels: Pixels, closer: Closer | None, n: int) -> list[DetectedFace]:
+def _analyse_turned(engine: Engine, pixels: Pixels, closer: Closer | None, n: int) -> list[DetectedFace]:
     """Return what the photo shows when it is turned clockwise by n quarters, in its own coordinates."""
     size = float(pixels.shape[1]), float(pixels.shape[0])
     turned_closer = None if closer is None else lambda: np.rot90(closer(), -n)  # no copy: it is large

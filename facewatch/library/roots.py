@@ -13,8 +13,19 @@ from facewatch.catalog import Catalog, KnownFile, display
 from facewatch.errors import FaultCode, LibraryError
 from facewatch.fs.looking import is_folder_below, look_below
 from facewatch.fs.mounts import Asker, is_folder
-from facewatch.library import scan
 from facewatch.library.layout import check_library, distinct_roots, nested_roots
+from facewatch.library.scan import (
+    IGNORE_MARKERS,
+    Changes,
+    Moved,
+    Rules,
+    Walk,
+    compare,
+    drive_of,
+    holds_any,
+    is_marked,
+    walk,
+)
 from facewatch.types import Fingerprint
 
 log = logging.getLogger(__name__)
@@ -46,7 +57,7 @@ class Libraries:
         self,
         catalog: Catalog,
         roots: tuple[Path, ...],
-        rules: scan.Rules,
+        rules: Rules,
         *,
         aligned: Collection[Path] = (),
         faults_depend_on: Callable[[], str] = str,
@@ -129,7 +140,7 @@ class Libraries:
             with self._catalog.write():
                 roots.absorb(old_id, outer_id, below)
             return
-        drive = scan.drive_of(root)
+        drive = drive_of(root)
         with self._catalog.write():
             roots.move(old_id, root)
             roots.add(root, drive, self._catalog.now())
@@ -170,13 +181,13 @@ class Libraries:
             for root in roots:
                 self._catalog.roots.set_aligned(self.root_id(root), False)
 
-    def look_at_all(self) -> list[tuple[Path, scan.Walk, scan.Changes]]:
+    def scan_all(self) -> list[tuple[Path, Walk, Changes]]:
         """Look at every library that is there; one that is not must not keep the others waiting."""
         looks, faults = [], []
         for root in self.roots:
             try:
                 check_library(root)
-                looks.append((root, *self.look(root)))
+                looks.append((root, *self.scan(root)))
             except LibraryError as error:
                 faults.append(error)
         if faults and not looks:
@@ -203,9 +214,9 @@ class Libraries:
             with self._catalog.write():
                 self._catalog.roots.set_arrived(root_id)
 
-    def look(
+    def scan(
         self, root: Path, below: str = "", *, with_unread: bool = True, was_away: bool = False
-    ) -> tuple[scan.Walk, scan.Changes]:
+    ) -> tuple[Walk, Changes]:
         """Walk a library, or one of its folders, and compare it with the catalog.
 
         `with_unread`: files that could not be read, and perhaps can be now, count as changed. `was_away`: it was not
@@ -216,7 +227,7 @@ class Libraries:
         """
         try:
             is_absent = bool(below) and not is_folder_below(root, below)
-            found = scan.Walk({}, drive=scan.drive_of(root)) if is_absent else scan.walk(root, self.rules, below)
+            found = Walk({}, drive=drive_of(root)) if is_absent else walk(root, self.rules, below)
         except OSError as error:
             raise _offline(root, f"cannot be read: {error.strerror}; plug it in or correct library.photos") from error
         root_id = self.root_id(root)
@@ -228,14 +239,14 @@ class Libraries:
         lost = self._lost_mounts(root, root_id, found.files, ours, is_whole=not below)
         self._remember_drives(root, root_id, found, lost, below)
         found = replace(found, lost=lost)
-        changes = self._with_moved(root, root_id, found.files, scan.compare(found, prints))
+        changes = self._with_moved(root, root_id, found.files, compare(found, prints))
         changes, shut = _without_shut(root, changes, known)
         self._note_unread(root, root_id, {**found.unread, **shut}, below)
         changes = self._with_due(changes, found.files, known)
         return found, self._with_readable(root, changes, known) if with_unread else changes
 
     def _check_drive(
-        self, root: Path, found: scan.Walk, known: Mapping[str, Fingerprint], *, is_whole: bool, was_away: bool
+        self, root: Path, found: Walk, known: Mapping[str, Fingerprint], *, is_whole: bool, was_away: bool
     ) -> None:
         """Refuse to believe that all is gone: where nothing is left, or what is there is another drive.
 
@@ -244,7 +255,7 @@ class Libraries:
         Raises:
             LibraryError: it is offline.
         """
-        if is_whole and known and not found.files and scan.is_marked(root):
+        if is_whole and known and not found.files and is_marked(root):
             raise _offline(root, _marked())
         if is_whole and known and not found.files:
             raise _offline(root, _emptied(len(known)))
@@ -276,7 +287,7 @@ class Libraries:
             folder for folder, files in below.items() if files and _n_absent(found, files) > len(files) / 2
         )
 
-    def _remember_drives(self, root: Path, root_id: int, found: scan.Walk, lost: frozenset[str], below: str) -> None:
+    def _remember_drives(self, root: Path, root_id: int, found: Walk, lost: frozenset[str], below: str) -> None:
         """Record the drives that a look saw, where they are not those on record."""
         roots, mounts = self._catalog.roots, found.mounts | lost
         if below:
@@ -327,7 +338,7 @@ class Libraries:
     def _absence(self, root: Path, known_drive: int, n_known: int, some: Collection[tuple[str, int]]) -> str:
         """Return why a library counts as offline, by some of its files with their sizes; empty: it is there."""
         try:
-            drive = scan.drive_of(root)
+            drive = drive_of(root)
             if not is_folder(root):
                 return "not a folder; correct library.photos"
             os.stat(f"{root}/.")  # noqa: PTH116 - which only who may enter it can; a Path would drop the dot
@@ -340,7 +351,7 @@ class Libraries:
         n_absent = sum(_size_of(root / path) != size for path, size in some)
         if n_absent <= len(some) / 2:
             return ""
-        if scan.is_marked(root):
+        if is_marked(root):
             return _marked()
         if n_absent == len(some) and not self.holds_any(root):
             return _emptied(n_known)
@@ -358,9 +369,7 @@ class Libraries:
         mounts = self._catalog.roots.mounts(known[0]) if known else frozenset[str]()
         return sorted(folder for folder in mounts if not _is_mount(root / folder))
 
-    def _with_moved(
-        self, root: Path, root_id: int, found: Mapping[str, Fingerprint], changes: scan.Changes
-    ) -> scan.Changes:
+    def _with_moved(self, root: Path, root_id: int, found: Mapping[str, Fingerprint], changes: Changes) -> Changes:
         """What looks added may have come from a place of the library that was not looked at."""
         by_print = {found[path]: path for path in changes.added}
         before = self._catalog.files.with_inodes(root_id, [fingerprint.inode for fingerprint in by_print])
@@ -368,7 +377,7 @@ class Libraries:
         for old, fingerprint in before.items():
             if fingerprint in by_print and _is_gone(root, old):
                 new = by_print.pop(fingerprint)
-                moved.append(scan.Moved(old, new, found[new].ctime_ns))
+                moved.append(Moved(old, new, found[new].ctime_ns))
         added = set(by_print.values())
         return replace(changes, added=tuple(path for path in changes.added if path in added), moved=tuple(moved))
 
@@ -377,14 +386,14 @@ class Libraries:
         known = self._catalog.roots.one(root)
         if known is not None:
             return known[0]
-        drive = scan.drive_of(root) if is_folder(root) else -1
+        drive = drive_of(root) if is_folder(root) else -1
         with self._catalog.write():
             return self._catalog.roots.add(root, drive, self._catalog.now())
 
     def is_there(self, root: Path) -> bool:
         """Whether the library is there, and is the drive that it was when it was looked through last."""
         try:
-            drive = scan.drive_of(root)
+            drive = drive_of(root)
         except OSError:
             return False
         return is_folder(root) and (self._catalog.roots.one(root) or (0, -1))[1] in (-1, drive)
@@ -397,13 +406,11 @@ class Libraries:
     def holds_any(self, root: Path) -> bool:
         """Whether there is any file in the library."""
         try:
-            return scan.holds_any(root, self.rules)
+            return holds_any(root, self.rules)
         except OSError:
             return False
 
-    def _with_due(
-        self, changes: scan.Changes, found: Mapping[str, Fingerprint], known: Mapping[str, KnownFile]
-    ) -> scan.Changes:
+    def _with_due(self, changes: Changes, found: Mapping[str, Fingerprint], known: Mapping[str, KnownFile]) -> Changes:
         """Leave of the touched files those whose bytes are to be read now, and record ctimes that nobody knew yet.
 
         What an older version recorded has none, and is believed to be what it was, as far as it holds a photo.
@@ -419,7 +426,7 @@ class Libraries:
         return replace(changes, touched=tuple(due))
 
     @staticmethod
-    def _with_readable(root: Path, changes: scan.Changes, known: Mapping[str, KnownFile]) -> scan.Changes:
+    def _with_readable(root: Path, changes: Changes, known: Mapping[str, KnownFile]) -> Changes:
         """A file that could not be opened, or that the machine had no room for, is tried again when it can be read."""
         handled = {*changes.missing, *changes.changed, *changes.touched, *(move.old for move in changes.moved)}
         again = [
@@ -432,7 +439,7 @@ class Libraries:
         ]
         return replace(changes, changed=(*changes.changed, *again))
 
-    def compare(self, root: Path, present: Mapping[str, Fingerprint], gone: Iterable[str]) -> scan.Changes:
+    def compare(self, root: Path, present: Mapping[str, Fingerprint], gone: Iterable[str]) -> Changes:
         """Compare only these paths of a library with the catalog."""
         root_id = self.root_id(root)
         new_mounts = _mounts_above(root, present) - self._catalog.roots.mounts(root_id)
@@ -440,9 +447,7 @@ class Libraries:
             with self._catalog.write():
                 self._catalog.roots.set_mounts(root_id, self._catalog.roots.mounts(root_id) | new_mounts)
         known = {path: self._catalog.files.one(root_id, path) for path in (*present, *gone)}
-        changes = scan.compare(
-            scan.Walk(present), {path: file.fingerprint for path, file in known.items() if file is not None}
-        )
+        changes = compare(Walk(present), {path: file.fingerprint for path, file in known.items() if file is not None})
         whole = {path: file for path, file in known.items() if file is not None}
         changes, shut = _without_shut(root, self._with_moved(root, root_id, present, changes), whole)
         if shut:
@@ -450,7 +455,7 @@ class Libraries:
         changes = self._with_due(changes, present, whole)
         return self._with_readable(root, changes, whole)
 
-    def record(self, root: Path, changes: scan.Changes) -> None:
+    def record(self, root: Path, changes: Changes) -> None:
         """Record moves and removals; their photos, faces and decisions stay as they are."""
         if changes.moved or changes.missing:
             root_id = self.root_id(root)
@@ -465,9 +470,7 @@ def _offline(root: Path, why: str) -> LibraryError:
     return LibraryError(f"{root}: {why}{'' if why.endswith('?') else '.'} Nothing was removed")
 
 
-def _without_shut(
-    root: Path, changes: scan.Changes, known: Mapping[str, KnownFile]
-) -> tuple[scan.Changes, dict[str, str]]:
+def _without_shut(root: Path, changes: Changes, known: Mapping[str, KnownFile]) -> tuple[Changes, dict[str, str]]:
     """Leave out photos whose rights were taken away: they count as what they were until they can be read again.
 
     Returns:
@@ -489,7 +492,7 @@ def _is_reread_due(file: KnownFile, now: str) -> bool:
 
 
 def _marked() -> str:
-    return f"holds {' or '.join(sorted(scan.IGNORE_MARKERS))}: nothing in it is looked at"
+    return f"holds {' or '.join(sorted(IGNORE_MARKERS))}: nothing in it is looked at"
 
 
 def _emptied(n_known: int) -> str:

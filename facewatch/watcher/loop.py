@@ -313,7 +313,7 @@ class WatchLoop:
             watched.complete()
         started = self._clock()
         try:
-            found, changes = self._app.libraries.look(
+            found, changes = self._app.libraries.scan(
                 watched.root,
                 folder,
                 with_unread=not folder and watched.is_retry_due,

@@ -70,6 +70,19 @@ def test_every_document_that_the_code_names_is_there() -> None:
             assert (ROOT / name).is_file(), f"{path.relative_to(ROOT)}: {name}"
 
 
+def test_every_constant_of_the_calibration_notes_is_where_they_say() -> None:
+    notes = documents.text_of("docs/evaluation.md").partition("## Calibration notes")[2]
+    sections = re.split(r"^### ", notes, flags=re.MULTILINE)[1:]
+    assert sections
+    for section in sections:
+        [path] = re.findall(r"`(facewatch/[\w/]+\.py)`", section.splitlines()[0])
+        code = (ROOT / path).read_text(encoding="utf-8")
+        named = " ".join(re.findall(r"^- ((?:`[^`]+`(?:, )?)+):", section, re.MULTILINE))
+        assert named, path
+        for name in re.findall(r"[A-Za-z_]\w+", named):
+            assert re.search(rf"\b_?{name}\b", code), f"{path} has no {name}"
+
+
 def test_an_anchor_is_derived_as_from_a_heading(tmp_path: Path) -> None:
     assert anchors_of("# Is all well? `facewatch doctor`\n\n```\n# no heading\n```\n") == {
         "is-all-well-facewatch-doctor"

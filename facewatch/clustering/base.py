@@ -33,7 +33,7 @@ NORM_TOLERANCE = 1e-3
 class GraphClusterer:
     """A method that proposes clusters from the graph of neighbours; `labels_` holds the last answer. Distances are
     Euclidean between unit vectors. The defaults were measured on LFW and four small albums, each alone, all together,
-    and random parts of them, and are those of dlib (docs/calibration-notes.md)."""
+    and random parts of them, and are those of dlib (docs/evaluation.md)."""
 
     ceiling: float
     """No group may join parts, or keep a face, whose spread (root mean squared distance) is above this."""

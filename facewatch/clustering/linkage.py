@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 STRICT = 0.9
-"""The strict distance, as a share of the one that the engine groups by; docs/calibration-notes.md."""
+"""The strict distance, as a share of the one that the engine groups by; docs/evaluation.md."""
 
 NATURAL_GAP = 0.13
 """How much farther apart than what stays together are the parts of an obvious cut, as a share of that distance."""

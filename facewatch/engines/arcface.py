@@ -59,7 +59,7 @@ SURE_SCORE = 0.65
 """Of the 3 031 labelled faces of shared/photos none has less; of 483 detections that nobody labelled 164 have: faces
 cut by the edge of the photo, backs of heads, statues."""
 
-# Measured with `scripts/spoiled poor` and `covers`; a good face has a norm of 24. See docs/calibration-notes.md.
+# Measured with `scripts/spoiled poor` and `covers`; a good face has a norm of 24. See docs/evaluation.md.
 NEEDS = Needs(
     match_pixels=16,
     found_pixels=24,
@@ -76,13 +76,13 @@ of photos without faces nothing that lies has (`scripts/bench --only angles`).""
 
 WEAK_LENGTH = 21.0
 """The network gives poor faces shorter vectors; those below this are averaged with their mirror image (TTA). Everybody
-mirrored gains .0003 of the true pairs more and takes the recogniser twice the time; see docs/calibration-notes.md."""
+mirrored gains .0003 of the true pairs more and takes the recogniser twice the time; see docs/evaluation.md."""
 
 BATCH_FACES = 32
 """Faces embedded in one call of the recogniser: more need more memory and are no faster."""
 
 # Chosen with `facewatch evaluate` on LFW and an album (w600k_mbf), copies with `scripts/measure_copies`; years are not
-# measured on faces. What other values do: docs/calibration-notes.md.
+# measured on faces. What other values do: docs/evaluation.md.
 THRESHOLDS = Thresholds(
     match=1.12,
     gallery_size=3000,
@@ -103,7 +103,7 @@ THRESHOLDS = Thresholds(
 )
 
 # Chosen with `scripts/hard_sets` at a precision no lower than that of plain similarities; see
-# docs/calibration-notes.md.
+# docs/evaluation.md.
 NORMALISATION = Normalisation(
     usual=0.13,
     link=0.15,

@@ -24,7 +24,7 @@ from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.types import Covered, DetectedFace, Detection, EngineInfo, Needs, Normalisation, Thresholds
 
 # Chosen with `facewatch evaluate` on LFW and an album, copies with `scripts/measure_copies`; years are not measured on
-# faces. What other values do: docs/calibration-notes.md.
+# faces. What other values do: docs/evaluation.md.
 THRESHOLDS = Thresholds(
     match=0.34,
     gallery_size=300,
@@ -73,7 +73,7 @@ NORMALISATION = Normalisation(
 SURE_SCORE = 0.2
 """HOG's confidence is 0 at the edge of what it reports; YuNet's is brought to that scale, see `yunet`."""
 
-# Measured with `scripts/spoiled poor` and `covers`; see docs/calibration-notes.md.
+# Measured with `scripts/spoiled poor` and `covers`; see docs/evaluation.md.
 NEEDS = Needs(
     match_pixels=24,
     found_pixels=32,

@@ -22,7 +22,7 @@ _MOST_MOVES = 20
 _FAR_AHEAD = 1.5
 """Margins by which the next person can be farther; more says no more."""
 
-# Fitted in units of the engines' own thresholds, so that they serve all: docs/calibration-notes.md.
+# Fitted in units of the engines' own thresholds, so that they serve all: docs/evaluation.md.
 _FACE = (1.0, 6.0, 2.0)
 _GROUP = (-1.2, 7.4, 3.0)
 """Intercept; what each margin beyond the limit costs; what each margin to the next person gives."""

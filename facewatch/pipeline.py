@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch.catalog import display
 from facewatch.errors import FaultCode
-from facewatch.folders.taking_over import TakenOver, give_names, take_over, waiting_names
+from facewatch.folders.taking_over import TakenOver, take_over
 from facewatch.fs.mounts import is_folder
 from facewatch.heartbeat import Activity, Doing
 from facewatch.indexing.indexer import Indexed, Indexer, find_dates
@@ -24,6 +24,7 @@ from facewatch.library.layout import check_library
 from facewatch.library.roots import LOST_MOUNT
 from facewatch.library.scan import Changes, Walk
 from facewatch.people.identities import Reclustered
+from facewatch.people.names_from import are_names_waiting, give_names
 from facewatch.text import plural
 from facewatch.types import OnDemand, Progress
 from facewatch.watcher.reporter import SILENT_SECONDS, ProgressReporter
@@ -385,7 +386,7 @@ class Pipeline:
 
     def give_names(self) -> list[str]:
         """Give names of folders that were taken over to the same people; return those given."""
-        if not waiting_names(self._catalog):
+        if not are_names_waiting(self._catalog):
             return []
         with self._corrections.deciding() as decisions:
             return give_names(self._catalog, decisions)

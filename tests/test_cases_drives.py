@@ -30,7 +30,7 @@ from facewatch.catalog.restore import GivenUp
 from facewatch.catalog.waiting import Patience, holder_of
 from facewatch.errors import BusyError, FolderError, LibraryError
 from facewatch.folders.sync import DRIVE
-from facewatch.folders.taking_over import waiting_names
+from facewatch.folders.taking_over import FolderNames
 from facewatch.fs.locks import file_lock
 from facewatch.fs.mounts import Asker
 from facewatch.library.roots import N_TOLD
@@ -700,7 +700,7 @@ def test_a_new_catalog_takes_the_old_people_folder_over_with_its_names(named: Li
     assert len(named.tree()) == 7
     with named.app() as app:
         assert app.lookup.person("Anna").n_photos == app.lookup.person("Ben").n_photos == 2
-        assert waiting_names(app.catalog) == {}
+        assert FolderNames(app.catalog).waiting() == {}
         app.corrections.undo()
         app.pipeline.scan()
         assert sorted(filter(None, app.catalog.people.names().values())) == ["Anna"], "undone is undone"
@@ -764,7 +764,7 @@ def test_a_name_is_given_to_nobody_where_it_is_not_clear_whose_folder_it_was(lib
     library.scan()
     with library.app() as app:
         assert app.catalog.people.names() == {}
-        assert set(waiting_names(app.catalog)) == {"Anna"}
+        assert set(FolderNames(app.catalog).waiting()) == {"Anna"}
 
 
 def test_taking_over_tells_nobody_what_would_be_done(named: Library, run: Any) -> None:

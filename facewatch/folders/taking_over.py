@@ -18,7 +18,6 @@ from facewatch import folders
 from facewatch.catalog import Catalog, restore, utc_now
 from facewatch.folders.found_links import find_links, folders_in
 from facewatch.folders.sync import PeopleFolder
-from facewatch.people.corrections import Decisions
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def take_over(catalog: Catalog, folder: PeopleFolder) -> TakenOver:
         names = {_name_of(name, standing): _photos_in(top, name) for name in named}
         names = {name: photos for name, photos in names.items() if photos}
         with catalog.write():
-            catalog.settings.set(NAMES, json.dumps(waiting_names(catalog) | names))
+            catalog.settings.set(NAMES, json.dumps(FolderNames(catalog).waiting() | names))
         n_before = len(catalog.links.all())
         restore.adopt(catalog.path, links, standing=standing, made_at=_EVER, now=utc_now())
         folder.hand_over()
@@ -88,48 +87,21 @@ def _holds_any(folder: str) -> bool:
         return next(entries, None) is not None
 
 
-def waiting_names(catalog: Catalog) -> dict[str, list[str]]:
-    """Return the names that wait for their people, each with photos that were in its folder."""
-    return dict(json.loads(catalog.settings.get(NAMES) or "{}"))
+class FolderNames:
+    """The names of folders that were taken over, which wait for their people: a source of names."""
 
+    most_photos = MOST_PHOTOS
 
-def give_names(catalog: Catalog, decisions: Decisions) -> list[str]:
-    """Give names that wait to the people whose photos were in their folders; return those given.
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
 
-    A name is given to who is not named yet, is on most of the folder's photos, and mostly there.
-    """
-    waiting = waiting_names(catalog)
-    if not waiting:
-        return []
-    given = []
-    with catalog.write():
-        taken = {name.casefold() for name in catalog.people.names().values()}
-        for name, photos in waiting.items():
-            person_id = None if name.casefold() in taken else _person_of(catalog, photos)
-            if person_id is not None:
-                decisions.rename(f"p{person_id}", name)
-                given.append(name)
-        _keep_waiting(catalog, {n: p for n, p in waiting.items() if n not in given and n.casefold() not in taken})
-    for name in given:
-        log.info("%s: named as the folder was", name)
-    return given
+    def waiting(self) -> dict[str, list[str]]:
+        """Return the names that wait for their people, each with photos that were in its folder."""
+        return dict(json.loads(self._catalog.settings.get(NAMES) or "{}"))
 
-
-def _keep_waiting(catalog: Catalog, waiting: Mapping[str, list[str]]) -> None:
-    if not waiting:
-        catalog.settings.unset(NAMES)
-    elif waiting != waiting_names(catalog):
-        catalog.settings.set(NAMES, json.dumps(waiting))
-
-
-def _person_of(catalog: Catalog, paths: list[str]) -> int | None:
-    files = [catalog.files.at(Path(path)) for path in paths]
-    photos = {file.photo_id for file in files if file is not None and file.photo_id is not None}
-    counts = sorted(((n, person_id) for person_id, n in catalog.assignments.people_on(photos).items()), reverse=True)
-    if not counts or (len(counts) > 1 and counts[0][0] == counts[1][0]):
-        return None
-    n, person_id = counts[0]
-    person = catalog.people.one(person_id)
-    # Of a folder with very many photos only some are remembered.
-    is_clear = 2 * n > len(photos) and person is not None and (len(paths) >= MOST_PHOTOS or 2 * n > person.n_photos)
-    return person_id if person is not None and person.name is None and is_clear else None
+    def keep(self, names: Mapping[str, list[str]]) -> None:
+        """Let only these wait still."""
+        if not names:
+            self._catalog.settings.unset(NAMES)
+        elif names != self.waiting():
+            self._catalog.settings.set(NAMES, json.dumps(names))

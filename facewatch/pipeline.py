@@ -282,7 +282,7 @@ class Pipeline:
         self._versions.gone(photos)
         self._identities.renew(self._catalog.assignments.people_of(photos) | self._versions.take_people())
         if changed and not self._engine.is_switch_under_way:
-            self._identities.settle_again(changed)
+            self._identities.rematch_photos(changed)
 
     def _photos_of(self, root: Path, paths: Iterable[str]) -> set[int]:
         """Return the photos of these files."""
@@ -304,7 +304,7 @@ class Pipeline:
             root=root,
             root_id=self._libraries.root_id(root),
             engine_id=self._engine.id,
-            settle=_match_nobody if is_switching else self._identities.settle,
+            settle=_match_nobody if is_switching else self._identities.match_photo,
             prepare=_prepare_nothing if is_switching else self._identities.gallery,
             is_aligned=self._libraries.is_aligned(root),
             versions=self._versions,

@@ -69,7 +69,7 @@ def measure_decisions(bench: Bench) -> list[Finding]:
             Finding(f"{name} {of}, in the program", 1000 * seconds, "ms", at_most=300, row=row)
             for name, seconds in in_program(app, scenery, n_times).items()
         ]
-        looking = [seconds_of(partial(look_again, app, person)) for person in scenery.in_pool[:n_times]]
+        looking = [seconds_of(partial(rematch, app, person)) for person in scenery.in_pool[:n_times]]
     row = "matching the pool again in a process that has no gallery yet"
     findings.append(Finding(f"looking again {of}", statistics.median(looking), "s", at_most=2, row=row))
     shell: dict[str, list[float]] = {}
@@ -97,10 +97,10 @@ def in_program(app: App, scenery: Scenery, n_times: int) -> dict[str, float]:
     return {name: statistics.median(seconds[name]) for name in (*DECISIONS, "undo")}
 
 
-def look_again(app: App, person_id: int) -> None:
+def rematch(app: App, person_id: int) -> None:
     """Look at the pool again for one person, as a process does that knows nobody yet."""
     app.identities.forget_gallery()
-    gained = app.identities.look_again([person_id], (), None)
+    gained = app.identities.rematch([person_id], (), None)
     assert gained == {person_id}, gained
 
 

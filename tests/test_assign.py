@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewatch.matching import Candidate, Gallery, settle_photo
+from facewatch.matching import Candidate, Gallery, match_photo
 from facewatch.matching.aggregation import MatchSettings
 from facewatch.matching.member import MOST_CENTROIDS, N_EXEMPLARS
 from facewatch.types import Thresholds, Tier
@@ -177,7 +177,7 @@ def test_strictness_is_taken_off_every_limit() -> None:
 
 def test_the_nearer_of_two_faces_in_one_photo_gets_the_person() -> None:
     known = gallery((1, PROBE))
-    matches = settle_photo(known, np.stack([at(0.2), at(0.1)]), [Tier.FOUND] * 2, [set(), set()])
+    matches = match_photo(known, np.stack([at(0.2), at(0.1)]), [Tier.FOUND] * 2, [set(), set()])
     assert [bool(match and match.is_accepted) for match in matches] == [False, True]
     assert matches[0]
     assert matches[0].rule == "another face of this photo is nearer to this person"
@@ -215,7 +215,7 @@ def test_the_answer_is_that_of_comparing_with_everybody(faces: list[tuple[int, i
 @given(VECTORS, st.lists(st.integers(0, 10_000), min_size=1, max_size=5))
 def test_no_person_is_given_twice_in_one_photo(faces: list[tuple[int, int]], probes: list[int]) -> None:
     known = gallery(*((person, unit(seed)) for person, seed in faces))
-    matches = settle_photo(
+    matches = match_photo(
         known, np.stack([unit(seed) for seed in probes]), [Tier.FOUND] * len(probes), [set() for _ in probes]
     )
     given_to = [match.person_id for match in matches if match and match.is_accepted]

@@ -12,7 +12,7 @@ from drawn import Library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facewatch.matching import Gallery, settle_photo
+from facewatch.matching import Gallery, match_photo
 from facewatch.people.explain import Bar, BarRule, Why
 from facewatch.people.rematch import Compared, Rematch, rematch_of
 from facewatch.presentation.explain import advice, bar_lines, cause, notes, rematch_lines
@@ -56,7 +56,7 @@ def _gallery(known: Sequence[tuple[int, tuple[float, float], bool]]) -> Gallery:
 def _why(gallery: Gallery, probe: tuple[float, float], barred: Sequence[Bar], tier: Tier) -> tuple[Why, Rematch]:
     """Return what is said of a face that belongs to nobody."""
     vector = _unit(probe)
-    [match] = settle_photo(gallery, vector[None], [tier], [[bar.person_id for bar in barred]])
+    [match] = match_photo(gallery, vector[None], [tier], [[bar.person_id for bar in barred]])
     compared = Compared(match, tuple(gallery.rank(vector, 5, tier)), gallery.n_faces)
     rematch = rematch_of(compared, NAMES.__getitem__, {})
     face = {"face_id": 99, "name": None, "mark": None, "tier": tier, "turn": 0, "pose": 0.0, "rule": None}

@@ -185,7 +185,7 @@ class Arriving:
                     photo_id, self._engine_id, Analysis(640, 480, "JPEG", faces), "now"
                 )
                 self._faces.update(zip(ids, own.tolist(), strict=True))
-                self._identities.settle(photo_id)
+                self._identities.match_photo(photo_id)
         self._identities.recluster(grouping(graph=self._graph))
 
     def labels(self, n_faces: int) -> NDArray[np.int64]:

@@ -479,7 +479,7 @@ def test_a_decision_whose_folders_cannot_follow_holds_in_the_same_process(family
         family.people.write_text("in the way")
         with pytest.raises(FolderError, match="it is decided, but"), app.corrections.deciding() as decisions:
             decisions.reject([str(face["face_id"])])
-        app.identities.settle(app.catalog.faces.rows([face["face_id"]])[0].photo_id)
+        app.identities.match_photo(app.catalog.faces.rows([face["face_id"]])[0].photo_id)
         assert app.lookup.photo(family.photos / "2024/b.png")["faces"][0]["person_id"] != face["person_id"]
 
 

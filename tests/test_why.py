@@ -424,7 +424,7 @@ def _check_released(app: App, library: Library, photo: str, why: Why) -> None:
     if all(other.person_id is not None for other in whys(app, library, photo) if other is not released):
         assert facts(released)["look"] == facts(why)["look"]
     with app.catalog.write():
-        app.identities.settle(saved.photo_id)
+        app.identities.match_photo(saved.photo_id)
     placed = next(other for other in whys(app, library, photo) if other.face_id == why.face_id)
     assert placed.person_id == released.rematch.person_id
     with app.catalog.write():

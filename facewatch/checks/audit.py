@@ -13,7 +13,7 @@ import numpy as np
 from facewatch import ids
 from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable, Person, display
 from facewatch.clustering.twice import compare
-from facewatch.matching import Aggregation, Gallery, MatchSettings, distances, settle_photo
+from facewatch.matching import Aggregation, Gallery, MatchSettings, distances, match_photo
 from facewatch.matching.nearness import Nearness, nearness
 from facewatch.people.corrections import not_born_yet, unborn
 from facewatch.people.lookup import handle_of, label_of
@@ -308,7 +308,7 @@ def _match_anew(sight: Sight, faces: Sequence[FaceRow], possible: _Possible) -> 
     for photo_id in np.unique(loose.photos):
         here = loose.take(loose.photos == photo_id)
         barred = [possible.barred(by_id[int(face_id)]) for face_id in here.ids]
-        found = settle_photo(gallery, here.embeddings, [Tier(tier) for tier in here.tiers], barred, day=here.day)
+        found = match_photo(gallery, here.embeddings, [Tier(tier) for tier in here.tiers], barred, day=here.day)
         matches.update((int(face_id), m) for face_id, m in zip(here.ids, found, strict=True) if m is not None)
     return matches
 

@@ -301,7 +301,7 @@ class _User:
         for one in decisions.made:
             if one.entry_id is not None:
                 self._app.identities.forget_gallery()
-                self._app.identities.look_again(one.people, one.released + one.faces, one.entry_id)
+                self._app.identities.rematch(one.people, one.released + one.faces, one.entry_id)
 
     # --- answering ---
 

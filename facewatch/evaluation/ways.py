@@ -183,7 +183,7 @@ class Library:
         """Record the photos and settle their faces one photo after the other."""
         with self.catalog.write():
             for photo in photos:
-                self._app.identities.settle(self._record(photo))
+                self._app.identities.match_photo(self._record(photo))
 
     def _record(self, photo: Photo) -> int:
         catalog, analysis, now = self.catalog, photo.analysis, self.catalog.now()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from facewatch.matching.aggregation import Aggregation, MatchSettings
-from facewatch.matching.gallery import Candidate, Gallery, settle_photo
+from facewatch.matching.gallery import Candidate, Gallery, match_photo
 from facewatch.matching.lookalikes import Evidence, LookAlikes
 from facewatch.matching.member import distances
 
@@ -15,5 +15,5 @@ __all__ = [
     "LookAlikes",
     "MatchSettings",
     "distances",
-    "settle_photo",
+    "match_photo",
 ]

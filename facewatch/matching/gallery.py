@@ -406,7 +406,7 @@ def _refusal(candidate: Candidate, tier: Tier) -> str | None:
     return None
 
 
-def settle_photo(
+def match_photo(
     gallery: Gallery,
     embeddings: NDArray[np.float32],
     tiers: Sequence[Tier],

@@ -126,7 +126,7 @@ class Corrections:
         try:
             if self._engine.is_switch_under_way:
                 return set()
-            return self._identities.look_again(people, faces, entry_id)
+            return self._identities.rematch(people, faces, entry_id)
         except EngineError as error:
             log.info("the pool is looked at again by the next scan: %s", error)
             return set()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
-from facewatch.matching import Evidence, Gallery, MatchSettings, settle_photo
+from facewatch.matching import Evidence, Gallery, MatchSettings, match_photo
 from facewatch.matching.nearness import distances_within
 from facewatch.people.cluster_plan import Group, matches_within, plan_groups
 from facewatch.people.corrections import not_born_yet
@@ -21,7 +21,7 @@ from facewatch.types import EngineInfo, Normalisation, Tier
 
 _ATTEMPTS = 5
 _BATCH_PHOTOS = 100
-"""Photos of the pool settled in one transaction: some 100 ms, so that a name given meanwhile need not wait."""
+"""Photos of the pool matched in one transaction: some 100 ms, so that a name given meanwhile need not wait."""
 _MOST_ROUNDS = 20
 """Rounds of grouping and matching; two or three are usual."""
 
@@ -156,24 +156,24 @@ class Identities:
         """Load the gallery again when it is needed next."""
         self._gallery = None
 
-    def settle(self, photo_id: int) -> int:
+    def match_photo(self, photo_id: int) -> int:
         """Assign the new faces of a photo or keep their best guess; inside the caller's transaction.
 
         Returns how many were assigned.
         """
         gallery = self.gallery()
         table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, photo_id=photo_id)
-        return self._settle_rows(gallery, table)
+        return self._match_rows(gallery, table)
 
-    def _settle_rows(self, gallery: Gallery, table: FaceTable) -> int:
-        """Settle the faces of one photo that belong to nobody."""
+    def _match_rows(self, gallery: Gallery, table: FaceTable) -> int:
+        """Match the faces of one photo that belong to nobody."""
         free = table.take(table.people == NOBODY)
         present = self._cannot_be_in(int(table.photos[0])) if len(free) else set()
         tiers = [Tier(tier) for tier in free.tiers]
         # As the catalog has them now: faces of an edited photo have inherited theirs a moment ago.
         rejections = self._catalog.rejections.of_faces(free.ids)
         barred = [present | rejections.get(int(face_id), set()) for face_id in free.ids]
-        matches = settle_photo(gallery, free.embeddings, tiers, barred, day=free.day)
+        matches = match_photo(gallery, free.embeddings, tiers, barred, day=free.day)
         now, assignments = self._catalog.now(), self._catalog.assignments
         n_assigned = 0
         for face_id, embedding, weight, tier, match in zip(
@@ -193,8 +193,8 @@ class Identities:
         """Return who is in a photo already, and who was not born yet."""
         return self._catalog.assignments.people_in(photo_id).union(not_born_yet(self._catalog, photo_id))
 
-    def look_again(self, people: Collection[int], faces: Collection[int], parent_id: int | None) -> set[int]:
-        """Look at the pool again after a decision: at these faces, and at those that look like these people.
+    def rematch(self, people: Collection[int], faces: Collection[int], parent_id: int | None) -> set[int]:
+        """Match the pool again after a decision: these faces, and those that look like these people.
 
         What comes of it is on record as a part of the decision, a few photos at a time, so that nobody has to wait for
         it to write. Returns who gained faces.
@@ -214,7 +214,7 @@ class Identities:
                 catalog.write(),
                 catalog.journal.recording(USER, "look again", parent_id=parent_id, now=catalog.now()) as record,
             ):
-                placed = sum(self.settle(int(photo_id)) for photo_id in photos[start : start + _BATCH_PHOTOS])
+                placed = sum(self.match_photo(int(photo_id)) for photo_id in photos[start : start + _BATCH_PHOTOS])
                 record.details["n_faces"] = placed
             gained |= {int(c.after["person_id"]) for c in record.changes if c.after and "person_id" in c.after}
         return gained
@@ -224,14 +224,14 @@ class Identities:
         table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, people=people)
         return self._filled(table).is_near(embeddings)
 
-    def settle_pool(self) -> int:
-        """Look at the pool again until nobody in it is recognised; returns how many faces were assigned."""
+    def rematch_pool(self) -> int:
+        """Match the pool again until nobody in it is recognised; returns how many faces were assigned."""
         n_assigned = 0
-        while found := self._settle_pool_once():
+        while found := self._rematch_pool_once():
             n_assigned += found
         return n_assigned
 
-    def _settle_pool_once(self) -> int:
+    def _rematch_pool_once(self) -> int:
         table = self._load()
         gallery = self.gallery()
         free = (table.people == NOBODY) & (table.tiers != Tier.SHOW.value)
@@ -239,15 +239,15 @@ class Identities:
             return 0
         rows = np.flatnonzero(free)
         photos = np.unique(table.photos[rows[gallery.is_near(table.embeddings[rows])]])
-        return self.settle_again(photos.tolist())
+        return self.rematch_photos(photos.tolist())
 
-    def settle_again(self, photos: Iterable[int]) -> int:
-        """Look again at the faces of these photos that belong to nobody; returns how many were assigned."""
+    def rematch_photos(self, photos: Iterable[int]) -> int:
+        """Match again the faces of these photos that belong to nobody; returns how many were assigned."""
         n_assigned, wanted = 0, sorted(photos)
         for start in range(0, len(wanted), _BATCH_PHOTOS):
             self.gallery()  # loaded before the transaction, not in it
             with self._catalog.write():
-                n_assigned += sum(self.settle(photo_id) for photo_id in wanted[start : start + _BATCH_PHOTOS])
+                n_assigned += sum(self.match_photo(photo_id) for photo_id in wanted[start : start + _BATCH_PHOTOS])
         return n_assigned
 
     # --- another engine ---
@@ -285,10 +285,10 @@ class Identities:
         if is_dry_run:
             plan = self._plan(clusterer)[1]
             return _report(n_pool, 0, plan, sum(group.person_id is None for group in plan))
-        n_matched, groups = self.settle_pool(), list[Group]()
+        n_matched, groups = self.rematch_pool(), list[Group]()
         for _ in range(_MOST_ROUNDS):
             plan = self._group_once(clusterer)
-            found = self.settle_pool()
+            found = self.rematch_pool()
             groups += plan
             n_matched += found
             if not plan and not found:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.catalog import NOBODY, Catalog, FaceTable
-from facewatch.matching import Aggregation, settle_photo
+from facewatch.matching import Aggregation, match_photo
 from facewatch.people.identities import put_faces
 from facewatch.types import Match, Tier
 
@@ -175,7 +175,7 @@ class Comparing:
         table, gallery = self._load(photo_id=photo_id), self._gallery()
         self._strangers()
         free = table.take(table.people == NOBODY)
-        matches = settle_photo(
+        matches = match_photo(
             gallery,
             free.embeddings,
             [Tier(tier) for tier in free.tiers],

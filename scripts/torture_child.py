@@ -170,7 +170,7 @@ def _grow(library: Library, settings: Mapping[str, Any] | None = None) -> None:
             decisions.assign([_face(app, "stranger.png")], "Anna")
             decisions.reject([_face(app, "dora1.png")], "Anna")
             decisions.unassign([_face(app, "cleo2.png")])
-            decisions.tell_apart("Anna", "Ben")
+            decisions.cannot_link("Anna", "Ben")
         app.folder.sync()
     (library.people / "Anna" / "mine.txt").write_text("the user's own")
 

@@ -73,7 +73,7 @@ DECISIONS: dict[str, Any] = {
     "rename": lambda d: d.rename("Person 0003", "Clara"),
     "rename and merge": lambda d: d.rename("Person 0003", "Anna", may_merge=True),
     "merge": lambda d: d.merge("Anna", ["Person 0003", "Ben"]),
-    "tell_apart": lambda d: d.tell_apart("Anna", "Person 0003"),
+    "cannot_link": lambda d: d.cannot_link("Anna", "Person 0003"),
     "assign": lambda d: d.assign(["g.png:1", "e.png:1"], "Anna"),
     "assign to somebody new": lambda d: d.assign(["g.png:1"], "Dora", is_new=True),
     "unassign": lambda d: d.unassign(["b.png:1"]),
@@ -202,7 +202,7 @@ def test_whoever_was_told_apart_is_not_made_one_by_a_run(library: Library) -> No
     library.scan()
     with library.app() as app, app.corrections.deciding() as decisions:
         decisions.assign([f"{library.photos}/b.png:1"], "Twin", is_new=True)
-        decisions.tell_apart("Person 0001", "Twin")
+        decisions.cannot_link("Person 0001", "Twin")
     library.draw("c.png", (1, 2))
     library.draw("d.png", (1, 3))
     library.scan()
@@ -288,7 +288,7 @@ def test_of_two_covers_the_one_that_stays_stands_for_both(family: Library) -> No
 def test_nobody_is_told_apart_from_a_part_of_themselves(family: Library) -> None:
     with family.app() as app:
         with app.corrections.deciding() as decisions:
-            decisions.tell_apart("Ben", "Person 0003")
+            decisions.cannot_link("Ben", "Person 0003")
             decisions.merge("Anna", ["Ben", "Person 0003"])
         anna = app.lookup.person("Anna").id
         assert anna not in app.catalog.rejections.cannot_links()

@@ -58,7 +58,7 @@ DECISIONS = st.one_of(
     _decision("rename", WHO, st.sampled_from(NAMES), st.booleans()),
     _decision("merge", WHO, st.lists(WHO, min_size=1, max_size=2)),
     _decision("split", WHO, st.lists(st.integers(0, 2), min_size=1, max_size=6)),
-    _decision("tell_apart", WHO, WHO),
+    _decision("cannot_link", WHO, WHO),
     _decision("hide", WHO),
     _decision("show", WHO),
     _decision("cover", WHO, NUMBER),
@@ -196,7 +196,7 @@ class Ruled:
             return name, (target, others), {}, set(), int(target), {int(other) for other in others}
         if name == "split":
             return self._split(*arguments)
-        if name == "tell_apart":
+        if name == "cannot_link":
             return name, tuple(self._who(i) for i in arguments), {}, set(), None, set()
         if name == "cover":
             who = self._who(arguments[0])
@@ -596,7 +596,7 @@ def photos_of(world: World, *people: int, n: int = 2) -> None:
     assert len(world.living()) == len(people)
 
 
-@pytest.mark.parametrize("decision", [("cover", "1", "1"), ("tell_apart", "1", "2")])
+@pytest.mark.parametrize("decision", [("cover", "1", "1"), ("cannot_link", "1", "2")])
 def test_an_undo_is_exact_after_a_cover_was_chosen_or_two_were_told_apart(world: World, decision: Any) -> None:
     photos_of(world, 0, 4)
     world.decide(*decision)

@@ -87,7 +87,7 @@ def apart(state: State, who: str, other: str) -> None:
     Example:
       facewatch apart Anna "Person 0031"
     """
-    _decide(state, lambda decisions: decisions.tell_apart(who, other))
+    _decide(state, lambda decisions: decisions.cannot_link(who, other))
 
 
 @command("assign", "Say whose face it is.")

@@ -35,7 +35,7 @@ def plan_groups(
     photos_of: Mapping[int, set[int]],
     clusterer: Clusterer,
     rejections: Mapping[int, Collection[int]],
-    apart: Mapping[int, Collection[int]],
+    cannot_links: Mapping[int, Collection[int]],
     *,
     staying: Collection[int],
     ceiling: float,
@@ -45,7 +45,7 @@ def plan_groups(
     Args:
         photos_of: the photos of each person without a name, also by faces that are not in the table.
         rejections: whom each face is not, as users said.
-        apart: whom each person is not, as users said.
+        cannot_links: whom each person is not, as users said.
         staying: those of the people without a name about whom users said something; they may only grow.
         ceiling: the engine's, up to which groups are one person.
     """
@@ -64,7 +64,7 @@ def plan_groups(
     for label in sorted(founding, key=lambda label: int(rows[labels == label][0])):
         members = rows[labels == label]
         existing = sorted((p for p, home in homes.items() if home == label), key=_largest_first(table, staying))
-        others_of = _others_of(existing, table, rejections, apart)
+        others_of = _others_of(existing, table, rejections, cannot_links)
         person_id, joining, leaving = _join(existing, photos_of, others_of, table, staying, ceiling)
         own = {p for p in (person_id, *joining) if p is not None}
         taken = set().union(*(photos_of[p] for p in own))
@@ -192,11 +192,11 @@ def _others_of(
     people: Sequence[int],
     table: FaceTable,
     rejections: Mapping[int, Collection[int]],
-    apart: Mapping[int, Collection[int]],
+    cannot_links: Mapping[int, Collection[int]],
 ) -> dict[int, set[int]]:
     """Return whom each person is not, as users said of it or of one of its faces."""
     return {
-        p: set(apart.get(p, ())).union(*(rejections.get(int(face), ()) for face in table.ids[table.people == p]))
+        p: set(cannot_links.get(p, ())).union(*(rejections.get(int(face), ()) for face in table.ids[table.people == p]))
         for p in people
     }
 

@@ -115,8 +115,8 @@ class Decisions(Recorder):
         people = [target.id, *(source.id for source in sources)]
         labels = [source.label for source in sources]
         catalog = self._catalog
-        apart = self._catalog.rejections.cannot_links()
-        were_apart = [source.label for source in sources if source.id in apart.get(target.id, ())]
+        others = self._catalog.rejections.cannot_links().get(target.id, ())
+        were_apart = [source.label for source in sources if source.id in others]
         with self._deciding("merge", people, into=target.label, merged=labels, were_apart=were_apart) as result:
             for source in sources:
                 self._release(self._clashes_of(target.id, source.id), result)
@@ -198,7 +198,7 @@ class Decisions(Recorder):
                         catalog.rejections.add_cannot_link(one, other, now)
         return result()
 
-    def tell_apart(self, who: str, other: str) -> Decided:
+    def cannot_link(self, who: str, other: str) -> Decided:
         """Two people: no run makes them one, and nobody is asked again."""
         with self._catalog.write():
             one, two = find_person(self._catalog, who), find_person(self._catalog, other)

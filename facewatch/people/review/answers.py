@@ -156,7 +156,7 @@ def _check_together(catalog: Catalog, answers: Sequence[tuple[Question, Answer]]
         if len(joined.ends) > 1:
             raise _contradiction(said, " and ".join(joined.ends) + " would be one")
     for question, answer in answers:
-        for pair in _told_apart(question, answer, names):
+        for pair in _cannot_links(question, answer, names):
             for one in same:
                 if pair <= one.nodes:
                     raise _contradiction(one.answers | {f"{question.id}={answer}"}, "two are one and are not")
@@ -182,7 +182,7 @@ def _made_one(question: Question, answer: Answer, names: Mapping[int, str]) -> f
     return frozenset()
 
 
-def _told_apart(question: Question, answer: Answer, names: Mapping[int, str]) -> Iterator[frozenset[_Node]]:
+def _cannot_links(question: Question, answer: Answer, names: Mapping[int, str]) -> Iterator[frozenset[_Node]]:
     """Yield pairs that are two by an answer."""
     if answer.verb == "no":
         first = _person(question.people[0], names)
@@ -273,7 +273,7 @@ def _yes(catalog: Catalog, decisions: Decisions, question: Question) -> None:
 def _no(catalog: Catalog, decisions: Decisions, question: Question) -> None:
     first = str(question.people[0])
     if question.kind == "one":
-        decisions.tell_apart(first, str(question.people[1]))
+        decisions.cannot_link(first, str(question.people[1]))
     else:
         decisions.reject(_texts(_all_faces(catalog, question)), first)
 

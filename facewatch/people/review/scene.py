@@ -121,8 +121,8 @@ class Scene:
     def others_of(self) -> dict[int, set[int]]:
         """Whom each person is not, as users said of it or of one of its faces."""
         others: dict[int, set[int]] = defaultdict(set)
-        for person_id, apart in self.catalog.rejections.cannot_links().items():
-            others[person_id] |= apart
+        for person_id, separate in self.catalog.rejections.cannot_links().items():
+            others[person_id] |= separate
         whose = dict(zip(self.table.ids.tolist(), self.table.people.tolist(), strict=True))
         for face_id, people in self.rejections.items():
             if (own := whose.get(face_id, NOBODY)) != NOBODY:
@@ -283,8 +283,8 @@ def _mutual_pairs(vectors: Vectors, photos: Ids, thresholds: Thresholds) -> list
     """Return pairs of rows of different photos that are each other's nearest, and near enough to make a group."""
     nearest = np.full(len(vectors), -1, np.int64)
     for start, best, far in nearest_rows(vectors, vectors, 2):
-        for i, (rows, apart) in enumerate(zip(best.tolist(), far.tolist(), strict=True), start):
-            others = [(j, d) for j, d in zip(rows, apart, strict=True) if j != i and photos[j] != photos[i]]
+        for i, (rows, distances) in enumerate(zip(best.tolist(), far.tolist(), strict=True), start):
+            others = [(j, d) for j, d in zip(rows, distances, strict=True) if j != i and photos[j] != photos[i]]
             if others and others[0][1] < thresholds.cluster:
                 nearest[i] = others[0][0]
     return [(i, int(j)) for i, j in enumerate(nearest) if j > i and nearest[j] == i]

@@ -22,7 +22,7 @@ class Person:
     id: int
     name: str | None
     is_hidden: bool
-    is_touched: bool
+    is_user_edited: bool
     folder: str | None
     """The folder made for it, below the people folder."""
     n_faces: int
@@ -39,7 +39,7 @@ class Person:
     @property
     def is_machine_made(self) -> bool:
         """Nobody has decided anything about it: runs may make it grow or join it to another."""
-        return self.name is None and not self.is_hidden and not self.is_touched
+        return self.name is None and not self.is_hidden and not self.is_user_edited
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class People:
     def rename(self, person_id: int, name: str | None) -> None:
         self._set(person_id, name=name)
 
-    def touch(self, people: Iterable[int]) -> None:
+    def mark_edited(self, people: Iterable[int]) -> None:
         """A user decided something about these."""
         for person_id in people:
             self._set(person_id, is_touched=1)

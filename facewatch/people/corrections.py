@@ -86,7 +86,7 @@ class Decisions(Recorder):
                 raise NotKnownError(f"nobody is called {name!r}{near}; to give it: no --merge")
             with self._deciding("rename", [person.id], name=name, before=person.label) as result:
                 self._catalog.people.rename(person.id, name)
-                self._catalog.people.touch([person.id])
+                self._catalog.people.mark_edited([person.id])
         return Renamed(self._alive(person.id), person.label, merged=None, decided=result())
 
     def merge(self, into: str, others: Sequence[str]) -> Decided:
@@ -122,7 +122,7 @@ class Decisions(Recorder):
                 self._release(self._clashes_of(target.id, source.id), result)
                 result.faces += catalog.assignments.reassign_all(source.id, target.id)
                 catalog.people.retire(source.id, target.id)
-            catalog.people.touch([target.id])
+            catalog.people.mark_edited([target.id])
             self._inherit(target, sources)
             self._release_unborn(target.id, result)
         return result()
@@ -187,12 +187,12 @@ class Decisions(Recorder):
             with self._deciding("split", [person.id], before=person.label) as result:
                 for part in parts:
                     new = catalog.people.add(now)
-                    catalog.people.touch([new])
+                    catalog.people.mark_edited([new])
                     catalog.assignments.move(part, new, rule=split_rule(person.label), now=now)
                     catalog.rejections.copy(person.id, new)
                     result.people.append(new)
                     result.faces += sorted(part)
-                catalog.people.touch([person.id])
+                catalog.people.mark_edited([person.id])
                 for i, one in enumerate(result.people):
                     for other in result.people[i + 1 :]:
                         catalog.rejections.add_cannot_link(one, other, now)
@@ -206,7 +206,7 @@ class Decisions(Recorder):
                 raise DecisionError(f"{who!r} and {other!r} are both {one.label}; `facewatch split` makes two of one")
             with self._deciding("apart", [one.id, two.id], one=one.label, other=two.label) as result:
                 self._catalog.rejections.add_cannot_link(one.id, two.id, self._catalog.now())
-                self._catalog.people.touch([one.id, two.id])
+                self._catalog.people.mark_edited([one.id, two.id])
         return result()
 
     def hide(self, who: str) -> Decided:
@@ -223,7 +223,7 @@ class Decisions(Recorder):
             with self._deciding("hide" if is_hidden else "show", [person.id], who=person.label) as result:
                 if person.is_hidden != is_hidden:
                     self._catalog.people.hide(person.id, is_hidden)
-                    self._catalog.people.touch([person.id])
+                    self._catalog.people.mark_edited([person.id])
         return result()
 
     def cover(self, who: str, face: str) -> Decided:
@@ -241,7 +241,7 @@ class Decisions(Recorder):
                 )
             with self._deciding("cover", [person.id], who=person.label, face=row.id) as result:
                 self._catalog.people.set_cover(person.id, row.id)
-                self._catalog.people.touch([person.id])
+                self._catalog.people.mark_edited([person.id])
                 result.faces.append(row.id)
         return result()
 
@@ -256,7 +256,7 @@ class Decisions(Recorder):
             person = find_person(catalog, who)
             with self._deciding("born", [person.id], who=person.label, born=when) as result:
                 catalog.people.set_born(person.id, when)
-                catalog.people.touch([person.id])
+                catalog.people.mark_edited([person.id])
                 self._release_unborn(person.id, result)
         return result()
 
@@ -304,9 +304,9 @@ class Decisions(Recorder):
         except NobodyCalledError:
             other = None
         if other is None:
-            return f"to name all of {person.label}: facewatch rename {_id(person)} {quote(who)}"
+            return f"to name all of {person.label}: facewatch rename {ids.person(person.id)} {quote(who)}"
         into = handle_of(other.id, other.label)
-        return f"if {person.label} and {other.label} are one person: facewatch merge {into} {_id(person)}"
+        return f"if {person.label} and {other.label} are one person: facewatch merge {into} {ids.person(person.id)}"
 
     def _place(self, rows: Sequence[FaceRow], person_id: int, result: Result, now: str) -> None:
         catalog, placed = self._catalog, {row.id for row in rows}
@@ -319,8 +319,8 @@ class Decisions(Recorder):
                 catalog.assignments.confirm([row.id])
             else:
                 catalog.assignments.assign_by_user(row.id, person_id, rule=PLACED, now=now)
-        self._touch_losers(rows, person_id, result)
-        catalog.people.touch([person_id])
+        self._mark_losers(rows, person_id, result)
+        catalog.people.mark_edited([person_id])
         result.faces += [row.id for row in rows]
 
     def unassign(self, faces: Sequence[str]) -> Decided:
@@ -329,7 +329,9 @@ class Decisions(Recorder):
             "unassign",
             faces,
             Mark.NOBODY,
-            lambda person: f"facewatch split {_id(person)} parts somebody, facewatch forget {_id(person)} deletes them",
+            lambda person: "facewatch split {0} parts somebody, facewatch forget {0} deletes them".format(
+                ids.person(person.id)
+            ),
         )
 
     def ignore(self, faces: Sequence[str]) -> Decided:
@@ -338,7 +340,7 @@ class Decisions(Recorder):
             "ignore",
             faces,
             Mark.NOT_A_FACE,
-            lambda person: f"if you do not want to see {person.label}: facewatch hide {_id(person)}",
+            lambda person: f"if you do not want to see {person.label}: facewatch hide {ids.person(person.id)}",
         )
 
     def _take_out(self, action: str, faces: Sequence[str], mark: Mark, instead: Callable[[Person], str]) -> Decided:
@@ -349,7 +351,7 @@ class Decisions(Recorder):
                 changing = [row.id for row in rows if row.mark is not mark]
                 catalog.assignments.release([row.id for row in rows])
                 catalog.faces.mark(changing, mark, catalog.now())
-                self._touch_losers(rows, None, result)
+                self._mark_losers(rows, None, result)
                 result.faces += [row.id for row in rows]
         return result()
 
@@ -377,7 +379,7 @@ class Decisions(Recorder):
                     if row.person_id == person_id:
                         self._lose([row], result)
                         catalog.assignments.release([row.id])
-                catalog.people.touch(people)
+                catalog.people.mark_edited(people)
                 result.faces += [row.id for row in rows]
         return result()
 
@@ -389,7 +391,8 @@ class Decisions(Recorder):
         """
         with self._catalog.write():
             rows = self._faces(
-                faces, instead=lambda person: f"facewatch confirm {_id(person)} confirms all of {person.label}"
+                faces,
+                instead=lambda person: f"facewatch confirm {ids.person(person.id)} confirms all of {person.label}",
             )
             for row in rows:
                 if row.person_id is None:
@@ -406,7 +409,7 @@ class Decisions(Recorder):
     def _confirm(self, rows: Sequence[FaceRow], people: Sequence[int]) -> Decided:
         with self._deciding("confirm", people, who=[self._label(person_id) for person_id in people]) as result:
             self._catalog.assignments.confirm([row.id for row in rows])
-            self._catalog.people.touch(people)
+            self._catalog.people.mark_edited(people)
             result.faces += [row.id for row in rows]
         return result()
 
@@ -489,12 +492,8 @@ def not_born_yet(catalog: Catalog, photo_id: int) -> dict[int, str]:
     return {person_id: born for person_id, born in births.items() if is_clearly_before(taken, born)}
 
 
-def _id(person: Person) -> str:
-    return ids.person(person.id)
-
-
 def _rather_two(who: str | None, person: Person) -> str:
     """What to type for who says that a whole person is not somebody."""
     if who is None:
-        return f"say which of its faces; several people in one: facewatch split {_id(person)}"
-    return f"if {person.label} and {who} are two people: facewatch apart {_id(person)} {quote(who)}"
+        return f"say which of its faces; several people in one: facewatch split {ids.person(person.id)}"
+    return f"if {person.label} and {who} are two people: facewatch apart {ids.person(person.id)} {quote(who)}"

@@ -317,18 +317,18 @@ class Identities:
             for person in self._catalog.people.all()
             if person.name is None and not person.is_hidden and person.born is None
         ]
-        touched = {person.id for person in unnamed if person.is_touched}
+        edited = {person.id for person in unnamed if person.is_user_edited}
         plan = plan_groups(
             table,
             self._catalog.assignments.photos_of([person.id for person in unnamed]),
             clusterer,
             self._catalog.rejections.all(),
             self._catalog.rejections.cannot_links(),
-            staying=touched,
+            staying=edited,
             ceiling=self._engine.info.thresholds.cluster,
         )
-        machine_made = {person.id for person in unnamed} - touched
-        plan = [self._uncontested(table, g, machine_made) if g.person_id in touched else g for g in plan]
+        machine_made = {person.id for person in unnamed} - edited
+        plan = [self._uncontested(table, g, machine_made) if g.person_id in edited else g for g in plan]
         return table, [group for group in plan if group.rows or group.joining]
 
     def _uncontested(self, table: FaceTable, group: Group, machine_made: Collection[int]) -> Group:

@@ -107,12 +107,12 @@ class Recorder:
         finally:
             self._is_one, self._first = False, None
 
-    def _touch_losers(self, rows: Iterable[FaceRow], winner: int | None, result: Result) -> None:
-        """Whoever loses a face by a user's word is touched."""
+    def _mark_losers(self, rows: Iterable[FaceRow], winner: int | None, result: Result) -> None:
+        """Whoever loses a face by a user's word is marked as edited."""
         losing = [row for row in rows if row.person_id != winner]
         self._lose(losing, result)
         losers = list(dict.fromkeys(row.person_id for row in losing if row.person_id is not None))
-        self._catalog.people.touch(losers)
+        self._catalog.people.mark_edited(losers)
         result.people += losers
 
     def _release(self, rows: Sequence[FaceRow], result: Result) -> None:

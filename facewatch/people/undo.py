@@ -134,7 +134,7 @@ class History:
         details = {"undone": [entry.id for entry in entries], "people": people}
         with catalog.journal.recording(USER, "undo", details, now=catalog.now()) as record:
             doubtful = [face for entry in entries for face in self._write_back(by_entry[entry.id])]
-            self._keep_touched(entries, people)
+            self._keep_edited(entries, people)
             doubtful += self._agree(changes, people, since=min(by_entry))
         by = self._written(record, "undo", details)
         for entry in entries:
@@ -225,8 +225,8 @@ class History:
             changes[entry.id] = known
         return changes
 
-    def _keep_touched(self, entries: Sequence[Entry], people: Collection[int]) -> None:
-        """Whoever another decision that stands is about stays touched."""
+    def _keep_edited(self, entries: Sequence[Entry], people: Collection[int]) -> None:
+        """Whoever another decision that stands is about stays marked as edited."""
         undone = {entry.id for entry in entries}
         others = {
             person_id
@@ -234,7 +234,7 @@ class History:
             if entry.id not in undone
             for person_id in entry.details.get("people", ())
         }
-        self._catalog.people.touch(others & set(people))
+        self._catalog.people.mark_edited(others & set(people))
 
     def _agree(self, changes: Sequence[Change], people: Collection[int], *, since: int) -> list[int]:
         """Let go what does not agree with what was taken back of these people; returns the faces that are nobody's by
@@ -341,7 +341,7 @@ class _Ground:
 
 
 def _facts(changes: Iterable[Change]) -> set[Fact]:
-    """Return what was changed: table, key and column. Being touched is a sign of decisions, not one."""
+    """Return what was changed: table, key and column. That a person is edited is a sign of decisions, not one."""
     return {fact for change in changes for fact in _facts_of(change)}
 
 

@@ -351,7 +351,7 @@ def test_a_face_that_is_not_hers_any_more_by_another_version_is_compared_with_no
             for face in moved.ids():
                 decisions.ignore([str(face)])
         moved.delete()
-        for root, _, changes in app.libraries.look_at_all():
+        for root, _, changes in app.libraries.scan_all():
             app.pipeline.record(root, changes)
         assert app.identities.gallery() is gallery
         assert gallery.n_faces == n_before - 4

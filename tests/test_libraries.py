@@ -245,7 +245,7 @@ def test_a_look_at_one_folder_sees_what_moved_there_from_another(library: Librar
     (library.photos / "new").mkdir()
     (library.photos / "old" / "a.png").rename(library.photos / "new" / "b.png")
     with library.app() as app:
-        _, changes = app.libraries.look(library.photos, "new")
+        _, changes = app.libraries.scan(library.photos, "new")
         assert [(move.old, move.new) for move in changes.moved] == [("old/a.png", "new/b.png")]
         assert not changes.missing
 
@@ -256,7 +256,7 @@ def test_a_look_at_a_folder_that_is_gone_finds_its_files_missing_and_no_others(l
     library.scan()
     shutil.rmtree(library.photos / "sub")
     with library.app() as app:
-        _, changes = app.libraries.look(library.photos, "sub")
+        _, changes = app.libraries.scan(library.photos, "sub")
         assert changes.missing == ("sub/a.png", "sub/deep/b.png")
 
 
@@ -316,4 +316,4 @@ def test_a_library_that_is_marked_as_none_of_our_business_is_called_so(library: 
 
 
 def _look(app: App) -> None:
-    app.libraries.look(app.libraries.roots[0])
+    app.libraries.scan(app.libraries.roots[0])

@@ -381,7 +381,7 @@ def test_while_it_waits_for_a_disk_it_takes_no_time_of_the_processor_and_waits_l
         raise DiskFullError("the disk is full")
 
     turns.after(0.1)
-    turns.app.libraries.look = full  # type: ignore[method-assign]
+    turns.app.libraries.scan = full  # type: ignore[method-assign]
     n_tries = 0
 
     def look(*_: Any, **__: Any) -> Any:
@@ -389,7 +389,7 @@ def test_while_it_waits_for_a_disk_it_takes_no_time_of_the_processor_and_waits_l
         n_tries += 1
         raise DiskFullError("the disk is full")
 
-    turns.app.libraries.look = look  # type: ignore[method-assign]
+    turns.app.libraries.scan = look  # type: ignore[method-assign]
     for _ in range(3600):
         turns.loop.turn({turns.library.photos: heard("/")})
         assert not turns.loop.is_busy
@@ -452,7 +452,7 @@ def test_outside_its_hours_photos_wait(library: Library) -> None:
 
 
 def test_a_fault_of_its_own_is_told_and_survived(turns: Turns, caplog: pytest.LogCaptureFixture) -> None:
-    library, look = turns.library, turns.app.libraries.look
+    library, look = turns.library, turns.app.libraries.scan
     turns.after(0.1)
     n_left = [3]
 
@@ -462,7 +462,7 @@ def test_a_fault_of_its_own_is_told_and_survived(turns: Turns, caplog: pytest.Lo
             raise ValueError("a mistake")
         return look(*arguments, **named)
 
-    turns.app.libraries.look = faulty  # type: ignore[method-assign]
+    turns.app.libraries.scan = faulty  # type: ignore[method-assign]
     library.draw("a.png", (1, 0))
     for _ in range(40):
         turns.loop.turn({library.photos: heard("/")})
@@ -480,7 +480,7 @@ def test_a_fault_that_stays_ends_it_in_the_end(turns: Turns) -> None:
             turns.loop.turn({turns.library.photos: heard("/")})
             turns.clock.now += 5.0
 
-    turns.app.libraries.look = faulty  # type: ignore[method-assign]
+    turns.app.libraries.scan = faulty  # type: ignore[method-assign]
     with pytest.raises(ValueError, match="a mistake"):
         watch_on()
 

@@ -197,7 +197,7 @@ def test_why_a_library_is_offline_is_said_once(scanned: Library, run: Any) -> No
     for name in ("a.png", "b.png", "sub/c.png", "bad.jpg", "worse.jpg", "empty.jpg"):
         (root / name).unlink()
     with scanned.app() as app, pytest.raises(LibraryError) as emptied:
-        app.libraries.look(root)
+        app.libraries.scan(root)
     watched = Watched(root, Rules(()), load_config(None, {}, cwd=scanned.base), time.monotonic)
     watched.lose(str(emptied.value), 0.0)
     with watching(scanned, busy(offline={str(root): watched.offline}, polled={str(root): "it is not there"})):

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from facewatch.cli.output import echo, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
-
-if TYPE_CHECKING:
-    pass
 
 
 @command("audit", "Find contradictions and fix them.")

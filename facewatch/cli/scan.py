@@ -22,7 +22,7 @@ from facewatch.text import plural
 if TYPE_CHECKING:
     from facewatch.app import App
     from facewatch.catalog import Person
-    from facewatch.pipeline import FaceCounts, ScanResult
+    from facewatch.pipeline import ScanResult
     from facewatch.reports.status import Status
     from facewatch.types import Progress
 
@@ -64,6 +64,7 @@ def scan(
     """
     from facewatch.cli.status import doing_just_that
     from facewatch.errors import BusyError
+    from facewatch.presentation.reports import scan_lines
 
     if aligned is not None and not photos:
         raise click.UsageError("--aligned needs PHOTOS: name the folders of face crops")
@@ -89,41 +90,10 @@ def scan(
     if as_json:
         print_json(result.row() | {"contact_sheet": str(found.sheet) if found and found.sheet else None})
     elif not state.is_quiet:
-        _print_scan(result, status)
+        echo("\n".join(scan_lines(result, status)))
         if found:
             print_found(found)
         _print_next(status, hint)
-
-
-def _print_scan(result: ScanResult, status: Status) -> None:
-    for old, new in result.libraries_moved.items():
-        echo(f"{old}: was moved to {new}")
-    files = result.files
-    done = [
-        f"{plural(files.n_files, 'file')} looked at in {result.seconds:.1f} s: {files.n_new} new, "
-        f"{files.n_known - files.n_same} copied, {files.n_moved} moved, {files.n_missing} gone, "
-        f"{files.n_faulty} faulty" + (f", {files.n_other} no photos" if files.n_other else ""),
-        _found_in(result.faces),
-        f"{status.places.people_folder}: {plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed",
-    ]
-    echo("\n".join(done))
-    if files.n_again:
-        echo(f"{plural(files.n_again, 'photo')} analysed again")
-    if result.engine_before == result.engine:
-        echo(f"{result.engine} sees faces in a new way now; names and decisions stay")
-    elif result.engine_before:
-        echo(f"{result.engine} is in use now; until now it was {result.engine_before}")
-    elif status.engine.switch:
-        echo(f"{result.engine} has more to look at: facewatch status")
-    if status.faults:
-        echo(f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why")
-
-
-def _found_in(faces: FaceCounts) -> str:
-    """Return what became of the faces that came, and of those that were there."""
-    new = f"{plural(faces.n_faces, 'new face')}: {faces.n_placed} placed" if faces.n_faces else "no new faces"
-    before = f", {plural(faces.n_placed_before, 'earlier face')} placed" if faces.n_placed_before else ""
-    return f"{new}{before}, {plural(faces.n_new_people, 'new person', 'new people')}"
 
 
 def _print_next(status: Status, hint: str | None) -> None:

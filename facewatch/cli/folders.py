@@ -12,9 +12,7 @@ from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from facewatch.folders.taking_over import TakenOver
+    pass
 
 
 @command("folders", "Bring the people folder up to date.")
@@ -32,6 +30,8 @@ def folders(state: State, dry_run: bool, take_over: bool, as_json: bool) -> None
     Example:
       facewatch folders --dry-run
     """
+    from facewatch.presentation.reports import taken_over
+
     if dry_run and take_over:
         raise click.UsageError("--take-over and --dry-run contradict each other; choose one")
     with state.app() as app:
@@ -46,17 +46,9 @@ def folders(state: State, dry_run: bool, take_over: bool, as_json: bool) -> None
     if as_json:
         print_json({"dry_run": dry_run, "steps": steps} | ({"taken_over": asdict(taken)} if taken else {}))
     elif not state.is_quiet:
-        for line in _what_was_taken_over(taken) if taken else ():
+        for line in taken_over(taken) if taken else ():
             echo(line)
         for step in steps:
             echo(step)
         would = "would be taken" if dry_run else "taken"
         echo(f"{app.folder.root}: {plural(len(steps), 'step')} {would}")
-
-
-def _what_was_taken_over(taken: TakenOver) -> Iterator[str]:
-    yield f"taken over: {plural(taken.n_links, 'link')}"
-    if taken.names:
-        yield f"the same people get these names, at once or after the next scan: {', '.join(taken.names)}"
-    for folder in taken.left:
-        yield f"{folder}: stays as it is, for what else it holds"

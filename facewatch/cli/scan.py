@@ -115,6 +115,8 @@ def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) ->
     Example:
       facewatch recluster --dry-run
     """
+    from facewatch.presentation.reports import reclustered
+
     with state.app(cluster__method=method) as app:
         result = app.grouping.recluster(is_dry_run=dry_run)
         if not dry_run:
@@ -122,12 +124,7 @@ def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) ->
     if as_json:
         print_json(asdict(result))
     elif not state.is_quiet:
-        would = "would be " if dry_run else ""
-        echo(
-            f"{plural(result.n_pool, 'face')} belonged to nobody: {result.n_matched} {would}matched to known people, "
-            f"{result.n_grouped} {would}grouped; {plural(result.n_new_people, 'new person', 'new people')}, "
-            f"{result.n_joined_people} {would}joined to another"
-        )
+        echo(reclustered(result, is_dry_run=dry_run))
 
 
 def _service(

@@ -11,6 +11,8 @@ from facewatch.catalog import display
 from facewatch.text import plural
 
 if TYPE_CHECKING:
+    from facewatch.folders.taking_over import TakenOver
+    from facewatch.people.identities import Reclustered
     from facewatch.pipeline import FaceCounts, ScanResult
     from facewatch.reports.stats import Spread, Stats
     from facewatch.reports.status import Status
@@ -47,6 +49,26 @@ def _found_in(faces: FaceCounts) -> str:
     new = f"{plural(faces.n_faces, 'new face')}: {faces.n_placed} placed" if faces.n_faces else "no new faces"
     before = f", {plural(faces.n_placed_before, 'earlier face')} placed" if faces.n_placed_before else ""
     return f"{new}{before}, {plural(faces.n_new_people, 'new person', 'new people')}"
+
+
+def reclustered(done: Reclustered, *, is_dry_run: bool) -> str:
+    would = "would be " if is_dry_run else ""
+    return (
+        f"{plural(done.n_pool, 'face')} belonged to nobody: {done.n_matched} {would}matched to known people, "
+        f"{done.n_grouped} {would}grouped; {plural(done.n_new_people, 'new person', 'new people')}, "
+        f"{done.n_joined_people} {would}joined to another"
+    )
+
+
+# --- the people folder ---
+
+
+def taken_over(taken: TakenOver) -> Iterator[str]:
+    """Yield what was taken over from another catalog."""
+    yield f"taken over: {plural(taken.n_links, 'link')}"
+    if taken.names:
+        yield f"the same people get these names, at once or after the next scan: {', '.join(taken.names)}"
+    yield from (f"{folder}: stays as it is, for what else it holds" for folder in taken.left)
 
 
 # --- the status ---

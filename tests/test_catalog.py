@@ -273,7 +273,7 @@ def end(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
 
 def test_two_runs_at_once_are_refused_and_the_first_is_named(catalog: Catalog) -> None:
     process = start_holder(catalog, "run_lock", "watch")
-    assert catalog.runner() == f"watch (process {process.pid})"
+    assert str(catalog.runner()) == f"watch (process {process.pid})"
     with pytest.raises(BusyError, match=rf"held by watch \(process {process.pid}\)"), catalog.run_lock("scan"):
         pass
     end(process)

@@ -185,7 +185,7 @@ def test_a_lock_is_held_though_its_holder_cannot_be_noted(tmp_path: Path) -> Non
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
         with file_lock(path, wait_seconds=0, purpose="scan"):
-            assert holder(path) == "another facewatch process"
+            assert str(holder(path)) == "another facewatch process"
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert holder(path) is None

@@ -29,7 +29,7 @@ from facewatch.catalog.provenance import Provenance
 from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience
 from facewatch.errors import CatalogError
 from facewatch.fs import sidecar
-from facewatch.fs.locks import file_lock, holder
+from facewatch.fs.locks import Holder, file_lock, holder
 from facewatch.fs.sidecar import beside
 
 __all__ = [
@@ -189,7 +189,7 @@ class Catalog(Tables):
         with file_lock(beside(self.path, sidecar.RUN_LOCK), wait_seconds=RUN_WAIT_SECONDS, purpose=purpose):
             yield
 
-    def runner(self) -> str | None:
+    def runner(self) -> Holder | None:
         """Return which process scans or watches now, if any."""
         return holder(beside(self.path, sidecar.RUN_LOCK))
 

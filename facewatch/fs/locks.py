@@ -6,9 +6,11 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError
@@ -19,6 +21,22 @@ SILENT_SECONDS = 2.0
 """After how long of waiting for somebody the user is told."""
 
 _RETRY_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock; as text it is what stands in the file."""
+
+    purpose: str
+    """"scan", "watch", "restore"."""
+    pid: int | None = None
+    """None: it did not say."""
+
+    def __str__(self) -> str:
+        return self.purpose if self.pid is None else f"{self.purpose} (process {self.pid})"
+
+
+_HOLDER = re.compile(r"(.*) \(process (\d+)\)", re.DOTALL)
 
 
 def take_lock(handle: int, *, is_shared: bool = False) -> bool:
@@ -69,7 +87,7 @@ def file_lock(
         raise _refusal(path, error) from error
     try:
         _acquire(handle, path, wait_seconds, clock, sleep)
-        _note(handle, f"{purpose} (process {os.getpid()})")
+        _note(handle, str(Holder(purpose, os.getpid())))
         try:
             yield
         finally:
@@ -87,12 +105,12 @@ def _refusal(path: Path, error: OSError) -> CatalogError:
     return CatalogError(f"{fault}; check the folder's rights")
 
 
-def _note(handle: int, holder: str) -> None:
+def _note(handle: int, said: str) -> None:
     """Write who holds the lock as far as the disk takes it: the lock itself needs no disk, and must not hide what goes
     wrong while it is held."""
     with suppress(OSError):
         os.ftruncate(handle, 0)
-        os.pwrite(handle, holder.encode(), 0)
+        os.pwrite(handle, said.encode(), 0)
 
 
 def _acquire(
@@ -116,7 +134,7 @@ def _acquire(
         sleep(_RETRY_SECONDS)
 
 
-def holder(path: Path) -> str | None:
+def holder(path: Path) -> Holder | None:
     """Return who holds the lock, as it said itself, or None when it is free."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -128,5 +146,7 @@ def holder(path: Path) -> str | None:
         os.close(handle)
 
 
-def _holder(handle: int) -> str:
-    return os.pread(handle, 200, 0).decode(errors="replace") or "another facewatch process"
+def _holder(handle: int) -> Holder:
+    said = os.pread(handle, 200, 0).decode(errors="replace") or "another facewatch process"
+    known = _HOLDER.fullmatch(said)
+    return Holder(known[1], int(known[2])) if known else Holder(said)

@@ -86,7 +86,7 @@ def status_row(status: Status) -> dict[str, Any]:
         "engine_fault": engine.fault,
         "switch": asdict(engine.switch) if engine.switch else None,
         "aligned": places.aligned,
-        "runner": health.runner,
+        "runner": str(health.runner) if health.runner else None,
         **asdict(status.counts),
         "last_scan": status.last_scan,
         "offline": list(health.offline),

@@ -14,7 +14,7 @@ from facewatch.catalog.pausing import paused_since
 from facewatch.errors import EngineError
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar
-from facewatch.fs.locks import holder
+from facewatch.fs.locks import Holder, holder
 from facewatch.fs.sidecar import beside
 from facewatch.heartbeat import Heartbeat, HeartbeatFile, heartbeat_file_of
 from facewatch.indexing.engine import SwitchProgress, WantedEngine
@@ -92,7 +92,7 @@ class EngineStatus:
 class Health:
     """What changes from second to second."""
 
-    runner: str | None = None
+    runner: Holder | None = None
     """The process that scans or watches now."""
     live: Heartbeat | None = None
     """What the runner said of itself last; None: nobody runs, or it says nothing."""
@@ -211,12 +211,15 @@ def counts_of(catalog: Catalog) -> Counts:
     )
 
 
-def at_work(catalog: Path) -> tuple[str | None, Heartbeat | None]:
+def at_work(catalog: Path) -> tuple[Holder | None, Heartbeat | None]:
     """Return which process scans or watches, and what it says of itself; only the catalog's neighbours are read."""
     runner = holder(beside(catalog, sidecar.RUN_LOCK))
-    # By the lock, not by asking the kernel for the process: in a container processes have other numbers.
-    live = HeartbeatFile(heartbeat_file_of(catalog), is_at_work=lambda pid: f"(process {pid})" in (runner or "")).read()
-    return runner, live
+
+    def is_at_work(pid: int) -> bool:
+        # By the lock, not by asking the kernel for the process: in a container processes have other numbers.
+        return runner is not None and runner.pid == pid
+
+    return runner, HeartbeatFile(heartbeat_file_of(catalog), is_at_work=is_at_work).read()
 
 
 def grouped_by_cause(faults: Iterable[FaultyFile]) -> list[FaultGroup]:

@@ -18,7 +18,7 @@ from facewatch.checks.doctor.reading import CatalogReader, CatalogState
 from facewatch.checks.doctor.walking import Walked, walk
 from facewatch.config import Config
 from facewatch.fs import sidecar
-from facewatch.fs.locks import holder
+from facewatch.fs.locks import Holder, holder
 from facewatch.fs.mounts import Mount, file_system_of, is_folder
 from facewatch.fs.sidecar import beside
 from facewatch.library.layout import distinct_roots
@@ -114,7 +114,7 @@ class Case:
         return self.state.reader
 
     @cached_property
-    def runner(self) -> str | None:
+    def runner(self) -> Holder | None:
         """The process that scans or watches now, as it says itself."""
         return holder(beside(self.config.catalog, sidecar.RUN_LOCK))
 

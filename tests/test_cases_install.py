@@ -507,9 +507,9 @@ def test_a_scan_while_the_watcher_works_says_that_it_does_just_that(library: Lib
     assert "does just that: there is nothing to do at the moment. What" in said(photos, **idle, n_waiting=0)
     assert "does just that: 3 files to look at, 2 done. What" in said(photos, **idle)
     paused = said(activity="paused", doing="paused", n_waiting=0)
-    assert "is at work, and paused: `facewatch resume` lets it look again" in paused
+    assert "is running, and paused: `facewatch resume` lets it look again" in paused
     assert "says nothing since" in said(told_at="2026-01-01T00:00:00Z")
-    assert "a scan is at work already" in said(kind="scan")
+    assert "a scan is running already" in said(kind="scan")
     # What it does not do is not said to be done.
     other = library.photos.parent / "Other"
     other.mkdir()

@@ -120,7 +120,7 @@ def status_of(run: Any, *options: str) -> dict[str, Any]:
     return dict(json.loads(answer.out))
 
 
-# --- who is at work ---
+# --- which process is running ---
 
 
 def test_it_shows_what_the_watcher_does(scanned: Library, run: Any) -> None:
@@ -158,7 +158,7 @@ def test_a_drive_that_was_mounted_in_a_library_is_shown_when_it_is_gone(scanned:
         samples = parsed(run("status", "--prometheus").out)
     assert facts["offline"] == [sub]
     assert facts["photos"] == [str(scanned.photos)]
-    assert f"offline: {sub}: another drive was mounted there, and is not now; nothing of it was removed\n" in text
+    assert f"offline: {sub}: another drive was mounted there, and is not now (nothing of it was removed)\n" in text
     assert value_of(samples, "library_online", root=sub) == 0
     assert value_of(samples, "library_online", root=str(scanned.photos)) == 1
 
@@ -177,7 +177,7 @@ def test_what_a_watcher_said_that_is_gone_is_not_shown(scanned: Library, run: An
     # Its process number may belong to somebody else by now: that this process lives proves nothing.
     told(scanned, busy())
     assert status_of(run)["live"] is None
-    assert "at work  nobody" in run("status").out
+    assert "running  nothing" in run("status").out
     with watching(scanned, busy(pid=os.getpid() + 1)):
         assert status_of(run)["live"] is None
 
@@ -188,7 +188,7 @@ def test_a_library_that_the_watcher_calls_offline_is_although_its_folder_is_ther
         facts, text = status_of(run), run("status").out
     assert facts["offline"] == [root]
     assert facts["offline_reasons"] == {root: "empty, but 6 files were there, since 12:00"}
-    assert f"offline: {root}: empty, but 6 files were there, since 12:00; nothing of it was removed\n" in text
+    assert f"offline: {root}: empty, but 6 files were there, since 12:00 (nothing of it was removed)\n" in text
     assert status_of(run)["offline"] == []
 
 
@@ -203,7 +203,7 @@ def test_why_a_library_is_offline_is_said_once(scanned: Library, run: Any) -> No
     with watching(scanned, busy(offline={str(root): watched.offline}, polled={str(root): "it is not there"})):
         lines = [line for line in run("status").out.splitlines() if line.startswith(("offline", "looked at"))]
     assert lines == [
-        f"offline: {root}: empty, but 6 files were there: is the drive plugged in? Nothing of it was removed"
+        f"offline: {root}: empty, but 6 files were there: is the drive plugged in? (nothing of it was removed)"
     ]
 
 
@@ -249,12 +249,12 @@ def test_it_says_why_something_is_polled(scanned: Library, run: Any) -> None:
 
 
 def test_names_that_a_terminal_would_obey_are_harmless(scanned: Library, run: Any) -> None:
-    odd = "/photos/\x1b[2J\nat work  nobody\u202e" + os.fsdecode(b"\xff")
+    odd = "/photos/\x1b[2J\nrunning  nothing\u202e" + os.fsdecode(b"\xff")
     with watching(scanned, busy(doing=odd, polled={odd: odd}, offline={odd: odd}, last_look={odd: "\x1b"})):
         text = run("status").out
         assert "\x1b" not in text
         assert "\u202e" not in text
-        assert len(re.findall(r"^ *at work", text, re.MULTILINE)) == 1
+        assert len(re.findall(r"^ *running", text, re.MULTILINE)) == 1
         assert status_of(run)["live"]["doing"] == odd
         assert run("status", "--prometheus").code == 0
         assert run("status", "--check").code == 0

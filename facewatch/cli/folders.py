@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
 from facewatch.cli.output import echo, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.text import plural
-
-if TYPE_CHECKING:
-    pass
 
 
 @command("folders", "Bring the people folder up to date.")

@@ -62,7 +62,7 @@ def scan(
       facewatch scan ~/Pictures
       facewatch scan ~/Pictures --engine insightface:buffalo_l
     """
-    from facewatch.cli.status import doing_just_that
+    from facewatch.cli.status import why_busy
     from facewatch.errors import BusyError
     from facewatch.presentation.reports import scan_lines
 
@@ -82,8 +82,8 @@ def scan(
             result = app.pipeline.scan(report)
         except BusyError as error:
             given = {"--engine": engine, "--aligned": aligned is not None, "--new-drive": is_new_drive}
-            beyond = [*(name for name, value in given.items() if value), *map(str, photos)]
-            raise BusyError(doing_just_that(app.catalog.path, beyond) or str(error)) from error
+            options = [name for name, value in given.items() if value]
+            raise BusyError(why_busy(app.catalog.path, options=options, libraries=photos) or str(error)) from error
         status = app.status()
         found = show_found(app, result, screen, report)
         hint = better_engine(app) if result.is_first and result.faces.n_faces else None

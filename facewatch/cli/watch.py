@@ -58,7 +58,7 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
     Example:
       facewatch watch ~/Pictures
     """
-    from facewatch.cli.status import doing_just_that
+    from facewatch.cli.status import why_busy
     from facewatch.watcher.process import Notifier, give_way, heed_signals
 
     set_up_logging(is_daemon=True)
@@ -74,8 +74,8 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
         try:
             _watch_patiently(config, signals, notifier, (DiskFullError, DiskFaultError))
         except BusyError as error:
-            beyond = [*(["--engine"] if engine else []), *map(str, photos)]
-            raise BusyError(doing_just_that(config.catalog, beyond) or str(error)) from error
+            options = ["--engine"] if engine else []
+            raise BusyError(why_busy(config.catalog, options=options, libraries=photos) or str(error)) from error
         while signals.wants_reload and not signals.wants_stop:
             signals.wants_reload = False
             config = _watch_again(read_settings, config, signals, notifier)

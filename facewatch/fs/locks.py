@@ -32,6 +32,10 @@ class Holder:
     pid: int | None = None
     """None: it did not say."""
 
+    @property
+    def is_watcher(self) -> bool:
+        return self.purpose == "watch"
+
     def __str__(self) -> str:
         return self.purpose if self.pid is None else f"{self.purpose} (process {self.pid})"
 

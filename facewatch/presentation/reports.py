@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
 from facewatch.catalog import display
-from facewatch.text import plural
+from facewatch.heartbeat import Activity
+from facewatch.presentation import local_time
+from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
+    from facewatch.catalog.pausing import Pause
     from facewatch.folders.taking_over import TakenOver
+    from facewatch.fs.locks import Holder
+    from facewatch.heartbeat import Heartbeat
     from facewatch.people.identities import Reclustered
     from facewatch.pipeline import FaceCounts, ScanResult
     from facewatch.reports.stats import Spread, Stats
-    from facewatch.reports.status import Status
+    from facewatch.reports.status import Counts, Status
+    from facewatch.types import PassedOver
+
+_MOST_UNREAD = 10
+"""Folders that cannot be read, of which it tells one by one."""
+_MOST_RULES = 4
+"""Reasons to pass something over that are told without --all."""
 
 # --- a scan ---
 
@@ -101,6 +114,204 @@ def status_row(status: Status) -> dict[str, Any]:
         "unread": dict(status.unread),
         "people_folder_fault": health.people_folder_fault,
     }
+
+
+def status_lines(current: Status, now: datetime, *, is_all: bool = False) -> list[str]:
+    """Return the status line by line; with `is_all` the files that could not be used are listed elsewhere."""
+    lines = [f"{name:>14}  {printable(fact)}" for name, fact in _facts(current, now)]
+    lines += [printable(remark) for remark in _remarks(current)]
+    if current.faults:
+        why = "" if is_all else " (--all lists every one); why, and what to do"
+        lines += ["", f"{plural(len(current.faults), 'file')} could not be used{why}:"]
+    return lines if is_all else [*lines, *_fault_lines(current)]
+
+
+def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
+    places, health, counts = current.places, current.health, current.counts
+    live = health.live
+    yield "settings", places.settings
+    yield "photos", ", ".join(places.photos) or "none yet: facewatch scan PHOTOS"
+    yield "people folder", places.people_folder
+    yield "catalog", places.catalog
+    yield "engine", current.engine.in_use
+    doing = _doing(live, now) if live else ""
+    yield "running", ": ".join(filter(None, (str(health.runner or "nothing"), doing)))
+    if live:
+        yield from _backlog_facts(live)
+    if health.paused:
+        yield "paused", f"since {local_time(health.paused)}: nothing new is looked at until `facewatch resume`"
+    yield "last scan", local_time(current.last_scan) if current.last_scan else "never"
+    for root, moment in live.libraries.listed("last_look").items() if live else ():
+        yield "last look", f"{local_time(moment)}: {root}" if moment else root
+    if health.last_backup:
+        yield "last backup", f"{local_time(health.last_backup)}: {health.backup_file}"
+    yield "holds", f"{plural(counts.n_photos, 'photo')} in {plural(counts.n_files, 'file')}"
+    if current.passed_over:
+        yield "passed over", _passed_over(current.passed_over)
+    yield from _count_facts(counts)
+
+
+def _count_facts(counts: Counts) -> Iterator[tuple[str, str]]:
+    left_out = f", {counts.n_left_out} taken out by you" if counts.n_left_out else ""
+    yield (
+        "faces",
+        f"{counts.n_faces}: {counts.n_assigned} belong to somebody, {counts.n_pool} to nobody yet, "
+        f"{counts.n_only_shown} too poor to tell{left_out}",
+    )
+    hidden = f", {counts.n_hidden} hidden" if counts.n_hidden else ""
+    absent = f"; {counts.n_absent} more with a name on no photo now" if counts.n_absent else ""
+    yield "people", f"{counts.n_people}, {counts.n_named} of them named{hidden}{absent}"
+    if counts.n_open:
+        n_unnamed = counts.n_open - counts.n_pool
+        yield (
+            "open",
+            f"{plural(counts.n_open, 'face')}: {n_unnamed} of people without a name, {counts.n_pool} of nobody yet; "
+            "`facewatch review` asks who they are",
+        )
+
+
+def _passed_over(passed: Sequence[PassedOver]) -> str:
+    n_folders, n_files = sum(one.n_folders for one in passed), sum(one.n_files for one in passed)
+    counts = [plural(n, what) for n, what in ((n_folders, "folder"), (n_files, "file")) if n]
+    rules = [f"{one.rule} {one.n_folders + one.n_files}" for one in passed[:_MOST_RULES]]
+    n_more = len(passed) - _MOST_RULES
+    more = f"; {plural(n_more, 'more reason')} (--all)" if n_more > 0 else ""
+    return f"{' and '.join(counts)}: {'; '.join(rules)}{more}"
+
+
+def _remarks(current: Status) -> Iterator[str]:
+    """Yield what is out of the ordinary, with what to do."""
+    health, switch = current.health, current.engine.switch
+    if switch:
+        yield (
+            f"changing to {switch.wanted}: {switch.n_done} of {plural(switch.n_photos, 'photo')} looked at; until it "
+            f"is complete, what {switch.before} found stands. `facewatch scan` or `watch` carries on"
+        )
+    if current.engine.fault:
+        yield f"cannot look at photos: {current.engine.fault}"
+    for root in current.places.aligned:
+        yield f"face crops: {root}: nothing is detected there; scan {root} --no-aligned changes that"
+    for root, reason in health.offline.items():
+        yield f"offline: {root}: {reason} (nothing of it was removed)"
+    unread = {path: why for path, why in current.unread.items() if not _is_among(path, health.offline)}
+    for path, reason in list(unread.items())[:_MOST_UNREAD]:
+        yield f"cannot be read: {path}: {reason}; make it readable: nothing of it was removed"
+    if len(unread) > _MOST_UNREAD:
+        yield f"and {len(unread) - _MOST_UNREAD} more that cannot be read; `facewatch status --json` names all"
+    if health.people_folder_fault:
+        yield health.people_folder_fault
+    for path, reason in health.live.libraries.listed("polled").items() if health.live else ():
+        # Of one that is offline it is said already why nothing is heard of it.
+        if path not in health.offline:
+            yield f"looked at again and again: {path}{f': {reason}' if reason else ''}"
+
+
+def _is_among(path: str, places: Collection[str]) -> bool:
+    return any(path.startswith(f"{place}/") for place in places)
+
+
+def _fault_lines(current: Status) -> Iterator[str]:
+    for group in current.fault_groups:
+        yield f"{group.n_files:>6}  {printable(group.cause)}: {printable(group.advice)}"
+        yield from (f"{'':8}{printable(path)}" for path in group.examples)
+        if group.n_files > len(group.examples):
+            yield f"{'':8}and {group.n_files - len(group.examples)} more"
+
+
+# --- the process that scans or watches ---
+
+
+def watched(runner: Holder, live: Heartbeat, now: datetime) -> str:
+    """Say what the watcher does that says something."""
+    return f"{runner}: {printable(live.doing)} (said {_duration(live.age_seconds(now))} ago)"
+
+
+def not_watched(runner: Holder | None, live: Heartbeat | None) -> str:
+    """Say that nobody watches, or that the watcher says nothing."""
+    return f"{runner}: it says nothing{_silence(live)}" if runner else "nobody watches"
+
+
+def busy(runner: Holder, live: Heartbeat | None, unknown: Sequence[str], now: datetime) -> str:
+    """Return what to tell somebody who wants to scan or watch while this process does.
+
+    Args:
+        unknown: options and libraries that were asked for, and that a watcher may know nothing of.
+    """
+    process = "" if runner.pid is None else f" (process {runner.pid})"
+    far = _how_far(live, now)
+    if not runner.is_watcher:
+        wait = "Wait for it; the same command then looks at the rest"
+        return f"a {runner.purpose} is running already{process}: {far}. {wait}"
+    if unknown:
+        return (
+            f"the watcher{process} is running ({far}) and knows nothing of {', '.join(unknown)}: put it into its "
+            "settings, or stop the watcher (Ctrl-C, or `facewatch service uninstall`), scan, and start it again"
+        )
+    if live and live.activity is Activity.PAUSED:
+        return f"the watcher{process} is running, and paused: `facewatch resume` lets it look again"
+    return (
+        f"the watcher{process} does just that: {far}. What is new is found without a scan; `facewatch status --watch` "
+        "shows how far it is"
+    )
+
+
+def _how_far(live: Heartbeat | None, now: datetime) -> str:
+    if live is None:
+        return "running"
+    doing, queue = _doing(live, now), dict(_backlog_facts(live)).get("queue", "")
+    if live.activity is Activity.IDLE and live.is_fresh(now):
+        doing = "" if queue else "there is nothing to do at the moment"
+    return "; ".join(filter(None, (doing, queue))) or "running"
+
+
+def _doing(live: Heartbeat, now: datetime) -> str:
+    if live.is_fresh(now):
+        return live.doing
+    return f"says nothing{_silence(live)}; if it stays so, stop it and start it again"
+
+
+def _silence(live: Heartbeat | None) -> str:
+    return f" since {local_time(live.told_at)}" if live else ""
+
+
+def _backlog_facts(live: Heartbeat) -> Iterator[tuple[str, str]]:
+    backlog = live.backlog
+    n_files = backlog.n_waiting + backlog.n_settling
+    if n_files and live.activity.is_resting:
+        yield "queue", f"{n_files} {'waits' if n_files == 1 else 'wait'}"
+    elif n_files:
+        pace = f"; {backlog.photos_per_second:.1f} a second" if backlog.photos_per_second else ""
+        left = f", about {_duration(backlog.eta_seconds)} left" if backlog.eta_seconds is not None else ""
+        settling = f", {backlog.n_settling} may still be written to" if backlog.n_settling else ""
+        yield "queue", f"{plural(backlog.n_waiting, 'file')} to look at, {backlog.n_done} done{settling}{pace}{left}"
+    if live.memory_mb:
+        yield "memory", f"{live.memory_mb:.0f} MB"
+
+
+def _duration(seconds: float) -> str:
+    """Return how long that is, to a precision that nobody takes for a promise."""
+    if seconds < 90:
+        return plural(max(1, math.ceil(seconds)), "second")
+    if seconds < 90 * 60:
+        return plural(round(seconds / 60), "minute")
+    if seconds < 48 * 3600:
+        return plural(round(seconds / 3600), "hour")
+    return plural(round(seconds / 86400), "day")
+
+
+def paused(result: Pause) -> str:
+    already = " already" if result.was_paused else ""
+    return (
+        f"paused{already}, since {local_time(result.since)}: the watcher looks at nothing new until "
+        "`facewatch resume`; naming and correcting go on"
+    )
+
+
+def resumed(result: Pause, *, is_watched: bool) -> str:
+    if not result.was_paused:
+        return "was not paused"
+    now = "what came meanwhile is looked at now" if is_watched else "nobody watches now: facewatch watch"
+    return f"resumed: it was paused since {local_time(result.since)}; {now}"
 
 
 # --- statistics ---

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facewatch import ids
 from facewatch.cli.asking import is_confirmed, is_somebody_there
 from facewatch.cli.output import echo, print_csv, print_json, print_table, progress_bar
 from facewatch.cli.pictures import Protocol, Screen, draw_on, screen_of
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.cli.words import PROGRAM, VARIABLE, called_from_anywhere
 from facewatch.errors import EngineError, LibraryError
-from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.app import App
@@ -151,6 +149,7 @@ def draw_people(app: App, screen: Screen, people: Sequence[Person]) -> str:
     none to be had."""
     from facewatch.indexing.crops import picture_of
     from facewatch.people.portraits import portraits
+    from facewatch.presentation.catalog import portrait_label
 
     if screen.protocol is Protocol.NONE or not people:
         return ""
@@ -162,14 +161,7 @@ def draw_people(app: App, screen: Screen, people: Sequence[Person]) -> str:
         return ""
     if not any(pictures):
         return ""
-    return draw_on(screen, pictures, [_label(one) for one in people])
-
-
-def _label(person: Person) -> str:
-    from facewatch.catalog import display
-
-    name = "" if person.name is None else f" {display(person.name)}"
-    return f"{ids.person(person.id)}{name}\n{plural(person.n_photos, 'photo')}\n"
+    return draw_on(screen, pictures, list(map(portrait_label, people)))
 
 
 def _face_crops(app: App) -> FaceCrops:
@@ -182,14 +174,12 @@ def _face_crops(app: App) -> FaceCrops:
 
 def print_people(app: App, screen: Screen, most: int, people: Sequence[Person]) -> bool:
     """Print the faces of so many of these people; whether they could be shown."""
+    from facewatch.presentation.catalog import people_drawn
+
     drawn = draw_people(app, screen, people[:most])
     if drawn:
         click.echo(drawn, nl=False)
-        n, everyone = len(people), plural(len(people), "person", "people")
-        shown = (
-            f"{most} of {everyone}: facewatch people -n {n} draws all," if n > most else f"{everyone}: facewatch people"
-        )
-        echo(f"{shown} --table lists them,\n--contact-sheet writes a page for a browser")
+        echo(people_drawn(len(people), most))
     return bool(drawn)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from facewatch import ids
 from facewatch.cli.output import echo, print_json, progress_bar
 from facewatch.cli.people import NO_SCREEN, draw_people, screen_here, write_contact_sheet
 from facewatch.cli.pictures import Screen
@@ -17,14 +16,21 @@ from facewatch.cli.program import Choice, State, command, json_option, pass_stat
 from facewatch.clustering import METHODS
 from facewatch.engines import ENGINE_HELP
 from facewatch.errors import EngineError, FolderError, LibraryError
-from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.app import App
     from facewatch.catalog import Person
     from facewatch.pipeline import ScanResult
-    from facewatch.reports.status import Status
     from facewatch.types import Progress
+
+N_LARGEST = 8
+"""People at the end of a scan, where they can be drawn; half of them where all that a first scan says would not fit."""
+LINES_FOR_LARGEST = 36
+N_LARGEST_LINES = 5
+"""The same where they cannot."""
+
+BETTER_PACK = "buffalo_l"
+"""What is recommended to whoever uses the engine that needs no files."""
 
 
 @command("scan", "Scan photo libraries once.")
@@ -71,7 +77,7 @@ def scan(
     # Before the progress bar stands between us and the terminal.
     screen = NO_SCREEN if as_json or state.is_quiet else screen_here()
     with (
-        _service(state, photos, engine, aligned=bool(aligned), needs_catalog=False) as app,
+        _app(state, photos, engine, is_aligned=bool(aligned)) as app,
         progress_bar("looking at photos", is_shown=not state.is_quiet) as report,
     ):
         if aligned is False:
@@ -93,14 +99,10 @@ def scan(
         echo("\n".join(scan_lines(result, status)))
         if found:
             print_found(found)
-        _print_next(status, hint)
-
-
-def _print_next(status: Status, hint: str | None) -> None:
-    if hint:
-        echo(hint)
-    if status.counts.n_people > status.counts.n_named:
-        echo("next: facewatch review, which shows faces and asks who they are")
+        if hint:
+            echo(hint)
+        if status.counts.n_unnamed:
+            echo("next: facewatch review, which shows faces and asks who they are")
 
 
 @command("recluster", "Group unassigned faces again.")
@@ -127,31 +129,17 @@ def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) ->
         echo(reclustered(result, is_dry_run=dry_run))
 
 
-def _service(
-    state: State, photos: tuple[Path, ...] = (), engine: str | None = None, *, aligned: bool = False, **overrides: Any
-) -> App:
+def _app(state: State, photos: tuple[Path, ...], engine: str | None, *, is_aligned: bool) -> App:
     from facewatch.library.layout import check_library
 
     for library in photos:
         check_library(library)
     named = [str(p) for p in photos] or None
-    overrides["library__aligned"] = named if aligned else None
-    return state.app(library__photos=named, engine__name=engine, **overrides)
+    aligned = named if is_aligned else None
+    return state.app(needs_catalog=False, library__photos=named, library__aligned=aligned, engine__name=engine)
 
 
-N_LARGEST = 8
-"""Those at the end of a scan, where they can be drawn; half of them where all that a first scan says would not fit."""
-
-
-LINES_FOR_LARGEST = 36
-
-
-N_LARGEST_LINES = 5
-"""The same where they cannot."""
-
-
-BETTER_PACK = "buffalo_l"
-"""What is recommended to whoever uses the engine that needs no files."""
+# --- whom it found ---
 
 
 class Found(NamedTuple):
@@ -186,14 +174,15 @@ def show_found(app: App, result: ScanResult, screen: Screen, report: Callable[[P
 
 def print_found(found: Found) -> None:
     """Say who is on most photos, and where everybody is to be seen."""
+    from facewatch.presentation import catalog as words
+
     shown = found.people[: found.n_drawn if found.drawn else N_LARGEST_LINES]
-    n = len(found.people)
-    click.echo(f"\n{plural(n, 'person', 'people')}" + (", most photos are of:" if n > len(shown) else ":"))
+    echo(f"\n{words.most_photos(len(found.people), len(shown))}")
     if found.drawn:
         click.echo(found.drawn, nl=False)
     else:
         for one in shown:
-            echo(f"  {ids.person(one.id):<6} {one.label:<24} {plural(one.n_photos, 'photo')}")
+            echo(words.person_line(one))
     if found.sheet:
         echo(f"everybody on one page, for your browser:\n  {found.sheet}")
     else:
@@ -204,19 +193,10 @@ def better_engine(app: App) -> str | None:
     """Return that there is a better engine, what it costs and how to get it; None: something else is in use."""
     from facewatch import models
     from facewatch.engines import FIRST_ENGINE
+    from facewatch.presentation.catalog import better_pack
 
     if app.engine.name != FIRST_ENGINE:
         return None
-    pack = models.known_pack(BETTER_PACK)
-    change = f"  facewatch scan --engine insightface:{BETTER_PACK}"
     packs = models.list_packs(models.models_folder(app.config["engine.models"]))
-    if any(one.name == BETTER_PACK and one.state == "present" for one in packs):
-        return (
-            f"insightface:{BETTER_PACK} is here and tells people apart far better\n"
-            f"(for non-commercial research only):\n{change}"
-        )
-    return (
-        f"insightface:{BETTER_PACK} tells people apart far better: a download of "
-        f"{models.megabytes(pack.archive.size)},\nfor non-commercial research only; names and decisions stay:\n"
-        f"  facewatch models fetch {BETTER_PACK}\n{change}"
-    )
+    is_here = any(one.name == BETTER_PACK and one.state == "present" for one in packs)
+    return better_pack(models.known_pack(BETTER_PACK), is_here=is_here)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
+from facewatch.catalog import display
+from facewatch.models import megabytes
 from facewatch.presentation import local_time
 from facewatch.text import beside_strangers, plural, printable
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from facewatch.catalog import Person
     from facewatch.catalog.engines import KnownEngine
     from facewatch.catalog.restore import GivenUp
+    from facewatch.models.registry import KnownPack
     from facewatch.people.identities import Alike
     from facewatch.people.search import NearFaces
     from facewatch.service.keeping import Restorable, Restored
@@ -45,6 +48,28 @@ def person_cells(person: Person, people_folder: Path) -> tuple[object, ...]:
     folder = str(people_folder / person.folder) if person.folder else ""
     where = "(hidden)" if person.is_hidden else folder
     return ids.person(person.id), person.label, person.n_faces, person.n_photos, where
+
+
+def portrait_label(person: Person) -> str:
+    """Return what stands under somebody's face."""
+    name = "" if person.name is None else f" {display(person.name)}"
+    return f"{ids.person(person.id)}{name}\n{plural(person.n_photos, 'photo')}\n"
+
+
+def people_drawn(n: int, most: int) -> str:
+    """Return whose faces were shown, at most so many of n, and how to see more."""
+    everyone = plural(n, "person", "people")
+    shown = f"{most} of {everyone}: facewatch people -n {n} draws all," if n > most else f"{everyone}: facewatch people"
+    return f"{shown} --table lists them,\n--contact-sheet writes a page for a browser"
+
+
+def most_photos(n: int, n_shown: int) -> str:
+    """Return what stands above those of n people who are on most photos."""
+    return plural(n, "person", "people") + (", most photos are of:" if n > n_shown else ":")
+
+
+def person_line(person: Person) -> str:
+    return f"  {ids.person(person.id):<6} {person.label:<24} {plural(person.n_photos, 'photo')}"
 
 
 ALIKE_HEADER = ("id", "name", "id", "looks like", "nearest faces", "stricter by", "similarity")
@@ -93,6 +118,21 @@ def engine_row(engine: KnownEngine) -> dict[str, Any]:
 def engine_cells(engine: KnownEngine) -> tuple[object, ...]:
     in_use, size = "yes" if engine.is_in_use else "", f"{engine.n_bytes / 1e6:.1f}"
     return engine.name, in_use, engine.n_dims, engine.n_photos, engine.n_faces, size, engine.licence
+
+
+def better_pack(pack: KnownPack, *, is_here: bool) -> str:
+    """Return what a better engine costs, and how to get it."""
+    change = f"  facewatch scan --engine insightface:{pack.name}"
+    if is_here:
+        return (
+            f"insightface:{pack.name} is here and tells people apart far better\n"
+            f"(for non-commercial research only):\n{change}"
+        )
+    return (
+        f"insightface:{pack.name} tells people apart far better: a download of {megabytes(pack.archive.size)},\n"
+        "for non-commercial research only; names and decisions stay:\n"
+        f"  facewatch models fetch {pack.name}\n{change}"
+    )
 
 
 # --- backups ---

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 import facewatch.cli.audit  # noqa: F401 - it adds its commands to the group
 from facewatch.app import App
-from facewatch.checks.audit import Finding, Kind
+from facewatch.checks.audit import Audit, audit, audit_and_mend
+from facewatch.checks.faces import Finding, Kind
 from facewatch.cli import main
 from facewatch.cli.program import facewatch as group
 from facewatch.engines import fake
 from facewatch.indexing.engine import WantedEngine
-from facewatch.service.auditing import Audit, audit, audit_and_mend
 
 PHOTOS = {
     "a": [(1, 0), (2, 0)],
@@ -518,7 +518,7 @@ _OTHER = {"name": "other", "fingerprint": "other"}
 
 
 def test_what_changed_since_it_was_looked_at_is_left_alone(three: Library) -> None:
-    from facewatch.checks.audit import mend
+    from facewatch.checks.faces import mend
 
     with three.app() as app:
         misplaced, person = face(app, three, "b")["face_id"], face(app, three, "e")["person_id"]

@@ -13,11 +13,11 @@ from drawn import Library
 from numpy.typing import NDArray
 
 from facewatch.app import App
-from facewatch.checks.audit import Finding, Kind
+from facewatch.checks.audit import audit, audit_and_mend
+from facewatch.checks.faces import Finding, Kind
 from facewatch.engines.fake import INFO, FakeEngine, embedding_of
 from facewatch.people.split import SplitPlan, plan_split
 from facewatch.presentation.corrections import split_notes
-from facewatch.service.auditing import audit, audit_and_mend
 from facewatch.types import DetectedFace, EngineInfo, Normalisation
 
 LIKE_ANNA = 40

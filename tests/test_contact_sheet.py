@@ -21,6 +21,7 @@ from PIL import Image
 
 from facewatch import folders
 from facewatch.catalog import Person
+from facewatch.checks import audit as auditing
 from facewatch.cli import people as cli_people
 from facewatch.cli import scan as cli_scan
 from facewatch.cli.blocks import ALL_COLOURS
@@ -30,7 +31,6 @@ from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.people.portraits import Portrait, portraits
 from facewatch.presentation.html.contact_sheet import MOST_BYTES, contact_page
-from facewatch.service import auditing
 
 BLOCKS = Screen(Protocol.BLOCKS, 80, BLOCK_CELL, ALL_COLOURS, 8)
 

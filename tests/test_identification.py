@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facewatch.checks.audit import audit
 from facewatch.config import SETTINGS, load_config
 from facewatch.engines import fake
 from facewatch.errors import ConfigError
@@ -34,7 +35,6 @@ from facewatch.evaluation.identification import (
 from facewatch.matching import Aggregation, Gallery
 from facewatch.matching.aggregation import MatchSettings
 from facewatch.presentation.explain import cause, rematch_lines
-from facewatch.service.auditing import audit
 from facewatch.types import DetectedFace, Thresholds, Tier
 
 WAYS = tuple(Aggregation)

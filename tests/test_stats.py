@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 import facewatch.cli.stats  # noqa: F401 - it adds its commands to the group
 from facewatch.catalog import NOBODY, FaceTable
+from facewatch.checks.audit import stats
 from facewatch.cli import main
 from facewatch.engines import fake
 from facewatch.indexing.engine import WantedEngine
 from facewatch.matching.nearness import nearness
 from facewatch.presentation.html.stats import stats_page
 from facewatch.reports.stats import Stats, doubling, even, spread
-from facewatch.service.auditing import stats
 
 
 @pytest.fixture

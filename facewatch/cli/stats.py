@@ -29,8 +29,8 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
       facewatch stats --report stats.html
     """
     from facewatch.catalog import utc_now
+    from facewatch.checks import audit as auditing
     from facewatch.fs.output import check_target
-    from facewatch.service import auditing
 
     with state.app() as app:
         if report:

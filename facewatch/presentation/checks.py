@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from facewatch.text import plural
 
 if TYPE_CHECKING:
-    from facewatch.checks import audit
+    from facewatch.checks import faces as audit
+    from facewatch.checks.audit import Audit
     from facewatch.checks.doctor import Diagnosis
-    from facewatch.service.auditing import Audit
 
 _HEADINGS = {
     "twice": "one person several times in a photo",

@@ -11,6 +11,7 @@ from types import TracebackType
 from facewatch.catalog import Catalog
 from facewatch.catalog.backup import Backups
 from facewatch.catalog.waiting import Patience
+from facewatch.checks.audit import Auditor
 from facewatch.config import Config
 from facewatch.errors import CatalogError, ConfigError
 from facewatch.folders.sync import PeopleFolder
@@ -30,6 +31,7 @@ from facewatch.people.portraits import FaceCrops
 from facewatch.people.review.session import FACES_AN_ANSWER, Review
 from facewatch.people.search import Search
 from facewatch.pipeline import Pipeline
+from facewatch.reports.stats import Stats, stats_of
 from facewatch.reports.status import Status, StatusReport
 from facewatch.settings import (
     engine_settings_of,
@@ -100,6 +102,7 @@ class App:
             settings=config.source,
             backups=Backups(config.catalog, config.backups),
         )
+        self.auditor = Auditor(self.catalog, self.engine, self.folder, self.corrections, self.identities.settings)
         self.pipeline = Pipeline(
             self.catalog,
             self.engine,
@@ -158,6 +161,10 @@ class App:
     def status(self) -> Status:
         """Return what the catalog holds, who works on it, and what is wrong."""
         return self.report.full()
+
+    def stats(self) -> Stats:
+        """Return the catalog in numbers."""
+        return stats_of(self.catalog, self.engine, self.identities.settings)
 
 
 def _opened(config: Config, *, needs_catalog: bool, patience: Callable[[Path], Patience]) -> Catalog:

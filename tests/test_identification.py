@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facewatch.checks.audit import audit
 from facewatch.config import SETTINGS, load_config
 from facewatch.engines import fake
 from facewatch.errors import ConfigError
@@ -355,7 +354,7 @@ def test_a_scan_asks_by_the_setting_and_why_says_which_rule_decided(
         assert near.aggregation == way
         assert (near.centroid_limit is not None) == (way == "combined")
         assert says in "\n".join(rematch_lines(why, why.rematch))
-        assert audit(app).is_clean
+        assert app.auditor.check().is_clean
 
 
 class Turning(fake.FakeEngine):

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 import facewatch.cli.stats  # noqa: F401 - it adds its commands to the group
 from facewatch.catalog import NOBODY, FaceTable
-from facewatch.checks.audit import stats
 from facewatch.cli import main
 from facewatch.engines import fake
 from facewatch.indexing.engine import WantedEngine
@@ -37,7 +36,7 @@ def three(library: Library) -> Library:
 
 def look(library: Library) -> Stats:
     with library.app() as app:
-        return stats(app)
+        return app.stats()
 
 
 # --- the numbers ---
@@ -67,7 +66,7 @@ def test_what_users_said_is_counted(three: Library) -> None:
             decisions.hide(str(people[1]))
             decisions.confirm_person("Anna")
             decisions.ignore([str(stranger)])
-        found = stats(app)
+        found = app.stats()
     counts, shares = found.counts, found.shares
     assert (counts.n_named, counts.n_unnamed, counts.n_hidden) == (1, 1, 1)
     assert shares.sources == {"user": 3, "cluster": 2}
@@ -97,7 +96,7 @@ def test_people_who_come_nearer_than_a_match_are_counted_in_pairs(three: Library
         with app.catalog.write():
             new = app.catalog.people.add("now")
             app.catalog.assignments.move([c["face_id"]], new, rule="by hand", now="now")
-        found = stats(app).distances
+        found = app.stats().distances
     assert found is not None
     assert found.n_close_pairs == 1
     assert (found.own.n, found.other.n) == (4, 5)  # one person has a single face
@@ -114,7 +113,7 @@ def test_while_the_engine_changes_nobody_says_what_a_match_is(three: Library) ->
     other = {name: getattr(fake.INFO, name) for name in fake.INFO.__slots__} | {"name": "o", "fingerprint": "o"}
     with three.app() as app:
         app.engine._info = type(fake.INFO)(**other)
-        found = stats(app).distances
+        found = app.stats().distances
     assert found is not None
     assert (found.engine, found.match, found.n_close_pairs) == ("fake", None, None)
 
@@ -122,7 +121,7 @@ def test_while_the_engine_changes_nobody_says_what_a_match_is(three: Library) ->
 def test_counting_writes_nothing(three: Library) -> None:
     with three.app() as app:
         before = list(app.catalog._db.conn.iterdump())
-        stats(app)
+        app.stats()
         assert list(app.catalog._db.conn.iterdump()) == before
 
 

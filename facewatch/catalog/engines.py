@@ -96,6 +96,9 @@ class Engines:
         row = self._db.execute("SELECT name FROM engines WHERE is_in_use").fetchone()
         return row[0] if row else None
 
+    def in_use(self) -> KnownEngine | None:
+        return next((engine for engine in self.all() if engine.is_in_use), None)
+
     def in_use_id(self) -> int | None:
         row = self._db.execute("SELECT id FROM engines WHERE is_in_use").fetchone()
         return row[0] if row else None

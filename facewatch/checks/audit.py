@@ -1,30 +1,27 @@
-"""Looking a whole catalog over, the people folder with it: its numbers, what is wrong, and mending what takes no
-decision."""
+"""The audit of a whole catalog, the people folder with it: what is wrong, and fixing what takes no decision."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from facewatch import folders
-from facewatch.catalog import Catalog, FaceTable, KnownEngine, LinkRow, display
-from facewatch.checks.faces import Finding, Kind, Mend, Sight, Words, find_damage, look, mend
+from facewatch import folders, ids
+from facewatch.catalog import RUNS, Catalog, FaceRow, LinkRow, display
+from facewatch.checks import FaultKind, Finding, Fix, Placed, Severity, Words, named, placed_of
+from facewatch.checks.faces import Comparison, check_faces, fix_faces
 from facewatch.errors import EngineError, FolderError
 from facewatch.folders.disk import is_intact
+from facewatch.folders.sync import PeopleFolder
 from facewatch.fs.mounts import is_folder
-from facewatch.matching import Aggregation, Gallery
-from facewatch.people.identities import fill_gallery
-from facewatch.people.record import Decided
-from facewatch.reports.stats import Stats, stats_of
+from facewatch.indexing.engine import WantedEngine
+from facewatch.matching import MatchSettings
+from facewatch.people.apply import Corrections
+from facewatch.people.corrections import unborn
+from facewatch.people.lookup import label_of
 from facewatch.text import plural
-from facewatch.types import EngineInfo
-
-if TYPE_CHECKING:
-    from facewatch.app import App
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,158 +31,156 @@ class Audit:
     findings: tuple[Finding, ...]
     left_out: tuple[str, ...]
     """What could not be looked at, and why."""
-    mended: tuple[Finding, ...] = ()
-    """What was wrong before it was mended."""
+    fixed: tuple[Finding, ...] = ()
+    """What was wrong before it was fixed."""
     entry_id: int | None = None
-    """The decision in the journal that mended faces and people; `undo` takes it back."""
+    """The decision in the journal that fixed faces and people; `undo` takes it back."""
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is left to mend or to decide."""
+        """Whether nothing is left to fix or to decide."""
         return not any(finding.is_fault for finding in self.findings)
 
 
-def audit(app: App) -> Audit:
-    """Return what is wrong; writes nothing.
+class Auditor:
+    """Checks a catalog and its people folder, and fixes what takes no decision."""
 
-    Raises:
-        CatalogError: the catalog cannot be read.
-    """
-    catalog = app.catalog
-    with catalog.read():
-        damage = find_damage(catalog)
-        if damage:
-            return Audit(tuple(damage), ("everything else: a damaged catalog cannot be relied on",))
-        left_out: list[str] = []
-        engine = _in_use(catalog)
-        table = catalog.faces.load(engine.id, n_dims=engine.n_dims, people=_everybody(app)) if engine else None
-        sight = _sight(app, engine, table, left_out.append)
-        findings = look(catalog, table, sight)
-        findings += _look_at_folders(app, left_out.append)
-    return Audit(tuple(findings), tuple(left_out))
+    def __init__(
+        self,
+        catalog: Catalog,
+        engine: WantedEngine,
+        folder: PeopleFolder,
+        corrections: Corrections,
+        settings: MatchSettings,
+    ) -> None:
+        self._catalog = catalog
+        self._engine = engine
+        self._folder = folder
+        self._corrections = corrections
+        self._settings = settings
 
+    def check(self) -> Audit:
+        """Return what is wrong; writes nothing.
 
-def audit_and_mend(app: App) -> Audit:
-    """Mend what takes no decision, as one entry of the journal, look at the pool again, and return what is left.
+        Raises:
+            CatalogError: the catalog cannot be read.
+        """
+        catalog = self._catalog
+        with catalog.read():
+            damage = find_damage(catalog)
+            if damage:
+                return Audit(tuple(damage), ("everything else: a damaged catalog cannot be relied on",))
+            left_out: list[str] = []
+            in_use = catalog.engines.in_use()
+            table = catalog.faces.load(in_use.id, n_dims=in_use.n_dims, people=self._everybody()) if in_use else None
+            comparison = None
+            if in_use is not None and table is not None:
+                try:
+                    info = self._engine.info_of(in_use)
+                    comparison = Comparison(table, info, self._settings, catalog.people.names())
+                except EngineError as error:
+                    left_out.append(f"distances between faces: {error}")
+            words = Words(catalog)
+            findings = check_faces(catalog, table, comparison, words, find_contradictions(catalog, words))
+            try:
+                findings += check_folder(catalog, self._folder)
+            except FolderError as error:
+                left_out.append(f"links: {error}")
+        return Audit(tuple(findings), tuple(left_out))
 
-    Raises:
-        FolderError: faces and people are mended, but the people folder cannot be written.
-    """
-    before = audit(app)
-    decided = _mend(app, [finding for finding in before.findings if finding.mend])
-    after = audit(app)
-    left = {finding.id for finding in after.findings}
-    mended = tuple(finding for finding in before.findings if finding.mend and finding.id not in left)
-    return replace(after, mended=mended, entry_id=decided.entry_id)
+    def fix(self) -> Audit:
+        """Fix what takes no decision, as one entry of the journal, match the pool again, and return what is left.
 
+        Raises:
+            FolderError: faces and people are fixed, but the people folder cannot be written.
+        """
+        before = self.check()
+        fixable = [finding for finding in before.findings if finding.fix]
+        with self._corrections.deciding() as decisions:
+            decided = fix_faces(self._catalog, fixable)
+            decisions.made.append(decided)
+        if any(finding.fix and finding.fix.folders for finding in fixable):
+            self._folder.sync()
+        after = self.check()
+        left = {finding.id for finding in after.findings}
+        fixed = tuple(finding for finding in fixable if finding.id not in left)
+        return replace(after, fixed=fixed, entry_id=decided.entry_id)
 
-def stats(app: App) -> Stats:
-    """Return the catalog in numbers; writes nothing, and no model need be here.
-
-    Raises:
-        CatalogError: the catalog cannot be read.
-    """
-    catalog, match = app.catalog, None
-    with catalog.read():
-        engine = _in_use(catalog)
-        if engine:
-            with suppress(EngineError):
-                match = _info(app, engine).thresholds.match - app.config["match.strictness"]
-        return stats_of(catalog, match=match, n_shortlist=app.config["match.shortlist"])
-
-
-def _in_use(catalog: Catalog) -> KnownEngine | None:
-    return next((engine for engine in catalog.engines.all() if engine.is_in_use), None)
-
-
-def _mend(app: App, findings: Iterable[Finding]) -> Decided:
-    findings = list(findings)
-    with app.corrections.deciding() as decisions:
-        decided = mend(app.catalog, findings)
-        decisions.made.append(decided)
-    if any(finding.mend and finding.mend.folders for finding in findings):
-        app.folder.sync()
-    return decided
-
-
-def _everybody(app: App) -> list[int]:
-    """Return who can have faces: the living, and those that live no longer but still have some."""
-    strays = {stray.person_id for stray in app.catalog.integrity.strays()}
-    return [*(person.id for person in app.catalog.people.all()), *strays]
-
-
-def _sight(
-    app: App, engine: KnownEngine | None, table: FaceTable | None, leave_out: Callable[[str], None]
-) -> Sight | None:
-    """Return how the engine in use compares faces, unless nobody can say."""
-    if engine is None or table is None:
-        return None
-    try:
-        info = _info(app, engine)
-    except EngineError as error:
-        leave_out(f"distances between faces: {error}")
-        return None
-    shortlist, strictness = app.config["match.shortlist"], app.config["match.strictness"]
-    aggregation = Aggregation(app.config["match.aggregation"])
-
-    def gallery_of(faces: FaceTable) -> Gallery:
-        gallery = Gallery(info.n_dims, info.thresholds, app.identities.settings)
-        fill_gallery(gallery, faces)
-        gallery.set_named(app.catalog.people.names())
-        return gallery
-
-    return Sight(table, info.thresholds, gallery_of, shortlist, strictness, aggregation)
-
-
-def _info(app: App, engine: KnownEngine) -> EngineInfo:
-    """Return what identifies the engine in use.
-
-    Raises:
-        EngineError: its files are absent, or the settings want another one.
-    """
-    info = app.engine.info
-    if info.fingerprint != engine.fingerprint:
-        raise EngineError(f"the engine is being changed from {engine.name} to {info.name}; `facewatch scan` ends that")
-    return info
+    def _everybody(self) -> list[int]:
+        """Return who can have faces: the living, and those that live no longer but still have some."""
+        strays = {stray.person_id for stray in self._catalog.integrity.strays()}
+        return [*(person.id for person in self._catalog.people.all()), *strays]
 
 
 # --- the people folder ---
 
 
-def _look_at_folders(app: App, leave_out: Callable[[str], None]) -> list[Finding]:
-    """Return where the people folder does not say what the catalog says, and what others put there."""
-    catalog, root = app.catalog, app.folder.root
+def check_folder(catalog: Catalog, folder: PeopleFolder) -> list[Finding]:
+    """Return where the people folder does not say what the catalog says, and what others put there.
+
+    Raises:
+        FolderError: it cannot be read, or is not this catalog's.
+    """
     links, made = catalog.links.all(), catalog.links.folders()
-    recorded = [
-        folders.RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
-        for row in links
-    ]
-    try:
-        plan = app.folder.plan()
-        disk = folders.read_disk(root, (), recorded, made, app.config["folders.link"])
-    except FolderError as error:
-        leave_out(f"links: {error}")
-        return []
+    plan = folder.plan()
+    disk = folder.read_disk()
     return [
         *_lying(Words(catalog), links, plan, disk),
-        *_leading_nowhere(app, links, disk),
-        *_foreign(root, links, made.values(), disk),
+        *_leading_nowhere(catalog, links, disk),
+        *_foreign(folder.root, links, made.values(), disk),
     ]
+
+
+class _Wrong(StrEnum):
+    """How a folder differs from what is on record."""
+
+    ABSENT = "not there"
+    REPLACED = "replaced"
+    TO_MAKE = "to make"
+    TO_REMOVE = "to remove"
+    FOLDER_IS_NOBODYS = "a folder without a person"
+    FOLDER_TO_RENAME = "to be called"
+    FOLDER_TO_MAKE = "a folder to make"
+
+
+@dataclass(slots=True)
+class _FolderFaults:
+    """How one folder differs, as it is counted."""
+
+    counts: Counter[tuple[_Wrong, str]] = field(default_factory=Counter)
+    """By the difference, and the name that the folder is to have."""
+    people: set[int] = field(default_factory=set)
+    photos: set[int] = field(default_factory=set)
+
+    def add(self, wrong: _Wrong, *, person_id: int | None = None, photo_id: int | None = None, name: str = "") -> None:
+        self.counts[wrong, name] += 1
+        self.people |= {person_id} if person_id is not None else set()
+        self.photos |= {photo_id} if photo_id is not None else set()
+
+    def __str__(self) -> str:
+        """Return "2 links not there, a folder to make"."""
+        return ", ".join(_difference(wrong, name, n) for (wrong, name), n in self.counts.items())
+
+
+def _difference(wrong: _Wrong, name: str, n: int) -> str:
+    match wrong:
+        case _Wrong.FOLDER_TO_RENAME:
+            return f"{wrong} {display(name)}"
+        case _Wrong.FOLDER_IS_NOBODYS | _Wrong.FOLDER_TO_MAKE:
+            return wrong.value
+    return f"{plural(n, 'link')} {wrong}"
 
 
 def _lying(words: Words, links: Iterable[LinkRow], plan: folders.Plan, disk: folders.Disk) -> Iterator[Finding]:
     """Yield one finding for each folder with links that are not as recorded, and for each that is not as it should
     be."""
-    wrong: dict[str, Counter[str]] = defaultdict(Counter)
-    people: dict[str, set[int]] = defaultdict(set)
-    photos: dict[str, set[int]] = defaultdict(set)
+    faults: dict[str, _FolderFaults] = defaultdict(_FolderFaults)
     told: set[str] = set()
     for link in links:
         folder, _, name = link.path.rpartition("/")
         if not is_intact(link.path, link.stamp, disk.folders):
-            wrong[folder]["not there" if name not in disk.folders.get(folder, {}) else "replaced"] += 1
-            people[folder].add(link.person_id)
-            photos[folder].add(link.photo_id)
+            wrong = _Wrong.ABSENT if name not in disk.folders.get(folder, {}) else _Wrong.REPLACED
+            faults[folder].add(wrong, person_id=link.person_id, photo_id=link.photo_id)
             told.add(link.path)
     for action in plan.actions:
         match action:
@@ -193,45 +188,31 @@ def _lying(words: Words, links: Iterable[LinkRow], plan: folders.Plan, disk: fol
                 pass
             case folders.MakeLink():
                 folder = action.path.rpartition("/")[0]
-                wrong[folder]["to make"] += 1
-                people[folder].add(action.person_id)
-                photos[folder].add(action.photo_id)
+                faults[folder].add(_Wrong.TO_MAKE, person_id=action.person_id, photo_id=action.photo_id)
             case folders.RemoveLink():
-                wrong[action.path.rpartition("/")[0]]["to remove"] += 1
+                faults[action.path.rpartition("/")[0]].add(_Wrong.TO_REMOVE)
             case folders.RemoveFolder():
-                wrong[action.path]["a folder without a person"] += 1
+                faults[action.path].add(_Wrong.FOLDER_IS_NOBODYS)
             case folders.MoveFolder():
-                wrong[action.old][f"to be called {action.new}"] += 1
-                people[action.old].add(action.person_id)
+                faults[action.old].add(_Wrong.FOLDER_TO_RENAME, person_id=action.person_id, name=action.new)
             case folders.MakeFolder():
-                wrong[action.path]["a folder to make"] += 1
-                people[action.path].add(action.person_id)
-    for folder, counts in sorted(wrong.items()):
+                faults[action.path].add(_Wrong.FOLDER_TO_MAKE, person_id=action.person_id)
+    for folder, found in sorted(faults.items()):
         yield Finding(
-            f"links:{folder}",
-            Kind.LINKS,
-            f"the folder {display(folder)} is not as recorded: {_listed(counts)}",
-            people=tuple(sorted(people[folder])),
-            photos=words.paths(sorted(photos[folder])),
+            id=f"links:{folder}",
+            kind=FaultKind.LINKS,
+            severity=Severity.BROKEN,
+            text=f"the folder {display(folder)} is not as recorded: {found}",
+            people=tuple(sorted(found.people)),
+            photos=words.paths(sorted(found.photos)),
             remedies=("facewatch folders",),
-            mend=Mend(folders=True),
+            fix=Fix(folders=True),
         )
 
 
-def _listed(counts: Counter[str]) -> str:
-    """Return "2 links not there, a folder to make"."""
-    said = []
-    for what, n in counts.items():
-        if what.startswith(("a folder", "to be called")):
-            said.append(display(what))
-        else:
-            said.append(f"{plural(n, 'link')} {what}")
-    return ", ".join(said)
-
-
-def _leading_nowhere(app: App, links: Iterable[LinkRow], disk: folders.Disk) -> Iterator[Finding]:
+def _leading_nowhere(catalog: Catalog, links: Iterable[LinkRow], disk: folders.Disk) -> Iterator[Finding]:
     """Yield what happened to libraries that intact links lead to: a file is gone since the last scan."""
-    offline = [root for root in app.catalog.roots.all() if not is_folder(root)]
+    offline = [root for root in catalog.roots.all() if not is_folder(root)]
     gone = [
         link
         for link in links
@@ -242,19 +223,20 @@ def _leading_nowhere(app: App, links: Iterable[LinkRow], disk: folders.Disk) -> 
     if gone:
         names = ", ".join(display(link.path) for link in gone[:5]) + (", ..." if len(gone) > 5 else "")
         yield Finding(
-            "links-nowhere",
-            Kind.LINKS,
-            f"{len(gone)} link(s) lead to files that are gone since the last scan: {names}",
+            id="links-nowhere",
+            kind=FaultKind.LINKS,
+            severity=Severity.BROKEN,
+            text=f"{len(gone)} link(s) lead to files that are gone since the last scan: {names}",
             people=tuple(sorted({link.person_id for link in gone})),
             photos=tuple(dict.fromkeys(link.source for link in gone)),
             remedies=("facewatch scan",),
         )
     for root in offline:
         yield Finding(
-            f"offline:{display(str(root))}",
-            Kind.LINKS,
-            f"{display(str(root))} is not there, so links into it lead nowhere for now: plug it in",
-            is_fault=False,
+            id=f"offline:{display(str(root))}",
+            kind=FaultKind.LINKS,
+            severity=Severity.REMARK,
+            text=f"{display(str(root))} is not there, so links into it lead nowhere for now: plug it in",
         )
 
 
@@ -274,9 +256,190 @@ def _foreign(root: Path, links: Iterable[LinkRow], made: Iterable[str], disk: fo
                 n_files += 1
     if n_files or n_folders:
         yield Finding(
-            "foreign",
-            Kind.LINKS,
-            f"{plural(n_files, 'file')} and {plural(n_folders, 'folder')} in {display(str(root))} are not "
+            id="foreign",
+            kind=FaultKind.LINKS,
+            severity=Severity.REMARK,
+            text=f"{plural(n_files, 'file')} and {plural(n_folders, 'folder')} in {display(str(root))} are not "
             "facewatch's; they stay",
-            is_fault=False,
+        )
+
+
+# --- a catalog that contradicts itself ---
+
+
+def find_contradictions(catalog: Catalog, words: Words) -> list[Finding]:
+    """Return what cannot be by the program's own rules: a fault of a program, a hand in the catalog, or a date that was
+    learned later."""
+    heirs, circles = _heirs(catalog)
+    return [
+        *(_circle(catalog, people, lives) for people, lives in circles),
+        *_strays(catalog, heirs, words),
+        *_against_rejections(catalog, words),
+        *_marked(catalog, words),
+        *_unborn(catalog, words),
+        *_dangling(catalog),
+    ]
+
+
+def find_damage(catalog: Catalog) -> list[Finding]:
+    """Return what SQLite says of the file; where there is anything, nothing else can be relied on."""
+    verdict = catalog.check()
+    if verdict == "ok":
+        return []
+    return [
+        Finding(
+            id="damage",
+            kind=FaultKind.CATALOG,
+            severity=Severity.BROKEN,
+            text=f"{display(str(catalog.path))} is damaged ({verdict}): move it away, and put a backup in its place",
+        )
+    ]
+
+
+def _heirs(catalog: Catalog) -> tuple[dict[int, int], list[tuple[tuple[int, ...], int]]]:
+    """Return in whom each merged person ends, and the circles of merges, each with who of it is to live."""
+    merges = catalog.integrity.merges()
+    ends: dict[int, int] = {}
+    circles: dict[tuple[int, ...], int] = {}
+    for person_id in merges:
+        way = [person_id]
+        while way[-1] in merges and merges[way[-1]] not in way:
+            way.append(merges[way[-1]])
+        end = way[-1]
+        if end in merges:
+            circle = tuple(sorted(way[way.index(merges[end]) :]))
+            # Whoever holds most faces; all of them are one, as users said.
+            circles[circle] = end = min(circle, key=lambda p: (-len(catalog.faces.of_person(p)), p))
+        ends[person_id] = end
+    return ends, list(circles.items())
+
+
+def _circle(catalog: Catalog, people: tuple[int, ...], lives: int) -> Finding:
+    others = ", ".join(label_of(person_id) for person_id in people if person_id != lives)
+    also = f" and {others}" if others else " with itself"
+    return Finding(
+        id=f"circle:{people[0]}",
+        kind=FaultKind.CATALOG,
+        severity=Severity.BROKEN,
+        text=f"{label_of(lives)}{also} were merged in a circle, so that none of them lives: {label_of(lives)} would",
+        people=people,
+        fix=Fix(revives=lives),
+    )
+
+
+def _strays(catalog: Catalog, heirs: Mapping[int, int], words: Words) -> Iterator[Finding]:
+    strays = [stray for stray in catalog.integrity.strays() if heirs.get(stray.person_id) != stray.person_id]
+    rows = {row.id: row for row in catalog.faces.rows([stray.face_id for stray in strays])}
+    alive = {*words.everybody, *(end for end in heirs.values() if end in heirs)}
+    # Beside a face that a user placed, a run would place the released ones there again.
+    stuck = {
+        stray.person_id
+        for stray in strays
+        if rows[stray.face_id].source not in RUNS and heirs.get(stray.person_id) not in alive
+    }
+    for stray in strays:
+        row, placed = rows[stray.face_id], Placed(stray.face_id, stray.person_id)
+        heir = heirs.get(stray.person_id) if stray.is_merged else None
+        fix = None
+        if heir in alive and heir is not None and (row.source not in RUNS or _can_be(catalog, row, heir)):
+            fix = Fix(moves=((placed, heir),), gains=(heir,))
+        elif row.source in RUNS and stray.person_id not in stuck:
+            fix = Fix(releases=(placed,))
+        yield Finding(
+            id=f"stray:{row.id}",
+            kind=FaultKind.CATALOG,
+            severity=Severity.BROKEN,
+            text=f"face {ids.face(row.id)} belongs to {label_of(stray.person_id)}, "
+            + ("who was merged into another" if stray.is_merged else "who is gone"),
+            people=(stray.person_id,),
+            faces=(row.id,),
+            photos=words.paths([row.photo_id]),
+            remedies=(f"facewatch assign {ids.face(row.id)} NAME", f"facewatch unassign {ids.face(row.id)}"),
+            fix=fix,
+        )
+
+
+def _can_be(catalog: Catalog, row: FaceRow, person_id: int) -> bool:
+    """Whether a face may be that person: nobody said that it is not, and no other of the photo is."""
+    is_rejected = person_id in catalog.rejections.all().get(row.id, ())
+    return not is_rejected and not catalog.faces.beside([row.photo_id], person_id)
+
+
+def _against_rejections(catalog: Catalog, words: Words) -> Iterator[Finding]:
+    found = catalog.integrity.placed_against_rejections()
+    rows = {row.id: row for row in catalog.faces.rows([face_id for face_id, _ in found])}
+    for face_id, person_id in found:
+        who, is_run = words.label(person_id), rows[face_id].source in RUNS
+        yield Finding(
+            id=f"rejected:{face_id}:{person_id}",
+            kind=FaultKind.CATALOG,
+            severity=Severity.BROKEN,
+            text=f"face {ids.face(face_id)} belongs to {who}, though you said that it does not"
+            + ("" if is_run else ", and placed it there"),
+            people=(person_id,),
+            faces=(face_id,),
+            photos=words.paths([rows[face_id].photo_id]),
+            remedies=(
+                f"facewatch reject {ids.face(face_id)} {words.who(person_id)}",
+                f"facewatch unassign {ids.face(face_id)} && "
+                f"facewatch assign {ids.face(face_id)} {words.who(person_id)}",
+            ),
+            fix=Fix(releases=(Placed(face_id, person_id),)) if is_run else None,
+        )
+
+
+def _marked(catalog: Catalog, words: Words) -> Iterator[Finding]:
+    found = catalog.integrity.placed_though_marked()
+    rows = {row.id: row for row in catalog.faces.rows([face_id for face_id, _ in found])}
+    for face_id, person_id in found:
+        row = rows[face_id]
+        yield Finding(
+            id=f"marked:{face_id}",
+            kind=FaultKind.CATALOG,
+            severity=Severity.BROKEN,
+            text=f"face {ids.face(face_id)} belongs to {words.label(person_id)}, "
+            f"though it is marked as nobody's ({row.mark})",
+            people=(person_id,),
+            faces=(face_id,),
+            photos=words.paths([row.photo_id]),
+            remedies=(
+                f"facewatch unassign {ids.face(face_id)}",
+                f"facewatch unassign {ids.face(face_id)} && "
+                f"facewatch assign {ids.face(face_id)} {words.who(person_id)}",
+            ),
+            fix=Fix(releases=(Placed(face_id, person_id),)) if row.source in RUNS else None,
+        )
+
+
+def _unborn(catalog: Catalog, words: Words) -> Iterator[Finding]:
+    rows = unborn(catalog, words.everybody)
+    taken = catalog.photos.taken({row.photo_id for row in rows})
+    for row in rows:
+        assert row.person_id is not None
+        person, paths, is_run = words.everybody[row.person_id], words.paths([row.photo_id]), row.source in RUNS
+        yield Finding(
+            id=f"unborn:{row.id}:{person.id}",
+            kind=FaultKind.CATALOG,
+            severity=Severity.BROKEN if is_run else Severity.REMARK,
+            text=f"face {ids.face(row.id)} in {named(paths)} is {person.label}, born {person.born}, but the photo was"
+            f" taken on {taken[row.photo_id][:10]}" + ("" if is_run else "; you placed it, so it stays"),
+            people=(person.id,),
+            faces=(row.id,),
+            photos=paths,
+            remedies=(
+                f"facewatch reject {ids.face(row.id)} {words.who(person.id)}",
+                f"facewatch confirm {ids.face(row.id)}",
+            ),
+            fix=Fix(releases=placed_of([row])) if is_run else None,
+        )
+
+
+def _dangling(catalog: Catalog) -> Iterator[Finding]:
+    for (table, parent), n in catalog.integrity.dangling().items():
+        yield Finding(
+            id=f"dangling:{table}:{parent}",
+            kind=FaultKind.CATALOG,
+            severity=Severity.BROKEN,
+            text=f"{n} row(s) of the table {table} name a row of {parent} that is not there; put a backup of "
+            f"{display(str(catalog.path))} in its place",
         )

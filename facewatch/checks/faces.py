@@ -1,137 +1,46 @@
-"""What is wrong with people and faces, as findings with their remedies. Looking writes nothing; `mend` does."""
+"""What is wrong with people and faces, as findings with their remedies. Checking writes nothing; `fix_faces` does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from facewatch import ids
-from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable, Person, display
+from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable
+from facewatch.checks import MOST_LISTED, FaultKind, Finding, Fix, Placed, Severity, Words, named, placed_of
 from facewatch.clustering.twice import compare
-from facewatch.matching import Aggregation, Gallery, MatchSettings, distances, match_photo
+from facewatch.matching import Gallery, MatchSettings, distances, match_photo
 from facewatch.matching.nearness import Nearness, nearness
-from facewatch.people.corrections import not_born_yet, unborn
-from facewatch.people.lookup import handle_of, label_of
+from facewatch.people.corrections import not_born_yet
+from facewatch.people.identities import fill_gallery
+from facewatch.people.lookup import label_of
 from facewatch.people.record import Decided
 from facewatch.people.split import Loose, loose_faces
-from facewatch.types import Match, Thresholds, Tier
-
-_MOST_LISTED = 5
-
-
-class Kind(StrEnum):
-    """What may be wrong."""
-
-    TWICE = "twice"
-    """One person with several faces in a photo."""
-    NEARER = "nearer"
-    """A face that is nearer to another person than to its own."""
-    LOOSE = "loose"
-    """Faces that a run placed by looser settings than today's, which would refuse them."""
-    ALIKE = "alike"
-    """Two people who look like one."""
-    LINKS = "links"
-    """The people folder is not as the catalog says."""
-    CATALOG = "catalog"
-    """The catalog contradicts itself."""
+from facewatch.types import EngineInfo, Match, Thresholds, Tier
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A face that belongs to a person."""
-
-    face_id: int
-    person_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Mend:
-    """What takes a fault away without anybody deciding anything."""
-
-    needs: tuple[Placed, ...] = ()
-    """What must still be so, besides what is changed; else nothing is done."""
-    releases: tuple[Placed, ...] = ()
-    """Faces that become nobody's, to be looked at again."""
-    moves: tuple[tuple[Placed, int], ...] = ()
-    """Faces and to whom they go."""
-    revives: int | None = None
-    """A person whose merge is taken back."""
-    gains: tuple[int, ...] = ()
-    """People that the released faces look like."""
-    folders: bool = False
-    """The people folder is brought up to date."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something wrong, or something to know."""
-
-    id: str
-    """The same as long as the same is wrong."""
-    kind: Kind
-    text: str
-    """One sentence without a full stop."""
-    people: tuple[int, ...] = ()
-    faces: tuple[int, ...] = ()
-    photos: tuple[str, ...] = ()
-    """Absolute paths; of a photo with several files the first."""
-    remedies: tuple[str, ...] = ()
-    """Commands to type: any one of them."""
-    is_fault: bool = True
-    """False: a user wants it so, or nothing need be done; only told."""
-    mend: Mend | None = None
-    """What --fix does; None: it takes a decision."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Comparison:
     """What is needed to compare faces: those of the engine in use that belong to somebody, and how it matches."""
 
     table: FaceTable
-    thresholds: Thresholds
-    gallery_of: Callable[[FaceTable], Gallery]
-    """Returns a gallery that knows these faces, and matches as runs do."""
-    n_shortlist: int
-    strictness: float
-    """`match.strictness`."""
-    aggregation: Aggregation = Aggregation.COMBINED
+    info: EngineInfo
+    settings: MatchSettings
+    names: Mapping[int, str]
+    """Of people."""
 
+    @property
+    def thresholds(self) -> Thresholds:
+        return self.info.thresholds
 
-class Words:
-    """What people and photos are called in findings."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    @cached_property
-    def everybody(self) -> Mapping[int, Person]:
-        """The living, by id."""
-        return {person.id: person for person in self._catalog.people.all()}
-
-    def label(self, person_id: int) -> str:
-        person = self.everybody.get(person_id)
-        return person.label if person else label_of(person_id)
-
-    def who(self, person_id: int) -> str:
-        """Return the person as a command takes it: the name, else the id."""
-        return handle_of(person_id, self.label(person_id))
-
-    def paths(self, photos: Iterable[int]) -> tuple[str, ...]:
-        wanted = list(dict.fromkeys(photos))
-        sources = self._catalog.files.sources(wanted)
-        return tuple(sources[photo_id][0] for photo_id in wanted if photo_id in sources)
-
-
-def named(paths: Sequence[str], otherwise: str = "a photo that is not in the library") -> str:
-    """Return the names of a few files, for a sentence."""
-    names = [display(Path(path).name) for path in paths[:_MOST_LISTED]]
-    more = f" and {len(paths) - len(names)} more" if len(paths) > len(names) else ""
-    return ", ".join(names) + more if names else otherwise
+    def gallery_of(self, faces: FaceTable) -> Gallery:
+        """Return a gallery that knows these faces, and matches as runs do."""
+        gallery = Gallery(self.info.n_dims, self.info.thresholds, self.settings)
+        fill_gallery(gallery, faces)
+        gallery.set_named(self.names)
+        return gallery
 
 
 # --- one person twice in a photo ---
@@ -158,15 +67,15 @@ def _twice(words: Words, person_id: int, photo_id: int, rows: Sequence[FaceRow])
     else:
         text = f"{start}, as you said: {_faces(rows)}"
     return Finding(
-        f"twice:{person_id}:{photo_id}",
-        Kind.TWICE,
-        text,
+        id=f"twice:{person_id}:{photo_id}",
+        kind=FaultKind.TWICE,
+        severity=Severity.BROKEN if bool(doubtful) else Severity.REMARK,
+        text=text,
         people=(person_id,),
         faces=tuple(row.id for row in rows),
         photos=paths,
         remedies=tuple(f"facewatch reject {ids.face(row.id)} {words.who(person_id)}" for row in doubtful or rows),
-        is_fault=bool(doubtful),
-        mend=Mend(needs=_placed(stays), releases=_placed(doubtful)) if doubtful else None,
+        fix=Fix(needs=placed_of(stays), releases=placed_of(doubtful)) if doubtful else None,
     )
 
 
@@ -192,7 +101,7 @@ def _surest_first(rows: Sequence[FaceRow], table: FaceTable) -> list[FaceRow]:
 
 
 def find_nearer(
-    catalog: Catalog, sight: Sight, near: Nearness, alike: Collection[tuple[int, int]], words: Words
+    catalog: Catalog, comparison: Comparison, near: Nearness, alike: Collection[tuple[int, int]], words: Words
 ) -> list[Finding]:
     """Return a finding for every face that is nearer to another person than to its own: to the nearest face by the
     margin that matching asks for, and to the middle. One face in the wrong place makes others near to its person; the
@@ -203,15 +112,15 @@ def find_nearer(
     look like one (`alike`, the lower id first): between them distances do not tell, and all faces of one would go.
     """
     gap = near.own - near.other
-    rows = np.flatnonzero(np.isfinite(gap) & (gap > sight.thresholds.margin))
+    rows = np.flatnonzero(np.isfinite(gap) & (gap > comparison.thresholds.margin))
     rows = rows[[_pair(near.people[row], near.other_people[row]) not in alike for row in rows]]
-    rows = rows[[_is_nearer_to_the_middle(sight.table, near, row) for row in rows.tolist()]]
+    rows = rows[[_is_nearer_to_the_middle(comparison.table, near, row) for row in rows.tolist()]]
     others = dict(zip(near.ids[rows].tolist(), near.other_people[rows].tolist(), strict=True))
     said = {int(near.ids[row]): (float(near.own[row]), float(near.other[row])) for row in rows}
     suspects = catalog.faces.rows(others)
     possible = _Possible(catalog, {row.id for row in suspects if row.source in RUNS})
     faces = [row for row in suspects if others[row.id] not in possible.barred(row)]
-    first, clear = _settle_loose(catalog, sight, [row for row in faces if row.source in RUNS])
+    first, clear = _settle_loose(catalog, comparison, [row for row in faces if row.source in RUNS])
     findings = []
     for row in faces:
         match = first.get(row.id)
@@ -234,14 +143,14 @@ def _is_nearer_to_the_middle(table: FaceTable, near: Nearness, row: int) -> bool
 
 
 def _settle_loose(
-    catalog: Catalog, sight: Sight, faces: Sequence[FaceRow]
+    catalog: Catalog, comparison: Comparison, faces: Sequence[FaceRow]
 ) -> tuple[dict[int, Match], dict[int, Match]]:
     """Return what matching says of these faces when all of them belong to nobody; and what it says of those that
     clearly go to another person when only those are released."""
     first: dict[int, Match] | None = None
     loose = list(faces)
     while True:
-        matches = _match_anew(sight, loose, _Possible(catalog, {row.id for row in loose}))
+        matches = _match_anew(comparison, loose, _Possible(catalog, {row.id for row in loose}))
         first = matches if first is None else first
         clear = {row.id: m for row in loose if (m := matches.get(row.id)) and _is_move(row, m)}
         if len(clear) == len(loose):
@@ -264,15 +173,15 @@ def _nearer(row: FaceRow, other: int, said: tuple[float, float], match: Match | 
     )
     placed = Placed(row.id, row.person_id)
     return Finding(
-        f"nearer:{row.id}:{row.person_id}",
-        Kind.NEARER,
-        text if row.source in RUNS else f"{text}; you placed it, so it stays",
+        id=f"nearer:{row.id}:{row.person_id}",
+        kind=FaultKind.NEARER,
+        severity=Severity.BROKEN if row.source in RUNS else Severity.REMARK,
+        text=text if row.source in RUNS else f"{text}; you placed it, so it stays",
         people=(row.person_id, to),
         faces=(row.id,),
         photos=paths,
         remedies=(f"facewatch assign {ids.face(row.id)} {words.who(to)}", f"facewatch confirm {ids.face(row.id)}"),
-        is_fault=row.source in RUNS,
-        mend=Mend(releases=(placed,), gains=(to,)) if match is not None else None,
+        fix=Fix(releases=(placed,), gains=(to,)) if match is not None else None,
     )
 
 
@@ -295,13 +204,13 @@ class _Possible:
         return present.union(self._rejections.get(row.id, ()), not_born_yet(self._catalog, row.photo_id))
 
 
-def _match_anew(sight: Sight, faces: Sequence[FaceRow], possible: _Possible) -> dict[int, Match]:
+def _match_anew(comparison: Comparison, faces: Sequence[FaceRow], possible: _Possible) -> dict[int, Match]:
     """Return what matching would say of each of these faces if all of them belonged to nobody."""
     if not faces:
         return {}
-    table = sight.table
+    table = comparison.table
     is_loose = np.isin(table.ids, [row.id for row in faces])
-    gallery = sight.gallery_of(table.take(~is_loose))
+    gallery = comparison.gallery_of(table.take(~is_loose))
     by_id = {row.id: row for row in faces}
     loose = table.take(is_loose)
     matches: dict[int, Match] = {}
@@ -316,39 +225,42 @@ def _match_anew(sight: Sight, faces: Sequence[FaceRow], possible: _Possible) -> 
 # --- faces that today's settings would refuse ---
 
 
-def find_loose(catalog: Catalog, sight: Sight, words: Words) -> list[Finding]:
+def find_loose(catalog: Catalog, comparison: Comparison, words: Words) -> list[Finding]:
     """Return a finding for every person with whom a run placed faces that today's settings would refuse."""
-    settings = MatchSettings(strictness=sight.strictness, aggregation=sight.aggregation)
-    loose = loose_faces(catalog, sight.table, sight.thresholds, settings)
-    return [_loose(one, catalog.faces.rows(one.faces), sight, words) for one in loose]
+    settings = MatchSettings(strictness=comparison.settings.strictness, aggregation=comparison.settings.aggregation)
+    loose = loose_faces(catalog, comparison.table, comparison.thresholds, settings)
+    return [_loose(one, catalog.faces.rows(one.faces), comparison, words) for one in loose]
 
 
-def _loose(one: Loose, rows: Sequence[FaceRow], sight: Sight, words: Words) -> Finding:
+def _loose(one: Loose, rows: Sequence[FaceRow], comparison: Comparison, words: Words) -> Finding:
     paths, who = words.paths(row.photo_id for row in rows), words.who(one.person_id)
-    n_faces = int((sight.table.people == one.person_id).sum())
+    n_faces = int((comparison.table.people == one.person_id).sum())
     then = f"{one.strictness:g}" if one.strictness is not None else "less"
     return Finding(
-        f"loose:{one.person_id}",
-        Kind.LOOSE,
-        f"{len(rows)} of {n_faces} faces of {words.label(one.person_id)} were let in when match.strictness was {then},"
-        f" and would not be by today's {sight.strictness:g}: {_faces(rows[:_MOST_LISTED])}"
-        + (f" and {len(rows) - _MOST_LISTED} more" if len(rows) > _MOST_LISTED else "")
+        id=f"loose:{one.person_id}",
+        kind=FaultKind.LOOSE,
+        severity=Severity.BROKEN,
+        text=f"{len(rows)} of {n_faces} faces of {words.label(one.person_id)} were let in when match.strictness was"
+        f" {then}, and would not be by today's {comparison.settings.strictness:g}: {_faces(rows[:MOST_LISTED])}"
+        + (f" and {len(rows) - MOST_LISTED} more" if len(rows) > MOST_LISTED else "")
         + f" in {named(paths)}",
         people=(one.person_id,),
         faces=tuple(row.id for row in rows),
         photos=paths,
         remedies=(f"facewatch split {who}", f"facewatch confirm {who}"),
-        mend=Mend(releases=_placed(rows)),
+        fix=Fix(releases=placed_of(rows)),
     )
 
 
 # --- people that look like one ---
 
 
-def find_alike(catalog: Catalog, sight: Sight, alike: Iterable[tuple[int, int, float]], words: Words) -> list[Finding]:
+def find_alike(
+    catalog: Catalog, comparison: Comparison, alike: Iterable[tuple[int, int, float]], words: Words
+) -> list[Finding]:
     """Return a finding for every two people whose faces are as near to each other as those of one person (`alike`), who
     are in no photo together, or in a few as one person twice, and whom no user told apart."""
-    known = sight.table
+    known = comparison.table
     rejections, apart = catalog.rejections.all(), catalog.rejections.cannot_links()
     pairs = [
         (one, other, distance)
@@ -361,16 +273,16 @@ def find_alike(catalog: Catalog, sight: Sight, alike: Iterable[tuple[int, int, f
         said = (known.ids[known.people == person_id].tolist() for person_id in (one, other))
         mine, theirs = (set().union(*(rejections.get(face, set()) for face in faces)) for faces in said)
         common = photos[one] & photos[other]
-        if other not in mine and one not in theirs and (not common or _is_twice(sight, one, other)):
+        if other not in mine and one not in theirs and (not common or _is_twice(comparison, one, other)):
             findings.append(_alike(words, one, other, distance, len(common)))
     return findings
 
 
-def _is_twice(sight: Sight, one: int, other: int) -> bool:
+def _is_twice(comparison: Comparison, one: int, other: int) -> bool:
     """Whether two people may be one who is twice in a few photos."""
-    table = sight.table
+    table = comparison.table
     rows, others = (np.flatnonzero(table.people == person_id) for person_id in (one, other))
-    both = compare(table.embeddings, table.photos, rows, others, sight.thresholds.cluster)
+    both = compare(table.embeddings, table.photos, rows, others, comparison.thresholds.cluster)
     return both.is_doubtful and not both.is_often
 
 
@@ -380,9 +292,10 @@ def _alike(words: Words, one: int, other: int, distance: float, n_common: int) -
     into, joins = sorted(people, key=lambda person: (person.name is None, -person.n_photos, person.id))
     together = f"in {n_common} photo{'s' if n_common > 1 else ''} together" if n_common else "in no photo together"
     return Finding(
-        f"alike:{min(one, other)}:{max(one, other)}",
-        Kind.ALIKE,
-        f"{into.label} and {joins.label} look like one person ({distance:.3f} apart), and are {together}",
+        id=f"alike:{min(one, other)}:{max(one, other)}",
+        kind=FaultKind.ALIKE,
+        severity=Severity.BROKEN,
+        text=f"{into.label} and {joins.label} look like one person ({distance:.3f} apart), and are {together}",
         people=(into.id, joins.id),
         remedies=(
             f"facewatch merge {words.who(into.id)} {words.who(joins.id)}",
@@ -413,220 +326,53 @@ def near_people(known: FaceTable, thresholds: Thresholds) -> Iterator[tuple[int,
                 yield int(people[start + i]), int(people[other]), float(apart[i, other])
 
 
-# --- a catalog that contradicts itself ---
-
-
-def find_contradictions(catalog: Catalog, words: Words) -> list[Finding]:
-    """Return what cannot be by the program's own rules: a fault of a program, a hand in the catalog, or a date that was
-    learned later."""
-    heirs, circles = _heirs(catalog)
-    return [
-        *(_circle(catalog, people, lives) for people, lives in circles),
-        *_strays(catalog, heirs, words),
-        *_against_rejections(catalog, words),
-        *_marked(catalog, words),
-        *_unborn(catalog, words),
-        *_dangling(catalog),
-    ]
-
-
-def find_damage(catalog: Catalog) -> list[Finding]:
-    """Return what SQLite says of the file; where there is anything, nothing else can be relied on."""
-    verdict = catalog.check()
-    if verdict == "ok":
-        return []
-    return [
-        Finding(
-            "damage",
-            Kind.CATALOG,
-            f"{display(str(catalog.path))} is damaged ({verdict}): move it away, and put a backup in its place",
-        )
-    ]
-
-
-def _heirs(catalog: Catalog) -> tuple[dict[int, int], list[tuple[tuple[int, ...], int]]]:
-    """Return in whom each merged person ends, and the circles of merges, each with who of it is to live."""
-    merges = catalog.integrity.merges()
-    ends: dict[int, int] = {}
-    circles: dict[tuple[int, ...], int] = {}
-    for person_id in merges:
-        way = [person_id]
-        while way[-1] in merges and merges[way[-1]] not in way:
-            way.append(merges[way[-1]])
-        end = way[-1]
-        if end in merges:
-            circle = tuple(sorted(way[way.index(merges[end]) :]))
-            # Whoever holds most faces; all of them are one, as users said.
-            circles[circle] = end = min(circle, key=lambda p: (-len(catalog.faces.of_person(p)), p))
-        ends[person_id] = end
-    return ends, list(circles.items())
-
-
-def _circle(catalog: Catalog, people: tuple[int, ...], lives: int) -> Finding:
-    others = ", ".join(label_of(person_id) for person_id in people if person_id != lives)
-    also = f" and {others}" if others else " with itself"
-    return Finding(
-        f"circle:{people[0]}",
-        Kind.CATALOG,
-        f"{label_of(lives)}{also} were merged in a circle, so that none of them lives: {label_of(lives)} would",
-        people=people,
-        mend=Mend(revives=lives),
-    )
-
-
-def _strays(catalog: Catalog, heirs: Mapping[int, int], words: Words) -> Iterator[Finding]:
-    strays = [stray for stray in catalog.integrity.strays() if heirs.get(stray.person_id) != stray.person_id]
-    rows = {row.id: row for row in catalog.faces.rows([stray.face_id for stray in strays])}
-    alive = {*words.everybody, *(end for end in heirs.values() if end in heirs)}
-    # Beside a face that a user placed, a run would place the released ones there again.
-    stuck = {
-        stray.person_id
-        for stray in strays
-        if rows[stray.face_id].source not in RUNS and heirs.get(stray.person_id) not in alive
-    }
-    for stray in strays:
-        row, placed = rows[stray.face_id], Placed(stray.face_id, stray.person_id)
-        heir = heirs.get(stray.person_id) if stray.is_merged else None
-        mend = None
-        if heir in alive and heir is not None and (row.source not in RUNS or _can_be(catalog, row, heir)):
-            mend = Mend(moves=((placed, heir),), gains=(heir,))
-        elif row.source in RUNS and stray.person_id not in stuck:
-            mend = Mend(releases=(placed,))
-        yield Finding(
-            f"stray:{row.id}",
-            Kind.CATALOG,
-            f"face {ids.face(row.id)} belongs to {label_of(stray.person_id)}, "
-            + ("who was merged into another" if stray.is_merged else "who is gone"),
-            people=(stray.person_id,),
-            faces=(row.id,),
-            photos=words.paths([row.photo_id]),
-            remedies=(f"facewatch assign {ids.face(row.id)} NAME", f"facewatch unassign {ids.face(row.id)}"),
-            mend=mend,
-        )
-
-
-def _can_be(catalog: Catalog, row: FaceRow, person_id: int) -> bool:
-    """Whether a face may be that person: nobody said that it is not, and no other of the photo is."""
-    is_rejected = person_id in catalog.rejections.all().get(row.id, ())
-    return not is_rejected and not catalog.faces.beside([row.photo_id], person_id)
-
-
-def _against_rejections(catalog: Catalog, words: Words) -> Iterator[Finding]:
-    found = catalog.integrity.placed_against_rejections()
-    rows = {row.id: row for row in catalog.faces.rows([face_id for face_id, _ in found])}
-    for face_id, person_id in found:
-        who, is_run = words.label(person_id), rows[face_id].source in RUNS
-        yield Finding(
-            f"rejected:{face_id}:{person_id}",
-            Kind.CATALOG,
-            f"face {ids.face(face_id)} belongs to {who}, though you said that it does not"
-            + ("" if is_run else ", and placed it there"),
-            people=(person_id,),
-            faces=(face_id,),
-            photos=words.paths([rows[face_id].photo_id]),
-            remedies=(
-                f"facewatch reject {ids.face(face_id)} {words.who(person_id)}",
-                f"facewatch unassign {ids.face(face_id)} && "
-                f"facewatch assign {ids.face(face_id)} {words.who(person_id)}",
-            ),
-            mend=Mend(releases=(Placed(face_id, person_id),)) if is_run else None,
-        )
-
-
-def _marked(catalog: Catalog, words: Words) -> Iterator[Finding]:
-    found = catalog.integrity.placed_though_marked()
-    rows = {row.id: row for row in catalog.faces.rows([face_id for face_id, _ in found])}
-    for face_id, person_id in found:
-        row = rows[face_id]
-        yield Finding(
-            f"marked:{face_id}",
-            Kind.CATALOG,
-            f"face {ids.face(face_id)} belongs to {words.label(person_id)}, "
-            f"though it is marked as nobody's ({row.mark})",
-            people=(person_id,),
-            faces=(face_id,),
-            photos=words.paths([row.photo_id]),
-            remedies=(
-                f"facewatch unassign {ids.face(face_id)}",
-                f"facewatch unassign {ids.face(face_id)} && "
-                f"facewatch assign {ids.face(face_id)} {words.who(person_id)}",
-            ),
-            mend=Mend(releases=(Placed(face_id, person_id),)) if row.source in RUNS else None,
-        )
-
-
-def _unborn(catalog: Catalog, words: Words) -> Iterator[Finding]:
-    rows = unborn(catalog, words.everybody)
-    taken = catalog.photos.taken({row.photo_id for row in rows})
-    for row in rows:
-        assert row.person_id is not None
-        person, paths, is_run = words.everybody[row.person_id], words.paths([row.photo_id]), row.source in RUNS
-        yield Finding(
-            f"unborn:{row.id}:{person.id}",
-            Kind.CATALOG,
-            f"face {ids.face(row.id)} in {named(paths)} is {person.label}, born {person.born}, but the photo was taken"
-            f" on {taken[row.photo_id][:10]}" + ("" if is_run else "; you placed it, so it stays"),
-            people=(person.id,),
-            faces=(row.id,),
-            photos=paths,
-            remedies=(
-                f"facewatch reject {ids.face(row.id)} {words.who(person.id)}",
-                f"facewatch confirm {ids.face(row.id)}",
-            ),
-            is_fault=is_run,
-            mend=Mend(releases=_placed([row])) if is_run else None,
-        )
-
-
-def _dangling(catalog: Catalog) -> Iterator[Finding]:
-    for (table, parent), n in catalog.integrity.dangling().items():
-        yield Finding(
-            f"dangling:{table}:{parent}",
-            Kind.CATALOG,
-            f"{n} row(s) of the table {table} name a row of {parent} that is not there; put a backup of "
-            f"{display(str(catalog.path))} in its place",
-        )
-
-
 # --- all of it ---
 
 
-def look(catalog: Catalog, table: FaceTable | None, sight: Sight | None) -> list[Finding]:
-    """Return what is wrong with faces and people.
+def check_faces(
+    catalog: Catalog,
+    table: FaceTable | None,
+    comparison: Comparison | None,
+    words: Words,
+    contradictions: Sequence[Finding] = (),
+) -> list[Finding]:
+    """Return what is wrong with faces and people, the contradictions first.
 
     Args:
         table: the faces as the engine in use sees them; None: no engine is.
-        sight: None: it is not known how that engine compares faces, so none are compared.
+        comparison: None: it is not known how that engine compares faces, so none are compared.
+        contradictions: what else is wrong; faces of these are not found to be nearer to another person, too.
     """
-    words = Words(catalog)
-    findings = find_contradictions(catalog, words)
+    findings = list(contradictions)
     told = {face_id for finding in findings for face_id in finding.faces}
     if table is not None:
         findings += find_twice(catalog, table, words)
-    told |= {placed.face_id for finding in findings if finding.mend for placed in finding.mend.releases}
-    if sight is not None:
-        sight = replace(sight, table=_of_the_living(sight.table, words))
-        loose = find_loose(catalog, sight, words)
+    told |= {placed.face_id for finding in findings if finding.fix for placed in finding.fix.releases}
+    if comparison is not None:
+        comparison = replace(comparison, table=_of_the_living(comparison.table, words))
+        loose = find_loose(catalog, comparison, words)
         told |= {face_id for finding in loose for face_id in finding.faces}
         findings += loose
-        known = sight.table
-        near = nearness(known.ids, known.people, known.embeddings, known.weights, n_shortlist=sight.n_shortlist)
-        findings = [_with_gains(finding, near, sight.thresholds) for finding in findings]
-        alike = list(near_people(sight.table, sight.thresholds))
-        nearer = find_nearer(catalog, sight, near, {pair[:2] for pair in alike}, words)
+        known = comparison.table
+        near = nearness(
+            known.ids, known.people, known.embeddings, known.weights, n_shortlist=comparison.settings.shortlist
+        )
+        findings = [_with_gains(finding, near, comparison.thresholds) for finding in findings]
+        alike = list(near_people(comparison.table, comparison.thresholds))
+        nearer = find_nearer(catalog, comparison, near, {pair[:2] for pair in alike}, words)
         findings += [finding for finding in nearer if told.isdisjoint(finding.faces)]
-        findings += find_alike(catalog, sight, alike, words)
+        findings += find_alike(catalog, comparison, alike, words)
     return findings
 
 
 def _with_gains(finding: Finding, near: Nearness, thresholds: Thresholds) -> Finding:
     """Add to whom the faces may go that are released, so that they are looked at again."""
-    if finding.mend is None or not finding.mend.releases:
+    if finding.fix is None or not finding.fix.releases:
         return finding
     # Who is a little farther off than matching allows, costs a look.
     is_near = near.other < thresholds.match + thresholds.margin
-    rows = np.isin(near.ids, [placed.face_id for placed in finding.mend.releases]) & is_near
-    return replace(finding, mend=replace(finding.mend, gains=tuple(np.unique(near.other_people[rows]).tolist())))
+    rows = np.isin(near.ids, [placed.face_id for placed in finding.fix.releases]) & is_near
+    return replace(finding, fix=replace(finding.fix, gains=tuple(np.unique(near.other_people[rows]).tolist())))
 
 
 def _of_the_living(table: FaceTable, words: Words) -> FaceTable:
@@ -634,7 +380,7 @@ def _of_the_living(table: FaceTable, words: Words) -> FaceTable:
     return table.take(np.isin(table.people, list(words.everybody)) & (table.tiers != Tier.SHOW.value))
 
 
-def mend(catalog: Catalog, findings: Iterable[Finding]) -> Decided:
+def fix_faces(catalog: Catalog, findings: Iterable[Finding]) -> Decided:
     """Do what takes these faults away, as far as they are still there, as one entry of the journal that `undo` takes
     back; faces that users placed stay where they are."""
     people: dict[int, None] = {}
@@ -644,7 +390,7 @@ def mend(catalog: Catalog, findings: Iterable[Finding]) -> Decided:
     now = catalog.now()
     with catalog.write(), catalog.journal.recording(USER, "audit", now=now) as record:
         for finding in findings:
-            todo = finding.mend
+            todo = finding.fix
             if todo is None or not _stands(catalog, todo):
                 continue
             if todo.revives is not None:
@@ -662,7 +408,7 @@ def mend(catalog: Catalog, findings: Iterable[Finding]) -> Decided:
     return Decided(record.entry_id, "audit", tuple(people), tuple(moved), tuple(dict.fromkeys(released)))
 
 
-def _stands(catalog: Catalog, todo: Mend) -> bool:
+def _stands(catalog: Catalog, todo: Fix) -> bool:
     """Whether the catalog still is as it was looked at, where that matters."""
     changed = [*todo.releases, *(placed for placed, _ in todo.moves)]
     rows = {row.id: row for row in catalog.faces.rows([placed.face_id for placed in (*changed, *todo.needs)])}
@@ -679,10 +425,6 @@ def _revive(catalog: Catalog, person_id: int) -> None:
     if catalog.integrity.name_of(person_id) in catalog.people.names().values():
         before["name"] = None
     catalog.journal.take_back([Change("people", (person_id,), before, {"merged_into": person_id})])
-
-
-def _placed(rows: Iterable[FaceRow]) -> tuple[Placed, ...]:
-    return tuple(Placed(row.id, row.person_id) for row in rows if row.person_id is not None)
 
 
 def _faces(rows: Sequence[FaceRow]) -> str:

@@ -31,11 +31,10 @@ def audit(state: State, fix: bool, as_json: bool) -> None:
       decide (what is for your information does not count);
       5 catalog; 6 another facewatch is writing; 8 people folder
     """
-    from facewatch.checks import audit as auditing
     from facewatch.presentation.checks import audit_lines, audit_row
 
     with state.app() as app:
-        found = auditing.audit_and_mend(app) if fix else auditing.audit(app)
+        found = app.auditor.fix() if fix else app.auditor.check()
     if as_json:
         print_json(audit_row(found))
     else:

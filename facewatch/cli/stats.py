@@ -29,13 +29,12 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
       facewatch stats --report stats.html
     """
     from facewatch.catalog import utc_now
-    from facewatch.checks import audit as auditing
     from facewatch.fs.output import check_target
 
     with state.app() as app:
         if report:
             check_target(report, suffix=".html", photos=app.catalog.roots.all())
-        found = auditing.stats(app)
+        found = app.stats()
     if report:
         from facewatch.presentation.html.stats import write_page
 

@@ -64,6 +64,15 @@ class PeopleFolder:
         disk = folders.read_disk(self.root, wanted, links, own, self._kind)
         return folders.plan(wanted, links, own, disk, self._kind, reserved=others)
 
+    def read_disk(self) -> folders.Disk:
+        """Return what the people folder holds of what is on record.
+
+        Raises:
+            FolderError: it cannot be read.
+        """
+        made = self._catalog.links.folders()
+        return folders.read_disk(self.root, (), self._recorded_links(None), made, self._kind)
+
     def outdated(self) -> set[int]:
         """Return who needs another folder or other links, by what is on record; costs no look at the disk."""
         people = self._catalog.links.outdated(named_only=self._named_only)

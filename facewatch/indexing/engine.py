@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from facewatch.catalog import Catalog, PendingPhoto
+from facewatch.catalog import Catalog, KnownEngine, PendingPhoto
 from facewatch.engines import FIRST_ENGINE, describe_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.errors import EngineError, NotKnownError
@@ -94,6 +94,19 @@ class WantedEngine:
         if self._info is None:
             self._info = describe_engine(self.name, self.settings.options)
         return self._info
+
+    def info_of(self, known: KnownEngine) -> EngineInfo:
+        """Return what identifies an engine of the catalog.
+
+        Raises:
+            EngineError: its files are absent, or the settings want another one.
+        """
+        info = self.info
+        if info.fingerprint != known.fingerprint:
+            raise EngineError(
+                f"the engine is being changed from {known.name} to {info.name}; `facewatch scan` ends that"
+            )
+        return info
 
     @property
     def id(self) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from facewatch.text import plural
 
 if TYPE_CHECKING:
-    from facewatch.checks import faces as audit
+    from facewatch.checks import Finding
     from facewatch.checks.audit import Audit
     from facewatch.checks.doctor import Diagnosis
 
@@ -32,26 +31,34 @@ _MOST_SHOWN = 20
 def audit_row(found: Audit) -> dict[str, Any]:
     return {
         "findings": list(map(_finding_row, found.findings)),
-        "mended": list(map(_finding_row, found.mended)),
+        "mended": list(map(_finding_row, found.fixed)),
         "entry_id": found.entry_id,
         "left_out": found.left_out,
         "is_clean": found.is_clean,
     }
 
 
-def _finding_row(finding: audit.Finding) -> dict[str, Any]:
-    row = asdict(finding)
-    row["is_mendable"] = row.pop("mend") is not None
-    return row
+def _finding_row(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "kind": finding.kind,
+        "text": finding.text,
+        "people": finding.people,
+        "faces": finding.faces,
+        "photos": finding.photos,
+        "remedies": finding.remedies,
+        "is_fault": finding.is_fault,
+        "is_mendable": finding.fix is not None,
+    }
 
 
 def audit_lines(found: Audit, *, is_quiet: bool, is_fixed: bool) -> Iterator[str]:
     """Yield what was found; `is_quiet`: only what is wrong; `is_fixed`: what could be mended was."""
     faults = [finding for finding in found.findings if finding.is_fault]
     remarks = [finding for finding in found.findings if not finding.is_fault]
-    if found.mended and not is_quiet:
-        yield f"{plural(len(found.mended), 'fault')} mended:"
-        yield from _findings(found.mended, has_remedies=False)
+    if found.fixed and not is_quiet:
+        yield f"{plural(len(found.fixed), 'fault')} mended:"
+        yield from _findings(found.fixed, has_remedies=False)
     yield from _findings(faults, has_remedies=True)
     if remarks and not is_quiet:
         yield "for your information:"
@@ -61,10 +68,10 @@ def audit_lines(found: Audit, *, is_quiet: bool, is_fixed: bool) -> Iterator[str
         yield _left(found, faults, is_fixed)
 
 
-def _left(found: Audit, faults: Sequence[audit.Finding], is_fixed: bool) -> str:
-    n_mendable = sum(finding.mend is not None for finding in faults)
+def _left(found: Audit, faults: Sequence[Finding], is_fixed: bool) -> str:
+    n_mendable = sum(finding.fix is not None for finding in faults)
     if not faults:
-        return "nothing is wrong" if not found.mended else "nothing is left"
+        return "nothing is wrong" if not found.fixed else "nothing is left"
     if n_mendable and not is_fixed:
         n_open = len(faults) - n_mendable
         rest = f", {n_open} {'takes' if n_open == 1 else 'take'} your decision" if n_open else ""
@@ -72,10 +79,10 @@ def _left(found: Audit, faults: Sequence[audit.Finding], is_fixed: bool) -> str:
     return f"{plural(len(faults), 'finding')} left to decide"
 
 
-def _findings(findings: Sequence[audit.Finding], *, has_remedies: bool) -> Iterator[str]:
+def _findings(findings: Sequence[Finding], *, has_remedies: bool) -> Iterator[str]:
     """Yield findings kind by kind, the first of each."""
     for kind in dict.fromkeys(finding.kind for finding in findings):
-        of_kind = [finding for finding in findings if finding.kind is kind]
+        of_kind = [finding for finding in findings if finding.kind == kind]
         remedies = [_remedies(finding) if has_remedies else () for finding in of_kind]
         is_one = len(set(remedies)) == 1
         yield f"{_HEADINGS[kind]} ({len(of_kind)})"
@@ -88,8 +95,8 @@ def _findings(findings: Sequence[audit.Finding], *, has_remedies: bool) -> Itera
         yield ""
 
 
-def _remedies(finding: audit.Finding) -> tuple[str, ...]:
-    return (*(["facewatch audit --fix"] if finding.mend else []), *finding.remedies)
+def _remedies(finding: Finding) -> tuple[str, ...]:
+    return (*(["facewatch audit --fix"] if finding.fix else []), *finding.remedies)
 
 
 # --- doctor ---
@@ -97,7 +104,9 @@ def _remedies(finding: audit.Finding) -> tuple[str, ...]:
 
 def diagnosis_row(found: Diagnosis) -> dict[str, Any]:
     return {
-        "findings": [asdict(finding) for finding in found.findings],
+        "findings": [
+            {"area": one.kind, "level": one.severity, "what": one.text, "remedy": one.remedy} for one in found.findings
+        ],
         "n_ok": len(found.findings) - found.n_broken - found.n_remarks,
         "n_remarks": found.n_remarks,
         "n_broken": found.n_broken,

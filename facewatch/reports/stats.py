@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.catalog import Catalog, KnownEngine, Person
+from facewatch.errors import EngineError
 from facewatch.fs import sidecar
 from facewatch.fs.sidecar import beside
+from facewatch.indexing.engine import WantedEngine
+from facewatch.matching import MatchSettings
 from facewatch.matching.nearness import Nearness, nearness
 from facewatch.reports.status import Counts, counts_of
 
@@ -123,21 +127,34 @@ class Stats:
     """Of the catalog on disk, with what is not written into its file yet."""
 
 
-def stats_of(catalog: Catalog, *, match: float | None, n_shortlist: int) -> Stats:
-    """Return the numbers of a catalog.
+def stats_of(catalog: Catalog, engine: WantedEngine, settings: MatchSettings) -> Stats:
+    """Return the catalog in numbers; writes nothing, and no model need be here.
+
+    Raises:
+        CatalogError: the catalog cannot be read.
+    """
+    match = None
+    with catalog.read():
+        in_use = catalog.engines.in_use()
+        if in_use:
+            with suppress(EngineError):
+                match = engine.info_of(in_use).thresholds.match - settings.strictness
+        return _stats(catalog, in_use, match, settings.shortlist)
+
+
+def _stats(catalog: Catalog, in_use: KnownEngine | None, match: float | None, n_shortlist: int) -> Stats:
+    """Return the numbers.
 
     Args:
         match: the distance within which the engine in use matches, if it is known.
         n_shortlist: to how many people, those with the nearest centroids, each face is compared.
     """
     everybody = [person for person in catalog.people.all() if person.n_faces]
-    engines = catalog.engines.all()
-    in_use = next((engine for engine in engines if engine.is_in_use), None)
     files = [catalog.path, beside(catalog.path, sidecar.WAL)]
     return Stats(
         counts=counts_of(catalog),
         shares=Shares(catalog.integrity.tiers(), catalog.integrity.sources(), catalog.integrity.marks()),
-        engines=tuple(map(_engine, engines)),
+        engines=tuple(map(_engine, catalog.engines.all())),
         sizes=spread(
             [person.n_faces for person in everybody], doubling(max((p.n_faces for p in everybody), default=1))
         ),

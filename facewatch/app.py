@@ -94,15 +94,6 @@ class App:
         self.corrections = Corrections(self.catalog, self.engine, self.identities, self.folder, self.lookup)
         self.grouping = Grouping(self.catalog, self.engine, self.identities, grouping_settings_of(config))
         self.search = Search(self.catalog, self.engine, self.lookup, self.workers)
-        self.report = StatusReport(
-            self.catalog,
-            self.engine,
-            self.libraries,
-            self.folder,
-            settings=config.source,
-            backups=Backups(config.catalog, config.backups),
-        )
-        self.auditor = Auditor(self.catalog, self.engine, self.folder, self.corrections, self.identities.settings)
         self.pipeline = Pipeline(
             self.catalog,
             self.engine,
@@ -158,9 +149,24 @@ class App:
             cutter.get_ready_to_cut()
         return FaceCrops(self.catalog, Crops(self.catalog.path, cutter), cutter)
 
+    def auditor(self) -> Auditor:
+        """Return what checks the catalog and the people folder, and fixes what takes no decision."""
+        return Auditor(self.catalog, self.engine, self.folder, self.corrections, self.identities.settings)
+
+    def status_report(self) -> StatusReport:
+        """Return what tells the status, and renews what changes from second to second."""
+        return StatusReport(
+            self.catalog,
+            self.engine,
+            self.libraries,
+            self.folder,
+            settings=self.config.source,
+            backups=Backups(self.config.catalog, self.config.backups),
+        )
+
     def status(self) -> Status:
         """Return what the catalog holds, who works on it, and what is wrong."""
-        return self.report.full()
+        return self.status_report().full()
 
     def stats(self) -> Stats:
         """Return the catalog in numbers."""

@@ -93,9 +93,9 @@ def test_status_names_the_libraries_of_crops_until_they_are_none(library: Librar
     crop(library, "a.png", 1, 0)
     scan(library, Batches())
     with library.app() as app:
-        assert app.status().places.aligned == [str(library.photos)]
+        assert app.status().paths.aligned == [str(library.photos)]
         app.libraries.forget_aligned([library.photos])
-        assert app.status().places.aligned == []
+        assert app.status().paths.aligned == []
 
 
 def test_a_crop_library_that_is_no_library_is_refused(library: Library, tmp_path: Path) -> None:

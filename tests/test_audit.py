@@ -86,15 +86,15 @@ def only(found: Audit, kind: FaultKind) -> Finding:
 
 def test_nothing_is_wrong_in_a_library_that_was_just_scanned(three: Library) -> None:
     with three.app() as app:
-        assert app.auditor.check() == Audit((), ())
-        mended = app.auditor.fix()
+        assert app.auditor().check() == Audit((), ())
+        mended = app.auditor().fix()
     assert mended == Audit((), ())
     assert mended.is_clean
 
 
 def test_nothing_is_wrong_in_a_catalog_without_photos(library: Library) -> None:
     with library.app() as app:
-        assert app.auditor.check().is_clean
+        assert app.auditor().check().is_clean
 
 
 def test_looking_writes_nothing(three: Library) -> None:
@@ -102,7 +102,7 @@ def test_looking_writes_nothing(three: Library) -> None:
         give(app, face(app, three, "b")["face_id"], face(app, three, "e")["person_id"])
         next(three.people.rglob("e.png")).unlink()
         dump, tree = list(app.catalog._db.conn.iterdump()), three.tree()
-        assert len(app.auditor.check().findings) > 1
+        assert len(app.auditor().check().findings) > 1
         assert list(app.catalog._db.conn.iterdump()) == dump
     assert three.tree() == tree
 
@@ -114,12 +114,12 @@ def test_of_two_faces_of_one_person_in_a_photo_the_surer_one_stays(three: Librar
     with three.app() as app:
         one, two = face(app, three, "a", 0), face(app, three, "a", 1)
         give(app, two["face_id"], one["person_id"])
-        finding = only(app.auditor.check(), FaultKind.TWICE)
+        finding = only(app.auditor().check(), FaultKind.TWICE)
         photo = app.lookup.photo(three.photos / "a.png")["photo_id"]
         assert finding.id == f"twice:{one['person_id']}:{photo}"
         assert f"face f{one['face_id']} stays (the surest), face f{two['face_id']} would go" in finding.text
         assert finding.photos == (str(three.photos / "a.png"),)
-        assert app.auditor.fix().is_clean
+        assert app.auditor().fix().is_clean
         # It was looked at again, and is whose it was.
         assert face(app, three, "a", 1)["person_id"] == two["person_id"]
 
@@ -128,9 +128,9 @@ def test_what_a_user_placed_stays_even_where_a_run_is_surer(three: Library) -> N
     with three.app() as app:
         one, two = face(app, three, "a", 0), face(app, three, "a", 1)
         give(app, two["face_id"], one["person_id"], "user")
-        finding = only(app.auditor.check(), FaultKind.TWICE)
+        finding = only(app.auditor().check(), FaultKind.TWICE)
         assert f"face f{two['face_id']} stays (placed by you), face f{one['face_id']} would go" in finding.text
-        app.auditor.fix()
+        app.auditor().fix()
         assert whose(app)[two["face_id"]] == (one["person_id"], "user")
         assert one["face_id"] not in whose(app)
 
@@ -141,7 +141,7 @@ def test_two_faces_that_a_user_placed_are_told_but_no_fault(three: Library) -> N
         for face_id in (one["face_id"], two["face_id"]):
             give(app, face_id, one["person_id"], "user")
         before = whose(app)
-        found = app.auditor.fix()
+        found = app.auditor().fix()
         assert "as you said" in only(found, FaultKind.TWICE).text
         assert found.is_clean
         assert whose(app) == before
@@ -157,11 +157,11 @@ def test_a_face_that_a_run_gave_to_the_wrong_person_goes_to_the_right_one_with_i
         give(app, misplaced["face_id"], person)
         app.folder.sync()
         assert three.tree() != tree
-        finding = only(app.auditor.check(), FaultKind.NEARER)
+        finding = only(app.auditor().check(), FaultKind.NEARER)
         assert finding.people == (person, misplaced["person_id"])
         assert finding.is_fault
         assert f"facewatch assign f{misplaced['face_id']} p{misplaced['person_id']}" in finding.remedies
-        found = app.auditor.fix()
+        found = app.auditor().fix()
         assert [mended.id for mended in found.fixed] == [finding.id]
         assert found.is_clean
         assert face(app, three, "b")["person_id"] == misplaced["person_id"]
@@ -175,7 +175,7 @@ def test_mending_is_one_decision_and_undo_takes_all_of_it_back(three: Library) -
             give(app, face(app, three, name)["face_id"], three_id)
         before = whose(app)
         n_decisions = len(app.catalog.journal.decisions())
-        found = app.auditor.fix()
+        found = app.auditor().fix()
         assert len(found.fixed) > 2  # both faces, and the folders
         [entry, *_] = app.corrections.history()
         assert (entry.id, entry.actor, entry.action) == (found.entry_id, "user", "audit")
@@ -190,8 +190,8 @@ def test_faces_of_one_photo_that_were_swapped_are_swapped_back(three: Library) -
         one, two = face(app, three, "a", 0), face(app, three, "a", 1)
         give(app, one["face_id"], two["person_id"])
         give(app, two["face_id"], one["person_id"])
-        assert len(of_kind(app.auditor.check(), FaultKind.NEARER)) == 2
-        assert app.auditor.fix().is_clean
+        assert len(of_kind(app.auditor().check(), FaultKind.NEARER)) == 2
+        assert app.auditor().fix().is_clean
         assert [face(app, three, "a", i)["person_id"] for i in (0, 1)] == [one["person_id"], two["person_id"]]
 
 
@@ -200,7 +200,7 @@ def test_a_face_that_a_user_placed_is_only_told_when_it_looks_like_another(three
         give(app, face(app, three, "b")["face_id"], face(app, three, "e")["person_id"], "user")
         app.folder.sync()
         before = whose(app)
-        found = app.auditor.fix()
+        found = app.auditor().fix()
         assert only(found, FaultKind.NEARER).text.endswith("you placed it, so it stays")
         assert found.is_clean
         assert whose(app) == before
@@ -214,7 +214,7 @@ def test_nobody_is_nearer_who_cannot_be_the_face(three: Library, why: str) -> No
         near, beside = face(app, three, "i", 0), face(app, three, "i", 1)
         person = near["person_id"]
         give(app, near["face_id"], face(app, three, "e")["person_id"])
-        assert len(of_kind(app.auditor.check(), FaultKind.NEARER)) == 1
+        assert len(of_kind(app.auditor().check(), FaultKind.NEARER)) == 1
         if why == "in the photo":
             give(app, beside["face_id"], person, "user")
         elif why == "rejected":
@@ -222,7 +222,7 @@ def test_nobody_is_nearer_who_cannot_be_the_face(three: Library, why: str) -> No
         else:
             put(app, "UPDATE people SET born = '2000' WHERE id = ?", person)
             put(app, "UPDATE photos SET taken_at = '1990-01-01T00:00:00'")
-        assert [f for f in of_kind(app.auditor.check(), FaultKind.NEARER) if near["face_id"] in f.faces] == []
+        assert [f for f in of_kind(app.auditor().check(), FaultKind.NEARER) if near["face_id"] in f.faces] == []
 
 
 def make_doubtful(app: App, face_id: int, person: int, other: int) -> None:
@@ -242,7 +242,7 @@ def test_a_face_stays_while_another_that_stays_takes_its_place(three: Library) -
         give(app, clear["face_id"], face(app, three, "e")["person_id"])
         app.folder.sync()
         before = whose(app)
-        found = of_kind(app.auditor.fix(), FaultKind.NEARER)
+        found = of_kind(app.auditor().fix(), FaultKind.NEARER)
         assert {finding.faces for finding in found} == {(clear["face_id"],), (doubtful["face_id"],)}
         assert whose(app) == before
 
@@ -254,7 +254,7 @@ def test_a_face_that_matching_would_give_to_nobody_is_told_but_stays(three: Libr
         give(app, doubtful["face_id"], other)
         app.folder.sync()
         before = whose(app)
-        found = app.auditor.fix()
+        found = app.auditor().fix()
         finding = only(found, FaultKind.NEARER)
         assert finding.fix is None
         assert finding.is_fault
@@ -262,7 +262,7 @@ def test_a_face_that_matching_would_give_to_nobody_is_told_but_stays(three: Libr
         # Whoever says that it is right is not told of a fault again.
         with app.corrections.deciding() as decisions:
             decisions.confirm([str(doubtful["face_id"])])
-        assert app.auditor.check().is_clean
+        assert app.auditor().check().is_clean
 
 
 # --- people that look like one ---
@@ -284,7 +284,7 @@ def test_two_halves_of_one_person_are_told_and_not_merged(three: Library) -> Non
         old, new = split_in_two(app, three)
         app.corrections.rename(str(old), "Anna Maria")
         before = whose(app)
-        found = app.auditor.fix()
+        found = app.auditor().fix()
         finding = only(found, FaultKind.ALIKE)
         assert finding.id == f"alike:{old}:{new}"
         assert finding.remedies == (f"facewatch merge 'Anna Maria' p{new}", f"facewatch apart 'Anna Maria' p{new}")
@@ -298,7 +298,7 @@ def test_two_halves_who_are_in_one_photo_together_are_told_as_who_may_be_there_t
         mine, theirs = (app.catalog.faces.of_person(person_id)[0].id for person_id in (old, new))
         photo = "(SELECT photo_id FROM faces WHERE id = ?)"
         put(app, f"UPDATE faces SET photo_id = {photo} WHERE id = ?", mine, theirs)
-        finding = only(app.auditor.check(), FaultKind.ALIKE)
+        finding = only(app.auditor().check(), FaultKind.ALIKE)
     assert finding.id == f"alike:{old}:{new}"
     assert finding.text.endswith("and are in 1 photo together")
 
@@ -313,7 +313,7 @@ def test_people_who_cannot_be_one_or_are_not_asked_about_are_not_told(three: Lib
             put(app, "INSERT INTO rejections VALUES (?, ?, 'now')", face(app, three, "c")["face_id"], old)
         else:
             put(app, "UPDATE people SET is_hidden = 1 WHERE id = ?", new)
-        assert of_kind(app.auditor.check(), FaultKind.ALIKE) == []
+        assert of_kind(app.auditor().check(), FaultKind.ALIKE) == []
 
 
 # --- links that lie ---
@@ -326,10 +326,10 @@ def test_links_that_are_gone_or_lead_elsewhere_are_found_and_made_again(three: L
     elsewhere.unlink()
     elsewhere.symlink_to(three.photos / "e.png")
     with three.app() as app:
-        finding = only(app.auditor.check(), FaultKind.LINKS)
+        finding = only(app.auditor().check(), FaultKind.LINKS)
         assert "1 link not there, 1 link replaced" in finding.text
         assert set(finding.photos) == {str(three.photos / "b.png"), str(three.photos / "g.png")}
-        assert app.auditor.fix().is_clean
+        assert app.auditor().fix().is_clean
     # The link that a stranger put there is not touched: ours has another name.
     assert {link for link in tree.items() if link[0].endswith("b.png")} <= set(three.tree().items())
     assert sorted(three.tree().values()) == sorted([*tree.values(), "e.png"])
@@ -340,10 +340,10 @@ def test_a_folder_without_a_person_is_found_and_removed(three: Library) -> None:
         person = face(app, three, "e")["person_id"]
         folder = app.catalog.links.folders()[person]
         put(app, "DELETE FROM assignments WHERE person_id = ?", person)
-        finding = only(app.auditor.check(), FaultKind.LINKS)
+        finding = only(app.auditor().check(), FaultKind.LINKS)
         assert folder in finding.text
         assert "a folder without a person" in finding.text
-        app.auditor.fix()
+        app.auditor().fix()
     assert not (three.people / folder).exists()
 
 
@@ -352,7 +352,7 @@ def test_what_others_put_into_the_people_folder_is_counted_and_stays(three: Libr
     own = next(three.people.rglob("b.png")).with_name("notes.txt")
     own.write_text("mine")
     with three.app() as app:
-        found = app.auditor.fix()
+        found = app.auditor().fix()
     assert only(found, FaultKind.LINKS).text.startswith("1 file and 1 folder in ")
     assert found.is_clean
     assert own.read_text() == "mine"
@@ -362,18 +362,18 @@ def test_what_others_put_into_the_people_folder_is_counted_and_stays(three: Libr
 def test_links_to_files_that_are_gone_take_a_scan(three: Library) -> None:
     (three.photos / "b.png").unlink()
     with three.app() as app:
-        finding = only(app.auditor.fix(), FaultKind.LINKS)
+        finding = only(app.auditor().fix(), FaultKind.LINKS)
     assert finding.remedies == ("facewatch scan",)
     assert finding.photos == (str(three.photos / "b.png"),)
     three.scan()
     with three.app() as app:
-        assert app.auditor.check().is_clean
+        assert app.auditor().check().is_clean
 
 
 def test_a_library_that_is_unplugged_is_no_fault(three: Library) -> None:
     three.photos.rename(three.base / "unplugged")
     with three.app() as app:
-        found = app.auditor.check()
+        found = app.auditor().check()
     assert "plug it in" in only(found, FaultKind.LINKS).text
     assert found.is_clean
 
@@ -381,7 +381,7 @@ def test_a_library_that_is_unplugged_is_no_fault(three: Library) -> None:
 def test_a_people_folder_that_is_unplugged_is_left_out(three: Library) -> None:
     shutil.rmtree(three.people)
     with three.app() as app:
-        found = app.auditor.check()
+        found = app.auditor().check()
     assert found.findings == ()
     assert found.left_out[0].startswith("links: ")
 
@@ -393,8 +393,8 @@ def test_faces_of_a_merged_person_go_to_whom_it_was_merged_into(three: Library) 
     with three.app() as app:
         one, two = face(app, three, "b"), face(app, three, "e")["person_id"]
         put(app, "UPDATE people SET merged_into = ? WHERE id = ?", two, one["person_id"])
-        assert {f.id for f in of_kind(app.auditor.check(), FaultKind.CATALOG)} >= {f"stray:{one['face_id']}"}
-        assert of_kind(app.auditor.fix(), FaultKind.CATALOG) == []
+        assert {f.id for f in of_kind(app.auditor().check(), FaultKind.CATALOG)} >= {f"stray:{one['face_id']}"}
+        assert of_kind(app.auditor().fix(), FaultKind.CATALOG) == []
         assert whose(app)[one["face_id"]][0] == two
 
 
@@ -402,8 +402,8 @@ def test_faces_of_a_person_that_is_gone_are_released(three: Library) -> None:
     with three.app() as app:
         one = face(app, three, "b")
         put(app, "UPDATE people SET is_gone = 1 WHERE id = ?", one["person_id"])
-        assert len(of_kind(app.auditor.check(), FaultKind.CATALOG)) == 3
-        assert app.auditor.fix().is_clean
+        assert len(of_kind(app.auditor().check(), FaultKind.CATALOG)) == 3
+        assert app.auditor().fix().is_clean
         assert one["person_id"] not in {person for person, _ in whose(app).values()}
 
 
@@ -413,13 +413,13 @@ def test_faces_that_a_user_placed_with_a_person_that_is_gone_wait_for_the_user(t
         give(app, placed["face_id"], placed["person_id"], "user")
         put(app, "UPDATE people SET is_gone = 1 WHERE id = ?", placed["person_id"])
         before = whose(app)
-        found = of_kind(app.auditor.fix(), FaultKind.CATALOG)
+        found = of_kind(app.auditor().fix(), FaultKind.CATALOG)
         assert whose(app) == before
         remedies = {finding.faces: finding.remedies for finding in found}
         assert f"facewatch unassign f{placed['face_id']}" in remedies[placed["face_id"],]
         with app.corrections.deciding() as decisions:
             decisions.unassign([str(placed["face_id"])])
-        assert app.auditor.fix().is_clean
+        assert app.auditor().fix().is_clean
 
 
 @pytest.mark.parametrize("table", ["rejections", "marks"])
@@ -430,7 +430,7 @@ def test_a_run_that_contradicts_a_user_gives_way_and_a_user_who_does_is_asked(th
         for one in (by_run, by_user):
             value = one["person_id"] if table == "rejections" else "nobody"
             put(app, f"INSERT INTO {table} VALUES (?, ?, 'now')", one["face_id"], value)
-        found = app.auditor.fix()
+        found = app.auditor().fix()
         assert only(found, FaultKind.CATALOG).faces == (by_user["face_id"],)
         assert by_run["face_id"] not in whose(app)
         assert whose(app)[by_user["face_id"]] == (by_user["person_id"], "user")
@@ -447,10 +447,10 @@ def test_a_face_of_which_it_turned_out_later_that_it_is_older_than_its_person_go
         for name in ("c", "d"):
             photo = app.lookup.photo(three.photos / f"{name}.png")["photo_id"]
             put(app, "UPDATE photos SET taken_at = '1990-01-01T00:00:00' WHERE id = ?", photo)
-        told = {finding.faces[0]: finding for finding in of_kind(app.auditor.check(), FaultKind.CATALOG)}
+        told = {finding.faces[0]: finding for finding in of_kind(app.auditor().check(), FaultKind.CATALOG)}
         assert told.keys() == {by_run["face_id"], by_user["face_id"]}
         assert "born 2005, but the photo was taken on 1990-01-01" in told[by_run["face_id"]].text
-        found = app.auditor.fix()
+        found = app.auditor().fix()
         assert only(found, FaultKind.CATALOG).text.endswith("you placed it, so it stays")
         assert found.is_clean
         assert by_run["face_id"] not in whose(app)
@@ -466,8 +466,8 @@ def test_a_circle_of_merges_is_opened_where_most_faces_are(three: Library, n: in
         put(app, "UPDATE people SET merged_into = ? WHERE id = ?", few if n == 2 else many, many)
         if n == 2:
             put(app, "UPDATE people SET merged_into = ? WHERE id = ?", many, few)
-        app.auditor.fix()
-        assert of_kind(app.auditor.check(), FaultKind.CATALOG) == []
+        app.auditor().fix()
+        assert of_kind(app.auditor().check(), FaultKind.CATALOG) == []
         assert app.lookup.person(str(many)).id == many
         assert len(whose(app)) == n_faces
 
@@ -478,7 +478,7 @@ def test_rows_that_name_what_is_not_there_are_told(three: Library) -> None:
         db.execute("PRAGMA foreign_keys = OFF")
         put(app, "INSERT INTO rejections VALUES (9999, 1, 'now')")
         db.execute("PRAGMA foreign_keys = ON")
-        finding = only(app.auditor.check(), FaultKind.CATALOG)
+        finding = only(app.auditor().check(), FaultKind.CATALOG)
     assert finding.id == "dangling:rejections:faces"
     assert finding.fix is None
 
@@ -492,7 +492,7 @@ def test_a_damaged_catalog_is_told_and_nothing_else_is_looked_at(three: Library)
         file.seek((root - 1) * size)
         file.write(b"\xff" * size)
     with three.app() as app:
-        found = app.auditor.check()
+        found = app.auditor().check()
     assert [finding.id for finding in found.findings] == ["damage"]
     assert not found.is_clean
 
@@ -509,7 +509,7 @@ def test_without_the_engine_everything_but_distances_is_looked_at(three: Library
         give(app, face(app, three, "b")["face_id"], face(app, three, "e")["person_id"])
     with three.app(engine=other) as app:
         app.engine._info = other_info
-        found = app.auditor.check()
+        found = app.auditor().check()
     assert {finding.kind for finding in found.findings} == {FaultKind.TWICE, FaultKind.LINKS}
     assert "the engine is being changed" in found.left_out[0]
 
@@ -523,7 +523,7 @@ def test_what_changed_since_it_was_looked_at_is_left_alone(three: Library) -> No
     with three.app() as app:
         misplaced, person = face(app, three, "b")["face_id"], face(app, three, "e")["person_id"]
         give(app, misplaced, person)
-        found = app.auditor.check()
+        found = app.auditor().check()
         give(app, misplaced, person, "user")
         decided = fix_faces(app.catalog, found.findings)
         assert (decided.entry_id, decided.released) == (None, ())
@@ -541,7 +541,7 @@ def test_whatever_is_misplaced_what_users_said_stays_and_undo_restores_the_rest(
         for number, person, source in faults:
             give(app, faces[number], people[person], source)
         before = whose(app)
-        found = app.auditor.fix()
+        found = app.auditor().fix()
         after = whose(app)
         assert {f: p for f, p in before.items() if p[1] == "user"}.items() <= after.items()
         # Nobody whom a run placed is in a photo twice.
@@ -561,8 +561,8 @@ def test_while_another_process_scans_faults_are_mended_all_the_same(three: Libra
         misplaced = face(app, three, "b")
         give(app, misplaced["face_id"], face(app, three, "e")["person_id"])
         with other.catalog.run_lock("scan"):
-            assert not app.auditor.check().is_clean
-            assert app.auditor.fix().is_clean
+            assert not app.auditor().check().is_clean
+            assert app.auditor().fix().is_clean
         assert face(app, three, "b")["person_id"] == misplaced["person_id"]
 
 
@@ -621,5 +621,5 @@ def test_a_name_with_a_blank_is_typed_as_one_word(three: Library, tmp_path: Path
     with three.app() as app:
         app.corrections.rename(str(face(app, three, "b")["person_id"]), "Anna Maria")
         give(app, face(app, three, "g")["face_id"], face(app, three, "e")["person_id"])
-        [finding] = of_kind(app.auditor.check(), FaultKind.NEARER)
+        [finding] = of_kind(app.auditor().check(), FaultKind.NEARER)
     assert shlex.split(finding.remedies[0])[-1] == "Anna Maria"

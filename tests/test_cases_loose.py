@@ -75,7 +75,7 @@ class Loosened:
 
     def found(self, settings: dict[str, Any] = USUAL) -> list[Finding]:
         with self.open(settings) as app:
-            return [finding for finding in app.auditor.check().findings if finding.kind == FaultKind.LOOSE]
+            return [finding for finding in app.auditor().check().findings if finding.kind == FaultKind.LOOSE]
 
     def facts(self) -> list[tuple[Any, ...]]:
         with self.open(USUAL) as app:
@@ -108,7 +108,7 @@ def test_audit_lists_what_a_run_placed_and_todays_settings_would_refuse(loosened
 def test_what_was_let_in_comes_out_and_an_undo_brings_it_back(loosened: Loosened) -> None:
     before, photos = loosened.facts(), loosened.photos_of()
     with loosened.open(USUAL) as app:
-        assert app.auditor.fix().is_clean
+        assert app.auditor().fix().is_clean
         assert app.catalog.faults() == []
     assert loosened.photos_of() == loosened.own
     loosened.scan(USUAL)
@@ -160,7 +160,7 @@ def test_what_a_user_placed_or_confirmed_is_never_listed(loosened: Loosened) -> 
         decisions.assign([str(placed)], "Anna")
     assert {confirmed, placed}.isdisjoint(face for one in loosened.found() for face in one.faces)
     with loosened.open(USUAL) as app:
-        app.auditor.fix()
+        app.auditor().fix()
     assert {(row[0], row[1], row[2]) for row in loosened.facts()} >= {
         (face, loosened.anna, "user") for face in (confirmed, placed)
     }
@@ -176,7 +176,7 @@ def test_a_group_that_was_made_loosely_keeps_its_largest_part(library: Library) 
             app.pipeline.scan()
     assert len(library.groups()) == 1
     with library.app(USUAL, engine=AlikeEngine()) as app:
-        assert app.auditor.fix().is_clean
+        assert app.auditor().fix().is_clean
         app.pipeline.scan()
     assert library.groups() == [{f"anna{i}.png" for i in range(4)}, {f"ben{i}.png" for i in range(3)}]
 
@@ -196,7 +196,7 @@ def test_two_groups_that_were_joined_loosely_are_parted(library: Library, is_by_
                 app.pipeline.scan()
     assert len(library.groups()) == 1
     with library.app(USUAL, engine=AlikeEngine()) as app:
-        assert app.auditor.fix().is_clean
+        assert app.auditor().fix().is_clean
         app.pipeline.scan()
     assert library.groups() == [{f"anna{i}.png" for i in range(4)}, {f"ben{i}.png" for i in range(3)}]
 
@@ -238,7 +238,7 @@ def test_an_ordinary_library_lists_nothing_however_it_grew(library: Library, n_b
             library.draw(f"{i}.png", people[i])
         with library.app(engine=AlikeEngine()) as app:
             app.pipeline.scan()
-            assert [one for one in app.auditor.check().findings if one.kind == FaultKind.LOOSE] == []
+            assert [one for one in app.auditor().check().findings if one.kind == FaultKind.LOOSE] == []
 
 
 FAR_FROM_ANNA = 41
@@ -283,4 +283,4 @@ def test_a_face_in_a_group_for_what_strangers_have_less_of_was_not_let_in_by_a_l
             "SELECT 1 FROM assignments WHERE source = 'cluster' AND distance > 0.36"
         ).fetchall()
         assert far, "a face is in a group that is farther off than any limit of distances"
-        assert [one for one in app.auditor.check().findings if one.kind == FaultKind.LOOSE] == []
+        assert [one for one in app.auditor().check().findings if one.kind == FaultKind.LOOSE] == []

@@ -20,7 +20,7 @@ from drawn import Library, make_library
 from PIL import Image
 
 from facewatch.catalog.opening import time_of
-from facewatch.checks.doctor.walking import walk as doctor_walk
+from facewatch.checks.doctor.case import walk as doctor_walk
 from facewatch.config import FOREIGN_FILES, FOREIGN_FOLDERS, load_config
 from facewatch.engines import fake
 from facewatch.evaluation.analyses import Analyses, analyse_photos

@@ -207,7 +207,7 @@ def test_the_end_of_a_scan_shows_those_it_found(library: Library, capsys: pytest
         assert found is not None
         cli_scan.print_found(found)
         assert app.folder.plan().actions == ()
-        assert app.auditor.check().findings == ()
+        assert app.auditor().check().findings == ()
         again = app.pipeline.scan()
         assert not again.is_first
         assert cli_scan.show_found(app, again, BLOCKS, lambda _: None) is None

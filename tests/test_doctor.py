@@ -21,21 +21,19 @@ from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facewatch.checks import Finding, Severity
 from facewatch.checks.doctor import (
     CHECKS,
     Case,
     Diagnosis,
-    Finding,
     World,
     catalog,
     diagnose,
     environment,
-    people,
+    libraries,
     read_settings,
-    watching,
 )
-from facewatch.checks.doctor.reading import reading
-from facewatch.checks.doctor.walking import walk
+from facewatch.checks.doctor.case import finding_of, reading, walk
 from facewatch.config import load_config
 from facewatch.errors import FacewatchError
 from facewatch.presentation.checks import summary
@@ -87,7 +85,7 @@ def look(
 
 
 def told(found: Diagnosis, area: str, *, level: str | None = None) -> list[Finding]:
-    return [f for f in found.findings if f.area == area and (f.level == level if level else f.level != "ok")]
+    return [f for f in found.findings if f.kind == area and (f.severity == level if level else f.severity != "ok")]
 
 
 def one(found: Diagnosis, area: str, *, level: str | None = None) -> Finding:
@@ -173,7 +171,7 @@ def test_it_works_while_a_watcher_is_at_work_and_writes(scanned: Library) -> Non
         app.catalog.settings.set("engine", "fake")
         found = look(scanned)
     assert not told(found, "catalog", level="broken")
-    assert f"watch (process {os.getpid()})" in told(found, "at work", level="ok")[0].what
+    assert f"watch (process {os.getpid()})" in told(found, "at work", level="ok")[0].text
 
 
 def test_what_was_not_put_into_the_catalog_by_a_killed_writer_is_read_and_left(scanned: Library) -> None:
@@ -186,7 +184,7 @@ def test_what_was_not_put_into_the_catalog_by_a_killed_writer_is_read_and_left(s
     assert any(path.endswith("-wal") for path in before)
     found = look(scanned)
     # The folder does not have the new name yet, which only the log knows.
-    assert "folder has an old name" in one(found, "people folder").what
+    assert "folder has an old name" in one(found, "people folder").text
     assert {path: facts for path, facts in snapshot(scanned.catalog.parent).items() if not path.endswith("-shm")} == {
         path: facts for path, facts in before.items() if not path.endswith("-shm")
     }
@@ -194,7 +192,7 @@ def test_what_was_not_put_into_the_catalog_by_a_killed_writer_is_read_and_left(s
 
 def test_what_is_not_well_always_says_what_to_do() -> None:
     with pytest.raises(ValueError, match="needs a remedy"):
-        Finding("catalog", "broken", "it is")
+        finding_of("catalog", Severity.BROKEN, "it is")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +205,7 @@ def test_what_is_not_well_always_says_what_to_do() -> None:
     ],
 )
 def test_the_last_line_sums_up(levels: list[Any], line: str) -> None:
-    assert summary(Diagnosis(tuple(Finding("area", level, "it", "mend it") for level in levels))) == line
+    assert summary(Diagnosis(tuple(finding_of("area", Severity(level), "it", "mend it") for level in levels))) == line
 
 
 # --- environment ---
@@ -231,7 +229,7 @@ NEEDED = [
 
 def test_packages_that_are_absent_or_old_are_found() -> None:
     found = list(environment.check_packages(NEEDED, versions({"pillow": "11.9.1", "infomap": "2.2"})))
-    assert [(f.level, f.what) for f in found] == [
+    assert [(f.severity, f.text) for f in found] == [
         ("broken", "the package pillow is 11.9.1, older than 12.0"),
         ("broken", "the package numpy is not installed"),
         ("broken", "the package infomap is 2.2, older than 2.16"),
@@ -241,7 +239,7 @@ def test_packages_that_are_absent_or_old_are_found() -> None:
 
 def test_an_optional_package_may_be_absent() -> None:
     [found] = environment.check_packages(NEEDED, versions({"pillow": "12", "numpy": "2.4.0rc1"}))
-    assert found.level == "ok"
+    assert found.severity == "ok"
 
 
 def test_what_is_required_is_known_also_in_a_checkout() -> None:
@@ -259,7 +257,7 @@ def test_versions_are_compared_number_by_number(one: list[int], two: list[int]) 
     is_older = one + [0] * (n - len(one)) < two + [0] * (n - len(two))
     needed = [environment.Requirement("it", text(two), False)]
     [found] = environment.check_packages(needed, versions({"it": text(one)}))
-    assert (found.level == "broken") == is_older
+    assert (found.severity == "broken") == is_older
 
 
 def test_a_library_that_crashes_or_hangs_or_is_broken_is_told_and_the_others_are_tried(
@@ -276,7 +274,7 @@ def test_a_library_that_crashes_or_hangs_or_is_broken_is_told_and_the_others_are
     monkeypatch.syspath_prepend(str(tmp_path))
     modules = {name: f"python-{name}" for name in (*sources, "absent_module")}
     with environment.trying(modules) as tries:
-        found = {f.what: f for f in environment.check_native(tries, seconds=3.0)}
+        found = {f.text: f for f in environment.check_native(tries, seconds=3.0)}
     assert found.keys() == {
         "absent_module is not installed",
         "crashing cannot be loaded: it crashes (SIGABRT)",
@@ -309,34 +307,34 @@ def test_little_memory_is_remarked_on(library: Library, tmp_path: Path) -> None:
     groups.mkdir()
     (proc / "self" / "cgroup").write_text("0::/\n")
     (groups / "memory.max").write_text("700000000\n")
-    [finding] = [f for f in told(look(library, proc=proc, cgroups=groups), "environment") if "memory" in f.what]
-    assert "700 MB of memory (a limit; the machine has" in finding.what
+    [finding] = [f for f in told(look(library, proc=proc, cgroups=groups), "environment") if "memory" in f.text]
+    assert "700 MB of memory (a limit; the machine has" in finding.text
     assert "workers = 1" in finding.remedy
 
 
 def test_names_of_files_must_be_able_to_be_anything() -> None:
     [finding] = environment.check_encoding("ascii")
-    assert (finding.level, "PYTHONUTF8=1" in finding.remedy) == ("broken", True)
+    assert (finding.severity, "PYTHONUTF8=1" in finding.remedy) == ("broken", True)
     assert not list(environment.check_encoding("utf-8"))
 
 
 def test_a_clock_that_is_behind_the_catalog_is_wrong(scanned: Library) -> None:
     yesterday = datetime.now(UTC) - timedelta(days=1)
     [finding] = told(look(scanned, now=lambda: yesterday), "environment", level="broken")
-    assert "but the catalog was at work at" in finding.what
+    assert "but the catalog was at work at" in finding.text
     assert "timedatectl" in finding.remedy
 
 
 def test_a_clock_that_was_never_set_is_wrong(library: Library) -> None:
     [finding] = told(look(library, now=lambda: datetime(1970, 1, 2, tzinfo=UTC)), "environment", level="broken")
-    assert "never set" in finding.what
+    assert "never set" in finding.text
 
 
 def test_root_and_an_open_umask_are_remarked_on() -> None:
-    assert [f.level for f in environment.check_user(0, 0o022)] == ["remark"]
+    assert [f.severity for f in environment.check_user(0, 0o022)] == ["remark"]
     assert not list(environment.check_user(1000, 0o022))
     [finding] = environment.check_user(1000, 0)
-    assert "umask 000" in finding.what
+    assert "umask 000" in finding.text
 
 
 @pytest.mark.parametrize(("soft", "hard", "n"), [(256, 4096, 1), (1024, 4096, 0), (-1, -1, 0)])
@@ -378,19 +376,19 @@ def test_a_file_that_cannot_be_understood_is_told(library: Library, content: byt
     config, faults = read_settings(file, {"library.catalog": "data/c.sqlite"}, cwd=library.base)
     assert len(faults) == 1
     assert config.catalog == library.base / "data" / "c.sqlite"
-    assert one(diagnose(config, faults, world=world()), "settings").level == "broken"
+    assert one(diagnose(config, faults, world=world()), "settings").severity == "broken"
 
 
 def test_a_settings_file_that_is_not_there_is_told(library: Library) -> None:
     config, faults = read_settings(library.base / "nowhere.toml", {}, cwd=library.base)
     finding = one(diagnose(config, faults, world=world()), "settings")
-    assert "there is no such file" in finding.what
+    assert "there is no such file" in finding.text
     assert "facewatch init" in finding.remedy
 
 
 def test_folders_that_lie_in_each_other_are_told(library: Library) -> None:
     found = look(library, {"library.people": str(library.photos / "People")})
-    assert "must lie beside the photos" in one(found, "settings").what
+    assert "must lie beside the photos" in one(found, "settings").text
 
 
 # --- models ---
@@ -398,18 +396,18 @@ def test_folders_that_lie_in_each_other_are_told(library: Library) -> None:
 
 def test_an_engine_whose_files_are_absent_is_broken(library: Library) -> None:
     finding = one(look(library, {"engine.name": "insightface:buffalo_s"}), "models")
-    assert finding.level == "broken"
+    assert finding.severity == "broken"
     assert "facewatch models fetch buffalo_s" in finding.remedy
 
 
 def test_an_engine_that_is_being_changed_is_remarked_on(scanned: Library) -> None:
     finding = one(look(scanned, {"engine.name": "face_recognition"}), "models")
-    assert finding.what == "the engine is being changed from fake to face_recognition"
+    assert finding.text == "the engine is being changed from fake to face_recognition"
 
 
 def test_model_files_that_are_not_those_of_the_catalog_are_remarked_on(scanned: Library) -> None:
     put(scanned, "UPDATE engines SET fingerprint = 'another'")
-    assert "not those that the catalog was made with" in one(look(scanned), "models").what
+    assert "not those that the catalog was made with" in one(look(scanned), "models").text
 
 
 def test_deep_reads_model_files_byte_for_byte(library: Library, shared: Path, tmp_path: Path) -> None:
@@ -425,7 +423,7 @@ def test_deep_reads_model_files_byte_for_byte(library: Library, shared: Path, tm
     model.write_bytes(content)
     assert not told(look(library, settings), "models")
     finding = one(look(library, settings, is_deep=True), "models")
-    assert "det_500m.onnx" in finding.what
+    assert "det_500m.onnx" in finding.text
     assert finding.remedy.startswith("`facewatch models import")
 
 
@@ -453,7 +451,7 @@ def test_a_catalog_with_overwritten_pages_is_damaged(scanned: Library) -> None:
     damage(scanned.catalog, 2 * 8192, size - 2 * 8192)
     found = look(scanned)
     assert not found.is_well
-    assert any("damaged" in f.what or "cannot be read" in f.what for f in told(found, "catalog", level="broken"))
+    assert any("damaged" in f.text or "cannot be read" in f.text for f in told(found, "catalog", level="broken"))
 
 
 def test_a_damaged_catalog_is_told_which_backup_there_is(scanned: Library) -> None:
@@ -515,9 +513,9 @@ def test_a_disk_that_fails_is_not_called_damage(scanned: Library, free: int, wha
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     finding = told(found, "catalog", level="broken")[0]
-    assert what in finding.what
+    assert what in finding.text
     assert finding.remedy.startswith(remedy)
-    assert not [f for f in found.findings if "damaged" in f.what or "move it away" in f.remedy]
+    assert not [f for f in found.findings if "damaged" in f.text or "move it away" in f.remedy]
 
 
 def test_a_disk_that_fails_later_on_is_not_a_reason_to_give_the_catalog_up(scanned: Library) -> None:
@@ -542,16 +540,16 @@ def test_deep_finds_an_index_that_disagrees_with_its_table(scanned: Library) -> 
     db.close()
     assert not told(look(scanned), "catalog")
     finding = one(look(scanned, is_deep=True), "catalog", level="broken")
-    assert "missing from index" in finding.what
+    assert "missing from index" in finding.text
     assert finding.remedy == f"stop facewatch, then: sqlite3 '{scanned.catalog}' REINDEX"
 
 
 def test_deep_finds_what_contradicts_itself(scanned: Library) -> None:
-    assert any(f.what == "agrees with itself" for f in told(look(scanned, is_deep=True), "catalog", level="ok"))
+    assert any(f.text == "agrees with itself" for f in told(look(scanned, is_deep=True), "catalog", level="ok"))
     put(scanned, "UPDATE people SET merged_into = 2 WHERE id = 1")
     assert look(scanned).is_well
     found = told(look(scanned, is_deep=True), "catalog", level="broken")
-    assert any("a person no longer" in f.what for f in found)
+    assert any("a person no longer" in f.text for f in found)
     assert all("facewatch audit --fix" in f.remedy for f in found)
 
 
@@ -562,7 +560,7 @@ def test_a_newer_catalog_is_told_and_left_alone(scanned: Library) -> None:
     )
     before = scanned.catalog.read_bytes()
     finding = one(look(scanned), "catalog", level="broken")
-    assert "made by a newer facewatch (it has 9999_later)" in finding.what
+    assert "made by a newer facewatch (it has 9999_later)" in finding.text
     assert finding.remedy == "update facewatch"
     assert scanned.catalog.read_bytes() == before
 
@@ -570,7 +568,7 @@ def test_a_newer_catalog_is_told_and_left_alone(scanned: Library) -> None:
 def test_an_older_catalog_is_told_and_not_migrated(scanned: Library) -> None:
     put(scanned, "DELETE FROM _sqlite_migrations WHERE name LIKE '0003%'")
     before = scanned.catalog.read_bytes()
-    assert "it lacks 0003_decisions" in one(look(scanned), "catalog").what
+    assert "it lacks 0003_decisions" in one(look(scanned), "catalog").text
     assert scanned.catalog.read_bytes() == before
 
 
@@ -583,28 +581,28 @@ def test_a_catalog_that_another_program_keeps_to_itself_is_locked(scanned: Libra
         finding = one(look(scanned), "catalog", level="broken")
     finally:
         db.close()
-    assert "locked by another program" in finding.what
+    assert "locked by another program" in finding.text
 
 
 def test_another_database_is_no_catalog(library: Library) -> None:
     library.catalog.parent.mkdir()
     put(library, "CREATE TABLE songs (title TEXT)")
-    assert "not a catalog of facewatch" in one(look(library), "catalog", level="broken").what
+    assert "not a catalog of facewatch" in one(look(library), "catalog", level="broken").text
 
 
 def test_a_folder_in_place_of_the_catalog_is_told(library: Library) -> None:
     library.catalog.mkdir(parents=True)
-    assert "cannot be read" in one(look(library), "catalog", level="broken").what
+    assert "cannot be read" in one(look(library), "catalog", level="broken").text
 
 
 def test_a_network_file_system_is_no_place_for_a_catalog(scanned: Library) -> None:
     mounts = (Mounted("/", "ext4"), Mounted(str(scanned.catalog.parent), "nfs4"))
-    assert "network file system (nfs4)" in one(look(scanned, mounts=lambda: mounts), "catalog", level="broken").what
+    assert "network file system (nfs4)" in one(look(scanned, mounts=lambda: mounts), "catalog", level="broken").text
 
 
 @pytest.mark.parametrize(("free", "level"), [(10**6, "broken"), (5 * 10**8, "remark"), (10**10, None)])
 def test_a_disk_with_little_room_is_told(scanned: Library, free: int, level: str | None) -> None:
-    found = [f.level for f in told(look(scanned, free_bytes=lambda _: free), "catalog")]
+    found = [f.severity for f in told(look(scanned, free_bytes=lambda _: free), "catalog")]
     assert found == ([level] if level else [])
 
 
@@ -613,7 +611,7 @@ def test_a_log_that_is_never_emptied_is_told(scanned: Library) -> None:
         os.truncate(scanned.catalog.with_name("catalog.sqlite-wal"), 300_000_000)
         finding = one(look(scanned), "catalog")
         os.truncate(scanned.catalog.with_name("catalog.sqlite-wal"), 0)
-    assert "300 MB wait to be put into the catalog" in finding.what
+    assert "300 MB wait to be put into the catalog" in finding.text
 
 
 def test_what_others_may_read_is_told_with_the_command(scanned: Library) -> None:
@@ -621,31 +619,31 @@ def test_what_others_may_read_is_told_with_the_command(scanned: Library) -> None
     crops.mkdir()
     crops.chmod(0o755)
     finding = one(look(scanned), "catalog")
-    assert finding.what == "others than you may read catalog.sqlite.crops"
+    assert finding.text == "others than you may read catalog.sqlite.crops"
     assert finding.remedy == f"chmod go= '{crops}'"
 
 
 def test_a_folder_that_others_may_write_in_is_told(scanned: Library) -> None:
     scanned.catalog.parent.chmod(0o777)
-    assert "others may delete the catalog" in one(look(scanned), "catalog").what
+    assert "others may delete the catalog" in one(look(scanned), "catalog").text
 
 
 def test_a_catalog_of_some_age_should_have_a_backup(scanned: Library) -> None:
     later = datetime.now(UTC) + timedelta(days=10)
-    assert "no backup in" in one(look(scanned, now=lambda: later), "catalog").what
+    assert "no backup in" in one(look(scanned, now=lambda: later), "catalog").text
     folder = scanned.base / "safe"
     folder.mkdir()
     (folder / "catalog-2026-11-21.sqlite").touch()
     settings = {"backup.folder": str(folder)}
     assert not told(look(scanned, settings), "catalog")
-    assert "1 backup, the newest of" in one(look(scanned, settings, now=lambda: later), "catalog").what
+    assert "1 backup, the newest of" in one(look(scanned, settings, now=lambda: later), "catalog").text
     assert not told(look(scanned, settings | {"backup.daily": False}, now=lambda: later), "catalog")
 
 
 def test_backups_of_earlier_versions_are_mentioned(scanned: Library) -> None:
     old = scanned.catalog.with_name("catalog.sqlite.before-0002")
     old.touch(mode=0o600)
-    assert any("they may be deleted" in f.what for f in told(look(scanned), "catalog", level="ok"))
+    assert any("they may be deleted" in f.text for f in told(look(scanned), "catalog", level="ok"))
 
 
 # --- libraries ---
@@ -654,7 +652,7 @@ def test_backups_of_earlier_versions_are_mentioned(scanned: Library) -> None:
 def test_a_library_that_is_gone_is_offline(scanned: Library) -> None:
     scanned.photos.rename(scanned.base / "elsewhere")
     finding = one(look(scanned), "libraries")
-    assert (finding.level, finding.what) == ("broken", f"{scanned.photos}: offline: it is not there")
+    assert (finding.severity, finding.text) == ("broken", f"{scanned.photos}: offline: it is not there")
     assert "nothing of it was removed" in finding.remedy
 
 
@@ -681,16 +679,16 @@ def test_what_is_on_a_dead_mount_is_told_and_the_rest_is_looked_at(
 
     found = look_without(scanned.photos)
     finding = one(found, "libraries")
-    assert (finding.level, finding.what) == ("broken", f"{scanned.photos}: offline: {os.strerror(fault)}")
-    assert not [f for f in found.findings if "could not be looked at" in f.what]
+    assert (finding.severity, finding.text) == ("broken", f"{scanned.photos}: offline: {os.strerror(fault)}")
+    assert not [f for f in found.findings if "could not be looked at" in f.text]
     assert not told(found, "people folder")
 
     found = look_without(scanned.people)
-    assert one(found, "people folder").what == f"{scanned.people}: it is not there, but folders were made in it"
+    assert one(found, "people folder").text == f"{scanned.people}: it is not there, but folders were made in it"
     assert not told(found, "libraries")
 
     found = look_without(scanned.catalog)
-    assert any(os.strerror(fault) in f.what for f in told(found, "catalog", level="broken"))
+    assert any(os.strerror(fault) in f.text for f in told(found, "catalog", level="broken"))
     assert not told(found, "libraries")
 
 
@@ -698,8 +696,8 @@ def test_what_is_on_a_dead_mount_is_told_and_the_rest_is_looked_at(
 def test_a_marker_in_a_library_itself_is_told(scanned: Library, marker: str) -> None:
     (scanned.photos / marker).touch()
     finding = one(look(scanned), "libraries")
-    assert finding.level == "remark"
-    assert finding.what == (
+    assert finding.severity == "remark"
+    assert finding.text == (
         f"{scanned.photos}: has a {marker}, so that nothing in it is looked at; 3 files that it held count as offline"
     )
     assert finding.remedy == f"delete '{scanned.photos / marker}' if its photos are to be looked at"
@@ -710,7 +708,7 @@ def test_a_marker_in_a_library_itself_is_told(scanned: Library, marker: str) -> 
 def test_a_library_that_is_suddenly_empty_is_offline(scanned: Library) -> None:
     scanned.photos.rename(scanned.base / "elsewhere")
     scanned.photos.mkdir()
-    assert any("empty, but 3 files were there" in f.what for f in told(look(scanned), "libraries", level="broken"))
+    assert any("empty, but 3 files were there" in f.text for f in told(look(scanned), "libraries", level="broken"))
 
 
 def test_a_library_on_another_drive_is_judged_by_what_it_holds(scanned: Library) -> None:
@@ -719,7 +717,7 @@ def test_a_library_on_another_drive_is_judged_by_what_it_holds(scanned: Library)
     for name in ("2024/b.png", "2024/c.png"):
         (scanned.photos / name).unlink()
     finding = one(look(scanned), "libraries")
-    assert (finding.level, "on another drive than before, and 2 of 3 files" in finding.what) == ("broken", True)
+    assert (finding.severity, "on another drive than before, and 2 of 3 files" in finding.text) == ("broken", True)
     assert f"facewatch scan --new-drive '{scanned.photos}'" in finding.remedy
 
 
@@ -727,7 +725,7 @@ def test_a_drive_that_was_mounted_within_a_library_is_missed(scanned: Library) -
     with scanned.app() as app, app.catalog.write():
         app.catalog.roots.set_mounts(app.libraries.root_id(scanned.photos), {"2024"})
     finding = one(look(scanned), "libraries")
-    assert (finding.level, "another drive was mounted there" in finding.what) == ("broken", True)
+    assert (finding.severity, "another drive was mounted there" in finding.text) == ("broken", True)
 
 
 def test_files_that_cannot_be_read_are_counted_with_an_example(scanned: Library) -> None:
@@ -735,8 +733,8 @@ def test_files_that_cannot_be_read_are_counted_with_an_example(scanned: Library)
         return not path.startswith(str(scanned.photos / "2024"))
 
     finding = one(look(scanned, can=can), "libraries")
-    assert "2 files cannot be read" in finding.what
-    assert str(scanned.photos / "2024") in finding.what
+    assert "2 files cannot be read" in finding.text
+    assert str(scanned.photos / "2024") in finding.text
     assert "chmod -R u+rX" in finding.remedy
 
 
@@ -765,26 +763,26 @@ def test_excluded_and_hidden_folders_are_neither_counted_nor_entered(library: Li
 def test_links_in_a_library_are_counted_and_not_followed(scanned: Library) -> None:
     (scanned.photos / "loop").symlink_to(scanned.photos)
     (scanned.photos / "one.png").symlink_to(scanned.photos / "a.png")
-    assert "2 symlinks are not followed" in one(look(scanned), "libraries").what
+    assert "2 symlinks are not followed" in one(look(scanned), "libraries").text
 
 
 def test_a_library_where_changes_are_not_told_is_polled(scanned: Library) -> None:
     mounts = (Mounted("/", "ext4"), Mounted(str(scanned.photos), "cifs"))
     finding = one(look(scanned, {"watch.poll_seconds": 30}, mounts=lambda: mounts), "libraries")
-    assert "on cifs, where not every change is told, so it is looked at every 30 s" in finding.what
+    assert "on cifs, where not every change is told, so it is looked at every 30 s" in finding.text
     assert not told(look(scanned, {"watch.poll": "always"}, mounts=lambda: mounts), "libraries")
 
 
 def test_a_mount_within_a_library_where_changes_are_not_told_is_remarked_on(scanned: Library) -> None:
     mounts = (Mounted("/", "ext4"), Mounted(str(scanned.photos / "2024"), "nfs4"))
     finding = one(look(scanned, mounts=lambda: mounts), "libraries")
-    assert f"{scanned.photos / '2024'}: mounted within the library, on nfs4" in finding.what
+    assert f"{scanned.photos / '2024'}: mounted within the library, on nfs4" in finding.text
 
 
 def test_a_library_is_found_by_the_catalog_when_no_settings_name_it(scanned: Library) -> None:
     places = {"library.catalog": str(scanned.catalog)}
     found = diagnose(load_config(None, places, cwd=scanned.base), world=world())
-    assert any(str(scanned.photos) in f.what for f in told(found, "libraries", level="ok"))
+    assert any(str(scanned.photos) in f.text for f in told(found, "libraries", level="ok"))
 
 
 # --- watching ---
@@ -815,10 +813,10 @@ def test_watches_of_others_are_counted_and_the_command_that_raises_the_limit_is_
     add_process(proc, 41, 60)
     add_process(proc, 42, 38)
     (proc / "self").mkdir()
-    assert watching.read_usage(proc, os.geteuid()) == watching.Usage(watching.Counter({41: 60, 42: 38}), 2)
-    assert watching.read_usage(proc, os.geteuid() + 1).n_instances == 0
+    assert libraries.read_usage(proc, os.geteuid()) == libraries.Usage(libraries.Counter({41: 60, 42: 38}), 2)
+    assert libraries.read_usage(proc, os.geteuid() + 1).n_instances == 0
     finding = one(look(scanned, proc=proc), "watching")
-    assert "2 folders to watch, 98 watched by other programs of yours" in finding.what
+    assert "2 folders to watch, 98 watched by other programs of yours" in finding.text
     assert "max_user_watches=524288" in finding.remedy
 
 
@@ -831,9 +829,9 @@ def test_what_the_watcher_itself_listens_to_is_not_counted_twice(scanned: Librar
 
 
 def test_a_limit_that_the_folders_exceed_is_told(tmp_path: Path) -> None:
-    found = list(watching.check_limits(watching.Limits(8192, 128, 16384), n_folders=5000, n_used=4000))
-    assert found[0].level == "remark"
-    assert "the kernel watches only 8,192" in found[0].what
+    found = list(libraries.check_limits(libraries.WatchLimits(8192, 128, 16384), n_folders=5000, n_used=4000))
+    assert found[0].severity == "remark"
+    assert "the kernel watches only 8,192" in found[0].text
     assert found[0].remedy == (
         "echo fs.inotify.max_user_watches=524288 | sudo tee -a /etc/sysctl.d/60-facewatch.conf"
         " && sudo sysctl -p /etc/sysctl.d/60-facewatch.conf"
@@ -842,19 +840,19 @@ def test_a_limit_that_the_folders_exceed_is_told(tmp_path: Path) -> None:
 
 @given(st.integers(0, 10**7), st.integers(0, 10**6), st.integers(1, 10**7))
 def test_the_limit_that_is_advised_is_enough(n_folders: int, n_used: int, limit: int) -> None:
-    [found] = watching.check_limits(watching.Limits(limit, 128, 16384), n_folders=n_folders, n_used=n_used)
-    if found.level == "ok":
+    [found] = libraries.check_limits(libraries.WatchLimits(limit, 128, 16384), n_folders=n_folders, n_used=n_used)
+    if found.severity == "ok":
         assert n_folders + n_used <= limit
     else:
         advised = int(re.findall(r"max_user_watches=(\d+)", found.remedy)[0])
-        [again] = watching.check_limits(watching.Limits(advised, 128, 16384), n_folders=n_folders, n_used=n_used)
-        assert again.level == "ok"
+        [again] = libraries.check_limits(libraries.WatchLimits(advised, 128, 16384), n_folders=n_folders, n_used=n_used)
+        assert again.severity == "ok"
         assert advised > limit
 
 
 def test_a_short_queue_of_events_is_told() -> None:
-    found = list(watching.check_limits(watching.Limits(8192, 128, 100), n_folders=1, n_used=0))
-    assert [f.level for f in found] == ["ok", "remark"]
+    found = list(libraries.check_limits(libraries.WatchLimits(8192, 128, 100), n_folders=1, n_used=0))
+    assert [f.severity for f in found] == ["ok", "remark"]
     assert "fs.inotify.max_queued_events=16384" in found[1].remedy
 
 
@@ -876,48 +874,48 @@ def test_a_people_folder_that_is_gone_is_told(scanned: Library) -> None:
     (scanned.base / "deep").mkdir()
     scanned.people.rename(scanned.base / "deep" / "elsewhere")
     finding = one(look(scanned), "people folder")
-    assert "it is not there, but folders were made in it" in finding.what
+    assert "it is not there, but folders were made in it" in finding.text
     assert "facewatch folders" in finding.remedy
     (scanned.base / "deep" / "elsewhere").rename(scanned.base / "Renamed")
     finding = one(look(scanned), "people folder")
-    assert f"{scanned.base / 'Renamed'} is marked as this library's people folder" in finding.what
+    assert f"{scanned.base / 'Renamed'} is marked as this library's people folder" in finding.text
 
 
 def test_a_people_folder_without_its_marker_is_told_once(scanned: Library) -> None:
     (scanned.people / ".facewatch").unlink()
-    assert "not marked as a people folder" in one(look(scanned), "people folder").what
+    assert "not marked as a people folder" in one(look(scanned), "people folder").text
 
 
 def test_a_people_folder_of_another_catalog_is_told(scanned: Library) -> None:
     (scanned.people / ".facewatch").write_text('{"program": "facewatch", "library": "another"}')
-    assert "belongs to another catalog" in one(look(scanned), "people folder").what
+    assert "belongs to another catalog" in one(look(scanned), "people folder").text
 
 
 def test_a_marker_that_is_rubbish_is_told(scanned: Library) -> None:
     (scanned.people / ".facewatch").write_text("rubbish")
-    assert "cannot be read" in one(look(scanned), "people folder").what
+    assert "cannot be read" in one(look(scanned), "people folder").text
 
 
 def test_a_file_in_place_of_the_people_folder_is_told(library: Library) -> None:
     library.people.touch()
-    assert "not a folder" in one(look(library), "people folder").what
+    assert "not a folder" in one(look(library), "people folder").text
 
 
 def test_a_people_folder_that_cannot_be_written_is_told(scanned: Library) -> None:
     finding = one(look(scanned, can=lambda path, what: not what & os.W_OK), "people folder")
-    assert "cannot be written" in finding.what
+    assert "cannot be written" in finding.text
 
 
 def test_a_people_folder_that_cannot_be_made_is_told(library: Library) -> None:
     finding = one(look(library, can=lambda path, what: not what & os.W_OK), "people folder")
-    assert f"cannot be made in {library.base}" in finding.what
+    assert f"cannot be made in {library.base}" in finding.text
 
 
 @pytest.mark.parametrize("kind", ["exfat", "vfat"])
 def test_a_file_system_without_links_is_told(scanned: Library, kind: str) -> None:
     mounts = (Mounted("/", "ext4"), Mounted(str(scanned.people), kind))
     finding = one(look(scanned, mounts=lambda: mounts), "people folder")
-    assert f"on {kind}, which cannot hold a symlink" in finding.what
+    assert f"on {kind}, which cannot hold a symlink" in finding.text
     assert 'link = "copy"' in finding.remedy
 
 
@@ -926,14 +924,14 @@ def test_hard_links_between_two_disks_are_told(scanned: Library) -> None:
     if not shm.is_dir() or shm.stat().st_dev == scanned.base.stat().st_dev:
         pytest.skip("needs a second file system at /dev/shm")
     found = look(scanned, {"folders.link": "hardlink", "library.people": str(shm / "nobody" / "People")})
-    assert any("they are on two file systems" in f.what for f in told(found, "people folder", level="broken"))
+    assert any("they are on two file systems" in f.text for f in told(found, "people folder", level="broken"))
 
 
 def test_links_that_lead_nowhere_are_counted(scanned: Library) -> None:
     (scanned.photos / "a.png").unlink()
-    [finding] = [f for f in told(look(scanned), "people folder") if "nowhere" in f.what]
-    assert "2 links lead nowhere" in finding.what
-    assert "a.png" in finding.what
+    [finding] = [f for f in told(look(scanned), "people folder") if "nowhere" in f.text]
+    assert "2 links lead nowhere" in finding.text
+    assert "a.png" in finding.text
 
 
 def test_links_into_a_library_that_is_offline_are_not_held_against_the_folder(scanned: Library) -> None:
@@ -945,24 +943,24 @@ def test_links_that_are_missing_or_not_on_record_are_counted(scanned: Library) -
     next(scanned.people.rglob("b.png")).unlink()
     put(scanned, "DELETE FROM links WHERE display LIKE '%c.png'")
     finding = one(look(scanned), "people folder")
-    assert "1 link is missing" in finding.what
-    assert "1 link is there, but not on record" in finding.what
+    assert "1 link is missing" in finding.text
+    assert "1 link is there, but not on record" in finding.text
     assert finding.remedy == "facewatch folders mends that"
 
 
 def test_of_very_many_links_the_names_are_compared(scanned: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "MOST_PLANNED", 2)
+    monkeypatch.setattr(catalog, "MOST_PLANNED", 2)
     assert not told(look(scanned), "people folder")
     next(scanned.people.rglob("b.png")).unlink()
-    assert "1 link is on record, but not there" in one(look(scanned), "people folder").what
+    assert "1 link is on record, but not there" in one(look(scanned), "people folder").text
     put(scanned, "DELETE FROM links WHERE display LIKE '%c.png'")
-    found = one(look(scanned, is_deep=True), "people folder").what
+    found = one(look(scanned, is_deep=True), "people folder").text
     assert "1 link is missing, 1 link is there, but not on record" in found
 
 
 def test_copies_that_find_no_room_are_told(scanned: Library) -> None:
     found = look(scanned, {"folders.link": "copy"}, free_bytes=lambda _: 10)
-    assert any("copies to make take" in f.what for f in told(found, "people folder", level="broken"))
+    assert any("copies to make take" in f.text for f in told(found, "people folder", level="broken"))
 
 
 # --- at work, and photos ---
@@ -973,13 +971,13 @@ def test_a_run_that_was_cut_off_is_told(scanned: Library) -> None:
     gone.wait()
     put(scanned, "INSERT INTO runs (kind, pid, started_at) VALUES ('watch', ?, '2026-11-20T10:00:00Z')", gone.pid)
     finding = one(look(scanned), "at work")
-    assert "the last run (watch, of 2026-11-20T10:00:00Z" in finding.what
+    assert "the last run (watch, of 2026-11-20T10:00:00Z" in finding.text
     assert "nothing is lost, the next carries on: facewatch watch" in finding.remedy
 
 
 def test_a_watcher_that_was_killed_was_cut_off_also_when_its_number_is_still_taken(scanned: Library) -> None:
     put(scanned, "INSERT INTO runs (kind, pid, started_at) VALUES ('watch', ?, '2026-11-20T10:00:00Z')", os.getpid())
-    assert "the last run (watch, of 2026-11-20T10:00:00Z" in one(look(scanned), "at work").what
+    assert "the last run (watch, of 2026-11-20T10:00:00Z" in one(look(scanned), "at work").text
 
 
 def test_a_pause_is_told(scanned: Library) -> None:
@@ -1003,7 +1001,7 @@ def test_a_pause_is_told(scanned: Library) -> None:
 )
 def test_how_the_service_is_is_told(scanned: Library, facts: dict[str, Any], told_facts: list[tuple[str, str]]) -> None:
     found = told(look(scanned, manager=lambda: FakeManager(**facts)), "at work")
-    assert [(f.level, f.what.removeprefix("service of systemd: ")) for f in found] == told_facts
+    assert [(f.severity, f.text.removeprefix("service of systemd: ")) for f in found] == told_facts
 
 
 def test_a_system_without_services_is_no_fault(scanned: Library) -> None:
@@ -1023,19 +1021,19 @@ def test_files_that_could_not_be_used_are_told_by_cause(library: Library) -> Non
         os.utime(path, (long_ago, long_ago))
     library.scan()
     found = told(look(library), "photos")
-    assert [f.what.split(":")[0] for f in found] == ["2 files", "1 file"]
-    assert all(f.level == "remark" and f.remedy for f in found)
+    assert [f.text.split(":")[0] for f in found] == ["2 files", "1 file"]
+    assert all(f.severity == "remark" and f.remedy for f in found)
 
 
 def test_deep_decodes_a_photo_of_every_format_in_a_process_of_its_own(scanned: Library) -> None:
-    assert any(f.what == "a sample was decoded of PNG" for f in told(look(scanned, is_deep=True), "photos", level="ok"))
+    assert any(f.text == "a sample was decoded of PNG" for f in told(look(scanned, is_deep=True), "photos", level="ok"))
     for photo in scanned.photos.rglob("*.png"):
         before = photo.stat()
         damage(photo, 40, before.st_size - 40)
         os.utime(photo, ns=(before.st_atime_ns, before.st_mtime_ns))
     finding = one(look(scanned, is_deep=True), "photos")
-    assert finding.level == "broken"
-    assert "cannot be decoded" in finding.what
+    assert finding.severity == "broken"
+    assert "cannot be decoded" in finding.text
 
 
 def test_deep_does_not_judge_a_photo_that_was_changed_since(scanned: Library) -> None:
@@ -1060,7 +1058,7 @@ def test_hostile_names_do_not_reach_the_terminal(library: Library, run: Any) -> 
 def test_the_real_libraries_can_be_loaded() -> None:
     with environment.trying(NATIVE) as tries:
         [found] = environment.check_native(tries)
-    assert found.level == "ok"
-    assert "dlib" in found.what
+    assert found.severity == "ok"
+    assert "dlib" in found.text
     # The wheel of opencv-python, which a plain `pip install` of facewatch takes, needs a libGL that servers lack.
-    assert "cv2" in found.what
+    assert "cv2" in found.text

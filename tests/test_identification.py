@@ -354,7 +354,7 @@ def test_a_scan_asks_by_the_setting_and_why_says_which_rule_decided(
         assert near.aggregation == way
         assert (near.centroid_limit is not None) == (way == "combined")
         assert says in "\n".join(rematch_lines(why, why.rematch))
-        assert app.auditor.check().is_clean
+        assert app.auditor().check().is_clean
 
 
 class Turning(fake.FakeEngine):

@@ -54,7 +54,7 @@ from facewatch.reports.status import (
     EngineStatus,
     FaultGroup,
     Health,
-    Places,
+    Paths,
     Status,
     grouped_by_cause,
 )
@@ -786,7 +786,7 @@ def test_a_change_of_engine_is_a_metric(scanned: Library) -> None:
 def test_names_that_look_alike_once_they_are_text_are_one_sample() -> None:
     one, other = os.fsdecode(b"/photos/\xff"), os.fsdecode(b"/photos/\xfe")
     assert value_of(
-        parsed(exposition(replace(EMPTY, places=replace(EMPTY.places, photos=[one, other])), NOW)),
+        parsed(exposition(replace(EMPTY, paths=replace(EMPTY.paths, photos=[one, other])), NOW)),
         "library_online",
         root="/photos/\ufffd",
     )
@@ -809,7 +809,7 @@ def test_no_name_whatever_breaks_the_metrics(roots: list[str], causes: list[str]
     )
     status = replace(
         EMPTY,
-        places=replace(EMPTY.places, photos=roots),
+        paths=replace(EMPTY.paths, photos=roots),
         health=Health(live=live),
         last_scan=moment,
         fault_groups=tuple(FaultGroup(cause, "", 1, []) for cause in causes),
@@ -821,7 +821,7 @@ def test_no_name_whatever_breaks_the_metrics(roots: list[str], causes: list[str]
 
 
 EMPTY = Status(
-    places=Places(settings="", catalog="", people_folder="", photos=[], aligned=[]),
+    paths=Paths(settings="", catalog="", people_folder="", photos=[], aligned=[]),
     engine=EngineStatus(in_use="", fault=None, switch=None),
     counts=Counts(**dict.fromkeys((one.name for one in fields(Counts)), 0)),
     last_scan=None,

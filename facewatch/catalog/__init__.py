@@ -19,7 +19,7 @@ from facewatch.catalog.backup import Backups, write_backup
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
 from facewatch.catalog.files import FaultyFile, Files, KnownFile, Photos, Roots, Settings, by_cause, display
-from facewatch.catalog.integrity import Integrity, Sights, StrayAssignment, faults_of
+from facewatch.catalog.integrity import FaceMeasures, Integrity, StrayAssignment, faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.lineage import Lineage, Spot
 from facewatch.catalog.migrations import MIGRATIONS
@@ -41,6 +41,7 @@ __all__ = [
     "Catalog",
     "Change",
     "Entry",
+    "FaceMeasures",
     "FaceRow",
     "FaceTable",
     "FaultyFile",
@@ -51,7 +52,6 @@ __all__ = [
     "PendingPhoto",
     "Person",
     "Record",
-    "Sights",
     "Spot",
     "StrayAssignment",
     "Tables",

@@ -92,7 +92,7 @@ _RULES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sights:
+class FaceMeasures:
     """How the faces of the library look, as arrays; element i of each belongs together."""
 
     qualities: NDArray[np.float32]
@@ -186,13 +186,13 @@ class Integrity:
             f"SELECT m.mark, COUNT(*) FROM marks m JOIN faces f ON f.id = m.face_id WHERE {_SEEN} GROUP BY 1"
         )
 
-    def sights(self) -> Sights:
+    def measures(self) -> FaceMeasures:
         rows = self._db.execute(
             "SELECT f.quality, f.sharpness, f.brightness, MIN(f.w, f.h), f.pose FROM faces f"
             f" WHERE {_SEEN} ORDER BY f.id"
         ).fetchall()
         columns = np.array(rows, np.float32).reshape(-1, 5)
-        return Sights(*(np.ascontiguousarray(column) for column in columns.T))
+        return FaceMeasures(*(np.ascontiguousarray(column) for column in columns.T))
 
     def twice(self) -> list[tuple[int, int]]:
         """Return (person, photo) for everybody who has several faces in a photo of the library."""

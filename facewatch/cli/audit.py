@@ -34,7 +34,7 @@ def audit(state: State, fix: bool, as_json: bool) -> None:
     from facewatch.presentation.checks import audit_lines, audit_row
 
     with state.app() as app:
-        found = app.auditor.fix() if fix else app.auditor.check()
+        found = app.auditor().fix() if fix else app.auditor().check()
     if as_json:
         print_json(audit_row(found))
     else:

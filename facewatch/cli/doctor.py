@@ -19,7 +19,8 @@ from facewatch.text import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from facewatch.checks.doctor import Diagnosis, Finding
+    from facewatch.checks import Finding
+    from facewatch.checks.doctor import Diagnosis
 
 _MARKS = {"ok": ("ok", "green"), "remark": ("remark", "yellow"), "broken": ("BROKEN", "bold red")}
 """What stands before a finding, and in which colour."""
@@ -79,8 +80,8 @@ def _print(found: Diagnosis, *, is_quiet: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     # Where somebody looks lines break between words; in a file each finding and each remedy is one line.
     width = console.width if console.is_terminal else None
-    shown = [finding for finding in found.findings if not is_quiet or finding.level != "ok"]
-    for area, findings in groupby(shown, key=lambda finding: finding.area):
+    shown = [finding for finding in found.findings if not is_quiet or finding.severity != "ok"]
+    for area, findings in groupby(shown, key=lambda finding: finding.kind):
         console.print(area, style="bold", markup=False)
         for finding in findings:
             console.print(_as_text(finding, width))
@@ -90,10 +91,10 @@ def _print(found: Diagnosis, *, is_quiet: bool) -> None:
 def _as_text(finding: Finding, width: int | None) -> Text:
     from rich.text import Text
 
-    mark, colour = _MARKS[finding.level]
+    mark, colour = _MARKS[finding.severity]
     text = Text()
     text.append(f"  {mark:<{_INDENT - 2}}", style=colour)
-    text.append("\n".join(_lines(finding.what, width, _INDENT)))
+    text.append("\n".join(_lines(finding.text, width, _INDENT)))
     if finding.remedy:
         text.append(f"\n{' ' * _INDENT}-> " + "\n".join(_lines(finding.remedy, width, _INDENT + 3)), style="cyan")
     return text

@@ -149,7 +149,7 @@ def engine_and_origin(config: Config, named: str | None) -> tuple[str | None, st
 
 def engine_of_catalog(config: Config) -> str | None:
     """Return the engine that analyses the photos, as the app would choose it; the catalog is only read."""
-    from facewatch.checks.doctor.reading import CatalogReader
+    from facewatch.checks.doctor.case import CatalogReader
 
     if not config["engine.name"] and config.catalog.exists():
         # One that cannot be read is no reason to measure nothing: what is measured is said.

@@ -166,7 +166,7 @@ def _renewing(app: App, clock: Callable[[], float] = time.monotonic) -> Callable
             counted[:], version = [app.status()], newest
             due_at = clock() + (clock() - now) / COUNT_SHARE
             return counted[0]
-        return app.report.renewed(counted[0])
+        return app.status_report().renewed(counted[0])
 
     return renewed
 

@@ -44,7 +44,7 @@ def scan_lines(result: ScanResult, status: Status) -> Iterator[str]:
     )
     yield _found_in(result.faces)
     links = f"{plural(result.n_links_made, 'link')} made, {result.n_links_removed} removed"
-    yield f"{status.places.people_folder}: {links}"
+    yield f"{status.paths.people_folder}: {links}"
     if files.n_again:
         yield f"{plural(files.n_again, 'photo')} analysed again"
     if result.engine_before == result.engine:
@@ -89,16 +89,16 @@ def taken_over(taken: TakenOver) -> Iterator[str]:
 
 def status_row(status: Status) -> dict[str, Any]:
     """Return the status as `status --json` prints it."""
-    places, engine, health = status.places, status.engine, status.health
+    paths, engine, health = status.paths, status.engine, status.health
     return {
-        "settings": places.settings,
-        "catalog": places.catalog,
-        "people_folder": places.people_folder,
-        "photos": places.photos,
+        "settings": paths.settings,
+        "catalog": paths.catalog,
+        "people_folder": paths.people_folder,
+        "photos": paths.photos,
         "engine": engine.in_use,
         "engine_fault": engine.fault,
         "switch": asdict(engine.switch) if engine.switch else None,
-        "aligned": places.aligned,
+        "aligned": paths.aligned,
         "runner": str(health.runner) if health.runner else None,
         **asdict(status.counts),
         "last_scan": status.last_scan,
@@ -127,12 +127,12 @@ def status_lines(current: Status, now: datetime, *, is_all: bool = False) -> lis
 
 
 def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
-    places, health, counts = current.places, current.health, current.counts
+    places, health, counts = current.paths, current.health, current.counts
     live = health.live
-    yield "settings", places.settings
-    yield "photos", ", ".join(places.photos) or "none yet: facewatch scan PHOTOS"
-    yield "people folder", places.people_folder
-    yield "catalog", places.catalog
+    yield "settings", paths.settings
+    yield "photos", ", ".join(paths.photos) or "none yet: facewatch scan PHOTOS"
+    yield "people folder", paths.people_folder
+    yield "catalog", paths.catalog
     yield "engine", current.engine.in_use
     doing = _doing(live, now) if live else ""
     yield "running", ": ".join(filter(None, (str(health.runner or "nothing"), doing)))
@@ -189,7 +189,7 @@ def _remarks(current: Status) -> Iterator[str]:
         )
     if current.engine.fault:
         yield f"cannot look at photos: {current.engine.fault}"
-    for root in current.places.aligned:
+    for root in current.paths.aligned:
         yield f"face crops: {root}: nothing is detected there; scan {root} --no-aligned changes that"
     for root, reason in health.offline.items():
         yield f"offline: {root}: {reason} (nothing of it was removed)"

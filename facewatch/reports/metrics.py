@@ -29,7 +29,7 @@ def exposition(status: Status, now: datetime) -> str:
 
 
 def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
-    counts, health, places = status.counts, status.health, status.places
+    counts, health, paths = status.counts, status.health, status.paths
     live = health.live
     is_up = live is not None and live.is_fresh(now)
     yield _one("up", "Whether a scan or watcher is at work and has said so lately.", is_up)
@@ -47,14 +47,14 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
     yield _by("people", "People, by whether they have a name.", "named", people.items())
     causes = [(group.cause, group.n_files) for group in status.fault_groups]
     yield _by("faulty_files", "Files that could not be used.", "cause", causes)
-    online = [(root, root not in health.offline) for root in dict.fromkeys((*places.photos, *health.offline))]
+    online = [(root, root not in health.offline) for root in dict.fromkeys((*paths.photos, *health.offline))]
     yield _by(
         "library_online",
         "Whether a library, or a folder of one that another drive was mounted on, is there.",
         "root",
         online,
     )
-    unread = [(root, sum(f"{path}/".startswith(f"{root}/") for path in status.unread)) for root in places.photos]
+    unread = [(root, sum(f"{path}/".startswith(f"{root}/") for path in status.unread)) for root in paths.photos]
     yield _by("unread_places", "Folders, and files, that could not be read at the last look.", "root", unread)
     yield _one(
         "people_folder_usable",

@@ -181,13 +181,13 @@ def _engine(engine: KnownEngine) -> EngineStats:
 
 
 def _quality(catalog: Catalog) -> QualityStats:
-    sights = catalog.integrity.sights()
+    measures = catalog.integrity.measures()
     return QualityStats(
-        score=spread(sights.qualities, even(0, 1, 25)),
-        sharpness=spread(sights.sharpness, doubling(_top(sights.sharpness))),
-        pixels=spread(sights.pixels, doubling(_top(sights.pixels), first=8)),
-        pose=spread(sights.poses, even(0, 1, 25)),
-        brightness=spread(sights.brightness, even(0, 256, 32)),
+        score=spread(measures.qualities, even(0, 1, 25)),
+        sharpness=spread(measures.sharpness, doubling(_top(measures.sharpness))),
+        pixels=spread(measures.pixels, doubling(_top(measures.pixels), first=8)),
+        pose=spread(measures.poses, even(0, 1, 25)),
+        brightness=spread(measures.brightness, even(0, 256, 32)),
     )
 
 

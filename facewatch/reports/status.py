@@ -65,7 +65,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Paths:
     """Where everything is."""
 
     settings: str
@@ -111,7 +111,7 @@ class Health:
 class Status:
     """What the catalog holds and who works on it."""
 
-    places: Places
+    paths: Paths
     engine: EngineStatus
     counts: Counts
     last_scan: str | None
@@ -153,7 +153,7 @@ class StatusReport:
         roots = tuple(dict.fromkeys((*self._libraries.roots, *catalog.roots.all())))
         faulty = catalog.files.faulty()
         status = Status(
-            places=Places(
+            paths=Paths(
                 settings=self._settings,
                 catalog=str(catalog.path),
                 people_folder=str(self._folder.root),
@@ -177,7 +177,7 @@ class StatusReport:
     def renewed(self, status: Status) -> Status:
         """Return the status with what changes from second to second; takes no time worth speaking of."""
         runner, live = at_work(self._catalog.path)
-        photos = map(Path, status.places.photos)
+        photos = map(Path, status.paths.photos)
         gone = {place: why for root in photos for place, why in self._libraries.offline(root).items()}
         last_backup, backup_file = _newest_of(self._backups)
         health = Health(

@@ -1,9 +1,7 @@
 """The doctor: looks at everything that facewatch needs, changes nothing, and says of each fault what mends it.
 
-    case          the settings, the catalog and the machine, as far as they can be read; what a finding is
-    reading       a catalog opened without making, migrating or locking anything
-    walking       one walk through a library
-    environment, setup, catalog, libraries, watching, people, work     the checks, each a small function
+    case          the settings, the catalog and the machine, as far as they can be read
+    environment, catalog, libraries     the checks, each a small function
 
 A check that cannot be made is a finding, too, and the others go on.
 """
@@ -17,26 +15,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facewatch.checks.doctor import catalog, environment, libraries, people, setup, watching, work
-from facewatch.checks.doctor.case import Case, Check, Finding, Level, World, shown, split_advice
-from facewatch.checks.doctor.reading import CatalogState, reading
+from facewatch.checks import Finding, Severity
+from facewatch.checks.doctor import catalog, environment, libraries
+from facewatch.checks.doctor.case import Case, CatalogState, Check, World, finding_of, reading, shown, split_advice
 from facewatch.config import SETTINGS, Config, find_config_file, load_config
 from facewatch.errors import ConfigError, FacewatchError
 from facewatch.settings import people_folder_of
 from facewatch.types import Progress
 
-__all__ = ["CHECKS", "Case", "Diagnosis", "Finding", "Level", "World", "diagnose", "read_settings"]
+__all__ = ["CHECKS", "Case", "Diagnosis", "World", "diagnose", "read_settings"]
 
 CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
-    (environment.AREA, environment.CHECKS),
-    (setup.SETTINGS, setup.CHECKS),
-    (setup.MODELS, setup.MODEL_CHECKS),
-    (catalog.AREA, catalog.CHECKS),
-    (libraries.AREA, libraries.CHECKS),
-    (watching.AREA, watching.CHECKS),
-    (people.AREA, people.CHECKS),
-    (work.AT_WORK, work.CHECKS),
-    (work.PHOTOS, work.PHOTO_CHECKS),
+    (environment.ENVIRONMENT, environment.ENVIRONMENT_CHECKS),
+    (environment.SETTINGS, environment.SETTINGS_CHECKS),
+    (environment.MODELS, environment.MODEL_CHECKS),
+    (catalog.CATALOG, catalog.CATALOG_CHECKS),
+    (libraries.LIBRARIES, libraries.LIBRARIES_CHECKS),
+    (libraries.WATCHING, libraries.WATCHING_CHECKS),
+    (catalog.PEOPLE, catalog.PEOPLE_CHECKS),
+    (libraries.AT_WORK, libraries.AT_WORK_CHECKS),
+    (libraries.PHOTOS, libraries.PHOTO_CHECKS),
 )
 """What is looked at, in the order in which it is told."""
 
@@ -53,19 +51,19 @@ class Diagnosis:
 
     @property
     def n_broken(self) -> int:
-        return self._count("broken")
+        return self._count(Severity.BROKEN)
 
     @property
     def n_remarks(self) -> int:
-        return self._count("remark")
+        return self._count(Severity.REMARK)
 
     @property
     def is_well(self) -> bool:
         """Whether nothing is broken; remarks do not count."""
         return not self.n_broken
 
-    def _count(self, level: Level) -> int:
-        return sum(finding.level == level for finding in self.findings)
+    def _count(self, severity: Severity) -> int:
+        return sum(finding.severity is severity for finding in self.findings)
 
 
 def diagnose(
@@ -113,11 +111,11 @@ def _made(area: str, check: Check, case: Case) -> Iterator[Finding]:
         yield from check(case)
     except sqlite3.Error as error:
         what = f"{_name(check)} could not be looked at: the catalog cannot be read there ({error})"
-        yield Finding(area, "broken", what, catalog.advice_on(case, error))
+        yield finding_of(area, Severity.BROKEN, what, catalog.advice_on(case, error))
     except (FacewatchError, OSError) as error:
         what, advice = split_advice(str(error))
-        yield Finding(
-            area, "broken", shown(f"{_name(check)} could not be looked at: {what}"), advice or "see the reason"
+        yield finding_of(
+            area, Severity.BROKEN, shown(f"{_name(check)} could not be looked at: {what}"), advice or "see the reason"
         )
 
 

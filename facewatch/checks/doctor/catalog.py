@@ -1,23 +1,47 @@
-"""The catalog: whether it can be read and is whole, who else may read it, and what is left when it is lost."""
+"""The catalog: whether it can be read and is whole, who else may read it, and what is left when it is lost. The people
+folder: whether it is there, is this catalog's, can hold links, and holds those it should."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import stat
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+from facewatch import folders
 from facewatch.catalog import opening
 from facewatch.catalog.backup import Backups
-from facewatch.checks.doctor.case import Case, Finding, Level, counted, existing, mentioned, readable_size, shown
-from facewatch.checks.doctor.reading import CatalogReader, kind_of
+from facewatch.checks import Finding, Severity
+from facewatch.checks.doctor.case import (
+    Case,
+    CatalogReader,
+    counted,
+    existing,
+    finding_of,
+    is_there,
+    kind_of,
+    mentioned,
+    readable_size,
+    shown,
+    split_advice,
+)
+from facewatch.errors import FolderError
+from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar
-from facewatch.fs.mounts import is_network
+from facewatch.fs.mounts import is_folder, is_network
 from facewatch.fs.sidecar import beside
 from facewatch.types import written_at
 
-AREA = "catalog"
+if TYPE_CHECKING:
+    from facewatch.catalog import Catalog
+
+
+CATALOG = "catalog"
 
 QUICK_SECONDS = 1.5
 """What the check of the file may take without --deep; a second is enough for 400 MB that are in memory."""
@@ -43,15 +67,6 @@ MOST_TOLD = 5
 """Contradictions that are told one by one."""
 
 
-def _finding(level: Level, what: str, remedy: str = "") -> Finding:
-    return Finding(AREA, level, what, remedy)
-
-
-def backups(case: Case) -> Backups:
-    """Return the daily backups."""
-    return Backups(case.config.catalog, case.config.backups)
-
-
 # --- the file ---
 
 
@@ -63,27 +78,37 @@ def opens(case: Case) -> Iterator[Finding]:
             size = readable_size(case.config.catalog.stat().st_size)
             counts = case.catalog.files.counts() if case.catalog else {}
             holds = f"{counted(counts['photos'], 'photo')} in {counted(counts['files'], 'file')}"
-            yield _finding("ok", f"{path}: {holds}, {size}")
+            yield finding_of(CATALOG, Severity.OK, f"{path}: {holds}, {size}")
         case "absent":
-            yield _finding("remark", f"{path}: there is none yet", "facewatch scan PHOTOS makes it")
+            yield finding_of(CATALOG, Severity.REMARK, f"{path}: there is none yet", "facewatch scan PHOTOS makes it")
         case "damaged":
-            yield _finding("broken", f"{path}: damaged ({detail})", restore_advice(case))
+            yield finding_of(CATALOG, Severity.BROKEN, f"{path}: damaged ({detail})", restore_advice(case))
         case "locked":
-            yield _finding("broken", f"{path}: locked by another program", CLOSE_OTHERS)
+            yield finding_of(CATALOG, Severity.BROKEN, f"{path}: locked by another program", CLOSE_OTHERS)
         case "failing" if _is_full(case):
-            yield _finding("broken", f"{path}: cannot be read while its disk is full", disk_advice(case))
+            yield finding_of(
+                CATALOG, Severity.BROKEN, f"{path}: cannot be read while its disk is full", disk_advice(case)
+            )
         case "failing":
-            yield _finding("broken", f"{path}: the disk failed to read or write ({detail})", disk_advice(case))
+            yield finding_of(
+                CATALOG, Severity.BROKEN, f"{path}: the disk failed to read or write ({detail})", disk_advice(case)
+            )
         case "foreign":
             remedy = "name another file: catalog under [library] in the settings, or --catalog"
-            yield _finding("broken", f"{path}: an SQLite file, but not a catalog of facewatch", remedy)
+            yield finding_of(
+                CATALOG, Severity.BROKEN, f"{path}: an SQLite file, but not a catalog of facewatch", remedy
+            )
         case "newer":
-            yield _finding("broken", f"{path}: made by a newer facewatch (it has {detail})", "update facewatch")
+            yield finding_of(
+                CATALOG, Severity.BROKEN, f"{path}: made by a newer facewatch (it has {detail})", "update facewatch"
+            )
         case "older":
             remedy = "the next facewatch command backs it up and brings it up to date, for example facewatch status"
-            yield _finding("remark", f"{path}: made by an older facewatch (it lacks {detail})", remedy)
+            yield finding_of(
+                CATALOG, Severity.REMARK, f"{path}: made by an older facewatch (it lacks {detail})", remedy
+            )
         case "unreadable":
-            yield _finding("broken", f"{path}: cannot be read ({detail})", CHECK_RIGHTS)
+            yield finding_of(CATALOG, Severity.BROKEN, f"{path}: cannot be read ({detail})", CHECK_RIGHTS)
 
 
 def advice_on(case: Case, error: sqlite3.Error) -> str:
@@ -127,14 +152,18 @@ def is_whole(case: Case) -> Iterator[Finding]:
         return
     verdict = case.catalog.verdict(is_deep=case.is_deep, most_seconds=QUICK_SECONDS)
     if verdict is None:
-        yield _finding("ok", f"not read to its end in {QUICK_SECONDS:g} s: facewatch doctor --deep does")
+        yield finding_of(
+            CATALOG, Severity.OK, f"not read to its end in {QUICK_SECONDS:g} s: facewatch doctor --deep does"
+        )
     elif verdict == "ok":
-        yield _finding("ok", "whole, by SQLite's own check" + (" of every page and index" if case.is_deep else ""))
+        yield finding_of(
+            CATALOG, Severity.OK, "whole, by SQLite's own check" + (" of every page and index" if case.is_deep else "")
+        )
         yield from _contradictions(case.catalog) if case.is_deep else ()
     else:
         lines = verdict.splitlines()
         more = f", and {len(lines) - 1} more" if lines[1:] else ""
-        yield _finding("broken", f"damaged: {lines[0]}{more}", _advice_for(case, lines))
+        yield finding_of(CATALOG, Severity.BROKEN, f"damaged: {lines[0]}{more}", _advice_for(case, lines))
 
 
 def _advice_for(case: Case, lines: list[str]) -> str:
@@ -151,9 +180,9 @@ def _contradictions(catalog: CatalogReader) -> Iterator[Finding]:
         remedy = (
             "facewatch audit --fix mends what it can; please report what stays, with facewatch doctor --deep --json"
         )
-        yield _finding("broken", f"contradicts itself: {fault}", remedy)
+        yield finding_of(CATALOG, Severity.BROKEN, f"contradicts itself: {fault}", remedy)
     if not faults:
-        yield _finding("ok", "agrees with itself")
+        yield finding_of(CATALOG, Severity.OK, "agrees with itself")
 
 
 # --- where it lies ---
@@ -165,7 +194,9 @@ def file_system(case: Case) -> Iterator[Finding]:
     kind = case.file_system_of(path)
     if is_network(kind):
         what = f"{shown(path)}: on a network file system ({kind}), where SQLite loses data"
-        yield _finding("broken", what, "move it to a local disk: catalog under [library] in the settings")
+        yield finding_of(
+            CATALOG, Severity.BROKEN, what, "move it to a local disk: catalog under [library] in the settings"
+        )
 
 
 def room(case: Case) -> Iterator[Finding]:
@@ -175,12 +206,12 @@ def room(case: Case) -> Iterator[Finding]:
     size = path.stat().st_size if path.exists() else 0
     what = f"{readable_size(free)} free on the disk of {shown(path.parent)}"
     if free < NO_ROOM:
-        yield _finding("broken", f"only {what}", "make room there; nothing is lost meanwhile")
+        yield finding_of(CATALOG, Severity.BROKEN, f"only {what}", "make room there; nothing is lost meanwhile")
     elif free < max(LITTLE_ROOM, size):
         needs = f": a backup takes {readable_size(size)}" if free < size else ""
-        yield _finding("remark", f"only {what}{needs}", "make room there")
+        yield finding_of(CATALOG, Severity.REMARK, f"only {what}{needs}", "make room there")
     else:
-        yield _finding("ok", what)
+        yield finding_of(CATALOG, Severity.OK, what)
 
 
 def log_size(case: Case) -> Iterator[Finding]:
@@ -190,7 +221,12 @@ def log_size(case: Case) -> Iterator[Finding]:
     size = log.stat().st_size if log.exists() else 0
     if size > max(LARGE_WAL, path.stat().st_size if path.exists() else 0):
         remedy = "close programs that keep the catalog open (an SQLite browser?), then start facewatch again"
-        yield _finding("remark", f"{shown(log.name)}: {readable_size(size)} wait to be put into the catalog", remedy)
+        yield finding_of(
+            CATALOG,
+            Severity.REMARK,
+            f"{shown(log.name)}: {readable_size(size)} wait to be put into the catalog",
+            remedy,
+        )
 
 
 def privacy(case: Case) -> Iterator[Finding]:
@@ -202,19 +238,17 @@ def privacy(case: Case) -> Iterator[Finding]:
     if open_ones:
         names = ", ".join(mentioned([shown(p.name) for p in open_ones]))
         targets = " ".join(f"'{shown(p)}'" for p in open_ones)
-        yield _finding("remark", f"others than you may read {names}", f"chmod go= {targets}")
+        yield finding_of(CATALOG, Severity.REMARK, f"others than you may read {names}", f"chmod go= {targets}")
     folder = path.parent
-    if folder.exists() and stat.S_IMODE(folder.stat().st_mode) & 0o022 and not _is_sticky(folder):
-        yield _finding("remark", f"others may delete the catalog: they may write in {shown(folder)}", _close(folder))
-
-
-def _is_sticky(folder: Path) -> bool:
-    """Whether only owners may delete there, as in /tmp."""
-    return bool(folder.stat().st_mode & stat.S_ISVTX)
-
-
-def _close(folder: Path) -> str:
-    return f"chmod go-w '{shown(folder)}'"
+    mode = folder.stat().st_mode if folder.exists() else 0
+    # With the sticky bit only owners may delete there, as in /tmp.
+    if mode & 0o022 and not mode & stat.S_ISVTX:
+        yield finding_of(
+            CATALOG,
+            Severity.REMARK,
+            f"others may delete the catalog: they may write in {shown(folder)}",
+            f"chmod go-w '{shown(folder)}'",
+        )
 
 
 def _beside(path: Path, pattern: str) -> list[Path]:
@@ -231,24 +265,27 @@ def newest_backup(case: Case) -> Iterator[Finding]:
     """Whether there is a backup, and how old it is."""
     if case.catalog is None:
         return
-    now, daily = case.world.now(), backups(case)
+    now, daily = case.world.now(), Backups(case.config.catalog, case.config.backups)
     if found := daily.all():
         newest = found[-1].path
         made = written_at(newest.stat())
         said = f"{counted(len(found), 'backup')}, the newest of {made.astimezone():%Y-%m-%d %H:%M}: {shown(newest)}"
         if now - made < OLD_BACKUP or not case.config["backup.daily"]:
-            yield _finding("ok", said)
+            yield finding_of(CATALOG, Severity.OK, said)
         else:
-            yield _finding(
-                "remark", said, "leave facewatch watch running, which makes one a day, or: facewatch backup FILE"
+            yield finding_of(
+                CATALOG,
+                Severity.REMARK,
+                said,
+                "leave facewatch watch running, which makes one a day, or: facewatch backup FILE",
             )
         return
     began = datetime.fromisoformat(case.catalog.made_at() or now.isoformat())
     if now - began < OLD_BACKUP:
-        yield _finding("ok", "no backup yet; facewatch watch makes one a day")
+        yield finding_of(CATALOG, Severity.OK, "no backup yet; facewatch watch makes one a day")
     else:
         remedy = "facewatch backup FILE; facewatch watch makes one a day (setting daily under [backup])"
-        yield _finding("remark", f"no backup in {shown(daily.folder)}", remedy)
+        yield finding_of(CATALOG, Severity.REMARK, f"no backup in {shown(daily.folder)}", remedy)
 
 
 def leftovers(case: Case) -> Iterator[Finding]:
@@ -257,9 +294,204 @@ def leftovers(case: Case) -> Iterator[Finding]:
     if old:
         size = readable_size(sum(path.stat().st_size for path in old))
         what = f"{counted(len(old), 'backup')} made before a new version was started: {size}, the last {shown(old[-1])}"
-        yield _finding("ok", f"{what}; when all is well they may be deleted")
+        yield finding_of(CATALOG, Severity.OK, f"{what}; when all is well they may be deleted")
 
 
-CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (
+CATALOG_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     *(opens, is_whole, file_system, room, log_size, privacy, newest_backup, leftovers),
 )
+
+
+PEOPLE = "people folder"
+
+WITHOUT_LINKS = frozenset({"vfat", "fat", "msdos", "exfat", "fuse.exfat", "umsdos"})
+"""File systems that hold neither symlinks nor hard links."""
+
+PERHAPS_WITHOUT_SYMLINKS = frozenset({"cifs", "smb3", "smbfs", "ntfs", "ntfs3", "fuseblk", "drvfs", "vboxsf"})
+"""Those that hold symlinks when they were mounted so, and may not show them to other machines."""
+
+
+MOST_PLANNED = 20_000
+"""Links that are compared one by one without being asked: a second's work."""
+
+
+def presence(case: Case) -> Iterator[Finding]:
+    """Whether it is there and can be written. Nothing is tried out: a probe would be a change like any other."""
+    root, name = case.people, shown(case.people)
+    fault = _place_fault(case)
+    if not is_folder(root):
+        if fault:
+            yield finding_of(PEOPLE, Severity.BROKEN, fault.what, fault.remedy)
+        elif not case.world.can(str(existing(root)), os.W_OK):
+            what = f"{name}: it is not there, and cannot be made in {shown(existing(root))}"
+            yield finding_of(
+                PEOPLE, Severity.BROKEN, what, "give this user the right to write there, or name another folder"
+            )
+        else:
+            yield finding_of(PEOPLE, Severity.OK, f"{name}: not there yet; the first scan makes it")
+    elif not case.world.can(str(root), os.W_OK | os.X_OK):
+        yield finding_of(
+            PEOPLE, Severity.BROKEN, f"{name}: cannot be written", f"give this user the right to write in '{name}'"
+        )
+    else:
+        yield finding_of(PEOPLE, Severity.OK, f"{name}: {case.file_system_of(root) or 'file system not known'}")
+
+
+def marker(case: Case) -> Iterator[Finding]:
+    """Whether it is this catalog's people folder."""
+    fault = _place_fault(case) if case.catalog is not None and is_folder(case.people) else None
+    if fault:
+        yield finding_of(PEOPLE, Severity.BROKEN, fault.what, fault.remedy)
+
+
+def _place_fault(case: Case) -> folders.PlaceFault | None:
+    library_id, was_used = "", False
+    if case.catalog:
+        library_id, was_used = case.catalog.settings.get("library_id") or "", bool(case.catalog.links.folders())
+    return folders.fault_of(case.people, library_id, was_used=was_used)
+
+
+def kind_of_link(case: Case) -> Iterator[Finding]:
+    """Whether the place can hold the wanted kind of link, by its file system and its disk."""
+    wanted, name = case.config["folders.link"], shown(case.people)
+    place = existing(case.people)
+    system = case.file_system_of(case.people)
+    if wanted != "copy" and system in WITHOUT_LINKS:
+        what = f"{name}: on {system}, which cannot hold a {wanted}"
+        yield finding_of(
+            PEOPLE, Severity.BROKEN, what, 'set link = "copy" under [folders], or put the folder on another disk'
+        )
+    elif wanted == "symlink" and system in PERHAPS_WITHOUT_SYMLINKS:
+        what = f"{name}: on {system}, which holds symlinks only if it was mounted so, and not every machine sees them"
+        yield finding_of(PEOPLE, Severity.REMARK, what, 'if folders stay empty: link = "copy" under [folders]')
+    elif wanted == "hardlink":
+        device = place.stat().st_dev
+        for root in case.present_roots:
+            if root.stat().st_dev != device:
+                what = f"hard links from {shown(root)} to {name} cannot be made: they are on two file systems"
+                yield finding_of(PEOPLE, Severity.BROKEN, what, 'set link = "symlink" or "copy" under [folders]')
+
+
+def dangling(case: Case) -> Iterator[Finding]:
+    """Whether links lead to a photo; those into a library that is offline are not counted."""
+    if case.catalog is None or not is_folder(case.people):
+        return
+    offline = tuple(f"{root}/" for root in case.roots if root not in case.present_roots)
+    links = [link for link in case.links if link.stamp.startswith("symlink:")]
+    sources = {link.source for link in links if not link.source.startswith(offline)}
+    gone = {source for source in sources if not os.path.exists(source)}  # noqa: PTH110 - tens of thousands
+    found = [link for link in links if link.source in gone and os.path.islink(case.people / link.path)]  # noqa: PTH114
+    if found:
+        what = f"{counted(len(found), 'link leads', 'links lead')} nowhere, for example {shown(found[0].path)}"
+        yield finding_of(PEOPLE, Severity.REMARK, what, _bring_up(case))
+
+
+def _bring_up(case: Case) -> str:
+    return "wait for the watcher, which is at work" if case.runner else "facewatch scan, or watch, mends that"
+
+
+def _bring_up_folders(case: Case) -> str:
+    return "wait for the watcher, which is at work" if case.runner else "facewatch folders mends that"
+
+
+def agreement(case: Case) -> Iterator[Finding]:
+    """Whether the folder holds what the catalog says, by the plan that `facewatch folders --dry-run` shows.
+
+    That looks at every link and takes 4 s for 100,000; of so many only the names are compared without --deep.
+    """
+    if case.catalog is None or not is_folder(case.people):
+        return
+    if len(case.links) > MOST_PLANNED and not case.is_deep:
+        yield from _names(case)
+        return
+    config = case.config
+    folder = PeopleFolder(
+        # A plan is made by reading alone, which is all that this one can do.
+        cast("Catalog", case.catalog),
+        case.people,
+        kind=config["folders.link"],
+        named_only=not config["folders.unnamed"],
+    )
+    try:
+        plan = folder.plan()
+    except FolderError as error:
+        what, advice = split_advice(str(error))
+        # Without its marker it is told already, and so is an offline one.
+        if is_there(case.people / folders.MARKER):
+            yield finding_of(PEOPLE, Severity.BROKEN, shown(what), advice or "give this user the right to read it")
+        return
+    yield from _differences(case, plan)
+    yield from _copies(case, plan)
+
+
+def _names(case: Case) -> Iterator[Finding]:
+    """Compare the names of the links on record with those that are there."""
+    by_folder: dict[str, set[str]] = defaultdict(set)
+    for link in case.links:
+        folder, _, name = link.path.rpartition("/")
+        by_folder[folder].add(name)
+    n_gone = sum(len(names - _names_in(case.people / folder)) for folder, names in by_folder.items())
+    if n_gone:
+        what = f"differs from the catalog: {counted(n_gone, *_TOLD['RemoveLink', True])}"
+        yield finding_of(PEOPLE, Severity.REMARK, what, _bring_up_folders(case))
+    else:
+        yield finding_of(
+            PEOPLE, Severity.OK, f"{counted(len(case.links), 'link')}, compared by name; --deep compares all else"
+        )
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except FileNotFoundError:
+        return set()
+
+
+_TOLD: dict[tuple[str, bool], tuple[str, str]] = {
+    ("MakeLink", False): ("link is missing", "links are missing"),
+    ("MakeLink", True): ("link is there, but not on record", "links are there, but not on record"),
+    ("RemoveLink", False): ("link is too much", "links are too much"),
+    ("RemoveLink", True): ("link is on record, but not there", "links are on record, but not there"),
+    ("MoveFolder", False): ("folder has an old name", "folders have an old name"),
+    ("MakeFolder", False): ("folder is missing", "folders are missing"),
+    ("RemoveFolder", False): ("folder is too much", "folders are too much"),
+}
+
+
+def _differences(case: Case, plan: folders.Plan) -> Iterator[Finding]:
+    steps = Counter((type(action).__name__, action.is_done) for action in plan.actions)
+    told = [counted(n, *_TOLD[step]) for step, n in steps.items() if step in _TOLD]
+    if told:
+        yield finding_of(
+            PEOPLE, Severity.REMARK, f"differs from the catalog: {', '.join(told)}", _bring_up_folders(case)
+        )
+    elif plan.is_empty and not plan.faults:
+        yield finding_of(PEOPLE, Severity.OK, f"as the catalog says, {counted(len(case.links), 'link')}")
+    for fault in mentioned(plan.faults):
+        what, advice = split_advice(shown(fault))
+        yield finding_of(PEOPLE, Severity.REMARK, what, advice or "facewatch folders --dry-run says what can be done")
+
+
+def _copies(case: Case, plan: folders.Plan) -> Iterator[Finding]:
+    """Whether the copies that are still to be made find room."""
+    if case.config["folders.link"] != "copy":
+        return
+    sources = [action.source for action in plan.actions if isinstance(action, folders.MakeLink) and not action.is_done]
+    needed, free = sum(map(_size, sources)), case.world.free_bytes(case.people)
+    if needed > free:
+        copies = counted(len(sources), "copy", "copies")
+        what = f"{copies} to make take {readable_size(needed)}, {readable_size(free)} are free"
+        yield finding_of(PEOPLE, Severity.BROKEN, what, 'make room there, or set link = "symlink" under [folders]')
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EIO, errno.ESTALE):
+            return 0
+        raise
+
+
+PEOPLE_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (presence, marker, kind_of_link, dangling, agreement)

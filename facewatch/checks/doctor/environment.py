@@ -1,4 +1,4 @@
-"""The machine and what is installed on it."""
+"""The machine and what is installed on it; the settings, and the engine that they want."""
 
 from __future__ import annotations
 
@@ -19,9 +19,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import facewatch
-from facewatch.checks.doctor.case import Case, Finding, Level, Try, counted, readable_size
+from facewatch import models
+from facewatch.catalog import KnownEngine
+from facewatch.checks import Finding, Severity
+from facewatch.checks.doctor.case import Case, Try, counted, finding_of, readable_size, shown, split_advice
+from facewatch.engines import FIRST_ENGINE, describe_engine, pack_of
+from facewatch.engines.options import OPTIONS, EngineOptions
+from facewatch.errors import ConfigError, EngineError
+from facewatch.library.layout import check_places
+from facewatch.types import EngineInfo
 
-AREA = "environment"
+ENVIRONMENT = "environment"
 
 NATIVE = {
     "cv2": "opencv-python-headless",
@@ -53,17 +61,15 @@ OPEN_FILES = 1024
 """What Linux gives a process at least; photos, the catalog, workers and the kernel's watches take some dozens."""
 
 
-def _finding(level: Level, what: str, remedy: str = "") -> Finding:
-    return Finding(AREA, level, what, remedy)
-
-
 # --- packages ---
 
 
 def program(_: Case) -> Iterator[Finding]:
     """Which Python and which facewatch these are."""
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
-    yield _finding("ok", f"facewatch {facewatch.__version__}, Python {platform.python_version()}, {system}")
+    yield finding_of(
+        ENVIRONMENT, Severity.OK, f"facewatch {facewatch.__version__}, Python {platform.python_version()}, {system}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +114,20 @@ def check_packages(needed: Sequence[Requirement], version_of: Callable[[str], st
             version = version_of(one.name)
         except importlib.metadata.PackageNotFoundError:
             if not one.is_optional:
-                yield _finding("broken", f"the package {one.name} is not installed", f"{PIP_INSTALL} '{_wanted(one)}'")
+                yield finding_of(
+                    ENVIRONMENT,
+                    Severity.BROKEN,
+                    f"the package {one.name} is not installed",
+                    f"{PIP_INSTALL} '{_wanted(one)}'",
+                )
             continue
         if _numbers(version) < _numbers(one.least):
             what = f"the package {one.name} is {version}, older than {one.least}"
-            yield _finding("broken", what, f"{PIP_INSTALL} --upgrade '{_wanted(one)}'")
+            yield finding_of(ENVIRONMENT, Severity.BROKEN, what, f"{PIP_INSTALL} --upgrade '{_wanted(one)}'")
         else:
             n_right += 1
     if n_right:
-        yield _finding("ok", f"{counted(n_right, 'package')} installed and new enough")
+        yield finding_of(ENVIRONMENT, Severity.OK, f"{counted(n_right, 'package')} installed and new enough")
 
 
 def _wanted(one: Requirement) -> str:
@@ -154,14 +165,16 @@ def check_native(tries: Sequence[Try], *, seconds: float = IMPORT_SECONDS) -> It
     good = []
     for one in tries:
         if one.process is None:
-            yield _finding("broken", f"{one.module} is not installed", f"{PIP_INSTALL} {one.package}")
+            yield finding_of(
+                ENVIRONMENT, Severity.BROKEN, f"{one.module} is not installed", f"{PIP_INSTALL} {one.package}"
+            )
         elif (fault := _fault_of(one.process, seconds)) is not None:
             remedy = f"{PIP_INSTALL} --force-reinstall {one.package}"
-            yield _finding("broken", f"{one.module} cannot be loaded: {fault}", remedy)
+            yield finding_of(ENVIRONMENT, Severity.BROKEN, f"{one.module} cannot be loaded: {fault}", remedy)
         else:
             good.append(one.module.partition(".")[0])
     if good:
-        yield _finding("ok", f"can be loaded: {', '.join(good)}")
+        yield finding_of(ENVIRONMENT, Severity.OK, f"can be loaded: {', '.join(good)}")
 
 
 def _start_import(module: str) -> subprocess.Popen[str] | None:
@@ -223,9 +236,11 @@ def machine(case: Case) -> Iterator[Finding]:
     if usable < total:
         said += f" (a limit; the machine has {readable_size(total)})"
     if usable < LITTLE_MEMORY:
-        yield _finding("remark", f"{said}: that is little", "set workers = 1 under [engine] in the settings")
+        yield finding_of(
+            ENVIRONMENT, Severity.REMARK, f"{said}: that is little", "set workers = 1 under [engine] in the settings"
+        )
     else:
-        yield _finding("ok", said)
+        yield finding_of(ENVIRONMENT, Severity.OK, said)
 
 
 def memory_limit(proc: Path, cgroups: Path) -> int | None:
@@ -264,7 +279,7 @@ def encoding(_: Case) -> Iterator[Finding]:
 def check_encoding(file_names: str) -> Iterator[Finding]:
     if file_names.lower().replace("-", "") != "utf8":
         what = f"names of files are taken for {file_names}: what is not in it has no right name in the folders"
-        yield _finding("broken", what, "start facewatch with PYTHONUTF8=1, or set LANG=C.UTF-8")
+        yield finding_of(ENVIRONMENT, Severity.BROKEN, what, "start facewatch with PYTHONUTF8=1, or set LANG=C.UTF-8")
 
 
 def clock(case: Case) -> Iterator[Finding]:
@@ -273,13 +288,15 @@ def clock(case: Case) -> Iterator[Finding]:
     newest = _when(case.catalog.newest_time()) if case.catalog else None
     remedy = "set the clock, on Linux: sudo timedatectl set-ntp true"
     if now.year < FIRST_YEAR:
-        yield _finding("broken", f"the clock says {now:%Y-%m-%d %H:%M}: it was never set", remedy)
+        yield finding_of(ENVIRONMENT, Severity.BROKEN, f"the clock says {now:%Y-%m-%d %H:%M}: it was never set", remedy)
     elif newest is not None and now < newest - CLOCK_SLACK:
         what = f"the clock says {now:%Y-%m-%d %H:%M} UTC, but the catalog was at work at {newest:%Y-%m-%d %H:%M}"
-        yield _finding("broken", what, f"{remedy}; if it is right now, this passes by itself")
+        yield finding_of(ENVIRONMENT, Severity.BROKEN, what, f"{remedy}; if it is right now, this passes by itself")
     else:
         local = now.astimezone()
-        yield _finding("ok", f"the clock says {local:%Y-%m-%d %H:%M}, time zone {local:%Z} (UTC{local:%z})")
+        yield finding_of(
+            ENVIRONMENT, Severity.OK, f"the clock says {local:%Y-%m-%d %H:%M}, time zone {local:%Z} (UTC{local:%z})"
+        )
 
 
 def _when(text: str | None) -> datetime | None:
@@ -298,10 +315,12 @@ def user(case: Case) -> Iterator[Finding]:
 def check_user(user_id: int, umask: int | None) -> Iterator[Finding]:
     if user_id == 0:
         remedy = "run it as the user whose photos these are; what root makes, that user cannot change"
-        yield _finding("remark", "this is root, who may do anything", remedy)
+        yield finding_of(ENVIRONMENT, Severity.REMARK, "this is root, who may do anything", remedy)
     if umask is not None and not umask & 0o002:
         what = f"umask {umask:03o}: what facewatch makes in the people folder, everybody may change"
-        yield _finding("remark", what, "umask 022 before it is started (UMask=0022 in a systemd unit)")
+        yield finding_of(
+            ENVIRONMENT, Severity.REMARK, what, "umask 022 before it is started (UMask=0022 in a systemd unit)"
+        )
 
 
 def _umask(proc: Path) -> int | None:
@@ -324,11 +343,116 @@ def check_open_files(soft: int, hard: int) -> Iterator[Finding]:
     """Limits of open files; -1 is none."""
     if 0 <= soft < OPEN_FILES:
         remedy = f"ulimit -n {OPEN_FILES if hard < 0 else max(soft, min(hard, 4 * OPEN_FILES))} before it is started"
-        yield _finding(
-            "remark", f"only {soft} files may be open at once", f"{remedy} (LimitNOFILE=4096 in a systemd unit)"
+        yield finding_of(
+            ENVIRONMENT,
+            Severity.REMARK,
+            f"only {soft} files may be open at once",
+            f"{remedy} (LimitNOFILE=4096 in a systemd unit)",
         )
 
 
-CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (
+ENVIRONMENT_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     *(program, packages, native_libraries, machine, encoding, clock, user, open_files),
 )
+
+
+SETTINGS = "settings"
+MODELS = "models"
+
+
+# --- settings ---
+
+
+def settings(case: Case) -> Iterator[Finding]:
+    """Which file was read, and all that is wrong with it."""
+    source = shown(case.config.source)
+    for fault in case.faults:
+        what, advice = split_advice(fault)
+        yield finding_of(SETTINGS, Severity.BROKEN, f"{source}: {what}", advice or f"correct it in {source}")
+    if not case.faults:
+        said = "no settings file: every setting has its default" if source == "defaults" else f"{source}: understood"
+        yield finding_of(SETTINGS, Severity.OK, said)
+
+
+def places(case: Case) -> Iterator[Finding]:
+    """Whether library, people folder and catalog lie in each other."""
+    try:
+        check_places(case.roots, case.people, case.config.catalog, source=case.config.source)
+    except ConfigError as error:
+        remedy = "name other folders in the settings: photos, people, catalog under [library]"
+        for fault in error.faults:
+            yield finding_of(SETTINGS, Severity.BROKEN, shown(fault), remedy)
+
+
+# --- models ---
+
+
+def wanted_engine(case: Case) -> str:
+    """Return the name of the engine that a scan would use."""
+    asked_for = case.config["engine.name"]
+    if case.catalog is not None:
+        asked_for = asked_for or case.catalog.settings.get("engine") or case.catalog.engines.in_use_name()
+    return str(asked_for or FIRST_ENGINE)
+
+
+def engine(case: Case) -> Iterator[Finding]:
+    """Whether the wanted engine's files are here, and whether they are those that the catalog was made with."""
+    name = wanted_engine(case)
+    config = case.config
+    options = EngineOptions(**{option.name: config[f"engine.{option.name}"] for option in OPTIONS})
+    try:
+        info = describe_engine(name, options)
+    except (EngineError, OSError) as error:
+        what, advice = split_advice(str(error))
+        yield finding_of(MODELS, Severity.BROKEN, what, advice or "facewatch models lists the engines")
+        return
+    yield finding_of(MODELS, Severity.OK, f"engine {name}: its files are here; {info.licence}")
+    yield from _difference(info, case.catalog.engines.all() if case.catalog else [])
+
+
+def _difference(info: EngineInfo, known: list[KnownEngine]) -> Iterator[Finding]:
+    """Compare the wanted engine with the one whose answers the catalog shows."""
+    in_use = next((engine for engine in known if engine.is_in_use), None)
+    if in_use is None or in_use.fingerprint == info.fingerprint:
+        return
+    remedy = "facewatch scan, or watch, looks at every photo anew and keeps people, names and decisions"
+    if in_use.name == info.name:
+        yield finding_of(
+            MODELS,
+            Severity.REMARK,
+            f"engine {info.name}: its files are not those that the catalog was made with",
+            remedy,
+        )
+    else:
+        yield finding_of(
+            MODELS, Severity.REMARK, f"the engine is being changed from {in_use.name} to {info.name}", remedy
+        )
+
+
+def model_files(case: Case) -> Iterator[Finding]:
+    """Whether the model files are what they should be, byte for byte; only --deep reads them."""
+    if not case.is_deep:
+        return
+    folder = models.models_folder(case.config["engine.models"])
+    name = wanted_engine(case)
+    own = [name] if "/" in pack_of(name) else []
+    here = [pack.name for pack in models.list_packs(folder) if pack.state != "absent"]
+    for pack in (*own, *here):
+        faults = models.verify(pack, folder)
+        what = f"insightface:{models.plain_name(pack)}"
+        for fault in faults:
+            yield finding_of(MODELS, Severity.BROKEN, f"{what}: {fault}", models.remedy(models.plain_name(pack)))
+        if not faults and models.is_on_record(pack, folder):
+            yield finding_of(MODELS, Severity.OK, f"{what}: every byte is as it should be")
+        elif not faults:
+            said = f"{what}: no SHA-256 is on record, so damage cannot be told"
+            yield finding_of(
+                MODELS,
+                Severity.REMARK,
+                said,
+                f"facewatch models import {folder / models.plain_name(pack)} writes it down",
+            )
+
+
+SETTINGS_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (settings, places)
+MODEL_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (engine, model_files)

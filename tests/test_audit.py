@@ -1,4 +1,4 @@
-"""The audit: faults put into a catalog are found, mended where that takes no decision, and told where it does."""
+"""The audit: faults put into a catalog are found, fixed where that takes no decision, and told where it does."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ def only(found: Audit, kind: FaultKind) -> Finding:
 def test_nothing_is_wrong_in_a_library_that_was_just_scanned(three: Library) -> None:
     with three.app() as app:
         assert app.auditor().check() == Audit((), ())
-        mended = app.auditor().fix()
-    assert mended == Audit((), ())
-    assert mended.is_clean
+        fixed = app.auditor().fix()
+    assert fixed == Audit((), ())
+    assert fixed.is_clean
 
 
 def test_nothing_is_wrong_in_a_catalog_without_photos(library: Library) -> None:
@@ -162,7 +162,7 @@ def test_a_face_that_a_run_gave_to_the_wrong_person_goes_to_the_right_one_with_i
         assert finding.is_fault
         assert f"facewatch assign f{misplaced['face_id']} p{misplaced['person_id']}" in finding.remedies
         found = app.auditor().fix()
-        assert [mended.id for mended in found.fixed] == [finding.id]
+        assert [fixed.id for fixed in found.fixed] == [finding.id]
         assert found.is_clean
         assert face(app, three, "b")["person_id"] == misplaced["person_id"]
     assert three.tree() == tree
@@ -556,7 +556,7 @@ def test_whatever_is_misplaced_what_users_said_stays_and_undo_restores_the_rest(
         }
 
 
-def test_while_another_process_scans_faults_are_mended_all_the_same(three: Library) -> None:
+def test_while_another_process_scans_faults_are_fixed_all_the_same(three: Library) -> None:
     with three.app() as app, three.app() as other:
         misplaced = face(app, three, "b")
         give(app, misplaced["face_id"], face(app, three, "e")["person_id"])
@@ -600,14 +600,14 @@ def test_the_command_says_what_is_wrong_and_what_to_type(
             assert remedy in out
             for one in remedy.split(" && "):
                 assert shlex.split(one)[1] in {*group.commands, "folders", "scan"}
-    assert "2 findings: `facewatch audit --fix` mends 1, 1 takes your decision" in out
+    assert "2 findings: `facewatch audit --fix` fixes 1, 1 takes your decision" in out
     assert run(three, "--fix") == 1
     out = capsys.readouterr().out
-    assert "1 fault mended" in out
+    assert "1 fault fixed" in out
     assert "1 finding left to decide" in out
 
 
-def test_exit_code_0_says_that_all_was_mended(
+def test_exit_code_0_says_that_all_was_fixed(
     three: Library, as_fake: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     next(three.people.rglob("b.png")).unlink()

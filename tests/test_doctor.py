@@ -1,4 +1,4 @@
-"""The doctor: every fault, made for real where that can be done, is found and told with what mends it."""
+"""The doctor: every fault, made for real where that can be done, is found and told with what fixes it."""
 
 from __future__ import annotations
 
@@ -945,7 +945,7 @@ def test_links_that_are_missing_or_not_on_record_are_counted(scanned: Library) -
     finding = one(look(scanned), "people folder")
     assert "1 link is missing" in finding.text
     assert "1 link is there, but not on record" in finding.text
-    assert finding.remedy == "facewatch folders mends that"
+    assert finding.remedy == "facewatch folders fixes that"
 
 
 def test_of_very_many_links_the_names_are_compared(scanned: Library, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def doctor(state: State, deep: bool, as_json: bool) -> None:
     kernel lets it watch, the people folder, which process is running, and photos that could not be used.
 
     Changes nothing, works while a watcher runs and also where the catalog is damaged, and says of everything that is
-    not well what mends it. With --quiet only that is shown.
+    not well what fixes it. With --quiet only that is shown.
 
     \b
     Example:

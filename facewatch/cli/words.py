@@ -60,7 +60,7 @@ MEANT = {
     **dict.fromkeys(("info", "progress", "state", "queue"), "`facewatch status` says what there is and what is done"),
     **dict.fromkeys(("log", "logs"), "`facewatch service logs` shows the service's log, `facewatch history` decisions"),
     **dict.fromkeys(("check", "verify", "test", "diagnose"), "`facewatch doctor` looks whether all is well"),
-    **dict.fromkeys(("fix", "repair"), "`facewatch doctor` says what is wrong, `facewatch audit --fix` mends"),
+    **dict.fromkeys(("fix", "repair"), "`facewatch doctor` says what is wrong, `facewatch audit --fix` fixes it"),
     **dict.fromkeys(
         ("model", "download", "fetch"), "`facewatch models` lists the models, `facewatch models fetch` gets"
     ),

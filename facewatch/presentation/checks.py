@@ -53,11 +53,11 @@ def _finding_row(finding: Finding) -> dict[str, Any]:
 
 
 def audit_lines(found: Audit, *, is_quiet: bool, is_fixed: bool) -> Iterator[str]:
-    """Yield what was found; `is_quiet`: only what is wrong; `is_fixed`: what could be mended was."""
+    """Yield what was found; `is_quiet`: only what is wrong; `is_fixed`: what could be fixed was."""
     faults = [finding for finding in found.findings if finding.is_fault]
     remarks = [finding for finding in found.findings if not finding.is_fault]
     if found.fixed and not is_quiet:
-        yield f"{plural(len(found.fixed), 'fault')} mended:"
+        yield f"{plural(len(found.fixed), 'fault')} fixed:"
         yield from _findings(found.fixed, has_remedies=False)
     yield from _findings(faults, has_remedies=True)
     if remarks and not is_quiet:
@@ -75,7 +75,7 @@ def _left(found: Audit, faults: Sequence[Finding], is_fixed: bool) -> str:
     if n_mendable and not is_fixed:
         n_open = len(faults) - n_mendable
         rest = f", {n_open} {'takes' if n_open == 1 else 'take'} your decision" if n_open else ""
-        return f"{plural(len(faults), 'finding')}: `facewatch audit --fix` mends {n_mendable}{rest}"
+        return f"{plural(len(faults), 'finding')}: `facewatch audit --fix` fixes {n_mendable}{rest}"
     return f"{plural(len(faults), 'finding')} left to decide"
 
 

@@ -1,4 +1,4 @@
-"""The doctor: looks at everything that facewatch needs, changes nothing, and says of each fault what mends it.
+"""The doctor: looks at everything that facewatch needs, changes nothing, and says of each fault what fixes it.
 
     case          the settings, the catalog and the machine, as far as they can be read
     environment, catalog, libraries     the checks, each a small function

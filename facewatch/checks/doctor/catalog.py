@@ -178,7 +178,7 @@ def _contradictions(catalog: CatalogReader) -> Iterator[Finding]:
     faults = catalog.contradictions()
     for fault in faults[:MOST_TOLD]:
         remedy = (
-            "facewatch audit --fix mends what it can; please report what stays, with facewatch doctor --deep --json"
+            "facewatch audit --fix fixes what it can; please report what stays, with facewatch doctor --deep --json"
         )
         yield finding_of(CATALOG, Severity.BROKEN, f"contradicts itself: {fault}", remedy)
     if not faults:
@@ -387,11 +387,11 @@ def dangling(case: Case) -> Iterator[Finding]:
 
 
 def _bring_up(case: Case) -> str:
-    return "wait for the watcher, which is at work" if case.runner else "facewatch scan, or watch, mends that"
+    return "wait for the watcher, which is at work" if case.runner else "facewatch scan, or watch, fixes that"
 
 
 def _bring_up_folders(case: Case) -> str:
-    return "wait for the watcher, which is at work" if case.runner else "facewatch folders mends that"
+    return "wait for the watcher, which is at work" if case.runner else "facewatch folders fixes that"
 
 
 def agreement(case: Case) -> Iterator[Finding]:

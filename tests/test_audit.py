@@ -607,9 +607,7 @@ def test_the_command_says_what_is_wrong_and_what_to_type(
     assert "1 finding left to decide" in out
 
 
-def test_exit_code_0_says_that_all_was_fixed(
-    three: Library, as_fake: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_exit_code_0_says_that_all_was_fixed(three: Library, as_fake: None, capsys: pytest.CaptureFixture[str]) -> None:
     next(three.people.rglob("b.png")).unlink()
     assert run(three, "-q") == 1
     assert run(three, "--fix") == 0

@@ -680,7 +680,7 @@ def test_what_is_on_a_dead_mount_is_told_and_the_rest_is_looked_at(
     found = look_without(scanned.photos)
     finding = one(found, "libraries")
     assert (finding.severity, finding.text) == ("broken", f"{scanned.photos}: offline: {os.strerror(fault)}")
-    assert not [f for f in found.findings if "could not be looked at" in f.text]
+    assert not [f for f in found.findings if "could not be checked" in f.text]
     assert not told(found, "people folder")
 
     found = look_without(scanned.people)
@@ -698,9 +698,9 @@ def test_a_marker_in_a_library_itself_is_told(scanned: Library, marker: str) -> 
     finding = one(look(scanned), "libraries")
     assert finding.severity == "remark"
     assert finding.text == (
-        f"{scanned.photos}: has a {marker}, so that nothing in it is looked at; 3 files that it held count as offline"
+        f"{scanned.photos}: has a {marker}, so that nothing in it is scanned; 3 files that it held count as offline"
     )
-    assert finding.remedy == f"delete '{scanned.photos / marker}' if its photos are to be looked at"
+    assert finding.remedy == f"delete '{scanned.photos / marker}' if its photos are to be scanned"
     (scanned.photos / marker).rename(scanned.photos / "2024" / marker)
     assert not told(look(scanned), "libraries")
 
@@ -769,7 +769,7 @@ def test_links_in_a_library_are_counted_and_not_followed(scanned: Library) -> No
 def test_a_library_where_changes_are_not_told_is_polled(scanned: Library) -> None:
     mounts = (Mounted("/", "ext4"), Mounted(str(scanned.photos), "cifs"))
     finding = one(look(scanned, {"watch.poll_seconds": 30}, mounts=lambda: mounts), "libraries")
-    assert "on cifs, where not every change is told, so it is looked at every 30 s" in finding.text
+    assert "on cifs, where not every change is told, so it is scanned every 30 s" in finding.text
     assert not told(look(scanned, {"watch.poll": "always"}, mounts=lambda: mounts), "libraries")
 
 

@@ -26,11 +26,11 @@ from facewatch.text import plural
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What looking a catalog over has found."""
+    """What checking a catalog has found."""
 
     findings: tuple[Finding, ...]
     left_out: tuple[str, ...]
-    """What could not be looked at, and why."""
+    """What could not be checked, and why."""
     fixed: tuple[Finding, ...] = ()
     """What was wrong before it was fixed."""
     entry_id: int | None = None

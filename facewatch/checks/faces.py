@@ -366,10 +366,10 @@ def check_faces(
 
 
 def _with_gains(finding: Finding, near: Nearness, thresholds: Thresholds) -> Finding:
-    """Add to whom the faces may go that are released, so that they are looked at again."""
+    """Add to whom the faces may go that are released, so that they are matched again."""
     if finding.fix is None or not finding.fix.releases:
         return finding
-    # Who is a little farther off than matching allows, costs a look.
+    # Who is a little farther off than matching allows, costs a comparison.
     is_near = near.other < thresholds.match + thresholds.margin
     rows = np.isin(near.ids, [placed.face_id for placed in finding.fix.releases]) & is_near
     return replace(finding, fix=replace(finding.fix, gains=tuple(np.unique(near.other_people[rows]).tolist())))
@@ -409,7 +409,7 @@ def fix_faces(catalog: Catalog, findings: Iterable[Finding]) -> Decided:
 
 
 def _stands(catalog: Catalog, todo: Fix) -> bool:
-    """Whether the catalog still is as it was looked at, where that matters."""
+    """Whether the catalog still is as it was checked, where that matters."""
     changed = [*todo.releases, *(placed for placed, _ in todo.moves)]
     rows = {row.id: row for row in catalog.faces.rows([placed.face_id for placed in (*changed, *todo.needs)])}
     is_there = all(

@@ -63,7 +63,7 @@ def audit_lines(found: Audit, *, is_quiet: bool, is_fixed: bool) -> Iterator[str
     if remarks and not is_quiet:
         yield "for your information:"
         yield from _findings(remarks, has_remedies=False)
-    yield from (f"not looked at: {what}" for what in found.left_out)
+    yield from (f"not checked: {what}" for what in found.left_out)
     if not is_quiet:
         yield _left(found, faults, is_fixed)
 

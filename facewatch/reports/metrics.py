@@ -69,12 +69,12 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
         )
         yield _one("memory_bytes", "Resident memory of the process and its workers.", live.memory_mb * 1e6)
         yield _one("last_heartbeat_timestamp_seconds", "When it last said something.", *_moments(live.told_at))
-        looks = [(root, at) for root, text in live.libraries.last_look.items() for at in _moments(text)]
+        scans = [(root, at) for root, text in live.libraries.last_look.items() for at in _moments(text)]
         yield _by(
             "last_look_timestamp_seconds",
             "When a library was last compared with the catalog as a whole.",
             "root",
-            looks,
+            scans,
         )
         polled = [(path, 1.0) for path in live.libraries.polled]
         yield _by("polled", "Folders that are looked at again and again instead of listened to.", "path", polled)

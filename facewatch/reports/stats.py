@@ -73,7 +73,7 @@ class EngineStats:
     is_in_use: bool
     n_dims: int
     n_photos: int
-    """Photos it has looked at."""
+    """Photos it has analysed."""
     n_vectors: int
     """One a face."""
     n_bytes: int

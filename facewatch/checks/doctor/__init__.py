@@ -1,4 +1,4 @@
-"""The doctor: looks at everything that facewatch needs, changes nothing, and says of each fault what fixes it.
+"""The doctor: checks everything that facewatch needs, changes nothing, and says of each fault what fixes it.
 
     case          the settings, the catalog and the machine, as far as they can be read
     environment, catalog, libraries     the checks, each a small function
@@ -36,7 +36,7 @@ CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     (libraries.AT_WORK, libraries.AT_WORK_CHECKS),
     (libraries.PHOTOS, libraries.PHOTO_CHECKS),
 )
-"""What is looked at, in the order in which it is told."""
+"""What is checked, in the order in which it is shown."""
 
 
 _PLACES = ("library.catalog", "library.people")
@@ -74,7 +74,7 @@ def diagnose(
     world: World | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Diagnosis:
-    """Look at everything and return what was found; raises nothing about what it looks at.
+    """Check everything and return what was found; raises nothing about what it checks.
 
     Args:
         config: what can be used of the settings, see `read_settings`.
@@ -110,12 +110,12 @@ def _made(area: str, check: Check, case: Case) -> Iterator[Finding]:
     try:
         yield from check(case)
     except sqlite3.Error as error:
-        what = f"{_name(check)} could not be looked at: the catalog cannot be read there ({error})"
+        what = f"{_name(check)} could not be checked: the catalog cannot be read there ({error})"
         yield finding_of(area, Severity.BROKEN, what, catalog.advice_on(case, error))
     except (FacewatchError, OSError) as error:
         what, advice = split_advice(str(error))
         yield finding_of(
-            area, Severity.BROKEN, shown(f"{_name(check)} could not be looked at: {what}"), advice or "see the reason"
+            area, Severity.BROKEN, shown(f"{_name(check)} could not be checked: {what}"), advice or "see the reason"
         )
 
 
@@ -126,7 +126,7 @@ def _name(check: Check) -> str:
 def read_settings(named: Path | None, overrides: Mapping[str, Any], *, cwd: Path) -> tuple[Config, tuple[str, ...]]:
     """Return what can be used of the settings, and all that is wrong with them.
 
-    Faulty ones have their defaults, so that the rest can be looked at.
+    Faulty ones have their defaults, so that the rest can be checked.
     """
     file = None
     try:

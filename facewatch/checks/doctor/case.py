@@ -41,7 +41,7 @@ BUSY_MS = 1000
 """Milliseconds: how long to wait for a program that keeps the whole file to itself."""
 
 _STEPS = 50_000
-"""Steps of SQLite's machine between two looks at the clock: about a millisecond."""
+"""Steps of SQLite's machine between two readings of the clock: about a millisecond."""
 
 Kind = Literal["readable", "absent", "damaged", "locked", "foreign", "newer", "older", "unreadable", "failing"]
 
@@ -214,7 +214,7 @@ _REPORT_EVERY = 500
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """What a library looks like, without a look at any file's content or size."""
+    """What a library looks like, without reading any file's content or size."""
 
     n_folders: int
     """With the library itself; those that are passed over by name or marker are not counted."""
@@ -228,7 +228,7 @@ class Walked:
     is_case_blind: bool
     """Whether "a.jpg" and "A.JPG" are the same file there."""
     marker: str = ""
-    """The file in the library itself that says that nothing of it is to be looked at."""
+    """The file in the library itself that says that nothing of it is to be scanned."""
 
 
 def walk(

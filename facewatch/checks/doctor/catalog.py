@@ -397,7 +397,7 @@ def _bring_up_folders(case: Case) -> str:
 def agreement(case: Case) -> Iterator[Finding]:
     """Whether the folder holds what the catalog says, by the plan that `facewatch folders --dry-run` shows.
 
-    That looks at every link and takes 4 s for 100,000; of so many only the names are compared without --deep.
+    That compares every link and takes 4 s for 100,000; of so many only the names are compared without --deep.
     """
     if case.catalog is None or not is_folder(case.people):
         return

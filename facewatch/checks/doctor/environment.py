@@ -415,7 +415,7 @@ def _difference(info: EngineInfo, known: list[KnownEngine]) -> Iterator[Finding]
     in_use = next((engine for engine in known if engine.is_in_use), None)
     if in_use is None or in_use.fingerprint == info.fingerprint:
         return
-    remedy = "facewatch scan, or watch, looks at every photo anew and keeps people, names and decisions"
+    remedy = "facewatch scan, or watch, analyses every photo again and keeps people, names and decisions"
     if in_use.name == info.name:
         yield finding_of(
             MODELS,

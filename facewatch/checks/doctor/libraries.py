@@ -80,9 +80,9 @@ def _absence(root: Path) -> str:
 def _passed_over(case: Case, root: Path, marker: str) -> Finding:
     n_known = known_files(case, root)
     lost = f"; {counted(n_known, 'file')} that it held count as offline" if n_known else ""
-    what = f"{shown(root)}: has a {marker}, so that nothing in it is looked at{lost}"
+    what = f"{shown(root)}: has a {marker}, so that nothing in it is scanned{lost}"
     return finding_of(
-        LIBRARIES, Severity.REMARK, what, f"delete '{shown(root / marker)}' if its photos are to be looked at"
+        LIBRARIES, Severity.REMARK, what, f"delete '{shown(root / marker)}' if its photos are to be scanned"
     )
 
 
@@ -136,21 +136,21 @@ def links(case: Case) -> Iterator[Finding]:
     for root, walked in case.walks.items():
         if walked.n_links:
             what = f"{shown(root)}: {counted(walked.n_links, 'symlink is', 'symlinks are')} not followed"
-            remedy = "name what they lead to as a library of its own, if it is to be looked through"
+            remedy = "name what they lead to as a library of its own, if it is to be scanned"
             yield finding_of(LIBRARIES, Severity.REMARK, what, remedy)
 
 
 def changes(case: Case) -> Iterator[Finding]:
-    """Whether the kernel tells of changes there; where it does not, facewatch looks again and again."""
+    """Whether the kernel tells of changes there; where it does not, facewatch scans again and again."""
     always = case.config["watch.poll"] == "always"
     seconds = case.config["watch.poll_seconds"]
     for root in case.present_roots:
         kind = case.file_system_of(root)
         if always:
-            said = f"{shown(root)}: looked at every {seconds:g} s, as the settings want (poll under [watch])"
+            said = f"{shown(root)}: scanned every {seconds:g} s, as the settings want (poll under [watch])"
             yield finding_of(LIBRARIES, Severity.OK, said)
         elif not tells_changes(kind):
-            what = f"{shown(root)}: on {kind}, where not every change is told, so it is looked at every {seconds:g} s"
+            what = f"{shown(root)}: on {kind}, where not every change is told, so it is scanned every {seconds:g} s"
             remedy = "poll_seconds under [watch] says how often; or run facewatch where the disk is"
             yield finding_of(LIBRARIES, Severity.REMARK, what, remedy)
         yield from _nested(case, root, is_polled=always or not tells_changes(kind))
@@ -291,9 +291,7 @@ def check_limits(limits: WatchLimits, *, n_folders: int, n_used: int) -> Iterato
     needed = int(n_folders * SPARE) + n_used
     said = f"{counted(n_folders, 'folder')} to watch, {n_used:,} watched by other programs of yours"
     if needed > limits.watches:
-        what = (
-            f"{said}, but the kernel watches only {limits.watches:,} for a user: the rest is looked at again and again"
-        )
+        what = f"{said}, but the kernel watches only {limits.watches:,} for a user: the rest is scanned again and again"
         wanted = max(LEAST_WATCHES, 1 << (2 * needed - 1).bit_length())
         yield finding_of(WATCHING, Severity.REMARK, what, raise_limit("max_user_watches", wanted))
     else:
@@ -335,7 +333,7 @@ def runner(case: Case) -> Iterator[Finding]:
         minutes = live.age_seconds(now) / 60
         what = f"{case.runner}: at work, but it has said nothing for {minutes:.0f} minutes"
         yield finding_of(
-            AT_WORK, Severity.REMARK, what, "look at its log; if it hangs, kill it and start it again: nothing is lost"
+            AT_WORK, Severity.REMARK, what, "read its log; if it hangs, kill it and start it again: nothing is lost"
         )
     else:
         yield finding_of(AT_WORK, Severity.OK, f"{case.runner}")
@@ -376,10 +374,10 @@ def app(case: Case) -> Iterator[Finding]:
 
 
 def pause(case: Case) -> Iterator[Finding]:
-    """Whether the watcher was told to look at nothing."""
+    """Whether the watcher was told to analyse nothing."""
     since = case.catalog.settings.get("paused") if case.catalog else None
     if since is not None:
-        yield finding_of(AT_WORK, Severity.REMARK, f"paused since {since}: no photo is looked at", "facewatch resume")
+        yield finding_of(AT_WORK, Severity.REMARK, f"paused since {since}: no photo is analysed", "facewatch resume")
 
 
 # --- photos ---

@@ -127,7 +127,7 @@ def status_lines(current: Status, now: datetime, *, is_all: bool = False) -> lis
 
 
 def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
-    places, health, counts = current.paths, current.health, current.counts
+    paths, health, counts = current.paths, current.health, current.counts
     live = health.live
     yield "settings", paths.settings
     yield "photos", ", ".join(paths.photos) or "none yet: facewatch scan PHOTOS"

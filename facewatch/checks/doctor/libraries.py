@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections import Counter
@@ -262,12 +261,6 @@ def _n_watches(path: str) -> int:
         return 0
 
 
-def runner_id(runner: str | None) -> int | None:
-    """Return the process that holds the lock of runs, as it said itself."""
-    found = re.search(r"process (\d+)", runner or "")
-    return int(found.group(1)) if found else None
-
-
 def limits(case: Case) -> Iterator[Finding]:
     """Whether every folder of the libraries can be listened to."""
     if case.config["watch.poll"] == "always" or not case.walks:
@@ -276,7 +269,7 @@ def limits(case: Case) -> Iterator[Finding]:
     if found is None:
         return
     usage = read_usage(case.world.proc, os.geteuid())
-    own = runner_id(case.runner)
+    own = case.runner.pid if case.runner else None
     by_others = sum(n for process, n in usage.watches.items() if process != own)
     folders = sum(walked.n_folders for root, walked in case.walks.items() if tells_changes(case.file_system_of(root)))
     yield from check_limits(found, n_folders=folders, n_used=by_others)

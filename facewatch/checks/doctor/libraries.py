@@ -342,7 +342,7 @@ def last_run(case: Case) -> Iterator[Finding]:
         yield finding_of(AT_WORK, Severity.REMARK, what, f"nothing is lost, the next carries on: facewatch {run.kind}")
 
 
-def app(case: Case) -> Iterator[Finding]:
+def service(case: Case) -> Iterator[Finding]:
     """Whether a watcher is started by the system, and how that one is."""
     try:
         state = case.world.manager().state()
@@ -448,5 +448,5 @@ def decode_fault(path: Path, *, seconds: float = DECODE_SECONDS) -> str | None:
     return (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason was given"])[-1]
 
 
-AT_WORK_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (runner, last_run, pause, app)
+AT_WORK_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (runner, last_run, pause, service)
 PHOTO_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (faulty_files, samples)

@@ -81,10 +81,10 @@ def shared_options(command: F) -> F:
     path = click.Path(path_type=Path)
     for option in (
         _shared_option(
-            *("-v", "--verbose"), then=_setting("loudness"), count=True, help="One line a photo; twice: every step."
+            "-v", "--verbose", then=_setting("loudness"), count=True, help="One line a photo; twice: every step."
         ),
         _shared_option(
-            *("-q", "--quiet"), then=_setting("loudness", -1), is_flag=True, help="Only results, warnings and errors."
+            "-q", "--quiet", then=_setting("loudness", -1), is_flag=True, help="Only results, warnings and errors."
         ),
         _shared_option(
             "--log-json", then=_setting("is_log_json"), is_flag=True, help="The log as one JSON object a line."

@@ -136,8 +136,10 @@ def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
     yield "engine", current.engine.in_use
     doing = _doing(live, now) if live else ""
     yield "running", ": ".join(filter(None, (str(health.runner or "nothing"), doing)))
-    if live:
-        yield from _backlog_facts(live)
+    if live and (queue := _queue(live)):
+        yield "queue", queue
+    if live and live.memory_mb:
+        yield "memory", f"{live.memory_mb:.0f} MB"
     if health.paused:
         yield "paused", f"since {local_time(health.paused)}: nothing new is looked at until `facewatch resume`"
     yield "last scan", local_time(current.last_scan) if current.last_scan else "never"
@@ -258,7 +260,7 @@ def busy(runner: Holder, live: Heartbeat | None, unknown: Sequence[str], now: da
 def _how_far(live: Heartbeat | None, now: datetime) -> str:
     if live is None:
         return "running"
-    doing, queue = _doing(live, now), dict(_backlog_facts(live)).get("queue", "")
+    doing, queue = _doing(live, now), _queue(live)
     if live.activity is Activity.IDLE and live.is_fresh(now):
         doing = "" if queue else "there is nothing to do at the moment"
     return "; ".join(filter(None, (doing, queue))) or "running"
@@ -274,18 +276,18 @@ def _silence(live: Heartbeat | None) -> str:
     return f" since {local_time(live.told_at)}" if live else ""
 
 
-def _backlog_facts(live: Heartbeat) -> Iterator[tuple[str, str]]:
+def _queue(live: Heartbeat) -> str:
+    """Return what waits; "": nothing does."""
     backlog = live.backlog
     n_files = backlog.n_waiting + backlog.n_settling
-    if n_files and live.activity.is_resting:
-        yield "queue", f"{n_files} {'waits' if n_files == 1 else 'wait'}"
-    elif n_files:
-        pace = f"; {backlog.photos_per_second:.1f} a second" if backlog.photos_per_second else ""
-        left = f", about {_duration(backlog.eta_seconds)} left" if backlog.eta_seconds is not None else ""
-        settling = f", {backlog.n_settling} may still be written to" if backlog.n_settling else ""
-        yield "queue", f"{plural(backlog.n_waiting, 'file')} to look at, {backlog.n_done} done{settling}{pace}{left}"
-    if live.memory_mb:
-        yield "memory", f"{live.memory_mb:.0f} MB"
+    if not n_files:
+        return ""
+    if live.activity.is_resting:
+        return f"{n_files} {'waits' if n_files == 1 else 'wait'}"
+    pace = f"; {backlog.photos_per_second:.1f} a second" if backlog.photos_per_second else ""
+    left = f", about {_duration(backlog.eta_seconds)} left" if backlog.eta_seconds is not None else ""
+    settling = f", {backlog.n_settling} may still be written to" if backlog.n_settling else ""
+    return f"{plural(backlog.n_waiting, 'file')} to look at, {backlog.n_done} done{settling}{pace}{left}"
 
 
 def _duration(seconds: float) -> str:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
 from facewatch.catalog import Catalog
-from facewatch.catalog.backup import Backups
+from facewatch.catalog.backup import Backups, Report, keep_quiet
 from facewatch.catalog.waiting import Patience
 from facewatch.checks.audit import Auditor
 from facewatch.config import Config
 from facewatch.errors import CatalogError, ConfigError
+from facewatch.folders.model import Applied
+from facewatch.folders.restore import Places, Restored, restore
+from facewatch.folders.sheet import remove_sheet
 from facewatch.folders.sync import PeopleFolder
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.crops import CUT_SECONDS, NO_ENGINE, Crops
@@ -171,6 +175,25 @@ class App:
     def stats(self) -> Stats:
         """Return the catalog in numbers."""
         return stats_of(self.catalog, self.engine, self.identities.settings)
+
+
+def places_of(config: Config) -> Places:
+    """Return where a catalog and what goes with it are."""
+    return Places(config.catalog, config.people, config.backups)
+
+
+def restore_backup(config: Config, file: Path, *, now: datetime, report: Report = keep_quiet) -> Restored:
+    """Put a backup in the place of the catalog, and let the people folder say what it says (see `folders.restore`)."""
+    return restore(places_of(config), file, sync=lambda: _sync_restored(config), now=now, report=report)
+
+
+def _sync_restored(config: Config) -> Applied | None:
+    with App(config, needs_catalog=True) as app:
+        if not app.folder.root.is_dir():
+            return None
+        # It has the ids of another catalog.
+        remove_sheet(app.folder.root)
+        return app.folder.sync()
 
 
 def _opened(config: Config, *, needs_catalog: bool, patience: Callable[[Path], Patience]) -> Catalog:

@@ -37,14 +37,14 @@ from drawn import Library
 from PIL import Image
 from sqlite_utils import Database
 
-from facewatch.app import App
+from facewatch.app import App, restore_backup
 from facewatch.catalog import Backups
+from facewatch.catalog.backup import back_up
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.config import load_config
 from facewatch.engines import fake
 from facewatch.errors import FacewatchError
 from facewatch.people.corrections import Decisions
-from facewatch.service import keeping
 from facewatch.types import DetectedFace, EngineInfo
 from facewatch.watcher.events import Heard
 from facewatch.watcher.loop import WatchLoop
@@ -303,7 +303,7 @@ def _grow_and_count(library: Library) -> None:
 
 def _back_up(library: Library) -> None:
     Backups(library.catalog).daily(NOW)
-    keeping.back_up(_config(library), library.base / BACKUP, may_replace=True, now=NOW)
+    back_up(library.catalog, library.base / BACKUP, may_replace=True, now=NOW)
 
 
 def _config(library: Library) -> Any:
@@ -314,7 +314,7 @@ def _config(library: Library) -> Any:
 def _back_up_and_go_on(library: Library) -> None:
     """A backup, and then other decisions and photos."""
     _grow(library)
-    keeping.back_up(_config(library), library.base / BACKUP, now=NOW)
+    back_up(library.catalog, library.base / BACKUP, now=NOW)
     library.draw("new/eve0.png", (6, 0))
     library.draw("new/eve1.png", (6, 1))
     with library.app() as app:
@@ -331,7 +331,7 @@ def _restore(library: Library) -> None:
         {"library.people": str(library.people), "library.catalog": str(library.catalog)},
         cwd=library.base,
     )
-    done = keeping.restore(config, library.base / BACKUP, now=NOW)
+    done = restore_backup(config, library.base / BACKUP, now=NOW)
     if done.folder_fault:
         raise FacewatchError(done.folder_fault)
 

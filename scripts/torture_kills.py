@@ -29,12 +29,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from facewatch.catalog.backup import contents_of
+
 # Python -P leaves out even the script's own folder.
 sys.path.extend(str(Path(__file__).resolve().parents[1] / name) for name in ("scripts", "tests"))
 
 from torture_child import BACKUP, DECISIONS, OUR_FAULT, SCENARIOS, library_at, n_decided
 
-from facewatch.catalog import Catalog, restore
+from facewatch.catalog import Catalog
 from facewatch.errors import FacewatchError
 
 HERE = Path(__file__).resolve().parent
@@ -558,7 +560,7 @@ class Trials:
             try:
                 with tempfile.TemporaryDirectory(dir=self.folder) as folder:
                     copy = Path(shutil.copy(path, Path(folder) / "copy.sqlite"))
-                    restore.contents_of(copy)
+                    contents_of(copy)
             except (FacewatchError, sqlite3.Error) as error:
                 wrong("other", f"the backup {path.name} is not whole: {error}")
         if name == "backup" and ended and not ended.code and self.work / BACKUP not in found:

@@ -23,10 +23,9 @@ import pytest
 from drawn import Library
 
 from facewatch.catalog import USER, Backups, Catalog
-from facewatch.catalog.backup import write_backup
+from facewatch.catalog.backup import contents_of, write_backup
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import clear_errors
-from facewatch.catalog.restore import contents_of
 from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullError
 
 NOON = datetime(2026, 3, 4, 12, 0, 0).astimezone()
@@ -239,7 +238,7 @@ import json, os, pathlib, signal, sys, time, traceback
 from datetime import datetime
 from facewatch.catalog.backup import write_backup
 from facewatch.config import load_config
-from facewatch.service import keeping
+from facewatch.app import restore_backup
 
 what, path, other, people = sys.argv[1], *map(pathlib.Path, sys.argv[2:])
 
@@ -254,7 +253,7 @@ def work(n_steps):
     else:
         settings = {"library.catalog": str(path), "library.people": str(people)}
         config = load_config(None, settings, cwd=path.parent)
-        keeping.restore(config, other, now=datetime.now().astimezone(), report=report)
+        restore_backup(config, other, now=datetime.now().astimezone(), report=report)
 
 print("ready", flush=True)
 for line in sys.stdin:

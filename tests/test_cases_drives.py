@@ -23,12 +23,13 @@ from drawn import Library, make_library
 from test_loop import Turns, heard
 from users import as_a_user
 
-from facewatch.app import App
+from facewatch.app import App, places_of, restore_backup
 from facewatch.catalog import Catalog
 from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.restore import GivenUp
 from facewatch.catalog.waiting import Patience, holder_of
 from facewatch.errors import BusyError, FolderError, LibraryError
+from facewatch.folders.restore import preview
 from facewatch.folders.sync import DRIVE
 from facewatch.folders.taking_over import FolderNames
 from facewatch.fs.locks import file_lock
@@ -38,7 +39,6 @@ from facewatch.people.corrections import Decisions
 from facewatch.presentation.catalog import losses
 from facewatch.reports.metrics import exposition
 from facewatch.reports.status import Status
-from facewatch.service import keeping
 from facewatch.types import Progress
 from facewatch.watcher.inotify import InotifySource
 
@@ -164,7 +164,7 @@ def test_a_restore_waits_for_a_program_that_writes(family: Library) -> None:
         if told.count("restoring") == 2:
             program.let_go()
 
-    done = keeping.restore(config, backup, now=datetime.now(UTC), report=report)
+    done = restore_backup(config, backup, now=datetime.now(UTC), report=report)
     assert done.kept
     with family.app() as app:
         assert app.lookup.person("1").name is None
@@ -239,7 +239,7 @@ def test_before_a_restore_it_is_said_what_goes_and_what_comes_back(library: Libr
     library.scan()
     with library.app() as app:
         config = app.config
-    lost = keeping.look_at(config, backup).given_up
+    lost = preview(places_of(config), backup).given_up
     assert lost == GivenUp(2, ("Ben", "Hannah"), ("Anna",), 3, 3, 1, "fake", "fake")
     assert list(losses(replace(lost, engine="new", engine_back="old"))) == [
         "2 decisions made since then are given up",
@@ -249,11 +249,11 @@ def test_before_a_restore_it_is_said_what_goes_and_what_comes_back(library: Libr
         "3 photos that came since: found again by the next `facewatch scan`",
         "people folder: links that go: about 3; that come back: about 1",
     ]
-    assert keeping.restore(config, backup, now=datetime.now(UTC)).given_up == lost
+    assert restore_backup(config, backup, now=datetime.now(UTC)).given_up == lost
     strange = make_library(library.base / "other")
     with strange.app() as app:
         config = app.config
-    assert keeping.look_at(config, backup).given_up == GivenUp(None, (), ("Anna",), 0, 0, 4, None, "fake")
+    assert preview(places_of(config), backup).given_up == GivenUp(None, (), ("Anna",), 0, 0, 4, None, "fake")
 
 
 # --- drives that are away, and folders that may not be read ---

@@ -19,13 +19,13 @@ from torture_child import NOW, SCENARIOS
 from torture_kills import Blow, Children, compile_shim, fault_trials, kill_trials, why_no_shim
 
 from facewatch import folders
+from facewatch.app import restore_backup
 from facewatch.catalog import Catalog
 from facewatch.catalog import restore as restoring
 from facewatch.catalog.backup import write_backup
 from facewatch.errors import CatalogError, DiskFaultError, DiskFullError
 from facewatch.folders import MakeFolder, MakeLink, MoveFolder, RemoveLink
 from facewatch.fs.locks import file_lock, holder
-from facewatch.service import keeping
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +295,7 @@ def test_a_restore_that_the_disk_fails_is_given_up_before_anything_is_forgotten(
     with monkeypatch.context() as patch:
         patch.setattr(restoring, "carry_over", fail)
         with pytest.raises(DiskFaultError, match="the disk failed"):
-            keeping.restore(config, backup, now=NOW)
+            restore_backup(config, backup, now=NOW)
     with library.app() as app:
         assert app.catalog.people.names() == {1: "Anna"}
         assert app.folder.plan().is_empty

@@ -16,13 +16,17 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from sqlite_utils import Database
+
+from facewatch.catalog.integrity import damage_of
 from facewatch.catalog.journal import USER
+from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import (
     advice_for_damaged,
     clear_errors,
@@ -217,6 +221,142 @@ def _publish(part: Path, target: Path, *, may_replace: bool) -> None:
         rename_apart(part, target)
     except FileExistsError as error:
         raise CatalogError(f"{target}: exists; name another file, or replace it with --force") from error
+
+
+# --- by hand ---
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a catalog or a backup holds."""
+
+    path: Path
+    library_id: str
+    made_at: str | None
+    """When the backup was taken, UTC; None: by hand, or by a facewatch that did not say."""
+    roots: tuple[Path, ...]
+    """The photo libraries."""
+    people_folder: Path | None
+    """Where it was last."""
+    n_photos: int
+    n_faces: int
+    n_people: int
+    n_named: int
+    newest_entry: tuple[int, str, str] | None
+    """Id, time and action of the newest entry of the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """A backup that was made."""
+
+    path: Path
+    n_bytes: int
+    seconds: float
+
+
+def back_up(
+    catalog: Path,
+    target: Path,
+    *,
+    apart_from: Collection[Path] = (),
+    people: Path | None = None,
+    may_replace: bool = False,
+    now: datetime,
+    report: Report = keep_quiet,
+) -> BackedUp:
+    """Copy the catalog to a file, or into a folder under a name with today's date, while others go on working.
+
+    Args:
+        apart_from: photo libraries besides those that the catalog knows; nothing is written there,
+        people: nor in the people folder.
+
+    Raises:
+        CatalogError: there is no catalog or it is damaged; or the target exists, or lies where nothing is written.
+    """
+    if not catalog.exists():
+        raise CatalogError(f"{catalog}: no catalog yet; `facewatch scan` makes one")
+    if target.is_dir():
+        target = _dated(target, catalog.stem, now)
+    contents = contents_of(catalog, is_deep=False)
+    _check_lies_apart(target, (*apart_from, *contents.roots), filter(None, (people, contents.people_folder)))
+    started = datetime.now(UTC)
+    write_backup(catalog, target, may_replace=may_replace, report=report)
+    return BackedUp(target, target.stat().st_size, (datetime.now(UTC) - started).total_seconds())
+
+
+def target_named(text: str) -> Path:
+    """Return the target that somebody named; what ends like a folder is one, and never becomes a file.
+
+    Raises:
+        CatalogError: there is no such folder.
+    """
+    # A Path would drop the slash, or the dot, that says so.
+    if os.path.basename(text) in ("", ".") and not os.path.isdir(text):  # noqa: PTH112, PTH119
+        raise CatalogError(f"{text}: no such folder; plug in its drive, or make it")
+    return Path(text)
+
+
+def _dated(folder: Path, stem: str, now: datetime) -> Path:
+    """Return a name that is free."""
+    day = folder / f"{stem}-{now:%Y-%m-%d}.sqlite"
+    return folder / f"{stem}-{now:%Y-%m-%d-%H%M%S}.sqlite" if day.exists() else day
+
+
+def _check_lies_apart(target: Path, libraries: Iterable[Path], people_folders: Iterable[Path]) -> None:
+    real = target.parent.resolve() / target.name
+    for library in libraries:
+        if real.is_relative_to(library.resolve()):
+            raise CatalogError(
+                f"{target}: lies in the photo library {library}, which is only read; name another folder"
+            )
+    for people in people_folders:
+        if real.is_relative_to(people.resolve()):
+            raise CatalogError(f"{target}: lies in the people folder {people}; name another folder")
+
+
+def contents_of(path: Path, *, is_deep: bool = True) -> Contents:
+    """Return what a catalog or backup holds, of this or an older schema; when `is_deep`, after reading all of it.
+
+    Raises:
+        CatalogError: it is no catalog, damaged, or made by a newer facewatch.
+    """
+    with clear_errors(path), closing(connect_reading(path)) as db:
+        _check_schema(path, db)
+        if is_deep and (damage := damage_of(db)):
+            raise CatalogError(f"{path}: {damage[0]}; name another backup")
+        return _contents(path, db)
+
+
+def _check_schema(path: Path, db: sqlite3.Connection) -> None:
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if MIGRATIONS.migrations_table not in tables or "settings" not in tables:
+        raise CatalogError(f"{path}: not a catalog of facewatch; name a backup of one")
+    unknown = {migration.name for migration in MIGRATIONS.applied(Database(db))} - {
+        migration.name for migration in MIGRATIONS._migrations
+    }
+    if unknown:
+        raise CatalogError(f"{path}: made by a newer facewatch (it has {', '.join(sorted(unknown))}); update facewatch")
+
+
+def _contents(path: Path, db: sqlite3.Connection) -> Contents:
+    def count(what: str) -> int:
+        return int(db.execute(f"SELECT COUNT(*) FROM {what}").fetchone()[0])
+
+    settings = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM settings")}
+    folder = settings.get("people_folder")
+    return Contents(
+        path=path,
+        library_id=str(settings.get("library_id", "")),
+        made_at=settings.get(MADE_AT),
+        roots=tuple(Path(os.fsdecode(root)) for (root,) in db.execute("SELECT path FROM roots ORDER BY id")),
+        people_folder=Path(folder) if folder else None,
+        n_photos=count("photos WHERE id IN (SELECT photo_id FROM files)"),
+        n_faces=count("faces"),
+        n_people=count("people_view"),
+        n_named=count("people_view WHERE is_named"),
+        newest_entry=db.execute("SELECT id, at, action FROM journal ORDER BY id DESC LIMIT 1").fetchone(),
+    )
 
 
 # --- once a day ---

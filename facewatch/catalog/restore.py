@@ -26,9 +26,9 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from facewatch.catalog.backup import MADE_AT, Report, check_copy, keep_quiet, write_backup
+from facewatch.catalog.backup import MADE_AT, Contents, Report, check_copy, keep_quiet, write_backup
 from facewatch.catalog.files import display
-from facewatch.catalog.integrity import damage_of, faults_of
+from facewatch.catalog.integrity import faults_of
 from facewatch.catalog.journal import USER
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import (
@@ -38,7 +38,7 @@ from facewatch.catalog.opening import (
     make_durable,
 )
 from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience, holder_of
-from facewatch.errors import BusyError, CatalogError
+from facewatch.errors import BusyError
 from facewatch.fs import sidecar
 from facewatch.fs.atomic import sync
 from facewatch.fs.locks import file_lock
@@ -47,26 +47,6 @@ from facewatch.types import Progress
 
 _NO_PHOTO = bytes(32)
 """The hash of no photo; stands for those that only a lost catalog knew."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a catalog or a backup holds."""
-
-    path: Path
-    library_id: str
-    made_at: str | None
-    """When the backup was taken, UTC; None: by hand, or by a facewatch that did not say."""
-    roots: tuple[Path, ...]
-    """The photo libraries."""
-    people_folder: Path | None
-    """Where it was last."""
-    n_photos: int
-    n_faces: int
-    n_people: int
-    n_named: int
-    newest_entry: tuple[int, str, str] | None
-    """Id, time and action of the newest entry of the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,50 +75,6 @@ def alone(catalog: Path) -> Iterator[None]:
         file_lock(beside(catalog, sidecar.WRITE_LOCK), wait_seconds=WRITE_WAIT_SECONDS, purpose="restoring"),
     ):
         yield
-
-
-def contents_of(path: Path, *, is_deep: bool = True) -> Contents:
-    """Return what a catalog or backup holds, of this or an older schema; when `is_deep`, after reading all of it.
-
-    Raises:
-        CatalogError: it is no catalog, damaged, or made by a newer facewatch.
-    """
-    with clear_errors(path), closing(connect_reading(path)) as db:
-        _check_schema(path, db)
-        if is_deep and (damage := damage_of(db)):
-            raise CatalogError(f"{path}: {damage[0]}; name another backup")
-        return _contents(path, db)
-
-
-def _check_schema(path: Path, db: sqlite3.Connection) -> None:
-    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if MIGRATIONS.migrations_table not in tables or "settings" not in tables:
-        raise CatalogError(f"{path}: not a catalog of facewatch; name a backup of one")
-    unknown = {migration.name for migration in MIGRATIONS.applied(Database(db))} - {
-        migration.name for migration in MIGRATIONS._migrations
-    }
-    if unknown:
-        raise CatalogError(f"{path}: made by a newer facewatch (it has {', '.join(sorted(unknown))}); update facewatch")
-
-
-def _contents(path: Path, db: sqlite3.Connection) -> Contents:
-    def count(what: str) -> int:
-        return int(db.execute(f"SELECT COUNT(*) FROM {what}").fetchone()[0])
-
-    settings = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM settings")}
-    folder = settings.get("people_folder")
-    return Contents(
-        path=path,
-        library_id=str(settings.get("library_id", "")),
-        made_at=settings.get(MADE_AT),
-        roots=tuple(Path(os.fsdecode(root)) for (root,) in db.execute("SELECT path FROM roots ORDER BY id")),
-        people_folder=Path(folder) if folder else None,
-        n_photos=count("photos WHERE id IN (SELECT photo_id FROM files)"),
-        n_faces=count("faces"),
-        n_people=count("people_view"),
-        n_named=count("people_view WHERE is_named"),
-        newest_entry=db.execute("SELECT id, at, action FROM journal ORDER BY id DESC LIMIT 1").fetchone(),
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,19 @@ def backup(state: State, file: str, force: bool, as_json: bool) -> None:
       0 done; 5 there is no catalog, it is damaged, the disk is full, or FILE
       exists or lies among the photos
     """
-    from facewatch.service import keeping
+    from facewatch.catalog.backup import back_up, target_named
 
-    target = keeping.target_named(file)
+    config, target = state.config(), target_named(file)
     with progress_bar("backup", is_shown=not state.is_quiet and not as_json) as show:
-        made = keeping.back_up(state.config(), target, may_replace=force, now=datetime.now().astimezone(), report=show)
+        made = back_up(
+            config.catalog,
+            target,
+            apart_from=config.photos,
+            people=config.people,
+            may_replace=force,
+            now=datetime.now().astimezone(),
+            report=show,
+        )
     if as_json:
         print_json({"file": str(made.path), "bytes": made.n_bytes, "seconds": round(made.seconds, 3)})
     elif not state.is_quiet:
@@ -67,19 +75,20 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
       damaged, or made by a newer facewatch; 6 another facewatch is running;
       8 the catalog is restored, but the people folder could not follow
     """
+    from facewatch.app import places_of, restore_backup
     from facewatch.errors import FolderError
+    from facewatch.folders.restore import check_nobody_runs, preview
     from facewatch.presentation import catalog as words
-    from facewatch.service import keeping
 
     config = state.config()
     if not yes:
-        keeping.check_nobody_at_work(config)
-        for line in words.before_restoring(keeping.look_at(config, file)):
+        check_nobody_runs(config.catalog)
+        for line in words.before_restoring(preview(places_of(config), file)):
             echo(line, is_error=True)
         if not is_confirmed("Restore it?", unasked="--yes to restore"):
             raise click.exceptions.Exit(1)
     with progress_bar("restore", is_shown=not state.is_quiet and not as_json) as show:
-        done = keeping.restore(config, file, now=datetime.now().astimezone(), report=show)
+        done = restore_backup(config, file, now=datetime.now().astimezone(), report=show)
     if as_json:
         print_json(words.restored_row(done))
     elif not state.is_quiet:

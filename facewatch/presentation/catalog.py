@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from facewatch.catalog import Person
     from facewatch.catalog.engines import KnownEngine
     from facewatch.catalog.restore import GivenUp
+    from facewatch.folders.restore import Restorable, Restored
     from facewatch.models.registry import KnownPack
     from facewatch.people.identities import Alike
     from facewatch.people.search import NearFaces
-    from facewatch.service.keeping import Restorable, Restored
 
 _MOST_NAMES = 8
 """Names that are given up, of which the question tells."""

@@ -13,7 +13,7 @@ from drawn import Library
 from facewatch.app import App
 from facewatch.engines import fake
 from facewatch.errors import LibraryError
-from facewatch.fs.looking import look_below
+from facewatch.fs.beneath import look_below
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.library.scan import Rules, walk

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.fs.looking import FRESH_SECONDS, is_folder_below, look_below
+from facewatch.fs.beneath import FRESH_SECONDS, is_folder_below, look_below
 from facewatch.types import Fingerprint
 from facewatch.watcher.debounce import SPARE_ENTRIES, SettleQueue
 

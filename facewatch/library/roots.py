@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from facewatch.catalog import Catalog, KnownFile, display
 from facewatch.errors import FaultCode, LibraryError
-from facewatch.fs.looking import is_folder_below, look_below
+from facewatch.fs.beneath import is_folder_below, look_below
 from facewatch.fs.mounts import Asker, is_folder
 from facewatch.library.layout import check_library, distinct_roots, nested_roots
 from facewatch.library.scan import (

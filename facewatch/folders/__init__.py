@@ -28,8 +28,7 @@ from __future__ import annotations
 
 from facewatch.folders.apply import apply, refusal
 from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed, owner_of
-from facewatch.folders.disk import place_in, read_disk, read_entry
-from facewatch.folders.making import LinkMaker, make_link
+from facewatch.folders.disk import LinkMaker, make_link, place_in, read_disk, read_entry
 from facewatch.folders.model import (
     Action,
     Applied,

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from facewatch.errors import FolderError
-from facewatch.folders.disk import read_entry
-from facewatch.folders.making import LinkMaker, make_link, opened_folder_of
+from facewatch.folders.disk import LinkMaker, OpenedFolder, make_link, opened_folder_of, read_entry
 from facewatch.folders.model import (
     Action,
     Applied,
@@ -25,7 +24,6 @@ from facewatch.folders.model import (
     RemoveLink,
 )
 from facewatch.folders.names import PART, UNNAMED, printable
-from facewatch.folders.opened import OpenedFolder
 from facewatch.fs.atomic import exists, rename_apart
 
 _BATCH = 1000

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import stat
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from facewatch.errors import FolderError
 from facewatch.folders.model import Disk, Entries, Entry, LinkKind, RecordedLink, WantedFolder
 from facewatch.folders.names import MARKER, N_CANDIDATES, UNNAMED, folder_names, temporary_folder
-from facewatch.folders.opened import OpenedFolder
+from facewatch.fs import beneath
+from facewatch.fs.beneath import open_file, open_folder_beneath
 
 
 def read_disk(
@@ -119,3 +125,164 @@ def place_in(root: Path, path: Path) -> str | None:
         return None
     place = f"{folder[len(top) + 1 :]}/{path.name}"
     return unicodedata.normalize("NFC", place) if sys.platform == "darwin" else place
+
+
+_NO_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EMLINK}
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """An opened folder."""
+
+    handle: int
+    identity: tuple[int, int]
+    """Its device and inode, which no other has while it is open."""
+
+
+class OpenedFolder:
+    """The people folder, opened, with those folders in it that were entered last. Close it, or use it with `with`."""
+
+    def __init__(self, root: str) -> None:
+        """Open the people folder, which may be a link.
+
+        Raises:
+            OSError: it is not there, or cannot be entered.
+        """
+        self.top = beneath.open_folder_beneath(root, "")
+        self._open: dict[str, _Folder] = {}
+
+    def __enter__(self) -> OpenedFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for path in list(self._open):
+            self._close(path)
+        os.close(self.top)
+
+    def enter(self, path: str) -> int:
+        """Return a descriptor of the folder that has this path now ("": the people folder); for use until the next.
+
+        That of the unnamed stays: people move out of it and into it.
+
+        Raises:
+            NotADirectoryError: there is none, or a link has its place.
+            OSError: it cannot be entered.
+        """
+        if not path:
+            return self.top
+        if not self.is_in_place(path):
+            self._open[path] = self._entered(path)
+        return self._open[path].handle
+
+    def is_in_place(self, path: str) -> bool:
+        """Whether the folder that was entered last by this path has it still."""
+        if not path:
+            return True
+        parent, _, name = path.rpartition("/")
+        folder = self._open.get(path)
+        if folder is None or not self.is_in_place(parent):
+            return False
+        try:
+            return _identity(os.stat(name, dir_fd=self._handle(parent), follow_symlinks=False)) == folder.identity
+        except OSError:
+            return False
+
+    def _entered(self, path: str) -> _Folder:
+        parent, _, name = path.rpartition("/")
+        above = self.enter(parent)
+        for other in self._open.keys() - {parent, UNNAMED} | self._open.keys() & {path}:
+            self._close(other)
+        try:
+            handle = beneath.enter(name, above)
+        except OSError as error:
+            if error.errno in _NO_FOLDER:
+                raise NotADirectoryError(errno.ENOTDIR, f"{path} is not a folder") from error
+            raise
+        return _Folder(handle, _identity(os.fstat(handle)))
+
+    def _handle(self, path: str) -> int:
+        return self._open[path].handle if path else self.top
+
+    def _close(self, path: str) -> None:
+        os.close(self._open.pop(path).handle)
+
+
+def _identity(info: os.stat_result) -> tuple[int, int]:
+    return info.st_dev, info.st_ino
+
+
+class LinkMaker(Protocol):
+    """What makes one link in a folder of the people folder."""
+
+    def __call__(self, kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
+        """Make a link; never in place of something.
+
+        Args:
+            target: the text of a symlink; the file that a hard link or a copy is made of, in the folder `target_fd`.
+            name: of the link, in the folder `dir_fd`.
+
+        Raises:
+            FileNotFoundError: the file is not there, or no file but a link, for instance.
+            OSError: the link cannot be made.
+        """
+
+
+def make_link(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
+    """Make a symlink of that text, or a hard link to or a copy of that file (see `LinkMaker`)."""
+    if kind == "symlink":
+        os.symlink(target, name, dir_fd=dir_fd)
+    elif target_fd is None:
+        raise ValueError("a hard link or a copy is made of a file in an opened folder")
+    elif kind == "hardlink":
+        _link(target, name, target_fd, dir_fd)
+    else:
+        _copy(target, name, target_fd, dir_fd)
+
+
+def _link(target: str, name: str, target_fd: int, dir_fd: int) -> None:
+    os.link(target, name, src_dir_fd=target_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
+    if not stat.S_ISREG(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode):
+        os.unlink(name, dir_fd=dir_fd)  # only now is it known what was linked to
+        raise FileNotFoundError(errno.ENOENT, "not a file", target)
+
+
+def _copy(target: str, name: str, target_fd: int, dir_fd: int) -> None:
+    with os.fdopen(open_file(target, target_fd), "rb") as source:
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
+        with os.fdopen(handle, "wb") as copy:
+            shutil.copyfileobj(source, copy)
+            copy.flush()
+            _copy_facts(source.fileno(), handle)
+
+
+def _copy_facts(source: int, copy: int) -> None:
+    """Give a copy the times, rights and tags of its source."""
+    for tag in os.listxattr(source) if hasattr(os, "listxattr") else ():
+        with contextlib.suppress(OSError):
+            os.setxattr(copy, tag, os.getxattr(source, tag))
+    info = os.fstat(source)
+    os.fchmod(copy, stat.S_IMODE(info.st_mode) & 0o777)
+    os.utime(copy, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+@contextmanager
+def opened_folder_of(source: str, libraries: Sequence[str] = ()) -> Iterator[int]:
+    """Give a descriptor of the folder that a file of the library is in; below its library no link is followed.
+
+    Where none of the libraries is above the file, its folder is taken as it is reached.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or only by way of a link.
+        OSError: it cannot be entered.
+    """
+    folder = os.path.dirname(source)
+    above = [root for root in (root.rstrip("/") for root in libraries) if f"{folder}/".startswith(f"{root}/")]
+    root = max(above, key=len, default=folder)
+    try:
+        handle = open_folder_beneath(root or "/", folder[len(root) :].strip("/"))
+    except NotADirectoryError as error:
+        raise FileNotFoundError(errno.ENOENT, "its folder is not there", source) from error
+    try:
+        yield handle
+    finally:
+        os.close(handle)

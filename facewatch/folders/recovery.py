@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from facewatch.folders.apply import refusal
-from facewatch.folders.disk import read_entry
+from facewatch.folders.disk import OpenedFolder, read_entry
 from facewatch.folders.model import Action, Entry, Ledger, LinkKind, MakeFolder, MakeLink, MoveFolder
 from facewatch.folders.names import MARKER
-from facewatch.folders.opened import OpenedFolder
 from facewatch.fs.atomic import exists
 
 

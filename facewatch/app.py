@@ -11,7 +11,7 @@ from types import TracebackType
 
 from facewatch.catalog import Catalog
 from facewatch.catalog.backup import Backups, Report, keep_quiet
-from facewatch.catalog.waiting import Patience
+from facewatch.catalog.opening import Patience
 from facewatch.checks.audit import Auditor
 from facewatch.config import Config
 from facewatch.errors import CatalogError, ConfigError

@@ -25,9 +25,9 @@ from users import as_a_user
 
 from facewatch.app import App, places_of, restore_backup
 from facewatch.catalog import Catalog
+from facewatch.catalog.opening import Patience, holder_of
 from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.restore import GivenUp
-from facewatch.catalog.waiting import Patience, holder_of
 from facewatch.errors import BusyError, FolderError, LibraryError
 from facewatch.folders.restore import preview
 from facewatch.folders.sync import DRIVE

@@ -23,10 +23,17 @@ from facewatch.catalog.integrity import FaceMeasures, Integrity, StrayAssignment
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.lineage import Lineage, Spot
 from facewatch.catalog.migrations import MIGRATIONS
-from facewatch.catalog.opening import check_place, clear_errors, connect, make_durable, utc_now
+from facewatch.catalog.opening import (
+    WRITE_WAIT_SECONDS,
+    Patience,
+    check_place,
+    clear_errors,
+    connect,
+    make_durable,
+    utc_now,
+)
 from facewatch.catalog.people import LinkRow, Links, People, Person, Runs
 from facewatch.catalog.provenance import Provenance
-from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience
 from facewatch.errors import CatalogError
 from facewatch.fs import sidecar
 from facewatch.fs.locks import Holder, file_lock, holder

@@ -32,12 +32,14 @@ from facewatch.catalog.integrity import faults_of
 from facewatch.catalog.journal import USER
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import (
+    WRITE_WAIT_SECONDS,
+    Patience,
     clear_errors,
     connect,
     connect_reading,
+    holder_of,
     make_durable,
 )
-from facewatch.catalog.waiting import WRITE_WAIT_SECONDS, Patience, holder_of
 from facewatch.errors import BusyError
 from facewatch.fs import sidecar
 from facewatch.fs.atomic import sync

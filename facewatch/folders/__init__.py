@@ -7,13 +7,13 @@
 
 `plan` is pure. `apply` does each action on disk first and tells the ledger afterwards, so after a crash the disk may
 be ahead of the record, never behind; the next plan recognises what was done and only records it. For the case that it
-is not wanted any more by then, what is about to be done is told before (see `resuming`). What a record calls
+is not wanted any more by then, what is about to be done is told before (see `recovery`). What a record calls
 ours is ours only while the entry still bears its stamp, and only that is ever removed:
 
     symlink:<target>   hardlink:<inode>   copy:<size>:<mtime in ns>
 
 Nothing is done by path: every folder below the people folder is entered by its own name, never through a link, and
-what is made in one that is moved away meanwhile is taken back (see `opened`). So nobody can lead the way out.
+what is made in one that is moved away meanwhile is taken back (see `disk`). So nobody can lead the way out.
 
 Whose is a directory that already has a person's name? If it is empty or holds nothing but that person's links: ours.
 Otherwise a stranger's: links are added to it and taken out again, but it is never recorded, moved or removed. Any other

@@ -50,7 +50,7 @@ def apply(
     Args:
         libraries: the roots of the library. What a hard link or a copy is made of is reached from there without
             following a link, so that nothing from elsewhere gets into the people folder.
-        intend: is told what comes next, some actions at a time (see `resuming`).
+        intend: is told what comes next, some actions at a time (see `recovery`).
 
     Raises:
         FolderError: the folder is gone; the disk is full or read-only. What was done until then is in the ledger.

@@ -1,4 +1,7 @@
-"""What stands in the people folder now."""
+"""The people folder on the disk: what stands in it, and links made in it.
+
+It is worked on by descriptors: what is done in it happens in it, whoever puts a link in the place of a folder.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from facewatch.checks.audit import Auditor
 from facewatch.config import Config
 from facewatch.errors import CatalogError, ConfigError
 from facewatch.folders.model import Applied
-from facewatch.folders.restore import Places, Restored, restore
+from facewatch.folders.restore import Locations, Restored, restore
 from facewatch.folders.sheet import remove_sheet
 from facewatch.folders.sync import PeopleFolder
 from facewatch.indexing.analyzer import Recipe
@@ -177,14 +177,14 @@ class App:
         return stats_of(self.catalog, self.engine, self.identities.settings)
 
 
-def places_of(config: Config) -> Places:
+def locations_of(config: Config) -> Locations:
     """Return where a catalog and what goes with it are."""
-    return Places(config.catalog, config.people, config.backups)
+    return Locations(config.catalog, config.people, config.backups)
 
 
 def restore_backup(config: Config, file: Path, *, now: datetime, report: Report = keep_quiet) -> Restored:
     """Put a backup in the place of the catalog, and let the people folder say what it says (see `folders.restore`)."""
-    return restore(places_of(config), file, sync=lambda: _sync_restored(config), now=now, report=report)
+    return restore(locations_of(config), file, sync=lambda: _sync_restored(config), now=now, report=report)
 
 
 def _sync_restored(config: Config) -> Applied | None:

@@ -23,7 +23,7 @@ from drawn import Library, make_library
 from test_loop import Turns, heard
 from users import as_a_user
 
-from facewatch.app import App, places_of, restore_backup
+from facewatch.app import App, locations_of, restore_backup
 from facewatch.catalog import Catalog
 from facewatch.catalog.opening import Patience, holder_of
 from facewatch.catalog.pausing import pause, resume
@@ -239,7 +239,7 @@ def test_before_a_restore_it_is_said_what_goes_and_what_comes_back(library: Libr
     library.scan()
     with library.app() as app:
         config = app.config
-    lost = preview(places_of(config), backup).given_up
+    lost = preview(locations_of(config), backup).given_up
     assert lost == GivenUp(2, ("Ben", "Hannah"), ("Anna",), 3, 3, 1, "fake", "fake")
     assert list(losses(replace(lost, engine="new", engine_back="old"))) == [
         "2 decisions made since then are given up",
@@ -253,7 +253,7 @@ def test_before_a_restore_it_is_said_what_goes_and_what_comes_back(library: Libr
     strange = make_library(library.base / "other")
     with strange.app() as app:
         config = app.config
-    assert preview(places_of(config), backup).given_up == GivenUp(None, (), ("Anna",), 0, 0, 4, None, "fake")
+    assert preview(locations_of(config), backup).given_up == GivenUp(None, (), ("Anna",), 0, 0, 4, None, "fake")
 
 
 # --- drives that are away, and folders that may not be read ---

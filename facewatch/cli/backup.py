@@ -75,7 +75,7 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
       damaged, or made by a newer facewatch; 6 another facewatch is running;
       8 the catalog is restored, but the people folder could not follow
     """
-    from facewatch.app import places_of, restore_backup
+    from facewatch.app import locations_of, restore_backup
     from facewatch.errors import FolderError
     from facewatch.folders.restore import check_nobody_runs, preview
     from facewatch.presentation import catalog as words
@@ -83,7 +83,7 @@ def restore(state: State, file: Path, yes: bool, as_json: bool) -> None:
     config = state.config()
     if not yes:
         check_nobody_runs(config.catalog)
-        for line in words.before_restoring(preview(places_of(config), file)):
+        for line in words.before_restoring(preview(locations_of(config), file)):
             echo(line, is_error=True)
         if not is_confirmed("Restore it?", unasked="--yes to restore"):
             raise click.exceptions.Exit(1)

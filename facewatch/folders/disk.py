@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from facewatch.errors import FolderError
-from facewatch.folders.model import Disk, Entries, Entry, LinkKind, RecordedLink, WantedFolder
+from facewatch.folders.model import Disk, Entries, FolderEntry, LinkKind, RecordedLink, WantedFolder
 from facewatch.folders.names import MARKER, N_CANDIDATES, UNNAMED, folder_names, temporary_folder
 from facewatch.fs import beneath
 from facewatch.fs.beneath import open_file, open_folder_beneath
@@ -61,7 +61,7 @@ def _read_folders(top: str, folders: Iterable[str]) -> dict[str, Entries]:
         with contextlib.suppress(FileNotFoundError), OpenedFolder(top) as opened:
             for folder in folders:
                 parent, _, name = folder.rpartition("/")
-                if not folder or found.get(parent, {}).get(name, Entry("other")).kind == "dir":
+                if not folder or found.get(parent, {}).get(name, FolderEntry("other")).kind == "dir":
                     found[folder] = _read_folder(opened, folder)
     except OSError as error:
         # What cannot be seen must not pass for gone, or its records would be dropped.
@@ -70,7 +70,7 @@ def _read_folders(top: str, folders: Iterable[str]) -> dict[str, Entries]:
     return found
 
 
-def _read_folder(opened: OpenedFolder, path: str) -> dict[str, Entry]:
+def _read_folder(opened: OpenedFolder, path: str) -> dict[str, FolderEntry]:
     """Return the entries of a folder; none when it has vanished, or become a link, since it was seen."""
     try:
         dir_fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened.enter(path))
@@ -88,17 +88,17 @@ def _read_folder(opened: OpenedFolder, path: str) -> dict[str, Entry]:
         os.close(dir_fd)
 
 
-def read_entry(name: str, dir_fd: int | None = None) -> Entry:
+def read_entry(name: str, dir_fd: int | None = None) -> FolderEntry:
     """Return an entry of an opened folder; one that is not there is of kind "other", which nothing is done to."""
     try:
         info = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         if stat.S_ISLNK(info.st_mode):
-            return Entry("symlink", target=os.readlink(name, dir_fd=dir_fd))
+            return FolderEntry("symlink", target=os.readlink(name, dir_fd=dir_fd))
     except (FileNotFoundError, NotADirectoryError):
-        return Entry("other")
+        return FolderEntry("other")
     if stat.S_ISREG(info.st_mode):
-        return Entry("file", inode=info.st_ino, size=info.st_size, mtime_ns=info.st_mtime_ns)
-    return Entry("dir" if stat.S_ISDIR(info.st_mode) else "other")
+        return FolderEntry("file", inode=info.st_ino, size=info.st_size, mtime_ns=info.st_mtime_ns)
+    return FolderEntry("dir" if stat.S_ISDIR(info.st_mode) else "other")
 
 
 def _read_sources(wanted: list[WantedFolder], links: list[RecordedLink], found: Mapping[str, Entries]) -> Entries:
@@ -134,7 +134,7 @@ _NO_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EMLINK}
 
 
 @dataclass(frozen=True, slots=True)
-class _Folder:
+class _Opened:
     """An opened folder."""
 
     handle: int
@@ -152,7 +152,7 @@ class OpenedFolder:
             OSError: it is not there, or cannot be entered.
         """
         self.top = beneath.open_folder_beneath(root, "")
-        self._open: dict[str, _Folder] = {}
+        self._open: dict[str, _Opened] = {}
 
     def __enter__(self) -> OpenedFolder:
         return self
@@ -190,7 +190,7 @@ class OpenedFolder:
         except OSError:
             return False
 
-    def _entered(self, path: str) -> _Folder:
+    def _entered(self, path: str) -> _Opened:
         parent, _, name = path.rpartition("/")
         above = self.enter(parent)
         for other in self._open.keys() - {parent, UNNAMED} | self._open.keys() & {path}:
@@ -201,7 +201,7 @@ class OpenedFolder:
             if error.errno in _NO_FOLDER:
                 raise NotADirectoryError(errno.ENOTDIR, f"{path} is not a folder") from error
             raise
-        return _Folder(handle, _identity(os.fstat(handle)))
+        return _Opened(handle, _identity(os.fstat(handle)))
 
     def _handle(self, path: str) -> int:
         return self._open[path].handle if path else self.top

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from facewatch.folders.names import printable
 
 LinkKind = Literal["symlink", "hardlink", "copy"]
-Entries = Mapping[str, "Entry"]
+Entries = Mapping[str, "FolderEntry"]
 
 _MTIME_SLACK_NS = 2_000_000_000
 """FAT keeps times to two seconds, so a copy may come back with a slightly different one."""
@@ -49,7 +49,7 @@ class RecordedLink:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FolderEntry:
     """What has a name in a folder; links are not followed."""
 
     kind: Literal["symlink", "file", "dir", "other"]

@@ -14,7 +14,7 @@ from facewatch.folders.disk import is_intact
 from facewatch.folders.model import (
     Action,
     Disk,
-    Entry,
+    FolderEntry,
     LinkKind,
     MakeFolder,
     MakeLink,
@@ -44,7 +44,7 @@ def plan(
     Does not depend on the order of `wanted`, of the links in it, or of the records.
     """
     people = {person.person_id: person for person in wanted if any(link.sources for link in person.links)}
-    faults = _drop_unnamed(people) if disk.folders[""].get(UNNAMED, Entry("dir")).kind != "dir" else ()
+    faults = _drop_unnamed(people) if disk.folders[""].get(UNNAMED, FolderEntry("dir")).kind != "dir" else ()
     mine: dict[int, list[RecordedLink]] = defaultdict(list)
     for link in sorted(links, key=lambda link: link.link_id):
         mine[link.person_id].append(link)
@@ -63,7 +63,7 @@ def plan(
     cleared += _clear(gone, [], disk)[0]
     moves = _order_moves(homes, names, disk)
     moved = {homes[move.person_id]: names[move.person_id] for move in moves}
-    rest = _plan_links(people, names, _moved(mine, moved), homes.keys(), _Draft(_after_moves(disk, moved), kind))
+    rest = _plan_links(people, names, _moved(mine, moved), homes.keys(), _LinkPlan(_after_moves(disk, moved), kind))
     return Plan((*lost, *found, *cleared, *moves, *rest), faults)
 
 
@@ -217,7 +217,7 @@ def _plan_links(
     names: Mapping[int, str],
     links: Mapping[int, list[RecordedLink]],
     settled: Collection[int],
-    draft: _Draft,
+    draft: _LinkPlan,
 ) -> list[Action]:
     """Return what is to do when all folders have moved: keep or drop what is recorded, then name what is new."""
     useless, newcomers = [], {}
@@ -233,7 +233,7 @@ def _plan_links(
     return [*cleared, *(action for action in entered if action is not None), *draft.actions]
 
 
-class _Draft:
+class _LinkPlan:
     """The links of a plan as they are found and named. `disk` is what there is before the first of them is made."""
 
     def __init__(self, disk: Disk, kind: LinkKind) -> None:
@@ -261,7 +261,7 @@ class _Draft:
         """Return the stamp that the wanted link has if it is made already, or "" when the source is not there."""
         if self._kind == "symlink":
             return f"symlink:{self._target(source, folder)}"
-        entry = self.disk.sources.get(source, Entry("other"))
+        entry = self.disk.sources.get(source, FolderEntry("other"))
         return entry.stamp(self._kind) if entry.kind == "file" else ""
 
     def renew(
@@ -307,7 +307,7 @@ class _Draft:
         source: Path,
         *,
         replaces: str | None = None,
-        done: Entry | None = None,
+        done: FolderEntry | None = None,
     ) -> None:
         target = self._target(os.fspath(source), path.rpartition("/")[0])
         stamp = replaces if done is None else done.stamp(self._kind)

@@ -16,7 +16,7 @@ from typing import Any
 
 from facewatch.folders.apply import refusal
 from facewatch.folders.disk import OpenedFolder, read_entry
-from facewatch.folders.model import Action, Entry, Ledger, LinkKind, MakeFolder, MakeLink, MoveFolder
+from facewatch.folders.model import Action, FolderEntry, Ledger, LinkKind, MakeFolder, MakeLink, MoveFolder
 from facewatch.folders.names import MARKER
 from facewatch.fs.atomic import exists
 
@@ -53,9 +53,9 @@ def resume(intents: str, root: Path, folders: Mapping[int, str], ledger: Ledger)
         with OpenedFolder(os.path.realpath(root)) as opened:
             if not exists(MARKER, opened.top):
                 return False
-            look = _Look(opened, dict(folders), ledger)
+            recovery = _Recovery(opened, dict(folders), ledger)
             for intent in json.loads(intents):
-                look.at(intent)
+                recovery.at(intent)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -63,7 +63,7 @@ def resume(intents: str, root: Path, folders: Mapping[int, str], ledger: Ledger)
     return True
 
 
-class _Look:
+class _Recovery:
     """Looks on the disk at what was to be done, in that order."""
 
     def __init__(self, opened: OpenedFolder, folders: dict[int, str], ledger: Ledger) -> None:
@@ -96,11 +96,11 @@ class _Look:
         if entry.bears(stamp):
             self._ledger.link_made(person_id, photo_id, path, Path(source), stamp)
 
-    def _entry(self, path: str) -> Entry:
+    def _entry(self, path: str) -> FolderEntry:
         folder, _, name = path.rpartition("/")
         try:
             return read_entry(name, self._opened.enter(folder))
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return Entry("other")
+                return FolderEntry("other")
             raise

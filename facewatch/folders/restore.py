@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Locations:
     """Where a catalog and what goes with it are, as the settings say."""
 
     catalog: Path
@@ -79,28 +79,28 @@ def check_nobody_runs(catalog: Path) -> None:
         raise BusyError(f"{runner} is running on this catalog; stop it first")
 
 
-def preview(places: Places, file: Path) -> Restorable:
+def preview(locations: Locations, file: Path) -> Restorable:
     """Return what restoring this file would do; changes nothing.
 
     Raises:
         CatalogError: it is no backup, damaged, or made by a newer facewatch.
     """
-    if file.exists() and places.catalog.exists() and file.samefile(places.catalog):
+    if file.exists() and locations.catalog.exists() and file.samefile(locations.catalog):
         raise CatalogError(f"{file}: that is the catalog itself; name a backup")
-    backup = _contents_of_backup(places, file)
-    present, fault = _present(places.catalog)
-    given_up = restoring.given_up(places.catalog, backup) if present is not None else None
+    backup = _contents_of_backup(locations, file)
+    present, fault = _present(locations.catalog)
+    given_up = restoring.given_up(locations.catalog, backup) if present is not None else None
     return Restorable(backup, present, fault, given_up)
 
 
-def _contents_of_backup(places: Places, file: Path) -> Contents:
+def _contents_of_backup(locations: Locations, file: Path) -> Contents:
     """Return what a backup holds; the advice for a damaged catalog is none for it."""
     try:
         return contents_of(file)
     except CatalogError as error:
         name = str(getattr(error.__cause__, "sqlite_errorname", ""))
         if name.startswith("SQLITE_NOTADB"):
-            folder = places.backups or beside(places.catalog, sidecar.BACKUPS)
+            folder = locations.backups or beside(locations.catalog, sidecar.BACKUPS)
             raise CatalogError(
                 f"{file}: not a backup of a catalog; name a file that `facewatch backup` or the watcher made (they lie "
                 f"in {folder})"
@@ -120,7 +120,7 @@ def _present(catalog: Path) -> tuple[Contents | None, str | None]:
 
 
 def restore(
-    places: Places, file: Path, *, sync: Callable[[], Applied | None], now: datetime, report: Report = keep_quiet
+    locations: Locations, file: Path, *, sync: Callable[[], Applied | None], now: datetime, report: Report = keep_quiet
 ) -> Restored:
     """Put a backup in the place of the catalog, keep what was there, and let the people folder follow.
 
@@ -133,17 +133,17 @@ def restore(
         CatalogError: it is no backup, damaged, made by a newer facewatch, or there is no room.
         BusyError: another facewatch scans, watches or writes.
     """
-    catalog = places.catalog
+    catalog = locations.catalog
     check_place(catalog)
     check_nobody_runs(catalog)
     with restoring.alone(catalog):
-        found = preview(places, file)
+        found = preview(locations, file)
         kept = None
         if found.present is not None:
             kept = _keep(catalog, now, report)
         with restoring.staged(file, catalog, report=report) as copy:
             contradictions = restoring.contradictions(copy)
-            left = _adopt_links(places, copy, found)
+            left = _adopt_links(locations, copy, found)
             restoring.drop_derived(catalog)
             aside = restoring.put_in_place(copy, catalog, is_readable=found.present is not None, now=now, report=report)
         restoring.drop_derived(catalog)
@@ -176,16 +176,16 @@ def _keep(catalog: Path, now: datetime, report: Report) -> Path:
     return target
 
 
-def _adopt_links(places: Places, copy: Path, found: Restorable) -> list[Path]:
+def _adopt_links(locations: Locations, copy: Path, found: Restorable) -> list[Path]:
     """Bring into the copy what is known of the people folder; return the links there that no record tells."""
     try:
-        if places.catalog.exists() and restoring.carry_over(copy, places.catalog):
+        if locations.catalog.exists() and restoring.carry_over(copy, locations.catalog):
             return []
     except (CatalogError, sqlite3.Error) as error:
         if found.present is not None:
             raise  # the catalog can be read: it is the copy that could not be written
-        log.info("%s: its record of the people folder cannot be read: %s", places.catalog, error)
-    people = places.people or found.backup.people_folder
+        log.info("%s: its record of the people folder cannot be read: %s", locations.catalog, error)
+    people = locations.people or found.backup.people_folder
     if people is None:
         return []
     if owner_of(people) != found.backup.library_id:

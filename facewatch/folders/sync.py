@@ -94,7 +94,7 @@ class PeopleFolder:
             if not (self.root / folders.MARKER).exists():
                 only = None  # it is made anew: for everybody
             self.check()
-            ledger = Ledger(self._catalog, self._kind)
+            ledger = CatalogLedger(self._catalog, self._kind)
             self._resume(ledger)
             plan = self.plan(only)
             linked = self._hard_linked(plan, only)
@@ -134,7 +134,7 @@ class PeopleFolder:
                 for before, after in kept:
                     self._catalog.files.replace_ctime(before, after)
 
-    def _resume(self, ledger: Ledger) -> None:
+    def _resume(self, ledger: CatalogLedger) -> None:
         """Record what a sync that was cut off had done, before anything is planned."""
         intents = self._catalog.settings.get(INTENTS)
         if intents and folders.resume(intents, self.root, self._catalog.links.folders(), ledger):
@@ -250,7 +250,7 @@ def _existing(path: Path) -> Path:
     return next((place for place in path.parents if is_folder(place)), Path("/"))
 
 
-class Ledger:
+class CatalogLedger:
     """Writes what was done to the people folder into the catalog, many at a time."""
 
     _BATCH = 1000

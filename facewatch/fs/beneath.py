@@ -121,7 +121,7 @@ _SWAP_CASE = str.maketrans(
 )
 
 
-class Disk:
+class DiskCalls:
     """What is asked of the disk; a test has its own."""
 
     def lstat(self, path: str) -> os.stat_result:
@@ -135,7 +135,7 @@ class Disk:
         return time.monotonic()
 
 
-def look_below(root: Path, disk: Disk | None = None) -> Callable[[str], Fingerprint | None]:
+def look_below(root: Path, disk: DiskCalls | None = None) -> Callable[[str], Fingerprint | None]:
     """Return a function that gives the fingerprint of a regular file below the root, None where there is none.
 
     Where the disk takes several spellings for one name (upper and lower case, composed and decomposed letters), there
@@ -143,7 +143,7 @@ def look_below(root: Path, disk: Disk | None = None) -> Callable[[str], Fingerpr
 
     The function raises OSError where it cannot be told whether there is one.
     """
-    disk = disk or Disk()
+    disk = disk or DiskCalls()
     spelling = _Spelling(str(root), disk)
     way = _Way(str(root), disk)
 
@@ -156,18 +156,18 @@ def look_below(root: Path, disk: Disk | None = None) -> Callable[[str], Fingerpr
     return look
 
 
-def is_folder_below(root: Path, path: str, disk: Disk | None = None) -> bool:
+def is_folder_below(root: Path, path: str, disk: DiskCalls | None = None) -> bool:
     """Whether there is a folder at this path below the root, spelled so; a link to one is none.
 
     Raises:
         OSError: it cannot be told.
     """
-    disk = disk or Disk()
+    disk = disk or DiskCalls()
     status = _status_of(f"{root}/{path}", disk)
     return status is not None and stat.S_ISDIR(status.st_mode) and _Spelling(str(root), disk).is_right(path, status)
 
 
-def _status_of(path: str, disk: Disk) -> os.stat_result | None:
+def _status_of(path: str, disk: DiskCalls) -> os.stat_result | None:
     """Return the status of what has this name, None where nothing has.
 
     Raises:
@@ -184,7 +184,7 @@ def _status_of(path: str, disk: Disk) -> os.stat_result | None:
 class _Way:
     """Tells whether the folders on the way to a file are folders: what is behind a link is not ours."""
 
-    def __init__(self, root: str, disk: Disk) -> None:
+    def __init__(self, root: str, disk: DiskCalls) -> None:
         self._root = root
         self._disk = disk
         self._folder = ""
@@ -212,7 +212,7 @@ class _Way:
 class _Spelling:
     """Tells whether names are spelled as their folders list them."""
 
-    def __init__(self, root: str, disk: Disk) -> None:
+    def __init__(self, root: str, disk: DiskCalls) -> None:
         self._root = root
         self._disk = disk
         self._folder = ""

@@ -55,3 +55,8 @@ def person(number: int) -> str:
 
 def decision(number: int) -> str:
     return f"{_DECISION}{number}"
+
+
+def label_of(person_id: int) -> str:
+    """Return what somebody is called whom nobody has named."""
+    return f"Person {person_id:04d}"

@@ -94,10 +94,14 @@ class FaceTable:
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> FaceTable:
         return FaceTable(
-            *(self.ids[rows], self.photos[rows], self.people[rows], self.tiers[rows], self.qualities[rows]),
-            self.by_user[rows],
-            self.embeddings[rows],
-            self.days[rows],
+            ids=self.ids[rows],
+            photos=self.photos[rows],
+            people=self.people[rows],
+            tiers=self.tiers[rows],
+            qualities=self.qualities[rows],
+            by_user=self.by_user[rows],
+            embeddings=self.embeddings[rows],
+            days=self.days[rows],
         )
 
     @property
@@ -209,11 +213,14 @@ class Faces:
         ).fetchall()
         vectors = np.frombuffer(b"".join(row[5] for row in rows), "<f4").astype(np.float32)
         return SeenFaces(
-            *(width or 1, height or 1, np.array([row[0] for row in rows], np.int64)),
-            np.array([row[1:5] for row in rows], np.float64).reshape(-1, 4),
-            vectors.reshape(len(rows), -1) if rows else vectors.reshape(0, 0),
-            np.array([json.loads(row[6]) for row in rows], np.float64).reshape(-1, 5, 2),
-            *(taken_at, format),
+            width=width or 1,
+            height=height or 1,
+            ids=np.array([row[0] for row in rows], np.int64),
+            boxes=np.array([row[1:5] for row in rows], np.float64).reshape(-1, 4),
+            embeddings=vectors.reshape(len(rows), -1) if rows else vectors.reshape(0, 0),
+            landmarks=np.array([json.loads(row[6]) for row in rows], np.float64).reshape(-1, 5, 2),
+            taken_at=taken_at,
+            format=format,
         )
 
     def load(
@@ -337,11 +344,11 @@ class Faces:
         return list(
             self._db.query(
                 "SELECT f.id AS face_id, f.x, f.y, f.w, f.h, f.turn, a.person_id,"
-                " CASE WHEN p.id IS NOT NULL THEN COALESCE(p.name, printf('Person %04d', p.id)) END AS name,"
+                f" {_label('p')} AS name,"
                 " a.source, m.mark, COALESCE(a.distance, s.distance) AS distance,"
                 " COALESCE(a.centroid_distance, s.centroid_distance) AS centroid_distance,"
-                " CASE WHEN g.id IS NOT NULL THEN COALESCE(g.name, printf('Person %04d', g.id)) END AS best_guess,"
-                " CASE WHEN r.id IS NOT NULL THEN COALESCE(r.name, printf('Person %04d', r.id)) END AS runner_up,"
+                f" {_label('g')} AS best_guess,"
+                f" {_label('r')} AS runner_up,"
                 " COALESCE(a.runner_up_distance, s.runner_up_distance) AS runner_up_distance,"
                 " COALESCE(a.rule, s.rule) AS rule, f.quality, f.sharpness, f.brightness, f.pose, f.score,"
                 " f.tier, f.norm, f.covered"
@@ -358,7 +365,7 @@ class Faces:
         """Yield one row a face and file: absolute path, face, person, name, box, distance, source, turn."""
         rows = self._db.execute(
             "SELECT roots.path, files.path, f.id, a.person_id,"
-            " CASE WHEN p.id IS NOT NULL THEN COALESCE(p.name, printf('Person %04d', p.id)) END,"
+            f" {_label('p')},"
             " f.x, f.y, f.w, f.h, a.distance, a.source, f.turn"
             " FROM files JOIN roots ON roots.id = files.root_id"
             " JOIN faces f ON f.photo_id = files.photo_id AND f.is_current"
@@ -404,6 +411,11 @@ class Faces:
             f" WHERE f.is_current AND {_IS_OPEN} AND {IN_LIBRARY}"
         ).fetchone()
         return int(row[0])
+
+
+def _label(person: str) -> str:
+    """Return the SQL of what a row of people is called, as `Person.label`; NULL where there is none."""
+    return f"CASE WHEN {person}.id IS NOT NULL THEN COALESCE({person}.name, printf('Person %04d', {person}.id)) END"
 
 
 def _sight(face: Face) -> list[object]:

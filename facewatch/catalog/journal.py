@@ -157,7 +157,8 @@ class Journal:
             self._select(
                 "actor = ? AND parent_id IS NULL AND undone_by IS NULL AND action NOT IN ('undo', 'redo') AND id > ?"
                 " ORDER BY id DESC",
-                *(USER, since),
+                USER,
+                since,
             )
         )
 

@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from facewatch.catalog.assignments import Rejections
 from facewatch.catalog.files import display
+from facewatch.ids import label_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Person:
 
     @property
     def label(self) -> str:
-        return self.name or f"Person {self.id:04d}"
+        return self.name or label_of(self.id)
 
     @property
     def is_machine_made(self) -> bool:

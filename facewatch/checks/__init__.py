@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from facewatch.catalog import Catalog, FaceRow, Person, display
-from facewatch.people.lookup import handle_of, label_of
+from facewatch.ids import label_of
+from facewatch.people.lookup import handle_of
 
 
 class Severity(StrEnum):

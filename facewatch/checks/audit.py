@@ -16,11 +16,11 @@ from facewatch.errors import EngineError, FolderError
 from facewatch.folders.disk import is_intact
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs.mounts import is_folder
+from facewatch.ids import label_of
 from facewatch.indexing.engine import WantedEngine
 from facewatch.matching import MatchSettings
 from facewatch.people.apply import Corrections
 from facewatch.people.corrections import unborn
-from facewatch.people.lookup import label_of
 from facewatch.text import plural
 
 

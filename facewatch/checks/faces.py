@@ -11,11 +11,11 @@ from facewatch import ids
 from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable
 from facewatch.checks import MOST_LISTED, FaultKind, Finding, Fix, Placed, Severity, Words, named, placed_of
 from facewatch.clustering.twice import compare
+from facewatch.ids import label_of
 from facewatch.matching import Gallery, MatchSettings, distances, match_photo
 from facewatch.matching.nearness import Nearness, nearness
 from facewatch.people.corrections import not_born_yet
 from facewatch.people.identities import fill_gallery
-from facewatch.people.lookup import label_of
 from facewatch.people.record import Decided
 from facewatch.people.split import Loose, loose_faces
 from facewatch.types import EngineInfo, Match, Thresholds, Tier

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import count, islice
 
+from facewatch.ids import label_of
 from facewatch.text import is_harmless
 
 UNNAMED = "_unnamed"
@@ -77,7 +78,7 @@ def name_key(name: str) -> str:
 
 def folder_names(person_id: int, name: str | None) -> Iterator[str]:
     """Yield the folders that would do for a person (None: not named yet), best first, without end."""
-    base = f"{UNNAMED}/Person {person_id:04}" if name is None else safe_name(name)
+    base = f"{UNNAMED}/{label_of(person_id)}" if name is None else safe_name(name)
     short = _cut(base, _MAX_BYTES - 12 - len(str(person_id)))
     yield base
     yield f"{short} ({person_id})"

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from facewatch import ids
 from facewatch.catalog import Catalog, Mark
 from facewatch.errors import EngineError, NotKnownError
+from facewatch.ids import label_of
 from facewatch.people.corrections import not_born_yet
 from facewatch.people.identities import FixedEngine, Identities
-from facewatch.people.lookup import Lookup, faces_on_link, find_faces, find_person, is_face, label_of, said_of_link
+from facewatch.people.lookup import Lookup, faces_on_link, find_faces, find_person, is_face, said_of_link
 from facewatch.people.rematch import Comparing, Likeness, Rematch, rematch_of
 from facewatch.quality import Limits, Shortfall, shortfalls
 from facewatch.types import Tier

@@ -15,6 +15,7 @@ from facewatch import ids
 from facewatch.catalog import Catalog, FaceRow, KnownFile, Person, display
 from facewatch.errors import NotKnownError
 from facewatch.folders.sync import Linked
+from facewatch.ids import label_of
 from facewatch.text import plural
 from facewatch.types import Box
 
@@ -327,11 +328,6 @@ def number_of_label(text: str) -> str | None:
     label = _LABEL.fullmatch(text)
     is_whole = label is not None and label[1] in (str(int(label[1])), f"{int(label[1]):04d}")
     return label[1] if label and is_whole else None
-
-
-def label_of(person_id: int) -> str:
-    """Return what a person without a name is called."""
-    return f"Person {person_id:04d}"
 
 
 def name_key(name: str) -> str:

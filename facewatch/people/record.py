@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from facewatch.catalog import USER, Catalog, FaceRow
-from facewatch.people.lookup import label_of
+from facewatch.ids import label_of
 
 _MOST_TOLD = 50
 """Faces of a decision that the journal names for people to read; what undoes it knows all."""

@@ -11,9 +11,11 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from facewatch.clustering import make_clusterer
+from facewatch.clustering.graph import NeighbourGraph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
 CEILING = 0.6
 N_DIMS = 16
@@ -93,3 +95,8 @@ def fake_infomap() -> ModuleType:
     module = ModuleType("infomap")
     module.Infomap = FakeInfomap  # type: ignore[attr-defined]
     return module
+
+
+def neighbour_graph(embeddings: NDArray[np.float32], *, n_neighbours: int, ceiling: float) -> csr_matrix:
+    """Return who is near whom among faces that were never seen before."""
+    return NeighbourGraph(ceiling=ceiling, n_neighbours=n_neighbours).update(np.arange(len(embeddings)), embeddings)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from crowds import CEILING, N_DIMS, at_angles, labels_of, people, unit
+from crowds import CEILING, N_DIMS, at_angles, labels_of, neighbour_graph, people, unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facewatch.clustering import graph as graph_module
 from facewatch.clustering import make_clusterer
-from facewatch.clustering.graph import MIN_DISTANCE, NeighbourGraph, neighbour_graph, row_checksums
+from facewatch.clustering.graph import MIN_DISTANCE, NeighbourGraph, row_checksums
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +106,7 @@ def test_faces_that_are_known_are_not_compared_again(monkeypatch: pytest.MonkeyP
     embeddings, _ = people([5, 6, 7])
     graph = NeighbourGraph(ceiling=CEILING)
     before = graph.update(np.arange(18), embeddings)
-    monkeypatch.setattr(graph_module._Search, "_look_at", lambda *_: pytest.fail("compared"))
+    monkeypatch.setattr(graph_module._NearestSearch, "_look_at", lambda *_: pytest.fail("compared"))
     assert abs(before - graph.update(np.arange(18), embeddings)).max() == 0
     assert graph.update(np.arange(5), embeddings[:5]).shape == (5, 5)
 
@@ -116,9 +116,9 @@ def test_only_new_faces_are_compared_with_all(monkeypatch: pytest.MonkeyPatch) -
     graph = NeighbourGraph(ceiling=CEILING)
     graph.update(np.arange(95), embeddings[:95])
     seen = []
-    look_at = graph_module._Search._look_at
+    look_at = graph_module._NearestSearch._look_at
     monkeypatch.setattr(
-        graph_module._Search,
+        graph_module._NearestSearch,
         "_look_at",
         lambda self, rows, columns: seen.append(len(rows) * len(columns)) or look_at(self, rows, columns),
     )

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from crowds import CEILING, at_angles, fake_infomap, labels_of, partition, people, unit
+from crowds import CEILING, at_angles, fake_infomap, labels_of, neighbour_graph, partition, people, unit
 from scipy.sparse.csgraph import connected_components
 
 from facewatch.clustering import METHODS, make_clusterer, spectral
 from facewatch.clustering.base import GraphClusterer, nearest_of, trimmed
-from facewatch.clustering.graph import neighbour_graph
 from facewatch.clustering.spectral import SpectralClusterer, n_groups, reranked
 from facewatch.errors import EngineError
 

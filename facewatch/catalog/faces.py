@@ -35,7 +35,6 @@ _IS_OPEN = (
     f"(m.mark IS NULL AND CASE WHEN p.id IS NULL THEN f.tier != '{Tier.SHOW.value}'"
     " ELSE p.name IS NULL AND NOT p.is_hidden END)"
 )
-_NEWEST_ENTRY = "(SELECT MAX(id) FROM journal)"
 
 
 class Mark(StrEnum):

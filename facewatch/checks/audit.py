@@ -272,7 +272,7 @@ def find_contradictions(catalog: Catalog, words: Words) -> list[Finding]:
     learned later."""
     heirs, circles = _heirs(catalog)
     return [
-        *(_circle(catalog, people, lives) for people, lives in circles),
+        *(_circle(people, lives) for people, lives in circles),
         *_strays(catalog, heirs, words),
         *_against_rejections(catalog, words),
         *_marked(catalog, words),
@@ -314,7 +314,7 @@ def _heirs(catalog: Catalog) -> tuple[dict[int, int], list[tuple[tuple[int, ...]
     return ends, list(circles.items())
 
 
-def _circle(catalog: Catalog, people: tuple[int, ...], lives: int) -> Finding:
+def _circle(people: tuple[int, ...], lives: int) -> Finding:
     others = ", ".join(label_of(person_id) for person_id in people if person_id != lives)
     also = f" and {others}" if others else " with itself"
     return Finding(

@@ -121,11 +121,6 @@ class NeighbourGraph:
         return _symmetric(self._known, order)
 
 
-def neighbour_graph(embeddings: NDArray[np.float32], *, n_neighbours: int, ceiling: float) -> csr_matrix:
-    """Return who is near whom as `NeighbourGraph.update` does, and keep nothing."""
-    return NeighbourGraph(ceiling=ceiling, n_neighbours=n_neighbours).update(np.arange(len(embeddings)), embeddings)
-
-
 def row_checksums(embeddings: NDArray[np.float32]) -> NDArray[np.uint64]:
     """Return a number for each row that depends on all its bits: equal rows have equal ones, others hardly ever.
 

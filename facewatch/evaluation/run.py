@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from facewatch.app import App
     from facewatch.pipeline import Report
 
-log = logging.getLogger(__name__)
 
 FARS = (1e-3, 1e-4)
 

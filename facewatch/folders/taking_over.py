@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,8 +20,6 @@ from facewatch.catalog import Catalog, restore, utc_now
 from facewatch.catalog.restore import FoundLink
 from facewatch.folders.names import link_names
 from facewatch.folders.sync import PeopleFolder
-
-log = logging.getLogger(__name__)
 
 NAMES = "names_of_folders"
 """The setting that holds names that wait for their people: for each, photos that were in its folder."""

@@ -329,14 +329,14 @@ class WatchLoop:
         # What was heard of in there cannot be looked at; when it can be read, a look finds it.
         watched.queue.forget_below(found.unseen)
         if not folder:
-            self._has_seen_all(watched, found)
+            self._has_seen_all(watched)
         self._move(watched, changes)
         passed = [path for path in changes.missing if not self._app.libraries.rules.allows(path, watched.root)]
         self._forget(watched, passed)
         for path in (*changes.to_read, *sorted({*changes.missing}.difference(passed))):
             watched.queue.hear(path, self._still_since(watched, path))
 
-    def _has_seen_all(self, watched: Watched, found: scan.Walk) -> None:
+    def _has_seen_all(self, watched: Watched) -> None:
         self._last_looks[str(watched.root)] = self._app.catalog.now()
         if self._clock() >= self._compare_disk_at:
             # Seldom enough to compare the people folder as well, whatever is on record.

@@ -32,7 +32,6 @@ LAYERS = (
 ANYWHERE = {"__init__", "__main__"}
 
 NOT_YET = {
-    ("presentation.checks", "service"),
     ("watcher.loop", "app"),
 }
 """Imports upwards that are still to be turned round; none is added."""

@@ -54,7 +54,7 @@ from facewatch.reports.status import (
     EngineStatus,
     FaultGroup,
     Health,
-    Paths,
+    Locations,
     Status,
     grouped_by_cause,
 )
@@ -821,7 +821,7 @@ def test_no_name_whatever_breaks_the_metrics(roots: list[str], causes: list[str]
 
 
 EMPTY = Status(
-    paths=Paths(settings="", catalog="", people_folder="", photos=[], aligned=[]),
+    paths=Locations(settings="", catalog="", people_folder="", photos=[], aligned=[]),
     engine=EngineStatus(in_use="", fault=None, switch=None),
     counts=Counts(**dict.fromkeys((one.name for one in fields(Counts)), 0)),
     last_scan=None,

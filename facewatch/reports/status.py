@@ -65,7 +65,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Paths:
+class Locations:
     """Where everything is."""
 
     settings: str
@@ -111,7 +111,7 @@ class Health:
 class Status:
     """What the catalog holds and who works on it."""
 
-    paths: Paths
+    paths: Locations
     engine: EngineStatus
     counts: Counts
     last_scan: str | None
@@ -153,7 +153,7 @@ class StatusReport:
         roots = tuple(dict.fromkeys((*self._libraries.roots, *catalog.roots.all())))
         faulty = catalog.files.faulty()
         status = Status(
-            paths=Paths(
+            paths=Locations(
                 settings=self._settings,
                 catalog=str(catalog.path),
                 people_folder=str(self._folder.root),

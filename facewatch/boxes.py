@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from facewatch.types import Doubles
 
 SAME_FACE = 0.4
 """Least overlap of two boxes of one face by different detectors. Of 3 177 faces of shared/photos that HOG and SCRFD
 found 0.5 % overlap less (the median is 0.71); the most that two neighbours overlap is 0.32."""
 
 
-def overlaps(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+def overlaps(first: Doubles, second: Doubles) -> Doubles:
     """Return the intersection over union of each box of the first with each of the second, shape (n_first, n_second).
 
     Args:
@@ -22,13 +26,11 @@ def overlaps(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray
     high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
     shared = np.prod(np.maximum(0.0, high - low), axis=2)
     union = np.prod(a[..., 2:], axis=2) + np.prod(b[..., 2:], axis=2) - shared
-    share: NDArray[np.float64] = shared / np.maximum(union, np.finfo(np.float64).tiny)
+    share: Doubles = shared / np.maximum(union, np.finfo(np.float64).tiny)
     return share
 
 
-def pair_up(
-    first: NDArray[np.float64], second: NDArray[np.float64], *, least: float = SAME_FACE
-) -> list[tuple[int, int]]:
+def pair_up(first: Doubles, second: Doubles, *, least: float = SAME_FACE) -> list[tuple[int, int]]:
     """Return pairs (index in first, index in second) of boxes that are one face: the largest overlaps first, no box in
     two pairs."""
     shares = overlaps(first, second)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facewatch.types import Normalisation
+    from facewatch.types import Flags, Floats, Ints, Normalisation
 
 NEAREST, FARTHEST = 0.01, 0.05
 """Which strangers count: of the cohort, those from this share to that by nearness. The nearest of all may be the same
@@ -58,19 +58,19 @@ _BLOCK = 2048
 class Cohort:
     """Faces that stand for all strangers of a library, and the mean face. Row i of the arrays belongs together."""
 
-    mean: NDArray[np.float32]
+    mean: Floats
     """What is taken off every unit vector, shape (n_dims,)."""
-    vectors: NDArray[np.float32]
+    vectors: Floats
     """Centred unit vectors, shape (n_members, n_dims)."""
-    rows: NDArray[np.int64]
+    rows: Ints
     """Which of the faces that it was taken from each is, shape (n_members,)."""
-    groups: NDArray[np.int64]
+    groups: Ints
     """Who each is, shape (n_members,): faces that may be one person have one number."""
     usual: float
     """The mean similarity to strangers where hardly any are known."""
 
     @classmethod
-    def of(cls, embeddings: NDArray[np.float32], groups: NDArray[np.int64], normalisation: Normalisation) -> Cohort:
+    def of(cls, embeddings: Floats, groups: Ints, normalisation: Normalisation) -> Cohort:
         """Return a cohort taken from these faces, few of each group; the first ones, so their order should be random.
 
         Args:
@@ -90,17 +90,15 @@ class Cohort:
     def __len__(self) -> int:
         return len(self.groups)
 
-    def regrouped(self, groups: NDArray[np.int64]) -> Cohort:
+    def regrouped(self, groups: Ints) -> Cohort:
         """Return the same strangers when the faces that they were taken from are known to be these groups."""
         return replace(self, groups=groups[self.rows])
 
-    def centred(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    def centred(self, embeddings: Floats) -> Floats:
         """Return unit vectors without what all faces have in common, as unit vectors again, shape (n, n_dims)."""
         return _centred(embeddings, self.mean)
 
-    def similarity(
-        self, centred: NDArray[np.float32], own: NDArray[np.int64], *, is_farthest: bool = False
-    ) -> NDArray[np.float32]:
+    def similarity(self, centred: Floats, own: Ints, *, is_farthest: bool = False) -> Floats:
         """Return the mean cosine of each vector with its near strangers, shape (n,).
 
         Args:
@@ -129,9 +127,7 @@ class Cohort:
         return found
 
 
-def are_hubs(
-    sums: NDArray[np.floating], sizes: NDArray[np.int64], strangers: NDArray[np.floating]
-) -> NDArray[np.bool_]:
+def are_hubs(sums: NDArray[np.floating], sizes: Ints, strangers: NDArray[np.floating]) -> Flags:
     """Return which groups are hubs: near everybody, or like no face, compared with what is usual in this library. Poor
     faces gather in such groups, and what is no face at all.
 
@@ -147,11 +143,11 @@ def are_hubs(
     beyond = _deviations(inside - strangers, is_known, LEAST_DEVIATIONS[0])
     strange = _deviations(strangers, is_known, LEAST_DEVIATIONS[1])
     is_odd = (strange > MOST_STRANGE) | (strange < LEAST_STRANGE)
-    found: NDArray[np.bool_] = (beyond < LEAST_BEYOND) | (is_odd & (beyond < LOW_BEYOND))
+    found: Flags = (beyond < LEAST_BEYOND) | (is_odd & (beyond < LOW_BEYOND))
     return found & (sizes >= HUB_FACES)
 
 
-def _deviations(values: NDArray[np.floating], is_known: NDArray[np.bool_], least: float) -> NDArray[np.floating]:
+def _deviations(values: NDArray[np.floating], is_known: Flags, least: float) -> NDArray[np.floating]:
     """Return how many standard deviations these are from their median; by the median deviation, which a few odd ones do
     not move."""
     usual = np.median(values[is_known])
@@ -165,13 +161,13 @@ def _deviations(values: NDArray[np.floating], is_known: NDArray[np.bool_], least
 class Middles:
     """The middles of groups; row i of each belongs together."""
 
-    numbers: NDArray[np.int64]
+    numbers: Ints
     """Of the groups, ascending."""
-    vectors: NDArray[np.float32]
+    vectors: Floats
     """Centred unit vectors, shape (n_groups, n_dims)."""
-    strangers: NDArray[np.float32]
+    strangers: Floats
     """The mean similarity of each with strangers."""
-    is_hub: NDArray[np.bool_]
+    is_hub: Flags
     """See `are_hubs`."""
 
     def similarity(self, row: int, other: int) -> float:
@@ -180,7 +176,7 @@ class Middles:
         return float(self.vectors[row] @ self.vectors[other] - both)
 
 
-def middles(embeddings: NDArray[np.float32], groups: NDArray[np.int64], normalisation: Normalisation) -> Middles:
+def middles(embeddings: Floats, groups: Ints, normalisation: Normalisation) -> Middles:
     """Return the middles of groups; a number below 0 is no group.
 
     Args:
@@ -204,13 +200,13 @@ def middles(embeddings: NDArray[np.float32], groups: NDArray[np.int64], normalis
     return Middles(numbers, vectors, strangers, are_hubs(sums, sizes, farthest))
 
 
-def hubs(embeddings: NDArray[np.float32], groups: NDArray[np.int64], normalisation: Normalisation) -> NDArray[np.int64]:
+def hubs(embeddings: Floats, groups: Ints, normalisation: Normalisation) -> Ints:
     """Return the numbers of the groups that are hubs, ascending; the arguments are those of `middles`."""
     found = middles(embeddings, groups, normalisation)
     return found.numbers[found.is_hub]
 
 
-def _few_of_each(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+def _few_of_each(groups: Ints) -> Ints:
     """Return the rows of at most `MOST_OF_ONE` faces of each group, in their order."""
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[:1]] - 1))
@@ -218,7 +214,7 @@ def _few_of_each(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.sort(order[ranks < MOST_OF_ONE])
 
 
-def _centred(embeddings: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
+def _centred(embeddings: Floats, mean: Floats) -> Floats:
     rest = embeddings - mean
     rest /= np.maximum(np.sqrt(np.einsum("ij,ij->i", rest, rest)), 1e-6)[:, None]
     return rest

@@ -5,10 +5,14 @@ Measured by `scripts/spoiled covers`, which draws them on the photos, before the
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.types import Covered
+
+if TYPE_CHECKING:
+    from facewatch.types import Floats
 
 _EYE = ((-0.22, 0.22), (-0.15, 0.17))
 """Around the middle of an eye, left to right and top to bottom, in shares of the way from eye to eye; and below: around
@@ -32,7 +36,7 @@ _FACE = 0.2
 """Left out on each side of the crop where the face's contrast is measured."""
 
 
-def covered_of(grey: NDArray[np.float32], landmarks: NDArray[np.float32]) -> Covered:
+def covered_of(grey: Floats, landmarks: Floats) -> Covered:
     """Return what is hidden of the face in a grey aligned crop (0 to 255, shape (s, s)) with these landmarks."""
     left, right = landmarks[:2]
     way = float(np.hypot(*(right - left)))
@@ -41,7 +45,7 @@ def covered_of(grey: NDArray[np.float32], landmarks: NDArray[np.float32]) -> Cov
     if contrast < _LEAST_CONTRAST:
         return Covered.NOTHING
 
-    def at(middle: NDArray[np.float32], box: tuple[tuple[float, float], tuple[float, float]]) -> NDArray[np.float32]:
+    def at(middle: Floats, box: tuple[tuple[float, float], tuple[float, float]]) -> Floats:
         (x0, x1), (y0, y1) = box
         x, y = middle
         rows = slice(max(0, round(y + y0 * way)), max(1, round(y + y1 * way)))
@@ -63,7 +67,7 @@ _ANSWERS = {
 }
 
 
-def _darkness(eyes: list[NDArray[np.float32]], skin: list[NDArray[np.float32]]) -> float:
+def _darkness(eyes: list[Floats], skin: list[Floats]) -> float:
     """Return the logarithm of how bright the eyes are in shares of the skin."""
     eye, around = (float(np.mean([part.mean() for part in parts])) for parts in (eyes, skin))
     return float(np.log((eye + 5) / (around + 5)))

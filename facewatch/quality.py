@@ -11,13 +11,15 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.covers import covered_of
 from facewatch.types import Covered, DetectedFace, EngineInfo, Needs, Quality, Tier
+
+if TYPE_CHECKING:
+    from facewatch.types import Floats, Pixels
 
 _CROP_SIDE = 112
 _CONTRAST = 50.0
@@ -110,20 +112,20 @@ def measure(face: DetectedFace, *, pixels: int, limits: Limits) -> Quality:
     )
 
 
-def _covered(face: DetectedFace, grey: NDArray[np.float32]) -> Covered:
+def _covered(face: DetectedFace, grey: Floats) -> Covered:
     if face.crop_landmarks is None:
         return Covered.NOTHING
     return covered_of(grey, face.crop_landmarks * np.float32(_CROP_SIDE / len(face.crop)))
 
 
-def sharpness_of(grey: NDArray[np.float32]) -> float:
+def sharpness_of(grey: Floats) -> float:
     """Return the variance of the four-neighbour Laplacian (Pech-Pacheco et al. 2000) of a float32 picture (H, W)."""
     inner = grey[1:-1, 1:-1]
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
     return float(laplacian.var())
 
 
-def even_sharpness_of(grey: NDArray[np.float32]) -> float:
+def even_sharpness_of(grey: Floats) -> float:
     """Return the sharpness that the picture would have at ordinary contrast.
 
     Without this a face in 0.3 of the light has a tenth of the sharpness, and yet 0.81 instead of 0.88 are recognised.
@@ -133,7 +135,7 @@ def even_sharpness_of(grey: NDArray[np.float32]) -> float:
     return max(0.0, sharpness_of(grey) - rounding) * (_CONTRAST / contrast) ** 2
 
 
-def pose_of(landmarks: NDArray[np.float32]) -> float:
+def pose_of(landmarks: Floats) -> float:
     """Return how far a face is turned away: the nose's way from the middle between the eyes to one of them, 0 to 1.
 
     Measured along the line between the eyes, so that a tilted head changes nothing. Looked at: below 0.3 faces look
@@ -145,7 +147,7 @@ def pose_of(landmarks: NDArray[np.float32]) -> float:
     return min(1.0, abs(float((nose - (left + right) / 2) @ axis)) * 2 / length) if length > 0 else 1.0
 
 
-def _grey(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _grey(crop: Pixels) -> Floats:
     from PIL import Image  # only workers measure faces; see ingest.Analyzer
 
     picture = Image.fromarray(crop).convert("L").resize((_CROP_SIDE, _CROP_SIDE), Image.Resampling.BILINEAR)

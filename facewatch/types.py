@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    # Arrays, by what they hold.
+    Floats = NDArray[np.float32]
+    Doubles = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+    Pixels = NDArray[np.uint8]
+    Closer = Callable[[], Pixels]
+    """Gives the same picture with more pixels."""
+
 _T = TypeVar("_T")
 
 
@@ -105,7 +114,7 @@ class Decoded:
     `height` are those of the upright photo at full size.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     width: int
     height: int
     format: str
@@ -130,17 +139,17 @@ class DetectedFace:
 
     box: tuple[float, float, float, float]
     """x, y, w, h"""
-    landmarks: NDArray[np.float32]
+    landmarks: Floats
     """Shape (5, 2), x and y: eye, eye, nose, mouth corner, mouth corner; engines without a mouth repeat the nose."""
     score: float
     """The detector's own confidence: higher is surer; its scale belongs to the engine."""
-    crop: NDArray[np.uint8]
+    crop: Pixels
     """The aligned face, RGB, uint8, shape (s, s, 3)."""
-    embedding: NDArray[np.float32]
+    embedding: Floats
     """A unit vector, shape (n_dims,)."""
     norm: float | None = None
     """The embedding's length before it was made 1; None: of this engine it says nothing about the face."""
-    crop_landmarks: NDArray[np.float32] | None = None
+    crop_landmarks: Floats | None = None
     """Where the landmarks lie in the crop, shape (5, 2), the corners of the mouth among them; None: not known."""
 
 
@@ -183,7 +192,7 @@ class Face:
     """Ten numbers: x and y of five points, in pixels of the upright photo."""
     score: float
     quality: Quality
-    embedding: NDArray[np.float32]
+    embedding: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,9 +354,7 @@ class Engine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def analyse(
-        self, pixels: NDArray[np.uint8], *, closer: Callable[[], NDArray[np.uint8]] | None = None
-    ) -> list[DetectedFace]:
+    def analyse(self, pixels: Pixels, *, closer: Closer | None = None) -> list[DetectedFace]:
         """Return the faces of an upright RGB uint8 array of shape (H, W, 3), largest first.
 
         `closer` gives the same picture with more pixels, for an engine that wants to see small faces; None: these
@@ -358,11 +365,11 @@ class Engine(Protocol):
         """
         ...
 
-    def find(self, pixels: NDArray[np.uint8]) -> list[Detection]:
+    def find(self, pixels: Pixels) -> list[Detection]:
         """Return where `analyse` would look for whose face it is; cheap."""
         ...
 
-    def analyse_aligned(self, crops: Sequence[NDArray[np.uint8]]) -> list[DetectedFace]:
+    def analyse_aligned(self, crops: Sequence[Pixels]) -> list[DetectedFace]:
         """Return one face for each tight, upright crop of a face (RGB, uint8, any size), embedded in one batch.
 
         Nothing is detected: the box is the whole crop and the score 1.

@@ -10,8 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from facewatch.types import Floats, Ints
 
 METHODS = {
     "whispers": ("whispers", "WhispersClusterer"),
@@ -28,15 +27,9 @@ all of them leads with it."""
 class Clusterer(Protocol):
     """A method with its parameters; `labels_` holds the last answer."""
 
-    labels_: NDArray[np.int64]
+    labels_: Ints
 
-    def fit_predict(
-        self,
-        embeddings: NDArray[np.float32],
-        *,
-        photos: NDArray[np.int64],
-        ids: NDArray[np.int64] | None = None,
-    ) -> NDArray[np.int64]:
+    def fit_predict(self, embeddings: Floats, *, photos: Ints, ids: Ints | None = None) -> Ints:
         """Return one label per face, -1 is noise; two faces of one photo never get one label.
 
         Args:

@@ -18,7 +18,7 @@ from .copies import Photos, places_of
 from .twice import are_copies, gaps, may_be_one, mean_within
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from facewatch.types import Doubles, Flags, Floats, Ints
 
 NOISE = -1
 """The label of a face that belongs to no cluster."""
@@ -53,16 +53,16 @@ class JoinRules:
 class Pairs:
     """Groups that an edge leads between, each pair once."""
 
-    left: NDArray[np.int64]
+    left: Ints
     """The smaller number of the two groups."""
-    right: NDArray[np.int64]
-    dots: NDArray[np.float64]
+    right: Ints
+    dots: Doubles
     """The product of the sums of both groups' vectors: the sum of the cosines over all pairs of faces."""
 
     def __len__(self) -> int:
         return len(self.left)
 
-    def where(self, is_kept: NDArray[np.bool_]) -> Pairs:
+    def where(self, is_kept: Flags) -> Pairs:
         return Pairs(self.left[is_kept], self.right[is_kept], self.dots[is_kept])
 
 
@@ -78,12 +78,7 @@ class AverageLinkage:
     """
 
     def __init__(
-        self,
-        labels: NDArray[np.int64],
-        embeddings: NDArray[np.float32],
-        photos: Photos,
-        rules: JoinRules,
-        strangers: NDArray[np.float32] | None = None,
+        self, labels: Ints, embeddings: Floats, photos: Photos, rules: JoinRules, strangers: Floats | None = None
     ) -> None:
         """Start with the groups 0, 1, 2... that the labels say; -1 takes no part.
 
@@ -101,7 +96,7 @@ class AverageLinkage:
         self._look_inside(np.arange(len(self._sums)))
         self._in_company = places_of(photos).in_company()
 
-    def pairs(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> Pairs:
+    def pairs(self, left: Ints, right: Ints) -> Pairs:
         """Return these pairs of groups, in any order and any number of times, ready to be joined."""
         left, right = np.minimum(left, right), np.maximum(left, right)
         keys = np.sort(left * len(self._sums) + right)
@@ -114,7 +109,7 @@ class AverageLinkage:
         is_between = (left != right) & (left != NOISE) & (right != NOISE)
         return self.pairs(left[is_between], right[is_between])
 
-    def join(self, pairs: Pairs, *, across_photos: bool = False) -> NDArray[np.int64]:
+    def join(self, pairs: Pairs, *, across_photos: bool = False) -> Ints:
         """Join what may be joined and return the label of each face, numbered with gaps.
 
         With `across_photos` also groups that are one person twice in a few photos: see `twice`. Parts of two people
@@ -129,35 +124,35 @@ class AverageLinkage:
             pairs = pairs.where(~self._is_among(pairs, into[~may_join], gone[~may_join]))
             pairs = self._unite(pairs, into[may_join], gone[may_join])
 
-    def _spreads(self, pairs: Pairs) -> NDArray[np.float64]:
+    def _spreads(self, pairs: Pairs) -> Doubles:
         return spread(self._means(pairs))
 
-    def _means(self, pairs: Pairs) -> NDArray[np.float64]:
+    def _means(self, pairs: Pairs) -> Doubles:
         """Return the mean cosines of the faces of both groups, normalised by strangers where those are known."""
         with_strangers = self._strange[pairs.left] / self._sizes[pairs.left]
         with_strangers += self._strange[pairs.right] / self._sizes[pairs.right]
-        means: NDArray[np.float64] = pairs.dots / (self._sizes[pairs.left] * self._sizes[pairs.right])
+        means: Doubles = pairs.dots / (self._sizes[pairs.left] * self._sizes[pairs.right])
         return means - with_strangers / 2.0
 
-    def _costs(self, pairs: Pairs) -> NDArray[np.float64]:
+    def _costs(self, pairs: Pairs) -> Doubles:
         """Return the spreads with their doubt, infinity where groups are not alike enough."""
         n_pairs = self._sizes[pairs.left] * self._sizes[pairs.right]
         cosines = self._means(pairs)
         return np.where(self._are_alike(pairs), spread(cosines) + self._rules.singleton_penalty / n_pairs, np.inf)
 
-    def _are_alike(self, pairs: Pairs) -> NDArray[np.bool_]:
+    def _are_alike(self, pairs: Pairs) -> Flags:
         within = np.sqrt(np.maximum(0.0, self._within[pairs.left] * self._within[pairs.right]))
-        are_alike: NDArray[np.bool_] = self._means(pairs) >= self._rules.likeness * within
+        are_alike: Flags = self._means(pairs) >= self._rules.likeness * within
         return are_alike
 
-    def _look_inside(self, groups: NDArray[np.int64]) -> None:
+    def _look_inside(self, groups: Ints) -> None:
         """Note the mean cosine inside these groups, with one more pair that is as alike as faces usually are."""
         sizes = self._sizes[groups]
         with_strangers = self._strange[groups] / np.maximum(1, sizes)
         squares = self._dots(groups, groups) - sizes * (sizes - 1) * with_strangers
         self._within[groups] = mean_within(squares, sizes, self._rules.ceiling)
 
-    def _unions(self, pairs: Pairs, costs: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _unions(self, pairs: Pairs, costs: Doubles) -> tuple[Ints, Ints]:
         """Return which groups take which others in this round; none of those that take is taken."""
         is_near = costs <= self._rules.ceiling
         nearest, cost = _nearest(pairs.where(is_near), costs[is_near], len(self._sizes))
@@ -172,9 +167,7 @@ class AverageLinkage:
         followers = self._that_fit(followers, nearest[followers], cost[followers])
         return np.concatenate([into, nearest[followers]]), np.concatenate([gone, followers])
 
-    def _that_fit(
-        self, followers: NDArray[np.int64], leaders: NDArray[np.int64], costs: NDArray[np.float64]
-    ) -> NDArray[np.int64]:
+    def _that_fit(self, followers: Ints, leaders: Ints, costs: Doubles) -> Ints:
         """Return the followers that each leader takes, nearest first, while it grows by no more than `GROWTH`."""
         order = np.lexsort((followers, costs, leaders))
         followers, leaders = followers[order], leaders[order]
@@ -184,12 +177,12 @@ class AverageLinkage:
         before -= np.repeat(before[first], np.diff(first, append=len(leaders)))
         return followers[before + sizes <= GROWTH * self._sizes[leaders]]
 
-    def _may_join(self, a: NDArray[np.int64], b: NDArray[np.int64], *, across_photos: bool) -> NDArray[np.bool_]:
+    def _may_join(self, a: Ints, b: Ints, *, across_photos: bool) -> Flags:
         """Two faces of one photo are two people, but one stray face must not keep two large groups apart for ever."""
         smaller = np.minimum(self._sizes[a], self._sizes[b])
         pair, faces, others = self._in_common(a, b)
         n_common = np.bincount(pair, minlength=len(a))
-        may_join: NDArray[np.bool_] = n_common <= self._rules.conflict_share * smaller
+        may_join: Flags = n_common <= self._rules.conflict_share * smaller
         if not across_photos:
             return may_join
         within = (self._within[a] + self._within[b]) / 2.0
@@ -199,14 +192,12 @@ class AverageLinkage:
         apart = gaps(within, between, self._rules.ceiling)
         return may_join | ((smaller > 1) & may_be_one(apart, self._sizes[a], self._sizes[b], n_common))
 
-    def in_company(self, pairs: Pairs) -> NDArray[np.bool_]:
+    def in_company(self, pairs: Pairs) -> Flags:
         """Return which pairs of groups have photos in common."""
-        common: NDArray[np.bool_] = np.bincount(self._in_common(pairs.left, pairs.right)[0], minlength=len(pairs)) > 0
+        common: Flags = np.bincount(self._in_common(pairs.left, pairs.right)[0], minlength=len(pairs)) > 0
         return common
 
-    def _in_common(
-        self, a: NDArray[np.int64], b: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def _in_common(self, a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:
         """Return for each photo that two groups have in common which pair it is, and the face of each group."""
         places = self._in_company.where(self.labels[self._in_company.faces] != NOISE)
         faces = places.faces
@@ -227,14 +218,14 @@ class AverageLinkage:
         is_common = present[there] == wanted
         return pair[is_common], faces[at[is_common]], faces[there[is_common]]
 
-    def _is_among(self, pairs: Pairs, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _is_among(self, pairs: Pairs, a: Ints, b: Ints) -> Flags:
         if not len(a):
             return np.zeros(len(pairs), dtype=bool)
         n_groups = len(self._sizes)
         keys = np.minimum(a, b) * n_groups + np.maximum(a, b)
         return np.isin(pairs.left * n_groups + pairs.right, keys)
 
-    def _unite(self, pairs: Pairs, into: NDArray[np.int64], gone: NDArray[np.int64]) -> Pairs:
+    def _unite(self, pairs: Pairs, into: Ints, gone: Ints) -> Pairs:
         """Make the groups one, and return the pairs that are left."""
         owner = np.arange(len(self._sizes))
         owner[gone] = into
@@ -250,7 +241,7 @@ class AverageLinkage:
         self._look_inside(np.flatnonzero(has_changed))
         return self._renewed(pairs, owner, has_changed)
 
-    def _settle_conflicts(self, has_changed: NDArray[np.bool_]) -> None:
+    def _settle_conflicts(self, has_changed: Flags) -> None:
         """Leave, of the faces that one group has in one photo, only the one that fits it best."""
         places = self._in_company.where(self.labels[self._in_company.faces] != NOISE)
         places = places.where(has_changed[self.labels[places.faces]])
@@ -266,7 +257,7 @@ class AverageLinkage:
         np.subtract.at(self._sizes, self.labels[worse], 1)
         self.labels[worse] = NOISE
 
-    def _renewed(self, pairs: Pairs, owner: NDArray[np.int64], has_changed: NDArray[np.bool_]) -> Pairs:
+    def _renewed(self, pairs: Pairs, owner: Ints, has_changed: Flags) -> Pairs:
         """Return the pairs between the groups as they are now; those between unchanged groups need no product."""
         left, right = owner[pairs.left], owner[pairs.right]
         is_changed = has_changed[left] | has_changed[right]
@@ -279,7 +270,7 @@ class AverageLinkage:
             np.concatenate([old.dots, new.dots]),
         )
 
-    def _dots(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _dots(self, left: Ints, right: Ints) -> Doubles:
         dots = np.empty(len(left))
         for start in range(0, len(left), PAIRS_AT_ONCE):
             some = slice(start, start + PAIRS_AT_ONCE)
@@ -287,21 +278,21 @@ class AverageLinkage:
         return dots
 
 
-def group_sums(labels: NDArray[np.int64], embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+def group_sums(labels: Ints, embeddings: Floats) -> Floats:
     """Return the sum of the vectors of each group 0, 1, 2..., float32, shape (n_groups, n_dims)."""
     faces = np.flatnonzero(labels != NOISE)
     n_groups = int(labels.max(initial=-1)) + 1
     ones = np.ones(len(faces), dtype=np.float32)
-    sums: NDArray[np.float32] = csr_matrix((ones, (labels[faces], faces)), shape=(n_groups, len(labels))) @ embeddings
+    sums: Floats = csr_matrix((ones, (labels[faces], faces)), shape=(n_groups, len(labels))) @ embeddings
     return sums
 
 
-def spread(mean_cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+def spread(mean_cosines: Doubles) -> Doubles:
     """Return the root mean squared distance that belongs to a mean cosine."""
     return np.sqrt(np.maximum(0.0, 2.0 - 2.0 * mean_cosines))
 
 
-def _nearest(pairs: Pairs, costs: NDArray[np.float64], n_groups: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _nearest(pairs: Pairs, costs: Doubles, n_groups: int) -> tuple[Ints, Doubles]:
     """Return the nearest other group of each and its cost; -1 and infinity for those that have none.
 
     Of several that are equally near it is the first.

@@ -17,7 +17,7 @@ from .verify import refine, without_small
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.types import Normalisation
+    from facewatch.types import Doubles, Floats, Ints, Normalisation
 
 SURE_FACES = 3_000
 """The thresholds were measured on that many faces and hold up to there."""
@@ -76,13 +76,7 @@ class GraphClusterer:
                 f"{self.n_neighbours} up to {self.ceiling} are needed"
             )
 
-    def fit_predict(
-        self,
-        embeddings: NDArray[np.float32],
-        *,
-        photos: NDArray[np.int64],
-        ids: NDArray[np.int64] | None = None,
-    ) -> NDArray[np.int64]:
+    def fit_predict(self, embeddings: Floats, *, photos: Ints, ids: Ints | None = None) -> Ints:
         """Return one label per face, -1 is noise; the largest cluster is 0.
 
         The faces are put into an order of their own first, so that the order in which they come changes nothing but
@@ -111,20 +105,18 @@ class GraphClusterer:
         self.labels_ = _largest_first(labels)
         return self.labels_
 
-    def propose(self, graph: csr_matrix) -> NDArray[np.int64]:
+    def propose(self, graph: csr_matrix) -> Ints:
         """Return a first guess, one label per face, -1 is noise; too large clusters are cut later."""
         raise NotImplementedError
 
-    def _graph_over(self, embeddings: NDArray[np.float32], ids: NDArray[np.int64] | None) -> csr_matrix:
+    def _graph_over(self, embeddings: Floats, ids: Ints | None) -> csr_matrix:
         """Return the edges up to the ceiling, from the graph that is kept when there is one and the ids are known."""
         if self.graph is None or ids is None:
             fresh = NeighbourGraph(ceiling=self.ceiling, n_neighbours=self.n_neighbours)
             return fresh.update(np.arange(len(embeddings)), embeddings)
         return trimmed(self.graph.update(ids, embeddings), self.ceiling)
 
-    def _labels(
-        self, graph: csr_matrix, embeddings: NDArray[np.float32], places: Places, same: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def _labels(self, graph: csr_matrix, embeddings: Floats, places: Places, same: Ints) -> Ints:
         """Return the label of each face, given which of those in the graph is the same picture."""
         original = near_pictures(trimmed(graph, self.copy), places)
         originals, row_of = np.unique(original, return_inverse=True)
@@ -142,9 +134,7 @@ class GraphClusterer:
         labels[is_alone] = labels.max(initial=NOISE) + 1 + np.arange(np.count_nonzero(is_alone))
         return without_small(labels[row_of], self.min_faces)
 
-    def _refined(
-        self, graph: csr_matrix, embeddings: NDArray[np.float32], places: Places, rules: JoinRules
-    ) -> NDArray[np.int64]:
+    def _refined(self, graph: csr_matrix, embeddings: Floats, places: Places, rules: JoinRules) -> Ints:
         proposal = self.propose(graph)
         if self.normalisation is None:
             return refine(proposal, embeddings, places, graph, rules)
@@ -176,11 +166,11 @@ def decades(n_faces: int) -> float:
     return max(0.0, float(np.log10(max(1, n_faces) / SURE_FACES)))
 
 
-def _checked_lengths(embeddings: NDArray[np.float32], photos: NDArray[np.int64]) -> NDArray[np.float32]:
+def _checked_lengths(embeddings: Floats, photos: Ints) -> Floats:
     """Return the length of each embedding."""
     if embeddings.ndim != 2 or photos.shape != embeddings.shape[:1]:
         raise ValueError(f"one photo per embedding: got shapes {embeddings.shape} and {photos.shape}")
-    lengths: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
+    lengths: Floats = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
     if not np.isfinite(lengths).all():
         raise ValueError("embeddings must be finite numbers")
     if (abs(lengths - 1.0) > NORM_TOLERANCE).any():
@@ -197,7 +187,7 @@ def trimmed(graph: csr_matrix, longest: float) -> csr_matrix:
     return csr_matrix((graph.data[is_kept], graph.indices[is_kept], ends), shape=graph.shape)
 
 
-def members_of(labels: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+def members_of(labels: NDArray[np.integer]) -> list[Ints]:
     """Return the faces of each label that more than one has."""
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
@@ -214,12 +204,12 @@ def nearest_of(graph: csr_matrix, k: int) -> csr_matrix:
     return csr_matrix((graph.data[kept], graph.indices[kept], ends), shape=graph.shape)
 
 
-def edge_weights(distances: NDArray[np.float64], ceiling: float) -> NDArray[np.float64]:
+def edge_weights(distances: Doubles, ceiling: float) -> Doubles:
     """Return how strongly an edge ties two faces, for any engine: 1 at distance 0, 1/9 at the ceiling.
 
     For ArcFace that is about the square of the cosine, which is what measurements.md used.
     """
-    weights: NDArray[np.float64] = np.maximum(1e-3, 1.0 - distances**2 / (1.5 * ceiling**2)) ** 2
+    weights: Doubles = np.maximum(1e-3, 1.0 - distances**2 / (1.5 * ceiling**2)) ** 2
     return weights
 
 
@@ -240,7 +230,7 @@ def _between_photos(graph: csr_matrix, places: Places) -> csr_matrix:
     return graph
 
 
-def _largest_first(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def _largest_first(labels: Ints) -> Ints:
     """Return the labels renamed 0, 1, 2... by size, and among equals by their first face."""
     names, first, name_of, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     sizes[names == NOISE] = len(labels) + 1

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
+
+if TYPE_CHECKING:
+    from facewatch.types import Flags, Ints
 
 SAME = 5e-4
 """Two vectors that are as near as this are equal but for rounding, of any engine."""
@@ -21,11 +25,11 @@ SAME = 5e-4
 class Places:
     """Which face is in which photo, row by row; a face that takes part for its copies is in the photos of all."""
 
-    faces: NDArray[np.int64]
-    photos: NDArray[np.int64]
+    faces: Ints
+    photos: Ints
     """Numbered 0, 1, 2..."""
 
-    def where(self, rows: NDArray[np.bool_]) -> Places:
+    def where(self, rows: Flags) -> Places:
         return Places(self.faces[rows], self.photos[rows])
 
     def are_together(self, n_faces: int) -> csr_matrix:
@@ -49,7 +53,7 @@ def places_of(photos: Photos) -> Places:
     return Places(np.arange(len(photos)), np.unique(photos, return_inverse=True)[1].astype(np.int64))
 
 
-def same_pictures(checksums: NDArray[np.uint64], photos: NDArray[np.int64]) -> NDArray[np.int64]:
+def same_pictures(checksums: NDArray[np.uint64], photos: Ints) -> Ints:
     """Return for each face the first that is equal to it, its own row where there is none before.
 
     Equal faces of one photo stay apart, as all faces of one photo do: the second is a copy of the second elsewhere.
@@ -65,7 +69,7 @@ def same_pictures(checksums: NDArray[np.uint64], photos: NDArray[np.int64]) -> N
     return first[which].astype(np.int64)
 
 
-def near_pictures(near: csr_matrix, places: Places) -> NDArray[np.int64]:
+def near_pictures(near: csr_matrix, places: Places) -> Ints:
     """Return for each face the one that it is a copy of, its own row where it is none.
 
     That is the nearest of those that are copies of nobody themselves; a face of an earlier photo never is a copy of
@@ -92,7 +96,7 @@ def near_pictures(near: csr_matrix, places: Places) -> NDArray[np.int64]:
     return original
 
 
-def without_copies(graph: csr_matrix, original: NDArray[np.int64]) -> csr_matrix:
+def without_copies(graph: csr_matrix, original: Ints) -> csr_matrix:
     """Return the graph over the originals alone. Where copies stand in the places of an original's other neighbours,
     the edges that its copies have count."""
     originals, row_of = np.unique(original, return_inverse=True)
@@ -111,7 +115,7 @@ def without_copies(graph: csr_matrix, original: NDArray[np.int64]) -> csr_matrix
     return (own + missing.maximum(missing.T)).tocsr()
 
 
-def places_of_originals(places: Places, row_of: NDArray[np.int64]) -> Places:
+def places_of_originals(places: Places, row_of: Ints) -> Places:
     """Return in which photos the originals are, without photos that show nobody whom another does not.
 
     A copy of a photo, or of a part of it, tells nothing about who is not whom that the photo does not tell.

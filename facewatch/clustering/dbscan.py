@@ -12,8 +12,9 @@ from .average import NOISE
 from .base import GraphClusterer, nearest_of, trimmed
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
+
+    from facewatch.types import Ints
 
 
 @dataclass(kw_only=True)
@@ -34,7 +35,7 @@ class DbscanClusterer(GraphClusterer):
         if not 1 <= self.min_samples <= self.n_neighbours + 1:
             raise ValueError(f"min_samples must lie between 1 and n_neighbours + 1, not {self.min_samples}")
 
-    def propose(self, graph: csr_matrix) -> NDArray[np.int64]:
+    def propose(self, graph: csr_matrix) -> Ints:
         near = trimmed(graph, self.single_link(graph.shape[0]) if self.eps is None else self.eps)
         is_core = np.diff(near.indptr) + 1 >= self.min_samples
         core = np.flatnonzero(is_core)

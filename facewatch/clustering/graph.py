@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facewatch.types import Flags, Floats, Ints
+
 MIN_DISTANCE = 1e-6
 """Stands for 0 between identical vectors: scipy's graph routines take a stored 0 for "no edge"."""
 
@@ -94,7 +96,7 @@ class NeighbourGraph:
             pass  # as if nothing had been kept
         return graph
 
-    def update(self, ids: NDArray[np.int64], embeddings: NDArray[np.float32]) -> csr_matrix:
+    def update(self, ids: Ints, embeddings: Floats) -> csr_matrix:
         """Return the graph over exactly these faces: symmetric CSR of distances, float64, nothing on the diagonal.
 
         An edge is there when its distance is at most the ceiling and either end counts the other among its
@@ -121,7 +123,7 @@ class NeighbourGraph:
         return _symmetric(self._known, order)
 
 
-def row_checksums(embeddings: NDArray[np.float32]) -> NDArray[np.uint64]:
+def row_checksums(embeddings: Floats) -> NDArray[np.uint64]:
     """Return a number for each row that depends on all its bits: equal rows have equal ones, others hardly ever.
 
     The bits of each value times a random odd number, summed modulo 2**64 (multiply-shift hashing, Dietzfelbinger et
@@ -140,11 +142,11 @@ def row_checksums(embeddings: NDArray[np.float32]) -> NDArray[np.uint64]:
 class _Known:
     """What is kept of a graph; edges are directed, from a face to one of its nearest."""
 
-    ids: NDArray[np.int64]
+    ids: Ints
     checksums: NDArray[np.uint64]
     rows: NDArray[np.int32]
     columns: NDArray[np.int32]
-    distances: NDArray[np.float32]
+    distances: Floats
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -171,14 +173,12 @@ class _Known:
         ends = np.empty(0, dtype=np.int32)
         return cls(np.empty(0, np.int64), np.empty(0, np.uint64), ends, ends, np.empty(0, np.float32))
 
-    def is_full(self, n_neighbours: int) -> NDArray[np.bool_]:
+    def is_full(self, n_neighbours: int) -> Flags:
         """Return which faces have all the neighbours they may have, and perhaps more that were not kept."""
-        is_full: NDArray[np.bool_] = np.bincount(self.rows, minlength=len(self.ids)) >= n_neighbours
+        is_full: Flags = np.bincount(self.rows, minlength=len(self.ids)) >= n_neighbours
         return is_full
 
-    def only(
-        self, ids: NDArray[np.int64], checksums: NDArray[np.uint64], n_neighbours: int
-    ) -> tuple[_Known, NDArray[np.bool_], NDArray[np.bool_]]:
+    def only(self, ids: Ints, checksums: NDArray[np.uint64], n_neighbours: int) -> tuple[_Known, Flags, Flags]:
         """Return what is known of these faces, which of them are new, and which have to be looked at again.
 
         Those are the faces that were full and lost a neighbour: another may take its place.
@@ -196,7 +196,7 @@ class _Known:
         known = _Known(ids, checksums, rows[is_here], columns[is_here], self.distances[is_here])
         return known, is_new, is_stale
 
-    def _positions(self, ids: NDArray[np.int64], checksums: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def _positions(self, ids: Ints, checksums: NDArray[np.uint64]) -> Ints:
         """Return where each face was, -1 when it was not there or with another embedding."""
         if not len(self.ids):
             return np.full(len(ids), -1, dtype=np.int64)
@@ -234,7 +234,7 @@ class _Packing:
     def rows(self, packed: NDArray[np.uint64]) -> NDArray[np.int32]:
         return (packed // np.uint64(2 * self.scale << self.end_bits)).astype(np.int32)
 
-    def far(self, packed: NDArray[np.uint64]) -> NDArray[np.float32]:
+    def far(self, packed: NDArray[np.uint64]) -> Floats:
         steps = (packed >> np.uint64(self.end_bits)) & np.uint64(2 * self.scale - 1)
         return steps.astype(np.float32) / np.float32(self.scale)
 
@@ -246,13 +246,7 @@ class _NearestSearch:
     """One search for the nearest faces of those that are new or stale, and for the new ones near all others."""
 
     def __init__(
-        self,
-        embeddings: NDArray[np.float32],
-        order: NDArray[np.int64],
-        is_new: NDArray[np.bool_],
-        is_stale: NDArray[np.bool_],
-        n_neighbours: int,
-        ceiling: float,
+        self, embeddings: Floats, order: Ints, is_new: Flags, is_stale: Flags, n_neighbours: int, ceiling: float
     ) -> None:
         self._embeddings, self._order = embeddings, order
         self._is_new, self._is_wanting = is_new, is_new | is_stale
@@ -284,7 +278,7 @@ class _NearestSearch:
         is_full = known.is_full(self._n_neighbours)
         self._bar[is_full] = 1.0 - farthest[is_full] ** 2 / 2.0 - SLACK
 
-    def _blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    def _blocks(self) -> Iterator[tuple[Ints, Ints]]:
         """Yield rows and columns so that each pair of which one end is wanting comes once."""
         wanting = _split(np.flatnonzero(self._is_wanting))
         settled = _split(np.flatnonzero(~self._is_wanting))
@@ -292,7 +286,7 @@ class _NearestSearch:
             for columns in (*wanting[number:], *settled):
                 yield rows, columns
 
-    def _look_at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
+    def _look_at(self, rows: Ints, columns: Ints) -> None:
         """Collect the near pairs of a block, for each end to which they are news."""
         cosines = self._buffer[: len(rows) * len(columns)].reshape(len(rows), len(columns))
         np.matmul(self._vectors(rows), self._vectors(columns).T, out=cosines)
@@ -306,16 +300,10 @@ class _NearestSearch:
         if sum(map(len, self._batch)) >= max(MIN_BATCH, len(self._picked)):
             self._pick()
 
-    def _vectors(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _vectors(self, positions: Ints) -> Floats:
         return self._embeddings[self._order[positions]]
 
-    def _collect(
-        self,
-        rows: NDArray[np.int64],
-        columns: NDArray[np.int64],
-        cosines: NDArray[np.float32],
-        is_news: NDArray[np.bool_],
-    ) -> None:
+    def _collect(self, rows: Ints, columns: Ints, cosines: Floats, is_news: Flags) -> None:
         is_near = is_news & (cosines >= self._bar[rows])
         self._batch.append(self._packing.pack(rows[is_near], 1.0 - cosines[is_near], columns[is_near]))
 
@@ -342,7 +330,7 @@ class _NearestSearch:
         is_near = distances <= self._ceiling
         return self._packing.pack(rows[is_near], distances[is_near], columns[is_near])
 
-    def _distances(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _distances(self, rows: Ints, columns: Ints) -> Floats:
         """Return the lengths of the differences: near 1, a float32 cosine is too coarse (3e-4 in distance)."""
         distances = np.empty(len(rows), dtype=np.float32)
         for start in range(0, len(rows), PAIRS_AT_ONCE):
@@ -353,17 +341,17 @@ class _NearestSearch:
         return distances
 
 
-def _split(positions: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _split(positions: Ints) -> list[Ints]:
     return [positions[start : start + BLOCK_ROWS] for start in range(0, len(positions), BLOCK_ROWS)]
 
 
-def _ranks(rows: NDArray[np.integer]) -> NDArray[np.int64]:
+def _ranks(rows: NDArray[np.integer]) -> Ints:
     """Return how many entries with the same row came before each one; equal rows stand together."""
     first = np.flatnonzero(np.diff(rows, prepend=-1))
     return np.arange(len(rows)) - np.repeat(first, np.diff(first, append=len(rows)))
 
 
-def _symmetric(known: _Known, order: NDArray[np.int64]) -> csr_matrix:
+def _symmetric(known: _Known, order: Ints) -> csr_matrix:
     """Return the edges in both directions, each once, with the rows in the order that was given."""
     packing = _Packing(len(order))
     ends = np.minimum(known.rows, known.columns), np.maximum(known.rows, known.columns)

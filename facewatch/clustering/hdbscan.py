@@ -11,8 +11,9 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from .base import GraphClusterer, members_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
+
+    from facewatch.types import Ints
 
 SMALL = 3
 """Components of up to this many faces are one proposal: there is no density to tell apart, and `verify` cuts."""
@@ -32,7 +33,7 @@ class HdbscanClusterer(GraphClusterer):
     of three families, where everyone is in few photos).
     """
 
-    def propose(self, graph: csr_matrix) -> NDArray[np.int64]:
+    def propose(self, graph: csr_matrix) -> Ints:
         # With min_samples = 1 the mutual reachability of an edge is its length, and HDBSCAN needs nothing but the
         # spanning tree, with a sixtieth of the edges.
         tree = minimum_spanning_tree(graph)
@@ -45,7 +46,7 @@ class HdbscanClusterer(GraphClusterer):
             n_clusters += int(found.max()) + 1
         return labels
 
-    def _cluster(self, component: csr_matrix) -> NDArray[np.int64]:
+    def _cluster(self, component: csr_matrix) -> Ints:
         """Return the labels of one connected component."""
         # Two seconds and 100 MB, which a watcher with a small pool need not spend.
         import hdbscan

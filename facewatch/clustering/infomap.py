@@ -14,8 +14,9 @@ from facewatch.errors import EngineError
 from .base import GraphClusterer, edge_weights, nearest_of, trimmed
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
+
+    from facewatch.types import Ints
 
 
 @dataclass(kw_only=True)
@@ -34,7 +35,7 @@ class InfomapClusterer(GraphClusterer):
             raise ValueError(f"k must lie between 1 and n_neighbours, not {self.k}")
         _package()
 
-    def propose(self, graph: csr_matrix) -> NDArray[np.int64]:
+    def propose(self, graph: csr_matrix) -> Ints:
         graph = trimmed(graph, self.single_link(graph.shape[0]) if self.edge_ceiling is None else self.edge_ceiling)
         nearest = nearest_of(graph, self.k)
         edges = nearest.maximum(nearest.T).tocoo()

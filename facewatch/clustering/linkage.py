@@ -14,8 +14,9 @@ from .average import spread
 from .base import GraphClusterer
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
+
+    from facewatch.types import Doubles, Flags, Ints
 
 STRICT = 0.9
 """The strict distance, as a share of the one that the engine groups by; docs/evaluation.md."""
@@ -28,7 +29,7 @@ NATURAL_GAP = 0.13
 class LinkageClusterer(GraphClusterer):
     """No method before the refinement; needs nothing but scipy, and is the measure of what the others add."""
 
-    def propose(self, graph: csr_matrix) -> NDArray[np.int64]:
+    def propose(self, graph: csr_matrix) -> Ints:
         _, component_of = connected_components(graph, directed=False)
         return np.asarray(component_of, dtype=np.int64)
 
@@ -48,9 +49,7 @@ class LinkageTree:
     children: dict[int, tuple[int, int]]
 
     @classmethod
-    def over(
-        cls, sums: NDArray[np.float64], sizes: NDArray[np.int64], is_barred: NDArray[np.bool_], *, has_block: bool
-    ) -> LinkageTree:
+    def over(cls, sums: Doubles, sizes: Ints, is_barred: Flags, *, has_block: bool) -> LinkageTree:
         weights = sizes.tolist()
         if has_block:
             weights[0] = max(weights[0], int(sizes.sum()))
@@ -107,9 +106,7 @@ class LinkageTree:
         return above
 
 
-def _joins(
-    sums: NDArray[np.float64], sizes: NDArray[np.int64], is_barred: NDArray[np.bool_]
-) -> Iterator[tuple[int, int, float]]:
+def _joins(sums: Doubles, sizes: Ints, is_barred: Flags) -> Iterator[tuple[int, int, float]]:
     """Yield (unit that grows, unit that is gone, mean distance) for all joins of average linkage, in any order that has
     those below before those above.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-    from facewatch.types import Normalisation
+    from facewatch.types import Doubles, Floats, Ints, Normalisation
 
     from .copies import Photos
 
@@ -41,13 +41,13 @@ _LEFTOVERS_AT_ONCE = 1024
 
 
 def refine_normalised(
-    proposal: NDArray[np.int64],
-    embeddings: NDArray[np.float32],
+    proposal: Ints,
+    embeddings: Floats,
     photos: Photos,
     graph: csr_matrix,
     rules: JoinRules,
     normalisation: Normalisation,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Return what `verify.refine` does, judged by normalised similarities.
 
     Whom a method proposed together are no strangers to each other. The arguments are those of `verify.refine`; the
@@ -79,27 +79,21 @@ class MiddleLinkage(AverageLinkage):
     """Groups that are joined when their middles are alike, beyond what each middle has with strangers."""
 
     def __init__(
-        self,
-        labels: NDArray[np.int64],
-        embeddings: NDArray[np.float32],
-        photos: Photos,
-        rules: JoinRules,
-        strangers: NDArray[np.float32],
-        cohort: Cohort,
+        self, labels: Ints, embeddings: Floats, photos: Photos, rules: JoinRules, strangers: Floats, cohort: Cohort
     ) -> None:
         n_groups = int(labels.max(initial=-1)) + 1
         self._cohort = cohort
         self._lengths, self._with_strangers = np.ones(n_groups), np.zeros(n_groups)
         super().__init__(labels, embeddings, photos, rules, strangers)
 
-    def _spreads(self, pairs: Pairs) -> NDArray[np.float64]:
+    def _spreads(self, pairs: Pairs) -> Doubles:
         cosines = pairs.dots / (self._lengths[pairs.left] * self._lengths[pairs.right])
         return spread(cosines - (self._with_strangers[pairs.left] + self._with_strangers[pairs.right]) / 2.0)
 
-    def _costs(self, pairs: Pairs) -> NDArray[np.float64]:
+    def _costs(self, pairs: Pairs) -> Doubles:
         return np.where(self._are_alike(pairs), self._spreads(pairs), np.inf)
 
-    def _look_inside(self, groups: NDArray[np.int64]) -> None:
+    def _look_inside(self, groups: Ints) -> None:
         super()._look_inside(groups)
         self._lengths[groups] = np.maximum(1e-6, np.sqrt(self._dots(groups, groups)))
         middles = (self._sums[groups] / self._lengths[groups, None]).astype(np.float32)
@@ -107,26 +101,14 @@ class MiddleLinkage(AverageLinkage):
 
 
 def _merge_middles(
-    labels: NDArray[np.int64],
-    edges: Pairs,
-    centred: NDArray[np.float32],
-    photos: Photos,
-    rules: JoinRules,
-    strangers: NDArray[np.float32],
-    cohort: Cohort,
-) -> NDArray[np.int64]:
+    labels: Ints, edges: Pairs, centred: Floats, photos: Photos, rules: JoinRules, strangers: Floats, cohort: Cohort
+) -> Ints:
     """Return the groups after those whose middles agree have become one; only pairs with an edge are looked at."""
     linkage = MiddleLinkage(labels, centred, photos, rules, strangers, cohort)
     return without_small(linkage.join(linkage.pairs_along(edges)), 2)
 
 
-def _merge_in_company(
-    labels: NDArray[np.int64],
-    edges: Pairs,
-    embeddings: NDArray[np.float32],
-    photos: Photos,
-    rules: JoinRules,
-) -> NDArray[np.int64]:
+def _merge_in_company(labels: Ints, edges: Pairs, embeddings: Floats, photos: Photos, rules: JoinRules) -> Ints:
     """Return the groups after those that are one person twice in some photos have become one; see `twice`, whose
     limits hold for similarities as they come."""
     linkage = AverageLinkage(labels, embeddings, photos, rules)
@@ -135,13 +117,8 @@ def _merge_in_company(
 
 
 def _attach(
-    labels: NDArray[np.int64],
-    centred: NDArray[np.float32],
-    photos: Photos,
-    strangers: NDArray[np.float32],
-    cohort: Cohort,
-    normalisation: Normalisation,
-) -> NDArray[np.int64]:
+    labels: Ints, centred: Floats, photos: Photos, strangers: Floats, cohort: Cohort, normalisation: Normalisation
+) -> Ints:
     """Return the groups with each single face added to the group whose middle it is near, and clearly nearest."""
     if (labels == NOISE).all():
         return labels
@@ -158,10 +135,10 @@ def _attach(
 
 
 def _wishes(
-    labels: NDArray[np.int64],
-    centred: NDArray[np.float32],
-    strangers: NDArray[np.float32],
-    middles: NDArray[np.float32],
+    labels: Ints,
+    centred: Floats,
+    strangers: Floats,
+    middles: Floats,
     needed: NDArray[np.floating],
     normalisation: Normalisation,
 ) -> Iterator[tuple[float, int, int]]:
@@ -178,11 +155,11 @@ def _wishes(
             yield -float(best[row]), int(faces[row]), int(nearest[row])
 
 
-def _likeness_of_members(squares: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+def _likeness_of_members(squares: Doubles, sizes: Ints) -> Doubles:
     """Return the cosine that a face of each group has with the middle of the others, on average."""
     within = mean_within(squares, sizes, math.sqrt(2.0))
     others = sizes - 1
-    likeness: NDArray[np.float64] = within / np.sqrt(np.maximum(1e-6, (1.0 + (others - 1) * within) / others))
+    likeness: Doubles = within / np.sqrt(np.maximum(1e-6, (1.0 + (others - 1) * within) / others))
     return likeness
 
 
@@ -198,6 +175,6 @@ def _for_size(limits: Normalisation, n_faces: int) -> Normalisation:
     )
 
 
-def alone(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def alone(labels: Ints) -> Ints:
     """Return the labels with a number of its own for each face that has none."""
     return np.where(labels == NOISE, len(labels) + np.arange(len(labels)), labels)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
+    from facewatch.types import Doubles, Flags, Ints
+
     from .average import JoinRules
 
 SMALL = 3
@@ -67,7 +69,7 @@ class SpectralClusterer(GraphClusterer):
         if self.n_clusters is not None and self.n_clusters < 1:
             raise ValueError(f"n_clusters must be at least 1, not {self.n_clusters}")
 
-    def propose(self, graph: csr_matrix) -> NDArray[np.int64]:
+    def propose(self, graph: csr_matrix) -> Ints:
         near = trimmed(graph, self.single_link(graph.shape[0]))
         ties = reranked(near, k=self.k_reciprocal, ceiling=self.ceiling)
         components = [part for faces in components_of(ties) for part in _halved(ties, faces)]
@@ -76,7 +78,7 @@ class SpectralClusterer(GraphClusterer):
             labels[faces] = len(labels) + faces[0] * len(labels) + _cut(ties[faces][:, faces], n_parts)
         return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
-    def _n_parts(self, ties: csr_matrix, components: Sequence[NDArray[np.int64]]) -> list[int]:
+    def _n_parts(self, ties: csr_matrix, components: Sequence[Ints]) -> list[int]:
         """Return into how many parts each component is to be cut."""
         spectra = [eigenvalues(ties[faces][:, faces]) for faces in components]
         if self.n_clusters is None:
@@ -92,25 +94,25 @@ class SpectralClusterer(GraphClusterer):
         return rules if self.verification_threshold is None else replace(rules, ceiling=self.verification_threshold)
 
 
-def n_groups(values: NDArray[np.float64]) -> int:
+def n_groups(values: Doubles) -> int:
     """Return how many eigenvalues come before the widest gap, of ascending ones; no cap."""
     return int(np.diff(values).argmax()) + 1 if len(values) > SMALL else 1
 
 
-def eigenvalues(ties: csr_matrix) -> NDArray[np.float64]:
+def eigenvalues(ties: csr_matrix) -> Doubles:
     """Return the eigenvalues of the normalised Laplacian of a component, ascending; 0 alone for a large one."""
     if not SMALL < ties.shape[0] <= MOST_DENSE:
         return np.zeros(1)
-    values: NDArray[np.float64] = eigvalsh(np.eye(ties.shape[0]) - _normalised(ties).toarray())
+    values: Doubles = eigvalsh(np.eye(ties.shape[0]) - _normalised(ties).toarray())
     return values
 
 
-def components_of(graph: csr_matrix) -> list[NDArray[np.int64]]:
+def components_of(graph: csr_matrix) -> list[Ints]:
     """Return the faces of each connected component that has more than one."""
     return members_of(connected_components(graph, directed=False)[1])
 
 
-def _halved(ties: csr_matrix, faces: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _halved(ties: csr_matrix, faces: Ints) -> list[Ints]:
     """Return a component in parts that are small enough for all eigenvalues, or that hold together."""
     waiting, parts = [faces], []
     while waiting:
@@ -123,24 +125,24 @@ def _halved(ties: csr_matrix, faces: NDArray[np.int64]) -> list[NDArray[np.int64
     return parts
 
 
-def _pieces(ties: csr_matrix, faces: NDArray[np.int64], side: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+def _pieces(ties: csr_matrix, faces: Ints, side: Flags) -> list[Ints]:
     """Return the connected pieces of one side of a cut, as positions in `faces`."""
     inside = np.flatnonzero(side)
     return [inside[piece] for piece in components_of(ties[faces[inside]][:, faces[inside]])]
 
 
-def _halves(ties: csr_matrix) -> NDArray[np.bool_] | None:
+def _halves(ties: csr_matrix) -> Flags | None:
     """Return which faces are on one side of the best cut into two, None when they hold together."""
     n_faces = ties.shape[0]
     start = np.random.default_rng(n_faces).normal(size=n_faces)
     values, vectors = eigsh(_normalised(ties), k=2, which="LA", v0=start)
     if 1.0 - values[0] > MOST_CUT:
         return None
-    side: NDArray[np.bool_] = vectors[:, 0] / np.sqrt(_degrees(ties)) > 0.0
+    side: Flags = vectors[:, 0] / np.sqrt(_degrees(ties)) > 0.0
     return side if side.any() and not side.all() else None
 
 
-def _cut(ties: csr_matrix, n_parts: int) -> NDArray[np.int64]:
+def _cut(ties: csr_matrix, n_parts: int) -> Ints:
     """Return to which of so many parts each face of a component belongs.
 
     Rows of the eigenvectors are told apart by pivoted QR, which needs no start and no repetition (Damle, Minden and
@@ -152,7 +154,7 @@ def _cut(ties: csr_matrix, n_parts: int) -> NDArray[np.int64]:
     _, vectors = eigh(laplacian, subset_by_index=(0, n_parts - 1))
     pivots = qr(vectors.T, mode="r", pivoting=True)[1][:n_parts]
     left, _, right = svd(vectors[pivots].T)
-    parts: NDArray[np.int64] = abs(vectors @ (left @ right)).argmax(axis=1)
+    parts: Ints = abs(vectors @ (left @ right)).argmax(axis=1)
     return parts
 
 
@@ -161,8 +163,8 @@ def _normalised(ties: csr_matrix) -> csr_matrix:
     return (scale @ ties @ scale).tocsr()
 
 
-def _degrees(ties: csr_matrix) -> NDArray[np.float64]:
-    degrees: NDArray[np.float64] = np.asarray(ties.sum(axis=1)).ravel()
+def _degrees(ties: csr_matrix) -> Doubles:
+    degrees: Doubles = np.asarray(ties.sum(axis=1)).ravel()
     return degrees
 
 
@@ -236,9 +238,7 @@ def _row_normalised(matrix: csr_matrix) -> csr_matrix:
     return matrix
 
 
-def _jaccard_similarities(
-    hoods: csr_matrix, rows: NDArray[np.int32], columns: NDArray[np.int32]
-) -> NDArray[np.float64]:
+def _jaccard_similarities(hoods: csr_matrix, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> Doubles:
     """Return what pairs of neighbourhoods have in common: sum of minima over sum of maxima; rows add up to 1."""
     similarities = np.empty(len(rows))
     for start in range(0, len(rows), EDGES_AT_ONCE):

@@ -8,9 +8,12 @@ more faces there are, and does not for kin.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from facewatch.types import Doubles, Flags, Floats, Ints
 
 COPY = 0.5
 """Two faces of one photo that are nearer than this share of the ceiling are one face in two pictures (a mirror, a burst
@@ -33,28 +36,26 @@ MOST_COMMON = 0.5
 and nobody knows how alike they look."""
 
 
-def gaps(within: NDArray[np.float64], between: NDArray[np.float64], ceiling: float) -> NDArray[np.float64]:
+def gaps(within: Doubles, between: Doubles, ceiling: float) -> Doubles:
     """Return how much farther apart groups are than the faces inside them, in squares of the ceiling, from mean
     cosines: about 0 for two halves of one group.
 
     Args:
         within: the mean of what the faces of each of two groups have among each other.
     """
-    apart: NDArray[np.float64] = 2.0 * (within - between) / ceiling**2
+    apart: Doubles = 2.0 * (within - between) / ceiling**2
     return apart
 
 
-def are_copies(cosines: NDArray[np.float32], within: NDArray[np.float64], ceiling: float) -> NDArray[np.bool_]:
+def are_copies(cosines: Floats, within: Doubles, ceiling: float) -> Flags:
     """Return which pairs of faces of one photo are one face in two pictures: also much nearer than others of their
     groups are."""
     squares = 2.0 - 2.0 * cosines
-    copies: NDArray[np.bool_] = (squares < (COPY * ceiling) ** 2) & (squares < 1.0 - within)
+    copies: Flags = (squares < (COPY * ceiling) ** 2) & (squares < 1.0 - within)
     return copies
 
 
-def may_be_one(
-    gaps: NDArray[np.float64], sizes: NDArray[np.int64], others: NDArray[np.int64], n_common: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def may_be_one(gaps: Doubles, sizes: Ints, others: Ints, n_common: Ints) -> Flags:
     """Return which pairs of groups are one person though they have photos in common.
 
     Args:
@@ -65,18 +66,18 @@ def may_be_one(
     share = n_common / (sizes + others - n_common)
     of_parts = np.minimum(GAP, (sizes + others) / (2.0 * sizes * others))
     limits = GAP - (GAP - of_parts) * share / OFTEN
-    is_one: NDArray[np.bool_] = (gaps <= limits) & (share <= MOST_COMMON)
+    is_one: Flags = (gaps <= limits) & (share <= MOST_COMMON)
     return is_one
 
 
-def mean_within(squares: NDArray[np.float64], sizes: NDArray[np.int64], ceiling: float) -> NDArray[np.float64]:
+def mean_within(squares: Doubles, sizes: Ints, ceiling: float) -> Doubles:
     """Return the mean cosine inside groups, each with one more pair that is as alike as faces usually are.
 
     Args:
         squares: the sum of each group's vectors, times itself.
     """
     usual = 1.0 - ceiling**2 / 4.0
-    within: NDArray[np.float64] = ((squares - sizes) / 2.0 + usual) / (sizes * (sizes - 1) / 2.0 + 1.0)
+    within: Doubles = ((squares - sizes) / 2.0 + usual) / (sizes * (sizes - 1) / 2.0 + 1.0)
     return within
 
 
@@ -114,13 +115,7 @@ class Pair:
         return self.n_common > MOST_COMMON * (self.size + self.other - self.n_common)
 
 
-def compare(
-    embeddings: NDArray[np.float32],
-    photos: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    others: NDArray[np.int64],
-    ceiling: float,
-) -> Pair:
+def compare(embeddings: Floats, photos: Ints, rows: Ints, others: Ints, ceiling: float) -> Pair:
     """Return how these two groups of rows stand to each other."""
     sums = np.array([embeddings[group].sum(axis=0) for group in (rows, others)], np.float64)
     sizes = np.array([len(rows), len(others)])

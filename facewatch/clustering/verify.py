@@ -16,8 +16,9 @@ from .copies import Photos, places_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
+
+    from facewatch.types import Doubles, Floats, Ints
 
 BLOCK_ROWS = 1024
 """Leftover faces compared with all groups at a time: 1024 x 12 000 groups of float32 are 50 MB."""
@@ -26,13 +27,7 @@ FACES_AT_ONCE = 8192
 """Faces compared with their own groups at a time: 32 MB of 512-D vectors."""
 
 
-def refine(
-    proposal: NDArray[np.int64],
-    embeddings: NDArray[np.float32],
-    photos: Photos,
-    graph: csr_matrix,
-    rules: JoinRules,
-) -> NDArray[np.int64]:
+def refine(proposal: Ints, embeddings: Floats, photos: Photos, graph: csr_matrix, rules: JoinRules) -> Ints:
     """Return the labels that survive: clusters cut, cleaned, merged, and joined by leftovers; -1 is noise.
 
     Args:
@@ -55,35 +50,29 @@ def refine(
     return without_small(labels, rules.min_faces)
 
 
-def cut(
-    edges: Pairs,
-    embeddings: NDArray[np.float32],
-    photos: Photos,
-    rules: JoinRules,
-    strangers: NDArray[np.float32] | None = None,
-) -> NDArray[np.int64]:
+def cut(edges: Pairs, embeddings: Floats, photos: Photos, rules: JoinRules, strangers: Floats | None = None) -> Ints:
     """Return the groups of two and more that average linkage makes of single faces along these edges."""
     linkage = AverageLinkage(np.arange(len(embeddings)), embeddings, photos, rules, strangers)
     return without_small(linkage.join(edges), 2)
 
 
 def merge(
-    labels: NDArray[np.int64],
+    labels: Ints,
     edges: Pairs,
-    embeddings: NDArray[np.float32],
+    embeddings: Floats,
     photos: Photos,
     rules: JoinRules,
-    strangers: NDArray[np.float32] | None = None,
+    strangers: Floats | None = None,
     *,
     across_photos: bool = False,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Return the groups after those that agree have become one, whatever cluster they were proposed in."""
     linkage = AverageLinkage(labels, embeddings, photos, rules, strangers)
     pairs = linkage.pairs_along(edges)
     return without_small(linkage.join(pairs, across_photos=across_photos), 2)
 
 
-def expel_far_faces(labels: NDArray[np.int64], embeddings: NDArray[np.float32], ceiling: float) -> NDArray[np.int64]:
+def expel_far_faces(labels: Ints, embeddings: Floats, ceiling: float) -> Ints:
     """Return the groups without faces whose spread to the rest of their group is above the ceiling, farthest first."""
     labels = labels.copy()
     sums, sizes = group_sums(labels, embeddings), np.bincount(labels[labels != NOISE])
@@ -98,13 +87,7 @@ def expel_far_faces(labels: NDArray[np.int64], embeddings: NDArray[np.float32], 
     return without_small(labels, 2)
 
 
-def reassign(
-    labels: NDArray[np.int64],
-    edges: Pairs,
-    embeddings: NDArray[np.float32],
-    photos: Photos,
-    rules: JoinRules,
-) -> NDArray[np.int64]:
+def reassign(labels: Ints, edges: Pairs, embeddings: Floats, photos: Photos, rules: JoinRules) -> Ints:
     """Return the groups after each face that fits another group clearly better than its own has moved there.
 
     Groups that no edge of the face leads to are not looked at. All faces move at once, so nothing goes in circles.
@@ -124,16 +107,14 @@ def reassign(
     return without_small(granted(labels, wishes, photos), 2)
 
 
-def attach_leftovers(
-    labels: NDArray[np.int64], embeddings: NDArray[np.float32], photos: Photos, rules: JoinRules
-) -> NDArray[np.int64]:
+def attach_leftovers(labels: Ints, embeddings: Floats, photos: Photos, rules: JoinRules) -> Ints:
     """Return the groups with each face that had none added to its nearest one, if that is near and clearly nearest."""
     if (labels == NOISE).all():
         return labels
     return granted(labels, sorted(_wishes(labels, embeddings, rules)), photos)
 
 
-def granted(labels: NDArray[np.int64], wishes: list[tuple[float, int, int]], photos: Photos) -> NDArray[np.int64]:
+def granted(labels: Ints, wishes: list[tuple[float, int, int]], photos: Photos) -> Ints:
     """Return the labels after each face went to the first group it wished that has no face in its photo."""
     places = places_of(photos).in_company()
     taken = set(zip(labels[places.faces].tolist(), places.photos.tolist(), strict=True))
@@ -150,7 +131,7 @@ def granted(labels: NDArray[np.int64], wishes: list[tuple[float, int, int]], pho
     return labels
 
 
-def without_small(labels: NDArray[np.int64], min_faces: int) -> NDArray[np.int64]:
+def without_small(labels: Ints, min_faces: int) -> Ints:
     """Return the groups of at least so many faces, numbered 0, 1, 2... in the order of their numbers before."""
     sizes = np.bincount(labels[labels != NOISE], minlength=1)
     is_kept = sizes >= min_faces
@@ -158,9 +139,7 @@ def without_small(labels: NDArray[np.int64], min_faces: int) -> NDArray[np.int64
     return np.where(labels == NOISE, NOISE, renamed[labels])
 
 
-def _wishes(
-    labels: NDArray[np.int64], embeddings: NDArray[np.float32], rules: JoinRules
-) -> Iterator[tuple[float, int, int]]:
+def _wishes(labels: Ints, embeddings: Floats, rules: JoinRules) -> Iterator[tuple[float, int, int]]:
     """Yield spread, face and group for each face outside the groups that has a near and clearly nearest group."""
     sizes = np.bincount(labels[labels != NOISE])
     means = group_sums(labels, embeddings) / sizes[:, None].astype(np.float32)
@@ -176,9 +155,7 @@ def _wishes(
             yield float(best[row]), int(faces[row]), int(nearest[row])
 
 
-def products(
-    embeddings: NDArray[np.float32], sums: NDArray[np.float32], faces: NDArray[np.int64], groups: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def products(embeddings: Floats, sums: Floats, faces: Ints, groups: Ints) -> Doubles:
     """Return the product of each face with the sum of a group: the sum of its cosines with all members."""
     products = np.empty(len(faces))
     for rows in blocks(np.arange(len(faces))):
@@ -186,7 +163,7 @@ def products(
     return products
 
 
-def _far_faces(group: NDArray[np.int64], embeddings: NDArray[np.float32], ceiling: float) -> NDArray[np.int64]:
+def _far_faces(group: Ints, embeddings: Floats, ceiling: float) -> Ints:
     """Return the faces that have to leave a group until the spread of each to the others is at most the ceiling."""
     vectors = embeddings[group].astype(np.float64)
     cosines = vectors @ vectors.sum(axis=0) - 1.0
@@ -208,5 +185,5 @@ def edges_of(graph: csr_matrix) -> Pairs:
     return Pairs(rows, columns, 1.0 - edges.data[once] ** 2 / 2.0)
 
 
-def blocks(faces: NDArray[np.int64], n_at_once: int = FACES_AT_ONCE) -> Iterator[NDArray[np.int64]]:
+def blocks(faces: Ints, n_at_once: int = FACES_AT_ONCE) -> Iterator[Ints]:
     yield from (faces[start : start + n_at_once] for start in range(0, len(faces), n_at_once))

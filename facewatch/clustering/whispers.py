@@ -10,8 +10,9 @@ import numpy as np
 from .base import GraphClusterer, edge_weights, trimmed
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
+
+    from facewatch.types import Doubles, Ints
 
 N_TURNS = 8
 """Parts in which the faces of one sweep speak one after the other; all of one part at once."""
@@ -32,7 +33,7 @@ class WhispersClusterer(GraphClusterer):
     """Sweeps over all faces at most; 10 to 20 are usual."""
     seed: int = 0
 
-    def propose(self, graph: csr_matrix) -> NDArray[np.int64]:
+    def propose(self, graph: csr_matrix) -> Ints:
         graph = trimmed(graph, self.single_link(graph.shape[0]) if self.edge_ceiling is None else self.edge_ceiling)
         weights = edge_weights(graph.data, self.ceiling)
         random = np.random.default_rng(self.seed)
@@ -49,9 +50,7 @@ class WhispersClusterer(GraphClusterer):
         return labels
 
 
-def _listen(
-    graph: csr_matrix, weights: NDArray[np.float64], labels: NDArray[np.int64], faces: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _listen(graph: csr_matrix, weights: Doubles, labels: Ints, faces: Ints) -> Ints:
     """Give these faces the loudest name around them, the smallest of equally loud ones; return those that changed."""
     starts, counts = graph.indptr[faces], np.diff(graph.indptr)[faces]
     listener = np.repeat(np.arange(len(faces)), counts)
@@ -66,6 +65,6 @@ def _listen(
     loudest = np.lexsort((names, -loudness, listeners))
     loudest = loudest[np.flatnonzero(np.diff(listeners[loudest], prepend=-1))]
     listening, names = faces[listeners[loudest]], names[loudest]
-    changed: NDArray[np.int64] = listening[labels[listening] != names]
+    changed: Ints = listening[labels[listening] != names]
     labels[listening] = names
     return changed

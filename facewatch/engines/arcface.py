@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.boxes import SAME_FACE, overlaps
 from facewatch.engines.options import EngineOptions
@@ -21,6 +20,9 @@ from facewatch.engines.stretching import STRETCHING, stretched
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.models import Pack, find_pack, models_folder
 from facewatch.types import DetectedFace, Detection, EngineInfo, Needs, Normalisation, Thresholds
+
+if TYPE_CHECKING:
+    from facewatch.types import Closer, Doubles, Floats, Pixels
 
 log = logging.getLogger(__name__)
 
@@ -190,9 +192,7 @@ class ArcFaceEngine:
     def info(self) -> EngineInfo:
         return self._info
 
-    def analyse(
-        self, pixels: NDArray[np.uint8], *, closer: Callable[[], NDArray[np.uint8]] | None = None
-    ) -> list[DetectedFace]:
+    def analyse(self, pixels: Pixels, *, closer: Closer | None = None) -> list[DetectedFace]:
         """Return the faces of an upright RGB uint8 array of shape (H, W, 3), largest first."""
         bgr = np.ascontiguousarray(pixels[:, :, ::-1])
         boxes, landmarks = self._find(bgr)
@@ -210,7 +210,7 @@ class ArcFaceEngine:
         ]
         return sorted(faces, key=lambda face: (-face.box[2] * face.box[3], face.box))
 
-    def analyse_aligned(self, crops: Sequence[NDArray[np.uint8]]) -> list[DetectedFace]:
+    def analyse_aligned(self, crops: Sequence[Pixels]) -> list[DetectedFace]:
         """Return one face a crop, taken to be aligned like the ArcFace template, whatever its size."""
         import cv2
 
@@ -225,7 +225,7 @@ class ArcFaceEngine:
             faces.append(DetectedFace(box, landmarks, 1.0, resized, vector, norm=norm, crop_landmarks=TEMPLATE))
         return faces
 
-    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(self, crops: Pixels) -> Floats:
         """Return one unit vector per aligned crop (RGB, uint8, shape (n_faces, 112, 112, 3)), as it is.
 
         Raises:
@@ -233,16 +233,16 @@ class ArcFaceEngine:
         """
         return self._recogniser.embed(crops)
 
-    def embed_with_norms(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def embed_with_norms(self, crops: Pixels) -> tuple[Floats, Floats]:
         """Return the same, and the lengths that the vectors had; see `DetectedFace.norm`."""
         return self._recogniser.embed_with_norms(crops)
 
-    def find(self, pixels: NDArray[np.uint8]) -> list[Detection]:
+    def find(self, pixels: Pixels) -> list[Detection]:
         """Return where faces are, without embeddings."""
         boxes, _ = self._find(np.ascontiguousarray(pixels[:, :, ::-1]))
         return [Detection((x0, y0, x1 - x0, y1 - y0), score) for x0, y0, x1, y1, score in boxes.tolist()]
 
-    def _find(self, bgr: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _find(self, bgr: Pixels) -> tuple[Floats, Floats]:
         """Return boxes with scores (x0, y0, x1, y1, score), shape (n, 5), and landmarks, shape (n, 5, 2), in pixels.
 
         A face that two searches find is taken from the larger search: its landmarks are finer.
@@ -260,7 +260,7 @@ class ArcFaceEngine:
             close = _joined(_joined(found, self._search(bgr, 2 * CLOSE_SIDE)), close)
         return _with_features(*close)
 
-    def _search(self, bgr: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _search(self, bgr: Pixels, side: int) -> tuple[Floats, Floats]:
         """Search the picture with its longer side at this many pixels, its shorter one no longer than it has to be."""
         height, width = bgr.shape[:2]
         scale = side / max(height, width)
@@ -277,12 +277,7 @@ class ArcFaceEngine:
             return self._search(bgr, side)
         return boxes, landmarks
 
-    def _crops(
-        self,
-        bgr: NDArray[np.uint8],
-        landmarks: NDArray[np.float32],
-        closer: Callable[[], NDArray[np.uint8]] | None,
-    ) -> NDArray[np.uint8]:
+    def _crops(self, bgr: Pixels, landmarks: Floats, closer: Closer | None) -> Pixels:
         """Return the aligned faces, RGB; those that are small here are cut from the closer picture."""
         transforms = [similarity(points, TEMPLATE) for points in landmarks]
         zoomed, zoom = bgr, 1.0
@@ -301,28 +296,24 @@ def _multiple_of_32(pixels: float) -> int:
     return max(32, 32 * int(np.ceil(pixels / 32)))
 
 
-def _joined(
-    first: tuple[NDArray[np.float32], NDArray[np.float32]], second: tuple[NDArray[np.float32], NDArray[np.float32]]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _joined(first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
     """Return all of the first, and of the second what overlaps none of the first."""
     is_new = (overlaps(_sided(second[0]), _sided(first[0])) < SAME_FACE).all(axis=1)
     return np.concatenate([first[0], second[0][is_new]]), np.concatenate([first[1], second[1][is_new]])
 
 
-def _with_features(
-    boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _with_features(boxes: Floats, landmarks: Floats) -> tuple[Floats, Floats]:
     """Return the detections whose landmarks are not all in one place: those are no faces, and cannot be aligned."""
     is_spread = np.ptp(landmarks, axis=1).max(axis=1, initial=0) > 1
     return boxes[is_spread], landmarks[is_spread]
 
 
-def _sided(corners: NDArray[np.float32]) -> NDArray[np.float64]:
+def _sided(corners: Floats) -> Doubles:
     """Return x, y, w, h of boxes given as x0, y0, x1, y1."""
     return np.concatenate([corners[:, :2], corners[:, 2:4] - corners[:, :2]], axis=1).astype(np.float64)
 
 
-def similarity(points: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
+def similarity(points: Floats, target: Floats) -> Doubles:
     """Return the 2 x 3 matrix that turns, scales and shifts points onto the target, least squares (Umeyama 1991).
 
     Raises:
@@ -333,26 +324,26 @@ def similarity(points: NDArray[np.float32], target: NDArray[np.float32]) -> NDAr
     transform = SimilarityTransform.from_estimate(points.astype(np.float64), target.astype(np.float64))
     if not transform:
         raise ValueError("points in one place fit onto nothing")
-    matrix: NDArray[np.float64] = transform.params[:2]
+    matrix: Doubles = transform.params[:2]
     return matrix
 
 
-def _magnification(matrix: NDArray[np.float64]) -> float:
+def _magnification(matrix: Doubles) -> float:
     return float(np.hypot(matrix[0, 0], matrix[1, 0]))
 
 
-def warp(bgr: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
+def warp(bgr: Pixels, matrix: Doubles) -> Pixels:
     """Return the aligned face, uint8, shape (112, 112, 3), black where the picture ends."""
     import cv2
 
     return np.asarray(cv2.warpAffine(bgr, matrix, (CROP_SIDE, CROP_SIDE), borderValue=0.0), np.uint8)
 
 
-def _resized(cv2: Any, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _resized(cv2: Any, crop: Pixels) -> Pixels:
     if crop.shape[:2] == (CROP_SIDE, CROP_SIDE):
         return crop
     is_larger = min(crop.shape[:2]) > CROP_SIDE
-    small: NDArray[np.uint8] = cv2.resize(
+    small: Pixels = cv2.resize(
         crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA if is_larger else cv2.INTER_LINEAR
     )
     return small
@@ -453,11 +444,11 @@ class Recogniser:
         self._network = ArcFaceONNX(str(pack.recogniser), session=sessions.load(pack.recogniser))
         self._batch = BATCH_FACES
 
-    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(self, crops: Pixels) -> Floats:
         """Return the vectors of `embed_with_norms`."""
         return self.embed_with_norms(crops)[0]
 
-    def embed_with_norms(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def embed_with_norms(self, crops: Pixels) -> tuple[Floats, Floats]:
         """Return one unit vector per crop, so that a dot product is a cosine, and the lengths that they had.
 
         Args:
@@ -483,7 +474,7 @@ class Recogniser:
             unit[weak], _ = self._unit(unit[weak] + mirrored)
         return unit, lengths
 
-    def _unit(self, vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _unit(self, vectors: Floats) -> tuple[Floats, Floats]:
         """Return the vectors with length 1, and the lengths that they had."""
         lengths = np.linalg.norm(vectors, axis=1)
         if not np.all(np.isfinite(lengths) & (lengths > 0)):
@@ -497,7 +488,7 @@ class Recogniser:
             )
         return vectors / lengths[:, None], lengths
 
-    def _run(self, bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _run(self, bgr: Pixels) -> Floats:
         """Return the network's answers, a batch at a time."""
         parts, start = [], 0
         while start < len(bgr):

@@ -7,12 +7,12 @@ a quick search leaves out the second look at what shows none.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from facewatch.engines.scaling import bordered, scaled
+
+if TYPE_CHECKING:
+    from facewatch.types import Pixels
 
 DETECTION_SIDE = 1000
 """Longer side in pixels of the picture that is searched. Of the 277 labelled faces of shared/photos/album 1000 finds
@@ -36,16 +36,14 @@ class HogDetector:
     def __init__(self, dlib: Any) -> None:
         self._detector = dlib.get_frontal_face_detector()
 
-    def __call__(self, pixels: NDArray[np.uint8], *, is_quick: bool = False) -> list[Detected]:
+    def __call__(self, pixels: Pixels, *, is_quick: bool = False) -> list[Detected]:
         longer = max(pixels.shape[:2])
         found = self._search(pixels, min(1.0, DETECTION_SIDE / longer))
         if found or is_quick:
             return found
         return self._search(pixels, CLOSE_SIDE / longer, round(BORDER * CLOSE_SIDE), CLOSE_SCORE)
 
-    def _search(
-        self, pixels: NDArray[np.uint8], scale: float, border: int = 0, least_score: float = 0.0
-    ) -> list[Detected]:
+    def _search(self, pixels: Pixels, scale: float, border: int = 0, least_score: float = 0.0) -> list[Detected]:
         picture = bordered(scaled(pixels, scale), border)
         rectangles, scores, _ = self._detector.run(picture, UPSAMPLING, least_score)
         return [(_box(r, scale, border), max(0.0, score)) for r, score in zip(rectangles, scores, strict=True)]
@@ -57,7 +55,7 @@ class CnnDetector:
     def __init__(self, dlib: Any, model: Path) -> None:
         self._detector = dlib.cnn_face_detection_model_v1(str(model))
 
-    def __call__(self, pixels: NDArray[np.uint8], *, is_quick: bool = False) -> list[Detected]:
+    def __call__(self, pixels: Pixels, *, is_quick: bool = False) -> list[Detected]:
         scale = min(1.0, DETECTION_SIDE / max(pixels.shape[:2]))
         return [(_box(found.rect, scale, 0), found.confidence) for found in self._detector(scaled(pixels, scale), 0)]
 

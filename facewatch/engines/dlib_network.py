@@ -11,12 +11,15 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.errors import EngineError
+
+if TYPE_CHECKING:
+    from facewatch.types import Floats, Pixels
 
 CROP_SIDE = 150
 """The network's input, in pixels."""
@@ -56,7 +59,7 @@ class DlibNetwork:
             build_graph(read_tensors(weights)), options, providers=["CPUExecutionProvider"]
         )
 
-    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(self, crops: Pixels) -> Floats:
         """Return one embedding a crop as the network gives it; its length is about 1.4, not 1.
 
         Args:
@@ -70,13 +73,11 @@ class DlibNetwork:
         if not len(crops):
             return np.empty((0, 128), np.float32)
         pixels = (crops.astype(np.float32) - _MEAN_RGB) * _SCALE
-        embeddings: NDArray[np.float32] = self._session.run(
-            None, {"pixels": np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))}
-        )[0]
+        embeddings: Floats = self._session.run(None, {"pixels": np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))})[0]
         return embeddings
 
 
-def read_tensors(path: Path) -> list[NDArray[np.float32]]:
+def read_tensors(path: Path) -> list[Floats]:
     """Return the parameters in the file, flat, from the input layer to the output layer.
 
     dlib writes a tensor as its version (2), its four dimensions (each a byte count and that many little-endian
@@ -94,7 +95,7 @@ def read_tensors(path: Path) -> list[NDArray[np.float32]]:
     return tensors
 
 
-def _find_tensors(data: bytes) -> Iterator[NDArray[np.float32]]:
+def _find_tensors(data: bytes) -> Iterator[Floats]:
     position = data.find(b"\x01\x02")
     while position >= 0:
         tensor, end = _tensor_at(data, position)
@@ -103,7 +104,7 @@ def _find_tensors(data: bytes) -> Iterator[NDArray[np.float32]]:
         position = data.find(b"\x01\x02", end)
 
 
-def _tensor_at(data: bytes, position: int) -> tuple[NDArray[np.float32] | None, int]:
+def _tensor_at(data: bytes, position: int) -> tuple[Floats | None, int]:
     """Return the tensor whose header starts here and where it ends, or None and where to look next."""
     start, size = position + 2, 1
     for _ in range(4):
@@ -120,7 +121,7 @@ def _tensor_at(data: bytes, position: int) -> tuple[NDArray[np.float32] | None, 
     return (tensor, end) if is_plausible else (None, position + 1)
 
 
-def build_graph(tensors: list[NDArray[np.float32]]) -> bytes:
+def build_graph(tensors: list[Floats]) -> bytes:
     """Return the network as a serialised ONNX model, input `pixels` of shape (n, 3, 150, 150)."""
     from onnx import TensorProto, helper
 
@@ -153,7 +154,7 @@ def build_graph(tensors: list[NDArray[np.float32]]) -> bytes:
 class _NetworkBuilder:
     """An ONNX graph in the making; every method returns the name of what it added."""
 
-    tensors: Iterator[NDArray[np.float32]]
+    tensors: Iterator[Floats]
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
 

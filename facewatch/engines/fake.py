@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.types import DetectedFace, Detection, EngineInfo, Needs, Thresholds
+
+if TYPE_CHECKING:
+    from facewatch.types import Closer, Floats, Pixels
 
 N_DIMS = 64
 SIDE = 64
@@ -47,7 +50,7 @@ INFO = EngineInfo(
 )
 
 
-def draw(faces: Sequence[tuple[int, int]], *, shade: int = 200) -> NDArray[np.uint8]:
+def draw(faces: Sequence[tuple[int, int]], *, shade: int = 200) -> Pixels:
     """Return a picture, RGB uint8, with a square for each (person, look), from left to right on a grey ground."""
     pixels = np.full((2 * SIDE, SIDE * (2 * len(faces) + 1), 3), shade, np.uint8)
     for i, (person, look) in enumerate(faces):
@@ -56,7 +59,7 @@ def draw(faces: Sequence[tuple[int, int]], *, shade: int = 200) -> NDArray[np.ui
     return pixels
 
 
-def embedding_of(person: int, look: int) -> NDArray[np.float32]:
+def embedding_of(person: int, look: int) -> Floats:
     """Return the unit vector of a person as it looks."""
     base = np.random.default_rng(person).standard_normal(N_DIMS)
     vector = base / np.linalg.norm(base) + _NOISE * np.random.default_rng((person, look)).standard_normal(N_DIMS)
@@ -70,19 +73,17 @@ class FakeEngine:
     def info(self) -> EngineInfo:
         return INFO
 
-    def analyse(
-        self, pixels: NDArray[np.uint8], *, closer: Callable[[], NDArray[np.uint8]] | None = None
-    ) -> list[DetectedFace]:
+    def analyse(self, pixels: Pixels, *, closer: Closer | None = None) -> list[DetectedFace]:
         """Return a face for each square, from left to right."""
         row = pixels[pixels.shape[0] // 2]
         starts = [x for x in range(len(row)) if row[x, 2] == _BLUE and (x == 0 or row[x - 1, 2] != _BLUE)]
         return [_face(x, pixels.shape[0] // 4, *(int(v) for v in row[x, :2])) for x in starts]
 
-    def find(self, pixels: NDArray[np.uint8]) -> list[Detection]:
+    def find(self, pixels: Pixels) -> list[Detection]:
         """Return nothing: no side of a square is up, so that a turned picture shows nothing new."""
         return []
 
-    def analyse_aligned(self, crops: Sequence[NDArray[np.uint8]]) -> list[DetectedFace]:
+    def analyse_aligned(self, crops: Sequence[Pixels]) -> list[DetectedFace]:
         """Return the person that the pixel in the middle of each crop says."""
         return [_face(0, 0, *(int(v) for v in crop[len(crop) // 2, crop.shape[1] // 2, :2])) for crop in crops]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from facewatch.types import Pixels
 
 
-def scaled(pixels: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+def scaled(pixels: Pixels, scale: float) -> Pixels:
     """Return an RGB picture with its sides multiplied by this, no side below one pixel."""
     from PIL import Image
 
@@ -17,7 +21,7 @@ def scaled(pixels: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
-def bordered(pixels: NDArray[np.uint8], n: int) -> NDArray[np.uint8]:
+def bordered(pixels: Pixels, n: int) -> Pixels:
     """Return the picture with n pixels more on each side, which repeat the outermost ones: a face that fills the frame
     then has a surrounding."""
     return np.pad(pixels, ((n, n), (n, n), (0, 0)), mode="edge")

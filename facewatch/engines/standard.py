@@ -7,12 +7,11 @@ points, and the embedding is dlib's ResNet.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.engines import yunet
 from facewatch.engines.dlib_detectors import CnnDetector, HogDetector
@@ -22,6 +21,9 @@ from facewatch.engines.stretching import STRETCHING, stretched
 from facewatch.engines.yunet import YunetDetector
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.types import Covered, DetectedFace, Detection, EngineInfo, Needs, Normalisation, Thresholds
+
+if TYPE_CHECKING:
+    from facewatch.types import Closer, Floats, Pixels
 
 # Chosen with `facewatch evaluate` on LFW and an album, copies with `scripts/measure_copies`; years are not measured on
 # faces. What other values do: docs/evaluation.md.
@@ -153,9 +155,7 @@ class StandardEngine:
     def info(self) -> EngineInfo:
         return self._info
 
-    def analyse(
-        self, pixels: NDArray[np.uint8], *, closer: Callable[[], NDArray[np.uint8]] | None = None
-    ) -> list[DetectedFace]:
+    def analyse(self, pixels: Pixels, *, closer: Closer | None = None) -> list[DetectedFace]:
         """Return the faces of an upright RGB uint8 array of shape (H, W, 3), largest first; it needs no closer look.
 
         Embeddings are dlib's, averaged with that of the mirrored crop and made unit-length. As they come they have
@@ -179,11 +179,11 @@ class StandardEngine:
         ]
         return sorted(faces, key=lambda face: (-face.box[2], face.box))
 
-    def find(self, pixels: NDArray[np.uint8]) -> list[Detection]:
+    def find(self, pixels: Pixels) -> list[Detection]:
         """Return where faces are at the first look, without landmarks and embeddings."""
         return [Detection(box, score) for box, score in self._detect(pixels, is_quick=True)]
 
-    def analyse_aligned(self, crops: Sequence[NDArray[np.uint8]]) -> list[DetectedFace]:
+    def analyse_aligned(self, crops: Sequence[Pixels]) -> list[DetectedFace]:
         """Return one face a crop: its landmarks are looked for in the whole of it, and it is aligned by them."""
         rectangles = [self._dlib.rectangle(0, 0, crop.shape[1] - 1, crop.shape[0] - 1) for crop in crops]
         shapes = [self._predict_landmarks(crop, whole) for crop, whole in zip(crops, rectangles, strict=True)]
@@ -199,7 +199,7 @@ class StandardEngine:
             for crop, shape, chip, embedding in zip(crops, shapes, chips, embeddings, strict=True)
         ]
 
-    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(self, crops: Pixels) -> Floats:
         """Return one unit vector per crop, so that a dot product is a cosine.
 
         Args:
@@ -223,14 +223,14 @@ class StandardEngine:
                     advice="save it again, or exclude it; if all photos: reinstall",
                 )
             )
-        unit: NDArray[np.float32] = sums / lengths
+        unit: Floats = sums / lengths
         return unit
 
-    def _embed_stretched(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def _embed_stretched(self, crops: Sequence[Pixels]) -> Floats:
         """Return what `embed` does of crops in ordinary light."""
         return self.embed(stretched(np.array(crops, np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE, 3)))
 
-    def _find(self, pixels: NDArray[np.uint8]) -> list[tuple[Any, float]]:
+    def _find(self, pixels: Pixels) -> list[tuple[Any, float]]:
         """Return dlib's rectangle and the score of each face."""
         return [
             (self._dlib.rectangle(*(round(side) for side in (x, y, x + w, y + h))), score)
@@ -245,6 +245,6 @@ def _fast_detector(dlib: Any, name: str) -> HogDetector | YunetDetector:
     return YunetDetector()
 
 
-def _five_points(shape: Any) -> NDArray[np.float32]:
+def _five_points(shape: Any) -> Floats:
     points = np.array([(shape.part(i).x, shape.part(i).y) for i in range(5)], np.float32)
     return np.stack([points[list(group)].mean(0) for group in _LANDMARKS_OF_DLIB])

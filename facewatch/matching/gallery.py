@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.matching.aggregation import Aggregation, MatchSettings
 from facewatch.matching.lookalikes import Evidence, LookAlikes, Overlaps, Strangers, nearest_pairs
 from facewatch.matching.member import UNDATED, Member, MemberFaces, distances, stricter
 from facewatch.text import told_apart
 from facewatch.types import Match, MatchThresholds, Normalisation, Tier, cosine_of, distance_of
+
+if TYPE_CHECKING:
+    from facewatch.types import Flags, Floats, Ints
 
 _FIRST_CAPACITY = 8
 _CLEAR = 1.5
@@ -90,12 +93,7 @@ class Gallery:
     takes the place of the minimum, and the centroid has no say of its own.
     """
 
-    def __init__(
-        self,
-        n_dims: int,
-        thresholds: MatchThresholds,
-        settings: MatchSettings | None = None,
-    ) -> None:
+    def __init__(self, n_dims: int, thresholds: MatchThresholds, settings: MatchSettings | None = None) -> None:
         self._thresholds = thresholds
         self._settings = settings or MatchSettings()
         self._members: dict[int, Member] = {}
@@ -103,9 +101,9 @@ class Gallery:
         self._people: list[int] = []
         self._centroids = np.empty((_FIRST_CAPACITY, n_dims), np.float32)
         """The first centroid of each person."""
-        self._looks: dict[int, NDArray[np.float32]] = {}
+        self._looks: dict[int, Floats] = {}
         """The other centroids of the few who have some."""
-        self._stacked: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
+        self._stacked: tuple[Floats, Ints] | None = None
         self._n_faces = 0
         self._named: set[int] = set()
         self._overlaps = Overlaps(thresholds)
@@ -122,13 +120,13 @@ class Gallery:
 
     def fill(
         self,
-        people: NDArray[np.int64],
-        embeddings: NDArray[np.float32],
-        weights: NDArray[np.float32],
+        people: Ints,
+        embeddings: Floats,
+        weights: Floats,
         *,
-        ids: NDArray[np.int64],
-        confirmed: NDArray[np.bool_],
-        days: NDArray[np.int64] | None = None,
+        ids: Ints,
+        confirmed: Flags,
+        days: Ints | None = None,
     ) -> None:
         """Add many faces at once, row by row: person id, unit vector, and as in `add`."""
         if not len(people):
@@ -142,12 +140,12 @@ class Gallery:
     def put(
         self,
         person_id: int,
-        embeddings: NDArray[np.float32],
-        weights: NDArray[np.float32],
+        embeddings: Floats,
+        weights: Floats,
         *,
-        ids: NDArray[np.int64],
-        confirmed: NDArray[np.bool_],
-        days: NDArray[np.int64] | None = None,
+        ids: Ints,
+        confirmed: Flags,
+        days: Ints | None = None,
     ) -> None:
         """Replace all that is known of one person, as if the gallery were filled anew; no faces: it is gone."""
         self._remove(person_id)
@@ -157,7 +155,7 @@ class Gallery:
     def add(
         self,
         person_id: int,
-        embedding: NDArray[np.float32],
+        embedding: Floats,
         weight: float,
         *,
         face_id: int,
@@ -208,7 +206,7 @@ class Gallery:
             self._centroids[row] = self._centroids[len(self._people)]
         self._stacked = self._look_alikes = None
 
-    def _set_looks(self, person_id: int, looks: NDArray[np.float32]) -> None:
+    def _set_looks(self, person_id: int, looks: Floats) -> None:
         if len(looks) or person_id in self._looks:
             self._looks[person_id] = looks
             self._stacked = None
@@ -228,12 +226,7 @@ class Gallery:
         return limit - less, centroid_limit - less
 
     def identify(
-        self,
-        embedding: NDArray[np.float32],
-        tier: Tier = Tier.FOUND,
-        *,
-        barred: Collection[int] = (),
-        day: int = UNDATED,
+        self, embedding: Floats, tier: Tier = Tier.FOUND, *, barred: Collection[int] = (), day: int = UNDATED
     ) -> Match | None:
         """Return the best match for a unit vector, accepted or with the rule that refused it; None: nobody is known.
 
@@ -257,15 +250,13 @@ class Gallery:
             is_accepted=refusal is None,
         )
 
-    def rank(
-        self, embedding: NDArray[np.float32], n: int, tier: Tier = Tier.FOUND, *, day: int = UNDATED
-    ) -> list[Candidate]:
+    def rank(self, embedding: Floats, n: int, tier: Tier = Tier.FOUND, *, day: int = UNDATED) -> list[Candidate]:
         """Return the `n` people that a unit vector is nearest to, the nearest first, and what would be asked of a face
         of this tier to be theirs."""
         ranked = self._shortlist(embedding, max(n, self._settings.shortlist), tier, day)
         return [self._judge(near, ranked, tier) for near in ranked[:n]]
 
-    def is_near(self, embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def is_near(self, embeddings: Floats) -> Flags:
         """Return for each unit vector whether any centroid is near enough for `identify` to accept; cheap for many.
 
         Where the aggregation says nothing of centroids, all may be near enough.
@@ -279,10 +270,10 @@ class Gallery:
         centroids = np.concatenate([self._centroids[: len(self._people)], looks, *years])
         nearest = np.concatenate([(block @ centroids.T).max(1) for block in _blocks(embeddings)])
         # Rounding must not make it stricter than `identify`.
-        near: NDArray[np.bool_] = nearest >= cosine_of(limit) - 1e-5
+        near: Flags = nearest >= cosine_of(limit) - 1e-5
         return near
 
-    def _shortlist(self, embedding: NDArray[np.float32], n: int, tier: Tier, day: int) -> list[_Ranked]:
+    def _shortlist(self, embedding: Floats, n: int, tier: Tier, day: int) -> list[_Ranked]:
         """Return how near the people are whose centroids are nearest, the nearest first by the aggregation."""
         if not self._people:
             return []
@@ -297,7 +288,7 @@ class Gallery:
             key=lambda near: (near.weighed, near.person_id),
         )
 
-    def _near(self, person_id: int, embedding: NDArray[np.float32], similarity: float, tier: Tier, day: int) -> _Ranked:
+    def _near(self, person_id: int, embedding: Floats, similarity: float, tier: Tier, day: int) -> _Ranked:
         """Compare a face with a person, a poor one with good faces only: poor ones look like each other, also those
         that a user placed."""
         member = self._members[person_id]
@@ -317,7 +308,7 @@ class Gallery:
             stricter=float(more[row]),
         )
 
-    def _stack(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _stack(self) -> tuple[Floats, Ints]:
         """Return the centroids behind the first ones, and the row of the person each belongs to."""
         if self._stacked is None:
             rows = [self._rows[person_id] for person_id, looks in self._looks.items() for _ in looks]
@@ -408,7 +399,7 @@ def _refusal(candidate: Candidate, tier: Tier) -> str | None:
 
 def match_photo(
     gallery: Gallery,
-    embeddings: NDArray[np.float32],
+    embeddings: Floats,
     tiers: Sequence[Tier],
     barred: Sequence[Collection[int]],
     *,
@@ -438,16 +429,10 @@ def match_photo(
     return matches
 
 
-def _faces(
-    embeddings: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    ids: NDArray[np.int64],
-    confirmed: NDArray[np.bool_],
-    days: NDArray[np.int64] | None,
-) -> MemberFaces:
+def _faces(embeddings: Floats, weights: Floats, ids: Ints, confirmed: Flags, days: Ints | None) -> MemberFaces:
     days = np.full(len(ids), UNDATED, np.int64) if days is None else days
     return MemberFaces(embeddings, weights.astype(np.float32), ids, confirmed, days)
 
 
-def _blocks(rows: NDArray[np.float32], size: int = 1024) -> Iterable[NDArray[np.float32]]:
+def _blocks(rows: Floats, size: int = 1024) -> Iterable[Floats]:
     return [rows[i : i + size] for i in range(0, max(1, len(rows)), size)]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.cohort import MOST_MEMBERS, MOST_OF_ONE, Cohort
 from facewatch.matching.member import Member, distances
@@ -16,10 +15,8 @@ from facewatch.types import MatchThresholds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from facewatch.matching.member import Member
-    from facewatch.types import Normalisation
+    from facewatch.types import Floats, Ints, Normalisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ class Overlaps:
         return float(near.min()), float(max(depths))
 
 
-def nearest_pairs(centroids: NDArray[np.float32], people: NDArray[np.int64], n: int) -> list[tuple[int, int]]:
+def nearest_pairs(centroids: Floats, people: Ints, n: int) -> list[tuple[int, int]]:
     """Return the pairs of people, smaller id first, that may be rivals: to each the `n` with the nearest centroids.
 
     Args:
@@ -115,7 +112,7 @@ class Strangers:
     def __init__(self, members: Mapping[int, Member], normalisation: Normalisation) -> None:
         """`members` may change later; who the strangers are stays."""
         self._members = members
-        vectors: list[NDArray[np.float32]] = []
+        vectors: list[Floats] = []
         groups: list[int] = []
         for person_id in np.random.default_rng(0).permutation(sorted(members)).tolist():
             # What its poor faces have with others says nothing of it.
@@ -131,7 +128,7 @@ class Strangers:
         """Faces that stand for all."""
         return len(self._cohort)
 
-    def of_face(self, embedding: NDArray[np.float32], own_id: int, person_id: int) -> Evidence:
+    def of_face(self, embedding: Floats, own_id: int, person_id: int) -> Evidence:
         """Return how alike a face and a person are.
 
         Args:
@@ -143,12 +140,12 @@ class Strangers:
         """Return how alike two people are as a whole."""
         return self._evidence(self._middle(one), self._middle(other), one, other)
 
-    def _middle(self, person_id: int) -> NDArray[np.float32]:
+    def _middle(self, person_id: int) -> Floats:
         total = self._cohort.centred(self._members[person_id].founding).sum(axis=0)
-        middle: NDArray[np.float32] = total / max(float(np.linalg.norm(total)), 1e-6)
+        middle: Floats = total / max(float(np.linalg.norm(total)), 1e-6)
         return middle
 
-    def _evidence(self, vector: NDArray[np.float32], middle: NDArray[np.float32], one: int, other: int) -> Evidence:
+    def _evidence(self, vector: Floats, middle: Floats, one: int, other: int) -> Evidence:
         # Neither of them is a stranger to the other here.
         groups = self._cohort.groups
         cohort = replace(self._cohort, groups=np.where(groups == one, other, groups))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.types import cosine_of
+
+if TYPE_CHECKING:
+    from facewatch.types import Flags, Floats, Ints
 
 CONFIRMED_WEIGHT = 3.0
 """A face that a user confirmed counts in the centroid as much as so many that nobody looked at."""
@@ -28,28 +31,28 @@ _versions = count()
 class MemberFaces:
     """MemberFaces of one person; row i of each array belongs together."""
 
-    embeddings: NDArray[np.float32]
+    embeddings: Floats
     """Unit vectors, shape (n_faces, n_dims)."""
-    weights: NDArray[np.float32]
+    weights: Floats
     """What each counts in the centroid: its quality, 0 for one that may not found anybody."""
-    ids: NDArray[np.int64]
-    confirmed: NDArray[np.bool_]
+    ids: Ints
+    confirmed: Flags
     """Whether a user placed or confirmed the face."""
-    days: NDArray[np.int64]
+    days: Ints
     """When each was taken; UNDATED: nobody knows."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> MemberFaces:
+    def take(self, rows: Flags | Ints | slice) -> MemberFaces:
         return MemberFaces(
             self.embeddings[rows], self.weights[rows], self.ids[rows], self.confirmed[rows], self.days[rows]
         )
 
     @property
-    def is_good(self) -> NDArray[np.bool_]:
+    def is_good(self) -> Flags:
         """Which faces are evidence: a poor one that nobody confirmed may itself be a mistake."""
-        good: NDArray[np.bool_] = (self.weights > 0) | self.confirmed
+        good: Flags = (self.weights > 0) | self.confirmed
         return good
 
 
@@ -130,7 +133,7 @@ class Member:
         return (self._good if len(self._good) else self._poor).faces
 
     @property
-    def founding(self) -> NDArray[np.float32]:
+    def founding(self) -> Floats:
         """The unit vectors of those that may found somebody, or where there is none of all."""
         exemplars = self.exemplars
         may = exemplars.weights > 0
@@ -141,7 +144,7 @@ class Member:
         """How many good faces there are to compare with."""
         return len(self._good)
 
-    def _find_centroids(self) -> NDArray[np.float32]:
+    def _find_centroids(self) -> Floats:
         total = self._sum if self._sum.any() else self._poor_sum
         length = float(np.linalg.norm(total))
         middle = total / length if length > 0 else self.exemplars.embeddings[0]
@@ -152,13 +155,13 @@ class Member:
         return np.concatenate([middle[None], find_modes(founding.take(is_far), self._cosine_reach)])
 
 
-def find_modes(far: MemberFaces, cosine_reach: float) -> NDArray[np.float32]:
+def find_modes(far: MemberFaces, cosine_reach: float) -> Floats:
     """Return the middles of the looks that faces far from all others of their person have, the commonest first.
 
     A look is a face and all that are within reach of it, MIN_MODE or more. The order of the faces does not matter.
     """
     far = far.take(np.argsort(far.ids))
-    modes: list[NDArray[np.float32]] = []
+    modes: list[Floats] = []
     while len(far) >= MIN_MODE and len(modes) < MOST_CENTROIDS - 1:
         is_near = far.embeddings @ far.embeddings.T >= cosine_reach
         heart = is_near.sum(1).argmax()
@@ -171,7 +174,7 @@ def find_modes(far: MemberFaces, cosine_reach: float) -> NDArray[np.float32]:
     return np.array(modes, np.float32).reshape(len(modes), far.embeddings.shape[1])
 
 
-def choose_exemplars(faces: MemberFaces, n: int) -> NDArray[np.int64]:
+def choose_exemplars(faces: MemberFaces, n: int) -> Ints:
     """Return rows of at least `n` faces that cover the others: confirmed ones, then always the face that is farthest
     from those chosen. The order of the faces does not matter."""
     order = np.argsort(faces.ids)
@@ -207,9 +210,9 @@ def _write(room: MemberFaces, start: int, faces: MemberFaces) -> None:
     room.ids[rows], room.confirmed[rows], room.days[rows] = faces.ids, faces.confirmed, faces.days
 
 
-def distances(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+def distances(cosines: Floats) -> Floats:
     """Return the Euclidean distances of unit vectors with these cosines."""
-    apart: NDArray[np.float32] = np.sqrt(np.maximum(0, 2 - 2 * cosines))
+    apart: Floats = np.sqrt(np.maximum(0, 2 - 2 * cosines))
     return apart
 
 
@@ -228,20 +231,20 @@ MIN_KNOWN = 3
 class Years:
     """The middles of a person's faces, by the time they are from."""
 
-    first: NDArray[np.int64]
+    first: Ints
     """Days from which each middle counts."""
-    last: NDArray[np.int64]
-    middles: NDArray[np.float32]
+    last: Ints
+    middles: Floats
     """Unit vectors."""
 
-    def around(self, day: int) -> NDArray[np.float32]:
+    def around(self, day: int) -> Floats:
         """Return the middles that count on this day; none for a face without a date."""
         if day == UNDATED:
             return self.middles[:0]
         return self.middles[(self.first <= day) & (day <= self.last)]
 
 
-def years_of(embeddings: NDArray[np.float32], weights: NDArray[np.float32], days: NDArray[np.int64]) -> Years:
+def years_of(embeddings: Floats, weights: Floats, days: Ints) -> Years:
     """Return the middles of faces that are from more than a few years; none of those from few."""
     order = np.argsort(days, kind="stable")
     order = order[(days[order] != UNDATED) & (weights[order] > 0)]
@@ -257,7 +260,7 @@ def years_of(embeddings: NDArray[np.float32], weights: NDArray[np.float32], days
     return Years(first, first + 2 * NEAR_DAYS, middles.astype(np.float32))
 
 
-def stricter(days: NDArray[np.int64], day: int, most: float) -> NDArray[np.float32]:
+def stricter(days: Ints, day: int, most: float) -> Floats:
     """Return how much nearer than usual a face of this day must be to each of a person's faces."""
     if day == UNDATED or not most:
         return np.zeros(len(days), np.float32)

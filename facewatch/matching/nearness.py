@@ -6,11 +6,14 @@ A few matrix products instead of a look into the gallery per face; what `Gallery
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.matching.member import distances
+
+if TYPE_CHECKING:
+    from facewatch.types import Floats, Ints
 
 _BLOCK_FACES = 1024
 """Faces compared with all of their person, or with all centroids, at a time: 8 MB at 2,000 people."""
@@ -26,33 +29,26 @@ _NO_PERSON = 0
 class Nearness:
     """Distances of assigned faces, Euclidean between unit vectors; element i of each belongs together."""
 
-    ids: NDArray[np.int64]
-    people: NDArray[np.int64]
-    own: NDArray[np.float32]
+    ids: Ints
+    people: Ints
+    own: Floats
     """To the nearest other face of its person; NaN: it has no other."""
-    centroid: NDArray[np.float32]
+    centroid: Floats
     """To the mean direction of its person, itself among them."""
-    other: NDArray[np.float32]
+    other: Floats
     """To the nearest face of another person; NaN: there is no other person."""
-    other_people: NDArray[np.int64]
+    other_people: Ints
     """Whose that is; 0: there is no other person."""
-    pairs: NDArray[np.int64]
+    pairs: Ints
     """People that were compared, the lower id first, each pair once; shape (n_pairs, 2)."""
-    pair_distances: NDArray[np.float32]
+    pair_distances: Floats
     """Of the nearest faces of each pair."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-def nearness(
-    ids: NDArray[np.int64],
-    people: NDArray[np.int64],
-    embeddings: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    *,
-    n_shortlist: int,
-) -> Nearness:
+def nearness(ids: Ints, people: Ints, embeddings: Floats, weights: Floats, *, n_shortlist: int) -> Nearness:
     """Return the distances of faces of which each belongs to somebody.
 
     Other people are looked for among the `n_shortlist` whose centroids are nearest to a face, as matching does.
@@ -81,9 +77,7 @@ def nearness(
     )
 
 
-def distances_within(
-    people: NDArray[np.int64], embeddings: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def distances_within(people: Ints, embeddings: Floats) -> tuple[Floats, Floats]:
     """Return for each face how near it is to the nearest other of its person, NaN where there is none, and to the mean
     direction of its person."""
     nearest, centroid = np.empty(len(people), np.float32), np.empty(len(people), np.float32)
@@ -101,16 +95,14 @@ def distances_within(
     return nearest, centroid
 
 
-def _members(people: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+def _members(people: Ints) -> tuple[Ints, list[Ints]]:
     """Return the ids of the people, and the rows of each."""
     order = np.argsort(people, kind="stable")
     everybody, starts = np.unique(people[order], return_index=True)
     return everybody, np.split(order, starts[1:]) if len(everybody) else []
 
 
-def _look_elsewhere(
-    people: NDArray[np.int64], embeddings: NDArray[np.float32], weights: NDArray[np.float32], n_shortlist: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _look_elsewhere(people: Ints, embeddings: Floats, weights: Floats, n_shortlist: int) -> tuple[Ints, Floats]:
     """Return for each face the numbers of the people on its shortlist, and the cosine to the nearest face of each;
     both of shape (n_faces, n), n at most `n_shortlist`."""
     everybody, members = _members(people)
@@ -131,9 +123,7 @@ def _look_elsewhere(
     return found, cosines.reshape(found.shape)
 
 
-def _centroids(
-    embeddings: NDArray[np.float32], weights: NDArray[np.float32], members: list[NDArray[np.int64]]
-) -> NDArray[np.float32]:
+def _centroids(embeddings: Floats, weights: Floats, members: list[Ints]) -> Floats:
     """Return the mean direction of each person, of its good faces where it has any."""
     centroids = np.empty((len(members), embeddings.shape[1]), np.float32)
     for number, rows in enumerate(members):
@@ -143,9 +133,7 @@ def _centroids(
     return centroids
 
 
-def _shortlists(
-    embeddings: NDArray[np.float32], own: NDArray[np.int64], centroids: NDArray[np.float32], n: int
-) -> NDArray[np.int64]:
+def _shortlists(embeddings: Floats, own: Ints, centroids: Floats, n: int) -> Ints:
     """Return for each face the numbers of the `n` other people whose centroids are nearest; `own`: the number of its
     own person."""
     found = np.empty((len(embeddings), n), np.int64)
@@ -161,9 +149,7 @@ def _shortlists(
     return found
 
 
-def _pairs(
-    of_faces: NDArray[np.int64], people: NDArray[np.int64], found: NDArray[np.int64], cosines: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _pairs(of_faces: Ints, people: Ints, found: Ints, cosines: Floats) -> tuple[Ints, Floats]:
     """Return each pair of people that met on a shortlist, and how near their nearest faces are."""
     numbers = np.searchsorted(people, of_faces)[:, None]
     # One number a pair: sorting rows of two takes ten times as long.

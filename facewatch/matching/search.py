@@ -13,10 +13,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from facewatch.types import Doubles, Floats, Ints
 
 MAGIC = b"facewatch vectors 1\n"
 """Begins every file; the number changes with what is in it."""
@@ -53,8 +55,8 @@ class Near:
 class Block:
     """Faces as arrays; row i of both belongs together."""
 
-    ids: NDArray[np.int64]
-    vectors: NDArray[np.float32]
+    ids: Ints
+    vectors: Floats
     """Unit vectors, shape (n_faces, n_dims)."""
 
 
@@ -72,7 +74,7 @@ class Vectors:
         """Return these faces and the block's."""
         return Vectors((*self._blocks, block))
 
-    def of(self, ids: Collection[int]) -> dict[int, NDArray[np.float32]]:
+    def of(self, ids: Collection[int]) -> dict[int, Floats]:
         """Return the vectors of those of these faces that are here, by id."""
         wanted = np.fromiter(ids, np.int64, len(ids))
         return {
@@ -82,7 +84,7 @@ class Vectors:
             for row in np.flatnonzero(np.isin(np.ascontiguousarray(block.ids), wanted))
         }
 
-    def nearest(self, probes: NDArray[np.float32]) -> Iterator[Iterator[Near]]:
+    def nearest(self, probes: Floats) -> Iterator[Iterator[Near]]:
         """Yield, for each probe, all faces from the nearest to the farthest; equally far ones in order of their ids.
 
         Exact: every face is compared. Only as many are put in order as are asked for, so whoever wants k of a kind
@@ -96,7 +98,7 @@ class Vectors:
             for probe, similarities in zip(group, self._compare(group), strict=True):
                 yield self._in_order(probe, similarities)
 
-    def _compare(self, probes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _compare(self, probes: Floats) -> Floats:
         """Return the cosine of every probe with every face, shape (n_probes, n_faces), -inf for what is no number."""
         similarities = np.empty((len(probes), len(self)), np.float32)
         for block, offset in zip(self._blocks, self._starts[:-1], strict=True):
@@ -110,7 +112,7 @@ class Vectors:
         similarities[np.isnan(similarities)] = -np.inf
         return similarities
 
-    def _in_order(self, probe: NDArray[np.float32], similarities: NDArray[np.float32]) -> Iterator[Near]:
+    def _in_order(self, probe: Floats, similarities: Floats) -> Iterator[Near]:
         n_given, n_wanted = 0, FIRST_SORTED
         while n_given < len(similarities):
             n_others = max(0, len(similarities) - n_wanted)
@@ -123,9 +125,7 @@ class Vectors:
                     yield Near(int(ids[row]), float(distances[row]))
             n_given, n_wanted = n_sure, 4 * n_sure
 
-    def _measure(
-        self, rows: NDArray[np.int64], probe: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _measure(self, rows: Ints, probe: Floats) -> tuple[Ints, Doubles]:
         """Return ids and exact distances of the faces in these rows, which are sorted."""
         ids, distances = np.empty(len(rows), np.int64), np.empty(len(rows), np.float64)
         of_block = np.searchsorted(rows, self._starts)

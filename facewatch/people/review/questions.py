@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from facewatch import ids
 from facewatch.catalog import Catalog, FaceTable, Person
 from facewatch.matching import distances
 from facewatch.matching.chances import (
-    Ids,
     chance_of_group,
     nearest_rows,
     second_part,
@@ -33,6 +32,9 @@ from facewatch.people.review.scene import (
     nearest_pair,
 )
 from facewatch.types import EngineInfo
+
+if TYPE_CHECKING:
+    from facewatch.types import Ints
 
 Kind = Literal["is", "one", "still", "who", "strangers"]
 
@@ -331,8 +333,8 @@ class _Doubt:
     """Faces that runs placed with somebody, and that may be somebody else; rows of the table."""
 
     person_id: int
-    rows: Ids
-    others: Ids
+    rows: Ints
+    others: Ints
     """Other faces of the person."""
     distance: float
     """Between the two, in the mean."""
@@ -374,12 +376,12 @@ def _doubts(scene: Scene, person: Person, parts: Collection[Subset]) -> Iterator
         yield _doubt(table, person, doubtful, others, most=1.0)
 
 
-def _doubt(table: FaceTable, person: Person, rows: Ids, others: Ids, *, most: float) -> _Doubt:
+def _doubt(table: FaceTable, person: Person, rows: Ints, others: Ints, *, most: float) -> _Doubt:
     one, other = (table.embeddings[part].mean(axis=0) for part in (rows, others))
     return _Doubt(person.id, rows, others, float(distances(np.array([one @ other], np.float32))[0]), most)
 
 
-def _parted(table: FaceTable, rows: Ids) -> tuple[Ids, Ids]:
+def _parted(table: FaceTable, rows: Ints) -> tuple[Ints, Ints]:
     """Return the part of these rows that may be somebody else, none if they have no two, and the other part."""
     by_user = table.by_user[rows]
     if len(rows) < 2 or by_user.all():

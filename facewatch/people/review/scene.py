@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +15,6 @@ from facewatch.clustering import make_clusterer
 from facewatch.clustering.twice import compare
 from facewatch.cohort import Middles
 from facewatch.matching.chances import (
-    Ids,
-    Vectors,
     chance_beyond,
     chance_of_face,
     chance_of_group,
@@ -29,6 +28,9 @@ from facewatch.people.cluster_plan import second_faces
 from facewatch.people.corrections import is_clearly_before
 from facewatch.people.grouping import hubs_among, middles_of
 from facewatch.types import EngineInfo, Thresholds, Tier
+
+if TYPE_CHECKING:
+    from facewatch.types import Floats, Ints
 
 N_SHOWN = 12
 """Faces that stand for a whole group."""
@@ -95,17 +97,17 @@ class Scene:
         return self.people[int(self.crowd.ids[row])]
 
     @cached_property
-    def rows_of(self) -> dict[int, Ids]:
+    def rows_of(self) -> dict[int, Ints]:
         """Rows of the table by person."""
         order = np.argsort(self.table.people, kind="stable")
         people, starts = np.unique(self.table.people[order], return_index=True)
         parts = np.split(order, starts[1:]) if len(people) else []
         return dict(zip(people.tolist(), parts, strict=True))
 
-    def telling(self, person_id: int) -> Ids:
+    def telling(self, person_id: int) -> Ints:
         """Return the rows of a person's faces that tell how it looks."""
         rows = self.rows_of.get(person_id, np.zeros(0, np.int64))
-        telling: Ids = rows[self.tells[rows]]
+        telling: Ints = rows[self.tells[rows]]
         return telling
 
     @cached_property
@@ -258,7 +260,7 @@ def alike_in_pool(scene: Scene, likely: Collection[int]) -> Iterator[list[int]]:
     yield from ([int(table.ids[row])] for i, row in enumerate(rows) if i not in paired)
 
 
-def _regrouped(scene: Scene, rows: Ids) -> list[Ids]:
+def _regrouped(scene: Scene, rows: Ints) -> list[Ints]:
     """Return rows of faces that a user said are not somebody, and that look like one person, the largest group first;
     until they are grouped by a run they would come up one by one."""
     table, limits = scene.table, scene.thresholds
@@ -279,7 +281,7 @@ def _regrouped(scene: Scene, rows: Ids) -> list[Ids]:
     return sorted((np.sort(group) for group in once if len(group) > 1), key=lambda group: (-len(group), int(group[0])))
 
 
-def _mutual_pairs(vectors: Vectors, photos: Ids, thresholds: Thresholds) -> list[tuple[int, int]]:
+def _mutual_pairs(vectors: Floats, photos: Ints, thresholds: Thresholds) -> list[tuple[int, int]]:
     """Return pairs of rows of different photos that are each other's nearest, and near enough to make a group."""
     nearest = np.full(len(vectors), -1, np.int64)
     for start, best, far in nearest_rows(vectors, vectors, 2):

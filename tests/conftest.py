@@ -16,7 +16,7 @@ import hdbscan  # noqa: F401
 import hypothesis
 import pytest
 from crowds import fake_infomap
-from drawn import Library, make_library
+from drawn import FAMILY, Library, make_library
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -118,6 +118,28 @@ class Answer(NamedTuple):
     code: int
     out: str
     err: str
+
+
+@pytest.fixture
+def three(library: Library) -> Library:
+    """Two photos of person 1, three of person 2, one of person 3; a.png shows the first two."""
+    library.draw_all({name: faces for name, faces in FAMILY.items() if name in "abcde"})
+    library.scan()
+    return library
+
+
+@pytest.fixture
+def family(library: Library, monkeypatch: pytest.MonkeyPatch) -> Library:
+    """Anna (2 photos), Ben (3), an unnamed person (2), and a face of the pool; ids of faces and people are the same
+    small numbers."""
+    library.draw_all(FAMILY)
+    library.scan()
+    monkeypatch.chdir(library.photos)
+    with library.app() as app:
+        for photo, name in (("b.png", "Anna"), ("c.png", "Ben")):
+            [face] = app.lookup.photo(Path(photo))["faces"]
+            app.corrections.rename(str(face["person_id"]), name)
+    return library
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from facewatch.clustering import make_clusterer
 from facewatch.clustering.graph import NeighbourGraph
+from facewatch.types import Thresholds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
 
 CEILING = 0.6
 N_DIMS = 16
+
+LIMITS = Thresholds(
+    match=0.75,
+    centroid=0.7,
+    gallery_size=40,
+    per_decade=0.05,
+    margin=0.04,
+    low_quality_penalty=0.05,
+    cluster=0.7,
+    singleton_penalty=0.02,
+    cluster_margin=0.02,
+)
+"""Of made people, for matching and calibration."""
 
 
 def people(

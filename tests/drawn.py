@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,30 @@ from facewatch.engines import fake
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.types import Engine
+
+FAMILY = {
+    "a": [(1, 0), (2, 0)],
+    "b": [(1, 1)],
+    "c": [(2, 1)],
+    "d": [(2, 2)],
+    "e": [(3, 0)],
+    "f": [(3, 1)],
+    "g": [(4, 0)],
+}
+"""Two photos of person 1, three of person 2, one with both; two of person 3, one of person 4."""
+
+TWO_AND_A_STRANGER = {"a": [(1, 0), (2, 0)], "b": [(1, 1)], "sub/c": [(2, 1), (9, 0)]}
+"""Two people in two photos each, and one stranger."""
+
+
+class CountingEngine(fake.FakeEngine):
+    """Counts the photos that were analysed."""
+
+    n = 0
+
+    def analyse(self, pixels: Any, **closer: Any) -> Any:
+        self.n += 1
+        return super().analyse(pixels, **closer)
 
 
 @dataclass
@@ -36,6 +60,15 @@ class Library:
         long_ago = time.time() - 3600
         os.utime(path, (long_ago, long_ago))
         return path
+
+    def draw_all(self, photos: Mapping[str, Iterable[tuple[int, int]]]) -> None:
+        """Store photos of these names (without .png) with these faces each."""
+        for name, faces in photos.items():
+            self.draw(f"{name}.png", *faces)
+
+    def draw_looks(self, person: int, n_photos: int, prefix: str = "") -> None:
+        """Store photos of one person, each with another look: 0.png, 1.png... behind this prefix."""
+        self.draw_all({f"{prefix}{look}": [(person, look)] for look in range(n_photos)})
 
     def app(self, settings: Mapping[str, Any] | None = None, **arguments: Any) -> App:
         config = load_config(

@@ -12,22 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facewatch.engines import fake
 from facewatch.matching import Candidate, Gallery, match_photo
 from facewatch.matching.aggregation import MatchSettings
 from facewatch.matching.member import MOST_CENTROIDS, N_EXEMPLARS
 from facewatch.types import Thresholds, Tier
 
-THRESHOLDS = Thresholds(
-    match=0.34,
-    centroid=0.31,
-    gallery_size=300,
-    per_decade=0.02,
-    margin=0.03,
-    low_quality_penalty=0.02,
-    cluster=0.35,
-    singleton_penalty=0.03,
-    cluster_margin=0.02,
-)
+THRESHOLDS = replace(fake.INFO.thresholds, by_minimum=0.0, by_mean=0.0, by_centroid=0.0)
 N_DIMS = 8
 
 

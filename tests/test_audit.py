@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import Library, make_library
+from drawn import FAMILY, Library, make_library
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,22 +23,12 @@ from facewatch.cli.program import facewatch as group
 from facewatch.engines import fake
 from facewatch.indexing.engine import WantedEngine
 
-PHOTOS = {
-    "a": [(1, 0), (2, 0)],
-    "b": [(1, 1)],
-    "c": [(2, 1)],
-    "d": [(2, 2)],
-    "e": [(3, 0)],
-    "f": [(3, 1)],
-    "g": [(1, 2)],
-    "h": [(2, 3)],
-}
+PHOTOS = FAMILY | {"g": [(1, 2)], "h": [(2, 3)]}
 
 
 def draw_all(library: Library) -> Library:
     """Three people in three, four and two photos; a.png shows two of them."""
-    for name, faces in PHOTOS.items():
-        library.draw(f"{name}.png", *faces)
+    library.draw_all(PHOTOS)
     library.scan()
     return library
 

@@ -513,8 +513,7 @@ def test_a_restored_catalog_is_what_the_backup_says_and_the_folders_follow(
     tree = library.tree()
     assert run("rename", "Anna", "Hannah").code == 0
     assert run("rename", person_of(library, "2/0.png"), "Ben").code == 0
-    for look in range(3):
-        library.draw(f"4/{look}.png", (4, look))
+    library.draw_looks(4, 3, "4/")
     library.scan()
     (library.people / "Hannah" / "notes.txt").write_text("mine")
     assert library.tree() != tree
@@ -595,8 +594,7 @@ def lose_catalog_after(library: Library, run: Any, backup: Path) -> dict[str, st
     run("backup", str(backup))
     tree = library.tree()
     run("rename", person_of(library, "1/0.png"), "Anna")
-    for look in range(3):
-        library.draw(f"4/{look}.png", (4, look))
+    library.draw_looks(4, 3, "4/")
     library.draw("2/new.png", (2, 5))
     library.scan()
     library.catalog.write_bytes(b"lost" * 10_000)

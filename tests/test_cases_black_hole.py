@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import spoiled
 from crowds import unit
+from face_catalog import FaceCatalog
 from numpy.typing import NDArray
 
 from facewatch.catalog import Catalog
@@ -19,13 +19,10 @@ from facewatch.decode import decode
 from facewatch.engines import arcface, fake, load_engine
 from facewatch.engines.stretching import stretched
 from facewatch.matching.chances import chance_beyond
-from facewatch.people.corrections import Decisions
 from facewatch.people.grouping import hubs_among, middles_of
 from facewatch.people.review.answers import Answer, check_answers, decide_all
-from facewatch.people.review.questions import Question, open_questions
-from facewatch.people.review.session import Review, coverage
-from facewatch.people.undo import History
-from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
+from facewatch.people.review.session import coverage
+from facewatch.types import EngineInfo, Tier
 
 N_DIMS = 300
 """ArcFace's strangers are about as alike as random vectors of so many numbers."""
@@ -122,59 +119,23 @@ def test_shrunk_faces_of_different_people_are_a_hub_and_none_of_the_people_is(sh
 # --- the question ---
 
 
-class Known:
+class Known(FaceCatalog):
     """A catalog with thirty people without a name, and two groups of poor faces beside many that are in none."""
 
     def __init__(self, catalog: Catalog, info: EngineInfo = INFO) -> None:
-        self.catalog, self.info = catalog, info
-        self.decisions = Decisions(catalog)
-        with catalog.write():
-            self.engine_id = catalog.engines.add(info, catalog.now())
-            self.root = catalog.roots.add(Path("/nowhere"), 0, catalog.now())
-        self.n_photos = 0
+        super().__init__(catalog, info)
         self.people = [self.group(ORDINARY[start : start + 6]) for start in range(0, 180, 6)]
         crowd = poor(70)
         self.hubs = [self.group(crowd[:12]), self.group(crowd[12:20])]
-        self.loose = self.faces(crowd[20:])
-
-    def faces(self, vectors: NDArray[np.float32]) -> list[int]:
-        return [self._face(vector) for vector in vectors]
-
-    def _face(self, vector: NDArray[np.float32]) -> int:
-        self.n_photos += 1
-        # Good enough to be matched, too poor to found anybody.
-        quality = Quality(1.0, 1.0, 90, 0.0, 0.9, Tier.MATCH)
-        analysis = Analysis(200, 200, "PNG", (Face(Box(0, 0, 90, 90), (0.0,) * 10, 1.0, quality, vector),))
-        with self.catalog.write():
-            now = self.catalog.now()
-            photo_id = self.catalog.photos.add(self.n_photos.to_bytes(32, "big"), (200, 200), "PNG", now)
-            path = f"{self.n_photos}.png"
-            self.catalog.files.record(self.root, path, Fingerprint(1, 1, 0), photo_id=photo_id, fault=None, now=now)
-            return self.catalog.faces.add_analysis(photo_id, self.engine_id, analysis, now)[0]
+        self.loose(*crowd[20:], tier=Tier.MATCH)
 
     def group(self, vectors: NDArray[np.float32]) -> int:
-        faces = self.faces(vectors)
-        with self.catalog.write():
-            person_id = self.catalog.people.add(self.catalog.now())
-            for face_id in faces:
-                self.catalog.assignments.assign_by_user(face_id, person_id, rule="test", now=self.catalog.now())
-            self.catalog._db.execute("UPDATE assignments SET source = 'cluster' WHERE person_id = ?", [person_id])
-        return person_id
-
-    def questions(self, kind: str = "") -> list[Question]:
-        return [q for q in open_questions(self.catalog, self.engine_id, self.info) if kind in ("", q.kind)]
+        """Return a machine-made person with such faces: good enough to be matched, too poor to found anybody."""
+        return self.group_of(self.loose(*vectors, tier=Tier.MATCH))
 
     def found(self) -> set[int]:
         table = self.catalog.faces.load(self.engine_id, n_dims=N_DIMS)
         return hubs_among(middles_of(table, arcface.NORMALISATION), self.catalog.people.all())
-
-    def review(self) -> Review:
-        @contextmanager
-        def deciding() -> Iterator[Decisions]:
-            yield Decisions(self.catalog)
-
-        undo = History(self.catalog).undo_one
-        return Review(self.catalog, self.engine_id, self.info, deciding=deciding, undo=undo)
 
 
 @pytest.fixture

@@ -9,23 +9,8 @@ from typing import Any
 
 import pytest
 from drawn import Library
-from test_decisions import PHOTOS
 
 from facewatch.people.review.answers import Answer
-
-
-@pytest.fixture
-def place(library: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> Library:
-    """Anna (2 photos), Ben (3), an unnamed person (2), and a face of the pool."""
-    for name, faces in PHOTOS.items():
-        library.draw(f"{name}.png", *faces)
-    library.scan()
-    monkeypatch.chdir(library.photos)
-    for name, photo in (("Anna", "b.png"), ("Ben", "c.png")):
-        face = json.loads(run("why", photo, "--json").out)["faces"][0]
-        run("rename", f"p{face['person_id']}", name)
-    return library
-
 
 CHANGES: dict[str, list[list[str]]] = {
     "as found": [],
@@ -39,13 +24,13 @@ CHANGES: dict[str, list[list[str]]] = {
 
 
 @pytest.mark.parametrize("commands", CHANGES.values(), ids=CHANGES)
-def test_status_stats_people_and_review_count_the_same(place: Library, run: Any, commands: list[list[str]]) -> None:
+def test_status_stats_people_and_review_count_the_same(family: Library, run: Any, commands: list[list[str]]) -> None:
     for command in commands:
         assert run(*command).code == 0
     _check(run)
     for photo in ("b.png", "a.png"):
-        (place.photos / photo).unlink()
-    place.scan()
+        (family.photos / photo).unlink()
+    family.scan()
     _check(run)
 
 
@@ -70,7 +55,7 @@ def _check(run: Any) -> None:
     assert status["n_open"] == review["n_open"] == status["n_pool"] + unnamed
 
 
-def test_the_open_ones_are_told_apart_in_words(place: Library, run: Any) -> None:
+def test_the_open_ones_are_told_apart_in_words(family: Library, run: Any) -> None:
     assert "open  3 faces: 2 of people without a name, 1 of nobody yet; `facewatch review` asks" in run("status").out
     assert "open  3: 2 of people without a name, 1 unassigned" in run("stats").out
     run("ignore", "g.png")
@@ -85,26 +70,26 @@ def _scanned(run: Any, library: Library, *options: str) -> str:
     return out.splitlines()[1]
 
 
-def test_a_scan_tells_new_faces_from_those_that_were_there(place: Library, run: Any) -> None:
-    with place.app() as app:
+def test_a_scan_tells_new_faces_from_those_that_were_there(family: Library, run: Any) -> None:
+    with family.app() as app:
         people = {person.id for person in app.catalog.people.all()}
         [anna] = app.catalog.faces.rows([1])
         with app.catalog.write():
             app.catalog.assignments.release([anna.id])
-        place.draw("h.png", (1, 7), (8, 0))
-        place.draw("i.png", (8, 1))
+        family.draw("h.png", (1, 7), (8, 0))
+        family.draw("i.png", (8, 1))
         result = app.pipeline.scan()
         now = app.catalog.people.all()
     assert (result.faces.n_faces, result.faces.n_placed, result.faces.n_placed_before) == (3, 3, 1)
     assert result.faces.n_new_people == len({person.id for person in now} - people) == 1
 
 
-def test_faces_of_before_that_are_placed_are_not_called_new(place: Library, run: Any) -> None:
-    with place.app() as app:
+def test_faces_of_before_that_are_placed_are_not_called_new(family: Library, run: Any) -> None:
+    with family.app() as app:
         [row] = app.catalog.faces.rows([1])
         with app.catalog.write():
             app.catalog.assignments.release([row.id])
-        place.draw("empty.png")
+        family.draw("empty.png")
         result = app.pipeline.scan()
     assert (result.faces.n_faces, result.faces.n_placed, result.faces.n_placed_before, result.faces.n_new_people) == (
         0,
@@ -114,8 +99,8 @@ def test_faces_of_before_that_are_placed_are_not_called_new(place: Library, run:
     )
 
 
-def test_somebody_new_who_became_part_of_another_in_the_same_run_is_not_counted(place: Library) -> None:
-    with place.app() as app:
+def test_somebody_new_who_became_part_of_another_in_the_same_run_is_not_counted(family: Library) -> None:
+    with family.app() as app:
         ids = {person.id for person in app.catalog.people.all()}
         for person in app.catalog.people.all():
             if person.name is None:
@@ -131,8 +116,8 @@ def test_somebody_new_who_became_part_of_another_in_the_same_run_is_not_counted(
 # --- answers ---
 
 
-def test_what_is_skipped_is_no_answer(place: Library) -> None:
-    with place.app() as app:
+def test_what_is_skipped_is_no_answer(family: Library) -> None:
+    with family.app() as app:
         review = app.review()
         first = review.next()
         assert first is not None
@@ -149,11 +134,11 @@ def test_what_is_skipped_is_no_answer(place: Library) -> None:
 
 @pytest.mark.parametrize("command", [["forget", "Ben"], ["split", "Ben", "--into", "2"]])
 def test_where_nobody_answers_it_is_said_that_nothing_was_done(
-    place: Library, run: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]
+    family: Library, run: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
-    before = place.tree()
+    before = family.tree()
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     answer = run(*command)
     assert answer.code == 2
     assert "nobody answers, and nothing was done; say --yes to" in answer.err
-    assert place.tree() == before
+    assert family.tree() == before

@@ -255,8 +255,7 @@ def test_behind_a_null_date_the_next_source_counts() -> None:
     ],
 )
 def test_a_child_is_known_in_a_photo_whose_clock_was_not_set(library: Library, said: str, is_known: bool) -> None:
-    for look in range(3):
-        library.draw(f"{look}.png", (1, look))
+    library.draw_looks(1, 3)
     library.scan()
     with library.app() as app, app.corrections.deciding() as decisions:
         decisions.born("1", "2014-06")

@@ -233,8 +233,7 @@ def test_before_a_restore_it_is_said_what_goes_and_what_comes_back(library: Libr
         app.catalog.backup(backup)
         decide(app, lambda decisions: decisions.rename("1", "Hannah"))
         decide(app, lambda decisions: decisions.rename("2", "Ben"))
-    for i in range(3):
-        library.draw(f"new{i}.png", (3, i))
+    library.draw_looks(3, 3, "new")
     (library.photos / "0.png").unlink()
     library.scan()
     with library.app() as app:
@@ -567,8 +566,7 @@ def test_a_library_whose_photos_are_elsewhere_as_well_was_not_moved(named: Libra
 
 def test_a_library_that_is_away_is_not_moved_to_one_with_other_photos(named: Library, tmp_path: Path) -> None:
     other = at(named, tmp_path / "Other")
-    for i in range(3):
-        other.draw(f"x{i}.png", (7, i))
+    other.draw_looks(7, 3, "x")
     named.photos.rename(named.base / "unplugged")
     result = other.scan()
     assert (result.files.n_moved, result.files.n_new, result.libraries_moved) == (0, 3, {})

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from drawn import Library
-from test_decisions import PHOTOS
 
 from facewatch import ids
 from facewatch.app import App
@@ -19,21 +18,8 @@ from facewatch.people.lookup import clean_name, find_faces, find_person, handle_
 
 
 @pytest.fixture
-def place(library: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> Library:
-    """Anna (2 photos), Ben (3), an unnamed person (2), and a face of the pool; ids of faces and people are the same
-    small numbers."""
-    for name, faces in PHOTOS.items():
-        library.draw(f"{name}.png", *faces)
-    library.scan()
-    monkeypatch.chdir(library.photos)
-    run("rename", f"p{_person(run, 'b.png')}", "Anna")
-    run("rename", f"P{_person(run, 'c.png')}", "Ben")
-    return library
-
-
-@pytest.fixture
-def app(place: Library) -> Iterator[App]:
-    with place.app() as app:
+def app(family: Library) -> Iterator[App]:
+    with family.app() as app:
         yield app
 
 
@@ -128,7 +114,7 @@ def test_a_merged_person_is_found_by_its_old_id(app: App) -> None:
     assert find_person(app.catalog, f"p{ben.id}").id == anna.id
 
 
-def test_a_face_where_a_person_is_wanted_is_named_with_its_place(place: Library, run: Any) -> None:
+def test_a_face_where_a_person_is_wanted_is_named_with_its_place(family: Library, run: Any) -> None:
     face = _face(run, "b.png")["face_id"]
     answer = run("hide", f"f{face}")
     assert answer.code == 9
@@ -151,7 +137,7 @@ def test_a_face_where_a_person_is_wanted_is_named_with_its_place(place: Library,
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_person_where_a_face_is_wanted_is_refused_with_the_command_that_is_meant(
-    place: Library, run: Any, command: list[str], rather: str
+    family: Library, run: Any, command: list[str], rather: str
 ) -> None:
     ben = f"p{_person(run, 'c.png')}"
     answer = run(*(word.format(ben) for word in command))
@@ -160,10 +146,10 @@ def test_a_person_where_a_face_is_wanted_is_refused_with_the_command_that_is_mea
     assert "nothing" not in answer.out
 
 
-def test_a_photo_may_be_called_like_a_person(app: App, place: Library) -> None:
-    (place.photos / "c.png").rename(place.photos / "p2")
+def test_a_photo_may_be_called_like_a_person(app: App, family: Library) -> None:
+    (family.photos / "c.png").rename(family.photos / "p2")
     app.pipeline.scan()
-    photo = app.lookup.photo(place.photos / "p2")
+    photo = app.lookup.photo(family.photos / "p2")
     [row] = find_faces(app.catalog, ["p2"], lambda path: int(app.lookup.photo(path)["photo_id"]))
     assert row.id == photo["faces"][0]["face_id"]
 
@@ -172,18 +158,18 @@ def test_a_photo_may_be_called_like_a_person(app: App, place: Library) -> None:
 
 
 def test_a_number_that_is_a_face_and_a_person_is_refused_and_both_are_shown(
-    place: Library, run: Any, monkeypatch: pytest.MonkeyPatch
+    family: Library, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _answer(monkeypatch, "", is_terminal=False)
-    before = place.tree()
+    before = family.tree()
     for command, n in ((["assign", "2", "Anna"], 2), (["confirm", "3"], 3), (["reject", "g.png:1", "2"], 2)):
         answer = run(*command)
         assert answer.code == 9
         assert re.search(rf"{n} can be two things: f{n} is the face .*\.png:\d \(of \w+\), p{n} is ", answer.err)
-    assert place.tree() == before
+    assert family.tree() == before
 
 
-def test_at_a_terminal_it_is_asked_which_of_them(place: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_a_terminal_it_is_asked_which_of_them(family: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _answer(monkeypatch, "F2\n", is_terminal=True)
     assert "1 face confirmed" in run("confirm", "2").out
     _answer(monkeypatch, "p2\n", is_terminal=True)
@@ -194,7 +180,7 @@ def test_at_a_terminal_it_is_asked_which_of_them(place: Library, run: Any, monke
     assert (answer.code, "nobody answers, and nothing was done" in answer.err) == (2, True)
 
 
-def test_a_bare_number_is_understood_where_one_of_them_is_meant(place: Library, run: Any) -> None:
+def test_a_bare_number_is_understood_where_one_of_them_is_meant(family: Library, run: Any) -> None:
     assert run("why", "2").code == 0
     assert "1 face ignored" in run("ignore", "2").out
     assert "is now called Zoe" in run("rename", "2", "Zoe").out
@@ -207,7 +193,7 @@ def test_a_bare_number_is_understood_where_one_of_them_is_meant(place: Library, 
 # --- from whom ---
 
 
-def test_what_takes_a_face_from_somebody_says_from_whom(place: Library, run: Any) -> None:
+def test_what_takes_a_face_from_somebody_says_from_whom(family: Library, run: Any) -> None:
     bens = [face for n in (1, 2) if (face := _face(run, "a.png", n))["name"] == "Ben"]
     face = f"f{bens[0]['face_id']}"
     answer = run("assign", face, "Clara", "--new")
@@ -222,12 +208,12 @@ def test_what_takes_a_face_from_somebody_says_from_whom(place: Library, run: Any
     assert ", from" not in run("assign", "g.png:1", "Anna").out
 
 
-def test_of_several_it_is_told_how_many_were_whose(place: Library, run: Any) -> None:
+def test_of_several_it_is_told_how_many_were_whose(family: Library, run: Any) -> None:
     answer = run("assign", "b.png", "c.png", "d.png", "Zoe", "--new")
     assert "3 faces placed with Zoe, for good, 1 from Anna, 2 from Ben" in answer.out
 
 
-def test_a_merge_that_releases_a_face_names_it_and_whose_it_was(place: Library, run: Any) -> None:
+def test_a_merge_that_releases_a_face_names_it_and_whose_it_was(family: Library, run: Any) -> None:
     bens = next(face for n in (1, 2) if (face := _face(run, "a.png", n))["name"] == "Ben")
     answer = run("merge", "Anna", "Ben")
     assert "1 face that contradicted it belongs to nobody now, from Ben" in answer.out
@@ -238,7 +224,7 @@ def test_a_merge_that_releases_a_face_names_it_and_whose_it_was(place: Library, 
 # --- where ids are shown ---
 
 
-def test_ids_are_shown_with_their_letters_everywhere(place: Library, run: Any) -> None:
+def test_ids_are_shown_with_their_letters_everywhere(family: Library, run: Any) -> None:
     ben, face = f"p{_person(run, 'c.png')}", f"f{_face(run, 'c.png')['face_id']}"
     assert re.search(rf"^{ben} +Ben", run("people").out, re.MULTILINE)
     assert f", {face}): Ben ({ben})" in run("why", "c.png").out
@@ -250,14 +236,14 @@ def test_ids_are_shown_with_their_letters_everywhere(place: Library, run: Any) -
     assert f"face {face} stands for Ben" in run("cover", "Ben", face).out
 
 
-def test_json_and_csv_keep_their_integers(place: Library, run: Any) -> None:
+def test_json_and_csv_keep_their_integers(family: Library, run: Any) -> None:
     assert all(isinstance(person["id"], int) for person in json.loads(run("people", "--json").out))
     assert all(isinstance(entry["id"], int) for entry in json.loads(run("history", "--json").out))
     questions = json.loads(run("review", "--json").out)["questions"]
     assert all(isinstance(one["id"], int) for question in questions for one in question["people"] + question["faces"])
 
 
-def test_a_decision_is_taken_back_by_its_id_which_is_no_count(place: Library, run: Any) -> None:
+def test_a_decision_is_taken_back_by_its_id_which_is_no_count(family: Library, run: Any) -> None:
     named, other = (entry["id"] for entry in json.loads(run("history", "--json").out))
     assert "Ben" in run("undo", f"d{named}").out
     assert "Anna" in run("undo", "--id", f"D{other}").out
@@ -268,15 +254,15 @@ def test_a_decision_is_taken_back_by_its_id_which_is_no_count(place: Library, ru
         assert run("undo", *wrong).code == 2
 
 
-def test_a_question_is_answered_by_its_id_of_before(place: Library, run: Any) -> None:
+def test_a_question_is_answered_by_its_id_of_before(family: Library, run: Any) -> None:
     questions = json.loads(run("review", "--json").out)["questions"]
     [who] = [question["id"] for question in questions if re.fullmatch(r"who:p\d+", question["id"])]
     assert run("review", "--answer", f"{who.replace('p', '')}=name:Zoe").code == 0
-    assert find_zoe(place)
+    assert find_zoe(family)
 
 
-def find_zoe(place: Library) -> bool:
-    with place.app() as app:
+def find_zoe(family: Library) -> bool:
+    with family.app() as app:
         return app.lookup.person("Zoe").n_faces > 0
 
 
@@ -297,13 +283,13 @@ def find_zoe(place: Library) -> bool:
         ["cover", "Anna", "gone.jpg"],
     ],
 )
-def test_a_photo_that_is_not_there_is_said_to_be_missing(place: Library, run: Any, words: list[str]) -> None:
+def test_a_photo_that_is_not_there_is_said_to_be_missing(family: Library, run: Any, words: list[str]) -> None:
     answer = run(*words)
     assert answer.code == 9
     assert re.search(r"gone\.\w+: no such file; if it was moved, `facewatch scan` finds it again", answer.err)
 
 
-def test_people_lists_only_those_who_are_named(place: Library, run: Any) -> None:
+def test_people_lists_only_those_who_are_named(family: Library, run: Any) -> None:
     ben = f"p{_person(run, 'c.png')}"
     assert [one["name"] for one in json.loads(run("people", "anna", "--json").out)] == ["Anna"]
     assert [one["name"] for one in json.loads(run("people", ben, "Anna", "Ben", "--json").out)] == ["Ben", "Anna"]
@@ -316,7 +302,7 @@ def test_people_lists_only_those_who_are_named(place: Library, run: Any) -> None
 
 
 def test_a_number_that_confirms_the_same_face_in_both_meanings_confirms_it(
-    place: Library, run: Any, monkeypatch: pytest.MonkeyPatch
+    family: Library, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of a person are right, or this face of that person is: the face is, whichever was meant."""
     export = json.loads(run("export", "--json").out)
@@ -329,15 +315,15 @@ def test_a_number_that_confirms_the_same_face_in_both_meanings_confirms_it(
 
 @pytest.mark.parametrize("command", [["forget", "Ben"], ["split", "Ben", "--into", "2"], ["assign", "2", "Anna"]])
 def test_ctrl_c_at_a_question_is_answered_with_that_nothing_was_done(
-    place: Library, run: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]
+    family: Library, run: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     def interrupt(*_: object) -> str:
         raise KeyboardInterrupt
 
-    before = place.tree()
+    before = family.tree()
     _answer(monkeypatch, "", is_terminal=True)
     monkeypatch.setattr("sys.stdin.readline", interrupt)
     answer = run(*command)
     assert answer.code == 130
     assert answer.err.splitlines()[-1] == "facewatch: stopped; nothing was done"
-    assert place.tree() == before
+    assert family.tree() == before

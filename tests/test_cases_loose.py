@@ -51,8 +51,7 @@ class Loosened:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        for i in range(self.N_OWN):
-            library.draw(f"anna{i}.png", (1, i))
+        library.draw_looks(1, self.N_OWN, "anna")
         self.scan(USUAL)
         with self.open(USUAL) as app:
             [person] = app.catalog.people.all()
@@ -167,10 +166,8 @@ def test_what_a_user_placed_or_confirmed_is_never_listed(loosened: Loosened) -> 
 
 
 def test_a_group_that_was_made_loosely_keeps_its_largest_part(library: Library) -> None:
-    for i in range(4):
-        library.draw(f"anna{i}.png", (1, i))
-    for i in range(3):
-        library.draw(f"ben{i}.png", (2, i))
+    library.draw_looks(1, 4, "anna")
+    library.draw_looks(2, 3, "ben")
     for settings in (LOOSE, USUAL):
         with library.app(settings, engine=AlikeEngine()) as app:
             app.pipeline.scan()
@@ -183,10 +180,8 @@ def test_a_group_that_was_made_loosely_keeps_its_largest_part(library: Library) 
 
 @pytest.mark.parametrize("is_by_command", [False, True], ids=["a scan", "recluster"])
 def test_two_groups_that_were_joined_loosely_are_parted(library: Library, is_by_command: bool) -> None:
-    for i in range(4):
-        library.draw(f"anna{i}.png", (1, i))
-    for i in range(3):
-        library.draw(f"ben{i}.png", (2, i))
+    library.draw_looks(1, 4, "anna")
+    library.draw_looks(2, 3, "ben")
     for settings in (USUAL, LOOSE, USUAL):
         with library.app(settings, engine=AlikeEngine()) as app:
             if settings is LOOSE and is_by_command:
@@ -273,8 +268,7 @@ class NormalisingEngine(AlikeEngine):
 
 
 def test_a_face_in_a_group_for_what_strangers_have_less_of_was_not_let_in_by_a_looser_setting(library: Library) -> None:
-    for i in range(4):
-        library.draw(f"anna{i}.png", (1, i))
+    library.draw_looks(1, 4, "anna")
     for person in (FAR_FROM_ANNA, *range(50, 62)):
         library.draw(f"{person}.png", (person, 0))
     with library.app(engine=NormalisingEngine()) as app:

@@ -10,8 +10,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import photo_files
 import pytest
 from numpy.typing import NDArray
+from photo_files import saved
 from PIL import ExifTags, Image
 
 from facewatch.decode import decode, peek
@@ -19,16 +21,8 @@ from facewatch.errors import PhotoError
 
 
 def picture(width: int = 48, height: int = 32) -> Image.Image:
-    """A smooth picture without any symmetry, and not its own negative."""
-    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
-    corner = 255 * (x < 0.4) * (y < 0.4)
-    return Image.fromarray(np.dstack([200 * x, 180 * y, corner]).astype(np.uint8))
-
-
-def saved(image: Image.Image, image_format: str, **options: object) -> bytes:
-    target = io.BytesIO()
-    image.save(target, image_format, **options)
-    return target.getvalue()
+    """A smooth picture that is not its own negative."""
+    return photo_files.picture(width, height, levels=(200, 180))
 
 
 def seen(content: bytes) -> NDArray[np.uint8]:

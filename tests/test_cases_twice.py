@@ -154,8 +154,7 @@ def faces_of(library: Library, name: str) -> list[int | None]:
 
 def venus(library: Library, n_collages: int, n_singles: int = 4) -> None:
     """Draw and scan somebody who is named 1, then collages."""
-    for i in range(n_singles):
-        library.draw(f"s{i}.png", (1, i))
+    library.draw_looks(1, n_singles, "s")
     library.scan()
     with library.app() as app:
         app.corrections.rename("1", "Venus")
@@ -209,8 +208,7 @@ def test_two_named_people_who_are_probably_one_are_asked_about_first(library: Li
     for i in range(6):
         library.draw(f"a{i}.png", (1, i))
         library.draw(f"b{i}.png", (2, i))
-    for i in range(9):
-        library.draw(f"c{i}.png", (3, i))
+    library.draw_looks(3, 9, "c")
     library.scan()
     with library.app() as app, app.corrections.deciding() as decisions:
         decisions.assign([str(library.photos / f"a{i}.png") for i in range(3)], "Anna", is_new=True)

@@ -626,8 +626,7 @@ def test_photos_that_are_passed_over_from_now_on_lose_their_links_and_keep_their
 
 
 def test_a_library_of_which_all_is_passed_over_from_now_on_is_not_offline(library: Library) -> None:
-    for i in range(3):
-        library.draw(f"@Recycle/{i}.png", (1, i))
+    library.draw_looks(1, 3, "@Recycle/")
     library.scan(**ALL)
     told(library, "UPDATE roots SET device = 12345")  # and the drive has got another number meanwhile
     assert library.scan().files.n_missing == 3

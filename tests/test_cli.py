@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 import pytest
-from drawn import Library
+from drawn import TWO_AND_A_STRANGER, Library
 
 from facewatch import __version__
 from facewatch.cli import main
@@ -24,9 +24,7 @@ from facewatch.cli.program import facewatch
 @pytest.fixture
 def scanned(library: Library) -> Library:
     """Two people in two photos each, one stranger, one bad file."""
-    library.draw("a.png", (1, 0), (2, 0))
-    library.draw("b.png", (1, 1))
-    library.draw("sub/c.png", (2, 1), (9, 0))
+    library.draw_all(TWO_AND_A_STRANGER)
     (library.photos / "bad.jpg").write_bytes(b"no photo")
     library.scan()
     return library

@@ -7,23 +7,10 @@ from typing import Any
 
 import pytest
 from drawn import Library
-from test_decisions import PHOTOS
 
 from facewatch.cli.people import _print_look_alikes
 from facewatch.matching import Evidence
 from facewatch.people.identities import Alike
-
-
-@pytest.fixture
-def place(library: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> Library:
-    """Anna (2 photos), Ben (3), an unnamed person (2), and a face of the pool."""
-    for name, faces in PHOTOS.items():
-        library.draw(f"{name}.png", *faces)
-    library.scan()
-    monkeypatch.chdir(library.photos)
-    run("rename", f"{person(run, 'b.png')}", "Anna")
-    run("rename", f"{person(run, 'c.png')}", "Ben")
-    return library
 
 
 def person(run: Any, photo: str, n: int = 1) -> int | None:
@@ -53,24 +40,24 @@ def person(run: Any, photo: str, n: int = 1) -> int | None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_command_says_what_it_did_and_undo_takes_it_back(
-    place: Library,
+    family: Library,
     run: Any,
     command: list[str],
     said: str,
 ) -> None:
-    before = place.tree()
+    before = family.tree()
     answer = run(*command)
     assert (answer.code, answer.err) == (0, "")
     assert said in answer.out
     undone = run("undo")
     assert undone.code == 0
     assert undone.out.startswith("undone: ")
-    assert place.tree() == before
+    assert family.tree() == before
     again = run("redo")
     assert again.out.replace("made again", "undone") == undone.out
 
 
-def test_what_is_so_already_is_said(place: Library, run: Any) -> None:
+def test_what_is_so_already_is_said(family: Library, run: Any) -> None:
     run("hide", "Ben")
     assert run("hide", "Ben").out == "nothing to do: that is already so\n"
 
@@ -101,32 +88,32 @@ def test_what_is_so_already_is_said(place: Library, run: Any) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_mistake_is_named_and_nothing_is_changed(
-    place: Library,
+    family: Library,
     run: Any,
     command: list[str],
     code: int,
     fault: str,
 ) -> None:
-    before = place.tree(), run("history", "--all", "--json").out
+    before = family.tree(), run("history", "--all", "--json").out
     answer = run(*command)
     assert (answer.code, answer.out) == (code, "")
     assert fault in answer.err
-    assert (place.tree(), run("history", "--all", "--json").out) == before
+    assert (family.tree(), run("history", "--all", "--json").out) == before
 
 
-def test_forget_asks_first(place: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forget_asks_first(family: Library, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("click.confirm", lambda text, **_: (_ for _ in ()).throw(KeyboardInterrupt(text)))
     assert run("forget", "Ben").code == 130
-    assert any(path.startswith("Ben/") for path in place.tree())
+    assert any(path.startswith("Ben/") for path in family.tree())
 
 
-def test_a_link_of_the_people_folder_names_a_photo(place: Library, run: Any) -> None:
-    link = place.people / "Anna" / "b.png"
+def test_a_link_of_the_people_folder_names_a_photo(family: Library, run: Any) -> None:
+    link = family.people / "Anna" / "b.png"
     assert run("reject", f"{link}:1").code == 0
-    assert "Anna/b.png" not in place.tree()
+    assert "Anna/b.png" not in family.tree()
 
 
-def test_history_tells_what_was_decided_in_words(place: Library, run: Any) -> None:
+def test_history_tells_what_was_decided_in_words(family: Library, run: Any) -> None:
     run("hide", "Ben")
     table = run("history").out
     for words in ("Ben hidden", "Person 0001 named", "Person 0002 named"):
@@ -138,16 +125,16 @@ def test_history_tells_what_was_decided_in_words(place: Library, run: Any) -> No
     assert "Ben hidden" in run("history", "--all").out
 
 
-def test_a_hidden_person_is_said_to_be_hidden(place: Library, run: Any) -> None:
+def test_a_hidden_person_is_said_to_be_hidden(family: Library, run: Any) -> None:
     run("hide", "Ben")
     assert "(hidden)" in run("people").out
 
 
-def test_look_alikes_are_listed_or_that_there_are_none(place: Library, run: Any) -> None:
+def test_look_alikes_are_listed_or_that_there_are_none(family: Library, run: Any) -> None:
     """The catalog is of the drawn engine, which this program cannot compare with: that is said."""
     answer = run("people", "--look-alikes")
     assert answer.code in (0, 7)
-    with place.app() as app:
+    with family.app() as app:
         assert app.identities.look_alikes() == []
         with app.corrections.deciding() as decisions:
             decisions.assign(["c.png:1"], "Anna")

@@ -394,8 +394,7 @@ def test_a_browser_shows_the_faces_by_day_and_by_night(
 
 
 def test_a_scan_says_which_part_of_its_work_it_is_at(library: Library) -> None:
-    for look in range(3):
-        library.draw(f"{look}.png", (1, look))
+    library.draw_looks(1, 3)
     stages: list[str] = []
     with library.app() as app:
         app.pipeline.scan(lambda progress: stages.append(progress.stage))

@@ -17,29 +17,6 @@ from facewatch.people.corrections import Decisions, clean_date, is_clearly_befor
 from facewatch.people.lookup import find_person
 from facewatch.people.undo import History
 
-PHOTOS = {
-    "a": [(1, 0), (2, 0)],
-    "b": [(1, 1)],
-    "c": [(2, 1)],
-    "d": [(2, 2)],
-    "e": [(3, 0)],
-    "f": [(3, 1)],
-    "g": [(4, 0)],
-}
-
-
-@pytest.fixture
-def family(library: Library, monkeypatch: pytest.MonkeyPatch) -> Library:
-    """Anna (2 photos), Ben (3), an unnamed person (2), and a face of the pool."""
-    for name, faces in PHOTOS.items():
-        library.draw(f"{name}.png", *faces)
-    library.scan()
-    monkeypatch.chdir(library.photos)
-    with library.app() as app:
-        app.corrections.rename(str(person_on(app, "b.png:1")), "Anna")
-        app.corrections.rename(str(person_on(app, "c.png:1")), "Ben")
-    return library
-
 
 def face_on(app: App, place: str) -> dict[str, Any]:
     """Return the face at "photo:n"."""

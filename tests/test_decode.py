@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pillow_heif
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from photo_files import decode_bytes, picture, saved
 from PIL import ExifTags, Image
 
 import facewatch
@@ -40,26 +40,6 @@ law = settings(max_examples=150, deadline=None, suppress_health_check=[HealthChe
 def decode_path(path: Path, **options: int) -> Decoded:
     with path.open("rb") as data:
         return decode(data, **options)
-
-
-def decode_bytes(content: bytes, **options: int) -> Decoded:
-    return decode(io.BytesIO(content), **options)
-
-
-def saved(image: Image.Image, image_format: str, **options: object) -> bytes:
-    target = io.BytesIO()
-    if image_format == "HEIF":
-        pillow_heif.from_pillow(image).save(target, **options)
-    else:
-        image.save(target, image_format, **options)
-    return target.getvalue()
-
-
-def picture(width: int = 48, height: int = 32) -> Image.Image:
-    """A smooth picture without any symmetry: red grows to the right, green downwards, the left upper corner is blue."""
-    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
-    corner = 255 * (x < 0.4) * (y < 0.4)
-    return Image.fromarray(np.dstack([230 * x, 230 * y, corner]).astype(np.uint8))
 
 
 @cache

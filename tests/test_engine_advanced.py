@@ -176,6 +176,18 @@ class _SmallGpu:
         return np.asarray(self._on_cpu(crops), np.float32)
 
 
+class FailingDetector:
+    """A detector on such a device."""
+
+    session = _SmallGpu(None, 0)
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def detect(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError(self._message)
+
+
 @pytest.mark.parametrize("holds", [4, 0])
 def test_a_gpu_without_memory_gets_smaller_batches_and_then_the_cpu_works(
     pack: Path, holds: int, caplog: pytest.LogCaptureFixture
@@ -200,13 +212,7 @@ def test_a_gpu_without_memory_for_the_detector_leaves_it_to_the_cpu(
 ) -> None:
     engine = load(pack)
 
-    class Full:
-        session = _SmallGpu(None, 0)
-
-        def detect(self, *_: Any, **__: Any) -> Any:
-            raise RuntimeError("CUDA failure 2: out of memory")
-
-    engine._detector = Full()
+    engine._detector = FailingDetector("CUDA failure 2: out of memory")
     assert engine.analyse(np.zeros((700, 900, 3), np.uint8)) == []
     assert engine._detector.session.get_providers() == CPU
     assert [record.message for record in caplog.records] == [
@@ -217,13 +223,7 @@ def test_a_gpu_without_memory_for_the_detector_leaves_it_to_the_cpu(
 def test_a_detector_that_fails_otherwise_is_not_hidden(pack: Path) -> None:
     engine = load(pack)
 
-    class Broken:
-        session = _SmallGpu(None, 0)
-
-        def detect(self, *_: Any, **__: Any) -> Any:
-            raise RuntimeError("invalid graph")
-
-    engine._detector = Broken()
+    engine._detector = FailingDetector("invalid graph")
     with pytest.raises(RuntimeError, match="invalid graph"):
         engine.analyse(np.zeros((700, 900, 3), np.uint8))
 

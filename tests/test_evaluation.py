@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from crowds import LIMITS
 from drawn import Library
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,7 +46,7 @@ from facewatch.indexing.pool import InlineWorkers
 from facewatch.matching import Gallery
 from facewatch.matching.aggregation import MatchSettings
 from facewatch.presentation.html import plots
-from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Normalisation, Quality, Thresholds, Tier
+from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Normalisation, Quality, Tier
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -1201,8 +1202,7 @@ def test_a_group_is_who_nearly_all_of_it_is(faces: list[int | None], who: int | 
 
 
 def test_faces_that_move_while_photos_come_are_churn_and_groups_that_join_are_not(library: Library) -> None:
-    for name, *faces in (("a", (1, 0)), ("b", (1, 1)), ("c", (2, 0)), ("d", (2, 1)), ("e", (3, 0)), ("f", (3, 1))):
-        library.draw(f"{name}.png", *faces)
+    library.draw_all({"a": [(1, 0)], "b": [(1, 1)], "c": [(2, 0)], "d": [(2, 1)], "e": [(3, 0)], "f": [(3, 1)]})
     library.scan()
     with library.app() as app:
         arrivals = ways.Library(app)
@@ -1291,18 +1291,6 @@ def test_real_faces_are_told_apart(shared: Path, tmp_path: Path, capsys: pytest.
 
 
 # --- calibration ---
-
-LIMITS = Thresholds(
-    match=0.75,
-    centroid=0.7,
-    gallery_size=40,
-    per_decade=0.05,
-    margin=0.04,
-    low_quality_penalty=0.05,
-    cluster=0.7,
-    singleton_penalty=0.02,
-    cluster_margin=0.02,
-)
 
 
 def calibration_faces(seed: int) -> calibration.LabelledFaces:

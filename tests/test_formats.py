@@ -12,31 +12,11 @@ import numpy as np
 import pillow_heif
 import pytest
 from numpy.typing import NDArray
+from photo_files import decode_bytes, picture, saved
 from PIL import ExifTags, Image, PngImagePlugin
 
 from facewatch.decode import HEAD_BYTES, VERSION, claims_to_be_photo, decode, peek, sniff
 from facewatch.errors import PhotoError
-from facewatch.types import Decoded
-
-
-def picture(width: int = 48, height: int = 32) -> Image.Image:
-    """A smooth picture without any symmetry: red grows to the right, green downwards, the left upper corner is blue."""
-    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
-    corner = 255 * (x < 0.4) * (y < 0.4)
-    return Image.fromarray(np.dstack([230 * x, 230 * y, corner]).astype(np.uint8))
-
-
-def saved(image: Image.Image, image_format: str, **options: object) -> bytes:
-    target = io.BytesIO()
-    if image_format == "HEIF":
-        pillow_heif.from_pillow(image).save(target, **options)
-    else:
-        image.save(target, image_format, **options)
-    return target.getvalue()
-
-
-def decode_bytes(content: bytes, **options: int) -> Decoded:
-    return decode(io.BytesIO(content), **options)
 
 
 def size_peeked(content: bytes) -> tuple[int, int]:

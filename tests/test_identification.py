@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import crowds
 import numpy as np
 import pytest
 from crowds import unit
@@ -34,23 +35,10 @@ from facewatch.evaluation.identification import (
 from facewatch.matching import Aggregation, Gallery
 from facewatch.matching.aggregation import MatchSettings
 from facewatch.presentation.explain import cause, rematch_lines
-from facewatch.types import DetectedFace, Thresholds, Tier
+from facewatch.types import DetectedFace, Tier
 
 WAYS = tuple(Aggregation)
-LIMITS = Thresholds(
-    match=0.75,
-    centroid=0.7,
-    gallery_size=40,
-    per_decade=0.05,
-    margin=0.04,
-    low_quality_penalty=0.05,
-    cluster=0.7,
-    singleton_penalty=0.02,
-    cluster_margin=0.02,
-    by_minimum=0.75,
-    by_mean=0.8,
-    by_centroid=0.7,
-)
+LIMITS = replace(crowds.LIMITS, by_minimum=0.75, by_mean=0.8, by_centroid=0.7)
 N_DIMS = 8
 PROBE = np.eye(N_DIMS, dtype=np.float32)[0]
 ANNA, BEN = 1, 2
@@ -341,8 +329,7 @@ def test_a_scan_asks_by_the_setting_and_why_says_which_rule_decided(
     library: Library, way: str, says: str, rule: str
 ) -> None:
     chosen = {"match.aggregation": way}
-    for look in range(4):
-        library.draw(f"anna{look}.png", (1, look))
+    library.draw_looks(1, 4, "anna")
     library.scan(**chosen)
     new = library.draw("new.png", (1, 9))
     library.scan(**chosen)
@@ -385,8 +372,7 @@ class Turning(fake.FakeEngine):
 def test_a_face_that_is_a_little_too_far_is_told_what_it_is_too_far_from(
     library: Library, way: str, share: float, says: str
 ) -> None:
-    for look in range(4):
-        library.draw(f"anna{look}.png", (1, look))
+    library.draw_looks(1, 4, "anna")
     library.scan()
     new = library.draw("new.png", (1, 9))
     with library.app({"match.aggregation": way}, engine=Turning(share)) as app:

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from synthetic import make_faces
+from synthetic import Faces, make_faces
 
 from facewatch.catalog import Catalog
 from facewatch.clustering import METHODS, Clusterer, make_clusterer
@@ -43,12 +43,8 @@ FAR = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class Library(Faces):
     """Faces, who they are, and the photos they are in."""
-
-    embeddings: NDArray[np.float32]
-    people: NDArray[np.int64]
-    photos: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.people)

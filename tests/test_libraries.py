@@ -51,8 +51,7 @@ def n_files(library: Library) -> int:
 
 def test_another_drive_in_its_place_removes_nothing(library: Library, other_device: Path) -> None:
     drive = on_a_drive(library)
-    for i in range(4):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 4)
     library.scan()
     before = library.tree()
     shutil.copy(drive / "0.png", other_device / "0.png")
@@ -68,8 +67,7 @@ def test_another_drive_in_its_place_removes_nothing(library: Library, other_devi
 def test_another_folder_in_its_place_on_the_same_device_removes_nothing(library: Library, tmp_path: Path) -> None:
     """Drives that are plugged into one slot have one number."""
     drive = on_a_drive(library)
-    for i in range(4):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 4)
     library.scan()
     other = tmp_path / "other"
     other.mkdir()
@@ -81,8 +79,7 @@ def test_another_folder_in_its_place_on_the_same_device_removes_nothing(library:
 
 
 def test_an_unplugged_drive_keeps_its_files_when_its_backup_becomes_a_library(library: Library, tmp_path: Path) -> None:
-    for i in range(3):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 3)
     library.scan()
     backup = tmp_path / "Backup"
     shutil.copytree(library.photos, backup)
@@ -92,8 +89,7 @@ def test_an_unplugged_drive_keeps_its_files_when_its_backup_becomes_a_library(li
 
 
 def test_libraries_that_come_to_lie_in_each_other_through_a_link_are_one(library: Library, tmp_path: Path) -> None:
-    for i in range(2):
-        library.draw(f"sub/{i}.png", (1, i))
+    library.draw_looks(1, 2, "sub/")
     elsewhere = tmp_path / "Elsewhere"
     shutil.copytree(library.photos / "sub", elsewhere)
     link = tmp_path / "Link"
@@ -109,8 +105,7 @@ def test_libraries_that_come_to_lie_in_each_other_through_a_link_are_one(library
 
 def test_a_new_drive_is_believed_when_the_user_says_so(library: Library, other_device: Path) -> None:
     on_a_drive(library)
-    for i in range(4):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 4)
     library.scan()
     shutil.copy(library.photos / "0.png", other_device / "0.png")
     plug_in(library, other_device)
@@ -122,8 +117,7 @@ def test_a_new_drive_is_believed_when_the_user_says_so(library: Library, other_d
 
 def test_a_library_that_was_copied_to_a_new_drive_is_the_same_one(library: Library, other_device: Path) -> None:
     on_a_drive(library)
-    for i in range(4):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 4)
     library.scan()
     shutil.copytree(library.photos, other_device, dirs_exist_ok=True)
     (other_device / "3.png").unlink()
@@ -162,8 +156,7 @@ def test_a_folder_that_becomes_a_link_holds_nothing_of_ours(library: Library, tm
 
 
 def test_a_folder_that_is_no_mount_any_more_but_holds_its_files_is_an_ordinary_one(library: Library) -> None:
-    for i in range(3):
-        library.draw(f"usb/{i}.png", (1, i))
+    library.draw_looks(1, 3, "usb/")
     library.scan()
     with library.app() as app, app.catalog.write():
         app.catalog.roots.set_mounts(app.libraries.root_id(library.photos), ["usb"])
@@ -174,8 +167,7 @@ def test_a_folder_that_is_no_mount_any_more_but_holds_its_files_is_an_ordinary_o
 
 
 def test_one_of_two_drives_with_the_same_photos_may_be_unplugged(library: Library, tmp_path: Path) -> None:
-    for i in range(2):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 2)
     mirror = tmp_path / "Mirror"
     shutil.copytree(library.photos, mirror)
     both = {"library.photos": [str(library.photos), str(mirror)]}
@@ -188,8 +180,7 @@ def test_one_of_two_drives_with_the_same_photos_may_be_unplugged(library: Librar
 
 
 def test_a_whole_library_that_was_moved_is_one_library_at_its_new_place(library: Library, tmp_path: Path) -> None:
-    for i in range(2):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 2)
     library.scan()
     with library.app() as app:
         app.corrections.rename("1", "Anna")
@@ -204,8 +195,7 @@ def test_a_whole_library_that_was_moved_is_one_library_at_its_new_place(library:
 
 
 def test_a_photo_that_moves_to_another_library_keeps_its_person(library: Library, tmp_path: Path) -> None:
-    for i in range(3):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 3)
     other = tmp_path / "Other"
     other.mkdir()
     both = {"library.photos": [str(library.photos), str(other)]}

@@ -43,6 +43,16 @@ def record_of(message: str, *arguments: object, level: int = logging.INFO, **ext
     return record
 
 
+def broken_record() -> logging.LogRecord:
+    """A fault of the program."""
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        record = record_of("it failed", level=logging.ERROR)
+        record.exc_info = sys.exc_info()
+    return record
+
+
 def line_of(record: logging.LogRecord, *, is_json: bool = False, is_journal: bool = False) -> str:
     return formatter_for(is_daemon=True, is_json=is_json, is_journal=is_journal).format(record)
 
@@ -85,11 +95,7 @@ def test_the_lines_for_people_do_not_show_the_keys() -> None:
 
 
 def test_a_fault_of_the_program_is_in_the_same_line_of_json() -> None:
-    try:
-        raise ValueError("broken")
-    except ValueError:
-        record = record_of("it failed", level=logging.ERROR)
-        record.exc_info = sys.exc_info()
+    record = broken_record()
     line = line_of(record, is_json=True)
     assert "\n" not in line
     assert "ValueError: broken" in json.loads(line)["exception"]
@@ -133,11 +139,7 @@ def test_in_the_journal_a_line_has_its_priority_and_no_time(level: int, priority
 
 
 def test_every_line_of_a_traceback_has_the_priority() -> None:
-    try:
-        raise ValueError("broken")
-    except ValueError:
-        record = record_of("it failed", level=logging.ERROR)
-        record.exc_info = sys.exc_info()
+    record = broken_record()
     lines = line_of(record, is_journal=True).split("\n")
     assert len(lines) > 3
     assert all(line.startswith("<3>") for line in lines)

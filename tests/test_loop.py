@@ -101,8 +101,7 @@ def test_what_is_there_at_the_start_is_brought_in_without_being_heard(turns: Tur
 
 
 def test_a_photo_is_in_its_folder_when_it_has_settled(turns: Turns) -> None:
-    for i in range(2):
-        turns.library.draw(f"{i}.png", (1, i))
+    turns.library.draw_looks(1, 2)
     turns.after(0.1)
     turns.library.draw("new.png", (1, 9))
     turns.loop.step({turns.library.photos: heard("new.png")})
@@ -112,8 +111,7 @@ def test_a_photo_is_in_its_folder_when_it_has_settled(turns: Turns) -> None:
 
 
 def test_a_removed_photo_leaves_its_folder_after_the_grace_period(turns: Turns) -> None:
-    for i in range(3):
-        turns.library.draw(f"{i}.png", (1, i))
+    turns.library.draw_looks(1, 3)
     turns.after(0.1)
     (turns.library.photos / "0.png").unlink()
     turns.after(4.0, "0.png")
@@ -123,8 +121,7 @@ def test_a_removed_photo_leaves_its_folder_after_the_grace_period(turns: Turns) 
 
 
 def test_a_moved_photo_is_moved_as_soon_as_it_has_settled(turns: Turns) -> None:
-    for i in range(2):
-        turns.library.draw(f"{i}.png", (1, i))
+    turns.library.draw_looks(1, 2)
     turns.after(0.1)
     (turns.library.photos / "0.png").rename(turns.library.photos / "moved.png")
     turns.after(2.1, "0.png", "moved.png")
@@ -132,8 +129,7 @@ def test_a_moved_photo_is_moved_as_soon_as_it_has_settled(turns: Turns) -> None:
 
 
 def test_a_lost_event_is_made_up_for_by_the_next_scan(turns: Turns) -> None:
-    for i in range(2):
-        turns.library.draw(f"{i}.png", (1, i))
+    turns.library.draw_looks(1, 2)
     turns.after(0.1)
     turns.library.draw("unheard.png", (1, 9))
     turns.after(10.0)
@@ -144,8 +140,7 @@ def test_a_lost_event_is_made_up_for_by_the_next_scan(turns: Turns) -> None:
 
 def test_a_folder_that_is_made_and_filled_at_once_is_completely_brought_in(turns: Turns) -> None:
     turns.after(0.1)
-    for i in range(2):
-        turns.library.draw(f"sub/deep/{i}.png", (1, i))
+    turns.library.draw_looks(1, 2, "sub/deep/")
     turns.after(1.1, "sub/")  # only the folder was heard of
     turns.after(2.1)
     assert turns.library.groups() == [{"sub/deep/0.png", "sub/deep/1.png"}]
@@ -160,8 +155,7 @@ def test_excluded_and_hidden_files_are_not_acted_on(turns: Turns) -> None:
 
 def test_an_unplugged_library_removes_nothing_and_is_welcome_back(turns: Turns) -> None:
     library = turns.library
-    for i in range(2):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 2)
     turns.after(0.1)
     before = library.tree()
     library.photos.rename(library.base / "unplugged")
@@ -199,8 +193,7 @@ def test_a_library_that_came_back_is_listened_to_again(library: Library, tmp_pat
 
 def test_a_name_given_by_another_process_shows_without_a_restart(turns: Turns) -> None:
     library = turns.library
-    for i in range(2):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 2)
     turns.after(0.1)
     with library.app() as other:
         other.corrections.rename("1", "Anna")
@@ -212,8 +205,7 @@ def test_a_name_given_by_another_process_shows_without_a_restart(turns: Turns) -
 def test_a_name_that_arrived_without_its_folder_is_made_up_for(turns: Turns) -> None:
     """The other process was killed between its decision and the folder."""
     library = turns.library
-    for i in range(2):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 2)
     turns.after(0.1)
     with library.app() as other:
         Decisions(other.catalog).rename("1", "Anna")
@@ -223,8 +215,7 @@ def test_a_name_that_arrived_without_its_folder_is_made_up_for(turns: Turns) -> 
 
 def test_a_link_that_somebody_deleted_is_back_after_the_next_look(turns: Turns) -> None:
     library = turns.library
-    for i in range(2):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 2)
     turns.after(0.1)
     before = library.tree()
     (library.people / next(iter(before))).unlink()
@@ -248,8 +239,7 @@ def test_grouping_waits_for_a_share_of_a_large_pool_but_not_for_ever(library: Li
     turns = Turns(library, **{"cluster.after_faces": 3, "cluster.after_seconds": 60})
     with turns.app:
         turns.after(0.1)
-        for i in range(2):
-            library.draw(f"{i}.png", (1, i))
+        library.draw_looks(1, 2)
         turns.after(3.0, "0.png", "1.png")
         assert library.tree() == {}
         turns.after(61.0)
@@ -259,8 +249,7 @@ def test_grouping_waits_for_a_share_of_a_large_pool_but_not_for_ever(library: Li
 def test_a_people_folder_that_fails_is_tried_again(turns: Turns) -> None:
     library = turns.library
     library.people.write_text("in the way")
-    for i in range(2):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 2)
     turns.after(1.0)
     library.people.unlink()
     turns.after(60.0)
@@ -269,8 +258,7 @@ def test_a_people_folder_that_fails_is_tried_again(turns: Turns) -> None:
 
 def test_a_full_disk_is_waited_out(turns: Turns) -> None:
     library, db = turns.library, turns.app.catalog._db
-    for i in range(2):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 2)
     turns.after(0.1)
     n_pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {n_pages}")
@@ -326,8 +314,7 @@ def test_a_large_network_drive_is_not_looked_at_all_the_time(library: Library) -
 
 def test_lost_events_are_made_up_for_by_a_look_at_everything(turns: Turns) -> None:
     turns.after(0.1)
-    for i in range(2):
-        turns.library.draw(f"{i}.png", (1, i))
+    turns.library.draw_looks(1, 2)
     turns.loop.step({turns.library.photos: Heard(folders=frozenset({""}), is_overflown=True)})
     turns.after(2.1)
     assert turns.library.groups() == [{"0.png", "1.png"}]
@@ -347,8 +334,7 @@ def test_a_storm_of_lost_events_does_not_make_it_look_all_the_time(turns: Turns)
 
 def test_while_it_is_paused_photos_wait_and_names_are_still_given(turns: Turns) -> None:
     library = turns.library
-    for i in range(2):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 2)
     turns.after(0.1)
     with library.app() as other:
         pause(other.catalog)
@@ -366,8 +352,7 @@ def test_while_it_is_paused_photos_wait_and_names_are_still_given(turns: Turns) 
 
 def test_a_pause_in_the_middle_of_an_import_takes_no_time_of_the_processor(turns: Turns) -> None:
     library = turns.library
-    for i in range(BATCH_PHOTOS + 6):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, BATCH_PHOTOS + 6)
     turns.loop.step({})
     assert turns.loop.is_busy
     with library.app() as other:
@@ -411,8 +396,7 @@ def test_a_backup_is_taken_every_day_however_long_an_import_takes(turns: Turns) 
 def test_a_polled_librarys_links_are_repaired_as_well(library: Library) -> None:
     turns = Turns(library, **{"watch.poll": "always", "watch.poll_seconds": 5})
     with turns.app:
-        for i in range(2):
-            library.draw(f"{i}.png", (1, i))
+        library.draw_looks(1, 2)
         turns.after(5.1)
         turns.after(2.1)
         before = library.tree()
@@ -523,8 +507,7 @@ def test_polling_finds_what_was_never_heard(library: Library) -> None:
     turns = Turns(library, **{"watch.poll": "always", "watch.poll_seconds": 5})
     with turns.app:
         turns.after(0.1)
-        for i in range(2):
-            library.draw(f"{i}.png", (1, i))
+        library.draw_looks(1, 2)
         turns.after(5.1)
         turns.after(2.1)
         assert library.groups() == [{"0.png", "1.png"}]

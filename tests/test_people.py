@@ -22,15 +22,6 @@ def who_is_on(app: App, library: Library, name: str) -> list[Any]:
     return [face["person_id"] for face in app.lookup.photo(library.photos / name)["faces"]]
 
 
-@pytest.fixture
-def three(library: Library) -> Library:
-    """Two photos of person 1, three of person 2, one of person 3."""
-    for name, *faces in [("a", (1, 0), (2, 0)), ("b", (1, 1)), ("c", (2, 1)), ("d", (2, 2)), ("e", (3, 0))]:
-        library.draw(f"{name}.png", *faces)
-    library.scan()
-    return library
-
-
 def test_faces_that_look_alike_become_an_unnamed_person_and_a_single_face_stays_in_the_pool(three: Library) -> None:
     with three.app() as app:
         assert sorted(people(app).values()) == [(None, 2), (None, 3)]
@@ -264,8 +255,7 @@ def test_every_method_groups_the_same_clear_cases(library: Library, method: str)
 
 @pytest.mark.parametrize("who", ["Person 0001", "person 1", "1", "PERSON  0001"])
 def test_a_label_is_a_persons_name_as_a_whole(library: Library, who: str) -> None:
-    for look in range(2):
-        library.draw(f"{look}.png", (1, look))
+    library.draw_looks(1, 2)
     library.scan()
     with library.app() as app:
         assert find_person(app.catalog, who).id == 1
@@ -273,16 +263,14 @@ def test_a_label_is_a_persons_name_as_a_whole(library: Library, who: str) -> Non
 
 @pytest.mark.parametrize("who", ["Person 000", "Person", "person 00"])
 def test_the_beginning_of_a_label_is_nobody_and_says_whom_it_could_mean(library: Library, who: str) -> None:
-    for look in range(2):
-        library.draw(f"{look}.png", (1, look))
+    library.draw_looks(1, 2)
     library.scan()
     with library.app() as app, pytest.raises(NotKnownError, match="Person 0001; write the whole number"):
         find_person(app.catalog, who)
 
 
 def test_a_photo_that_is_gone_is_compared_with_no_longer_in_the_same_process(library: Library) -> None:
-    for look in range(4):
-        library.draw(f"{look}.png", (1, look))
+    library.draw_looks(1, 4)
     with library.app() as app:
         app.pipeline.scan()
         library.draw("new.png", (1, 3), shade=190)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawn import Library
+from face_catalog import FaceCatalog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -19,12 +19,10 @@ from facewatch.catalog import Catalog, Person
 from facewatch.engines import fake
 from facewatch.errors import DecisionError, FacewatchError, NotKnownError
 from facewatch.matching.chances import chance_of_face, chance_of_group, second_part
-from facewatch.people.corrections import Decisions
 from facewatch.people.review.answers import Answer, check_answers, decide_all, parse_answer
-from facewatch.people.review.questions import Question, open_questions
-from facewatch.people.review.session import Review, answers_for, coverage
-from facewatch.people.undo import History
-from facewatch.types import Analysis, Box, Face, Fingerprint, Quality, Tier
+from facewatch.people.review.questions import Question
+from facewatch.people.review.session import answers_for, coverage
+from facewatch.types import Tier
 
 LIMITS = fake.INFO.thresholds
 SURE, DOUBTFUL, STRANGE = 0.1, 0.33, 0.8
@@ -39,47 +37,12 @@ def look(person: int, far: float = 0.0, way: int = 0) -> NDArray[np.float32]:
     return vector.astype(np.float32)
 
 
-class Known:
-    """A catalog that is filled face by face, without photos and without an engine."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
-        self.decisions = Decisions(catalog)
-        with catalog.write():
-            self.engine_id = catalog.engines.add(fake.INFO, catalog.now())
-            self._root = catalog.roots.add(Path("/nowhere"), 0, catalog.now())
-        self._n_photos = 0
-
-    def photo(self, *vectors: NDArray[np.float32], tier: Tier = Tier.FOUND) -> list[int]:
-        """Return the ids of the faces of a new photo, nobody's yet."""
-        self._n_photos += 1
-        faces = tuple(
-            Face(Box(200 * i, 0, 90, 90), (0.0,) * 10, 1.0, Quality(1.0, 1.0, 90, 0.0, 0.9, tier), vector)
-            for i, vector in enumerate(vectors)
-        )
-        analysis, catalog = Analysis(2000, 200, "PNG", faces), self.catalog
-        with catalog.write():
-            now = catalog.now()
-            photo_id = catalog.photos.add(self._n_photos.to_bytes(32, "big"), (2000, 200), "PNG", now)
-            path = f"{self._n_photos}.png"
-            catalog.files.record(self._root, path, Fingerprint(1, 1, 0), photo_id=photo_id, fault=None, now=now)
-            return catalog.faces.add_analysis(photo_id, self.engine_id, analysis, now)
-
-    def loose(self, *vectors: NDArray[np.float32]) -> list[int]:
-        """Return the faces of new photos of one face each."""
-        return [face_id for vector in vectors for face_id in self.photo(vector)]
+class Known(FaceCatalog):
+    """People who are made of such vectors."""
 
     def group(self, *vectors: NDArray[np.float32]) -> int:
         """Return a machine-made person with such faces."""
         return self.group_of(self.loose(*vectors))
-
-    def group_of(self, faces: list[int]) -> int:
-        with self.catalog.write():
-            person_id = self.catalog.people.add(self.catalog.now())
-            for face_id in faces:
-                self.catalog.assignments.assign_by_user(face_id, person_id, rule="test", now=self.catalog.now())
-            self.catalog._db.execute("UPDATE assignments SET source = 'cluster' WHERE person_id = ?", [person_id])
-        return person_id
 
     def named(self, name: str, person: int, n: int = 4) -> int:
         """Return somebody with a name and photos that are near the middle."""
@@ -94,19 +57,6 @@ class Known:
         person_id = self.group_of([*own, *others])
         self.decisions.rename(str(person_id), name)
         return person_id, others
-
-    def questions(self, kind: str = "") -> list[Question]:
-        return [q for q in open_questions(self.catalog, self.engine_id, fake.INFO) if kind in ("", q.kind)]
-
-    def review(self, n_between: int = 0) -> Review:
-        @contextmanager
-        def deciding() -> Iterator[Decisions]:
-            yield Decisions(self.catalog)
-
-        history = History(self.catalog)
-        return Review(
-            self.catalog, self.engine_id, fake.INFO, deciding=deciding, undo=history.undo_one, n_between=n_between
-        )
 
     def answer(self, *texts: str) -> None:
         decide_all(self.catalog, self.decisions, check_answers(self.catalog, self.questions(), texts))
@@ -850,8 +800,7 @@ def test_whatever_is_answered_no_question_comes_back_and_no_photo_holds_somebody
 
 
 def test_a_review_of_a_library_names_people_and_their_folders_follow(library: Library) -> None:
-    for name, *faces in (("a", (1, 0)), ("b", (1, 1)), ("c", (2, 0)), ("d", (3, 0)), ("e", (3, 1))):
-        library.draw(f"{name}.png", *faces)
+    library.draw_all({"a": [(1, 0)], "b": [(1, 1)], "c": [(2, 0)], "d": [(3, 0)], "e": [(3, 1)]})
     library.scan()
     with library.app() as app:
         review = app.review()

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import io
 import json
-import os
 import re
-import select
 import signal
-import struct
-import subprocess
-import sys
 import termios
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,11 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 import pytest
+import terminals
 from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from terminals import Session
 
 from facewatch.app import App
 from facewatch.cli import main
@@ -453,8 +449,7 @@ def test_no_more_is_asked_than_was_wanted(anna: App, walk: Any) -> None:
 
 
 def test_faces_that_a_new_name_explains_are_told(library: Library, walk: Any) -> None:
-    for look in range(3):
-        library.draw(f"a{look}.png", (ANNA, look))
+    library.draw_looks(ANNA, 3, "a")
     with library.app() as app:
         app.pipeline.scan()
         [person] = app.catalog.people.all()
@@ -597,8 +592,7 @@ def test_where_the_terminal_can_faces_are_drawn_with_those_of_the_person_below(a
 
 
 def test_a_small_terminal_shows_fewer_faces_and_the_rest_when_asked(library: Library, walk: Any) -> None:
-    for look in range(9):
-        library.draw(f"a{look}.png", (ANNA, look))
+    library.draw_looks(ANNA, 9, "a")
     library.scan()
     with library.app() as app:
         walked = walk(app, "m", "m", screen=Screen(Protocol.KITTY, n_columns=60), n_lines=24)
@@ -607,8 +601,7 @@ def test_a_small_terminal_shows_fewer_faces_and_the_rest_when_asked(library: Lib
 
 
 def test_after_the_last_faces_more_begins_with_the_first(library: Library, walk: Any) -> None:
-    for look in range(N_SHOWN + 2):
-        library.draw(f"a{look}.png", (ANNA, look))
+    library.draw_looks(ANNA, N_SHOWN + 2, "a")
     library.scan()
     with library.app() as app:
         # A person without a name is shown by no more than these; a group of single faces would be shown by all.
@@ -822,70 +815,9 @@ def test_while_the_engine_changes_nothing_is_asked_and_it_says_why(anna: App, ru
 
 # --- a real terminal ---
 
-CONTROLLED = (
-    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
-    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-)
-"""Makes its standard input the terminal that sends Ctrl-C, and hears that also where whoever runs the tests ignores it,
-then becomes the program."""
 
-
-class Session:
-    """The real program in a terminal of its own."""
-
-    def __init__(self, process: subprocess.Popen[bytes], terminal: int) -> None:
-        self.process = process
-        self._terminal = terminal
-        self.seen = ""
-        """All that it has written."""
-        self._n_expected = 0
-        """Characters of that up to the end of what was expected last."""
-
-    def expect(self, text: str) -> None:
-        """Read on until it has written this; the time only ends a test that has failed."""
-        while (found := self.seen.find(text, self._n_expected)) < 0:
-            assert select.select([self._terminal], [], [], 60)[0], f"no {text!r} in {self.seen!r}"
-            try:
-                part = os.read(self._terminal, 65536)
-            except OSError:
-                part = b""
-            assert part, f"ended without {text!r}: {self.seen!r}"
-            self.seen = (self.seen + part.decode("utf-8", errors="replace")).replace("\r\n", "\n")
-        self._n_expected = found + len(text)
-
-    def press(self, keys: str) -> None:
-        os.write(self._terminal, keys.encode())
-
-    def end(self) -> int:
-        """Return the exit code."""
-        return self.process.wait(60)
-
-    def modes(self) -> list[Any]:
-        return termios.tcgetattr(self._terminal)
-
-
-@contextmanager
-def session(library: Library, *arguments: str, pictures: str = "none") -> Iterator[Session]:
-    ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
-    settings = ["--catalog", str(library.catalog), "--people", str(library.people)]
-    process = subprocess.Popen(
-        [sys.executable, "-c", CONTROLLED, "-P", "-m", "facewatch", "review", *arguments, *settings],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        env=os.environ | {"TERM": "xterm", "FACEWATCH_PICTURES": pictures},
-    )
-    # Held by the program alone, so that it is seen when that ends.
-    os.close(theirs)
-    try:
-        yield Session(process, ours)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
+def session(library: Library, *arguments: str, pictures: str = "none") -> AbstractContextManager[Session]:
+    return terminals.session(library, "review", *arguments, pictures=pictures)
 
 
 @pytest.fixture

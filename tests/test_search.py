@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import Library
+from drawn import CountingEngine, Library
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -240,16 +240,6 @@ def test_an_origin_that_does_not_fit_into_a_page_is_a_mistake(tmp_path: Path) ->
 # --- a library ---
 
 
-class Counting(fake.FakeEngine):
-    """Counts the photos that were looked at."""
-
-    n = 0
-
-    def analyse(self, pixels: Any, **closer: Any) -> Any:
-        self.n += 1
-        return super().analyse(pixels, **closer)
-
-
 def come(library: Library) -> None:
     """Photos come into the catalog as a scan brings them in, but the file of vectors is not kept up."""
     with library.app() as app:
@@ -370,7 +360,7 @@ def test_a_photo_from_elsewhere_is_looked_at_and_nothing_is_recorded(family: Lib
 
 def test_a_copy_from_elsewhere_is_known_by_its_content(family: Library, tmp_path: Path) -> None:
     shutil.copy(family.photos / "a0.png", tmp_path / "copy.png")
-    engine = Counting()
+    engine = CountingEngine()
     with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         assert found(search_of(app).like(tmp_path / "copy.png", k=100)) == everything(family)
     assert engine.n == 0
@@ -431,8 +421,7 @@ def test_so_many_are_found_as_are_asked_for_however_many_are_out_of_sight(librar
     library.draw("probe.png", (1, 0))
     for look in range(30):
         library.draw(f"gone{look}.png", (1, 1 + look))
-    for look in range(5):
-        library.draw(f"there{look}.png", (2, look))
+    library.draw_looks(2, 5, "there")
     come(library)
     for look in range(30):
         (library.photos / f"gone{look}.png").unlink()

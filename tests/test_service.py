@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import Library, make_library
+from drawn import CountingEngine, Library, make_library
 from PIL import Image
 
 from facewatch.app import App
@@ -34,16 +34,6 @@ def family(library: Library) -> Library:
 GROUPS = [{"2024/a.png", "2024/b.png", "2025/a.png"}, {"2024/b.png", "2025/c.png"}]
 
 
-class Counting(fake.FakeEngine):
-    """Counts the photos that were analysed."""
-
-    n = 0
-
-    def analyse(self, pixels: Any, **closer: Any) -> Any:
-        self.n += 1
-        return super().analyse(pixels, **closer)
-
-
 def test_one_scan_makes_a_folder_per_person_with_links_that_open(family: Library) -> None:
     result = family.scan()
     assert (result.files.n_new, result.faces.n_faces, result.faces.n_new_people) == (5, 6, 2)
@@ -62,7 +52,7 @@ def test_two_photos_of_one_name_both_have_a_place(family: Library) -> None:
 def test_a_second_scan_finds_nothing_to_do(family: Library) -> None:
     family.scan()
     before = family.tree()
-    engine = Counting()
+    engine = CountingEngine()
     with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         result = app.pipeline.scan()
     assert engine.n == 0
@@ -73,7 +63,7 @@ def test_a_second_scan_finds_nothing_to_do(family: Library) -> None:
 def test_photos_without_faces_are_not_looked_at_again(family: Library) -> None:
     family.draw("blank.png")
     family.scan()
-    engine = Counting()
+    engine = CountingEngine()
     with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         app.pipeline.scan()
     assert engine.n == 0
@@ -117,7 +107,7 @@ def test_a_photo_that_comes_back_is_its_persons_again_without_being_analysed(fam
     family.scan()
     assert family.tree() != before
     shutil.move(tmp_path / "c.png", family.photos / "2025/c.png")
-    engine = Counting()
+    engine = CountingEngine()
     with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         app.pipeline.scan()
     assert engine.n == 0
@@ -127,7 +117,7 @@ def test_a_photo_that_comes_back_is_its_persons_again_without_being_analysed(fam
 def test_a_moved_folder_keeps_faces_and_people(family: Library) -> None:
     family.scan()
     (family.photos / "2024").rename(family.photos / "years before")
-    engine = Counting()
+    engine = CountingEngine()
     with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         result = app.pipeline.scan()
     assert engine.n == 0
@@ -202,7 +192,7 @@ def test_a_library_that_was_moved_is_followed(family: Library) -> None:
     family.scan()
     new = family.base / "Pictures"
     family.photos.rename(new)
-    engine = Counting()
+    engine = CountingEngine()
     with family.app({"library.photos": str(new)}, workers=InlineWorkers(Recipe("fake"), engine)) as app:
         app.pipeline.scan()
         assert app.catalog.roots.all() == [new]
@@ -236,7 +226,7 @@ def test_a_library_reached_by_two_ways_is_one(family: Library) -> None:
 def test_libraries_that_lie_in_each_other_are_one(family: Library) -> None:
     inner = {"library.photos": str(family.photos / "2024"), "library.people": str(family.people)}
     family.scan(**inner)
-    engine = Counting()
+    engine = CountingEngine()
     with family.app(workers=InlineWorkers(Recipe("fake"), engine)) as app:
         app.pipeline.scan()
         assert engine.n == 3  # those in 2024 are known
@@ -303,7 +293,7 @@ def test_a_library_that_does_not_exist_is_refused(library: Library) -> None:
 
 
 def test_a_people_folder_that_cannot_be_made_is_said_before_anything_is_analysed(family: Library) -> None:
-    engine = Counting()
+    engine = CountingEngine()
     with (
         family.app({"library.people": "/proc/People"}, workers=InlineWorkers(Recipe("fake"), engine)) as app,
         pytest.raises(FolderError, match="/proc/People"),
@@ -431,8 +421,7 @@ def test_a_verification_threshold_above_the_engines_ceiling_is_the_ceiling(libra
 
 
 def test_grouping_again_compares_only_new_faces(library: Library) -> None:
-    for look in range(3):
-        library.draw(f"{look}.png", (1, look))
+    library.draw_looks(1, 3)
     with library.app() as app:
         app.pipeline.scan()
         kept = app.grouping._graph
@@ -444,8 +433,7 @@ def test_grouping_again_compares_only_new_faces(library: Library) -> None:
 
 def test_the_next_process_extends_the_graph_of_the_last(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("facewatch.people.grouping.KEPT_GRAPH_FACES", 2)
-    for look in range(3):
-        library.draw(f"{look}.png", (1, look))
+    library.draw_looks(1, 3)
     library.scan()
     with library.app() as app:
         app.grouping._clusterer("whispers")
@@ -460,8 +448,7 @@ def test_a_graph_that_cannot_be_kept_costs_nothing_but_time(
     library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("facewatch.people.grouping.KEPT_GRAPH_FACES", 2)
-    for look in range(3):
-        library.draw(f"{look}.png", (1, look))
+    library.draw_looks(1, 3)
     with library.app() as app:
         app.grouping._graph_file.mkdir()
         app.pipeline.scan()

@@ -43,6 +43,14 @@ def queue(files: Files) -> SettleQueue:
     return SettleQueue(files.look, settle_seconds=SETTLE, removal_seconds=REMOVAL)
 
 
+def heard_at_once(n_files: int) -> tuple[Files, SettleQueue]:
+    files = Files({str(i): 1 for i in range(n_files)})
+    waiting = queue(files)
+    for path in files.sizes:
+        waiting.hear(path, 0.0)
+    return files, waiting
+
+
 def test_a_file_is_ready_when_it_has_been_still_for_long_enough() -> None:
     waiting = queue(Files({"a": 1}))
     waiting.hear("a", 0.0)
@@ -113,10 +121,7 @@ def test_a_file_that_comes_back_waits_as_a_file_and_not_as_a_removal() -> None:
 
 
 def test_many_files_are_given_out_in_portions() -> None:
-    files = Files({str(i): 1 for i in range(10)})
-    waiting = queue(files)
-    for path in files.sizes:
-        waiting.hear(path, 0.0)
+    _, waiting = heard_at_once(10)
     assert len(waiting.settled(2.0, 4).present) == 4
     assert waiting.has_more
     assert len(waiting.settled(2.0, 40).present) == 6
@@ -124,19 +129,13 @@ def test_many_files_are_given_out_in_portions() -> None:
 
 
 def test_an_exact_portion_leaves_nothing_more() -> None:
-    files = Files({str(i): 1 for i in range(10)})
-    waiting = queue(files)
-    for path in files.sizes:
-        waiting.hear(path, 0.0)
+    _, waiting = heard_at_once(10)
     assert len(waiting.settled(2.0, 10).present) == 10
     assert not waiting.has_more
 
 
 def test_each_of_many_files_is_looked_at_twice_however_small_the_portions() -> None:
-    files = Files({str(i): 1 for i in range(5_000)})
-    waiting = queue(files)
-    for path in files.sizes:
-        waiting.hear(path, 0.0)
+    files, waiting = heard_at_once(5_000)
     out: list[str] = []
     while len(waiting):
         out += waiting.settled(2.0, 64).present

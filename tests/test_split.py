@@ -264,8 +264,7 @@ def test_faces_of_a_very_large_person_that_surely_belong_together_are_taken_as_o
 @pytest.fixture
 def mixed(library: Library) -> Library:
     """Anna is two people: three photos of one, two of the other."""
-    for name, *faces in [("a", (1, 0)), ("b", (1, 1)), ("c", (1, 2)), ("d", (2, 0)), ("e", (2, 1))]:
-        library.draw(f"{name}.png", *faces)
+    library.draw_all({"a": [(1, 0)], "b": [(1, 1)], "c": [(1, 2)], "d": [(2, 0)], "e": [(2, 1)]})
     library.scan()
     with library.app() as app:
         first, second = sorted(p.id for p in app.catalog.people.all())

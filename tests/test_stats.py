@@ -25,15 +25,6 @@ from facewatch.presentation.html.stats import stats_page
 from facewatch.reports.stats import Stats, doubling, even, spread
 
 
-@pytest.fixture
-def three(library: Library) -> Library:
-    """Two photos of person 1, three of person 2, one of person 3; a.png shows the first two."""
-    for name, *faces in [("a", (1, 0), (2, 0)), ("b", (1, 1)), ("c", (2, 1)), ("d", (2, 2)), ("e", (3, 0))]:
-        library.draw(f"{name}.png", *faces)
-    library.scan()
-    return library
-
-
 def look(library: Library) -> Stats:
     with library.app() as app:
         return app.stats()

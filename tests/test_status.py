@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import itertools
 import json
 import os
 import re
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from drawn import Library
+import terminals
+from drawn import TWO_AND_A_STRANGER, Library
 from hypothesis import given
 from hypothesis import strategies as st
+from terminals import Session
 
 from facewatch.app import App
 from facewatch.catalog import FaultyFile
@@ -89,9 +87,7 @@ def busy(**facts: Any) -> Heartbeat:
 @pytest.fixture
 def scanned(library: Library) -> Library:
     """Two people in two photos each, one stranger, three bad files of two causes."""
-    library.draw("a.png", (1, 0), (2, 0))
-    library.draw("b.png", (1, 1))
-    library.draw("sub/c.png", (2, 1), (9, 0))
+    library.draw_all(TWO_AND_A_STRANGER)
     (library.photos / "bad.jpg").write_bytes(b"no photo")
     (library.photos / "worse.jpg").write_bytes(b"no photo either")
     (library.photos / "empty.jpg").touch()
@@ -583,66 +579,8 @@ def test_while_watching_it_counts_only_what_has_changed_and_not_too_often(scanne
 # --- a terminal ---
 
 
-class Session:
-    """`facewatch status --watch` at a terminal."""
-
-    def __init__(self, process: subprocess.Popen[bytes], terminal: int) -> None:
-        self.process = process
-        self._terminal = terminal
-        self.seen = ""
-
-    def expect(self, text: str) -> None:
-        """Read on until it has written this; the time only ends a test that has failed."""
-        while text not in self.seen:
-            assert select.select([self._terminal], [], [], 60)[0], f"no {text!r} in {self.seen!r}"
-            part = os.read(self._terminal, 65536)
-            assert part
-            self.seen += part.decode("utf-8", errors="replace")
-        self.seen = self.seen.partition(text)[2]
-
-    def end(self) -> tuple[int, str]:
-        """Press Ctrl-C; return the exit code and what it wrote last."""
-        os.write(self._terminal, b"\x03")
-        rest = b""
-        while True:
-            try:
-                part = os.read(self._terminal, 65536)
-            except OSError:
-                part = b""
-            if not part:
-                return self.process.wait(60), rest.decode("utf-8", errors="replace")
-            rest += part
-
-
-CONTROLLED = (
-    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
-    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-)
-"""Takes the terminal as its own, so that Ctrl-C is for it, also where whoever runs the tests ignores that, then becomes
-Python with these arguments."""
-
-
-@contextmanager
-def status_at_terminal(library: Library) -> Iterator[Session]:
-    ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 140, 0, 0))
-    settings = ["--catalog", str(library.catalog), "--people", str(library.people)]
-    process = subprocess.Popen(
-        [sys.executable, "-c", CONTROLLED, "-P", "-m", "facewatch", "status", "--watch", *settings],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        env=os.environ | {"TERM": "xterm"},
-    )
-    os.close(theirs)
-    try:
-        yield Session(process, ours)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
+def status_at_terminal(library: Library) -> AbstractContextManager[Session]:
+    return terminals.session(library, "status", "--watch", columns=140)
 
 
 def test_at_a_terminal_it_follows_the_watcher_until_ctrl_c(scanned: Library) -> None:
@@ -650,8 +588,9 @@ def test_at_a_terminal_it_follows_the_watcher_until_ctrl_c(scanned: Library) -> 
         session.expect("4000 files to look at")
         told(scanned, busy(n_waiting=3999))
         session.expect("3999 files to look at")
-        code, rest = session.end()
-    assert code == 0
+        session.press("\x03")
+        rest = session.rest()
+        assert session.end() == 0
     assert "Traceback" not in rest
     # The cursor is visible again.
     assert "\x1b[?25h" in rest
@@ -664,7 +603,7 @@ def test_a_watcher_that_ends_meanwhile_is_seen(scanned: Library) -> None:
             session.expect("looking at photos")
         session.expect("nobody")
         session.process.send_signal(signal.SIGINT)
-        assert session.process.wait(60) == 0
+        assert session.end() == 0
 
 
 # --- metrics ---

@@ -235,8 +235,7 @@ def cut_off(*_: object) -> None:
 @pytest.fixture
 def half_synced(library: Library) -> Library:
     """A library whose links are there and not on record: the sync that made them was cut off just then."""
-    for look in range(3):
-        library.draw(f"anna{look}.png", (1, look))
+    library.draw_looks(1, 3, "anna")
     with library.app() as app:
         app.catalog.links.add = cut_off  # type: ignore[method-assign, assignment]
         with pytest.raises(CutOffError):

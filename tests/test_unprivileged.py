@@ -48,8 +48,7 @@ def test_a_folder_that_may_not_be_read_costs_nothing_but_itself(library: Library
 
 def test_a_root_that_cannot_be_reached_does_not_keep_the_other_waiting(library: Library, tmp_path: Path) -> None:
     """As the mount of a drive in the network that is not connected any more, it answers everything with an error."""
-    for i in range(2):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 2)
     other = tmp_path / "away" / "Other"
     other.mkdir(parents=True)
     shutil.copy(library.photos / "0.png", other / "x.png")

@@ -41,8 +41,7 @@ from facewatch.types import EngineInfo, Tier
 @pytest.fixture
 def known(library: Library) -> Library:
     """Anna in a, b and c, Ben in a and d, a stranger in c."""
-    for name, *faces in [("a", (1, 0), (2, 0)), ("b", (1, 1)), ("c", (1, 2), (9, 0)), ("d", (2, 1))]:
-        library.draw(f"{name}.png", *faces)
+    library.draw_all({"a": [(1, 0), (2, 0)], "b": [(1, 1)], "c": [(1, 2), (9, 0)], "d": [(2, 1)]})
     library.scan()
     with library.app() as app:
         for name, photo in [("Anna", "b.png"), ("Ben", "d.png")]:
@@ -210,8 +209,7 @@ def test_between_two_people_it_is_nobody_and_merging_them_is_offered(known: Libr
 
 
 def test_between_the_parts_of_somebody_without_a_name_it_is_nobody_however_large_one_part_is(library: Library) -> None:
-    for i in range(4):
-        library.draw(f"{i}.png", (1, i))
+    library.draw_looks(1, 4)
     library.scan()
     with library.app() as app:
         [face] = whys(app, library, "1.png")

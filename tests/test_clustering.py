@@ -17,7 +17,7 @@ from scipy.spatial.distance import pdist
 # Loaded here because scikit-learn sets two variables of the environment when it is first imported.
 import facewatch.clustering.hdbscan  # noqa: F401
 from facewatch.clustering import METHODS, make_clusterer
-from facewatch.clustering.average import AverageLinkage, JoinRules, Pairs
+from facewatch.clustering.average import AverageLinkage, FaceSet, JoinRules, Pairs
 from facewatch.clustering.verify import attach_leftovers, expel_far_faces, reassign
 
 if TYPE_CHECKING:
@@ -163,33 +163,34 @@ RULES = JoinRules(ceiling=0.25, singleton_penalty=0.0, likeness=0.0, margin=0.05
 @pytest.mark.parametrize(("angle", "group"), [(8, 0), (12.0, -1), (16, 1), (40, -1)])
 def test_a_leftover_joins_only_a_near_and_clearly_nearest_group(angle: float, group: int) -> None:
     labels = np.array([0, 0, 0, 1, 1, 1, -1])
-    labels = attach_leftovers(labels, at_angles(0, 1, 2, 22, 23, 24, angle), np.arange(7), RULES)
+    labels = attach_leftovers(labels, FaceSet(at_angles(0, 1, 2, 22, 23, 24, angle), np.arange(7)), RULES)
     assert labels.tolist() == [0, 0, 0, 1, 1, 1, group]
 
 
 def test_a_leftover_does_not_join_a_group_that_has_its_photo() -> None:
-    labels = attach_leftovers(np.array([0, 0, 0, -1]), at_angles(0, 1, 2, 3), np.array([0, 1, 2, 2]), RULES)
+    labels = attach_leftovers(np.array([0, 0, 0, -1]), FaceSet(at_angles(0, 1, 2, 3), np.array([0, 1, 2, 2])), RULES)
     assert labels.tolist() == [0, 0, 0, -1]
 
 
 def test_the_nearer_of_two_leftovers_of_one_photo_joins() -> None:
     labels, photos = np.array([0, 0, 0, -1, -1]), np.array([0, 1, 2, 3, 3])
-    assert attach_leftovers(labels, at_angles(0, 1, 2, 5, 3), photos, RULES).tolist() == [0, 0, 0, -1, 0]
+    assert attach_leftovers(labels, FaceSet(at_angles(0, 1, 2, 5, 3), photos), RULES).tolist() == [0, 0, 0, -1, 0]
 
 
 def test_a_member_that_fits_another_group_clearly_better_goes_there() -> None:
     faces, photos = at_angles(0, 1, 2, 20, 22, 23, 24), np.arange(7)
     labels = np.array([0, 0, 0, 0, 1, 1, 1])
     edges = Pairs(np.array([3]), np.array([4]), np.array([1.0]))
-    assert reassign(labels, edges, faces, photos, RULES).tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert reassign(labels, edges, FaceSet(faces, photos), RULES).tolist() == [0, 0, 0, 1, 1, 1, 1]
     photos[6] = photos[3]
-    assert reassign(labels, edges, faces, photos, RULES).tolist() == labels.tolist()
+    assert reassign(labels, edges, FaceSet(faces, photos), RULES).tolist() == labels.tolist()
 
 
 def test_a_member_between_two_groups_stays() -> None:
     labels = np.array([0, 0, 0, 0, 1, 1, 1])
     edges = Pairs(np.array([3]), np.array([4]), np.array([1.0]))
-    assert reassign(labels, edges, at_angles(0, 1, 2, 12, 22, 23, 24), np.arange(7), RULES).tolist() == labels.tolist()
+    faces = FaceSet(at_angles(0, 1, 2, 12, 22, 23, 24), np.arange(7))
+    assert reassign(labels, edges, faces, RULES).tolist() == labels.tolist()
 
 
 @pytest.mark.parametrize(("likeness", "n_people"), [(0.0, 1), (0.4, 1), (0.5, 2)])
@@ -211,7 +212,7 @@ def test_joining_in_rounds_gives_what_joining_the_nearest_two_again_and_again_gi
     rules = JoinRules(ceiling, singleton_penalty=0.0, likeness=0.0, margin=0.0, conflict_share=0.0, min_faces=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("facewatch.clustering.average.GROWTH", 0.0)
-        labels = AverageLinkage(np.arange(30), faces, np.arange(30), rules).join(
+        labels = AverageLinkage(np.arange(30), FaceSet(faces, np.arange(30)), rules).join(
             Pairs(left, right, 1.0 - squares / 2.0)
         )
     assert partition(labels) == partition(expected)
@@ -229,7 +230,7 @@ def test_a_large_group_takes_several_faces_in_one_round_but_few_beside_its_own(m
         return unite(self, pairs, into, gone)
 
     monkeypatch.setattr(AverageLinkage, "_unite", listening)
-    linkage_of_faces = AverageLinkage(labels, faces, np.arange(36), rules)
+    linkage_of_faces = AverageLinkage(labels, FaceSet(faces, np.arange(36)), rules)
     linkage_of_faces.join(linkage_of_faces.pairs(np.zeros(20, np.int64), np.arange(1, 21)))
     assert taken == [1 + 16 // 4, 1 + 21 // 4, 1 + 27 // 4, 2]
 

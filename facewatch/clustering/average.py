@@ -50,6 +50,21 @@ class JoinRules:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceSet:
+    """Faces to be grouped, element i of each belongs together."""
+
+    embeddings: Floats
+    """Unit vectors, shape (n_faces, n_dims), or centred ones."""
+    photos: Photos
+    """Two faces of one photo get one label only where their groups are one person twice, see `twice`."""
+    strangers: Floats | None = None
+    """The mean cosine of each with strangers, half of which is taken off its cosines; None: it is not known."""
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+
+@dataclass(frozen=True, slots=True)
 class Pairs:
     """Groups that an edge leads between, each pair once."""
 
@@ -77,24 +92,19 @@ class AverageLinkage:
     a mean under the ceiling has a distance under the ceiling in it.
     """
 
-    def __init__(
-        self, labels: Ints, embeddings: Floats, photos: Photos, rules: JoinRules, strangers: Floats | None = None
-    ) -> None:
-        """Start with the groups 0, 1, 2... that the labels say; -1 takes no part.
-
-        `strangers` is the mean cosine of each face with strangers, half of which is taken off its cosines.
-        """
+    def __init__(self, labels: Ints, faces: FaceSet, rules: JoinRules) -> None:
+        """Start with the groups 0, 1, 2... that the labels say; -1 takes no part."""
         self.labels = labels.copy()
-        self._embeddings, self._rules = embeddings, rules
-        self._strangers = np.zeros(len(labels), np.float32) if strangers is None else strangers
-        self._sums = group_sums(labels, embeddings)
+        self._embeddings, self._rules = faces.embeddings, rules
+        self._strangers = np.zeros(len(labels), np.float32) if faces.strangers is None else faces.strangers
+        self._sums = group_sums(labels, faces.embeddings)
         is_grouped = labels != NOISE
         self._sizes = np.bincount(labels[is_grouped], minlength=len(self._sums))
         self._strange = np.bincount(labels[is_grouped], self._strangers[is_grouped], minlength=len(self._sums))
         # The mean cosine inside each group; a group with few pairs of faces is taken for an ordinary one.
         self._within = np.empty(len(self._sums))
         self._look_inside(np.arange(len(self._sums)))
-        self._in_company = places_of(photos).in_company()
+        self._in_company = places_of(faces.photos).in_company()
 
     def pairs(self, left: Ints, right: Ints) -> Pairs:
         """Return these pairs of groups, in any order and any number of times, ready to be joined."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from .average import NOISE, JoinRules
+from .average import NOISE, FaceSet, JoinRules
 from .copies import SAME, Places, near_pictures, places_of, places_of_originals, same_pictures, without_copies
 from .graph import NeighbourGraph, row_checksums
 from .normalised import refine_normalised
@@ -125,7 +125,7 @@ class GraphClusterer:
             places = places_of_originals(places, row_of)
         graph = _between_photos(graph, places)
         rules = replace(self._rules(len(embeddings)), min_faces=2)
-        labels = self._refined(graph, embeddings, places, rules)
+        labels = self._refined(graph, FaceSet(embeddings, places), rules)
         row_of = row_of[same]
         # An original that is near nobody is with its copies: a stranger, in two photos. One that is near somebody, but
         # not near enough, has no more to show for itself than without them.
@@ -134,11 +134,11 @@ class GraphClusterer:
         labels[is_alone] = labels.max(initial=NOISE) + 1 + np.arange(np.count_nonzero(is_alone))
         return without_small(labels[row_of], self.min_faces)
 
-    def _refined(self, graph: csr_matrix, embeddings: Floats, places: Places, rules: JoinRules) -> Ints:
+    def _refined(self, graph: csr_matrix, faces: FaceSet, rules: JoinRules) -> Ints:
         proposal = self.propose(graph)
         if self.normalisation is None:
-            return refine(proposal, embeddings, places, graph, rules)
-        return refine_normalised(proposal, embeddings, places, graph, rules, self.normalisation)
+            return refine(proposal, faces, graph, rules)
+        return refine_normalised(proposal, faces, graph, rules, self.normalisation)
 
     def single_link(self, n_faces: int) -> float:
         """Return up to what distance one edge is enough to tie faces, for methods that follow single edges.

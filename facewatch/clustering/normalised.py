@@ -16,9 +16,9 @@ import numpy as np
 from facewatch.cohort import Cohort, are_hubs
 from facewatch.types import distance_of
 
-from .average import NOISE, AverageLinkage, JoinRules, Pairs, group_sums, spread
+from .average import NOISE, AverageLinkage, FaceSet, JoinRules, Pairs, group_sums, spread
 from .twice import mean_within
-from .verify import blocks, cut, edges_of, granted, merge, products, refine, without_small
+from .verify import blocks, cut, edges_of, granted, inside, merge, products, refine, two_highest, without_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from facewatch.types import Doubles, Floats, Ints, Normalisation
-
-    from .copies import Photos
 
 MOST_LEAD = 0.15
 """More of a lead over the next group is no more evidence."""
@@ -42,8 +40,7 @@ _LEFTOVERS_AT_ONCE = 1024
 
 def refine_normalised(
     proposal: Ints,
-    embeddings: Floats,
-    photos: Photos,
+    faces: FaceSet,
     graph: csr_matrix,
     rules: JoinRules,
     normalisation: Normalisation,
@@ -53,38 +50,35 @@ def refine_normalised(
     Whom a method proposed together are no strangers to each other. The arguments are those of `verify.refine`; the
     faces come in an order that has nothing to do with who they are.
     """
-    limits = _for_size(normalisation, len(embeddings))
+    limits = _for_size(normalisation, len(faces))
     edges = edges_of(graph)
-    is_inside = (proposal[edges.left] == proposal[edges.right]) & (proposal[edges.left] != NOISE)
-    known = refine(proposal, embeddings, photos, graph, rules) if limits.link is None else proposal
-    cohort = Cohort.of(embeddings, alone(known), normalisation)
-    centred = cohort.centred(embeddings)
-    strangers = cohort.similarity(centred, alone(known))
+    known = refine(proposal, faces, graph, rules) if limits.link is None else proposal
+    cohort = Cohort.of(faces.embeddings, alone(known), normalisation)
+    centred = cohort.centred(faces.embeddings)
+    judged = FaceSet(centred, faces.photos, cohort.similarity(centred, alone(known)))
     normalised = Pairs(edges.left, edges.right, products(centred, centred, edges.left, edges.right))
     labels, linking = known, replace(rules, likeness=limits.likeness, singleton_penalty=limits.singleton_penalty)
     if limits.link is not None:
         linking = replace(linking, ceiling=distance_of(limits.link))
-        labels = cut(normalised.where(is_inside), centred, photos, linking, strangers)
-        labels = merge(labels, normalised, centred, photos, linking, strangers)
+        labels = cut(normalised.where(inside(proposal, edges)), judged, linking)
+        labels = merge(labels, normalised, judged, linking)
     joining = replace(linking, ceiling=distance_of(limits.merge), singleton_penalty=0.0)
-    labels = _merge_middles(labels, normalised, centred, photos, joining, strangers, cohort)
+    labels = _merge_middles(labels, normalised, judged, joining, cohort)
     for _ in range(ROUNDS):
-        labels = _attach(labels, centred, photos, strangers, cohort, limits)
-        labels = _merge_middles(labels, normalised, centred, photos, joining, strangers, cohort)
-    labels = _merge_in_company(labels, edges, embeddings, photos, rules)
+        labels = _attach(labels, judged, cohort, limits)
+        labels = _merge_middles(labels, normalised, judged, joining, cohort)
+    labels = _merge_in_company(labels, edges, faces, rules)
     return without_small(labels, rules.min_faces)
 
 
 class MiddleLinkage(AverageLinkage):
     """Groups that are joined when their middles are alike, beyond what each middle has with strangers."""
 
-    def __init__(
-        self, labels: Ints, embeddings: Floats, photos: Photos, rules: JoinRules, strangers: Floats, cohort: Cohort
-    ) -> None:
+    def __init__(self, labels: Ints, faces: FaceSet, rules: JoinRules, cohort: Cohort) -> None:
         n_groups = int(labels.max(initial=-1)) + 1
         self._cohort = cohort
         self._lengths, self._with_strangers = np.ones(n_groups), np.zeros(n_groups)
-        super().__init__(labels, embeddings, photos, rules, strangers)
+        super().__init__(labels, faces, rules)
 
     def _spreads(self, pairs: Pairs) -> Doubles:
         cosines = pairs.dots / (self._lengths[pairs.left] * self._lengths[pairs.right])
@@ -100,29 +94,25 @@ class MiddleLinkage(AverageLinkage):
         self._with_strangers[groups] = self._cohort.regrouped(alone(self.labels)).similarity(middles, groups)
 
 
-def _merge_middles(
-    labels: Ints, edges: Pairs, centred: Floats, photos: Photos, rules: JoinRules, strangers: Floats, cohort: Cohort
-) -> Ints:
+def _merge_middles(labels: Ints, edges: Pairs, faces: FaceSet, rules: JoinRules, cohort: Cohort) -> Ints:
     """Return the groups after those whose middles agree have become one; only pairs with an edge are looked at."""
-    linkage = MiddleLinkage(labels, centred, photos, rules, strangers, cohort)
+    linkage = MiddleLinkage(labels, faces, rules, cohort)
     return without_small(linkage.join(linkage.pairs_along(edges)), 2)
 
 
-def _merge_in_company(labels: Ints, edges: Pairs, embeddings: Floats, photos: Photos, rules: JoinRules) -> Ints:
+def _merge_in_company(labels: Ints, edges: Pairs, faces: FaceSet, rules: JoinRules) -> Ints:
     """Return the groups after those that are one person twice in some photos have become one; see `twice`, whose
     limits hold for similarities as they come."""
-    linkage = AverageLinkage(labels, embeddings, photos, rules)
+    linkage = AverageLinkage(labels, faces, rules)
     pairs = linkage.pairs_along(edges)
     return without_small(linkage.join(pairs.where(linkage.in_company(pairs)), across_photos=True), 2)
 
 
-def _attach(
-    labels: Ints, centred: Floats, photos: Photos, strangers: Floats, cohort: Cohort, normalisation: Normalisation
-) -> Ints:
+def _attach(labels: Ints, faces: FaceSet, cohort: Cohort, normalisation: Normalisation) -> Ints:
     """Return the groups with each single face added to the group whose middle it is near, and clearly nearest."""
     if (labels == NOISE).all():
         return labels
-    sums = group_sums(labels, centred)
+    sums = group_sums(labels, faces.embeddings)
     middles = sums / np.maximum(1e-6, np.linalg.norm(sums, axis=1, keepdims=True))
     known = cohort.regrouped(alone(labels))
     near = known.similarity(middles, np.arange(len(middles)))
@@ -131,28 +121,26 @@ def _attach(
     needed = near / 2.0 + np.maximum(normalisation.attach, normalisation.outlier * (members - near))
     # A group of poor faces, which is near everybody, would draw in face after face.
     needed[are_hubs(sums, sizes, known.similarity(middles, np.arange(len(middles)), is_farthest=True))] = np.inf
-    return granted(labels, sorted(_wishes(labels, centred, strangers, middles, needed, normalisation)), photos)
+    return granted(labels, sorted(_wishes(labels, faces, middles, needed, normalisation)), faces.photos)
 
 
 def _wishes(
     labels: Ints,
-    centred: Floats,
-    strangers: Floats,
+    faces: FaceSet,
     middles: Floats,
     needed: NDArray[np.floating],
     normalisation: Normalisation,
 ) -> Iterator[tuple[float, int, int]]:
     """Yield how far (nearest first), face and group for each face outside the groups that has a clearly nearest one."""
-    for faces in blocks(np.flatnonzero(labels == NOISE), _LEFTOVERS_AT_ONCE):
+    assert faces.strangers is not None
+    for leftovers in blocks(np.flatnonzero(labels == NOISE), _LEFTOVERS_AT_ONCE):
         # How much more alike than is needed.
-        more = centred[faces] @ middles.T - needed.astype(np.float32) - strangers[faces, None] / 2.0
-        nearest, rows = more.argmax(axis=1), np.arange(len(faces))
-        best = more[rows, nearest]
-        more[rows, nearest] = -1.0
-        lead = np.minimum(best - more.max(axis=1), MOST_LEAD)
+        more = faces.embeddings[leftovers] @ middles.T - needed.astype(np.float32)
+        nearest, best, next_best = two_highest(more - faces.strangers[leftovers, None] / 2.0)
+        lead = np.minimum(best - next_best, MOST_LEAD)
         is_clear = (best >= 0) & (best + lead >= normalisation.no_rival_bonus - normalisation.attach)
         for row in np.flatnonzero(is_clear):
-            yield -float(best[row]), int(faces[row]), int(nearest[row])
+            yield -float(best[row]), int(leftovers[row]), int(nearest[row])
 
 
 def _likeness_of_members(squares: Doubles, sizes: Ints) -> Doubles:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .average import NOISE, AverageLinkage, JoinRules, Pairs, group_sums, spread
+from .average import NOISE, AverageLinkage, FaceSet, JoinRules, Pairs, group_sums, spread
 from .copies import Photos, places_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from scipy.sparse import csr_matrix
 
-    from facewatch.types import Doubles, Floats, Ints
+    from facewatch.types import Doubles, Flags, Floats, Ints
 
 BLOCK_ROWS = 1024
 """Leftover faces compared with all groups at a time: 1024 x 12 000 groups of float32 are 50 MB."""
@@ -27,47 +27,40 @@ FACES_AT_ONCE = 8192
 """Faces compared with their own groups at a time: 32 MB of 512-D vectors."""
 
 
-def refine(proposal: Ints, embeddings: Floats, photos: Photos, graph: csr_matrix, rules: JoinRules) -> Ints:
+def refine(proposal: Ints, faces: FaceSet, graph: csr_matrix, rules: JoinRules) -> Ints:
     """Return the labels that survive: clusters cut, cleaned, merged, and joined by leftovers; -1 is noise.
 
     Args:
         proposal: a method's labels, shape (n_faces,), -1 is noise.
-        embeddings: unit vectors, float32, shape (n_faces, n_dims).
-        photos: photo id of each face, shape (n_faces,); two faces of one photo get one label only where their groups
-            are one person twice, see `twice`.
         graph: symmetric distances, at least those of each face's neighbours under the ceiling.
         rules: when faces may be one person.
     """
     edges = edges_of(graph)
-    is_inside = (proposal[edges.left] == proposal[edges.right]) & (proposal[edges.left] != NOISE)
-    labels = cut(edges.where(is_inside), embeddings, photos, rules)
-    labels = expel_far_faces(labels, embeddings, rules.ceiling)
-    labels = merge(labels, edges, embeddings, photos, rules)
-    labels = reassign(labels, edges, embeddings, photos, rules)
-    labels = attach_leftovers(labels, embeddings, photos, rules)
-    labels = merge(labels, edges, embeddings, photos, rules, across_photos=True)
-    labels = expel_far_faces(labels, embeddings, rules.ceiling)
+    labels = cut(edges.where(inside(proposal, edges)), faces, rules)
+    labels = expel_far_faces(labels, faces.embeddings, rules.ceiling)
+    labels = merge(labels, edges, faces, rules)
+    labels = reassign(labels, edges, faces, rules)
+    labels = attach_leftovers(labels, faces, rules)
+    labels = merge(labels, edges, faces, rules, across_photos=True)
+    labels = expel_far_faces(labels, faces.embeddings, rules.ceiling)
     return without_small(labels, rules.min_faces)
 
 
-def cut(edges: Pairs, embeddings: Floats, photos: Photos, rules: JoinRules, strangers: Floats | None = None) -> Ints:
+def inside(proposal: Ints, edges: Pairs) -> Flags:
+    """Return which edges are between faces that were proposed as one group."""
+    is_inside: Flags = (proposal[edges.left] == proposal[edges.right]) & (proposal[edges.left] != NOISE)
+    return is_inside
+
+
+def cut(edges: Pairs, faces: FaceSet, rules: JoinRules) -> Ints:
     """Return the groups of two and more that average linkage makes of single faces along these edges."""
-    linkage = AverageLinkage(np.arange(len(embeddings)), embeddings, photos, rules, strangers)
+    linkage = AverageLinkage(np.arange(len(faces)), faces, rules)
     return without_small(linkage.join(edges), 2)
 
 
-def merge(
-    labels: Ints,
-    edges: Pairs,
-    embeddings: Floats,
-    photos: Photos,
-    rules: JoinRules,
-    strangers: Floats | None = None,
-    *,
-    across_photos: bool = False,
-) -> Ints:
+def merge(labels: Ints, edges: Pairs, faces: FaceSet, rules: JoinRules, *, across_photos: bool = False) -> Ints:
     """Return the groups after those that agree have become one, whatever cluster they were proposed in."""
-    linkage = AverageLinkage(labels, embeddings, photos, rules, strangers)
+    linkage = AverageLinkage(labels, faces, rules)
     pairs = linkage.pairs_along(edges)
     return without_small(linkage.join(pairs, across_photos=across_photos), 2)
 
@@ -87,7 +80,7 @@ def expel_far_faces(labels: Ints, embeddings: Floats, ceiling: float) -> Ints:
     return without_small(labels, 2)
 
 
-def reassign(labels: Ints, edges: Pairs, embeddings: Floats, photos: Photos, rules: JoinRules) -> Ints:
+def reassign(labels: Ints, edges: Pairs, faces: FaceSet, rules: JoinRules) -> Ints:
     """Return the groups after each face that fits another group clearly better than its own has moved there.
 
     Groups that no edge of the face leads to are not looked at. All faces move at once, so nothing goes in circles.
@@ -97,21 +90,21 @@ def reassign(labels: Ints, edges: Pairs, embeddings: Floats, photos: Photos, rul
     is_other = (labels[ends[0]] != NOISE) & (ends[1] != NOISE) & (labels[ends[0]] != ends[1])
     n_groups = int(labels.max(initial=0)) + 1
     keys = np.sort(ends[0][is_other] * n_groups + ends[1][is_other])
-    faces, others = np.divmod(keys[np.diff(keys, prepend=-1) != 0], n_groups)
-    sums, sizes = group_sums(labels, embeddings), np.bincount(labels[labels != NOISE])
-    own = spread((products(embeddings, sums, faces, labels[faces]) - 1.0) / (sizes[labels[faces]] - 1))
-    to_other = spread(products(embeddings, sums, faces, others) / sizes[others])
+    movers, others = np.divmod(keys[np.diff(keys, prepend=-1) != 0], n_groups)
+    sums, sizes = group_sums(labels, faces.embeddings), np.bincount(labels[labels != NOISE])
+    own = spread((products(faces.embeddings, sums, movers, labels[movers]) - 1.0) / (sizes[labels[movers]] - 1))
+    to_other = spread(products(faces.embeddings, sums, movers, others) / sizes[others])
     is_near = to_other + rules.singleton_penalty / sizes[others] <= rules.ceiling
     is_clear = is_near & (own - to_other >= rules.margin)
-    wishes = sorted(zip(to_other[is_clear].tolist(), faces[is_clear].tolist(), others[is_clear].tolist(), strict=True))
-    return without_small(granted(labels, wishes, photos), 2)
+    wishes = sorted(zip(to_other[is_clear].tolist(), movers[is_clear].tolist(), others[is_clear].tolist(), strict=True))
+    return without_small(granted(labels, wishes, faces.photos), 2)
 
 
-def attach_leftovers(labels: Ints, embeddings: Floats, photos: Photos, rules: JoinRules) -> Ints:
+def attach_leftovers(labels: Ints, faces: FaceSet, rules: JoinRules) -> Ints:
     """Return the groups with each face that had none added to its nearest one, if that is near and clearly nearest."""
     if (labels == NOISE).all():
         return labels
-    return granted(labels, sorted(_wishes(labels, embeddings, rules)), photos)
+    return granted(labels, sorted(_wishes(labels, faces.embeddings, rules)), faces.photos)
 
 
 def granted(labels: Ints, wishes: list[tuple[float, int, int]], photos: Photos) -> Ints:
@@ -142,17 +135,24 @@ def without_small(labels: Ints, min_faces: int) -> Ints:
 def _wishes(labels: Ints, embeddings: Floats, rules: JoinRules) -> Iterator[tuple[float, int, int]]:
     """Yield spread, face and group for each face outside the groups that has a near and clearly nearest group."""
     sizes = np.bincount(labels[labels != NOISE])
-    means = group_sums(labels, embeddings) / sizes[:, None].astype(np.float32)
+    means = np.asarray(group_sums(labels, embeddings) / sizes[:, None].astype(np.float32), np.float32)
     doubts = rules.singleton_penalty / sizes
     for faces in blocks(np.flatnonzero(labels == NOISE), BLOCK_ROWS):
-        cosines = embeddings[faces] @ means.T
-        nearest, rows = cosines.argmax(axis=1), np.arange(len(faces))
-        best = spread(cosines[rows, nearest].astype(np.float64))
-        cosines[rows, nearest] = -1.0
-        runner_up = spread(cosines.max(axis=1).astype(np.float64))
+        nearest, highest, next_highest = two_highest(embeddings[faces] @ means.T)
+        best, runner_up = (spread(cosines.astype(np.float64)) for cosines in (highest, next_highest))
         is_clear = (best + doubts[nearest] <= rules.ceiling) & (runner_up - best >= rules.margin)
         for row in np.flatnonzero(is_clear):
             yield float(best[row]), int(faces[row]), int(nearest[row])
+
+
+def two_highest(
+    cosines: Floats,
+) -> tuple[Ints, Floats, Floats]:
+    """Return the column of the highest of each row, it, and the next highest (-1: there is none); changes the array."""
+    nearest, rows = cosines.argmax(axis=1), np.arange(len(cosines))
+    best = cosines[rows, nearest]
+    cosines[rows, nearest] = -1.0
+    return nearest, best, cosines.max(axis=1)
 
 
 def products(embeddings: Floats, sums: Floats, faces: Ints, groups: Ints) -> Doubles:

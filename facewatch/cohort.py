@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facewatch.columns import Columns
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -158,8 +160,8 @@ def _deviations(values: NDArray[np.floating], is_known: Flags, least: float) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Middles:
-    """The middles of groups; row i of each belongs together."""
+class Middles(Columns):
+    """The middles of groups."""
 
     numbers: Ints
     """Of the groups, ascending."""

@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from facewatch.clustering import make_clusterer
 from facewatch.clustering.graph import NeighbourGraph
+from facewatch.matching.member import UNDATED, MemberFaces
 from facewatch.types import Thresholds
 
 if TYPE_CHECKING:
@@ -44,6 +45,25 @@ def people(
     centres = unit(random.normal(size=(len(sizes), n_dims)))
     noise = random.normal(size=(len(who), n_dims)) * spread / np.sqrt(n_dims)
     return unit(centres[who] + noise), who
+
+
+def members(
+    embeddings: NDArray[np.float32],
+    ids: NDArray[np.int64],
+    *,
+    weights: NDArray[np.floating] | NDArray[np.bool_] | None = None,
+    is_confirmed: bool = False,
+    days: NDArray[np.int64] | None = None,
+) -> MemberFaces:
+    """Return faces for a gallery; without weights all count the same, without days nobody knows when they are from."""
+    n = len(ids)
+    return MemberFaces(
+        embeddings,
+        np.ones(n, np.float32) if weights is None else weights.astype(np.float32),
+        ids,
+        confirmed=np.full(n, is_confirmed),
+        days=np.full(n, UNDATED, np.int64) if days is None else days,
+    )
 
 
 def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facewatch.columns import Columns
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -32,7 +34,7 @@ BLOCK_ROWS = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Faces:
+class Faces(Columns):
     """A library of faces."""
 
     embeddings: NDArray[np.float32]

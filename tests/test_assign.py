@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from crowds import members
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from facewatch.engines import fake
 from facewatch.matching import Candidate, Gallery, match_photo
 from facewatch.matching.aggregation import MatchSettings
-from facewatch.matching.member import MOST_CENTROIDS, N_EXEMPLARS
+from facewatch.matching.member import MOST_CENTROIDS, N_EXEMPLARS, UNDATED, MemberFaces
 from facewatch.types import Thresholds, Tier
 
 THRESHOLDS = replace(fake.INFO.thresholds, by_minimum=0.0, by_mean=0.0, by_centroid=0.0)
@@ -51,13 +52,14 @@ def fill(
     confirmed: list[bool] | None = None,
 ) -> Gallery:
     n = len(people)
-    known.fill(
-        np.array(people, np.int64),
+    faces = MemberFaces(
         embeddings,
         np.array([1.0] * n if weights is None else weights, np.float32),
-        ids=np.arange(1, n + 1) if ids is None else np.array(ids, np.int64),
+        np.arange(1, n + 1) if ids is None else np.array(ids, np.int64),
         confirmed=np.zeros(n, np.bool_) if confirmed is None else np.array(confirmed),
+        days=np.full(n, UNDATED, np.int64),
     )
+    known.fill(np.array(people, np.int64), faces)
     return known
 
 
@@ -421,13 +423,14 @@ def test_putting_a_person_anew_is_as_filling_everything_anew(
     wanted = [(person, *rest) for _, *rest in after] if len(after) % 3 else []
     known = filled(before)
     rows = range(1000, 1000 + len(wanted))
-    known.put(
-        person,
+    faces = MemberFaces(
         np.array([unit(s) for _, s, _, _ in wanted], np.float32).reshape(-1, N_DIMS),
         np.array([w for _, _, w, _ in wanted], np.float32),
-        ids=np.array(rows, np.int64),
+        np.array(rows, np.int64),
         confirmed=np.array([c for *_, c in wanted], np.bool_),
+        days=np.full(len(wanted), UNDATED, np.int64),
     )
+    known.put(person, faces)
     others = [i for i, face in enumerate(before) if face[0] != person]
     anew = filled(before, order=others)
     for face_id, (_, seed, weight, is_confirmed) in zip(rows, wanted, strict=True):
@@ -439,8 +442,9 @@ def test_putting_a_person_anew_is_as_filling_everything_anew(
 def test_a_person_without_faces_is_gone() -> None:
     known = gallery((1, at(0.1)), (2, at(0.2, 2)))
     nothing = np.empty((0, N_DIMS), np.float32)
-    known.put(1, nothing, nothing[:, 0], ids=np.empty(0, np.int64), confirmed=np.empty(0, np.bool_))
-    known.put(9, nothing, nothing[:, 0], ids=np.empty(0, np.int64), confirmed=np.empty(0, np.bool_))
+    faces = members(nothing, np.empty(0, np.int64))
+    known.put(1, faces)
+    known.put(9, faces)
     match = known.identify(PROBE)
     assert match
     assert (match.person_id, match.runner_up_id, len(known), known.n_faces) == (2, None, 1, 1)
@@ -526,7 +530,7 @@ def test_look_alikes_follow_every_change() -> None:
     assert known.look_alikes() == []
     known.add(2, at(0.05, 5), 1.0, face_id=50)
     assert [(pair.person_id, pair.other_id) for pair in known.look_alikes()] == [(1, 2)]
-    known.put(2, at(0.9, 2)[None], np.ones(1, np.float32), ids=np.array([3]), confirmed=np.array([False]))
+    known.put(2, members(at(0.9, 2)[None], np.array([3])))
     assert known.look_alikes() == []
 
 

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import pytest
+from crowds import members
 from drawn import Library
 from numpy.typing import NDArray
 from synthetic import Tracks, make_tracks
@@ -106,14 +107,8 @@ def test_a_person_has_a_middle_for_each_time_of_which_several_faces_are_known() 
 
 def filled(tracks: Tracks, rows: NDArray[np.int64], *, dated: bool) -> Gallery:
     known = Gallery(512, THRESHOLDS)
-    known.fill(
-        tracks.people[rows] + 1,
-        tracks.embeddings[rows],
-        np.ones(len(rows), np.float32),
-        ids=rows,
-        confirmed=np.zeros(len(rows), np.bool_),
-        days=tracks.days[rows] if dated else None,
-    )
+    days = tracks.days[rows] if dated else None
+    known.fill(tracks.people[rows] + 1, members(tracks.embeddings[rows], rows, days=days))
     known.set_named(set((tracks.people + 1).tolist()))
     return known
 

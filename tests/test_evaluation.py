@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from crowds import LIMITS
+from crowds import LIMITS, members
 from drawn import Library
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -1313,10 +1313,9 @@ def test_answers_are_those_of_the_gallery(seed: int, shortlist: int, is_stranger
         if is_stranger:
             others[faces.people == faces.people[row]] = False
         gallery = Gallery(faces.embeddings.shape[1], LIMITS, MatchSettings(shortlist=shortlist))
+        weights, ids = faces.tiers[others] == "found", np.flatnonzero(others)
         gallery.fill(
-            *(faces.people[others] + 1, faces.embeddings[others], faces.tiers[others] == "found"),
-            ids=np.flatnonzero(others),
-            confirmed=np.ones(int(others.sum()), np.bool_),
+            faces.people[others] + 1, members(faces.embeddings[others], ids, weights=weights, is_confirmed=True)
         )
         assert answers.n_gallery[i] == gallery.n_faces
         assert answers.is_known[i] == bool((faces.people[others] == faces.people[row]).any())

@@ -13,7 +13,7 @@ from typing import Any
 import crowds
 import numpy as np
 import pytest
-from crowds import unit
+from crowds import members, unit
 from drawn import Library
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,9 +192,8 @@ def test_the_table_asks_as_the_gallery_does(seed: int, way: Aggregation, shortli
         others = (rows != row) & ~(is_stranger & (people == people[row]))
         known = Gallery(N_DIMS, LIMITS, MatchSettings(shortlist=shortlist, aggregation=way))
         known.fill(
-            *(people[others] + 1, embeddings[others], (tiers[others] == "found").astype(np.float32)),
-            ids=rows[others],
-            confirmed=np.ones(int(others.sum()), np.bool_),
+            people[others] + 1,
+            members(embeddings[others], rows[others], weights=tiers[others] == "found", is_confirmed=True),
         )
         first, *_ = known.rank(embeddings[row], 1, Tier(tiers[row]))
         assert answers.distance[row] == pytest.approx(first.distance, abs=1e-3)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crowds import unit
+from crowds import members, unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -46,23 +46,13 @@ FAR = 1_000_000
 class Library(Faces):
     """Faces, who they are, and the photos they are in."""
 
-    def __len__(self) -> int:
-        return len(self.people)
-
     @property
     def n_people(self) -> int:
         """Those of whom there are two faces and more."""
         return int(np.count_nonzero(np.unique(self.people, return_counts=True)[1] > 1))
 
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Library:
-        return Library(self.embeddings[rows], self.people[rows], self.photos[rows])
-
     def and_also(self, other: Library) -> Library:
-        return Library(
-            np.concatenate([self.embeddings, other.embeddings]),
-            np.concatenate([self.people, other.people]),
-            np.concatenate([self.photos, other.photos]),
-        )
+        return Library.together([self, other])
 
     def moved(self, n: int, random: np.random.Generator, noise: float = 0.0) -> Library:
         """Return the same in other photos, each face this far from itself."""
@@ -346,13 +336,7 @@ def test_however_many_others_are_known_nobody_is_taken_for_somebody_else(seed: i
 
 def gallery_of(library: Library) -> Gallery:
     gallery, n = Gallery(N_DIMS, THRESHOLDS), len(library)
-    gallery.fill(
-        library.people + 1,
-        library.embeddings,
-        np.ones(n, np.float32),
-        ids=np.arange(n),
-        confirmed=np.zeros(n, np.bool_),
-    )
+    gallery.fill(library.people + 1, members(library.embeddings, np.arange(n)))
     return gallery
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
 
 LAYERS = (
     ("errors", "types", "ids"),
-    ("fs", "text", "boxes"),
+    ("fs", "text", "boxes", "columns"),
     ("models", "catalog.migrations", "cohort", "covers", "heartbeat"),
     ("decode", "quality", "engines", "matching", "clustering", "catalog"),
     ("config", "folders", "library", "indexing"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crowds import unit
+from crowds import members, unit
 from numpy.typing import NDArray
 
 from facewatch.cohort import MOST_MEMBERS
@@ -30,11 +30,7 @@ def gallery(known: NDArray[np.float32]) -> Gallery:
     n_people, n_faces, n_dims = known.shape
     made = Gallery(n_dims, THRESHOLDS)
     people, n = np.repeat(np.arange(n_people) + 1, n_faces), n_people * n_faces
-    made.fill(
-        *(people, known.reshape(n, n_dims), np.ones(n, np.float32)),
-        ids=np.arange(n) + 1,
-        confirmed=np.zeros(n, np.bool_),
-    )
+    made.fill(people, members(known.reshape(n, n_dims), np.arange(n) + 1))
     made.set_named(set(people.tolist()))
     return made
 

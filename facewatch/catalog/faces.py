@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlite_utils import Database
 
 from facewatch.catalog.engines import SIGHT
+from facewatch.columns import Columns
 from facewatch.types import Analysis, Box, Face, Tier
 
 NOBODY = 0
@@ -61,8 +62,8 @@ class FaceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class FaceTable:
-    """Faces as arrays; row i of each belongs together."""
+class FaceTable(Columns):
+    """Faces."""
 
     ids: NDArray[np.int64]
     photos: NDArray[np.int64]
@@ -78,9 +79,6 @@ class FaceTable:
     days: NDArray[np.int64]
     """When each was taken, in days from one long ago, 0 where nobody knows."""
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
     @property
     def is_founding(self) -> NDArray[np.bool_]:
         """Which faces are good enough to found people and to move centroids."""
@@ -90,18 +88,6 @@ class FaceTable:
     def weights(self) -> NDArray[np.float32]:
         """What each face counts in the centroid of its person."""
         return np.where(self.is_founding, self.qualities, 0).astype(np.float32)
-
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> FaceTable:
-        return FaceTable(
-            ids=self.ids[rows],
-            photos=self.photos[rows],
-            people=self.people[rows],
-            tiers=self.tiers[rows],
-            qualities=self.qualities[rows],
-            by_user=self.by_user[rows],
-            embeddings=self.embeddings[rows],
-            days=self.days[rows],
-        )
 
     @property
     def day(self) -> int:

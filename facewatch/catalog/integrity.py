@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sqlite_utils import Database
 
 from facewatch.catalog.faces import BY_RUN, IN_LIBRARY, KNOWN_FROM
+from facewatch.columns import Columns
 
 _SEEN = f"f.is_current AND {IN_LIBRARY}"
 
@@ -92,8 +93,8 @@ _RULES = {
 
 
 @dataclass(frozen=True, slots=True)
-class FaceMeasures:
-    """How the faces of the library look, as arrays; element i of each belongs together."""
+class FaceMeasures(Columns):
+    """How the faces of the library look."""
 
     qualities: NDArray[np.float32]
     """0 to 1."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from facewatch.columns import Columns
+
 from .copies import Photos, places_of
 from .twice import are_copies, gaps, may_be_one, mean_within
 
@@ -65,7 +67,7 @@ class FaceSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class Pairs(Columns):
     """Groups that an edge leads between, each pair once."""
 
     left: Ints
@@ -73,12 +75,6 @@ class Pairs:
     right: Ints
     dots: Doubles
     """The product of the sums of both groups' vectors: the sum of the cosines over all pairs of faces."""
-
-    def __len__(self) -> int:
-        return len(self.left)
-
-    def where(self, is_kept: Flags) -> Pairs:
-        return Pairs(self.left[is_kept], self.right[is_kept], self.dots[is_kept])
 
 
 class AverageLinkage:
@@ -126,12 +122,12 @@ class AverageLinkage:
         who are side by side everywhere may have few photos in common, so that is for groups that are whole.
         """
         while True:
-            pairs = pairs.where(self._spreads(pairs) <= self._rules.ceiling)
+            pairs = pairs.take(self._spreads(pairs) <= self._rules.ceiling)
             into, gone = self._unions(pairs, self._costs(pairs))
             if not len(into):
                 return self.labels
             may_join = self._may_join(into, gone, across_photos=across_photos)
-            pairs = pairs.where(~self._is_among(pairs, into[~may_join], gone[~may_join]))
+            pairs = pairs.take(~self._is_among(pairs, into[~may_join], gone[~may_join]))
             pairs = self._unite(pairs, into[may_join], gone[may_join])
 
     def _spreads(self, pairs: Pairs) -> Doubles:
@@ -165,7 +161,7 @@ class AverageLinkage:
     def _unions(self, pairs: Pairs, costs: Doubles) -> tuple[Ints, Ints]:
         """Return which groups take which others in this round; none of those that take is taken."""
         is_near = costs <= self._rules.ceiling
-        nearest, cost = _nearest(pairs.where(is_near), costs[is_near], len(self._sizes))
+        nearest, cost = _nearest(pairs.take(is_near), costs[is_near], len(self._sizes))
         seeking = np.flatnonzero(nearest >= 0)
         mutual = seeking[(nearest[nearest[seeking]] == seeking) & (seeking < nearest[seeking])]
         into, gone = mutual, nearest[mutual]
@@ -209,7 +205,7 @@ class AverageLinkage:
 
     def _in_common(self, a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:
         """Return for each photo that two groups have in common which pair it is, and the face of each group."""
-        places = self._in_company.where(self.labels[self._in_company.faces] != NOISE)
+        places = self._in_company.take(self.labels[self._in_company.faces] != NOISE)
         faces = places.faces
         if not len(faces):
             return faces, faces, faces
@@ -253,11 +249,11 @@ class AverageLinkage:
 
     def _settle_conflicts(self, has_changed: Flags) -> None:
         """Leave, of the faces that one group has in one photo, only the one that fits it best."""
-        places = self._in_company.where(self.labels[self._in_company.faces] != NOISE)
-        places = places.where(has_changed[self.labels[places.faces]])
+        places = self._in_company.take(self.labels[self._in_company.faces] != NOISE)
+        places = places.take(has_changed[self.labels[places.faces]])
         keys = self.labels[places.faces] * (int(places.photos.max(initial=0)) + 1) + places.photos
         _, place, n_there = np.unique(keys, return_inverse=True, return_counts=True)
-        places = places.where(n_there[place] > 1)
+        places = places.take(n_there[place] > 1)
         fits = np.einsum("ij,ij->i", self._embeddings[places.faces], self._sums[self.labels[places.faces]])
         order = np.lexsort((-fits, places.photos, self.labels[places.faces]))
         faces, groups, photos = places.faces[order], self.labels[places.faces[order]], places.photos[order]
@@ -273,12 +269,8 @@ class AverageLinkage:
         is_changed = has_changed[left] | has_changed[right]
         outside = is_changed & (left != right)
         new = self.pairs(left[outside], right[outside])
-        old = pairs.where(~is_changed)
-        return Pairs(
-            np.concatenate([old.left, new.left]),
-            np.concatenate([old.right, new.right]),
-            np.concatenate([old.dots, new.dots]),
-        )
+        old = pairs.take(~is_changed)
+        return Pairs.together([old, new])
 
     def _dots(self, left: Ints, right: Ints) -> Doubles:
         dots = np.empty(len(left))

@@ -14,23 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
+from facewatch.columns import Columns
+
 if TYPE_CHECKING:
-    from facewatch.types import Flags, Ints
+    from facewatch.types import Ints
 
 SAME = 5e-4
 """Two vectors that are as near as this are equal but for rounding, of any engine."""
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Places(Columns):
     """Which face is in which photo, row by row; a face that takes part for its copies is in the photos of all."""
 
     faces: Ints
     photos: Ints
     """Numbered 0, 1, 2..."""
-
-    def where(self, rows: Flags) -> Places:
-        return Places(self.faces[rows], self.photos[rows])
 
     def are_together(self, n_faces: int) -> csr_matrix:
         """Return a matrix that has an entry where two of so many faces have a photo in common."""
@@ -40,7 +39,7 @@ class Places:
 
     def in_company(self) -> Places:
         """Return the places in photos of several faces: only they can be in conflict."""
-        return self.where(np.bincount(self.photos)[self.photos] > 1) if len(self.photos) else self
+        return self.take(np.bincount(self.photos)[self.photos] > 1) if len(self.photos) else self
 
 
 Photos = NDArray[np.int64] | Places
@@ -127,10 +126,10 @@ def places_of_originals(places: Places, row_of: Ints) -> Places:
     places = Places(there[1], there[0])
     is_several = np.bincount(places.faces)[places.faces] > 1
     shown: dict[int, set[int]] = {}
-    touched = places.where(np.isin(places.photos, places.photos[is_several]))
+    touched = places.take(np.isin(places.photos, places.photos[is_several]))
     for face, photo in zip(touched.faces.tolist(), touched.photos.tolist(), strict=True):
         shown.setdefault(photo, set()).add(face)
-    return places.where(~np.isin(places.photos, _redundant(shown)))
+    return places.take(~np.isin(places.photos, _redundant(shown)))
 
 
 def _redundant(shown: Mapping[int, set[int]]) -> list[int]:

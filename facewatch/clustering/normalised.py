@@ -60,7 +60,7 @@ def refine_normalised(
     labels, linking = known, replace(rules, likeness=limits.likeness, singleton_penalty=limits.singleton_penalty)
     if limits.link is not None:
         linking = replace(linking, ceiling=distance_of(limits.link))
-        labels = cut(normalised.where(inside(proposal, edges)), judged, linking)
+        labels = cut(normalised.take(inside(proposal, edges)), judged, linking)
         labels = merge(labels, normalised, judged, linking)
     joining = replace(linking, ceiling=distance_of(limits.merge), singleton_penalty=0.0)
     labels = _merge_middles(labels, normalised, judged, joining, cohort)
@@ -105,7 +105,7 @@ def _merge_in_company(labels: Ints, edges: Pairs, faces: FaceSet, rules: JoinRul
     limits hold for similarities as they come."""
     linkage = AverageLinkage(labels, faces, rules)
     pairs = linkage.pairs_along(edges)
-    return without_small(linkage.join(pairs.where(linkage.in_company(pairs)), across_photos=True), 2)
+    return without_small(linkage.join(pairs.take(linkage.in_company(pairs)), across_photos=True), 2)
 
 
 def _attach(labels: Ints, faces: FaceSet, cohort: Cohort, normalisation: Normalisation) -> Ints:

@@ -36,7 +36,7 @@ def refine(proposal: Ints, faces: FaceSet, graph: csr_matrix, rules: JoinRules) 
         rules: when faces may be one person.
     """
     edges = edges_of(graph)
-    labels = cut(edges.where(inside(proposal, edges)), faces, rules)
+    labels = cut(edges.take(inside(proposal, edges)), faces, rules)
     labels = expel_far_faces(labels, faces.embeddings, rules.ceiling)
     labels = merge(labels, edges, faces, rules)
     labels = reassign(labels, edges, faces, rules)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facewatch.columns import Columns
 from facewatch.evaluation.metrics import BIN_WIDTH, Agreement, PairCounts, bcubed, count_pairs, rates
 from facewatch.evaluation.ways import alone
 from facewatch.matching import Aggregation
@@ -42,21 +43,18 @@ MIN_PRECISION = 0.995
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledFaces:
-    """Labelled faces; row i of each array belongs together."""
+class LabelledFaces(Columns):
+    """Labelled faces."""
 
     embeddings: NDArray[np.float32]
     """Unit vectors, shape (n_faces, n_dims)."""
     people: NDArray[np.int64]
     tiers: NDArray[np.str_]
 
-    def __len__(self) -> int:
-        return len(self.people)
-
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What galleries answer to faces before any threshold; row i of each array belongs together."""
+class Answers(Columns):
+    """What galleries answer to faces before any threshold."""
 
     distance: NDArray[np.float64]
     """To the nearest person, by the way of asking: as a rule to its nearest member; infinite where nobody is known."""
@@ -76,13 +74,6 @@ class Answers:
     """Of these, those of the face's own person."""
     is_proof: NDArray[np.bool_]
     """Whether that person or the face itself is more than poor faces."""
-
-    def __len__(self) -> int:
-        return len(self.distance)
-
-    @staticmethod
-    def together(parts: Sequence[Answers]) -> Answers:
-        return Answers(*(np.concatenate([getattr(part, name) for part in parts]) for name in Answers.__slots__))
 
     def accepted(self, limits: Thresholds) -> NDArray[np.bool_]:
         """Return which are accepted, by the rule of `matching.Gallery`."""

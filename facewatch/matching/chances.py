@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facewatch.columns import Columns
 from facewatch.matching import distances
 from facewatch.types import Thresholds
 
@@ -31,8 +32,8 @@ _BEYOND = (0.47, 0.74, 4.16)
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
-    """People as arrays; row i of each belongs together."""
+class Crowd(Columns):
+    """People."""
 
     ids: Ints
     """Ascending."""
@@ -42,9 +43,6 @@ class Crowd:
     """Unit vectors, shape (n_people, n_dims)."""
     means: Floats
     """Mean vectors: a dot product of two is the mean cosine over all pairs of members."""
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 def crowd_of(people: Ints, embeddings: Floats) -> Crowd:

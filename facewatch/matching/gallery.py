@@ -121,36 +121,21 @@ class Gallery:
     def fill(
         self,
         people: Ints,
-        embeddings: Floats,
-        weights: Floats,
-        *,
-        ids: Ints,
-        confirmed: Flags,
-        days: Ints | None = None,
+        faces: MemberFaces,
     ) -> None:
-        """Add many faces at once, row by row: person id, unit vector, and as in `add`."""
+        """Add many faces at once, of which each belongs to the person in the same row."""
         if not len(people):
             return
-        order = np.lexsort((ids, people))
+        order = np.lexsort((faces.ids, people))
         found, starts = np.unique(people[order], return_index=True)
-        faces = _faces(embeddings, weights, ids, confirmed, days)
         for person_id, rows in zip(found, np.split(order, starts[1:]), strict=True):
             self._extend(int(person_id), faces.take(rows))
 
-    def put(
-        self,
-        person_id: int,
-        embeddings: Floats,
-        weights: Floats,
-        *,
-        ids: Ints,
-        confirmed: Flags,
-        days: Ints | None = None,
-    ) -> None:
+    def put(self, person_id: int, faces: MemberFaces) -> None:
         """Replace all that is known of one person, as if the gallery were filled anew; no faces: it is gone."""
         self._remove(person_id)
-        if len(ids):
-            self._extend(person_id, _faces(embeddings, weights, ids, confirmed, days).take(np.argsort(ids)))
+        if len(faces):
+            self._extend(person_id, faces.take(np.argsort(faces.ids)))
 
     def add(
         self,
@@ -427,11 +412,6 @@ def match_photo(
         else:
             winners[match.person_id] = i
     return matches
-
-
-def _faces(embeddings: Floats, weights: Floats, ids: Ints, confirmed: Flags, days: Ints | None) -> MemberFaces:
-    days = np.full(len(ids), UNDATED, np.int64) if days is None else days
-    return MemberFaces(embeddings, weights.astype(np.float32), ids, confirmed, days)
 
 
 def _blocks(rows: Floats, size: int = 1024) -> Iterable[Floats]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facewatch.columns import Columns
 from facewatch.types import cosine_of
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ _versions = count()
 
 
 @dataclass(frozen=True, slots=True)
-class MemberFaces:
-    """MemberFaces of one person; row i of each array belongs together."""
+class MemberFaces(Columns):
+    """Faces of one person, or of several."""
 
     embeddings: Floats
     """Unit vectors, shape (n_faces, n_dims)."""
@@ -41,14 +42,6 @@ class MemberFaces:
     days: Ints
     """When each was taken; UNDATED: nobody knows."""
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def take(self, rows: Flags | Ints | slice) -> MemberFaces:
-        return MemberFaces(
-            self.embeddings[rows], self.weights[rows], self.ids[rows], self.confirmed[rows], self.days[rows]
-        )
-
     @property
     def is_good(self) -> Flags:
         """Which faces are evidence: a poor one that nobody confirmed may itself be a mistake."""
@@ -57,7 +50,7 @@ class MemberFaces:
 
 
 class _Rows:
-    """MemberFaces in arrays that grow in place, thinned out when there are too many."""
+    """Faces in arrays that grow in place, thinned out when there are too many."""
 
     def __init__(self, n_dims: int) -> None:
         self._room = _room(0, n_dims)
@@ -224,7 +217,7 @@ NEAR_DAYS = 2 * 365
 FAR_DAYS = 10 * 365
 """After so long `Thresholds.years` counts in full."""
 MIN_KNOWN = 3
-"""MemberFaces from about one time that tell how somebody looked then; fewer may be mistakes."""
+"""Faces from about one time that tell how somebody looked then; fewer may be mistakes."""
 
 
 @dataclass(frozen=True, slots=True)

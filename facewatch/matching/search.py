@@ -20,6 +20,8 @@ import numpy as np
 if TYPE_CHECKING:
     from facewatch.types import Doubles, Floats, Ints
 
+from facewatch.columns import Columns
+
 MAGIC = b"facewatch vectors 1\n"
 """Begins every file; the number changes with what is in it."""
 
@@ -52,8 +54,8 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Faces as arrays; row i of both belongs together."""
+class Block(Columns):
+    """Faces."""
 
     ids: Ints
     vectors: Floats

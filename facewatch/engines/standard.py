@@ -17,7 +17,7 @@ from facewatch.engines import yunet
 from facewatch.engines.dlib_detectors import CnnDetector, HogDetector
 from facewatch.engines.dlib_network import CROP_PADDING, CROP_SIDE, DlibNetwork
 from facewatch.engines.options import EngineOptions
-from facewatch.engines.stretching import STRETCHING, stretched
+from facewatch.engines.preprocessing import STRETCHING, stretched
 from facewatch.engines.yunet import YunetDetector
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
 from facewatch.types import Covered, DetectedFace, Detection, EngineInfo, Needs, Normalisation, Thresholds

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from facewatch import decode
 from facewatch.engines import arcface, load_engine
+from facewatch.engines.sessions import Sessions
 from facewatch.indexing.analyzer import AnalysisResult, Analyzer, LibraryFile, Recipe
-from facewatch.models import find_pack
+from facewatch.models.packs import find_pack
 
 # --- stages ---
 
@@ -143,7 +144,7 @@ def compare_recognisers(bench: Bench) -> list[Finding]:
     embeds with their mirror image are left out, so that each runs the network once a face.
     """
     pack = find_pack(bench.engine, Path())
-    ours = arcface.Recogniser(pack, arcface.Sessions("cpu", 1))
+    ours = arcface.Recogniser(pack, Sessions("cpu", 1))
     raw = plain_session(pack.recogniser)
     crops = strong_crops(bench, raw, bench.many(arcface.BATCH_FACES, arcface.BATCH_FACES, 1))
     blob = blob_of(crops)

@@ -122,7 +122,7 @@ def test_hog_alone_finds_faces_that_fill_the_frame_and_is_sure_of_the_clear_ones
     detect = HogDetector(dlib)
     tight = [np.asarray(LAWS["tight 0 %"](shot).image) for _, shot in pairs(shared / "photos", 60)]
     missed = [picture for picture in tight if not detect(picture, is_quick=True)]
-    scores = [score for picture in missed for _, score in detect(picture)]
+    scores = [face.score for picture in missed for face in detect(picture)]
     assert len(scores) == len(missed) >= 3
     assert min(scores) == 0.0 < SURE_SCORE
 

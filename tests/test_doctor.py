@@ -411,7 +411,7 @@ def test_model_files_that_are_not_those_of_the_catalog_are_remarked_on(scanned: 
 
 
 def test_deep_reads_model_files_byte_for_byte(library: Library, shared: Path, tmp_path: Path) -> None:
-    from facewatch.models import import_pack
+    from facewatch.models.importing import import_pack
 
     folder = tmp_path / "models"
     import_pack(shared / "models" / "buffalo_sc_dq", folder, name="small")

@@ -15,11 +15,13 @@ from PIL import Image
 
 from facewatch.decode import decode
 from facewatch.engines import arcface, describe_engine, load_engine
-from facewatch.engines.arcface import CROP_SIDE, TEMPLATE, ArcFaceEngine, Recogniser, Sessions, choose_providers
+from facewatch.engines.arcface import CROP_SIDE, TEMPLATE, ArcFaceEngine, Recogniser
 from facewatch.engines.options import EngineOptions
+from facewatch.engines.sessions import Sessions, choose_providers
 from facewatch.errors import EngineError, Fault, PhotoError
 from facewatch.indexing.analyzer import Analyzer, LibraryFile, Recipe
-from facewatch.models import find_pack, import_pack
+from facewatch.models.importing import import_pack
+from facewatch.models.packs import find_pack
 from facewatch.types import Fingerprint
 
 CPU = ["CPUExecutionProvider"]

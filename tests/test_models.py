@@ -26,19 +26,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from facewatch.cli import main
 from facewatch.errors import EngineError
-from facewatch.models import (
-    REGISTRY,
-    KnownPack,
-    PackFile,
-    archive_address,
-    fetch,
-    find_pack,
-    import_pack,
-    list_packs,
-    models_folder,
-    verify,
-)
+from facewatch.models.fetching import archive_address, fetch
 from facewatch.models.graphs import classify
+from facewatch.models.importing import import_pack
+from facewatch.models.packs import REGISTRY, KnownPack, PackFile, find_pack, list_packs, models_folder, verify
 from facewatch.models.placing import disk_errors, locked
 from facewatch.types import Progress
 
@@ -252,7 +243,7 @@ def test_the_address_is_the_parameter_or_the_environment_or_the_librarys_own(
 ) -> None:
     # In a process of its own: insightface brings libraries that change the environment.
     code = (
-        "import os; from facewatch.models import archive_address; print(archive_address('buffalo_l'));"
+        "import os; from facewatch.models.fetching import archive_address; print(archive_address('buffalo_l'));"
         "print(os.environ['ORT_DISABLE_TELEMETRY'])"
     )
     answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
@@ -452,7 +443,7 @@ def test_finding_a_pack_loads_no_model_library(tmp_path: Path, folder: Path) -> 
     import_pack(write_models(tmp_path / "mine"), folder)
     heavy = "sorted({'onnx', 'onnxruntime', 'insightface', 'requests', 'numpy'} & set(sys.modules))"
     code = (
-        "import sys; from pathlib import Path; from facewatch.models import find_pack, list_packs; "
+        "import sys; from pathlib import Path; from facewatch.models.packs import find_pack, list_packs; "
         f"folder = Path({str(folder)!r}); find_pack('mine', folder); list_packs(folder); print({heavy})"
     )
     answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
@@ -734,7 +725,8 @@ def test_a_killed_fetch_leaves_nothing_in_place_and_the_next_carries_on(folder: 
     release.pause = threading.Event()
     code = f"""
 from pathlib import Path
-from facewatch.models import PackFile, KnownPack, fetch
+from facewatch.models.fetching import fetch
+from facewatch.models.packs import PackFile, KnownPack
 pack = {TINY!r}
 folder, url = Path({str(folder)!r}), {release.url!r}
 fetch("tiny", folder, lambda progress: print(progress.done, flush=True), base_url=url, registry=dict(tiny=pack))

@@ -24,7 +24,7 @@ from facewatch.errors import EngineError, FacewatchError
 from facewatch.text import plural
 
 if TYPE_CHECKING:
-    from facewatch.models import Pack
+    from facewatch.models.packs import Pack
 
 STANDARD = "face_recognition"
 
@@ -58,13 +58,13 @@ _command = partial(command, group=models)
 
 
 def _folder(state: State) -> Path:
-    from facewatch.models import models_folder
+    from facewatch.models.packs import models_folder
 
     return models_folder(state.config()["engine.models"])
 
 
 def _list(state: State, as_json: bool) -> None:
-    from facewatch.models import list_packs
+    from facewatch.models.packs import list_packs
 
     rows = [_standard()]
     for pack in list_packs(_folder(state)):
@@ -125,24 +125,24 @@ def fetch(state: State, pack: str, yes: bool) -> None:
     Example:
       facewatch models fetch buffalo_l
     """
-    from facewatch import models as packs
+    from facewatch.models import fetching, packs
 
-    folder, name = _folder(state), packs.known_pack(pack).name
-    was_here = packs.is_whole(name, folder)
+    folder, name = _folder(state), fetching.known_pack(pack).name
+    was_here = fetching.is_whole(name, folder)
     if not was_here:
         if not yes:
             _ask(name)
         with progress_bar(f"fetching {name}", is_shown=not state.is_quiet, in_bytes=True) as report:
-            packs.fetch(name, folder, report)
+            fetching.fetch(name, folder, report)
     _say_ready(state, packs.find_pack(name, folder), was_here=was_here)
 
 
 def _ask(name: str) -> None:
-    from facewatch import models as packs
+    from facewatch.models import fetching, packs
 
-    known = packs.known_pack(name)
+    known = fetching.known_pack(name)
     echo(
-        f"{name}: {packs.megabytes(known.archive.size)} from {packs.archive_address(name)}; "
+        f"{name}: {packs.megabytes(known.archive.size)} from {fetching.archive_address(name)}; "
         f"{packs.megabytes(known.size)} are kept\n{known.licence}",
         is_error=True,
     )
@@ -176,7 +176,7 @@ def import_(state: State, source: Path, name: str | None, force: bool) -> None:
     Example:
       facewatch models import ~/.insightface/models/buffalo_l
     """
-    from facewatch.models import import_pack
+    from facewatch.models.importing import import_pack
 
     same: list[bool] = []
     pack = import_pack(source, _folder(state), name=name, force=force, on_same=lambda: same.append(True))
@@ -199,7 +199,7 @@ def verify(state: State, pack: str | None, as_json: bool) -> None:
     Example:
       facewatch models verify buffalo_l
     """
-    from facewatch import models as packs
+    from facewatch.models import packs
 
     folder = _folder(state)
     here = [found.name for found in packs.list_packs(folder) if found.state != "absent"]
@@ -221,7 +221,7 @@ def verify(state: State, pack: str | None, as_json: bool) -> None:
 
 
 def _print_faults(folder: Path, faults: dict[str, list[str]], on_record: set[str]) -> None:
-    from facewatch.models import remedy
+    from facewatch.models.packs import remedy
 
     if not faults:
         echo(f"{folder}: no packs; facewatch models lists those that can be fetched")

@@ -191,12 +191,12 @@ def print_found(found: Found) -> None:
 
 def better_engine(app: App) -> str | None:
     """Return that there is a better engine, what it costs and how to get it; None: something else is in use."""
-    from facewatch import models
     from facewatch.engines import FIRST_ENGINE
+    from facewatch.models import packs
     from facewatch.presentation.catalog import better_pack
 
     if app.engine.name != FIRST_ENGINE:
         return None
-    packs = models.list_packs(models.models_folder(app.config["engine.models"]))
-    is_here = any(one.name == BETTER_PACK and one.state == "present" for one in packs)
-    return better_pack(models.known_pack(BETTER_PACK), is_here=is_here)
+    there = packs.list_packs(packs.models_folder(app.config["engine.models"]))
+    is_here = any(one.name == BETTER_PACK and one.state == "present" for one in there)
+    return better_pack(packs.REGISTRY[BETTER_PACK], is_here=is_here)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,9 @@ import numpy as np
 from facewatch.boxes import SAME_FACE, overlaps
 from facewatch.engines.options import EngineOptions
 from facewatch.engines.preprocessing import STRETCHING, stretched
+from facewatch.engines.sessions import Sessions, is_on_cpu, is_out_of_memory, one_line
 from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
-from facewatch.models import Pack, find_pack, models_folder
+from facewatch.models.packs import Pack, find_pack, models_folder, sha256_of
 from facewatch.types import DetectedFace, Detection, EngineInfo, Needs, Normalisation, Thresholds
 
 if TYPE_CHECKING:
@@ -118,13 +118,6 @@ NORMALISATION = Normalisation(
     per_decade=0.02,
 )
 
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "coreml": "CoreMLExecutionProvider"}
-_REMEDIES = {
-    "cuda": "pip uninstall onnxruntime, then pip install onnxruntime-gpu",
-    "coreml": "pip install onnxruntime on macOS",
-}
-_OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bfcarena", "bad_alloc", "resource exhausted")
-
 
 def describe(name: str, options: EngineOptions) -> EngineInfo:
     """Return what identifies the engine; reads no model.
@@ -161,8 +154,7 @@ def _check_whole(pack: Pack) -> None:
     """
     for path in (pack.detector, pack.recogniser):
         try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256_of(path)
         except OSError as error:
             raise EngineError(f"{path}: cannot be read ({error.strerror}); check the file's rights") from error
         if found != pack.sha256s[path.name]:
@@ -200,12 +192,16 @@ class ArcFaceEngine:
         vectors, norms = self._recogniser.embed_with_norms(stretched(crops))
         faces = [
             DetectedFace(
-                *((x0, y0, x1 - x0, y1 - y0), points, score, crop, vector),
+                box=(x0, y0, x1 - x0, y1 - y0),
+                landmarks=points,
+                score=score,
+                crop=crop,
+                embedding=vector,
                 norm=norm,
                 crop_landmarks=TEMPLATE,
             )
             for (x0, y0, x1, y1, score), points, crop, vector, norm in zip(
-                *(boxes.tolist(), landmarks, crops, vectors, norms.tolist()), strict=True
+                boxes.tolist(), landmarks, crops, vectors, norms.tolist(), strict=True
             )
         ]
         return sorted(faces, key=lambda face: (-face.box[2] * face.box[3], face.box))
@@ -270,7 +266,7 @@ class ArcFaceEngine:
         try:
             boxes, landmarks = self._detector.detect(bgr, input_size=size)
         except Exception as error:  # onnxruntime raises classes of its own below Exception, one for each status
-            if not _is_out_of_memory(error) or _is_on_cpu(self._detector.session):
+            if not is_out_of_memory(error) or is_on_cpu(self._detector.session):
                 raise
             log.warning("%s: not enough memory on the device to find faces; on the CPU from now on", self._info.name)
             self._detector = _load_detector(self._pack, self._sessions, is_on_cpu=True)
@@ -347,79 +343,6 @@ def _resized(cv2: Any, crop: Pixels) -> Pixels:
         crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA if is_larger else cv2.INTER_LINEAR
     )
     return small
-
-
-class Sessions:
-    """Makes onnxruntime sessions on one device."""
-
-    def __init__(self, device: str, n_threads: int) -> None:
-        """Choose the providers.
-
-        Raises:
-            EngineError: onnxruntime here has none for this device.
-        """
-        # Before it is imported: onnxruntime's wheels report their use to their maker otherwise. Nothing leaves here.
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-        import onnxruntime
-
-        self._onnxruntime = onnxruntime
-        self._n_threads = n_threads
-        self.device = device
-        self.providers = choose_providers(device, onnxruntime.get_available_providers())
-
-    def load(self, path: os.PathLike[str], *, is_on_cpu: bool = False) -> Any:
-        """Return a session for a model file.
-
-        Raises:
-            EngineError: it is not a model that onnxruntime can run, or the device cannot be used.
-        """
-        options = self._onnxruntime.SessionOptions()
-        # Photos are analysed in one process a core; threads that wait by spinning would take the others' time.
-        options.intra_op_num_threads = self._n_threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Warnings about shapes that differ from picture to picture, as they are meant to.
-        options.log_severity_level = 3
-        providers = ["CPUExecutionProvider"] if is_on_cpu else self.providers
-        try:
-            session = self._onnxruntime.InferenceSession(os.fspath(path), options, providers=providers)
-        except Exception as error:  # onnxruntime raises classes of its own below Exception, one for each status
-            raise EngineError(
-                f"{path}: not a model that can be used ({_one_line(error)}); `facewatch models verify` tells which "
-                "files are damaged, `facewatch models fetch` or `import` brings them again"
-            ) from error
-        if providers[0] not in session.get_providers() and self.device != "auto":
-            raise EngineError(
-                f"device {self.device!r}: onnxruntime cannot use it here (its libraries are missing or do not fit); "
-                f'{_REMEDIES.get(self.device, "")}, or set device = "auto"'
-            )
-        return session
-
-
-def choose_providers(device: str, available: Sequence[str]) -> list[str]:
-    """Return onnxruntime's providers for a device, the CPU behind it for what the device cannot do.
-
-    "auto" takes CUDA where it is there and else the CPU: Core ML compiles anew for every size of picture, so it has to
-    be asked for.
-
-    Raises:
-        EngineError: onnxruntime has no provider for this device; the message names the package that has.
-    """
-    cpu, wanted = _PROVIDERS["cpu"], _PROVIDERS["cuda" if device == "auto" else device]
-    if wanted in available:
-        return list(dict.fromkeys([wanted, cpu]))
-    if device == "auto":
-        return [cpu]
-    has = ", ".join(name for name, provider in _PROVIDERS.items() if provider in available)
-    raise EngineError(f"device {device!r}: the onnxruntime installed here has only {has}; {_REMEDIES[device]}")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)
-
-
-def _is_on_cpu(session: Any) -> bool:
-    return bool(session.get_providers() == [_PROVIDERS["cpu"]])
 
 
 def _load_detector(pack: Pack, sessions: Sessions, *, is_on_cpu: bool = False) -> Any:
@@ -509,20 +432,16 @@ class Recogniser:
 
     def _need_less_memory(self, error: Exception, n_faces: int) -> None:
         """Make the batch smaller, and at one face go to the CPU; any other error is raised again."""
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise error
         if n_faces > 1:
             self._batch = n_faces // 2
             log.warning(
-                "%s: not enough memory for %d faces at once; %d from now on", *(self._pack.name, n_faces, self._batch)
+                "%s: not enough memory for %d faces at once; %d from now on", self._pack.name, n_faces, self._batch
             )
-        elif not _is_on_cpu(self._network.session):
+        elif not is_on_cpu(self._network.session):
             log.warning("%s: not enough memory on the device; on the CPU from now on", self._pack.name)
             self._network.session = self._sessions.load(self._pack.recogniser, is_on_cpu=True)
             self._batch = BATCH_FACES
         else:
-            raise MemoryError(f"not enough memory for one face: {_one_line(error)}") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+            raise MemoryError(f"not enough memory for one face: {one_line(error)}") from error

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facewatch.engines.scaling import bordered, scaled
+from facewatch.engines.preprocessing import bordered, scaled
+from facewatch.types import Detection
 
 if TYPE_CHECKING:
     from facewatch.types import Pixels
@@ -27,8 +28,6 @@ CLOSE_SCORE = -0.3
 """Where HOG finds nothing, it looks again at the picture in this size, with a border of this share of its longer side,
 because it wants to see what is around a face, and takes scores from this on for 0: matched, but founding nobody."""
 
-Detected = tuple[tuple[float, float, float, float], float]
-
 
 class HogDetector:
     """Finds frontal faces."""
@@ -36,17 +35,17 @@ class HogDetector:
     def __init__(self, dlib: Any) -> None:
         self._detector = dlib.get_frontal_face_detector()
 
-    def __call__(self, pixels: Pixels, *, is_quick: bool = False) -> list[Detected]:
+    def __call__(self, pixels: Pixels, *, is_quick: bool = False) -> list[Detection]:
         longer = max(pixels.shape[:2])
         found = self._search(pixels, min(1.0, DETECTION_SIDE / longer))
         if found or is_quick:
             return found
         return self._search(pixels, CLOSE_SIDE / longer, round(BORDER * CLOSE_SIDE), CLOSE_SCORE)
 
-    def _search(self, pixels: Pixels, scale: float, border: int = 0, least_score: float = 0.0) -> list[Detected]:
+    def _search(self, pixels: Pixels, scale: float, border: int = 0, least_score: float = 0.0) -> list[Detection]:
         picture = bordered(scaled(pixels, scale), border)
         rectangles, scores, _ = self._detector.run(picture, UPSAMPLING, least_score)
-        return [(_box(r, scale, border), max(0.0, score)) for r, score in zip(rectangles, scores, strict=True)]
+        return [_detection(r, scale, border, max(0.0, score)) for r, score in zip(rectangles, scores, strict=True)]
 
 
 class CnnDetector:
@@ -55,11 +54,11 @@ class CnnDetector:
     def __init__(self, dlib: Any, model: Path) -> None:
         self._detector = dlib.cnn_face_detection_model_v1(str(model))
 
-    def __call__(self, pixels: Pixels, *, is_quick: bool = False) -> list[Detected]:
+    def __call__(self, pixels: Pixels, *, is_quick: bool = False) -> list[Detection]:
         scale = min(1.0, DETECTION_SIDE / max(pixels.shape[:2]))
-        return [(_box(found.rect, scale, 0), found.confidence) for found in self._detector(scaled(pixels, scale), 0)]
+        return [_detection(r.rect, scale, 0, r.confidence) for r in self._detector(scaled(pixels, scale), 0)]
 
 
-def _box(rectangle: Any, scale: float, border: int) -> tuple[float, float, float, float]:
+def _detection(rectangle: Any, scale: float, border: int, score: float) -> Detection:
     left, top = (rectangle.left() - border) / scale, (rectangle.top() - border) / scale
-    return left, top, (rectangle.width() - 1) / scale, (rectangle.height() - 1) / scale
+    return Detection((left, top, (rectangle.width() - 1) / scale, (rectangle.height() - 1) / scale), score)

@@ -7,7 +7,6 @@ it takes 5-7 ms and differs by less than 1e-6 (tests/test_engine_standard.py com
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facewatch.engines.sessions import open_session
 from facewatch.errors import EngineError
 
 if TYPE_CHECKING:
@@ -46,18 +46,7 @@ class DlibNetwork:
     """Turns aligned crops into dlib's 128-D embeddings, on one thread."""
 
     def __init__(self, weights: Path) -> None:
-        # Before it is imported: onnxruntime's wheels report their use to their maker otherwise. Nothing leaves here.
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        # Photos are analysed in one process a core; threads within one would only fight.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            build_graph(read_tensors(weights)), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(build_graph(read_tensors(weights)))
 
     def embed(self, crops: Pixels) -> Floats:
         """Return one embedding a crop as the network gives it; its length is about 1.4, not 1.

@@ -1,6 +1,7 @@
-"""Dark and flat faces, brought to ordinary light before they are embedded: a network knows only faces in that light.
+"""What engines do to a picture before its faces are found, and to faces before they are embedded.
 
-Measured by `scripts/spoiled light` on LFW faces, first with face_recognition (dlib), then with insightface (w600k_mbf).
+Dark and flat faces are brought to ordinary light, because a network knows only faces in that light. Measured by
+`scripts/spoiled light` on LFW faces, first with face_recognition (dlib), then with insightface (w600k_mbf).
 """
 
 from __future__ import annotations
@@ -52,3 +53,20 @@ def levels_of(crops: Pixels) -> Floats:
         shares = np.bincount((crop @ _GREY).round().astype(np.int64).ravel(), minlength=256).cumsum()
         levels[i] = np.searchsorted(shares, [share * shares[-1] for share in _SHARES])
     return levels
+
+
+def scaled(pixels: Pixels, scale: float) -> Pixels:
+    """Return an RGB picture with its sides multiplied by this, no side below one pixel."""
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if size == (width, height):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+
+
+def bordered(pixels: Pixels, n: int) -> Pixels:
+    """Return the picture with n pixels more on each side, which repeat the outermost ones: a face that fills the frame
+    then has a surrounding."""
+    return np.pad(pixels, ((n, n), (n, n), (0, 0)), mode="edge")

@@ -162,41 +162,36 @@ class StandardEngine:
         lengths around 1.43, and unit vectors tell people apart better: at a false-accept rate of 1e-4 on the labelled
         LFW faces 0.72 of the true pairs are accepted raw, 0.79 at unit length, 0.83 with the mirror image.
         """
-        found = self._find(pixels)
-        shapes = [self._predict_landmarks(pixels, rectangle) for rectangle, _ in found]
-        crops = [self._dlib.get_face_chip(pixels, shape, CROP_SIDE, CROP_PADDING) for shape in shapes]
-        embeddings = self._embed_stretched(crops)
-        faces = [
-            DetectedFace(
-                (r.left(), r.top(), r.width(), r.height()),
-                _five_points(shape),
-                score,
-                crop,
-                embedding,
-                crop_landmarks=TEMPLATE,
-            )
-            for (r, score), shape, crop, embedding in zip(found, shapes, crops, embeddings, strict=True)
-        ]
+        faces = self._described([(pixels, rectangle, score) for rectangle, score in self._find(pixels)])
         return sorted(faces, key=lambda face: (-face.box[2], face.box))
 
     def find(self, pixels: Pixels) -> list[Detection]:
         """Return where faces are at the first look, without landmarks and embeddings."""
-        return [Detection(box, score) for box, score in self._detect(pixels, is_quick=True)]
+        return self._detect(pixels, is_quick=True)
 
     def analyse_aligned(self, crops: Sequence[Pixels]) -> list[DetectedFace]:
         """Return one face a crop: its landmarks are looked for in the whole of it, and it is aligned by them."""
-        rectangles = [self._dlib.rectangle(0, 0, crop.shape[1] - 1, crop.shape[0] - 1) for crop in crops]
-        shapes = [self._predict_landmarks(crop, whole) for crop, whole in zip(crops, rectangles, strict=True)]
-        chips = [
-            self._dlib.get_face_chip(crop, shape, CROP_SIDE, CROP_PADDING)
-            for crop, shape in zip(crops, shapes, strict=True)
+        wholes = [self._dlib.rectangle(0, 0, crop.shape[1] - 1, crop.shape[0] - 1) for crop in crops]
+        return self._described([(crop, whole, 1.0) for crop, whole in zip(crops, wholes, strict=True)])
+
+    def _described(self, found: Sequence[tuple[Pixels, Any, float]]) -> list[DetectedFace]:
+        """Return the faces in these rectangles of pictures, with these scores: aligned, and embedded in one batch."""
+        shapes = [self._predict_landmarks(picture, rectangle) for picture, rectangle, _ in found]
+        crops = [
+            self._dlib.get_face_chip(picture, shape, CROP_SIDE, CROP_PADDING)
+            for (picture, _, _), shape in zip(found, shapes, strict=True)
         ]
-        embeddings = self._embed_stretched(chips)
+        embeddings = self.embed(stretched(np.array(crops, np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE, 3)))
         return [
             DetectedFace(
-                (0, 0, crop.shape[1], crop.shape[0]), _five_points(shape), 1.0, chip, embedding, crop_landmarks=TEMPLATE
+                box=(r.left(), r.top(), r.width(), r.height()),
+                landmarks=_five_points(shape),
+                score=score,
+                crop=crop,
+                embedding=embedding,
+                crop_landmarks=TEMPLATE,
             )
-            for crop, shape, chip, embedding in zip(crops, shapes, chips, embeddings, strict=True)
+            for (_, r, score), shape, crop, embedding in zip(found, shapes, crops, embeddings, strict=True)
         ]
 
     def embed(self, crops: Pixels) -> Floats:
@@ -226,16 +221,13 @@ class StandardEngine:
         unit: Floats = sums / lengths
         return unit
 
-    def _embed_stretched(self, crops: Sequence[Pixels]) -> Floats:
-        """Return what `embed` does of crops in ordinary light."""
-        return self.embed(stretched(np.array(crops, np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE, 3)))
-
     def _find(self, pixels: Pixels) -> list[tuple[Any, float]]:
         """Return dlib's rectangle and the score of each face."""
-        return [
-            (self._dlib.rectangle(*(round(side) for side in (x, y, x + w, y + h))), score)
-            for (x, y, w, h), score in self._detect(pixels)
-        ]
+        found = []
+        for face in self._detect(pixels):
+            x, y, w, h = face.box
+            found.append((self._dlib.rectangle(round(x), round(y), round(x + w), round(y + h)), face.score))
+        return found
 
 
 def _fast_detector(dlib: Any, name: str) -> HogDetector | YunetDetector:

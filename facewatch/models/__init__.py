@@ -1,8 +1,8 @@
 """The model files of the engine `insightface:PACK`: where they are, what they are, and how they get there.
 
-    registry    the packs that are known, with the SHA-256 of every file
     graphs      which ONNX file is the detector and which the recogniser
-    packs       what lies in the models folder: find_pack, list_packs, verify
+    packs       the packs that are known, with the SHA-256 of every file, and what lies in the models folder: find_pack,
+                list_packs, verify
     fetching    a known pack from the release page of insightface, only when asked
     importing   a folder or an archive that the user has
     placing     how a pack gets into its place as a whole, or not at all
@@ -10,43 +10,3 @@
 A pack is a folder `<models folder>/<name>/` with a detector, a recogniser, and `facewatch.json`, which says what both
 were when they came. The other models of insightface's archives (68 and 106 landmarks, age and sex) are left out.
 """
-
-from __future__ import annotations
-
-from facewatch.models.fetching import archive_address, fetch, is_whole, known_pack
-from facewatch.models.importing import import_pack
-from facewatch.models.packs import (
-    Pack,
-    PackState,
-    find_pack,
-    is_on_record,
-    list_packs,
-    megabytes,
-    models_folder,
-    plain_name,
-    remedy,
-    verify,
-)
-from facewatch.models.registry import REGISTRY, KnownPack, PackFile, PackRecord
-
-__all__ = [
-    "REGISTRY",
-    "KnownPack",
-    "Pack",
-    "PackFile",
-    "PackRecord",
-    "PackState",
-    "archive_address",
-    "fetch",
-    "find_pack",
-    "import_pack",
-    "is_on_record",
-    "is_whole",
-    "known_pack",
-    "list_packs",
-    "megabytes",
-    "models_folder",
-    "plain_name",
-    "remedy",
-    "verify",
-]

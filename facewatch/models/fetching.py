@@ -14,6 +14,8 @@ from facewatch.errors import EngineError
 from facewatch.models.importing import unpack_known
 from facewatch.models.packs import (
     ENGINE,
+    REGISTRY,
+    KnownPack,
     Pack,
     did_you_mean,
     find_pack,
@@ -25,7 +27,6 @@ from facewatch.models.packs import (
     write_manifest,
 )
 from facewatch.models.placing import check_room, disk_errors, free_bytes, locked, put_in_place, scratch
-from facewatch.models.registry import REGISTRY, KnownPack
 from facewatch.types import Progress
 
 if TYPE_CHECKING:
@@ -150,8 +151,7 @@ def _download(
     """Bring the archive, unless all of it came before."""
     if _is_archive(part, pack):
         return
-    n_there = part.stat().st_size if part.exists() else 0
-    check_room(part.parent, [max(0, pack.archive.size - n_there), pack.size], free)
+    check_room(part.parent, [max(0, pack.archive.size - _n_there(part)), pack.size], free)
     address = archive_address(pack.name, base_url, registry={pack.name: pack})
     download(address, part, report, size=pack.archive.size, note=pack.archive.name)
     if not _is_archive(part, pack):
@@ -160,7 +160,7 @@ def _download(
 
 
 def _is_archive(part: Path, pack: KnownPack) -> bool:
-    return part.exists() and part.stat().st_size == pack.archive.size and sha256_of(part) == pack.archive.sha256
+    return _n_there(part) == pack.archive.size and sha256_of(part) == pack.archive.sha256
 
 
 _CONNECT_SECONDS, _READ_SECONDS = 20.0, 60.0

@@ -12,7 +12,11 @@ from facewatch.errors import EngineError
 from facewatch.models.graphs import Graph, is_model, pick_models
 from facewatch.models.packs import (
     ENGINE,
+    REGISTRY,
+    KnownPack,
     Pack,
+    PackFile,
+    PackRecord,
     differs,
     find_pack,
     hash_faults,
@@ -23,7 +27,6 @@ from facewatch.models.packs import (
     write_manifest,
 )
 from facewatch.models.placing import check_room, copy_hashed, disk_errors, free_bytes, locked, put_in_place, scratch
-from facewatch.models.registry import REGISTRY, KnownPack, PackFile, PackRecord
 
 
 def import_pack(

@@ -13,8 +13,7 @@ from typing import IO
 
 from facewatch.errors import EngineError
 from facewatch.fs.locks import is_file_of, take_lock, wait_for_lock
-from facewatch.models.packs import MANIFEST, megabytes, read_manifest
-from facewatch.models.registry import PackFile
+from facewatch.models.packs import MANIFEST, PackFile, megabytes, read_manifest
 
 _CHUNK = 1 << 20
 _ELSEWHERE = "or keep models elsewhere: `models` under [engine] in the settings"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
 from facewatch.catalog import display
-from facewatch.models import megabytes
+from facewatch.models.packs import megabytes
 from facewatch.presentation import local_time
 from facewatch.text import beside_strangers, plural, printable
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from facewatch.catalog.engines import KnownEngine
     from facewatch.catalog.restore import GivenUp
     from facewatch.folders.restore import Restorable, Restored
-    from facewatch.models.registry import KnownPack
+    from facewatch.models.packs import KnownPack
     from facewatch.people.identities import Alike
     from facewatch.people.search import NearFaces
 

@@ -19,7 +19,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import facewatch
-from facewatch import models
 from facewatch.catalog import KnownEngine
 from facewatch.checks import Finding, Severity
 from facewatch.checks.doctor.case import Case, Try, counted, finding_of, readable_size, shown, split_advice
@@ -27,6 +26,7 @@ from facewatch.engines import FIRST_ENGINE, describe_engine, pack_of
 from facewatch.engines.options import OPTIONS, EngineOptions
 from facewatch.errors import ConfigError, EngineError
 from facewatch.library.layout import check_places
+from facewatch.models import packs
 from facewatch.types import EngineInfo
 
 ENVIRONMENT = "environment"
@@ -433,16 +433,16 @@ def model_files(case: Case) -> Iterator[Finding]:
     """Whether the model files are what they should be, byte for byte; only --deep reads them."""
     if not case.is_deep:
         return
-    folder = models.models_folder(case.config["engine.models"])
+    folder = packs.models_folder(case.config["engine.models"])
     name = wanted_engine(case)
     own = [name] if "/" in pack_of(name) else []
-    here = [pack.name for pack in models.list_packs(folder) if pack.state != "absent"]
+    here = [pack.name for pack in packs.list_packs(folder) if pack.state != "absent"]
     for pack in (*own, *here):
-        faults = models.verify(pack, folder)
-        what = f"insightface:{models.plain_name(pack)}"
+        faults = packs.verify(pack, folder)
+        what = f"insightface:{packs.plain_name(pack)}"
         for fault in faults:
-            yield finding_of(MODELS, Severity.BROKEN, f"{what}: {fault}", models.remedy(models.plain_name(pack)))
-        if not faults and models.is_on_record(pack, folder):
+            yield finding_of(MODELS, Severity.BROKEN, f"{what}: {fault}", packs.remedy(packs.plain_name(pack)))
+        if not faults and packs.is_on_record(pack, folder):
             yield finding_of(MODELS, Severity.OK, f"{what}: every byte is as it should be")
         elif not faults:
             said = f"{what}: no SHA-256 is on record, so damage cannot be told"
@@ -450,7 +450,7 @@ def model_files(case: Case) -> Iterator[Finding]:
                 MODELS,
                 Severity.REMARK,
                 said,
-                f"facewatch models import {folder / models.plain_name(pack)} writes it down",
+                f"facewatch models import {folder / packs.plain_name(pack)} writes it down",
             )
 
 

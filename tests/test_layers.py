@@ -23,7 +23,6 @@ LAYERS = (
     ("pipeline",),
     ("presentation",),
     ("app",),
-    ("service",),
     ("web", "evaluation"),
     ("cli",),
 )
@@ -80,7 +79,7 @@ def test_the_documents_list_these_layers() -> None:
     assert layers == [set(names) for names in LAYERS]
 
 
-SEE_SETTINGS = {"app", "settings", "service", "web", "cli", "checks", "watcher"}
+SEE_SETTINGS = {"app", "settings", "web", "cli", "checks", "watcher"}
 
 
 def test_layers_below_the_app_do_not_see_the_settings() -> None:

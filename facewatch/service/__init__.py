@@ -1,1 +1,0 @@
-"""Work on a whole catalog that has not found its floor yet."""

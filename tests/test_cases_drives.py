@@ -37,8 +37,7 @@ from facewatch.fs.mounts import Asker
 from facewatch.library.roots import N_TOLD
 from facewatch.people.corrections import Decisions
 from facewatch.presentation.catalog import losses
-from facewatch.reports.metrics import exposition
-from facewatch.reports.status import Status
+from facewatch.reports.status import Status, exposition
 from facewatch.types import Progress
 from facewatch.watcher.inotify import InotifySource
 

@@ -45,7 +45,6 @@ from facewatch.heartbeat import (
 from facewatch.indexing.engine import SwitchProgress
 from facewatch.library.scan import Rules
 from facewatch.presentation.reports import status_row
-from facewatch.reports.metrics import exposition
 from facewatch.reports.status import (
     N_EXAMPLES,
     Counts,
@@ -54,6 +53,7 @@ from facewatch.reports.status import (
     Health,
     Locations,
     Status,
+    exposition,
     grouped_by_cause,
 )
 from facewatch.watcher.roots import Watched

@@ -70,7 +70,7 @@ def status(state: State, is_all: bool, is_watching: bool, is_metrics: bool, is_c
     if as_json:
         print_json(words.status_row(current))
     elif is_metrics:
-        from facewatch.reports.metrics import exposition
+        from facewatch.reports.status import exposition
 
         click.echo(exposition(current, datetime.now(UTC)), nl=False)
     else:

@@ -35,7 +35,7 @@ from facewatch.evaluation.calibration import MIN_PRECISION, Calibration, Rates, 
 from facewatch.evaluation.labelled import check_counts, read_labels
 from facewatch.evaluation.run import analyse, photos_of, usable_methods
 from facewatch.evaluation.sample import Sample, make_sample
-from facewatch.fs.output import check_target, written_at_once
+from facewatch.fs.atomic import check_target, written_at_once
 from facewatch.text import plural
 from facewatch.types import Thresholds
 

@@ -39,7 +39,7 @@ from facewatch.evaluation.analyses import Analyses, load_analyses, save_analyses
 from facewatch.evaluation.labelled import Label, read_labels, sets_in
 from facewatch.evaluation.sample import make_sample, match, middle_face
 from facewatch.evaluation.ways import Arrival
-from facewatch.fs.output import check_target
+from facewatch.fs.atomic import check_target
 from facewatch.indexing.analyzer import LibraryFile, Recipe
 from facewatch.indexing.crops import PAGE_SIDE, Album
 from facewatch.indexing.pool import InlineWorkers

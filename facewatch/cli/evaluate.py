@@ -122,7 +122,7 @@ def _read_labels(
 ) -> list[Labelled]:
     """Return the labelled sets, if the files to write, by their suffixes, can be written."""
     from facewatch.evaluation.labelled import read_labels, sets_in
-    from facewatch.fs.output import check_target
+    from facewatch.fs.atomic import check_target
     from facewatch.settings import rules_of
 
     folders = list(dict.fromkeys(folder for one in labelled for folder in sets_in(one)))

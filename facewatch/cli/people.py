@@ -216,7 +216,7 @@ def write_contact_sheet(
 
 
 def _write_elsewhere(file: Path, page: str) -> Path:
-    from facewatch.fs.output import written_at_once
+    from facewatch.fs.atomic import written_at_once
 
     with written_at_once(file, mode=0o600) as page_file:
         page_file.write(page.encode())
@@ -230,7 +230,7 @@ def check_sheet_file(app: App, file: Path, *, force: bool) -> None:
         LibraryError: it is refused.
     """
     from facewatch import folders
-    from facewatch.fs.output import check_target
+    from facewatch.fs.atomic import check_target
 
     check_target(file, suffix=".html", photos=(*app.libraries.roots, *app.catalog.roots.all()))
     if force or not os.path.lexists(file) or folders.is_sheet(file):

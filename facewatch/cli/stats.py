@@ -29,7 +29,7 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
       facewatch stats --report stats.html
     """
     from facewatch.catalog import utc_now
-    from facewatch.fs.output import check_target
+    from facewatch.fs.atomic import check_target
 
     with state.app() as app:
         if report:

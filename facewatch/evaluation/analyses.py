@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from facewatch import __version__
 from facewatch.catalog import display
 from facewatch.errors import LibraryError
-from facewatch.fs.output import written_at_once
+from facewatch.fs.atomic import written_at_once
 from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile, Recipe
 from facewatch.indexing.indexer import Indexer
 from facewatch.indexing.pool import Workers

@@ -18,7 +18,7 @@ from facewatch.evaluation.metrics import BIN_WIDTH, N_BINS, Mistake, PairCounts,
 from facewatch.evaluation.run import Evaluation, names_of
 from facewatch.evaluation.simulated import rows_of
 from facewatch.evaluation.ways import STREAMING, Partition
-from facewatch.fs.output import written_at_once
+from facewatch.fs.atomic import written_at_once
 from facewatch.indexing.crops import Album
 from facewatch.indexing.pool import CropWorkers
 from facewatch.presentation.html import HtmlTable, Tile, render

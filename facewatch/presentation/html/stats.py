@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facewatch import __version__
 from facewatch.catalog import display
-from facewatch.fs.output import written_at_once
+from facewatch.fs.atomic import written_at_once
 from facewatch.presentation.html import HtmlTable, Tile, render
 from facewatch.presentation.html.plots import Axes, Figure, chart, rulers, steps
 from facewatch.reports.stats import Distances, Histogram, Spread, Stats

@@ -30,6 +30,9 @@ from facewatch.folders.apply import apply, refusal
 from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed, owner_of
 from facewatch.folders.disk import LinkMaker, make_link, place_in, read_disk, read_entry
 from facewatch.folders.model import (
+    MARKER,
+    SHEET,
+    UNNAMED,
     Action,
     Applied,
     Disk,
@@ -44,8 +47,9 @@ from facewatch.folders.model import (
     RemoveLink,
     WantedFolder,
     WantedLink,
+    fits_folder,
+    safe_name,
 )
-from facewatch.folders.names import MARKER, SHEET, UNNAMED, fits_folder, safe_name
 from facewatch.folders.plan import plan
 from facewatch.folders.recovery import intents_of, resume
 from facewatch.folders.sheet import SHEET_MARK, drop_from_sheet, is_sheet, portrait_start, remove_sheet, write_sheet

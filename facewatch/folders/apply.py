@@ -12,6 +12,8 @@ from pathlib import Path
 from facewatch.errors import FolderError
 from facewatch.folders.disk import LinkMaker, OpenedFolder, make_link, opened_folder_of, read_entry
 from facewatch.folders.model import (
+    PART,
+    UNNAMED,
     Action,
     Applied,
     Ledger,
@@ -22,8 +24,8 @@ from facewatch.folders.model import (
     Plan,
     RemoveFolder,
     RemoveLink,
+    printable,
 )
-from facewatch.folders.names import PART, UNNAMED, printable
 from facewatch.fs.atomic import exists, rename_apart
 
 _BATCH = 1000

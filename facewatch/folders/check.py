@@ -13,8 +13,7 @@ from pathlib import Path
 from facewatch.errors import FolderError
 from facewatch.folders.apply import refusal
 from facewatch.folders.disk import LinkMaker, OpenedFolder, make_link, opened_folder_of
-from facewatch.folders.model import LinkKind
-from facewatch.folders.names import MARKER, PART
+from facewatch.folders.model import MARKER, PART, LinkKind
 from facewatch.fs.atomic import UNSUPPORTED, exists, rename_apart, write_part
 from facewatch.fs.beneath import open_file
 from facewatch.fs.mounts import is_folder

@@ -20,8 +20,19 @@ from pathlib import Path
 from typing import Protocol
 
 from facewatch.errors import FolderError
-from facewatch.folders.model import Disk, Entries, FolderEntry, LinkKind, RecordedLink, WantedFolder
-from facewatch.folders.names import MARKER, N_CANDIDATES, UNNAMED, folder_names, temporary_folder
+from facewatch.folders.model import (
+    MARKER,
+    N_CANDIDATES,
+    UNNAMED,
+    Disk,
+    Entries,
+    FolderEntry,
+    LinkKind,
+    RecordedLink,
+    WantedFolder,
+    folder_names,
+    temporary_folder,
+)
 from facewatch.fs import beneath
 from facewatch.fs.beneath import open_file, open_folder_beneath
 

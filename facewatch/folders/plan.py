@@ -12,6 +12,8 @@ from pathlib import Path
 
 from facewatch.folders.disk import is_intact
 from facewatch.folders.model import (
+    N_CANDIDATES,
+    UNNAMED,
     Action,
     Disk,
     FolderEntry,
@@ -24,8 +26,11 @@ from facewatch.folders.model import (
     RemoveFolder,
     RemoveLink,
     WantedFolder,
+    folder_names,
+    link_names,
+    name_key,
+    temporary_folder,
 )
-from facewatch.folders.names import N_CANDIDATES, UNNAMED, folder_names, link_names, name_key, temporary_folder
 
 
 def plan(

@@ -16,8 +16,7 @@ from typing import Any
 
 from facewatch.folders.apply import refusal
 from facewatch.folders.disk import OpenedFolder, read_entry
-from facewatch.folders.model import Action, FolderEntry, Ledger, LinkKind, MakeFolder, MakeLink, MoveFolder
-from facewatch.folders.names import MARKER
+from facewatch.folders.model import MARKER, Action, FolderEntry, Ledger, LinkKind, MakeFolder, MakeLink, MoveFolder
 from facewatch.fs.atomic import exists
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from facewatch.errors import FolderError
 from facewatch.folders.apply import refusal
 from facewatch.folders.disk import OpenedFolder
-from facewatch.folders.names import MARKER, SHEET
+from facewatch.folders.model import MARKER, SHEET
 from facewatch.fs.atomic import exists, rename_apart, write_part
 from facewatch.fs.beneath import open_file
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from facewatch import folders
 from facewatch.catalog import Catalog, restore, utc_now
 from facewatch.catalog.restore import FoundLink
-from facewatch.folders.names import link_names
+from facewatch.folders.model import link_names
 from facewatch.folders.sync import PeopleFolder
 
 NAMES = "names_of_folders"

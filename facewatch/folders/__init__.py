@@ -26,7 +26,7 @@ Paths in records and plans are relative to the people folder, with "/", and keep
 
 from __future__ import annotations
 
-from facewatch.folders.apply import apply, refusal
+from facewatch.folders.apply import apply, intents_of, refusal, resume
 from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed, owner_of
 from facewatch.folders.disk import LinkMaker, make_link, place_in, read_disk, read_entry
 from facewatch.folders.model import (
@@ -51,7 +51,6 @@ from facewatch.folders.model import (
     safe_name,
 )
 from facewatch.folders.plan import plan
-from facewatch.folders.recovery import intents_of, resume
 from facewatch.folders.sheet import SHEET_MARK, drop_from_sheet, is_sheet, portrait_start, remove_sheet, write_sheet
 
 __all__ = [

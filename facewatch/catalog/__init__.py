@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from facewatch.catalog.assignments import Assignments, Rejections
+from facewatch.catalog.assignments import Assignments, Provenance, Rejections
 from facewatch.catalog.backup import Backups, write_backup
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
@@ -33,7 +33,6 @@ from facewatch.catalog.opening import (
     utc_now,
 )
 from facewatch.catalog.people import LinkRow, Links, People, Person, Runs
-from facewatch.catalog.provenance import Provenance
 from facewatch.errors import CatalogError
 from facewatch.fs import sidecar
 from facewatch.fs.locks import Holder, file_lock, holder

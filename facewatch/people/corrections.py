@@ -17,7 +17,7 @@ from shlex import quote
 
 from facewatch import ids
 from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person
-from facewatch.catalog.provenance import PLACED, split_rule
+from facewatch.catalog.assignments import PLACED, split_rule
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.lookup import (
     LinkAt,

@@ -24,7 +24,7 @@ from facewatch.quality import Limits, Shortfall, shortfalls
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
-    from facewatch.catalog.provenance import Placing
+    from facewatch.catalog.assignments import Placing
     from facewatch.indexing.engine import EngineInUse, WantedEngine
     from facewatch.matching import MatchSettings
 

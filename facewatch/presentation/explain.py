@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
 from facewatch.catalog import USER, Mark, display
-from facewatch.catalog.provenance import How, Placing
+from facewatch.catalog.assignments import How, Placing
 from facewatch.matching import Aggregation
 from facewatch.people.explain import Bar, BarRule, Verdict, Why
 from facewatch.people.lookup import handle_of

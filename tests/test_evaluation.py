@@ -45,7 +45,7 @@ from facewatch.indexing.crops import PAGE_SIDE, Album
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.matching import Gallery
 from facewatch.matching.aggregation import MatchSettings
-from facewatch.presentation.html import plots
+from facewatch.presentation import html
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Normalisation, Quality, Tier
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -1062,8 +1062,8 @@ def test_the_worst_mistakes_come_first() -> None:
 
 @pytest.mark.parametrize("xs", [(0.31, 0.34, 0.35), (0.02, 0.03, 0.05), (0.1, 0.5, 0.9)])
 def test_no_ruler_crosses_a_name_and_no_name_lies_in_the_plot(xs: tuple[float, ...]) -> None:
-    axes = plots.Axes((0.0, 1.0), (0.0, 1.0), "x", "y", n_lines_above=len(xs))
-    drawn = ET.fromstring(f"<svg>{plots.rulers(axes, [(f'name{x}', x) for x in xs])}</svg>")
+    axes = html.Axes((0.0, 1.0), (0.0, 1.0), "x", "y", n_lines_above=len(xs))
+    drawn = ET.fromstring(f"<svg>{html.rulers(axes, [(f'name{x}', x) for x in xs])}</svg>")
     names = [(float(t.get("x", "")), float(t.get("y", "")), t.get("text-anchor")) for t in drawn.iter("text")]
     assert all(down <= axes.top for _, down, _ in names)
     for across, down, anchor in names:
@@ -1075,7 +1075,7 @@ def test_no_ruler_crosses_a_name_and_no_name_lies_in_the_plot(xs: tuple[float, .
 
 @given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3))
 def test_axes_have_a_few_round_numbers_inside(low: float, width: float) -> None:
-    ticks = plots.round_numbers(low, low + width)
+    ticks = html.round_numbers(low, low + width)
     assert 2 <= len(ticks) <= 7
     assert all(low - 1e-6 * width <= tick <= low + width * (1 + 1e-6) for tick in ticks)
 

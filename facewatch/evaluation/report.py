@@ -21,8 +21,7 @@ from facewatch.evaluation.ways import STREAMING, Partition
 from facewatch.fs.atomic import written_at_once
 from facewatch.indexing.crops import Album
 from facewatch.indexing.pool import CropWorkers
-from facewatch.presentation.html import HtmlTable, Tile, render
-from facewatch.presentation.html.plots import Axes, Figure, chart, dot, line, rulers, steps
+from facewatch.presentation.html import Axes, Figure, HtmlTable, Tile, chart, dot, line, render, rulers, steps
 from facewatch.text import plural
 from facewatch.types import Thresholds, Tier
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from facewatch import __version__
 from facewatch.catalog import display
 from facewatch.fs.atomic import written_at_once
-from facewatch.presentation.html import HtmlTable, Tile, render
-from facewatch.presentation.html.plots import Axes, Figure, chart, rulers, steps
+from facewatch.presentation.html import Axes, Figure, HtmlTable, Tile, chart, render, rulers, steps
 from facewatch.reports.stats import Distances, Histogram, Spread, Stats
 from facewatch.text import plural
 

@@ -32,9 +32,8 @@ from facewatch.cli.output import progress_bar
 from facewatch.clustering import METHODS
 from facewatch.errors import FacewatchError, LibraryError
 from facewatch.evaluation.calibration import MIN_PRECISION, Calibration, Rates, around, calibrate, rates_of
-from facewatch.evaluation.labelled import check_counts, read_labels
+from facewatch.evaluation.labelled import Sample, check_counts, make_sample, read_labels
 from facewatch.evaluation.run import analyse, photos_of, usable_methods
-from facewatch.evaluation.sample import Sample, make_sample
 from facewatch.fs.atomic import check_target, written_at_once
 from facewatch.text import plural
 from facewatch.types import Thresholds

@@ -16,8 +16,7 @@ from facewatch import decode
 from facewatch.engines import load_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.errors import PhotoError
-from facewatch.evaluation.labelled import Labelled, LabelledPhoto
-from facewatch.evaluation.sample import match, resolved
+from facewatch.evaluation.labelled import Labelled, LabelledPhoto, match, resolved
 from facewatch.quality import Limits, measure
 from facewatch.types import Analysis, Box, DetectedFace, Engine, Face
 

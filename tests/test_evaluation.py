@@ -36,8 +36,7 @@ from facewatch.engines import fake
 from facewatch.errors import EngineError, FacewatchError, LibraryError
 from facewatch.evaluation import calibration, metrics, report, run, simulated, ways
 from facewatch.evaluation.analyses import Analyses, load_analyses, save_analyses
-from facewatch.evaluation.labelled import Label, read_labels, sets_in
-from facewatch.evaluation.sample import make_sample, match, middle_face
+from facewatch.evaluation.labelled import Label, make_sample, match, middle_face, read_labels, sets_in
 from facewatch.evaluation.ways import Arrival
 from facewatch.fs.atomic import check_target
 from facewatch.indexing.analyzer import LibraryFile, Recipe

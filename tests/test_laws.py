@@ -30,8 +30,7 @@ from facewatch.clustering.graph import NeighbourGraph
 from facewatch.engines import load_engine
 from facewatch.engines.arcface import NEEDS, NORMALISATION, THRESHOLDS
 from facewatch.engines.options import EngineOptions
-from facewatch.evaluation.labelled import read_labels
-from facewatch.evaluation.sample import match
+from facewatch.evaluation.labelled import match, read_labels
 from facewatch.matching import Gallery
 from facewatch.people.identities import FixedEngine, Identities
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from facewatch.app import App
     from facewatch.config import Config
-    from facewatch.evaluation.labelled import Labelled
+    from facewatch.evaluation.labelled import Labelled, Sample
     from facewatch.evaluation.run import Evaluation
-    from facewatch.evaluation.sample import Sample
     from facewatch.evaluation.ways import OpenApp, Partition
     from facewatch.pipeline import Report
 

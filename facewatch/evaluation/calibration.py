@@ -25,7 +25,7 @@ from facewatch.types import Thresholds, Tier
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.evaluation.sample import Sample
+    from facewatch.evaluation.labelled import Sample
 
 _BLOCK_ROWS = 256
 _STEP = 0.005

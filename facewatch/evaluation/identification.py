@@ -22,7 +22,7 @@ from facewatch.types import Thresholds
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facewatch.evaluation.sample import Sample
+    from facewatch.evaluation.labelled import Sample
 
 FARS = (1e-2, 1e-3)
 """Shares of strangers who may be taken for anybody."""

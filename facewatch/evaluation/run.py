@@ -18,9 +18,8 @@ from facewatch.cohort import Cohort
 from facewatch.errors import FacewatchError
 from facewatch.evaluation.analyses import Analyses, analyse_photos, key_of, load_analyses, save_analyses
 from facewatch.evaluation.identification import Identification, facts_of, identification
-from facewatch.evaluation.labelled import Labelled, check_counts
+from facewatch.evaluation.labelled import Labelled, Sample, check_counts, make_sample, resolved
 from facewatch.evaluation.metrics import PairCounts, Scores, Verification, count_pairs, nearer, scores, verification
-from facewatch.evaluation.sample import Sample, make_sample, resolved
 from facewatch.evaluation.simulated import Simulation, simulate
 from facewatch.evaluation.ways import (
     Arrival,

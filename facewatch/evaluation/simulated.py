@@ -21,7 +21,7 @@ from facewatch.types import Tier
 
 if TYPE_CHECKING:
     from facewatch.app import App
-    from facewatch.evaluation.sample import Sample
+    from facewatch.evaluation.labelled import Sample
 
 N_LARGEST = 20
 """People whom the user names."""

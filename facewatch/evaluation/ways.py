@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facewatch.app import App
-    from facewatch.evaluation.sample import Photo, Sample
+    from facewatch.evaluation.labelled import Photo, Sample
 
 CLUSTERING, ALL_AT_ONCE, STREAMING = "clustering", "all at once", "streaming"
 

@@ -30,7 +30,7 @@ _LEAST_MOUTH, _LEAST_EYE = 0.3, 0.35
 """Contrast within the mouth and within the eye that shows more, in shares of the face's."""
 _DARK = -1.0
 """Logarithm of how much darker than the skin both eyes are: dark glasses, wherever their edge is."""
-_LEAST_CONTRAST = 3.0
+_LEAST_SEEN = 3.0
 """Grey values; with less nothing of the face is seen at all, and nothing tells what hides it."""
 _FACE = 0.2
 """Left out on each side of the crop where the face's contrast is measured."""
@@ -42,7 +42,7 @@ def covered_of(grey: Floats, landmarks: Floats) -> Covered:
     way = float(np.hypot(*(right - left)))
     margin = round(len(grey) * _FACE)
     contrast = float(grey[margin:-margin, margin:-margin].std())
-    if contrast < _LEAST_CONTRAST:
+    if contrast < _LEAST_SEEN:
         return Covered.NOTHING
 
     def at(middle: Floats, box: tuple[tuple[float, float], tuple[float, float]]) -> Floats:

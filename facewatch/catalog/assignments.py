@@ -1,4 +1,4 @@
-"""Whom faces are assigned to, and what users said that is not so."""
+"""Whom faces are assigned to, how each came there, and what users said that is not so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is on which photo, as somebody wrote it down: labels.csv, or a folder per person."""
+"""Who is on which photo, as somebody wrote it down (labels.csv or a folder per person), and the found face of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a plan is made of: what is wanted, recorded and there, and the actions in between."""
+"""What a plan is made of: what is wanted, recorded and there, the actions in between, and names for folders and links
+that every file system takes."""
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ class RecordedLink:
     path: str
     source: Path
     stamp: str
-    """What stood there when we had made it (see the top of this module)."""
+    """What stood there when we had made it (see `FolderEntry.stamp`)."""
 
 
 @dataclass(frozen=True, slots=True)

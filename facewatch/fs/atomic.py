@@ -1,4 +1,5 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are there as a whole or not at all; those that a user names are checked before the work, and never lie
+among the photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Analyses files, in a worker process: what is it, and which faces are in it?"""
+"""Analyses files, in a worker process: what is it, and which faces are in it, at any angle?
+
+Photos may lie on their side or head, and pages of photos in several ways. No detector is trained on such faces: HOG
+finds none of them, SCRFD half, and a face upside down as if it were upright, with a stranger's vector. So a found face
+is no proof of the right turn: of all turns that see a face the one with the best score is believed:
+`scripts/bench --only angles`.
+"""
 
 from __future__ import annotations
 

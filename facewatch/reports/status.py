@@ -1,4 +1,5 @@
-"""What there is, who is at work, and what is wrong, in one value."""
+"""What there is, who is at work, and what is wrong, in one value; and the same as metrics in Prometheus' text format,
+for a textfile collector or a scrape through a small server."""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
 """HTML pages that need nothing else: no script, no font, no picture from anywhere.
 
 Their templates escape whatever they are given. A page is well-formed XML, too, which tests make use of.
+Charts are inline SVG, in sizes that a telephone shows without scaling. They are made in Python and not by templates,
+because nearly all of them is computed coordinates. Colours are classes ("tone-0" to "tone-5"), so that the page's style
+decides them, by day and by night.
 """
 
 from __future__ import annotations

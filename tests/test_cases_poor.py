@@ -16,13 +16,12 @@ from PIL import Image
 from facewatch.app import App
 from facewatch.catalog import Catalog
 from facewatch.config import load_config
-from facewatch.covers import covered_of
 from facewatch.decode import decode
 from facewatch.engines import arcface, fake, load_engine, standard
 from facewatch.engines.preprocessing import HIGH, LEAST_RANGE, LOW, levels_of, stretched
 from facewatch.matching import Gallery
 from facewatch.presentation.explain import shortfall_text
-from facewatch.quality import Limits, measure, shortfalls
+from facewatch.quality import Limits, covered_of, measure, shortfalls
 from facewatch.types import Analysis, Box, Covered, DetectedFace, Face, Quality, Tier
 
 GOOD = ("lfw/Hugh_Grant/Hugh_Grant_0001.jpg", "album/family/Family1-Dad1.jpg", "album/matches/00000063.jpg")

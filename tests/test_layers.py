@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "facewatch"
 LAYERS = (
     ("errors", "types", "ids"),
     ("fs", "text", "boxes", "columns"),
-    ("models", "catalog.migrations", "cohort", "covers", "heartbeat"),
+    ("models", "catalog.migrations", "cohort", "heartbeat"),
     ("decode", "quality", "engines", "matching", "clustering", "catalog"),
     ("config", "folders", "library", "indexing"),
     ("people",),

@@ -21,8 +21,7 @@ from drawn import Library
 
 from facewatch.cli import main
 from facewatch.cli.evaluate import engine_of_catalog
-from facewatch.cli.logs import JsonFormatter, PlainFormatter
-from facewatch.cli.program import facewatch
+from facewatch.cli.program import JsonFormatter, PlainFormatter, facewatch
 from facewatch.cli.words import (
     MEANT,
     MEANT_OF_MODELS,

@@ -18,7 +18,7 @@ from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.cli.logs import JournalFormatter, formatter_for, is_journal
+from facewatch.cli.program import JournalFormatter, formatter_for, is_journal
 from facewatch.errors import ConfigError
 from facewatch.text import is_harmless
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facewatch.cli.logs import one_line
 from facewatch.cli.output import echo, print_json, print_table
-from facewatch.cli.program import State, command, json_option, pass_state
+from facewatch.cli.program import State, command, json_option, one_line, pass_state
 from facewatch.errors import ConfigError
 from facewatch.text import printable
 

@@ -24,9 +24,8 @@ from test_loop import Turns, heard
 from users import as_a_user
 
 from facewatch.app import App, locations_of, restore_backup
-from facewatch.catalog import Catalog
+from facewatch.catalog import Catalog, pause, resume
 from facewatch.catalog.opening import Patience, holder_of
-from facewatch.catalog.pausing import pause, resume
 from facewatch.catalog.restore import GivenUp
 from facewatch.errors import BusyError, FolderError, LibraryError
 from facewatch.folders.restore import preview

@@ -15,8 +15,8 @@ import pytest
 from drawn import Library
 
 from facewatch.app import App
+from facewatch.catalog import pause, resume
 from facewatch.catalog.opening import Patience
-from facewatch.catalog.pausing import pause, resume
 from facewatch.engines import fake
 from facewatch.errors import CatalogError, DiskFullError, Fault, FaultCode
 from facewatch.fs.sidecar import beside

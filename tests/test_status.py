@@ -26,8 +26,7 @@ from hypothesis import strategies as st
 from terminals import Session
 
 from facewatch.app import App
-from facewatch.catalog import FaultyFile
-from facewatch.catalog.pausing import pause, paused_since, resume
+from facewatch.catalog import FaultyFile, pause, paused_since, resume
 from facewatch.cli import main
 from facewatch.cli.status import _renewing
 from facewatch.config import load_config

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -55,6 +56,7 @@ __all__ = [
     "KnownFile",
     "LinkRow",
     "Mark",
+    "Pause",
     "PendingPhoto",
     "Person",
     "Record",
@@ -63,6 +65,9 @@ __all__ = [
     "Tables",
     "by_cause",
     "display",
+    "pause",
+    "paused_since",
+    "resume",
     "utc_now",
 ]
 
@@ -258,3 +263,48 @@ class Catalog(Tables):
         found = self.path.parent.glob(f"{self.path.name}{sidecar.BEFORE_MIGRATION}[0-9]*")
         for old in sorted(found, key=lambda file: file.stat().st_mtime_ns)[:-MIGRATION_BACKUPS]:
             old.unlink(missing_ok=True)
+
+
+_PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What `pause` and `resume` found and left: whether a watcher may look at photos is on record, so that it outlives
+    both."""
+
+    since: str | None
+    """UTC; after `resume`: since when it had been. None: it had not."""
+    is_paused: bool
+    """From now on."""
+    was_paused: bool
+
+
+def paused_since(catalog: Catalog) -> str | None:
+    """Return since when (UTC) no watcher may look at photos, None when it may. Writes nothing."""
+    return catalog.settings.get(_PAUSED)
+
+
+def pause(catalog: Catalog) -> Pause:
+    """From now on a watcher looks at nothing new; one that is paused already stays so since when it was.
+
+    Raises:
+        BusyError: another process has been writing for too long.
+    """
+    with catalog.write():
+        before = paused_since(catalog)
+        if before is None:
+            catalog.settings.set(_PAUSED, catalog.now())
+        return Pause(paused_since(catalog), is_paused=True, was_paused=before is not None)
+
+
+def resume(catalog: Catalog) -> Pause:
+    """From now on a watcher looks at photos, also at those that came meanwhile.
+
+    Raises:
+        BusyError: another process has been writing for too long.
+    """
+    with catalog.write():
+        before = paused_since(catalog)
+        catalog.settings.unset(_PAUSED)
+    return Pause(before, is_paused=False, was_paused=before is not None)

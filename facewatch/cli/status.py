@@ -20,7 +20,7 @@ from facewatch.text import printable
 
 if TYPE_CHECKING:
     from facewatch.app import App
-    from facewatch.catalog.pausing import Pause
+    from facewatch.catalog import Pause
     from facewatch.reports.status import Status
 
 WATCH_SECONDS = 1.0
@@ -185,7 +185,7 @@ def pause(state: State, as_json: bool) -> None:
     Example:
       facewatch pause
     """
-    from facewatch.catalog.pausing import pause
+    from facewatch.catalog import pause
     from facewatch.presentation.reports import paused
 
     with state.app() as app:
@@ -203,7 +203,7 @@ def resume(state: State, as_json: bool) -> None:
     Example:
       facewatch resume
     """
-    from facewatch.catalog.pausing import resume
+    from facewatch.catalog import resume
     from facewatch.presentation.reports import resumed
     from facewatch.reports.status import at_work
 

@@ -15,7 +15,7 @@ from facewatch.presentation import local_time
 from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
-    from facewatch.catalog.pausing import Pause
+    from facewatch.catalog import Pause
     from facewatch.folders.taking_over import TakenOver
     from facewatch.fs.locks import Holder
     from facewatch.heartbeat import Heartbeat

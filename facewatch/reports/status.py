@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from facewatch.catalog import Catalog, FaultyFile, by_cause
+from facewatch.catalog import Catalog, FaultyFile, by_cause, paused_since
 from facewatch.catalog.backup import Backups
-from facewatch.catalog.pausing import paused_since
 from facewatch.errors import EngineError
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from facewatch.app import App
+from facewatch.catalog import paused_since
 from facewatch.catalog.backup import Backups
-from facewatch.catalog.pausing import paused_since
 from facewatch.config import Config
 from facewatch.errors import (
     BusyError,

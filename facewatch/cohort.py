@@ -100,33 +100,41 @@ class Cohort:
         """Return unit vectors without what all faces have in common, as unit vectors again, shape (n, n_dims)."""
         return _centred(embeddings, self.mean)
 
-    def similarity(self, centred: Floats, own: Ints, *, is_farthest: bool = False) -> Floats:
-        """Return the mean cosine of each vector with its near strangers, shape (n,).
+    def similarity(self, centred: Floats, own: Ints) -> Floats:
+        """Return the mean cosine of each vector with its near strangers, shape (n,); see `similarities`."""
+        mean, _ = self.similarities(centred, own)
+        return mean
+
+    def similarities(self, centred: Floats, own: Ints) -> tuple[Floats, Floats]:
+        """Return the mean cosine of each vector with its near strangers, and that with the farthest of those alone,
+        which other groups of the same person do not change; shape (n,) each.
 
         Args:
             centred: centred unit vectors of faces, or of the middles of groups, shape (n, n_dims).
             own: the group of each, which is left out, shape (n,); a number that is not in the cohort: none.
-            is_farthest: the farthest of those strangers alone counts: other groups of the same person do not change it.
         """
         n = len(self)
         first = round(NEAREST * n)
         last = min(max(round(FARTHEST * n), first + LEAST_STRANGERS), n)
-        first = max(first, last - 1) if is_farthest else first
-        found = np.full(len(centred), self.usual, np.float32)
+        mean, farthest = np.full((2, len(centred)), self.usual, np.float32)
         if last <= first:
-            return found
+            return mean, farthest
         for rows in _blocks(len(centred)):
             distances = -(centred[rows] @ self.vectors.T)
             distances[own[rows, None] == self.groups] = np.inf
             near = np.partition(distances, (first, last - 1), axis=1)[:, first:last]
-            counts = np.isfinite(near)
-            sums = -np.where(counts, near, 0).sum(axis=1)
-            n_near = counts.sum(axis=1)
-            # What is known weighs by the size of the cohort, and less where most of it is the vector's own group.
-            weight = n * n_near / (last - first)
-            means = sums / np.maximum(1, n_near)
-            found[rows] = (weight * means + USUAL_MEMBERS * self.usual) / (weight + USUAL_MEMBERS)
-        return found
+            mean[rows], farthest[rows] = self._mean_of(near), self._mean_of(near[:, -1:])
+        return mean, farthest
+
+    def _mean_of(self, distances: Floats) -> NDArray[np.floating]:
+        """Return the mean cosine in each row, the usual one for what is not known: at infinite distance."""
+        is_known = np.isfinite(distances)
+        n_known = is_known.sum(axis=1)
+        # What is known weighs by the size of the cohort, and less where most of it is the vector's own group.
+        weight = len(self) * n_known / distances.shape[1]
+        means = -np.where(is_known, distances, 0).sum(axis=1) / np.maximum(1, n_known)
+        mean: NDArray[np.floating] = (weight * means + USUAL_MEMBERS * self.usual) / (weight + USUAL_MEMBERS)
+        return mean
 
 
 def are_hubs(sums: NDArray[np.floating], sizes: Ints, strangers: NDArray[np.floating]) -> Flags:
@@ -197,8 +205,7 @@ def middles(embeddings: Floats, groups: Ints, normalisation: Normalisation) -> M
         own, starts = np.unique(groups[rows[block]], return_index=True)
         sums[np.searchsorted(numbers, own)] += np.add.reduceat(cohort.centred(embeddings[rows[block]]), starts)
     vectors = sums / np.maximum(1e-6, np.linalg.norm(sums, axis=1, keepdims=True))
-    strangers = cohort.similarity(vectors, numbers)
-    farthest = cohort.similarity(vectors, numbers, is_farthest=True)
+    strangers, farthest = cohort.similarities(vectors, numbers)
     return Middles(numbers, vectors, strangers, are_hubs(sums, sizes, farthest))
 
 

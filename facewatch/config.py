@@ -37,87 +37,31 @@ FOREIGN_FOLDERS = (
     *("Google Photos/Trash", "Google Photos/Bin", "Google Fotos/Papierkorb", "Google Fotos/Papelera"),
     *("Google Photos/Corbeille", "Google Foto/Cestino"),
     # snapshots, backups of a whole machine, and what a disk check found
-    *(
-        "#snapshot",
-        "~snapshot",
-        "@Recently-Snapshot",
-        "@snapshot",
-        "@snapshots",
-        "@sharesnap",
-        "@GMT-*",
-        "timeshift/snapshots*",
-    ),
+    *("#snapshot", "~snapshot", "@Recently-Snapshot", "@snapshot", "@snapshots", "@sharesnap"),
+    *("@GMT-*", "timeshift/snapshots*"),
     *("System Volume Information", "lost+found", "LOST.DIR", "FOUND.[0-9][0-9][0-9]"),
     *("Backups.backupdb", "*.sparsebundle", "*.backupbundle", "MobileSync/Backup", "_gsdata_", "*.ffs_tmp"),
     # servers: thumbnails, versions, caches
-    *(
-        "@eaDir",
-        "@tmp",
-        "@__thumb",
-        "@Transcode",
-        "@sharebin",
-        "@upload_cache",
-        "files_trashbin",
-        "files_versions",
-        "appdata_*",
-    ),
+    *("@eaDir", "@tmp", "@__thumb", "@Transcode", "@sharebin", "@upload_cache", "files_trashbin"),
+    *("files_versions", "appdata_*"),
     *("uploads beside files_trashbin, files_versions", "thumbnails beside files_trashbin, files_versions"),
     *("__groupfolders/trash", "__groupfolders/versions"),
     *("immich*/thumbs", "thumbs holding .immich", "thumbs beside encoded-video, profile"),
     *("encoded-video holding .immich", "encoded-video beside thumbs", "profile holding .immich"),
-    *(
-        "thumbs/????????-????-????-????-????????????",
-        "photoprism/storage",
-        "photoprism/cache",
-        "photoprism/sidecar",
-        "storage/cache beside sidecar",
-    ),
+    *("thumbs/????????-????-????-????-????????????", "photoprism/storage", "photoprism/cache"),
+    *("photoprism/sidecar", "storage/cache beside sidecar"),
     *("sidecar beside cache", "protected_media", "_data/i", "uploads/thumb", "uploads/thumb2x"),
     *("Plex Media Server", "Plex Versions", "jellyfin/metadata", "jellyfin/cache", "emby/metadata", "emby/cache"),
     *("metadata/library", "metadata/People", "userdata/Thumbnails", "seafile-data"),
-    *(
-        "Android/data/*/cache",
-        "AppData/Local",
-        "Library/Caches",
-        "__MACOSX",
-        "Temporary Items",
-        "(A Document Being Saved*",
-        "*.download",
-    ),
+    *("Android/data/*/cache", "AppData/Local", "Library/Caches", "__MACOSX", "Temporary Items"),
+    *("(A Document Being Saved*", "*.download"),
 )
 FOREIGN_FILES = (
-    *(
-        "*.???_original",
-        "*_exiftool_tmp",
-        "*.????_original",
-        "*.bak",
-        "*.bak[0-9]",
-        "*.bck",
-        "*.backup",
-        "*.orig",
-        "*.original",
-        "*.???.old",
-        "*.????.old",
-        "*~",
-    ),
+    *("*.???_original", "*_exiftool_tmp", "*.????_original", "*.bak", "*.bak[0-9]", "*.bck", "*.backup", "*.orig"),
+    *("*.original", "*.???.old", "*.????.old", "*~"),
     *("*.part", "*.partial", "*.filepart", "*.crdownload", "*.download", "*.opdownload", "*.downloading"),
-    *(
-        "*.aria2",
-        "*.xltd",
-        "*.td",
-        "*.dtapart",
-        "*.fdmdownload",
-        "*.!qB",
-        "*.!ut",
-        "*.!bt",
-        "*.bc!",
-        "*.!sync",
-        "*.ocTransferId*",
-        "*.crswap",
-        "*.sb-????????-??????",
-        "*.tmp",
-        "*.temp",
-    ),
+    *("*.aria2", "*.xltd", "*.td", "*.dtapart", "*.fdmdownload", "*.!qB", "*.!ut", "*.!bt", "*.bc!", "*.!sync"),
+    *("*.ocTransferId*", "*.crswap", "*.sb-????????-??????", "*.tmp", "*.temp"),
     *("SYNOFILE_THUMB_*", "SYNOPHOTO_THUMB_*", "SYNOPHOTO_FILM_*", "SYNOINDEX_*", "ehthumbs*.db"),
 )
 """What other programs keep beside the photos. See `scan.Rules` for what can be said."""
@@ -130,8 +74,8 @@ LONG_LIST = 100
 class Setting:
     """One key of the file."""
 
-    section: str
-    key: str
+    name: str
+    """Its section and key: "library.photos"."""
     default: Any
     comment: str
     check: Callable[[Any], str | None]
@@ -194,29 +138,24 @@ def _yes_no(value: Any) -> str | None:
 
 SETTINGS = (
     Setting(
-        "library",
-        "photos",
+        "library.photos",
         "",
         'The folder with your photos, or a list of them: ["/data/a", "/data/b"]. They are only ever read.',
         _text_or_texts,
     ),
     Setting(
-        "library", "people", "", 'The folder that gets a folder per person; empty: "People" beside the photos.', _text
+        "library.people", "", 'The folder that gets a folder per person; empty: "People" beside the photos.', _text
     ),
+    Setting("library.catalog", "", "The catalog, one SQLite file on a local disk; empty: in your data folder.", _text),
     Setting(
-        "library", "catalog", "", "The catalog, one SQLite file on a local disk; empty: in your data folder.", _text
-    ),
-    Setting(
-        "library",
-        "exclude",
+        "library.exclude",
         (),
         "Files and folders to pass over: a name, a pattern, or a path below the photos; upper and lower case are one. "
         "Hidden ones always are.",
         _texts,
     ),
     Setting(
-        "library",
-        "exclude_folders",
+        "library.exclude_folders",
         FOREIGN_FOLDERS,
         "Folders that other programs keep: packages, bins, snapshots, thumbnails. Take out what you want to have "
         'looked at; []: all. "A/B" is a folder B in an A; "A but B": all in A except B; "A beside B", "A holding B": '
@@ -224,30 +163,26 @@ SETTINGS = (
         _texts,
     ),
     Setting(
-        "library",
-        "exclude_files",
+        "library.exclude_files",
         FOREIGN_FILES,
         "Files that other programs keep: copies from before an edit, downloads that have not ended, thumbnails; []: "
         "all are looked at.",
         _texts,
     ),
     Setting(
-        "library",
-        "aligned",
+        "library.aligned",
         (),
         "Libraries among these that hold aligned crops of one face each: nothing is detected in them.",
         _texts,
     ),
     Setting(
-        "library",
-        "max_megapixels",
+        "library.max_megapixels",
         200,
         "Photos with more pixels than this are refused before anything is decoded.",
         _number(1, 2000),
     ),
     Setting(
-        "engine",
-        "name",
+        "engine.name",
         "",
         'The models that find faces and tell them apart: "face_recognition", or "insightface:PACK" (see `facewatch '
         'models`); empty: the one in use, at first "face_recognition".',
@@ -255,64 +190,56 @@ SETTINGS = (
     ),
     *(
         Setting(
-            "engine",
-            option.name,
+            f"engine.{option.name}",
             option.choices[0] if option.choices else "",
             option.help,
             _choice(*option.choices) if option.choices else _whole_path,
         )
         for option in OPTIONS
     ),
-    Setting("engine", "workers", 0, "Photos looked at at the same time; 0: one a core.", _number(0, 256, whole=True)),
+    Setting("engine.workers", 0, "Photos looked at at the same time; 0: one a core.", _number(0, 256, whole=True)),
     Setting(
-        "match",
-        "strictness",
+        "match.strictness",
         0.0,
         "Distance taken off every threshold of the engine: above 0 is stricter, below 0 is looser.",
         _number(-0.2, 0.2),
     ),
     Setting(
-        "match",
-        "normalised",
+        "match.normalised",
         True,
         "Judge similarity by what both sides have with strangers, so that one threshold serves family photos and film "
         "stills. false: take it as it comes.",
         _yes_no,
     ),
     Setting(
-        "match",
-        "shortlist",
+        "match.shortlist",
         5,
         "People whose centroids are nearest; the distance to their faces decides.",
         _number(1, 100, whole=True),
     ),
     Setting(
-        "match",
-        "aggregation",
+        "match.aggregation",
         "combined",
         'Which distance to a person\'s faces decides: "minimum", "mean", that to their "centroid", or "combined": the '
         "minimum, with a limit for the centroid. `facewatch evaluate` compares them.",
         _choice("combined", "minimum", "mean", "centroid"),
     ),
     Setting(
-        "match",
-        "min_face_confidence",
+        "match.min_face_confidence",
         0.0,
         "Faces that the detector is less sure of are shown but never matched; its own scale: face_recognition 0 to 1 "
         "(hog: to 4), InsightFace 0.5 to 1. 0: whatever it reports may be matched.",
         _number(0, 10),
     ),
     Setting(
-        "match",
-        "min_face_pixels",
+        "match.min_face_pixels",
         0,
         "Smaller faces (shorter side, in the full-size photo) are shown but never matched. 0: what the engine needs, "
         "face_recognition 24, InsightFace 16.",
         _number(0, 1000, whole=True),
     ),
     Setting(
-        "match",
-        "min_sharpness",
+        "match.min_sharpness",
         0.0,
         "More blurred faces are shown but never matched: variance of the Laplacian of the aligned face at 112 pixels "
         "and ordinary contrast. Nine faces in ten have more than 40. 0: what the engine needs, face_recognition 5, "
@@ -320,123 +247,102 @@ SETTINGS = (
         _number(0, 10000),
     ),
     Setting(
-        "cluster",
-        "method",
+        "cluster.method",
         "whispers",
         "How faces that belong to nobody are grouped; docs/evaluation.md has a table. infomap is a package of its own.",
         _choice("whispers", "linkage", "hdbscan", "dbscan", "spectral", "infomap"),
     ),
     Setting(
-        "cluster",
-        "k_reciprocal",
+        "cluster.k_reciprocal",
         20,
         "spectral: among how many nearest faces two faces must find each other.",
         _number(2, 64, whole=True),
     ),
     Setting(
-        "cluster",
-        "verification_threshold",
+        "cluster.verification_threshold",
         0.0,
         "spectral: faces farther than this from their group's centroid leave it; 0: the engine's own.",
         _number(0, 1.4),
     ),
     Setting(
-        "cluster",
-        "n_clusters",
+        "cluster.n_clusters",
         0,
         "spectral: how many people the cuts aim at; the verification may differ. 0: it finds out.",
         _number(0, 1e6, whole=True),
     ),
+    Setting("cluster.min_faces", 2, "A group needs this many faces to become a person.", _number(2, 100, whole=True)),
     Setting(
-        "cluster", "min_faces", 2, "A group needs this many faces to become a person.", _number(2, 100, whole=True)
-    ),
-    Setting(
-        "cluster",
-        "after_faces",
+        "cluster.after_faces",
         1,
         "While watching, group again when the pool has grown by this many faces ...",
         _number(1, 100000, whole=True),
     ),
-    Setting("cluster", "after_share", 0.01, "... and by this share of its size ...", _number(0, 1)),
-    Setting("cluster", "after_seconds", 60, "... or when faces have waited this long.", _number(1, 86400)),
+    Setting("cluster.after_share", 0.01, "... and by this share of its size ...", _number(0, 1)),
+    Setting("cluster.after_seconds", 60, "... or when faces have waited this long.", _number(1, 86400)),
     Setting(
-        "folders",
-        "link",
+        "folders.link",
         "symlink",
         "How a photo gets into a person's folder: a symlink, a hard link, or a copy.",
         _choice("symlink", "hardlink", "copy"),
     ),
-    Setting("folders", "unnamed", True, 'Make folders for unnamed people too, under "_unnamed".', _yes_no),
+    Setting("folders.unnamed", True, 'Make folders for unnamed people too, under "_unnamed".', _yes_no),
     Setting(
-        "watch",
-        "settle_seconds",
+        "watch.settle_seconds",
         2.0,
         "A file is read when its size and time have been still for this long.",
         _number(0.1, 600),
     ),
     Setting(
-        "watch",
-        "removal_seconds",
+        "watch.removal_seconds",
         5.0,
         "A file counts as gone when it has been for this long; a move takes two steps.",
         _number(0.1, 86400),
     ),
     Setting(
-        "watch",
-        "scan_minutes",
+        "watch.scan_minutes",
         60.0,
         "Compare the whole library again this often, whatever was heard.",
         _number(0.01, 100000),
     ),
     Setting(
-        "watch",
-        "poll",
+        "watch.poll",
         "auto",
         '"auto" listens to the kernel where it can; "always" looks again every poll_seconds (network drives).',
         _choice("auto", "always"),
     ),
-    Setting("watch", "poll_seconds", 5.0, "How often polling looks.", _number(0.1, 86400)),
-    Setting("watch", "idle_seconds", 60.0, "Models are let go when nothing has come for this long.", _number(0, 86400)),
+    Setting("watch.poll_seconds", 5.0, "How often polling looks.", _number(0.1, 86400)),
+    Setting("watch.idle_seconds", 60.0, "Models are let go when nothing has come for this long.", _number(0, 86400)),
     Setting(
-        "watch",
-        "hours",
+        "watch.hours",
         "",
         'Look at photos only at these hours, "22:00-06:00"; empty: at any. What comes meanwhile waits.',
         _hours,
     ),
     Setting(
-        "resources",
-        "memory_mb",
+        "resources.memory_mb",
         0,
         "What facewatch may take of the memory, in MB; 0: what the system lets it have (a container's limit).",
         _number(0, 1e6, whole=True),
     ),
     Setting(
-        "resources",
-        "niceness",
+        "resources.niceness",
         5,
         "How far the watcher gives way to other programs: 0 not at all, 19 as far as can be.",
         _number(0, 19, whole=True),
     ),
     Setting(
-        "resources",
-        "idle_io",
-        False,
-        "Whether the watcher reads only when nobody else wants the disk (Linux).",
-        _yes_no,
+        "resources.idle_io", False, "Whether the watcher reads only when nobody else wants the disk (Linux).", _yes_no
     ),
     Setting(
-        "resources",
-        "photo_seconds",
+        "resources.photo_seconds",
         300.0,
         "A photo that takes longer than this is put aside; a hung decoder costs no more.",
         _number(1, 86400),
     ),
-    Setting("backup", "daily", True, "Whether the watcher backs the catalog up once a day.", _yes_no),
-    Setting("backup", "keep", 7, "How many daily backups are kept.", _number(1, 1000, whole=True)),
+    Setting("backup.daily", True, "Whether the watcher backs the catalog up once a day.", _yes_no),
+    Setting("backup.keep", 7, "How many daily backups are kept.", _number(1, 1000, whole=True)),
     Setting(
-        "backup",
-        "folder",
+        "backup.folder",
         "",
         "Where they go; empty: beside the catalog, in a folder of its name with .backups.",
         _whole_path,
@@ -505,12 +411,12 @@ def load_config(file: Path | None, overrides: Mapping[str, Any], *, cwd: Path) -
     Raises:
         ConfigError: with every fault found.
     """
-    given, faults = _read(file) if file else ({}, [])
+    given, faults = read_values(file) if file else ({}, [])
     wanted = {key: value for key, value in overrides.items() if value is not None}
     checked, more_faults = _check_values(wanted.items())
     if faults or more_faults:
         raise ConfigError(str(file) if file else "the command line", [*faults, *more_faults])
-    values = {f"{s.section}.{s.key}": s.default for s in SETTINGS} | given | checked
+    values = {s.name: s.default for s in SETTINGS} | given | checked
 
     def paths(key: str) -> tuple[Path, ...]:
         base = file.resolve().parent if file and key not in wanted else cwd
@@ -532,7 +438,8 @@ def _path(text: str, base: Path) -> Path:
     return Path(os.path.normpath(base / Path(text).expanduser()))
 
 
-def _read(file: Path) -> tuple[dict[str, Any], list[str]]:
+def read_values(file: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings of a file that are right, by "section.key", and what is wrong with the others or with it."""
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
@@ -545,7 +452,7 @@ def _read(file: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def _check_values(pairs: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], list[str]]:
-    known = {f"{s.section}.{s.key}": s for s in SETTINGS}
+    known = {s.name: s for s in SETTINGS}
     values: dict[str, Any] = {}
     faults: list[str] = []
     for key, value in pairs:
@@ -559,7 +466,7 @@ def _check_values(pairs: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], lis
 
 
 def _flatten(tables: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    sections = {s.section for s in SETTINGS}
+    sections = {s.name.partition(".")[0] for s in SETTINGS}
     for name, content in tables.items():
         if name in sections and isinstance(content, dict):
             yield from ((f"{name}.{key}", value) for key, value in content.items())
@@ -579,13 +486,14 @@ def _suggestion(key: str, known: Iterable[str]) -> str:
 def reference_toml(values: Mapping[str, Any] | None = None) -> str:
     """Return a facewatch.toml with every key, its comment, and its default or the given value ("section.key")."""
     lines = ["# facewatch: every setting with its default.", ""]
-    section = ""
+    before = ""
     for setting in SETTINGS:
-        if setting.section != section:
-            section = setting.section
+        section, _, key = setting.name.partition(".")
+        if section != before:
             lines += ["", f"[{section}]"] if len(lines) > 2 else [f"[{section}]"]
-        value = (values or {}).get(f"{setting.section}.{setting.key}", setting.default)
-        lines += [f"# {setting.comment}", f"{setting.key} = {_toml(value)}"]
+            before = section
+        value = (values or {}).get(setting.name, setting.default)
+        lines += [f"# {setting.comment}", f"{key} = {_toml(value)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -36,7 +36,7 @@ def test_the_reference_at_the_top_level_is_the_one_that_the_program_writes() -> 
 def test_the_reference_is_valid_and_holds_every_default(tmp_path: Path) -> None:
     config = load(tmp_path, reference_toml())
     for setting in SETTINGS:
-        value = config[f"{setting.section}.{setting.key}"]
+        value = config[setting.name]
         assert (tuple(value) if isinstance(value, list) else value) == setting.default
 
 

@@ -998,7 +998,7 @@ def test_the_default_method_leads() -> None:
     from facewatch.clustering import METHODS
     from facewatch.config import SETTINGS
 
-    assert next(iter(METHODS)) == next(s.default for s in SETTINGS if (s.section, s.key) == ("cluster", "method"))
+    assert next(iter(METHODS)) == next(s.default for s in SETTINGS if s.name == "cluster.method")
 
 
 def test_the_table_in_the_terminal_is_explained() -> None:

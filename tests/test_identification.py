@@ -308,7 +308,7 @@ def test_the_table_has_a_row_for_each_way_and_rate_and_its_facts_are_json() -> N
 
 
 def test_the_setting_takes_the_ways_of_the_table_and_keeps_the_best(tmp_path: Path) -> None:
-    [setting] = [one for one in SETTINGS if one.key == "aggregation"]
+    [setting] = [one for one in SETTINGS if one.name == "match.aggregation"]
     assert setting.default == Aggregation.COMBINED
     assert not [way for way in WAYS if setting.check(way)]
     with pytest.raises(ConfigError, match=r'match.aggregation = \'nearest\': must be one of "combined", "minimum"'):

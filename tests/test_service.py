@@ -387,7 +387,7 @@ def test_the_settings_know_every_way_of_grouping() -> None:
     from facewatch.clustering import METHODS
     from facewatch.config import SETTINGS
 
-    [setting] = [s for s in SETTINGS if (s.section, s.key) == ("cluster", "method")]
+    [setting] = [s for s in SETTINGS if s.name == "cluster.method"]
     assert not [method for method in METHODS if setting.check(method) is not None]
     assert setting.check("magic") is not None
     assert setting.default in METHODS

@@ -114,13 +114,12 @@ def _attach(labels: Ints, faces: FaceSet, cohort: Cohort, normalisation: Normali
         return labels
     sums = group_sums(labels, faces.embeddings)
     middles = sums / np.maximum(1e-6, np.linalg.norm(sums, axis=1, keepdims=True))
-    known = cohort.regrouped(alone(labels))
-    near = known.similarity(middles, np.arange(len(middles)))
+    near, farthest = cohort.regrouped(alone(labels)).similarities(middles, np.arange(len(middles)))
     sizes = np.bincount(labels[labels != NOISE], minlength=len(sums))
     members = _likeness_of_members(np.einsum("ij,ij->i", sums, sums).astype(np.float64), sizes)
     needed = near / 2.0 + np.maximum(normalisation.attach, normalisation.outlier * (members - near))
     # A group of poor faces, which is near everybody, would draw in face after face.
-    needed[are_hubs(sums, sizes, known.similarity(middles, np.arange(len(middles)), is_farthest=True))] = np.inf
+    needed[are_hubs(sums, sizes, farthest)] = np.inf
     return granted(labels, sorted(_wishes(labels, faces, middles, needed, normalisation)), faces.photos)
 
 

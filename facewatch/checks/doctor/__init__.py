@@ -9,7 +9,6 @@ A check that cannot be made is a finding, too, and the others go on.
 from __future__ import annotations
 
 import sqlite3
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from facewatch.checks import Finding, Severity
 from facewatch.checks.doctor import catalog, environment, libraries
 from facewatch.checks.doctor.case import Case, CatalogState, Check, World, finding_of, reading, shown, split_advice
-from facewatch.config import SETTINGS, Config, find_config_file, load_config
+from facewatch.config import Config, find_config_file, load_config, read_values
 from facewatch.errors import ConfigError, FacewatchError
 from facewatch.settings import people_folder_of
 from facewatch.types import Progress
@@ -140,21 +139,6 @@ def _without_faults(file: Path | None, overrides: Mapping[str, Any], cwd: Path) 
     base = file.resolve().parent if file else cwd
     given = {key: value for key, value in overrides.items() if value is not None}
     places = {key: str(cwd / Path(str(given[key])).expanduser()) for key in given if key in _PLACES}
-    usable = _usable(file) if file else {}
+    usable = read_values(file)[0] if file else {}
     config = load_config(None, usable | given | places, cwd=base)
     return replace(config, source=str(file or "defaults"))
-
-
-def _usable(file: Path) -> dict[str, Any]:
-    """Return the settings of a file that are right, by "section.key"."""
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    found = {}
-    for setting in SETTINGS:
-        table = tables.get(setting.section)
-        value = table.get(setting.key) if isinstance(table, dict) else None
-        if value is not None and setting.check(value) is None:
-            found[f"{setting.section}.{setting.key}"] = value
-    return found

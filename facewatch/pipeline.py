@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -114,39 +114,26 @@ Scanned = tuple[Path, Walk, Changes]
 """A library, what is in it, and how that differs from the catalog."""
 
 
+@dataclass(eq=False)
 class Pipeline:
     """Brings what the libraries hold into the catalog, and what the catalog says into the people folder."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        engine: WantedEngine,
-        libraries: Libraries,
-        *,
-        workers: OnDemand[Workers],
-        identities: Identities,
-        grouping: Grouping,
-        corrections: Corrections,
-        folder: PeopleFolder,
-        search: Search,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._catalog = catalog
-        self._engine = engine
-        self._libraries = libraries
-        self._workers = workers
-        self._identities = identities
-        self._grouping = grouping
-        self._corrections = corrections
-        self._folder = folder
-        self._search = search
-        self._clock = clock
-        self._is_switch_told = False
+    catalog: Catalog
+    engine: WantedEngine
+    libraries: Libraries
+    workers: OnDemand[Workers]
+    identities: Identities
+    grouping: Grouping
+    corrections: Corrections
+    folder: PeopleFolder
+    search: Search
+    clock: Callable[[], float] = time.monotonic
+    _is_switch_told: bool = field(default=False, init=False)
 
     @cached_property
     def _versions(self) -> Versions:
         """What finds other versions of photos, by the wanted engine."""
-        return Versions(self._catalog, self._engine.id, same_face=self._engine.info.thresholds.match)
+        return Versions(self.catalog, self.engine.id, same_face=self.engine.info.thresholds.match)
 
     @contextmanager
     def running(self, kind: str) -> Iterator[dict[str, Any]]:
@@ -155,17 +142,17 @@ class Pipeline:
         Raises:
             BusyError: another process scans or watches.
         """
-        with self._catalog.run_lock(kind):
-            with self._catalog.write():
-                strictness = self._identities.settings.strictness
-                run_id = self._catalog.runs.start(kind, self._catalog.now(), strictness=strictness)
-            self._identities.start_run(kind, run_id)
+        with self.catalog.run_lock(kind):
+            with self.catalog.write():
+                strictness = self.identities.settings.strictness
+                run_id = self.catalog.runs.start(kind, self.catalog.now(), strictness=strictness)
+            self.identities.start_run(kind, run_id)
             outcome: dict[str, Any] = {}
             try:
                 yield outcome
             finally:
-                with self._catalog.write():
-                    self._catalog.runs.end(run_id, outcome, self._catalog.now())
+                with self.catalog.write():
+                    self.catalog.runs.end(run_id, outcome, self.catalog.now())
 
     # --- one complete pass ---
 
@@ -177,11 +164,11 @@ class Pipeline:
             BusyError: another process scans or watches.
             FolderError: the people folder cannot be written; said before anything is analysed.
         """
-        self._libraries.settle()
-        if not any(map(is_folder, self._libraries.roots)):
-            check_library(self._libraries.roots[0])
-        self._folder.check()
-        reporter = ProgressReporter(self._catalog.path, clock=self._clock)
+        self.libraries.settle()
+        if not any(map(is_folder, self.libraries.roots)):
+            check_library(self.libraries.roots[0])
+        self.folder.check()
+        reporter = ProgressReporter(self.catalog.path, clock=self.clock)
         with self.running("scan") as outcome:
             try:
                 result = self._scan(report, reporter)
@@ -191,39 +178,39 @@ class Pipeline:
             return result
 
     def _scan(self, report: Report, reporter: ProgressReporter) -> ScanResult:
-        started, is_first = self._clock(), not self._catalog.files.counts()["files"]
-        newest_face, newest_person = self._catalog.faces.newest(), self._catalog.people.newest()
+        started, is_first = self.clock(), not self.catalog.files.counts()["files"]
+        newest_face, newest_person = self.catalog.faces.newest(), self.catalog.people.newest()
         reporter.report(Doing(Activity.SCANNING, "the libraries"), silent_seconds=SILENT_SECONDS)
         report(Progress(0, 0, "", stage="looking through the libraries"))
-        looks = self._libraries.scan_all()
+        looks = self.libraries.scan_all()
         counts = self._index_all(looks, report, reporter)
         self._find_dates(report)
         before = self.complete_switch()
-        is_due = self._grouping.is_due and not self._engine.is_switch_under_way
+        is_due = self.grouping.is_due and not self.engine.is_switch_under_way
         reporter.report(Doing(Activity.GROUPING), silent_seconds=SILENT_SECONDS)
         report(Progress(0, 0, "", stage="grouping faces"))
-        grouped = self._grouping.recluster() if is_due else Reclustered(0, 0, 0, 0, 0)
+        grouped = self.grouping.recluster() if is_due else Reclustered(0, 0, 0, 0, 0)
         report(Progress(0, 0, "", stage="making links"))
         self.give_names()
-        applied = self._folder.sync()
+        applied = self.folder.sync()
         for root, _, _ in looks:
-            self._libraries.arrived(root)
-        self._search.keep_up()
+            self.libraries.arrived(root)
+        self.search.keep_up()
         return ScanResult(
             files=self._counts_of_files(looks, counts),
             faces=self._counts_of_faces(counts, grouped, since=(newest_face, newest_person)),
-            libraries_moved=self._libraries.moved,
+            libraries_moved=self.libraries.moved,
             n_links_made=applied.n_made,
             n_links_removed=applied.n_removed,
-            engine=self._engine.name,
+            engine=self.engine.name,
             engine_before=before,
-            seconds=self._clock() - started,
+            seconds=self.clock() - started,
             is_first=is_first,
         )
 
     def _index_all(self, looks: Sequence[Scanned], report: Report, reporter: ProgressReporter) -> Counter[str]:
         """Bring what was found into the catalog; returns how many files of each kind there were."""
-        again = self._engine.due()
+        again = self.engine.due()
         n_total = sum(len(changes.to_read) for _, _, changes in looks) + sum(map(len, again.values()))
         counts: Counter[str] = Counter()
         for one in self._indexed(looks):
@@ -242,7 +229,7 @@ class Pipeline:
             n_known=counts["known"],
             n_same=counts["same"],
             n_again=counts["again"],
-            n_moved=self._libraries.n_moved + sum(len(changes.moved) for _, _, changes in looks),
+            n_moved=self.libraries.n_moved + sum(len(changes.moved) for _, _, changes in looks),
             n_missing=sum(len(changes.missing) for _, _, changes in looks),
             n_faulty=counts["faulty"],
             n_unread_folders=sum(len(found.unseen) for _, found, _ in looks),
@@ -251,14 +238,14 @@ class Pipeline:
     def _counts_of_faces(self, counts: Counter[str], grouped: Reclustered, *, since: tuple[int, int]) -> FaceCounts:
         """`since`: the newest face and person of before."""
         newest_face, newest_person = since
-        n_placed, n_placed_before = self._catalog.assignments.n_made_by(self._identities.run_id, since=newest_face)
+        n_placed, n_placed_before = self.catalog.assignments.n_made_by(self.identities.run_id, since=newest_face)
         return FaceCounts(
-            n_faces=self._catalog.faces.n_since(newest_face),
+            n_faces=self.catalog.faces.n_since(newest_face),
             n_placed=n_placed,
             n_placed_before=n_placed_before,
             n_assigned=counts["assigned"],
             n_grouped=grouped.n_grouped + grouped.n_matched,
-            n_new_people=self._catalog.people.n_since(newest_person),
+            n_new_people=self.catalog.people.n_since(newest_person),
         )
 
     def _indexed(self, looks: Sequence[Scanned]) -> Iterator[Indexed]:
@@ -276,18 +263,18 @@ class Pipeline:
         them is true of other versions of those photos."""
         photos = self._photos_of(root, changes.missing)
         found = self._versions.there(photos)
-        with self._catalog.write():
-            self._libraries.record(root, changes)
+        with self.catalog.write():
+            self.libraries.record(root, changes)
             changed = self._versions.bequeath(found)
         self._versions.gone(photos)
-        self._identities.renew(self._catalog.assignments.people_of(photos) | self._versions.take_people())
-        if changed and not self._engine.is_switch_under_way:
-            self._identities.rematch_photos(changed)
+        self.identities.renew(self.catalog.assignments.people_of(photos) | self._versions.take_people())
+        if changed and not self.engine.is_switch_under_way:
+            self.identities.rematch_photos(changed)
 
     def _photos_of(self, root: Path, paths: Iterable[str]) -> set[int]:
         """Return the photos of these files."""
-        root_id = self._libraries.root_id(root)
-        files = (self._catalog.files.one(root_id, path) for path in paths)
+        root_id = self.libraries.root_id(root)
+        files = (self.catalog.files.one(root_id, path) for path in paths)
         return {file.photo_id for file in files if file is not None and file.photo_id is not None}
 
     def index(
@@ -297,16 +284,16 @@ class Pipeline:
 
         `should_stop` is asked between photos and while one is waited for; what was not recorded is found again.
         """
-        is_switching = self._engine.is_switch_under_way
+        is_switching = self.engine.is_switch_under_way
         work = Indexer(
-            self._catalog,
-            self._workers(),
+            self.catalog,
+            self.workers(),
             root=root,
-            root_id=self._libraries.root_id(root),
-            engine_id=self._engine.id,
-            settle=_match_nobody if is_switching else self._identities.match_photo,
-            prepare=_prepare_nothing if is_switching else self._identities.gallery,
-            is_aligned=self._libraries.is_aligned(root),
+            root_id=self.libraries.root_id(root),
+            engine_id=self.engine.id,
+            settle=_match_nobody if is_switching else self.identities.match_photo,
+            prepare=_prepare_nothing if is_switching else self.identities.gallery,
+            is_aligned=self.libraries.is_aligned(root),
             versions=self._versions,
         )
         back = []
@@ -322,53 +309,53 @@ class Pipeline:
             if n > 1:
                 log.warning("%s: %s", display(str(root / folder)), plural(n - 1, "more file") + " cannot be read")
         # Photos that had been away, perhaps, or were edited: their faces are compared with from now on.
-        self._identities.renew(
-            self._catalog.assignments.people_of(self._photos_of(root, back)) | self._versions.take_people()
+        self.identities.renew(
+            self.catalog.assignments.people_of(self._photos_of(root, back)) | self._versions.take_people()
         )
 
     def reanalyse(
         self, most: int | None = None, *, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[Indexed]:
         """Analyse photos, at most so many, that the wanted engine has not analysed; yields what became of each."""
-        engines = self._catalog.engines
-        if self._engine.is_switch_under_way and not self._is_switch_told:
+        engines = self.catalog.engines
+        if self.engine.is_switch_under_way and not self._is_switch_told:
             self._is_switch_told = True
             log.info(
                 "the engine changes from %s to %s: %d photo(s) to look at; until that is done the old answers stand",
                 engines.in_use_name(),
-                self._engine.info.name,
-                engines.n_pending(self._engine.id),
+                self.engine.info.name,
+                engines.n_pending(self.engine.id),
             )
-        for root, paths in self._engine.due(most).items():
+        for root, paths in self.engine.due(most).items():
             for one in self.index(root, paths, should_stop=should_stop):
-                self._engine.tried(root, one.path)
+                self.engine.tried(root, one.path)
                 yield one
 
     def find_dates(self) -> Iterator[int]:
         """Record when photos of older catalogs were taken, step by step; yields how many were asked so far."""
-        if self._catalog.photos.n_undated():
-            yield from find_dates(self._catalog, self._workers())
+        if self.catalog.photos.n_undated():
+            yield from find_dates(self.catalog, self.workers())
 
     def _find_dates(self, report: Report) -> None:
         """Spend some time on that; the next scan goes on."""
-        started, n_total = self._clock(), self._catalog.photos.n_undated()
+        started, n_total = self.clock(), self.catalog.photos.n_undated()
         for n_looked in self.find_dates():
             report(Progress(n_looked, max(n_total, n_looked), "", stage="finding out when photos were taken"))
-            if self._clock() - started > DATES_SECONDS:
+            if self.clock() - started > DATES_SECONDS:
                 break
         if n_total:
-            n_left = self._catalog.photos.n_undated()
+            n_left = self.catalog.photos.n_undated()
             log.info("when photos were taken: found out for %d, %d left for later scans", n_total - n_left, n_left)
 
     def complete_switch(self) -> str | None:
         """Change over to the wanted engine if it has analysed everything; returns the one in use until then."""
-        before = self._catalog.engines.in_use_name()
-        if before is None or not self._engine.is_switch_complete:
+        before = self.catalog.engines.in_use_name()
+        if before is None or not self.engine.is_switch_complete:
             return None
-        with self._catalog.write():
-            self._catalog.engines.use(self._engine.id)
-            self._identities.take_over(before)
-        log.info("the engine is %s from now on; %s was in use until now", self._engine.info.name, before)
+        with self.catalog.write():
+            self.catalog.engines.use(self.engine.id)
+            self.identities.take_over(before)
+        log.info("the engine is %s from now on; %s was in use until now", self.engine.info.name, before)
         return before
 
     def take_over(self) -> TakenOver:
@@ -377,26 +364,26 @@ class Pipeline:
         Raises:
             FolderError: it cannot be written.
         """
-        taken = take_over(self._catalog, self._folder)
+        taken = take_over(self.catalog, self.folder)
         # Before anybody is named: the old folder of that name has to make room.
-        self._folder.sync()
+        self.folder.sync()
         if self.give_names():
-            self._folder.sync()
+            self.folder.sync()
         return taken
 
     def give_names(self) -> list[str]:
         """Give names of folders that were taken over to the same people; return those given."""
-        if not are_names_waiting(self._catalog):
+        if not are_names_waiting(self.catalog):
             return []
-        with self._corrections.deciding() as decisions:
-            return give_names(self._catalog, decisions)
+        with self.corrections.deciding() as decisions:
+            return give_names(self.catalog, decisions)
 
     def rest(self) -> None:
         """Let go of the models and the gallery; they come back when a photo needs them."""
-        self._grouping.keep_graph()
-        if self._workers.made is not None:
-            self._workers.made.close()
-        self._identities.forget_gallery()
+        self.grouping.keep_graph()
+        if self.workers.made is not None:
+            self.workers.made.close()
+        self.identities.forget_gallery()
         if "_versions" in self.__dict__:
             self._versions.forget()
 

@@ -42,22 +42,15 @@ class Audit:
         return not any(finding.is_fault for finding in self.findings)
 
 
+@dataclass(eq=False)
 class Auditor:
     """Checks a catalog and its people folder, and fixes what takes no decision."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        engine: WantedEngine,
-        folder: PeopleFolder,
-        corrections: Corrections,
-        settings: MatchSettings,
-    ) -> None:
-        self._catalog = catalog
-        self._engine = engine
-        self._folder = folder
-        self._corrections = corrections
-        self._settings = settings
+    catalog: Catalog
+    engine: WantedEngine
+    folder: PeopleFolder
+    corrections: Corrections
+    settings: MatchSettings
 
     def check(self) -> Audit:
         """Return what is wrong; writes nothing.
@@ -65,7 +58,7 @@ class Auditor:
         Raises:
             CatalogError: the catalog cannot be read.
         """
-        catalog = self._catalog
+        catalog = self.catalog
         with catalog.read():
             damage = find_damage(catalog)
             if damage:
@@ -76,14 +69,14 @@ class Auditor:
             comparison = None
             if in_use is not None and table is not None:
                 try:
-                    info = self._engine.info_of(in_use)
-                    comparison = Comparison(table, info, self._settings, catalog.people.names())
+                    info = self.engine.info_of(in_use)
+                    comparison = Comparison(table, info, self.settings, catalog.people.names())
                 except EngineError as error:
                     left_out.append(f"distances between faces: {error}")
             words = Words(catalog)
             findings = check_faces(catalog, table, comparison, words, find_contradictions(catalog, words))
             try:
-                findings += check_folder(catalog, self._folder)
+                findings += check_folder(catalog, self.folder)
             except FolderError as error:
                 left_out.append(f"links: {error}")
         return Audit(tuple(findings), tuple(left_out))
@@ -96,11 +89,11 @@ class Auditor:
         """
         before = self.check()
         fixable = [finding for finding in before.findings if finding.fix]
-        with self._corrections.deciding() as decisions:
-            decided = fix_faces(self._catalog, fixable)
+        with self.corrections.deciding() as decisions:
+            decided = fix_faces(self.catalog, fixable)
             decisions.made.append(decided)
         if any(finding.fix and finding.fix.folders for finding in fixable):
-            self._folder.sync()
+            self.folder.sync()
         after = self.check()
         left = {finding.id for finding in after.findings}
         fixed = tuple(finding for finding in fixable if finding.id not in left)
@@ -108,8 +101,8 @@ class Auditor:
 
     def _everybody(self) -> list[int]:
         """Return who can have faces: the living, and those that live no longer but still have some."""
-        strays = {stray.person_id for stray in self._catalog.integrity.strays()}
-        return [*(person.id for person in self._catalog.people.all()), *strays]
+        strays = {stray.person_id for stray in self.catalog.integrity.strays()}
+        return [*(person.id for person in self.catalog.people.all()), *strays]
 
 
 # --- the people folder ---

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from facewatch import folders
@@ -24,17 +25,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Corrections:
     """Makes corrections and takes them back; pool and folders follow each."""
 
-    def __init__(
-        self, catalog: Catalog, engine: WantedEngine, identities: Identities, folder: PeopleFolder, lookup: Lookup
-    ) -> None:
-        self._catalog = catalog
-        self._engine = engine
-        self._identities = identities
-        self._folder = folder
-        self._lookup = lookup
+    catalog: Catalog
+    engine: WantedEngine
+    identities: Identities
+    folder: PeopleFolder
+    lookup: Lookup
 
     @contextmanager
     def deciding(self) -> Iterator[Decisions]:
@@ -43,7 +42,7 @@ class Corrections:
         Raises:
             FolderError: the decisions stand, but the people folder cannot be written.
         """
-        decisions = Decisions(self._catalog, photo_of=self._lookup.photo_id, link_at=self._lookup.link_at)
+        decisions = Decisions(self.catalog, photo_of=self.lookup.photo_id, link_at=self.lookup.link_at)
         try:
             yield decisions
         except BaseException:
@@ -60,37 +59,37 @@ class Corrections:
 
     def undo(self, n: int = 1) -> Undone:
         """Take back the last decisions, in catalog and folders; see `History`."""
-        return self._followed(History(self._catalog).undo(n))
+        return self._followed(History(self.catalog).undo(n))
 
     def undo_one(self, entry_id: int, *, with_chain: bool = False) -> Undone:
         """Take back one decision, and those that build on it; see `History`."""
-        return self._followed(History(self._catalog).undo_one(entry_id, with_chain=with_chain))
+        return self._followed(History(self.catalog).undo_one(entry_id, with_chain=with_chain))
 
     def redo(self) -> Undone:
         """Make again what was taken back last; see `History`."""
-        return self._followed(History(self._catalog).redo())
+        return self._followed(History(self.catalog).redo())
 
     def history(self, who: str | None = None) -> list[Entry]:
         """Return the journal, newest first, of everybody or of one person."""
-        return History(self._catalog).entries(person_id=self._lookup.person(who).id if who is not None else None)
+        return History(self.catalog).entries(person_id=self.lookup.person(who).id if who is not None else None)
 
     def _follow(self, decided: Iterable[Decided]) -> None:
         """Let gallery, folders and pool follow from decisions."""
         made = [one for one in decided if one.entry_id is not None]
         for one in made:
             if one.action == "forget":
-                Crops(self._catalog.path).forget(one.faces)
+                Crops(self.catalog.path).forget(one.faces)
         people = {person_id for one in made for person_id in one.people}
         unseen = {person_id for one in made if one.action in ("forget", "hide") for person_id in one.people}
         if unseen:
-            folders.drop_from_sheet(self._folder.root, unseen)
-        self._identities.renew(people)
+            folders.drop_from_sheet(self.folder.root, unseen)
+        self.identities.renew(people)
         with self._shown_in_the_end(people) as gained:
             for one in made:
                 gained |= self._rematch(one.people, (), one.entry_id)
 
     def _followed(self, undone: Undone) -> Undone:
-        self._identities.renew(undone.people)
+        self.identities.renew(undone.people)
         with self._shown_in_the_end(undone.people) as gained:
             if undone.doubtful:
                 gained |= self._rematch(undone.people, undone.doubtful, undone.entry_id)
@@ -106,13 +105,13 @@ class Corrections:
         gained: set[int] = set()
         fault: FolderError | None = None
         try:
-            self._folder.sync(people)
+            self.folder.sync(people)
         except FolderError as error:
             fault = error
         yield gained
         if fault is None:
             try:
-                self._folder.sync(gained)
+                self.folder.sync(gained)
             except FolderError as error:
                 fault = error
         if fault is not None:
@@ -121,12 +120,12 @@ class Corrections:
     def _rematch(self, people: Collection[int], faces: Collection[int], entry_id: int | None) -> set[int]:
         """Match the pool again after a decision; returns who gained faces. Decisions need no engine: without one, or
         while it changes, the next scan does it."""
-        if self._catalog.engines.in_use_name() != self._engine.name:
+        if self.catalog.engines.in_use_name() != self.engine.name:
             return set()
         try:
-            if self._engine.is_switch_under_way:
+            if self.engine.is_switch_under_way:
                 return set()
-            return self._identities.rematch(people, faces, entry_id)
+            return self.identities.rematch(people, faces, entry_id)
         except EngineError as error:
             log.info("the pool is looked at again by the next scan: %s", error)
             return set()

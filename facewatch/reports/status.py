@@ -127,69 +127,60 @@ class Status:
     """Folders, and files, of the libraries that could not be read at the last scan, and why."""
 
 
+@dataclass(eq=False)
 class StatusReport:
     """Tells the status of a catalog and of what belongs to it; writes nothing, and no model need be here."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        engine: WantedEngine,
-        libraries: Libraries,
-        folder: PeopleFolder,
-        *,
-        settings: str,
-        backups: Backups,
-    ) -> None:
-        """`settings`: the file, or "defaults"."""
-        self._catalog = catalog
-        self._engine = engine
-        self._libraries = libraries
-        self._folder = folder
-        self._settings = settings
-        self._backups = backups
+    catalog: Catalog
+    engine: WantedEngine
+    libraries: Libraries
+    folder: PeopleFolder
+    settings: str
+    """The file, or "defaults"."""
+    backups: Backups
 
     def full(self) -> Status:
         """Return all of it."""
-        catalog = self._catalog
+        catalog = self.catalog
         last = max(filter(None, map(catalog.runs.last, ("scan", "watch"))), key=_when, default=None)
-        roots = tuple(dict.fromkeys((*self._libraries.roots, *catalog.roots.all())))
+        roots = tuple(dict.fromkeys((*self.libraries.roots, *catalog.roots.all())))
         faulty = catalog.files.faulty()
         status = Status(
             paths=Locations(
-                settings=self._settings,
+                settings=self.settings,
                 catalog=str(catalog.path),
-                people_folder=str(self._folder.root),
+                people_folder=str(self.folder.root),
                 photos=[str(root) for root in roots],
                 aligned=[str(root) for root in catalog.roots.aligned()],
             ),
             engine=EngineStatus(
-                in_use=catalog.engines.in_use_name() or self._engine.name,
-                fault=_engine_fault(self._engine),
-                switch=self._engine.switch_progress(),
+                in_use=catalog.engines.in_use_name() or self.engine.name,
+                fault=_engine_fault(self.engine),
+                switch=self.engine.switch_progress(),
             ),
             counts=counts_of(catalog),
             last_scan=_when(last) if last else None,
             faults=tuple(faulty),
             fault_groups=tuple(grouped_by_cause(faulty)),
             passed_over=tuple(catalog.roots.all_passed_over()),
-            unread={str(root / path): why for root in roots for path, why in self._libraries.unread(root).items()},
+            unread={str(root / path): why for root in roots for path, why in self.libraries.unread(root).items()},
         )
         return self.renewed(status)
 
     def renewed(self, status: Status) -> Status:
         """Return the status with what changes from second to second; takes no time worth speaking of."""
-        runner, live = at_work(self._catalog.path)
+        runner, live = at_work(self.catalog.path)
         photos = map(Path, status.paths.photos)
-        gone = {place: why for root in photos for place, why in self._libraries.offline(root).items()}
-        last_backup, backup_file = _newest_of(self._backups)
+        gone = {place: why for root in photos for place, why in self.libraries.offline(root).items()}
+        last_backup, backup_file = _newest_of(self.backups)
         health = Health(
             runner=runner,
             live=live,
             offline=gone | dict(live.libraries.offline if live else {}),
-            paused=paused_since(self._catalog),
+            paused=paused_since(self.catalog),
             last_backup=last_backup,
             backup_file=backup_file,
-            people_folder_fault=self._folder.fault(),
+            people_folder_fault=self.folder.fault(),
         )
         return replace(status, health=health)
 

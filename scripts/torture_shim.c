@@ -157,56 +157,39 @@ ssize_t write(int file, const void *bytes, size_t length) {
     IN_PARTS(file, length, real(file, bytes, length), real(file, bytes, length / 2));
 }
 
-ssize_t pwrite(int file, const void *bytes, size_t length, off_t where) {
-    REAL(ssize_t, pwrite, int, const void *, size_t, off_t);
-    IN_PARTS(file, length, real(file, bytes, length, where), real(file, bytes, length / 2, where));
-}
-
 ssize_t writev(int file, const struct iovec *parts, int n) {
     REAL(ssize_t, writev, int, const struct iovec *, int);
     IN_PARTS(file, n, real(file, parts, n), real(file, parts, n / 2));
 }
 
-ssize_t pwritev(int file, const struct iovec *parts, int n, off_t where) {
-    REAL(ssize_t, pwritev, int, const struct iovec *, int, off_t);
-    IN_PARTS(file, n, real(file, parts, n, where), real(file, parts, n / 2, where));
-}
+/* The calls that take a place in a file, by the type of that. */
+#define AT_PLACES(pwrite, pwritev, sendfile, ftruncate, place) \
+    ssize_t pwrite(int file, const void *bytes, size_t length, place where) { \
+        REAL(ssize_t, pwrite, int, const void *, size_t, place); \
+        IN_PARTS(file, length, real(file, bytes, length, where), real(file, bytes, length / 2, where)); \
+    } \
+    ssize_t pwritev(int file, const struct iovec *parts, int n, place where) { \
+        REAL(ssize_t, pwritev, int, const struct iovec *, int, place); \
+        IN_PARTS(file, n, real(file, parts, n, where), real(file, parts, n / 2, where)); \
+    } \
+    ssize_t sendfile(int to, int from, place *where, size_t length) { \
+        REAL(ssize_t, sendfile, int, int, place *, size_t); \
+        IN_PARTS(to, length, real(to, from, where, length), real(to, from, where, length / 2)); \
+    } \
+    int ftruncate(int file, place length) { \
+        REAL(int, ftruncate, int, place); \
+        WHOLE(judge_file(file, length > 0), real(file, length)); \
+    }
 
-ssize_t sendfile(int to, int from, off_t *where, size_t length) {
-    REAL(ssize_t, sendfile, int, int, off_t *, size_t);
-    IN_PARTS(to, length, real(to, from, where, length), real(to, from, where, length / 2));
-}
-
-int ftruncate(int file, off_t length) {
-    REAL(int, ftruncate, int, off_t);
-    WHOLE(judge_file(file, length > 0), real(file, length));
-}
+AT_PLACES(pwrite, pwritev, sendfile, ftruncate, off_t)
 
 #ifdef __GLIBC__
-ssize_t pwrite64(int file, const void *bytes, size_t length, off64_t where) {
-    REAL(ssize_t, pwrite64, int, const void *, size_t, off64_t);
-    IN_PARTS(file, length, real(file, bytes, length, where), real(file, bytes, length / 2, where));
-}
-
-ssize_t pwritev64(int file, const struct iovec *parts, int n, off64_t where) {
-    REAL(ssize_t, pwritev64, int, const struct iovec *, int, off64_t);
-    IN_PARTS(file, n, real(file, parts, n, where), real(file, parts, n / 2, where));
-}
-
-ssize_t sendfile64(int to, int from, off64_t *where, size_t length) {
-    REAL(ssize_t, sendfile64, int, int, off64_t *, size_t);
-    IN_PARTS(to, length, real(to, from, where, length), real(to, from, where, length / 2));
-}
+AT_PLACES(pwrite64, pwritev64, sendfile64, ftruncate64, off64_t)
 
 ssize_t copy_file_range(int from, off64_t *from_at, int to, off64_t *to_at, size_t length, unsigned flags) {
     REAL(ssize_t, copy_file_range, int, off64_t *, int, off64_t *, size_t, unsigned);
     IN_PARTS(to, length, real(from, from_at, to, to_at, length, flags),
              real(from, from_at, to, to_at, length / 2, flags));
-}
-
-int ftruncate64(int file, off64_t length) {
-    REAL(int, ftruncate64, int, off64_t);
-    WHOLE(judge_file(file, length > 0), real(file, length));
 }
 #endif
 

@@ -34,13 +34,19 @@ BLOCK_ROWS = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Faces(Columns):
-    """A library of faces."""
+class People(Columns):
+    """Faces, and who they are."""
 
     embeddings: NDArray[np.float32]
     """Unit vectors, shape (n_faces, 512)."""
     people: NDArray[np.int64]
     """Who each face is, shape (n_faces,); a piece of junk is a person with one face."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faces(People):
+    """A library of faces."""
+
     photos: NDArray[np.int64]
     """The photo of each face, shape (n_faces,); nobody is in a photo twice."""
 
@@ -126,11 +132,9 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True, slots=True)
-class Tracks:
+class Tracks(People):
     """Children who grow up beside their brothers and sisters."""
 
-    embeddings: NDArray[np.float32]
-    people: NDArray[np.int64]
     families: NDArray[np.int64]
     days: NDArray[np.int64]
     """When each face was taken."""

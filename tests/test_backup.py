@@ -493,6 +493,14 @@ def three_people(library: Library) -> None:
     library.scan()
 
 
+def backed_up(library: Library, run: Any, tmp_path: Path) -> str:
+    """Three people, and a backup of them."""
+    three_people(library)
+    copy = str(tmp_path / "copy.sqlite")
+    run("backup", copy)
+    return copy
+
+
 def person_of(library: Library, photo: str) -> str:
     with library.app() as app:
         ids = app.catalog._db.execute(
@@ -533,13 +541,12 @@ def test_a_restored_catalog_is_what_the_backup_says_and_the_folders_follow(
 def test_it_says_how_many_decisions_are_given_up_before_it_asks(
     library: Library, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    three_people(library)
-    run("backup", str(tmp_path / "copy.sqlite"))
+    copy = backed_up(library, run, tmp_path)
     run("rename", person_of(library, "1/0.png"), "Anna")
     run("rename", person_of(library, "2/0.png"), "Ben")
     asked = []
     monkeypatch.setattr("click.confirm", lambda text, **_: asked.append(text))
-    answer = run("restore", str(tmp_path / "copy.sqlite"))
+    answer = run("restore", copy)
     assert answer.code == 1
     assert asked == ["Restore it?"]
     assert "9 photos, 9 faces, 3 people, 0 with a name" in answer.err
@@ -550,12 +557,11 @@ def test_it_says_how_many_decisions_are_given_up_before_it_asks(
 
 
 def test_ids_that_were_given_since_the_backup_are_not_given_again(library: Library, run: Any, tmp_path: Path) -> None:
-    three_people(library)
-    run("backup", str(tmp_path / "copy.sqlite"))
+    copy = backed_up(library, run, tmp_path)
     run("rename", person_of(library, "1/0.png"), "Anna")
     with Catalog(library.catalog) as catalog, catalog.write():
         newest = catalog.people.add("now")
-    run("restore", str(tmp_path / "copy.sqlite"), "--yes")
+    run("restore", copy, "--yes")
     with Catalog(library.catalog) as catalog, catalog.write():
         assert catalog.people.add("now") > newest
 
@@ -666,19 +672,17 @@ def test_without_the_old_catalog_a_folder_that_was_renamed_is_known_by_its_links
 
 
 def test_restoring_is_refused_while_somebody_scans(library: Library, run: Any, tmp_path: Path) -> None:
-    three_people(library)
-    run("backup", str(tmp_path / "copy.sqlite"))
+    copy = backed_up(library, run, tmp_path)
     with Catalog(library.catalog) as catalog, catalog.run_lock("watch"):
-        answer = run("restore", str(tmp_path / "copy.sqlite"), "--yes")
+        answer = run("restore", copy, "--yes")
     assert answer.code == 6
     assert f"watch (process {os.getpid()}) is running on this catalog; stop it first" in answer.err
 
 
 def test_restoring_does_not_ask_while_somebody_watches(library: Library, run: Any, tmp_path: Path) -> None:
-    three_people(library)
-    run("backup", str(tmp_path / "copy.sqlite"))
+    copy = backed_up(library, run, tmp_path)
     with Catalog(library.catalog) as catalog, catalog.run_lock("watch"):
-        answer = run("restore", str(tmp_path / "copy.sqlite"))
+        answer = run("restore", copy)
     assert answer.code == 6
     assert "Restore it?" not in answer.err
 
@@ -686,11 +690,10 @@ def test_restoring_does_not_ask_while_somebody_watches(library: Library, run: An
 def test_where_nobody_can_answer_nothing_is_restored(
     library: Library, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    three_people(library)
-    run("backup", str(tmp_path / "copy.sqlite"))
+    copy = backed_up(library, run, tmp_path)
     run("rename", person_of(library, "1/0.png"), "Anna")
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    answer = run("restore", str(tmp_path / "copy.sqlite"))
+    answer = run("restore", copy)
     assert answer.code == 2
     assert "say --yes" in answer.err
     assert "carries on" not in answer.err
@@ -770,15 +773,14 @@ def test_whoever_reads_meanwhile_sees_one_catalog_or_the_other(library: Library,
 
 
 def test_what_was_worked_out_from_the_old_catalog_is_gone(library: Library, run: Any, tmp_path: Path) -> None:
-    three_people(library)
-    run("backup", str(tmp_path / "copy.sqlite"))
+    copy = backed_up(library, run, tmp_path)
     derived = [library.catalog.with_name(f"catalog.sqlite.{name}") for name in ("graph.npz", "vectors-123456789abc")]
     for path in derived:
         path.write_bytes(b"old")
     crops = library.catalog.with_name("catalog.sqlite.crops")
     crops.mkdir()
     (crops / "1-2.jpg").write_bytes(b"old")
-    run("restore", str(tmp_path / "copy.sqlite"), "--yes")
+    run("restore", copy, "--yes")
     assert not [path for path in (*derived, crops) if path.exists()]
 
 

@@ -32,9 +32,8 @@ class Moved:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        for i in range(3):
-            library.draw(f"anna{i}.png", (ANNA, i))
-            library.draw(f"ben{i}.png", (BEN, i))
+        library.draw_looks(ANNA, 3, "anna")
+        library.draw_looks(BEN, 3, "ben")
         library.draw("a.png", (ANNA, 9), (BEN, 9))
         self.scan()
         self.anna, self.ben = (self.person(f"{name}0.png") for name in ("anna", "ben"))

@@ -165,17 +165,22 @@ def test_what_a_user_placed_or_confirmed_is_never_listed(loosened: Loosened) -> 
     }
 
 
+def assert_fixing_parts(library: Library) -> None:
+    """Four photos of Anna and three of Ben are one group, and two when what is wrong is fixed."""
+    assert len(library.groups()) == 1
+    with library.app(USUAL, engine=AlikeEngine()) as app:
+        assert app.auditor().fix().is_clean
+        app.pipeline.scan()
+    assert library.groups() == [{f"anna{i}.png" for i in range(4)}, {f"ben{i}.png" for i in range(3)}]
+
+
 def test_a_group_that_was_made_loosely_keeps_its_largest_part(library: Library) -> None:
     library.draw_looks(1, 4, "anna")
     library.draw_looks(2, 3, "ben")
     for settings in (LOOSE, USUAL):
         with library.app(settings, engine=AlikeEngine()) as app:
             app.pipeline.scan()
-    assert len(library.groups()) == 1
-    with library.app(USUAL, engine=AlikeEngine()) as app:
-        assert app.auditor().fix().is_clean
-        app.pipeline.scan()
-    assert library.groups() == [{f"anna{i}.png" for i in range(4)}, {f"ben{i}.png" for i in range(3)}]
+    assert_fixing_parts(library)
 
 
 @pytest.mark.parametrize("is_by_command", [False, True], ids=["a scan", "recluster"])
@@ -189,11 +194,7 @@ def test_two_groups_that_were_joined_loosely_are_parted(library: Library, is_by_
                 app.folder.sync()
             else:
                 app.pipeline.scan()
-    assert len(library.groups()) == 1
-    with library.app(USUAL, engine=AlikeEngine()) as app:
-        assert app.auditor().fix().is_clean
-        app.pipeline.scan()
-    assert library.groups() == [{f"anna{i}.png" for i in range(4)}, {f"ben{i}.png" for i in range(3)}]
+    assert_fixing_parts(library)
 
 
 def test_a_catalog_that_does_not_know_the_settings_of_its_runs_tells_by_distances(loosened: Loosened) -> None:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from crowds import unit
 from numpy.typing import NDArray
 
 from facewatch.cohort import MOST_MEMBERS, MOST_OF_ONE, Cohort
-from facewatch.types import Normalisation
+from facewatch.engines import arcface
 
-USUAL = Normalisation(
-    usual=0.2,
-    link=0.3,
-    singleton_penalty=0.05,
-    merge=0.3,
-    likeness=0.3,
-    attach=0.2,
-    outlier=0.3,
-    no_rival_bonus=0.3,
-    per_decade=0.02,
-)
+USUAL = replace(arcface.NORMALISATION, usual=0.2)
 N_DIMS = 64
 
 
@@ -77,7 +69,7 @@ def test_where_hardly_anybody_is_known_the_usual_figures_of_the_engine_hold(n: i
 
 def test_the_mean_face_of_the_engine_is_taken_off_in_a_small_library() -> None:
     few = strangers(3, common=3.0)
-    known = Normalisation(**{**{f: getattr(USUAL, f) for f in USUAL.__slots__}, "mean": tuple([0.95, *[0.0] * 63])})
+    known = replace(USUAL, mean=tuple([0.95, *[0.0] * 63]))
     with_mean, without = (Cohort.of(few, np.arange(3), n).centred(few) for n in (known, USUAL))
     assert (with_mean @ with_mean.T)[0, 1] < (without @ without.T)[0, 1] - 0.3
 

@@ -51,9 +51,8 @@ class Edited:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        for i in range(3):
-            library.draw(f"anna{i}.png", (ANNA, i))
-            library.draw(f"ben{i}.png", (BEN, i))
+        library.draw_looks(ANNA, 3, "anna")
+        library.draw_looks(BEN, 3, "ben")
         self.path = library.draw("a.png", (ANNA, 9), (BEN, 9), (CLARA, 9))
         self.scan()
 

@@ -261,11 +261,7 @@ def test_a_scan_keeps_the_file_up(family: Library) -> None:
 @pytest.fixture
 def family(library: Library) -> Library:
     """Anna (1) in three photos, Ben (2) beside her in one and alone in another, a stranger (9)."""
-    library.draw("a0.png", (1, 0))
-    library.draw("both.png", (2, 0), (1, 1))
-    library.draw("a2.png", (1, 2))
-    library.draw("b1.png", (2, 1))
-    library.draw("stranger.png", (9, 0))
+    library.draw_all({"a0": [(1, 0)], "both": [(2, 0), (1, 1)], "a2": [(1, 2)], "b1": [(2, 1)], "stranger": [(9, 0)]})
     come(library)
     return library
 

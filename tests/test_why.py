@@ -189,16 +189,22 @@ def test_what_was_missing_is_said(known: Library, share: float, says: str, offer
     assert not offers or "nearer would have done" in advice(why)[0].text
 
 
+def between_parts(library: Library, photo: str) -> Why:
+    """Split the person of this photo into it and the rest, and return what is said of a new photo that is like both."""
+    with library.app() as app:
+        [face] = whys(app, library, photo)
+        person = app.lookup.person(str(face.name))
+        decide(app, lambda d: d.split(person, [[face.face_id]]))
+    library.draw("e.png", (1, 11))
+    library.scan()
+    with library.app() as app:
+        [why] = whys(app, library, "e.png")
+    return why
+
+
 def test_between_two_people_it_is_nobody_and_merging_them_is_offered(known: Library) -> None:
     """Two who look alike: the same person twice, told apart by hand."""
-    with known.app() as app:
-        anna = app.lookup.person("Anna")
-        [face] = whys(app, known, "b.png")
-        decide(app, lambda d: d.split(anna, [[face.face_id]]))
-    known.draw("e.png", (1, 11))
-    known.scan()
-    with known.app() as app:
-        [why] = whys(app, known, "e.png")
+    why = between_parts(known, "b.png")
     assert why.verdict == "nobody"
     assert "looks nearly as much like" in cause(why)
     assert any(command.startswith("facewatch merge ") for command in commands(why))
@@ -211,14 +217,7 @@ def test_between_two_people_it_is_nobody_and_merging_them_is_offered(known: Libr
 def test_between_the_parts_of_somebody_without_a_name_it_is_nobody_however_large_one_part_is(library: Library) -> None:
     library.draw_looks(1, 4)
     library.scan()
-    with library.app() as app:
-        [face] = whys(app, library, "1.png")
-        one = app.lookup.person(str(face.name))
-        decide(app, lambda d: d.split(one, [[face.face_id]]))
-    library.draw("e.png", (1, 11))
-    library.scan()
-    with library.app() as app:
-        [why] = whys(app, library, "e.png")
+    why = between_parts(library, "1.png")
     assert why.verdict == "nobody"
     assert "looks nearly as much like" in cause(why)
 

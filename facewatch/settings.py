@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from facewatch import folders
 from facewatch.config import Config
 from facewatch.engines.options import OPTIONS, EngineOptions
+from facewatch.folders.check import find_renamed
 from facewatch.fs.mounts import is_folder
 from facewatch.indexing.engine import EngineSettings
 from facewatch.library import scan
@@ -63,7 +63,7 @@ def people_folder_of(config: Config, remembered: str | None = None, library_id: 
     if remembered is not None:
         before = Path(remembered)
         beside = [before.parent, *(photos.parent for photos in config.photos)]
-        return before if is_folder(before) else folders.find_renamed(beside, library_id) or before
+        return before if is_folder(before) else find_renamed(beside, library_id) or before
     return (config.photos[0].parent if config.photos else Path.cwd()) / "People"
 
 

@@ -19,13 +19,15 @@ import pytest
 from drawn import Library
 from PIL import Image
 
-from facewatch import folders
 from facewatch.catalog import Person
 from facewatch.cli import people as cli_people
 from facewatch.cli import scan as cli_scan
 from facewatch.cli.blocks import ALL_COLOURS
 from facewatch.cli.pictures import BLOCK_CELL, Protocol, Screen
 from facewatch.errors import FolderError
+from facewatch.folders.check import check_people_folder
+from facewatch.folders.model import MARKER, SHEET
+from facewatch.folders.sheet import SHEET_MARK, drop_from_sheet, is_sheet, portrait_start, remove_sheet, write_sheet
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.people.portraits import Portrait, portraits
@@ -84,7 +86,7 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     (heading,) = (element for element in tree.iter("h3"))
     said = "".join(heading.itertext())
     assert said == name.replace("\u202e", "\ufffd").replace("\n", "\ufffd")
-    assert len([line for line in page.split("\n") if line.startswith(folders.portrait_start(1))]) == 1
+    assert len([line for line in page.split("\n") if line.startswith(portrait_start(1))]) == 1
 
 
 def test_those_with_a_name_come_first_and_an_unshowable_one_has_a_place(tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def test_who_has_no_room_is_counted(tmp_path: Path) -> None:
 def people(tmp_path: Path) -> Path:
     """A people folder."""
     root = tmp_path / "People"
-    folders.check_people_folder(root, "abc", "symlink")
+    check_people_folder(root, "abc", "symlink")
     return root
 
 
@@ -141,7 +143,7 @@ def test_the_sheet_is_its_owners_alone_and_is_renewed(people: Path, umask: int) 
     before = os.umask(umask)
     try:
         for title in ("first", "second"):
-            file = folders.write_sheet(people, f"{folders.SHEET_MARK}\n{title}\n")
+            file = write_sheet(people, f"{SHEET_MARK}\n{title}\n")
             assert stat.S_IMODE(file.lstat().st_mode) == 0o600
             assert title in file.read_text()
     finally:
@@ -151,8 +153,8 @@ def test_the_sheet_is_its_owners_alone_and_is_renewed(people: Path, umask: int) 
 
 @pytest.mark.parametrize("kind", ["file", "empty file", "folder", "link", "dangling link", "fifo"])
 def test_what_is_not_ours_is_never_touched(people: Path, tmp_path: Path, kind: str) -> None:
-    file, other = people / folders.SHEET, tmp_path / "other.html"
-    other.write_text(f"{folders.SHEET_MARK} of somebody")
+    file, other = people / SHEET, tmp_path / "other.html"
+    other.write_text(f"{SHEET_MARK} of somebody")
     match kind:
         case "file":
             file.write_text("my own page")
@@ -168,18 +170,18 @@ def test_what_is_not_ours_is_never_touched(people: Path, tmp_path: Path, kind: s
             os.mkfifo(file)
     before = file.lstat()
     with pytest.raises(FolderError, match="not facewatch's"):
-        folders.write_sheet(people, folders.SHEET_MARK)
-    folders.drop_from_sheet(people, [1])
-    folders.remove_sheet(people)
+        write_sheet(people, SHEET_MARK)
+    drop_from_sheet(people, [1])
+    remove_sheet(people)
     assert os.path.samestat(file.lstat(), before)
     assert file.lstat().st_mtime_ns == before.st_mtime_ns
-    assert other.read_text() == f"{folders.SHEET_MARK} of somebody"
+    assert other.read_text() == f"{SHEET_MARK} of somebody"
 
 
 def test_no_sheet_is_written_where_the_people_folder_is_away(people: Path) -> None:
-    (people / folders.MARKER).unlink()
+    (people / MARKER).unlink()
     with pytest.raises(FolderError):
-        folders.write_sheet(people, folders.SHEET_MARK)
+        write_sheet(people, SHEET_MARK)
     assert list(people.iterdir()) == []
 
 
@@ -332,7 +334,7 @@ def test_no_sheet_is_written_among_photos_or_over_another_file(known: Library, r
     assert "is no contact sheet; name another file, or write over it with --force" in answer.err
     assert mine.read_text() == "mine"
     assert run("people", "--contact-sheet", str(mine), "--force").code == 0
-    assert folders.is_sheet(mine)
+    assert is_sheet(mine)
     assert {path.name for path in known.photos.iterdir()} == {
         *(f"{n}{i}.png" for n in ("anna", "ben") for i in range(3)),
         "both.png",

@@ -24,23 +24,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facewatch.errors import FolderError
-from facewatch.folders import (
+from facewatch.folders.apply import apply
+from facewatch.folders.check import check_people_folder
+from facewatch.folders.disk import LinkMaker, make_link, read_disk
+from facewatch.folders.model import (
     Applied,
     LinkKind,
-    LinkMaker,
     MakeLink,
     MoveFolder,
     Plan,
     RecordedLink,
     WantedFolder,
     WantedLink,
-    apply,
-    check_people_folder,
-    make_link,
-    plan,
-    read_disk,
     safe_name,
 )
+from facewatch.folders.plan import plan
 
 KINDS: tuple[LinkKind, ...] = ("symlink", "hardlink", "copy")
 

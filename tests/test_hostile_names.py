@@ -19,8 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facewatch.errors import NotKnownError
-from facewatch.folders import MARKER, UNNAMED, fits_folder, safe_name
-from facewatch.folders.model import N_CANDIDATES, folder_names, link_names
+from facewatch.folders.model import MARKER, N_CANDIDATES, UNNAMED, fits_folder, folder_names, link_names, safe_name
 
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
 """What turns the direction in which text is read, so that "gpj.exe" reads "exe.jpg"."""

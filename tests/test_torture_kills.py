@@ -18,13 +18,14 @@ from drawn import Library
 from torture_child import NOW, SCENARIOS
 from torture_kills import Blow, Children, compile_shim, fault_trials, kill_trials, why_no_shim
 
-from facewatch import folders
 from facewatch.app import restore_backup
 from facewatch.catalog import Catalog
 from facewatch.catalog import restore as restoring
 from facewatch.catalog.backup import write_backup
 from facewatch.errors import CatalogError, DiskFaultError, DiskFullError
-from facewatch.folders import MakeFolder, MakeLink, MoveFolder, RemoveLink
+from facewatch.folders.apply import apply, intents_of, resume
+from facewatch.folders.disk import make_link
+from facewatch.folders.model import MARKER, LinkKind, MakeFolder, MakeLink, MoveFolder, Plan, RemoveLink
 from facewatch.fs.locks import file_lock, holder
 
 
@@ -326,7 +327,7 @@ class NotingLedger:
 def people(tmp_path: Path) -> Path:
     people = tmp_path / "People"
     people.mkdir()
-    (people / folders.MARKER).write_text("{}")
+    (people / MARKER).write_text("{}")
     (tmp_path / "a.jpg").write_bytes(b"photo")
     return people
 
@@ -343,9 +344,9 @@ BEN_IS_MADE = ("folder", 2, "Ben")
 ANNE_IS_MOVED = ("move", 1, "Anne", "Anna")
 
 
-def resumed(people: Path, known: dict[int, str], *, kind: folders.LinkKind = "symlink", **actions: Any) -> list[Any]:
+def resumed(people: Path, known: dict[int, str], *, kind: LinkKind = "symlink", **actions: Any) -> list[Any]:
     ledger = NotingLedger()
-    assert folders.resume(folders.intents_of(actions.get("actions", TO_DO), kind), people, known, ledger)
+    assert resume(intents_of(actions.get("actions", TO_DO), kind), people, known, ledger)
     return ledger.told
 
 
@@ -371,14 +372,14 @@ def test_what_others_made_meanwhile_is_not_taken_for_ours(people: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["copy", "hardlink"])
-def test_copies_and_hard_links_are_known_by_their_photos(people: Path, kind: folders.LinkKind) -> None:
+def test_copies_and_hard_links_are_known_by_their_photos(people: Path, kind: LinkKind) -> None:
     photo = people.parent / "a.jpg"
     (people / "Ben").mkdir()
     make = MakeLink(2, 5, "Ben/a.jpg", photo, os.fspath(photo))
     (people / "Ben" / "a.jpg").write_bytes(b"another")
     assert resumed(people, {2: "Ben"}, kind=kind, actions=[make]) == []
     (people / "Ben" / "a.jpg").unlink()
-    folders.make_link("hardlink", "a.jpg", "a.jpg", target_fd=_folder(people.parent), dir_fd=_folder(people / "Ben"))
+    make_link("hardlink", "a.jpg", "a.jpg", target_fd=_folder(people.parent), dir_fd=_folder(people / "Ben"))
     [told] = resumed(people, {2: "Ben"}, kind=kind, actions=[make])
     assert told[:4] == ("link", 2, 5, "Ben/a.jpg")
 
@@ -388,22 +389,20 @@ def _folder(path: Path) -> int:
 
 
 def test_a_people_folder_that_is_not_there_is_looked_at_later(people: Path) -> None:
-    (people / folders.MARKER).unlink()
-    intents = folders.intents_of(TO_DO, "symlink")
-    assert not folders.resume(intents, people, {}, NotingLedger())
-    assert not folders.resume(intents, people / "gone", {}, NotingLedger())
+    (people / MARKER).unlink()
+    intents = intents_of(TO_DO, "symlink")
+    assert not resume(intents, people, {}, NotingLedger())
+    assert not resume(intents, people / "gone", {}, NotingLedger())
 
 
 def test_nothing_is_intended_where_the_record_need_not_follow() -> None:
-    assert (
-        folders.intents_of([RemoveLink(7, "Ben/x.jpg", "symlink:x"), MakeFolder(2, "Ben", is_done=True)], "copy") == ""
-    )
+    assert intents_of([RemoveLink(7, "Ben/x.jpg", "symlink:x"), MakeFolder(2, "Ben", is_done=True)], "copy") == ""
 
 
 def test_what_comes_is_told_before_it_is_done(people: Path) -> None:
     ledger, seen = NotingLedger(), []
-    todo = folders.Plan((MakeFolder(2, "Ben"), MakeLink(2, 5, "Ben/a.jpg", Path("/a.jpg"), "../../a.jpg")))
-    folders.apply(
+    todo = Plan((MakeFolder(2, "Ben"), MakeLink(2, 5, "Ben/a.jpg", Path("/a.jpg"), "../../a.jpg")))
+    apply(
         todo,
         people,
         kind="symlink",

@@ -8,12 +8,25 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from facewatch import folders, ids
+from facewatch import ids
 from facewatch.catalog import RUNS, Catalog, FaceRow, LinkRow, display
 from facewatch.checks import FaultKind, Finding, Fix, Placed, Severity, Words, named, placed_of
 from facewatch.checks.faces import Comparison, check_faces, fix_faces
 from facewatch.errors import EngineError, FolderError
 from facewatch.folders.disk import is_intact
+from facewatch.folders.model import (
+    MARKER,
+    SHEET,
+    UNNAMED,
+    Disk,
+    MakeFolder,
+    MakeLink,
+    MoveFolder,
+    Plan,
+    RemoveFolder,
+    RemoveLink,
+)
+from facewatch.folders.sheet import is_sheet
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs.mounts import is_folder
 from facewatch.ids import label_of
@@ -164,7 +177,7 @@ def _difference(wrong: _Wrong, name: str, n: int) -> str:
     return f"{plural(n, 'link')} {wrong}"
 
 
-def _lying(words: Words, links: Iterable[LinkRow], plan: folders.Plan, disk: folders.Disk) -> Iterator[Finding]:
+def _lying(words: Words, links: Iterable[LinkRow], plan: Plan, disk: Disk) -> Iterator[Finding]:
     """Yield one finding for each folder with links that are not as recorded, and for each that is not as it should
     be."""
     faults: dict[str, _FolderFaults] = defaultdict(_FolderFaults)
@@ -177,18 +190,18 @@ def _lying(words: Words, links: Iterable[LinkRow], plan: folders.Plan, disk: fol
             told.add(link.path)
     for action in plan.actions:
         match action:
-            case folders.MakeLink() | folders.RemoveLink() if action.path in told:
+            case MakeLink() | RemoveLink() if action.path in told:
                 pass
-            case folders.MakeLink():
+            case MakeLink():
                 folder = action.path.rpartition("/")[0]
                 faults[folder].add(_Wrong.TO_MAKE, person_id=action.person_id, photo_id=action.photo_id)
-            case folders.RemoveLink():
+            case RemoveLink():
                 faults[action.path.rpartition("/")[0]].add(_Wrong.TO_REMOVE)
-            case folders.RemoveFolder():
+            case RemoveFolder():
                 faults[action.path].add(_Wrong.FOLDER_IS_NOBODYS)
-            case folders.MoveFolder():
+            case MoveFolder():
                 faults[action.old].add(_Wrong.FOLDER_TO_RENAME, person_id=action.person_id, name=action.new)
-            case folders.MakeFolder():
+            case MakeFolder():
                 faults[action.path].add(_Wrong.FOLDER_TO_MAKE, person_id=action.person_id)
     for folder, found in sorted(faults.items()):
         yield Finding(
@@ -203,7 +216,7 @@ def _lying(words: Words, links: Iterable[LinkRow], plan: folders.Plan, disk: fol
         )
 
 
-def _leading_nowhere(catalog: Catalog, links: Iterable[LinkRow], disk: folders.Disk) -> Iterator[Finding]:
+def _leading_nowhere(catalog: Catalog, links: Iterable[LinkRow], disk: Disk) -> Iterator[Finding]:
     """Yield what happened to libraries that intact links lead to: a file is gone since the last scan."""
     offline = [root for root in catalog.roots.all() if not is_folder(root)]
     gone = [
@@ -233,12 +246,12 @@ def _leading_nowhere(catalog: Catalog, links: Iterable[LinkRow], disk: folders.D
         )
 
 
-def _foreign(root: Path, links: Iterable[LinkRow], made: Iterable[str], disk: folders.Disk) -> Iterator[Finding]:
+def _foreign(root: Path, links: Iterable[LinkRow], made: Iterable[str], disk: Disk) -> Iterator[Finding]:
     """Yield how much there is in the people folder that others put there; it is never touched."""
-    ours = {folders.MARKER, *(link.path for link in links)}
-    if folders.is_sheet(root / folders.SHEET):
-        ours.add(folders.SHEET)
-    own_folders = {*made, folders.UNNAMED}
+    ours = {MARKER, *(link.path for link in links)}
+    if is_sheet(root / SHEET):
+        ours.add(SHEET)
+    own_folders = {*made, UNNAMED}
     n_files = n_folders = 0
     for folder, entries in disk.folders.items():
         for name, entry in entries.items():

@@ -193,12 +193,13 @@ def write_contact_sheet(
         FolderError: the people folder cannot be written, or has something else of that name.
         LibraryError: the file cannot be written.
     """
-    from facewatch import folders
+    from facewatch.folders.model import SHEET
+    from facewatch.folders.sheet import write_sheet
     from facewatch.people.portraits import MOST_PEOPLE, portraits, shown_people
     from facewatch.presentation.html.contact_sheet import contact_page
 
     root = app.folder.root
-    target = root / folders.SHEET if file is None else file
+    target = root / SHEET if file is None else file
     people = sorted(shown_people(app.catalog), key=lambda one: one.name is None)
     with _face_crops(app) as crops:
         found: list[Portrait] = portraits(app.catalog, crops, people[:MOST_PEOPLE], report=report)
@@ -210,8 +211,8 @@ def write_contact_sheet(
             made_at=f"{datetime.now().astimezone():%Y-%m-%d %H:%M}",
             command=called_from_anywhere().get(VARIABLE, PROGRAM),
         )
-    if file is None or file.absolute() == root.absolute() / folders.SHEET:
-        return folders.write_sheet(root, page)
+    if file is None or file.absolute() == root.absolute() / SHEET:
+        return write_sheet(root, page)
     return _write_elsewhere(file, page)
 
 
@@ -229,11 +230,11 @@ def check_sheet_file(app: App, file: Path, *, force: bool) -> None:
     Raises:
         LibraryError: it is refused.
     """
-    from facewatch import folders
+    from facewatch.folders.sheet import is_sheet
     from facewatch.fs.atomic import check_target
 
     check_target(file, suffix=".html", photos=(*app.libraries.roots, *app.catalog.roots.all()))
-    if force or not os.path.lexists(file) or folders.is_sheet(file):
+    if force or not os.path.lexists(file) or is_sheet(file):
         return
     fault = f"{file}: is there already, and is no contact sheet"
     if not (is_somebody_there() and is_confirmed(f"{fault}. Write over it?", unasked="--force to write over it")):

@@ -19,7 +19,7 @@ import numpy as np
 from facewatch.boxes import SAME_FACE, overlaps, pair_up
 from facewatch.catalog import display
 from facewatch.errors import LibraryError, n_problems
-from facewatch.folders import UNNAMED
+from facewatch.folders.model import UNNAMED
 from facewatch.library.scan import Rules
 from facewatch.types import Analysis, Box, Face, Fingerprint
 

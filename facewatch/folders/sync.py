@@ -8,9 +8,26 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facewatch import folders
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
+from facewatch.folders.apply import apply, intents_of, refusal, resume
+from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed
+from facewatch.folders.disk import place_in, read_disk, read_entry
+from facewatch.folders.model import (
+    MARKER,
+    Action,
+    Applied,
+    Disk,
+    LinkKind,
+    MakeLink,
+    Plan,
+    RecordedLink,
+    RemoveLink,
+    WantedFolder,
+    WantedLink,
+    fits_folder,
+)
+from facewatch.folders.plan import plan
 from facewatch.fs.mounts import Asker, is_folder
 from facewatch.types import Fingerprint
 
@@ -41,7 +58,7 @@ class PeopleFolder:
         catalog: Catalog,
         root: Path,
         *,
-        kind: folders.LinkKind,
+        kind: LinkKind,
         named_only: bool,
         before_sync: Callable[[], None] = lambda: None,
     ) -> None:
@@ -49,49 +66,49 @@ class PeopleFolder:
         self.root = root
         self._catalog = catalog
         self._before_sync = before_sync
-        self._kind: folders.LinkKind = kind
+        self._kind: LinkKind = kind
         self._named_only = named_only
         self._is_checked = False
         self._asker = Asker()
         self._is_believed_deleted = False
 
-    def plan(self, only: Collection[int] | None = None) -> folders.Plan:
+    def plan(self, only: Collection[int] | None = None) -> Plan:
         """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
         made = self._catalog.links.folders()
         own = {person_id: folder for person_id, folder in made.items() if only is None or person_id in only}
         others = [folder for person_id, folder in made.items() if person_id not in own]
         wanted, links = self._wanted_folders(only), self._recorded_links(only)
-        disk = folders.read_disk(self.root, wanted, links, own, self._kind)
-        return folders.plan(wanted, links, own, disk, self._kind, reserved=others)
+        disk = read_disk(self.root, wanted, links, own, self._kind)
+        return plan(wanted, links, own, disk, self._kind, reserved=others)
 
-    def read_disk(self) -> folders.Disk:
+    def read_disk(self) -> Disk:
         """Return what the people folder holds of what is on record.
 
         Raises:
             FolderError: it cannot be read.
         """
         made = self._catalog.links.folders()
-        return folders.read_disk(self.root, (), self._recorded_links(None), made, self._kind)
+        return read_disk(self.root, (), self._recorded_links(None), made, self._kind)
 
     def outdated(self) -> set[int]:
         """Return who needs another folder or other links, by what is on record; costs no look at the disk."""
         people = self._catalog.links.outdated(named_only=self._named_only)
         for person in self._catalog.people.all():
-            if person.folder and not folders.fits_folder(person.id, person.name, person.folder):
+            if person.folder and not fits_folder(person.id, person.name, person.folder):
                 people.add(person.id)
         return people
 
-    def sync(self, only: Collection[int] | None = None) -> folders.Applied:
+    def sync(self, only: Collection[int] | None = None) -> Applied:
         """Make the people folder say what the catalog says, of everybody or `only` of these.
 
         Raises:
             FolderError: it cannot be written, or cannot hold links.
         """
         if only is not None and not only:
-            return folders.Applied(0, 0, 0, ())
+            return Applied(0, 0, 0, ())
         self._before_sync()
         with self._catalog.exclusive():
-            if not (self.root / folders.MARKER).exists():
+            if not (self.root / MARKER).exists():
                 only = None  # it is made anew: for everybody
             self.check()
             ledger = CatalogLedger(self._catalog, self._kind)
@@ -99,7 +116,7 @@ class PeopleFolder:
             plan = self.plan(only)
             linked = self._hard_linked(plan, only)
             try:
-                applied = folders.apply(
+                applied = apply(
                     plan,
                     self.root,
                     kind=self._kind,
@@ -115,13 +132,13 @@ class PeopleFolder:
             log.warning("%s", fault)
         return applied
 
-    def _hard_linked(self, plan: folders.Plan, only: Collection[int] | None) -> dict[Path, Fingerprint]:
+    def _hard_linked(self, plan: Plan, only: Collection[int] | None) -> dict[Path, Fingerprint]:
         """Return the photos that the plan makes hard links to, or takes some from, as they are before that."""
-        removals = [action for action in plan.actions if isinstance(action, folders.RemoveLink)]
+        removals = [action for action in plan.actions if isinstance(action, RemoveLink)]
         removed = {action.link_id for action in removals if action.stamp.startswith("hardlink:")}
         links = self._recorded_links(only) if removed else []
         sources = {link.source for link in links if link.link_id in removed}
-        made = [action for action in plan.actions if isinstance(action, folders.MakeLink)]
+        made = [action for action in plan.actions if isinstance(action, MakeLink)]
         sources |= {a.source for a in made if self._kind == "hardlink" or (a.stamp or "").startswith("hardlink:")}
         return {source: now for source in sources if (now := _fingerprint_of(source))}
 
@@ -137,7 +154,7 @@ class PeopleFolder:
     def _resume(self, ledger: CatalogLedger) -> None:
         """Record what a sync that was cut off had done, before anything is planned."""
         intents = self._catalog.settings.get(INTENTS)
-        if intents and folders.resume(intents, self.root, self._catalog.links.folders(), ledger):
+        if intents and resume(intents, self.root, self._catalog.links.folders(), ledger):
             ledger.commit()
             ledger.end()
 
@@ -150,7 +167,7 @@ class PeopleFolder:
         photo = self._catalog.photos.some()
         sample = Path(self._catalog.files.sources([photo])[photo][0]) if photo is not None else None
         tried = {sample: now for sample in [sample] if sample and (now := _fingerprint_of(sample))}
-        folders.check_people_folder(self.root, self._catalog.library_id, self._kind, sample=sample)
+        check_people_folder(self.root, self._catalog.library_id, self._kind, sample=sample)
         if self._kind == "hardlink":
             self._keep_ctimes(tried)
         self._is_checked = True
@@ -172,9 +189,9 @@ class PeopleFolder:
             FolderError: it cannot be written.
         """
         try:
-            (self.root / folders.MARKER).unlink(missing_ok=True)
+            (self.root / MARKER).unlink(missing_ok=True)
         except OSError as error:
-            raise folders.refusal(self.root, error) from error
+            raise refusal(self.root, error) from error
         self._is_checked = False
         self.check()
 
@@ -191,11 +208,11 @@ class PeopleFolder:
         settings = self._catalog.settings
         if settings.get("people_folder") != str(self.root) or self._is_believed_deleted:
             return
-        fault = folders.fault_of(self.root, self._catalog.library_id, was_used=bool(self._catalog.links.folders()))
+        fault = fault_of(self.root, self._catalog.library_id, was_used=bool(self._catalog.links.folders()))
         if fault is None:
             return
         is_drive_here = settings.get(DRIVE) in (None, str(_existing(self.root).stat().st_dev))
-        is_renamed = folders.find_renamed([self.root.parent], self._catalog.library_id) not in (None, self.root)
+        is_renamed = find_renamed([self.root.parent], self._catalog.library_id) not in (None, self.root)
         if is_renamed or not is_drive_here:
             raise FolderError(f"{fault.what}; {fault.remedy}")
         log.warning("%s: was not there any more, and is made anew", self.root)
@@ -203,12 +220,10 @@ class PeopleFolder:
     def fault(self) -> str | None:
         """Return why it cannot be used, and what to do, by looking alone."""
         library_id, was_used = self._catalog.library_id, bool(self._catalog.links.folders())
-        silence: folders.PlaceFault | None = folders.PlaceFault(
-            f"{self.root}: does not answer", "look at its drive, or at its server"
-        )
+        silence: PlaceFault | None = PlaceFault(f"{self.root}: does not answer", "look at its drive, or at its server")
 
-        def look() -> folders.PlaceFault | None:
-            return folders.fault_of(self.root, library_id, was_used=was_used)
+        def look() -> PlaceFault | None:
+            return fault_of(self.root, library_id, was_used=was_used)
 
         fault = self._asker.ask(self.root, look, otherwise=silence)
         return f"{fault.what}; {fault.remedy}" if fault else None
@@ -216,24 +231,24 @@ class PeopleFolder:
     def link_at(self, path: Path) -> Linked | None:
         """Return what a link stands for that facewatch made at this path; None: there is none, or it was changed since
         and is somebody else's."""
-        place = folders.place_in(self.root, path)
+        place = place_in(self.root, path)
         row = self._catalog.links.at(place) if place is not None else None
-        if row is None or not folders.read_entry(os.fspath(path)).bears(row.stamp):
+        if row is None or not read_entry(os.fspath(path)).bears(row.stamp):
             return None
         return Linked(row.person_id, row.photo_id)
 
-    def _wanted_folders(self, only: Collection[int] | None) -> list[folders.WantedFolder]:
+    def _wanted_folders(self, only: Collection[int] | None) -> list[WantedFolder]:
         rows = self._catalog.links.wanted(named_only=self._named_only, only=only)
         sources = self._catalog.files.sources(None if only is None else {photo_id for _, _, photo_id in rows})
-        wanted: dict[int, tuple[str | None, list[folders.WantedLink]]] = {}
+        wanted: dict[int, tuple[str | None, list[WantedLink]]] = {}
         for person_id, name, photo_id in rows:
             paths = tuple(Path(source) for source in sources[photo_id])
-            wanted.setdefault(person_id, (name, []))[1].append(folders.WantedLink(photo_id, paths))
-        return [folders.WantedFolder(person_id, name, tuple(links)) for person_id, (name, links) in wanted.items()]
+            wanted.setdefault(person_id, (name, []))[1].append(WantedLink(photo_id, paths))
+        return [WantedFolder(person_id, name, tuple(links)) for person_id, (name, links) in wanted.items()]
 
-    def _recorded_links(self, only: Collection[int] | None) -> list[folders.RecordedLink]:
+    def _recorded_links(self, only: Collection[int] | None) -> list[RecordedLink]:
         return [
-            folders.RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
+            RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
             for row in self._catalog.links.all(only)
         ]
 
@@ -255,14 +270,14 @@ class CatalogLedger:
 
     _BATCH = 1000
 
-    def __init__(self, catalog: Catalog, kind: folders.LinkKind) -> None:
+    def __init__(self, catalog: Catalog, kind: LinkKind) -> None:
         self._catalog = catalog
-        self._kind: folders.LinkKind = kind
+        self._kind: LinkKind = kind
         self._told: list[Callable[[], None]] = []
 
-    def intend(self, actions: Sequence[folders.Action]) -> None:
+    def intend(self, actions: Sequence[Action]) -> None:
         """Record what is about to be done, in place of what was said before."""
-        intents = folders.intents_of(actions, self._kind)
+        intents = intents_of(actions, self._kind)
         if intents:
             with self._catalog.write():
                 self._catalog.settings.set(INTENTS, intents)

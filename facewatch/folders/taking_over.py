@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from facewatch import folders
 from facewatch.catalog import Catalog, restore, utc_now
 from facewatch.catalog.restore import FoundLink
-from facewatch.folders.model import link_names
+from facewatch.folders.model import UNNAMED, link_names
 from facewatch.folders.sync import PeopleFolder
 
 NAMES = "names_of_folders"
@@ -61,7 +60,7 @@ def take_over(catalog: Catalog, folder: PeopleFolder) -> TakenOver:
         whole = {link.path.rpartition("/")[0] for link in links}
         recorded = set(catalog.links.folders().values())
         strange = [name for name in standing if name not in recorded]
-        named = [name for name in strange if not name.startswith(folders.UNNAMED)]
+        named = [name for name in strange if not name.startswith(UNNAMED)]
         names = {_name_of(name, standing): _photos_in(top, name) for name in named}
         names = {name: photos for name, photos in names.items() if photos}
         with catalog.write():
@@ -129,10 +128,10 @@ def _is_bystander(name: str) -> bool:
 
 def folders_in(top: str) -> Iterator[str]:
     """Yield the folders that people may have; no link is followed."""
-    for parent in ("", f"{folders.UNNAMED}/"):
+    for parent in ("", f"{UNNAMED}/"):
         with contextlib.suppress(OSError), os.scandir(f"{top}/{parent}") as entries:
             names = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
-            yield from (f"{parent}{name}" for name in names if parent or name != folders.UNNAMED)
+            yield from (f"{parent}{name}" for name in names if parent or name != UNNAMED)
 
 
 def _link_of(top: str, folder: str, entry: os.DirEntry[str], roots: Sequence[Path]) -> FoundLink | None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from facewatch import folders
 from facewatch.errors import EngineError, FolderError
+from facewatch.folders.sheet import drop_from_sheet
 from facewatch.indexing.crops import Crops
 from facewatch.people.corrections import Decisions, Renamed
 from facewatch.people.record import Decided
@@ -82,7 +82,7 @@ class Corrections:
         people = {person_id for one in made for person_id in one.people}
         unseen = {person_id for one in made if one.action in ("forget", "hide") for person_id in one.people}
         if unseen:
-            folders.drop_from_sheet(self.folder.root, unseen)
+            drop_from_sheet(self.folder.root, unseen)
         self.identities.renew(people)
         with self._shown_in_the_end(people) as gained:
             for one in made:

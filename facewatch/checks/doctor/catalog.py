@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from facewatch import folders
 from facewatch.catalog import opening
 from facewatch.catalog.backup import Backups
 from facewatch.checks import Finding, Severity
@@ -31,6 +30,8 @@ from facewatch.checks.doctor.case import (
     split_advice,
 )
 from facewatch.errors import FolderError
+from facewatch.folders.check import PlaceFault, fault_of
+from facewatch.folders.model import MARKER, MakeLink, Plan
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar
 from facewatch.fs.mounts import is_folder, is_network
@@ -344,11 +345,11 @@ def marker(case: Case) -> Iterator[Finding]:
         yield finding_of(PEOPLE, Severity.BROKEN, fault.what, fault.remedy)
 
 
-def _place_fault(case: Case) -> folders.PlaceFault | None:
+def _place_fault(case: Case) -> PlaceFault | None:
     library_id, was_used = "", False
     if case.catalog:
         library_id, was_used = case.catalog.settings.get("library_id") or "", bool(case.catalog.links.folders())
-    return folders.fault_of(case.people, library_id, was_used=was_used)
+    return fault_of(case.people, library_id, was_used=was_used)
 
 
 def kind_of_link(case: Case) -> Iterator[Finding]:
@@ -417,7 +418,7 @@ def agreement(case: Case) -> Iterator[Finding]:
     except FolderError as error:
         what, advice = split_advice(str(error))
         # Without its marker it is told already, and so is an offline one.
-        if is_there(case.people / folders.MARKER):
+        if is_there(case.people / MARKER):
             yield finding_of(PEOPLE, Severity.BROKEN, shown(what), advice or "give this user the right to read it")
         return
     yield from _differences(case, plan)
@@ -459,7 +460,7 @@ _TOLD: dict[tuple[str, bool], tuple[str, str]] = {
 }
 
 
-def _differences(case: Case, plan: folders.Plan) -> Iterator[Finding]:
+def _differences(case: Case, plan: Plan) -> Iterator[Finding]:
     steps = Counter((type(action).__name__, action.is_done) for action in plan.actions)
     told = [counted(n, *_TOLD[step]) for step, n in steps.items() if step in _TOLD]
     if told:
@@ -473,11 +474,11 @@ def _differences(case: Case, plan: folders.Plan) -> Iterator[Finding]:
         yield finding_of(PEOPLE, Severity.REMARK, what, advice or "facewatch folders --dry-run says what can be done")
 
 
-def _copies(case: Case, plan: folders.Plan) -> Iterator[Finding]:
+def _copies(case: Case, plan: Plan) -> Iterator[Finding]:
     """Whether the copies that are still to be made find room."""
     if case.config["folders.link"] != "copy":
         return
-    sources = [action.source for action in plan.actions if isinstance(action, folders.MakeLink) and not action.is_done]
+    sources = [action.source for action in plan.actions if isinstance(action, MakeLink) and not action.is_done]
     needed, free = sum(map(_size, sources)), case.world.free_bytes(case.people)
     if needed > free:
         copies = counted(len(sources), "copy", "copies")

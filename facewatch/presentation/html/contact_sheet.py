@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from facewatch import __version__, folders, ids
+from facewatch import __version__, ids
 from facewatch.catalog import display
+from facewatch.folders.sheet import SHEET_MARK, portrait_start
 from facewatch.indexing.crops import picture_of
 from facewatch.people.portraits import Portrait
 from facewatch.presentation.html import Markup, render
@@ -68,7 +69,7 @@ def contact_page(
     return render(
         "contact_sheet.html",
         title="Everybody",
-        mark=Markup(folders.SHEET_MARK),
+        mark=Markup(SHEET_MARK),
         facts=(
             *(plural(n_people, "person", "people"), f"{len(named)} with a name"),
             *(f"as of {made_at}", f"facewatch {__version__}"),
@@ -90,7 +91,7 @@ def _card(portrait: Portrait, room: int, people_folder: Path, file: Path) -> Car
         room -= len(face) + len(name) + _TAG_BYTES
         faces.append(face if room > 0 else "")
     return Card(
-        start=Markup(folders.portrait_start(person.id)),
+        start=Markup(portrait_start(person.id)),
         id=ids.person(person.id),
         name=name,
         photos=plural(person.n_photos, "photo"),

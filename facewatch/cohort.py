@@ -5,10 +5,8 @@ stills, where all are alike in light and blur. Speaker recognition subtracts fro
 cohort of strangers (S-norm, Shin et al. 2010; of the nearest strangers only, AS-norm, Sturim and Reynolds 2005). Before
 that the mean face of the library is taken off every vector, which is what all have in common.
 
-`facewatch evaluate` prints what it does for pairs of faces, plain and normalised. Tried beside it on LFW and film-like
-stills made of it (true pairs accepted at a false-accept rate of 1e-5): not to take off the mean face costs dlib .25 on
-LFW; mean and deviation of the strangers instead of the mean alone costs .06 on stills; whitening, within-class
-covariance normalisation and taking off only a part gain nothing.
+`facewatch evaluate` prints what it does for pairs of faces, plain and normalised; what was tried beside it stands in
+docs/evaluation.md.
 """
 
 from __future__ import annotations

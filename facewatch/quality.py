@@ -39,8 +39,7 @@ _HALF = {"pixels": 20.0, "sharpness": 10.0, "light": 20.0}
 """The weights of the score: how much of each makes a face count half; twice as much makes two thirds. A product,
 because a face that is bad in one way is bad. What the artefacts of JPEG do to a face nothing here sees."""
 _TURNED = 0.3
-"""What a profile loses. On photos as they are the correlation rises from 0.10 to 0.12 and 0.13; 0.5 is no better."""
-
+"""What a profile loses of the score."""
 
 _NEEDS = Needs(match_pixels=20, found_pixels=32, match_sharpness=5.0, found_sharpness=10.0, without=())
 
@@ -50,12 +49,7 @@ class Limits:
     """Where the tiers end. Below `match_*` a face is only shown, below `found_*` only matched.
 
     Poor faces look like each other. `found_*` lie where two of different people begin to be as near as two of one, and
-    `match_*` where hardly half (the smallest, of dlib: a quarter) are recognised. With 390 of the LFW faces made worse,
-    the service groups them with a BCubed precision of 0.996 and 1 and a recall of 0.81 and 0.92; without limits the
-    precision is 0.992 and 0.9985, with those of before (32, 48, 14, 29, 20 without regard to contrast) the recall is
-    0.73 and 0.84. On LFW as it is, recall rises from 0.885 to 0.904 and from 0.991 to 0.992 at the same precision.
-
-    There is none for pose: profiles (0.9 and more) attract nobody, and to let them found nobody costs 0.002 of recall.
+    `match_*` where hardly half are recognised; see docs/evaluation.md. There is none for pose: profiles attract nobody.
     """
 
     needs: Needs = _NEEDS
@@ -63,14 +57,11 @@ class Limits:
     match_brightness: float = 3.0
     """Mean grey value; below this and above 255 minus this it is too dark and too bright."""
     found_brightness: float = 5.0
-    """Dark and flat faces are stretched before they are embedded: at 5 to 8 from black they have a cosine of 0.97 to
-    themselves in good light and are as far from strangers as ever, at 3 to 5 of 0.93; see `scripts/spoiled light`."""
+    """The same for founding: dark and flat faces are stretched before they are embedded (`scripts/spoiled light`)."""
     match_score: float = 0.0
     """The detector's own confidence, on its own scale; by default whatever it reports may be matched."""
     found_score: float = 0.0
-    """The same for founding; see `EngineInfo.sure_score`. In the score a face this doubtful counts half: on photos as
-    they are the correlation rises from 0.12 and 0.13 to 0.21 and 0.19, and of the better half 13 instead of 15 % and
-    0.9 % as before are not recognised."""
+    """The same for founding; see `EngineInfo.sure_score`. In `Quality.score` a face this doubtful counts half."""
     upright_score: float = 0.0
     """The same for faces that lie on their side or head; see `EngineInfo.upright_score`."""
 
@@ -125,10 +116,7 @@ def sharpness_of(grey: Floats) -> float:
 
 
 def even_sharpness_of(grey: Floats) -> float:
-    """Return the sharpness that the picture would have at ordinary contrast.
-
-    Without this a face in 0.3 of the light has a tenth of the sharpness, and yet 0.81 instead of 0.88 are recognised.
-    """
+    """Return the sharpness that the picture would have at ordinary contrast."""
     contrast = max(float(grey.std()), _LEAST_CONTRAST)
     rounding = _ROUNDING if contrast >= _TOLD_CONTRAST else _ROUNDED_ONCE
     return max(0.0, sharpness_of(grey) - rounding) * (_CONTRAST / contrast) ** 2
@@ -137,8 +125,8 @@ def even_sharpness_of(grey: Floats) -> float:
 def pose_of(landmarks: Floats) -> float:
     """Return how far a face is turned away: the nose's way from the middle between the eyes to one of them, 0 to 1.
 
-    Measured along the line between the eyes, so that a tilted head changes nothing. Looked at: below 0.3 faces look
-    into the camera, at 0.5 they are turned a little, from 0.7 on one cheek is hidden, and at 1 they are profiles.
+    Measured along the line between the eyes, so that a tilted head changes nothing. Below 0.3 faces look into the
+    camera, from 0.7 on one cheek is hidden, and at 1 they are profiles.
     """
     left, right, nose = landmarks[:3].astype(np.float64)
     axis = right - left
@@ -155,11 +143,7 @@ def _grey(crop: Pixels) -> Floats:
 
 def _score(quality: Quality, sureness: float) -> float:
     """Return all of it in one number, to compare faces that one engine found; the root makes it a good weight for a
-    face in its person's centroid.
-
-    With a tenth of all faces made worse, good ones come nearer to their centroid by 0.0027 of cosine than unweighted
-    (ArcFace, 0.7297); as near without the root, and by 0.0018 with the square of that.
-    """
+    face in its person's centroid."""
     has = {"pixels": quality.pixels, "sharpness": quality.sharpness, "light": _light(quality)}
     shares = (_share(has[name], half) for name, half in _HALF.items())
     return math.sqrt(math.prod(shares) * (1 - _TURNED * quality.pose**2) * sureness)

@@ -143,9 +143,7 @@ class GraphClusterer:
     def single_link(self, n_faces: int) -> float:
         """Return up to what distance one edge is enough to tie faces, for methods that follow single edges.
 
-        Chains of near faces grow with the library: on LFW (2 756 faces, ArcFace) components of edges up to 1.10 have
-        a BCubed P of .994, of 20 000 synthetic faces those up to 1.12, and of 100 000 those up to 1.10, while at 1.12
-        one of them holds 7 587 faces of 2 127. So it is 0.95 of the ceiling, and less from `SURE_FACES` on.
+        Chains of near faces grow with the library, so this share of the ceiling falls from `SURE_FACES` on.
         """
         return self.ceiling * max(0.5, SINGLE_LINK - SINGLE_LINK_PER_DECADE * decades(n_faces))
 
@@ -205,10 +203,7 @@ def nearest_of(graph: csr_matrix, k: int) -> csr_matrix:
 
 
 def edge_weights(distances: Doubles, ceiling: float) -> Doubles:
-    """Return how strongly an edge ties two faces, for any engine: 1 at distance 0, 1/9 at the ceiling.
-
-    For ArcFace that is about the square of the cosine, which is what measurements.md used.
-    """
+    """Return how strongly an edge ties two faces, for any engine: 1 at distance 0, 1/9 at the ceiling."""
     weights: Doubles = np.maximum(1e-3, 1.0 - distances**2 / (1.5 * ceiling**2)) ** 2
     return weights
 

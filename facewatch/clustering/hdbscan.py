@@ -23,15 +23,12 @@ SMALL = 3
 class HdbscanClusterer(GraphClusterer):
     """The `hdbscan` package, run on each connected component of the graph by itself.
 
-    On the vectors time grows with the square of the faces (5 000 take 4 to 11 s); over the graph 20 000 faces take
-    1.5 s beside the graph, 100 000 take 10 s. Precision is that of `linkage`, recall a little lower (dlib, LFW: BCubed
-    F .9465 to .9481).
+    On the vectors time grows with the square of the faces; over the graph 100 000 take 10 s. Precision is that of
+    `linkage`, recall a little lower; see docs/evaluation.md.
     """
 
     selection: str = "eom"
-    """"eom" takes the clusters that last longest, "leaf" the finest (measured: loses three faces in five of an album
-    of three families, where everyone is in few photos).
-    """
+    """"eom" takes the clusters that last longest, "leaf" the finest, which loses people in few photos."""
 
     def propose(self, graph: csr_matrix) -> Ints:
         # With min_samples = 1 the mutual reachability of an edge is its length, and HDBSCAN needs nothing but the

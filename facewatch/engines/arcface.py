@@ -37,29 +37,25 @@ TEMPLATE = np.array(
 """Where eyes, nose and mouth corners lie in an aligned crop: the ArcFace template."""
 
 SEARCH_SIDE = 640
-"""Longer side in pixels of the picture that is searched. Faces of 2 % of it and more are found (0.98 of LFW faces in a
-synthetic crowd at 2.0 %, 0.88 at 1.6 %, 0.53 at 1.2 %), 3 031 of the 3 033 labelled ones of shared/photos."""
+"""Longer side in pixels of the picture that is searched: faces of 2 % of it are found; see docs/evaluation.md."""
 
 ORDINARY_ASPECT = 1.5
 """Longer by shorter side of a photo that is searched at `SEARCH_SIDE`; wider ones get as many pixels."""
 
 SMALL_SHARE = 0.04
-"""A face this small, in shares of the longer side, calls for a search at twice the size: it has smaller neighbours.
-That finds 1.00 of the faces at 1.6 % of the longer side, 0.998 at 1.2 %."""
+"""A face this small, in shares of the longer side, calls for a search at twice the size: it has smaller neighbours."""
 
 SMALLEST_SIDE = 8
 """A strip that is narrower than this, in pixels as it is searched, holds no face."""
 
 CLOSE_SIDE = 128
-"""Searched at this size, too: faces that fill the frame are too large for the detector at `SEARCH_SIDE`. Of 24 faces
-0.7 times as high as a photo of 1 000 pixels 640 finds 21, at 0.8 times 1, at 0.9 times none; 128 and 256 find all."""
+"""Searched at this size, too: faces that fill the frame are too large for the detector at `SEARCH_SIDE`."""
 
 MIN_SCORE = 0.5
 """Detections that the detector is less sure of are none."""
 
 SURE_SCORE = 0.65
-"""Of the 3 031 labelled faces of shared/photos none has less; of 483 detections that nobody labelled 164 have: faces
-cut by the edge of the photo, backs of heads, statues."""
+"""No labelled face of shared/photos has less; see docs/evaluation.md."""
 
 # Measured with `scripts/spoiled poor` and `covers`; a good face has a norm of 24. See docs/evaluation.md.
 NEEDS = Needs(
@@ -73,12 +69,10 @@ NEEDS = Needs(
 )
 
 UPRIGHT_SCORE = 0.75
-"""Of the labelled faces that it sees upright 99 % are seen when their photo lies, and 90 % have so much then; in parts
-of photos without faces nothing that lies has (`scripts/bench --only angles`)."""
+"""Where there is no face, nothing that lies on its side or head has so much (`scripts/bench --only angles`)."""
 
 WEAK_LENGTH = 21.0
-"""The network gives poor faces shorter vectors; those below this are averaged with their mirror image (TTA). Everybody
-mirrored gains .0003 of the true pairs more and takes the recogniser twice the time; see docs/evaluation.md."""
+"""Shorter vectors, those of poor faces, are averaged with that of the mirror image (TTA); see docs/evaluation.md."""
 
 BATCH_FACES = 32
 """Faces embedded in one call of the recogniser: more need more memory and are no faster."""

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from facewatch.types import Pixels
 
 DETECTION_SIDE = 1000
-"""Longer side in pixels of the picture that is searched. Of the 277 labelled faces of shared/photos/album 1000 finds
-what full size finds (269), in a twentieth of the time for 12-megapixel photos; 600 does too, but no smaller ones."""
+"""Longer side in pixels of the picture that is searched; full size finds no more; see docs/evaluation.md."""
 
 UPSAMPLING = 1
 """The HOG detector sees faces of 80 pixels and more; doubling the picture once makes that 40."""

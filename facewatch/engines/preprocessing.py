@@ -14,15 +14,14 @@ if TYPE_CHECKING:
     from facewatch.types import Floats, Pixels
 
 LOW, HIGH = 36, 198
-"""The grey levels below which 1 and 99 % of the pixels lie in the middle of the median face, within 5 in both engines.
-Brought to these, good faces keep a cosine of 1.000 and 0.997 to themselves."""
+"""The grey levels below which 1 and 99 % of the pixels lie in the middle of the median face of either engine."""
 
 LEAST_RANGE = 80
 """Levels from 1 to 99 %: a face with fewer is stretched; no good face has fewer (`scripts/spoiled light`)."""
 
 _MARGIN = 0.2
 """Left out on each side, in shares of the crop: a bright window behind a dark face, and the black where the photo ends,
-say nothing about the face. Faces in a twelfth of the light before a bright ground come from 0.49 to 0.85 (ArcFace)."""
+say nothing about the face."""
 
 _SHARES = (0.01, 0.99)
 STRETCHING = f"stretched below {LEAST_RANGE} to {LOW}-{HIGH}, {_SHARES} of all but {_MARGIN}"

@@ -66,11 +66,14 @@ def as_seen(analysis: Analysis) -> SeenFaces:
     """Return what was found in a photo that is not in the catalog yet; the ids are the numbers of the faces."""
     faces = analysis.faces
     return SeenFaces(
-        *(analysis.width, analysis.height, np.arange(len(faces))),
-        np.array([[face.box.x, face.box.y, face.box.w, face.box.h] for face in faces], np.float64).reshape(-1, 4),
-        np.stack([face.embedding for face in faces]) if faces else np.empty((0, 0), np.float32),
-        np.array([face.landmarks for face in faces], np.float64).reshape(-1, 5, 2),
-        *(analysis.taken_at, analysis.format),
+        width=analysis.width,
+        height=analysis.height,
+        ids=np.arange(len(faces)),
+        boxes=np.array([[face.box.x, face.box.y, face.box.w, face.box.h] for face in faces], np.float64).reshape(-1, 4),
+        embeddings=np.stack([face.embedding for face in faces]) if faces else np.empty((0, 0), np.float32),
+        landmarks=np.array([face.landmarks for face in faces], np.float64).reshape(-1, 5, 2),
+        taken_at=analysis.taken_at,
+        format=analysis.format,
     )
 
 

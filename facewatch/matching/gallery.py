@@ -152,8 +152,11 @@ class Gallery:
         A face without weight is compared with others only if a user placed or confirmed it.
         """
         row = MemberFaces(
-            *(embedding[None], np.array([weight], np.float32), np.array([face_id], np.int64)),
-            *(np.array([is_confirmed]), np.array([day], np.int64)),
+            embeddings=embedding[None],
+            weights=np.array([weight], np.float32),
+            ids=np.array([face_id], np.int64),
+            confirmed=np.array([is_confirmed]),
+            days=np.array([day], np.int64),
         )
         self._extend(person_id, row)
 
@@ -286,9 +289,12 @@ class Gallery:
             similarity = max(similarity, float((middles @ embedding).max()))
         nearest, centroid = distance_of(float(cosines[row])), distance_of(similarity)
         return _Ranked(
-            self._settings.aggregation.distance(cosines, nearest=nearest, centroid=centroid),
-            *(person_id, nearest, centroid),
-            *(int(exemplars.ids[row]), bool(exemplars.confirmed[row])),
+            asked=self._settings.aggregation.distance(cosines, nearest=nearest, centroid=centroid),
+            person_id=person_id,
+            distance=nearest,
+            centroid_distance=centroid,
+            nearest_id=int(exemplars.ids[row]),
+            is_confirmed=bool(exemplars.confirmed[row]),
             is_proof=bool(len(founding)),
             stricter=float(more[row]),
         )
@@ -313,7 +319,11 @@ class Gallery:
         margins = [(t.margin + self._stricter(near, other), other) for other in others]
         rival = min(margins, key=lambda entry: entry[1].weighed - entry[0], default=None)
         return Candidate(
-            *(near.person_id, near.asked, near.nearest_id, near.is_confirmed, near.centroid_distance),
+            person_id=near.person_id,
+            distance=near.asked,
+            nearest_id=near.nearest_id,
+            is_confirmed=near.is_confirmed,
+            centroid_distance=near.centroid_distance,
             lead=rival[1].weighed - near.weighed if rival else math.inf,
             limit=limit + more - near.stricter,
             centroid_limit=centroid_limit + more,

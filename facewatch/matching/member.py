@@ -17,13 +17,10 @@ if TYPE_CHECKING:
 CONFIRMED_WEIGHT = 3.0
 """A face that a user confirmed counts in the centroid as much as so many that nobody looked at."""
 N_EXEMPLARS = 128
-"""Of a person with twice as many faces so many are kept to compare with, which look as different as can be. On LFW as
-few as 8 recognise what all do; comparing with 128 is a quarter of a megabyte to read in advanced mode."""
+"""Of a person with twice as many faces so many are kept to compare with, which look as different as can be."""
 MOST_CENTROIDS = 8
 MIN_MODE = 3
-"""Good faces that together are another look of a person: fewer may be mistakes. Measured with named people made of two
-people of LFW each, half of their faces given: 0.34 of the others are recognised with one centroid, 0.66 with looks of
-four, 0.76 with looks of three (advanced mode: 0.80, 0.89 and 0.94). LFW's own people have no such looks."""
+"""Good faces that together are another look of a person: fewer may be mistakes; see docs/evaluation.md."""
 
 _versions = count()
 

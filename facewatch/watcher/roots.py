@@ -104,7 +104,9 @@ class Watched:
         elif self.source.unwatched:
             log.warning(
                 "%s: %d folder(s) are looked at again and again: %s",
-                *(self.root, len(self.source.unwatched), self.source.fault),
+                self.root,
+                len(self.source.unwatched),
+                self.source.fault,
             )
         else:
             log.info("%s: watching", self.root)

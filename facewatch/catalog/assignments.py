@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from sqlite_utils import Database
 
-from facewatch.catalog.faces import BY_RUN, IN_LIBRARY, KNOWN_FROM
+from facewatch.catalog.faces import BY_RUN, IN_LIBRARY
 from facewatch.catalog.journal import USER
 from facewatch.types import Match
 
@@ -137,8 +137,8 @@ class Assignments:
         behind the rule which engine it was known from; the first one stays."""
         self._db.conn.executemany(
             "UPDATE assignments SET distance = ?, centroid_distance = ?, runner_up_id = NULL,"
-            " runner_up_distance = NULL, rule = iif(instr(rule, ?), rule, rule || ?) WHERE face_id = ?",
-            [(nearest, centroid, KNOWN_FROM, KNOWN_FROM + before, face_id) for face_id, nearest, centroid in distances],
+            f" runner_up_distance = NULL, rule = iif({IS_KNOWN_FROM}, rule, rule || ?) WHERE face_id = ?",
+            [(nearest, centroid, KNOWN_FROM + before, face_id) for face_id, nearest, centroid in distances],
         )
 
     def suggest(self, face_id: int, match: Match, now: str) -> None:
@@ -240,6 +240,12 @@ class Rejections:
 def _distances(match: Match) -> tuple[float | None, ...]:
     return match.distance, match.centroid_distance, match.runner_up_id, match.runner_up_distance
 
+
+KNOWN_FROM = "; known from "
+"""Follows the rule of an assignment that was made by another engine, before the name of that: no column tells it."""
+
+IS_KNOWN_FROM = f"instr(rule, '{KNOWN_FROM}')"
+"""The same for SQL, of an assignment."""
 
 PLACED = "placed by you"
 """The rule of a face that a user gave to somebody."""

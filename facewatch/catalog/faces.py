@@ -25,9 +25,6 @@ RUNS = frozenset({"auto", "cluster"})
 BY_RUN = "IN ('auto', 'cluster')"
 """The same for SQL."""
 
-KNOWN_FROM = "; known from "
-"""Follows the rule of an assignment that was made by another engine, before the name of that."""
-
 IN_LIBRARY = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
 """Of a face f, for SQL: whether some file holds its photo."""
 

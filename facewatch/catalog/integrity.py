@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlite_utils import Database
 
-from facewatch.catalog.faces import BY_RUN, IN_LIBRARY, KNOWN_FROM
+from facewatch.catalog.assignments import IS_KNOWN_FROM
+from facewatch.catalog.faces import BY_RUN, IN_LIBRARY
 from facewatch.columns import Columns
 
 _SEEN = f"f.is_current AND {IN_LIBRARY}"
@@ -139,7 +140,7 @@ class Integrity:
         """
         rows = self._db.execute(
             "SELECT a.face_id, r.strictness FROM assignments a LEFT JOIN runs r ON r.id = a.run_id"
-            f" WHERE instr(a.rule, '{KNOWN_FROM}') = 0 AND a.source {BY_RUN} AND (r.strictness < ?1 - 1e-6"
+            f" WHERE NOT {IS_KNOWN_FROM} AND a.source {BY_RUN} AND (r.strictness < ?1 - 1e-6"
             " OR (r.strictness IS NULL AND ("
             " (a.source = 'auto' AND (a.distance > ?2 + 1e-4 OR a.centroid_distance > ?3 + 1e-4))"
             " OR (a.source = 'cluster' AND a.distance > ?4 + 1e-4))))",
@@ -162,7 +163,7 @@ class Integrity:
             for face_id in faces
         }
         runs = self._db.execute(
-            f"SELECT face_id FROM assignments WHERE source {BY_RUN} AND instr(rule, '{KNOWN_FROM}') = 0"
+            f"SELECT face_id FROM assignments WHERE source {BY_RUN} AND NOT {IS_KNOWN_FROM}"
             " AND face_id IN (SELECT value FROM json_each(?))",
             [json.dumps(list(joined))],
         )

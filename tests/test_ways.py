@@ -61,11 +61,8 @@ BESIDE = {
     "facewatch/indexing/engine.py": "which engine is wanted",
     "facewatch/people/corrections.py": "who was not born yet when the photo was taken",
     "facewatch/people/search.py": "the vectors that `search` reads are kept up",
-    "facewatch/folders/names.py": "names of folders that fit",
     "facewatch/folders/model.py": "what plans and actions are",
     "facewatch/folders/check.py": "whether the folder may be written to",
-    "facewatch/folders/recovery.py": "what is recorded before it is done",
-    "facewatch/cli/logs.py": "the log",
     "facewatch/cli/output.py": "printing",
     "facewatch/cli/words.py": "how facewatch was called",
 }

@@ -30,9 +30,7 @@ LAYERS = (
 
 ANYWHERE = {"__init__", "__main__"}
 
-NOT_YET = {
-    ("watcher.loop", "app"),
-}
+NOT_YET: set[tuple[str, str]] = set()
 """Imports upwards that are still to be turned round; none is added."""
 
 

@@ -36,7 +36,7 @@ def test_a_folder_that_may_not_be_read_costs_nothing_but_itself(library: Library
             assert not loop.watched[0].why_polled
             library.draw("other/e.png", (1, 100))
             turn_around(loop, now, 12)
-            assert not loop._n_failures
+            assert not loop._failures.n
             assert app.catalog.files.counts()["files"] == 5
             loop.watched[0].close()
 

@@ -100,17 +100,29 @@ def _watch(config: Config, signals: Signals, notifier: Notifier) -> None:
 def _watch_again(read_settings: Callable[[], Config], before: Config, signals: Signals, notifier: Notifier) -> Config:
     """Watch with the settings as they are now; with those of before where that cannot even begin, because a typing
     mistake must not end the service. Returns those that it watched with."""
-    from facewatch.watcher.loop import check_watchable
-
     try:
         config = read_settings()
-        check_watchable(config)
+        _check_watchable(config)
     except FacewatchError as error:
         log.error("the settings stay as they were: %s", error)
         config = before
     # Somebody else may have taken the moment between the two.
     _watch_patiently(config, signals, notifier, (DiskFullError, DiskFaultError, BusyError))
     return config
+
+
+def _check_watchable(config: Config) -> None:
+    """Refuse settings with which a watcher could not begin, or could look at no photo.
+
+    Raises:
+        FacewatchError: whatever is wrong with them.
+    """
+    from facewatch.app import App
+    from facewatch.watcher.loop import WatchLoop
+
+    with App(config) as app:
+        WatchLoop(app, should_stop=lambda: True)
+        _ = app.engine.info
 
 
 def _watch_patiently(

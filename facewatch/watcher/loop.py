@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Protocol
 
-from facewatch.app import App
-from facewatch.catalog import paused_since
+from facewatch.catalog import Catalog, paused_since
 from facewatch.catalog.backup import Backups
 from facewatch.config import Config
 from facewatch.errors import (
@@ -22,17 +22,22 @@ from facewatch.errors import (
     FolderError,
     LibraryError,
 )
+from facewatch.folders.sync import PeopleFolder
 from facewatch.heartbeat import FRESH_SECONDS, Activity, Backlog, Doing, WatchedLibraries
+from facewatch.indexing.engine import WantedEngine
+from facewatch.indexing.indexer import Indexed
 from facewatch.library import scan
 from facewatch.library.layout import check_library
-from facewatch.library.roots import LOST_MOUNT
+from facewatch.library.roots import LOST_MOUNT, Libraries
+from facewatch.people.grouping import Grouping
+from facewatch.people.search import Search
 from facewatch.types import Progress
 from facewatch.watcher.debounce import Settled
 from facewatch.watcher.events import Heard
 from facewatch.watcher.process import Notifier
 from facewatch.watcher.reporter import SILENT_SECONDS, ProgressReporter
 from facewatch.watcher.roots import Watched
-from facewatch.watcher.schedule import Hours
+from facewatch.watcher.schedule import Failures, Hours, PendingWork, Pool, Throttle
 
 log = logging.getLogger(__name__)
 
@@ -43,45 +48,46 @@ BATCH_PHOTOS = 64
 """Photos ingested before the loop looks around again: a first import of many thousand must not keep it from hearing,
 from showing folders, or from being stopped."""
 
-WAIT_SECONDS = 10.0
-"""How long to wait when a turn failed, at first; twice as long each time that the next fails, too."""
-
-LONGEST_WAIT_SECONDS = 600.0
-
 MOST_FAILURES = 20
 """Turns that fail in a row for a reason that nobody foresaw, before the watcher gives up: about three hours."""
 
 BACKUP_SECONDS = 60.0
 """How often it is asked whether a backup is due."""
 
-MOST_SHARE = 0.2
-"""Grouping and folders may take this share of the time while photos are waiting."""
+
+class Job(Protocol):
+    """The main job, as far as the watcher does it: the pipeline."""
+
+    def running(self, kind: str) -> AbstractContextManager[dict[str, Any]]: ...
+
+    def record(self, root: Path, changes: scan.Changes) -> None: ...
+
+    def index(self, root: Path, paths: Iterable[str], *, should_stop: Callable[[], bool]) -> Iterator[Indexed]: ...
+
+    def reanalyse(self, most: int | None, *, should_stop: Callable[[], bool]) -> Iterator[Indexed]: ...
+
+    def complete_switch(self) -> str | None: ...
+
+    def find_dates(self) -> Iterator[int]: ...
+
+    def give_names(self) -> list[str]: ...
+
+    def rest(self) -> None: ...
 
 
-def check_watchable(config: Config) -> None:
-    """Refuse settings with which a watcher could not begin, or could look at no photo.
+class Parts(Protocol):
+    """What the watcher drives; the app builds it."""
 
-    Raises:
-        FacewatchError: whatever is wrong with them.
-    """
-    with App(config) as app:
-        WatchLoop(app, should_stop=lambda: True)
-        _ = app.engine.info
-
-
-class _Throttle:
-    """Says when repeated work is due so that it takes no more than a share of the time."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._due_at = clock()
+    config: Config
+    catalog: Catalog
+    engine: WantedEngine
+    libraries: Libraries
+    folder: PeopleFolder
+    grouping: Grouping
+    search: Search
 
     @property
-    def is_due(self) -> bool:
-        return self._clock() >= self._due_at
-
-    def took(self, seconds: float) -> None:
-        self._due_at = self._clock() + seconds * (1 / MOST_SHARE - 1)
+    def pipeline(self) -> Job: ...
 
 
 class WatchLoop:
@@ -89,7 +95,7 @@ class WatchLoop:
 
     def __init__(
         self,
-        app: App,
+        app: Parts,
         *,
         should_stop: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
@@ -110,42 +116,27 @@ class WatchLoop:
         self._should_stop = should_stop
         self._clock = clock
         self._wall_clock = wall_clock
-        config = app.config
-        self._settle_seconds: float = config["watch.settle_seconds"]
-        self._photo_seconds = FRESH_SECONDS + 2 * config["resources.photo_seconds"]
-        """How long one photo may keep everybody waiting: it is tried twice."""
-        self._hours = Hours.parse(config["watch.hours"])
-        self.watched = [Watched(root, app.libraries.rules, config, clock) for root in app.libraries.roots]
+        self.watched = [Watched(root, app.libraries.rules, app.config, clock) for root in app.libraries.roots]
         self._reporter = ProgressReporter(app.catalog.path, self._state, notifier=notifier, clock=clock)
         self._last_looks: dict[str, str] = {}
+        self._work = PendingWork(
+            pool=Pool(clock() if app.grouping.is_due else None),
+            may_group=Throttle(clock),
+            may_link=Throttle(clock),
+            dates=app.pipeline.find_dates(),
+            backup_at=clock(),
+            compare_disk_at=clock(),
+        )
+        self._failures = Failures()
         self._busy_at = clock()
-        self._waiting_since: float | None = clock() if app.grouping.is_due else None
-        """Since when faces have waited to be grouped."""
-        self._n_pool = self._n_pool_grouped = 0
-        """Faces that belong to nobody, as far as was asked, and when they were grouped last."""
-        self._is_pool_stale = True
-        self._may_be_unseen = True
-        """Whether there may be photos that the wanted engine has not seen: at the start, and when a drive is back."""
-        self._dates = app.pipeline.find_dates()
-        self._may_group = _Throttle(clock)
-        self._are_folders_stale = True
-        self._may_link = _Throttle(clock)
-        self._compare_disk_at = clock()
-        self._is_disk_compared = False
-        """Whether the disk was compared with the catalog since the last look at the library."""
-        self._is_search_stale = False
-        self._backups = self._daily_backups() if config["backup.daily"] else None
-        self._backup_at = clock()
-        self._told = ""
-        """The last fault that was logged."""
-        self._n_failures = 0
-        """Turns in a row that failed, whatever the reason."""
-        self._n_unforeseen = 0
-        """Those of them that failed for a reason that nobody foresaw."""
         self._is_resting = False
         """Whether no photos are looked at for now: it is paused, or waits."""
-        self._waits_until = clock()
-        self._version = -1
+        self._backups = self._daily_backups() if app.config["backup.daily"] else None
+
+    @property
+    def _photo_seconds(self) -> float:
+        """How long one photo may keep everybody waiting: it is tried twice."""
+        return float(FRESH_SECONDS + 2 * self._app.config["resources.photo_seconds"])
 
     # --- the loop itself ---
 
@@ -184,29 +175,29 @@ class WatchLoop:
         Raises:
             FacewatchError: what only a person can mend: a damaged catalog.
         """
-        self._is_resting = self._clock() < self._waits_until
+        self._is_resting = self._clock() < self._failures.wait_until
         try:
             if self._is_resting:
                 self._hear(heard)
                 self._reporter.end_burst()
-                self._reporter.report(Doing(Activity.FAILING, self._told))
+                self._reporter.report(Doing(Activity.FAILING, self._failures.told))
                 return
             with self._app.catalog.read():
-                if self._n_failures:
+                if self._failures.n:
                     # A turn that has nothing to record would not notice that somebody still holds the lock.
                     with self._app.catalog.write():
                         pass
                 self.step(heard)
-            if self._n_failures and self._has_made_up:
+            if self._failures.n and self._has_made_up:
                 log.info("it works again")
-                self._n_failures, self._n_unforeseen, self._told = 0, 0, ""
+                self._failures = Failures()
         except (DiskFullError, DiskFaultError, BusyError, EngineError) as error:
             self._wait(str(error))
         except FacewatchError:
             raise
         except Exception as error:  # a fault of ours must not end years of watching
-            self._n_unforeseen += 1
-            if self._n_unforeseen >= MOST_FAILURES:
+            self._failures.n_unforeseen += 1
+            if self._failures.n_unforeseen >= MOST_FAILURES:
                 raise
             log.exception("a fault of facewatch itself; it goes on. Please report it")
             self._wait(f"a fault of facewatch itself: {type(error).__name__}: {error}")
@@ -214,24 +205,15 @@ class WatchLoop:
     @property
     def _has_made_up(self) -> bool:
         """Whether what failed was done since then, as far as photos and folders tell."""
-        is_done = not self._are_folders_stale and not any(len(watched.queue) for watched in self.watched)
-        return is_done or self._busy_at >= self._waits_until
+        is_done = not self._work.folders and not any(len(watched.queue) for watched in self.watched)
+        return is_done or self._busy_at >= self._failures.wait_until
 
     def _wait(self, fault: str) -> None:
         """Come to rest for a while; what was taken from the queues and not recorded is found again by a look."""
-        self._tell(fault)
-        self._n_failures += 1
+        seconds = self._failures.wait(fault, self._clock())
         self._app.pipeline.rest()
-        seconds = min(LONGEST_WAIT_SECONDS, WAIT_SECONDS * 2.0 ** min(self._n_failures - 1, 10))
-        self._waits_until = self._clock() + seconds
         for watched in self.watched:
             watched.look_later(seconds)
-
-    def _tell(self, fault: str) -> None:
-        """Log a fault that may last: once, not at every try."""
-        if fault != self._told:
-            log.error("%s", fault)
-        self._told = fault
 
     def step(self, heard: Mapping[Path, Heard]) -> None:
         """One turn: hear, look where due, ingest what has settled, group, bring the folders up to date, rest."""
@@ -265,7 +247,8 @@ class WatchLoop:
         if paused_since(self._app.catalog) is not None:
             return Doing(Activity.PAUSED)
         local = datetime.fromtimestamp(self._wall_clock())  # noqa: DTZ006 - by the clock on the wall
-        return None if self._hours.is_open(local) else Doing(Activity.OUTSIDE_HOURS, f"{self._hours.opens:%H:%M}")
+        hours = Hours.parse(self._app.config["watch.hours"])
+        return None if hours.is_open(local) else Doing(Activity.OUTSIDE_HOURS, f"{hours.opens:%H:%M}")
 
     def _state(self) -> tuple[Backlog, WatchedLibraries]:
         """Return what waits, and how the libraries are."""
@@ -338,20 +321,18 @@ class WatchLoop:
 
     def _has_seen_all(self, watched: Watched) -> None:
         self._last_looks[str(watched.root)] = self._app.catalog.now()
-        if self._clock() >= self._compare_disk_at:
+        if self._clock() >= self._work.compare_disk_at:
             # Seldom enough to compare the people folder as well, whatever is on record.
-            self._compare_disk_at = self._clock() + 60.0 * self._app.config["watch.scan_minutes"] - 1.0
-            self._is_disk_compared, self._are_folders_stale = False, True
+            self._work.compare_disk_at = self._clock() + 60.0 * self._app.config["watch.scan_minutes"] - 1.0
+            self._work.folders = self._work.whole_folder = True
         if watched.offline:
             watched.find()
-            self._may_be_unseen = True
-            self._dates = self._app.pipeline.find_dates()
-            self._are_folders_stale = True
+            self._work.photos_are_back(self._app.pipeline.find_dates())
 
     def _move(self, watched: Watched, changes: scan.Changes) -> None:
         if changes.moved:
             self._app.pipeline.record(watched.root, scan.Changes((), (), changes.moved, ()))
-            self._are_folders_stale = True
+            self._work.folders = True
 
     def _still_since(self, watched: Watched, path: str) -> float:
         """A file that was last written to long ago has settled; it was there before anybody listened."""
@@ -360,8 +341,9 @@ class WatchLoop:
             seen = watched.seen(path)
         except OSError:
             return now  # the queue asks again
-        is_old = seen is not None and self._wall_clock() - seen.mtime_ns / 1e9 > 10 * self._settle_seconds
-        return now - self._settle_seconds if is_old else now
+        seconds: float = self._app.config["watch.settle_seconds"]
+        is_old = seen is not None and self._wall_clock() - seen.mtime_ns / 1e9 > 10 * seconds
+        return now - seconds if is_old else now
 
     def _act_on_settled(self) -> None:
         for watched in self.watched:
@@ -382,13 +364,13 @@ class WatchLoop:
         for one in app.pipeline.index(watched.root, changes.to_read, should_stop=self._should_stop):
             self._reporter.count_photo()
             self._reporter.report(Doing(Activity.INDEXING), silent_seconds=self._photo_seconds)
-            self._is_pool_stale = True
-            self._is_search_stale |= one.kind in ("new", "again")
-            self._are_folders_stale |= one.kind in ("new", "known", "faulty") and not one.is_same
+            self._work.pool.is_stale = True
+            self._work.search |= one.kind in ("new", "again")
+            self._work.folders |= one.kind in ("new", "known", "faulty") and not one.is_same
             if one.kind in ("unsettled", "vanished"):
                 watched.queue.hear(one.path, self._clock())
-            if one.n_faces > one.n_assigned and self._waiting_since is None:
-                self._waiting_since = self._clock()
+            if one.n_faces > one.n_assigned:
+                self._work.pool.wait(self._clock())
 
     def _remove(self, watched: Watched, paths: list[str]) -> None:
         """Record that files are gone, if their drive is there."""
@@ -404,11 +386,11 @@ class WatchLoop:
         """Record that files are gone, or none of our business any more."""
         if paths:
             self._app.pipeline.record(watched.root, scan.Changes((), (), (), tuple(paths)))
-            self._are_folders_stale = True
+            self._work.folders = True
 
     def _look_anew_if_idle(self) -> None:
         """While nothing new waits, let the wanted engine look at what only another one has seen."""
-        if self.is_busy or not self._may_be_unseen:
+        if self.is_busy or not self._work.unseen:
             return
         n_looked = 0
         for _ in self._app.pipeline.reanalyse(BATCH_PHOTOS, should_stop=self._should_stop):
@@ -420,15 +402,14 @@ class WatchLoop:
         if n_looked:
             self._busy_at = self._clock()
             return
-        self._may_be_unseen = False
+        self._work.unseen = False
         if self._app.pipeline.complete_switch():
-            self._is_search_stale = True
-            self._waiting_since = self._clock()
-            self._are_folders_stale = True
+            self._work.search = self._work.folders = True
+            self._work.pool.waiting_since = self._clock()
 
     def _date_if_idle(self) -> None:
         """While nothing new waits, look up when some more photos of an older catalog were taken."""
-        if not self.is_busy and next(self._dates, None) is not None:
+        if not self.is_busy and next(self._work.dates, None) is not None:
             self._busy_at = self._clock()
 
     @property
@@ -441,24 +422,22 @@ class WatchLoop:
     def _notice_others(self) -> None:
         """Another process decided something: the folders may have to follow, and the pool be grouped again."""
         version = self._app.catalog.version()
-        if version != self._version:
-            self._version = version
-            self._is_pool_stale = True
-            if self._waiting_since is None and self._app.grouping.is_due:
-                self._waiting_since = self._clock()
-            self._are_folders_stale = True
+        if version != self._work.version:
+            self._work.version = version
+            self._work.pool.is_stale = self._work.folders = True
+            if self._app.grouping.is_due:
+                self._work.pool.wait(self._clock())
 
     def _group_if_due(self) -> None:
         """Group when the pool has grown by the wanted number and share, or faces have waited for long enough."""
-        if self._waiting_since is None or self._app.engine.is_switch_under_way:
+        config, pool = self._app.config, self._work.pool
+        if pool.waiting_since is None or self._app.engine.is_switch_under_way:
             return
-        config = self._app.config
-        if self._is_pool_stale:
-            self._n_pool, self._is_pool_stale = self._app.catalog.faces.counts()["pool"], False
-        wanted = max(config["cluster.after_faces"], config["cluster.after_share"] * self._n_pool)
-        is_enough = self._n_pool - self._n_pool_grouped >= wanted and not self.is_busy
-        has_waited = self._clock() - self._waiting_since >= config["cluster.after_seconds"]
-        if not (is_enough or has_waited) or not self._may_group.is_due:
+        if pool.is_stale:
+            pool.n_faces, pool.is_stale = self._app.catalog.faces.counts()["pool"], False
+        is_enough = pool.has_grown(config["cluster.after_faces"], config["cluster.after_share"]) and not self.is_busy
+        has_waited = self._clock() - pool.waiting_since >= config["cluster.after_seconds"]
+        if not (is_enough or has_waited) or not self._work.may_group.is_due:
             return
         started = self._clock()
         self._reporter.report(Doing(Activity.GROUPING), silent_seconds=SILENT_SECONDS)
@@ -467,32 +446,31 @@ class WatchLoop:
         if n_placed or result.n_joined_people:
             log.info("grouped: %d new people, %d face(s) placed", result.n_new_people, n_placed)
         self._app.pipeline.give_names()
-        self._may_group.took(self._clock() - started)
-        self._waiting_since = None
-        self._n_pool = self._n_pool_grouped = self._app.catalog.faces.counts()["pool"]
-        self._are_folders_stale = True
+        self._work.may_group.took(self._clock() - started)
+        pool.grouped(self._app.catalog.faces.counts()["pool"])
+        self._work.folders = True
 
     def _update_search(self) -> None:
-        if self._is_search_stale and not self.is_busy:
+        if self._work.search and not self.is_busy:
             self._app.search.keep_up()
-            self._is_search_stale = False
+            self._work.search = False
 
     def _update_folders(self) -> None:
-        if not self._are_folders_stale or not self._may_link.is_due:
+        work = self._work
+        if not work.folders or not work.may_link.is_due:
             return
         started = self._clock()
         self._reporter.report(Doing(Activity.LINKING), silent_seconds=SILENT_SECONDS)
         try:
-            self._app.folder.sync(self._app.folder.outdated() if self._is_disk_compared else None)
-            self._are_folders_stale = False
-            self._is_disk_compared = True
-            if not self._n_failures:
-                self._told = ""
-            self._may_link.took(self._clock() - started)
+            self._app.folder.sync(None if work.whole_folder else self._app.folder.outdated())
+            work.folders = work.whole_folder = False
+            if not self._failures.n:
+                self._failures.told = ""
+            work.may_link.took(self._clock() - started)
         except (FolderError, BusyError) as error:
-            self._tell(str(error))
+            self._failures.tell(str(error))
             # Asking again every few seconds is often enough to notice that it was mended.
-            self._may_link.took(5.0)
+            work.may_link.took(5.0)
 
     def _daily_backups(self) -> Backups:
         def tell(_: Progress) -> None:
@@ -502,6 +480,6 @@ class WatchLoop:
         return Backups(self._app.catalog.path, config.backups, config["backup.keep"], report=tell)
 
     def _back_up_if_due(self) -> None:
-        if self._backups and self._clock() >= self._backup_at:
-            self._backup_at = self._clock() + BACKUP_SECONDS
+        if self._backups and self._clock() >= self._work.backup_at:
+            self._work.backup_at = self._clock() + BACKUP_SECONDS
             self._backups.daily(datetime.fromtimestamp(self._wall_clock()))  # noqa: DTZ006 - by the clock on the wall

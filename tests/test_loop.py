@@ -305,7 +305,7 @@ def test_a_large_network_drive_is_not_looked_at_all_the_time(library: Library) -
     with library.app({"watch.poll": "always", "watch.poll_seconds": 5}) as app:
         clock = Clock()
         watched = Watched(library.photos, app.libraries.rules, app.config, clock)
-        watched.looked("", took=30.0)
+        watched.scanned("", took=30.0)
         clock.now += 60.0
         assert watched.due() == []
         clock.now += 540.0
@@ -323,7 +323,7 @@ def test_lost_events_are_made_up_for_by_a_look_at_everything(turns: Turns) -> No
 def test_a_storm_of_lost_events_does_not_make_it_look_all_the_time(turns: Turns) -> None:
     watched, storm = turns.loop.watched[0], Heard(folders=frozenset({""}), is_overflown=True)
     turns.clock.now += 1.0
-    watched.looked("", took=10.0)
+    watched.scanned("", took=10.0)
     for _ in range(29):
         watched.hear(storm)
         assert watched.due() == []

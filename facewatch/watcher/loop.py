@@ -55,8 +55,8 @@ BACKUP_SECONDS = 60.0
 """How often it is asked whether a backup is due."""
 
 
-class Job(Protocol):
-    """The main job, as far as the watcher does it: the pipeline."""
+class MainJob(Protocol):
+    """What the watcher asks of the pipeline."""
 
     def running(self, kind: str) -> AbstractContextManager[dict[str, Any]]: ...
 
@@ -87,7 +87,7 @@ class Parts(Protocol):
     search: Search
 
     @property
-    def pipeline(self) -> Job: ...
+    def pipeline(self) -> MainJob: ...
 
 
 class WatchLoop:
@@ -213,7 +213,7 @@ class WatchLoop:
         seconds = self._failures.wait(fault, self._clock())
         self._app.pipeline.rest()
         for watched in self.watched:
-            watched.look_later(seconds)
+            watched.schedule.scan_later(seconds)
 
     def step(self, heard: Mapping[Path, Heard]) -> None:
         """One turn: hear, look where due, ingest what has settled, group, bring the folders up to date, rest."""
@@ -285,7 +285,7 @@ class WatchLoop:
         for watched in self.watched:
             # One that is polled is asked when it is looked at: a drive in the network may take its time.
             if watched.source and not self._app.libraries.is_there(watched.root):
-                watched.look_soon()
+                watched.schedule.scan_soon()
             for folder in watched.due():
                 self._look(watched, folder)
 
@@ -299,16 +299,16 @@ class WatchLoop:
             found, changes = self._app.libraries.scan(
                 watched.root,
                 folder,
-                with_unread=not folder and watched.is_retry_due,
+                with_unread=not folder and watched.schedule.is_retry_due,
                 was_away=bool(watched.offline),
             )
         except LibraryError as error:
             if folder:
-                watched.look_soon()
+                watched.schedule.scan_soon()
             else:
                 watched.lose(str(error), self._clock() - started)
             return
-        watched.looked(folder, self._clock() - started, found.mounts)
+        watched.scanned(folder, self._clock() - started, found.mounts)
         # What was heard of in there cannot be looked at; when it can be read, a look finds it.
         watched.queue.forget_below(found.unseen)
         if not folder:
@@ -378,7 +378,7 @@ class WatchLoop:
             return
         libraries = self._app.libraries
         if not (libraries.is_there(watched.root) and libraries.holds_any(watched.root)):
-            watched.look_soon()
+            watched.schedule.scan_soon()
             return
         self._forget(watched, libraries.believed_gone(watched.root, paths))
 
@@ -425,7 +425,7 @@ class WatchLoop:
         if version != self._work.version:
             self._work.version = version
             self._work.pool.is_stale = self._work.folders = True
-            if self._app.grouping.is_due:
+            if self._work.pool.waiting_since is None and self._app.grouping.is_due:
                 self._work.pool.wait(self._clock())
 
     def _group_if_due(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, time
 
@@ -16,6 +16,21 @@ LONGEST_WAIT_SECONDS = 600.0
 
 MOST_SHARE = 0.2
 """Grouping and folders may take this share of the time while photos are waiting."""
+
+OFFLINE_SECONDS = 15.0
+"""How often a library that is not there is looked for."""
+
+LOOK_SHARE = 0.05
+"""Polling may take this share of the time: a large network drive is looked at less often than `poll_seconds` says."""
+
+URGENT_SHARE = 0.25
+"""The same for looks that lost events make necessary."""
+
+RETRY_SECONDS = 600.0
+"""How often files that could not be read are tried again, where nothing tells that they can be."""
+
+MOST_FOLDERS = 500
+"""Folders to look at, above which one look at everything is quicker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +163,85 @@ class Failures:
         seconds = min(LONGEST_WAIT_SECONDS, WAIT_SECONDS * 2.0 ** min(self.n - 1, 10))
         self.wait_until = now + seconds
         return seconds
+
+
+class ScanSchedule:
+    """When a library, and which of its folders, are compared with the catalog again."""
+
+    def __init__(
+        self, clock: Callable[[], float], *, settle_seconds: float, scan_seconds: float, poll_seconds: float
+    ) -> None:
+        self._clock = clock
+        self._settle_seconds = settle_seconds
+        self._scan_seconds = scan_seconds
+        self._poll_seconds = poll_seconds
+        self._scan_at = clock()
+        """When to scan all of it again, whatever was heard."""
+        self._poll_at = clock()
+        """When to scan the folders again that cannot be listened to."""
+        self._retry_at = clock()
+        self._folders: dict[str, float] = {}
+        """Folders that something happened to, and when to scan them."""
+        self._last = (clock(), 0.0)
+        """When the last scan of everything ended, and how long it took."""
+
+    def hear(self, folder: str) -> None:
+        """Something happened to this folder, or to all ("")."""
+        # Half of it, so that a folder and its files are settled together.
+        self._folders.setdefault(folder, self._clock() + self._settle_seconds / 2)
+
+    def scan_soon(self) -> None:
+        """Scan all of it as soon as may be."""
+        self._folders.setdefault("", self._clock())
+
+    def scan_later(self, seconds: float) -> None:
+        """What was taken from the queue and not recorded is found again by a scan after this time."""
+        self._scan_at = self._clock() + seconds
+
+    def due(self, polled: frozenset[str]) -> list[str]:
+        """Return the folders to scan now; "" is everything, and then it is the only one. `polled`: these are not
+        listened to."""
+        now = self._clock()
+        is_asked = "" in self._folders or len(self._folders) > MOST_FOLDERS
+        ended, took = self._last
+        if now >= self._scan_at or (is_asked and now >= max(min(self._folders.values()), ended + took / URGENT_SHARE)):
+            return [""]
+        folders = [folder for folder, at in self._folders.items() if folder and now >= at and not is_asked]
+        for folder in folders:
+            del self._folders[folder]
+        if now >= self._poll_at and polled:
+            self._poll_at = now + self._poll_seconds
+            folders += polled
+        return _outermost(folders)
+
+    @property
+    def is_retry_due(self) -> bool:
+        """Whether files that could not be read are to be tried again by this scan; asking counts as doing it."""
+        is_due = self._clock() >= self._retry_at
+        if is_due:
+            self._retry_at = self._clock() + RETRY_SECONDS
+        return is_due
+
+    def scanned(self, below: str, took: float, *, is_listening: bool) -> None:
+        """A scan of a folder, or of all (""), ended that took so many seconds."""
+        now = self._clock()
+        if below:
+            self._poll_at = max(self._poll_at, now + took / LOOK_SHARE)
+            return
+        self._folders.clear()
+        self._last = (now, took)
+        self._scan_at = now + (self._scan_seconds if is_listening else max(self._poll_seconds, took / LOOK_SHARE))
+
+    def lost(self, took: float) -> None:
+        """The library is not there: it is looked for from time to time."""
+        self._folders.clear()
+        self._scan_at = self._clock() + max(OFFLINE_SECONDS, took / LOOK_SHARE)
+
+
+def _outermost(folders: Iterable[str]) -> list[str]:
+    """Return the folders that lie in none of the others."""
+    found: list[str] = []
+    for folder in sorted(folders, key=lambda folder: folder.split("/")):
+        if not found or not (folder == found[-1] or folder.startswith(found[-1] + "/")):
+            found.append(folder)
+    return found

@@ -26,7 +26,7 @@ class Settled:
         return bool(self.present or self.gone)
 
 
-class _Sight(Enum):
+class _Unknown(Enum):
     """What a look at a path may give besides a fingerprint, and None for what is not there."""
 
     UNKNOWN = "it cannot be told"
@@ -36,13 +36,13 @@ class _Sight(Enum):
 class _Pending:
     """A path that something was heard of."""
 
-    seen: Fingerprint | _Sight | None
+    seen: Fingerprint | _Unknown | None
     """What the last look gave."""
     turn: int
     """Which of its entries in the agenda counts."""
 
 
-class SettleQueue:
+class Debouncer:
     """Holds paths back until they have been still: a file that grows is not read, a file that moves is not lost.
 
     Removals wait longer than additions, because a move takes two steps. A path is looked at when it is heard of and
@@ -93,7 +93,7 @@ class SettleQueue:
         gone: list[str] = []
         while (path := self._next(now)) is not None and len(present) + len(gone) < most:
             seen = self._see(path)
-            if isinstance(seen, _Sight) or seen != self._pending[path].seen:
+            if isinstance(seen, _Unknown) or seen != self._pending[path].seen:
                 self._wait(path, seen, now)
                 continue
             del self._pending[path]
@@ -105,13 +105,13 @@ class SettleQueue:
         self._clear_agenda()
         return Settled(present, tuple(gone))
 
-    def _see(self, path: str) -> Fingerprint | _Sight | None:
+    def _see(self, path: str) -> Fingerprint | _Unknown | None:
         try:
             return self._look(path)
         except OSError:
-            return _Sight.UNKNOWN
+            return _Unknown.UNKNOWN
 
-    def _wait(self, path: str, seen: Fingerprint | _Sight | None, still_since: float) -> None:
+    def _wait(self, path: str, seen: Fingerprint | _Unknown | None, still_since: float) -> None:
         """Hold the path back, as it is now, for the whole time."""
         turn = next(self._turns)
         self._pending[path] = _Pending(seen, turn)

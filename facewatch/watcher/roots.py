@@ -11,7 +11,7 @@ from facewatch.config import Config
 from facewatch.fs.beneath import look_below
 from facewatch.fs.mounts import file_system_of, is_folder, tells_changes
 from facewatch.library.scan import Rules
-from facewatch.watcher.debounce import SettleQueue
+from facewatch.watcher.debounce import Debouncer
 from facewatch.watcher.events import EventSource, Heard
 from facewatch.watcher.schedule import ScanSchedule
 
@@ -58,8 +58,8 @@ class Watched:
         self.offline = ""
         """Why it is not there; empty: it is."""
 
-    def _new_queue(self) -> SettleQueue:
-        return SettleQueue(
+    def _new_queue(self) -> Debouncer:
+        return Debouncer(
             self.seen,
             settle_seconds=self._config["watch.settle_seconds"],
             removal_seconds=self._config["watch.removal_seconds"],

@@ -46,7 +46,7 @@ from facewatch.engines import fake
 from facewatch.errors import FacewatchError
 from facewatch.people.corrections import Decisions
 from facewatch.types import DetectedFace, EngineInfo
-from facewatch.watcher.events import Heard
+from facewatch.watcher.events import Events
 from facewatch.watcher.loop import WatchLoop
 
 OUR_FAULT = 99
@@ -365,7 +365,7 @@ def _watch(library: Library) -> None:
             watched.listen()
         for act in (None, *_ACTS, None):
             paths = act(library) if act else ()
-            loop.turn({library.photos: Heard(frozenset(paths), frozenset())})
+            loop.turn({library.photos: Events(frozenset(paths), frozenset())})
             for step in (3.0, 30.0, 61.0) if act else (1.0, 70.0, 1300.0, 700.0, 3700.0):
                 seconds[0] += step
                 loop.turn({})

@@ -23,7 +23,7 @@ from PIL import Image
 from facewatch.catalog import Catalog
 from facewatch.engines import fake
 from facewatch.errors import FacewatchError
-from facewatch.watcher.events import Heard
+from facewatch.watcher.events import Events
 from facewatch.watcher.loop import WatchLoop
 from facewatch.watcher.roots import Watched
 
@@ -284,7 +284,7 @@ class Life:
 
     # --- what is heard of it ---
 
-    def heard(self) -> dict[Path, Heard]:
+    def heard(self) -> dict[Path, Events]:
         told = {}
         for drive in self.drives:
             paths = [path for path in drive.heard if self.chance.random() >= LOST]
@@ -293,7 +293,7 @@ class Life:
                 folders = frozenset(path.rstrip("/") for path in paths if path.endswith("/"))
                 files = frozenset(path for path in paths if not path.endswith("/"))
                 is_overflown = self.chance.random() < OVERFLOWN
-                told[drive.root] = Heard(files, folders | ({""} if is_overflown else set()), is_overflown)
+                told[drive.root] = Events(files, folders | ({""} if is_overflown else set()), is_overflown)
         return told
 
 

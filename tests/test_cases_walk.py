@@ -31,7 +31,7 @@ from facewatch.library.scan import walk
 from facewatch.pipeline import ScanResult
 from facewatch.settings import rules_of
 from facewatch.types import Fingerprint, written_at
-from facewatch.watcher.events import Heard
+from facewatch.watcher.events import Events
 from facewatch.watcher.loop import WatchLoop
 
 YEAR_2300 = 10_413_792_000
@@ -370,7 +370,7 @@ def test_the_watcher_acts_on_a_change_in_place_that_it_hears_of(family: Library)
         loop = WatchLoop(app, should_stop=lambda: False, clock=lambda: now[0])
 
         def hear(*paths: str) -> None:
-            loop.step({family.photos: Heard(frozenset(paths))})
+            loop.step({family.photos: Events(frozenset(paths))})
             now[0] += 3.0
             loop.step({})
 
@@ -644,7 +644,7 @@ def test_the_watcher_forgets_photos_that_are_passed_over_from_now_on_and_listens
         loop.step({})
         assert app.catalog.files.counts()["files"] == 1
         for path in ("@Recycle/1.png", "b.jpg.part"):
-            loop.step({library.photos: Heard(frozenset({path}))})
+            loop.step({library.photos: Events(frozenset({path}))})
         now[0] += 5.0
         loop.step({})
         assert app.catalog.files.counts()["files"] == 1
@@ -660,7 +660,7 @@ def test_photos_in_a_folder_that_gets_a_mark_lose_their_links_while_watching(lib
         loop = WatchLoop(app, should_stop=lambda: False, clock=lambda: now[0])
         loop.step({})
         (library.photos / "private" / ".nomedia").touch()
-        loop.step({library.photos: Heard(frozenset({"private/.nomedia"}), frozenset({"private"}))})
+        loop.step({library.photos: Events(frozenset({"private/.nomedia"}), frozenset({"private"}))})
         now[0] += 5.0
         loop.step({})
     assert library.groups() == [{"own/0.png"}]

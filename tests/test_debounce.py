@@ -43,7 +43,7 @@ def queue(files: Files) -> Debouncer:
     return Debouncer(files.look, settle_seconds=SETTLE, removal_seconds=REMOVAL)
 
 
-def heard_at_once(n_files: int) -> tuple[Files, SettleQueue]:
+def heard_at_once(n_files: int) -> tuple[Files, Debouncer]:
     files = Files({str(i): 1 for i in range(n_files)})
     waiting = queue(files)
     for path in files.sizes:

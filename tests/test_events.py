@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from facewatch.watcher.events import EventBuffer, EventSource, Heard, Skips, folders_above
+from facewatch.watcher.events import EventBuffer, Events, EventSource, Skips, folders_above
 from facewatch.watcher.observer import ObserverSource
 
 if sys.platform != "linux":
@@ -50,17 +50,17 @@ def is_hidden(path: str) -> bool:
     return path.rpartition("/")[2].startswith((".", "@"))
 
 
-def hear(source: EventSource, is_enough: Callable[[Heard], bool]) -> Heard:
+def hear(source: EventSource, is_enough: Callable[[Events], bool]) -> Events:
     """Take until that was heard; the kernel needs a moment."""
-    heard = Heard()
+    heard = Events()
     deadline = time.monotonic() + PATIENCE
     while not is_enough(heard) and time.monotonic() < deadline:
         more = source.take(0.1)
-        heard = Heard(heard.files | more.files, heard.folders | more.folders, heard.is_overflown or more.is_overflown)
+        heard = Events(heard.files | more.files, heard.folders | more.folders, heard.is_overflown or more.is_overflown)
     return heard
 
 
-def hear_out(source: EventSource, root: Path) -> Heard:
+def hear_out(source: EventSource, root: Path) -> Events:
     """Take everything that happened until now: what happens last is told last."""
     name = f"last {time.monotonic_ns()}"
     (root / name).touch()
@@ -70,10 +70,10 @@ def hear_out(source: EventSource, root: Path) -> Heard:
     (root / name).unlink()
     removed = hear(source, lambda heard: name in heard.files or "" in heard.folders)
     files = frozenset(file for file in heard.files | more.files | removed.files if not file.startswith("last "))
-    return Heard(files, heard.folders | more.folders, heard.is_overflown or more.is_overflown)
+    return Events(files, heard.folders | more.folders, heard.is_overflown or more.is_overflown)
 
 
-def is_told(path: str, heard: Heard) -> bool:
+def is_told(path: str, heard: Events) -> bool:
     """Whether that file was heard of, or has to be seen by a look that was asked for."""
     return path in heard.files or any(folder == "" or path.startswith(folder + "/") for folder in heard.folders)
 
@@ -508,7 +508,7 @@ def test_a_fault_while_following_is_told_and_does_not_end_the_listening(
     with InotifySource(tmp_path, skips=fails) as source:
         (tmp_path / "bad").mkdir()
         heard = hear(source, lambda heard: heard.is_overflown)
-        assert heard == Heard(frozenset(), frozenset({""}), is_overflown=True)
+        assert heard == Events(frozenset(), frozenset({""}), is_overflown=True)
         assert "cannot follow" in caplog.text
         (tmp_path / "a.jpg").touch()
         assert "a.jpg" in hear(source, lambda heard: "a.jpg" in heard.files).files
@@ -761,7 +761,7 @@ def test_whatever_was_done_every_folder_is_heard_under_its_name_or_said_to_be_un
                 (folder / "probe.jpg").touch()
         heard = hear_out(source, root)
         assert source.unwatched <= folders
-        watched = {folder for folder in folders if not is_told(f"{folder}/probe.jpg", Heard(folders=source.unwatched))}
+        watched = {folder for folder in folders if not is_told(f"{folder}/probe.jpg", Events(folders=source.unwatched))}
         assert heard.files == {f"{folder}/probe.jpg" for folder in watched}
         assert not heard.folders
         assert fd.n_watches == len(watched) + 1
@@ -795,7 +795,7 @@ def test_what_happens_twice_is_held_once() -> None:
     for _ in range(1000):
         buffer.add_file("a/b.jpg")
         buffer.add_folder("c")
-    assert buffer.take(0.0) == Heard(frozenset({"a/b.jpg"}), frozenset({"c"}))
+    assert buffer.take(0.0) == Events(frozenset({"a/b.jpg"}), frozenset({"c"}))
     assert not buffer.take(0.0)
 
 
@@ -805,11 +805,11 @@ def test_what_a_look_at_a_folder_tells_is_not_told_besides() -> None:
         buffer.add_file(path)
     for path in ("a/b/c", "a", "a/b", "e/f"):
         buffer.add_folder(path)
-    assert buffer.take(0.0) == Heard(frozenset({"ab/c.jpg", "d.jpg"}), frozenset({"a", "e/f"}))
+    assert buffer.take(0.0) == Events(frozenset({"ab/c.jpg", "d.jpg"}), frozenset({"a", "e/f"}))
     buffer.add_file("x/y.jpg")
     buffer.add_folder("x")
     buffer.overflow()
-    assert buffer.take(0.0) == Heard(frozenset(), frozenset({""}), is_overflown=True)
+    assert buffer.take(0.0) == Events(frozenset(), frozenset({""}), is_overflown=True)
 
 
 @given(st.lists(st.tuples(PLACES, st.booleans())), st.integers(1, 5))

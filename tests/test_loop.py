@@ -24,7 +24,7 @@ from facewatch.heartbeat import Activity, Doing, HeartbeatFile, heartbeat_file_o
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.people.corrections import Decisions
-from facewatch.watcher.events import Heard
+from facewatch.watcher.events import Events
 from facewatch.watcher.loop import BATCH_PHOTOS, WatchLoop
 from facewatch.watcher.roots import Watched
 
@@ -45,10 +45,10 @@ class FakeSource:
 
     unwatched: frozenset[str] = frozenset()
     fault: str | None = None
-    heard: list[Heard] = field(default_factory=list)
+    heard: list[Events] = field(default_factory=list)
 
-    def take(self, timeout: float) -> Heard:
-        return self.heard.pop() if self.heard else Heard()
+    def take(self, timeout: float) -> Events:
+        return self.heard.pop() if self.heard else Events()
 
     is_closed: bool = False
 
@@ -57,10 +57,10 @@ class FakeSource:
     def close(self) -> None: ...
 
 
-def heard(*paths: str) -> Heard:
+def heard(*paths: str) -> Events:
     """Return what was heard: files, and folders, which end in "/"."""
     folders = frozenset(path.rstrip("/") for path in paths if path.endswith("/"))
-    return Heard(frozenset(path for path in paths if not path.endswith("/")), folders)
+    return Events(frozenset(path for path in paths if not path.endswith("/")), folders)
 
 
 class Turns:
@@ -315,13 +315,13 @@ def test_a_large_network_drive_is_not_looked_at_all_the_time(library: Library) -
 def test_lost_events_are_made_up_for_by_a_look_at_everything(turns: Turns) -> None:
     turns.after(0.1)
     turns.library.draw_looks(1, 2)
-    turns.loop.step({turns.library.photos: Heard(folders=frozenset({""}), is_overflown=True)})
+    turns.loop.step({turns.library.photos: Events(folders=frozenset({""}), is_overflown=True)})
     turns.after(2.1)
     assert turns.library.groups() == [{"0.png", "1.png"}]
 
 
 def test_a_storm_of_lost_events_does_not_make_it_look_all_the_time(turns: Turns) -> None:
-    watched, storm = turns.loop.watched[0], Heard(folders=frozenset({""}), is_overflown=True)
+    watched, storm = turns.loop.watched[0], Events(folders=frozenset({""}), is_overflown=True)
     turns.clock.now += 1.0
     watched.scanned("", took=10.0)
     for _ in range(29):

@@ -20,7 +20,7 @@ from test_layers import modules_of
 from test_loop import Turns
 
 from facewatch.cli import main
-from facewatch.watcher.events import Heard
+from facewatch.watcher.events import Events
 
 MOST_FOR_A_PHOTO = 16
 MOST_FOR_A_CORRECTION = 9
@@ -169,7 +169,7 @@ def photo(tmp_path: Path) -> Trace:
     return trace
 
 
-def arrived(take: Callable[[], Heard]) -> Heard:
+def arrived(take: Callable[[], Events]) -> Events:
     """Return what the kernel reports, as soon as it does."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:

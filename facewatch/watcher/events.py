@@ -21,7 +21,7 @@ MOST_FILES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Events:
     """What happened below a root since the last time."""
 
     files: frozenset[str] = frozenset()
@@ -65,13 +65,13 @@ class EventBuffer:
             self._folders.add("")
             self._changed.notify()
 
-    def take(self, timeout: float) -> Heard:
+    def take(self, timeout: float) -> Events:
         """Return what was heard and forget it, waiting for the first of it at most this many seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._files or self._folders, max(timeout, 0.0))
             files, folders, is_overflown = self._files, self._folders, self._is_overflown
             self._files, self._folders, self._is_overflown = set(), set(), False
-        return Heard(_outside(files, folders), _outside(folders, folders), is_overflown)
+        return Events(_outside(files, folders), _outside(folders, folders), is_overflown)
 
 
 def _outside(paths: Set[str], folders: Set[str]) -> frozenset[str]:
@@ -107,7 +107,7 @@ class EventSource(ABC):
     ) -> None:
         self.close()
 
-    def take(self, timeout: float) -> Heard:
+    def take(self, timeout: float) -> Events:
         """Return what happened since the last time, waiting for the first of it at most this many seconds."""
         return self._buffer.take(timeout)
 

@@ -51,7 +51,7 @@ _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 @dataclass(slots=True)
-class _Folder:
+class _WatchedFolder:
     """A folder that is watched."""
 
     wd: WatchDescriptor
@@ -146,7 +146,7 @@ class InotifySource(EventSource):
         self._ids = itertools.count()
         self._lock = threading.RLock()
         """Held while the book-keeping changes; the reader never holds its own lock when it calls."""
-        self._folders: dict[str, _Folder] = {}
+        self._folders: dict[str, _WatchedFolder] = {}
         self._paths: dict[WatchDescriptor, str] = {}
         self._unwatched = Paths()
         """Folders that the kernel refused, and those that are watched but could not be listed."""
@@ -346,7 +346,7 @@ class InotifySource(EventSource):
                 self._fd.remove_callbacks([(wd, callback)])
                 return False
             parent.below.add(path)
-        self._folders[path] = _Folder(wd, callback)
+        self._folders[path] = _WatchedFolder(wd, callback)
         self._paths[wd] = path
         return True
 

@@ -33,7 +33,7 @@ from facewatch.people.grouping import Grouping
 from facewatch.people.search import Search
 from facewatch.types import Progress
 from facewatch.watcher.debounce import Settled
-from facewatch.watcher.events import Heard
+from facewatch.watcher.events import Events
 from facewatch.watcher.process import Notifier
 from facewatch.watcher.reporter import SILENT_SECONDS, ProgressReporter
 from facewatch.watcher.roots import Watched
@@ -161,7 +161,7 @@ class WatchLoop:
                 self.turn(self._take())
             self._reporter.report(Doing(Activity.STOPPING))
 
-    def _take(self) -> dict[Path, Heard]:
+    def _take(self) -> dict[Path, Events]:
         """Return what was heard of each library, after at most a tick."""
         listening = [watched for watched in self.watched if watched.source]
         wait = 0.0 if self.is_busy else TICK_SECONDS
@@ -169,7 +169,7 @@ class WatchLoop:
             time.sleep(wait)
         return {watched.root: watched.take(wait / len(listening)) for watched in listening}
 
-    def turn(self, heard: Mapping[Path, Heard]) -> None:
+    def turn(self, heard: Mapping[Path, Events]) -> None:
         """One step. What fails and may be mended from outside, a full disk above all, is waited out and not died of.
 
         Raises:
@@ -215,7 +215,7 @@ class WatchLoop:
         for watched in self.watched:
             watched.schedule.scan_later(seconds)
 
-    def step(self, heard: Mapping[Path, Heard]) -> None:
+    def step(self, heard: Mapping[Path, Events]) -> None:
         """One turn: hear, look where due, ingest what has settled, group, bring the folders up to date, rest."""
         self._hear(heard)
         pause = self.pause()
@@ -276,7 +276,7 @@ class WatchLoop:
 
     # --- what is in the libraries ---
 
-    def _hear(self, heard: Mapping[Path, Heard]) -> None:
+    def _hear(self, heard: Mapping[Path, Events]) -> None:
         for watched in self.watched:
             if watched.root in heard:
                 watched.hear(heard[watched.root])

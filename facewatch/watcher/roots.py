@@ -12,7 +12,7 @@ from facewatch.fs.beneath import look_below
 from facewatch.fs.mounts import file_system_of, is_folder, tells_changes
 from facewatch.library.scan import Rules
 from facewatch.watcher.debounce import Debouncer
-from facewatch.watcher.events import EventSource, Heard
+from facewatch.watcher.events import Events, EventSource
 from facewatch.watcher.schedule import ScanSchedule
 
 if sys.platform == "linux":
@@ -111,9 +111,9 @@ class Watched:
             self.source.close()
             self.source = None
 
-    def take(self, timeout: float) -> Heard:
+    def take(self, timeout: float) -> Events:
         """Return what was heard since, after at most this many seconds."""
-        return self.source.take(timeout) if self.source else Heard(frozenset(), frozenset())
+        return self.source.take(timeout) if self.source else Events(frozenset(), frozenset())
 
     @property
     def polled(self) -> dict[str, str]:
@@ -127,7 +127,7 @@ class Watched:
 
     # --- what was heard, and when to look ---
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: Events) -> None:
         now = self._clock()
         for path in heard.files:
             if self._rules.allows(path, self.root):

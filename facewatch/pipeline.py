@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch.catalog import display
 from facewatch.errors import FaultCode
-from facewatch.folders.taking_over import TakenOver, take_over
+from facewatch.folders.restore import TakenOver, take_over
 from facewatch.fs.mounts import is_folder
 from facewatch.heartbeat import Activity, Doing
 from facewatch.indexing.indexer import Indexed, Indexer, find_dates

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from facewatch.catalog import Catalog
-from facewatch.folders.taking_over import FolderNames
+from facewatch.folders.restore import FolderNames
 from facewatch.people.corrections import Decisions
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
     from facewatch.catalog import Pause
-    from facewatch.folders.taking_over import TakenOver
+    from facewatch.folders.restore import TakenOver
     from facewatch.fs.locks import Holder
     from facewatch.heartbeat import Heartbeat
     from facewatch.people.identities import Reclustered

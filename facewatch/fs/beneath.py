@@ -209,6 +209,14 @@ class _Way:
         return True
 
 
+def is_gone_below(root: Path, path: str) -> bool:
+    """Whether a file is surely not there."""
+    try:
+        return look_below(root)(path) is None
+    except OSError:
+        return False
+
+
 class _Spelling:
     """Tells whether names are spelled as their folders list them."""
 

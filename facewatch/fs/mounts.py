@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import threading
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -92,3 +92,17 @@ class Asker:
             asked.start()
             asked.join(self._seconds)
         return answers[0] if answers else otherwise
+
+
+def mounts_above(root: Path, paths: Iterable[str]) -> set[str]:
+    """Return the folders above these paths, below the root, on which another drive is mounted."""
+    folders = {str(parent) for path in paths for parent in PurePosixPath(f"{path}x").parents} - {"."}
+    return {folder for folder in folders if is_mount(root / folder)}
+
+
+def is_mount(folder: Path) -> bool:
+    """Whether a folder is on another device than the one it lies in."""
+    try:
+        return folder.lstat().st_dev != folder.parent.lstat().st_dev
+    except OSError:
+        return False

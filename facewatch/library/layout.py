@@ -1,13 +1,20 @@
-"""Where the library, the people folder and the catalog may lie; refused before anything starts."""
+"""Where the library, the people folder and the catalog may lie (refused before anything starts), and whether a library
+was moved."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from facewatch.catalog import Catalog
 from facewatch.errors import ConfigError, LibraryError
 from facewatch.fs.mounts import is_folder
+from facewatch.library.scan import drive_of
+
+N_GLANCED = 40
+"""Known files that a glance at a library looks for, to tell whether it is the drive that was there."""
 
 
 def check_places(photos: Sequence[Path], people: Path, catalog: Path, *, source: str) -> None:
@@ -81,3 +88,60 @@ def _faults(library: Path, people: Path, catalog: Path, *, shown: Path) -> list[
     if catalog.is_relative_to(library):
         faults.append(f"library.catalog = {catalog}: must not lie inside the photos ({shown}), which are only read")
     return faults
+
+
+@dataclass(frozen=True, slots=True)
+class MovedLibrary:
+    """A library that was moved as a whole."""
+
+    old: Path
+    new: Path
+    n_files: int
+
+
+def follow_moves(
+    catalog: Catalog, roots: Collection[Path], *, is_gone: Callable[[Path], bool], root_id: Callable[[Path], int]
+) -> Iterator[MovedLibrary]:
+    """A library that is gone, and stands as a whole in one that was just added, was moved: it lies there now.
+
+    Args:
+        roots: the libraries that are wanted.
+        is_gone: whether nothing is left of one that is not wanted.
+        root_id: returns the id of a library, recorded if it is not yet.
+    """
+    for old in catalog.roots.all():
+        old_id = root_id(old)
+        n_files, some = catalog.files.sample(old_id, N_GLANCED)
+        if not some or not is_gone(old):
+            continue
+        for root, below in ((root, below) for root in roots for below in ("", old.name)):
+            n_there = sum(size_of(root / below / path) == size for path, size in some)
+            if n_there > len(some) / 2 and _is_new_there(catalog, root, below, like=old_id):
+                if below:
+                    outer_id = root_id(root)
+                    with catalog.write():
+                        catalog.roots.absorb(old_id, outer_id, below)
+                else:
+                    drive = drive_of(root)
+                    with catalog.write():
+                        catalog.roots.move(old_id, root)
+                        catalog.roots.add(root, drive, catalog.now())
+                yield MovedLibrary(old, root / below, n_files)
+                break
+
+
+def _is_new_there(catalog: Catalog, root: Path, below: str, *, like: int) -> bool:
+    """Whether nothing is on record yet of a place in a library: else two drives may hold the same photos."""
+    known = catalog.roots.one(root)
+    if known is None:
+        return True
+    is_alike = catalog.roots.is_aligned(known[0]) == catalog.roots.is_aligned(like)
+    return is_alike and not catalog.files.known(known[0], below)
+
+
+def size_of(path: Path) -> int | None:
+    """Return the size of a file; None: it is not there, or cannot be looked at."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return None

@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from facewatch.catalog import Catalog, KnownFile, display
 from facewatch.errors import FaultCode, LibraryError
-from facewatch.fs.beneath import is_folder_below, look_below
-from facewatch.fs.mounts import Asker, is_folder
-from facewatch.library.layout import check_library, distinct_roots, nested_roots
+from facewatch.fs.beneath import is_folder_below, is_gone_below
+from facewatch.fs.mounts import Asker, is_folder, is_mount, mounts_above
+from facewatch.library.layout import N_GLANCED, check_library, distinct_roots, follow_moves, nested_roots, size_of
 from facewatch.library.scan import (
     IGNORE_MARKERS,
     Changes,
@@ -42,9 +42,6 @@ wait: some network drives and FUSE file systems make up both anew at every look.
 
 REREAD_WAIT, FAULTY_WAIT = timedelta(days=1), timedelta(hours=1)
 """How long it then waits at first; twice as long each time, but no more than 32 times as long."""
-
-N_GLANCED = 40
-"""Known files that a glance at a library looks for, to tell whether it is the drive that was there."""
 
 N_TOLD = 20
 """Folders of a library that cannot be read, of which each look tells one by one."""
@@ -95,7 +92,10 @@ class Libraries:
         wanted, self.roots = self.roots, distinct_roots(self.roots, known)
         for root in set(wanted) - set(self.roots):
             log.info("%s: lies in a library that is looked through as a whole", root)
-        self._follow_moves()
+        for move in follow_moves(self._catalog, self.roots, is_gone=self._is_gone_for_good, root_id=self.root_id):
+            self.moved[str(move.old)] = str(move.new)
+            self.n_moved += move.n_files
+            log.info("%s: was moved to %s, with its %d files", move.old, move.new, move.n_files)
         self.settle_aligned()
         self._settle_faults()
         for inner, outer in nested_roots(known, self.roots):
@@ -103,47 +103,9 @@ class Libraries:
             with self._catalog.write():
                 self._catalog.roots.absorb(inner_id, outer_id, str(inner.resolve().relative_to(outer.resolve())))
 
-    def _follow_moves(self) -> None:
-        """A library that is gone, and stands as a whole in one that was just added, was moved: it lies there now."""
-        files = self._catalog.files
-        for old in self._catalog.roots.all():
-            old_id = self.root_id(old)
-            n_files, some = files.sample(old_id, N_GLANCED)
-            if not some or not self._is_gone_for_good(old):
-                continue
-            for root, below in ((root, below) for root in self.roots for below in ("", old.name)):
-                n_there = sum(_size_of(root / below / path) == size for path, size in some)
-                if n_there > len(some) / 2 and self._is_new_there(root, below, like=old_id):
-                    self._move(old_id, root, below)
-                    self.moved[str(old)] = str(root / below)
-                    self.n_moved += n_files
-                    log.info("%s: was moved to %s, with its %d files", old, root / below, n_files)
-                    break
-
     def _is_gone_for_good(self, root: Path) -> bool:
         """Whether nothing is left of a library that nobody asks for: one that is still asked for may come back."""
         return root not in self.roots and (not os.path.lexists(root) or (is_folder(root) and not self.holds_any(root)))
-
-    def _is_new_there(self, root: Path, below: str, *, like: int) -> bool:
-        """Whether nothing is on record yet of a place in a library: else two drives may hold the same photos."""
-        files = self._catalog.files
-        known = self._catalog.roots.one(root)
-        if known is None:
-            return True
-        is_alike = self._catalog.roots.is_aligned(known[0]) == self._catalog.roots.is_aligned(like)
-        return is_alike and not files.known(known[0], below)
-
-    def _move(self, old_id: int, root: Path, below: str) -> None:
-        roots = self._catalog.roots
-        if below:
-            outer_id = self.root_id(root)
-            with self._catalog.write():
-                roots.absorb(old_id, outer_id, below)
-            return
-        drive = drive_of(root)
-        with self._catalog.write():
-            roots.move(old_id, root)
-            roots.add(root, drive, self._catalog.now())
 
     def _settle_faults(self) -> None:
         stamp = self._faults_depend_on()
@@ -279,7 +241,7 @@ class Libraries:
         """Return the folders on which another drive was mounted that is not now, and whose files went with it."""
         if self._are_new_drives_believed:
             return frozenset()
-        lost = frozenset(folder for folder in self._catalog.roots.mounts(root_id) if not _is_mount(root / folder))
+        lost = frozenset(folder for folder in self._catalog.roots.mounts(root_id) if not is_mount(root / folder))
         if not is_whole:
             return lost
         below = {folder: {p: known[p] for p in known if p.startswith(folder + "/")} for folder in lost}
@@ -291,7 +253,7 @@ class Libraries:
         """Record the drives that a look saw, where they are not those on record."""
         roots, mounts = self._catalog.roots, found.mounts | lost
         if below:
-            mounts |= roots.mounts(root_id) | _mounts_above(root, [f"{below}/"])
+            mounts |= roots.mounts(root_id) | mounts_above(root, [f"{below}/"])
         if not below and roots.passed_over(root_id) != found.passed:
             with self._catalog.write():
                 roots.set_passed_over(root_id, found.passed)
@@ -329,7 +291,7 @@ class Libraries:
         def glance() -> dict[str, str]:
             if why := self._absence(root, drive, n_known, some):
                 return {str(root): why}
-            return {f"{root}/{folder}": LOST_MOUNT for folder in sorted(mounts) if not _is_mount(root / folder)}
+            return {f"{root}/{folder}": LOST_MOUNT for folder in sorted(mounts) if not is_mount(root / folder)}
 
         return self._asker.ask(
             root, glance, otherwise={str(root): "does not answer; look at its drive, or at its server"}
@@ -348,7 +310,7 @@ class Libraries:
             return "not there; plug it in, or name its new place: facewatch scan PHOTOS"
         except OSError as error:
             return f"cannot be read: {error.strerror}; plug it in or make it readable"
-        n_absent = sum(_size_of(root / path) != size for path, size in some)
+        n_absent = sum(size_of(root / path) != size for path, size in some)
         if n_absent <= len(some) / 2:
             return ""
         if is_marked(root):
@@ -367,7 +329,7 @@ class Libraries:
         tells."""
         known = self._catalog.roots.one(root)
         mounts = self._catalog.roots.mounts(known[0]) if known else frozenset[str]()
-        return sorted(folder for folder in mounts if not _is_mount(root / folder))
+        return sorted(folder for folder in mounts if not is_mount(root / folder))
 
     def _with_moved(self, root: Path, root_id: int, found: Mapping[str, Fingerprint], changes: Changes) -> Changes:
         """What looks added may have come from a place of the library that was not looked at."""
@@ -375,7 +337,7 @@ class Libraries:
         before = self._catalog.files.with_inodes(root_id, [fingerprint.inode for fingerprint in by_print])
         moved = list(changes.moved)
         for old, fingerprint in before.items():
-            if fingerprint in by_print and _is_gone(root, old):
+            if fingerprint in by_print and is_gone_below(root, old):
                 new = by_print.pop(fingerprint)
                 moved.append(Moved(old, new, found[new].ctime_ns))
         added = set(by_print.values())
@@ -442,18 +404,18 @@ class Libraries:
     def compare(self, root: Path, present: Mapping[str, Fingerprint], gone: Iterable[str]) -> Changes:
         """Compare only these paths of a library with the catalog."""
         root_id = self.root_id(root)
-        new_mounts = _mounts_above(root, present) - self._catalog.roots.mounts(root_id)
+        new_mounts = mounts_above(root, present) - self._catalog.roots.mounts(root_id)
         if new_mounts:
             with self._catalog.write():
                 self._catalog.roots.set_mounts(root_id, self._catalog.roots.mounts(root_id) | new_mounts)
-        known = {path: self._catalog.files.one(root_id, path) for path in (*present, *gone)}
-        changes = compare(Walk(present), {path: file.fingerprint for path, file in known.items() if file is not None})
-        whole = {path: file for path, file in known.items() if file is not None}
-        changes, shut = _without_shut(root, self._with_moved(root, root_id, present, changes), whole)
+        files = ((path, self._catalog.files.one(root_id, path)) for path in (*present, *gone))
+        known = {path: file for path, file in files if file is not None}
+        changes = compare(Walk(present), {path: file.fingerprint for path, file in known.items()})
+        changes, shut = _without_shut(root, self._with_moved(root, root_id, present, changes), known)
         if shut:
             self._note_unread(root, root_id, {**self._catalog.roots.unread(root_id), **shut}, "")
-        changes = self._with_due(changes, present, whole)
-        return self._with_readable(root, changes, whole)
+        changes = self._with_due(changes, present, known)
+        return self._with_readable(root, changes, known)
 
     def record(self, root: Path, changes: Changes) -> None:
         """Record moves and removals; their photos, faces and decisions stay as they are."""
@@ -511,36 +473,6 @@ def _shown(root: Path, path: str = "") -> str:
     return display(os.path.normpath(f"{root}/{path}"))
 
 
-def _size_of(path: Path) -> int | None:
-    """Return the size of a file; None: it is not there, or cannot be looked at."""
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return None
-
-
-def _is_gone(root: Path, path: str) -> bool:
-    """Whether a file is surely not there."""
-    try:
-        return look_below(root)(path) is None
-    except OSError:
-        return False
-
-
 def _n_absent(found: Mapping[str, Fingerprint], known: Mapping[str, Fingerprint]) -> int:
     """Return how many known files are not there, or are others by their size."""
     return sum(path not in found or found[path].size != fingerprint.size for path, fingerprint in known.items())
-
-
-def _mounts_above(root: Path, paths: Iterable[str]) -> set[str]:
-    """Return the folders above these paths, below the root, on which another drive is mounted."""
-    folders = {str(parent) for path in paths for parent in PurePosixPath(f"{path}x").parents} - {"."}
-    return {folder for folder in folders if _is_mount(root / folder)}
-
-
-def _is_mount(folder: Path) -> bool:
-    """Whether a folder is on another device than the one it lies in."""
-    try:
-        return folder.lstat().st_dev != folder.parent.lstat().st_dev
-    except OSError:
-        return False

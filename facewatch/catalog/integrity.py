@@ -109,11 +109,17 @@ class FaceMeasures(Columns):
 
 
 @dataclass(frozen=True, slots=True)
-class StrayAssignment:
-    """A face that belongs to a person that lives no longer."""
+class Placed:
+    """A face that belongs to a person."""
 
     face_id: int
     person_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StrayAssignment(Placed):
+    """A face that belongs to a person that lives no longer."""
+
     is_merged: bool
     """The person lives on in another; else it is gone for good."""
 
@@ -204,13 +210,13 @@ class Integrity:
             f" AND {IN_LIBRARY} GROUP BY 1, 2 HAVING COUNT(*) > 1 ORDER BY 1, 2"
         ).fetchall()
 
-    def placed_against_rejections(self) -> list[tuple[int, int]]:
-        """Return (face, person) where a face belongs to whom a user said that it is not."""
-        return self._db.execute(_PLACED_AGAINST_REJECTION).fetchall()
+    def placed_against_rejections(self) -> list[Placed]:
+        """Return the faces that belong to whom a user said that they are not."""
+        return [Placed(*row) for row in self._db.execute(_PLACED_AGAINST_REJECTION)]
 
-    def placed_though_marked(self) -> list[tuple[int, int]]:
-        """Return (face, person) where a user said of an assigned face that it is nobody's."""
-        return self._db.execute(_PLACED_THOUGH_MARKED).fetchall()
+    def placed_though_marked(self) -> list[Placed]:
+        """Return the assigned faces of which a user said that they are nobody's."""
+        return [Placed(*row) for row in self._db.execute(_PLACED_THOUGH_MARKED)]
 
     def strays(self) -> list[StrayAssignment]:
         rows = self._db.execute(_PLACED_WITH_NOBODY)

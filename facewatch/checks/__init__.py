@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from facewatch.catalog import Catalog, FaceRow, Person, display
+from facewatch.catalog.integrity import Placed
 from facewatch.ids import label_of
 from facewatch.people.lookup import handle_of
 
@@ -40,14 +41,6 @@ class FaultKind(StrEnum):
     """The people folder is not as the catalog says."""
     CATALOG = "catalog"
     """The catalog contradicts itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A face that belongs to a person."""
-
-    face_id: int
-    person_id: int
 
 
 @dataclass(frozen=True, slots=True)

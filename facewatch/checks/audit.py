@@ -10,7 +10,8 @@ from pathlib import Path
 
 from facewatch import ids
 from facewatch.catalog import RUNS, Catalog, FaceRow, LinkRow, display
-from facewatch.checks import FaultKind, Finding, Fix, Placed, Severity, Words, named, placed_of
+from facewatch.catalog.integrity import Placed
+from facewatch.checks import FaultKind, Finding, Fix, Severity, Words, named, placed_of
 from facewatch.checks.faces import Comparison, check_faces, fix_faces
 from facewatch.errors import EngineError, FolderError
 from facewatch.folders.disk import is_intact
@@ -373,8 +374,9 @@ def _can_be(catalog: Catalog, row: FaceRow, person_id: int) -> bool:
 
 def _against_rejections(catalog: Catalog, words: Words) -> Iterator[Finding]:
     found = catalog.integrity.placed_against_rejections()
-    rows = {row.id: row for row in catalog.faces.rows([face_id for face_id, _ in found])}
-    for face_id, person_id in found:
+    rows = {row.id: row for row in catalog.faces.rows([placed.face_id for placed in found])}
+    for placed in found:
+        face_id, person_id = placed.face_id, placed.person_id
         who, is_run = words.label(person_id), rows[face_id].source in RUNS
         yield Finding(
             id=f"rejected:{face_id}:{person_id}",
@@ -390,14 +392,15 @@ def _against_rejections(catalog: Catalog, words: Words) -> Iterator[Finding]:
                 f"facewatch unassign {ids.face(face_id)} && "
                 f"facewatch assign {ids.face(face_id)} {words.who(person_id)}",
             ),
-            fix=Fix(releases=(Placed(face_id, person_id),)) if is_run else None,
+            fix=Fix(releases=(placed,)) if is_run else None,
         )
 
 
 def _marked(catalog: Catalog, words: Words) -> Iterator[Finding]:
     found = catalog.integrity.placed_though_marked()
-    rows = {row.id: row for row in catalog.faces.rows([face_id for face_id, _ in found])}
-    for face_id, person_id in found:
+    rows = {row.id: row for row in catalog.faces.rows([placed.face_id for placed in found])}
+    for placed in found:
+        face_id, person_id = placed.face_id, placed.person_id
         row = rows[face_id]
         yield Finding(
             id=f"marked:{face_id}",
@@ -413,7 +416,7 @@ def _marked(catalog: Catalog, words: Words) -> Iterator[Finding]:
                 f"facewatch unassign {ids.face(face_id)} && "
                 f"facewatch assign {ids.face(face_id)} {words.who(person_id)}",
             ),
-            fix=Fix(releases=(Placed(face_id, person_id),)) if row.source in RUNS else None,
+            fix=Fix(releases=(placed,)) if row.source in RUNS else None,
         )
 
 

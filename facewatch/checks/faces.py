@@ -9,7 +9,8 @@ import numpy as np
 
 from facewatch import ids
 from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable
-from facewatch.checks import MOST_LISTED, FaultKind, Finding, Fix, Placed, Severity, Words, named, placed_of
+from facewatch.catalog.integrity import Placed
+from facewatch.checks import MOST_LISTED, FaultKind, Finding, Fix, Severity, Words, named, placed_of
 from facewatch.clustering.twice import compare
 from facewatch.ids import label_of
 from facewatch.matching import Gallery, MatchSettings, distances, match_photo

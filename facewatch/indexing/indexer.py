@@ -118,34 +118,22 @@ def _itself(part: AnalysisResult) -> AnalysisResult:
     return part
 
 
+@dataclass(eq=False)
 class Indexer:
     """Brings files of one root into the catalog, several at a time, each in a transaction of its own."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        workers: Workers,
-        *,
-        root: Path,
-        root_id: int,
-        engine_id: int,
-        settle: Settle,
-        prepare: Callable[[], object] = lambda: None,
-        is_aligned: bool = False,
-        versions: Versions | None = None,
-    ) -> None:
-        """`prepare` is called before what `settle` needs has to be at hand: nothing slow may happen inside a
-        transaction. `is_aligned`: every photo is a crop of one face. `versions`: what finds earlier versions of a
-        photo; its faces are what they were in those."""
-        self._catalog = catalog
-        self._workers = workers
-        self._root = root
-        self._root_id = root_id
-        self._engine_id = engine_id
-        self._settle = settle
-        self._prepare = prepare
-        self._is_aligned = is_aligned
-        self._versions = versions
+    catalog: Catalog
+    workers: Workers
+    root: Path
+    root_id: int
+    engine_id: int
+    settle: Settle
+    prepare: Callable[[], object] = lambda: None
+    """Called before what `settle` needs has to be at hand: nothing slow may happen inside a transaction."""
+    is_aligned: bool = False
+    """Every photo is a crop of one face."""
+    versions: Versions | None = None
+    """What finds earlier versions of a photo; its faces are what they were in those."""
 
     def run(self, paths: Iterable[str], *, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Indexed]:
         """Yield what became of each path below the root; the order is the workers', the outcome is not.
@@ -166,7 +154,7 @@ class Indexer:
         first that have waited longest: who needs more memory than there is keeps nobody else from being looked at."""
         jobs, again = deque[_Job](), list[tuple[str, str]]()
         for path in paths:
-            known = self._catalog.files.one(self._root_id, path)
+            known = self.catalog.files.one(self.root_id, path)
             if known is not None and known.fault_code is not None and known.fault_code.is_momentary:
                 again.append((known.seen_at, path))
             else:
@@ -192,17 +180,17 @@ class Indexer:
 
     def _launch(self, waiting: deque[_Job], ready: deque[_Job], flying: _Flying) -> None:
         """Keep the workers busy: one job in each hand and one behind it."""
-        most = 2 * self._workers.n_workers
+        most = 2 * self.workers.n_workers
         while ready and len(flying) < most and self._fits(ready[0], flying):
-            if self._is_aligned:
+            if self.is_aligned:
                 self._launch_batch(ready, flying)
             else:
                 job = ready.popleft()
                 assert job.examined is not None
                 if self._is_only_alone(job.examined.n_bytes):
-                    self._workers.close()  # the models of workers that have nothing to do make room
-                flying[self._workers.analyse(self._file(job.path), job.examined.fingerprint)] = (job,)
-        n_wanted = ALIGNED_BATCH if self._is_aligned else 1
+                    self.workers.close()  # the models of workers that have nothing to do make room
+                flying[self.workers.analyse(self._file(job.path), job.examined.fingerprint)] = (job,)
+        n_wanted = ALIGNED_BATCH if self.is_aligned else 1
         while waiting and len(ready) < n_wanted and len(flying) < most:
             if any(self._wants_all(job) for jobs in flying.values() for job in jobs):
                 return
@@ -210,9 +198,9 @@ class Indexer:
                 return
             job = waiting.popleft()
             if job.n_workers_lost:
-                self._workers.close()  # in a process that no other photo has been in, and with all the memory
+                self.workers.close()  # in a process that no other photo has been in, and with all the memory
             job.started = perf_counter()
-            flying[self._workers.examine(self._file(job.path))] = (job,)
+            flying[self.workers.examine(self._file(job.path))] = (job,)
 
     def _launch_batch(self, ready: deque[_Job], flying: _Flying) -> None:
         """Send off what is ready, as far as it fits, as one batch; a suspect goes alone."""
@@ -222,7 +210,7 @@ class Indexer:
                 break
             jobs.append(ready.popleft())
         photos = [(self._file(job.path), job.examined.fingerprint) for job in jobs if job.examined]
-        flying[self._workers.analyse_aligned(photos)] = tuple(jobs)
+        flying[self.workers.analyse_aligned(photos)] = tuple(jobs)
 
     def _fits(self, job: _Job, flying: _Flying) -> bool:
         """Whether a photo may be analysed beside those that are."""
@@ -237,14 +225,14 @@ class Indexer:
     def _exceeds(self, jobs: Sequence[_Job]) -> bool:
         """Whether these are too many pixels or bytes at one time."""
         examined = [job.examined for job in jobs if job.examined]
-        together = self._workers.room.together
+        together = self.workers.room.together
         return sum(one.n_pixels for one in examined) > PIXELS_IN_FLIGHT or (
             together is not None and sum(one.n_bytes for one in examined) > together
         )
 
     def _is_only_alone(self, n_bytes: int) -> bool:
         """Whether there is room for so many bytes only where there is but one worker."""
-        together = self._workers.room.together
+        together = self.workers.room.together
         return together is not None and n_bytes > together
 
     def _wants_all(self, job: _Job) -> bool:
@@ -252,7 +240,7 @@ class Indexer:
         return bool(job.n_workers_lost) or (job.examined is not None and self._is_only_alone(job.examined.n_bytes))
 
     def _file(self, path: str) -> LibraryFile:
-        return LibraryFile(str(self._root), path)
+        return LibraryFile(str(self.root), path)
 
     def _after_loss(self, jobs: tuple[_Job, ...], lost: WorkerLost, waiting: deque[_Job]) -> Iterator[Indexed]:
         """These cost a worker. Each is tried once more, alone; who costs another one then did it."""
@@ -315,20 +303,20 @@ class Indexer:
         if result.fault:
             return self._record_fault(job, result.fingerprint, result.fault)
         if result.sha256 is None:
-            with self._catalog.write():
+            with self.catalog.write():
                 self._record(job, result.fingerprint)
             return Indexed(job.path, "other")
-        photo_id = self._catalog.photos.with_hash(result.sha256)
+        photo_id = self.catalog.photos.with_hash(result.sha256)
         if photo_id is not None and self._is_done(photo_id):
-            with self._catalog.write():
-                before = self._catalog.files.one(self._root_id, job.path)
+            with self.catalog.write():
+                before = self.catalog.files.one(self.root_id, job.path)
                 self._record(job, result.fingerprint, photo_id=photo_id)
-                if self._versions and before is not None and before.photo_id not in (None, photo_id):
+                if self.versions and before is not None and before.photo_id not in (None, photo_id):
                     # It may be back as it was before it was edited: that is a version, too.
-                    self._versions.replaced(before.photo_id)
+                    self.versions.replaced(before.photo_id)
             is_same = before is not None and before.photo_id == photo_id
             return Indexed(job.path, "known", is_same=is_same, ms=self._ms(job))
-        alone = self._workers.room.alone
+        alone = self.workers.room.alone
         if alone is not None and result.n_bytes > alone:
             return self._record_fault(
                 job,
@@ -341,8 +329,8 @@ class Indexer:
 
     def _is_done(self, photo_id: int) -> bool:
         """Whether the engine has looked at a photo, and at what is shown in it."""
-        is_analysed = self._catalog.faces.is_analysed(photo_id, self._engine_id)
-        return is_analysed and not (self._versions and self._catalog.photos.is_misread(photo_id))
+        is_analysed = self.catalog.faces.is_analysed(photo_id, self.engine_id)
+        return is_analysed and not (self.versions and self.catalog.photos.is_misread(photo_id))
 
     def _analysed(self, job: _Job, examined: Examination, analysis: Analysis) -> Indexed:
         n_inherited, n_settled = self._store(job, examined, analysis)
@@ -352,50 +340,50 @@ class Indexer:
 
     def _store(self, job: _Job, examined: Examination, analysis: Analysis) -> tuple[int, int]:
         """Return how many faces inherited whose they are, and how many were recognised."""
-        catalog, now = self._catalog, self._catalog.now()
+        catalog, now = self.catalog, self.catalog.now()
         assert examined.sha256 is not None
-        self._prepare()
-        if self._versions:
-            self._versions.prepare()
+        self.prepare()
+        if self.versions:
+            self.versions.prepare()
         with catalog.write():
             size = analysis.width, analysis.height
-            before = catalog.files.held(self._root_id, job.path)
+            before = catalog.files.held(self.root_id, job.path)
             misread = self._take_misread(examined.sha256, analysis)
             is_new = catalog.photos.with_hash(examined.sha256) is None
             photo_id = catalog.photos.add(examined.sha256, size, analysis.format, now, taken_at=analysis.taken_at)
             self._record(job, examined.fingerprint, photo_id=photo_id)
-            if catalog.faces.is_analysed(photo_id, self._engine_id):
+            if catalog.faces.is_analysed(photo_id, self.engine_id):
                 return 0, 0  # a copy of it was quicker
             known, boxes = catalog.faces.boxes(photo_id)
             found = np.array([[face.box.x, face.box.y, face.box.w, face.box.h] for face in analysis.faces], np.float64)
             earlier = {new: known[old] for old, new in pair_up(boxes, found)}
-            face_ids = catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now, earlier=earlier)
+            face_ids = catalog.faces.add_analysis(photo_id, self.engine_id, analysis, now, earlier=earlier)
             n_inherited = 0
-            if misread is not None and self._versions:
-                self._versions.correct(analysis, face_ids, misread)
-                self._versions.gone([misread])
-            elif is_new and self._versions:
-                n_inherited = self._versions.inherit(analysis, face_ids, before)
-            return n_inherited, self._settle(photo_id)
+            if misread is not None and self.versions:
+                self.versions.correct(analysis, face_ids, misread)
+                self.versions.gone([misread])
+            elif is_new and self.versions:
+                n_inherited = self.versions.inherit(analysis, face_ids, before)
+            return n_inherited, self.settle(photo_id)
 
     def _take_misread(self, sha256: bytes, analysis: Analysis) -> int | None:
         """Set aside what an older version took the photo for, and return it; None: it was the same, or nothing."""
-        photos, photo_id = self._catalog.photos, self._catalog.photos.with_hash(sha256)
-        if self._versions is None or photo_id is None or not photos.is_misread(photo_id):
+        photos, photo_id = self.catalog.photos, self.catalog.photos.with_hash(sha256)
+        if self.versions is None or photo_id is None or not photos.is_misread(photo_id):
             return None
-        is_analysed = self._catalog.faces.is_analysed(photo_id, self._engine_id)
-        if not is_analysed or self._versions.is_as_before(analysis, photo_id):
+        is_analysed = self.catalog.faces.is_analysed(photo_id, self.engine_id)
+        if not is_analysed or self.versions.is_as_before(analysis, photo_id):
             photos.set_well_read(photo_id)
             return None
         photos.set_aside(photo_id)
         return photo_id
 
     def _record_fault(self, job: _Job, fingerprint: Fingerprint, fault: Fault) -> Indexed:
-        with self._catalog.write():
-            before = self._catalog.files.one(self._root_id, job.path)
+        with self.catalog.write():
+            before = self.catalog.files.one(self.root_id, job.path)
             self._record(job, fingerprint, fault=fault)
-            if self._versions and before is not None and before.photo_id is not None:
-                self._versions.gone([before.photo_id])
+            if self.versions and before is not None and before.photo_id is not None:
+                self.versions.gone([before.photo_id])
         return Indexed(job.path, "faulty", fault=fault, ms=self._ms(job))
 
     def _record(
@@ -406,8 +394,8 @@ class Indexer:
         photo_id: int | None = None,
         fault: Fault | None = None,
     ) -> None:
-        self._catalog.files.record(
-            self._root_id, job.path, fingerprint, photo_id=photo_id, fault=fault, now=self._catalog.now()
+        self.catalog.files.record(
+            self.root_id, job.path, fingerprint, photo_id=photo_id, fault=fault, now=self.catalog.now()
         )
 
     @staticmethod

@@ -111,25 +111,24 @@ def run_command(command: Sequence[str], *, timeout: float | None = None) -> Comm
     return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
+@dataclass(eq=False)
 class Systemd:
     """A unit of the user's own systemd."""
 
     name = "systemd"
 
-    def __init__(
-        self, run: Run, *, folder: Path, home: Path, version: int, unit: str = UNIT, is_here: bool = True
-    ) -> None:
-        """`folder` is where this user's units lie; `version` is systemd's."""
-        self.is_here = is_here
-        self._run = run
-        self._folder = folder
-        self._home = home
-        self._version = version
-        self._unit = unit
+    run: Run
+    folder: Path
+    """Where this user's units lie."""
+    home: Path
+    version: int
+    """systemd's."""
+    unit: str = UNIT
+    is_here: bool = True
 
     @property
     def file(self) -> Path:
-        return self._folder / self._unit
+        return self.folder / self.unit
 
     def text(self, job: ServiceJob) -> str:
         """Return the unit, with the strongest sandbox in which the program starts here.
@@ -137,31 +136,31 @@ class Systemd:
         Raises:
             FacewatchError: a path that a unit cannot hold.
         """
-        return systemd_unit(job, version=self._version, sandbox=self._sandbox(job), home=self._home)
+        return systemd_unit(job, version=self.version, sandbox=self._sandbox(job), home=self.home)
 
     def install(self, text: str) -> None:
         write_description(self.file, text.encode())
         self._do("daemon-reload")
-        self._do("enable", self._unit)
+        self._do("enable", self.unit)
         # It may have been given up on; that is forgotten.
-        self._run(["systemctl", "--user", "reset-failed", self._unit])
+        self.run(["systemctl", "--user", "reset-failed", self.unit])
         try:
-            self._do("restart", self._unit)
+            self._do("restart", self.unit)
         except FacewatchError as error:
-            log = self._run(self.log_command(5, follow=False)).out.strip()
+            log = self.run(self.log_command(5, follow=False)).out.strip()
             raise FacewatchError(f"{error}. Its log ends with:\n{log}" if log else str(error)) from error
 
     def uninstall(self) -> bool:
         is_there = self.file.exists()
         if is_there:
-            self._do("disable", "--now", self._unit)
+            self._do("disable", "--now", self.unit)
             self.file.unlink(missing_ok=True)
             self._do("daemon-reload")
-            self._run(["systemctl", "--user", "reset-failed", self._unit])
+            self.run(["systemctl", "--user", "reset-failed", self.unit])
         return is_there
 
     def state(self) -> ServiceState:
-        answer = self._run(["systemctl", "--user", "show", self._unit, f"--property={','.join(_SHOWN)}"])
+        answer = self.run(["systemctl", "--user", "show", self.unit, f"--property={','.join(_SHOWN)}"])
         said = dict(line.split("=", 1) for line in answer.out.splitlines() if "=" in line)
         active = said.get("ActiveState", "")
         return ServiceState(
@@ -180,11 +179,11 @@ class Systemd:
         )
 
     def log_command(self, n_lines: int, *, follow: bool) -> list[str]:
-        unit = f"--user-unit={self._unit}"
+        unit = f"--user-unit={self.unit}"
         return ["journalctl", "--user", unit, f"--lines={n_lines}", *(["--follow"] if follow else ["--no-pager"])]
 
     def _is_lingering(self) -> bool | None:
-        answer = self._run(["loginctl", "show-user", str(os.getuid()), "--property=Linger", "--value"])
+        answer = self.run(["loginctl", "show-user", str(os.getuid()), "--property=Linger", "--value"])
         # A user who is not logged in, and whose services do not run then, is not known at all.
         return {"yes": True, "no": False}.get(answer.out.strip()) if answer.code == 0 else None
 
@@ -196,12 +195,12 @@ class Systemd:
             options = [option for line in sandbox for option in ("-p", line)]
             trial = ["systemd-run", "--user", "--wait", "--collect", "--quiet", "--pipe", *options]
             environment = [f"--setenv={name}={value}" for name, value in job.environment.items()]
-            if self._run([*trial, *environment, *job.program, "--version"]).code == 0:
+            if self.run([*trial, *environment, *job.program, "--version"]).code == 0:
                 return sandbox
         return ()
 
     def _do(self, *arguments: str) -> None:
-        answer = self._run(["systemctl", "--user", *arguments])
+        answer = self.run(["systemctl", "--user", *arguments])
         if answer.code:
             raise FacewatchError(
                 f"systemctl --user {' '.join(arguments)}: {one_line(answer.err) or f'exit code {answer.code}'}; "

@@ -46,7 +46,7 @@ what they have with strangers is below the first; or below the second, and what 
 others: above it is near everybody, below it like no face (`scripts/spoiled hubs`)."""
 LEAST_DEVIATIONS = 0.05, 0.01
 """A library in which all groups are the same tells no more than that; of both."""
-_MOST_LOOKED_AT = 16 * MOST_MEMBERS
+_MOST_COMPARED = 16 * MOST_MEMBERS
 """Faces that a cohort is taken from."""
 _NORMAL = 1.4826
 """The standard deviation of a normal distribution, by its median absolute deviation."""
@@ -192,7 +192,7 @@ def middles(embeddings: Floats, groups: Ints, normalisation: Normalisation) -> M
         groups: which group each face belongs to, shape (n_faces,).
     """
     numbers, sizes = np.unique(groups[groups >= 0], return_counts=True)
-    order = np.random.default_rng(0).permutation(len(groups))[:_MOST_LOOKED_AT]
+    order = np.random.default_rng(0).permutation(len(groups))[:_MOST_COMPARED]
     cohort = Cohort.of(
         embeddings[order], np.where(groups < 0, -1 - np.arange(len(groups)), groups)[order], normalisation
     )

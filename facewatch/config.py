@@ -158,7 +158,7 @@ SETTINGS = (
         "library.exclude_folders",
         FOREIGN_FOLDERS,
         "Folders that other programs keep: packages, bins, snapshots, thumbnails. Take out what you want to have "
-        'looked at; []: all. "A/B" is a folder B in an A; "A but B": all in A except B; "A beside B", "A holding B": '
+        'scanned; []: all. "A/B" is a folder B in an A; "A but B": all in A except B; "A beside B", "A holding B": '
         "only where there is a B.",
         _texts,
     ),
@@ -166,7 +166,7 @@ SETTINGS = (
         "library.exclude_files",
         FOREIGN_FILES,
         "Files that other programs keep: copies from before an edit, downloads that have not ended, thumbnails; []: "
-        "all are looked at.",
+        "all are scanned.",
         _texts,
     ),
     Setting(
@@ -307,7 +307,7 @@ SETTINGS = (
     Setting(
         "watch.poll",
         "auto",
-        '"auto" listens to the kernel where it can; "always" looks again every poll_seconds (network drives).',
+        '"auto" listens to the kernel where it can; "always" scans again every poll_seconds (network drives).',
         _choice("auto", "always"),
     ),
     Setting("watch.poll_seconds", 5.0, "How often polling looks.", _number(0.1, 86400)),
@@ -315,7 +315,7 @@ SETTINGS = (
     Setting(
         "watch.hours",
         "",
-        'Look at photos only at these hours, "22:00-06:00"; empty: at any. What comes meanwhile waits.',
+        'Analyse photos only at these hours, "22:00-06:00"; empty: at any. What comes meanwhile waits.',
         _hours,
     ),
     Setting(

@@ -176,7 +176,7 @@ _SENTENCES: Mapping[FaultCode, _Sentences] = MappingProxyType(
             "not enough memory to decode this {about}", "lower max_megapixels or workers"
         ),
         FaultCode.NO_MEMORY_TO_DETECT: _Sentences("not enough memory to look for faces in it", _NEXT_SCAN),
-        FaultCode.NO_MEMORY: _Sentences("not enough memory to look at it", _NEXT_SCAN),
+        FaultCode.NO_MEMORY: _Sentences("not enough memory to analyse it", _NEXT_SCAN),
         FaultCode.NEEDS_MEMORY: _Sentences(
             "needs more memory to be decoded than there is for it",
             f"{_MORE_MEMORY}; or lower library.max_megapixels, to be told no more",

@@ -74,16 +74,16 @@ class Activity(StrEnum):
 
     @property
     def is_resting(self) -> bool:
-        """Whether no photos are looked at for now, although some may wait."""
+        """Whether no photos are analysed for now, although some may wait."""
         return self in (Activity.PAUSED, Activity.OUTSIDE_HOURS)
 
 
 _SENTENCES = {
     Activity.UNKNOWN: "{}",
     Activity.STARTING: "starting",
-    Activity.SCANNING: "looking through {}",
-    Activity.INDEXING: "looking at photos",
-    Activity.INDEXING_ANEW: "looking at photos with another engine",
+    Activity.SCANNING: "scanning {}",
+    Activity.INDEXING: "analysing photos",
+    Activity.INDEXING_ANEW: "analysing photos with another engine",
     Activity.GROUPING: "grouping",
     Activity.LINKING: "bringing the folders up to date",
     Activity.BACKING_UP: "backing up the catalog",
@@ -105,7 +105,7 @@ class Doing:
 
     @property
     def sentence(self) -> str:
-        """For people: "looking at photos", "idle", "waiting for 22:00"."""
+        """For people: "analysing photos", "idle", "waiting for 22:00"."""
         return _SENTENCES[self.activity].format(self.detail)
 
 
@@ -116,9 +116,9 @@ class Backlog:
     n_settling: int = 0
     """Files heard of that may still be written to."""
     n_waiting: int = 0
-    """Files still to be looked at."""
+    """Files still to be analysed."""
     n_done: int = 0
-    """Photos looked at since the burst began."""
+    """Photos analysed since the burst began."""
     photos_per_second: float = 0.0
     """Over the last minute; 0 when idle."""
     eta_seconds: float | None = None

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DATES_SECONDS = 30.0
-"""What one scan spends on looking up when photos of an older catalog were taken: some thousand that a hard
+"""What one scan spends on reading when photos of an older catalog were taken: some thousand that a hard
 disk seeks, or 200,000 JPEGs that are in memory."""
 
 Report = Callable[[Progress], None]
@@ -197,7 +197,7 @@ class Pipeline:
             self.libraries.arrived(root)
         self.search.keep_up()
         return ScanResult(
-            files=self._counts_of_files(looks, counts),
+            files=self._counts_of_files(scans, counts),
             faces=self._counts_of_faces(counts, grouped, since=(newest_face, newest_person)),
             libraries_moved=self.libraries.moved,
             n_links_made=applied.n_made,
@@ -208,22 +208,22 @@ class Pipeline:
             is_first=is_first,
         )
 
-    def _index_all(self, looks: Sequence[Scanned], report: Report, reporter: ProgressReporter) -> Counter[str]:
+    def _index_all(self, scans: Sequence[Scanned], report: Report, reporter: ProgressReporter) -> Counter[str]:
         """Bring what was found into the catalog; returns how many files of each kind there were."""
         again = self.engine.due()
         n_total = sum(len(changes.to_read) for _, _, changes in looks) + sum(map(len, again.values()))
         counts: Counter[str] = Counter()
-        for one in self._indexed(looks):
+        for one in self._indexed(scans):
             counts.update({one.kind: 1, "done": 1, "assigned": one.n_assigned, "same": one.is_same})
             reporter.count_photo()
             reporter.report(Doing(Activity.INDEXING), n_waiting=max(0, n_total - counts["done"]))
             note = display(one.path)
-            report(Progress(counts["done"], max(n_total, counts["done"]), note, stage="looking at photos"))
+            report(Progress(counts["done"], max(n_total, counts["done"]), note, stage="analysing photos"))
         return counts
 
-    def _counts_of_files(self, looks: Sequence[Scanned], counts: Counter[str]) -> FileCounts:
+    def _counts_of_files(self, scans: Sequence[Scanned], counts: Counter[str]) -> FileCounts:
         return FileCounts(
-            n_files=sum(len(found.files) for _, found, _ in looks),
+            n_files=sum(len(found.files) for _, found, _ in scans),
             n_new=counts["new"],
             n_other=counts["other"],
             n_known=counts["known"],
@@ -232,7 +232,7 @@ class Pipeline:
             n_moved=self.libraries.n_moved + sum(len(changes.moved) for _, _, changes in looks),
             n_missing=sum(len(changes.missing) for _, _, changes in looks),
             n_faulty=counts["faulty"],
-            n_unread_folders=sum(len(found.unseen) for _, found, _ in looks),
+            n_unread_folders=sum(len(found.unseen) for _, found, _ in scans),
         )
 
     def _counts_of_faces(self, counts: Counter[str], grouped: Reclustered, *, since: tuple[int, int]) -> FaceCounts:
@@ -248,8 +248,8 @@ class Pipeline:
             n_new_people=self.catalog.people.n_since(newest_person),
         )
 
-    def _indexed(self, looks: Sequence[Scanned]) -> Iterator[Indexed]:
-        for root, found, changes in looks:
+    def _indexed(self, scans: Sequence[Scanned]) -> Iterator[Indexed]:
+        for root, found, changes in scans:
             self.record(root, changes)
             for folder in sorted(found.lost):
                 log.warning("%s: offline: %s; nothing of it is removed", display(str(root / folder)), LOST_MOUNT)
@@ -321,7 +321,7 @@ class Pipeline:
         if self.engine.is_switch_under_way and not self._is_switch_told:
             self._is_switch_told = True
             log.info(
-                "the engine changes from %s to %s: %d photo(s) to look at; until that is done the old answers stand",
+                "the engine changes from %s to %s: %d photo(s) to analyse; until that is done the old answers stand",
                 engines.in_use_name(),
                 self.engine.info.name,
                 engines.n_pending(self.engine.id),

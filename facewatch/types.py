@@ -47,7 +47,7 @@ class Fingerprint:
     """What tells whether a file changed without reading it.
 
     Two are equal when they agree in all but the ctime, which a move and new rights change as well, and which only
-    `scan.compare` looks at.
+    `scan.compare` compares.
     """
 
     size: int
@@ -86,7 +86,7 @@ _FIRST_SECOND, _LAST_SECOND = -62_100_000_000, 253_300_000_000
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """What of a library is not looked at for one reason."""
+    """What of a library is passed over for one reason."""
 
     rule: str
     """"hidden", or what says so: an entry of a setting, or the name of a file that marks its folder."""
@@ -125,7 +125,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """Where a face may be, in pixels of the array that an engine was given; nobody has looked whose it is."""
+    """Where a face may be, in pixels of the array that an engine was given; it is not known whose it is."""
 
     box: tuple[float, float, float, float]
     """x, y, w, h"""
@@ -174,7 +174,7 @@ class Quality:
     pixels: int
     """The shorter side of the box in pixels of the full-size photo."""
     pose: float
-    """How far the face is turned away, from its landmarks: 0 looks into the camera, 1 is a profile."""
+    """How far the face is turned away, from its landmarks: 0 faces the camera, 1 is a profile."""
     score: float
     """All of it in one number, 0 to 1."""
     tier: Tier

@@ -6,7 +6,7 @@
     scripts/bench --only assign --only rename       some parts
 
 Parts that compare two things measure them in turns in one run, so that a busy machine is unfair to neither; ratios
-travel from machine to machine, times do not. Photos are copied before anything looks at them. Here is the door, the
+travel from machine to machine, times do not. Photos are copied before anything reads them. Here is the door, the
 parts are in the bench_*.py beside it.
 
 Exit codes: 0 every limit is met, 1 one is not, 2 command line.

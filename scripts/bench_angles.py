@@ -60,7 +60,7 @@ def _measure(
         ]
         counted = _Counted(engine)
         analyse_turns(counted, decoded.pixels)
-        n_close += counted.n_looks > 1
+        n_close += counted.n_searches > 1
         for turn in counts:
             counts[turn] += _count(engine, decoded.pixels, upright, turn, cosines)
     findings = []
@@ -71,7 +71,7 @@ def _measure(
             name = f"{mode}, turned by {turn}: faces seen {what}"
             findings.append(Finding(name, 100 * int(n_seen) / max(1, int(n)), "%"))
     share = 100 * n_close / len(photos)
-    findings.append(Finding(f"{mode}: upright photos with faces looked at closely in other turns", share, "%"))
+    findings.append(Finding(f"{mode}: upright photos with faces searched closely in other turns", share, "%"))
     # An exact turn gives the pixels, and so the vector, of the upright face.
     low, middle = np.percentile(cosines, [5, 50]) if cosines else (0.0, 0.0)
     findings.append(Finding(f"{mode}: cosine to the upright face, 5 %", float(low)))
@@ -147,10 +147,10 @@ class _Counted:
         self.info = engine.info
         self.find, self.analyse_aligned = engine.find, engine.analyse_aligned
         self._engine = engine
-        self.n_looks = 0
+        self.n_searches = 0
 
     def analyse(self, pixels: Pixels, *, closer: Callable[[], Pixels] | None = None) -> list[DetectedFace]:
-        self.n_looks += 1
+        self.n_searches += 1
         return self._engine.analyse(pixels, closer=closer)
 
 

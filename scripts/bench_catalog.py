@@ -72,7 +72,7 @@ def make_tiny_photos(folder: Path, n_files: int) -> list[Path]:
 
 
 def content_of(catalog: Path) -> set[tuple[object, ...]]:
-    """Return what the catalog says about files and photos, and when each was looked at."""
+    """Return what the catalog says about files and photos, and when each was analysed."""
     db = sqlite3.connect(f"file:{catalog}?mode=ro", uri=True)
     try:
         return {
@@ -84,7 +84,7 @@ def content_of(catalog: Path) -> set[tuple[object, ...]]:
         db.close()
 
 
-# --- scenery: a catalog with many faces that nobody had to look at ---
+# --- scenery: a catalog with many faces that no engine had to find ---
 
 
 def fill_catalog(

@@ -54,7 +54,7 @@ DECISIONS: dict[str, Callable[[Decisions, Scenery, int], Decided]] = {
 
 
 def measure_decisions(bench: Bench) -> list[Finding]:
-    """Seconds of a decision in catalog and folders, of looking at the pool again, and of the command from the shell."""
+    """Seconds of a decision in catalog and folders, of matching the pool again, and of the command from the shell."""
     house = Household(bench.scratch / "decisions")
     n_people = bench.many(2_000, 2_000, 20)
     bench.say(f"decisions: a library of {n_people * FACES_A_PERSON:,} faces")
@@ -69,9 +69,9 @@ def measure_decisions(bench: Bench) -> list[Finding]:
             Finding(f"{name} {of}, in the program", 1000 * seconds, "ms", at_most=300, row=row)
             for name, seconds in in_program(app, scenery, n_times).items()
         ]
-        looking = [seconds_of(partial(rematch, app, person)) for person in scenery.in_pool[:n_times]]
+        matching = [seconds_of(partial(rematch, app, person)) for person in scenery.in_pool[:n_times]]
     row = "matching the pool again in a process that has no gallery yet"
-    findings.append(Finding(f"looking again {of}", statistics.median(looking), "s", at_most=2, row=row))
+    findings.append(Finding(f"matching again {of}", statistics.median(matching), "s", at_most=2, row=row))
     shell: dict[str, list[float]] = {}
     for n in range(n_times):
         face, person = scenery.face(person=10 + n, row=0), f"p{10 + n}"

@@ -48,7 +48,7 @@ def measure_stages(bench: Bench) -> list[Finding]:
         file = bench.photos / path
         decoded = clock.time("decode", lambda data: decode.decode(io.BytesIO(data)), file.read_bytes())
         faces = clock.time("engine", engine.analyse, decoded.pixels)
-        clock.time("all", _look, analyzer, LibraryFile(str(file.parent), file.name))
+        clock.time("all", _analyse, analyzer, LibraryFile(str(file.parent), file.name))
         if number and faces:
             crops = np.array([face.crop for face in faces])
             own = clock.time("embed", engine.embed, crops)  # type: ignore[attr-defined]
@@ -66,7 +66,7 @@ def measure_stages(bench: Bench) -> list[Finding]:
     ]
 
 
-def _look(analyzer: Analyzer, photo: LibraryFile) -> AnalysisResult:
+def _analyse(analyzer: Analyzer, photo: LibraryFile) -> AnalysisResult:
     """What a worker does with a new photo."""
     return analyzer.analyse(photo, analyzer.examine(photo).fingerprint)
 

@@ -48,7 +48,7 @@ def peak_of_scan(bench: Bench, house: Household, photos: Sequence[str]) -> float
 
 
 def peak_of(house: Household, name: str, *arguments: str) -> float:
-    """Return the most megabytes that a command and its children held together, looked at every 50 ms."""
+    """Return the most megabytes that a command and its children held together, measured every 50 ms."""
     process = house.start(name, *arguments)
     peak = 0.0
     while process.poll() is None:
@@ -123,7 +123,7 @@ def running(house: Household, name: str, *arguments: str) -> Iterator[subprocess
 
 
 def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
-    """Return the processes that look at photos: those that Python's multiprocessing spawned."""
+    """Return the processes that analyse photos: those that Python's multiprocessing spawned."""
     workers = []
     for child in family_of(process.pid)[1:]:
         try:

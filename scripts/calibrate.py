@@ -50,7 +50,7 @@ MOST_ROWS = 20
 SOURCES = Path(engines.__file__).parent
 
 
-def look_at(labelled: Path, settings: Mapping[str, str], *, only: str, keep: Path | None) -> Sample:
+def analysed_sample(labelled: Path, settings: Mapping[str, str], *, only: str, keep: Path | None) -> Sample:
     """Return the labelled faces that the engine of these settings finds.
 
     Raises:
@@ -265,7 +265,9 @@ def main(
         now = thresholds_of(settings)
         if write:
             find_source(now)  # rather now than when the work is done
-        found = calibrate(look_at(labelled, settings, only=only, keep=keep), now, far=far, method=method, seed=seed)
+        found = calibrate(
+            analysed_sample(labelled, settings, only=only, keep=keep), now, far=far, method=method, seed=seed
+        )
         print_calibration(found, far)
         if write:
             check_can_write(found, labelled, far)

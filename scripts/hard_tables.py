@@ -67,7 +67,7 @@ def _evaluate(asked: Asked, engine: str, arguments: Sequence[str], file: Path) -
     command = [*program, "evaluate", *arguments, "--engine", engine, *methods, *asked.options]
     ran = subprocess.run([*command, "--keep", str(file), "--json"], capture_output=True, text=True, check=False)
     if ran.returncode and _KEPT_BY_ANOTHER in ran.stderr and file.exists():
-        # The engine looks at faces in another way now.
+        # The engine finds faces in another way now.
         file.unlink()
         return _evaluate(asked, engine, arguments, file)
     if ran.returncode:

@@ -2,7 +2,7 @@
 
     scripts/measure_copies shared/photos --only lfw/ --engine face_recognition --keep /tmp/lfw.npz
 
-Every so many photos are saved as JPEG at several qualities and at half size, looked at, and compared with the photo as
+Every so many photos are saved as JPEG at several qualities and at half size, analysed, and compared with the photo as
 it is; beside that stands how near the nearest pairs of two photos of one person are.
 """
 
@@ -23,7 +23,7 @@ from facewatch.engines.options import EngineOptions
 # Python -P leaves out even the script's own folder.
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from calibrate import look_at, thresholds_of
+from calibrate import analysed_sample, thresholds_of
 
 WAYS = ((95, 1), (85, 1), (75, 1), (60, 1), (90, 2))
 """Quality of the JPEG, and how many times smaller than the photo it is."""
@@ -43,7 +43,7 @@ def saved_again(photo: Image.Image, quality: int, times: int) -> NDArray[np.uint
 @click.option("--every", default=40, help="One photo in so many is saved again.")
 def main(labelled: Path, engine: str, only: str, keep: Path | None, every: int) -> None:
     settings = {"engine.name": engine}
-    sample, limit = look_at(labelled, settings, only=only, keep=keep), thresholds_of(settings).copy
+    sample, limit = analysed_sample(labelled, settings, only=only, keep=keep), thresholds_of(settings).copy
     looker = load_engine(engine, EngineOptions())
     found: dict[tuple[int, int], list[float]] = {way: [] for way in WAYS}
     for number in np.unique(sample.photo)[::every]:

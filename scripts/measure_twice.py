@@ -21,7 +21,7 @@ from facewatch.clustering.twice import COPY, compare
 # Python -P leaves out even the script's own folder.
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from calibrate import look_at, thresholds_of
+from calibrate import analysed_sample, thresholds_of
 
 ROUNDS = 8
 MANY = 11
@@ -68,7 +68,7 @@ def share_of_copies(people: list[NDArray[np.float32]], ceiling: float) -> float:
 @click.option("--keep", type=click.Path(path_type=Path))
 def main(labelled: Path, engine: str, only: str, keep: Path | None) -> None:
     settings = {"engine.name": engine}
-    sample, ceiling = look_at(labelled, settings, only=only, keep=keep), thresholds_of(settings).cluster
+    sample, ceiling = analysed_sample(labelled, settings, only=only, keep=keep), thresholds_of(settings).cluster
     people = [sample.embeddings[sample.person == person] for person in range(len(sample.names))]
     many = [faces for faces in people if len(faces) >= MANY]
     click.echo(f"{engine}: {len(many)} people with {MANY} faces and more")

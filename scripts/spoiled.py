@@ -158,7 +158,7 @@ def sitters_among(engine: Embedder, photos: Iterable[tuple[int, NDArray[np.uint8
     return Sitters(engine, [face for _, face in rows], np.array([person for person, _ in rows], np.int64))
 
 
-def look_at(engine: Embedder, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], list[float | None]]:
+def embedded(engine: Embedder, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], list[float | None]]:
     """Return unit vectors of crops as they are, and the lengths that they had where these say anything."""
     if isinstance(engine, StandardEngine):
         return engine.embed(crops), [None] * len(crops)

@@ -102,14 +102,14 @@ def _corpus(torture: Torture) -> Finding:
     if torture.corpus is None:
         return Finding("", ["which files? --corpus FOLDER"])
     done = compare(torture.corpus, OTHERS)
-    looked = done.looked
+    analysed = done.analysed
     return Finding(
-        f"{looked.n} files: {len(looked.decoded)} decoded, {len(looked.refused)} refused, "
-        f"{len(looked.crashes)} crashes, {len(looked.hangs)} hangs; "
+        f"{analysed.n} files: {len(analysed.decoded)} decoded, {len(analysed.refused)} refused, "
+        f"{len(analysed.crashes)} crashes, {len(analysed.hangs)} hangs; "
         f"{len(done.wanted)} refused that others decode without a warning, {len(done.different)} that look otherwise",
         [
-            *(f"crash: {one}" for one in looked.crashes),
-            *(f"hang: {one}" for one in looked.hangs),
+            *(f"crash: {one}" for one in analysed.crashes),
+            *(f"hang: {one}" for one in analysed.hangs),
             *(f"refused: {one}" for one in done.wanted),
             *(f"otherwise: {one}" for one in done.different),
         ],

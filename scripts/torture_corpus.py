@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torture_fuzz import MAX_PIXELS, Fuzzed, look_at
+from torture_fuzz import MAX_PIXELS, Fuzzed, analyse_files
 
 from facewatch.decode import HEAD_BYTES, decode, sniff
 from facewatch.errors import FaultCode
@@ -37,7 +37,7 @@ NOT_SUPPORTED = {FaultCode.UNSUPPORTED, FaultCode.RARE, FaultCode.RARE_OR_DAMAGE
 class Compared:
     """What came of it."""
 
-    looked: Fuzzed
+    analysed: Fuzzed
     wanted: list[str]
     """Files that are refused as damaged, though another decodes them without a warning."""
     different: list[str]
@@ -45,17 +45,17 @@ class Compared:
 
 
 def compare(folder: Path, others: Mapping[str, Other]) -> Compared:
-    """Have worker processes look at all files below a folder, and other decoders at what is not clear then."""
+    """Have worker processes analyse all files below a folder, and other decoders decode what is not clear then."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_for_us(path)]
-    looked = look_at((LibraryFile(str(folder), str(path.relative_to(folder))) for path in paths), 60.0)
-    refused = {folder / name: fault for name, fault in looked.refused.items() if fault.code not in NOT_SUPPORTED}
+    analysed = analyse_files((LibraryFile(str(folder), str(path.relative_to(folder))) for path in paths), 60.0)
+    refused = {folder / name: fault for name, fault in analysed.refused.items() if fault.code not in NOT_SUPPORTED}
     wanted = [
         f"{path.name}: {fault.text} ({', '.join(who)})"
         for path, fault in refused.items()
         if (who := _who(path, others))
     ]
-    different = [path.name for name in looked.decoded if _looks_otherwise(path := folder / name, others)]
-    return Compared(looked, wanted, different)
+    different = [path.name for name in analysed.decoded if _looks_otherwise(path := folder / name, others)]
+    return Compared(analysed, wanted, different)
 
 
 def _is_for_us(path: Path) -> bool:

@@ -26,7 +26,7 @@ LARGEST_SEED = 3_000_000
 """Bytes; larger photos say no more, and take long."""
 
 MAX_PIXELS = 100_000_000
-"""The cap while mutants are looked at: an honest photo of 200 megapixels takes as long on a busy machine as a hang."""
+"""The cap while mutants are analysed: an honest photo of 200 megapixels takes as long on a busy machine as a hang."""
 
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 """What a length or a size is set to, as far as the field has room for it."""
@@ -216,19 +216,19 @@ def load_fake(_recipe: Recipe) -> Engine:
 def fuzz(
     n: int, seed: int, seeds_folder: Path, seconds_limit: float = 20.0, *, n_workers: int = 2, memory: int | None = None
 ) -> Fuzzed:
-    """Have worker processes look at `n` mutants of the photos below a folder; returns what came of it.
+    """Have worker processes analyse `n` mutants of the photos below a folder; returns what came of it.
 
     Args:
         n: how many.
         seed: the same seed makes the same mutants.
         seeds_folder: photos; they are only read.
-        seconds_limit: a look that takes longer is a hang.
+        seconds_limit: an analysis that takes longer is a hang.
         n_workers: how many processes look.
         memory: bytes that all of them may take; None: what the workers think right.
     """
     with tempfile.TemporaryDirectory() as folder:
         photos = (_written(folder, name, content) for name, content in mutants(seeds_in(seeds_folder), n, seed))
-        return look_at(photos, seconds_limit, n_workers=n_workers, memory=memory, done=os.unlink)
+        return analyse_files(photos, seconds_limit, n_workers=n_workers, memory=memory, done=os.unlink)
 
 
 def _written(folder: str, name: str, content: bytes) -> LibraryFile:
@@ -236,7 +236,7 @@ def _written(folder: str, name: str, content: bytes) -> LibraryFile:
     return LibraryFile(folder, name)
 
 
-def look_at(
+def analyse_files(
     photos: Iterator[LibraryFile],
     seconds_limit: float,
     *,
@@ -244,13 +244,13 @@ def look_at(
     memory: int | None = None,
     done: Callable[[LibraryFile], None] = lambda _photo: None,
 ) -> Fuzzed:
-    """Have worker processes look at photos; returns what came of it, and says of each when it is done with."""
+    """Have worker processes analyse photos; returns what came of it, and says of each when it is done with."""
     found = Fuzzed()
     recipe = Recipe("fake", max_pixels=MAX_PIXELS)
     workers = WorkerPool(recipe, n_workers, photo_seconds=seconds_limit, memory=memory, load=load_fake)
     try:
         while batch := [*islice(photos, 8 * n_workers)]:
-            _look(workers, batch, found, seconds_limit)
+            _analyse_batch(workers, batch, found, seconds_limit)
             for photo in batch:
                 done(photo)
     finally:
@@ -258,7 +258,7 @@ def look_at(
     return found
 
 
-def _look(workers: WorkerPool, batch: Sequence[LibraryFile], found: Fuzzed, seconds_limit: float) -> None:
+def _analyse_batch(workers: WorkerPool, batch: Sequence[LibraryFile], found: Fuzzed, seconds_limit: float) -> None:
     """Examine and analyse some photos, and note what came of them."""
     examined = [(photo, workers.examine(photo)) for photo in batch]
     waiting: list[tuple[LibraryFile, Future[AnalysisResult]]] = []

@@ -49,7 +49,7 @@ from wish_scores import (
 MOST_FACES = 3
 """Of a person who is asked for: people with many photos would decide alone."""
 VIEWED = 0.25
-"""Share of the people who are asked for whose spoiled faces are looked at in several views."""
+"""Share of the people who are asked for whose spoiled faces are shown to the engine in several views."""
 MOST_STRANGERS = 300
 N_PEOPLE, N_PEOPLE_QUICK = 200, 40
 SEED = 20261128
@@ -65,7 +65,7 @@ class Roles:
 
     asked: NDArray[np.int64]
     viewed: NDArray[np.int64]
-    """Which of these, by their place among them, are looked at in several views when they are spoiled."""
+    """Which of these, by their place among them, are shown to the engine in several views when they are spoiled."""
     taught: NDArray[np.int64]
     """People of their own, from whom the weights of a fusion are learned."""
     cohort: NDArray[np.int64]
@@ -131,7 +131,7 @@ def embed_all(
 
 
 def viewed(roles: Roles, kind: str) -> NDArray[np.int64]:
-    """Return the faces that are looked at in several views."""
+    """Return the faces that are shown to the engine in several views."""
     return roles.asked if kind == "good" else roles.asked[roles.viewed]
 
 
@@ -310,7 +310,7 @@ def found_by_all(cuts: Sequence[Cut]) -> list[Cut]:
     return [one.take(np.array([known[key] for key in common], np.int64)) for one, known in zip(cuts, keys, strict=True)]
 
 
-def look_at(labelled: Labelled, name: str, options: EngineOptions, keep: Path | None) -> Cut:
+def cut_faces(labelled: Labelled, name: str, options: EngineOptions, keep: Path | None) -> Cut:
     """Return the labelled faces that an engine finds, kept from an earlier time where there is one."""
     file = keep / f"{_slug(name)}.npz" if keep else None
     if file and file.exists():
@@ -362,7 +362,7 @@ def main(
         if keep:
             keep.mkdir(parents=True, exist_ok=True)
         options = EngineOptions(models=models, n_threads=1)
-        cuts = found_by_all([look_at(labels, name, options, keep) for name in engines])
+        cuts = found_by_all([cut_faces(labels, name, options, keep) for name in engines])
         roles = share_out(cuts[0].person, n_people=people or (N_PEOPLE_QUICK if quick else N_PEOPLE), seed=seed)
         names = np.unique(cuts[0].person, return_inverse=True)[1]
         person, taught = (np.unique(names[rows], return_inverse=True)[1] for rows in (roles.asked, roles.taught))

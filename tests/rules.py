@@ -335,7 +335,7 @@ class World:
 
 
 class DrawnWorld(World):
-    """The same with photos that are decoded and looked at; nobody looks like anybody else, and all faces are good."""
+    """The same with photos that are decoded and analysed; nobody looks like anybody else, and all faces are good."""
 
     suffix = ".png"
 

@@ -84,7 +84,7 @@ def test_it_is_remembered_that_a_library_is_aligned(library: Library) -> None:
 def test_an_ordinary_library_does_not_become_one_of_crops(library: Library) -> None:
     library.draw("both.png", (1, 0), (2, 0))
     library.scan()
-    with pytest.raises(LibraryError, match="has been looked through as ordinary photos"):
+    with pytest.raises(LibraryError, match="has been scanned as ordinary photos"):
         scan(library, Batches())
     assert library.scan().files.n_faulty == 0
 

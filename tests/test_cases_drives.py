@@ -295,7 +295,7 @@ def test_a_library_in_which_nothing_is_to_be_looked_at_is_called_so(family: Libr
     for path in family.photos.glob("*.png"):
         path.unlink()
     (family.photos / ".nomedia").touch()
-    assert "nothing in it is looked at" in status(family).health.offline[str(family.photos)]
+    assert "nothing in it is scanned" in status(family).health.offline[str(family.photos)]
 
 
 def test_a_disk_that_never_answers_keeps_nobody_waiting(tmp_path: Path) -> None:
@@ -360,7 +360,7 @@ def test_a_folder_that_cannot_be_read_is_told_of_once_and_in_status_until_it_can
             ]
             assert app.status().unread == {str(mine): "Permission denied"}
             assert "facewatch_unread_places{root=" in exposition(app.status(), datetime.now(UTC))
-            assert len(turns.loop.watched[0].queue) == 0, "what nobody can look at is not waited for"
+            assert len(turns.loop.watched[0].queue) == 0, "what cannot be read is not waited for"
             assert closed.tree() == links
             mine.chmod(0o700)
             turns.after(5.0, "mine/")

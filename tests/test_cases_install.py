@@ -158,7 +158,7 @@ def test_it_calls_itself_as_it_was_called(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "{} scan PHOTOS looks for some",
+        "{} scan PHOTOS finds them",
         "`{} restore BACKUP` puts it back; `{} status` tells",
         "next: {} people, then {} rename ID NAME",
         "Try '{} -h' for help.\nUsage: {} [OPTIONS] COMMAND",
@@ -319,7 +319,7 @@ def test_a_photo_a_folder_or_an_id_leads_to_the_commands_that_take_it(run: Any, 
         assert answer.code == 2
         return str(answer.err)
 
-    assert f"`facewatch scan '{folder}'` looks through it" in said(folder)
+    assert f"`facewatch scan '{folder}'` scans it" in said(folder)
     assert f"`facewatch why {photo}` says who is on it" in said(photo)
     assert "`facewatch why f11` explains a face" in said("f11")
     assert "`facewatch rename p11 NAME` names a person" in said("P11")
@@ -486,7 +486,7 @@ def test_a_scan_while_the_watcher_works_says_that_it_does_just_that(library: Lib
         pid=os.getpid(),
         told_at=now,
         activity=Activity.INDEXING,
-        doing="looking at photos",
+        doing="analysing photos",
         backlog=Backlog(n_waiting=3, n_done=2),
         libraries=WatchedLibraries(last_look={photos: now}),
     )
@@ -501,12 +501,12 @@ def test_a_scan_while_the_watcher_works_says_that_it_does_just_that(library: Lib
         return str(answer.err)
 
     me = f"(process {os.getpid()})"
-    assert f"the watcher {me} does just that: looking at photos; 3 files to look at, 2 done. What is new is" in said()
+    assert f"the watcher {me} does just that: analysing photos; 3 files to analyse, 2 done. What is new is" in said()
     idle = {"activity": "idle", "doing": "idle"}
     assert "does just that: there is nothing to do at the moment. What" in said(photos, **idle, n_waiting=0)
-    assert "does just that: 3 files to look at, 2 done. What" in said(photos, **idle)
+    assert "does just that: 3 files to analyse, 2 done. What" in said(photos, **idle)
     paused = said(activity="paused", doing="paused", n_waiting=0)
-    assert "is running, and paused: `facewatch resume` lets it look again" in paused
+    assert "is running, and paused: `facewatch resume` lets it continue" in paused
     assert "says nothing since" in said(told_at="2026-01-01T00:00:00Z")
     assert "a scan is running already" in said(kind="scan")
     # What it does not do is not said to be done.

@@ -401,8 +401,8 @@ def test_a_scan_says_which_part_of_its_work_it_is_at(library: Library) -> None:
     with library.app() as app:
         app.pipeline.scan(lambda progress: stages.append(progress.stage))
     assert list(dict.fromkeys(stages)) == [
-        "looking through the libraries",
-        "looking at photos",
+        "scanning the libraries",
+        "analysing photos",
         "grouping faces",
         "making links",
     ]

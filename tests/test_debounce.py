@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.fs.beneath import FRESH_SECONDS, is_folder_below, look_below
+from facewatch.fs.beneath import FRESH_SECONDS, is_folder_below, stat_below
 from facewatch.types import Fingerprint
 from facewatch.watcher.debounce import SPARE_ENTRIES, Debouncer
 
@@ -317,7 +317,7 @@ def test_only_a_regular_file_has_a_fingerprint(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/a.jpg").write_text("x")
     (tmp_path / "link.jpg").symlink_to("sub/a.jpg")
-    look = look_below(tmp_path)
+    look = stat_below(tmp_path)
     assert look("sub/a.jpg") == Fingerprint.of((tmp_path / "sub/a.jpg").stat())
     assert [look(path) for path in ("sub", "link.jpg", "sub/b.jpg", "sub/a.jpg/b")] == [None] * 4
 
@@ -326,7 +326,7 @@ def test_what_cannot_have_that_name_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "a.jpg").write_text("x")
     for path in ("nowhere/a.jpg", "a.jpg/b.jpg", "loop/a.jpg", "x" * 300):
-        assert look_below(tmp_path)(path) is None
+        assert stat_below(tmp_path)(path) is None
         assert not is_folder_below(tmp_path, path)
 
 
@@ -338,7 +338,7 @@ def test_a_disk_that_does_not_tell_is_not_taken_to_say_that_a_file_or_folder_is_
 
     disk = Failing(["trip", "trip/a.jpg"])
     with pytest.raises(OSError, match="/photos/trip") as caught:
-        look_below(ROOT, disk)("trip/a.jpg")
+        stat_below(ROOT, disk)("trip/a.jpg")
     assert caught.value.errno == number
     with pytest.raises(OSError, match="/photos/trip") as caught:
         is_folder_below(ROOT, "trip", disk)
@@ -368,7 +368,7 @@ def test_two_files_whose_names_differ_only_in_case_are_both_there(tmp_path: Path
     (tmp_path / "A.JPG").hardlink_to(tmp_path / "a.jpg")
     if len(list(tmp_path.iterdir())) < 2:
         pytest.skip("needs a file system that tells a.jpg from A.JPG")
-    look = look_below(tmp_path)
+    look = stat_below(tmp_path)
     assert look("a.jpg") == look("A.JPG") is not None
 
 
@@ -411,7 +411,7 @@ ROOT = Path("/photos")
 
 def test_where_case_does_not_count_a_file_is_there_only_as_its_folder_spells_it() -> None:
     disk = FoldingDisk(["IMG.jpg"])
-    look = look_below(ROOT, disk)
+    look = stat_below(ROOT, disk)
     assert look("IMG.jpg") is not None
     assert look("img.JPG") is None
     disk.names, disk.time = ["img.JPG"], 1.0
@@ -421,7 +421,7 @@ def test_where_case_does_not_count_a_file_is_there_only_as_its_folder_spells_it(
 
 def test_a_folder_that_changed_only_its_case_takes_its_files_along() -> None:
     disk = FoldingDisk(["trip", "trip/day", "trip/day/a.jpg"])
-    look = look_below(ROOT, disk)
+    look = stat_below(ROOT, disk)
     assert look("trip/day/a.jpg") is not None
     assert look("Trip/day/a.jpg") is None
     assert is_folder_below(ROOT, "trip/day", disk)
@@ -432,7 +432,7 @@ def test_a_folder_that_changed_only_its_case_takes_its_files_along() -> None:
 
 def test_composed_and_decomposed_letters_are_one_name_with_one_spelling() -> None:
     composed, decomposed = (unicodedata.normalize(form, "Ä7") for form in ("NFC", "NFD"))
-    look = look_below(ROOT, FoldingDisk([decomposed]))
+    look = stat_below(ROOT, FoldingDisk([decomposed]))
     assert look(decomposed) is not None
     assert look(composed) is None
 
@@ -451,14 +451,14 @@ def test_a_case_only_rename_is_one_file_gone_and_one_present() -> None:
 
 def test_nothing_is_listed_where_case_counts() -> None:
     disk = FoldingDisk(["IMG.jpg", "img.jpg"], is_folding=False)
-    look = look_below(ROOT, disk)
+    look = stat_below(ROOT, disk)
     assert look("IMG.jpg") != look("img.jpg")
     assert disk.n_listings == 0
 
 
 def test_a_folder_is_not_listed_for_every_one_of_its_files() -> None:
     disk = FoldingDisk([f"{i}.jpg" for i in range(100)])
-    look = look_below(ROOT, disk)
+    look = stat_below(ROOT, disk)
     assert all(look(name) for name in disk.names)
     assert disk.n_listings == 1
     disk.time = 2 * FRESH_SECONDS
@@ -471,4 +471,4 @@ def test_a_file_whose_folder_cannot_be_listed_is_not_given_up() -> None:
         def listdir(self, path: str) -> Iterable[str]:
             raise PermissionError(path)
 
-    assert look_below(ROOT, Unlistable(["a.jpg"]))("a.jpg") is not None
+    assert stat_below(ROOT, Unlistable(["a.jpg"]))("a.jpg") is not None

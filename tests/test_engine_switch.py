@@ -1,4 +1,4 @@
-"""Another engine: everything is looked at anew in the background, and people, names and decisions are carried over."""
+"""Another engine: everything is analysed again in the background, and people, names and decisions are carried over."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ BUSY = Heartbeat(
     started_at="2026-11-22T11:00:00Z",
     told_at="2026-11-22T11:59:58Z",
     activity=Activity.INDEXING,
-    doing="looking at photos",
+    doing="analysing photos",
     memory_mb=812.5,
     backlog=Backlog(n_settling=3, n_waiting=40, n_done=7, photos_per_second=2.5, eta_seconds=16.0),
     libraries=WatchedLibraries(

@@ -99,7 +99,7 @@ def test_links_and_folders_have_names_that_can_be_seen(scanned: Library) -> None
 
 
 def test_a_run_that_says_everything_writes_harmless_lines(hostile: Library) -> None:
-    """With the worker processes that look at the photos; the squares are no faces to a real engine."""
+    """With the worker processes that analyse the photos; the squares are no faces to a real engine."""
     done = subprocess.run(
         [
             *(sys.executable, "-P", "-m", "facewatch", "scan", hostile.photos, "-vv"),

@@ -64,7 +64,7 @@ BREAKS = {
     ),
     "an analysis does not have as many embeddings as faces": "DELETE FROM embeddings WHERE face_id = 2",
     "an embedding is not as long as its engine's are": "UPDATE embeddings SET vector = x'00' WHERE face_id = 2",
-    "an embedding is of a photo that its engine has not looked at": "DELETE FROM analyses WHERE photo_id = 2",
+    "an embedding is of a photo that its engine has not analysed": "DELETE FROM analyses WHERE photo_id = 2",
     "several engines are in use": (
         "INSERT INTO engines (name, fingerprint, n_dims, licence, added_at, is_in_use) VALUES ('o', 'o', 4, '', '', 1)"
     ),

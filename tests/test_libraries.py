@@ -13,7 +13,7 @@ from drawn import Library
 from facewatch.app import App
 from facewatch.engines import fake
 from facewatch.errors import LibraryError
-from facewatch.fs.beneath import look_below
+from facewatch.fs.beneath import stat_below
 from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.library.scan import Rules, walk
@@ -148,11 +148,11 @@ def test_what_was_on_a_drive_that_was_mounted_inside_stays(library: Library) -> 
 
 def test_a_folder_that_becomes_a_link_holds_nothing_of_ours(library: Library, tmp_path: Path) -> None:
     library.draw("sub/a.png", (1, 0))
-    look = look_below(library.photos)
+    look = stat_below(library.photos)
     assert look("sub/a.png")
     (library.photos / "sub").rename(tmp_path / "away")
     (library.photos / "sub").symlink_to(tmp_path / "away")
-    assert look_below(library.photos)("sub/a.png") is None
+    assert stat_below(library.photos)("sub/a.png") is None
 
 
 def test_a_folder_that_is_no_mount_any_more_but_holds_its_files_is_an_ordinary_one(library: Library) -> None:

@@ -337,7 +337,7 @@ def test_another_engine_takes_over_people_names_folders_and_corrections(
 
 
 def kill_during_the_change(place: Place, engine: str, n_photos: int) -> None:
-    """Kill a scan with another engine when it has looked at so many photos."""
+    """Kill a scan with another engine when it has analysed so many photos."""
     process = subprocess.Popen(
         place.command("-v", "scan", str(place.photos), "--engine", engine, "--config", str(one_worker(place))),
         stderr=subprocess.PIPE,

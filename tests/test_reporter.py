@@ -104,7 +104,7 @@ class Reported:
         return Backlog(n_waiting=self.n_waiting), WatchedLibraries()
 
     def photos(self, n: int, seconds: float) -> None:
-        """So many are looked at, each in so many seconds."""
+        """So many are analysed, each in so many seconds."""
         for _ in range(n):
             self.clock.now += seconds
             self.reporter.count_photo()

@@ -794,7 +794,7 @@ def test_without_faces_there_is_an_empty_list_that_says_why(library: Library, ru
     answer = run("--json")
     assert answer.code == 0
     assert answer.json == {
-        "obstacle": "no faces yet: facewatch scan PHOTOS looks for some",
+        "obstacle": "no faces yet: facewatch scan PHOTOS finds them",
         "n_open": 0,
         "n_questions": 0,
         "coverage": [],
@@ -809,7 +809,7 @@ def test_while_the_engine_changes_nothing_is_asked_and_it_says_why(anna: App, ru
     assert answer.code == 0
     assert answer.json["questions"] == []
     assert (
-        "the engine is being changed from fake to face_recognition: 0 of 12 photos looked at" in answer.json["obstacle"]
+        "the engine is being changed from fake to face_recognition: 0 of 12 photos analysed" in answer.json["obstacle"]
     )
 
 
@@ -946,5 +946,5 @@ def test_while_the_engine_changes_a_terminal_is_told_so(seen: Library) -> None:
     with seen.app() as app, app.catalog.write():
         app.catalog.settings.set("engine", "face_recognition")
     with session(seen) as at:
-        at.expect("the engine is being changed from fake to face_recognition: 0 of 2 photos looked at")
+        at.expect("the engine is being changed from fake to face_recognition: 0 of 2 photos analysed")
         assert at.end() == 0

@@ -1,4 +1,4 @@
-"""When the watcher does what: the hours of the day at which photos are looked at."""
+"""When the watcher does what: the hours of the day at which photos are analysed."""
 
 from __future__ import annotations
 

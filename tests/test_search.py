@@ -500,9 +500,9 @@ def test_while_the_engine_changes_only_what_the_old_one_knows_is_searched_for(fa
         search = search_of(app)
         assert found(search.like(family.photos / "a0.png", k=100)) == before
         list(app.pipeline.index(family.photos, ["late.png"]))
-        with pytest.raises(EngineError, match=r"late.png: fake, which knows the other faces, has not looked at it"):
+        with pytest.raises(EngineError, match=r"late.png: fake, which knows the other faces, has not analysed it"):
             search.like(family.photos / "late.png")
-        with pytest.raises(EngineError, match=r"not in the catalog, and other would look at it"):
+        with pytest.raises(EngineError, match=r"not in the catalog, and other would analyse it"):
             search.like(tmp_path / "elsewhere.png")
         app.pipeline.scan()
         assert ("late.png", 1) in found(search.like(family.photos / "a0.png", k=100))[0]

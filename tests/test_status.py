@@ -66,13 +66,13 @@ def text_of(moment: datetime) -> str:
 
 
 def busy(**facts: Any) -> Heartbeat:
-    """Return what a watcher says that looks at photos just now."""
+    """Return what a watcher says that analyses photos just now."""
     said: dict[str, Any] = {
         "pid": os.getpid(),
         "started_at": text_of(NOW - timedelta(hours=1)),
         "told_at": text_of(datetime.now(UTC)),
         "activity": "indexing",
-        "doing": "looking at photos",
+        "doing": "analysing photos",
         "n_settling": 3,
         "n_waiting": 4000,
         "n_done": 800,
@@ -121,10 +121,10 @@ def status_of(run: Any, *options: str) -> dict[str, Any]:
 def test_it_shows_what_the_watcher_does(scanned: Library, run: Any) -> None:
     with watching(scanned, busy(last_look={str(scanned.photos): text_of(NOW)})):
         text, facts = run("status").out, status_of(run)
-    assert f"watch (process {os.getpid()}): looking at photos\n" in text
-    assert "4000 files to look at, 800 done, 3 may still be written to; 4.2 a second, about 16 minutes left" in text
+    assert f"watch (process {os.getpid()}): analysing photos\n" in text
+    assert "4000 files to analyse, 800 done, 3 may still be written to; 4.2 a second, about 16 minutes left" in text
     assert "812 MB" in text
-    assert re.search(rf"last look  \d{{4}}-\d\d-\d\d \d\d:\d\d: {scanned.photos}\n", text)
+    assert re.search(rf"scanned  \d{{4}}-\d\d-\d\d \d\d:\d\d: {scanned.photos}\n", text)
     assert facts["live"]["n_waiting"] == 4000
     assert facts["runner"] == f"watch (process {os.getpid()})"
 
@@ -163,7 +163,7 @@ def test_a_watcher_that_says_nothing_for_long_is_said_to(scanned: Library, run: 
     with watching(scanned, busy(told_at=long_ago)):
         text = run("status").out
         assert "says nothing since" in text
-        assert "looking at photos" not in text
+        assert "analysing photos" not in text
         told(scanned, busy(told_at=long_ago, silent_seconds=1800.0, doing="grouping"))
         assert ": grouping\n" in run("status").out
 
@@ -196,7 +196,7 @@ def test_why_a_library_is_offline_is_said_once(scanned: Library, run: Any) -> No
     watched = Watched(root, Rules(()), load_config(None, {}, cwd=scanned.base), time.monotonic)
     watched.lose(str(emptied.value), 0.0)
     with watching(scanned, busy(offline={str(root): watched.offline}, polled={str(root): "it is not there"})):
-        lines = [line for line in run("status").out.splitlines() if line.startswith(("offline", "looked at"))]
+        lines = [line for line in run("status").out.splitlines() if line.startswith(("offline", "scanned again"))]
     assert lines == [
         f"offline: {root}: empty, but 6 files were there: is the drive plugged in? (nothing of it was removed)"
     ]
@@ -224,11 +224,11 @@ def test_of_very_many_folders_some_are_shown_and_the_rest_counted(scanned: Libra
         facts, text = status_of(run), run("status").out
         samples = parsed(run("status", "--prometheus").out)
         assert run("status", "--check").code == 0
-    polled = [line for line in text.splitlines() if line.startswith("looked at again")]
+    polled = [line for line in text.splitlines() if line.startswith("scanned again")]
     assert len(polled) == MOST_NAMED + 1
-    assert polled[0] == f"looked at again and again: {root}/00000: the kernel watches no more"
-    assert polled[-1] == "looked at again and again: ... and 4980 more"
-    assert "     last look  ... and 10 more\n" in text
+    assert polled[0] == f"scanned again and again: {root}/00000: the kernel watches no more"
+    assert polled[-1] == "scanned again and again: ... and 4980 more"
+    assert "       scanned  ... and 10 more\n" in text
     assert facts["live"]["polled"]["... and 4980 more"] == ""
     # What programs take for a library is one.
     assert facts["offline"] == list(away)[:MOST_NAMED]
@@ -240,7 +240,7 @@ def test_of_very_many_folders_some_are_shown_and_the_rest_counted(scanned: Libra
 
 def test_it_says_why_something_is_polled(scanned: Library, run: Any) -> None:
     with watching(scanned, busy(polled={"/photos/nas": "nfs4 tells nothing"})):
-        assert "looked at again and again: /photos/nas: nfs4 tells nothing\n" in run("status").out
+        assert "scanned again and again: /photos/nas: nfs4 tells nothing\n" in run("status").out
 
 
 def test_names_that_a_terminal_would_obey_are_harmless(scanned: Library, run: Any) -> None:
@@ -268,7 +268,7 @@ def test_the_check_is_for_a_watcher_that_said_something_within_a_minute(scanned:
     with watching(scanned):
         code, text = check()
         assert code == 0
-        assert text.startswith(f"watch (process {os.getpid()}): looking at photos (said ")
+        assert text.startswith(f"watch (process {os.getpid()}): analysing photos (said ")
         told(scanned, busy(told_at=text_of(NOW - timedelta(seconds=300))))
         code, text = check()
         assert code == 1
@@ -290,7 +290,7 @@ def test_a_spoiled_settings_file_does_not_make_a_watcher_sick(scanned: Library, 
     with watching(scanned):
         answer = run("status", "--check", *named)
         assert answer.code == 0
-        assert answer.out.startswith(f"watch (process {os.getpid()}): looking at photos")
+        assert answer.out.startswith(f"watch (process {os.getpid()}): analysing photos")
         assert str(settings) in answer.err
         assert answer.err.count("\n") == 1
         assert run("status", *named).code == 3
@@ -584,7 +584,7 @@ def status_at_terminal(library: Library) -> AbstractContextManager[Session]:
 
 def test_at_a_terminal_it_follows_the_watcher_until_ctrl_c(scanned: Library) -> None:
     with watching(scanned), status_at_terminal(scanned) as session:
-        session.expect("4000 files to look at")
+        session.expect("4000 files to analyse")
         told(scanned, busy(n_waiting=3999))
         session.expect("3999 files to look at")
         session.press("\x03")
@@ -599,7 +599,7 @@ def test_a_watcher_that_ends_meanwhile_is_seen(scanned: Library) -> None:
     with status_at_terminal(scanned) as session:
         session.expect("nobody")
         with watching(scanned):
-            session.expect("looking at photos")
+            session.expect("analysing photos")
         session.expect("nobody")
         session.process.send_signal(signal.SIGINT)
         assert session.end() == 0
@@ -778,7 +778,7 @@ def test_a_pause_outlives_the_process_and_is_shown(scanned: Library, run: Any) -
         since = paused_since(app.catalog)
     assert since is not None
     assert status_of(run)["paused"] == since
-    assert re.search(r"paused  since .*: nothing new is looked at until `facewatch resume`\n", run("status").out)
+    assert re.search(r"paused  since .*: no new photos are analysed until `facewatch resume`\n", run("status").out)
 
     assert run("resume").out.startswith("resumed: it was paused since ")
     assert status_of(run)["paused"] is None
@@ -816,7 +816,7 @@ def test_resuming_says_when_nobody_is_there_to_go_on(scanned: Library, run: Any)
     assert "nobody watches now: facewatch watch" in run("resume").out
     run("pause")
     with watching(scanned):
-        assert "what came meanwhile is looked at now" in run("resume").out
+        assert "what came meanwhile is analysed now" in run("resume").out
 
 
 def test_a_quiet_pause_says_nothing(scanned: Library, run: Any) -> None:

@@ -409,7 +409,7 @@ def test_what_it_says_is_what_matching_would_do(tmp_path_factory: pytest.TempPat
 
 
 def _check_released(app: App, library: Library, photo: str, why: Why) -> None:
-    """A face that is taken from its person and looked at again goes where `why` said."""
+    """A face that is taken from its person and matched again goes where `why` said."""
     assert why.rematch is not None
     saved = app.catalog.faces.rows([why.face_id])[0]
     with app.catalog.write():
@@ -612,7 +612,7 @@ class Other(fake.FakeEngine):
 
 def test_while_the_engine_changes_the_one_in_use_is_asked_and_that_is_said(known: Library) -> None:
     with known.app(engine=Other()) as app:
-        _ = app.engine.id  # wanted, and nothing looked at yet
+        _ = app.engine.id  # wanted, and nothing analysed yet
         explained: Explained = app.explainer().explain(str(known.photos / "b.png"))
     [why] = explained.whys
     assert "being changed from fake to other" in photo_notes(explained)[0]

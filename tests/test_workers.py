@@ -89,7 +89,7 @@ def ingested(library: Library, workers: WorkerPool) -> dict[str, list[str]]:
 
 
 def ask(library: Library, workers: WorkerPool, name: str) -> object:
-    """Have a photo looked at."""
+    """Have a photo analysed."""
     path = library.photos / name
     return workers.analyse(LibraryFile(str(library.photos), name), Fingerprint.of(path.stat())).result(PATIENCE)
 
@@ -284,7 +284,7 @@ def test_a_file_that_memory_is_refused_for_is_told_from_a_fault_of_the_program(l
             pytest.skip("this file system has no files so large")
     with hired(traces, 1, recipe=replace(RECIPE, max_pixels=1 << 43)) as workers:
         assert ingested(library, workers) == {"vast.jpg": ["faulty"]}
-    assert faults_of(library) == {"vast.jpg": "not enough memory to look at it"}
+    assert faults_of(library) == {"vast.jpg": "not enough memory to analyse it"}
     assert "the next scan tries it again" in advice_of(library)["vast.jpg"]
 
 

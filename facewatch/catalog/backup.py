@@ -383,8 +383,8 @@ class Backups:
         self._catalog = catalog
         self._keep = keep
         self._report = report
-        self._looked: datetime | None = None
-        """When it was looked last, without need or without success, whether a backup is due."""
+        self._checked_at: datetime | None = None
+        """When it was last checked whether a backup is due, and none was needed or none could be made."""
         self._fault = ""
         """What went wrong last, as far as it was logged."""
 
@@ -409,9 +409,9 @@ class Backups:
             now: the time on the wall; its date names the backup.
         """
         today = now.date()
-        if self._looked is not None and self._looked.date() == today and abs(now - self._looked) < _RETRY:
+        if self._checked_at is not None and self._checked_at.date() == today and abs(now - self._checked_at) < _RETRY:
             return None
-        self._looked = now
+        self._checked_at = now
         target = self.folder / f"{self._catalog.stem}-{today.isoformat()}.sqlite"
         try:
             has_one = target.exists()

@@ -1,4 +1,4 @@
-"""The engines: which one is in use, what each has looked at, and the change from one to another."""
+"""The engines: which one is in use, what each has analysed, and the change from one to another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class KnownEngine:
     licence: str
     is_in_use: bool
     n_photos: int
-    """Photos it has looked at."""
+    """Photos that it has analysed."""
     n_faces: int
     """Faces whose embedding by it is kept."""
 
@@ -39,7 +39,7 @@ class KnownEngine:
 
 @dataclass(frozen=True, slots=True)
 class PendingPhoto:
-    """A photo that an engine has not looked at yet, and one file that holds it."""
+    """A photo that an engine has not analysed yet, and one file that holds it."""
 
     photo_id: int
     root: Path
@@ -115,7 +115,7 @@ class Engines:
         ]
 
     def pending(self, engine_id: int) -> list[PendingPhoto]:
-        """Return the photos of the library that the engine has not looked at, in order of their paths."""
+        """Return the photos of the library that the engine has not analysed, in order of their paths."""
         rows = self._db.execute(
             "SELECT files.photo_id, roots.path, MIN(files.path) FROM files JOIN roots ON roots.id = files.root_id"
             " WHERE files.photo_id IS NOT NULL AND NOT EXISTS"

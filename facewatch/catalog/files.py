@@ -61,7 +61,7 @@ def by_cause(files: Iterable[FaultyFile]) -> list[list[FaultyFile]]:
 
 @dataclass(frozen=True, slots=True)
 class UndatedFile:
-    """A file of a photo for which nobody has looked yet when it was taken."""
+    """A file of a photo whose date has not been read yet."""
 
     photo_id: int
     path: str
@@ -165,7 +165,7 @@ class Roots:
         self._db.conn.executemany("INSERT INTO mounts (root_id, path) VALUES (?, ?)", rows)
 
     def unread(self, root_id: int) -> dict[str, str]:
-        """Return what of a root could not be read when it was looked at last, and why, by the path below it."""
+        """Return what of a root could not be read at the last scan, and why, by the path below it."""
         return dict(json.loads(Settings(self._db).get(f"unread_{root_id}") or "{}"))
 
     def set_unread(self, root_id: int, unread: Mapping[str, str]) -> None:
@@ -175,7 +175,7 @@ class Roots:
             Settings(self._db).unset(f"unread_{root_id}")
 
     def passed_over(self, root_id: int) -> tuple[PassedOver, ...]:
-        """Return what of a root was none of our business when it was looked through as a whole last."""
+        """Return what of a root the last scan of the whole root passed over."""
         rows = self._db.execute(
             "SELECT rule, n_folders, n_files FROM passed_over WHERE root_id = ? ORDER BY rule", [root_id]
         )
@@ -195,14 +195,14 @@ class Roots:
         return [PassedOver(*row) for row in rows]
 
     def is_arriving(self, root_id: int) -> bool:
-        """Whether a root has not been looked through as a whole yet."""
+        """Whether a root has not been scanned as a whole yet."""
         return bool(self._db.execute("SELECT is_arriving FROM roots WHERE id = ?", [root_id]).fetchone()[0])
 
     def set_arrived(self, root_id: int) -> None:
         self._db.execute("UPDATE roots SET is_arriving = 0 WHERE id = ?", [root_id])
 
     def has_arrived(self, root_id: int) -> bool:
-        """Whether photos of this root are in one that was added and not looked through as a whole yet."""
+        """Whether photos of this root are in one that was added and not scanned as a whole yet."""
         row = self._db.execute(f"SELECT EXISTS (SELECT 1 FROM files WHERE {_HAS_ARRIVED})", [root_id]).fetchone()
         return bool(row[0])
 
@@ -270,7 +270,7 @@ class Files:
         return {os.fsdecode(path): Fingerprint(*fingerprint) for path, *fingerprint in rows}
 
     def doubt(self) -> None:
-        """Let all files that hold no photo be looked at again."""
+        """Let all files that hold no photo be read again."""
         self._db.execute("UPDATE files SET ctime_ns = NULL WHERE photo_id IS NULL")
 
     def set_ctimes(self, ctimes: Mapping[int, int | None]) -> None:
@@ -433,7 +433,7 @@ class Photos:
         )
 
     def undated(self, *, after: int, most: int) -> list[UndatedFile]:
-        """Return the files of the next photos, at most so many, for which nobody has looked when they were taken.
+        """Return the files of the next photos, at most so many, whose date has not been read yet.
 
         They come in the order of their ids, beginning after that one. Photos without a file are passed over.
         """
@@ -450,7 +450,7 @@ class Photos:
         ]
 
     def n_undated(self) -> int:
-        """Return of how many photos that have a file nobody has looked yet when they were taken."""
+        """Return how many photos that have a file there are whose date has not been read yet."""
         return int(self._db.execute(f"SELECT COUNT(*) FROM photos WHERE {_IS_UNDATED}").fetchone()[0])
 
     def is_misread(self, photo_id: int) -> bool:

@@ -81,7 +81,7 @@ _RULES = {
     "an embedding is not as long as its engine's are": (
         "SELECT e.face_id FROM embeddings e JOIN engines n ON n.id = e.engine_id WHERE length(e.vector) != 4 * n.n_dims"
     ),
-    "an embedding is of a photo that its engine has not looked at": (
+    "an embedding is of a photo that its engine has not analysed": (
         "SELECT e.face_id FROM embeddings e JOIN faces f ON f.id = e.face_id WHERE NOT EXISTS"
         " (SELECT 1 FROM analyses n WHERE n.photo_id = f.photo_id AND n.engine_id = e.engine_id)"
     ),
@@ -105,7 +105,7 @@ class FaceMeasures(Columns):
     pixels: NDArray[np.float32]
     """The shorter side of the box, in pixels of the photo."""
     poses: NDArray[np.float32]
-    """0 looks into the camera, 1 is a profile; NaN where nobody measured it."""
+    """0 faces the camera, 1 is a profile; NaN where nobody measured it."""
 
 
 @dataclass(frozen=True, slots=True)

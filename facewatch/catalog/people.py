@@ -276,7 +276,7 @@ class Runs:
         self._db.execute("UPDATE runs SET ended_at = ?, outcome = ? WHERE id = ?", [now, json.dumps(outcome), run_id])
 
     def last(self, kind: str) -> dict[str, Any] | None:
-        # A scan that ended without an outcome failed before it had looked at anything.
+        # A scan that ended without an outcome failed before it had read anything.
         rows = self._db.query(
             "SELECT * FROM runs WHERE kind = ? AND NOT (kind = 'scan' AND outcome = '{}') ORDER BY id DESC LIMIT 1",
             [kind],

@@ -34,7 +34,7 @@ _INDENT = 10
 @json_option
 @pass_state
 def doctor(state: State, deep: bool, as_json: bool) -> None:
-    """Look at what facewatch needs: packages, settings, models, the catalog and its backups, photo libraries, what the
+    """Check what facewatch needs: packages, settings, models, the catalog and its backups, photo libraries, what the
     kernel lets it watch, the people folder, which process is running, and photos that could not be used.
 
     Changes nothing, works while a watcher runs and also where the catalog is damaged, and says of everything that is
@@ -66,7 +66,7 @@ def _diagnose(state: State, *, is_deep: bool) -> Diagnosis:
     except ImportError as error:
         raise FacewatchError(f"a package cannot be loaded: {error}; install facewatch again") from error
     config, faults = read_settings(state.config_file, state.overrides, cwd=Path.cwd())
-    with progress_bar("looking at folders", is_shown=not state.is_quiet) as report:
+    with progress_bar("checking folders", is_shown=not state.is_quiet) as report:
         return diagnose(config, faults, is_deep=is_deep, report=report)
 
 
@@ -78,7 +78,7 @@ def _print(found: Diagnosis, *, is_quiet: bool) -> None:
     # A terminal that knows no UTF-8 is one of the things to report, so it must not be what stops the report.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     console = Console(highlight=False, soft_wrap=True)
-    # Where somebody looks lines break between words; in a file each finding and each remedy is one line.
+    # In a terminal lines break between words; in a file each finding and each remedy is one line.
     width = console.width if console.is_terminal else None
     shown = [finding for finding in found.findings if not is_quiet or finding.severity != "ok"]
     for area, findings in groupby(shown, key=lambda finding: finding.kind):

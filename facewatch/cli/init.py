@@ -106,7 +106,7 @@ def run_demo(folder: Path | None, *, is_quiet: bool) -> None:
         cwd=Path.cwd(),
     )
     with App(config) as app:
-        with progress_bar("looking at photos", is_shown=not is_quiet) as report:
+        with progress_bar("analysing photos", is_shown=not is_quiet) as report:
             result = app.pipeline.scan(report)
         say(
             f"{plural(result.faces.n_faces, 'face')} in {plural(result.files.n_new, 'photo')}, {result.seconds:.1f} s\n"

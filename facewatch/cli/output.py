@@ -79,7 +79,7 @@ def _can_print(text: str) -> bool:
 
 
 def _width(*, is_error: bool = False) -> int | None:
-    """Return how many columns the terminal has; None: nobody looks, and nothing should be cut to any."""
+    """Return how many columns the terminal has; None: there is no terminal, and nothing should be cut to any."""
     if not (sys.stderr if is_error else sys.stdout).isatty():
         return None
     return shutil.get_terminal_size().columns
@@ -87,7 +87,7 @@ def _width(*, is_error: bool = False) -> int | None:
 
 def echo(text: str, *, is_error: bool = False) -> None:
     """Print lines, on stderr when it is an error; no terminal obeys anything in them, commands are as called, and where
-    somebody looks they break between words."""
+    there is a terminal they break between words."""
     width = _width(is_error=is_error)
     lines = [printable(line) for line in as_called(text).split("\n")]
     if width is not None:
@@ -103,7 +103,7 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
 
 @contextmanager
 def progress_bar(title: str, *, is_shown: bool, in_bytes: bool = False) -> Iterator[Callable[[Progress], None]]:
-    """Yield a function that shows how far the work is, on stderr, only where somebody looks."""
+    """Yield a function that shows how far the work is, on stderr, only in a terminal."""
     if not is_shown or not sys.stderr.isatty():
         yield lambda _: None
         return

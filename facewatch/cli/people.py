@@ -94,7 +94,7 @@ def people(
         if len(found) > len(shown):
             echo(f"{len(shown)} of {len(found)} people")
     else:
-        echo("nobody yet: facewatch scan PHOTOS looks for people")
+        echo("nobody yet: facewatch scan PHOTOS finds people")
 
 
 def _people_found(app: App, who: Sequence[str]) -> list[Person]:
@@ -167,7 +167,7 @@ def draw_people(app: App, screen: Screen, people: Sequence[Person]) -> str:
 def _face_crops(app: App) -> FaceCrops:
     from facewatch.settings import n_workers_of
 
-    # Those that looked at photos need not be there beside these.
+    # The workers that analysed photos need not be there beside these.
     app.pipeline.rest()
     return app.face_crops(n_workers=n_workers_of(app.config))
 

@@ -75,7 +75,7 @@ class Protocol(StrEnum):
     BLOCKS = "blocks"
     """None of these: characters in two colours."""
     NONE = "none"
-    """It cannot, or nobody looks."""
+    """It cannot, or there is no terminal."""
 
 
 @dataclass(frozen=True, slots=True)

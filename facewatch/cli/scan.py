@@ -78,7 +78,7 @@ def scan(
     screen = NO_SCREEN if as_json or state.is_quiet else screen_here()
     with (
         _app(state, photos, engine, is_aligned=bool(aligned)) as app,
-        progress_bar("looking at photos", is_shown=not state.is_quiet) as report,
+        progress_bar("analysing photos", is_shown=not state.is_quiet) as report,
     ):
         if aligned is False:
             app.libraries.forget_aligned(app.libraries.roots)

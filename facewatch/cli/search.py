@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def search(state: State, photo: Path, face: int | None, n_found: int, as_json: bool) -> None:
     """Find the faces in the catalog that are most similar to those in PHOTO, the nearest first.
 
-    PHOTO may lie anywhere: one that the catalog does not know is looked at, and nothing is recorded. Faces are numbered
+    PHOTO may lie anywhere: one that the catalog does not know is analysed, and nothing is recorded. Faces are numbered
     from left to right; a link in somebody's folder means that person's face. Distances are Euclidean between unit
     vectors: 0 is the same picture. A line says up to where a face is near enough to be taken for the same person
     (`near_enough` in --json).

@@ -110,7 +110,9 @@ def _catalog_of(state: State) -> Path:
         from facewatch.checks.doctor import read_settings
 
         config, _ = read_settings(state.config_file, state.overrides, cwd=Path.cwd())
-        echo(f"{printable(one_line(str(error)))}; this looks at {printable(str(config.catalog))}", is_error=True)
+        echo(
+            f"{printable(one_line(str(error)))}; this is the status of {printable(str(config.catalog))}", is_error=True
+        )
         return config.catalog
 
 

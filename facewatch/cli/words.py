@@ -33,7 +33,7 @@ _CLEANING = (
 )
 _HELPS = "`facewatch help` lists the commands, `facewatch help COMMAND` explains one"
 _LISTING = "`facewatch people` lists everybody, `facewatch export` every face"
-_LOOKING = "`facewatch scan PHOTOS` looks through a photo folder once, `facewatch watch` stays"
+_SCANNING = "`facewatch scan PHOTOS` scans a photo folder once, `facewatch watch` stays"
 _NAMING = "`facewatch rename WHO NAME` names a person, `facewatch assign FACE WHO` says whose a face is"
 _SETTING = "`facewatch init PHOTOS` writes a settings file, facewatch.toml; `facewatch status` says which one is in use"
 _STARTING = "`facewatch watch` watches until Ctrl-C, `facewatch service install` has the system keep it running"
@@ -49,8 +49,8 @@ MEANT = {
     **dict.fromkeys(("config", "configure", "settings", "setup", "options", "preferences", "set"), _SETTING),
     **dict.fromkeys(("start", "daemon", "serve", "server", "monitor", "enable"), _STARTING),
     **dict.fromkeys(("stop", "kill", "disable"), _STOPPING),
-    **dict.fromkeys(("run", "add", "index", "import", "sync", "rescan", "reindex", "refresh", "detect"), _LOOKING),
-    **dict.fromkeys(("update", "recognise", "recognize", "analyse", "analyze", "process", "load"), _LOOKING),
+    **dict.fromkeys(("run", "add", "index", "import", "sync", "rescan", "reindex", "refresh", "detect"), _SCANNING),
+    **dict.fromkeys(("update", "recognise", "recognize", "analyse", "analyze", "process", "load"), _SCANNING),
     **dict.fromkeys(("label", "tag", "identify", "call", "move"), _NAMING),
     **dict.fromkeys(("delete", "remove", "rm", "del", "drop"), _CLEANING),
     **dict.fromkeys(("find", "like", "similar", "match", "lookup"), "`facewatch search PHOTO` finds faces like those"),
@@ -59,7 +59,7 @@ MEANT = {
     **dict.fromkeys(("unmerge", "separate", "divide"), "`facewatch split WHO` makes several people of one"),
     **dict.fromkeys(("info", "progress", "state", "queue"), "`facewatch status` says what there is and what is done"),
     **dict.fromkeys(("log", "logs"), "`facewatch service logs` shows the service's log, `facewatch history` decisions"),
-    **dict.fromkeys(("check", "verify", "test", "diagnose"), "`facewatch doctor` looks whether all is well"),
+    **dict.fromkeys(("check", "verify", "test", "diagnose"), "`facewatch doctor` checks whether all is well"),
     **dict.fromkeys(("fix", "repair"), "`facewatch doctor` says what is wrong, `facewatch audit --fix` fixes it"),
     **dict.fromkeys(
         ("model", "download", "fetch"), "`facewatch models` lists the models, `facewatch models fetch` gets"
@@ -113,7 +113,7 @@ def lead(word: str, commands: Iterable[str], meant: Mapping[str, str], program: 
 def lead_thing(word: str) -> str | None:
     """Return what to type where a photo, a folder or an id stands instead of a command; None: it is none of these."""
     if Path(word).exists():
-        command, does = ("scan", "looks through it") if Path(word).is_dir() else ("why", "says who is on it")
+        command, does = ("scan", "scans it") if Path(word).is_dir() else ("why", "says who is on it")
         return f"`facewatch {command} {shlex.quote(word)}` {does}"
     named = ids.read_id(word)
     if named is None:

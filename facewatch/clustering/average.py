@@ -84,7 +84,7 @@ class AverageLinkage:
     what joining the nearest two of all, again and again, would give (Murtagh 1983). Faces that look for the same large
     group would come one a round, so a group also takes those whose nearest it is, nearest first, up to `GROWTH`.
 
-    Pairs without an edge are never looked at. While the graph holds all edges under the ceiling that changes nothing:
+    Pairs without an edge are never compared. While the graph holds all edges under the ceiling that changes nothing:
     a mean under the ceiling has a distance under the ceiling in it.
     """
 
@@ -151,7 +151,7 @@ class AverageLinkage:
         are_alike: Flags = self._means(pairs) >= self._rules.likeness * within
         return are_alike
 
-    def _look_inside(self, groups: Ints) -> None:
+    def _update_within(self, groups: Ints) -> None:
         """Note the mean cosine inside these groups, with one more pair that is as alike as faces usually are."""
         sizes = self._sizes[groups]
         with_strangers = self._strange[groups] / np.maximum(1, sizes)
@@ -244,7 +244,7 @@ class AverageLinkage:
         has_changed = np.zeros(len(self._sizes), dtype=bool)
         has_changed[into] = True
         self._settle_conflicts(has_changed)
-        self._look_inside(np.flatnonzero(has_changed))
+        self._update_within(np.flatnonzero(has_changed))
         return self._renewed(pairs, owner, has_changed)
 
     def _settle_conflicts(self, has_changed: Flags) -> None:

@@ -100,7 +100,7 @@ class NeighbourGraph:
         """Return the graph over exactly these faces: symmetric CSR of distances, float64, nothing on the diagonal.
 
         An edge is there when its distance is at most the ceiling and either end counts the other among its
-        `n_neighbours` nearest. Exact: no pair is left out, and each is looked at once, one block at a time.
+        `n_neighbours` nearest. Exact: no pair is left out, and each is compared once, one block at a time.
 
         Args:
             ids: what the faces are known by, any integers, shape (n_faces,). Rows of the graph come in this order.
@@ -179,7 +179,7 @@ class _Known:
         return is_full
 
     def only(self, ids: Ints, checksums: NDArray[np.uint64], n_neighbours: int) -> tuple[_Known, Flags, Flags]:
-        """Return what is known of these faces, which of them are new, and which have to be looked at again.
+        """Return what is known of these faces, which of them are new, and which have to be compared again.
 
         Those are the faces that were full and lost a neighbour: another may take its place.
         """
@@ -262,7 +262,7 @@ class _NearestSearch:
         """Return what is known of all faces when these edges were."""
         self._raise_bar_of(known)
         for rows, columns in self._blocks():
-            self._look_at(rows, columns)
+            self._compare(rows, columns)
         self._pick()
         before = self._packing.pack(known.rows, known.distances, known.columns)
         packed = np.concatenate([before, self._measured()])
@@ -286,7 +286,7 @@ class _NearestSearch:
             for columns in (*wanting[number:], *settled):
                 yield rows, columns
 
-    def _look_at(self, rows: Ints, columns: Ints) -> None:
+    def _compare(self, rows: Ints, columns: Ints) -> None:
         """Collect the near pairs of a block, for each end to which they are news."""
         cosines = self._buffer[: len(rows) * len(columns)].reshape(len(rows), len(columns))
         np.matmul(self._vectors(rows), self._vectors(columns).T, out=cosines)

@@ -87,8 +87,8 @@ class MiddleLinkage(AverageLinkage):
     def _costs(self, pairs: Pairs) -> Doubles:
         return np.where(self._are_alike(pairs), self._spreads(pairs), np.inf)
 
-    def _look_inside(self, groups: Ints) -> None:
-        super()._look_inside(groups)
+    def _update_within(self, groups: Ints) -> None:
+        super()._update_within(groups)
         self._lengths[groups] = np.maximum(1e-6, np.sqrt(self._dots(groups, groups)))
         middles = (self._sums[groups] / self._lengths[groups, None]).astype(np.float32)
         self._with_strangers[groups] = self._cohort.regrouped(alone(self.labels)).similarity(middles, groups)

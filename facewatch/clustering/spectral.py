@@ -189,7 +189,7 @@ def reranked(graph: csr_matrix, *, k: int, ceiling: float) -> csr_matrix:
 
     Args:
         graph: symmetric distances up to the ceiling.
-        k: how many nearest faces are looked at (k1 of the paper).
+        k: how many nearest faces are compared (k1 of the paper).
         ceiling: largest distance of an edge.
     """
     hoods = _averaged(_neighbourhoods(graph, k, ceiling), graph)

@@ -83,7 +83,7 @@ def expel_far_faces(labels: Ints, embeddings: Floats, ceiling: float) -> Ints:
 def reassign(labels: Ints, edges: Pairs, faces: FaceSet, rules: JoinRules) -> Ints:
     """Return the groups after each face that fits another group clearly better than its own has moved there.
 
-    Groups that no edge of the face leads to are not looked at. All faces move at once, so nothing goes in circles.
+    Groups that no edge of the face leads to are not compared. All faces move at once, so nothing goes in circles.
     After average linkage hardly a face moves: none of LFW's.
     """
     ends = np.concatenate([edges.left, edges.right]), labels[np.concatenate([edges.right, edges.left])]

@@ -61,7 +61,7 @@ __all__ = [
 
 
 VERSION = 3
-"""Raise it whenever files that could not be used before may be usable now: what had a fault is then looked at again."""
+"""Raise it whenever files that could not be used before may be usable now: what had a fault is then read again."""
 
 MAX_PIXELS = 200_000_000
 """Width times height of the largest photo that is decoded: 200 MP is the largest phone sensor."""

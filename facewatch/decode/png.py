@@ -19,7 +19,7 @@ from facewatch.decode.tiff import read_at
 from facewatch.errors import Fault, FaultCode, PhotoError
 
 MAX_BLOCK_BYTES = 1_000_000
-"""How much of one piece of metadata is looked at; a JPEG has room for 64 kB."""
+"""How much of one piece of metadata is read; a JPEG has room for 64 kB."""
 
 _MAX_CHUNKS = 20_000
 """Of one PNG: 160 MB of pixels as libpng cuts them."""

@@ -161,7 +161,7 @@ def _is_planar(tags: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
 # --- pages ---
 
 _MAX_PAGES = 16
-"""How many pages of a TIFF are looked at for one that is not reduced."""
+"""How many pages of a TIFF are searched for one that is not reduced."""
 
 
 def _seek_main_page(image: Tiff) -> None:

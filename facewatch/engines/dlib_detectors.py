@@ -1,7 +1,7 @@
 """dlib's own detectors: HOG, and the CNN of the face_recognition models.
 
 Both take RGB uint8 arrays of shape (H, W, 3) and return dlib's box (x, y, w, h) in pixels, and its score, of each face;
-a quick search leaves out the second look at what shows none.
+a quick search leaves out the second pass over what shows none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UPSAMPLING = 1
 CLOSE_SIDE = 120
 BORDER = 0.3
 CLOSE_SCORE = -0.3
-"""Where HOG finds nothing, it looks again at the picture in this size, with a border of this share of its longer side,
+"""Where HOG finds nothing, it searches the picture again in this size, with a border of this share of its longer side,
 because it wants to see what is around a face, and takes scores from this on for 0: matched, but founding nobody."""
 
 

@@ -94,7 +94,7 @@ def _find_tensors(data: bytes) -> Iterator[Floats]:
 
 
 def _tensor_at(data: bytes, position: int) -> tuple[Floats | None, int]:
-    """Return the tensor whose header starts here and where it ends, or None and where to look next."""
+    """Return the tensor whose header starts here and where it ends, or None and where to search next."""
     start, size = position + 2, 1
     for _ in range(4):
         n_bytes = data[start] if start < len(data) else 0

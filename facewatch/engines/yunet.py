@@ -44,7 +44,7 @@ TURN_SIDE = 96
 TURN_MARGIN = 0.3
 TURN_LEAD = 3
 """The network finds faces that lie on their side or head, too, whose embeddings are a stranger's. So each is cut out in
-this size, with a margin of this share of it, and looked at in its four turns: one that has so much more confidence in
+this size, with a margin of this share of it, and searched in its four turns: one that has so much more confidence in
 another turn is left out (`scripts/found`)."""
 
 SURELY_UPRIGHT = 92
@@ -91,7 +91,7 @@ class YunetDetector:
 
     def __call__(self, pixels: Pixels, *, is_quick: bool = False) -> list[Detection]:
         """Return of each face the box that dlib would give it (x, y, w, h) in pixels, and a score on HOG's scale; a
-        quick search leaves out the second look at what shows no sure face."""
+        quick search leaves out the second pass over what shows no sure face."""
         found = self._search(pixels)
         if not is_quick and all(face.confidence < SURE_CONFIDENCE for face in found):
             found += [face for face in self._search_closer(pixels) if not _is_among(face, found)]
@@ -103,7 +103,7 @@ class YunetDetector:
 
     def _search(self, pixels: Pixels) -> list[_Hit]:
         scale = min(1.0, (SEARCH_PIXELS / (pixels.shape[0] * pixels.shape[1])) ** 0.5)
-        return [face for face in self._look(scaled(pixels, scale), scale) if face.confidence >= LEAST_CONFIDENCE]
+        return [face for face in self._detect(scaled(pixels, scale), scale) if face.confidence >= LEAST_CONFIDENCE]
 
     def _search_closer(self, pixels: Pixels) -> list[_Hit]:
         scale = SECOND_SIDE / max(pixels.shape[:2])
@@ -111,11 +111,11 @@ class YunetDetector:
         picture = bordered(_spread(scaled(pixels, scale)), border)
         return [
             _Hit(((x - border / scale), (y - border / scale), w, h), confidence)
-            for (x, y, w, h), confidence in self._look(picture, scale)
+            for (x, y, w, h), confidence in self._detect(picture, scale)
             if confidence >= LEAST_CONFIDENCE
         ]
 
-    def _look(self, picture: Pixels, scale: float) -> list[_Hit]:
+    def _detect(self, picture: Pixels, scale: float) -> list[_Hit]:
         """Return what the network sees in a picture that was scaled by this, in pixels of before."""
         # Every process has one core, and libgomp's threads wait by spinning: 20 times slower beside another process.
         # The number is that of the calling thread.
@@ -135,7 +135,7 @@ class YunetDetector:
         """Return how sure it is of the face in the middle, 0: it sees none."""
         side = len(cut)
         middle = [side * TURN_MARGIN / (1 + 2 * TURN_MARGIN)] * 2 + [side / (1 + 2 * TURN_MARGIN)] * 2
-        found = self._look(cut, 1.0)
+        found = self._detect(cut, 1.0)
         shares = overlaps(np.array([face.box for face in found]), np.array(middle))
         return max((f.confidence for f, share in zip(found, shares, strict=True) if share >= SAME_FACE / 2), default=0)
 

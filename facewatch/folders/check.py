@@ -73,7 +73,7 @@ class PlaceFault:
 
 
 def fault_of(root: Path, library_id: str, *, was_used: bool) -> PlaceFault | None:
-    """Return what is wrong with a people folder, by looking alone; None: nothing, or it is still to be made.
+    """Return what is wrong with a people folder, by reading alone; None: nothing, or it is still to be made.
 
     `was_used`: folders were made in it.
     """

@@ -44,7 +44,7 @@ def read_disk(
     folders: Mapping[int, str],
     kind: LinkKind,
 ) -> Disk:
-    """Return what stands in the folders that are recorded or wanted; follows no link and looks nowhere else.
+    """Return what stands in the folders that are recorded or wanted; follows no link and reads nothing else.
 
     Raises:
         FolderError: there are records, but the folder and its marker are gone: an unplugged disk is not a deletion.

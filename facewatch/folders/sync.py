@@ -91,7 +91,7 @@ class PeopleFolder:
         return read_disk(self.root, (), self._recorded_links(None), made, self._kind)
 
     def outdated(self) -> set[int]:
-        """Return who needs another folder or other links, by what is on record; costs no look at the disk."""
+        """Return who needs another folder or other links, by what is on record; the disk is not read."""
         people = self._catalog.links.outdated(named_only=self._named_only)
         for person in self._catalog.people.all():
             if person.folder and not fits_folder(person.id, person.name, person.folder):
@@ -218,14 +218,14 @@ class PeopleFolder:
         log.warning("%s: was not there any more, and is made anew", self.root)
 
     def fault(self) -> str | None:
-        """Return why it cannot be used, and what to do, by looking alone."""
+        """Return why it cannot be used, and what to do, by reading alone."""
         library_id, was_used = self._catalog.library_id, bool(self._catalog.links.folders())
         silence: PlaceFault | None = PlaceFault(f"{self.root}: does not answer", "look at its drive, or at its server")
 
         def look() -> PlaceFault | None:
             return fault_of(self.root, library_id, was_used=was_used)
 
-        fault = self._asker.ask(self.root, look, otherwise=silence)
+        fault = self._asker.ask(self.root, check, otherwise=silence)
         return f"{fault.what}; {fault.remedy}" if fault else None
 
     def link_at(self, path: Path) -> Linked | None:

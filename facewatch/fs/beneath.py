@@ -109,7 +109,7 @@ def _gone(path: str, error: OSError) -> OSError:
 
 
 FRESH_SECONDS = 0.1
-"""How long a folder's names are believed without listing it again: thousands of files in one folder are looked at in a
+"""How long a folder's names are believed without listing it again: thousands of files in one folder are checked in a
 row, and a name that changes meanwhile is heard of."""
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
@@ -135,7 +135,7 @@ class DiskCalls:
         return time.monotonic()
 
 
-def look_below(root: Path, disk: DiskCalls | None = None) -> Callable[[str], Fingerprint | None]:
+def stat_below(root: Path, disk: DiskCalls | None = None) -> Callable[[str], Fingerprint | None]:
     """Return a function that gives the fingerprint of a regular file below the root, None where there is none.
 
     Where the disk takes several spellings for one name (upper and lower case, composed and decomposed letters), there
@@ -147,13 +147,13 @@ def look_below(root: Path, disk: DiskCalls | None = None) -> Callable[[str], Fin
     spelling = _Spelling(str(root), disk)
     way = _Way(str(root), disk)
 
-    def look(path: str) -> Fingerprint | None:
+    def fingerprint(path: str) -> Fingerprint | None:
         status = _status_of(f"{root}/{path}", disk) if way.is_real(path) else None
         if status is None or not stat.S_ISREG(status.st_mode) or not spelling.is_right(path, status):
             return None
         return Fingerprint.of(status)
 
-    return look
+    return fingerprint
 
 
 def is_folder_below(root: Path, path: str, disk: DiskCalls | None = None) -> bool:

@@ -50,7 +50,7 @@ larger than this and all its pixels is none of a photo (a disk image, a file wit
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a worker needs to know to look at photos."""
+    """What a worker needs to know to analyse photos."""
 
     engine: str
     options: EngineOptions = field(default_factory=EngineOptions)
@@ -145,7 +145,7 @@ class Analyzer:
         return Examination(fingerprint, hashlib.sha256(data).digest(), peeked.n_decoded_pixels, n_bytes)
 
     def _most_pixels(self, data: bytes, peeked: Peeked) -> int:
-        """Return how many pixels are decoded at most: more when an engine wants to look closer."""
+        """Return how many pixels are decoded at most: more when an engine needs more detail."""
         from facewatch import decode
 
         if peeked.n_decoded_pixels == peeked.width * peeked.height:

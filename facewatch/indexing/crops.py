@@ -234,7 +234,7 @@ class Crops:
         return self._temporary
 
     def _prune(self, spared: Collection[str]) -> None:
-        """Delete what was made longest ago and is too much, but none of `spared`: somebody is about to look at them."""
+        """Delete what was made longest ago and is too much, but none of `spared`: they are about to be shown."""
         for folder in self._folders():
             for path in _by_age(folder)[: -self._most or None]:
                 if path.name not in spared:

@@ -158,7 +158,7 @@ class WantedEngine:
         """
         known = next((engine for engine in self._catalog.engines.all() if engine.is_in_use), None)
         if known is None:
-            raise NotKnownError(f"{self._catalog.path}: holds no face yet; `facewatch scan PHOTOS` looks for some")
+            raise NotKnownError(f"{self._catalog.path}: holds no face yet; `facewatch scan PHOTOS` finds them")
         switch = self.switch_progress()
         info = self.info if known.name == self.name else describe_engine(known.name, self.settings.options)
         return EngineInUse(known.id, info, switch.wanted if switch else None)
@@ -196,7 +196,7 @@ class WantedEngine:
         """
         if self.is_switch_under_way:
             raise EngineError(
-                f"the engine is being changed to {self.info.name}; `facewatch scan` looks at what is left, then {what}"
+                f"the engine is being changed to {self.info.name}; `facewatch scan` analyses what is left, then {what}"
             )
 
     def due(self, most: int | None = None) -> dict[Path, list[str]]:

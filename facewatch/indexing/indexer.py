@@ -1,9 +1,9 @@
 """One photo, one transaction, idempotent: hash -> analyse -> catalog.
 
-Two looks at a file, both in worker processes: `examine` reads its bytes once (hash, kind, size in pixels), and only a
-photo that the catalog does not know is `analyse`d. What is in flight is bounded by pixels and bytes, not by photos.
+Worker processes read a file: `examine` reads its bytes once (hash, kind, size in pixels), and only a photo that the
+catalog does not know is also `analyse`d. What is in flight is bounded by pixels and bytes, not by photos.
 
-A photo that costs its worker is looked at once more, alone; if it costs another one, that is its fault, on record as
+A photo that costs its worker is analysed once more, alone; if it costs another one, that is its fault, on record as
 any other.
 
 Photos that were brought in before the catalog had room for when they were taken: `find_dates`.
@@ -58,7 +58,7 @@ STOP_SECONDS = 0.5
 """How often it is asked whether to stop while photos are waited for."""
 
 NEVER_SEEN = Fingerprint(0, -1, 0)
-"""Of a file that does not even tell its size: when it does, it is looked at again."""
+"""Of a file that does not even tell its size: when it does, it is read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class _Job:
     started: float
     examined: Examination | None = None
     is_known: bool = False
-    """Whether another engine has looked at this photo."""
+    """Whether another engine has analysed this photo."""
     n_workers_lost: int = 0
     """How many it has cost; one of those others that it was sent off with may be to blame."""
     was_killed: bool = False
@@ -151,7 +151,7 @@ class Indexer:
 
     def _in_order(self, paths: Iterable[str]) -> deque[_Job]:
         """Return what is to be done. Photos whose workers were killed in an earlier run come last and alone, those
-        first that have waited longest: who needs more memory than there is keeps nobody else from being looked at."""
+        first that have waited longest: who needs more memory than there is keeps no other photo from being analysed."""
         jobs, again = deque[_Job](), list[tuple[str, str]]()
         for path in paths:
             known = self.catalog.files.one(self.root_id, path)
@@ -236,7 +236,7 @@ class Indexer:
         return together is not None and n_bytes > together
 
     def _wants_all(self, job: _Job) -> bool:
-        """Whether nothing else may be looked at meanwhile: it is a suspect, or needs the memory."""
+        """Whether nothing else may be analysed meanwhile: it is a suspect, or needs the memory."""
         return bool(job.n_workers_lost) or (job.examined is not None and self._is_only_alone(job.examined.n_bytes))
 
     def _file(self, path: str) -> LibraryFile:
@@ -404,12 +404,12 @@ class Indexer:
 
 
 def find_dates(catalog: Catalog, workers: Workers) -> Iterator[int]:
-    """Record when photos were taken where nobody has looked; yields how many were looked at, after each transaction.
+    """Record when photos were taken whose date has not been read; yields how many were read, after each transaction.
 
     Only headers are read. A photo whose file is gone, changed, unreadable or broken is passed over: the next call tries
     it again. Closing the generator stops after what is recorded.
     """
-    after = n_looked = 0
+    after = n_read = 0
     roots = [str(root) for root in catalog.roots.all()]
     while files := catalog.photos.undated(after=after, most=DATED_TOGETHER):
         copies = {photo_id: list(copies) for photo_id, copies in groupby(files, attrgetter("photo_id"))}
@@ -420,8 +420,8 @@ def find_dates(catalog: Catalog, workers: Workers) -> Iterator[int]:
         with catalog.write():
             catalog.photos.set_taken(answers)
         after = files[-1].photo_id
-        n_looked += len(copies)
-        yield n_looked
+        n_read += len(copies)
+        yield n_read
 
 
 def _dates_in(files: Iterable[UndatedFile], workers: Workers, roots: Sequence[str]) -> dict[int, str]:

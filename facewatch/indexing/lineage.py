@@ -222,7 +222,7 @@ class Versions:
             self._vanished.add(self._catalog.lineage.vectors_of_vanished(self._engine_id))
 
     def forget(self) -> None:
-        """Look up anew what is gone when it is needed next."""
+        """Read again what is gone when it is needed next."""
         self._vanished = None
 
     def inherit(self, analysis: Analysis, face_ids: Sequence[int], before: int | None) -> int:
@@ -245,7 +245,7 @@ class Versions:
         return sum(row.person_id is not None for row in self._catalog.faces.rows([face_ids[new] for new in earlier]))
 
     def is_as_before(self, analysis: Analysis, photo_id: int) -> bool:
-        """Whether the same faces are found in a photo as when it was looked at before."""
+        """Whether the same faces are found in a photo as when it was analysed before."""
         before, after = self._catalog.faces.seen(photo_id, self._engine_id), as_seen(analysis)
         if (before.width, before.height, len(before.ids)) != (after.width, after.height, len(after.ids)):
             return False
@@ -265,7 +265,7 @@ class Versions:
     def there(self, photos: Collection[int]) -> list[tuple[int, int]]:
         """Return pairs of one of these photos, about whose faces somebody said something, and another photo of the
         library with a face that is all but equal near the same place. Where there is any of the former, all faces of
-        the library are looked at (100,000: 0.2 s)."""
+        the library are compared (100,000: 0.2 s)."""
         lineage = self._catalog.lineage
         said = dict(lineage.vectors_of(photos, self._engine_id, only_said=True))
         if not said:

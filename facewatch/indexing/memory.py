@@ -1,4 +1,4 @@
-"""How much memory looking at photos may take, and how it is shared out: so many workers, so many pixels at a time."""
+"""How much memory analysing photos may take, and how it is shared out: so many workers, so many pixels at a time."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ OWN_GROWTH_BYTES = 100 * MB
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What photos may take while they are looked at, beside the models and the main process; in bytes."""
+    """What photos may take while they are analysed, beside the models and the main process; in bytes."""
 
     together: int | None = None
     """All that are in flight; None: no limit."""
     alone: int | None = None
-    """One that is looked at by the only worker there is then."""
+    """One that is analysed by the only worker there is then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Where photos are looked at: worker processes, each with its models loaded once; or this process, for tests.
+"""Where photos are analysed: worker processes, each with its models loaded once; or this process, for tests.
 
 Whatever a photo does to its worker costs that worker and names that photo. So each worker has a pipe of its own and a
 thread here that hands it one photo at a time: there is no lock between processes that a killed one could keep, and no
@@ -52,7 +52,7 @@ LOST_IN_A_ROW = 8
 
 
 class Workers(Protocol):
-    """Where photos are looked at; the futures' exceptions are those of `Analyzer`, and WorkerLost."""
+    """Where photos are analysed; the futures' exceptions are those of `Analyzer`, and WorkerLost."""
 
     n_workers: int
     room: Room
@@ -93,7 +93,7 @@ class _Task:
 
 
 class WorkerPool:
-    """An Workers of worker processes; made when needed, let go on `close`."""
+    """Workers in processes of their own; started when needed, ended by `close`."""
 
     def __init__(
         self,
@@ -377,7 +377,7 @@ class _Threads:
             return lost
         try:
             self._check_machine(row)
-            # A picture with nothing on it: whoever cannot look at that looks at none.
+            # A picture with nothing on it: whoever cannot analyse that analyses none.
             self._ask(number, _Task("self_test", (), None))
         except StoppedError:
             return lost
@@ -399,7 +399,7 @@ class _Threads:
 
 
 class InlineWorkers:
-    """An Workers in this process, one photo after the other: for tests and for looking at a single photo."""
+    """Workers in this process, one photo after the other: for tests and for looking at a single photo."""
 
     n_workers = 1
     room = Room()

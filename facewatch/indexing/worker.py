@@ -1,6 +1,6 @@
 """One worker process, seen from both ends: what runs in it, and what the main process holds of it.
 
-A worker looks at one photo at a time and answers through a pipe of its own. It may crash, hang, swell or be killed at
+A worker analyses one photo at a time and answers through a pipe of its own. It may crash, hang, swell or be killed at
 any moment; the other end then says which of it happened.
 """
 
@@ -37,7 +37,7 @@ LOADING_SECONDS = 600.0
 ENDING_SECONDS = 5.0
 """How long an ending process is waited for."""
 SAMPLING_SECONDS = 0.05
-"""How often the memory of a worker at work is looked at: 0.05 s are some 200 MB at the speed memory is filled with."""
+"""How often the memory of a busy worker is measured: 0.05 s are some 200 MB at the speed memory is filled with."""
 
 _FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU}
 """Signals that somebody else sends: an administrator, or the kernel when memory is short."""
@@ -181,7 +181,7 @@ class Process:
     """A worker process and the pipe to it; belongs to one thread."""
 
     _reaping = threading.Lock()
-    """Starting a process looks after all that have ended, which only one thread may do at a time."""
+    """Starting a process also reaps all that have ended, which only one thread may do at a time."""
 
     def __init__(self, recipe: Recipe, load: Load, *, photo_seconds: float) -> None:
         """Raises:

@@ -33,7 +33,7 @@ def check_places(photos: Sequence[Path], people: Path, catalog: Path, *, source:
 
 
 def distinct_roots(wanted: Sequence[Path], known: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the libraries to look through: the outermost known or wanted one for each wanted, each once."""
+    """Return the libraries to scan: the outermost known or wanted one for each wanted, each once."""
     everybody = [*known, *wanted]
 
     def outermost(root: Path) -> Path:

@@ -34,21 +34,21 @@ SHUT = "some of its photos may not be opened"
 """What is wrong with a folder whose photos are known and may not be read any more."""
 
 LOST_MOUNT = "another drive was mounted there, and is not now"
-"""Why a folder is not looked through: what it held went with that drive."""
+"""Why a folder is not scanned: what it held went with that drive."""
 
 FREE_REREADS = 3
 """How often in a row a file may be read again for its ctime or inode alone, and be found the same, before that has to
-wait: some network drives and FUSE file systems make up both anew at every look."""
+wait: some network drives and FUSE file systems make up both again at every scan."""
 
 REREAD_WAIT, FAULTY_WAIT = timedelta(days=1), timedelta(hours=1)
 """How long it then waits at first; twice as long each time, but no more than 32 times as long."""
 
 N_TOLD = 20
-"""Folders of a library that cannot be read, of which each look tells one by one."""
+"""Folders of a library that cannot be read, which each scan reports one by one."""
 
 
 class Libraries:
-    """The libraries that a service looks after."""
+    """The libraries of a catalog."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Libraries:
     ) -> None:
         """`aligned`: the roots whose photos are crops of one face each; others may be on record as such.
         `faults_depend_on` returns settings and versions that decide which files can be used; when they change, all that
-        could not be used is looked at again."""
+        could not be used is read again."""
         self.roots = roots
         self.rules = rules
         self._catalog = catalog
@@ -122,7 +122,7 @@ class Libraries:
         """Remember which libraries are said to hold crops.
 
         Raises:
-            LibraryError: one has been looked through as ordinary photos.
+            LibraryError: one has been scanned as ordinary photos.
         """
         roots = self._catalog.roots
         for root in self._aligned:
@@ -131,32 +131,32 @@ class Libraries:
                 continue
             if roots.has_photos(root_id):
                 raise LibraryError(
-                    f"{root}: has been looked through as ordinary photos, so it does not become a library of face "
+                    f"{root}: has been scanned as ordinary photos, so it does not become a library of face "
                     "crops; keep crops in a folder of their own"
                 )
             with self._catalog.write():
                 roots.set_aligned(root_id, True)
 
     def forget_aligned(self, roots: Collection[Path]) -> None:
-        """New photos in these libraries are ordinary ones again; what was looked at stays as it is."""
+        """New photos in these libraries are ordinary ones again; what was analysed stays as it is."""
         with self._catalog.write():
             for root in roots:
                 self._catalog.roots.set_aligned(self.root_id(root), False)
 
     def scan_all(self) -> list[tuple[Path, Walk, Changes]]:
-        """Look at every library that is there; one that is not must not keep the others waiting."""
-        looks, faults = [], []
+        """Scan every library that is there; one that is not must not keep the others waiting."""
+        scans, faults = [], []
         for root in self.roots:
             try:
                 check_library(root)
-                looks.append((root, *self.scan(root)))
+                scans.append((root, *self.scan(root)))
             except LibraryError as error:
                 faults.append(error)
-        if faults and not looks:
+        if faults and not scans:
             raise faults[0]
         for fault in faults:
             log.warning("%s", fault)
-        return looks
+        return scans
 
     def forget_moved(self) -> None:
         """What a library held that is gone, and one that was just added holds now, was moved: there is one place of
@@ -170,7 +170,7 @@ class Libraries:
                         log.info("%s: gone, and all that it held is in another library now", root)
 
     def arrived(self, root: Path) -> None:
-        """All of a library has been looked at."""
+        """All of a library has been analysed."""
         root_id = self.root_id(root)
         if self._catalog.roots.is_arriving(root_id):
             with self._catalog.write():
@@ -250,7 +250,7 @@ class Libraries:
         )
 
     def _remember_drives(self, root: Path, root_id: int, found: Walk, lost: frozenset[str], below: str) -> None:
-        """Record the drives that a look saw, where they are not those on record."""
+        """Record the drives that a scan saw, where they are not those on record."""
         roots, mounts = self._catalog.roots, found.mounts | lost
         if below:
             mounts |= roots.mounts(root_id) | mounts_above(root, [f"{below}/"])
@@ -264,7 +264,7 @@ class Libraries:
                 roots.set_mounts(root_id, mounts)
 
     def _note_unread(self, root: Path, root_id: int, found: Mapping[str, str], below: str) -> None:
-        """Record what a look could not read, and tell of it: once of each, and once when it can be read again."""
+        """Record what a scan could not read, and log it: once of each, and once when it can be read again."""
         before = self._catalog.roots.unread(root_id)
         elsewhere = {path: why for path, why in before.items() if below and not _is_within(path, below)}
         unread = elsewhere | dict(found)
@@ -283,7 +283,7 @@ class Libraries:
 
     def offline(self, root: Path) -> dict[str, str]:
         """Return which of a library and the folders in it on which drives were mounted are offline, and why, by what a
-        glance tells. Whether they count as offline, a look at all of it decides, by the same rules."""
+        glance tells. Whether they count as offline, a scan of all of it decides, by the same rules."""
         root_id, drive = self._catalog.roots.one(root) or (0, -1)
         n_known, some = self._catalog.files.sample(root_id, N_GLANCED)
         mounts = self._catalog.roots.mounts(root_id)
@@ -293,9 +293,7 @@ class Libraries:
                 return {str(root): why}
             return {f"{root}/{folder}": LOST_MOUNT for folder in sorted(mounts) if not is_mount(root / folder)}
 
-        return self._asker.ask(
-            root, glance, otherwise={str(root): "does not answer; look at its drive, or at its server"}
-        )
+        return self._asker.ask(root, glance, otherwise={str(root): "does not answer; check its drive, or its server"})
 
     def _absence(self, root: Path, known_drive: int, n_known: int, some: Collection[tuple[str, int]]) -> str:
         """Return why a library counts as offline, by some of its files with their sizes; empty: it is there."""
@@ -320,7 +318,7 @@ class Libraries:
         return "" if known_drive in (-1, drive) else f"another drive or folder than before; {_is_it_right(root)}"
 
     def unread(self, root: Path) -> dict[str, str]:
-        """Return what of a library could not be read when it was looked at last, and why."""
+        """Return what of a library could not be read at the last scan, and why."""
         known = self._catalog.roots.one(root)
         return self._catalog.roots.unread(known[0]) if known else {}
 
@@ -332,7 +330,7 @@ class Libraries:
         return sorted(folder for folder in mounts if not is_mount(root / folder))
 
     def _with_moved(self, root: Path, root_id: int, found: Mapping[str, Fingerprint], changes: Changes) -> Changes:
-        """What looks added may have come from a place of the library that was not looked at."""
+        """What was added may have come from a folder of the library that was not scanned."""
         by_print = {found[path]: path for path in changes.added}
         before = self._catalog.files.with_inodes(root_id, [fingerprint.inode for fingerprint in by_print])
         moved = list(changes.moved)
@@ -353,7 +351,7 @@ class Libraries:
             return self._catalog.roots.add(root, drive, self._catalog.now())
 
     def is_there(self, root: Path) -> bool:
-        """Whether the library is there, and is the drive that it was when it was looked through last."""
+        """Whether the library is there, and is the drive that it was when it was scanned last."""
         try:
             drive = drive_of(root)
         except OSError:
@@ -454,7 +452,7 @@ def _is_reread_due(file: KnownFile, now: str) -> bool:
 
 
 def _marked() -> str:
-    return f"holds {' or '.join(sorted(IGNORE_MARKERS))}: nothing in it is looked at"
+    return f"holds {' or '.join(sorted(IGNORE_MARKERS))}: nothing in it is scanned"
 
 
 def _emptied(n_known: int) -> str:

@@ -82,7 +82,7 @@ def _name_of(root: Path) -> str:
 
 
 def folder_name(folder: str, root: Path) -> str:
-    """Return what a folder below the root, or the root itself, is really called; of the root it costs a look at it."""
+    """Return what a folder below the root, or the root itself, is really called; for the root it lists its parent."""
     return folder.rpartition("/")[2] or _name_of(root)
 
 
@@ -360,7 +360,7 @@ def drive_of(root: Path) -> int:
 
 
 def holds_any(root: Path, rules: Rules) -> bool:
-    """Whether there is at least one file of ours below the root; looks no farther than to the first.
+    """Whether there is at least one file of ours below the root; stops at the first.
 
     Raises:
         OSError: the root cannot be listed.

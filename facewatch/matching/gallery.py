@@ -365,7 +365,7 @@ class Gallery:
         return [(pair, evidence) for pair, evidence in told if evidence.normalised >= normalisation.attach]
 
     def _stricter(self, near: _Ranked, other: _Ranked) -> float:
-        """Return how much the margin between two people grows; only looked at where it could matter."""
+        """Return how much the margin between two people grows; only computed where it could matter."""
         is_far = abs(other.weighed - near.weighed) >= 2 * self._thresholds.margin
         if is_far or not {near.person_id, other.person_id} <= self._named:
             return 0.0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from facewatch.types import Flags, Floats, Ints
 
 CONFIRMED_WEIGHT = 3.0
-"""A face that a user confirmed counts in the centroid as much as so many that nobody looked at."""
+"""A face that a user confirmed counts in the centroid as much as so many that no user confirmed."""
 N_EXEMPLARS = 128
 """Of a person with twice as many faces so many are kept to compare with, which look as different as can be."""
 MOST_CENTROIDS = 8

@@ -1,6 +1,6 @@
 """How near faces are to their own person and to others: distances of all assigned faces at once.
 
-A few matrix products instead of a look into the gallery per face; what `Gallery` decides is not decided here.
+A few matrix products instead of a search of the gallery per face; what `Gallery` decides is not decided here.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def nearness(ids: Ints, people: Ints, embeddings: Floats, weights: Floats, *, n_
     """
     own, centroid = distances_within(people, embeddings)
     everybody = np.unique(people)
-    found, cosines = _look_elsewhere(people, embeddings, weights, n_shortlist)
+    found, cosines = _nearest_others(people, embeddings, weights, n_shortlist)
     pairs, pair_distances = _pairs(people, everybody, found, cosines)
     other, other_people = np.full(len(ids), np.nan, np.float32), np.full(len(ids), _NO_PERSON)
     if found.shape[1]:
@@ -102,7 +102,7 @@ def _members(people: Ints) -> tuple[Ints, list[Ints]]:
     return everybody, np.split(order, starts[1:]) if len(everybody) else []
 
 
-def _look_elsewhere(people: Ints, embeddings: Floats, weights: Floats, n_shortlist: int) -> tuple[Ints, Floats]:
+def _nearest_others(people: Ints, embeddings: Floats, weights: Floats, n_shortlist: int) -> tuple[Ints, Floats]:
     """Return for each face the numbers of the people on its shortlist, and the cosine to the nearest face of each;
     both of shape (n_faces, n), n at most `n_shortlist`."""
     everybody, members = _members(people)

@@ -127,5 +127,5 @@ class Corrections:
                 return set()
             return self.identities.rematch(people, faces, entry_id)
         except EngineError as error:
-            log.info("the pool is looked at again by the next scan: %s", error)
+            log.info("the pool is matched again by the next scan: %s", error)
             return set()

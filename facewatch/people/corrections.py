@@ -183,7 +183,7 @@ class Decisions(Recorder):
                     f"face {ids.face(placed[0])} was placed with {person.label} by you; unassign it first"
                 )
             if not moving < {row.id for row in rows}:
-                raise DecisionError(f"{person.label} has changed meanwhile; look again")
+                raise DecisionError(f"{person.label} has changed meanwhile; check it again")
             with self._deciding("split", [person.id], before=person.label) as result:
                 for part in parts:
                     new = catalog.people.add(now)

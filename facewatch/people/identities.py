@@ -278,7 +278,7 @@ class Identities:
         """Group the pool together with the people without a name, who may grow; machine-made ones may join another.
 
         They lose no face but one of two in a photo, when they join who is in that photo, too. Named and hidden people
-        are not looked at. A face that finds its person changes how that person
+        are not matched. A face that finds its person changes how that person
         looks, which may explain another face: it goes on until nothing changes any more, so that doing it again
         would change nothing. A dry run tells the first step.
         """

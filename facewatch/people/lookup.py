@@ -42,7 +42,7 @@ LinkAt = Callable[[Path], Linked | None]
 
 
 def no_link(path: Path) -> None:
-    """There is no people folder to look into."""
+    """There is no people folder to search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def _is_photo(text: str) -> bool:
 
     try:
         return claims_to_be_photo(text) or Path(text).is_file() or Path(text).is_symlink()
-    except OSError:  # too long for a name, or where nobody may look
+    except OSError:  # too long for a name, or in a folder that may not be read
         return False
 
 

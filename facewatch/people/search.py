@@ -105,7 +105,7 @@ class Search:
     """Finds faces in a catalog, by the engine in use."""
 
     def __init__(self, catalog: Catalog, wanted: WantedEngine, lookup: Lookup, workers: Callable[[], Workers]) -> None:
-        """`workers` returns what looks at photos that the catalog does not know."""
+        """`workers` returns what analyses photos that the catalog does not know."""
         self._catalog = catalog
         self._wanted = wanted
         self._lookup = lookup
@@ -127,19 +127,19 @@ class Search:
     def like(self, photo: Path, *, face: int | None = None, k: int = 10) -> list[NearFaces]:
         """Return the `k` nearest faces for each face of a photo, or for one, by its number from left to right.
 
-        The photo may lie anywhere. What the catalog knows of it is used; else it is looked at, and nothing is recorded.
+        The photo may lie anywhere. What the catalog knows of it is used; else it is analysed, and nothing is recorded.
         Other faces of the same photo may be found, the face itself is not.
 
         Raises:
             NotKnownError: there is no such photo or face, no face in it, or none in the catalog.
-            EngineError: the photo would have to be looked at by another engine than the one that knows the faces.
+            EngineError: the photo would have to be analysed by another engine than the one that knows the faces.
         """
         photo, face = self._on_link(photo, face)
         with self._catalog.read():
             engine = self._engine_in_use()
             vectors = self._kept.load(engine) if engine else Vectors([])
             if engine is None or not len(vectors):
-                raise NotKnownError(f"{self._catalog.path}: holds no face yet; `facewatch scan PHOTOS` looks for some")
+                raise NotKnownError(f"{self._catalog.path}: holds no face yet; `facewatch scan PHOTOS` finds them")
             probes = _chosen(self._probes(photo, engine, vectors), display(str(photo)), face)
             rankings = vectors.nearest(np.stack([vector for _, vector in probes]))
             near_enough = self._near_enough(engine)
@@ -239,13 +239,13 @@ class Search:
     def _known_faces(self, photo: Path, photo_id: int, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
         if not self._catalog.faces.is_analysed(photo_id, engine.id):
             raise EngineError(
-                f"{display(str(photo))}: {engine.name}, which knows the other faces, has not looked at it; "
+                f"{display(str(photo))}: {engine.name}, which knows the other faces, has not analysed it; "
                 "`facewatch scan` completes the change to another engine, then search again"
             )
         faces = self._faces_of(photo_id)
         table = self._catalog.faces.load(engine.id, n_dims=engine.n_dims, photo_id=photo_id)
         known = dict(zip(table.ids.tolist(), table.embeddings, strict=True))
-        # Those that stay with nobody are not among them. Looking through all vectors takes longer, so only for these.
+        # Those that stay with nobody are not among them. Searching all vectors takes longer, so only for these.
         if others := faces.keys() - known.keys():
             known |= vectors.of(others)
         return [
@@ -255,11 +255,11 @@ class Search:
         ]
 
     def _faces_at_sight(self, photo: Path, full: Path, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
-        """Look at a photo whose path the catalog does not know."""
+        """Analyse a photo whose path the catalog does not know."""
         name, wanted = display(str(photo)), self._wanted.info
         if wanted.fingerprint != engine.fingerprint:
             raise EngineError(
-                f"{name}: not in the catalog, and {wanted.name} would look at it while the other faces are known by "
+                f"{name}: not in the catalog, and {wanted.name} would analyse it while the other faces are known by "
                 f"{engine.name}; `facewatch scan` completes the change, then search again"
             )
         examined = self._examine(name, full)
@@ -280,14 +280,14 @@ class Search:
     def _analyse(self, name: str, full: Path, examined: Examination) -> Analysis:
         analysed = _answer(self._workers().analyse(_file(full), examined.fingerprint), name)
         if analysed is None:
-            raise NotKnownError(f"{name}: changed while it was looked at; search again")
+            raise NotKnownError(f"{name}: changed while it was read; search again")
         if isinstance(analysed, Fault):
             raise NotKnownError(f"{name}: {analysed.text}; {analysed.advice}")
         return analysed
 
 
 def _answer(future: Future[_T], name: str) -> _T:
-    """Return what a look at a photo gave."""
+    """Return what analysing a photo gave."""
     try:
         return future.result()
     except OSError as error:

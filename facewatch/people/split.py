@@ -208,7 +208,7 @@ def loose_faces(
 ) -> list[Loose]:
     """Return the faces that a run placed by looser settings than today's, and that those would refuse, by person.
 
-    Only what was placed so is looked at: a face is in no doubt because its person has grown, thresholds have risen with
+    Only what was assigned so is checked: a face is in no doubt because its person has grown, thresholds have risen with
     the gallery, or somebody else looks alike by now. Without a change of `match.strictness` there is nothing to find.
 
     Who was placed loosely stays where it is near enough to the others of its person, by today's distances in a small
@@ -216,7 +216,7 @@ def loose_faces(
     placed loosely as a whole the largest part that today's grouping would leave together stays.
 
     Args:
-        table: the faces of the people to be looked at, as the engine in use sees them.
+        table: the faces of the people to be checked, as the engine in use sees them.
         settings: today's.
     """
     limit, centroid_limit = settings.aggregation.limits_on_record(thresholds)

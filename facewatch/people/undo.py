@@ -31,7 +31,7 @@ class Undone:
     people: tuple[int, ...]
     """Everybody whose faces or facts are not as before."""
     doubtful: tuple[int, ...]
-    """Faces that runs had placed because of what is taken back: nobody's now, to be looked at again."""
+    """Faces that runs had placed because of what is taken back: unassigned now, to be matched again."""
 
 
 class History:
@@ -289,7 +289,7 @@ class History:
 
     def _heirs_of_nobody(self, changes: Iterable[Change]) -> list[int]:
         """Return faces to which something was handed over that is taken back, and who belong to nobody: no run has
-        looked at them without it."""
+        matched them without it."""
         faces = {change.key[0] for change in changes if change.table in ("assignments", "marks", "rejections")}
         rows = self._catalog.faces.rows(faces)
         free = [row.id for row in rows if row.person_id is None and row.mark is None]

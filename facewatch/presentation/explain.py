@@ -58,7 +58,7 @@ def cause(why: Why) -> str:
     if why.rematch is None:
         return "nobody has been recognised"
     if why.rematch.person_id is not None:
-        return "it has not been looked at since it could be recognised: the next scan places it"
+        return "it has not been matched since it could be recognised: the next scan does that"
     return _refused_why(why, why.rematch)
 
 
@@ -419,7 +419,7 @@ def rematch_lines(one: Why, rematch: Rematch) -> Iterator[str]:
 
 
 def _distances(near: Likeness) -> str:
-    """Say what `match.aggregation` looks at, each with its limit."""
+    """Say which distances `match.aggregation` compares, each with its limit."""
     words = {Aggregation.MEAN: "all faces on average", Aggregation.CENTROID: "the centroid of all"}.get(
         near.aggregation, "the nearest face"
     )

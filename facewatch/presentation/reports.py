@@ -38,7 +38,7 @@ def scan_lines(result: ScanResult, status: Status) -> Iterator[str]:
     files = result.files
     yield from (f"{old}: was moved to {new}" for old, new in result.libraries_moved.items())
     yield (
-        f"{plural(files.n_files, 'file')} looked at in {result.seconds:.1f} s: {files.n_new} new, "
+        f"{plural(files.n_files, 'file')} scanned in {result.seconds:.1f} s: {files.n_new} new, "
         f"{files.n_known - files.n_same} copied, {files.n_moved} moved, {files.n_missing} gone, "
         f"{files.n_faulty} faulty" + (f", {files.n_other} no photos" if files.n_other else "")
     )
@@ -52,7 +52,7 @@ def scan_lines(result: ScanResult, status: Status) -> Iterator[str]:
     elif result.engine_before:
         yield f"{result.engine} is in use now; until now it was {result.engine_before}"
     elif status.engine.switch:
-        yield f"{result.engine} has more to look at: facewatch status"
+        yield f"{result.engine} has more photos to analyse: facewatch status"
     if status.faults:
         yield f"{plural(len(status.faults), 'file')} could not be used: facewatch status lists why"
 
@@ -141,10 +141,10 @@ def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
     if live and live.memory_mb:
         yield "memory", f"{live.memory_mb:.0f} MB"
     if health.paused:
-        yield "paused", f"since {local_time(health.paused)}: nothing new is looked at until `facewatch resume`"
+        yield "paused", f"since {local_time(health.paused)}: no new photos are analysed until `facewatch resume`"
     yield "last scan", local_time(current.last_scan) if current.last_scan else "never"
     for root, moment in live.libraries.listed("last_look").items() if live else ():
-        yield "last look", f"{local_time(moment)}: {root}" if moment else root
+        yield "scanned", f"{local_time(moment)}: {root}" if moment else root
     if health.last_backup:
         yield "last backup", f"{local_time(health.last_backup)}: {health.backup_file}"
     yield "holds", f"{plural(counts.n_photos, 'photo')} in {plural(counts.n_files, 'file')}"
@@ -186,11 +186,11 @@ def _remarks(current: Status) -> Iterator[str]:
     health, switch = current.health, current.engine.switch
     if switch:
         yield (
-            f"changing to {switch.wanted}: {switch.n_done} of {plural(switch.n_photos, 'photo')} looked at; until it "
+            f"changing to {switch.wanted}: {switch.n_done} of {plural(switch.n_photos, 'photo')} analysed; until it "
             f"is complete, what {switch.before} found stands. `facewatch scan` or `watch` carries on"
         )
     if current.engine.fault:
-        yield f"cannot look at photos: {current.engine.fault}"
+        yield f"cannot analyse photos: {current.engine.fault}"
     for root in current.paths.aligned:
         yield f"face crops: {root}: nothing is detected there; scan {root} --no-aligned changes that"
     for root, reason in health.offline.items():
@@ -205,7 +205,7 @@ def _remarks(current: Status) -> Iterator[str]:
     for path, reason in health.live.libraries.listed("polled").items() if health.live else ():
         # Of one that is offline it is said already why nothing is heard of it.
         if path not in health.offline:
-            yield f"looked at again and again: {path}{f': {reason}' if reason else ''}"
+            yield f"scanned again and again: {path}{f': {reason}' if reason else ''}"
 
 
 def _is_among(path: str, places: Collection[str]) -> bool:
@@ -242,7 +242,7 @@ def busy(runner: Holder, live: Heartbeat | None, unknown: Sequence[str], now: da
     process = "" if runner.pid is None else f" (process {runner.pid})"
     far = _how_far(live, now)
     if not runner.is_watcher:
-        wait = "Wait for it; the same command then looks at the rest"
+        wait = "Wait for it; the same command then scans the rest"
         return f"a {runner.purpose} is running already{process}: {far}. {wait}"
     if unknown:
         return (
@@ -250,7 +250,7 @@ def busy(runner: Holder, live: Heartbeat | None, unknown: Sequence[str], now: da
             "settings, or stop the watcher (Ctrl-C, or `facewatch service uninstall`), scan, and start it again"
         )
     if live and live.activity is Activity.PAUSED:
-        return f"the watcher{process} is running, and paused: `facewatch resume` lets it look again"
+        return f"the watcher{process} is running, and paused: `facewatch resume` lets it continue"
     return (
         f"the watcher{process} does just that: {far}. What is new is found without a scan; `facewatch status --watch` "
         "shows how far it is"
@@ -287,7 +287,7 @@ def _queue(live: Heartbeat) -> str:
     pace = f"; {backlog.photos_per_second:.1f} a second" if backlog.photos_per_second else ""
     left = f", about {_duration(backlog.eta_seconds)} left" if backlog.eta_seconds is not None else ""
     settling = f", {backlog.n_settling} may still be written to" if backlog.n_settling else ""
-    return f"{plural(backlog.n_waiting, 'file')} to look at, {backlog.n_done} done{settling}{pace}{left}"
+    return f"{plural(backlog.n_waiting, 'file')} to analyse, {backlog.n_done} done{settling}{pace}{left}"
 
 
 def _duration(seconds: float) -> str:
@@ -304,7 +304,7 @@ def _duration(seconds: float) -> str:
 def paused(result: Pause) -> str:
     already = " already" if result.was_paused else ""
     return (
-        f"paused{already}, since {local_time(result.since)}: the watcher looks at nothing new until "
+        f"paused{already}, since {local_time(result.since)}: the watcher analyses no new photos until "
         "`facewatch resume`; naming and correcting go on"
     )
 
@@ -312,7 +312,7 @@ def paused(result: Pause) -> str:
 def resumed(result: Pause, *, is_watched: bool) -> str:
     if not result.was_paused:
         return "was not paused"
-    now = "what came meanwhile is looked at now" if is_watched else "nobody watches now: facewatch watch"
+    now = "what came meanwhile is analysed now" if is_watched else "nobody watches now: facewatch watch"
     return f"resumed: it was paused since {local_time(result.since)}; {now}"
 
 

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 _FEW = 3
 """Faces that are named in a line."""
 
-NO_FACES = "no faces yet: facewatch scan PHOTOS looks for some"
+NO_FACES = "no faces yet: facewatch scan PHOTOS finds them"
 
 
 def changing_engine(switch: SwitchProgress) -> str:
     return (
         f"the engine is being changed from {switch.before} to {switch.wanted}: {switch.n_done} of "
-        f"{plural(switch.n_photos, 'photo')} looked at; there are questions again when `facewatch scan` is through"
+        f"{plural(switch.n_photos, 'photo')} analysed; there are questions again when `facewatch scan` is through"
     )
 
 

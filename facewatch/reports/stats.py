@@ -90,7 +90,7 @@ class QualityStats:
     pixels: Spread
     """The shorter side of a face."""
     pose: Spread
-    """0 looks into the camera, 1 is a profile."""
+    """0 faces the camera, 1 is a profile."""
     brightness: Spread
 
 

@@ -230,7 +230,7 @@ def _newest_of(backups: Backups) -> tuple[str | None, str | None]:
         # Not by their dates: one of a time when the clock was wrong may be from a day to come.
         moment, path = max((written_at(backup.path.stat()), str(backup.path)) for backup in backups.all())
     except (OSError, ValueError):
-        # There is none, one went while we looked, or the folder is somebody else's: not worth failing for.
+        # There is none, one went while we read, or the folder is somebody else's: not worth failing for.
         return None, None
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z"), path
 

@@ -392,14 +392,14 @@ class WatchLoop:
         """While nothing new waits, let the wanted engine look at what only another one has seen."""
         if self.is_busy or not self._work.unseen:
             return
-        n_looked = 0
+        n_read = 0
         for _ in self._app.pipeline.reanalyse(BATCH_PHOTOS, should_stop=self._should_stop):
-            n_looked += 1
+            n_read += 1
             self._reporter.count_photo()
             self._reporter.report(Doing(Activity.INDEXING_ANEW), silent_seconds=self._photo_seconds)
             if self._should_stop():
                 return
-        if n_looked:
+        if n_read:
             self._busy_at = self._clock()
             return
         self._work.unseen = False

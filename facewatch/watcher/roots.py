@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from facewatch.config import Config
-from facewatch.fs.beneath import look_below
+from facewatch.fs.beneath import stat_below
 from facewatch.fs.mounts import file_system_of, is_folder, tells_changes
 from facewatch.library.scan import Rules
 from facewatch.watcher.debounce import Debouncer

@@ -49,7 +49,7 @@ _LARGER = 2
 _WRONG = 5.0
 """Settled faces that a wrong one is worth: it draws others after it; `facewatch evaluate --simulate-user`."""
 _LEAST_CHANCE_OF_NAMED = 0.5
-"""Two people who both have a name must be this probably one: a user has probably looked at them already."""
+"""Two people who both have a name must be this probably one: a user has probably compared them already."""
 _MOST_CANDIDATES = 256
 """Faces of the pool that one person is asked about at a time; the rest comes up when these are answered."""
 
@@ -70,7 +70,7 @@ class Question:
     labels: tuple[str, ...]
     """What those are called."""
     faces: tuple[int, ...]
-    """Faces to look at, best first: every one of `loose`, and some of each group or person."""
+    """Faces to show, best first: every one of `loose`, and some of each group or person."""
     loose: tuple[int, ...]
     """Single faces that it is about: of the pool, or for still those of the person that may be somebody else."""
     n_faces: int

@@ -36,7 +36,7 @@ _IS_OPEN = (
 
 
 class Mark(StrEnum):
-    """What a user said about a face that is nobody's; no run places it."""
+    """What a user said about an unassigned face; no run assigns it."""
 
     NOBODY = "nobody"
     """It stays with nobody until a user says whose it is."""
@@ -302,7 +302,7 @@ class Faces:
         return self.rows([face_id for (face_id,) in ids])
 
     def mark(self, faces: Collection[int], mark: Mark, now: str) -> None:
-        """A user says what these are, that are nobody's."""
+        """Record what a user said about these unassigned faces."""
         self._db.conn.executemany(
             "INSERT INTO marks (face_id, mark, at) VALUES (?, ?, ?)"
             " ON CONFLICT (face_id) DO UPDATE SET mark = excluded.mark, at = excluded.at",

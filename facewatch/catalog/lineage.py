@@ -126,13 +126,13 @@ class Lineage:
         )
 
     def mark_as(self, new: int, old: int) -> None:
-        """The new face, which is nobody's, is out as the old one is."""
+        """The new face, which is unassigned, is out as the old one is."""
         self._db.execute(
             "INSERT INTO marks (face_id, mark, at) SELECT ?, mark, at FROM marks WHERE face_id = ?", [new, old]
         )
 
     def place_as(self, new: int, old: int) -> None:
-        """The new face, which is nobody's, belongs to whom the old one does; who placed that, when and why stays on
+        """The new face, which is unassigned, belongs to whom the old one does; who placed that, when and why stays on
         record."""
         self._db.execute(
             f"INSERT INTO assignments (face_id, {_PLACING}) SELECT ?, {_PLACING} FROM assignments WHERE face_id = ?",

@@ -105,7 +105,7 @@ def read_labels(root: Path, *, only: str = "", rules: Rules | None = None) -> La
 
     Raises:
         LibraryError: there are no labels, they are wrong, or too few to compare; the message says what is needed. Also
-            where most folders are called like dates or a camera's folders: that is an album, and nobody's labels.
+            where most folders are called like dates or a camera's folders: that is an album, not labels.
     """
     _check_folder(root)
     photos = _read_csv(root) if (root / LABELS).is_file() else _read_folders(root, rules or Rules())

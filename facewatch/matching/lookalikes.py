@@ -132,7 +132,7 @@ class Strangers:
         """Return how alike a face and a person are.
 
         Args:
-            own_id: whose the face is; any number that is nobody's: it is nobody's.
+            own_id: whose the face is; any number that is no person's id: it is unassigned.
         """
         return self._evidence(self._cohort.centred(embedding[None])[0], self._middle(person_id), own_id, person_id)
 

@@ -27,7 +27,7 @@ class Group:
     rows: tuple[int, ...]
     """Rows of the table: faces of the pool that join it."""
     leaving: tuple[int, ...] = ()
-    """Faces of those who join that become nobody's: the person has another face in their photo."""
+    """Faces of those who join that become unassigned: the person has another face in their photo."""
 
 
 def plan_groups(
@@ -214,7 +214,7 @@ def _join(
     staying: Collection[int],
     ceiling: float,
 ) -> tuple[int | None, tuple[int, ...], tuple[int, ...]]:
-    """Return who stays, who joins it, and which rows of those become nobody's: the first stays; nobody joins who was
+    """Return who stays, who joins it, and which rows of those become unassigned: the first stays; nobody joins who was
     said to be somebody else, or was in photos with it that show two people."""
     if not ordered:
         return None, (), ()

@@ -230,7 +230,7 @@ class Decisions(Recorder):
         """This face stands for the person.
 
         Raises:
-            DecisionError: it is somebody else's, or nobody's.
+            DecisionError: it is somebody else's, or unassigned.
         """
         with self._catalog.write():
             person, [row] = find_person(self._catalog, who), self._faces([face])

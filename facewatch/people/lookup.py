@@ -119,7 +119,7 @@ def _no_person(catalog: Catalog, who: str, typed: ids.Id) -> str:
 
 
 def _face_hint(catalog: Catalog, typed: ids.Id) -> str:
-    """Return what a number is that is nobody's, if it is a face's."""
+    """Say what a number is that is no person's, if it is a face's."""
     is_face_id = bool(catalog.faces.rows([typed.number]))
     return f"; {ids.face(typed.number)} is {said_of_face(catalog, typed.number)}" if is_face_id else ""
 

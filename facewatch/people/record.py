@@ -116,7 +116,7 @@ class Recorder:
         result.people += losers
 
     def _release(self, rows: Sequence[FaceRow], result: Result) -> None:
-        """These contradict what is decided: they are nobody's."""
+        """Unassign these, which contradict the decision."""
         result.released += [row.id for row in rows]
         self._lose(rows, result, is_let_go=True)
         self._catalog.assignments.release([row.id for row in rows])

@@ -62,7 +62,7 @@ class FoundFace:
     face_id: int
     person_id: int | None
     person: str | None
-    """The name, or "Person 0012"; None: nobody's."""
+    """The name, or "Person 0012"; None: unassigned."""
     distance: float
     """Euclidean between unit vectors."""
     photo: str

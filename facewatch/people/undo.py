@@ -31,7 +31,7 @@ class Undone:
     people: tuple[int, ...]
     """Everybody whose faces or facts are not as before."""
     doubtful: tuple[int, ...]
-    """Faces that runs had placed because of what is taken back: unassigned now, to be matched again."""
+    """Faces that runs had assigned because of what is undone: unassigned now, to be matched again."""
 
 
 class History:
@@ -148,7 +148,7 @@ class History:
 
     def _write_back(self, changes: Sequence[Change]) -> list[int]:
         """Give every row its value from before; returns faces that runs had placed with somebody who is gone since:
-        nobody's.
+        unassigned now.
 
         Raises:
             DecisionError: somebody else has a name that would come back, or whoever a user gave a face to is gone.
@@ -237,7 +237,7 @@ class History:
         self._catalog.people.mark_edited(others & set(people))
 
     def _agree(self, changes: Sequence[Change], people: Collection[int], *, since: int) -> list[int]:
-        """Let go what does not agree with what was taken back of these people; returns the faces that are nobody's by
+        """Let go what does not agree with what was taken back of these people; returns the faces that are unassigned by
         it."""
         released = self._make_room(changes)
         released += self._release_followers(changes, since=since)
@@ -267,7 +267,7 @@ class History:
         return released
 
     def _release_followers(self, changes: Iterable[Change], *, since: int) -> list[int]:
-        """Return faces, nobody's now, that runs gave to somebody who had gained faces by what is taken back: they may
+        """Return unassigned faces that runs gave to somebody who had gained faces by what is taken back: they may
         have followed those."""
         losing = {
             int(change.after["person_id"])
@@ -279,7 +279,7 @@ class History:
         return followers
 
     def _release_heirs(self, changes: Sequence[Change]) -> list[int]:
-        """Return faces, nobody's now, that belonged to somebody whose making was taken back: no decision gave them,
+        """Return unassigned faces that belonged to somebody whose making was taken back: no decision gave them,
         they inherited from a photo that was edited since."""
         people = self._catalog.people
         gone = (person_id for person_id in sorted(_mentioned(changes)) if people.one(person_id) is None)
@@ -296,7 +296,7 @@ class History:
         return [face_id for face_id in free if self._catalog.lineage.before(face_id) is not None]
 
     def _release_unborn(self, people: Collection[int]) -> list[int]:
-        """Return faces, nobody's now, that runs gave to somebody who was born later by what is said now."""
+        """Return unassigned faces that runs gave to somebody who was born later by what is said now."""
         leaving = [row.id for row in unborn(self._catalog, people) if row.source != USER]
         self._catalog.assignments.release(leaving)
         return leaving
@@ -351,7 +351,7 @@ def _facts_of(change: Change) -> Iterator[Fact]:
         return
     yield change.table, change.key, ""
     if change.table == "assignments":
-        # Whose a face is says that it is neither nobody's nor rejected.
+        # An assignment says that a face is neither unassigned nor rejected.
         yield "marks", change.key, ""
         for person_id in _owners(change):
             yield "rejections", (*change.key, person_id), ""

@@ -56,7 +56,7 @@ class Activity(StrEnum):
     STARTING = "starting"
     SCANNING = "scanning"
     INDEXING = "indexing"
-    INDEXING_ANEW = "indexing-anew"
+    REINDEXING = "indexing-anew"
     """With another engine."""
     GROUPING = "grouping"
     LINKING = "linking"
@@ -70,7 +70,7 @@ class Activity(StrEnum):
 
     @property
     def is_indexing(self) -> bool:
-        return self in (Activity.INDEXING, Activity.INDEXING_ANEW)
+        return self in (Activity.INDEXING, Activity.REINDEXING)
 
     @property
     def is_resting(self) -> bool:
@@ -83,7 +83,7 @@ _SENTENCES = {
     Activity.STARTING: "starting",
     Activity.SCANNING: "scanning {}",
     Activity.INDEXING: "analysing photos",
-    Activity.INDEXING_ANEW: "analysing photos with another engine",
+    Activity.REINDEXING: "analysing photos with another engine",
     Activity.GROUPING: "grouping",
     Activity.LINKING: "bringing the folders up to date",
     Activity.BACKING_UP: "backing up the catalog",

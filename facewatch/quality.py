@@ -1,7 +1,7 @@
 """How good a face is, and what it may therefore do.
 
 Measured on the labelled faces of shared/photos: 320 of them, each blurred, shrunk, darkened, brightened and saved badly
-in 18 ways, and embedded anew by both engines, first face_recognition (dlib), then insightface (w600k_mbf). A face is
+in 18 ways, and embedded again by both engines, first face_recognition (dlib), then insightface (w600k_mbf). A face is
 recognised when a gallery of all other labelled faces accepts it as its person.
 """
 

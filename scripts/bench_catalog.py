@@ -288,7 +288,7 @@ def rename_in(bench: Bench, *, n_others: int, n_photos: int = 5_000) -> list[Fin
         # A folder that leaves _unnamed lies less deep: the text of its relative links has to change.
         Finding("links made or moved by the first name", naming.n_touched, "links"),
         Finding("links made or moved by a new name", max(o.n_touched for o in later), "links", at_most=0),
-        Finding("times that the folder was made anew", sum(o.is_new for o in (naming, *later)), at_most=0),
+        Finding("times that the folder was made again", sum(o.is_new for o in (naming, *later)), at_most=0),
     ]
 
 

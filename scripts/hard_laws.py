@@ -1,7 +1,7 @@
 """How easy photos are made hard: each law takes a photo with its labels and a generator, and returns another one.
 
 Faces of the LFW part of shared/photos are 95 pixels wide on average, in photos of 250 x 250; all lengths are in such
-pixels. What a law draws, it draws for each photo anew: U(a, b) is uniform, N(a, b) normal with deviation b.
+pixels. What a law draws, it draws for each photo again: U(a, b) is uniform, N(a, b) normal with deviation b.
 
     blurred   Gaussian blur, deviation U(1, 3.5) pixels
     noisy     Gaussian noise, deviation U(15, 50) of 255 grey levels
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
 VERSION = 1
-"""Counted up when a law changes, so that sets are made anew."""
+"""Counted up when a law changes, so that sets are made again."""
 
 Box = tuple[float, float, float, float]
 """x, y, w, h in pixels."""

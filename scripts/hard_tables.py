@@ -42,7 +42,7 @@ def measure(asked: Asked, kept: Path, say: Callable[[str], None], output: Path |
 
     Args:
         kept: the folder where what engines found is kept.
-        output: is written anew after each set, so that little is lost when this is interrupted.
+        output: is written again after each set, so that little is lost when this is interrupted.
 
     Raises:
         FacewatchError: one cannot be measured.

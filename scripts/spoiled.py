@@ -216,7 +216,7 @@ def poor_rows(sitters: Sitters) -> Iterator[tuple[str, ...]]:
 
 
 def cover_rows(engine: Embedder, labelled: Labelled, n_people: int, seed: int) -> Iterator[tuple[str, ...]]:
-    """Yield the same of faces that something covers, found anew by the engine."""
+    """Yield the same of faces that something covers, found again by the engine."""
     opened = ((person, open_photo(labelled, photo)) for person, photo in choose(labelled, n_people, 2, seed))
     seen = [(person, pixels, max(faces, key=_area)) for person, pixels in opened if (faces := engine.analyse(pixels))]
     good = Sitters(engine, [face for *_, face in seen], np.array([person for person, *_ in seen]))

@@ -548,7 +548,7 @@ class Trials:
 
     def _may_be_led_to(self, target: Path) -> bool:
         """Whether a link leads to a photo, or to the marker, with which links are tried. Links in a folder that moved
-        between "_unnamed" and the top lead a folder too high or too low until they are made anew."""
+        between "_unnamed" and the top lead a folder too high or too low until they are made again."""
         below = (self.work, self.work.parent, self.work / "People")
         return any(target.is_relative_to(folder / "Photos") for folder in below) or target.name == ".facewatch"
 

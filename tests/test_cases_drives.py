@@ -586,7 +586,7 @@ def test_a_people_folder_that_was_deleted_is_made_anew_and_that_is_said(
     tree = named.tree()
     shutil.rmtree(named.people)
     named.scan()
-    assert f"{named.people}: was not there any more, and is made anew" in caplog.messages
+    assert f"{named.people}: was not there any more, and is made again" in caplog.messages
     assert named.tree() == tree
 
 
@@ -652,7 +652,7 @@ def test_a_watcher_whose_people_folder_was_deleted_says_what_makes_it_anew(
         named.draw("new.png", (1, 9))
         turns.after(10.0, "new.png")
         turns.after(10.0)
-        assert "if it was deleted, facewatch folders makes it anew" in caplog.text
+        assert "if it was deleted, facewatch folders makes it again" in caplog.text
         with named.app() as other:
             other.folder.believe_deleted()
             other.folder.sync()

@@ -2,7 +2,7 @@
 
 A copy is taken page by page from one snapshot, while others go on writing, and holds up nobody: measured with 100,000
 faces (115 MB) beside a process that committed every 10 ms, 0.1 s to copy and 0.4 s to check. (VACUUM INTO takes 0.4 to
-0.8 s to copy and tells no progress; page by page without the snapshot began anew at each commit and did not end.)
+0.8 s to copy and reports no progress; page by page without the snapshot started again at each commit and did not end.)
 """
 
 from __future__ import annotations
@@ -400,7 +400,7 @@ class Backups:
         return sorted(found, key=lambda backup: backup.day)
 
     def daily(self, now: datetime) -> Path | None:
-        """Take today's backup if there is none and the catalog has changed since the last, and take it anew when a user
+        """Take today's backup if there is none and the catalog has changed since the last, and take it again when a user
         decided something since; return its path.
 
         Never fails: a fault is logged once, and an hour later it is tried again. Takes no lock that others wait for.

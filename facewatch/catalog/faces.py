@@ -151,7 +151,7 @@ class Faces:
             if face_id is None:
                 face_id = self._add_face(photo_id, engine_id, face, is_current=is_in_use)
             elif is_in_use:
-                self._see_anew(face_id, engine_id, face)
+                self._update_seen(face_id, engine_id, face)
             else:
                 self._write_sight("INSERT INTO sightings (face_id, engine_id", [face_id, engine_id], face)
             ids.append(face_id)
@@ -165,7 +165,7 @@ class Faces:
         insert = "INSERT INTO faces (photo_id, engine_id, is_current"
         return self._write_sight(insert, [photo_id, engine_id, int(is_current)], face)
 
-    def _see_anew(self, face_id: int, engine_id: int, face: Face) -> None:
+    def _update_seen(self, face_id: int, engine_id: int, face: Face) -> None:
         """The engine in use has found a face that only others knew: its view is the one that stands in `faces`."""
         self._db.execute(
             f"INSERT OR REPLACE INTO sightings (face_id, engine_id, {SIGHT})"

@@ -108,7 +108,7 @@ def find_nearer(
     margin that matching asks for, and to the middle. One face in the wrong place makes others near to its person; the
     middle does not follow it.
 
-    What a run placed is matched anew, with all such faces left out: exactly that is done when they are released. Who
+    What a run placed is matched again, with all such faces left out: exactly that is done when they are released. Who
     cannot be in the photo, or was said not to be the face, is nobody that it could be nearer to. Nor are people who
     look like one (`alike`, the lower id first): between them distances do not tell, and all faces of one would go.
     """
@@ -151,7 +151,7 @@ def _settle_loose(
     first: dict[int, Match] | None = None
     loose = list(faces)
     while True:
-        matches = _match_anew(comparison, loose, _Possible(catalog, {row.id for row in loose}))
+        matches = _match_again(comparison, loose, _Possible(catalog, {row.id for row in loose}))
         first = matches if first is None else first
         clear = {row.id: m for row in loose if (m := matches.get(row.id)) and _is_move(row, m)}
         if len(clear) == len(loose):
@@ -205,7 +205,7 @@ class _Possible:
         return present.union(self._rejections.get(row.id, ()), not_born_yet(self._catalog, row.photo_id))
 
 
-def _match_anew(comparison: Comparison, faces: Sequence[FaceRow], possible: _Possible) -> dict[int, Match]:
+def _match_again(comparison: Comparison, faces: Sequence[FaceRow], possible: _Possible) -> dict[int, Match]:
     """Return what matching would say of each of these faces if all of them belonged to nobody."""
     if not faces:
         return {}

@@ -70,7 +70,7 @@ def apply(
         opened = OpenedFolder(os.path.realpath(root))
     except FileNotFoundError as error:
         raise FolderError(
-            f"{root}: is gone: connect its disk; if it was deleted, facewatch folders makes it anew"
+            f"{root}: is gone: connect its disk; if it was deleted, facewatch folders makes it again"
         ) from error
     except OSError as error:
         raise refusal(root, error) from error

@@ -21,7 +21,7 @@ from facewatch.text import printable
 
 _PROBE = ".facewatch.probe"
 
-ANEW = "if it was deleted, facewatch folders makes it anew"
+MAKE_AGAIN = "if it was deleted, facewatch folders makes it again"
 
 HAND_OVER = (
     "facewatch folders --take-over makes it this one's, and keeps the names of its folders; or choose another people "
@@ -87,7 +87,7 @@ def fault_of(root: Path, library_id: str, *, was_used: bool) -> PlaceFault | Non
         return None
     if owner is None:
         what = f"{name}: not marked as a people folder, but folders were made in it"
-        return PlaceFault(what, "connect its disk, or facewatch folders if it was made anew")
+        return PlaceFault(what, "connect its disk, or facewatch folders if it was made again")
     if not owner:
         remedy = f"delete '{printable(str(root / MARKER))}' if this is your people folder, then facewatch folders"
         return PlaceFault(f"{printable(str(root / MARKER))}: cannot be read", remedy)
@@ -99,8 +99,8 @@ def _absence(root: Path, name: str, library_id: str) -> PlaceFault:
     if other not in (None, root):  # what cannot be reached by its own name may be by its folder's listing
         now = printable(str(other))
         what = f"{name}: it is not there, but {now} is marked as this library's people folder"
-        return PlaceFault(what, f"if it was renamed, name it (--people {now}, or people under [library]); {ANEW}")
-    return PlaceFault(f"{name}: it is not there, but folders were made in it", f"connect its disk; {ANEW}")
+        return PlaceFault(what, f"if it was renamed, name it (--people {now}, or people under [library]); {MAKE_AGAIN}")
+    return PlaceFault(f"{name}: it is not there, but folders were made in it", f"connect its disk; {MAKE_AGAIN}")
 
 
 def find_renamed(parents: Iterable[Path], library_id: str) -> Path | None:

@@ -54,7 +54,7 @@ def read_disk(
     if (links or folders) and not os.path.lexists(f"{top}/{MARKER}"):
         raise FolderError(
             f"{root}: this is not the people folder any more (no {MARKER} in it): connect its disk; "
-            "if it was deleted, facewatch folders makes it anew"
+            "if it was deleted, facewatch folders makes it again"
         )
     concerned = {*folders.values(), *(link.path.rpartition("/")[0] for link in links)}
     concerned.update(*(islice(folder_names(person.person_id, person.name), N_CANDIDATES) for person in wanted))

@@ -168,7 +168,7 @@ def _standing(disk: Disk) -> dict[str, set[str]]:
 
 
 def _find_stuck(homes: Mapping[int, str], names: Mapping[int, str], disk: Disk) -> list[int]:
-    """Return who cannot move, because something that stays has the name: their links are made anew in it."""
+    """Return who cannot move, because something that stays has the name: their links are made again in it."""
     standing = _standing(disk)
     leaving = {home for p, home in homes.items() if names[p] != home}
     return [p for p, home in homes.items() if names[p] != home and standing[name_key(names[p])] - leaving]

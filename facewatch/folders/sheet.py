@@ -1,6 +1,6 @@
 """The contact sheet: a page at the top of the people folder that shows everybody; only one that bears our mark is ours.
 
-It has the portrait of each person on a line of its own, so that somebody can be taken off without making it anew.
+It has the portrait of each person on a line of its own, so that somebody can be taken off without making it again.
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ class PeopleFolder:
         self.check()
 
     def believe_deleted(self) -> None:
-        """If it is not there, it is made anew, wherever it was."""
+        """If it is not there, it is made again, wherever it was."""
         self._is_believed_deleted = True
 
     def _check_may_be_made(self) -> None:
@@ -215,7 +215,7 @@ class PeopleFolder:
         is_renamed = find_renamed([self.root.parent], self._catalog.library_id) not in (None, self.root)
         if is_renamed or not is_drive_here:
             raise FolderError(f"{fault.what}; {fault.remedy}")
-        log.warning("%s: was not there any more, and is made anew", self.root)
+        log.warning("%s: was not there any more, and is made again", self.root)
 
     def fault(self) -> str | None:
         """Return why it cannot be used, and what to do, by reading alone."""

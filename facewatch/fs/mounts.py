@@ -81,7 +81,7 @@ class Asker:
         self._asked: dict[Path, threading.Thread] = {}
 
     def ask(self, disk: Path, question: Callable[[], T], *, otherwise: T) -> T:
-        """Return the answer, or `otherwise` while the disk gives none; then it is left to itself, and asked anew only
+        """Return the answer, or `otherwise` while the disk gives none; then it is left to itself, and asked again only
         when it has answered."""
         answers: list[T] = []
         before = self._asked.get(disk)

@@ -35,7 +35,7 @@ _FACES_AT_ONCE = 16_384
 
 ALL_BUT_EQUAL = 0.5
 """How near the embeddings of a face in two versions of a photo are, as a share of the distance up to which two faces
-are taken for one person's. Of 100 faces of shared/photos saved anew (JPEG at 60 and 90, WebP, brighter, with more
+are taken for one person's. Of 100 faces of shared/photos saved again (JPEG at 60 and 90, WebP, brighter, with more
 contrast, grey) 99 % are nearer, by dlib and by ArcFace, and of those at half size 96 % and 99 %. Of 4,354 pairs of
 different photos of one person, cut so that the face is at the same place (LFW), 29 and 19 are, some of them one."""
 

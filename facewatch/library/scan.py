@@ -348,7 +348,7 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
 def drive_of(root: Path) -> int:
     """Return a number that tells a root from another drive or folder in its place.
 
-    The device's number alone belongs to the slot that a drive is plugged into. Some file systems number anew at each
+    The device's number alone belongs to the slot that a drive is plugged into. Some file systems number again at each
     mount, so that another number does not prove another drive.
 
     Raises:

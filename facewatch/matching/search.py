@@ -162,7 +162,7 @@ class Extent:
     """Of the last face, in the order in which they came; 0: there is none."""
     last_id: int
     token: str
-    """Drawn anew for every change, and kept by the origin, too: tells the file of an origin that was set back to what
+    """Drawn again for every change, and kept by the origin, too: tells the file of an origin that was set back to what
     it was earlier and went another way."""
 
 
@@ -198,7 +198,7 @@ class VectorFile:
             return None
 
     def write(self, known: Extent | None) -> Draft:
-        """Return what adds faces behind those that are known, or begins anew; see `Draft`.
+        """Return what adds faces behind those that are known, or starts from none; see `Draft`.
 
         Raises:
             OSError: the file cannot be written.

@@ -155,7 +155,7 @@ def _download(
     address = archive_address(pack.name, base_url, registry={pack.name: pack})
     download(address, part, report, size=pack.archive.size, note=pack.archive.name)
     if not _is_archive(part, pack):
-        # Packed anew, perhaps; what it holds decides.
+        # Perhaps packed again; what it holds decides.
         log.warning("%s is not the archive that facewatch knows; its files are compared", address)
 
 
@@ -181,7 +181,7 @@ def partial_file(folder: Path, name: str) -> Path:
 
 
 def discard(part: Path) -> None:
-    """Forget what came, so that the next try begins anew."""
+    """Forget what came, so that the next try starts from the beginning."""
     part.unlink(missing_ok=True)
     _version_file(part).unlink(missing_ok=True)
 

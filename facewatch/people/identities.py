@@ -254,7 +254,7 @@ class Identities:
     # --- another engine ---
 
     def take_over(self, before: str) -> None:
-        """Say anew how near every assigned face is to its person: the distances on record are those of the engine
+        """Measure again how near every assigned face is to its person: the distances on record are those of the engine
         `before`, and mean nothing beside this one's."""
         self.forget_gallery()
         table = self._load()

@@ -421,7 +421,7 @@ class KeptVectors:
             return None
 
     def _write(self, engine: KnownEngine, known: Extent | None) -> None:
-        """Add what has come since; nothing known: begin anew."""
+        """Add what has come since; nothing known: start from none."""
         file, extent = self._file(engine), known or NOTHING
         with file.write(known) as draft:
             for block, place in self._arrivals(engine, extent):

@@ -3,7 +3,7 @@
     plan_split      catalog, person -> SplitPlan     loads the faces
     split_faces     faces -> SplitPlan               thinks
 
-Faces are grouped anew by average linkage, the measure that all groups are made by (`clustering.average`), with what
+Faces are grouped again by average linkage, the measure that all groups are made by (`clustering.average`), with what
 users said as its rules: all faces that they placed are one group from the start, and of two faces in one photo at least
 one is somebody else. Poor faces, which look like each other, make no parts but follow.
 """

@@ -177,7 +177,7 @@ class History:
             into = self._catalog.people.merged_into(person_id)
             if person_id not in ending and into is not None:
                 raise DecisionError(
-                    f"person {ids.person(person_id)} has become part of person {ids.person(into)} since; decide anew"
+                    f"person {ids.person(person_id)} has become part of person {ids.person(into)} since; decide again"
                 )
 
     def _check_names(self, people: Collection[int]) -> None:
@@ -220,7 +220,7 @@ class History:
             if known is None:
                 raise DecisionError(
                     f"decision {ids.decision(entry.id)} ({entry.action}) was made by an older facewatch, which did not "
-                    "keep what undoes it; decide anew instead"
+                    "keep what undoes it; decide again instead"
                 )
             changes[entry.id] = known
         return changes

@@ -396,7 +396,7 @@ class WatchLoop:
         for _ in self._app.pipeline.reanalyse(BATCH_PHOTOS, should_stop=self._should_stop):
             n_read += 1
             self._reporter.count_photo()
-            self._reporter.report(Doing(Activity.INDEXING_ANEW), silent_seconds=self._photo_seconds)
+            self._reporter.report(Doing(Activity.REINDEXING), silent_seconds=self._photo_seconds)
             if self._should_stop():
                 return
         if n_read:

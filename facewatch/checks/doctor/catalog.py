@@ -168,7 +168,7 @@ def is_whole(case: Case) -> Iterator[Finding]:
 
 
 def _advice_for(case: Case, lines: list[str]) -> str:
-    """An index can be made anew from its table; for anything else there are only backups."""
+    """An index can be made again from its table; for anything else there are only backups."""
     if all(" index " in line for line in lines):
         return f"stop facewatch, then: sqlite3 '{shown(case.config.catalog)}' REINDEX"
     return restore_advice(case)

@@ -121,7 +121,7 @@ def open_questions(
 ) -> list[Question]:
     """Return every question that is open, best first.
 
-    Nobody is asked about anew that was said to be somebody else, and nobody who is in a photo with the other and does
+    Nobody is asked about again that was said to be somebody else, and nobody who is in a photo with the other and does
     not look like it. Two people who both have a name come first: no run makes them one. Groups that are near everybody
     come last, and before that one question is about all of them.
 

@@ -86,7 +86,7 @@ class Review:
         """
         Args:
             undo: takes back the decision with this number in the journal.
-            n_between: answers that may pass before the questions are looked for anew; meanwhile those that are no
+            n_between: answers that may pass before the questions are searched for again; meanwhile those that are no
                 longer open are passed over.
         """
         self._catalog = catalog

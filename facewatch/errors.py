@@ -6,7 +6,7 @@ FacewatchError (1)
 ├── CatalogError (5)          the catalog is damaged, newer than the program, or in a place it cannot live
 │   ├── DiskFullError (5)     no room for the catalog
 │   ├── DiskFaultError (5)    the catalog's disk failed to read or write
-│   └── BusyError (6)         another facewatch process is at work on this catalog
+│   └── BusyError (6)         another facewatch process is using this catalog
 ├── EngineError (7)           a model cannot be loaded or gave nonsense
 ├── FolderError (8)           the people folder cannot be written, or cannot hold links
 ├── NotKnownError (9)         a person, face or photo that nobody knows, or a name that fits several

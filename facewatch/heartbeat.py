@@ -220,7 +220,7 @@ class Heartbeat:
         return abs((now - (told_at if told_at.tzinfo else told_at.replace(tzinfo=UTC))).total_seconds())
 
     def is_fresh(self, now: datetime) -> bool:
-        """Whether it has said something lately enough to be believed at work."""
+        """Whether its last report is recent enough to believe that it is running."""
         return self.age_seconds(now) < max(FRESH_SECONDS, self.silent_seconds)
 
 

@@ -321,7 +321,7 @@ def test_names_of_files_must_be_able_to_be_anything() -> None:
 def test_a_clock_that_is_behind_the_catalog_is_wrong(scanned: Library) -> None:
     yesterday = datetime.now(UTC) - timedelta(days=1)
     [finding] = told(look(scanned, now=lambda: yesterday), "environment", level="broken")
-    assert "but the catalog was at work at" in finding.text
+    assert "but the catalog was last used at" in finding.text
     assert "timedatectl" in finding.remedy
 
 

@@ -133,8 +133,8 @@ class Assignments:
         return int(new), int(before)
 
     def renew_distances(self, distances: Iterable[tuple[int, float | None, float | None]], before: str) -> None:
-        """Update the record of how near each assigned face (id, to the nearest member, to the centroid) is to its person, and
-        behind the rule which engine it was known from; the first one stays."""
+        """Update the record of how near each assigned face (id, to the nearest member, to the centroid) is to its
+        person, and behind the rule which engine it was known from; the first one stays."""
         self._db.conn.executemany(
             "UPDATE assignments SET distance = ?, centroid_distance = ?, runner_up_id = NULL,"
             f" runner_up_distance = NULL, rule = iif({IS_KNOWN_FROM}, rule, rule || ?) WHERE face_id = ?",

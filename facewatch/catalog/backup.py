@@ -400,8 +400,8 @@ class Backups:
         return sorted(found, key=lambda backup: backup.day)
 
     def daily(self, now: datetime) -> Path | None:
-        """Take today's backup if there is none and the catalog has changed since the last, and take it again when a user
-        decided something since; return its path.
+        """Take today's backup if there is none and the catalog has changed since the last, and take it again when a
+        user decided something since; return its path.
 
         Never fails: a fault is logged once, and an hour later it is tried again. Takes no lock that others wait for.
 

@@ -22,9 +22,10 @@ N_TURNS = 8
 class WhispersClusterer(GraphClusterer):
     """Chinese whispers (Biemann 2006) over the edges up to `edge_ceiling`, near faces heard louder.
 
-    The original lets one face speak at a time. Here an eighth of them, drawn again in each sweep, listen at once to what
-    all said before, which numpy does for 100 000 faces in a few seconds, and which ends as well: two faces that would
-    swap names for ever are in the same eighth in one sweep of eight. Only faces whose neighbours changed listen again.
+    The original lets one face speak at a time. Here an eighth of them, drawn again in each sweep, listen at once to
+    what all said before, which numpy does for 100 000 faces in a few seconds, and which ends as well: two faces that
+    would swap names for ever are in the same eighth in one sweep of eight. Only faces whose neighbours changed listen
+    again.
     """
 
     edge_ceiling: float | None = None

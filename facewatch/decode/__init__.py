@@ -205,7 +205,8 @@ def _mended_png(data: BinaryIO, _working_side: int) -> BinaryIO | None:
 
 
 _MENDED = MappingProxyType({"JPEG": jpeg.with_end_mark, "PNG": _mended_png})
-"""How a file is mended whose picture may be whole all the same: the data repaired, or None where there is nothing to repair."""
+"""How a file is mended whose picture may be whole all the same: the data repaired, or None where there is nothing to
+repair."""
 
 
 def _open(kind: Kind, data: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:

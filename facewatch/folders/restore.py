@@ -82,7 +82,7 @@ def check_nobody_runs(catalog: Path) -> None:
     """Refuse what cannot be done beside a scan or a watcher.
 
     Raises:
-        BusyError: one is at work.
+        BusyError: a scan or watcher is running.
     """
     runner = holder(beside(catalog, sidecar.RUN_LOCK))
     if runner is not None:

@@ -245,7 +245,7 @@ def _engine_fault(engine: WantedEngine) -> str | None:
 
 
 def _when(run: Mapping[str, Any]) -> str:
-    """Return when a run was last known to be at work."""
+    """Return when a run was last known to be running."""
     return str(run["ended_at"] or run["started_at"])
 
 

@@ -388,11 +388,11 @@ def dangling(case: Case) -> Iterator[Finding]:
 
 
 def _bring_up(case: Case) -> str:
-    return "wait for the watcher, which is at work" if case.runner else "facewatch scan, or watch, fixes that"
+    return "wait for the watcher, which is running" if case.runner else "facewatch scan, or watch, fixes that"
 
 
 def _bring_up_folders(case: Case) -> str:
-    return "wait for the watcher, which is at work" if case.runner else "facewatch folders fixes that"
+    return "wait for the watcher, which is running" if case.runner else "facewatch folders fixes that"
 
 
 def agreement(case: Case) -> Iterator[Finding]:

@@ -55,7 +55,7 @@ CLOCK_SLACK = timedelta(minutes=10)
 """How far a clock may be set back without being wrong."""
 
 FIRST_YEAR = 2025
-"""No machine that runs this was at work before it: a clock that says so was never set."""
+"""No machine runs this with an earlier date: a clock that shows one was never set."""
 
 OPEN_FILES = 1024
 """What Linux gives a process at least; photos, the catalog, workers and the kernel's watches take some dozens."""
@@ -290,7 +290,7 @@ def clock(case: Case) -> Iterator[Finding]:
     if now.year < FIRST_YEAR:
         yield finding_of(ENVIRONMENT, Severity.BROKEN, f"the clock says {now:%Y-%m-%d %H:%M}: it was never set", remedy)
     elif newest is not None and now < newest - CLOCK_SLACK:
-        what = f"the clock says {now:%Y-%m-%d %H:%M} UTC, but the catalog was at work at {newest:%Y-%m-%d %H:%M}"
+        what = f"the clock says {now:%Y-%m-%d %H:%M} UTC, but the catalog was last used at {newest:%Y-%m-%d %H:%M}"
         yield finding_of(ENVIRONMENT, Severity.BROKEN, what, f"{remedy}; if it is right now, this passes by itself")
     else:
         local = now.astimezone()

@@ -324,7 +324,7 @@ def runner(case: Case) -> Iterator[Finding]:
     now, live = case.world.now(), HeartbeatFile(heartbeat_file_of(case.config.catalog)).read()
     if live is not None and not live.is_fresh(now):
         minutes = live.age_seconds(now) / 60
-        what = f"{case.runner}: at work, but it has said nothing for {minutes:.0f} minutes"
+        what = f"{case.runner}: running, but it has reported nothing for {minutes:.0f} minutes"
         yield finding_of(
             AT_WORK, Severity.REMARK, what, "read its log; if it hangs, kill it and start it again: nothing is lost"
         )
@@ -351,7 +351,7 @@ def service(case: Case) -> Iterator[Finding]:
         return
     name = f"service of {state.manager}"
     if not state.is_installed:
-        yield finding_of(AT_WORK, Severity.OK, f"no {name}; facewatch service install keeps a watcher at work")
+        yield finding_of(AT_WORK, Severity.OK, f"no {name}; facewatch service install keeps a watcher running")
     elif state.activity == "failed":
         what = f"{name}: failed (exit code {state.exit_code})"
         yield finding_of(AT_WORK, Severity.BROKEN, what, "facewatch service logs says why")

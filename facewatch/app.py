@@ -158,7 +158,7 @@ class App:
         return Auditor(self.catalog, self.engine, self.folder, self.corrections, self.identities.settings)
 
     def status_report(self) -> StatusReport:
-        """Return what tells the status, and renews what changes from second to second."""
+        """Return what reports the status, and renews what changes from second to second."""
         return StatusReport(
             self.catalog,
             self.engine,

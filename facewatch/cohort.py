@@ -45,7 +45,7 @@ LEAST_BEYOND, LOW_BEYOND, MOST_STRANGE, LEAST_STRANGE = -3.0, -1.0, 5.0, -4.0
 what they have with strangers is below the first; or below the second, and what they have with strangers outside of the
 others: above it is near everybody, below it like no face (`scripts/spoiled hubs`)."""
 LEAST_DEVIATIONS = 0.05, 0.01
-"""A library in which all groups are the same tells no more than that; of both."""
+"""A library in which all groups are the same shows no more than that; of both."""
 _MOST_COMPARED = 16 * MOST_MEMBERS
 """Faces that a cohort is taken from."""
 _NORMAL = 1.4826

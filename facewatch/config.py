@@ -31,7 +31,8 @@ FOREIGN_FOLDERS = (
     *("*.cocatalog but Originals", "*.cocatalogdb", "Cache beside *.cocatalogdb", "CaptureOne/Cache"),
     *("Corel Auto-Preserve", "[[]Originals]", "*.dtrash", "iPod Photo Cache", "Generated Images.bundle"),
     *("*.imovielibrary", "*.fcpbundle", "*.tvlibrary", "*.musiclibrary", "*.app", "*.trickplay"),
-    # bins; what people call theirs (Bin, Trash, Papierkorb) may be an album, and is one unless another sign tells
+    # bins; what people call theirs (Bin, Trash, Papierkorb) may be an album, and is one unless another sign shows
+    # otherwise
     *("@Recycle", "#recycle", "$RECYCLE.BIN", "RECYCLER", "RECYCLED holding INFO2, desktop.ini"),
     *("Recycle Bin", "Recycle Bin - *", "Network Recycle Bin*", "trashbox", "Network Trash Folder"),
     *("Google Photos/Trash", "Google Photos/Bin", "Google Fotos/Papierkorb", "Google Fotos/Papelera"),
@@ -197,7 +198,7 @@ SETTINGS = (
         )
         for option in OPTIONS
     ),
-    Setting("engine.workers", 0, "Photos looked at at the same time; 0: one a core.", _number(0, 256, whole=True)),
+    Setting("engine.workers", 0, "Photos analysed at the same time; 0: one a core.", _number(0, 256, whole=True)),
     Setting(
         "match.strictness",
         0.0,
@@ -301,7 +302,7 @@ SETTINGS = (
     Setting(
         "watch.scan_minutes",
         60.0,
-        "Compare the whole library again this often, whatever was heard.",
+        "Compare the whole library again this often, whatever events came.",
         _number(0.01, 100000),
     ),
     Setting(

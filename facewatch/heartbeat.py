@@ -1,6 +1,6 @@
 """What a running scan or watcher says of itself, in a small file beside the catalog that anybody may read.
 
-Not in the catalog: it changes every second, must be told while the disk is full, and is worth nothing when its process
+Not in the catalog: it changes every second, must be shown while the disk is full, and is worth nothing when its process
 is gone.
 """
 
@@ -24,7 +24,7 @@ from facewatch.fs.atomic import replacing
 from facewatch.fs.sidecar import beside
 
 FRESH_SECONDS = 60.0
-"""A watcher that has not told of itself for longer hangs, unless it said that it would be silent."""
+"""A watcher that has not reported for longer hangs, unless it said that it would be silent."""
 
 MOST_BYTES = 1_000_000
 """A heartbeat file holds less; something else is not read into memory."""
@@ -114,7 +114,7 @@ class Backlog:
     """How much is done of a burst, and how much is not."""
 
     n_settling: int = 0
-    """Files heard of that may still be written to."""
+    """Files reported by events that may still be written to."""
     n_waiting: int = 0
     """Files still to be analysed."""
     n_done: int = 0
@@ -211,7 +211,7 @@ class Heartbeat:
         return replace(self, doing=self.doing[:MOST_SIGNS], libraries=self.libraries.first(n_named))
 
     def age_seconds(self, now: datetime) -> float:
-        """Return how long ago it said this; infinity when that cannot be told. `now` is aware."""
+        """Return how long ago it said this; infinity when that is not known. `now` is aware."""
         try:
             told_at = datetime.fromisoformat(self.told_at)
         except ValueError:
@@ -228,7 +228,7 @@ _DEFAULT = Heartbeat()
 
 
 def heartbeat_file_of(catalog: Path) -> Path:
-    """Return where the one that works on a catalog tells of itself."""
+    """Return the heartbeat file of a catalog."""
     return beside(catalog, sidecar.HEARTBEAT)
 
 

@@ -181,9 +181,9 @@ class Pipeline:
         started, is_first = self.clock(), not self.catalog.files.counts()["files"]
         newest_face, newest_person = self.catalog.faces.newest(), self.catalog.people.newest()
         reporter.report(Doing(Activity.SCANNING, "the libraries"), silent_seconds=SILENT_SECONDS)
-        report(Progress(0, 0, "", stage="looking through the libraries"))
-        looks = self.libraries.scan_all()
-        counts = self._index_all(looks, report, reporter)
+        report(Progress(0, 0, "", stage="scanning the libraries"))
+        scans = self.libraries.scan_all()
+        counts = self._index_all(scans, report, reporter)
         self._find_dates(report)
         before = self.complete_switch()
         is_due = self.grouping.is_due and not self.engine.is_switch_under_way
@@ -193,7 +193,7 @@ class Pipeline:
         report(Progress(0, 0, "", stage="making links"))
         self.give_names()
         applied = self.folder.sync()
-        for root, _, _ in looks:
+        for root, _, _ in scans:
             self.libraries.arrived(root)
         self.search.keep_up()
         return ScanResult(
@@ -211,7 +211,7 @@ class Pipeline:
     def _index_all(self, scans: Sequence[Scanned], report: Report, reporter: ProgressReporter) -> Counter[str]:
         """Bring what was found into the catalog; returns how many files of each kind there were."""
         again = self.engine.due()
-        n_total = sum(len(changes.to_read) for _, _, changes in looks) + sum(map(len, again.values()))
+        n_total = sum(len(changes.to_read) for _, _, changes in scans) + sum(map(len, again.values()))
         counts: Counter[str] = Counter()
         for one in self._indexed(scans):
             counts.update({one.kind: 1, "done": 1, "assigned": one.n_assigned, "same": one.is_same})
@@ -229,8 +229,8 @@ class Pipeline:
             n_known=counts["known"],
             n_same=counts["same"],
             n_again=counts["again"],
-            n_moved=self.libraries.n_moved + sum(len(changes.moved) for _, _, changes in looks),
-            n_missing=sum(len(changes.missing) for _, _, changes in looks),
+            n_moved=self.libraries.n_moved + sum(len(changes.moved) for _, _, changes in scans),
+            n_missing=sum(len(changes.missing) for _, _, changes in scans),
             n_faulty=counts["faulty"],
             n_unread_folders=sum(len(found.unseen) for _, found, _ in scans),
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _CROP_SIDE = 112
 _CONTRAST = 50.0
-"""Standard deviation of the grey values that sharpness is told for: the median of the labelled faces is 48 and 51."""
+"""Standard deviation of the grey values that sharpness is given for: the median of the labelled faces is 48 and 51."""
 _LEAST_CONTRAST = 2.0
 """With less, rounding to whole grey values is all that is left."""
 _ROUNDING = 2.2
@@ -30,7 +30,7 @@ _ROUNDING = 2.2
 have 2.1 to 2.2. Blurring and scaling a picture rounds several times."""
 _ROUNDED_ONCE = 20 / 12
 """All that is taken off where there is little contrast: more would leave nothing of sharp faces in the dark."""
-_TOLD_CONTRAST = 8.0
+_REFERENCE_CONTRAST = 8.0
 """Standard deviation of the grey values; with less, rounding hides whether a face is sharp."""
 _UNTOLD = 1.5
 """Such a face may be matched and founds nobody: it counts as that many times as sharp as it has to be for that."""
@@ -83,7 +83,7 @@ def measure(face: DetectedFace, *, pixels: int, limits: Limits) -> Quality:
     """Return the quality of a face whose shorter side has this many pixels in the full-size photo."""
     grey = _grey(face.crop)
     sharpness, contrast = even_sharpness_of(grey), float(grey.std())
-    if 1 < contrast < _TOLD_CONTRAST:
+    if 1 < contrast < _REFERENCE_CONTRAST:
         sharpness = max(sharpness, _UNTOLD * limits.needs.match_sharpness)
     quality = Quality(
         sharpness=sharpness,
@@ -118,7 +118,7 @@ def sharpness_of(grey: Floats) -> float:
 def even_sharpness_of(grey: Floats) -> float:
     """Return the sharpness that the picture would have at ordinary contrast."""
     contrast = max(float(grey.std()), _LEAST_CONTRAST)
-    rounding = _ROUNDING if contrast >= _TOLD_CONTRAST else _ROUNDED_ONCE
+    rounding = _ROUNDING if contrast >= _REFERENCE_CONTRAST else _ROUNDED_ONCE
     return max(0.0, sharpness_of(grey) - rounding) * (_CONTRAST / contrast) ** 2
 
 
@@ -267,7 +267,7 @@ _LEAST_MOUTH, _LEAST_EYE = 0.3, 0.35
 _DARK = -1.0
 """Logarithm of how much darker than the skin both eyes are: dark glasses, wherever their edge is."""
 _LEAST_SEEN = 3.0
-"""Grey values; with less nothing of the face is seen at all, and nothing tells what hides it."""
+"""Grey values; with less nothing of the face is seen at all, and nothing shows what hides it."""
 _FACE = 0.2
 """Left out on each side of the crop where the face's contrast is measured."""
 

@@ -37,7 +37,7 @@ def shortened(text: str, width: int) -> str:
     return f"{head}…{tail}"
 
 
-def told_apart(value: float, limit: float, *, n_digits: int = 2) -> tuple[str, str]:
+def distinguished(value: float, limit: float, *, n_digits: int = 2) -> tuple[str, str]:
     """Return both with as many digits as it takes to see which is larger, at least so many."""
     for n in range(n_digits, 9):
         texts = f"{value:.{n}f}", f"{limit:.{n}f}"

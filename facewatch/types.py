@@ -44,7 +44,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells whether a file changed without reading it.
+    """What shows whether a file changed without reading it.
 
     Two are equal when they agree in all but the ctime, which a move and new rights change as well, and which only
     `scan.compare` compares.

@@ -206,7 +206,7 @@ LIGHT_COLUMNS = (
 def poor_rows(sitters: Sitters) -> Iterator[tuple[str, ...]]:
     """Yield what faces spoiled alike may do, and how often they are near each other and good ones."""
     for name, spoil in POOR.items():
-        vectors, norms = look_at(sitters.engine, preprocessing.stretched(spoil_all(sitters.crops, spoil)))
+        vectors, norms = embedded(sitters.engine, preprocessing.stretched(spoil_all(sitters.crops, spoil)))
         faces = [
             replace(face, crop=np.asarray(spoil(Image.fromarray(face.crop))), embedding=vector, norm=norm)
             for face, vector, norm in zip(sitters.faces, vectors, norms, strict=True)
@@ -289,7 +289,7 @@ def hub_rows(sitters: Sitters) -> Iterator[tuple[str, ...]]:
     info, first = sitters.engine.info, np.unique(sitters.people, return_index=True)[1][:MOST_POOR]
     assert info.normalisation is not None
     for name, spoil in GATHERING.items():
-        poor, _ = look_at(sitters.engine, preprocessing.stretched(spoil_all(sitters.crops[first], spoil)))
+        poor, _ = embedded(sitters.engine, preprocessing.stretched(spoil_all(sitters.crops[first], spoil)))
         vectors = np.concatenate([sitters.vectors, poor[: 0 if name == "none" else None]])
         labels = grouped(vectors, info)
         is_poor = np.arange(len(vectors)) >= len(sitters.vectors)

@@ -32,7 +32,7 @@ from facewatch.folders.restore import FolderNames, preview
 from facewatch.folders.sync import DRIVE
 from facewatch.fs.locks import file_lock
 from facewatch.fs.mounts import Asker
-from facewatch.library.roots import N_TOLD
+from facewatch.library.roots import N_LOGGED
 from facewatch.people.corrections import Decisions
 from facewatch.presentation.catalog import losses
 from facewatch.reports.status import Status, exposition
@@ -65,8 +65,8 @@ def held(catalog: Path, statements: tuple[str, ...] = IMMEDIATE) -> Iterator[Cal
     program.hold(statements)
 
     class Waiting(Patience):
-        def tell(self, waited_seconds: float) -> None:
-            super().tell(waited_seconds)
+        def log_wait(self, waited_seconds: float) -> None:
+            super().log_wait(waited_seconds)
             program.let_go()
 
     yield lambda path: Waiting(path, seconds=20.0, silent_seconds=0.05)
@@ -397,8 +397,8 @@ def test_of_very_many_folders_that_cannot_be_read_some_are_told_of_and_the_rest_
 
     def live() -> None:
         closed.scan()
-        assert len(caplog.messages) == N_TOLD + 1
-        assert caplog.messages[-1].endswith(f"{30 - N_TOLD} more folders or files that cannot be read")
+        assert len(caplog.messages) == N_LOGGED + 1
+        assert caplog.messages[-1].endswith(f"{30 - N_LOGGED} more folders or files that cannot be read")
         assert len(status(closed).unread) == 30
 
     as_a_user(live)

@@ -82,7 +82,7 @@ def test_why_tells_of_that_face_and_of_the_others_when_asked(
     answer = run("why", "People/Anna/both.png")
     assert answer.code == 0
     assert re.findall(r"face \d from the left .*: (\w+)", answer.out) == ["Anna"]
-    assert "and 2 other faces of this photo: --all tells of all" in answer.out
+    assert "and 2 other faces of this photo: --all shows all" in answer.out
     whole = run("why", "People/Anna/both.png", "--all")
     assert re.findall(r"face \d from the left .*: (\w+)", whole.out)[:2] == ["Anna", "Ben"]
     assert "--all" not in whole.out

@@ -93,7 +93,7 @@ class Looks:
 
     def tiers(self, crops: NDArray[np.uint8], pixels: int = 100) -> list[Tier]:
         """Return what the faces may do when these are their crops."""
-        vectors, norms = spoiled.look_at(self.engine, stretched(crops))
+        vectors, norms = spoiled.embedded(self.engine, stretched(crops))
         faces = [
             replace(face, crop=crop, embedding=vector, norm=norm)
             for face, crop, vector, norm in zip(self.faces, crops, vectors, norms, strict=True)

@@ -16,7 +16,7 @@ from facewatch.matching import Gallery, match_photo
 from facewatch.people.explain import Bar, BarRule, Why
 from facewatch.people.rematch import Compared, Rematch, rematch_of
 from facewatch.presentation.explain import advice, bar_lines, cause, notes, rematch_lines
-from facewatch.text import told_apart
+from facewatch.text import distinguished
 from facewatch.types import Thresholds, Tier
 
 N_DIMS = 3
@@ -105,7 +105,7 @@ def test_no_two_lines_of_an_answer_contradict_each_other(
     if outcome in NAMES.values():
         assert outcome not in cannot
         assert told[outcome][0] <= told[outcome][1]
-        assert "the next scan places it" in cause(why) or tier is Tier.SHOW
+        assert "the next scan does that" in cause(why) or tier is Tier.SHOW
     else:
         assert outcome.startswith("nobody: ")
         assert "places it" not in cause(why)
@@ -154,4 +154,4 @@ def test_whose_a_face_is_by_your_word_is_not_among_those_it_cannot_be(library: L
 def test_two_numbers_are_told_with_as_many_digits_as_tell_them_apart(
     value: float, limit: float, said: tuple[str, str]
 ) -> None:
-    assert told_apart(value, limit, n_digits=0 if value > 1 else 2) == said
+    assert distinguished(value, limit, n_digits=0 if value > 1 else 2) == said

@@ -106,7 +106,7 @@ def test_faces_that_are_known_are_not_compared_again(monkeypatch: pytest.MonkeyP
     embeddings, _ = people([5, 6, 7])
     graph = NeighbourGraph(ceiling=CEILING)
     before = graph.update(np.arange(18), embeddings)
-    monkeypatch.setattr(graph_module._NearestSearch, "_look_at", lambda *_: pytest.fail("compared"))
+    monkeypatch.setattr(graph_module._NearestSearch, "_compare", lambda *_: pytest.fail("compared"))
     assert abs(before - graph.update(np.arange(18), embeddings)).max() == 0
     assert graph.update(np.arange(5), embeddings[:5]).shape == (5, 5)
 
@@ -116,11 +116,11 @@ def test_only_new_faces_are_compared_with_all(monkeypatch: pytest.MonkeyPatch) -
     graph = NeighbourGraph(ceiling=CEILING)
     graph.update(np.arange(95), embeddings[:95])
     seen = []
-    look_at = graph_module._NearestSearch._look_at
+    compare = graph_module._NearestSearch._compare
     monkeypatch.setattr(
         graph_module._NearestSearch,
-        "_look_at",
-        lambda self, rows, columns: seen.append(len(rows) * len(columns)) or look_at(self, rows, columns),
+        "_compare",
+        lambda self, rows, columns: seen.append(len(rows) * len(columns)) or compare(self, rows, columns),
     )
     graph.update(np.arange(100), embeddings)
     assert sum(seen) == 5 * 95 + 5 * 5

@@ -355,7 +355,7 @@ def test_a_file_on_a_disk_that_fails_for_long_is_not_lost() -> None:
             return super().lstat(path)
 
     disk = Failing(["a.jpg"])
-    waiting = Debouncer(look_below(ROOT, disk), settle_seconds=SETTLE, removal_seconds=REMOVAL)
+    waiting = Debouncer(stat_below(ROOT, disk), settle_seconds=SETTLE, removal_seconds=REMOVAL)
     waiting.hear("a.jpg", 0.0)
     assert not waiting.settled(100.0, 10)
     disk.is_failing = False
@@ -439,7 +439,7 @@ def test_composed_and_decomposed_letters_are_one_name_with_one_spelling() -> Non
 
 def test_a_case_only_rename_is_one_file_gone_and_one_present() -> None:
     disk = FoldingDisk(["IMG.jpg"])
-    waiting = Debouncer(look_below(ROOT, disk), settle_seconds=SETTLE, removal_seconds=REMOVAL)
+    waiting = Debouncer(stat_below(ROOT, disk), settle_seconds=SETTLE, removal_seconds=REMOVAL)
     disk.names = ["img.JPG"]
     waiting.hear("IMG.jpg", 0.0)
     waiting.hear("img.JPG", 0.0)

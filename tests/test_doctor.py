@@ -769,7 +769,7 @@ def test_links_in_a_library_are_counted_and_not_followed(scanned: Library) -> No
 def test_a_library_where_changes_are_not_told_is_polled(scanned: Library) -> None:
     mounts = (Mounted("/", "ext4"), Mounted(str(scanned.photos), "cifs"))
     finding = one(look(scanned, {"watch.poll_seconds": 30}, mounts=lambda: mounts), "libraries")
-    assert "on cifs, where not every change is told, so it is scanned every 30 s" in finding.text
+    assert "on cifs, where not every change is reported, so it is scanned every 30 s" in finding.text
     assert not told(look(scanned, {"watch.poll": "always"}, mounts=lambda: mounts), "libraries")
 
 

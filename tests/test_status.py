@@ -586,7 +586,7 @@ def test_at_a_terminal_it_follows_the_watcher_until_ctrl_c(scanned: Library) -> 
     with watching(scanned), status_at_terminal(scanned) as session:
         session.expect("4000 files to analyse")
         told(scanned, busy(n_waiting=3999))
-        session.expect("3999 files to look at")
+        session.expect("3999 files to analyse")
         session.press("\x03")
         rest = session.rest()
         assert session.end() == 0

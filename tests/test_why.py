@@ -240,7 +240,7 @@ def test_what_could_be_recognised_by_now_waits_for_the_next_scan(known: Library)
         [why] = whys(app, known, "b.png")
         assert why.rematch is not None
         assert app.lookup.person("Anna").id == why.rematch.person_id
-        assert "the next scan places it" in cause(why)
+        assert "the next scan does that" in cause(why)
         assert commands(why)[0] == "facewatch scan"
     known.scan()
     with known.app() as app:
@@ -598,7 +598,7 @@ def test_an_engine_whose_files_are_absent_leaves_what_is_on_record(known: Librar
         db.execute("UPDATE settings SET value = '\"insightface:absent\"' WHERE key = 'engine'")
     answer = run("why", str(known.photos / "b.png"))
     assert answer.code == 0
-    assert "cannot be told now" in answer.out
+    assert "cannot be computed now" in answer.out
     assert "grouped" in answer.out
     assert "looks like" not in answer.out
     assert run("split", "Anna", "--dry-run").code == 7

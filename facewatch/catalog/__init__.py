@@ -270,7 +270,7 @@ _PAUSED = "paused"
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """What `pause` and `resume` found and left: whether a watcher may look at photos is on record, so that it outlives
+    """What `pause` and `resume` found and left: whether a watcher may analyse photos is on record, so that it outlives
     both."""
 
     since: str | None
@@ -281,12 +281,12 @@ class Pause:
 
 
 def paused_since(catalog: Catalog) -> str | None:
-    """Return since when (UTC) no watcher may look at photos, None when it may. Writes nothing."""
+    """Return since when (UTC) no watcher may analyse photos, None when it may. Writes nothing."""
     return catalog.settings.get(_PAUSED)
 
 
 def pause(catalog: Catalog) -> Pause:
-    """From now on a watcher looks at nothing new; one that is paused already stays so since when it was.
+    """From now on a watcher analyses nothing new; one that is paused already stays so since when it was.
 
     Raises:
         BusyError: another process has been writing for too long.
@@ -299,7 +299,7 @@ def pause(catalog: Catalog) -> Pause:
 
 
 def resume(catalog: Catalog) -> Pause:
-    """From now on a watcher looks at photos, also at those that came meanwhile.
+    """From now on a watcher analyses photos, also those that came meanwhile.
 
     Raises:
         BusyError: another process has been writing for too long.

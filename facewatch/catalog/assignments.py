@@ -291,7 +291,7 @@ class Placing:
     """Of the run that made it: scan, watch, recluster; None: no run did, or it is not known any more."""
     run_started_at: str | None
 
-    # What was done is told by the rule, which catalogs of every version hold as a text: here it is read, nowhere else.
+    # What was done is in the rule, which catalogs of every version hold as a text: here it is read, nowhere else.
 
     @property
     def how(self) -> How:

@@ -177,11 +177,11 @@ def _lock(handle: int) -> bool:
 
 
 def _copy(source: sqlite3.Connection, part: Path, report: Report) -> None:
-    def tell(_: int, remaining: int, total: int) -> None:
+    def report_progress(_: int, remaining: int, total: int) -> None:
         report(Progress(total - remaining, total, "copying"))
 
     with closing(_connect_alone(part)) as copy:
-        source.backup(copy, pages=_PAGES, progress=tell)
+        source.backup(copy, pages=_PAGES, progress=report_progress)
 
 
 def _connect_alone(part: Path) -> sqlite3.Connection:

@@ -80,7 +80,7 @@ class Engines:
         if row[1] != info.n_dims:
             raise EngineError(
                 f"engine {info.name}: gives {info.n_dims} numbers a face, the catalog has {row[1]} by the same model; "
-                "facewatch models verify tells whether its files are whole"
+                "facewatch models verify checks whether its files are whole"
             )
         return int(row[0])
 

@@ -385,7 +385,7 @@ class Faces:
         return int(row[0])
 
     def n_open(self) -> int:
-        """Return how many faces wait to be told who they are: those of the pool, and those of people whom no user has
+        """Return how many faces have no name yet: those of the pool, and those of people whom no user has
         named or hidden."""
         row = self._db.execute(
             "SELECT COUNT(*) FROM faces f LEFT JOIN assignments a ON a.face_id = f.id"

@@ -314,7 +314,7 @@ class Files:
 
         Which photo it held stays on record until it holds one again: a save may pass through a broken state.
         """
-        told = (fault.text, fault.advice, fault.code, fault.about) if fault else (None,) * 4
+        recorded = (fault.text, fault.advice, fault.code, fault.about) if fault else (None,) * 4
         self._db.execute(
             "INSERT INTO files"
             " (root_id, path, display, size, mtime_ns, inode, ctime_ns, photo_id, fault, advice, fault_code,"
@@ -331,7 +331,7 @@ class Files:
             [
                 *(root_id, os.fsencode(path), display(path)),
                 *(fingerprint.size, fingerprint.mtime_ns, fingerprint.inode, fingerprint.ctime_ns),
-                *(photo_id, *told, now),
+                *(photo_id, *recorded, now),
             ],
         )
 

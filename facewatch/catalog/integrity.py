@@ -23,7 +23,7 @@ from facewatch.columns import Columns
 
 _SEEN = f"f.is_current AND {IN_LIBRARY}"
 
-_MOST_TOLD = 5
+_MOST_LISTED = 5
 
 _IS_GONE = "(p.merged_into IS NOT NULL OR p.is_gone)"
 
@@ -249,7 +249,7 @@ def faults_of(db: sqlite3.Connection) -> list[str]:
         return damage
     return [
         *_dangling(db),
-        *(_told(name, [row[0] for row in db.execute(query)]) for name, query in _RULES.items() if _breaks(db, query)),
+        *(_listed(name, [row[0] for row in db.execute(query)]) for name, query in _RULES.items() if _breaks(db, query)),
         *_shared_names(db),
         *_circles(db),
     ]
@@ -257,7 +257,7 @@ def faults_of(db: sqlite3.Connection) -> list[str]:
 
 def damage_of(db: sqlite3.Connection) -> list[str]:
     """Return what SQLite says of the file."""
-    verdicts = [row[0] for row in db.execute(f"PRAGMA integrity_check({_MOST_TOLD})")]
+    verdicts = [row[0] for row in db.execute(f"PRAGMA integrity_check({_MOST_LISTED})")]
     return [] if verdicts == ["ok"] else [f"damaged: {verdict}" for verdict in verdicts]
 
 
@@ -274,14 +274,14 @@ def _shared_names(db: sqlite3.Connection) -> Iterator[str]:
     names = db.execute("SELECT name FROM people WHERE name IS NOT NULL AND merged_into IS NULL AND NOT is_gone")
     shared = [name for name, n in Counter(name.casefold() for (name,) in names).items() if n > 1]
     if shared:
-        yield _told("two people have one name", sorted(shared))
+        yield _listed("two people have one name", sorted(shared))
 
 
 def _circles(db: sqlite3.Connection) -> Iterator[str]:
     heirs = dict(db.execute(_MERGES).fetchall())
     lost = [person_id for person_id in heirs if _is_in_circle(heirs, person_id)]
     if lost:
-        yield _told("people were merged in a circle", sorted(lost))
+        yield _listed("people were merged in a circle", sorted(lost))
 
 
 def _is_in_circle(heirs: dict[int, int], person_id: int) -> bool:
@@ -292,6 +292,6 @@ def _is_in_circle(heirs: dict[int, int], person_id: int) -> bool:
     return at == person_id
 
 
-def _told(name: str, whose: list[object]) -> str:
-    shown = ", ".join(str(one) for one in whose[:_MOST_TOLD])
-    return f"{name}: {shown}" + (f" and {len(whose) - _MOST_TOLD} more" if len(whose) > _MOST_TOLD else "")
+def _listed(name: str, whose: list[object]) -> str:
+    shown = ", ".join(str(one) for one in whose[:_MOST_LISTED])
+    return f"{name}: {shown}" + (f" and {len(whose) - _MOST_LISTED} more" if len(whose) > _MOST_LISTED else "")

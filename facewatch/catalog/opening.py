@@ -38,7 +38,7 @@ def connect(path: Path, patience: Patience | None = None) -> Database:
 
     SQLite in WAL mode keeps all that was committed when the program or the machine's kernel is killed. With
     `synchronous = NORMAL` a power failure may take back the last transactions, whole and from the end, but damages
-    nothing; what users decide is therefore brought to the disk as well (`make_durable`), before they are told that it
+    nothing; what users decide is therefore brought to the disk as well (`make_durable`), before they are shown that it
     is done. What runs record can be found out again. (FULL would do that for all: 3 ms a transaction on an SSD, but
     seconds on a disk to which somebody copies photos, once a photo.)
     """
@@ -232,13 +232,13 @@ class Patience:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`silent_seconds`: after how long of waiting the user is told what for."""
+        """`silent_seconds`: after how long of waiting the reason is logged."""
         self.seconds = seconds
         self._path = path
         self._silent_seconds = silent_seconds
         self._clock = clock
         self._sleep = sleep
-        self._is_told = False
+        self._is_logged = False
 
     def run(self, db: sqlite3.Connection, sql: str) -> None:
         """Execute a statement that needs the lock, outside of a transaction.
@@ -257,10 +257,10 @@ class Patience:
                     if not is_busy(error) or self._clock() >= started + self.seconds:
                         raise
                 else:
-                    self._is_told &= not is_first
+                    self._is_logged &= not is_first
                     return
                 is_first = False
-                self.tell(self._clock() - started)
+                self.log_wait(self._clock() - started)
                 self._sleep(_RETRY_SECONDS)
         finally:
             # What only reads is kept waiting by few locks, and waits as long.
@@ -273,10 +273,10 @@ class Patience:
         with db:
             yield
 
-    def tell(self, waited_seconds: float) -> None:
+    def log_wait(self, waited_seconds: float) -> None:
         """Say what is waited for, once, when that is so for long enough."""
-        if waited_seconds >= self._silent_seconds and not self._is_told:
-            self._is_told = True
+        if waited_seconds >= self._silent_seconds and not self._is_logged:
+            self._is_logged = True
             log.warning(
                 "%s: locked by %s; waiting for it, %.0f seconds at most",
                 self._path,
@@ -295,7 +295,7 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 def holder_of(path: Path) -> str:
-    """Return which other program has the lock for writing, as far as the kernel tells."""
+    """Return which other program has the lock for writing, as far as the kernel knows."""
     import psutil
 
     try:

@@ -435,16 +435,16 @@ def _impatient(catalog: Path, patience: Patience, report: Report) -> Callable[[i
     """Return what is called after each step: it gives up when another program holds the catalog for too long."""
     waits_since = time.monotonic()
 
-    def tell(status: int, remaining: int, total: int) -> None:
+    def wait_for_lock(status: int, remaining: int, total: int) -> None:
         nonlocal waits_since
         if status not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             waits_since = time.monotonic()
         elif time.monotonic() > waits_since + patience.seconds:
             raise BusyError(f"{catalog}: locked by {holder_of(catalog)}; close it there")
-        patience.tell(time.monotonic() - waits_since)
+        patience.log_wait(time.monotonic() - waits_since)
         report(Progress(total - remaining, total, "restoring"))
 
-    return tell
+    return wait_for_lock
 
 
 def _put_aside(catalog: Path, now: datetime) -> Path | None:

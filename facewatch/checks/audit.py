@@ -182,16 +182,16 @@ def _lying(words: Words, links: Iterable[LinkRow], plan: Plan, disk: Disk) -> It
     """Yield one finding for each folder with links that are not as recorded, and for each that is not as it should
     be."""
     faults: dict[str, _FolderFaults] = defaultdict(_FolderFaults)
-    told: set[str] = set()
+    reported: set[str] = set()
     for link in links:
         folder, _, name = link.path.rpartition("/")
         if not is_intact(link.path, link.stamp, disk.folders):
             wrong = _Wrong.ABSENT if name not in disk.folders.get(folder, {}) else _Wrong.REPLACED
             faults[folder].add(wrong, person_id=link.person_id, photo_id=link.photo_id)
-            told.add(link.path)
+            reported.add(link.path)
     for action in plan.actions:
         match action:
-            case MakeLink() | RemoveLink() if action.path in told:
+            case MakeLink() | RemoveLink() if action.path in reported:
                 pass
             case MakeLink():
                 folder = action.path.rpartition("/")[0]

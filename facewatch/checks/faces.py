@@ -110,7 +110,7 @@ def find_nearer(
 
     What a run placed is matched again, with all such faces left out: exactly that is done when they are released. Who
     cannot be in the photo, or was said not to be the face, is nobody that it could be nearer to. Nor are people who
-    look like one (`alike`, the lower id first): between them distances do not tell, and all faces of one would go.
+    look like one (`alike`, the lower id first): between them distances do not decide, and all faces of one would go.
     """
     gap = near.own - near.other
     rows = np.flatnonzero(np.isfinite(gap) & (gap > comparison.thresholds.margin))
@@ -260,7 +260,7 @@ def find_alike(
     catalog: Catalog, comparison: Comparison, alike: Iterable[tuple[int, int, float]], words: Words
 ) -> list[Finding]:
     """Return a finding for every two people whose faces are as near to each other as those of one person (`alike`), who
-    are in no photo together, or in a few as one person twice, and whom no user told apart."""
+    are in no photo together, or in a few as one person twice, and of whom no user said that they are two."""
     known = comparison.table
     rejections, apart = catalog.rejections.all(), catalog.rejections.cannot_links()
     pairs = [
@@ -345,14 +345,14 @@ def check_faces(
         contradictions: what else is wrong; faces of these are not found to be nearer to another person, too.
     """
     findings = list(contradictions)
-    told = {face_id for finding in findings for face_id in finding.faces}
+    reported = {face_id for finding in findings for face_id in finding.faces}
     if table is not None:
         findings += find_twice(catalog, table, words)
-    told |= {placed.face_id for finding in findings if finding.fix for placed in finding.fix.releases}
+    reported |= {placed.face_id for finding in findings if finding.fix for placed in finding.fix.releases}
     if comparison is not None:
         comparison = replace(comparison, table=_of_the_living(comparison.table, words))
         loose = find_loose(catalog, comparison, words)
-        told |= {face_id for finding in loose for face_id in finding.faces}
+        reported |= {face_id for finding in loose for face_id in finding.faces}
         findings += loose
         known = comparison.table
         near = nearness(
@@ -361,7 +361,7 @@ def check_faces(
         findings = [_with_gains(finding, near, comparison.thresholds) for finding in findings]
         alike = list(near_people(comparison.table, comparison.thresholds))
         nearer = find_nearer(catalog, comparison, near, {pair[:2] for pair in alike}, words)
-        findings += [finding for finding in nearer if told.isdisjoint(finding.faces)]
+        findings += [finding for finding in nearer if reported.isdisjoint(finding.faces)]
         findings += find_alike(catalog, comparison, alike, words)
     return findings
 

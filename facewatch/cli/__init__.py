@@ -78,7 +78,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """A fault of ours: say so in a line, and tell all of it to those who asked for much."""
+    """A fault of ours: say so in a line, with the traceback under --verbose."""
     log.debug("", exc_info=error)
     where = traceback.extract_tb(error.__traceback__)[-1]
     echo(

@@ -47,7 +47,7 @@ def is_confirmed(question: str, *, unasked: str) -> bool:
 
 
 def _unanswered(abort: click.Abort, remedy: str) -> Exception:
-    """Return what to raise when no answer came: click tells of Ctrl-C and of the end of the input by the same."""
+    """Return what to raise when no answer came: click raises the same for Ctrl-C and for the end of the input."""
     if not isinstance(abort.__context__, EOFError):
         return GivenUpError()
     click.echo(err=True)  # ends the line of the question

@@ -111,8 +111,8 @@ def encoded(picture: Image.Image, n_colours: int) -> str:
     is_seen = np.asarray(picture.convert("RGBA"))[..., 3] >= 128
     # -1: none.
     shown = np.where(is_seen, colours, -1)
-    tell = _direct if n_colours >= ALL_COLOURS else _numbered
-    return "".join(_line(*rows, tell) for rows in zip(shown[::2].tolist(), shown[1::2].tolist(), strict=True))
+    code_of = _direct if n_colours >= ALL_COLOURS else _numbered
+    return "".join(_line(*rows, code_of) for rows in zip(shown[::2].tolist(), shown[1::2].tolist(), strict=True))
 
 
 def _direct(colour: int) -> str:
@@ -123,8 +123,8 @@ def _numbered(colour: int) -> str:
     return f"5;{colour}"
 
 
-def _line(upper: list[int], lower: list[int], tell: Callable[[int], str]) -> str:
-    """Return two rows of pixels as a line of text; a colour is told where it changes."""
+def _line(upper: list[int], lower: list[int], code_of: Callable[[int], str]) -> str:
+    """Return two rows of pixels as a line of text; a colour is written where it changes."""
     text, front, back = [], -1, -1
     for above, below in zip(upper, lower, strict=True):
         if above < 0 and below < 0:
@@ -137,10 +137,10 @@ def _line(upper: list[int], lower: list[int], tell: Callable[[int], str]) -> str
             text.append(_RESET)
             front = back = -1
         if wanted[0] != front and character != " ":
-            text.append(f"\x1b[38;{tell(wanted[0])}m")
+            text.append(f"\x1b[38;{code_of(wanted[0])}m")
             front = wanted[0]
         if wanted[1] != back:
-            text.append(f"\x1b[48;{tell(wanted[1])}m")
+            text.append(f"\x1b[48;{code_of(wanted[1])}m")
             back = wanted[1]
         text.append(character)
     return "".join(text).rstrip(" ") + f"{_RESET}\n"

@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 @click.option(
     "--simulate-user",
     is_flag=True,
-    help="Also let a user who tells the truth name the largest people and answer questions.",
+    help="Also simulate a user who answers truthfully: name the largest people and answer questions.",
 )
 @click.option(
     "--far",
     "fars",
     multiple=True,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="A false-accept rate to tell the true-accept rate at; may be repeated; default 1e-3 and 1e-4.",
+    help="A false-accept rate to report the true-accept rate at; may be repeated; default 1e-3 and 1e-4.",
 )
 @click.option("--keep", type=click.Path(path_type=Path), help="A file (.npz) that keeps what the engine found.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page (.html) with charts and the mistakes.")
@@ -227,9 +227,9 @@ def _print_sample(evaluation: Evaluation, before: str) -> None:
 def _print_identified(evaluations: Sequence[Evaluation]) -> None:
     from facewatch.evaluation.identification import HEADER, LEGEND, rows_of
 
-    told = [evaluation for evaluation in evaluations if evaluation.identified]
-    if told:
-        _print_table(HEADER, told, lambda evaluation: list(rows_of(evaluation.identified)))
+    identified = [evaluation for evaluation in evaluations if evaluation.identified]
+    if identified:
+        _print_table(HEADER, identified, lambda evaluation: list(rows_of(evaluation.identified)))
         echo(LEGEND + "\n")
 
 

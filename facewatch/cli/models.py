@@ -237,7 +237,7 @@ def _print_faults(folder: Path, faults: dict[str, list[str]], on_record: set[str
 def _unrecorded(name: str, folder: Path) -> str:
     place = Path(name).expanduser() if "/" in name else folder / name
     return (
-        "a detector and a recogniser, but no SHA-256 is on record, so whether they are whole cannot be told; "
+        "a detector and a recogniser, but no SHA-256 is on record, so whether they are whole cannot be checked; "
         f"`facewatch models import {shlex.quote(str(place))}` writes it down"
     )
 

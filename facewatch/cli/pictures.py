@@ -43,7 +43,7 @@ FACE_LINES = 6
 """Lines of text that a face is high. Six, because then its height is a whole number of sixels, too."""
 
 MAX_SIXEL_WIDTH = 1000
-"""Pixels: xterm shows no sixel picture that is wider, unless it is told to."""
+"""Pixels: xterm shows no sixel picture that is wider, unless it is set to."""
 
 MAX_COLOURS = 256
 """Of a sixel picture: what nearly all terminals take."""
@@ -67,7 +67,7 @@ Ask = Callable[[bytes], bytes]
 
 
 class Protocol(StrEnum):
-    """How a terminal is told to show a picture."""
+    """The protocol by which a terminal shows a picture."""
 
     KITTY = "kitty"
     ITERM = "iterm"
@@ -87,7 +87,7 @@ class Cell:
 
 
 USUAL_CELL = Cell(8, 16)
-"""Where the terminal does not tell."""
+"""Where the terminal does not report it."""
 
 BLOCK_CELL = Cell(1, 2)
 """What half blocks draw with one character: two pixels, which are about square."""
@@ -250,8 +250,8 @@ def _size_of(target: int) -> tuple[int, int, Cell]:
         return 80, 24, USUAL_CELL
     n_lines, n_columns, width, height = struct.unpack("HHHH", answer)
     cell = Cell(width // max(n_columns, 1), height // max(n_lines, 1))
-    is_told = 4 <= cell.width <= 100 and 4 <= cell.height <= 200
-    return n_columns or 80, n_lines or 24, cell if is_told else USUAL_CELL
+    is_reported = 4 <= cell.width <= 100 and 4 <= cell.height <= 200
+    return n_columns or 80, n_lines or 24, cell if is_reported else USUAL_CELL
 
 
 # --- where the faces stand ---

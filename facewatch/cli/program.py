@@ -139,7 +139,7 @@ def set_up_logging(*, is_daemon: bool = False) -> None:
     handler.setFormatter(
         formatter_for(is_daemon=is_daemon, is_json=state.is_log_json, is_journal=is_journal(os.environ, 2))
     )
-    # watchdog warns of folders that it was told of twice, which is the ordinary case when one is copied in.
+    # watchdog warns of folders that it was given twice, which is the ordinary case when one is copied in.
     warnings.filterwarnings("ignore", module="watchdog")
     logger = logging.getLogger("facewatch")
     logger.handlers[:] = [handler]

@@ -117,7 +117,7 @@ def _catalog_of(state: State) -> Path:
 
 
 def why_busy(catalog: Path, *, options: Sequence[str] = (), libraries: Sequence[Path] = ()) -> str | None:
-    """Return what to tell somebody who wants to scan or watch while another process does; None: none does any more.
+    """Return what to say to somebody who wants to scan or watch while another process does; None: none does any more.
 
     Args:
         options: those that were given; the process may know nothing of them, nor of the libraries.

@@ -129,15 +129,15 @@ def _watch_patiently(
     config: Config, signals: Signals, notifier: Notifier, mended_from_outside: tuple[type[FacewatchError], ...]
 ) -> None:
     """Watch until a signal comes, and wait out what keeps it from beginning to."""
-    told = ""
+    shown = ""
     while True:
         try:
             _watch(config, signals, notifier)
             return
         except mended_from_outside as error:
-            if str(error) != told:
+            if str(error) != shown:
                 log.error("%s", error)
-            told = str(error)
+            shown = str(error)
             signals.wait(BUSY_SECONDS)
             if signals.should_stop():
                 return
@@ -217,7 +217,7 @@ def install(state: State, dry_run: bool) -> None:
 
 
 def _loudness(state: State) -> list[str]:
-    """Return what the service is to say, as this command was told to say it."""
+    """Return how much the service is to log, as the options of this command say."""
     words = ["--quiet"] if state.is_quiet else ["--verbose"] * state.loudness
     return [*words, *(["--log-json"] if state.is_log_json else [])]
 

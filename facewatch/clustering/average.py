@@ -78,7 +78,7 @@ class Pairs(Columns):
 
 
 class AverageLinkage:
-    """Groups that are joined in rounds; they hold two faces of one photo only where `join` is told that they may.
+    """Groups that are joined in rounds; they hold two faces of one photo only where `join` allows it.
 
     In each round every group looks for its nearest neighbour. Two that are each other's nearest become one: that gives
     what joining the nearest two of all, again and again, would give (Murtagh 1983). Faces that look for the same large
@@ -99,7 +99,7 @@ class AverageLinkage:
         self._strange = np.bincount(labels[is_grouped], self._strangers[is_grouped], minlength=len(self._sums))
         # The mean cosine inside each group; a group with few pairs of faces is taken for an ordinary one.
         self._within = np.empty(len(self._sums))
-        self._look_inside(np.arange(len(self._sums)))
+        self._update_within(np.arange(len(self._sums)))
         self._in_company = places_of(faces.photos).in_company()
 
     def pairs(self, left: Ints, right: Ints) -> Pairs:

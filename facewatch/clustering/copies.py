@@ -117,7 +117,7 @@ def without_copies(graph: csr_matrix, original: Ints) -> csr_matrix:
 def places_of_originals(places: Places, row_of: Ints) -> Places:
     """Return in which photos the originals are, without photos that show nobody whom another does not.
 
-    A copy of a photo, or of a part of it, tells nothing about who is not whom that the photo does not tell.
+    A copy of a photo, or of a part of it, says nothing about who is not whom that the photo does not say.
 
     Args:
         row_of: the row of each face's original.

@@ -95,7 +95,7 @@ class MiddleLinkage(AverageLinkage):
 
 
 def _merge_middles(labels: Ints, edges: Pairs, faces: FaceSet, rules: JoinRules, cohort: Cohort) -> Ints:
-    """Return the groups after those whose middles agree have become one; only pairs with an edge are looked at."""
+    """Return the groups after those whose middles agree have become one; only pairs with an edge are compared."""
     linkage = MiddleLinkage(labels, faces, rules, cohort)
     return without_small(linkage.join(linkage.pairs_along(edges)), 2)
 

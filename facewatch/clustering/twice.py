@@ -83,7 +83,7 @@ def mean_within(squares: Doubles, sizes: Ints, ceiling: float) -> Doubles:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two groups that may be one person, as far as their faces and photos tell."""
+    """Two groups that may be one person, as far as their faces and photos show."""
 
     gap: float
     """See `gaps`."""

@@ -1,4 +1,4 @@
-"""Chinese whispers: every face takes the name it hears most around it, until nobody changes any more."""
+"""Chinese whispers: every face takes the label that is commonest among its neighbours, until none changes any more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N_TURNS = 8
 
 @dataclass(kw_only=True)
 class WhispersClusterer(GraphClusterer):
-    """Chinese whispers (Biemann 2006) over the edges up to `edge_ceiling`, near faces heard louder.
+    """Chinese whispers (Biemann 2006) over the edges up to `edge_ceiling`, near faces weighing more.
 
     The original lets one face speak at a time. Here an eighth of them, drawn again in each sweep, listen at once to
     what all said before, which numpy does for 100 000 faces in a few seconds, and which ends as well: two faces that
@@ -56,13 +56,13 @@ def _listen(graph: csr_matrix, weights: Doubles, labels: Ints, faces: Ints) -> I
     starts, counts = graph.indptr[faces], np.diff(graph.indptr)[faces]
     listener = np.repeat(np.arange(len(faces)), counts)
     edges = np.arange(len(listener)) + np.repeat(starts - np.cumsum(counts) + counts, counts)
-    heard = listener * len(labels) + labels[graph.indices[edges]]
-    order = np.argsort(heard, kind="stable")
-    first = np.flatnonzero(np.diff(heard[order], prepend=-1))
+    votes = listener * len(labels) + labels[graph.indices[edges]]
+    order = np.argsort(votes, kind="stable")
+    first = np.flatnonzero(np.diff(votes[order], prepend=-1))
     if not len(first):
         return faces[:0]
     loudness = np.add.reduceat(weights[edges][order], first)
-    listeners, names = np.divmod(heard[order][first], len(labels))
+    listeners, names = np.divmod(votes[order][first], len(labels))
     loudest = np.lexsort((names, -loudness, listeners))
     loudest = loudest[np.flatnonzero(np.diff(listeners[loudest], prepend=-1))]
     listening, names = faces[listeners[loudest]], names[loudest]

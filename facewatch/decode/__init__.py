@@ -210,7 +210,7 @@ repair."""
 
 
 def _open(kind: Kind, data: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
-    """The photo with its header read and its pixels not yet; complete as far as the container tells, and not too large.
+    """The photo with its header read and its pixels not yet; complete as far as the container says, and not too large.
 
     Some codecs allocate or refuse by themselves when they are opened, so the container is asked for the size first.
     """

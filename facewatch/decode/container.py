@@ -1,4 +1,4 @@
-"""What a file's container tells before any codec sees it: the size it declares, and whether it is whole."""
+"""What a file's container says before any codec sees it: the size it declares, and whether it is whole."""
 
 from __future__ import annotations
 

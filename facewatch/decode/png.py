@@ -181,7 +181,7 @@ _LEAST_TRANSPARENCY = MappingProxyType({b"\0": 2, b"\2": 6, b"\3": 0})
 
 
 def _is_transparency(data: BinaryIO, chunk: _Chunk, header: bytes) -> bool:
-    """Whether it tells what is transparent, and is not damaged."""
+    """Whether it says what is transparent, and is not damaged."""
     if chunk.name != b"tRNS" or not _LEAST_TRANSPARENCY.get(header[25:], 256) <= chunk.n_bytes <= 256:
         return False
     content = read_at(data, chunk.start, chunk.n_bytes + 4)

@@ -108,7 +108,7 @@ def blocks(data: BinaryIO, entries: Directory) -> Iterator[tuple[int, int]]:
     for offset_tag, count_tag in _BLOCKS:
         if offset_tag in entries and count_tag in entries:
             pairs = zip(_numbers(data, entries[offset_tag]), _numbers(data, entries[count_tag]), strict=False)
-            # All ones is Panasonic's way to say that the place is told elsewhere.
+            # All ones is Panasonic's way to say that the place is stored elsewhere.
             yield from ((start, n_bytes) for start, n_bytes in pairs if start != 0xFFFFFFFF)
 
 

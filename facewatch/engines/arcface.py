@@ -141,7 +141,8 @@ def _info(pack: Pack) -> EngineInfo:
 
 
 def _check_whole(pack: Pack) -> None:
-    """Read the files once more before they are used: a flipped bit makes strangers one person, and nothing would tell.
+    """Read the files once more before they are used: a flipped bit makes strangers one person, and nothing would show
+    it.
 
     Raises:
         EngineError: a file is not the one that was fetched or imported.

@@ -63,7 +63,7 @@ class Sessions:
             session = open_session(os.fspath(path), providers, n_threads=self._n_threads)
         except Exception as error:  # onnxruntime raises classes of its own below Exception, one for each status
             raise EngineError(
-                f"{path}: not a model that can be used ({one_line(error)}); `facewatch models verify` tells which "
+                f"{path}: not a model that can be used ({one_line(error)}); `facewatch models verify` shows which "
                 "files are damaged, `facewatch models fetch` or `import` brings them again"
             ) from error
         if providers[0] not in session.get_providers() and self.device != "auto":
@@ -77,7 +77,7 @@ class Sessions:
 def choose_providers(device: str, available: Sequence[str]) -> list[str]:
     """Return onnxruntime's providers for a device, the CPU behind it for what the device cannot do.
 
-    "auto" takes CUDA where it is there and else the CPU: Core ML compiles anew for every size of picture, so it has to
+    "auto" takes CUDA where it is there and else the CPU: Core ML compiles again for every size of picture, so it has to
     be asked for.
 
     Raises:

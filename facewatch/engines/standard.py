@@ -163,7 +163,7 @@ class StandardEngine:
         return sorted(faces, key=lambda face: (-face.box[2], face.box))
 
     def find(self, pixels: Pixels) -> list[Detection]:
-        """Return where faces are at the first look, without landmarks and embeddings."""
+        """Return where faces are after the first pass, without landmarks and embeddings."""
         return self._detect(pixels, is_quick=True)
 
     def analyse_aligned(self, crops: Sequence[Pixels]) -> list[DetectedFace]:

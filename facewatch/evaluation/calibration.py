@@ -36,7 +36,7 @@ _REACH = 0.25
 _MOST_CEILINGS = 50
 
 SUB_GALLERIES = ((300, 10), (1000, 5))
-"""Sizes of random galleries, in faces, and how many of each: a large one tells more by itself."""
+"""Sizes of random galleries, in faces, and how many of each: a large one measures more by itself."""
 
 MIN_PRECISION = 0.995
 """BCubed precision that groups must keep."""
@@ -401,7 +401,7 @@ def calibrate_grouping(
 ) -> tuple[Thresholds, list[tuple[float, Agreement]]]:
     """Return `now` with the loosest ceiling at which groups keep their precision, as they do at all stricter ones.
 
-    Photos so easy that no ceiling loses it tell nothing: the ceiling stays.
+    Photos so easy that no ceiling loses it measure nothing: the ceiling stays.
     """
     from facewatch.clustering import make_clusterer
 

@@ -39,7 +39,7 @@ NO_FACE = "noface"
 
 _BOX = ("x", "y", "w", "h")
 _MOST_SHOWN = 5
-"""Faults that a message tells one by one."""
+"""Faults that a message lists one by one."""
 
 _EXAMPLE = (
     f"a folder per person (Anna/1.jpg, Anna/2.jpg, Ben/1.jpg), or a {LABELS} with the columns path,person and, where a "
@@ -308,7 +308,7 @@ def _box(row: Mapping[str, str | None]) -> tuple[float, float, float, float] | N
 
 
 def _unclear(labels: Sequence[Label]) -> str | None:
-    """Return what is wrong when it cannot be told which face is whose."""
+    """Return what is wrong when it is not known which face is whose."""
     people = sorted({label.person for label in labels if label.box is None})
     if people and len(set(labels)) > 1:
         return f"has {len(set(labels))} labels, and no box for {', '.join(people)}; give every one its x,y,w,h"

@@ -92,7 +92,7 @@ class Verification:
     far: float
     """The wanted false-accept rate: of pairs of two people, the share that is accepted."""
     tar: float | None
-    """True-accept rate: of pairs of one person, the share that is accepted; None: too few pairs to tell."""
+    """True-accept rate: of pairs of one person, the share that is accepted; None: too few pairs to measure it."""
     distance: float | None
     """Pairs nearer than this are accepted."""
 
@@ -198,7 +198,7 @@ def count_pairs(
 
 def verification(pairs: PairCounts, far: float) -> Verification:
     """Return the true-accept rate at the largest distance, in steps of BIN_WIDTH, at which at most `far` of the pairs
-    of two people are accepted. With fewer than 1 / `far` such pairs that rate cannot be told from 0.
+    of two people are accepted. With fewer than 1 / `far` such pairs that rate cannot be distinguished from 0.
     """
     if not pairs.n_same or pairs.n_different * far < 1.0:
         return Verification(far, None, None)

@@ -144,7 +144,7 @@ def _tiles(evaluation: Evaluation) -> Iterator[Tile]:
     sample = evaluation.sample
     yield Tile("faces found", f"{len(sample)}", f"of {sample.n_labelled} labelled, {len(set(sample.person))} people")
     for one in evaluation.verifications:
-        said = f"at distance {one.distance:.3f}" if one.distance is not None else "too few pairs to tell"
+        said = f"at distance {one.distance:.3f}" if one.distance is not None else "too few pairs to measure"
         yield Tile(f"true pairs at FAR {one.far:.0e}".replace("e-0", "e-"), _share(one.tar), said)
     for grouping in _of_interest(evaluation)[:1]:
         measured = evaluation.scores_of(grouping)
@@ -309,19 +309,19 @@ def _trade(evaluation: Evaluation) -> Figure:
 
 
 def _over_time(evaluation: Evaluation) -> Figure:
-    told = [grouping for grouping in evaluation.groupings if len(grouping.steps) > 1]
-    values = [n for grouping in told for step in grouping.steps for n in (step.bcubed.precision, step.bcubed.recall)]
+    grown = [grouping for grouping in evaluation.groupings if len(grouping.steps) > 1]
+    values = [n for grouping in grown for step in grouping.steps for n in (step.bcubed.precision, step.bcubed.recall)]
     low = np.floor(min(values) * 10 - 0.01) / 10
-    last = max(step.n_photos for grouping in told for step in grouping.steps)
+    last = max(step.n_photos for grouping in grown for step in grouping.steps)
     axes = Axes((0, last), (max(0.0, float(low)), 1.0), "photos that have arrived", "BCubed")
     lines = []
-    for tone, grouping in enumerate(told):
+    for tone, grouping in enumerate(grown):
         xs = [step.n_photos for step in grouping.steps]
         lines.append(line(axes, xs, [step.bcubed.precision for step in grouping.steps], tone=tone))
         lines.append(line(axes, xs, [step.bcubed.recall for step in grouping.steps], tone=tone, is_dashed=True))
     title = "While photos arrive"
     hint = "Solid: precision. Dashed: recall, of the labelled faces that have arrived by then."
-    return Figure(title, chart(title, axes, *lines), hint, tuple(map(_method, told)))
+    return Figure(title, chart(title, axes, *lines), hint, tuple(map(_method, grown)))
 
 
 # --- the mistakes ---

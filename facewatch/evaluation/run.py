@@ -50,7 +50,7 @@ LEAST_NEARER = 0.75
 `scripts/hard_sets`, made-up film stills give the least, 0.97 (ArcFace) and 0.94 (dlib). Photos of the same people put
 into folders of occasions, each person in three of twenty, give 0.52 to 0.55, and folders of families 0.57 to 0.62."""
 LEAST_PAIRS = 10
-"""Pairs of one label; of fewer nothing is told."""
+"""Pairs of one label; with fewer nothing is measured."""
 
 Stage = Callable[[str], "AbstractContextManager[Report]"]
 """Opens a progress bar with this title."""

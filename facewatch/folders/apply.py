@@ -38,7 +38,7 @@ from facewatch.folders.model import (
 from facewatch.fs.atomic import exists, rename_apart
 
 _BATCH = 1000
-"""Actions that are told before they are done."""
+"""Actions that are recorded before they are done."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -56,12 +56,12 @@ def apply(
     """Do what the plan says, each action first on disk and then in the ledger; safe to stop anywhere.
 
     Nothing is done outside the people folder, even if somebody puts a link in the place of a folder in it meanwhile.
-    What cannot be done is left for the next run and told in `faults`.
+    What cannot be done is left for the next run and listed in `faults`.
 
     Args:
         libraries: the roots of the library. What a hard link or a copy is made of is reached from there without
             following a link, so that nothing from elsewhere gets into the people folder.
-        intend: is told what comes next, some actions at a time (see `recovery`).
+        intend: is called with what comes next, some actions at a time (see `recovery`).
 
     Raises:
         FolderError: the folder is gone; the disk is full or read-only. What was done until then is in the ledger.
@@ -184,7 +184,7 @@ class _Work:
 
     def _rename(self, old: str, new: str) -> None:
         (source, source_fd), (target, target_fd) = self._enter(old), self._enter(new)
-        self._ledger.commit()  # two moves in doubt could not be told from none, when people swap their names
+        self._ledger.commit()  # two moves in doubt could not be distinguished from none, when people swap their names
         folder = os.stat(source, dir_fd=source_fd, follow_symlinks=False)
         if not stat.S_ISDIR(folder.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, f"{old} is not a folder")
@@ -328,7 +328,7 @@ def resume(intents: str, root: Path, folders: Mapping[int, str], ledger: Ledger)
 
 
 class _Recovery:
-    """Looks on the disk at what was to be done, in that order."""
+    """Checks on the disk what was to be done, in that order."""
 
     def __init__(self, opened: OpenedFolder, folders: dict[int, str], ledger: Ledger) -> None:
         self._opened, self._folders, self._ledger = opened, folders, ledger

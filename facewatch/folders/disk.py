@@ -120,7 +120,7 @@ def _read_sources(wanted: list[WantedFolder], links: list[RecordedLink], found: 
         for source in (
             s for link in person.links if (person.person_id, link.photo_id) not in intact for s in link.sources
         ):
-            with contextlib.suppress(OSError):  # the fault is told when the link is made
+            with contextlib.suppress(OSError):  # the fault is reported when the link is made
                 sources[os.fspath(source)] = read_entry(os.fspath(source))
     return sources
 

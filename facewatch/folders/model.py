@@ -196,7 +196,7 @@ class Applied:
 
 
 class Ledger(Protocol):
-    """Where `apply` tells what it has done. Calls may be batched, as long as their order is kept."""
+    """Where `apply` records what it has done. Calls may be batched, as long as their order is kept."""
 
     def link_made(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
         """Replaces what was recorded for this path."""
@@ -212,7 +212,7 @@ class Ledger(Protocol):
     def folder_removed(self, path: str) -> None: ...
 
     def commit(self) -> None:
-        """Make everything told so far durable: before each move, before the first thing is made, and at the end."""
+        """Make everything recorded so far durable: before each move, before the first thing is made, and at the end."""
 
 
 UNNAMED = "_unnamed"
@@ -224,7 +224,7 @@ PART = ".facewatch.part"
 """A copy that is still being written; in the people folder itself, so that one place needs tidying after a crash."""
 
 N_CANDIDATES = 4
-"""How many of a person's possible folder names are looked into."""
+"""How many of a person's possible folder names are checked."""
 
 _MAX_BYTES = 255
 """Longest name on ext4, APFS and btrfs; NTFS and exFAT allow 255 UTF-16 units, which is never less."""

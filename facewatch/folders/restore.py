@@ -71,7 +71,7 @@ class Restored:
     contradictions: tuple[str, ...]
     """Where the backup breaks the rules of catalogs."""
     left: tuple[Path, ...]
-    """Links in the people folder that may be facewatch's own, and that no record tells."""
+    """Links in the people folder that may be facewatch's own, and that are on no record."""
     n_links_made: int
     n_links_removed: int
     folder_fault: str | None
@@ -187,7 +187,7 @@ def _keep(catalog: Path, now: datetime, report: Report) -> Path:
 
 
 def _adopt_links(locations: Locations, copy: Path, found: Restorable) -> list[Path]:
-    """Bring into the copy what is known of the people folder; return the links there that no record tells."""
+    """Bring into the copy what is known of the people folder; return the links there that are on no record."""
     try:
         if locations.catalog.exists() and restoring.carry_over(copy, locations.catalog):
             return []
@@ -211,7 +211,7 @@ NAMES = "names_of_folders"
 """The setting that holds names that wait for their people: for each, photos that were in its folder."""
 
 MOST_PHOTOS = 200
-"""Photos of a folder that are remembered: enough to tell whose it was."""
+"""Photos of a folder that are remembered: enough to know whose it was."""
 
 _N_NAMES = 4
 """How many of the names that a link may have are looked for."""

@@ -200,7 +200,7 @@ class PeopleFolder:
         self._is_believed_deleted = True
 
     def _check_may_be_made(self) -> None:
-        """Tell a people folder that is still to be made, or was deleted, from one that was renamed or unplugged.
+        """Distinguish a people folder that is still to be made, or was deleted, from one that was renamed or unplugged.
 
         Raises:
             FolderError: there would be two of it then.
@@ -220,9 +220,9 @@ class PeopleFolder:
     def fault(self) -> str | None:
         """Return why it cannot be used, and what to do, by reading alone."""
         library_id, was_used = self._catalog.library_id, bool(self._catalog.links.folders())
-        silence: PlaceFault | None = PlaceFault(f"{self.root}: does not answer", "look at its drive, or at its server")
+        silence: PlaceFault | None = PlaceFault(f"{self.root}: does not answer", "check its drive, or its server")
 
-        def look() -> PlaceFault | None:
+        def check() -> PlaceFault | None:
             return fault_of(self.root, library_id, was_used=was_used)
 
         fault = self._asker.ask(self.root, check, otherwise=silence)
@@ -273,7 +273,7 @@ class CatalogLedger:
     def __init__(self, catalog: Catalog, kind: LinkKind) -> None:
         self._catalog = catalog
         self._kind: LinkKind = kind
-        self._told: list[Callable[[], None]] = []
+        self._pending: list[Callable[[], None]] = []
 
     def intend(self, actions: Sequence[Action]) -> None:
         """Record what is about to be done, in place of what was said before."""
@@ -289,32 +289,32 @@ class CatalogLedger:
                 self._catalog.settings.unset(INTENTS)
 
     def link_made(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
-        self._tell(lambda: self._catalog.links.add(person_id, photo_id, path, source, stamp))
+        self._queue(lambda: self._catalog.links.add(person_id, photo_id, path, source, stamp))
 
     def link_removed(self, link_id: int) -> None:
-        self._tell(lambda: self._catalog.links.remove(link_id))
+        self._queue(lambda: self._catalog.links.remove(link_id))
 
     def folder_made(self, person_id: int, path: str) -> None:
-        self._tell(lambda: self._catalog.links.set_folder(person_id, path))
+        self._queue(lambda: self._catalog.links.set_folder(person_id, path))
 
     def folder_moved(self, person_id: int, old: str, new: str) -> None:
         def record() -> None:
             self._catalog.links.move(old, new)
             self._catalog.links.set_folder(person_id, new)
 
-        self._tell(record)
+        self._queue(record)
 
     def folder_removed(self, path: str) -> None:
-        self._tell(lambda: self._catalog.links.forget_folder(path))
+        self._queue(lambda: self._catalog.links.forget_folder(path))
 
     def commit(self) -> None:
-        if self._told:
+        if self._pending:
             with self._catalog.write():
-                for record in self._told:
+                for record in self._pending:
                     record()
-            self._told.clear()
+            self._pending.clear()
 
-    def _tell(self, record: Callable[[], None]) -> None:
-        self._told.append(record)
-        if len(self._told) >= self._BATCH:
+    def _queue(self, record: Callable[[], None]) -> None:
+        self._pending.append(record)
+        if len(self._pending) >= self._BATCH:
             self.commit()

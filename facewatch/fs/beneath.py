@@ -110,7 +110,7 @@ def _gone(path: str, error: OSError) -> OSError:
 
 FRESH_SECONDS = 0.1
 """How long a folder's names are believed without listing it again: thousands of files in one folder are checked in a
-row, and a name that changes meanwhile is heard of."""
+row, and a name that changes meanwhile is reported."""
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 """What says that nothing has this name. A disk that fails, a folder that may not be read, or a server that is away says
@@ -141,7 +141,7 @@ def stat_below(root: Path, disk: DiskCalls | None = None) -> Callable[[str], Fin
     Where the disk takes several spellings for one name (upper and lower case, composed and decomposed letters), there
     is a file only under the name that its folder lists: a file that changed only its spelling is gone under the old.
 
-    The function raises OSError where it cannot be told whether there is one.
+    The function raises OSError where it cannot be found out whether there is one.
     """
     disk = disk or DiskCalls()
     spelling = _Spelling(str(root), disk)
@@ -160,7 +160,7 @@ def is_folder_below(root: Path, path: str, disk: DiskCalls | None = None) -> boo
     """Whether there is a folder at this path below the root, spelled so; a link to one is none.
 
     Raises:
-        OSError: it cannot be told.
+        OSError: it cannot be found out.
     """
     disk = disk or DiskCalls()
     status = _status_of(f"{root}/{path}", disk)
@@ -171,7 +171,7 @@ def _status_of(path: str, disk: DiskCalls) -> os.stat_result | None:
     """Return the status of what has this name, None where nothing has.
 
     Raises:
-        OSError: it cannot be told.
+        OSError: it cannot be found out.
     """
     try:
         return disk.lstat(path)
@@ -194,7 +194,7 @@ class _Way:
         """Whether no folder on the way is a link.
 
         Raises:
-            OSError: it cannot be told.
+            OSError: it cannot be found out.
         """
         folder, now = path.rpartition("/")[0], self._disk.now()
         if folder == self._folder and self._asked_at is not None and now - self._asked_at <= FRESH_SECONDS:
@@ -212,7 +212,7 @@ class _Way:
 def is_gone_below(root: Path, path: str) -> bool:
     """Whether a file is surely not there."""
     try:
-        return look_below(root)(path) is None
+        return stat_below(root)(path) is None
     except OSError:
         return False
 

@@ -18,7 +18,7 @@ from facewatch.errors import BusyError, CatalogError, DiskFaultError, DiskFullEr
 log = logging.getLogger(__name__)
 
 SILENT_SECONDS = 2.0
-"""After how long of waiting for somebody the user is told."""
+"""After how long of waiting for another process that is logged."""
 
 _RETRY_SECONDS = 0.02
 
@@ -120,7 +120,7 @@ def _note(handle: int, said: str) -> None:
 def _acquire(
     handle: int, path: Path, wait_seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]
 ) -> None:
-    started, is_told = clock(), False
+    started, is_logged = clock(), False
     while True:
         try:
             if take_lock(handle):
@@ -132,8 +132,8 @@ def _acquire(
         waited = clock() - started
         if waited >= wait_seconds:
             raise BusyError(f"{path.name}: held by {_holder(handle)}; wait for it or stop it")
-        if waited >= SILENT_SECONDS and not is_told:
-            is_told = True
+        if waited >= SILENT_SECONDS and not is_logged:
+            is_logged = True
             log.warning("%s: held by %s; waiting for it, %.0f seconds at most", path, _holder(handle), wait_seconds)
         sleep(_RETRY_SECONDS)
 

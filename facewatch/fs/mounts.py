@@ -1,4 +1,5 @@
-"""Which file system a path is on, and what that means: whether SQLite can live there, and whether changes are told."""
+"""Which file system a path is on, and what that means: whether SQLite can live there, and whether the kernel reports
+changes on it."""
 
 from __future__ import annotations
 
@@ -65,8 +66,8 @@ def is_network(kind: str) -> bool:
     return kind in NETWORK_FILE_SYSTEMS
 
 
-def tells_changes(kind: str) -> bool:
-    """Whether the kernel hears of every change on such a file system.
+def reports_changes(kind: str) -> bool:
+    """Whether the kernel reports every change on such a file system.
 
     A FUSE mount reports what is done through it and not what happens behind it; "fuseblk" is a local disk (NTFS).
     """

@@ -71,7 +71,7 @@ class LibraryFile:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What reading a file's bytes once tells."""
+    """What reading a file's bytes once shows."""
 
     fingerprint: Fingerprint
     sha256: bytes | None
@@ -374,8 +374,8 @@ def _turns_to_try(engine: Engine, pixels: Pixels, first: Sequence[DetectedFace])
 
 
 def _shows_more(engine: Engine, small: Pixels, scale: float, n: int, first: Sequence[DetectedFace]) -> bool:
-    """Whether a quick look at this turn shows what is surely a face where none was seen, or a doubtful one, or one less
-    surely: of photos upside down one in thirty shows a face as sure as upright ones are."""
+    """Whether a quick search of this turn shows what is surely a face where none was seen, or a doubtful one, or one
+    less surely: of photos upside down one in thirty shows a face as sure as upright ones are."""
     info, size = engine.info, (small.shape[1] / scale, small.shape[0] / scale)
     found = [one for one in engine.find(_turned(small, n)) if one.score >= info.sure_score]
     boxes = [_box_back([side / scale for side in one.box], n, size) for one in found]
@@ -414,7 +414,7 @@ def _in_one_place(first: Sequence[Sequence[float]], second: Sequence[Sequence[fl
 
 
 def _shrunk(pixels: Pixels) -> tuple[Pixels, float]:
-    """Return the picture for a quick look, and the factor it was scaled by."""
+    """Return the picture for a quick search, and the factor it was scaled by."""
     height, width = pixels.shape[:2]
     scale = min(0.5, (QUICK_PIXELS / (height * width)) ** 0.5)
     return scaled(pixels, scale), scale

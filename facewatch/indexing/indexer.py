@@ -58,7 +58,7 @@ STOP_SECONDS = 0.5
 """How often it is asked whether to stop while photos are waited for."""
 
 NEVER_SEEN = Fingerprint(0, -1, 0)
-"""Of a file that does not even tell its size: when it does, it is read again."""
+"""Of a file whose size cannot even be read: when it can, it is read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ class Indexer:
         return self._record_fault(job, fingerprint, fault) if fingerprint else Indexed(job.path, "vanished")
 
     def _fingerprint(self, path: str) -> Fingerprint | None:
-        """Return how a file looks now, as far as it tells; None: it is gone, or its folder or drive is."""
+        """Return how a file looks now, as far as it can be read; None: it is gone, or its folder or drive is."""
         try:
             return Fingerprint.of(os.lstat(self._file(path)))
         except OSError as error:
@@ -328,7 +328,7 @@ class Indexer:
         return None
 
     def _is_done(self, photo_id: int) -> bool:
-        """Whether the engine has looked at a photo, and at what is shown in it."""
+        """Whether the engine has analysed a photo, and its faces are those shown."""
         is_analysed = self.catalog.faces.is_analysed(photo_id, self.engine_id)
         return is_analysed and not (self.versions and self.catalog.photos.is_misread(photo_id))
 

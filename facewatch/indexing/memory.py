@@ -89,8 +89,8 @@ def memory_limit(wanted_mb: int, *, proc: Path = Path("/proc"), cgroups: Path = 
 
     Args:
         wanted_mb: what the settings say; 0: what the system lets it have. Of both the smaller holds.
-        proc: where the kernel tells about this process, where there is such a place.
-        cgroups: where it tells about control groups.
+        proc: where the kernel reports on this process, where there is such a place.
+        cgroups: where it reports on control groups.
     """
     limits = [wanted_mb * MB] if wanted_mb else []
     # A tenth is left for what the kernel counts besides: its own tables, sockets, files that are being read.
@@ -114,7 +114,7 @@ def _cgroup_limits(proc: Path, cgroups: Path) -> Iterator[int]:
 
 def _limits_of(top: Path, path: str, names: tuple[str, ...]) -> Iterator[int]:
     """Yield what the files of these names say in a group and in all above it. A container sees its own group as the
-    top, whatever path it is told."""
+    top, whatever path is given."""
     group = top / path.strip("/")
     for folder in (group, *group.parents):
         if folder.is_relative_to(top):

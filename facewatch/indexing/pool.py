@@ -274,9 +274,9 @@ class _Threads:
         try:
             self._become_idle()
             while (task := self._next()) is not None:
-                tell = self._outcome(number, task)
-                self._become_idle()  # before anybody hears of it and has more to do
-                tell()
+                report = self._outcome(number, task)
+                self._become_idle()  # before the caller is notified and submits more
+                report()
         finally:
             self._let_go(number)
 
@@ -297,7 +297,7 @@ class _Threads:
             return task
 
     def _outcome(self, number: int, task: _Task) -> Callable[[], None]:
-        """Do a task; returns what tells who waits for it how that went."""
+        """Do a task; returns what reports the outcome to whoever waits for it."""
         try:
             answer = self._ask(number, task)
         except WorkerLost as lost:

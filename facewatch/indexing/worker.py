@@ -127,7 +127,7 @@ ENGINE_WORK = frozenset({"analyse", "analyse_aligned", "self_test"})
 
 
 def _load_aloud(pipe: connection.Connection, load: Load, recipe: Recipe) -> Engine:
-    """Load the engine, and tell before and after: that takes its own time.
+    """Load the engine, and report before and after: that takes its own time.
 
     Raises:
         EngineError: it cannot be loaded.

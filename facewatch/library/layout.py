@@ -14,7 +14,7 @@ from facewatch.fs.mounts import is_folder
 from facewatch.library.scan import drive_of
 
 N_GLANCED = 40
-"""Known files that a glance at a library looks for, to tell whether it is the drive that was there."""
+"""Known files that a quick check of a library looks for, to find whether it is the drive that was there."""
 
 
 def check_places(photos: Sequence[Path], people: Path, catalog: Path, *, source: str) -> None:
@@ -140,7 +140,7 @@ def _is_new_there(catalog: Catalog, root: Path, below: str, *, like: int) -> boo
 
 
 def size_of(path: Path) -> int | None:
-    """Return the size of a file; None: it is not there, or cannot be looked at."""
+    """Return the size of a file; None: it is not there, or cannot be read."""
     try:
         return path.lstat().st_size
     except OSError:

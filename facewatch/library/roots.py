@@ -43,7 +43,7 @@ wait: some network drives and FUSE file systems make up both again at every scan
 REREAD_WAIT, FAULTY_WAIT = timedelta(days=1), timedelta(hours=1)
 """How long it then waits at first; twice as long each time, but no more than 32 times as long."""
 
-N_TOLD = 20
+N_LOGGED = 20
 """Folders of a library that cannot be read, which each scan reports one by one."""
 
 
@@ -72,8 +72,8 @@ class Libraries:
         """Libraries that were found to have been moved as a whole, and where they are now."""
         self.n_moved = 0
         """Files in them."""
-        self._told_unread: dict[Path, dict[str, str]] = {}
-        """What this process has told of that cannot be read."""
+        self._logged_unread: dict[Path, dict[str, str]] = {}
+        """What cannot be read, as this process has logged it."""
         self._faults_depend_on = faults_depend_on
 
     def believe_new_drives(self) -> None:
@@ -91,7 +91,7 @@ class Libraries:
         known = self._catalog.roots.all()
         wanted, self.roots = self.roots, distinct_roots(self.roots, known)
         for root in set(wanted) - set(self.roots):
-            log.info("%s: lies in a library that is looked through as a whole", root)
+            log.info("%s: lies in a library that is scanned as a whole", root)
         for move in follow_moves(self._catalog, self.roots, is_gone=self._is_gone_for_good, root_id=self.root_id):
             self.moved[str(move.old)] = str(move.new)
             self.n_moved += move.n_files
@@ -271,19 +271,19 @@ class Libraries:
         if unread != before:
             with self._catalog.write():
                 self._catalog.roots.set_unread(root_id, unread)
-        told = self._told_unread.get(root, {})
-        news = {path: why for path, why in found.items() if path not in told}
-        for path, why in sorted(news.items())[:N_TOLD]:
+        logged = self._logged_unread.get(root, {})
+        news = {path: why for path, why in found.items() if path not in logged}
+        for path, why in sorted(news.items())[:N_LOGGED]:
             log.warning("%s: cannot be read: %s; make it readable. Nothing of it is removed", _shown(root, path), why)
-        if len(news) > N_TOLD:
-            log.warning("%s: %d more folders or files that cannot be read", _shown(root), len(news) - N_TOLD)
-        for path in sorted((before.keys() | told.keys()) - unread.keys()):
+        if len(news) > N_LOGGED:
+            log.warning("%s: %d more folders or files that cannot be read", _shown(root), len(news) - N_LOGGED)
+        for path in sorted((before.keys() | logged.keys()) - unread.keys()):
             log.info("%s: is not in the way any more: it can be read, or is gone", _shown(root, path))
-        self._told_unread[root] = unread
+        self._logged_unread[root] = unread
 
     def offline(self, root: Path) -> dict[str, str]:
         """Return which of a library and the folders in it on which drives were mounted are offline, and why, by what a
-        glance tells. Whether they count as offline, a scan of all of it decides, by the same rules."""
+        quick check finds. Whether they count as offline, a scan of all of it decides, by the same rules."""
         root_id, drive = self._catalog.roots.one(root) or (0, -1)
         n_known, some = self._catalog.files.sample(root_id, N_GLANCED)
         mounts = self._catalog.roots.mounts(root_id)
@@ -359,7 +359,7 @@ class Libraries:
         return is_folder(root) and (self._catalog.roots.one(root) or (0, -1))[1] in (-1, drive)
 
     def believed_gone(self, root: Path, paths: Iterable[str]) -> list[str]:
-        """Return those of the paths that were removed, as far as the drives mounted in the library tell."""
+        """Return those of the paths that were removed, as far as the drives mounted in the library show."""
         lost = self._lost_mounts(root, self.root_id(root), {}, {}, is_whole=False)
         return [path for path in paths if not any(path.startswith(folder + "/") for folder in lost)]
 

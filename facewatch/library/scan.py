@@ -1,4 +1,4 @@
-"""Walk the library and compare it with what the catalog knows: the truth, whatever the watcher heard."""
+"""Scans a library and compares it with the catalog; complete, whatever events the watcher got or missed."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ class Walk:
 
     files: Mapping[str, Fingerprint]
     unread: Mapping[str, str] = field(default_factory=dict)
-    """Folders that could not be listed or entered, and files whose state could not be told, and why."""
+    """Folders that could not be listed or entered, and files whose state could not be read, and why."""
     mounts: frozenset[str] = frozenset()
     """Folders that are on another device than the folder they lie in."""
     drive: int = -1
@@ -324,7 +324,7 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
             except FileNotFoundError:
                 continue
             except PermissionError as error:
-                # It can be listed and not entered, so that nothing can be told of anything in it.
+                # It can be listed and not entered, so that nothing in it can be read.
                 if not folder:
                     raise
                 unread[folder] = error.strerror or str(error)
@@ -346,7 +346,7 @@ def walk(root: Path, rules: Rules, below: str = "") -> Walk:
 
 
 def drive_of(root: Path) -> int:
-    """Return a number that tells a root from another drive or folder in its place.
+    """Return a number that distinguishes a root from another drive or folder in its place.
 
     The device's number alone belongs to the slot that a drive is plugged into. Some file systems number again at each
     mount, so that another number does not prove another drive.
@@ -409,7 +409,7 @@ def _judged(
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether a listing says so; where it does not tell kinds and nobody else can either, it is none."""
+    """Whether a listing says so; where it does not give kinds and stat fails, it is none."""
     try:
         return entry.is_dir(follow_symlinks=False)
     except OSError:

@@ -12,7 +12,7 @@ import numpy as np
 from facewatch.matching.aggregation import Aggregation, MatchSettings
 from facewatch.matching.lookalikes import Evidence, LookAlikes, Overlaps, Strangers, nearest_pairs
 from facewatch.matching.member import UNDATED, Member, MemberFaces, distances, stricter
-from facewatch.text import told_apart
+from facewatch.text import distinguished
 from facewatch.types import Match, MatchThresholds, Normalisation, Tier, cosine_of, distance_of
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Gallery:
             self._extend(int(person_id), faces.take(rows))
 
     def put(self, person_id: int, faces: MemberFaces) -> None:
-        """Replace all that is known of one person, as if the gallery were filled anew; no faces: it is gone."""
+        """Replace all that is known of one person, as if the gallery were filled again; no faces: it is gone."""
         self._remove(person_id)
         if len(faces):
             self._extend(person_id, faces.take(np.argsort(faces.ids)))
@@ -161,7 +161,7 @@ class Gallery:
         self._extend(person_id, row)
 
     def set_named(self, people: Collection[int]) -> None:
-        """Say who has a name: the faces of these people are told apart more strictly where they look alike."""
+        """Say who has a name: the faces of these people are distinguished more strictly where they look alike."""
         if self._named != set(people):
             self._named, self._look_alikes = set(people), None
 
@@ -360,9 +360,9 @@ class Gallery:
         pairs = self.look_alikes()
         if normalisation is None or (strangers := self.strangers(normalisation)) is None:
             return [(pair, None) for pair in pairs]
-        told = [(pair, strangers.of_people(pair.person_id, pair.other_id)) for pair in pairs]
-        told.sort(key=lambda entry: -entry[1].normalised)
-        return [(pair, evidence) for pair, evidence in told if evidence.normalised >= normalisation.attach]
+        found = [(pair, strangers.of_people(pair.person_id, pair.other_id)) for pair in pairs]
+        found.sort(key=lambda entry: -entry[1].normalised)
+        return [(pair, evidence) for pair, evidence in found if evidence.normalised >= normalisation.attach]
 
     def _stricter(self, near: _Ranked, other: _Ranked) -> float:
         """Return how much the margin between two people grows; only computed where it could matter."""
@@ -379,13 +379,13 @@ def _refusal(candidate: Candidate, tier: Tier) -> str | None:
     if not candidate.is_proof:
         return "only poor faces are known of this person, and two poor faces prove nothing"
     if candidate.distance > candidate.limit:
-        distance, limit = told_apart(candidate.distance, candidate.limit, n_digits=3)
+        distance, limit = distinguished(candidate.distance, candidate.limit, n_digits=3)
         return f"{candidate.aggregation.words} is at {distance}, farther than {limit}"
     if candidate.centroid_distance > candidate.centroid_limit:
-        distance, limit = told_apart(candidate.centroid_distance, candidate.centroid_limit, n_digits=3)
+        distance, limit = distinguished(candidate.centroid_distance, candidate.centroid_limit, n_digits=3)
         return f"centroid is at {distance}, farther than {limit}"
     if candidate.lead < candidate.margin:
-        lead, margin = told_apart(candidate.lead, candidate.margin, n_digits=3)
+        lead, margin = distinguished(candidate.lead, candidate.margin, n_digits=3)
         if candidate.lead < 0:
             return f"another person is {lead.removeprefix('-')} nearer"
         return f"runner-up is only {lead} farther, less than {margin}"

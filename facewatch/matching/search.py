@@ -162,8 +162,8 @@ class Extent:
     """Of the last face, in the order in which they came; 0: there is none."""
     last_id: int
     token: str
-    """Drawn again for every change, and kept by the origin, too: tells the file of an origin that was set back to what
-    it was earlier and went another way."""
+    """Drawn again for every change, and kept by the origin, too: distinguishes the file of an origin that was set back
+    to what it was earlier and went another way."""
 
 
 NOTHING = Extent(n_faces=0, last_place=0, last_id=0, token="")

@@ -50,7 +50,7 @@ def fetch(
     was downloaded before an interruption is kept, and the next call carries on there.
 
     Args:
-        report: hears of bytes.
+        report: is called with the bytes so far.
         base_url: where the archive lies, instead of $FACEWATCH_MODELS_URL or insightface's release page.
 
     Raises:

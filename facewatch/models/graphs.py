@@ -25,7 +25,7 @@ _N_OUTPUTS: dict[int, Kind] = {9: "detector", 15: "detector", 6: "blind detector
 """SCRFD has one output for scores, one for boxes and perhaps one for landmarks, for each of three or five strides."""
 
 _MIN_DIMS = 11
-"""A network that gives fewer numbers tells age or sex, not people."""
+"""A network that gives fewer numbers estimates age or sex, not identity."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def _build(
         return registry[name]
     with _naming(source):
         size = models_size(source)
-    # Which is which can only be told of files, so what is kept is there twice for a while.
+    # Which is which can only be read from files, so what is kept is there twice for a while.
     check([size, size])
     unpacked = built.with_name("unpacked")
     unpacked.mkdir()

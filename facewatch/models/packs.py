@@ -34,7 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True, slots=True)
 class PackFile:
-    """A file, and what tells that its content is the right one."""
+    """A file, and its size and SHA-256."""
 
     name: str
     size: int
@@ -207,7 +207,7 @@ def is_folder(place: Path) -> bool:
     """Whether there is such a folder.
 
     Raises:
-        EngineError: that cannot be told.
+        EngineError: that cannot be found out.
     """
     try:
         return place.is_dir()
@@ -308,7 +308,7 @@ def verify(name: str, folder: Path, *, registry: Mapping[str, KnownPack] = REGIS
     """Return what is wrong with a pack's files, all of them read; nothing is wrong with a whole one.
 
     Files that neither facewatch knows nor brought have nothing that they could be compared with (`is_on_record`): of
-    them only that they are a detector and a recogniser can be told.
+    them only that they are a detector and a recogniser is known.
 
     Raises:
         EngineError: the pack is unknown or absent.
@@ -326,7 +326,7 @@ def verify(name: str, folder: Path, *, registry: Mapping[str, KnownPack] = REGIS
 
 
 def is_on_record(name: str, folder: Path, *, registry: Mapping[str, KnownPack] = REGISTRY) -> bool:
-    """Whether there is a SHA-256 for a pack's files, so that `verify` can tell that they are whole.
+    """Whether there is a SHA-256 for a pack's files, so that `verify` can check that they are whole.
 
     Raises:
         EngineError: the pack is unknown or absent.

@@ -143,7 +143,7 @@ class Grouping:
 
 
 def middles_of(table: FaceTable, normalisation: Normalisation) -> Middles:
-    """Return the middles of people, by the faces that tell how they look."""
+    """Return the middles of people, by the faces that are good enough."""
     rows = np.flatnonzero((table.tiers != Tier.SHOW.value) | table.by_user)
     groups = np.where(table.people[rows] == NOBODY, -1, table.people[rows])
     return middles(table.embeddings[rows], groups, normalisation)

@@ -280,7 +280,7 @@ class Identities:
         They lose no face but one of two in a photo, when they join who is in that photo, too. Named and hidden people
         are not matched. A face that finds its person changes how that person
         looks, which may explain another face: it goes on until nothing changes any more, so that doing it again
-        would change nothing. A dry run tells the first step.
+        would change nothing. A dry run returns the first step.
         """
         n_pool, newest = self._n_pool(), self._catalog.people.newest()
         if is_dry_run:

@@ -300,7 +300,7 @@ def said_of_link(catalog: Catalog, linked: Linked) -> str:
 def _face_on_link(catalog: Catalog, link: str, linked: Linked) -> int:
     found = faces_on_link(catalog, linked)
     if not found:
-        raise NotKnownError(f"{link}: {said_of_link(catalog, linked)}, and `facewatch why {link}` tells who is")
+        raise NotKnownError(f"{link}: {said_of_link(catalog, linked)}, and `facewatch why {link}` shows who is")
     if len(found) > 1:
         listed = ", ".join(f"{ids.face(face.id)} ({face.number} from the left)" for face in faces_at(catalog, found))
         label = _label(catalog, linked.person_id)

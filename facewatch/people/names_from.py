@@ -22,7 +22,7 @@ class NameSource(Protocol):
     """Names that wait for their people."""
 
     most_photos: int
-    """So many photos of a name are told at most."""
+    """So many photos of a name are given at most."""
 
     def __init__(self, catalog: Catalog) -> None: ...
 

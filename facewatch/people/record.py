@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from facewatch.catalog import USER, Catalog, FaceRow
 from facewatch.ids import label_of
 
-_MOST_TOLD = 50
+_MOST_RECORDED = 50
 """Faces of a decision that the journal names for people to read; what undoes it knows all."""
 
 
@@ -91,8 +91,8 @@ class Recorder:
             catalog.assignments.forget_guesses()
             record.details.update({name.rstrip("_"): value for name, value in details.items()})
             record.details.update(people=result.people, n_faces=len(result.faces), n_released=len(result.released))
-            record.details.update(face_ids=result.faces[:_MOST_TOLD])
-            record.details.update(lost=[asdict(lost) for lost in result.lost[:_MOST_TOLD]])
+            record.details.update(face_ids=result.faces[:_MOST_RECORDED])
+            record.details.update(lost=[asdict(lost) for lost in result.lost[:_MOST_RECORDED]])
         result.entry_id = first if first is not None and record.entry_id is not None else record.entry_id
         if self._is_one:
             self._first = result.entry_id if first is None else first

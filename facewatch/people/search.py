@@ -362,7 +362,7 @@ class KeptVectors:
         self._catalog = catalog
         self._held: dict[int, _Held] = {}
         """What was searched last, by engine; more than the file holds where that cannot be written."""
-        self._told = ""
+        self._logged = ""
         """The last fault that was logged."""
 
     def keep_up(self, engine: KnownEngine) -> None:
@@ -412,12 +412,12 @@ class KeptVectors:
             ):
                 known = self._agreed(engine, self._stored(engine)).held
                 self._write(engine, known.extent if known else None)
-            self._told = ""
+            self._logged = ""
             return self._agreed(engine, self._stored(engine)).held
         except (OSError, CatalogError) as error:
-            if str(error) != self._told:
+            if str(error) != self._logged:
                 log.warning("the file that makes searching quick cannot be written; searching takes longer: %s", error)
-            self._told = str(error)
+            self._logged = str(error)
             return None
 
     def _write(self, engine: KnownEngine, known: Extent | None) -> None:

@@ -49,7 +49,7 @@ class Part:
     spread: float | None
     """The mean distance between two of its faces; None: there is one."""
     distance: float | None
-    """The mean distance to a face of the part that is kept; None: it is that one, or it cannot be told."""
+    """The mean distance to a face of the part that is kept; None: it is that one, or it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

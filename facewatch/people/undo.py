@@ -77,10 +77,10 @@ class History:
             entry = self._decision(entry_id)
             chain = self.chain(entry)
             if chain and not with_chain:
-                told = ids.decision(entry_id)
+                name = ids.decision(entry_id)
                 raise DecisionError(
-                    f"decision {told} ({entry.action}) cannot be undone alone: {_listed(chain)} built on it; "
-                    f"facewatch undo --id {told} --chain undoes {len(chain) + 1} decisions, the newest first"
+                    f"decision {name} ({entry.action}) cannot be undone alone: {_listed(chain)} built on it; "
+                    f"facewatch undo --id {name} --chain undoes {len(chain) + 1} decisions, the newest first"
                 )
             return self._take_back([*chain, entry])
 
@@ -200,15 +200,15 @@ class History:
 
     def _decision(self, entry_id: int) -> Entry:
         entry = self._catalog.journal.one(entry_id) if entry_id < 2**63 else None
-        told = ids.decision(entry_id)
+        name = ids.decision(entry_id)
         if entry is None or entry.actor != USER or entry.action in ("undo", "redo") or entry.parent_id is not None:
             if entry is not None and entry.parent_id is not None:
                 whole = ids.decision(entry.parent_id)
-                raise DecisionError(f"{told} is a part of decision {whole}; facewatch undo --id {whole}")
-            what = f"{told} was done by a run" if entry and entry.actor != USER else f"there is no decision {told}"
+                raise DecisionError(f"{name} is a part of decision {whole}; facewatch undo --id {whole}")
+            what = f"{name} was done by a run" if entry and entry.actor != USER else f"there is no decision {name}"
             raise DecisionError(f"{what}; `facewatch history` lists those that can be undone")
         if entry.undone_by is not None:
-            raise DecisionError(f"decision {told} ({entry.action}) is undone already; `facewatch redo` takes that back")
+            raise DecisionError(f"decision {name} ({entry.action}) is undone already; `facewatch redo` takes that back")
         return entry
 
     def _changes(self, entries: Sequence[Entry]) -> dict[int, list[Change]]:
@@ -411,5 +411,5 @@ def _listed(entries: Iterable[Entry]) -> str:
 
 
 def _people_of(changes: Iterable[Change], entries: Iterable[Entry]) -> list[int]:
-    told = {person_id for entry in entries for person_id in entry.details.get("people", ())}
-    return sorted(_mentioned(changes) | told)
+    recorded = {person_id for entry in entries for person_id in entry.details.get("people", ())}
+    return sorted(_mentioned(changes) | recorded)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from facewatch.people.search import NearFaces
 
 _MOST_NAMES = 8
-"""Names that are given up, of which the question tells."""
+"""Names that would be lost, listed in the question."""
 
 # --- people ---
 
@@ -199,6 +199,6 @@ def restored_lines(done: Restored, *, with_losses: bool) -> Iterator[str]:
     if done.n_links_made or done.n_links_removed:
         yield f"people folder: {plural(done.n_links_made, 'link')} made, {done.n_links_removed} removed"
     if done.left:
-        yield f"{plural(len(done.left), 'link')} that may be facewatch's own, left because no record tells: look at"
+        yield f"{plural(len(done.left), 'link')} that may be facewatch's own, left without a record: check"
         yield from (f"  {folder}" for folder in sorted({path.parent for path in done.left}))
     yield "next: `facewatch scan`"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})
 _HAVE_FOLDER = frozenset({"rename", "merge", "assign", "show"})
 _MOST_FACES = 10
-"""Faces that are told one by one."""
+"""Faces that are listed one by one."""
 _FEW_FACES = 3
 """Faces that are named by their ids in a line."""
 
@@ -58,10 +58,10 @@ def _renamed(catalog: Catalog, made: Renamed) -> str:
 def _outcome(catalog: Catalog, decided: Decided) -> str:
     faces, who = plural(len(decided.faces), "face"), _labels(catalog, decided)
     entry = catalog.journal.one(decided.entry_id or 0)
-    told: Mapping[str, Any] = entry.details if entry else {}
+    data: Mapping[str, Any] = entry.details if entry else {}
     match decided.action:
         case "merge":
-            return _merged(catalog, decided, told)
+            return _merged(catalog, decided, data)
         case "apart":
             return f"{who[0]} and {who[1]} are different people"
         case "assign":
@@ -81,18 +81,18 @@ def _outcome(catalog: Catalog, decided: Decided) -> str:
         case "cover":
             return f"face {ids.face(decided.faces[0])} stands for {who[0]}"
         case "born":
-            return f"{who[0]} was born {told['born']}" if told.get("born") else f"{who[0]}: no date of birth any more"
+            return f"{who[0]} was born {data['born']}" if data.get("born") else f"{who[0]}: no date of birth any more"
         case "forget":
-            return f"{told.get('who')} is forgotten, with {faces}"
+            return f"{data.get('who')} is forgotten, with {faces}"
         case action:
             return action
 
 
-def _merged(catalog: Catalog, decided: Decided, told: Mapping[str, Any]) -> str:
+def _merged(catalog: Catalog, decided: Decided, data: Mapping[str, Any]) -> str:
     person = catalog.people.one(decided.people[0])
     label, n_photos = (person.label, person.n_photos) if person else ("nobody", 0)
-    merged = f"{plural(len(told['merged']), 'person', 'people')} merged into {label}: {plural(n_photos, 'photo')}"
-    apart = ", ".join(told["were_apart"])
+    merged = f"{plural(len(data['merged']), 'person', 'people')} merged into {label}: {plural(n_photos, 'photo')}"
+    apart = ", ".join(data["were_apart"])
     return f"{merged}\nyou had said that {apart} and {label} are different people: no longer" if apart else merged
 
 
@@ -134,45 +134,45 @@ def history_cells(entry: Entry) -> tuple[str, ...]:
 
 def describe(entry: Entry) -> str:
     """Return what an entry of the journal did, in words."""
-    told: dict[str, Any] = {"who": "", "n_faces": 0, "not": [], **entry.details}
-    n_faces, who = _told_faces(told), told["who"]
-    taken, let_go = _told_losses(told)
+    data: dict[str, Any] = {"who": "", "n_faces": 0, "not": [], **entry.details}
+    n_faces, who = _faces_text(data), data["who"]
+    taken, let_go = _losses_text(data)
     if entry.action == "rename":
-        return f"{told['before']} named {told['name']}" if "before" in told else f"named {told['name']}"
-    if entry.action == "merge" and "merged" in told:
-        return f"{', '.join(told['merged'])} merged into {told['into']}{let_go}"
+        return f"{data['before']} named {data['name']}" if "before" in data else f"named {data['name']}"
+    if entry.action == "merge" and "merged" in data:
+        return f"{', '.join(data['merged'])} merged into {data['into']}{let_go}"
     sentences = {
-        "split": f"{told.get('before')} split into {len(told.get('people', ()))}",
-        "apart": f"{told.get('one')} and {told.get('other')} kept apart",
+        "split": f"{data.get('before')} split into {len(data.get('people', ()))}",
+        "apart": f"{data.get('one')} and {data.get('other')} kept apart",
         "assign": f"{n_faces} placed with {who}{taken}{let_go}",
         "unassign": f"{n_faces} taken out{taken}",
         "ignore": f"{n_faces} ignored{taken}",
-        "reject": f"{n_faces}: not {', '.join(told['not'])}",
+        "reject": f"{n_faces}: not {', '.join(data['not'])}",
         "confirm": f"{n_faces} of {', '.join(who) if isinstance(who, list) else who} confirmed",
         "hide": f"{who} hidden",
         "show": f"{who} shown",
-        "cover": f"face {ids.face(told.get('face', 0))} stands for {who}",
-        "born": f"{who} born {told.get('born')}{let_go}" if told.get("born") else f"{who}: date of birth forgotten",
+        "cover": f"face {ids.face(data.get('face', 0))} stands for {who}",
+        "born": f"{who} born {data.get('born')}{let_go}" if data.get("born") else f"{who}: date of birth forgotten",
         "forget": f"{who} forgotten, with {n_faces}",
         "audit": f"faults mended, {n_faces} moved",
-        "undo": f"undo of {', '.join(map(ids.decision, told.get('undone', ())))}",
-        "redo": f"redo of {', '.join(map(ids.decision, told.get('redone', ())))}",
-        "recluster": f"{told.get('new')} new people, {told.get('joined')} joined, {told.get('faces')} faces grouped",
+        "undo": f"undo of {', '.join(map(ids.decision, data.get('undone', ())))}",
+        "redo": f"redo of {', '.join(map(ids.decision, data.get('redone', ())))}",
+        "recluster": f"{data.get('new')} new people, {data.get('joined')} joined, {data.get('faces')} faces grouped",
     }
     return sentences.get(entry.action, entry.action)
 
 
-def _told_faces(told: Mapping[str, Any]) -> str:
-    faces = ", ".join(map(ids.face, told.get("face_ids", ())))
-    return plural(told["n_faces"], "face") + (f" ({faces})" if faces and told["n_faces"] <= _FEW_FACES else "")
+def _faces_text(data: Mapping[str, Any]) -> str:
+    faces = ", ".join(map(ids.face, data.get("face_ids", ())))
+    return plural(data["n_faces"], "face") + (f" ({faces})" if faces and data["n_faces"] <= _FEW_FACES else "")
 
 
-def _told_losses(told: Mapping[str, Any]) -> tuple[str, str]:
+def _losses_text(data: Mapping[str, Any]) -> tuple[str, str]:
     """Return from whom a decision took faces: those that it was about, and those that contradicted it."""
-    losses = told.get("lost", [])
+    losses = data.get("lost", [])
     meant = [lost["who"] for lost in losses if not lost.get("is_let_go")]
     let_go = [f"{ids.face(lost['face_id'])} of {lost['who']}" for lost in losses if lost.get("is_let_go")]
-    n_more = told.get("n_released", len(let_go)) - len(let_go[:_FEW_FACES])
+    n_more = data.get("n_released", len(let_go)) - len(let_go[:_FEW_FACES])
     more = f" and {n_more} more" if n_more > 0 and let_go else ""
     return _from_whom(Counter(meant)), f"; released: {', '.join(let_go[:_FEW_FACES])}{more}" if let_go else ""
 

@@ -16,7 +16,7 @@ from facewatch.people.rematch import Likeness, Rematch
 from facewatch.presentation import local_time
 from facewatch.presentation.corrections import describe
 from facewatch.quality import Lack, Shortfall
-from facewatch.text import beside_strangers, plural, printable, told_apart
+from facewatch.text import beside_strangers, distinguished, plural, printable
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def _advice_near(why: Why, near: Likeness) -> Iterator[Advice]:
     missing, rival = max(near.distance - near.limit, near.centroid_missing), near.rival
     text = f"if it is {near.name}"
     if missing > 0 and not near.is_rivalled:
-        nearer, _ = told_apart(missing, 0.0)
+        nearer, _ = distinguished(missing, 0.0)
         text += f"; {nearer} nearer would have done: more photos of {near.name} bring that about"
     yield Advice(f"facewatch assign {ids.face(why.face_id)} {handle_of(near.person_id, near.name)}", text)
     barred = {bar.person_id for bar in why.barred}
@@ -309,7 +309,7 @@ def photo_notes(explained: Explained) -> list[str]:
     """Return what holds for all faces of a photo."""
     found = [explained.stale_link] if explained.stale_link else []
     if explained.engine_fault is not None:
-        found.append(f"how near the faces are to anybody cannot be told now: {explained.engine_fault}")
+        found.append(f"how near the faces are to anybody cannot be computed now: {explained.engine_fault}")
     engine = explained.engine
     if engine is not None and engine.wanted is not None:
         found.append(
@@ -352,7 +352,7 @@ def lines(catalog: Catalog, explained: Explained) -> Iterator[str]:
                 yield f"  {'' if i else title:<{_TITLE_WIDTH}}{line}"
     n_others = explained.n_faces - len(explained.whys)
     if n_others:
-        yield from ("", f"and {plural(n_others, 'other face')} of this photo: --all tells of all")
+        yield from ("", f"and {plural(n_others, 'other face')} of this photo: --all shows all")
 
 
 _VERDICTS = {
@@ -398,7 +398,7 @@ def rematch_lines(one: Why, rematch: Rematch) -> Iterator[str]:
         yield "nobody: no other face is known"
         return
     barred = {bar.person_id for bar in one.barred}
-    for near in _likenesses_to_tell(one, rematch):
+    for near in _likenesses_to_show(one, rematch):
         cannot = ", whom it cannot be" if near.person_id in barred else ""
         yield f"{near.name}{cannot}: {_distances(near)}"
         where = f" in {near.nearest.photo}" if near.nearest.photo else ""
@@ -410,7 +410,7 @@ def rematch_lines(one: Why, rematch: Rematch) -> Iterator[str]:
             yield f"    similarity to {near.name} as a whole {similarity}"
     judged = rematch.of(rematch.judged_id) or rematch.likenesses[0]
     if judged.rival is not None and judged.lead is not None:
-        lead, margin = told_apart(judged.lead, judged.margin)
+        lead, margin = distinguished(judged.lead, judged.margin)
         if judged.lead >= 0:
             yield f"runner-up to {judged.name}: {judged.rival.name}, {lead} farther (clear from {margin} on)"
         else:
@@ -423,15 +423,15 @@ def _distances(near: Likeness) -> str:
     words = {Aggregation.MEAN: "all faces on average", Aggregation.CENTROID: "the centroid of all"}.get(
         near.aggregation, "the nearest face"
     )
-    distance, limit = told_apart(near.distance, near.limit)
+    distance, limit = distinguished(near.distance, near.limit)
     said = f"{distance} from {words} (limit {limit})"
     if near.centroid_limit is None:
         return said
-    middle, middle_limit = told_apart(near.centroid_distance, near.centroid_limit)
+    middle, middle_limit = distinguished(near.centroid_distance, near.centroid_limit)
     return f"{said}, {middle} from the centroid of all (limit {middle_limit})"
 
 
-def _likenesses_to_tell(one: Why, rematch: Rematch) -> list[Likeness]:
+def _likenesses_to_show(one: Why, rematch: Rematch) -> list[Likeness]:
     """Return the one that it looks like most, the one that decides, and those that it is or would be."""
     wanted = (one.person_id, rematch.person_id, rematch.judged_id)
     return [near for i, near in enumerate(rematch.likenesses) if i == 0 or near.person_id in wanted]
@@ -469,7 +469,7 @@ def _shortfall_lines(one: Why) -> Iterator[str]:
         if short.value is None or short.least is None:
             yield shortfall_text(short)
             continue
-        value, least = told_apart(short.value, short.least, n_digits=2 if short.least < 1 else 0)
+        value, least = distinguished(short.value, short.least, n_digits=2 if short.least < 1 else 0)
         yield f"{shortfall_text(short)}: {value}, at least {least} is needed"
 
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from facewatch.types import PassedOver
 
 _MOST_UNREAD = 10
-"""Folders that cannot be read, of which it tells one by one."""
+"""Folders that cannot be read and are listed one by one."""
 _MOST_RULES = 4
-"""Reasons to pass something over that are told without --all."""
+"""Reasons to pass something over that are listed without --all."""
 
 # --- a scan ---
 
@@ -158,7 +158,7 @@ def _count_facts(counts: Counts) -> Iterator[tuple[str, str]]:
     yield (
         "faces",
         f"{counts.n_faces}: {counts.n_assigned} belong to somebody, {counts.n_pool} to nobody yet, "
-        f"{counts.n_only_shown} too poor to tell{left_out}",
+        f"{counts.n_only_shown} too poor to recognise{left_out}",
     )
     hidden = f", {counts.n_hidden} hidden" if counts.n_hidden else ""
     absent = f"; {counts.n_absent} more with a name on no photo now" if counts.n_absent else ""
@@ -203,7 +203,7 @@ def _remarks(current: Status) -> Iterator[str]:
     if health.people_folder_fault:
         yield health.people_folder_fault
     for path, reason in health.live.libraries.listed("polled").items() if health.live else ():
-        # Of one that is offline it is said already why nothing is heard of it.
+        # Of one that is offline the reason why no events come from it is shown already.
         if path not in health.offline:
             yield f"scanned again and again: {path}{f': {reason}' if reason else ''}"
 
@@ -234,7 +234,7 @@ def not_watched(runner: Holder | None, live: Heartbeat | None) -> str:
 
 
 def busy(runner: Holder, live: Heartbeat | None, unknown: Sequence[str], now: datetime) -> str:
-    """Return what to tell somebody who wants to scan or watch while this process does.
+    """Return what to say to somebody who wants to scan or watch while this process does.
 
     Args:
         unknown: options and libraries that were asked for, and that a watcher may know nothing of.
@@ -344,7 +344,7 @@ def stats_facts(stats: Stats) -> Iterator[tuple[str, str]]:
         f"{tiers.get('show', 0)} too poor to be matched",
     )
     yield "assigned", f"{counts.n_assigned}{_listed(stats.shares.sources, _SOURCES)}"
-    yield "unassigned", f"{counts.n_pool}, and {counts.n_only_shown} too poor to tell"
+    yield "unassigned", f"{counts.n_pool}, and {counts.n_only_shown} too poor to recognise"
     no_faces = f"; and {n_no_face} that are no faces" if n_no_face else ""
     yield "taken out", f"{counts.n_left_out}{_listed(marks, _MARKS)}{no_faces}"
     n_unnamed = counts.n_open - counts.n_pool

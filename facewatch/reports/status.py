@@ -129,7 +129,7 @@ class Status:
 
 @dataclass(eq=False)
 class StatusReport:
-    """Tells the status of a catalog and of what belongs to it; writes nothing, and no model need be here."""
+    """Reports the status of a catalog and of what belongs to it; writes nothing, and needs no model."""
 
     catalog: Catalog
     engine: WantedEngine
@@ -270,8 +270,8 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
     counts, health, paths = status.counts, status.health, status.paths
     live = health.live
     is_up = live is not None and live.is_fresh(now)
-    yield _one("up", "Whether a scan or watcher is at work and has said so lately.", is_up)
-    yield _one("paused", "Whether a watcher may not look at photos.", health.paused is not None)
+    yield _one("up", "Whether a scan or watcher is running and has reported lately.", is_up)
+    yield _one("paused", "Whether a watcher may not analyse photos.", health.paused is not None)
     yield _one("files", "Files on record.", counts.n_files)
     yield _one("photos", "Different photos.", counts.n_photos)
     faces = {
@@ -293,7 +293,7 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
         online,
     )
     unread = [(root, sum(f"{path}/".startswith(f"{root}/") for path in status.unread)) for root in paths.photos]
-    yield _by("unread_places", "Folders, and files, that could not be read at the last look.", "root", unread)
+    yield _by("unread_places", "Folders, and files, that could not be read at the last scan.", "root", unread)
     yield _one(
         "people_folder_usable",
         "Whether the people folder is there, and this catalog's.",
@@ -301,9 +301,9 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
     )
     if live is not None:
         queue = {"settling": live.backlog.n_settling, "waiting": live.backlog.n_waiting}
-        yield _by("queue", "Files heard of and not looked at yet.", "state", queue.items())
+        yield _by("queue", "Files reported and not analysed yet.", "state", queue.items())
         yield _one(
-            "photos_per_second", "Photos looked at a second, over the last minute.", live.backlog.photos_per_second
+            "photos_per_second", "Photos analysed a second, over the last minute.", live.backlog.photos_per_second
         )
         yield _one("memory_bytes", "Resident memory of the process and its workers.", live.memory_mb * 1e6)
         yield _one("last_heartbeat_timestamp_seconds", "When it last said something.", *_moments(live.told_at))
@@ -315,7 +315,7 @@ def _metrics(status: Status, now: datetime) -> Iterator[Metric]:
             scans,
         )
         polled = [(path, 1.0) for path in live.libraries.polled]
-        yield _by("polled", "Folders that are looked at again and again instead of listened to.", "path", polled)
+        yield _by("polled", "Folders that are scanned again and again instead of watched.", "path", polled)
     yield _one(
         "last_scan_timestamp_seconds",
         "When the latest scan or watcher ended; while it has not, when it began.",

@@ -130,7 +130,7 @@ class WatchLoop:
         self._failures = Failures()
         self._busy_at = clock()
         self._is_resting = False
-        """Whether no photos are looked at for now: it is paused, or waits."""
+        """Whether no photos are analysed for now: it is paused, or waits."""
         self._backups = self._daily_backups() if app.config["backup.daily"] else None
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facewatch.config import Config
 from facewatch.fs.beneath import stat_below
-from facewatch.fs.mounts import file_system_of, is_folder, tells_changes
+from facewatch.fs.mounts import file_system_of, is_folder, reports_changes
 from facewatch.library.scan import Rules
 from facewatch.watcher.debounce import Debouncer
 from facewatch.watcher.events import Events, EventSource
@@ -47,7 +47,7 @@ class Watched:
             scan_seconds=60.0 * config["watch.scan_minutes"],
             poll_seconds=config["watch.poll_seconds"],
         )
-        self.seen = look_below(root)
+        self.seen = stat_below(root)
         """Gives the fingerprint of a file below the root, None where there is none."""
         self.queue = self._new_queue()
         self.source: EventSource | None = None
@@ -82,7 +82,7 @@ class Watched:
             log.info("%s: looking again and again: %s", self.root, self.why_polled)
         elif self.source.unwatched:
             log.warning(
-                "%s: %d folder(s) are looked at again and again: %s",
+                "%s: %d folder(s) are scanned again and again: %s",
                 self.root,
                 len(self.source.unwatched),
                 self.source.fault,
@@ -96,7 +96,7 @@ class Watched:
         if not is_folder(self.root):
             return "it is not there"
         kind = self._kind_of(self.root)
-        return "" if tells_changes(kind) else f"a {kind} file system does not tell of changes"
+        return "" if reports_changes(kind) else f"a {kind} file system does not tell of changes"
 
     def complete(self) -> None:
         """Listen also to folders that could not be listened to before; asked for before a look at everything."""
@@ -145,7 +145,7 @@ class Watched:
         """A scan ended that took so many seconds; where it was of everything, it saw these drives mounted below."""
         self.schedule.scanned(below, took, is_listening=self.source is not None)
         if not below:
-            self._untold = frozenset(mount for mount in mounts if not tells_changes(self._kind_of(self.root / mount)))
+            self._untold = frozenset(mount for mount in mounts if not reports_changes(self._kind_of(self.root / mount)))
 
     # --- there or not ---
 

@@ -79,7 +79,7 @@ def diagnose(
         config: what can be used of the settings, see `read_settings`.
         faults: what is wrong with them.
         is_deep: read all of the catalog and of the model files, and decode a photo of each format.
-        report: hears of folders while libraries are walked through.
+        report: is called for folders while libraries are scanned.
     """
     with environment.trying(environment.NATIVE) as tries, reading(config.catalog) as state:
         folder = _folder_of(config, state)

@@ -77,8 +77,8 @@ class CatalogReader(Tables):
         """
         self.path = path
         self._was_in_use = _is_in_use(path)
-        # Of one that nobody has open SQLite is told that nothing changes meanwhile: else -wal and -shm would be left
-        # behind, owned by whoever asked.
+        # Of one that nobody has open SQLite is called with `immutable`, so that nothing changes meanwhile: else -wal
+        # and -shm would be left behind, owned by whoever asked.
         self._db = Database(connect_reading(path))
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         super().__init__(self._db)

@@ -64,8 +64,8 @@ CHECK_RIGHTS = "check the rights of the file and its folder"
 
 CLOSE_OTHERS = "close the program that has it open for itself; facewatch never does"
 
-MOST_TOLD = 5
-"""Contradictions that are told one by one."""
+MOST_LISTED = 5
+"""Contradictions that are listed one by one."""
 
 
 # --- the file ---
@@ -177,7 +177,7 @@ def _advice_for(case: Case, lines: list[str]) -> str:
 def _contradictions(catalog: CatalogReader) -> Iterator[Finding]:
     """Whether what is on record holds together."""
     faults = catalog.contradictions()
-    for fault in faults[:MOST_TOLD]:
+    for fault in faults[:MOST_LISTED]:
         remedy = (
             "facewatch audit --fix fixes what it can; please report what stays, with facewatch doctor --deep --json"
         )
@@ -417,7 +417,7 @@ def agreement(case: Case) -> Iterator[Finding]:
         plan = folder.plan()
     except FolderError as error:
         what, advice = split_advice(str(error))
-        # Without its marker it is told already, and so is an offline one.
+        # Without its marker it is reported already, and so is an offline one.
         if is_there(case.people / MARKER):
             yield finding_of(PEOPLE, Severity.BROKEN, shown(what), advice or "give this user the right to read it")
         return
@@ -433,7 +433,7 @@ def _names(case: Case) -> Iterator[Finding]:
         by_folder[folder].add(name)
     n_gone = sum(len(names - _names_in(case.people / folder)) for folder, names in by_folder.items())
     if n_gone:
-        what = f"differs from the catalog: {counted(n_gone, *_TOLD['RemoveLink', True])}"
+        what = f"differs from the catalog: {counted(n_gone, *_REPORTED['RemoveLink', True])}"
         yield finding_of(PEOPLE, Severity.REMARK, what, _bring_up_folders(case))
     else:
         yield finding_of(
@@ -449,7 +449,7 @@ def _names_in(folder: Path) -> set[str]:
         return set()
 
 
-_TOLD: dict[tuple[str, bool], tuple[str, str]] = {
+_REPORTED: dict[tuple[str, bool], tuple[str, str]] = {
     ("MakeLink", False): ("link is missing", "links are missing"),
     ("MakeLink", True): ("link is there, but not on record", "links are there, but not on record"),
     ("RemoveLink", False): ("link is too much", "links are too much"),
@@ -462,10 +462,10 @@ _TOLD: dict[tuple[str, bool], tuple[str, str]] = {
 
 def _differences(case: Case, plan: Plan) -> Iterator[Finding]:
     steps = Counter((type(action).__name__, action.is_done) for action in plan.actions)
-    told = [counted(n, *_TOLD[step]) for step, n in steps.items() if step in _TOLD]
-    if told:
+    reported = [counted(n, *_REPORTED[step]) for step, n in steps.items() if step in _REPORTED]
+    if reported:
         yield finding_of(
-            PEOPLE, Severity.REMARK, f"differs from the catalog: {', '.join(told)}", _bring_up_folders(case)
+            PEOPLE, Severity.REMARK, f"differs from the catalog: {', '.join(reported)}", _bring_up_folders(case)
         )
     elif plan.is_empty and not plan.faults:
         yield finding_of(PEOPLE, Severity.OK, f"as the catalog says, {counted(len(case.links), 'link')}")

@@ -194,7 +194,7 @@ def _start_import(module: str) -> subprocess.Popen[str] | None:
 
 def child_environment() -> dict[str, str]:
     """Return the environment for a process that only tries something: it sees what this one sees, and leaves nothing
-    behind, neither compiled modules nor what onnxruntime wants to tell its makers."""
+    behind, neither compiled modules nor onnxruntime's telemetry."""
     own = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return os.environ | own | {"PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1"}
 
@@ -445,7 +445,7 @@ def model_files(case: Case) -> Iterator[Finding]:
         if not faults and packs.is_on_record(pack, folder):
             yield finding_of(MODELS, Severity.OK, f"{what}: every byte is as it should be")
         elif not faults:
-            said = f"{what}: no SHA-256 is on record, so damage cannot be told"
+            said = f"{what}: no SHA-256 is on record, so damage cannot be detected"
             yield finding_of(
                 MODELS,
                 Severity.REMARK,

@@ -1,4 +1,5 @@
-"""The photo libraries, what the kernel tells of them, who scans or watches, and which photos could not be used."""
+"""The photo libraries, how the kernel reports their changes, who scans or watches, and which photos could not be
+used."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from facewatch.checks import Finding, Severity
 from facewatch.checks.doctor.case import Case, counted, finding_of, mentioned, shown
 from facewatch.checks.doctor.environment import child_environment
 from facewatch.errors import FacewatchError
-from facewatch.fs.mounts import tells_changes
+from facewatch.fs.mounts import reports_changes
 from facewatch.heartbeat import HeartbeatFile, heartbeat_file_of
 from facewatch.library.scan import drive_of
 from facewatch.types import Fingerprint
@@ -140,7 +141,7 @@ def links(case: Case) -> Iterator[Finding]:
 
 
 def changes(case: Case) -> Iterator[Finding]:
-    """Whether the kernel tells of changes there; where it does not, facewatch scans again and again."""
+    """Whether the kernel reports changes there; where it does not, facewatch scans again and again."""
     always = case.config["watch.poll"] == "always"
     seconds = case.config["watch.poll_seconds"]
     for root in case.present_roots:
@@ -148,11 +149,11 @@ def changes(case: Case) -> Iterator[Finding]:
         if always:
             said = f"{shown(root)}: scanned every {seconds:g} s, as the settings want (poll under [watch])"
             yield finding_of(LIBRARIES, Severity.OK, said)
-        elif not tells_changes(kind):
-            what = f"{shown(root)}: on {kind}, where not every change is told, so it is scanned every {seconds:g} s"
+        elif not reports_changes(kind):
+            what = f"{shown(root)}: on {kind}, where not every change is reported, so it is scanned every {seconds:g} s"
             remedy = "poll_seconds under [watch] says how often; or run facewatch where the disk is"
             yield finding_of(LIBRARIES, Severity.REMARK, what, remedy)
-        yield from _nested(case, root, is_polled=always or not tells_changes(kind))
+        yield from _nested(case, root, is_polled=always or not reports_changes(kind))
 
 
 def _nested(case: Case, root: Path, *, is_polled: bool) -> Iterator[Finding]:
@@ -162,10 +163,10 @@ def _nested(case: Case, root: Path, *, is_polled: bool) -> Iterator[Finding]:
         place = Path(mount.mountpoint)
         if place == top or not place.is_relative_to(top):
             continue
-        if is_polled or tells_changes(mount.fstype):
+        if is_polled or reports_changes(mount.fstype):
             yield finding_of(LIBRARIES, Severity.OK, f"{shown(place)}: mounted within the library ({mount.fstype})")
         else:
-            what = f"{shown(place)}: mounted within the library, on {mount.fstype}, where not every change is told"
+            what = f"{shown(place)}: mounted within the library, on {mount.fstype}, where not every change is reported"
             remedy = 'poll = "always" under [watch], or make it a library of its own outside'
             yield finding_of(LIBRARIES, Severity.REMARK, what, remedy)
 
@@ -271,7 +272,7 @@ def limits(case: Case) -> Iterator[Finding]:
     usage = read_usage(case.world.proc, os.geteuid())
     own = case.runner.pid if case.runner else None
     by_others = sum(n for process, n in usage.watches.items() if process != own)
-    folders = sum(walked.n_folders for root, walked in case.walks.items() if tells_changes(case.file_system_of(root)))
+    folders = sum(walked.n_folders for root, walked in case.walks.items() if reports_changes(case.file_system_of(root)))
     yield from check_limits(found, n_folders=folders, n_used=by_others)
     free = found.instances - usage.n_instances
     if free < len(case.walks) and own is None:
@@ -307,7 +308,7 @@ AT_WORK = "at work"
 PHOTOS = "photos"
 
 MOST_CAUSES = 10
-"""Causes that are told one by one."""
+"""Causes that are listed one by one."""
 
 DECODE_SECONDS = 120.0
 """What a sample photo may take; 200 megapixels in HEIF take twenty seconds on a slow machine."""
@@ -367,7 +368,7 @@ def service(case: Case) -> Iterator[Finding]:
 
 
 def pause(case: Case) -> Iterator[Finding]:
-    """Whether the watcher was told to analyse nothing."""
+    """Whether the watcher is paused."""
     since = case.catalog.settings.get("paused") if case.catalog else None
     if since is not None:
         yield finding_of(AT_WORK, Severity.REMARK, f"paused since {since}: no photo is analysed", "facewatch resume")

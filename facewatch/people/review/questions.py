@@ -362,7 +362,7 @@ def _doubts(scene: Scene, person: Person, parts: Collection[Subset]) -> Iterator
     """Yield what is asked about apart, then the part of all others that is smaller, or that no user confirmed."""
     if person.name is None or person.is_hidden:
         return
-    table, rows = scene.table, scene.telling(person.id)
+    table, rows = scene.table, scene.evidence(person.id)
     free = rows[~table.by_user[rows]]
     left = rows
     for part in parts:
@@ -407,7 +407,7 @@ def _can_be_all(scene: Scene, doubt: _Doubt, row: int) -> bool:
 def _still_question(scene: Scene, doubt: _Doubt, chance: float) -> Question:
     table, label = scene.table, scene.people[doubt.person_id].label
     alike = table.embeddings[doubt.rows] @ table.embeddings[doubt.others].mean(axis=0)
-    # Those least like the person tell most.
+    # Those least like the person are the most informative.
     faces = tuple(table.ids[doubt.rows[np.argsort(alike, kind="stable")]].tolist())
     n_faces = len(faces)
     return Question(

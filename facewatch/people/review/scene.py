@@ -63,8 +63,8 @@ class Scene:
         self.table = table
         known = table.people != NOBODY
         # A face too poor to be matched says nothing about how its person looks, unless a user placed it.
-        self.tells = tells = known & ((table.tiers != Tier.SHOW.value) | table.by_user)
-        self.crowd = crowd_of(table.people[tells], table.embeddings[tells])
+        self.is_evidence = is_evidence = known & ((table.tiers != Tier.SHOW.value) | table.by_user)
+        self.crowd = crowd_of(table.people[is_evidence], table.embeddings[is_evidence])
         self.people = {person.id: person for person in catalog.people.all()}
         self.pool = np.flatnonzero((table.people == NOBODY) & (table.tiers != Tier.SHOW.value))
         self.rejections = catalog.rejections.all()
@@ -104,11 +104,11 @@ class Scene:
         parts = np.split(order, starts[1:]) if len(people) else []
         return dict(zip(people.tolist(), parts, strict=True))
 
-    def telling(self, person_id: int) -> Ints:
-        """Return the rows of a person's faces that tell how it looks."""
+    def evidence(self, person_id: int) -> Ints:
+        """Return the rows of a person's faces that show how it looks."""
         rows = self.rows_of.get(person_id, np.zeros(0, np.int64))
-        telling: Ints = rows[self.tells[rows]]
-        return telling
+        chosen: Ints = rows[self.is_evidence[rows]]
+        return chosen
 
     @cached_property
     def people_in(self) -> dict[int, set[int]]:
@@ -167,7 +167,7 @@ class Scene:
 
     def _is_twice(self, one: int, other: int) -> bool:
         """Whether two people who are in photos together may be one; who named both has seen them side by side."""
-        rows, others = self.telling(one), self.telling(other)
+        rows, others = self.evidence(one), self.evidence(other)
         if not len(rows) or not len(others):
             return False
         both = compare(self.table.embeddings, self.table.photos, rows, others, self.thresholds.cluster)

@@ -46,7 +46,7 @@ def _tiles(stats: Stats) -> list[Tile]:
         Tile("photos", f"{counts.n_photos:,}", f"in {plural(counts.n_files, 'file')}"),
         Tile("faces", f"{counts.n_faces:,}", f"{stats.shares.tiers.get('found', 0):,} of them good"),
         Tile("belong to somebody", f"{counts.n_assigned:,}", f"{stats.shares.sources.get('user', 0):,} by your word"),
-        Tile("to nobody yet", f"{counts.n_pool:,}", f"and {counts.n_only_shown:,} too poor to tell"),
+        Tile("to nobody yet", f"{counts.n_pool:,}", f"and {counts.n_only_shown:,} too poor to recognise"),
         Tile("people", f"{counts.n_people:,}", f"{counts.n_named:,} named, {counts.n_hidden:,} hidden"),
     ]
     if stats.distances and stats.distances.n_close_pairs is not None:

@@ -282,6 +282,7 @@ def _holds_any(folder: str) -> bool:
 class FolderNames:
     """The names of folders that were taken over, which wait for their people: a source of names."""
 
+    origin = "the folder"
     most_photos = MOST_PHOTOS
 
     def __init__(self, catalog: Catalog) -> None:

@@ -1,7 +1,8 @@
 """Names that are known before a user gives any, and where they come from: folders of a catalog that is gone, so far.
 
-To add a source, sidecar files for example, write a class with what `NameSource` asks for and put it into `SOURCES`. Its
-names wait until their photos have been grouped, and then go to whoever is on most of them.
+To add a source, sidecar files for example, write a class with what `NameSource` asks for, in a module beside this one,
+and put it into `SOURCES`. Its names wait until their photos have been grouped, and then go to whoever is on most of
+them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 class NameSource(Protocol):
     """Names that wait for their people."""
 
+    origin: str
+    """What had the name, for the log."""
     most_photos: int
     """So many photos of a name are given at most."""
 
@@ -69,7 +72,7 @@ def _given_from(source: NameSource, catalog: Catalog, decisions: Decisions) -> l
                 given.append(name)
         source.keep({n: p for n, p in waiting.items() if n not in given and n.casefold() not in taken})
     for name in given:
-        log.info("%s: named as the folder was", name)
+        log.info("%s: named as %s was", name, source.origin)
     return given
 
 

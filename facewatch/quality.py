@@ -33,7 +33,7 @@ _ROUNDED_ONCE = 20 / 12
 _REFERENCE_CONTRAST = 8.0
 """Standard deviation of the grey values; with less, rounding hides whether a face is sharp."""
 _UNTOLD = 1.5
-"""Such a face may be matched and founds nobody: it counts as that many times as sharp as it has to be for that."""
+"""Such a face may be matched and starts no person: it counts as that many times as sharp as it has to be for that."""
 
 _HALF = {"pixels": 20.0, "sharpness": 10.0, "light": 20.0}
 """The weights of the score: how much of each makes a face count half; twice as much makes two thirds. A product,
@@ -41,14 +41,14 @@ because a face that is bad in one way is bad. What the artefacts of JPEG do to a
 _TURNED = 0.3
 """What a profile loses of the score."""
 
-_NEEDS = Needs(match_pixels=20, found_pixels=32, match_sharpness=5.0, found_sharpness=10.0, without=())
+_NEEDS = Needs(match_pixels=20, enroll_pixels=32, match_sharpness=5.0, enroll_sharpness=10.0, without=())
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where the tiers end. Below `match_*` a face is only shown, below `found_*` only matched.
+    """Where the tiers end. Below `match_*` a face is only shown, below `enroll_*` only matched.
 
-    Poor faces look like each other. `found_*` lie where two of different people begin to be as near as two of one, and
+    Poor faces look like each other. `enroll_*` lie where two of different people begin to be as near as two of one, and
     `match_*` where hardly half are recognised; see docs/evaluation.md. There is none for pose: profiles attract nobody.
     """
 
@@ -56,19 +56,19 @@ class Limits:
     """What the recogniser needs; those of engines are in `EngineInfo.needs`."""
     match_brightness: float = 3.0
     """Mean grey value; below this and above 255 minus this it is too dark and too bright."""
-    found_brightness: float = 5.0
-    """The same for founding: dark and flat faces are stretched before they are embedded (`scripts/spoiled light`)."""
+    enroll_brightness: float = 5.0
+    """The same for `Tier.ENROLL`: dark faces are stretched before they are embedded (`scripts/spoiled light`)."""
     match_score: float = 0.0
     """The detector's own confidence, on its own scale; by default whatever it reports may be matched."""
-    found_score: float = 0.0
-    """The same for founding; see `EngineInfo.sure_score`. In `Quality.score` a face this doubtful counts half."""
+    enroll_score: float = 0.0
+    """The same for `Tier.ENROLL`; see `EngineInfo.sure_score`. In `Quality.score` a face this doubtful counts half."""
     upright_score: float = 0.0
     """The same for faces that lie on their side or head; see `EngineInfo.upright_score`."""
 
     @classmethod
     def of(cls, info: EngineInfo) -> Limits:
         """Return the limits of an engine."""
-        return cls(info.needs, found_score=info.sure_score, upright_score=info.upright_score)
+        return cls(info.needs, enroll_score=info.sure_score, upright_score=info.upright_score)
 
     def least(self, name: str) -> float:
         """Return the limit of this name, of the recogniser or of these."""
@@ -76,7 +76,7 @@ class Limits:
 
     def at(self, turn: int) -> Limits:
         """Return the limits for a face that has to be turned by so many degrees to be upright."""
-        return replace(self, found_score=max(self.found_score, self.upright_score)) if turn else self
+        return replace(self, enroll_score=max(self.enroll_score, self.upright_score)) if turn else self
 
 
 def measure(face: DetectedFace, *, pixels: int, limits: Limits) -> Quality:
@@ -97,7 +97,7 @@ def measure(face: DetectedFace, *, pixels: int, limits: Limits) -> Quality:
     )
     return replace(
         quality,
-        score=_score(quality, _share(face.score, limits.found_score)),
+        score=_score(quality, _share(face.score, limits.enroll_score)),
         tier=_tier(quality, face.score, limits),
     )
 
@@ -165,10 +165,10 @@ def _tier(quality: Quality, score: float, limits: Limits) -> Tier:
     ):
         return Tier.SHOW
     if _is_below(
-        has, (limits.needs.found_pixels, limits.needs.found_sharpness, limits.found_brightness, limits.found_score)
+        has, (limits.needs.enroll_pixels, limits.needs.enroll_sharpness, limits.enroll_brightness, limits.enroll_score)
     ):
         return Tier.MATCH
-    return Tier.MATCH if quality.sharpness > limits.needs.most_sharpness or _is_hidden(quality, limits) else Tier.FOUND
+    return Tier.MATCH if quality.sharpness > limits.needs.most_sharpness or _is_hidden(quality, limits) else Tier.ENROLL
 
 
 def _is_hidden(quality: Quality, limits: Limits) -> bool:
@@ -179,8 +179,8 @@ def _is_hidden(quality: Quality, limits: Limits) -> bool:
 
 
 def least_norm(covered: Covered, limits: Limits) -> float:
-    """Return the length that the embedding of a face must have to found somebody."""
-    return max(limits.needs.found_norm, limits.needs.covered_norm if covered is Covered.MOUTH else 0.0)
+    """Return the length that the embedding of a face must have to start a person."""
+    return max(limits.needs.enroll_norm, limits.needs.covered_norm if covered is Covered.MOUTH else 0.0)
 
 
 def _is_below(has: tuple[float, ...], least: tuple[float, ...]) -> bool:
@@ -234,7 +234,7 @@ def shortfalls(face: Mapping[str, Any], limits: Limits) -> Iterator[Shortfall]:
         ),
         "score": (face["score"], Lack.CERTAINTY),
     }
-    for tier, kind in ((Tier.SHOW, "match"), (Tier.MATCH, "found")):
+    for tier, kind in ((Tier.SHOW, "match"), (Tier.MATCH, "enroll")):
         for name, (value, lack) in values.items():
             least = limits.least(f"{kind}_{name}")
             is_told = tier is Tier.MATCH and value < limits.least(f"match_{name}")

@@ -98,10 +98,10 @@ class PassedOver:
 class Tier(StrEnum):
     """What quality lets a face do."""
 
-    FOUND = "found"
-    """Found new people, move centroids and be matched."""
+    ENROLL = "found"
+    """Start new people, move centroids and be matched."""
     MATCH = "match"
-    """Be matched, at a stricter distance; never found a person or move a centroid."""
+    """Be matched, at a stricter distance; never start a person or move a centroid."""
     SHOW = "show"
     """Only be shown."""
 
@@ -311,15 +311,15 @@ def cosine_of(distance: float) -> float:
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a recogniser needs to see of a face; how it was measured stands where it is set. Below `match_*` a face is
-    only shown, and with less than all the others it founds nobody."""
+    only shown, and with less than all the others it starts no person."""
 
     match_pixels: int
-    """The shorter side of the box in pixels of the full-size photo; so is `found_pixels`."""
-    found_pixels: int
+    """The shorter side of the box in pixels of the full-size photo; so is `enroll_pixels`."""
+    enroll_pixels: int
     match_sharpness: float
-    """See `Quality.sharpness`; so are `found_sharpness` and `most_sharpness`."""
-    found_sharpness: float
-    found_norm: float = 0.0
+    """See `Quality.sharpness`; so are `enroll_sharpness` and `most_sharpness`."""
+    enroll_sharpness: float
+    enroll_norm: float = 0.0
     """See `DetectedFace.norm`."""
     covered_norm: float = 0.0
     """The same where the mouth is covered."""
@@ -341,7 +341,7 @@ class EngineInfo:
     thresholds: Thresholds
     needs: Needs
     sure_score: float
-    """Detections with a lower score than this, on the detector's own scale, found nobody."""
+    """Detections with a lower score than this, on the detector's own scale, start no person."""
     upright_score: float
     """The same for faces that lie on their side or head: a stranger upside down rarely has as much."""
     normalisation: Normalisation | None = None

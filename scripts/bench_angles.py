@@ -29,7 +29,7 @@ FREE_SIDE = 160
 
 def measure_angles(bench: Bench) -> list[Finding]:
     """Of the labelled faces that each engine sees in upright photos, the shares that it sees as the photos are turned,
-    that facewatch sees the right way up, and that may found people; what is seen in parts of photos that have no face;
+    that facewatch sees the right way up, and that may start a person; what is seen where there is no face;
     how many photos cost more than the quick looks; and how long it takes to see that there is no face."""
     labels = read_labels(bench.photos / "labels.csv")
     paths = [
@@ -66,7 +66,7 @@ def _measure(
     findings = []
     for turn, (n, *seen) in counts.items():
         for what, n_seen in zip(
-            ("by the detector alone", "the right way up", "that may found people"), seen, strict=True
+            ("by the detector alone", "the right way up", "that may start a person"), seen, strict=True
         ):
             name = f"{mode}, turned by {turn}: faces seen {what}"
             findings.append(Finding(name, 100 * int(n_seen) / max(1, int(n)), "%"))
@@ -102,7 +102,7 @@ def _count(
 
 def _measure_empty(engine: Engine, mode: str, empty: Sequence[Pixels]) -> list[Finding]:
     alone_seconds = all_seconds = 0.0
-    n_alone = n_all = n_founding = 0
+    n_alone = n_all = n_enrolling = 0
     engine.analyse(empty[0])  # warms everything up
     for pixels in empty:
         started = time.process_time()
@@ -112,12 +112,12 @@ def _measure_empty(engine: Engine, mode: str, empty: Sequence[Pixels]) -> list[F
         alone_seconds += middle - started
         all_seconds += time.process_time() - middle
         n_alone, n_all = n_alone + len(alone), n_all + len(seen)
-        n_founding += sum(turn_of(one.landmarks) > 0 and one.score >= engine.info.upright_score for one in seen)
+        n_enrolling += sum(turn_of(one.landmarks) > 0 and one.score >= engine.info.upright_score for one in seen)
     where = f"{mode}, {len(empty)} parts without faces:"
     return [
         Finding(f"{where} seen by the detector alone", n_alone, "faces"),
         Finding(f"{where} seen", n_all, "faces"),
-        Finding(f"{where} turned ones that may found people", n_founding, "faces"),
+        Finding(f"{where} turned ones that may start a person", n_enrolling, "faces"),
         Finding(f"{mode}: looking at what has no face", all_seconds / alone_seconds, "times as long"),
         Finding(f"{mode}: the same, decoding 12 megapixels", _with_decoding(engine, empty), "times as long"),
     ]

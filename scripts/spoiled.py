@@ -238,14 +238,14 @@ def rights(good: Sitters, poor: Sitters, pixels: int | None) -> Iterator[str]:
     norms = [face.norm for face in poor.faces if face.norm is not None]
     yield f"{np.median(norms):.1f}" if norms else ""
     limit = info.thresholds.cluster - info.thresholds.singleton_penalty
-    founding = tiers == Tier.FOUND
-    for rows in (founding | True, founding):
+    enrolling = tiers == Tier.ENROLL
+    for rows in (enrolling | True, enrolling):
         vectors, people = poor.vectors[rows], poor.people[rows]
         near = distances(vectors @ vectors.T) < limit
         yield from _shares(near, people[:, None] == people[None], np.triu(np.ones_like(near), 1))
     near = distances(poor.vectors @ good.vectors.T) < limit
     yield from _shares(near, poor.people[:, None] == good.people[None], np.ones_like(near))
-    yield str(mixed_groups(poor.vectors[founding], poor.people[founding], info))
+    yield str(mixed_groups(poor.vectors[enrolling], poor.people[enrolling], info))
 
 
 def _shares(near: NDArray[np.bool_], is_same: NDArray[np.bool_], counts: NDArray[np.bool_]) -> Iterator[str]:

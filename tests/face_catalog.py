@@ -29,7 +29,7 @@ class FaceCatalog:
             self._root = catalog.roots.add(Path("/nowhere"), 0, catalog.now())
         self._n_photos = 0
 
-    def photo(self, *vectors: NDArray[np.float32], tier: Tier = Tier.FOUND) -> list[int]:
+    def photo(self, *vectors: NDArray[np.float32], tier: Tier = Tier.ENROLL) -> list[int]:
         """Return the ids of the faces of a new photo, nobody's yet."""
         self._n_photos += 1
         faces = tuple(
@@ -44,7 +44,7 @@ class FaceCatalog:
             catalog.files.record(self._root, path, Fingerprint(1, 1, 0), photo_id=photo_id, fault=None, now=now)
             return catalog.faces.add_analysis(photo_id, self.engine_id, analysis, now)
 
-    def loose(self, *vectors: NDArray[np.float32], tier: Tier = Tier.FOUND) -> list[int]:
+    def loose(self, *vectors: NDArray[np.float32], tier: Tier = Tier.ENROLL) -> list[int]:
         """Return the faces of new photos of one face each."""
         return [face_id for vector in vectors for face_id in self.photo(vector, tier=tier)]
 

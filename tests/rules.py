@@ -54,7 +54,7 @@ class Seen(NamedTuple):
 
     person: int
     look: int
-    tier: Tier = Tier.FOUND
+    tier: Tier = Tier.ENROLL
     only: str = ""
     """The one engine that sees it; empty: both do."""
 
@@ -114,7 +114,7 @@ class Reader:
         # The second engine draws its boxes a little larger.
         more = 4 * ENGINES.index(self._engine)
         box = Box(_STRIDE * number - more, 50 - more, _SIDE + 2 * more, _SIDE + 2 * more)
-        score = {Tier.FOUND: 0.9, Tier.MATCH: 0.4, Tier.SHOW: 0.1}[Tier(seen.tier)]
+        score = {Tier.ENROLL: 0.9, Tier.MATCH: 0.4, Tier.SHOW: 0.1}[Tier(seen.tier)]
         quality = Quality(100.0, 120.0, _SIDE, 0.0, score, Tier(seen.tier))
         # Whoever looks another way has moved.
         return Face(

@@ -116,7 +116,7 @@ def test_a_poor_face_must_be_nearer_and_a_very_poor_one_is_never_matched() -> No
         match = known.identify(PROBE, tier)
         assert match
         accepted[tier] = match.is_accepted
-    assert accepted == {Tier.FOUND: True, Tier.MATCH: False, Tier.SHOW: False}
+    assert accepted == {Tier.ENROLL: True, Tier.MATCH: False, Tier.SHOW: False}
 
 
 def test_a_poor_face_never_moves_a_centroid() -> None:
@@ -159,18 +159,18 @@ def test_thresholds_shrink_as_the_gallery_grows() -> None:
     small, large = gallery((1, PROBE)), gallery()
     n = 30_000
     fill(large, [1] * n, np.tile(PROBE, (n, 1)))
-    assert small.limits(Tier.FOUND) == (0.34, 0.31)
-    assert large.limits(Tier.FOUND) == pytest.approx((0.30, 0.27))
+    assert small.limits(Tier.ENROLL) == (0.34, 0.31)
+    assert large.limits(Tier.ENROLL) == pytest.approx((0.30, 0.27))
     assert large.n_faces == n
 
 
 def test_strictness_is_taken_off_every_limit() -> None:
-    assert gallery(strictness=0.1).limits(Tier.FOUND) == pytest.approx((0.24, 0.21))
+    assert gallery(strictness=0.1).limits(Tier.ENROLL) == pytest.approx((0.24, 0.21))
 
 
 def test_the_nearer_of_two_faces_in_one_photo_gets_the_person() -> None:
     known = gallery((1, PROBE))
-    matches = match_photo(known, np.stack([at(0.2), at(0.1)]), [Tier.FOUND] * 2, [set(), set()])
+    matches = match_photo(known, np.stack([at(0.2), at(0.1)]), [Tier.ENROLL] * 2, [set(), set()])
     assert [bool(match and match.is_accepted) for match in matches] == [False, True]
     assert matches[0]
     assert matches[0].rule == "another face of this photo is nearer to this person"
@@ -209,7 +209,7 @@ def test_the_answer_is_that_of_comparing_with_everybody(faces: list[tuple[int, i
 def test_no_person_is_given_twice_in_one_photo(faces: list[tuple[int, int]], probes: list[int]) -> None:
     known = gallery(*((person, unit(seed)) for person, seed in faces))
     matches = match_photo(
-        known, np.stack([unit(seed) for seed in probes]), [Tier.FOUND] * len(probes), [set() for _ in probes]
+        known, np.stack([unit(seed) for seed in probes]), [Tier.ENROLL] * len(probes), [set() for _ in probes]
     )
     given_to = [match.person_id for match in matches if match and match.is_accepted]
     assert len(given_to) == len(set(given_to))

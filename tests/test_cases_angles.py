@@ -223,7 +223,13 @@ def analysis_of(pixels: Pixels, folder: Path, engine: Engine, limits: Limits) ->
 
 @pytest.mark.parametrize(
     ("score", "turn", "tier"),
-    [(0.9, 180, Tier.FOUND), (0.7, 180, Tier.MATCH), (0.7, 90, Tier.MATCH), (0.7, 0, Tier.FOUND), (0.6, 0, Tier.MATCH)],
+    [
+        (0.9, 180, Tier.ENROLL),
+        (0.7, 180, Tier.MATCH),
+        (0.7, 90, Tier.MATCH),
+        (0.7, 0, Tier.ENROLL),
+        (0.6, 0, Tier.MATCH),
+    ],
 )
 def test_a_doubtful_turn_founds_nobody(tmp_path: Path, score: float, turn: int, tier: Tier) -> None:
     engine = HatEngine(top=score, bottom=0.5)

@@ -156,15 +156,15 @@ def test_a_face_in_a_sixteenth_of_the_light_may_still_be_matched(looks: Looks) -
 @pytest.mark.slow
 def test_good_faces_found_people_and_how_few_pixels_that_takes_depends_on_the_engine(looks: Looks) -> None:
     tiers = {pixels: set(looks.tiers(looks.crops, pixels)) for pixels in (100, 32, 24, 16)}
-    assert tiers[100] == tiers[32] == {Tier.FOUND}
-    assert tiers[24] == ({Tier.FOUND} if looks.is_arcface else {Tier.MATCH})
+    assert tiers[100] == tiers[32] == {Tier.ENROLL}
+    assert tiers[24] == ({Tier.ENROLL} if looks.is_arcface else {Tier.MATCH})
     assert tiers[16] == ({Tier.MATCH} if looks.is_arcface else {Tier.SHOW})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("poor", ["blurred by 5", "noise 50"])
 def test_badly_blurred_and_noisy_faces_found_nobody(looks: Looks, poor: str) -> None:
-    assert Tier.FOUND not in looks.tiers(spoiled.spoil_all(looks.crops, spoiled.POOR[poor]))
+    assert Tier.ENROLL not in looks.tiers(spoiled.spoil_all(looks.crops, spoiled.POOR[poor]))
 
 
 @pytest.mark.slow
@@ -174,13 +174,13 @@ def test_the_length_of_a_vector_is_told_where_it_says_something(looks: Looks) ->
 
 
 def test_a_short_vector_founds_nobody() -> None:
-    limits = Limits(replace(Limits().needs, found_norm=17))
-    assert [_tier(norm=norm, limits=limits) for norm in (None, 17.0, 16.9)] == [Tier.FOUND, Tier.FOUND, Tier.MATCH]
+    limits = Limits(replace(Limits().needs, enroll_norm=17))
+    assert [_tier(norm=norm, limits=limits) for norm in (None, 17.0, 16.9)] == [Tier.ENROLL, Tier.ENROLL, Tier.MATCH]
 
 
 def test_an_engine_that_says_nothing_by_length_asks_for_none() -> None:
     needs = replace(standard.NEEDS, most_sharpness=math.inf)
-    assert _tier(norm=1.0, limits=Limits.of(replace(fake.INFO, needs=needs))) is Tier.FOUND
+    assert _tier(norm=1.0, limits=Limits.of(replace(fake.INFO, needs=needs))) is Tier.ENROLL
 
 
 def _tier(*, norm: float | None, limits: Limits) -> Tier:
@@ -210,11 +210,11 @@ def _unit(angle: float) -> NDArray[np.float32]:
     return np.array([np.cos(angle), np.sin(angle), 0], np.float32)
 
 
-@pytest.mark.parametrize("tier", [Tier.FOUND, Tier.MATCH])
+@pytest.mark.parametrize("tier", [Tier.ENROLL, Tier.MATCH])
 def test_a_poor_face_that_a_user_placed_is_compared_with_good_faces_only(tier: Tier) -> None:
     match = gallery(with_good=False).identify(_unit(0.25), tier)
     assert match is not None
-    assert match.is_accepted == (tier is Tier.FOUND)
+    assert match.is_accepted == (tier is Tier.ENROLL)
     if tier is Tier.MATCH:
         assert "two poor faces prove nothing" in match.rule
 
@@ -254,7 +254,7 @@ def test_a_face_of_which_eyes_and_mouth_are_covered_founds_nobody(looks: Looks, 
 def test_one_cover_leaves_a_good_face_what_the_engine_can_tell_it_by(looks: Looks, cover: str) -> None:
     tiers = looks.tiers(looks.covered(cover))
     may_found = looks.is_arcface or cover.startswith("sunglasses")
-    assert tiers.count(Tier.FOUND) >= 4 if may_found else set(tiers) == {Tier.MATCH}
+    assert tiers.count(Tier.ENROLL) >= 4 if may_found else set(tiers) == {Tier.MATCH}
 
 
 @pytest.mark.slow
@@ -268,8 +268,8 @@ def test_covered_faces_of_different_people_found_no_group_with_two_people(shared
         hidden = spoiled_covers.covered(pixels, landmarks, HIDING[0], person)
         for face in engine.analyse(hidden)[:1]:
             tier = measure(face, pixels=round(min(face.box[2:])), limits=Limits.of(engine.info)).tier
-            vectors += [face.embedding] if tier is Tier.FOUND else []
-            people += [person] if tier is Tier.FOUND else []
+            vectors += [face.embedding] if tier is Tier.ENROLL else []
+            people += [person] if tier is Tier.ENROLL else []
     assert len(people) <= len(folders) // 10
     assert not spoiled.mixed_groups(np.array(vectors), np.array(people), engine.info)
 
@@ -296,7 +296,7 @@ def test_length_and_cover_of_a_face_are_on_record_for_each_engine(tmp_path: Path
     with Catalog(tmp_path / "c.sqlite", now=lambda: now) as catalog, catalog.write():
         one, other = (catalog.engines.add(replace(fake.INFO, fingerprint=name), now) for name in ("one", "other"))
         photo = catalog.photos.add(b"a" * 32, (640, 480), "PNG", now)
-        plain = replace(hidden, tier=Tier.FOUND, norm=None, covered=Covered.NOTHING)
+        plain = replace(hidden, tier=Tier.ENROLL, norm=None, covered=Covered.NOTHING)
         for engine, quality, earlier in ((one, hidden, {}), (other, plain, {0: 1})):
             face = Face(Box(0, 0, 64, 64), (0.0,) * 10, 1.0, quality, fake.embedding_of(1, 0))
             catalog.faces.add_analysis(photo, engine, Analysis(640, 480, "PNG", (face,)), now, earlier=earlier)
@@ -315,4 +315,6 @@ def test_why_tells_what_hides_a_face_and_that_too_little_tells_it_apart() -> Non
     assert told == ["too little in it tells it from other faces"]
     told = [shortfall_text(short) for short in shortfalls(face, Limits.of(replace(fake.INFO, needs=standard.NEEDS)))]
     assert told == ["mouth covered"]
-    assert not list(shortfalls({**face, "norm": None, "covered": None}, Limits(replace(Limits().needs, found_norm=17))))
+    assert not list(
+        shortfalls({**face, "norm": None, "covered": None}, Limits(replace(Limits().needs, enroll_norm=17)))
+    )

@@ -248,7 +248,7 @@ def plan(
     """Return what is done with these faces of people without a name; NOBODY is the pool."""
     n = len(people)
     table = FaceTable(
-        *(np.arange(n), np.array(photos), np.array(people), np.full(n, Tier.FOUND.value)),
+        *(np.arange(n), np.array(photos), np.array(people), np.full(n, Tier.ENROLL.value)),
         *(np.ones(n, np.float32), np.zeros(n, bool), faces, np.zeros(n, np.int64)),
     )
     photos_of = {p: {photos[i] for i in range(n) if people[i] == p} for p in set(people) - {NOBODY}}

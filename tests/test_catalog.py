@@ -36,7 +36,7 @@ def catalog(tmp_path: Path) -> object:
 
 
 def analysis(*people: int) -> Analysis:
-    quality = Quality(100.0, 128.0, 64, 0.1, 0.8, Tier.FOUND)
+    quality = Quality(100.0, 128.0, 64, 0.1, 0.8, Tier.ENROLL)
     faces = [
         Face(Box(10 * i, 5, 64, 64), (0.0,) * 10, 1.0, quality, fake.embedding_of(person, i))
         for i, person in enumerate(people)

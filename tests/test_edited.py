@@ -305,7 +305,7 @@ def test_a_file_remembers_the_last_photo_that_it_held(states: list[str]) -> None
 def analysis(
     boxes: Sequence[tuple[int, int, int, int]], vectors: NDArray[np.float32], size: tuple[int, int]
 ) -> Analysis:
-    quality = Quality(100.0, 128.0, 50, 0.0, 1.0, Tier.FOUND)
+    quality = Quality(100.0, 128.0, 50, 0.0, 1.0, Tier.ENROLL)
     faces = [Face(Box(*box), (0.0,) * 10, 1.0, quality, vector) for box, vector in zip(boxes, vectors, strict=True)]
     return Analysis(*size, "PNG", tuple(faces))
 

@@ -464,7 +464,7 @@ def test_people_who_are_not_found_cannot_be_judged(tmp_path: Path) -> None:
 
 
 def face(x: int, y: int, w: int, h: int) -> Face:
-    quality = Quality(100.0, 128.0, w, 0.1, 0.9, Tier.FOUND)
+    quality = Quality(100.0, 128.0, w, 0.1, 0.9, Tier.ENROLL)
     return Face(Box(x, y, w, h), (0.0,) * 10, 1.0, quality, np.array([1.0, 0.0], np.float32))
 
 

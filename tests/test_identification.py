@@ -147,8 +147,8 @@ def test_whoever_is_accepted_was_thought_near_by_the_quick_look(seed: int, way: 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_strictness_and_poor_quality_move_the_limit_of_every_aggregation(way: Aggregation) -> None:
-    limit, _ = gallery(way, (ANNA, PROBE)).limits(Tier.FOUND)
-    assert gallery(way, (ANNA, PROBE), strictness=0.1).limits(Tier.FOUND)[0] == pytest.approx(limit - 0.1)
+    limit, _ = gallery(way, (ANNA, PROBE)).limits(Tier.ENROLL)
+    assert gallery(way, (ANNA, PROBE), strictness=0.1).limits(Tier.ENROLL)[0] == pytest.approx(limit - 0.1)
     assert gallery(way, (ANNA, PROBE)).limits(Tier.MATCH)[0] == pytest.approx(limit - 0.05)
 
 

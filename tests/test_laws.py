@@ -36,7 +36,7 @@ from facewatch.people.identities import FixedEngine, Identities
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
 
 N_DIMS = 512
-GOOD = Quality(100.0, 128.0, 64, 0.1, 0.8, Tier.FOUND)
+GOOD = Quality(100.0, 128.0, 64, 0.1, 0.8, Tier.ENROLL)
 FAR = 1_000_000
 """Added to the number of a photo, it is that of another."""
 

@@ -20,7 +20,7 @@ from facewatch.types import DetectedFace, Engine, Quality, Tier
 LANDMARKS = np.array([(38, 52), (74, 52), (56, 72), (42, 92), (71, 92)], np.float32)
 """A face that looks into the camera."""
 
-ORDER = [Tier.FOUND, Tier.MATCH, Tier.SHOW]
+ORDER = [Tier.ENROLL, Tier.MATCH, Tier.SHOW]
 
 GOOD = ("album/matches/00000063.jpg", "album/family/Family1-Dad1.jpg", "lfw/Hugh_Grant/Hugh_Grant_0001.jpg")
 """One face each, large, sharp and well lit; photos of three kinds."""
@@ -80,13 +80,13 @@ def test_eyes_in_one_place_are_a_profile() -> None:
 # --- what a face may do ---
 
 
-@pytest.mark.parametrize(("pixels", "tier"), [(100, Tier.FOUND), (25, Tier.MATCH), (15, Tier.SHOW)])
+@pytest.mark.parametrize(("pixels", "tier"), [(100, Tier.ENROLL), (25, Tier.MATCH), (15, Tier.SHOW)])
 def test_small_faces_may_do_less(pixels: int, tier: Tier) -> None:
     assert measure(face(sharp_crop()), pixels=pixels, limits=Limits()).tier is tier
 
 
 def test_a_face_that_the_detector_doubts_founds_nobody() -> None:
-    assert measure(face(sharp_crop(), score=0.1), pixels=100, limits=Limits(found_score=0.2)).tier is Tier.MATCH
+    assert measure(face(sharp_crop(), score=0.1), pixels=100, limits=Limits(enroll_score=0.2)).tier is Tier.MATCH
 
 
 def test_a_face_below_the_wanted_confidence_is_only_shown() -> None:
@@ -103,7 +103,7 @@ def test_the_score_lies_between_0_and_1() -> None:
     for crop in (np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8), sharp_crop()):
         for pixels in (1, 1000):
             for score in (-1.0, 0.0, 5.0):
-                limits = Limits(found_score=0.2)
+                limits = Limits(enroll_score=0.2)
                 assert 0 <= measure(face(crop, score), pixels=pixels, limits=limits).score <= 1
 
 
@@ -200,7 +200,7 @@ def _with_mean(crop: NDArray[np.uint8], mean: float) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("path", GOOD)
 def test_the_less_the_detector_is_sure_of_a_real_face_the_less_it_may_do(eyes: Eyes, path: str) -> None:
     found, sure = eyes.face_of(path), eyes.engine.info.sure_score
-    limits = Limits(found_score=sure, match_score=sure / 2)
+    limits = Limits(enroll_score=sure, match_score=sure / 2)
     scores = [max(found.score, sure * 1.3), sure * 1.2, sure, sure * 0.9, sure / 2, sure / 3, 0.0]
     assert_ever_fewer_rights([measure(replace(found, score=s), pixels=100, limits=limits) for s in scores])
 
@@ -214,7 +214,7 @@ def test_a_real_face_that_turns_away_has_more_pose_and_less_score(eyes: Eyes, pa
     front = eyes.face_of(paths[0])
     seen = [eyes.measure(replace(front, landmarks=eyes.face_of(path).landmarks)) for path in paths]
     assert seen[0].score > seen[1].score > seen[2].score
-    assert {quality.tier for quality in seen} == {Tier.FOUND}, "a profile attracts nobody"
+    assert {quality.tier for quality in seen} == {Tier.ENROLL}, "a profile attracts nobody"
 
 
 @pytest.mark.slow
@@ -223,7 +223,7 @@ def test_less_light_alone_takes_no_sharpness_away(eyes: Eyes, path: str) -> None
     found = eyes.face_of(path)
     dimmed = replace(found, crop=np.asarray(darkened(Image.fromarray(found.crop), 0.35)))
     assert eyes.measure(dimmed).sharpness == pytest.approx(eyes.measure(found).sharpness, rel=0.15)
-    assert eyes.measure(dimmed).tier is Tier.FOUND
+    assert eyes.measure(dimmed).tier is Tier.ENROLL
 
 
 @pytest.mark.slow
@@ -238,7 +238,7 @@ def test_a_photo_with_fewer_pixels_has_faces_that_may_do_less(eyes: Eyes) -> Non
         canvas.paste(small)
         faces = eyes.engine.analyse(np.asarray(canvas))
         tiers += [eyes.measure(each, pixels=round(min(each.box[2:]))).tier for each in faces[:1]]
-    assert tiers[0] is Tier.FOUND
+    assert tiers[0] is Tier.ENROLL
     assert [ORDER.index(tier) for tier in tiers] == sorted(ORDER.index(tier) for tier in tiers)
 
 

@@ -27,7 +27,7 @@ Action = tuple[Any, ...]
 
 # --- what may be done ---
 
-TIERS = st.sampled_from([Tier.FOUND] * 6 + [Tier.MATCH, Tier.SHOW])
+TIERS = st.sampled_from([Tier.ENROLL] * 6 + [Tier.MATCH, Tier.SHOW])
 SEEN = st.builds(
     Seen,
     st.integers(0, PEOPLE - 1),

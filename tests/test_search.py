@@ -783,7 +783,7 @@ def test_near_enough_is_what_the_gallery_would_accept_and_follows_the_settings(f
         with family.app({"match.strictness": strictness}) as app:
             [face] = app.search.like(family.photos / "a0.png")
             gallery = Gallery(fake.N_DIMS, app.engine.info.thresholds, MatchSettings(strictness=strictness))
-        assert face.near_enough == gallery.limits(Tier.FOUND)[0]
+        assert face.near_enough == gallery.limits(Tier.ENROLL)[0]
         return face.near_enough
 
     loose, strict = near_enough(0.0), near_enough(0.1)

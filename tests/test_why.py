@@ -342,14 +342,14 @@ GOOD = {"w": 90, "h": 100, "turn": 0, "sharpness": 200.0, "brightness": 120.0, "
     ],
 )
 def test_what_makes_a_face_poor_is_named_once_with_the_limit(changed: dict[str, float], says: str, tier: Tier) -> None:
-    [short] = shortfalls(GOOD | changed, Limits(found_score=0.5))
+    [short] = shortfalls(GOOD | changed, Limits(enroll_score=0.5))
     assert says in shortfall_text(short)
     assert short.tier is tier
     assert short.value < short.least
 
 
 def test_a_good_face_lacks_nothing() -> None:
-    assert not list(shortfalls(GOOD, Limits(found_score=0.5)))
+    assert not list(shortfalls(GOOD, Limits(enroll_score=0.5)))
 
 
 def test_a_face_that_is_too_poor_is_nobodys_because_of_it(known: Library) -> None:

@@ -77,14 +77,14 @@ class FaceTable(Columns):
     """When each was taken, in days from one long ago, 0 where nobody knows."""
 
     @property
-    def is_founding(self) -> NDArray[np.bool_]:
-        """Which faces are good enough to found people and to move centroids."""
-        return np.asarray(self.tiers == Tier.FOUND.value, np.bool_)
+    def may_enroll(self) -> NDArray[np.bool_]:
+        """Which faces are good enough to start people and to move centroids."""
+        return np.asarray(self.tiers == Tier.ENROLL.value, np.bool_)
 
     @property
     def weights(self) -> NDArray[np.float32]:
         """What each face counts in the centroid of its person."""
-        return np.where(self.is_founding, self.qualities, 0).astype(np.float32)
+        return np.where(self.may_enroll, self.qualities, 0).astype(np.float32)
 
     @property
     def day(self) -> int:
@@ -267,7 +267,7 @@ class Faces:
             " FROM assignments a JOIN faces f ON f.id = a.face_id JOIN people p ON p.id = a.person_id"
             " WHERE a.person_id IN (SELECT value FROM json_each(?))"
             f" AND f.is_current AND {_UNMARKED} AND {IN_LIBRARY}) WHERE place <= ? ORDER BY person_id, place",
-            [Tier.FOUND.value, json.dumps(list(people)), most],
+            [Tier.ENROLL.value, json.dumps(list(people)), most],
         )
         best: dict[int, list[int]] = {}
         for person_id, face_id in rows:

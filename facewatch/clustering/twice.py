@@ -24,7 +24,7 @@ GAP = 0.3
 (`scripts/measure_twice`)."""
 
 FEW, GAP_OF_FEW = 3, 0.4
-"""So many photos are too few to found somebody beside who may be in them twice, as long as the gap is no larger than it
+"""So many photos are too few to start somebody beside who may be in them twice, as long as the gap is no larger than it
 often is between so few faces of one person: nothing is lost by waiting for more."""
 
 OFTEN = 1 / 3

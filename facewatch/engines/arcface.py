@@ -60,10 +60,10 @@ SURE_SCORE = 0.65
 # Measured with `scripts/spoiled poor` and `covers`; a good face has a norm of 24. See docs/evaluation.md.
 NEEDS = Needs(
     match_pixels=16,
-    found_pixels=24,
+    enroll_pixels=24,
     match_sharpness=2.5,
-    found_sharpness=5.0,
-    found_norm=17.0,
+    enroll_sharpness=5.0,
+    enroll_norm=17.0,
     covered_norm=18.0,
     most_sharpness=7000.0,
 )

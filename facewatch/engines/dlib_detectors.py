@@ -25,7 +25,7 @@ CLOSE_SIDE = 120
 BORDER = 0.3
 CLOSE_SCORE = -0.3
 """Where HOG finds nothing, it searches the picture again in this size, with a border of this share of its longer side,
-because it wants to see what is around a face, and takes scores from this on for 0: matched, but founding nobody."""
+because it wants to see what is around a face, and takes scores from this on for 0: matched, but starting no person."""
 
 
 class HogDetector:

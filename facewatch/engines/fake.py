@@ -44,7 +44,7 @@ INFO = EngineInfo(
         by_mean=0.34,
         by_centroid=0.31,
     ),
-    needs=Needs(match_pixels=20, found_pixels=32, match_sharpness=5.0, found_sharpness=10.0),
+    needs=Needs(match_pixels=20, enroll_pixels=32, match_sharpness=5.0, enroll_sharpness=10.0),
     sure_score=0.5,
     upright_score=0.5,
 )

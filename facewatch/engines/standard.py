@@ -78,9 +78,9 @@ SURE_SCORE = 0.2
 # Measured with `scripts/spoiled poor` and `covers`; see docs/evaluation.md.
 NEEDS = Needs(
     match_pixels=24,
-    found_pixels=32,
+    enroll_pixels=32,
     match_sharpness=5.0,
-    found_sharpness=10.0,
+    enroll_sharpness=10.0,
     most_sharpness=1500.0,
     without=(Covered.MOUTH, Covered.BOTH),
 )

@@ -165,7 +165,7 @@ def ask(
 
 def _nobody(faces: LabelledFaces, rows: NDArray[np.int64]) -> Answers:
     far, no = np.full(len(rows), np.inf), np.zeros(len(rows), np.bool_)
-    is_poor = faces.tiers[rows] != Tier.FOUND.value
+    is_poor = faces.tiers[rows] != Tier.ENROLL.value
     none = np.zeros(len(rows), np.int64)
     return Answers(far, far, far, no, no, is_poor, none, none, no)
 
@@ -179,13 +179,13 @@ class _Stack:
         self.members = rows[np.argsort(faces.people[rows], kind="stable")]
         self._people, self._starts = np.unique(faces.people[self.members], return_index=True)
         vectors = faces.embeddings[self.members].astype(np.float64)
-        is_founding = faces.tiers[self.members] == Tier.FOUND.value
+        may_enroll = faces.tiers[self.members] == Tier.ENROLL.value
         if len(self.members):
             self._n = np.add.reduceat(np.ones(len(vectors), np.int64), self._starts)
-            self._n_founding = np.add.reduceat(is_founding.astype(np.int64), self._starts)
+            self._n_enrolling = np.add.reduceat(may_enroll.astype(np.int64), self._starts)
             self._sums = np.add.reduceat(vectors, self._starts)
-            self._founding_sums = np.add.reduceat(vectors * is_founding[:, None], self._starts)
-            self._is_good = is_founding | np.repeat(self._n_founding == 0, self._n)
+            self._enrolling_sums = np.add.reduceat(vectors * may_enroll[:, None], self._starts)
+            self._is_good = may_enroll | np.repeat(self._n_enrolling == 0, self._n)
 
     def ask(self, rows: NDArray[np.int64], aggregation: Aggregation, *, shortlist: int, is_stranger: bool) -> Answers:
         faces, at = self._faces, np.arange(len(rows))
@@ -211,10 +211,10 @@ class _Stack:
             lead=np.where(np.isinf(runner_up), np.inf, runner_up - np.where(np.isinf(distance), 0.0, distance)),
             is_right=is_known & (best == own),
             is_known=is_known,
-            is_poor=faces.tiers[rows] != Tier.FOUND.value,
+            is_poor=faces.tiers[rows] != Tier.ENROLL.value,
             n_gallery=len(self.members) - np.where(is_stranger & has_own, self._n[own], is_member),
             n_own=n_others,
-            is_proof=(faces.tiers[rows] == Tier.FOUND.value) | (self._n_founding[best] > 0),
+            is_proof=(faces.tiers[rows] == Tier.ENROLL.value) | (self._n_enrolling[best] > 0),
         )
 
     def _apart(
@@ -239,7 +239,7 @@ class _Stack:
 
     def _left_out(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which members a face is not compared with: itself, and a poor one with poor ones, see `assign`."""
-        is_poor = self._faces.tiers[rows] != Tier.FOUND.value
+        is_poor = self._faces.tiers[rows] != Tier.ENROLL.value
         is_itself = rows[:, None] == self.members[None]
         left_out: NDArray[np.bool_] = is_itself | (is_poor[:, None] & ~self._is_good[None])
         return left_out
@@ -260,15 +260,15 @@ class _Stack:
     ) -> NDArray[np.float64]:
         """Return the cosine to each person's centroid, that of its own person made without the face itself."""
         vectors = self._faces.embeddings[rows].astype(np.float64)
-        sums = np.where(self._n_founding[:, None] > 0, self._founding_sums, self._sums)
+        sums = np.where(self._n_enrolling[:, None] > 0, self._enrolling_sums, self._sums)
         cosines: NDArray[np.float64] = vectors @ (sums / np.linalg.norm(sums, axis=1, keepdims=True)).T
         inside = np.flatnonzero(is_member)
         mine = own[inside]
-        is_founding = self._faces.tiers[rows[inside]] == Tier.FOUND.value
-        n_founding = self._n_founding[mine] - is_founding
+        may_enroll = self._faces.tiers[rows[inside]] == Tier.ENROLL.value
+        n_enrolling = self._n_enrolling[mine] - may_enroll
         rest = np.where(
-            n_founding[:, None] > 0,
-            self._founding_sums[mine] - vectors[inside] * is_founding[:, None],
+            n_enrolling[:, None] > 0,
+            self._enrolling_sums[mine] - vectors[inside] * may_enroll[:, None],
             self._sums[mine] - vectors[inside],
         )
         lengths = np.maximum(np.linalg.norm(rest, axis=1), np.finfo(np.float64).tiny)

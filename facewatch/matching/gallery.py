@@ -147,7 +147,7 @@ class Gallery:
         is_confirmed: bool = False,
         day: int = UNDATED,
     ) -> None:
-        """Add one face that moves the centroid by its weight: its quality, 0 for one that may not found anybody.
+        """Add one face that moves the centroid by its weight: its quality, 0 for one that may not start a person.
 
         A face without weight is compared with others only if a user placed or confirmed it.
         """
@@ -208,13 +208,13 @@ class Gallery:
         as a rule the first is that to a member."""
         t = self._thresholds
         less = (
-            t.less(self._n_faces) + self._settings.strictness + (0.0 if tier is Tier.FOUND else t.low_quality_penalty)
+            t.less(self._n_faces) + self._settings.strictness + (0.0 if tier is Tier.ENROLL else t.low_quality_penalty)
         )
         limit, centroid_limit = self._settings.aggregation.limits(t)
         return limit - less, centroid_limit - less
 
     def identify(
-        self, embedding: Floats, tier: Tier = Tier.FOUND, *, barred: Collection[int] = (), day: int = UNDATED
+        self, embedding: Floats, tier: Tier = Tier.ENROLL, *, barred: Collection[int] = (), day: int = UNDATED
     ) -> Match | None:
         """Return the best match for a unit vector, accepted or with the rule that refused it; None: nobody is known.
 
@@ -238,7 +238,7 @@ class Gallery:
             is_accepted=refusal is None,
         )
 
-    def rank(self, embedding: Floats, n: int, tier: Tier = Tier.FOUND, *, day: int = UNDATED) -> list[Candidate]:
+    def rank(self, embedding: Floats, n: int, tier: Tier = Tier.ENROLL, *, day: int = UNDATED) -> list[Candidate]:
         """Return the `n` people that a unit vector is nearest to, the nearest first, and what would be asked of a face
         of this tier to be theirs."""
         ranked = self._shortlist(embedding, max(n, self._settings.shortlist), tier, day)
@@ -249,7 +249,7 @@ class Gallery:
 
         Where the aggregation says nothing of centroids, all may be near enough.
         """
-        limit = self.limits(Tier.FOUND)[self._settings.aggregation is not Aggregation.CENTROID]
+        limit = self.limits(Tier.ENROLL)[self._settings.aggregation is not Aggregation.CENTROID]
         if not self._people or math.isinf(limit):
             return np.full(len(embeddings), bool(self._people))
         limit += self._thresholds.no_rival_bonus + self._thresholds.confirmed
@@ -280,8 +280,8 @@ class Gallery:
         """Compare a face with a person, a poor one with good faces only: poor ones look like each other, also those
         that a user placed."""
         member = self._members[person_id]
-        founding = member.exemplars if tier is Tier.FOUND else member.exemplars.take(member.exemplars.weights > 0)
-        exemplars = founding if len(founding) else member.exemplars
+        enrolling = member.exemplars if tier is Tier.ENROLL else member.exemplars.take(member.exemplars.weights > 0)
+        exemplars = enrolling if len(enrolling) else member.exemplars
         cosines = exemplars.embeddings @ embedding
         more = stricter(exemplars.days, day, self._thresholds.years)
         row = int((distances(cosines) + more).argmin() if more.any() else cosines.argmax())
@@ -295,7 +295,7 @@ class Gallery:
             centroid_distance=centroid,
             nearest_id=int(exemplars.ids[row]),
             is_confirmed=bool(exemplars.confirmed[row]),
-            is_proof=bool(len(founding)),
+            is_proof=bool(len(enrolling)),
             stricter=float(more[row]),
         )
 

@@ -116,7 +116,7 @@ class Strangers:
         groups: list[int] = []
         for person_id in np.random.default_rng(0).permutation(sorted(members)).tolist():
             # What its poor faces have with others says nothing of it.
-            few = members[person_id].founding[:MOST_OF_ONE]
+            few = members[person_id].enrolling[:MOST_OF_ONE]
             vectors.append(few)
             groups += [person_id] * len(few)
             if len(groups) >= MOST_MEMBERS:
@@ -141,7 +141,7 @@ class Strangers:
         return self._evidence(self._middle(one), self._middle(other), one, other)
 
     def _middle(self, person_id: int) -> Floats:
-        total = self._cohort.centred(self._members[person_id].founding).sum(axis=0)
+        total = self._cohort.centred(self._members[person_id].enrolling).sum(axis=0)
         middle: Floats = total / max(float(np.linalg.norm(total)), 1e-6)
         return middle
 

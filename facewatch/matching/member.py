@@ -32,7 +32,7 @@ class MemberFaces(Columns):
     embeddings: Floats
     """Unit vectors, shape (n_faces, n_dims)."""
     weights: Floats
-    """What each counts in the centroid: its quality, 0 for one that may not found anybody."""
+    """What each counts in the centroid: its quality, 0 for one that may not start a person."""
     ids: Ints
     confirmed: Flags
     """Whether a user placed or confirmed the face."""
@@ -113,8 +113,8 @@ class Member:
     def years(self) -> Years:
         """Where the middles of those years are that faces are from."""
         if self._years is None:
-            founding = self._good.faces
-            self._years = years_of(founding.embeddings, founding.weights, founding.days)
+            enrolling = self._good.faces
+            self._years = years_of(enrolling.embeddings, enrolling.weights, enrolling.days)
         return self._years
 
     @property
@@ -123,8 +123,8 @@ class Member:
         return (self._good if len(self._good) else self._poor).faces
 
     @property
-    def founding(self) -> Floats:
-        """The unit vectors of those that may found somebody, or where there is none of all."""
+    def enrolling(self) -> Floats:
+        """The unit vectors of those that may start a person, or where there is none of all."""
         exemplars = self.exemplars
         may = exemplars.weights > 0
         return exemplars.embeddings[may] if may.any() else exemplars.embeddings
@@ -138,11 +138,11 @@ class Member:
         total = self._sum if self._sum.any() else self._poor_sum
         length = float(np.linalg.norm(total))
         middle = total / length if length > 0 else self.exemplars.embeddings[0]
-        founding = self._good.faces
-        is_far = (founding.weights > 0) & (founding.embeddings @ middle < self._cosine_reach)
+        enrolling = self._good.faces
+        is_far = (enrolling.weights > 0) & (enrolling.embeddings @ middle < self._cosine_reach)
         if np.count_nonzero(is_far) < MIN_MODE:
             return middle[None]
-        return np.concatenate([middle[None], find_modes(founding.take(is_far), self._cosine_reach)])
+        return np.concatenate([middle[None], find_modes(enrolling.take(is_far), self._cosine_reach)])
 
 
 def find_modes(far: MemberFaces, cosine_reach: float) -> Floats:

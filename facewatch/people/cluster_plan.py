@@ -50,18 +50,18 @@ def plan_groups(
         ceiling: the engine's, up to which groups are one person.
     """
     is_free = table.people == NOBODY
-    is_grouped = table.is_founding & (is_free | np.isin(table.people, list(photos_of)))
+    is_grouped = table.may_enroll & (is_free | np.isin(table.people, list(photos_of)))
     for _, second, _ in second_faces(table, rejections, ceiling):
-        # Alone they would found a person beside that one, who then takes what is that one's.
+        # Alone they would start a person beside that one, who then takes what is that one's.
         is_grouped[second] = False
     rows = np.flatnonzero(is_grouped)
     labels = clusterer.fit_predict(table.embeddings[rows], photos=table.photos[rows], ids=table.ids[rows])
     homes = _homes(table.people[rows], labels)
     homes |= _homes_of_second_faces(table, [p for p in photos_of if p not in homes], homes, ceiling)
     settled = set(homes.values()) | set(labels[np.isin(table.ids[rows], list(rejections))].tolist())
-    founding = set(labels.tolist()) - {-1} - _second_clusters(table, rows, labels, settled, ceiling)
+    enrolling = set(labels.tolist()) - {-1} - _second_clusters(table, rows, labels, settled, ceiling)
     groups = []
-    for label in sorted(founding, key=lambda label: int(rows[labels == label][0])):
+    for label in sorted(enrolling, key=lambda label: int(rows[labels == label][0])):
         members = rows[labels == label]
         existing = sorted((p for p, home in homes.items() if home == label), key=_largest_first(table, staying))
         others_of = _others_of(existing, table, rejections, cannot_links)
@@ -88,7 +88,7 @@ def second_faces(
     Args:
         rejections: whom each face is not, as users said.
     """
-    free = np.flatnonzero(table.is_founding & (table.people == NOBODY))
+    free = np.flatnonzero(table.may_enroll & (table.people == NOBODY))
     known = np.flatnonzero(table.people != NOBODY)
     people_in = defaultdict(set)
     for row in known[np.isin(table.photos[known], table.photos[free])]:
@@ -99,7 +99,7 @@ def second_faces(
             if person_id not in rejections.get(int(table.ids[row]), ()):
                 beside[person_id].append(int(row))
     for person_id, rows in beside.items():
-        own = np.flatnonzero((table.people == person_id) & (table.is_founding | table.by_user))
+        own = np.flatnonzero((table.people == person_id) & (table.may_enroll | table.by_user))
         near = np.array(rows)[_is_near(table, rows, own, ceiling)]
         if len(near):
             both = compare(table.embeddings, table.photos, own, near, ceiling)
@@ -176,10 +176,10 @@ def _homes_of_second_faces(
     cluster keeps one face a photo, so nothing is left of somebody who is the second faces of another."""
     found = {}
     for person_id in people:
-        own = np.flatnonzero((table.people == person_id) & table.is_founding)
+        own = np.flatnonzero((table.people == person_id) & table.may_enroll)
         beside = table.people[np.isin(table.photos, table.photos[own])] if len(own) else own
         for other in sorted(set(beside.tolist()) & homes.keys()):
-            theirs = np.flatnonzero((table.people == other) & table.is_founding)
+            theirs = np.flatnonzero((table.people == other) & table.may_enroll)
             if (
                 _are_near(table, own, theirs, ceiling)
                 and compare(table.embeddings, table.photos, own, theirs, ceiling).is_one

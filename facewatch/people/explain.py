@@ -324,7 +324,7 @@ class Explainer:
             placing=placing,
             marked_at=self._provenance.marked_at(face["face_id"]) if placing is None else None,
             decisions=decisions,
-            shortfalls=tuple(shortfalls(face, limits)) if Tier(face["tier"]) is not Tier.FOUND else (),
+            shortfalls=tuple(shortfalls(face, limits)) if Tier(face["tier"]) is not Tier.ENROLL else (),
             rematch=rematch,
             # Whose it is it can be, whatever speaks against it.
             barred=tuple(bar for bar in barred if bar.person_id != own),

@@ -99,7 +99,7 @@ def best_faces(
     table = catalog.faces.load(engine.id, n_dims=engine.info.n_dims, people=[person_id])
     cover_id = (person.cover_id if person else None) or 0
     table = table.take(~np.isin(table.ids, list(without)))
-    order = np.lexsort((table.ids, -table.qualities, ~table.is_founding, table.ids != cover_id))
+    order = np.lexsort((table.ids, -table.qualities, ~table.may_enroll, table.ids != cover_id))
     return [int(face_id) for face_id in table.ids[order[:most]]]
 
 

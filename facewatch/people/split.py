@@ -315,7 +315,7 @@ class _FaceUnits:
 
     @classmethod
     def of(cls, table: FaceTable, unseen: Sequence[FaceRow], *, wanted: int) -> _FaceUnits:
-        is_maker = table.is_founding | table.by_user
+        is_maker = table.may_enroll | table.by_user
         if int((is_maker & ~table.by_user).sum()) + int(table.by_user.any()) < wanted:
             is_maker[:] = True
         placed = np.flatnonzero(table.by_user).tolist()

@@ -458,7 +458,7 @@ def bar_lines(one: Why) -> Iterator[str]:
 
 
 _TIERS = {
-    Tier.FOUND: "good",
+    Tier.ENROLL: "good",
     Tier.MATCH: "fair: must be closer than a good one to be recognised, and cannot start a new person",
     Tier.SHOW: "too poor to be recognised",
 }

@@ -246,9 +246,9 @@ def is_undecided(person: Person) -> bool:
 
 def alike_in_pool(scene: Scene, likely: Collection[int]) -> Iterator[list[int]]:
     """Yield faces of the pool, those together that no run has grouped since a user said who they are not, two together
-    where they are very near each other, then each that is good enough to found somebody alone."""
+    where they are very near each other, then each that is good enough to start a person alone."""
     table = scene.table
-    rows = scene.pool[table.is_founding[scene.pool] & ~np.isin(table.ids[scene.pool], list(likely))]
+    rows = scene.pool[table.may_enroll[scene.pool] & ~np.isin(table.ids[scene.pool], list(likely))]
     together = _regrouped(scene, rows)
     yield from (table.ids[group].tolist() for group in together)
     rows = rows[~np.isin(rows, [row for group in together for row in group])]

@@ -87,7 +87,7 @@ def _distances(distances: Distances) -> tuple[Figure, Figure]:
 def _quality(stats: Stats) -> tuple[Figure, ...]:
     quality, tiers = stats.quality, stats.shares.tiers
     said = (
-        f"{tiers.get('found', 0):,} may found people, {tiers.get('match', 0):,} only be matched, "
+        f"{tiers.get('found', 0):,} may start a person, {tiers.get('match', 0):,} only be matched, "
         f"{tiers.get('show', 0):,} only be shown; {_typical(quality.score, '{:.2f}')}."
     )
     size, sharpness = (_sentence(_typical(spread, "{:.0f}")) for spread in (quality.pixels, quality.sharpness))

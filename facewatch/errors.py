@@ -46,9 +46,13 @@ class ConfigError(FacewatchError):
 
 
 class LibraryError(FacewatchError):
-    """The photo library does not exist, is offline, or cannot be read."""
+    """The photo library does not exist, is offline, or cannot be read; `reason` says why, without its path."""
 
     exit_code = 4
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class CatalogError(FacewatchError):

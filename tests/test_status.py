@@ -194,7 +194,7 @@ def test_why_a_library_is_offline_is_said_once(scanned: Library, run: Any) -> No
     with scanned.app() as app, pytest.raises(LibraryError) as emptied:
         app.libraries.scan(root)
     watched = Watched(root, Rules(()), load_config(None, {}, cwd=scanned.base), time.monotonic)
-    watched.lose(str(emptied.value), 0.0)
+    watched.lose(emptied.value, 0.0)
     with watching(scanned, busy(offline={str(root): watched.offline}, polled={str(root): "it is not there"})):
         lines = [line for line in run("status").out.splitlines() if line.startswith(("offline", "scanned again"))]
     assert lines == [

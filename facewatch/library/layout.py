@@ -63,10 +63,8 @@ def check_library(library: Path) -> None:
         what = "not a folder" if os.path.lexists(library) else "does not exist"
         near = _beside(library)
         first = f"did you mean {near}? Else plug" if near else "plug"
-        raise LibraryError(
-            f"{library}: {what}; {first} its drive in, or name your photo folder (library.photos, or on the command "
-            "line)"
-        )
+        why = f"{what}; {first} its drive in, or name your photo folder (library.photos, or on the command line)"
+        raise LibraryError(f"{library}: {why}", why)
 
 
 def _beside(library: Path) -> Path | None:

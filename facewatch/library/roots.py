@@ -427,7 +427,7 @@ class Libraries:
 
 
 def _offline(root: Path, why: str) -> LibraryError:
-    return LibraryError(f"{root}: {why}{'' if why.endswith('?') else '.'} Nothing was removed")
+    return LibraryError(f"{root}: {why}{'' if why.endswith('?') else '.'} Nothing was removed", why)
 
 
 def _without_shut(root: Path, changes: Changes, known: Mapping[str, KnownFile]) -> tuple[Changes, dict[str, str]]:

@@ -306,7 +306,7 @@ class WatchLoop:
             if folder:
                 watched.schedule.scan_soon()
             else:
-                watched.lose(str(error), self._clock() - started)
+                watched.lose(error, self._clock() - started)
             return
         watched.scanned(folder, self._clock() - started, found.mounts)
         # What was heard of in there cannot be looked at; when it can be read, a look finds it.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from facewatch.config import Config
+from facewatch.errors import LibraryError
 from facewatch.fs.beneath import stat_below
 from facewatch.fs.mounts import file_system_of, is_folder, reports_changes
 from facewatch.library.scan import Rules
@@ -149,11 +150,11 @@ class Watched:
 
     # --- there or not ---
 
-    def lose(self, reason: str, took: float) -> None:
+    def lose(self, error: LibraryError, took: float) -> None:
         """It is not there: what was heard of it means nothing, and what was listened to is elsewhere, or nowhere."""
         if not self.offline:
-            log.warning("%s", reason)
-        self.offline = reason.removeprefix(f"{self.root}: ").removesuffix(" Nothing was removed").rstrip(".")
+            log.warning("%s", error)
+        self.offline = error.reason
         self.close()
         self.queue = self._new_queue()
         self.schedule.lost(took)

@@ -225,11 +225,7 @@ def _what_faults_depend_on(config: Config, engine: WantedEngine) -> str:
 
 
 def _check_aligned(aligned: Collection[Path], known: Collection[Path], source: str) -> None:
-    """Refuse crop libraries that are none of the libraries: somebody mistyped a path.
-
-    Raises:
-        ConfigError: with all of them.
-    """
+    """Refuse crop libraries that are none of the libraries: somebody mistyped a path."""
     strange = [f"library.aligned: {path} is none of the libraries" for path in aligned if path not in known]
     if strange:
         raise ConfigError(source, strange)

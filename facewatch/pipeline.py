@@ -272,7 +272,6 @@ class Pipeline:
             self.identities.rematch_photos(changed)
 
     def _photos_of(self, root: Path, paths: Iterable[str]) -> set[int]:
-        """Return the photos of these files."""
         root_id = self.libraries.root_id(root)
         files = (self.catalog.files.one(root_id, path) for path in paths)
         return {file.photo_id for file in files if file is not None and file.photo_id is not None}

@@ -213,7 +213,6 @@ def check_copy(path: Path, *, shown: Path) -> None:
 
 
 def _publish(part: Path, target: Path, *, may_replace: bool) -> None:
-    """Give the copy its name, at once."""
     if may_replace:
         part.replace(target)
         return
@@ -298,7 +297,6 @@ def target_named(text: str) -> Path:
 
 
 def _dated(folder: Path, stem: str, now: datetime) -> Path:
-    """Return a name that is free."""
     day = folder / f"{stem}-{now:%Y-%m-%d}.sqlite"
     return folder / f"{stem}-{now:%Y-%m-%d-%H%M%S}.sqlite" if day.exists() else day
 

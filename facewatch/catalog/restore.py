@@ -194,7 +194,6 @@ def contradictions(copy: Path) -> list[str]:
 
 @contextmanager
 def _changing(copy: Path) -> Iterator[sqlite3.Connection]:
-    """One transaction on a staged copy."""
     uri = copy.absolute().as_uri()
     with clear_errors(copy), closing(sqlite3.connect(uri, WRITE_WAIT_SECONDS, uri=True, isolation_level=None)) as db:
         db.execute("PRAGMA foreign_keys = ON")

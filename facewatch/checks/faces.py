@@ -280,7 +280,6 @@ def find_alike(
 
 
 def _is_twice(comparison: Comparison, one: int, other: int) -> bool:
-    """Whether two people may be one who is twice in a few photos."""
     table = comparison.table
     rows, others = (np.flatnonzero(table.people == person_id) for person_id in (one, other))
     both = compare(table.embeddings, table.photos, rows, others, comparison.thresholds.cluster)

@@ -51,7 +51,7 @@ def print_table(
     rows = [list(row) for row in rows]
     lines = table_lines(
         [printable(name) for name in header],
-        [[_text(value) for value in row] for row in rows],
+        [[printable(f"{value:.3f}" if isinstance(value, float) else str(value)) for value in row] for row in rows],
         _width(),
         numbers=[i for i in range(len(header)) if rows and all(_is_number(row[i]) for row in rows)],
         prose=[i for i, name in enumerate(header) if name in prose],
@@ -64,10 +64,6 @@ def print_table(
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) or value in ("", "-")
-
-
-def _text(value: object) -> str:
-    return printable(f"{value:.3f}" if isinstance(value, float) else str(value))
 
 
 def _can_print(text: str) -> bool:

@@ -98,11 +98,7 @@ def people(
 
 
 def _people_found(app: App, who: Sequence[str]) -> list[Person]:
-    """Return the people with these names or ids, each once; without any all who are on photos or have a name.
-
-    Raises:
-        NotKnownError: somebody is not known.
-    """
+    """Return the people with these names or ids, each once; without any all who are on photos or have a name."""
     from facewatch.people.lookup import find_person
 
     if who:

@@ -146,7 +146,6 @@ def _take(state: State, app: App, texts: Sequence[str], as_json: bool) -> None:
 
 
 def _ask_user(app: App, most: int | None) -> None:
-    """Ask whoever sits at the terminal."""
     from facewatch.cli.pictures import screen_of
 
     if (obstacle := _obstacle(app)) is not None:

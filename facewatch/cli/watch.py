@@ -112,11 +112,7 @@ def _watch_again(read_settings: Callable[[], Config], before: Config, signals: S
 
 
 def _check_watchable(config: Config) -> None:
-    """Refuse settings with which a watcher could not begin, or could look at no photo.
-
-    Raises:
-        FacewatchError: whatever is wrong with them.
-    """
+    """Refuse settings with which a watcher could not begin, or could look at no photo."""
     from facewatch.app import App
     from facewatch.watcher.loop import WatchLoop
 

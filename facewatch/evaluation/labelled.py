@@ -467,7 +467,7 @@ def match(labels: Sequence[Label], analysis: Analysis) -> dict[int, int]:
     """
     boxed = [i for i, label in enumerate(labels) if label.box is not None]
     wanted = np.array([labels[i].box for i in boxed], np.float64)
-    detected = np.array([_corners(face.box) for face in analysis.faces], np.float64)
+    detected = np.array([(face.box.x, face.box.y, face.box.w, face.box.h) for face in analysis.faces], np.float64)
     found = {boxed[i]: face for i, face in pair_up(wanted, detected)}
     middle = middle_face(analysis)
     without_box = [i for i, label in enumerate(labels) if label.box is None]
@@ -490,7 +490,3 @@ def middle_face(analysis: Analysis) -> int | None:
 def _off_centre(box: Box, analysis: Analysis) -> float:
     """Return the squared distance in pixels of a box's middle from the photo's."""
     return (box.x + box.w / 2 - analysis.width / 2) ** 2 + (box.y + box.h / 2 - analysis.height / 2) ** 2
-
-
-def _corners(box: Box) -> tuple[float, float, float, float]:
-    return box.x, box.y, box.w, box.h

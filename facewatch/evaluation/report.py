@@ -182,7 +182,6 @@ def _ways(evaluations: Sequence[Evaluation]) -> HtmlTable:
 
 
 def _rates(evaluations: Sequence[Evaluation]) -> HtmlTable:
-    """Return the true-accept rates, plain and normalised."""
     rows = [
         (
             *(name, f"{plain.far:g}", _share(plain.tar), _share(plain.distance)),

@@ -140,11 +140,7 @@ def analyse(
 
 
 def _workers(app: App) -> WorkerPool:
-    """Return worker processes with the limits of the settings.
-
-    Raises:
-        EngineError: there is not memory enough for one.
-    """
+    """Return worker processes with the limits of the settings."""
     return WorkerPool(
         app.engine.recipe(),
         app.config["engine.workers"] or available_cores(),

@@ -217,7 +217,6 @@ class _Work:
         return is_ours
 
     def _link(self, action: MakeLink) -> str:
-        """Make the link and return its stamp."""
         name, dir_fd = self._enter(action.path)
         if action.stamp is not None:
             self._unlink(name, dir_fd, action.stamp)

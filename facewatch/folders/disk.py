@@ -146,8 +146,6 @@ _NO_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EMLINK}
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """An opened folder."""
-
     handle: int
     identity: tuple[int, int]
     """Its device and inode, which no other has while it is open."""

@@ -421,7 +421,6 @@ def _shrunk(pixels: Pixels) -> tuple[Pixels, float]:
 
 
 def _turned(pixels: Pixels, n: int) -> Pixels:
-    """Return the picture turned clockwise by n quarters."""
     # A copy, and not only what numpy calls contiguous: of a strip one pixel wide dlib wants the strides of a picture.
     return np.rot90(pixels, -n).copy()
 

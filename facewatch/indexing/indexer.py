@@ -88,8 +88,6 @@ class Settle(Protocol):
 
 @dataclass(slots=True)
 class _Job:
-    """One file on its way."""
-
     path: str
     started: float
     examined: Examination | None = None

@@ -82,8 +82,6 @@ class CropWorkers(Protocol):
 
 @dataclass(slots=True)
 class _Task:
-    """One piece of work, and who waits for it."""
-
     work: str
     """A method of `Analyzer`."""
     arguments: tuple[Any, ...]

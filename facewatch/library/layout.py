@@ -7,11 +7,14 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from facewatch.catalog import Catalog
 from facewatch.errors import ConfigError, LibraryError
 from facewatch.fs.mounts import is_folder
 from facewatch.library.scan import drive_of
+
+if TYPE_CHECKING:
+    from facewatch.catalog import Catalog
 
 N_GLANCED = 40
 """Known files that a quick check of a library looks for, to find whether it is the drive that was there."""

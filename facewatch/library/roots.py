@@ -213,9 +213,6 @@ class Libraries:
         """Refuse to believe that all is gone: where nothing is left, or what is there is another drive.
 
         A drive may get another number when it is plugged in again, so that what it holds decides.
-
-        Raises:
-            LibraryError: it is offline.
         """
         if is_whole and known and not found.files and is_marked(root):
             raise _offline(root, _marked())

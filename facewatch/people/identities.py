@@ -282,7 +282,7 @@ class Identities:
         looks, which may explain another face: it goes on until nothing changes any more, so that doing it again
         would change nothing. A dry run returns the first step.
         """
-        n_pool, newest = self._n_pool(), self._catalog.people.newest()
+        n_pool, newest = self._catalog.faces.counts()["pool"], self._catalog.people.newest()
         if is_dry_run:
             plan = self._plan(clusterer)[1]
             return _report(n_pool, 0, plan, sum(group.person_id is None for group in plan))
@@ -345,9 +345,6 @@ class Identities:
             return any(near.is_within and near.distance < distance + near.margin for near in rivals)
 
         return replace(group, rows=tuple(row for row in group.rows if not is_contested(row)))
-
-    def _n_pool(self) -> int:
-        return self._catalog.faces.counts()["pool"]
 
     def _apply_groups(self, table: FaceTable, plan: Sequence[Group]) -> None:
         catalog, now = self._catalog, self._catalog.now()

@@ -452,11 +452,7 @@ class Lookup:
         return Linked(linked.person_id, file.photo_id)
 
     def _file(self, path: Path) -> KnownFile:
-        """Return what the catalog knows of a file.
-
-        Raises:
-            NotKnownError: it is not there, or not in the catalog.
-        """
+        """Return what the catalog knows of a file."""
         full = Path.cwd() / path
         linked = self._folder.link_at(full)
         try:

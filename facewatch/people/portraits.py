@@ -71,7 +71,6 @@ class FaceCrops:
         return [found.get(face.id) for face in faces]
 
     def _by_source(self, faces: Iterable[FaceAt]) -> dict[Source, dict[int, Box]]:
-        """Return the boxes of faces, by their ids, of each file that is on record."""
         boxes: dict[str, dict[int, Box]] = {}
         for face in faces:
             if face.file is not None:

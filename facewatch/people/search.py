@@ -220,7 +220,6 @@ class Search:
             )
 
     def _faces_of(self, photo_id: int) -> dict[int, tuple[int, dict[str, Any]]]:
-        """Return number and facts of each face of a photo, by its id."""
         faces: list[dict[str, Any]] = self._catalog.faces.in_photo(photo_id)
         return {face["face_id"]: (number, face) for number, face in enumerate(faces, 1)}
 
@@ -302,11 +301,7 @@ def _file(photo: Path) -> LibraryFile:
 
 
 def _chosen(probes: Sequence[_Probe], name: str, number: int | None) -> list[tuple[_Probe, NDArray[np.float32]]]:
-    """Return the faces to search for with their vectors: the one of this number, or all that have one.
-
-    Raises:
-        NotKnownError: there is none.
-    """
+    """Return the faces to search for with their vectors: the one of this number, or all that have one."""
     if not probes:
         raise NotKnownError(f"{name}: no face found in it; name a photo with a face")
     wanted = [probe for probe in probes if number in (None, probe.number)]

@@ -366,7 +366,6 @@ _TITLE_WIDTH = 12
 
 
 def _sections(catalog: Catalog, one: Why) -> Iterator[tuple[str, list[str]]]:
-    """Yield the paragraphs about a face."""
     yield "why", [cause(one), *_when_lines(catalog, one)]
     if one.rematch is not None:
         yield "looks like", list(rematch_lines(one, one.rematch))

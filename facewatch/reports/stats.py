@@ -215,12 +215,8 @@ def _distances(
 
 def _end(near: Nearness) -> float:
     """Return a round distance that nothing lies beyond."""
-    farthest = max(_top_or_nothing(values) for values in (near.own, near.centroid, near.other))
+    farthest = max(float(np.nanmax(values, initial=0.0)) for values in (near.own, near.centroid, near.other))
     return max(0.5, float(np.ceil(farthest * 10 + 1e-6)) / 10)
-
-
-def _top_or_nothing(values: NDArray[np.float32]) -> float:
-    return float(np.nanmax(values, initial=0.0))
 
 
 # --- distributions ---

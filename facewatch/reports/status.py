@@ -236,7 +236,6 @@ def _newest_of(backups: Backups) -> tuple[str | None, str | None]:
 
 
 def _engine_fault(engine: WantedEngine) -> str | None:
-    """Return why the wanted engine cannot be used, if so."""
     try:
         _ = engine.info
     except EngineError as error:

@@ -8,20 +8,16 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlite_utils import Database
-
 from facewatch.catalog.faces import BY_RUN, IN_LIBRARY
 from facewatch.catalog.journal import USER
+from facewatch.catalog.opening import Table
 from facewatch.types import Match
 
 _NEWEST_ENTRY = "(SELECT MAX(id) FROM journal)"
 
 
-class Assignments:
+class Assignments(Table):
     """The tables assignments and suggestions."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def people_in(self, photo_id: int) -> set[int]:
         """Return who is in a photo, also by faces that the engine in use does not see."""
@@ -56,7 +52,7 @@ class Assignments:
 
     def count(self) -> int:
         """Return how many faces belong to somebody, also those whose photos are gone; quick however many there are."""
-        return int(self._db.execute("SELECT COUNT(*) FROM assignments").fetchone()[0])
+        return self._number("SELECT COUNT(*) FROM assignments")
 
     def assign(self, face_id: int, match: Match, *, source: str, run_id: int | None, now: str) -> None:
         """Give the face to the person, unless it already belongs to somebody."""
@@ -169,11 +165,8 @@ class Assignments:
         return dict(rows.fetchall())
 
 
-class Rejections:
+class Rejections(Table):
     """The tables rejections and apart: who a face is not, and which two people are not one."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def all(self) -> dict[int, set[int]]:
         """Return, by face id, the people that a user said it is not."""
@@ -315,11 +308,8 @@ class Placing:
         return self.rule.partition(KNOWN_FROM)[0]
 
 
-class Provenance:
+class Provenance(Table):
     """What is read of the tables assignments, runs, marks, rejections and journal about single faces."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def placed(self, faces: Collection[int]) -> dict[int, Placing]:
         """Return the assignments of these faces, as far as they have one, by face id."""
@@ -341,8 +331,7 @@ class Provenance:
 
     def marked_at(self, face_id: int) -> str | None:
         """Return when a user took the face out; None: nobody did."""
-        row = self._db.execute("SELECT at FROM marks WHERE face_id = ?", [face_id]).fetchone()
-        return row[0] if row else None
+        return self._first("SELECT at FROM marks WHERE face_id = ?", [face_id])
 
     def decisions_about(self, faces: Collection[int]) -> dict[int, list[int]]:
         """Return for each face the journal entries of decisions that stand and that changed anything about it, newest

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlite_utils import Database
-
+from facewatch.catalog.opening import Table
 from facewatch.errors import EngineError
 from facewatch.types import EngineInfo
 
@@ -58,11 +57,8 @@ class Arrivals:
     """Place, face id and vector (little-endian float32) of each, read as they are asked for."""
 
 
-class Engines:
+class Engines(Table):
     """The tables engines, analyses and sightings."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def add(self, info: EngineInfo, now: str) -> int:
         """Return the id of the engine with this fingerprint; the first one of a catalog is in use at once.
@@ -86,22 +82,19 @@ class Engines:
 
     def known(self, info: EngineInfo) -> int | None:
         """Return the id of the engine if it is on record with this name and these numbers a face."""
-        row = self._db.execute(
+        return self._first(
             "SELECT id FROM engines WHERE fingerprint = ? AND name = ? AND n_dims = ?",
             [info.fingerprint, info.name, info.n_dims],
-        ).fetchone()
-        return row[0] if row else None
+        )
 
     def in_use_name(self) -> str | None:
-        row = self._db.execute("SELECT name FROM engines WHERE is_in_use").fetchone()
-        return row[0] if row else None
+        return self._first("SELECT name FROM engines WHERE is_in_use")
 
     def in_use(self) -> KnownEngine | None:
         return next((engine for engine in self.all() if engine.is_in_use), None)
 
     def in_use_id(self) -> int | None:
-        row = self._db.execute("SELECT id FROM engines WHERE is_in_use").fetchone()
-        return row[0] if row else None
+        return self._first("SELECT id FROM engines WHERE is_in_use")
 
     def all(self) -> list[KnownEngine]:
         rows = self._db.execute(
@@ -126,12 +119,11 @@ class Engines:
         return [PendingPhoto(photo, Path(os.fsdecode(root)), os.fsdecode(path)) for photo, root, path in rows]
 
     def n_pending(self, engine_id: int) -> int:
-        row = self._db.execute(
+        return self._number(
             "SELECT COUNT(DISTINCT photo_id) FROM files WHERE photo_id IS NOT NULL AND NOT EXISTS"
             " (SELECT 1 FROM analyses a WHERE a.photo_id = files.photo_id AND a.engine_id = ?)",
             [engine_id],
-        ).fetchone()
-        return int(row[0])
+        )
 
     def use(self, engine_id: int) -> None:
         """From now on this engine's answers are shown. Every face that it has seen, too, keeps id and decisions.

@@ -10,9 +10,9 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlite_utils import Database
 
 from facewatch.catalog.engines import SIGHT
+from facewatch.catalog.opening import Table
 from facewatch.columns import Columns
 from facewatch.types import Analysis, Box, Face, Tier
 
@@ -112,17 +112,14 @@ class SeenFaces:
     """Of the photo, as the decoder calls it."""
 
 
-class Faces:
+class Faces(Table):
     """The tables faces, embeddings, analyses, sightings and marks."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
     def is_analysed(self, photo_id: int, engine_id: int) -> bool:
-        row = self._db.execute(
-            "SELECT 1 FROM analyses WHERE photo_id = ? AND engine_id = ?", [photo_id, engine_id]
-        ).fetchone()
-        return row is not None
+        return (
+            self._first("SELECT 1 FROM analyses WHERE photo_id = ? AND engine_id = ?", [photo_id, engine_id])
+            is not None
+        )
 
     def boxes(self, photo_id: int) -> tuple[list[int], NDArray[np.float64]]:
         """Return ids and boxes (x, y, w, h) of all faces that any engine ever found in a photo."""
@@ -375,24 +372,20 @@ class Faces:
 
     def newest(self) -> int:
         """Return the id of the face that came last, 0 where there is none."""
-        return int(self._db.execute("SELECT COALESCE(MAX(id), 0) FROM faces").fetchone()[0])
+        return self._number("SELECT COALESCE(MAX(id), 0) FROM faces")
 
     def n_since(self, face_id: int) -> int:
         """Return how many faces of the library came after this one."""
-        row = self._db.execute(
-            f"SELECT COUNT(*) FROM faces f WHERE f.id > ? AND f.is_current AND {IN_LIBRARY}", [face_id]
-        ).fetchone()
-        return int(row[0])
+        return self._number(f"SELECT COUNT(*) FROM faces f WHERE f.id > ? AND f.is_current AND {IN_LIBRARY}", [face_id])
 
     def n_open(self) -> int:
         """Return how many faces have no name yet: those of the pool, and those of people whom no user has
         named or hidden."""
-        row = self._db.execute(
+        return self._number(
             "SELECT COUNT(*) FROM faces f LEFT JOIN assignments a ON a.face_id = f.id"
             " LEFT JOIN people p ON p.id = a.person_id LEFT JOIN marks m ON m.face_id = f.id"
             f" WHERE f.is_current AND {_IS_OPEN} AND {IN_LIBRARY}"
-        ).fetchone()
-        return int(row[0])
+        )
 
 
 def _label(person: str) -> str:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
+from facewatch.catalog.opening import Table
 from facewatch.errors import Fault, FaultCode
 from facewatch.text import printable
 from facewatch.types import Fingerprint, PassedOver
@@ -83,11 +82,8 @@ _HAS_ARRIVED = (
 _IS_UNDATED = "taken_at IS NULL AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = photos.id)"
 
 
-class Settings:
+class Settings(Table):
     """The table settings: what the program notes about itself."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def get(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM settings WHERE key = ?", [key]).fetchone()
@@ -101,11 +97,8 @@ class Settings:
         self._db.execute("DELETE FROM settings WHERE key = ?", [key])
 
 
-class Roots:
+class Roots(Table):
     """The tables roots, mounts and passed_over."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def one(self, path: Path) -> tuple[int, int] | None:
         """Return id and device of a root, or None when it was never scanned."""
@@ -196,15 +189,14 @@ class Roots:
 
     def is_arriving(self, root_id: int) -> bool:
         """Whether a root has not been scanned as a whole yet."""
-        return bool(self._db.execute("SELECT is_arriving FROM roots WHERE id = ?", [root_id]).fetchone()[0])
+        return bool(self._number("SELECT is_arriving FROM roots WHERE id = ?", [root_id]))
 
     def set_arrived(self, root_id: int) -> None:
         self._db.execute("UPDATE roots SET is_arriving = 0 WHERE id = ?", [root_id])
 
     def has_arrived(self, root_id: int) -> bool:
         """Whether photos of this root are in one that was added and not scanned as a whole yet."""
-        row = self._db.execute(f"SELECT EXISTS (SELECT 1 FROM files WHERE {_HAS_ARRIVED})", [root_id]).fetchone()
-        return bool(row[0])
+        return bool(self._number(f"SELECT EXISTS (SELECT 1 FROM files WHERE {_HAS_ARRIVED})", [root_id]))
 
     def forget_arrived(self, root_id: int) -> bool:
         """Forget the files whose photos are in a root that was just added; and the root, when no photo is left in it.
@@ -223,27 +215,23 @@ class Roots:
 
     def is_aligned(self, root_id: int) -> bool:
         """Whether the photos of a root are crops of one face each."""
-        return bool(self._db.execute("SELECT is_aligned FROM roots WHERE id = ?", [root_id]).fetchone()[0])
+        return bool(self._number("SELECT is_aligned FROM roots WHERE id = ?", [root_id]))
 
     def set_aligned(self, root_id: int, is_aligned: bool) -> None:
         self._db.execute("UPDATE roots SET is_aligned = ? WHERE id = ?", [int(is_aligned), root_id])
 
     def has_photos(self, root_id: int) -> bool:
-        row = self._db.execute(
-            "SELECT EXISTS (SELECT 1 FROM files WHERE root_id = ? AND photo_id IS NOT NULL)", [root_id]
-        ).fetchone()
-        return bool(row[0])
+        return bool(
+            self._number("SELECT EXISTS (SELECT 1 FROM files WHERE root_id = ? AND photo_id IS NOT NULL)", [root_id])
+        )
 
 
-class Files:
+class Files(Table):
     """The table files."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def sample(self, root_id: int, most: int) -> tuple[int, list[tuple[str, int]]]:
         """Return how many files of a root are known, and some of them, from all over it, each with its size."""
-        n_files = int(self._db.execute("SELECT COUNT(*) FROM files WHERE root_id = ?", [root_id]).fetchone()[0])
+        n_files = self._number("SELECT COUNT(*) FROM files WHERE root_id = ?", [root_id])
         rows = self._db.execute(
             "SELECT path, size FROM files WHERE root_id = ? AND id % ? = 0 LIMIT ?",
             [root_id, max(1, n_files // most), most],
@@ -294,11 +282,10 @@ class Files:
 
     def held(self, root_id: int, path: str) -> int | None:
         """Return the photo that a file holds, or held last where it has become faulty or no photo since."""
-        row = self._db.execute(
+        return self._first(
             "SELECT COALESCE(photo_id, photo_before) FROM files WHERE root_id = ? AND path = ?",
             [root_id, os.fsencode(path)],
-        ).fetchone()
-        return row[0] if row else None
+        )
 
     def record(
         self,
@@ -388,20 +375,15 @@ class Files:
         return {"files": files, "photos": photos, "faulty": faulty}
 
 
-class Photos:
+class Photos(Table):
     """The table photos."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
     def with_hash(self, sha256: bytes) -> int | None:
-        row = self._db.execute("SELECT id FROM photos WHERE sha256 = ?", [sha256]).fetchone()
-        return row[0] if row else None
+        return self._first("SELECT id FROM photos WHERE sha256 = ?", [sha256])
 
     def some(self) -> int | None:
         """Return some photo that is in the library."""
-        row = self._db.execute("SELECT photo_id FROM files WHERE photo_id IS NOT NULL LIMIT 1").fetchone()
-        return row[0] if row else None
+        return self._first("SELECT photo_id FROM files WHERE photo_id IS NOT NULL LIMIT 1")
 
     def add(self, sha256: bytes, size: tuple[int, int], format: str, now: str, *, taken_at: str | None = None) -> int:
         """Return the id of the photo with this content. When it was taken is recorded unless that is known."""
@@ -451,12 +433,11 @@ class Photos:
 
     def n_undated(self) -> int:
         """Return how many photos that have a file there are whose date has not been read yet."""
-        return int(self._db.execute(f"SELECT COUNT(*) FROM photos WHERE {_IS_UNDATED}").fetchone()[0])
+        return self._number(f"SELECT COUNT(*) FROM photos WHERE {_IS_UNDATED}")
 
     def is_misread(self, photo_id: int) -> bool:
         """Whether an older version may have taken the photo for another picture than it is."""
-        row = self._db.execute("SELECT is_misread FROM photos WHERE id = ?", [photo_id]).fetchone()
-        return bool(row[0])
+        return bool(self._number("SELECT is_misread FROM photos WHERE id = ?", [photo_id]))
 
     def set_well_read(self, photo_id: int) -> None:
         self._db.execute("UPDATE photos SET is_misread = 0 WHERE id = ?", [photo_id])

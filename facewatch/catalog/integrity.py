@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlite_utils import Database
 
 from facewatch.catalog.assignments import IS_KNOWN_FROM
 from facewatch.catalog.faces import BY_RUN, IN_LIBRARY
+from facewatch.catalog.opening import Table
 from facewatch.columns import Columns
 
 _SEEN = f"f.is_current AND {IN_LIBRARY}"
@@ -124,11 +124,8 @@ class StrayAssignment(Placed):
     """The person lives on in another; else it is gone for good."""
 
 
-class Integrity:
+class Integrity(Table):
     """What is checked, and what is counted."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def loosely_placed(
         self, *, strictness: float, match: float, centroid: float, cluster: float
@@ -228,8 +225,7 @@ class Integrity:
 
     def name_of(self, person_id: int) -> str | None:
         """Return the name of a person, also of one that lives no longer."""
-        row = self._db.execute("SELECT name FROM people WHERE id = ?", [person_id]).fetchone()
-        return row[0] if row else None
+        return self._first("SELECT name FROM people WHERE id = ?", [person_id])
 
     def dangling(self) -> dict[tuple[str, str], int]:
         """Return how many rows of a table name a row of another that is not there."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlite_utils import Database
+from facewatch.catalog.opening import Table
 
 Key = tuple[int, ...]
 """The primary key of a row."""
@@ -93,11 +93,8 @@ class Record:
     changes: tuple[Change, ...] = ()
 
 
-class Journal:
+class Journal(Table):
     """The table journal."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     @contextmanager
     def recording(
@@ -142,7 +139,7 @@ class Journal:
 
     def newest(self) -> int:
         """Return the id of the newest entry, 0 when there is none."""
-        return int(self._db.execute("SELECT COALESCE(MAX(id), 0) FROM journal").fetchone()[0])
+        return self._number("SELECT COALESCE(MAX(id), 0) FROM journal")
 
     def entries(self, *, newest_first: bool = False) -> Iterator[Entry]:
         """Yield all entries; what they changed is read apart, because it may be long."""

@@ -6,9 +6,8 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlite_utils import Database
-
 from facewatch.catalog.faces import BY_RUN, IN_LIBRARY
+from facewatch.catalog.opening import Table
 
 _IS_SAID = (
     f"(EXISTS (SELECT 1 FROM assignments a WHERE a.face_id = f.id AND a.source NOT {BY_RUN})"
@@ -37,11 +36,8 @@ class Spot:
     """Whether some file holds the photo."""
 
 
-class Lineage:
+class Lineage(Table):
     """The table lineage, and what it takes to hand over."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     # --- which face was which ---
 
@@ -54,8 +50,7 @@ class Lineage:
 
     def before(self, face_id: int) -> int | None:
         """Return the face of another photo that a face was before it; None: it was none."""
-        row = self._db.execute("SELECT before_id FROM lineage WHERE face_id = ?", [face_id]).fetchone()
-        return int(row[0]) if row else None
+        return self._first("SELECT before_id FROM lineage WHERE face_id = ?", [face_id])
 
     # --- what is gone, and what is there ---
 
@@ -95,27 +90,26 @@ class Lineage:
 
     def newest_word(self, photo_id: int) -> str:
         """Return when something was said about a face of a photo for the last time; "" where nothing was."""
-        row = self._db.execute(
+        at = self._first(
             f"SELECT MAX(MAX(COALESCE((SELECT at FROM assignments WHERE face_id = f.id AND source NOT {BY_RUN}), ''),"
             " COALESCE((SELECT at FROM marks WHERE face_id = f.id), ''),"
             " COALESCE((SELECT MAX(at) FROM rejections WHERE face_id = f.id), ''))) FROM faces f WHERE photo_id = ?",
             [photo_id],
-        ).fetchone()
-        return row[0] or ""
+        )
+        return at or ""
 
     # --- handing over ---
 
     def decision_of(self, table: str, key: Sequence[int]) -> int | None:
         """Return the newest decision that stands and made a row what it is; None: the journal does not say."""
         # As the journal writes its changes: table and key stand in front of what was changed.
-        row = self._db.execute(
+        return self._first(
             "SELECT MAX(d.id) FROM journal j JOIN journal d ON d.id = COALESCE(j.parent_id, j.id)"
             " WHERE (j.actor = 'user' OR j.parent_id IS NOT NULL) AND instr(j.undo, ?)"
             " AND d.actor = 'user' AND d.undone_by IS NULL"
             " AND d.action NOT IN ('undo', 'redo')",
             [f"[{json.dumps(table)}, {json.dumps(list(key))}, "],
-        ).fetchone()
-        return int(row[0]) if row[0] is not None else None
+        )
 
     def reject_as(self, new: int, old: int, person_id: int) -> None:
         """The new face is not that person, as was said of the old one."""

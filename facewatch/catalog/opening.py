@@ -10,10 +10,11 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlite_utils import Database
 
@@ -314,3 +315,19 @@ def holder_of(path: Path) -> str:
 
 def _inode(place: str) -> str:
     return place.rpartition(":")[2]
+
+
+class Table:
+    """What reads and writes one table of the catalog, or a few."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def _number(self, sql: str, values: Sequence[object] = ()) -> int:
+        """Return the one value that a query always gives."""
+        return int(self._db.execute(sql, values).fetchone()[0])
+
+    def _first(self, sql: str, values: Sequence[object] = ()) -> Any | None:
+        """Return the first value of the first row; None: there is no row, or nothing in it."""
+        row = self._db.execute(sql, values).fetchone()
+        return row[0] if row else None

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
 from facewatch.catalog.assignments import Rejections
 from facewatch.catalog.files import display
+from facewatch.catalog.opening import Table
 from facewatch.ids import label_of
 
 
@@ -56,11 +55,8 @@ class LinkRow:
     """What stood there when it was made."""
 
 
-class People:
+class People(Table):
     """The table people."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def all(self) -> list[Person]:
         """Return the living people, most photos first, and last those that the grouping found to be near everybody."""
@@ -96,12 +92,11 @@ class People:
 
     def newest(self) -> int:
         """Return the id of who was made last, 0 where there is nobody."""
-        return int(self._db.execute("SELECT COALESCE(MAX(id), 0) FROM people").fetchone()[0])
+        return self._number("SELECT COALESCE(MAX(id), 0) FROM people")
 
     def n_since(self, person_id: int) -> int:
         """Return how many people live that were made after this one."""
-        row = self._db.execute(f"SELECT COUNT(*) FROM people WHERE id > ? AND {_LIVING}", [person_id]).fetchone()
-        return int(row[0])
+        return self._number(f"SELECT COUNT(*) FROM people WHERE id > ? AND {_LIVING}", [person_id])
 
     def names(self) -> dict[int, str]:
         """Return the names of the living people that have one."""
@@ -118,8 +113,7 @@ class People:
         return [person_id for (person_id,) in rows]
 
     def merged_into(self, person_id: int) -> int | None:
-        row = self._db.execute("SELECT merged_into FROM people WHERE id = ?", [person_id]).fetchone()
-        return row[0] if row else None
+        return self._first("SELECT merged_into FROM people WHERE id = ?", [person_id])
 
     def add(self, now: str) -> int:
         """Return the id of a new unnamed person."""
@@ -181,11 +175,8 @@ class People:
         return dict(rows.fetchall())
 
 
-class Links:
+class Links(Table):
     """The table links, and the folders of people."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def set_folder(self, person_id: int, folder: str | None) -> None:
         self._db.execute("UPDATE people SET folder = ? WHERE id = ?", [folder, person_id])
@@ -258,11 +249,8 @@ class Links:
         )
 
 
-class Runs:
+class Runs(Table):
     """The table runs."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def start(self, kind: str, now: str, *, strictness: float) -> int:
         """Return the id of a run that begins, with the `match.strictness` that it places faces by."""

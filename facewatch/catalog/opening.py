@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -221,25 +222,17 @@ _RETRY_SECONDS = 0.05
 """Between two tries of what SQLite refuses at once instead of waiting, such as another journal mode."""
 
 
+@dataclass(eq=False)
 class Patience:
     """Waits for other programs that hold a catalog's lock, and says once that it does."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        seconds: float = WRITE_WAIT_SECONDS,
-        silent_seconds: float = SILENT_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """`silent_seconds`: after how long of waiting the reason is logged."""
-        self.seconds = seconds
-        self._path = path
-        self._silent_seconds = silent_seconds
-        self._clock = clock
-        self._sleep = sleep
-        self._is_logged = False
+    path: Path
+    seconds: float = WRITE_WAIT_SECONDS
+    silent_seconds: float = SILENT_SECONDS
+    """After so long of waiting the reason is logged."""
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _is_logged: bool = field(default=False, init=False)
 
     def run(self, db: sqlite3.Connection, sql: str) -> None:
         """Execute a statement that needs the lock, outside of a transaction.
@@ -247,22 +240,22 @@ class Patience:
         Raises:
             sqlite3.OperationalError: another program still holds it after `seconds`, or what else is wrong.
         """
-        started, is_first = self._clock(), True
+        started, is_first = self.clock(), True
         try:
             while True:
                 # In steps: while SQLite waits, nobody can break it off.
-                _set_timeout(db, min(started + self.seconds - self._clock(), self._silent_seconds))
+                _set_timeout(db, min(started + self.seconds - self.clock(), self.silent_seconds))
                 try:
                     db.execute(sql)
                 except sqlite3.OperationalError as error:
-                    if not is_busy(error) or self._clock() >= started + self.seconds:
+                    if not is_busy(error) or self.clock() >= started + self.seconds:
                         raise
                 else:
                     self._is_logged &= not is_first
                     return
                 is_first = False
-                self.log_wait(self._clock() - started)
-                self._sleep(_RETRY_SECONDS)
+                self.log_wait(self.clock() - started)
+                self.sleep(_RETRY_SECONDS)
         finally:
             # What only reads is kept waiting by few locks, and waits as long.
             _set_timeout(db, self.seconds)
@@ -276,12 +269,12 @@ class Patience:
 
     def log_wait(self, waited_seconds: float) -> None:
         """Say what is waited for, once, when that is so for long enough."""
-        if waited_seconds >= self._silent_seconds and not self._is_logged:
+        if waited_seconds >= self.silent_seconds and not self._is_logged:
             self._is_logged = True
             log.warning(
                 "%s: locked by %s; waiting for it, %.0f seconds at most",
-                self._path,
-                holder_of(self._path),
+                self.path,
+                holder_of(self.path),
                 self.seconds,
             )
 

@@ -96,45 +96,49 @@ class Disk:
     """The source files of hard links and copies that are to be made, to know those that are made already."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FolderAction:
+    """Something to do in the people folder."""
+
+    is_done: bool = False
+    """The disk is so already, for instance because of a crash, and only the record is missing."""
+
+
 @dataclass(frozen=True, slots=True)
-class MoveFolder:
+class MoveFolder(_FolderAction):
     """Rename a directory of ours, with everything in it."""
 
     person_id: int
     old: str
     new: str
-    is_done: bool = False
-    """Here and below: the disk is so already, for instance because of a crash, and only the record is missing."""
 
     def __str__(self) -> str:
         return f"move folder {self.old} to {self.new}"
 
 
 @dataclass(frozen=True, slots=True)
-class MakeFolder:
+class MakeFolder(_FolderAction):
     """Make a directory."""
 
     person_id: int
     path: str
-    is_done: bool = False
 
     def __str__(self) -> str:
         return f"make folder {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveFolder:
+class RemoveFolder(_FolderAction):
     """Remove a directory of ours, if it is empty, and forget it. Done: it is gone, or holds what others put there."""
 
     path: str
-    is_done: bool = False
 
     def __str__(self) -> str:
         return f"remove folder {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
-class MakeLink:
+class MakeLink(_FolderAction):
     """Make a link."""
 
     person_id: int
@@ -145,20 +149,18 @@ class MakeLink:
     """The text of a symlink; the source itself for a hard link or a copy."""
     stamp: str | None = None
     """Of what stands there now: the wanted link when it is done, else ours that is to be replaced."""
-    is_done: bool = False
 
     def __str__(self) -> str:
         return f"make {self.path} -> {self.target}"
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveLink:
+class RemoveLink(_FolderAction):
     """Remove a link of ours and forget it. Done: it is gone, or somebody put something of their own there."""
 
     link_id: int
     path: str
     stamp: str
-    is_done: bool = False
 
     def __str__(self) -> str:
         return f"remove {self.path}"

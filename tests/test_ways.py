@@ -218,6 +218,7 @@ def test_what_stands_beside_a_step_is_called_while_it_is_made(way: tuple[Trace, 
     for step in steps:
         called = trace.below.get(STAND_INS.get(step.function, step.function), set())
         assert {*step.beside} - called == set(), step.function
+        assert step.function[0] not in step.beside
 
 
 def test_no_other_module_is_on_the_way(way: tuple[Trace, list[Step]]) -> None:

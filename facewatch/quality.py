@@ -159,16 +159,12 @@ def _share(value: float, half: float) -> float:
 
 
 def _tier(quality: Quality, score: float, limits: Limits) -> Tier:
-    has = quality.pixels, quality.sharpness, _light(quality), score
-    if _is_below(
-        has, (limits.needs.match_pixels, limits.needs.match_sharpness, limits.match_brightness, limits.match_score)
-    ):
+    has = {"pixels": quality.pixels, "sharpness": quality.sharpness, "brightness": _light(quality), "score": score}
+    if any(value < limits.least(f"match_{name}") for name, value in has.items()):
         return Tier.SHOW
-    if _is_below(
-        has, (limits.needs.enroll_pixels, limits.needs.enroll_sharpness, limits.enroll_brightness, limits.enroll_score)
-    ):
-        return Tier.MATCH
-    return Tier.MATCH if quality.sharpness > limits.needs.most_sharpness or _is_hidden(quality, limits) else Tier.ENROLL
+    is_poor = any(value < limits.least(f"enroll_{name}") for name, value in has.items())
+    is_noise = quality.sharpness > limits.needs.most_sharpness
+    return Tier.MATCH if is_poor or is_noise or _is_hidden(quality, limits) else Tier.ENROLL
 
 
 def _is_hidden(quality: Quality, limits: Limits) -> bool:
@@ -181,10 +177,6 @@ def _is_hidden(quality: Quality, limits: Limits) -> bool:
 def least_norm(covered: Covered, limits: Limits) -> float:
     """Return the length that the embedding of a face must have to start a person."""
     return max(limits.needs.enroll_norm, limits.needs.covered_norm if covered is Covered.MOUTH else 0.0)
-
-
-def _is_below(has: tuple[float, ...], least: tuple[float, ...]) -> bool:
-    return any(value < limit for value, limit in zip(has, least, strict=True))
 
 
 # --- what a face lacks ---

@@ -169,7 +169,7 @@ def make_file(path: Path, n_faces: int, n_dims: int) -> None:
             vectors = random.standard_normal((len(ids), n_dims), dtype=np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             draft.add(Block(ids, vectors))
-        draft.settle()
+        draft.sync()
         draft.publish(Extent(n_faces, n_faces, n_faces - 1, ""))
 
 

@@ -137,7 +137,7 @@ def write(file: VectorFile, known: Extent | None, ids: Iterable[int], token: str
     added = block(ids, np.concatenate([unit(i, 1, file.origin.n_dims) for i in ids]))
     with file.write(known) as draft:
         draft.add(added)
-        draft.settle()
+        draft.sync()
         extent = Extent(draft.n_faces, int(added.ids[-1]), int(added.ids[-1]), token)
         draft.publish(extent)
     return extent
@@ -223,7 +223,7 @@ def test_a_draft_that_fails_leaves_the_file_as_it_was(tmp_path: Path, is_new: bo
     def fail() -> None:
         with file.write(None if is_new else extent) as draft:
             draft.add(block(range(9), unit(1, 9)))
-            draft.settle()
+            draft.sync()
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
@@ -548,7 +548,7 @@ def _of_another_change(path: Path) -> None:
     assert stored is not None
     with file.write(None) as draft:
         draft.add(Block(stored.block.ids, stored.block.vectors[::-1]))
-        draft.settle()
+        draft.sync()
         draft.publish(dataclasses.replace(stored.extent, token="another"))
 
 
@@ -644,8 +644,8 @@ step = sys.argv[2]
 if step == "half a row":
     Draft.add = cut
 elif step == "on the disk":
-    settle = Draft.settle
-    Draft.settle = lambda self: die(settle(self))
+    sync = Draft.sync
+    Draft.sync = lambda self: die(sync(self))
 elif step == "on record":
     Draft.publish = die
 with Catalog(Path(sys.argv[1])) as catalog:

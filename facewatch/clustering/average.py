@@ -243,11 +243,11 @@ class AverageLinkage:
         self._sizes[gone] = 0
         has_changed = np.zeros(len(self._sizes), dtype=bool)
         has_changed[into] = True
-        self._settle_conflicts(has_changed)
+        self._resolve_conflicts(has_changed)
         self._update_within(np.flatnonzero(has_changed))
         return self._renewed(pairs, owner, has_changed)
 
-    def _settle_conflicts(self, has_changed: Flags) -> None:
+    def _resolve_conflicts(self, has_changed: Flags) -> None:
         """Leave, of the faces that one group has in one photo, only the one that fits it best."""
         places = self._in_company.take(self.labels[self._in_company.faces] != NOISE)
         places = places.take(has_changed[self.labels[places.faces]])

@@ -15,17 +15,16 @@ if TYPE_CHECKING:
     from facewatch.types import Doubles, Ints
 
 N_TURNS = 8
-"""Parts in which the faces of one sweep speak one after the other; all of one part at once."""
+"""Parts in which the faces of one sweep are updated one after the other; all of one part at once."""
 
 
 @dataclass(kw_only=True)
 class WhispersClusterer(GraphClusterer):
     """Chinese whispers (Biemann 2006) over the edges up to `edge_ceiling`, near faces weighing more.
 
-    The original lets one face speak at a time. Here an eighth of them, drawn again in each sweep, listen at once to
-    what all said before, which numpy does for 100 000 faces in a few seconds, and which ends as well: two faces that
-    would swap names for ever are in the same eighth in one sweep of eight. Only faces whose neighbours changed listen
-    again.
+    The original updates one face at a time. Here an eighth of them, drawn again in each sweep, is updated at once,
+    which numpy does for 100 000 faces in a few seconds, and which ends as well: two faces that would swap labels for
+    ever are in the same eighth in one sweep of eight. Only faces whose neighbours changed are updated again.
     """
 
     edge_ceiling: float | None = None
@@ -39,33 +38,33 @@ class WhispersClusterer(GraphClusterer):
         weights = edge_weights(graph.data, self.ceiling)
         random = np.random.default_rng(self.seed)
         labels = np.arange(graph.shape[0])
-        is_listening = np.ones(len(labels), dtype=bool)
+        is_due = np.ones(len(labels), dtype=bool)
         for _ in range(self.n_sweeps):
             for faces in np.array_split(random.permutation(len(labels)), N_TURNS):
-                faces = np.sort(faces[is_listening[faces]])
-                changed = _listen(graph, weights, labels, faces)
-                is_listening[faces] = False
-                is_listening[graph[changed].indices] = True
-            if not is_listening.any():
+                faces = np.sort(faces[is_due[faces]])
+                changed = _propagate(graph, weights, labels, faces)
+                is_due[faces] = False
+                is_due[graph[changed].indices] = True
+            if not is_due.any():
                 break
         return labels
 
 
-def _listen(graph: csr_matrix, weights: Doubles, labels: Ints, faces: Ints) -> Ints:
-    """Give these faces the loudest name around them, the smallest of equally loud ones; return those that changed."""
+def _propagate(graph: csr_matrix, weights: Doubles, labels: Ints, faces: Ints) -> Ints:
+    """Give these faces the label with the most weight around them, of several the smallest; return what changed."""
     starts, counts = graph.indptr[faces], np.diff(graph.indptr)[faces]
-    listener = np.repeat(np.arange(len(faces)), counts)
-    edges = np.arange(len(listener)) + np.repeat(starts - np.cumsum(counts) + counts, counts)
-    votes = listener * len(labels) + labels[graph.indices[edges]]
+    receiver = np.repeat(np.arange(len(faces)), counts)
+    edges = np.arange(len(receiver)) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+    votes = receiver * len(labels) + labels[graph.indices[edges]]
     order = np.argsort(votes, kind="stable")
     first = np.flatnonzero(np.diff(votes[order], prepend=-1))
     if not len(first):
         return faces[:0]
-    loudness = np.add.reduceat(weights[edges][order], first)
-    listeners, names = np.divmod(votes[order][first], len(labels))
-    loudest = np.lexsort((names, -loudness, listeners))
-    loudest = loudest[np.flatnonzero(np.diff(listeners[loudest], prepend=-1))]
-    listening, names = faces[listeners[loudest]], names[loudest]
-    changed: Ints = listening[labels[listening] != names]
-    labels[listening] = names
+    weight = np.add.reduceat(weights[edges][order], first)
+    receivers, winners = np.divmod(votes[order][first], len(labels))
+    heaviest = np.lexsort((winners, -weight, receivers))
+    heaviest = heaviest[np.flatnonzero(np.diff(receivers[heaviest], prepend=-1))]
+    updated, winners = faces[receivers[heaviest]], winners[heaviest]
+    changed: Ints = updated[labels[updated] != winners]
+    labels[updated] = winners
     return changed

@@ -52,7 +52,7 @@ class Tiff(TiffImagePlugin.TiffImageFile):
             if isinstance(value, bytes):  # what Pillow makes of the type BYTE
                 tags.tagtype[name] = TiffTags.SHORT
                 tags[name] = tuple(value) if name in _LISTS else value[0]
-        _settle_interpretation(tags)
+        _set_interpretation(tags)
         _refuse_what_is_misread(tags)
         self.is_negative = tags.get(_Tag.PhotometricInterpretation) == _WHITE_IS_ZERO and _n_samples(tags) == 1
         if self.is_negative:  # Pillow obeys it for 8 bits and less, and not always
@@ -114,7 +114,7 @@ def _numbers(tags: TiffImagePlugin.ImageFileDirectory_v2) -> tuple[tuple[int, ..
     return tuple(tags.get(_Tag.BitsPerSample, (1,))), tuple(tags.get(_SAMPLE_FORMAT, _UNSIGNED))
 
 
-def _settle_interpretation(tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
+def _set_interpretation(tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
     """Have a page that does not say what its numbers mean say what libtiff takes them for; Pillow sees a negative."""
     if _Tag.PhotometricInterpretation in tags:
         return

@@ -23,7 +23,7 @@ _NOISE = 0.01
 """Two looks of one person are about 0.1 apart, two people about 1.4."""
 
 _LANDMARKS = ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8))
-"""Analyzer, nose and mouth corners in a square of side 1."""
+"""Eyes, nose and mouth corners in a square of side 1."""
 
 INFO = EngineInfo(
     name="fake",

@@ -101,7 +101,7 @@ class Gallery:
         self._people: list[int] = []
         self._centroids = np.empty((_FIRST_CAPACITY, n_dims), np.float32)
         """The first centroid of each person."""
-        self._looks: dict[int, Floats] = {}
+        self._further: dict[int, Floats] = {}
         """The other centroids of the few who have some."""
         self._stacked: tuple[Floats, Ints] | None = None
         self._n_faces = 0
@@ -170,7 +170,7 @@ class Gallery:
         member.extend(faces)
         self._n_faces += len(faces)
         self._centroids[self._rows[person_id]] = member.centroids[0]
-        self._set_looks(person_id, member.centroids[1:])
+        self._set_further(person_id, member.centroids[1:])
         self._look_alikes = None
 
     def _member(self, person_id: int) -> Member:
@@ -186,7 +186,7 @@ class Gallery:
         if person_id not in self._members:
             return
         self._n_faces -= self._members.pop(person_id).n_faces
-        self._set_looks(person_id, np.empty((0, self._centroids.shape[1]), np.float32))
+        self._set_further(person_id, np.empty((0, self._centroids.shape[1]), np.float32))
         # The last row takes the free place.
         row, last = self._rows.pop(person_id), self._people.pop()
         if last != person_id:
@@ -194,12 +194,12 @@ class Gallery:
             self._centroids[row] = self._centroids[len(self._people)]
         self._stacked = self._look_alikes = None
 
-    def _set_looks(self, person_id: int, looks: Floats) -> None:
-        if len(looks) or person_id in self._looks:
-            self._looks[person_id] = looks
+    def _set_further(self, person_id: int, centroids: Floats) -> None:
+        if len(centroids) or person_id in self._further:
+            self._further[person_id] = centroids
             self._stacked = None
-            if not len(looks):
-                del self._looks[person_id]
+            if not len(centroids):
+                del self._further[person_id]
 
     # --- who is it ---
 
@@ -253,9 +253,9 @@ class Gallery:
         if not self._people or math.isinf(limit):
             return np.full(len(embeddings), bool(self._people))
         limit += self._thresholds.no_rival_bonus + self._thresholds.confirmed
-        looks, _ = self._stack()
+        further, _ = self._stack()
         years = [member.years.middles for member in self._members.values()]
-        centroids = np.concatenate([self._centroids[: len(self._people)], looks, *years])
+        centroids = np.concatenate([self._centroids[: len(self._people)], further, *years])
         nearest = np.concatenate([(block @ centroids.T).max(1) for block in _blocks(embeddings)])
         # Rounding must not make it stricter than `identify`.
         near: Flags = nearest >= cosine_of(limit) - 1e-5
@@ -266,9 +266,9 @@ class Gallery:
         if not self._people:
             return []
         similarities = self._centroids[: len(self._people)] @ embedding
-        if self._looks:
-            looks, rows = self._stack()
-            np.maximum.at(similarities, rows, looks @ embedding)
+        if self._further:
+            further, rows = self._stack()
+            np.maximum.at(similarities, rows, further @ embedding)
         n = min(n, len(similarities))
         listed = np.argpartition(-similarities, n - 1)[:n]
         return sorted(
@@ -302,9 +302,9 @@ class Gallery:
     def _stack(self) -> tuple[Floats, Ints]:
         """Return the centroids behind the first ones, and the row of the person each belongs to."""
         if self._stacked is None:
-            rows = [self._rows[person_id] for person_id, looks in self._looks.items() for _ in looks]
-            looks = np.concatenate([*self._looks.values(), np.empty((0, self._centroids.shape[1]), np.float32)])
-            self._stacked = looks, np.array(rows, np.int64)
+            rows = [self._rows[person_id] for person_id, further in self._further.items() for _ in further]
+            stacked = np.concatenate([*self._further.values(), np.empty((0, self._centroids.shape[1]), np.float32)])
+            self._stacked = stacked, np.array(rows, np.int64)
         return self._stacked
 
     def _judge(self, near: _Ranked, ranked: Sequence[_Ranked], tier: Tier) -> Candidate:

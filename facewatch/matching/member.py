@@ -20,7 +20,7 @@ N_EXEMPLARS = 128
 """Of a person with twice as many faces so many are kept to compare with, which look as different as can be."""
 MOST_CENTROIDS = 8
 MIN_MODE = 3
-"""Good faces that together are another look of a person: fewer may be mistakes; see docs/evaluation.md."""
+"""Good faces that together make a further centroid of a person: fewer may be mistakes; see docs/evaluation.md."""
 
 _versions = count()
 
@@ -85,7 +85,7 @@ class Member:
     """One person of a gallery. Adding a face costs the same however many there are already."""
 
     def __init__(self, n_dims: int, *, reach: float) -> None:
-        """`reach` is how far from a centroid a face still looks like it."""
+        """`reach` is how far a face may be from the centroid that it belongs to."""
         self.n_faces = 0
         self.version = next(_versions)
         """Another number after every change, and for every member."""
@@ -93,7 +93,7 @@ class Member:
         self._good, self._poor = _Rows(n_dims), _Rows(n_dims)
         self._sum, self._poor_sum = np.zeros(n_dims, np.float32), np.zeros(n_dims, np.float32)
         self.centroids = np.zeros((0, n_dims), np.float32)
-        """Unit vectors, at most MOST_CENTROIDS: the middle of all, then that of each look that is far from it."""
+        """Unit vectors, at most MOST_CENTROIDS: the middle of all, then those of groups of faces far from it."""
         self._years: Years | None = None
 
     def extend(self, faces: MemberFaces) -> None:
@@ -146,9 +146,9 @@ class Member:
 
 
 def find_modes(far: MemberFaces, cosine_reach: float) -> Floats:
-    """Return the middles of the looks that faces far from all others of their person have, the commonest first.
+    """Return the middles of the groups that the faces far from the centroid of their person form, the largest first.
 
-    A look is a face and all that are within reach of it, MIN_MODE or more. The order of the faces does not matter.
+    A group is a face and all that are within reach of it, MIN_MODE or more. The order of the faces does not matter.
     """
     far = far.take(np.argsort(far.ids))
     modes: list[Floats] = []
@@ -157,8 +157,8 @@ def find_modes(far: MemberFaces, cosine_reach: float) -> Floats:
         heart = is_near.sum(1).argmax()
         if np.count_nonzero(is_near[heart]) < MIN_MODE:
             break
-        look = far.take(is_near[heart])
-        total = (look.weights * np.where(look.confirmed, CONFIRMED_WEIGHT, 1)).astype(np.float32) @ look.embeddings
+        mode = far.take(is_near[heart])
+        total = (mode.weights * np.where(mode.confirmed, CONFIRMED_WEIGHT, 1)).astype(np.float32) @ mode.embeddings
         modes.append(total / max(float(np.linalg.norm(total)), 1e-9))
         far = far.take(~is_near[heart] & (far.embeddings @ modes[-1] < cosine_reach))
     return np.array(modes, np.float32).reshape(len(modes), far.embeddings.shape[1])

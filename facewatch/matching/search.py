@@ -273,16 +273,16 @@ class Draft:
         self._file.write(self._target.records(block))
         self.n_faces += len(block.ids)
 
-    def settle(self) -> None:
-        """Get what was added onto the disk, so that a page that counts it never comes before it."""
+    def sync(self) -> None:
+        """Write what was added to the disk, so that a page that counts it is never written before it."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def publish(self, extent: Extent) -> None:
-        """From now on the file has come so far; call it once, after `settle`."""
+        """From now on the file has come so far; call it once, after `sync`."""
         self._file.seek(0)
         self._file.write(self._target.page(extent))
-        self.settle()
+        self.sync()
         if self._is_new:
             self._path.replace(self._target.path)
         self._is_published = True

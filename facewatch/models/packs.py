@@ -1,5 +1,5 @@
-"""The packs of insightface's model zoo that are known, and what lies in the models folder: all told without a model
-that runs. Never downloads."""
+"""The packs of insightface's model zoo that are known, and what lies in the models folder: read without
+running a model. Never downloads."""
 
 from __future__ import annotations
 

@@ -424,7 +424,7 @@ class KeptVectors:
                 extent = Extent(draft.n_faces, place, int(block.ids[-1]), secrets.token_hex(8))
             if extent in (known, NOTHING):
                 return
-            draft.settle()
+            draft.sync()
             # First here: killed in between, the file is made again, and never taken for one that is up to date.
             with self._catalog.write():
                 self._catalog.settings.set(TOKEN, extent.token)

@@ -44,8 +44,10 @@ from facewatch.settings import (
     n_workers_of,
     people_folder_of,
     rules_of,
+    watch_settings_of,
 )
 from facewatch.types import EngineInfo, OnDemand
+from facewatch.watcher.schedule import WatchSettings
 
 
 class App:
@@ -119,6 +121,10 @@ class App:
     ) -> None:
         self.pipeline.rest()
         self.catalog.close()
+
+    @property
+    def watch_settings(self) -> WatchSettings:
+        return watch_settings_of(self.config)
 
     def explainer(self) -> Explainer:
         """Return what explains why faces are where they are."""

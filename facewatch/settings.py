@@ -13,6 +13,7 @@ from facewatch.indexing.engine import EngineSettings
 from facewatch.library import scan
 from facewatch.matching import Aggregation, MatchSettings
 from facewatch.people.grouping import GroupingSettings
+from facewatch.watcher.schedule import GroupingPace, WatchSettings
 
 
 def engine_settings_of(config: Config) -> EngineSettings:
@@ -79,3 +80,23 @@ def rules_of(config: Config) -> scan.Rules:
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def watch_settings_of(config: Config) -> WatchSettings:
+    return WatchSettings(
+        settle_seconds=config["watch.settle_seconds"],
+        removal_seconds=config["watch.removal_seconds"],
+        scan_seconds=60.0 * config["watch.scan_minutes"],
+        poll_seconds=config["watch.poll_seconds"],
+        is_always_polled=config["watch.poll"] == "always",
+        idle_seconds=config["watch.idle_seconds"],
+        photo_seconds=config["resources.photo_seconds"],
+        hours=config["watch.hours"],
+        grouping=GroupingPace(
+            after_faces=config["cluster.after_faces"],
+            after_share=config["cluster.after_share"],
+            after_seconds=config["cluster.after_seconds"],
+        ),
+        backups=config.backups,
+        n_backups=config["backup.keep"] if config["backup.daily"] else 0,
+    )

@@ -295,7 +295,7 @@ def test_folders_that_cannot_be_listened_to_are_polled_and_no_others(library: Li
 def test_a_network_drive_is_polled_and_status_says_why(library: Library) -> None:
     with library.app() as app:
         rules, clock = app.libraries.rules, Clock()
-        watched = Watched(library.photos, rules, app.config, clock, kind_of=lambda path: "nfs4")
+        watched = Watched(library.photos, rules, app.watch_settings, clock, kind_of=lambda path: "nfs4")
         watched.listen()
         assert watched.source is None
         assert watched.polled == {str(library.photos): "a nfs4 file system does not tell of changes"}
@@ -304,7 +304,7 @@ def test_a_network_drive_is_polled_and_status_says_why(library: Library) -> None
 def test_a_large_network_drive_is_not_looked_at_all_the_time(library: Library) -> None:
     with library.app({"watch.poll": "always", "watch.poll_seconds": 5}) as app:
         clock = Clock()
-        watched = Watched(library.photos, app.libraries.rules, app.config, clock)
+        watched = Watched(library.photos, app.libraries.rules, app.watch_settings, clock)
         watched.scanned("", took=30.0)
         clock.now += 60.0
         assert watched.due() == []

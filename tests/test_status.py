@@ -55,6 +55,7 @@ from facewatch.reports.status import (
     exposition,
     grouped_by_cause,
 )
+from facewatch.settings import watch_settings_of
 from facewatch.watcher.roots import Watched
 
 NOW = datetime.now(UTC)
@@ -193,7 +194,7 @@ def test_why_a_library_is_offline_is_said_once(scanned: Library, run: Any) -> No
         (root / name).unlink()
     with scanned.app() as app, pytest.raises(LibraryError) as emptied:
         app.libraries.scan(root)
-    watched = Watched(root, Rules(()), load_config(None, {}, cwd=scanned.base), time.monotonic)
+    watched = Watched(root, Rules(()), watch_settings_of(load_config(None, {}, cwd=scanned.base)), time.monotonic)
     watched.lose(emptied.value, 0.0)
     with watching(scanned, busy(offline={str(root): watched.offline}, polled={str(root): "it is not there"})):
         lines = [line for line in run("status").out.splitlines() if line.startswith(("offline", "scanned again"))]

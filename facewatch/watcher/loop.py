@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from facewatch.catalog import Catalog, paused_since
 from facewatch.catalog.backup import Backups
-from facewatch.config import Config
 from facewatch.errors import (
     BusyError,
     DiskFaultError,
@@ -37,7 +36,7 @@ from facewatch.watcher.events import Events
 from facewatch.watcher.process import Notifier
 from facewatch.watcher.reporter import SILENT_SECONDS, ProgressReporter
 from facewatch.watcher.roots import Watched
-from facewatch.watcher.schedule import Failures, Hours, PendingWork, Pool, Throttle
+from facewatch.watcher.schedule import Failures, Hours, PendingWork, Pool, Throttle, WatchSettings
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +77,6 @@ class MainJob(Protocol):
 class Parts(Protocol):
     """What the watcher drives; the app builds it."""
 
-    config: Config
     catalog: Catalog
     engine: WantedEngine
     libraries: Libraries
@@ -88,6 +86,9 @@ class Parts(Protocol):
 
     @property
     def pipeline(self) -> MainJob: ...
+
+    @property
+    def watch_settings(self) -> WatchSettings: ...
 
 
 class WatchLoop:
@@ -112,11 +113,11 @@ class WatchLoop:
             # One that was there before may be plugged in later; a name that nobody knows is a mistake.
             if app.catalog.roots.one(root) is None:
                 check_library(root)
-        self._app = app
+        self._app, self._settings = app, app.watch_settings
         self._should_stop = should_stop
         self._clock = clock
         self._wall_clock = wall_clock
-        self.watched = [Watched(root, app.libraries.rules, app.config, clock) for root in app.libraries.roots]
+        self.watched = [Watched(root, app.libraries.rules, self._settings, clock) for root in app.libraries.roots]
         self._reporter = ProgressReporter(app.catalog.path, self._state, notifier=notifier, clock=clock)
         self._last_looks: dict[str, str] = {}
         self._work = PendingWork(
@@ -131,12 +132,12 @@ class WatchLoop:
         self._busy_at = clock()
         self._is_resting = False
         """Whether no photos are analysed for now: it is paused, or waits."""
-        self._backups = self._daily_backups() if app.config["backup.daily"] else None
+        self._backups = self._daily_backups() if self._settings.n_backups else None
 
     @property
     def _photo_seconds(self) -> float:
         """How long one photo may keep everybody waiting: it is tried twice."""
-        return float(FRESH_SECONDS + 2 * self._app.config["resources.photo_seconds"])
+        return float(FRESH_SECONDS + 2 * self._settings.photo_seconds)
 
     # --- the loop itself ---
 
@@ -232,7 +233,7 @@ class WatchLoop:
         self._update_folders()
         self._update_search()
         self._back_up_if_due()
-        is_idle = self._clock() - self._busy_at > self._app.config["watch.idle_seconds"]
+        is_idle = self._clock() - self._busy_at > self._settings.idle_seconds
         if is_idle:
             self._app.pipeline.rest()
         if not self.is_busy:
@@ -247,7 +248,7 @@ class WatchLoop:
         if paused_since(self._app.catalog) is not None:
             return Doing(Activity.PAUSED)
         local = datetime.fromtimestamp(self._wall_clock())  # noqa: DTZ006 - by the clock on the wall
-        hours = Hours.parse(self._app.config["watch.hours"])
+        hours = Hours.parse(self._settings.hours)
         return None if hours.is_open(local) else Doing(Activity.OUTSIDE_HOURS, f"{hours.opens:%H:%M}")
 
     def _state(self) -> tuple[Backlog, WatchedLibraries]:
@@ -323,7 +324,7 @@ class WatchLoop:
         self._last_looks[str(watched.root)] = self._app.catalog.now()
         if self._clock() >= self._work.compare_disk_at:
             # Seldom enough to compare the people folder as well, whatever is on record.
-            self._work.compare_disk_at = self._clock() + 60.0 * self._app.config["watch.scan_minutes"] - 1.0
+            self._work.compare_disk_at = self._clock() + self._settings.scan_seconds - 1.0
             self._work.folders = self._work.whole_folder = True
         if watched.offline:
             watched.find()
@@ -341,7 +342,7 @@ class WatchLoop:
             seen = watched.seen(path)
         except OSError:
             return now  # the queue asks again
-        seconds: float = self._app.config["watch.settle_seconds"]
+        seconds = self._settings.settle_seconds
         is_old = seen is not None and self._wall_clock() - seen.mtime_ns / 1e9 > 10 * seconds
         return now - seconds if is_old else now
 
@@ -430,13 +431,13 @@ class WatchLoop:
 
     def _group_if_due(self) -> None:
         """Group when the pool has grown by the wanted number and share, or faces have waited for long enough."""
-        config, pool = self._app.config, self._work.pool
+        pace, pool = self._settings.grouping, self._work.pool
         if pool.waiting_since is None or self._app.engine.is_switch_under_way:
             return
         if pool.is_stale:
             pool.n_faces, pool.is_stale = self._app.catalog.faces.counts()["pool"], False
-        is_enough = pool.has_grown(config["cluster.after_faces"], config["cluster.after_share"]) and not self.is_busy
-        has_waited = self._clock() - pool.waiting_since >= config["cluster.after_seconds"]
+        is_enough = pool.has_grown(pace.after_faces, pace.after_share) and not self.is_busy
+        has_waited = self._clock() - pool.waiting_since >= pace.after_seconds
         if not (is_enough or has_waited) or not self._work.may_group.is_due:
             return
         started = self._clock()
@@ -476,8 +477,7 @@ class WatchLoop:
         def tell(_: Progress) -> None:
             self._reporter.report(Doing(Activity.BACKING_UP), silent_seconds=SILENT_SECONDS)
 
-        config = self._app.config
-        return Backups(self._app.catalog.path, config.backups, config["backup.keep"], report=tell)
+        return Backups(self._app.catalog.path, self._settings.backups, self._settings.n_backups, report=tell)
 
     def _back_up_if_due(self) -> None:
         if self._backups and self._clock() >= self._work.backup_at:

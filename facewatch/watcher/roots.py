@@ -7,14 +7,13 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from facewatch.config import Config
 from facewatch.errors import LibraryError
 from facewatch.fs.beneath import stat_below
 from facewatch.fs.mounts import file_system_of, is_folder, reports_changes
 from facewatch.library.scan import Rules
 from facewatch.watcher.debounce import Debouncer
 from facewatch.watcher.events import Events, EventSource
-from facewatch.watcher.schedule import ScanSchedule
+from facewatch.watcher.schedule import ScanSchedule, WatchSettings
 
 if sys.platform == "linux":
     from facewatch.watcher.inotify import InotifySource as PlatformSource
@@ -31,7 +30,7 @@ class Watched:
         self,
         root: Path,
         rules: Rules,
-        config: Config,
+        settings: WatchSettings,
         clock: Callable[[], float],
         *,
         kind_of: Callable[[Path], str] = file_system_of,
@@ -41,12 +40,12 @@ class Watched:
         self._rules = rules
         self._clock = clock
         self._kind_of = kind_of
-        self._config = config
+        self._settings = settings
         self.schedule = ScanSchedule(
             clock,
-            settle_seconds=config["watch.settle_seconds"],
-            scan_seconds=60.0 * config["watch.scan_minutes"],
-            poll_seconds=config["watch.poll_seconds"],
+            settle_seconds=settings.settle_seconds,
+            scan_seconds=settings.scan_seconds,
+            poll_seconds=settings.poll_seconds,
         )
         self.seen = stat_below(root)
         """Gives the fingerprint of a file below the root, None where there is none."""
@@ -62,8 +61,8 @@ class Watched:
     def _new_queue(self) -> Debouncer:
         return Debouncer(
             self.seen,
-            settle_seconds=self._config["watch.settle_seconds"],
-            removal_seconds=self._config["watch.removal_seconds"],
+            settle_seconds=self._settings.settle_seconds,
+            removal_seconds=self._settings.removal_seconds,
         )
 
     # --- listening ---
@@ -92,7 +91,7 @@ class Watched:
             log.info("%s: watching", self.root)
 
     def _why_not_listen(self) -> str:
-        if self._config["watch.poll"] == "always":
+        if self._settings.is_always_polled:
             return 'watch.poll = "always"'
         if not is_folder(self.root):
             return "it is not there"

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, time
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,42 @@ RETRY_SECONDS = 600.0
 
 MOST_FOLDERS = 500
 """Folders to look at, above which one look at everything is quicker."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupingPace:
+    """When the pool is grouped while new faces come."""
+
+    after_faces: int
+    after_share: float
+    """Of the pool; both must have come ..."""
+    after_seconds: float
+    """... or faces have waited this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """What the settings say of watching."""
+
+    settle_seconds: float
+    removal_seconds: float
+    """How long a file may be gone before its links go."""
+    scan_seconds: float
+    """Between two scans of a library as a whole."""
+    poll_seconds: float
+    """Between two scans of what reports no changes."""
+    is_always_polled: bool
+    idle_seconds: float
+    """After which models are unloaded."""
+    photo_seconds: float
+    """How long one photo may take."""
+    hours: str
+    """When photos are analysed, "22:00-06:00"; empty: always."""
+    grouping: GroupingPace
+    backups: Path | None
+    """The folder of the daily backups; None: the usual one."""
+    n_backups: int
+    """How many are kept; 0: none is made."""
 
 
 @dataclass(frozen=True, slots=True)

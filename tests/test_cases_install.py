@@ -21,16 +21,18 @@ from drawn import Library
 
 from facewatch.cli import main
 from facewatch.cli.evaluate import engine_of_catalog
-from facewatch.cli.program import JsonFormatter, PlainFormatter, facewatch
-from facewatch.cli.words import (
+from facewatch.cli.program import (
     MEANT,
     MEANT_OF_MODELS,
     MEANT_OF_SERVICE,
     SECOND_WORDS,
     SECTIONS,
     VARIABLE,
+    JsonFormatter,
+    PlainFormatter,
     as_called,
     called_from_anywhere,
+    facewatch,
     how_called,
 )
 from facewatch.config import load_config

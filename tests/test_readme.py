@@ -20,8 +20,7 @@ import documents
 import pytest
 
 from facewatch.cli import main
-from facewatch.cli.program import facewatch
-from facewatch.cli.words import SECOND_WORDS
+from facewatch.cli.program import SECOND_WORDS, facewatch
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = documents.everything()

@@ -64,7 +64,7 @@ BESIDE = {
     "facewatch/folders/model.py": "what plans and actions are",
     "facewatch/folders/check.py": "whether the folder may be written to",
     "facewatch/cli/output.py": "printing",
-    "facewatch/cli/words.py": "how facewatch was called",
+    "facewatch/cli/program.py": "how facewatch was called",
 }
 """Modules that are called on the way and that no photo or correction passes, and what for."""
 

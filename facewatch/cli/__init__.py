@@ -32,8 +32,7 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
 )
 from facewatch.cli.asking import GivenUpError
 from facewatch.cli.output import echo
-from facewatch.cli.program import facewatch
-from facewatch.cli.words import VARIABLE, how_called
+from facewatch.cli.program import VARIABLE, facewatch, how_called
 from facewatch.errors import FacewatchError
 
 log = logging.getLogger(__name__)

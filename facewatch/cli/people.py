@@ -15,8 +15,7 @@ import click
 from facewatch.cli.asking import is_confirmed, is_somebody_there
 from facewatch.cli.output import echo, print_csv, print_json, print_table, progress_bar
 from facewatch.cli.pictures import Protocol, Screen, draw_on, screen_of
-from facewatch.cli.program import State, command, json_option, pass_state
-from facewatch.cli.words import PROGRAM, VARIABLE, called_from_anywhere
+from facewatch.cli.program import PROGRAM, VARIABLE, State, called_from_anywhere, command, json_option, pass_state
 from facewatch.errors import EngineError, LibraryError
 
 if TYPE_CHECKING:

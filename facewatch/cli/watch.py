@@ -16,7 +16,9 @@ import click
 
 from facewatch.cli.output import echo, print_facts, print_json
 from facewatch.cli.program import (
+    MEANT_OF_SERVICE,
     State,
+    called_from_anywhere,
     command,
     facewatch,
     json_option,
@@ -24,7 +26,6 @@ from facewatch.cli.program import (
     set_up_logging,
     shared_options,
 )
-from facewatch.cli.words import MEANT_OF_SERVICE, called_from_anywhere
 from facewatch.engines import ENGINE_HELP
 from facewatch.errors import BusyError, DiskFaultError, DiskFullError, FacewatchError, LibraryError
 from facewatch.text import printable

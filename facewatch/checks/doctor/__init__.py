@@ -16,7 +16,16 @@ from typing import Any
 
 from facewatch.checks import Finding, Severity
 from facewatch.checks.doctor import catalog, environment, libraries
-from facewatch.checks.doctor.case import Case, CatalogState, Check, World, finding_of, reading, shown, split_advice
+from facewatch.checks.doctor.case import (
+    Case,
+    CatalogState,
+    Check,
+    World,
+    broken,
+    reading,
+    shown,
+    split_advice,
+)
 from facewatch.config import Config, find_config_file, load_config, read_values
 from facewatch.errors import ConfigError, FacewatchError
 from facewatch.settings import people_folder_of
@@ -110,12 +119,10 @@ def _made(area: str, check: Check, case: Case) -> Iterator[Finding]:
         yield from check(case)
     except sqlite3.Error as error:
         what = f"{_name(check)} could not be checked: the catalog cannot be read there ({error})"
-        yield finding_of(area, Severity.BROKEN, what, catalog.advice_on(case, error))
+        yield broken(area, what, catalog.advice_on(case, error))
     except (FacewatchError, OSError) as error:
         what, advice = split_advice(str(error))
-        yield finding_of(
-            area, Severity.BROKEN, shown(f"{_name(check)} could not be checked: {what}"), advice or "see the reason"
-        )
+        yield broken(area, shown(f"{_name(check)} could not be checked: {what}"), advice or "see the reason")
 
 
 def _name(check: Check) -> str:

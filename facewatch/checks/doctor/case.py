@@ -303,6 +303,18 @@ def finding_of(area: str, severity: Severity, text: str, remedy: str = "") -> Fi
     return Finding(area, severity, text, (remedy,) if remedy else ())
 
 
+def fine(area: str, text: str) -> Finding:
+    return finding_of(area, Severity.OK, text)
+
+
+def remark(area: str, text: str, remedy: str) -> Finding:
+    return finding_of(area, Severity.REMARK, text, remedy)
+
+
+def broken(area: str, text: str, remedy: str) -> Finding:
+    return finding_of(area, Severity.BROKEN, text, remedy)
+
+
 @dataclass(frozen=True, slots=True)
 class Try:
     """An attempt to import a module in a process of its own, which it may crash."""

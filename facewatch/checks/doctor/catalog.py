@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, cast
 
 from facewatch.catalog import opening
 from facewatch.catalog.backup import Backups
-from facewatch.checks import Finding, Severity
+from facewatch.checks import Finding
 from facewatch.checks.doctor.case import (
     Case,
     CatalogReader,
+    broken,
     counted,
     existing,
-    finding_of,
+    fine,
     is_there,
     kind_of,
     mentioned,
     readable_size,
+    remark,
     shown,
     split_advice,
 )
@@ -79,37 +81,27 @@ def opens(case: Case) -> Iterator[Finding]:
             size = readable_size(case.config.catalog.stat().st_size)
             counts = case.catalog.files.counts() if case.catalog else {}
             holds = f"{counted(counts['photos'], 'photo')} in {counted(counts['files'], 'file')}"
-            yield finding_of(CATALOG, Severity.OK, f"{path}: {holds}, {size}")
+            yield fine(CATALOG, f"{path}: {holds}, {size}")
         case "absent":
-            yield finding_of(CATALOG, Severity.REMARK, f"{path}: there is none yet", "facewatch scan PHOTOS makes it")
+            yield remark(CATALOG, f"{path}: there is none yet", "facewatch scan PHOTOS makes it")
         case "damaged":
-            yield finding_of(CATALOG, Severity.BROKEN, f"{path}: damaged ({detail})", restore_advice(case))
+            yield broken(CATALOG, f"{path}: damaged ({detail})", restore_advice(case))
         case "locked":
-            yield finding_of(CATALOG, Severity.BROKEN, f"{path}: locked by another program", CLOSE_OTHERS)
+            yield broken(CATALOG, f"{path}: locked by another program", CLOSE_OTHERS)
         case "failing" if _is_full(case):
-            yield finding_of(
-                CATALOG, Severity.BROKEN, f"{path}: cannot be read while its disk is full", disk_advice(case)
-            )
+            yield broken(CATALOG, f"{path}: cannot be read while its disk is full", disk_advice(case))
         case "failing":
-            yield finding_of(
-                CATALOG, Severity.BROKEN, f"{path}: the disk failed to read or write ({detail})", disk_advice(case)
-            )
+            yield broken(CATALOG, f"{path}: the disk failed to read or write ({detail})", disk_advice(case))
         case "foreign":
             remedy = "name another file: catalog under [library] in the settings, or --catalog"
-            yield finding_of(
-                CATALOG, Severity.BROKEN, f"{path}: an SQLite file, but not a catalog of facewatch", remedy
-            )
+            yield broken(CATALOG, f"{path}: an SQLite file, but not a catalog of facewatch", remedy)
         case "newer":
-            yield finding_of(
-                CATALOG, Severity.BROKEN, f"{path}: made by a newer facewatch (it has {detail})", "update facewatch"
-            )
+            yield broken(CATALOG, f"{path}: made by a newer facewatch (it has {detail})", "update facewatch")
         case "older":
             remedy = "the next facewatch command backs it up and brings it up to date, for example facewatch status"
-            yield finding_of(
-                CATALOG, Severity.REMARK, f"{path}: made by an older facewatch (it lacks {detail})", remedy
-            )
+            yield remark(CATALOG, f"{path}: made by an older facewatch (it lacks {detail})", remedy)
         case "unreadable":
-            yield finding_of(CATALOG, Severity.BROKEN, f"{path}: cannot be read ({detail})", CHECK_RIGHTS)
+            yield broken(CATALOG, f"{path}: cannot be read ({detail})", CHECK_RIGHTS)
 
 
 def advice_on(case: Case, error: sqlite3.Error) -> str:
@@ -153,18 +145,14 @@ def is_whole(case: Case) -> Iterator[Finding]:
         return
     verdict = case.catalog.verdict(is_deep=case.is_deep, most_seconds=QUICK_SECONDS)
     if verdict is None:
-        yield finding_of(
-            CATALOG, Severity.OK, f"not read to its end in {QUICK_SECONDS:g} s: facewatch doctor --deep does"
-        )
+        yield fine(CATALOG, f"not read to its end in {QUICK_SECONDS:g} s: facewatch doctor --deep does")
     elif verdict == "ok":
-        yield finding_of(
-            CATALOG, Severity.OK, "whole, by SQLite's own check" + (" of every page and index" if case.is_deep else "")
-        )
+        yield fine(CATALOG, "whole, by SQLite's own check" + (" of every page and index" if case.is_deep else ""))
         yield from _contradictions(case.catalog) if case.is_deep else ()
     else:
         lines = verdict.splitlines()
         more = f", and {len(lines) - 1} more" if lines[1:] else ""
-        yield finding_of(CATALOG, Severity.BROKEN, f"damaged: {lines[0]}{more}", _advice_for(case, lines))
+        yield broken(CATALOG, f"damaged: {lines[0]}{more}", _advice_for(case, lines))
 
 
 def _advice_for(case: Case, lines: list[str]) -> str:
@@ -181,9 +169,9 @@ def _contradictions(catalog: CatalogReader) -> Iterator[Finding]:
         remedy = (
             "facewatch audit --fix fixes what it can; please report what stays, with facewatch doctor --deep --json"
         )
-        yield finding_of(CATALOG, Severity.BROKEN, f"contradicts itself: {fault}", remedy)
+        yield broken(CATALOG, f"contradicts itself: {fault}", remedy)
     if not faults:
-        yield finding_of(CATALOG, Severity.OK, "agrees with itself")
+        yield fine(CATALOG, "agrees with itself")
 
 
 # --- where it lies ---
@@ -195,9 +183,7 @@ def file_system(case: Case) -> Iterator[Finding]:
     kind = case.file_system_of(path)
     if is_network(kind):
         what = f"{shown(path)}: on a network file system ({kind}), where SQLite loses data"
-        yield finding_of(
-            CATALOG, Severity.BROKEN, what, "move it to a local disk: catalog under [library] in the settings"
-        )
+        yield broken(CATALOG, what, "move it to a local disk: catalog under [library] in the settings")
 
 
 def room(case: Case) -> Iterator[Finding]:
@@ -207,12 +193,12 @@ def room(case: Case) -> Iterator[Finding]:
     size = path.stat().st_size if path.exists() else 0
     what = f"{readable_size(free)} free on the disk of {shown(path.parent)}"
     if free < NO_ROOM:
-        yield finding_of(CATALOG, Severity.BROKEN, f"only {what}", "make room there; nothing is lost meanwhile")
+        yield broken(CATALOG, f"only {what}", "make room there; nothing is lost meanwhile")
     elif free < max(LITTLE_ROOM, size):
         needs = f": a backup takes {readable_size(size)}" if free < size else ""
-        yield finding_of(CATALOG, Severity.REMARK, f"only {what}{needs}", "make room there")
+        yield remark(CATALOG, f"only {what}{needs}", "make room there")
     else:
-        yield finding_of(CATALOG, Severity.OK, what)
+        yield fine(CATALOG, what)
 
 
 def log_size(case: Case) -> Iterator[Finding]:
@@ -222,12 +208,7 @@ def log_size(case: Case) -> Iterator[Finding]:
     size = log.stat().st_size if log.exists() else 0
     if size > max(LARGE_WAL, path.stat().st_size if path.exists() else 0):
         remedy = "close programs that keep the catalog open (an SQLite browser?), then start facewatch again"
-        yield finding_of(
-            CATALOG,
-            Severity.REMARK,
-            f"{shown(log.name)}: {readable_size(size)} wait to be put into the catalog",
-            remedy,
-        )
+        yield remark(CATALOG, f"{shown(log.name)}: {readable_size(size)} wait to be put into the catalog", remedy)
 
 
 def privacy(case: Case) -> Iterator[Finding]:
@@ -239,14 +220,13 @@ def privacy(case: Case) -> Iterator[Finding]:
     if open_ones:
         names = ", ".join(mentioned([shown(p.name) for p in open_ones]))
         targets = " ".join(f"'{shown(p)}'" for p in open_ones)
-        yield finding_of(CATALOG, Severity.REMARK, f"others than you may read {names}", f"chmod go= {targets}")
+        yield remark(CATALOG, f"others than you may read {names}", f"chmod go= {targets}")
     folder = path.parent
     mode = folder.stat().st_mode if folder.exists() else 0
     # With the sticky bit only owners may delete there, as in /tmp.
     if mode & 0o022 and not mode & stat.S_ISVTX:
-        yield finding_of(
+        yield remark(
             CATALOG,
-            Severity.REMARK,
             f"others may delete the catalog: they may write in {shown(folder)}",
             f"chmod go-w '{shown(folder)}'",
         )
@@ -272,21 +252,18 @@ def newest_backup(case: Case) -> Iterator[Finding]:
         made = written_at(newest.stat())
         said = f"{counted(len(found), 'backup')}, the newest of {made.astimezone():%Y-%m-%d %H:%M}: {shown(newest)}"
         if now - made < OLD_BACKUP or not case.config["backup.daily"]:
-            yield finding_of(CATALOG, Severity.OK, said)
+            yield fine(CATALOG, said)
         else:
-            yield finding_of(
-                CATALOG,
-                Severity.REMARK,
-                said,
-                "leave facewatch watch running, which makes one a day, or: facewatch backup FILE",
+            yield remark(
+                CATALOG, said, "leave facewatch watch running, which makes one a day, or: facewatch backup FILE"
             )
         return
     began = datetime.fromisoformat(case.catalog.made_at() or now.isoformat())
     if now - began < OLD_BACKUP:
-        yield finding_of(CATALOG, Severity.OK, "no backup yet; facewatch watch makes one a day")
+        yield fine(CATALOG, "no backup yet; facewatch watch makes one a day")
     else:
         remedy = "facewatch backup FILE; facewatch watch makes one a day (setting daily under [backup])"
-        yield finding_of(CATALOG, Severity.REMARK, f"no backup in {shown(daily.folder)}", remedy)
+        yield remark(CATALOG, f"no backup in {shown(daily.folder)}", remedy)
 
 
 def leftovers(case: Case) -> Iterator[Finding]:
@@ -295,7 +272,7 @@ def leftovers(case: Case) -> Iterator[Finding]:
     if old:
         size = readable_size(sum(path.stat().st_size for path in old))
         what = f"{counted(len(old), 'backup')} made before a new version was started: {size}, the last {shown(old[-1])}"
-        yield finding_of(CATALOG, Severity.OK, f"{what}; when all is well they may be deleted")
+        yield fine(CATALOG, f"{what}; when all is well they may be deleted")
 
 
 CATALOG_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (
@@ -322,27 +299,23 @@ def presence(case: Case) -> Iterator[Finding]:
     fault = _place_fault(case)
     if not is_folder(root):
         if fault:
-            yield finding_of(PEOPLE, Severity.BROKEN, fault.what, fault.remedy)
+            yield broken(PEOPLE, fault.what, fault.remedy)
         elif not case.world.can(str(existing(root)), os.W_OK):
             what = f"{name}: it is not there, and cannot be made in {shown(existing(root))}"
-            yield finding_of(
-                PEOPLE, Severity.BROKEN, what, "give this user the right to write there, or name another folder"
-            )
+            yield broken(PEOPLE, what, "give this user the right to write there, or name another folder")
         else:
-            yield finding_of(PEOPLE, Severity.OK, f"{name}: not there yet; the first scan makes it")
+            yield fine(PEOPLE, f"{name}: not there yet; the first scan makes it")
     elif not case.world.can(str(root), os.W_OK | os.X_OK):
-        yield finding_of(
-            PEOPLE, Severity.BROKEN, f"{name}: cannot be written", f"give this user the right to write in '{name}'"
-        )
+        yield broken(PEOPLE, f"{name}: cannot be written", f"give this user the right to write in '{name}'")
     else:
-        yield finding_of(PEOPLE, Severity.OK, f"{name}: {case.file_system_of(root) or 'file system not known'}")
+        yield fine(PEOPLE, f"{name}: {case.file_system_of(root) or 'file system not known'}")
 
 
 def marker(case: Case) -> Iterator[Finding]:
     """Whether it is this catalog's people folder."""
     fault = _place_fault(case) if case.catalog is not None and is_folder(case.people) else None
     if fault:
-        yield finding_of(PEOPLE, Severity.BROKEN, fault.what, fault.remedy)
+        yield broken(PEOPLE, fault.what, fault.remedy)
 
 
 def _place_fault(case: Case) -> PlaceFault | None:
@@ -359,18 +332,16 @@ def kind_of_link(case: Case) -> Iterator[Finding]:
     system = case.file_system_of(case.people)
     if wanted != "copy" and system in WITHOUT_LINKS:
         what = f"{name}: on {system}, which cannot hold a {wanted}"
-        yield finding_of(
-            PEOPLE, Severity.BROKEN, what, 'set link = "copy" under [folders], or put the folder on another disk'
-        )
+        yield broken(PEOPLE, what, 'set link = "copy" under [folders], or put the folder on another disk')
     elif wanted == "symlink" and system in PERHAPS_WITHOUT_SYMLINKS:
         what = f"{name}: on {system}, which holds symlinks only if it was mounted so, and not every machine sees them"
-        yield finding_of(PEOPLE, Severity.REMARK, what, 'if folders stay empty: link = "copy" under [folders]')
+        yield remark(PEOPLE, what, 'if folders stay empty: link = "copy" under [folders]')
     elif wanted == "hardlink":
         device = place.stat().st_dev
         for root in case.present_roots:
             if root.stat().st_dev != device:
                 what = f"hard links from {shown(root)} to {name} cannot be made: they are on two file systems"
-                yield finding_of(PEOPLE, Severity.BROKEN, what, 'set link = "symlink" or "copy" under [folders]')
+                yield broken(PEOPLE, what, 'set link = "symlink" or "copy" under [folders]')
 
 
 def dangling(case: Case) -> Iterator[Finding]:
@@ -384,7 +355,7 @@ def dangling(case: Case) -> Iterator[Finding]:
     found = [link for link in links if link.source in gone and os.path.islink(case.people / link.path)]  # noqa: PTH114
     if found:
         what = f"{counted(len(found), 'link leads', 'links lead')} nowhere, for example {shown(found[0].path)}"
-        yield finding_of(PEOPLE, Severity.REMARK, what, _bring_up(case))
+        yield remark(PEOPLE, what, _bring_up(case))
 
 
 def _bring_up(case: Case) -> str:
@@ -419,7 +390,7 @@ def agreement(case: Case) -> Iterator[Finding]:
         what, advice = split_advice(str(error))
         # Without its marker it is reported already, and so is an offline one.
         if is_there(case.people / MARKER):
-            yield finding_of(PEOPLE, Severity.BROKEN, shown(what), advice or "give this user the right to read it")
+            yield broken(PEOPLE, shown(what), advice or "give this user the right to read it")
         return
     yield from _differences(case, plan)
     yield from _copies(case, plan)
@@ -434,11 +405,9 @@ def _names(case: Case) -> Iterator[Finding]:
     n_gone = sum(len(names - _names_in(case.people / folder)) for folder, names in by_folder.items())
     if n_gone:
         what = f"differs from the catalog: {counted(n_gone, *_REPORTED['RemoveLink', True])}"
-        yield finding_of(PEOPLE, Severity.REMARK, what, _bring_up_folders(case))
+        yield remark(PEOPLE, what, _bring_up_folders(case))
     else:
-        yield finding_of(
-            PEOPLE, Severity.OK, f"{counted(len(case.links), 'link')}, compared by name; --deep compares all else"
-        )
+        yield fine(PEOPLE, f"{counted(len(case.links), 'link')}, compared by name; --deep compares all else")
 
 
 def _names_in(folder: Path) -> set[str]:
@@ -464,14 +433,12 @@ def _differences(case: Case, plan: Plan) -> Iterator[Finding]:
     steps = Counter((type(action).__name__, action.is_done) for action in plan.actions)
     reported = [counted(n, *_REPORTED[step]) for step, n in steps.items() if step in _REPORTED]
     if reported:
-        yield finding_of(
-            PEOPLE, Severity.REMARK, f"differs from the catalog: {', '.join(reported)}", _bring_up_folders(case)
-        )
+        yield remark(PEOPLE, f"differs from the catalog: {', '.join(reported)}", _bring_up_folders(case))
     elif plan.is_empty and not plan.faults:
-        yield finding_of(PEOPLE, Severity.OK, f"as the catalog says, {counted(len(case.links), 'link')}")
+        yield fine(PEOPLE, f"as the catalog says, {counted(len(case.links), 'link')}")
     for fault in mentioned(plan.faults):
         what, advice = split_advice(shown(fault))
-        yield finding_of(PEOPLE, Severity.REMARK, what, advice or "facewatch folders --dry-run says what can be done")
+        yield remark(PEOPLE, what, advice or "facewatch folders --dry-run says what can be done")
 
 
 def _copies(case: Case, plan: Plan) -> Iterator[Finding]:
@@ -483,7 +450,7 @@ def _copies(case: Case, plan: Plan) -> Iterator[Finding]:
     if needed > free:
         copies = counted(len(sources), "copy", "copies")
         what = f"{copies} to make take {readable_size(needed)}, {readable_size(free)} are free"
-        yield finding_of(PEOPLE, Severity.BROKEN, what, 'make room there, or set link = "symlink" under [folders]')
+        yield broken(PEOPLE, what, 'make room there, or set link = "symlink" under [folders]')
 
 
 def _size(path: Path) -> int:

@@ -20,8 +20,18 @@ from pathlib import Path
 
 import facewatch
 from facewatch.catalog import KnownEngine
-from facewatch.checks import Finding, Severity
-from facewatch.checks.doctor.case import Case, Try, counted, finding_of, readable_size, shown, split_advice
+from facewatch.checks import Finding
+from facewatch.checks.doctor.case import (
+    Case,
+    Try,
+    broken,
+    counted,
+    fine,
+    readable_size,
+    remark,
+    shown,
+    split_advice,
+)
 from facewatch.engines import FIRST_ENGINE, describe_engine, pack_of
 from facewatch.engines.options import OPTIONS, EngineOptions
 from facewatch.errors import ConfigError, EngineError
@@ -67,9 +77,7 @@ OPEN_FILES = 1024
 def program(_: Case) -> Iterator[Finding]:
     """Which Python and which facewatch these are."""
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
-    yield finding_of(
-        ENVIRONMENT, Severity.OK, f"facewatch {facewatch.__version__}, Python {platform.python_version()}, {system}"
-    )
+    yield fine(ENVIRONMENT, f"facewatch {facewatch.__version__}, Python {platform.python_version()}, {system}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +122,15 @@ def check_packages(needed: Sequence[Requirement], version_of: Callable[[str], st
             version = version_of(one.name)
         except importlib.metadata.PackageNotFoundError:
             if not one.is_optional:
-                yield finding_of(
-                    ENVIRONMENT,
-                    Severity.BROKEN,
-                    f"the package {one.name} is not installed",
-                    f"{PIP_INSTALL} '{_wanted(one)}'",
-                )
+                yield broken(ENVIRONMENT, f"the package {one.name} is not installed", f"{PIP_INSTALL} '{_wanted(one)}'")
             continue
         if _numbers(version) < _numbers(one.least):
             what = f"the package {one.name} is {version}, older than {one.least}"
-            yield finding_of(ENVIRONMENT, Severity.BROKEN, what, f"{PIP_INSTALL} --upgrade '{_wanted(one)}'")
+            yield broken(ENVIRONMENT, what, f"{PIP_INSTALL} --upgrade '{_wanted(one)}'")
         else:
             n_right += 1
     if n_right:
-        yield finding_of(ENVIRONMENT, Severity.OK, f"{counted(n_right, 'package')} installed and new enough")
+        yield fine(ENVIRONMENT, f"{counted(n_right, 'package')} installed and new enough")
 
 
 def _wanted(one: Requirement) -> str:
@@ -165,16 +168,14 @@ def check_native(tries: Sequence[Try], *, seconds: float = IMPORT_SECONDS) -> It
     good = []
     for one in tries:
         if one.process is None:
-            yield finding_of(
-                ENVIRONMENT, Severity.BROKEN, f"{one.module} is not installed", f"{PIP_INSTALL} {one.package}"
-            )
+            yield broken(ENVIRONMENT, f"{one.module} is not installed", f"{PIP_INSTALL} {one.package}")
         elif (fault := _fault_of(one.process, seconds)) is not None:
             remedy = f"{PIP_INSTALL} --force-reinstall {one.package}"
-            yield finding_of(ENVIRONMENT, Severity.BROKEN, f"{one.module} cannot be loaded: {fault}", remedy)
+            yield broken(ENVIRONMENT, f"{one.module} cannot be loaded: {fault}", remedy)
         else:
             good.append(one.module.partition(".")[0])
     if good:
-        yield finding_of(ENVIRONMENT, Severity.OK, f"can be loaded: {', '.join(good)}")
+        yield fine(ENVIRONMENT, f"can be loaded: {', '.join(good)}")
 
 
 def _start_import(module: str) -> subprocess.Popen[str] | None:
@@ -236,11 +237,9 @@ def machine(case: Case) -> Iterator[Finding]:
     if usable < total:
         said += f" (a limit; the machine has {readable_size(total)})"
     if usable < LITTLE_MEMORY:
-        yield finding_of(
-            ENVIRONMENT, Severity.REMARK, f"{said}: that is little", "set workers = 1 under [engine] in the settings"
-        )
+        yield remark(ENVIRONMENT, f"{said}: that is little", "set workers = 1 under [engine] in the settings")
     else:
-        yield finding_of(ENVIRONMENT, Severity.OK, said)
+        yield fine(ENVIRONMENT, said)
 
 
 def memory_limit(proc: Path, cgroups: Path) -> int | None:
@@ -279,7 +278,7 @@ def encoding(_: Case) -> Iterator[Finding]:
 def check_encoding(file_names: str) -> Iterator[Finding]:
     if file_names.lower().replace("-", "") != "utf8":
         what = f"names of files are taken for {file_names}: what is not in it has no right name in the folders"
-        yield finding_of(ENVIRONMENT, Severity.BROKEN, what, "start facewatch with PYTHONUTF8=1, or set LANG=C.UTF-8")
+        yield broken(ENVIRONMENT, what, "start facewatch with PYTHONUTF8=1, or set LANG=C.UTF-8")
 
 
 def clock(case: Case) -> Iterator[Finding]:
@@ -288,15 +287,13 @@ def clock(case: Case) -> Iterator[Finding]:
     newest = _when(case.catalog.newest_time()) if case.catalog else None
     remedy = "set the clock, on Linux: sudo timedatectl set-ntp true"
     if now.year < FIRST_YEAR:
-        yield finding_of(ENVIRONMENT, Severity.BROKEN, f"the clock says {now:%Y-%m-%d %H:%M}: it was never set", remedy)
+        yield broken(ENVIRONMENT, f"the clock says {now:%Y-%m-%d %H:%M}: it was never set", remedy)
     elif newest is not None and now < newest - CLOCK_SLACK:
         what = f"the clock says {now:%Y-%m-%d %H:%M} UTC, but the catalog was last used at {newest:%Y-%m-%d %H:%M}"
-        yield finding_of(ENVIRONMENT, Severity.BROKEN, what, f"{remedy}; if it is right now, this passes by itself")
+        yield broken(ENVIRONMENT, what, f"{remedy}; if it is right now, this passes by itself")
     else:
         local = now.astimezone()
-        yield finding_of(
-            ENVIRONMENT, Severity.OK, f"the clock says {local:%Y-%m-%d %H:%M}, time zone {local:%Z} (UTC{local:%z})"
-        )
+        yield fine(ENVIRONMENT, f"the clock says {local:%Y-%m-%d %H:%M}, time zone {local:%Z} (UTC{local:%z})")
 
 
 def _when(text: str | None) -> datetime | None:
@@ -315,12 +312,10 @@ def user(case: Case) -> Iterator[Finding]:
 def check_user(user_id: int, umask: int | None) -> Iterator[Finding]:
     if user_id == 0:
         remedy = "run it as the user whose photos these are; what root makes, that user cannot change"
-        yield finding_of(ENVIRONMENT, Severity.REMARK, "this is root, who may do anything", remedy)
+        yield remark(ENVIRONMENT, "this is root, who may do anything", remedy)
     if umask is not None and not umask & 0o002:
         what = f"umask {umask:03o}: what facewatch makes in the people folder, everybody may change"
-        yield finding_of(
-            ENVIRONMENT, Severity.REMARK, what, "umask 022 before it is started (UMask=0022 in a systemd unit)"
-        )
+        yield remark(ENVIRONMENT, what, "umask 022 before it is started (UMask=0022 in a systemd unit)")
 
 
 def _umask(proc: Path) -> int | None:
@@ -343,11 +338,8 @@ def check_open_files(soft: int, hard: int) -> Iterator[Finding]:
     """Limits of open files; -1 is none."""
     if 0 <= soft < OPEN_FILES:
         remedy = f"ulimit -n {OPEN_FILES if hard < 0 else max(soft, min(hard, 4 * OPEN_FILES))} before it is started"
-        yield finding_of(
-            ENVIRONMENT,
-            Severity.REMARK,
-            f"only {soft} files may be open at once",
-            f"{remedy} (LimitNOFILE=4096 in a systemd unit)",
+        yield remark(
+            ENVIRONMENT, f"only {soft} files may be open at once", f"{remedy} (LimitNOFILE=4096 in a systemd unit)"
         )
 
 
@@ -368,10 +360,10 @@ def settings(case: Case) -> Iterator[Finding]:
     source = shown(case.config.source)
     for fault in case.faults:
         what, advice = split_advice(fault)
-        yield finding_of(SETTINGS, Severity.BROKEN, f"{source}: {what}", advice or f"correct it in {source}")
+        yield broken(SETTINGS, f"{source}: {what}", advice or f"correct it in {source}")
     if not case.faults:
         said = "no settings file: every setting has its default" if source == "defaults" else f"{source}: understood"
-        yield finding_of(SETTINGS, Severity.OK, said)
+        yield fine(SETTINGS, said)
 
 
 def places(case: Case) -> Iterator[Finding]:
@@ -381,7 +373,7 @@ def places(case: Case) -> Iterator[Finding]:
     except ConfigError as error:
         remedy = "name other folders in the settings: photos, people, catalog under [library]"
         for fault in error.faults:
-            yield finding_of(SETTINGS, Severity.BROKEN, shown(fault), remedy)
+            yield broken(SETTINGS, shown(fault), remedy)
 
 
 # --- models ---
@@ -404,9 +396,9 @@ def engine(case: Case) -> Iterator[Finding]:
         info = describe_engine(name, options)
     except (EngineError, OSError) as error:
         what, advice = split_advice(str(error))
-        yield finding_of(MODELS, Severity.BROKEN, what, advice or "facewatch models lists the engines")
+        yield broken(MODELS, what, advice or "facewatch models lists the engines")
         return
-    yield finding_of(MODELS, Severity.OK, f"engine {name}: its files are here; {info.licence}")
+    yield fine(MODELS, f"engine {name}: its files are here; {info.licence}")
     yield from _difference(info, case.catalog.engines.all() if case.catalog else [])
 
 
@@ -417,16 +409,9 @@ def _difference(info: EngineInfo, known: list[KnownEngine]) -> Iterator[Finding]
         return
     remedy = "facewatch scan, or watch, analyses every photo again and keeps people, names and decisions"
     if in_use.name == info.name:
-        yield finding_of(
-            MODELS,
-            Severity.REMARK,
-            f"engine {info.name}: its files are not those that the catalog was made with",
-            remedy,
-        )
+        yield remark(MODELS, f"engine {info.name}: its files are not those that the catalog was made with", remedy)
     else:
-        yield finding_of(
-            MODELS, Severity.REMARK, f"the engine is being changed from {in_use.name} to {info.name}", remedy
-        )
+        yield remark(MODELS, f"the engine is being changed from {in_use.name} to {info.name}", remedy)
 
 
 def model_files(case: Case) -> Iterator[Finding]:
@@ -441,17 +426,12 @@ def model_files(case: Case) -> Iterator[Finding]:
         faults = packs.verify(pack, folder)
         what = f"insightface:{packs.plain_name(pack)}"
         for fault in faults:
-            yield finding_of(MODELS, Severity.BROKEN, f"{what}: {fault}", packs.remedy(packs.plain_name(pack)))
+            yield broken(MODELS, f"{what}: {fault}", packs.remedy(packs.plain_name(pack)))
         if not faults and packs.is_on_record(pack, folder):
-            yield finding_of(MODELS, Severity.OK, f"{what}: every byte is as it should be")
+            yield fine(MODELS, f"{what}: every byte is as it should be")
         elif not faults:
             said = f"{what}: no SHA-256 is on record, so damage cannot be detected"
-            yield finding_of(
-                MODELS,
-                Severity.REMARK,
-                said,
-                f"facewatch models import {folder / packs.plain_name(pack)} writes it down",
-            )
+            yield remark(MODELS, said, f"facewatch models import {folder / packs.plain_name(pack)} writes it down")
 
 
 SETTINGS_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (settings, places)

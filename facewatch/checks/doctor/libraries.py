@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facewatch.catalog import by_cause
-from facewatch.checks import Finding, Severity
-from facewatch.checks.doctor.case import Case, counted, finding_of, mentioned, shown
+from facewatch.checks import Finding
+from facewatch.checks.doctor.case import Case, broken, counted, fine, mentioned, remark, shown
 from facewatch.checks.doctor.environment import child_environment
 from facewatch.errors import FacewatchError
 from facewatch.fs.mounts import reports_changes
@@ -35,9 +35,7 @@ def known_files(case: Case, root: Path) -> int:
 def presence(case: Case) -> Iterator[Finding]:
     """Whether every library is there, with what was in it."""
     if not case.roots:
-        yield finding_of(
-            LIBRARIES, Severity.REMARK, "no library is known", "facewatch scan PHOTOS, or facewatch init PHOTOS"
-        )
+        yield remark(LIBRARIES, "no library is known", "facewatch scan PHOTOS, or facewatch init PHOTOS")
     for root in case.roots:
         yield from _presence(case, root)
 
@@ -45,25 +43,25 @@ def presence(case: Case) -> Iterator[Finding]:
 def _presence(case: Case, root: Path) -> Iterator[Finding]:
     name = shown(root)
     if root not in case.present_roots:
-        yield finding_of(LIBRARIES, Severity.BROKEN, f"{name}: {_absence(root)}", OFFLINE)
+        yield broken(LIBRARIES, f"{name}: {_absence(root)}", OFFLINE)
         return
     walked = case.walks[root]
     if str(root) in walked.unread_folders:
-        yield finding_of(LIBRARIES, Severity.BROKEN, f"{name}: cannot be listed", _right_to_read(root))
+        yield broken(LIBRARIES, f"{name}: cannot be listed", _right_to_read(root))
         return
     if walked.marker:
         yield _passed_over(case, root, walked.marker)
         return
     if not walked.n_files and (n_known := known_files(case, root)):
         what = f"{name}: empty, but {counted(n_known, 'file')} were there: counts as offline"
-        yield finding_of(LIBRARIES, Severity.BROKEN, what, OFFLINE)
+        yield broken(LIBRARIES, what, OFFLINE)
         return
     is_writable = case.world.can(str(root), os.W_OK)
     facts = [f"{counted(walked.n_files, 'file')} in {counted(walked.n_folders, 'folder')}"]
     facts += [case.file_system_of(root) or "file system not known"]
     facts += ["case of names does not matter"] if walked.is_case_blind else []
     facts += [] if is_writable else ["read-only, which is all that is needed"]
-    yield finding_of(LIBRARIES, Severity.OK, f"{name}: {', '.join(facts)}")
+    yield fine(LIBRARIES, f"{name}: {', '.join(facts)}")
 
 
 def _absence(root: Path) -> str:
@@ -81,9 +79,7 @@ def _passed_over(case: Case, root: Path, marker: str) -> Finding:
     n_known = known_files(case, root)
     lost = f"; {counted(n_known, 'file')} that it held count as offline" if n_known else ""
     what = f"{shown(root)}: has a {marker}, so that nothing in it is scanned{lost}"
-    return finding_of(
-        LIBRARIES, Severity.REMARK, what, f"delete '{shown(root / marker)}' if its photos are to be scanned"
-    )
+    return remark(LIBRARIES, what, f"delete '{shown(root / marker)}' if its photos are to be scanned")
 
 
 def devices(case: Case) -> Iterator[Finding]:
@@ -98,7 +94,7 @@ def devices(case: Case) -> Iterator[Finding]:
         for folder in sorted(case.catalog.roots.mounts(root_id)):
             if not os.path.ismount(root / folder):
                 what = f"{shown(root / folder)}: offline: another drive was mounted there, and is not now"
-                yield finding_of(LIBRARIES, Severity.BROKEN, what, OFFLINE)
+                yield broken(LIBRARIES, what, OFFLINE)
 
 
 def _other_device(root: Path, known: list[str]) -> Finding:
@@ -106,13 +102,8 @@ def _other_device(root: Path, known: list[str]) -> Finding:
     n_absent = sum(not os.path.lexists(f"{root}/{path}") for path in known)
     if n_absent > len(known) / 2:
         what = f"{shown(root)}: on another drive than before, and {n_absent:,} of {len(known):,} files are not there"
-        return finding_of(
-            LIBRARIES,
-            Severity.BROKEN,
-            what,
-            f"plug the right one in; if it is, facewatch scan --new-drive '{shown(root)}'",
-        )
-    return finding_of(LIBRARIES, Severity.OK, f"{shown(root)}: on another device than before, with what was there")
+        return broken(LIBRARIES, what, f"plug the right one in; if it is, facewatch scan --new-drive '{shown(root)}'")
+    return fine(LIBRARIES, f"{shown(root)}: on another device than before, with what was there")
 
 
 def readable(case: Case) -> Iterator[Finding]:
@@ -123,7 +114,7 @@ def readable(case: Case) -> Iterator[Finding]:
             if paths:
                 examples = ", ".join(mentioned([shown(path) for path in paths], 1))
                 said = f"{shown(root)}: {counted(len(paths), what)} cannot be read: {examples}"
-                yield finding_of(LIBRARIES, Severity.BROKEN, said, _right_to_read(root))
+                yield broken(LIBRARIES, said, _right_to_read(root))
 
 
 def _right_to_read(root: Path) -> str:
@@ -137,7 +128,7 @@ def links(case: Case) -> Iterator[Finding]:
         if walked.n_links:
             what = f"{shown(root)}: {counted(walked.n_links, 'symlink is', 'symlinks are')} not followed"
             remedy = "name what they lead to as a library of its own, if it is to be scanned"
-            yield finding_of(LIBRARIES, Severity.REMARK, what, remedy)
+            yield remark(LIBRARIES, what, remedy)
 
 
 def changes(case: Case) -> Iterator[Finding]:
@@ -148,11 +139,11 @@ def changes(case: Case) -> Iterator[Finding]:
         kind = case.file_system_of(root)
         if always:
             said = f"{shown(root)}: scanned every {seconds:g} s, as the settings want (poll under [watch])"
-            yield finding_of(LIBRARIES, Severity.OK, said)
+            yield fine(LIBRARIES, said)
         elif not reports_changes(kind):
             what = f"{shown(root)}: on {kind}, where not every change is reported, so it is scanned every {seconds:g} s"
             remedy = "poll_seconds under [watch] says how often; or run facewatch where the disk is"
-            yield finding_of(LIBRARIES, Severity.REMARK, what, remedy)
+            yield remark(LIBRARIES, what, remedy)
         yield from _nested(case, root, is_polled=always or not reports_changes(kind))
 
 
@@ -164,11 +155,11 @@ def _nested(case: Case, root: Path, *, is_polled: bool) -> Iterator[Finding]:
         if place == top or not place.is_relative_to(top):
             continue
         if is_polled or reports_changes(mount.fstype):
-            yield finding_of(LIBRARIES, Severity.OK, f"{shown(place)}: mounted within the library ({mount.fstype})")
+            yield fine(LIBRARIES, f"{shown(place)}: mounted within the library ({mount.fstype})")
         else:
             what = f"{shown(place)}: mounted within the library, on {mount.fstype}, where not every change is reported"
             remedy = 'poll = "always" under [watch], or make it a library of its own outside'
-            yield finding_of(LIBRARIES, Severity.REMARK, what, remedy)
+            yield remark(LIBRARIES, what, remedy)
 
 
 LIBRARIES_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (presence, devices, readable, links, changes)
@@ -277,7 +268,7 @@ def limits(case: Case) -> Iterator[Finding]:
     free = found.instances - usage.n_instances
     if free < len(case.walks) and own is None:
         what = f"{found.instances} programs of a user may watch folders, and {usage.n_instances} do already"
-        yield finding_of(WATCHING, Severity.REMARK, what, raise_limit("max_user_instances", 2 * found.instances))
+        yield remark(WATCHING, what, raise_limit("max_user_instances", 2 * found.instances))
 
 
 def check_limits(limits: WatchLimits, *, n_folders: int, n_used: int) -> Iterator[Finding]:
@@ -287,12 +278,12 @@ def check_limits(limits: WatchLimits, *, n_folders: int, n_used: int) -> Iterato
     if needed > limits.watches:
         what = f"{said}, but the kernel watches only {limits.watches:,} for a user: the rest is scanned again and again"
         wanted = max(LEAST_WATCHES, 1 << (2 * needed - 1).bit_length())
-        yield finding_of(WATCHING, Severity.REMARK, what, raise_limit("max_user_watches", wanted))
+        yield remark(WATCHING, what, raise_limit("max_user_watches", wanted))
     else:
-        yield finding_of(WATCHING, Severity.OK, f"{said}; the kernel watches {limits.watches:,}")
+        yield fine(WATCHING, f"{said}; the kernel watches {limits.watches:,}")
     if limits.events < LEAST_EVENTS:
         what = f"the kernel keeps only {limits.events:,} events: a large import makes facewatch compare all again"
-        yield finding_of(WATCHING, Severity.REMARK, what, raise_limit("max_queued_events", LEAST_EVENTS))
+        yield remark(WATCHING, what, raise_limit("max_queued_events", LEAST_EVENTS))
 
 
 def raise_limit(name: str, value: int) -> str:
@@ -320,17 +311,15 @@ DECODE_SECONDS = 120.0
 def runner(case: Case) -> Iterator[Finding]:
     """Who scans or watches, and whether it still says something."""
     if case.runner is None:
-        yield finding_of(AT_WORK, Severity.OK, "nobody scans or watches now")
+        yield fine(AT_WORK, "nobody scans or watches now")
         return
     now, live = case.world.now(), HeartbeatFile(heartbeat_file_of(case.config.catalog)).read()
     if live is not None and not live.is_fresh(now):
         minutes = live.age_seconds(now) / 60
         what = f"{case.runner}: running, but it has reported nothing for {minutes:.0f} minutes"
-        yield finding_of(
-            AT_WORK, Severity.REMARK, what, "read its log; if it hangs, kill it and start it again: nothing is lost"
-        )
+        yield remark(AT_WORK, what, "read its log; if it hangs, kill it and start it again: nothing is lost")
     else:
-        yield finding_of(AT_WORK, Severity.OK, f"{case.runner}")
+        yield fine(AT_WORK, f"{case.runner}")
 
 
 def last_run(case: Case) -> Iterator[Finding]:
@@ -340,7 +329,7 @@ def last_run(case: Case) -> Iterator[Finding]:
     # goes with whoever held it.
     if run is not None and case.runner is None:
         what = f"the last run ({run.kind}, of {run.started_at}, process {run.pid}) was cut off"
-        yield finding_of(AT_WORK, Severity.REMARK, what, f"nothing is lost, the next carries on: facewatch {run.kind}")
+        yield remark(AT_WORK, what, f"nothing is lost, the next carries on: facewatch {run.kind}")
 
 
 def service(case: Case) -> Iterator[Finding]:
@@ -348,30 +337,30 @@ def service(case: Case) -> Iterator[Finding]:
     try:
         state = case.world.manager().state()
     except FacewatchError:
-        yield finding_of(AT_WORK, Severity.OK, "no service: the system has none to offer, or not to this user")
+        yield fine(AT_WORK, "no service: the system has none to offer, or not to this user")
         return
     name = f"service of {state.manager}"
     if not state.is_installed:
-        yield finding_of(AT_WORK, Severity.OK, f"no {name}; facewatch service install keeps a watcher running")
+        yield fine(AT_WORK, f"no {name}; facewatch service install keeps a watcher running")
     elif state.activity == "failed":
         what = f"{name}: failed (exit code {state.exit_code})"
-        yield finding_of(AT_WORK, Severity.BROKEN, what, "facewatch service logs says why")
+        yield broken(AT_WORK, what, "facewatch service logs says why")
     elif not state.is_running:
-        yield finding_of(AT_WORK, Severity.REMARK, f"{name}: {state.activity}", "facewatch service install starts it")
+        yield remark(AT_WORK, f"{name}: {state.activity}", "facewatch service install starts it")
     elif not state.is_enabled:
-        yield finding_of(AT_WORK, Severity.REMARK, f"{name}: does not start by itself", "facewatch service install")
+        yield remark(AT_WORK, f"{name}: does not start by itself", "facewatch service install")
     else:
-        yield finding_of(AT_WORK, Severity.OK, f"{name}: {state.activity}")
+        yield fine(AT_WORK, f"{name}: {state.activity}")
     if state.is_installed and state.is_lingering is False:
         what = f"{name}: ends when you log out"
-        yield finding_of(AT_WORK, Severity.REMARK, what, "sudo loginctl enable-linger $USER")
+        yield remark(AT_WORK, what, "sudo loginctl enable-linger $USER")
 
 
 def pause(case: Case) -> Iterator[Finding]:
     """Whether the watcher is paused."""
     since = case.catalog.settings.get("paused") if case.catalog else None
     if since is not None:
-        yield finding_of(AT_WORK, Severity.REMARK, f"paused since {since}: no photo is analysed", "facewatch resume")
+        yield remark(AT_WORK, f"paused since {since}: no photo is analysed", "facewatch resume")
 
 
 # --- photos ---
@@ -383,16 +372,14 @@ def faulty_files(case: Case) -> Iterator[Finding]:
         return
     causes = by_cause(case.catalog.files.faulty())
     if not causes:
-        yield finding_of(PHOTOS, Severity.OK, "every photo could be used")
+        yield fine(PHOTOS, "every photo could be used")
     for files in causes[:MOST_CAUSES]:
         first = files[0]
         what = f"{counted(len(files), 'file')}: {first.fault.text}, for example {shown(first.path)}"
-        yield finding_of(PHOTOS, Severity.REMARK, what, first.fault.advice or "facewatch status lists them")
+        yield remark(PHOTOS, what, first.fault.advice or "facewatch status lists them")
     if len(causes) > MOST_CAUSES:
         rest = sum(map(len, causes[MOST_CAUSES:]))
-        yield finding_of(
-            PHOTOS, Severity.REMARK, f"{counted(rest, 'file')} for other reasons", "facewatch status lists them"
-        )
+        yield remark(PHOTOS, f"{counted(rest, 'file')} for other reasons", "facewatch status lists them")
 
 
 _DECODE = """
@@ -415,9 +402,9 @@ def samples(case: Case) -> Iterator[Finding]:
     faults = {kind: fault for kind, path in found.items() if (fault := decode_fault(path)) is not None}
     for kind, fault in faults.items():
         remedy = "it could be before: if other programs show it whole, pip install --force-reinstall pillow pillow-heif"
-        yield finding_of(PHOTOS, Severity.BROKEN, f"{kind}: {shown(found[kind])} cannot be decoded: {fault}", remedy)
+        yield broken(PHOTOS, f"{kind}: {shown(found[kind])} cannot be decoded: {fault}", remedy)
     if good := [kind for kind in found if kind not in faults]:
-        yield finding_of(PHOTOS, Severity.OK, f"a sample was decoded of {', '.join(mentioned(good, 20))}")
+        yield fine(PHOTOS, f"a sample was decoded of {', '.join(mentioned(good, 20))}")
 
 
 def _is_as_it_was(path: Path, known: Fingerprint) -> bool:

@@ -75,9 +75,9 @@ class FaceCounts:
 
     n_faces: int
     """Faces that were not known before."""
-    n_placed: int
+    n_new_assigned: int
     """How many of those belong to somebody now ..."""
-    n_placed_before: int
+    n_earlier_assigned: int
     """... and how many that were known before, and belonged to nobody."""
     n_assigned: int
     """Faces of new photos that a known person explained at once."""
@@ -238,11 +238,13 @@ class Pipeline:
     def _counts_of_faces(self, counts: Counter[str], grouped: Reclustered, *, since: tuple[int, int]) -> FaceCounts:
         """`since`: the newest face and person of before."""
         newest_face, newest_person = since
-        n_placed, n_placed_before = self.catalog.assignments.n_made_by(self.identities.run_id, since=newest_face)
+        n_new_assigned, n_earlier_assigned = self.catalog.assignments.n_made_by(
+            self.identities.run_id, since=newest_face
+        )
         return FaceCounts(
             n_faces=self.catalog.faces.n_since(newest_face),
-            n_placed=n_placed,
-            n_placed_before=n_placed_before,
+            n_new_assigned=n_new_assigned,
+            n_earlier_assigned=n_earlier_assigned,
             n_assigned=counts["assigned"],
             n_grouped=grouped.n_grouped + grouped.n_matched,
             n_new_people=self.catalog.people.n_since(newest_person),

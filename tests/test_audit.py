@@ -191,7 +191,7 @@ def test_a_face_that_a_user_placed_is_only_told_when_it_looks_like_another(three
         app.folder.sync()
         before = whose(app)
         found = app.auditor().fix()
-        assert only(found, FaultKind.NEARER).text.endswith("you placed it, so it stays")
+        assert only(found, FaultKind.NEARER).text.endswith("you assigned it, so it stays")
         assert found.is_clean
         assert whose(app) == before
 
@@ -441,7 +441,7 @@ def test_a_face_of_which_it_turned_out_later_that_it_is_older_than_its_person_go
         assert told.keys() == {by_run["face_id"], by_user["face_id"]}
         assert "born 2005, but the photo was taken on 1990-01-01" in told[by_run["face_id"]].text
         found = app.auditor().fix()
-        assert only(found, FaultKind.CATALOG).text.endswith("you placed it, so it stays")
+        assert only(found, FaultKind.CATALOG).text.endswith("you assigned it, so it stays")
         assert found.is_clean
         assert by_run["face_id"] not in whose(app)
         assert whose(app)[put_there[0]] == (put_there[1], "user")

@@ -80,7 +80,7 @@ def test_a_scan_tells_new_faces_from_those_that_were_there(family: Library, run:
         family.draw("i.png", (8, 1))
         result = app.pipeline.scan()
         now = app.catalog.people.all()
-    assert (result.faces.n_faces, result.faces.n_placed, result.faces.n_placed_before) == (3, 3, 1)
+    assert (result.faces.n_faces, result.faces.n_new_assigned, result.faces.n_earlier_assigned) == (3, 3, 1)
     assert result.faces.n_new_people == len({person.id for person in now} - people) == 1
 
 
@@ -91,7 +91,12 @@ def test_faces_of_before_that_are_placed_are_not_called_new(family: Library, run
             app.catalog.assignments.release([row.id])
         family.draw("empty.png")
         result = app.pipeline.scan()
-    assert (result.faces.n_faces, result.faces.n_placed, result.faces.n_placed_before, result.faces.n_new_people) == (
+    assert (
+        result.faces.n_faces,
+        result.faces.n_new_assigned,
+        result.faces.n_earlier_assigned,
+        result.faces.n_new_people,
+    ) == (
         0,
         0,
         1,

@@ -187,7 +187,7 @@ def test_a_bare_number_is_understood_where_one_of_them_is_meant(family: Library,
     assert "merged into Zoe" in run("merge", "2", "1").out
     # Faces go to 8, people to 3.
     assert "1 face confirmed" in run("confirm", "7").out
-    assert "placed with Zoe" in run("assign", "8", "2").out
+    assert "assigned to Zoe" in run("assign", "8", "2").out
 
 
 # --- from whom ---
@@ -197,10 +197,10 @@ def test_what_takes_a_face_from_somebody_says_from_whom(family: Library, run: An
     bens = [face for n in (1, 2) if (face := _face(run, "a.png", n))["name"] == "Ben"]
     face = f"f{bens[0]['face_id']}"
     answer = run("assign", face, "Clara", "--new")
-    assert "1 face placed with Clara, for good, from Ben" in answer.out
+    assert "1 face assigned to Clara, for good, from Ben" in answer.out
     assert f"face {face}: " in answer.out
     assert ", Ben until now" in answer.out
-    assert f"1 face ({face}) placed with Clara, from Ben" in run("history").out
+    assert f"1 face ({face}) assigned to Clara, from Ben" in run("history").out
     assert "taken out, from Clara" in run("unassign", face).out
     run("undo")
     assert "ignored, from Clara" in run("ignore", face).out
@@ -210,7 +210,7 @@ def test_what_takes_a_face_from_somebody_says_from_whom(family: Library, run: An
 
 def test_of_several_it_is_told_how_many_were_whose(family: Library, run: Any) -> None:
     answer = run("assign", "b.png", "c.png", "d.png", "Zoe", "--new")
-    assert "3 faces placed with Zoe, for good, 1 from Anna, 2 from Ben" in answer.out
+    assert "3 faces assigned to Zoe, for good, 1 from Anna, 2 from Ben" in answer.out
 
 
 def test_a_merge_that_releases_a_face_names_it_and_whose_it_was(family: Library, run: Any) -> None:

@@ -108,7 +108,7 @@ def test_no_two_lines_of_an_answer_contradict_each_other(
         assert "the next scan does that" in cause(why) or tier is Tier.SHOW
     else:
         assert outcome.startswith("nobody: ")
-        assert "places it" not in cause(why)
+        assert "assigns it" not in cause(why)
         for name, value, limit in re.findall(r"of (\w+) the nearest member is at (\S+), farther than (\S+)", outcome):
             assert float(value) > float(limit)
             assert near[name].distance == pytest.approx(float(value), abs=1e-3)

@@ -24,8 +24,8 @@ def person(run: Any, photo: str, n: int = 1) -> int | None:
     [
         (["merge", "Anna", "Person 0003"], "1 person merged into Anna: 4 photos"),
         (["apart", "Anna", "Ben"], "Anna and Ben are different people"),
-        (["assign", "g.png:1", "Anna"], "1 face placed with Anna, for good"),
-        (["assign", "g.png:1", "Dora", "--new"], "1 face placed with Dora, for good"),
+        (["assign", "g.png:1", "Anna"], "1 face assigned to Anna, for good"),
+        (["assign", "g.png:1", "Dora", "--new"], "1 face assigned to Dora, for good"),
         (["unassign", "b.png:1"], "1 face taken out"),
         (["reject", "b.png:1", "c.png:1"], "2 faces: not Anna, Ben, for good"),
         (["reject", "g.png:1", "Anna"], "1 face: not Anna, for good"),

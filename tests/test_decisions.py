@@ -168,7 +168,7 @@ def test_a_merge_that_contradicts_a_placed_face_is_refused_and_changes_nothing(f
             decisions.confirm(["b.png:1"])
             decisions.reject(["b.png:1"], "Ben")
         before = state_of(app)
-        with pytest.raises(DecisionError, match=r"you placed face f\d+ with Anna and said that it is not Ben"):
+        with pytest.raises(DecisionError, match=r"you assigned face f\d+ to Anna and said that it is not Ben"):
             Decisions(app.catalog).merge("Ben", ["Anna"])
         assert state_of(app) == before
 

@@ -48,7 +48,7 @@ BREAKS = {
     "a face belongs to somebody who is a person no longer": "UPDATE people SET is_gone = 1 WHERE id = 1",
     "a face belongs to somebody though a user took it out": "INSERT INTO marks VALUES (1, 'not_a_face', '')",
     "a face belongs to whom it is not, as a user said": "INSERT INTO rejections VALUES (1, 1, '')",
-    "a run placed a face with somebody who is in the photo already": f"{_ASSIGN} (2, 1, 'auto', '', '')",
+    "a run assigned a face to somebody who is in the photo already": f"{_ASSIGN} (2, 1, 'auto', '', '')",
     "a guess about a face that belongs to somebody": f"{_GUESS} (1, 2, 0.5, 0.5, '', '')",
     "a guess about a face that a user took out": (
         f"INSERT INTO marks VALUES (2, 'nobody', ''); {_GUESS} (2, 2, 0.5, 0.5, '', '')"
@@ -105,7 +105,7 @@ def test_many_of_one_kind_are_one_line(catalog: Catalog) -> None:
     faces = range(5, 15)
     catalog._db.executescript("".join(f"{_ASSIGN} ({face}, 1, 'auto', '', '');" for face in faces))
     (fault,) = catalog.faults()
-    assert fault.startswith("a run placed a face with somebody who is in the photo already: 2, 4, 5, 6, 7 and 7 more")
+    assert fault.startswith("a run assigned a face to somebody who is in the photo already: 2, 4, 5, 6, 7 and 7 more")
 
 
 def test_two_faces_of_one_person_in_a_photo_are_right_where_a_user_placed_them(catalog: Catalog) -> None:

@@ -484,7 +484,7 @@ def test_an_answer_against_what_was_said_before_is_refused_and_asked_again(
             return super().key(prompt)
 
     walked = walk_with(family, Meddling([*skips, "y", "s", "q"]), capsys)
-    assert "cannot be one: you placed face" in walked.out
+    assert "cannot be one: you assigned face" in walked.out
     assert walked.script.prompts[len(skips)].startswith("[y]es")
     assert people(family) == before
 

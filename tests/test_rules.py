@@ -612,7 +612,7 @@ def test_a_merge_of_three_moves_no_placed_face_that_was_said_to_be_none_of_them(
     world.decide("confirm", [str(face)])
     world.decide("reject", [str(face)], "3")
     before = world.told()
-    with pytest.raises(DecisionError, match="you placed face"):
+    with pytest.raises(DecisionError, match="you assigned face"):
         world.decide("merge", "1", ["3", "2"])
     assert world.told() == before
 

@@ -94,8 +94,8 @@ def test_the_part_with_what_a_user_placed_keeps_the_name_however_small_it_is() -
 def test_what_users_placed_stays_together_even_when_it_looks_like_two_people() -> None:
     plan = split_faces(ANNA, table_of(TWO, placed=(1, 4)), ceiling=CEILING, into=2)
     assert {1, 4} <= set(plan.kept.faces)
-    assert plan.kept.n_placed == 2
-    assert [part.n_placed for part in plan.others] == [0]
+    assert plan.kept.n_assigned == 2
+    assert [part.n_assigned for part in plan.others] == [0]
 
 
 def test_a_stranger_who_is_alone_is_found() -> None:
@@ -180,7 +180,7 @@ def test_an_unseen_face_of_a_user_says_which_part_keeps_the_name() -> None:
     [
         (table_of(TWO[:1]), [], None, "Anna has one face"),
         (table_of(TWO[:0]), [], None, "Anna has no face"),
-        (table_of(TWO, placed=(1, 2, 3, 4, 5)), [], None, "you placed or confirmed all 5 faces of Anna"),
+        (table_of(TWO, placed=(1, 2, 3, 4, 5)), [], None, "you assigned or confirmed all 5 faces of Anna"),
         (table_of(TWO[:1]), [unseen(9, 300)], None, "sees 1 of the 2 faces"),
         (table_of(TWO), [], 6, "--into 5 is the most"),
         (table_of(TWO, placed=(1, 2)), [], 5, "--into 4 is the most"),
@@ -227,7 +227,7 @@ def test_every_face_is_in_one_part_and_no_rule_is_broken(drawn: Drawn, how: str)
     photo_of = dict(zip(table.ids.tolist(), table.photos.tolist(), strict=True)) | {r.id: r.photo_id for r in hidden}
     for part in plan.parts:
         assert part.faces
-        assert part.n_placed == len(placed & set(part.faces))
+        assert part.n_assigned == len(placed & set(part.faces))
         assert set(part.photos) == {photo_of[face] for face in part.faces} >= set(part.examples)
         for face in set(part.faces) - placed:
             assert not [other for other in part.faces if other != face and photo_of[other] == photo_of[face]]

@@ -72,7 +72,7 @@ def test_a_grouped_face_is_compared_with_the_others_of_its_person_not_with_itsel
         faces = {f["face_id"] for p in "ac" for f in app.lookup.photo(known.photos / f"{p}.png")["faces"]}
     assert (why.verdict, why.name) == ("person", "Anna")
     assert "grouped" in cause(why)
-    assert why.placing.run_kind == "scan"
+    assert why.assignment.run_kind == "scan"
     assert why.rematch is not None
     nearest, other = why.rematch.likenesses
     assert (nearest.name, other.name) == ("Anna", "Ben")
@@ -90,7 +90,7 @@ def test_a_matched_face_says_so_and_by_which_run(known: Library) -> None:
         [why] = whys(app, known, "e.png")
         [face] = app.lookup.photo(known.photos / "e.png")["faces"]
     assert "recognised: near enough to faces of Anna" in cause(why)
-    assert why.placing.run_started_at is not None
+    assert why.assignment.run_started_at is not None
     # Nothing has come since: it is as near as it was.
     assert why.rematch is not None
     assert why.rematch.likenesses[0].distance == pytest.approx(face["distance"], abs=1e-5)
@@ -109,7 +109,7 @@ def test_what_a_user_placed_names_the_decision_that_undo_takes_back(known: Libra
         decide(app, lambda d: d.assign([str(stranger.face_id)], "Ben"))
         why = whys(app, known, "c.png")[1]
         assert (why.name, why.verdict) == ("Ben", "person")
-        assert cause(why) == "you placed it with Ben"
+        assert cause(why) == "you assigned it to Ben"
         [entry] = why.decisions
         assert f"facewatch undo --id d{entry}" in commands(why)
         assert f"facewatch unassign f{why.face_id}" in commands(why)
@@ -508,7 +508,7 @@ def test_the_second_face_of_a_collage_is_placed_by_hand_as_is_offered(known: Lib
     [second] = [face for face in told["faces"] if face["name"] is None]
     said = run("why", f"f{second['face_id']}").out
     assert "it looks most like Anna, but Anna is in this photo already" in said
-    assert "a run never places two faces of one photo with one person" in said
+    assert "a run never assigns two faces of one photo to one person" in said
     [command] = [a["command"] for a in second["advice"] if "as in a collage" in a["text"]]
     assert command in said
     assert run(*shlex.split(command)[1:]).code == 0

@@ -86,7 +86,7 @@ class Assignments(Table):
         )
 
     def move(self, faces: Collection[int], person_id: int, *, rule: str, now: str) -> None:
-        """Give assigned faces to another person; who placed them stays on record."""
+        """Give assigned faces to another person; who assigned them stays on record."""
         self._db.execute(
             f"UPDATE assignments SET person_id = ?, rule = ?, at = ?, entry_id = {_NEWEST_ENTRY}"
             " WHERE face_id IN (SELECT value FROM json_each(?))",
@@ -110,7 +110,7 @@ class Assignments(Table):
         )
 
     def made_since(self, people: Collection[int], entry_id: int) -> list[int]:
-        """Return the faces of these people that runs placed when this entry was in the journal already."""
+        """Return the faces of these people that runs assigned when this entry was in the journal already."""
         rows = self._db.execute(
             f"SELECT face_id FROM assignments WHERE source {BY_RUN} AND entry_id >= ?"
             " AND person_id IN (SELECT value FROM json_each(?)) ORDER BY face_id",
@@ -119,7 +119,7 @@ class Assignments(Table):
         return [face_id for (face_id,) in rows]
 
     def n_made_by(self, run_id: int, *, since: int) -> tuple[int, int]:
-        """Return how many faces that came after this one are with somebody, and how many others the run placed."""
+        """Return how many faces that came after this one are with somebody, and how many others the run assigned."""
         new, before = self._db.execute(
             "SELECT COALESCE(SUM(a.face_id > ?), 0), COALESCE(SUM(a.face_id <= ?), 0) FROM assignments a"
             " JOIN faces f ON f.id = a.face_id WHERE (a.face_id > ? OR a.run_id = ?) AND f.is_current"
@@ -266,7 +266,7 @@ _OF_SOURCE = {"auto": How.RECOGNISED, "cluster": How.GROUPED, "import": How.IMPO
 
 
 @dataclass(frozen=True, slots=True)
-class Placing:
+class Assignment:
     """The assignment of a face, as it is on record."""
 
     face_id: int
@@ -319,7 +319,7 @@ class Provenance(Table):
             " WHERE a.face_id IN (SELECT value FROM json_each(?))",
             [json.dumps(list(faces))],
         )
-        return {row[0]: Placing(*row) for row in rows}
+        return {row[0]: Assignment(*row) for row in rows}
 
     def rejected(self, face_id: int) -> dict[int, str]:
         """Return whom a user said that the face is not, and when."""
@@ -335,7 +335,7 @@ class Provenance(Table):
 
     def decisions_about(self, faces: Collection[int]) -> dict[int, list[int]]:
         """Return for each face the journal entries of decisions that stand and that changed anything about it, newest
-        first; where a run placed it because of one, that one."""
+        first; where a run assigned it because of one, that one."""
         rows = self._db.execute(
             "SELECT DISTINCT json_extract(c.value, '$[1][0]') AS face_id, d.id FROM journal j"
             " JOIN journal d ON d.id = COALESCE(j.parent_id, j.id) JOIN json_each(j.undo, '$.changes') c"

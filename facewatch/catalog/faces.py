@@ -53,7 +53,7 @@ class FaceRow:
     photo_id: int
     person_id: int | None
     source: str | None
-    """Who placed it: auto, cluster, user, import or folder."""
+    """Who assigned it: auto, cluster, user, import or folder."""
     mark: Mark | None
     box: Box
 
@@ -70,7 +70,7 @@ class FaceTable(Columns):
     qualities: NDArray[np.float32]
     """0 to 1."""
     by_user: NDArray[np.bool_]
-    """Whether a user placed the face."""
+    """Whether a user assigned the face."""
     embeddings: NDArray[np.float32]
     """Unit vectors, shape (n_faces, n_dims)."""
     days: NDArray[np.int64]

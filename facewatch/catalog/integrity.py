@@ -27,17 +27,17 @@ _MOST_LISTED = 5
 
 _IS_GONE = "(p.merged_into IS NOT NULL OR p.is_gone)"
 
-_PLACED_WITH_NOBODY = (
+_ASSIGNED_WITH_NOBODY = (
     "SELECT a.face_id, p.id, p.merged_into IS NOT NULL FROM assignments a JOIN people p ON p.id = a.person_id"
     f" WHERE {_IS_GONE} ORDER BY 1"
 )
 
-_PLACED_AGAINST_REJECTION = (
+_ASSIGNED_AGAINST_REJECTION = (
     "SELECT a.face_id, a.person_id FROM assignments a JOIN rejections r"
     " ON r.face_id = a.face_id AND r.person_id = a.person_id ORDER BY 1"
 )
 
-_PLACED_THOUGH_MARKED = (
+_ASSIGNED_THOUGH_MARKED = (
     "SELECT a.face_id, a.person_id FROM assignments a JOIN marks m ON m.face_id = a.face_id ORDER BY 1"
 )
 
@@ -46,10 +46,10 @@ _DANGLING = 'SELECT "table", parent, COUNT(*) FROM pragma_foreign_key_check GROU
 _MERGES = "SELECT id, merged_into FROM people WHERE merged_into IS NOT NULL"
 
 _RULES = {
-    "a face belongs to somebody who is a person no longer": _PLACED_WITH_NOBODY,
-    "a face belongs to somebody though a user took it out": _PLACED_THOUGH_MARKED,
-    "a face belongs to whom it is not, as a user said": _PLACED_AGAINST_REJECTION,
-    "a run placed a face with somebody who is in the photo already": (
+    "a face belongs to somebody who is a person no longer": _ASSIGNED_WITH_NOBODY,
+    "a face belongs to somebody though a user took it out": _ASSIGNED_THOUGH_MARKED,
+    "a face belongs to whom it is not, as a user said": _ASSIGNED_AGAINST_REJECTION,
+    "a run assigned a face to somebody who is in the photo already": (
         f"SELECT a.face_id FROM assignments a JOIN faces f ON f.id = a.face_id WHERE a.source {BY_RUN}"
         " AND EXISTS (SELECT 1 FROM faces g JOIN assignments b ON b.face_id = g.id"
         " WHERE g.photo_id = f.photo_id AND g.id != f.id AND b.person_id = a.person_id)"
@@ -109,7 +109,7 @@ class FaceMeasures(Columns):
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class AssignedFace:
     """A face that belongs to a person."""
 
     face_id: int
@@ -117,7 +117,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class StrayAssignment(Placed):
+class StrayAssignment(AssignedFace):
     """A face that belongs to a person that lives no longer."""
 
     is_merged: bool
@@ -130,11 +130,12 @@ class Integrity(Table):
     def loosely_placed(
         self, *, strictness: float, match: float, centroid: float, cluster: float
     ) -> dict[int, float | None]:
-        """Return the faces that a run placed by looser settings than these, and which `match.strictness` it had, where
-        that is known; else what is on record shows it: they were farther off than these allow at most.
+        """Return the faces that a run assigned by looser settings than these, and which `match.strictness` it had,
+        where that is known; else what is on record shows it: they were farther off than these allow at most.
 
         Where it is known distances show nothing: groups are also made by what their faces have in common beyond
-        strangers. Faces that were placed by another engine are left out: what is on record of them is not by that one.
+        strangers. Faces that were assigned by another engine are left out: what is on record of them is not by that
+        one.
 
         Args:
             match: how far a face may be from the nearest face of its person at most, whatever else speaks for it.
@@ -149,8 +150,8 @@ class Integrity(Table):
             " OR (a.source = 'cluster' AND a.distance > ?4 + 1e-4))))",
             [strictness, match, centroid, cluster],
         )
-        placed = dict(rows)
-        return placed | self._loosely_joined(strictness)
+        assigned = dict(rows)
+        return assigned | self._loosely_joined(strictness)
 
     def _loosely_joined(self, strictness: float) -> dict[int, float]:
         """Return the faces of people whom a run with less than that made part of others."""
@@ -180,7 +181,7 @@ class Integrity(Table):
         )
 
     def sources(self) -> dict[str, int]:
-        """Return how many faces of the library were placed by whom: auto, cluster, user, import or folder."""
+        """Return how many faces of the library were assigned by whom: auto, cluster, user, import or folder."""
         return self._count(
             f"SELECT a.source, COUNT(*) FROM assignments a JOIN faces f ON f.id = a.face_id WHERE {_SEEN} GROUP BY 1"
         )
@@ -207,16 +208,16 @@ class Integrity(Table):
             f" AND {IN_LIBRARY} GROUP BY 1, 2 HAVING COUNT(*) > 1 ORDER BY 1, 2"
         ).fetchall()
 
-    def placed_against_rejections(self) -> list[Placed]:
+    def assigned_against_rejections(self) -> list[AssignedFace]:
         """Return the faces that belong to whom a user said that they are not."""
-        return [Placed(*row) for row in self._db.execute(_PLACED_AGAINST_REJECTION)]
+        return [AssignedFace(*row) for row in self._db.execute(_ASSIGNED_AGAINST_REJECTION)]
 
-    def placed_though_marked(self) -> list[Placed]:
+    def assigned_though_marked(self) -> list[AssignedFace]:
         """Return the assigned faces of which a user said that they are nobody's."""
-        return [Placed(*row) for row in self._db.execute(_PLACED_THOUGH_MARKED)]
+        return [AssignedFace(*row) for row in self._db.execute(_ASSIGNED_THOUGH_MARKED)]
 
     def strays(self) -> list[StrayAssignment]:
-        rows = self._db.execute(_PLACED_WITH_NOBODY)
+        rows = self._db.execute(_ASSIGNED_WITH_NOBODY)
         return [StrayAssignment(face_id, person_id, bool(is_merged)) for face_id, person_id, is_merged in rows]
 
     def merges(self) -> dict[int, int]:

@@ -126,7 +126,7 @@ class Lineage(Table):
         )
 
     def place_as(self, new: int, old: int) -> None:
-        """The new face, which is unassigned, belongs to whom the old one does; who placed that, when and why stays on
+        """The new face, which is unassigned, belongs to whom the old one does; who assigned that, when and why stays on
         record."""
         self._db.execute(
             f"INSERT INTO assignments (face_id, {_PLACING}) SELECT ?, {_PLACING} FROM assignments WHERE face_id = ?",

@@ -253,7 +253,7 @@ class Runs(Table):
     """The table runs."""
 
     def start(self, kind: str, now: str, *, strictness: float) -> int:
-        """Return the id of a run that begins, with the `match.strictness` that it places faces by."""
+        """Return the id of a run that begins, with the `match.strictness` that it assigns faces by."""
         cursor = self._db.execute(
             "INSERT INTO runs (kind, pid, started_at, strictness) VALUES (?, ?, ?, ?)",
             [kind, os.getpid(), now, strictness],

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from facewatch.catalog import Catalog, FaceRow, Person, display
-from facewatch.catalog.integrity import Placed
+from facewatch.catalog.integrity import AssignedFace
 from facewatch.ids import label_of
 from facewatch.people.lookup import handle_of
 
@@ -34,7 +34,7 @@ class FaultKind(StrEnum):
     NEARER = "nearer"
     """A face that is nearer to another person than to its own."""
     LOOSE = "loose"
-    """Faces that a run placed by looser settings than today's, which would refuse them."""
+    """Faces that a run assigned by looser settings than today's, which would refuse them."""
     ALIKE = "alike"
     """Two people who look like one."""
     LINKS = "links"
@@ -47,11 +47,11 @@ class FaultKind(StrEnum):
 class Fix:
     """What takes a fault away without anybody deciding anything."""
 
-    needs: tuple[Placed, ...] = ()
+    needs: tuple[AssignedFace, ...] = ()
     """What must still be so, besides what is changed; else nothing is done."""
-    releases: tuple[Placed, ...] = ()
+    releases: tuple[AssignedFace, ...] = ()
     """Faces that are released, to be matched again."""
-    moves: tuple[tuple[Placed, int], ...] = ()
+    moves: tuple[tuple[AssignedFace, int], ...] = ()
     """Faces and to whom they go."""
     revives: int | None = None
     """A person whose merge is taken back."""
@@ -123,5 +123,5 @@ def named(paths: Sequence[str], otherwise: str = "a photo that is not in the lib
     return ", ".join(names) + more if names else otherwise
 
 
-def placed_of(rows: Iterable[FaceRow]) -> tuple[Placed, ...]:
-    return tuple(Placed(row.id, row.person_id) for row in rows if row.person_id is not None)
+def assigned_of(rows: Iterable[FaceRow]) -> tuple[AssignedFace, ...]:
+    return tuple(AssignedFace(row.id, row.person_id) for row in rows if row.person_id is not None)

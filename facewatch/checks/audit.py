@@ -10,8 +10,8 @@ from pathlib import Path
 
 from facewatch import ids
 from facewatch.catalog import RUNS, Catalog, FaceRow, LinkRow, display
-from facewatch.catalog.integrity import Placed
-from facewatch.checks import FaultKind, Finding, Fix, Severity, Words, named, placed_of
+from facewatch.catalog.integrity import AssignedFace
+from facewatch.checks import FaultKind, Finding, Fix, Severity, Words, assigned_of, named
 from facewatch.checks.faces import Comparison, check_faces, fix_faces
 from facewatch.errors import EngineError, FolderError
 from facewatch.folders.disk import is_intact
@@ -338,20 +338,20 @@ def _strays(catalog: Catalog, heirs: Mapping[int, int], words: Words) -> Iterato
     strays = [stray for stray in catalog.integrity.strays() if heirs.get(stray.person_id) != stray.person_id]
     rows = {row.id: row for row in catalog.faces.rows([stray.face_id for stray in strays])}
     alive = {*words.everybody, *(end for end in heirs.values() if end in heirs)}
-    # Beside a face that a user placed, a run would place the released ones there again.
+    # Beside a face that a user assigned, a run would place the released ones there again.
     stuck = {
         stray.person_id
         for stray in strays
         if rows[stray.face_id].source not in RUNS and heirs.get(stray.person_id) not in alive
     }
     for stray in strays:
-        row, placed = rows[stray.face_id], Placed(stray.face_id, stray.person_id)
+        row, assigned = rows[stray.face_id], AssignedFace(stray.face_id, stray.person_id)
         heir = heirs.get(stray.person_id) if stray.is_merged else None
         fix = None
         if heir in alive and heir is not None and (row.source not in RUNS or _can_be(catalog, row, heir)):
-            fix = Fix(moves=((placed, heir),), gains=(heir,))
+            fix = Fix(moves=((assigned, heir),), gains=(heir,))
         elif row.source in RUNS and stray.person_id not in stuck:
-            fix = Fix(releases=(placed,))
+            fix = Fix(releases=(assigned,))
         yield Finding(
             id=f"stray:{row.id}",
             kind=FaultKind.CATALOG,
@@ -373,17 +373,17 @@ def _can_be(catalog: Catalog, row: FaceRow, person_id: int) -> bool:
 
 
 def _against_rejections(catalog: Catalog, words: Words) -> Iterator[Finding]:
-    found = catalog.integrity.placed_against_rejections()
-    rows = {row.id: row for row in catalog.faces.rows([placed.face_id for placed in found])}
-    for placed in found:
-        face_id, person_id = placed.face_id, placed.person_id
+    found = catalog.integrity.assigned_against_rejections()
+    rows = {row.id: row for row in catalog.faces.rows([assigned.face_id for assigned in found])}
+    for assigned in found:
+        face_id, person_id = assigned.face_id, assigned.person_id
         who, is_run = words.label(person_id), rows[face_id].source in RUNS
         yield Finding(
             id=f"rejected:{face_id}:{person_id}",
             kind=FaultKind.CATALOG,
             severity=Severity.BROKEN,
             text=f"face {ids.face(face_id)} belongs to {who}, though you said that it does not"
-            + ("" if is_run else ", and placed it there"),
+            + ("" if is_run else ", and assigned it there"),
             people=(person_id,),
             faces=(face_id,),
             photos=words.paths([rows[face_id].photo_id]),
@@ -392,15 +392,15 @@ def _against_rejections(catalog: Catalog, words: Words) -> Iterator[Finding]:
                 f"facewatch unassign {ids.face(face_id)} && "
                 f"facewatch assign {ids.face(face_id)} {words.who(person_id)}",
             ),
-            fix=Fix(releases=(placed,)) if is_run else None,
+            fix=Fix(releases=(assigned,)) if is_run else None,
         )
 
 
 def _marked(catalog: Catalog, words: Words) -> Iterator[Finding]:
-    found = catalog.integrity.placed_though_marked()
-    rows = {row.id: row for row in catalog.faces.rows([placed.face_id for placed in found])}
-    for placed in found:
-        face_id, person_id = placed.face_id, placed.person_id
+    found = catalog.integrity.assigned_though_marked()
+    rows = {row.id: row for row in catalog.faces.rows([assigned.face_id for assigned in found])}
+    for assigned in found:
+        face_id, person_id = assigned.face_id, assigned.person_id
         row = rows[face_id]
         yield Finding(
             id=f"marked:{face_id}",
@@ -416,7 +416,7 @@ def _marked(catalog: Catalog, words: Words) -> Iterator[Finding]:
                 f"facewatch unassign {ids.face(face_id)} && "
                 f"facewatch assign {ids.face(face_id)} {words.who(person_id)}",
             ),
-            fix=Fix(releases=(placed,)) if row.source in RUNS else None,
+            fix=Fix(releases=(assigned,)) if row.source in RUNS else None,
         )
 
 
@@ -431,7 +431,7 @@ def _unborn(catalog: Catalog, words: Words) -> Iterator[Finding]:
             kind=FaultKind.CATALOG,
             severity=Severity.BROKEN if is_run else Severity.REMARK,
             text=f"face {ids.face(row.id)} in {named(paths)} is {person.label}, born {person.born}, but the photo was"
-            f" taken on {taken[row.photo_id][:10]}" + ("" if is_run else "; you placed it, so it stays"),
+            f" taken on {taken[row.photo_id][:10]}" + ("" if is_run else "; you assigned it, so it stays"),
             people=(person.id,),
             faces=(row.id,),
             photos=paths,
@@ -439,7 +439,7 @@ def _unborn(catalog: Catalog, words: Words) -> Iterator[Finding]:
                 f"facewatch reject {ids.face(row.id)} {words.who(person.id)}",
                 f"facewatch confirm {ids.face(row.id)}",
             ),
-            fix=Fix(releases=placed_of([row])) if is_run else None,
+            fix=Fix(releases=assigned_of([row])) if is_run else None,
         )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from facewatch import ids
 from facewatch.catalog import RUNS, USER, Catalog, Change, FaceRow, FaceTable
-from facewatch.catalog.integrity import Placed
-from facewatch.checks import MOST_LISTED, FaultKind, Finding, Fix, Severity, Words, named, placed_of
+from facewatch.catalog.integrity import AssignedFace
+from facewatch.checks import MOST_LISTED, FaultKind, Finding, Fix, Severity, Words, assigned_of, named
 from facewatch.clustering.twice import compare
 from facewatch.ids import label_of
 from facewatch.matching import Gallery, MatchSettings, distances, match_photo
@@ -56,14 +56,14 @@ def find_twice(catalog: Catalog, table: FaceTable, words: Words) -> list[Finding
 
 
 def _twice(words: Words, person_id: int, photo_id: int, rows: Sequence[FaceRow]) -> Finding:
-    """`rows`: the surest first, those that no run placed before all others."""
-    placed = [row for row in rows if row.source not in RUNS]
-    doubtful = [row for row in rows[max(1, len(placed)) :] if row.source in RUNS]
+    """`rows`: the surest first, those that no run assigned before all others."""
+    assigned = [row for row in rows if row.source not in RUNS]
+    doubtful = [row for row in rows[max(1, len(assigned)) :] if row.source in RUNS]
     stays = rows[: len(rows) - len(doubtful)]
     paths = words.paths([photo_id])
     start = f"{words.label(person_id)} is {_times(len(rows))} in {named(paths)}"
     if doubtful:
-        why = "placed by you" if placed else "the surest"
+        why = "assigned by you" if assigned else "the surest"
         text = f"{start}: {_faces(stays)} {'stays' if len(stays) == 1 else 'stay'} ({why}), {_faces(doubtful)} would go"
     else:
         text = f"{start}, as you said: {_faces(rows)}"
@@ -76,12 +76,12 @@ def _twice(words: Words, person_id: int, photo_id: int, rows: Sequence[FaceRow])
         faces=tuple(row.id for row in rows),
         photos=paths,
         remedies=tuple(f"facewatch reject {ids.face(row.id)} {words.who(person_id)}" for row in doubtful or rows),
-        fix=Fix(needs=placed_of(stays), releases=placed_of(doubtful)) if doubtful else None,
+        fix=Fix(needs=assigned_of(stays), releases=assigned_of(doubtful)) if doubtful else None,
     )
 
 
 def _surest_first(rows: Sequence[FaceRow], table: FaceTable) -> list[FaceRow]:
-    """Return faces of one person in one photo: first those that no run placed, then by how near they are to the
+    """Return faces of one person in one photo: first those that no run assigned, then by how near they are to the
     person's faces elsewhere; where there are none, the better face first."""
     at = {int(face_id): row for row, face_id in enumerate(table.ids) if face_id in {r.id for r in rows}}
     elsewhere = table.embeddings[(table.people == rows[0].person_id) & (table.photos != rows[0].photo_id)]
@@ -108,7 +108,7 @@ def find_nearer(
     margin that matching asks for, and to the middle. One face in the wrong place makes others near to its person; the
     middle does not follow it.
 
-    What a run placed is matched again, with all such faces left out: exactly that is done when they are released. Who
+    What a run assigned is matched again, with all such faces left out: exactly that is done when they are released. Who
     cannot be in the photo, or was said not to be the face, is nobody that it could be nearer to. Nor are people who
     look like one (`alike`, the lower id first): between them distances do not decide, and all faces of one would go.
     """
@@ -172,17 +172,17 @@ def _nearer(row: FaceRow, other: int, said: tuple[float, float], match: Match | 
         f"face {ids.face(row.id)} in {named(paths)} is {words.label(row.person_id)}, but nearer to {words.label(to)}"
         f" ({said[1]:.3f} instead of {said[0]:.3f})"
     )
-    placed = Placed(row.id, row.person_id)
+    assigned = AssignedFace(row.id, row.person_id)
     return Finding(
         id=f"nearer:{row.id}:{row.person_id}",
         kind=FaultKind.NEARER,
         severity=Severity.BROKEN if row.source in RUNS else Severity.REMARK,
-        text=text if row.source in RUNS else f"{text}; you placed it, so it stays",
+        text=text if row.source in RUNS else f"{text}; you assigned it, so it stays",
         people=(row.person_id, to),
         faces=(row.id,),
         photos=paths,
         remedies=(f"facewatch assign {ids.face(row.id)} {words.who(to)}", f"facewatch confirm {ids.face(row.id)}"),
-        fix=Fix(releases=(placed,), gains=(to,)) if match is not None else None,
+        fix=Fix(releases=(assigned,), gains=(to,)) if match is not None else None,
     )
 
 
@@ -227,7 +227,7 @@ def _match_again(comparison: Comparison, faces: Sequence[FaceRow], possible: _Po
 
 
 def find_loose(catalog: Catalog, comparison: Comparison, words: Words) -> list[Finding]:
-    """Return a finding for every person with whom a run placed faces that today's settings would refuse."""
+    """Return a finding for every person with whom a run assigned faces that today's settings would refuse."""
     settings = MatchSettings(strictness=comparison.settings.strictness, aggregation=comparison.settings.aggregation)
     loose = loose_faces(catalog, comparison.table, comparison.thresholds, settings)
     return [_loose(one, catalog.faces.rows(one.faces), comparison, words) for one in loose]
@@ -249,7 +249,7 @@ def _loose(one: Loose, rows: Sequence[FaceRow], comparison: Comparison, words: W
         faces=tuple(row.id for row in rows),
         photos=paths,
         remedies=(f"facewatch split {who}", f"facewatch confirm {who}"),
-        fix=Fix(releases=placed_of(rows)),
+        fix=Fix(releases=assigned_of(rows)),
     )
 
 
@@ -347,7 +347,7 @@ def check_faces(
     reported = {face_id for finding in findings for face_id in finding.faces}
     if table is not None:
         findings += find_twice(catalog, table, words)
-    reported |= {placed.face_id for finding in findings if finding.fix for placed in finding.fix.releases}
+    reported |= {assigned.face_id for finding in findings if finding.fix for assigned in finding.fix.releases}
     if comparison is not None:
         comparison = replace(comparison, table=_of_the_living(comparison.table, words))
         loose = find_loose(catalog, comparison, words)
@@ -371,7 +371,7 @@ def _with_gains(finding: Finding, near: Nearness, thresholds: Thresholds) -> Fin
         return finding
     # Who is a little farther off than matching allows, costs a comparison.
     is_near = near.other < thresholds.match + thresholds.margin
-    rows = np.isin(near.ids, [placed.face_id for placed in finding.fix.releases]) & is_near
+    rows = np.isin(near.ids, [assigned.face_id for assigned in finding.fix.releases]) & is_near
     return replace(finding, fix=replace(finding.fix, gains=tuple(np.unique(near.other_people[rows]).tolist())))
 
 
@@ -382,7 +382,7 @@ def _of_the_living(table: FaceTable, words: Words) -> FaceTable:
 
 def fix_faces(catalog: Catalog, findings: Iterable[Finding]) -> Decided:
     """Do what takes these faults away, as far as they are still there, as one entry of the journal that `undo` takes
-    back; faces that users placed stay where they are."""
+    back; faces that users assigned stay where they are."""
     people: dict[int, None] = {}
     moved: list[int] = []
     released: list[int] = []
@@ -395,11 +395,13 @@ def fix_faces(catalog: Catalog, findings: Iterable[Finding]) -> Decided:
                 continue
             if todo.revives is not None:
                 _revive(catalog, todo.revives)
-            catalog.assignments.release([placed.face_id for placed in todo.releases])
-            for placed, to in todo.moves:
-                catalog.assignments.move([placed.face_id], to, rule=f"{label_of(placed.person_id)} was merged", now=now)
-            moved += [placed.face_id for placed, _ in todo.moves]
-            released += [placed.face_id for placed in todo.releases]
+            catalog.assignments.release([assigned.face_id for assigned in todo.releases])
+            for assigned, to in todo.moves:
+                catalog.assignments.move(
+                    [assigned.face_id], to, rule=f"{label_of(assigned.person_id)} was merged", now=now
+                )
+            moved += [assigned.face_id for assigned, _ in todo.moves]
+            released += [assigned.face_id for assigned in todo.releases]
             people.update(dict.fromkeys((*finding.people, *todo.gains)))
             kinds[finding.kind] = kinds.get(finding.kind, 0) + 1
         catalog.people.drop_covers()
@@ -410,13 +412,13 @@ def fix_faces(catalog: Catalog, findings: Iterable[Finding]) -> Decided:
 
 def _stands(catalog: Catalog, todo: Fix) -> bool:
     """Whether the catalog still is as it was checked, where that matters."""
-    changed = [*todo.releases, *(placed for placed, _ in todo.moves)]
-    rows = {row.id: row for row in catalog.faces.rows([placed.face_id for placed in (*changed, *todo.needs)])}
+    changed = [*todo.releases, *(assigned for assigned, _ in todo.moves)]
+    rows = {row.id: row for row in catalog.faces.rows([assigned.face_id for assigned in (*changed, *todo.needs)])}
     is_there = all(
-        placed.face_id in rows and rows[placed.face_id].person_id == placed.person_id
-        for placed in (*changed, *todo.needs)
+        assigned.face_id in rows and rows[assigned.face_id].person_id == assigned.person_id
+        for assigned in (*changed, *todo.needs)
     )
-    return is_there and all(rows[placed.face_id].source in RUNS for placed in todo.releases)
+    return is_there and all(rows[assigned.face_id].source in RUNS for assigned in todo.releases)
 
 
 def _revive(catalog: Catalog, person_id: int) -> None:

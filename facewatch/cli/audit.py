@@ -13,12 +13,12 @@ from facewatch.cli.program import State, command, json_option, pass_state
 @json_option
 @pass_state
 def audit(state: State, fix: bool, as_json: bool) -> None:
-    """Find people who are twice in one photo, faces nearer to another person than to their own, faces that a run placed
-    with looser settings than today's, people who look like one, wrong links, and contradictions in the catalog; for
-    each of them, show the command that fixes it.
+    """Find people who are twice in one photo, faces nearer to another person than to their own, faces that a run
+    assigned with looser settings than today's, people who look like one, wrong links, and contradictions in the
+    catalog; for each of them, show the command that fixes it.
 
-    Without --fix nothing is changed. With it, faces that a run placed wrongly are released and matched again, the
-    people folder is brought up to date, and broken records are repaired. Faces that you placed are only reported.
+    Without --fix nothing is changed. With it, faces that a run assigned wrongly are released and matched again, the
+    people folder is brought up to date, and broken records are repaired. Faces that you assigned are only reported.
 
     \b
     Example:

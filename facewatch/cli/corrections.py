@@ -67,7 +67,7 @@ def rename(state: State, who: str, new: str, may_merge: bool) -> None:
 def merge(state: State, into: str, others: tuple[str, ...]) -> None:
     """Merge the people OTHERS into the person INTO, who keeps the id, the name (if any) and the folder.
 
-    Two faces of one photo that runs placed cannot both be that person: one of them belongs to nobody then.
+    Two faces of one photo that runs assigned cannot both be that person: one of them belongs to nobody then.
 
     \b
     Example:

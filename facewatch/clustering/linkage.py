@@ -43,7 +43,7 @@ class LinkageTree:
 
     n_units: int
     sizes: list[int]
-    """Faces below each node; what users placed counts as many."""
+    """Faces below each node; what users assigned counts as many."""
     heights: list[float]
     """The mean distance at which each node came to be; never less than those below it."""
     children: dict[int, tuple[int, int]]

@@ -253,14 +253,14 @@ class Versions:
 
     def correct(self, analysis: Analysis, face_ids: Sequence[int], misread: int) -> None:
         """Let the faces of a photo that was taken for another picture be what users said of those at their places, and
-        let go of those that runs placed by what they looked like. Inside the caller's transaction."""
+        let go of those that runs assigned by their likeness. Inside the caller's transaction."""
         faces = self._catalog.faces
         seen = faces.seen(misread, self._engine_id)
         earlier = earlier_faces_of(seen, analysis, nearest=inf)
         self.hand_over({face_ids[new]: old for new, old in earlier.items()}, with_runs=False)
-        placed = [row for row in faces.rows(seen.ids.tolist()) if row.source in RUNS]
-        self._catalog.assignments.release([row.id for row in placed])
-        self._people |= {row.person_id for row in placed if row.person_id is not None}
+        assigned = [row for row in faces.rows(seen.ids.tolist()) if row.source in RUNS]
+        self._catalog.assignments.release([row.id for row in assigned])
+        self._people |= {row.person_id for row in assigned if row.person_id is not None}
 
     def there(self, photos: Collection[int]) -> list[tuple[int, int]]:
         """Return pairs of one of these photos, about whose faces somebody said something, and another photo of the
@@ -343,7 +343,7 @@ class Versions:
         """Let faces, by id, be what older ones are: whose, whose not, no face, a cover; returns how many that changed.
 
         What users said of a face itself counts more than what is handed over, and nobody comes into a photo twice by
-        what runs placed. With `with_runs` faces that nothing is known of are also whose runs took the old ones for.
+        what runs assigned. With `with_runs` faces that nothing is known of are also whose runs took the old ones for.
         """
         if not earlier:
             return 0

@@ -149,7 +149,7 @@ class Gallery:
     ) -> None:
         """Add one face that moves the centroid by its weight: its quality, 0 for one that may not start a person.
 
-        A face without weight is compared with others only if a user placed or confirmed it.
+        A face without weight is compared with others only if a user assigned or confirmed it.
         """
         row = MemberFaces(
             embeddings=embedding[None],
@@ -278,7 +278,7 @@ class Gallery:
 
     def _near(self, person_id: int, embedding: Floats, similarity: float, tier: Tier, day: int) -> _Ranked:
         """Compare a face with a person, a poor one with good faces only: poor ones look like each other, also those
-        that a user placed."""
+        that a user assigned."""
         member = self._members[person_id]
         enrolling = member.exemplars if tier is Tier.ENROLL else member.exemplars.take(member.exemplars.weights > 0)
         exemplars = enrolling if len(enrolling) else member.exemplars

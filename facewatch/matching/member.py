@@ -35,7 +35,7 @@ class MemberFaces(Columns):
     """What each counts in the centroid: its quality, 0 for one that may not start a person."""
     ids: Ints
     confirmed: Flags
-    """Whether a user placed or confirmed the face."""
+    """Whether a user assigned or confirmed the face."""
     days: Ints
     """When each was taken; UNDATED: nobody knows."""
 

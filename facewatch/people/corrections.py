@@ -1,7 +1,7 @@
 """What users decide about people and faces. Needs no engine: decisions hang on faces, whichever engine runs.
 
-Every decision is one transaction and one entry of the journal, which says what takes it back. What users placed no run
-moves, and what they rejected stays rejected, also through merges and splits.
+Every decision is one transaction and one entry of the journal, which says what takes it back. What users assigned no
+run moves, and what they rejected stays rejected, also through merges and splits.
 """
 
 from __future__ import annotations
@@ -140,19 +140,19 @@ class Decisions(Recorder):
                 people.set_cover(target.id, one.cover_id)
 
     def _check_merge(self, one: Person, other: Person) -> None:
-        """Refuse to bring together what a user placed with one and said not to be the other."""
+        """Refuse to bring together what a user assigned to one and said not to be the other."""
         rejected = self._catalog.rejections.of_person(other.id)
-        placed = [row for row in self._catalog.faces.of_person(one.id) if row.source == USER and row.id in rejected]
-        if placed:
-            faces = ", ".join(ids.face(row.id) for row in placed[:10])
+        assigned = [row for row in self._catalog.faces.of_person(one.id) if row.source == USER and row.id in rejected]
+        if assigned:
+            faces = ", ".join(ids.face(row.id) for row in assigned[:10])
             raise DecisionError(
-                f"{one.label} and {other.label} cannot be one: you placed face {faces} with {one.label} and "
-                f"said that it is not {other.label}; if that was wrong: facewatch unassign {ids.face(placed[0].id)}"
+                f"{one.label} and {other.label} cannot be one: you assigned face {faces} to {one.label} and "
+                f"said that it is not {other.label}; if that was wrong: facewatch unassign {ids.face(assigned[0].id)}"
             )
 
     def _clashes_of(self, target: int, source: int) -> list[FaceRow]:
         """Return the faces that must leave when two people become one: those that a user said are not the other, and
-        all but one in a photo as far as a run placed them: the user's stay, then those of the first person."""
+        all but one in a photo as far as a run assigned them: the user's stay, then those of the first person."""
         faces = self._catalog.faces
         of_target, of_source = faces.of_person(target), faces.of_person(source)
         rejected = self._catalog.rejections.of_person(target), self._catalog.rejections.of_person(source)
@@ -171,16 +171,16 @@ class Decisions(Recorder):
         Whoever is not the old one is not the new ones, and no run makes them one again.
 
         Raises:
-            DecisionError: a user placed one of the faces, or none would stay.
+            DecisionError: a user assigned one of the faces, or none would stay.
         """
         moving = {face_id for part in parts for face_id in part}
         catalog, now = self._catalog, self._catalog.now()
         with catalog.write():
             rows = catalog.faces.of_person(person.id)
-            placed = [row.id for row in rows if row.source == USER and row.id in moving]
-            if placed:
+            assigned = [row.id for row in rows if row.source == USER and row.id in moving]
+            if assigned:
                 raise DecisionError(
-                    f"face {ids.face(placed[0])} was placed with {person.label} by you; unassign it first"
+                    f"face {ids.face(assigned[0])} was assigned to {person.label} by you; unassign it first"
                 )
             if not moving < {row.id for row in rows}:
                 raise DecisionError(f"{person.label} has changed meanwhile; check it again")
@@ -248,7 +248,7 @@ class Decisions(Recorder):
     def born(self, who: str, born: str | None) -> Decided:
         """No photo that was clearly taken before is matched with the person; None takes the date away.
 
-        What runs placed against that leaves; what users placed stays.
+        What runs assigned against that leaves; what users assigned stays.
         """
         when = clean_date(born) if born is not None else None
         catalog = self._catalog
@@ -280,7 +280,7 @@ class Decisions(Recorder):
     # --- faces ---
 
     def assign(self, faces: Sequence[str], who: str, *, is_new: bool = False) -> Decided:
-        """These are that person, for ever; what a run placed beside them in the same photo makes room.
+        """These are that person, for ever; what a run assigned beside them in the same photo makes room.
 
         With `is_new` nobody is called so yet.
         """
@@ -309,9 +309,9 @@ class Decisions(Recorder):
         return f"if {person.label} and {other.label} are one person: facewatch merge {into} {ids.person(person.id)}"
 
     def _place(self, rows: Sequence[FaceRow], person_id: int, result: Result, now: str) -> None:
-        catalog, placed = self._catalog, {row.id for row in rows}
+        catalog, assigned = self._catalog, {row.id for row in rows}
         beside = catalog.faces.beside({row.photo_id for row in rows}, person_id)
-        self._release([row for row in beside if row.id not in placed and row.source != USER], result)
+        self._release([row for row in beside if row.id not in assigned and row.source != USER], result)
         for row in rows:
             if row.person_id == person_id and row.source == USER:
                 continue

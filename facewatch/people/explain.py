@@ -24,7 +24,7 @@ from facewatch.quality import Limits, Shortfall, shortfalls
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
-    from facewatch.catalog.assignments import Placing
+    from facewatch.catalog.assignments import Assignment
     from facewatch.indexing.engine import EngineInUse, WantedEngine
     from facewatch.matching import MatchSettings
 
@@ -80,7 +80,7 @@ class Why:
     """From the left, from 1."""
     face: Mapping[str, Any]
     """Its row of `Faces.in_photo`."""
-    placing: Placing | None
+    assignment: Assignment | None
     marked_at: str | None
     """When a user took it out."""
     decisions: tuple[int, ...]
@@ -114,11 +114,11 @@ class Why:
     def verdict(self) -> Verdict:
         if self.mark is not None:
             return _VERDICTS[self.mark]
-        return Verdict.PERSON if self.placing else Verdict.NOBODY
+        return Verdict.PERSON if self.assignment else Verdict.NOBODY
 
     @property
     def person_id(self) -> int | None:
-        return self.placing.person_id if self.placing else None
+        return self.assignment.person_id if self.assignment else None
 
     @property
     def name(self) -> str | None:
@@ -128,12 +128,12 @@ class Why:
     @property
     def at(self) -> str | None:
         """Since when it is so."""
-        return self.placing.at if self.placing else self.marked_at
+        return self.assignment.at if self.assignment else self.marked_at
 
     @property
     def own(self) -> Likeness | None:
         """How near the face is to its own person."""
-        return self.rematch.of(self.placing.person_id) if self.rematch and self.placing else None
+        return self.rematch.of(self.assignment.person_id) if self.rematch and self.assignment else None
 
     @property
     def possible(self) -> Likeness | None:
@@ -287,14 +287,14 @@ class Explainer:
         with self._catalog.read():
             faces = self._catalog.faces.in_photo(photo_id)
             here = [int(str(face["face_id"])) for face in faces]
-            placed, decisions = self._provenance.placed(here), self._provenance.decisions_about(here)
+            assigned, decisions = self._provenance.assigned(here), self._provenance.decisions_about(here)
             barred = {face_id: tuple(self._barred(face_id, photo_id, faces)) for face_id in here}
             rematches = self._rematches(photo_id, barred, engine)
             return [
                 self._why(
                     number,
                     face,
-                    placed.get(face_id),
+                    assigned.get(face_id),
                     decisions=tuple(decisions[face_id]),
                     barred=barred[face_id],
                     rematch=rematches.get(face_id),
@@ -309,7 +309,7 @@ class Explainer:
         self,
         number: int,
         face: Mapping[str, Any],
-        placing: Placing | None,
+        assignment: Assignment | None,
         *,
         decisions: tuple[int, ...],
         barred: Sequence[Bar],
@@ -317,12 +317,12 @@ class Explainer:
         limits: Limits,
         can_compare: bool,
     ) -> Why:
-        own = placing.person_id if placing else None
+        own = assignment.person_id if assignment else None
         return Why(
             number=number,
             face=face,
-            placing=placing,
-            marked_at=self._provenance.marked_at(face["face_id"]) if placing is None else None,
+            assignment=assignment,
+            marked_at=self._provenance.marked_at(face["face_id"]) if assignment is None else None,
             decisions=decisions,
             shortfalls=tuple(shortfalls(face, limits)) if Tier(face["tier"]) is not Tier.ENROLL else (),
             rematch=rematch,

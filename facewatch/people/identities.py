@@ -215,8 +215,8 @@ class Identities:
                 catalog.write(),
                 catalog.journal.recording(USER, "look again", parent_id=parent_id, now=catalog.now()) as record,
             ):
-                placed = sum(self.match_photo(int(photo_id)) for photo_id in photos[start : start + _BATCH_PHOTOS])
-                record.details["n_faces"] = placed
+                assigned = sum(self.match_photo(int(photo_id)) for photo_id in photos[start : start + _BATCH_PHOTOS])
+                record.details["n_faces"] = assigned
             gained |= {int(c.after["person_id"]) for c in record.changes if c.after and "person_id" in c.after}
         return gained
 

@@ -23,7 +23,7 @@ class Lost:
     who: str
     """What that person was called then."""
     is_let_go: bool
-    """A run had placed it, and that contradicted the decision; else it is a face that the decision was about."""
+    """A run had assigned it, and that contradicted the decision; else it is a face that the decision was about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Decided:
     faces: tuple[int, ...]
     """Faces that it was about or that it moved."""
     released: tuple[int, ...] = ()
-    """Faces that a run had placed and that belong to nobody now, because they contradicted the decision."""
+    """Faces that a run had assigned and that belong to nobody now, because they contradicted the decision."""
     lost: tuple[Lost, ...] = ()
     """From whom a face was taken, by the user's word or because it contradicted that."""
 

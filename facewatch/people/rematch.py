@@ -33,7 +33,7 @@ class NearestFace:
     photo: str | None
     """A file that shows it; None: it is not in the library now."""
     is_confirmed: bool
-    """Whether a user placed or confirmed it."""
+    """Whether a user assigned or confirmed it."""
 
 
 @dataclass(frozen=True, slots=True)

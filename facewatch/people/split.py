@@ -4,8 +4,8 @@
     split_faces     faces -> SplitPlan               thinks
 
 Faces are grouped again by average linkage, the measure that all groups are made by (`clustering.average`), with what
-users said as its rules: all faces that they placed are one group from the start, and of two faces in one photo at least
-one is somebody else. Poor faces, which look like each other, make no parts but follow.
+users said as its rules: all faces that they assigned are one group from the start, and of two faces in one photo at
+least one is somebody else. Poor faces, which look like each other, make no parts but follow.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Part:
     photos: tuple[int, ...]
     examples: tuple[int, ...]
     """Photos with the faces that are nearest to the middle of the part."""
-    n_placed: int
-    """Faces that a user placed or confirmed; only the part that is kept has any."""
+    n_assigned: int
+    """Faces that a user assigned or confirmed; only the part that is kept has any."""
     spread: float | None
     """The mean distance between two of its faces; None: there is one."""
     distance: float | None
@@ -58,7 +58,7 @@ class SplitPlan:
 
     person: Person
     parts: tuple[Part, ...]
-    """The first keeps id and name: the one with the faces that a user placed, else the largest. One: there is nothing
+    """The first keeps id and name: the one with the faces that a user assigned, else the largest. One: there is nothing
     to split."""
     into: int | None = None
     """How many parts were asked for."""
@@ -68,19 +68,19 @@ class SplitPlan:
     n_unseen: int = 0
     """Faces that cannot be compared now, which stay with the person."""
     n_loose: int = 0
-    """Faces that would not have been placed there by today's settings."""
+    """Faces that would not have been assigned there by today's settings."""
 
     def keeping(self, number: int) -> SplitPlan:
         """Return the plan by which the part of this number, from 1, keeps id and name.
 
         Raises:
-            DecisionError: there is no such part, or a user placed faces of another.
+            DecisionError: there is no such part, or a user assigned faces of another.
         """
         if not 1 <= number <= len(self.parts):
             raise DecisionError(f"there is no part {number} of {self.person.label}: there are {len(self.parts)}")
-        if number != 1 and self.kept.n_placed:
+        if number != 1 and self.kept.n_assigned:
             raise DecisionError(
-                f"part 1 holds faces that you placed with {self.person.label}, so that it keeps the name; unassign "
+                f"part 1 holds faces that you assigned to {self.person.label}, so that it keeps the name; unassign "
                 "them first"
             )
         kept, others = self.parts[number - 1], (*self.parts[: number - 1], *self.parts[number:])
@@ -159,7 +159,7 @@ def split_faces(
         groups = _without_loose(face_units, groups, cut_tree(tree, ceiling, into=None, is_strict=True)[0], loose)
     parts = [_Growing.of(face_units.rows_of(group), table) for group in groups]
     for part in parts:
-        if part.is_placed(table):
+        if part.is_by_user(table):
             part.photos |= face_units.barred
     # Small groups follow before poor faces do; of each the oldest first, in whatever order they came.
     for rows in ([row for group in small for row in face_units.rows_of(group)], face_units.followers):
@@ -187,17 +187,17 @@ def largest_part(table: FaceTable, *, ceiling: float) -> NDArray[np.int64]:
     return np.array(max((face_units.rows_of(group) for group in groups), key=len), np.int64)
 
 
-# --- what today's settings would not have placed ---
+# --- what today's settings would not have assigned ---
 
 
 @dataclass(frozen=True, slots=True)
 class Loose:
-    """Faces of one person that today's settings would not have placed with it."""
+    """Faces of one person that today's settings would not have assigned to it."""
 
     person_id: int
     faces: tuple[int, ...]
     strictness: float | None
-    """The least `match.strictness` that one of them was placed by; None: nobody knows."""
+    """The least `match.strictness` that one of them was assigned by; None: nobody knows."""
 
 
 def loose_faces(
@@ -206,14 +206,14 @@ def loose_faces(
     thresholds: Thresholds,
     settings: MatchSettings,
 ) -> list[Loose]:
-    """Return the faces that a run placed by looser settings than today's, and that those would refuse, by person.
+    """Return the faces that a run assigned by looser settings than today's, and that those would refuse, by person.
 
     Only what was assigned so is checked: a face is in no doubt because its person has grown, thresholds have risen with
     the gallery, or somebody else looks alike by now. Without a change of `match.strictness` there is nothing to find.
 
-    Who was placed loosely stays where it is near enough to the others of its person, by today's distances in a small
+    Who was assigned loosely stays where it is near enough to the others of its person, by today's distances in a small
     gallery in which nobody else is known; these are asked again as those that stay grow more. Of a person that was
-    placed loosely as a whole the largest part that today's grouping would leave together stays.
+    assigned loosely as a whole the largest part that today's grouping would leave together stays.
 
     Args:
         table: the faces of the people to be checked, as the engine in use sees them.
@@ -222,20 +222,20 @@ def loose_faces(
     limit, centroid_limit = settings.aggregation.limits_on_record(thresholds)
     strictness = settings.strictness
     most = thresholds.no_rival_bonus + thresholds.confirmed - strictness
-    placed = catalog.integrity.loosely_placed(
+    assigned = catalog.integrity.loosely_assigned(
         strictness=strictness,
         match=limit + most,
         centroid=centroid_limit + most,
         cluster=thresholds.cluster - strictness,
     )
-    is_loose = np.isin(table.ids, list(placed)) & ~table.by_user
+    is_loose = np.isin(table.ids, list(assigned)) & ~table.by_user
     found = []
     for person_id in np.unique(table.people[is_loose]):
         own = table.take(table.people == person_id)
-        is_own_loose = np.isin(own.ids, list(placed)) & ~own.by_user
+        is_own_loose = np.isin(own.ids, list(assigned)) & ~own.by_user
         refused = _refused(own, is_own_loose, thresholds, settings)
         if len(refused):
-            then = [known for face_id in refused.tolist() if (known := placed[face_id]) is not None]
+            then = [known for face_id in refused.tolist() if (known := assigned[face_id]) is not None]
             found.append(Loose(int(person_id), tuple(refused.tolist()), min(then, default=None)))
     return found
 
@@ -246,7 +246,8 @@ def _refused(
     thresholds: Thresholds,
     settings: MatchSettings,
 ) -> NDArray[np.int64]:
-    """Return which faces of one person today's settings would not place beside those that were not placed loosely."""
+    """Return which faces of one person today's settings would not assign beside those that were not assigned
+    loosely."""
     if is_loose.all():
         is_loose[largest_part(own, ceiling=thresholds.cluster - settings.strictness)] = False
     gallery = Gallery(own.embeddings.shape[1], thresholds, settings)
@@ -268,14 +269,14 @@ def _is_near(gallery: Gallery, own: FaceTable, row: int) -> bool:
 
 
 def _check_faces(person: Person, table: FaceTable, unseen: Sequence[FaceRow]) -> None:
-    n_placed = int(table.by_user.sum()) + sum(row.source == USER for row in unseen)
+    n_assigned = int(table.by_user.sum()) + sum(row.source == USER for row in unseen)
     n_faces = len(table) + len(unseen)
     if n_faces < 2:
         has = "one face" if n_faces else "no face"
         raise DecisionError(f"{person.label} has {has}: there is nothing to split")
-    if n_placed == n_faces:
+    if n_assigned == n_faces:
         raise DecisionError(
-            f"you placed or confirmed all {n_faces} faces of {person.label}, and what you placed stays; take out those "
+            f"you assigned or confirmed all {n_faces} faces of {person.label}, and these stay; take out those "
             "that are wrong: facewatch unassign FACE, or give them away: facewatch assign FACE NAME"
         )
     if len(table) < 2:
@@ -290,7 +291,7 @@ def _check_number(person: Person, into: int, most: int) -> None:
         raise DecisionError(f"{person.label} cannot be split into {into}; two parts are the fewest")
     if into > most:
         raise DecisionError(
-            f"{person.label} cannot be split into {into} parts: it has faces for {most}, because what you placed or "
+            f"{person.label} cannot be split into {into} parts: it has faces for {most}, because what you assigned or "
             f"confirmed stays together; --into {most} is the most"
             if most > 1
             else f"{person.label} cannot be split into {into} parts: it has faces for one"
@@ -306,10 +307,10 @@ class _FaceUnits:
 
     table: FaceTable
     units: list[list[int]]
-    """Rows of the table. The first unit is what users placed, if they placed any."""
+    """Rows of the table. The first unit is what users assigned, if they assigned any."""
     has_block: bool
     barred: frozenset[int]
-    """Photos of what users placed but the engine in use does not see: none of their faces joins the first unit."""
+    """Photos of what users assigned but the engine in use does not see: none of their faces joins the first unit."""
     followers: list[int]
     """Rows that make no part."""
 
@@ -318,11 +319,11 @@ class _FaceUnits:
         is_maker = table.may_enroll | table.by_user
         if int((is_maker & ~table.by_user).sum()) + int(table.by_user.any()) < wanted:
             is_maker[:] = True
-        placed = np.flatnonzero(table.by_user).tolist()
-        units = [placed] if placed else []
+        assigned = np.flatnonzero(table.by_user).tolist()
+        units = [assigned] if assigned else []
         units += [[row] for row in np.flatnonzero(is_maker & ~table.by_user).tolist()]
-        barred = frozenset(row.photo_id for row in unseen if row.source == USER) if placed else frozenset()
-        return cls(table, units, bool(placed), barred, np.flatnonzero(~is_maker).tolist())
+        barred = frozenset(row.photo_id for row in unseen if row.source == USER) if assigned else frozenset()
+        return cls(table, units, bool(assigned), barred, np.flatnonzero(~is_maker).tolist())
 
     @property
     def n_free(self) -> int:
@@ -416,7 +417,7 @@ class _Growing:
     def n_faces(self) -> int:
         return len(self.rows) + len(self.unseen)
 
-    def is_placed(self, table: FaceTable) -> bool:
+    def is_by_user(self, table: FaceTable) -> bool:
         return bool(table.by_user[self.rows].any()) or any(row.source == USER for row in self.unseen)
 
 
@@ -432,13 +433,13 @@ def _follow(parts: list[_Growing], row: int, table: FaceTable) -> None:
 
 def _kept_first(parts: Sequence[_Growing], table: FaceTable, unseen: Sequence[FaceRow]) -> list[_Growing]:
     """Return the parts with what the engine does not see in them: first the one that is kept, then by size."""
-    by_size = sorted(parts, key=lambda part: (not part.is_placed(table), -len(part.rows), min(part.rows)))
-    placed = [row for row in unseen if row.source == USER]
-    if placed and not by_size[0].is_placed(table):
-        photos = {row.photo_id for row in placed}
+    by_size = sorted(parts, key=lambda part: (not part.is_by_user(table), -len(part.rows), min(part.rows)))
+    assigned = [row for row in unseen if row.source == USER]
+    if assigned and not by_size[0].is_by_user(table):
+        photos = {row.photo_id for row in assigned}
         home = next((part for part in by_size if not part.photos & photos), None)
         by_size = [home, *(p for p in by_size if p is not home)] if home else [_empty(table), *by_size]
-    for row in (*placed, *(row for row in unseen if row.source != USER)):
+    for row in (*assigned, *(row for row in unseen if row.source != USER)):
         _stay(by_size, row, table)
     kept, *others = by_size
     return [kept, *sorted(others, key=lambda part: -part.n_faces)]
@@ -467,7 +468,7 @@ def _part(part: _Growing, kept: _Growing, table: FaceTable) -> Part:
         faces=tuple(sorted([*table.ids[rows].tolist(), *(row.id for row in part.unseen)])),
         photos=tuple(sorted(part.photos)),
         examples=tuple(dict.fromkeys(photos))[:EXAMPLES],
-        n_placed=int(table.by_user[rows].sum()) + sum(row.source == USER for row in part.unseen),
+        n_assigned=int(table.by_user[rows].sum()) + sum(row.source == USER for row in part.unseen),
         spread=_spread_inside(part),
         distance=_spread_between(part, kept) if part is not kept else None,
     )

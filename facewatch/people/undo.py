@@ -147,7 +147,7 @@ class History:
         return tuple(sorted({*people, *_mentioned(record.changes)}))
 
     def _write_back(self, changes: Sequence[Change]) -> list[int]:
-        """Give every row its value from before; returns faces that runs had placed with somebody who is gone since:
+        """Give every row its value from before; returns faces that runs had assigned to somebody who is gone since:
         unassigned now.
 
         Raises:
@@ -249,8 +249,8 @@ class History:
         return released
 
     def _make_room(self, changes: Iterable[Change]) -> list[int]:
-        """Nobody may be in a photo twice because a face came back: what a run placed there since leaves. Where a user
-        placed it, the face that came back leaves, unless a user had placed that one, too."""
+        """Nobody may be in a photo twice because a face came back: what a run assigned there since leaves. Where a user
+        assigned it, the face that came back leaves, unless a user had assigned that one, too."""
         faces = self._catalog.faces
         back = faces.rows({change.key[0] for change in changes if change.table == "assignments"})
         are_back = {row.id for row in back}

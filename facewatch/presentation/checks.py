@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _HEADINGS = {
     "twice": "one person several times in a photo",
     "nearer": "faces nearer to another person than to their own",
-    "loose": "faces that today's settings would not have placed",
+    "loose": "faces that today's settings would not have assigned",
     "alike": "people who look like one",
     "links": "the people folder",
     "catalog": "a catalog that contradicts itself",

@@ -65,7 +65,7 @@ def _outcome(catalog: Catalog, decided: Decided) -> str:
         case "apart":
             return f"{who[0]} and {who[1]} are different people"
         case "assign":
-            return f"{faces} placed with {who[0]}, for good{_from_whom(decided.taken)}"
+            return f"{faces} assigned to {who[0]}, for good{_from_whom(decided.taken)}"
         case "unassign":
             return f"{faces} taken out{_from_whom(decided.taken)}; `facewatch assign` says whose they are"
         case "reject":
@@ -144,7 +144,7 @@ def describe(entry: Entry) -> str:
     sentences = {
         "split": f"{data.get('before')} split into {len(data.get('people', ()))}",
         "apart": f"{data.get('one')} and {data.get('other')} kept apart",
-        "assign": f"{n_faces} placed with {who}{taken}{let_go}",
+        "assign": f"{n_faces} assigned to {who}{taken}{let_go}",
         "unassign": f"{n_faces} taken out{taken}",
         "ignore": f"{n_faces} ignored{taken}",
         "reject": f"{n_faces}: not {', '.join(data['not'])}",
@@ -204,7 +204,7 @@ def _split_notes(plan: SplitPlan) -> Iterator[str]:
             f"engine in use) stay with {label}"
         )
     if plan.n_loose:
-        said = f"{plural(plan.n_loose, 'face')} would not have been placed there by today's settings"
+        said = f"{plural(plan.n_loose, 'face')} would not have been assigned there by today's settings"
         yield f"{said}; `facewatch audit --fix` lets go of them"
 
 
@@ -223,9 +223,9 @@ def split_cells(plan: SplitPlan) -> list[tuple[object, ...]]:
 
 
 def _part_name(plan: SplitPlan, number: int) -> str:
-    n_placed = plan.parts[number - 1].n_placed
+    n_assigned = plan.parts[number - 1].n_assigned
     who = plan.person.label if number == 1 else "somebody new"
-    return f"{who}, {n_placed} placed by you" if n_placed else who
+    return f"{who}, {n_assigned} assigned by you" if n_assigned else who
 
 
 def split_examples(catalog: Catalog, plan: SplitPlan) -> Iterator[str]:
@@ -233,7 +233,7 @@ def split_examples(catalog: Catalog, plan: SplitPlan) -> Iterator[str]:
     for number, examples in enumerate(_examples(catalog, plan.parts), 1):
         yield f"part {number}, for example:"
         yield from (f"  {printable(path)}" for path in examples or ["no photo that is in the library now"])
-    if not plan.kept.n_placed:
+    if not plan.kept.n_assigned:
         yield "part 1 keeps the name; --keep 2 would give it to part 2"
 
 

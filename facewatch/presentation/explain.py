@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
 from facewatch.catalog import USER, Mark, display
-from facewatch.catalog.assignments import How, Placing
+from facewatch.catalog.assignments import Assignment, How
 from facewatch.matching import Aggregation
 from facewatch.people.explain import Bar, BarRule, Verdict, Why
 from facewatch.people.lookup import handle_of
@@ -51,8 +51,8 @@ def cause(why: Why) -> str:
     """Return how it came to where the face is."""
     if why.mark is not None:
         return _MARKED[why.mark]
-    if why.placing is not None:
-        return _placed_how(why.placing, why.name or "")
+    if why.assignment is not None:
+        return _assigned_how(why.assignment, why.name or "")
     if why.tier is Tier.SHOW:
         return "too poor to be recognised: it is only shown"
     if why.rematch is None:
@@ -63,7 +63,7 @@ def cause(why: Why) -> str:
 
 
 _PLACED = {
-    How.PLACED: "you placed it with {name}",
+    How.PLACED: "you assigned it to {name}",
     How.CONFIRMED: "you confirmed that it is {name}",
     How.RECOGNISED: "recognised: near enough to faces of {name}, and nobody else came as near",
     How.GROUPED: "grouped: it and other faces of {name} looked alike and like nobody else",
@@ -72,12 +72,12 @@ _PLACED = {
 }
 
 
-def _placed_how(placing: Placing, name: str) -> str:
-    said = _PLACED[placing.how].format(name=name)
-    if placing.split_from is not None:
-        said += f"; then split from {placing.split_from} by you"
-    if placing.known_from is not None:
-        said += f"; carried over from the engine {placing.known_from}, which had recognised it"
+def _assigned_how(assignment: Assignment, name: str) -> str:
+    said = _PLACED[assignment.how].format(name=name)
+    if assignment.split_from is not None:
+        said += f"; then split from {assignment.split_from} by you"
+    if assignment.known_from is not None:
+        said += f"; carried over from the engine {assignment.known_from}, which had recognised it"
     return said
 
 
@@ -156,7 +156,7 @@ def _notes(why: Why) -> Iterator[str]:
         yield f"carried over from another version of this photo, {where}: what was said there holds here"
     if why.mark is None and why.rematch is None and why.can_compare:
         yield "the engine in use does not see this face, so that it cannot be compared now"
-    if why.placing and why.rematch and why.own is None:
+    if why.assignment and why.rematch and why.own is None:
         yield f"it is the only face of {why.name} that can be compared"
     if turn := why.face["turn"]:
         lies = "upside down" if turn == 180 else "on its side"
@@ -179,24 +179,24 @@ def _advice(why: Why) -> Iterator[Advice]:
     face = ids.face(why.face_id)
     if why.mark is not None:
         yield Advice(f"facewatch assign {face} NAME", "if it is somebody after all")
-    elif why.placing is not None:
-        yield from _advice_placed(why, why.placing)
+    elif why.assignment is not None:
+        yield from _advice_assigned(why, why.assignment)
     else:
         yield from _advice_nobody(why)
     if why.decisions:
         yield Advice(f"facewatch undo --id {ids.decision(why.decisions[0])}", "takes back your last decision about it")
 
 
-def _advice_placed(why: Why, placing: Placing) -> Iterator[Advice]:
+def _advice_assigned(why: Why, assignment: Assignment) -> Iterator[Advice]:
     face, name = ids.face(why.face_id), why.name
     rematch = why.rematch
     if (
         rematch
-        and rematch.person_id not in (None, placing.person_id)
+        and rematch.person_id not in (None, assignment.person_id)
         and (other := rematch.of(rematch.person_id)) is not None
     ):
         yield Advice(f"facewatch assign {face} {handle_of(other.person_id, other.name)}", f"if it is {other.name}")
-    if placing.source == USER:
+    if assignment.source == USER:
         yield Advice(f"facewatch assign {face} NAME", "if it is somebody else")
         yield Advice(f"facewatch unassign {face}", "if you do not know whose it is")
         return
@@ -208,7 +208,7 @@ def _advice_placed(why: Why, placing: Placing) -> Iterator[Advice]:
 def _advice_nobody(why: Why) -> Iterator[Advice]:
     face, rematch, near = ids.face(why.face_id), why.rematch, why.possible
     if rematch and rematch.person_id is not None:
-        yield Advice("facewatch scan", "places it")
+        yield Advice("facewatch scan", "assigns it")
     elif rematch and near is not None and why.tier is not Tier.SHOW and near.distance <= near.limit + near.margin:
         yield from _advice_near(why, near)
     for bar in why.barred:
@@ -217,7 +217,7 @@ def _advice_nobody(why: Why) -> Iterator[Advice]:
                 f"facewatch assign {face} {handle_of(bar.person_id, bar.name)}", f"if it is {bar.name} after all"
             )
         elif bar.face_id is not None and (own := rematch.of(bar.person_id) if rematch else None) and own.is_within:
-            # Both, because what a run placed beside a face that is assigned makes room for it.
+            # Both, because what a run assigned beside a face that is assigned makes room for it.
             both = f"{ids.face(bar.face_id)} {face}"
             yield Advice(
                 f"facewatch assign {both} {handle_of(bar.person_id, bar.name)}",
@@ -246,7 +246,7 @@ def _advice_near(why: Why, near: Likeness) -> Iterator[Advice]:
 
 def why_row(why: Why) -> dict[str, Any]:
     """Return what is said of a face; no key has the name of a column of the catalog but where it is the same."""
-    placing = why.placing
+    assignment = why.assignment
     return {
         "face_id": why.face_id,
         "number": why.number,
@@ -256,8 +256,8 @@ def why_row(why: Why) -> dict[str, Any]:
         "cause": cause(why),
         "rule": why.face["rule"],
         "at": why.at,
-        "run_kind": placing.run_kind if placing else None,
-        "run_started_at": placing.run_started_at if placing else None,
+        "run_kind": assignment.run_kind if assignment else None,
+        "run_started_at": assignment.run_started_at if assignment else None,
         "decisions": list(why.decisions),
         "tier": why.tier,
         "shortfalls": [_shortfall_row(short) for short in why.shortfalls],
@@ -383,7 +383,7 @@ def _size(face: Mapping[str, Any]) -> str:
 
 def _when_lines(catalog: Catalog, one: Why) -> Iterator[str]:
     if one.at is not None:
-        run_kind, began = (one.placing.run_kind, one.placing.run_started_at) if one.placing else (None, None)
+        run_kind, began = (one.assignment.run_kind, one.assignment.run_started_at) if one.assignment else (None, None)
         run = f", by the {run_kind} that began {local_time(began)}" if run_kind else ""
         yield f"since {local_time(one.at)}{run}"
     for entry_id in one.decisions:
@@ -452,7 +452,7 @@ def bar_lines(one: Why) -> Iterator[str]:
             yield bar_text(bar) + (f" ({local_time(bar.at)})" if bar.at else "")
     present = list(dict.fromkeys(bar.name for bar in one.barred if bar.rule is BarRule.IN_PHOTO))
     if present:
-        places = "a run never places two faces of one photo with one person"
+        places = "a run never assigns two faces of one photo to one person"
         yield f"{', '.join(present)}: already in this photo, and {places}"
 
 

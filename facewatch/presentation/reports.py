@@ -59,8 +59,8 @@ def scan_lines(result: ScanResult, status: Status) -> Iterator[str]:
 
 def _found_in(faces: FaceCounts) -> str:
     """Return what became of the faces that came, and of those that were there."""
-    new = f"{plural(faces.n_faces, 'new face')}: {faces.n_placed} placed" if faces.n_faces else "no new faces"
-    before = f", {plural(faces.n_placed_before, 'earlier face')} placed" if faces.n_placed_before else ""
+    new = f"{plural(faces.n_faces, 'new face')}: {faces.n_new_assigned} assigned" if faces.n_faces else "no new faces"
+    before = f", {plural(faces.n_earlier_assigned, 'earlier face')} assigned" if faces.n_earlier_assigned else ""
     return f"{new}{before}, {plural(faces.n_new_people, 'new person', 'new people')}"
 
 

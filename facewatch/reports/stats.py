@@ -50,7 +50,7 @@ class Shares:
     tiers: dict[str, int]
     """By what quality lets them do: found, match or show."""
     sources: dict[str, int]
-    """Assigned ones, by who placed them."""
+    """Assigned ones, by who assigned them."""
     marks: dict[str, int]
     """Those that users took out, by what they said."""
 

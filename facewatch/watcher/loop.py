@@ -443,9 +443,9 @@ class WatchLoop:
         started = self._clock()
         self._reporter.report(Doing(Activity.GROUPING), silent_seconds=SILENT_SECONDS)
         result = self._app.grouping.recluster()
-        n_placed = result.n_grouped + result.n_matched
-        if n_placed or result.n_joined_people:
-            log.info("grouped: %d new people, %d face(s) placed", result.n_new_people, n_placed)
+        n_assigned = result.n_grouped + result.n_matched
+        if n_assigned or result.n_joined_people:
+            log.info("grouped: %d new people, %d face(s) assigned", result.n_new_people, n_assigned)
         self._app.pipeline.give_names()
         self._work.may_group.took(self._clock() - started)
         pool.grouped(self._app.catalog.faces.counts()["pool"])

@@ -45,7 +45,7 @@ _CHANCE_OF_STRANGERS = 0.9
 _MOST_CHANCE_OF_STILL = 0.8
 """Faces more probably their person than this are not asked about; `facewatch evaluate --simulate-user`."""
 _LARGER = 2
-"""Times that those asked about can outnumber those that users placed: a few hard ones put no crowd in doubt."""
+"""Times that those asked about can outnumber those that users assigned: a few hard ones put no crowd in doubt."""
 _WRONG = 5.0
 """Settled faces that a wrong one is worth: it draws others after it; `facewatch evaluate --simulate-user`."""
 _LEAST_CHANCE_OF_NAMED = 0.5
@@ -330,7 +330,7 @@ def _one_question(scene: Scene, pair: PersonPair) -> Question:
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """Faces that runs placed with somebody, and that may be somebody else; rows of the table."""
+    """Faces that runs assigned to somebody, and that may be somebody else; rows of the table."""
 
     person_id: int
     rows: Ints
@@ -343,7 +343,7 @@ class _Doubt:
 
 
 def _still_questions(scene: Scene, parts: Collection[Subset]) -> Iterator[Question]:
-    """Yield the questions whether faces that runs placed with somebody who has a name are that person."""
+    """Yield the questions whether faces that runs assigned to somebody who has a name are that person."""
     doubts = [doubt for person in scene.people.values() for doubt in _doubts(scene, person, parts)]
     means = np.array([scene.table.embeddings[doubt.rows].mean(axis=0) for doubt in doubts], np.float32)
     n_dims = scene.table.embeddings.shape[1]

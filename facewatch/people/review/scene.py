@@ -62,7 +62,7 @@ class Scene:
         self._normalisation = info.normalisation
         self.table = table
         known = table.people != NOBODY
-        # A face too poor to be matched says nothing about how its person looks, unless a user placed it.
+        # A face too poor to be matched says nothing about how its person looks, unless a user assigned it.
         self.is_evidence = is_evidence = known & ((table.tiers != Tier.SHOW.value) | table.by_user)
         self.crowd = crowd_of(table.people[is_evidence], table.embeddings[is_evidence])
         self.people = {person.id: person for person in catalog.people.all()}

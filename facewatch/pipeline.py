@@ -164,7 +164,7 @@ class Pipeline:
             BusyError: another process scans or watches.
             FolderError: the people folder cannot be written; said before anything is analysed.
         """
-        self.libraries.settle()
+        self.libraries.resolve()
         if not any(map(is_folder, self.libraries.roots)):
             check_library(self.libraries.roots[0])
         self.folder.check()

@@ -146,7 +146,7 @@ def _hours(torture: Torture) -> Finding:
     done = live(torture.base, hours=48.0, n_actions=torture.many(4_000, 500, 20), seed=torture.seed)
     n_unplugged, n_restarts = done.actions.get("unplug", 0), done.actions.get("restart", 0)
     return Finding(
-        f"{done.hours:.0f} simulated hours: {sum(done.actions.values())} doings, {n_unplugged} drives unplugged, "
+        f"{done.hours:.0f} simulated hours: {sum(done.actions.values())} actions, {n_unplugged} drives unplugged, "
         f"{n_restarts} restarts, {done.n_decisions} names; {done.n_files} files as a fresh scan has them",
         done.faults,
     )

@@ -148,7 +148,7 @@ def _know(path: Path, root: Path) -> None:
         "library.catalog": str(path),
     }
     with App(load_config(None, settings, cwd=root), info=fake.INFO) as app:
-        app.libraries.settle()
+        app.libraries.resolve()
     with Catalog(path) as catalog, catalog.write():
         root_id = catalog.roots.add(root, drive_of(root), catalog.now())
         for file in root.rglob("*.jpg"):

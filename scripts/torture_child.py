@@ -340,7 +340,7 @@ def _restore(library: Library) -> None:
 
 
 DEAF = {"watch.poll": "always"}
-"""What is heard is told by hand."""
+"""Events are added by hand."""
 
 
 def _watch(library: Library) -> None:
@@ -425,7 +425,7 @@ def _settle(name: str, base: Path) -> None:
         app.pipeline.scan()
 
 
-DOINGS: Mapping[str, Callable[[str, Path], None]] = {
+ACTIONS: Mapping[str, Callable[[str, Path], None]] = {
     "prepare": _prepare,
     "run": lambda name, base: SCENARIOS[name].run(library_at(base)),
     "settle": _settle,
@@ -436,7 +436,7 @@ DOINGS: Mapping[str, Callable[[str, Path], None]] = {
 def end_as_the_command_line_does(doing: str, name: str, base: Path) -> int:
     """Do it and return the exit code."""
     try:
-        DOINGS[doing](name, base)
+        ACTIONS[doing](name, base)
     except FacewatchError as error:
         print(f"facewatch: {error}", flush=True)
         return error.exit_code

@@ -34,7 +34,7 @@ MOST_FILES = 400
 """More are not added: the library is to change, not to grow."""
 
 LOST, DOUBLED, OVERFLOWN = 0.1, 0.05, 0.02
-"""Shares of what is heard that is lost, comes twice, or is one of too many."""
+"""Shares of events that are lost, come twice, or are one of too many."""
 
 NAMES = ("IMG_{}.png", "Grüße {}.png", "-rf {}.png", "a\nb{}.png", "\u202egnp.{}.png", "{}" + "x" * 200 + ".png")
 
@@ -75,7 +75,7 @@ class Drive:
     others: Path
     """A folder on another device, where there is one."""
     is_there: bool = True
-    heard: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
     """What a kernel would tell: files, and folders, which end in "/"."""
 
     def plug_in(self) -> None:
@@ -134,7 +134,7 @@ class Life:
     def act(self) -> None:
         """Do one thing, whatever it is, to a drive that is there."""
         there = [drive for drive in self.drives if drive.is_there]
-        doings: list[tuple[int, Callable[[Drive], None]]] = [
+        actions: list[tuple[int, Callable[[Drive], None]]] = [
             (30, self.add),
             (5, self.add_folder),
             (8, self.copy),
@@ -150,7 +150,7 @@ class Life:
             (2, self.touch),
             (4, self.unplug),
         ]
-        doing = self.chance.choices([doing for _, doing in doings], [weight for weight, _ in doings])[0]
+        doing = self.chance.choices([doing for _, doing in actions], [weight for weight, _ in actions])[0]
         if there:
             self.counts[doing.__name__] += 1
             doing(self.chance.choice(there))
@@ -184,19 +184,19 @@ class Life:
         full.parent.mkdir(parents=True, exist_ok=True)
         full.write_bytes(content)
         os.utime(full, (self.clock.wall(), self.clock.wall()))
-        drive.heard.append(path)
+        drive.events.append(path)
 
     def add(self, drive: Drive) -> None:
         if len(self.files(drive)) < MOST_FILES:
             self._write(drive, self._new_path(drive), self._photo())
 
     def add_folder(self, drive: Drive) -> None:
-        """A folder is copied in, and only it is heard of."""
+        """A folder is copied in, and only its own event comes."""
         self.n_made += 1
         for i in range(self.chance.randrange(1, 8)):
             self._write(drive, f"Trip {self.n_made}/day {i % 3}/{i}.png", self._photo())
-            drive.heard.pop()
-        drive.heard.append(f"Trip {self.n_made}/")
+            drive.events.pop()
+        drive.events.append(f"Trip {self.n_made}/")
 
     def copy(self, drive: Drive) -> None:
         if (path := self._any(drive)) and len(self.files(drive)) < MOST_FILES:
@@ -207,7 +207,7 @@ class Life:
             new = self._new_path(drive)
             (drive.home / new).parent.mkdir(parents=True, exist_ok=True)
             (drive.home / path).rename(drive.home / new)
-            drive.heard += [path, new]
+            drive.events += [path, new]
 
     def move_to_other(self, drive: Drive) -> None:
         other = next(other for other in self.drives if other is not drive)
@@ -215,8 +215,8 @@ class Life:
             new = self._new_path(other)
             (other.home / new).parent.mkdir(parents=True, exist_ok=True)
             shutil.move(drive.home / path, other.home / new)
-            drive.heard.append(path)
-            other.heard.append(new)
+            drive.events.append(path)
+            other.events.append(new)
 
     def move_folder(self, drive: Drive) -> None:
         folders = [folder for folder in self.folders(drive) if "/" not in folder]
@@ -224,12 +224,12 @@ class Life:
             old = self.chance.choice(folders)
             self.n_made += 1
             (drive.home / old).rename(drive.home / f"Moved {self.n_made}")
-            drive.heard += [f"{old}/", f"Moved {self.n_made}/"]
+            drive.events += [f"{old}/", f"Moved {self.n_made}/"]
 
     def remove(self, drive: Drive) -> None:
         if (path := self._any(drive)) and len(self.files(drive)) > 1:
             (drive.home / path).unlink()
-            drive.heard.append(path)
+            drive.events.append(path)
 
     def remove_folder(self, drive: Drive) -> None:
         folders = self.folders(drive)
@@ -237,7 +237,7 @@ class Life:
             folder = self.chance.choice(folders)
             if any(not path.startswith(f"{folder}/") for path in self.files(drive)):
                 shutil.rmtree(drive.home / folder)
-                drive.heard.append(f"{folder}/")
+                drive.events.append(f"{folder}/")
 
     def edit(self, drive: Drive) -> None:
         """Somebody makes a photo lighter: the same faces at the same places."""
@@ -271,7 +271,7 @@ class Life:
     def touch(self, drive: Drive) -> None:
         if path := self._any(drive):
             os.utime(drive.home / path, (self.clock.wall(), self.clock.wall()))
-            drive.heard.append(path)
+            drive.events.append(path)
 
     def unplug(self, drive: Drive) -> None:
         drive.unplug(self.chance.choice(["gone", "empty", "another"]))
@@ -282,13 +282,13 @@ class Life:
                 self._write(drive, path, content)
         self.growing.clear()
 
-    # --- what is heard of it ---
+    # --- its events ---
 
-    def heard(self) -> dict[Path, Events]:
+    def take_events(self) -> dict[Path, Events]:
         told = {}
         for drive in self.drives:
-            paths = [path for path in drive.heard if self.chance.random() >= LOST]
-            drive.heard = [path for path in paths if self.chance.random() < DOUBLED]
+            paths = [path for path in drive.events if self.chance.random() >= LOST]
+            drive.events = [path for path in paths if self.chance.random() < DOUBLED]
             if drive.is_there:
                 folders = frozenset(path.rstrip("/") for path in paths if path.endswith("/"))
                 files = frozenset(path for path in paths if not path.endswith("/"))
@@ -338,12 +338,12 @@ class Watcher:
 
     def turns(self, seconds: float) -> None:
         """Let time go, with a few turns on the way."""
-        self.loop.turn(self.life.heard())
+        self.loop.turn(self.life.take_events())
         for step in (0.3, 1.1, 2.2, 6.0):
             if seconds > step:
                 self.life.clock.now += step
                 seconds -= step
-                self.loop.turn(self.life.heard())
+                self.loop.turn(self.life.take_events())
         self.life.clock.now += seconds
         self.loop.turn({})
 

@@ -47,90 +47,90 @@ def heard_at_once(n_files: int) -> tuple[Files, Debouncer]:
     files = Files({str(i): 1 for i in range(n_files)})
     waiting = queue(files)
     for path in files.sizes:
-        waiting.hear(path, 0.0)
+        waiting.add(path, 0.0)
     return files, waiting
 
 
 def test_a_file_is_ready_when_it_has_been_still_for_long_enough() -> None:
     waiting = queue(Files({"a": 1}))
-    waiting.hear("a", 0.0)
-    assert not waiting.settled(1.9, 10)
-    assert list(waiting.settled(2.0, 10).present) == ["a"]
-    assert not waiting.settled(9.0, 10)
+    waiting.add("a", 0.0)
+    assert not waiting.ready(1.9, 10)
+    assert list(waiting.ready(2.0, 10).present) == ["a"]
+    assert not waiting.ready(9.0, 10)
 
 
 def test_a_file_that_grows_unheard_is_not_ready_before_it_is_done() -> None:
     files = Files({"a": 1})
     waiting = queue(files)
-    waiting.hear("a", 0.0)
+    waiting.add("a", 0.0)
     for second in range(1, 60):
         files.sizes["a"] += 1
-        assert not waiting.settled(second, 10)
-    assert not waiting.settled(60.9, 10)
-    assert waiting.settled(63.0, 10).present == {"a": Fingerprint(60, 0, 0)}
+        assert not waiting.ready(second, 10)
+    assert not waiting.ready(60.9, 10)
+    assert waiting.ready(63.0, 10).present == {"a": Fingerprint(60, 0, 0)}
 
 
 def test_a_file_that_is_heard_to_be_complete_is_ready_right_after_the_time_from_then() -> None:
     files = Files({"a": 1})
     waiting = queue(files)
-    waiting.hear("a", 0.0)
+    waiting.add("a", 0.0)
     files.sizes["a"] = 9
-    waiting.hear("a", 1.5)
-    assert not waiting.settled(3.4, 10)
-    assert waiting.settled(3.5, 10).present == {"a": Fingerprint(9, 0, 0)}
+    waiting.add("a", 1.5)
+    assert not waiting.ready(3.4, 10)
+    assert waiting.ready(3.5, 10).present == {"a": Fingerprint(9, 0, 0)}
 
 
 def test_hearing_of_a_file_that_did_not_change_starts_nothing_anew() -> None:
     waiting = queue(Files({"a": 1}))
     for tenth in range(20):
-        waiting.hear("a", tenth / 10)
-    assert list(waiting.settled(2.0, 10).present) == ["a"]
+        waiting.add("a", tenth / 10)
+    assert list(waiting.ready(2.0, 10).present) == ["a"]
 
 
 def test_a_file_that_was_still_before_it_was_heard_of_is_ready_at_once() -> None:
     waiting = queue(Files({"a": 1}))
-    waiting.hear("a", 10.0 - SETTLE)
-    assert list(waiting.settled(10.0, 10).present) == ["a"]
+    waiting.add("a", 10.0 - SETTLE)
+    assert list(waiting.ready(10.0, 10).present) == ["a"]
 
 
 def test_a_removal_waits_longer_than_an_addition() -> None:
     waiting = queue(Files())
-    waiting.hear("gone", 0.0)
-    assert not waiting.settled(4.9, 10)
-    assert waiting.settled(5.0, 10).gone == ("gone",)
+    waiting.add("gone", 0.0)
+    assert not waiting.ready(4.9, 10)
+    assert waiting.ready(5.0, 10).gone == ("gone",)
 
 
 def test_a_file_that_is_replaced_is_never_gone() -> None:
     files = Files({"a": 1})
     waiting = queue(files)
-    waiting.hear("a", 0.0)
+    waiting.add("a", 0.0)
     del files.sizes["a"]
-    assert not waiting.settled(1.0, 10)
+    assert not waiting.ready(1.0, 10)
     files.sizes["a"] = 2
-    assert not waiting.settled(3.0, 10)
-    assert waiting.settled(5.0, 10).present == {"a": Fingerprint(2, 0, 0)}
+    assert not waiting.ready(3.0, 10)
+    assert waiting.ready(5.0, 10).present == {"a": Fingerprint(2, 0, 0)}
 
 
 def test_a_file_that_comes_back_waits_as_a_file_and_not_as_a_removal() -> None:
     files = Files()
     waiting = queue(files)
-    waiting.hear("a", 0.0)
+    waiting.add("a", 0.0)
     files.sizes["a"] = 1
-    waiting.hear("a", 0.5)
-    assert list(waiting.settled(2.5, 10).present) == ["a"]
+    waiting.add("a", 0.5)
+    assert list(waiting.ready(2.5, 10).present) == ["a"]
 
 
 def test_many_files_are_given_out_in_portions() -> None:
     _, waiting = heard_at_once(10)
-    assert len(waiting.settled(2.0, 4).present) == 4
+    assert len(waiting.ready(2.0, 4).present) == 4
     assert waiting.has_more
-    assert len(waiting.settled(2.0, 40).present) == 6
+    assert len(waiting.ready(2.0, 40).present) == 6
     assert not waiting.has_more
 
 
 def test_an_exact_portion_leaves_nothing_more() -> None:
     _, waiting = heard_at_once(10)
-    assert len(waiting.settled(2.0, 10).present) == 10
+    assert len(waiting.ready(2.0, 10).present) == 10
     assert not waiting.has_more
 
 
@@ -138,7 +138,7 @@ def test_each_of_many_files_is_looked_at_twice_however_small_the_portions() -> N
     files, waiting = heard_at_once(5_000)
     out: list[str] = []
     while len(waiting):
-        out += waiting.settled(2.0, 64).present
+        out += waiting.ready(2.0, 64).present
     assert out == list(files.sizes)
     assert set(files.n_looks.values()) == {2}
 
@@ -146,12 +146,12 @@ def test_each_of_many_files_is_looked_at_twice_however_small_the_portions() -> N
 def test_a_file_that_never_rests_holds_up_no_other_and_is_looked_at_only_when_its_time_comes() -> None:
     files = Files({"log": 1, "a": 1})
     waiting = queue(files)
-    waiting.hear("log", 0.0)
-    waiting.hear("a", 1.0)
+    waiting.add("log", 0.0)
+    waiting.add("a", 1.0)
     out: list[str] = []
     for tenth in range(1_000):
         files.sizes["log"] += 1
-        out += waiting.settled(tenth / 10, 1).present
+        out += waiting.ready(tenth / 10, 1).present
     assert out == ["a"]
     assert len(waiting) == 1
     assert files.n_looks["log"] <= 100 / SETTLE + 1
@@ -162,8 +162,8 @@ def test_a_file_that_is_heard_of_all_the_time_leaves_no_trail() -> None:
     waiting = queue(files)
     for tenth in range(10_000):
         files.sizes["log"] += 1
-        waiting.hear("log", tenth / 10)
-        assert not waiting.settled(tenth / 10, 1)
+        waiting.add("log", tenth / 10)
+        assert not waiting.ready(tenth / 10, 1)
     assert len(waiting) == 1
     assert len(waiting._agenda) <= 10 * REMOVAL
 
@@ -171,68 +171,68 @@ def test_a_file_that_is_heard_of_all_the_time_leaves_no_trail() -> None:
 def test_a_file_that_is_heard_of_all_the_time_leaves_no_trail_while_nobody_asks_what_has_settled() -> None:
     files = Files({"log": 1, "a": 1})
     waiting = queue(files)
-    waiting.hear("a", 0.0)
+    waiting.add("a", 0.0)
     for second in range(10_000):
         files.sizes["log"] += 1
-        waiting.hear("log", second)
+        waiting.add("log", second)
         assert len(waiting._agenda) <= 2 * len(waiting) + SPARE_ENTRIES
-    settled = waiting.settled(10_000 + SETTLE, 10)
+    settled = waiting.ready(10_000 + SETTLE, 10)
     assert list(settled.present) == ["a", "log"]
 
 
 def test_a_file_of_which_the_disk_does_not_tell_is_neither_there_nor_gone_until_it_does() -> None:
     files = Files({"a": UNTOLD})
     waiting = queue(files)
-    waiting.hear("a", 0.0)
+    waiting.add("a", 0.0)
     for second in range(60):
-        assert not waiting.settled(second, 10)
+        assert not waiting.ready(second, 10)
     assert len(waiting) == 1
     assert files.n_looks["a"] <= 60 / SETTLE + 1
     files.sizes["a"] = 1
-    assert not waiting.settled(60.0, 10)
-    assert not waiting.settled(61.9, 10)
-    assert waiting.settled(62.0, 10).present == {"a": Fingerprint(1, 0, 0)}
+    assert not waiting.ready(60.0, 10)
+    assert not waiting.ready(61.9, 10)
+    assert waiting.ready(62.0, 10).present == {"a": Fingerprint(1, 0, 0)}
 
 
 def test_a_file_that_was_gone_before_the_disk_failed_has_to_be_gone_for_the_whole_time_after_it() -> None:
     files = Files()
     waiting = queue(files)
-    waiting.hear("a", 0.0)
+    waiting.add("a", 0.0)
     files.sizes["a"] = UNTOLD
-    waiting.hear("a", 4.0)
-    assert not waiting.settled(5.0, 10)
+    waiting.add("a", 4.0)
+    assert not waiting.ready(5.0, 10)
     del files.sizes["a"]
-    assert not waiting.settled(6.0, 10)
-    assert not waiting.settled(10.9, 10)
-    assert waiting.settled(11.0, 10).gone == ("a",)
+    assert not waiting.ready(6.0, 10)
+    assert not waiting.ready(10.9, 10)
+    assert waiting.ready(11.0, 10).gone == ("a",)
 
 
 def test_hearing_of_a_file_of_which_the_disk_does_not_tell_puts_the_next_look_off_no_further() -> None:
     files = Files({"a": UNTOLD})
     waiting = queue(files)
     for tenth in range(20):
-        waiting.hear("a", tenth / 10)
+        waiting.add("a", tenth / 10)
     files.sizes["a"] = 1
-    assert not waiting.settled(SETTLE, 10)
-    assert list(waiting.settled(2 * SETTLE, 10).present) == ["a"]
+    assert not waiting.ready(SETTLE, 10)
+    assert list(waiting.ready(2 * SETTLE, 10).present) == ["a"]
 
 
 def test_files_of_which_the_disk_does_not_tell_hold_up_no_other() -> None:
     files = Files({str(i): UNTOLD for i in range(100)} | {"a": 1})
     waiting = queue(files)
     for path in files.sizes:
-        waiting.hear(path, 0.0)
-    assert list(waiting.settled(2.0, 1).present) == ["a"]
+        waiting.add(path, 0.0)
+    assert list(waiting.ready(2.0, 1).present) == ["a"]
     assert len(waiting) == 100
 
 
 def test_a_clock_that_jumps_back_loses_nothing() -> None:
     waiting = queue(Files({"a": 1, "b": 1}))
-    waiting.hear("a", 100.0)
-    assert not waiting.settled(50.0, 10)
-    waiting.hear("b", 50.0)
-    assert list(waiting.settled(52.0, 10).present) == ["b"]
-    assert list(waiting.settled(102.0, 10).present) == ["a"]
+    waiting.add("a", 100.0)
+    assert not waiting.ready(50.0, 10)
+    waiting.add("b", 50.0)
+    assert list(waiting.ready(52.0, 10).present) == ["b"]
+    assert list(waiting.ready(102.0, 10).present) == ["a"]
 
 
 PATHS = "abc"
@@ -256,9 +256,9 @@ def test_whatever_happens_a_file_comes_out_once_as_it_is_and_only_when_still(
             changed_at[path] = now
         files.sizes = {k: v for k, v in (files.sizes | {path: size}).items() if v}
         if is_heard:
-            waiting.hear(path, now)
+            waiting.add(path, now)
             due.add(path)
-        settled = waiting.settled(now, 10)
+        settled = waiting.ready(now, 10)
         for name, fingerprint in settled.present.items():
             assert files.sizes.get(name, UNTOLD) != UNTOLD
             assert fingerprint == Fingerprint(files.sizes[name], 0, 0)
@@ -270,8 +270,8 @@ def test_whatever_happens_a_file_comes_out_once_as_it_is_and_only_when_still(
         assert len(waiting._agenda) <= 2 * len(waiting) + SPARE_ENTRIES
     # In the end everything that was heard of comes out, when the disk tells.
     files.sizes = {path: abs(size) for path, size in files.sizes.items()}
-    settled = waiting.settled(now + REMOVAL, 10)
-    late = waiting.settled(now + 2 * REMOVAL, 10)
+    settled = waiting.ready(now + REMOVAL, 10)
+    late = waiting.ready(now + 2 * REMOVAL, 10)
     assert {*settled.present, *settled.gone, *late.present, *late.gone} == due
     assert len(waiting) == 0
 
@@ -288,12 +288,12 @@ def test_nothing_comes_out_before_its_time_when_every_change_is_heard(
         if files.sizes.get(path, 0) != size:
             changed_at[path] = now
         files.sizes = {k: v for k, v in (files.sizes | {path: size}).items() if v}
-        waiting.hear(path, now)
-        settled = waiting.settled(now, 10)
+        waiting.add(path, now)
+        settled = waiting.ready(now, 10)
         for names, wait in ((settled.present, SETTLE), (settled.gone, REMOVAL)):
             assert all(now - changed_at.get(name, 0.0) >= wait - 1e-9 for name in names)
     untold = {path for path, size in files.sizes.items() if size == UNTOLD}
-    settled = waiting.settled(now + REMOVAL, 10)
+    settled = waiting.ready(now + REMOVAL, 10)
     assert set(settled.present) <= set(files.sizes) - untold
     assert len(waiting) == len(untold)
 
@@ -303,10 +303,10 @@ def test_the_order_of_hearing_and_the_size_of_portions_do_not_matter(order: list
     files = Files({str(i): i for i in range(0, 12, 2)})
     waiting = queue(files)
     for i in order:
-        waiting.hear(str(i), 0.0)
+        waiting.add(str(i), 0.0)
     present, gone = {}, []
     for second in range(40):
-        settled = waiting.settled(float(second), most)
+        settled = waiting.ready(float(second), most)
         present |= settled.present
         gone += settled.gone
     assert {path: one.size for path, one in present.items()} == files.sizes
@@ -356,11 +356,11 @@ def test_a_file_on_a_disk_that_fails_for_long_is_not_lost() -> None:
 
     disk = Failing(["a.jpg"])
     waiting = Debouncer(stat_below(ROOT, disk), settle_seconds=SETTLE, removal_seconds=REMOVAL)
-    waiting.hear("a.jpg", 0.0)
-    assert not waiting.settled(100.0, 10)
+    waiting.add("a.jpg", 0.0)
+    assert not waiting.ready(100.0, 10)
     disk.is_failing = False
-    assert not waiting.settled(102.0, 10)
-    assert list(waiting.settled(104.0, 10).present) == ["a.jpg"]
+    assert not waiting.ready(102.0, 10)
+    assert list(waiting.ready(104.0, 10).present) == ["a.jpg"]
 
 
 def test_two_files_whose_names_differ_only_in_case_are_both_there(tmp_path: Path) -> None:
@@ -441,10 +441,10 @@ def test_a_case_only_rename_is_one_file_gone_and_one_present() -> None:
     disk = FoldingDisk(["IMG.jpg"])
     waiting = Debouncer(stat_below(ROOT, disk), settle_seconds=SETTLE, removal_seconds=REMOVAL)
     disk.names = ["img.JPG"]
-    waiting.hear("IMG.jpg", 0.0)
-    waiting.hear("img.JPG", 0.0)
+    waiting.add("IMG.jpg", 0.0)
+    waiting.add("img.JPG", 0.0)
     disk.time = 5.0
-    settled = waiting.settled(5.0, 10)
+    settled = waiting.ready(5.0, 10)
     assert list(settled.present) == ["img.JPG"]
     assert settled.gone == ("IMG.jpg",)
 

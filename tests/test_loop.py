@@ -298,7 +298,7 @@ def test_a_network_drive_is_polled_and_status_says_why(library: Library) -> None
         watched = Watched(library.photos, rules, app.watch_settings, clock, kind_of=lambda path: "nfs4")
         watched.listen()
         assert watched.source is None
-        assert watched.polled == {str(library.photos): "a nfs4 file system does not tell of changes"}
+        assert watched.polled == {str(library.photos): "a nfs4 file system does not report changes"}
 
 
 def test_a_large_network_drive_is_not_looked_at_all_the_time(library: Library) -> None:
@@ -325,7 +325,7 @@ def test_a_storm_of_lost_events_does_not_make_it_look_all_the_time(turns: Turns)
     turns.clock.now += 1.0
     watched.scanned("", took=10.0)
     for _ in range(29):
-        watched.hear(storm)
+        watched.add_events(storm)
         assert watched.due() == []
         turns.clock.now += 1.0
     turns.clock.now += 11.0

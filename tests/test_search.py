@@ -243,7 +243,7 @@ def test_an_origin_that_does_not_fit_into_a_page_is_a_mistake(tmp_path: Path) ->
 def come(library: Library) -> None:
     """Photos come into the catalog as a scan brings them in, but the file of vectors is not kept up."""
     with library.app() as app:
-        app.libraries.settle()
+        app.libraries.resolve()
         [(root, _, changes)] = app.libraries.scan_all()
         app.libraries.record(root, changes)
         list(app.pipeline.index(root, changes.to_read))

@@ -80,7 +80,7 @@ class Libraries:
         """What is not there on another drive than before counts as gone from now on."""
         self._are_new_drives_believed = True
 
-    def settle(self) -> None:
+    def resolve(self) -> None:
         """Make libraries that lie in each other, or are one by way of a link, one library: a photo has one place.
 
         Raises:

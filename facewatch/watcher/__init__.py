@@ -1,1 +1,1 @@
-"""File events become settled paths, and those the work of the pipeline, for as long as the watcher runs."""
+"""The watcher: file events, debounced, start the pipeline's work for as long as it runs."""

@@ -1,4 +1,4 @@
-"""Paths that something was heard of, held back until they are still."""
+"""Holds back paths with events until their files have stopped changing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPARE_ENTRIES = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class StillPaths:
     """Paths that may be acted on."""
 
     present: dict[str, Fingerprint]
@@ -27,17 +27,17 @@ class Settled:
 
 
 class _Unknown(Enum):
-    """What a look at a path may give besides a fingerprint, and None for what is not there."""
+    """What reading a path's state may give besides a fingerprint, and None for what is not there."""
 
-    UNKNOWN = "it cannot be told"
+    UNKNOWN = "it cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A path that something was heard of."""
+    """A path with an event."""
 
     seen: Fingerprint | _Unknown | None
-    """What the last look gave."""
+    """Its state when it was read last."""
     turn: int
     """Which of its entries in the agenda counts."""
 
@@ -45,38 +45,38 @@ class _Pending:
 class Debouncer:
     """Holds paths back until they have been still: a file that grows is not read, a file that moves is not lost.
 
-    Removals wait longer than additions, because a move takes two steps. A path is looked at when it is heard of and
-    when its time has come, not in between; one that never rests stays, is looked at once in `settle_seconds`, and holds
-    up no other. One of which the disk does not tell is neither there nor gone, and stays as well.
+    Removals wait longer than additions, because a move takes two steps. A path's state is read at its event and
+    when its time has come, not in between; one that never rests stays, is read once in `settle_seconds`, and holds
+    up no other. One whose state the disk does not give is neither there nor gone, and stays as well.
     """
 
     def __init__(
-        self, look: Callable[[str], Fingerprint | None], *, settle_seconds: float, removal_seconds: float
+        self, stat: Callable[[str], Fingerprint | None], *, settle_seconds: float, removal_seconds: float
     ) -> None:
-        """`look` returns a path's fingerprint, or None when no regular file is there; it raises OSError when it cannot
-        be told.
+        """`stat` returns a path's fingerprint, or None when no regular file is there; it raises OSError when that
+        cannot be read.
         """
-        self._look = look
+        self._stat = stat
         self._settle_seconds = settle_seconds
         self._removal_seconds = removal_seconds
         self._pending: dict[str, _Pending] = {}
         self._agenda: list[tuple[float, int, str]] = []
-        """A heap of when to look at which path; the number keeps the order of hearing."""
+        """A heap of when to read which path's state; the number keeps the order of events."""
         self._turns = itertools.count()
         self._has_more = False
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def hear(self, path: str, now: float) -> None:
-        """Something happened to this path; if that changed it, it has to be still from now on."""
+    def add(self, path: str, now: float) -> None:
+        """Take an event of this path; if its state changed, it has to be still from now on."""
         seen = self._see(path)
         pending = self._pending.get(path)
         if pending is None or pending.seen != seen:
             self._wait(path, seen, now)
 
     def forget_below(self, folders: Collection[str]) -> None:
-        """Forget what was heard of these folders, and of all below them."""
+        """Forget the events of these folders, and of all below them."""
         if folders:
             lost = [path for path in self._pending if any(above in folders for above in (path, *folders_above(path)))]
             for path in lost:
@@ -87,7 +87,7 @@ class Debouncer:
         """Whether the last answer was cut short."""
         return self._has_more
 
-    def settled(self, now: float, most: int) -> Settled:
+    def ready(self, now: float, most: int) -> StillPaths:
         """Return the paths that have been still for long enough, at most so many, and forget them."""
         present: dict[str, Fingerprint] = {}
         gone: list[str] = []
@@ -103,11 +103,11 @@ class Debouncer:
                 present[path] = seen
         self._has_more = path is not None
         self._clear_agenda()
-        return Settled(present, tuple(gone))
+        return StillPaths(present, tuple(gone))
 
     def _see(self, path: str) -> Fingerprint | _Unknown | None:
         try:
-            return self._look(path)
+            return self._stat(path)
         except OSError:
             return _Unknown.UNKNOWN
 

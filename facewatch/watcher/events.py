@@ -27,16 +27,16 @@ class Events:
     files: frozenset[str] = frozenset()
     """Paths below the root at which something happened to a file; none of them is below one of `folders`."""
     folders: frozenset[str] = frozenset()
-    """Folders whose whole content has to be looked at, if they are there: none is below another, and "" is the root."""
+    """Folders whose whole content has to be scanned, if they are there: none is below another, and "" is the root."""
     is_overflown: bool = False
-    """Events were lost: only a look at everything tells what happened, and `folders` holds ""."""
+    """Events were lost: only a full scan finds what happened, and `folders` holds ""."""
 
     def __bool__(self) -> bool:
         return bool(self.files or self.folders)
 
 
 class EventBuffer:
-    """Gathers what one thread hears until another takes it; what happens twice is held once."""
+    """Gathers events of one thread until another takes them; what happens twice is held once."""
 
     def __init__(self, most_files: int = MOST_FILES) -> None:
         self._most_files = most_files
@@ -66,7 +66,7 @@ class EventBuffer:
             self._changed.notify()
 
     def take(self, timeout: float) -> Events:
-        """Return what was heard and forget it, waiting for the first of it at most this many seconds."""
+        """Return the events and forget them, waiting for the first of it at most this many seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._files or self._folders, max(timeout, 0.0))
             files, folders, is_overflown = self._files, self._folders, self._is_overflown
@@ -91,7 +91,7 @@ class EventSource(ABC):
     """Gathers what happens below a folder; a context manager that starts and ends that."""
 
     def __init__(self, root: Path, *, skips: Skips) -> None:
-        """`skips` is asked for every folder before anything is listened to in it, also from another thread; where it
+        """`skips` is asked for every folder before it is watched, also from another thread; where it
         raises OSError, because the folder cannot be read, the folder counts as our business.
         """
         self._root = str(root)
@@ -136,7 +136,7 @@ class EventSource(ABC):
     def unwatched(self) -> frozenset[str]:
         """Folders that are not listened to, with all below them, though they should be: they have to be polled.
 
-        Those that could not be listed are among them, though a part of what happens there may be heard. Those that
+        Those that could not be listed are among them, though a part of what happens there may be reported. Those that
         nobody here may read are not: polling would not find anything in them either.
         """
 
@@ -151,7 +151,7 @@ class EventSource(ABC):
         """Whether nothing is listened to any more, or not yet: `complete` does not mend that, only another source."""
 
     def _skips(self, folder: str) -> bool:
-        """A folder that cannot be asked what it is, is one to listen to: trying tells whether it can be, and why."""
+        """A folder that cannot be asked what it is, is one to watch: trying shows whether it can be, and why."""
         try:
             return self._is_skipped(folder)
         except OSError:

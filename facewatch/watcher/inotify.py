@@ -1,7 +1,7 @@
 """Listening on Linux: one inotify watch per folder, never on one that is skipped, and no loss that goes unnoticed.
 
-A folder is watched before it is listed, so that whatever is made in it is either heard or seen. A folder that moves is
-left under its old name and entered under the new one: what it was called is never heard again.
+A folder is watched before it is listed, so that whatever is made in it is either reported or listed. A folder that
+moves is left under its old name and entered under the new one: what it was called is never reported again.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _APPEARS = InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO
 _DISAPPEARS = InotifyConstants.IN_DELETE | InotifyConstants.IN_MOVED_FROM
 _SELF_LOST = InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF
 
-# Without IN_MODIFY, which comes at every write of a long copy: whoever made the file was heard, the settle queue looks
-# whether it still grows, and its closing is heard again. Attributes tell of files that become readable. Writing through
-# a mapping, and truncating by name, is heard with neither: the next look at everything finds it.
+# Without IN_MODIFY, which comes at every write of a long copy: the file's creation was reported, the debouncer checks
+# whether it still grows, and its closing is reported again. Attributes tell of files that become readable. Writing
+# through a mapping, and truncating by name, is reported with neither: the next full scan finds it.
 _MASK = Mask(
     _APPEARS
     | _DISAPPEARS
@@ -129,7 +129,7 @@ class Paths:
 
 
 class InotifySource(EventSource):
-    """Keeps the watches complete and puts what they tell into the buffer."""
+    """Keeps the watches complete and puts their events into the buffer."""
 
     def __init__(
         self,
@@ -207,13 +207,13 @@ class InotifySource(EventSource):
         with self._lock:
             if self._fd is None:
                 return
-            self._enter("", anew=True)
+            self._enter("", relist=True)
 
     def on_event(self, event: InotifyEvent) -> None:
         with self._lock:
             folder = self._paths.get(event.wd)
             if folder is not None and self._fd is not None:
-                self._guard(lambda: self._hear(folder, event))
+                self._guard(lambda: self._follow_event(folder, event))
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         """The folder was deleted, or what was mounted there unmounted: then another folder has its name now."""
@@ -229,23 +229,23 @@ class InotifySource(EventSource):
             self._buffer.overflow()
 
     def _guard(self, act: Callable[[], None]) -> None:
-        """Do it in the reader's thread, which no fault may end: nobody would hear anything from then on."""
+        """Do it in the reader's thread, which no fault may end: no event would be taken from then on."""
         try:
             act()
-        except Exception:  # in a thread that must go on: a look at everything makes up for it
+        except Exception:  # in a thread that must go on: a full scan makes up for it
             log.exception("%s: cannot follow what happens", self._root)
             self._buffer.overflow()
 
-    def _hear(self, folder: str, event: InotifyEvent) -> None:
+    def _follow_event(self, folder: str, event: InotifyEvent) -> None:
         if not event.name:
             if event.mask & (_SELF_LOST | InotifyConstants.IN_UNMOUNT) and not folder:
                 self._renew("")
         elif event.mask & InotifyConstants.IN_ISDIR:
-            self._hear_folder(_join(folder, os.fsdecode(event.name)), event.mask)
+            self._add_folder_event(_join(folder, os.fsdecode(event.name)), event.mask)
         else:
-            self._hear_file(folder, os.fsdecode(event.name), event.mask)
+            self._add_file_event(folder, os.fsdecode(event.name), event.mask)
 
-    def _hear_folder(self, path: str, mask: int) -> None:
+    def _add_folder_event(self, path: str, mask: int) -> None:
         if mask & _APPEARS and not self._skips(path):
             self._enter(path)
             self._buffer.add_folder(path)
@@ -255,11 +255,11 @@ class InotifySource(EventSource):
             self._buffer.add_folder(path)
         elif mask & InotifyConstants.IN_ATTRIB:
             self._try_again(path)
-            # It may not be readable any more, or be entered from now on: a look tells.
+            # It may not be readable any more, or be entered from now on: a scan shows that.
             if not self._skips(path):
                 self._buffer.add_folder(path)
 
-    def _hear_file(self, folder: str, name: str, mask: int) -> None:
+    def _add_file_event(self, folder: str, name: str, mask: int) -> None:
         self._buffer.add_file(_join(folder, name))
         # A hidden file may be the mark that its folder is none of our business.
         if mask & _APPEARS and name.startswith(".") and folder and self._skips(folder):
@@ -280,19 +280,19 @@ class InotifySource(EventSource):
             if folder in self._folders:
                 self._buffer.add_folder(folder)
 
-    def _enter(self, path: str, *, anew: bool = False) -> None:
+    def _enter(self, path: str, *, relist: bool = False) -> None:
         """Watch a folder and all below it; what was refused is tried again, and what is watched and was listed already
-        is listed again only when told so.
+        is listed again only with `relist`.
 
         Where the kernel allows no more, what sorts first is left out: in a library by years, the oldest.
         """
         refused = self._forget_refusals(path)
         unlisted = set(refused)
-        todo = [path] if anew else [*(folder for folder in refused if not self._skips(folder)), path]
+        todo = [path] if relist else [*(folder for folder in refused if not self._skips(folder)), path]
         while todo:
             folder = todo.pop()
             is_new = self._watch(folder)
-            if folder in self._folders and (is_new or anew or folder in unlisted):
+            if folder in self._folders and (is_new or relist or folder in unlisted):
                 unlisted.discard(folder)
                 below = self._folders_in(folder)
                 for lost in self._folders[folder].below.difference(below):

@@ -1,4 +1,4 @@
-"""The watcher's loop: what is heard settles, is ingested, grouped, and shows up in the folders."""
+"""The watcher's loop: files with events are indexed once they are still, grouped, and linked in the folders."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from facewatch.library.roots import LOST_MOUNT, Libraries
 from facewatch.people.grouping import Grouping
 from facewatch.people.search import Search
 from facewatch.types import Progress
-from facewatch.watcher.debounce import Settled
+from facewatch.watcher.debounce import StillPaths
 from facewatch.watcher.events import Events
 from facewatch.watcher.process import Notifier
 from facewatch.watcher.reporter import SILENT_SECONDS, ProgressReporter
@@ -41,11 +41,11 @@ from facewatch.watcher.schedule import Failures, Hours, PendingWork, Pool, Throt
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
-"""How long the loop waits for something to happen before it looks at its queues."""
+"""How long the loop waits for something to happen before it checks its queues."""
 
 BATCH_PHOTOS = 64
-"""Photos ingested before the loop looks around again: a first import of many thousand must not keep it from hearing,
-from showing folders, or from being stopped."""
+"""Photos ingested before the loop checks everything else again: a first import of many thousand must not keep it from
+taking events, from showing folders, or from being stopped."""
 
 MOST_FAILURES = 20
 """Turns that fail in a row for a reason that nobody foresaw, before the watcher gives up: about three hours."""
@@ -92,7 +92,7 @@ class Parts(Protocol):
 
 
 class WatchLoop:
-    """Keeps catalog and folders up to date until told to stop. `step` is one turn, so that tests need not wait."""
+    """Keeps catalog and folders up to date until a signal stops it. `step` is one turn, so that tests need not wait."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class WatchLoop:
         Raises:
             LibraryError: there is nothing to watch.
         """
-        app.libraries.settle()
+        app.libraries.resolve()
         for root in app.libraries.roots:
             # One that was there before may be plugged in later; a name that nobody knows is a mistake.
             if app.catalog.roots.one(root) is None:
@@ -163,14 +163,14 @@ class WatchLoop:
             self._reporter.report(Doing(Activity.STOPPING))
 
     def _take(self) -> dict[Path, Events]:
-        """Return what was heard of each library, after at most a tick."""
+        """Return the events of each library, after at most a tick."""
         listening = [watched for watched in self.watched if watched.source]
         wait = 0.0 if self.is_busy else TICK_SECONDS
         if not listening:
             time.sleep(wait)
         return {watched.root: watched.take(wait / len(listening)) for watched in listening}
 
-    def turn(self, heard: Mapping[Path, Events]) -> None:
+    def turn(self, events: Mapping[Path, Events]) -> None:
         """One step. What fails and may be mended from outside, a full disk above all, is waited out and not died of.
 
         Raises:
@@ -179,16 +179,16 @@ class WatchLoop:
         self._is_resting = self._clock() < self._failures.wait_until
         try:
             if self._is_resting:
-                self._hear(heard)
+                self._add_events(events)
                 self._reporter.end_burst()
-                self._reporter.report(Doing(Activity.FAILING, self._failures.told))
+                self._reporter.report(Doing(Activity.FAILING, self._failures.logged))
                 return
             with self._app.catalog.read():
                 if self._failures.n:
                     # A turn that has nothing to record would not notice that somebody still holds the lock.
                     with self._app.catalog.write():
                         pass
-                self.step(heard)
+                self.step(events)
             if self._failures.n and self._has_made_up:
                 log.info("it works again")
                 self._failures = Failures()
@@ -205,27 +205,27 @@ class WatchLoop:
 
     @property
     def _has_made_up(self) -> bool:
-        """Whether what failed was done since then, as far as photos and folders tell."""
+        """Whether what failed was done since then, as far as photos and folders show."""
         is_done = not self._work.folders and not any(len(watched.queue) for watched in self.watched)
         return is_done or self._busy_at >= self._failures.wait_until
 
     def _wait(self, fault: str) -> None:
-        """Come to rest for a while; what was taken from the queues and not recorded is found again by a look."""
+        """Come to rest for a while; what was taken from the queues and not recorded is found again by a scan."""
         seconds = self._failures.wait(fault, self._clock())
         self._app.pipeline.rest()
         for watched in self.watched:
             watched.schedule.scan_later(seconds)
 
-    def step(self, heard: Mapping[Path, Events]) -> None:
-        """One turn: hear, look where due, ingest what has settled, group, bring the folders up to date, rest."""
-        self._hear(heard)
+    def step(self, events: Mapping[Path, Events]) -> None:
+        """One turn: take events, scan where due, index what is still, group, bring the folders up to date, rest."""
+        self._add_events(events)
         pause = self.pause()
         self._is_resting = bool(pause)
         if pause:
             self._notice_others()
         else:
             self._look_where_due()
-            self._act_on_settled()
+            self._act_on_still()
             self._look_anew_if_idle()
             self._date_if_idle()
             self._notice_others()
@@ -244,7 +244,7 @@ class WatchLoop:
             self._reporter.report(pause or Doing(Activity.IDLE))
 
     def pause(self) -> Doing | None:
-        """Return why no photos are looked at for now; None: they are."""
+        """Return why no photos are analysed for now; None: they are."""
         if paused_since(self._app.catalog) is not None:
             return Doing(Activity.PAUSED)
         local = datetime.fromtimestamp(self._wall_clock())  # noqa: DTZ006 - by the clock on the wall
@@ -277,21 +277,21 @@ class WatchLoop:
 
     # --- what is in the libraries ---
 
-    def _hear(self, heard: Mapping[Path, Events]) -> None:
+    def _add_events(self, events: Mapping[Path, Events]) -> None:
         for watched in self.watched:
-            if watched.root in heard:
-                watched.hear(heard[watched.root])
+            if watched.root in events:
+                watched.add_events(events[watched.root])
 
     def _look_where_due(self) -> None:
         for watched in self.watched:
-            # One that is polled is asked when it is looked at: a drive in the network may take its time.
+            # One that is polled is asked when it is scanned: a drive in the network may take its time.
             if watched.source and not self._app.libraries.is_there(watched.root):
                 watched.schedule.scan_soon()
             for folder in watched.due():
                 self._look(watched, folder)
 
     def _look(self, watched: Watched, folder: str) -> None:
-        """Compare a library, or a folder of it, with the catalog; what differs still has to settle."""
+        """Compare a library, or a folder of it, with the catalog; what differs has to be still first."""
         if not folder:
             self._reporter.report(Doing(Activity.SCANNING, str(watched.root)), silent_seconds=SILENT_SECONDS)
             watched.complete()
@@ -310,7 +310,7 @@ class WatchLoop:
                 watched.lose(error, self._clock() - started)
             return
         watched.scanned(folder, self._clock() - started, found.mounts)
-        # What was heard of in there cannot be looked at; when it can be read, a look finds it.
+        # Events in there cannot be followed; when it can be read, a scan finds what they were about.
         watched.queue.forget_below(found.unseen)
         if not folder:
             self._has_seen_all(watched)
@@ -318,7 +318,7 @@ class WatchLoop:
         passed = [path for path in changes.missing if not self._app.libraries.rules.allows(path, watched.root)]
         self._forget(watched, passed)
         for path in (*changes.to_read, *sorted({*changes.missing}.difference(passed))):
-            watched.queue.hear(path, self._still_since(watched, path))
+            watched.queue.add(path, self._still_since(watched, path))
 
     def _has_seen_all(self, watched: Watched) -> None:
         self._last_looks[str(watched.root)] = self._app.catalog.now()
@@ -336,7 +336,7 @@ class WatchLoop:
             self._work.folders = True
 
     def _still_since(self, watched: Watched, path: str) -> float:
-        """A file that was last written to long ago has settled; it was there before anybody listened."""
+        """A file that was last written to long ago is still; it was there before anything was watched."""
         now = self._clock()
         try:
             seen = watched.seen(path)
@@ -346,21 +346,21 @@ class WatchLoop:
         is_old = seen is not None and self._wall_clock() - seen.mtime_ns / 1e9 > 10 * seconds
         return now - seconds if is_old else now
 
-    def _act_on_settled(self) -> None:
+    def _act_on_still(self) -> None:
         for watched in self.watched:
-            settled = watched.queue.settled(self._clock(), BATCH_PHOTOS)
-            if settled and not watched.offline:
-                self._act(watched, settled)
+            still = watched.queue.ready(self._clock(), BATCH_PHOTOS)
+            if still and not watched.offline:
+                self._act(watched, still)
                 self._busy_at = self._clock()
             if not len(watched.queue) and not watched.offline and self._last_looks:
                 self._app.libraries.arrived(watched.root)
 
-    def _act(self, watched: Watched, settled: Settled) -> None:
-        """Bring what has settled into the catalog; a file that turned up elsewhere was moved."""
+    def _act(self, watched: Watched, still: StillPaths) -> None:
+        """Bring what is still into the catalog; a file that turned up elsewhere was moved."""
         app = self._app
-        changes = app.libraries.compare(watched.root, settled.present, settled.gone)
+        changes = app.libraries.compare(watched.root, still.present, still.gone)
         self._move(watched, changes)
-        self._remove(watched, [path for path in changes.missing if path in settled.gone])
+        self._remove(watched, [path for path in changes.missing if path in still.gone])
         self._reporter.begin_batch(len(changes.to_read))
         for one in app.pipeline.index(watched.root, changes.to_read, should_stop=self._should_stop):
             self._reporter.count_photo()
@@ -368,8 +368,8 @@ class WatchLoop:
             self._work.pool.is_stale = True
             self._work.search |= one.kind in ("new", "again")
             self._work.folders |= one.kind in ("new", "known", "faulty") and not one.is_same
-            if one.kind in ("unsettled", "vanished"):
-                watched.queue.hear(one.path, self._clock())
+            if one.kind in ("unstill", "vanished"):
+                watched.queue.add(one.path, self._clock())
             if one.n_faces > one.n_assigned:
                 self._work.pool.wait(self._clock())
 
@@ -390,7 +390,7 @@ class WatchLoop:
             self._work.folders = True
 
     def _look_anew_if_idle(self) -> None:
-        """While nothing new waits, let the wanted engine look at what only another one has seen."""
+        """While nothing new waits, let the wanted engine analyse what only another one has seen."""
         if self.is_busy or not self._work.unseen:
             return
         n_read = 0
@@ -409,13 +409,13 @@ class WatchLoop:
             self._work.pool.waiting_since = self._clock()
 
     def _date_if_idle(self) -> None:
-        """While nothing new waits, look up when some more photos of an older catalog were taken."""
+        """While nothing new waits, read when some more photos of an older catalog were taken."""
         if not self.is_busy and next(self._work.dates, None) is not None:
             self._busy_at = self._clock()
 
     @property
     def is_busy(self) -> bool:
-        """Whether photos wait that may be looked at now."""
+        """Whether photos wait that may be analysed now."""
         return not self._is_resting and any(watched.queue.has_more for watched in self.watched)
 
     # --- what follows from it ---
@@ -466,15 +466,15 @@ class WatchLoop:
             self._app.folder.sync(None if work.whole_folder else self._app.folder.outdated())
             work.folders = work.whole_folder = False
             if not self._failures.n:
-                self._failures.told = ""
+                self._failures.logged = ""
             work.may_link.took(self._clock() - started)
         except (FolderError, BusyError) as error:
-            self._failures.tell(str(error))
+            self._failures.log(str(error))
             # Asking again every few seconds is often enough to notice that it was mended.
             work.may_link.took(5.0)
 
     def _daily_backups(self) -> Backups:
-        def tell(_: Progress) -> None:
+        def report(_: Progress) -> None:
             self._reporter.report(Doing(Activity.BACKING_UP), silent_seconds=SILENT_SECONDS)
 
         return Backups(self._app.catalog.path, self._settings.backups, self._settings.n_backups, report=tell)

@@ -30,11 +30,11 @@ _HEARD = [
     *(DirCreatedEvent, DirDeletedEvent, DirMovedEvent),
     *(FileClosedEvent, FileCreatedEvent, FileDeletedEvent, FileModifiedEvent, FileMovedEvent),
 ]
-"""Not opening and closing without writing: our own reading would be heard."""
+"""Not opening and closing without writing: our own reading would be an event."""
 
 
 class ObserverSource(EventSource, FileSystemEventHandler):
-    """Puts what the observer tells into the buffer, but nothing of folders that are skipped."""
+    """Puts the observer's events into the buffer, but nothing of folders that are skipped."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""This process among others: how far it gives way, which signals it heeds, and what it tells systemd (sd_notify)."""
+"""The watcher as a process: its priority, its signals, and its notifications to systemd (sd_notify)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Signals:
         while not self.should_stop() and time.monotonic() < deadline:
             time.sleep(0.1)
 
-    def hear(self, number: int, _: FrameType | None) -> None:
+    def receive(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGHUP:
             self.wants_reload = True
             return
@@ -59,7 +59,7 @@ def heed_signals() -> Iterator[Signals]:
     """Yield what was asked for; a second Ctrl-C stops at once."""
     signals = Signals()
     heeded = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signals.hear) for number in heeded}
+    before = {number: signal.signal(number, signals.receive) for number in heeded}
     try:
         yield signals
     finally:
@@ -81,7 +81,7 @@ FOR_THE_MAIN_PROCESS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 class Notifier:
     """Sends the protocol's messages to the socket that the manager named; does nothing where it named none.
 
-    No method raises or waits for long: a service that cannot tell how it is still does its work.
+    No method raises or waits for long: a service that cannot report its state still does its work.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Notifier:
         self._address = _address(values["NOTIFY_SOCKET"])
         self._watchdog_usec = _watchdog_usec(values, os.getpid() if pid is None else pid) if self._address else 0
         self._patience_usec = self._watchdog_usec
-        """What the manager was told last."""
+        """What was sent to the manager last."""
         self._clock = clock
         self._status: str | None = None
         self._is_ready = False
@@ -107,7 +107,7 @@ class Notifier:
         self._pinged: float | None = None
 
     def ready(self) -> None:
-        """The service is at work; also after `reloading`."""
+        """The service is ready; also after `reloading`."""
         self._is_ready = True
         self._send("READY=1")
 
@@ -159,7 +159,7 @@ class Notifier:
                 unix.settimeout(SEND_SECONDS)
                 unix.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
         except (OSError, ValueError) as error:
-            log.debug("%s: not told to %r: %s", lines[0], self._address, error)
+            log.debug("%s: not sent to %r: %s", lines[0], self._address, error)
 
 
 def _address(named: str) -> str | None:

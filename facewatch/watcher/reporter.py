@@ -60,23 +60,23 @@ class ProgressReporter:
         self._doing = Doing(Activity.UNKNOWN)
         self._n_done = 0
         self._n_batch = 0
-        """Files of the present batch that are still to be looked at: they wait in no queue any more."""
+        """Files of the present batch that are still to be analysed: they wait in no queue any more."""
         self._is_rested = True
-        """Whether nothing was looked at since the last rest: that time says nothing about the pace."""
+        """Whether nothing was analysed since the last rest: that time says nothing about the pace."""
         self._reported_at = float("-inf")
 
     def begin_batch(self, n_files: int) -> None:
-        """So many files were taken from the queues, and are looked at from now on."""
+        """So many files were taken from the queues, and are analysed from now on."""
         self._n_batch = n_files
         if n_files and self._is_rested:
             self._begin()
 
     def count_photo(self) -> None:
-        """One more file was looked at."""
+        """One more file was analysed."""
         self._n_done += 1
         self._n_batch = max(0, self._n_batch - 1)
         if self._is_rested:
-            # Nobody knows when the look at this one began.
+            # It is not known when the analysis of this one began.
             self._begin()
         else:
             self._pace.count()
@@ -84,7 +84,7 @@ class ProgressReporter:
     def report(self, doing: Doing, *, silent_seconds: float = FRESH_SECONDS, n_waiting: int | None = None) -> None:
         """Say that this is done now: at once when it is something else than before, else from time to time.
 
-        `silent_seconds`: how long nothing more may be said. `n_waiting`: files to look at, where `state` does not say;
+        `silent_seconds`: how long nothing more may be said. `n_waiting`: files to analyse, where `state` does not say;
         those of the present batch are added.
         """
         if doing.activity.is_resting:
@@ -99,7 +99,7 @@ class ProgressReporter:
             self._write(silent_seconds, n_waiting)
 
     def end_burst(self) -> None:
-        """The next photo begins to count anew."""
+        """The count starts again with the next photo."""
         self._n_done = self._n_batch = 0
         self._is_rested = True
 
@@ -129,7 +129,7 @@ class ProgressReporter:
             libraries=libraries,
         )
         self._file.write(heartbeat)
-        self.notifier.status(f"{heartbeat.doing}, {n_waiting} to look at" if n_waiting else heartbeat.doing)
+        self.notifier.status(f"{heartbeat.doing}, {n_waiting} to analyse" if n_waiting else heartbeat.doing)
 
 
 class Pace:
@@ -148,7 +148,7 @@ class Pace:
         self._began_at = self._clock()
 
     def count(self, n: int = 1) -> None:
-        """So many photos were looked at just now."""
+        """So many photos were analysed just now."""
         second = int(self._clock())
         if self._counts and self._counts[-1][0] == second:
             n += self._counts.pop()[1]

@@ -1,4 +1,4 @@
-"""One library that is watched: how it is listened to, what was heard of it, and when to look at it."""
+"""One library that is watched: its source of events, its debouncer, and when to scan it."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class Watched:
         """Gives the fingerprint of a file below the root, None where there is none."""
         self.queue = self._new_queue()
         self.source: EventSource | None = None
-        self._untold: frozenset[str] = frozenset()
-        """Folders on which a drive is mounted that does not tell of changes."""
+        self._unreported: frozenset[str] = frozenset()
+        """Folders on which a drive is mounted that does not report changes."""
         self.why_polled = ""
-        """Why the whole library is looked at again and again; empty: it is listened to."""
+        """Why the whole library is scanned again and again; empty: its events are taken."""
         self.offline = ""
         """Why it is not there; empty: it is."""
 
@@ -68,7 +68,7 @@ class Watched:
     # --- listening ---
 
     def listen(self) -> None:
-        """Listen to the kernel; where it refuses, or would not hear all, look again and again instead."""
+        """Listen to the kernel; where it refuses, or would not report all, scan again and again instead."""
         self.close()
         self.why_polled = self._why_not_listen()
         if not self.why_polled:
@@ -96,10 +96,10 @@ class Watched:
         if not is_folder(self.root):
             return "it is not there"
         kind = self._kind_of(self.root)
-        return "" if reports_changes(kind) else f"a {kind} file system does not tell of changes"
+        return "" if reports_changes(kind) else f"a {kind} file system does not report changes"
 
     def complete(self) -> None:
-        """Listen also to folders that could not be listened to before; asked for before a look at everything."""
+        """Listen also to folders that could not be listened to before; asked for before a full scan."""
         if self.source and self.source.is_closed:
             self.listen()
         elif self.source:
@@ -112,40 +112,42 @@ class Watched:
             self.source = None
 
     def take(self, timeout: float) -> Events:
-        """Return what was heard since, after at most this many seconds."""
+        """Return the events since, after at most this many seconds."""
         return self.source.take(timeout) if self.source else Events(frozenset(), frozenset())
 
     @property
     def polled(self) -> dict[str, str]:
-        """What is looked at again and again, and why."""
+        """What is scanned again and again, and why."""
         if self.why_polled:
             return {str(self.root): self.why_polled}
         fault = (self.source.fault if self.source else None) or ""
         reasons = dict.fromkeys(self.source.unwatched if self.source else (), fault)
-        reasons |= dict.fromkeys(self._untold, "the drive that is mounted there does not tell of changes")
+        reasons |= dict.fromkeys(self._unreported, "the drive that is mounted there does not report changes")
         return {f"{self.root}/{folder}": reason for folder, reason in reasons.items()}
 
-    # --- what was heard, and when to look ---
+    # --- events, and when to scan ---
 
-    def hear(self, heard: Events) -> None:
+    def add_events(self, events: Events) -> None:
         now = self._clock()
-        for path in heard.files:
+        for path in events.files:
             if self._rules.allows(path, self.root):
-                self.queue.hear(path, now)
-        for folder in heard.folders:
-            self.schedule.hear(folder)
-        if heard.is_overflown:
-            log.warning("%s: more happened than the kernel could tell; looking at everything", self.root)
+                self.queue.add(path, now)
+        for folder in events.folders:
+            self.schedule.add(folder)
+        if events.is_overflown:
+            log.warning("%s: the kernel lost events; scanning the whole library", self.root)
 
     def due(self) -> list[str]:
         """Return the folders to scan now; "" is everything, and then it is the only one."""
-        return self.schedule.due(self._untold | (self.source.unwatched if self.source else frozenset()))
+        return self.schedule.due(self._unreported | (self.source.unwatched if self.source else frozenset()))
 
     def scanned(self, below: str, took: float, mounts: Iterable[str] = ()) -> None:
         """A scan ended that took so many seconds; where it was of everything, it saw these drives mounted below."""
         self.schedule.scanned(below, took, is_listening=self.source is not None)
         if not below:
-            self._untold = frozenset(mount for mount in mounts if not reports_changes(self._kind_of(self.root / mount)))
+            self._unreported = frozenset(
+                mount for mount in mounts if not reports_changes(self._kind_of(self.root / mount))
+            )
 
     # --- there or not ---
 

@@ -21,17 +21,17 @@ MOST_SHARE = 0.2
 OFFLINE_SECONDS = 15.0
 """How often a library that is not there is looked for."""
 
-LOOK_SHARE = 0.05
-"""Polling may take this share of the time: a large network drive is looked at less often than `poll_seconds` says."""
+SCAN_SHARE = 0.05
+"""Polling may take this share of the time: a large network drive is scanned less often than `poll_seconds` says."""
 
 URGENT_SHARE = 0.25
-"""The same for looks that lost events make necessary."""
+"""The same for scans that lost events make necessary."""
 
 RETRY_SECONDS = 600.0
-"""How often files that could not be read are tried again, where nothing tells that they can be."""
+"""How often files that could not be read are tried again, where no event says that they can be."""
 
 MOST_FOLDERS = 500
-"""Folders to look at, above which one look at everything is quicker."""
+"""Folders to scan, above which one scan of everything is quicker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class PendingWork:
     backup_at: float
     """When it is asked again whether a backup is due."""
     version: int = -1
-    """Of the catalog, when it was looked at last."""
+    """Of the catalog, when it was checked last."""
 
     def photos_are_back(self, dates: Iterator[int]) -> None:
         """A drive is back, with photos that may have waited long."""
@@ -179,7 +179,7 @@ class PendingWork:
 class Failures:
     """Turns in a row that failed, and how long to wait until the next try."""
 
-    told: str = ""
+    logged: str = ""
     """The last fault that was logged."""
     n: int = 0
     """Whatever the reason."""
@@ -187,15 +187,15 @@ class Failures:
     """Those of them that failed for a reason that nobody foresaw."""
     wait_until: float = float("-inf")
 
-    def tell(self, fault: str) -> None:
+    def log(self, fault: str) -> None:
         """Log a fault that may last: once, not at every try."""
-        if fault != self.told:
+        if fault != self.logged:
             log.error("%s", fault)
-        self.told = fault
+        self.logged = fault
 
     def wait(self, fault: str, now: float) -> float:
         """One more turn failed; returns how many seconds to wait."""
-        self.tell(fault)
+        self.log(fault)
         self.n += 1
         seconds = min(LONGEST_WAIT_SECONDS, WAIT_SECONDS * 2.0 ** min(self.n - 1, 10))
         self.wait_until = now + seconds
@@ -213,18 +213,18 @@ class ScanSchedule:
         self._scan_seconds = scan_seconds
         self._poll_seconds = poll_seconds
         self._scan_at = clock()
-        """When to scan all of it again, whatever was heard."""
+        """When to scan all of it again, whatever events came."""
         self._poll_at = clock()
-        """When to scan the folders again that cannot be listened to."""
+        """When to scan the folders again that cannot be watched."""
         self._retry_at = clock()
         self._folders: dict[str, float] = {}
         """Folders that something happened to, and when to scan them."""
         self._last = (clock(), 0.0)
         """When the last scan of everything ended, and how long it took."""
 
-    def hear(self, folder: str) -> None:
+    def add(self, folder: str) -> None:
         """Something happened to this folder, or to all ("")."""
-        # Half of it, so that a folder and its files are settled together.
+        # Half of it, so that a folder and its files are ready together.
         self._folders.setdefault(folder, self._clock() + self._settle_seconds / 2)
 
     def scan_soon(self) -> None:
@@ -263,16 +263,16 @@ class ScanSchedule:
         """A scan of a folder, or of all (""), ended that took so many seconds."""
         now = self._clock()
         if below:
-            self._poll_at = max(self._poll_at, now + took / LOOK_SHARE)
+            self._poll_at = max(self._poll_at, now + took / SCAN_SHARE)
             return
         self._folders.clear()
         self._last = (now, took)
-        self._scan_at = now + (self._scan_seconds if is_listening else max(self._poll_seconds, took / LOOK_SHARE))
+        self._scan_at = now + (self._scan_seconds if is_listening else max(self._poll_seconds, took / SCAN_SHARE))
 
     def lost(self, took: float) -> None:
         """The library is not there: it is looked for from time to time."""
         self._folders.clear()
-        self._scan_at = self._clock() + max(OFFLINE_SECONDS, took / LOOK_SHARE)
+        self._scan_at = self._clock() + max(OFFLINE_SECONDS, took / SCAN_SHARE)
 
 
 def _outermost(folders: Iterable[str]) -> list[str]:

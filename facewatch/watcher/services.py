@@ -180,5 +180,5 @@ def launchd_plist(job: ServiceJob, *, log_file: Path) -> str:
         return plistlib.dumps(values).decode()
     except (ValueError, UnicodeEncodeError) as error:
         raise FacewatchError(
-            "a service cannot be told of a name with control characters or bytes that are no text; rename that folder"
+            "a service cannot be given a name with control characters or bytes that are no text; rename that folder"
         ) from error

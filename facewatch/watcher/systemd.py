@@ -88,7 +88,7 @@ class ServiceState:
     n_restarts: int = 0
     memory_mb: float = 0.0
     is_lingering: bool | None = None
-    """Whether it also runs while its user is not logged in; None: it cannot be told."""
+    """Whether it also runs while its user is not logged in; None: it is not known."""
 
     @property
     def is_running(self) -> bool:
@@ -357,7 +357,7 @@ def quoted(text: str) -> str:
     if any(c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in text):
         shown = text.encode("utf-8", "backslashreplace").decode()
         raise FacewatchError(
-            f"{shown!r}: a service cannot be told of a name with line breaks or bytes that are no text; rename that "
+            f"{shown!r}: a service cannot be given a name with line breaks or bytes that are no text; rename that "
             "folder"
         )
     escaped = re.sub(r'(["\\])', r"\\\1", text).replace("%", "%%")

@@ -1,4 +1,4 @@
-"""Builds the parts from the settings and hands each what it needs."""
+"""Builds every part of facewatch from the settings and passes each its dependencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How alike a face is to strangers, so that its likeness to somebody can be judged by that.
+"""Cohort normalisation (S-norm): similarities relative to those to faces of strangers.
 
 A cosine of 0.45 between the middles of two groups of faces is the same person in family photos and nobody in film
 stills, where all are alike in light and blur. Speaker recognition subtracts from a score what both sides have with a

@@ -25,7 +25,7 @@ from types import MappingProxyType
 
 
 class FacewatchError(Exception):
-    """Something the user has to mend; the message names the thing, what is wrong, and the next step."""
+    """Something the user has to fix; the message names the thing, what is wrong, and the next step."""
 
     exit_code = 1
 
@@ -56,7 +56,7 @@ class LibraryError(FacewatchError):
 
 
 class CatalogError(FacewatchError):
-    """The catalog is damaged, made by a newer facewatch, full, or in a place where it cannot live."""
+    """The catalog is damaged, made by a newer facewatch, full, or on a file system that SQLite cannot use."""
 
     exit_code = 5
 

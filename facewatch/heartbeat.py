@@ -111,7 +111,7 @@ class Doing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """How much is done of a burst, and how much is not."""
+    """How many files of the present batch are analysed, and how many are waiting."""
 
     n_settling: int = 0
     """Files reported by events that may still be written to."""
@@ -233,7 +233,7 @@ def heartbeat_file_of(catalog: Path) -> Path:
 
 
 class HeartbeatFile:
-    """The file that one process writes and all others read. Nothing about it is worth failing for."""
+    """The file that one process writes and all others read. Its errors never stop the work."""
 
     def __init__(
         self,

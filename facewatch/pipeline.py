@@ -51,7 +51,7 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class FileCounts:
-    """What a scan found in the libraries."""
+    """How many files a scan found in the libraries."""
 
     n_files: int
     n_new: int
@@ -71,7 +71,7 @@ class FileCounts:
 
 @dataclass(frozen=True, slots=True)
 class FaceCounts:
-    """What a scan made of faces."""
+    """How many faces a scan found, and assigned or grouped."""
 
     n_faces: int
     """Faces that were not known before."""
@@ -116,7 +116,7 @@ Scanned = tuple[Path, Walk, Changes]
 
 @dataclass(eq=False)
 class Pipeline:
-    """Brings what the libraries hold into the catalog, and what the catalog says into the people folder."""
+    """Indexes the libraries into the catalog and links the people folder by the catalog."""
 
     catalog: Catalog
     engine: WantedEngine

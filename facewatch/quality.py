@@ -1,4 +1,4 @@
-"""How good a face is, and what it may therefore do.
+"""The quality of a face: whether it may enrol, be matched, or only be shown.
 
 Measured on the labelled faces of shared/photos: 320 of them, each blurred, shrunk, darkened, brightened and saved badly
 in 18 ways, and embedded again by both engines, first face_recognition (dlib), then insightface (w600k_mbf). A face is

@@ -1,4 +1,4 @@
-"""What the parts take from the settings, as values."""
+"""Converts the settings into the values that the parts take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text for terminals, logs and tables: what comes from outside made harmless, names shortened, numbers said."""
+"""Text for terminals, logs and tables: control characters made harmless, names shortened, numbers in words."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class PassedOver:
 
 
 class Tier(StrEnum):
-    """What quality lets a face do."""
+    """What a face may do by its quality."""
 
     ENROLL = "found"
     """Start new people, move centroids and be matched."""
@@ -261,7 +261,7 @@ class Thresholds(MatchThresholds):
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """What an engine's similarities are where nobody is anybody, and what two groups must have beyond that to be one.
+    """The distribution of an engine's similarities between strangers, and the excess that two groups need to be one.
 
     All are cosines of centred vectors (see `cohort`), normalised where they are limits: less the mean of what both
     sides have with strangers.
@@ -379,7 +379,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Whom a face looks like, and how surely."""
+    """The person whom a face matches, and the distances of the match."""
 
     person_id: int
     distance: float
@@ -395,7 +395,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a long piece of work is."""
+    """The progress of a long piece of work."""
 
     done: int
     total: int

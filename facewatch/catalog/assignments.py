@@ -1,4 +1,4 @@
-"""Whom faces are assigned to, how each came there, and what users said that is not so."""
+"""Which face is assigned to which person, by which run or decision, and which assignments users rejected."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ def split_rule(label: str) -> str:
 
 
 class How(StrEnum):
-    """How a face came to its person."""
+    """By which kind of run or decision a face was assigned."""
 
     PLACED = "placed"
     CONFIRMED = "confirmed"

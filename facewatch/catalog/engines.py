@@ -17,7 +17,7 @@ SIGHT = "x, y, w, h, turn, landmarks, score, sharpness, brightness, quality, tie
 
 @dataclass(frozen=True, slots=True)
 class KnownEngine:
-    """An engine that has worked on this catalog."""
+    """An engine that has analysed photos of this catalog."""
 
     id: int
     name: str

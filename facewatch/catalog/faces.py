@@ -1,4 +1,4 @@
-"""Faces, their embeddings, whom they are assigned to, and what users said that they are not."""
+"""The faces of the catalog, their embeddings, and the marks that users set (no face, nobody known)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FaceRow:
-    """One face and whose it is, for decisions about it."""
+    """One face and its assignment, for decisions about it."""
 
     id: int
     photo_id: int

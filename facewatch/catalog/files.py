@@ -1,4 +1,4 @@
-"""Roots, files and photos: which content lies where."""
+"""Libraries (roots), their files, and the photos that these hold: which content is at which path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the catalog contradicts itself, and what it adds up to. Reads only.
+"""Contradictions within the catalog, and counts for reports. Reads only.
 
 `faults_of` looks for what no run, user or crash may bring about: damage that SQLite finds comes first, and alone, as
 nothing else can be relied on then; a rule is a query for what breaks it. What may come about in the ordinary course of
@@ -118,7 +118,7 @@ class AssignedFace:
 
 @dataclass(frozen=True, slots=True)
 class StrayAssignment(AssignedFace):
-    """A face that belongs to a person that lives no longer."""
+    """A face assigned to a person who was merged or deleted."""
 
     is_merged: bool
     """The person lives on in another; else it is gone for good."""

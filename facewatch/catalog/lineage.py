@@ -1,4 +1,4 @@
-"""Which face a face was in an earlier version of its photo, and what is handed over from one to the other."""
+"""Which face a face was in an earlier version of its photo, and the transfer of assignments from one to the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People, who was said to be apart, the links made for them, and the runs."""
+"""People, the links made for them, and the runs of scans and watchers."""
 
 from __future__ import annotations
 

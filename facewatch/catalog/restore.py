@@ -1,4 +1,4 @@
-"""Putting a backup in the place of a catalog, at once: a crash leaves the old one or the new one, never none.
+"""Replaces a catalog by a backup atomically: a crash leaves the old one or the new one, never none.
 
     with staged(backup, catalog) as copy:
         carry_over(copy, catalog)        or, where the present catalog cannot be read: adopt(copy, links)
@@ -81,7 +81,7 @@ def alone(catalog: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """What a catalog has that a backup has not, and the other way round."""
+    """What would be lost and what would come back if a backup replaced the catalog."""
 
     n_decisions: int | None
     """Decisions in force that the backup lacks; None: the catalog does not descend from it, all of them go."""

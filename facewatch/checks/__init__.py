@@ -1,4 +1,4 @@
-"""What contradicts itself or is broken: the audit of a catalog, and the doctor of all that facewatch needs."""
+"""Two checks: `audit` finds contradictions in a catalog, `doctor` finds what is broken in all that facewatch needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facewatch.people.lookup import handle_of
 
 
 class Severity(StrEnum):
-    """How bad it is."""
+    """How severe a finding is."""
 
     OK = "ok"
     REMARK = "remark"
@@ -27,7 +27,7 @@ MOST_LISTED = 5
 
 
 class FaultKind(StrEnum):
-    """What may be wrong."""
+    """The kinds of findings."""
 
     TWICE = "twice"
     """One person with several faces in a photo."""
@@ -45,7 +45,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """What takes a fault away without anybody deciding anything."""
+    """A repair that needs no decision of a user."""
 
     needs: tuple[AssignedFace, ...] = ()
     """What must still be so, besides what is changed; else nothing is done."""
@@ -63,7 +63,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that was checked, and how it is."""
+    """The result of one check."""
 
     kind: str
     """Of the audit: what is wrong, see `FaultKind`; of the doctor: the area that it belongs to."""
@@ -92,7 +92,7 @@ class Finding:
 
 
 class Words:
-    """What people and photos are called in findings."""
+    """Names of people and paths of photos for the texts of findings."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog

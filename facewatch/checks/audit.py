@@ -1,4 +1,4 @@
-"""The audit of a whole catalog, the people folder with it: what is wrong, and fixing what takes no decision."""
+"""Audits a catalog and its people folder, and repairs what needs no decision of a user."""
 
 from __future__ import annotations
 

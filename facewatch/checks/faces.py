@@ -1,4 +1,4 @@
-"""What is wrong with people and faces, as findings with their remedies. Checking writes nothing; `fix_faces` does."""
+"""Checks of people and faces: findings with their remedies. Checking writes nothing; `fix_faces` does."""
 
 from __future__ import annotations
 

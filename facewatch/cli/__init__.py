@@ -1,4 +1,4 @@
-"""The command line: a thin door. `main` is the only place where errors become text and exit codes."""
+"""The command line. `main` is the only place where errors become text and exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions at the command line: only where somebody is there to answer, and no answer is never a yes.
+"""Questions at the command line, asked only in a terminal; no answer never counts as yes.
 
 `Keys` is where keys and names come from that answer questions one after the other; `Terminal` is the one that people
 sit at.
@@ -104,7 +104,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 class Keys(Protocol):
-    """Somebody who answers."""
+    """A source of pressed keys."""
 
     def key(self, prompt: str) -> str:
         """Return the next key that is pressed after the prompt was shown; "": one that is no letter, "\\n": Enter.

@@ -1,4 +1,4 @@
-"""`facewatch doctor`: is everything well, and if not, what to do about it."""
+"""The command `doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`facewatch evaluate`: how well people are told apart, measured on labelled photos."""
+"""The command `evaluate`: recognition measured on labelled photos."""
 
 from __future__ import annotations
 

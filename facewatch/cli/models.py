@@ -1,4 +1,4 @@
-"""`facewatch models`: which engines there are, and how their model files get here. Nothing is fetched unasked."""
+"""The commands `models`: list, fetch, import and verify the packs of models. Nothing is downloaded unasked."""
 
 from __future__ import annotations
 

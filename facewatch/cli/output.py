@@ -1,4 +1,4 @@
-"""How facts look: lines and tables for people, JSON and CSV for programs, progress for the patient."""
+"""Output of commands: lines and tables for people, JSON and CSV for programs, and progress bars."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The room of one character, in pixels."""
+    """The size of one character, in pixels."""
 
     width: int
     height: int
@@ -95,7 +95,7 @@ BLOCK_CELL = Cell(1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What can be shown, and in how much room."""
+    """What a terminal can show, and its size."""
 
     protocol: Protocol
     n_columns: int = 80

@@ -201,7 +201,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class State:
-    """What the options before and behind the command's name said."""
+    """The values of the options before and after the command's name."""
 
     config_file: Path | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
@@ -274,7 +274,7 @@ def shared_options(command: F) -> F:
 
 
 class Choice(click.Choice[str]):
-    """Offers the choice that is meant."""
+    """A choice whose error message suggests the value that was probably meant."""
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         near = difflib.get_close_matches(str(value).casefold(), list(self.choices), 1)
@@ -318,7 +318,7 @@ def set_up_logging(*, is_daemon: bool = False) -> None:
 
 
 class Command(click.Command):
-    """Its help says how it was called, and its log goes where a log goes."""
+    """A command with the options that all commands share."""
 
     def get_help(self, context: click.Context) -> str:
         return help_as_called(super().get_help(context))
@@ -329,7 +329,7 @@ class Command(click.Command):
 
 
 class CommandGroup(click.Group):
-    """Leads a word that is no command to the one that is meant."""
+    """A group of commands that suggests the one that was probably meant."""
 
     command_class = Command
 
@@ -358,7 +358,7 @@ class CommandGroup(click.Group):
 
 
 class Sections(CommandGroup):
-    """Lists its commands by what they are for."""
+    """A group whose help lists its commands by purpose."""
 
     group_class = CommandGroup
 
@@ -438,7 +438,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class JournalFormatter(logging.Formatter):
-    """Another's lines, each with its priority in front, as journald takes them from a service's stderr."""
+    """Lines of another formatter, each with its priority in front, as journald reads them from a service's stderr."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()

@@ -198,7 +198,7 @@ _NAME_KEY = "t"
 
 
 class QuestionLoop:
-    """One question after the other, and what came of each answer."""
+    """Asks one question after the other and applies the answers."""
 
     def __init__(self, app: App, keys: Keys, display: FaceDisplay) -> None:
         from facewatch.presentation import review

@@ -143,7 +143,7 @@ def _app(state: State, photos: tuple[Path, ...], engine: str | None, *, is_align
 
 
 class Found(NamedTuple):
-    """What a scan has to show of those whom it found."""
+    """The people whom a scan found, with a picture of each."""
 
     sheet: Path | None
     note: str

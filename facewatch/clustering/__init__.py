@@ -1,4 +1,4 @@
-"""From the unassigned pool to labels: one file per method, scikit-learn style, -1 is noise.
+"""Clustering of the unassigned faces: one module per method, in the style of scikit-learn; label -1 is noise.
 
 Knows arrays and ids only. A method proposes, `verify` decides; methods are loaded when one is made.
 """

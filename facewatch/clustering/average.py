@@ -1,4 +1,4 @@
-"""Average linkage over a graph: the nearest groups become one, as long as they are near enough.
+"""Average linkage over a graph: the nearest groups are joined as long as they are near enough.
 
 One measure decides everything: the spread between two groups, the root of the mean squared distance over all pairs of
 one face from each. Of unit vectors it is sqrt(2 - 2 a.b) with the plain means a and b, so a group is a sum and a size,
@@ -35,7 +35,7 @@ PAIRS_AT_ONCE = 8192
 
 @dataclass(frozen=True, slots=True)
 class JoinRules:
-    """When faces may be one person; distances are Euclidean between unit vectors."""
+    """Limits for joining faces to one person; distances are Euclidean between unit vectors."""
 
     ceiling: float
     """No two groups join, and no face stays, when the spread is above this."""

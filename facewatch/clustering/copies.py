@@ -1,4 +1,4 @@
-"""Copies of one picture (re-saved, made smaller, a burst): one piece of evidence, however often it is there.
+"""Copies of one picture (re-saved, made smaller, a burst): they count as one piece of evidence.
 
 To a method that goes by density two copies are a crowd: HDBSCAN takes them for a cluster of their own and tears the
 person whom they show. So one of them takes part for all, and is in the photos of all.

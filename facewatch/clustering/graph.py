@@ -42,7 +42,7 @@ CHECKSUM_SEED = 20170417
 
 
 class NeighbourGraph:
-    """Who is near whom among faces that are known by ids, kept from one time to the next.
+    """The nearest neighbours of faces with ids, kept and updated from one grouping to the next.
 
     `update` compares with all others only those faces that are new, whose embedding changed, or that had more
     neighbours than are kept and lost one. Its answer is the same as if nothing had been kept. Embeddings are not kept:

@@ -1,4 +1,4 @@
-"""HDBSCAN on the graph of neighbours: density decides where a person ends, without one distance for all."""
+"""HDBSCAN on the graph of neighbours: clusters by density, without one distance limit for all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Infomap on the graph of neighbours: people are where a random walker stays. The package is an extra."""
+"""Infomap on the graph of neighbours: clusters are where a random walk stays. The package is an extra."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ NATURAL_GAP = 0.13
 
 @dataclass(kw_only=True)
 class LinkageClusterer(GraphClusterer):
-    """No method before the refinement; needs nothing but scipy, and is the measure of what the others add."""
+    """Connected components only, before the refinement; needs only scipy; the baseline of the other methods."""
 
     def propose(self, graph: csr_matrix) -> Ints:
         _, component_of = connected_components(graph, directed=False)

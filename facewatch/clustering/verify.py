@@ -1,4 +1,4 @@
-"""What makes wrong merges rare, whatever method proposed the clusters: labels in, labels out, all by one measure.
+"""Refines the clusters of any method so that wrong merges are rare: labels in, labels out.
 
 A proposal is cut, cleaned, merged with others that agree, and joined by leftovers. Everything is decided by the spread
 between groups that `average` explains.

@@ -1,4 +1,4 @@
-"""When a photo was taken, as far as its file says: bounded reads of EXIF, XMP and IPTC, whatever these look like.
+"""When a photo was taken, from its EXIF, XMP and IPTC, read with bounded effort even where they are damaged.
 
 The camera's own words only: what an editor writes when it saves (DateTime, ModifyDate) is no answer, and neither is a
 time that a clock shows that nobody has set.

@@ -1,4 +1,5 @@
-"""Where a photo keeps its EXIF and XMP, and which way up they say it is: bounded reads, whatever these look like.
+"""Where a photo keeps its EXIF and XMP, and its orientation by these, read with bounded effort even where they are
+damaged.
 
 Not Pillow's reader: it reads everything, raises nearly anything on broken EXIF, and follows every offset.
 """

@@ -1,4 +1,4 @@
-"""JPEG: its segments, without those that its reader chokes on, and its picture where the end mark is missing."""
+"""JPEG: its segments, without those that libjpeg fails on, and its picture where the end mark is missing."""
 
 from __future__ import annotations
 

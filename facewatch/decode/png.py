@@ -1,4 +1,4 @@
-"""PNG: its chunks, what its metadata says, and the file without what its reader chokes on."""
+"""PNG: its chunks, what its metadata says, and the file without what libpng fails on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RAW photos, through LibRaw: the preview that the camera developed where it is large enough, else developed here.
+"""RAW photos, through LibRaw: the camera's preview where it is large enough, else developed here.
 
 A preview is what the photographer saw, and takes milliseconds where developing takes a second. Which of the two
 is taken does not depend on the size that is asked for, so that boxes found in one picture of a photo fit all others.

@@ -1,4 +1,4 @@
-"""TIFF by Pillow, held to what the file says its numbers mean: Pillow passes over some of that without a word."""
+"""TIFF by Pillow, with the interpretation that the file declares, some of which Pillow ignores."""
 
 from __future__ import annotations
 

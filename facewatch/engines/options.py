@@ -1,4 +1,4 @@
-"""What can be set of engines: the settings of [engine] that only some of them have."""
+"""The settings of [engine] that only some engines have."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How an engine is to run; plain values, because engines are made in worker processes."""
+    """Options for running an engine; plain values, because engines are made in worker processes."""
 
     detector: str = "auto"
     device: str = "auto"

@@ -1,4 +1,4 @@
-"""How well people are told apart, measured on labelled photos.
+"""Evaluation: how well faces are assigned to people, measured on labelled photos.
 
     labelled = read_labels(folder)                      who is on which photo, as somebody wrote it down
     evaluation = evaluate(labelled, open_service, ...)  analyse, match, group in every way, measure

@@ -1,4 +1,4 @@
-"""An engine's thresholds from labelled faces, at a wanted rate of strangers who are taken for somebody.
+"""Calibrates an engine's thresholds on labelled faces for a given false-accept rate.
 
 Every face is held out once and asked for twice: in a gallery of all other faces (is it recognised, and as whom?), and
 in one without its person (a stranger: is it taken for somebody?). What `matching.Gallery` would answer before any

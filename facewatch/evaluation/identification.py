@@ -1,4 +1,4 @@
-"""Known or new? The three ways of asking that the literature has, and ours, on the same faces.
+"""Open-set identification, measured by the three protocols of the literature and by facewatch's own, on the same faces.
 
 Each labelled face is held out once and asked for in a gallery of all others (is it identified?), and once in one
 without its person (a stranger: is it taken for anybody?). That is open-set identification (Phillips, Grother, Micheals

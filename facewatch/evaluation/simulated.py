@@ -100,7 +100,7 @@ class Churns(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How much it takes until each of the largest people has `COMPLETE` of their faces."""
+    """How many answers it takes until each of the largest people has `COMPLETE` of their faces."""
 
     n_people: int
     n_complete: int
@@ -428,7 +428,7 @@ def seen_to_be(faces: Collection[int], truth: Mapping[int, int]) -> tuple[int | 
 
 
 class ChurnWatch:
-    """Sees which faces change their person while photos come."""
+    """Records which faces change their person while photos arrive."""
 
     def __init__(self, library: Library) -> None:
         self._library = library

@@ -1,4 +1,4 @@
-"""The ways of working that are judged: a clusterer by itself, and the service with all photos at once or in batches."""
+"""What is evaluated: a clusterer alone, and the service with all photos at once or in batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The people folder on the disk: what stands in it, and links made in it.
+"""The people folder on the disk: lists it and makes links in it.
 
 It is worked on by descriptors: what is done in it happens in it, whoever puts a link in the place of a folder.
 """

@@ -1,4 +1,4 @@
-"""What a plan is made of: what is wanted, recorded and there, the actions in between, and names for folders and links
+"""The values of a plan: wanted, recorded and existing links, the actions between them, and names for folders and links
 that every file system takes."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From what is wanted, recorded and there to a plan; values in, values out."""
+"""Compares wanted, recorded and existing links and returns a plan; values in, values out."""
 
 from __future__ import annotations
 

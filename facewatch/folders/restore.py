@@ -1,4 +1,4 @@
-"""The people folder of a catalog that is gone: of one in whose place a backup is put, or of another one.
+"""The people folder when its catalog is gone: after a restore of a backup, or when a new catalog takes it over.
 
 When a folder is taken over its links become this catalog's, so that those nobody wants any more go. Its folders were
 the last record of who is who: their names are kept, and given to the same people again when their photos have been

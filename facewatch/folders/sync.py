@@ -1,4 +1,4 @@
-"""The people folder of a catalog: what it should hold, and what was done to it on its way into the catalog."""
+"""The people folder of a catalog: keeps it in line with the catalog, and records in the catalog what was done to it."""
 
 from __future__ import annotations
 

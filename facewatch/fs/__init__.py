@@ -1,1 +1,1 @@
-"""What every part asks of file systems and names; knows nothing of faces."""
+"""Helpers for file systems and file names; know nothing of faces."""

@@ -1,4 +1,4 @@
-"""What lies beside a catalog and belongs to it: what each is called."""
+"""The names of the files beside a catalog that belong to it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Photos brought into the catalog: hash, decode, analyse, record; what does it, and within which memory."""
+"""Indexing: photos are hashed, decoded, analysed and recorded, by worker processes within a memory limit."""

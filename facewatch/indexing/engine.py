@@ -1,4 +1,4 @@
-"""The engine that the settings want, and the change to it: in the background, and all at once at the end.
+"""The configured engine, and the change to it: photos are analysed in the background, then all answers change at once.
 
 Until every photo that can be read has been analysed by it, the answers of the engine in use stand, and what the wanted
 one finds stays out of sight. Every photo is a transaction of its own and so is the change itself, so that it may be cut
@@ -44,7 +44,7 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class SwitchProgress:
-    """How far the change is."""
+    """The progress of the change."""
 
     before: str
     """The engine whose answers are shown."""

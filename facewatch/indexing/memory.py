@@ -36,7 +36,7 @@ OWN_GROWTH_BYTES = 100 * MB
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What photos may take while they are analysed, beside the models and the main process; in bytes."""
+    """The memory that photos may take while they are analysed, beside the models and the main process; in bytes."""
 
     together: int | None = None
     """All that are in flight; None: no limit."""

@@ -397,7 +397,7 @@ class _Threads:
 
 
 class InlineWorkers:
-    """Workers in this process, one photo after the other: for tests and for looking at a single photo."""
+    """Workers in this process, one photo after the other: for tests and for a single photo."""
 
     n_workers = 1
     room = Room()

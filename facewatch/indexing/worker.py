@@ -1,4 +1,4 @@
-"""One worker process, seen from both ends: what runs in it, and what the main process holds of it.
+"""One worker process: the code that runs in it, and its handle in the main process.
 
 A worker analyses one photo at a time and answers through a pipe of its own. It may crash, hang, swell or be killed at
 any moment; the other end then says which of it happened.

@@ -1,4 +1,4 @@
-"""What users decide about people and faces. Needs no engine: decisions hang on faces, whichever engine runs.
+"""What users decide about people and faces. Needs no engine: decisions are about faces, whichever engine found them.
 
 Every decision is one transaction and one entry of the journal, which says what takes it back. What users assigned no
 run moves, and what they rejected stays rejected, also through merges and splits.

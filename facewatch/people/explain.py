@@ -1,4 +1,4 @@
-"""Why a face is where it is, in facts: what is on record, and what matching it now comes to. Nothing is written here.
+"""Why a face is assigned as it is: what is on record, and the result of matching it now. Writes nothing.
 
 `presentation.explain` makes sentences of them.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """What is said of whose a face is."""
+    """Whether a face is assigned, and if not, why."""
 
     PERSON = "person"
     NOBODY = "nobody"
@@ -47,7 +47,7 @@ _VERDICTS = {
 
 
 class BarRule(StrEnum):
-    """Why no run takes a face for somebody."""
+    """Why no run assigns a face to a person."""
 
     REJECTED = "rejected"
     IN_PHOTO = "in photo"
@@ -56,7 +56,7 @@ class BarRule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Somebody whom no run takes the face for."""
+    """A person to whom no run assigns the face."""
 
     person_id: int
     name: str

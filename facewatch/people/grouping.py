@@ -1,4 +1,4 @@
-"""Grouping the pool, by the wanted engine and the settings; who is near whom is kept for the next time."""
+"""Groups the unassigned faces by the configured engine; the graph of neighbours is kept for the next time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Identities: matches and clusters are applied here, what users decided is kept here, every change is journalled."""
+"""Applies matches and clusters to people, keeps what users decided, and journals every change."""
 
 from __future__ import annotations
 

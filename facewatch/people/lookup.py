@@ -1,4 +1,4 @@
-"""Who and what a user means: people by id, label or name, faces by id or by their place in a photo."""
+"""Finds what a user means: people by id, label or name, faces by id or by their number in a photo."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def no_link(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FaceAt:
-    """Where a face is to be seen."""
+    """A face, its photo and its number there."""
 
     id: int
     file: str | None
@@ -181,7 +181,7 @@ def is_face(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Meanings:
-    """What a word can mean that is written like an id; None: there is none."""
+    """What a word that is written like an id can mean; None: nothing of that kind."""
 
     face_id: int | None
     face: str
@@ -397,7 +397,7 @@ def clean_name(name: str) -> str:
 
 
 class Lookup:
-    """Whom, which photo and which link a user means."""
+    """Finds the person, photo, face or link that a user means."""
 
     def __init__(self, catalog: Catalog, folder: PeopleFolder) -> None:
         self._catalog = catalog

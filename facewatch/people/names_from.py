@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class NameSource(Protocol):
-    """Names that wait for their people."""
+    """A source of names for people who have none yet."""
 
     origin: str
     """What had the name, for the log."""

@@ -1,4 +1,4 @@
-"""Faces cut out of their photos: those that are asked about, and those by which everybody is recognised."""
+"""Crops of faces: those in questions, and portraits of people."""
 
 from __future__ import annotations
 

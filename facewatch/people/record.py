@@ -1,4 +1,4 @@
-"""What a decision did, and how it comes to be on record."""
+"""Records decisions in the journal, and what each did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What matching a face now, as if it were new, comes to. Nothing is written here.
+"""The result of matching a face now as if it were new. Writes nothing.
 
 It is asked of the gallery that decides (`matching.Gallery`), with the face itself left out of its person; no rule is
 written down a second time.
@@ -89,7 +89,7 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True)
 class Rematch:
-    """What matching the face now, as if it were new, comes to."""
+    """The result of matching the face now as if it were new."""
 
     person_id: int | None
     """Who it would be; None: nobody."""

@@ -1,4 +1,4 @@
-"""Who looks like this? The faces of the whole catalog that are nearest to those of a photo, best first.
+"""Finds the faces of the catalog that are nearest to those of a photo, best first.
 
 The vectors lie in a file beside the catalog that grows as faces come. Where it cannot be used or written the answer is
 the same and only takes longer.

@@ -1,4 +1,4 @@
-"""One person that is several: who its parts would be. Tables in, plans out; nothing is written here.
+"""Plans how to split a person who is really several. Tables in, plans out; writes nothing.
 
     plan_split      catalog, person -> SplitPlan     loads the faces
     split_faces     faces -> SplitPlan               thinks

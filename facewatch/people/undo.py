@@ -35,7 +35,7 @@ class Undone:
 
 
 class History:
-    """What was decided, and the way back."""
+    """The decisions on record; undoes and repeats them."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog

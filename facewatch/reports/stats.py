@@ -1,4 +1,4 @@
-"""A catalog in numbers: how many, how large, how good, how near. Reads only."""
+"""Statistics of a catalog: counts, sizes, qualities and distances. Reads only."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What there is, who is at work, and what is wrong, in one value; and the same as metrics in Prometheus' text format,
-for a textfile collector or a scrape through a small server."""
+"""The status of a catalog in one value: counts, the running scan or watcher, and faults; and the same as metrics in
+Prometheus' text format, for a textfile collector or a scrape through a small server."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Locations:
-    """Where everything is."""
+    """The paths of the settings, catalog and folders."""
 
     settings: str
     """The settings file, or "defaults"."""
@@ -92,7 +92,7 @@ class EngineStatus:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What changes from second to second."""
+    """The parts of the status that change from second to second."""
 
     runner: Holder | None = None
     """The process that scans or watches now."""

@@ -1,4 +1,4 @@
-"""What happens below a root: gathered by whatever the platform offers, and held until somebody takes it.
+"""Events below a root, from inotify or watchdog, buffered until the loop takes them.
 
 Events are hints: late, doubled or lost ones do no harm, scans of the whole library see to that.
 """

@@ -1,4 +1,4 @@
-"""Listening on Linux: one inotify watch per folder, never on one that is skipped, and no loss that goes unnoticed.
+"""Events on Linux: one inotify watch per folder that is not skipped; lost events are noticed.
 
 A folder is watched before it is listed, so that whatever is made in it is either reported or listed. A folder that
 moves is left under its old name and entered under the new one: what it was called is never reported again.

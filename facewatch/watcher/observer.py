@@ -1,4 +1,4 @@
-"""Listening where there is no inotify: through watchdog's observer of the platform (FSEvents, kqueue)."""
+"""Events where there is no inotify: by watchdog's observer of the platform (FSEvents, kqueue)."""
 
 from __future__ import annotations
 

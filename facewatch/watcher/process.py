@@ -28,7 +28,7 @@ def give_way(niceness: int, *, is_idle_io: bool) -> None:
 
 
 class Signals:
-    """What was asked for meanwhile: by Ctrl-C and SIGTERM that the work ends cleanly (what is being written is
+    """What signals asked for: by Ctrl-C and SIGTERM that the work ends cleanly (what is being written is
     finished, nothing new is begun), by SIGHUP that the settings are read again."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ WITH_GROWING_PAUSES = 254
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command of the system said."""
+    """The exit code and output of a system command."""
 
     code: int
     out: str
@@ -47,7 +47,7 @@ Run = Callable[[Sequence[str]], CommandResult]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceJob:
-    """What the service manager is to keep running."""
+    """The command that the service manager keeps running."""
 
     program: tuple[str, ...]
     """How this program is started, absolute and without its arguments."""
@@ -69,7 +69,7 @@ class ServiceJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceState:
-    """How the service is."""
+    """The state of the service."""
 
     manager: str
     file: Path

@@ -53,7 +53,7 @@ _PLACES = ("library.catalog", "library.people")
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All that was found."""
+    """All findings of the doctor."""
 
     findings: tuple[Finding, ...]
 

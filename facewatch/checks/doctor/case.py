@@ -1,4 +1,4 @@
-"""What the checks see: the settings, a catalog opened without making, migrating or locking anything, one walk through
+"""What the checks see: the settings, a catalog opened without making, migrating or locking anything, one listing of
 each library, and the machine."""
 
 from __future__ import annotations
@@ -213,8 +213,8 @@ _REPORT_EVERY = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Walked:
-    """What a library looks like, without reading any file's content or size."""
+class Listing:
+    """A library's folders and file names, listed without reading any file's content or size."""
 
     n_folders: int
     """With the library itself; those that are passed over by name or marker are not counted."""
@@ -239,7 +239,7 @@ def walk(
     files: tuple[str, ...] = (),
     can: Callable[[str, int], bool],
     report: Callable[[Progress], None],
-) -> Walked:
+) -> Listing:
     """Return what is below the root, by names and kinds alone: nothing is opened, and no link is followed."""
     rules = Rules(exclude, folders, files)
     n_folders = n_files = n_links = 0
@@ -276,7 +276,7 @@ def walk(
                 # Asked in this order because a hundred thousand files can be read and a few are passed over.
                 if not can(entry.path, os.R_OK) and rules.allows(path, root):
                     unread_files.append(entry.path)
-    return Walked(
+    return Listing(
         n_folders, n_files, n_links, tuple(unread_folders), tuple(unread_files), _is_case_blind(sample), marker
     )
 
@@ -397,8 +397,8 @@ class Case:
         return tuple(root for root in self.roots if is_folder(root))
 
     @cached_property
-    def walks(self) -> dict[Path, Walked]:
-        """What was seen on one walk through each library that is there."""
+    def walks(self) -> dict[Path, Listing]:
+        """What was seen on one listing of each library that is there."""
         rules = {
             key: tuple(self.config[f"library.{setting}"])
             for key, setting in (("exclude", "exclude"), ("folders", "exclude_folders"), ("files", "exclude_files"))

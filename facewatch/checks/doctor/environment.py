@@ -1,4 +1,4 @@
-"""The machine and what is installed on it; the settings, and the engine that they want."""
+"""Checks of the machine, the installed packages, the settings and the engine's models."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def program(_: Case) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What a package has to be at least."""
+    """The lowest version of a package that is supported."""
 
     name: str
     least: str

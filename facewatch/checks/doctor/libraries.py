@@ -181,7 +181,7 @@ SPARE = 1.1
 
 @dataclass(frozen=True, slots=True)
 class WatchLimits:
-    """What inotify lets one user have."""
+    """The kernel's inotify limits for one user."""
 
     watches: int
     instances: int
@@ -191,7 +191,7 @@ class WatchLimits:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What processes of a user have."""
+    """How much of these limits a user's processes use."""
 
     watches: Counter[int]
     """By process."""

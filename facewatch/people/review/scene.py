@@ -1,4 +1,4 @@
-"""What the catalog knows of faces and people, as far as questions need it."""
+"""The faces and people of the catalog, as the questions need them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class PersonPair:
 
 
 class Scene:
-    """What the catalog knows, as far as questions need it."""
+    """The faces and people of the catalog, as the questions need them."""
 
     def __init__(self, catalog: Catalog, table: FaceTable, info: EngineInfo) -> None:
         self.catalog = catalog

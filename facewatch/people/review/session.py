@@ -71,7 +71,7 @@ class _Step:
 
 
 class Review:
-    """A walk through the open questions, best first."""
+    """Goes through the open questions, best first."""
 
     def __init__(
         self,

@@ -119,7 +119,7 @@ def test_what_a_user_placed_stays_even_where_a_run_is_surer(three: Library) -> N
         one, two = face(app, three, "a", 0), face(app, three, "a", 1)
         give(app, two["face_id"], one["person_id"], "user")
         finding = only(app.auditor().check(), FaultKind.TWICE)
-        assert f"face f{two['face_id']} stays (placed by you), face f{one['face_id']} would go" in finding.text
+        assert f"face f{two['face_id']} stays (assigned by you), face f{one['face_id']} would go" in finding.text
         app.auditor().fix()
         assert whose(app)[two["face_id"]] == (one["person_id"], "user")
         assert one["face_id"] not in whose(app)

@@ -48,7 +48,7 @@ def test_what_others_decode_is_decoded_and_looks_the_same(tmp_path: Path) -> Non
     (tmp_path / "a.txt").write_text("no picture")
     shown = np.asarray(picture.convert("RGB").resize((SIDE, SIDE)), np.float64)
     same, negative = (compare(tmp_path, {"other": lambda _path, each=each: each}) for each in (shown, 255 - shown))
-    assert (same.looked.n, same.looked.decoded, same.different) == (2, ["whole.png"], [])
+    assert (same.analysed.n, same.analysed.decoded, same.different) == (2, ["whole.png"], [])
     assert [text.split(":")[0] for text in same.wanted] == ["cut.png"]
     assert negative.different == ["whole.png"]
     nobody = compare(tmp_path, {"other": lambda _path: None})

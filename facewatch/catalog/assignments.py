@@ -311,7 +311,7 @@ class Assignment:
 class Provenance(Table):
     """What is read of the tables assignments, runs, marks, rejections and journal about single faces."""
 
-    def placed(self, faces: Collection[int]) -> dict[int, Placing]:
+    def assigned(self, faces: Collection[int]) -> dict[int, Assignment]:
         """Return the assignments of these faces, as far as they have one, by face id."""
         rows = self._db.execute(
             "SELECT a.face_id, a.person_id, a.source, a.rule, a.distance, a.centroid_distance, a.runner_up_id,"

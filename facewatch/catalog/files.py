@@ -83,7 +83,7 @@ _IS_UNDATED = "taken_at IS NULL AND EXISTS (SELECT 1 FROM files WHERE files.phot
 
 
 class Settings(Table):
-    """The table settings: what the program notes about itself."""
+    """The table settings: values that the program itself stores."""
 
     def get(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM settings WHERE key = ?", [key]).fetchone()

@@ -125,9 +125,9 @@ class StrayAssignment(AssignedFace):
 
 
 class Integrity(Table):
-    """What is checked, and what is counted."""
+    """Queries for contradictions and counts."""
 
-    def loosely_placed(
+    def loosely_assigned(
         self, *, strictness: float, match: float, centroid: float, cluster: float
     ) -> dict[int, float | None]:
         """Return the faces that a run assigned by looser settings than these, and which `match.strictness` it had,

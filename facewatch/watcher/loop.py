@@ -477,7 +477,7 @@ class WatchLoop:
         def report(_: Progress) -> None:
             self._reporter.report(Doing(Activity.BACKING_UP), silent_seconds=SILENT_SECONDS)
 
-        return Backups(self._app.catalog.path, self._settings.backups, self._settings.n_backups, report=tell)
+        return Backups(self._app.catalog.path, self._settings.backups, self._settings.n_backups, report=report)
 
     def _back_up_if_due(self) -> None:
         if self._backups and self._clock() >= self._work.backup_at:

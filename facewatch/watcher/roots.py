@@ -152,7 +152,7 @@ class Watched:
     # --- there or not ---
 
     def lose(self, error: LibraryError, took: float) -> None:
-        """It is not there: what was heard of it means nothing, and what was listened to is elsewhere, or nowhere."""
+        """It is not there: its events mean nothing, and what was listened to is elsewhere, or nowhere."""
         if not self.offline:
             log.warning("%s", error)
         self.offline = error.reason

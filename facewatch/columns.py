@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -20,11 +20,11 @@ class Columns:
     """Arrays of one length, each a field: row i of each is about one thing."""
 
     def __len__(self) -> int:
-        return len(self._columns()[0])
+        return len(getattr(self, next(iter(self.__dataclass_fields__))))
 
     def take(self, rows: Flags | Ints | slice) -> Self:
         """Return these rows of every array."""
-        return type(self)(*(column[rows] for column in self._columns()))
+        return type(self)(*[getattr(self, name)[rows] for name in self.__dataclass_fields__])
 
     @classmethod
     def together(cls, parts: Sequence[Self]) -> Self:
@@ -32,4 +32,4 @@ class Columns:
         return cls(*map(np.concatenate, zip(*(part._columns() for part in parts), strict=True)))
 
     def _columns(self) -> list[NDArray[Any]]:
-        return [getattr(self, field.name) for field in fields(self)]
+        return [getattr(self, name) for name in self.__dataclass_fields__]

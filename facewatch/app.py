@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -122,7 +123,7 @@ class App:
         self.pipeline.rest()
         self.catalog.close()
 
-    @property
+    @cached_property
     def watch_settings(self) -> WatchSettings:
         return watch_settings_of(self.config)
 

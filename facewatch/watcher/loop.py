@@ -113,7 +113,7 @@ class WatchLoop:
             # One that was there before may be plugged in later; a name that nobody knows is a mistake.
             if app.catalog.roots.one(root) is None:
                 check_library(root)
-        self._app, self._settings = app, app.watch_settings
+        self._app = app
         self._should_stop = should_stop
         self._clock = clock
         self._wall_clock = wall_clock
@@ -133,6 +133,10 @@ class WatchLoop:
         self._is_resting = False
         """Whether no photos are analysed for now: it is paused, or waits."""
         self._backups = self._daily_backups() if self._settings.n_backups else None
+
+    @property
+    def _settings(self) -> WatchSettings:
+        return self._app.watch_settings
 
     @property
     def _photo_seconds(self) -> float:

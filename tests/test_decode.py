@@ -21,7 +21,8 @@ from photo_files import decode_bytes, picture, saved
 from PIL import ExifTags, Image
 
 import facewatch
-from facewatch.decode import HEAD_BYTES, KINDS, claims_to_be_photo, decode, peek, sniff
+from facewatch.decode import HEAD_BYTES, claims_to_be_photo, decode, peek, sniff
+from facewatch.decode.kinds import KINDS
 from facewatch.errors import PhotoError
 from facewatch.types import Decoded
 

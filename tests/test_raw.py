@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from facewatch.decode import KINDS, WORKING_SIDE, dates, decode, peek, sniff, taken_at
+from facewatch.decode import WORKING_SIDE, dates, decode, peek, sniff, taken_at
+from facewatch.decode.kinds import KINDS
 from facewatch.errors import PhotoError
 from facewatch.types import Decoded
 

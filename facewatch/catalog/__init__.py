@@ -20,12 +20,11 @@ from facewatch.catalog.backup import Backups, write_backup
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
 from facewatch.catalog.files import FaultyFile, Files, KnownFile, Photos, Roots, Settings, by_cause, display
-from facewatch.catalog.integrity import FaceMeasures, Integrity, StrayAssignment, faults_of
+from facewatch.catalog.integrity import Integrity, faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.lineage import Lineage, Spot
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import (
-    WRITE_WAIT_SECONDS,
     Patience,
     check_place,
     clear_errors,
@@ -43,12 +42,10 @@ __all__ = [
     "NOBODY",
     "RUNS",
     "USER",
-    "WRITE_WAIT_SECONDS",
     "Backups",
     "Catalog",
     "Change",
     "Entry",
-    "FaceMeasures",
     "FaceRow",
     "FaceTable",
     "FaultyFile",
@@ -61,7 +58,6 @@ __all__ = [
     "Person",
     "Record",
     "Spot",
-    "StrayAssignment",
     "Tables",
     "by_cause",
     "display",

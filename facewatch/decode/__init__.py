@@ -46,11 +46,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEAD_BYTES",
-    "KINDS",
     "MAX_PIXELS",
     "VERSION",
     "WORKING_SIDE",
-    "Kind",
     "Peeked",
     "claims_to_be_photo",
     "decode",

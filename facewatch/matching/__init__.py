@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facewatch.matching.aggregation import Aggregation, MatchSettings
 from facewatch.matching.gallery import Candidate, Gallery, match_photo
-from facewatch.matching.lookalikes import Evidence, LookAlikes
+from facewatch.matching.lookalikes import Evidence
 from facewatch.matching.member import distances
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "Candidate",
     "Evidence",
     "Gallery",
-    "LookAlikes",
     "MatchSettings",
     "distances",
     "match_photo",

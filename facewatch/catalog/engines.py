@@ -11,7 +11,7 @@ from facewatch.catalog.opening import Table
 from facewatch.errors import EngineError
 from facewatch.types import EngineInfo
 
-SIGHT = "x, y, w, h, turn, landmarks, score, sharpness, brightness, quality, tier, pose, norm, covered"
+SIGHTING_COLUMNS = "x, y, w, h, turn, landmarks, score, sharpness, brightness, quality, tier, pose, norm, covered"
 """The columns that say how an engine sees a face, in `faces` and in `sightings`."""
 
 
@@ -128,16 +128,16 @@ class Engines(Table):
     def use(self, engine_id: int) -> None:
         """From now on this engine's answers are shown. Every face that it has seen, too, keeps id and decisions.
 
-        What only others saw stays where somebody decided about it or it belongs to somebody; else it is out of sight.
+        What only others saw stays where somebody decided about it or it belongs to somebody; else it is hidden.
         """
         self._db.execute(
-            f"INSERT OR REPLACE INTO sightings (face_id, engine_id, {SIGHT})"
+            f"INSERT OR REPLACE INTO sightings (face_id, engine_id, {SIGHTING_COLUMNS})"
             f" SELECT f.id, f.engine_id, {_of('f')} FROM faces f JOIN sightings s"
             " ON s.face_id = f.id AND s.engine_id = ?",
             [engine_id],
         )
         self._db.execute(
-            f"UPDATE faces SET (engine_id, {SIGHT}) = (s.engine_id, {_of('s')})"
+            f"UPDATE faces SET (engine_id, {SIGHTING_COLUMNS}) = (s.engine_id, {_of('s')})"
             " FROM sightings s WHERE s.face_id = faces.id AND s.engine_id = ?",
             [engine_id],
         )
@@ -187,4 +187,4 @@ class Engines(Table):
 
 
 def _of(table: str) -> str:
-    return ", ".join(f"{table}.{column}" for column in SIGHT.split(", "))
+    return ", ".join(f"{table}.{column}" for column in SIGHTING_COLUMNS.split(", "))

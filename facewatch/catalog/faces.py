@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.catalog.engines import SIGHT
+from facewatch.catalog.engines import SIGHTING_COLUMNS
 from facewatch.catalog.opening import Table
 from facewatch.columns import Columns
 from facewatch.types import Analysis, Box, Face, Tier
@@ -135,7 +135,7 @@ class Faces(Table):
 
         Args:
             earlier: number of a face of the analysis -> id of the known face that it is. What an engine finds that is
-                not in use stays out of sight.
+                not in use stays hidden.
         """
         is_in_use = self._db.execute("SELECT is_in_use FROM engines WHERE id = ?", [engine_id]).fetchone()[0]
         self._db.execute(
@@ -150,7 +150,7 @@ class Faces(Table):
             elif is_in_use:
                 self._update_seen(face_id, engine_id, face)
             else:
-                self._write_sight("INSERT INTO sightings (face_id, engine_id", [face_id, engine_id], face)
+                self._write_sighting("INSERT INTO sightings (face_id, engine_id", [face_id, engine_id], face)
             ids.append(face_id)
             self._db.execute(
                 "INSERT INTO embeddings (face_id, engine_id, vector) VALUES (?, ?, ?)",
@@ -160,24 +160,24 @@ class Faces(Table):
 
     def _add_face(self, photo_id: int, engine_id: int, face: Face, *, is_current: bool) -> int:
         insert = "INSERT INTO faces (photo_id, engine_id, is_current"
-        return self._write_sight(insert, [photo_id, engine_id, int(is_current)], face)
+        return self._write_sighting(insert, [photo_id, engine_id, int(is_current)], face)
 
     def _update_seen(self, face_id: int, engine_id: int, face: Face) -> None:
         """The engine in use has found a face that only others knew: its view is the one that stands in `faces`."""
         self._db.execute(
-            f"INSERT OR REPLACE INTO sightings (face_id, engine_id, {SIGHT})"
-            f" SELECT id, engine_id, {SIGHT} FROM faces WHERE id = ?",
+            f"INSERT OR REPLACE INTO sightings (face_id, engine_id, {SIGHTING_COLUMNS})"
+            f" SELECT id, engine_id, {SIGHTING_COLUMNS} FROM faces WHERE id = ?",
             [face_id],
         )
         self._db.execute(
-            f"UPDATE faces SET (engine_id, is_current, {SIGHT}) = (?, 1, {', '.join('?' * len(_sight(face)))})"
+            f"UPDATE faces SET (engine_id, is_current, {SIGHTING_COLUMNS}) = (?, 1, {', '.join('?' * len(_sighting(face)))})"
             " WHERE id = ?",
-            [engine_id, *_sight(face), face_id],
+            [engine_id, *_sighting(face), face_id],
         )
 
-    def _write_sight(self, insert: str, keys: list[int], face: Face) -> int:
-        values = [*keys, *_sight(face)]
-        cursor = self._db.execute(f"{insert}, {SIGHT}) VALUES ({', '.join('?' * len(values))})", values)
+    def _write_sighting(self, insert: str, keys: list[int], face: Face) -> int:
+        values = [*keys, *_sighting(face)]
+        cursor = self._db.execute(f"{insert}, {SIGHTING_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
         return int(cursor.lastrowid or 0)
 
     def seen(self, photo_id: int, engine_id: int) -> SeenFaces:
@@ -393,8 +393,8 @@ def _label(person: str) -> str:
     return f"CASE WHEN {person}.id IS NOT NULL THEN COALESCE({person}.name, printf('Person %04d', {person}.id)) END"
 
 
-def _sight(face: Face) -> list[object]:
-    """Return the values of the columns `SIGHT`."""
+def _sighting(face: Face) -> list[object]:
+    """Return the values of the columns `SIGHTING_COLUMNS`."""
     box, quality = face.box, face.quality
     return [
         *(box.x, box.y, box.w, box.h, box.turn, json.dumps([round(v, 1) for v in face.landmarks]), face.score),

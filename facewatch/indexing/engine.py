@@ -1,7 +1,7 @@
 """The configured engine, and the change to it: photos are analysed in the background, then all answers change at once.
 
 Until every photo that can be read has been analysed by it, the answers of the engine in use stand, and what the wanted
-one finds stays out of sight. Every photo is a transaction of its own and so is the change itself, so that it may be cut
+one finds stays hidden. Every photo is a transaction of its own and so is the change itself, so that it may be cut
 off anywhere and carries on.
 """
 

@@ -190,13 +190,13 @@ class Search:
         others = (near for near in ranking if near.face_id != probe_id)
         n_shown, n_asked = 0, k
         while batch := list(islice(others, n_asked)):
-            for found in self._in_sight(batch, n_shown):
+            for found in self._visible(batch, n_shown):
                 n_shown = found.rank
                 yield found
             n_asked *= 4
 
-    def _in_sight(self, batch: Sequence[Near], rank: int) -> Iterator[FoundFace]:
-        """Yield the faces that are in the library, not taken out by a user, and in sight of the engine in use."""
+    def _visible(self, batch: Sequence[Near], rank: int) -> Iterator[FoundFace]:
+        """Yield the faces that are in the library, not taken out by a user, and seen by the engine in use."""
         rows = self._catalog.faces.rows([near.face_id for near in batch])
         photo_of = {row.id: row.photo_id for row in rows if row.mark not in NEVER_FOUND}
         files = self._catalog.files.sources(set(photo_of.values()))
@@ -233,7 +233,7 @@ class Search:
         if not full.is_file():
             what = "a folder" if full.is_dir() else "not a file" if full.exists() else "no such file"
             raise NotKnownError(f"{display(str(photo))}: {what}; name a photo")
-        return self._faces_at_sight(photo, full.resolve(), engine, vectors)
+        return self._visible_faces(photo, full.resolve(), engine, vectors)
 
     def _known_faces(self, photo: Path, photo_id: int, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
         if not self._catalog.faces.is_analysed(photo_id, engine.id):
@@ -253,7 +253,7 @@ class Search:
             if face["mark"] not in NEVER_FOUND
         ]
 
-    def _faces_at_sight(self, photo: Path, full: Path, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
+    def _visible_faces(self, photo: Path, full: Path, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
         """Analyse a photo whose path the catalog does not know."""
         name, wanted = display(str(photo)), self._wanted.info
         if wanted.fingerprint != engine.fingerprint:

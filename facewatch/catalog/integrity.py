@@ -275,17 +275,17 @@ def _shared_names(db: sqlite3.Connection) -> Iterator[str]:
 
 
 def _circles(db: sqlite3.Connection) -> Iterator[str]:
-    heirs = dict(db.execute(_MERGES).fetchall())
-    lost = [person_id for person_id in heirs if _is_in_circle(heirs, person_id)]
+    merged_into = dict(db.execute(_MERGES).fetchall())
+    lost = [person_id for person_id in merged_into if _is_in_circle(merged_into, person_id)]
     if lost:
         yield _listed("people were merged in a circle", sorted(lost))
 
 
-def _is_in_circle(heirs: dict[int, int], person_id: int) -> bool:
-    seen, at = {person_id}, heirs[person_id]
-    while at in heirs and at not in seen:
+def _is_in_circle(merged_into: dict[int, int], person_id: int) -> bool:
+    seen, at = {person_id}, merged_into[person_id]
+    while at in merged_into and at not in seen:
         seen.add(at)
-        at = heirs[at]
+        at = merged_into[at]
     return at == person_id
 
 

@@ -247,19 +247,19 @@ def _take_folders(db: sqlite3.Connection) -> None:
     )
     db.execute("UPDATE main.people SET folder = NULL")
     db.execute("DELETE FROM main.links")
-    db.execute("CREATE TEMP TABLE heirs (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)")
+    db.execute("CREATE TEMP TABLE successors (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)")
     people = db.execute(
         "SELECT id, created_at, folder FROM present.people WHERE folder IS NOT NULL"
         " OR id IN (SELECT person_id FROM present.links)"
     )
     for person_id, created_at, folder in people.fetchall():
-        heir = _heir_of(db, person_id, created_at)
-        db.execute("INSERT INTO heirs VALUES (?, ?)", [person_id, heir])
-        db.execute("UPDATE main.people SET folder = ? WHERE id = ?", [folder, heir])
+        successor = _successor_of(db, person_id, created_at)
+        db.execute("INSERT INTO successors VALUES (?, ?)", [person_id, successor])
+        db.execute("UPDATE main.people SET folder = ? WHERE id = ?", [folder, successor])
     db.execute(
         "INSERT INTO main.links (person_id, photo_id, path, display, source, stamp)"
-        " SELECT heirs.new, mine.id, l.path, l.display, l.source, l.stamp FROM present.links l"
-        " JOIN heirs ON heirs.old = l.person_id JOIN present.photos theirs ON theirs.id = l.photo_id"
+        " SELECT successors.new, mine.id, l.path, l.display, l.source, l.stamp FROM present.links l"
+        " JOIN successors ON successors.old = l.person_id JOIN present.photos theirs ON theirs.id = l.photo_id"
         " JOIN main.photos mine ON mine.sha256 = theirs.sha256 ORDER BY l.id"
     )
     db.execute("DELETE FROM main.settings WHERE key IN ('people_folder', 'people_drive')")
@@ -269,7 +269,7 @@ def _take_folders(db: sqlite3.Connection) -> None:
     )
 
 
-def _heir_of(db: sqlite3.Connection, person_id: int, created_at: str) -> int:
+def _successor_of(db: sqlite3.Connection, person_id: int, created_at: str) -> int:
     """Return the same person in the copy, or one that is gone in its place."""
     row = db.execute("SELECT created_at FROM main.people WHERE id = ?", [person_id]).fetchone()
     if row is not None and row[0] == created_at:

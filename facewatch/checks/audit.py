@@ -277,10 +277,10 @@ def _foreign(root: Path, links: Iterable[LinkRow], made: Iterable[str], disk: Di
 def find_contradictions(catalog: Catalog, words: Words) -> list[Finding]:
     """Return what cannot be by the program's own rules: a fault of a program, a hand in the catalog, or a date that was
     learned later."""
-    heirs, circles = _heirs(catalog)
+    successors, circles = _successors(catalog)
     return [
         *(_circle(people, lives) for people, lives in circles),
-        *_strays(catalog, heirs, words),
+        *_strays(catalog, successors, words),
         *_against_rejections(catalog, words),
         *_marked(catalog, words),
         *_unborn(catalog, words),
@@ -303,7 +303,7 @@ def find_damage(catalog: Catalog) -> list[Finding]:
     ]
 
 
-def _heirs(catalog: Catalog) -> tuple[dict[int, int], list[tuple[tuple[int, ...], int]]]:
+def _successors(catalog: Catalog) -> tuple[dict[int, int], list[tuple[tuple[int, ...], int]]]:
     """Return in whom each merged person ends, and the circles of merges, each with who of it is to live."""
     merges = catalog.integrity.merges()
     ends: dict[int, int] = {}
@@ -334,22 +334,26 @@ def _circle(people: tuple[int, ...], lives: int) -> Finding:
     )
 
 
-def _strays(catalog: Catalog, heirs: Mapping[int, int], words: Words) -> Iterator[Finding]:
-    strays = [stray for stray in catalog.integrity.strays() if heirs.get(stray.person_id) != stray.person_id]
+def _strays(catalog: Catalog, successors: Mapping[int, int], words: Words) -> Iterator[Finding]:
+    strays = [stray for stray in catalog.integrity.strays() if successors.get(stray.person_id) != stray.person_id]
     rows = {row.id: row for row in catalog.faces.rows([stray.face_id for stray in strays])}
-    alive = {*words.everybody, *(end for end in heirs.values() if end in heirs)}
+    alive = {*words.everybody, *(end for end in successors.values() if end in successors)}
     # Beside a face that a user assigned, a run would place the released ones there again.
     stuck = {
         stray.person_id
         for stray in strays
-        if rows[stray.face_id].source not in RUNS and heirs.get(stray.person_id) not in alive
+        if rows[stray.face_id].source not in RUNS and successors.get(stray.person_id) not in alive
     }
     for stray in strays:
         row, assigned = rows[stray.face_id], AssignedFace(stray.face_id, stray.person_id)
-        heir = heirs.get(stray.person_id) if stray.is_merged else None
+        successor = successors.get(stray.person_id) if stray.is_merged else None
         fix = None
-        if heir in alive and heir is not None and (row.source not in RUNS or _can_be(catalog, row, heir)):
-            fix = Fix(moves=((assigned, heir),), gains=(heir,))
+        if (
+            successor in alive
+            and successor is not None
+            and (row.source not in RUNS or _can_be(catalog, row, successor))
+        ):
+            fix = Fix(moves=((assigned, successor),), gains=(successor,))
         elif row.source in RUNS and stray.person_id not in stuck:
             fix = Fix(releases=(assigned,))
         yield Finding(

@@ -242,8 +242,8 @@ class History:
         released = self._make_room(changes)
         released += self._release_followers(changes, since=since)
         released += self._release_unborn(people)
-        released += self._release_heirs(changes)
-        released += self._heirs_of_nobody(changes)
+        released += self._release_carried_over(changes)
+        released += self._carried_over_from_unassigned(changes)
         self._catalog.people.drop_covers()
         self._catalog.assignments.forget_guesses()
         return released
@@ -278,7 +278,7 @@ class History:
         self._catalog.assignments.release(followers)
         return followers
 
-    def _release_heirs(self, changes: Sequence[Change]) -> list[int]:
+    def _release_carried_over(self, changes: Sequence[Change]) -> list[int]:
         """Return unassigned faces that belonged to somebody whose making was taken back: no decision gave them,
         they inherited from a photo that was edited since."""
         people = self._catalog.people
@@ -287,7 +287,7 @@ class History:
         self._catalog.assignments.release(leaving)
         return leaving
 
-    def _heirs_of_nobody(self, changes: Iterable[Change]) -> list[int]:
+    def _carried_over_from_unassigned(self, changes: Iterable[Change]) -> list[int]:
         """Return faces to which something was handed over that is taken back, and who belong to nobody: no run has
         matched them without it."""
         faces = {change.key[0] for change in changes if change.table in ("assignments", "marks", "rejections")}

@@ -292,7 +292,7 @@ class Pipeline:
             root=root,
             root_id=self.libraries.root_id(root),
             engine_id=self.engine.id,
-            settle=_match_nobody if is_switching else self.identities.match_photo,
+            assign=_match_nobody if is_switching else self.identities.match_photo,
             prepare=_prepare_nothing if is_switching else self.identities.gallery,
             is_aligned=self.libraries.is_aligned(root),
             versions=self._versions,

@@ -357,7 +357,7 @@ def job(n_pixels: int, n_bytes: int = 0) -> _Job:
 
 
 def ingest_with(workers: InlineWorkers) -> Indexer:
-    return Indexer(None, workers, root=Path("/"), root_id=1, engine_id=1, settle=lambda photo_id: 0)  # type: ignore[arg-type]
+    return Indexer(None, workers, root=Path("/"), root_id=1, engine_id=1, assign=lambda photo_id: 0)  # type: ignore[arg-type]
 
 
 def test_a_huge_photo_is_analysed_alone() -> None:
@@ -495,7 +495,7 @@ def run_in(
             root=library.photos,
             root_id=root_id,
             engine_id=app.engine.id,
-            settle=lambda photo_id: 0,
+            assign=lambda photo_id: 0,
         )
         return list(work.run(names, should_stop=should_stop))
 

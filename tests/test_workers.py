@@ -257,7 +257,7 @@ def test_a_run_stops_soon_while_a_worker_hangs_and_closing_ends_it(library: Libr
             root=library.photos,
             root_id=app.libraries.root_id(library.photos),
             engine_id=app.engine.id,
-            settle=lambda photo_id: 0,
+            assign=lambda photo_id: 0,
         )
         told = list(work.run(["a.png", "hang.png"], should_stop=lambda: has_analysed(library, "a.png")))
         assert [one.path for one in told] == ["a.png"]

@@ -74,7 +74,7 @@ def analyse_photos(app: App, workers: Workers, paths: Iterable[Path], *, known: 
     with catalog.write():
         root_id = catalog.roots.add(Path("/"), 0, now)
     root, engine_id = Path("/"), app.engine.id
-    work = Indexer(catalog, caching, root=root, root_id=root_id, engine_id=engine_id, settle=lambda photo_id: 0)
+    work = Indexer(catalog, caching, root=root, root_id=root_id, engine_id=engine_id, assign=lambda photo_id: 0)
     try:
         for n_done, one in enumerate(work.run(str(path).lstrip("/") for path in paths), 1):
             path = _absolute(one.path)

@@ -154,7 +154,7 @@ class _Work:
                 self._ledger.link_made(person_id, photo_id, path, source, stamp)
 
     def _start_making(self) -> None:
-        """Settle what was left before anything is made, or what is new could pass for the old that was moved there."""
+        """AssignFaces what was left before anything is made, or what is new could pass for the old that was moved there."""
         if not self._is_making:
             self._ledger.commit()
         self._is_making = True

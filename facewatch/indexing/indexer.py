@@ -80,7 +80,7 @@ class Indexed:
     """Whether this file held that content already: only its time, rights or names have changed."""
 
 
-class Settle(Protocol):
+class AssignFaces(Protocol):
     """Decides who the new faces of a photo are; called inside the photo's transaction, returns how many it assigned."""
 
     def __call__(self, photo_id: int) -> int: ...
@@ -125,9 +125,9 @@ class Indexer:
     root: Path
     root_id: int
     engine_id: int
-    settle: Settle
+    assign: AssignFaces
     prepare: Callable[[], object] = lambda: None
-    """Called before what `settle` needs has to be at hand: nothing slow may happen inside a transaction."""
+    """Called before what `assign` needs has to be at hand: nothing slow may happen inside a transaction."""
     is_aligned: bool = False
     """Every photo is a crop of one face."""
     versions: Versions | None = None
@@ -362,7 +362,7 @@ class Indexer:
                 self.versions.gone([misread])
             elif is_new and self.versions:
                 n_inherited = self.versions.inherit(analysis, face_ids, before)
-            return n_inherited, self.settle(photo_id)
+            return n_inherited, self.assign(photo_id)
 
     def _take_misread(self, sha256: bytes, analysis: Analysis) -> int | None:
         """Set aside what an older version took the photo for, and return it; None: it was the same, or nothing."""

@@ -164,7 +164,7 @@ class Crowd:
         self._identities = Identities(self.catalog, FixedEngine(engine_id, self.info))
         root_id = (self.catalog.roots.one(folder) or (0, 0))[0]
         self._ingest = Indexer(
-            self.catalog, self, root=folder, root_id=root_id, engine_id=engine_id, settle=self._identities.match_photo
+            self.catalog, self, root=folder, root_id=root_id, engine_id=engine_id, assign=self._identities.match_photo
         )
         self._arriving: NDArray[np.float32] = self._centres[0]
 

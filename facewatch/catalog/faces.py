@@ -169,10 +169,11 @@ class Faces(Table):
             f" SELECT id, engine_id, {SIGHTING_COLUMNS} FROM faces WHERE id = ?",
             [face_id],
         )
+        values = _sighting(face)
         self._db.execute(
-            f"UPDATE faces SET (engine_id, is_current, {SIGHTING_COLUMNS}) = (?, 1, {', '.join('?' * len(_sighting(face)))})"
+            f"UPDATE faces SET (engine_id, is_current, {SIGHTING_COLUMNS}) = (?, 1, {', '.join('?' * len(values))})"
             " WHERE id = ?",
-            [engine_id, *_sighting(face), face_id],
+            [engine_id, *values, face_id],
         )
 
     def _write_sighting(self, insert: str, keys: list[int], face: Face) -> int:

@@ -154,7 +154,8 @@ class _Work:
                 self._ledger.link_made(person_id, photo_id, path, source, stamp)
 
     def _start_making(self) -> None:
-        """AssignFaces what was left before anything is made, or what is new could pass for the old that was moved there."""
+        """Commit the record of moves and removals before anything is made, or what is new could pass for the old that
+        was moved there."""
         if not self._is_making:
             self._ledger.commit()
         self._is_making = True

@@ -32,7 +32,7 @@ _BEYOND = (0.47, 0.74, 4.16)
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd(Columns):
+class Profiles(Columns):
     """People."""
 
     ids: Ints
@@ -45,7 +45,7 @@ class Crowd(Columns):
     """Mean vectors: a dot product of two is the mean cosine over all pairs of members."""
 
 
-def crowd_of(people: Ints, embeddings: Floats) -> Crowd:
+def profiles_of(people: Ints, embeddings: Floats) -> Profiles:
     """Return the people that these faces belong to.
 
     Args:
@@ -59,7 +59,7 @@ def crowd_of(people: Ints, embeddings: Floats) -> Crowd:
         sums = np.add.reduceat(embeddings[order], starts, axis=0)
     means = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
     lengths = np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
-    return Crowd(ids, sizes, (means / lengths).astype(np.float32), means)
+    return Profiles(ids, sizes, (means / lengths).astype(np.float32), means)
 
 
 def second_part(vectors: Floats, is_block: Flags) -> Flags:
@@ -96,10 +96,10 @@ def nearest_rows(vectors: Floats, others: Floats, n: int) -> Iterator[tuple[int,
         yield start, np.take_along_axis(best, order, axis=1), distances(np.take_along_axis(found, order, axis=1))
 
 
-def rivals(faces: Floats, crowd: Crowd, *, limit: float) -> Iterator[tuple[int, Ints, Floats]]:
+def rivals(faces: Floats, profiles: Profiles, *, limit: float) -> Iterator[tuple[int, Ints, Floats]]:
     """Yield the rows of these unit vectors that lie nearer than `limit` to any centroid, each with the rows of the
-    crowd that are nearest to it and their centroids' distances."""
-    for start, best, far in nearest_rows(faces, crowd.centroids, _N_RIVALS):
+    profiles that are nearest to it and their centroids' distances."""
+    for start, best, far in nearest_rows(faces, profiles.centroids, _N_RIVALS):
         for i in np.flatnonzero(far[:, 0] < limit):
             yield start + int(i), best[i], far[i]
 

@@ -45,7 +45,7 @@ _CHANCE_OF_STRANGERS = 0.9
 _MOST_CHANCE_OF_STILL = 0.8
 """Faces more probably their person than this are not asked about; `facewatch evaluate --simulate-user`."""
 _LARGER = 2
-"""Times that those asked about can outnumber those that users assigned: a few hard ones put no crowd in doubt."""
+"""Times that those asked about can outnumber those that users assigned: a few hard ones cast no doubt."""
 _WRONG = 5.0
 """Settled faces that a wrong one is worth: it draws others after it; `facewatch evaluate --simulate-user`."""
 _LEAST_CHANCE_OF_NAMED = 0.5
@@ -347,9 +347,9 @@ def _still_questions(scene: Scene, parts: Collection[Subset]) -> Iterator[Questi
     doubts = [doubt for person in scene.people.values() for doubt in _doubts(scene, person, parts)]
     means = np.array([scene.table.embeddings[doubt.rows].mean(axis=0) for doubt in doubts], np.float32)
     n_dims = scene.table.embeddings.shape[1]
-    for start, best, far in nearest_rows(means.reshape(-1, n_dims), scene.crowd.means, 1 + 4):
+    for start, best, far in nearest_rows(means.reshape(-1, n_dims), scene.profiles.means, 1 + 4):
         for doubt, rows, apart in zip(doubts[start:], best.tolist(), far.tolist(), strict=False):
-            near = [(row, d) for row, d in zip(rows, apart, strict=True) if scene.crowd.ids[row] != doubt.person_id]
+            near = [(row, d) for row, d in zip(rows, apart, strict=True) if scene.profiles.ids[row] != doubt.person_id]
             # To leave out those that it cannot be only makes it more probable, and takes longer.
             if _chance_of(scene, doubt, near) >= _MOST_CHANCE_OF_STILL:
                 continue
@@ -400,8 +400,8 @@ def _chance_of(scene: Scene, doubt: _Doubt, others: Iterable[tuple[int, float]])
 
 
 def _can_be_all(scene: Scene, doubt: _Doubt, row: int) -> bool:
-    """Whether the faces may be who is in this row of the crowd."""
-    return all(scene.can_be(face, int(scene.crowd.ids[row])) for face in doubt.rows.tolist())
+    """Whether the faces may be who is in this row of the profiles."""
+    return all(scene.can_be(face, int(scene.profiles.ids[row])) for face in doubt.rows.tolist())
 
 
 def _still_question(scene: Scene, doubt: _Doubt, chance: float) -> Question:

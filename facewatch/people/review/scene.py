@@ -18,10 +18,10 @@ from facewatch.matching.chances import (
     chance_beyond,
     chance_of_face,
     chance_of_group,
-    crowd_of,
     face_limit,
     group_limit,
     nearest_rows,
+    profiles_of,
     rivals,
 )
 from facewatch.people.cluster_plan import second_faces
@@ -44,7 +44,7 @@ LEAST_CHANCE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class PersonPair:
-    """Two people, as rows of the crowd, who may be one."""
+    """Two people, as rows of the profiles, who may be one."""
 
     row: int
     other: int
@@ -64,7 +64,7 @@ class Scene:
         known = table.people != NOBODY
         # A face too poor to be matched says nothing about how its person looks, unless a user assigned it.
         self.is_evidence = is_evidence = known & ((table.tiers != Tier.SHOW.value) | table.by_user)
-        self.crowd = crowd_of(table.people[is_evidence], table.embeddings[is_evidence])
+        self.profiles = profiles_of(table.people[is_evidence], table.embeddings[is_evidence])
         self.people = {person.id: person for person in catalog.people.all()}
         self.pool = np.flatnonzero((table.people == NOBODY) & (table.tiers != Tier.SHOW.value))
         self.rejections = catalog.rejections.all()
@@ -82,19 +82,19 @@ class Scene:
 
     @cached_property
     def _middles(self) -> Middles | None:
-        """Row i is that of the crowd; None: similarities are taken as they come."""
-        return middles_of(self.table, self._normalisation) if self._normalisation and len(self.crowd) else None
+        """Row i is that of the profiles; None: similarities are taken as they come."""
+        return middles_of(self.table, self._normalisation) if self._normalisation and len(self.profiles) else None
 
     def chance_of_one(self, row: int, other: int, chance: float) -> float:
-        """Return how probably two of the crowd are one, by what plain distances say and what they have beyond what
+        """Return how probably two people are one, by what plain distances say and what they have beyond what
         they have with strangers."""
         if self._normalisation is None or self._middles is None:
             return chance
         return chance_beyond(chance, self._middles.similarity(row, other) - self._normalisation.merge)
 
     def person(self, row: int) -> Person:
-        """Return who is in this row of the crowd."""
-        return self.people[int(self.crowd.ids[row])]
+        """Return who is in this row of the profiles."""
+        return self.people[int(self.profiles.ids[row])]
 
     @cached_property
     def rows_of(self) -> dict[int, Ints]:
@@ -183,16 +183,16 @@ class Scene:
         """Return faces that stand for a person, those most like it first; where there are too many, half of them are
         those least like it, which show whether all of it is one person."""
         rows = self.rows_of.get(person_id, np.zeros(0, np.int64))
-        if (crowd_row := self._crowd_rows.get(person_id)) is not None:
-            alike = self.table.embeddings[rows] @ self.crowd.centroids[crowd_row]
+        if (profile_row := self._profile_rows.get(person_id)) is not None:
+            alike = self.table.embeddings[rows] @ self.profiles.centroids[profile_row]
             rows = rows[np.argsort(-alike, kind="stable")]
         if len(rows) > most:
             rows = np.concatenate([rows[: most - most // 2], rows[-(most // 2) :]])
         return [int(face_id) for face_id in self.table.ids[rows]]
 
     @cached_property
-    def _crowd_rows(self) -> dict[int, int]:
-        return {person_id: row for row, person_id in enumerate(self.crowd.ids.tolist())}
+    def _profile_rows(self) -> dict[int, int]:
+        return {person_id: row for row, person_id in enumerate(self.profiles.ids.tolist())}
 
     def size(self, person_id: int) -> int:
         return len(self.rows_of.get(person_id, ()))
@@ -218,18 +218,18 @@ def nearest_pair(scene: Scene, row: int, possible: Sequence[tuple[int, float]]) 
 
 
 def near_people(scene: Scene, wanted: Callable[[Person], bool]) -> Iterator[tuple[int, list[tuple[int, float]]]]:
-    """Yield rows of the crowd with the rows that they may be one with and how far those are, nearest first."""
-    crowd, limit = scene.crowd, group_limit(scene.thresholds)
-    rows = np.array([row for row in range(len(crowd)) if wanted(scene.person(row))], np.int64)
-    for start, best, far in nearest_rows(crowd.means[rows], crowd.means, 1 + 4):
+    """Yield rows of the profiles with the rows that they may be one with and how far those are, nearest first."""
+    profiles, limit = scene.profiles, group_limit(scene.thresholds)
+    rows = np.array([row for row in range(len(profiles)) if wanted(scene.person(row))], np.int64)
+    for start, best, far in nearest_rows(profiles.means[rows], profiles.means, 1 + 4):
         for i in np.flatnonzero((far < limit).any(axis=1)):
             row = int(rows[start + int(i)])
             possible = [
                 (int(other), float(d))
                 for other, d in zip(best[i], far[i], strict=True)
                 if other != row
-                and int(crowd.ids[other]) not in scene.hubs
-                and scene.can_be_one(int(crowd.ids[row]), int(crowd.ids[other]))
+                and int(profiles.ids[other]) not in scene.hubs
+                and scene.can_be_one(int(profiles.ids[row]), int(profiles.ids[other]))
             ]
             if possible and possible[0][1] < limit:
                 yield row, possible
@@ -304,11 +304,11 @@ class PoolFace:
 def faces_by_person(scene: Scene) -> dict[int, list[PoolFace]]:
     """Return the faces of the pool that may be somebody known, by that person: each the one it is most probably."""
     found: dict[int, list[PoolFace]] = defaultdict(list)
-    crowd, limits = scene.crowd, scene.thresholds
+    profiles, limits = scene.profiles, scene.thresholds
     faces = scene.table.embeddings[scene.pool]
-    for i, best, far in rivals(faces, crowd, limit=face_limit(limits)):
+    for i, best, far in rivals(faces, profiles, limit=face_limit(limits)):
         row = int(scene.pool[i])
-        possible = [k for k in range(len(best)) if scene.can_be(row, int(crowd.ids[best[k]]))]
+        possible = [k for k in range(len(best)) if scene.can_be(row, int(profiles.ids[best[k]]))]
         asked = [k for k in possible if has_user_decided(scene.person(int(best[k])))]
         if not asked:
             continue
@@ -316,5 +316,5 @@ def faces_by_person(scene: Scene) -> dict[int, list[PoolFace]]:
         next_far = min((float(far[k]) for k in possible if k != own), default=UNKNOWN)
         chance = chance_of_face(float(far[own]), next_far, limits)
         if chance >= LEAST_CHANCE:
-            found[int(crowd.ids[best[own]])].append(PoolFace(row, chance, float(far[own])))
+            found[int(profiles.ids[best[own]])].append(PoolFace(row, chance, float(far[own])))
     return found

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facewatch.evaluation.labelled import Sample
+    from facewatch.types import Doubles, Flags, Floats, Ints
 
 _BLOCK_ROWS = 256
 _STEP = 0.005
@@ -46,9 +47,9 @@ MIN_PRECISION = 0.995
 class LabelledFaces(Columns):
     """Labelled faces."""
 
-    embeddings: NDArray[np.float32]
+    embeddings: Floats
     """Unit vectors, shape (n_faces, n_dims)."""
-    people: NDArray[np.int64]
+    people: Ints
     tiers: NDArray[np.str_]
 
 
@@ -56,31 +57,31 @@ class LabelledFaces(Columns):
 class Answers(Columns):
     """What galleries answer to faces before any threshold."""
 
-    distance: NDArray[np.float64]
+    distance: Doubles
     """To the nearest person, by the way of asking: as a rule to its nearest member; infinite where nobody is known."""
-    centroid: NDArray[np.float64]
+    centroid: Doubles
     """To that person's centroid."""
-    lead: NDArray[np.float64]
+    lead: Doubles
     """How much farther the runner-up is; infinite where there is none."""
-    is_right: NDArray[np.bool_]
+    is_right: Flags
     """Whether that person is the face's own."""
-    is_known: NDArray[np.bool_]
+    is_known: Flags
     """Whether the gallery holds the face's own person."""
-    is_poor: NDArray[np.bool_]
+    is_poor: Flags
     """Whether the face may only be matched."""
-    n_gallery: NDArray[np.int64]
+    n_gallery: Ints
     """Faces in the gallery."""
-    n_own: NDArray[np.int64]
+    n_own: Ints
     """Of these, those of the face's own person."""
-    is_proof: NDArray[np.bool_]
+    is_proof: Flags
     """Whether that person or the face itself is more than poor faces."""
 
-    def accepted(self, limits: Thresholds) -> NDArray[np.bool_]:
+    def accepted(self, limits: Thresholds) -> Flags:
         """Return which are accepted, by the rule of `matching.Gallery`."""
         decades = np.log10(np.maximum(self.n_gallery, 1) / limits.gallery_size)
         less = limits.per_decade * np.maximum(0.0, decades) + np.where(self.is_poor, limits.low_quality_penalty, 0.0)
         is_near = (self.distance <= limits.match - less) & (self.centroid <= limits.centroid - less)
-        accepted: NDArray[np.bool_] = is_near & (self.lead >= limits.margin) & self.is_proof
+        accepted: Flags = is_near & (self.lead >= limits.margin) & self.is_proof
         return accepted
 
 
@@ -120,7 +121,7 @@ def rates_of(answers: Answers, limits: Thresholds) -> Rates:
 
 def ask_all(
     faces: LabelledFaces,
-    in_gallery: NDArray[np.bool_],
+    in_gallery: Flags,
     *,
     shortlist: int = 5,
     aggregation: Aggregation = Aggregation.COMBINED,
@@ -140,8 +141,8 @@ def ask_all(
 
 def ask(
     faces: LabelledFaces,
-    rows: NDArray[np.int64],
-    in_gallery: NDArray[np.bool_],
+    rows: Ints,
+    in_gallery: Flags,
     *,
     shortlist: int,
     is_stranger: bool,
@@ -163,7 +164,7 @@ def ask(
     return Answers.together(list(parts))
 
 
-def _nobody(faces: LabelledFaces, rows: NDArray[np.int64]) -> Answers:
+def _nobody(faces: LabelledFaces, rows: Ints) -> Answers:
     far, no = np.full(len(rows), np.inf), np.zeros(len(rows), np.bool_)
     is_poor = faces.tiers[rows] != Tier.ENROLL.value
     none = np.zeros(len(rows), np.int64)
@@ -173,7 +174,7 @@ def _nobody(faces: LabelledFaces, rows: NDArray[np.int64]) -> Answers:
 class _Stack:
     """A gallery as arrays: members sorted by person, and the sums that centroids are made from."""
 
-    def __init__(self, faces: LabelledFaces, in_gallery: NDArray[np.bool_]) -> None:
+    def __init__(self, faces: LabelledFaces, in_gallery: Flags) -> None:
         self._faces = faces
         rows = np.flatnonzero(in_gallery)
         self.members = rows[np.argsort(faces.people[rows], kind="stable")]
@@ -187,7 +188,7 @@ class _Stack:
             self._enrolling_sums = np.add.reduceat(vectors * may_enroll[:, None], self._starts)
             self._is_good = may_enroll | np.repeat(self._n_enrolling == 0, self._n)
 
-    def ask(self, rows: NDArray[np.int64], aggregation: Aggregation, *, shortlist: int, is_stranger: bool) -> Answers:
+    def ask(self, rows: Ints, aggregation: Aggregation, *, shortlist: int, is_stranger: bool) -> Answers:
         faces, at = self._faces, np.arange(len(rows))
         own = np.searchsorted(self._people, faces.people[rows]).clip(max=len(self._people) - 1)
         has_own = self._people[own] == faces.people[rows]
@@ -217,9 +218,7 @@ class _Stack:
             is_proof=(faces.tiers[rows] == Tier.ENROLL.value) | (self._n_enrolling[best] > 0),
         )
 
-    def _apart(
-        self, rows: NDArray[np.int64], aggregation: Aggregation, centroids: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _apart(self, rows: Ints, aggregation: Aggregation, centroids: Doubles) -> Doubles:
         """Return how far each person is, by the distance that people are ranked by; infinite where nobody is left."""
         if aggregation is Aggregation.CENTROID:
             return _distances(centroids)
@@ -227,41 +226,39 @@ class _Stack:
             return self._mean(rows)
         return _distances(self._nearest(rows))
 
-    def _mean(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _mean(self, rows: Ints) -> Doubles:
         """Return the mean distance to the members of each person, itself left out."""
         apart = _distances(self._cosines(rows))
         is_left_out = self._left_out(rows)
         apart[is_left_out] = 0.0
         n_others = self._n - np.add.reduceat(is_left_out, self._starts, axis=1, dtype=np.int64)
         sums = np.add.reduceat(apart, self._starts, axis=1)
-        mean: NDArray[np.float64] = np.divide(sums, n_others, out=np.full(sums.shape, np.inf), where=n_others > 0)
+        mean: Doubles = np.divide(sums, n_others, out=np.full(sums.shape, np.inf), where=n_others > 0)
         return mean
 
-    def _left_out(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _left_out(self, rows: Ints) -> Flags:
         """Return which members a face is not compared with: itself, and a poor one with poor ones, see `assign`."""
         is_poor = self._faces.tiers[rows] != Tier.ENROLL.value
         is_itself = rows[:, None] == self.members[None]
-        left_out: NDArray[np.bool_] = is_itself | (is_poor[:, None] & ~self._is_good[None])
+        left_out: Flags = is_itself | (is_poor[:, None] & ~self._is_good[None])
         return left_out
 
-    def _cosines(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        cosines: NDArray[np.float32] = self._faces.embeddings[rows] @ self._faces.embeddings[self.members].T
+    def _cosines(self, rows: Ints) -> Doubles:
+        cosines: Floats = self._faces.embeddings[rows] @ self._faces.embeddings[self.members].T
         return cosines.astype(np.float64)
 
-    def _nearest(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _nearest(self, rows: Ints) -> Doubles:
         """Return the cosine to the nearest member of each person, itself left out; -inf where none is left."""
         cosines = self._cosines(rows)
         cosines[self._left_out(rows)] = -np.inf
-        nearest: NDArray[np.float64] = np.maximum.reduceat(cosines, self._starts, axis=1)
+        nearest: Doubles = np.maximum.reduceat(cosines, self._starts, axis=1)
         return nearest
 
-    def _centroids(
-        self, rows: NDArray[np.int64], own: NDArray[np.int64], is_member: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
+    def _centroids(self, rows: Ints, own: Ints, is_member: Flags) -> Doubles:
         """Return the cosine to each person's centroid, that of its own person made without the face itself."""
         vectors = self._faces.embeddings[rows].astype(np.float64)
         sums = np.where(self._n_enrolling[:, None] > 0, self._enrolling_sums, self._sums)
-        cosines: NDArray[np.float64] = vectors @ (sums / np.linalg.norm(sums, axis=1, keepdims=True)).T
+        cosines: Doubles = vectors @ (sums / np.linalg.norm(sums, axis=1, keepdims=True)).T
         inside = np.flatnonzero(is_member)
         mine = own[inside]
         may_enroll = self._faces.tiers[rows[inside]] == Tier.ENROLL.value
@@ -276,8 +273,8 @@ class _Stack:
         return cosines
 
 
-def _distances(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-    distances: NDArray[np.float64] = np.sqrt(np.maximum(0.0, 2.0 - 2.0 * cosines))
+def _distances(cosines: Doubles) -> Doubles:
+    distances: Doubles = np.sqrt(np.maximum(0.0, 2.0 - 2.0 * cosines))
     return distances
 
 
@@ -304,12 +301,12 @@ def try_galleries(faces: LabelledFaces, *, seed: int = 0, shortlist: int = 5) ->
     return trials
 
 
-def _draw(faces: LabelledFaces, size: int, random: np.random.Generator) -> NDArray[np.bool_]:
+def _draw(faces: LabelledFaces, size: int, random: np.random.Generator) -> Flags:
     """Return the faces of random people, as many of them as come nearest to this size from below."""
     people, counts = np.unique(faces.people, return_counts=True)
     order = random.permutation(len(people))
     n_people = max(1, int(np.searchsorted(counts[order].cumsum(), size, side="right")))
-    chosen: NDArray[np.bool_] = np.isin(faces.people, people[order[:n_people]])
+    chosen: Flags = np.isin(faces.people, people[order[:n_people]])
     return chosen
 
 
@@ -397,7 +394,7 @@ def _grid(middle: float, step: float) -> list[float]:
 
 
 def calibrate_grouping(
-    faces: LabelledFaces, photos: NDArray[np.int64], now: Thresholds, pairs: PairCounts, *, method: str
+    faces: LabelledFaces, photos: Ints, now: Thresholds, pairs: PairCounts, *, method: str
 ) -> tuple[Thresholds, list[tuple[float, Agreement]]]:
     """Return `now` with the loosest ceiling at which groups keep their precision, as they do at all stricter ones.
 

@@ -20,9 +20,8 @@ from facewatch.matching import Aggregation
 from facewatch.types import Thresholds
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from facewatch.evaluation.labelled import Sample
+    from facewatch.types import Doubles, Flags, Ints
 
 FARS = (1e-2, 1e-3)
 """Shares of strangers who may be taken for anybody."""
@@ -89,7 +88,7 @@ _AT_LIMIT = 1e-9
 """What is at its limit is accepted."""
 
 
-def excess(answers: Answers, limits: Thresholds, way: Aggregation) -> NDArray[np.float64]:
+def excess(answers: Answers, limits: Thresholds, way: Aggregation) -> Doubles:
     """Return how far off the nearest person is, infinite where the margin forbids it.
 
     With `combined` it is how much farther off than the engine's thresholds, else the distance; poor faces are taken to
@@ -103,7 +102,7 @@ def excess(answers: Answers, limits: Thresholds, way: Aggregation) -> NDArray[np
     return np.where(answers.lead >= limits.margin, away, np.inf)
 
 
-def limit_at(strangers: NDArray[np.float64], far: float) -> float | None:
+def limit_at(strangers: Doubles, far: float) -> float | None:
     """Return the distance below which at most this share of the strangers is; None: they are too few to show it."""
     n_accepted = int(far * len(strangers) + 1e-9)
     if not n_accepted:
@@ -112,7 +111,7 @@ def limit_at(strangers: NDArray[np.float64], far: float) -> float | None:
 
 
 def _identified(
-    answers: Answers, way: Aggregation, far: float, *, away: NDArray[np.float64], limit: float | None
+    answers: Answers, way: Aggregation, far: float, *, away: Doubles, limit: float | None
 ) -> Identification:
     sizes = [answers.is_known & rows for rows in _sizes(answers.n_own)]
     shares = [
@@ -122,7 +121,7 @@ def _identified(
     return Identification(way, far, False, limit, shares[0], tuple(shares[1:]), tuple(int(n.sum()) for n in sizes))
 
 
-def _sizes(n_own: NDArray[np.int64]) -> Iterator[NDArray[np.bool_]]:
+def _sizes(n_own: Ints) -> Iterator[Flags]:
     for low, high in SIZES:
         yield (n_own >= low) & (n_own <= (high or np.inf))
 

@@ -16,7 +16,7 @@ from facewatch.types import distance_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from facewatch.types import Doubles, Floats, Ints
 
 BIN_WIDTH = 1e-4
 """Distances are counted in bins of this width: 0.0001 moves a rate of true pairs by less than 0.001."""
@@ -71,9 +71,9 @@ class Fragments:
 class PairCounts:
     """How many pairs of faces lie how far apart; bin i holds distances from i to i + 1 times BIN_WIDTH."""
 
-    same: NDArray[np.int64]
+    same: Ints
     """Pairs of one person, shape (N_BINS,)."""
-    different: NDArray[np.int64]
+    different: Ints
     """Pairs of two people, shape (N_BINS,)."""
 
     @property
@@ -97,7 +97,7 @@ class Verification:
     """Pairs nearer than this are accepted."""
 
 
-def scores(people: NDArray[np.int64], groups: NDArray[np.int64]) -> Scores:
+def scores(people: Ints, groups: Ints) -> Scores:
     """Return every measure of a grouping.
 
     Args:
@@ -116,7 +116,7 @@ def scores(people: NDArray[np.int64], groups: NDArray[np.int64]) -> Scores:
     )
 
 
-def fragments(people: NDArray[np.int64], groups: NDArray[np.int64]) -> Fragments:
+def fragments(people: Ints, groups: Ints) -> Fragments:
     """Return in how many groups a person's faces are; with nobody to count it is 1."""
     cells = _cells(people, groups)
     is_repeated = cells.person_sizes > 1
@@ -125,7 +125,7 @@ def fragments(people: NDArray[np.int64], groups: NDArray[np.int64]) -> Fragments
     return Fragments(*(float(counts.mean()) if len(counts) else 1.0 for counts in (n_folders, n_parts)))
 
 
-def bcubed(people: NDArray[np.int64], groups: NDArray[np.int64]) -> Agreement:
+def bcubed(people: Ints, groups: Ints) -> Agreement:
     """Return BCubed precision and recall (Bagga & Baldwin 1998; Amigo et al. 2009, "A comparison of extrinsic
     clustering evaluation metrics based on formal constraints"): the share of a face's group that is its person, and
     the share of its person that is in its group, both with the face itself, averaged over faces. Nothing is perfect.
@@ -140,7 +140,7 @@ def bcubed(people: NDArray[np.int64], groups: NDArray[np.int64]) -> Agreement:
     )
 
 
-def pairwise(people: NDArray[np.int64], groups: NDArray[np.int64]) -> Agreement:
+def pairwise(people: Ints, groups: Ints) -> Agreement:
     """Return the share of pairs within groups that are one person, and of pairs of one person that are in one group.
 
     Where there are no such pairs nothing is wrong with them: 1.
@@ -151,7 +151,7 @@ def pairwise(people: NDArray[np.int64], groups: NDArray[np.int64]) -> Agreement:
     return Agreement(n_both / n_grouped if n_grouped else 1.0, n_both / n_true if n_true else 1.0)
 
 
-def nmi(people: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
+def nmi(people: Ints, groups: Ints) -> float:
     """Return the normalised mutual information, over the arithmetic mean of both entropies (Vinh et al. 2010,
     "Information theoretic measures for clusterings comparison"; what scikit-learn computes).
 
@@ -166,15 +166,13 @@ def nmi(people: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
     return min(1.0, max(0.0, 2.0 * information / sum(entropies)))
 
 
-def n_photos_twice(photos: NDArray[np.int64], groups: NDArray[np.int64]) -> int:
+def n_photos_twice(photos: Ints, groups: Ints) -> int:
     """Return in how many photos some group has two faces."""
     both, counts = np.unique(np.stack([photos, groups]), axis=1, return_counts=True)
     return len(np.unique(both[0][counts > 1]))
 
 
-def count_pairs(
-    embeddings: NDArray[np.float32], people: NDArray[np.int64], strangers: NDArray[np.float32] | None = None
-) -> PairCounts:
+def count_pairs(embeddings: Floats, people: Ints, strangers: Floats | None = None) -> PairCounts:
     """Return how far apart all pairs of faces are, in time of n_faces squared and memory of n_faces.
 
     Args:
@@ -186,7 +184,7 @@ def count_pairs(
     counts = np.zeros((2, N_BINS), np.int64)
     for start in range(0, len(people), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
-        cosines: NDArray[np.float32] = embeddings[rows] @ embeddings[start:].T
+        cosines: Floats = embeddings[rows] @ embeddings[start:].T
         cosines -= halves[rows, None] + halves[None, start:]
         bins = _bins(cosines)
         is_same = people[rows, None] == people[None, start:]
@@ -217,7 +215,7 @@ def nearer(pairs: PairCounts) -> float | None:
     return float((pairs.same * farther).sum() / pairs.n_same / pairs.n_different)
 
 
-def rates(pairs: PairCounts) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def rates(pairs: PairCounts) -> tuple[Doubles, Doubles, Doubles]:
     """Return, for pairs nearer than each distance 1, 2, 3... times BIN_WIDTH, three curves of shape (N_BINS,).
 
     Precision: of the accepted pairs, the share of one person (1 where none is accepted). Recall, which is also the
@@ -233,14 +231,14 @@ def rates(pairs: PairCounts) -> tuple[NDArray[np.float64], NDArray[np.float64], 
 class _Cells:
     """Every combination of a person and a group that occurs."""
 
-    person: NDArray[np.int64]
+    person: Ints
     """Numbers from 0."""
-    counts: NDArray[np.int64]
-    person_sizes: NDArray[np.int64]
-    group_sizes: NDArray[np.int64]
+    counts: Ints
+    person_sizes: Ints
+    group_sizes: Ints
 
 
-def _cells(people: NDArray[np.int64], groups: NDArray[np.int64]) -> _Cells:
+def _cells(people: Ints, groups: Ints) -> _Cells:
     _, person_of, person_sizes = np.unique(people, return_inverse=True, return_counts=True)
     _, group_of, group_sizes = np.unique(groups, return_inverse=True, return_counts=True)
     both, counts = np.unique(person_of * max(1, len(group_sizes)) + group_of, return_counts=True)
@@ -248,29 +246,29 @@ def _cells(people: NDArray[np.int64], groups: NDArray[np.int64]) -> _Cells:
     return _Cells(person, counts, person_sizes[person], group_sizes[group])
 
 
-def _n_pairs(sizes: NDArray[np.int64]) -> int:
+def _n_pairs(sizes: Ints) -> int:
     return int((sizes * (sizes - 1) // 2).sum())
 
 
-def _entropy(labels: NDArray[np.int64]) -> float:
+def _entropy(labels: Ints) -> float:
     shares = np.unique(labels, return_counts=True)[1] / max(1, len(labels))
     return float(-(shares * np.log(shares)).sum()) if len(shares) > 1 else 0.0
 
 
-def _bins(cosines: NDArray[np.float32]) -> NDArray[np.int64]:
+def _bins(cosines: Floats) -> Ints:
     """Return the bin of the distance that belongs to each cosine of unit vectors."""
     distances = np.sqrt(np.clip(2.0 - 2.0 * cosines, 0.0, 4.0))
-    bins: NDArray[np.int64] = (distances / BIN_WIDTH).astype(np.int64)
+    bins: Ints = (distances / BIN_WIDTH).astype(np.int64)
     return np.minimum(bins, N_BINS - 1)
 
 
-def nearest_pair(left: NDArray[np.float32], right: NDArray[np.float32]) -> tuple[int, int, float]:
+def nearest_pair(left: Floats, right: Floats) -> tuple[int, int, float]:
     """Return the rows of the two unit vectors, one of each set, that are nearest to each other, and their distance."""
     best = max(_best_of_blocks(left, right))
     return best[1], best[2], distance_of(best[0])
 
 
-def _best_of_blocks(left: NDArray[np.float32], right: NDArray[np.float32]) -> Iterator[tuple[float, int, int]]:
+def _best_of_blocks(left: Floats, right: Floats) -> Iterator[tuple[float, int, int]]:
     for start in range(0, len(left), _BLOCK_ROWS):
         cosines = left[start : start + _BLOCK_ROWS] @ right.T
         row, column = np.unravel_index(int(cosines.argmax()), cosines.shape)
@@ -295,9 +293,7 @@ class Mistake:
     """What it takes from the sum of all faces' BCubed precision or recall."""
 
 
-def wrongly_together(
-    people: NDArray[np.int64], groups: NDArray[np.int64], embeddings: NDArray[np.float32]
-) -> list[Mistake]:
+def wrongly_together(people: Ints, groups: Ints, embeddings: Floats) -> list[Mistake]:
     """Return two people of one group at a time, those that cost the most precision first.
 
     In a group of n faces, a of one person and b of another take 2ab / n from the sum of all faces' precision.
@@ -310,9 +306,7 @@ def wrongly_together(
     return sorted(found, key=lambda one: (-one.damage, one.distance, one.left, one.right))
 
 
-def wrongly_apart(
-    people: NDArray[np.int64], groups: NDArray[np.int64], embeddings: NDArray[np.float32]
-) -> list[Mistake]:
+def wrongly_apart(people: Ints, groups: Ints, embeddings: Floats) -> list[Mistake]:
     """Return a part of a person that is apart from its largest one at a time, those farthest from it first.
 
     That is where an engine sees no likeness at all: a look, a light, an age, or a wrong label.
@@ -324,16 +318,14 @@ def wrongly_apart(
     return sorted(found, key=lambda one: (-one.distance, one.left, one.right))
 
 
-def _parts(labels: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _parts(labels: Ints) -> Iterator[Ints]:
     """Yield the rows of each label."""
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[order])) + 1
     yield from (rows for rows in np.split(order, starts) if len(rows))
 
 
-def _mistake(
-    embeddings: NDArray[np.float32], left: NDArray[np.int64], right: NDArray[np.int64], n_faces: int
-) -> Mistake:
+def _mistake(embeddings: Floats, left: Ints, right: Ints, n_faces: int) -> Mistake:
     row, column, distance = nearest_pair(embeddings[left], embeddings[right])
     return Mistake(
         left=int(left[row]),

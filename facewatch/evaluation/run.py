@@ -37,10 +37,9 @@ from facewatch.settings import available_cores
 from facewatch.types import EngineInfo, Progress, Thresholds
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from facewatch.app import App
     from facewatch.pipeline import Report
+    from facewatch.types import Ints
 
 
 FARS = (1e-3, 1e-4)
@@ -209,7 +208,7 @@ def names_of(evaluations: Sequence[Evaluation]) -> list[str]:
     return [one.name if counts[one.name] == 1 else path for one, path in zip(evaluations, whole, strict=True)]
 
 
-def _normalised(sample: Sample, info: EngineInfo, groups: NDArray[np.int64]) -> PairCounts | None:
+def _normalised(sample: Sample, info: EngineInfo, groups: Ints) -> PairCounts | None:
     """Return how far apart pairs are by cosines normalised as a service does, which knows groups and not people."""
     if info.normalisation is None:
         return None

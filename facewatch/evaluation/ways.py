@@ -17,10 +17,9 @@ from facewatch.catalog import NOBODY, FaceTable
 from facewatch.evaluation.metrics import Agreement, bcubed, n_photos_twice
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from facewatch.app import App
     from facewatch.evaluation.labelled import Photo, Sample
+    from facewatch.types import Ints
 
 CLUSTERING, ALL_AT_ONCE, STREAMING = "clustering", "all at once", "streaming"
 
@@ -70,7 +69,7 @@ class Partition:
 
     way: str
     method: str
-    groups: NDArray[np.int64]
+    groups: Ints
     """The group of each face of the sample; a face that belongs to nobody has a number of its own."""
     n_photos_twice: int
     """Photos in which one person was found twice, unlabelled faces included."""
@@ -137,7 +136,7 @@ def shuffled_batches(photos: Sequence[Photo], arrival: Arrival) -> list[Sequence
     return [order[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
-def alone(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def alone(labels: Ints) -> Ints:
     """Return the labels with a number of its own for each face that has none (-1)."""
     numbered = labels.copy()
     is_noise = labels < 0
@@ -194,7 +193,7 @@ class Library:
         self._face_ids[photo.sha256] = catalog.faces.add_analysis(photo_id, self._engine_id, analysis, now)
         return photo_id
 
-    def people_of(self, sample: Sample) -> NDArray[np.int64]:
+    def people_of(self, sample: Sample) -> Ints:
         """Return the person of each face of the sample, -1 for nobody."""
         return self._people_of(self.rows(sample)[1])
 
@@ -207,7 +206,7 @@ class Library:
         table = self._known()
         return n_photos_twice(table.photos, table.people)
 
-    def rows(self, sample: Sample) -> tuple[NDArray[np.int64], list[int]]:
+    def rows(self, sample: Sample) -> tuple[Ints, list[int]]:
         """Return row and face id of each face of the sample whose photo is there."""
         rows, face_ids = [], []
         for row, (photo, face) in enumerate(zip(sample.photo.tolist(), sample.face.tolist(), strict=True)):
@@ -216,7 +215,7 @@ class Library:
                 face_ids.append(ids[face])
         return np.array(rows, np.int64), face_ids
 
-    def _people_of(self, face_ids: Sequence[int]) -> NDArray[np.int64]:
+    def _people_of(self, face_ids: Sequence[int]) -> Ints:
         person = self.people()
         return np.array([person.get(face_id, -1) for face_id in face_ids], np.int64)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.catalog import NOBODY, FaceTable
 from facewatch.clustering import Clusterer
 from facewatch.clustering.twice import Pair, compare
 from facewatch.matching import distances
 from facewatch.types import Match, distance_of
+
+if TYPE_CHECKING:
+    from facewatch.types import Flags, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def plan_groups(
 
 def second_faces(
     table: FaceTable, rejections: Mapping[int, Collection[int]], ceiling: float
-) -> Iterator[tuple[int, NDArray[np.int64], Pair]]:
+) -> Iterator[tuple[int, Ints, Pair]]:
     """Yield people, each with the rows of the pool that may be its second faces in photos (collages, mirrors), and how
     those stand to its own faces. Who is beside somebody everywhere is left out.
 
@@ -107,9 +110,7 @@ def second_faces(
                 yield person_id, near, both
 
 
-def _second_clusters(
-    table: FaceTable, rows: NDArray[np.int64], labels: NDArray[np.int64], settled: Collection[int], ceiling: float
-) -> set[int]:
+def _second_clusters(table: FaceTable, rows: Ints, labels: Ints, settled: Collection[int], ceiling: float) -> set[int]:
     """Return the clusters, but those about which more is known, that hold nothing but second faces of another."""
     in_photo: dict[int, set[int]] = defaultdict(set)
     for photo, label in zip(table.photos[rows].tolist(), labels.tolist(), strict=True):
@@ -129,8 +130,8 @@ def _second_clusters(
 
 def _is_second(
     table: FaceTable,
-    rows: NDArray[np.int64],
-    labels: NDArray[np.int64],
+    rows: Ints,
+    labels: Ints,
     label: int,
     others: Iterable[int],
     ceiling: float,
@@ -144,21 +145,21 @@ def _is_second(
     return False
 
 
-def _is_near(table: FaceTable, rows: Sequence[int], own: NDArray[np.int64], ceiling: float) -> NDArray[np.bool_]:
+def _is_near(table: FaceTable, rows: Sequence[int], own: Ints, ceiling: float) -> Flags:
     """Return which rows are as near to the others, in the mean, as to their own person."""
     if not len(own):
         return np.zeros(len(rows), np.bool_)
-    near: NDArray[np.bool_] = distances(table.embeddings[list(rows)] @ table.embeddings[own].mean(axis=0)) <= ceiling
+    near: Flags = distances(table.embeddings[list(rows)] @ table.embeddings[own].mean(axis=0)) <= ceiling
     return near
 
 
-def _are_near(table: FaceTable, rows: NDArray[np.int64], others: NDArray[np.int64], ceiling: float) -> bool:
+def _are_near(table: FaceTable, rows: Ints, others: Ints, ceiling: float) -> bool:
     """Whether two groups are as near to each other, in the mean, as one person is."""
     cosine = table.embeddings[rows].mean(axis=0) @ table.embeddings[others].mean(axis=0)
     return distance_of(float(cosine)) <= ceiling
 
 
-def _homes(people: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[int, int]:
+def _homes(people: Ints, labels: Ints) -> dict[int, int]:
     """Return, for each person among the clustered faces, the cluster that holds most of it."""
     homes = {}
     for person_id in np.unique(people[people != NOBODY]):
@@ -232,15 +233,13 @@ def _join(
     return stays, tuple(joining), tuple(leaving)
 
 
-def _is_one(
-    table: FaceTable, mine: NDArray[np.int64], theirs: NDArray[np.int64], common: set[int], ceiling: float
-) -> bool:
+def _is_one(table: FaceTable, mine: Ints, theirs: Ints, common: set[int], ceiling: float) -> bool:
     """Whether two groups are one person twice in these photos, both of whose faces are in the table."""
     is_seen = common <= set(table.photos[mine].tolist()) & set(table.photos[theirs].tolist())
     return is_seen and compare(table.embeddings, table.photos, mine, theirs, ceiling).is_one
 
 
-def _one_a_photo(rows: Iterable[int], photos: NDArray[np.int64], taken: set[int]) -> list[int]:
+def _one_a_photo(rows: Iterable[int], photos: Ints, taken: set[int]) -> list[int]:
     """Return the rows whose photo is not taken yet, each photo once."""
     chosen, seen = [], set(taken)
     for row in rows:
@@ -273,5 +272,5 @@ def matches_within(table: FaceTable, group: Group, person_id: int) -> Iterable[t
         )
 
 
-def _nearest(vector: NDArray[np.float32], others: NDArray[np.float32]) -> float:
+def _nearest(vector: Floats, others: Floats) -> float:
     return float(distances(others @ vector).min())

@@ -13,7 +13,6 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.catalog import NOBODY, Catalog, FaceTable
 from facewatch.matching import Aggregation, match_photo
@@ -22,7 +21,7 @@ from facewatch.types import Match, Tier
 
 if TYPE_CHECKING:
     from facewatch.matching import Candidate, Evidence, Gallery
-    from facewatch.types import Normalisation
+    from facewatch.types import Floats, Normalisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +212,7 @@ class Comparing:
         match: Match | None,
         candidates: tuple[Candidate, ...],
         gallery: Gallery,
-        embedding: NDArray[np.float32],
+        embedding: Floats,
         own_id: int,
     ) -> Compared:
         strangers = self._strangers()
@@ -224,5 +223,5 @@ class Comparing:
         )
         return Compared(match, candidates, gallery.n_faces, evidence)
 
-    def _ranked(self, gallery: Gallery, embedding: NDArray[np.float32], tier: Tier, day: int) -> tuple[Candidate, ...]:
+    def _ranked(self, gallery: Gallery, embedding: Floats, tier: Tier, day: int) -> tuple[Candidate, ...]:
         return tuple(gallery.rank(embedding, self._n_ranked, tier, day=day))

@@ -30,12 +30,10 @@ from facewatch.people.lookup import faces_on_link
 from facewatch.types import Fingerprint
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from facewatch.indexing.engine import WantedEngine
     from facewatch.indexing.pool import Workers
     from facewatch.people.lookup import Lookup
-    from facewatch.types import Analysis
+    from facewatch.types import Analysis, Floats
 
 _T = TypeVar("_T")
 
@@ -97,7 +95,7 @@ class _Probe:
     face_id: int | None
     person_id: int | None
     person: str | None
-    vector: NDArray[np.float32] | None
+    vector: Floats | None
     """None: the engine in use has not seen it."""
 
 
@@ -300,7 +298,7 @@ def _file(photo: Path) -> LibraryFile:
     return LibraryFile(str(photo.parent), photo.name)
 
 
-def _chosen(probes: Sequence[_Probe], name: str, number: int | None) -> list[tuple[_Probe, NDArray[np.float32]]]:
+def _chosen(probes: Sequence[_Probe], name: str, number: int | None) -> list[tuple[_Probe, Floats]]:
     """Return the faces to search for with their vectors: the one of this number, or all that have one."""
     if not probes:
         raise NotKnownError(f"{name}: no face found in it; name a photo with a face")

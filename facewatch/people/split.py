@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.catalog import USER, Catalog, FaceRow, FaceTable, Person
 from facewatch.clustering import make_clusterer
@@ -28,6 +27,7 @@ from facewatch.types import Thresholds, Tier
 
 if TYPE_CHECKING:
     from facewatch.indexing.engine import EngineInUse
+    from facewatch.types import Doubles, Flags, Ints
 
 MOST_UNITS = 3_000
 """All of them are compared with all: 150 MB. Of more faces, those that are surely the same person are taken as one."""
@@ -177,7 +177,7 @@ def split_faces(
     )
 
 
-def largest_part(table: FaceTable, *, ceiling: float) -> NDArray[np.int64]:
+def largest_part(table: FaceTable, *, ceiling: float) -> Ints:
     """Return the rows of the largest group that average linkage would make of some faces, by this distance."""
     face_units = _FaceUnits.of(table, (), wanted=2)
     if not face_units.units:
@@ -242,10 +242,10 @@ def loose_faces(
 
 def _refused(
     own: FaceTable,
-    is_loose: NDArray[np.bool_],
+    is_loose: Flags,
     thresholds: Thresholds,
     settings: MatchSettings,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Return which faces of one person today's settings would not assign beside those that were not assigned
     loosely."""
     if is_loose.all():
@@ -361,7 +361,7 @@ def _take_together(face_units: _FaceUnits, sure: float) -> None:
             return
 
 
-def _conflicts(in_photos: Sequence[set[int]]) -> NDArray[np.bool_]:
+def _conflicts(in_photos: Sequence[set[int]]) -> Flags:
     """Return which units have a photo in common."""
     units_of: dict[int, list[int]] = {}
     for unit, photos in enumerate(in_photos):
@@ -396,7 +396,7 @@ class _Growing:
 
     rows: list[int]
     photos: set[int]
-    total: NDArray[np.float64]
+    total: Doubles
     unseen: list[FaceRow] = field(default_factory=list)
 
     @classmethod

@@ -290,49 +290,29 @@ class Explainer:
             assigned, decisions = self._provenance.assigned(here), self._provenance.decisions_about(here)
             barred = {face_id: tuple(self._barred(face_id, photo_id, faces)) for face_id in here}
             rematches = self._rematches(photo_id, barred, engine)
-            return [
-                self._why(
-                    number,
-                    face,
-                    assigned.get(face_id),
+            whys = []
+            for number, (face_id, face) in enumerate(zip(here, faces, strict=True), 1):
+                if only is not None and face_id not in only:
+                    continue
+                assignment, rematch = assigned.get(face_id), rematches.get(face_id)
+                own = assignment.person_id if assignment else None
+                why = Why(
+                    number=number,
+                    face=face,
+                    assignment=assignment,
+                    marked_at=self._provenance.marked_at(face_id) if assignment is None else None,
                     decisions=tuple(decisions[face_id]),
-                    barred=barred[face_id],
-                    rematch=rematches.get(face_id),
-                    limits=limits,
+                    shortfalls=tuple(shortfalls(face, limits)) if face["tier"] != Tier.ENROLL else (),
+                    rematch=rematch,
+                    # Whose it is it can be, whatever speaks against it.
+                    barred=tuple(bar for bar in barred[face_id] if bar.person_id != own),
+                    despite=tuple(bar for bar in barred[face_id] if bar.person_id == own),
+                    before=self._version_before(face_id),
+                    cannot_link=tuple(self._cannot_link(own, rematch)),
                     can_compare=engine is not None,
                 )
-                for number, (face_id, face) in enumerate(zip(here, faces, strict=True), 1)
-                if only is None or face_id in only
-            ]
-
-    def _why(
-        self,
-        number: int,
-        face: Mapping[str, Any],
-        assignment: Assignment | None,
-        *,
-        decisions: tuple[int, ...],
-        barred: Sequence[Bar],
-        rematch: Rematch | None,
-        limits: Limits,
-        can_compare: bool,
-    ) -> Why:
-        own = assignment.person_id if assignment else None
-        return Why(
-            number=number,
-            face=face,
-            assignment=assignment,
-            marked_at=self._provenance.marked_at(face["face_id"]) if assignment is None else None,
-            decisions=decisions,
-            shortfalls=tuple(shortfalls(face, limits)) if Tier(face["tier"]) is not Tier.ENROLL else (),
-            rematch=rematch,
-            # Whose it is it can be, whatever speaks against it.
-            barred=tuple(bar for bar in barred if bar.person_id != own),
-            despite=tuple(bar for bar in barred if bar.person_id == own),
-            before=self._version_before(face["face_id"]),
-            cannot_link=tuple(self._cannot_link(own, rematch)),
-            can_compare=can_compare,
-        )
+                whys.append(why)
+            return whys
 
     # --- whom it cannot be ---
 

@@ -323,7 +323,7 @@ def test_one_of_a_batch_that_costs_a_worker_is_found(library: Library) -> None:
     names = draw_several(library, 4)
     workers = DeadlyBatches(lambda path: False)
     with library.app({"library.aligned": [str(library.photos)]}, workers=workers) as app:
-        app.libraries.settle_aligned()
+        app.libraries.resolve_aligned()
         outcomes = kinds(app.pipeline.index(library.photos, names))
     assert outcomes == {name: "faulty" if name == "2.png" else "new" for name in names}
     batches = [names for kind, names in workers.looks if kind == "batch"]

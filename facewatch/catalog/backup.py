@@ -418,7 +418,7 @@ class Backups:
             self._tidy()
             write_backup(self._catalog, target, may_replace=has_one, report=self._report)
         except (CatalogError, OSError) as error:
-            self._tell(f"no daily backup: {error}")
+            self._log_fault(f"no daily backup: {error}")
             return None
         self._fault = ""
         self._prune(today)
@@ -456,7 +456,7 @@ class Backups:
         for backup in old[: -self._keep]:
             backup.path.unlink(missing_ok=True)
 
-    def _tell(self, fault: str) -> None:
+    def _log_fault(self, fault: str) -> None:
         log.log(logging.DEBUG if fault == self._fault else logging.WARNING, "%s", fault)
         self._fault = fault
 

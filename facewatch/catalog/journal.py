@@ -112,7 +112,7 @@ class Journal(Table):
         self._listen()
         try:
             yield record
-            record.changes = tuple(self._heard())
+            record.changes = tuple(self._recorded_changes())
         finally:
             self._stop_listening()
         if record.changes:
@@ -248,7 +248,7 @@ class Journal(Table):
                 self._db.execute(f"DROP TRIGGER IF EXISTS temp.noting_{name}_{event}")
             self._db.execute(f"DROP TABLE IF EXISTS temp.noted_{name}")
 
-    def _heard(self) -> Iterator[Change]:
+    def _recorded_changes(self) -> Iterator[Change]:
         """Yield one change a row that is not as it was, table by table."""
         for name, table in _TABLES.items():
             first: dict[Key, Row | None] = {}

@@ -121,7 +121,7 @@ def find_nearer(
     suspects = catalog.faces.rows(others)
     possible = _Possible(catalog, {row.id for row in suspects if row.source in RUNS})
     faces = [row for row in suspects if others[row.id] not in possible.barred(row)]
-    first, clear = _settle_loose(catalog, comparison, [row for row in faces if row.source in RUNS])
+    first, clear = _resolve_loose(catalog, comparison, [row for row in faces if row.source in RUNS])
     findings = []
     for row in faces:
         match = first.get(row.id)
@@ -143,7 +143,7 @@ def _is_nearer_to_the_middle(table: FaceTable, near: Nearness, row: int) -> bool
     return cosines[1] > cosines[0]
 
 
-def _settle_loose(
+def _resolve_loose(
     catalog: Catalog, comparison: Comparison, faces: Sequence[FaceRow]
 ) -> tuple[dict[int, Match], dict[int, Match]]:
     """Return what matching says of these faces when all of them belong to nobody; and what it says of those that

@@ -113,7 +113,7 @@ def _watch_again(read_settings: Callable[[], Config], before: Config, signals: S
 
 
 def _check_watchable(config: Config) -> None:
-    """Refuse settings with which a watcher could not begin, or could look at no photo."""
+    """Refuse settings with which a watcher could not begin, or could analyse no photo."""
     from facewatch.app import App
     from facewatch.watcher.loop import WatchLoop
 

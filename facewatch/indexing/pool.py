@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 PHOTO_SECONDS = 300.0
-"""How long one look at a photo may take; a large crowd with the slowest detector takes one of five minutes."""
+"""How long one analysis of a photo may take; a large crowd with the slowest detector takes one of five minutes."""
 
 START_ATTEMPTS = 3
 """How often a worker that ends before it is ready is replaced; more would not help."""
@@ -105,7 +105,7 @@ class WorkerPool:
         """At most `n_workers`: fewer where memory has no room for more.
 
         Args:
-            photo_seconds: how long one look at a photo may take, without the loading of models.
+            photo_seconds: how long one analysis of a photo may take, without the loading of models.
             memory: bytes that this process and the workers may take together; None: no limit is known.
             load: makes the engine, in the worker; goes there by its name.
 

@@ -96,8 +96,8 @@ class Libraries:
             self.moved[str(move.old)] = str(move.new)
             self.n_moved += move.n_files
             log.info("%s: was moved to %s, with its %d files", move.old, move.new, move.n_files)
-        self.settle_aligned()
-        self._settle_faults()
+        self.resolve_aligned()
+        self._resolve_faults()
         for inner, outer in nested_roots(known, self.roots):
             inner_id, outer_id = self.root_id(inner), self.root_id(outer)
             with self._catalog.write():
@@ -107,7 +107,7 @@ class Libraries:
         """Whether nothing is left of a library that nobody asks for: one that is still asked for may come back."""
         return root not in self.roots and (not os.path.lexists(root) or (is_folder(root) and not self.holds_any(root)))
 
-    def _settle_faults(self) -> None:
+    def _resolve_faults(self) -> None:
         stamp = self._faults_depend_on()
         if self._catalog.settings.get("faults_depend_on") != stamp:
             with self._catalog.write():
@@ -118,7 +118,7 @@ class Libraries:
         """Whether the photos of a library are crops of one face each; remembered once it was said."""
         return self._catalog.roots.is_aligned(self.root_id(root))
 
-    def settle_aligned(self) -> None:
+    def resolve_aligned(self) -> None:
         """Remember which libraries are said to hold crops.
 
         Raises:

@@ -160,7 +160,7 @@ class WatchLoop:
             for watched in self.watched:
                 stack.callback(watched.close)
                 watched.listen()
-            self._look_where_due()
+            self._scan_where_due()
             self._reporter.notifier.ready()
             while not self._should_stop():
                 self.turn(self._take())
@@ -228,9 +228,9 @@ class WatchLoop:
         if pause:
             self._notice_others()
         else:
-            self._look_where_due()
+            self._scan_where_due()
             self._act_on_still()
-            self._look_anew_if_idle()
+            self._reindex_if_idle()
             self._date_if_idle()
             self._notice_others()
             self._group_if_due()
@@ -286,15 +286,15 @@ class WatchLoop:
             if watched.root in events:
                 watched.add_events(events[watched.root])
 
-    def _look_where_due(self) -> None:
+    def _scan_where_due(self) -> None:
         for watched in self.watched:
             # One that is polled is asked when it is scanned: a drive in the network may take its time.
             if watched.source and not self._app.libraries.is_there(watched.root):
                 watched.schedule.scan_soon()
             for folder in watched.due():
-                self._look(watched, folder)
+                self._scan(watched, folder)
 
-    def _look(self, watched: Watched, folder: str) -> None:
+    def _scan(self, watched: Watched, folder: str) -> None:
         """Compare a library, or a folder of it, with the catalog; what differs has to be still first."""
         if not folder:
             self._reporter.report(Doing(Activity.SCANNING, str(watched.root)), silent_seconds=SILENT_SECONDS)
@@ -393,7 +393,7 @@ class WatchLoop:
             self._app.pipeline.record(watched.root, scan.Changes((), (), (), tuple(paths)))
             self._work.folders = True
 
-    def _look_anew_if_idle(self) -> None:
+    def _reindex_if_idle(self) -> None:
         """While nothing new waits, let the wanted engine analyse what only another one has seen."""
         if self.is_busy or not self._work.unseen:
             return

@@ -340,13 +340,13 @@ class Pipeline:
     def _find_dates(self, report: Report) -> None:
         """Spend some time on that; the next scan goes on."""
         started, n_total = self.clock(), self.catalog.photos.n_undated()
-        for n_looked in self.find_dates():
-            report(Progress(n_looked, max(n_total, n_looked), "", stage="finding out when photos were taken"))
+        for n_read in self.find_dates():
+            report(Progress(n_read, max(n_total, n_read), "", stage="reading when photos were taken"))
             if self.clock() - started > DATES_SECONDS:
                 break
         if n_total:
             n_left = self.catalog.photos.n_undated()
-            log.info("when photos were taken: found out for %d, %d left for later scans", n_total - n_left, n_left)
+            log.info("dates of photos: read for %d, %d left for later scans", n_total - n_left, n_left)
 
     def complete_switch(self) -> str | None:
         """Change over to the wanted engine if it has analysed everything; returns the one in use until then."""

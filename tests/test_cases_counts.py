@@ -145,5 +145,5 @@ def test_where_nobody_answers_it_is_said_that_nothing_was_done(
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     answer = run(*command)
     assert answer.code == 2
-    assert "nobody answers, and nothing was done; say --yes to" in answer.err
+    assert "no answer came, so nothing was done; say --yes to" in answer.err
     assert family.tree() == before

@@ -365,7 +365,7 @@ def test_a_folder_that_cannot_be_read_is_told_of_once_and_in_status_until_it_can
             mine.chmod(0o700)
             turns.after(5.0, "mine/")
             turns.after(5.0)
-            assert sum("is not in the way any more" in m for m in caplog.messages) == 1
+            assert sum("is no longer a problem" in m for m in caplog.messages) == 1
             assert app.status().unread == {}
             assert len(closed.tree()) == len(links) + 1
 

@@ -177,7 +177,7 @@ def test_at_a_terminal_it_is_asked_which_of_them(family: Library, run: Any, monk
     assert (answer.code, "a face is wanted" in answer.err) == (9, True)
     _answer(monkeypatch, "", is_terminal=True)
     answer = run("confirm", "2")
-    assert (answer.code, "nobody answers, and nothing was done" in answer.err) == (2, True)
+    assert (answer.code, "no answer came, so nothing was done" in answer.err) == (2, True)
 
 
 def test_a_bare_number_is_understood_where_one_of_them_is_meant(family: Library, run: Any) -> None:

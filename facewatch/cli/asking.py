@@ -37,7 +37,7 @@ def is_confirmed(question: str, *, unasked: str) -> bool:
         unasked: what answers it beforehand: "--yes to restore".
 
     Raises:
-        click.UsageError: nobody answers; nothing was done.
+        click.UsageError: no answer came; nothing was done.
         GivenUpError: Ctrl-C.
     """
     try:
@@ -51,7 +51,7 @@ def _unanswered(abort: click.Abort, remedy: str) -> Exception:
     if not isinstance(abort.__context__, EOFError):
         return GivenUpError()
     click.echo(err=True)  # ends the line of the question
-    return click.UsageError(f"nobody answers, and nothing was done; {remedy}")
+    return click.UsageError(f"no answer came, so nothing was done; {remedy}")
 
 
 def is_somebody_there() -> bool:
@@ -68,7 +68,7 @@ def read_out(catalog: Catalog, words: Sequence[str], *, is_for_all: bool = False
 
     Raises:
         NotKnownError: nobody is there to be asked.
-        click.UsageError: nobody answers.
+        click.UsageError: no answer came.
         GivenUpError: Ctrl-C.
     """
     return [_read_out(catalog, word, is_for_all) for word in words]
@@ -110,7 +110,7 @@ class Keys(Protocol):
         """Return the next key that is pressed after the prompt was shown; "": one that is no letter, "\\n": Enter.
 
         Raises:
-            EOFError: nobody answers any more.
+            EOFError: no more answers come.
             KeyboardInterrupt: Ctrl-C.
         """
         ...

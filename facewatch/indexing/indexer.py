@@ -430,7 +430,7 @@ def _dates_in(files: Iterable[UndatedFile], workers: Workers, roots: Sequence[st
         try:
             answers[file.photo_id] = future.result()
         except (OSError, PhotoError, WorkerLost) as error:
-            log.debug("%s: not asked when it was taken: %s", display(file.path), error)
+            log.debug("%s: its date could not be read: %s", display(file.path), error)
     return answers
 
 

@@ -275,7 +275,7 @@ class Libraries:
         if len(news) > N_LOGGED:
             log.warning("%s: %d more folders or files that cannot be read", _shown(root), len(news) - N_LOGGED)
         for path in sorted((before.keys() | logged.keys()) - unread.keys()):
-            log.info("%s: is not in the way any more: it can be read, or is gone", _shown(root, path))
+            log.info("%s: is no longer a problem: it can be read, or is gone", _shown(root, path))
         self._logged_unread[root] = unread
 
     def offline(self, root: Path) -> dict[str, str]:

@@ -72,7 +72,7 @@ def _given_from(source: NameSource, catalog: Catalog, decisions: Decisions) -> l
                 given.append(name)
         source.keep({n: p for n, p in waiting.items() if n not in given and n.casefold() not in taken})
     for name in given:
-        log.info("%s: named as %s was", name, source.origin)
+        log.info("%s: the name comes from %s", name, source.origin)
     return given
 
 

@@ -79,7 +79,7 @@ class Watched:
             except OSError as error:
                 self.why_polled = f"the kernel cannot report changes ({error.strerror or error})"
         if self.source is None:
-            log.info("%s: looking again and again: %s", self.root, self.why_polled)
+            log.info("%s: polled instead of watched: %s", self.root, self.why_polled)
         elif self.source.unwatched:
             log.warning(
                 "%s: %d folder(s) are scanned again and again: %s",

@@ -10,13 +10,13 @@ from enum import StrEnum
 
 from facewatch.catalog.faces import BY_RUN, IN_LIBRARY
 from facewatch.catalog.journal import USER
-from facewatch.catalog.opening import Table
+from facewatch.catalog.opening import TableAccess
 from facewatch.types import Match
 
 _NEWEST_ENTRY = "(SELECT MAX(id) FROM journal)"
 
 
-class Assignments(Table):
+class Assignments(TableAccess):
     """The tables assignments and suggestions."""
 
     def people_in(self, photo_id: int) -> set[int]:
@@ -165,7 +165,7 @@ class Assignments(Table):
         return dict(rows.fetchall())
 
 
-class Rejections(Table):
+class Rejections(TableAccess):
     """The tables rejections and apart: who a face is not, and which two people are not one."""
 
     def all(self) -> dict[int, set[int]]:
@@ -308,7 +308,7 @@ class Assignment:
         return self.rule.partition(KNOWN_FROM)[0]
 
 
-class Provenance(Table):
+class Provenance(TableAccess):
     """What is read of the tables assignments, runs, marks, rejections and journal about single faces."""
 
     def assigned(self, faces: Collection[int]) -> dict[int, Assignment]:

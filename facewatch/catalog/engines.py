@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from facewatch.catalog.opening import Table
+from facewatch.catalog.opening import TableAccess
 from facewatch.errors import EngineError
 from facewatch.types import EngineInfo
 
@@ -57,7 +57,7 @@ class Arrivals:
     """Place, face id and vector (little-endian float32) of each, read as they are asked for."""
 
 
-class Engines(Table):
+class Engines(TableAccess):
     """The tables engines, analyses and sightings."""
 
     def add(self, info: EngineInfo, now: str) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.catalog.engines import SIGHTING_COLUMNS
-from facewatch.catalog.opening import Table
+from facewatch.catalog.opening import TableAccess
 from facewatch.columns import Columns
 from facewatch.types import Analysis, Box, Face, Tier
 
@@ -112,7 +112,7 @@ class SeenFaces:
     """Of the photo, as the decoder calls it."""
 
 
-class Faces(Table):
+class Faces(TableAccess):
     """The tables faces, embeddings, analyses, sightings and marks."""
 
     def is_analysed(self, photo_id: int, engine_id: int) -> bool:

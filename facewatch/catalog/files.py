@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facewatch.catalog.opening import Table
+from facewatch.catalog.opening import TableAccess
 from facewatch.errors import Fault, FaultCode
 from facewatch.text import printable
 from facewatch.types import Fingerprint, PassedOver
@@ -82,7 +82,7 @@ _HAS_ARRIVED = (
 _IS_UNDATED = "taken_at IS NULL AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = photos.id)"
 
 
-class Settings(Table):
+class Settings(TableAccess):
     """The table settings: values that the program itself stores."""
 
     def get(self, key: str) -> str | None:
@@ -97,7 +97,7 @@ class Settings(Table):
         self._db.execute("DELETE FROM settings WHERE key = ?", [key])
 
 
-class Roots(Table):
+class Roots(TableAccess):
     """The tables roots, mounts and passed_over."""
 
     def one(self, path: Path) -> tuple[int, int] | None:
@@ -226,7 +226,7 @@ class Roots(Table):
         )
 
 
-class Files(Table):
+class Files(TableAccess):
     """The table files."""
 
     def sample(self, root_id: int, most: int) -> tuple[int, list[tuple[str, int]]]:
@@ -375,7 +375,7 @@ class Files(Table):
         return {"files": files, "photos": photos, "faulty": faulty}
 
 
-class Photos(Table):
+class Photos(TableAccess):
     """The table photos."""
 
     def with_hash(self, sha256: bytes) -> int | None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from facewatch.catalog.assignments import IS_KNOWN_FROM
 from facewatch.catalog.faces import BY_RUN, IN_LIBRARY
-from facewatch.catalog.opening import Table
+from facewatch.catalog.opening import TableAccess
 from facewatch.columns import Columns
 
 _SEEN = f"f.is_current AND {IN_LIBRARY}"
@@ -124,7 +124,7 @@ class StrayAssignment(AssignedFace):
     """The person lives on in another; else it is gone for good."""
 
 
-class Integrity(Table):
+class Integrity(TableAccess):
     """Queries for contradictions and counts."""
 
     def loosely_assigned(

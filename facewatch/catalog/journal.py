@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from facewatch.catalog.opening import Table
+from facewatch.catalog.opening import TableAccess
 
 Key = tuple[int, ...]
 """The primary key of a row."""
@@ -93,7 +93,7 @@ class Record:
     changes: tuple[Change, ...] = ()
 
 
-class Journal(Table):
+class Journal(TableAccess):
     """The table journal."""
 
     @contextmanager

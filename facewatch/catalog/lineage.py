@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from facewatch.catalog.faces import BY_RUN, IN_LIBRARY
-from facewatch.catalog.opening import Table
+from facewatch.catalog.opening import TableAccess
 
 _IS_SAID = (
     f"(EXISTS (SELECT 1 FROM assignments a WHERE a.face_id = f.id AND a.source NOT {BY_RUN})"
@@ -36,7 +36,7 @@ class Spot:
     """Whether some file holds the photo."""
 
 
-class Lineage(Table):
+class Lineage(TableAccess):
     """The table lineage, and what it takes to hand over."""
 
     # --- which face was which ---

@@ -310,7 +310,7 @@ def _inode(place: str) -> str:
     return place.rpartition(":")[2]
 
 
-class Table:
+class TableAccess:
     """What reads and writes one table of the catalog, or a few."""
 
     def __init__(self, db: Database) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from facewatch.catalog.assignments import Rejections
 from facewatch.catalog.files import display
-from facewatch.catalog.opening import Table
+from facewatch.catalog.opening import TableAccess
 from facewatch.ids import label_of
 
 
@@ -55,7 +55,7 @@ class LinkRow:
     """What stood there when it was made."""
 
 
-class People(Table):
+class People(TableAccess):
     """The table people."""
 
     def all(self) -> list[Person]:
@@ -175,7 +175,7 @@ class People(Table):
         return dict(rows.fetchall())
 
 
-class Links(Table):
+class Links(TableAccess):
     """The table links, and the folders of people."""
 
     def set_folder(self, person_id: int, folder: str | None) -> None:
@@ -249,7 +249,7 @@ class Links(Table):
         )
 
 
-class Runs(Table):
+class Runs(TableAccess):
     """The table runs."""
 
     def start(self, kind: str, now: str, *, strictness: float) -> int:

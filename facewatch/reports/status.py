@@ -67,7 +67,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Locations:
+class StatusPaths:
     """The paths of the settings, catalog and folders."""
 
     settings: str
@@ -113,7 +113,7 @@ class Health:
 class Status:
     """What the catalog holds and who works on it."""
 
-    paths: Locations
+    paths: StatusPaths
     engine: EngineStatus
     counts: Counts
     last_scan: str | None
@@ -146,7 +146,7 @@ class StatusReport:
         roots = tuple(dict.fromkeys((*self.libraries.roots, *catalog.roots.all())))
         faulty = catalog.files.faulty()
         status = Status(
-            paths=Locations(
+            paths=StatusPaths(
                 settings=self.settings,
                 catalog=str(catalog.path),
                 people_folder=str(self.folder.root),

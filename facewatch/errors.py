@@ -183,7 +183,7 @@ _SENTENCES: Mapping[FaultCode, _Sentences] = MappingProxyType(
         FaultCode.NO_MEMORY: _Sentences("not enough memory to analyse it", _NEXT_SCAN),
         FaultCode.NEEDS_MEMORY: _Sentences(
             "needs more memory to be decoded than there is for it",
-            f"{_MORE_MEMORY}; or lower library.max_megapixels, so that it is passed over",
+            f"{_MORE_MEMORY}; or lower library.max_megapixels, so that it counts as too large",
             text="needs about {needed} of memory to be decoded, and there are {there} for it",
         ),
         FaultCode.TAKES_MEMORY: _Sentences(

@@ -213,7 +213,7 @@ class Integrity(TableAccess):
         return [AssignedFace(*row) for row in self._db.execute(_ASSIGNED_AGAINST_REJECTION)]
 
     def assigned_though_marked(self) -> list[AssignedFace]:
-        """Return the assigned faces of which a user said that they are nobody's."""
+        """Return the assigned faces that a user marked as unassigned."""
         return [AssignedFace(*row) for row in self._db.execute(_ASSIGNED_THOUGH_MARKED)]
 
     def strays(self) -> list[StrayAssignment]:

@@ -410,8 +410,7 @@ def _marked(catalog: Catalog, words: Words) -> Iterator[Finding]:
             id=f"marked:{face_id}",
             kind=FaultKind.CATALOG,
             severity=Severity.BROKEN,
-            text=f"face {ids.face(face_id)} belongs to {words.label(person_id)}, "
-            f"though it is marked as no face to assign ({row.mark})",
+            text=f"face {ids.face(face_id)} belongs to {words.label(person_id)}, though a user marked it ({row.mark})",
             people=(person_id,),
             faces=(face_id,),
             photos=words.paths([row.photo_id]),

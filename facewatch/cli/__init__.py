@@ -77,7 +77,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """A fault of ours: say so in a line, with the traceback under --verbose."""
+    """A fault of ours: say so in a line, with the traceback at -vv."""
     log.debug("", exc_info=error)
     where = traceback.extract_tb(error.__traceback__)[-1]
     echo(

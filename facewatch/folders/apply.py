@@ -2,7 +2,7 @@
 
 After a crash the next plan recognises what was done, as long as it is still wanted. When somebody decides otherwise in
 between, nobody would know any more whose those links and folders are, and they would stay for ever; therefore what is
-about to be done is told before (`intents_of`), and `resume` records what was done of it before anything is planned.
+about to be done is recorded before (`intents_of`), and `resume` records what was done of it before anything is planned.
 """
 
 from __future__ import annotations

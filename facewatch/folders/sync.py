@@ -109,7 +109,7 @@ class PeopleFolder:
         self._before_sync()
         with self._catalog.exclusive():
             if not (self.root / MARKER).exists():
-                only = None  # it is made anew: for everybody
+                only = None  # it is made again: for everybody
             self.check()
             ledger = CatalogLedger(self._catalog, self._kind)
             self._resume(ledger)

@@ -82,7 +82,7 @@ def _name_of(root: Path) -> str:
 
 
 def folder_name(folder: str, root: Path) -> str:
-    """Return what a folder below the root, or the root itself, is really called; for the root it lists its parent."""
+    """Return what a folder below the root, or the root itself, is really called; for the root the disk is asked."""
     return folder.rpartition("/")[2] or _name_of(root)
 
 

@@ -77,7 +77,7 @@ class CatalogReader(Tables):
         """
         self.path = path
         self._was_in_use = _is_in_use(path)
-        # Of one that nobody has open SQLite is called with `immutable`, so that nothing changes meanwhile: else -wal
+        # One that no process has open is opened as immutable (see `connect_reading`): else -wal
         # and -shm would be left behind, owned by whoever asked.
         self._db = Database(connect_reading(path))
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,9 +22,10 @@ from facewatch.engines import fake
 from facewatch.errors import CatalogError, DiskFullError, Fault, FaultCode
 from facewatch.fs.sidecar import beside
 from facewatch.heartbeat import Activity, Doing, HeartbeatFile, heartbeat_file_of
-from facewatch.indexing.analyzer import Recipe
+from facewatch.indexing.analyzer import AnalysisResult, LibraryFile, Recipe
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.people.corrections import Decisions
+from facewatch.types import Fingerprint
 from facewatch.watcher.events import Events
 from facewatch.watcher.loop import BATCH_PHOTOS, WatchLoop
 from facewatch.watcher.roots import Watched
@@ -84,6 +86,28 @@ class Turns:
         self.loop.step({})
         self.clock.now += 0.1
         self.loop.step({})
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again_without_another_event(
+    turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns.library.draw("a.png", (1, 0))
+    turns.after(0.1)
+    analyse, asked = turns.workers.analyse, list[str]()
+
+    def changing(photo: LibraryFile, expected: Fingerprint) -> Future[AnalysisResult]:
+        asked.append(photo.path)
+        if len(asked) == 1:
+            turns.library.draw(photo.path, (1, 2))
+            os.utime(turns.library.photos / photo.path, ns=(1, 1))
+        return analyse(photo, expected)
+
+    monkeypatch.setattr(turns.workers, "analyse", changing)
+    turns.library.draw("b.png", (1, 1))
+    turns.after(2.1, "b.png")
+    assert (asked, turns.library.groups()) == (["b.png"], [])
+    turns.after(2.1)
+    assert (asked, turns.library.groups()) == (["b.png", "b.png"], [{"a.png", "b.png"}])
 
 
 @pytest.fixture

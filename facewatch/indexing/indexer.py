@@ -23,7 +23,7 @@ from itertools import groupby, zip_longest
 from operator import attrgetter
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -61,14 +61,17 @@ NEVER_SEEN = Fingerprint(0, -1, 0)
 """Of a file whose size cannot even be read: when it can, it is read again."""
 
 
+IndexedKind = Literal["new", "again", "known", "faulty", "other", "vanished", "unsettled"]
+
+
 @dataclass(frozen=True, slots=True)
 class Indexed:
     """What became of one file."""
 
     path: str
-    kind: str
-    """new, again (known, but not to this engine), known (content seen before), faulty, other (not a photo), vanished,
-    or unsettled (still changing)"""
+    kind: IndexedKind
+    """"again": known, but not to this engine; "known": content seen before; "other": not a photo; "unsettled": still
+    changing."""
     n_faces: int = 0
     n_assigned: int = 0
     """Inherited ones among them."""
@@ -332,7 +335,7 @@ class Indexer:
 
     def _analysed(self, job: _Job, examined: Examination, analysis: Analysis) -> Indexed:
         n_inherited, n_settled = self._store(job, examined, analysis)
-        kind = "again" if job.is_known else "new"
+        kind: IndexedKind = "again" if job.is_known else "new"
         n_faces = len(analysis.faces)
         return Indexed(job.path, kind, n_faces, n_inherited + n_settled, n_inherited, ms=self._ms(job))
 

@@ -372,7 +372,7 @@ class WatchLoop:
             self._work.pool.is_stale = True
             self._work.search |= one.kind in ("new", "again")
             self._work.folders |= one.kind in ("new", "known", "faulty") and not one.is_same
-            if one.kind in ("unstill", "vanished"):
+            if one.kind in ("unsettled", "vanished"):
                 watched.queue.add(one.path, self._clock())
             if one.n_faces > one.n_assigned:
                 self._work.pool.wait(self._clock())

@@ -190,7 +190,7 @@ def locations_of(config: Config) -> Locations:
 
 
 def restore_backup(config: Config, file: Path, *, now: datetime, report: Report = keep_quiet) -> Restored:
-    """Put a backup in the place of the catalog, and let the people folder say what it says (see `folders.restore`)."""
+    """Put a backup in the place of the catalog, and bring the people folder in line with it (see `folders.restore`)."""
     return restore(locations_of(config), file, sync=lambda: _sync_restored(config), now=now, report=report)
 
 

@@ -80,10 +80,10 @@ class FaceCounts:
     n_earlier_assigned: int
     """... and how many that were known before, and belonged to nobody."""
     n_assigned: int
-    """Faces of new photos that a known person explained at once."""
+    """Faces of new photos that were matched to a known person at once."""
     n_grouped: int
     n_new_people: int
-    """People who were nobody before the scan."""
+    """People whom this scan made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +333,7 @@ class Pipeline:
                 yield one
 
     def find_dates(self) -> Iterator[int]:
-        """Record when photos of older catalogs were taken, step by step; yields how many were asked so far."""
+        """Record when photos of older catalogs were taken, step by step; yields how many were read so far."""
         if self.catalog.photos.n_undated():
             yield from find_dates(self.catalog, self.workers())
 
@@ -390,7 +390,7 @@ class Pipeline:
 
 
 def _match_nobody(photo_id: int) -> int:
-    """What was found is for when the engine changes."""
+    """Assign nobody: what the wanted engine finds counts only once the change is complete."""
     return 0
 
 

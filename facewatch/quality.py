@@ -135,7 +135,7 @@ def pose_of(landmarks: Floats) -> float:
 
 
 def _grey(crop: Pixels) -> Floats:
-    from PIL import Image  # only workers measure faces; see ingest.Analyzer
+    from PIL import Image  # only workers measure faces; see `indexing.analyzer.Analyzer`
 
     picture = Image.fromarray(crop).convert("L").resize((_CROP_SIDE, _CROP_SIDE), Image.Resampling.BILINEAR)
     return np.asarray(picture, np.float32)

@@ -514,6 +514,6 @@ def test_a_scan_while_the_watcher_works_says_that_it_does_just_that(library: Lib
     # What it does not do is not said to be done.
     other = library.photos.parent / "Other"
     other.mkdir()
-    assert f"knows nothing of {other}: put it into its settings, or stop the watcher" in said(str(other))
-    assert "knows nothing of --new-drive" in said("--new-drive")
-    assert "knows nothing of --engine" in said("--engine", "face_recognition")
+    assert f"was started without {other}: put it into its settings, or stop the watcher" in said(str(other))
+    assert "was started without --new-drive" in said("--new-drive")
+    assert "was started without --engine" in said("--engine", "face_recognition")

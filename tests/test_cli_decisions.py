@@ -79,7 +79,7 @@ def test_what_is_so_already_is_said(family: Library, run: Any) -> None:
         (["cover", "Anna", "c.png:1"], 10, "belongs to Ben, not to Anna"),
         (["born", "Anna", "yesterday"], 9, "is no date"),
         (["undo", "99"], 10, "only 2 decision(s) can be undone"),
-        (["undo", "--chain"], 2, "--chain needs --id"),
+        (["undo", "--chain"], 2, "--chain needs the id of a decision"),
         (["undo", "2", "--id", "1"], 2, "contradict each other"),
         (["undo", "--id", "1"], 10, "was done by a run"),
         (["redo"], 10, "nothing to redo"),

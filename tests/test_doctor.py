@@ -831,7 +831,7 @@ def test_what_the_watcher_itself_listens_to_is_not_counted_twice(scanned: Librar
 def test_a_limit_that_the_folders_exceed_is_told(tmp_path: Path) -> None:
     found = list(libraries.check_limits(libraries.WatchLimits(8192, 128, 16384), n_folders=5000, n_used=4000))
     assert found[0].severity == "remark"
-    assert "the kernel watches only 8,192" in found[0].text
+    assert "the kernel allows only 8,192" in found[0].text
     assert found[0].remedy == (
         "echo fs.inotify.max_user_watches=524288 | sudo tee -a /etc/sysctl.d/60-facewatch.conf"
         " && sudo sysctl -p /etc/sysctl.d/60-facewatch.conf"

@@ -24,7 +24,7 @@ LAYERS = (
     ("pipeline",),
     ("presentation",),
     ("app",),
-    ("web", "evaluation"),
+    ("evaluation",),
     ("cli",),
 )
 """The picture in docs/how-it-works.md, from the bottom to the top."""
@@ -33,7 +33,7 @@ ANYWHERE = {"__init__", "__main__"}
 
 
 def unit_of(module: str) -> str:
-    """Return the name in LAYERS that a module ("service.loop") belongs to."""
+    """Return the name in LAYERS that a module ("watcher.loop") belongs to."""
     return module if module == "catalog.migrations" else module.split(".")[0]
 
 
@@ -75,7 +75,7 @@ def test_the_documents_list_these_layers() -> None:
     assert layers == [set(names) for names in LAYERS]
 
 
-SEE_SETTINGS = {"app", "settings", "web", "cli", "checks"}
+SEE_SETTINGS = {"app", "settings", "cli", "checks"}
 
 
 def test_layers_below_the_app_do_not_see_the_settings() -> None:

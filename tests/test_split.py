@@ -279,7 +279,7 @@ def test_a_split_makes_new_people_with_folders_of_their_own_and_undo_takes_it_ba
     assert answer.code == 0
     assert "Anna keeps 3 photos" in answer.out
     assert mixed.groups() == [{"a.png", "b.png", "c.png"}, {"d.png", "e.png"}]
-    entry = answer.out.split("facewatch undo --id ")[1].split()[0]
+    entry = answer.out.split("facewatch undo ")[1].split()[0]
     assert run("undo", "--id", entry).code == 0
     assert mixed.tree() == before
 

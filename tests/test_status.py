@@ -269,7 +269,7 @@ def test_the_check_is_for_a_watcher_that_said_something_within_a_minute(scanned:
     with watching(scanned):
         code, text = check()
         assert code == 0
-        assert text.startswith(f"watch (process {os.getpid()}): analysing photos (said ")
+        assert text.startswith(f"watch (process {os.getpid()}): analysing photos (reported ")
         told(scanned, busy(told_at=text_of(NOW - timedelta(seconds=300))))
         code, text = check()
         assert code == 1

@@ -111,7 +111,7 @@ def test_what_a_user_placed_names_the_decision_that_undo_takes_back(known: Libra
         assert (why.name, why.verdict) == ("Ben", "person")
         assert cause(why) == "you assigned it to Ben"
         [entry] = why.decisions
-        assert f"facewatch undo --id d{entry}" in commands(why)
+        assert f"facewatch undo d{entry}" in commands(why)
         assert f"facewatch unassign f{why.face_id}" in commands(why)
         assert why.rematch is not None
         assert why.rematch.person_id is None  # nobody would have known
@@ -267,7 +267,7 @@ def test_what_users_took_out_says_so_and_how_it_comes_back(
     assert why.at is not None
     assert why.rematch is None
     assert not notes(why)
-    assert commands(why) == [f"facewatch assign f{why.face_id} NAME", f"facewatch undo --id d{why.decisions[0]}"]
+    assert commands(why) == [f"facewatch assign f{why.face_id} NAME", f"facewatch undo d{why.decisions[0]}"]
 
 
 # --- whom it cannot be ---

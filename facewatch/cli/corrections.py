@@ -81,7 +81,7 @@ def merge(state: State, into: str, others: tuple[str, ...]) -> None:
 @click.argument("other")
 @pass_state
 def apart(state: State, who: str, other: str) -> None:
-    """Record that WHO and OTHER are different people: they are never merged, and `review` does not ask about them.
+    """Record that WHO and OTHER are different people: no run merges them, and `review` does not ask about them.
 
     \b
     Example:
@@ -254,7 +254,7 @@ def born(state: State, who: str, date: str) -> None:
 def forget(state: State, who: str, is_sure: bool) -> None:
     """Delete the person WHO: the name, the folder and the use of their faces, which are never compared again.
 
-    Photos stay. New photos of the same person found a new unnamed one; to be rid of somebody for good, hide them.
+    Photos stay. New photos of the same person start a new unnamed person; to be rid of somebody for good, hide them.
 
     \b
     Example:
@@ -353,7 +353,7 @@ _TABLE_ROWS = 50
 @command("undo", "Undo decisions.")
 @click.argument("what", metavar="[N|ID]", required=False, default="1")
 @click.option("--id", "entry_id", metavar="ID", help="Take back this one, by its id in `facewatch history` (d41).")
-@click.option("--chain", "with_chain", is_flag=True, help="With --id: and all later decisions that build on it.")
+@click.option("--chain", "with_chain", is_flag=True, help="With an id: and all later decisions that build on it.")
 @json_option
 @pass_state
 def undo(state: State, what: str, entry_id: str | None, with_chain: bool, as_json: bool) -> None:
@@ -372,7 +372,7 @@ def undo(state: State, what: str, entry_id: str | None, with_chain: bool, as_jso
         what, entry_id = "1", what
     n = _n_decisions(what)
     if entry_id is None and with_chain:
-        raise click.UsageError("--chain needs --id: say which decision")
+        raise click.UsageError("--chain needs the id of a decision: facewatch undo d41 --chain")
     if entry_id is not None and n != 1:
         raise click.UsageError("N and --id contradict each other: N counts from the last decision, --id names one")
     one = _decision_id(entry_id) if entry_id is not None else None
@@ -426,7 +426,7 @@ def _print_undone(state: State, undone: Undone, what: str, as_json: bool) -> Non
 @json_option
 @pass_state
 def history(state: State, who: str | None, is_complete: bool, n_shown: int | None, as_json: bool) -> None:
-    """List what was decided, the newest first; `undo --id` takes one of them back.
+    """List what was decided, the newest first; `undo d41` takes that one back.
 
     \b
     Example:

@@ -158,7 +158,7 @@ def engine_of_catalog(config: Config) -> str | None:
 
 
 def service_opener(state: State, engine: str | None) -> OpenApp:
-    """Return what opens a service with the user's settings and a catalog of its own."""
+    """Return what opens an app with the user's settings and a catalog of its own."""
 
     def open_app(folder: Path, /, **settings: Any) -> App:
         return state.app(

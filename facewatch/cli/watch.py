@@ -178,8 +178,8 @@ def install(state: State, dry_run: bool) -> None:
     """Have the system start the watcher now and with every login, and again whenever it dies.
 
     It can read everything you can, write only to catalog, backups and people folder, and has no network; how much of
-    that holds depends on the system. With --config, --catalog and --people the service uses these as well. Again after
-    an update, or when a folder was moved: it is written again.
+    that holds depends on the system. With --config, --catalog and --people the service uses these as well. Run it
+    again after an update or after moving a folder.
 
     \b
     Example:

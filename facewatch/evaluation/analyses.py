@@ -66,7 +66,7 @@ def analyse_photos(app: App, workers: Workers, paths: Iterable[Path], *, known: 
     """Add to `known` what the engine finds in the photos of these absolute paths, and return it.
 
     What is known already and has not changed is not analysed again. `known` holds what was done so far when this is
-    interrupted. The service's catalog is used up by it.
+    interrupted. The app's catalog is used up by it.
     """
     paths = list(paths)
     caching = _CachingWorkers(workers, known)

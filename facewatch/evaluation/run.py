@@ -163,7 +163,7 @@ def evaluate(
     """Return how well the engine and these methods, or all of them ("all"), do on labelled photos.
 
     Args:
-        open_service: opens services with the settings that are judged, one for each way of working.
+        open_app: opens apps with the settings that are judged, one for each way of working.
         fars: wanted shares of pairs of two people that are accepted.
         with_user: whether a simulated user names people and answers questions, see `simulated`.
         keep: see `analyse`.
@@ -209,7 +209,7 @@ def names_of(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _normalised(sample: Sample, info: EngineInfo, groups: Ints) -> PairCounts | None:
-    """Return how far apart pairs are by cosines normalised as a service does, which knows groups and not people."""
+    """Return how far apart pairs are by cosines normalised as the app does, which knows groups and not people."""
     if info.normalisation is None:
         return None
     order = np.random.default_rng(0).permutation(len(sample))

@@ -295,7 +295,7 @@ class _User:
 
     @contextmanager
     def deciding(self) -> Iterator[Decisions]:
-        """Yield what makes decisions, which are followed as the service does it; there are no folders."""
+        """Yield what makes decisions, which are followed as the app does it; there are no folders."""
         decisions = Decisions(self._catalog)
         yield decisions
         for one in decisions.made:

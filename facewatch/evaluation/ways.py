@@ -1,4 +1,4 @@
-"""What is evaluated: a clusterer alone, and the service with all photos at once or in batches."""
+"""What is evaluated: a clusterer alone, and the app with all photos at once or in batches."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Arrival:
 
 
 class OpenApp(Protocol):
-    """Opens a service whose catalog lies in this empty folder; its settings are those that are judged, but for some."""
+    """Opens an app whose catalog lies in this empty folder; its settings are those that are judged, but for some."""
 
     def __call__(self, folder: Path, /, **settings: Any) -> App: ...
 
@@ -43,13 +43,13 @@ PLAIN = {"match.normalised": False}
 
 
 def plainly(open_app: OpenApp) -> OpenApp:
-    """Return what opens the same services, which take similarities as they come."""
+    """Return what opens the same apps, which take similarities as they come."""
     return lambda folder, /, **settings: open_app(folder, **settings, **PLAIN)
 
 
 @contextmanager
 def scratch(open_app: OpenApp) -> Iterator[App]:
-    """Yield a service with an empty catalog, which is removed afterwards."""
+    """Yield an app with an empty catalog, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="facewatch-evaluate-") as folder, open_app(Path(folder)) as app:
         yield app
 
@@ -107,7 +107,7 @@ def by_clustering(sample: Sample, open_app: OpenApp, method: str) -> Partition:
 
 
 def all_at_once(sample: Sample, open_app: OpenApp, method: str) -> Partition:
-    """Return what the service makes of all photos when the first scan finds them."""
+    """Return what the app makes of all photos when the first scan finds them."""
     return _as_the_service_does(sample, open_app, ALL_AT_ONCE, method, [sample.photos])
 
 
@@ -119,7 +119,7 @@ def streaming(
     *,
     batch_done: Callable[[], None] = lambda: None,
 ) -> Partition:
-    """Return what the service makes of photos that arrive in random order, grouping after each batch.
+    """Return what the app makes of photos that arrive in random order, grouping after each batch.
 
     `batch_done` is called after each.
     """
@@ -168,7 +168,7 @@ def _as_the_service_does(
 
 
 class Library:
-    """A catalog that photos arrive in, analysed already; the rest is what `ingest` and the service do."""
+    """A catalog that photos arrive in, analysed already; the rest is what the indexer and the app do."""
 
     def __init__(self, app: App) -> None:
         self._app = app

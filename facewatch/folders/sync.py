@@ -99,7 +99,7 @@ class PeopleFolder:
         return people
 
     def sync(self, only: Collection[int] | None = None) -> Applied:
-        """Make the people folder say what the catalog says, of everybody or `only` of these.
+        """Bring the people folder in line with the catalog, for everybody or `only` of these.
 
         Raises:
             FolderError: it cannot be written, or cannot hold links.

@@ -44,7 +44,7 @@ _FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, s
 
 
 class WorkerLost(Exception):
-    """A worker ended, or had to be ended, before it had answered. Never leaves the ingest."""
+    """A worker ended, or had to be ended, before it had answered. Never leaves the indexer."""
 
     def __init__(self, fault: Fault, *, how: str = "", is_from_outside: bool = False) -> None:
         """`fault` is the photo's; `how` says what became of the worker."""

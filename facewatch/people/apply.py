@@ -1,4 +1,4 @@
-"""What follows a correction: gallery, pool and folders come to say what the user said."""
+"""What follows a correction: gallery, pool and folders are brought in line with it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ class Corrections:
 
     @contextmanager
     def _shown_in_the_end(self, people: Collection[int]) -> Iterator[set[int]]:
-        """Show in the folders what was decided about these people, then who gained faces meanwhile, who are filled in.
+        """Show in the folders what was decided about these people, then those who gained faces
+        meanwhile; the caller adds them to the yielded set.
 
         Raises:
             FolderError: it is decided, but the folders do not show it; said when all else is done.

@@ -80,7 +80,7 @@ class History:
                 name = ids.decision(entry_id)
                 raise DecisionError(
                     f"decision {name} ({entry.action}) cannot be undone alone: {_listed(chain)} built on it; "
-                    f"facewatch undo --id {name} --chain undoes {len(chain) + 1} decisions, the newest first"
+                    f"facewatch undo {name} --chain undoes {len(chain) + 1} decisions, the newest first"
                 )
             return self._take_back([*chain, entry])
 
@@ -204,7 +204,7 @@ class History:
         if entry is None or entry.actor != USER or entry.action in ("undo", "redo") or entry.parent_id is not None:
             if entry is not None and entry.parent_id is not None:
                 whole = ids.decision(entry.parent_id)
-                raise DecisionError(f"{name} is a part of decision {whole}; facewatch undo --id {whole}")
+                raise DecisionError(f"{name} is a part of decision {whole}; facewatch undo {whole}")
             what = f"{name} was done by a run" if entry and entry.actor != USER else f"there is no decision {name}"
             raise DecisionError(f"{what}; `facewatch history` lists those that can be undone")
         if entry.undone_by is not None:

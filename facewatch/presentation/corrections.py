@@ -93,7 +93,11 @@ def _merged(catalog: Catalog, decided: Decided, data: Mapping[str, Any]) -> str:
     label, n_photos = (person.label, person.n_photos) if person else ("nobody", 0)
     merged = f"{plural(len(data['merged']), 'person', 'people')} merged into {label}: {plural(n_photos, 'photo')}"
     apart = ", ".join(data["were_apart"])
-    return f"{merged}\nyou had said that {apart} and {label} are different people: no longer" if apart else merged
+    return (
+        f"{merged}\nyou had said that {apart} and {label} are different people; that no longer holds"
+        if apart
+        else merged
+    )
 
 
 def _labels(catalog: Catalog, decided: Decided) -> list[str]:
@@ -154,7 +158,7 @@ def describe(entry: Entry) -> str:
         "cover": f"face {ids.face(data.get('face', 0))} stands for {who}",
         "born": f"{who} born {data.get('born')}{let_go}" if data.get("born") else f"{who}: date of birth forgotten",
         "forget": f"{who} forgotten, with {n_faces}",
-        "audit": f"faults mended, {n_faces} moved",
+        "audit": f"faults fixed, {n_faces} moved",
         "undo": f"undo of {', '.join(map(ids.decision, data.get('undone', ())))}",
         "redo": f"redo of {', '.join(map(ids.decision, data.get('redone', ())))}",
         "recluster": f"{data.get('new')} new people, {data.get('joined')} joined, {data.get('faces')} faces grouped",
@@ -253,7 +257,7 @@ def split_lines(catalog: Catalog, plan: SplitPlan, decided: Decided, people_fold
         has = "keeps" if person.id == plan.person.id else "has"
         folder = f"  {people_folder / person.folder}" if person.folder else ""
         yield f"{person.label} {has} {plural(person.n_photos, 'photo')}{folder}"
-    yield f"to undo this: facewatch undo --id {ids.decision(decided.entry_id or 0)}"
+    yield f"to undo this: facewatch undo {ids.decision(decided.entry_id or 0)}"
 
 
 def split_row(catalog: Catalog, plan: SplitPlan, decided: Decided | None) -> dict[str, Any]:

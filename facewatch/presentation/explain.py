@@ -184,7 +184,7 @@ def _advice(why: Why) -> Iterator[Advice]:
     else:
         yield from _advice_nobody(why)
     if why.decisions:
-        yield Advice(f"facewatch undo --id {ids.decision(why.decisions[0])}", "takes back your last decision about it")
+        yield Advice(f"facewatch undo {ids.decision(why.decisions[0])}", "takes back your last decision about it")
 
 
 def _advice_assigned(why: Why, assignment: Assignment) -> Iterator[Advice]:

@@ -203,7 +203,7 @@ def _remarks(current: Status) -> Iterator[str]:
     if health.people_folder_fault:
         yield health.people_folder_fault
     for path, reason in health.live.libraries.listed("polled").items() if health.live else ():
-        # Of one that is offline the reason why no events come from it is shown already.
+        # Why one that is offline sends no events is shown already.
         if path not in health.offline:
             yield f"scanned again and again: {path}{f': {reason}' if reason else ''}"
 
@@ -224,12 +224,12 @@ def _fault_lines(current: Status) -> Iterator[str]:
 
 
 def watched(runner: Holder, live: Heartbeat, now: datetime) -> str:
-    """Say what the watcher does that says something."""
-    return f"{runner}: {printable(live.doing)} (said {_duration(live.age_seconds(now))} ago)"
+    """Describe what a watcher that reports is doing."""
+    return f"{runner}: {printable(live.doing)} (reported {_duration(live.age_seconds(now))} ago)"
 
 
 def not_watched(runner: Holder | None, live: Heartbeat | None) -> str:
-    """Say that nobody watches, or that the watcher says nothing."""
+    """Say that nobody watches, or that the watcher has stopped reporting."""
     return f"{runner}: it says nothing{_silence(live)}" if runner else "nobody watches"
 
 
@@ -246,7 +246,7 @@ def busy(runner: Holder, live: Heartbeat | None, unknown: Sequence[str], now: da
         return f"a {runner.purpose} is running already{process}: {far}. {wait}"
     if unknown:
         return (
-            f"the watcher{process} is running ({far}) and knows nothing of {', '.join(unknown)}: put it into its "
+            f"the watcher{process} is running ({far}) and was started without {', '.join(unknown)}: put it into its "
             "settings, or stop the watcher (Ctrl-C, or `facewatch service uninstall`), scan, and start it again"
         )
     if live and live.activity is Activity.PAUSED:

@@ -44,7 +44,7 @@ TICK_SECONDS = 0.25
 """How long the loop waits for something to happen before it checks its queues."""
 
 BATCH_PHOTOS = 64
-"""Photos ingested before the loop checks everything else again: a first import of many thousand must not keep it from
+"""Photos indexed before the loop checks everything else again: a first import of many thousand must not keep it from
 taking events, from showing folders, or from being stopped."""
 
 MOST_FAILURES = 20
@@ -175,7 +175,7 @@ class WatchLoop:
         return {watched.root: watched.take(wait / len(listening)) for watched in listening}
 
     def turn(self, events: Mapping[Path, Events]) -> None:
-        """One step. What fails and may be mended from outside, a full disk above all, is waited out and not died of.
+        """One step. A failure that can be repaired from outside, a full disk above all, is waited out.
 
         Raises:
             FacewatchError: what only a person can mend: a damaged catalog.

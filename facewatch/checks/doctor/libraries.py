@@ -276,11 +276,11 @@ def check_limits(limits: WatchLimits, *, n_folders: int, n_used: int) -> Iterato
     needed = int(n_folders * SPARE) + n_used
     said = f"{counted(n_folders, 'folder')} to watch, {n_used:,} watched by other programs of yours"
     if needed > limits.watches:
-        what = f"{said}, but the kernel watches only {limits.watches:,} for a user: the rest is scanned again and again"
+        what = f"{said}, but the kernel allows only {limits.watches:,} for a user: the rest is scanned again and again"
         wanted = max(LEAST_WATCHES, 1 << (2 * needed - 1).bit_length())
         yield remark(WATCHING, what, raise_limit("max_user_watches", wanted))
     else:
-        yield fine(WATCHING, f"{said}; the kernel watches {limits.watches:,}")
+        yield fine(WATCHING, f"{said}; the kernel allows {limits.watches:,}")
     if limits.events < LEAST_EVENTS:
         what = f"the kernel keeps only {limits.events:,} events: a large import makes facewatch compare all again"
         yield remark(WATCHING, what, raise_limit("max_queued_events", LEAST_EVENTS))
@@ -337,7 +337,7 @@ def service(case: Case) -> Iterator[Finding]:
     try:
         state = case.world.manager().state()
     except FacewatchError:
-        yield fine(AT_WORK, "no service: the system has none to offer, or not to this user")
+        yield fine(AT_WORK, "no service manager for this user here")
         return
     name = f"service of {state.manager}"
     if not state.is_installed:

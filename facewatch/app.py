@@ -9,11 +9,11 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from facewatch.catalog import Catalog
 from facewatch.catalog.backup import Backups, Report, keep_quiet
 from facewatch.catalog.opening import Patience
-from facewatch.checks.audit import Auditor
 from facewatch.config import Config
 from facewatch.errors import CatalogError, ConfigError
 from facewatch.folders.model import Applied
@@ -28,15 +28,11 @@ from facewatch.indexing.pool import CropWorkers, WorkerPool, Workers
 from facewatch.library.layout import check_places
 from facewatch.library.roots import Libraries
 from facewatch.people.apply import Corrections
-from facewatch.people.explain import Explainer
 from facewatch.people.grouping import Grouping
 from facewatch.people.identities import Identities
 from facewatch.people.lookup import Lookup
-from facewatch.people.portraits import FaceCrops
-from facewatch.people.review.session import FACES_AN_ANSWER, Review
 from facewatch.people.search import Search
 from facewatch.pipeline import Pipeline
-from facewatch.reports.stats import Stats, stats_of
 from facewatch.reports.status import Status, StatusReport
 from facewatch.settings import (
     engine_settings_of,
@@ -49,6 +45,15 @@ from facewatch.settings import (
 )
 from facewatch.types import EngineInfo, OnDemand
 from facewatch.watcher.schedule import WatchSettings
+
+if TYPE_CHECKING:
+    from facewatch.checks.audit import Auditor
+    from facewatch.people.explain import Explainer
+    from facewatch.people.portraits import FaceCrops
+    from facewatch.people.review.session import Review
+    from facewatch.reports.stats import Stats
+
+# What only some commands ask for is imported when they do: the clusterers, and with them scipy, take 0.2 s.
 
 
 class App:
@@ -129,6 +134,8 @@ class App:
 
     def explainer(self) -> Explainer:
         """Return what explains why faces are where they are."""
+        from facewatch.people.explain import Explainer
+
         return Explainer(self.catalog, self.engine, self.lookup, self.identities.settings)
 
     def review(self) -> Review:
@@ -137,6 +144,8 @@ class App:
         Raises:
             EngineError: the engine is being changed.
         """
+        from facewatch.people.review.session import FACES_AN_ANSWER, Review
+
         self.engine.check_is_in_use("there are questions again")
         return Review(
             self.catalog,
@@ -155,6 +164,8 @@ class App:
         Raises:
             EngineError: there is not memory enough for it.
         """
+        from facewatch.people.portraits import FaceCrops
+
         if cutter is None:
             cutter = crop_workers(self.config, n_workers)
             cutter.get_ready_to_cut()
@@ -162,6 +173,8 @@ class App:
 
     def auditor(self) -> Auditor:
         """Return what checks the catalog and the people folder, and fixes what takes no decision."""
+        from facewatch.checks.audit import Auditor
+
         return Auditor(self.catalog, self.engine, self.folder, self.corrections, self.identities.settings)
 
     def status_report(self) -> StatusReport:
@@ -181,6 +194,8 @@ class App:
 
     def stats(self) -> Stats:
         """Return the catalog in numbers."""
+        from facewatch.reports.stats import stats_of
+
         return stats_of(self.catalog, self.engine, self.identities.settings)
 
 

@@ -350,6 +350,12 @@ def test_help_does_not_load_models_or_arrays() -> None:
     assert answer.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_decision_does_not_load_what_only_grouping_needs() -> None:
+    code = "import sys, facewatch.app, facewatch.cli; print(sorted({'scipy', 'dlib', 'PIL'} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[-1] == "[]"
+
+
 def test_a_fault_of_our_own_is_one_line_and_with_vv_the_whole_story(
     library: Library, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,7 +73,8 @@ def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bo
     Exit codes:
       0 done, also when nothing is open; 2 command line, also when nobody is
       there to ask; 5 catalog; 7 engine; 8 people folder; 9 not an answer, or
-      the question is not open; 10 answers that contradict each other, or earlier ones
+      the question is not open; 10 answers that contradict each other, or
+      earlier ones
     """
     if answers and most is not None:
         raise click.UsageError("--answer and --most contradict each other: an answer names its question")

@@ -157,7 +157,7 @@ class Household:
 
     def __post_init__(self) -> None:
         self.photos.mkdir(parents=True)
-        self._config.write_text("".join(_toml(name, values) for name, values in self.settings.items()))
+        self.settings_file.write_text("".join(_toml(name, values) for name, values in self.settings.items()))
 
     @property
     def photos(self) -> Path:
@@ -172,12 +172,12 @@ class Household:
         return self.home / "catalog.sqlite"
 
     @property
-    def _config(self) -> Path:
+    def settings_file(self) -> Path:
         return self.home / "settings.toml"
 
     def command(self, name: str, *arguments: str) -> list[str]:
         places = ("--catalog", str(self.catalog), "--people", str(self.people))
-        return [sys.executable, "-P", "-m", "facewatch", "--config", str(self._config), name, *places, *arguments]
+        return [sys.executable, "-P", "-m", "facewatch", "--config", str(self.settings_file), name, *places, *arguments]
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Return the running command; what it complains about goes into a file."""

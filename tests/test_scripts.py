@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import bench
+import bench_page
 import calibrate
 import measure_copies
 import measure_twice
@@ -103,6 +104,19 @@ def test_a_part_of_bench_that_needs_photos_says_every_figure(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     check(part, bench.PARTS[part](Bench(scratch, photos, peer, Size.TINY)))
+
+
+def test_the_large_library_of_the_page_is_whole(tmp_path: Path) -> None:
+    house = bench_page.make_library(tmp_path / "home", n_faces=300, n_people=12)
+    with bench_page.open_library(house) as app:
+        counts, people = app.catalog.faces.counts(), app.catalog.people.all()
+        assert (counts["faces"], counts["assigned"], len(people)) == (300, 240, 12)
+        assert app.catalog.people.names() == {1: "Anna Adler", 2: "Ben Adler"}
+        assert max(people, key=lambda one: one.n_faces).name == "Anna Adler"
+        assert app.folder.outdated() == set()
+        assert {question.kind for question in app.review().questions()} >= {"is", "who"}
+    scanned = house.scan()
+    assert (scanned["n_new"], scanned["n_known"], scanned["n_faulty"]) == (0, 0, 0)
 
 
 def test_no_part_of_bench_is_left_out_here() -> None:

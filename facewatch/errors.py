@@ -8,6 +8,7 @@ FacewatchError (1)
 │   ├── DiskFaultError (5)    the catalog's disk failed to read or write
 │   └── BusyError (6)         another facewatch process is using this catalog
 ├── EngineError (7)           a model cannot be loaded or gave nonsense
+├── WebError (1)              the page cannot be served
 ├── FolderError (8)           the people folder cannot be written, or cannot hold links
 ├── NotKnownError (9)         a person, face or photo that nobody knows, or a name that fits several
 ├── DecisionError (10)        a decision that contradicts another, or that cannot be taken back
@@ -79,6 +80,10 @@ class EngineError(FacewatchError):
     """An engine is unknown, its model files cannot be used, or a model gave nonsense."""
 
     exit_code = 7
+
+
+class WebError(FacewatchError):
+    """The page cannot be served: its address is taken, or is none of this machine's."""
 
 
 class FolderError(FacewatchError):

@@ -24,7 +24,7 @@ LAYERS = (
     ("pipeline",),
     ("presentation",),
     ("app",),
-    ("evaluation",),
+    ("evaluation", "web"),
     ("cli",),
 )
 """The picture in docs/how-it-works.md, from the bottom to the top."""

@@ -122,8 +122,9 @@ def test_the_wheel_works_without_the_source_tree(tmp_path: Path) -> None:
         [licence] = [name for name in archive.namelist() if name.endswith("/licenses/LICENSE")]
         assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
         assert "\nLicense-Expression: MIT\n" in archive.read(metadata).decode()
-        pages = {path.name for path in (ROOT / "facewatch/presentation/html/templates").iterdir()}
-        assert pages == {name.rpartition("/")[2] for name in archive.namelist() if "/html/templates/" in name}
+        for folder in ("presentation/html/templates", "web/static"):
+            files = {str(path.relative_to(ROOT)) for path in (ROOT / "facewatch" / folder).rglob("*") if path.is_file()}
+            assert files == {name for name in archive.namelist() if name.startswith(f"facewatch/{folder}/")}
     subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", site, wheel], check=True)
 
     environment = {**os.environ, "PYTHONPATH": str(site)}

@@ -28,6 +28,7 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     stats,
     status,
     watch,
+    web,
     why,
 )
 from facewatch.cli.asking import GivenUpError

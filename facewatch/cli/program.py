@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from facewatch.config import Config
 
 SECTIONS = {
-    "Every day": ("scan", "watch", "people", "rename", "review", "status"),
+    "Every day": ("scan", "watch", "web", "people", "rename", "review", "status"),
     "Correct mistakes": (
         *("why", "merge", "split", "apart", "assign", "reject", "unassign", "confirm", "ignore", "hide", "show"),
         *("cover", "born", "forget", "undo", "redo", "history"),
@@ -54,6 +54,7 @@ _SCANNING = "`facewatch scan PHOTOS` scans a photo folder once, `facewatch watch
 _NAMING = "`facewatch rename WHO NAME` names a person, `facewatch assign FACE WHO` says whose a face is"
 _SETTING = "`facewatch init PHOTOS` writes a settings file, facewatch.toml; `facewatch status` says which one is in use"
 _STARTING = "`facewatch watch` watches until Ctrl-C, `facewatch service install` has the system keep it running"
+_PAGE = "`facewatch web` shows everybody in your browser, on this machine only"
 _STOPPING = (
     "Ctrl-C ends `facewatch watch`, `facewatch pause` lets it rest, `facewatch service uninstall` stops the service"
 )
@@ -64,7 +65,8 @@ MEANT = {
     **dict.fromkeys(("face", "faces"), "`facewatch why PHOTO` lists the faces of a photo, `facewatch export` all"),
     **dict.fromkeys(("photo", "photos", "pictures", "open", "view", "browse", "gallery"), _LISTING),
     **dict.fromkeys(("config", "configure", "settings", "setup", "options", "preferences", "set"), _SETTING),
-    **dict.fromkeys(("start", "daemon", "serve", "server", "monitor", "enable"), _STARTING),
+    **dict.fromkeys(("start", "daemon", "monitor", "enable"), _STARTING),
+    **dict.fromkeys(("serve", "server", "gui", "ui", "browser", "page"), _PAGE),
     **dict.fromkeys(("stop", "kill", "disable"), _STOPPING),
     **dict.fromkeys(("run", "add", "index", "import", "sync", "rescan", "reindex", "refresh", "detect"), _SCANNING),
     **dict.fromkeys(("update", "recognise", "recognize", "analyse", "analyze", "process", "load"), _SCANNING),

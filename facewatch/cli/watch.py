@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import sys
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,11 +28,11 @@ from facewatch.cli.program import (
     shared_options,
 )
 from facewatch.engines import ENGINE_HELP
-from facewatch.errors import BusyError, DiskFaultError, DiskFullError, FacewatchError, LibraryError
+from facewatch.errors import BusyError, DiskFaultError, DiskFullError, FacewatchError, LibraryError, WebError
 from facewatch.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from facewatch.config import Config
     from facewatch.watcher.process import Notifier, Signals
@@ -47,8 +48,9 @@ BUSY_SECONDS = 10.0
 @command("watch", "Scan, then keep up with changes.")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--engine", help=ENGINE_HELP)
+@click.option("--web", "has_page", is_flag=True, help="Serve the page of `facewatch web` meanwhile.")
 @pass_state
-def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
+def watch(state: State, photos: tuple[Path, ...], engine: str | None, has_page: bool) -> None:
     """Scan the libraries PHOTOS, then stay and keep catalog and folders up to date as photos come and go.
 
     Ctrl-C or SIGTERM ends it; the next start carries on. SIGHUP lets it read its settings again. Its log goes to
@@ -58,6 +60,7 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
     \b
     Example:
       facewatch watch ~/Pictures
+      facewatch watch --web
     """
     from facewatch.cli.status import why_busy
     from facewatch.watcher.process import Notifier, give_way, heed_signals
@@ -68,8 +71,11 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
         return state.config(library__photos=[str(p) for p in photos] or None, engine__name=engine)
 
     notifier = Notifier()
-    with heed_signals() as signals:
+    with heed_signals() as signals, ExitStack() as page:
         config = read_settings()
+        if has_page:
+            # Before the priority is lowered: somebody waits for its answers. Threads have priorities of their own.
+            page.enter_context(_page(config))
         # Photos can wait for those who sit at the keyboard; somebody who types `scan` does.
         give_way(config["resources.niceness"], is_idle_io=config["resources.idle_io"])
         try:
@@ -81,6 +87,25 @@ def watch(state: State, photos: tuple[Path, ...], engine: str | None) -> None:
             signals.wants_reload = False
             config = _watch_again(read_settings, config, signals, notifier)
         log.info("stopped")
+
+
+@contextmanager
+def _page(config: Config) -> Iterator[None]:
+    """Serve the page meanwhile; that it cannot be served must not end the watcher."""
+    from facewatch.cli.web import server_of
+
+    try:
+        server = server_of(config, needs_catalog=False)
+    except WebError as error:
+        log.error("the page is not served: %s", error)
+        yield
+        return
+    server.start()
+    log.info("the page is at %s", server.url)
+    try:
+        yield
+    finally:
+        server.stop()
 
 
 def _watch(config: Config, signals: Signals, notifier: Notifier) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from facewatch.catalog import Catalog, Entry
     from facewatch.people.record import Decided
     from facewatch.people.split import Part, SplitPlan
+    from facewatch.people.undo import Undone
 
 _ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})
 _HAVE_FOLDER = frozenset({"rename", "merge", "assign", "show"})
@@ -36,7 +37,7 @@ def lines(catalog: Catalog, made: Decided | Renamed, people_folder: Path) -> Ite
     if decided.entry_id is None:
         yield "nothing to do: that is already so"
         return
-    yield _renamed(catalog, made) if isinstance(made, Renamed) else _outcome(catalog, decided)
+    yield (_renamed(catalog, made) if isinstance(made, Renamed) else _outcome(catalog, decided)) + _next_step(decided)
     if decided.action in _ABOUT_FACES:
         yield from _faces(catalog, decided, decided.faces)
     if decided.released:
@@ -46,6 +47,35 @@ def lines(catalog: Catalog, made: Decided | Renamed, people_folder: Path) -> Ite
     person = catalog.people.one(decided.people[0]) if decided.people else None
     if person and person.folder and decided.action in _HAVE_FOLDER:
         yield str(people_folder / person.folder)
+
+
+def said_on_page(catalog: Catalog, made: Decided | Renamed) -> str:
+    """Return what a correction did, for somebody who sees it and types no commands."""
+    decided = made.decided if isinstance(made, Renamed) else made
+    if decided.entry_id is None:
+        return "nothing to do: that is already so"
+    said = _renamed(catalog, made) if isinstance(made, Renamed) else _outcome(catalog, decided)
+    if not decided.released:
+        return said
+    n = plural(len(decided.released), "face")
+    return f"{said}; {n} that contradicted it: nobody's now{_from_whom(decided.let_go)}"
+
+
+def undone_on_page(undone: Undone, *, is_redone: bool = False) -> str:
+    """Return what was taken back, or made again."""
+    done = "made again" if is_redone else "undone"
+    return "; ".join(f"{done}: {describe(entry)}" for entry in undone.entries)
+
+
+def _next_step(decided: Decided) -> str:
+    """Return which command goes on from a decision, or nothing."""
+    match decided.action:
+        case "unassign":
+            return "; `facewatch assign` says whose they are"
+        case "hide":
+            return f"; `facewatch show {ids.person(decided.people[0])}` takes that back"
+        case _:
+            return ""
 
 
 def _renamed(catalog: Catalog, made: Renamed) -> str:
@@ -67,7 +97,7 @@ def _outcome(catalog: Catalog, decided: Decided) -> str:
         case "assign":
             return f"{faces} assigned to {who[0]}, for good{_from_whom(decided.taken)}"
         case "unassign":
-            return f"{faces} taken out{_from_whom(decided.taken)}; `facewatch assign` says whose they are"
+            return f"{faces} taken out{_from_whom(decided.taken)}"
         case "reject":
             return f"{faces}: not {', '.join(who)}, for good"
         case "confirm":
@@ -75,7 +105,7 @@ def _outcome(catalog: Catalog, decided: Decided) -> str:
         case "ignore":
             return f"{faces} ignored{_from_whom(decided.taken)}"
         case "hide":
-            return f"{who[0]} is hidden; `facewatch show {ids.person(decided.people[0])}` takes that back"
+            return f"{who[0]} is hidden"
         case "show":
             return f"{who[0]} is shown"
         case "cover":

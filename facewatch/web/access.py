@@ -1,0 +1,142 @@
+"""The catalog for many requests at once.
+
+Decisions are made one after another, in a thread that owns an App. What only reads runs beside them, in a few threads
+with an App each, which cannot write. The event loop itself never waits for a disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from facewatch.app import App
+
+T = TypeVar("T")
+
+N_READERS = 2
+"""More would wait for each other: nearly all of their work needs Python's one lock."""
+
+
+class AppThreads:
+    """Threads that own an App each, opened when the first work comes."""
+
+    def __init__(self, make: Callable[[], App], n: int, *, name: str, is_reader: bool) -> None:
+        self._make = make
+        self._is_reader = is_reader
+        self._own = threading.local()
+        self._n = n
+        self._threads = ThreadPoolExecutor(n, thread_name_prefix=name)
+
+    async def run(self, work: Callable[[App], T]) -> T:
+        """Return what `work` returns, given this thread's App."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._work, work)
+
+    def _work(self, work: Callable[[App], T]) -> T:
+        app: App | None = getattr(self._own, "app", None)
+        if app is None:
+            app = self._make()
+            if self._is_reader:
+                app.catalog.refuse_writing()
+            self._own.app = app
+        return work(app)
+
+    def close(self) -> None:
+        """Close every App in its own thread; SQLite allows no other."""
+        together = threading.Barrier(self._n)
+        for _ in range(self._n):
+            self._threads.submit(self._close_one, together)
+        self._threads.shutdown(wait=True)
+
+    def _close_one(self, together: threading.Barrier) -> None:
+        together.wait()
+        app: App | None = getattr(self._own, "app", None)
+        if app is not None:
+            app.__exit__(None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    version: int
+    value: Any
+
+
+class Access:
+    """What the site's requests share."""
+
+    def __init__(self, make: Callable[[], App]) -> None:
+        """`make` opens an App; it is called in each thread that needs one."""
+        self._deciding = AppThreads(make, 1, name="facewatch-decide", is_reader=False)
+        self._reading = AppThreads(make, N_READERS, name="facewatch-read", is_reader=True)
+        self._polling = AppThreads(make, 1, name="facewatch-poll", is_reader=True)
+        """Of a connection of its own: SQLite says of each whether another one has changed the catalog."""
+        self._cache: dict[Hashable, _Cached] = {}
+        self._changed: set[asyncio.Event] = set()
+        self.is_closing = False
+        self.version = 0
+        """Grows with every change to the catalog that is known of: decisions made here at once, others when they are
+        noticed (see `events`)."""
+
+    async def start(self) -> None:
+        """Open the catalog, so that what is wrong with it is said before a browser asks.
+
+        Raises:
+            FacewatchError: it cannot be opened.
+        """
+        # Its row in the catalog is made here if need be: readers could not.
+        await self._deciding.run(lambda app: app.engine.id)
+
+    def close(self) -> None:
+        """Close what was opened, after what is under way."""
+        for threads in (self._polling, self._reading, self._deciding):
+            threads.close()
+
+    def stop_streams(self) -> None:
+        """Let those who wait for changes end."""
+        self.is_closing = True
+        self.note_change()
+
+    async def count_changes(self) -> int:
+        """Return a number that differs when another program, or another thread, has changed the catalog."""
+        return await self._polling.run(lambda app: app.catalog.change_count())
+
+    async def read(self, work: Callable[[App], T]) -> T:
+        """Return what `work` reads, beside other readers and decisions."""
+        return await self._reading.run(work)
+
+    async def decide(self, work: Callable[[App], T]) -> T:
+        """Return what `work` decided, after all that was asked for before it."""
+        try:
+            return await self._deciding.run(work)
+        finally:
+            # Also when it failed: part of it may stand.
+            self.note_change()
+
+    async def cached(self, key: Hashable, work: Callable[[App], T]) -> T:
+        """Return what `work` reads, or what it read before if the catalog has not changed since."""
+        kept = self._cache.get(key)
+        if kept is not None and kept.version == self.version:
+            value: T = kept.value
+            return value
+        version = self.version
+        value = await self.read(work)
+        self._cache[key] = _Cached(version, value)
+        return value
+
+    def note_change(self) -> None:
+        """The catalog is not what it was."""
+        self.version += 1
+        for event in self._changed:
+            event.set()
+
+    def subscribe(self) -> asyncio.Event:
+        """Return an event that is set with every change, until `unsubscribe`."""
+        event = asyncio.Event()
+        self._changed.add(event)
+        return event
+
+    def unsubscribe(self, event: asyncio.Event) -> None:
+        self._changed.discard(event)

@@ -1,0 +1,202 @@
+"""Corrections in the JSON API: each is one decision, in the journal; its answer says what it did and what undoes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field, model_validator
+
+from facewatch import ids
+from facewatch.app import App
+from facewatch.people.corrections import Decisions, Renamed
+from facewatch.people.record import Decided
+from facewatch.presentation.corrections import said_on_page, undone_on_page
+from facewatch.web.site import Parts, Site
+
+api = APIRouter(tags=["corrections"])
+
+Number = Annotated[int, Field(ge=1, lt=2**63)]
+"""An id."""
+Numbers = Annotated[list[Number], Field(min_length=1, max_length=10_000)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Outcome(BaseModel):
+    """What a correction did."""
+
+    said: str
+    """One sentence or several."""
+    entry_id: int | None
+    """Its entry in the journal, which /journal/{entry_id}/undo takes back; null: all of it was so already."""
+    people: list[int]
+    """Whom it was about; the first is the one that stays."""
+
+
+class NewName(BaseModel):
+    name: Name
+    may_merge: bool = False
+    """If somebody else has this name: they are one person."""
+
+
+class Others(BaseModel):
+    people: Numbers
+
+
+class Cover(BaseModel):
+    face: Number
+
+
+class Born(BaseModel):
+    born: str | None = None
+    """YYYY, YYYY-MM or YYYY-MM-DD; null: nobody knows."""
+
+
+class FacesTo(BaseModel):
+    """Faces, and whose they are: a person by its id, or somebody new by name."""
+
+    faces: Numbers
+    person: Number | None = None
+    new_name: Name | None = None
+
+    @model_validator(mode="after")
+    def is_one(self) -> FacesTo:
+        if (self.person is None) == (self.new_name is None):
+            raise ValueError("name either a person by its id, or new_name")
+        return self
+
+
+class FacesNot(BaseModel):
+    """Faces, and who they are not; null: not whom they belong to."""
+
+    faces: Numbers
+    person: Number | None = None
+
+
+class FacesOf(BaseModel):
+    faces: Numbers
+
+
+async def decide(site: Parts, decision: Callable[[Decisions], Decided | Renamed]) -> Outcome:
+    """Make a decision and say what it did.
+
+    Raises:
+        FacewatchError: it cannot be made; `errors` makes an answer of that.
+    """
+
+    def work(app: App) -> Outcome:
+        with app.corrections.deciding() as decisions:
+            made = decision(decisions)
+        decided = made.decided if isinstance(made, Renamed) else made
+        return Outcome(said=said_on_page(app.catalog, made), entry_id=decided.entry_id, people=list(decided.people))
+
+    return await site.access.decide(work)
+
+
+@api.post("/people/{person}/name")
+async def rename(site: Site, person: Number, new: NewName) -> Outcome:
+    """Name a person."""
+    return await decide(site, lambda decisions: decisions.rename(ids.person(person), new.name, may_merge=new.may_merge))
+
+
+@api.post("/people/{person}/merge")
+async def merge(site: Site, person: Number, others: Others) -> Outcome:
+    """Make others part of this person."""
+    return await decide(
+        site, lambda decisions: decisions.merge(ids.person(person), [ids.person(one) for one in others.people])
+    )
+
+
+@api.post("/people/{person}/apart/{other}")
+async def cannot_link(site: Site, person: Number, other: Number) -> Outcome:
+    """Say that two are different people: no run makes them one."""
+    return await decide(site, lambda decisions: decisions.cannot_link(ids.person(person), ids.person(other)))
+
+
+@api.post("/people/{person}/hide")
+async def hide(site: Site, person: Number) -> Outcome:
+    """Take a person out of lists and folders; faces are matched to it all the same."""
+    return await decide(site, lambda decisions: decisions.hide(ids.person(person)))
+
+
+@api.post("/people/{person}/show")
+async def show(site: Site, person: Number) -> Outcome:
+    """Take back that a person is hidden."""
+    return await decide(site, lambda decisions: decisions.show(ids.person(person)))
+
+
+@api.post("/people/{person}/cover")
+async def cover(site: Site, person: Number, chosen: Cover) -> Outcome:
+    """Let a face stand for the person."""
+    return await decide(site, lambda decisions: decisions.cover(ids.person(person), ids.face(chosen.face)))
+
+
+@api.post("/people/{person}/born")
+async def born(site: Site, person: Number, date: Born) -> Outcome:
+    """Say when a person was born: no older photo is matched."""
+    return await decide(site, lambda decisions: decisions.born(ids.person(person), date.born))
+
+
+@api.post("/people/{person}/confirm")
+async def confirm_person(site: Site, person: Number) -> Outcome:
+    """Say that all faces of a person are right."""
+    return await decide(site, lambda decisions: decisions.confirm_person(ids.person(person)))
+
+
+@api.post("/faces/assign")
+async def assign(site: Site, wanted: FacesTo) -> Outcome:
+    """Say whose faces are."""
+
+    who = ids.person(wanted.person) if wanted.person is not None else wanted.new_name or ""
+    faces = [ids.face(face) for face in wanted.faces]
+    return await decide(site, lambda decisions: decisions.assign(faces, who, is_new=wanted.person is None))
+
+
+@api.post("/faces/reject")
+async def reject(site: Site, wanted: FacesNot) -> Outcome:
+    """Say who faces are not."""
+    who = ids.person(wanted.person) if wanted.person is not None else None
+    return await decide(site, lambda decisions: decisions.reject([ids.face(face) for face in wanted.faces], who))
+
+
+@api.post("/faces/unassign")
+async def unassign(site: Site, wanted: FacesOf) -> Outcome:
+    """Take faces out of whom they belong to; they stay with nobody until somebody says whose they are."""
+    return await decide(site, lambda decisions: decisions.unassign([ids.face(face) for face in wanted.faces]))
+
+
+@api.post("/faces/ignore")
+async def ignore(site: Site, wanted: FacesOf) -> Outcome:
+    """Say that these are no faces."""
+    return await decide(site, lambda decisions: decisions.ignore([ids.face(face) for face in wanted.faces]))
+
+
+@api.post("/faces/confirm")
+async def confirm(site: Site, wanted: FacesOf) -> Outcome:
+    """Say that faces belong to whom they were given."""
+    return await decide(site, lambda decisions: decisions.confirm([ids.face(face) for face in wanted.faces]))
+
+
+@api.post("/journal/{entry}/undo")
+async def undo(site: Site, entry: Number, with_chain: bool = False) -> Outcome:
+    """Take back one decision; with_chain: and those that build on it."""
+
+    def work(app: App) -> Outcome:
+        undone = app.corrections.undo_one(entry, with_chain=with_chain)
+        return Outcome(said=undone_on_page(undone), entry_id=undone.entry_id, people=list(undone.people))
+
+    return await site.access.decide(work)
+
+
+@api.post("/journal/redo")
+async def redo(site: Site) -> Outcome:
+    """Make again what was taken back last."""
+
+    def work(app: App) -> Outcome:
+        undone = app.corrections.redo()
+        return Outcome(
+            said=undone_on_page(undone, is_redone=True), entry_id=undone.entry_id, people=list(undone.people)
+        )
+
+    return await site.access.decide(work)

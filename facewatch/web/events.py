@@ -1,0 +1,45 @@
+"""What pages are told while they are open: that the catalog has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from facewatch.web.access import Access
+from facewatch.web.site import Site
+
+router = APIRouter(include_in_schema=False)
+
+POLL_SECONDS = 0.5
+"""How often it is asked whether another program has changed the catalog."""
+
+
+async def watch_catalog(access: Access) -> None:
+    """Notice what other programs change in the catalog, until this is cancelled."""
+    known = await access.count_changes()
+    while True:
+        await asyncio.sleep(POLL_SECONDS)
+        count = await access.count_changes()
+        if count != known:
+            known = count
+            access.note_change()
+
+
+@router.get("/events")
+async def events(site: Site) -> StreamingResponse:
+    return StreamingResponse(_stream(site.access), media_type="text/event-stream")
+
+
+async def _stream(access: Access) -> AsyncIterator[str]:
+    changed = access.subscribe()
+    try:
+        yield f"event: hello\ndata: {access.version}\n\n"
+        while not access.is_closing:
+            await changed.wait()
+            changed.clear()
+            yield f"event: changed\ndata: {access.version}\n\n"
+    finally:
+        access.unsubscribe(changed)

@@ -1,0 +1,144 @@
+"""The site from its parts, and the server that answers for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from starlette.staticfiles import StaticFiles
+
+from facewatch import __version__
+from facewatch.errors import WebError
+from facewatch.web import corrections, events, media, people
+from facewatch.web.access import Access
+from facewatch.web.errors import add_error_answers
+from facewatch.web.media import Media
+from facewatch.web.security import Guard
+from facewatch.web.site import Parts
+
+if TYPE_CHECKING:
+    from facewatch.app import App
+
+log = logging.getLogger(__name__)
+
+STATIC = Path(__file__).parent / "static"
+
+PAGES = (people,)
+"""Modules with pages (`pages`)."""
+API = (people, corrections)
+"""Modules with a part of the JSON API (`api`)."""
+
+SHUTDOWN_SECONDS = 2
+"""How long requests that are under way may take when the server stops."""
+
+
+def make_site(make: Callable[[], App]) -> FastAPI:
+    """Return the site of a catalog; `make` opens an App on it, once in each thread that needs one."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(site: FastAPI) -> AsyncIterator[None]:
+        parts = Parts(Access(make), Media(make))
+        site.state.parts = parts
+        try:
+            await parts.access.start()
+            watching = asyncio.create_task(events.watch_catalog(parts.access))
+            yield
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+        finally:
+            await asyncio.to_thread(parts.access.close)
+            await asyncio.to_thread(parts.media.close)
+
+    site = FastAPI(
+        title="facewatch",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    for module in PAGES:
+        site.include_router(module.pages, include_in_schema=False)
+    versioned = APIRouter(prefix="/api/v1")
+    for part in API:
+        versioned.include_router(part.api)
+    site.include_router(versioned)
+    site.include_router(media.router)
+    site.include_router(events.router)
+    site.mount("/static", StaticFiles(directory=STATIC), name="static")
+    add_error_answers(site)
+    site.add_middleware(Guard)
+    return site
+
+
+class _Uvicorn(uvicorn.Server):
+    """Lets pages that wait for events go before it waits for its connections to end."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        parts: Parts | None = getattr(self.config.app.state, "parts", None)  # type: ignore[union-attr]
+        if parts is not None:
+            parts.access.stop_streams()
+        await super().shutdown(sockets)
+
+
+class Server:
+    """Answers requests, in this thread or in one of its own."""
+
+    def __init__(self, site: FastAPI, *, host: str, port: int) -> None:
+        """Take the address; port 0 takes one that is free.
+
+        Raises:
+            WebError: somebody else has it, or it is none of this machine's.
+        """
+        self._socket = _listen(host, port)
+        host, port = self._socket.getsockname()[:2]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        self._thread: threading.Thread | None = None
+        self._server = _Uvicorn(
+            uvicorn.Config(
+                site,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            )
+        )
+
+    def run(self) -> None:
+        """Answer until a signal or `stop` ends it."""
+        self._server.run(sockets=[self._socket])
+
+    def start(self) -> None:
+        """Answer from a thread of its own until `stop`."""
+        self._thread = threading.Thread(target=self.run, name="facewatch-web")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise WebError(
+                f"port {port} is in use, perhaps by another `facewatch web`; --port 0 takes one that is free"
+            ) from error
+        raise WebError(f"{host}:{port}: {error.strerror or error}; --host and --port say where to listen") from error

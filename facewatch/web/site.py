@@ -1,0 +1,28 @@
+"""What each request is handed of the site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from facewatch.web.access import Access
+from facewatch.web.media import Media
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a site."""
+
+    access: Access
+    media: Media
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+Site = Annotated[Parts, Depends(_parts)]
+"""A parameter of a handler that gets the parts of the site."""

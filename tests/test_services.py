@@ -191,6 +191,12 @@ def test_what_lies_in_tmp_stays_visible_and_a_gpu_may_make_its_programs() -> Non
     assert set(sandboxes(JOB)[0]) - lines == {"PrivateTmp=yes", "MemoryDenyWriteExecute=yes"}
 
 
+def test_a_service_with_the_page_is_reached_from_this_machine_and_reaches_no_other() -> None:
+    lines, usual = set(sandboxes(replace(JOB, has_page=True))[0]), set(sandboxes(JOB)[0])
+    assert usual - lines == {"PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX"}
+    assert {"IPAddressDeny=any", "IPAddressAllow=localhost"} <= lines
+
+
 def test_a_drive_that_can_be_unplugged_is_named_as_a_whole() -> None:
     # A folder in it would be a mount of its own, which keeps what was unplugged there for the service.
     mounts = {Path("/"), Path("/home"), Path("/media/disk")}

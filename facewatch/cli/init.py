@@ -21,6 +21,8 @@ from facewatch.text import plural, printable
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from facewatch.config import Config
+
 
 @command("init", "Write a settings file.")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -81,8 +83,8 @@ _UNDO = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 6: "ROTATE_90", 8: "ROTATE_270"}
 """How to store a picture so that this EXIF orientation shows it upright."""
 
 
-def run_demo(folder: Path | None, *, is_quiet: bool) -> None:
-    """Make the library, scan it, name somebody, and show what came of it.
+def run_demo(folder: Path | None, *, is_quiet: bool) -> Config:
+    """Make the library, scan it, name somebody, show what came of it, and return the settings for it.
 
     Raises:
         FacewatchError: the folder holds something already, or a package came without its pictures.
@@ -124,6 +126,7 @@ def run_demo(folder: Path | None, *, is_quiet: bool) -> None:
     print_tree(place / "People")
     say(f"\ntry more: facewatch review --catalog {shlex.quote(str(place / 'catalog.sqlite'))}")
     say(f"look around in {place}, and delete it when you have seen enough")
+    return config
 
 
 def _make_place(folder: Path | None) -> Path:
@@ -195,15 +198,21 @@ def _locate(package: str, path: str) -> Path:
 
 @command("demo", "Try it without photos of your own.")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--web", "has_page", is_flag=True, help="Then open the page of `facewatch web` on it; Ctrl-C ends it.")
 @pass_state
-def demo(state: State, folder: Path | None) -> None:
+def demo(state: State, folder: Path | None, has_page: bool) -> None:
     """Try facewatch without photos of your own: make a small library in FOLDER (or a temporary one) and scan it.
 
     \b
     Example:
       facewatch demo
+      facewatch demo --web
     """
-    run_demo(folder, is_quiet=state.is_quiet)
+    config = run_demo(folder, is_quiet=state.is_quiet)
+    if has_page:
+        from facewatch.cli.web import serve
+
+        serve(config, port=0, is_opened=True)
 
 
 def print_tree(root: Path, *, most: int = 6) -> None:

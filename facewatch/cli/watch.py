@@ -197,18 +197,20 @@ def _manager(*, is_dry_run: bool = False) -> ServiceManager:
 
 
 @_command("install", "Start it now, and with every login.")
+@click.option("--web", "has_page", is_flag=True, help="Let it serve the page of `facewatch web`, too.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and do nothing.")
 @pass_state
-def install(state: State, dry_run: bool) -> None:
+def install(state: State, has_page: bool, dry_run: bool) -> None:
     """Have the system start the watcher now and with every login, and again whenever it dies.
 
-    It can read everything you can, write only to catalog, backups and people folder, and has no network; how much of
-    that holds depends on the system. With --config, --catalog and --people the service uses these as well. Run it
-    again after an update or after moving a folder.
+    It can read everything you can, write only to catalog, backups and people folder, and has no network (with --web: it
+    is reached from this machine); how much of that holds depends on the system. With --config, --catalog and --people
+    the service uses these as well. Run it again after an update or after moving a folder.
 
     \b
     Example:
       facewatch service install
+      facewatch service install --web
       facewatch service install --dry-run
     """
     from facewatch.config import find_config_file
@@ -221,6 +223,7 @@ def install(state: State, dry_run: bool) -> None:
         config,
         config_file=find_config_file(state.config_file, cwd=Path.cwd()),
         options=(*named, *_loudness(state)),
+        has_page=has_page,
         is_dry_run=dry_run,
     )
     text = manager.text(replace(job, environment={**job.environment, **called_from_anywhere()}))
@@ -256,6 +259,7 @@ def plan_job(
     *,
     config_file: Path | None,
     options: Sequence[str] = (),
+    has_page: bool = False,
     is_dry_run: bool = False,
     environment: Mapping[str, str] = os.environ,
 ) -> ServiceJob:
@@ -264,6 +268,7 @@ def plan_job(
     Args:
         config_file: where the settings come from.
         options: further ones for `watch`.
+        has_page: whether it serves the page.
         is_dry_run: make nothing.
 
     Raises:
@@ -281,7 +286,7 @@ def plan_job(
     needed = (*writable, *libraries, Path(__file__), Path(sys.executable), *map(Path, file[1:]))
     return ServiceJob(
         program=program,
-        arguments=("watch", *file, *options),
+        arguments=("watch", *file, *options, *(("--web",) if has_page else ())),
         environment={name: _absolute(environment[name]) for name in PASSED_ON if environment.get(name)},
         writable=writable,
         libraries=libraries,
@@ -289,6 +294,7 @@ def plan_job(
         memory_mb=config["resources.memory_mb"],
         has_gpu=config["engine.device"] == "cuda"
         or (config["engine.device"] == "auto" and Path("/dev/nvidiactl").exists()),
+        has_page=has_page,
         watchdog_seconds=max(900, 3 * math.ceil(config["resources.photo_seconds"])),
     )
 

@@ -32,7 +32,12 @@ def web(state: State, host: str, port: int, is_opened: bool) -> None:
       facewatch web --open
       facewatch web --port 0
     """
-    server = server_of(state.config(), host=host, port=port)
+    serve(state.config(), host=host, port=port, is_opened=is_opened)
+
+
+def serve(config: Config, *, host: str = HOST, port: int = PORT, is_opened: bool = False) -> None:
+    """Serve the page until Ctrl-C; `is_opened`: in the user's browser, too."""
+    server = server_of(config, host=host, port=port)
     echo(f"facewatch is at {server.url} (Ctrl-C ends it)")
     if is_opened:
         webbrowser.open(server.url)

@@ -63,6 +63,8 @@ class ServiceJob:
     """Of the whole service; 0: no limit."""
     has_gpu: bool = False
     """Drivers of GPUs make programs while they run, which must not be forbidden then."""
+    has_page: bool = False
+    """Whether it serves the page, for which it has to be reached from this machine."""
     watchdog_seconds: int = 900
     """After how long a silence it counts as hung."""
 
@@ -236,7 +238,7 @@ def sandboxes(job: ServiceJob) -> tuple[tuple[str, ...], ...]:
     """
     calls = (
         "NoNewPrivileges=yes",
-        "RestrictAddressFamilies=AF_UNIX",
+        f"RestrictAddressFamilies=AF_UNIX{' AF_INET AF_INET6' if job.has_page else ''}",
         "SystemCallFilter=@system-service",
         "SystemCallErrorNumber=EPERM",
         "SystemCallArchitectures=native",
@@ -249,7 +251,7 @@ def sandboxes(job: ServiceJob) -> tuple[tuple[str, ...], ...]:
         "ProtectSystem=strict",
         "ProtectHome=read-only",
         *(("PrivateTmp=yes",) if job.is_tmp_private else ()),
-        "PrivateNetwork=yes",
+        *(("IPAddressDeny=any", "IPAddressAllow=localhost") if job.has_page else ("PrivateNetwork=yes",)),
         "ProtectControlGroups=yes",
         "ProtectHostname=yes",
     )

@@ -193,6 +193,8 @@ class Face:
     score: float
     quality: Quality
     embedding: Floats
+    is_drawn: bool = False
+    """A user drew its box; the engine was given that, because its detector had not found the face."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def name_on(app: App, place: str) -> str | None:
 def state_of(app: App) -> dict[str, Any]:
     """Return everything that decisions are about; of people only the living."""
     db = app.catalog._db
-    tables = ("assignments", "rejections", "marks", "apart")
+    tables = ("assignments", "rejections", "marks", "apart", "presences")
     people = "SELECT id, name, is_hidden, is_touched, born, cover_id, folder FROM people WHERE merged_into IS NULL"
     return {
         **{table: db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables},
@@ -63,6 +63,8 @@ DECISIONS: dict[str, Any] = {
     "cover": lambda d: d.cover("Ben", "c.png:1"),
     "born": lambda d: d.born("Ben", "1990-04"),
     "forget": lambda d: d.forget("Ben"),
+    "present": lambda d: d.present("Anna", [3, 4]),
+    "somebody new is present": lambda d: d.present("Dora", [3], is_new=True),
 }
 
 

@@ -33,6 +33,7 @@ from facewatch.catalog.opening import (
     utc_now,
 )
 from facewatch.catalog.people import LinkRow, Links, People, Person, Runs
+from facewatch.catalog.presences import Presence, Presences
 from facewatch.errors import CatalogError
 from facewatch.fs import sidecar
 from facewatch.fs.locks import Holder, file_lock, holder
@@ -56,6 +57,7 @@ __all__ = [
     "Pause",
     "PendingPhoto",
     "Person",
+    "Presence",
     "Record",
     "Spot",
     "Tables",
@@ -90,6 +92,7 @@ class Tables:
         self.assignments = Assignments(db)
         self.rejections = Rejections(db)
         self.people = People(db)
+        self.presences = Presences(db)
         self.links = Links(db)
         self.runs = Runs(db)
         self.journal = Journal(db)

@@ -11,7 +11,9 @@ from facewatch.catalog.opening import TableAccess
 from facewatch.errors import EngineError
 from facewatch.types import EngineInfo
 
-SIGHTING_COLUMNS = "x, y, w, h, turn, landmarks, score, sharpness, brightness, quality, tier, pose, norm, covered"
+SIGHTING_COLUMNS = (
+    "x, y, w, h, turn, landmarks, score, sharpness, brightness, quality, tier, pose, norm, covered, is_drawn"
+)
 """The columns that say how an engine sees a face, in `faces` and in `sightings`."""
 
 
@@ -128,7 +130,7 @@ class Engines(TableAccess):
     def use(self, engine_id: int) -> None:
         """From now on this engine's answers are shown. Every face that it has seen, too, keeps id and decisions.
 
-        What only others saw stays where somebody decided about it or it belongs to somebody; else it is hidden.
+        What only others saw stays where a user drew it or decided about it, or it is somebody's; else it is hidden.
         """
         self._db.execute(
             f"INSERT OR REPLACE INTO sightings (face_id, engine_id, {SIGHTING_COLUMNS})"
@@ -143,9 +145,10 @@ class Engines(TableAccess):
         )
         self._db.execute("DELETE FROM sightings WHERE engine_id = ?", [engine_id])
         self._db.execute(
-            "UPDATE faces SET is_current = (engine_id = ? OR id IN (SELECT face_id FROM assignments)"
+            "UPDATE faces SET is_current = ((engine_id = ? AND NOT is_drawn) OR id IN (SELECT face_id FROM assignments)"
             " OR id IN (SELECT face_id FROM rejections) OR id IN (SELECT face_id FROM marks)"
-            " OR id IN (SELECT cover_id FROM people WHERE cover_id IS NOT NULL))",
+            " OR id IN (SELECT cover_id FROM people WHERE cover_id IS NOT NULL)"
+            " OR id IN (SELECT face_id FROM drawn WHERE face_id IS NOT NULL))",
             [engine_id],
         )
         self._db.execute("UPDATE engines SET is_in_use = (id = ?)", [engine_id])
@@ -159,7 +162,8 @@ class Engines(TableAccess):
         self._db.execute(f"DELETE FROM sightings WHERE {others}")
         self._db.execute(f"DELETE FROM analyses WHERE {others}")
         self._db.execute(
-            f"DELETE FROM faces WHERE {others} AND NOT is_current"
+            # What was drawn and undone can be made again.
+            f"DELETE FROM faces WHERE {others} AND NOT is_current AND NOT is_drawn"
             " AND id NOT IN (SELECT face_id FROM embeddings) AND id NOT IN (SELECT face_id FROM sightings)"
         )
         self._db.execute(

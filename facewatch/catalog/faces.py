@@ -400,5 +400,5 @@ def _sighting(face: Face) -> list[object]:
     return [
         *(box.x, box.y, box.w, box.h, box.turn, json.dumps([round(v, 1) for v in face.landmarks]), face.score),
         *(quality.sharpness, quality.brightness, quality.score, quality.tier.value, quality.pose),
-        *(quality.norm, quality.covered.value),
+        *(quality.norm, quality.covered.value, int(face.is_drawn)),
     ]

@@ -381,6 +381,13 @@ class Photos(TableAccess):
     def with_hash(self, sha256: bytes) -> int | None:
         return self._first("SELECT id FROM photos WHERE sha256 = ?", [sha256])
 
+    def known(self, photo_ids: Iterable[int]) -> set[int]:
+        """Return those of these photos that there are, also those that no file holds now."""
+        rows = self._db.execute(
+            "SELECT id FROM photos WHERE id IN (SELECT value FROM json_each(?))", [json.dumps(list(photo_ids))]
+        )
+        return {photo_id for (photo_id,) in rows}
+
     def some(self) -> int | None:
         """Return some photo that is in the library."""
         return self._first("SELECT photo_id FROM files WHERE photo_id IS NOT NULL LIMIT 1")

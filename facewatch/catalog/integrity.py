@@ -70,6 +70,9 @@ _RULES = {
         "SELECT p.id FROM people p WHERE p.cover_id IS NOT NULL AND NOT EXISTS"
         " (SELECT 1 FROM assignments a WHERE a.face_id = p.cover_id AND a.person_id = p.id)"
     ),
+    "somebody who is a person no longer is in a photo without a face": (
+        f"SELECT r.photo_id FROM presences r JOIN people p ON p.id = r.person_id WHERE {_IS_GONE}"
+    ),
     "two people have one folder": (
         "SELECT folder FROM people WHERE folder IS NOT NULL GROUP BY folder HAVING COUNT(*) > 1"
     ),

@@ -42,6 +42,8 @@ _TABLES = {
     "rejections": _Table(("face_id", "person_id"), ("at",)),
     "marks": _Table(("face_id",), ("mark", "at")),
     "apart": _Table(("person_id", "other_id"), ("at",)),
+    "presences": _Table(("person_id", "photo_id"), ("at",)),
+    "drawn": _Table(("id",), ("photo_id", "x", "y", "w", "h", "face_id", "before_id", "at")),
 }
 
 

@@ -523,3 +523,72 @@ def _fault_codes(db: Database) -> None:
         f"UPDATE files SET fault_code = CASE {codes} ELSE 'other' END, fault_about = CASE {abouts} ELSE fault END"
         " WHERE fault IS NOT NULL"
     )
+
+
+_ADDITIONS = (
+    """
+    CREATE TABLE presences (  -- a user said: this person is in the photo, though no face shows it
+        person_id INTEGER NOT NULL REFERENCES people(id),
+        photo_id INTEGER NOT NULL REFERENCES photos(id),
+        at TEXT NOT NULL,
+        PRIMARY KEY (person_id, photo_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX presences_photo ON presences(photo_id)",
+    """
+    CREATE TABLE drawn (  -- a user said: there is a face in this box, which no detector had found
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        photo_id INTEGER NOT NULL REFERENCES photos(id),
+        x INTEGER NOT NULL,  -- the box as it was drawn, in pixels of the upright photo, (x, y) its left upper corner
+        y INTEGER NOT NULL,
+        w INTEGER NOT NULL,
+        h INTEGER NOT NULL,
+        face_id INTEGER UNIQUE REFERENCES faces(id),  -- the face in it; NULL: no engine has been given the box yet
+        before_id INTEGER REFERENCES faces(id),  -- the face of an earlier version of the photo that has to be in it, if
+            -- it was drawn there; NULL: it was drawn here
+        at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX drawn_photo ON drawn(photo_id)",
+    "DROP VIEW people_view",
+    """
+    CREATE VIEW people_view AS  -- one row a living person, with what is in the library now
+    SELECT p.id, COALESCE(p.name, printf('Person %04d', p.id)) AS name, p.name IS NOT NULL AS is_named,
+           p.is_hidden, COUNT(f.id) AS faces, COUNT(DISTINCT f.photo_id) +
+           (SELECT COUNT(*) FROM presences r WHERE r.person_id = p.id
+            AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = r.photo_id)
+            AND NOT EXISTS (SELECT 1 FROM faces g JOIN assignments b ON b.face_id = g.id
+                            WHERE g.photo_id = r.photo_id AND b.person_id = p.id)) AS photos, p.born, p.folder
+    FROM people p
+    LEFT JOIN assignments a ON a.person_id = p.id
+    LEFT JOIN faces f ON f.id = a.face_id AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)
+    WHERE p.merged_into IS NULL AND NOT p.is_gone
+    GROUP BY p.id
+    """,
+    "DROP VIEW faces_view",
+    """
+    CREATE VIEW faces_view AS  -- one row a face of a photo in the library
+    SELECT f.id, (SELECT MIN(files.display) FROM files WHERE files.photo_id = f.photo_id) AS path, f.photo_id,
+           p.id AS person_id,
+           CASE WHEN p.id IS NOT NULL THEN COALESCE(p.name, printf('Person %04d', p.id)) END AS name,
+           f.x, f.y, f.w, f.h, f.turn, a.distance, a.source, a.rule, f.score, f.sharpness, f.brightness, f.pose,
+           f.quality, f.tier, e.name AS engine, f.is_drawn
+    FROM faces f
+    LEFT JOIN engines e ON e.id = f.engine_id
+    LEFT JOIN assignments a ON a.face_id = f.id
+    LEFT JOIN people p ON p.id = a.person_id
+    WHERE f.is_current AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)
+    """,
+)
+
+
+@MIGRATIONS(name="0014_additions")
+def _additions(db: Database) -> None:
+    """Let users add what no engine has found: a face, by a box, and who is in a photo without a face."""
+    for table in ("faces", "sightings"):
+        db.execute(
+            f"ALTER TABLE {table} ADD COLUMN is_drawn INTEGER /* 1: the engine was given the box that a user drew, and"
+            " embedded what is in it; 0: its detector found the face */ NOT NULL DEFAULT 0"
+        )
+    for statement in _ADDITIONS:
+        db.execute(statement)

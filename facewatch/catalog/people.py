@@ -12,6 +12,7 @@ from typing import Any
 from facewatch.catalog.assignments import Rejections
 from facewatch.catalog.files import display
 from facewatch.catalog.opening import TableAccess
+from facewatch.catalog.presences import N_ONLY_PRESENT
 from facewatch.ids import label_of
 
 
@@ -27,6 +28,7 @@ class Person:
     """The folder made for it, below the people folder."""
     n_faces: int
     n_photos: int
+    """Also those that they are in by the user's word, without a face."""
     born: str | None = None
     """YYYY, YYYY-MM or YYYY-MM-DD."""
     cover_id: int | None = None
@@ -85,7 +87,8 @@ class People(TableAccess):
             "SELECT COALESCE(SUM(is_here), 0), COALESCE(SUM(is_here AND name IS NOT NULL), 0),"
             " COALESCE(SUM(is_here AND is_hidden), 0), COUNT(name) FROM (SELECT p.name, p.is_hidden, EXISTS"
             " (SELECT 1 FROM assignments a JOIN faces f ON f.id = a.face_id"
-            " JOIN files ON files.photo_id = f.photo_id WHERE a.person_id = p.id) AS is_here"
+            " JOIN files ON files.photo_id = f.photo_id WHERE a.person_id = p.id) OR EXISTS"
+            " (SELECT 1 FROM presences r JOIN files ON files.photo_id = r.photo_id WHERE r.person_id = p.id) AS is_here"
             f" FROM people p WHERE {_LIVING_P})"
         ).fetchone()
         return {"people": people, "named": named, "hidden": hidden, "absent": all_named - named}
@@ -190,12 +193,7 @@ class Links(TableAccess):
 
     def outdated(self, *, named_only: bool) -> set[int]:
         """Return the people whose recorded links are not those of their photos as they are now."""
-        wanted = (
-            "SELECT DISTINCT p.id AS person_id, f.photo_id FROM people p JOIN assignments a ON a.person_id = p.id"
-            f" JOIN faces f ON f.id = a.face_id WHERE {_LIVING_P} AND NOT p.is_hidden"
-            f"{' AND p.name IS NOT NULL' if named_only else ''}"
-            " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
-        )
+        wanted = f"SELECT id AS person_id, photo_id FROM ({_wanted(named_only=named_only)})"
         recorded = "SELECT person_id, photo_id FROM links"
         rows = self._db.execute(
             f"SELECT person_id FROM ({wanted} EXCEPT {recorded})"
@@ -208,13 +206,7 @@ class Links(TableAccess):
     def wanted(self, *, named_only: bool, only: Collection[int] | None = None) -> list[tuple[int, str | None, int]]:
         """Return (person id, name, photo id) for everything that belongs in a folder now, of everybody or `only` of
         these people."""
-        which = ("AND p.name IS NOT NULL " if named_only else "") + f"AND {_among('p.id', only)}"
-        return self._db.execute(
-            "SELECT DISTINCT p.id, p.name, f.photo_id FROM people p JOIN assignments a ON a.person_id = p.id"
-            " JOIN faces f ON f.id = a.face_id"
-            f" WHERE {_LIVING_P} AND NOT p.is_hidden {which}"
-            " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) ORDER BY p.id, f.photo_id"
-        ).fetchall()
+        return self._db.execute(f"{_wanted(named_only=named_only, only=only)} ORDER BY 1, 3").fetchall()
 
     def all(self, only: Collection[int] | None = None) -> list[LinkRow]:
         """Return what was made, for everybody or `only` for these people."""
@@ -272,6 +264,21 @@ class Runs(TableAccess):
         return next(iter(rows), None)
 
 
+def _wanted(*, named_only: bool, only: Collection[int] | None = None) -> str:
+    """Return the query for (id, name, photo_id) of whoever is in a photo of the library, by a face or by the user's
+    word, and has a folder."""
+    which = f"{_LIVING_P} AND NOT p.is_hidden AND {_among('p.id', only)}" + (
+        " AND p.name IS NOT NULL" if named_only else ""
+    )
+    return (
+        "SELECT p.id, p.name, f.photo_id FROM people p JOIN assignments a ON a.person_id = p.id"
+        f" JOIN faces f ON f.id = a.face_id WHERE {which}"
+        " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
+        " UNION SELECT p.id, p.name, r.photo_id FROM people p JOIN presences r ON r.person_id = p.id"
+        f" WHERE {which} AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = r.photo_id)"
+    )
+
+
 def _among(column: str, ids: Collection[int] | None) -> str:
     return "TRUE" if ids is None else f"{column} IN ({', '.join(str(int(i)) for i in ids)})"
 
@@ -280,8 +287,8 @@ _LIVING = "merged_into IS NULL AND NOT is_gone"
 _LIVING_P = "p.merged_into IS NULL AND NOT p.is_gone"
 
 _SELECT = (
-    "SELECT p.id, p.name, p.is_hidden, p.is_touched, p.folder, COUNT(f.id), COUNT(DISTINCT f.photo_id), p.born,"
-    " p.cover_id FROM people p"
+    "SELECT p.id, p.name, p.is_hidden, p.is_touched, p.folder, COUNT(f.id),"
+    f" COUNT(DISTINCT f.photo_id) + {N_ONLY_PRESENT}, p.born, p.cover_id FROM people p"
     " LEFT JOIN assignments a ON a.person_id = p.id LEFT JOIN faces f ON f.id = a.face_id"
     f" AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) WHERE {_LIVING_P}"
 )

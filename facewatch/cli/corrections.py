@@ -25,7 +25,7 @@ FACES = (
 )
 
 
-def _decide(state: State, decide: Callable[[Decisions], Decided | Renamed]) -> None:
+def decide(state: State, decide: Callable[[Decisions], Decided | Renamed]) -> None:
     """Make one decision and say what it did."""
     from facewatch.presentation.corrections import lines
 
@@ -57,7 +57,7 @@ def rename(state: State, who: str, new: str, may_merge: bool) -> None:
       facewatch rename p12 Anna
       facewatch rename "Person 0031" Anna --merge
     """
-    _decide(state, lambda decisions: decisions.rename(who, new, may_merge=may_merge))
+    decide(state, lambda decisions: decisions.rename(who, new, may_merge=may_merge))
 
 
 @command("merge", "Merge people who are one person.")
@@ -73,7 +73,7 @@ def merge(state: State, into: str, others: tuple[str, ...]) -> None:
     Example:
       facewatch merge Anna p31 "Person 0044"
     """
-    _decide(state, lambda decisions: decisions.merge(into, others))
+    decide(state, lambda decisions: decisions.merge(into, others))
 
 
 @command("apart", "Keep two people who look alike apart.")
@@ -87,7 +87,7 @@ def apart(state: State, who: str, other: str) -> None:
     Example:
       facewatch apart Anna "Person 0031"
     """
-    _decide(state, lambda decisions: decisions.cannot_link(who, other))
+    decide(state, lambda decisions: decisions.cannot_link(who, other))
 
 
 @command("assign", "Say whose face it is.")
@@ -106,7 +106,7 @@ def assign(state: State, faces: tuple[str, ...], who: str, is_new: bool) -> None
       facewatch assign ~/Pictures/wedding.jpg:4 "Aunt Mary" --new
     """
     named = _read_out(state, faces)
-    _decide(state, lambda decisions: decisions.assign(named, who, is_new=is_new))
+    decide(state, lambda decisions: decisions.assign(named, who, is_new=is_new))
 
 
 @command("unassign", "Take a face away from everybody.")
@@ -121,7 +121,7 @@ def unassign(state: State, faces: tuple[str, ...]) -> None:
     Example:
       facewatch unassign f812
     """
-    _decide(state, lambda decisions: decisions.unassign(faces))
+    decide(state, lambda decisions: decisions.unassign(faces))
 
 
 @command("reject", "Say whose face it is not.")
@@ -140,7 +140,7 @@ def reject(state: State, words: tuple[str, ...]) -> None:
       facewatch reject ~/Pictures/beach.jpg:2 f813 Anna
     """
     faces, who = _faces_and_person([*words[:-1], *_read_out(state, words[1:][-1:])] if len(words) > 1 else words)
-    _decide(state, lambda decisions: decisions.reject(faces, who))
+    decide(state, lambda decisions: decisions.reject(faces, who))
 
 
 def _faces_and_person(words: Sequence[str]) -> tuple[Sequence[str], str | None]:
@@ -175,7 +175,7 @@ def confirm(state: State, words: tuple[str, ...]) -> None:
     if not are_faces and len(named) > 1:
         strange = next(word for word in named if not is_face(word))
         raise click.UsageError(f"{strange!r} is no face; confirm faces, or one person. {FACES}")
-    _decide(state, lambda decisions: decisions.confirm(named) if are_faces else decisions.confirm_person(named[0]))
+    decide(state, lambda decisions: decisions.confirm(named) if are_faces else decisions.confirm_person(named[0]))
 
 
 @command("ignore", "Mark something as not a face.")
@@ -188,7 +188,7 @@ def ignore(state: State, faces: tuple[str, ...]) -> None:
     Example:
       facewatch ignore ~/Pictures/museum.jpg:1
     """
-    _decide(state, lambda decisions: decisions.ignore(faces))
+    decide(state, lambda decisions: decisions.ignore(faces))
 
 
 @command("hide", "Hide a person: no folder, no questions.")
@@ -201,7 +201,7 @@ def hide(state: State, who: str) -> None:
     Example:
       facewatch hide "Person 0044"
     """
-    _decide(state, lambda decisions: decisions.hide(who))
+    decide(state, lambda decisions: decisions.hide(who))
 
 
 @command("show", "Show a hidden person again.")
@@ -214,7 +214,7 @@ def show(state: State, who: str) -> None:
     Example:
       facewatch show "Person 0044"
     """
-    _decide(state, lambda decisions: decisions.show(who))
+    decide(state, lambda decisions: decisions.show(who))
 
 
 @command("cover", "Choose the face shown for a person.")
@@ -228,7 +228,7 @@ def cover(state: State, who: str, face: str) -> None:
     Example:
       facewatch cover Anna ~/Pictures/beach.jpg:2
     """
-    _decide(state, lambda decisions: decisions.cover(who, face))
+    decide(state, lambda decisions: decisions.cover(who, face))
 
 
 @command("born", "Set a date of birth.")
@@ -244,7 +244,7 @@ def born(state: State, who: str, date: str) -> None:
     Example:
       facewatch born Anna 2014-06
     """
-    _decide(state, lambda decisions: decisions.born(who, None if date == "-" else date))
+    decide(state, lambda decisions: decisions.born(who, None if date == "-" else date))
 
 
 @command("forget", "Delete a person.")
@@ -266,7 +266,7 @@ def forget(state: State, who: str, is_sure: bool) -> None:
     if not is_sure and not is_confirmed(question, unasked="--yes to forget somebody"):
         echo("nothing was changed")
         return
-    _decide(state, lambda decisions: decisions.forget(str(person.id)))
+    decide(state, lambda decisions: decisions.forget(str(person.id)))
 
 
 @command("split", "Split a person who is really several.")

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 SECTIONS = {
     "Every day": ("scan", "watch", "web", "people", "rename", "review", "status"),
     "Correct mistakes": (
-        *("why", "merge", "split", "apart", "assign", "reject", "unassign", "confirm", "ignore", "hide", "show"),
-        *("cover", "born", "forget", "undo", "redo", "history"),
+        *("why", "merge", "split", "apart", "assign", "reject", "unassign", "confirm", "ignore", "present"),
+        *("hide", "show", "cover", "born", "forget", "undo", "redo", "history"),
     ),
     "Search and examine": ("search", "stats", "audit", "export", "evaluate"),
     "Set up and maintain": ("init", "demo", "models", "engines", "recluster", "folders"),

@@ -12,25 +12,21 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from itertools import permutations
-from pathlib import Path
 from shlex import quote
 
 from facewatch import ids
 from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person
-from facewatch.catalog.assignments import PLACED, split_rule
+from facewatch.catalog.assignments import split_rule
 from facewatch.errors import DecisionError, NotKnownError
+from facewatch.people.additions import Additions
 from facewatch.people.lookup import (
-    LinkAt,
     NobodyCalledError,
     clean_name,
-    find_faces,
     find_person,
     handle_of,
-    name_key,
     near_names,
-    no_link,
 )
-from facewatch.people.record import Decided, Recorder, Result
+from facewatch.people.record import Decided, Result
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 
@@ -44,21 +40,8 @@ class Renamed:
     decided: Decided
 
 
-def _no_photo(path: Path) -> int:
-    raise NotKnownError(f"{path}: not in the catalog; name the face by its id")
-
-
-class Decisions(Recorder):
+class Decisions(Additions):
     """Applies and journals them."""
-
-    def __init__(
-        self, catalog: Catalog, *, photo_of: Callable[[Path], int] = _no_photo, link_at: LinkAt = no_link
-    ) -> None:
-        """`photo_of` returns the id of the photo at a path, for faces that are named by their photo; `link_at` what a
-        link in the people folder stands for."""
-        super().__init__(catalog)
-        self._photo_of = photo_of
-        self._link_at = link_at
 
     # --- people ---
 
@@ -121,6 +104,7 @@ class Decisions(Recorder):
             for source in sources:
                 self._release(self._clashes_of(target.id, source.id), result)
                 result.faces += catalog.assignments.reassign_all(source.id, target.id)
+                catalog.presences.reassign_all(source.id, target.id)
                 catalog.people.retire(source.id, target.id)
             catalog.people.mark_edited([target.id])
             self._inherit(target, sources)
@@ -168,7 +152,8 @@ class Decisions(Recorder):
     def split(self, person: Person, parts: Sequence[Collection[int]]) -> Decided:
         """Take parts, each some faces of a person, out of it, as unnamed people; returns the new ones behind the old.
 
-        Whoever is not the old one is not the new ones, and no run makes them one again.
+        Whoever is not the old one is not the new ones, and no run makes them one again. Photos that the person is in
+        without a face stay with the old one.
 
         Raises:
             DecisionError: a user assigned one of the faces, or none would stay.
@@ -266,7 +251,7 @@ class Decisions(Recorder):
         result.faces = [face_id for face_id in result.faces if face_id not in leaving]
 
     def forget(self, who: str) -> Decided:
-        """The person is gone, and its faces are never compared with any other again."""
+        """The person is gone, and its faces are never compared with any other again; it is in no photo any more."""
         catalog = self._catalog
         with catalog.write():
             person = find_person(catalog, who)
@@ -274,6 +259,7 @@ class Decisions(Recorder):
                 result.faces += [row.id for row in catalog.faces.of_person(person.id)]
                 catalog.assignments.release(result.faces)
                 catalog.faces.mark(result.faces, Mark.FORGOTTEN, catalog.now())
+                catalog.presences.remove(person.id, catalog.presences.of_person(person.id))
                 catalog.people.forget(person.id)
         return result()
 
@@ -284,17 +270,11 @@ class Decisions(Recorder):
 
         With `is_new` nobody is called so yet.
         """
-        catalog, now = self._catalog, self._catalog.now()
-        with catalog.write():
+        with self._catalog.write():
             rows = self._faces(faces, instead=partial(self._rather_one, who, is_new=is_new))
-            person = None if is_new else self._find_or_offer(who)
-            name = self._free_name(who) if person is None else person.label
+            person, name = self._find_receiver(who, is_new=is_new)
             with self._deciding("assign", [person.id] if person else [], who=name) as result:
-                if person is None:
-                    person = self._alive(catalog.people.add(now))
-                    catalog.people.rename(person.id, name)
-                    result.people.append(person.id)
-                self._place(rows, person.id, result, now)
+                self._place(rows, self._id_of(person, name, result), result)
         return result()
 
     def _rather_one(self, who: str, person: Person, *, is_new: bool) -> str:
@@ -307,21 +287,6 @@ class Decisions(Recorder):
             return f"to name all of {person.label}: facewatch rename {ids.person(person.id)} {quote(who)}"
         into = handle_of(other.id, other.label)
         return f"if {person.label} and {other.label} are one person: facewatch merge {into} {ids.person(person.id)}"
-
-    def _place(self, rows: Sequence[FaceRow], person_id: int, result: Result, now: str) -> None:
-        catalog, assigned = self._catalog, {row.id for row in rows}
-        beside = catalog.faces.beside({row.photo_id for row in rows}, person_id)
-        self._release([row for row in beside if row.id not in assigned and row.source != USER], result)
-        for row in rows:
-            if row.person_id == person_id and row.source == USER:
-                continue
-            if row.person_id == person_id:
-                catalog.assignments.confirm([row.id])
-            else:
-                catalog.assignments.assign_by_user(row.id, person_id, rule=PLACED, now=now)
-        self._mark_losers(rows, person_id, result)
-        catalog.people.mark_edited([person_id])
-        result.faces += [row.id for row in rows]
 
     def unassign(self, faces: Sequence[str]) -> Decided:
         """These belong to nobody until a user says whose they are."""
@@ -412,37 +377,6 @@ class Decisions(Recorder):
             self._catalog.people.mark_edited(people)
             result.faces += [row.id for row in rows]
         return result()
-
-    # --- what they share ---
-
-    def _faces(self, faces: Sequence[str], *, instead: Callable[[Person], str] | None = None) -> list[FaceRow]:
-        return find_faces(self._catalog, faces, self._photo_of, link_at=self._link_at, instead=instead)
-
-    def _find_or_offer(self, who: str) -> Person:
-        try:
-            return find_person(self._catalog, who)
-        except NobodyCalledError as error:
-            may_be_new = ids.read_id(who) is None
-            raise NotKnownError(f"{error}; for somebody new: --new" if may_be_new else str(error)) from error
-
-    def _free_name(self, new: str) -> str:
-        name = clean_name(new)
-        taken = self._called(name)
-        if taken is not None:
-            raise NotKnownError(
-                f"{name!r} is already the name of person {ids.person(taken)}; without --new the faces are theirs"
-            )
-        return name
-
-    def _called(self, name: str) -> int | None:
-        """Return who has this name, in whatever case."""
-        names, key = self._catalog.people.names(), name_key(name)
-        return next((person_id for person_id, other in names.items() if name_key(other) == key), None)
-
-    def _alive(self, person_id: int) -> Person:
-        person = self._catalog.people.one(person_id)
-        assert person is not None
-        return person
 
 
 def clean_date(text: str) -> str:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
-from facewatch.catalog import Catalog, Mark
+from facewatch.catalog import Catalog, Mark, Presence
 from facewatch.errors import EngineError, NotKnownError
 from facewatch.ids import label_of
 from facewatch.people.corrections import not_born_yet
 from facewatch.people.identities import FixedEngine, Identities
-from facewatch.people.lookup import Lookup, faces_on_link, find_faces, find_person, is_face, said_of_link
+from facewatch.people.lookup import Lookup, faces_on_link, find_faces, find_person, is_face, is_present, said_of_link
 from facewatch.people.rematch import Comparing, Likeness, Rematch, rematch_of
 from facewatch.quality import Limits, Shortfall, shortfalls
 from facewatch.types import Tier
@@ -167,6 +167,8 @@ class Explained:
     """One for each face, in the same order."""
     n_faces: int = 0
     """Faces of the photo, also those that were not asked for."""
+    present: tuple[Presence, ...] = ()
+    """Who is in it by the user's word and has no face there."""
     stale_link: str | None = None
     """What is to be said of a link whose photo does not show its person any more."""
     engine: EngineInUse | None = None
@@ -205,6 +207,7 @@ class Explainer:
             dict(photo) | {"faces": [why.face for why in whys]},
             tuple(whys),
             n_faces=len(photo["faces"]),
+            present=self._catalog.presences.without_face(photo["photo_id"]),
             stale_link=stale_link,
             engine=engine,
             engine_fault=fault,
@@ -223,7 +226,8 @@ class Explainer:
         if linked is None:
             return photo, None, None
         faces = faces_on_link(self._catalog, linked)
-        return photo, set(faces) or None, None if faces else said_of_link(self._catalog, linked)
+        is_right = bool(faces) or is_present(self._catalog, linked)
+        return photo, set(faces) or None, None if is_right else said_of_link(self._catalog, linked)
 
     def _photo_at(self, path: Path, what: str) -> dict[str, Any]:
         try:

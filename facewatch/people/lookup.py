@@ -290,6 +290,12 @@ def faces_on_link(catalog: Catalog, linked: Linked) -> list[int]:
     return [int(str(face["face_id"])) for face in faces if person is not None and face["person_id"] == person.id]
 
 
+def is_present(catalog: Catalog, linked: Linked) -> bool:
+    """Whether whom a link was made for is on its photo by the user's word."""
+    person = _by_id(catalog, linked.person_id)
+    return person is not None and linked.photo_id in catalog.presences.of_person(person.id)
+
+
 def said_of_link(catalog: Catalog, linked: Linked) -> str:
     """Return that nobody on a link's photo is whom it was made for."""
     person = _by_id(catalog, linked.person_id)
@@ -299,6 +305,12 @@ def said_of_link(catalog: Catalog, linked: Linked) -> str:
 
 def _face_on_link(catalog: Catalog, link: str, linked: Linked) -> int:
     found = faces_on_link(catalog, linked)
+    if not found and is_present(catalog, linked):
+        label = _label(catalog, linked.person_id)
+        raise NotKnownError(
+            f"{link}: {label} is in this photo without a face, as you said; to take that back: "
+            f"facewatch present {handle_of(linked.person_id, label)} {shlex.quote(link)} --not"
+        )
     if not found:
         raise NotKnownError(f"{link}: {said_of_link(catalog, linked)}, and `facewatch why {link}` shows who is")
     if len(found) > 1:

@@ -41,6 +41,8 @@ class Decided:
     """Faces that a run had assigned and that belong to nobody now, because they contradicted the decision."""
     lost: tuple[Lost, ...] = ()
     """From whom a face was taken, by the user's word or because it contradicted that."""
+    photos: tuple[int, ...] = ()
+    """Photos that it was about as wholes."""
 
     @property
     def taken(self) -> dict[str, int]:
@@ -62,11 +64,20 @@ class Result:
         self.faces: list[int] = []
         self.released: list[int] = []
         self.lost: list[Lost] = []
+        self.photos: list[int] = []
         self.entry_id: int | None = None
 
     def __call__(self) -> Decided:
         people = tuple(dict.fromkeys(self.people))
-        return Decided(self.entry_id, self.action, people, tuple(self.faces), tuple(self.released), tuple(self.lost))
+        return Decided(
+            self.entry_id,
+            self.action,
+            people,
+            faces=tuple(self.faces),
+            released=tuple(self.released),
+            lost=tuple(self.lost),
+            photos=tuple(self.photos),
+        )
 
 
 class Recorder:
@@ -92,6 +103,8 @@ class Recorder:
             record.details.update({name.rstrip("_"): value for name, value in details.items()})
             record.details.update(people=result.people, n_faces=len(result.faces), n_released=len(result.released))
             record.details.update(face_ids=result.faces[:_MOST_RECORDED])
+            if result.photos:
+                record.details.update(n_photos=len(result.photos), photo_ids=result.photos[:_MOST_RECORDED])
             record.details.update(lost=[asdict(lost) for lost in result.lost[:_MOST_RECORDED]])
         result.entry_id = first if first is not None and record.entry_id is not None else record.entry_id
         if self._is_one:

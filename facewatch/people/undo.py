@@ -173,7 +173,9 @@ class History:
         """Refuse to decide again about who is part of another since: while it was undone, a run might."""
         ending = {change.key[0] for change in changes if change.table == "people" and "merged_into" in change.columns}
         about = {change.key[0] for change in changes if change.table == "people"} - ending
-        for person_id in sorted(about | {change.key[1] for change in changes if change.table == "rejections"}):
+        about |= {change.key[1] for change in changes if change.table == "rejections"}
+        about |= {change.key[0] for change in changes if change.table == "presences"}
+        for person_id in sorted(about):
             into = self._catalog.people.merged_into(person_id)
             if person_id not in ending and into is not None:
                 raise DecisionError(
@@ -394,13 +396,16 @@ def _owners(change: Change) -> set[int]:
 
 
 def _mentioned(changes: Iterable[Change]) -> set[int]:
-    """Return the people that faces were given to, that were told apart, rejected or changed."""
+    """Return the people that faces were given to, that are in a photo without one, or that were told apart, rejected
+    or changed."""
     people: set[int] = set()
     for change in changes:
         if change.table == "assignments":
             people |= _owners(change)
         elif change.table == "rejections":
             people.add(change.key[1])
+        elif change.table == "presences":
+            people.add(change.key[0])
         elif change.table in ("people", "apart"):
             people |= set(change.key)
     return people

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from facewatch.people.undo import Undone
 
 _ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})
-_HAVE_FOLDER = frozenset({"rename", "merge", "assign", "show"})
+_HAVE_FOLDER = frozenset({"rename", "merge", "assign", "show", "present"})
 _MOST_FACES = 10
 """Faces that are listed one by one."""
 _FEW_FACES = 3
@@ -112,6 +112,10 @@ def _outcome(catalog: Catalog, decided: Decided) -> str:
             return f"face {ids.face(decided.faces[0])} stands for {who[0]}"
         case "born":
             return f"{who[0]} was born {data['born']}" if data.get("born") else f"{who[0]}: no date of birth any more"
+        case "present":
+            return f"{who[0]} is in {plural(len(decided.photos), 'photo')} without a face, for good"
+        case "absent":
+            return f"{who[0]} is not in {plural(len(decided.photos), 'photo')} after all"
         case "forget":
             return f"{data.get('who')} is forgotten, with {faces}"
         case action:
@@ -170,6 +174,7 @@ def describe(entry: Entry) -> str:
     """Return what an entry of the journal did, in words."""
     data: dict[str, Any] = {"who": "", "n_faces": 0, "not": [], **entry.details}
     n_faces, who = _faces_text(data), data["who"]
+    n_photos = plural(data.get("n_photos", 0), "photo")
     taken, let_go = _losses_text(data)
     if entry.action == "rename":
         return f"{data['before']} named {data['name']}" if "before" in data else f"named {data['name']}"
@@ -188,6 +193,8 @@ def describe(entry: Entry) -> str:
         "cover": f"face {ids.face(data.get('face', 0))} stands for {who}",
         "born": f"{who} born {data.get('born')}{let_go}" if data.get("born") else f"{who}: date of birth forgotten",
         "forget": f"{who} forgotten, with {n_faces}",
+        "present": f"{who} in {n_photos} without a face",
+        "absent": f"{who} not in {n_photos} after all",
         "audit": f"faults fixed, {n_faces} moved",
         "undo": f"undo of {', '.join(map(ids.decision, data.get('undone', ())))}",
         "redo": f"redo of {', '.join(map(ids.decision, data.get('redone', ())))}",

@@ -20,7 +20,7 @@ from facewatch.text import beside_strangers, distinguished, plural, printable
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
-    from facewatch.catalog import Catalog
+    from facewatch.catalog import Catalog, Presence
     from facewatch.people.explain import Explained
 
 _PROFILE = 0.7
@@ -241,6 +241,14 @@ def _advice_near(why: Why, near: Likeness) -> Iterator[Advice]:
         yield Advice(f"facewatch merge {one} {other}", f"if {near.name} and {rival.name} are one person")
 
 
+# --- who is in it without a face ---
+
+
+def present_text(present: Presence) -> str:
+    """Return that somebody is in a photo by the user's word alone."""
+    return f"{printable(present.name)} ({ids.person(present.person_id)}): in it without a face, as you said"
+
+
 # --- as JSON ---
 
 
@@ -323,7 +331,9 @@ def explained_row(explained: Explained) -> dict[str, Any]:
     """Return the facts; what `why` adds to a face never has the name of a column of the catalog but where it is the
     same."""
     faces = [{**one.face, **why_row(one)} for one in explained.whys]
-    return {**explained.photo, "n_faces": explained.n_faces, "notes": photo_notes(explained), "faces": faces}
+    present = [asdict(one) for one in explained.present]
+    notes = photo_notes(explained)
+    return {**explained.photo, "n_faces": explained.n_faces, "notes": notes, "present": present, "faces": faces}
 
 
 # --- at a terminal ---
@@ -343,6 +353,8 @@ def lines(catalog: Catalog, explained: Explained) -> Iterator[str]:
         yield f"{path}: no face found"
     else:
         yield f"{path}: {plural(explained.n_faces, 'face')}"
+    for present in explained.present:
+        yield present_text(present)
     for one in explained.whys:
         yield ""
         who = _VERDICTS.get(one.verdict) or f"{printable(one.name or '')} ({ids.person(one.person_id or 0)})"

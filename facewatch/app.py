@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from facewatch.checks.audit import Auditor
     from facewatch.people.explain import Explainer
     from facewatch.people.portraits import FaceCrops
+    from facewatch.people.recluster import Reclusterer
     from facewatch.people.review.session import Review
     from facewatch.reports.stats import Stats
 
@@ -154,6 +155,14 @@ class App:
             deciding=self.corrections.deciding,
             undo=self.corrections.undo_one,
             n_between=self.catalog.faces.counts()["faces"] // FACES_AN_ANSWER,
+        )
+
+    def reclusterer(self) -> Reclusterer:
+        """Return what previews a recluster by the settings, and does what was previewed."""
+        from facewatch.people.recluster import Reclusterer
+
+        return Reclusterer(
+            self.catalog, self.engine, self.identities, self.grouping, follow=self.corrections.show_in_folders
         )
 
     def face_crops(self, cutter: CropWorkers | None = None, *, n_workers: int = 1) -> FaceCrops:

@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +254,19 @@ SETTINGS = (
         _choice("whispers", "linkage", "hdbscan", "dbscan", "spectral", "infomap"),
     ),
     Setting(
+        "cluster.eps",
+        0.0,
+        "whispers, dbscan, infomap: faces farther apart than this are no neighbours; 0: the engine's own, which falls "
+        "as the library grows.",
+        _number(0, 1.4),
+    ),
+    Setting(
+        "cluster.min_samples",
+        2,
+        "dbscan: a face with this many within eps, itself included, takes them into its group.",
+        _number(1, 65, whole=True),
+    ),
+    Setting(
         "cluster.k_reciprocal",
         20,
         "spectral: among how many nearest faces two faces must find each other.",
@@ -433,6 +446,18 @@ def load_config(file: Path | None, overrides: Mapping[str, Any], *, cwd: Path) -
         source=str(file) if file else "defaults",
         values=values,
     )
+
+
+def changed(config: Config, values: Mapping[str, Any], *, source: str) -> Config:
+    """Return the settings with other values ("section.key"), none of which is a path.
+
+    Raises:
+        ConfigError: with every fault found; `source` says where the values come from.
+    """
+    checked, faults = _check_values(values.items())
+    if faults:
+        raise ConfigError(source, faults)
+    return replace(config, values={**config.values, **checked})
 
 
 def _path(text: str, base: Path) -> Path:

@@ -12,6 +12,7 @@ FacewatchError (1)
 ├── FolderError (8)           the people folder cannot be written, or cannot hold links
 ├── NotKnownError (9)         a person, face or photo that nobody knows, or a name that fits several
 ├── DecisionError (10)        a decision that contradicts another, or that cannot be taken back
+│   └── OutdatedError (10)    what was shown and is to be done does not hold any more
 └── PhotoError                one bad photo: recorded in the catalog, never leaves the program
 
 Exit code 2 is click's, for a command line it does not understand; 130 is Ctrl-C.
@@ -102,6 +103,10 @@ class DecisionError(FacewatchError):
     """A decision contradicts itself or another one, or cannot be taken back; nothing was changed."""
 
     exit_code = 10
+
+
+class OutdatedError(DecisionError):
+    """What was shown, and is to be done as it was shown, does not hold any more; nothing was changed."""
 
 
 class FaultCode(StrEnum):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from facewatch.config import Config
+from facewatch.clustering import TUNABLE
+from facewatch.config import Config, changed
 from facewatch.engines.options import OPTIONS, EngineOptions
+from facewatch.errors import ConfigError
 from facewatch.folders.check import find_renamed
 from facewatch.fs.mounts import is_folder
 from facewatch.indexing.engine import EngineSettings
@@ -49,7 +53,51 @@ def grouping_settings_of(config: Config) -> GroupingSettings:
         verification_threshold=config["cluster.verification_threshold"],
         n_clusters=config["cluster.n_clusters"],
         min_faces=config["cluster.min_faces"],
+        eps=config["cluster.eps"],
+        min_samples=config["cluster.min_samples"],
     )
+
+
+RECLUSTER = {
+    "method": "cluster.method",
+    "strictness": "match.strictness",
+    "min_faces": "cluster.min_faces",
+    "eps": "cluster.eps",
+    "min_samples": "cluster.min_samples",
+    "k_reciprocal": "cluster.k_reciprocal",
+    "verification_threshold": "cluster.verification_threshold",
+    "n_clusters": "cluster.n_clusters",
+}
+"""What may be set for one recluster, and which setting it stands in for. What a method does not take is refused."""
+
+
+def with_recluster(config: Config, given: Mapping[str, Any], *, source: str) -> Config:
+    """Return the settings with what was given for one recluster, by the names in `RECLUSTER`; None: as it is set.
+
+    Raises:
+        ConfigError: with every fault found: a value out of range, or one that the method does not take.
+    """
+    wanted = {name: value for name, value in given.items() if value is not None}
+    method = wanted.get("method", config["cluster.method"])
+    taken = recluster_names(method)
+    faults = [
+        f"{name}: {method} has no such parameter; it has {', '.join(taken)}"
+        for name in wanted
+        if name in RECLUSTER and name not in taken
+    ]
+    try:
+        chosen = changed(config, {RECLUSTER.get(name, name): value for name, value in wanted.items()}, source=source)
+    except ConfigError as error:
+        raise ConfigError(source, [*error.faults, *faults]) from None
+    if faults:
+        raise ConfigError(source, faults)
+    return chosen
+
+
+def recluster_names(method: str) -> list[str]:
+    """Return the names in `RECLUSTER` that a method takes; of one that nobody knows all."""
+    foreign = {name for names in TUNABLE.values() for name in names} - TUNABLE.get(method, RECLUSTER).keys()
+    return [name for name in RECLUSTER if name not in foreign]
 
 
 def n_workers_of(config: Config) -> int:

@@ -29,6 +29,7 @@ from facewatch.catalog.opening import (
     check_place,
     clear_errors,
     connect,
+    copy_apart,
     make_durable,
     utc_now,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "Person",
     "Presence",
     "Record",
+    "Snapshot",
     "Spot",
     "Tables",
     "by_cause",
@@ -123,6 +125,9 @@ class Catalog(Tables):
             except BaseException:
                 self._db.close()
                 raise
+        self._open_tables()
+
+    def _open_tables(self) -> None:
         super().__init__(self._db)
         self.provenance = Provenance(self._db)
         self.integrity = Integrity(self._db)
@@ -207,6 +212,12 @@ class Catalog(Tables):
         with file_lock(beside(self.path, sidecar.RUN_LOCK), wait_seconds=RUN_WAIT_SECONDS, purpose=purpose):
             yield
 
+    def snapshot(self) -> Snapshot:
+        """Return a private copy of the catalog as it is now, to try something out in it. Close it, or use it as a
+        context manager."""
+        with clear_errors(self.path):
+            return Snapshot(self)
+
     def runner(self) -> Holder | None:
         """Return which process scans or watches now, if any."""
         return holder(beside(self.path, sidecar.RUN_LOCK))
@@ -270,6 +281,23 @@ class Catalog(Tables):
         found = self.path.parent.glob(f"{self.path.name}{sidecar.BEFORE_MIGRATION}[0-9]*")
         for old in sorted(found, key=lambda file: file.stat().st_mtime_ns)[:-MIGRATION_BACKUPS]:
             old.unlink(missing_ok=True)
+
+
+class Snapshot(Catalog):
+    """A private copy of a catalog: what is written to it is gone with it, and keeps nobody from anything.
+
+    SQLite holds it in a file without a name, which even a killed process leaves nowhere, and in memory what fits into
+    its cache.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.path = catalog.path
+        self.now = catalog.now
+        self._patience = Patience(catalog.path)
+        # No lock is needed: nobody else has it.
+        self._is_exclusive = True
+        self._db = copy_apart(catalog._db.conn)
+        self._open_tables()
 
 
 _PAUSED = "paused"

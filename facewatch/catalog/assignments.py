@@ -99,9 +99,17 @@ class Assignments(TableAccess):
             row[0] for row in self._db.execute("SELECT face_id FROM assignments WHERE person_id = ?", [old_person])
         ]
         self._db.execute("UPDATE assignments SET person_id = ? WHERE person_id = ?", [new_person, old_person])
-        self._db.execute("UPDATE suggestions SET person_id = ? WHERE person_id = ?", [new_person, old_person])
+        self.move_guesses(old_person, new_person)
         Rejections(self._db).copy(old_person, new_person)
         return moved
+
+    def all_people(self) -> dict[int, int]:
+        """Return whose each assigned face is."""
+        return dict(self._db.execute("SELECT face_id, person_id FROM assignments"))
+
+    def move_guesses(self, old_person: int, new_person: int) -> None:
+        """Best guesses that name one person name another."""
+        self._db.execute("UPDATE suggestions SET person_id = ? WHERE person_id = ?", [new_person, old_person])
 
     def release(self, faces: Collection[int]) -> None:
         """These belong to nobody."""
@@ -335,11 +343,11 @@ class Provenance(TableAccess):
 
     def decisions_about(self, faces: Collection[int]) -> dict[int, list[int]]:
         """Return for each face the journal entries of decisions that stand and that changed anything about it, newest
-        first; where a run assigned it because of one, that one."""
+        first; where a run assigned it because of one, that one. What a recluster did is on record as its run."""
         rows = self._db.execute(
             "SELECT DISTINCT json_extract(c.value, '$[1][0]') AS face_id, d.id FROM journal j"
             " JOIN journal d ON d.id = COALESCE(j.parent_id, j.id) JOIN json_each(j.undo, '$.changes') c"
-            " WHERE d.actor = ? AND d.undone_by IS NULL AND d.action NOT IN ('undo', 'redo')"
+            " WHERE d.actor = ? AND d.undone_by IS NULL AND d.action NOT IN ('undo', 'redo', 'recluster')"
             " AND json_extract(c.value, '$[0]') IN ('assignments', 'marks', 'rejections')"
             " AND face_id IN (SELECT value FROM json_each(?)) ORDER BY d.id DESC",
             [USER, json.dumps(list(faces))],

@@ -272,6 +272,15 @@ class Faces(TableAccess):
             best.setdefault(person_id, []).append(face_id)
         return best
 
+    def best_first(self, faces: Collection[int]) -> list[int]:
+        """Return these faces, those that show most first: in the library, good enough to start people, of quality."""
+        rows = self._db.execute(
+            "SELECT f.id FROM faces f WHERE f.id IN (SELECT value FROM json_each(?))"
+            f" ORDER BY NOT {IN_LIBRARY}, f.tier != ?, f.quality DESC, f.id",
+            [json.dumps(list(faces)), Tier.ENROLL.value],
+        )
+        return [face_id for (face_id,) in rows]
+
     def rows(self, faces: Collection[int]) -> list[FaceRow]:
         """Return these faces, as far as there are any, in order of their ids."""
         rows = self._db.execute(

@@ -160,7 +160,7 @@ class Integrity(TableAccess):
         """Return the faces of people whom a run with less than that made part of others."""
         entries = self._db.execute(
             "SELECT j.undo, r.strictness FROM journal j JOIN runs r ON r.id = j.run_id"
-            " WHERE j.action = 'recluster' AND r.strictness < ? - 1e-6",
+            " WHERE j.action = 'recluster' AND j.undone_by IS NULL AND r.strictness < ? - 1e-6",
             [strictness],
         )
         joined = {

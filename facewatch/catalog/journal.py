@@ -93,6 +93,8 @@ class Record:
     entry_id: int | None = None
     """Set when it is on record; stays None when nothing changed."""
     changes: tuple[Change, ...] = ()
+    undo: dict[str, Any] = field(default_factory=dict)
+    """What stands beside the changes, for those who look for it there."""
 
 
 class Journal(TableAccess):
@@ -118,7 +120,7 @@ class Journal(TableAccess):
         finally:
             self._stop_listening()
         if record.changes:
-            undo = {"changes": [[c.table, list(c.key), c.before, c.after] for c in record.changes]}
+            undo = record.undo | {"changes": [[c.table, list(c.key), c.before, c.after] for c in record.changes]}
             record.entry_id = self.add(actor, action, record.details, undo, run_id=run_id, parent_id=parent_id, now=now)
 
     def add(
@@ -193,10 +195,14 @@ class Journal(TableAccess):
 
     def take_back(self, changes: Iterable[Change]) -> None:
         """Give every row its value from before these changes, whatever it is now."""
+        self.make(change.inverse for change in reversed(list(changes)))
+
+    def make(self, changes: Iterable[Change]) -> None:
+        """Give every row its value from after these changes, whatever it is now; a person must be there already."""
         # A face may come back before its person does.
         self._db.execute("PRAGMA defer_foreign_keys = ON")
-        for change in reversed(list(changes)):
-            self._write(change.inverse)
+        for change in changes:
+            self._write(change)
 
     def mark_undone(self, entry_id: int, by: int | None) -> None:
         self._db.execute("UPDATE journal SET undone_by = ? WHERE id = ? OR parent_id = ?", [by, entry_id, entry_id])

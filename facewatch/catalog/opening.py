@@ -91,6 +91,20 @@ def connect_copying(path: Path) -> sqlite3.Connection:
     )
 
 
+def copy_apart(source: sqlite3.Connection) -> Database:
+    """Return a copy of an open catalog, as it is at this moment, in a file of SQLite's own that has no name."""
+    db = Database(sqlite3.connect(""))
+    try:
+        # All at once: the source is read for some 0.1 s a 100 MB, and nobody who writes is in the way of that.
+        source.backup(db.conn)
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA recursive_triggers = ON")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
 def _has_content(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
 

@@ -23,6 +23,7 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     models,
     people,
     presence,
+    recluster,
     review,
     scan,
     search,

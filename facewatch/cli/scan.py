@@ -1,9 +1,8 @@
-"""The commands `scan` and `recluster`, and whom a scan found."""
+"""The command `scan`, and whom a scan found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,8 +11,7 @@ import click
 from facewatch.cli.output import echo, print_json, progress_bar
 from facewatch.cli.people import NO_SCREEN, draw_people, screen_here, write_contact_sheet
 from facewatch.cli.pictures import Screen
-from facewatch.cli.program import Choice, State, command, json_option, pass_state
-from facewatch.clustering import METHODS
+from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.engines import ENGINE_HELP
 from facewatch.errors import EngineError, FolderError, LibraryError
 
@@ -103,30 +101,6 @@ def scan(
             echo(hint)
         if status.counts.n_unnamed:
             echo("next: facewatch review, which shows faces and asks who they are")
-
-
-@command("recluster", "Group unassigned faces again.")
-@click.option("--method", type=Choice(list(METHODS)), help="How to group; the default is in the settings.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done without doing it.")
-@json_option
-@pass_state
-def recluster(state: State, method: str | None, dry_run: bool, as_json: bool) -> None:
-    """Group the unassigned faces. Named people are never changed; unnamed ones may grow or be merged.
-
-    \b
-    Example:
-      facewatch recluster --dry-run
-    """
-    from facewatch.presentation.reports import reclustered
-
-    with state.app(cluster__method=method) as app:
-        result = app.grouping.recluster(is_dry_run=dry_run)
-        if not dry_run:
-            app.folder.sync()
-    if as_json:
-        print_json(asdict(result))
-    elif not state.is_quiet:
-        echo(reclustered(result, is_dry_run=dry_run))
 
 
 def _app(state: State, photos: tuple[Path, ...], engine: str | None, *, is_aligned: bool) -> App:

@@ -23,6 +23,20 @@ METHODS = {
 """Name of a method -> the module here and the class in it. The default of the settings comes first: an evaluation of
 all of them leads with it."""
 
+TUNABLE = {
+    "whispers": {"eps": "edge_ceiling"},
+    "linkage": dict[str, str](),
+    "hdbscan": dict[str, str](),
+    "dbscan": {"eps": "eps", "min_samples": "min_samples"},
+    "spectral": {
+        "k_reciprocal": "k_reciprocal",
+        "verification_threshold": "verification_threshold",
+        "n_clusters": "n_clusters",
+    },
+    "infomap": {"eps": "edge_ceiling"},
+}
+"""Name of a method -> what users may set of it, beside what all methods take, and the parameter that is."""
+
 
 class Clusterer(Protocol):
     """A method with its parameters; `labels_` holds the last answer."""

@@ -73,6 +73,15 @@ class Corrections:
         """Return the journal, newest first, of everybody or of one person."""
         return History(self.catalog).entries(person_id=self.lookup.person(who).id if who is not None else None)
 
+    def show_in_folders(self, people: Collection[int]) -> None:
+        """Let the folders of these people follow from what was decided about them.
+
+        Raises:
+            FolderError: it is decided, but the folders do not show it.
+        """
+        with self._shown_in_the_end(people):
+            pass
+
     def _follow(self, decided: Iterable[Decided]) -> None:
         """Let gallery, folders and pool follow from decisions."""
         made = [one for one in decided if one.entry_id is not None]

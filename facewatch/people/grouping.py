@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 KEPT_GRAPH_FACES = 5_000
 """A smaller graph is worked out in half a second, and is not worth a file."""
 
+_N_FIRST = 7
+"""Of the settings of grouping: those that always were in its stamp."""
+
 
 @dataclass(frozen=True, slots=True)
 class GroupingSettings:
@@ -40,15 +43,26 @@ class GroupingSettings:
     method: str
     """`cluster.method`."""
     k_reciprocal: int
-    """0: the clusterer's own; so for the next two. Spectral clustering only."""
+    """0: the clusterer's own; so for the next two. `clustering.TUNABLE` says which method takes what."""
     verification_threshold: float
     n_clusters: int
     min_faces: int
+    eps: float = 0.0
+    """0: the clusterer's own."""
+    min_samples: int = 2
 
     @property
     def stamp(self) -> str:
-        """What changes when any of them does. In another order it would group every library again."""
-        return str(list(astuple(self)))
+        """What changes when any of them does. In another order it would group every library again, and so would what
+        came later if it were there while nobody has set it."""
+        values = list(astuple(self))
+        return str(values[:_N_FIRST] if values[_N_FIRST:] == [0.0, 2] else values)
+
+    def tuning(self, method: str) -> dict[str, float | None]:
+        """Return what is set of a method, by the names of its parameters; None: its own."""
+        from facewatch.clustering import TUNABLE
+
+        return {parameter: getattr(self, name) or None for name, parameter in TUNABLE[method].items()}
 
 
 class Grouping:
@@ -60,7 +74,7 @@ class Grouping:
         self._catalog = catalog
         self._engine = engine
         self._identities = identities
-        self._settings = settings
+        self.settings = settings
         self._graph: NeighbourGraph | None = None
         """Who is near whom in the pool, kept so that new faces extend it."""
         self._has_graph_changed = False
@@ -69,10 +83,10 @@ class Grouping:
     @property
     def is_due(self) -> bool:
         """Whether faces, decisions or settings have changed since the pool was grouped last."""
-        return self._catalog.settings.get("grouped") != self._stamp()
+        return self._catalog.settings.get("grouped") != self._stamp(self.settings)
 
-    def _stamp(self) -> str:
-        return f"{self._catalog.faces.stamp()} {self._settings.stamp} {self._engine.info.fingerprint}"
+    def _stamp(self, settings: GroupingSettings) -> str:
+        return f"{self._catalog.faces.stamp()} {settings.stamp} {self._engine.info.fingerprint}"
 
     def recluster(self, *, method: str | None = None, is_dry_run: bool = False) -> Reclustered:
         """Group the pool into people.
@@ -85,16 +99,20 @@ class Grouping:
             # On record, so that the audit knows by which settings it was.
             with self._catalog.write():
                 now, runs = self._catalog.now(), self._catalog.runs
-                run_id = runs.start("recluster", now, strictness=self._settings.strictness)
+                run_id = runs.start("recluster", now, strictness=self.settings.strictness)
                 runs.end(run_id, {}, now)
             self._identities.start_run("recluster", run_id)
-        result = self._identities.recluster(self._clusterer(method or self._settings.method), is_dry_run=is_dry_run)
+        result = self._identities.recluster(self.clusterer(method), is_dry_run=is_dry_run)
         if not is_dry_run:
             with self._catalog.write():
-                self._catalog.settings.set("grouped", self._stamp())
-                self._catalog.people.show_last(self._hubs())
+                self.record_grouped(self.settings)
         self._has_graph_changed = True
         return result
+
+    def record_grouped(self, settings: GroupingSettings) -> None:
+        """The pool is grouped by these settings as it is now; inside the caller's transaction."""
+        self._catalog.settings.set("grouped", self._stamp(settings))
+        self._catalog.people.show_last(self._hubs())
 
     def _hubs(self) -> set[int]:
         normalisation = self._engine.normalisation
@@ -113,19 +131,23 @@ class Grouping:
         except OSError as error:
             log.warning("%s: cannot be written (%s); the next process works it out again", self._graph_file, error)
 
-    def _clusterer(self, method: str) -> Clusterer:
+    def clusterer(self, method: str | None = None) -> Clusterer:
+        """Return what groups by the settings, or by another method.
+
+        Raises:
+            EngineError: the method needs a package that is not installed.
+        """
         from facewatch.clustering import make_clusterer
         from facewatch.clustering.graph import NeighbourGraph
 
-        limits, settings = self._engine.info.thresholds, self._settings
+        limits, settings = self._engine.info.thresholds, self.settings
         ceiling = limits.cluster - settings.strictness
         if self._graph is None:
             self._graph = NeighbourGraph.load(self._graph_file, ceiling=ceiling)
-        spectral = {
-            "k_reciprocal": settings.k_reciprocal or None,
-            "verification_threshold": min(ceiling, settings.verification_threshold) or None,
-            "n_clusters": settings.n_clusters or None,
-        }
+        method = method or settings.method
+        tuning = settings.tuning(method)
+        if threshold := tuning.get("verification_threshold"):
+            tuning["verification_threshold"] = min(ceiling, threshold)
         return make_clusterer(
             method,
             ceiling=ceiling,
@@ -135,7 +157,7 @@ class Grouping:
             min_faces=settings.min_faces,
             normalisation=self._engine.normalisation,
             graph=self._graph,
-            **(spectral if method == "spectral" else {}),
+            **tuning,
         )
 
 

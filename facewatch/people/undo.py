@@ -16,6 +16,9 @@ from facewatch.people.lookup import name_key
 FOLLOWING = ("look again", "hand over")
 """What the journal calls that which follows from a decision by itself."""
 
+RECLUSTER = "recluster"
+"""What groups faces: a run's, or a user's when a user asked for it. It says nothing about anybody."""
+
 Fact = tuple[str, tuple[int, ...], str]
 """Table, key and column of something that was decided."""
 
@@ -233,7 +236,7 @@ class History:
         others = {
             person_id
             for entry in self._catalog.journal.decisions()
-            if entry.id not in undone
+            if entry.id not in undone and entry.action != RECLUSTER
             for person_id in entry.details.get("people", ())
         }
         self._catalog.people.mark_edited(others & set(people))

@@ -118,6 +118,8 @@ def _outcome(catalog: Catalog, decided: Decided) -> str:
             return f"{who[0]} is not in {plural(len(decided.photos), 'photo')} after all"
         case "forget":
             return f"{data.get('who')} is forgotten, with {faces}"
+        case "recluster":
+            return f"{_regrouped(data)}; `facewatch undo {ids.decision(decided.entry_id or 0)}` takes that back"
         case action:
             return action
 
@@ -198,9 +200,16 @@ def describe(entry: Entry) -> str:
         "audit": f"faults fixed, {n_faces} moved",
         "undo": f"undo of {', '.join(map(ids.decision, data.get('undone', ())))}",
         "redo": f"redo of {', '.join(map(ids.decision, data.get('redone', ())))}",
-        "recluster": f"{data.get('new')} new people, {data.get('joined')} joined, {data.get('faces')} faces grouped",
+        "recluster": _regrouped(data),
     }
     return sentences.get(entry.action, entry.action)
+
+
+def _regrouped(data: Mapping[str, Any]) -> str:
+    new, faces = plural(data.get("new", 0), "new person", "new people"), plural(data.get("faces", 0), "face")
+    counts = {"split": data.get("split", 0), "vanished": data.get("vanished", 0)}
+    more = "".join(f", {n} {what}" for what, n in counts.items() if n)
+    return f"{new}, {data.get('joined')} joined{more}, {faces} grouped"
 
 
 def _faces_text(data: Mapping[str, Any]) -> str:

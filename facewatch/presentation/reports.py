@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from facewatch.folders.restore import TakenOver
     from facewatch.fs.locks import Holder
     from facewatch.heartbeat import Heartbeat
-    from facewatch.people.identities import Reclustered
     from facewatch.pipeline import FaceCounts, ScanResult
     from facewatch.reports.stats import Spread, Stats
     from facewatch.reports.status import Counts, Status
@@ -62,15 +61,6 @@ def _found_in(faces: FaceCounts) -> str:
     new = f"{plural(faces.n_faces, 'new face')}: {faces.n_new_assigned} assigned" if faces.n_faces else "no new faces"
     before = f", {plural(faces.n_earlier_assigned, 'earlier face')} assigned" if faces.n_earlier_assigned else ""
     return f"{new}{before}, {plural(faces.n_new_people, 'new person', 'new people')}"
-
-
-def reclustered(done: Reclustered, *, is_dry_run: bool) -> str:
-    would = "would be " if is_dry_run else ""
-    return (
-        f"{plural(done.n_pool, 'face')} belonged to nobody: {done.n_matched} {would}matched to known people, "
-        f"{done.n_grouped} {would}grouped; {plural(done.n_new_people, 'new person', 'new people')}, "
-        f"{done.n_joined_people} {would}joined to another"
-    )
 
 
 # --- the people folder ---

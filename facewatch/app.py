@@ -31,6 +31,7 @@ from facewatch.people.apply import Corrections
 from facewatch.people.grouping import Grouping
 from facewatch.people.identities import Identities
 from facewatch.people.lookup import Lookup
+from facewatch.people.overview import Overview
 from facewatch.people.search import Search
 from facewatch.pipeline import Pipeline
 from facewatch.reports.status import Status, StatusReport
@@ -132,6 +133,11 @@ class App:
     @cached_property
     def watch_settings(self) -> WatchSettings:
         return watch_settings_of(self.config)
+
+    @cached_property
+    def overview(self) -> Overview:
+        """Everybody at a glance; kept, because it reads again only what has changed."""
+        return Overview(self.catalog)
 
     def explainer(self) -> Explainer:
         """Return what explains why faces are where they are."""

@@ -35,6 +35,7 @@ from facewatch.catalog.opening import (
 )
 from facewatch.catalog.people import LinkRow, Links, People, Person, Runs
 from facewatch.catalog.presences import Presence, Presences
+from facewatch.catalog.tiles import Tiles
 from facewatch.errors import CatalogError
 from facewatch.fs import sidecar
 from facewatch.fs.locks import Holder, file_lock, holder
@@ -132,6 +133,7 @@ class Catalog(Tables):
         self.provenance = Provenance(self._db)
         self.integrity = Integrity(self._db)
         self.lineage = Lineage(self._db)
+        self.tiles = Tiles(self._db)
 
     def __enter__(self) -> Catalog:
         return self
@@ -201,6 +203,19 @@ class Catalog(Tables):
         """Turn SQLite's errors while reading into the program's own."""
         with clear_errors(self.path):
             yield
+
+    @contextmanager
+    def read_transaction(self) -> Iterator[None]:
+        """Let all that is read inside be of one moment, whoever writes meanwhile; nothing is written in it."""
+        with clear_errors(self.path):
+            if self._db.conn.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.conn.rollback()
 
     @contextmanager
     def run_lock(self, purpose: str) -> Iterator[None]:

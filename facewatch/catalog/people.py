@@ -13,6 +13,7 @@ from facewatch.catalog.assignments import Rejections
 from facewatch.catalog.files import display
 from facewatch.catalog.opening import TableAccess
 from facewatch.catalog.presences import N_ONLY_PRESENT
+from facewatch.catalog.tiles import COUNTED, LIVING_P, Tiles
 from facewatch.ids import label_of
 
 
@@ -62,14 +63,13 @@ class People(TableAccess):
 
     def all(self) -> list[Person]:
         """Return the living people, most photos first, and last those that the grouping found to be near everybody."""
-        rows = self._db.execute(f"{_SELECT} GROUP BY p.id ORDER BY 7 DESC, 6 DESC, 1")
-        last = self._last()
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS}, COALESCE(c.n_faces, 0), COALESCE(c.n_photos, 0) + {N_ONLY_PRESENT}, p.born,"
+            f" p.cover_id FROM people p LEFT JOIN ({COUNTED}) c ON c.person_id = p.id WHERE {LIVING_P}"
+            " ORDER BY 7 DESC, 6 DESC, 1"
+        )
+        last = Tiles(self._db).last()
         return sorted(map(_person, rows), key=lambda person: person.is_machine_made and person.id in last)
-
-    def _last(self) -> frozenset[int]:
-        """Return the people who are shown last while no user said anything about them."""
-        row = self._db.execute("SELECT value FROM settings WHERE key = 'last'").fetchone()
-        return frozenset(json.loads(row[0])) if row else frozenset()
 
     def show_last(self, people: Iterable[int]) -> None:
         self._db.execute(
@@ -89,7 +89,7 @@ class People(TableAccess):
             " (SELECT 1 FROM assignments a JOIN faces f ON f.id = a.face_id"
             " JOIN files ON files.photo_id = f.photo_id WHERE a.person_id = p.id) OR EXISTS"
             " (SELECT 1 FROM presences r JOIN files ON files.photo_id = r.photo_id WHERE r.person_id = p.id) AS is_here"
-            f" FROM people p WHERE {_LIVING_P})"
+            f" FROM people p WHERE {LIVING_P})"
         ).fetchone()
         return {"people": people, "named": named, "hidden": hidden, "absent": all_named - named}
 
@@ -267,7 +267,7 @@ class Runs(TableAccess):
 def _wanted(*, named_only: bool, only: Collection[int] | None = None) -> str:
     """Return the query for (id, name, photo_id) of whoever is in a photo of the library, by a face or by the user's
     word, and has a folder."""
-    which = f"{_LIVING_P} AND NOT p.is_hidden AND {_among('p.id', only)}" + (
+    which = f"{LIVING_P} AND NOT p.is_hidden AND {_among('p.id', only)}" + (
         " AND p.name IS NOT NULL" if named_only else ""
     )
     return (
@@ -284,13 +284,13 @@ def _among(column: str, ids: Collection[int] | None) -> str:
 
 
 _LIVING = "merged_into IS NULL AND NOT is_gone"
-_LIVING_P = "p.merged_into IS NULL AND NOT p.is_gone"
+
+_COLUMNS = "p.id, p.name, p.is_hidden, p.is_touched, p.folder"
 
 _SELECT = (
-    "SELECT p.id, p.name, p.is_hidden, p.is_touched, p.folder, COUNT(f.id),"
-    f" COUNT(DISTINCT f.photo_id) + {N_ONLY_PRESENT}, p.born, p.cover_id FROM people p"
+    f"SELECT {_COLUMNS}, COUNT(f.id), COUNT(DISTINCT f.photo_id) + {N_ONLY_PRESENT}, p.born, p.cover_id FROM people p"
     " LEFT JOIN assignments a ON a.person_id = p.id LEFT JOIN faces f ON f.id = a.face_id"
-    f" AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) WHERE {_LIVING_P}"
+    f" AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id) WHERE {LIVING_P}"
 )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from facewatch import ids
+from facewatch.ids import label_of
 from facewatch.people.lookup import name_key
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
+    from facewatch.catalog.tiles import LivingPerson, Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +27,55 @@ class PersonTile:
     n_faces: int
     cover_id: int | None
     """The face that stands for the person: the one that a user chose, else the best one; None: no photo of the person
-    is in the library."""
+    in the library shows a face."""
 
 
-def overview(catalog: Catalog) -> tuple[PersonTile, ...]:
-    """Return everybody who is in the library now: who has a name first, then by how many photos they are on."""
-    people = [person for person in catalog.people.all() if person.n_photos]
-    covers = catalog.faces.best_of([person.id for person in people], 1)
-    tiles = [
-        PersonTile(
-            person.id,
-            label=person.label,
-            is_named=person.name is not None,
-            is_hidden=person.is_hidden,
-            n_photos=person.n_photos,
-            n_faces=person.n_faces,
-            cover_id=next(iter(covers.get(person.id, ())), None),
+class Overview:
+    """Everybody at a glance. Kept between requests, it reads again only what has changed. Belongs to one thread."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._library: tuple[int, ...] = ()
+        self._known: dict[int, tuple[Hashable, Shown | None]] = {}
+        """What the library holds of each person, and what that hangs on."""
+
+    def tiles(self) -> tuple[PersonTile, ...]:
+        """Return everybody who is in the library now: who has a name first, then by how many photos they are on."""
+        with self._catalog.read_transaction():
+            living, last = self._catalog.tiles.living(), self._catalog.tiles.last()
+            self._renew(living)
+        found = [(person, shown) for person in living if (shown := self._known[person.id][1]) is not None]
+        found.sort(
+            key=lambda one: (
+                one[0].name is None,
+                one[0].is_machine_made and one[0].id in last,
+                *(-one[1].n_photos, -one[1].n_faces, one[0].id),
+            )
         )
-        for person in people
-    ]
-    # The sort is stable: within both groups the catalog's order stays.
-    return tuple(sorted(tiles, key=lambda tile: not tile.is_named))
+        return tuple(_tile(person, shown) for person, shown in found)
+
+    def _renew(self, living: Sequence[LivingPerson]) -> None:
+        library, prints = self._catalog.tiles.library_stamp(), self._catalog.tiles.prints()
+        if library != self._library:
+            self._known, self._library = {}, library
+        stamps: dict[int, Hashable] = {one.id: (prints.get(one.id), one.cover_id) for one in living}
+        changed = [one for one, stamp in stamps.items() if self._known.get(one, (None, None))[0] != stamp]
+        shown = self._catalog.tiles.shown(changed if self._known else None)
+        self._known = {one: self._known[one] for one in stamps.keys() - set(changed)} | {
+            one: (stamps[one], shown.get(one)) for one in changed
+        }
+
+
+def _tile(person: LivingPerson, shown: Shown) -> PersonTile:
+    return PersonTile(
+        person.id,
+        label=person.name or label_of(person.id),
+        is_named=person.name is not None,
+        is_hidden=person.is_hidden,
+        n_photos=shown.n_photos,
+        n_faces=shown.n_faces,
+        cover_id=shown.best_id,
+    )
 
 
 def matching(tiles: Collection[PersonTile], text: str, *, is_hidden: bool) -> Sequence[PersonTile]:

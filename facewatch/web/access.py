@@ -61,7 +61,7 @@ class AppThreads:
 @dataclass(frozen=True, slots=True)
 class _Cached:
     version: int
-    value: Any
+    reading: asyncio.Task[Any]
 
 
 class Access:
@@ -116,14 +116,13 @@ class Access:
             self.note_change()
 
     async def cached(self, key: Hashable, work: Callable[[App], T]) -> T:
-        """Return what `work` reads, or what it read before if the catalog has not changed since."""
+        """Return what `work` reads, or what it read before if the catalog has not changed since; it is read once for
+        all who ask meanwhile."""
         kept = self._cache.get(key)
-        if kept is not None and kept.version == self.version:
-            value: T = kept.value
-            return value
-        version = self.version
-        value = await self.read(work)
-        self._cache[key] = _Cached(version, value)
+        if kept is None or kept.version != self.version or (kept.reading.done() and kept.reading.exception()):
+            kept = self._cache[key] = _Cached(self.version, asyncio.create_task(self.read(work)))
+        # Whoever goes away must not take it from the others.
+        value: T = await asyncio.shield(kept.reading)
         return value
 
     def note_change(self) -> None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
-from facewatch.people.overview import PersonTile, matching, overview
+from facewatch.people.overview import PersonTile, matching
 from facewatch.presentation.html import render
 from facewatch.web.site import Site
 
@@ -44,7 +44,7 @@ class PeopleRows(BaseModel):
 async def people(
     site: Site, q: str = "", page: Annotated[int, Query(ge=1, le=100_000)] = 1, hidden: bool = False
 ) -> str:
-    tiles = await site.access.cached("overview", lambda app: overview(app.catalog))
+    tiles = await site.access.cached("overview", lambda app: app.overview.tiles())
     found = matching(tiles, q, is_hidden=hidden)
     return render(
         "web/people.html",
@@ -68,7 +68,7 @@ async def list_people(
     limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
 ) -> PeopleRows:
     """List people whose name or label holds `q`: named ones first, then by how many photos they are on."""
-    tiles = matching(await site.access.cached("overview", lambda app: overview(app.catalog)), q, is_hidden=hidden)
+    tiles = matching(await site.access.cached("overview", lambda app: app.overview.tiles()), q, is_hidden=hidden)
     return PeopleRows(n_people=len(tiles), people=[_row(tile) for tile in tiles[offset : offset + limit]])
 
 

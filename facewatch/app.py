@@ -21,10 +21,12 @@ from facewatch.folders.restore import Locations, Restored, restore
 from facewatch.folders.sheet import remove_sheet
 from facewatch.folders.sync import PeopleFolder
 from facewatch.indexing.analyzer import Recipe
-from facewatch.indexing.crops import CUT_SECONDS, NO_ENGINE, Crops
+from facewatch.indexing.crops import CUT_SECONDS, NO_ENGINE
 from facewatch.indexing.engine import WantedEngine
-from facewatch.indexing.memory import memory_limit
-from facewatch.indexing.pool import CropWorkers, WorkerPool, Workers
+from facewatch.indexing.memory import MB, memory_limit
+from facewatch.indexing.picture_maker import PictureMaker
+from facewatch.indexing.pictures import PictureStore
+from facewatch.indexing.pool import PictureWorkers, WorkerPool, Workers
 from facewatch.library.layout import check_places
 from facewatch.library.roots import Libraries
 from facewatch.people.apply import Corrections
@@ -171,20 +173,21 @@ class App:
             self.catalog, self.engine, self.identities, self.grouping, follow=self.corrections.show_in_folders
         )
 
-    def face_crops(self, cutter: CropWorkers | None = None, *, n_workers: int = 1) -> FaceCrops:
+    def face_crops(self, workers: PictureWorkers | None = None, *, n_workers: int = 1) -> FaceCrops:
         """Return what cuts faces out of their photos; its first worker process is being started.
 
-        `cutter` takes the place of the worker processes.
+        `workers` take the place of the worker processes.
 
         Raises:
             EngineError: there is not memory enough for it.
         """
         from facewatch.people.portraits import FaceCrops
 
-        if cutter is None:
-            cutter = crop_workers(self.config, n_workers)
-            cutter.get_ready_to_cut()
-        return FaceCrops(self.catalog, Crops(self.catalog.path, cutter), cutter)
+        if workers is None:
+            workers = picture_workers(self.config, n_workers)
+            workers.get_ready_to_cut()
+        store = picture_store(self.config)
+        return FaceCrops(self.catalog, store, PictureMaker(store, workers))
 
     def auditor(self) -> Auditor:
         """Return what checks the catalog and the people folder, and fixes what takes no decision."""
@@ -268,8 +271,14 @@ def _check_aligned(aligned: Collection[Path], known: Collection[Path], source: s
         raise ConfigError(source, strange)
 
 
-def crop_workers(config: Config, n_workers: int = 1) -> WorkerPool:
-    """Return worker processes that cut out faces, within the limits of the settings; started when they are asked.
+def picture_store(config: Config) -> PictureStore:
+    """Return where pictures of faces and photos are kept."""
+    return PictureStore(config.catalog, most_bytes=config["resources.pictures_mb"] * MB)
+
+
+def picture_workers(config: Config, n_workers: int = 1) -> WorkerPool:
+    """Return worker processes that make pictures of faces and photos, within the limits of the settings; started when
+    they are asked.
 
     Raises:
         EngineError: there is not memory enough for it.

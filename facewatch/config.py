@@ -353,6 +353,12 @@ SETTINGS = (
         "A photo that takes longer than this is put aside; a hung decoder costs no more.",
         _number(1, 86400),
     ),
+    Setting(
+        "resources.pictures_mb",
+        2000,
+        "Space for pictures of faces and photos that were shown, in MB, beside the catalog; those used longest ago go.",
+        _number(100, 1e6, whole=True),
+    ),
     Setting("backup.daily", True, "Whether the watcher backs the catalog up once a day.", _yes_no),
     Setting("backup.keep", 7, "How many daily backups are kept.", _number(1, 1000, whole=True)),
     Setting(

@@ -1,13 +1,12 @@
-"""Faces cut out of their photos, and the folder that keeps them."""
+"""Faces cut out of their photos, and photos made smaller, for people to look at."""
 
 from __future__ import annotations
 
 import io
 import os
 import signal
-import stat
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -19,14 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facewatch import decode
-from facewatch.app import crop_workers
+from facewatch.app import picture_workers
 from facewatch.config import load_config
 from facewatch.engines import fake
-from facewatch.errors import EngineError, Fault, FaultCode, PhotoError
+from facewatch.errors import EngineError, PhotoError
 from facewatch.indexing import cutting
 from facewatch.indexing.analyzer import Analyzer, LibraryFile, Recipe
-from facewatch.indexing.crops import MOST_LOST, SIDE, Crops, Source
-from facewatch.indexing.pool import LOST_IN_A_ROW, InlineWorkers, WorkerPool
+from facewatch.indexing.pool import LOST_IN_A_ROW, WorkerPool
 from facewatch.indexing.worker import WorkerLost
 from facewatch.types import Box, Decoded, Fingerprint
 
@@ -35,7 +33,6 @@ SQUARES = Box(64, 32, 64, 64), Box(192, 32, 64, 64)
 """Where `fake.draw` puts the first two faces."""
 
 EYES = Analyzer(Recipe("fake"))
-INLINE = InlineWorkers(Recipe("fake"))
 
 
 @pytest.fixture
@@ -46,30 +43,13 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Crops]:
-    with Crops(tmp_path / "catalog.sqlite", INLINE) as kept:
-        yield kept
-
-
 def middle(picture: NDArray[np.uint8]) -> tuple[int, ...]:
     side = picture.shape[0]
     return tuple(picture[side // 2, side // 2].tolist())
 
 
-def pixels_of(path: Path | None) -> NDArray[np.uint8]:
-    assert path is not None
-    with Image.open(path) as picture:
-        assert picture.format == "JPEG"
-        return np.asarray(picture)
-
-
 def at(path: Path) -> LibraryFile:
     return LibraryFile(str(path.parent), path.name)
-
-
-def on(path: Path) -> Source:
-    return Source(at(path))
 
 
 def cut_from(
@@ -93,18 +73,6 @@ def pictures_from(path: Path, boxes: Sequence[Box], *, side: int = 192) -> list[
 def is_person(picture: NDArray[np.uint8], person: tuple[int, int]) -> bool:
     """Whether the middle of a picture has somebody's colour, as far as JPEG keeps it."""
     return bool(np.abs(np.subtract(middle(picture)[:2], person)).max() < 12)
-
-
-def entries_of(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-def refuse() -> str:
-    raise OSError("no room")
-
-
-def crop_of(crops: Crops, face_id: int, source: Source, box: Box) -> Path | None:
-    return crops.paths_of(source, {face_id: box})[face_id]
 
 
 # --- cutting ---
@@ -241,6 +209,67 @@ def test_any_box_gives_a_picture_of_the_wanted_side(x: int, y: int, w: int, h: i
     assert cutting.cut(Decoded(pixels, 40 * scale, 30 * scale, "PNG"), Box(x, y, w, h), side).shape == (side, side, 3)
 
 
+# --- whole photos ---
+
+
+def reduced_from(path: Path, *sides: int, expected: Fingerprint | None = None) -> list[NDArray[np.uint8]]:
+    return [np.asarray(Image.open(io.BytesIO(jpeg))) for jpeg in EYES.reduced(at(path), sides, expected)]
+
+
+def test_a_photo_is_made_as_small_as_wanted_and_never_larger_than_it_is(photo: Path) -> None:
+    large, small = reduced_from(photo, 1600, 80)
+    assert large.shape == (128, 320, 3)
+    assert small.shape == (32, 80, 3)
+    assert np.abs(small[16, 24, :2].astype(int) - ANNA).max() < 12
+
+
+@pytest.mark.parametrize("name", ["formats/iphone_7.heic", "formats/IMG_2682.heic", "orientation/Landscape_8.jpg"])
+def test_a_photo_of_a_phone_is_shown_upright(shared: Path, name: str) -> None:
+    path = shared / "photos" / "odd" / name
+    with path.open("rb") as data:
+        decoded = decode.decode(data, working_side=200)
+    (picture,) = reduced_from(path, 200)
+    assert picture.shape == decoded.pixels.shape
+    assert np.abs(picture.astype(int) - decoded.pixels).mean() < 12
+
+
+def test_a_raw_photo_is_shown(shared: Path) -> None:
+    (picture,) = reduced_from(shared / "photos" / "odd" / "raw" / "canon_eos_6d.dng", 160)
+    assert max(picture.shape) == 160
+
+
+@pytest.mark.parametrize("name", ["odd/formats/iphone_7.heic", "album/matches/00000034.jpg"])
+def test_colours_are_those_of_the_photo_for_a_screen_without_a_profile(shared: Path, name: str) -> None:
+    path = shared / "photos" / name
+    with path.open("rb") as data:
+        seen = decode.decode(data, working_side=300).pixels
+        data.seek(0)
+        shown = decode.decode(data, working_side=300, in_srgb=True).pixels
+    assert np.ptp(shown, axis=-1).mean() > 1.03 * np.ptp(seen, axis=-1).mean(), "a wide gamut read as sRGB is pale"
+    (picture,) = reduced_from(path, 300)
+    assert np.abs(picture.astype(int) - shown).mean() < np.abs(picture.astype(int) - seen).mean()
+    with Image.open(io.BytesIO(EYES.reduced(at(path), [300], None)[0])) as jpeg:
+        assert "icc_profile" not in jpeg.info
+        assert not jpeg.getexif()
+
+
+def test_a_profile_that_nobody_understands_is_passed_over(tmp_path: Path, photo: Path) -> None:
+    with Image.open(photo) as picture:
+        picture.save(tmp_path / "odd.png", icc_profile=b"\0" * 16 + b"RGB " + b"nonsense" * 20)
+    (picture, plain) = (reduced_from(path, 320)[0] for path in (tmp_path / "odd.png", photo))
+    assert (picture == plain).all()
+
+
+def test_only_the_photo_on_record_is_shown_and_none_beyond_the_limits(photo: Path) -> None:
+    before = Fingerprint.of(photo.stat())
+    assert EYES.reduced(at(photo), [80], before)
+    with pytest.raises(PhotoError, match="needs about 0 MB"):
+        EYES.reduced(at(photo), [80], before, 1000)
+    Image.fromarray(fake.draw([BEN], shade=100)).save(photo)
+    with pytest.raises(FileNotFoundError):
+        EYES.reduced(at(photo), [80], before)
+
+
 # --- in a worker ---
 
 
@@ -256,16 +285,17 @@ def test_a_worker_cuts_faces_out_without_an_engine(photo: Path, workers: WorkerP
     workers.get_ready_to_cut()
     found = workers.cut_faces(at(photo), SQUARES, None, side=50).result(60)
     assert found == cut_from(photo, SQUARES, side=50)
+    assert workers.reduced(at(photo), [80], None).result(60) == EYES.reduced(at(photo), [80], None)
 
 
 def test_the_limits_of_the_settings_hold_for_it(tmp_path: Path) -> None:
     Image.new("L", (1500, 1000)).save(tmp_path / "photo.png")
-    with closing(crop_workers(load_config(None, {"library.max_megapixels": 1}, cwd=tmp_path))) as strict:
+    with closing(picture_workers(load_config(None, {"library.max_megapixels": 1}, cwd=tmp_path))) as strict:
         fault = strict.cut_faces(at(tmp_path / "photo.png"), SQUARES, None, side=50).exception(60)
     assert isinstance(fault, PhotoError)
     assert fault.fault.text.startswith("too many pixels")
     with pytest.raises(EngineError, match=r"^100 MB of memory are too little: cutting out faces takes "):
-        crop_workers(load_config(None, {"resources.memory_mb": 100}, cwd=tmp_path))
+        picture_workers(load_config(None, {"resources.memory_mb": 100}, cwd=tmp_path))
 
 
 def test_a_worker_that_is_lost_is_replaced(photo: Path, workers: WorkerPool) -> None:
@@ -309,260 +339,3 @@ def test_what_is_cancelled_before_the_worker_comes_to_it_is_not_done(
     assert [future.cancel() for future in never] == [True] * 3
     last = workers.cut_faces(at(photo), SQUARES, None, side=52)
     assert len(first.result(60)) == len(last.result(60)) == 2
-
-
-# --- keeping ---
-
-
-class Asked:
-    """A CropWorkers that remembers what it was asked for, and may fail."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, int]] = []
-        """Path, number of faces."""
-        self.fault: Exception | None = None
-        self.waiting: list[Future[list[bytes | None]]] | None = None
-        """Where answers are held back."""
-
-    def cut_faces(
-        self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
-    ) -> Future[list[bytes | None]]:
-        self.asked.append((photo.path, len(boxes)))
-        future: Future[list[bytes | None]] = Future()
-        if self.waiting is not None:
-            self.waiting.append(future)
-        elif self.fault:
-            future.set_exception(self.fault)
-        else:
-            future.set_result([b"jpeg" for _ in boxes])
-        return future
-
-    def close(self) -> None: ...
-
-
-@pytest.fixture
-def cutter() -> Asked:
-    return Asked()
-
-
-@pytest.fixture
-def counted(tmp_path: Path, cutter: Asked) -> Crops:
-    return Crops(tmp_path / "catalog.sqlite", cutter)
-
-
-def source(path: str) -> Source:
-    return Source(LibraryFile("/library", path))
-
-
-LOST = WorkerLost(Fault.of(FaultCode.CRASHES, reason="segmentation fault"))
-BOX = SQUARES[0]
-
-
-@pytest.mark.parametrize("fault", [LOST, PhotoError(Fault.of(FaultCode.TRUNCATED, "JPEG"))])
-def test_a_photo_that_cannot_be_cut_is_asked_for_once(counted: Crops, cutter: Asked, fault: Exception) -> None:
-    cutter.fault = fault
-    counted.begin(source("bad.jpg"), {1: BOX})
-    for face_id in (1, 2, 1):
-        assert crop_of(counted, face_id, source("bad.jpg"), BOX) is None
-    assert cutter.asked == [("bad.jpg", 1)]
-    cutter.fault = None
-    assert crop_of(counted, 3, source("good.jpg"), BOX)
-
-
-def test_faces_of_a_lost_photo_that_were_begun_apart_count_as_one_loss(counted: Crops, cutter: Asked) -> None:
-    cutter.fault = LOST
-    for face_id in range(MOST_LOST + 1):
-        counted.begin(source("bad.jpg"), {face_id: BOX})
-    for face_id in range(MOST_LOST + 1):
-        assert crop_of(counted, face_id, source("bad.jpg"), BOX) is None
-    cutter.fault = None
-    assert crop_of(counted, 9, source("good.jpg"), BOX)
-
-
-def test_a_photo_that_is_away_is_shown_when_it_is_back(counted: Crops, cutter: Asked) -> None:
-    cutter.fault = FileNotFoundError("gone")
-    assert crop_of(counted, 1, source("a.jpg"), BOX) is None
-    cutter.fault = None
-    assert crop_of(counted, 1, source("a.jpg"), BOX)
-
-
-@pytest.mark.parametrize("fault", [LOST, EngineError("no worker process can be made")])
-def test_after_some_lost_workers_no_photo_is_opened_any_more(
-    counted: Crops, cutter: Asked, fault: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert crop_of(counted, 0, source("kept.jpg"), BOX)
-    cutter.fault = fault
-    for i in range(MOST_LOST + 2):
-        assert crop_of(counted, i, source(f"{i}.jpg"), BOX) is None
-    assert len(cutter.asked) == 1 + MOST_LOST
-    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
-    assert crop_of(counted, 0, source("kept.jpg"), BOX)
-
-
-def test_a_face_outside_its_photo_is_asked_for_once(kept: Crops, photo: Path) -> None:
-    cutter = Asked()
-    cutter.waiting = []
-    crops = Crops(kept.folder.with_name("catalog.sqlite"), cutter)
-    crops.begin(source("a.jpg"), {1: BOX})
-    cutter.waiting[0].set_result([None])
-    assert crop_of(crops, 1, source("a.jpg"), BOX) is None
-    assert crop_of(crops, 1, source("a.jpg"), BOX) is None
-    assert cutter.asked == [("a.jpg", 1)]
-
-
-def test_what_was_begun_is_not_asked_for_again(counted: Crops, cutter: Asked) -> None:
-    counted.begin(source("a.jpg"), {1: BOX, 2: SQUARES[1]})
-    counted.begin(source("a.jpg"), {2: SQUARES[1], 3: BOX})
-    assert None not in counted.paths_of(source("a.jpg"), {1: BOX, 2: SQUARES[1], 3: BOX}).values()
-    assert cutter.asked == [("a.jpg", 2), ("a.jpg", 1)]
-
-
-def test_what_was_put_off_before_the_worker_came_to_it_is_asked_for_again(counted: Crops, cutter: Asked) -> None:
-    cutter.waiting = []
-    for name in ("a.jpg", "b.jpg"):
-        counted.begin(source(name), {1: BOX})
-    running, waiting = cutter.waiting
-    running.set_running_or_notify_cancel()
-    counted.put_off()
-    assert waiting.cancelled()
-    cutter.waiting = None
-    running.set_result([b"jpeg"])
-    for name in ("a.jpg", "b.jpg"):
-        assert crop_of(counted, 1, source(name), BOX)
-    assert cutter.asked == [("a.jpg", 1), ("b.jpg", 1), ("b.jpg", 1)]
-
-
-def test_without_a_cutter_only_what_is_kept_is_there(tmp_path: Path, counted: Crops) -> None:
-    path = crop_of(counted, 1, source("a.jpg"), BOX)
-    alone = Crops(tmp_path / "catalog.sqlite")
-    assert crop_of(alone, 1, source("a.jpg"), BOX) == path
-    assert crop_of(alone, 2, source("a.jpg"), BOX) is None
-
-
-def test_a_crop_is_kept_beside_the_catalog_for_its_owner_only(tmp_path: Path, kept: Crops, photo: Path) -> None:
-    path = crop_of(kept, 7, on(photo), SQUARES[0])
-    assert path is not None
-    assert path.parent == tmp_path / "catalog.sqlite.crops"
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert pixels_of(path).shape == (SIDE, SIDE, 3)
-    assert np.abs(np.subtract(middle(pixels_of(path))[:2], ANNA)).max() < 12
-    assert entries_of(path.parent) == {path.name}
-
-
-def test_a_kept_crop_serves_while_the_photo_is_away(kept: Crops, photo: Path) -> None:
-    before = crop_of(kept, 7, on(photo), SQUARES[0])
-    photo.unlink()
-    assert crop_of(kept, 7, on(photo), SQUARES[0]) == before
-    assert pixels_of(before).size
-    assert crop_of(kept, 8, on(photo), SQUARES[1]) is None
-
-
-def test_another_box_face_or_photo_has_a_crop_of_its_own(tmp_path: Path, kept: Crops, photo: Path) -> None:
-    other = tmp_path / "other.png"
-    other.write_bytes(photo.read_bytes())
-    asked = [
-        (7, on(photo), SQUARES[0]),
-        (7, on(photo), SQUARES[1]),
-        (8, on(photo), SQUARES[0]),
-        (7, on(other), SQUARES[0]),
-    ]
-    assert len({crop_of(kept, *face) for face in asked} - {None}) == len(asked)
-
-
-def test_a_deleted_folder_and_an_empty_file_are_made_again(kept: Crops, photo: Path) -> None:
-    path = crop_of(kept, 7, on(photo), SQUARES[0])
-    assert path is not None
-    path.write_bytes(b"")
-    assert pixels_of(crop_of(kept, 7, on(photo), SQUARES[0])).size
-    path.unlink()
-    path.parent.rmdir()
-    assert crop_of(kept, 7, on(photo), SQUARES[0]) == path
-    assert pixels_of(path).size
-
-
-def test_several_faces_of_a_photo_are_asked_for_at_once(kept: Crops, photo: Path) -> None:
-    paths = kept.paths_of(on(photo), {1: SQUARES[0], 2: SQUARES[1], 3: Box(9999, 9999, 5, 5)})
-    assert middle(pixels_of(paths[1]))[0] < middle(pixels_of(paths[2]))[0]
-    assert paths[3] is None
-    assert kept.paths_of(on(photo), {}) == {}
-
-
-def test_the_oldest_crops_go_when_there_are_too_many(tmp_path: Path, photo: Path) -> None:
-    few = Crops(tmp_path / "catalog.sqlite", INLINE, most=3)
-    paths = []
-    for face_id in range(5):
-        path = crop_of(few, face_id, on(photo), SQUARES[0])
-        assert path is not None
-        os.utime(path, ns=(face_id, face_id))
-        paths.append(path)
-    assert entries_of(few.folder) == {path.name for path in paths[2:]}
-
-
-def test_what_was_asked_for_together_is_there_together(tmp_path: Path, photo: Path) -> None:
-    few = Crops(tmp_path / "catalog.sqlite", INLINE, most=3)
-    oldest = crop_of(few, 0, on(photo), SQUARES[0])
-    assert oldest is not None
-    os.utime(oldest, ns=(0, 0))
-    paths = few.paths_of(on(photo), dict.fromkeys(range(6), SQUARES[0]))
-    assert all(path is not None and path.is_file() for path in paths.values())
-    crop_of(few, 9, on(photo), SQUARES[0])
-    assert len(entries_of(few.folder)) == 3
-
-
-def test_rights_that_were_widened_are_narrowed_again(kept: Crops, photo: Path) -> None:
-    kept.folder.mkdir(mode=0o755)
-    kept.folder.chmod(0o755)
-    crop_of(kept, 7, on(photo), SQUARES[0])
-    assert stat.S_IMODE(kept.folder.stat().st_mode) == 0o700
-
-
-@pytest.mark.parametrize("place", ["file", "link", "no parent"])
-def test_where_the_folder_cannot_be_a_temporary_one_is_used_and_removed(
-    tmp_path: Path, photo: Path, place: str
-) -> None:
-    catalog = tmp_path / ("absent/catalog.sqlite" if place == "no parent" else "catalog.sqlite")
-    elsewhere, target = tmp_path / "temporary", tmp_path / "target"
-    target.mkdir()
-    kept = Crops(catalog, INLINE, make_temporary=lambda: (elsewhere.mkdir(), str(elsewhere))[1])
-    if place == "file":
-        kept.folder.write_text("mine")
-    elif place == "link":
-        kept.folder.symlink_to(target)
-    with kept:
-        path = crop_of(kept, 7, on(photo), SQUARES[0])
-        assert path is not None
-        assert path.parent == elsewhere
-        assert pixels_of(path).size
-        assert crop_of(kept, 7, on(photo), SQUARES[0]) == path
-    assert not elsewhere.exists()
-    assert not entries_of(target)
-    assert not (tmp_path / "absent").exists()
-
-
-def test_where_nothing_can_be_written_there_is_no_crop(tmp_path: Path, photo: Path) -> None:
-    kept = Crops(tmp_path / "absent" / "catalog.sqlite", INLINE, make_temporary=refuse)
-    assert crop_of(kept, 7, on(photo), SQUARES[0]) is None
-    kept.close()
-
-
-def test_a_full_disk_leaves_no_part_of_a_crop(
-    tmp_path: Path, kept: Crops, photo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(self: Path, target: Path) -> Path:
-        raise OSError(28, "no space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
-    assert crop_of(Crops(tmp_path / "catalog.sqlite", INLINE, make_temporary=refuse), 7, on(photo), SQUARES[0]) is None
-    assert not entries_of(kept.folder)
-
-
-def test_asking_alone_makes_no_folder(kept: Crops, tmp_path: Path) -> None:
-    assert crop_of(kept, 7, on(tmp_path / "gone.jpg"), SQUARES[0]) is None
-    assert not kept.folder.exists()
-
-
-def test_crops_of_a_forgotten_face_are_removed_and_no_other(kept: Crops, photo: Path) -> None:
-    paths = kept.paths_of(on(photo), {1: Box(10, 10, 20, 20), 11: Box(10, 10, 20, 20)})
-    kept.forget([1])
-    assert [path.is_file() for path in paths.values() if path] == [False, True]

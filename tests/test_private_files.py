@@ -15,10 +15,9 @@ from drawn import Library
 from facewatch.clustering.graph import NeighbourGraph
 from facewatch.errors import CatalogError
 from facewatch.fs.locks import file_lock
-from facewatch.indexing.analyzer import LibraryFile, Recipe
-from facewatch.indexing.crops import Crops, Source
+from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineWorkers
-from facewatch.types import Box
+from facewatch.people.lookup import faces_at
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)
@@ -47,11 +46,9 @@ def test_all_that_is_kept_is_its_owners_alone(library: Library, run: Any, umask:
     library.scan()
     assert open_to_others(data) == {}
     assert run("search", str(photo)).code == 0
-    cutter = InlineWorkers(Recipe("fake"))
-    with library.app() as app, Crops(library.catalog, cutter) as crops:
+    with library.app() as app, app.face_crops(InlineWorkers(Recipe("fake"))) as crops:
         app.grouping.recluster()
-        source = Source(LibraryFile(str(photo.parent), photo.name))
-        assert crops.paths_of(source, {1: Box(64, 32, 64, 64)})[1] is not None
+        assert None not in crops.paths(faces_at(app.catalog, [1, 3]))
         with app.catalog.run_lock("a test"), app.catalog.write():
             assert open_to_others(data) == {}
             names = {path.name.removeprefix(library.catalog.name) for path in data.iterdir()}

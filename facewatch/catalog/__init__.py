@@ -34,6 +34,7 @@ from facewatch.catalog.opening import (
     utc_now,
 )
 from facewatch.catalog.people import LinkRow, Links, People, Person, Runs
+from facewatch.catalog.pictures import PicturedPhoto, PictureSources
 from facewatch.catalog.presences import Presence, Presences
 from facewatch.catalog.tiles import Tiles
 from facewatch.errors import CatalogError
@@ -59,6 +60,7 @@ __all__ = [
     "Pause",
     "PendingPhoto",
     "Person",
+    "PicturedPhoto",
     "Presence",
     "Record",
     "Snapshot",
@@ -134,6 +136,7 @@ class Catalog(Tables):
         self.integrity = Integrity(self._db)
         self.lineage = Lineage(self._db)
         self.tiles = Tiles(self._db)
+        self.pictures = PictureSources(self._db)
 
     def __enter__(self) -> Catalog:
         return self

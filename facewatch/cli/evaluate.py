@@ -174,11 +174,11 @@ def service_opener(state: State, engine: str | None) -> OpenApp:
 
 
 def _write_report(state: State, file: Path, evaluations: Sequence[Evaluation]) -> None:
-    from facewatch.app import crop_workers
+    from facewatch.app import picture_workers
     from facewatch.catalog import utc_now
     from facewatch.evaluation.report import write_report
 
-    with closing(crop_workers(state.config())) as cutter:
+    with closing(picture_workers(state.config())) as cutter:
         write_report(file, evaluations, cutter=cutter, made_at=utc_now())
 
 

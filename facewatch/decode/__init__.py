@@ -7,8 +7,9 @@
 
 A bad photo leaves as a PhotoError whose fault and advice fit on one line and never name the file: the caller does.
 
-Colour profiles are ignored: Display P3 read as sRGB is a little less saturated, which changes no face. Only that of the
-rare JPEG in XYB is obeyed, which without it comes out in false colours.
+Engines see photos without their colour profiles: Display P3 read as sRGB is a little less saturated, which changes no
+face. Only that of the rare JPEG in XYB is obeyed, which without it comes out in false colours. For people to look at
+there is `in_srgb`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from facewatch.decode import container, dates, jpeg, png, tiff, tiff_reader
+from facewatch.decode import colours, container, dates, jpeg, png, tiff, tiff_reader
 from facewatch.decode.container import DECLARED_SIZE, is_cut_off, jp2_layout
 from facewatch.decode.exif import orientation
 from facewatch.decode.kinds import HEAD_BYTES, KINDS, Kind, claims_to_be_photo, is_raw, sniff
@@ -102,7 +103,9 @@ def peek(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = WO
         return Peeked(kind.name, width, height, n_decoded_pixels_of(image, working_side))
 
 
-def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = WORKING_SIDE) -> Decoded:
+def decode(
+    data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = WORKING_SIDE, in_srgb: bool = False
+) -> Decoded:
     """Return the first picture of a photo, upright, in 8-bit RGB, its longer side at most `working_side`.
 
     The cap is checked before a pixel is allocated. A JPEG of at least twice the working side is never decoded at full
@@ -113,6 +116,7 @@ def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = 
         data: the photo, open for reading and able to seek; it is read from its start and left open.
         max_pixels: the largest width times height that is taken.
         working_side: a longer side above this is reduced to exactly this.
+        in_srgb: RGB of another profile (Display P3, Adobe RGB) is converted to sRGB, for people to look at.
 
     Raises:
         PhotoError: it is empty, not an image, not supported, too large, truncated or damaged.
@@ -132,8 +136,11 @@ def decode(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = 
         picture = as_rgb(image, fitted(size, working_side))
         if isinstance(image, tiff_reader.Tiff) and image.is_negative:
             picture = ImageOps.invert(picture)
-        if kind.name == "JPEG":
-            picture = jpeg.in_plain_colours(picture, image.info.get("icc_profile"))
+        profile = image.info.get("icc_profile")
+        if kind.name == "JPEG" and colours.is_xyb(profile):
+            picture = colours.from_xyb(picture, profile)
+        elif in_srgb and colours.is_of_other_rgb(profile):
+            picture = colours.as_srgb(picture, profile)
         picture = upright(picture, turn)
         return _decoded(kind, picture, turned(size, turn), dates.taken_at(kind, image, data))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from PIL import Image, JpegImagePlugin
+from PIL import JpegImagePlugin
 
 from facewatch.decode import tiff
 from facewatch.decode.pixels import load
@@ -36,21 +36,6 @@ def opened(data: BinaryIO) -> Jpeg:
         if lean is data:
             raise
         return Jpeg(lean)
-
-
-_XYB = (b"XYB", "XYB".encode("utf-16-be"))
-
-
-def in_plain_colours(picture: Image.Image, profile: object) -> Image.Image:
-    """The picture in sRGB if its colours are XYB, as its profile then says; what that does to faces is not little."""
-    if not isinstance(profile, bytes) or not any(name in profile for name in _XYB):
-        return picture
-    from PIL import ImageCms  # late: hardly any library needs it
-
-    source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-    converted = ImageCms.profileToProfile(picture, source, target)
-    assert converted is not None  # it is where it need not be done in place
-    return converted
 
 
 # --- segments ---

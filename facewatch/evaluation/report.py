@@ -20,7 +20,7 @@ from facewatch.evaluation.simulated import rows_of
 from facewatch.evaluation.ways import STREAMING, Partition
 from facewatch.fs.atomic import written_at_once
 from facewatch.indexing.crops import Album
-from facewatch.indexing.pool import CropWorkers
+from facewatch.indexing.pool import PictureWorkers
 from facewatch.presentation.html import Axes, Figure, HtmlTable, Tile, chart, dot, line, render, rulers, steps
 from facewatch.text import plural
 from facewatch.types import Thresholds, Tier
@@ -83,7 +83,7 @@ class ShownSet:
     """Photos that could not be used, and why."""
 
 
-def write_report(file: Path, evaluations: Sequence[Evaluation], *, cutter: CropWorkers, made_at: str) -> None:
+def write_report(file: Path, evaluations: Sequence[Evaluation], *, cutter: PictureWorkers, made_at: str) -> None:
     """Write the page, as a whole or not at all; `cutter` cuts out the faces on it.
 
     Raises:

@@ -12,7 +12,8 @@ import hashlib
 import io
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -243,19 +244,31 @@ class Analyzer:
             return []
         from facewatch.indexing import cutting
 
-        with _open(photo) as file:
-            before = Fingerprint.of(os.fstat(file.fileno()))
-            if expected is not None and before != expected:
-                raise FileNotFoundError(os.fspath(photo))
-            pictures = cutting.cut_faces(
-                file, boxes, side=side, max_pixels=self.recipe.max_pixels, most_bytes=most_bytes
-            )
-            if Fingerprint.of(os.fstat(file.fileno())) != before:
-                raise FileNotFoundError(os.fspath(photo))
-            return pictures
+        with _as_expected(photo, expected) as file:
+            return cutting.cut_faces(file, boxes, side=side, max_pixels=self.recipe.max_pixels, most_bytes=most_bytes)
+
+    def reduced(
+        self, photo: LibraryFile, sides: Sequence[int], expected: Fingerprint | None, most_bytes: int | None = None
+    ) -> list[bytes]:
+        """Return a whole photo, upright, as a JPEG of each of these longer sides; no engine is asked.
+
+        Args:
+            sides: in pixels; a photo that is smaller keeps its size.
+            expected: the file as it is on record; None: whatever is there now.
+            most_bytes: what decoding may take; None: no limit.
+
+        Raises:
+            FileNotFoundError: it is gone, or not (or not any more) the one that was expected.
+            OSError: it cannot be read.
+            PhotoError: it cannot be decoded, or not within the limits.
+        """
+        from facewatch.indexing import cutting
+
+        with _as_expected(photo, expected) as file:
+            return cutting.reduced(file, sides, max_pixels=self.recipe.max_pixels, most_bytes=most_bytes)
 
     def load_decoders(self) -> None:
-        """Have in memory what `cut_faces` needs."""
+        """Have in memory what `cut_faces` and `reduced` need."""
         from facewatch import decode  # noqa: F401
         from facewatch.indexing import cutting  # noqa: F401
 
@@ -302,6 +315,23 @@ def _read(photo: LibraryFile, expected: Fingerprint) -> io.BytesIO | None:
             return None
         data = io.BytesIO(file.read())
         return data if Fingerprint.of(os.fstat(file.fileno())) == expected else None
+
+
+@contextmanager
+def _as_expected(photo: LibraryFile, expected: Fingerprint | None) -> Iterator[BinaryIO]:
+    """Yield a file, open for reading; None: whatever is there now.
+
+    Raises:
+        FileNotFoundError: it is gone, or not (or in the end not any more) the one that was expected.
+        OSError: it cannot be read.
+    """
+    with _open(photo) as file:
+        before = Fingerprint.of(os.fstat(file.fileno()))
+        if expected is not None and before != expected:
+            raise FileNotFoundError(os.fspath(photo))
+        yield file
+        if Fingerprint.of(os.fstat(file.fileno())) != before:
+            raise FileNotFoundError(os.fspath(photo))
 
 
 def _open(photo: LibraryFile) -> io.BufferedReader:

@@ -1,4 +1,8 @@
-"""Faces cut out of their photos, in a worker process: a photo and boxes -> a square JPEG of each."""
+"""Pictures for people to look at, made in a worker process; all are JPEGs in sRGB that hold nothing else of the file.
+
+cut_faces  a photo and boxes  -> a square picture of each face
+reduced    a photo and sides  -> the whole photo, upright, in each of these sizes
+"""
 
 from __future__ import annotations
 
@@ -55,12 +59,47 @@ def cut_faces(
 
     photo = decode.peek(data, max_pixels=max_pixels)
     working_side = _working_side(max(photo.width, photo.height), boxes, side)
+    decoded = _decoded(data, working_side, max_pixels, most_bytes)
+    return [_as_jpeg(cut(decoded, box, side)) if _is_within(box, decoded) else None for box in boxes]
+
+
+def reduced(data: BinaryIO, sides: Sequence[int], *, max_pixels: int, most_bytes: int | None = None) -> list[bytes]:
+    """Return a whole photo, upright and with the longer side no longer than each of these, decoding it once.
+
+    Args:
+        data: as `cut_faces` takes it.
+        sides: in pixels; at least one. A photo that is smaller keeps its size.
+        max_pixels: a photo with a larger width times height is not decoded.
+        most_bytes: what decoding may take; None: no limit.
+
+    Returns:
+        JPEGs, RGB, in the order of `sides`.
+
+    Raises:
+        PhotoError: the photo cannot be decoded, or not within these limits.
+        OSError: the disk, not the photo, is at fault.
+    """
+    from PIL import Image
+
+    from facewatch.decode.pixels import fitted
+
+    pixels = _decoded(data, max(sides), max_pixels, most_bytes).pixels
+    picture = Image.fromarray(pixels)
+    sizes = [fitted(picture.size, side) for side in sides]
+    return [
+        _as_jpeg(pixels if size == picture.size else np.asarray(picture.resize(size, Image.Resampling.LANCZOS)))
+        for size in sizes
+    ]
+
+
+def _decoded(data: BinaryIO, working_side: int, max_pixels: int, most_bytes: int | None) -> Decoded:
+    from facewatch import decode
+
     photo = decode.peek(data, max_pixels=max_pixels, working_side=working_side)
     needed = bytes_needed(photo.format, photo.n_decoded_pixels, data.seek(0, os.SEEK_END))
     if most_bytes is not None and needed > most_bytes:
         raise PhotoError(Fault.of(FaultCode.NEEDS_MEMORY, needed=in_mb(needed), there=in_mb(most_bytes)))
-    decoded = decode.decode(data, max_pixels=max_pixels, working_side=working_side)
-    return [_as_jpeg(cut(decoded, box, side)) if _is_within(box, decoded) else None for box in boxes]
+    return decode.decode(data, max_pixels=max_pixels, working_side=working_side, in_srgb=True)
 
 
 def cut(decoded: Decoded, box: Box, side: int) -> NDArray[np.uint8]:

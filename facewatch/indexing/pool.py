@@ -44,8 +44,8 @@ PHOTO_SECONDS = 300.0
 START_ATTEMPTS = 3
 """How often a worker that ends before it is ready is replaced; more would not help."""
 
-CUTTING = "cut_faces"
-"""The one kind of work of which nothing is recorded."""
+FOR_LOOKING = frozenset({"cut_faces", "reduced"})
+"""The kinds of work of which nothing is recorded."""
 
 LOST_IN_A_ROW = 8
 """When workers end over so many photos, one after the other, it is asked whether the photos are to blame at all."""
@@ -70,14 +70,22 @@ class Workers(Protocol):
         ...
 
 
-class CropWorkers(Protocol):
-    """Where faces are cut out of photos; the future's exceptions are those of `Analyzer.cut_faces`, and WorkerLost."""
+class PictureWorkers(Protocol):
+    """Where pictures of photos and faces are made; the futures' exceptions are those of `Analyzer`, and WorkerLost."""
+
+    n_workers: int
 
     def cut_faces(
         self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
     ) -> Future[list[bytes | None]]: ...
 
-    def close(self) -> None: ...
+    def reduced(
+        self, photo: LibraryFile, sides: Sequence[int], expected: Fingerprint | None
+    ) -> Future[list[bytes]]: ...
+
+    def close(self) -> None:
+        """Let go of all memory; whatever is asked next brings it back."""
+        ...
 
 
 @dataclass(slots=True)
@@ -140,7 +148,10 @@ class WorkerPool:
     def cut_faces(
         self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
     ) -> Future[list[bytes | None]]:
-        return self._submit(CUTTING, photo, photo, tuple(boxes), expected, side, self.room.alone)
+        return self._submit("cut_faces", photo, photo, tuple(boxes), expected, side, self.room.alone)
+
+    def reduced(self, photo: LibraryFile, sides: Sequence[int], expected: Fingerprint | None) -> Future[list[bytes]]:
+        return self._submit("reduced", photo, photo, tuple(sides), expected, self.room.alone)
 
     def get_ready_to_cut(self) -> None:
         """Have a worker started meanwhile, so that the first face that is to be cut does not wait for it."""
@@ -368,7 +379,7 @@ class _Threads:
 
     def _doubt(self, number: int, task: _Task, lost: WorkerLost) -> Exception:
         """Return who is to blame that a worker ended: the photo, unless workers end over each and every one."""
-        if task.work == CUTTING:
+        if task.work in FOR_LOOKING:
             return lost  # nothing is put on record for it, and this worker needs no engine
         row = self._losses.add(task, lost)
         if not row:
@@ -421,6 +432,9 @@ class InlineWorkers:
         self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
     ) -> Future[list[bytes | None]]:
         return _done(lambda: self._own.cut_faces(photo, boxes, expected, side))
+
+    def reduced(self, photo: LibraryFile, sides: Sequence[int], expected: Fingerprint | None) -> Future[list[bytes]]:
+        return _done(lambda: self._own.reduced(photo, sides, expected))
 
     def close(self) -> None: ...
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from facewatch.errors import EngineError, FolderError
 from facewatch.folders.sheet import drop_from_sheet
-from facewatch.indexing.crops import Crops
+from facewatch.indexing.pictures import PictureStore
 from facewatch.people.corrections import Decisions, Renamed
 from facewatch.people.record import Decided
 from facewatch.people.undo import History, Undone
@@ -87,7 +87,8 @@ class Corrections:
         made = [one for one in decided if one.entry_id is not None]
         for one in made:
             if one.action == "forget":
-                Crops(self.catalog.path).forget(one.faces)
+                photos = {row.photo_id for row in self.catalog.faces.rows(one.faces)}
+                PictureStore(self.catalog.path).forget(faces=one.faces, photos=photos)
         people = {person_id for one in made for person_id in one.people}
         unseen = {person_id for one in made if one.action in ("forget", "hide") for person_id in one.people}
         if unseen:

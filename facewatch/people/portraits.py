@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facewatch.catalog import Person
-from facewatch.indexing.analyzer import LibraryFile
-from facewatch.indexing.crops import Crops, Source
-from facewatch.indexing.pool import CropWorkers
+from facewatch.indexing.picture_maker import NoPicture, PictureMaker, PictureOrder, order_faces
+from facewatch.indexing.pictures import PictureStore
 from facewatch.people.lookup import faces_at
-from facewatch.types import Box, Progress
+from facewatch.types import Progress
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
@@ -33,6 +32,9 @@ COVER_SECONDS = 60.0
 MORE_SECONDS = 20.0
 """how long more of them: a scan waits for it. What was cut is kept, so that the next sheet goes on from there."""
 
+_ATTEMPTS = 3
+"""To make crops, when others of somebody who is forgotten meanwhile are deleted."""
+
 _AT_ONCE = 32
 """Faces that are asked for together: what the workers can share, and somebody can see move."""
 
@@ -40,10 +42,10 @@ _AT_ONCE = 32
 class FaceCrops:
     """Crops of faces, made meanwhile by a worker, so that those of the next question are there when it is asked."""
 
-    def __init__(self, catalog: Catalog, crops: Crops, cutter: CropWorkers) -> None:
+    def __init__(self, catalog: Catalog, store: PictureStore, maker: PictureMaker) -> None:
         self._catalog = catalog
-        self._crops = crops
-        self._cutter = cutter
+        self._store = store
+        self._maker = maker
 
     def __enter__(self) -> FaceCrops:
         return self
@@ -51,42 +53,37 @@ class FaceCrops:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._cutter.close()
-        self._crops.close()
+        self._maker.close()
+        self._store.close()
 
     def prepare(self, faces: Iterable[FaceAt]) -> None:
         """Have these cut meanwhile."""
-        for source, boxes in self._by_source(faces).items():
-            self._crops.begin(source, boxes)
+        for order in self._missing({face.id for face in faces}, {}):
+            self._maker.want(order, is_urgent=False)
 
     def paths(self, faces: Collection[FaceAt]) -> list[Path | None]:
         """Return a JPEG of each face; None: its photo is away, was changed, or cannot be read."""
-        self._crops.put_off()
-        wanted = self._by_source(faces)
-        for source, boxes in wanted.items():
-            self._crops.begin(source, boxes)
-        found: dict[int, Path | None] = {}
-        for source, boxes in wanted.items():
-            found |= self._crops.paths_of(source, boxes)
+        wanted = {face.id for face in faces}
+        found: dict[int, Path] = {}
+        for _ in range(_ATTEMPTS):
+            making = [self._maker.want(order) for order in self._missing(wanted, found)]
+            if not any([one.result().reason is NoPicture.OUTDATED for one in making]):
+                break
+        self._missing(wanted, found)
         return [found.get(face.id) for face in faces]
 
-    def _by_source(self, faces: Iterable[FaceAt]) -> dict[Source, dict[int, Box]]:
-        boxes: dict[str, dict[int, Box]] = {}
-        for face in faces:
-            if face.file is not None:
-                boxes.setdefault(face.file, {})[face.id] = face.box
-        sources = {file: self._source(file) for file in boxes}
-        return {source: boxes[file] for file, source in sources.items() if source is not None}
-
-    def _source(self, file: str) -> Source | None:
-        """Return a file as it is on record; None: it is that no more."""
-        files = self._catalog.files
-        for root in self._catalog.roots.all():
-            known_root = self._catalog.roots.one(root)
-            path = file.removeprefix(f"{root}/")
-            if known_root is not None and path != file and (known := files.one(known_root[0], path)) is not None:
-                return Source(LibraryFile(str(root), path), known.fingerprint)
-        return None
+    def _missing(self, wanted: Collection[int], found: dict[int, Path]) -> list[PictureOrder]:
+        """Return what makes those of these crops that are not kept, and add those that are to `found`."""
+        ticket = self._store.ticket()
+        orders = []
+        for photo in self._catalog.pictures.of_faces([face_id for face_id in wanted if face_id not in found]):
+            order = order_faces(photo, ticket)
+            asked = [name for name in order.names if name.id in wanted]
+            paths = {name.id: self._store.path_of(name) for name in asked}
+            found |= {face_id: path for face_id, path in paths.items() if path is not None}
+            if None in paths.values():
+                orders.append(order)
+        return orders
 
 
 def best_faces(

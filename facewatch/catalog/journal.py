@@ -149,6 +149,38 @@ class Journal(TableAccess):
         """Yield all entries; what they changed is read apart, because it may be long."""
         return self._select(f"TRUE ORDER BY id {'DESC' if newest_first else 'ASC'}")
 
+    def page(
+        self,
+        n: int,
+        *,
+        before: int | None = None,
+        person_id: int | None = None,
+        by_user: bool = False,
+        without: Collection[str] = (),
+    ) -> list[Entry]:
+        """Return at most `n` entries, the newest first; what belongs to another decision stands with that.
+
+        Args:
+            before: only those that are older than this entry.
+            person_id: only those that were about this person.
+            by_user: only what users did.
+            without: actions that are left out.
+        """
+        return list(
+            self._select(
+                "parent_id IS NULL AND id < ? AND (? OR actor = ?)"
+                " AND action NOT IN (SELECT value FROM json_each(?))"
+                " AND (? IS NULL OR ? IN (SELECT value FROM json_each(details, '$.people'))) ORDER BY id DESC LIMIT ?",
+                2**63 - 1 if before is None else before,
+                not by_user,
+                USER,
+                json.dumps(list(without)),
+                person_id,
+                person_id,
+                n,
+            )
+        )
+
     def one(self, entry_id: int) -> Entry | None:
         return next(self._select("id = ?", entry_id), None)
 

@@ -77,7 +77,7 @@ class History:
             DecisionError: there is no such decision, it was taken back already, or later ones build on it.
         """
         with self._catalog.write():
-            entry = self._decision(entry_id)
+            entry = self.decision(entry_id)
             chain = self.chain(entry)
             if chain and not with_chain:
                 name = ids.decision(entry_id)
@@ -203,7 +203,12 @@ class History:
             return record.entry_id
         return self._catalog.journal.add(USER, action, details, {"changes": []}, now=self._catalog.now())
 
-    def _decision(self, entry_id: int) -> Entry:
+    def decision(self, entry_id: int) -> Entry:
+        """Return a decision that can be undone.
+
+        Raises:
+            DecisionError: there is no such decision, or it was taken back already.
+        """
         entry = self._catalog.journal.one(entry_id) if entry_id < 2**63 else None
         name = ids.decision(entry_id)
         if entry is None or entry.actor != USER or entry.action in ("undo", "redo") or entry.parent_id is not None:

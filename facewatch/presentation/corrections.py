@@ -74,6 +74,8 @@ def _next_step(decided: Decided) -> str:
             return "; `facewatch assign` says whose they are"
         case "hide":
             return f"; `facewatch show {ids.person(decided.people[0])}` takes that back"
+        case "recluster":
+            return f"; `facewatch undo {ids.decision(decided.entry_id or 0)}` takes that back"
         case _:
             return ""
 
@@ -119,7 +121,7 @@ def _outcome(catalog: Catalog, decided: Decided) -> str:
         case "forget":
             return f"{data.get('who')} is forgotten, with {faces}"
         case "recluster":
-            return f"{_regrouped(data)}; `facewatch undo {ids.decision(decided.entry_id or 0)}` takes that back"
+            return _regrouped(data)
         case action:
             return action
 

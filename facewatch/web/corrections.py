@@ -29,9 +29,11 @@ class Outcome(BaseModel):
     said: str
     """One sentence or several."""
     entry_id: int | None
-    """Its entry in the journal, which /journal/{entry_id}/undo takes back; null: all of it was so already."""
+    """The decision that /journal/{entry_id}/undo takes back; null: all of it was so already, or it was an undo."""
     people: list[int]
     """Whom it was about; the first is the one that stays."""
+    is_redoable: bool = False
+    """Whether it was an undo, which /journal/redo takes back."""
 
 
 class NewName(BaseModel):
@@ -184,7 +186,7 @@ async def undo(site: Site, entry: Number, with_chain: bool = False) -> Outcome:
 
     def work(app: App) -> Outcome:
         undone = app.corrections.undo_one(entry, with_chain=with_chain)
-        return Outcome(said=undone_on_page(undone), entry_id=undone.entry_id, people=list(undone.people))
+        return Outcome(said=undone_on_page(undone), entry_id=None, people=list(undone.people), is_redoable=True)
 
     return await site.access.decide(work)
 
@@ -195,8 +197,8 @@ async def redo(site: Site) -> Outcome:
 
     def work(app: App) -> Outcome:
         undone = app.corrections.redo()
-        return Outcome(
-            said=undone_on_page(undone, is_redone=True), entry_id=undone.entry_id, people=list(undone.people)
-        )
+        # What takes it back is to undo again what was made again; of several that is the first: the others build on it.
+        again = undone.entries[0].id
+        return Outcome(said=undone_on_page(undone, is_redone=True), entry_id=again, people=list(undone.people))
 
     return await site.access.decide(work)

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from facewatch import __version__
 from facewatch.errors import WebError
-from facewatch.web import corrections, events, media, people
+from facewatch.web import corrections, events, history, media, people
 from facewatch.web.access import Access
 from facewatch.web.errors import add_error_answers
 from facewatch.web.media import Media
@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 
-PAGES = (people,)
+PAGES = (people, history)
 """Modules with pages (`pages`)."""
-API = (people, corrections)
+API = (people, corrections, history)
 """Modules with a part of the JSON API (`api`)."""
 
 SHUTDOWN_SECONDS = 2

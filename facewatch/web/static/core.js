@@ -27,7 +27,7 @@ export async function act(path, body = {}) {
   try {
     const done = await api(path, body);
     await refresh();
-    toast(done.said, done.entry_id);
+    toast(done.said, done.entry_id, { isRedoable: done.is_redoable });
     return done;
   } catch (error) {
     fail(error);
@@ -37,7 +37,7 @@ export async function act(path, body = {}) {
 
 export function fail(error) {
   if (!(error instanceof ApiError)) throw error;
-  toast(error.message, null, true);
+  toast(error.message, null, { isError: true });
 }
 
 let newest = 0;
@@ -67,19 +67,28 @@ export function show(page) {
 
 const SECONDS = 8;
 
-export function toast(text, entryId = null, isError = false) {
+// Say something for some seconds; of a decision, with its undo and the way to its place in the history.
+export function toast(text, entryId = null, { isError = false, isRedoable = false } = {}) {
   const box = document.createElement("div");
   box.className = isError ? "toast error" : "toast";
   const words = document.createElement("span");
   words.textContent = text;
   box.append(words);
+  const button = (label, work) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.textContent = label;
+    made.addEventListener("click", () => { box.remove(); work(); });
+    box.append(made);
+  };
   if (entryId !== null && entryId !== undefined) {
-    const undo = document.createElement("button");
-    undo.type = "button";
-    undo.textContent = "Undo";
-    undo.addEventListener("click", () => { box.remove(); act(`/journal/${entryId}/undo`); });
-    box.append(undo);
+    const link = document.createElement("a");
+    link.href = `/history/${entryId}`;
+    link.textContent = "History";
+    box.append(link);
+    button("Undo", async () => (await import("./undo.js")).undo(entryId));
   }
+  if (isRedoable) button("Redo", () => act("/journal/redo"));
   const toasts = document.getElementById("toasts");
   toasts.append(box);
   while (toasts.children.length > 3) toasts.firstChild.remove();

@@ -8,6 +8,7 @@ import pytest
 from drawn import Library
 from fastapi.testclient import TestClient
 
+from facewatch.web.paging import Paging
 from facewatch.web.server import make_site
 
 
@@ -47,3 +48,27 @@ def test_a_person_called_like_a_script_is_shown_as_that(client: TestClient) -> N
     client.post("/api/v1/people/3/name", json={"name": "<script>alert(1)</script>"})
     assert "<script>alert" not in client.get("/").text
     assert "&lt;script&gt;alert(1)" in client.get("/").text
+
+
+def test_names_complete_from_their_beginning_their_words_and_after_a_slip(client: TestClient) -> None:
+    def found(text: str, **asked: object) -> list[str]:
+        return [one["name"] for one in client.get("/api/v1/names", params={"q": text} | asked).json()["people"]]
+
+    client.post("/api/v1/people/3/name", json={"name": "Joanna Bénard"})
+    assert found("an") == ["Anna", "Joanna Bénard"]
+    assert found("ben") == ["Ben", "Joanna Bénard"]
+    assert found("Benn") == ["Ben"]
+    assert found("x") == []
+    assert found("") == ["Ben", "Anna", "Joanna Bénard"]
+    assert found("ann", without=1) == ["Joanna Bénard"]
+    client.post("/api/v1/people/1/hide")
+    assert found("an") == ["Joanna Bénard"]
+    assert found("anna") == ["Anna", "Joanna Bénard"], "the name is taken all the same"
+
+
+def test_a_list_in_parts_is_shown_up_to_where_somebody_scrolled() -> None:
+    part = Paging(page=2, upto=3).part(range(100), 20)
+    assert (list(part.items), part.first, part.last, part.n_pages) == (list(range(20, 60)), 2, 3, 5)
+    part = Paging(page=9, upto=1).part(range(100), 20)
+    assert (list(part.items), part.first, part.last) == (list(range(80, 100)), 5, 5)
+    assert Paging(page=1, upto=1).part((), 20).n_pages == 1

@@ -366,10 +366,10 @@ def nearest_names(key: str, names: Iterable[str]) -> list[str]:
     wholes: dict[str, list[str]] = defaultdict(list)
     words: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        wholes[_without_accents(name.casefold())].append(name)
-        for word in _without_accents(name.casefold()).split():
+        wholes[without_accents(name.casefold())].append(name)
+        for word in without_accents(name.casefold()).split():
             words[word].append(name)
-    key = _without_accents(key)
+    key = without_accents(key)
     # Of a name of several words one has to be clearly meant.
     near = [
         name
@@ -380,7 +380,8 @@ def nearest_names(key: str, names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(near))[:3]
 
 
-def _without_accents(text: str) -> str:
+def without_accents(text: str) -> str:
+    """Return the text as somebody types it who has no keys for accents."""
     return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
 
 

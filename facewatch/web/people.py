@@ -8,9 +8,12 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
+from facewatch.people.completion import Completion, completions
 from facewatch.people.overview import PersonTile, matching
 from facewatch.presentation.html import render
-from facewatch.web.site import Site
+from facewatch.presentation.people import person_note
+from facewatch.web.paging import Pages
+from facewatch.web.site import Parts, Site
 
 pages = APIRouter()
 api = APIRouter(tags=["people"])
@@ -40,20 +43,37 @@ class PeopleRows(BaseModel):
     people: list[PersonRow]
 
 
+class NameRow(BaseModel):
+    """Somebody who may be meant by what is typed."""
+
+    id: int
+    name: str
+    note: str
+    """What tells people of similar names apart."""
+    n_photos: int
+    cover_id: int | None
+    is_exact: bool
+    """This is the name, whole."""
+
+
+class NameRows(BaseModel):
+    people: list[NameRow]
+
+
+async def everybody(site: Parts) -> tuple[PersonTile, ...]:
+    """Return everybody who is in the library now, as the catalog has them."""
+    return await site.access.cached("overview", lambda app: app.overview.tiles())
+
+
 @pages.get("/", response_class=HTMLResponse)
-async def people(
-    site: Site, q: str = "", page: Annotated[int, Query(ge=1, le=100_000)] = 1, hidden: bool = False
-) -> str:
-    tiles = await site.access.cached("overview", lambda app: app.overview.tiles())
-    found = matching(tiles, q, is_hidden=hidden)
+async def people(site: Site, paging: Pages, q: str = "", hidden: bool = False) -> str:
+    tiles = await everybody(site)
     return render(
         "web/people.html",
         current="people",
         q=q,
-        page=page,
-        n_pages=-(-len(found) // PAGE),
-        tiles=found[(page - 1) * PAGE : page * PAGE],
-        n_found=len(found),
+        query=({"q": q} if q else {}) | ({"hidden": "true"} if hidden else {}),
+        part=paging.part(matching(tiles, q, is_hidden=hidden), PAGE),
         n_hidden=sum(tile.is_hidden for tile in tiles),
         is_hidden=hidden,
     )
@@ -68,7 +88,7 @@ async def list_people(
     limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
 ) -> PeopleRows:
     """List people whose name or label holds `q`: named ones first, then by how many photos they are on."""
-    tiles = matching(await site.access.cached("overview", lambda app: app.overview.tiles()), q, is_hidden=hidden)
+    tiles = matching(await everybody(site), q, is_hidden=hidden)
     return PeopleRows(n_people=len(tiles), people=[_row(tile) for tile in tiles[offset : offset + limit]])
 
 
@@ -81,4 +101,31 @@ def _row(tile: PersonTile) -> PersonRow:
         n_photos=tile.n_photos,
         n_faces=tile.n_faces,
         cover_id=tile.cover_id,
+    )
+
+
+@api.get("/names")
+async def names(
+    site: Site,
+    q: Annotated[str, Query(max_length=200)] = "",
+    without: Annotated[int | None, Query()] = None,
+    unnamed: bool = False,
+    limit: Annotated[int, Query(ge=1, le=50)] = 8,
+) -> NameRows:
+    """Complete a name: whose name begins with `q` first, then whose holds it, then names like it."""
+    found = completions(
+        await everybody(site), q, most=limit, without=() if without is None else (without,), with_unnamed=unnamed
+    )
+    return NameRows(people=[_name_row(one) for one in found])
+
+
+def _name_row(found: Completion) -> NameRow:
+    one = found.person
+    return NameRow(
+        id=one.id,
+        name=one.label,
+        note=person_note(one),
+        n_photos=one.n_photos,
+        cover_id=one.cover_id,
+        is_exact=found.is_exact,
     )

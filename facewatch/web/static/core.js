@@ -2,34 +2,40 @@
 import { Idiomorph } from "./vendor/idiomorph-0.8.0.js";
 
 export class ApiError extends Error {
-  constructor(status, message) {
+  constructor(status, message, answer = {}) {
     super(message);
     this.status = status;
+    this.answer = answer;
   }
 }
 
 // Ask the API; `body` makes it a POST. Throws ApiError with the sentence of the server.
-export async function api(path, body) {
-  const options = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+export async function api(path, body, { signal } = {}) {
+  const options = body === undefined ? { signal } : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal };
   let response;
   try {
     response = await fetch(`/api/v1${path}`, options);
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new ApiError(0, "facewatch does not answer; is it still running?");
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new ApiError(response.status, answer.error ?? `the answer was ${response.status}`);
+  if (!response.ok) throw new ApiError(response.status, answer.error ?? `the answer was ${response.status}`, answer);
   return answer;
 }
 
-// Make a decision, say what it did with its undo beside it, and show the page as it is now. Returns the answer; undefined: it failed.
-export async function act(path, body = {}) {
+// Make a decision, say what it did with its undo beside it, and show the page as it is now. `meanwhile` shows at once what is to be
+// expected; the page that comes after it is right, also where the decision failed. Returns the answer; undefined: it failed.
+export async function act(path, body = {}, { meanwhile } = {}) {
+  meanwhile?.();
   try {
     const done = await api(path, body);
-    await refresh();
+    remember(done.entry_id);
     toast(done.said, done.entry_id, { isRedoable: done.is_redoable });
+    await refresh();
     return done;
   } catch (error) {
+    if (meanwhile) refresh();
     fail(error);
     return undefined;
   }
@@ -40,30 +46,92 @@ export function fail(error) {
   toast(error.message, null, { isError: true });
 }
 
-let newest = 0;
+// --- the page as it is now ---
+
+let newest = 0, nHolding = 0, isWanted = false;
 
 // Fetch this page again and change what differs; the focus, the place and what is typed stay.
-export async function refresh(url = location.href) {
-  const mine = ++newest;
-  const response = await fetch(url, { headers: { Accept: "text/html" } });
+export async function refresh() {
+  if (nHolding) { isWanted = true; return; }
+  const mine = ++newest, url = location.href;
+  const response = await fetch(url, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (mine !== newest || !response?.ok) return;
   const text = await response.text();
-  if (mine !== newest || !response.ok) return;
-  show(new DOMParser().parseFromString(text, "text/html"));
+  if (mine !== newest) return;
+  // More of the list was loaded meanwhile, or something is being typed into it.
+  if (location.href !== url || nHolding) await refresh();
+  else show(new DOMParser().parseFromString(text, "text/html"));
 }
 
-// Put another state of this page in the place of what is shown.
+// Leave the page as it is until what this returns is called: somebody types in the middle of it.
+export function hold() {
+  nHolding++;
+  let isHeld = true;
+  return () => {
+    if (!isHeld) return;
+    isHeld = false;
+    if (--nHolding === 0 && isWanted) { isWanted = false; refresh(); }
+  };
+}
+
+// Put another state of this page in the place of what is shown. Elements with data-keep stay as they are.
 export function show(page) {
+  document.dispatchEvent(new CustomEvent("refreshing"));
   document.title = page.title;
+  const isKept = (node) => node instanceof Element && node.hasAttribute("data-keep");
   Idiomorph.morph(document.querySelector("main"), page.querySelector("main"), {
     ignoreActiveValue: true,
     restoreFocus: true,
     callbacks: {
-      beforeNodeMorphed: (old) => !(old instanceof Element && old.hasAttribute("data-keep")),
-      beforeNodeRemoved: (old) => !(old instanceof Element && old.hasAttribute("data-keep")),
+      beforeNodeMorphed: (old) => !isKept(old),
+      beforeNodeRemoved: (old) => !isKept(old),
+      beforeAttributeUpdated: (name, node) => !owned.get(node)?.has(name),
     },
   });
   document.dispatchEvent(new CustomEvent("refreshed"));
 }
+
+const owned = new WeakMap();
+
+// Set attributes that scripts alone decide; null: it has none. A refresh leaves them as they are.
+export function own(node, attributes) {
+  const names = owned.get(node) ?? new Set();
+  owned.set(node, names);
+  for (const [name, value] of Object.entries(attributes)) {
+    names.add(name);
+    if (value === null) node.removeAttribute(name);
+    else if (node.getAttribute(name) !== `${value}`) node.setAttribute(name, value);
+  }
+}
+
+// --- undo ---
+
+const DECISIONS = "decisions";
+const MOST = 50;
+
+const remembered = () => JSON.parse(sessionStorage.getItem(DECISIONS) ?? "[]");
+
+// Let `undoLast` know of a decision that was made here.
+export function remember(entryId) {
+  if (entryId === null || entryId === undefined) return;
+  sessionStorage.setItem(DECISIONS, JSON.stringify([...remembered(), entryId].slice(-MOST)));
+}
+
+// Take back one decision; what builds on it is shown first.
+export async function undo(entryId) {
+  sessionStorage.setItem(DECISIONS, JSON.stringify(remembered().filter((one) => one !== entryId)));
+  document.querySelectorAll(`.toast[data-entry="${entryId}"]`).forEach((box) => box.remove());
+  return (await import("./undo.js")).undo(entryId);
+}
+
+// Take back the last decision that was made in this tab.
+export async function undoLast() {
+  const last = remembered().at(-1);
+  if (last === undefined) toast("Nothing to undo here; History lists all decisions");
+  else await undo(last);
+}
+
+// --- what is said ---
 
 const SECONDS = 8;
 
@@ -86,13 +154,40 @@ export function toast(text, entryId = null, { isError = false, isRedoable = fals
     link.href = `/history/${entryId}`;
     link.textContent = "History";
     box.append(link);
-    button("Undo", async () => (await import("./undo.js")).undo(entryId));
+    box.dataset.entry = entryId;
+    button("Undo", () => undo(entryId));
   }
   if (isRedoable) button("Redo", () => act("/journal/redo"));
   const toasts = document.getElementById("toasts");
   toasts.append(box);
   while (toasts.children.length > 3) toasts.firstChild.remove();
   setTimeout(() => box.remove(), 1000 * (isError ? 2 * SECONDS : SECONDS));
+}
+
+// --- dialogs ---
+
+// Show another page's content as a dialog; it is a page of its own without scripts. `ready` is given the dialog when it is shown.
+// What is submitted or chosen in it closes it with dialog.close(value); returns the value, "" if it was left.
+export async function openDialog(url, ready = () => {}) {
+  const response = await fetch(url, { headers: { Accept: "text/html" } }).catch(() => null);
+  const text = await response?.text() ?? "";
+  const content = new DOMParser().parseFromString(text, "text/html").querySelector("main");
+  if (content === null) { fail(new ApiError(0, "facewatch does not answer; is it still running?")); return ""; }
+  return await ask((dialog) => { dialog.replaceChildren(...content.childNodes); ready(dialog); });
+}
+
+// Show the page's dialog, filled by `fill`; returns what it was closed with, "" if it was left.
+export function ask(fill) {
+  const dialog = document.getElementById("dialog");
+  if (dialog.open) dialog.close("");
+  fill(dialog);
+  const heading = dialog.querySelector("h1, h2");
+  if (heading) heading.id = "dialog-title";
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => { dialog.replaceChildren(); resolve(dialog.returnValue); }, { once: true });
+  });
 }
 
 // Call `work` once, when it has not been asked for again for so long.

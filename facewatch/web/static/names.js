@@ -1,0 +1,182 @@
+// A field that completes the names of people (a combobox with a list, as the W3C describes it).
+//
+//   const names = new Names(input, {
+//     without: 12,              who is not offered: the person that gets the name
+//     mayBeNew: true,           whether a name that nobody has can be given; it is offered last, as `newLabel(text)`
+//     newLabel: (text) => `Name “${text}”`,
+//     withUnnamed: false,       whether people without a name are offered ("Person 0012")
+//   });
+//   names.onPick = ({ id, name, n_photos, cover_id }) => …;      id null: a new name. Enter takes the highlighted one, else the one
+//                                                                of exactly this name, else the new name; a click takes one
+//   names.onLeave = () => …;                                     Escape with the list closed, or Enter in an empty field
+//   await names.choice()                                         what Enter would take; null: nothing
+//   names.destroy()                                              before the field goes
+//
+// The field needs a label. Tab is the page's: `choice()` says what it may save.
+import { api, own } from "./core.js";
+
+const AT_MOST = 7;
+let count = 0;
+
+export class Names {
+  #answer = null;
+  #asking = null;
+  #rows = [];
+  #highlighted = -1;
+  #listeners = new AbortController();
+
+  constructor(input, { without = null, mayBeNew = true, withUnnamed = false, newLabel = (text) => `New person “${text}”` } = {}) {
+    this.input = input;
+    this.options = { without, mayBeNew, withUnnamed, newLabel };
+    this.onPick = () => {};
+    this.onLeave = () => {};
+    this.list = document.createElement("div");
+    this.list.id = `names-${++count}`;
+    this.list.className = "names";
+    this.list.setAttribute("role", "listbox");
+    this.list.setAttribute("aria-label", "People");
+    this.list.setAttribute("data-keep", "");
+    this.list.hidden = true;
+    // A dialog lies above the page and so hides what is not in it.
+    (input.closest("dialog") ?? document.body).append(this.list);
+    input.autocomplete = "off";
+    own(input, { role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": this.list.id });
+    this.#listen();
+  }
+
+  get isOpen() { return !this.list.hidden; }
+
+  #listen() {
+    const { signal } = this.#listeners;
+    this.input.addEventListener("input", () => this.#ask(), { signal });
+    this.input.addEventListener("keydown", (event) => this.#keydown(event), { signal });
+    this.input.addEventListener("blur", () => this.close(), { signal });
+    // The field keeps the focus.
+    this.list.addEventListener("pointerdown", (event) => event.preventDefault(), { signal });
+    this.list.addEventListener("click", (event) => {
+      const option = event.target.closest("[role=option]");
+      if (option) this.#pick(this.#rows[Number(option.dataset.row)]);
+    }, { signal });
+    for (const name of ["scroll", "resize"]) window.addEventListener(name, () => this.isOpen && this.#place(), { signal, capture: true, passive: true });
+  }
+
+  destroy() {
+    this.#listeners.abort();
+    this.#asking?.abort();
+    this.list.remove();
+  }
+
+  close() {
+    this.list.hidden = true;
+    this.#highlight(-1);
+    own(this.input, { "aria-expanded": "false" });
+  }
+
+  // Return what Enter takes: what is highlighted, who is called exactly so, or a new name; null: nothing.
+  async choice() {
+    if (this.isOpen && this.#highlighted >= 0) return this.#rows[this.#highlighted];
+    const text = this.input.value.trim();
+    if (!text) return null;
+    await this.#ask();
+    const exact = this.#rows.find((row) => row.is_exact);
+    return exact ?? (this.options.mayBeNew ? { id: null, name: text } : null);
+  }
+
+  #keydown(event) {
+    if (event.isComposing) return;
+    const n = this.#rows.length;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      if (!this.isOpen) { this.#ask(true); return; }
+      const step = event.key === "ArrowDown" ? 1 : -1;
+      // -1 is the field itself.
+      if (n) this.#highlight(((this.#highlighted + 1 + step + n + 1) % (n + 1)) - 1);
+    } else if (event.key === "Enter") {
+      event.preventDefault();
+      this.choice().then((row) => (row ? this.#pick(row) : this.input.value.trim() || this.onLeave()));
+    } else if (event.key === "Escape") {
+      event.preventDefault();
+      event.stopPropagation();
+      if (this.isOpen) this.close(); else this.onLeave();
+    }
+  }
+
+  #pick(row) {
+    this.close();
+    this.onPick(row);
+  }
+
+  // Fetch and show who fits what is typed.
+  #ask(isWanted = false) {
+    const text = this.input.value.trim();
+    if (this.#answer?.text === text && (this.isOpen || !isWanted)) return this.#answer.shown;
+    this.#asking?.abort();
+    this.#asking = new AbortController();
+    const query = new URLSearchParams({ q: text, limit: AT_MOST, unnamed: this.options.withUnnamed });
+    if (this.options.without !== null) query.set("without", this.options.without);
+    const shown = api(`/names?${query}`, undefined, { signal: this.#asking.signal })
+      .then((answer) => { if (this.#answer?.shown === shown) this.#show(text, answer.people); })
+      // The name can be given without help.
+      .catch(() => { if (this.#answer?.shown === shown) this.#show(text, []); });
+    this.#answer = { text, shown };
+    return shown;
+  }
+
+  #show(text, people) {
+    const isTaken = people.some((one) => one.is_exact);
+    this.#rows = [...people];
+    if (text && this.options.mayBeNew && !isTaken) this.#rows.push({ id: null, name: text, label: this.options.newLabel(text) });
+    this.list.replaceChildren(...this.#rows.map((row, i) => optionOf(row, i, this.list.id)));
+    const isOpen = this.#rows.length > 0 && document.activeElement === this.input;
+    this.list.hidden = !isOpen;
+    own(this.input, { "aria-expanded": isOpen });
+    this.#highlight(-1);
+    if (isOpen) this.#place();
+  }
+
+  #highlight(i) {
+    this.#highlighted = i;
+    [...this.list.children].forEach((option, j) => option.setAttribute("aria-selected", j === i));
+    const option = this.list.children[i];
+    own(this.input, { "aria-activedescendant": option ? option.id : null });
+    option?.scrollIntoView({ block: "nearest" });
+  }
+
+  #place() {
+    const field = this.input.getBoundingClientRect(), width = Math.min(Math.max(field.width, 240), innerWidth - 16);
+    const below = innerHeight - field.bottom, isAbove = below < 260 && field.top > below;
+    const { style } = this.list;
+    style.width = `${width}px`;
+    style.left = `${Math.max(8, Math.min(field.left, innerWidth - width - 8))}px`;
+    style.top = isAbove ? "auto" : `${field.bottom + 4}px`;
+    style.bottom = isAbove ? `${innerHeight - field.top + 4}px` : "auto";
+    style.maxHeight = `${Math.max(120, (isAbove ? field.top : below) - 12)}px`;
+  }
+}
+
+function optionOf(row, i, listId) {
+  const option = document.createElement("div");
+  option.id = `${listId}-${i}`;
+  option.dataset.row = i;
+  option.className = row.id === null ? "names-option new" : "names-option";
+  option.setAttribute("role", "option");
+  option.setAttribute("aria-selected", "false");
+  if (row.cover_id) {
+    const face = document.createElement("img");
+    face.className = "face small";
+    face.src = `/media/face/${row.cover_id}`;
+    face.alt = "";
+    option.append(face);
+  }
+  const name = document.createElement("span");
+  name.className = "names-name";
+  name.textContent = row.label ?? row.name;
+  option.append(name);
+  if (row.note) {
+    const note = document.createElement("span");
+    note.className = "names-note";
+    note.textContent = row.note;
+    option.append(note);
+  }
+  return option;
+}

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from facewatch.people.explain import Explainer
     from facewatch.people.portraits import FaceCrops
     from facewatch.people.recluster import Reclusterer
+    from facewatch.people.resemblance import Resemblance
     from facewatch.people.review.session import Review
     from facewatch.reports.stats import Stats
 
@@ -140,6 +141,13 @@ class App:
     def overview(self) -> Overview:
         """Everybody at a glance; kept, because it reads again only what has changed."""
         return Overview(self.catalog)
+
+    @cached_property
+    def resemblance(self) -> Resemblance:
+        """What people look like, kept from one question to the next."""
+        from facewatch.people.resemblance import Resemblance
+
+        return Resemblance(self.catalog, self.engine, self.overview)
 
     def explainer(self) -> Explainer:
         """Return what explains why faces are where they are."""

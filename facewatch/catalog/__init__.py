@@ -34,6 +34,7 @@ from facewatch.catalog.opening import (
     utc_now,
 )
 from facewatch.catalog.people import LinkRow, Links, People, Person, Runs
+from facewatch.catalog.person import PersonFaces
 from facewatch.catalog.pictures import PicturedPhoto, PictureSources
 from facewatch.catalog.presences import Presence, Presences
 from facewatch.catalog.tiles import Tiles
@@ -137,6 +138,7 @@ class Catalog(Tables):
         self.lineage = Lineage(self._db)
         self.tiles = Tiles(self._db)
         self.pictures = PictureSources(self._db)
+        self.person_faces = PersonFaces(self._db)
 
     def __enter__(self) -> Catalog:
         return self

@@ -112,6 +112,17 @@ class Recorder:
         self.made.append(result())
 
     @contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """What is decided inside stands as a whole, or nothing of it does."""
+        n_before = len(self.made)
+        try:
+            with self._catalog.write():
+                yield
+        except BaseException:
+            del self.made[n_before:]
+            raise
+
+    @contextmanager
     def as_one(self) -> Iterator[None]:
         """What is decided inside is one decision: what is on record first stands for all of it, and takes it back."""
         self._is_one, self._first = True, None

@@ -146,6 +146,12 @@ async def confirm_person(site: Site, person: Number) -> Outcome:
     return await decide(site, lambda decisions: decisions.confirm_person(ids.person(person)))
 
 
+@api.post("/people/{person}/forget")
+async def forget(site: Site, person: Number) -> Outcome:
+    """Take a person away: its faces are nobody's, and are never compared with any other again. Photos stay."""
+    return await decide(site, lambda decisions: decisions.forget(ids.person(person)))
+
+
 @api.post("/faces/assign")
 async def assign(site: Site, wanted: FacesTo) -> Outcome:
     """Say whose faces are."""

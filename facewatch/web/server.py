@@ -18,7 +18,14 @@ from starlette.staticfiles import StaticFiles
 
 from facewatch import __version__
 from facewatch.errors import WebError
-from facewatch.web import corrections, events, history, media, people
+from facewatch.web import (
+    corrections,
+    events,
+    history,
+    media,
+    people,
+    person,
+)
 from facewatch.web.access import Access
 from facewatch.web.errors import add_error_answers
 from facewatch.web.media import Media
@@ -32,9 +39,17 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 
-PAGES = (people, history)
+PAGES = (
+    people,
+    history,
+)
 """Modules with pages (`pages`)."""
-API = (people, corrections, history)
+API = (
+    people,
+    person,
+    corrections,
+    history,
+)
 """Modules with a part of the JSON API (`api`)."""
 
 SHUTDOWN_SECONDS = 2

@@ -219,15 +219,10 @@ def decide_all(catalog: Catalog, decisions: Decisions, answers: Sequence[tuple[Q
     Raises:
         DecisionError: an answer contradicts what a user said.
     """
-    n_before = len(decisions.made)
-    try:
-        with catalog.write():
-            for question, answer in answers:
-                with decisions.as_one():
-                    _decide(catalog, decisions, question, answer)
-    except BaseException:
-        del decisions.made[n_before:]
-        raise
+    with decisions.all_or_none():
+        for question, answer in answers:
+            with decisions.as_one():
+                _decide(catalog, decisions, question, answer)
 
 
 def _decide(catalog: Catalog, decisions: Decisions, question: Question, answer: Answer) -> None:

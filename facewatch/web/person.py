@@ -1,0 +1,329 @@
+"""The page of one person, and a person in the JSON API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field, model_validator
+
+from facewatch.app import App
+from facewatch.catalog.person import FacesBy
+from facewatch.people.arrange import Arranged, separate
+from facewatch.people.person import (
+    Companion,
+    FaceOrder,
+    PersonFace,
+    PersonFacts,
+    faces_by_date,
+    faces_by_doubt,
+    facts_about,
+    person_at,
+)
+from facewatch.people.resemblance import Doubts, SimilarPerson
+from facewatch.presentation.corrections import split_notes
+from facewatch.presentation.person import separated_on_page, similar_text
+from facewatch.web.corrections import Name, Number, Numbers, Outcome
+from facewatch.web.site import Parts, Site
+
+if TYPE_CHECKING:
+    from facewatch.people.split import SplitPlan
+
+api = APIRouter(tags=["a person"])
+
+MOST_SIMILAR = 8
+
+PersonId = Annotated[int, Path(ge=1, lt=2**63)]
+
+
+class Span(BaseModel):
+    """The time that somebody's photos were taken in, YYYY-MM-DDTHH:MM:SS each; "": nobody knows."""
+
+    first: str
+    last: str
+
+
+class PersonDetails(BaseModel):
+    """One person."""
+
+    id: int
+    label: str
+    is_named: bool
+    is_hidden: bool
+    born: str | None
+    folder: str | None
+    """Below the people folder."""
+    cover_id: int | None
+    n_photos: int
+    """In the library now; also those that the person is in without a face."""
+    n_faces: int
+    """All of them; of these"""
+    n_confirmed: int
+    n_gone: int
+    """are on photos that are not in the library now."""
+    taken: Span
+
+
+class PersonFaceRow(BaseModel):
+    """A face of a person."""
+
+    id: int
+    photo_id: int
+    taken_at: str
+    is_confirmed: bool
+    is_drawn: bool
+    tier: str
+    """found, match or show: what the face may do by its quality."""
+    is_in_library: bool
+    distance: float | None = None
+    """To the middle of the person's other faces; only with order=doubt, as are the next three."""
+    next_id: int | None = None
+    """The other person who looks most like it."""
+    next_label: str | None = None
+    next_distance: float | None = None
+
+
+class PersonFaceRows(BaseModel):
+    """Part of a person's faces."""
+
+    n_faces: int
+    """In the whole list."""
+    faces: list[PersonFaceRow]
+
+
+class CompanionRow(BaseModel):
+    """Somebody who is on photos with a person."""
+
+    id: int
+    label: str
+    is_named: bool
+    n_photos: int
+    """Photos that both are on."""
+    cover_id: int | None
+
+
+class CompanionRows(BaseModel):
+    people: list[CompanionRow]
+
+
+class SimilarRow(BaseModel):
+    """Somebody who looks like a person."""
+
+    id: int
+    label: str
+    is_named: bool
+    similarity: float
+    """Cosine of the middles of both, -1 to 1."""
+    chance: float
+    """How probable it is that they are one, 0 to 1, by the distances of their faces alone."""
+    n_photos: int
+    n_together: int
+    """Photos that both are on."""
+    is_apart: bool
+    """A user said that they are two."""
+    text: str
+    cover_id: int | None
+
+
+class SimilarRows(BaseModel):
+    people: list[SimilarRow]
+
+
+class PartRow(BaseModel):
+    """Faces that may be one person."""
+
+    faces: list[int]
+    n_photos: int
+    n_confirmed: int
+    """Faces that a user assigned or confirmed: these stay with the person."""
+    spread: float | None
+    """The mean distance between two of its faces."""
+    distance: float | None
+    """The mean distance to a face of the first part."""
+
+
+class SplitProposal(BaseModel):
+    """How a person can be split; the first part keeps the name."""
+
+    parts: list[PartRow]
+    notes: list[str]
+
+
+class OtherPart(BaseModel):
+    """Faces that are not the person: somebody new, with a name or without one, or a person who is there."""
+
+    faces: Numbers
+    new_name: Name | None = None
+    person: Number | None = None
+
+    @model_validator(mode="after")
+    def is_one(self) -> OtherPart:
+        if self.person is not None and self.new_name is not None:
+            raise ValueError("name either a person by its id, or new_name")
+        return self
+
+
+class Split(BaseModel):
+    parts: Annotated[list[OtherPart], Field(min_length=1, max_length=1000)]
+    """What is in none of them stays with the person."""
+
+
+async def facts_of(site: Parts, person: int) -> PersonFacts:
+    """Return what is known of a person as a whole, as the catalog has it."""
+    return await site.access.cached(("person", person), lambda app: facts_about(app.catalog, person))
+
+
+async def doubts_of(site: Parts, person: int) -> Doubts:
+    return await site.access.cached(("doubts", person), lambda app: app.resemblance.doubts(person))
+
+
+async def faces_of(
+    site: Parts, person: int, order: FaceOrder, by: FacesBy, *, offset: int, most: int
+) -> list[PersonFace]:
+    """Return a part of a person's faces."""
+    if order is FaceOrder.DATE:
+        return await site.access.read(lambda app: faces_by_date(app.catalog, person, by=by, offset=offset, most=most))
+    doubts = await doubts_of(site, person)
+    return await site.access.read(
+        lambda app: faces_by_doubt(app.catalog, person, doubts, by=by, offset=offset, most=most)
+    )
+
+
+def n_faces_of(facts: PersonFacts, by: FacesBy) -> int:
+    n = facts.totals
+    return {FacesBy.ALL: n.n_faces, FacesBy.RUN: n.n_faces - n.n_by_user, FacesBy.USER: n.n_by_user}[by]
+
+
+@api.get("/people/{person}")
+async def one_person(site: Site, person: PersonId) -> PersonDetails:
+    """Return a person, or whom it has become part of."""
+    facts = await facts_of(site, person)
+    one, totals = facts.person, facts.totals
+    return PersonDetails(
+        id=one.id,
+        label=one.label,
+        is_named=one.name is not None,
+        is_hidden=one.is_hidden,
+        born=one.born,
+        folder=one.folder,
+        cover_id=facts.cover_id,
+        n_photos=one.n_photos,
+        n_faces=totals.n_faces,
+        n_confirmed=totals.n_by_user,
+        n_gone=totals.n_gone,
+        taken=Span(first=totals.first, last=totals.last),
+    )
+
+
+@api.get("/people/{person}/faces")
+async def list_faces(
+    site: Site,
+    person: PersonId,
+    order: FaceOrder = FaceOrder.DATE,
+    by: FacesBy = FacesBy.ALL,
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> PersonFaceRows:
+    """List a person's faces: newest first, or those first that are most in doubt."""
+    facts = await facts_of(site, person)
+    faces = await faces_of(site, facts.person.id, order, by, offset=offset, most=limit)
+    return PersonFaceRows(n_faces=n_faces_of(facts, by), faces=[_face_row(one) for one in faces])
+
+
+def _face_row(one: PersonFace) -> PersonFaceRow:
+    face, doubt = one.face, one.doubt
+    return PersonFaceRow(
+        id=face.id,
+        photo_id=face.photo_id,
+        taken_at=face.taken_at,
+        is_confirmed=face.is_by_user,
+        is_drawn=face.is_drawn,
+        tier=face.tier.value,
+        is_in_library=face.file is not None,
+        distance=doubt.distance if doubt else None,
+        next_id=doubt.next_id if doubt else None,
+        next_label=doubt.next_label if doubt else None,
+        next_distance=doubt.next_distance if doubt else None,
+    )
+
+
+@api.get("/people/{person}/with")
+async def list_companions(site: Site, person: PersonId) -> CompanionRows:
+    """List who is on most photos with a person."""
+    facts = await facts_of(site, person)
+    return CompanionRows(people=[_companion_row(one) for one in facts.companions])
+
+
+def _companion_row(one: Companion) -> CompanionRow:
+    return CompanionRow(
+        id=one.person_id, label=one.label, is_named=one.is_named, n_photos=one.n_photos, cover_id=one.cover_id
+    )
+
+
+async def similar_to(site: Parts, person: int) -> list[SimilarPerson]:
+    return await site.access.cached(("similar", person), lambda app: app.resemblance.similar(person, MOST_SIMILAR))
+
+
+@api.get("/people/{person}/look-alikes")
+async def list_look_alikes(site: Site, person: PersonId) -> SimilarRows:
+    """List who looks most like a person."""
+    one = (await facts_of(site, person)).person
+    return SimilarRows(people=[_similar_row(other, one.label) for other in await similar_to(site, one.id)])
+
+
+def _similar_row(one: SimilarPerson, label: str) -> SimilarRow:
+    return SimilarRow(
+        id=one.person_id,
+        label=one.label,
+        is_named=one.is_named,
+        similarity=one.similarity,
+        chance=one.chance,
+        n_photos=one.n_photos,
+        n_together=one.n_together,
+        is_apart=one.is_apart,
+        text=similar_text(one, label),
+        cover_id=one.cover_id,
+    )
+
+
+@api.get("/people/{person}/split")
+async def propose_split(
+    site: Site, person: PersonId, into: Annotated[int | None, Query(ge=2, le=50)] = None, strict: bool = False
+) -> SplitProposal:
+    """Propose how a person can be split: into the obvious parts, into so many, or by a stricter distance."""
+    plan = await site.access.read(lambda app: _plan(app, person, into=into, is_strict=strict and into is None))
+    return SplitProposal(
+        parts=[
+            PartRow(
+                faces=list(part.faces),
+                n_photos=len(part.photos),
+                n_confirmed=part.n_assigned,
+                spread=part.spread,
+                distance=part.distance,
+            )
+            for part in plan.parts
+        ],
+        notes=split_notes(plan),
+    )
+
+
+def _plan(app: App, person: int, *, into: int | None, is_strict: bool) -> SplitPlan:
+    from facewatch.people.split import plan_split
+
+    who, engine = person_at(app.catalog, person), app.engine.in_use()
+    return plan_split(app.catalog, engine, who, app.identities.settings, into=into, is_strict=is_strict)
+
+
+@api.post("/people/{person}/split")
+async def split(site: Site, person: PersonId, wanted: Split) -> Outcome:
+    """Make parts of a person other people, as one decision."""
+    parts = [Arranged(tuple(part.faces), part.new_name, part.person) for part in wanted.parts]
+
+    def work(app: App) -> Outcome:
+        with app.corrections.deciding() as decisions:
+            done = separate(app.catalog, decisions, person_at(app.catalog, person), parts)
+        return Outcome(
+            said=separated_on_page(app.catalog, done), entry_id=done.entry_id, people=[done.person_id, *done.people]
+        )
+
+    return await site.access.decide(work)

@@ -479,6 +479,44 @@ def test_what_followed_from_a_decision_is_taken_back_with_it(library: Library) -
         assert person_on(app, f"{library.photos}/e.png:1") == two
 
 
+def whose(app: App) -> list[tuple[int, str]]:
+    """Return every face that belongs to somebody, and to whom."""
+    rows = app.catalog._db.execute(
+        "SELECT face_id, COALESCE(name, p.id) FROM assignments JOIN people p ON p.id = person_id ORDER BY 1"
+    )
+    return rows.fetchall()
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_what_follows_later_comes_to_the_same(family: Library, name: str) -> None:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
+            DECISIONS[name](decisions)
+        at_once = whose(app), family.tree()
+        app.corrections.undo()
+        with app.corrections.following_later(), app.corrections.deciding() as decisions:
+            DECISIONS[name](decisions)
+        app.corrections.match_due()
+        app.corrections.show_due()
+        assert (whose(app), family.tree()) == at_once
+
+
+def test_what_follows_later_is_in_the_folders_only_then(family: Library) -> None:
+    with family.app() as app:
+        before = whose(app), family.tree()
+        with app.corrections.following_later(), app.corrections.deciding() as decisions:
+            decisions.reject(["b.png:1"])
+        decided = whose(app)
+        assert decided != before[0]
+        assert family.tree() == before[1]
+        app.corrections.match_due()
+        assert family.tree() == before[1]
+        app.corrections.show_due()
+        assert family.tree() != before[1]
+        app.corrections.undo()
+        assert (whose(app), family.tree()) == before
+
+
 def test_a_run_is_not_undone_as_a_decision(family: Library) -> None:
     with family.app() as app:
         run = next(entry for entry in app.corrections.history() if entry.actor != "user")

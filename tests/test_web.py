@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Iterator
 
 import pytest
+from browsers import wait_until
 from drawn import Library
 from fastapi.testclient import TestClient
 
+from facewatch.app import App
+from facewatch.web.access import Access
 from facewatch.web.paging import Paging
 from facewatch.web.server import make_site
 
@@ -32,10 +37,44 @@ def test_a_search_finds_who_is_called_so(client: TestClient) -> None:
 def test_a_name_given_on_the_page_is_in_the_folders_and_can_be_undone(client: TestClient, family: Library) -> None:
     done = client.post("/api/v1/people/3/name", json={"name": "Carl"}).json()
     assert done["said"] == "Person 0003 is now called Carl: 2 photos"
-    assert (family.people / "Carl" / "e.png").is_symlink()
+    wait_until(lambda: (family.people / "Carl" / "e.png").is_symlink())
     undone = client.post(f"/api/v1/journal/{done['entry_id']}/undo").json()
     assert "Carl" in undone["said"]
-    assert not (family.people / "Carl").exists()
+    wait_until(lambda: not (family.people / "Carl").exists())
+
+
+def test_what_matching_the_pool_again_finds_belongs_to_the_decision_before_the_next_is_made(family: Library) -> None:
+    access = Access(family.app)
+
+    def reject_all(app: App) -> int | None:
+        with app.corrections.deciding() as decisions:
+            return decisions.reject(["f1"]).entry_id
+
+    async def both() -> list[int | None]:
+        return await asyncio.gather(
+            access.decide(reject_all), access.decide(lambda app: app.corrections.undo().entry_id)
+        )
+
+    rejected, undone = asyncio.run(both())
+    access.close()
+    with family.app() as app:
+        assert app.catalog.journal.one(rejected or 0).undone_by == undone
+        assert app.folder.outdated() == set()
+
+
+def test_folders_that_cannot_follow_are_reported_to_the_page_and_the_decision_stands(
+    client: TestClient, family: Library
+) -> None:
+    shutil.rmtree(family.people)
+    family.people.write_text("in the way")
+    done = client.post("/api/v1/people/3/name", json={"name": "Carl"})
+    assert done.json()["said"] == "Person 0003 is now called Carl: 2 photos"
+    access = client.app.state.parts.access  # type: ignore[attr-defined]
+    wait_until(lambda: "the folders do not show it" in access.fault)
+    family.people.unlink()
+    client.post("/api/v1/people/3/name", json={"name": "Carla"})
+    wait_until(lambda: access.fault == "")
+    wait_until(lambda: (family.people / "Carla").is_dir())
 
 
 def test_who_is_not_known_is_said_in_a_sentence(client: TestClient) -> None:

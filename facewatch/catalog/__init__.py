@@ -153,10 +153,6 @@ class Catalog(Tables):
         """Let nothing be written through this connection any more."""
         self._db.execute("PRAGMA query_only = ON")
 
-    def change_count(self) -> int:
-        """Return a number that is another one whenever another connection has changed the catalog."""
-        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
-
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Be the one writer, also of the people folder, without a transaction; `write` inside it is allowed.

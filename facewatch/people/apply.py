@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from facewatch.errors import EngineError, FolderError
@@ -25,6 +25,27 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rematch:
+    """Faces of the pool that may be somebody else's since a decision."""
+
+    people: tuple[int, ...]
+    """Those who look like one of these."""
+    faces: tuple[int, ...]
+    """And these."""
+    entry_id: int | None
+    """The decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What follows from decisions."""
+
+    people: frozenset[int]
+    """Who is not what they were."""
+    rematches: tuple[_Rematch, ...]
+
+
 @dataclass(eq=False)
 class Corrections:
     """Makes corrections and takes them back; pool and folders follow each."""
@@ -34,6 +55,43 @@ class Corrections:
     identities: Identities
     folder: PeopleFolder
     lookup: Lookup
+    _is_later: bool = field(default=False, init=False)
+    _due: list[_Due] = field(default_factory=list, init=False)
+    """What is to follow later."""
+    _unshown: set[int] = field(default_factory=set, init=False)
+    """Whose folders are to follow later."""
+
+    @contextmanager
+    def following_later(self) -> Iterator[None]:
+        """Of decisions made inside the pool and the folders follow by `match_due` and `show_due`, not at once. Where
+        nobody comes to that, because the process is killed, the next scan does it."""
+        self._is_later = True
+        try:
+            yield
+        finally:
+            self._is_later = False
+
+    def match_due(self) -> set[int]:
+        """Match the pool again where that was to follow later; belongs before the next decision, because what is
+        matched is part of the one that it follows from. Returns who gained faces."""
+        gained: set[int] = set()
+        while self._due:
+            due = self._due.pop(0)
+            self._unshown |= due.people
+            self.identities.renew(due.people)
+            for rematch in due.rematches:
+                gained |= self._match_again(rematch)
+        self._unshown |= gained
+        return gained
+
+    def show_due(self) -> None:
+        """Let the folders follow where that was to be later.
+
+        Raises:
+            FolderError: it is decided, but the folders do not show it.
+        """
+        people, self._unshown = self._unshown, set()
+        self.show_in_folders(people)
 
     @contextmanager
     def deciding(self) -> Iterator[Decisions]:
@@ -89,21 +147,25 @@ class Corrections:
             if one.action == "forget":
                 photos = {row.photo_id for row in self.catalog.faces.rows(one.faces)}
                 PictureStore(self.catalog.path).forget(faces=one.faces, photos=photos)
-        people = {person_id for one in made for person_id in one.people}
         unseen = {person_id for one in made if one.action in ("forget", "hide") for person_id in one.people}
         if unseen:
             drop_from_sheet(self.folder.root, unseen)
-        self.identities.renew(people)
-        with self._shown_in_the_end(people) as gained:
-            for one in made:
-                gained |= self._rematch(one.people, (), one.entry_id)
+        people = frozenset(person_id for one in made for person_id in one.people)
+        self._let_follow(_Due(people, tuple(_Rematch(one.people, (), one.entry_id) for one in made)))
 
     def _followed(self, undone: Undone) -> Undone:
-        self.identities.renew(undone.people)
-        with self._shown_in_the_end(undone.people) as gained:
-            if undone.doubtful:
-                gained |= self._rematch(undone.people, undone.doubtful, undone.entry_id)
+        rematch = _Rematch(undone.people, undone.doubtful, undone.entry_id)
+        self._let_follow(_Due(frozenset(undone.people), (rematch,) if undone.doubtful else ()))
         return undone
+
+    def _let_follow(self, due: _Due) -> None:
+        if self._is_later:
+            self._due.append(due)
+            return
+        self.identities.renew(due.people)
+        with self._shown_in_the_end(due.people) as gained:
+            for rematch in due.rematches:
+                gained |= self._match_again(rematch)
 
     @contextmanager
     def _shown_in_the_end(self, people: Collection[int]) -> Iterator[set[int]]:
@@ -128,7 +190,7 @@ class Corrections:
         if fault is not None:
             raise FolderError(f"it is decided, but the folders do not show it yet: {fault}") from fault
 
-    def _rematch(self, people: Collection[int], faces: Collection[int], entry_id: int | None) -> set[int]:
+    def _match_again(self, rematch: _Rematch) -> set[int]:
         """Match the pool again after a decision; returns who gained faces. Decisions need no engine: without one, or
         while it changes, the next scan does it."""
         if self.catalog.engines.in_use_name() != self.engine.name:
@@ -136,7 +198,7 @@ class Corrections:
         try:
             if self.engine.is_switch_under_way:
                 return set()
-            return self.identities.rematch(people, faces, entry_id)
+            return self.identities.rematch(rematch.people, rematch.faces, rematch.entry_id)
         except EngineError as error:
             log.info("the pool is matched again by the next scan: %s", error)
             return set()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from facewatch.people.split import Part, SplitPlan
     from facewatch.people.undo import Undone
 
+NOT_FOLLOWED = "it is decided, but facewatch failed on what follows from it; the log says why"
+
 _ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})
 _HAVE_FOLDER = frozenset({"rename", "merge", "assign", "show", "present"})
 _MOST_FACES = 10

@@ -7,6 +7,7 @@ with an App each, which cannot write. The event loop itself never waits for a di
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from facewatch.app import App
+from facewatch.errors import FacewatchError
+from facewatch.presentation.corrections import NOT_FOLLOWED
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -31,9 +36,10 @@ class AppThreads:
         self._n = n
         self._threads = ThreadPoolExecutor(n, thread_name_prefix=name)
 
-    async def run(self, work: Callable[[App], T]) -> T:
-        """Return what `work` returns, given this thread's App."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._work, work)
+    def run(self, work: Callable[[App], T]) -> asyncio.Future[T]:
+        """Return what `work` will return, given a thread's App. With one thread, what is asked for first is done
+        first."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._work, work)
 
     def _work(self, work: Callable[[App], T]) -> T:
         app: App | None = getattr(self._own, "app", None)
@@ -71,10 +77,13 @@ class Access:
         """`make` opens an App; it is called in each thread that needs one."""
         self._deciding = AppThreads(make, 1, name="facewatch-decide", is_reader=False)
         self._reading = AppThreads(make, N_READERS, name="facewatch-read", is_reader=True)
-        self._polling = AppThreads(make, 1, name="facewatch-poll", is_reader=True)
-        """Of a connection of its own: SQLite says of each whether another one has changed the catalog."""
         self._cache: dict[Hashable, _Cached] = {}
         self._changed: set[asyncio.Event] = set()
+        self._following: set[asyncio.Task[None]] = set()
+        self._n_asked = self._n_begun = 0
+        """Decisions; each number is written by one thread only."""
+        self.fault = ""
+        """Why the folders do not show what was decided last; "": they do, or will in a moment."""
         self.is_closing = False
         self.version = 0
         """Grows with every change to the catalog that is known of: decisions made here at once, others when they are
@@ -91,7 +100,7 @@ class Access:
 
     def close(self) -> None:
         """Close what was opened, after what is under way."""
-        for threads in (self._polling, self._reading, self._deciding):
+        for threads in (self._reading, self._deciding):
             threads.close()
 
     def stop_streams(self) -> None:
@@ -100,19 +109,54 @@ class Access:
         self.note_change()
 
     async def count_changes(self) -> int:
-        """Return a number that differs when another program, or another thread, has changed the catalog."""
-        return await self._polling.run(lambda app: app.catalog.change_count())
+        """Return a number that differs when anybody else has changed the catalog: another program, or a watcher in
+        this one. It is asked between two decisions, of the connection that makes them."""
+        return await self._deciding.run(lambda app: app.catalog.version())
 
     async def read(self, work: Callable[[App], T]) -> T:
         """Return what `work` reads, beside other readers and decisions."""
         return await self._reading.run(work)
 
     async def decide(self, work: Callable[[App], T]) -> T:
-        """Return what `work` decided, after all that was asked for before it."""
+        """Return what `work` decided, after all that was asked for before it. What follows from it, pool and folders,
+        comes right behind it, when the answer is on its way already."""
+
+        def decision(app: App) -> T:
+            self._n_begun += 1
+            with app.corrections.following_later():
+                return work(app)
+
+        self._n_asked += 1
+        decided, followed = self._deciding.run(decision), self._deciding.run(self._follow)
+        task = asyncio.create_task(self._note_followed(followed))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
         try:
-            return await self._deciding.run(work)
+            return await asyncio.shield(decided)
         finally:
             # Also when it failed: part of it may stand.
+            self.note_change()
+
+    def _follow(self, app: App) -> set[int]:
+        """Let pool and folders follow; the folders once for several decisions that wait for each other."""
+        gained = app.corrections.match_due()
+        if self._n_asked == self._n_begun:
+            app.corrections.show_due()
+        return gained
+
+    async def _note_followed(self, followed: asyncio.Future[set[int]]) -> None:
+        fault = ""
+        try:
+            if await followed:
+                self.note_change()
+        except FacewatchError as error:
+            fault = str(error)
+            log.warning("%s", error)
+        except Exception:
+            fault = NOT_FOLLOWED
+            log.exception("what follows from a decision failed")
+        if fault != self.fault:
+            self.fault = fault
             self.note_change()
 
     async def cached(self, key: Hashable, work: Callable[[App], T]) -> T:

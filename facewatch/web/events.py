@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter
@@ -14,11 +15,11 @@ from facewatch.web.site import Site
 router = APIRouter(include_in_schema=False)
 
 POLL_SECONDS = 0.5
-"""How often it is asked whether another program has changed the catalog."""
+"""How often it is asked whether somebody else has changed the catalog."""
 
 
 async def watch_catalog(access: Access) -> None:
-    """Notice what other programs change in the catalog, until this is cancelled."""
+    """Notice what others change in the catalog, until this is cancelled."""
     known = await access.count_changes()
     while True:
         await asyncio.sleep(POLL_SECONDS)
@@ -34,10 +35,13 @@ async def events(site: Site) -> StreamingResponse:
 
 
 async def _stream(access: Access) -> AsyncIterator[str]:
-    changed = access.subscribe()
+    changed, fault = access.subscribe(), ""
     try:
         yield f"event: hello\ndata: {access.version}\n\n"
         while not access.is_closing:
+            if access.fault != fault:
+                fault = access.fault
+                yield f"event: fault\ndata: {json.dumps(fault)}\n\n"
             await changed.wait()
             changed.clear()
             yield f"event: changed\ndata: {access.version}\n\n"

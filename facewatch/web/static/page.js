@@ -1,8 +1,8 @@
 // What every page does: it follows changes of the catalog, undoes, lists its keys, and finds its search field.
-import { fail, own, refresh, undoLast } from "./core.js";
+import { fail, own, refresh, toast, undoLast } from "./core.js";
 import { followChanges } from "./live.js";
 
-followChanges(() => refresh());
+followChanges(() => refresh(), (sentence) => toast(sentence, null, { isError: true }));
 
 window.addEventListener("unhandledrejection", (event) => { event.preventDefault(); fail(event.reason); });
 

@@ -194,8 +194,20 @@ class App:
         if workers is None:
             workers = picture_workers(self.config, n_workers)
             workers.get_ready_to_cut()
-        store = picture_store(self.config)
+        store = self.picture_store()
         return FaceCrops(self.catalog, store, PictureMaker(store, workers))
+
+    def picture_store(self) -> PictureStore:
+        """Return where pictures of faces and photos are kept."""
+        return PictureStore(self.catalog.path, most_bytes=self.config["resources.pictures_mb"] * MB)
+
+    def picture_workers(self, most: int) -> WorkerPool:
+        """Return at most so many worker processes that make pictures, fewer where the settings say so.
+
+        Raises:
+            EngineError: there is not memory enough for one.
+        """
+        return picture_workers(self.config, min(most, n_workers_of(self.config)))
 
     def auditor(self) -> Auditor:
         """Return what checks the catalog and the people folder, and fixes what takes no decision."""
@@ -277,11 +289,6 @@ def _check_aligned(aligned: Collection[Path], known: Collection[Path], source: s
     strange = [f"library.aligned: {path} is none of the libraries" for path in aligned if path not in known]
     if strange:
         raise ConfigError(source, strange)
-
-
-def picture_store(config: Config) -> PictureStore:
-    """Return where pictures of faces and photos are kept."""
-    return PictureStore(config.catalog, most_bytes=config["resources.pictures_mb"] * MB)
 
 
 def picture_workers(config: Config, n_workers: int = 1) -> WorkerPool:

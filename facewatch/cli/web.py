@@ -56,4 +56,4 @@ def server_of(config: Config, *, host: str = HOST, port: int = PORT, needs_catal
     # What is wrong with the settings or the catalog is said at once.
     with App(config, needs_catalog=needs_catalog):
         pass
-    return Server(make_site(lambda: App(config, needs_catalog=True)), host=host, port=port)
+    return Server(make_site(lambda: App(config, needs_catalog=True), is_kept_ready=True), host=host, port=port)

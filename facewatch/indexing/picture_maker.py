@@ -27,7 +27,7 @@ from facewatch.indexing.worker import StoppedError, WorkerLost
 from facewatch.types import Box, Fingerprint
 
 if TYPE_CHECKING:
-    from facewatch.catalog import PicturedPhoto
+    from facewatch.catalog import Catalog, PicturedPhoto
     from facewatch.indexing.pool import PictureWorkers
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,9 @@ AWAY_SECONDS = 5.0
 
 LOST_SECONDS = 600.0
 """How long a photo over which a worker was lost is not opened again: the machine may have had a bad moment."""
+
+MOST_STOPPED = 3
+"""How often a picture is begun again whose worker was let go just then."""
 
 MOST_WAITING = 2000
 """Photos that may wait; when there are more, those asked for longest ago are given up."""
@@ -119,6 +122,35 @@ def _files_of(photo: PicturedPhoto) -> tuple[tuple[LibraryFile, Fingerprint], ..
     return tuple((LibraryFile(file.root, file.path), file.fingerprint) for file in photo.files)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundPicture:
+    """A picture that may be shown, and what makes it."""
+
+    name: PictureName
+    order: PictureOrder
+
+    @property
+    def is_in_library(self) -> bool:
+        """What is in the library no more is not shown, even where a picture of it is kept."""
+        return bool(self.order.files)
+
+
+def find_face(catalog: Catalog, face_id: int, ticket: str, *, side: int = FACE_SIDE) -> FoundPicture | None:
+    """Return the picture of a face; None: nobody knows the face, or its person was forgotten."""
+    for photo in catalog.pictures.of_faces([face_id]):
+        order = order_faces(photo, ticket, side=side)
+        return FoundPicture(next(name for name in order.names if name.id == face_id), order)
+    return None
+
+
+def find_photo(catalog: Catalog, photo_id: int, ticket: str, *, side: int) -> FoundPicture | None:
+    """Return the picture of a whole photo; None: nobody knows the photo."""
+    for photo in catalog.pictures.of_photos([photo_id]):
+        order = order_photo(photo, ticket, side=side)
+        return FoundPicture(order.names[0], order)
+    return None
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
     """An order, and who waits for it."""
@@ -128,6 +160,8 @@ class _Waiting:
     is_urgent: bool = True
     n_tried: int = 0
     """Files that turned out not to have it."""
+    n_stopped: int = 0
+    """How often the workers were let go meanwhile."""
 
     @property
     def is_wanted(self) -> bool:
@@ -144,6 +178,8 @@ class PictureMaker:
         self._workers = workers
         self._clock = clock
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
+        """Workers are asked by one thread at a time."""
         self._urgent: OrderedDict[tuple[PictureName, ...], _Waiting] = OrderedDict()
         """By what is wanted; the last is the next."""
         self._later: OrderedDict[tuple[PictureName, ...], _Waiting] = OrderedDict()
@@ -155,6 +191,7 @@ class PictureMaker:
         self._paused_until = -math.inf
         self._is_broken = False
         """Whether no worker could be started."""
+        self._is_closed = False
 
     def want(self, order: PictureOrder, *, is_urgent: bool = True) -> Future[MadePictures]:
         """Return what will hold the pictures; whoever wants them no more cancels it.
@@ -184,7 +221,9 @@ class PictureMaker:
             self._workers.close()
 
     def close(self) -> None:
-        """End what is being made, and give up what waits."""
+        """End what is being made, and give up what waits and what comes."""
+        with self._lock:
+            self._is_closed = True
         self._give_up()
         self._workers.close()
 
@@ -205,7 +244,7 @@ class PictureMaker:
         answer, until = self._refused.get(order.subject, (None, now))
         if answer is not None and now < until:
             return answer
-        return MadePictures(reason=NoPicture.BUSY) if now < self._paused_until else None
+        return MadePictures(reason=NoPicture.BUSY) if self._is_closed or now < self._paused_until else None
 
     def _add(self, order: PictureOrder, waiter: Future[MadePictures], *, is_urgent: bool) -> list[_Waiting]:
         """Put an order where it belongs; returns those that are given up for it."""
@@ -223,7 +262,8 @@ class PictureMaker:
     def _begin(self) -> None:
         """Hand orders to workers, as many as these are."""
         while (waiting := self._next()) is not None:
-            future = self._ask(waiting)
+            with self._asking:
+                future = self._ask(waiting)
             if future.done():
                 self._finish(waiting, future)
             else:
@@ -271,7 +311,7 @@ class PictureMaker:
             _answer([waiting], answer)
 
     def _answer_of(self, waiting: _Waiting, future: Future[Any]) -> MadePictures | None:
-        """Return what is to be said; None: the next file is to be tried."""
+        """Return what is to be said; None: it is to be tried again, perhaps with the next file."""
         order = waiting.order
         file = display(os.fspath(order.files[waiting.n_tried][0]))
         try:
@@ -290,7 +330,8 @@ class PictureMaker:
             log.debug("%s: no picture of it: %s", file, error)
             return self._lost(order, error)
         except (CancelledError, StoppedError):
-            return MadePictures(reason=NoPicture.BUSY)
+            waiting.n_stopped += 1
+            return MadePictures(reason=NoPicture.BUSY) if self._is_closed or waiting.n_stopped > MOST_STOPPED else None
         self._n_lost = 0
         return self._kept(order, jpegs)
 

@@ -158,10 +158,11 @@ class WorkerPool:
         self._submit("load_decoders", None)
 
     def _submit(self, work: str, subject: object, *arguments: object) -> Future[Any]:
-        if self._threads is None:
-            self._threads = _Threads(self._make_process, self.n_workers, self._losses, self._memory)
+        threads = self._threads
+        if threads is None:
+            threads = self._threads = _Threads(self._make_process, self.n_workers, self._losses, self._memory)
         task = _Task(work, arguments, subject)
-        self._threads.submit(task)
+        threads.submit(task)
         return task.future
 
     @property
@@ -175,9 +176,9 @@ class WorkerPool:
 
     def close(self) -> None:
         """End the workers, whatever they are at, and forget what waits."""
-        if self._threads is not None:
-            self._threads.close()
-            self._threads = None
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.close()
 
 
 class _Losses:
@@ -259,6 +260,9 @@ class _Threads:
 
     def submit(self, task: _Task) -> None:
         with self._has_news:
+            if self._is_closed:  # by another thread, just now
+                task.future.cancel()
+                return
             self._waiting.append(task)
             if self._n_idle < len(self._waiting) and len(self._threads) < self._n_workers:
                 number = len(self._threads)

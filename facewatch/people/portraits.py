@@ -77,6 +77,8 @@ class FaceCrops:
         ticket = self._store.ticket()
         orders = []
         for photo in self._catalog.pictures.of_faces([face_id for face_id in wanted if face_id not in found]):
+            if not photo.files:
+                continue
             order = order_faces(photo, ticket)
             asked = [name for name in order.names if name.id in wanted]
             paths = {name.id: self._store.path_of(name) for name in asked}

@@ -34,6 +34,7 @@ from facewatch.web.site import Parts
 
 if TYPE_CHECKING:
     from facewatch.app import App
+    from facewatch.indexing.pool import PictureWorkers
 
 log = logging.getLogger(__name__)
 
@@ -56,23 +57,36 @@ SHUTDOWN_SECONDS = 2
 """How long requests that are under way may take when the server stops."""
 
 
-def make_site(make: Callable[[], App]) -> FastAPI:
-    """Return the site of a catalog; `make` opens an App on it, once in each thread that needs one."""
+def make_site(
+    make: Callable[[], App],
+    *,
+    is_kept_ready: bool = False,
+    workers: Callable[[App], PictureWorkers] = media.page_workers,
+) -> FastAPI:
+    """Return the site of a catalog; `make` opens an App on it, once in each thread that needs one.
+
+    Args:
+        is_kept_ready: the pictures of everybody are made before somebody looks.
+        workers: makes those who make pictures.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(site: FastAPI) -> AsyncIterator[None]:
-        parts = Parts(Access(make), Media(make))
-        site.state.parts = parts
+        access = Access(make)
+        parts = site.state.parts = Parts(access, Media(access, workers))
+        tasks: list[asyncio.Task[None]] = []
         try:
-            await parts.access.start()
-            watching = asyncio.create_task(events.watch_catalog(parts.access))
+            await access.start()
+            tasks += map(asyncio.create_task, (events.watch_catalog(access), parts.media.let_go()))
+            if is_kept_ready:
+                tasks.append(asyncio.create_task(parts.media.keep_ready()))
             yield
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
         finally:
-            await asyncio.to_thread(parts.access.close)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(parts.media.close)
+            await asyncio.to_thread(access.close)
 
     site = FastAPI(
         title="facewatch",

@@ -52,6 +52,7 @@ from facewatch.watcher.schedule import WatchSettings
 if TYPE_CHECKING:
     from facewatch.checks.audit import Auditor
     from facewatch.people.explain import Explainer
+    from facewatch.people.photos.finder import PhotoFinder
     from facewatch.people.portraits import FaceCrops
     from facewatch.people.recluster import Reclusterer
     from facewatch.people.resemblance import Resemblance
@@ -154,6 +155,12 @@ class App:
         from facewatch.people.explain import Explainer
 
         return Explainer(self.catalog, self.engine, self.lookup, self.identities.settings)
+
+    def photos(self) -> PhotoFinder:
+        """Return what finds photos by who is on them, when and where they were taken."""
+        from facewatch.people.photos.finder import PhotoFinder
+
+        return PhotoFinder(self.catalog, self.libraries)
 
     def review(self) -> Review:
         """Return the open questions, whose answers are followed as any correction is.

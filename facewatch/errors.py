@@ -8,6 +8,7 @@ FacewatchError (1)
 │   ├── DiskFaultError (5)    the catalog's disk failed to read or write
 │   └── BusyError (6)         another facewatch process is using this catalog
 ├── EngineError (7)           a model cannot be loaded or gave nonsense
+├── QueryError (2)            the words of a search that are not understood
 ├── WebError (1)              the page cannot be served
 ├── FolderError (8)           the people folder cannot be written, or cannot hold links
 ├── NotKnownError (9)         a person, face or photo that nobody knows, or a name that fits several
@@ -15,7 +16,7 @@ FacewatchError (1)
 │   └── OutdatedError (10)    what was shown and is to be done does not hold any more
 └── PhotoError                one bad photo: recorded in the catalog, never leaves the program
 
-Exit code 2 is click's, for a command line it does not understand; 130 is Ctrl-C.
+Exit code 2 is also click's, for a command line it does not understand; 130 is Ctrl-C.
 """
 
 from __future__ import annotations
@@ -97,6 +98,12 @@ class NotKnownError(FacewatchError):
     """No person, face or photo of that name, or more than one."""
 
     exit_code = 9
+
+
+class QueryError(FacewatchError):
+    """The words of a search are not understood; the message says which, and what they may be."""
+
+    exit_code = 2
 
 
 class DecisionError(FacewatchError):

@@ -35,6 +35,7 @@ from facewatch.catalog.opening import (
 )
 from facewatch.catalog.people import LinkRow, Links, People, Person, Runs
 from facewatch.catalog.person import PersonFaces
+from facewatch.catalog.photos import PhotoSearch
 from facewatch.catalog.pictures import PicturedPhoto, PictureSources
 from facewatch.catalog.presences import Presence, Presences
 from facewatch.catalog.tiles import Tiles
@@ -136,6 +137,7 @@ class Catalog(Tables):
         self.provenance = Provenance(self._db)
         self.integrity = Integrity(self._db)
         self.lineage = Lineage(self._db)
+        self.photo_search = PhotoSearch(self._db)
         self.tiles = Tiles(self._db)
         self.pictures = PictureSources(self._db)
         self.person_faces = PersonFaces(self._db)

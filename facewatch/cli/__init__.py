@@ -22,6 +22,7 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     init,
     models,
     people,
+    photos,
     presence,
     recluster,
     review,

@@ -35,7 +35,7 @@ SECTIONS = {
         *("why", "merge", "split", "apart", "assign", "reject", "unassign", "confirm", "ignore", "present"),
         *("hide", "show", "cover", "born", "forget", "undo", "redo", "history"),
     ),
-    "Search and examine": ("search", "stats", "audit", "export", "evaluate"),
+    "Search and examine": ("photos", "search", "stats", "audit", "export", "evaluate"),
     "Set up and maintain": ("init", "demo", "models", "engines", "recluster", "folders"),
     "Run unattended": ("backup", "restore", "doctor", "service", "pause", "resume"),
 }
@@ -50,6 +50,9 @@ _CLEANING = (
 )
 _HELPS = "`facewatch help` lists the commands, `facewatch help COMMAND` explains one"
 _LISTING = "`facewatch people` lists everybody, `facewatch export` every face"
+_FINDING = (
+    "`facewatch photos with Anna` finds photos by who is on them, `facewatch search PHOTO` faces like those on one"
+)
 _SCANNING = "`facewatch scan PHOTOS` scans a photo folder once, `facewatch watch` stays"
 _NAMING = "`facewatch rename WHO NAME` names a person, `facewatch assign FACE WHO` says whose a face is"
 _SETTING = "`facewatch init PHOTOS` writes a settings file, facewatch.toml; `facewatch status` says which one is in use"
@@ -63,7 +66,7 @@ _VERSION = "`facewatch --version` says which this is"
 MEANT = {
     **dict.fromkeys(("list", "ls", "dir", "persons", "who", "names", "all"), _LISTING),
     **dict.fromkeys(("face", "faces"), "`facewatch why PHOTO` lists the faces of a photo, `facewatch export` all"),
-    **dict.fromkeys(("photo", "photos", "pictures", "open", "view", "browse", "gallery"), _LISTING),
+    **dict.fromkeys(("photo", "pictures", "open", "view", "browse", "gallery", "filter", "query"), _FINDING),
     **dict.fromkeys(("config", "configure", "settings", "setup", "options", "preferences", "set"), _SETTING),
     **dict.fromkeys(("start", "daemon", "monitor", "enable"), _STARTING),
     **dict.fromkeys(("serve", "server", "gui", "ui", "browser", "page"), _PAGE),
@@ -72,7 +75,7 @@ MEANT = {
     **dict.fromkeys(("update", "recognise", "recognize", "analyse", "analyze", "process", "load"), _SCANNING),
     **dict.fromkeys(("label", "tag", "identify", "call", "move"), _NAMING),
     **dict.fromkeys(("delete", "remove", "rm", "del", "drop"), _CLEANING),
-    **dict.fromkeys(("find", "like", "similar", "match", "lookup"), "`facewatch search PHOTO` finds faces like those"),
+    **dict.fromkeys(("find", "like", "similar", "match", "lookup"), _FINDING),
     **dict.fromkeys(("cluster", "group", "regroup"), "`facewatch recluster` groups the faces that belong to nobody"),
     **dict.fromkeys(("join", "combine", "unite", "same"), "`facewatch merge INTO OTHERS` makes one person of several"),
     **dict.fromkeys(("unmerge", "separate", "divide"), "`facewatch split WHO` makes several people of one"),

@@ -1,0 +1,6 @@
+"""Finding photos: who is on them, how many faces they show, when they were taken and where they are.
+
+words     what somebody types -> words and their values
+query     words -> PhotoQuery, with people and folders found in the catalog
+finder    PhotoQuery -> photos, page by page; which of them are offline
+"""

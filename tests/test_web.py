@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from browsers import wait_until
@@ -14,7 +16,7 @@ from fastapi.testclient import TestClient
 from facewatch.app import App
 from facewatch.web.access import Access
 from facewatch.web.paging import Paging
-from facewatch.web.server import make_site
+from facewatch.web.server import Server, make_site
 
 
 @pytest.fixture
@@ -111,3 +113,11 @@ def test_a_list_in_parts_is_shown_up_to_where_somebody_scrolled() -> None:
     part = Paging(page=9, upto=1).part(range(100), 20)
     assert (list(part.items), part.first, part.last) == (list(range(80, 100)), 5, 5)
     assert Paging(page=1, upto=1).part((), 20).n_pages == 1
+
+
+def test_no_answer_waits_for_the_browsers_acknowledgement_of_the_one_before(family: Library) -> None:
+    server = Server(make_site(family.app), host="127.0.0.1", port=0)
+    with closing(server._socket) as listening, closing(socket.create_connection(listening.getsockname())):
+        accepted, _ = listening.accept()
+        with closing(accepted):
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -25,8 +25,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from terminals import Session
 
+from facewatch import __version__
 from facewatch.app import App
 from facewatch.catalog import FaultyFile, pause, paused_since, resume
+from facewatch.catalog.backup import Backups
 from facewatch.cli import main
 from facewatch.cli.status import _renewing
 from facewatch.config import load_config
@@ -838,3 +840,19 @@ def test_the_status_can_be_written_as_json_whatever_it_holds(scanned: Library) -
         live = busy()
         told(scanned, live)
         assert json.loads(json.dumps(status_row(app.status())))["live"] == live.as_json()
+
+
+def test_status_says_how_much_room_there_is_and_which_versions_it_has(library: Library, run: Any) -> None:
+    library.draw("a.png", (1, 0))
+    library.scan()
+    row = json.loads(run("status", "--json").out)
+    [catalog] = row["disks"]
+    assert (catalog["what"], catalog["path"]) == ("catalog", str(library.catalog.parent))
+    assert catalog["n_bytes"] >= library.catalog.stat().st_size
+    assert catalog["free_bytes"] > 0
+    assert row["versions"]["facewatch"] == __version__
+    with library.app() as app:
+        Backups(app.catalog.path).daily(datetime(2026, 11, 29, 12, tzinfo=UTC))
+    backups = json.loads(run("status", "--json").out)["disks"][1]
+    assert backups["what"] == "backups"
+    assert backups["n_bytes"] > 100_000

@@ -10,12 +10,11 @@ import logging
 import os
 import resource
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum, auto
 from functools import partial
-from multiprocessing import connection, get_context, parent_process, resource_tracker
+from multiprocessing import connection, get_context
 from time import monotonic
 from typing import Any
 
@@ -24,6 +23,7 @@ import psutil
 from facewatch.errors import EngineError, FacewatchError, Fault, FaultCode, PhotoError
 from facewatch.indexing.analyzer import Analyzer, Recipe, one_line
 from facewatch.indexing.memory import in_mb
+from facewatch.indexing.processes import ENDING_SECONDS, be_quiet_child, kill, start
 from facewatch.types import Engine
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,6 @@ STARTING_SECONDS = 120.0
 """How long a process may take to begin; a second is usual, and a disk that has to wake up takes ten."""
 LOADING_SECONDS = 600.0
 """How long models may take to load; a second is usual. It does not count towards the time for a photo."""
-ENDING_SECONDS = 5.0
-"""How long an ending process is waited for."""
 SAMPLING_SECONDS = 0.05
 """How often the memory of a busy worker is measured: 0.05 s are some 200 MB at the speed memory is filled with."""
 
@@ -84,12 +82,8 @@ def _work(
     pipe: connection.Connection, recipe: Recipe, load: Load, photo_seconds: float, form: logging.Formatter
 ) -> None:
     """Answer until the other end is closed; warnings have the form of the main process' own."""
-    # Ctrl-C, a closed terminal and systemd reach every process; the main one decides what they mean.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    be_quiet_child()
     _give_way()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     _speak_through(os.dup(2), form)
     # libtiff and its like write to stderr by themselves, many lines for one bad file; the fault is on record anyway.
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
@@ -166,22 +160,11 @@ def _form_of_log() -> logging.Formatter:
     return next(filter(None, forms), logging.Formatter("%(levelname)s: %(message)s"))
 
 
-def _die_with_parent() -> None:
-    """A killed main process cannot end its workers; they would finish what they are at."""
-    parent = parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)
-
-
 # --- in the main process ---
 
 
 class Process:
     """A worker process and the pipe to it; belongs to one thread."""
-
-    _reaping = threading.Lock()
-    """Starting a process also reaps all that have ended, which only one thread may do at a time."""
 
     def __init__(self, recipe: Recipe, load: Load, *, photo_seconds: float) -> None:
         """Raises:
@@ -195,8 +178,7 @@ class Process:
             target=_work, args=(theirs, recipe, load, photo_seconds, _form_of_log()), daemon=True
         )
         try:
-            with self._reaping, _without_interrupts():
-                self._process.start()
+            start(self._process)
             self._status = psutil.Process(self._process.pid)
         except BaseException:
             self._pipe.close()
@@ -280,12 +262,7 @@ class Process:
     def kill(self) -> None:
         """End it at once: it holds nothing that anybody else needs."""
         self._pipe.close()
-        with self._reaping:
-            self._process.kill()
-        # What waits for a drive that does not answer dies when it does, and is not waited for.
-        if connection.wait([self._process.sentinel], ENDING_SECONDS):
-            with self._reaping:
-                self._process.join(ENDING_SECONDS)
+        kill(self._process)
 
     def _next_note(self, deadline: float, check: Callable[[], None]) -> tuple[_Note, Any]:
         """Return the next note.
@@ -330,19 +307,6 @@ class Process:
                 is_from_outside=True,
             )
         return _crash((signal.strsignal(-code) or f"signal {-code}").lower())
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Let what is started by this thread know of no Ctrl-C until it decides that itself: Python would end it with a
-    traceback on the terminal."""
-    # Started here, if it is not there yet: starting it lets interrupts through again.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def private_bytes(process: psutil.Process) -> int:

@@ -103,6 +103,8 @@ def status_row(status: Status) -> dict[str, Any]:
         "backup_file": health.backup_file,
         "unread": dict(status.unread),
         "people_folder_fault": health.people_folder_fault,
+        "disks": [asdict(place) for place in health.disks],
+        "versions": dict(status.versions),
     }
 
 

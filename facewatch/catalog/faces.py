@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ BY_RUN = "IN ('auto', 'cluster')"
 
 IN_LIBRARY = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
 """Of a face f, for SQL: whether some file holds its photo."""
+
+_ROWS_AT_ONCE = 8192
 
 _UNMARKED = "NOT EXISTS (SELECT 1 FROM marks WHERE marks.face_id = f.id)"
 _IS_OPEN = (
@@ -234,7 +237,7 @@ class Faces(TableAccess):
         # Ordered as the index of the embeddings is, so that SQLite need not sort the vectors; but it would go through
         # all of that for the few faces of a photo.
         order = "e.face_id" if photo_id is None else "f.id"
-        rows = self._db.execute(
+        found = self._db.execute(
             "SELECT f.id, f.photo_id, COALESCE(a.person_id, 0), f.tier, f.quality, COALESCE(a.source = 'user', 0),"
             " COALESCE(CAST(julianday(t.taken_at) AS INTEGER), 0), e.vector"
             " FROM faces f JOIN embeddings e ON e.face_id = f.id AND e.engine_id = ?"
@@ -242,19 +245,10 @@ class Faces(TableAccess):
             f" LEFT JOIN assignments a ON a.face_id = f.id WHERE {where} AND f.is_current AND {_UNMARKED}"
             f" ORDER BY {order}",
             [engine_id, *arguments],
-        ).fetchall()
-        ids, photos, people, tiers, qualities, by_user, days, vectors = zip(*rows, strict=True) if rows else ((),) * 8
-        embeddings = np.frombuffer(b"".join(vectors), "<f4").reshape(len(rows), n_dims)
-        return FaceTable(
-            np.array(ids, np.int64),
-            np.array(photos, np.int64),
-            np.array(people, np.int64),
-            np.array(tiers, np.str_),
-            np.array(qualities, np.float32),
-            np.array(by_user, np.bool_),
-            embeddings.astype(np.float32),
-            np.array(days, np.int64),
         )
+        # Some at a time: the rows of all faces take twice as much memory as their arrays.
+        tables = [_table_of(rows, n_dims) for rows in iter(lambda: found.fetchmany(_ROWS_AT_ONCE), [])]
+        return FaceTable.together(tables) if tables else _table_of([], n_dims)
 
     def best_of(self, people: Collection[int], most: int) -> dict[int, list[int]]:
         """Return the faces, at most so many each, by which these people are recognised: the one that stands for the
@@ -396,6 +390,20 @@ class Faces(TableAccess):
             " LEFT JOIN people p ON p.id = a.person_id LEFT JOIN marks m ON m.face_id = f.id"
             f" WHERE f.is_current AND {_IS_OPEN} AND {IN_LIBRARY}"
         )
+
+
+def _table_of(rows: Sequence[tuple[Any, ...]], n_dims: int) -> FaceTable:
+    ids, photos, people, tiers, qualities, by_user, days, vectors = zip(*rows, strict=True) if rows else ((),) * 8
+    return FaceTable(
+        np.array(ids, np.int64),
+        np.array(photos, np.int64),
+        np.array(people, np.int64),
+        np.array(tiers, np.str_),
+        np.array(qualities, np.float32),
+        np.array(by_user, np.bool_),
+        np.frombuffer(b"".join(vectors), "<f4").reshape(len(rows), n_dims).astype(np.float32),
+        np.array(days, np.int64),
+    )
 
 
 def _label(person: str) -> str:

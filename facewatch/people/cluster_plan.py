@@ -91,7 +91,8 @@ def second_faces(
     Args:
         rejections: whom each face is not, as users said.
     """
-    free = np.flatnonzero(table.may_enroll & (table.people == NOBODY))
+    may_enroll = table.may_enroll
+    free = np.flatnonzero(may_enroll & (table.people == NOBODY))
     known = np.flatnonzero(table.people != NOBODY)
     people_in = defaultdict(set)
     for row in known[np.isin(table.photos[known], table.photos[free])]:
@@ -102,7 +103,7 @@ def second_faces(
             if person_id not in rejections.get(int(table.ids[row]), ()):
                 beside[person_id].append(int(row))
     for person_id, rows in beside.items():
-        own = np.flatnonzero((table.people == person_id) & (table.may_enroll | table.by_user))
+        own = np.flatnonzero((table.people == person_id) & (may_enroll | table.by_user))
         near = np.array(rows)[_is_near(table, rows, own, ceiling)]
         if len(near):
             both = compare(table.embeddings, table.photos, own, near, ceiling)

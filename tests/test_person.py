@@ -75,7 +75,7 @@ def test_faces_of_photos_that_are_gone_are_listed_and_marked(family: Library) ->
     with browsing(family) as client:
         assert ok(client.get("/api/v1/people/2"))["n_gone"] == 1
         for order in ("date", "doubt"):
-            faces = ok(client.get("/api/v1/people/2/faces", params={"order": order}))["faces"]
+            faces = ok(client.get("/api/v1/people/2/faces", params={"sort": order}))["faces"]
             assert sorted(face["is_in_library"] for face in faces) == [False, True, True]
 
 
@@ -114,7 +114,7 @@ def test_what_a_run_assigned_and_what_was_confirmed_can_be_seen_alone(family: Li
         ok(client.post("/api/v1/faces/confirm", json={"faces": of_ben[:1]}))
         for order in ("date", "doubt"):
             by = {
-                kind: ids_of(ok(client.get("/api/v1/people/2/faces", params={"order": order, "by": kind})))
+                kind: ids_of(ok(client.get("/api/v1/people/2/faces", params={"sort": order, "by": kind})))
                 for kind in ("run", "user")
             }
             assert by["user"] == of_ben[:1]
@@ -158,7 +158,7 @@ def test_by_doubt_faces_that_look_like_somebody_else_come_first_and_confirmed_on
         of_ben = ids_of(ok(client.get("/api/v1/people/2/faces")))
         right = next(face for face in of_ben if face != wrong)
         ok(client.post("/api/v1/faces/confirm", json={"faces": [right]}))
-        faces = ok(client.get("/api/v1/people/2/faces", params={"order": "doubt"}))["faces"]
+        faces = ok(client.get("/api/v1/people/2/faces", params={"sort": "doubt"}))["faces"]
     assert (faces[0]["id"], faces[-1]["id"]) == (wrong, right)
     assert faces[0]["next_label"] == "Person 0003"
     assert faces[0]["next_distance"] < 0.2 < faces[0]["distance"]
@@ -170,15 +170,15 @@ def test_the_only_face_of_somebody_has_no_distance_to_others(library: Library) -
     library.scan()
     with browsing(library) as client:
         done = ok(client.post("/api/v1/faces/assign", json={"faces": [1], "new_name": "Anna"}))
-        [face] = ok(client.get(f"/api/v1/people/{done['people'][0]}/faces", params={"order": "doubt"}))["faces"]
+        [face] = ok(client.get(f"/api/v1/people/{done['people'][0]}/faces", params={"sort": "doubt"}))["faces"]
     assert face["distance"] is face["next_distance"] is None
 
 
 def test_doubts_follow_decisions(family: Library) -> None:
     with browsing(family) as client:
-        before = ids_of(ok(client.get("/api/v1/people/2/faces", params={"order": "doubt"})))
+        before = ids_of(ok(client.get("/api/v1/people/2/faces", params={"sort": "doubt"})))
         ok(client.post("/api/v1/faces/reject", json={"faces": before[:1]}))
-        after = ids_of(ok(client.get("/api/v1/people/2/faces", params={"order": "doubt"})))
+        after = ids_of(ok(client.get("/api/v1/people/2/faces", params={"sort": "doubt"})))
     assert sorted(after) == sorted(before[1:])
 
 

@@ -235,11 +235,17 @@ def _losses_text(data: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def split_notes(plan: SplitPlan) -> list[str]:
-    """Return what is worth knowing before it is done."""
-    return list(_split_notes(plan))
+    """Return what is worth knowing before it is done, for somebody who types commands."""
+    notes = list(split_facts(plan))
+    if not plan.others:
+        notes.insert(1, "to split anyway: --into 2" + ("" if plan.is_strict else ", or --strict"))
+    if plan.n_loose:
+        notes[-1] += "; `facewatch audit --fix` lets go of them"
+    return notes
 
 
-def _split_notes(plan: SplitPlan) -> Iterator[str]:
+def split_facts(plan: SplitPlan) -> Iterator[str]:
+    """Yield what is worth knowing before it is done; those that no settings of today would have assigned come last."""
     label = plan.person.label
     if not plan.others:
         yield (
@@ -247,7 +253,6 @@ def _split_notes(plan: SplitPlan) -> Iterator[str]:
             if not plan.is_strict
             else f"all of {label} is one person also by a stricter distance"
         )
-        yield "to split anyway: --into 2" + ("" if plan.is_strict else ", or --strict")
     if plan.into is not None and len(plan.parts) != plan.into:
         yield f"{len(plan.parts)} parts instead of {plan.into}: two faces of one photo cannot stay together"
     if plan.others and plan.n_poor:
@@ -258,8 +263,7 @@ def _split_notes(plan: SplitPlan) -> Iterator[str]:
             f"engine in use) stay with {label}"
         )
     if plan.n_loose:
-        said = f"{plural(plan.n_loose, 'face')} would not have been assigned there by today's settings"
-        yield f"{said}; `facewatch audit --fix` lets go of them"
+        yield f"{plural(plan.n_loose, 'face')} would not have been assigned there by today's settings"
 
 
 SPLIT_HEADER = ("part", "who", "faces", "photos", "spread", "distance to part 1")

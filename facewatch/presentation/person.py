@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from facewatch import ids
+from facewatch.people.person import PersonFace
 from facewatch.text import plural
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
-    from facewatch.catalog import Catalog
+    from facewatch.catalog import Catalog, Person
     from facewatch.catalog.person import DatedFace, FaceTotals
     from facewatch.people.arrange import Separated
-    from facewatch.people.person import PersonFace
+    from facewatch.people.person import PersonFacts
     from facewatch.people.resemblance import FaceDoubt, SimilarPerson
+    from facewatch.people.split import Part, SplitPlan
 
 FACES_A_MONTH = 6
 """With fewer faces a month on average, faces are under headings of years: a heading over each or every other face helps
@@ -59,18 +62,73 @@ class FaceTile:
     """None: that of the face before it."""
 
 
-def years(totals: FaceTotals) -> str:
-    """Return "2009 to 2024", "2019", or nothing where no photo has a date."""
-    first, last = totals.first[:4], totals.last[:4]
-    return first if first == last else f"{first} to {last}"
+@dataclass(frozen=True, slots=True)
+class PersonTitle:
+    """What stands at the top of a person's page."""
+
+    cover_id: int | None
+    counts: str
+    """One line: how many faces and photos, from when to when."""
+    photos: str
+    """The search for all photos of the person."""
+    n_faces: int
+    n_by_user: int
+
+    @property
+    def n_by_run(self) -> int:
+        return self.n_faces - self.n_by_user
 
 
-def face_counts(totals: FaceTotals) -> list[str]:
-    """Return what is worth knowing about the number of a person's faces."""
-    said = [f"{totals.n_by_user} confirmed by you"] if totals.n_by_user else []
+def title_of(facts: PersonFacts) -> PersonTitle:
+    person, totals = facts.person, facts.totals
+    return PersonTitle(
+        facts.cover_id,
+        counts=" · ".join(_counts(person, totals)),
+        photos=photos_with([(person.id, person.label, person.name is not None)]),
+        n_faces=totals.n_faces,
+        n_by_user=totals.n_by_user,
+    )
+
+
+def _counts(person: Person, totals: FaceTotals) -> Iterator[str]:
+    yield f"{plural(totals.n_faces, 'face')} on {plural(person.n_photos, 'photo')}"
+    if totals.first:
+        first, last = totals.first[:4], totals.last[:4]
+        yield first if first == last else f"{first} to {last}"
+    if totals.n_by_user:
+        yield f"{totals.n_by_user} confirmed"
     if totals.n_gone:
-        said.append(f"{totals.n_gone} on photos that are not in the library now")
-    return said
+        yield f"{plural(totals.n_gone, 'face')} on photos that are not in the library now"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLink:
+    """Somebody beside a person, with what is said of both."""
+
+    id: int
+    label: str
+    is_named: bool
+    cover_id: int | None
+    note: str
+    photos: str
+    """The search for photos of both."""
+
+
+def strip_of(facts: PersonFacts) -> list[PersonLink]:
+    """Return who is on photos with a person."""
+    person = facts.person
+    own = (person.id, person.label, person.name is not None)
+    return [
+        PersonLink(
+            one.person_id,
+            one.label,
+            is_named=one.is_named,
+            cover_id=one.cover_id,
+            note=plural(one.n_photos, "photo"),
+            photos=photos_with([own, (one.person_id, one.label, one.is_named)]),
+        )
+        for one in facts.companions
+    ]
 
 
 # --- faces ---
@@ -173,6 +231,37 @@ def _doubt_note(doubt: FaceDoubt) -> str:
 # --- who is like somebody ---
 
 
+@dataclass(frozen=True, slots=True)
+class SimilarTile:
+    """Somebody who looks like a person."""
+
+    id: int
+    label: str
+    is_named: bool
+    cover_id: int | None
+    note: str
+    """Whether it may be the same person, and how alike both are."""
+    is_likely: bool
+    is_apart: bool
+
+
+def similar_tiles(similar: Iterable[SimilarPerson], label: str) -> list[SimilarTile]:
+    """Return who looks like the person of this label."""
+    return [
+        SimilarTile(
+            one.person_id,
+            label=one.label,
+            is_named=one.is_named,
+            cover_id=one.cover_id,
+            note=f"{similar_text(one, label)} · similarity {one.similarity:.{_FIGURES}f} · "
+            + plural(one.n_photos, "photo"),
+            is_likely=one.chance >= _POSSIBLE and not one.is_apart and one.n_together <= 1,
+            is_apart=one.is_apart,
+        )
+        for one in similar
+    ]
+
+
 def similar_text(one: SimilarPerson, label: str) -> str:
     """Return whether somebody who looks like a person may be that person."""
     if one.is_apart:
@@ -189,3 +278,65 @@ def separated_on_page(catalog: Catalog, done: Separated) -> str:
     people = [catalog.people.one(person_id) for person_id in dict.fromkeys((done.person_id, *done.people))]
     said = [f"{one.label} {plural(one.n_photos, 'photo')}" for one in people if one is not None]
     return f"split: {', '.join(said)}"
+
+
+# --- how somebody is split ---
+
+
+@dataclass(frozen=True, slots=True)
+class SplitGroup:
+    """A part of somebody who is split, as it is shown."""
+
+    number: int
+    """From 1; the first keeps the name."""
+    tiles: tuple[FaceTile, ...]
+    """Those that are most like the part first, as far as they are shown."""
+    rest: tuple[int, ...]
+    """Its other faces."""
+    text: str
+    """What is to be known of it."""
+
+    @property
+    def n_faces(self) -> int:
+        return len(self.tiles) + len(self.rest)
+
+
+def split_groups(catalog: Catalog, plan: SplitPlan, *, most: int | None) -> list[SplitGroup]:
+    """Return the parts of a split with their faces, at most so many shown of each; None: all."""
+    return [
+        SplitGroup(
+            number,
+            tiles=tuple(_plain_tiles(catalog, part.faces[:most])),
+            rest=part.faces[most:] if most is not None else (),
+            text=_part_text(part),
+        )
+        for number, part in enumerate(plan.parts, 1)
+    ]
+
+
+def _plain_tiles(catalog: Catalog, faces: Sequence[int]) -> Iterator[FaceTile]:
+    found = catalog.person_faces.these(faces)
+    for face_id in faces:
+        if face_id in found:
+            yield _tile(PersonFace(found[face_id], None), None)
+
+
+def _part_text(part: Part) -> str:
+    said = plural(len(part.photos), "photo")
+    if part.n_assigned:
+        said += f", {part.n_assigned} confirmed by you"
+    return said if part.distance is None else f"{said}; {part.distance:.{_FIGURES}f} from the first"
+
+
+# --- photos ---
+
+
+def photos_with(people: Iterable[tuple[int, str, bool]]) -> str:
+    """Return the search for photos on which all of these are, each (id, label, whether that is a name)."""
+    return " ".join(["with", *(_searched(*one) for one in people)])
+
+
+def _searched(person_id: int, label: str, is_named: bool) -> str:
+    if not is_named or '"' in label:
+        return ids.person(person_id)
+    return label if label.isalpha() else f'"{label}"'

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field, model_validator
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel
 
-from facewatch.app import App
 from facewatch.catalog.person import FacesBy
-from facewatch.people.arrange import Arranged, separate
 from facewatch.people.person import (
     Companion,
     FaceOrder,
@@ -18,18 +17,25 @@ from facewatch.people.person import (
     faces_by_date,
     faces_by_doubt,
     facts_about,
-    person_at,
 )
 from facewatch.people.resemblance import Doubts, SimilarPerson
-from facewatch.presentation.corrections import split_notes
-from facewatch.presentation.person import separated_on_page, similar_text
-from facewatch.web.corrections import Name, Number, Numbers, Outcome
+from facewatch.presentation.html import render
+from facewatch.presentation.person import (
+    similar_text,
+    similar_tiles,
+    strip_of,
+    tiles_by_date,
+    tiles_by_doubt,
+    title_of,
+)
+from facewatch.web.paging import Pages
 from facewatch.web.site import Parts, Site
 
-if TYPE_CHECKING:
-    from facewatch.people.split import SplitPlan
-
+pages = APIRouter()
 api = APIRouter(tags=["a person"])
+
+PAGE = 240
+"""Faces on one page; more are loaded as one scrolls."""
 
 MOST_SIMILAR = 8
 
@@ -76,7 +82,7 @@ class PersonFaceRow(BaseModel):
     """found, match or show: what the face may do by its quality."""
     is_in_library: bool
     distance: float | None = None
-    """To the middle of the person's other faces; only with order=doubt, as are the next three."""
+    """To the middle of the person's other faces; only with sort=doubt, as are the next three."""
     next_id: int | None = None
     """The other person who looks most like it."""
     next_label: str | None = None
@@ -129,45 +135,6 @@ class SimilarRows(BaseModel):
     people: list[SimilarRow]
 
 
-class PartRow(BaseModel):
-    """Faces that may be one person."""
-
-    faces: list[int]
-    n_photos: int
-    n_confirmed: int
-    """Faces that a user assigned or confirmed: these stay with the person."""
-    spread: float | None
-    """The mean distance between two of its faces."""
-    distance: float | None
-    """The mean distance to a face of the first part."""
-
-
-class SplitProposal(BaseModel):
-    """How a person can be split; the first part keeps the name."""
-
-    parts: list[PartRow]
-    notes: list[str]
-
-
-class OtherPart(BaseModel):
-    """Faces that are not the person: somebody new, with a name or without one, or a person who is there."""
-
-    faces: Numbers
-    new_name: Name | None = None
-    person: Number | None = None
-
-    @model_validator(mode="after")
-    def is_one(self) -> OtherPart:
-        if self.person is not None and self.new_name is not None:
-            raise ValueError("name either a person by its id, or new_name")
-        return self
-
-
-class Split(BaseModel):
-    parts: Annotated[list[OtherPart], Field(min_length=1, max_length=1000)]
-    """What is in none of them stays with the person."""
-
-
 async def facts_of(site: Parts, person: int) -> PersonFacts:
     """Return what is known of a person as a whole, as the catalog has it."""
     return await site.access.cached(("person", person), lambda app: facts_about(app.catalog, person))
@@ -178,10 +145,10 @@ async def doubts_of(site: Parts, person: int) -> Doubts:
 
 
 async def faces_of(
-    site: Parts, person: int, order: FaceOrder, by: FacesBy, *, offset: int, most: int
+    site: Parts, person: int, sort: FaceOrder, by: FacesBy, *, offset: int, most: int
 ) -> list[PersonFace]:
     """Return a part of a person's faces."""
-    if order is FaceOrder.DATE:
+    if sort is FaceOrder.DATE:
         return await site.access.read(lambda app: faces_by_date(app.catalog, person, by=by, offset=offset, most=most))
     doubts = await doubts_of(site, person)
     return await site.access.read(
@@ -192,6 +159,56 @@ async def faces_of(
 def n_faces_of(facts: PersonFacts, by: FacesBy) -> int:
     n = facts.totals
     return {FacesBy.ALL: n.n_faces, FacesBy.RUN: n.n_faces - n.n_by_user, FacesBy.USER: n.n_by_user}[by]
+
+
+@pages.get("/person/{person}", response_class=HTMLResponse)
+async def person_page(
+    site: Site, paging: Pages, person: PersonId, sort: FaceOrder = FaceOrder.DATE, by: FacesBy = FacesBy.ALL
+) -> Response:
+    facts = await facts_of(site, person)
+    if facts.person.id != person:
+        return RedirectResponse(f"/person/{facts.person.id}", 307)
+    part = paging.part(range(n_faces_of(facts, by)), PAGE)
+    faces = await faces_of(site, person, sort, by, offset=(part.first - 1) * PAGE, most=len(part.items))
+    tiles = tiles_by_doubt(faces) if sort is FaceOrder.DOUBT else tiles_by_date(faces, facts.totals)
+    return HTMLResponse(
+        render(
+            "web/person.html",
+            current="people",
+            person=facts.person,
+            title=title_of(facts),
+            strip=strip_of(facts),
+            tiles=tiles,
+            part=part,
+            sort=sort,
+            by=by,
+            query=_query(sort, by),
+        )
+    )
+
+
+def _query(sort: FaceOrder, by: FacesBy) -> dict[str, str]:
+    """Return the parameters that say which faces are shown, as far as they are not the usual ones."""
+    said = {"sort": (sort, FaceOrder.DATE), "by": (by, FacesBy.ALL)}
+    return {name: str(value) for name, (value, usual) in said.items() if value is not usual}
+
+
+@pages.get("/person/{person}/look-alikes", response_class=HTMLResponse)
+async def look_alikes_page(site: Site, person: PersonId) -> Response:
+    facts = await facts_of(site, person)
+    one = facts.person
+    if one.id != person:
+        return RedirectResponse(f"/person/{one.id}/look-alikes", 307)
+    similar = await similar_to(site, one.id)
+    return HTMLResponse(
+        render(
+            "web/look_alikes.html",
+            current="people",
+            person=one,
+            cover_id=facts.cover_id,
+            tiles=similar_tiles(similar, one.label),
+        )
+    )
 
 
 @api.get("/people/{person}")
@@ -219,14 +236,14 @@ async def one_person(site: Site, person: PersonId) -> PersonDetails:
 async def list_faces(
     site: Site,
     person: PersonId,
-    order: FaceOrder = FaceOrder.DATE,
+    sort: FaceOrder = FaceOrder.DATE,
     by: FacesBy = FacesBy.ALL,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> PersonFaceRows:
     """List a person's faces: newest first, or those first that are most in doubt."""
     facts = await facts_of(site, person)
-    faces = await faces_of(site, facts.person.id, order, by, offset=offset, most=limit)
+    faces = await faces_of(site, facts.person.id, sort, by, offset=offset, most=limit)
     return PersonFaceRows(n_faces=n_faces_of(facts, by), faces=[_face_row(one) for one in faces])
 
 
@@ -284,46 +301,3 @@ def _similar_row(one: SimilarPerson, label: str) -> SimilarRow:
         text=similar_text(one, label),
         cover_id=one.cover_id,
     )
-
-
-@api.get("/people/{person}/split")
-async def propose_split(
-    site: Site, person: PersonId, into: Annotated[int | None, Query(ge=2, le=50)] = None, strict: bool = False
-) -> SplitProposal:
-    """Propose how a person can be split: into the obvious parts, into so many, or by a stricter distance."""
-    plan = await site.access.read(lambda app: _plan(app, person, into=into, is_strict=strict and into is None))
-    return SplitProposal(
-        parts=[
-            PartRow(
-                faces=list(part.faces),
-                n_photos=len(part.photos),
-                n_confirmed=part.n_assigned,
-                spread=part.spread,
-                distance=part.distance,
-            )
-            for part in plan.parts
-        ],
-        notes=split_notes(plan),
-    )
-
-
-def _plan(app: App, person: int, *, into: int | None, is_strict: bool) -> SplitPlan:
-    from facewatch.people.split import plan_split
-
-    who, engine = person_at(app.catalog, person), app.engine.in_use()
-    return plan_split(app.catalog, engine, who, app.identities.settings, into=into, is_strict=is_strict)
-
-
-@api.post("/people/{person}/split")
-async def split(site: Site, person: PersonId, wanted: Split) -> Outcome:
-    """Make parts of a person other people, as one decision."""
-    parts = [Arranged(tuple(part.faces), part.new_name, part.person) for part in wanted.parts]
-
-    def work(app: App) -> Outcome:
-        with app.corrections.deciding() as decisions:
-            done = separate(app.catalog, decisions, person_at(app.catalog, person), parts)
-        return Outcome(
-            said=separated_on_page(app.catalog, done), entry_id=done.entry_id, people=[done.person_id, *done.people]
-        )
-
-    return await site.access.decide(work)

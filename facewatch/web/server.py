@@ -25,6 +25,7 @@ from facewatch.web import (
     media,
     people,
     person,
+    split,
 )
 from facewatch.web.access import Access
 from facewatch.web.errors import add_error_answers
@@ -42,12 +43,15 @@ STATIC = Path(__file__).parent / "static"
 
 PAGES = (
     people,
+    person,
+    split,
     history,
 )
 """Modules with pages (`pages`)."""
 API = (
     people,
     person,
+    split,
     corrections,
     history,
 )

@@ -1,5 +1,6 @@
 // The page of everybody: search as one types, names given in place, people hidden.
 import { act, debounced, hold, refresh } from "./core.js";
+import { confirmMerge } from "./choose.js";
 import { Grid } from "./grid.js";
 import { Names } from "./names.js";
 
@@ -74,4 +75,53 @@ document.addEventListener("click", (event) => {
 
 grid.on("hide", async (tiles) => {
   for (const tile of tiles) await act(`/people/${tile.dataset.person}/hide`, {}, { meanwhile: () => tile.remove() });
+});
+
+// --- merge: several selected, or one dragged onto another ---
+
+const described = (tile) => ({
+  id: Number(tile.dataset.person),
+  label: nameOf(tile).textContent,
+  cover: tile.querySelector("img.face")?.getAttribute("src") ?? null,
+  isNamed: "named" in tile.dataset,
+});
+
+async function merge(tiles) {
+  const people = tiles.map(described), kept = await confirmMerge(people);
+  if (kept === null) return;
+  grid.clear();
+  const merged = tiles.filter((tile) => Number(tile.dataset.person) !== kept);
+  await act(`/people/${kept}/merge`, { people: merged.map((tile) => Number(tile.dataset.person)) }, { meanwhile: () => merged.forEach((tile) => tile.remove()) });
+}
+
+grid.on("merge", merge);
+
+let dragged = null;
+const tileAt = (event) => event.target.closest?.("#grid .tile");
+
+document.addEventListener("dragstart", (event) => {
+  dragged = tileAt(event);
+  if (dragged === null) return;
+  event.dataTransfer.effectAllowed = "link";
+  event.dataTransfer.setData("text/plain", nameOf(dragged).textContent);
+  dragged.classList.add("dragged");
+});
+document.addEventListener("dragover", (event) => {
+  const tile = tileAt(event);
+  document.querySelectorAll(".tile.target").forEach((one) => one !== tile && one.classList.remove("target"));
+  if (dragged === null || !tile || tile === dragged) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "link";
+  tile.classList.add("target");
+});
+document.addEventListener("drop", (event) => {
+  const tile = tileAt(event), from = dragged;
+  if (from === null || !tile || tile === from) return;
+  event.preventDefault();
+  const selected = grid.selected();
+  merge([tile, ...(selected.includes(from) ? selected.filter((one) => one !== tile) : [from])]);
+});
+document.addEventListener("dragend", () => {
+  dragged = null;
+  document.querySelectorAll(".tile.target, .tile.dragged").forEach((one) => one.classList.remove("target", "dragged"));
 });

@@ -30,6 +30,7 @@ from facewatch.indexing.pool import PictureWorkers, WorkerPool, Workers
 from facewatch.library.layout import check_places
 from facewatch.library.roots import Libraries
 from facewatch.people.apply import Corrections
+from facewatch.people.drawing import Drawing
 from facewatch.people.grouping import Grouping
 from facewatch.people.identities import Identities
 from facewatch.people.lookup import Lookup
@@ -109,7 +110,8 @@ class App:
         )
         self.lookup = Lookup(self.catalog, self.folder)
         self.identities = Identities(self.catalog, self.engine, match_settings_of(config))
-        self.corrections = Corrections(self.catalog, self.engine, self.identities, self.folder, self.lookup)
+        drawing = Drawing(self.catalog, self.engine, self.workers)
+        self.corrections = Corrections(self.catalog, self.engine, self.identities, self.folder, self.lookup, drawing)
         self.grouping = Grouping(self.catalog, self.engine, self.identities, grouping_settings_of(config))
         self.search = Search(self.catalog, self.engine, self.lookup, self.workers)
         self.pipeline = Pipeline(

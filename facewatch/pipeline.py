@@ -17,6 +17,7 @@ from facewatch.errors import FaultCode
 from facewatch.folders.restore import TakenOver, take_over
 from facewatch.fs.mounts import is_folder
 from facewatch.heartbeat import Activity, Doing
+from facewatch.indexing.box_indexer import BoxIndexer
 from facewatch.indexing.indexer import Indexed, Indexer, find_dates
 from facewatch.indexing.lineage import Versions
 from facewatch.indexing.pool import Workers
@@ -272,6 +273,7 @@ class Pipeline:
         self.identities.renew(self.catalog.assignments.people_of(photos) | self._versions.take_people())
         if changed and not self.engine.is_switch_under_way:
             self.identities.rematch_photos(changed)
+        self._embed_boxes()
 
     def _photos_of(self, root: Path, paths: Iterable[str]) -> set[int]:
         root_id = self.libraries.root_id(root)
@@ -306,6 +308,7 @@ class Pipeline:
             _log(root, one, is_one_more=n_unreadable[folder] > 0)
             n_unreadable[folder] += _is_unreadable(one)
             yield one
+        self._embed_boxes(should_stop=should_stop)
         for folder, n in n_unreadable.items():
             if n > 1:
                 log.warning("%s: %s", display(str(root / folder)), plural(n - 1, "more file") + " cannot be read")
@@ -313,6 +316,21 @@ class Pipeline:
         self.identities.renew(
             self.catalog.assignments.people_of(self._photos_of(root, back)) | self._versions.take_people()
         )
+
+    def _embed_boxes(self, *, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Give the wanted engine the boxes that users drew round faces that it has not found, or on another version of
+        a photo."""
+        is_switching = self.engine.is_switch_under_way
+        work = BoxIndexer(
+            self.catalog,
+            self.workers,
+            engine_id=self.engine.id,
+            versions=self._versions,
+            assign=_match_nobody if is_switching else self.identities.match_photo,
+            prepare=_prepare_nothing if is_switching else self.identities.gallery,
+        )
+        if work.run(should_stop=should_stop):
+            self.identities.renew(self._versions.take_people())
 
     def reanalyse(
         self, most: int | None = None, *, should_stop: Callable[[], bool] = lambda: False

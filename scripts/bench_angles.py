@@ -18,7 +18,7 @@ from PIL import Image
 from facewatch import decode
 from facewatch.boxes import SAME_FACE
 from facewatch.engines import load_engine
-from facewatch.indexing.analyzer import analyse_turns, turn_of
+from facewatch.indexing.turns import analyse_turns, turn_of
 from facewatch.types import Decoded, DetectedFace, Engine
 
 Pixels = NDArray[np.uint8]

@@ -208,6 +208,11 @@ class Crowd:
     def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]:
         raise NotImplementedError("no library here holds aligned crops")
 
+    def analyse_boxes(
+        self, photo: LibraryFile, expected: Fingerprint, boxes: Sequence[Box], beside: Sequence[Box]
+    ) -> Future[AnalysisResult]:
+        raise NotImplementedError("nobody draws boxes here")
+
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
         raise NotImplementedError("all photos here are dated when they come")
 

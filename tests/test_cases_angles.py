@@ -23,7 +23,8 @@ from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.engines import fake, load_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.indexing import cutting
-from facewatch.indexing.analyzer import QUICK_PIXELS, Analyzer, LibraryFile, Recipe, analyse_turns, turn_of
+from facewatch.indexing.analyzer import Analyzer, LibraryFile, Recipe
+from facewatch.indexing.turns import QUICK_PIXELS, analyse_turns, turn_of
 from facewatch.people.lookup import faces_at
 from facewatch.presentation.explain import notes
 from facewatch.quality import Limits

@@ -17,6 +17,7 @@ from sqlite_utils import Database
 
 from facewatch.catalog.assignments import Assignments, Provenance, Rejections
 from facewatch.catalog.backup import Backups, write_backup
+from facewatch.catalog.drawn import DrawnBox, DrawnBoxes, DueBox
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
 from facewatch.catalog.files import FaultyFile, Files, KnownFile, Photos, Roots, Settings, by_cause, display
@@ -51,6 +52,8 @@ __all__ = [
     "Backups",
     "Catalog",
     "Change",
+    "DrawnBox",
+    "DueBox",
     "Entry",
     "FaceRow",
     "FaceTable",
@@ -100,6 +103,7 @@ class Tables:
         self.rejections = Rejections(db)
         self.people = People(db)
         self.presences = Presences(db)
+        self.drawn = DrawnBoxes(db)
         self.links = Links(db)
         self.runs = Runs(db)
         self.journal = Journal(db)

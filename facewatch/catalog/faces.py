@@ -140,26 +140,31 @@ class Faces(TableAccess):
             earlier: number of a face of the analysis -> id of the known face that it is. What an engine finds that is
                 not in use stays hidden.
         """
-        is_in_use = self._db.execute("SELECT is_in_use FROM engines WHERE id = ?", [engine_id]).fetchone()[0]
         self._db.execute(
             "INSERT INTO analyses (photo_id, engine_id, n_faces, at) VALUES (?, ?, ?, ?)",
             [photo_id, engine_id, len(analysis.faces), now],
         )
-        ids = []
-        for number, face in enumerate(analysis.faces):
-            face_id = (earlier or {}).get(number)
-            if face_id is None:
-                face_id = self._add_face(photo_id, engine_id, face, is_current=is_in_use)
-            elif is_in_use:
-                self._update_seen(face_id, engine_id, face)
-            else:
-                self._write_sighting("INSERT INTO sightings (face_id, engine_id", [face_id, engine_id], face)
-            ids.append(face_id)
-            self._db.execute(
-                "INSERT INTO embeddings (face_id, engine_id, vector) VALUES (?, ?, ?)",
-                [face_id, engine_id, face.embedding.astype("<f4").tobytes()],
-            )
-        return ids
+        return [
+            self.record(photo_id, engine_id, face, known=(earlier or {}).get(number))
+            for number, face in enumerate(analysis.faces)
+        ]
+
+    def record(self, photo_id: int, engine_id: int, face: Face, *, known: int | None = None) -> int:
+        """Record how an engine sees a face, its embedding included, and return the face's id; `known` is the face on
+        record that it is. What an engine sees that is not in use stays hidden."""
+        is_in_use = self._db.execute("SELECT is_in_use FROM engines WHERE id = ?", [engine_id]).fetchone()[0]
+        face_id = known
+        if face_id is None:
+            face_id = self._add_face(photo_id, engine_id, face, is_current=is_in_use)
+        elif is_in_use:
+            self._update_seen(face_id, engine_id, face)
+        else:
+            self._write_sighting("INSERT OR REPLACE INTO sightings (face_id, engine_id", [face_id, engine_id], face)
+        self._db.execute(
+            "INSERT OR REPLACE INTO embeddings (face_id, engine_id, vector) VALUES (?, ?, ?)",
+            [face_id, engine_id, face.embedding.astype("<f4").tobytes()],
+        )
+        return face_id
 
     def _add_face(self, photo_id: int, engine_id: int, face: Face, *, is_current: bool) -> int:
         insert = "INSERT INTO faces (photo_id, engine_id, is_current"
@@ -169,8 +174,8 @@ class Faces(TableAccess):
         """The engine in use has found a face that only others knew: its view is the one that stands in `faces`."""
         self._db.execute(
             f"INSERT OR REPLACE INTO sightings (face_id, engine_id, {SIGHTING_COLUMNS})"
-            f" SELECT id, engine_id, {SIGHTING_COLUMNS} FROM faces WHERE id = ?",
-            [face_id],
+            f" SELECT id, engine_id, {SIGHTING_COLUMNS} FROM faces WHERE id = ? AND engine_id != ?",
+            [face_id, engine_id],
         )
         values = _sighting(face)
         self._db.execute(
@@ -276,11 +281,12 @@ class Faces(TableAccess):
         return [face_id for (face_id,) in rows]
 
     def rows(self, faces: Collection[int]) -> list[FaceRow]:
-        """Return these faces, as far as there are any, in order of their ids."""
+        """Return these faces, as far as there are any, in order of their ids; none whose box a user took back."""
         rows = self._db.execute(
             "SELECT f.id, f.photo_id, a.person_id, a.source, m.mark, f.x, f.y, f.w, f.h, f.turn FROM faces f"
             " LEFT JOIN assignments a ON a.face_id = f.id LEFT JOIN marks m ON m.face_id = f.id"
-            " WHERE f.id IN (SELECT value FROM json_each(?)) ORDER BY f.id",
+            " WHERE f.id IN (SELECT value FROM json_each(?)) AND (NOT f.is_drawn"
+            " OR EXISTS (SELECT 1 FROM drawn d WHERE d.face_id = f.id)) ORDER BY f.id",
             [json.dumps(list(faces))],
         )
         return [
@@ -322,7 +328,7 @@ class Faces(TableAccess):
         ).fetchone()
         return " ".join(map(str, numbers))
 
-    def in_photo(self, photo_id: int) -> list[dict[str, object]]:
+    def in_photo(self, photo_id: int) -> list[dict[str, Any]]:
         """Return the faces of a photo with their person or best guess, for people to read; from left to right."""
         return list(
             self._db.query(
@@ -334,7 +340,7 @@ class Faces(TableAccess):
                 f" {_label('r')} AS runner_up,"
                 " COALESCE(a.runner_up_distance, s.runner_up_distance) AS runner_up_distance,"
                 " COALESCE(a.rule, s.rule) AS rule, f.quality, f.sharpness, f.brightness, f.pose, f.score,"
-                " f.tier, f.norm, f.covered"
+                " f.tier, f.norm, f.covered, f.is_drawn"
                 " FROM faces f LEFT JOIN assignments a ON a.face_id = f.id LEFT JOIN marks m ON m.face_id = f.id"
                 " LEFT JOIN suggestions s ON s.face_id = f.id AND a.face_id IS NULL"
                 " LEFT JOIN people p ON p.id = a.person_id LEFT JOIN people g ON g.id = s.person_id"

@@ -388,6 +388,13 @@ class Photos(TableAccess):
         )
         return {photo_id for (photo_id,) in rows}
 
+    def size(self, photo_id: int) -> tuple[int, int] | None:
+        """Return width and height of the upright photo in pixels; None: it was never decoded."""
+        row = self._db.execute(
+            "SELECT width, height FROM photos WHERE id = ? AND width > 0 AND height > 0", [photo_id]
+        ).fetchone()
+        return (int(row[0]), int(row[1])) if row else None
+
     def some(self) -> int | None:
         """Return some photo that is in the library."""
         return self._first("SELECT photo_id FROM files WHERE photo_id IS NOT NULL LIMIT 1")

@@ -45,6 +45,12 @@ _DANGLING = 'SELECT "table", parent, COUNT(*) FROM pragma_foreign_key_check GROU
 
 _MERGES = "SELECT id, merged_into FROM people WHERE merged_into IS NOT NULL"
 
+_IS_DRAWN = (
+    "((f.engine_id = e.engine_id AND f.is_drawn) OR EXISTS (SELECT 1 FROM sightings s"
+    " WHERE s.face_id = f.id AND s.engine_id = e.engine_id AND s.is_drawn))"
+)
+"""Of a face f and an embedding e, for SQL: the engine was given the box; its detector had not found the face."""
+
 _RULES = {
     "a face belongs to somebody who is a person no longer": _ASSIGNED_WITH_NOBODY,
     "a face belongs to somebody though a user took it out": _ASSIGNED_THOUGH_MARKED,
@@ -79,7 +85,7 @@ _RULES = {
     "a pair of people apart is not in order": "SELECT person_id FROM apart WHERE person_id >= other_id",
     "an analysis does not have as many embeddings as faces": (
         "SELECT n.photo_id FROM analyses n WHERE n.n_faces != (SELECT COUNT(*) FROM faces f JOIN embeddings e"
-        " ON e.face_id = f.id AND e.engine_id = n.engine_id WHERE f.photo_id = n.photo_id)"
+        f" ON e.face_id = f.id AND e.engine_id = n.engine_id WHERE f.photo_id = n.photo_id AND NOT {_IS_DRAWN})"
     ),
     "an embedding is not as long as its engine's are": (
         "SELECT e.face_id FROM embeddings e JOIN engines n ON n.id = e.engine_id WHERE length(e.vector) != 4 * n.n_dims"
@@ -87,6 +93,13 @@ _RULES = {
     "an embedding is of a photo that its engine has not analysed": (
         "SELECT e.face_id FROM embeddings e JOIN faces f ON f.id = e.face_id WHERE NOT EXISTS"
         " (SELECT 1 FROM analyses n WHERE n.photo_id = f.photo_id AND n.engine_id = e.engine_id)"
+    ),
+    "a face is shown though its box was taken back": (
+        "SELECT f.id FROM faces f WHERE f.is_drawn AND f.is_current"
+        " AND NOT EXISTS (SELECT 1 FROM drawn d WHERE d.face_id = f.id)"
+    ),
+    "a box that was drawn is on another photo than its face": (
+        "SELECT d.face_id FROM drawn d JOIN faces f ON f.id = d.face_id WHERE f.photo_id != d.photo_id"
     ),
     "several engines are in use": (
         "SELECT id FROM engines WHERE is_in_use AND (SELECT COUNT(*) FROM engines WHERE is_in_use) > 1"

@@ -13,7 +13,9 @@ _IS_SAID = (
     f"(EXISTS (SELECT 1 FROM assignments a WHERE a.face_id = f.id AND a.source NOT {BY_RUN})"
     " OR EXISTS (SELECT 1 FROM marks m WHERE m.face_id = f.id)"
     " OR EXISTS (SELECT 1 FROM rejections r WHERE r.face_id = f.id)"
-    " OR EXISTS (SELECT 1 FROM people p WHERE p.cover_id = f.id))"
+    " OR EXISTS (SELECT 1 FROM people p WHERE p.cover_id = f.id)"
+    " OR EXISTS (SELECT 1 FROM drawn d WHERE d.photo_id = f.photo_id)"
+    " OR EXISTS (SELECT 1 FROM presences r WHERE r.photo_id = f.photo_id))"
 )
 _AMONG = "IN (SELECT value FROM json_each(?))"
 _PLACING = (

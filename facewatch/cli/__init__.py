@@ -17,6 +17,7 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     backup,
     corrections,
     doctor,
+    draw,
     evaluate,
     folders,
     init,

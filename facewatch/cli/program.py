@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 SECTIONS = {
     "Every day": ("scan", "watch", "web", "people", "rename", "review", "status"),
     "Correct mistakes": (
-        *("why", "merge", "split", "apart", "assign", "reject", "unassign", "confirm", "ignore", "present"),
+        *("why", "merge", "split", "apart", "assign", "reject", "unassign", "confirm", "ignore"),
+        *("draw", "present"),
         *("hide", "show", "cover", "born", "forget", "undo", "redo", "history"),
     ),
     "Search and examine": ("photos", "search", "stats", "audit", "export", "evaluate"),

@@ -127,6 +127,11 @@ class _CachingWorkers:
     def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]:
         return self._inner.analyse_aligned(photos)
 
+    def analyse_boxes(
+        self, photo: LibraryFile, expected: Fingerprint, boxes: Sequence[Box], beside: Sequence[Box]
+    ) -> Future[AnalysisResult]:
+        return self._inner.analyse_boxes(photo, expected, boxes, beside)
+
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
         return self._inner.taken_at(photo, expected)
 

@@ -55,12 +55,26 @@ def cut_faces(
         PhotoError: the photo cannot be decoded, or not within these limits.
         OSError: the disk, not the photo, is at fault.
     """
+    decoded = decoded_for(data, boxes, side=side, max_pixels=max_pixels, most_bytes=most_bytes, in_srgb=True)
+    return [_as_jpeg(cut(decoded, box, side)) if _is_within(box, decoded) else None for box in boxes]
+
+
+def decoded_for(
+    data: BinaryIO,
+    boxes: Sequence[Box],
+    *,
+    side: int,
+    max_pixels: int,
+    most_bytes: int | None = None,
+    in_srgb: bool = False,
+) -> Decoded:
+    """Return a photo decoded no larger than pictures of these boxes need; arguments and errors are those of
+    `cut_faces`, `in_srgb` that of `decode.decode`."""
     from facewatch import decode
 
     photo = decode.peek(data, max_pixels=max_pixels)
     working_side = _working_side(max(photo.width, photo.height), boxes, side)
-    decoded = _decoded(data, working_side, max_pixels, most_bytes)
-    return [_as_jpeg(cut(decoded, box, side)) if _is_within(box, decoded) else None for box in boxes]
+    return _decoded(data, working_side, max_pixels, most_bytes, in_srgb=in_srgb)
 
 
 def reduced(data: BinaryIO, sides: Sequence[int], *, max_pixels: int, most_bytes: int | None = None) -> list[bytes]:
@@ -83,7 +97,7 @@ def reduced(data: BinaryIO, sides: Sequence[int], *, max_pixels: int, most_bytes
 
     from facewatch.decode.pixels import fitted
 
-    pixels = _decoded(data, max(sides), max_pixels, most_bytes).pixels
+    pixels = _decoded(data, max(sides), max_pixels, most_bytes, in_srgb=True).pixels
     picture = Image.fromarray(pixels)
     sizes = [fitted(picture.size, side) for side in sides]
     return [
@@ -92,14 +106,14 @@ def reduced(data: BinaryIO, sides: Sequence[int], *, max_pixels: int, most_bytes
     ]
 
 
-def _decoded(data: BinaryIO, working_side: int, max_pixels: int, most_bytes: int | None) -> Decoded:
+def _decoded(data: BinaryIO, working_side: int, max_pixels: int, most_bytes: int | None, *, in_srgb: bool) -> Decoded:
     from facewatch import decode
 
     photo = decode.peek(data, max_pixels=max_pixels, working_side=working_side)
     needed = bytes_needed(photo.format, photo.n_decoded_pixels, data.seek(0, os.SEEK_END))
     if most_bytes is not None and needed > most_bytes:
         raise PhotoError(Fault.of(FaultCode.NEEDS_MEMORY, needed=in_mb(needed), there=in_mb(most_bytes)))
-    return decode.decode(data, max_pixels=max_pixels, working_side=working_side, in_srgb=True)
+    return decode.decode(data, max_pixels=max_pixels, working_side=working_side, in_srgb=in_srgb)
 
 
 def cut(decoded: Decoded, box: Box, side: int) -> NDArray[np.uint8]:

@@ -361,10 +361,10 @@ class Indexer:
             face_ids = catalog.faces.add_analysis(photo_id, self.engine_id, analysis, now, earlier=earlier)
             n_inherited = 0
             if misread is not None and self.versions:
-                self.versions.correct(analysis, face_ids, misread)
+                self.versions.correct(photo_id, analysis, face_ids, misread)
                 self.versions.gone([misread])
             elif is_new and self.versions:
-                n_inherited = self.versions.inherit(analysis, face_ids, before)
+                n_inherited = self.versions.inherit(photo_id, analysis, face_ids, before)
             return n_inherited, self.assign(photo_id)
 
     def _take_misread(self, sha256: bytes, analysis: Analysis) -> int | None:

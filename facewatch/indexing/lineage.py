@@ -9,7 +9,6 @@ gone is handed over to those of another.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from math import acos, ceil, inf, pi, sqrt
@@ -19,16 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewatch.boxes import overlaps, pair_up
-from facewatch.catalog import RUNS, USER, Catalog, FaceRow, Spot
+from facewatch.catalog import RUNS, Catalog, FaceRow, Spot
 from facewatch.catalog.faces import SeenFaces
+from facewatch.indexing.additions import carry_over, recording
 from facewatch.types import Analysis
 
 _T = TypeVar("_T")
 
 Boxes = NDArray[np.float64]
-
-HAND_OVER = "hand over"
-"""What the journal calls it; it is a part of the decision that is handed over."""
 
 _FACES_AT_ONCE = 16_384
 """Vectors taken from the catalog at a time: 32 MB of 512-D ones."""
@@ -225,9 +222,9 @@ class Versions:
         """Read again what is gone when it is needed next."""
         self._vanished = None
 
-    def inherit(self, analysis: Analysis, face_ids: Sequence[int], before: int | None) -> int:
-        """Let the faces of a new photo be what they were in the photo that its file held `before`, else in one that is
-        gone; returns how many belong to somebody by it. Inside the caller's transaction.
+    def inherit(self, photo_id: int, analysis: Analysis, face_ids: Sequence[int], before: int | None) -> int:
+        """Let the faces of a new photo, and what users add to photos, be what they were in the photo that its file held
+        `before`, else in one that is gone; returns how many belong to somebody by it. Inside the caller's transaction.
 
         The old faces keep what they have: their photo may come back.
         """
@@ -235,12 +232,15 @@ class Versions:
         if before is not None:
             seen = self._catalog.faces.seen(before, self._engine_id)
             earlier = earlier_faces_of(seen, analysis, nearest=self._same_face)
+            is_same = bool(earlier) or (bool(analysis.taken_at) and analysis.taken_at == seen.taken_at)
+            carry_over(self._catalog, before, photo_id, seen=earlier.values(), is_same=is_same)
             if earlier:
                 self.gone([before])
             else:
                 self.replaced(before)
         if not earlier:
             earlier = self._from_vanished(analysis)
+            self._carry_over(photo_id, earlier.values(), without=before)
         self.hand_over({face_ids[new]: old for new, old in earlier.items()}, with_runs=True)
         return sum(row.person_id is not None for row in self._catalog.faces.rows([face_ids[new] for new in earlier]))
 
@@ -251,12 +251,13 @@ class Versions:
             return False
         return len(same_faces(before, after, nearest=self._same_face)) == len(after.ids)
 
-    def correct(self, analysis: Analysis, face_ids: Sequence[int], misread: int) -> None:
+    def correct(self, photo_id: int, analysis: Analysis, face_ids: Sequence[int], misread: int) -> None:
         """Let the faces of a photo that was taken for another picture be what users said of those at their places, and
         let go of those that runs assigned by their likeness. Inside the caller's transaction."""
         faces = self._catalog.faces
         seen = faces.seen(misread, self._engine_id)
         earlier = earlier_faces_of(seen, analysis, nearest=inf)
+        carry_over(self._catalog, misread, photo_id, seen=earlier.values(), is_same=True)
         self.hand_over({face_ids[new]: old for new, old in earlier.items()}, with_runs=False)
         assigned = [row for row in faces.rows(seen.ids.tolist()) if row.source in RUNS]
         self._catalog.assignments.release([row.id for row in assigned])
@@ -295,6 +296,7 @@ class Versions:
                 earlier = same_faces(before, after, nearest=self._same_face, were_together=True)
                 if self.hand_over(earlier, with_runs=False):
                     changed.add(new)
+                self._carry_over(new, earlier.values())
         return changed
 
     def gone(self, photos: Collection[int]) -> None:
@@ -337,7 +339,23 @@ class Versions:
     def _reach(self) -> float:
         return ALL_BUT_EQUAL * self._same_face
 
+    def nearest(self, face_id: int, vectors: Sequence[NDArray[np.float32]]) -> int | None:
+        """Return which of these unit vectors is the nearest to that of a face, None where none is near enough to be of
+        the same one, or the engine has not seen it."""
+        photos = [row.photo_id for row in self._catalog.faces.rows([face_id])]
+        known = dict(self._catalog.lineage.vectors_of(photos, self._engine_id, only_said=False)).get(face_id)
+        if known is None or not vectors:
+            return None
+        distances = np.linalg.norm(np.stack(vectors) - _unpacked([known]), axis=1)
+        return int(distances.argmin()) if distances.min() < self._same_face else None
+
     # --- handing over ---
+
+    def _carry_over(self, photo_id: int, olds: Collection[int], *, without: int | None = None) -> None:
+        """Let what users added to the photos of faces that are known in this one be true of it."""
+        photos = {row.photo_id for row in self._catalog.faces.rows(olds)} - {without, photo_id}
+        for old in sorted(photos):
+            carry_over(self._catalog, old, photo_id, seen=olds, is_same=True)
 
     def hand_over(self, earlier: Mapping[int, int], *, with_runs: bool) -> int:
         """Let faces, by id, be what older ones are: whose, whose not, no face, a cover; returns how many that changed.
@@ -354,7 +372,7 @@ class Versions:
         for word in words:
             by_decision.setdefault(catalog.lineage.decision_of(word.table, word.key), []).append(word)
         for decision, said in sorted(by_decision.items(), key=lambda entry: entry[0] or 0):
-            with self._recording(decision, said):
+            with recording(catalog, decision, {word.new: word.old for word in said}):
                 for word in said:
                     self._say(word)
         if with_runs:
@@ -391,14 +409,6 @@ class Versions:
         beside = self._catalog.faces.beside([mine.photo_id], person_id)
         is_there = any(_is_placed(row) and row.id not in earlier for row in beside)
         return person_id not in rejected.get(mine.id, ()) and not is_there
-
-    def _recording(self, decision: int | None, words: Iterable[_Word]) -> AbstractContextManager[object]:
-        """What was decided is handed over as a part of that decision, so that its undo takes it back here, too."""
-        if decision is None:
-            return nullcontext()
-        details = {"heirs": {str(word.new): word.old for word in words}}
-        now = self._catalog.now()
-        return self._catalog.journal.recording(USER, HAND_OVER, details, parent_id=decision, now=now)
 
     def _say(self, word: _Word) -> None:
         faces, lineage = self._catalog.faces, self._catalog.lineage

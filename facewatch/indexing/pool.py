@@ -63,6 +63,10 @@ class Workers(Protocol):
 
     def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]: ...
 
+    def analyse_boxes(
+        self, photo: LibraryFile, expected: Fingerprint, boxes: Sequence[Box], beside: Sequence[Box]
+    ) -> Future[AnalysisResult]: ...
+
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]: ...
 
     def close(self) -> None:
@@ -141,6 +145,11 @@ class WorkerPool:
 
     def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]:
         return self._submit("analyse_aligned", tuple(photo for photo, _ in photos), photos)
+
+    def analyse_boxes(
+        self, photo: LibraryFile, expected: Fingerprint, boxes: Sequence[Box], beside: Sequence[Box]
+    ) -> Future[AnalysisResult]:
+        return self._submit("analyse_boxes", photo, photo, expected, tuple(boxes), tuple(beside), self.room.alone)
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
         return self._submit("taken_at", photo, photo, expected)
@@ -428,6 +437,11 @@ class InlineWorkers:
 
     def analyse_aligned(self, photos: Sequence[tuple[LibraryFile, Fingerprint]]) -> Future[list[AnalysisResult]]:
         return _done(lambda: self._own.analyse_aligned(photos))
+
+    def analyse_boxes(
+        self, photo: LibraryFile, expected: Fingerprint, boxes: Sequence[Box], beside: Sequence[Box]
+    ) -> Future[AnalysisResult]:
+        return _done(lambda: self._own.analyse_boxes(photo, expected, boxes, beside))
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
         return _done(lambda: self._own.taken_at(photo, expected))

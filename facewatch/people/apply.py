@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from facewatch.catalog import Catalog, Entry
     from facewatch.folders.sync import PeopleFolder
     from facewatch.indexing.engine import WantedEngine
+    from facewatch.people.drawing import Drawing
     from facewatch.people.identities import Identities
     from facewatch.people.lookup import Lookup
+    from facewatch.types import Box
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Corrections:
     identities: Identities
     folder: PeopleFolder
     lookup: Lookup
+    drawing: Drawing
     _is_later: bool = field(default=False, init=False)
     _due: list[_Due] = field(default_factory=list, init=False)
     """What is to follow later."""
@@ -115,6 +118,18 @@ class Corrections:
         with self.deciding() as decisions:
             return decisions.rename(who, new, may_merge=may_merge)
 
+    def add_face(self, photo_id: int, box: Box, who: str | None = None, *, is_new: bool = False) -> Decided:
+        """Add a face that was missed, from a box in pixels of the upright photo; it is embedded at once.
+
+        Raises:
+            NotKnownError: there is no such photo, or nobody is called so.
+            DecisionError: no face can be in the box, one is there already, or the photo cannot be read.
+            EngineError: the engine is being changed, or cannot be loaded.
+        """
+        drawn = self.drawing.face_in(photo_id, box)
+        with self.deciding() as decisions:
+            return decisions.add_face(drawn, who, is_new=is_new)
+
     def undo(self, n: int = 1) -> Undone:
         """Take back the last decisions, in catalog and folders; see `History`."""
         return self._followed(History(self.catalog).undo(n))
@@ -151,7 +166,9 @@ class Corrections:
         if unseen:
             drop_from_sheet(self.folder.root, unseen)
         people = frozenset(person_id for one in made for person_id in one.people)
-        self._let_follow(_Due(people, tuple(_Rematch(one.people, (), one.entry_id) for one in made)))
+        new = (one.faces if one.action == "draw" else () for one in made)
+        rematches = (_Rematch(one.people, faces, one.entry_id) for one, faces in zip(made, new, strict=True))
+        self._let_follow(_Due(people, tuple(rematches)))
 
     def _followed(self, undone: Undone) -> Undone:
         rematch = _Rematch(undone.people, undone.doubtful, undone.entry_id)

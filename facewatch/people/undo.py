@@ -249,7 +249,9 @@ class History:
     def _agree(self, changes: Sequence[Change], people: Collection[int], *, since: int) -> list[int]:
         """Let go what does not agree with what was taken back of these people; returns the faces that are unassigned by
         it."""
-        released = self._make_room(changes)
+        released = self._catalog.drawn.hide_undone()
+        self._catalog.assignments.release(released)
+        released += self._make_room(changes)
         released += self._release_followers(changes, since=since)
         released += self._release_unborn(people)
         released += self._release_carried_over(changes)
@@ -323,6 +325,8 @@ class _Ground:
         self._made: set[int] = set()
         self._theirs: set[int] = set()
         """Faces that belong to people who were made, as it is now."""
+        self._drawn: set[int] = set()
+        """Faces that users drew."""
         self._freed: set[str] = set()
         """Names that somebody would get back."""
 
@@ -332,12 +336,15 @@ class _Ground:
         self._facts |= _facts(changes)
         self._losers |= _losers(changes)
         self._made |= made
+        self._drawn |= _drawn(changes)
         self._theirs |= {row.id for person_id in made for row in self._catalog.faces.of_person(person_id)}
         self._freed |= self._keys(_ended(changes), [change.before for change in changes])
 
     def carries(self, later: Sequence[Change]) -> bool:
         """Whether these later changes build on it."""
         if self._facts & _facts(later) or self._losers & _ended(later) or self._made & _mentioned(later):
+            return True
+        if self._drawn & _faces_of(later):
             return True
         # What was changed of a face may not say whose it is.
         if self._theirs & {change.key[0] for change in later if change.table == "assignments"}:
@@ -365,6 +372,19 @@ def _facts_of(change: Change) -> Iterator[Fact]:
         yield "marks", change.key, ""
         for person_id in _owners(change):
             yield "rejections", (*change.key, person_id), ""
+
+
+def _drawn(changes: Iterable[Change]) -> set[int]:
+    """Return the faces whose boxes were drawn."""
+    rows = (change.after for change in changes if change.table == "drawn")
+    return {int(row["face_id"]) for row in rows if row and row.get("face_id")}
+
+
+def _faces_of(changes: Iterable[Change]) -> set[int]:
+    """Return the faces about which something was said."""
+    faces = {change.key[0] for change in changes if change.table in ("assignments", "rejections", "marks")}
+    covers = (change.after for change in changes if change.table == "people")
+    return faces | {int(row["cover_id"]) for row in covers if row and row.get("cover_id")}
 
 
 def _made(changes: Iterable[Change]) -> set[int]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 NOT_FOLLOWED = "it is decided, but facewatch failed on what follows from it; the log says why"
 
-_ABOUT_FACES = frozenset({"assign", "unassign", "reject", "confirm", "ignore", "cover"})
-_HAVE_FOLDER = frozenset({"rename", "merge", "assign", "show", "present"})
+_ABOUT_FACES = frozenset({"draw", "assign", "unassign", "reject", "confirm", "ignore", "cover"})
+_HAVE_FOLDER = frozenset({"rename", "merge", "assign", "show", "draw", "present"})
 _MOST_FACES = 10
 """Faces that are listed one by one."""
 _FEW_FACES = 3
@@ -116,6 +116,8 @@ def _outcome(catalog: Catalog, decided: Decided) -> str:
             return f"face {ids.face(decided.faces[0])} stands for {who[0]}"
         case "born":
             return f"{who[0]} was born {data['born']}" if data.get("born") else f"{who[0]}: no date of birth any more"
+        case "draw":
+            return f"{faces} added" + (f", and assigned to {who[0]}, for good" if data.get("who") else "")
         case "present":
             return f"{who[0]} is in {plural(len(decided.photos), 'photo')} without a face, for good"
         case "absent":
@@ -199,6 +201,7 @@ def describe(entry: Entry) -> str:
         "cover": f"face {ids.face(data.get('face', 0))} stands for {who}",
         "born": f"{who} born {data.get('born')}{let_go}" if data.get("born") else f"{who}: date of birth forgotten",
         "forget": f"{who} forgotten, with {n_faces}",
+        "draw": f"{n_faces} added" + (f", of {who}" if who else ""),
         "present": f"{who} in {n_photos} without a face",
         "absent": f"{who} not in {n_photos} after all",
         "audit": f"faults fixed, {n_faces} moved",

@@ -158,6 +158,8 @@ def _notes(why: Why) -> Iterator[str]:
         yield "the engine in use does not see this face, so that it cannot be compared now"
     if why.assignment and why.rematch and why.own is None:
         yield f"it is the only face of {why.name} that can be compared"
+    if why.face["is_drawn"]:
+        yield "you drew the box round it: no detector had found it in the photo"
     if turn := why.face["turn"]:
         lies = "upside down" if turn == 180 else "on its side"
         yield f"it lies {lies} in the photo: turned clockwise by {turn} degrees it is upright"

@@ -32,6 +32,11 @@ class FacewatchError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str = "", *, on_page: str = "") -> None:
+        super().__init__(message)
+        self.on_page = on_page or message
+        """The same for somebody who sees a page and types no commands."""
+
 
 def n_problems(faults: Sequence[str]) -> str:
     return "1 problem" if len(faults) == 1 else f"{len(faults)} problems"

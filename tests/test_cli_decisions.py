@@ -68,7 +68,7 @@ def test_what_is_so_already_is_said(family: Library, run: Any) -> None:
         (["merge", "Anna", "anna"], 10, "nobody is merged with themselves"),
         (["merge", "Anna"], 2, "OTHERS"),
         (["assign", "g.png:1", "Nobody"], 9, "for somebody new: --new"),
-        (["assign", "g.png:1", "Anna", "--new"], 9, "is already the name of person"),
+        (["assign", "g.png:1", "Anna", "--new"], 9, "is already the name of p1"),
         (["assign", "g.png:1", "../x", "--new"], 9, "out of the people folder"),
         (["assign", "Ben", "Anna"], 9, "write its id, or a photo and which face from the left"),
         (["assign", "a.png", "Anna"], 9, "say which, counted from the left: a.png:1"),

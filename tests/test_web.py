@@ -121,3 +121,35 @@ def test_no_answer_waits_for_the_browsers_acknowledgement_of_the_one_before(fami
         accepted, _ = listening.accept()
         with closing(accepted):
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_name_that_is_taken_says_whose_it_is_and_merges_nobody(client: TestClient) -> None:
+    answer = client.post("/api/v1/people/3/name", json={"name": "ANNA"})
+    assert answer.status_code == 409
+    assert answer.json() == {"error": "Anna is already the name of p1 (2 photos)", "taken_by": 1}
+    assigned = client.post("/api/v1/faces/assign", json={"faces": [5], "new_name": "Anna"})
+    assert (assigned.status_code, assigned.json()["taken_by"]) == (409, 1)
+    assert client.get("/api/v1/people").json()["n_people"] == 3
+
+
+def test_no_error_on_the_page_asks_for_a_command(client: TestClient) -> None:
+    client.post("/api/v1/faces/assign", json={"faces": [5], "person": 1})
+    client.post("/api/v1/faces/reject", json={"faces": [6], "person": 1})
+    done = client.post("/api/v1/people/2/name", json={"name": "Bernd"}).json()["entry_id"]
+    client.post(f"/api/v1/journal/{done}/undo", json={})
+    asked: dict[str, object] = {
+        "/people/99/name": {"name": "Zoe"},
+        "/people/3/name": {"name": "\u200b"},
+        "/people/1/merge": {"people": [1]},
+        "/people/1/apart/1": {},
+        "/people/1/cover": {"face": 4},
+        "/faces/reject": {"faces": [8]},
+        "/faces/confirm": {"faces": [8]},
+        "/faces/assign": {"faces": [99], "person": 1},
+        f"/journal/{done}/undo": {},
+        "/journal/99/undo": {},
+    }
+    for path, body in asked.items():
+        answer = client.post(f"/api/v1{path}", json=body)
+        assert answer.status_code in (404, 409), (path, answer.text)
+        assert "facewatch " not in answer.json()["error"], path

@@ -90,9 +90,10 @@ class Additions(Assigner):
             beside = catalog.faces.beside(photos, person.id)
             if beside:
                 face = ids.face(beside[0].id)
+                handle = handle_of(person.id, person.label)
                 raise DecisionError(
-                    f"face {face} is {person.label}; if it is not: facewatch reject {face} "
-                    f"{handle_of(person.id, person.label)}"
+                    f"face {face} is {person.label}; if it is not: facewatch reject {face} {handle}",
+                    on_page=f"face {face} of this photo is {person.label}; if it is not, take it out first",
                 )
             said = catalog.presences.of_person(person.id)
             gone = [photo_id for photo_id in dict.fromkeys(photos) if photo_id in said]

@@ -20,10 +20,21 @@ from facewatch.people.lookup import (
     no_link,
 )
 from facewatch.people.record import Recorder, Result
+from facewatch.text import plural
 
 
 def _no_photo(path: Path) -> int:
     raise NotKnownError(f"{path}: not in the catalog; name the face by its id")
+
+
+class NameTakenError(NotKnownError):
+    """Somebody else has this name already."""
+
+    def __init__(self, name: str, other: Person, *, advice: str) -> None:
+        """`advice` is what to type if that one is meant."""
+        taken = f"{name} is already the name of {ids.person(other.id)} ({plural(other.n_photos, 'photo')})"
+        super().__init__(f"{taken}; {advice}", on_page=taken)
+        self.other = other
 
 
 class Assigner(Recorder):
@@ -62,15 +73,15 @@ class Assigner(Recorder):
             return find_person(self._catalog, who)
         except NobodyCalledError as error:
             may_be_new = ids.read_id(who) is None
-            raise NotKnownError(f"{error}; for somebody new: --new" if may_be_new else str(error)) from error
+            raise NotKnownError(
+                f"{error}; for somebody new: --new" if may_be_new else str(error), on_page=error.on_page
+            ) from error
 
     def _free_name(self, new: str) -> str:
         name = clean_name(new)
         taken = self._called(name)
         if taken is not None:
-            raise NotKnownError(
-                f"{name!r} is already the name of person {ids.person(taken)}; without --new the faces are theirs"
-            )
+            raise NameTakenError(name, self._alive(taken), advice="without --new the faces are theirs")
         return name
 
     def _called(self, name: str) -> int | None:

@@ -19,6 +19,7 @@ from facewatch.catalog import USER, Catalog, FaceRow, Mark, Person
 from facewatch.catalog.assignments import split_rule
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.additions import Additions
+from facewatch.people.assigning import NameTakenError
 from facewatch.people.lookup import (
     NobodyCalledError,
     clean_name,
@@ -58,10 +59,8 @@ class Decisions(Additions):
             if taken is not None and taken != person.id:
                 other = self._alive(taken)
                 if not may_merge:
-                    raise NotKnownError(
-                        f"{other.name} is already the name of {ids.person(other.id)} ({other.n_photos} photos); if "
-                        f"they are the same person: facewatch rename {quote(who)} {quote(other.name or '')} --merge"
-                    )
+                    merge = f"facewatch rename {quote(who)} {quote(other.name or '')} --merge"
+                    raise NameTakenError(other.label, other, advice=f"if they are the same person: {merge}")
                 decided = self._merge(other, [person])
                 return Renamed(self._alive(taken), person.label, merged=person, decided=decided)
             if may_merge and taken is None:
@@ -129,9 +128,13 @@ class Decisions(Additions):
         assigned = [row for row in self._catalog.faces.of_person(one.id) if row.source == USER and row.id in rejected]
         if assigned:
             faces = ", ".join(ids.face(row.id) for row in assigned[:10])
-            raise DecisionError(
+            what = (
                 f"{one.label} and {other.label} cannot be one: you assigned face {faces} to {one.label} and "
-                f"said that it is not {other.label}; if that was wrong: facewatch unassign {ids.face(assigned[0].id)}"
+                f"said that it is not {other.label}"
+            )
+            raise DecisionError(
+                f"{what}; if that was wrong: facewatch unassign {ids.face(assigned[0].id)}",
+                on_page=f"{what}; if that was wrong, take the face out of {one.label} first",
             )
 
     def _clashes_of(self, target: int, source: int) -> list[FaceRow]:
@@ -188,7 +191,10 @@ class Decisions(Additions):
         with self._catalog.write():
             one, two = find_person(self._catalog, who), find_person(self._catalog, other)
             if one.id == two.id:
-                raise DecisionError(f"{who!r} and {other!r} are both {one.label}; `facewatch split` makes two of one")
+                raise DecisionError(
+                    f"{who!r} and {other!r} are both {one.label}; `facewatch split` makes two of one",
+                    on_page=f"both are {one.label}",
+                )
             with self._deciding("apart", [one.id, two.id], one=one.label, other=two.label) as result:
                 self._catalog.rejections.add_cannot_link(one.id, two.id, self._catalog.now())
                 self._catalog.people.mark_edited([one.id, two.id])
@@ -220,10 +226,9 @@ class Decisions(Additions):
         with self._catalog.write():
             person, [row] = find_person(self._catalog, who), self._faces([face])
             if row.person_id != person.id:
-                raise DecisionError(
-                    f"face {ids.face(row.id)} belongs to {self._label(row.person_id)}, not to {person.label}; if it "
-                    f"does: facewatch assign {ids.face(row.id)} {handle_of(person.id, person.label)}"
-                )
+                whose = f"face {ids.face(row.id)} belongs to {self._label(row.person_id)}, not to {person.label}"
+                assign = f"facewatch assign {ids.face(row.id)} {handle_of(person.id, person.label)}"
+                raise DecisionError(f"{whose}; if it does: {assign}", on_page=whose)
             with self._deciding("cover", [person.id], who=person.label, face=row.id) as result:
                 self._catalog.people.set_cover(person.id, row.id)
                 self._catalog.people.mark_edited([person.id])
@@ -332,9 +337,8 @@ class Decisions(Additions):
             person = find_person(catalog, who) if who is not None else None
             homeless = [ids.face(row.id) for row in rows if person is None and row.person_id is None]
             if homeless:
-                raise NotKnownError(
-                    f"face {homeless[0]} belongs to nobody; say who it is not: facewatch reject {homeless[0]} NAME"
-                )
+                nobody = f"face {homeless[0]} belongs to nobody"
+                raise NotKnownError(f"{nobody}; say who it is not: facewatch reject {homeless[0]} NAME", on_page=nobody)
             people = {person.id if person else int(row.person_id or 0): None for row in rows}
             labels = [self._label(person_id) for person_id in people]
             with self._deciding("reject", list(people), not_=labels) as result:
@@ -362,7 +366,8 @@ class Decisions(Additions):
             for row in rows:
                 if row.person_id is None:
                     face = ids.face(row.id)
-                    raise NotKnownError(f"face {face} belongs to nobody; facewatch assign {face} NAME says whose it is")
+                    nobody = f"face {face} belongs to nobody"
+                    raise NotKnownError(f"{nobody}; facewatch assign {face} NAME says whose it is", on_page=nobody)
             return self._confirm(rows, list(dict.fromkeys(int(row.person_id or 0) for row in rows)))
 
     def confirm_person(self, who: str) -> Decided:

@@ -74,7 +74,7 @@ def find_person(catalog: Catalog, who: str) -> Person:
     if person is not None:
         return person
     if typed is not None and typed.kind:
-        raise NotKnownError(_no_person(catalog, who, typed))
+        raise _no_person(catalog, who, typed)
     fitting = exact or [p for p, name in names.items() if key and name.casefold().startswith(key)]
     if len(fitting) == 1 and (person := catalog.people.one(fitting[0])) is not None:
         return person
@@ -86,8 +86,8 @@ def find_person(catalog: Catalog, who: str) -> Person:
     if unnamed:
         listed = ", ".join(unnamed[:10])
         raise NotKnownError(f"{who!r} is the beginning of {len(unnamed)} people: {listed}; write the whole number")
-    hint = _face_hint(catalog, typed) if typed else near_names(key, names)
-    raise NobodyCalledError(f"nobody is called {who!r}{hint}; `facewatch people` lists everybody")
+    nobody = f"nobody is called {who!r}{_face_hint(catalog, typed) if typed else near_names(key, names)}"
+    raise NobodyCalledError(f"{nobody}; `facewatch people` lists everybody", on_page=nobody)
 
 
 def _by_typed(catalog: Catalog, typed: ids.Id | None) -> Person | None:
@@ -111,11 +111,15 @@ def _of_that_very_name(catalog: Catalog, who: str, typed: ids.Id, by_id: Person 
     )
 
 
-def _no_person(catalog: Catalog, who: str, typed: ids.Id) -> str:
+def _no_person(catalog: Catalog, who: str, typed: ids.Id) -> NotKnownError:
     if typed.kind == ids.FACE and catalog.faces.rows([typed.number]):
-        return f"{who} is {said_of_face(catalog, typed.number)}, and a person is wanted: a name, or an id like p12"
+        face = said_of_face(catalog, typed.number)
+        return NotKnownError(f"{who} is {face}, and a person is wanted: a name, or an id like p12")
     hint = _face_hint(catalog, typed) if typed.kind == ids.PERSON else ", and a person is wanted"
-    return f"nobody has the id {who}{hint}; `facewatch people` lists everybody"
+    return NotKnownError(
+        f"nobody has the id {who}{hint}; `facewatch people` lists everybody",
+        on_page=f"nobody has the id {who}; somebody may have merged or forgotten this person meanwhile",
+    )
 
 
 def _face_hint(catalog: Catalog, typed: ids.Id) -> str:
@@ -331,7 +335,8 @@ def _known_face(catalog: Catalog, typed: ids.Id) -> int:
     person = _by_id(catalog, typed.number)
     hint = f"; {ids.person(typed.number)} is {said_of_person(person)}, who is no face" if person else ""
     raise NotKnownError(
-        f"there is no face {ids.face(typed.number)}{hint}; `facewatch why PHOTO` lists the ids of faces"
+        f"there is no face {ids.face(typed.number)}{hint}; `facewatch why PHOTO` lists the ids of faces",
+        on_page=f"there is no face {ids.face(typed.number)} any more",
     )
 
 
@@ -395,7 +400,9 @@ def clean_name(name: str) -> str:
     seen = "".join(c for c in name if c in _JOINERS or unicodedata.category(c) != "Cf")
     cleaned = " ".join(unicodedata.normalize("NFC", seen).split())
     if not cleaned:
-        raise NotKnownError("the new name is empty; write one, for example: facewatch rename p12 Anna")
+        raise NotKnownError(
+            "the new name is empty; write one, for example: facewatch rename p12 Anna", on_page="the new name is empty"
+        )
     if len(cleaned) > MAX_NAME_LENGTH:
         raise NotKnownError(f"the new name has {len(cleaned)} characters; at most {MAX_NAME_LENGTH} are possible")
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in cleaned):

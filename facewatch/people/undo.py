@@ -61,7 +61,8 @@ class History:
         with self._catalog.write():
             standing = self._catalog.journal.decisions()
             if not standing:
-                raise DecisionError("nothing to undo: no decision stands; `facewatch history` lists what was done")
+                nothing = "nothing to undo: no decision stands"
+                raise DecisionError(f"{nothing}; `facewatch history` lists what was done", on_page=nothing)
             if n > len(standing):
                 one = self._catalog.journal.one(n)
                 meant = f"; for decision {ids.decision(n)} alone: facewatch undo {ids.decision(n)}" if one else ""
@@ -81,9 +82,10 @@ class History:
             chain = self.chain(entry)
             if chain and not with_chain:
                 name = ids.decision(entry_id)
+                alone = f"decision {name} ({entry.action}) cannot be undone alone: {_listed(chain)} built on it"
                 raise DecisionError(
-                    f"decision {name} ({entry.action}) cannot be undone alone: {_listed(chain)} built on it; "
-                    f"facewatch undo {name} --chain undoes {len(chain) + 1} decisions, the newest first"
+                    f"{alone}; facewatch undo {name} --chain undoes {len(chain) + 1} decisions, the newest first",
+                    on_page=alone,
                 )
             return self._take_back([*chain, entry])
 
@@ -214,11 +216,13 @@ class History:
         if entry is None or entry.actor != USER or entry.action in ("undo", "redo") or entry.parent_id is not None:
             if entry is not None and entry.parent_id is not None:
                 whole = ids.decision(entry.parent_id)
-                raise DecisionError(f"{name} is a part of decision {whole}; facewatch undo {whole}")
+                part = f"{name} is a part of decision {whole}"
+                raise DecisionError(f"{part}; facewatch undo {whole}", on_page=part)
             what = f"{name} was done by a run" if entry and entry.actor != USER else f"there is no decision {name}"
-            raise DecisionError(f"{what}; `facewatch history` lists those that can be undone")
+            raise DecisionError(f"{what}; `facewatch history` lists those that can be undone", on_page=what)
         if entry.undone_by is not None:
-            raise DecisionError(f"decision {name} ({entry.action}) is undone already; `facewatch redo` takes that back")
+            undone = f"decision {name} ({entry.action}) is undone already"
+            raise DecisionError(f"{undone}; `facewatch redo` takes that back", on_page=undone)
         return entry
 
     def _changes(self, entries: Sequence[Entry]) -> dict[int, list[Change]]:

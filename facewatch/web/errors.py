@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from facewatch.errors import BusyError, DecisionError, EngineError, FacewatchError, NotKnownError, PhotoError
+from facewatch.people.assigning import NameTakenError
 from facewatch.presentation.html import render
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,11 @@ def add_error_answers(site: FastAPI) -> None:
 
     @site.exception_handler(FacewatchError)
     async def facewatch_error(request: Request, error: FacewatchError) -> Response:
-        return answer(request, status_of(error), str(error))
+        return answer(request, status_of(error), error.on_page)
+
+    @site.exception_handler(NameTakenError)
+    async def name_taken(request: Request, error: NameTakenError) -> Response:
+        return JSONResponse({"error": error.on_page, "taken_by": error.other.id}, 409)
 
     @site.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

@@ -14,7 +14,7 @@ _Number = Annotated[int, Query(ge=1, le=100_000)]
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[T]):
+class ListPart(Generic[T]):
     """What is shown of a list."""
 
     items: Sequence[T]
@@ -34,12 +34,12 @@ class Paging:
     page: int
     upto: int
 
-    def part(self, items: Sequence[T], size: int) -> Part[T]:
+    def part(self, items: Sequence[T], size: int) -> ListPart[T]:
         """Return the pages, of `size` items each, as far as there are any."""
         n_pages = max(1, -(-len(items) // size))
         first = min(self.page, n_pages)
         last = min(max(first, self.upto), n_pages)
-        return Part(items[(first - 1) * size : last * size], len(items), first, last, n_pages)
+        return ListPart(items[(first - 1) * size : last * size], len(items), first, last, n_pages)
 
 
 def _paging(page: _Number = 1, upto: _Number = 1) -> Paging:

@@ -99,7 +99,10 @@ def nothing_left_behind(private_home: None) -> Iterator[None]:
     }
     assert not changed
     if not browsers.SERVING:
-        assert not [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+        left = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+        for thread in left:
+            thread.join(10)  # that it was told to end is enough
+        assert not [t for t in left if t.is_alive()]
 
 
 @pytest.fixture(autouse=True)

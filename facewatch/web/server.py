@@ -25,6 +25,7 @@ from facewatch.web import (
     media,
     people,
     person,
+    photo,
     split,
 )
 from facewatch.web.access import Access
@@ -45,6 +46,7 @@ PAGES = (
     people,
     person,
     split,
+    photo,
     history,
 )
 """Modules with pages (`pages`)."""
@@ -52,6 +54,7 @@ API = (
     people,
     person,
     split,
+    photo,
     corrections,
     history,
 )

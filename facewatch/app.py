@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from facewatch.people.portraits import FaceCrops
     from facewatch.people.recluster import Reclusterer
     from facewatch.people.resemblance import Resemblance
+    from facewatch.people.review.listing import QuestionList
+    from facewatch.people.review.questions import Question, Subset
     from facewatch.people.review.session import Review
     from facewatch.reports.stats import Stats
 
@@ -172,15 +174,45 @@ class App:
         """
         from facewatch.people.review.session import FACES_AN_ANSWER, Review
 
-        self.engine.check_is_in_use("there are questions again")
+        info = self._info_for_questions()
         return Review(
             self.catalog,
             self.engine.id,
-            replace(self.engine.info, normalisation=self.engine.normalisation),
+            info,
             deciding=self.corrections.deciding,
             undo=self.corrections.undo_one,
             n_between=self.catalog.faces.counts()["faces"] // FACES_AN_ANSWER,
         )
+
+    def questions(self, parts: Collection[Subset] = ()) -> QuestionList:
+        """Return the questions that are open now, for many who answer them meanwhile.
+
+        Args:
+            parts: what is asked about apart.
+
+        Raises:
+            EngineError: the engine is being changed.
+        """
+        from facewatch.people.review.listing import QuestionList
+        from facewatch.people.review.questions import open_questions
+
+        info, n_open = self._info_for_questions(), self.catalog.faces.n_open()
+        return QuestionList(open_questions(self.catalog, self.engine.id, info, parts=parts), n_open)
+
+    def halves(self, question: Question) -> tuple[Subset, Subset]:
+        """Return the two parts of what a question is about that it can be divided into.
+
+        Raises:
+            DecisionError: it is about one face or group.
+            EngineError: the engine is being changed.
+        """
+        from facewatch.people.review.dividing import halves
+
+        return halves(self.catalog, self.engine.id, self._info_for_questions(), question)
+
+    def _info_for_questions(self) -> EngineInfo:
+        self.engine.check_is_in_use("there are questions again")
+        return replace(self.engine.info, normalisation=self.engine.normalisation)
 
     def reclusterer(self) -> Reclusterer:
         """Return what previews a recluster by the settings, and does what was previewed."""

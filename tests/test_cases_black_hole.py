@@ -21,7 +21,7 @@ from facewatch.engines.preprocessing import stretched
 from facewatch.matching.chances import chance_beyond
 from facewatch.people.grouping import hubs_among, middles_of
 from facewatch.people.review.answers import Answer, check_answers, decide_all
-from facewatch.people.review.session import coverage
+from facewatch.people.review.coverage import coverage
 from facewatch.types import EngineInfo, Tier
 
 N_DIMS = 300

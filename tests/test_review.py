@@ -20,8 +20,8 @@ from facewatch.engines import fake
 from facewatch.errors import DecisionError, FacewatchError, NotKnownError
 from facewatch.matching.chances import chance_of_face, chance_of_group, second_part
 from facewatch.people.review.answers import Answer, check_answers, decide_all, parse_answer
+from facewatch.people.review.coverage import answers_for, coverage
 from facewatch.people.review.questions import Question
-from facewatch.people.review.session import answers_for, coverage
 from facewatch.types import Tier
 
 LIMITS = fake.INFO.thresholds

@@ -35,8 +35,9 @@ from facewatch.indexing.analyzer import Recipe
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.people.corrections import Decisions
 from facewatch.people.lookup import faces_at
-from facewatch.people.portraits import best_faces
 from facewatch.people.review.answers import verbs_for
+from facewatch.people.review.shown import rows_of
+from facewatch.presentation import review as review_words
 from facewatch.types import DetectedFace
 
 STRICT = {"match.strictness": 0.1}
@@ -285,9 +286,9 @@ def test_any_other_key_decides_nothing_and_asks_again(anna: App, walk: Any, key:
 
 
 def test_no_two_keys_clash() -> None:
-    from facewatch.cli import review
-
-    assert [re.findall(r"\[(.)\]", one.word) for one in review._KEYS.values()] == [[key] for key in review._KEYS]
+    keys = review_words.KEYS | review_words.TERMINAL_KEYS
+    assert [re.findall(r"\[(.)\]", one.prompt(key)) for key, one in keys.items()] == [[key] for key in keys]
+    assert not keys.keys() & review_words.PAGE_KEYS.keys()
 
 
 # --- are two people one? ---
@@ -365,10 +366,10 @@ def test_faces_in_doubt_are_not_compared_with_themselves(mixed: App, walk: Any) 
     compared = walk(mixed, "q").out.partition("Anna:\n")[2]
     assert len(re.findall(r"a\d.png", compared)) == 2
     assert not re.findall(r"b\d.png", compared)
-    assert set(best_faces(mixed.catalog, mixed.engine, question.people[0], 9)) > set(question.loose)
-    assert set(best_faces(mixed.catalog, mixed.engine, question.people[0], 9, without=question.loose)).isdisjoint(
-        question.loose
-    )
+    asked, known = rows_of(mixed.catalog, question, n_compared=9)
+    assert set(asked.faces) == set(question.loose)
+    assert known.faces
+    assert set(known.faces).isdisjoint(question.loose)
 
 
 def test_faces_of_somebody_are_not_offered_to_be_hidden(mixed: App, walk: Any) -> None:
@@ -618,7 +619,7 @@ def test_the_face_that_stands_for_a_person_comes_first(anna: App) -> None:
     for row in anna.catalog.faces.of_person(who):
         with anna.corrections.deciding() as decisions:
             decisions.cover(str(who), str(row.id))
-        best = best_faces(anna.catalog, anna.engine, who, 3)
+        best = anna.catalog.faces.best_of([who], 3)[who]
         assert best[0] == row.id
         assert len(set(best)) == 3
 

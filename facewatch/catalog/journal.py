@@ -156,6 +156,7 @@ class Journal(TableAccess):
         before: int | None = None,
         person_id: int | None = None,
         by_user: bool = False,
+        are_answers: bool = False,
         without: Collection[str] = (),
     ) -> list[Entry]:
         """Return at most `n` entries, the newest first; what belongs to another decision stands with that.
@@ -164,16 +165,18 @@ class Journal(TableAccess):
             before: only those that are older than this entry.
             person_id: only those that were about this person.
             by_user: only what users did.
+            are_answers: only answers to questions of the review.
             without: actions that are left out.
         """
         return list(
             self._select(
-                "parent_id IS NULL AND id < ? AND (? OR actor = ?)"
+                "parent_id IS NULL AND id < ? AND (? OR actor = ?) AND (? OR details ->> '$.answer' IS NOT NULL)"
                 " AND action NOT IN (SELECT value FROM json_each(?))"
                 " AND (? IS NULL OR ? IN (SELECT value FROM json_each(details, '$.people'))) ORDER BY id DESC LIMIT ?",
                 2**63 - 1 if before is None else before,
                 not by_user,
                 USER,
+                not are_answers,
                 json.dumps(list(without)),
                 person_id,
                 person_id,

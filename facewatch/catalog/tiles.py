@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from facewatch.catalog.faces import IN_LIBRARY
 from facewatch.catalog.opening import TableAccess
 from facewatch.catalog.presences import N_ONLY_PRESENT
+from facewatch.ids import label_of
 from facewatch.types import Tier
 
 Print = tuple[int, ...]
@@ -37,6 +38,10 @@ class LivingPerson:
     cover_id: int | None
     """The face that a user chose to stand for it."""
 
+    @property
+    def label(self) -> str:
+        return self.name or label_of(self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -52,10 +57,13 @@ class Shown:
 class Tiles(TableAccess):
     """Reads of people what lists show."""
 
-    def living(self) -> list[LivingPerson]:
-        """Return everybody, also who is in no photo of the library now, by id."""
+    def living(self, only: Collection[int] | None = None) -> list[LivingPerson]:
+        """Return everybody, or `only` of these who lives, also who is in no photo of the library now, by id."""
+        which = "" if only is None else "AND p.id IN (SELECT value FROM json_each(?))"
         rows = self._db.execute(
-            f"SELECT p.id, p.name, p.is_hidden, p.is_touched, p.cover_id FROM people p WHERE {LIVING_P} ORDER BY p.id"
+            "SELECT p.id, p.name, p.is_hidden, p.is_touched, p.cover_id FROM people p"
+            f" WHERE {LIVING_P} {which} ORDER BY p.id",
+            [] if only is None else [json.dumps(list(only))],
         )
         return [
             LivingPerson(person_id, name, bool(is_hidden), not (name or is_hidden or is_touched), cover_id)

@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from facewatch.people.review.answers import Answer, Verb
     from facewatch.people.review.questions import Question
     from facewatch.people.review.session import Review
+    from facewatch.presentation.review import AnswerKey
 
 N_SHOWN = 12
 """Faces that are shown at a time of what is asked about."""
@@ -95,23 +96,13 @@ def review(state: State, answers: tuple[str, ...], most: int | None, as_json: bo
 # --- for programs ---
 
 
-def _obstacle(app: App) -> str | None:
-    """Return why there can be no question now, if so."""
-    from facewatch.presentation import review as words
-
-    if app.catalog.engines.in_use_id() is None or not app.catalog.faces.counts()["faces"]:
-        return words.NO_FACES
-    switch = app.engine.switch_progress()
-    return words.changing_engine(switch) if switch is not None else None
-
-
 def _list(app: App, most: int | None) -> dict[str, Any]:
     """Return the open questions, best first, and how much answers to them resolve."""
     from facewatch.people.review.answers import verbs_for
-    from facewatch.people.review.session import coverage
+    from facewatch.people.review.coverage import coverage
     from facewatch.presentation import review as words
 
-    catalog, obstacle = app.catalog, _obstacle(app)
+    catalog, obstacle = app.catalog, words.obstacle(app.catalog, app.engine)
     n_open = catalog.faces.n_open()
     questions = [] if obstacle else app.review().questions()
     covered = [] if obstacle else coverage(questions, n_open, COVERED)
@@ -148,8 +139,9 @@ def _take(state: State, app: App, texts: Sequence[str], as_json: bool) -> None:
 
 def _ask_user(app: App, most: int | None) -> None:
     from facewatch.cli.pictures import screen_of
+    from facewatch.presentation.review import obstacle as obstacle_of
 
-    if (obstacle := _obstacle(app)) is not None:
+    if (obstacle := obstacle_of(app.catalog, app.engine)) is not None:
         echo(obstacle)
         return
     # Before all that takes its time: a worker process has to be started.
@@ -172,28 +164,6 @@ def ask(app: App, keys: Keys, display: FaceDisplay, *, most: int | None = None) 
 class _Quit(Exception):
     """Somebody has had enough."""
 
-
-class _Key(NamedTuple):
-    word: str
-    """What the prompt says."""
-    meaning: str
-    verb: Verb | None = None
-    """What it answers, if anything."""
-
-
-_KEYS = {
-    "y": _Key("[y]es", "they are", "yes"),
-    "n": _Key("[n]o", "they are not; you will not be asked again", "no"),
-    "d": _Key("[d]ivide", "some are: ask about the two halves separately", "divide"),
-    "t": _Key("[t] name", "type who it is; Enter does the same", "name"),
-    "s": _Key("[s]kip", "not now", "skip"),
-    "x": _Key("[x] not a face", "a statue, a picture on a wall, a mistake", "not-a-face"),
-    "h": _Key("[h]ide", "somebody you want no folder and no questions for", "hide"),
-    "m": _Key("[m]ore", "show more of the faces"),
-    "u": _Key("[u]ndo", "take the last answer back"),
-    "q": _Key("[q]uit", "stop; your answers are kept"),
-    "?": _Key("[?]", "show these keys and the photos that the faces are from"),
-}
 
 _NAME_KEY = "t"
 
@@ -264,7 +234,7 @@ class QuestionLoop:
         self._display.prepare([other for other in self._review.questions() if other.id != question.id][:1])
         while True:
             key = self._keys.key(self._prompt(question)).replace("\n", _NAME_KEY)
-            echo((_KEYS[key].verb if key in _KEYS else None) or key.strip())
+            echo((self._words.KEYS[key].verb if key in self._words.KEYS else None) or key.strip())
             match key:
                 case "q":
                     raise _Quit
@@ -281,20 +251,21 @@ class QuestionLoop:
                 case _:
                     echo("not a key for this question; ? lists them")
 
-    def _possible(self, question: Question) -> dict[str, _Key]:
+    def _possible(self, question: Question) -> dict[str, AnswerKey]:
         """Return the keys that do something now."""
         from facewatch.people.review.answers import verbs_for
 
         verbs = [None, *verbs_for(self._catalog, question)]
         left_out = {"m": not self._display.has_more(question), "u": not self._given}
-        return {key: one for key, one in _KEYS.items() if one.verb in verbs and not left_out.get(key, False)}
+        keys = self._words.KEYS | self._words.TERMINAL_KEYS
+        return {key: one for key, one in keys.items() if one.verb in verbs and not left_out.get(key, False)}
 
     def _prompt(self, question: Question) -> str:
-        return " ".join(one.word for one in self._possible(question).values()) + " "
+        return " ".join(one.prompt(key) for key, one in self._possible(question).items()) + " "
 
     def _help(self, question: Question) -> None:
-        for one in self._possible(question).values():
-            echo(f"  {one.word:<15} {one.meaning}")
+        for key, one in self._possible(question).items():
+            echo(f"  {one.prompt(key):<15} {one.meaning}")
         self._display.list_photos(question)
 
     # --- answers ---
@@ -425,21 +396,14 @@ class FaceDisplay:
 
     def _rows(self, question: Question, start: int) -> list[_Row]:
         from facewatch.people.lookup import faces_at
-        from facewatch.people.portraits import best_faces
+        from facewatch.people.review.shown import rows_of
 
         catalog = self._app.catalog
-        if question.kind == "one":
-            faces = faces_at(catalog, question.faces)
-            return [
-                _numbered(label, [face for face in faces if face.person_id == person_id][: self._n_compared], 1)
-                for person_id, label in zip(question.people, question.labels, strict=True)
-            ]
-        shown = faces_at(catalog, question.faces[start : start + self._n_shown])
-        rows = [_numbered("", shown, 1 + start)]
-        if question.kind in ("is", "still"):
-            person_id, in_doubt = question.people[0], question.loose
-            best = best_faces(catalog, self._app.engine, person_id, self._n_compared, without=in_doubt)
-            rows.append(_Row(question.labels[0], tuple(faces_at(catalog, best)), ("",) * len(best)))
+        rows = []
+        for row in rows_of(catalog, question, n_compared=self._n_compared):
+            first = start if row.is_asked_about and not row.title else 0
+            shown = faces_at(catalog, row.faces[first : first + self._n_shown])
+            rows.append(_numbered(row.title, shown, 1 + first) if row.is_asked_about else _unnumbered(row.title, shown))
         return rows
 
     def _show(self, rows: Sequence[_Row]) -> None:
@@ -462,6 +426,10 @@ class FaceDisplay:
 
 def _numbered(title: str, faces: Sequence[FaceAt], first: int) -> _Row:
     return _Row(title, tuple(faces), tuple(map(str, range(first, first + len(faces)))))
+
+
+def _unnumbered(title: str, faces: Sequence[FaceAt]) -> _Row:
+    return _Row(title, tuple(faces), ("",) * len(faces))
 
 
 def _paths(label: str, face: FaceAt, crop: Path | None) -> str:

@@ -15,8 +15,9 @@ from facewatch.catalog import NOBODY
 from facewatch.evaluation.ways import Arrival, Library, OpenApp, scratch, shuffled_batches
 from facewatch.people.corrections import Decisions
 from facewatch.people.review.answers import Answer
+from facewatch.people.review.coverage import Coverage
 from facewatch.people.review.questions import Question
-from facewatch.people.review.session import Coverage, Review
+from facewatch.people.review.session import Review
 from facewatch.types import Tier
 
 if TYPE_CHECKING:

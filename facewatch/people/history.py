@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ def history_page(
     undos = catalog.journal.undos()
     redoable = [catalog.journal.one(entry_id) for entry_id in undos[0].details["undone"]] if undos else []
     return HistoryPage(
-        tuple(_steps(catalog, entries)),
+        tuple(steps_of(catalog, entries)),
         next_before=entries[-1].id if len(found) > n else None,
         redoable=tuple(entry for entry in redoable if entry is not None),
     )
@@ -78,10 +79,10 @@ def decision_details(catalog: Catalog, entry_id: int) -> DecisionDetails | None:
     entry = catalog.journal.one(entry_id)
     if entry is None:
         return None
-    [step] = _steps(catalog, [entry])
+    [step] = steps_of(catalog, [entry])
     chain = History(catalog).chain(entry) if step.is_undoable else []
     undone_by = catalog.journal.one(entry.undone_by) if entry.undone_by is not None else None
-    return DecisionDetails(step, tuple(_steps(catalog, chain)), undone_by)
+    return DecisionDetails(step, tuple(steps_of(catalog, chain)), undone_by)
 
 
 def is_undoable(entry: Entry) -> bool:
@@ -90,7 +91,8 @@ def is_undoable(entry: Entry) -> bool:
     return is_decision and entry.undone_by is None
 
 
-def _steps(catalog: Catalog, entries: list[Entry]) -> list[Step]:
+def steps_of(catalog: Catalog, entries: Sequence[Entry]) -> list[Step]:
+    """Return entries with what is to be seen of them."""
     people = {entry.id: tuple(entry.details.get("people", ())) for entry in entries}
     covers = catalog.faces.best_of({one for ids in people.values() for one in ids[:MOST_FACES]}, 1)
     steps = []

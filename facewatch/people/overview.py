@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from facewatch import ids
-from facewatch.ids import label_of
 from facewatch.people.lookup import name_key
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Overview:
 def _tile(person: LivingPerson, shown: Shown) -> PersonTile:
     return PersonTile(
         person.id,
-        label=person.name or label_of(person.id),
+        label=person.label,
         is_named=person.name is not None,
         is_hidden=person.is_hidden,
         n_photos=shown.n_photos,

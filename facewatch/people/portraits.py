@@ -9,8 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from facewatch.catalog import Person
 from facewatch.indexing.picture_maker import NoPicture, PictureMaker, PictureOrder, order_faces
 from facewatch.indexing.pictures import PictureStore
@@ -19,7 +17,6 @@ from facewatch.types import Progress
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
-    from facewatch.people.identities import FaceEngine
     from facewatch.people.lookup import FaceAt
 
 MOST_PEOPLE = 200
@@ -86,19 +83,6 @@ class FaceCrops:
             if None in paths.values():
                 orders.append(order)
         return orders
-
-
-def best_faces(
-    catalog: Catalog, engine: FaceEngine, person_id: int, most: int, *, without: Collection[int] = ()
-) -> list[int]:
-    """Return faces by which a person is recognised: the one that stands for it, then the best ones; none of these
-    that are in doubt."""
-    person = catalog.people.one(person_id)
-    table = catalog.faces.load(engine.id, n_dims=engine.info.n_dims, people=[person_id])
-    cover_id = (person.cover_id if person else None) or 0
-    table = table.take(~np.isin(table.ids, list(without)))
-    order = np.lexsort((table.ids, -table.qualities, ~table.may_enroll, table.ids != cover_id))
-    return [int(face_id) for face_id in table.ids[order[:most]]]
 
 
 @dataclass(frozen=True, slots=True)

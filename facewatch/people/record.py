@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -90,6 +90,8 @@ class Recorder:
         self._is_one = False
         self._first: int | None = None
         """The entry of what is being decided as one, when there is one."""
+        self._reason: Mapping[str, object] = {}
+        """What stands in the details of what is being decided as one."""
 
     @contextmanager
     def _deciding(self, action: str, people: Sequence[int], **details: object) -> Iterator[Result]:
@@ -105,7 +107,7 @@ class Recorder:
             record.details.update(face_ids=result.faces[:_MOST_RECORDED])
             if result.photos:
                 record.details.update(n_photos=len(result.photos), photo_ids=result.photos[:_MOST_RECORDED])
-            record.details.update(lost=[asdict(lost) for lost in result.lost[:_MOST_RECORDED]])
+            record.details.update(lost=[asdict(lost) for lost in result.lost[:_MOST_RECORDED]], **self._reason)
         result.entry_id = first if first is not None and record.entry_id is not None else record.entry_id
         if self._is_one:
             self._first = result.entry_id if first is None else first
@@ -123,13 +125,14 @@ class Recorder:
             raise
 
     @contextmanager
-    def as_one(self) -> Iterator[None]:
-        """What is decided inside is one decision: what is on record first stands for all of it, and takes it back."""
-        self._is_one, self._first = True, None
+    def as_one(self, **reason: object) -> Iterator[None]:
+        """What is decided inside is one decision: what is on record first stands for all of it, and takes it back.
+        `reason` is recorded with each."""
+        self._is_one, self._first, self._reason = True, None, reason
         try:
             yield
         finally:
-            self._is_one, self._first = False, None
+            self._is_one, self._first, self._reason = False, None, {}
 
     def _mark_losers(self, rows: Iterable[FaceRow], winner: int | None, result: Result) -> None:
         """Whoever loses a face by a user's word is marked as edited."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
@@ -13,17 +13,63 @@ from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
-    from facewatch.indexing.engine import SwitchProgress
+    from facewatch.indexing.engine import SwitchProgress, WantedEngine
     from facewatch.people.lookup import FaceAt
     from facewatch.people.record import Decided
     from facewatch.people.review.answers import Answer, Verb
+    from facewatch.people.review.coverage import Coverage, Outlook
     from facewatch.people.review.questions import Question
-    from facewatch.people.review.session import Coverage, ReviewProgress
+    from facewatch.people.review.session import ReviewProgress
 
 _FEW = 3
 """Faces that are named in a line."""
 
 NO_FACES = "no faces yet: facewatch scan PHOTOS finds them"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerKey:
+    """A key of the review."""
+
+    word: str
+    """What it does, in a word; it may begin with the key."""
+    meaning: str
+    verb: Verb | None = None
+    """What it answers, if anything."""
+
+    def prompt(self, key: str) -> str:
+        """Return the word with the key in it: "[y]es", "[t] name"."""
+        if self.word.startswith(key):
+            return f"[{key}]{self.word.removeprefix(key)}"
+        return f"[{key}] {self.word}".rstrip()
+
+
+KEYS = {
+    "y": AnswerKey("yes", "they are", "yes"),
+    "n": AnswerKey("no", "they are not; you will not be asked again", "no"),
+    "d": AnswerKey("divide", "some are: ask about the two halves separately", "divide"),
+    "t": AnswerKey("name", "type who it is; Enter does the same", "name"),
+    "s": AnswerKey("skip", "not now", "skip"),
+    "x": AnswerKey("not a face", "a statue, a picture on a wall, a mistake", "not-a-face"),
+    "h": AnswerKey("hide", "somebody you want no folder and no questions for", "hide"),
+    "m": AnswerKey("more", "show more of the faces"),
+    "u": AnswerKey("undo", "take the last answer back"),
+}
+"""The keys of the review in the order in which they are shown, in terminals and on the page."""
+
+TERMINAL_KEYS = {
+    "q": AnswerKey("quit", "stop; your answers are kept"),
+    "?": AnswerKey("", "show these keys and the photos that the faces are from"),
+}
+PAGE_KEYS = {"o": AnswerKey("open photo", "see the whole photo that a face is from")}
+
+
+def obstacle(catalog: Catalog, engine: WantedEngine) -> str | None:
+    """Return why there can be no question now, if so."""
+    if catalog.engines.in_use_id() is None or not catalog.faces.newest():
+        return NO_FACES
+    switch = engine.switch_progress()
+    return changing_engine(switch) if switch is not None else None
 
 
 def changing_engine(switch: SwitchProgress) -> str:
@@ -171,6 +217,33 @@ def progress(done: ReviewProgress, covered: Coverage) -> str:
         f"{plural(covered.n_answers, 'more answer')} {'resolves' if covered.n_answers == 1 else 'resolve'} "
         f"{_share(covered.share)} of the {done.n_open} open"
     )
+
+
+def outlook(found: Outlook) -> str:
+    """Return how far a library is named, and what answers would bring."""
+    named = f"{100 * found.share:.0f} % of faces named"
+    if not found.n_answers:
+        return named
+    return f"{named}; about {plural(found.n_answers, 'answer')} to {100 * found.goal:.0f} %"
+
+
+def heading(question: Question) -> str:
+    """Return a question as a heading."""
+    return question.text[:1].upper() + question.text[1:]
+
+
+def passed_over(question: Question) -> str:
+    return f"“{heading(question)}” is resolved meanwhile"
+
+
+def not_open(question_id: str) -> str:
+    return f"{question_id!r} is no open question: it was never asked, or is resolved meanwhile"
+
+
+def answer_words(answer: Answer) -> str:
+    """Return an answer in a word or two."""
+    words = {one.verb: one.word for one in KEYS.values() if one.verb}
+    return answer.name if answer.verb == "name" else words[answer.verb]
 
 
 def summary(*, n_answers: int, n_skipped: int, n_settled: int, n_open: int) -> str:

@@ -26,11 +26,13 @@ from facewatch.web import (
     people,
     person,
     photo,
+    review,
     split,
 )
 from facewatch.web.access import Access
 from facewatch.web.errors import add_error_answers
 from facewatch.web.media import Media
+from facewatch.web.questions import QuestionDesk
 from facewatch.web.security import Guard
 from facewatch.web.site import Parts
 
@@ -47,6 +49,7 @@ PAGES = (
     person,
     split,
     photo,
+    review,
     history,
 )
 """Modules with pages (`pages`)."""
@@ -56,6 +59,7 @@ API = (
     split,
     photo,
     corrections,
+    review,
     history,
 )
 """Modules with a part of the JSON API (`api`)."""
@@ -80,7 +84,7 @@ def make_site(
     @contextlib.asynccontextmanager
     async def lifespan(site: FastAPI) -> AsyncIterator[None]:
         access = Access(make)
-        parts = site.state.parts = Parts(access, Media(access, workers))
+        parts = site.state.parts = Parts(access, Media(access, workers), QuestionDesk(access))
         tasks: list[asyncio.Task[None]] = []
         try:
             await access.start()

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from facewatch.web.access import Access
 from facewatch.web.media import Media
+from facewatch.web.questions import QuestionDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Parts:
 
     access: Access
     media: Media
+    questions: QuestionDesk
 
 
 def _parts(request: Request) -> Parts:

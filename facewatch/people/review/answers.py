@@ -70,7 +70,7 @@ def check_answers(
     checked: list[tuple[Question, Answer]] = []
     for text in texts:
         question_id, answer = parse_answer(text)
-        question_id = _written_out(question_id)
+        question_id = written_out(question_id)
         if question_id not in by_id:
             raise NotKnownError(
                 f"{question_id!r} is no open question: it was never asked, or is resolved meanwhile; "
@@ -85,7 +85,7 @@ def check_answers(
     return checked
 
 
-def _written_out(question_id: str) -> str:
+def written_out(question_id: str) -> str:
     """Return the id of a question with the letters that say what its numbers are: they were not always there."""
     kind, *parts = question_id.lower().split(":")
     if kind == "who" and parts[:1] == ["face"]:
@@ -221,8 +221,13 @@ def decide_all(catalog: Catalog, decisions: Decisions, answers: Sequence[tuple[Q
     """
     with decisions.all_or_none():
         for question, answer in answers:
-            with decisions.as_one():
+            with decisions.as_one(answer=_record_of(question, answer)):
                 _decide(catalog, decisions, question, answer)
+
+
+def _record_of(question: Question, answer: Answer) -> dict[str, str]:
+    """Return what the journal says of an answer, see `past`."""
+    return {"question": question.id, "text": question.text, "said": str(answer)}
 
 
 def _decide(catalog: Catalog, decisions: Decisions, question: Question, answer: Answer) -> None:
@@ -246,10 +251,10 @@ def is_open(catalog: Catalog, question: Question) -> bool:
         return False
     if question.kind == "still" and any(row.source == USER for row in rows):
         return False
-    people = [catalog.people.one(person_id) for person_id in question.people]
-    labels = tuple(person.label if person else "" for person in people)
+    people = {person.id: person for person in catalog.tiles.living(question.people)}
+    labels = tuple(people[person_id].label if person_id in people else "" for person_id in question.people)
     asked = question.people[1:] if question.kind in ("is", "one") else question.people
-    return labels == question.labels and not any(p.is_hidden for p in people if p and p.id in asked)
+    return labels == question.labels and not any(people[person_id].is_hidden for person_id in asked)
 
 
 def _yes(catalog: Catalog, decisions: Decisions, question: Question) -> None:

@@ -260,9 +260,9 @@ def _is_question(scene: Scene, person_id: int, atoms: Sequence[_Atom]) -> Questi
     label = scene.people[person_id].label
     people = (person_id, *groups)
     return Question(
-        id=f"is:{ids.person(person_id)}:{_digest(loose, groups)}",
+        id=id_of("is", person_id, loose, groups),
         kind="is",
-        text=f"is this face {label}?" if n_faces == 1 else f"are these {n_faces} faces {label}?",
+        text=text_of("is", label, n_faces),
         people=people,
         labels=tuple(scene.people[p].label for p in people),
         faces=tuple(shown),
@@ -272,6 +272,17 @@ def _is_question(scene: Scene, person_id: int, atoms: Sequence[_Atom]) -> Questi
         settles=chance * n_faces,
         distance=min(atom.distance for atom in atoms),
     )
+
+
+def id_of(kind: Kind, person_id: int, loose: Iterable[int], groups: Iterable[int]) -> str:
+    """Return the id of a question whether these faces and groups are a person."""
+    return f"{kind}:{ids.person(person_id)}:{_digest(loose, groups)}"
+
+
+def text_of(kind: Kind, label: str, n_faces: int) -> str:
+    """Return the words of a question whether so many faces are a person who is called so."""
+    faces = "is this face" if n_faces == 1 else f"are these {n_faces} faces"
+    return f"{faces} of {label} really {label}?" if kind == "still" else f"{faces} {label}?"
 
 
 def _digest(loose: Iterable[int], groups: Iterable[int]) -> str:
@@ -411,9 +422,9 @@ def _still_question(scene: Scene, doubt: _Doubt, chance: float) -> Question:
     faces = tuple(table.ids[doubt.rows[np.argsort(alike, kind="stable")]].tolist())
     n_faces = len(faces)
     return Question(
-        id=f"still:{ids.person(doubt.person_id)}:{_digest(faces, ())}",
+        id=id_of("still", doubt.person_id, faces, ()),
         kind="still",
-        text=f"{'is this face' if n_faces == 1 else f'are these {n_faces} faces'} of {label} really {label}?",
+        text=text_of("still", label, n_faces),
         people=(doubt.person_id,),
         labels=(label,),
         faces=faces,

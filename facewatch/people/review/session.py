@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-import numpy as np
-
 from facewatch.catalog import Catalog
-from facewatch.errors import DecisionError
 from facewatch.people.corrections import Decisions
 from facewatch.people.record import Decided
 from facewatch.people.review.answers import Answer, check_answers, decide, decide_all, is_open
+from facewatch.people.review.coverage import Coverage, coverage
+from facewatch.people.review.dividing import divided, halves
 from facewatch.people.review.questions import Question, Subset, open_questions
 from facewatch.types import EngineInfo
 
@@ -24,16 +23,6 @@ FACES_AN_ANSWER = 10_000
 
 Deciding = Callable[[], AbstractContextManager[Decisions]]
 """Opens what makes decisions effective when it is closed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How much so many answers settle, on average."""
-
-    n_answers: int
-    n_faces: float
-    share: float
-    """Of the faces that are open, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +116,9 @@ class Review:
             DecisionError: the question is no longer open, cannot be divided, or the answer contradicts what a user
                 said before.
         """
-        parts = self._divided(question) if answer.verb == "divide" else self._parts
+        parts = self._parts
+        if answer.verb == "divide":
+            parts = divided(parts, question, halves(self._catalog, self._engine_id, self._info, question))
         made: list[Decided] = []
         try:
             with self._deciding() as decisions:
@@ -188,71 +179,3 @@ class Review:
             self._questions = None
         elif self._questions is not None:
             self._questions = [other for other in self._questions if other is not question]
-
-    def _divided(self, question: Question) -> tuple[Subset, ...]:
-        """Return what is asked about apart when a question is divided in two."""
-        halves = _halves(self._catalog, self._engine_id, self._info, question)
-        kept = []
-        for part in self._parts:
-            if (part.kind, part.person_id) == (question.kind, question.people[0]):
-                loose, groups = part.loose - set(question.loose), part.groups - set(question.groups)
-                part = Subset(part.kind, part.person_id, loose, groups)
-            if part.loose or part.groups:
-                kept.append(part)
-        return (*kept, *halves)
-
-
-def _halves(catalog: Catalog, engine_id: int, info: EngineInfo, question: Question) -> tuple[Subset, Subset]:
-    """Return two parts of what a question is about: what looks more like the one or the other of the two that are
-    farthest apart.
-
-    Raises:
-        DecisionError: it is about one face or group.
-    """
-    loose = catalog.faces.load(engine_id, n_dims=info.n_dims, faces=question.loose)
-    groups = catalog.faces.load(engine_id, n_dims=info.n_dims, people=question.groups)
-    if question.kind not in ("is", "still") or len(loose) + len(question.groups) < 2:
-        raise DecisionError(
-            f"{question.id} ({question.text}) cannot be divided; a group that is several people: facewatch split"
-        )
-    means = [groups.embeddings[groups.people == group].mean(axis=0) for group in question.groups]
-    vectors = np.array([*loose.embeddings, *means], np.float32)
-    cosines = vectors @ vectors.T
-    one, other = np.unravel_index(int(cosines.argmin()), cosines.shape)
-    is_first = cosines[one] >= cosines[other]
-    is_first[[one, other]] = True, False
-    faces, people = is_first[: len(loose)], is_first[len(loose) :]
-    first, second = (
-        Subset(
-            question.kind,
-            question.people[0],
-            frozenset(loose.ids[faces == side].tolist()),
-            frozenset(np.array(question.groups, np.int64)[people == side].tolist()),
-        )
-        for side in (True, False)
-    )
-    return first, second
-
-
-def coverage(questions: Iterable[Question], n_open: int, answers: Sequence[int]) -> list[Coverage]:
-    """Return how much the first so many answers settle on average, of the faces that are open.
-
-    A face that several questions are about counts once.
-    """
-    covered = [0.0]
-    seen: set[tuple[str, int]] = set()
-    for question in questions:
-        about = {("face", face_id) for face_id in question.loose}
-        people = question.people if question.kind in ("who", "strangers") else question.people[1:]
-        about |= {("person", person_id) for person_id in people}
-        covered.append(covered[-1] + question.settles * len(about - seen) / max(1, len(about)))
-        seen |= about
-    numbers = dict.fromkeys(min(n, len(covered) - 1) for n in answers)
-    return [Coverage(n, covered[n], min(1.0, covered[n] / n_open) if n_open else 1.0) for n in numbers]
-
-
-def answers_for(questions: Iterable[Question], n_open: int, share: float) -> int | None:
-    """Return how many answers settle this share of the faces that are open, on average; None: all do not."""
-    everything = list(questions)
-    steps = coverage(everything, n_open, range(len(everything) + 1))
-    return next((step.n_answers for step in steps if step.share >= share), None)

@@ -1,0 +1,184 @@
+"""The review in a browser, by keyboard, on real photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from browsers import chromium, copied, opened, served, wait_until
+from playwright.sync_api import Browser, Page, expect
+
+from facewatch.app import App
+from facewatch.config import Config, load_config
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Place:
+    """A family that nobody has named; every test leaves it so."""
+
+    config: Config
+    url: str
+
+    def folders(self) -> set[str]:
+        return {one.name for one in self.config.people.iterdir() if one.is_dir() and one.name[0] not in "._"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def place(shared: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    base = tmp_path_factory.mktemp("review")
+    copied(shared, base / "photos", "album/family")  # type: ignore[arg-type]
+    given = {
+        "library.photos": [str(base / "photos")],
+        "library.catalog": str(base / "c.sqlite"),
+        "library.people": str(base / "People"),
+    }
+    config = load_config(None, given, cwd=base)
+    with App(config) as app:
+        app.pipeline.scan()
+    with served(lambda: App(config)) as url:
+        yield Place(config, f"{url}review")
+
+
+def asked(page: Page) -> str | None:
+    """Return the id of the question that is shown."""
+    return page.locator("#question").get_attribute("data-question")
+
+
+def wait_for_another(page: Page, than: str | None) -> None:
+    expect(page.locator("#question")).not_to_have_attribute("data-question", than or "")
+
+
+def said(page: Page) -> str:
+    return page.locator("#said p").inner_text()
+
+
+def test_a_name_is_typed_and_taken_back_by_keyboard_and_the_folders_follow(browser: Browser, place: Place) -> None:
+    with opened(browser, place.url) as page:
+        expect(page.locator("#question-heading")).to_contain_text("Who is this")
+        first = asked(page)
+        assert page.url.endswith(f"/{first}")
+        page.keyboard.press("t")
+        page.keyboard.type("Anna")
+        page.keyboard.press("Enter")
+        wait_for_another(page, first)
+        expect(page.locator("#said p")).to_contain_text("belong to Anna now")
+        expect(page.locator("#question-heading")).to_be_focused()
+        wait_until(lambda: place.folders() == {"Anna"})
+        expect(page.locator(".past li").first).to_contain_text("Anna")
+        page.keyboard.press("u")
+        expect(page.locator("#question")).to_have_attribute("data-question", first or "")
+        expect(page.locator("#said p")).to_contain_text("Taken back")
+        wait_until(lambda: place.folders() == set())
+        expect(page.locator(".past li").first).to_contain_text("undone")
+
+
+def test_the_next_question_is_there_with_its_faces_when_a_key_is_pressed(browser: Browser, place: Place) -> None:
+    with opened(browser, place.url) as page:
+        for _ in range(3):
+            before = asked(page)
+            expect(page.locator("#stage")).to_have_attribute("data-ahead", "3")
+            page.keyboard.press("s")
+            shown = page.evaluate(
+                "[...document.querySelectorAll('.question-face:not([hidden]) img')]"
+                ".map((image) => image.complete && image.naturalWidth > 0)"
+            )
+            assert asked(page) != before
+            assert shown
+            assert all(shown)
+
+
+def test_an_answer_of_an_earlier_review_is_taken_back_from_the_list(browser: Browser, place: Place) -> None:
+    with opened(browser, place.url) as page:
+        first = asked(page)
+        page.keyboard.press("h")
+        wait_for_another(page, first)
+        expect(page.locator("#said p")).to_contain_text("is hidden")
+    with opened(browser, place.url) as page:
+        assert asked(page) != first
+        page.locator(f'.past [data-of="{first}"]').first.click()
+        expect(page.locator(".past li").first).to_contain_text("undone")
+        page.goto(place.url)
+        expect(page.locator("#question")).to_have_attribute("data-question", first or "")
+
+
+def test_skipped_questions_come_again_in_the_end(browser: Browser, place: Place) -> None:
+    with opened(browser, place.url) as page:
+        first = asked(page)
+        page.keyboard.press("s")
+        wait_for_another(page, first)
+        page.keyboard.press("u")
+        expect(page.locator("#question")).to_have_attribute("data-question", first or "")
+        seen: list[str] = []
+        while (one := asked(page)) is not None:
+            seen.append(one)
+            page.keyboard.press("s")
+            wait_for_another(page, one)
+            expect(page.locator("#question [aria-busy]")).to_have_count(0)
+        assert len(seen) == len(set(seen)) > 5
+        expect(page.locator("#question-heading")).to_have_text("Nothing else to ask")
+        page.get_by_role("button", name=f"Ask the {len(seen)} skipped questions again").click()
+        expect(page.locator("#question")).to_have_attribute("data-question", first or "")
+
+
+def test_what_somebody_else_has_answered_is_passed_over_with_a_sentence(browser: Browser, place: Place) -> None:
+    with opened(browser, place.url) as page:
+        first = asked(page) or ""
+        with App(place.config) as app:
+            app.corrections.rename(first.removeprefix("who:"), "Ben")
+        wait_for_another(page, first)
+        expect(page.locator("#said p")).to_contain_text("is resolved meanwhile")
+        with App(place.config) as app:
+            app.corrections.undo()
+
+
+def test_an_answer_that_does_not_arrive_is_asked_again(browser: Browser, place: Place) -> None:
+    with opened(browser, place.url) as page:
+        first = asked(page)
+        page.route("**/api/v1/review/answers", lambda route: route.abort())
+        page.keyboard.press("h")
+        expect(page.locator("#said p")).to_contain_text("does not answer")
+        expect(page.locator("#question")).to_have_attribute("data-question", first or "")
+        page.unroute("**/api/v1/review/answers")
+        page.keyboard.press("h")
+        expect(page.locator("#said p")).to_contain_text("is hidden")
+        page.keyboard.press("u")
+        expect(page.locator("#said p")).to_contain_text("Taken back")
+
+
+def test_it_is_answered_with_a_thumb(browser: Browser, place: Place) -> None:
+    with opened(browser, place.url, width=390, height=844) as page:
+        first = asked(page)
+        buttons = page.locator(".answers button")
+        for box in (button.bounding_box() for button in buttons.all()):
+            assert box is not None
+            assert box["height"] >= 44
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
+            assert box["y"] + box["height"] <= 844
+        page.get_by_role("button", name="Hide").click()
+        wait_for_another(page, first)
+        expect(page.locator("#said p")).to_contain_text("is hidden")
+        page.locator(".undo-last").click()
+        expect(page.locator("#question")).to_have_attribute("data-question", first or "")
+        expect(page.locator("#said p")).to_contain_text("Taken back")
+
+
+def test_faces_are_walked_with_arrows_and_one_is_opened(browser: Browser, place: Place) -> None:
+    with opened(browser, place.url) as page:
+        faces = page.locator(".question-face:not([hidden])")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        expect(faces.nth(1)).to_be_focused()
+        assert page.locator('.question-face[tabindex="0"]').count() == 1
+        photo = faces.nth(1).get_attribute("href") or ""
+        with page.expect_request("**/photo/*") as request:
+            page.keyboard.press("o")
+        assert request.value.url.endswith(photo)

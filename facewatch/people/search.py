@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from facewatch.indexing.analyzer import Examination, LibraryFile
 from facewatch.indexing.worker import WorkerLost
 from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
 from facewatch.people.lookup import faces_on_link
-from facewatch.types import Fingerprint
+from facewatch.types import Box, Fingerprint
 
 if TYPE_CHECKING:
     from facewatch.indexing.engine import WantedEngine
@@ -85,6 +85,8 @@ class NearFaces:
     """The distance below which the thresholds would take a good face for the same person's; None: that is not known,
     because another engine than the one in use is wanted, or its files are absent."""
     found: tuple[FoundFace, ...]
+    box: Box | None = None
+    """Where it is, in pixels of the upright photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class _Probe:
     person: str | None
     vector: Floats | None
     """None: the engine in use has not seen it."""
+    box: Box | None = None
 
 
 class Search:
@@ -149,9 +152,34 @@ class Search:
                     person=probe.person,
                     near_enough=near_enough,
                     found=tuple(islice(self._shown(ranking, probe.face_id, k), k)),
+                    box=probe.box,
                 )
                 for (probe, _), ranking in zip(probes, rankings, strict=True)
             ]
+
+    def like_face(self, face_id: int, *, k: int = 10) -> NearFaces:
+        """Return the `k` faces nearest to one of the catalog.
+
+        Raises:
+            NotKnownError: there is no such face, or the engine in use has not seen it.
+        """
+        with self._catalog.read():
+            engine = self._engine_in_use()
+            vectors = self._kept.load(engine) if engine else Vectors([])
+            rows, known = self._catalog.faces.rows([face_id]), vectors.of([face_id])
+            if engine is None or not rows or rows[0].mark in NEVER_FOUND or face_id not in known:
+                raise NotKnownError("there is no such face, or the engine in use has not seen it")
+            number, face = self._faces_of(rows[0].photo_id).get(face_id, (0, {}))
+            (ranking,) = vectors.nearest(known[face_id][None])
+            return NearFaces(
+                number=number,
+                face_id=face_id,
+                person_id=rows[0].person_id,
+                person=face.get("name"),
+                near_enough=self._near_enough(engine),
+                found=tuple(islice(self._shown(ranking, face_id, k), k)),
+                box=rows[0].box,
+            )
 
     def _near_enough(self, engine: KnownEngine) -> float | None:
         """Return how near a face must be to one of a person's to be matched with it."""
@@ -246,7 +274,7 @@ class Search:
         if others := faces.keys() - known.keys():
             known |= vectors.of(others)
         return [
-            _Probe(number, face_id, face["person_id"], face["name"], known.get(face_id))
+            _Probe(number, face_id, face["person_id"], face["name"], known.get(face_id), _box_of(face))
             for face_id, (number, face) in faces.items()
             if face["mark"] not in NEVER_FOUND
         ]
@@ -264,7 +292,7 @@ class Search:
         if photo_id is not None and self._catalog.faces.is_analysed(photo_id, engine.id):
             return self._known_faces(photo, photo_id, engine, vectors)
         faces = sorted(self._analyse(name, full, examined).faces, key=lambda face: face.box.x)
-        return [_Probe(number, None, None, None, face.embedding) for number, face in enumerate(faces, 1)]
+        return [_Probe(number, None, None, None, face.embedding, face.box) for number, face in enumerate(faces, 1)]
 
     def _examine(self, name: str, full: Path) -> Examination:
         examined = _answer(self._workers().examine(_file(full)), name)
@@ -281,6 +309,10 @@ class Search:
         if isinstance(analysed, Fault):
             raise NotKnownError(f"{name}: {analysed.text}; {analysed.advice}")
         return analysed
+
+
+def _box_of(face: Mapping[str, Any]) -> Box:
+    return Box(face["x"], face["y"], face["w"], face["h"], face["turn"])
 
 
 def _answer(future: Future[_T], name: str) -> _T:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from facewatch.catalog import display
@@ -116,3 +118,36 @@ def totals_row(totals: PhotoTotals, offline: OfflinePlaces) -> dict[str, Any]:
         "n_undated": totals.n_undated,
         "offline": dict(offline.reasons),
     }
+
+
+# --- as tiles ---
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoTile:
+    """A photo in a list."""
+
+    id: int
+    label: str
+    """What it is, for who cannot see it."""
+    people: str
+    mark: str
+    """What keeps it from being opened; "": nothing."""
+    heading: str | None
+    """What stands above it and those behind it; None: that of the photo before it."""
+
+
+def photo_tiles(photos: Iterable[FoundPhoto], offline: OfflinePlaces) -> list[PhotoTile]:
+    """Return photos, the newest first, under headings of months."""
+    return list(_tiles(photos, offline))
+
+
+def _tiles(photos: Iterable[FoundPhoto], offline: OfflinePlaces) -> Iterator[PhotoTile]:
+    before: str | None = None
+    for photo in photos:
+        month = datetime.fromisoformat(photo.taken_at).strftime("%B %Y") if photo.taken_at else "Without a date"
+        people = ", ".join(dict.fromkeys(one.label for one in photo.people if one.is_named))
+        mark = "deleted" if not photo.files else "offline" if offline.is_offline(photo) else ""
+        label = ", ".join(filter(None, [photo.taken_at[:10], people or plural(photo.n_faces, "face"), mark]))
+        yield PhotoTile(photo.id, label, people, mark, heading=None if month == before else month)
+        before = month

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ T = TypeVar("T")
 
 N_READERS = 2
 """More would wait for each other: nearly all of their work needs Python's one lock."""
+
+
+IDLE_SECONDS = 60.0
+"""After which worker processes are ended: each holds a few hundred MB of models."""
 
 
 class AppThreads:
@@ -64,6 +69,11 @@ class AppThreads:
             app.__exit__(None, None, None)
 
 
+def _end_workers(app: App) -> None:
+    if app.workers.made is not None:
+        app.workers.made.close()
+
+
 @dataclass(frozen=True, slots=True)
 class _Cached:
     version: int
@@ -84,6 +94,8 @@ class Access:
         """Decisions; each number is written by one thread only."""
         self.fault = ""
         """Why the folders do not show what was decided last; "": they do, or will in a moment."""
+        self._analysed_at: float | None = None
+        """When worker processes were used last; None: they have ended."""
         self.is_closing = False
         self.version = 0
         """Grows with every change to the catalog that is known of: decisions made here at once, others when they are
@@ -117,9 +129,23 @@ class Access:
         """Return what `work` reads, beside other readers and decisions."""
         return await self._reading.run(work)
 
-    async def decide(self, work: Callable[[App], T]) -> T:
+    async def analyse(self, work: Callable[[App], T]) -> T:
+        """Return what `work` finds, which may have worker processes analyse a photo; decisions wait for it, so that
+        there is one set of these processes. They end when they have had nothing to do for a while."""
+        self._analysed_at = time.monotonic()
+        return await self._deciding.run(work)
+
+    async def let_go(self) -> None:
+        """End the processes that `analyse` has used, if that is a while ago."""
+        if self._analysed_at is not None and time.monotonic() - self._analysed_at > IDLE_SECONDS:
+            self._analysed_at = None
+            await self._deciding.run(_end_workers)
+
+    async def decide(self, work: Callable[[App], T], *, is_analysing: bool = False) -> T:
         """Return what `work` decided, after all that was asked for before it. What follows from it, pool and folders,
-        comes right behind it, when the answer is on its way already."""
+        comes right behind it, when the answer is on its way already. `is_analysing`: see `analyse`."""
+        if is_analysing:
+            self._analysed_at = time.monotonic()
 
         def decision(app: App) -> T:
             self._n_begun += 1

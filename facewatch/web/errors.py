@@ -9,7 +9,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from facewatch.errors import BusyError, DecisionError, EngineError, FacewatchError, NotKnownError, PhotoError
+from facewatch.errors import (
+    BusyError,
+    DecisionError,
+    EngineError,
+    FacewatchError,
+    NotKnownError,
+    PhotoError,
+    QueryError,
+)
 from facewatch.people.assigning import NameTakenError
 from facewatch.presentation.html import render
 
@@ -21,6 +29,7 @@ _STATUS: tuple[tuple[type[FacewatchError], int], ...] = (
     (NotKnownError, 404),
     (DecisionError, 409),
     (PhotoError, 422),
+    (QueryError, 422),
     (BusyError, 503),
     (EngineError, 503),
 )

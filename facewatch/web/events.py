@@ -23,6 +23,7 @@ async def watch_catalog(access: Access) -> None:
     known = await access.count_changes()
     while True:
         await asyncio.sleep(POLL_SECONDS)
+        await access.let_go()
         count = await access.count_changes()
         if count != known:
             known = count

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel, Field, model_validator
 
 from facewatch import ids
 from facewatch.app import App
+from facewatch.errors import NotKnownError
 from facewatch.people.photos.whole import WholePhoto, neighbours, photos_in_order, whole_photo
 from facewatch.presentation.corrections import said_on_page
 from facewatch.presentation.html import render
@@ -136,6 +137,15 @@ async def photo_page(site: Site, photo: PhotoId, q: Words = "", face: int = 0) -
     )
 
 
+@pages.get("/face/{face}")
+async def face_page(site: Site, face: FaceId) -> RedirectResponse:
+    """Lead to the photo of a face."""
+    rows = await site.access.read(lambda app: app.catalog.faces.rows([face]))
+    if not rows:
+        raise NotKnownError("there is no such face any more")
+    return RedirectResponse(f"/photo/{rows[0].photo_id}?face={face}", 307)
+
+
 @api.get("/photos/{photo}")
 async def one_photo(site: Site, photo: PhotoId) -> PhotoDetails:
     """Return a photo with its faces."""
@@ -185,7 +195,7 @@ async def add_face(site: Site, photo: PhotoId, drawn: DrawnBox) -> Outcome:
         decided = app.corrections.add_face(photo, box, drawn.who, is_new=drawn.is_new)
         return Outcome(said=said_on_page(app.catalog, decided), entry_id=decided.entry_id, people=list(decided.people))
 
-    return await site.access.decide(work)
+    return await site.access.decide(work, is_analysing=True)
 
 
 @api.post("/photos/{photo}/present")

@@ -26,7 +26,9 @@ from facewatch.web import (
     people,
     person,
     photo,
+    photos,
     review,
+    search,
     split,
 )
 from facewatch.web.access import Access
@@ -49,7 +51,9 @@ PAGES = (
     person,
     split,
     photo,
+    photos,
     review,
+    search,
     history,
 )
 """Modules with pages (`pages`)."""
@@ -58,6 +62,8 @@ API = (
     person,
     split,
     photo,
+    photos,
+    search,
     corrections,
     review,
     history,

@@ -1,0 +1,145 @@
+"""The page that finds photos, and photos in the JSON API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
+
+from facewatch.app import App
+from facewatch.catalog.photos import FoundPhoto
+from facewatch.errors import FacewatchError
+from facewatch.people.photos.finder import OfflinePlaces
+from facewatch.presentation.html import render
+from facewatch.presentation.photos import found_line, photo_tiles, totals_lines
+from facewatch.web.errors import status_of
+from facewatch.web.paging import Pages
+from facewatch.web.photo import Words
+from facewatch.web.site import Parts, Site
+
+pages = APIRouter()
+api = APIRouter(tags=["photos"])
+
+PAGE = 120
+"""Photos on one page."""
+
+
+class FoundPerson(BaseModel):
+    person_id: int
+    label: str
+    face_id: int | None
+    """null: as a user said, without a face."""
+
+
+class FoundRow(BaseModel):
+    """A photo that was found."""
+
+    id: int
+    taken_at: str
+    width: int
+    height: int
+    n_faces: int
+    files: list[str]
+    """All copies; none: it was deleted."""
+    is_offline: bool
+    people: list[FoundPerson]
+
+
+class FoundRows(BaseModel):
+    """Part of the photos that a search finds, the newest first."""
+
+    n_photos: int
+    n_deleted: int
+    """As many more would be found, but no file holds them any more."""
+    n_undated: int
+    """As many more would be found if it were known when they were taken."""
+    photos: list[FoundRow]
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What a search finds as a whole."""
+
+    ids: Sequence[int]
+    line: str
+    notes: tuple[str, ...]
+    n_deleted: int
+    n_undated: int
+
+
+def _search(app: App, words: str) -> _Search:
+    finder = app.photos()
+    query = finder.understand(words)
+    totals = finder.totals(query)
+    return _Search(
+        app.catalog.photo_search.ids(query),
+        line=found_line(query, totals, app.catalog.people.names()),
+        notes=tuple(totals_lines(totals)),
+        n_deleted=totals.n_deleted,
+        n_undated=totals.n_undated,
+    )
+
+
+async def _found(site: Parts, words: str) -> _Search:
+    return await site.access.cached(("search", words), lambda app: _search(app, words))
+
+
+async def _these(site: Parts, photos: Sequence[int]) -> tuple[list[FoundPhoto], OfflinePlaces]:
+    return await site.access.read(lambda app: (app.catalog.photo_search.found(photos), app.photos().offline()))
+
+
+@pages.get("/photos", response_class=HTMLResponse)
+async def photos_page(site: Site, paging: Pages, q: Words = "") -> HTMLResponse:
+    try:
+        search, fault, status = await _found(site, q), "", 200
+    except FacewatchError as error:
+        search, fault, status = _Search((), "", (), 0, 0), str(error), status_of(error)
+    part = paging.part(search.ids, PAGE)
+    found, offline = await _these(site, part.items)
+    page = render(
+        "web/photos.html",
+        current="photos",
+        q=q,
+        query={"q": q} if q else {},
+        line=search.line,
+        notes=search.notes,
+        fault=fault,
+        part=part,
+        tiles=photo_tiles(found, offline),
+    )
+    return HTMLResponse(page, status)
+
+
+@api.get("/photos")
+async def list_photos(
+    site: Site,
+    q: Words = "",
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
+) -> FoundRows:
+    """Find photos by the words of `facewatch photos`: with Anna Ben, without Carl, faces:3+, 2019, in:Holidays."""
+    search = await _found(site, q)
+    found, offline = await _these(site, search.ids[offset : offset + limit])
+    return FoundRows(
+        n_photos=len(search.ids),
+        n_deleted=search.n_deleted,
+        n_undated=search.n_undated,
+        photos=[_row(photo, offline) for photo in found],
+    )
+
+
+def _row(photo: FoundPhoto, offline: OfflinePlaces) -> FoundRow:
+    return FoundRow(
+        id=photo.id,
+        taken_at=photo.taken_at,
+        width=photo.width,
+        height=photo.height,
+        n_faces=photo.n_faces,
+        files=[file.path for file in photo.files],
+        is_offline=offline.is_offline(photo),
+        people=[FoundPerson(person_id=one.person_id, label=one.label, face_id=one.face_id) for one in photo.people],
+    )

@@ -1,0 +1,84 @@
+"""Finding photos by words and faces by a photo, in a browser, on real photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browsers import chromium, copied, opened, served
+from playwright.sync_api import Browser, expect
+
+from facewatch.app import App
+from facewatch.config import load_config
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def address(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    base = tmp_path_factory.mktemp("photos")
+    photos = copied(shared, base / "photos", "album/family")
+    given = {
+        "library.photos": str(photos),
+        "library.catalog": str(base / "c.sqlite"),
+        "library.people": str(base / "P"),
+    }
+    config = load_config(None, given, cwd=base)
+    with App(config) as app:
+        app.pipeline.scan()
+        people = [person for person in app.catalog.people.all() if person.n_photos]
+        app.corrections.rename(str(people[0].id), "Anna")
+        app.corrections.rename(str(people[1].id), "Ben")
+    with served(lambda: App(config)) as url:
+        yield url
+
+
+def test_photos_are_found_as_one_types_and_opened_in_their_order(browser: Browser, address: str) -> None:
+    with opened(browser, f"{address}photos") as page:
+        field = page.get_by_role("searchbox")
+        field.fill("with Anna")
+        expect(page.locator(".count")).to_contain_text("with Anna")
+        tiles = page.locator(".tile")
+        n = tiles.count()
+        assert 1 < n < 30
+        assert "q=with+Anna" in page.url
+        tiles.first.locator("a").click()
+        for _ in range(n - 1):
+            page.get_by_label("Next photo").click()
+            page.wait_for_load_state()
+        expect(page.get_by_label("Next photo")).to_have_count(0)
+
+
+def test_words_that_are_not_understood_are_said_beside_the_field(browser: Browser, address: str) -> None:
+    with opened(browser, f"{address}photos?q=with+Nobodyatall") as page:
+        expect(page.get_by_role("alert")).to_contain_text("Nobodyatall")
+        expect(page.get_by_role("searchbox")).to_have_value("with Nobodyatall")
+
+
+def test_a_name_completes_while_it_is_typed(browser: Browser, address: str) -> None:
+    with opened(browser, f"{address}photos") as page:
+        page.get_by_role("searchbox").press_sequentially("with An")
+        expect(page.get_by_role("searchbox")).to_have_value("with Anna")
+
+
+def test_a_photo_that_is_dropped_shows_its_faces_and_who_is_nearest(
+    browser: Browser, address: str, shared: Path, tmp_path: Path
+) -> None:
+    photo = sorted((shared / "photos/album/family").glob("Family1-Dad*.jpg"))[0]
+    with opened(browser, f"{address}search") as page:
+        page.locator("#file").set_input_files(photo)
+        expect(page.locator("#results .count")).to_contain_text("1 face on this photo")
+        expect(page.locator(".near-people li").first).to_contain_text("near enough")
+        assert page.locator(".near-faces .tile").count() > 10
+        expect(page.locator(".near-ends")).to_have_count(1)
+        page.locator("#file").set_input_files(
+            {"name": "note.jpg", "mimeType": "image/jpeg", "buffer": b"no photo at all"}
+        )
+        expect(page.locator(".toast.error")).to_contain_text("not a photo")

@@ -173,3 +173,25 @@ def test_no_format_takes_more_memory_than_is_reckoned_with(name: str, tmp_path: 
     assert 1.5 * n_pixels < taken
     # Small photos take the same for the picture that comes of them, which is 9 MB here, a tenth of what is reckoned.
     assert taken < 1.1 * bytes_needed(file_format, n_pixels, path.stat().st_size)
+
+
+AFTER_LARGE_BLOCKS = """
+import platform, psutil, sys
+from facewatch.indexing.memory import give_back_large_blocks
+assert give_back_large_blocks() or platform.libc_ver()[0] != "glibc"
+first = bytearray(4 << 20)
+del first
+before, blocks, small = psutil.Process().memory_info().rss, [], []
+for _ in range(100):
+    blocks.append(bytearray(2 << 20))
+    small.append(bytes(100_000))
+del blocks
+print(psutil.Process().memory_info().rss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems give memory back by themselves")
+def test_large_blocks_that_are_freed_do_not_stay_with_the_process() -> None:
+    """Small ones that were made in between stay: by itself glibc would keep all 200 MB for their sake."""
+    done = subprocess.run([sys.executable, "-P", "-c", AFTER_LARGE_BLOCKS], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 50 * MB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,25 @@ def share_out(memory: int | None, n_wanted: int, *, engine: str, own: int) -> Sh
 def bytes_needed(format: str, n_pixels: int, n_file_bytes: int) -> int:
     """Return about how much memory it takes to decode so many pixels of a file of this format and size."""
     return n_file_bytes + n_pixels * BYTES_PER_PIXEL.get(format, MOST_BYTES_PER_PIXEL)
+
+
+_M_MMAP_THRESHOLD = -3
+"""Of glibc's mallopt."""
+_LARGE = 1 << 20
+
+
+def give_back_large_blocks() -> bool:
+    """Have blocks of a megabyte and more go back to the system when they are freed, for the life of this process.
+
+    Returns whether that could be asked for.
+
+    By itself glibc keeps them once some were freed: after the questions of 100,000 faces were found in a thread, a
+    process had 140 MB more than it used.
+    """
+    try:
+        return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE))
+    except (OSError, AttributeError):  # another C library
+        return False
 
 
 def in_mb(n_bytes: int) -> str:

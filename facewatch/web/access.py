@@ -1,7 +1,8 @@
 """The catalog for many requests at once.
 
 Decisions are made one after another, in a thread that owns an App. What only reads runs beside them, in a few threads
-with an App each, which cannot write. The event loop itself never waits for a disk.
+with an App each, which cannot write; what one piece of work reads is of one moment. The event loop itself never waits
+for a disk.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ class AppThreads:
             if self._is_reader:
                 app.catalog.refuse_writing()
             self._own.app = app
-        return work(app)
+        if not self._is_reader:
+            return work(app)
+        with app.catalog.read_transaction():
+            return work(app)
 
     def close(self) -> None:
         """Close every App in its own thread; SQLite allows no other."""

@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from facewatch import __version__
 from facewatch.errors import WebError
+from facewatch.indexing.memory import give_back_large_blocks
 from facewatch.web import (
     corrections,
     events,
@@ -147,6 +148,7 @@ class Server:
             WebError: somebody else has it, or it is none of this machine's.
         """
         self._socket = _listen(host, port)
+        give_back_large_blocks()
         host, port = self._socket.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         self._thread: threading.Thread | None = None

@@ -38,6 +38,7 @@ from facewatch.catalog.people import LinkRow, Links, People, Person, Runs
 from facewatch.catalog.person import PersonFaces
 from facewatch.catalog.photos import PhotoSearch
 from facewatch.catalog.pictures import PicturedPhoto, PictureSources
+from facewatch.catalog.pool import Pool
 from facewatch.catalog.presences import Presence, Presences
 from facewatch.catalog.tiles import Tiles
 from facewatch.errors import CatalogError
@@ -107,6 +108,7 @@ class Tables:
         self.links = Links(db)
         self.runs = Runs(db)
         self.journal = Journal(db)
+        self.pool = Pool(db)
 
 
 class Catalog(Tables):

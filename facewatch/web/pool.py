@@ -1,0 +1,87 @@
+"""The page of faces that belong to nobody, and those in the JSON API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
+
+from facewatch.catalog.pool import PoolKind
+from facewatch.presentation.html import render
+from facewatch.presentation.pool import pool_tiles
+from facewatch.web.paging import Pages
+from facewatch.web.site import Parts, Site
+
+pages = APIRouter()
+api = APIRouter(tags=["unassigned faces"])
+
+PAGE = 200
+
+
+class PoolFaceRow(BaseModel):
+    """A face of nobody."""
+
+    id: int
+    photo_id: int
+    taken_at: str
+    guess_id: int | None
+    """The person that it is most like."""
+    guess: str | None
+    distance: float | None
+    mark: str | None
+    """nobody or not_a_face, as a user said."""
+
+
+class PoolFaceRows(BaseModel):
+    n_faces: int
+    faces: list[PoolFaceRow]
+
+
+async def _ids(site: Parts, kind: PoolKind) -> Sequence[int]:
+    return await site.access.cached(("pool", kind), lambda app: app.catalog.pool.ids(kind))
+
+
+@pages.get("/pool", response_class=HTMLResponse)
+async def pool_page(site: Site, paging: Pages, kind: PoolKind = PoolKind.OPEN) -> str:
+    counts = {one: len(await _ids(site, one)) for one in PoolKind}
+    part = paging.part(await _ids(site, kind), PAGE)
+    rows = await site.access.read(lambda app: app.catalog.pool.rows(part.items))
+    return render(
+        "web/pool.html",
+        current="pool",
+        kind=kind,
+        counts=counts,
+        part=part,
+        query={} if kind is PoolKind.OPEN else {"kind": kind.value},
+        tiles=pool_tiles(rows),
+    )
+
+
+@api.get("/pool")
+async def list_pool(
+    site: Site,
+    kind: PoolKind = PoolKind.OPEN,
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
+) -> PoolFaceRows:
+    """List faces that belong to nobody; those that may be one person stand together."""
+    ids = await _ids(site, kind)
+    rows = await site.access.read(lambda app: app.catalog.pool.rows(ids[offset : offset + limit]))
+    return PoolFaceRows(
+        n_faces=len(ids),
+        faces=[
+            PoolFaceRow(
+                id=row.id,
+                photo_id=row.photo_id,
+                taken_at=row.taken_at,
+                guess_id=row.guess_id,
+                guess=row.guess,
+                distance=row.distance,
+                mark=row.mark,
+            )
+            for row in rows
+        ],
+    )

@@ -1,0 +1,44 @@
+// Faces that belong to nobody: whose they are, or that they are nobody's; many at once.
+import { act } from "./core.js";
+import { choosePerson } from "./choose.js";
+import { Grid } from "./grid.js";
+
+const grid = new Grid("grid");
+const faces = (tiles) => tiles.map((tile) => Number(tile.dataset.face));
+const gone = (tiles) => () => tiles.forEach((tile) => tile.remove());
+
+async function decide(path, tiles, body) {
+  await act(path, { faces: faces(tiles), ...body }, { meanwhile: gone(tiles) });
+  grid.clear();
+}
+
+grid.on("strangers", (tiles) => decide("/faces/unassign", tiles));
+grid.on("ignore", (tiles) => decide("/faces/ignore", tiles));
+grid.on("yes", async (tiles) => {
+  for (const person of new Set(tiles.map((tile) => tile.dataset.guess))) {
+    if (person) await decide("/faces/assign", tiles.filter((tile) => tile.dataset.guess === person), { person: Number(person) });
+  }
+});
+grid.on("move", async (tiles) => {
+  const who = await choosePerson(tiles.length === 1 ? "Who is this?" : `Who are these ${tiles.length} faces?`, { withUnnamed: true });
+  if (who) await decide("/faces/assign", tiles, who.id === null ? { new_name: who.name } : { person: who.id });
+});
+grid.key(["o"], (tile) => { location.href = tile.querySelector("a.tile-face").href; });
+
+function groupOf(heading) {
+  const tiles = [];
+  for (let next = heading.nextElementSibling; next && !next.matches(".pool-heading"); next = next.nextElementSibling) if (next.matches(".tile")) tiles.push(next);
+  return tiles;
+}
+
+function headingOf(tile) {
+  let one = tile;
+  while (one && !one.matches(".pool-heading")) one = one.previousElementSibling;
+  return one;
+}
+
+grid.key(["g"], (tile) => { const heading = headingOf(tile); if (heading) groupOf(heading).forEach((one) => grid.select(one)); });
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-group]");
+  if (button) groupOf(button.closest(".pool-heading")).forEach((one) => grid.select(one));
+});

@@ -75,7 +75,7 @@ def test_the_documents_list_these_layers() -> None:
     assert layers == [set(names) for names in LAYERS]
 
 
-SEE_SETTINGS = {"app", "settings", "cli", "checks"}
+SEE_SETTINGS = {"app", "settings", "cli", "web", "checks"}
 
 
 def test_layers_below_the_app_do_not_see_the_settings() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from facewatch.heartbeat import Heartbeat
     from facewatch.pipeline import FaceCounts, ScanResult
     from facewatch.reports.stats import Spread, Stats
-    from facewatch.reports.status import Counts, Status
+    from facewatch.reports.status import Counts, FaultGroup, Status
     from facewatch.types import PassedOver
 
 _MOST_UNREAD = 10
@@ -403,3 +403,42 @@ def vectors_cells(stats: Stats) -> list[tuple[object, ...]]:
         (e.name, "yes" if e.is_in_use else "", e.n_dims, e.n_photos, e.n_vectors, f"{e.n_bytes / 1e6:.1f}")
         for e in stats.engines
     ]
+
+
+# --- scans that the page starts ---
+
+SCANNING_ALREADY = "a scan that was started here is running already; wait for it, or stop it"
+STARTED = "the scan has begun"
+STOPPING = "the scan ends after the photos that it has begun"
+
+
+def scan_ended(code: int, said: str) -> str:
+    """Return why a scan failed, by its exit code and what it wrote; "": it did not."""
+    if code in (0, 130, -15):
+        return ""
+    return said.strip().rpartition("\n")[2] or f"the scan ended with exit code {code}"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPage:
+    """What the page of the status shows."""
+
+    doing: str
+    """What runs now, and how far it is."""
+    facts: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...]
+    """What is not as it should be, or under way."""
+    faults: tuple[FaultGroup, ...]
+    is_running: bool
+
+
+def status_page(current: Status, now: datetime) -> StatusPage:
+    live, runner = current.health.live, current.health.runner
+    doing = f"{runner}: {_doing(live, now)}" if live and runner else str(runner or "nobody scans or watches now")
+    return StatusPage(
+        doing,
+        facts=tuple((name, value) for name, value in _facts(current, now) if name != "running"),
+        remarks=tuple(_remarks(current)),
+        faults=tuple(current.fault_groups),
+        is_running=runner is not None,
+    )

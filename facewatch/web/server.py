@@ -32,9 +32,12 @@ from facewatch.web import (
     review,
     search,
     split,
+    stats,
+    status,
 )
 from facewatch.web.access import Access
 from facewatch.web.errors import add_error_answers
+from facewatch.web.jobs import Jobs
 from facewatch.web.media import Media
 from facewatch.web.questions import QuestionDesk
 from facewatch.web.security import Guard
@@ -58,6 +61,8 @@ PAGES = (
     review,
     search,
     history,
+    stats,
+    status,
 )
 """Modules with pages (`pages`)."""
 API = (
@@ -71,6 +76,8 @@ API = (
     corrections,
     review,
     history,
+    stats,
+    status,
 )
 """Modules with a part of the JSON API (`api`)."""
 
@@ -94,7 +101,7 @@ def make_site(
     @contextlib.asynccontextmanager
     async def lifespan(site: FastAPI) -> AsyncIterator[None]:
         access = Access(make)
-        parts = site.state.parts = Parts(access, Media(access, workers), QuestionDesk(access))
+        parts = site.state.parts = Parts(access, Media(access, workers), QuestionDesk(access), Jobs())
         tasks: list[asyncio.Task[None]] = []
         try:
             await access.start()
@@ -106,6 +113,7 @@ def make_site(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            parts.jobs.close()
             await asyncio.to_thread(parts.media.close)
             await asyncio.to_thread(access.close)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from facewatch.web.access import Access
+from facewatch.web.jobs import Jobs
 from facewatch.web.media import Media
 from facewatch.web.questions import QuestionDesk
 
@@ -19,6 +20,7 @@ class Parts:
     access: Access
     media: Media
     questions: QuestionDesk
+    jobs: Jobs
 
 
 def _parts(request: Request) -> Parts:

@@ -25,10 +25,11 @@ def write_page(file: Path, stats: Stats, *, made_at: str) -> None:
         page_file.write(page.encode())
 
 
-def stats_page(stats: Stats, *, made_at: str) -> str:
-    """Return the page as text."""
+def stats_page(stats: Stats, *, made_at: str, frame: str = "page.html") -> str:
+    """Return the page as text; `frame` is the template around it."""
     return render(
         "stats.html",
+        frame=frame,
         title="facewatch: the library in numbers",
         facts=(f"{display(stats.catalog)}, {stats.n_bytes / 1e6:.1f} MB", f"facewatch {__version__}, {made_at}"),
         numbers=_tiles(stats),

@@ -22,6 +22,8 @@
 //   grid.current()                                        the tile that has the tab stop
 //   grid.focus(tile); grid.clear(); grid.select(tile)
 //
+// Between the tiles, headings: <div class="…" role="listitem" data-heading><h2>May 2019</h2></div>.
+//
 // Keys: arrows, Home and End in a row, Ctrl+Home and Ctrl+End, Page Up and Page Down; with Shift they extend the selection. Space
 // selects, Ctrl+A selects all, Escape clears, Enter opens. Ctrl+click, Shift+click, a click on the tick of a tile, and a long press
 // select; while something is selected, a click selects, too. Selection, focus and the current tile survive a refresh.
@@ -117,6 +119,11 @@ export class Grid {
   #setUp(tiles) {
     const grid = this.element;
     own(grid, { role: "grid", "aria-multiselectable": "true", "aria-colcount": "1", "aria-rowcount": grid.dataset.total ?? tiles.length });
+    // What stands above some tiles is a row without a place among them.
+    for (const heading of grid.querySelectorAll(":scope > [data-heading]")) {
+      own(heading, { role: "row" });
+      own(heading.firstElementChild, { role: "gridcell" });
+    }
     tiles.forEach((tile, i) => {
       own(tile, { role: "row", tabindex: tile.id === this.#currentId ? "0" : "-1", "aria-rowindex": i + 1, "aria-selected": this.#selected.has(tile.id) });
       if (tile.firstElementChild.getAttribute("role") === "gridcell") return;

@@ -25,20 +25,19 @@ grid.on("move", async (tiles) => {
 });
 grid.key(["o"], (tile) => { location.href = tile.querySelector("a.tile-face").href; });
 
-function groupOf(heading) {
+function selectGroup(heading) {
   const tiles = [];
-  for (let next = heading.nextElementSibling; next && !next.matches(".pool-heading"); next = next.nextElementSibling) if (next.matches(".tile")) tiles.push(next);
-  return tiles;
+  for (let next = heading.nextElementSibling; next && !("heading" in next.dataset); next = next.nextElementSibling) tiles.push(next);
+  tiles.forEach((one) => grid.select(one));
+  if (tiles.length) grid.focus(tiles[0]);
 }
 
-function headingOf(tile) {
+grid.key(["g"], (tile) => {
   let one = tile;
-  while (one && !one.matches(".pool-heading")) one = one.previousElementSibling;
-  return one;
-}
-
-grid.key(["g"], (tile) => { const heading = headingOf(tile); if (heading) groupOf(heading).forEach((one) => grid.select(one)); });
+  while (one && !("heading" in one.dataset)) one = one.previousElementSibling;
+  if (one) selectGroup(one);
+});
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-group]");
-  if (button) groupOf(button.closest(".pool-heading")).forEach((one) => grid.select(one));
+  if (button) selectGroup(button.closest("[data-heading]"));
 });

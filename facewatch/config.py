@@ -367,6 +367,13 @@ SETTINGS = (
         "Where they go; empty: beside the catalog, in a folder of its name with .backups.",
         _whole_path,
     ),
+    Setting(
+        "web.hosts",
+        (),
+        "Names under which the page of `facewatch web` may be reached, besides this machine's own: what a proxy in "
+        'front of it is called, for example ["photos.home"].',
+        _texts,
+    ),
 )
 
 

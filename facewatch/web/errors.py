@@ -6,7 +6,7 @@ import logging
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from facewatch.errors import (
@@ -19,11 +19,9 @@ from facewatch.errors import (
     QueryError,
 )
 from facewatch.people.assigning import NameTakenError
-from facewatch.presentation.html import render
+from facewatch.web.security import HEADERS, refused
 
 log = logging.getLogger(__name__)
-
-API = "/api/"
 
 _STATUS: tuple[tuple[type[FacewatchError], int], ...] = (
     (NotKnownError, 404),
@@ -69,6 +67,7 @@ def add_error_answers(site: FastAPI) -> None:
 
 def answer(request: Request, status: int, sentence: str) -> Response:
     """Return a sentence as what was asked for: JSON, or a page."""
-    if request.url.path.startswith(API):
-        return JSONResponse({"error": sentence}, status)
-    return HTMLResponse(render("web/error.html", status=status, sentence=sentence, current=""), status)
+    response = refused(request.scope, status, sentence)
+    # What nobody foresaw is answered outside of the guard.
+    response.headers.update(HEADERS)
+    return response

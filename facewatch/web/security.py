@@ -1,9 +1,31 @@
-"""What a browser may do with the answers."""
+"""Who may ask, and what a browser may do with the answers.
+
+The page decides things about people's photos, so pages of other sites must not be able to ask in the user's name, nor
+read its answers: names that lead here without being this machine's (DNS rebinding) are refused by the Host header,
+requests that another site makes by Origin and Sec-Fetch-Site. Beyond this machine, and on one that several people use,
+a token says who may ask.
+"""
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+import hashlib
+import hmac
+import ipaddress
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, quote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from facewatch.presentation.html import render
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -18,12 +40,102 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+MOST_BYTES = 1_000_000
+"""Of what is sent, but for a photo to search by."""
+MOST_PHOTO_BYTES = 64_000_000
+PHOTO_PATHS = frozenset({"/search", "/api/v1/search"})
+
+COOKIE = "facewatch"
+COOKIE_SECONDS = 365 * 86_400
+LOGIN = "/login"
+
+MOST_ATTEMPTS = 5
+ATTEMPT_SECONDS = 60.0
+"""Wrong tokens within so long, from one address, after which none is looked at for a while. A token has 256 bits: this
+keeps the log short rather than the door shut."""
+MOST_ADDRESSES = 1000
+"""Of which wrong tokens are counted."""
+
+
+def new_token() -> str:
+    """Return a token that nobody guesses."""
+    return secrets.token_urlsafe(32)
+
+
+def digest_of(token: str) -> str:
+    """Return what is stored of a token. It has 256 random bits, so that one round of a fast hash is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address that is listened at is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is asked of those who ask."""
+
+    hosts: frozenset[str] = LOCAL_NAMES
+    """Names under which the page may be reached, lower case, without ports."""
+    allows_addresses: bool = False
+    """And any IP address: a name of a stranger's cannot be one."""
+    token: str | None = None
+    """Its digest; None: nobody is asked for one."""
+
+    @classmethod
+    def of(cls, listening_at: str, hosts: Collection[str], token: str | None) -> Rules:
+        """Return the rules for an address that is listened at, and names that a proxy hands on."""
+        names = LOCAL_NAMES | {name.lower() for name in hosts}
+        if is_loopback(listening_at):
+            return cls(frozenset(names), token=token)
+        own = socket.gethostname().lower()
+        return cls(frozenset({*names, own, f"{own.partition('.')[0]}.local"}), allows_addresses=True, token=token)
+
+    def allows_host(self, header: str) -> bool:
+        """Whether a Host header names this page."""
+        try:
+            name = urlsplit(f"//{header}").hostname or ""
+        except ValueError:
+            return False
+        if name in self.hosts:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return self.allows_addresses
+
+
+def is_foreign(headers: Mapping[str, str], *, is_safe: bool) -> bool:
+    """Whether another site makes the request; programs that are no browsers send none of these headers.
+
+    A link from another site may open a page, but nothing may be fetched or decided from there.
+    """
+    site = headers.get("sec-fetch-site", "")
+    if is_safe:
+        return site in ("cross-site", "same-site") and headers.get("sec-fetch-mode", "") != "navigate"
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
+        return True
+    return site not in ("", "same-origin", "none")
+
 
 class Guard:
-    """Adds the headers that every answer has."""
+    """Lets through only what the rules allow, and adds the headers that every answer has."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, rules: Rules, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
+        self._rules = rules
+        self._attempts = _Attempts(clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -35,4 +147,120 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        refusal = self._refusal(scope)
+        if refusal is None and self._rules.token is not None and not _is_open(scope["path"]):
+            refusal = await self._ask_for_token(scope, receive)
+        if refusal is not None:
+            await refusal(scope, receive, guarded)
+            return
+        await self._app(scope, _Bounded(receive, _most_bytes(scope["path"])), guarded)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if not self._rules.allows_host(headers.get("host", "")):
+            return refused(scope, 421, "this page is not reached by that name; the setting web.hosts can allow it")
+        if is_foreign(headers, is_safe=scope["method"] in SAFE):
+            return refused(scope, 403, "another site may not ask this page for anything")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > _most_bytes(scope["path"]):
+            return refused(scope, 413, "that is more than this page takes")
+        return None
+
+    async def _ask_for_token(self, scope: Scope, receive: Receive) -> Response | None:
+        """Return what is answered to who has not said the token yet; None: it was said."""
+        if self._is_right(_token_in(Headers(scope=scope))):
+            return None
+        client = str(next(iter(scope.get("client") or ()), ""))
+        if self._attempts.are_too_many(client):
+            return refused(scope, 429, "too many wrong tokens; wait a minute")
+        if scope["path"] == LOGIN and scope["method"] == "POST":
+            return await self._log_in(scope, receive, client)
+        if _token_in(Headers(scope=scope)):
+            self._attempts.add(client)
+        if scope["path"] == LOGIN:
+            return HTMLResponse(_login_page())
+        if scope["path"].startswith("/api/") or scope["method"] not in SAFE:
+            return refused(scope, 401, "the token is wanted; `facewatch web --new-token` prints one")
+        return RedirectResponse(f"{LOGIN}?next={quote(scope['path'])}", 303)
+
+    async def _log_in(self, scope: Scope, receive: Receive, client: str) -> Response:
+        body = await Request(scope, _Bounded(receive, MOST_BYTES)).body()
+        given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
+        if not self._is_right(given):
+            self._attempts.add(client)
+            return HTMLResponse(_login_page(is_wrong=True), 401)
+        wanted = parse_qs(scope["query_string"].decode("latin-1")).get("next", ["/"])[0]
+        # Only a path of this page.
+        to = wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else "/"
+        answer = RedirectResponse(to, 303)
+        is_secure = scope["scheme"] == "https" or Headers(scope=scope).get("x-forwarded-proto") == "https"
+        answer.set_cookie(
+            COOKIE, given, max_age=COOKIE_SECONDS, httponly=True, samesite="strict", secure=is_secure, path="/"
+        )
+        return answer
+
+    def _is_right(self, token: str) -> bool:
+        return bool(token) and hmac.compare_digest(digest_of(token), self._rules.token or "")
+
+
+def _is_open(path: str) -> bool:
+    """Whether a path is for everybody: what the page of the token looks like."""
+    return path.startswith("/static/")
+
+
+def _most_bytes(path: str) -> int:
+    return MOST_PHOTO_BYTES if path in PHOTO_PATHS else MOST_BYTES
+
+
+def _token_in(headers: Headers) -> str:
+    """Return the token that a request brings, "": none."""
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return token.strip()
+    try:
+        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return cookie.value if cookie else ""
+
+
+def refused(scope: Scope, status: int, sentence: str) -> Response:
+    if scope["path"].startswith("/api/"):
+        return JSONResponse({"error": sentence}, status)
+    return HTMLResponse(render("web/error.html", status=status, sentence=sentence, current="error"), status)
+
+
+def _login_page(*, is_wrong: bool = False) -> str:
+    return render("web/login.html", is_wrong=is_wrong, current="")
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """Wrong tokens, by the address that they came from."""
+
+    clock: Callable[[], float]
+    _times: dict[str, deque[float]] = field(default_factory=dict)
+
+    def add(self, client: str) -> None:
+        times = self._times.pop(client, None) or deque(maxlen=MOST_ATTEMPTS)
+        times.append(self.clock())
+        self._times[client] = times
+        while len(self._times) > MOST_ADDRESSES:
+            del self._times[next(iter(self._times))]
+
+    def are_too_many(self, client: str) -> bool:
+        times = self._times.get(client, deque())
+        return len(times) == MOST_ATTEMPTS and self.clock() - times[0] < ATTEMPT_SECONDS
+
+
+class _Bounded:
+    """Receives a request's body, no more of it than it may be."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive = receive
+        self._left = most
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        return message if self._left >= 0 else {"type": "http.disconnect"}

@@ -40,7 +40,7 @@ from facewatch.web.errors import add_error_answers
 from facewatch.web.jobs import Jobs
 from facewatch.web.media import Media
 from facewatch.web.questions import QuestionDesk
-from facewatch.web.security import Guard
+from facewatch.web.security import Guard, Rules
 from facewatch.web.site import Parts
 
 if TYPE_CHECKING:
@@ -88,12 +88,14 @@ SHUTDOWN_SECONDS = 2
 def make_site(
     make: Callable[[], App],
     *,
+    rules: Rules | None = None,
     is_kept_ready: bool = False,
     workers: Callable[[App], PictureWorkers] = media.page_workers,
 ) -> FastAPI:
     """Return the site of a catalog; `make` opens an App on it, once in each thread that needs one.
 
     Args:
+        rules: who may ask; None: this machine.
         is_kept_ready: the pictures of everybody are made before somebody looks.
         workers: makes those who make pictures.
     """
@@ -135,7 +137,7 @@ def make_site(
     site.include_router(events.router)
     site.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_answers(site)
-    site.add_middleware(Guard)
+    site.add_middleware(Guard, rules=rules or Rules())
     return site
 
 

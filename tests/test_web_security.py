@@ -1,0 +1,267 @@
+"""Who may ask the page for what: each way in that is shut is tried."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from drawn import Library
+from fastapi.testclient import TestClient
+
+from facewatch.cli.web import server_of
+from facewatch.errors import WebError
+from facewatch.web.security import ATTEMPT_SECONDS, MOST_ATTEMPTS, Guard, Rules, digest_of, is_foreign, is_loopback
+from facewatch.web.server import make_site
+
+TOKEN = "a token that nobody guesses"
+LOCKED = Rules(token=digest_of(TOKEN))
+NAME = "/api/v1/people/3/name"
+
+
+@contextmanager
+def asking(library: Library, rules: Rules | None = None) -> Iterator[TestClient]:
+    with TestClient(
+        make_site(library.app, rules=rules), base_url="http://127.0.0.1:7878", follow_redirects=False
+    ) as client:
+        yield client
+
+
+def is_named(library: Library) -> bool:
+    with library.app() as app:
+        return "Zoe" in app.catalog.people.names().values()
+
+
+# --- other sites ---
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:7878", "127.0.0.1.evil.example", "", "192.168.1.5", "[::"]
+)
+def test_a_name_that_leads_here_without_being_ours_is_refused(family: Library, host: str) -> None:
+    with asking(family) as client:
+        assert client.get("/", headers={"Host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7878", "localhost", "LocalHost:1", "[::1]:7878"])
+def test_this_machine_is_reached_by_its_own_names(family: Library, host: str) -> None:
+    with asking(family) as client:
+        assert client.get("/", headers={"Host": host}).status_code == 200
+
+
+def test_a_proxy_hands_on_the_names_that_are_set() -> None:
+    rules = Rules.of("127.0.0.1", ["Photos.home"], None)
+    assert rules.allows_host("photos.home")
+    assert not rules.allows_host("other.home")
+    assert not rules.allows_host("10.0.0.1")
+    assert Rules.of("0.0.0.0", [], "x").allows_host("10.0.0.1:7878")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_another_site_decides_nothing(family: Library, headers: dict[str, str]) -> None:
+    with asking(family) as client:
+        assert client.post(NAME, json={"name": "Zoe"}, headers=headers).status_code == 403
+    assert not is_named(family)
+
+
+def test_the_page_itself_and_a_program_decide(family: Library) -> None:
+    own = {"Origin": "http://127.0.0.1:7878", "Sec-Fetch-Site": "same-origin"}
+    with asking(family) as client:
+        assert client.post(NAME, json={"name": "Zoe"}, headers=own).status_code == 200
+        assert client.post(NAME, json={"name": "Zoe"}).status_code == 200
+
+
+def test_a_form_of_another_site_is_no_json(family: Library) -> None:
+    with asking(family) as client:
+        sent = client.post(NAME, content='{"name": "Zoe"}', headers={"Content-Type": "text/plain"})
+        assert sent.status_code == 422
+    assert not is_named(family)
+
+
+def test_another_site_reads_nothing_but_may_link_here() -> None:
+    assert is_foreign({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, is_safe=True)
+    assert is_foreign({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}, is_safe=True)
+    assert not is_foreign({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, is_safe=True)
+    assert not is_foreign({}, is_safe=True)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api/v1/people", "/static/page.js", "/nowhere", "/api/v1/nowhere", "/media/face/1"]
+)
+def test_every_answer_binds_the_browser(family: Library, path: str) -> None:
+    with asking(family) as client:
+        headers = client.get(path).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert "access-control-allow-origin" not in headers
+
+
+def test_no_page_holds_a_script_or_a_style_of_its_own(family: Library) -> None:
+    with asking(family) as client:
+        for path in (
+            "/",
+            "/person/1",
+            "/photo/1",
+            "/photos",
+            "/search",
+            "/pool",
+            "/stats",
+            "/status",
+            "/history",
+            "/review",
+        ):
+            page = client.get(path).text
+            assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=|javascript:", page), path
+            assert not re.search(r'(?:src|href|action)="(?:https?:)?//', page), path
+
+
+# --- the token ---
+
+
+def test_beyond_this_machine_a_token_is_wanted(family: Library) -> None:
+    with family.app() as app:
+        config = app.config
+    with pytest.raises(WebError, match="new-token"):
+        server_of(config, host="0.0.0.0", port=0)
+
+
+def test_the_token_is_printed_once_and_kept_as_a_digest(family: Library, run: Any) -> None:
+    token = run("web", "--new-token").out.splitlines()[0]
+    assert len(token) > 40
+    with family.app() as app:
+        assert app.catalog.settings.get("web_token") == digest_of(token)
+    assert token.encode() not in family.catalog.read_bytes()
+    assert run("web", "--no-token").code == 0
+    with family.app() as app:
+        assert app.catalog.settings.get("web_token") is None
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/person/1", "/media/face/1", "/api/v1/people", "/events", "/api/v1/openapi.json"]
+)
+def test_without_the_token_nothing_is_seen(family: Library, path: str) -> None:
+    with asking(family, LOCKED) as client:
+        answer = client.get(path)
+    assert answer.status_code in (303, 401)
+    assert "Anna" not in answer.text
+
+
+def test_without_the_token_nothing_is_decided(family: Library) -> None:
+    with asking(family, LOCKED) as client:
+        assert client.post(NAME, json={"name": "Zoe"}).status_code == 401
+        assert client.post(NAME, json={"name": "Zoe"}, headers={"Authorization": "Bearer wrong"}).status_code == 401
+        assert client.post(NAME, json={"name": "Zoe"}, headers={"Cookie": "facewatch=wrong"}).status_code == 401
+    assert not is_named(family)
+
+
+def test_the_token_opens_the_page_and_is_kept_from_scripts_and_other_sites(family: Library) -> None:
+    with asking(family, LOCKED) as client:
+        assert client.get("/person/1").headers["location"] == "/login?next=/person/1"
+        entered = client.post("/login?next=/person/1", data={"token": TOKEN})
+        assert (entered.status_code, entered.headers["location"]) == (303, "/person/1")
+        cookie = entered.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert client.get("/person/1").status_code == 200
+    with asking(family, LOCKED) as client:
+        assert client.get("/api/v1/people", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+def test_behind_https_the_cookie_is_for_https_only(family: Library) -> None:
+    with asking(family, LOCKED) as client:
+        entered = client.post("/login", data={"token": TOKEN}, headers={"X-Forwarded-Proto": "https"})
+        assert "secure" in entered.headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize("to", ["//evil.example", "https://evil.example", "/\\evil.example"])
+def test_the_token_leads_to_no_other_site(family: Library, to: str) -> None:
+    with asking(family, LOCKED) as client:
+        entered = client.post("/login", params={"next": to}, data={"token": TOKEN})
+        assert entered.headers["location"] == "/"
+
+
+def test_tokens_are_not_tried_out(family: Library) -> None:
+    now = [0.0]
+    site = Guard(make_site(family.app), LOCKED, clock=lambda: now[0])
+    with TestClient(site, base_url="http://127.0.0.1", follow_redirects=False) as client:
+        for _ in range(MOST_ATTEMPTS):
+            assert client.post("/login", data={"token": "wrong"}).status_code == 401
+        assert client.post("/login", data={"token": TOKEN}).status_code == 429
+        now[0] = ATTEMPT_SECONDS + 1
+        assert client.post("/login", data={"token": TOKEN}).status_code == 303
+
+
+def test_loopback_is_what_only_this_machine_reaches() -> None:
+    assert all(map(is_loopback, ("127.0.0.1", "::1", "localhost", "127.1.2.3")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.2", "myhost")))
+
+
+# --- what can be sent ---
+
+
+def test_more_than_a_decision_needs_is_not_read(family: Library) -> None:
+    with asking(family) as client:
+        assert client.post(NAME, content=b"x" * 1_000_001).status_code == 413
+        assert client.post(NAME, content=iter([b"x" * 600_000] * 2)).status_code >= 400
+    assert not is_named(family)
+
+
+def test_what_is_no_photo_is_refused_with_a_sentence(family: Library) -> None:
+    with asking(family) as client:
+        answer = client.post("/api/v1/search", content=b"<html>no photo</html>")
+        assert answer.status_code in (404, 422)
+        assert "not a photo" in answer.json()["error"]
+        assert client.post("/api/v1/search", content=b"").status_code == 422
+
+
+# --- what can be asked for ---
+
+
+def test_addresses_hold_ids_and_nothing_removes_or_moves_a_file(family: Library) -> None:
+    with asking(family) as client:
+        paths = client.get("/api/v1/openapi.json").json()["paths"]
+    for path, methods in paths.items():
+        assert methods.keys() <= {"get", "post"}, path
+        for operation in methods.values():
+            for one in operation.get("parameters", ()):
+                if one["in"] == "path" and one["name"] != "question":
+                    assert one["schema"]["type"] == "integer", path
+        assert not re.search(r"delete|file|move|copy|download", path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/../server.py", "/static/%2e%2e/server.py", "/static/..%2fserver.py", "/media/face/..%2f1"]
+)
+def test_no_address_leads_out_of_the_files_of_the_page(family: Library, path: str) -> None:
+    with asking(family) as client:
+        assert client.get(path).status_code in (404, 422)
+
+
+def test_a_failure_nobody_foresaw_says_nothing_of_the_inside(family: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make_site(family.app)
+
+    @site.get("/fails")
+    def fails() -> None:
+        raise RuntimeError(f"secret in {family.catalog}")
+
+    with TestClient(site, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        answer = client.get("/fails")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert str(family.catalog) not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 FACES_A_SECOND = 10_000
 """Finding the questions among so many takes 0.15 s: with a second in between, a seventh of one core. What is not open
 any more is passed over meanwhile."""
-PATIENCE_SECONDS = 0.05
+PATIENCE_SECONDS = 0.03
 """How long new questions are waited for, before those at hand are taken: in small libraries they are there by then."""
 MOST_REMEMBERED = 2_000
 """Questions that were handed out and can be answered although there are newer ones."""

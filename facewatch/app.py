@@ -53,6 +53,7 @@ from facewatch.watcher.schedule import WatchSettings
 if TYPE_CHECKING:
     from facewatch.checks.audit import Auditor
     from facewatch.people.explain import Explainer
+    from facewatch.people.face_map import FaceMap
     from facewatch.people.photos.finder import PhotoFinder
     from facewatch.people.portraits import FaceCrops
     from facewatch.people.recluster import Reclusterer
@@ -213,6 +214,12 @@ class App:
     def _info_for_questions(self) -> EngineInfo:
         self.engine.check_is_in_use("there are questions again")
         return replace(self.engine.info, normalisation=self.engine.normalisation)
+
+    def face_map(self) -> FaceMap:
+        """Return where faces are on their map."""
+        from facewatch.people.face_map import FaceMap
+
+        return FaceMap(self.catalog)
 
     def reclusterer(self) -> Reclusterer:
         """Return what previews a recluster by the settings, and does what was previewed."""

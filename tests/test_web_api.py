@@ -17,7 +17,7 @@ from facewatch.web.server import make_site
 N_EXAMPLES = 8
 """For each operation."""
 
-NOT_ASKED = ("/scan", "/recluster")
+NOT_ASKED = ("/scan", "/recluster", "/map")
 """They start processes; tests/test_web_pages.py asks for them."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from browsers import chromium, copied, opened, served
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from facewatch.app import App
 from facewatch.config import Config, load_config
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 PAGES = (
     *("", "?q=anna", "person/{person}", "person/{person}?sort=doubt", "person/{person}/look-alikes"),
     *("person/{person}/split?into=2", "review", "photo/{photo}?face={face}", "photos", "photos?q=with+Anna"),
-    *("search", "search?face={face}", "pool", "pool?kind=poor", "stats", "history", "status", "person/999999"),
+    *("search", "search?face={face}", "pool", "pool?kind=poor", "map", "stats", "history", "status", "person/999999"),
 )
 
 
@@ -151,3 +151,29 @@ def test_a_scan_that_is_started_on_the_page_finds_a_new_photo(browser: Browser, 
         expect(page.locator(".count")).to_contain_text("52 photos", timeout=60_000)
     with App(family.config) as app:
         assert app.catalog.files.at(photos / "new.jpg") is not None
+
+
+def test_the_map_is_made_and_a_point_on_it_leads_to_its_photo(browser: Browser, family: Served) -> None:
+    with opened(browser, f"{family.url}map") as page:
+        page.get_by_role("button", name="Make the map").click()
+        expect(page.locator("#map")).to_have_attribute("data-ready", "true", timeout=60_000)
+        expect(page.locator(".count").first).to_contain_text("faces")
+        page.get_by_label("Find a person on the map").fill("Anna")
+        page.locator("#canvas").focus()
+        for _ in range(4):
+            page.keyboard.press("+")
+        for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
+            page.keyboard.press(key)
+        points = page.evaluate(
+            "fetch('/api/v1/map/points').then((one) => one.arrayBuffer()).then((one) => one.byteLength)"
+        )
+        assert points % 16 == 0
+        page.mouse.move(*_middle_of(page))
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/photo/*")
+
+
+def _middle_of(page: Page) -> tuple[float, float]:
+    box = page.locator("#canvas").bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

@@ -280,6 +280,18 @@ class Faces(TableAccess):
         )
         return [face_id for (face_id,) in rows]
 
+    def owners(self, engine_id: int) -> dict[int, int]:
+        """Return whose each face of the library is that this engine has found, NOBODY: nobody's."""
+        return dict(
+            self._db.execute(
+                "SELECT f.id, COALESCE(a.person_id, 0) FROM faces f"
+                " JOIN embeddings e ON e.face_id = f.id AND e.engine_id = ?"
+                " LEFT JOIN assignments a ON a.face_id = f.id"
+                f" WHERE f.is_current AND {_UNMARKED} AND {IN_LIBRARY} ORDER BY f.id",
+                [engine_id],
+            ).fetchall()
+        )
+
     def rows(self, faces: Collection[int]) -> list[FaceRow]:
         """Return these faces, as far as there are any, in order of their ids; none whose box a user took back."""
         rows = self._db.execute(

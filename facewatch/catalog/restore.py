@@ -387,7 +387,11 @@ def _stand_in(db: sqlite3.Connection, now: str) -> int:
 
 def drop_derived(catalog: Path) -> None:
     """Remove what was worked out from the catalog and is kept beside it; it is worked out again when it is needed."""
-    for path in (beside(catalog, sidecar.GRAPH), *catalog.parent.glob(f"{catalog.name}{sidecar.VECTORS}*")):
+    for path in (
+        beside(catalog, sidecar.GRAPH),
+        beside(catalog, sidecar.MAP),
+        *catalog.parent.glob(f"{catalog.name}{sidecar.VECTORS}*"),
+    ):
         with contextlib.suppress(OSError):
             path.unlink()
     shutil.rmtree(beside(catalog, sidecar.CROPS), ignore_errors=True)

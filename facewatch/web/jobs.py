@@ -8,7 +8,7 @@ import multiprocessing
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -39,6 +39,49 @@ class Preview:
     """that failed."""
 
 
+class Background:
+    """Work of which one is done at a time, in a process of its own."""
+
+    def __init__(self) -> None:
+        self.fault = ""
+        """Why it failed last; "": it did not."""
+        self._processes: ProcessPoolExecutor | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def start(self, work: Callable[[Config], object], config: Config, then: Callable[[], None]) -> None:
+        """Begin, unless it is under way; `then` is called at its end."""
+        if not self.is_running:
+            self.fault = ""
+            self._task = asyncio.create_task(self._do(work, config, then))
+
+    async def _do(self, work: Callable[[Config], object], config: Config, then: Callable[[], None]) -> None:
+        processes = self._processes = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        try:
+            await asyncio.get_running_loop().run_in_executor(processes, work, config)
+        except (FacewatchError, BrokenProcessPool) as error:
+            self.fault = str(error)
+        finally:
+            processes.shutdown(wait=False)
+        then()
+
+    def close(self) -> None:
+        """End it."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._processes is not None and self.is_running:
+            _end(self._processes)
+
+
+def _end(processes: ProcessPoolExecutor) -> None:
+    for process in list((processes._processes or {}).values()):
+        process.terminate()
+    processes.shutdown(wait=False, cancel_futures=True)
+
+
 class Jobs:
     """The scan and the preview that the page has started; one each at a time."""
 
@@ -48,6 +91,7 @@ class Jobs:
         self.scan_fault = ""
         """Why the last scan failed; "": it did not."""
         self.preview: Preview | None = None
+        self.map = Background()
         self._processes: ProcessPoolExecutor | None = None
         self._task: asyncio.Task[None] | None = None
         self._number = 0
@@ -129,9 +173,7 @@ class Jobs:
             self._task.cancel()
             self._task = None
         if self._processes is not None:
-            for process in list((self._processes._processes or {}).values()):
-                process.terminate()
-            self._processes.shutdown(wait=False, cancel_futures=True)
+            _end(self._processes)
             self._processes = None
 
     def result(self, number: int) -> ReclusterPreview:
@@ -151,6 +193,15 @@ class Jobs:
         """End what works out a preview; a scan goes on."""
         with contextlib.suppress(RuntimeError):
             self.drop_preview()
+            self.map.close()
+
+
+def make_map(config: Config) -> None:
+    """Work out the map of faces, in another process."""
+    from facewatch.app import App
+
+    with App(config, needs_catalog=True) as app:
+        app.face_map().renew()
 
 
 def _preview_of(config: Config, is_from_scratch: bool) -> ReclusterPreview:

@@ -23,6 +23,7 @@ from facewatch.indexing.memory import give_back_large_blocks
 from facewatch.web import (
     corrections,
     events,
+    face_map,
     history,
     media,
     people,
@@ -62,6 +63,7 @@ PAGES = (
     review,
     search,
     history,
+    face_map,
     stats,
     status,
 )
@@ -77,6 +79,7 @@ API = (
     corrections,
     review,
     history,
+    face_map,
     stats,
     status,
 )

@@ -14,7 +14,7 @@ from drawn import Library
 from fastapi.testclient import TestClient
 
 from facewatch.app import App
-from facewatch.web.access import Access
+from facewatch.web.access import MOST_CACHED, Access
 from facewatch.web.paging import Paging
 from facewatch.web.server import Server, make_site
 
@@ -153,3 +153,11 @@ def test_no_error_on_the_page_asks_for_a_command(client: TestClient) -> None:
         answer = client.post(f"/api/v1{path}", json=body)
         assert answer.status_code in (404, 409), (path, answer.text)
         assert "facewatch " not in answer.json()["error"], path
+
+
+def test_searches_that_nobody_asks_for_any_more_are_not_kept(client: TestClient) -> None:
+    access = client.app.state.parts.access  # type: ignore[attr-defined]
+    for number in range(MOST_CACHED + 20):
+        assert client.get("/photos", params={"q": f"faces:{number % 90}"}).status_code == 200
+        client.get(f"/pool?kind={'open' if number % 2 else 'poor'}")
+    assert len(access._cache) <= MOST_CACHED

@@ -22,13 +22,20 @@ if TYPE_CHECKING:
 @command("photos", "Find photos by people, faces, dates and folders.")
 @click.argument("words", nargs=-1)
 @click.option("-n", "most", type=click.IntRange(min=1), metavar="N", help="Only the N newest.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Make a folder of links to them, or renew it.")
 @click.option("--count", "is_count", is_flag=True, help="Print only how many there are.")
 @click.option("-0", "--null", "is_null", is_flag=True, help="End paths with a NUL byte, for `xargs -0`.")
 @click.option("--csv", "kind", flag_value="csv", help="Print CSV with a header line, one row per photo.")
 @click.option("--json", "kind", flag_value="json", help="Print JSON.")
 @pass_state
 def photos(
-    state: State, words: tuple[str, ...], most: int | None, is_count: bool, is_null: bool, kind: str | None
+    state: State,
+    words: tuple[str, ...],
+    most: int | None,
+    folder: Path | None,
+    is_count: bool,
+    is_null: bool,
+    kind: str | None,
 ) -> None:
     """Print the paths of the photos that WORDS describe, the newest first; without WORDS all of them.
 
@@ -52,6 +59,7 @@ def photos(
       facewatch photos with Anna Ben without Carl since 2019
       facewatch photos Anna faces:1 -0 | xargs -0 -n1 -I{} cp {} /tmp/anna
       facewatch photos in:Holidays faces:3+ --json
+      facewatch photos with Anna Ben --folder ~/Anna-and-Ben
 
     \b
     Exit codes:
@@ -59,6 +67,9 @@ def photos(
       understood; 5 catalog; 9 unknown or ambiguous person, or no such folder
     """
     from facewatch.people.photos.words import words_of_arguments
+
+    if folder is not None and (is_count or is_null or kind == "csv"):
+        raise click.UsageError("--folder takes neither --count, -0 nor --csv; choose one")
 
     if kind and (is_null or (is_count and kind == "csv")):
         raise click.UsageError(f"--{kind} takes neither -0 nor, as CSV, --count; choose one")
@@ -69,7 +80,9 @@ def photos(
             _print_count(finder, query, as_json=kind == "json")
             return
         offline, found = finder.offline(), finder.all(query, most=most)
-        if kind == "json":
+        if folder is not None:
+            _collect(app, folder, found, offline, as_json=kind == "json")
+        elif kind == "json":
             _print_json(finder, query, found, offline)
         elif kind == "csv":
             _print_csv(found, offline)
@@ -77,6 +90,20 @@ def photos(
             n_offline = _print_paths(found, offline, is_null=is_null)
             if not state.is_quiet:
                 _print_notes(app, finder, query, n_offline, offline)
+
+
+def _collect(app: App, folder: Path, found: Iterable[FoundPhoto], offline: OfflinePlaces, *, as_json: bool) -> None:
+    """Make or renew a folder of links to the photos found."""
+    from facewatch.folders.collection import collect
+    from facewatch.presentation import photos as said
+
+    best = filter(None, map(offline.best_file, found))
+    libraries = map(Path, app.catalog.photo_search.roots().values())
+    done = collect(folder, (Path(file.path) for file in best), libraries=libraries)
+    if as_json:
+        print_json(said.collected_row(folder, done))
+    else:
+        echo(said.collected_line(folder, done))
 
 
 def _print_count(finder: PhotoFinder, query: PhotoQuery, *, as_json: bool) -> None:

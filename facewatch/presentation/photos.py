@@ -12,7 +12,10 @@ from facewatch.ids import label_of
 from facewatch.text import plural
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from facewatch.catalog.photos import DateSpan, FoundPhoto, PersonInPhoto, PhotoQuery, PhotoTotals
+    from facewatch.folders.collection import Collected
     from facewatch.people.photos.finder import OfflinePlaces
 
 
@@ -118,6 +121,17 @@ def totals_row(totals: PhotoTotals, offline: OfflinePlaces) -> dict[str, Any]:
         "n_undated": totals.n_undated,
         "offline": dict(offline.reasons),
     }
+
+
+# --- as a folder ---
+
+
+def collected_line(folder: Path, done: Collected) -> str:
+    return f"{folder}: {plural(done.n_links, 'link')}, {done.n_made} made, {done.n_removed} removed"
+
+
+def collected_row(folder: Path, done: Collected) -> dict[str, Any]:
+    return {"folder": str(folder), "n_links": done.n_links, "n_made": done.n_made, "n_removed": done.n_removed}
 
 
 # --- as tiles ---

@@ -32,6 +32,10 @@ IDLE_SECONDS = 60.0
 """After which worker processes are ended: each holds a few hundred MB of models."""
 
 
+MOST_CACHED = 64
+"""Answers that are kept: a search of a large library may be a megabyte, and each letter that is typed is one."""
+
+
 class AppThreads:
     """Threads that own an App each, opened when the first work comes."""
 
@@ -133,6 +137,10 @@ class Access:
         """Return what `work` reads, beside other readers and decisions."""
         return await self._reading.run(work)
 
+    async def keep_search_ready(self) -> None:
+        """Write the file that searching reads, before somebody searches: those who only read cannot."""
+        await self._deciding.run(lambda app: app.search.keep_up())
+
     async def analyse(self, work: Callable[[App], T]) -> T:
         """Return what `work` finds, which may have worker processes analyse a photo; decisions wait for it, so that
         there is one set of these processes. They end when they have had nothing to do for a while."""
@@ -194,7 +202,12 @@ class Access:
         all who ask meanwhile."""
         kept = self._cache.get(key)
         if kept is None or kept.version != self.version or (kept.reading.done() and kept.reading.exception()):
-            kept = self._cache[key] = _Cached(self.version, asyncio.create_task(self.read(work)))
+            kept = _Cached(self.version, asyncio.create_task(self.read(work)))
+        # Those that were asked for last stay.
+        self._cache.pop(key, None)
+        self._cache[key] = kept
+        while len(self._cache) > MOST_CACHED:
+            del self._cache[next(iter(self._cache))]
         # Whoever goes away must not take it from the others.
         value: T = await asyncio.shield(kept.reading)
         return value

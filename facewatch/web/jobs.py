@@ -21,6 +21,7 @@ from facewatch.presentation.reports import SCANNING_ALREADY, scan_ended
 
 if TYPE_CHECKING:
     from facewatch.people.recluster import ReclusterPreview
+    from facewatch.reports.stats import Stats
 
 MOST_LETTERS = 2000
 """Of what a scan says on stderr, from its end."""
@@ -45,6 +46,8 @@ class Background:
     def __init__(self) -> None:
         self.fault = ""
         """Why it failed last; "": it did not."""
+        self.result: object = None
+        """What it gave last."""
         self._processes: ProcessPoolExecutor | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -61,7 +64,7 @@ class Background:
     async def _do(self, work: Callable[[Config], object], config: Config, then: Callable[[], None]) -> None:
         processes = self._processes = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
         try:
-            await asyncio.get_running_loop().run_in_executor(processes, work, config)
+            self.result = await asyncio.get_running_loop().run_in_executor(processes, work, config)
         except (FacewatchError, BrokenProcessPool) as error:
             self.fault = str(error)
         finally:
@@ -92,6 +95,7 @@ class Jobs:
         """Why the last scan failed; "": it did not."""
         self.preview: Preview | None = None
         self.map = Background()
+        self.stats = Background()
         self._processes: ProcessPoolExecutor | None = None
         self._task: asyncio.Task[None] | None = None
         self._number = 0
@@ -194,6 +198,7 @@ class Jobs:
         with contextlib.suppress(RuntimeError):
             self.drop_preview()
             self.map.close()
+            self.stats.close()
 
 
 def make_map(config: Config) -> None:
@@ -202,6 +207,14 @@ def make_map(config: Config) -> None:
 
     with App(config, needs_catalog=True) as app:
         app.face_map().renew()
+
+
+def make_stats(config: Config) -> Stats:
+    """Return the catalog in numbers, worked out in another process: all distances between faces are looked at."""
+    from facewatch.app import App
+
+    with App(config, needs_catalog=True) as app:
+        return app.stats()
 
 
 def _preview_of(config: Config, is_from_scratch: bool) -> ReclusterPreview:

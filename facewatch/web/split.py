@@ -80,7 +80,7 @@ async def split_page(
         plan = _plan(app, person, into=into, is_strict=strict and into is None)
         return plan, split_groups(app.catalog, plan, most=most)
 
-    plan, groups = await site.access.read(work)
+    plan, groups = await site.access.cached(("split", person, into, strict, whole), work)
     if plan.person.id != person:
         return RedirectResponse(f"/person/{plan.person.id}/split", 307)
     return HTMLResponse(

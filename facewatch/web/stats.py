@@ -11,6 +11,8 @@ from fastapi.responses import HTMLResponse, Response
 from facewatch.presentation.html import render
 from facewatch.presentation.html.stats import stats_page
 from facewatch.presentation.reports import stats_row
+from facewatch.reports.stats import Stats
+from facewatch.web.jobs import make_stats
 from facewatch.web.site import Site
 
 pages = APIRouter()
@@ -18,9 +20,16 @@ api = APIRouter(tags=["statistics"])
 
 
 @pages.get("/stats", response_class=HTMLResponse)
-async def stats_as_page(site: Site) -> str:
-    stats = await site.access.cached("stats", lambda app: app.stats())
-    return stats_page(stats, made_at=f"{datetime.now().astimezone():%Y-%m-%d %H:%M}", frame="web/report.html")
+async def stats_as_page(site: Site, renew: bool = False) -> str:
+    """Show the numbers as they were worked out last: with many faces that takes some seconds."""
+    job = site.jobs.stats
+    if job.result is None or renew:
+        config = await site.access.read(lambda app: app.config)
+        job.start(make_stats, config, site.access.note_change)
+    if not isinstance(job.result, Stats):
+        return render("web/waiting.html", current="stats", fault=job.fault)
+    made_at = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
+    return stats_page(job.result, made_at=made_at, frame="web/report.html")
 
 
 @pages.get("/report.css")

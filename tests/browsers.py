@@ -54,14 +54,15 @@ def require_chromium() -> str:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start chromium."""
+def chromium(*, keeps_pages: bool = False) -> Iterator[Browser]:
+    """Start chromium; with `keeps_pages` it keeps pages that are left for "back", as it does for users."""
     from playwright.sync_api import sync_playwright
 
     path = require_chromium()
     # Its sandbox needs rights that a container seldom gives; it opens nothing but pages of this program.
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        hidden = ["--disable-back-forward-cache"] if keeps_pages else []
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"], ignore_default_args=hidden)
         try:
             yield browser
         finally:

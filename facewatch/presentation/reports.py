@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from facewatch.heartbeat import Heartbeat
     from facewatch.pipeline import FaceCounts, ScanResult
     from facewatch.reports.stats import Spread, Stats
-    from facewatch.reports.status import Counts, FaultGroup, Status
+    from facewatch.reports.status import Counts, Status
     from facewatch.types import PassedOver
 
 _MOST_UNREAD = 10
@@ -110,15 +110,16 @@ def status_row(status: Status) -> dict[str, Any]:
 
 def status_lines(current: Status, now: datetime, *, is_all: bool = False) -> list[str]:
     """Return the status line by line; with `is_all` the files that could not be used are listed elsewhere."""
-    lines = [f"{name:>14}  {printable(fact)}" for name, fact in _facts(current, now)]
-    lines += [printable(remark) for remark in _remarks(current)]
+    lines = [f"{name:>14}  {printable(fact)}" for name, fact in status_facts(current, now)]
+    lines += [printable(remark) for remark in status_remarks(current)]
     if current.faults:
         why = "" if is_all else " (--all lists every one); why, and what to do"
         lines += ["", f"{plural(len(current.faults), 'file')} could not be used{why}:"]
     return lines if is_all else [*lines, *_fault_lines(current)]
 
 
-def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
+def status_facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield what the status says, each with its name."""
     paths, health, counts = current.paths, current.health, current.counts
     live = health.live
     yield "settings", paths.settings
@@ -126,10 +127,10 @@ def _facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
     yield "people folder", paths.people_folder
     yield "catalog", paths.catalog
     yield "engine", current.engine.in_use
-    doing = _doing(live, now) if live else ""
+    doing = doing_now(live, now) if live else ""
     yield "running", ": ".join(filter(None, (str(health.runner or "nothing"), doing)))
-    if live and (queue := _queue(live)):
-        yield "queue", queue
+    if live and (waiting := queue(live)):
+        yield "queue", waiting
     if live and live.memory_mb:
         yield "memory", f"{live.memory_mb:.0f} MB"
     if health.paused:
@@ -173,7 +174,7 @@ def _passed_over(passed: Sequence[PassedOver]) -> str:
     return f"{' and '.join(counts)}: {'; '.join(rules)}{more}"
 
 
-def _remarks(current: Status) -> Iterator[str]:
+def status_remarks(current: Status) -> Iterator[str]:
     """Yield what is out of the ordinary, with what to do."""
     health, switch = current.health, current.engine.switch
     if switch:
@@ -252,13 +253,14 @@ def busy(runner: Holder, live: Heartbeat | None, unknown: Sequence[str], now: da
 def _how_far(live: Heartbeat | None, now: datetime) -> str:
     if live is None:
         return "running"
-    doing, queue = _doing(live, now), _queue(live)
+    doing, waiting = doing_now(live, now), queue(live)
     if live.activity is Activity.IDLE and live.is_fresh(now):
-        doing = "" if queue else "there is nothing to do at the moment"
-    return "; ".join(filter(None, (doing, queue))) or "running"
+        doing = "" if waiting else "there is nothing to do at the moment"
+    return "; ".join(filter(None, (doing, waiting))) or "running"
 
 
-def _doing(live: Heartbeat, now: datetime) -> str:
+def doing_now(live: Heartbeat, now: datetime) -> str:
+    """Return what a scan or watcher does, or that it says nothing."""
     if live.is_fresh(now):
         return live.doing
     return f"says nothing{_silence(live)}; if it stays so, stop it and start it again"
@@ -268,7 +270,7 @@ def _silence(live: Heartbeat | None) -> str:
     return f" since {local_time(live.told_at)}" if live else ""
 
 
-def _queue(live: Heartbeat) -> str:
+def queue(live: Heartbeat) -> str:
     """Return what waits; "": nothing does."""
     backlog = live.backlog
     n_files = backlog.n_waiting + backlog.n_settling
@@ -403,42 +405,3 @@ def vectors_cells(stats: Stats) -> list[tuple[object, ...]]:
         (e.name, "yes" if e.is_in_use else "", e.n_dims, e.n_photos, e.n_vectors, f"{e.n_bytes / 1e6:.1f}")
         for e in stats.engines
     ]
-
-
-# --- scans that the page starts ---
-
-SCANNING_ALREADY = "a scan that was started here is running already; wait for it, or stop it"
-STARTED = "the scan has begun"
-STOPPING = "the scan ends after the photos that it has begun"
-
-
-def scan_ended(code: int, said: str) -> str:
-    """Return why a scan failed, by its exit code and what it wrote; "": it did not."""
-    if code in (0, 130, -15):
-        return ""
-    return said.strip().rpartition("\n")[2] or f"the scan ended with exit code {code}"
-
-
-@dataclass(frozen=True, slots=True)
-class StatusPage:
-    """What the page of the status shows."""
-
-    doing: str
-    """What runs now, and how far it is."""
-    facts: tuple[tuple[str, str], ...]
-    remarks: tuple[str, ...]
-    """What is not as it should be, or under way."""
-    faults: tuple[FaultGroup, ...]
-    is_running: bool
-
-
-def status_page(current: Status, now: datetime) -> StatusPage:
-    live, runner = current.health.live, current.health.runner
-    doing = f"{runner}: {_doing(live, now)}" if live and runner else str(runner or "nobody scans or watches now")
-    return StatusPage(
-        doing,
-        facts=tuple((name, value) for name, value in _facts(current, now) if name != "running"),
-        remarks=tuple(_remarks(current)),
-        faults=tuple(current.fault_groups),
-        is_running=runner is not None,
-    )

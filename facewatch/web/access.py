@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -104,10 +105,13 @@ class Access:
         """Why the folders do not show what was decided last; "": they do, or will in a moment."""
         self._analysed_at: float | None = None
         """When worker processes were used last; None: they have ended."""
+        self.news: dict[str, str] = {}
+        """What else pages are told (see `events`): kind -> JSON."""
         self.is_closing = False
         self.version = 0
         """Grows with every change to the catalog that is known of: decisions made here at once, others when they are
         noticed (see `events`)."""
+        self._started = secrets.token_hex(4)
 
     async def start(self) -> None:
         """Open the catalog, so that what is wrong with it is said before a browser asks.
@@ -215,8 +219,27 @@ class Access:
     def note_change(self) -> None:
         """The catalog is not what it was."""
         self.version += 1
+        self._wake()
+
+    def _wake(self) -> None:
         for event in self._changed:
             event.set()
+
+    @property
+    def stamp(self) -> str:
+        """The version, as pages know it: those of another start are not compared with it."""
+        return f"{self._started}-{self.version}"
+
+    def say(self, kind: str, news: str) -> None:
+        """Let pages know of something other than the catalog; JSON, of which each kind has one value."""
+        if self.news.get(kind) != news:
+            self.news[kind] = news
+            self._wake()
+
+    @property
+    def n_listening(self) -> int:
+        """How many wait for changes."""
+        return len(self._changed)
 
     def subscribe(self) -> asyncio.Event:
         """Return an event that is set with every change, until `unsubscribe`."""

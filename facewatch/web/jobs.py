@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch.config import Config
 from facewatch.errors import BusyError, DecisionError, FacewatchError, NotKnownError
-from facewatch.presentation.reports import SCANNING_ALREADY, scan_ended
+from facewatch.presentation.status import SCANNING_ALREADY, scan_ended
 
 if TYPE_CHECKING:
     from facewatch.people.recluster import ReclusterPreview

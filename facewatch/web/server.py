@@ -147,6 +147,7 @@ def make_site(
     site.include_router(events.router)
     site.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_answers(site)
+    site.add_middleware(events.Stamp)
     site.add_middleware(Guard, rules=rules or Rules())
     return site
 

@@ -15,7 +15,8 @@ from facewatch.people.recluster import ReclusterPreview
 from facewatch.presentation.corrections import said_on_page
 from facewatch.presentation.html import render
 from facewatch.presentation.recluster import fate, names_of, preview_lines, preview_row
-from facewatch.presentation.reports import SCANNING_ALREADY, STARTED, STOPPING, status_page, status_row
+from facewatch.presentation.reports import status_row
+from facewatch.presentation.status import SCANNING_ALREADY, STARTED, STOPPING, status_page
 from facewatch.reports.status import Status, at_work
 from facewatch.settings import recluster_names
 from facewatch.web.corrections import Outcome

@@ -28,6 +28,7 @@ export async function api(path, body, { signal } = {}) {
 // expected; the page that comes after it is right, also where the decision failed. Returns the answer; undefined: it failed.
 export async function act(path, body = {}, { meanwhile } = {}) {
   meanwhile?.();
+  nActing++;
   try {
     const done = await api(path, body);
     remember(done.entry_id);
@@ -38,6 +39,9 @@ export async function act(path, body = {}, { meanwhile } = {}) {
     if (meanwhile) refresh();
     fail(error);
     return undefined;
+  } finally {
+    nActing--;
+    catchUp();
   }
 }
 
@@ -48,19 +52,46 @@ export function fail(error) {
 
 // --- the page as it is now ---
 
-let newest = 0, nHolding = 0, isWanted = false;
+let newest = 0, nHolding = 0, isWanted = false, nActing = 0;
 
 // Fetch this page again and change what differs; the focus, the place and what is typed stay.
 export async function refresh() {
   if (nHolding) { isWanted = true; return; }
   const mine = ++newest, url = location.href;
   const response = await fetch(url, { headers: { Accept: "text/html" } }).catch(() => null);
+  shown = stampOf(response?.headers.get("Server-Timing") ?? "") ?? shown;
   if (mine !== newest || !response?.ok) return;
   const text = await response.text();
   if (mine !== newest) return;
   // More of the list was loaded meanwhile, or something is being typed into it.
   if (location.href !== url || nHolding) await refresh();
   else show(new DOMParser().parseFromString(text, "text/html"));
+}
+
+// Every page says of which state of the catalog it is: a number, behind which start of the server it was.
+const stampOf = (text) => { const found = text.match(/(\w+)-(\d+)/); return found && { start: found[1], version: Number(found[2]) }; };
+const PAUSE = { least: 200, most: 5000, factor: 8 };
+let shown = stampOf(performance.getEntriesByType("navigation")[0]?.serverTiming?.[0]?.description ?? ""), latest = shown, timer, notBefore = 0;
+
+// The catalog is in this state now: the page follows at once, but of many changes not each, so that it stays quick.
+export function changed(stamp) {
+  latest = stampOf(stamp);
+  catchUp();
+}
+
+function catchUp() {
+  const isOld = latest !== null && (shown?.start !== latest.start || shown.version < latest.version);
+  // A decision that was made here brings the page with it.
+  if (!isOld || nActing || timer !== undefined) return;
+  timer = setTimeout(async () => {
+    const started = performance.now(), before = shown;
+    await refresh();
+    timer = undefined;
+    const ended = performance.now();
+    notBefore = ended + Math.min(PAUSE.most, Math.max(PAUSE.least, PAUSE.factor * (ended - started)));
+    // Where the page cannot be had now, only the next change is a reason to try again.
+    if (shown !== before) catchUp();
+  }, Math.max(0, notBefore - performance.now()));
 }
 
 // Leave the page as it is until what this returns is called: somebody types in the middle of it.

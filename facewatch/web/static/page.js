@@ -1,8 +1,13 @@
 // What every page does: it follows changes of the catalog, undoes, lists its keys, and finds its search field.
-import { fail, own, refresh, toast, undoLast } from "./core.js";
-import { followChanges } from "./live.js";
+import { changed, fail, own, refresh, toast, undoLast } from "./core.js";
+import { followNews } from "./live.js";
 
-followChanges(() => refresh(), (sentence) => toast(sentence, null, { isError: true }));
+followNews((kind, news) => {
+  if (kind === "shown") refresh();
+  else if (kind === "changed") changed(news);
+  else if (kind === "fault") { if (news) toast(news, null, { isError: true }); }
+  else document.dispatchEvent(new CustomEvent(kind, { detail: news }));
+});
 
 window.addEventListener("unhandledrejection", (event) => { event.preventDefault(); fail(event.reason); });
 

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.slow
 
 PAGES = (
     *("", "?q=anna", "person/{person}", "person/{person}?sort=doubt", "person/{person}/look-alikes"),
-    *("person/{person}/split?into=2", "review", "photo/{photo}?face={face}", "photos", "photos?q=with+Anna"),
+    *("person/{person}/split?into=2", "review", "review/answers"),
+    *("photo/{photo}?face={face}", "photos", "photos?q=with+Anna"),
     *("search", "search?face={face}", "pool", "pool?kind=poor", "map", "stats", "history", "status", "person/999999"),
 )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from facewatch.people.review.answers import is_open, verbs_for
@@ -66,19 +67,16 @@ class QuestionCard:
     """What can be said to it."""
     gone: str
     """Why it cannot be answered any more; "": it can."""
+    whole: tuple[int, str] | None
+    """Where it is about one person: who that is."""
 
     @property
     def has_name(self) -> bool:
         return any(one.verb == "name" for _, one in self.keys)
 
     @property
-    def has_more(self) -> bool:
-        return any(row.more for row in self.rows)
-
-    @property
-    def faces(self) -> tuple[CardFace, ...]:
-        """Those that are shown first."""
-        return tuple(face for row in self.rows for face in row.first)
+    def is_yes_or_no(self) -> bool:
+        return any(one.verb == "no" for _, one in self.keys)
 
 
 def question_card(catalog: Catalog, question: Question) -> QuestionCard:
@@ -91,6 +89,7 @@ def question_card(catalog: Catalog, question: Question) -> QuestionCard:
         rows=tuple(_card_row(row, faces) for row in rows if row.faces),
         keys=tuple((key, one) for key, one in KEYS.items() if one.verb in verbs),
         gone="" if is_open(catalog, question) else passed_over(question),
+        whole=(question.people[0], question.labels[0]) if question.kind == "who" and question.people else None,
     )
 
 
@@ -132,3 +131,8 @@ class PastLine:
 def past_line(past: PastAnswer) -> PastLine:
     words = past.text[:1].upper() + past.text[1:]
     return PastLine(past.question_id, words, answer_words(past.answer), step_line(past.step))
+
+
+def past_by_day(answers: Iterable[PastAnswer]) -> list[tuple[str, list[PastLine]]]:
+    """Return the answers of each day, in their order."""
+    return [(day, list(lines)) for day, lines in groupby(map(past_line, answers), key=lambda line: line.step.day)]

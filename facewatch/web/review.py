@@ -18,7 +18,14 @@ from facewatch.people.review.past import PastAnswers, past_answers
 from facewatch.people.review.questions import Question
 from facewatch.presentation import review as words
 from facewatch.presentation.html import render
-from facewatch.presentation.review_page import MOST_PAST, PastLine, QuestionCard, past_line, question_card
+from facewatch.presentation.review_page import (
+    MOST_PAST,
+    PastLine,
+    QuestionCard,
+    past_by_day,
+    past_line,
+    question_card,
+)
 from facewatch.web.corrections import Name, Outcome
 from facewatch.web.site import Parts, Site
 
@@ -67,7 +74,7 @@ async def answers(site: Site, before: Before = None) -> str:
     return render(
         "web/review_answers.html",
         current="review",
-        past=[past_line(one) for one in found.answers],
+        days=past_by_day(found.answers),
         before=before,
         next_before=found.next_before,
     )

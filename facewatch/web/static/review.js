@@ -11,6 +11,7 @@ const said = document.querySelector("#said p"), undoButton = document.querySelec
 
 const skipped = new Set(JSON.parse(sessionStorage.getItem(SKIPPED) ?? "[]"));
 const answered = new Set();  // in this tab, and not undone
+const returning = new Set(); // their answers are being taken back
 const given = [];            // answers that `u` takes back, the newest last: { id, article, entry: a promise }
 let ahead = new Map();       // the questions that come next, by id: their articles, with pictures that are there already
 let names = null;
@@ -34,7 +35,8 @@ function setAhead(next) {
 // Put a question on the stage. The view does not jump: its head and the answers stay where they are.
 function show(next, { isNew = true } = {}) {
   const focused = document.activeElement, verb = stage.contains(focused) ? focused.dataset?.verb : null;
-  if (!idOf(article())) refresh();
+  // What stands beside it is as it was before there were questions.
+  if (!idOf(article()) && idOf(next)) refresh();
   names?.destroy();
   article().replaceWith(next);
   ready(next);
@@ -119,7 +121,7 @@ async function fill() {
 }
 
 async function fillOnce() {
-  const shown = idOf(article());
+  const shown = idOf(article()), isReturning = returning.has(shown);
   const without = [...skipped, ...answered, ...(shown ? [shown] : [])];
   const found = await api("/review/next", { n: AHEAD, without, shown });
   const coming = found.questions.filter(({ id }) => !answered.has(id) && !skipped.has(id) && id !== idOf(article()));
@@ -130,8 +132,8 @@ async function fillOnce() {
     setAhead(kept);
     if (!idOf(article())) advance();
   }
-  if (found.gone && shown === idOf(article())) { say(`${found.gone}.`); advance(); } else if (!idOf(article())) advance();
-  if (!ahead.size && !idOf(article())) show(end(found.said || "nothing else to ask"), { isNew: false });
+  if (found.gone && shown === idOf(article()) && !isReturning && !returning.has(shown)) { say(`${found.gone}.`); advance(); } else if (!idOf(article())) advance();
+  if (!ahead.size && !idOf(article()) && !("none" in article().dataset)) show(end(found.said || "nothing else to ask"), { isNew: false });
 }
 
 // Return a question's article with pictures that can be shown at once; null: it is not to be had.
@@ -162,6 +164,7 @@ function give(verb, name) {
   if (verb === "skip") { skip(id); return; }
   answered.add(id);
   const answer = { id, article: one, entry: null };
+  given.push(answer);
   // The page is not fetched again between the answer and what comes of it.
   const release = hold();
   advance();
@@ -183,12 +186,13 @@ function skip(id) {
 async function tell(answer, verb, name) {
   try {
     const done = await api("/review/answers", { question: answer.id, answer: verb, ...(name === undefined ? {} : { name }) });
-    if (done.entry_id !== null) { given.push(answer); remember(done.entry_id); }
+    if (done.entry_id === null) drop(answer); else remember(done.entry_id);
     say(`${done.said[0].toUpperCase()}${done.said.slice(1)}.`);
     if (done.halves.length) await showHalves(done.halves);
     return done.entry_id;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
+    drop(answer);
     say(error.message, { isError: true });
     // What is resolved meanwhile is passed over; everything else is asked again.
     if (error.status !== 409 && error.status !== 404) bringBack(answer);
@@ -196,6 +200,12 @@ async function tell(answer, verb, name) {
   } finally {
     fill();
   }
+}
+
+// There is nothing of it to take back.
+function drop(answer) {
+  const at = given.indexOf(answer);
+  if (at >= 0) given.splice(at, 1);
 }
 
 async function showHalves(ids) {
@@ -221,10 +231,12 @@ async function takeBack() {
   const answer = given.pop();
   if (!answer) return;
   bringBack(answer);
-  if (answer.entry === null) { skipped.delete(answer.id); keepSkipped(); say(""); fill(); return; }
+  returning.add(answer.id);
+  if (answer.entry === null) { skipped.delete(answer.id); returning.delete(answer.id); keepSkipped(); say(""); fill(); return; }
   const release = hold();
   telling = telling.then(async () => {
     const entry = await answer.entry;
+    if (entry === null) return;
     try {
       await api(`/journal/${entry}/undo`, {});
       forget(entry);
@@ -235,7 +247,7 @@ async function takeBack() {
       fail(error);
       say("");
     }
-  }).finally(() => { release(); fill(); });
+  }).finally(() => { returning.delete(answer.id); release(); fill(); });
 }
 
 function forget(entry) {

@@ -15,6 +15,7 @@ import io
 import itertools
 import math
 import multiprocessing
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -53,9 +54,9 @@ _SPREAD = 0.18
 """Distance of a face from its person's centre; two faces of a person are then at 0.25."""
 _DOUBTFUL = (0.3, 0.38)
 """That of faces of the pool, from the centre of whom they may be, and of people who look like another."""
-_SIDE = 72
-"""Pixels of a drawn face."""
-_GAP = 8
+_SIDE = int(os.environ.get("FACEWATCH_DRAWN_SIDE", "72"))
+"""Pixels of a drawn face; pictures for people take more."""
+_GAP = _SIDE // 9
 _FIRST = ("Anna", "Ben", "Clara", "David", "Emil", "Frida", "Greta", "Hugo", "Ida", "Jonas", "Karla", "Leo", "Mia")
 _LAST = ("Adler", "Berg", "Conrad", "Dorn", "Ebner", "Falk", "Gruber", "Huber", "Iser", "Jung", "Kern", "Lang")
 
@@ -207,12 +208,12 @@ def _portrait(who: int) -> Image.Image:
     wide, high = random.integers(16, 23), random.integers(24, 30)
     pen.ellipse([(36 - wide - 4) * s, 4 * s, (36 + wide + 4) * s, (40 + high - 12) * s], fill=hair)
     pen.ellipse(
-        [(36 - wide) * s, (40 - high) * s + 6, (36 + wide) * s, (40 + high) * s], fill=(tone, tone * 4 // 5, 90)
+        [(36 - wide) * s, (40 - high) * s + 6 * s, (36 + wide) * s, (40 + high) * s], fill=(tone, tone * 4 // 5, 90)
     )
     apart, mouth = random.integers(6, 11), random.integers(4, 11)
     for x in (36 - apart, 36 + apart):
         pen.ellipse([(x - 3) * s, 34 * s, (x + 3) * s, 39 * s], fill=eyes)
-    pen.arc([(36 - mouth) * s, 46 * s, (36 + mouth) * s, 58 * s], 10, 170, fill=(140, 30, 40), width=3)
+    pen.arc([(36 - mouth) * s, 46 * s, (36 + mouth) * s, 58 * s], 10, 170, fill=(140, 30, 40), width=round(3 * s))
     return picture
 
 

@@ -70,7 +70,8 @@ The code of insightface is under the MIT licence, its weights are not.
 
 docs/images/ shows what facewatch makes of two portraits in the public domain, as works of the government of the
 United States: Eileen Collins (NASA; scikit-image ships it as `astronaut.png`) and Grace Hopper (U.S. Navy; matplotlib
-ships it as `grace_hopper.jpg`). The other photos are variants of these two, as `facewatch demo` makes them.
+ships it as `grace_hopper.jpg`). The other photos are variants of these two, as `facewatch demo` makes them. The pages
+show drawn people (`scripts/screenshots docs/images --readme`).
 """
 
 

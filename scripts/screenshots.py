@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,8 @@ import click
 from PIL import Image
 
 sys.path.append(str(Path(__file__).resolve().parent))
+
+os.environ.setdefault("FACEWATCH_DRAWN_SIDE", "216")
 
 from bench_page import make_library
 
@@ -208,7 +211,7 @@ def _shoot_all(browser: Browser, url: str, folder: Path, only: Sequence[str]) ->
 
 
 def _shoot_for_readme(browser: Browser, url: str, folder: Path) -> None:
-    for name, path, scheme in (("page-people", "", "light"), ("page-review", "review", "dark")):
+    for name, path, scheme in (("page-people", "", "light"), ("page-person", "person/1?sort=doubt", "dark")):
         target = folder / f"{name}.png"
         shoot(browser, url + path, target, size=README_SIZE, scheme=scheme)
         Image.open(target).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)

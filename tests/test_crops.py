@@ -87,12 +87,18 @@ def test_each_face_is_cut_out_in_the_order_asked_for(photo: Path) -> None:
     assert is_person(ben, BEN)
 
 
-def test_a_face_is_shown_with_a_margin_and_black_beyond_the_edge_of_the_photo(photo: Path) -> None:
+def test_a_face_at_the_edge_of_the_photo_has_its_margin_inside(photo: Path) -> None:
     (picture,) = pictures_from(photo, [Box(64, 0, 64, 64)], side=160)
     assert picture is not None
-    assert picture[5, 80].max() < 12
     assert np.abs(picture[155, 5].astype(int) - 200).max() < 12
-    assert abs(int((picture[110, :, 0] < 100).sum()) - 160 / (1 + 2 * cutting.MARGIN)) <= 4
+    assert np.abs(picture[5, 5].astype(int) - 200).max() < 12
+    assert abs(int((picture[60, :, 0] < 100).sum()) - 160 / (1 + 2 * cutting.MARGIN)) <= 4
+
+
+def test_what_a_box_holds_beyond_the_edge_of_the_photo_is_black(photo: Path) -> None:
+    (picture,) = pictures_from(photo, [Box(64, -30, 64, 64)], side=160)
+    assert picture is not None
+    assert picture[5, 80].max() < 12
 
 
 def test_a_photo_that_is_one_face_is_shown_whole(photo: Path) -> None:

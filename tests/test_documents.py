@@ -46,7 +46,7 @@ def test_readme_leads_to_every_document() -> None:
 def test_readme_is_a_door_of_two_screens_with_small_pictures() -> None:
     assert len(documents.text_of("README.md").splitlines()) <= 250
     pictures = [ROOT / link for link in links_of("README.md") if link.endswith(".png")]
-    assert len(pictures) == 2
+    assert len(pictures) == 4
     assert sum(path.stat().st_size for path in pictures) < 300_000
 
 

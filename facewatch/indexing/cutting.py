@@ -117,9 +117,11 @@ def _decoded(data: BinaryIO, working_side: int, max_pixels: int, most_bytes: int
 
 
 def cut(decoded: Decoded, box: Box, side: int) -> NDArray[np.uint8]:
-    """Return a face with a margin, upright, RGB uint8, shape (side, side, 3); beyond the photo's edge it is black.
+    """Return a face with a margin, upright, RGB uint8, shape (side, side, 3).
 
-    A photo that is nothing but the face is shown without a margin.
+    At the photo's edge the face is not in the middle, or has less of a margin; beyond the edge it is black where the
+    box itself is, or where the photo is narrower than the face is high. A photo that is nothing but the face is shown
+    without a margin.
     """
     from PIL import Image
 
@@ -127,14 +129,20 @@ def cut(decoded: Decoded, box: Box, side: int) -> NDArray[np.uint8]:
     scale = width / decoded.width
     # No more than shows all of the photo, wherever the face is: boxes are not always this program's own.
     length = min(max(1, round(_length(box, decoded) * scale)), 2 * max(width, height))
-    left = round((box.x + box.w / 2) * scale - length / 2)
-    top = round((box.y + box.h / 2) * scale - length / 2)
+    length = min(length, max(round(max(box.w, box.h) * scale), min(width, height), 1))
+    left = _within(round((box.x + box.w / 2) * scale - length / 2), length, width, box.x >= 0)
+    top = _within(round((box.y + box.h / 2) * scale - length / 2), length, height, box.y >= 0)
     window = np.zeros((length, length, 3), np.uint8)
     x0, x1 = (min(max(x, 0), width) for x in (left, left + length))
     y0, y1 = (min(max(y, 0), height) for y in (top, top + length))
     window[y0 - top : y1 - top, x0 - left : x1 - left] = decoded.pixels[y0:y1, x0:x1]
     picture = Image.fromarray(window).resize((side, side), Image.Resampling.LANCZOS)
     return np.rot90(np.asarray(picture, dtype=np.uint8), -box.turn // 90)
+
+
+def _within(start: int, length: int, size: int, is_inside: bool) -> int:
+    """Return where a window begins, moved into the photo if it fits and the face begins in there."""
+    return min(max(start, 0), size - length) if length <= size and is_inside else start
 
 
 def _as_jpeg(pixels: NDArray[np.uint8]) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,3 +100,31 @@ def copied(shared: Path, target: Path, *names: str) -> Path:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target / name)
     return target
+
+
+def accessibility_faults(page: Page) -> list[str]:
+    """Return what axe finds on a page that is serious or worse: which rule, and where."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {fault['help']}: {node['html'][:200]}"
+        for fault in found
+        for node in fault["nodes"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+def undo_everything(url: str) -> None:
+    """Take back all decisions that stand, the newest first, as a browser may do: the next test finds the library as it
+    was."""
+    with urllib.request.urlopen(f"{url}api/v1/journal") as answer:
+        entries = json.load(answer)["entries"]
+    for entry in entries:
+        if entry["is_undoable"]:
+            asked = urllib.request.Request(
+                f"{url}api/v1/journal/{entry['id']}/undo",
+                data=b"{}",
+                headers={"Content-Type": "application/json", "Origin": url.rstrip("/")},
+            )
+            urllib.request.urlopen(asked).close()

@@ -92,7 +92,7 @@ def test_the_list_is_that_of_everybody_with_photos(family: Library) -> None:
 def test_who_begins_with_what_is_searched_comes_first(family: Library) -> None:
     with family.app() as app:
         _decide("rename p3 Hanna")(app)
-        found = matching(app.overview.tiles(), "an", is_hidden=False)
+        found = matching(app.overview.tiles(), "an")
         assert [tile.label for tile in found] == ["Anna", "Hanna"]
 
 

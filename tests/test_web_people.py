@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from browsers import chromium, copied, opened, served
+from browsers import accessibility_faults, chromium, copied, opened, served, undo_everything, wait_until
 from playwright.sync_api import Browser, Page, expect
 
 from facewatch.app import App
-from facewatch.config import load_config
+from facewatch.config import Config, load_config
 
 pytestmark = pytest.mark.slow
 
@@ -22,8 +24,17 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@dataclass(frozen=True)
+class Site:
+    url: str
+    people: Path
+    """The people folder."""
+    config: Config
+
+
 @pytest.fixture(scope="module")
-def address(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def site(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Eight people on real photos, without names."""
     base = tmp_path_factory.mktemp("page")
     photos = copied(shared, base / "photos", "album/family")
     given = {
@@ -35,13 +46,14 @@ def address(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with App(config) as app:
         app.pipeline.scan()
     with served(lambda: App(config)) as url:
-        yield url
+        yield Site(url, base / "People", config)
 
 
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """The page of everybody, wide enough for five tiles in a row; there are eight people."""
-    with opened(browser, address, width=900) as page:
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """The page of everybody, wide enough for five tiles in a row."""
+    undo_everything(site.url)
+    with opened(browser, site.url, width=900) as page:
         expect(page.get_by_role("grid")).to_be_visible()
         yield page
 
@@ -111,35 +123,193 @@ def test_clicks_select_with_control_and_shift_and_beside_what_is_selected(page: 
     assert focused(page) == 2
 
 
-def test_a_selection_outlives_what_changes_meanwhile(page: Page, address: str) -> None:
+def test_a_selection_outlives_what_changes_meanwhile(page: Page, site: Site) -> None:
     page.locator(".tile").nth(4).focus()
     page.keyboard.press(" ")
     chosen = page.locator(".tile[aria-selected='true']").get_attribute("id")
-    with page.expect_response(address):
-        done = page.request.post(f"{address}api/v1/people/8/name", data={"name": "Zoe"}).json()
+    with App(site.config) as app:
+        app.corrections.rename("p8", "Zoe")
     expect(page.locator(".tile").first).to_contain_text("Zoe")
     assert page.locator(".tile[aria-selected='true']").get_attribute("id") == chosen
     assert page.evaluate("document.activeElement.id") == chosen
-    page.request.post(f"{address}api/v1/journal/{done['entry_id']}/undo", data={})
 
 
-def test_a_person_is_named_in_place_and_the_next_name_completes(page: Page, address: str) -> None:
-    page.locator(".tile").nth(2).focus()
+# --- names ---
+
+
+def test_a_person_is_named_in_place_and_the_folder_is_there(page: Page, site: Site) -> None:
+    tile = page.locator(".tile").nth(2)
+    who = tile.get_attribute("id")
+    tile.focus()
     page.keyboard.press("r")
     page.keyboard.type("Anna")
     page.keyboard.press("Enter")
     expect(page.locator(".tile").first).to_contain_text("Anna")
+    assert page.evaluate("document.activeElement.id") == who
+    wait_until((site.people / "Anna").is_dir)
+    page.keyboard.press("u")
+    expect(page.get_by_text("Anna", exact=True)).to_have_count(0)
+    wait_until(lambda: not (site.people / "Anna").exists())
+
+
+def test_tab_saves_and_goes_on_to_the_next_without_a_name(page: Page) -> None:
+    page.locator(".tile").first.get_by_role("button").click()
+    for name in ("Anna", "Ben", "Clara"):
+        page.keyboard.type(name)
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("combobox")).to_be_focused()
+    # The tiles stay where they are until the last name is given.
+    for i, name in enumerate(("Anna", "Ben", "Clara")):
+        expect(page.locator(".tile-name").nth(i)).to_have_text(name)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("combobox")).to_have_count(0)
+    expect(page.get_by_role("link", name="Named", exact=False).first).to_have_text("Named 3")
+    expect(page.locator(".toast").last).to_contain_text("Clara")
+
+
+def test_names_complete_and_escape_leaves_things_as_they_were(page: Page, site: Site) -> None:
+    with App(site.config) as app:
+        app.corrections.rename("p8", "Anna")
+    expect(page.locator(".tile").first).to_contain_text("Anna")
     page.locator(".tile").nth(5).get_by_role("button").click()
     page.keyboard.type("Amna")
-    options = page.get_by_role("option")
-    expect(options).to_have_text([re.compile("Anna.* photos"), "New person “Amna”"])
+    options, field = page.get_by_role("option"), page.get_by_role("combobox")
+    expect(options).to_have_text([re.compile("Anna.* photos"), "Name “Amna”"])
     page.keyboard.press("ArrowDown")
-    field = page.get_by_role("combobox")
     expect(field).to_have_attribute("aria-activedescendant", options.first.get_attribute("id") or "")
+    assert not accessibility_faults(page)
     page.keyboard.press("Escape")
     expect(options).to_have_count(0)
     page.keyboard.press("Escape")
     expect(field).to_have_count(0)
+    assert focused(page) == 5
+    expect(page.get_by_text("Amna")).to_have_count(0)
+
+
+def test_the_name_of_somebody_else_offers_to_merge_and_merges_only_then(page: Page, site: Site) -> None:
+    with App(site.config) as app:
+        app.corrections.rename("p8", "Anna")
+    expect(page.locator(".tile").first).to_contain_text("Anna")
+    dialog = page.get_by_role("dialog")
+    page.locator(".tile").nth(5).focus()
+    for answer in ("Cancel", "One person"):
+        page.keyboard.press("F2")
+        page.keyboard.type("anna")
+        page.keyboard.press("Enter")
+        expect(dialog).to_contain_text("Is this Anna?")
+        assert dialog.locator("img.face").count() >= 4
+        assert not accessibility_faults(page)
+        assert page.locator(".tile").count() == 8
+        dialog.get_by_role("button", name=answer).click()
+        expect(dialog).to_be_hidden()
+    expect(page.locator(".tile")).to_have_count(7)
+    expect(page.locator(".toast").last).to_contain_text("merged into Anna")
+
+
+def test_a_name_that_cannot_be_is_taken_back_with_the_reason(page: Page) -> None:
+    page.locator(".tile").nth(1).focus()
+    before = page.locator(".tile-name").nth(1).inner_text()
+    page.keyboard.press("r")
+    page.keyboard.type("../..")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toast.error")).to_contain_text("would lead out of the people folder")
+    expect(page.locator(".tile-name").nth(1)).to_have_text(before)
+
+
+# --- merge ---
+
+
+def test_two_are_merged_by_dragging_one_onto_the_other_and_parted_again(page: Page, site: Site) -> None:
+    page.locator(".tile").nth(0).get_by_role("button").click()
+    page.keyboard.type("Anna")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toast")).to_contain_text("Anna")
+    wait_until((site.people / "Anna").is_dir)
+    n_before = len(list((site.people / "Anna").iterdir()))
+    page.locator(".tile").nth(3).drag_to(page.locator(".tile").nth(0))
+    page.get_by_role("dialog").get_by_role("button", name="One person").press("Enter")
+    expect(page.locator(".tile")).to_have_count(7)
+    wait_until(lambda: len(list((site.people / "Anna").iterdir())) > n_before)
+    page.locator(".toast").last.get_by_role("button", name="Undo").click()
+    expect(page.locator(".tile")).to_have_count(8)
+    wait_until(lambda: len(list((site.people / "Anna").iterdir())) == n_before)
+
+
+def test_of_two_names_the_one_that_is_chosen_stays(page: Page, site: Site) -> None:
+    with App(site.config) as app:
+        app.corrections.rename("p1", "Anna")
+        app.corrections.rename("p2", "Annie")
+    expect(page.get_by_role("link", name="Named", exact=False).first).to_have_text("Named 2")
+    page.locator(".tile").first.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("m")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Are Anna and Annie one person?")
+    dialog.get_by_text("Annie", exact=True).click()
+    dialog.get_by_role("button", name="One person").click()
+    expect(page.locator(".toast")).to_contain_text("merged into Annie")
+    expect(page.locator(".tile")).to_have_count(7)
+    assert page.locator(".tile-name").first.inner_text() == "Annie"
+
+
+def test_who_looks_most_alike_is_offered_first(page: Page) -> None:
+    page.locator(".tile").nth(2).focus()
+    page.keyboard.press("m")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("checkbox")).to_have_count(7)
+    assert not accessibility_faults(page)
+    page.keyboard.press(" ")
+    dialog.get_by_role("button", name="Go on").click()
+    expect(dialog).to_contain_text("one person?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toast")).to_contain_text("merged into")
+    expect(page.locator(".tile")).to_have_count(7)
+
+
+# --- hide, search, which ---
+
+
+def test_several_are_hidden_as_one_decision_and_shown_again(page: Page) -> None:
+    page.locator(".tile").nth(1).focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("h")
+    expect(page.locator(".tile")).to_have_count(6)
+    expect(page.locator(".toast")).to_contain_text("are hidden")
+    page.get_by_role("link", name="Hidden").click()
+    expect(page.locator(".tile")).to_have_count(2)
     page.keyboard.press("u")
-    expect(page.locator(".toast").last).to_contain_text("undone")
-    expect(page.get_by_text("Anna", exact=True)).to_have_count(0)
+    expect(page.get_by_role("heading", name="Nobody here")).to_be_visible()
+
+
+def test_a_search_shows_who_is_called_so_while_it_is_typed(page: Page, site: Site) -> None:
+    with App(site.config) as app:
+        app.corrections.rename("p3", "Hannah")
+    page.keyboard.press("/")
+    page.keyboard.type("nnah")
+    expect(page.locator(".tile")).to_have_count(1)
+    assert page.url.endswith("?q=nnah")
+    page.keyboard.press("Enter")
+    assert focused(page) == 0
+    page.keyboard.press("/")
+    page.keyboard.type("nobody")
+    expect(page.get_by_role("heading", name="Nobody is called “nobody”")).to_be_visible()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    expect(page.locator(".tile")).to_have_count(8)
+
+
+def test_the_keys_of_the_page_are_listed(page: Page) -> None:
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    expect(keys).to_contain_text("give a name")
+    assert not accessibility_faults(page)
+    page.keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(page: Page, scheme: Literal["light", "dark"]) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.locator(".tile").first.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    assert not accessibility_faults(page)

@@ -200,21 +200,24 @@ class Decisions(Additions):
                 self._catalog.people.mark_edited([one.id, two.id])
         return result()
 
-    def hide(self, who: str) -> Decided:
-        """No folder and no questions any more; new faces of the person are still recognised."""
-        return self._hide(who, True)
+    def hide(self, who: str, others: Sequence[str] = ()) -> Decided:
+        """No folder and no questions any more; new faces of the person, and of others, are still recognised."""
+        return self._hide([who, *others], True)
 
-    def show(self, who: str) -> Decided:
-        """A hidden person has a folder again."""
-        return self._hide(who, False)
+    def show(self, who: str, others: Sequence[str] = ()) -> Decided:
+        """A hidden person, and others, have a folder again."""
+        return self._hide([who, *others], False)
 
-    def _hide(self, who: str, is_hidden: bool) -> Decided:
+    def _hide(self, people: Sequence[str], is_hidden: bool) -> Decided:
         with self._catalog.write():
-            person = find_person(self._catalog, who)
-            with self._deciding("hide" if is_hidden else "show", [person.id], who=person.label) as result:
-                if person.is_hidden != is_hidden:
-                    self._catalog.people.hide(person.id, is_hidden)
-                    self._catalog.people.mark_edited([person.id])
+            found = {person.id: person for person in (find_person(self._catalog, who) for who in people)}
+            labels = [person.label for person in found.values()]
+            who = labels[0] if len(labels) == 1 else labels
+            with self._deciding("hide" if is_hidden else "show", list(found), who=who) as result:
+                for person in found.values():
+                    if person.is_hidden != is_hidden:
+                        self._catalog.people.hide(person.id, is_hidden)
+                        self._catalog.people.mark_edited([person.id])
         return result()
 
     def cover(self, who: str, face: str) -> Decided:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from facewatch import ids
@@ -77,10 +78,38 @@ def _tile(person: LivingPerson, shown: Shown) -> PersonTile:
     )
 
 
-def matching(tiles: Collection[PersonTile], text: str, *, is_hidden: bool) -> Sequence[PersonTile]:
-    """Return those whose name, label or id holds a text, of the hidden or of the others; who begins with it first."""
+class Which(StrEnum):
+    """Which people are listed; the values stand in addresses of the page."""
+
+    ALL = "all"
+    """All who are not hidden."""
+    NAMED = "named"
+    UNNAMED = "unnamed"
+    HIDDEN = "hidden"
+
+    def includes(self, tile: PersonTile) -> bool:
+        if tile.is_hidden or self is Which.HIDDEN:
+            return tile.is_hidden and self is Which.HIDDEN
+        return self is Which.ALL or tile.is_named == (self is Which.NAMED)
+
+
+FEW_PHOTOS = 3
+"""Who has no name and is on fewer photos is seldom worth one: such people come last, and can be folded away."""
+_WORTH_FOLDING = 12
+
+
+def fold_few(tiles: Sequence[PersonTile]) -> tuple[Sequence[PersonTile], int]:
+    """Return the people without those who are on few photos, and how many these are; all, where these are not many or
+    nobody would remain."""
+    many = [tile for tile in tiles if tile.is_named or tile.n_photos >= FEW_PHOTOS]
+    n_few = len(tiles) - len(many)
+    return (many, n_few) if many and n_few >= _WORTH_FOLDING else (tiles, 0)
+
+
+def matching(tiles: Collection[PersonTile], text: str = "", *, which: Which = Which.ALL) -> Sequence[PersonTile]:
+    """Return those whose name, label or id holds a text; who begins with it first."""
     wanted = name_key(text)
-    shown = [tile for tile in tiles if tile.is_hidden == is_hidden]
+    shown = [tile for tile in tiles if which.includes(tile)]
     if not wanted:
         return shown
     found = [tile for tile in shown if wanted in name_key(tile.label) or wanted == ids.person(tile.id)]

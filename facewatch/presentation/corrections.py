@@ -26,6 +26,8 @@ _ABOUT_FACES = frozenset({"draw", "assign", "unassign", "reject", "confirm", "ig
 _HAVE_FOLDER = frozenset({"rename", "merge", "assign", "show", "draw", "present"})
 _MOST_FACES = 10
 """Faces that are listed one by one."""
+_FEW_NAMES = 3
+"""People who are named in a line."""
 _FEW_FACES = 3
 """Faces that are named by their ids in a line."""
 
@@ -109,9 +111,9 @@ def _outcome(catalog: Catalog, decided: Decided) -> str:
         case "ignore":
             return f"{faces} ignored{_from_whom(decided.taken)}"
         case "hide":
-            return f"{who[0]} is hidden"
+            return f"{_several(who)} {'is' if len(who) == 1 else 'are'} hidden"
         case "show":
-            return f"{who[0]} is shown"
+            return f"{_several(who)} {'is' if len(who) == 1 else 'are'} shown"
         case "cover":
             return f"face {ids.face(decided.faces[0])} stands for {who[0]}"
         case "born":
@@ -128,6 +130,14 @@ def _outcome(catalog: Catalog, decided: Decided) -> str:
             return _regrouped(data)
         case action:
             return action
+
+
+def _several(who: str | Sequence[str]) -> str:
+    """Return "Anna", "Anna and Ben", or "Anna, Ben and 3 others"."""
+    labels = [who] if isinstance(who, str) else who
+    if len(labels) > _FEW_NAMES:
+        labels = [*labels[: _FEW_NAMES - 1], plural(len(labels) - _FEW_NAMES + 1, "other")]
+    return " and ".join(filter(None, (", ".join(labels[:-1]), labels[-1])))
 
 
 def _merged(catalog: Catalog, decided: Decided, data: Mapping[str, Any]) -> str:
@@ -196,8 +206,8 @@ def describe(entry: Entry) -> str:
         "ignore": f"{n_faces} ignored{taken}",
         "reject": f"{n_faces}: not {', '.join(data['not'])}",
         "confirm": f"{n_faces} of {', '.join(who) if isinstance(who, list) else who} confirmed",
-        "hide": f"{who} hidden",
-        "show": f"{who} shown",
+        "hide": f"{_several(who)} hidden",
+        "show": f"{_several(who)} shown",
         "cover": f"face {ids.face(data.get('face', 0))} stands for {who}",
         "born": f"{who} born {data.get('born')}{let_go}" if data.get("born") else f"{who}: date of birth forgotten",
         "forget": f"{who} forgotten, with {n_faces}",

@@ -128,6 +128,20 @@ async def show(site: Site, person: Number) -> Outcome:
     return await decide(site, lambda decisions: decisions.show(ids.person(person)))
 
 
+@api.post("/people/hide")
+async def hide_several(site: Site, wanted: Others) -> Outcome:
+    """Take several people out of lists and folders, as one decision."""
+    first, *others = map(ids.person, wanted.people)
+    return await decide(site, lambda decisions: decisions.hide(first, others))
+
+
+@api.post("/people/show")
+async def show_several(site: Site, wanted: Others) -> Outcome:
+    """Take back that several people are hidden, as one decision."""
+    first, *others = map(ids.person, wanted.people)
+    return await decide(site, lambda decisions: decisions.show(first, others))
+
+
 @api.post("/people/{person}/cover")
 async def cover(site: Site, person: Number, chosen: Cover) -> Outcome:
     """Let a face stand for the person."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from facewatch.people.completion import Completion, completions
-from facewatch.people.overview import PersonTile, matching
+from facewatch.people.overview import FEW_PHOTOS, PersonTile, Which, fold_few, matching
 from facewatch.presentation.html import render
-from facewatch.presentation.people import person_note
+from facewatch.presentation.people import nobody_yet, person_note
+from facewatch.reports.status import at_work
 from facewatch.web.paging import Pages
 from facewatch.web.site import Parts, Site
+
+if TYPE_CHECKING:
+    from facewatch.app import App
+    from facewatch.fs.locks import Holder
+    from facewatch.heartbeat import Heartbeat
 
 pages = APIRouter()
 api = APIRouter(tags=["people"])
@@ -66,29 +72,49 @@ async def everybody(site: Parts) -> tuple[PersonTile, ...]:
 
 
 @pages.get("/", response_class=HTMLResponse)
-async def people(site: Site, paging: Pages, q: str = "", hidden: bool = False) -> str:
+async def people(site: Site, paging: Pages, q: str = "", which: Which = Which.ALL, few: bool = False) -> str:
+    """`few`: also those without a name who are on few photos."""
     tiles = await everybody(site)
+    if not tiles:
+        return await _nobody(site)
+    found, n_few = matching(tiles, q, which=which), 0
+    if not (q or few or which is Which.HIDDEN):
+        found, n_few = fold_few(found)
+    query = {"q": q, "which": which.value if which is not Which.ALL else "", "few": "true" if few else ""}
     return render(
         "web/people.html",
         current="people",
         q=q,
-        query=({"q": q} if q else {}) | ({"hidden": "true"} if hidden else {}),
-        part=paging.part(matching(tiles, q, is_hidden=hidden), PAGE),
-        n_hidden=sum(tile.is_hidden for tile in tiles),
-        is_hidden=hidden,
+        which=which,
+        query={name: value for name, value in query.items() if value},
+        part=paging.part(found, PAGE),
+        size=PAGE,
+        n_named_found=sum(tile.is_named for tile in found) if which is Which.ALL and not q else 0,
+        n_few=n_few,
+        few_photos=FEW_PHOTOS,
+        counts={one: sum(one.includes(tile) for tile in tiles) for one in Which},
     )
+
+
+async def _nobody(site: Parts) -> str:
+    def work(app: App) -> tuple[dict[str, int], Holder | None, Heartbeat | None]:
+        return app.catalog.files.counts() | app.catalog.faces.counts(), *at_work(app.catalog.path)
+
+    counts, runner, live = await site.access.read(work)
+    nobody = nobody_yet(n_photos=counts["photos"], n_faces=counts["faces"], is_running=runner is not None, live=live)
+    return render("web/nobody.html", current="people", nobody=nobody)
 
 
 @api.get("/people")
 async def list_people(
     site: Site,
     q: str = "",
-    hidden: bool = False,
+    which: Which = Which.ALL,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
 ) -> PeopleRows:
     """List people whose name or label holds `q`: named ones first, then by how many photos they are on."""
-    tiles = matching(await everybody(site), q, is_hidden=hidden)
+    tiles = matching(await everybody(site), q, which=which)
     return PeopleRows(n_people=len(tiles), people=[_row(tile) for tile in tiles[offset : offset + limit]])
 
 

@@ -26,6 +26,7 @@ from facewatch.web import (
     face_map,
     history,
     media,
+    merge,
     people,
     person,
     photo,
@@ -55,6 +56,7 @@ STATIC = Path(__file__).parent / "static"
 
 PAGES = (
     people,
+    merge,
     person,
     split,
     photo,

@@ -1,4 +1,4 @@
-// Dialogs that ask who is meant, or whether two people are one.
+// Dialogs that ask who is meant, for a yes, or for a line of text.
 import { ask } from "./core.js";
 import { Names } from "./names.js";
 
@@ -22,40 +22,6 @@ export async function choosePerson(title, options = {}) {
     setTimeout(() => input.focus());
   });
   return chosen;
-}
-
-const pictured = ({ cover, label }) => {
-  const figure = element("figure", { className: "pictured" });
-  if (cover) figure.append(element("img", { className: "face", src: cover, alt: "" }));
-  figure.append(element("figcaption", { textContent: label }));
-  return figure;
-};
-
-// Ask whether people are one; each { id, label, cover, isNamed }. Returns the id that stays, null: they are not merged.
-export async function confirmMerge(people) {
-  // Who has a name keeps it; of several, the first.
-  const first = people.find((one) => one.isNamed) ?? people[0];
-  const ordered = [first, ...people.filter((one) => one !== first)];
-  const named = ordered.filter((one) => one.isNamed);
-  const answer = await ask((dialog) => {
-    const faces = element("div", { className: "pictured-row" }, ...ordered.slice(0, 6).map(pictured));
-    const buttons = element("div", { className: "dialog-buttons" });
-    const leave = element("button", { type: "button", textContent: "Leave them" });
-    leave.addEventListener("click", () => dialog.close(""));
-    buttons.append(leave);
-    const keeps = named.length > 1 ? named : [first];
-    for (const one of keeps) {
-      const button = element("button", { type: "button", className: "primary", textContent: named.length > 1 ? `All are ${one.label}` : "The same person" });
-      button.addEventListener("click", () => dialog.close(`${one.id}`));
-      buttons.append(button);
-    }
-    dialog.replaceChildren(
-      element("h2", { textContent: people.length === 2 ? "One person?" : `These ${people.length} are one person?` }), faces,
-      element("p", { className: "hint", textContent: "It can be undone." }), buttons,
-    );
-    setTimeout(() => buttons.querySelector(".primary").focus());
-  });
-  return answer ? Number(answer) : null;
 }
 
 // Ask a question with one answer besides leaving it.

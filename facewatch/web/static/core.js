@@ -9,6 +9,8 @@ export class ApiError extends Error {
   }
 }
 
+const SILENT = "facewatch does not answer; is it still running?";
+
 // Ask the API; `body` makes it a POST. Throws ApiError with the sentence of the server.
 export async function api(path, body, { signal } = {}) {
   const options = body === undefined ? { signal } : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal };
@@ -17,7 +19,7 @@ export async function api(path, body, { signal } = {}) {
     response = await fetch(`/api/v1${path}`, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "facewatch does not answer; is it still running?");
+    throw new ApiError(0, SILENT);
   }
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new ApiError(response.status, answer.error ?? `the answer was ${response.status}`, answer);
@@ -25,23 +27,30 @@ export async function api(path, body, { signal } = {}) {
 }
 
 // Make a decision, say what it did with its undo beside it, and show the page as it is now. `meanwhile` shows at once what is to be
-// expected; the page that comes after it is right, also where the decision failed. Returns the answer; undefined: it failed.
-export async function act(path, body = {}, { meanwhile } = {}) {
-  meanwhile?.();
+// expected, and returns what takes that back if the decision fails; `onError` may take the error on itself (true: it has). Returns the
+// answer; undefined: it failed.
+export async function act(path, body = {}, { meanwhile, onError } = {}) {
+  const takeBack = meanwhile?.();
+  const answered = Promise.withResolvers();
+  underWay.add(answered.promise);
   nActing++;
   try {
     const done = await api(path, body);
     remember(done.entry_id);
+    answered.resolve();
     toast(done.said, done.entry_id, { isRedoable: done.is_redoable });
     await refresh();
     return done;
   } catch (error) {
+    takeBack?.();
     if (meanwhile) refresh();
-    fail(error);
+    if (!(error instanceof ApiError && onError?.(error))) fail(error);
     return undefined;
   } finally {
     nActing--;
     catchUp();
+    answered.resolve();
+    underWay.delete(answered.promise);
   }
 }
 
@@ -111,7 +120,8 @@ export function show(page) {
   document.title = page.title;
   const isKept = (node) => node instanceof Element && node.hasAttribute("data-keep");
   Idiomorph.morph(document.querySelector("main"), page.querySelector("main"), {
-    ignoreActiveValue: true,
+    // It would leave all that is inside of the active element as it is; that shall be so for fields only.
+    ignoreActiveValue: document.activeElement?.matches("input, textarea, select") ?? false,
     restoreFocus: true,
     callbacks: {
       beforeNodeMorphed: (old) => !isKept(old),
@@ -124,7 +134,8 @@ export function show(page) {
 
 const owned = new WeakMap();
 
-// Set attributes that scripts alone decide; null: it has none. A refresh leaves them as they are.
+// Set attributes that scripts alone decide; null: it has none. A refresh leaves them as they are. Elements that come and go need an
+// id, or a refresh may make one of them what another was.
 export function own(node, attributes) {
   const names = owned.get(node) ?? new Set();
   owned.set(node, names);
@@ -139,6 +150,8 @@ export function own(node, attributes) {
 
 const DECISIONS = "decisions";
 const MOST = 50;
+
+const underWay = new Set();
 
 const remembered = () => JSON.parse(sessionStorage.getItem(DECISIONS) ?? "[]");
 
@@ -157,6 +170,8 @@ export async function undo(entryId) {
 
 // Take back the last decision that was made in this tab.
 export async function undoLast() {
+  // It may have been made a moment ago, and not be answered yet.
+  await Promise.all(underWay);
   const last = remembered().at(-1);
   if (last === undefined) toast("Nothing to undo here; History lists all decisions");
   else await undo(last);
@@ -167,7 +182,8 @@ export async function undoLast() {
 const SECONDS = 8;
 
 // Say something for some seconds; of a decision, with its undo and the way to its place in the history.
-export function toast(text, entryId = null, { isError = false, isRedoable = false } = {}) {
+// `offer`: a button besides, { label, work }.
+export function toast(text, entryId = null, { isError = false, isRedoable = false, offer = null } = {}) {
   const box = document.createElement("div");
   box.className = isError ? "toast error" : "toast";
   const words = document.createElement("span");
@@ -188,22 +204,23 @@ export function toast(text, entryId = null, { isError = false, isRedoable = fals
     box.dataset.entry = entryId;
     button("Undo", () => undo(entryId));
   }
+  if (offer) button(offer.label, offer.work);
   if (isRedoable) button("Redo", () => act("/journal/redo"));
   const toasts = document.getElementById("toasts");
   toasts.append(box);
   while (toasts.children.length > 3) toasts.firstChild.remove();
-  setTimeout(() => box.remove(), 1000 * (isError ? 2 * SECONDS : SECONDS));
+  setTimeout(() => box.remove(), 1000 * (isError || offer ? 2 * SECONDS : SECONDS));
 }
 
 // --- dialogs ---
 
 // Show another page's content as a dialog; it is a page of its own without scripts. `ready` is given the dialog when it is shown.
-// What is submitted or chosen in it closes it with dialog.close(value); returns the value, "" if it was left.
+// What has `autofocus` has the focus first. What is submitted or chosen in it closes it with dialog.close(value); returns the value, "" if it was left.
 export async function openDialog(url, ready = () => {}) {
   const response = await fetch(url, { headers: { Accept: "text/html" } }).catch(() => null);
   const text = await response?.text() ?? "";
   const content = new DOMParser().parseFromString(text, "text/html").querySelector("main");
-  if (content === null) { fail(new ApiError(0, "facewatch does not answer; is it still running?")); return ""; }
+  if (!response?.ok) { fail(new ApiError(0, content?.querySelector("p")?.textContent ?? SILENT)); return ""; }
   return await ask((dialog) => { dialog.replaceChildren(...content.childNodes); ready(dialog); });
 }
 

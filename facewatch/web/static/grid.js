@@ -7,7 +7,7 @@
 //       <div class="tile-cell"><a class="tile-face" href="/person/3"><img …></a> … </div>
 //     </div>
 //   </div>
-//   <div class="actions" data-actions="grid" role="toolbar" aria-label="Selected" hidden>
+//   <div id="grid-actions" class="actions" data-actions="grid" role="toolbar" aria-label="Selected" hidden>
 //     <span class="actions-count" data-keep role="status" data-one="1 selected" data-many="{n} selected"></span>
 //     <button type="button" data-action="merge" data-key="m" data-min="2">Merge</button>    data-min, data-max: how many it takes
 //     <button type="button" data-action="clear" data-key="Escape">Clear</button>

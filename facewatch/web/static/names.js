@@ -9,7 +9,8 @@
 //   names.onPick = ({ id, name, n_photos, cover_id }) => …;      id null: a new name. Enter takes the highlighted one, else the one
 //                                                                of exactly this name, else the new name; a click takes one
 //   names.onLeave = () => …;                                     Escape with the list closed, or Enter in an empty field
-//   await names.choice()                                         what Enter would take; null: nothing
+//   await names.choice()                                         what Enter would take now, also where the field is gone
+//                                                                meanwhile; null: nothing
 //   names.destroy()                                              before the field goes
 //
 // The field needs a label. Tab is the page's: `choice()` says what it may save.
@@ -77,9 +78,14 @@ export class Names {
     if (this.isOpen && this.#highlighted >= 0) return this.#rows[this.#highlighted];
     const text = this.input.value.trim();
     if (!text) return null;
-    await this.#ask();
-    const exact = this.#rows.find((row) => row.is_exact);
-    return exact ?? (this.options.mayBeNew ? { id: null, name: text } : null);
+    const people = this.#answer?.text === text && this.#answer.people ? this.#answer.people : await this.#lookUp(text).catch(() => []);
+    return people.find((row) => row.is_exact) ?? (this.options.mayBeNew ? { id: null, name: text } : null);
+  }
+
+  async #lookUp(text, signal) {
+    const query = new URLSearchParams({ q: text, limit: AT_MOST, unnamed: this.options.withUnnamed });
+    if (this.options.without !== null) query.set("without", this.options.without);
+    return (await api(`/names?${query}`, undefined, { signal })).people;
   }
 
   #keydown(event) {
@@ -87,7 +93,7 @@ export class Names {
     const n = this.#rows.length;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      if (!this.isOpen) { this.#ask(true); return; }
+      if (!this.isOpen) { this.#ask(); return; }
       const step = event.key === "ArrowDown" ? 1 : -1;
       // -1 is the field itself.
       if (n) this.#highlight(((this.#highlighted + 1 + step + n + 1) % (n + 1)) - 1);
@@ -107,19 +113,15 @@ export class Names {
   }
 
   // Fetch and show who fits what is typed.
-  #ask(isWanted = false) {
+  async #ask() {
     const text = this.input.value.trim();
-    if (this.#answer?.text === text && (this.isOpen || !isWanted)) return this.#answer.shown;
     this.#asking?.abort();
-    this.#asking = new AbortController();
-    const query = new URLSearchParams({ q: text, limit: AT_MOST, unnamed: this.options.withUnnamed });
-    if (this.options.without !== null) query.set("without", this.options.without);
-    const shown = api(`/names?${query}`, undefined, { signal: this.#asking.signal })
-      .then((answer) => { if (this.#answer?.shown === shown) this.#show(text, answer.people); })
-      // The name can be given without help.
-      .catch(() => { if (this.#answer?.shown === shown) this.#show(text, []); });
-    this.#answer = { text, shown };
-    return shown;
+    const asking = this.#asking = new AbortController();
+    // The name can be given without help.
+    const people = await this.#lookUp(text, asking.signal).catch(() => []);
+    if (asking.signal.aborted) return;
+    this.#answer = { text, people };
+    this.#show(text, people);
   }
 
   #show(text, people) {

@@ -1,8 +1,8 @@
 // The page of everybody: search as one types, names given in place, people hidden.
-import { act, debounced, hold, refresh } from "./core.js";
-import { confirmMerge } from "./choose.js";
+import { act, debounced, refresh } from "./core.js";
 import { Grid } from "./grid.js";
-import { Names } from "./names.js";
+import { chooseOthers, mergePeople } from "./merge.js";
+import { rename } from "./rename.js";
 
 const grid = new Grid("grid");
 
@@ -25,103 +25,94 @@ field.addEventListener("keydown", (event) => {
 
 // --- names ---
 
+const personOf = (tile) => Number(tile.dataset.person);
 const nameOf = (tile) => tile.querySelector(".tile-name");
+const isNamed = (tile) => "named" in tile.dataset;
+const tileOf = (person) => document.getElementById(`p${person}`);
 
-function rename(tile) {
-  const button = nameOf(tile), release = hold();
-  const form = document.createElement("form");
-  form.className = "tile-form";
-  const input = document.createElement("input");
-  input.type = "text";
-  input.setAttribute("aria-label", `Name of ${button.textContent}`);
-  input.value = "named" in tile.dataset ? button.textContent : "";
-  form.append(input);
-  button.hidden = true;
-  button.after(form);
-  const names = new Names(input, { without: tile.dataset.person });
-  let isOver = false;
-  const end = (isToTile) => {
-    if (isOver) return;
-    isOver = true;
-    names.destroy();
-    form.remove();
-    button.hidden = false;
-    if (isToTile) grid.focus(tile);
-    release();
-  };
-  names.onPick = ({ name }) => { end(true); give(tile, name); };
-  names.onLeave = () => end(true);
-  input.addEventListener("blur", () => end(false));
-  input.focus();
-  input.select();
-}
-
-function give(tile, name) {
+function name(tile) {
   const button = nameOf(tile);
-  if (name === button.textContent) return;
-  act(`/people/${tile.dataset.person}/name`, { name }, {
-    meanwhile: () => { button.textContent = name; button.classList.remove("unnamed"); },
+  rename(button, personOf(tile), {
+    isNamed: isNamed(tile),
+    show: (text) => {
+      const before = button.cloneNode(true);
+      button.textContent = text;
+      button.classList.remove("unnamed");
+      tile.dataset.named = "";
+      return () => { button.replaceWith(before); before.hidden = false; if (before.classList.contains("unnamed")) delete tile.dataset.named; };
+    },
+    onTab: (step) => {
+      const tiles = grid.tiles(), next = tiles.filter((one, i) => !isNamed(one) && (step > 0 ? i > tiles.indexOf(tile) : i < tiles.indexOf(tile))).at(step > 0 ? 0 : -1);
+      grid.focus(next ?? tile);
+      if (next) name(next);
+    },
+    onEnd: () => grid.focus(tile),
+    onMerge: removeMerged,
   });
 }
 
-grid.key(["r", "F2"], rename);
+grid.key(["r", "F2"], name);
 
 document.addEventListener("click", (event) => {
   const tile = event.target.closest("#grid .tile-name")?.closest(".tile");
-  if (tile) rename(tile);
+  if (tile) name(tile);
 });
 
 // --- hide ---
 
-grid.on("hide", async (tiles) => {
-  for (const tile of tiles) await act(`/people/${tile.dataset.person}/hide`, {}, { meanwhile: () => tile.remove() });
+grid.on("hide", (tiles) => {
+  grid.clear();
+  act("/people/hide", { people: tiles.map(personOf) }, { meanwhile: () => tiles.forEach((tile) => tile.remove()) });
+});
+grid.on("show", (tiles) => {
+  grid.clear();
+  act("/people/show", { people: tiles.map(personOf) }, { meanwhile: () => tiles.forEach((tile) => tile.remove()) });
 });
 
-// --- merge: several selected, or one dragged onto another ---
+// --- merge: several that are selected, one that is dragged onto another, or one with those who look like it ---
 
-const described = (tile) => ({
-  id: Number(tile.dataset.person),
-  label: nameOf(tile).textContent,
-  cover: tile.querySelector("img.face")?.getAttribute("src") ?? null,
-  isNamed: "named" in tile.dataset,
-});
+function removeMerged(kept, others) {
+  grid.clear();
+  others.forEach((one) => tileOf(one)?.remove());
+}
 
 async function merge(tiles) {
-  const people = tiles.map(described), kept = await confirmMerge(people);
-  if (kept === null) return;
-  grid.clear();
-  const merged = tiles.filter((tile) => Number(tile.dataset.person) !== kept);
-  await act(`/people/${kept}/merge`, { people: merged.map((tile) => Number(tile.dataset.person)) }, { meanwhile: () => merged.forEach((tile) => tile.remove()) });
+  let people = tiles.map(personOf);
+  if (people.length === 1) people = [...people, ...await chooseOthers(people[0])];
+  if (people.length > 1) await mergePeople(people, removeMerged);
 }
 
 grid.on("merge", merge);
 
-let dragged = null;
-const tileAt = (event) => event.target.closest?.("#grid .tile");
+let dragged = [];
+const tileAt = (event) => event.target.closest?.("#grid .tile") ?? null;
 
 document.addEventListener("dragstart", (event) => {
-  dragged = tileAt(event);
-  if (dragged === null) return;
+  const tile = tileAt(event);
+  if (tile === null) return;
+  const selected = grid.selected();
+  dragged = selected.includes(tile) ? selected : [tile];
   event.dataTransfer.effectAllowed = "link";
-  event.dataTransfer.setData("text/plain", nameOf(dragged).textContent);
-  dragged.classList.add("dragged");
+  event.dataTransfer.setData("text/plain", nameOf(tile).textContent);
+  const picture = tile.querySelector(".face");
+  event.dataTransfer.setDragImage(picture, picture.clientWidth / 2, picture.clientHeight / 2);
+  dragged.forEach((one) => one.classList.add("dragged"));
 });
 document.addEventListener("dragover", (event) => {
   const tile = tileAt(event);
   document.querySelectorAll(".tile.target").forEach((one) => one !== tile && one.classList.remove("target"));
-  if (dragged === null || !tile || tile === dragged) return;
+  if (!dragged.length || tile === null || dragged.includes(tile)) return;
   event.preventDefault();
   event.dataTransfer.dropEffect = "link";
   tile.classList.add("target");
 });
 document.addEventListener("drop", (event) => {
-  const tile = tileAt(event), from = dragged;
-  if (from === null || !tile || tile === from) return;
+  const tile = tileAt(event);
+  if (!dragged.length || tile === null || dragged.includes(tile)) return;
   event.preventDefault();
-  const selected = grid.selected();
-  merge([tile, ...(selected.includes(from) ? selected.filter((one) => one !== tile) : [from])]);
+  merge([tile, ...dragged]);
 });
 document.addEventListener("dragend", () => {
-  dragged = null;
+  dragged = [];
   document.querySelectorAll(".tile.target, .tile.dragged").forEach((one) => one.classList.remove("target", "dragged"));
 });

@@ -1,8 +1,9 @@
 // The pages of one person: faces that are not theirs, who they are, who looks like them.
-import { act, api, fail, hold } from "./core.js";
-import { askText, choosePerson, confirm, confirmMerge } from "./choose.js";
+import { act } from "./core.js";
+import { askText, choosePerson, confirm } from "./choose.js";
 import { Grid } from "./grid.js";
-import { Names } from "./names.js";
+import { mergePeople } from "./merge.js";
+import { rename } from "./rename.js";
 
 const shown = () => document.getElementById("person").dataset;
 const faces = (tiles) => tiles.map((tile) => Number(tile.dataset.face));
@@ -51,63 +52,30 @@ if (size) {
 
 // --- who she is ---
 
-function rename() {
-  const button = document.querySelector("[data-rename]"), release = hold(), { person, label } = shown();
-  const form = document.createElement("form"), input = document.createElement("input");
-  form.className = "person-form";
-  input.type = "text";
-  input.setAttribute("aria-label", `Name of ${label}`);
-  input.value = button.classList.contains("unnamed") ? "" : label;
-  form.append(input);
-  button.hidden = true;
-  button.after(form);
-  const names = new Names(input, { without: Number(person), newLabel: (text) => `Name “${text}”` });
-  let isOver = false;
-  const end = () => {
-    if (isOver) return;
-    isOver = true;
-    names.destroy();
-    form.remove();
-    button.hidden = false;
-    release();
-    button.focus();
-  };
-  names.onPick = async (row) => {
-    end();
-    if (row.id !== null) { await mergeWith(row.id); return; }
-    act(`/people/${person}/name`, { name: row.name }, { meanwhile: () => { button.textContent = row.name; button.classList.remove("unnamed"); } });
-  };
-  names.onLeave = end;
-  input.addEventListener("blur", end);
-  input.focus();
-  input.select();
+function name() {
+  const button = document.querySelector("[data-rename]"), { person } = shown();
+  rename(button, Number(person), {
+    isNamed: !button.classList.contains("unnamed"),
+    show: (text) => {
+      const before = button.textContent;
+      button.textContent = text;
+      return () => { button.textContent = before; };
+    },
+    onEnd: () => button.focus(),
+    onMerge: follow,
+  });
 }
 
-async function facts(id) {
-  const one = await api(`/people/${id}`);
-  return { id: one.id, label: one.label, cover: one.cover_id ? `/media/face/${one.cover_id}` : null, isNamed: one.is_named };
-}
-
-async function mergeWith(other) {
-  try {
-    const both = await Promise.all([facts(shown().person), facts(other)]);
-    const kept = await confirmMerge(both);
-    if (kept === null) return;
-    const merged = both.filter((one) => one.id !== kept).map((one) => one.id);
-    const done = await act(`/people/${kept}/merge`, { people: merged });
-    if (done && kept !== Number(shown().person)) location.href = `/person/${kept}`;
-  } catch (error) {
-    fail(error);
-  }
-}
+// Who is part of somebody else now has that one's page.
+const follow = (kept, others) => { if (others.includes(Number(shown().person))) history.replaceState(history.state, "", `/person/${kept}`); };
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   const { person, label } = shown(), { dataset } = button;
-  if ("rename" in dataset) rename();
+  if ("rename" in dataset) name();
   else if ("hide" in dataset) act(`/people/${person}/${dataset.hide === "true" ? "show" : "hide"}`);
-  else if ("merge" in dataset) mergeWith(Number(dataset.merge));
+  else if ("merge" in dataset) mergePeople([Number(person), Number(dataset.merge)], follow);
   else if ("apart" in dataset) act(`/people/${person}/apart/${dataset.apart}`);
   else if ("confirm" in dataset) {
     if (await confirm("All faces are right?", `Every face here is ${label}, for good; no run takes one away.`, "All are right")) act(`/people/${person}/confirm`);
@@ -119,5 +87,5 @@ document.addEventListener("click", async (event) => {
 
 document.addEventListener("keydown", (event) => {
   if (event.target.matches?.("input, textarea, select") || document.querySelector("dialog[open]") || !document.querySelector("[data-rename]")) return;
-  if (event.key === "r" || event.key === "F2") { event.preventDefault(); rename(); }
+  if (event.key === "r" || event.key === "F2") { event.preventDefault(); name(); }
 });

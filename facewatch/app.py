@@ -159,7 +159,7 @@ class App:
         """Return what explains why faces are where they are."""
         from facewatch.people.explain import Explainer
 
-        return Explainer(self.catalog, self.engine, self.lookup, self.identities.settings)
+        return Explainer(self.catalog, self.engine, self.lookup, self.identities.settings, identities=self.identities)
 
     def photos(self) -> PhotoFinder:
         """Return what finds photos by who is on them, when and where they were taken."""

@@ -179,12 +179,22 @@ class Explained:
 class Explainer:
     """Explains the faces of photos, by the engine in use and the settings."""
 
-    def __init__(self, catalog: Catalog, engine: WantedEngine, lookup: Lookup, settings: MatchSettings) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        engine: WantedEngine,
+        lookup: Lookup,
+        settings: MatchSettings,
+        *,
+        identities: Identities,
+    ) -> None:
+        """`identities` have the gallery of the wanted engine, which may be loaded already."""
         self._catalog = catalog
         self._provenance = catalog.provenance
         self._engine = engine
         self._lookup = lookup
         self._settings = settings
+        self._identities = identities
 
     def explain(self, what: str, *, is_complete: bool = False) -> Explained:
         """Return why the faces of a photo, or one face, are where they are.
@@ -273,7 +283,9 @@ class Explainer:
             return None, str(error)
 
     def _comparing(self, engine: EngineInUse) -> Comparing:
-        identities = Identities(self._catalog, FixedEngine(engine.id, engine.info), self._settings)
+        identities = self._identities
+        if engine.wanted is not None:
+            identities = Identities(self._catalog, FixedEngine(engine.id, engine.info), self._settings)
         return Comparing(
             self._catalog,
             engine.id,

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from facewatch.catalog import Catalog, Person
     from facewatch.people.resemblance import Doubts, FaceDoubt
 
+_ALL = 2**62
+"""More than anybody has."""
+
 MOST_COMPANIONS = 24
 """People who are on photos with somebody, as far as they are listed."""
 
@@ -115,11 +118,20 @@ def faces_by_doubt(
     catalog: Catalog, person_id: int, doubts: Doubts, *, by: FacesBy = FacesBy.ALL, offset: int = 0, most: int
 ) -> list[PersonFace]:
     """Return the same in the order of these doubts; faces that the engine in use does not see come last."""
-    sources = catalog.person_faces.sources(person_id)
-    seen = doubts.ids.tolist()
-    ordered = dict.fromkeys((*seen, *sources))
-    wanted = [face_id for face_id in ordered if face_id in sources and _is_by(sources[face_id], by)]
+    wanted = ids_by_doubt(catalog, person_id, doubts, by=by)
     return _with_doubts(catalog, wanted[offset : offset + most], doubts)
+
+
+def ids_by_date(catalog: Catalog, person_id: int, *, by: FacesBy = FacesBy.ALL) -> list[int]:
+    """Return all faces that `faces_by_date` shows, in its order."""
+    return [face.id for face in catalog.person_faces.by_date(person_id, by=by, offset=0, most=_ALL)]
+
+
+def ids_by_doubt(catalog: Catalog, person_id: int, doubts: Doubts, *, by: FacesBy = FacesBy.ALL) -> list[int]:
+    """Return all faces that `faces_by_doubt` shows, in its order."""
+    sources = catalog.person_faces.sources(person_id)
+    ordered = dict.fromkeys((*doubts.ids.tolist(), *sources))
+    return [face_id for face_id in ordered if face_id in sources and _is_by(sources[face_id], by)]
 
 
 def _is_by(is_by_user: bool, by: FacesBy) -> bool:

@@ -151,6 +151,11 @@ class Access:
         self._analysed_at = time.monotonic()
         return await self._deciding.run(work)
 
+    async def consult(self, work: Callable[[App], T]) -> T:
+        """Return what `work` reads, between two decisions, in the thread that makes them: there the gallery is at hand,
+        which takes half a second to load for 100,000 faces, and is kept as decisions leave it."""
+        return await self._deciding.run(work)
+
     async def let_go(self) -> None:
         """End the processes that `analyse` has used, if that is a while ago."""
         if self._analysed_at is not None and time.monotonic() - self._analysed_at > IDLE_SECONDS:

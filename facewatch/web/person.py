@@ -182,6 +182,7 @@ async def person_page(
             part=part,
             sort=sort,
             by=by,
+            walk=f"person:{facts.person.id}:{sort}:{by}",
             query=_query(sort, by),
         )
     )

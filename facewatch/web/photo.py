@@ -11,12 +11,15 @@ from pydantic import BaseModel, Field, model_validator
 from facewatch import ids
 from facewatch.app import App
 from facewatch.errors import NotKnownError
-from facewatch.people.photos.whole import WholePhoto, neighbours, photos_in_order, whole_photo
+from facewatch.people.person import FaceOrder, ids_by_date, ids_by_doubt
+from facewatch.people.photos.walk import WALK, FaceWalk, Order, read_walk, stage_of_face, stage_of_photo
+from facewatch.people.photos.whole import FaceOnPhoto, WholePhoto, face_on_photo, whole_photo
 from facewatch.presentation.corrections import said_on_page
 from facewatch.presentation.html import render
-from facewatch.presentation.photo import boxes_of, facts_of, why_lines
+from facewatch.presentation.photo import ShownStage, boxes_of, stage_shown, title_of, why_lines
 from facewatch.types import Box
 from facewatch.web.corrections import Name, Number, Outcome, decide
+from facewatch.web.person import doubts_of
 from facewatch.web.site import Parts, Site
 
 pages = APIRouter()
@@ -26,6 +29,8 @@ PhotoId = Annotated[int, Path(ge=1, lt=2**63)]
 FaceId = Annotated[int, Path(ge=1, lt=2**63)]
 Words = Annotated[str, Query(max_length=500)]
 """A search for photos, see `facewatch photos`; the page goes to the photo before and behind in it."""
+Origin = Annotated[str, Query(alias="from", pattern=f"^(?:{WALK.pattern})$", max_length=60)]
+"""The faces that are gone through, one after another; see `people.photos.walk`."""
 Pixel = Annotated[int, Field(ge=-100_000, le=1_000_000)]
 
 
@@ -48,6 +53,10 @@ class FaceRow(BaseModel):
     is_confirmed: bool
     is_drawn: bool
     tier: str
+
+
+class FaceDetails(FaceRow):
+    photo_id: int
 
 
 class PresentRow(BaseModel):
@@ -107,33 +116,49 @@ async def _photo(site: Parts, photo: int) -> WholePhoto:
     return await site.access.read(lambda app: whole_photo(app.catalog, photo))
 
 
-async def _beside(site: Parts, photo: int, words: str) -> tuple[int | None, int | None]:
-    """Return the photos before and behind one in a search."""
-    if not words:
-        return None, None
+async def _stage(site: Parts, photo: int, face: int, words: str, origin: str) -> ShownStage | None:
+    """Return where a photo is among those that somebody goes through; None: it is none of them."""
+    if words:
+        order = await site.access.cached(("photos", words), lambda app: _found_in(app, words))
+        stage = stage_of_photo(order, photo)
+        return stage_shown(stage, "photo", {"q": words}) if stage else None
+    walk = read_walk(origin)
+    if walk is None:
+        return None
+    faces = await _faces_of(site, walk)
+    met = await site.access.read(lambda app: stage_of_face(app.catalog, faces, face))
+    return stage_shown(met, "face", {"from": origin}) if met else None
 
-    def work(app: App) -> dict[int, int]:
-        return photos_in_order(app.catalog, app.photos().understand(words))
 
-    places = await site.access.cached(("photos", words), work)
-    return neighbours(list(places), places.get(photo))
+def _found_in(app: App, words: str) -> Order:
+    return Order(app.catalog.photo_search.ids(app.photos().understand(words)))
+
+
+async def _faces_of(site: Parts, walk: FaceWalk) -> Order:
+    """Return the faces that are gone through, in their order."""
+    person_id, key = walk.person_id, ("walk", walk)
+    if person_id is None:
+        return await site.access.cached(key, lambda app: Order(app.catalog.pool.ids(walk.kind)))
+    if walk.sort is FaceOrder.DOUBT:
+        doubts = await doubts_of(site, person_id)
+        return await site.access.cached(
+            key, lambda app: Order(ids_by_doubt(app.catalog, person_id, doubts, by=walk.by))
+        )
+    return await site.access.cached(key, lambda app: Order(ids_by_date(app.catalog, person_id, by=walk.by)))
 
 
 @pages.get("/photo/{photo}", response_class=HTMLResponse)
-async def photo_page(site: Site, photo: PhotoId, q: Words = "", face: int = 0) -> str:
+async def photo_page(site: Site, photo: PhotoId, q: Words = "", origin: Origin = "", face: int = 0) -> str:
     whole = await _photo(site, photo)
-    before, behind = await _beside(site, photo, q)
     return render(
         "web/photo.html",
         current="photos",
         photo=whole.found,
         boxes=boxes_of(whole),
-        facts=facts_of(whole),
+        title=title_of(whole),
         present=[one for one in whole.found.people if one.face_id is None],
         chosen=face,
-        q=q,
-        before=before,
-        behind=behind,
+        stage=await _stage(site, photo, face, q, origin),
     )
 
 
@@ -144,6 +169,17 @@ async def face_page(site: Site, face: FaceId) -> RedirectResponse:
     if not rows:
         raise NotKnownError("there is no such face any more")
     return RedirectResponse(f"/photo/{rows[0].photo_id}?face={face}", 307)
+
+
+@api.get("/faces/{face}")
+async def one_face(site: Site, face: FaceId) -> FaceDetails:
+    """Return a face."""
+
+    def work(app: App) -> tuple[int, FaceOnPhoto]:
+        return face_on_photo(app.catalog, face)
+
+    photo_id, one = await site.access.read(work)
+    return FaceDetails(photo_id=photo_id, **_face_row(one).model_dump())
 
 
 @api.get("/photos/{photo}")
@@ -157,32 +193,33 @@ async def one_photo(site: Site, photo: PhotoId) -> PhotoDetails:
         width=found.width,
         height=found.height,
         files=[file.path for file in found.files],
-        faces=[
-            FaceRow(
-                id=one.id,
-                number=one.number,
-                x=one.box.x,
-                y=one.box.y,
-                w=one.box.w,
-                h=one.box.h,
-                person_id=one.person_id,
-                label=one.label,
-                guess=one.guess,
-                mark=one.mark,
-                is_confirmed=one.is_by_user,
-                is_drawn=one.is_drawn,
-                tier=one.tier,
-            )
-            for one in whole.faces
-        ],
+        faces=[_face_row(one) for one in whole.faces],
         present=[PresentRow(person_id=one.person_id, label=one.label) for one in found.people if one.face_id is None],
+    )
+
+
+def _face_row(one: FaceOnPhoto) -> FaceRow:
+    return FaceRow(
+        id=one.id,
+        number=one.number,
+        x=one.box.x,
+        y=one.box.y,
+        w=one.box.w,
+        h=one.box.h,
+        person_id=one.person_id,
+        label=one.label,
+        guess=one.guess,
+        mark=one.mark,
+        is_confirmed=one.is_by_user,
+        is_drawn=one.is_drawn,
+        tier=one.tier,
     )
 
 
 @api.get("/faces/{face}/why")
 async def why(site: Site, face: FaceId) -> WhyLines:
     """Say in two lines at most why a face is where it is."""
-    explained = await site.access.read(lambda app: app.explainer().explain(ids.face(face)))
+    explained = await site.access.consult(lambda app: app.explainer().explain(ids.face(face)))
     return WhyLines(lines=why_lines(explained.whys[0]) if explained.whys else [])
 
 

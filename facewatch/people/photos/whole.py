@@ -1,18 +1,14 @@
-"""One photo with its faces, who else is in it, and which photos are before and behind it in a search."""
+"""One photo with its faces, and who else is in it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from facewatch.catalog import Catalog, Mark
 from facewatch.catalog.photos import FoundPhoto
 from facewatch.errors import NotKnownError
 from facewatch.types import Box, Tier
-
-if TYPE_CHECKING:
-    from facewatch.catalog.photos import PhotoQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +48,25 @@ def whole_photo(catalog: Catalog, photo_id: int) -> WholePhoto:
     found = catalog.photo_search.found([photo_id])
     if not found:
         raise NotKnownError("there is no such photo any more")
-    faces = [
-        FaceOnPhoto(
+    return WholePhoto(found[0], tuple(_faces_of(catalog, photo_id)))
+
+
+def face_on_photo(catalog: Catalog, face_id: int) -> tuple[int, FaceOnPhoto]:
+    """Return the photo of a face, and the face.
+
+    Raises:
+        NotKnownError: there is no such face, or nobody sees it any more.
+    """
+    for row in catalog.faces.rows([face_id]):
+        for face in _faces_of(catalog, row.photo_id):
+            if face.id == face_id:
+                return row.photo_id, face
+    raise NotKnownError("there is no such face any more")
+
+
+def _faces_of(catalog: Catalog, photo_id: int) -> Iterator[FaceOnPhoto]:
+    for number, row in enumerate(catalog.faces.in_photo(photo_id), 1):
+        yield FaceOnPhoto(
             row["face_id"],
             number=number,
             box=Box(row["x"], row["y"], row["w"], row["h"], row["turn"]),
@@ -65,18 +78,3 @@ def whole_photo(catalog: Catalog, photo_id: int) -> WholePhoto:
             is_drawn=bool(row["is_drawn"]),
             tier=Tier(row["tier"]),
         )
-        for number, row in enumerate(catalog.faces.in_photo(photo_id), 1)
-    ]
-    return WholePhoto(found[0], tuple(faces))
-
-
-def photos_in_order(catalog: Catalog, query: PhotoQuery) -> dict[int, int]:
-    """Return the place of each photo that a search finds, the newest first, from 0."""
-    return {photo_id: place for place, photo_id in enumerate(catalog.photo_search.ids(query))}
-
-
-def neighbours(ids: Sequence[int], place: int | None) -> tuple[int | None, int | None]:
-    """Return which photos are before and behind one at this place; None: none is."""
-    if place is None:
-        return None, None
-    return (ids[place - 1] if place else None), (ids[place + 1] if place + 1 < len(ids) else None)

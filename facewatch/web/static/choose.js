@@ -8,13 +8,18 @@ const element = (tag, properties = {}, ...children) => {
   return made;
 };
 
-// Ask for a person; returns { id, name } (id null: somebody new), null: it was left. `options` are those of Names.
-export async function choosePerson(title, options = {}) {
+// Ask for a person; returns { id, name } (id null: somebody new), { other } of one of `others` ({ value, label }, answers besides
+// people), null: it was left. `face` is shown beside the question; the other options are those of Names.
+export async function choosePerson(title, { others = [], face = null, ...options } = {}) {
   let chosen = null;
   await ask((dialog) => {
     const input = element("input", { type: "text" });
     input.setAttribute("aria-label", title);
-    dialog.replaceChildren(element("h2", { textContent: title }), element("div", { className: "choose" }, input));
+    const heading = element("h2", { textContent: title }), field = element("div", { className: "choose" }, input);
+    const buttons = others.map(({ value, label }) => element("button", { type: "button", textContent: label, onclick: () => { chosen = { other: value }; dialog.close("chosen"); } }));
+    const picture = face === null ? [] : [element("img", { className: "face small", src: `/media/face/${face}`, alt: "" })];
+    dialog.replaceChildren(element("div", { className: "choose-head" }, ...picture, heading), field);
+    if (buttons.length) dialog.append(element("div", { className: "choose-others" }, ...buttons));
     const names = new Names(input, options);
     names.onPick = (row) => { chosen = row; dialog.close("chosen"); };
     names.onLeave = () => dialog.close("");

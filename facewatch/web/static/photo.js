@@ -1,219 +1,167 @@
 // The page of a photo: who is on it, boxes that can be drawn, a picture that can be enlarged.
-import { act, api, debounced, fail } from "./core.js";
+import { act, api, fail, own } from "./core.js";
 import { choosePerson } from "./choose.js";
+import { Drawing } from "./draw.js";
+import { Zoom } from "./zoom.js";
 
-const page = () => document.getElementById("photo");
-const frame = document.getElementById("frame"), picture = document.getElementById("picture");
+const page = document.getElementById("photo"), frame = document.getElementById("frame");
 const svg = () => document.getElementById("boxes");
-const size = () => ({ width: Number(page().dataset.width) || 1, height: Number(page().dataset.height) || 1 });
+const tool = (name) => document.querySelector(`[data-tool="${name}"]`);
+const size = () => ({ width: Number(page.dataset.width) || 1, height: Number(page.dataset.height) || 1 });
+const photo = page.dataset.photo;
 
-// --- zoom: the picture, its boxes and its names go together ---
+const zoom = new Zoom(frame, document.getElementById("picture"), document.getElementById("labels"), size);
+const drawing = new Drawing(page, svg, size, { status: document.getElementById("drawing"), button: () => tool("draw") });
 
-let scale = 1, left = 0, top = 0;
-
-function place() {
-  const { width, height } = size(), fit = Math.min(frame.clientWidth / width, frame.clientHeight / height);
-  if (!fit) return;
-  const wide = width * fit, high = height * fit;
-  Object.assign(picture.style, { width: `${wide}px`, height: `${high}px` });
-  const x = picture.offsetLeft, y = picture.offsetTop;
-  left = Math.min(0, Math.max(left, wide * (1 - scale)));
-  top = Math.min(0, Math.max(top, high * (1 - scale)));
-  const move = `translate(${left}px, ${top}px) scale(${scale})`;
-  picture.style.transform = move;
-  const boxes = svg();
-  Object.assign(boxes.style, { left: `${x}px`, top: `${y}px`, width: `${wide}px`, height: `${high}px`, transform: move });
-  for (const label of document.querySelectorAll("#labels span")) {
-    const [across, down] = label.dataset.at.split(" ").map(Number);
-    label.style.left = `${x + left + (across / 100) * wide * scale}px`;
-    label.style.top = `${y + top + (down / 100) * high * scale}px`;
-  }
-}
-
-function zoom(factor, at = { x: picture.clientWidth / 2, y: picture.clientHeight / 2 }) {
-  const wanted = Math.min(12, Math.max(1, scale * factor));
-  left = at.x - ((at.x - left) * wanted) / scale;
-  top = at.y - ((at.y - top) * wanted) / scale;
-  scale = wanted;
-  place();
-}
-
-const pointIn = (event) => { const area = frame.getBoundingClientRect(); return { x: event.clientX - area.left - picture.offsetLeft, y: event.clientY - area.top - picture.offsetTop }; };
-const inPhoto = (event) => { const { x, y } = pointIn(event); return { x: ((x - left) / scale / picture.clientWidth) * size().width, y: ((y - top) / scale / picture.clientHeight) * size().height }; };
-
-frame.addEventListener("wheel", (event) => { event.preventDefault(); zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2, pointIn(event)); }, { passive: false });
-picture.addEventListener("load", place);
-window.addEventListener("resize", debounced(place, 50));
-document.addEventListener("refreshed", () => { place(); choose(chosen); });
+own(page, { class: page.className });
+own(tool("boxes"), { "aria-pressed": true });
+own(tool("draw"), { "aria-pressed": false });
 
 // --- the face that is chosen ---
 
-let chosen = Number(page().dataset.chosen) || null;
+let chosen = Number(page.dataset.chosen) || null;
+
+const rows = () => [...document.querySelectorAll(".photo-faces li[data-face]")];
+const rowOf = (face) => document.getElementById(`face${face}`);
 
 function choose(face) {
   chosen = face;
-  for (const one of document.querySelectorAll(".photo-faces li, .box")) one.classList.toggle("chosen", face !== null && one.dataset.face === `${face}`);
+  for (const one of document.querySelectorAll(".photo-faces li, .box, #labels span")) one.classList.toggle("chosen", face !== null && one.dataset.face === `${face}`);
 }
 
-const rowOf = (face) => document.getElementById(`face${face}`);
+// The one that is chosen, else the first.
+function chosenRow() {
+  const row = rowOf(chosen) ?? rows()[0] ?? null;
+  if (row) choose(Number(row.dataset.face));
+  return row;
+}
+
+function step(by) {
+  const all = rows(), at = all.findIndex((row) => row.dataset.face === `${chosen}`);
+  const row = all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + by))];
+  if (!row) return;
+  row.querySelector('[data-do="name"]').focus();
+  const box = document.querySelector(`#box${row.dataset.face} rect`);
+  if (box) zoom.reveal(box.getBBox());
+}
 
 document.addEventListener("focusin", (event) => { const row = event.target.closest(".photo-faces li[data-face]"); if (row) choose(Number(row.dataset.face)); });
+document.addEventListener("pointerover", (event) => {
+  const over = event.target.closest("[data-face]")?.dataset.face;
+  for (const one of document.querySelectorAll(".box, #labels span")) one.classList.toggle("hovered", one.dataset.face === over);
+});
+
+// --- what is said of a face ---
+
+const receiver = (who) => (who.id === null ? { new_name: who.name } : { person: who.id });
+
+// Who a face is, or what else it may be.
+async function ask(row) {
+  const { person, label, mark } = row.dataset, others = [];
+  if (person && !("confirmed" in row.dataset)) others.push({ value: "confirm", label: `It is ${label}` });
+  if (person) others.push({ value: "reject", label: `Not ${label}` });
+  else if (!mark) others.push({ value: "unassign", label: "Nobody I know" });
+  if (!mark) others.push({ value: "ignore", label: "Not a face" });
+  const who = await choosePerson("Who is this?", { withUnnamed: true, face: row.dataset.face, others });
+  if (who?.other) await work[who.other](row);
+  else if (who) await act("/faces/assign", { faces: [Number(row.dataset.face)], ...receiver(who) });
+}
 
 const work = {
-  async name(row) {
-    const face = Number(row.dataset.face);
-    const who = await choosePerson("Who is this?", { withUnnamed: true });
-    if (who) await act("/faces/assign", who.id === null ? { faces: [face], new_name: who.name } : { faces: [face], person: who.id });
-  },
+  name: ask,
   reject: (row) => row.dataset.person && act("/faces/reject", { faces: [Number(row.dataset.face)], person: Number(row.dataset.person) }),
-  confirm: (row) => act("/faces/confirm", { faces: [Number(row.dataset.face)] }),
+  confirm: (row) => row.dataset.person && act("/faces/confirm", { faces: [Number(row.dataset.face)] }),
   unassign: (row) => act("/faces/unassign", { faces: [Number(row.dataset.face)] }),
   ignore: (row) => act("/faces/ignore", { faces: [Number(row.dataset.face)] }),
-  absent: (row) => act(`/photos/${page().dataset.photo}/absent/${row.dataset.present}`),
+  absent: (row) => act(`/photos/${photo}/absent/${row.dataset.present}`),
   async why(row) {
-    const place = row.querySelector(".photo-why"), button = row.querySelector('[data-do="why"]');
-    place.hidden = !place.hidden;
-    button.setAttribute("aria-expanded", !place.hidden);
-    if (place.hidden) return;
-    try {
-      const { lines } = await api(`/faces/${row.dataset.face}/why`);
-      place.replaceChildren(...lines.map((line) => Object.assign(document.createElement("p"), { textContent: line })));
-    } catch (error) { place.hidden = true; fail(error); }
+    const place = row.querySelector(".photo-why");
+    own(row.querySelector('[data-do="why"]'), { "aria-expanded": place.hidden });
+    if (place.hidden) await explain(row); else place.hidden = true;
   },
 };
 
+async function explain(row) {
+  const place = row.querySelector(".photo-why");
+  try {
+    const { lines } = await api(`/faces/${row.dataset.face}/why`);
+    place.replaceChildren(...lines.map((line) => Object.assign(document.createElement("p"), { textContent: line })));
+    place.hidden = false;
+  } catch (error) { place.hidden = true; fail(error); }
+}
+
 async function somebodyPresent() {
   const who = await choosePerson("Who is in it without a face?", { withUnnamed: true });
-  if (who) await act(`/photos/${page().dataset.photo}/present`, who.id === null ? { new_name: who.name } : { person: who.id });
+  if (who) await act(`/photos/${photo}/present`, receiver(who));
 }
 
-// --- a box round a face that was missed ---
+// --- a face that was missed ---
 
-let drawn = null, isDrawing = false;
+drawing.onEnd = async (box) => {
+  const others = [{ value: "nobody", label: "I do not know yet" }];
+  const who = await choosePerson("Whose face is this?", { withUnnamed: true, others });
+  // Where it is refused, the box stays, to be drawn better.
+  if (who && (await act(`/photos/${photo}/faces`, { ...box, ...(who.other ? {} : receiver(who)) }))) drawing.stop();
+};
 
-function setDrawing(is) {
-  isDrawing = is;
-  page().classList.toggle("drawing", is);
-  document.querySelector('[data-tool="draw"]').setAttribute("aria-pressed", is);
-  if (!is) { drawn = null; }
-  showDrawn();
-}
+// --- the pointer draws, moves the enlarged picture, or chooses a face ---
 
-function showDrawn() {
-  svg().querySelector(".drawn")?.remove();
-  if (!drawn) return;
-  const group = document.createElementNS("http://www.w3.org/2000/svg", "g"), rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  group.setAttribute("class", "box drawn");
-  for (const [name, value] of [["x", drawn.x], ["y", drawn.y], ["width", drawn.w], ["height", drawn.h]]) rect.setAttribute(name, value);
-  group.append(rect);
-  svg().append(group);
-}
-
-async function endDrawing() {
-  if (!drawn) return;
-  const box = Object.fromEntries(Object.entries(drawn).map(([name, value]) => [name, Math.round(value)]));
-  const who = await choosePerson("Whose face is this?", { withUnnamed: true, newLabel: (text) => `New person “${text}”` });
-  if (!who) { setDrawing(false); return; }
-  setDrawing(false);
-  await act(`/photos/${page().dataset.photo}/faces`, who.id === null ? { ...box, new_name: who.name } : { ...box, person: who.id });
-}
-
-function startDrawing() {
-  if (isDrawing) { setDrawing(false); return; }
-  setDrawing(true);
-  const { width, height } = size(), side = Math.min(width, height) / 6;
-  drawn = { x: width / 2 - side / 2, y: height / 2 - side / 2, w: side, h: side };
-  showDrawn();
-}
-
-// --- the pointer: it draws, moves the enlarged picture, or chooses a face ---
-
-let press = null;
-
-frame.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0) return;
-  press = { from: pointIn(event), at: inPhoto(event), left, top, isMoved: false };
-  frame.setPointerCapture(event.pointerId);
-});
-frame.addEventListener("pointermove", (event) => {
-  if (!press) return;
-  const here = pointIn(event);
-  press.isMoved ||= Math.hypot(here.x - press.from.x, here.y - press.from.y) > 5;
-  if (!press.isMoved) return;
-  if (isDrawing) {
-    const to = inPhoto(event);
-    drawn = { x: Math.min(press.at.x, to.x), y: Math.min(press.at.y, to.y), w: Math.abs(to.x - press.at.x), h: Math.abs(to.y - press.at.y) };
-    showDrawn();
-  } else {
-    left = press.left + here.x - press.from.x;
-    top = press.top + here.y - press.from.y;
-    place();
-  }
-});
-frame.addEventListener("pointerup", (event) => {
-  const was = press;
-  press = null;
-  if (!was) return;
-  if (isDrawing && was.isMoved) { endDrawing(); return; }
-  const box = document.elementsFromPoint(event.clientX, event.clientY).map((one) => one.closest?.(".box[data-face]")).find(Boolean);
-  if (!was.isMoved && box && !isDrawing) {
-    const row = rowOf(box.dataset.face);
-    choose(Number(box.dataset.face));
-    row.scrollIntoView({ block: "nearest" });
-    work.name(row);
-  }
-});
-frame.addEventListener("dblclick", (event) => zoom(scale > 1 ? 1 / scale : 2.5, pointIn(event)));
+zoom.onDrag = (from, to) => drawing.drag(from, to);
+zoom.onDrop = (isMoved, event) => {
+  if (drawing.isOn) { if (isMoved) drawing.end(); return; }
+  const box = isMoved ? null : document.elementsFromPoint(event.clientX, event.clientY).map((one) => one.closest?.(".box[data-face]")).find(Boolean);
+  if (!box) return;
+  choose(Number(box.dataset.face));
+  ask(rowOf(box.dataset.face));
+};
 
 // --- buttons and keys ---
 
 const tools = {
-  in: () => zoom(1.4),
-  out: () => zoom(1 / 1.4),
-  whole: () => zoom(1 / scale),
-  boxes() {
-    const isOff = page().classList.toggle("unboxed");
-    document.querySelector('[data-tool="boxes"]').setAttribute("aria-pressed", !isOff);
-  },
-  draw: startDrawing,
+  in: () => zoom.zoom(1.4),
+  out: () => zoom.zoom(1 / 1.4),
+  whole: () => zoom.whole(),
+  boxes() { tool("boxes").setAttribute("aria-pressed", !page.classList.toggle("unboxed")); },
+  draw: () => (drawing.isOn ? drawing.stop() : drawing.start()),
   present: somebodyPresent,
 };
 
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-tool], [data-do]");
-  if (!button) return;
-  if (button.dataset.tool) tools[button.dataset.tool]();
-  else work[button.dataset.do](button.closest("li"));
+  const button = event.target.closest("[data-tool], #photo [data-do]");
+  if (button?.dataset.tool) tools[button.dataset.tool]();
+  else if (button) work[button.dataset.do](button.closest("li"));
 });
 
 const KEYS = { "+": "in", "-": "out", 0: "whole", h: "boxes", b: "draw", p: "present" };
-const FACE_KEYS = { r: "name", x: "reject", c: "confirm", n: "ignore", w: "why" };
+const FACE_KEYS = { r: "name", F2: "name", x: "reject", c: "confirm", s: "unassign", n: "ignore", w: "why" };
+const WAYS = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
+
+function arrow(key) {
+  if (zoom.isLarger) zoom.move(...WAYS[key]);
+  else if (key === "ArrowUp" || key === "ArrowDown") step(key === "ArrowUp" ? -1 : 1);
+  else document.getElementById(key === "ArrowLeft" ? "before" : "behind")?.click();
+}
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target.matches?.("input, textarea, select")) return;
-  const row = chosen !== null ? rowOf(chosen) : null;
-  if (isDrawing && moveDrawn(event)) event.preventDefault();
-  else if (KEYS[event.key]) { event.preventDefault(); tools[KEYS[event.key]](); }
-  else if (FACE_KEYS[event.key] && row) { event.preventDefault(); work[FACE_KEYS[event.key]](row); }
-  else if (event.key === "ArrowLeft") document.getElementById("before")?.click();
-  else if (event.key === "ArrowRight") document.getElementById("behind")?.click();
+  if (drawing.key(event)) { /* done */ } else if (KEYS[event.key]) tools[KEYS[event.key]]();
+  else if (WAYS[event.key] && !event.shiftKey) arrow(event.key);
+  else if (FACE_KEYS[event.key]) { const row = chosenRow(); if (row) work[FACE_KEYS[event.key]](row); }
+  else return;
+  event.preventDefault();
 });
 
-// Arrows move the box, with Shift they size it; returns whether the key was one of these.
-function moveDrawn(event) {
-  const step = Math.max(1, Math.min(size().width, size().height) / 60);
-  const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key];
-  if (event.key === "Escape") setDrawing(false);
-  else if (event.key === "Enter") endDrawing();
-  else if (moves && drawn) {
-    if (event.shiftKey) { drawn.w = Math.max(step, drawn.w + moves[0]); drawn.h = Math.max(step, drawn.h + moves[1]); }
-    else { drawn.x += moves[0]; drawn.y += moves[1]; }
-    showDrawn();
-  } else return false;
-  return true;
-}
+document.addEventListener("refreshed", () => {
+  // What was said why is not so any more.
+  for (const row of rows()) if (!row.querySelector(".photo-why").hidden) explain(row);
+  zoom.place();
+  drawing.show();
+  choose(chosen);
+});
 
-place();
 choose(chosen);
-if (chosen) rowOf(chosen)?.scrollIntoView({ block: "nearest" });
+rowOf(chosen)?.scrollIntoView({ block: "nearest" });
+// The next photo is there when it is asked for.
+const behind = document.getElementById("behind")?.pathname.split("/").at(-1);
+if (behind) frame.querySelector("img").addEventListener("load", () => { new Image().src = `/media/photo/${behind}/large`; }, { once: true });

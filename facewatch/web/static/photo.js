@@ -161,7 +161,8 @@ document.addEventListener("refreshed", () => {
 });
 
 choose(chosen);
-rowOf(chosen)?.scrollIntoView({ block: "nearest" });
+// On a phone the faces stand below the photo, which is to be seen first.
+if (!matchMedia("(max-width: 900px)").matches) rowOf(chosen)?.scrollIntoView({ block: "nearest" });
 // The next photo is there when it is asked for.
 const behind = document.getElementById("behind")?.pathname.split("/").at(-1);
 if (behind) frame.querySelector("img").addEventListener("load", () => { new Image().src = `/media/photo/${behind}/large`; }, { once: true });

@@ -110,6 +110,19 @@ class Reader:
 
     def close(self) -> None: ...
 
+    def analyse_boxes(
+        self, photo: LibraryFile, expected: Fingerprint, boxes: Sequence[Box], beside: Sequence[Box]
+    ) -> Future[AnalysisResult]:
+        """Whoever stands between two faces, which nobody detects, is one of `PEOPLE` by the place and the photo."""
+        told = json.loads(Path(photo).read_text())
+        found = []
+        for box in boxes:
+            slot = box.x // _STRIDE
+            tier = Tier.MATCH if slot % 2 else Tier.ENROLL
+            seen = Seen((told["number"] + slot) % PEOPLE, (3 * told["number"] + slot) % LOOKS, tier)
+            found.append(dataclasses.replace(self._face(slot, seen), box=box, is_drawn=True))
+        return self._done(Analysis(_STRIDE * len(told["faces"]), _STRIDE, "PHOTO", tuple(found), told["taken"]))
+
     def _face(self, number: int, seen: Seen) -> Face:
         # The second engine draws its boxes a little larger.
         more = 4 * ENGINES.index(self._engine)
@@ -264,6 +277,8 @@ class World:
     # --- decisions ---
 
     def decide(self, action: str, *arguments: Any, **options: Any) -> Decided:
+        if action == "draw":
+            return self.app.corrections.add_face(*arguments, **options)
         with self.app.corrections.deciding() as decisions:
             decided = getattr(decisions, action)(*arguments, **options)
         return decided.decided if action == "rename" else decided
@@ -272,6 +287,15 @@ class World:
 
     def query(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
         return self.app.catalog._db.execute(sql, arguments).fetchall()
+
+    def seen_photos(self) -> list[int]:
+        """Return the photos that were analysed."""
+        return [photo for (photo,) in self.query("SELECT id FROM photos WHERE width > 0 ORDER BY id")]
+
+    def between(self, photo_id: int, number: int) -> Box:
+        """Return a place in a photo where nobody detects a face."""
+        [(width,)] = self.query("SELECT width FROM photos WHERE id = ?", photo_id)
+        return Box(_STRIDE * (number % max(1, width // _STRIDE)) + _SIDE + 25, 50, _SIDE, _SIDE)
 
     def faces(self) -> dict[int, int]:
         """Return the photo of each face."""
@@ -309,6 +333,8 @@ class World:
         facts |= {("rejection", face, person): at for face, person, at in self.query("SELECT * FROM rejections")}
         facts |= {("mark", face): (mark, at) for face, mark, at in self.query("SELECT * FROM marks")}
         facts |= {("apart", one, other): at for one, other, at in self.query("SELECT * FROM apart")}
+        facts |= {("presence", person, photo): at for person, photo, at in self.query("SELECT * FROM presences")}
+        facts |= {("drawn", box): tuple(row) for box, *row in self.query("SELECT id, photo_id, face_id FROM drawn")}
         return facts
 
     def tree(self) -> dict[str, set[str]]:
@@ -328,6 +354,9 @@ class World:
         for person_id, path in self.query(
             "SELECT DISTINCT p.id, CAST(files.path AS TEXT) FROM people p JOIN assignments a ON a.person_id = p.id"
             " JOIN faces f ON f.id = a.face_id JOIN files ON files.photo_id = f.photo_id"
+            " WHERE p.merged_into IS NULL AND NOT p.is_gone AND NOT p.is_hidden"
+            " UNION SELECT p.id, CAST(files.path AS TEXT) FROM people p JOIN presences r ON r.person_id = p.id"
+            " JOIN files ON files.photo_id = r.photo_id"
             " WHERE p.merged_into IS NULL AND NOT p.is_gone AND NOT p.is_hidden"
         ):
             tree.setdefault(folders.get(person_id, f"none for {person_id}"), set()).add(path.split(".")[0])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from rules import LOOKS, PEOPLE, DrawnWorld, Facts, Seen, World, new_world
 
-from facewatch.errors import DecisionError, NotKnownError
+from facewatch.errors import DecisionError, EngineError, NotKnownError
 from facewatch.people.corrections import is_clearly_before
 from facewatch.types import Tier
 
@@ -71,6 +71,9 @@ DECISIONS = st.one_of(
     _decision("reject", FACES, st.one_of(st.none(), WHO)),
     _decision("confirm", FACES),
     _decision("confirm_person", WHO),
+    _decision("present", WHO, FACES),
+    _decision("absent", WHO, FACES),
+    _decision("draw", NUMBER, NUMBER, st.one_of(st.none(), WHO)),
 )
 UNDOING = st.one_of(
     st.tuples(st.just("undo"), st.integers(1, 3)),
@@ -136,7 +139,8 @@ class Ruled:
 
     def _without_heirs(self, *facts: Facts) -> list[Facts]:
         """Return the facts that are not about faces to which something may have been handed over."""
-        heirs = self.world.heirs()
+        heirs, photos = self.world.heirs(), self.world.faces()
+        versions = {photos[face] for face in heirs}
         covered = {key[1] for each in facts for key, face in each.items() if key[0] == "cover_id" and face in heirs}
         return [
             {
@@ -144,6 +148,8 @@ class Ruled:
                 for key, value in each.items()
                 if not (key[0] in ("face", "rejection", "mark") and key[1] in heirs)
                 and not (key[0] == "cover_id" and key[1] in covered)
+                and not (key[0] == "presence" and key[2] in versions)
+                and not (key[0] == "drawn" and value[0] in versions)
             }
             for each in facts
         ]
@@ -155,7 +161,7 @@ class Ruled:
         action, positional, options, named, target, merged = self._meant(name, arguments)
         try:
             decided = self.world.decide(action, *positional, **options)
-        except (NotKnownError, DecisionError):
+        except (NotKnownError, DecisionError, EngineError):
             assert self.world.told() == before, "a decision that is refused changes nothing"
             return
         after = self.world.told()
@@ -212,7 +218,11 @@ class Ruled:
             faces = self._some(arguments[0])
             who_not = (None if arguments[1] is None else self._who(arguments[1]),) if name == "reject" else ()
             return name, (faces, *who_not), {}, set(map(int, faces)), None, set()
+        if name == "draw":
+            return self._draw(*arguments)
         who = self._who(arguments[0])
+        if name in ("present", "absent"):
+            return name, (who, self._photos(arguments[1])), {}, set(), None, set()
         merged = {int(who)} if name == "forget" else set()
         return name, (who, *arguments[1:]), {}, set(), None, merged
 
@@ -228,6 +238,16 @@ class Ruled:
             # There is nobody to split: something else that is refused.
             return "hide", ("0",), {}, set(), None, set()
         return "split", (person, list(parts.values())), {}, set(), None, set()
+
+    def _draw(self, photo: int, place: int, who: int | None) -> Any:
+        [photo_id] = self._photos([photo])
+        box = self.world.between(photo_id, place)
+        person = None if who is None else self._who(who)
+        return "draw", (photo_id, box, person), {}, set(), None, set()
+
+    def _photos(self, numbers: Sequence[int]) -> list[int]:
+        photos = self.world.seen_photos()
+        return [photos[number % len(photos)] for number in numbers]
 
     def _who(self, number: int) -> str:
         living = self.world.living()
@@ -370,6 +390,8 @@ def check_run(before: Facts, after: Facts) -> None:
         if key[0] == "face":
             assert after[key][1] != "user"
             assert ("mark", key[1]) not in before
+        elif key[0] in ("presence", "drawn"):
+            pass  # it was carried over to another version of its photo
         elif key[0] == "rejection":
             assert any(k[:2] == key[:2] and _successor(after, k[2]) == key[2] for k in before if k[0] == "rejection")
         elif key[0] in ("name", "is_hidden", "is_touched", "is_gone"):
@@ -485,6 +507,10 @@ def check_standing(world: World) -> None:
     for key, face in facts.items():
         assert key[0] != "cover_id" or face is None or _owner(facts, face) == key[1], f"{face} stands for {key[1]}"
         assert key[0] != "apart" or not living & set(key[1:]) or _successor(facts, key[1]) != _successor(facts, key[2])
+    for key, value in facts.items():
+        assert key[0] != "presence" or key[1] in living, f"{key[1]}, who is gone, is in photo {key[2]}"
+        assert key[0] != "drawn" or value[1] is None or photos[value[1]] == value[0]
+    assert world.app.catalog.faults() == []
     names = [facts["name", person].casefold() for person in living if facts["name", person]]
     assert len(names) == len(set(names))
     for face, person in world.query("SELECT face_id, person_id FROM suggestions"):

@@ -225,9 +225,7 @@ class App:
         """Return what previews a recluster by the settings, and does what was previewed."""
         from facewatch.people.recluster import Reclusterer
 
-        return Reclusterer(
-            self.catalog, self.engine, self.identities, self.grouping, follow=self.corrections.show_in_folders
-        )
+        return Reclusterer(self.catalog, self.engine, self.identities, self.grouping, follow=self.corrections.follow)
 
     def face_crops(self, workers: PictureWorkers | None = None, *, n_workers: int = 1) -> FaceCrops:
         """Return what cuts faces out of their photos; its first worker process is being started.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facewatch.clustering import TUNABLE
-from facewatch.config import Config, changed
+from facewatch.config import SETTINGS, Config, changed
 from facewatch.engines.options import OPTIONS, EngineOptions
 from facewatch.errors import ConfigError
 from facewatch.folders.check import find_renamed
@@ -98,6 +99,34 @@ def recluster_names(method: str) -> list[str]:
     """Return the names in `RECLUSTER` that a method takes; of one that nobody knows all."""
     foreign = {name for names in TUNABLE.values() for name in names} - TUNABLE.get(method, RECLUSTER).keys()
     return [name for name in RECLUSTER if name not in foreign]
+
+
+@dataclass(frozen=True, slots=True)
+class ReclusterField:
+    """What may be set for one recluster, for a form."""
+
+    name: str
+    setting: str
+    """The setting that it stands in for: "cluster.eps"."""
+    value: Any
+    """As it is set."""
+    hint: str
+    methods: tuple[str, ...]
+    """The methods that take it; none: all do."""
+    is_whole: bool
+
+
+def recluster_fields(config: Config) -> list[ReclusterField]:
+    """Return what may be set for one recluster, but the method."""
+    comments = {setting.name: setting.comment for setting in SETTINGS}
+    fields = []
+    for name, key in RECLUSTER.items():
+        methods = tuple(method for method, names in TUNABLE.items() if name in names)
+        comment = comments[key].partition(": ")[2] if methods else comments[key]
+        if name != "method":
+            hint = comment[:1].upper() + comment[1:]
+            fields.append(ReclusterField(name, key, config[key], hint, methods, isinstance(config[key], int)))
+    return fields
 
 
 def n_workers_of(config: Config) -> int:

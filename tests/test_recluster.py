@@ -348,9 +348,9 @@ def test_a_dry_run_lists_whom_it_would_change_and_changes_nothing(loosely: Libra
 def test_recluster_does_it_and_undo_takes_it_back(loosely: Library, run: Any) -> None:
     tree = loosely.tree()
     said = run("recluster", "--from-scratch").out
-    assert "1 new person, 0 joined, 1 split, 0 faces grouped; `facewatch undo d2` takes that back" in said
+    assert "grouped again: 1 new person, 1 split; `facewatch undo d2` takes that back" in said
     assert len(loosely.groups()) == 2
-    assert "undone: 1 new person" in run("undo").out
+    assert "undone: grouped again: 1 new person" in run("undo").out
     assert loosely.tree() == tree
     assert "nothing to do: that is already so" in run("recluster").out
 

@@ -29,7 +29,7 @@ def texts(client: TestClient, **asked: object) -> list[str]:
 
 def test_decisions_are_listed_the_newest_first_and_what_scans_did_when_asked_for(client: TestClient) -> None:
     assert texts(client) == ["Person 0002 named Ben", "Person 0001 named Anna"]
-    assert texts(client, runs="true")[2] == "3 new people, 0 joined, 7 faces grouped"
+    assert texts(client, runs="true")[2] == "grouped: 3 new people, 7 faces grouped"
     page = client.get("/history").text
     assert page.index("Person 0002 named Ben") < page.index("Person 0001 named Anna")
     assert 'data-undo="' in page

@@ -20,7 +20,8 @@ PAGES = (
     *("", "?q=anna", "person/{person}", "person/{person}?sort=doubt", "person/{person}/look-alikes"),
     *("person/{person}/split?into=2", "review", "review/answers"),
     *("photo/{photo}?face={face}", "photos", "photos?q=with+Anna"),
-    *("search", "search?face={face}", "pool", "pool?kind=poor", "map", "stats", "history", "status", "person/999999"),
+    *("search", "search?face={face}", "pool", "pool?kind=poor", "map", "stats", "history", "status"),
+    *("recluster", "person/999999"),
 )
 
 
@@ -105,36 +106,61 @@ def test_a_group_of_unassigned_faces_is_swept_with_two_keys_and_comes_back(brows
         expect(page.locator(".tile")).to_have_count(n)
 
 
-def test_a_recluster_is_shown_and_then_dropped_or_done(browser: Browser, family: Served) -> None:
-    def groups() -> int:
-        with App(family.config) as app:
-            return sum(1 for one in app.catalog.people.all() if one.n_photos and one.name is None)
+def groups_of(family: Served) -> int:
+    with App(family.config) as app:
+        return sum(1 for one in app.catalog.people.all() if one.n_photos and one.name is None)
 
-    before = groups()
+
+def ask_for_preview(page: Page) -> None:
+    page.get_by_label("Method").select_option("dbscan")
+    page.get_by_label("Eps").fill("0.2")
+    page.get_by_label("From scratch").check()
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator(".changes li").first).to_be_visible(timeout=60_000)
+
+
+def test_a_recluster_is_shown_and_then_dropped_or_done(browser: Browser, family: Served) -> None:
+    before = groups_of(family)
     with opened(browser, f"{family.url}status") as page:
-        page.get_by_label("Method").select_option("dbscan")
-        page.get_by_label("eps").fill("0.2")
-        page.get_by_label("make groups again").check()
-        page.get_by_role("button", name="Preview").click()
-        expect(page.locator(".changes li").first).to_be_visible(timeout=60_000)
+        page.get_by_role("link", name="Preview").click()
+        ask_for_preview(page)
+        expect(page.locator(".comes img, .goes img").first).to_have_js_property("complete", True)
         page.get_by_role("button", name="Drop it").click()
-        expect(page.locator("#preview")).to_have_count(0)
-        assert groups() == before
-        page.get_by_label("Method").select_option("dbscan")
-        page.get_by_label("eps").fill("0.2")
-        page.get_by_label("make groups again").check()
-        page.get_by_role("button", name="Preview").click()
-        page.get_by_role("button", name="Apply it").click(timeout=60_000)
-        expect(page.locator("#preview")).to_have_count(0)
-        assert groups() != before
+        expect(page.locator(".changes")).to_have_count(0)
+        assert groups_of(family) == before
+        ask_for_preview(page)
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator(".toast").last).to_contain_text("vanished")
+        expect(page.locator(".changes")).to_have_count(0)
+        assert groups_of(family) != before
         page.keyboard.press("u")
         expect(page.locator(".toast").last).to_contain_text("undone")
-    assert groups() == before
+    assert groups_of(family) == before
+
+
+def test_a_preview_that_does_not_hold_any_more_is_not_applied_but_made_again(browser: Browser, family: Served) -> None:
+    with opened(browser, f"{family.url}recluster") as page:
+        ask_for_preview(page)
+        changed = page.locator(".change a").first.inner_text()
+        with App(family.config) as app:
+            app.corrections.rename(changed, "Zoe")
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator(".toast.error")).to_contain_text("preview it again")
+        expect(page.locator(".result .fault")).to_contain_text("Nothing was done: Zoe has changed")
+        page.get_by_role("button", name="Preview it again").click()
+        expect(page.locator(".result .fault")).to_have_count(0, timeout=60_000)
+        expect(page.locator(".result")).to_be_visible(timeout=60_000)
+        expect(page.locator("main").get_by_text("Zoe")).to_have_count(0)
+        page.get_by_role("button", name="Drop it").click()
+        expect(page.locator(".result")).to_have_count(0)
+    with App(family.config) as app:
+        app.corrections.undo()
 
 
 def test_a_parameter_that_the_method_does_not_take_is_said(browser: Browser, family: Served) -> None:
-    with opened(browser, f"{family.url}status") as page:
-        page.get_by_label("strictness").fill("7")
+    with opened(browser, f"{family.url}recluster") as page:
+        expect(page.get_by_label("Min samples")).to_be_hidden()
+        page.get_by_label("Strictness").fill("7")
         page.get_by_role("button", name="Preview").click()
         expect(page.locator(".toast.error")).to_contain_text("strictness")
 

@@ -258,6 +258,8 @@ def remedy(name: str, registry: Mapping[str, KnownPack] = REGISTRY) -> str:
 
 def megabytes(size: int) -> str:
     """Return a size as people read it: "289 MB"."""
+    if size >= 1e10:
+        return f"{size / 1e9:.0f} GB"
     return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
 
 

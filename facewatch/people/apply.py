@@ -146,6 +146,14 @@ class Corrections:
         """Return the journal, newest first, of everybody or of one person."""
         return History(self.catalog).entries(person_id=self.lookup.person(who).id if who is not None else None)
 
+    def follow(self, people: Collection[int]) -> None:
+        """Let gallery and folders follow from what was decided about these people.
+
+        Raises:
+            FolderError: it is decided, but the folders do not show it.
+        """
+        self._let_follow(_Due(frozenset(people), ()))
+
     def show_in_folders(self, people: Collection[int]) -> None:
         """Let the folders of these people follow from what was decided about them.
 

@@ -143,7 +143,7 @@ class Reclusterer:
     identities: Identities
     grouping: Grouping
     follow: Callable[[Collection[int]], None]
-    """Brings the folders of these people in line."""
+    """Brings gallery and folders of these people in line."""
 
     def preview(self, *, is_from_scratch: bool = False, report: Report = lambda _: None) -> ReclusterPreview:
         """Return what grouping the pool by the settings would do; nothing is changed and nobody is kept waiting.
@@ -177,7 +177,6 @@ class Reclusterer:
             _check(self.catalog, preview)
             decided = Decided(None, RECLUSTER, (), ()) if preview.is_empty else _write(self.catalog, preview)
             self.grouping.record_grouped(preview.settings)
-        self.identities.renew(decided.people)
         self.follow(decided.people)
         return decided
 
@@ -532,6 +531,7 @@ def _write(catalog: Catalog, preview: ReclusterPreview) -> Decided:
         "faces": result.n_grouped,
         "split": preview.n_of(Fate.SPLITS),
         "vanished": preview.n_of(Fate.VANISHES),
+        "moved": sum(change.table == "assignments" for change in preview.rows),
         "method": preview.settings.method,
     }
     with catalog.journal.recording(USER, RECLUSTER, details, run_id=run_id, now=now) as record:

@@ -223,10 +223,16 @@ def describe(entry: Entry) -> str:
 
 
 def _regrouped(data: Mapping[str, Any]) -> str:
-    new, faces = plural(data.get("new", 0), "new person", "new people"), plural(data.get("faces", 0), "face")
-    counts = {"split": data.get("split", 0), "vanished": data.get("vanished", 0)}
-    more = "".join(f", {n} {what}" for what, n in counts.items() if n)
-    return f"{new}, {data.get('joined')} joined{more}, {faces} grouped"
+    counts = {
+        "new": plural(data.get("new", 0), "new person", "new people"),
+        "joined": plural(data.get("joined", 0), "person", "people") + " made part of another",
+        "split": f"{data.get('split')} split",
+        "vanished": f"{data.get('vanished')} vanished",
+        "faces": f"{plural(data.get('faces', 0), 'face')} grouped",
+    }
+    said = [text for name, text in counts.items() if data.get(name)]
+    how = "grouped again" if "method" in data else "grouped"
+    return f"{how}: {', '.join(said) or plural(data.get('moved', 0), 'face') + ' moved'}"
 
 
 def _faces_text(data: Mapping[str, Any]) -> str:

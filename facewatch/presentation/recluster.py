@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from facewatch.people.recluster import Fate
 from facewatch.text import plural
+
+NO_PREVIEW = "this preview was dropped, or another one has taken its place; ask for a new one"
+NOT_READY = "this preview is not worked out yet"
+DROPPED = "dropped: nothing was changed"
 
 if TYPE_CHECKING:
     from facewatch.people.identities import Reclustered
@@ -62,12 +66,14 @@ def fate(one: ChangedPerson, names: Mapping[int, str]) -> str:
         case Fate.JOINS:
             return f"becomes part of {_listed(others)}{_to_nobody(one)}"
         case Fate.VANISHES:
-            return f"vanishes{_to_nobody(one)}"
+            return f"vanishes: its {plural(one.n_to_pool, 'face')} {_belong(one.n_to_pool)}"
         case Fate.SPLITS:
             return f"is split: {plural(one.n_leaving, 'face')} to {_listed(others)}{_to_nobody(one)}{_gained(one)}"
         case Fate.SHRINKS | Fate.CHANGES:
-            to = f" to {_listed(others)}" if others else ""
-            return f"loses {plural(one.n_leaving, 'face')}{to}{_to_nobody(one)}{_gained(one)}"
+            lost = plural(one.n_leaving, "face")
+            if not others:
+                return f"loses {lost}, which {_belong(one.n_leaving)}{_gained(one)}"
+            return f"loses {lost} to {_listed(others)}{_to_nobody(one)}{_gained(one)}"
 
 
 _MOST_LISTED = 4
@@ -82,7 +88,11 @@ def _listed(names: list[str]) -> str:
 def _to_nobody(one: ChangedPerson) -> str:
     if not one.n_to_pool:
         return ""
-    return f", {plural(one.n_to_pool, 'face')} {'belongs' if one.n_to_pool == 1 else 'belong'} to nobody then"
+    return f", {plural(one.n_to_pool, 'face')} {_belong(one.n_to_pool)}"
+
+
+def _belong(n: int) -> str:
+    return f"{'belongs' if n == 1 else 'belong'} to nobody then"
 
 
 def _gained(one: ChangedPerson) -> str:
@@ -123,3 +133,105 @@ def applied_row(preview: ReclusterPreview, decided: Decided) -> dict[str, Any]:
     """Return what a recluster did as JSON has it; `entry_id` is the decision that undoes it, null when nothing was
     done."""
     return asdict(preview.result) | {"n_pool_after": preview.n_pool_after, "entry_id": decided.entry_id}
+
+
+# --- on the page ---
+
+METHODS = {
+    "whispers": "Chinese whispers",
+    "linkage": "connected neighbours",
+    "hdbscan": "density",
+    "dbscan": "near neighbours",
+    "spectral": "normalised cuts",
+    "infomap": "random walks",
+}
+"""How each method guesses, in two words."""
+
+_FATES = {
+    Fate.NEW: "new",
+    Fate.GROWS: "grow",
+    Fate.JOINS: "become part of another",
+    Fate.SPLITS: "are split",
+    Fate.CHANGES: "gain and lose faces",
+    Fate.SHRINKS: "lose faces",
+    Fate.VANISHES: "vanish",
+}
+
+MOST_FACES = 12
+"""Faces of a person that are shown on each side."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFace:
+    """A face before or after."""
+
+    id: int
+    state: str
+    """"stays", "goes" or "comes"."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeCard:
+    """What becomes of one person, to be shown."""
+
+    number: int
+    name: str
+    person_id: int | None
+    is_named: bool
+    text: str
+    n_before: int
+    n_after: int
+    before: tuple[ShownFace, ...]
+    """Some of the faces, those that go first."""
+    after: tuple[ShownFace, ...]
+    """Those that come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class FateCount:
+    """How many people have the same fate."""
+
+    fate: str
+    label: str
+    n_people: int
+
+
+def fate_counts(preview: ReclusterPreview) -> list[FateCount]:
+    """Return the fates that somebody has, with how many do."""
+    counts = [FateCount(fate.value, label, preview.n_of(fate)) for fate, label in _FATES.items()]
+    return [one for one in counts if one.n_people]
+
+
+def change_cards(preview: ReclusterPreview, people: Sequence[ChangedPerson]) -> list[ChangeCard]:
+    """Return some of the people of a preview with faces of theirs."""
+    names = names_of(preview)
+    return [
+        ChangeCard(
+            number=one.number,
+            name=names[one.number],
+            person_id=one.person_id,
+            is_named=one.is_named,
+            text=fate(one, names),
+            n_before=len(one.before),
+            n_after=len(one.after),
+            before=_shown(one.before, one.after, "goes"),
+            after=_shown(one.after, one.before, "comes"),
+        )
+        for one in people
+    ]
+
+
+def _shown(faces: Sequence[int], others: Sequence[int], moved: str) -> tuple[ShownFace, ...]:
+    """Return some faces of one side, the moved ones first, with room for some that stay."""
+    staying = set(others)
+    stay = [ShownFace(face, "stays") for face in faces if face in staying]
+    move = [ShownFace(face, moved) for face in faces if face not in staying]
+    n_stay = max(MOST_FACES // 3, MOST_FACES - len(move))
+    return tuple([*move[: MOST_FACES - min(n_stay, len(stay))], *stay[:n_stay]])
+
+
+def chosen_settings(preview: ReclusterPreview, given: Mapping[str, Any]) -> str:
+    """Return how it groups, in a sentence."""
+    asked = [f"{name.replace('_', ' ')} {value}" for name, value in given.items() if name != "method"]
+    by = ", ".join([preview.settings.method, *asked])
+    return f"by {by}{'; groups about which nothing was decided are made again' if preview.is_from_scratch else ''}"

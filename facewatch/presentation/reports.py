@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from facewatch import ids
 from facewatch.catalog import display
 from facewatch.heartbeat import Activity
+from facewatch.models.packs import megabytes
 from facewatch.presentation import local_time
 from facewatch.text import plural, printable
 
@@ -140,6 +141,9 @@ def status_facts(current: Status, now: datetime) -> Iterator[tuple[str, str]]:
         yield "scanned", f"{local_time(moment)}: {root}" if moment else root
     if health.last_backup:
         yield "last backup", f"{local_time(health.last_backup)}: {health.backup_file}"
+    for place in health.disks:
+        room = f", {megabytes(place.free_bytes)} free" if place.free_bytes is not None else ""
+        yield "disk", f"{place.what}: {megabytes(place.n_bytes)}{room} ({place.path})"
     yield "holds", f"{plural(counts.n_photos, 'photo')} in {plural(counts.n_files, 'file')}"
     if current.passed_over:
         yield "passed over", _passed_over(current.passed_over)

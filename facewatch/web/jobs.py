@@ -1,30 +1,38 @@
-"""Long work that the page starts, in processes of its own: a scan, and the preview of a recluster."""
+"""Long work that the page starts, in processes of its own: a scan, the preview of a recluster, the map, statistics."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import multiprocessing
+import json
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facewatch.config import Config
-from facewatch.errors import BusyError, DecisionError, FacewatchError, NotKnownError
+from facewatch.errors import BusyError, DecisionError, NotKnownError, OutdatedError
+from facewatch.people.recluster import ReclusterPreview
+from facewatch.presentation.recluster import NO_PREVIEW, NOT_READY
 from facewatch.presentation.status import SCANNING_ALREADY, scan_ended
+from facewatch.settings import with_recluster
+from facewatch.web.background import Background
 
 if TYPE_CHECKING:
-    from facewatch.people.recluster import ReclusterPreview
+    from facewatch.app import App
+    from facewatch.config import Config
     from facewatch.reports.stats import Stats
+    from facewatch.web.background import Report
 
 MOST_LETTERS = 2000
 """Of what a scan says on stderr, from its end."""
+
+Say = Callable[[str, str], None]
+"""Lets pages know of something: a kind of news, and JSON (see `Access.say`)."""
+
+OpenApp = Callable[["Config"], "App"]
+"""Opens an App in another process; can be pickled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,71 +42,54 @@ class Preview:
     number: int
     given: Mapping[str, Any]
     is_from_scratch: bool
+    stage: str = ""
+    """What is being done to work it out."""
     result: ReclusterPreview | None = None
     """None: it is being worked out, or"""
     fault: str = ""
     """that failed."""
-
-
-class Background:
-    """Work of which one is done at a time, in a process of its own."""
-
-    def __init__(self) -> None:
-        self.fault = ""
-        """Why it failed last; "": it did not."""
-        self.result: object = None
-        """What it gave last."""
-        self._processes: ProcessPoolExecutor | None = None
-        self._task: asyncio.Task[None] | None = None
+    outdated: str = ""
+    """Why it cannot be applied any more; "": as far as is known it can."""
 
     @property
     def is_running(self) -> bool:
-        return self._task is not None and not self._task.done()
-
-    def start(self, work: Callable[[Config], object], config: Config, then: Callable[[], None]) -> None:
-        """Begin, unless it is under way; `then` is called at its end."""
-        if not self.is_running:
-            self.fault = ""
-            self._task = asyncio.create_task(self._do(work, config, then))
-
-    async def _do(self, work: Callable[[Config], object], config: Config, then: Callable[[], None]) -> None:
-        processes = self._processes = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-        try:
-            self.result = await asyncio.get_running_loop().run_in_executor(processes, work, config)
-        except (FacewatchError, BrokenProcessPool) as error:
-            self.fault = str(error)
-        finally:
-            processes.shutdown(wait=False)
-        then()
-
-    def close(self) -> None:
-        """End it."""
-        if self._task is not None:
-            self._task.cancel()
-        if self._processes is not None and self.is_running:
-            _end(self._processes)
-
-
-def _end(processes: ProcessPoolExecutor) -> None:
-    for process in list((processes._processes or {}).values()):
-        process.terminate()
-    processes.shutdown(wait=False, cancel_futures=True)
+        return self.result is None and not self.fault
 
 
 class Jobs:
-    """The scan and the preview that the page has started; one each at a time."""
+    """What the page has started, of each kind one at a time. Belongs to the event loop."""
 
-    def __init__(self, program: Sequence[str] = (sys.executable, "-P", "-m", "facewatch")) -> None:
-        self._program = program
-        self._scan: subprocess.Popen[str] | None = None
-        self.scan_fault = ""
-        """Why the last scan failed; "": it did not."""
-        self.preview: Preview | None = None
+    def __init__(
+        self,
+        say: Say,
+        *,
+        open_app: OpenApp | None = None,
+        program: Sequence[str] = (sys.executable, "-P", "-m", "facewatch"),
+    ) -> None:
         self.map = Background()
         self.stats = Background()
-        self._processes: ProcessPoolExecutor | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.preview: Preview | None = None
+        self.scan_fault = ""
+        """Why the last scan failed; "": it did not."""
+        self._say = say
+        self._open_app = open_app or _open_app
+        self._program = program
+        self._scan: subprocess.Popen[str] | None = None
+        self._recluster = Background()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._number = 0
+
+    def close(self) -> None:
+        """End all but a scan, which goes on."""
+        for work in (self._recluster, self.map, self.stats):
+            work.end()
+
+    def _tell(self) -> None:
+        preview = self.preview
+        row = preview and {"number": preview.number, "is_running": preview.is_running, "stage": preview.stage}
+        self._say("jobs", json.dumps({"is_scanning": self.is_scanning, "preview": row}))
+
+    # --- a scan ---
 
     @property
     def is_scanning(self) -> bool:
@@ -113,25 +104,29 @@ class Jobs:
         if self._scan is not None:
             raise BusyError(SCANNING_ALREADY)
         self.scan_fault = ""
-        places = [
-            "--catalog",
-            str(config.catalog),
-            *([] if config.people is None else ["--people", str(config.people)]),
-        ]
         file = ["--config", config.source] if Path(config.source).is_file() else []
+        people = [] if config.people is None else ["--people", str(config.people)]
+        options = [*file, "--catalog", str(config.catalog), *people]
         self._scan = subprocess.Popen(
-            [*self._program, "scan", "--quiet", *file, *places, *map(str, config.photos)],
+            [*self._program, "scan", "--quiet", *options, *map(str, config.photos)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
-        threading.Thread(target=self._wait, args=[self._scan], name="facewatch-scan", daemon=True).start()
+        self._begin(self._await_scan(self._scan))
+        self._tell()
 
-    def _wait(self, scan: subprocess.Popen[str]) -> None:
-        _, said = scan.communicate()
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _await_scan(self, scan: subprocess.Popen[str]) -> None:
+        _, said = await asyncio.to_thread(scan.communicate)
         self.scan_fault = scan_ended(scan.returncode, said[-MOST_LETTERS:])
         self._scan = None
+        self._tell()
 
     def stop_scan(self) -> None:
         """Let the scan end after the photos that it has begun; what it found stays."""
@@ -146,39 +141,27 @@ class Jobs:
         Raises:
             ConfigError: the parameters are not those of the method.
         """
-        from facewatch.settings import with_recluster
-
         wanted = with_recluster(config, given, source="the form")
-        self.drop_preview()
+        self._recluster.end()
         self._number += 1
         self.preview = preview = Preview(self._number, dict(given), is_from_scratch)
-        self._task = asyncio.create_task(self._work_out(preview, wanted))
+        work = partial(_preview_of, self._open_app, is_from_scratch)
+        self._recluster.start(work, wanted, self._note_preview)
+        self._tell()
         return preview
 
-    async def _work_out(self, preview: Preview, config: Config) -> None:
-        # A process of its own gives its memory back, and can be ended.
-        processes = self._processes = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-        try:
-            result = await asyncio.get_running_loop().run_in_executor(
-                processes, _preview_of, config, preview.is_from_scratch
-            )
-            done = Preview(preview.number, preview.given, preview.is_from_scratch, result)
-        except (FacewatchError, BrokenProcessPool) as error:
-            done = Preview(preview.number, preview.given, preview.is_from_scratch, fault=str(error))
-        finally:
-            processes.shutdown(wait=False)
-        if self.preview is preview:
-            self.preview = done
+    def _note_preview(self) -> None:
+        work = self._recluster
+        if self.preview is not None:
+            result = work.result if isinstance(work.result, ReclusterPreview) else None
+            self.preview = replace(self.preview, stage=work.stage, result=result, fault=work.fault)
+            self._tell()
 
     def drop_preview(self) -> None:
         """Forget the preview, and end what works it out."""
         self.preview = None
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-        if self._processes is not None:
-            _end(self._processes)
-            self._processes = None
+        self._recluster.end()
+        self._tell()
 
     def result(self, number: int) -> ReclusterPreview:
         """Return what the preview of this number found.
@@ -188,38 +171,39 @@ class Jobs:
             DecisionError: it is not worked out yet.
         """
         if self.preview is None or self.preview.number != number:
-            raise NotKnownError("this preview was dropped, or another one has taken its place; ask for a new one")
+            raise NotKnownError(NO_PREVIEW)
         if self.preview.result is None:
-            raise DecisionError(self.preview.fault or "this preview is not worked out yet")
+            raise DecisionError(self.preview.fault or NOT_READY)
         return self.preview.result
 
-    def close(self) -> None:
-        """End what works out a preview; a scan goes on."""
-        with contextlib.suppress(RuntimeError):
-            self.drop_preview()
-            self.map.close()
-            self.stats.close()
+    def note_outdated(self, number: int, error: OutdatedError) -> None:
+        """It cannot be applied any more."""
+        if self.preview is not None and self.preview.number == number:
+            self.preview = replace(self.preview, outdated=str(error))
+            self._tell()
 
 
-def make_map(config: Config) -> None:
-    """Work out the map of faces, in another process."""
+# --- in other processes ---
+
+
+def _open_app(config: Config) -> App:
     from facewatch.app import App
 
-    with App(config, needs_catalog=True) as app:
+    return App(config, needs_catalog=True)
+
+
+def _preview_of(open_app: OpenApp, is_from_scratch: bool, config: Config, report: Report) -> ReclusterPreview:
+    with open_app(config) as app:
+        return app.reclusterer().preview(is_from_scratch=is_from_scratch, report=report)
+
+
+def make_map(config: Config, report: Report) -> None:
+    """Work out the map of faces."""
+    with _open_app(config) as app:
         app.face_map().renew()
 
 
-def make_stats(config: Config) -> Stats:
-    """Return the catalog in numbers, worked out in another process: all distances between faces are looked at."""
-    from facewatch.app import App
-
-    with App(config, needs_catalog=True) as app:
+def make_stats(config: Config, report: Report) -> Stats:
+    """Return the catalog in numbers: all distances between faces are looked at."""
+    with _open_app(config) as app:
         return app.stats()
-
-
-def _preview_of(config: Config, is_from_scratch: bool) -> ReclusterPreview:
-    """Work out a preview, in another process."""
-    from facewatch.app import App
-
-    with App(config, needs_catalog=True) as app:
-        return app.reclusterer().preview(is_from_scratch=is_from_scratch)

@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from facewatch import __version__
 from facewatch.errors import WebError
 from facewatch.indexing.memory import give_back_large_blocks
+from facewatch.reports.status import KeptStatus
 from facewatch.web import (
     corrections,
     events,
@@ -32,6 +33,7 @@ from facewatch.web import (
     photo,
     photos,
     pool,
+    recluster,
     review,
     search,
     split,
@@ -40,7 +42,7 @@ from facewatch.web import (
 )
 from facewatch.web.access import Access
 from facewatch.web.errors import add_error_answers
-from facewatch.web.jobs import Jobs
+from facewatch.web.jobs import Jobs, OpenApp
 from facewatch.web.media import Media
 from facewatch.web.questions import QuestionDesk
 from facewatch.web.security import Guard, Rules
@@ -68,6 +70,7 @@ PAGES = (
     face_map,
     stats,
     status,
+    recluster,
 )
 """Modules with pages (`pages`)."""
 API = (
@@ -84,6 +87,7 @@ API = (
     face_map,
     stats,
     status,
+    recluster,
 )
 """Modules with a part of the JSON API (`api`)."""
 
@@ -102,6 +106,7 @@ def make_site(
     rules: Rules | None = None,
     is_kept_ready: bool = False,
     workers: Callable[[App], PictureWorkers] = media.page_workers,
+    open_apart: OpenApp | None = None,
 ) -> FastAPI:
     """Return the site of a catalog; `make` opens an App on it, once in each thread that needs one.
 
@@ -109,12 +114,15 @@ def make_site(
         rules: who may ask; None: this machine.
         is_kept_ready: the pictures of everybody are made before somebody looks.
         workers: makes those who make pictures.
+        open_apart: opens an App in another process, by its settings; None: as the program does.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(site: FastAPI) -> AsyncIterator[None]:
         access = Access(make)
-        parts = site.state.parts = Parts(access, Media(access, workers), QuestionDesk(access), Jobs())
+        jobs = Jobs(access.say, open_app=open_apart)
+        parts = Parts(access, Media(access, workers), QuestionDesk(access), jobs, KeptStatus())
+        site.state.parts = parts
         tasks: list[asyncio.Task[None]] = []
         try:
             await access.start()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from facewatch.reports.status import KeptStatus
 from facewatch.web.access import Access
 from facewatch.web.jobs import Jobs
 from facewatch.web.media import Media
@@ -21,6 +22,7 @@ class Parts:
     media: Media
     questions: QuestionDesk
     jobs: Jobs
+    status: KeptStatus
 
 
 def _parts(request: Request) -> Parts:

@@ -23,7 +23,7 @@ api = APIRouter(tags=["statistics"])
 async def stats_as_page(site: Site, renew: bool = False) -> str:
     """Show the numbers as they were worked out last: with many faces that takes some seconds."""
     job = site.jobs.stats
-    if job.result is None or renew:
+    if (job.result is None and not job.fault) or renew:
         config = await site.access.read(lambda app: app.config)
         job.start(make_stats, config, site.access.note_change)
     if not isinstance(job.result, Stats):

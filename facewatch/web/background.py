@@ -1,0 +1,151 @@
+"""Work that takes long, in a process of its own: it blocks no page, gives its memory back, and can be ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import connection, get_context
+from typing import TYPE_CHECKING
+
+from facewatch.errors import EngineError, FacewatchError
+from facewatch.indexing import processes
+from facewatch.presentation.status import ENDED
+from facewatch.types import Progress
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+    from facewatch.config import Config
+
+log = logging.getLogger(__name__)
+
+NICENESS = 5
+"""How far it gives way to the page."""
+
+Report = Callable[[Progress], None]
+Work = Callable[["Config", Report], object]
+"""Returns what is to be found, given the settings; can be pickled, as what it returns. It is called in another process,
+where it may report what it does."""
+
+
+class Background:
+    """Work of which one is done at a time. Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self.stage = ""
+        """What is being done."""
+        self.fault = ""
+        """Why it failed last; "": it did not."""
+        self.result: object = None
+        """What it gave last."""
+        self._process: BaseProcess | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    def start(self, work: Work, config: Config, then: Callable[[], None]) -> None:
+        """Begin, unless it is under way; `then` is called at its end, and whenever it does something else."""
+        if self.is_running:
+            return
+        self.stage = self.fault = ""
+        context = get_context("spawn")
+        pipe, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(target=_do, args=(theirs, work, config), daemon=True)
+        task = asyncio.create_task(self._follow(self._process, pipe, theirs, then))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def end(self) -> None:
+        """End it, and forget what it gave."""
+        process, self._process = self._process, None
+        self.result, self.stage, self.fault = None, "", ""
+        if process is not None and process.pid is not None:
+            processes.kill(process)
+
+    async def _follow(
+        self,
+        process: BaseProcess,
+        pipe: connection.Connection,
+        theirs: connection.Connection,
+        then: Callable[[], None],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+
+        def note(stage: str) -> None:
+            loop.call_soon_threadsafe(self._note_stage, process, then, stage)
+
+        def is_wanted() -> bool:
+            return self._process is process
+
+        result, fault = None, ""
+        try:
+            result = await asyncio.to_thread(_outcome_of, process, pipe, theirs, note=note, is_wanted=is_wanted)
+        except FacewatchError as error:
+            fault = str(error)
+        except Exception as error:
+            log.exception("work in the background failed")
+            fault = str(error) or type(error).__name__
+        # Where it was ended, nobody wants to know.
+        if self._process is process:
+            self._process = None
+            self.result, self.fault = (self.result if fault else result), fault
+            then()
+
+    def _note_stage(self, process: BaseProcess, then: Callable[[], None], stage: str) -> None:
+        if self._process is process:
+            self.stage = stage
+            then()
+
+
+def _outcome_of(
+    process: BaseProcess,
+    pipe: connection.Connection,
+    theirs: connection.Connection,
+    *,
+    note: Callable[[str], None],
+    is_wanted: Callable[[], bool],
+) -> object:
+    """Start the process and return what it found; `note` is handed what it does. Runs in a thread.
+
+    Raises:
+        FacewatchError: it said that it cannot be found, or was ended.
+    """
+    with pipe:
+        try:
+            processes.start(process)
+        finally:
+            theirs.close()  # so that the pipe ends with the process
+        try:
+            with suppress(EOFError, OSError):
+                while is_wanted():
+                    kind, value = pipe.recv()
+                    if kind == "result":
+                        return value
+                    if kind == "fault":
+                        raise EngineError(value)
+                    note(value)
+        finally:
+            processes.kill(process)
+    raise EngineError(ENDED)
+
+
+# --- in the other process ---
+
+
+def _do(pipe: connection.Connection, work: Work, config: Config) -> None:
+    """Send what is being done, then what was found, or why that cannot be."""
+    processes.be_quiet_child()
+    os.nice(NICENESS)
+
+    def report(progress: Progress) -> None:
+        pipe.send(("stage", f"{progress.stage}, {progress.note}" if progress.note else progress.stage))
+
+    try:
+        pipe.send(("result", work(config, report)))
+    except FacewatchError as error:
+        pipe.send(("fault", str(error)))

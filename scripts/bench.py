@@ -49,6 +49,7 @@ from bench_kit import ROOT, SEED, Bench, Finding, Size, as_markdown, pack_beside
 from bench_memory import measure_memory
 from bench_peer import PEER, measure_peer
 from bench_search import measure_search
+from bench_web import measure_page
 
 PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "assign": measure_assign,
@@ -56,6 +57,7 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "rescan": measure_rescan,
     "decisions": measure_decisions,
     "search": measure_search,
+    "page": measure_page,
     "grouping": measure_grouping,
     "stages": measure_stages,
     "advanced": measure_advanced,

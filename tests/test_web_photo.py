@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsers import chromium, copied, opened, served, wait_until
@@ -426,7 +426,7 @@ def test_without_scripts_the_page_can_be_read(browser: Browser, family: Family) 
 
 def test_what_the_api_says_of_a_face_and_of_what_is_not_there(family: Family) -> None:
     row = family.faces_of(family.anna)[0]
-    with httpx.Client(base_url=f"{family.url}api/v1/") as client:
+    with httpx2.Client(base_url=f"{family.url}api/v1/") as client:
         face = client.get(f"faces/{row.id}").json()
         assert (face["photo_id"], face["label"], face["x"]) == (row.photo_id, "Anna", row.box.x)
         photo = client.get(f"photos/{row.photo_id}").json()
@@ -434,7 +434,7 @@ def test_what_the_api_says_of_a_face_and_of_what_is_not_there(family: Family) ->
         assert client.get("faces/99999").status_code == 404
         assert client.get("photos/99999").status_code == 404
         assert client.get("faces/99999/why").status_code == 404
-    with httpx.Client(base_url=family.url, headers={"Accept": "text/html"}) as client:
+    with httpx2.Client(base_url=family.url, headers={"Accept": "text/html"}) as client:
         assert client.get(f"photo/{row.photo_id}?from=nonsense").status_code == 422
         assert client.get(f"photo/{row.photo_id}?from=person:99999").status_code in (200, 404)
         assert client.get(f"face/{row.id}").status_code == 307

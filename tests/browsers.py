@@ -58,9 +58,11 @@ def require_chromium() -> str:
 @contextmanager
 def chromium(*, keeps_pages: bool = False) -> Iterator[Browser]:
     """Start chromium; with `keeps_pages` it keeps pages that are left for "back", as it does for users."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     path = require_chromium()
+    # What is waited for comes at once; on a machine with other work that may be later.
+    expect.set_options(timeout=20_000)
     # Its sandbox needs rights that a container seldom gives; it opens nothing but pages of this program.
     with sync_playwright() as playwright:
         hidden = ["--disable-back-forward-cache"] if keeps_pages else []

@@ -406,7 +406,7 @@ def test_every_way_of_grouping_finds_easy_people(library: Library, method: str) 
 def test_settings_of_spectral_reach_it_and_change_what_counts_as_grouped(library: Library) -> None:
     library.draw("0.png", (1, 0))
     with library.app({"cluster.method": "spectral", "cluster.k_reciprocal": 7, "cluster.n_clusters": 3}) as app:
-        clusterer: Any = app.grouping._clusterer("spectral")
+        clusterer: Any = app.grouping.clusterer("spectral")
         assert (clusterer.k_reciprocal, clusterer.n_clusters, clusterer.verification_threshold) == (7, 3, None)
         app.pipeline.scan()
         assert not app.grouping.is_due
@@ -416,7 +416,7 @@ def test_settings_of_spectral_reach_it_and_change_what_counts_as_grouped(library
 
 def test_a_verification_threshold_above_the_engines_ceiling_is_the_ceiling(library: Library) -> None:
     with library.app({"cluster.verification_threshold": 1.3}) as app:
-        clusterer: Any = app.grouping._clusterer("spectral")
+        clusterer: Any = app.grouping.clusterer("spectral")
         assert clusterer.verification_threshold == clusterer.ceiling
 
 
@@ -436,7 +436,7 @@ def test_the_next_process_extends_the_graph_of_the_last(library: Library, monkey
     library.draw_looks(1, 3)
     library.scan()
     with library.app() as app:
-        app.grouping._clusterer("whispers")
+        app.grouping.clusterer("whispers")
         assert app.grouping._graph is not None
         assert app.grouping._graph.n_faces == 3
     library.draw("new.png", (1, 9))

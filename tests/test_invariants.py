@@ -79,6 +79,14 @@ BREAKS = {
     "people were merged in a circle: 2, 3": (
         "UPDATE people SET merged_into = 3 WHERE id = 2; UPDATE people SET merged_into = 2 WHERE id = 3"
     ),
+    "somebody who is a person no longer is in a photo without a face": (
+        "INSERT INTO people (id, is_gone, created_at) VALUES (90, 1, ''); INSERT INTO presences VALUES (90, 1, '')"
+    ),
+    "a face is shown though its box was taken back": "UPDATE faces SET is_drawn = 1 WHERE id = 2",
+    "a box that was drawn is on another photo than its face": (
+        "INSERT INTO drawn (photo_id, x, y, w, h, face_id, at) SELECT 99, 1, 1, 20, 20, id, '' FROM faces WHERE id = 2;"
+        " UPDATE faces SET is_drawn = 1 WHERE id = 2"
+    ),
     "damaged: ": "PRAGMA ignore_check_constraints = ON; UPDATE faces SET tier = 'best' WHERE id = 1",
 }
 

@@ -164,7 +164,7 @@ def test_it_is_answered_with_a_thumb(browser: Browser, place: Place) -> None:
             assert box["height"] >= 44
             assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
             assert box["y"] + box["height"] <= 844
-        page.get_by_role("button", name="Hide").click()
+        page.locator(".answers").get_by_role("button", name="Hide").first.click()
         wait_for_another(page, first)
         expect(page.locator("#said p")).to_contain_text("is hidden")
         page.locator(".undo-last").click()

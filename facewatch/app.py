@@ -52,6 +52,7 @@ from facewatch.watcher.schedule import WatchSettings
 
 if TYPE_CHECKING:
     from facewatch.checks.audit import Auditor
+    from facewatch.folders.photos import PhotoFolder
     from facewatch.people.explain import Explainer
     from facewatch.people.face_map import FaceMap
     from facewatch.people.photos.finder import PhotoFinder
@@ -166,6 +167,16 @@ class App:
         from facewatch.people.photos.finder import PhotoFinder
 
         return PhotoFinder(self.catalog, self.libraries)
+
+    def photo_folder(self, root: Path) -> PhotoFolder:
+        """Return a folder of links to photos that somebody searched for.
+
+        Raises:
+            FolderError: it lies among the photos, or in the people folder.
+        """
+        from facewatch.folders.photos import PhotoFolder
+
+        return PhotoFolder(self.catalog, root, kind=self.config["folders.link"], people=self.folder.root)
 
     def review(self) -> Review:
         """Return the open questions, whose answers are followed as any correction is.

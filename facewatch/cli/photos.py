@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +17,17 @@ from facewatch.cli.program import State, command, pass_state
 if TYPE_CHECKING:
     from facewatch.app import App
     from facewatch.catalog.photos import FoundPhoto, PhotoQuery
+    from facewatch.folders.model import WantedLink
     from facewatch.people.photos.finder import OfflinePlaces, PhotoFinder
 
 
 @command("photos", "Find photos by people, faces, dates and folders.")
 @click.argument("words", nargs=-1)
 @click.option("-n", "most", type=click.IntRange(min=1), metavar="N", help="Only the N newest.")
-@click.option("--folder", type=click.Path(path_type=Path), help="Make a folder of links to them, or renew it.")
 @click.option("--count", "is_count", is_flag=True, help="Print only how many there are.")
 @click.option("-0", "--null", "is_null", is_flag=True, help="End paths with a NUL byte, for `xargs -0`.")
+@click.option("--folder", type=click.Path(path_type=Path), metavar="DIR", help="Make DIR a folder of links to them.")
+@click.option("--dry-run", is_flag=True, help="With --folder: show what would be done without doing it.")
 @click.option("--csv", "kind", flag_value="csv", help="Print CSV with a header line, one row per photo.")
 @click.option("--json", "kind", flag_value="json", help="Print JSON.")
 @pass_state
@@ -32,9 +35,10 @@ def photos(
     state: State,
     words: tuple[str, ...],
     most: int | None,
-    folder: Path | None,
     is_count: bool,
     is_null: bool,
+    folder: Path | None,
+    dry_run: bool,
     kind: str | None,
 ) -> None:
     """Print the paths of the photos that WORDS describe, the newest first; without WORDS all of them.
@@ -54,25 +58,25 @@ def photos(
     A name is an id (p12), a name, or an unambiguous beginning of one; `in` takes the end of a folder's path. A photo
     with copies is printed once. What cannot be listed, or opened now, is said on stderr.
 
+    With --folder, DIR has a link to each of these photos and to no others: what an earlier search put there and this
+    one does not find goes, your own files stay. DIR must be new, empty, or made by this command, and lie outside the
+    libraries and the people folder.
+
     \b
     Example:
       facewatch photos with Anna Ben without Carl since 2019
       facewatch photos Anna faces:1 -0 | xargs -0 -n1 -I{} cp {} /tmp/anna
       facewatch photos in:Holidays faces:3+ --json
-      facewatch photos with Anna Ben --folder ~/Anna-and-Ben
+      facewatch photos Anna or Ben 2019 --folder ~/Anna-and-Ben
 
     \b
     Exit codes:
       0 done, also when no photo was found; 2 command line, or words that are not
-      understood; 5 catalog; 9 unknown or ambiguous person, or no such folder
+      understood; 5 catalog; 8 DIR cannot be used; 9 unknown or ambiguous person, or no such folder
     """
     from facewatch.people.photos.words import words_of_arguments
 
-    if folder is not None and (is_count or is_null or kind == "csv"):
-        raise click.UsageError("--folder takes neither --count, -0 nor --csv; choose one")
-
-    if kind and (is_null or (is_count and kind == "csv")):
-        raise click.UsageError(f"--{kind} takes neither -0 nor, as CSV, --count; choose one")
+    _check_options(is_count=is_count, is_null=is_null, kind=kind, folder=folder, dry_run=dry_run)
     with state.app() as app:
         finder = app.photos()
         query = finder.understand(words_of_arguments(words), here=Path.cwd())
@@ -81,7 +85,8 @@ def photos(
             return
         offline, found = finder.offline(), finder.all(query, most=most)
         if folder is not None:
-            _collect(app, folder, found, offline, as_json=kind == "json")
+            links = [offline.link_to(photo) for photo in found if photo.files]
+            _make_folder(state, app, folder, links, dry_run=dry_run, as_json=kind == "json")
         elif kind == "json":
             _print_json(finder, query, found, offline)
         elif kind == "csv":
@@ -92,18 +97,37 @@ def photos(
                 _print_notes(app, finder, query, n_offline, offline)
 
 
-def _collect(app: App, folder: Path, found: Iterable[FoundPhoto], offline: OfflinePlaces, *, as_json: bool) -> None:
-    """Make or renew a folder of links to the photos found."""
-    from facewatch.folders.collection import collect
+def _check_options(*, is_count: bool, is_null: bool, kind: str | None, folder: Path | None, dry_run: bool) -> None:
+    """Refuse options that contradict each other."""
+    if dry_run and folder is None:
+        raise click.UsageError("--dry-run goes with --folder")
+    forms = [("-0", is_null), ("--csv", kind == "csv"), ("--count", is_count), ("--folder", folder is not None)]
+    chosen = [name for name, is_chosen in forms if is_chosen]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(chosen)} contradict each other; choose one")
+    if is_null and kind:
+        raise click.UsageError("--json takes no -0; choose one")
+
+
+def _make_folder(
+    state: State, app: App, root: Path, links: Sequence[WantedLink], *, dry_run: bool, as_json: bool
+) -> None:
     from facewatch.presentation import photos as said
 
-    best = filter(None, map(offline.best_file, found))
-    libraries = map(Path, app.catalog.photo_search.roots().values())
-    done = collect(folder, (Path(file.path) for file in best), libraries=libraries)
+    folder = app.photo_folder(root.absolute())
+    if dry_run:
+        plan = folder.plan(links)
+        if as_json:
+            print_json({"folder": str(folder.root), "steps": plan.describe(), "faults": list(plan.faults)})
+        else:
+            for line in (*plan.describe(), *plan.faults, said.planned_line(folder.root, plan)):
+                echo(line)
+        return
+    linked = folder.sync(links)
     if as_json:
-        print_json(said.collected_row(folder, done))
-    else:
-        echo(said.collected_line(folder, done))
+        print_json({"folder": str(folder.root)} | asdict(linked))
+    elif not state.is_quiet:
+        echo(said.linked_line(folder.root, linked))
 
 
 def _print_count(finder: PhotoFinder, query: PhotoQuery, *, as_json: bool) -> None:

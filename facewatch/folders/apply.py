@@ -40,7 +40,8 @@ from facewatch.fs.atomic import exists, rename_apart
 _BATCH = 1000
 """Actions that are recorded before they are done."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+"""How a disk says that nothing more can be written to it."""
 
 
 def apply(
@@ -118,7 +119,7 @@ class _Work:
         try:
             self._act(action)
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 raise refusal(self._shown, error) from error
             self.faults.append(printable(f"cannot {action}: {error.strerror}"))
             if isinstance(action, MoveFolder | MakeFolder) or isinstance(error, NotADirectoryError):
@@ -273,15 +274,16 @@ def _folder_of(action: Action) -> str:
             return action.path.rpartition("/")[0]
 
 
-def refusal(root: Path, error: OSError) -> FolderError:
-    """Return the error that says what stops all work in the people folder."""
-    fault, advice = "cannot be written", "give facewatch the right to write there, or choose another people folder"
+def refusal(root: Path, error: OSError, *, other: str = "choose another people folder") -> FolderError:
+    """Return the error that says what stops all work in the people folder, or in another one; `other`: what to do where
+    that cannot be mended."""
+    fault, advice = "cannot be written", f"give facewatch the right to write there, or {other}"
     if error.errno == errno.EROFS:
-        fault, advice = "is on a read-only disk", "mount it writable, or choose another people folder"
-    elif error.errno in _FULL:
+        fault, advice = "is on a read-only disk", f"mount it writable, or {other}"
+    elif error.errno in FULL:
         fault, advice = "is on a full disk", "free some space; what was made is kept, and the next run makes the rest"
     elif isinstance(error, FileExistsError | NotADirectoryError):
-        fault, advice = "is not a folder", "choose another people folder"
+        fault, advice = "is not a folder", other
     return FolderError(f"{root}: {fault} ({error.strerror}): {advice}")
 
 

@@ -61,7 +61,7 @@ def check_people_folder(
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise refusal(root, error) from error
-            raise FolderError(f"{root}: {_link_fault(kind, error)}") from error
+            raise FolderError(f"{root}: {link_fault(kind, error)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +161,10 @@ def _try_link(kind: LinkKind, sample: Path | None, top: int, make_link: LinkMake
             os.unlink(_PROBE, dir_fd=top)
 
 
-def _link_fault(kind: LinkKind, error: OSError) -> str:
+def link_fault(kind: LinkKind, error: OSError) -> str:
+    """Return why a folder cannot hold that kind of link, and what to set instead."""
     others = [f'"{other}"' for other in ("symlink", "hardlink", "copy") if other != kind]
     fault = f"cannot hold a {kind} ({error.strerror})"
     if error.errno == errno.EXDEV:
-        fault = "hard links need the people folder and the library on one file system, and they are on two"
+        fault = "hard links need the folder and the library on one file system, and they are on two"
     return f"{fault}: set link = {' or '.join(others)}"

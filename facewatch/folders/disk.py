@@ -84,9 +84,18 @@ def _read_folders(top: str, folders: Iterable[str]) -> dict[str, Entries]:
 def _read_folder(opened: OpenedFolder, path: str) -> dict[str, FolderEntry]:
     """Return the entries of a folder; none when it has vanished, or become a link, since it was seen."""
     try:
-        dir_fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened.enter(path))
+        return read_entries(opened.enter(path))
     except (FileNotFoundError, NotADirectoryError):
         return {}
+
+
+def read_entries(folder: int) -> dict[str, FolderEntry]:
+    """Return what is in an opened folder, by name.
+
+    Raises:
+        OSError: it cannot be listed, or is gone.
+    """
+    dir_fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
     try:
         with os.scandir(dir_fd) as entries:
             # HFS+ hands back names decomposed; ours are composed, and macOS takes either.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
 from facewatch.folders.apply import apply, intents_of, refusal, resume
 from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed
+from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
 from facewatch.folders.disk import place_in, read_disk, read_entry
 from facewatch.folders.model import (
     MARKER,
@@ -127,7 +128,7 @@ class PeopleFolder:
             finally:
                 ledger.commit()
             ledger.end()
-            self._keep_ctimes(linked)
+            keep_ctimes(self._catalog, linked)
         for fault in applied.faults:
             log.warning("%s", fault)
         return applied
@@ -140,16 +141,7 @@ class PeopleFolder:
         sources = {link.source for link in links if link.link_id in removed}
         made = [action for action in plan.actions if isinstance(action, MakeLink)]
         sources |= {a.source for a in made if self._kind == "hardlink" or (a.stamp or "").startswith("hardlink:")}
-        return {source: now for source in sources if (now := _fingerprint_of(source))}
-
-    def _keep_ctimes(self, linked: Mapping[Path, Fingerprint]) -> None:
-        """Hard links of ours change the ctimes of photos; they need not be read again for that."""
-        now = {source: _fingerprint_of(source) for source in linked}
-        kept = [(before, after) for source, before in linked.items() if (after := now[source]) == before]
-        if kept:
-            with self._catalog.write():
-                for before, after in kept:
-                    self._catalog.files.replace_ctime(before, after)
+        return fingerprints_of(sources)
 
     def _resume(self, ledger: CatalogLedger) -> None:
         """Record what a sync that was cut off had done, before anything is planned."""
@@ -166,10 +158,10 @@ class PeopleFolder:
             self._check_may_be_made()
         photo = self._catalog.photos.some()
         sample = Path(self._catalog.files.sources([photo])[photo][0]) if photo is not None else None
-        tried = {sample: now for sample in [sample] if sample and (now := _fingerprint_of(sample))}
+        tried = fingerprints_of([sample] if sample else [])
         check_people_folder(self.root, self._catalog.library_id, self._kind, sample=sample)
         if self._kind == "hardlink":
-            self._keep_ctimes(tried)
+            keep_ctimes(self._catalog, tried)
         self._is_checked = True
         settings, drive = self._catalog.settings, str(self.root.stat().st_dev)
         before = settings.get("people_folder")
@@ -251,13 +243,6 @@ class PeopleFolder:
             RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
             for row in self._catalog.links.all(only)
         ]
-
-
-def _fingerprint_of(file: Path) -> Fingerprint | None:
-    try:
-        return Fingerprint.of(file.lstat())
-    except OSError:
-        return None
 
 
 def _existing(path: Path) -> Path:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from facewatch.catalog.photos import DateSpan, FoundPhoto, PersonInPhoto, PhotoQuery, PhotoTotals
-    from facewatch.folders.collection import Collected
+    from facewatch.folders.photos import LinkedPhotos, PhotoPlan
     from facewatch.people.photos.finder import OfflinePlaces
 
 
@@ -126,12 +126,20 @@ def totals_row(totals: PhotoTotals, offline: OfflinePlaces) -> dict[str, Any]:
 # --- as a folder ---
 
 
-def collected_line(folder: Path, done: Collected) -> str:
-    return f"{folder}: {plural(done.n_links, 'link')}, {done.n_made} made, {done.n_removed} removed"
+def planned_line(root: Path, plan: PhotoPlan) -> str:
+    n_links = len(plan.kept) + len(plan.made)
+    return (
+        f"{display(str(root))}: {plural(n_links, 'link')} would be there: {_changes(len(plan.made), len(plan.removed))}"
+    )
 
 
-def collected_row(folder: Path, done: Collected) -> dict[str, Any]:
-    return {"folder": str(folder), "n_links": done.n_links, "n_made": done.n_made, "n_removed": done.n_removed}
+def linked_line(root: Path, linked: LinkedPhotos) -> str:
+    """Return what a folder of links has now, and what of that is new."""
+    return f"{display(str(root))}: {plural(linked.n_links, 'link')}: {_changes(linked.n_made, linked.n_removed)}"
+
+
+def _changes(n_made: int, n_removed: int) -> str:
+    return f"{n_made} made, {n_removed} removed" if n_made or n_removed else "nothing to do"
 
 
 # --- as tiles ---

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facewatch.catalog import Catalog
 from facewatch.catalog.photos import FoundPhoto, PhotoFile, PhotoQuery, PhotoTotals
+from facewatch.folders.model import WantedLink
 from facewatch.library.roots import Libraries
 from facewatch.people.photos.query import photo_query
 from facewatch.people.photos.words import Word
@@ -34,6 +35,11 @@ class OfflinePlaces:
     def best_file(self, photo: FoundPhoto) -> PhotoFile | None:
         """Return a file of the photo, one that can be opened if there is one; None: it was deleted."""
         return next((file for file in photo.files if not self.holds(file)), next(iter(photo.files), None))
+
+    def link_to(self, photo: FoundPhoto) -> WantedLink:
+        """Return what a link to a photo may stand for: its files, those first that can be opened."""
+        files = sorted(photo.files, key=self.holds)
+        return WantedLink(photo.id, tuple(Path(file.path) for file in files))
 
 
 @dataclass(frozen=True, slots=True)

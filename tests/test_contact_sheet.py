@@ -20,6 +20,7 @@ from drawn import Library
 from PIL import Image
 
 from facewatch.catalog import Person
+from facewatch.cli import faces as cli_faces
 from facewatch.cli import people as cli_people
 from facewatch.cli import scan as cli_scan
 from facewatch.cli.blocks import ALL_COLOURS
@@ -248,7 +249,7 @@ def test_a_page_of_somebody_else_does_not_spoil_a_scan(library: Library) -> None
     library.people.mkdir()
     (library.people / "Everybody.html").write_text("mine")
     with library.app() as app:
-        found = cli_scan.show_found(app, app.pipeline.scan(), cli_people.NO_SCREEN, lambda _: None)
+        found = cli_scan.show_found(app, app.pipeline.scan(), cli_faces.NO_SCREEN, lambda _: None)
     assert found is not None
     assert found.sheet is None
     assert "not facewatch's" in found.note
@@ -305,7 +306,7 @@ def test_a_face_whose_photo_is_away_has_no_picture(known: Library) -> None:
     with known.app() as app, app.face_crops(InlineWorkers(Recipe("fake"))) as crops:
         found = portraits(app.catalog, crops, app.catalog.people.all())
         assert [one.crops for one in found] == [(), ()]
-        assert cli_people.draw_people(app, BLOCKS, app.catalog.people.all()) == ""
+        assert cli_faces.draw_people(app, BLOCKS, app.catalog.people.all()) == ""
 
 
 # --- the command ---

@@ -16,8 +16,12 @@ import pytest
 from drawn import Library, make_library
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from terminals import session
 
 from facewatch.app import App
+from facewatch.cli import why as cli_why
+from facewatch.cli.faces import draw_rows
+from facewatch.cli.pictures import BLOCK_CELL, Protocol, Screen
 from facewatch.engines import fake
 from facewatch.engines.arcface import NORMALISATION
 from facewatch.errors import NotKnownError
@@ -27,6 +31,7 @@ from facewatch.presentation.explain import (
     advice,
     bar_text,
     cause,
+    compared_faces,
     notes,
     photo_notes,
     rematch_lines,
@@ -635,3 +640,47 @@ def test_asking_writes_nothing(known: Library, run: Any) -> None:
     before = dump(known.catalog)
     assert run("why", str(known.photos / "a.png")).code == 0
     assert dump(known.catalog) == before
+
+
+# --- in the terminal ---
+
+
+def test_a_face_is_drawn_beside_the_nearest_ones_of_whom_it_looks_like(
+    known: Library, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = str(known.photos / "a.png")
+    with known.app() as app:
+        [anna, ben] = whys(app, known, "a.png")
+        [own, nearest] = compared_faces(anna)
+        assert own == (anna.face_id, "face 1\n")
+        like = anna.rematch.likenesses[0]
+        assert nearest == (like.nearest.face_id, f"Anna\n{like.distance:.2f}")
+        assert [label.split("\n")[0] for _, label in compared_faces(ben)] == ["face 2", "Ben"]
+    monkeypatch.setattr(cli_why, "screen_here", lambda: Screen(Protocol.BLOCKS, 80, BLOCK_CELL))
+    answer = run("why", photo)
+    assert answer.code == 0
+    plain = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", answer.out)
+    first, second = plain.split("face 2 from the left")
+    for part, name in ((first, "Anna"), (first.partition("to change")[2], "Ben")):
+        assert "▀" in part
+        assert re.search(rf"face \d +{name}", part)
+    assert "▀" not in second
+    assert run("why", photo, "--json").out.startswith("{")
+
+
+def test_without_pictures_all_is_said_in_words(known: Library, run: Any) -> None:
+    (known.photos / "b.png").unlink()
+    with known.app() as app:
+        [why] = whys(app, known, "c.png")[:1]
+        drawn = draw_rows(app, Screen(Protocol.NONE), [compared_faces(why), []])
+    assert drawn == ["", ""]
+    assert "\x1b" not in run("why", str(known.photos / "c.png")).out
+
+
+@pytest.mark.parametrize(("pictures", "sign"), [("blocks", "▀"), ("kitty", "\x1b_G"), ("sixel", "\x1bP")])
+def test_the_program_draws_what_the_terminal_understands(known: Library, pictures: str, sign: str) -> None:
+    with session(known, "why", str(known.photos / "b.png"), pictures=pictures) as terminal:
+        terminal.expect(sign)
+        terminal.expect("face 1 from the left")
+        terminal.rest()
+        assert terminal.end() == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -13,16 +12,17 @@ from typing import TYPE_CHECKING
 import click
 
 from facewatch.cli.asking import is_confirmed, is_somebody_there
+from facewatch.cli.faces import crops_of, draw_people, screen_here
 from facewatch.cli.output import echo, print_csv, print_json, print_table, progress_bar
-from facewatch.cli.pictures import Protocol, Screen, draw_on, screen_of
 from facewatch.cli.program import PROGRAM, VARIABLE, State, called_from_anywhere, command, json_option, pass_state
-from facewatch.errors import EngineError, LibraryError
+from facewatch.errors import LibraryError
 
 if TYPE_CHECKING:
     from facewatch.app import App
     from facewatch.catalog import Person
+    from facewatch.cli.pictures import Screen
     from facewatch.people.identities import Alike
-    from facewatch.people.portraits import FaceCrops, Portrait
+    from facewatch.people.portraits import Portrait
     from facewatch.types import Progress
 
 
@@ -131,42 +131,6 @@ N_DRAWN = 20
 """People who are drawn in a terminal if nobody says how many."""
 
 
-NO_SCREEN = Screen(Protocol.NONE)
-
-
-def screen_here() -> Screen:
-    """Return what this terminal can show, without asking it: it may be typed in already."""
-    return screen_of(os.environ, sys.stdin, sys.stdout, may_ask=False)
-
-
-def draw_people(app: App, screen: Screen, people: Sequence[Person]) -> str:
-    """Return the faces of these people, to be sent to a terminal that can show them; "" when it cannot, or there are
-    none to be had."""
-    from facewatch.indexing.crops import picture_of
-    from facewatch.people.portraits import portraits
-    from facewatch.presentation.catalog import portrait_label
-
-    if screen.protocol is Protocol.NONE or not people:
-        return ""
-    try:
-        with _face_crops(app) as crops:
-            found = portraits(app.catalog, crops, people, n_faces=1)
-            pictures = [picture_of(one.crops[0]) if one.crops else None for one in found]
-    except EngineError:
-        return ""
-    if not any(pictures):
-        return ""
-    return draw_on(screen, pictures, list(map(portrait_label, people)))
-
-
-def _face_crops(app: App) -> FaceCrops:
-    from facewatch.settings import n_workers_of
-
-    # The workers that analysed photos need not be there beside these.
-    app.pipeline.rest()
-    return app.face_crops(n_workers=n_workers_of(app.config))
-
-
 def print_people(app: App, screen: Screen, most: int, people: Sequence[Person]) -> bool:
     """Print the faces of so many of these people; whether they could be shown."""
     from facewatch.presentation.catalog import people_drawn
@@ -196,7 +160,7 @@ def write_contact_sheet(
     root = app.folder.root
     target = root / SHEET if file is None else file
     people = sorted(shown_people(app.catalog), key=lambda one: one.name is None)
-    with _face_crops(app) as crops:
+    with crops_of(app) as crops:
         found: list[Portrait] = portraits(app.catalog, crops, people[:MOST_PEOPLE], report=report)
         page = contact_page(
             found,

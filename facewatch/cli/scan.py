@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from facewatch.cli.faces import NO_SCREEN, draw_people, screen_here
 from facewatch.cli.output import echo, print_json, progress_bar
-from facewatch.cli.people import NO_SCREEN, draw_people, screen_here, write_contact_sheet
+from facewatch.cli.people import write_contact_sheet
 from facewatch.cli.pictures import Screen
 from facewatch.cli.program import State, command, json_option, pass_state
 from facewatch.engines import ENGINE_HELP

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from facewatch.cli.faces import draw_rows, screen_here
 from facewatch.cli.output import echo, print_json
 from facewatch.cli.program import State, command, json_option, pass_state
 
@@ -20,17 +21,26 @@ def why(state: State, what: str, is_complete: bool, as_json: bool) -> None:
     vectors: 0 is the same picture, and the less, the more alike. Of a similarity (1 is the same picture) only what is
     more than strangers have says who it is. A link in somebody's folder means that person's face.
 
+    A terminal that can draw faces (see `facewatch review`) shows it beside the nearest faces of whom it looks like.
+
     \b
     Example:
       facewatch why ~/People/Anna/IMG_1234.jpg
       facewatch why holiday.jpg:2
       facewatch why f812 --json
     """
-    from facewatch.presentation.explain import explained_row, lines
+    from facewatch.presentation.explain import compared_faces, explained_row, face_lines, others_line, photo_lines
 
     with state.app() as app:
         explained = app.explainer().explain(what, is_complete=is_complete)
         if as_json:
             print_json(explained_row(explained))
-        else:
-            echo("\n".join(lines(app.catalog, explained)))
+            return
+        echo("\n".join(photo_lines(explained)))
+        drawn = draw_rows(app, screen_here(), list(map(compared_faces, explained.whys)))
+        for one, faces in zip(explained.whys, drawn, strict=True):
+            echo("")
+            click.echo(faces, nl=False)
+            echo("\n".join(face_lines(app.catalog, one)))
+        if others := others_line(explained):
+            echo(f"\n{others}")

@@ -341,8 +341,8 @@ def explained_row(explained: Explained) -> dict[str, Any]:
 # --- at a terminal ---
 
 
-def lines(catalog: Catalog, explained: Explained) -> Iterator[str]:
-    """Yield what is said of a photo and its faces."""
+def photo_lines(explained: Explained) -> Iterator[str]:
+    """Yield what is said of a photo as a whole."""
     photo = explained.photo
     path = printable(str(photo["path"] or "a photo that is not in the library now"))
     if photo["faces"]:
@@ -357,16 +357,28 @@ def lines(catalog: Catalog, explained: Explained) -> Iterator[str]:
         yield f"{path}: {plural(explained.n_faces, 'face')}"
     for present in explained.present:
         yield present_text(present)
-    for one in explained.whys:
-        yield ""
-        who = _VERDICTS.get(one.verdict) or f"{printable(one.name or '')} ({ids.person(one.person_id or 0)})"
-        yield f"face {one.number} from the left ({_size(one.face)}, {ids.face(one.face_id)}): {who}"
-        for title, paragraph in _sections(catalog, one):
-            for i, line in enumerate(paragraph):
-                yield f"  {'' if i else title:<{_TITLE_WIDTH}}{line}"
+
+
+def face_lines(catalog: Catalog, one: Why) -> Iterator[str]:
+    """Yield what is said of a face."""
+    who = _VERDICTS.get(one.verdict) or f"{printable(one.name or '')} ({ids.person(one.person_id or 0)})"
+    yield f"face {one.number} from the left ({_size(one.face)}, {ids.face(one.face_id)}): {who}"
+    for title, paragraph in _sections(catalog, one):
+        for i, line in enumerate(paragraph):
+            yield f"  {'' if i else title:<{_TITLE_WIDTH}}{line}"
+
+
+def others_line(explained: Explained) -> str:
+    """Return how many faces of the photo nothing was said of; "": there are none."""
     n_others = explained.n_faces - len(explained.whys)
-    if n_others:
-        yield from ("", f"and {plural(n_others, 'other face')} of this photo: --all shows all")
+    return f"and {plural(n_others, 'other face')} of this photo: --all shows all" if n_others else ""
+
+
+def compared_faces(one: Why) -> list[tuple[int, str]]:
+    """Return the face and the nearest ones of those whom it looks like, each with what stands under it."""
+    near = _likenesses_to_show(one, one.rematch) if one.rematch else []
+    others = [(like.nearest.face_id, f"{display(like.name)}\n{like.distance:.2f}") for like in near]
+    return [(one.face_id, f"face {one.number}\n"), *others]
 
 
 _VERDICTS = {

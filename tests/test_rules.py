@@ -772,3 +772,17 @@ def test_nothing_is_decided_again_about_who_has_become_part_of_another_by_a_run(
     with pytest.raises(DecisionError, match="part of person p1"):
         world.app.corrections.redo()
     assert world.told() == before
+
+
+def test_a_face_that_stands_for_its_person_is_not_doubted_when_what_it_may_have_followed_is_undone(
+    world: World,
+) -> None:
+    ruled = Ruled(world)
+    photos = [[Seen(0, 0)], [Seen(4, 0), Seen(0, 0), Seen(0, 0)], [Seen(0, 0), Seen(4, 5)], [Seen(0, 0)]]
+    ruled.do(("arrive", [(faces, "") for faces in photos]))
+    ruled.do(("scan",))
+    for decision in (("draw", 13, 26, None), ("draw", 3, 12, None), ("cover", 9, 8)):
+        ruled.do(decision)
+    ruled.do(("scan",))
+    ruled.do(("unassign", [1]))
+    ruled.do(("undo_one", 0, True))

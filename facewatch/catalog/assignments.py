@@ -118,10 +118,12 @@ class Assignments(TableAccess):
         )
 
     def made_since(self, people: Collection[int], entry_id: int) -> list[int]:
-        """Return the faces of these people that runs assigned when this entry was in the journal already."""
+        """Return the faces of these people that runs assigned when this entry was in the journal already; none that a
+        user chose to stand for its person, which says that it is that one."""
         rows = self._db.execute(
             f"SELECT face_id FROM assignments WHERE source {BY_RUN} AND entry_id >= ?"
-            " AND person_id IN (SELECT value FROM json_each(?)) ORDER BY face_id",
+            " AND person_id IN (SELECT value FROM json_each(?))"
+            " AND face_id NOT IN (SELECT cover_id FROM people WHERE cover_id IS NOT NULL) ORDER BY face_id",
             [entry_id, json.dumps(list(people))],
         )
         return [face_id for (face_id,) in rows]

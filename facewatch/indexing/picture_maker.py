@@ -1,7 +1,8 @@
-"""Has pictures made by worker processes, and keeps them: what was asked for last comes first.
+"""Has pictures made by worker processes, and keeps them.
 
 All faces of a photo are cut out when one is asked for, because its decoding is what takes the time. Several that want
-the same wait for one making of it, and what nobody waits for any more is not begun.
+the same wait for one making of it, and what nobody waits for any more is not begun. What was asked for first comes
+first: a browser asks for six at a time, what can be seen before the rest.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ MOST_STOPPED = 3
 """How often a picture is begun again whose worker was let go just then."""
 
 MOST_WAITING = 2000
-"""Photos that may wait; when there are more, those asked for longest ago are given up."""
+"""Photos that may wait; what is asked for beyond that is refused."""
 MOST_REMEMBERED = 10_000
 """Photos of which it is remembered that no picture can be made."""
 
@@ -157,7 +158,7 @@ class _Waiting:
 
     order: PictureOrder
     waiters: list[Future[MadePictures]] = field(default_factory=list)
-    is_urgent: bool = True
+    is_urgent: bool = False
     n_tried: int = 0
     """Files that turned out not to have it."""
     n_stopped: int = 0
@@ -181,9 +182,8 @@ class PictureMaker:
         self._asking = threading.Lock()
         """Workers are asked by one thread at a time."""
         self._urgent: OrderedDict[tuple[PictureName, ...], _Waiting] = OrderedDict()
-        """By what is wanted; the last is the next."""
+        """By what is wanted; the first is the next."""
         self._later: OrderedDict[tuple[PictureName, ...], _Waiting] = OrderedDict()
-        """The first is the next."""
         self._running: dict[tuple[PictureName, ...], _Waiting] = {}
         self._refused: OrderedDict[Hashable, tuple[MadePictures, float]] = OrderedDict()
         """Of which subjects nothing can be made, and until when that is believed."""
@@ -202,10 +202,10 @@ class PictureMaker:
         self._renew_workers()
         with self._lock:
             answer = self._known_answer(order)
-            given_up = [] if answer else self._add(order, waiter, is_urgent=is_urgent)
+            if answer is None and not self._add(order, waiter, is_urgent=is_urgent):
+                answer = MadePictures(reason=NoPicture.BUSY)
         if answer is not None:
             waiter.set_result(answer)
-        _answer(given_up, MadePictures(reason=NoPicture.BUSY))
         self._begin()
         return waiter
 
@@ -246,18 +246,20 @@ class PictureMaker:
             return answer
         return MadePictures(reason=NoPicture.BUSY) if self._is_closed or now < self._paused_until else None
 
-    def _add(self, order: PictureOrder, waiter: Future[MadePictures], *, is_urgent: bool) -> list[_Waiting]:
-        """Put an order where it belongs; returns those that are given up for it."""
+    def _add(self, order: PictureOrder, waiter: Future[MadePictures], *, is_urgent: bool) -> bool:
+        """Put an order where it belongs; whether there is room for it."""
         key = order.names
-        if key in self._running:
-            self._running[key].waiters.append(waiter)
-            return []
-        waiting = self._urgent.pop(key, None) or self._later.pop(key, None) or _Waiting(order, is_urgent=is_urgent)
+        if is_urgent and key in self._later:
+            self._urgent[key] = self._later.pop(key)
+        waiting = self._running.get(key) or self._urgent.get(key) or self._later.get(key)
+        if waiting is None:
+            line = self._urgent if is_urgent else self._later
+            if len(line) >= MOST_WAITING:
+                return False
+            waiting = line[key] = _Waiting(order)
         waiting.waiters.append(waiter)
         waiting.is_urgent |= is_urgent
-        line = self._urgent if waiting.is_urgent else self._later
-        line[key] = waiting
-        return [line.popitem(last=False)[1] for _ in range(len(line) - MOST_WAITING)]
+        return True
 
     def _begin(self) -> None:
         """Hand orders to workers, as many as these are."""
@@ -284,7 +286,7 @@ class PictureMaker:
 
     def _pop(self) -> _Waiting | None:
         if self._urgent:
-            return self._urgent.popitem()[1]
+            return self._urgent.popitem(last=False)[1]
         if self._later and all(waiting.is_urgent for waiting in self._running.values()):
             return self._later.popitem(last=False)[1]
         return None

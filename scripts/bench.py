@@ -18,6 +18,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -57,8 +58,8 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "rescan": measure_rescan,
     "decisions": measure_decisions,
     "search": measure_search,
-    "page": measure_page,
     "grouping": measure_grouping,
+    "page": measure_page,
     "stages": measure_stages,
     "advanced": measure_advanced,
     "angles": measure_angles,
@@ -66,6 +67,7 @@ PARTS: dict[str, Callable[[Bench], list[Finding]]] = {
     "peer": measure_peer,
 }
 PARTS_WITH_PHOTOS = frozenset({"stages", "advanced", "angles", "memory", "peer"})
+PARTS_WITH_BROWSER = frozenset({"page"})
 PARTS_WITH_PACK = frozenset({"advanced", "angles", "memory"})
 """Those with the advanced engine, whose models lie beside the photos."""
 
@@ -132,6 +134,10 @@ def write_json(file: Path, findings: Iterable[Finding], facts: Mapping[str, Any]
 
 def check_needs(parts: Iterable[str], photos: Path) -> None:
     """Raise a UsageError when something that these parts need is absent."""
+    if PARTS_WITH_BROWSER & {*parts} and shutil.which("chromium") is None:
+        raise click.UsageError(
+            "page needs chromium (Debian: apt install chromium); --only runs parts that do without it"
+        )
     if PARTS_WITH_PHOTOS & {*parts} and not (photos / "labels.csv").is_file():
         raise click.UsageError(f"{photos} holds no labels.csv; name the labelled photos with --photos, or use --only")
     if (with_pack := PARTS_WITH_PACK & {*parts}) and not (pack := pack_beside(photos)).is_dir():

@@ -25,12 +25,14 @@ import torture
 from bench_kit import Bench, Finding, Size, as_markdown
 from bench_memory import BIG_PHOTO
 from bench_peer import PEER
+from browsers import require_chromium
 from click import Command
 from click.testing import CliRunner
 from PIL import Image
 
 N_FIGURES = {
     **{"assign": 5, "rename": 5, "rescan": 5, "decisions": 11, "search": 19, "grouping": 10},
+    "page": 27,
     **{"stages": 6, "advanced": 14, "angles": 40, "memory": 5, "peer": 24},
 }
 
@@ -91,6 +93,8 @@ def check(part: str, findings: list[Finding]) -> None:
 
 @pytest.mark.parametrize("part", [name for name in bench.PARTS if name not in bench.PARTS_WITH_PHOTOS])
 def test_a_part_of_bench_that_needs_no_photos_says_every_figure(tmp_path: Path, part: str) -> None:
+    if part in bench.PARTS_WITH_BROWSER:
+        require_chromium()
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     check(part, bench.PARTS[part](Bench(scratch, tmp_path, tmp_path, Size.TINY)))

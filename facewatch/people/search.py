@@ -125,23 +125,25 @@ class Search:
             if engine is not None:
                 self._kept.keep_up(engine)
 
-    def like(self, photo: Path, *, face: int | None = None, k: int = 10) -> list[NearFaces]:
+    def like(self, photo: Path, *, face: int | None = None, k: int = 10, called: str = "") -> list[NearFaces]:
         """Return the `k` nearest faces for each face of a photo, or for one, by its number from left to right.
 
         The photo may lie anywhere. What the catalog knows of it is used; else it is analysed, and nothing is recorded.
-        Other faces of the same photo may be found, the face itself is not.
+        Other faces of the same photo may be found, the face itself is not. `called`: what the photo is called where
+        something is wrong with it; else its path.
 
         Raises:
             NotKnownError: there is no such photo or face, no face in it, or none in the catalog.
             EngineError: the photo would have to be analysed by another engine than the one that knows the faces.
         """
         photo, face = self._on_link(photo, face)
+        name = called or display(str(photo))
         with self._catalog.read():
             engine = self._engine_in_use()
             vectors = self._kept.load(engine) if engine else Vectors([])
             if engine is None or not len(vectors):
                 raise NotKnownError(f"{self._catalog.path}: holds no face yet; `facewatch scan PHOTOS` finds them")
-            probes = _chosen(self._probes(photo, engine, vectors), display(str(photo)), face)
+            probes = _chosen(self._probes(photo, name, engine, vectors), name, face)
             rankings = vectors.nearest(np.stack([vector for _, vector in probes]))
             near_enough = self._near_enough(engine)
             return [
@@ -251,20 +253,20 @@ class Search:
 
     # --- what is searched for ---
 
-    def _probes(self, photo: Path, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
+    def _probes(self, photo: Path, name: str, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
         full = Path.cwd() / photo
         file = self._catalog.files.at(full) or self._catalog.files.at(full.resolve())
         if file is not None and file.photo_id is not None and _is_as_recorded(full, file):
-            return self._known_faces(photo, file.photo_id, engine, vectors)
+            return self._known_faces(name, file.photo_id, engine, vectors)
         if not full.is_file():
             what = "a folder" if full.is_dir() else "not a file" if full.exists() else "no such file"
-            raise NotKnownError(f"{display(str(photo))}: {what}; name a photo")
-        return self._visible_faces(photo, full.resolve(), engine, vectors)
+            raise NotKnownError(f"{name}: {what}; name a photo")
+        return self._visible_faces(name, full.resolve(), engine, vectors)
 
-    def _known_faces(self, photo: Path, photo_id: int, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
+    def _known_faces(self, name: str, photo_id: int, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
         if not self._catalog.faces.is_analysed(photo_id, engine.id):
             raise EngineError(
-                f"{display(str(photo))}: {engine.name}, which knows the other faces, has not analysed it; "
+                f"{name}: {engine.name}, which knows the other faces, has not analysed it; "
                 "`facewatch scan` completes the change to another engine, then search again"
             )
         faces = self._faces_of(photo_id)
@@ -279,9 +281,9 @@ class Search:
             if face["mark"] not in NEVER_FOUND
         ]
 
-    def _visible_faces(self, photo: Path, full: Path, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
+    def _visible_faces(self, name: str, full: Path, engine: KnownEngine, vectors: Vectors) -> list[_Probe]:
         """Analyse a photo whose path the catalog does not know."""
-        name, wanted = display(str(photo)), self._wanted.info
+        wanted = self._wanted.info
         if wanted.fingerprint != engine.fingerprint:
             raise EngineError(
                 f"{name}: not in the catalog, and {wanted.name} would analyse it while the other faces are known by "
@@ -290,7 +292,7 @@ class Search:
         examined = self._examine(name, full)
         photo_id = self._catalog.photos.with_hash(examined.sha256) if examined.sha256 else None
         if photo_id is not None and self._catalog.faces.is_analysed(photo_id, engine.id):
-            return self._known_faces(photo, photo_id, engine, vectors)
+            return self._known_faces(name, photo_id, engine, vectors)
         faces = sorted(self._analyse(name, full, examined).faces, key=lambda face: face.box.x)
         return [_Probe(number, None, None, None, face.embedding, face.box) for number, face in enumerate(faces, 1)]
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from facewatch import ids
 from facewatch.app import App
+from facewatch.catalog import display
 from facewatch.errors import NotKnownError
 from facewatch.people.person import FaceOrder, ids_by_date, ids_by_doubt
 from facewatch.people.photos.walk import WALK, FaceWalk, Order, read_walk, stage_of_face, stage_of_photo
@@ -192,7 +193,7 @@ async def one_photo(site: Site, photo: PhotoId) -> PhotoDetails:
         taken_at=found.taken_at,
         width=found.width,
         height=found.height,
-        files=[file.path for file in found.files],
+        files=[display(file.path) for file in found.files],
         faces=[_face_row(one) for one in whole.faces],
         present=[PresentRow(person_id=one.person_id, label=one.label) for one in found.people if one.face_id is None],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from facewatch.app import App
+from facewatch.catalog import display
 from facewatch.catalog.photos import FoundPhoto
 from facewatch.errors import FacewatchError
 from facewatch.people.photos.finder import OfflinePlaces
@@ -26,6 +28,9 @@ api = APIRouter(tags=["photos"])
 
 PAGE = 120
 """Photos on one page."""
+
+OFFLINE_SECONDS = 10
+"""How long what is offline is believed to be."""
 
 
 class FoundPerson(BaseModel):
@@ -44,7 +49,7 @@ class FoundRow(BaseModel):
     height: int
     n_faces: int
     files: list[str]
-    """All copies; none: it was deleted."""
+    """All copies, what of their names is no text replaced; none: it was deleted."""
     is_offline: bool
     people: list[FoundPerson]
 
@@ -89,7 +94,14 @@ async def _found(site: Parts, words: str) -> _Search:
 
 
 async def _these(site: Parts, photos: Sequence[int]) -> tuple[list[FoundPhoto], OfflinePlaces]:
-    return await site.access.read(lambda app: (app.catalog.photo_search.found(photos), app.photos().offline()))
+    found = await site.access.read(lambda app: app.catalog.photo_search.found(photos))
+    return found, await offline_places(site)
+
+
+async def offline_places(site: Parts) -> OfflinePlaces:
+    """Return what is offline, as it was some seconds ago at most: asking a drive takes as long as that answers."""
+    moment = int(time.monotonic() // OFFLINE_SECONDS)
+    return await site.access.cached(("offline", moment), lambda app: app.photos().offline())
 
 
 @pages.get("/photos", response_class=HTMLResponse)
@@ -139,7 +151,7 @@ def _row(photo: FoundPhoto, offline: OfflinePlaces) -> FoundRow:
         width=photo.width,
         height=photo.height,
         n_faces=photo.n_faces,
-        files=[file.path for file in photo.files],
+        files=[display(file.path) for file in photo.files],
         is_offline=offline.is_offline(photo),
         people=[FoundPerson(person_id=one.person_id, label=one.label, face_id=one.face_id) for one in photo.people],
     )

@@ -73,7 +73,7 @@ async def _like_photo(site: Parts, request: Request, most: int) -> list[NearFace
         with tempfile.TemporaryDirectory(prefix="facewatch-search-") as folder:
             photo = Path(folder, "the photo")
             photo.write_bytes(content)
-            return app.search.like(photo, k=most)
+            return app.search.like(photo, k=most, called="the photo")
 
     return await site.access.analyse(work)
 

@@ -154,7 +154,7 @@ class App:
         """What people look like, kept from one question to the next."""
         from facewatch.people.resemblance import Resemblance
 
-        return Resemblance(self.catalog, self.engine, self.overview)
+        return Resemblance(self.catalog, self.engine, self.search.vectors)
 
     def explainer(self) -> Explainer:
         """Return what explains why faces are where they are."""

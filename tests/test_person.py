@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.catalog import Catalog, FaceTable
+from facewatch.catalog import Catalog
 from facewatch.catalog.person import FacesBy
 from facewatch.engines import fake
 from facewatch.errors import DecisionError, NotKnownError
@@ -199,23 +199,13 @@ def test_headings_say_why_faces_are_in_doubt(family: Library) -> None:
 
 @given(st.integers(2, 12), st.integers(0, 5))
 def test_how_far_a_face_is_from_the_others_does_not_depend_on_itself(n_faces: int, seed: int) -> None:
-    table = FaceTable(
-        ids=np.arange(n_faces),
-        photos=np.arange(n_faces),
-        people=np.ones(n_faces, np.int64),
-        tiers=np.full(n_faces, "found"),
-        qualities=np.ones(n_faces, np.float32),
-        by_user=np.zeros(n_faces, np.bool_),
-        embeddings=np.array([fake.embedding_of(1, seed + look) for look in range(n_faces)], np.float32),
-        days=np.zeros(n_faces, np.int64),
-    )
-    far = distances_to_others(table)
-    others = table.embeddings[1:].sum(0)
-    assert far[0] == pytest.approx(
-        float(np.linalg.norm(table.embeddings[0] - others / np.linalg.norm(others))), abs=1e-5
-    )
+    faces = np.array([fake.embedding_of(1, seed + look) for look in range(n_faces)], np.float32)
+    weights = np.ones(n_faces, np.float32)
+    far = distances_to_others(faces, weights)
+    others = faces[1:].sum(0)
+    assert far[0] == pytest.approx(float(np.linalg.norm(faces[0] - others / np.linalg.norm(others))), abs=1e-5)
     order = np.arange(n_faces)[::-1]
-    assert distances_to_others(table.take(order)) == pytest.approx(far[order])
+    assert distances_to_others(faces[order], weights) == pytest.approx(far[order])
 
 
 # --- who is like somebody ---
@@ -223,15 +213,16 @@ def test_how_far_a_face_is_from_the_others_does_not_depend_on_itself(n_faces: in
 
 def test_look_alikes_are_the_most_alike_first_with_what_is_known_of_both(catalog_of_likes: FaceCatalog) -> None:
     from facewatch.indexing.engine import EngineInUse
-    from facewatch.people.overview import Overview
     from facewatch.people.resemblance import Resemblance
+    from facewatch.people.search import KeptVectors
 
     class InUse:
         def in_use(self) -> EngineInUse:
             return EngineInUse(catalog_of_likes.engine_id, catalog_of_likes.info)
 
     catalog = catalog_of_likes.catalog
-    resemblance = Resemblance(catalog, InUse(), Overview(catalog))  # type: ignore[arg-type]
+    known = catalog.engines.all()[0]
+    resemblance = Resemblance(catalog, InUse(), lambda: KeptVectors(catalog).load(known))  # type: ignore[arg-type]
     found = resemblance.similar(1, 5)
     assert [one.person_id for one in found] == [2, 3]
     assert found[0].similarity > 0.9 > found[1].similarity

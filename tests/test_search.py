@@ -84,6 +84,30 @@ def test_the_order_is_that_of_comparing_with_everybody(
     assert found == [by_hand(ids.tolist(), vectors, probe) for probe in probes]
 
 
+@given(seed=st.integers(0, 2**32 - 1), sizes=st.lists(st.integers(0, 20), max_size=4), n_absent=st.integers(0, 5))
+def test_vectors_are_taken_and_summed_wherever_they_lie(seed: int, sizes: list[int], n_absent: int) -> None:
+    random = np.random.default_rng(seed)
+    vectors = unit(seed, sum(sizes))
+    ids = random.permutation(1000)[: len(vectors) + n_absent]
+    starts = np.cumsum(sizes, dtype=int)
+    parts = zip(np.split(ids[: len(vectors)], starts), np.split(vectors, starts), strict=True)
+    kept = Vectors([Block(i, v) for i, v in parts])
+    known = dict(zip(ids.tolist(), vectors, strict=False))
+    wanted = np.sort(random.permutation(ids)[: len(ids) - len(ids) // 3])
+    here = [one for one in wanted.tolist() if one in known]
+    taken = kept.taken(wanted)
+    assert taken.ids.tolist() == here
+    assert [vector.tolist() for vector in taken.vectors] == [known[one].tolist() for one in here]
+    groups = random.integers(0, 3, len(wanted))
+    sums, counts = kept.sums(wanted, groups)
+    for group in range(len(counts)):
+        own = [
+            known[one] for one, label in zip(wanted.tolist(), groups, strict=True) if label == group and one in known
+        ]
+        assert counts[group] == len(own)
+        assert not own or sums[group] == pytest.approx(np.sum(own, axis=0), abs=1e-5)
+
+
 def test_equally_far_faces_come_in_order_of_their_ids() -> None:
     vectors = np.repeat(unit(1, 1, 512), 500, axis=0)
     [ranking] = Vectors([block(reversed(range(500)), vectors)]).nearest(unit(2, 1, 512))

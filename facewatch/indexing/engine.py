@@ -156,12 +156,13 @@ class WantedEngine:
             NotKnownError: nothing was scanned yet.
             EngineError: what is known of it is not here, because its files are absent.
         """
-        known = next((engine for engine in self._catalog.engines.all() if engine.is_in_use), None)
-        if known is None:
+        # Listed, all that each has analysed would be counted.
+        known_id, name = self._catalog.engines.in_use_id(), self._catalog.engines.in_use_name()
+        if known_id is None or name is None:
             raise NotKnownError(f"{self._catalog.path}: holds no face yet; `facewatch scan PHOTOS` finds them")
         switch = self.switch_progress()
-        info = self.info if known.name == self.name else describe_engine(known.name, self.settings.options)
-        return EngineInUse(known.id, info, switch.wanted if switch else None)
+        info = self.info if name == self.name else describe_engine(name, self.settings.options)
+        return EngineInUse(known_id, info, switch.wanted if switch else None)
 
     def prune_others(self) -> int:
         """Free the vectors of engines that are neither in use nor wanted; returns how many they were.

@@ -13,7 +13,7 @@ from facewatch.matching import distances
 from facewatch.types import Thresholds
 
 if TYPE_CHECKING:
-    from facewatch.types import Flags, Floats, Ints
+    from facewatch.types import Doubles, Flags, Floats, Ints
 
 _BLOCK_ROWS = 1024
 _N_RIVALS = 6
@@ -57,6 +57,11 @@ def profiles_of(people: Ints, embeddings: Floats) -> Profiles:
     sums = np.zeros((0, embeddings.shape[1]), np.float32)
     if len(ids):
         sums = np.add.reduceat(embeddings[order], starts, axis=0)
+    return profiles_from(ids, sizes, sums)
+
+
+def profiles_from(ids: Ints, sizes: Ints, sums: Floats | Doubles) -> Profiles:
+    """Return people by the sums of the unit vectors of their faces; `ids` are ascending."""
     means = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
     lengths = np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
     return Profiles(ids, sizes, (means / lengths).astype(np.float32), means)

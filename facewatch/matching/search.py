@@ -86,6 +86,39 @@ class Vectors:
             for row in np.flatnonzero(np.isin(np.ascontiguousarray(block.ids), wanted))
         }
 
+    def taken(self, ids: Ints) -> Block:
+        """Return those of these faces that are here, by id; `ids` are ascending."""
+        parts = [(block, *_places(block, ids)) for block in self._blocks]
+        n_dims = self._blocks[0].vectors.shape[1] if self._blocks else 0
+        here = Block(
+            np.concatenate([np.zeros(0, np.int64), *(ids[places] for _, _, places in parts)]),
+            np.concatenate([np.zeros((0, n_dims), np.float32), *(block.vectors[rows] for block, rows, _ in parts)]),
+        )
+        return here.take(np.argsort(here.ids))
+
+    def sums(self, ids: Ints, groups: Ints) -> tuple[Doubles, Ints]:
+        """Return for each group the sum of the vectors of its faces, shape (n_groups, n_dims), and how many are here.
+
+        Args:
+            ids: faces, ascending.
+            groups: 0, 1, 2... of each face, shape (n_faces,).
+        """
+        n_groups = int(groups.max(initial=-1)) + 1
+        totals = np.zeros((n_groups, self._blocks[0].vectors.shape[1] if self._blocks else 0))
+        sizes = np.zeros(n_groups, np.int64)
+        for block in self._blocks:
+            rows, places = _places(block, ids)
+            if not len(rows):
+                continue
+            own = groups[places]
+            order = np.argsort(own, kind="stable")
+            present, starts = np.unique(own[order], return_index=True)
+            # Group by group: the vectors are mapped, and all of them copied would be as many again in memory.
+            for group, part in zip(present.tolist(), np.split(rows[order], starts[1:]), strict=True):
+                totals[group] += block.vectors[part].sum(0, dtype=np.float64)
+                sizes[group] += len(part)
+        return totals, sizes
+
     def nearest(self, probes: Floats) -> Iterator[Iterator[Near]]:
         """Yield, for each probe, all faces from the nearest to the farthest; equally far ones in order of their ids.
 
@@ -138,6 +171,14 @@ class Vectors:
                 ids[at] = block.ids[inside]
                 distances[at] = np.linalg.norm(block.vectors[inside].astype(np.float64) - probe, axis=1)
         return ids, distances
+
+
+def _places(block: Block, ids: Ints) -> tuple[Ints, Ints]:
+    """Return the rows of a block that hold some of these faces, which are ascending, and where among them each is."""
+    of_block = np.ascontiguousarray(block.ids)
+    places = np.minimum(np.searchsorted(ids, of_block), max(len(ids) - 1, 0))
+    rows = np.flatnonzero(ids[places] == of_block) if len(ids) else np.zeros(0, np.int64)
+    return rows, places[rows]
 
 
 # --- the file ---

@@ -15,21 +15,24 @@ import numpy as np
 from facewatch.catalog import NOBODY
 from facewatch.ids import label_of
 from facewatch.matching import distances
-from facewatch.matching.chances import Profiles, chance_of_group, nearest_rows, profiles_of
+from facewatch.matching.chances import Profiles, chance_of_group, profiles_from
 from facewatch.matching.member import CONFIRMED_WEIGHT
-from facewatch.types import Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from facewatch.catalog import Catalog, FaceTable
-    from facewatch.catalog.tiles import Print
+    from facewatch.catalog import Catalog
+    from facewatch.catalog.person import FaceWeights
+    from facewatch.catalog.tiles import LivingPerson, Print, Shown
     from facewatch.indexing.engine import EngineInUse, WantedEngine
-    from facewatch.people.overview import Overview, PersonTile
+    from facewatch.matching.search import Vectors
     from facewatch.types import Doubles, Floats, Ints
 
-_MOST_ASKED = 2_000
-"""People whose faces are asked for by their ids; of more all faces are read."""
+_MOST_ASKED = 500
+"""People whose faces are asked for by their ids; of more those of everybody are read."""
+
+_AT_ONCE = 1_024
+"""Faces that are compared with everybody at a time: 16 MB of similarities to 4,000 people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +100,11 @@ class Doubts:
 class Resemblance:
     """What the people of a catalog look like to the engine in use."""
 
-    def __init__(self, catalog: Catalog, engine: WantedEngine, overview: Overview) -> None:
+    def __init__(self, catalog: Catalog, engine: WantedEngine, vectors: Callable[[], Vectors]) -> None:
+        """`vectors` returns those of all faces, as the engine in use sees them."""
         self._catalog = catalog
         self._wanted = engine
-        self._overview = overview
+        self._vectors = vectors
         self._engine: EngineInUse | None = None
         self._prints: dict[int, Print] = {}
         self._profiles: Profiles | None = None
@@ -123,25 +127,28 @@ class Resemblance:
         far[row] = np.inf
         found = [
             SimilarPerson(
-                person_id=tile.id,
-                label=tile.label,
-                is_named=tile.is_named,
+                person_id=person.id,
+                label=person.name or label_of(person.id),
+                is_named=person.name is not None,
                 similarity=float(cosines[other]),
                 chance=chance_of_group(float(far[other]), float(np.delete(far, other).min()), engine.info.thresholds),
-                n_photos=tile.n_photos,
-                cover_id=tile.cover_id,
+                n_photos=shown.n_photos,
+                cover_id=shown.best_id,
             )
-            for tile, other in islice(self._shown(profiles, ranking), most)
+            for other, person, shown in islice(self._shown(profiles, ranking), most)
         ]
         return self._beside(person_id, found)
 
-    def _shown(self, profiles: Profiles, rows: Iterable[int]) -> Iterator[tuple[PersonTile, int]]:
-        """Yield who is in these rows, with the row; nobody hidden."""
-        tiles = {tile.id: tile for tile in self._overview.tiles() if not tile.is_hidden}
+    def _shown(self, profiles: Profiles, rows: Iterable[int]) -> Iterator[tuple[int, LivingPerson, Shown]]:
+        """Yield those of these rows who are in the library and not hidden."""
+        living = {one.id: one for one in self._catalog.tiles.living() if not one.is_hidden}
         for row in rows:
-            tile = tiles.get(int(profiles.ids[row]))
-            if tile is not None:
-                yield tile, row
+            person = living.get(int(profiles.ids[row]))
+            if person is None:
+                continue
+            shown = self._catalog.tiles.shown([person.id]).get(person.id)
+            if shown is not None:
+                yield row, person, shown
 
     def _beside(self, person_id: int, found: Sequence[SimilarPerson]) -> list[SimilarPerson]:
         """Add what is known of both together."""
@@ -158,14 +165,16 @@ class Resemblance:
             NotKnownError: nothing was scanned yet.
             EngineError: what is known of the engine in use is not here.
         """
-        profiles, engine = self._renewed(), self._in_use()
-        table = self._catalog.faces.load(engine.id, n_dims=engine.info.n_dims, people=[person_id])
-        own = distances_to_others(table)
-        next_ids, next_distances = _nearest_of(profiles.take(profiles.ids != person_id), table.embeddings)
-        is_nearer = next_distances < own
+        profiles, _ = self._renewed(), self._in_use()
+        own = self._catalog.person_faces.weights(person_id)
+        seen = self._vectors().taken(own.ids)
+        own = own.take(np.searchsorted(own.ids, seen.ids))
+        far = distances_to_others(seen.vectors, weights_of(own))
+        next_ids, next_distances = _nearest_of(profiles.take(profiles.ids != person_id), seen.vectors)
+        is_nearer = next_distances < far
         # NaN, the only face, sorts like none.
-        order = np.lexsort((table.ids, -np.nan_to_num(own), ~is_nearer, table.by_user))
-        return Doubts(table.ids[order], own[order], next_ids[order], next_distances[order])
+        order = np.lexsort((own.ids, -np.nan_to_num(far), ~is_nearer, own.by_user))
+        return Doubts(own.ids[order], far[order], next_ids[order], next_distances[order])
 
     # --- what is kept ---
 
@@ -175,54 +184,66 @@ class Resemblance:
             self._prints, self._profiles = {}, None
         return self._engine
 
+    def renew(self) -> None:
+        """Read what everybody looks like, so that nobody who asks has to wait for it."""
+        self._renewed()
+
     def _renewed(self) -> Profiles:
         """Return everybody as they look now."""
-        engine = self._in_use()
+        self._in_use()
         prints = self._catalog.tiles.prints()
         changed = [person_id for person_id, found in prints.items() if self._prints.get(person_id) != found]
         gone = self._prints.keys() - prints.keys()
         if self._profiles is None or changed or gone:
-            stay = self._profiles
-            if stay is not None:
-                stay = stay.take(~np.isin(stay.ids, [*changed, *gone]))
-            parts = [*([stay] if stay is not None else []), *self._loaded(engine, changed)]
-            self._profiles = Profiles.together(parts)
-            self._profiles = self._profiles.take(np.argsort(self._profiles.ids))
-            self._prints = prints
+            read = self._read(changed)
+            if self._profiles is not None:
+                stay = self._profiles.take(~np.isin(self._profiles.ids, [*changed, *gone]))
+                read = Profiles.together([stay, read]) if len(read) else stay
+            self._profiles, self._prints = read.take(np.argsort(read.ids)), prints
         return self._profiles
 
-    def _loaded(self, engine: EngineInUse, people: Collection[int]) -> Iterator[Profiles]:
-        only = people if len(people) <= _MOST_ASKED else None
-        table = self._catalog.faces.load(engine.id, n_dims=engine.info.n_dims, people=only, is_assigned=True)
-        # A face too poor to be matched says nothing about how its person looks, unless a user assigned it.
-        is_evidence = np.isin(table.people, list(people)) & ((table.tiers != Tier.SHOW.value) | table.by_user)
-        yield profiles_of(table.people[is_evidence], table.embeddings[is_evidence])
+    def _read(self, people: Collection[int]) -> Profiles:
+        """Return these people; who has no face that the engine in use sees is absent."""
+        faces, owners = self._catalog.person_faces.evidence(people if len(people) <= _MOST_ASKED else None)
+        is_wanted = np.isin(owners, list(people))
+        faces, owners = faces[is_wanted], owners[is_wanted]
+        ids, groups = np.unique(owners, return_inverse=True)
+        sums, sizes = self._vectors().sums(faces, groups)
+        is_seen = sizes > 0
+        return profiles_from(ids[is_seen], sizes[is_seen], sums[is_seen])
 
 
-def distances_to_others(table: FaceTable) -> Doubles:
+def weights_of(faces: FaceWeights) -> Floats:
+    """Return what each face counts in the middle of its person, as in that of the gallery: by quality, confirmed ones
+    more; poor ones only where all are."""
+    weights = faces.weights * np.where(faces.by_user, np.float32(CONFIRMED_WEIGHT), np.float32(1))
+    return weights if np.count_nonzero(weights) > 1 else np.ones(len(faces), np.float32)
+
+
+def distances_to_others(embeddings: Floats, weights: Floats) -> Doubles:
     """Return how far each face of one person is from the middle of the others; NaN where there is no other.
 
-    Faces count in the middle as in that of the gallery: by quality, confirmed ones more; poor ones only where all are.
+    Args:
+        embeddings: unit vectors, shape (n_faces, n_dims).
+        weights: what each counts in the middle.
     """
-    weights = table.weights * np.where(table.by_user, np.float32(CONFIRMED_WEIGHT), np.float32(1))
-    if np.count_nonzero(weights) < 2:
-        weights = np.ones(len(table), np.float32)
-    weighted = weights[:, None] * table.embeddings
+    weighted = weights[:, None] * embeddings
     others = weighted.sum(0, dtype=np.float64) - weighted
     lengths = np.linalg.norm(others, axis=1)
     # What is left of one face that was taken from itself is rounding.
     lengths[lengths < 1e-4 * max(float(weights.max(initial=0)), 1e-9)] = np.nan
-    cosines = np.einsum("ij,ij->i", table.embeddings, others) / lengths
+    cosines = np.einsum("ij,ij->i", embeddings, others) / lengths
     return np.asarray(np.sqrt(np.maximum(0, 2 - 2 * cosines)), np.float64)
 
 
 def _nearest_of(profiles: Profiles, faces: Floats) -> tuple[Ints, Doubles]:
     """Return for each face who has the nearest middle, and how far that is; NOBODY, infinity: there is nobody."""
     ids, far = np.full(len(faces), NOBODY, np.int64), np.full(len(faces), np.inf)
-    for start, best, apart in nearest_rows(faces, profiles.centroids, 1):
-        if best.shape[1]:
-            ids[start : start + len(best)] = profiles.ids[best[:, 0]]
-            far[start : start + len(best)] = apart[:, 0]
+    for start in range(0, len(faces) if len(profiles) else 0, _AT_ONCE):
+        cosines = faces[start : start + _AT_ONCE] @ profiles.centroids.T
+        best = cosines.argmax(axis=1)
+        ids[start : start + len(best)] = profiles.ids[best]
+        far[start : start + len(best)] = distances(cosines[np.arange(len(best)), best])
     return ids, far
 
 

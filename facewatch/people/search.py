@@ -183,6 +183,12 @@ class Search:
                 box=rows[0].box,
             )
 
+    def vectors(self) -> Vectors:
+        """Return the vectors of all faces, as the engine in use sees them."""
+        with self._catalog.read():
+            engine = self._engine_in_use()
+            return self._kept.load(engine) if engine else Vectors([])
+
     def _near_enough(self, engine: KnownEngine) -> float | None:
         """Return how near a face must be to one of a person's to be matched with it."""
         try:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -141,9 +142,13 @@ class Access:
         """Return what `work` reads, beside other readers and decisions."""
         return await self._reading.run(work)
 
-    async def keep_search_ready(self) -> None:
-        """Write the file that searching reads, before somebody searches: those who only read cannot."""
+    async def get_ready(self) -> None:
+        """Write the file that searching reads, before somebody searches: those who only read cannot. Then read from it
+        what everybody looks like, which whoever asks for it first would wait for."""
         await self._deciding.run(lambda app: app.search.keep_up())
+        with suppress(FacewatchError):  # whoever asks is told
+            # Each reader keeps it: nobody asks so early that one of them does both.
+            await asyncio.gather(*(self.read(lambda app: app.resemblance.renew()) for _ in range(N_READERS)))
 
     async def analyse(self, work: Callable[[App], T]) -> T:
         """Return what `work` finds, which may have worker processes analyse a photo; decisions wait for it, so that

@@ -128,7 +128,7 @@ def make_site(
             await access.start()
             tasks += map(asyncio.create_task, (events.watch_catalog(access), parts.media.let_go()))
             if is_kept_ready:
-                tasks.append(asyncio.create_task(access.keep_search_ready()))
+                tasks.append(asyncio.create_task(access.get_ready()))
                 tasks.append(asyncio.create_task(parts.media.keep_ready()))
             yield
         finally:

@@ -72,7 +72,8 @@ def photos(
     \b
     Exit codes:
       0 done, also when no photo was found; 2 command line, or words that are not
-      understood; 5 catalog; 8 DIR cannot be used; 9 unknown or ambiguous person, or no such folder
+      understood; 5 catalog; 8 DIR cannot be used; 9 unknown or ambiguous
+      person, or no such folder
     """
     from facewatch.people.photos.words import words_of_arguments
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from drawn import Library
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rules import Facts, Seen, World
 from test_cases_loose import LOOSE, USUAL, AlikeEngine
+from test_rules import is_machine_made, without_the_unmade
 
+from facewatch import ids
 from facewatch.app import App
 from facewatch.config import load_config
-from facewatch.errors import ConfigError, OutdatedError
+from facewatch.errors import ConfigError, DecisionError, NotKnownError, OutdatedError
 from facewatch.people.recluster import ChangedPerson, Fate, ReclusterPreview
 from facewatch.settings import with_recluster
+from facewatch.types import Tier
 
 
 def state_of(app: App) -> dict[str, Any]:
@@ -270,6 +278,95 @@ def test_who_got_a_face_meanwhile_of_a_photo_of_which_another_was_to_be_theirs_k
             app.reclusterer().apply(preview)
 
 
+# --- laws ---
+
+SEEN = st.tuples(st.integers(0, 3), st.integers(0, 8), st.sampled_from([Tier.ENROLL, Tier.ENROLL, Tier.MATCH]))
+PHOTOS = st.lists(
+    st.lists(SEEN, min_size=1, max_size=2, unique_by=lambda seen: seen[0]), min_size=6, max_size=14, unique_by=str
+)
+DECIDED = st.lists(st.tuples(st.sampled_from(["rename", "reject", "unassign", "confirm", "hide"]), st.integers(0, 99)))
+
+
+def decide(world: World, action: str, number: int) -> None:
+    faces = sorted(world.whose().items())
+    if not faces:
+        return
+    face, person = faces[number % len(faces)]
+    try:
+        match action:
+            case "rename":
+                world.decide("rename", ids.person(person), f"Name {number}")
+            case "hide":
+                world.decide("hide", ids.person(person))
+            case _:
+                world.decide(action, [ids.face(face)])
+    except (DecisionError, NotKnownError):
+        pass  # it was decided already
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    photos=PHOTOS,
+    decided=DECIDED,
+    first=st.sampled_from([-0.1, 0.0]),
+    then=st.sampled_from([-0.1, 0.0, 0.1]),
+    method=st.sampled_from(["whispers", "dbscan", "linkage"]),
+    is_from_scratch=st.booleans(),
+    n_later=st.integers(0, 6),
+)
+def test_a_recluster_moves_nothing_that_a_user_decided_and_undone_leaves_no_trace(
+    photos: list[list[tuple[int, int, Tier]]],
+    decided: list[tuple[str, int]],
+    first: float,
+    then: float,
+    method: str,
+    is_from_scratch: bool,
+    n_later: int,
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, closing(World(Path(folder))) as world:
+        earlier, later = photos[: len(photos) - n_later], photos[len(photos) - n_later :]
+        paths = [world.arrive(*(Seen(*face) for face in faces)) for faces in earlier]
+        with of_strictness(world, first) as app:
+            if paths:
+                app.pipeline.scan()
+        for action, number in decided:
+            decide(world, action, number)
+        paths = [world.arrive(*(Seen(*face) for face in faces)) for faces in later]
+        with of_strictness(world, then, method) as app:
+            list(app.pipeline.index(world.photos, [path.name for path in paths]))
+            before = world.told()
+            preview = app.reclusterer().preview(is_from_scratch=is_from_scratch)
+            assert world.told() == before
+            entry = app.reclusterer().apply(preview).entry_id
+            app.folder.sync()
+        check_applied(before, world.told(), preview)
+        assert world.app.catalog.faults() == []
+        assert world.tree() == world.wanted_tree()
+        if entry is not None:
+            world.app.corrections.undo_one(entry)
+            assert without_the_unmade(world.told(), before) == before
+
+
+def of_strictness(world: World, strictness: float, method: str = "whispers") -> App:
+    config = with_recluster(world.app.config, {"method": method, "strictness": strictness}, source="test")
+    return App(config, info=world.app.engine.info, workers=world._workers())
+
+
+def check_applied(before: Facts, after: Facts, preview: ReclusterPreview) -> None:
+    """What users decided stands, nobody but those about whom nothing was decided loses a face, and all is as shown."""
+    owners = {key[1]: value[0] for key, value in after.items() if key[0] == "face"}
+    for key, value in before.items():
+        if key[0] == "face" and (value[1] == "user" or not is_machine_made(before, value[0])):
+            assert after[key] == value
+        elif key[0] in ("rejection", "mark", "apart", "presence", "drawn", "name", "is_hidden", "is_touched"):
+            assert after.get(key) == value
+    for face, person in owners.items():
+        assert ("rejection", face, person) not in after
+    for one in preview.people:
+        [*people] = {owners[face] for face in one.after}
+        assert people == ([] if not one.after else [one.person_id] if one.person_id else people[:1])
+
+
 # --- its parameters ---
 
 
@@ -307,12 +404,12 @@ def test_dbscan_with_a_small_eps_or_many_samples_groups_less(library: Library) -
     with indexed(library) as app:
         config = app.config
     found = {}
-    for given in ({}, {"eps": 0.01}, {"min_samples": 4}, {"min_faces": 4}):
-        values = with_recluster(config, {"method": "dbscan", **given}, source="test").values
+    for chosen in ({}, {"eps": 0.01}, {"min_samples": 4}, {"min_faces": 4}):
+        values = with_recluster(config, {"method": "dbscan", **chosen}, source="test").values
         with library.app(
             {key: values[key] for key in values if key.startswith("cluster.")}, engine=AlikeEngine()
         ) as app:
-            found[str(given)] = app.reclusterer().preview().result.n_grouped
+            found[str(chosen)] = app.reclusterer().preview().result.n_grouped
     assert found == {"{}": 3, "{'eps': 0.01}": 0, "{'min_samples': 4}": 0, "{'min_faces': 4}": 0}
 
 

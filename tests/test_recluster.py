@@ -21,7 +21,7 @@ from facewatch import ids
 from facewatch.app import App
 from facewatch.config import load_config
 from facewatch.errors import ConfigError, DecisionError, NotKnownError, OutdatedError
-from facewatch.people.recluster import ChangedPerson, Fate, ReclusterPreview
+from facewatch.people.recluster_preview import ChangedPerson, Fate, ReclusterPreview
 from facewatch.settings import with_recluster
 from facewatch.types import Tier
 

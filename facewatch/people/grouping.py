@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from facewatch.clustering import Clusterer
     from facewatch.clustering.graph import NeighbourGraph
     from facewatch.indexing.engine import WantedEngine
-    from facewatch.people.identities import Identities, Reclustered
+    from facewatch.people.identities import FaceEngine, Identities, Reclustered
     from facewatch.types import Normalisation
 
 log = logging.getLogger(__name__)
@@ -105,21 +105,15 @@ class Grouping:
         result = self._identities.recluster(self.clusterer(method), is_dry_run=is_dry_run)
         if not is_dry_run:
             with self._catalog.write():
-                self.record_grouped(self.settings)
+                self.record_grouped(self.settings, hubs_of(self._catalog, self._engine))
         self._has_graph_changed = True
         return result
 
-    def record_grouped(self, settings: GroupingSettings) -> None:
-        """The pool is grouped by these settings as it is now; inside the caller's transaction."""
+    def record_grouped(self, settings: GroupingSettings, hubs: Collection[int]) -> None:
+        """The pool is grouped by these settings as it is now, and these people are near everybody; inside the caller's
+        transaction."""
         self._catalog.settings.set("grouped", self._stamp(settings))
-        self._catalog.people.show_last(self._hubs())
-
-    def _hubs(self) -> set[int]:
-        normalisation = self._engine.normalisation
-        if normalisation is None:
-            return set()
-        table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims)
-        return hubs_among(middles_of(table, normalisation), self._catalog.people.all())
+        self._catalog.people.show_last(hubs)
 
     def keep_graph(self) -> None:
         """Keep who is near whom for the next process; it can always be worked out again."""
@@ -162,6 +156,15 @@ class Grouping:
 
 
 # --- groups that are near everybody: blurred and tiny faces, backs of heads and statues gather in them ---
+
+
+def hubs_of(catalog: Catalog, engine: FaceEngine) -> set[int]:
+    """Return the people about whom no user said anything and whose faces are near everybody."""
+    normalisation = engine.normalisation
+    if normalisation is None:
+        return set()
+    table = catalog.faces.load(engine.id, n_dims=engine.info.n_dims)
+    return hubs_among(middles_of(table, normalisation), catalog.people.all())
 
 
 def middles_of(table: FaceTable, normalisation: Normalisation) -> Middles:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from facewatch.people.recluster import Fate
+from facewatch.people.recluster_preview import Fate
 from facewatch.text import plural
 
 NO_PREVIEW = "this preview was dropped, or another one has taken its place; ask for a new one"
@@ -15,7 +15,7 @@ DROPPED = "dropped: nothing was changed"
 
 if TYPE_CHECKING:
     from facewatch.people.identities import Reclustered
-    from facewatch.people.recluster import ChangedPerson, ReclusterPreview
+    from facewatch.people.recluster_preview import ChangedPerson, ReclusterPreview
     from facewatch.people.record import Decided
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewatch.errors import BusyError, DecisionError, NotKnownError, OutdatedError
-from facewatch.people.recluster import ReclusterPreview
+from facewatch.people.recluster_preview import ReclusterPreview
 from facewatch.presentation.recluster import NO_PREVIEW, NOT_READY
 from facewatch.presentation.status import SCANNING_ALREADY, scan_ended
 from facewatch.settings import with_recluster

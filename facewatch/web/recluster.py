@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from facewatch.app import App
 from facewatch.errors import OutdatedError
-from facewatch.people.recluster import Fate
+from facewatch.people.recluster_preview import Fate
 from facewatch.presentation.corrections import said_on_page
 from facewatch.presentation.html import render
 from facewatch.presentation.recluster import (

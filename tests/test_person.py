@@ -122,6 +122,16 @@ def test_what_a_run_assigned_and_what_was_confirmed_can_be_seen_alone(family: Li
             assert sorted(by["run"]) == sorted(of_ben[1:])
 
 
+def test_very_few_faces_are_under_one_heading_and_those_without_a_date_under_another(library: Library) -> None:
+    library.draw_looks(1, 4)
+    library.scan()
+    taken(library, {"0": "2001-01-01T00:00:00", "1": "2009-01-01T00:00:00", "2": "2019-01-01T00:00:00", "3": ""})
+    with library.app() as app:
+        tiles = tiles_by_date(faces_by_date(app.catalog, 1, most=9), app.catalog.person_faces.totals(1))
+    assert [tile.heading and tile.heading.text for tile in tiles] == ["Newest first", None, None, "Without a date"]
+    assert [tile.lines for tile in tiles] == [("1 Jan 2019",), ("1 Jan 2009",), ("1 Jan 2001",), ("no date",)]
+
+
 def test_few_faces_are_under_headings_of_years_and_many_under_months(library: Library) -> None:
     library.draw_looks(1, 12)
     library.scan()
@@ -137,10 +147,10 @@ def test_few_faces_are_under_headings_of_years_and_many_under_months(library: Li
         ]
         # A page begins with the heading that its first face is under.
         assert tiles_by_date(few, totals)[0].heading is not None
-    taken(library, {str(n): f"20{10 + n}-01-03T00:00:00" for n in range(12)})
+    taken(library, {str(n): f"20{20 + n % 2}-0{1 + n % 6}-03T00:00:00" for n in range(12)})
     with library.app() as app:
         totals = app.catalog.person_faces.totals(1)
-        tiles = tiles_by_date(faces_by_date(app.catalog, 1, most=2), totals)
+        tiles = tiles_by_date(faces_by_date(app.catalog, 1, most=12), totals)
         assert [tile.heading.text for tile in tiles if tile.heading] == ["2021", "2020"]
 
 
@@ -195,6 +205,7 @@ def test_headings_say_why_faces_are_in_doubt(family: Library) -> None:
         "Confirmed by you",
     ]
     assert "second is" in tiles[0].label
+    assert [line.split(" ", 1)[0] for line in tiles[0].lines] == [tiles[0].label.split("distance ")[1][:4], "then"]
 
 
 @given(st.integers(2, 12), st.integers(0, 5))
@@ -227,6 +238,9 @@ def test_look_alikes_are_the_most_alike_first_with_what_is_known_of_both(catalog
     assert [one.person_id for one in found] == [2, 3]
     assert found[0].similarity > 0.9 > found[1].similarity
     assert found[0].chance > 0.5 > found[1].chance
+    vectors = np.array([fake.embedding_of(1, look) for look in range(4)])
+    pairs = [float(vectors[i] @ vectors[j]) for i in range(4) for j in range(i)]
+    assert resemblance.own_similarity(1) == pytest.approx(np.mean(pairs), abs=1e-5)
     assert not found[0].is_apart
     catalog_of_likes.decisions.cannot_link("p1", "p2")
     catalog_of_likes.decisions.hide("p3")

@@ -122,6 +122,81 @@ def test_faces_are_moved_to_somebody_new_and_have_a_folder(browser: Browser, fam
     assert len(list((family.folder / "Berta").iterdir())) == 1
 
 
+def test_several_selected_by_keyboard_are_rejected_at_once_and_undone_in_the_toast(
+    browser: Browser, family: Family
+) -> None:
+    before = {row.id for row in family.faces_of(family.anna)}
+    with opened(browser, f"{family.url}person/{family.anna}") as page:
+        page.locator(".tile").first.focus()
+        page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("x")
+        said(page, "3 faces: not Anna, for good")
+        expect(page.locator(".tile")).to_have_count(len(before) - 3)
+        assert len(family.faces_of(family.anna)) == len(before) - 3
+        wait_until(lambda: len(links(family, "Anna")) == len(before) - 3)
+        page.locator(".toast").last.get_by_role("button", name="Undo").click()
+        expect(page.locator(".tile")).to_have_count(len(before))
+    wait_until(lambda: len(links(family, "Anna")) == len(before))
+
+
+def test_by_doubt_a_face_of_somebody_else_comes_first(browser: Browser, family: Family) -> None:
+    with App(family.config) as app:
+        other = next(one for one in app.catalog.people.all() if one.id != family.anna and one.n_faces > 2)
+        wrong = app.catalog.faces.of_person(other.id)[0].id
+        # As if a run had mistaken them.
+        with app.catalog.write():
+            app.catalog.assignments.move([wrong], family.anna, rule="mistaken", now=app.catalog.now())
+    with opened(browser, f"{family.url}person/{family.anna}?sort=doubt") as page:
+        first = page.locator(".tile").first
+        expect(first).to_have_attribute("data-face", str(wrong))
+        expect(page.locator(".faces-heading").first).to_have_text("Nearer to somebody else")
+        expect(first.locator(".suspect")).to_contain_text(f"nearer to {other.label}")
+
+
+def test_a_face_that_is_chosen_stands_for_the_person(browser: Browser, family: Family) -> None:
+    with opened(browser, f"{family.url}person/{family.anna}") as page:
+        tile = page.locator(".tile").nth(2)
+        face = tile.get_attribute("data-face")
+        expect(page.locator(f".person-cover img[src^='/media/face/{face}']")).to_have_count(0)
+        tile.focus()
+        page.keyboard.press("f")
+        expect(page.locator(f".person-cover img[src^='/media/face/{face}']")).to_have_count(1)
+
+
+def test_who_looks_alike_is_said_to_be_two_or_becomes_one(browser: Browser, family: Family) -> None:
+    with opened(browser, f"{family.url}person/{family.anna}/look-alikes") as page:
+        expect(page.get_by_text("The faces of Anna have a similarity of")).to_be_visible()
+        first = page.locator(".alike-pair").first
+        first.get_by_role("button", name="Two people").click()
+        said(page, "are different people")
+        expect(first.get_by_text("not Anna, as you said")).to_be_visible()
+        expect(first.get_by_role("button", name="Two people")).to_have_count(0)
+        other = page.locator(".alike-pair").nth(1)
+        n = len(family.faces_of(family.anna)) + len(family.faces_of(int((other.get_attribute("id") or "")[5:])))
+        other.get_by_role("button", name="The same person").click()
+        page.get_by_role("dialog").get_by_role("button", name="One person").click()
+        said(page, "merged into Anna")
+    assert len(family.faces_of(family.anna)) <= n
+    wait_until(lambda: len(links(family, "Anna")) == len({row.photo_id for row in family.faces_of(family.anna)}))
+
+
+def test_who_is_forgotten_is_gone_with_the_folder_and_comes_back(browser: Browser, family: Family) -> None:
+    n = len(family.faces_of(family.anna))
+    with opened(browser, f"{family.url}person/{family.anna}") as page:
+        page.get_by_role("button", name="Forget…").click()
+        expect(page.get_by_role("dialog")).to_contain_text("No photo is touched")
+        page.get_by_role("dialog").get_by_role("button", name="Forget").click()
+        page.wait_for_url(family.url)
+        said(page, "Anna is forgotten")
+        wait_until(lambda: not (family.folder / "Anna").exists())
+        page.goto(f"{family.url}person/{family.anna}")
+        expect(page.get_by_text("Anna is not there any more")).to_be_visible()
+        page.keyboard.press("u")
+        said(page, "undone")
+    assert len(family.faces_of(family.anna)) == n
+
+
 def test_a_split_takes_what_was_arranged(browser: Browser, family: Family) -> None:
     n = len(family.faces_of(family.anna))
     with opened(browser, f"{family.url}person/{family.anna}/split?into=2") as page:

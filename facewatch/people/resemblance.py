@@ -43,7 +43,7 @@ class SimilarPerson:
     label: str
     is_named: bool
     similarity: float
-    """Cosine of the middles of both."""
+    """The mean cosine between a face of the one and a face of the other."""
     chance: float
     """How probable it is that they are one, 0 to 1, by the distances of their faces alone."""
     n_photos: int
@@ -120,11 +120,10 @@ class Resemblance:
         row = _row_of(profiles, person_id)
         if row is None:
             return []
-        cosines = profiles.centroids @ profiles.centroids[row]
-        cosines[row] = -np.inf
-        ranking = np.argsort(-cosines, kind="stable")[:-1].tolist()
-        far = distances(profiles.means @ profiles.means[row])
+        cosines = profiles.means @ profiles.means[row]
+        far = distances(cosines)
         far[row] = np.inf
+        ranking = np.argsort(far, kind="stable")[:-1].tolist()
         found = [
             SimilarPerson(
                 person_id=person.id,
@@ -138,6 +137,21 @@ class Resemblance:
             for other, person, shown in islice(self._shown(profiles, ranking), most)
         ]
         return self._beside(person_id, found)
+
+    def own_similarity(self, person_id: int) -> float | None:
+        """Return the mean cosine between two faces of a person; None: there are no two.
+
+        Raises:
+            NotKnownError: nothing was scanned yet.
+            EngineError: what is known of the engine in use is not here.
+        """
+        profiles = self._renewed()
+        row = _row_of(profiles, person_id)
+        if row is None or profiles.sizes[row] < 2:
+            return None
+        n, mean = int(profiles.sizes[row]), profiles.means[row].astype(np.float64)
+        # Of all pairs, those of a face with itself are left out.
+        return float((n * n * (mean @ mean) - n) / (n * (n - 1)))
 
     def _shown(self, profiles: Profiles, rows: Iterable[int]) -> Iterator[tuple[int, LivingPerson, Shown]]:
         """Yield those of these rows who are in the library and not hidden."""

@@ -24,6 +24,9 @@ FACES_A_MONTH = 6
 """With fewer faces a month on average, faces are under headings of years: a heading over each or every other face helps
 nobody."""
 
+FACES_A_YEAR = 4
+"""With fewer a year they are under one heading."""
+
 _LIKELY, _POSSIBLE = 0.5, 0.1
 """Chances from which on two people are probably, or perhaps, one."""
 
@@ -48,14 +51,11 @@ class FaceTile:
     photo_id: int
     label: str
     """What it is, for who cannot see it."""
-    when: str
-    note: str
-    """A second line: how much it is in doubt, or who said whose it is."""
+    lines: tuple[str, ...]
+    """What stands under it: when it was taken, or how far it is from the others and who comes second."""
     marks: tuple[str, ...]
     """What is to be known of it, in a word or two each."""
     is_by_user: bool
-    is_here: bool
-    """Whether its photo is in the library now."""
     is_suspect: bool
     """It looks more like somebody else."""
     heading: Heading | None
@@ -135,10 +135,18 @@ def strip_of(facts: PersonFacts) -> list[PersonLink]:
 
 
 def tiles_by_date(faces: Iterable[PersonFace], totals: FaceTotals) -> list[FaceTile]:
-    """Return faces under headings of months, or of years where there are few."""
+    """Return faces under headings of months, or of years where there are few, or one where there are fewer still."""
+    n_digits = _digits_of_headings(totals)
+    return list(_under_headings(faces, [_date_heading(one.face.taken_at, n_digits) for one in faces]))
+
+
+def _digits_of_headings(totals: FaceTotals) -> int:
+    """Return how much of a date headings say: 7 letters are year and month, 4 the year, 0 nothing."""
     n_dated = totals.n_faces - totals.n_undated
-    is_monthly = n_dated >= FACES_A_MONTH * totals.n_months
-    return list(_under_headings(faces, [_date_heading(one.face.taken_at, is_monthly=is_monthly) for one in faces]))
+    if n_dated >= FACES_A_MONTH * totals.n_months:
+        return 7
+    n_years = int(totals.last[:4]) - int(totals.first[:4]) + 1
+    return 4 if n_dated >= FACES_A_YEAR * n_years else 0
 
 
 def tiles_by_doubt(faces: Sequence[PersonFace]) -> list[FaceTile]:
@@ -161,11 +169,9 @@ def _tile(one: PersonFace, heading: Heading | None) -> FaceTile:
         id=face.id,
         photo_id=face.photo_id,
         label=", ".join([when, *([doubt_text(doubt)] if doubt else []), *marks]),
-        when=when,
-        note=_doubt_note(doubt) if doubt else "",
+        lines=tuple(_doubt_lines(doubt)) if doubt else (when,),
         marks=marks,
         is_by_user=face.is_by_user,
-        is_here=face.file is not None,
         is_suspect=doubt is not None and doubt.is_nearer_to_next and not face.is_by_user,
         heading=heading,
     )
@@ -183,12 +189,16 @@ def face_marks(face: DatedFace) -> Iterator[str]:
         yield "poor"
 
 
-def _date_heading(taken_at: str, *, is_monthly: bool) -> Heading:
+def _date_heading(taken_at: str, n_digits: int) -> Heading:
     if not taken_at:
         return Heading("undated", "Without a date")
-    if not is_monthly:
-        return Heading(taken_at[:4], taken_at[:4])
-    return Heading(taken_at[:7], datetime.fromisoformat(taken_at).strftime("%B %Y"))
+    match n_digits:
+        case 7:
+            return Heading(taken_at[:7], datetime.fromisoformat(taken_at).strftime("%B %Y"))
+        case 4:
+            return Heading(taken_at[:4], taken_at[:4])
+        case _:
+            return Heading("dated", "Newest first")
 
 
 def _doubt_heading(one: PersonFace) -> Heading:
@@ -221,11 +231,11 @@ def doubt_text(doubt: FaceDoubt) -> str:
     return f"{own}; nearer to {who}" if doubt.is_nearer_to_next else f"{own}; second is {who}"
 
 
-def _doubt_note(doubt: FaceDoubt) -> str:
-    own = "alone" if doubt.distance is None else f"{doubt.distance:.{_FIGURES}f}"
-    if doubt.next_distance is None:
-        return own
-    return f"{own} · {doubt.next_label} {doubt.next_distance:.{_FIGURES}f}"
+def _doubt_lines(doubt: FaceDoubt) -> Iterator[str]:
+    yield "the only one" if doubt.distance is None else f"{doubt.distance:.{_FIGURES}f} from the others"
+    if doubt.next_distance is not None:
+        nearer = "nearer to" if doubt.is_nearer_to_next else "then"
+        yield f"{nearer} {doubt.next_label}, {doubt.next_distance:.{_FIGURES}f}"
 
 
 # --- who is like somebody ---
@@ -243,6 +253,13 @@ class SimilarTile:
     """Whether it may be the same person, and how alike both are."""
     is_likely: bool
     is_apart: bool
+
+
+def own_similarity_text(similarity: float | None, label: str) -> str:
+    """Return with what the similarity of others has to be compared."""
+    if similarity is None:
+        return f"{label} has one face that can be compared."
+    return f"The faces of {label} have a similarity of {similarity:.{_FIGURES}f} to each other."
 
 
 def similar_tiles(similar: Iterable[SimilarPerson], label: str) -> list[SimilarTile]:

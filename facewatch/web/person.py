@@ -21,6 +21,7 @@ from facewatch.people.person import (
 from facewatch.people.resemblance import Doubts, SimilarPerson
 from facewatch.presentation.html import render
 from facewatch.presentation.person import (
+    own_similarity_text,
     similar_text,
     similar_tiles,
     strip_of,
@@ -119,7 +120,7 @@ class SimilarRow(BaseModel):
     label: str
     is_named: bool
     similarity: float
-    """Cosine of the middles of both, -1 to 1."""
+    """The mean cosine between a face of the one and a face of the other, -1 to 1."""
     chance: float
     """How probable it is that they are one, 0 to 1, by the distances of their faces alone."""
     n_photos: int
@@ -132,6 +133,8 @@ class SimilarRow(BaseModel):
 
 
 class SimilarRows(BaseModel):
+    own_similarity: float | None
+    """The mean cosine between two faces of the person itself; null: there are no two."""
     people: list[SimilarRow]
 
 
@@ -200,13 +203,14 @@ async def look_alikes_page(site: Site, person: PersonId) -> Response:
     one = facts.person
     if one.id != person:
         return RedirectResponse(f"/person/{one.id}/look-alikes", 307)
-    similar = await similar_to(site, one.id)
+    own, similar = await own_similarity_of(site, one.id), await similar_to(site, one.id)
     return HTMLResponse(
         render(
             "web/look_alikes.html",
             current="people",
             person=one,
             cover_id=facts.cover_id,
+            hint=own_similarity_text(own, one.label),
             tiles=similar_tiles(similar, one.label),
         )
     )
@@ -279,14 +283,21 @@ def _companion_row(one: Companion) -> CompanionRow:
 
 
 async def similar_to(site: Parts, person: int) -> list[SimilarPerson]:
+    """Return who looks most like a person."""
     return await site.access.cached(("similar", person), lambda app: app.resemblance.similar(person, MOST_SIMILAR))
+
+
+async def own_similarity_of(site: Parts, person: int) -> float | None:
+    """Return how alike the faces of a person are."""
+    return await site.access.cached(("own similarity", person), lambda app: app.resemblance.own_similarity(person))
 
 
 @api.get("/people/{person}/look-alikes")
 async def list_look_alikes(site: Site, person: PersonId) -> SimilarRows:
     """List who looks most like a person."""
     one = (await facts_of(site, person)).person
-    return SimilarRows(people=[_similar_row(other, one.label) for other in await similar_to(site, one.id)])
+    own, similar = await own_similarity_of(site, one.id), await similar_to(site, one.id)
+    return SimilarRows(own_similarity=own, people=[_similar_row(other, one.label) for other in similar])
 
 
 def _similar_row(one: SimilarPerson, label: str) -> SimilarRow:

@@ -238,6 +238,21 @@ export function ask(fill) {
   });
 }
 
+// Go to another page, and say there what was done here.
+const SAID = "said";
+
+export function goTo(url, { said, entry_id }) {
+  sessionStorage.setItem(SAID, JSON.stringify({ said, entry_id }));
+  location.href = url;
+}
+
+// Say what the page before has done.
+export function sayCarried() {
+  const carried = JSON.parse(sessionStorage.getItem(SAID) ?? "null");
+  sessionStorage.removeItem(SAID);
+  if (carried) toast(carried.said, carried.entry_id);
+}
+
 // Call `work` once, when it has not been asked for again for so long.
 export function debounced(work, milliseconds) {
   let timer;

@@ -1,5 +1,5 @@
 // What every page does: it follows changes of the catalog, undoes, lists its keys, and finds its search field.
-import { changed, fail, own, refresh, toast, undoLast } from "./core.js";
+import { changed, fail, own, refresh, sayCarried, toast, undoLast } from "./core.js";
 import { followNews } from "./live.js";
 
 followNews((kind, news) => {
@@ -10,6 +10,8 @@ followNews((kind, news) => {
 });
 
 window.addEventListener("unhandledrejection", (event) => { event.preventDefault(); fail(event.reason); });
+
+sayCarried();
 
 const keys = document.getElementById("keys"), button = document.querySelector("[data-help]");
 own(button, { hidden: null });

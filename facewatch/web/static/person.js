@@ -1,5 +1,5 @@
 // The pages of one person: faces that are not theirs, who they are, who looks like them.
-import { act } from "./core.js";
+import { act, api, fail, goTo, remember } from "./core.js";
 import { askText, choosePerson, confirm } from "./choose.js";
 import { Grid } from "./grid.js";
 import { mergePeople } from "./merge.js";
@@ -32,7 +32,7 @@ grid.key(["o"], (tile) => { location.href = tile.querySelector("a.tile-face").hr
 const SIZE = "face-size", size = document.getElementById("size");
 
 function setSize(value) {
-  const wanted = Math.min(320, Math.max(120, value));
+  const wanted = Math.min(320, Math.max(160, value));
   if (size) size.value = wanted;
   grid.element?.setAttribute("data-size", wanted);
   localStorage.setItem(SIZE, wanted);
@@ -79,11 +79,24 @@ document.addEventListener("click", async (event) => {
   else if ("apart" in dataset) act(`/people/${person}/apart/${dataset.apart}`);
   else if ("confirm" in dataset) {
     if (await confirm("All faces are right?", `Every face here is ${label}, for good; no run takes one away.`, "All are right")) act(`/people/${person}/confirm`);
-  } else if ("born" in dataset) {
+  } else if ("forget" in dataset) forget(person, label, Number(dataset.forget));
+  else if ("born" in dataset) {
     const born = await askText(`When was ${label} born?`, { hint: "2012, 2012-05 or 2012-05-31: no older photo is matched. Empty: nobody knows." });
     if (born !== null) act(`/people/${person}/born`, { born: born || null });
   }
 });
+
+async function forget(person, label, n) {
+  const text = `${label} is gone, with the folder of links. No photo is touched. The ${n === 1 ? "face stays" : `${n.toLocaleString("en")} faces stay`} with nobody, and no run compares them with anybody again.`;
+  if (!await confirm(`Forget ${label}?`, text, "Forget")) return;
+  try {
+    const done = await api(`/people/${person}/forget`, {});
+    remember(done.entry_id);
+    goTo("/", done);
+  } catch (error) {
+    fail(error);
+  }
+}
 
 document.addEventListener("keydown", (event) => {
   if (event.target.matches?.("input, textarea, select") || document.querySelector("dialog[open]") || !document.querySelector("[data-rename]")) return;

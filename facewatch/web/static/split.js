@@ -1,5 +1,5 @@
 // The proposed parts of somebody: faces go from part to part, then all of it is one decision.
-import { api, fail, remember } from "./core.js";
+import { api, fail, goTo, remember } from "./core.js";
 import { Names } from "./names.js";
 
 const split = document.getElementById("split");
@@ -44,7 +44,7 @@ document.getElementById("apply")?.addEventListener("click", async () => {
   try {
     const done = await api(`/people/${split.dataset.person}/split`, { parts: wanted });
     remember(done.entry_id);
-    location.href = `/person/${split.dataset.person}`;
+    goTo(`/person/${split.dataset.person}`, done);
   } catch (error) {
     fail(error);
   }

@@ -32,8 +32,8 @@ TOKEN = "web_token"
 def web(state: State, host: str, port: int, is_opened: bool, is_new: bool, is_free: bool) -> None:
     """Serve a page on this machine with everybody's faces: name, merge, review, search. Ctrl-C ends it.
 
-    Only this machine reaches it. Where other people use the machine too, make a token. A HOST that other machines
-    reach (0.0.0.0, say) needs one.
+    Only this machine reaches it, and on Linux only you: elsewhere make a token where other people use the machine,
+    too. A HOST that other machines reach (0.0.0.0, say) needs one.
 
     \b
     Example:
@@ -87,6 +87,8 @@ def server_of(config: Config, *, host: str = HOST, port: int = PORT, needs_catal
         token = app.catalog.settings.get(TOKEN)
     if token is None and not is_loopback(host):
         raise WebError(f"{host}: other machines reach it, so it needs a token: `facewatch web --new-token` makes one")
+    if token is None and config["web.hosts"]:
+        raise WebError("web.hosts: a proxy lets others in, so it needs a token: `facewatch web --new-token` makes one")
     rules = Rules.of(host, config["web.hosts"], token)
     site = make_site(lambda: App(config, needs_catalog=True), rules=rules, is_kept_ready=True)
     return Server(site, host=host, port=port)

@@ -102,6 +102,13 @@ class _Probe:
     box: Box | None = None
 
 
+class UnusablePhotoError(NotKnownError):
+    """A photo by which nothing can be searched: it is none, is broken, or shows no face."""
+
+
+_CHANGING = "another engine is about to know the faces; when a scan has completed that, search again"
+
+
 class Search:
     """Finds faces in a catalog, by the engine in use."""
 
@@ -142,7 +149,10 @@ class Search:
             engine = self._engine_in_use()
             vectors = self._kept.load(engine) if engine else Vectors([])
             if engine is None or not len(vectors):
-                raise NotKnownError(f"{self._catalog.path}: holds no face yet; `facewatch scan PHOTOS` finds them")
+                raise NotKnownError(
+                    f"{self._catalog.path}: holds no face yet; `facewatch scan PHOTOS` finds them",
+                    on_page="no face is known yet; a scan finds them",
+                )
             probes = _chosen(self._probes(photo, name, engine, vectors), name, face)
             rankings = vectors.nearest(np.stack([vector for _, vector in probes]))
             near_enough = self._near_enough(engine)
@@ -273,7 +283,8 @@ class Search:
         if not self._catalog.faces.is_analysed(photo_id, engine.id):
             raise EngineError(
                 f"{name}: {engine.name}, which knows the other faces, has not analysed it; "
-                "`facewatch scan` completes the change to another engine, then search again"
+                "`facewatch scan` completes the change to another engine, then search again",
+                on_page=_CHANGING,
             )
         faces = self._faces_of(photo_id)
         table = self._catalog.faces.load(engine.id, n_dims=engine.n_dims, photo_id=photo_id)
@@ -293,7 +304,8 @@ class Search:
         if wanted.fingerprint != engine.fingerprint:
             raise EngineError(
                 f"{name}: not in the catalog, and {wanted.name} would analyse it while the other faces are known by "
-                f"{engine.name}; `facewatch scan` completes the change, then search again"
+                f"{engine.name}; `facewatch scan` completes the change, then search again",
+                on_page=_CHANGING,
             )
         examined = self._examine(name, full)
         photo_id = self._catalog.photos.with_hash(examined.sha256) if examined.sha256 else None
@@ -305,17 +317,17 @@ class Search:
     def _examine(self, name: str, full: Path) -> Examination:
         examined = _answer(self._workers().examine(_file(full)), name)
         if examined.fault:
-            raise NotKnownError(f"{name}: {examined.fault.text}; {examined.fault.advice}")
+            raise _unusable(name, f"{examined.fault.text}; {examined.fault.advice}")
         if examined.sha256 is None:
-            raise NotKnownError(f"{name}: not a photo; name a photo")
+            raise UnusablePhotoError(f"{name}: not a photo; name a photo", on_page="this is not a photo")
         return examined
 
     def _analyse(self, name: str, full: Path, examined: Examination) -> Analysis:
         analysed = _answer(self._workers().analyse(_file(full), examined.fingerprint), name)
         if analysed is None:
-            raise NotKnownError(f"{name}: changed while it was read; search again")
+            raise _unusable(name, "changed while it was read; search again")
         if isinstance(analysed, Fault):
-            raise NotKnownError(f"{name}: {analysed.text}; {analysed.advice}")
+            raise _unusable(name, f"{analysed.text}; {analysed.advice}")
         return analysed
 
 
@@ -328,9 +340,14 @@ def _answer(future: Future[_T], name: str) -> _T:
     try:
         return future.result()
     except OSError as error:
-        raise NotKnownError(f"{name}: cannot be read: {error.strerror or error}; make it readable") from error
+        raise _unusable(name, f"cannot be read: {error.strerror or error}; make it readable") from error
     except WorkerLost as error:
-        raise NotKnownError(f"{name}: {error.fault.text}; {error.fault.advice}") from error
+        raise _unusable(name, f"{error.fault.text}; {error.fault.advice}") from error
+
+
+def _unusable(name: str, what: str) -> UnusablePhotoError:
+    """Return what to raise about a photo; one that a page sent has no name."""
+    return UnusablePhotoError(f"{name}: {what}", on_page=f"this photo cannot be used: {what}")
 
 
 def _file(photo: Path) -> LibraryFile:
@@ -341,7 +358,9 @@ def _file(photo: Path) -> LibraryFile:
 def _chosen(probes: Sequence[_Probe], name: str, number: int | None) -> list[tuple[_Probe, Floats]]:
     """Return the faces to search for with their vectors: the one of this number, or all that have one."""
     if not probes:
-        raise NotKnownError(f"{name}: no face found in it; name a photo with a face")
+        raise UnusablePhotoError(
+            f"{name}: no face found in it; name a photo with a face", on_page="no face is found in this photo"
+        )
     wanted = [probe for probe in probes if number in (None, probe.number)]
     if not wanted:
         numbers = ", ".join(str(probe.number) for probe in probes)
@@ -350,7 +369,8 @@ def _chosen(probes: Sequence[_Probe], name: str, number: int | None) -> list[tup
     if not chosen:
         which = "none of its faces" if number is None else f"face {number} of it"
         seen = "was seen" if number is None else "was not seen"
-        raise NotKnownError(f"{name}: {which} {seen} by the engine in use; search by another photo of this person")
+        what = f"{which} {seen} by the engine in use; search by another photo of this person"
+        raise UnusablePhotoError(f"{name}: {what}", on_page=what)
     return chosen
 
 

@@ -19,11 +19,13 @@ from facewatch.errors import (
     QueryError,
 )
 from facewatch.people.assigning import NameTakenError
+from facewatch.people.search import UnusablePhotoError
 from facewatch.web.security import HEADERS, refused
 
 log = logging.getLogger(__name__)
 
 _STATUS: tuple[tuple[type[FacewatchError], int], ...] = (
+    (UnusablePhotoError, 422),
     (NotKnownError, 404),
     (DecisionError, 409),
     (PhotoError, 422),

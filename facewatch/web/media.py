@@ -34,6 +34,7 @@ from facewatch.indexing.picture_maker import (
 )
 from facewatch.presentation.html import render
 from facewatch.presentation.media import why_no_picture
+from facewatch.web.security import ASKED_AGAIN
 
 if TYPE_CHECKING:
     from facewatch.app import App
@@ -61,7 +62,6 @@ SETTLED_SECONDS = 10.0
 the workers have nothing to do."""
 
 UNCHANGING = "private, max-age=31536000, immutable"
-ASKED_AGAIN = "private, no-cache"
 
 Find = Callable[["Catalog", str], FoundPicture | None]
 """Finds a picture in the catalog; the text is a ticket of the store."""

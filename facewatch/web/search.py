@@ -21,9 +21,6 @@ pages = APIRouter()
 api = APIRouter(tags=["search"])
 
 MOST_FOUND = 60
-MOST_BYTES = 64_000_000
-"""Of a photo that is sent; its pixels are bounded as those of the library are (library.max_megapixels)."""
-
 FaceToFind = Annotated[int, Query(ge=0, lt=2**63)]
 Most = Annotated[int, Query(ge=1, le=500)]
 
@@ -79,16 +76,11 @@ async def _like_photo(site: Parts, request: Request, most: int) -> list[NearFace
 
 
 async def _body(request: Request) -> bytes:
-    """Return what was sent, or refuse it before more than it may be is read."""
-    parts, n = [], 0
-    async for part in request.stream():
-        n += len(part)
-        if n > MOST_BYTES:
-            raise HTTPException(413, f"the photo is larger than {MOST_BYTES // 1_000_000} MB; send a smaller copy")
-        parts.append(part)
-    if not n:
+    """Return what was sent; no more than it may be comes through (see `security`)."""
+    content = await request.body()
+    if not content:
         raise HTTPException(422, "there is no photo in the request; send its bytes as the body")
-    return b"".join(parts)
+    return content
 
 
 @pages.get("/search", response_class=HTMLResponse)

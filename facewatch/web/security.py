@@ -2,8 +2,8 @@
 
 The page decides things about people's photos, so pages of other sites must not be able to ask in the user's name, nor
 read its answers: names that lead here without being this machine's (DNS rebinding) are refused by the Host header,
-requests that another site makes by Origin and Sec-Fetch-Site. Beyond this machine, and on one that several people use,
-a token says who may ask.
+requests that another site makes by Origin and Sec-Fetch-Site. Other users of this machine are told by their sockets
+(`peers`). Beyond this machine a token says who may ask.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -40,15 +41,22 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+ASKED_AGAIN = "private, no-cache"
+"""A browser may keep an answer, and asks each time whether it is still right: else it would go on with the scripts of
+an older version."""
+
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 MOST_BYTES = 1_000_000
 """Of what is sent, but for a photo to search by."""
 MOST_PHOTO_BYTES = 64_000_000
+"""Its pixels are bounded as those of the library are (library.max_megapixels)."""
 PHOTO_PATHS = frozenset({"/search", "/api/v1/search"})
 
-COOKIE = "facewatch"
+IS_OWN = "is_own"
+"""In the state of a request: whether a program of this user makes it; absent: nobody asked."""
+
 COOKIE_SECONDS = 365 * 86_400
 LOGIN = "/login"
 
@@ -136,6 +144,9 @@ class Guard:
         self._app = app
         self._rules = rules
         self._attempts = _Attempts(clock)
+        # Cookies are kept by the name of a machine, without the port. That of another page, or of an earlier token,
+        # is none.
+        self._cookie = f"facewatch-{(rules.token or '')[:8]}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -144,7 +155,9 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                headers.setdefault("Cache-Control", ASKED_AGAIN)
             await send(message)
 
         refusal = self._refusal(scope)
@@ -159,43 +172,47 @@ class Guard:
         headers = Headers(scope=scope)
         if not self._rules.allows_host(headers.get("host", "")):
             return refused(scope, 421, "this page is not reached by that name; the setting web.hosts can allow it")
+        if self._rules.token is None and not scope.get("state", {}).get(IS_OWN, True):
+            return refused(scope, 403, "another user of this machine started this page; it can be shared by a token")
         if is_foreign(headers, is_safe=scope["method"] in SAFE):
             return refused(scope, 403, "another site may not ask this page for anything")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > _most_bytes(scope["path"]):
-            return refused(scope, 413, "that is more than this page takes")
+            return refused(scope, 413, _too_large(_most_bytes(scope["path"])))
         return None
 
     async def _ask_for_token(self, scope: Scope, receive: Receive) -> Response | None:
         """Return what is answered to who has not said the token yet; None: it was said."""
-        if self._is_right(_token_in(Headers(scope=scope))):
-            return None
+        given = _token_in(Headers(scope=scope), self._cookie)
+        if self._is_right(given):
+            return RedirectResponse(_next_in(scope), 303) if scope["path"] == LOGIN else None
         client = str(next(iter(scope.get("client") or ()), ""))
         if self._attempts.are_too_many(client):
             return refused(scope, 429, "too many wrong tokens; wait a minute")
         if scope["path"] == LOGIN and scope["method"] == "POST":
             return await self._log_in(scope, receive, client)
-        if _token_in(Headers(scope=scope)):
+        if given:
             self._attempts.add(client)
         if scope["path"] == LOGIN:
             return HTMLResponse(_login_page())
         if scope["path"].startswith("/api/") or scope["method"] not in SAFE:
             return refused(scope, 401, "the token is wanted; `facewatch web --new-token` prints one")
-        return RedirectResponse(f"{LOGIN}?next={quote(scope['path'])}", 303)
+        wanted = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+        return RedirectResponse(f"{LOGIN}?next={quote(wanted, safe='/')}", 303)
 
     async def _log_in(self, scope: Scope, receive: Receive, client: str) -> Response:
-        body = await Request(scope, _Bounded(receive, MOST_BYTES)).body()
+        try:
+            body = await Request(scope, _Bounded(receive, MOST_BYTES)).body()
+        except HTTPException as error:  # nobody outside of the guard makes an answer of it
+            return refused(scope, error.status_code, error.detail)
         given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
         if not self._is_right(given):
             self._attempts.add(client)
             return HTMLResponse(_login_page(is_wrong=True), 401)
-        wanted = parse_qs(scope["query_string"].decode("latin-1")).get("next", ["/"])[0]
-        # Only a path of this page.
-        to = wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else "/"
-        answer = RedirectResponse(to, 303)
+        answer = RedirectResponse(_next_in(scope), 303)
         is_secure = scope["scheme"] == "https" or Headers(scope=scope).get("x-forwarded-proto") == "https"
         answer.set_cookie(
-            COOKIE, given, max_age=COOKIE_SECONDS, httponly=True, samesite="strict", secure=is_secure, path="/"
+            self._cookie, given, max_age=COOKIE_SECONDS, httponly=True, samesite="strict", secure=is_secure, path="/"
         )
         return answer
 
@@ -212,13 +229,23 @@ def _most_bytes(path: str) -> int:
     return MOST_PHOTO_BYTES if path in PHOTO_PATHS else MOST_BYTES
 
 
-def _token_in(headers: Headers) -> str:
+def _too_large(most: int) -> str:
+    return f"at most {most // 1_000_000} MB can be sent here"
+
+
+def _next_in(scope: Scope) -> str:
+    """Return the path of this page to which the token leads."""
+    wanted = parse_qs(scope["query_string"].decode("latin-1")).get("next", ["/"])[0]
+    return wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else "/"
+
+
+def _token_in(headers: Headers, cookie_name: str) -> str:
     """Return the token that a request brings, "": none."""
     kind, _, token = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         return token.strip()
     try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        cookie = SimpleCookie(headers.get("cookie", "")).get(cookie_name)
     except CookieError:
         return ""
     return cookie.value if cookie else ""
@@ -254,13 +281,20 @@ class _Attempts:
 
 
 class _Bounded:
-    """Receives a request's body, no more of it than it may be."""
+    """Receives a request's body, no more of it than it may be: what says its length is refused before it is read, and
+    this is for what does not say it.
+
+    Raises:
+        HTTPException: 413.
+    """
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive = receive
-        self._left = most
+        self._most = self._left = most
 
     async def __call__(self) -> Message:
         message = await self._receive()
         self._left -= len(message.get("body", b""))
-        return message if self._left >= 0 else {"type": "http.disconnect"}
+        if self._left < 0:
+            raise HTTPException(413, _too_large(self._most))
+        return message

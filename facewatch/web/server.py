@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from starlette.staticfiles import StaticFiles
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from facewatch import __version__
 from facewatch.errors import WebError
@@ -44,8 +45,9 @@ from facewatch.web.access import Access
 from facewatch.web.errors import add_error_answers
 from facewatch.web.jobs import Jobs, OpenApp
 from facewatch.web.media import Media
+from facewatch.web.peers import is_own
 from facewatch.web.questions import QuestionDesk
-from facewatch.web.security import Guard, Rules
+from facewatch.web.security import IS_OWN, Guard, Rules, is_loopback
 from facewatch.web.site import Parts
 
 if TYPE_CHECKING:
@@ -162,6 +164,15 @@ def make_site(
     return site
 
 
+class _Connection(H11Protocol):
+    """Says with each request whether the program that makes it is this user's: of a connection within this machine."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self.client is not None and is_loopback(self.client[0]):
+            self.app_state = self.app_state | {IS_OWN: is_own(self.client, transport.get_extra_info("sockname")[:2])}
+
+
 class _Uvicorn(uvicorn.Server):
     """Lets pages that wait for events go before it waits for its connections to end."""
 
@@ -190,6 +201,7 @@ class Server:
         self._server = _Uvicorn(
             uvicorn.Config(
                 site,
+                http=_Connection,
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -21,7 +21,8 @@ from facewatch.cli import main
 from facewatch.engines import fake
 from facewatch.indexing.engine import WantedEngine
 from facewatch.matching.nearness import nearness
-from facewatch.presentation.html.stats import stats_page
+from facewatch.presentation.html.stats import FaceSources, stats_page
+from facewatch.reports.examples import MANY_FACES, Examples, _Finder
 from facewatch.reports.stats import Stats, doubling, even, spread
 
 
@@ -97,7 +98,9 @@ def test_a_catalog_without_photos_has_numbers_and_a_page_too(library: Library) -
     found = look(library)
     assert (found.counts.n_faces, found.sizes.n, found.largest) == (0, 0, ())
     assert found.distances is None
-    ElementTree.fromstring(stats_page(found, made_at="now").removeprefix("<!DOCTYPE html>"))
+    assert found.examples == Examples()
+    nothing = FaceSources(lambda _: "")
+    ElementTree.fromstring(stats_page(found, nothing, made_at="now").removeprefix("<!DOCTYPE html>"))
 
 
 def test_while_the_engine_changes_nobody_says_what_a_match_is(three: Library) -> None:
@@ -174,6 +177,53 @@ def test_nearness_is_what_comparing_everything_with_everything_says(table: FaceT
         assert distance == pytest.approx(far[known.people == a][:, known.people == b].min(), abs=1e-3)
 
 
+# --- examples ---
+
+
+def examples_among(three: Library) -> Examples:
+    return look(three).examples
+
+
+def test_examples_are_the_ends_of_the_distributions(three: Library) -> None:
+    found = examples_among(three)
+    assert [one.value for one in found.covers] == [3, 2]
+    [pair] = found.pairs
+    assert {pair.one.person_id, pair.other.person_id} == {one.person_id for one in found.covers}
+    distances = look(three).distances
+    assert distances is not None
+    assert pair.distance == pytest.approx(
+        min(np.linalg.norm(fake.embedding_of(1, i) - fake.embedding_of(2, j)) for i in (0, 1) for j in (0, 1, 2)),
+        abs=1e-3,
+    )
+    assert found.farthest == (), f"nobody has {MANY_FACES} faces"
+    assert [one.value for one in found.poorest] == sorted(one.value for one in found.poorest)
+    assert len(found.ids) == len(set(found.ids)) == 5
+
+
+def test_nobody_who_is_hidden_is_an_example(three: Library) -> None:
+    with three.app() as app:
+        [largest, other] = sorted(app.catalog.people.all(), key=lambda one: -one.n_faces)
+        with app.corrections.deciding() as decisions:
+            decisions.hide(str(largest.id))
+        found = app.stats().examples
+    assert {one.person_id for one in (*found.covers, *found.poorest)} == {other.id}
+    assert (found.pairs, len(found.ids)) == ((), other.n_faces)
+
+
+@given(tables())
+def test_the_farthest_face_of_everybody_with_many_is_an_example(table: FaceTable) -> None:
+    known = table.take(table.people != NOBODY)
+    near = nearness(known.ids, known.people, known.embeddings, known.weights, n_shortlist=5)
+    everybody = np.unique(known.people).tolist()
+    labels = {person: f"Person {person}" for person in everybody}
+    found = _Finder(known, near, np.arange(len(known)), labels).farthest()
+    many = [person for person in everybody if (known.people == person).sum() >= MANY_FACES]
+    assert sorted(one.person_id for one in found) == many
+    for one in found:
+        assert one.value == near.centroid[known.people == one.person_id].max()
+    assert [one.value for one in found] == sorted((one.value for one in found), reverse=True)
+
+
 # --- the command and its page ---
 
 
@@ -212,11 +262,24 @@ def test_the_page_is_whole_well_formed_and_needs_no_network(three: Library, run:
     assert '<Anna> & "Co"' in "".join(page.itertext())
     titles = [title.text for title in page.iter("h3")]
     assert titles == [
-        "How many faces people have",
-        *("To the nearest other face", "To the middle of the same person"),
-        *("All of it in one number", "Size", "Sharpness", "Pose"),
+        *("How many faces people have", "Who has most faces"),
+        *("To the nearest other face", "To the middle of the same person", "Different people who look most alike"),
+        *("All of it in one number", "Size", "Sharpness", "Pose", "The poorest faces that belong to somebody"),
     ]
-    assert len(list(page.iter("svg"))) == len(titles)
+    assert len(list(page.iter("svg"))) == len(titles) - 3
+    pictures = [picture.get("src", "") for picture in page.iter("img")]
+    assert len(pictures) == 2 + 2 + 5
+    assert all(picture.startswith("data:image/jpeg;base64,") for picture in pictures)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_face_whose_photo_is_away_leaves_a_place(three: Library, run: Any, tmp_path: Path) -> None:
+    for photo in three.photos.iterdir():
+        photo.unlink()
+    assert run("--report", str(tmp_path / "stats.html"))[0] == 0
+    page = ElementTree.fromstring((tmp_path / "stats.html").read_text().removeprefix("<!DOCTYPE html>"))
+    assert not list(page.iter("img"))
+    assert [gone.text for gone in page.iter("i")].count("gone") == 2 + 2 + 5
 
 
 @pytest.mark.parametrize("name", ["stats.txt", "Photos/stats.html", "nowhere/stats.html"])

@@ -200,6 +200,19 @@ def test_the_map_is_made_and_a_point_on_it_leads_to_its_photo(browser: Browser, 
         page.wait_for_url("**/photo/*")
 
 
+def test_the_statistics_show_faces_once_they_are_worked_out(browser: Browser, family: Served) -> None:
+    with opened(browser, f"{family.url}stats?renew=true") as page:
+        covers = page.locator(".strip").filter(has_text="Who has most faces")
+        expect(covers).to_be_visible(timeout=60_000)
+        # It has the style of a report also where it took the place of the page that waited.
+        expect(covers.locator(".strip-faces")).to_have_css("display", "flex")
+        first = covers.get_by_role("link").first
+        first.scroll_into_view_if_needed()
+        page.wait_for_function("document.querySelector('.strip img').naturalWidth > 0")
+        first.click()
+        page.wait_for_url("**/photo/*")
+
+
 def _middle_of(page: Page) -> tuple[float, float]:
     box = page.locator("#canvas").bounding_box()
     assert box

@@ -11,6 +11,8 @@ from facewatch.cli.pictures import Protocol, Screen, draw_on, screen_of
 from facewatch.errors import EngineError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image
 
     from facewatch.app import App
@@ -56,6 +58,21 @@ def draw_people(app: App, screen: Screen, people: Sequence[Person]) -> str:
     return draw_on(screen, pictures, list(map(portrait_label, people))) if any(pictures) else ""
 
 
+def face_pictures(app: App, faces: Sequence[int]) -> dict[int, Path]:
+    """Return the crops of those of these faces that can be had, by id."""
+    from facewatch.people.lookup import faces_at
+
+    if not faces:
+        return {}
+    try:
+        with crops_of(app) as crops:
+            known = faces_at(app.catalog, faces)
+            paths = crops.paths(known)
+    except EngineError:
+        return {}
+    return {face.id: path for face, path in zip(known, paths, strict=True) if path is not None}
+
+
 def draw_rows(app: App, screen: Screen, rows: Sequence[Sequence[tuple[int, str]]]) -> list[str]:
     """Return rows of faces (id and what stands under it), each to be sent to a terminal that can show them.
 
@@ -63,19 +80,11 @@ def draw_rows(app: App, screen: Screen, rows: Sequence[Sequence[tuple[int, str]]
     is a grey place.
     """
     from facewatch.indexing.crops import picture_of
-    from facewatch.people.lookup import faces_at
 
-    wanted = [face_id for row in rows for face_id, _ in row]
-    if screen.protocol is Protocol.NONE or not wanted:
+    if screen.protocol is Protocol.NONE:
         return [""] * len(rows)
-    try:
-        with crops_of(app) as crops:
-            faces = faces_at(app.catalog, wanted)
-            paths = zip(faces, crops.paths(faces), strict=True)
-            pictures = {face.id: picture_of(path) for face, path in paths}
-    except EngineError:
-        return [""] * len(rows)
-    return [_drawn(screen, row, [pictures.get(face_id) for face_id, _ in row]) for row in rows]
+    crops = face_pictures(app, [face_id for row in rows for face_id, _ in row])
+    return [_drawn(screen, row, [picture_of(crops.get(face_id)) for face_id, _ in row]) for row in rows]
 
 
 def _drawn(screen: Screen, row: Sequence[tuple[int, str]], pictures: Sequence[Image.Image | None]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facewatch.cli.faces import face_pictures
 from facewatch.cli.output import echo, print_facts, print_json, print_table
 from facewatch.cli.program import State, command, json_option, pass_state
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @command("stats", "Show statistics of the library.")
-@click.option("--report", type=click.Path(path_type=Path), help="Write a page (.html) with charts.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write a page (.html) with charts and faces.")
 @json_option
 @pass_state
 def stats(state: State, report: Path | None, as_json: bool) -> None:
@@ -35,10 +36,11 @@ def stats(state: State, report: Path | None, as_json: bool) -> None:
         if report:
             check_target(report, suffix=".html", photos=app.catalog.roots.all())
         found = app.stats()
+        crops = face_pictures(app, found.examples.ids) if report else {}
     if report:
         from facewatch.presentation.html.stats import write_page
 
-        write_page(report, found, made_at=utc_now())
+        write_page(report, found, made_at=utc_now(), crops=crops)
     if as_json:
         from facewatch.presentation.reports import stats_row
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facewatch.catalog import Catalog, KnownEngine, Person
+from facewatch.catalog import Catalog, FaceTable, KnownEngine, Person
 from facewatch.errors import EngineError
 from facewatch.fs import sidecar
 from facewatch.fs.sidecar import beside
 from facewatch.indexing.engine import WantedEngine
 from facewatch.matching import MatchSettings
 from facewatch.matching.nearness import Nearness, nearness
+from facewatch.reports.examples import Examples, examples_of
 from facewatch.reports.status import Counts, counts_of
 
 N_LARGEST = 10
@@ -122,6 +123,8 @@ class Stats:
     quality: QualityStats
     distances: Distances | None
     """None: no face was compared yet."""
+    examples: Examples
+    """Faces for a page."""
     catalog: str
     n_bytes: int
     """Of the catalog on disk, with what is not written into its file yet."""
@@ -151,6 +154,10 @@ def _stats(catalog: Catalog, in_use: KnownEngine | None, match: float | None, n_
     """
     everybody = [person for person in catalog.people.all() if person.n_faces]
     files = [catalog.path, beside(catalog.path, sidecar.WAL)]
+    table = _compared(catalog, in_use, everybody) if in_use else None
+    near = (
+        nearness(table.ids, table.people, table.embeddings, table.weights, n_shortlist=n_shortlist) if table else None
+    )
     return Stats(
         counts=counts_of(catalog),
         shares=Shares(catalog.integrity.tiers(), catalog.integrity.sources(), catalog.integrity.marks()),
@@ -163,7 +170,8 @@ def _stats(catalog: Catalog, in_use: KnownEngine | None, match: float | None, n_
             for p in sorted(everybody, key=lambda p: (-p.n_faces, p.id))[:N_LARGEST]
         ),
         quality=_quality(catalog),
-        distances=_distances(catalog, in_use, everybody, match, n_shortlist) if in_use else None,
+        distances=_distances(in_use.name, near, match) if in_use and near else None,
+        examples=examples_of(catalog, everybody, table, near),
         catalog=str(catalog.path),
         n_bytes=sum(file.stat().st_size for file in files if file.exists()),
     )
@@ -195,16 +203,16 @@ def _top(values: NDArray[np.float32]) -> float:
     return float(np.nanmax(values, initial=1.0))
 
 
-def _distances(
-    catalog: Catalog, engine: KnownEngine, everybody: Collection[Person], match: float | None, n_shortlist: int
-) -> Distances | None:
+def _compared(catalog: Catalog, engine: KnownEngine, everybody: Collection[Person]) -> FaceTable | None:
+    """Return the faces of everybody as the engine sees them; None: there is none."""
     table = catalog.faces.load(engine.id, n_dims=engine.n_dims, people=[person.id for person in everybody])
-    if not len(table):
-        return None
-    near = nearness(table.ids, table.people, table.embeddings, table.weights, n_shortlist=n_shortlist)
+    return table if len(table) else None
+
+
+def _distances(engine: str, near: Nearness, match: float | None) -> Distances:
     edges = even(0, _end(near), 50)
     return Distances(
-        engine=engine.name,
+        engine=engine,
         own=spread(near.own, edges),
         centroid=spread(near.centroid, edges),
         other=spread(near.other, edges),

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from facewatch.presentation.html import render
-from facewatch.presentation.html.stats import stats_page
+from facewatch.presentation.html.stats import FaceSources, stats_page
 from facewatch.presentation.reports import stats_row
 from facewatch.reports.stats import Stats
 from facewatch.web.jobs import make_stats
@@ -17,6 +17,8 @@ from facewatch.web.site import Site
 
 pages = APIRouter()
 api = APIRouter(tags=["statistics"])
+
+FACES = FaceSources("/media/face/{}".format, "/face/{}".format)
 
 
 @pages.get("/stats", response_class=HTMLResponse)
@@ -29,7 +31,7 @@ async def stats_as_page(site: Site, renew: bool = False) -> str:
     if not isinstance(job.result, Stats):
         return render("web/waiting.html", current="stats", fault=job.fault)
     made_at = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
-    return stats_page(job.result, made_at=made_at, frame="web/report.html")
+    return stats_page(job.result, FACES, made_at=made_at, frame="web/report.html")
 
 
 @pages.get("/report.css")

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from PIL import Image
-
 from facewatch import __version__, ids
 from facewatch.catalog import display
 from facewatch.folders.sheet import SHEET_MARK, portrait_start
-from facewatch.indexing.crops import picture_of
 from facewatch.people.portraits import Portrait
 from facewatch.presentation.html import Markup, render
+from facewatch.presentation.html.pictures import data_uri
 from facewatch.text import plural
 
 MOST_BYTES = 5_000_000
@@ -26,7 +22,6 @@ MOST_BYTES = 5_000_000
 SIDES = {"cover": 144, "face": 72}
 """Pixels of what is shown; half as many on the screen of a telephone."""
 
-_QUALITY = 78
 _TAG_BYTES = 60
 """Of the element around a picture, without what it says and shows."""
 
@@ -87,7 +82,7 @@ def _card(portrait: Portrait, room: int, people_folder: Path, file: Path) -> Car
     person, name = portrait.person, display(portrait.person.label)
     faces = []
     for number, crop in enumerate(portrait.crops):
-        face = _data_uri(crop, SIDES["face" if number else "cover"])
+        face = data_uri(crop, SIDES["face" if number else "cover"])
         room -= len(face) + len(name) + _TAG_BYTES
         faces.append(face if room > 0 else "")
     return Card(
@@ -105,13 +100,3 @@ def _way(people_folder: Path, folder: str | None, file: Path) -> str | None:
     if not folder:
         return None
     return quote(os.fsencode(os.path.relpath(people_folder / folder, file.absolute().parent))) + "/"
-
-
-def _data_uri(crop: Path, side: int) -> str:
-    """Return a picture; "" when it is gone."""
-    picture = picture_of(crop)
-    if picture is None:
-        return ""
-    jpeg = io.BytesIO()
-    picture.resize((side, side), Image.Resampling.LANCZOS).save(jpeg, format="JPEG", quality=_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode("ascii")

@@ -2,30 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from facewatch import __version__
 from facewatch.catalog import display
 from facewatch.fs.atomic import written_at_once
 from facewatch.presentation.html import Axes, Figure, HtmlTable, Tile, chart, render, rulers, steps
+from facewatch.presentation.html.pictures import data_uri
+from facewatch.reports.examples import ExampleFace, Examples
 from facewatch.reports.stats import Distances, Histogram, Spread, Stats
 from facewatch.text import plural
 
 _MOST_TICKS = 7
 
 
-def write_page(file: Path, stats: Stats, *, made_at: str) -> None:
-    """Write the page, as a whole or not at all.
+SIDE = 112
+"""Pixels of a face in a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSources:
+    """Where a page has the pictures of faces from, and where these lead; by the id of the face."""
+
+    picture: Callable[[int], str]
+    """"": there is none."""
+    link: Callable[[int], str] = lambda _: ""
+    """"": nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class FigureFace:
+    """A face on the page."""
+
+    picture: str
+    link: str
+    name: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaceStrip:
+    """Faces that show one thing; in pairs, or each for itself."""
+
+    title: str
+    hint: str
+    groups: tuple[tuple[FigureFace, ...], ...]
+    """Those of one group stand together."""
+
+
+def write_page(file: Path, stats: Stats, *, made_at: str, crops: Mapping[int, Path] = MappingProxyType({})) -> None:
+    """Write the page, as a whole or not at all; `crops` are pictures of the faces that it shows.
 
     Raises:
         LibraryError: it cannot be written.
     """
-    page = stats_page(stats, made_at=made_at)
-    with written_at_once(file) as page_file:
+    faces = FaceSources(lambda face_id: data_uri(crops.get(face_id), SIDE))
+    page = stats_page(stats, faces, made_at=made_at)
+    # It shows faces.
+    with written_at_once(file, mode=0o600) as page_file:
         page_file.write(page.encode())
 
 
-def stats_page(stats: Stats, *, made_at: str, frame: str = "page.html") -> str:
+def stats_page(stats: Stats, faces: FaceSources, *, made_at: str, frame: str = "page.html") -> str:
     """Return the page as text; `frame` is the template around it."""
     return render(
         "stats.html",
@@ -35,6 +76,7 @@ def stats_page(stats: Stats, *, made_at: str, frame: str = "page.html") -> str:
         numbers=_tiles(stats),
         sizes=_sizes(stats.sizes),
         largest=_largest(stats),
+        strips=_strips(stats.examples, faces),
         distances=_distances(stats.distances) if stats.distances else (),
         quality=_quality(stats),
         engines=_engines(stats),
@@ -54,6 +96,38 @@ def _tiles(stats: Stats) -> list[Tile]:
         note = "whose faces come near enough to match"
         tiles.append(Tile("pairs of people", f"{stats.distances.n_close_pairs:,}", note))
     return tiles
+
+
+# --- faces ---
+
+
+def _strips(examples: Examples, faces: FaceSources) -> dict[str, FaceStrip]:
+    def face(one: ExampleFace, note: str = "") -> FigureFace:
+        return FigureFace(faces.picture(one.face_id), faces.link(one.face_id), display(one.label), note)
+
+    return {
+        "covers": FaceStrip(
+            "Who has most faces",
+            "One face of each.",
+            tuple((face(one, plural(int(one.value), "face")),) for one in examples.covers),
+        ),
+        "farthest": FaceStrip(
+            "Farthest from the middle of their person",
+            "One face of a person, with its distance. A face that is somebody else's, or a person that is two, is seen "
+            "here first.",
+            tuple((face(one, f"{one.value:.2f}"),) for one in examples.farthest),
+        ),
+        "pairs": FaceStrip(
+            "Different people who look most alike",
+            "The nearest faces of two people. They may be one, or one of the faces may be with the wrong person.",
+            tuple((face(pair.one, f"{pair.distance:.2f} apart"), face(pair.other)) for pair in examples.pairs),
+        ),
+        "poorest": FaceStrip(
+            "The poorest faces that belong to somebody",
+            "With their quality.",
+            tuple((face(one, f"{one.value:.2f}"),) for one in examples.poorest),
+        ),
+    }
 
 
 # --- charts ---

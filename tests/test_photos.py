@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from facewatch.app import App
 from facewatch.catalog.photos import DateSpan, PhotoQuery
 from facewatch.errors import FacewatchError, NotKnownError, QueryError
+from facewatch.people.overview import PersonTile
+from facewatch.people.photos.complete import search_completions
 from facewatch.people.photos.query import photo_query
 from facewatch.people.photos.words import Term, Word, after, before, date_span, words_of, words_of_arguments
 from facewatch.presentation.photos import query_words
@@ -414,3 +416,67 @@ def test_a_name_that_is_not_utf8_comes_out_as_it_is(library: Library, capfdbinar
     library.scan()
     assert main(["photos", "faces:1", "--catalog", str(library.catalog), "--people", str(library.people)]) == 0
     assert capfdbinary.readouterr().out == os.fsencode(library.photos / name) + b"\n"
+
+
+# --- while it is typed ---
+
+FOLDERS = ("Holidays", "Rome", "Sea side", "2019", "in")
+
+
+def person(person_id: int, name: str | None, *, n_photos: int = 1) -> PersonTile:
+    label = name or f"Person {person_id:04d}"
+    return PersonTile(person_id, label, name is not None, False, n_photos, n_photos, None)
+
+
+PEOPLE = tuple(
+    person(number, name)
+    for number, name in enumerate(["Anna Maria", "Anna", "Ben Miller", "Miller, Joe", "With", "2019", None], 1)
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("", []),
+        ("An", ["Anna Maria ", "Anna "]),
+        ("with an", ["with Anna Maria ", "with Anna "]),
+        ("with Anna", ["with Anna Maria "]),
+        ("with Anna Ma", ["with Anna Maria "]),
+        ("with Ben Mil", ["with Ben Miller "]),
+        ("Anna Ben", ["Anna Ben Miller "]),
+        ("with Anna, Be", ["with Anna, Ben Miller "]),
+        ('with "Anna M', ["with Anna Maria "]),
+        ("without\u00a0Anna Mar", ["without\u00a0Anna Maria "]),
+        ("2019 mill", ["2019 Miller, Joe ", "2019 Ben Miller "]),
+        ("with 2019", []),
+        ('with "20', ['with "2019" ']),
+        ('"wi', ['"With" ']),
+        ("with Anna fac", ["with Anna faces:"]),
+        ("since", []),
+        ("in:h", ["in:Holidays "]),
+        ("in Se", ["in Sea side "]),
+        ("in:sea s", ["in:Sea side "]),
+        ('Anna in:"S', ["Anna in:Sea side "]),
+        ("in:20", ['in:"2019" ']),
+        ("in:Rome with Anna M", ["in:Rome with Anna Maria "]),
+        ("with Anna or ", ["with Anna or Anna Maria ", "with Anna or Anna "]),
+        ("2019 ", []),
+    ],
+)
+def test_what_is_typed_is_completed(typed: str, expected: list[str]) -> None:
+    found = [one.text for one in search_completions(typed, PEOPLE, FOLDERS, most=50)]
+    assert found[: len(expected)] == expected
+    assert expected or not found
+
+
+@given(st.sampled_from(PEOPLE[:-1]), st.integers(1, 12))
+def test_a_name_that_was_completed_is_read_as_that_name(one: PersonTile, n_typed: int) -> None:
+    for typed in (f"with Anna {one.label[:n_typed]}", f'with Anna "{one.label[:n_typed]}'):
+        for found in search_completions(typed, PEOPLE, FOLDERS, most=50):
+            if found.person is not None:
+                words = words_of(found.text)
+                assert words[-1] == Word(found.label, is_quoted=True) or found.text.endswith(f" {found.label} ")
+
+
+def test_the_folders_of_the_libraries_are_offered(app: App) -> None:
+    assert set(app.photos().folder_names()) == {"2015", "2019", "Copies", "Holidays", "Photos", "Rome", "Sea side"}

@@ -45,3 +45,17 @@ def test_photos_that_are_offline_or_deleted_are_marked(client: TestClient, famil
     assert "1 more is in no file any more" in page
     page = client.get("/photos", params={"q": "with Ben deleted"}).text
     assert page.count('<span class="mark">deleted</span>') == 1
+
+
+def test_a_search_is_completed_while_it_is_typed(client: TestClient) -> None:
+    found = client.get("/api/v1/completions", params={"q": "with An"}).json()["completions"]
+    assert [(one["text"], one["note"]) for one in found] == [("with Anna ", "2 photos")]
+    assert found[0]["cover_id"]
+
+
+def test_words_that_mean_nothing_are_a_sentence_on_the_page_and_an_error_of_the_api(client: TestClient) -> None:
+    for words, status in (("with Zoe", 404), ("faces:x", 422)):
+        page = client.get("/photos", params={"q": words})
+        assert page.status_code == 200
+        assert page.text.count('role="alert"') == 1
+        assert client.get("/api/v1/photos", params={"q": words}).status_code == status

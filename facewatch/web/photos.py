@@ -14,12 +14,14 @@ from pydantic import BaseModel
 from facewatch.app import App
 from facewatch.catalog import display
 from facewatch.catalog.photos import FoundPhoto
-from facewatch.errors import FacewatchError
+from facewatch.errors import NotKnownError, QueryError
+from facewatch.people.photos.complete import search_completions
 from facewatch.people.photos.finder import OfflinePlaces
 from facewatch.presentation.html import render
+from facewatch.presentation.people import person_note
 from facewatch.presentation.photos import found_line, photo_tiles, totals_lines
-from facewatch.web.errors import status_of
 from facewatch.web.paging import Pages
+from facewatch.web.people import everybody
 from facewatch.web.photo import Words
 from facewatch.web.site import Parts, Site
 
@@ -65,6 +67,21 @@ class FoundRows(BaseModel):
     photos: list[FoundRow]
 
 
+class CompletionRow(BaseModel):
+    """A way in which a search may go on."""
+
+    text: str
+    """The whole search then."""
+    label: str
+    """What comes in the place of what was typed last."""
+    note: str
+    cover_id: int | None
+
+
+class CompletionRows(BaseModel):
+    completions: list[CompletionRow]
+
+
 @dataclass(frozen=True, slots=True)
 class _Search:
     """What a search finds as a whole."""
@@ -74,6 +91,9 @@ class _Search:
     notes: tuple[str, ...]
     n_deleted: int
     n_undated: int
+
+
+_NOTHING = _Search((), line="", notes=(), n_deleted=0, n_undated=0)
 
 
 def _search(app: App, words: str) -> _Search:
@@ -105,25 +125,27 @@ async def offline_places(site: Parts) -> OfflinePlaces:
 
 
 @pages.get("/photos", response_class=HTMLResponse)
-async def photos_page(site: Site, paging: Pages, q: Words = "") -> HTMLResponse:
+async def photos_page(site: Site, paging: Pages, q: Words = "") -> str:
+    """Words that mean nothing, perhaps because they are still being typed, are no error of this page."""
+    search, fault = _NOTHING, None
     try:
-        search, fault, status = await _found(site, q), "", 200
-    except FacewatchError as error:
-        search, fault, status = _Search((), "", (), 0, 0), str(error), status_of(error)
+        search = await _found(site, q)
+    except (QueryError, NotKnownError) as error:
+        fault = error
     part = paging.part(search.ids, PAGE)
     found, offline = await _these(site, part.items)
-    page = render(
+    return render(
         "web/photos.html",
         current="photos",
         q=q,
         query={"q": q} if q else {},
         line=search.line,
         notes=search.notes,
-        fault=fault,
+        fault=str(fault) if fault else "",
+        is_understood=not isinstance(fault, QueryError),
         part=part,
         tiles=photo_tiles(found, offline),
     )
-    return HTMLResponse(page, status)
 
 
 @api.get("/photos")
@@ -141,6 +163,25 @@ async def list_photos(
         n_deleted=search.n_deleted,
         n_undated=search.n_undated,
         photos=[_row(photo, offline) for photo in found],
+    )
+
+
+@api.get("/completions")
+async def complete(site: Site, q: Words = "", limit: Annotated[int, Query(ge=1, le=50)] = 8) -> CompletionRows:
+    """Complete a search for photos while it is typed: names, folders, words."""
+    people = await everybody(site)
+    folders = await site.access.cached("folders", lambda app: app.photos().folder_names())
+    found = search_completions(q, people, folders, most=limit)
+    return CompletionRows(
+        completions=[
+            CompletionRow(
+                text=one.text,
+                label=one.label,
+                note=person_note(one.person) if one.person else "",
+                cover_id=one.person.cover_id if one.person else None,
+            )
+            for one in found
+        ]
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facewatch.catalog import Catalog
+from facewatch.catalog import Catalog, display
 from facewatch.catalog.photos import FoundPhoto, PhotoFile, PhotoQuery, PhotoTotals
 from facewatch.folders.model import WantedLink
 from facewatch.library.roots import Libraries
@@ -82,6 +82,14 @@ class PhotoFinder:
         """Return how many photos a query finds, and how many it does not because they are deleted, or have no date."""
         with self._catalog.read():
             return self._catalog.photo_search.totals(query)
+
+    def folder_names(self) -> tuple[str, ...]:
+        """Return the names of all folders of the libraries, and of the libraries, each once, as they can be shown."""
+        search = self._catalog.photo_search
+        with self._catalog.read():
+            names = {path.rpartition("/")[2] for paths in search.folders().values() for path in paths}
+            names |= {root.name for root in search.roots().values()}
+        return tuple(sorted(display(name) for name in names if name))
 
     def offline(self) -> OfflinePlaces:
         """Return which libraries are offline, by a quick check."""

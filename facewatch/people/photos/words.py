@@ -73,7 +73,8 @@ class Word:
         return self.term is None and not self.is_quoted
 
 
-_QUOTES = str.maketrans("\u201c\u201d\u201e\u201f", '""""')
+QUOTES = str.maketrans("\u201c\u201d\u201e\u201f", '""""')
+"""What phones write for quotes."""
 _WORD = re.compile(r'(?:(\w+):)?"([^"]*)"?|(\S+)')
 _KEYED = re.compile(r"(\w+):(.*)", re.DOTALL)
 
@@ -87,7 +88,7 @@ def words_of(text: str) -> list[Word]:
     if len(text) > MOST_LETTERS:
         raise QueryError(f"the search has {len(text)} letters; at most {MOST_LETTERS} are possible")
     found = []
-    for match in _WORD.finditer(text.translate(_QUOTES)):
+    for match in _WORD.finditer(text.translate(QUOTES)):
         key, quoted, plain = match.groups()
         if plain is not None:
             found.append(_word(plain))

@@ -4,6 +4,9 @@
 //     without: 12,              who is not offered: the person that gets the name
 //     mayBeNew: true,           whether a name that nobody has can be given; it is offered last, as `newLabel(text)`
 //     newLabel: (text) => `Name “${text}”`,
+//     lookUp: (text, signal) => …,  asks for something else than names: rows with id, label, note, cover_id
+//     listLabel: "People",      what the list is, for who cannot see it
+//     isFree: false,            whether Enter is the page's unless something is highlighted: what is typed need not be a name
 //     withUnnamed: false,       whether people without a name are offered ("Person 0012")
 //   });
 //   names.onPick = ({ id, name, n_photos, cover_id }) => …;      id null: a new name. Enter takes the highlighted one, else the one
@@ -26,16 +29,16 @@ export class Names {
   #highlighted = -1;
   #listeners = new AbortController();
 
-  constructor(input, { without = null, mayBeNew = true, withUnnamed = false, newLabel = (text) => `New person “${text}”` } = {}) {
+  constructor(input, { without = null, mayBeNew = true, withUnnamed = false, newLabel = (text) => `New person “${text}”`, lookUp = null, isFree = false, listLabel = "People" } = {}) {
     this.input = input;
-    this.options = { without, mayBeNew, withUnnamed, newLabel };
+    this.options = { without, mayBeNew, withUnnamed, newLabel, lookUp, isFree };
     this.onPick = () => {};
     this.onLeave = () => {};
     this.list = document.createElement("div");
     this.list.id = `names-${++count}`;
     this.list.className = "names";
     this.list.setAttribute("role", "listbox");
-    this.list.setAttribute("aria-label", "People");
+    this.list.setAttribute("aria-label", listLabel);
     this.list.setAttribute("data-keep", "");
     this.list.hidden = true;
     // A dialog lies above the page and so hides what is not in it.
@@ -83,6 +86,7 @@ export class Names {
   }
 
   async #lookUp(text, signal) {
+    if (this.options.lookUp) return await this.options.lookUp(text, signal);
     const query = new URLSearchParams({ q: text, limit: AT_MOST, unnamed: this.options.withUnnamed });
     if (this.options.without !== null) query.set("without", this.options.without);
     return (await api(`/names?${query}`, undefined, { signal })).people;
@@ -98,9 +102,10 @@ export class Names {
       // -1 is the field itself.
       if (n) this.#highlight(((this.#highlighted + 1 + step + n + 1) % (n + 1)) - 1);
     } else if (event.key === "Enter") {
+      if (this.options.isFree && !(this.isOpen && this.#highlighted >= 0)) { this.close(); return; }
       event.preventDefault();
       this.choice().then((row) => (row ? this.#pick(row) : this.input.value.trim() || this.onLeave()));
-    } else if (event.key === "Escape") {
+    } else if (event.key === "Escape" && (this.isOpen || !this.options.isFree)) {
       event.preventDefault();
       event.stopPropagation();
       if (this.isOpen) this.close(); else this.onLeave();

@@ -1,27 +1,34 @@
-// The page that finds photos: as one types, and names that complete.
+// The page that finds photos: as one types, and what is typed completes.
 import { api, debounced, refresh } from "./core.js";
 import { Grid } from "./grid.js";
+import { Names } from "./names.js";
 
 new Grid("grid");
 const field = document.querySelector('.find input[type="search"]');
 
-field.addEventListener("input", debounced(() => {
+const find = debounced(() => {
   const url = new URL(location.href);
   if (field.value.trim()) url.searchParams.set("q", field.value); else url.searchParams.delete("q");
   for (const name of ["page", "upto"]) url.searchParams.delete(name);
   history.replaceState(history.state, "", url);
   refresh();
-}, 200));
+}, 200);
+field.addEventListener("input", find);
 
-// The last word completes to a name, behind the cursor and selected, so that typing on replaces it.
-let isDeleting = false;
-field.addEventListener("keydown", (event) => { isDeleting = event.key === "Backspace" || event.key === "Delete"; });
-field.addEventListener("input", debounced(async () => {
-  const typed = field.value, word = /(?:^|[\s,])"?([^\s":,]{2,})$/.exec(typed)?.[1];
-  if (isDeleting || !word || field.selectionStart !== typed.length || document.activeElement !== field) return;
-  const { people } = await api(`/names?${new URLSearchParams({ q: word, limit: 1 })}`).catch(() => ({ people: [] }));
-  const name = people[0]?.name;
-  if (!name || field.value !== typed || !name.toLowerCase().startsWith(word.toLowerCase()) || name.includes(" ")) return;
-  field.value = typed + name.slice(word.length);
-  field.setSelectionRange(typed.length, field.value.length);
-}, 120));
+// Names, folders and words complete what is typed last, while the cursor is behind it.
+const completing = new Names(field, {
+  mayBeNew: false,
+  isFree: true,
+  listLabel: "What the search may go on with",
+  lookUp: async (_, signal) => {
+    if (field.selectionStart !== field.value.length) return [];
+    const { completions } = await api(`/completions?${new URLSearchParams({ q: field.value })}`, undefined, { signal });
+    return completions.map((row, i) => ({ ...row, id: i }));
+  },
+});
+completing.onPick = ({ text }) => {
+  field.value = text;
+  field.focus();
+  field.setSelectionRange(text.length, text.length);
+  find();
+};

@@ -29,8 +29,8 @@ def test_names_of_files_that_are_no_text_are_answered_all_the_same(library: Libr
 
 def test_a_photo_that_was_sent_and_cannot_be_used_is_not_called_by_where_it_lay(client: TestClient) -> None:
     answer = client.post("/api/v1/search", content=b"no photo at all")
-    assert answer.status_code == 404
-    assert answer.json()["error"].startswith("the photo: not a photo")
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "this is not a photo"
 
 
 def test_photos_that_are_offline_or_deleted_are_marked(client: TestClient, family: Library) -> None:

@@ -22,7 +22,7 @@ from facewatch.errors import FacewatchError, NotKnownError, QueryError
 from facewatch.people.overview import PersonTile
 from facewatch.people.photos.complete import search_completions
 from facewatch.people.photos.query import photo_query
-from facewatch.people.photos.words import Term, Word, after, before, date_span, words_of, words_of_arguments
+from facewatch.people.photos.words import QueryWord, Term, after, before, date_span, words_of, words_of_arguments
 from facewatch.presentation.photos import query_words
 
 PHOTOS = {
@@ -226,11 +226,11 @@ def test_a_name_that_several_begin_with_lists_them(app: App, album: Library) -> 
 
 def test_an_argument_with_spaces_was_quoted_unless_it_is_alone() -> None:
     assert words_of_arguments(["with", "Anna Maria", "in:Sea side"]) == [
-        Word("", Term.WITH),
-        Word("Anna Maria", is_quoted=True),
-        Word("Sea side", Term.IN, is_quoted=True),
+        QueryWord("", Term.WITH),
+        QueryWord("Anna Maria", is_quoted=True),
+        QueryWord("Sea side", Term.IN, is_quoted=True),
     ]
-    assert words_of_arguments(["with Anna"]) == [Word("", Term.WITH), Word("Anna")]
+    assert words_of_arguments(["with Anna"]) == [QueryWord("", Term.WITH), QueryWord("Anna")]
 
 
 @given(st.text(max_size=80))
@@ -475,7 +475,7 @@ def test_a_name_that_was_completed_is_read_as_that_name(one: PersonTile, n_typed
         for found in search_completions(typed, PEOPLE, FOLDERS, most=50):
             if found.person is not None:
                 words = words_of(found.text)
-                assert words[-1] == Word(found.label, is_quoted=True) or found.text.endswith(f" {found.label} ")
+                assert words[-1] == QueryWord(found.label, is_quoted=True) or found.text.endswith(f" {found.label} ")
 
 
 def test_the_folders_of_the_libraries_are_offered(app: App) -> None:

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from facewatch.people.review.answers import Answer
 from facewatch.web.access import Access
-from facewatch.web.questions import QuestionDesk
+from facewatch.web.questions import QuestionQueue
 from facewatch.web.server import make_site
 
 
@@ -187,13 +187,13 @@ def test_answers_go_on_while_questions_are_found_again(family: Library) -> None:
 
     async def review() -> list[list[str]]:
         access = Access(family.app)
-        desk = QuestionDesk(access, clock=lambda: 0.0)
-        found = [await desk.next(2)]
-        await desk.answer("who:p3", Answer("name", "Carl"))
-        renewing = asyncio.create_task(desk.all())
-        found.append(await desk.next(2))
+        queue = QuestionQueue(access, clock=lambda: 0.0)
+        found = [await queue.next(2)]
+        await queue.answer("who:p3", Answer("name", "Carl"))
+        renewing = asyncio.create_task(queue.all())
+        found.append(await queue.next(2))
         await renewing
-        found.append(await desk.next(2))
+        found.append(await queue.next(2))
         await asyncio.to_thread(access.close)
         return [[question.id for question in some] for some in found]
 

@@ -22,8 +22,8 @@ from facewatch.web.security import (
     ATTEMPT_SECONDS,
     IS_OWN,
     MOST_ATTEMPTS,
+    AccessRules,
     Guard,
-    Rules,
     digest_of,
     is_foreign,
     is_loopback,
@@ -31,13 +31,13 @@ from facewatch.web.security import (
 from facewatch.web.server import Server, make_site
 
 TOKEN = "a-token-that-nobody-guesses"
-LOCKED = Rules(token=digest_of(TOKEN))
+LOCKED = AccessRules(token=digest_of(TOKEN))
 COOKIE = f"facewatch-{digest_of(TOKEN)[:8]}"
 NAME = "/api/v1/people/3/name"
 
 
 @contextmanager
-def asking(library: Library, rules: Rules | None = None) -> Iterator[TestClient]:
+def asking(library: Library, rules: AccessRules | None = None) -> Iterator[TestClient]:
     with TestClient(
         make_site(library.app, rules=rules), base_url="http://127.0.0.1:7878", follow_redirects=False
     ) as client:
@@ -67,11 +67,11 @@ def test_this_machine_is_reached_by_its_own_names(family: Library, host: str) ->
 
 
 def test_a_proxy_hands_on_the_names_that_are_set() -> None:
-    rules = Rules.of("127.0.0.1", ["Photos.home"], None)
+    rules = AccessRules.of("127.0.0.1", ["Photos.home"], None)
     assert rules.allows_host("photos.home")
     assert not rules.allows_host("other.home")
     assert not rules.allows_host("10.0.0.1")
-    assert Rules.of("0.0.0.0", [], "x").allows_host("10.0.0.1:7878")
+    assert AccessRules.of("0.0.0.0", [], "x").allows_host("10.0.0.1:7878")
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_the_cookie_of_an_earlier_token_is_no_attempt(family: Library) -> None:
 
 
 def test_a_program_of_another_user_is_refused_unless_there_is_a_token(family: Library) -> None:
-    for rules, status in ((Rules(), 403), (LOCKED, 303)):
+    for rules, status in ((AccessRules(), 403), (LOCKED, 303)):
         site = make_site(family.app, rules=rules)
 
         async def as_a_stranger(scope: Any, receive: Any, send: Any, site: Any = site) -> None:

@@ -38,7 +38,7 @@ from facewatch.catalog.people import LinkRow, Links, People, Person, Runs
 from facewatch.catalog.person import PersonFaces
 from facewatch.catalog.photos import PhotoSearch
 from facewatch.catalog.pictures import PicturedPhoto, PictureSources
-from facewatch.catalog.pool import Pool
+from facewatch.catalog.pool import PoolFaces
 from facewatch.catalog.presences import Presence, Presences
 from facewatch.catalog.tiles import Tiles
 from facewatch.errors import CatalogError
@@ -108,7 +108,7 @@ class Tables:
         self.links = Links(db)
         self.runs = Runs(db)
         self.journal = Journal(db)
-        self.pool = Pool(db)
+        self.pool = PoolFaces(db)
 
 
 class Catalog(Tables):

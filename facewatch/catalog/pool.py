@@ -57,7 +57,7 @@ _FROM = (
 )
 
 
-class Pool(TableAccess):
+class PoolFaces(TableAccess):
     """Reads the faces that belong to nobody."""
 
     def ids(self, kind: PoolKind) -> list[int]:

@@ -67,7 +67,7 @@ def nearest(
     if not 0 < k < len(embeddings):
         raise ValueError(f"{len(embeddings)} faces have no {k} nearest others each")
     wanted = np.arange(len(embeddings)) if rows is None else rows
-    cells = _Cells.of(embeddings)
+    cells = _InvertedLists.of(embeddings)
     found = Nearest(np.empty((len(wanted), k), np.int32), np.empty((len(wanted), k), np.float32))
     cell_of_wanted = cells.labels[wanted]
     n_done = 0
@@ -98,7 +98,7 @@ def _nearest_of(faces: Floats, own: Ints, vectors: Floats, others: Ints, k: int)
 
 
 @dataclass(frozen=True, slots=True)
-class _Cells:
+class _InvertedLists:
     """Faces in cells, each around a centre."""
 
     labels: Ints
@@ -111,7 +111,7 @@ class _Cells:
     """Which cells are among the nearest of some face of a cell, shape (n_cells, n_cells)."""
 
     @classmethod
-    def of(cls, embeddings: Floats) -> _Cells:
+    def of(cls, embeddings: Floats) -> _InvertedLists:
         n_faces = len(embeddings)
         n_cells = n_faces // FACES_PER_CELL if n_faces > EXACT_FACES else 1
         centres = _centres(embeddings, n_cells)

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Rematch:
+class _DueRematch:
     """Faces of the pool that may be somebody else's since a decision."""
 
     people: tuple[int, ...]
@@ -45,7 +45,7 @@ class _Due:
 
     people: frozenset[int]
     """Who is not what they were."""
-    rematches: tuple[_Rematch, ...]
+    rematches: tuple[_DueRematch, ...]
 
 
 @dataclass(eq=False)
@@ -175,11 +175,11 @@ class Corrections:
             drop_from_sheet(self.folder.root, unseen)
         people = frozenset(person_id for one in made for person_id in one.people)
         new = (one.faces if one.action == "draw" else () for one in made)
-        rematches = (_Rematch(one.people, faces, one.entry_id) for one, faces in zip(made, new, strict=True))
+        rematches = (_DueRematch(one.people, faces, one.entry_id) for one, faces in zip(made, new, strict=True))
         self._let_follow(_Due(people, tuple(rematches)))
 
     def _followed(self, undone: Undone) -> Undone:
-        rematch = _Rematch(undone.people, undone.doubtful, undone.entry_id)
+        rematch = _DueRematch(undone.people, undone.doubtful, undone.entry_id)
         self._let_follow(_Due(frozenset(undone.people), (rematch,) if undone.doubtful else ()))
         return undone
 
@@ -215,7 +215,7 @@ class Corrections:
         if fault is not None:
             raise FolderError(f"it is decided, but the folders do not show it yet: {fault}") from fault
 
-    def _match_again(self, rematch: _Rematch) -> set[int]:
+    def _match_again(self, rematch: _DueRematch) -> set[int]:
         """Match the pool again after a decision; returns who gained faces. Decisions need no engine: without one, or
         while it changes, the next scan does it."""
         if self.catalog.engines.in_use_name() != self.engine.name:

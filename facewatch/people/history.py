@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class JournalStep:
     """An entry of the journal, with who and what is to be seen of it."""
 
     entry: Entry
@@ -30,7 +30,7 @@ class Step:
 class HistoryPage:
     """A part of the journal, the newest first."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[JournalStep, ...]
     next_before: int | None
     """The entry that the next part begins behind; None: this is the oldest part."""
     redoable: tuple[Entry, ...]
@@ -41,8 +41,8 @@ class HistoryPage:
 class DecisionDetails:
     """One decision, and what builds on it."""
 
-    step: Step
-    chain: tuple[Step, ...]
+    step: JournalStep
+    chain: tuple[JournalStep, ...]
     """Later decisions that build on it, the newest first: they are undone with it."""
     undone_by: Entry | None
 
@@ -91,7 +91,7 @@ def is_undoable(entry: Entry) -> bool:
     return is_decision and entry.undone_by is None
 
 
-def steps_of(catalog: Catalog, entries: Sequence[Entry]) -> list[Step]:
+def steps_of(catalog: Catalog, entries: Sequence[Entry]) -> list[JournalStep]:
     """Return entries with what is to be seen of them."""
     people = {entry.id: tuple(entry.details.get("people", ())) for entry in entries}
     covers = catalog.faces.best_of({one for ids in people.values() for one in ids[:MOST_FACES]}, 1)
@@ -99,5 +99,5 @@ def steps_of(catalog: Catalog, entries: Sequence[Entry]) -> list[Step]:
     for entry in entries:
         faces = tuple(entry.details.get("face_ids", ()))[:MOST_FACES]
         shown = faces or tuple(face for one in people[entry.id][:MOST_FACES] for face in covers.get(one, ()))
-        steps.append(Step(entry, is_undoable(entry), people[entry.id], shown))
+        steps.append(JournalStep(entry, is_undoable(entry), people[entry.id], shown))
     return steps

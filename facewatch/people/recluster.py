@@ -14,16 +14,16 @@ from facewatch.errors import OutdatedError
 from facewatch.people.identities import FixedEngine, Identities
 from facewatch.people.recluster_preview import (
     Fate,
+    PersonPremise,
     ReclusterPreview,
-    Standing,
     faces_of,
     merged_into,
     owner_of,
     people_in,
-    standing_of,
+    premise_of,
     with_ids,
 )
-from facewatch.people.recluster_trial import Report, Reporting, Trial
+from facewatch.people.recluster_trial import ReclusterTrial, Report, Reporting
 from facewatch.people.record import Decided
 from facewatch.people.undo import RECLUSTER
 from facewatch.types import Progress
@@ -65,7 +65,7 @@ class Reclusterer:
         report(Progress(0, 0, "", stage="copying the catalog"))
         with self.catalog.snapshot() as copy:
             identities = Identities(copy, engine, self.identities.settings)
-            trial = Trial(copy, engine, identities, self.grouping.settings, is_from_scratch)
+            trial = ReclusterTrial(copy, engine, identities, self.grouping.settings, is_from_scratch)
             return trial.preview(Reporting(self.grouping.clusterer(), report), report)
 
     def apply(self, preview: ReclusterPreview) -> Decided:
@@ -117,7 +117,7 @@ def _check(catalog: Catalog, preview: ReclusterPreview) -> None:
     premises = preview.premises
     own = faces_of(catalog.assignments.all_people(), premises.people)
     people = {person_id: catalog.people.one(person_id) for person_id in premises.people}
-    now = {person_id: standing_of(one, own[person_id]) for person_id, one in people.items() if one is not None}
+    now = {person_id: premise_of(one, own[person_id]) for person_id, one in people.items() if one is not None}
     changed = {person_id for person_id, then in premises.people.items() if not then.holds(now.get(person_id))}
     cannot_links = catalog.rejections.cannot_links()
     changed |= {p for p in premises.people if cannot_links.get(p, set()) != set(premises.cannot_links.get(p, ()))}
@@ -130,7 +130,7 @@ def _check(catalog: Catalog, preview: ReclusterPreview) -> None:
         raise OutdatedError(f"{_what_changed(catalog, changed, moved)} since this was previewed; preview it again")
 
 
-def _crowded(catalog: Catalog, preview: ReclusterPreview, now: Mapping[int, Standing]) -> set[int]:
+def _crowded(catalog: Catalog, preview: ReclusterPreview, now: Mapping[int, PersonPremise]) -> set[int]:
     """Return who has come into a photo meanwhile of which another face would be theirs."""
     gained = {p: one.faces - preview.premises.people[p].faces for p, one in now.items()}
     photos = {row.id: row.photo_id for row in catalog.faces.rows({face for faces in gained.values() for face in faces})}

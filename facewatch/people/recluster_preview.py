@@ -59,7 +59,7 @@ class ChangedPerson:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PersonPremise:
     """What a preview took for granted of a person."""
 
     is_named: bool
@@ -68,7 +68,7 @@ class Standing:
     born: str | None
     faces: frozenset[int]
 
-    def holds(self, now: Standing | None) -> bool:
+    def holds(self, now: PersonPremise | None) -> bool:
         """Whether it is so still; faces may have come."""
         return now is not None and self == replace(now, faces=self.faces) and self.faces <= now.faces
 
@@ -77,7 +77,7 @@ class Standing:
 class Premises:
     """What a preview took for granted of all whom it would change."""
 
-    people: Mapping[int, Standing]
+    people: Mapping[int, PersonPremise]
     faces: Mapping[int, FaceRow]
     rejections: Mapping[int, Collection[int]]
     """Whom each of those faces is not."""
@@ -164,7 +164,7 @@ def people_in(rows: Iterable[Change]) -> set[int]:
     return people
 
 
-def standing_of(person: Person, faces: Collection[int]) -> Standing:
-    return Standing(
+def premise_of(person: Person, faces: Collection[int]) -> PersonPremise:
+    return PersonPremise(
         person.name is not None, person.is_hidden, person.is_user_edited, person.born, faces=frozenset(faces)
     )

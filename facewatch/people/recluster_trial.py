@@ -19,7 +19,7 @@ from facewatch.people.recluster_preview import (
     merged_into,
     owner_of,
     people_in,
-    standing_of,
+    premise_of,
     with_ids,
 )
 from facewatch.people.undo import RECLUSTER
@@ -61,7 +61,7 @@ class _Before:
 
 
 @dataclass(eq=False)
-class Trial:
+class ReclusterTrial:
     """A recluster that is done in a copy of the catalog."""
 
     copy: Catalog
@@ -251,7 +251,7 @@ def _premises(copy: Catalog, before: _Before, rows: Iterable[Change]) -> Premise
     concerned = {person_id for person_id in people_in(rows) if person_id < before.first_new}
     own = faces_of(before.owners, concerned)
     return Premises(
-        people={person_id: standing_of(before.people[person_id], own[person_id]) for person_id in concerned},
+        people={person_id: premise_of(before.people[person_id], own[person_id]) for person_id in concerned},
         faces={row.id: _as_before(row, before.owners.get(row.id), was[row.id]) for row in copy.faces.rows(was.keys())},
         rejections={face: before.rejections[face] for face in was if face in before.rejections},
         cannot_links={one: before.cannot_links[one] for one in concerned if one in before.cannot_links},

@@ -13,7 +13,7 @@ from facewatch.presentation.corrections import describe
 from facewatch.text import plural
 
 if TYPE_CHECKING:
-    from facewatch.people.history import DecisionDetails, Step
+    from facewatch.people.history import DecisionDetails, JournalStep
 
 _ACTORS = {"user": "you", "scan": "a scan", "watch": "the watcher", "recluster": "a recluster"}
 
@@ -41,7 +41,7 @@ class StepLine:
     faces: tuple[int, ...]
 
 
-def step_line(step: Step) -> StepLine:
+def step_line(step: JournalStep) -> StepLine:
     entry = step.entry
     day, time = _day_and_time(entry.at)
     return StepLine(
@@ -59,7 +59,7 @@ def step_line(step: Step) -> StepLine:
     )
 
 
-def by_day(steps: Iterable[Step]) -> list[tuple[str, list[StepLine]]]:
+def by_day(steps: Iterable[JournalStep]) -> list[tuple[str, list[StepLine]]]:
     """Return the entries of each day, in their order."""
     return [(day, list(lines)) for day, lines in groupby(map(step_line, steps), key=lambda line: line.day)]
 

@@ -17,7 +17,7 @@ from facewatch.types import Tier
 
 if TYPE_CHECKING:
     from facewatch.people.explain import Why
-    from facewatch.people.photos.walk import Stage, Stop
+    from facewatch.people.photos.browse import Neighbour, Position
     from facewatch.people.photos.whole import FaceOnPhoto, WholePhoto
 
 _MARKS = {Mark.NOBODY: "nobody you know", Mark.NOT_A_FACE: "not a face", Mark.FORGOTTEN: "forgotten"}
@@ -105,9 +105,7 @@ def title_of(photo: WholePhoto) -> PhotoTitle:
     return PhotoTitle(
         day(found.taken_at) if found.taken_at else "Date unknown",
         facts=" · ".join(part for part in (plural(len(photo.faces), "face"), size) if part),
-        files=tuple(
-            ShownFile(display(Path(file.path).name), display(str(Path(file.path).parent))) for file in found.files
-        ),
+        files=tuple(_shown_file(Path(file.path)) for file in found.files),
         alt=_alt(photo),
     )
 
@@ -127,7 +125,7 @@ def _alt(photo: WholePhoto) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownStage:
+class ShownPosition:
     """Where a photo is among those that somebody goes through."""
 
     text: str
@@ -136,18 +134,18 @@ class ShownStage:
     behind: str | None
 
 
-def stage_shown(stage: Stage, what: str, query: Mapping[str, str]) -> ShownStage:
-    """Return how a stage is shown; `what`: of the things that are gone through, `query` names them in addresses."""
-    return ShownStage(
-        f"{stage.number:,} of {plural(stage.n, what)}",
-        _address(stage.before, query) if stage.before else None,
-        _address(stage.behind, query) if stage.behind else None,
+def position_shown(position: Position, what: str, query: Mapping[str, str]) -> ShownPosition:
+    """Return how a position is shown; `what`: what is browsed, `query` names it in addresses."""
+    return ShownPosition(
+        f"{position.number:,} of {plural(position.n, what)}",
+        _address(position.before, query) if position.before else None,
+        _address(position.behind, query) if position.behind else None,
     )
 
 
-def _address(stop: Stop, query: Mapping[str, str]) -> str:
-    face = {"face": stop.face_id} if stop.face_id is not None else {}
-    return f"/photo/{stop.photo_id}?{urlencode({**face, **query})}"
+def _address(neighbour: Neighbour, query: Mapping[str, str]) -> str:
+    face = {"face": neighbour.face_id} if neighbour.face_id is not None else {}
+    return f"/photo/{neighbour.photo_id}?{urlencode({**face, **query})}"
 
 
 def why_lines(why: Why) -> list[str]:

@@ -162,7 +162,7 @@ MOST_FACES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class ShownFace:
+class ChangedFace:
     """A face before or after."""
 
     id: int
@@ -181,9 +181,9 @@ class ChangeCard:
     text: str
     n_before: int
     n_after: int
-    before: tuple[ShownFace, ...]
+    before: tuple[ChangedFace, ...]
     """Some of the faces, those that go first."""
-    after: tuple[ShownFace, ...]
+    after: tuple[ChangedFace, ...]
     """Those that come first."""
 
 
@@ -221,11 +221,11 @@ def change_cards(preview: ReclusterPreview, people: Sequence[ChangedPerson]) -> 
     ]
 
 
-def _shown(faces: Sequence[int], others: Sequence[int], moved: str) -> tuple[ShownFace, ...]:
+def _shown(faces: Sequence[int], others: Sequence[int], moved: str) -> tuple[ChangedFace, ...]:
     """Return some faces of one side, the moved ones first, with room for some that stay."""
     staying = set(others)
-    stay = [ShownFace(face, "stays") for face in faces if face in staying]
-    move = [ShownFace(face, moved) for face in faces if face not in staying]
+    stay = [ChangedFace(face, "stays") for face in faces if face in staying]
+    move = [ChangedFace(face, moved) for face in faces if face not in staying]
     n_stay = max(MOST_FACES // 3, MOST_FACES - len(move))
     return tuple([*move[: MOST_FACES - min(n_stay, len(stay))], *stay[:n_stay]])
 

@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from facewatch.presentation.status import TOO_MANY_STREAMS, heartbeat_row
 from facewatch.reports.status import at_work
 from facewatch.web.access import Access
-from facewatch.web.site import Parts, Site
+from facewatch.web.site import Site, SiteParts
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -98,7 +98,7 @@ class Stamp:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        parts: Parts | None = getattr(scope["app"].state, "parts", None) if scope["type"] == "http" else None
+        parts: SiteParts | None = getattr(scope["app"].state, "parts", None) if scope["type"] == "http" else None
         if parts is None:
             await self._app(scope, receive, send)
             return

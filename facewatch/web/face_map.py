@@ -13,7 +13,7 @@ from facewatch.app import App
 from facewatch.presentation.html import render
 from facewatch.web.jobs import make_map
 from facewatch.web.people import everybody
-from facewatch.web.site import Parts, Site
+from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
 api = APIRouter(tags=["map"])
@@ -57,7 +57,7 @@ NO_MAP = _Map(b"", MapRow(is_ready=False, is_running=False, is_outdated=False, n
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("face", "<u4"), ("person", "<u4")])
 
 
-async def _map(site: Parts) -> _Map:
+async def _map(site: SiteParts) -> _Map:
     tiles = {tile.id: tile for tile in await everybody(site)}
 
     def work(app: App) -> _Map:
@@ -94,7 +94,7 @@ async def _map(site: Parts) -> _Map:
     return await site.access.cached(("map",), work)
 
 
-def _now(site: Parts, row: MapRow) -> MapRow:
+def _now(site: SiteParts, row: MapRow) -> MapRow:
     job = site.jobs.map
     return row.model_copy(update={"is_running": job.is_running, "fault": job.fault})
 

@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field
 
 from facewatch.app import App
 from facewatch.errors import NotKnownError
-from facewatch.people.history import DecisionDetails, HistoryPage, Step, decision_details, history_page
+from facewatch.people.history import DecisionDetails, HistoryPage, JournalStep, decision_details, history_page
 from facewatch.presentation.corrections import describe
 from facewatch.presentation.history import by_day, step_line, undo_question
 from facewatch.presentation.html import render
-from facewatch.web.site import Parts, Site
+from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
 api = APIRouter(tags=["journal"])
@@ -99,7 +99,7 @@ async def decision(site: Site, entry: Number) -> str:
     )
 
 
-async def _details(site: Parts, entry: int) -> DecisionDetails:
+async def _details(site: SiteParts, entry: int) -> DecisionDetails:
     details = await site.access.read(lambda app: decision_details(app.catalog, entry))
     if details is None:
         raise NotKnownError(f"there is no decision d{entry}")
@@ -130,7 +130,7 @@ async def show_entry(site: Site, entry: Number) -> JournalChain:
     )
 
 
-def _row(step: Step) -> JournalEntry:
+def _row(step: JournalStep) -> JournalEntry:
     entry = step.entry
     return JournalEntry(
         id=entry.id,

@@ -79,7 +79,7 @@ class PictureAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _PictureParts:
     store: PictureStore
     maker: PictureMaker
     idle_seconds: float
@@ -93,7 +93,7 @@ class Media:
         self._access = access
         self._make_workers = workers
         self._starting = asyncio.Lock()
-        self._parts: _Parts | None = None
+        self._parts: _PictureParts | None = None
 
     async def picture(self, find: Find, tags: str, gone: Coroutine[None, None, None]) -> PictureAnswer | None:
         """Return a picture, or why there is none; None: nobody knows what it is asked of, or nobody waits any more.
@@ -161,15 +161,15 @@ class Media:
             self._parts.maker.close()
             self._parts.store.close()
 
-    async def _ready(self) -> _Parts:
+    async def _ready(self) -> _PictureParts:
         async with self._starting:
             if self._parts is None:
                 self._parts = await self._access.read(self._make_parts)
         return self._parts
 
-    def _make_parts(self, app: App) -> _Parts:
+    def _make_parts(self, app: App) -> _PictureParts:
         store = app.picture_store()
-        return _Parts(store, PictureMaker(store, self._make_workers(app)), app.watch_settings.idle_seconds)
+        return _PictureParts(store, PictureMaker(store, self._make_workers(app)), app.watch_settings.idle_seconds)
 
     async def _make_covers(self) -> None:
         tiles = await self._access.cached("overview", lambda app: app.overview.tiles())

@@ -14,7 +14,7 @@ from facewatch.presentation.html import render
 from facewatch.presentation.people import nobody_yet, person_note
 from facewatch.reports.status import at_work
 from facewatch.web.paging import Pages
-from facewatch.web.site import Parts, Site
+from facewatch.web.site import Site, SiteParts
 
 if TYPE_CHECKING:
     from facewatch.app import App
@@ -66,7 +66,7 @@ class NameRows(BaseModel):
     people: list[NameRow]
 
 
-async def everybody(site: Parts) -> tuple[PersonTile, ...]:
+async def everybody(site: SiteParts) -> tuple[PersonTile, ...]:
     """Return everybody who is in the library now, as the catalog has them."""
     return await site.access.cached("overview", lambda app: app.overview.tiles())
 
@@ -96,7 +96,7 @@ async def people(site: Site, paging: Pages, q: str = "", which: Which = Which.AL
     )
 
 
-async def _nobody(site: Parts) -> str:
+async def _nobody(site: SiteParts) -> str:
     def work(app: App) -> tuple[dict[str, int], Holder | None, Heartbeat | None]:
         return app.catalog.files.counts() | app.catalog.faces.counts(), *at_work(app.catalog.path)
 

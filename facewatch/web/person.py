@@ -30,7 +30,7 @@ from facewatch.presentation.person import (
     title_of,
 )
 from facewatch.web.paging import Pages
-from facewatch.web.site import Parts, Site
+from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
 api = APIRouter(tags=["a person"])
@@ -138,17 +138,17 @@ class SimilarRows(BaseModel):
     people: list[SimilarRow]
 
 
-async def facts_of(site: Parts, person: int) -> PersonFacts:
+async def facts_of(site: SiteParts, person: int) -> PersonFacts:
     """Return what is known of a person as a whole, as the catalog has it."""
     return await site.access.cached(("person", person), lambda app: facts_about(app.catalog, person))
 
 
-async def doubts_of(site: Parts, person: int) -> Doubts:
+async def doubts_of(site: SiteParts, person: int) -> Doubts:
     return await site.access.cached(("doubts", person), lambda app: app.resemblance.doubts(person))
 
 
 async def faces_of(
-    site: Parts, person: int, sort: FaceOrder, by: FacesBy, *, offset: int, most: int
+    site: SiteParts, person: int, sort: FaceOrder, by: FacesBy, *, offset: int, most: int
 ) -> list[PersonFace]:
     """Return a part of a person's faces."""
     if sort is FaceOrder.DATE:
@@ -185,7 +185,7 @@ async def person_page(
             part=part,
             sort=sort,
             by=by,
-            walk=f"person:{facts.person.id}:{sort}:{by}",
+            origin=f"person:{facts.person.id}:{sort}:{by}",
             query=_query(sort, by),
         )
     )
@@ -282,12 +282,12 @@ def _companion_row(one: Companion) -> CompanionRow:
     )
 
 
-async def similar_to(site: Parts, person: int) -> list[SimilarPerson]:
+async def similar_to(site: SiteParts, person: int) -> list[SimilarPerson]:
     """Return who looks most like a person."""
     return await site.access.cached(("similar", person), lambda app: app.resemblance.similar(person, MOST_SIMILAR))
 
 
-async def own_similarity_of(site: Parts, person: int) -> float | None:
+async def own_similarity_of(site: SiteParts, person: int) -> float | None:
     """Return how alike the faces of a person are."""
     return await site.access.cached(("own similarity", person), lambda app: app.resemblance.own_similarity(person))
 

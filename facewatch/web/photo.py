@@ -13,15 +13,21 @@ from facewatch.app import App
 from facewatch.catalog import display
 from facewatch.errors import NotKnownError
 from facewatch.people.person import FaceOrder, ids_by_date, ids_by_doubt
-from facewatch.people.photos.walk import WALK, FaceWalk, Order, read_walk, stage_of_face, stage_of_photo
+from facewatch.people.photos.browse import (
+    FACE_LIST,
+    BrowseOrder,
+    FaceList,
+    position_of_face,
+    position_of_photo,
+    read_face_list,
+)
 from facewatch.people.photos.whole import FaceOnPhoto, WholePhoto, face_on_photo, whole_photo
-from facewatch.presentation.corrections import said_on_page
 from facewatch.presentation.html import render
-from facewatch.presentation.photo import ShownStage, boxes_of, stage_shown, title_of, why_lines
+from facewatch.presentation.photo import ShownPosition, boxes_of, position_shown, title_of, why_lines
 from facewatch.types import Box
-from facewatch.web.corrections import Name, Number, Outcome, decide
-from facewatch.web.person import doubts_of
-from facewatch.web.site import Parts, Site
+from facewatch.web.corrections import DecisionOutcome, Name, Number, decide, outcome_of
+from facewatch.web.person import PersonId, doubts_of
+from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
 api = APIRouter(tags=["photos"])
@@ -30,12 +36,12 @@ PhotoId = Annotated[int, Path(ge=1, lt=2**63)]
 FaceId = Annotated[int, Path(ge=1, lt=2**63)]
 Words = Annotated[str, Query(max_length=500)]
 """A search for photos, see `facewatch photos`; the page goes to the photo before and behind in it."""
-Origin = Annotated[str, Query(alias="from", pattern=f"^(?:{WALK.pattern})$", max_length=60)]
-"""The faces that are gone through, one after another; see `people.photos.walk`."""
+Origin = Annotated[str, Query(alias="from", pattern=f"^(?:{FACE_LIST.pattern})$", max_length=60)]
+"""The list of faces that is browsed; see `people.photos.browse`."""
 Pixel = Annotated[int, Field(ge=-100_000, le=1_000_000)]
 
 
-class FaceRow(BaseModel):
+class PhotoFaceRow(BaseModel):
     """A face of a photo; its box in pixels of the upright photo."""
 
     id: int
@@ -56,7 +62,7 @@ class FaceRow(BaseModel):
     tier: str
 
 
-class FaceDetails(FaceRow):
+class FaceDetails(PhotoFaceRow):
     photo_id: int
 
 
@@ -75,7 +81,7 @@ class PhotoDetails(BaseModel):
     height: int
     files: list[str]
     """All copies; none: it was deleted."""
-    faces: list[FaceRow]
+    faces: list[PhotoFaceRow]
     present: list[PresentRow]
 
 
@@ -100,7 +106,7 @@ class Receiver(BaseModel):
         return self
 
 
-class DrawnBox(Receiver):
+class MissedFace(Receiver):
     """A box round a face that was missed, in pixels of the upright photo, and whose it is, if that is known."""
 
     x: Pixel
@@ -113,39 +119,39 @@ class WhyLines(BaseModel):
     lines: list[str]
 
 
-async def _photo(site: Parts, photo: int) -> WholePhoto:
+async def _photo(site: SiteParts, photo: int) -> WholePhoto:
     return await site.access.read(lambda app: whole_photo(app.catalog, photo))
 
 
-async def _stage(site: Parts, photo: int, face: int, words: str, origin: str) -> ShownStage | None:
+async def _position(site: SiteParts, photo: int, face: int, words: str, origin: str) -> ShownPosition | None:
     """Return where a photo is among those that somebody goes through; None: it is none of them."""
     if words:
         order = await site.access.cached(("photos", words), lambda app: _found_in(app, words))
-        stage = stage_of_photo(order, photo)
-        return stage_shown(stage, "photo", {"q": words}) if stage else None
-    walk = read_walk(origin)
-    if walk is None:
+        position = position_of_photo(order, photo)
+        return position_shown(position, "photo", {"q": words}) if position else None
+    wanted = read_face_list(origin)
+    if wanted is None:
         return None
-    faces = await _faces_of(site, walk)
-    met = await site.access.read(lambda app: stage_of_face(app.catalog, faces, face))
-    return stage_shown(met, "face", {"from": origin}) if met else None
+    faces = await _faces_of(site, wanted)
+    position = await site.access.read(lambda app: position_of_face(app.catalog, faces, face))
+    return position_shown(position, "face", {"from": origin}) if position else None
 
 
-def _found_in(app: App, words: str) -> Order:
-    return Order(app.catalog.photo_search.ids(app.photos().understand(words)))
+def _found_in(app: App, words: str) -> BrowseOrder:
+    return BrowseOrder(app.catalog.photo_search.ids(app.photos().understand(words)))
 
 
-async def _faces_of(site: Parts, walk: FaceWalk) -> Order:
-    """Return the faces that are gone through, in their order."""
-    person_id, key = walk.person_id, ("walk", walk)
+async def _faces_of(site: SiteParts, wanted: FaceList) -> BrowseOrder:
+    """Return the faces of a list in its order."""
+    person_id, key = wanted.person_id, ("faces", wanted)
     if person_id is None:
-        return await site.access.cached(key, lambda app: Order(app.catalog.pool.ids(walk.kind)))
-    if walk.sort is FaceOrder.DOUBT:
+        return await site.access.cached(key, lambda app: BrowseOrder(app.catalog.pool.ids(wanted.kind)))
+    if wanted.sort is FaceOrder.DOUBT:
         doubts = await doubts_of(site, person_id)
         return await site.access.cached(
-            key, lambda app: Order(ids_by_doubt(app.catalog, person_id, doubts, by=walk.by))
+            key, lambda app: BrowseOrder(ids_by_doubt(app.catalog, person_id, doubts, by=wanted.by))
         )
-    return await site.access.cached(key, lambda app: Order(ids_by_date(app.catalog, person_id, by=walk.by)))
+    return await site.access.cached(key, lambda app: BrowseOrder(ids_by_date(app.catalog, person_id, by=wanted.by)))
 
 
 @pages.get("/photo/{photo}", response_class=HTMLResponse)
@@ -159,7 +165,7 @@ async def photo_page(site: Site, photo: PhotoId, q: Words = "", origin: Origin =
         title=title_of(whole),
         present=[one for one in whole.found.people if one.face_id is None],
         chosen=face,
-        stage=await _stage(site, photo, face, q, origin),
+        position=await _position(site, photo, face, q, origin),
     )
 
 
@@ -175,11 +181,7 @@ async def face_page(site: Site, face: FaceId) -> RedirectResponse:
 @api.get("/faces/{face}")
 async def one_face(site: Site, face: FaceId) -> FaceDetails:
     """Return a face."""
-
-    def work(app: App) -> tuple[int, FaceOnPhoto]:
-        return face_on_photo(app.catalog, face)
-
-    photo_id, one = await site.access.read(work)
+    photo_id, one = await site.access.read(lambda app: face_on_photo(app.catalog, face))
     return FaceDetails(photo_id=photo_id, **_face_row(one).model_dump())
 
 
@@ -199,8 +201,8 @@ async def one_photo(site: Site, photo: PhotoId) -> PhotoDetails:
     )
 
 
-def _face_row(one: FaceOnPhoto) -> FaceRow:
-    return FaceRow(
+def _face_row(one: FaceOnPhoto) -> PhotoFaceRow:
+    return PhotoFaceRow(
         id=one.id,
         number=one.number,
         x=one.box.x,
@@ -225,25 +227,24 @@ async def why(site: Site, face: FaceId) -> WhyLines:
 
 
 @api.post("/photos/{photo}/faces")
-async def add_face(site: Site, photo: PhotoId, drawn: DrawnBox) -> Outcome:
+async def add_face(site: Site, photo: PhotoId, missed: MissedFace) -> DecisionOutcome:
     """Add a face that was missed; it is embedded at once."""
-    box = Box(drawn.x, drawn.y, drawn.w, drawn.h)
+    box = Box(missed.x, missed.y, missed.w, missed.h)
 
-    def work(app: App) -> Outcome:
-        decided = app.corrections.add_face(photo, box, drawn.who, is_new=drawn.is_new)
-        return Outcome(said=said_on_page(app.catalog, decided), entry_id=decided.entry_id, people=list(decided.people))
+    def work(app: App) -> DecisionOutcome:
+        return outcome_of(app, app.corrections.add_face(photo, box, missed.who, is_new=missed.is_new))
 
     return await site.access.decide(work, is_analysing=True)
 
 
 @api.post("/photos/{photo}/present")
-async def present(site: Site, photo: PhotoId, somebody: Receiver) -> Outcome:
+async def present(site: Site, photo: PhotoId, somebody: Receiver) -> DecisionOutcome:
     """Say that somebody is in a photo without a face."""
     who = somebody.who or ""
     return await decide(site, lambda decisions: decisions.present(who, [photo], is_new=somebody.is_new))
 
 
 @api.post("/photos/{photo}/absent/{person}")
-async def absent(site: Site, photo: PhotoId, person: Annotated[int, Path(ge=1, lt=2**63)]) -> Outcome:
+async def absent(site: Site, photo: PhotoId, person: PersonId) -> DecisionOutcome:
     """Take that back."""
     return await decide(site, lambda decisions: decisions.absent(ids.person(person), [photo]))

@@ -23,7 +23,7 @@ from facewatch.presentation.photos import found_line, photo_tiles, totals_lines
 from facewatch.web.paging import Pages
 from facewatch.web.people import everybody
 from facewatch.web.photo import Words
-from facewatch.web.site import Parts, Site
+from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
 api = APIRouter(tags=["photos"])
@@ -83,7 +83,7 @@ class CompletionRows(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class _FoundPhotos:
     """What a search finds as a whole."""
 
     ids: Sequence[int]
@@ -93,14 +93,14 @@ class _Search:
     n_undated: int
 
 
-_NOTHING = _Search((), line="", notes=(), n_deleted=0, n_undated=0)
+_NOTHING = _FoundPhotos((), line="", notes=(), n_deleted=0, n_undated=0)
 
 
-def _search(app: App, words: str) -> _Search:
+def _search(app: App, words: str) -> _FoundPhotos:
     finder = app.photos()
     query = finder.understand(words)
     totals = finder.totals(query)
-    return _Search(
+    return _FoundPhotos(
         app.catalog.photo_search.ids(query),
         line=found_line(query, totals, app.catalog.people.names()),
         notes=tuple(totals_lines(totals)),
@@ -109,16 +109,16 @@ def _search(app: App, words: str) -> _Search:
     )
 
 
-async def _found(site: Parts, words: str) -> _Search:
+async def _found(site: SiteParts, words: str) -> _FoundPhotos:
     return await site.access.cached(("search", words), lambda app: _search(app, words))
 
 
-async def _these(site: Parts, photos: Sequence[int]) -> tuple[list[FoundPhoto], OfflinePlaces]:
+async def _these(site: SiteParts, photos: Sequence[int]) -> tuple[list[FoundPhoto], OfflinePlaces]:
     found = await site.access.read(lambda app: app.catalog.photo_search.found(photos))
     return found, await offline_places(site)
 
 
-async def offline_places(site: Parts) -> OfflinePlaces:
+async def offline_places(site: SiteParts) -> OfflinePlaces:
     """Return what is offline, as it was some seconds ago at most: asking a drive takes as long as that answers."""
     moment = int(time.monotonic() // OFFLINE_SECONDS)
     return await site.access.cached(("offline", moment), lambda app: app.photos().offline())

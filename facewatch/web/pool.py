@@ -13,7 +13,7 @@ from facewatch.catalog.pool import PoolKind
 from facewatch.presentation.html import render
 from facewatch.presentation.pool import pool_tiles
 from facewatch.web.paging import Pages
-from facewatch.web.site import Parts, Site
+from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
 api = APIRouter(tags=["unassigned faces"])
@@ -40,7 +40,7 @@ class PoolFaceRows(BaseModel):
     faces: list[PoolFaceRow]
 
 
-async def _ids(site: Parts, kind: PoolKind) -> Sequence[int]:
+async def _ids(site: SiteParts, kind: PoolKind) -> Sequence[int]:
     return await site.access.cached(("pool", kind), lambda app: app.catalog.pool.ids(kind))
 
 

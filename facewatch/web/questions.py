@@ -53,7 +53,7 @@ class Answered:
     """What is asked next where a question was divided."""
 
 
-class QuestionDesk:
+class QuestionQueue:
     """Hands out questions and takes their answers."""
 
     def __init__(self, access: Access, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -12,7 +12,6 @@ from pydantic import BaseModel
 from facewatch.app import App
 from facewatch.errors import OutdatedError
 from facewatch.people.recluster_preview import Fate
-from facewatch.presentation.corrections import said_on_page
 from facewatch.presentation.html import render
 from facewatch.presentation.recluster import (
     DROPPED,
@@ -23,7 +22,7 @@ from facewatch.presentation.recluster import (
     preview_row,
 )
 from facewatch.settings import ReclusterField, recluster_fields
-from facewatch.web.corrections import Outcome
+from facewatch.web.corrections import DecisionOutcome, outcome_of
 from facewatch.web.jobs import Preview
 from facewatch.web.paging import Pages
 from facewatch.web.site import Site
@@ -35,7 +34,7 @@ PAGE = 24
 """People on one page of a preview."""
 
 
-class Wanted(BaseModel):
+class WantedRecluster(BaseModel):
     """How to group; null: as it is set."""
 
     method: str | None = None
@@ -100,7 +99,7 @@ async def recluster(site: Site, page: Pages, fate: Annotated[Fate | None, Query(
 
 
 @api.post("/recluster")
-async def preview_recluster(site: Site, wanted: Wanted) -> PreviewRow:
+async def preview_recluster(site: Site, wanted: WantedRecluster) -> PreviewRow:
     """Work out what a recluster would do; nothing is changed. GET says when it is ready, and so do events."""
     config = await site.access.read(lambda app: app.config)
     given = wanted.model_dump(exclude={"is_from_scratch"}, exclude_none=True)
@@ -125,14 +124,13 @@ def _row(preview: Preview) -> PreviewRow:
 
 
 @api.post("/recluster/{number}/apply")
-async def apply_preview(site: Site, number: Number) -> Outcome:
+async def apply_preview(site: Site, number: Number) -> DecisionOutcome:
     """Do exactly what was previewed, as one decision; where somebody whom it would change is not as they were then,
     nothing is done."""
     preview = site.jobs.result(number)
 
-    def work(app: App) -> Outcome:
-        decided = app.reclusterer().apply(preview)
-        return Outcome(said=said_on_page(app.catalog, decided), entry_id=decided.entry_id, people=list(decided.people))
+    def work(app: App) -> DecisionOutcome:
+        return outcome_of(app, app.reclusterer().apply(preview))
 
     try:
         outcome = await site.access.decide(work)

@@ -26,8 +26,8 @@ from facewatch.presentation.review_page import (
     past_line,
     question_card,
 )
-from facewatch.web.corrections import Name, Outcome
-from facewatch.web.site import Parts, Site
+from facewatch.web.corrections import DecisionOutcome, Name
+from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
 api = APIRouter(prefix="/review", tags=["review"])
@@ -45,7 +45,7 @@ Before = Annotated[int | None, Query(ge=1, lt=2**63)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
+class _ReviewState:
     """What a page of the review shows."""
 
     card: QuestionCard | None
@@ -88,15 +88,15 @@ async def one_question(site: Site, question_id: QuestionId) -> str:
     return await _page(site, question, said="")
 
 
-async def _page(site: Parts, question: Question | None, *, said: str) -> str:
-    scene = await site.access.read(lambda app: _scene(app, question, said))
+async def _page(site: SiteParts, question: Question | None, *, said: str) -> str:
+    state = await site.access.read(lambda app: _state(app, question, said))
     outlook = await site.questions.outlook() if question is not None else None
     return render(
         "web/review.html",
         current="review",
-        card=scene.card,
-        past=scene.past,
-        said=scene.said,
+        card=state.card,
+        past=state.past,
+        said=state.said,
         is_waiting=question is None and not said,
         outlook=words.outlook(outlook) if outlook else "",
         share=outlook.share if outlook else 0,
@@ -104,17 +104,17 @@ async def _page(site: Parts, question: Question | None, *, said: str) -> str:
     )
 
 
-def _scene(app: App, question: Question | None, said: str) -> _Scene:
+def _state(app: App, question: Question | None, said: str) -> _ReviewState:
     card = question_card(app.catalog, question) if question is not None else None
     past = past_answers(app.catalog, MOST_PAST).answers
-    return _Scene(card, tuple(past_line(one) for one in past), said)
+    return _ReviewState(card, tuple(past_line(one) for one in past), said)
 
 
-async def _obstacle(site: Parts) -> str | None:
+async def _obstacle(site: SiteParts) -> str | None:
     return await site.access.cached("obstacle", lambda app: words.obstacle(app.catalog, app.engine))
 
 
-async def _nothing(site: Parts) -> str:
+async def _nothing(site: SiteParts) -> str:
     counts = await site.access.cached("face counts", lambda app: app.catalog.faces.counts())
     return words.nothing_to_ask(counts["open"])
 
@@ -153,7 +153,7 @@ class ReviewQuestions(BaseModel):
     """Best first."""
 
 
-class Wanted(BaseModel):
+class WantedQuestions(BaseModel):
     """Which questions are wanted next."""
 
     n: Annotated[int, Field(ge=1, le=20)] = 3
@@ -186,7 +186,7 @@ class GivenAnswer(BaseModel):
         return self
 
 
-class AnswerOutcome(Outcome):
+class AnswerOutcome(DecisionOutcome):
     """What came of an answer."""
 
     halves: list[str]
@@ -240,7 +240,7 @@ async def list_questions(
 
 
 @api.post("/next")
-async def next_questions(site: Site, wanted: Wanted) -> NextQuestions:
+async def next_questions(site: Site, wanted: WantedQuestions) -> NextQuestions:
     """Return the questions to ask next, and whether the one that is shown is still open."""
     found = await site.questions.next(wanted.n, without=frozenset(wanted.without))
     gone = await _gone(site, wanted.shown) if wanted.shown else ""
@@ -251,7 +251,7 @@ async def next_questions(site: Site, wanted: Wanted) -> NextQuestions:
     )
 
 
-async def _gone(site: Parts, question_id: str) -> str:
+async def _gone(site: SiteParts, question_id: str) -> str:
     question = await site.questions.one(question_id)
     if question is None:
         return words.not_open(question_id)
@@ -300,7 +300,7 @@ async def show_outlook(site: Site) -> ReviewOutlook:
     return ReviewOutlook(said=words.outlook(found), share=found.share, n_answers=found.n_answers, goal=found.goal)
 
 
-async def _rows(site: Parts, questions: list[Question] | tuple[Question, ...]) -> list[ReviewQuestion]:
+async def _rows(site: SiteParts, questions: list[Question] | tuple[Question, ...]) -> list[ReviewQuestion]:
     return await site.access.read(lambda app: [_row(app, question) for question in questions])
 
 

@@ -15,7 +15,7 @@ from facewatch.app import App
 from facewatch.people.search import NearFaces
 from facewatch.presentation.html import render
 from facewatch.presentation.search import near_people, near_tiles, searched
-from facewatch.web.site import Parts, Site
+from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
 api = APIRouter(tags=["search"])
@@ -58,11 +58,11 @@ class SearchedFaces(BaseModel):
     faces: list[SearchedFace]
 
 
-async def _like_face(site: Parts, face: int, most: int) -> NearFaces:
+async def _like_face(site: SiteParts, face: int, most: int) -> NearFaces:
     return await site.access.read(lambda app: app.search.like_face(face, k=most))
 
 
-async def _like_photo(site: Parts, request: Request, most: int) -> list[NearFaces]:
+async def _like_photo(site: SiteParts, request: Request, most: int) -> list[NearFaces]:
     """Return the faces of a photo that is sent as the body; it is kept nowhere."""
     content = await _body(request)
 

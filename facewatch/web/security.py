@@ -89,7 +89,7 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AccessRules:
     """What is asked of those who ask."""
 
     hosts: frozenset[str] = LOCAL_NAMES
@@ -100,7 +100,7 @@ class Rules:
     """Its digest; None: nobody is asked for one."""
 
     @classmethod
-    def of(cls, listening_at: str, hosts: Collection[str], token: str | None) -> Rules:
+    def of(cls, listening_at: str, hosts: Collection[str], token: str | None) -> AccessRules:
         """Return the rules for an address that is listened at, and names that a proxy hands on."""
         names = LOCAL_NAMES | {name.lower() for name in hosts}
         if is_loopback(listening_at):
@@ -140,7 +140,7 @@ def is_foreign(headers: Mapping[str, str], *, is_safe: bool) -> bool:
 class Guard:
     """Lets through only what the rules allow, and adds the headers that every answer has."""
 
-    def __init__(self, app: ASGIApp, rules: Rules, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
         self._rules = rules
         self._attempts = _Attempts(clock)

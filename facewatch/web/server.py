@@ -46,9 +46,9 @@ from facewatch.web.errors import add_error_answers
 from facewatch.web.jobs import Jobs, OpenApp
 from facewatch.web.media import Media
 from facewatch.web.peers import is_own
-from facewatch.web.questions import QuestionDesk
-from facewatch.web.security import IS_OWN, Guard, Rules, is_loopback
-from facewatch.web.site import Parts
+from facewatch.web.questions import QuestionQueue
+from facewatch.web.security import IS_OWN, AccessRules, Guard, is_loopback
+from facewatch.web.site import SiteParts
 
 if TYPE_CHECKING:
     from facewatch.app import App
@@ -105,7 +105,7 @@ SHUTDOWN_SECONDS = 2
 def make_site(
     make: Callable[[], App],
     *,
-    rules: Rules | None = None,
+    rules: AccessRules | None = None,
     is_kept_ready: bool = False,
     workers: Callable[[App], PictureWorkers] = media.page_workers,
     open_apart: OpenApp | None = None,
@@ -123,7 +123,7 @@ def make_site(
     async def lifespan(site: FastAPI) -> AsyncIterator[None]:
         access = Access(make)
         jobs = Jobs(access.say, open_app=open_apart)
-        parts = Parts(access, Media(access, workers), QuestionDesk(access), jobs, KeptStatus())
+        parts = SiteParts(access, Media(access, workers), QuestionQueue(access), jobs, KeptStatus())
         site.state.parts = parts
         tasks: list[asyncio.Task[None]] = []
         try:
@@ -160,7 +160,7 @@ def make_site(
     site.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_answers(site)
     site.add_middleware(events.Stamp)
-    site.add_middleware(Guard, rules=rules or Rules())
+    site.add_middleware(Guard, rules=rules or AccessRules())
     return site
 
 
@@ -177,7 +177,7 @@ class _Uvicorn(uvicorn.Server):
     """Lets pages that wait for events go before it waits for its connections to end."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        parts: Parts | None = getattr(self.config.app.state, "parts", None)  # type: ignore[union-attr]
+        parts: SiteParts | None = getattr(self.config.app.state, "parts", None)  # type: ignore[union-attr]
         if parts is not None:
             parts.access.stop_streams()
         await super().shutdown(sockets)

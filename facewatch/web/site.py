@@ -11,24 +11,24 @@ from facewatch.reports.status import KeptStatus
 from facewatch.web.access import Access
 from facewatch.web.jobs import Jobs
 from facewatch.web.media import Media
-from facewatch.web.questions import QuestionDesk
+from facewatch.web.questions import QuestionQueue
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class SiteParts:
     """The parts of a site."""
 
     access: Access
     media: Media
-    questions: QuestionDesk
+    questions: QuestionQueue
     jobs: Jobs
     status: KeptStatus
 
 
-def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
+def _parts(request: Request) -> SiteParts:
+    parts: SiteParts = request.app.state.parts
     return parts
 
 
-Site = Annotated[Parts, Depends(_parts)]
+Site = Annotated[SiteParts, Depends(_parts)]
 """A parameter of a handler that gets the parts of the site."""

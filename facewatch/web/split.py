@@ -14,7 +14,7 @@ from facewatch.people.person import person_at
 from facewatch.presentation.corrections import split_facts
 from facewatch.presentation.html import render
 from facewatch.presentation.person import SplitGroup, separated_on_page, split_groups
-from facewatch.web.corrections import Name, Number, Numbers, Outcome
+from facewatch.web.corrections import DecisionOutcome, Name, Number, Numbers
 from facewatch.web.person import PersonId
 from facewatch.web.site import Site
 
@@ -124,14 +124,14 @@ def _plan(app: App, person: int, *, into: int | None, is_strict: bool) -> SplitP
 
 
 @api.post("/people/{person}/split")
-async def split(site: Site, person: PersonId, wanted: Split) -> Outcome:
+async def split(site: Site, person: PersonId, wanted: Split) -> DecisionOutcome:
     """Make parts of a person other people, as one decision."""
     parts = [Arranged(tuple(part.faces), part.new_name, part.person) for part in wanted.parts]
 
-    def work(app: App) -> Outcome:
+    def work(app: App) -> DecisionOutcome:
         with app.corrections.deciding() as decisions:
             done = separate(app.catalog, decisions, person_at(app.catalog, person), parts)
-        return Outcome(
+        return DecisionOutcome(
             said=separated_on_page(app.catalog, done), entry_id=done.entry_id, people=[done.person_id, *done.people]
         )
 

@@ -15,13 +15,13 @@ from facewatch.presentation.reports import status_row
 from facewatch.presentation.status import STARTED, STOPPING, busy_on_page, status_page
 from facewatch.reports.status import Status, at_work
 from facewatch.web.recluster import SaidRow
-from facewatch.web.site import Parts, Site
+from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
 api = APIRouter(tags=["status"])
 
 
-async def _status(site: Parts) -> Status:
+async def _status(site: SiteParts) -> Status:
     version = site.access.version
     return await site.access.read(lambda app: site.status.now(app.status_report(), version))
 

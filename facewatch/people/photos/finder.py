@@ -11,7 +11,7 @@ from facewatch.catalog.photos import FoundPhoto, PhotoFile, PhotoQuery, PhotoTot
 from facewatch.folders.model import WantedLink
 from facewatch.library.roots import Libraries
 from facewatch.people.photos.query import photo_query
-from facewatch.people.photos.words import Word
+from facewatch.people.photos.words import QueryWord
 
 PHOTOS_AT_ONCE = 1000
 """Photos whose facts are read together when all are wanted."""
@@ -58,7 +58,7 @@ class PhotoFinder:
         self._catalog = catalog
         self._libraries = libraries
 
-    def understand(self, words: Sequence[Word] | str, *, here: Path | None = None) -> PhotoQuery:
+    def understand(self, words: Sequence[QueryWord] | str, *, here: Path | None = None) -> PhotoQuery:
         """See `photo_query`."""
         with self._catalog.read():
             return photo_query(self._catalog, words, here=here)

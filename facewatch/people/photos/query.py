@@ -20,8 +20,8 @@ from facewatch.people.lookup import NobodyCalledError, find_person, name_key, nu
 from facewatch.people.photos.words import (
     UNDERSTOOD,
     WITHOUT_VALUE,
+    QueryWord,
     Term,
-    Word,
     after,
     before,
     date_span,
@@ -37,7 +37,7 @@ _PATHS = ("/", "./", "../", "~")
 """How a word begins that can only be a folder."""
 
 
-def photo_query(catalog: Catalog, words: Sequence[Word] | str, *, here: Path | None = None) -> PhotoQuery:
+def photo_query(catalog: Catalog, words: Sequence[QueryWord] | str, *, here: Path | None = None) -> PhotoQuery:
     """Return what a search means.
 
     Args:
@@ -53,7 +53,7 @@ def photo_query(catalog: Catalog, words: Sequence[Word] | str, *, here: Path | N
 
 
 @dataclass(slots=True)
-class _Draft:
+class _QueryDraft:
     """What has been read of a search."""
 
     groups: list[list[int]] = field(default_factory=list)
@@ -89,12 +89,12 @@ class _Draft:
 class _Reader:
     """Goes through the words, once."""
 
-    def __init__(self, words: list[Word], names: _Names, folders: LibraryFolders) -> None:
+    def __init__(self, words: list[QueryWord], names: _Names, folders: LibraryFolders) -> None:
         self._words = words
         self._names = names
         self._folders = folders
         self._at = 0
-        self._draft = _Draft()
+        self._draft = _QueryDraft()
 
     def read(self) -> PhotoQuery:
         while self._at < len(self._words):
@@ -115,7 +115,7 @@ class _Reader:
             raise QueryError("photos without a date are of no year; leave out 'undated' or the date")
         return query
 
-    def _read_bare(self, word: Word) -> None:
+    def _read_bare(self, word: QueryWord) -> None:
         if word.text in ("", ","):
             self._at += 1
         elif not word.is_quoted and (span := date_span(word.text)) is not None and not self._is_name_ahead():
@@ -131,7 +131,7 @@ class _Reader:
         texts = self._plain_texts()
         return any(self._names.exact(" ".join(texts[:n])) for n in range(2, len(texts) + 1))
 
-    def _read_term(self, word: Word, term: Term) -> None:
+    def _read_term(self, word: QueryWord, term: Term) -> None:
         if term not in WITHOUT_VALUE and term not in (Term.WITH, Term.WITHOUT) and not self._has_value(word):
             raise QueryError(f"'{term}' says nothing without a value; {_example(_EXAMPLES[term])}")
         match term:
@@ -159,21 +159,21 @@ class _Reader:
 
     # --- values ---
 
-    def _has_value(self, word: Word) -> bool:
+    def _has_value(self, word: QueryWord) -> bool:
         return bool(word.text) or (self._at < len(self._words) and self._words[self._at].term is None)
 
-    def _take_value(self, word: Word) -> str:
+    def _take_value(self, word: QueryWord) -> str:
         """Return what stands behind a word, or follows it."""
         if word.text:
             return word.text
         self._at += 1
         return self._words[self._at - 1].text
 
-    def _put_back(self, word: Word) -> None:
+    def _put_back(self, word: QueryWord) -> None:
         """Let what stands behind a word be read as if it followed it."""
         if word.text:
             self._at -= 1
-            self._words[self._at] = Word(word.text, is_quoted=word.is_quoted)
+            self._words[self._at] = QueryWord(word.text, is_quoted=word.is_quoted)
 
     def _plain_texts(self) -> list[str]:
         """Return the words from here on that may be one name, or one folder."""
@@ -186,7 +186,7 @@ class _Reader:
 
     # --- people ---
 
-    def _begin_names(self, word: Word, term: Term) -> None:
+    def _begin_names(self, word: QueryWord, term: Term) -> None:
         if not self._has_value(word):
             raise QueryError(f"'{term}' is followed by nobody; {_example(f'{term} Anna')}")
         self._put_back(word)
@@ -250,7 +250,7 @@ class _Reader:
             raise QueryError("'faces' can be given once, as faces:3, faces:3+ or faces:2-5")
         self._draft.faces = face_counts(text)
 
-    def _read_in(self, word: Word) -> None:
+    def _read_in(self, word: QueryWord) -> None:
         """Read a folder, or a year: `in 2019` is a year, `in:2019` a folder."""
         ahead = self._words[self._at] if not word.text else word
         if not word.text and not ahead.is_quoted and (span := date_span(ahead.text)) is not None:

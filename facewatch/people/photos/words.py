@@ -59,7 +59,7 @@ UNDERSTOOD = "with, without, or, faces:3+, 2019, 2015-2018, since 2019, before 2
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class QueryWord:
     """One word of a search."""
 
     text: str
@@ -79,7 +79,7 @@ _WORD = re.compile(r'(?:(\w+):)?"([^"]*)"?|(\S+)')
 _KEYED = re.compile(r"(\w+):(.*)", re.DOTALL)
 
 
-def words_of(text: str) -> list[Word]:
+def words_of(text: str) -> list[QueryWord]:
     """Return the words of a search that was typed as one line.
 
     Raises:
@@ -93,35 +93,35 @@ def words_of(text: str) -> list[Word]:
         if plain is not None:
             found.append(_word(plain))
         elif key and key.casefold() in TERMS:
-            found.append(Word(quoted, TERMS[key.casefold()], is_quoted=True))
+            found.append(QueryWord(quoted, TERMS[key.casefold()], is_quoted=True))
         else:
-            found.append(Word(f"{key}:{quoted}" if key else quoted, is_quoted=True))
+            found.append(QueryWord(f"{key}:{quoted}" if key else quoted, is_quoted=True))
     return found
 
 
-def words_of_arguments(arguments: Sequence[str]) -> list[Word]:
+def words_of_arguments(arguments: Sequence[str]) -> list[QueryWord]:
     """Return the words of a search that a shell has split: an argument with a space was quoted, unless it is alone."""
     if len(arguments) == 1:
         return words_of(arguments[0])
-    found: list[Word] = []
+    found: list[QueryWord] = []
     for argument in arguments:
         found += [_quoted(argument)] if any(map(str.isspace, argument)) else words_of(argument)
     return found
 
 
-def _quoted(argument: str) -> Word:
+def _quoted(argument: str) -> QueryWord:
     keyed = _KEYED.fullmatch(argument)
     if keyed and keyed[1].casefold() in TERMS:
-        return Word(keyed[2], TERMS[keyed[1].casefold()], is_quoted=True)
-    return Word(argument, is_quoted=True)
+        return QueryWord(keyed[2], TERMS[keyed[1].casefold()], is_quoted=True)
+    return QueryWord(argument, is_quoted=True)
 
 
-def _word(text: str) -> Word:
+def _word(text: str) -> QueryWord:
     keyed = _KEYED.fullmatch(text)
     key = (keyed[1] if keyed else text).casefold()
     if key not in TERMS:
-        return Word(text)
-    return Word(keyed[2] if keyed else "", TERMS[key])
+        return QueryWord(text)
+    return QueryWord(keyed[2] if keyed else "", TERMS[key])
 
 
 # --- dates ---

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from facewatch.people.history import Step, steps_of
+from facewatch.people.history import JournalStep, steps_of
 from facewatch.people.review.answers import Answer, parse_answer
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class PastAnswer:
     text: str
     """The question in words, as it was asked."""
     answer: Answer
-    step: Step
+    step: JournalStep
     """The decision that came of it."""
 
 
@@ -41,7 +41,7 @@ def past_answers(catalog: Catalog, most: int, *, before: int | None = None) -> P
     return PastAnswers(answers, found[most - 1].id if len(found) > most else None)
 
 
-def _past(entry: Entry, step: Step) -> PastAnswer:
+def _past(entry: Entry, step: JournalStep) -> PastAnswer:
     recorded = entry.details["answer"]
     question_id, answer = parse_answer(f"{recorded['question']}={recorded['said']}")
     return PastAnswer(question_id, recorded["text"], answer, step)

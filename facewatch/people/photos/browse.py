@@ -1,4 +1,4 @@
-"""What somebody goes through one photo after another: the photos of a search, somebody's faces, the faces of nobody."""
+"""Photos that somebody browses one after another: those of a search, of somebody's faces, of the faces of nobody."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from facewatch.catalog.person import FacesBy
 from facewatch.catalog.pool import PoolKind
 from facewatch.people.person import FaceOrder
 
-WALK = re.compile(r"(?:person:(\d{1,18})(?::(date|doubt))?(?::(all|run|user))?|pool(?::(open|poor|aside))?)?")
-"""How the faces that are gone through are named: person:12, person:12:doubt:run, pool, pool:poor; empty: none are."""
+FACE_LIST = re.compile(r"(?:person:(\d{1,18})(?::(date|doubt))?(?::(all|run|user))?|pool(?::(open|poor|aside))?)?")
+"""How lists of faces are named: person:12, person:12:doubt:run, pool, pool:poor; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
-class FaceWalk:
-    """Faces that are gone through in the order of their page."""
+class FaceList:
+    """Which faces are browsed, in the order of their page."""
 
     person_id: int | None
     """Those of this person; None: those of nobody."""
@@ -28,8 +28,8 @@ class FaceWalk:
 
 
 @dataclass(frozen=True)
-class Order:
-    """The ids of photos, or of faces, in the order in which they are gone through."""
+class BrowseOrder:
+    """The ids of photos, or of faces, in the order in which they are browsed."""
 
     ids: Sequence[int]
 
@@ -40,65 +40,65 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """A photo on the way, and the face of it that is meant."""
+class Neighbour:
+    """The photo before or behind another, and the face of it that is meant."""
 
     photo_id: int
     face_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """Where somebody is on the way."""
+class Position:
+    """Where a photo stands among those that are browsed."""
 
     number: int
-    """From 1."""
+    """From 1; `n` are there."""
     n: int
-    before: Stop | None
-    behind: Stop | None
+    before: Neighbour | None
+    behind: Neighbour | None
 
 
-def read_walk(text: str) -> FaceWalk | None:
-    """Return the faces that are named so; None: none are.
+def read_face_list(text: str) -> FaceList | None:
+    """Return the list of faces that is named so; None: there is none.
 
     Raises:
-        ValueError: it is no name of faces.
+        ValueError: it is no name of a list.
     """
-    named = WALK.fullmatch(text)
+    named = FACE_LIST.fullmatch(text)
     if named is None:
-        raise ValueError(f"{text!r} names no faces")
+        raise ValueError(f"{text!r} names no list of faces")
     person, sort, by, kind = named.groups()
     if person is not None:
-        return FaceWalk(int(person), FaceOrder(sort or FaceOrder.DATE), FacesBy(by or FacesBy.ALL))
-    return FaceWalk(None, kind=PoolKind(kind or PoolKind.OPEN)) if text else None
+        return FaceList(int(person), FaceOrder(sort or FaceOrder.DATE), FacesBy(by or FacesBy.ALL))
+    return FaceList(None, kind=PoolKind(kind or PoolKind.OPEN)) if text else None
 
 
-def stage_of_photo(order: Order, photo_id: int) -> Stage | None:
+def position_of_photo(order: BrowseOrder, photo_id: int) -> Position | None:
     """Return where a photo stands among photos; None: it is none of them any more."""
     place = order.places.get(photo_id)
     if place is None:
         return None
     before, behind = _beside(order.ids, place)
-    return Stage(
+    return Position(
         place + 1,
         len(order.ids),
-        Stop(before) if before is not None else None,
-        Stop(behind) if behind is not None else None,
+        Neighbour(before) if before is not None else None,
+        Neighbour(behind) if behind is not None else None,
     )
 
 
-def stage_of_face(catalog: Catalog, order: Order, face_id: int) -> Stage | None:
+def position_of_face(catalog: Catalog, order: BrowseOrder, face_id: int) -> Position | None:
     """Return where a face stands among faces; None: it is none of them any more, it was given to somebody else."""
     place = order.places.get(face_id)
     if place is None:
         return None
     before, behind = _beside(order.ids, place)
     photos = {row.id: row.photo_id for row in catalog.faces.rows([one for one in (before, behind) if one is not None])}
-    return Stage(
+    return Position(
         place + 1,
         len(order.ids),
-        Stop(photos[before], before) if before in photos else None,
-        Stop(photos[behind], behind) if behind in photos else None,
+        Neighbour(photos[before], before) if before in photos else None,
+        Neighbour(photos[behind], behind) if behind in photos else None,
     )
 
 

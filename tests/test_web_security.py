@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from facewatch.cli.web import server_of
 from facewatch.errors import WebError
-from facewatch.web.peers import is_own
+from facewatch.web.peers import is_own, owner_of
 from facewatch.web.security import (
     ATTEMPT_SECONDS,
     IS_OWN,
@@ -271,6 +271,7 @@ def test_a_program_of_another_user_is_refused_unless_there_is_a_token(family: Li
 
 TABLE = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 HERE, THERE = ("127.0.0.1", 0x1EC6), ("127.0.0.1", 0xA000)
+BY_TABLES: Any = {"ask": lambda client, server: None, "user": 1000}
 
 
 def tables(folder: Path, owner: int, *, inode: int = 77, is_wide: bool = False) -> Path:
@@ -291,19 +292,51 @@ def tables(folder: Path, owner: int, *, inode: int = 77, is_wide: bool = False) 
 @pytest.mark.parametrize("is_wide", [False, True])
 @pytest.mark.parametrize(("owner", "is_ours"), [(1000, True), (0, True), (1001, False), (65534, False)])
 def test_the_kernel_says_whose_a_connection_is(tmp_path: Path, is_wide: bool, owner: int, is_ours: bool) -> None:
-    assert is_own(THERE, HERE, tables=tables(tmp_path, owner, is_wide=is_wide), user=1000) == is_ours
+    assert is_own(THERE, HERE, tables=tables(tmp_path, owner, is_wide=is_wide), **BY_TABLES) == is_ours
 
 
 def test_who_has_hung_up_or_is_on_another_connection_is_a_stranger(tmp_path: Path) -> None:
-    assert not is_own(THERE, HERE, tables=tables(tmp_path, 0, inode=0), user=1000)
-    assert not is_own((THERE[0], THERE[1] + 1), HERE, tables=tables(tmp_path, 1000), user=1000)
+    assert not is_own(THERE, HERE, tables=tables(tmp_path, 0, inode=0), **BY_TABLES)
+    assert not is_own((THERE[0], THERE[1] + 1), HERE, tables=tables(tmp_path, 1000), **BY_TABLES)
 
 
 def test_where_the_system_does_not_say_nobody_is_a_stranger(tmp_path: Path) -> None:
-    assert is_own(THERE, HERE, tables=tmp_path / "nowhere", user=1000)
+    assert is_own(THERE, HERE, tables=tmp_path / "nowhere", **BY_TABLES)
     assert is_own(None, None, user=1000)
     (tables(tmp_path, 1000) / "tcp6").unlink()
-    assert is_own(THERE, HERE, tables=tmp_path, user=1000), "IPv6 is switched off"
+    assert is_own(THERE, HERE, tables=tmp_path, **BY_TABLES), "IPv6 is switched off"
+
+
+@pytest.mark.parametrize(("owner", "is_ours"), [(1000, True), (0, True), (1001, False)])
+def test_no_table_is_read_where_the_kernel_says_whose_a_connection_is(
+    tmp_path: Path, owner: int, is_ours: bool
+) -> None:
+    others = tables(tmp_path, 1000 if not is_ours else 1001)
+    assert is_own(THERE, HERE, ask=lambda client, server: owner, tables=others, user=1000) == is_ours
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel says it on Linux only")
+@pytest.mark.parametrize(
+    ("family", "there", "here"),
+    [
+        (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
+        (socket.AF_INET6, "::ffff:127.0.0.1", "127.0.0.1"),
+        (socket.AF_INET6, "::1", "::1"),
+    ],
+)
+def test_the_kernel_is_asked_for_one_connection(family: socket.AddressFamily, there: str, here: str) -> None:
+    listening_family = socket.AF_INET6 if ":" in here else socket.AF_INET
+    with socket.create_server((here, 0), family=listening_family) as listening, socket.socket(family) as asking:
+        server = listening.getsockname()[:2]
+        asking.connect((there, server[1]))
+        answering, client = listening.accept()
+        with answering:
+            if owner_of(client[:2], server) is None:
+                pytest.skip("sock_diag is not allowed here")
+            assert owner_of(client[:2], server) == os.geteuid()
+            asking.close()
+            assert owner_of(client[:2], server) is None, "who has hung up is nobody's"
+        assert owner_of(server, client[:2]) is None, "who listens there has not made the connection"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel says it on Linux only")

@@ -34,6 +34,7 @@ from facewatch.indexing.analyzer import Analyzer, LibraryFile, Recipe
 from facewatch.indexing.pool import InlineWorkers
 from facewatch.people.corrections import Decisions
 from facewatch.people.drawing import checked_box, is_one_place
+from facewatch.presentation.corrections import describe
 from facewatch.quality import Limits
 from facewatch.types import Analysis, Box, DetectedFace, EngineInfo, Fingerprint, Tier
 
@@ -575,6 +576,12 @@ def test_the_command_says_what_it_did(missing: Library, run: Any, monkeypatch: p
     assert run("draw", party, "--box", f"168,{TOP},{SIDE},{SIDE}").code == 10
     assert run("draw", party, "--box", "1,2,3").code == 2
     assert run("draw", party, "--box", "1,2,30,30", "--new").code == 2
+
+
+def test_the_history_says_that_a_face_was_added_of_which_it_was_not_said_whose_it_is(missing: Library) -> None:
+    with missing.app() as app:
+        draw(app, 1)
+        assert describe(app.corrections.history()[0]) == "1 face (f7) added"
 
 
 def test_the_catalog_checks_that_boxes_and_faces_agree(missing: Library) -> None:

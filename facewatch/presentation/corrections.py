@@ -191,7 +191,7 @@ def history_cells(entry: Entry) -> tuple[str, ...]:
 def describe(entry: Entry) -> str:
     """Return what an entry of the journal did, in words."""
     data: dict[str, Any] = {"who": "", "n_faces": 0, "not": [], **entry.details}
-    n_faces, who = _faces_text(data), data["who"]
+    n_faces, who = _faces_text(data), data["who"] or ""
     n_photos = plural(data.get("n_photos", 0), "photo")
     taken, let_go = _losses_text(data)
     if entry.action == "rename":

@@ -11,6 +11,7 @@ Needs chromium (Debian: apt install chromium). Beside the pictures, `all-….png
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -32,6 +33,7 @@ os.environ.setdefault("FACEWATCH_DRAWN_SIDE", "216")
 from bench_page import make_library
 
 from facewatch.app import App
+from facewatch.cli import main as program
 from facewatch.cli.init import make_library as make_demo
 from facewatch.config import Config, load_config
 from facewatch.web.server import Server, make_site
@@ -77,6 +79,7 @@ def places(url: str) -> list[Place]:
         Place("pool", "pool"),
         Place("map", "map"),
         Place("stats", "stats"),
+        Place("evaluation", "stats/evaluation"),
         Place("history", "history"),
         Place("status", "status"),
         Place("error", "person/999999"),
@@ -142,7 +145,7 @@ def served(config: Config) -> Iterator[str]:
 
 
 def make_album(home: Path) -> Config:
-    """Scan real photos and name some of the people."""
+    """Scan real photos, name some of the people, and evaluate how they are told apart."""
     photos = home / "Pictures"
     if SHARED.is_dir():
         for name in ALBUM:
@@ -160,6 +163,9 @@ def make_album(home: Path) -> Config:
         people = [person for person in app.catalog.people.all() if person.n_photos]
         for person, name in zip(people, NAMES, strict=False):
             app.corrections.rename(str(person.id), name)
+    if SHARED.is_dir():
+        with contextlib.redirect_stdout(io.StringIO()):
+            program(["evaluate", str(SHARED), "--only", "album/", "--batches", "5", "--catalog", str(config.catalog)])
     return config
 
 

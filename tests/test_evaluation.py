@@ -45,6 +45,7 @@ from facewatch.indexing.pool import InlineWorkers
 from facewatch.matching import Gallery
 from facewatch.matching.aggregation import MatchSettings
 from facewatch.presentation import html
+from facewatch.reports.evaluation import KeptEvaluation, read_evaluation
 from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Normalisation, Quality, Tier
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -721,6 +722,7 @@ def command(folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     """`facewatch evaluate` with the engine that finds drawn squares; returns what it prints."""
     monkeypatch.setattr("facewatch.cli.evaluate.service_opener", lambda state, engine: open_app)
     monkeypatch.setattr(run, "_workers", lambda app: inline())
+    monkeypatch.setattr("facewatch.app.picture_workers", lambda config: inline())
 
     def call(*arguments: object) -> str:
         assert main(["evaluate", *map(str, arguments), "--batches", "2"]) == 0
@@ -1240,6 +1242,47 @@ def test_nobody_is_simulated_unless_it_is_asked_for(folders: Path) -> None:
     evaluation = evaluated(folders)
     assert evaluation.simulations == ()
     assert run.facts(evaluation)["simulations"] == []
+
+
+# --- what is kept for the page of the library ---
+
+
+def test_the_newest_evaluation_is_kept_beside_the_catalog_for_its_owner_alone(
+    folders: Path, tmp_path: Path, command: Callable[..., str]
+) -> None:
+    make_mistakes(folders)
+    catalog = tmp_path / "data" / "c.sqlite"
+    said = command(folders, "--catalog", catalog)
+    assert said.endswith("\nwith charts and faces: `facewatch web`, Statistics, Evaluation\n")
+    facts = json.loads(command(folders, "--seed", "3", "--json", "--catalog", catalog))
+    kept = read_evaluation(catalog)
+    assert isinstance(kept, KeptEvaluation)
+    assert kept.measured == facts
+    assert (facts["seed"], kept.facts[1]) == (3, "2 batches, seed 3")
+    root = ET.fromstring(f"<main>{kept.content}</main>")
+    assert {image.get("src", "")[:23] for image in root.iter("img")} == {"data:image/jpeg;base64,"}
+    assert not {element.tag for element in root.iter()} & {"script", "style", "link", "meta"}
+    assert not list(root.iterfind(".//*[@style]"))
+    [file] = catalog.parent.iterdir()
+    assert (file.stat().st_mode & 0o777, catalog.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_where_it_cannot_be_kept_that_is_said_and_the_figures_are_printed(
+    folders: Path, tmp_path: Path, command: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert main(["evaluate", str(folders), "--json", "--catalog", str(tmp_path / "file" / "c.sqlite")]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["n_photos"] == 6
+    assert (
+        printed.err == f"WARNING: {tmp_path / 'file'}: cannot be written, so the page does not show this: File exists\n"
+    )
+
+
+def test_a_page_of_many_groupings_shows_fewer_mistakes_of_each(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_mistakes(folders)
+    monkeypatch.setattr(report, "MOST_ON_PAGE", 1)
+    assert len(list(parsed(page_of(folders)).iter("img"))) == 2
 
 
 # --- real photos ---

@@ -20,7 +20,17 @@ PAGES = (
     *("", "?q=anna", "person/{person}", "person/{person}?sort=doubt", "person/{person}/look-alikes"),
     *("person/{person}/split?into=2", "review", "review/answers"),
     *("photo/{photo}?face={face}", "photos", "photos?q=with+Anna"),
-    *("search", "search?face={face}", "pool", "pool?kind=poor", "map", "stats", "history", "status"),
+    *(
+        "search",
+        "search?face={face}",
+        "pool",
+        "pool?kind=poor",
+        "map",
+        "stats",
+        "stats/evaluation",
+        "history",
+        "status",
+    ),
     *("recluster", "person/999999"),
 )
 

@@ -80,7 +80,8 @@ def evaluate(
     photos, x,y,w,h. Several of them, or a folder of folders with a labels.csv each, are measured one after the other
     and stand in one table. Photos are only read, and your catalog is not touched. Printed are precision and recall
     (BCubed, and of pairs), with all photos at once and with photos that arrive in batches. Without --engine it is
-    the one that analyses your photos: that of the settings, or of the catalog.
+    the one that analyses your photos: that of the settings, or of the catalog. Charts and the worst mistakes of the
+    newest evaluation are shown by `facewatch web`, under Statistics, and by the page that --report writes.
 
     \b
     Example:
@@ -105,15 +106,15 @@ def evaluate(
         )
         for one in labels
     ]
-    if report:
-        _write_report(state, report, evaluations)
+    facts = [run.facts(one) | {"engine_from": origin} for one in evaluations]
+    measured = facts[0] if len(facts) == 1 else {"sets": facts}
+    written = _write_reports(state, report, evaluations, measured)
     if as_json:
-        facts = [run.facts(one) | {"engine_from": origin} for one in evaluations]
-        print_json(facts[0] if len(facts) == 1 else {"sets": facts})
-    else:
-        _print_evaluations(evaluations, origin)
-        if report and not state.is_quiet:
-            echo(f"\nwrote {report}")
+        print_json(measured)
+        return
+    _print_evaluations(evaluations, origin)
+    if written and not state.is_quiet:
+        echo("\n" + "\n".join(written))
 
 
 def _read_labels(
@@ -173,13 +174,31 @@ def service_opener(state: State, engine: str | None) -> OpenApp:
     return open_app
 
 
-def _write_report(state: State, file: Path, evaluations: Sequence[Evaluation]) -> None:
+def _write_reports(
+    state: State, file: Path | None, evaluations: Sequence[Evaluation], measured: Mapping[str, Any]
+) -> list[str]:
+    """Write the page of --report, keep it for the page of the library, and return what is there now."""
     from facewatch.app import picture_workers
     from facewatch.catalog import utc_now
-    from facewatch.evaluation.report import write_report
+    from facewatch.evaluation.report import kept_evaluation, write_report
+    from facewatch.indexing.crops import Album
+    from facewatch.reports.evaluation import keep_evaluation
 
-    with closing(picture_workers(state.config())) as cutter:
-        write_report(file, evaluations, cutter=cutter, made_at=utc_now())
+    config, said = state.config(), []
+    with closing(picture_workers(config)) as cutter:
+        album, made_at = Album(cutter), utc_now()
+        if file:
+            write_report(file, evaluations, album, made_at=made_at)
+            said.append(f"wrote {file}")
+        kept = kept_evaluation(evaluations, album, made_at=made_at, measured=measured)
+    try:
+        keep_evaluation(config.catalog, kept)
+    except OSError as error:
+        where, why = config.catalog.parent, error.strerror or error
+        echo(f"WARNING: {where}: cannot be written, so the page does not show this: {why}", is_error=True)
+    else:
+        said.append("with charts and faces: `facewatch web`, Statistics, Evaluation")
+    return said
 
 
 _ORIGINS = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,15 @@ from facewatch.evaluation.simulated import rows_of
 from facewatch.evaluation.ways import STREAMING, Partition
 from facewatch.fs.atomic import written_at_once
 from facewatch.indexing.crops import Album
-from facewatch.indexing.pool import PictureWorkers
 from facewatch.presentation.html import Axes, Figure, HtmlTable, Tile, chart, dot, line, render, rulers, steps
+from facewatch.reports.evaluation import KeptEvaluation
 from facewatch.text import plural
 from facewatch.types import Thresholds, Tier
 
 MOST_MISTAKES = 24
+"""Of one grouping."""
+MOST_ON_PAGE = 720
+"""Mistakes of all groupings together, where there are that many: two faces each, 13 KB."""
 _HISTOGRAM_BIN = 100
 """Bins of BIN_WIDTH in one bar: bars of 0.01."""
 _LOWEST_FAR = 1e-5
@@ -83,40 +87,58 @@ class ShownSet:
     """Photos that could not be used, and why."""
 
 
-def write_report(file: Path, evaluations: Sequence[Evaluation], *, cutter: PictureWorkers, made_at: str) -> None:
-    """Write the page, as a whole or not at all; `cutter` cuts out the faces on it.
+def write_report(file: Path, evaluations: Sequence[Evaluation], album: Album, *, made_at: str) -> None:
+    """Write the page, as a whole or not at all.
 
     Raises:
         LibraryError: it cannot be written.
     """
-    page = report_page(evaluations, Album(cutter), made_at=made_at)
-    with written_at_once(file) as page_file:
+    page = report_page(evaluations, album, made_at=made_at)
+    # It shows faces.
+    with written_at_once(file, mode=0o600) as page_file:
         page_file.write(page.encode())
 
 
-def report_page(evaluations: Sequence[Evaluation], album: Album, *, made_at: str) -> str:
-    """Return the page as text: of several sets all figures in one table, and a part for each that opens."""
+def kept_evaluation(
+    evaluations: Sequence[Evaluation], album: Album, *, made_at: str, measured: Mapping[str, Any]
+) -> KeptEvaluation:
+    """Return what is kept of them for the page of the library."""
+    content = report_page(evaluations, album, made_at=made_at, frame="bare.html")
+    return KeptEvaluation(made_at, tuple(_all_facts(evaluations)), content, measured)
+
+
+def report_page(evaluations: Sequence[Evaluation], album: Album, *, made_at: str, frame: str = "page.html") -> str:
+    """Return the page as text: of several sets all figures in one table, and a part for each that opens.
+
+    Args:
+        frame: the template around it.
+    """
     names, first = names_of(evaluations), evaluations[0]
-    facts = [f"engine {first.info.name} ({first.info.fingerprint[:12]})", f"facewatch {__version__}, {made_at}"]
-    if len(evaluations) == 1:
-        facts = [*_facts(first), *facts]
-        what = display(first.labelled.root.name or str(first.labelled.root))
-    else:
-        what = f"{len(evaluations)} labelled sets"
+    root = first.labelled.root
+    what = display(root.name or str(root)) if len(evaluations) == 1 else f"{len(evaluations)} labelled sets"
+    n_shown = sum(len(_of_interest(one)) for one in evaluations)
+    most = min(MOST_MISTAKES, MOST_ON_PAGE // max(1, n_shown))
     return render(
         "evaluation.html",
+        frame=frame,
         title=f"facewatch on {what}",
-        facts=facts,
+        facts=[*_all_facts(evaluations), made_at],
         doubts=[f"{name}: {one.doubt}." for name, one in zip(names, evaluations, strict=True) if one.doubt],
         left_out=first.left_out,
         ways=_ways(evaluations),
         rates=_rates(evaluations),
         identification_legend=identification.LEGEND,
-        sets=[_set(name, one, album) for name, one in zip(names, evaluations, strict=True)],
+        sets=[_set(name, one, album, most) for name, one in zip(names, evaluations, strict=True)],
     )
 
 
-def _set(name: str, evaluation: Evaluation, album: Album) -> ShownSet:
+def _all_facts(evaluations: Sequence[Evaluation]) -> list[str]:
+    info = evaluations[0].info
+    of_photos = _facts(evaluations[0]) if len(evaluations) == 1 else [", ".join(names_of(evaluations))]
+    return [*of_photos, f"engine {info.name} ({info.fingerprint[:12]})", f"facewatch {__version__}"]
+
+
+def _set(name: str, evaluation: Evaluation, album: Album, most: int) -> ShownSet:
     return ShownSet(
         name=name,
         about=_facts(evaluation),
@@ -126,7 +148,7 @@ def _set(name: str, evaluation: Evaluation, album: Album) -> ShownSet:
         simulations=[(one.method, rows_of(one)) for one in evaluation.simulations],
         charts=list(_charts(evaluation)),
         rates=_rates([evaluation]),
-        mistakes=list(_all_mistakes(evaluation, album)),
+        mistakes=list(_all_mistakes(evaluation, album, most)),
         notes=_notes(evaluation),
         faults=[f"{path}: {fault}; {advice}" for path, (fault, advice) in evaluation.faults.items()],
     )
@@ -145,7 +167,7 @@ def _tiles(evaluation: Evaluation) -> Iterator[Tile]:
     yield Tile("faces found", f"{len(sample)}", f"of {sample.n_labelled} labelled, {len(set(sample.person))} people")
     for one in evaluation.verifications:
         said = f"at distance {one.distance:.3f}" if one.distance is not None else "too few pairs to measure"
-        yield Tile(f"true pairs at FAR {one.far:.0e}".replace("e-0", "e-"), _share(one.tar), said)
+        yield Tile(f"true pairs at FAR {one.far:.0e}".replace("e-0", "e\N{NON-BREAKING HYPHEN}"), _share(one.tar), said)
     for grouping in _of_interest(evaluation)[:1]:
         measured = evaluation.scores_of(grouping)
         how = f"BCubed, {grouping.way}, {grouping.method}"
@@ -326,8 +348,9 @@ def _over_time(evaluation: Evaluation) -> Figure:
 # --- the mistakes ---
 
 
-def _all_mistakes(evaluation: Evaluation, album: Album) -> Iterator[ShownMistakes]:
-    """Yield those of each grouping of interest; of those with the same groups only the first shows faces."""
+def _all_mistakes(evaluation: Evaluation, album: Album, most: int) -> Iterator[ShownMistakes]:
+    """Yield those of each grouping of interest, at most so many each; of those with the same groups only the first
+    shows faces."""
     shown: list[Partition] = []
     for grouping in _of_interest(evaluation):
         title = f"Worst mistakes: {grouping.way}, {_method(grouping)}"
@@ -336,7 +359,7 @@ def _all_mistakes(evaluation: Evaluation, album: Album) -> Iterator[ShownMistake
             yield ShownMistakes(title, _method(same))
         else:
             shown.append(grouping)
-            yield _mistakes(evaluation, grouping, album, title)
+            yield _mistakes(evaluation, grouping, album, most, title)
 
 
 def is_same(left: NDArray[np.int64], right: NDArray[np.int64]) -> bool:
@@ -348,13 +371,13 @@ def _method(grouping: Partition) -> str:
     return grouping.method if grouping.is_normalised else f"{grouping.method}, plain"
 
 
-def _mistakes(evaluation: Evaluation, grouping: Partition, album: Album, title: str) -> ShownMistakes:
+def _mistakes(evaluation: Evaluation, grouping: Partition, album: Album, most: int, title: str) -> ShownMistakes:
     """Return the worst mistakes as pairs of faces, half of each kind where there are enough of both."""
     sample = evaluation.sample
     together = wrongly_together(sample.person, grouping.groups, sample.embeddings)
     apart = wrongly_apart(sample.person, grouping.groups, sample.embeddings)
-    n_together = min(len(together), max(MOST_MISTAKES // 2, MOST_MISTAKES - len(apart)))
-    n_apart = min(len(apart), MOST_MISTAKES - n_together)
+    n_together = min(len(together), max(most // 2, most - len(apart)))
+    n_apart = min(len(apart), most - n_together)
     return ShownMistakes(
         title=title,
         same_as=None,
@@ -403,5 +426,5 @@ def _notes(evaluation: Evaluation) -> list[str]:
         "group of its own. Missed faces do not count.",
         "Pairs: the same for pairs of faces, which weighs large people more. NMI: mutual information over the mean of "
         "both entropies.",
-        "Thresholds: " + ", ".join(f"{name} {getattr(limits, name):g}" for name in Thresholds.__slots__),
+        "Thresholds: " + ", ".join(f"{name} {value:g}" for name, value in asdict(limits).items()),
     ]

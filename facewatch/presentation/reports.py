@@ -13,6 +13,7 @@ from facewatch.catalog import display
 from facewatch.heartbeat import Activity
 from facewatch.models.packs import megabytes
 from facewatch.presentation import local_time
+from facewatch.reports.evaluation import NoEvaluation
 from facewatch.text import plural, printable
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ _MOST_UNREAD = 10
 """Folders that cannot be read and are listed one by one."""
 _MOST_RULES = 4
 """Reasons to pass something over that are listed without --all."""
+
+NO_EVALUATION = {
+    NoEvaluation.NOT_MADE: "no evaluation has been made yet",
+    NoEvaluation.DAMAGED: "the newest evaluation cannot be read any more; the next one takes its place",
+    NoEvaluation.OTHER_VERSION: "the newest evaluation was made by another version; the next one takes its place",
+}
 
 # --- a scan ---
 

@@ -1,16 +1,20 @@
-"""The page of the catalog in numbers."""
+"""The page of the catalog in numbers, and that of the newest evaluation."""
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
+from facewatch.errors import NotKnownError
+from facewatch.presentation import local_time
 from facewatch.presentation.html import render
 from facewatch.presentation.html.stats import FaceSources, stats_page
-from facewatch.presentation.reports import stats_row
+from facewatch.presentation.reports import NO_EVALUATION, stats_row
+from facewatch.reports.evaluation import NoEvaluation, read_evaluation
 from facewatch.reports.stats import Stats
 from facewatch.web.jobs import make_stats
 from facewatch.web.site import Site
@@ -29,9 +33,17 @@ async def stats_as_page(site: Site, renew: bool = False) -> str:
         config = await site.access.read(lambda app: app.config)
         job.start(make_stats, config, site.access.note_change)
     if not isinstance(job.result, Stats):
-        return render("web/waiting.html", current="stats", fault=job.fault)
+        return render("web/waiting.html", fault=job.fault)
     made_at = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
-    return stats_page(job.result, FACES, made_at=made_at, frame="web/report.html")
+    return stats_page(job.result, FACES, made_at=made_at, frame="web/stats.html")
+
+
+@pages.get("/stats/evaluation", response_class=HTMLResponse)
+async def evaluation_as_page(site: Site) -> str:
+    found = await site.access.read(lambda app: read_evaluation(app.catalog.path))
+    if isinstance(found, NoEvaluation):
+        return render("web/evaluation.html", kept=None, gap=NO_EVALUATION[found])
+    return render("web/evaluation.html", kept=found, facts=[f"made {local_time(found.made_at)}", *found.facts])
 
 
 @pages.get("/report.css")
@@ -44,3 +56,13 @@ async def report_style() -> Response:
 async def read_stats(site: Site) -> dict[str, Any]:
     """Return what `facewatch stats --json` prints."""
     return stats_row(await site.access.cached("stats", lambda app: app.stats()))
+
+
+@api.get("/evaluation", response_class=Response, responses={200: {"content": {"application/json": {}}}})
+async def read_evaluation_facts(site: Site) -> Response:
+    """Return what the newest `facewatch evaluate --json` printed, and when that was."""
+    found = await site.access.read(lambda app: read_evaluation(app.catalog.path))
+    if isinstance(found, NoEvaluation):
+        raise NotKnownError(NO_EVALUATION[found])
+    # Escapes where a folder's name is no UTF-8.
+    return Response(json.dumps({"made_at": found.made_at, **found.measured}), media_type="application/json")

@@ -1,0 +1,4 @@
+// A page that does not follow the catalog.
+import { hold } from "./core.js";
+
+hold();

@@ -115,19 +115,22 @@ def _joins(sums: Doubles, sizes: Ints, is_barred: Flags) -> Iterator[tuple[int, 
     for the joined as soon as it holds for one: the condition of that.
     """
     dots, n_faces = sums @ sums.T, sizes.astype(np.float64)
-    is_barred = is_barred.copy()
-    np.fill_diagonal(is_barred, True)
-    distances = np.where(is_barred, np.inf, spread(dots / np.outer(n_faces, n_faces)))
-    heights = np.zeros(len(sums))
+    dots[is_barred] = -np.inf
+    np.fill_diagonal(dots, -np.inf)
+    heights, beyond = np.zeros((2, len(sums)))
+    """Of each unit; what is gone is infinitely far."""
     is_open = np.ones(len(sums), np.bool_)
     way: list[int] = []
     while is_open.any():
-        way = way or [int(np.flatnonzero(is_open)[0])]
+        way = way or [int(is_open.argmax())]
         here = way[-1]
-        nearest = int(distances[here].argmin())
-        if len(way) > 1 and distances[here, way[-2]] <= distances[here, nearest]:
+        # Row by row, when they are asked for: all at once would have to be brought up to date by columns, which lie far
+        # apart in memory (three quarters of the time), and would take as much room again.
+        distances = spread(dots[here] / (n_faces * n_faces[here])) + beyond
+        nearest = int(distances.argmin())
+        if len(way) > 1 and distances[way[-2]] <= distances[nearest]:
             nearest = way[-2]
-        if not np.isfinite(distances[here, nearest]):
+        if not np.isfinite(distances[nearest]):
             is_open[here] = False
             way = []
         elif len(way) == 1 or nearest != way[-2]:
@@ -136,18 +139,12 @@ def _joins(sums: Doubles, sizes: Ints, is_barred: Flags) -> Iterator[tuple[int, 
             way = way[:-2]
             into, gone = min(here, nearest), max(here, nearest)
             # Rounding may put a join a hair below what it is made of.
-            heights[into] = max(float(distances[into, gone]), heights[into], heights[gone])
+            heights[into] = max(float(distances[nearest]), heights[into], heights[gone])
             yield into, gone, float(heights[into])
             dots[into] += dots[gone]
-            dots[:, into] += dots[:, gone]
+            dots[:, into] = dots[into]
             n_faces[into] += n_faces[gone]
-            is_barred[into] |= is_barred[gone]
-            is_barred[:, gone] = True
-            is_barred[:, into] = is_barred[into]
-            is_open[gone] = False
-            row = np.where(is_barred[into], np.inf, spread(dots[into] / (n_faces * n_faces[into])))
-            distances[into], distances[:, into] = row, row
-            distances[gone], distances[:, gone] = np.inf, np.inf
+            is_open[gone], beyond[gone] = False, np.inf
 
 
 def cut_tree(

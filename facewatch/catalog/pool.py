@@ -51,10 +51,11 @@ _ORDER = {
     PoolKind.POOR: "f.quality DESC, f.id",
     PoolKind.SET_ASIDE: "m.at DESC, f.id",
 }
-_FROM = (
-    " FROM faces f LEFT JOIN assignments a ON a.face_id = f.id LEFT JOIN marks m ON m.face_id = f.id"
-    " LEFT JOIN suggestions s ON s.face_id = f.id LEFT JOIN people p ON p.id = s.person_id"
-)
+_FACES = " FROM faces f LEFT JOIN assignments a ON a.face_id = f.id LEFT JOIN marks m ON m.face_id = f.id"
+_GUESSED = " LEFT JOIN suggestions s ON s.face_id = f.id LEFT JOIN people p ON p.id = s.person_id"
+_MARKED = " FROM marks m CROSS JOIN faces f ON f.id = m.face_id LEFT JOIN assignments a ON a.face_id = f.id"
+"""Begins with the few that have a mark."""
+_FREE = f"a.face_id IS NULL AND f.is_current AND {IN_LIBRARY}"
 
 
 class PoolFaces(TableAccess):
@@ -62,25 +63,32 @@ class PoolFaces(TableAccess):
 
     def ids(self, kind: PoolKind) -> list[int]:
         """Return all faces of one kind in the order in which they are shown."""
-        counted = (
-            " LEFT JOIN (SELECT person_id, COUNT(*) AS n FROM suggestions GROUP BY person_id) n"
+        guessed = (
+            f"{_GUESSED} LEFT JOIN (SELECT person_id, COUNT(*) AS n FROM suggestions GROUP BY person_id) n"
             " ON n.person_id = s.person_id"
         )
-        rows = self._db.execute(
-            f"SELECT f.id{_FROM}{counted} WHERE a.face_id IS NULL AND f.is_current AND {IN_LIBRARY}"
-            f" AND {_WHERE[kind]} ORDER BY {_ORDER[kind]}"
-        )
-        return [face_id for (face_id,) in rows]
+        what = _of(kind) + (guessed if kind is PoolKind.OPEN else "")
+        rows = self._db.execute(f"SELECT f.id{what} WHERE {_FREE} AND {_WHERE[kind]} ORDER BY {_ORDER[kind]}")
+        return [face_id for (face_id,) in rows.fetchall()]
+
+    def count(self, kind: PoolKind) -> int:
+        """Return how many faces of one kind there are."""
+        return self._number(f"SELECT COUNT(*){_of(kind)} WHERE {_FREE} AND {_WHERE[kind]}")
 
     def rows(self, faces: Collection[int]) -> list[PoolRow]:
         """Return these faces, as far as there are any, in this order."""
         found = self._db.execute(
             "SELECT f.id, f.photo_id, COALESCE(t.taken_at, ''), s.person_id, p.name, s.distance, m.mark"
-            f"{_FROM} LEFT JOIN photos t ON t.id = f.photo_id WHERE f.id IN (SELECT value FROM json_each(?))",
+            f"{_FACES}{_GUESSED} LEFT JOIN photos t ON t.id = f.photo_id"
+            " WHERE f.id IN (SELECT value FROM json_each(?))",
             [json.dumps(list(faces))],
         )
         rows = {row[0]: _row(*row) for row in found}
         return [rows[face_id] for face_id in faces if face_id in rows]
+
+
+def _of(kind: PoolKind) -> str:
+    return _MARKED if kind is PoolKind.SET_ASIDE else _FACES
 
 
 def _row(

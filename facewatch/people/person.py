@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from facewatch.people.lookup import find_person
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog, Person
+    from facewatch.people.overview import PersonTile
     from facewatch.people.resemblance import Doubts, FaceDoubt
 
 _ALL = 2**62
@@ -83,27 +84,22 @@ def person_at(catalog: Catalog, person_id: int) -> Person:
     return find_person(catalog, ids.person(person_id))
 
 
-def facts_about(catalog: Catalog, person_id: int) -> PersonFacts:
-    """Return what is known of a person as a whole; see `person_at`."""
-    person = person_at(catalog, person_id)
-    together = catalog.person_faces.companions(person.id, MOST_COMPANIONS)
-    covers = catalog.faces.best_of([person.id, *(other for other, _ in together)], 1)
-    names = catalog.people.names()
-    return PersonFacts(
-        person,
-        catalog.person_faces.totals(person.id),
-        next(iter(covers.get(person.id, ())), None),
-        tuple(
-            Companion(
-                other,
-                label=names.get(other) or label_of(other),
-                is_named=other in names,
-                n_photos=n_photos,
-                cover_id=next(iter(covers.get(other, ())), None),
-            )
-            for other, n_photos in together
-        ),
+def facts_about(catalog: Catalog, person_id: int, everybody: Iterable[PersonTile]) -> PersonFacts:
+    """Return what is known of a person as a whole; see `person_at`.
+
+    Args:
+        everybody: who is in the library, as `Overview` keeps them: which face of somebody is the best is looked for
+            among all of them.
+    """
+    person, tiles = person_at(catalog, person_id), {tile.id: tile for tile in everybody}
+    own = tiles.get(person.id)
+    companions = (
+        Companion(other, tile.label, is_named=tile.is_named, n_photos=n_photos, cover_id=tile.cover_id)
+        for other, n_photos in catalog.person_faces.companions(person.id, MOST_COMPANIONS)
+        if (tile := tiles.get(other)) is not None
     )
+    totals = catalog.person_faces.totals(person.id)
+    return PersonFacts(person, totals, own.cover_id if own else None, tuple(companions))
 
 
 def faces_by_date(

@@ -30,6 +30,7 @@ from facewatch.presentation.person import (
     title_of,
 )
 from facewatch.web.paging import Pages
+from facewatch.web.people import everybody
 from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
@@ -140,7 +141,8 @@ class SimilarRows(BaseModel):
 
 async def facts_of(site: SiteParts, person: int) -> PersonFacts:
     """Return what is known of a person as a whole, as the catalog has it."""
-    return await site.access.cached(("person", person), lambda app: facts_about(app.catalog, person))
+    tiles = await everybody(site)
+    return await site.access.cached(("person", person), lambda app: facts_about(app.catalog, person, tiles))
 
 
 async def doubts_of(site: SiteParts, person: int) -> Doubts:

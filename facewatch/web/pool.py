@@ -46,8 +46,12 @@ async def _ids(site: SiteParts, kind: PoolKind) -> Sequence[int]:
 
 @pages.get("/pool", response_class=HTMLResponse)
 async def pool_page(site: Site, paging: Pages, kind: PoolKind = PoolKind.OPEN) -> str:
-    counts = {one: len(await _ids(site, one)) for one in PoolKind}
-    part = paging.part(await _ids(site, kind), PAGE)
+    ids, others = await _ids(site, kind), [other for other in PoolKind if other is not kind]
+    counted = await site.access.cached(
+        ("pool counts", kind), lambda app: {other: app.catalog.pool.count(other) for other in others}
+    )
+    counts = {one: len(ids) if one is kind else counted[one] for one in PoolKind}
+    part = paging.part(ids, PAGE)
     rows = await site.access.read(lambda app: app.catalog.pool.rows(part.items))
     return render(
         "web/pool.html",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -62,6 +63,36 @@ def test_what_matching_the_pool_again_finds_belongs_to_the_decision_before_the_n
     with family.app() as app:
         assert app.catalog.journal.one(rejected or 0).undone_by == undone
         assert app.folder.outdated() == set()
+
+
+def test_what_follows_from_a_decision_waits_until_the_page_that_shows_it_is_read(
+    family: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facewatch.web.access.ASKING_SECONDS", 0.0)
+    monkeypatch.setattr("facewatch.web.access.READING_SECONDS", 60.0)
+    access, is_read = Access(family.app), threading.Event()
+
+    async def follow() -> tuple[bool, bool]:
+        reading = asyncio.create_task(access.read(lambda app: is_read.wait()))
+        await access.decide(lambda app: app.corrections.rename("p3", "Carl"))
+        for _ in range(3):  # what was to be done before this has been done
+            await access.count_changes()
+        was_early = (family.people / "Carl").exists()
+        is_read.set()
+        await reading
+        while access._following:
+            await asyncio.gather(*access._following)
+        return was_early, (family.people / "Carl").exists()
+
+    assert asyncio.run(follow()) == (False, True)
+    access.close()
+
+
+def test_what_is_still_to_follow_from_a_decision_does_when_the_page_is_closed(family: Library) -> None:
+    access = Access(family.app)
+    asyncio.run(access.decide(lambda app: app.corrections.rename("p3", "Carl")))
+    access.close()
+    assert (family.people / "Carl").is_dir()
 
 
 def test_folders_that_cannot_follow_are_reported_to_the_page_and_the_decision_stands(

@@ -12,8 +12,8 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -34,6 +34,11 @@ IDLE_SECONDS = 60.0
 """After which worker processes are ended: each holds a few hundred MB of models."""
 
 
+ASKING_SECONDS = 0.05
+"""How soon after a decision a browser asks for the page that shows it, and"""
+READING_SECONDS = 1.0
+"""how long pages are read before pool and folders follow from the decision all the same."""
+
 MOST_CACHED = 64
 """Answers that are kept: a search of a large library may be a megabyte, and each letter that is typed is one."""
 
@@ -51,7 +56,11 @@ class AppThreads:
     def run(self, work: Callable[[App], T]) -> asyncio.Future[T]:
         """Return what `work` will return, given a thread's App. With one thread, what is asked for first is done
         first."""
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._work, work)
+        return asyncio.wrap_future(self.submit(work))
+
+    def submit(self, work: Callable[[App], T]) -> Future[T]:
+        """Do the same where there is no event loop."""
+        return self._threads.submit(self._work, work)
 
     def _work(self, work: Callable[[App], T]) -> T:
         app: App | None = getattr(self._own, "app", None)
@@ -97,9 +106,16 @@ class Access:
         """`make` opens an App; it is called in each thread that needs one."""
         self._deciding = AppThreads(make, 1, name="facewatch-decide", is_reader=False)
         self._reading = AppThreads(make, N_READERS, name="facewatch-read", is_reader=True)
+        self._pondering = AppThreads(make, 1, name="facewatch-ponder", is_reader=True)
         self._cache: dict[Hashable, _Cached] = {}
         self._changed: set[asyncio.Event] = set()
         self._following: set[asyncio.Task[None]] = set()
+        self._n_reading = 0
+        self._has_read = asyncio.Event()
+        """Set when nobody reads."""
+        self._has_read.set()
+        self._is_due = False
+        """Whether something is to follow from the last decision."""
         self._n_asked = self._n_begun = 0
         """Decisions; each number is written by one thread only."""
         self.fault = ""
@@ -124,8 +140,10 @@ class Access:
         await self._deciding.run(lambda app: app.engine.id)
 
     def close(self) -> None:
-        """Close what was opened, after what is under way."""
-        for threads in (self._reading, self._deciding):
+        """Close what was opened, after what is under way or due."""
+        if self._is_due:
+            self._deciding.submit(self._follow)
+        for threads in (self._reading, self._pondering, self._deciding):
             threads.close()
 
     def stop_streams(self) -> None:
@@ -140,15 +158,26 @@ class Access:
 
     async def read(self, work: Callable[[App], T]) -> T:
         """Return what `work` reads, beside other readers and decisions."""
-        return await self._reading.run(work)
+        self._n_reading += 1
+        self._has_read.clear()
+        try:
+            return await self._reading.run(work)
+        finally:
+            self._n_reading -= 1
+            if not self._n_reading:
+                self._has_read.set()
+
+    async def ponder(self, work: Callable[[App], T]) -> T:
+        """Return what `work` reads, which takes seconds in a large library: nobody who reads has to wait for it, only
+        who ponders, too."""
+        return await self._pondering.run(work)
 
     async def get_ready(self) -> None:
         """Write the file that searching reads, before somebody searches: those who only read cannot. Then read from it
         what everybody looks like, which whoever asks for it first would wait for."""
         await self._deciding.run(lambda app: app.search.keep_up())
         with suppress(FacewatchError):  # whoever asks is told
-            # Each reader keeps it: nobody asks so early that one of them does both.
-            await asyncio.gather(*(self.read(lambda app: app.resemblance.renew()) for _ in range(N_READERS)))
+            await self.ponder(lambda app: app.resemblance.renew())
 
     async def analyse(self, work: Callable[[App], T]) -> T:
         """Return what `work` finds, which may have worker processes analyse a photo; decisions wait for it, so that
@@ -159,6 +188,7 @@ class Access:
     async def consult(self, work: Callable[[App], T]) -> T:
         """Return what `work` reads, between two decisions, in the thread that makes them: there the gallery is at hand,
         which takes half a second to load for 100,000 faces, and is kept as decisions leave it."""
+        self._let_follow()
         return await self._deciding.run(work)
 
     async def let_go(self) -> None:
@@ -169,7 +199,7 @@ class Access:
 
     async def decide(self, work: Callable[[App], T], *, is_analysing: bool = False) -> T:
         """Return what `work` decided, after all that was asked for before it. What follows from it, pool and folders,
-        comes right behind it, when the answer is on its way already. `is_analysing`: see `analyse`."""
+        comes when the page that shows it has been read, and before the next decision. `is_analysing`: see `analyse`."""
         if is_analysing:
             self._analysed_at = time.monotonic()
 
@@ -179,15 +209,34 @@ class Access:
                 return work(app)
 
         self._n_asked += 1
-        decided, followed = self._deciding.run(decision), self._deciding.run(self._follow)
-        task = asyncio.create_task(self._note_followed(followed))
-        self._following.add(task)
-        task.add_done_callback(self._following.discard)
+        self._let_follow()
+        decided, self._is_due = self._deciding.run(decision), True
+        self._begin(self._let_follow_soon(decided))
         try:
             return await asyncio.shield(decided)
         finally:
             # Also when it failed: part of it may stand.
             self.note_change()
+
+    async def _let_follow_soon(self, decided: asyncio.Future[Any]) -> None:
+        """Let pool and folders follow when nobody reads: who decided waits for the page that shows it."""
+        await asyncio.wait([decided])
+        await asyncio.sleep(ASKING_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READING_SECONDS):
+                await self._has_read.wait()
+        self._let_follow()
+
+    def _let_follow(self) -> None:
+        """Let pool and folders follow from the decisions so far, unless they have."""
+        if self._is_due:
+            self._is_due = False
+            self._begin(self._note_followed(self._deciding.run(self._follow)))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
 
     def _follow(self, app: App) -> set[int]:
         """Let pool and folders follow; the folders once for several decisions that wait for each other."""

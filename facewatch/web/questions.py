@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from facewatch.app import App
@@ -24,9 +24,11 @@ from facewatch.web.access import Access
 
 log = logging.getLogger(__name__)
 
-FACES_A_SECOND = 10_000
-"""Finding the questions among so many takes 0.15 s: with a second in between, a seventh of one core. What is not open
-any more is passed over meanwhile."""
+RESTS = 7.0
+"""So many times as long as it took to find the questions they are not found again: an eighth of one core. What is not
+open any more is passed over meanwhile."""
+RESTS_AFTER_ANSWERS = 1.0
+"""The same, where so many answers were given that other questions may be better."""
 PATIENCE_SECONDS = 0.03
 """How long new questions are waited for, before those at hand are taken: in small libraries they are there by then."""
 MOST_REMEMBERED = 2_000
@@ -39,6 +41,8 @@ class _Listed:
     version: int
     """Of the catalog (`Access.version`) when they were found."""
     at: float
+    took: float
+    """Seconds."""
     n_faces: int
     """Faces of the library then."""
 
@@ -165,7 +169,7 @@ class QuestionQueue:
         if self._listed is not None:
             listed = self._listed
             divided_list = listed.questions.divided(question, questions)
-            self._listed = _Listed(divided_list, listed.version, listed.at, listed.n_faces)
+            self._listed = replace(listed, questions=divided_list)
         return Answered(said, (), questions)
 
     # --- the list ---
@@ -182,7 +186,7 @@ class QuestionQueue:
 
     def _is_due(self, listed: _Listed) -> bool:
         has_answers = self._n_answers > listed.n_faces // FACES_AN_ANSWER
-        return has_answers or self._clock() - listed.at > listed.n_faces / FACES_A_SECOND
+        return self._clock() - listed.at >= listed.took * (RESTS_AFTER_ANSWERS if has_answers else RESTS)
 
     def _renewal(self) -> asyncio.Task[_Listed]:
         """Find the questions again, once at a time."""
@@ -193,12 +197,13 @@ class QuestionQueue:
 
     async def _renew(self) -> _Listed:
         while True:
-            version, parts = self._access.version, self._parts
+            version, parts, started = self._access.version, self._parts, self._clock()
             self._n_answers = 0
-            found, n_faces = await self._access.read(partial(_found, parts=parts))
+            found, n_faces = await self._access.ponder(partial(_found, parts=parts))
             # What was divided meanwhile is asked about as a whole in these.
             if parts is self._parts:
-                self._listed = _Listed(found, version, self._clock(), n_faces)
+                now = self._clock()
+                self._listed = _Listed(found, version, now, now - started, n_faces)
                 return self._listed
 
     def _hand_out(self, question: Question) -> None:

@@ -33,6 +33,7 @@ from facewatch.people.apply import Corrections
 from facewatch.people.drawing import Drawing
 from facewatch.people.grouping import Grouping
 from facewatch.people.identities import Identities
+from facewatch.people.kept import KeptTogether
 from facewatch.people.lookup import Lookup
 from facewatch.people.overview import Overview
 from facewatch.people.search import Search
@@ -79,9 +80,11 @@ class App:
         needs_catalog: bool = False,
         clock: Callable[[], float] = time.monotonic,
         patience: Callable[[Path], Patience] = Patience,
+        kept: KeptTogether | None = None,
     ) -> None:
         """`workers` and `info` take the place of the worker processes and the settings' engine. With `needs_catalog`
-        there must be one, and none is made. `patience`: with others that hold the catalog's locks.
+        there must be one, and none is made. `patience`: with others that hold the catalog's locks. `kept`: what this
+        App keeps together with others of the same catalog.
 
         Raises:
             ConfigError: the folders lie in each other.
@@ -113,11 +116,12 @@ class App:
             before_sync=self.libraries.forget_moved,
         )
         self.lookup = Lookup(self.catalog, self.folder)
-        self.identities = Identities(self.catalog, self.engine, match_settings_of(config))
+        self._kept = kept or KeptTogether()
+        self.search = Search(self.catalog, self.engine, self.lookup, self.workers, self._kept.mapped)
+        self.identities = Identities(self.catalog, self.engine, match_settings_of(config), self.search.vectors)
         drawing = Drawing(self.catalog, self.engine, self.workers)
         self.corrections = Corrections(self.catalog, self.engine, self.identities, self.folder, self.lookup, drawing)
         self.grouping = Grouping(self.catalog, self.engine, self.identities, grouping_settings_of(config))
-        self.search = Search(self.catalog, self.engine, self.lookup, self.workers)
         self.pipeline = Pipeline(
             self.catalog,
             self.engine,
@@ -147,14 +151,14 @@ class App:
     @cached_property
     def overview(self) -> Overview:
         """Everybody at a glance; kept, because it reads again only what has changed."""
-        return Overview(self.catalog)
+        return Overview(self.catalog, self._kept.tiles)
 
     @cached_property
     def resemblance(self) -> Resemblance:
         """What people look like, kept from one question to the next."""
         from facewatch.people.resemblance import Resemblance
 
-        return Resemblance(self.catalog, self.engine, self.search.vectors)
+        return Resemblance(self.catalog, self.engine, self.search.vectors, self._kept.looks)
 
     def explainer(self) -> Explainer:
         """Return what explains why faces are where they are."""

@@ -407,6 +407,14 @@ class Progress:
     """What is being done, where the work has several parts; "": as before."""
 
 
+class Kept(Generic[_T]):
+    """A place for a value that is kept from one question to the next. Threads may share it: the value is replaced as a
+    whole, never changed, and says what it is true of."""
+
+    def __init__(self) -> None:
+        self.value: _T | None = None
+
+
 class OnDemand(Generic[_T]):
     """A part that is made when it is asked for first, because most commands need none."""
 

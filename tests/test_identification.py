@@ -145,6 +145,20 @@ def test_whoever_is_accepted_was_thought_near_by_the_quick_look(seed: int, way: 
     assert not gallery(way).is_near(probes).any()
 
 
+@given(st.integers(0, 10_000), st.sampled_from(WAYS))
+@settings(max_examples=40)
+def test_some_people_alone_are_as_if_there_were_nobody_else(seed: int, way: Aggregation) -> None:
+    random = np.random.default_rng(seed)
+    people, embeddings = crowd(random, n_people=6)
+    everybody = list(zip((people + 1).tolist(), embeddings, strict=True))
+    wanted = {1, 4, 99}
+    alone = gallery(way, *everybody).only(wanted)
+    same = gallery(way, *(one for one in everybody if one[0] in wanted))
+    probes = unit(embeddings + random.normal(0, 0.2, embeddings.shape))
+    assert alone.n_faces == same.n_faces
+    assert alone.is_near(probes).tolist() == same.is_near(probes).tolist()
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_strictness_and_poor_quality_move_the_limit_of_every_aggregation(way: Aggregation) -> None:
     limit, _ = gallery(way, (ANNA, PROBE)).limits(Tier.ENROLL)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from drawn import Library
+from face_catalog import FaceCatalog
 
 from facewatch.app import App
+from facewatch.catalog import Catalog, Mark
+from facewatch.catalog.pool import PoolKind
+from facewatch.engines import fake
+from facewatch.people.kept import KeptTogether
 from facewatch.people.overview import Overview, PersonTile, matching
+from facewatch.types import Tier
 
 
 def _decide(text: str) -> Callable[[App], object]:
@@ -94,6 +101,52 @@ def test_who_begins_with_what_is_searched_comes_first(family: Library) -> None:
         _decide("rename p3 Hanna")(app)
         found = matching(app.overview.tiles(), "an")
         assert [tile.label for tile in found] == ["Anna", "Hanna"]
+
+
+def test_what_one_reader_has_found_out_is_there_for_the_others_and_read_again_where_it_changed(
+    family: Library,
+) -> None:
+    kept = KeptTogether()
+    with family.app() as writer, family.app(kept=kept) as first, family.app(kept=kept) as second:
+        first.catalog.refuse_writing()
+        before = first.overview.tiles()
+        assert kept.tiles.value is not None
+        known = kept.tiles.value.people
+        assert second.overview.tiles() == before
+        assert all(kept.tiles.value.people[one] is known[one] for one in known)
+        with writer.corrections.deciding() as decisions:
+            decisions.reject(["f1"])
+        for reader in (first, second):
+            assert reader.overview.tiles() == Overview(writer.catalog).tiles() != before
+
+
+def test_who_looks_like_whom_is_found_out_once_and_again_where_it_changed(family: Library) -> None:
+    kept = KeptTogether()
+    with family.app() as writer, family.app(kept=kept) as first, family.app(kept=kept) as second:
+        before = first.resemblance.similar(1, 5)
+        looks, mapped = kept.looks.value, kept.mapped.value
+        assert second.resemblance.similar(1, 5) == before
+        assert kept.looks.value is looks
+        assert kept.mapped.value is mapped
+        with writer.corrections.deciding() as decisions:
+            decisions.merge("p1", ["p2"])
+        assert first.resemblance.similar(1, 5) == second.resemblance.similar(1, 5) == writer.resemblance.similar(1, 5)
+        assert kept.looks.value is not looks
+
+
+def test_the_faces_of_nobody_are_counted_as_they_are_listed(tmp_path: Path) -> None:
+    with Catalog(tmp_path / "c.sqlite") as catalog:
+        faces = FaceCatalog(catalog)
+        vectors = [fake.embedding_of(person, 0) for person in range(1, 8)]
+        faces.group_of(faces.loose(*vectors[:2]))
+        poor = faces.loose(vectors[2], tier=Tier.SHOW)
+        nobody, no_face, *loose = faces.loose(*vectors[3:])
+        with catalog.write():
+            catalog.faces.mark([nobody], Mark.NOBODY, "2026-11-29T10:00:00Z")
+            catalog.faces.mark([no_face], Mark.NOT_A_FACE, "2026-11-29T11:00:00Z")
+        listed = {kind: catalog.pool.ids(kind) for kind in PoolKind}
+        assert {kind: catalog.pool.count(kind) for kind in PoolKind} == {kind: len(ids) for kind, ids in listed.items()}
+        assert listed == {PoolKind.OPEN: loose, PoolKind.POOR: poor, PoolKind.SET_ASIDE: [no_face, nobody]}
 
 
 def _counts(tiles: tuple[PersonTile, ...]) -> dict[str, int]:

@@ -153,6 +153,16 @@ def test_vectors_are_known_by_their_ids() -> None:
     assert np.array_equal(known[7], vectors[7])
 
 
+@given(without=st.sets(st.integers(0, 12)))
+def test_all_faces_but_some_are_those_that_are_left(without: set[int]) -> None:
+    vectors = Vectors([block(range(4), unit(1, 4)), block(range(4, 9), unit(2, 5))])
+    left = list(vectors.besides(np.array(sorted(without), np.int64)))
+    assert [i for part in left for i in part.ids.tolist()] == [i for i in range(9) if i not in without]
+    for part in left:
+        of = vectors.of(part.ids.tolist())
+        assert all(np.array_equal(of[i], vector) for i, vector in zip(part.ids.tolist(), part.vectors, strict=True))
+
+
 # --- the file ---
 
 
@@ -177,6 +187,19 @@ def test_a_file_gives_back_what_was_written_in_several_goes(tmp_path: Path) -> N
     assert stored.extent == second
     assert stored.block.ids.tolist() == list(range(8))
     assert np.array_equal(stored.block.vectors, np.concatenate([unit(i, 1) for i in range(8)]))
+
+
+def test_a_file_is_mapped_again_only_when_it_holds_something_else(tmp_path: Path) -> None:
+    file = VectorFile(tmp_path / "vectors", ORIGIN)
+    extent = write(file, None, range(5))
+    known = file.read()
+    assert file.read(known) is known
+    write(file, extent, range(5, 8))
+    more = file.read(known)
+    assert more is not None
+    assert len(more.block) == 8
+    file.path.unlink()
+    assert file.read(more) is None
 
 
 def test_only_the_owner_may_read_the_file_and_nothing_else_is_left(tmp_path: Path) -> None:

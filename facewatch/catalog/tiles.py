@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from facewatch.catalog.faces import IN_LIBRARY
 from facewatch.catalog.opening import TableAccess
 from facewatch.catalog.presences import N_ONLY_PRESENT
 from facewatch.ids import label_of
 from facewatch.types import Tier
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 Print = tuple[int, ...]
 """Differs where the faces of a person differ."""
@@ -57,6 +61,11 @@ class Shown:
 class Tiles(TableAccess):
     """Reads of people what lists show."""
 
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self._kept: tuple[int, Mapping[int, Print]] | None = None
+        """What `prints` found, and the version of the catalog."""
+
     def living(self, only: Collection[int] | None = None) -> list[LivingPerson]:
         """Return everybody, or `only` of these who lives, also who is in no photo of the library now, by id."""
         which = "" if only is None else "AND p.id IN (SELECT value FROM json_each(?))"
@@ -83,9 +92,16 @@ class Tiles(TableAccess):
         ).fetchone()
         return tuple(row)
 
-    def prints(self) -> dict[int, Print]:
+    def prints(self) -> Mapping[int, Print]:
         """Return what differs where the faces of a person differ, or the photos that it is in by the user's word, by
-        person; reads indexes only."""
+        person; reads indexes only. Who only reads is told what was found before, until somebody has written."""
+        is_reader = self._number("PRAGMA query_only")
+        version = self._number("PRAGMA data_version") if is_reader else -1
+        if self._kept is None or version < 0 or self._kept[0] != version:
+            self._kept = version, self._read_prints()
+        return self._kept[1]
+
+    def _read_prints(self) -> Mapping[int, Print]:
         rows = self._db.execute(
             "SELECT person_id, COUNT(*), SUM(face_id), SUM(face_id * (face_id & 4095)), 0 FROM assignments"
             " GROUP BY person_id UNION ALL"

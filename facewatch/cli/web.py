@@ -79,6 +79,7 @@ def server_of(config: Config, *, host: str = HOST, port: int = PORT, needs_catal
         FacewatchError: there is no catalog, or the address cannot be had.
     """
     from facewatch.app import App
+    from facewatch.people.kept import KeptTogether
     from facewatch.web.security import AccessRules, is_loopback
     from facewatch.web.server import Server, make_site
 
@@ -90,5 +91,6 @@ def server_of(config: Config, *, host: str = HOST, port: int = PORT, needs_catal
     if token is None and config["web.hosts"]:
         raise WebError("web.hosts: a proxy lets others in, so it needs a token: `facewatch web --new-token` makes one")
     rules = AccessRules.of(host, config["web.hosts"], token)
-    site = make_site(lambda: App(config, needs_catalog=True), rules=rules, is_kept_ready=True)
+    kept = KeptTogether()
+    site = make_site(lambda: App(config, needs_catalog=True, kept=kept), rules=rules, is_kept_ready=True)
     return Server(site, host=host, port=port)

@@ -160,6 +160,20 @@ class Gallery:
         )
         self._extend(person_id, row)
 
+    def only(self, people: Collection[int]) -> Gallery:
+        """Return what is known of these people, as if there were nobody else; not to be added to."""
+        alone = Gallery(self._centroids.shape[1], self._thresholds, self._settings)
+        for person_id in people:
+            if (member := self._members.get(person_id)) is not None:
+                alone._members[person_id] = member
+                alone._rows[person_id] = len(alone._people)
+                alone._people.append(person_id)
+                alone._n_faces += member.n_faces
+        if alone._members:
+            alone._centroids = np.stack([member.centroids[0] for member in alone._members.values()])
+        alone._further = {one: self._further[one] for one in alone._members.keys() & self._further.keys()}
+        return alone
+
     def set_named(self, people: Collection[int]) -> None:
         """Say who has a name: the faces of these people are distinguished more strictly where they look alike."""
         if self._named != set(people):

@@ -32,7 +32,8 @@ BLOCK_FACES = 1_024
 """Rows that are compared with one probe after another while they are in the cache: 2 MB of 512-D vectors."""
 
 MEASURED_AT_ONCE = 8_192
-"""Rows whose difference to the probe is taken at a time: 32 MB of 512-D vectors in double precision."""
+"""Rows that are copied, or whose difference to the probe is taken, at a time: 32 MB of 512-D vectors in double
+precision."""
 
 PROBES_AT_ONCE = 16
 """Faces that are compared with all others in one pass: 64 MB of similarities for a million."""
@@ -82,8 +83,7 @@ class Vectors:
         return {
             int(block.ids[row]): np.array(block.vectors[row])
             for block in self._blocks
-            # In one go: the ids lie far apart between the vectors.
-            for row in np.flatnonzero(np.isin(np.ascontiguousarray(block.ids), wanted))
+            for row in np.flatnonzero(np.isin(block.ids, wanted))
         }
 
     def taken(self, ids: Ints) -> Block:
@@ -95,6 +95,14 @@ class Vectors:
             np.concatenate([np.zeros((0, n_dims), np.float32), *(block.vectors[rows] for block, rows, _ in parts)]),
         )
         return here.take(np.argsort(here.ids))
+
+    def besides(self, ids: Ints) -> Iterator[Block]:
+        """Yield all faces but these, which are ascending; some at a time."""
+        for block in self._blocks:
+            rows, _ = _places(block, ids)
+            others = np.delete(np.arange(len(block.ids)), rows)
+            for start in range(0, len(others), MEASURED_AT_ONCE):
+                yield block.take(others[start : start + MEASURED_AT_ONCE])
 
     def sums(self, ids: Ints, groups: Ints) -> tuple[Doubles, Ints]:
         """Return for each group the sum of the vectors of its faces, shape (n_groups, n_dims), and how many are here.
@@ -175,9 +183,8 @@ class Vectors:
 
 def _places(block: Block, ids: Ints) -> tuple[Ints, Ints]:
     """Return the rows of a block that hold some of these faces, which are ascending, and where among them each is."""
-    of_block = np.ascontiguousarray(block.ids)
-    places = np.minimum(np.searchsorted(ids, of_block), max(len(ids) - 1, 0))
-    rows = np.flatnonzero(ids[places] == of_block) if len(ids) else np.zeros(0, np.int64)
+    places = np.minimum(np.searchsorted(ids, block.ids), max(len(ids) - 1, 0))
+    rows = np.flatnonzero(ids[places] == block.ids) if len(ids) else np.zeros(0, np.int64)
     return rows, places[rows]
 
 
@@ -227,14 +234,19 @@ class VectorFile:
         self.origin = origin
         self._record = np.dtype([("id", "<i8"), ("vector", "<f4", (origin.n_dims,))])
 
-    def read(self) -> Stored | None:
-        """Return what the file holds; None: there is none, or it is damaged, cut off, or of another origin."""
+    def read(self, known: Stored | None = None) -> Stored | None:
+        """Return what the file holds; None: there is none, or it is damaged, cut off, or of another origin.
+
+        What is `known` of it already is returned as it is where that is all: a file that is mapped twice takes its
+        room in memory twice.
+        """
         try:
             with self.path.open("rb") as file:
                 extent = self._extent(file.read(PAGE_BYTES))
                 if extent is None or self.end_of(extent.n_faces) > os.fstat(file.fileno()).st_size:
                     return None
-                return Stored(extent, self._map(file, extent.n_faces))
+                is_known = known is not None and known.extent == extent
+                return known if is_known else Stored(extent, self._map(file, extent.n_faces))
         except OSError:
             return None
 
@@ -283,7 +295,8 @@ class VectorFile:
         else:
             # An ordinary array over the mapping: what is taken from a memmap is one again, which costs with every row.
             records = np.asarray(np.memmap(file, self._record, "r", PAGE_BYTES, (n_faces,)))
-        return Block(records["id"], records["vector"])
+        # The ids are asked for by themselves, and lie far apart between the vectors.
+        return Block(np.ascontiguousarray(records["id"]), records["vector"])
 
 
 class Draft:

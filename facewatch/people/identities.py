@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facewatch.catalog import NOBODY, USER, Catalog, FaceTable
 from facewatch.clustering import Clusterer
@@ -16,6 +15,7 @@ from facewatch.errors import CatalogError
 from facewatch.matching import Evidence, Gallery, MatchSettings, match_photo
 from facewatch.matching.member import MemberFaces
 from facewatch.matching.nearness import distances_within
+from facewatch.matching.search import Block, Vectors
 from facewatch.people.cluster_plan import Group, matches_within, plan_groups
 from facewatch.people.corrections import not_born_yet
 from facewatch.types import EngineInfo, Normalisation, Tier
@@ -85,8 +85,16 @@ class FixedEngine:
 class Identities:
     """Who is who, according to one engine's embeddings and to what users decided."""
 
-    def __init__(self, catalog: Catalog, engine: FaceEngine, settings: MatchSettings | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        engine: FaceEngine,
+        settings: MatchSettings | None = None,
+        vectors: Callable[[], Vectors] | None = None,
+    ) -> None:
+        """`vectors` returns those of all faces as the engine in use sees them; None: they are read from the catalog."""
         self._catalog = catalog
+        self._all_vectors = vectors
         self._engine = engine
         self.settings = settings or MatchSettings()
         self._actor = "recluster"
@@ -200,13 +208,9 @@ class Identities:
         What comes of it is on record as a part of the decision, a few photos at a time, so that nobody has to wait for
         it to write. Returns who gained faces.
         """
-        table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, people=[NOBODY])
-        table = table.take(table.tiers != Tier.SHOW.value)
-        is_meant = np.isin(table.ids, list(faces))
-        is_meant |= self._looks_like(table.embeddings, people)
-        if not is_meant.any():
-            return set()
-        photos = np.unique(table.photos[is_meant])
+        meant = {*faces, *self._free_like(people)}
+        table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, faces=meant)
+        photos = np.unique(table.photos[(table.people == NOBODY) & (table.tiers != Tier.SHOW.value)])
         gained: set[int] = set()
         for start in range(0, len(photos), _BATCH_PHOTOS):
             catalog = self._catalog
@@ -220,10 +224,26 @@ class Identities:
             gained |= {int(c.after["person_id"]) for c in record.changes if c.after and "person_id" in c.after}
         return gained
 
-    def _looks_like(self, embeddings: NDArray[np.float32], people: Collection[int]) -> NDArray[np.bool_]:
-        """Return which of these unit vectors may be one of these people; needs only what is known of those."""
+    def _free_like(self, people: Collection[int]) -> list[int]:
+        """Return faces that belong to nobody and may be one of these people, also some that are not in the library;
+        needs only what is known of those people."""
+        known = self._only(people)
+        assigned = np.array(self._catalog.assignments.all(), np.int64) if len(known) else np.zeros(0, np.int64)
+        others = self._vectors().besides(assigned) if len(known) else ()
+        return [int(face_id) for block in others for face_id in block.ids[known.is_near(block.vectors)]]
+
+    def _only(self, people: Collection[int]) -> Gallery:
+        if self._gallery is not None:
+            return self._gallery.only(people)
         table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, people=people)
-        return self._filled(table).is_near(embeddings)
+        return self._filled(table)
+
+    def _vectors(self) -> Vectors:
+        """Return those of all faces, or of those that belong to nobody."""
+        if self._all_vectors is not None:
+            return self._all_vectors()
+        pool = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, people=[NOBODY])
+        return Vectors([Block(pool.ids, pool.embeddings)])
 
     def rematch_pool(self) -> int:
         """Match the pool again until nobody in it is recognised; returns how many faces were assigned."""

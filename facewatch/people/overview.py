@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from facewatch import ids
 from facewatch.people.lookup import name_key
+from facewatch.types import Kept
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
@@ -30,21 +31,30 @@ class PersonTile:
     in the library shows a face."""
 
 
-class Overview:
-    """Everybody at a glance. Kept between requests, it reads again only what has changed. Belongs to one thread."""
+@dataclass(frozen=True, slots=True)
+class KnownTiles:
+    """What the library holds of everybody."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    library: tuple[int, ...]
+    """Which photos it had then."""
+    people: Mapping[int, tuple[Hashable, Shown | None]]
+    """What it holds of each person, and what that hangs on."""
+
+
+class Overview:
+    """Everybody at a glance. Kept between requests, it reads again only what has changed. Belongs to one thread; what
+    is kept may be shared."""
+
+    def __init__(self, catalog: Catalog, kept: Kept[KnownTiles] | None = None) -> None:
         self._catalog = catalog
-        self._library: tuple[int, ...] = ()
-        self._known: dict[int, tuple[Hashable, Shown | None]] = {}
-        """What the library holds of each person, and what that hangs on."""
+        self._kept = kept or Kept()
 
     def tiles(self) -> tuple[PersonTile, ...]:
         """Return everybody who is in the library now: who has a name first, then by how many photos they are on."""
         with self._catalog.read_transaction():
             living, last = self._catalog.tiles.living(), self._catalog.tiles.last()
-            self._renew(living)
-        found = [(person, shown) for person in living if (shown := self._known[person.id][1]) is not None]
+            known = self._renewed(living)
+        found = [(person, shown) for person in living if (shown := known[person.id][1]) is not None]
         found.sort(
             key=lambda one: (
                 one[0].name is None,
@@ -54,16 +64,17 @@ class Overview:
         )
         return tuple(_tile(person, shown) for person, shown in found)
 
-    def _renew(self, living: Sequence[LivingPerson]) -> None:
+    def _renewed(self, living: Sequence[LivingPerson]) -> Mapping[int, tuple[Hashable, Shown | None]]:
         library, prints = self._catalog.tiles.library_stamp(), self._catalog.tiles.prints()
-        if library != self._library:
-            self._known, self._library = {}, library
+        kept = self._kept.value
+        known = kept.people if kept is not None and kept.library == library else {}
         stamps: dict[int, Hashable] = {one.id: (prints.get(one.id), one.cover_id) for one in living}
-        changed = [one for one, stamp in stamps.items() if self._known.get(one, (None, None))[0] != stamp]
-        shown = self._catalog.tiles.shown(changed if self._known else None)
-        self._known = {one: self._known[one] for one in stamps.keys() - set(changed)} | {
-            one: (stamps[one], shown.get(one)) for one in changed
-        }
+        changed = [one for one, stamp in stamps.items() if known.get(one, (None, None))[0] != stamp]
+        shown = self._catalog.tiles.shown(changed if known else None)
+        now = {one: known[one] for one in stamps.keys() - set(changed)}
+        now |= {one: (stamps[one], shown.get(one)) for one in changed}
+        self._kept.value = KnownTiles(library, now)
+        return now
 
 
 def _tile(person: LivingPerson, shown: Shown) -> PersonTile:

@@ -17,9 +17,10 @@ from facewatch.ids import label_of
 from facewatch.matching import distances
 from facewatch.matching.chances import Profiles, chance_of_group, profiles_from
 from facewatch.matching.member import CONFIRMED_WEIGHT
+from facewatch.types import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from facewatch.catalog import Catalog
     from facewatch.catalog.person import FaceWeights
@@ -97,17 +98,33 @@ class Doubts:
         return FaceDoubt(None if np.isnan(distance) else distance, next_id, label, float(self.next_distances[row]))
 
 
-class Resemblance:
-    """What the people of a catalog look like to the engine in use."""
+@dataclass(frozen=True, slots=True)
+class KnownLooks:
+    """What everybody looks like to an engine."""
 
-    def __init__(self, catalog: Catalog, engine: WantedEngine, vectors: Callable[[], Vectors]) -> None:
+    engine_id: int
+    prints: Mapping[int, Print]
+    """What each of `profiles` hangs on, by person."""
+    profiles: Profiles
+
+
+class Resemblance:
+    """What the people of a catalog look like to the engine in use. Belongs to one thread; what is kept may be
+    shared."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        engine: WantedEngine,
+        vectors: Callable[[], Vectors],
+        kept: Kept[KnownLooks] | None = None,
+    ) -> None:
         """`vectors` returns those of all faces, as the engine in use sees them."""
         self._catalog = catalog
         self._wanted = engine
         self._vectors = vectors
+        self._kept = kept or Kept()
         self._engine: EngineInUse | None = None
-        self._prints: dict[int, Print] = {}
-        self._profiles: Profiles | None = None
 
     def similar(self, person_id: int, most: int) -> list[SimilarPerson]:
         """Return who looks most like a person, at most so many, the most alike first; nobody hidden.
@@ -195,7 +212,6 @@ class Resemblance:
     def _in_use(self) -> EngineInUse:
         if self._engine is None or self._engine.id != self._catalog.engines.in_use_id():
             self._engine = self._wanted.in_use()
-            self._prints, self._profiles = {}, None
         return self._engine
 
     def renew(self) -> None:
@@ -204,17 +220,25 @@ class Resemblance:
 
     def _renewed(self) -> Profiles:
         """Return everybody as they look now."""
-        self._in_use()
-        prints = self._catalog.tiles.prints()
-        changed = [person_id for person_id, found in prints.items() if self._prints.get(person_id) != found]
-        gone = self._prints.keys() - prints.keys()
-        if self._profiles is None or changed or gone:
-            read = self._read(changed)
-            if self._profiles is not None:
-                stay = self._profiles.take(~np.isin(self._profiles.ids, [*changed, *gone]))
-                read = Profiles.together([stay, read]) if len(read) else stay
-            self._profiles, self._prints = read.take(np.argsort(read.ids)), prints
-        return self._profiles
+        engine_id, prints = self._in_use().id, self._catalog.tiles.prints()
+        known = self._kept.value
+        if known is None or known.engine_id != engine_id:
+            known = KnownLooks(engine_id, prints, self._read(list(prints)))
+        else:
+            known = self._brought_up(known, prints)
+        self._kept.value = known
+        return known.profiles
+
+    def _brought_up(self, known: KnownLooks, prints: Mapping[int, Print]) -> KnownLooks:
+        """Return what was known, with those read again who have changed."""
+        changed = [person_id for person_id, found in prints.items() if known.prints.get(person_id) != found]
+        gone = known.prints.keys() - prints.keys()
+        if not changed and not gone:
+            return known
+        read = self._read(changed)
+        stay = known.profiles.take(~np.isin(known.profiles.ids, [*changed, *gone]))
+        read = Profiles.together([stay, read]) if len(read) else stay
+        return KnownLooks(known.engine_id, prints, read.take(np.argsort(read.ids)))
 
     def _read(self, people: Collection[int]) -> Profiles:
         """Return these people; who has no face that the engine in use sees is absent."""

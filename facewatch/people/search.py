@@ -25,9 +25,9 @@ from facewatch.fs.locks import file_lock
 from facewatch.fs.sidecar import beside
 from facewatch.indexing.analyzer import Examination, LibraryFile
 from facewatch.indexing.worker import WorkerLost
-from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
+from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, Stored, VectorFile, Vectors
 from facewatch.people.lookup import faces_on_link
-from facewatch.types import Box, Fingerprint
+from facewatch.types import Box, Fingerprint, Kept
 
 if TYPE_CHECKING:
     from facewatch.indexing.engine import WantedEngine
@@ -112,13 +112,20 @@ _CHANGING = "another engine is about to know the faces; when a scan has complete
 class Search:
     """Finds faces in a catalog, by the engine in use."""
 
-    def __init__(self, catalog: Catalog, wanted: WantedEngine, lookup: Lookup, workers: Callable[[], Workers]) -> None:
-        """`workers` returns what analyses photos that the catalog does not know."""
+    def __init__(
+        self,
+        catalog: Catalog,
+        wanted: WantedEngine,
+        lookup: Lookup,
+        workers: Callable[[], Workers],
+        mapped: Kept[Stored] | None = None,
+    ) -> None:
+        """`workers` returns what analyses photos that the catalog does not know; `mapped`: see `KeptVectors`."""
         self._catalog = catalog
         self._wanted = wanted
         self._lookup = lookup
         self._workers = workers
-        self._kept = KeptVectors(catalog)
+        self._kept = KeptVectors(catalog, mapped)
         self._engine: KnownEngine | None = None
         """The one in use when it was asked for last; what it says of its counts is old."""
 
@@ -411,8 +418,10 @@ class KeptVectors:
     until the last one in the file. Where that does not agree the file is made again.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, mapped: Kept[Stored] | None = None) -> None:
+        """`mapped`: what the file held, which may be shared; it is mapped again when it holds something else."""
         self._catalog = catalog
+        self._mapped = mapped or Kept()
         self._held: dict[int, _Held] = {}
         """What was searched last, by engine; more than the file holds where that cannot be written."""
         self._logged = ""
@@ -439,9 +448,10 @@ class KeptVectors:
 
     def _stored(self, engine: KnownEngine) -> _Held | None:
         """Return what the file holds, if it is the catalog's own."""
-        stored = self._file(engine).read()
+        stored = self._file(engine).read(self._mapped.value)
         if stored is None or stored.extent.token != self._catalog.settings.get(TOKEN):
             return None
+        self._mapped.value = stored
         return _Held(stored.extent, Vectors([stored.block]))
 
     def _agreed(self, engine: KnownEngine, held: _Held | None) -> _Agreed:

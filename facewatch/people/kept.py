@@ -1,0 +1,23 @@
+"""What Apps of one catalog in several threads keep together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from facewatch.types import Kept
+
+if TYPE_CHECKING:
+    from facewatch.matching.search import Stored
+    from facewatch.people.overview import KnownTiles
+    from facewatch.people.resemblance import KnownLooks
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTogether:
+    """What readers keep from one question to the next: found out by one of them it is there for all, and takes its room
+    in memory once."""
+
+    tiles: Kept[KnownTiles] = field(default_factory=Kept)
+    looks: Kept[KnownLooks] = field(default_factory=Kept)
+    mapped: Kept[Stored] = field(default_factory=Kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import sqlite3
@@ -113,6 +114,30 @@ def test_it_goes_with_who_is_merged_and_comes_back_with_the_undo(family: Library
         app.corrections.undo()
         assert links(family, "Anna") == {"a.png", "b.png", "c.png", "e.png"}
         assert "f.png" in links(family, "Ben")
+
+
+def test_of_two_who_are_merged_both_have_to_be_taken_back(family: Library) -> None:
+    with family.app() as app:
+        first = present(app, "Anna", "e.png").entry_id
+        present(app, "Ben", "e.png")
+        decide(app, lambda d: d.merge("Anna", ["Ben"]))
+        with pytest.raises(DecisionError, match="merge"):
+            app.corrections.undo_one(first)
+        assert is_in(app, "e.png") == ["Anna"]
+        app.corrections.undo()
+        assert is_in(app, "e.png") == ["Anna", "Ben"]
+
+
+def test_an_export_lists_it_behind_the_faces(family: Library, run: Any) -> None:
+    with family.app() as app:
+        present(app, "Anna", "b.png", "c.png")
+    rows = list(csv.DictReader(run("export").out.splitlines()))
+    *faces, there = rows
+    assert all(row["face_id"] for row in faces)
+    assert there.pop("path").endswith("c.png")
+    assert (there.pop("name"), there.pop("source"), bool(there.pop("person_id"))) == ("Anna", "present", True)
+    assert set(there.values()) == {""}
+    assert len(json.loads(run("export", "--json").out)) == len(rows)
 
 
 def test_it_stays_with_who_keeps_the_name_in_a_split(family: Library) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from facewatch.engines import fake
 from facewatch.errors import DecisionError, FacewatchError, NotKnownError
 from facewatch.matching.chances import chance_of_face, chance_of_group, second_part
 from facewatch.people.review.answers import Answer, check_answers, decide_all, parse_answer
-from facewatch.people.review.coverage import answers_for, coverage
+from facewatch.people.review.coverage import coverage
 from facewatch.people.review.questions import Question
 from facewatch.types import Tier
 
@@ -748,20 +747,6 @@ def test_coverage_counts_a_face_once_however_many_questions_are_about_it(known: 
     assert n_open == 3
     assert [step.n_answers for step in steps] == [1, 2]
     assert steps[0].n_faces == steps[1].n_faces == pytest.approx(questions[0].settles)
-
-
-@given(st.lists(st.integers(1, 30), max_size=8), st.floats(0.01, 1))
-def test_answers_for_a_share_are_as_few_as_settle_it(sizes: list[int], share: float) -> None:
-    blank = Question("", "who", "", (), (), (), (), 0, 1.0, 0.0, 0.0)
-    questions = [
-        replace(blank, id=f"who:{i}", people=(i,), n_faces=n, settles=float(n))
-        for i, n in enumerate(sorted(sizes, reverse=True), 1)
-    ]
-    n = answers_for(questions, sum(sizes), share)
-    assert n is not None
-    covered = [step.n_faces for step in coverage(questions, sum(sizes), range(len(sizes) + 1))]
-    assert covered[n] >= share * sum(sizes) - 1e-9
-    assert n == 0 or covered[n - 1] < share * sum(sizes) + 1e-9
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -36,8 +36,8 @@ from facewatch.presentation.explain import (
     photo_notes,
     rematch_lines,
     shortfall_text,
-    why_row,
 )
+from facewatch.presentation.explain_row import why_row
 from facewatch.quality import Limits, shortfalls
 from facewatch.text import beside_strangers
 from facewatch.types import EngineInfo, Tier

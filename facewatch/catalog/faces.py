@@ -226,19 +226,7 @@ class Faces(TableAccess):
         Or those of one photo, of these people (NOBODY: the pool), of these ids, or of anybody (`is_assigned`). Faces
         that a user took out (`Mark`) are not among them.
         """
-        where, arguments = IN_LIBRARY, list[object]()
-        if photo_id is not None:
-            where, arguments = "f.photo_id = ?", [photo_id]
-        if people is not None:
-            # By ids of faces, so that SQLite begins with these few and not with all faces.
-            theirs = "f.id IN (SELECT face_id FROM assignments WHERE person_id IN (SELECT value FROM json_each(?)))"
-            where += f" AND {f'(a.person_id IS NULL OR {theirs})' if NOBODY in people else theirs}"
-            arguments.append(json.dumps(list(people)))
-        if is_assigned:
-            where += " AND a.person_id IS NOT NULL"
-        if faces is not None:
-            where += " AND f.id IN (SELECT value FROM json_each(?))"
-            arguments.append(json.dumps([int(face_id) for face_id in faces]))
+        where, arguments = _chosen(photo_id, people, faces, is_assigned=is_assigned)
         # Ordered as the index of the embeddings is, so that SQLite need not sort the vectors; but it would go through
         # all of that for the few faces of a photo.
         order = "e.face_id" if photo_id is None else "f.id"
@@ -408,6 +396,24 @@ class Faces(TableAccess):
             " LEFT JOIN people p ON p.id = a.person_id LEFT JOIN marks m ON m.face_id = f.id"
             f" WHERE f.is_current AND {_IS_OPEN} AND {IN_LIBRARY}"
         )
+
+
+def _chosen(
+    photo_id: int | None, people: Collection[int] | None, faces: Collection[int] | None, *, is_assigned: bool
+) -> tuple[str, list[object]]:
+    """Return the condition of `Faces.load` on faces f and assignments a, and its arguments."""
+    where, arguments = ("f.photo_id = ?", list[object]([photo_id])) if photo_id is not None else (IN_LIBRARY, [])
+    if people is not None:
+        # By ids of faces, so that SQLite begins with these few and not with all faces.
+        theirs = "f.id IN (SELECT face_id FROM assignments WHERE person_id IN (SELECT value FROM json_each(?)))"
+        where += f" AND {f'(a.person_id IS NULL OR {theirs})' if NOBODY in people else theirs}"
+        arguments.append(json.dumps(list(people)))
+    if is_assigned:
+        where += " AND a.person_id IS NOT NULL"
+    if faces is not None:
+        where += " AND f.id IN (SELECT value FROM json_each(?))"
+        arguments.append(json.dumps([int(face_id) for face_id in faces]))
+    return where, arguments
 
 
 def _table_of(rows: Sequence[tuple[Any, ...]], n_dims: int) -> FaceTable:

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from facewatch.catalog.opening import TableAccess
+from facewatch.catalog.presences import WITHOUT_FACE
 from facewatch.ids import label_of
 
 
@@ -211,8 +212,7 @@ class PhotoSearch(TableAccess):
             "SELECT f.photo_id, p.id, p.name, f.id, f.x FROM faces f JOIN assignments a ON a.face_id = f.id"
             " JOIN people p ON p.id = a.person_id WHERE f.photo_id IN (SELECT value FROM json_each(?1))"
             " UNION ALL SELECT r.photo_id, p.id, p.name, NULL, 1e9 FROM presences r JOIN people p ON p.id = r.person_id"
-            " WHERE r.photo_id IN (SELECT value FROM json_each(?1)) AND NOT EXISTS (SELECT 1 FROM faces f"
-            " JOIN assignments a ON a.face_id = f.id WHERE f.photo_id = r.photo_id AND a.person_id = r.person_id)"
+            f" WHERE r.photo_id IN (SELECT value FROM json_each(?1)) AND {WITHOUT_FACE}"
             " ORDER BY 1, 5, 4, 2",
             wanted,
         )

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from facewatch.catalog.opening import TableAccess
 from facewatch.ids import label_of
 
+WITHOUT_FACE = (
+    "NOT EXISTS (SELECT 1 FROM faces g JOIN assignments b ON b.face_id = g.id"
+    " WHERE g.photo_id = r.photo_id AND b.person_id = r.person_id)"
+)
+"""Of a presence r, for SQL: the photo shows no face of the person."""
+
 N_ONLY_PRESENT = (
     "(SELECT COUNT(*) FROM presences r WHERE r.person_id = p.id"
-    " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = r.photo_id)"
-    " AND NOT EXISTS (SELECT 1 FROM faces g JOIN assignments b ON b.face_id = g.id"
-    " WHERE g.photo_id = r.photo_id AND b.person_id = p.id))"
+    f" AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = r.photo_id) AND {WITHOUT_FACE})"
 )
 """Of a person p, for SQL: in how many photos of the library they are, and no face of theirs is."""
 
@@ -34,21 +39,30 @@ class Presences(TableAccess):
 
     def in_photo(self, photo_id: int) -> list[Presence]:
         """Return who is in a photo by the user's word, also those of whom it shows a face; first who was said first."""
+        return self._in_photo(photo_id, "TRUE")
+
+    def _in_photo(self, photo_id: int, where: str) -> list[Presence]:
         rows = self._db.execute(
-            "SELECT p.id, p.name, r.at FROM presences r JOIN people p ON p.id = r.person_id WHERE r.photo_id = ?"
-            " ORDER BY r.at, p.id",
+            "SELECT p.id, p.name, r.at FROM presences r JOIN people p ON p.id = r.person_id"
+            f" WHERE r.photo_id = ? AND {where} ORDER BY r.at, p.id",
             [photo_id],
         )
         return [Presence(person_id, name or label_of(person_id), at) for person_id, name, at in rows]
 
     def without_face(self, photo_id: int) -> tuple[Presence, ...]:
         """Return who is in a photo by the user's word alone."""
+        return tuple(self._in_photo(photo_id, WITHOUT_FACE))
+
+    def export_rows(self) -> Iterator[tuple[str, int, str]]:
+        """Yield a row for each file of a photo and who is in it by the user's word alone: absolute path, person, name;
+        in the order of the paths."""
         rows = self._db.execute(
-            "SELECT DISTINCT a.person_id FROM faces f JOIN assignments a ON a.face_id = f.id WHERE f.photo_id = ?",
-            [photo_id],
+            "SELECT roots.path, files.path, p.id, p.name FROM presences r JOIN people p ON p.id = r.person_id"
+            " JOIN files ON files.photo_id = r.photo_id JOIN roots ON roots.id = files.root_id"
+            f" WHERE {WITHOUT_FACE} ORDER BY roots.path, files.path, p.id"
         )
-        shown = {person_id for (person_id,) in rows}
-        return tuple(one for one in self.in_photo(photo_id) if one.person_id not in shown)
+        for root, path, person_id, name in rows:
+            yield os.fsdecode(root + b"/" + path), person_id, name or label_of(person_id)
 
     def of_person(self, person_id: int) -> set[int]:
         """Return the photos that somebody is in by the user's word, also those that are not in the library now."""

@@ -200,10 +200,6 @@ def check_sheet_file(app: App, file: Path, *, force: bool) -> None:
         raise LibraryError(f"{fault}; name another file, or write over it with --force")
 
 
-EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source", "turn")
-"""A promise to other programs."""
-
-
 @command("export", "Print one row per face.")
 @click.option("--csv", "kind", flag_value="csv", default="csv", help="CSV with a header line (the default).")
 @click.option("--json", "kind", flag_value="json", help="A list of objects.")
@@ -212,17 +208,17 @@ def export(state: State, kind: str) -> None:
     """Print one row per face: path, face_id, person_id, name, x, y, w, h, distance, source, turn.
 
     Paths are absolute; the box is in pixels of the upright photo; turn says by how many degrees clockwise the photo has
-    to be turned for the face to be upright; what is unknown is empty.
+    to be turned for the face to be upright; what is unknown is empty. Behind the faces comes, with the source
+    "present" and neither face nor box, who is in a photo without a face (see `facewatch present`).
 
     \b
     Example:
       facewatch export --csv > faces.csv
     """
+    from facewatch.presentation.catalog import EXPORT_COLUMNS, export_rows
+
     with state.app() as app:
-        rows = [
-            (path, *("" if value is None else value for value in rest))
-            for path, *rest in app.catalog.faces.export_rows()
-        ]
+        rows = list(export_rows(app.catalog))
     if kind == "json":
         print_json([dict(zip(EXPORT_COLUMNS, row, strict=True)) for row in rows])
     else:

@@ -29,7 +29,8 @@ def why(state: State, what: str, is_complete: bool, as_json: bool) -> None:
       facewatch why holiday.jpg:2
       facewatch why f812 --json
     """
-    from facewatch.presentation.explain import compared_faces, explained_row, face_lines, others_line, photo_lines
+    from facewatch.presentation.explain import compared_faces, face_lines, others_line, photo_lines
+    from facewatch.presentation.explain_row import explained_row
 
     with state.app() as app:
         explained = app.explainer().explain(what, is_complete=is_complete)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,13 @@ from facewatch.fs.sidecar import beside
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
+    from facewatch.people.overview import PersonTile
     from facewatch.types import Floats, Ints
 
 log = logging.getLogger(__name__)
 
 OUTDATED = 0.02
-"""Share of the faces that are not on the map, or not in the library any more, from which on it is worth a new one."""
+"""Share of the library's faces that are not on the map from which on it is worth a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,34 @@ class MappedFaces:
     positions: Floats
     """Shape (n_faces, 2)."""
     n_missing: int
-    """Faces that are not on it."""
+    """Faces of the library that are not on it: they came since."""
 
     @property
     def is_outdated(self) -> bool:
         return self.n_missing > OUTDATED * (len(self.ids) + self.n_missing)
+
+
+@dataclass(frozen=True, slots=True)
+class MappedPerson:
+    """A person on the map."""
+
+    tile: PersonTile
+    n_faces: int
+    """Those that are on the map."""
+    x: float
+    """The median of their positions; so is `y`."""
+    y: float
+
+
+def people_on(faces: MappedFaces, tiles: Iterable[PersonTile], most: int) -> list[MappedPerson]:
+    """Return at most so many of these people, as far as they are on the map: named ones first, then by faces."""
+    ids, counts = np.unique(faces.people, return_counts=True)
+    n_faces = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+    shown = sorted((tile for tile in tiles if tile.id in n_faces), key=lambda tile: (not tile.is_named, -tile.n_faces))
+    return [
+        MappedPerson(tile, n_faces[tile.id], *np.median(faces.positions[faces.people == tile.id], axis=0).tolist())
+        for tile in shown[:most]
+    ]
 
 
 class FaceMap:

@@ -15,6 +15,7 @@ from facewatch.people.identities import FixedEngine, Identities
 from facewatch.people.recluster_preview import (
     Fate,
     PersonPremise,
+    PlannedRows,
     ReclusterPreview,
     faces_of,
     merged_into,
@@ -83,7 +84,7 @@ class Reclusterer:
             decided, numbers = Decided(None, RECLUSTER, (), ()), dict[int, int]()
             if not preview.is_empty:
                 decided, numbers = _write(self.catalog, preview)
-            self.grouping.record_grouped(preview.settings, {numbers.get(hub, hub) for hub in preview.hubs})
+            self.grouping.record_grouped(preview.settings, {numbers.get(hub, hub) for hub in preview.plan.hubs})
         self.follow(decided.people)
         return decided
 
@@ -114,7 +115,7 @@ def _check(catalog: Catalog, preview: ReclusterPreview) -> None:
     Raises:
         OutdatedError: somebody or some face is not as it was.
     """
-    premises = preview.premises
+    premises = preview.plan.premises
     own = faces_of(catalog.assignments.all_people(), premises.people)
     people = {person_id: catalog.people.one(person_id) for person_id in premises.people}
     now = {person_id: premise_of(one, own[person_id]) for person_id, one in people.items() if one is not None}
@@ -125,19 +126,19 @@ def _check(catalog: Catalog, preview: ReclusterPreview) -> None:
     rejections = catalog.rejections.of_faces(premises.faces)
     moved = {face for face, then in premises.faces.items() if faces.get(face) != then}
     moved |= {face for face in premises.faces if rejections.get(face, set()) != set(premises.rejections.get(face, ()))}
-    changed |= _crowded(catalog, preview, now)
+    changed |= _crowded(catalog, preview.plan, now)
     if changed or moved:
         raise OutdatedError(f"{_what_changed(catalog, changed, moved)} since this was previewed; preview it again")
 
 
-def _crowded(catalog: Catalog, preview: ReclusterPreview, now: Mapping[int, PersonPremise]) -> set[int]:
+def _crowded(catalog: Catalog, plan: PlannedRows, now: Mapping[int, PersonPremise]) -> set[int]:
     """Return who has come into a photo meanwhile of which another face would be theirs."""
-    gained = {p: one.faces - preview.premises.people[p].faces for p, one in now.items()}
+    gained = {p: one.faces - plan.premises.people[p].faces for p, one in now.items()}
     photos = {row.id: row.photo_id for row in catalog.faces.rows({face for faces in gained.values() for face in faces})}
     coming: dict[int, set[int]] = defaultdict(set)
-    for change in preview.rows:
+    for change in plan.rows:
         if change.table == "assignments" and change.after and "person_id" in change.after:
-            coming[change.after["person_id"]].add(preview.premises.faces[change.key[0]].photo_id)
+            coming[change.after["person_id"]].add(plan.premises.faces[change.key[0]].photo_id)
     return {p for p, faces in gained.items() if coming[p] & {photos[face] for face in faces}}
 
 
@@ -155,7 +156,7 @@ def _what_changed(catalog: Catalog, people: Collection[int], faces: Collection[i
 
 def _write(catalog: Catalog, preview: ReclusterPreview) -> tuple[Decided, dict[int, int]]:
     """Write the rows of a preview, inside the caller's transaction; return also which id each new person has now."""
-    now, result = catalog.now(), preview.result
+    now, result, plan = catalog.now(), preview.result, preview.plan
     run_id = catalog.runs.start(RECLUSTER, now, strictness=preview.settings.strictness)
     catalog.runs.end(run_id, {}, now)
     details = {
@@ -164,14 +165,14 @@ def _write(catalog: Catalog, preview: ReclusterPreview) -> tuple[Decided, dict[i
         "faces": result.n_grouped,
         "split": preview.n_of(Fate.SPLITS),
         "vanished": preview.n_of(Fate.VANISHES),
-        "moved": sum(change.table == "assignments" for change in preview.rows),
+        "moved": sum(change.table == "assignments" for change in plan.rows),
         "method": preview.settings.method,
     }
     with catalog.journal.recording(USER, RECLUSTER, details, run_id=run_id, now=now) as record:
-        new = sorted(person_id for person_id in people_in(preview.rows) if person_id >= preview.first_new)
+        new = sorted(person_id for person_id in people_in(plan.rows) if person_id >= plan.first_new)
         numbers = {number: catalog.people.add(now) for number in new}
         stamps = {"run_id": run_id, "at": now, "entry_id": catalog.journal.newest()}
-        rows = [_stamped(with_ids(change, numbers), stamps) for change in preview.rows]
+        rows = [_stamped(with_ids(change, numbers), stamps) for change in plan.rows]
         catalog.journal.make(rows)
         for change in rows:
             if (into := merged_into(change)) is not None:

@@ -86,6 +86,18 @@ class Premises:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedRows:
+    """What a recluster writes, and what it took for granted."""
+
+    rows: tuple[Change, ...]
+    """People who do not exist yet have ids from `first_new` on."""
+    first_new: int
+    hubs: frozenset[int]
+    """Who is near everybody then, and is shown last."""
+    premises: Premises
+
+
+@dataclass(frozen=True, slots=True)
 class ReclusterPreview:
     """What a recluster would do; nothing of it is done yet."""
 
@@ -103,16 +115,11 @@ class ReclusterPreview:
     n_unnamed_after: int
     people: tuple[ChangedPerson, ...]
     """Those who would change, the most faces that come or go first."""
-    rows: tuple[Change, ...] = field(repr=False)
-    """The rows of the catalog that it writes; people who do not exist yet have ids from `first_new` on."""
-    first_new: int
-    hubs: frozenset[int] = field(repr=False)
-    """Who is near everybody then, and is shown last."""
-    premises: Premises = field(repr=False)
+    plan: PlannedRows = field(repr=False)
 
     @property
     def is_empty(self) -> bool:
-        return not self.rows
+        return not self.plan.rows
 
     def n_of(self, fate: Fate) -> int:
         return sum(one.fate is fate for one in self.people)

@@ -13,6 +13,7 @@ from facewatch.people.identities import FixedEngine, Identities, Reclustered
 from facewatch.people.recluster_preview import (
     ChangedPerson,
     Fate,
+    PlannedRows,
     Premises,
     ReclusterPreview,
     faces_of,
@@ -91,10 +92,12 @@ class ReclusterTrial:
             n_unnamed=len(unnamed.intersection(before.owners.values())),
             n_unnamed_after=len((unnamed | new).intersection(after.values())),
             people=tuple(_changed_people(copy, before, after, rows)),
-            rows=rows,
-            first_new=before.first_new,
-            hubs=frozenset(self._kept.get(hub, hub) for hub in hubs_of(copy, self.engine)),
-            premises=_premises(copy, before, rows),
+            plan=PlannedRows(
+                rows,
+                before.first_new,
+                hubs=frozenset(self._kept.get(hub, hub) for hub in hubs_of(copy, self.engine)),
+                premises=_premises(copy, before, rows),
+            ),
         )
 
     def _rows(self, clusterer: Clusterer, before: _Before) -> Iterator[Change]:

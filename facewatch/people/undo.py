@@ -363,7 +363,21 @@ class _Ground:
 
 def _facts(changes: Iterable[Change]) -> set[Fact]:
     """Return what was changed: table, key and column. That a person is edited is a sign of decisions, not one."""
-    return {fact for change in changes for fact in _facts_of(change)}
+    known = list(changes)
+    return {fact for change in known for fact in _facts_of(change)} | set(_presences_of_both(known))
+
+
+def _presences_of_both(changes: Sequence[Change]) -> Iterator[Fact]:
+    """Yield who is in which photo as one of whom another became a part that was in it: where that was said of both, it
+    is said once since."""
+    merged = {
+        change.key[0]: change.after["merged_into"]
+        for change in changes
+        if change.after and "merged_into" in change.after
+    }
+    for change in changes:
+        if change.table == "presences" and merged.get(change.key[0]) is not None:
+            yield "presences", (merged[change.key[0]], change.key[1]), ""
 
 
 def _facts_of(change: Change) -> Iterator[Fact]:

@@ -14,7 +14,7 @@ from facewatch.presentation import local_time
 from facewatch.text import beside_strangers, plural, printable
 
 if TYPE_CHECKING:
-    from facewatch.catalog import Person
+    from facewatch.catalog import Catalog, Person
     from facewatch.catalog.engines import KnownEngine
     from facewatch.catalog.restore import GivenUp
     from facewatch.folders.restore import Restorable, Restored
@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 
 _MOST_NAMES = 8
 """Names that would be lost, listed in the question."""
+
+# --- what `export` prints ---
+
+EXPORT_COLUMNS = ("path", "face_id", "person_id", "name", "x", "y", "w", "h", "distance", "source", "turn")
+"""A promise to other programs."""
+
+
+def export_rows(catalog: Catalog) -> Iterator[tuple[object, ...]]:
+    """Yield a row a face and file, then one for each file of a photo and who is in it without a face; "": unknown."""
+    for row in catalog.faces.export_rows():
+        yield tuple("" if value is None else value for value in row)
+    for path, person_id, name in catalog.presences.export_rows():
+        known = {"path": path, "person_id": person_id, "name": name, "source": "present"}
+        yield tuple(known.get(column, "") for column in EXPORT_COLUMNS)
+
 
 # --- people ---
 

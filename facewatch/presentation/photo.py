@@ -12,6 +12,7 @@ from facewatch.catalog import Mark, display
 from facewatch.matching import Aggregation
 from facewatch.presentation.explain import cause, notes, shortfall_text
 from facewatch.presentation.person import day
+from facewatch.presentation.pool import MARK_WORDS
 from facewatch.text import distinguished, plural
 from facewatch.types import Tier
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from facewatch.people.explain import Why
     from facewatch.people.photos.browse import Neighbour, Position
     from facewatch.people.photos.whole import FaceOnPhoto, WholePhoto
-
-_MARKS = {Mark.NOBODY: "nobody you know", Mark.NOT_A_FACE: "not a face", Mark.FORGOTTEN: "forgotten"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def boxes_of(photo: WholePhoto) -> list[FaceBox]:
 
 def _label(face: FaceOnPhoto) -> str:
     if face.mark is not None:
-        return _MARKS[face.mark]
+        return MARK_WORDS[face.mark]
     return face.label or (f"{face.guess}?" if face.guess else "who is this?")
 
 

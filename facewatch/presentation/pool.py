@@ -12,7 +12,8 @@ from facewatch.presentation.person import Heading, day
 if TYPE_CHECKING:
     from facewatch.catalog.pool import PoolRow
 
-_MARKS = {Mark.NOBODY: "nobody you know", Mark.NOT_A_FACE: "not a face", Mark.FORGOTTEN: "forgotten"}
+MARK_WORDS = {Mark.NOBODY: "nobody you know", Mark.NOT_A_FACE: "not a face", Mark.FORGOTTEN: "forgotten"}
+"""What a user said of a face that is nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def _tiles(rows: Iterable[PoolRow]) -> Iterator[PoolTile]:
 
 def _heading(row: PoolRow) -> Heading:
     if row.mark is not None:
-        return Heading(row.mark.value, _MARKS[row.mark].capitalize())
+        return Heading(row.mark.value, MARK_WORDS[row.mark].capitalize())
     if row.guess_id is None:
         return Heading("nobody", "Like nobody who is known")
     return Heading(f"p{row.guess_id}", f"Perhaps {row.guess}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel
 
 from facewatch.app import App
+from facewatch.people.face_map import MappedFaces, MappedPerson, people_on
 from facewatch.presentation.html import render
 from facewatch.web.jobs import make_map
 from facewatch.web.people import everybody
@@ -18,11 +20,11 @@ from facewatch.web.site import Site, SiteParts
 pages = APIRouter()
 api = APIRouter(tags=["map"])
 
-MOST_ISLANDS = 400
-"""People, the largest, whose names are on the map."""
+MOST_PEOPLE = 400
+"""People whose names are on the map."""
 
 
-class IslandRow(BaseModel):
+class MappedPersonRow(BaseModel):
     """A person on the map."""
 
     person_id: int
@@ -37,13 +39,15 @@ class IslandRow(BaseModel):
 class MapRow(BaseModel):
     """The map as a whole."""
 
-    is_ready: bool
-    is_running: bool
+    is_ready: bool = False
+    is_running: bool = False
     """It is being worked out."""
-    is_outdated: bool
-    n_faces: int
-    fault: str
-    people: list[IslandRow]
+    is_outdated: bool = False
+    n_faces: int = 0
+    n_missing: int = 0
+    """Faces that came since it was worked out."""
+    fault: str = ""
+    people: list[MappedPersonRow] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,46 +56,40 @@ class _Map:
     row: MapRow
 
 
-NO_MAP = _Map(b"", MapRow(is_ready=False, is_running=False, is_outdated=False, n_faces=0, fault="", people=[]))
+NO_MAP = _Map(b"", MapRow())
 
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("face", "<u4"), ("person", "<u4")])
 
 
 async def _map(site: SiteParts) -> _Map:
-    tiles = {tile.id: tile for tile in await everybody(site)}
+    tiles = await everybody(site)
 
     def work(app: App) -> _Map:
         faces = app.face_map().faces()
-        if faces is None:
-            return NO_MAP
-        points = np.zeros(len(faces.ids), POINT)
-        points["x"], points["y"] = faces.positions.T
-        points["face"], points["person"] = faces.ids, faces.people
-        islands = []
-        for person_id in np.unique(faces.people).tolist():
-            tile = tiles.get(person_id)
-            if tile is not None:
-                mine = faces.positions[faces.people == person_id] if len(tiles) < MOST_ISLANDS else None
-                islands.append((tile, mine))
-        islands.sort(key=lambda one: (not one[0].is_named, -one[0].n_faces))
-        rows = []
-        for tile, mine in islands[:MOST_ISLANDS]:
-            own = faces.positions[faces.people == tile.id] if mine is None else mine
-            x, y = np.median(own, axis=0).tolist()
-            rows.append(
-                IslandRow(person_id=tile.id, label=tile.label, is_named=tile.is_named, n_faces=len(own), x=x, y=y)
-            )
-        row = MapRow(
-            is_ready=True,
-            is_running=False,
-            is_outdated=faces.is_outdated,
-            n_faces=len(points),
-            fault="",
-            people=rows,
-        )
-        return _Map(points.tobytes(), row)
+        return _as_map(faces, people_on(faces, tiles, MOST_PEOPLE)) if faces is not None else NO_MAP
 
     return await site.access.cached(("map",), work)
+
+
+def _as_map(faces: MappedFaces, people: Iterable[MappedPerson]) -> _Map:
+    points = np.zeros(len(faces.ids), POINT)
+    points["x"], points["y"] = faces.positions.T
+    points["face"], points["person"] = faces.ids, faces.people
+    row = MapRow(
+        is_ready=True,
+        is_outdated=faces.is_outdated,
+        n_faces=len(points),
+        n_missing=faces.n_missing,
+        people=[_person_row(one) for one in people],
+    )
+    return _Map(points.tobytes(), row)
+
+
+def _person_row(one: MappedPerson) -> MappedPersonRow:
+    tile = one.tile
+    return MappedPersonRow(
+        person_id=tile.id, label=tile.label, is_named=tile.is_named, n_faces=one.n_faces, x=one.x, y=one.y
+    )
 
 
 def _now(site: SiteParts, row: MapRow) -> MapRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from facewatch.catalog import Catalog, Mark
+from facewatch.catalog import RUNS, Catalog, Mark
 from facewatch.catalog.photos import FoundPhoto
 from facewatch.errors import NotKnownError
 from facewatch.types import Box, Tier
@@ -74,7 +74,7 @@ def _faces_of(catalog: Catalog, photo_id: int) -> Iterator[FaceOnPhoto]:
             label=row["name"],
             guess=row["best_guess"],
             mark=Mark(row["mark"]) if row["mark"] else None,
-            is_by_user=row["source"] not in (None, "auto", "cluster"),
+            is_by_user=row["source"] not in (None, *RUNS),
             is_drawn=bool(row["is_drawn"]),
             tier=Tier(row["tier"]),
         )

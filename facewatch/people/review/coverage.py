@@ -52,13 +52,6 @@ def settled_by(questions: Iterable[Question]) -> Floats:
     return np.array(covered, np.float64)
 
 
-def answers_for(questions: Iterable[Question], n_open: int, share: float) -> int | None:
-    """Return how many answers settle this share of the faces that are open, on average; None: all do not."""
-    everything = list(questions)
-    steps = coverage(everything, n_open, range(len(everything) + 1))
-    return next((step.n_answers for step in steps if step.share >= share), None)
-
-
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """How far a library is named, and what answers would bring."""

@@ -31,6 +31,7 @@ from facewatch.library.layout import check_places
 from facewatch.library.roots import Libraries
 from facewatch.people.apply import Corrections
 from facewatch.people.drawing import Drawing
+from facewatch.people.from_folder import EditMode, FolderReader
 from facewatch.people.grouping import Grouping
 from facewatch.people.identities import Identities
 from facewatch.people.kept import KeptTogether
@@ -38,6 +39,7 @@ from facewatch.people.lookup import Lookup
 from facewatch.people.overview import Overview
 from facewatch.people.search import Search
 from facewatch.pipeline import Pipeline
+from facewatch.presentation.from_folder import reading_lines
 from facewatch.reports.status import Status, StatusReport
 from facewatch.settings import (
     engine_settings_of,
@@ -121,6 +123,17 @@ class App:
         self.identities = Identities(self.catalog, self.engine, match_settings_of(config), self.search.vectors)
         drawing = Drawing(self.catalog, self.engine, self.workers)
         self.corrections = Corrections(self.catalog, self.engine, self.identities, self.folder, self.lookup, drawing)
+        self.folder_reader = FolderReader(
+            self.catalog,
+            self.folder,
+            self.corrections,
+            self.libraries,
+            mode=EditMode(config["folders.edit"]),
+            most_changes=config["folders.most_changes"],
+            say=lambda reading: list(reading_lines(reading)),
+        )
+        if self.folder_reader.mode is not EditMode.IGNORE:
+            self.folder.edits = self.folder_reader
         self.grouping = Grouping(self.catalog, self.engine, self.identities, grouping_settings_of(config))
         self.pipeline = Pipeline(
             self.catalog,
@@ -314,7 +327,7 @@ def _sync_restored(config: Config) -> Applied | None:
             return None
         # It has the ids of another catalog.
         remove_sheet(app.folder.root)
-        return app.folder.sync()
+        return app.folder.sync(is_repair=True)
 
 
 def _opened(config: Config, *, needs_catalog: bool, patience: Callable[[Path], Patience]) -> Catalog:

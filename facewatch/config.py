@@ -301,6 +301,19 @@ SETTINGS = (
     ),
     Setting("folders.unnamed", True, 'Make folders for unnamed people too, under "_unnamed".', _yes_no),
     Setting(
+        "folders.edit",
+        "follow",
+        "What you rename, move or delete in the people folder: follow decides so, ask waits for `facewatch folders "
+        "--accept`, ignore puts it back.",
+        _choice("follow", "ask", "ignore"),
+    ),
+    Setting(
+        "folders.most_changes",
+        200,
+        "More changes at once than this, or than a tenth of all links, wait for `facewatch folders --accept`.",
+        _number(1, 1e6, whole=True),
+    ),
+    Setting(
         "watch.settle_seconds",
         2.0,
         "A file is read when its size and time have been still for this long.",

@@ -385,7 +385,7 @@ class Pipeline:
         """
         taken = take_over(self.catalog, self.folder)
         # Before anybody is named: the old folder of that name has to make room.
-        self.folder.sync()
+        self.folder.sync(is_repair=True)
         if self.give_names():
             self.folder.sync()
         return taken

@@ -309,13 +309,22 @@ def test_people_who_cannot_be_one_or_are_not_asked_about_are_not_told(three: Lib
 # --- links that lie ---
 
 
+def test_a_link_that_somebody_deleted_is_decided_by_a_fix_as_by_any_sync(three: Library) -> None:
+    link = next(three.people.rglob("b.png"))
+    link.unlink()
+    with three.app() as app:
+        assert app.auditor().fix().is_clean
+        assert app.corrections.history()[0].details["source"] == "folder"
+    assert not link.is_symlink()
+
+
 def test_links_that_are_gone_or_lead_elsewhere_are_found_and_made_again(three: Library) -> None:
     tree = three.tree()
     gone, elsewhere = next(three.people.rglob("b.png")), next(three.people.rglob("g.png"))
     gone.unlink()
     elsewhere.unlink()
     elsewhere.symlink_to(three.photos / "e.png")
-    with three.app() as app:
+    with three.app({"folders.edit": "ignore"}) as app:
         finding = only(app.auditor().check(), FaultKind.LINKS)
         assert "1 link not there, 1 link replaced" in finding.text
         assert set(finding.photos) == {str(three.photos / "b.png"), str(three.photos / "g.png")}

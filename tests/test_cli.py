@@ -157,7 +157,10 @@ def test_folders_dry_run_shows_the_plan_and_does_nothing(scanned: Library, run: 
     steps = json.loads(run("folders", "--dry-run", "--json").out)["steps"]
     assert len(steps) == 1
     assert not link.is_symlink()
-    run("folders")
+    assert (
+        json.loads(run("folders", "--dry-run", "--json").out)["changes"][0]["conclusions"][0]["meaning"] == "rejected"
+    )
+    run("folders", "--repair")
     assert scanned.tree() == before
     assert json.loads(run("folders", "--json").out)["steps"] == []
 

@@ -64,6 +64,7 @@ BESIDE = {
     "facewatch/people/assigning.py": "what a correction of faces begins with",
     "facewatch/people/corrections.py": "who was not born yet when the photo was taken",
     "facewatch/people/search.py": "the vectors that `search` reads are kept up",
+    "facewatch/folders/state.py": "whether the folder is as it was left",
     "facewatch/folders/ctimes.py": "hard links change the times of photos",
     "facewatch/folders/model.py": "what plans and actions are",
     "facewatch/folders/check.py": "whether the folder may be written to",

@@ -360,6 +360,12 @@ class Files(TableAccess):
             sources[photo_id] = (*sources.get(photo_id, ()), os.fsdecode(root + b"/" + path))
         return sources
 
+    def is_size_known(self, n_bytes: int) -> bool:
+        """Whether a photo of the library has so many bytes."""
+        return bool(
+            self._number("SELECT EXISTS (SELECT 1 FROM files WHERE size = ? AND photo_id IS NOT NULL)", [n_bytes])
+        )
+
     def faulty(self) -> list[FaultyFile]:
         rows = self._db.execute(
             "SELECT roots.display || '/' || files.display, fault_code, fault, advice, fault_about"

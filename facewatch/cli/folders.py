@@ -12,12 +12,18 @@ from facewatch.text import plural
 
 
 @command("folders", "Bring the people folder up to date.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done without doing it.")
+@click.option("--dry-run", is_flag=True, help="Show what would be concluded and done without doing it.")
+@click.option("--accept", is_flag=True, help="Decide what was changed by hand, also where that waits for your word.")
+@click.option("--repair", is_flag=True, help="Put the folder back as it was: what was changed by hand means nothing.")
 @click.option("--take-over", is_flag=True, help="Make the folder of a catalog that is gone this one's.")
 @json_option
 @pass_state
-def folders(state: State, dry_run: bool, take_over: bool, as_json: bool) -> None:
+def folders(state: State, dry_run: bool, accept: bool, repair: bool, take_over: bool, as_json: bool) -> None:
     """Bring the people folder up to date with the catalog. Running it twice changes nothing.
+
+    What you changed in it with a file manager is decided first: a folder that you renamed names its person, a link that
+    you deleted is not that person, one that you moved belongs to the other. --dry-run shows it in words, `facewatch
+    undo` takes it back.
 
     A people folder that was deleted is made again. One of another catalog is refused; with --take-over it is this one's
     from then on, and the names of its folders are given to the same people again, at once or after the next scan.
@@ -25,25 +31,33 @@ def folders(state: State, dry_run: bool, take_over: bool, as_json: bool) -> None
     \b
     Example:
       facewatch folders --dry-run
+      facewatch folders --repair
     """
+    from facewatch.folders.model import describe
+    from facewatch.presentation.from_folder import reading_lines, reading_row
     from facewatch.presentation.reports import taken_over
 
-    if dry_run and take_over:
-        raise click.UsageError("--take-over and --dry-run contradict each other; choose one")
+    given = {"--dry-run": dry_run, "--accept": accept, "--repair": repair, "--take-over": take_over}
+    if len(chosen := [option for option, is_given in given.items() if is_given]) > 1:
+        raise click.UsageError(f"{' and '.join(chosen)} contradict each other; choose one")
     with state.app() as app:
         app.folder.believe_deleted()
         taken = app.pipeline.take_over() if take_over else None
-        if not dry_run:
-            app.folder.check()
-        plan = app.folder.plan()
-        steps = plan.describe()
-        if not dry_run:
-            app.folder.sync()
+        if dry_run:
+            preview = app.folder_reader.preview()
+            readings, steps = [preview.reading], preview.plan.describe()
+        else:
+            done = app.folder_reader.accept() if accept else app.folder.sync(is_repair=repair)
+            readings, steps = app.folder_reader.readings, describe(done.actions)
     if as_json:
-        print_json({"dry_run": dry_run, "steps": steps} | ({"taken_over": asdict(taken)} if taken else {}))
+        row = {"dry_run": dry_run, "steps": steps, "changes": [reading_row(one) for one in readings]}
+        print_json(row | ({"taken_over": asdict(taken)} if taken else {}))
     elif not state.is_quiet:
         for line in taken_over(taken) if taken else ():
             echo(line)
+        for reading in readings:
+            for line in reading_lines(reading, is_trial=dry_run):
+                echo(line)
         for step in steps:
             echo(step)
         would = "would be taken" if dry_run else "taken"

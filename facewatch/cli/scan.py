@@ -69,6 +69,7 @@ def scan(
     """
     from facewatch.cli.status import why_busy
     from facewatch.errors import BusyError
+    from facewatch.presentation.from_folder import reading_lines
     from facewatch.presentation.reports import scan_lines
 
     if aligned is not None and not photos:
@@ -96,6 +97,9 @@ def scan(
         print_json(result.row() | {"contact_sheet": str(found.sheet) if found and found.sheet else None})
     elif not state.is_quiet:
         echo("\n".join(scan_lines(result, status)))
+        for reading in app.folder_reader.readings:
+            for line in reading_lines(reading):
+                echo(line)
         if found:
             print_found(found)
         if hint:

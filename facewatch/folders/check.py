@@ -125,11 +125,40 @@ def owner_of(root: Path) -> str | None:
 
 def _write_marker(top: int, library_id: str) -> None:
     """Write the marker if there is none; the part is written always, which shows that the folder can be."""
-    write_part(PART, json.dumps({"program": "facewatch", "library": library_id}), top, 0o666)
+    # The state of a folder that is marked for the first time is none that any catalog has left.
+    write_part(PART, _marker(library_id, ""), top, 0o666)
     if exists(MARKER, top):
         os.unlink(PART, dir_fd=top)
     else:
         rename_apart(PART, MARKER, old_fd=top, new_fd=top)
+
+
+def _marker(library_id: str, state: str) -> str:
+    return json.dumps({"program": "facewatch", "library": library_id, "state": state})
+
+
+def state_of(root: Path) -> str | None:
+    """Return what `set_state` wrote last; "": nothing since the folder was marked, None: an older facewatch marked it,
+    or that cannot be read."""
+    try:
+        state = json.loads((root / MARKER).read_text(encoding="utf-8")).get("state")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return None if state is None else str(state)
+
+
+def set_state(root: Path, library_id: str, state: str) -> None:
+    """Write into the marker which state of the catalog the folder shows.
+
+    Raises:
+        FolderError: it cannot be written.
+    """
+    try:
+        with OpenedFolder(os.fspath(root)) as opened:
+            write_part(PART, _marker(library_id, state), opened.top, 0o666)
+            os.rename(PART, MARKER, src_dir_fd=opened.top, dst_dir_fd=opened.top)
+    except OSError as error:
+        raise refusal(root, error) from error
 
 
 def _check_marker(top: int, root: Path, library_id: str) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -183,7 +183,7 @@ class Plan:
 
     def describe(self) -> list[str]:
         """Return one printable line per action, for --dry-run."""
-        return [printable(f"{action} (done already)" if action.is_done else f"{action}") for action in self.actions]
+        return describe(self.actions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +195,13 @@ class Applied:
     n_moved: int
     faults: tuple[str, ...]
     """What could not be done, one line each; the next run tries again."""
+    actions: tuple[Action, ...] = ()
+    """What was planned."""
+
+
+def describe(actions: Iterable[Action]) -> list[str]:
+    """Return one printable line per action."""
+    return [printable(f"{action} (done already)" if action.is_done else f"{action}") for action in actions]
 
 
 class Ledger(Protocol):

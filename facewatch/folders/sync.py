@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
 from facewatch.folders.apply import apply, intents_of, refusal, resume
 from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed
 from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
-from facewatch.folders.disk import place_in, read_disk, read_entry
+from facewatch.folders.disk import is_intact, place_in, read_disk, read_entry
 from facewatch.folders.model import (
     MARKER,
     Action,
     Applied,
     Disk,
+    FolderEntry,
     LinkKind,
     MakeLink,
     Plan,
@@ -29,6 +31,9 @@ from facewatch.folders.model import (
     fits_folder,
 )
 from facewatch.folders.plan import plan
+from facewatch.folders.readback import FolderView, ReadBack, own_paths, read_back
+from facewatch.folders.state import FolderState
+from facewatch.folders.viewing import read_view, sha256_of
 from facewatch.fs.mounts import Asker, is_folder
 from facewatch.types import Fingerprint
 
@@ -49,6 +54,30 @@ class Linked:
     person_id: int
     """Whose folder it was made for."""
     photo_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What follows, for a sync, from what somebody did in the people folder."""
+
+    people: frozenset[int] = frozenset()
+    """Who is not what they were."""
+    held: frozenset[int] | None = frozenset()
+    """Whose folders are to stay as they are, until somebody says what is meant; None: everybody's."""
+    faults: tuple[str, ...] = ()
+    """Why, one line each."""
+
+
+class Edits(Protocol):
+    """What reads the people folder back before it is planned anew."""
+
+    def conclude(self) -> Concluded:
+        """Decide what follows from what somebody did in the folder; called by the one writer."""
+        ...
+
+    def settle(self) -> None:
+        """Do what follows from those decisions and may take its time; called when the folder shows them."""
+        ...
 
 
 class PeopleFolder:
@@ -72,6 +101,9 @@ class PeopleFolder:
         self._is_checked = False
         self._asker = Asker()
         self._is_believed_deleted = False
+        self.edits: Edits | None = None
+        """None: what somebody does in the folder means nothing, and is put right."""
+        self._state = FolderState(catalog, root)
 
     def plan(self, only: Collection[int] | None = None) -> Plan:
         """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
@@ -99,8 +131,13 @@ class PeopleFolder:
                 people.add(person.id)
         return people
 
-    def sync(self, only: Collection[int] | None = None) -> Applied:
-        """Bring the people folder in line with the catalog, for everybody or `only` of these.
+    def on(self, catalog: Catalog) -> PeopleFolder:
+        """Return the same folder as another catalog, a snapshot for instance, has it."""
+        return PeopleFolder(catalog, self.root, kind=self._kind, named_only=self._named_only)
+
+    def sync(self, only: Collection[int] | None = None, *, is_repair: bool = False) -> Applied:
+        """Bring the people folder in line with the catalog, for everybody or `only` of these. What somebody did in it
+        is concluded first (see `Edits`); in a repair it means nothing, and is put right.
 
         Raises:
             FolderError: it cannot be written, or cannot hold links.
@@ -114,8 +151,15 @@ class PeopleFolder:
             self.check()
             ledger = CatalogLedger(self._catalog, self._kind)
             self._resume(ledger)
+            if is_repair or not self._state.is_as_left:
+                only = None
+                self._take_stock()
+            concluded = Concluded() if is_repair else self._read_back(only)
+            only = self._concerned(only, concluded)
             plan = self.plan(only)
             linked = self._hard_linked(plan, only)
+            if plan.actions:
+                self._state.begin()
             try:
                 applied = apply(
                     plan,
@@ -128,10 +172,73 @@ class PeopleFolder:
             finally:
                 ledger.commit()
             ledger.end()
+            self._state.end()
             keep_ctimes(self._catalog, linked)
-        for fault in applied.faults:
+        for fault in (*concluded.faults, *applied.faults):
             log.warning("%s", fault)
-        return applied
+        if concluded.people and self.edits is not None:
+            self.edits.settle()
+        return replace(applied, actions=plan.actions)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the folder is there and as this catalog left it, so that what differs is somebody's doing."""
+        return (self.root / MARKER).exists() and self._state.is_as_left
+
+    def _read_back(self, only: Collection[int] | None) -> Concluded:
+        """Conclude what somebody did in the folder; where that is to be synced for few, if something of theirs is not
+        as it was left."""
+        if self.edits is None or not self._state.is_as_left or (only is not None and self._is_intact(only)):
+            return Concluded()
+        return self.edits.conclude()
+
+    def _take_stock(self) -> None:
+        """What stands in the folder now says nothing: it is not as this catalog left it."""
+        if not (self.root / MARKER).exists():
+            return  # the plan says so
+        self._state.set_own(own_paths(self._recorded_links(None), self._catalog.links.folders(), self.view()))
+        self._state.begin()
+
+    def _concerned(self, only: Collection[int] | None, concluded: Concluded) -> Collection[int] | None:
+        """Return whose folders are to be synced."""
+        if concluded.held is None:
+            return ()
+        wanted = None if only is None else {*only, *concluded.people}
+        if not concluded.held:
+            return wanted
+        return (self._everybody() if wanted is None else wanted) - concluded.held
+
+    def _everybody(self) -> set[int]:
+        """Return all people who have a folder, or may get one."""
+        links = self._catalog.links
+        wanted = {person_id for person_id, _, _ in links.wanted(named_only=self._named_only)}
+        return wanted | links.folders().keys() | {row.person_id for row in links.all()}
+
+    def _is_intact(self, only: Collection[int]) -> bool:
+        """Whether folders and links of these people stand where they were made."""
+        made = self._catalog.links.folders()
+        own = {person_id: made[person_id] for person_id in made.keys() & set(only)}
+        links = self._recorded_links(only)
+        disk = read_disk(self.root, (), links, own, self._kind)
+        are_there = all(folder in disk.folders for folder in own.values())
+        return are_there and all(is_intact(link.path, link.stamp, disk.folders) for link in links)
+
+    def view(self) -> FolderView:
+        """Return all that stands in the folder, and which photos what is on no record stands for."""
+        return read_view(self.root, self._recorded_links(None), self._photo_of, self._state.own())
+
+    def read_back(self, view: FolderView, *, most_changes: int) -> ReadBack:
+        """Return what somebody did in the folder since it was synced; see `readback`."""
+        return read_back(self._recorded_links(None), self._catalog.links.folders(), view, most_changes=most_changes)
+
+    def _photo_of(self, path: str, entry: FolderEntry) -> int | None:
+        """Return the photo of the library that a link leads to, or whose content a file has."""
+        files = self._catalog.files
+        if entry.kind == "symlink":
+            file = files.at(Path(os.path.normpath(os.path.join(os.path.dirname(path), entry.target))))
+            return file.photo_id if file is not None else None
+        sha256 = sha256_of(path) if files.is_size_known(entry.size) else None
+        return self._catalog.photos.with_hash(sha256) if sha256 is not None else None
 
     def _hard_linked(self, plan: Plan, only: Collection[int] | None) -> dict[Path, Fingerprint]:
         """Return the photos that the plan makes hard links to, or takes some from, as they are before that."""

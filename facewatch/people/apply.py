@@ -68,11 +68,16 @@ class Corrections:
     def following_later(self) -> Iterator[None]:
         """Of decisions made inside the pool and the folders follow by `match_due` and `show_due`, not at once. Where
         nobody comes to that, because the process is killed, the next scan does it."""
-        self._is_later = True
+        before, self._is_later = self._is_later, True
         try:
             yield
         finally:
-            self._is_later = False
+            self._is_later = before
+
+    @property
+    def is_later(self) -> bool:
+        """Whether decisions are made now whose consequences follow later."""
+        return self._is_later
 
     def match_due(self) -> set[int]:
         """Match the pool again where that was to follow later; belongs before the next decision, because what is

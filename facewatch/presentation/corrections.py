@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from facewatch import ids
 from facewatch.people.corrections import Renamed
+from facewatch.people.from_folder import SOURCE as FROM_FOLDER
 from facewatch.people.lookup import faces_at
 from facewatch.presentation import local_time
 from facewatch.text import plural, printable
@@ -189,7 +190,12 @@ def history_cells(entry: Entry) -> tuple[str, ...]:
 
 
 def describe(entry: Entry) -> str:
-    """Return what an entry of the journal did, in words."""
+    """Return what an entry of the journal did, in words, and whether it was done in the people folder."""
+    where = ", in the people folder" if entry.details.get("source") == FROM_FOLDER else ""
+    return f"{_done(entry)}{where}"
+
+
+def _done(entry: Entry) -> str:
     data: dict[str, Any] = {"who": "", "n_faces": 0, "not": [], **entry.details}
     n_faces, who = _faces_text(data), data["who"] or ""
     n_photos = plural(data.get("n_photos", 0), "photo")

@@ -13,6 +13,7 @@ from facewatch.catalog import display
 from facewatch.heartbeat import Activity
 from facewatch.models.packs import megabytes
 from facewatch.presentation import local_time
+from facewatch.presentation.from_folder import waiting
 from facewatch.reports.evaluation import NoEvaluation
 from facewatch.text import plural, printable
 
@@ -111,6 +112,7 @@ def status_row(status: Status) -> dict[str, Any]:
         "backup_file": health.backup_file,
         "unread": dict(status.unread),
         "people_folder_fault": health.people_folder_fault,
+        "people_folder_waiting": waiting(health.folder_edits) if health.folder_edits else None,
         "disks": [asdict(place) for place in health.disks],
         "versions": dict(status.versions),
     }
@@ -206,6 +208,8 @@ def status_remarks(current: Status) -> Iterator[str]:
         yield f"and {len(unread) - _MOST_UNREAD} more that cannot be read; `facewatch status --json` names all"
     if health.people_folder_fault:
         yield health.people_folder_fault
+    elif health.folder_edits:
+        yield waiting(health.folder_edits)
     for path, reason in health.live.libraries.listed("polled").items() if health.live else ():
         # Why one that is offline sends no events is shown already.
         if path not in health.offline:

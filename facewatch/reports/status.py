@@ -27,6 +27,7 @@ from facewatch.fs.sidecar import beside
 from facewatch.heartbeat import Heartbeat, HeartbeatFile, heartbeat_file_of
 from facewatch.indexing.engine import SwitchProgress, WantedEngine
 from facewatch.library.roots import Libraries
+from facewatch.people.from_folder import Waiting
 from facewatch.text import whole_text
 from facewatch.types import PassedOver, written_at
 
@@ -128,6 +129,8 @@ class Health:
     people_folder_fault: str | None = None
     """Why the people folder cannot be used, and what to do."""
     disks: tuple[DiskPlace, ...] = ()
+    folder_edits: Waiting | None = None
+    """Changes in the people folder that wait for somebody's word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +213,7 @@ class StatusReport:
             backup_file=backup_file,
             people_folder_fault=self.folder.fault(),
             disks=tuple(_disks(self.catalog.path, self.backups)),
+            folder_edits=Waiting.of(self.catalog),
         )
         return replace(status, health=health)
 

@@ -1,0 +1,523 @@
+"""What somebody did in the people folder: the difference between what facewatch made and what stands there now.
+
+Values in, values out: nothing is read here, and nothing follows from the time at which something changed. A link that
+is on record and stands nowhere was deleted; one that stands elsewhere was moved; a folder is found again by the links
+that were in it. What a decision wants of the folder does not matter here: records say what we made, not what for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from facewatch.folders.model import Entries, FolderEntry, RecordedLink
+
+MOST_SHARE = 0.1
+"""What part of all links may have changed at once, so that it is still believed that a person did it ..."""
+FEW = 20
+"""... and so many always, because the share of a small library is next to nothing."""
+
+_BYSTANDERS = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
+"""What file managers leave in folders, besides hidden files; in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderView:
+    """All that stands in the people folder; hidden folders, and what is in them, left out."""
+
+    folders: Mapping[str, Entries]
+    """Per real directory ("" is the people folder itself) its entries, hidden ones among them."""
+    photos: Mapping[str, int] = field(default_factory=dict)
+    """What is known of `strange_paths`: the photo of the library that each stands for."""
+    leftovers: frozenset[str] = frozenset()
+    """Files that hold nothing, or nothing but the text of the link that is on record for their path."""
+    own: frozenset[str] = frozenset()
+    """Paths of what was there before anything could be concluded, or is somebody's own: it has no meaning."""
+
+    def entry(self, path: str) -> FolderEntry | None:
+        folder, _, name = path.rpartition("/")
+        return self.folders.get(folder, {}).get(name)
+
+
+Receiver = int | str
+"""A person, or the name of a new folder directly in the people folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRenamed:
+    """The folder of a person has another name, or another place."""
+
+    person_id: int
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPutInto:
+    """The folder of a person is in that of another, or all of its links are."""
+
+    person_id: int
+    old: str
+    new: str | None
+    """Where it stands; None: it is gone, and its links are with the other."""
+    into: int
+    moved: tuple[LinkMoved, ...] = ()
+    """Its links, where it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderGone:
+    """The folder of a person is nowhere, and so are links that were in it."""
+
+    person_id: int
+    folder: str
+    links: tuple[RecordedLink, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkGone:
+    """A link is nowhere, and its folder is there."""
+
+    link: RecordedLink
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMoved:
+    """A link is in the folder of somebody else, or in a new one."""
+
+    link: RecordedLink
+    path: str
+    """Where it is now."""
+    stamp: str
+    to: Receiver
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoDropped:
+    """A link, or a file, that stands for a photo of the library is in a folder that had none for it."""
+
+    path: str
+    photo_id: int
+    stamp: str
+    """"" for a file, which is the user's own."""
+    to: Receiver
+
+
+@dataclass(frozen=True, slots=True)
+class LinkKept:
+    """A link has another name in the folder of its person, or another text: that means nothing."""
+
+    link: RecordedLink
+    path: str
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    """A file that is empty, or holds the text of the link, stands where a link was: some program spoiled it."""
+
+    link: RecordedLink
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReplaced:
+    """A file stands where a link was: an edited copy, for instance. It stays, and says nothing about the person."""
+
+    link: RecordedLink
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOnTheWay:
+    """A link has a hidden name: a program that synchronises folders is just moving it."""
+
+    link: RecordedLink
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A link or a photo that stands for nothing in the library is in the folder of a person."""
+
+    path: str
+
+
+Observation = (
+    FolderRenamed
+    | FolderPutInto
+    | FolderGone
+    | LinkGone
+    | LinkMoved
+    | PhotoDropped
+    | LinkKept
+    | LinkLost
+    | LinkReplaced
+    | LinkOnTheWay
+    | Unknown
+)
+_CHANGES = (FolderRenamed, FolderPutInto, FolderGone, LinkGone, LinkMoved, PhotoDropped)
+"""Those from which something is concluded."""
+
+
+class Doubt(StrEnum):
+    """Why nothing is concluded from what was seen."""
+
+    TOO_MANY = "too_many"
+    """More changed at once than a person does by hand."""
+    ALL_GONE = "all_gone"
+    """No folder of anybody is left: it was not a person who did that, or not on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What was seen in the people folder."""
+
+    observations: tuple[Observation, ...] = ()
+    doubt: Doubt | None = None
+    """None: what was seen may be believed."""
+
+    @property
+    def n_changes(self) -> int:
+        return sum(isinstance(one, _CHANGES) for one in self.observations)
+
+
+def strange_paths(links: Iterable[RecordedLink], view: FolderView) -> list[str]:
+    """Return the paths of links and files that are on no record, or are not what is on record for them; but none whose
+    text, inode or size and time is that of a link on record."""
+    reader = _Reader(links, {}, view)
+    return [path for path in reader.unknown if not reader.photos_by_stamp(path)]
+
+
+def own_paths(links: Iterable[RecordedLink], folders: Mapping[int, str], view: FolderView) -> frozenset[str]:
+    """Return the paths of all that is on no record: links, files, and folders directly in the people folder."""
+    homes = {path.partition("/")[0] for path in (*folders.values(), *(link.path for link in links))}
+    tops = {name for name, entry in view.folders[""].items() if entry.kind == "dir" and is_visible(name)}
+    return frozenset((*_Reader(links, {}, view).unknown, *(tops - homes)))
+
+
+def read_back(
+    links: Iterable[RecordedLink], folders: Mapping[int, str], view: FolderView, *, most_changes: int
+) -> ReadBack:
+    """Return what differs between the record and the people folder, folders first, then by path.
+
+    Args:
+        folders: the recorded folder of each person.
+        most_changes: more at once than this, or than `MOST_SHARE` of all links, are not believed.
+    """
+    reader = _Reader(links, folders, view)
+    found = (*reader.find_folders(), *reader.find_links())
+    return ReadBack(found, reader.doubt(found, most_changes))
+
+
+def believed_changes(n_links: int, most_changes: int) -> int:
+    """Return how many changes at once are believed."""
+    return min(most_changes, max(FEW, int(n_links * MOST_SHARE)))
+
+
+def is_visible(name: str) -> bool:
+    """Whether something of this name may mean anything."""
+    return not name.startswith(".") and name.casefold() not in _BYSTANDERS
+
+
+class _Reader:
+    """Compares; what it finds one step after the other it keeps in its fields."""
+
+    def __init__(self, links: Iterable[RecordedLink], folders: Mapping[int, str], view: FolderView) -> None:
+        self._view = view
+        self._links = sorted(links, key=lambda link: link.path)
+        self._by_person: dict[int, list[RecordedLink]] = defaultdict(list)
+        for link in self._links:
+            self._by_person[link.person_id].append(link)
+        intact = {link.path for link in self._links if _bears(view.entry(link.path), link)}
+        self._missing = {link.link_id: link for link in self._links if link.path not in intact}
+        self.unknown = sorted(
+            f"{folder}/{name}"
+            for folder, entries in view.folders.items()
+            for name, entry in entries.items()
+            if folder and entry.kind in ("symlink", "file") and is_visible(name) and f"{folder}/{name}" not in intact
+        )
+        self.unknown = [path for path in self.unknown if path not in view.own]
+        self._left = dict.fromkeys(self.unknown)
+        """Of these those that are not explained yet."""
+        self._by_key: dict[tuple[str, str], list[RecordedLink]] = defaultdict(list)
+        if self.unknown:
+            for link in self._links:
+                self._by_key[_key_of_stamp(link.stamp)].append(link)
+        self._former = {p: folders.get(p) or self._usual_folder(p) for p in {*folders, *self._by_person}}
+        self._homes = dict(self._former)
+        """Where the links of each person are expected."""
+        self._gone: set[int] = set()
+        """People whose folder is nowhere."""
+
+    def _usual_folder(self, person_id: int) -> str:
+        """Return where the links of somebody are whose folder is somebody else's, and on no record."""
+        return Counter(link.path.rpartition("/")[0] for link in self._by_person[person_id]).most_common(1)[0][0]
+
+    # --- folders ---
+
+    def find_folders(self) -> Iterator[Observation]:
+        """Yield what became of folders that are not where they were; from then on their links are expected there."""
+        absent = [p for p, home in sorted(self._homes.items()) if home not in self._view.folders]
+        votes = {person_id: self._votes(person_id) for person_id in absent}
+        standing = {home: p for p, home in self._homes.items() if home in self._view.folders}
+        # Who has most links in a folder has it; the others can only have put theirs into it.
+        for person_id in sorted(absent, key=lambda p: (-max(votes[p].values(), default=0), p)):
+            place = next((folder for folder, _ in votes[person_id].most_common(1)), None)
+            owner = _owner_of(place, standing) if place is not None else None
+            if place is not None and owner is None:
+                yield FolderRenamed(person_id, self._homes[person_id], place)
+                self._follow(person_id, place)
+                standing[place] = person_id
+            elif place is not None and owner is not None and place not in standing:
+                yield FolderPutInto(person_id, self._homes[person_id], place, owner)
+                self._follow(person_id, place)
+            elif place is not None and owner is not None and self._are_all_in(person_id, place):
+                moved = tuple(self._moved_to(person_id, place, owner))
+                yield FolderPutInto(person_id, self._homes[person_id], None, owner, moved)
+            else:
+                self._gone.add(person_id)
+
+    def _votes(self, person_id: int) -> Counter[str]:
+        """Return in which folders how many links of a person stand under their own names."""
+        votes: Counter[str] = Counter()
+        for link in self._by_person.get(person_id, ()):
+            votes.update({path.rpartition("/")[0] for path in self._places_of(link) if _name(path) == _name(link.path)})
+        return votes
+
+    def _places_of(self, link: RecordedLink) -> list[str]:
+        """Return the unexplained paths at which something bears the stamp of a link."""
+        return [path for path in self._standing_by_key.get(_key_of_stamp(link.stamp), ()) if self._is_at(path, link)]
+
+    @cached_property
+    def _standing_by_key(self) -> Mapping[tuple[str, str], Sequence[str]]:
+        standing: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for path in self.unknown:
+            for key in _keys_of_entry(self._entry(path)):
+                standing[key].append(path)
+        return standing
+
+    def _is_at(self, path: str, link: RecordedLink) -> bool:
+        return path in self._left and self._entry(path).bears(link.stamp)
+
+    def _entry(self, path: str) -> FolderEntry:
+        entry = self._view.entry(path)
+        assert entry is not None
+        return entry
+
+    def _follow(self, person_id: int, place: str) -> None:
+        """The links of a person are expected at this place now; those that are there are no news."""
+        self._homes[person_id] = place
+        for link in self._by_person.get(person_id, ()):
+            path = self._path_now(link)
+            if _bears(self._view.entry(path), link):
+                self._missing.pop(link.link_id, None)
+                self._left.pop(path, None)
+
+    def _are_all_in(self, person_id: int, place: str) -> bool:
+        mine = self._by_person.get(person_id, ())
+        return all(any(path.rpartition("/")[0] == place for path in self._places_of(link)) for link in mine)
+
+    def _moved_to(self, person_id: int, place: str, owner: int) -> Iterator[LinkMoved]:
+        """Yield the links of a person, all of which are in this folder, and take them as explained."""
+        for link in self._by_person.get(person_id, ()):
+            path = next(path for path in self._places_of(link) if path.rpartition("/")[0] == place)
+            del self._left[path], self._missing[link.link_id]
+            yield LinkMoved(link, path, self._stamp_at(path, link), owner)
+
+    # --- links ---
+
+    def find_links(self) -> Iterator[Observation]:
+        """Yield what became of links, and what stands there besides."""
+        yield from self._find_replaced()
+        yield from self._find_kept()
+        yield from self._find_moved()
+        yield from self._find_on_the_way()
+        for person_id in sorted(self._gone):
+            mine = [link for link in self._by_person.get(person_id, ()) if link.link_id in self._missing]
+            if mine:
+                yield FolderGone(person_id, self._homes[person_id], tuple(mine))
+        yield from (LinkGone(link) for link in self._still_missing() if link.person_id not in self._gone)
+        yield from self._find_dropped()
+
+    def _still_missing(self) -> list[RecordedLink]:
+        return [link for link in self._links if link.link_id in self._missing]
+
+    def _path_now(self, link: RecordedLink) -> str:
+        """Return where a link should be, now that folders have moved."""
+        before, now = self._former[link.person_id], self._homes[link.person_id]
+        return now + link.path.removeprefix(before) if link.path.startswith(f"{before}/") else link.path
+
+    def _find_replaced(self) -> Iterator[Observation]:
+        """Yield the files that stand where links were."""
+        for link in self._still_missing():
+            path = self._path_now(link)
+            entry = self._view.entry(path)
+            if entry is None or entry.kind == "symlink":
+                continue
+            del self._missing[link.link_id]
+            self._left.pop(path, None)
+            if path in self._view.leftovers:
+                yield LinkLost(link, entry.stamp("copy"))
+            elif self._view.photos.get(path) == link.photo_id and link.stamp.startswith("copy:"):
+                yield LinkKept(link, path, entry.stamp("copy"))
+            else:
+                yield LinkReplaced(link)
+
+    def _find_kept(self) -> Iterator[Observation]:
+        """Yield the links that have another name, or text, in the folder where they were."""
+        for link, path in self._pairs(lambda link, path: self._holder(path) == link.person_id):
+            yield LinkKept(link, path, self._stamp_at(path, link))
+
+    def _find_moved(self) -> Iterator[Observation]:
+        for link, path in self._pairs(lambda link, path: self._receiver(path) is not None):
+            to = self._receiver(path)
+            assert to is not None
+            yield LinkMoved(link, path, self._stamp_at(path, link), to)
+
+    def _find_on_the_way(self) -> Iterator[Observation]:
+        if not self._missing:
+            return
+        hidden: dict[tuple[str, str], list[FolderEntry]] = defaultdict(list)
+        for entries in self._view.folders.values():
+            for name, entry in entries.items():
+                if name.startswith(".") and entry.kind in ("symlink", "file"):
+                    for key in _keys_of_entry(entry):
+                        hidden[key].append(entry)
+        for link in self._still_missing():
+            if any(entry.bears(link.stamp) for entry in hidden.get(_key_of_stamp(link.stamp), ())):
+                del self._missing[link.link_id]
+                yield LinkOnTheWay(link)
+
+    def _pairs(self, fits: _Fits) -> list[tuple[RecordedLink, str]]:
+        """Return the missing links that are found elsewhere, each with its place, and take both as explained.
+
+        Of several links to one photo that are missing it is not known which one stands where, unless their names say
+        so; then none of them counts as found.
+        """
+        missing: dict[int, list[RecordedLink]] = defaultdict(list)
+        for link in self._still_missing():
+            missing[link.photo_id].append(link)
+        places: dict[int, list[str]] = defaultdict(list)
+        for path in self._left:
+            for photo_id in self._photos_at(path) & missing.keys():
+                places[photo_id].append(path)
+        pairs = []
+        for photo_id in sorted(places):
+            for link, path in _matched(missing[photo_id], places[photo_id], fits, self._looks_like):
+                if path in self._left and not self._is_known_there(path, photo_id):
+                    pairs.append((link, path))
+                    del self._left[path], self._missing[link.link_id]
+        return pairs
+
+    def _looks_like(self, link: RecordedLink, path: str) -> bool:
+        return _name(link.path) == _name(path) and self._entry(path).bears(link.stamp)
+
+    def _photos_at(self, path: str) -> set[int]:
+        """Return the photos that a link or file may stand for."""
+        known = self._view.photos.get(path)
+        return {known} if known is not None else self.photos_by_stamp(path)
+
+    def photos_by_stamp(self, path: str) -> set[int]:
+        """Return the photos of links on record that were what this is."""
+        entry = self._entry(path)
+        return {
+            link.photo_id
+            for key in _keys_of_entry(entry)
+            for link in self._by_key.get(key, ())
+            if entry.bears(link.stamp)
+        }
+
+    def _is_known_there(self, path: str, photo_id: int) -> bool:
+        """Whether the person in whose folder this is has a link to the photo there already."""
+        holder = self._holder(path)
+        mine = self._by_person.get(holder, ()) if holder is not None else ()
+        return any(link.photo_id == photo_id and link.link_id not in self._missing for link in mine)
+
+    def _holder(self, path: str) -> int | None:
+        """Return in whose folder something is."""
+        at = {home: p for p, home in self._homes.items() if p not in self._gone}
+        return _owner_of(path.rpartition("/")[0], at)
+
+    def _receiver(self, path: str) -> Receiver | None:
+        """Return whose something is that is here; None: nobody's, as the place has no meaning."""
+        holder, folder = self._holder(path), path.rpartition("/")[0]
+        is_new = holder is None and "/" not in folder and not folder.startswith("_") and folder not in self._view.own
+        return folder if is_new else holder
+
+    def _stamp_at(self, path: str, link: RecordedLink) -> str:
+        entry = self._entry(path)
+        if entry.kind == "symlink":
+            return entry.stamp("symlink")
+        return link.stamp if entry.bears(link.stamp) else ""
+
+    def _find_dropped(self) -> Iterator[Observation]:
+        for path in list(self._left):
+            to, photos = self._receiver(path), sorted(self._photos_at(path))
+            if to is None:
+                continue
+            if len(photos) != 1:
+                yield Unknown(path)
+            elif not self._is_known_there(path, photos[0]):
+                entry = self._entry(path)
+                stamp = entry.stamp("symlink") if entry.kind == "symlink" else ""
+                yield PhotoDropped(path, photos[0], stamp, to)
+
+    # --- whether to believe it ---
+
+    def doubt(self, found: Sequence[Observation], most_changes: int) -> Doubt | None:
+        homes = {p for p, links in self._by_person.items() if links}
+        if len(homes) > 1 and homes <= self._gone:
+            return Doubt.ALL_GONE
+        if sum(isinstance(one, _CHANGES) for one in found) > believed_changes(len(self._links), most_changes):
+            return Doubt.TOO_MANY
+        return None
+
+
+_Fits = Callable[[RecordedLink, str], bool]
+"""Whether a link may be what stands at a path now."""
+
+
+def _matched(
+    links: Sequence[RecordedLink], paths: Sequence[str], fits: _Fits, looks_like: _Fits
+) -> Iterator[tuple[RecordedLink, str]]:
+    """Yield which of these links to one photo is where, as far as that is beyond doubt."""
+    options = {link.link_id: [path for path in paths if fits(link, path)] for link in links}
+    for link in links:
+        mine = options[link.link_id]
+        alike = [path for path in mine if looks_like(link, path)]
+        rivals = [other for other in links if other is not link and set(mine) & set(options[other.link_id])]
+        if mine and not rivals:
+            yield link, (alike or mine)[0]
+        elif alike and not any(looks_like(rival, path) for rival in rivals for path in alike):
+            yield link, alike[0]
+
+
+def _owner_of(folder: str, homes: Mapping[str, int]) -> int | None:
+    """Return whose folder this is, or is in."""
+    while folder:
+        if folder in homes:
+            return homes[folder]
+        folder = folder.rpartition("/")[0]
+    return None
+
+
+def _bears(entry: FolderEntry | None, link: RecordedLink) -> bool:
+    return entry is not None and entry.bears(link.stamp)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _key_of_stamp(stamp: str) -> tuple[str, str]:
+    """Return what an entry has in common with a stamp that it bears; see `_keys_of_entry`."""
+    kind, _, text = stamp.partition(":")
+    return kind, text.partition(":")[0] if kind == "copy" else text
+
+
+def _keys_of_entry(entry: FolderEntry) -> tuple[tuple[str, str], ...]:
+    if entry.kind == "symlink":
+        return (("symlink", entry.target),)
+    return ("hardlink", str(entry.inode)), ("copy", str(entry.size))

@@ -1,0 +1,63 @@
+"""Whether the people folder is as this catalog left it, so that what differs is somebody's doing.
+
+A catalog that was put back by hand, or a people folder that came out of a backup, are not of one time: what differs
+then says nothing. So each sync that changes something writes the same word into the catalog and into the marker.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from facewatch.catalog import Catalog
+from facewatch.folders.check import set_state, state_of
+
+_STATE = "folders_state"
+_NEXT = "folders_next_state"
+"""The state that a sync leads to which has begun."""
+_OWN = "folders_own"
+
+
+class FolderState:
+    """What is on record of the people folder as a whole."""
+
+    def __init__(self, catalog: Catalog, root: Path) -> None:
+        self._catalog = catalog
+        self._root = root
+
+    @property
+    def is_as_left(self) -> bool:
+        """Whether the folder shows what this catalog recorded last, or a part of what it was about to do then."""
+        settings = self._catalog.settings
+        return state_of(self._root) in {settings.get(_STATE), settings.get(_NEXT) or settings.get(_STATE)}
+
+    def begin(self) -> None:
+        """The folder is about to be changed."""
+        with self._catalog.write():
+            self._catalog.settings.set(_NEXT, secrets.token_hex(8))
+
+    def end(self) -> None:
+        """The folder was changed, and what was done is on record.
+
+        Raises:
+            FolderError: its marker cannot be written.
+        """
+        state = self._catalog.settings.get(_NEXT)
+        if state is None:
+            return
+        set_state(self._root, self._catalog.library_id, state)
+        with self._catalog.write():
+            self._catalog.settings.set(_STATE, state)
+            self._catalog.settings.unset(_NEXT)
+
+    def own(self) -> frozenset[str]:
+        """Return the paths in the folder that are somebody's own, and mean nothing."""
+        return frozenset(json.loads(self._catalog.settings.get(_OWN) or "[]"))
+
+    def set_own(self, paths: Iterable[str]) -> None:
+        """Record them."""
+        if (paths := frozenset(paths)) != self.own():
+            with self._catalog.write():
+                self._catalog.settings.set(_OWN, json.dumps(sorted(paths)))

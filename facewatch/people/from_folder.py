@@ -1,0 +1,583 @@
+"""What somebody did in the people folder becomes decisions: those that the commands make, and undone as those are.
+
+Each conclusion is one transaction and one entry of the journal, whose details say that the source was the folder. When
+it is undone the links come back by themselves, because folders show what was decided.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facewatch import ids
+from facewatch.errors import DecisionError, NotKnownError
+from facewatch.folders.model import RecordedLink
+from facewatch.folders.readback import (
+    Doubt,
+    FolderGone,
+    FolderPutInto,
+    FolderRenamed,
+    LinkGone,
+    LinkKept,
+    LinkLost,
+    LinkMoved,
+    LinkOnTheWay,
+    LinkReplaced,
+    PhotoDropped,
+    ReadBack,
+    Receiver,
+    Unknown,
+)
+from facewatch.folders.sync import Concluded
+from facewatch.people.corrections import Decisions
+from facewatch.people.lookup import name_key
+from facewatch.people.record import Decided
+
+if TYPE_CHECKING:
+    from facewatch.catalog import Catalog, Person
+    from facewatch.folders.model import Applied, Plan
+    from facewatch.folders.sync import PeopleFolder
+    from facewatch.library.roots import Libraries
+    from facewatch.people.apply import Corrections
+
+log = logging.getLogger(__name__)
+
+SOURCE = "folder"
+"""What the details of an entry of the journal call where it came from."""
+
+_MOST_PATHS = 3
+"""Paths that a conclusion names."""
+
+
+class Meaning(StrEnum):
+    """What somebody meant."""
+
+    RENAMED = "renamed"
+    MERGED = "merged"
+    HIDDEN = "hidden"
+    ASSIGNED = "assigned"
+    REJECTED = "rejected"
+
+
+class Aside(StrEnum):
+    """Why something in the folder was left as it is, and decides nothing."""
+
+    UNKNOWN = "unknown"
+    """It stands for no photo of the library."""
+    SEVERAL = "several"
+    """It is not clear which face of the photo is meant."""
+    NO_FACE = "no_face"
+    """The photo has no face that could be meant."""
+    REPLACED = "replaced"
+    """A file stands where a link was."""
+    LOST = "lost"
+    """Some program spoiled the link; it is made again."""
+    ON_THE_WAY = "on_the_way"
+    """A program that synchronises folders is just moving it."""
+    REFUSED = "refused"
+    """It contradicts what was decided before, or is not possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """A decision that was made because of what somebody did in the people folder."""
+
+    meaning: Meaning
+    who: str
+    """The person, as it was called before."""
+    other: str = ""
+    """The new name, or who has the faces or the person now."""
+    n_faces: int = 0
+    n_photos: int = 0
+    """Photos without a face of the person."""
+    paths: tuple[str, ...] = ()
+    """Where that was seen, some of them."""
+    people: frozenset[int] = frozenset()
+    """Who is not what they were."""
+    entry_id: int | None = None
+    """Of the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAside:
+    """Something in the people folder from which nothing follows."""
+
+    why: Aside
+    path: str
+    who: str = ""
+    """In whose folder it is, or was."""
+    reason: str = ""
+    """Why it was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What follows from what somebody did in the people folder."""
+
+    conclusions: tuple[Conclusion, ...] = ()
+    asides: tuple[LeftAside, ...] = ()
+    doubt: Doubt | None = None
+    n_changes: int = 0
+    held: frozenset[int] = frozenset()
+    """Whose folders are to be let be for now."""
+    is_waiting: bool = False
+    """It is not decided yet: somebody has to say that it is right."""
+    is_first: bool = False
+    """Nothing had ever been concluded before."""
+
+
+@dataclass(eq=False)
+class Conclusions:
+    """Makes decisions of what was seen in the people folder."""
+
+    catalog: Catalog
+    decisions: Decisions
+    is_away: Callable[[int], bool] = lambda photo_id: False
+    """Whether a photo is in no library any more, though the catalog has not noticed: then nothing is meant by it that
+    its link is gone."""
+    made: list[Conclusion] = field(default_factory=list, init=False)
+    asides: list[LeftAside] = field(default_factory=list, init=False)
+    _held: set[int] = field(default_factory=set, init=False)
+
+    def draw(self, seen: ReadBack) -> Reading:
+        """Decide what follows from these observations.
+
+        Raises:
+            BusyError: another process has been writing for too long.
+        """
+        for one in seen.observations:
+            match one:
+                case FolderRenamed() | FolderPutInto():
+                    self._follow(one)
+                    self._attempt(one.new or one.old, partial(self._rename_or_merge, one))
+                case LinkKept() | LinkLost() | LinkReplaced() | LinkOnTheWay() | Unknown():
+                    self._note(one)
+        for who, to, moved, dropped in _by_receiver(seen):
+            path = moved[0].path if moved else dropped[0].path
+            self._attempt(path, partial(self._give, who, to, moved, dropped))
+        for person_id, links in _by_person(seen).items():
+            self._attempt(links[0].path, partial(self._take, person_id, links))
+        for gone in (one for one in seen.observations if isinstance(one, FolderGone)):
+            self._attempt(gone.folder, partial(self._hide, gone))
+        return Reading(tuple(self.made), tuple(self.asides), seen.doubt, seen.n_changes, frozenset(self._held))
+
+    def _attempt(self, path: str, decide: Callable[[], None]) -> None:
+        """Decide as one, all or nothing."""
+        n_made = len(self.made)
+        try:
+            with self.decisions.as_one(source=SOURCE), self.decisions.all_or_none():
+                decide()
+        except (DecisionError, NotKnownError) as error:
+            del self.made[n_made:]
+            self.asides.append(LeftAside(Aside.REFUSED, path, reason=error.on_page))
+
+    # --- folders ---
+
+    def _follow(self, one: FolderRenamed | FolderPutInto) -> None:
+        """Keep on record where a folder is now, whatever may be decided: it may have to be moved back."""
+        links = self.catalog.links
+        if one.new is not None:
+            with self.catalog.write():
+                links.move(one.old, one.new)
+                if one.old == links.folders().get(one.person_id):
+                    links.set_folder(one.person_id, one.new)
+
+    def _rename_or_merge(self, one: FolderRenamed | FolderPutInto) -> None:
+        if isinstance(one, FolderPutInto):
+            self._merge(one)
+        else:
+            self._rename(one)
+
+    def _rename(self, one: FolderRenamed) -> None:
+        person, name = self._person(one.person_id), one.new.rpartition("/")[2]
+        if person is None or name == one.old.rpartition("/")[2]:
+            return
+        other = self._called(name)
+        if other is not None and other != person.id:
+            self._conclude(Meaning.MERGED, person, self._label(other), [one.new], self._join(other, person.id))
+        else:
+            done = self.decisions.rename(ids.person(person.id), name).decided
+            self._conclude(Meaning.RENAMED, person, name, [one.new], done)
+
+    def _merge(self, one: FolderPutInto) -> None:
+        person, into = self._person(one.person_id), self._person(one.into)
+        if into is not None:
+            self._record(one.moved, into.id)
+        if person is not None and into is not None and person.id != into.id:
+            done = self._join(into.id, person.id)
+            self._conclude(Meaning.MERGED, person, into.label, [one.new or one.old], done)
+
+    def _join(self, into: int, other: int) -> Decided:
+        return self.decisions.merge(ids.person(into), [ids.person(other)])
+
+    def _hide(self, gone: FolderGone) -> None:
+        person = self._person(gone.person_id)
+        if person is None or person.is_hidden or all(self._is_away(link) for link in gone.links):
+            return
+        self._conclude(Meaning.HIDDEN, person, "", [gone.folder], self.decisions.hide(ids.person(person.id)))
+
+    # --- faces ---
+
+    def _take(self, person_id: int, links: Sequence[RecordedLink]) -> None:
+        """The links of a person are gone: that is not they."""
+        person = self._person(person_id)
+        there = [link for link in links if not self._is_away(link)]
+        if person is None or not there:
+            return
+        faces, photos = self._on(person.id, [self._photo_of(link) for link in there])
+        done = []
+        if faces:
+            done.append(self.decisions.reject([ids.face(face_id) for face_id in faces], ids.person(person.id)))
+        if photos:
+            done.append(self.decisions.absent(ids.person(person.id), photos))
+        self._conclude(Meaning.REJECTED, person, "", [link.path for link in there], *done)
+
+    def _on(self, person_id: int, photos: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Return the faces of a person on these photos, and the photos that they are on by the user's word."""
+        faces = self.catalog.faces.beside(photos, person_id)
+        said = self.catalog.presences.of_person(person_id)
+        return [row.id for row in faces], [photo_id for photo_id in photos if photo_id in said]
+
+    def _give(self, who: int | None, to: Receiver, moved: Sequence[LinkMoved], dropped: Sequence[PhotoDropped]) -> None:
+        """Links are in the folder of somebody else now: that is whose faces they show."""
+        receiver = self._person(to) if isinstance(to, int) else self._bearer(to)
+        person = self._person(who) if who is not None else None
+        if isinstance(to, int) and receiver is None:
+            return
+        if person is not None and receiver is not None and person.id == receiver.id:
+            self._record(moved, receiver.id)
+            return
+        faces, said, clear = self._moved(person, moved)
+        known = {one.link.link_id for one in clear}
+        dropped = [*dropped, *(_as_dropped(one) for one in moved if one.link.link_id not in known)]
+        more, found = self._meant(receiver, dropped)
+        faces += more
+        if not faces and not (said and receiver):
+            return
+        name = ids.person(receiver.id) if receiver is not None else str(to)
+        done = []
+        if faces:
+            named = [ids.face(face_id) for face_id in faces]
+            done.append(self.decisions.assign(named, name, is_new=receiver is None))
+        if said and person is not None:
+            done.append(self.decisions.absent(ids.person(person.id), said))
+            done.append(self.decisions.present(name, said))
+        new = receiver.id if receiver is not None else done[0].people[0]
+        self._record((*clear, *found), new)
+        paths = [*(one.path for one in clear), *(one.path for one in found)]
+        self._conclude(Meaning.ASSIGNED, person, self._label(new), paths, *done)
+
+    def _moved(self, person: Person | None, moved: Sequence[LinkMoved]) -> tuple[list[int], list[int], list[LinkMoved]]:
+        """Return the faces of who had these links, the photos that they were on by the user's word, and the links of
+        which they are on the photo at all: somebody may have decided otherwise meanwhile."""
+        faces, said, clear = list[int](), list[int](), []
+        for one in moved if person is not None else ():
+            mine, word = self._on(person.id, [self._photo_of(one.link)]) if person is not None else ([], [])
+            faces += mine
+            said += word
+            clear += [one] if mine or word else []
+        return faces, said, clear
+
+    def _meant(self, receiver: Person | None, dropped: Sequence[PhotoDropped]) -> tuple[list[int], list[PhotoDropped]]:
+        """Return the faces that are meant by photos in somebody's folder, and those photos of which that is clear."""
+        faces, clear = [], []
+        for one in dropped:
+            options = self._options(receiver, one.photo_id)
+            if len(options) == 1:
+                faces += options
+                clear.append(one)
+            else:
+                why = Aside.SEVERAL if options else Aside.NO_FACE
+                who = receiver.label if receiver is not None else str(one.to)
+                self.asides.append(LeftAside(why, one.path, who))
+        return faces, clear
+
+    def _options(self, receiver: Person | None, photo_id: int) -> list[int]:
+        """Return the faces of a photo that may be somebody's: nobody's, and those of people whom nobody has named."""
+        rows = [row for row in self.catalog.faces.in_photo(photo_id) if row["mark"] is None]
+        rejected = self.catalog.rejections.of_person(receiver.id) if receiver is not None else set()
+        names = self.catalog.people.names()
+        return [
+            int(row["face_id"])
+            for row in rows
+            if row["face_id"] not in rejected
+            and (row["person_id"] is None or row["person_id"] not in names)
+            and row["source"] != "user"
+        ]
+
+    # --- what is on record ---
+
+    def _record(self, links: Sequence[LinkMoved | PhotoDropped], person_id: int) -> None:
+        """These links are a person's from now on, and as such facewatch's."""
+        for one in links:
+            if isinstance(one, LinkMoved):
+                self.catalog.links.remove(one.link.link_id)
+            photo_id = one.link.photo_id if isinstance(one, LinkMoved) else one.photo_id
+            source = one.link.source if isinstance(one, LinkMoved) else self._source_of(photo_id)
+            if one.stamp and source is not None:
+                self.catalog.links.add(person_id, photo_id, one.path, source, one.stamp)
+
+    def _source_of(self, photo_id: int) -> Path | None:
+        return next((Path(path) for path in self.catalog.files.sources([photo_id]).get(photo_id, ())), None)
+
+    def _note(self, one: LinkKept | LinkLost | LinkReplaced | LinkOnTheWay | Unknown) -> None:
+        """Keep on record what a link is now; it decides nothing."""
+        if isinstance(one, Unknown):
+            self.asides.append(LeftAside(Aside.UNKNOWN, one.path))
+            return
+        link = one.link
+        if isinstance(one, LinkKept | LinkLost):
+            path = one.path if isinstance(one, LinkKept) else link.path
+            with self.catalog.write():
+                self.catalog.links.remove(link.link_id)
+                self.catalog.links.add(link.person_id, link.photo_id, path, link.source, one.stamp)
+        if isinstance(one, LinkOnTheWay):
+            self._held.add(link.person_id)
+        why = {LinkLost: Aside.LOST, LinkReplaced: Aside.REPLACED, LinkOnTheWay: Aside.ON_THE_WAY}.get(type(one))
+        if why is not None:
+            self.asides.append(LeftAside(why, link.path, self._label(link.person_id)))
+
+    def _conclude(
+        self, meaning: Meaning, person: Person | None, other: str, paths: Sequence[str], *done: Decided
+    ) -> None:
+        """Note what was decided, if that was not so already."""
+        entries = [one.entry_id for one in done if one.entry_id is not None]
+        if not entries:
+            return
+        self.made.append(
+            Conclusion(
+                meaning,
+                person.label if person is not None else "",
+                other,
+                n_faces=sum(len(one.faces) for one in done if one.action in ("assign", "reject")),
+                n_photos=sum(len(one.photos) for one in done if one.action in ("absent",)),
+                paths=tuple(paths[:_MOST_PATHS]),
+                people=frozenset(person_id for one in done for person_id in one.people),
+                entry_id=entries[0],
+            )
+        )
+
+    # --- who and what ---
+
+    def _person(self, person_id: int) -> Person | None:
+        """Return who a person is now; None: forgotten."""
+        while (into := self.catalog.people.merged_into(person_id)) is not None:
+            person_id = into
+        return self.catalog.people.one(person_id)
+
+    def _called(self, name: str) -> int | None:
+        key = name_key(name)
+        return next((p for p, other in self.catalog.people.names().items() if name_key(other) == key), None)
+
+    def _bearer(self, name: str) -> Person | None:
+        """Return who has the name of a new folder already, and no folder."""
+        person_id = self._called(name)
+        return self.catalog.people.one(person_id) if person_id is not None else None
+
+    def _label(self, person_id: int) -> str:
+        person = self._person(person_id)
+        return person.label if person is not None else ""
+
+    def _photo_of(self, link: RecordedLink) -> int:
+        """Return the photo that lies now where a link leads: it may have been edited since."""
+        file = self.catalog.files.at(link.source)
+        return file.photo_id if file is not None and file.photo_id is not None else link.photo_id
+
+    def _is_away(self, link: RecordedLink) -> bool:
+        return self.is_away(self._photo_of(link))
+
+
+def _as_dropped(one: LinkMoved) -> PhotoDropped:
+    return PhotoDropped(one.path, one.link.photo_id, one.stamp, one.to)
+
+
+def _by_receiver(
+    seen: ReadBack,
+) -> Iterator[tuple[int | None, Receiver, list[LinkMoved], list[PhotoDropped]]]:
+    """Yield the links that were moved from one person to another, and then the photos that were dropped, together."""
+    moved: dict[tuple[int, Receiver], list[LinkMoved]] = defaultdict(list)
+    dropped: dict[Receiver, list[PhotoDropped]] = defaultdict(list)
+    for one in seen.observations:
+        if isinstance(one, LinkMoved):
+            moved[one.link.person_id, one.to].append(one)
+        elif isinstance(one, PhotoDropped):
+            dropped[one.to].append(one)
+    yield from ((who, to, links, []) for (who, to), links in moved.items())
+    yield from ((None, to, [], photos) for to, photos in dropped.items())
+
+
+def _by_person(seen: ReadBack) -> dict[int, list[RecordedLink]]:
+    """Return the links that are gone, by whose they were."""
+    gone: dict[int, list[RecordedLink]] = defaultdict(list)
+    for one in seen.observations:
+        if isinstance(one, LinkGone):
+            gone[one.link.person_id].append(one.link)
+    return gone
+
+
+class EditMode(StrEnum):
+    """What is done with what somebody did in the people folder."""
+
+    FOLLOW = "follow"
+    """It is decided so."""
+    ASK = "ask"
+    """It waits until somebody accepts it."""
+    IGNORE = "ignore"
+    """It is put right."""
+
+
+WAITING = "folders_waiting"
+"""The setting that says what in the people folder waits for a word, for those who only ask; see `Waiting`."""
+_TOLD = "folders_told"
+"""The setting that says that somebody was told once that the folder can be edited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Changes in the people folder from which nothing was concluded yet."""
+
+    n_changes: int
+    doubt: Doubt | None
+    """Why they are not believed; None: the settings say to ask."""
+
+    def as_text(self) -> str:
+        return f"{self.n_changes} {self.doubt.value if self.doubt else ''}"
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> Waiting | None:
+        """Return what is on record as waiting; None: nothing."""
+        n_changes, _, doubt = (catalog.settings.get(WAITING) or "").partition(" ")
+        return cls(int(n_changes), Doubt(doubt) if doubt else None) if n_changes else None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would be concluded and done, if nothing else changed."""
+
+    reading: Reading
+    plan: Plan
+
+
+@dataclass(eq=False)
+class FolderReader:
+    """Reads the people folder back before it is planned; what `PeopleFolder.edits` asks for."""
+
+    catalog: Catalog
+    folder: PeopleFolder
+    corrections: Corrections
+    libraries: Libraries
+    mode: EditMode
+    most_changes: int
+    say: Callable[[Reading], Sequence[str]]
+    """Returns what was concluded in words, for the log."""
+    readings: list[Reading] = field(default_factory=list, init=False)
+    """What was concluded through this object, for those who have to say it."""
+    _is_accepted: bool = field(default=False, init=False)
+
+    def accept(self) -> Applied:
+        """Bring the folder in line with the catalog, and believe what somebody did in it, however strange it is.
+
+        Raises:
+            FolderError: it cannot be written.
+        """
+        self._is_accepted = True
+        try:
+            return self.folder.sync()
+        finally:
+            self._is_accepted = False
+
+    def conclude(self) -> Concluded:
+        """Decide what follows from what somebody did in the folder."""
+        seen = self._seen()
+        doubt = None if self._is_accepted else seen.doubt
+        if seen.n_changes and (doubt is not None or (self.mode is EditMode.ASK and not self._is_accepted)):
+            return self._wait(seen, doubt)
+        self._set_waiting(None)
+        if not seen.observations:
+            return Concluded()
+        with self.corrections.following_later(), self.corrections.deciding() as decisions:
+            reading = Conclusions(self.catalog, decisions, self._is_away).draw(seen)
+        self._tell(reading)
+        people = frozenset[int]().union(*(one.people for one in reading.conclusions))
+        return Concluded(people | _concerned(seen), reading.held)
+
+    def settle(self) -> None:
+        """Match again where faces have left or come, and show that; whoever lets all of that follow later does it."""
+        if not self.corrections.is_later:
+            self.corrections.match_due()
+            self.corrections.show_due()
+
+    def preview(self) -> Preview:
+        """Return what would be concluded, and then done to the folder; changes nothing."""
+        with self.catalog.snapshot() as trial:
+            reading = Reading()
+            if self.mode is not EditMode.IGNORE and self.folder.is_readable:
+                seen = self._seen()
+                reading = Conclusions(trial, Decisions(trial), self._is_away).draw(seen)
+                reading = replace(reading, is_waiting=self._is_to_wait(seen))
+            return Preview(reading, self.folder.on(trial).plan())
+
+    def _seen(self) -> ReadBack:
+        return self.folder.read_back(self.folder.view(), most_changes=self.most_changes)
+
+    def _is_to_wait(self, seen: ReadBack) -> bool:
+        return bool(seen.n_changes) and (seen.doubt is not None or self.mode is EditMode.ASK)
+
+    def _wait(self, seen: ReadBack, doubt: Doubt | None) -> Concluded:
+        reading = Reading(doubt=doubt, n_changes=seen.n_changes, is_waiting=True)
+        is_news = self._set_waiting(Waiting(seen.n_changes, doubt))
+        self.readings.append(reading)
+        held = None if doubt is not None else _concerned(seen)
+        return Concluded(held=held, faults=tuple(self.say(reading)) if is_news else ())
+
+    def _set_waiting(self, waiting: Waiting | None) -> bool:
+        """Record what waits; whether that is news."""
+        text = waiting.as_text() if waiting else None
+        if text == self.catalog.settings.get(WAITING):
+            return False
+        with self.catalog.write():
+            if text is None:
+                self.catalog.settings.unset(WAITING)
+            else:
+                self.catalog.settings.set(WAITING, text)
+        return True
+
+    def _tell(self, reading: Reading) -> None:
+        if reading.conclusions and self.catalog.settings.get(_TOLD) is None:
+            with self.catalog.write():
+                self.catalog.settings.set(_TOLD, self.catalog.now())
+            reading = replace(reading, is_first=True)
+        self.readings.append(reading)
+        for line in self.say(reading):
+            log.info("%s", line)
+
+    def _is_away(self, photo_id: int) -> bool:
+        """Whether none of a photo's files is there, though their libraries are."""
+        files = [Path(file) for file in self.catalog.files.sources([photo_id]).get(photo_id, ())]
+        roots = [root for root in self.catalog.roots.all() if any(file.is_relative_to(root) for file in files)]
+        return not any(map(os.path.lexists, files)) and all(map(self.libraries.is_there, roots))
+
+
+def _concerned(seen: ReadBack) -> frozenset[int]:
+    """Return whose folders something was seen about."""
+    people: set[int] = set()
+    for one in seen.observations:
+        match one:
+            case FolderRenamed(person_id) | FolderGone(person_id):
+                people.add(person_id)
+            case FolderPutInto(person_id, into=into):
+                people |= {person_id, into}
+            case LinkMoved(link, to=to):
+                people |= {link.person_id, *((to,) if isinstance(to, int) else ())}
+            case PhotoDropped(to=int(to)):
+                people.add(to)
+            case LinkGone(link) | LinkKept(link) | LinkLost(link) | LinkReplaced(link) | LinkOnTheWay(link):
+                people.add(link.person_id)
+    return frozenset(people)

@@ -1,0 +1,112 @@
+"""What was concluded from what somebody did in the people folder, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from facewatch import ids
+from facewatch.folders.readback import Doubt
+from facewatch.people.from_folder import Aside, Conclusion, LeftAside, Meaning, Reading
+from facewatch.text import plural, printable
+
+if TYPE_CHECKING:
+    from facewatch.people.from_folder import Waiting
+
+FIRST = (
+    "what you change in the people folder is a decision from now on: `facewatch undo` takes it back, and edit, under "
+    '[folders] in the settings, may be "ask" or "ignore" instead'
+)
+
+
+def reading_lines(reading: Reading, *, is_trial: bool = False) -> Iterator[str]:
+    """Yield what was concluded, or would be, and what was left as it is."""
+    for one in reading.conclusions:
+        undo = f" (undo: facewatch undo {ids.decision(one.entry_id)})" if one.entry_id and not is_trial else ""
+        yield printable(f"{conclusion(one)}{undo}")
+    for left in reading.asides:
+        yield printable(aside(left))
+    if reading.is_waiting:
+        yield waits(reading.n_changes, reading.doubt)
+    if reading.is_first and not is_trial:
+        yield FIRST
+
+
+def conclusion(one: Conclusion) -> str:
+    """Return what was decided, and why."""
+    counted = [plural(n, what) for n, what in ((one.n_faces, "face"), (one.n_photos, "photo")) if n]
+    what = " and ".join(counted)
+    match one.meaning:
+        case Meaning.RENAMED:
+            return f"{one.who} is {one.other} now, because the folder is called so: {one.paths[0]}"
+        case Meaning.MERGED:
+            return f"{one.who} is part of {one.other} now, because the folder is theirs: {one.paths[0]}"
+        case Meaning.HIDDEN:
+            return f"{one.who} is hidden, because the folder is gone: {one.paths[0]}"
+        case Meaning.ASSIGNED:
+            whose = f"{one.who}: " if one.who else ""
+            return f"{whose}{what} assigned to {one.other}, because of {_links(one)}"
+        case Meaning.REJECTED:
+            those = "its link is" if len(counted) == 1 and "1 " in counted[0][:2] else "their links are"
+            return f"{one.who}: {what} rejected, because {those} gone: {_listed(one)}"
+
+
+def _links(one: Conclusion) -> str:
+    return f"{'a link' if len(one.paths) == 1 else 'links'} there: {_listed(one)}"
+
+
+def _listed(one: Conclusion) -> str:
+    n_more = one.n_faces + one.n_photos - len(one.paths)
+    return ", ".join(one.paths) + (f" and {n_more} more" if n_more > 0 else "")
+
+
+def aside(left: LeftAside) -> str:
+    """Return what was left as it is, and why."""
+    match left.why:
+        case Aside.UNKNOWN:
+            return f"{left.path}: left alone, it stands for no photo of the library"
+        case Aside.SEVERAL:
+            return f"{left.path}: left alone, several faces on it may be {left.who}; `facewatch assign` says which"
+        case Aside.NO_FACE:
+            return f"{left.path}: left alone, it has no face that may be {left.who}"
+        case Aside.REPLACED:
+            return f"{left.path}: a file now, where a link of {left.who} was; it stays, and decides nothing"
+        case Aside.LOST:
+            return f"{left.path}: some program has left nothing of this link of {left.who}; it is made again"
+        case Aside.ON_THE_WAY:
+            return f"{left.path}: has a hidden name now; a program is moving it, and it waits"
+        case Aside.REFUSED:
+            return f"{left.path}: cannot be followed: {left.reason}"
+
+
+def waits(n_changes: int, doubt: Doubt | None) -> str:
+    """Return why nothing is concluded, and what to do."""
+    ways = "`facewatch folders --accept` decides so, `facewatch folders --repair` puts the folder back as it was"
+    match doubt:
+        case Doubt.ALL_GONE:
+            return f"nothing is concluded: no person's folder is there any more; {ways}"
+        case Doubt.TOO_MANY:
+            return (
+                f"nothing is concluded: {plural(n_changes, 'change')} at once in the people folder are more than "
+                f"somebody makes by hand; {ways}"
+            )
+        case None:
+            what = f"{plural(n_changes, 'change')} in the people folder {'waits' if n_changes == 1 else 'wait'}"
+            return f"{what} for your word; {ways}"
+
+
+def waiting(found: Waiting) -> str:
+    """Return what the status says of changes that wait."""
+    return f"the people folder was changed by hand, and is left as it is. {waits(found.n_changes, found.doubt)}"
+
+
+def reading_row(reading: Reading) -> dict[str, Any]:
+    """Return what was concluded as JSON has it."""
+    return {
+        "conclusions": [
+            {**asdict(one), "people": sorted(one.people), "text": conclusion(one)} for one in reading.conclusions
+        ],
+        "left_alone": [asdict(one) | {"text": aside(one)} for one in reading.asides],
+        "waiting": waits(reading.n_changes, reading.doubt) if reading.is_waiting else None,
+    }

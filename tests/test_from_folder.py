@@ -1,0 +1,84 @@
+"""What is done in the people folder with a file manager becomes decisions, and is undone like any other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from drawn import Library
+
+from facewatch.app import App
+
+
+def whose(library: Library) -> dict[str, list[str | None]]:
+    """Return, for each photo, who its faces are, from left to right."""
+    with library.app() as app:
+        names = {file.name: file for file in library.photos.rglob("*.png")}
+        return {
+            name: [face["name"] for face in app.lookup.photo(file)["faces"]] for name, file in sorted(names.items())
+        }
+
+
+def entries(app: App) -> list[tuple[str, Any]]:
+    """Return what the journal holds, the newest last: what was done, and from where."""
+    return [(entry.action, entry.details.get("source")) for entry in app.catalog.journal.entries()]
+
+
+@pytest.fixture
+def place(family: Library) -> Library:
+    """Anna on a and b, Ben on a, c and d, somebody on e and f; g is nobody's."""
+    assert set(family.tree()) == {
+        *("Anna/a.png", "Anna/b.png", "Ben/a.png", "Ben/c.png", "Ben/d.png"),
+        *("_unnamed/Person 0003/e.png", "_unnamed/Person 0003/f.png"),
+    }
+    return family
+
+
+def test_a_deleted_link_is_not_that_person(place: Library, run: Any) -> None:
+    (place.people / "Anna/a.png").unlink()
+    told = run("folders").out
+    assert "Anna: 1 face rejected, because its link is gone: Anna/a.png" in told
+    assert whose(place)["a.png"] == [None, "Ben"]
+    assert "Anna/a.png" not in place.tree()
+    assert run("folders", "--json").out.count("rejected") == 0
+
+
+def test_a_renamed_folder_is_a_name(place: Library, run: Any) -> None:
+    (place.people / "Anna").rename(place.people / "Anne Marie")
+    assert "Anna is Anne Marie now, because the folder is called so" in run("folders").out
+    assert whose(place)["a.png"] == ["Anne Marie", "Ben"]
+    assert {"Anne Marie/a.png", "Anne Marie/b.png"} < set(place.tree())
+    assert not (place.people / "Anna").exists()
+
+
+def test_a_moved_link_is_the_face_of_who_had_it(place: Library, run: Any) -> None:
+    (place.people / "Anna/a.png").rename(place.people / "_unnamed/Person 0003/a.png")
+    assert "Anna: 1 face assigned to Person 0003" in run("folders").out
+    assert whose(place)["a.png"] == ["Person 0003", "Ben"]
+    assert place.tree()["_unnamed/Person 0003/a.png"] == "a.png"
+
+
+def test_a_link_that_was_moved_one_level_higher_is_mended(place: Library, run: Any) -> None:
+    (place.people / "_unnamed/Person 0003/e.png").rename(place.people / "Anna/e.png")
+    assert not (place.people / "Anna/e.png").exists()
+    run("folders")
+    assert place.tree()["Anna/e.png"] == "e.png"
+    assert whose(place)["e.png"] == ["Anna"]
+
+
+@pytest.mark.parametrize("action", ["delete", "rename", "move"])
+def test_undo_brings_the_folder_back(place: Library, run: Any, action: str) -> None:
+    before, faces = place.tree(), whose(place)
+    link = place.people / "Anna/a.png"
+    if action == "delete":
+        link.unlink()
+    elif action == "rename":
+        link.parent.rename(place.people / "Anne")
+    else:
+        link.rename(place.people / "_unnamed/Person 0003/a.png")
+    run("folders")
+    assert place.tree() != before
+    with place.app() as app:
+        assert entries(app)[-1][1] == "folder"
+    assert run("undo").code == 0
+    assert (place.tree(), whose(place)) == (before, faces)

@@ -95,6 +95,16 @@ class PassedOver:
     n_files: int
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the header of a photo says about its picture."""
+
+    orientation: int
+    """How the picture is to be turned to be upright, 1 to 8, also where its decoder does that by itself."""
+    xmp: tuple[bytes, ...]
+    """Its packets of XMP, as they are."""
+
+
 class Tier(StrEnum):
     """What a face may do by its quality."""
 

@@ -33,7 +33,7 @@ from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile
 from facewatch.indexing.memory import Room
 from facewatch.indexing.pool import InlineWorkers, Workers
 from facewatch.people.record import Decided
-from facewatch.types import Analysis, Box, EngineInfo, Face, Fingerprint, Quality, Tier
+from facewatch.types import Analysis, Box, Description, EngineInfo, Face, Fingerprint, Quality, Tier
 
 PEOPLE = 6
 LOOKS = 9
@@ -106,6 +106,9 @@ class Reader:
         raise NotImplementedError
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
+        raise NotImplementedError
+
+    def described(self, photo: LibraryFile, expected: Fingerprint) -> Future[Description]:
         raise NotImplementedError
 
     def close(self) -> None: ...

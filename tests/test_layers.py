@@ -88,7 +88,7 @@ OPENED_AT_HOME = {
 }
 """Where pictures are opened outside the worker processes, and which."""
 
-OPENING = {("decode", "decode"), ("decode", "peek"), ("decode", "taken_at"), ("Image", "open")}
+OPENING = {("decode", "decode"), ("decode", "peek"), ("decode", "taken_at"), ("decode", "described"), ("Image", "open")}
 """What reads a picture's content: of which name, and which of its functions."""
 
 
@@ -120,6 +120,7 @@ def test_what_opens_pictures_is_recognised(tmp_path: Path) -> None:
         "decode.decode(data)",
         "facewatch.decode.peek(data)",
         "from facewatch.decode import taken_at",
+        "decode.described(data)",
         "def f():\n    with Image.open(path) as picture: ...",
         "PIL.Image.open(path)",
         "from PIL.Image import open as look",

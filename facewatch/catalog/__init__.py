@@ -24,6 +24,7 @@ from facewatch.catalog.files import FaultyFile, Files, KnownFile, Photos, Roots,
 from facewatch.catalog.integrity import Integrity, faults_of
 from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.lineage import Lineage, Spot
+from facewatch.catalog.metadata import Metadata, MetadataKind, MetadataRow, Way
 from facewatch.catalog.migrations import MIGRATIONS
 from facewatch.catalog.opening import (
     Patience,
@@ -63,6 +64,8 @@ __all__ = [
     "KnownFile",
     "LinkRow",
     "Mark",
+    "MetadataKind",
+    "MetadataRow",
     "Pause",
     "PendingPhoto",
     "Person",
@@ -72,6 +75,7 @@ __all__ = [
     "Snapshot",
     "Spot",
     "Tables",
+    "Way",
     "by_cause",
     "display",
     "pause",
@@ -104,6 +108,7 @@ class Tables:
         self.rejections = Rejections(db)
         self.people = People(db)
         self.presences = Presences(db)
+        self.metadata = Metadata(db)
         self.drawn = DrawnBoxes(db)
         self.links = Links(db)
         self.runs = Runs(db)

@@ -434,6 +434,21 @@ class Photos(TableAccess):
             "UPDATE photos SET taken_at = ? WHERE id = ?", [(moment, photo_id) for photo_id, moment in taken.items()]
         )
 
+    def orientations(self, photo_ids: Iterable[int]) -> dict[int, int]:
+        """Return how stored pictures are to be turned, 1 to 8, of the photos of which that is known."""
+        rows = self._db.execute(
+            "SELECT id, orientation FROM photos WHERE orientation IS NOT NULL"
+            " AND id IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(photo_ids))],
+        )
+        return dict(rows.fetchall())
+
+    def set_orientations(self, orientations: Mapping[int, int]) -> None:
+        self._db.conn.executemany(
+            "UPDATE photos SET orientation = ? WHERE id = ?",
+            [(orientation, photo_id) for photo_id, orientation in orientations.items()],
+        )
+
     def undated(self, *, after: int, most: int) -> list[UndatedFile]:
         """Return the files of the next photos, at most so many, whose date has not been read yet.
 

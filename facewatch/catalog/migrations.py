@@ -592,3 +592,33 @@ def _additions(db: Database) -> None:
         )
     for statement in _ADDITIONS:
         db.execute(statement)
+
+
+_METADATA = (
+    """
+    CREATE TABLE metadata (  -- what files in and beside photos say about who is in them: as it was read, or written
+        path BLOB NOT NULL,  -- of a sidecar, .picasa.ini, JSON or photo: absolute, as the bytes of the file system
+        photo_id INTEGER NOT NULL REFERENCES photos(id),
+        way TEXT NOT NULL CHECK (way IN ('read', 'written')),
+        kind TEXT NOT NULL,  -- sidecar, embedded, picasa, takeout
+        size INTEGER NOT NULL,  -- bytes; size, mtime_ns and inode tell whether the file changed since
+        mtime_ns INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        sha256 BLOB NOT NULL,  -- of the file as it was then
+        said TEXT NOT NULL,  -- JSON: regions in fractions of the stored picture, keywords, dimensions
+        doubt TEXT,  -- read: why it cannot be used; written: why nothing is written until the user says so; NULL: none
+        at TEXT NOT NULL,
+        PRIMARY KEY (way, photo_id, path)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX metadata_path ON metadata(path)",
+    "ALTER TABLE photos ADD COLUMN orientation INTEGER /* how the stored picture is to be turned, 1 to 8, as EXIF says"
+    " it; NULL: not looked for, because nobody has wanted to know */ NULL",
+)
+
+
+@MIGRATIONS(name="0015_metadata")
+def _metadata(db: Database) -> None:
+    """Keep what is read from metadata about faces, and what is written there."""
+    for statement in _METADATA:
+        db.execute(statement)

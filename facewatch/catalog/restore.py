@@ -221,6 +221,7 @@ def carry_over(copy: Path, present: Path) -> bool:
         db.execute("BEGIN")
         _take_ids(db)
         _take_folders(db)
+        _take_written(db)
         db.execute("COMMIT")
         db.execute("DETACH present")
     return True
@@ -266,6 +267,19 @@ def _take_folders(db: sqlite3.Connection) -> None:
     db.execute(
         "INSERT INTO main.settings (key, value) SELECT key, value FROM present.settings"
         " WHERE key IN ('people_folder', 'people_drive')"
+    )
+
+
+def _take_written(db: sqlite3.Connection) -> None:
+    """Take what was written beside photos from the present catalog; one of before could not write."""
+    if not db.execute("SELECT 1 FROM present.sqlite_master WHERE name = 'metadata'").fetchone():
+        return
+    columns = "way, kind, size, mtime_ns, inode, m.sha256, said, doubt, at"
+    db.execute("DELETE FROM main.metadata WHERE way = 'written'")
+    db.execute(
+        "INSERT INTO main.metadata (path, photo_id, way, kind, size, mtime_ns, inode, sha256, said, doubt, at)"
+        f" SELECT m.path, mine.id, {columns} FROM present.metadata m JOIN present.photos theirs"
+        " ON theirs.id = m.photo_id JOIN main.photos mine ON mine.sha256 = theirs.sha256 WHERE m.way = 'written'"
     )
 
 

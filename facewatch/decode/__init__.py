@@ -4,6 +4,7 @@
     peek      file -> Peeked            the size, before any pixel exists
     decode    file -> Decoded           the first picture, upright, 8-bit RGB, no larger than asked for; and its date
     taken_at  file -> text              when it was taken, without decoding it
+    described file -> Description       how it is to be turned, and its XMP, without decoding it
 
 A bad photo leaves as a PhotoError whose fault and advice fit on one line and never name the file: the caller does.
 
@@ -20,6 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -36,11 +38,11 @@ from PIL import (
 
 from facewatch.decode import colours, container, dates, jpeg, png, tiff, tiff_reader
 from facewatch.decode.container import DECLARED_SIZE, is_cut_off, jp2_layout
-from facewatch.decode.exif import orientation
+from facewatch.decode.exif import orientation, said_orientation, xmp_blocks
 from facewatch.decode.kinds import HEAD_BYTES, KINDS, Kind, claims_to_be_photo, is_raw, sniff
 from facewatch.decode.pixels import WORKING_SIDE, as_rgb, fitted, load, n_decoded_pixels_of, turned, upright
 from facewatch.errors import Fault, FaultCode, PhotoError
-from facewatch.types import Decoded
+from facewatch.types import Decoded, Description
 
 if TYPE_CHECKING:
     from facewatch.decode.raw import RawPhoto
@@ -53,6 +55,7 @@ __all__ = [
     "Peeked",
     "claims_to_be_photo",
     "decode",
+    "described",
     "peek",
     "sniff",
     "taken_at",
@@ -77,6 +80,12 @@ class Peeked:
     height: int
     n_decoded_pixels: int
     """How many pixels `decode` will hold at once, before it reduces them."""
+
+
+MAX_PACKETS = 8
+"""Packets of XMP in one photo; all but the odd PNG have one."""
+MAX_PACKET_BYTES = 16_777_216
+"""A larger one is passed over."""
 
 
 def peek(data: BinaryIO, *, max_pixels: int = MAX_PIXELS, working_side: int = WORKING_SIDE) -> Peeked:
@@ -168,6 +177,27 @@ def taken_at(data: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> str:
     kind = _supported_kind(data)
     with _codec_faults(kind):
         return dates.taken_at(kind, None if kind.name == "RAW" else _open(kind, data, max_pixels), data)
+
+
+def described(data: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Description:
+    """Return what the header of a photo says to programs that write about faces in it, without decoding it.
+
+    Like `peek`, it reads HEIF, AVIF and WebP as a whole.
+
+    Args:
+        data: the photo, open for reading and able to seek; it is read from its start and left open.
+        max_pixels: the largest width times height that is taken.
+
+    Raises:
+        PhotoError: it is empty, not an image, not supported, too large, truncated or damaged.
+        OSError: the disk, not the photo, is at fault.
+    """
+    kind = _supported_kind(data)
+    with _codec_faults(kind):
+        image = None if kind.name == "RAW" else _open(kind, data, max_pixels)
+        blocks = islice(xmp_blocks(kind, image, data), MAX_PACKETS)
+        packets = tuple(block for block in blocks if len(block) <= MAX_PACKET_BYTES)
+        return Description(said_orientation(kind, image, data), packets)
 
 
 def _supported_kind(data: BinaryIO) -> Kind:

@@ -90,9 +90,19 @@ def orientation(kind: Kind, image: Image.Image, data: BinaryIO) -> int:
     """
     if kind.name == "HEIF" or (isinstance(image, TiffImagePlugin.TiffImageFile) and tag_orientation(image)):
         return 1  # libheif obeys the container, and a TIFF is turned while it is loaded
-    if kind.name == "AVIF":
+    return said_orientation(kind, image, data)
+
+
+def said_orientation(kind: Kind, image: Image.Image | None, data: BinaryIO) -> int:
+    """The orientation that a photo names, 1 to 8, whoever applies it; 1 where it is missing or invalid."""
+    if kind.name == "AVIF" and image is not None:
         return int(image.info.get(container.TURN, 1))
-    said = own_orientation(kind, image, data) if kind.name != "TIFF" else None
+    if kind.name == "HEIF":
+        return container.heif_turn(data)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        said = tag_orientation(image)
+    else:
+        said = own_orientation(kind, image, data)
     if said is None:
         matches = (_XMP_ORIENTATION.search(block, 0, MAX_BLOCK_BYTES) for block in xmp_blocks(kind, image, data))
         said = next((int(match[1]) for match in matches if match), None)
@@ -107,7 +117,7 @@ def tag_orientation(image: TiffImagePlugin.TiffImageFile) -> int | None:
     return number if isinstance(number, int) and 1 <= number <= 8 else None
 
 
-def own_orientation(kind: Kind, image: Image.Image, data: BinaryIO) -> int | None:
+def own_orientation(kind: Kind, image: Image.Image | None, data: BinaryIO) -> int | None:
     """The orientation that EXIF names, 1 to 8; None: it names none that exists."""
     blocks = exif_blocks(kind, image, data)
     return next(filter(None, (orientation_in(block, tiff.directory(block)) for block in blocks)), None)

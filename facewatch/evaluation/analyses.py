@@ -24,7 +24,7 @@ from facewatch.fs.atomic import written_at_once
 from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile, Recipe
 from facewatch.indexing.indexer import Indexer
 from facewatch.indexing.pool import Workers
-from facewatch.types import Analysis, Box, Covered, EngineInfo, Face, Fingerprint, Progress, Quality, Tier
+from facewatch.types import Analysis, Box, Covered, Description, EngineInfo, Face, Fingerprint, Progress, Quality, Tier
 
 if TYPE_CHECKING:
     from facewatch.app import App
@@ -134,6 +134,9 @@ class _CachingWorkers:
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
         return self._inner.taken_at(photo, expected)
+
+    def described(self, photo: LibraryFile, expected: Fingerprint) -> Future[Description]:
+        return self._inner.described(photo, expected)
 
     def close(self) -> None:
         self._inner.close()

@@ -20,7 +20,7 @@ from facewatch.fs.beneath import open_beneath
 from facewatch.indexing.memory import bytes_needed, in_mb
 from facewatch.indexing.turns import analyse_turns, turn_of
 from facewatch.quality import Limits, measure
-from facewatch.types import Analysis, Box, Decoded, DetectedFace, Engine, Face, Fingerprint
+from facewatch.types import Analysis, Box, Decoded, Description, DetectedFace, Engine, Face, Fingerprint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -207,6 +207,19 @@ class Analyzer:
             if Fingerprint.of(os.fstat(file.fileno())) != expected:
                 raise FileNotFoundError(os.fspath(photo))
             return decode.taken_at(file, max_pixels=self.recipe.max_pixels)
+
+    def described(self, photo: LibraryFile, expected: Fingerprint) -> Description:
+        """Return what the header of the photo in a file says about its picture.
+
+        Raises:
+            FileNotFoundError: it is gone, or not the one that was expected.
+            OSError: it cannot be read.
+            PhotoError: it is broken.
+        """
+        from facewatch import decode
+
+        with _as_expected(photo, expected) as file:
+            return decode.described(file, max_pixels=self.recipe.max_pixels)
 
     def cut_faces(
         self,

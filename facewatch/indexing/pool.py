@@ -32,7 +32,7 @@ from facewatch.indexing.worker import (
     private_bytes,
     too_large,
 )
-from facewatch.types import Box, Engine, Fingerprint
+from facewatch.types import Box, Description, Engine, Fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,8 @@ class Workers(Protocol):
     ) -> Future[AnalysisResult]: ...
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]: ...
+
+    def described(self, photo: LibraryFile, expected: Fingerprint) -> Future[Description]: ...
 
     def close(self) -> None:
         """Let go of all memory; whatever is asked next brings it back."""
@@ -153,6 +155,9 @@ class WorkerPool:
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
         return self._submit("taken_at", photo, photo, expected)
+
+    def described(self, photo: LibraryFile, expected: Fingerprint) -> Future[Description]:
+        return self._submit("described", photo, photo, expected)
 
     def cut_faces(
         self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
@@ -445,6 +450,9 @@ class InlineWorkers:
 
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]:
         return _done(lambda: self._own.taken_at(photo, expected))
+
+    def described(self, photo: LibraryFile, expected: Fingerprint) -> Future[Description]:
+        return _done(lambda: self._own.described(photo, expected))
 
     def cut_faces(
         self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int

@@ -1,4 +1,4 @@
-"""A library behind a page, and Debian's chromium to look at it."""
+"""A library behind a page, real photos that are scanned once, and Debian's chromium to look at them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,29 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from photo_files import mounted
 
 from facewatch.app import App
+from facewatch.config import Config, load_config
 from facewatch.web.server import Server, make_site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium")
+
+SPARED = (
+    # Each window would start two processes for what drops down from a field for addresses that nobody sees.
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup"),
+    # Of playwright's own list, whose place this one takes: what holds back a picture, or asks others when it starts.
+    *("PaintHolding", "OptimizationHints", "NetworkTimeServiceQuerying", "AimEnabled", "PreconnectToSearch"),
+)
+"""Features that chromium does without."""
 
 SERVING: set[str] = set()
 """Addresses that are being served: their threads live longer than a test."""
@@ -66,7 +77,8 @@ def chromium(*, keeps_pages: bool = False) -> Iterator[Browser]:
     # Its sandbox needs rights that a container seldom gives; it opens nothing but pages of this program.
     with sync_playwright() as playwright:
         hidden = ["--disable-back-forward-cache"] if keeps_pages else []
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"], ignore_default_args=hidden)
+        arguments = ["--no-sandbox", f"--disable-features={','.join(SPARED)}"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments, ignore_default_args=hidden)
         try:
             yield browser
         finally:
@@ -92,23 +104,79 @@ def opened(browser: Browser, url: str, *, width: int = 1280, height: int = 800) 
         context.close()
 
 
-def copied(shared: Path, target: Path, *names: str) -> Path:
-    """Copy photos or folders of ../shared/photos into a folder, which is returned."""
-    for name in names:
-        source = shared / "photos" / name
-        if source.is_dir():
-            shutil.copytree(source, target / name, dirs_exist_ok=True)
-        else:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target / name)
-    return target
+@dataclass(frozen=True)
+class Album:
+    """A library of real photos, which was scanned once for whoever serves it."""
+
+    config: Config
+
+    def app(self) -> App:
+        return App(self.config)
+
+    def is_shown_in_folders(self) -> bool:
+        """Whether the folders have followed all that was decided."""
+        with self.app() as app:
+            return app.folder.plan().is_empty
+
+    def folders(self) -> set[str]:
+        """The folders of people with a name."""
+        return {one.name for one in self.config.people.iterdir() if one.is_dir() and one.name[0] not in "._"}
+
+    def links(self, who: str) -> list[str]:
+        """What is in the folder of somebody; nothing where there is none."""
+        folder = self.config.people / who
+        return sorted(link.name for link in folder.iterdir()) if folder.is_dir() else []
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """Serve it as the scan left it, whatever others have decided since; yields its address."""
+        live = self.config.people.parent
+        shutil.rmtree(live)
+        shutil.copytree(_as_scanned(live), live, symlinks=True)
+        with served(self.app) as url:
+            yield url
 
 
-def accessibility_faults(page: Page) -> list[str]:
-    """Return what axe finds on a page that is serious or worse: which rule, and where."""
+def _as_scanned(live: Path) -> Path:
+    return live.with_name("as scanned")
+
+
+def scanned(shared: Path, base: Path, *folders: str, extra: Callable[[Path], object] = lambda photos: None) -> Album:
+    """Copy folders of ../shared/photos below `base`, add photos by `extra`, and scan them."""
+    photos, live = base / "photos", base / "live"
+    for name in folders:
+        shutil.copytree(shared / "photos" / name, photos / name)
+    extra(photos)
+    given = {
+        "library.photos": str(photos),
+        "library.catalog": str(live / "catalog.sqlite"),
+        "library.people": str(live / "People"),
+    }
+    album = Album(load_config(None, given, cwd=base))
+    with album.app() as app:
+        app.pipeline.scan()
+    shutil.copytree(live, _as_scanned(live), symlinks=True)
+    return album
+
+
+def family_album(shared: Path, base: Path) -> Album:
+    """Eight people without names, and group.jpg, on which no face is found though it shows four of them."""
+    group = shared / "photos/album/family/identification1.jpg"
+    return scanned(shared, base, "album/family", extra=lambda photos: mounted(group, photos / "group.jpg"))
+
+
+COLOURS = ("color-contrast", "link-in-text-block")
+"""The rules of axe for what differs between light and dark."""
+
+
+def accessibility_faults(page: Page, *rules: str) -> list[str]:
+    """Return what axe finds on a page that is serious or worse: which rule, and where; by these rules alone, if any are
+    given."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page).response["violations"]
+    # Colours on their way to others are of no scheme.
+    page.wait_for_function("document.getAnimations().every((one) => one.playState === 'finished')")
+    found = Axe().run(page, options={"runOnly": [*rules]} if rules else None).response["violations"]
     return [
         f"{fault['id']}: {fault['help']}: {node['html'][:200]}"
         for fault in found
@@ -117,13 +185,18 @@ def accessibility_faults(page: Page) -> list[str]:
     ]
 
 
-def undo_everything(url: str) -> None:
-    """Take back all decisions that stand, the newest first, as a browser may do: the next test finds the library as it
-    was."""
+def newest_decision(url: str) -> int:
+    with urllib.request.urlopen(f"{url}api/v1/journal?limit=1") as answer:
+        return max((int(entry["id"]) for entry in json.load(answer)["entries"]), default=0)
+
+
+def undo_everything(url: str, *, since: int = 0) -> None:
+    """Take back all decisions behind this entry that stand, the newest first, as a browser may do: the next test finds
+    the library as it was."""
     with urllib.request.urlopen(f"{url}api/v1/journal") as answer:
         entries = json.load(answer)["entries"]
     for entry in entries:
-        if entry["is_undoable"]:
+        if entry["is_undoable"] and entry["id"] > since:
             asked = urllib.request.Request(
                 f"{url}api/v1/journal/{entry['id']}/undo",
                 data=b"{}",

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import browsers
 
@@ -17,8 +17,12 @@ import browsers
 import hdbscan  # noqa: F401
 import hypothesis
 import pytest
+from browsers import Album
 from crowds import fake_infomap
 from drawn import FAMILY, Library, make_library
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -52,6 +56,19 @@ def infomap_is_there() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "infomap", fake_infomap())
         yield
+
+
+@pytest.fixture(scope="session")
+def real_family(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Album:
+    """A family on real photos, scanned once; `served` shows it as the scan left it."""
+    return browsers.family_album(shared, tmp_path_factory.mktemp("family"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; not for the session, as nothing else in this process could run an event loop meanwhile."""
+    with browsers.chromium() as browser:
+        yield browser
 
 
 WHOLE_PICTURES = frozenset({"corrupt/unknown_compression_method.png"})

@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from drawn import Library
 from numpy.typing import NDArray
+from photo_files import CORNER, mounted
 from PIL import Image
 
 from facewatch.app import App
@@ -601,8 +602,6 @@ def test_the_catalog_checks_that_boxes_and_faces_agree(missing: Library) -> None
 # --- on real photos ---
 
 FAMILY = "photos/album/family"
-PASSE_PARTOUT = (8000, 5333)
-"""So large a picture that no detector sees the family in the middle of it."""
 
 
 def labelled(shared: Path, name: str) -> dict[str, Box]:
@@ -617,11 +616,7 @@ def labelled(shared: Path, name: str) -> dict[str, Box]:
 def test_real_faces_that_were_missed_are_whose_they_are(shared: Path, library: Library, engine: str) -> None:
     for portrait in (shared / FAMILY).glob("Family1-*.jpg"):
         shutil.copy2(portrait, library.photos)
-    large = Image.new("RGB", PASSE_PARTOUT, (90, 110, 130))
-    corner = large.width // 2, large.height // 2
-    with Image.open(shared / FAMILY / "identification1.jpg") as group:
-        large.paste(group, corner)
-    large.save(library.photos / "group.jpg", quality=90)
+    mounted(shared / FAMILY / "identification1.jpg", library.photos / "group.jpg")
     name = f"insightface:{shared / 'models/buffalo_sc_dq'}" if engine == "insightface" else engine
     settings = {
         **{"library.photos": str(library.photos), "library.people": str(library.people)},
@@ -635,7 +630,7 @@ def test_real_faces_that_were_missed_are_whose_they_are(shared: Path, library: L
             decide(app, lambda d, portraits=portraits, who=who: d.assign(portraits, who, is_new=True))
         for box in labelled(shared, "identification1.jpg").values():
             # As a hand draws it: half as large again, and a little aside.
-            drawn = Box(corner[0] + box.x - box.w // 4, corner[1] + box.y - box.h // 5, box.w * 3 // 2, box.h * 3 // 2)
+            drawn = Box(CORNER[0] + box.x - box.w // 4, CORNER[1] + box.y - box.h // 5, box.w * 3 // 2, box.h * 3 // 2)
             app.corrections.add_face(photo(app, "group.jpg"), drawn)
         found = faces(app, "group.jpg")
         assert [face["name"] for face in found] == ["Son", "Dad", "Mom", "Daughter"]

@@ -6,37 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsers import chromium, copied, opened, served
+from browsers import Album, opened
 from playwright.sync_api import Browser, expect
-
-from facewatch.app import App
-from facewatch.config import load_config
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def address(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    base = tmp_path_factory.mktemp("photos")
-    photos = copied(shared, base / "photos", "album/family")
-    given = {
-        "library.photos": str(photos),
-        "library.catalog": str(base / "c.sqlite"),
-        "library.people": str(base / "P"),
-    }
-    config = load_config(None, given, cwd=base)
-    with App(config) as app:
-        app.pipeline.scan()
-        people = [person for person in app.catalog.people.all() if person.n_photos]
-        app.corrections.rename(str(people[0].id), "Anna")
-        app.corrections.rename(str(people[1].id), "Ben")
-    with served(lambda: App(config)) as url:
+def address(real_family: Album) -> Iterator[str]:
+    with real_family.served() as url:
+        with real_family.app() as app:
+            people = [person for person in app.catalog.people.all() if person.n_photos]
+            app.corrections.rename(str(people[0].id), "Anna")
+            app.corrections.rename(str(people[1].id), "Ben")
         yield url
 
 

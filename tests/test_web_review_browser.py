@@ -3,50 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
-from browsers import chromium, copied, opened, served, wait_until
+from browsers import Album, opened, wait_until
 from playwright.sync_api import Browser, Page, expect
-
-from facewatch.app import App
-from facewatch.config import Config, load_config
 
 pytestmark = pytest.mark.slow
 
 
-@dataclass(frozen=True)
-class Place:
+@pytest.fixture(scope="module")
+def address(real_family: Album) -> Iterator[str]:
     """A family that nobody has named; every test leaves it so."""
-
-    config: Config
-    url: str
-
-    def folders(self) -> set[str]:
-        assert self.config.people is not None
-        return {one.name for one in self.config.people.iterdir() if one.is_dir() and one.name[0] not in "._"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def place(shared: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    base = tmp_path_factory.mktemp("review")
-    copied(shared, base / "photos", "album/family")  # type: ignore[arg-type]
-    given = {
-        "library.photos": [str(base / "photos")],
-        "library.catalog": str(base / "c.sqlite"),
-        "library.people": str(base / "People"),
-    }
-    config = load_config(None, given, cwd=base)
-    with App(config) as app:
-        app.pipeline.scan()
-    with served(lambda: App(config)) as url:
-        yield Place(config, f"{url}review")
+    with real_family.served() as url:
+        yield f"{url}review"
 
 
 def asked(page: Page) -> str:
@@ -62,8 +31,10 @@ def said(page: Page) -> str:
     return page.locator("#said p").inner_text()
 
 
-def test_a_name_is_typed_and_taken_back_by_keyboard_and_the_folders_follow(browser: Browser, place: Place) -> None:
-    with opened(browser, place.url) as page:
+def test_a_name_is_typed_and_taken_back_by_keyboard_and_the_folders_follow(
+    browser: Browser, address: str, real_family: Album
+) -> None:
+    with opened(browser, address) as page:
         expect(page.locator("#question-heading")).to_contain_text("Who is this")
         first = asked(page)
         assert page.url.endswith(f"/{first}")
@@ -73,17 +44,17 @@ def test_a_name_is_typed_and_taken_back_by_keyboard_and_the_folders_follow(brows
         wait_for_another(page, first)
         expect(page.locator("#said p")).to_contain_text("belong to Anna now")
         expect(page.locator("#question-heading")).to_be_focused()
-        wait_until(lambda: place.folders() == {"Anna"})
+        wait_until(lambda: real_family.folders() == {"Anna"})
         expect(page.locator(".past li").first).to_contain_text("Anna")
         page.keyboard.press("u")
         expect(page.locator("#question")).to_have_attribute("data-question", first)
         expect(page.locator("#said p")).to_contain_text("Taken back")
-        wait_until(lambda: place.folders() == set())
+        wait_until(lambda: real_family.folders() == set())
         expect(page.locator(".past li").first).to_contain_text("undone")
 
 
-def test_the_next_question_is_there_with_its_faces_when_a_key_is_pressed(browser: Browser, place: Place) -> None:
-    with opened(browser, place.url) as page:
+def test_the_next_question_is_there_with_its_faces_when_a_key_is_pressed(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
         for _ in range(3):
             before = asked(page)
             expect(page.locator("#stage")).to_have_attribute("data-ahead", "3")
@@ -97,22 +68,22 @@ def test_the_next_question_is_there_with_its_faces_when_a_key_is_pressed(browser
             assert all(shown)
 
 
-def test_an_answer_of_an_earlier_review_is_taken_back_from_the_list(browser: Browser, place: Place) -> None:
-    with opened(browser, place.url) as page:
+def test_an_answer_of_an_earlier_review_is_taken_back_from_the_list(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
         first = asked(page)
         page.keyboard.press("h")
         wait_for_another(page, first)
         expect(page.locator("#said p")).to_contain_text("is hidden")
-    with opened(browser, place.url) as page:
+    with opened(browser, address) as page:
         assert asked(page) != first
         page.locator(f'.past [data-of="{first}"]').first.click()
         expect(page.locator(".past li").first).to_contain_text("undone")
-        page.goto(place.url)
+        page.goto(address)
         expect(page.locator("#question")).to_have_attribute("data-question", first)
 
 
-def test_skipped_questions_come_again_in_the_end(browser: Browser, place: Place) -> None:
-    with opened(browser, place.url) as page:
+def test_skipped_questions_come_again_in_the_end(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
         first = asked(page)
         page.keyboard.press("s")
         wait_for_another(page, first)
@@ -130,19 +101,21 @@ def test_skipped_questions_come_again_in_the_end(browser: Browser, place: Place)
         expect(page.locator("#question")).to_have_attribute("data-question", first)
 
 
-def test_what_somebody_else_has_answered_is_passed_over_with_a_sentence(browser: Browser, place: Place) -> None:
-    with opened(browser, place.url) as page:
+def test_what_somebody_else_has_answered_is_passed_over_with_a_sentence(
+    browser: Browser, address: str, real_family: Album
+) -> None:
+    with opened(browser, address) as page:
         first = asked(page)
-        with App(place.config) as app:
+        with real_family.app() as app:
             app.corrections.rename(first.removeprefix("who:"), "Ben")
         wait_for_another(page, first)
         expect(page.locator("#said p")).to_contain_text("is resolved meanwhile")
-        with App(place.config) as app:
+        with real_family.app() as app:
             app.corrections.undo()
 
 
-def test_an_answer_that_does_not_arrive_is_asked_again(browser: Browser, place: Place) -> None:
-    with opened(browser, place.url) as page:
+def test_an_answer_that_does_not_arrive_is_asked_again(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
         first = asked(page)
         page.route("**/api/v1/review/answers", lambda route: route.abort())
         page.keyboard.press("h")
@@ -155,8 +128,8 @@ def test_an_answer_that_does_not_arrive_is_asked_again(browser: Browser, place: 
         expect(page.locator("#said p")).to_contain_text("Taken back")
 
 
-def test_it_is_answered_with_a_thumb(browser: Browser, place: Place) -> None:
-    with opened(browser, place.url, width=390, height=844) as page:
+def test_it_is_answered_with_a_thumb(browser: Browser, address: str) -> None:
+    with opened(browser, address, width=390, height=844) as page:
         first = asked(page)
         buttons = page.locator(".answers button")
         for box in (button.bounding_box() for button in buttons.all()):
@@ -172,8 +145,8 @@ def test_it_is_answered_with_a_thumb(browser: Browser, place: Place) -> None:
         expect(page.locator("#said p")).to_contain_text("Taken back")
 
 
-def test_faces_are_walked_with_arrows_and_one_is_opened(browser: Browser, place: Place) -> None:
-    with opened(browser, place.url) as page:
+def test_faces_are_walked_with_arrows_and_one_is_opened(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
         faces = page.locator(".question-face:not([hidden])")
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
@@ -185,8 +158,10 @@ def test_faces_are_walked_with_arrows_and_one_is_opened(browser: Browser, place:
         assert request.value.url.endswith(photo)
 
 
-def test_an_answer_is_taken_back_while_it_is_still_on_its_way(browser: Browser, place: Place) -> None:
-    with opened(browser, place.url) as page:
+def test_an_answer_is_taken_back_while_it_is_still_on_its_way(
+    browser: Browser, address: str, real_family: Album
+) -> None:
+    with opened(browser, address) as page:
         first = asked(page)
         expect(page.locator("#stage")).to_have_attribute("data-ahead", "3")
         page.keyboard.press("h")
@@ -198,4 +173,4 @@ def test_an_answer_is_taken_back_while_it_is_still_on_its_way(browser: Browser, 
         page.keyboard.press("u")
         assert asked(page) == first
         expect(page.locator(".past li.undone").nth(1)).to_be_visible()
-        wait_until(lambda: place.folders() == set())
+        wait_until(lambda: real_family.folders() == set())

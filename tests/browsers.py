@@ -18,6 +18,7 @@ from photo_files import mounted
 
 from facewatch.app import App
 from facewatch.config import Config, load_config
+from facewatch.web.security import AccessRules
 from facewatch.web.server import Server, make_site
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ SERVING: set[str] = set()
 
 
 @contextmanager
-def served(make: Callable[[], App]) -> Iterator[str]:
+def served(make: Callable[[], App], *, rules: AccessRules | None = None) -> Iterator[str]:
     """Serve the page of a catalog from a thread; yields its address, which ends with a slash."""
-    server = Server(make_site(make), host="127.0.0.1", port=0)
+    server = Server(make_site(make, rules=rules), host="127.0.0.1", port=0)
     server.start()
     SERVING.add(server.url)
     try:

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 from browsers import chromium, opened, served
-from drawn import Library
+from drawn import FAMILY, Library
 from fastapi.testclient import TestClient
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from facewatch.heartbeat import Activity, Backlog, Heartbeat, HeartbeatFile, heartbeat_file_of
 from facewatch.web import events
+from facewatch.web.security import AccessRules, digest_of
 from facewatch.web.server import Server, make_site
 
 
@@ -171,3 +172,58 @@ def test_a_decision_made_on_the_page_fetches_it_once(browser: Browser, address: 
         page.wait_for_timeout(1500)
         # What follows from it, faces that are matched again, may be one more reason.
         assert 1 <= len(fetched) <= 2
+
+
+@pytest.mark.slow
+def test_the_first_faces_come_to_an_open_page_and_can_be_named_and_searched(browser: Browser, library: Library) -> None:
+    library.scan()
+    with served(library.app) as url, opened(browser, url) as page:
+        expect(page.get_by_role("heading", name="No photos yet")).to_be_visible()
+        library.draw_all(FAMILY)
+        library.scan()
+        name = page.locator("#p1 .tile-name")
+        name.click()
+        page.keyboard.type("Anna")
+        page.keyboard.press("Enter")
+        expect(name).to_have_text("Anna")
+        page.get_by_placeholder("Search by name").fill("ann")
+        expect(page.locator(".tile")).to_have_count(1)
+
+
+def select_first_face(page: Page) -> None:
+    """Select it by keys; fails where the scripts of the page do not work on what is shown."""
+    expect(page.get_by_role("grid")).to_be_visible()
+    page.locator(".tile").first.focus()
+    page.keyboard.press("Space")
+    expect(page.get_by_text("1 selected")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_an_open_page_of_whom_somebody_else_forgets_says_so_and_after_an_undo_is_a_page_that_works(
+    browser: Browser, family: Library, address: str
+) -> None:
+    with opened(browser, f"{address}person/1") as page:
+        expect(page.get_by_role("grid")).to_be_visible()
+        with family.app() as app, app.corrections.deciding() as decisions:
+            decisions.forget("1")
+        expect(page.get_by_text("Anna is not there any more")).to_be_visible()
+        with family.app() as app:
+            app.corrections.undo()
+        select_first_face(page)
+
+
+@pytest.mark.slow
+def test_an_open_page_that_is_asked_for_the_token_again_is_there_again_with_it(
+    browser: Browser, family: Library
+) -> None:
+    with (
+        served(family.app, rules=AccessRules(token=digest_of("abc"))) as url,
+        opened(browser, f"{url}person/1") as page,
+    ):
+        for _ in range(2):
+            page.get_by_label("Token").fill("abc")
+            page.keyboard.press("Enter")
+            select_first_face(page)
+            page.context.clear_cookies()
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.get_by_label("Token")).to_be_visible()

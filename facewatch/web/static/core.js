@@ -69,12 +69,23 @@ export async function refresh() {
   const mine = ++newest, url = location.href;
   const response = await fetch(url, { headers: { Accept: "text/html" } }).catch(() => null);
   shown = stampOf(response?.headers.get("Server-Timing") ?? "") ?? shown;
-  if (mine !== newest || !response?.ok) return;
+  if (mine !== newest || !(response?.ok || response?.status === 404)) return;
   const text = await response.text();
   if (mine !== newest) return;
   // More of the list was loaded meanwhile, or something is being typed into it.
-  if (location.href !== url || nHolding) await refresh();
-  else show(new DOMParser().parseFromString(text, "text/html"));
+  if (location.href !== url || nHolding) { await refresh(); return; }
+  const page = new DOMParser().parseFromString(text, "text/html");
+  if (needsOf(page) === needsOf(document)) show(page); else reload();
+}
+
+// The scripts and styles of a page. Where others are needed, what is shown is gone, is there again, or the token is asked for.
+const needsOf = (page) => [...page.querySelectorAll("script[src], link[rel=stylesheet]")].map((one) => one.getAttribute("src") ?? one.getAttribute("href")).join(" ");
+
+// Load the page anew, and say there what was said last.
+function reload() {
+  const box = document.querySelector("#toasts .toast:last-child");
+  if (box) carry({ said: box.firstChild.textContent, entry_id: box.dataset.entry, is_error: box.matches(".error") });
+  location.reload();
 }
 
 // Every page says of which state of the catalog it is: a number, behind which start of the server it was.
@@ -240,9 +251,10 @@ export function ask(fill) {
 
 // Go to another page, and say there what was done here.
 const SAID = "said";
+const carry = (said) => sessionStorage.setItem(SAID, JSON.stringify(said));
 
 export function goTo(url, { said, entry_id }) {
-  sessionStorage.setItem(SAID, JSON.stringify({ said, entry_id }));
+  carry({ said, entry_id });
   location.href = url;
 }
 
@@ -250,7 +262,7 @@ export function goTo(url, { said, entry_id }) {
 export function sayCarried() {
   const carried = JSON.parse(sessionStorage.getItem(SAID) ?? "null");
   sessionStorage.removeItem(SAID);
-  if (carried) toast(carried.said, carried.entry_id);
+  if (carried) toast(carried.said, carried.entry_id, { isError: carried.is_error });
 }
 
 // Call `work` once, when it has not been asked for again for so long.

@@ -8,19 +8,22 @@ const grid = new Grid("grid");
 
 // --- search ---
 
-const field = document.querySelector('.find input[type="search"]');
+// It comes with the first faces, and goes with the last.
+const isField = (element) => element.matches?.('.find input[type="search"]') ?? false;
 
-field.addEventListener("input", debounced(async () => {
+const search = debounced(async (field) => {
   const url = new URL(location.href);
   if (field.value) url.searchParams.set("q", field.value); else url.searchParams.delete("q");
   for (const name of ["page", "upto"]) url.searchParams.delete(name);
   history.replaceState(history.state, "", url);
   await refresh();
-}, 60));
+}, 60);
 
-field.addEventListener("keydown", (event) => {
+document.addEventListener("input", (event) => { if (isField(event.target)) search(event.target); });
+
+document.addEventListener("keydown", (event) => {
   const first = grid.tiles()[0];
-  if (first && (event.key === "Enter" || event.key === "ArrowDown")) { event.preventDefault(); grid.focus(first); }
+  if (isField(event.target) && first && (event.key === "Enter" || event.key === "ArrowDown")) { event.preventDefault(); grid.focus(first); }
 });
 
 // --- names ---

@@ -1,5 +1,5 @@
 // The pages of one person: faces that are not theirs, who they are, who looks like them.
-import { act, api, fail, goTo, remember } from "./core.js";
+import { act, api, fail, goTo, hold, remember } from "./core.js";
 import { askText, choosePerson, confirm } from "./choose.js";
 import { Grid } from "./grid.js";
 import { mergePeople } from "./merge.js";
@@ -89,11 +89,15 @@ document.addEventListener("click", async (event) => {
 async function forget(person, label, n) {
   const text = `${label} is gone, with the folder of links. No photo is touched. The ${n === 1 ? "face stays" : `${n.toLocaleString("en")} faces stay`} with nobody, and no run compares them with anybody again.`;
   if (!await confirm(`Forget ${label}?`, text, "Forget")) return;
+  // This page is gone before the answer comes.
+  const release = hold();
+  window.addEventListener("pagehide", release, { once: true });
   try {
     const done = await api(`/people/${person}/forget`, {});
     remember(done.entry_id);
     goTo("/", done);
   } catch (error) {
+    release();
     fail(error);
   }
 }

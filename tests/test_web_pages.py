@@ -83,6 +83,18 @@ def test_a_page_is_no_wider_than_a_phone(open_page: Page) -> None:
     assert open_page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_longest_name_makes_no_page_wider(browser: Browser, family: Served, width: int) -> None:
+    with family.album.app() as app, opened(browser, family.url, width=width) as page:
+        app.corrections.rename(str(family.person), "W" * 120)
+        widths = {}
+        for path in PAGES:
+            page.goto(family.url + path.format(person=family.person, face=family.face, photo=family.photo))
+            widths[path] = page.evaluate("document.documentElement.scrollWidth")
+        app.corrections.undo()
+    assert {path: found for path, found in widths.items() if found > width} == {}
+
+
 @pytest.fixture(scope="module")
 def without_scripts(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(java_script_enabled=False)

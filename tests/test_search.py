@@ -779,6 +779,21 @@ def test_what_the_file_holds_is_used_where_more_cannot_be_added(
     assert "cannot be written" in caplog.text
 
 
+def test_who_may_only_read_finds_what_has_come_and_leaves_the_file_to_those_who_write(
+    family: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep_up(family)
+    family.draw("more.png", (1, 3))
+    come(family)
+    before = vector_file(family).read_bytes()
+    with family.app() as app:
+        app.catalog.refuse_writing()
+        assert found(app.search.like(family.photos / "a0.png", k=100)) == [
+            expected((1, 0), FACES | {("more.png", 1): (1, 3)})
+        ]
+    assert (vector_file(family).read_bytes(), caplog.text) == (before, "")
+
+
 # --- the command ---
 
 

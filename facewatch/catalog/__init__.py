@@ -119,6 +119,9 @@ class Tables:
 class Catalog(Tables):
     """An open catalog. Use it from one thread; close it, or use it as a context manager."""
 
+    may_write = True
+    """Whether it may be written through this connection."""
+
     def __init__(
         self, path: Path, *, now: Callable[[], str] = utc_now, patience: Callable[[Path], Patience] = Patience
     ) -> None:
@@ -165,6 +168,7 @@ class Catalog(Tables):
     def refuse_writing(self) -> None:
         """Let nothing be written through this connection any more."""
         self._db.execute("PRAGMA query_only = ON")
+        self.may_write = False
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

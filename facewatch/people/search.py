@@ -467,7 +467,10 @@ class KeptVectors:
         return VectorFile(beside(self._catalog.path, f"{sidecar.VECTORS}{engine.fingerprint[:12]}"), origin)
 
     def _try_to_write(self, engine: KnownEngine) -> _Held | None:
-        """Return what the file holds after it was brought up to date; None, with a warning: it could not be."""
+        """Return what the file holds after it was brought up to date; None: that is not for this connection to do, or,
+        with a warning, it could not be."""
+        if not self._catalog.may_write:
+            return None
         try:
             # Others wait here and not for the catalog, which they may need meanwhile.
             with file_lock(

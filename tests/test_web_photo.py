@@ -80,6 +80,7 @@ def test_faces_are_moved_to_somebody_new_and_have_a_folder(browser: Browser, fam
         page.keyboard.press("Enter")
         said(page, "Berta")
         expect(page.locator(".toast a").last).to_have_text("History")
+    wait_until(family.album.is_shown_in_folders)
     assert len(list((family.album.config.people / "Berta").iterdir())) == 1
 
 

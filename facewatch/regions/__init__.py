@@ -4,6 +4,7 @@
     orientation  boxes of the stored picture <-> boxes of the upright one
     rdf          XMP as a tree, bounded and without entities
     xmp          bytes -> PhotoRegions
+    writing      PhotoRegions into the bytes of a packet, beside what others wrote
     stored       PhotoRegions <-> JSON, as the catalog keeps them
 
 Values and bytes only: whose faces these are is decided in people/, and what was read and written is in the catalog.

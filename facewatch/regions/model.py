@@ -141,10 +141,11 @@ class PhotoRegions:
     @property
     def unplaced(self) -> tuple[str, ...]:
         """Names of people in the photo of whom nothing says where they are, in order of their first mention."""
-        placed = {name for face in self.faces for name in face.names}
+        placed = {as_tag(name) for face in self.faces for name in face.names}
         bare = [r.name for r in self.regions if r.kind is RegionKind.FACE and r.area is None and r.name]
         said = [*bare, *(name for place, words in self.keywords.items() for name in people_in(place, words))]
-        return tuple(name for name in dict.fromkeys(said) if name not in placed)
+        first = {as_tag(name): name for name in reversed(said)}
+        return tuple(name for name in dict.fromkeys(said) if first[as_tag(name)] == name and as_tag(name) not in placed)
 
 
 def _merged(known: Sequence[RegionFace], more: Sequence[RegionFace]) -> list[RegionFace]:
@@ -190,4 +191,14 @@ def people_in(place: Place, words: Sequence[str]) -> Iterator[str]:
 def tag_of(place: Place, name: str) -> str:
     """Return the word that stands for a person in a place."""
     separator = _SEPARATORS.get(place)
-    return f"{PEOPLE}{separator}{name}" if separator else name
+    return f"{PEOPLE}{separator}{as_tag(name)}" if separator else name
+
+
+def as_tag(name: str) -> str:
+    """Return a name as one tag: what separates tags becomes a backslash, as digiKam has it."""
+    return name.replace("/", "\\").replace("|", "\\")
+
+
+def names_person(place: Place, word: str, name: str) -> bool:
+    """Whether a word in a place stands for a person."""
+    return as_tag(name) in people_in(place, [word]) if place in _SEPARATORS else word == name

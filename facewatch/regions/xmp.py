@@ -50,7 +50,7 @@ def read(data: bytes) -> PhotoRegions:
     return PhotoRegions(
         regions=regions,
         keywords=MappingProxyType({place: said for place, said in words.items() if said}),
-        applied_to=next(_applied_to(root), None),
+        applied_to=next(applied_to(root), None),
         orientation=_orientation(root),
     )
 
@@ -59,12 +59,17 @@ def read(data: bytes) -> PhotoRegions:
 
 
 def _mwg_regions(root: rdf.Node) -> Iterator[Region]:
-    applied_to = next(_applied_to(root), None)
-    for item in _bounded(root, f"{MWG}Regions", f"{MWG}RegionList"):
-        said = rdf.fields(item)
-        area = _mwg_area(rdf.fields(said.get(f"{MWG}Area", "")), applied_to)
-        kind = _KINDS.get(rdf.text(said.get(f"{MWG}Type")).casefold(), RegionKind.OTHER)
-        yield Region(area, _name(said.get(f"{MWG}Name")), kind, Scheme.MWG)
+    size = next(applied_to(root), None)
+    for item in items_of(root, f"{MWG}Regions", f"{MWG}RegionList"):
+        yield mwg_region(item, size)
+
+
+def mwg_region(item: rdf.Value, size: Size | None) -> Region:
+    """Return what one item of MWG's list says; `size`: of the picture that it was applied to, if that is known."""
+    said = rdf.fields(item)
+    area = _mwg_area(rdf.fields(said.get(f"{MWG}Area", "")), size)
+    kind = _KINDS.get(rdf.text(said.get(f"{MWG}Type")).casefold(), RegionKind.OTHER)
+    return Region(area, _name(said.get(f"{MWG}Name")), kind, Scheme.MWG)
 
 
 _KINDS = MappingProxyType(
@@ -79,13 +84,22 @@ _KINDS = MappingProxyType(
 
 
 def _microsoft_regions(root: rdf.Node) -> Iterator[Region]:
-    for item in _bounded(root, f"{MP}RegionInfo", f"{MPRI}Regions"):
-        said = rdf.fields(item)
-        area = _microsoft_area(rdf.text(said.get(f"{MPREG}Rectangle")))
-        yield Region(area, _name(said.get(f"{MPREG}PersonDisplayName")), RegionKind.FACE, Scheme.MICROSOFT)
+    yield from map(microsoft_region, items_of(root, f"{MP}RegionInfo", f"{MPRI}Regions"))
 
 
-def _bounded(root: rdf.Node, struct: str, array: str) -> list[rdf.Value]:
+def microsoft_region(item: rdf.Value, _size: Size | None = None) -> Region:
+    """Return what one item of Microsoft's list says; it never says of which size the picture was."""
+    said = rdf.fields(item)
+    area = _microsoft_area(rdf.text(said.get(f"{MPREG}Rectangle")))
+    return Region(area, _name(said.get(f"{MPREG}PersonDisplayName")), RegionKind.FACE, Scheme.MICROSOFT)
+
+
+def items_of(root: rdf.Node, struct: str, array: str) -> list[rdf.Value]:
+    """Return the items of the list of regions in a struct.
+
+    Raises:
+        RegionsError: they are more than any photo has.
+    """
     found = [item for info in rdf.properties(root, struct) for item in rdf.items(rdf.fields(info).get(array, ""))]
     if len(found) > MAX_REGIONS:
         raise RegionsError(f"more than {MAX_REGIONS} regions in one photo")
@@ -97,7 +111,8 @@ def _name(value: rdf.Value | None) -> str:
     return "" if name in NOBODY else name
 
 
-def _applied_to(root: rdf.Node) -> Iterator[Size]:
+def applied_to(root: rdf.Node) -> Iterator[Size]:
+    """Yield the sizes of the picture that MWG's regions are said to be of; there should be one."""
     for info in rdf.properties(root, f"{MWG}Regions"):
         said = rdf.fields(rdf.fields(info).get(f"{MWG}AppliedToDimensions", ""))
         sides = [_number(rdf.text(said.get(f"{ST_DIM}{side}"))) for side in "wh"]
@@ -105,14 +120,14 @@ def _applied_to(root: rdf.Node) -> Iterator[Size]:
             yield Size(round(sides[0]), round(sides[1]))
 
 
-def _mwg_area(said: Mapping[str, rdf.Value], applied_to: Size | None) -> Area | None:
+def _mwg_area(said: Mapping[str, rdf.Value], applied: Size | None) -> Area | None:
     """The area with its corner; a circle becomes the square around it, a point no area."""
     x, y, w, h, d = (_number(rdf.text(said.get(f"{ST_AREA}{field}"))) for field in "xywhd")
-    size = applied_to or Size(1, 1)
+    size = applied or Size(1, 1)
     if math.isnan(w) and math.isnan(h):  # the diameter is a share of the shorter side
         short = min(size.width, size.height)
         w, h = d * short / size.width, d * short / size.height
-    if rdf.text(said.get(f"{ST_AREA}unit")) == "pixel" and applied_to:
+    if rdf.text(said.get(f"{ST_AREA}unit")) == "pixel" and applied:
         x, y, w, h = x / size.width, y / size.height, w / size.width, h / size.height
     return _within(Area.around(x, y, w, h))
 
@@ -170,8 +185,13 @@ def categories(text: str) -> Iterator[str]:
         return
     for category in root.iter("Category"):
         if category.get("Assigned") == "1":
-            above = [category, *category.iterancestors("Category")]
-            yield "/".join((node.text or "").strip() for node in reversed(above))
+            yield category_path(category)
+
+
+def category_path(category: rdf.Node) -> str:
+    """Return a category of ACDSee with those above it: "People/Anna"."""
+    above = [category, *category.iterancestors("Category")]
+    return "/".join((node.text or "").strip() for node in reversed(above))
 
 
 def _orientation(root: rdf.Node) -> int | None:

@@ -27,6 +27,7 @@ from facewatch.indexing.memory import MB, memory_limit
 from facewatch.indexing.picture_maker import PictureMaker
 from facewatch.indexing.pictures import PictureStore
 from facewatch.indexing.pool import PictureWorkers, WorkerPool, Workers
+from facewatch.indexing.reading_names import NamesReader
 from facewatch.library.layout import check_places
 from facewatch.library.roots import Libraries
 from facewatch.people.apply import Corrections
@@ -37,12 +38,14 @@ from facewatch.people.identities import Identities
 from facewatch.people.kept import KeptTogether
 from facewatch.people.lookup import Lookup
 from facewatch.people.overview import Overview
+from facewatch.people.regions_in import NamesFromFiles
 from facewatch.people.search import Search
 from facewatch.pipeline import Pipeline
 from facewatch.presentation.from_folder import reading_lines
 from facewatch.reports.status import Status, StatusReport
 from facewatch.settings import (
     engine_settings_of,
+    files_read_of,
     grouping_settings_of,
     match_settings_of,
     n_workers_of,
@@ -135,6 +138,9 @@ class App:
         if self.folder_reader.mode is not EditMode.IGNORE:
             self.folder.edits = self.folder_reader
         self.grouping = Grouping(self.catalog, self.engine, self.identities, grouping_settings_of(config))
+        self.names_from_files = NamesFromFiles(
+            self.catalog, self.engine, self.identities, self.corrections, files_read_of(config)
+        )
         self.pipeline = Pipeline(
             self.catalog,
             self.engine,
@@ -145,6 +151,8 @@ class App:
             corrections=self.corrections,
             folder=self.folder,
             search=self.search,
+            names_reader=NamesReader(self.catalog, self.workers, files_read_of(config)),
+            names_from_files=self.names_from_files,
             clock=clock,
         )
 

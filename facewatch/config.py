@@ -314,6 +314,13 @@ SETTINGS = (
         _number(1, 1e6, whole=True),
     ),
     Setting(
+        "regions.read",
+        "both",
+        'Names that other programs gave to faces are taken over, where you have not said otherwise: "sidecar" reads '
+        'files beside the photos (XMP), "embedded" what is in the photos, "both" all of it; "off": no file is asked.',
+        _choice("both", "sidecar", "embedded", "off"),
+    ),
+    Setting(
         "watch.settle_seconds",
         2.0,
         "A file is read when its size and time have been still for this long.",

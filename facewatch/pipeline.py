@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from facewatch.catalog import display
-from facewatch.errors import FaultCode
+from facewatch.errors import FaultCode, FolderError
 from facewatch.folders.restore import TakenOver, take_over
 from facewatch.fs.mounts import is_folder
 from facewatch.heartbeat import Activity, Doing
@@ -21,6 +21,7 @@ from facewatch.indexing.box_indexer import BoxIndexer
 from facewatch.indexing.indexer import Indexed, Indexer, find_dates
 from facewatch.indexing.lineage import Versions
 from facewatch.indexing.pool import Workers
+from facewatch.indexing.reading_names import NamesReader
 from facewatch.library.layout import check_library
 from facewatch.library.roots import LOST_MOUNT
 from facewatch.library.scan import Changes, Walk
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from facewatch.people.apply import Corrections
     from facewatch.people.grouping import Grouping
     from facewatch.people.identities import Identities
+    from facewatch.people.regions_in import NamesFromFiles
     from facewatch.people.search import Search
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,9 @@ log = logging.getLogger(__name__)
 DATES_SECONDS = 30.0
 """What one scan spends on reading when photos of an older catalog were taken: some thousand that a hard
 disk seeks, or 200,000 JPEGs that are in memory."""
+
+NAMES_SECONDS = 300.0
+"""What one scan spends on reading names from files: some hundred thousand headers."""
 
 Report = Callable[[Progress], None]
 """Called from long work; must be quick."""
@@ -128,6 +133,8 @@ class Pipeline:
     corrections: Corrections
     folder: PeopleFolder
     search: Search
+    names_reader: NamesReader
+    names_from_files: NamesFromFiles
     clock: Callable[[], float] = time.monotonic
     _is_switch_told: bool = field(default=False, init=False)
 
@@ -186,6 +193,7 @@ class Pipeline:
         scans = self.libraries.scan_all()
         counts = self._index_all(scans, report, reporter)
         self._find_dates(report)
+        self._read_names(report)
         before = self.complete_switch()
         is_due = self.grouping.is_due and not self.engine.is_switch_under_way
         reporter.report(Doing(Activity.GROUPING), silent_seconds=SILENT_SECONDS)
@@ -365,6 +373,31 @@ class Pipeline:
         if n_total:
             n_left = self.catalog.photos.n_undated()
             log.info("dates of photos: read for %d, %d left for later scans", n_total - n_left, n_left)
+
+    def read_names(self) -> Iterator[int]:
+        """Read what files say about the people in photos, as far as it is new; yields how many were read so far."""
+        return self.names_reader.read()
+
+    def take_names(self) -> int:
+        """Take over what files say about the people in photos; returns how many faces were named by that."""
+        try:
+            made = self.names_from_files.take_over()
+        except FolderError as error:
+            log.info("names from files: %s", error)  # the folders follow at the end of the run
+            return 0
+        n_faces = sum(len(one.faces) for one in made)
+        if made:
+            log.info("names from files: %s; `facewatch undo` takes them back", plural(n_faces, "face"))
+        return n_faces
+
+    def _read_names(self, report: Report) -> None:
+        """Spend some time on that; the next scan goes on."""
+        started = self.clock()
+        for n_read in self.read_names():
+            report(Progress(n_read, n_read, "", stage="reading names from files"))
+            if self.clock() - started > NAMES_SECONDS:
+                break
+        self.take_names()
 
     def complete_switch(self) -> str | None:
         """Change over to the wanted engine if it has analysed everything; returns the one in use until then."""

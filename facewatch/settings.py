@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facewatch.catalog import MetadataKind
 from facewatch.clustering import TUNABLE
 from facewatch.config import SETTINGS, Config, changed
 from facewatch.engines.options import OPTIONS, EngineOptions
@@ -132,6 +133,19 @@ def recluster_fields(config: Config) -> list[ReclusterField]:
 def n_workers_of(config: Config) -> int:
     """Return how many photos are analysed at the same time."""
     return config["engine.workers"] or available_cores()
+
+
+_FILES_READ = {
+    "off": frozenset[MetadataKind](),
+    "sidecar": frozenset({MetadataKind.SIDECAR, MetadataKind.PICASA, MetadataKind.TAKEOUT}),
+    "embedded": frozenset({MetadataKind.EMBEDDED}),
+    "both": frozenset(MetadataKind),
+}
+
+
+def files_read_of(config: Config) -> frozenset[MetadataKind]:
+    """Return the kinds of files that are read for names of people."""
+    return _FILES_READ[config["regions.read"]]
 
 
 def people_folder_of(config: Config, remembered: str | None = None, library_id: str = "") -> Path:

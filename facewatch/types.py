@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -103,6 +103,20 @@ class Description:
     """How the picture is to be turned to be upright, 1 to 8, also where its decoder does that by itself."""
     xmp: tuple[bytes, ...]
     """Its packets of XMP, as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSays:
+    """What a file says about the people in one photo or in several."""
+
+    sha256: bytes
+    """Of the file, or of a photo's packets of XMP."""
+    by_photo: Mapping[str, str]
+    """JSON (see `regions.stored`) by the name of a photo's file; "": of whatever photo the file belongs to."""
+    orientation: int | None = None
+    """Of the photo itself: how its stored picture is to be turned, 1 to 8; None: the file is no photo."""
+    doubt: str | None = None
+    """Why it says nothing that can be used; None: it can."""
 
 
 class Tier(StrEnum):

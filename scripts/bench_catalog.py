@@ -24,7 +24,7 @@ from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile
 from facewatch.indexing.indexer import Indexer
 from facewatch.indexing.memory import Room
 from facewatch.people.identities import FixedEngine, Identities
-from facewatch.types import Analysis, Box, Description, EngineInfo, Face, Fingerprint, Quality, Tier
+from facewatch.types import Analysis, Box, Description, EngineInfo, Face, FileSays, Fingerprint, Quality, Tier
 
 # --- rescan: a library in which nothing changed ---
 
@@ -218,6 +218,9 @@ class Crowd:
 
     def described(self, photo: LibraryFile, expected: Fingerprint) -> Future[Description]:
         raise NotImplementedError("nothing is written beside photos here")
+
+    def said(self, file: LibraryFile, expected: Fingerprint, kind: str) -> Future[FileSays]:
+        raise NotImplementedError
 
     def close(self) -> None:
         self.catalog.close()

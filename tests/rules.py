@@ -33,7 +33,7 @@ from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile
 from facewatch.indexing.memory import Room
 from facewatch.indexing.pool import InlineWorkers, Workers
 from facewatch.people.record import Decided
-from facewatch.types import Analysis, Box, Description, EngineInfo, Face, Fingerprint, Quality, Tier
+from facewatch.types import Analysis, Box, Description, EngineInfo, Face, FileSays, Fingerprint, Quality, Tier
 
 PEOPLE = 6
 LOOKS = 9
@@ -110,6 +110,9 @@ class Reader:
 
     def described(self, photo: LibraryFile, expected: Fingerprint) -> Future[Description]:
         raise NotImplementedError
+
+    def said(self, file: LibraryFile, expected: Fingerprint, kind: str) -> Future[FileSays]:
+        return self._done(FileSays(b"", {}, orientation=1))
 
     def close(self) -> None: ...
 

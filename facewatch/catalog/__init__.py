@@ -17,6 +17,7 @@ from sqlite_utils import Database
 
 from facewatch.catalog.assignments import Assignments, Provenance, Rejections
 from facewatch.catalog.backup import Backups, write_backup
+from facewatch.catalog.beside import FilesBeside, UnreadFile
 from facewatch.catalog.drawn import DrawnBox, DrawnBoxes, DueBox
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
@@ -75,6 +76,7 @@ __all__ = [
     "Snapshot",
     "Spot",
     "Tables",
+    "UnreadFile",
     "Way",
     "by_cause",
     "display",
@@ -109,6 +111,7 @@ class Tables:
         self.people = People(db)
         self.presences = Presences(db)
         self.metadata = Metadata(db)
+        self.beside = FilesBeside(db)
         self.drawn = DrawnBoxes(db)
         self.links = Links(db)
         self.runs = Runs(db)

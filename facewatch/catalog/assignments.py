@@ -82,6 +82,18 @@ class Assignments(TableAccess):
         self._db.execute("DELETE FROM marks WHERE face_id = ?", [face_id])
         self._db.execute("DELETE FROM suggestions WHERE face_id = ?", [face_id])
 
+    def assign_from_file(self, face_id: int, person_id: int, *, rule: str, now: str) -> None:
+        """A file says whose face it is, whatever a run had made of it."""
+        self._db.execute(
+            f"INSERT INTO assignments (face_id, person_id, source, rule, at, entry_id)"
+            f" VALUES (?, ?, 'import', ?, ?, {_NEWEST_ENTRY}) ON CONFLICT (face_id) DO UPDATE SET"
+            " person_id = excluded.person_id, source = 'import', distance = NULL, centroid_distance = NULL,"
+            " runner_up_id = NULL, runner_up_distance = NULL, rule = excluded.rule, run_id = NULL, at = excluded.at,"
+            " entry_id = excluded.entry_id",
+            [face_id, person_id, rule, now],
+        )
+        self._db.execute("DELETE FROM suggestions WHERE face_id = ?", [face_id])
+
     def confirm(self, faces: Collection[int]) -> None:
         """A user says that these are where they belong."""
         self._db.execute(

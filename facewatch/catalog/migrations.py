@@ -622,3 +622,12 @@ def _metadata(db: Database) -> None:
     """Keep what is read from metadata about faces, and what is written there."""
     for statement in _METADATA:
         db.execute(statement)
+
+
+@MIGRATIONS(name="0016_names_from_files")
+def _names_from_files(db: Database) -> None:
+    """Keep what was taken over of what files say about people, so that the rest is done later and nothing twice."""
+    db.execute(
+        "ALTER TABLE metadata ADD COLUMN taken TEXT /* read: the `said` that was last compared with the catalog, and"
+        " taken over as far as it was to be; NULL: none yet */ NULL"
+    )

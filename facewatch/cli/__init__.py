@@ -26,6 +26,7 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     photos,
     presence,
     recluster,
+    regions,
     review,
     scan,
     search,

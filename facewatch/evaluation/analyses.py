@@ -24,7 +24,19 @@ from facewatch.fs.atomic import written_at_once
 from facewatch.indexing.analyzer import AnalysisResult, Examination, LibraryFile, Recipe
 from facewatch.indexing.indexer import Indexer
 from facewatch.indexing.pool import Workers
-from facewatch.types import Analysis, Box, Covered, Description, EngineInfo, Face, Fingerprint, Progress, Quality, Tier
+from facewatch.types import (
+    Analysis,
+    Box,
+    Covered,
+    Description,
+    EngineInfo,
+    Face,
+    FileSays,
+    Fingerprint,
+    Progress,
+    Quality,
+    Tier,
+)
 
 if TYPE_CHECKING:
     from facewatch.app import App
@@ -137,6 +149,9 @@ class _CachingWorkers:
 
     def described(self, photo: LibraryFile, expected: Fingerprint) -> Future[Description]:
         return self._inner.described(photo, expected)
+
+    def said(self, file: LibraryFile, expected: Fingerprint, kind: str) -> Future[FileSays]:
+        return self._inner.said(file, expected, kind)
 
     def close(self) -> None:
         self._inner.close()

@@ -20,7 +20,7 @@ from facewatch.fs.beneath import open_beneath
 from facewatch.indexing.memory import bytes_needed, in_mb
 from facewatch.indexing.turns import analyse_turns, turn_of
 from facewatch.quality import Limits, measure
-from facewatch.types import Analysis, Box, Decoded, Description, DetectedFace, Engine, Face, Fingerprint
+from facewatch.types import Analysis, Box, Decoded, Description, DetectedFace, Engine, Face, FileSays, Fingerprint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -220,6 +220,23 @@ class Analyzer:
 
         with _as_expected(photo, expected) as file:
             return decode.described(file, max_pixels=self.recipe.max_pixels)
+
+    def said(self, file: LibraryFile, expected: Fingerprint, kind: str) -> FileSays:
+        """Return what a file in or beside photos says about the people in them.
+
+        Args:
+            kind: of the file; see `people_in_files.READERS`.
+
+        Raises:
+            FileNotFoundError: it is gone, or not the one that was expected.
+            OSError: it cannot be read.
+            PhotoError: it is a photo, and broken.
+        """
+        from facewatch.catalog import MetadataKind
+        from facewatch.indexing import people_in_files
+
+        with _as_expected(file, expected) as content:
+            return people_in_files.read(content, MetadataKind(kind), max_pixels=self.recipe.max_pixels)
 
     def cut_faces(
         self,

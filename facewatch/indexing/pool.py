@@ -32,7 +32,7 @@ from facewatch.indexing.worker import (
     private_bytes,
     too_large,
 )
-from facewatch.types import Box, Description, Engine, Fingerprint
+from facewatch.types import Box, Description, Engine, FileSays, Fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,8 @@ class Workers(Protocol):
     def taken_at(self, photo: LibraryFile, expected: Fingerprint) -> Future[str]: ...
 
     def described(self, photo: LibraryFile, expected: Fingerprint) -> Future[Description]: ...
+
+    def said(self, file: LibraryFile, expected: Fingerprint, kind: str) -> Future[FileSays]: ...
 
     def close(self) -> None:
         """Let go of all memory; whatever is asked next brings it back."""
@@ -158,6 +160,9 @@ class WorkerPool:
 
     def described(self, photo: LibraryFile, expected: Fingerprint) -> Future[Description]:
         return self._submit("described", photo, photo, expected)
+
+    def said(self, file: LibraryFile, expected: Fingerprint, kind: str) -> Future[FileSays]:
+        return self._submit("said", file, file, expected, kind)
 
     def cut_faces(
         self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
@@ -453,6 +458,9 @@ class InlineWorkers:
 
     def described(self, photo: LibraryFile, expected: Fingerprint) -> Future[Description]:
         return _done(lambda: self._own.described(photo, expected))
+
+    def said(self, file: LibraryFile, expected: Fingerprint, kind: str) -> Future[FileSays]:
+        return _done(lambda: self._own.said(file, expected, kind))
 
     def cut_faces(
         self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int

@@ -27,6 +27,7 @@ from facewatch.people.lookup import (
     handle_of,
     near_names,
 )
+from facewatch.people.name_taking import NameTaker
 from facewatch.people.record import Decided, Result
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
@@ -41,7 +42,7 @@ class Renamed:
     decided: Decided
 
 
-class Decisions(Additions):
+class Decisions(Additions, NameTaker):
     """Applies and journals them."""
 
     # --- people ---

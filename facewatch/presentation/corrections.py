@@ -220,6 +220,7 @@ def _done(entry: Entry) -> str:
         "draw": f"{n_faces} added" + (f", of {who}" if who else ""),
         "present": f"{who} in {n_photos} without a face",
         "absent": f"{who} not in {n_photos} after all",
+        "import": f"names from files taken over, of {plural(data.get('n_spoken', 0), 'photo')}{let_go}",
         "audit": f"faults fixed, {n_faces} moved",
         "undo": f"undo of {', '.join(map(ids.decision, data.get('undone', ())))}",
         "redo": f"redo of {', '.join(map(ids.decision, data.get('redone', ())))}",

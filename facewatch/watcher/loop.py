@@ -69,6 +69,10 @@ class MainJob(Protocol):
 
     def find_dates(self) -> Iterator[int]: ...
 
+    def read_names(self) -> Iterator[int]: ...
+
+    def take_names(self) -> int: ...
+
     def give_names(self) -> list[str]: ...
 
     def rest(self) -> None: ...
@@ -124,6 +128,7 @@ class WatchLoop:
             pool=Pool(clock() if app.grouping.is_due else None),
             may_group=Throttle(clock),
             may_link=Throttle(clock),
+            may_read=Throttle(clock),
             dates=app.pipeline.find_dates(),
             backup_at=clock(),
             compare_disk_at=clock(),
@@ -232,6 +237,7 @@ class WatchLoop:
             self._act_on_still()
             self._reindex_if_idle()
             self._date_if_idle()
+            self._read_names_if_idle()
             self._notice_others()
             self._group_if_due()
         self._update_folders()
@@ -337,7 +343,7 @@ class WatchLoop:
     def _move(self, watched: Watched, changes: scan.Changes) -> None:
         if changes.moved:
             self._app.pipeline.record(watched.root, scan.Changes((), (), changes.moved, ()))
-            self._work.folders = True
+            self._work.folders = self._work.names = True
 
     def _still_since(self, watched: Watched, path: str) -> float:
         """A file that was last written to long ago is still; it was there before anything was watched."""
@@ -371,6 +377,7 @@ class WatchLoop:
             self._reporter.report(Doing(Activity.INDEXING), silent_seconds=self._photo_seconds)
             self._work.pool.is_stale = True
             self._work.search |= one.kind in ("new", "again")
+            self._work.names = True
             self._work.folders |= one.kind in ("new", "known", "faulty") and not one.is_same
             if one.kind in ("unsettled", "vanished"):
                 watched.queue.add(one.path, self._clock())
@@ -391,7 +398,7 @@ class WatchLoop:
         """Record that files are gone, or none of our business any more."""
         if paths:
             self._app.pipeline.record(watched.root, scan.Changes((), (), (), tuple(paths)))
-            self._work.folders = True
+            self._work.folders = self._work.names = True
 
     def _reindex_if_idle(self) -> None:
         """While nothing new waits, let the wanted engine analyse what only another one has seen."""
@@ -416,6 +423,20 @@ class WatchLoop:
         """While nothing new waits, read when some more photos of an older catalog were taken."""
         if not self.is_busy and next(self._work.dates, None) is not None:
             self._busy_at = self._clock()
+
+    def _read_names_if_idle(self) -> None:
+        """While nothing new waits, read what files that came or changed say about people."""
+        if not self._work.names or self.is_busy or not self._work.may_read.is_due:
+            return
+        started = self._clock()
+        for _ in self._app.pipeline.read_names():
+            self._busy_at = self._clock()
+            self._reporter.report(Doing(Activity.REINDEXING), silent_seconds=self._photo_seconds)
+            if self._should_stop():
+                return
+        self._app.pipeline.take_names()
+        self._work.names = False
+        self._work.may_read.took(self._clock() - started)
 
     @property
     def is_busy(self) -> bool:

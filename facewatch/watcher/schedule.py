@@ -160,6 +160,9 @@ class PendingWork:
     may_link: Throttle
     search: bool = False
     """There are embeddings that the search does not know."""
+    names: bool = True
+    """Files may say something about people that was not read: at the start, and when any came, changed or went."""
+    may_read: Throttle
     unseen: bool = True
     """There may be photos that the wanted engine has not seen: at the start, and when a drive is back."""
     dates: Iterator[int]
@@ -171,7 +174,7 @@ class PendingWork:
 
     def photos_are_back(self, dates: Iterator[int]) -> None:
         """A drive is back, with photos that may have waited long."""
-        self.unseen = self.folders = True
+        self.unseen = self.folders = self.names = True
         self.dates = dates
 
 

@@ -1,0 +1,182 @@
+"""Which files in and beside photos have to be read for what they say about the people in them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from facewatch.catalog.metadata import MetadataKind
+from facewatch.catalog.opening import TableAccess
+from facewatch.types import Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadFile:
+    """A file that may say something about photos and has not been read as it is now."""
+
+    root: str
+    """Its library, absolute."""
+    path: str
+    """Below that."""
+    kind: MetadataKind
+    fingerprint: Fingerprint
+    photos: tuple[int, ...]
+    """The photos that it belongs to, by id."""
+
+    @property
+    def whole_path(self) -> str:
+        return f"{self.root}/{self.path}"
+
+
+class FilesBeside(TableAccess):
+    """What is read of the tables files, photos and metadata about files that speak of photos.
+
+    Every file of a library is in the table files as the last scan or event saw it, those that are no photos, too."""
+
+    def unread_sidecars(self) -> list[UnreadFile]:
+        """Return the sidecars, IMG.JPG.xmp and IMG.xmp, that came or changed, or whose photo came, since they were
+        read."""
+        rows = self._db.execute(_SIDECARS)
+        photos: dict[tuple[bytes, bytes], list[int]] = {}
+        prints: dict[tuple[bytes, bytes], Fingerprint] = {}
+        for root, path, photo_id, *fingerprint in rows:
+            photos.setdefault((root, path), []).append(photo_id)
+            prints[root, path] = Fingerprint(*fingerprint)
+        return [
+            UnreadFile(os.fsdecode(root), os.fsdecode(path), MetadataKind.SIDECAR, prints[root, path], tuple(theirs))
+            for (root, path), theirs in photos.items()
+        ]
+
+    def undescribed(self, *, after: int, most: int, only_spoken_of: bool) -> list[UnreadFile]:
+        """Return the files of the next photos, at most so many, whose own header has not been read yet.
+
+        They come in the order of the photos' ids, beginning after that one; a photo of several files comes with each.
+
+        Args:
+            only_spoken_of: only photos of which another file says something.
+        """
+        spoken_of = "AND EXISTS (SELECT 1 FROM metadata m WHERE m.photo_id = photos.id AND m.way = 'read')"
+        rows = self._db.execute(
+            "SELECT roots.path, files.path, files.photo_id, size, mtime_ns, inode"
+            " FROM files JOIN roots ON roots.id = files.root_id WHERE files.photo_id IN (SELECT id FROM photos"
+            f" WHERE orientation IS NULL AND id > ? AND {_HAS_FILE} {spoken_of if only_spoken_of else ''}"
+            " ORDER BY id LIMIT ?) ORDER BY files.photo_id, files.id",
+            [after, most],
+        )
+        return [
+            UnreadFile(os.fsdecode(root), os.fsdecode(path), MetadataKind.EMBEDDED, Fingerprint(*prints), (photo_id,))
+            for root, path, photo_id, *prints in rows
+        ]
+
+    def record(self, file: UnreadFile, says: Mapping[int, str], sha256: bytes, doubt: str | None, now: str) -> None:
+        """Record what a file says of its photos, by their ids; of those that it does not name it says nothing.
+
+        What was taken over stays on record, also from where the same stood before a move; what facewatch has written
+        itself is nothing to take over.
+        """
+        path = os.fsencode(file.whole_path)
+        common = file.kind, *(file.fingerprint.size, file.fingerprint.mtime_ns, file.fingerprint.inode), sha256
+        self._db.conn.executemany(
+            "INSERT INTO metadata (path, photo_id, way, kind, size, mtime_ns, inode, sha256, said, doubt, at, taken)"
+            " VALUES (:path, :photo, 'read', :kind, :size, :mtime, :inode, :sha256, :said, :doubt, :at, COALESCE("
+            "(SELECT :said FROM metadata w WHERE w.way = 'written' AND w.path = :path AND w.sha256 = :sha256),"
+            " (SELECT o.taken FROM metadata o WHERE o.way = 'read' AND o.photo_id = :photo AND o.kind = :kind"
+            " AND o.sha256 = :sha256))) ON CONFLICT DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
+            " inode = excluded.inode, sha256 = excluded.sha256, said = excluded.said, doubt = excluded.doubt,"
+            " at = excluded.at, taken = COALESCE(excluded.taken, taken)",
+            [
+                dict(
+                    zip(("kind", "size", "mtime", "inode", "sha256"), common, strict=True),
+                    **{"path": path, "photo": photo_id, "said": says.get(photo_id, "{}"), "doubt": doubt, "at": now},
+                )
+                for photo_id in file.photos
+            ],
+        )
+
+    def forget_gone(self) -> None:
+        """What stood in files beside photos that are gone stands nowhere."""
+        self._db.execute(
+            "DELETE FROM metadata WHERE way = 'read' AND kind != ? AND NOT EXISTS (SELECT 1 FROM roots r"
+            " JOIN files f ON f.root_id = r.id AND f.path = CAST(substr(metadata.path, length(r.path) + 2) AS BLOB)"
+            " WHERE substr(metadata.path, 1, length(r.path)) = r.path)",
+            [MetadataKind.EMBEDDED],
+        )
+
+    def taken(self, photo_id: int) -> dict[str, str]:
+        """Return what files said of a photo when that was looked at last, by their paths; JSON."""
+        rows = self._db.execute(
+            "SELECT path, taken FROM metadata WHERE way = 'read' AND photo_id = ? AND taken IS NOT NULL", [photo_id]
+        )
+        return {os.fsdecode(path): taken for path, taken in rows}
+
+    def set_taken(self, photos: Collection[int], kinds: Collection[MetadataKind]) -> None:
+        """All that these kinds of files say of these photos was looked at, and taken over as far as it is to be."""
+        self._db.execute(
+            "UPDATE metadata SET taken = said WHERE way = 'read' AND photo_id IN (SELECT value FROM json_each(?))"
+            " AND kind IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(photos)), json.dumps(list(kinds))],
+        )
+
+    def not_taken(self, kinds: Collection[MetadataKind]) -> list[int]:
+        """Return the photos of the library of which a file of these kinds says what was not looked at yet."""
+        return self._spoken_of("m.taken IS NOT m.said", kinds)
+
+    def spoken_of(self, kinds: Collection[MetadataKind]) -> list[int]:
+        """Return the photos of the library of which a file of these kinds says anything."""
+        return self._spoken_of("m.said != '{}'", kinds)
+
+    def _spoken_of(self, condition: str, kinds: Collection[MetadataKind]) -> list[int]:
+        rows = self._db.execute(
+            f"SELECT DISTINCT m.photo_id FROM metadata m WHERE m.way = 'read' AND m.doubt IS NULL AND {condition}"
+            " AND m.kind IN (SELECT value FROM json_each(?))"
+            " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = m.photo_id) ORDER BY m.photo_id",
+            [json.dumps(list(kinds))],
+        )
+        return [photo_id for (photo_id,) in rows]
+
+    def n_taken(self) -> int:
+        """Return how many faces are whose they are because a file says so."""
+        return self._number("SELECT COUNT(*) FROM assignments WHERE source = 'import'")
+
+    def n_damaged(self) -> int:
+        """Return how many files could not be used."""
+        return self._number("SELECT COUNT(DISTINCT path) FROM metadata WHERE way = 'read' AND doubt IS NOT NULL")
+
+    def shape_of(self, photo_id: int) -> tuple[int, int, int]:
+        """Return width and height of an upright photo in pixels, and how its stored picture is to be turned, 1 to 8."""
+        width, height, orientation = self._db.execute(
+            "SELECT COALESCE(width, 1), COALESCE(height, 1), COALESCE(orientation, 1) FROM photos WHERE id = ?",
+            [photo_id],
+        ).fetchone()
+        return width, height, orientation
+
+
+_HAS_FILE = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = photos.id)"
+
+# What two blobs are joined to is text to SQLite: it is cast back, byte by byte.
+_STEM = "CAST(substr(s.path, 1, length(s.path) - 4) AS BLOB)"
+_IS_UNREAD = (
+    "NOT EXISTS (SELECT 1 FROM metadata m WHERE m.way = 'read' AND m.photo_id = p.photo_id"
+    " AND m.path = CAST(r.path || x'2f' || s.path AS BLOB)"
+    " AND m.size = s.size AND m.mtime_ns = s.mtime_ns AND m.inode = s.inode)"
+)
+_OF_SIDECAR = (
+    "SELECT r.path AS root, s.path AS path, p.photo_id AS photo_id, s.size, s.mtime_ns, s.inode FROM files s"
+    " JOIN roots r ON r.id = s.root_id JOIN files p ON p.root_id = s.root_id AND {joined}"
+    " WHERE s.photo_id IS NULL AND s.fault IS NULL AND lower(CAST(substr(s.path, -4) AS TEXT)) = '.xmp'"
+    f" AND p.photo_id IS NOT NULL AND {_IS_UNREAD}"
+)
+_SIDECARS = (
+    " UNION ".join(
+        (
+            _OF_SIDECAR.format(joined=f"p.path = {_STEM}"),
+            _OF_SIDECAR.format(
+                joined=f"p.path > CAST({_STEM} || x'2e' AS BLOB) AND p.path < CAST({_STEM} || x'2f' AS BLOB)"
+                " AND instr(CAST(substr(p.path, length(s.path) - 2) AS BLOB), x'2e') = 0"
+            ),
+        )
+    )
+    + " ORDER BY root, path, photo_id"
+)

@@ -1,0 +1,108 @@
+"""Reads what files in and beside photos say about the people in them, once, and again only when it has changed.
+
+The scan and the watcher keep every file of a library on record, sidecars, too: which of them were not read as they are
+now is a question to the catalog.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from facewatch.catalog import Catalog, MetadataKind, UnreadFile, display
+from facewatch.errors import PhotoError
+from facewatch.indexing.analyzer import LibraryFile
+from facewatch.indexing.pool import Workers
+from facewatch.indexing.worker import WorkerLost
+from facewatch.types import FileSays, OnDemand
+
+log = logging.getLogger(__name__)
+
+READ_TOGETHER = 64
+"""Files that are recorded in one transaction."""
+
+
+class NamesReader:
+    """Brings what files say about people into the catalog."""
+
+    def __init__(self, catalog: Catalog, workers: OnDemand[Workers], kinds: frozenset[MetadataKind]) -> None:
+        """`kinds`: the files that are read; none: nothing is."""
+        self._catalog = catalog
+        self._workers = workers
+        self._kinds = kinds
+
+    def read(self) -> Iterator[int]:
+        """Read what is new; yields how many files were read so far, after each transaction.
+
+        A file that is gone, changed or unreadable is passed over: the next call tries it again. Closing the generator
+        stops after what is recorded.
+        """
+        n_read = 0
+        beside = self._beside()
+        for start in range(0, len(beside), READ_TOGETHER):
+            files: Sequence[UnreadFile] = beside[start : start + READ_TOGETHER]
+            self._record(files)
+            n_read += len(files)
+            yield n_read
+        if self._kinds:
+            with self._catalog.write():
+                self._catalog.beside.forget_gone()
+        for files in self._photos():
+            self._record(files)
+            n_read += len(files)
+            yield n_read
+
+    def _beside(self) -> list[UnreadFile]:
+        return self._catalog.beside.unread_sidecars() if MetadataKind.SIDECAR in self._kinds else []
+
+    def _photos(self) -> Iterator[Sequence[UnreadFile]]:
+        """The photos whose headers are to be read. Of those that a file beside them speaks of how they are turned has
+        to be known even if their own words do not count."""
+        after, only_spoken_of = 0, MetadataKind.EMBEDDED not in self._kinds
+        while self._kinds and (
+            files := self._catalog.beside.undescribed(after=after, most=READ_TOGETHER, only_spoken_of=only_spoken_of)
+        ):
+            yield files
+            after = files[-1].photos[0]
+
+    def _record(self, files: Sequence[UnreadFile]) -> None:
+        answers = self._answers(files)
+        with self._catalog.write():
+            now = self._catalog.now()
+            for file, says in answers.items():
+                if says.orientation is not None:
+                    self._catalog.photos.set_orientations(dict.fromkeys(file.photos, says.orientation))
+                by_id = self._by_id(file, says)
+                if by_id or says.doubt or file.kind is not MetadataKind.EMBEDDED:
+                    self._catalog.beside.record(file, by_id, says.sha256, says.doubt, now)
+
+    def _by_id(self, file: UnreadFile, says: FileSays) -> dict[int, str]:
+        """What a file says, by the photos that it is about."""
+        return dict.fromkeys(file.photos, says.by_photo[""]) if "" in says.by_photo else {}
+
+    def _answers(self, files: Sequence[UnreadFile]) -> dict[UnreadFile, FileSays]:
+        """What those files say that can be read; of several files of one photo the first."""
+        workers = self._workers()
+        asked = [(f, workers.said(LibraryFile(f.root, f.path), f.fingerprint, f.kind)) for f in files]
+        answers: dict[UnreadFile, FileSays] = {}
+        described: set[tuple[int, ...]] = set()
+        for file, future in asked:
+            if file.kind is MetadataKind.EMBEDDED and file.photos in described:
+                continue
+            try:
+                answers[file] = future.result()
+                described.add(file.photos)
+            except WorkerLost as error:
+                # As if it said nothing: it must not cost a worker at each scan.
+                answers[file] = FileSays(b"", {}, 1 if file.kind is MetadataKind.EMBEDDED else None, error.fault.text)
+            except (OSError, PhotoError) as error:
+                log.debug("%s: not read for names: %s", display(file.path), error)
+            else:
+                _log(file, answers[file])
+        return answers
+
+
+def _log(file: UnreadFile, says: FileSays) -> None:
+    if says.doubt:
+        log.warning("%s: its names cannot be used: %s", display(str(Path(file.whole_path))), says.doubt)

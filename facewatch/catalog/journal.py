@@ -47,6 +47,10 @@ _TABLES = {
 }
 
 
+_STANDS = "actor = ? AND parent_id IS NULL AND undone_by IS NULL AND action NOT IN ('undo', 'redo')"
+"""Of an entry, for SQL: it is a decision that was not taken back; the actor is a user."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One row before and after a decision; where both are there, only the columns that differ."""
@@ -189,14 +193,19 @@ class Journal(TableAccess):
 
     def decisions(self, *, since: int = 0) -> list[Entry]:
         """Return what users decided after this entry and what still stands, newest first."""
-        return list(
-            self._select(
-                "actor = ? AND parent_id IS NULL AND undone_by IS NULL AND action NOT IN ('undo', 'redo') AND id > ?"
-                " ORDER BY id DESC",
-                USER,
-                since,
-            )
+        return list(self._select(f"{_STANDS} AND id > ? ORDER BY id DESC", USER, since))
+
+    def decided_about(
+        self, people: Collection[int], *, without: Collection[int], without_actions: Collection[str]
+    ) -> set[int]:
+        """Return those of these people whom decisions of users that stand are about, but for those decisions."""
+        rows = self._db.execute(
+            "SELECT DISTINCT p.value FROM journal j, json_each(j.details, '$.people') p"
+            f" WHERE {_STANDS} AND j.id NOT IN (SELECT value FROM json_each(?))"
+            " AND j.action NOT IN (SELECT value FROM json_each(?)) AND p.value IN (SELECT value FROM json_each(?))",
+            [USER, json.dumps(list(without)), json.dumps(list(without_actions)), json.dumps(list(people))],
         )
+        return {person_id for (person_id,) in rows}
 
     def undos(self) -> list[Entry]:
         """Return what was undone since the last other decision and not made again yet, newest first."""

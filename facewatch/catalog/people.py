@@ -80,6 +80,11 @@ class People(TableAccess):
         row = self._db.execute(f"{_SELECT} AND p.id = ? GROUP BY p.id", [person_id]).fetchone()
         return _person(row) if row else None
 
+    def label(self, person_id: int) -> str | None:
+        """Return what a living person is called; None: nobody of this id lives. Quicker than `one`, which counts."""
+        row = self._db.execute(f"SELECT name FROM people WHERE id = ? AND {_LIVING}", [person_id]).fetchone()
+        return (row[0] or label_of(person_id)) if row else None
+
     def counts(self) -> dict[str, int]:
         """Return how many living people have photos in the library, how many of them have a name, and how many are
         hidden; and how many others have a name."""

@@ -159,5 +159,4 @@ class Recorder:
     def _label(self, person_id: int | None) -> str:
         if person_id is None:
             return "nobody"
-        person = self._catalog.people.one(person_id)
-        return person.label if person is not None else label_of(person_id)
+        return self._catalog.people.label(person_id) or label_of(person_id)

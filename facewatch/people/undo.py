@@ -166,7 +166,7 @@ class History:
         self._check_names(_mentioned(changes))
         homeless = []
         for row in catalog.faces.rows({change.key[0] for change in changes if change.table == "assignments"}):
-            if row.person_id is not None and catalog.people.one(row.person_id) is None:
+            if row.person_id is not None and catalog.people.label(row.person_id) is None:
                 if row.source == USER:
                     person = ids.person(row.person_id)
                     raise DecisionError(f"face {ids.face(row.id)} would go back to person {person}, who is gone since")
@@ -241,20 +241,17 @@ class History:
 
     def _keep_edited(self, entries: Sequence[Entry], people: Collection[int]) -> None:
         """Whoever another decision that stands is about stays marked as edited."""
-        undone = {entry.id for entry in entries}
-        others = {
-            person_id
-            for entry in self._catalog.journal.decisions()
-            if entry.id not in undone and entry.action != RECLUSTER
-            for person_id in entry.details.get("people", ())
-        }
-        self._catalog.people.mark_edited(others & set(people))
+        undone = [entry.id for entry in entries]
+        others = self._catalog.journal.decided_about(people, without=undone, without_actions=[RECLUSTER])
+        self._catalog.people.mark_edited(others)
 
     def _agree(self, changes: Sequence[Change], people: Collection[int], *, since: int) -> list[int]:
         """Let go what does not agree with what was taken back of these people; returns the faces that are unassigned by
         it."""
-        released = self._catalog.drawn.hide_undone()
-        self._catalog.assignments.release(released)
+        released = []
+        if any(change.table == "drawn" for change in changes):
+            released += self._catalog.drawn.hide_undone()
+            self._catalog.assignments.release(released)
         released += self._make_room(changes)
         released += self._release_followers(changes, since=since)
         released += self._release_unborn(people)
@@ -298,7 +295,7 @@ class History:
         """Return unassigned faces that belonged to somebody whose making was taken back: no decision gave them,
         they inherited from a photo that was edited since."""
         people = self._catalog.people
-        gone = (person_id for person_id in sorted(_mentioned(changes)) if people.one(person_id) is None)
+        gone = (person_id for person_id in sorted(_mentioned(changes)) if people.label(person_id) is None)
         leaving = [row.id for person_id in gone for row in self._catalog.faces.of_person(person_id)]
         self._catalog.assignments.release(leaving)
         return leaving

@@ -68,8 +68,8 @@ def test_what_matching_the_pool_again_finds_belongs_to_the_decision_before_the_n
 def test_what_follows_from_a_decision_waits_until_the_page_that_shows_it_is_read(
     family: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facewatch.web.access.ASKING_SECONDS", 0.0)
-    monkeypatch.setattr("facewatch.web.access.READING_SECONDS", 60.0)
+    monkeypatch.setattr("facewatch.web.aftermath.ASKING_SECONDS", 0.0)
+    monkeypatch.setattr("facewatch.web.aftermath.READING_SECONDS", 60.0)
     access, is_read = Access(family.app), threading.Event()
 
     async def follow() -> tuple[bool, bool]:
@@ -80,12 +80,29 @@ def test_what_follows_from_a_decision_waits_until_the_page_that_shows_it_is_read
         was_early = (family.people / "Carl").exists()
         is_read.set()
         await reading
-        while access._following:
-            await asyncio.gather(*access._following)
+        await access.aftermath.wait()
         return was_early, (family.people / "Carl").exists()
 
     assert asyncio.run(follow()) == (False, True)
     access.close()
+
+
+def test_folders_follow_when_nobody_decides_for_a_while(family: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QUIET_SECONDS", "MOST_UNSHOWN_SECONDS"):
+        monkeypatch.setattr(f"facewatch.web.aftermath.{name}", 60.0)
+    access = Access(family.app)
+    access.aftermath._show_seconds = 60.0
+
+    async def decide() -> bool:
+        for name in ("Carl", "Carla"):
+            await access.decide(lambda app, name=name: app.corrections.rename("p3", name))  # type: ignore[misc]
+        access.aftermath.match()
+        await access.count_changes()
+        return (family.people / "Carla").exists()
+
+    assert not asyncio.run(decide())
+    access.close()
+    assert (family.people / "Carla").is_dir()
 
 
 def test_what_is_still_to_follow_from_a_decision_does_when_the_page_is_closed(family: Library) -> None:
@@ -103,10 +120,10 @@ def test_folders_that_cannot_follow_are_reported_to_the_page_and_the_decision_st
     done = client.post("/api/v1/people/3/name", json={"name": "Carl"})
     assert done.json()["said"] == "Person 0003 is now called Carl: 2 photos"
     access = client.app.state.parts.access  # type: ignore[attr-defined]
-    wait_until(lambda: "the folders do not show it" in access.fault)
+    wait_until(lambda: "the folders do not show it" in access.aftermath.fault)
     family.people.unlink()
     client.post("/api/v1/people/3/name", json={"name": "Carla"})
-    wait_until(lambda: access.fault == "")
+    wait_until(lambda: access.aftermath.fault == "")
     wait_until(lambda: (family.people / "Carla").is_dir())
 
 

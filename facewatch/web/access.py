@@ -8,21 +8,17 @@ for a disk.
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
-import threading
 import time
-from collections.abc import Callable, Coroutine, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from facewatch.app import App
 from facewatch.errors import FacewatchError
-from facewatch.presentation.corrections import NOT_FOLLOWED
-
-log = logging.getLogger(__name__)
+from facewatch.web.aftermath import Aftermath
+from facewatch.web.threads import AppThreads
 
 T = TypeVar("T")
 
@@ -34,58 +30,16 @@ IDLE_SECONDS = 60.0
 """After which worker processes are ended: each holds a few hundred MB of models."""
 
 
-ASKING_SECONDS = 0.05
-"""How soon after a decision a browser asks for the page that shows it, and"""
-READING_SECONDS = 1.0
-"""how long pages are read before pool and folders follow from the decision all the same."""
-
 MOST_CACHED = 64
 """Answers that are kept: a search of a large library may be a megabyte, and each letter that is typed is one."""
 
 
-class AppThreads:
-    """Threads that own an App each, opened when the first work comes."""
+def _know_everybody(app: App) -> None:
+    """Find out what most pages need, and import what only some do: scipy takes 0.3 s."""
+    import facewatch.people.split  # noqa: F401
 
-    def __init__(self, make: Callable[[], App], n: int, *, name: str, is_reader: bool) -> None:
-        self._make = make
-        self._is_reader = is_reader
-        self._own = threading.local()
-        self._n = n
-        self._threads = ThreadPoolExecutor(n, thread_name_prefix=name)
-
-    def run(self, work: Callable[[App], T]) -> asyncio.Future[T]:
-        """Return what `work` will return, given a thread's App. With one thread, what is asked for first is done
-        first."""
-        return asyncio.wrap_future(self.submit(work))
-
-    def submit(self, work: Callable[[App], T]) -> Future[T]:
-        """Do the same where there is no event loop."""
-        return self._threads.submit(self._work, work)
-
-    def _work(self, work: Callable[[App], T]) -> T:
-        app: App | None = getattr(self._own, "app", None)
-        if app is None:
-            app = self._make()
-            if self._is_reader:
-                app.catalog.refuse_writing()
-            self._own.app = app
-        if not self._is_reader:
-            return work(app)
-        with app.catalog.read_transaction():
-            return work(app)
-
-    def close(self) -> None:
-        """Close every App in its own thread; SQLite allows no other."""
-        together = threading.Barrier(self._n)
-        for _ in range(self._n):
-            self._threads.submit(self._close_one, together)
-        self._threads.shutdown(wait=True)
-
-    def _close_one(self, together: threading.Barrier) -> None:
-        together.wait()
-        app: App | None = getattr(self._own, "app", None)
-        if app is not None:
-            app.__exit__(None, None, None)
+    app.overview.tiles()
+    app.resemblance.renew()
 
 
 def _end_workers(app: App) -> None:
@@ -109,17 +63,11 @@ class Access:
         self._pondering = AppThreads(make, 1, name="facewatch-ponder", is_reader=True)
         self._cache: dict[Hashable, _Cached] = {}
         self._changed: set[asyncio.Event] = set()
-        self._following: set[asyncio.Task[None]] = set()
         self._n_reading = 0
         self._has_read = asyncio.Event()
-        """Set when nobody reads."""
+        """Set while nobody reads."""
         self._has_read.set()
-        self._is_due = False
-        """Whether something is to follow from the last decision."""
-        self._n_asked = self._n_begun = 0
-        """Decisions; each number is written by one thread only."""
-        self.fault = ""
-        """Why the folders do not show what was decided last; "": they do, or will in a moment."""
+        self.aftermath = Aftermath(self._deciding, self._has_read, self.note_change)
         self._analysed_at: float | None = None
         """When worker processes were used last; None: they have ended."""
         self.news: dict[str, str] = {}
@@ -141,8 +89,7 @@ class Access:
 
     def close(self) -> None:
         """Close what was opened, after what is under way or due."""
-        if self._is_due:
-            self._deciding.submit(self._follow)
+        self.aftermath.close()
         for threads in (self._reading, self._pondering, self._deciding):
             threads.close()
 
@@ -174,10 +121,11 @@ class Access:
 
     async def get_ready(self) -> None:
         """Write the file that searching reads, before somebody searches: those who only read cannot. Then read from it
-        what everybody looks like, which whoever asks for it first would wait for."""
+        what everybody looks like, which whoever asks or decides first would wait for."""
         await self._deciding.run(lambda app: app.search.keep_up())
         with suppress(FacewatchError):  # whoever asks is told
-            await self.ponder(lambda app: app.resemblance.renew())
+            await self.ponder(_know_everybody)
+            await self._deciding.run(lambda app: app.identities.gallery())
 
     async def analyse(self, work: Callable[[App], T]) -> T:
         """Return what `work` finds, which may have worker processes analyse a photo; decisions wait for it, so that
@@ -188,7 +136,7 @@ class Access:
     async def consult(self, work: Callable[[App], T]) -> T:
         """Return what `work` reads, between two decisions, in the thread that makes them: there the gallery is at hand,
         which takes half a second to load for 100,000 faces, and is kept as decisions leave it."""
-        self._let_follow()
+        self.aftermath.match()
         return await self._deciding.run(work)
 
     async def let_go(self) -> None:
@@ -198,66 +146,22 @@ class Access:
             await self._deciding.run(_end_workers)
 
     async def decide(self, work: Callable[[App], T], *, is_analysing: bool = False) -> T:
-        """Return what `work` decided, after all that was asked for before it. What follows from it, pool and folders,
-        comes when the page that shows it has been read, and before the next decision. `is_analysing`: see `analyse`."""
+        """Return what `work` decided, after all that was asked for before it, and what follows from that for the pool.
+        `is_analysing`: see `analyse`."""
         if is_analysing:
             self._analysed_at = time.monotonic()
 
         def decision(app: App) -> T:
-            self._n_begun += 1
             with app.corrections.following_later():
                 return work(app)
 
-        self._n_asked += 1
-        self._let_follow()
-        decided, self._is_due = self._deciding.run(decision), True
-        self._begin(self._let_follow_soon(decided))
+        self.aftermath.match()
+        decided = self._deciding.run(decision)
+        self.aftermath.expect(decided)
         try:
             return await asyncio.shield(decided)
         finally:
             # Also when it failed: part of it may stand.
-            self.note_change()
-
-    async def _let_follow_soon(self, decided: asyncio.Future[Any]) -> None:
-        """Let pool and folders follow when nobody reads: who decided waits for the page that shows it."""
-        await asyncio.wait([decided])
-        await asyncio.sleep(ASKING_SECONDS)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(READING_SECONDS):
-                await self._has_read.wait()
-        self._let_follow()
-
-    def _let_follow(self) -> None:
-        """Let pool and folders follow from the decisions so far, unless they have."""
-        if self._is_due:
-            self._is_due = False
-            self._begin(self._note_followed(self._deciding.run(self._follow)))
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._following.add(task)
-        task.add_done_callback(self._following.discard)
-
-    def _follow(self, app: App) -> set[int]:
-        """Let pool and folders follow; the folders once for several decisions that wait for each other."""
-        gained = app.corrections.match_due()
-        if self._n_asked == self._n_begun:
-            app.corrections.show_due()
-        return gained
-
-    async def _note_followed(self, followed: asyncio.Future[set[int]]) -> None:
-        fault = ""
-        try:
-            if await followed:
-                self.note_change()
-        except FacewatchError as error:
-            fault = str(error)
-            log.warning("%s", error)
-        except Exception:
-            fault = NOT_FOLLOWED
-            log.exception("what follows from a decision failed")
-        if fault != self.fault:
-            self.fault = fault
             self.note_change()
 
     async def cached(self, key: Hashable, work: Callable[[App], T]) -> T:

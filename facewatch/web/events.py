@@ -86,7 +86,7 @@ async def _stream(access: Access) -> AsyncIterator[str]:
 def _news(access: Access) -> Iterator[tuple[str, str]]:
     """Yield each kind of event with what it says now, as JSON."""
     yield "changed", json.dumps(access.stamp)
-    yield "fault", json.dumps(access.fault)
+    yield "fault", json.dumps(access.aftermath.fault)
     yield from access.news.items()
 
 

@@ -35,7 +35,7 @@ async def status_as_page(site: Site) -> str:
         status=status_page(current, datetime.now(UTC)),
         is_scanning=site.jobs.is_scanning,
         scan_fault=site.jobs.scan_fault,
-        fault=site.access.fault,
+        fault=site.access.aftermath.fault,
         preview=site.jobs.preview,
     )
 

@@ -65,7 +65,10 @@ def _set_token(state: State, *, is_new: bool) -> None:
 
 def serve(config: Config, *, host: str = HOST, port: int = PORT, is_opened: bool = False) -> None:
     """Serve the page until Ctrl-C; `is_opened`: in the user's browser, too."""
+    from facewatch.indexing.memory import compute_on_one_core
+
     server = server_of(config, host=host, port=port)
+    compute_on_one_core()
     echo(f"facewatch is at {server.url} (Ctrl-C ends it)")
     if is_opened:
         webbrowser.open(server.url)

@@ -84,22 +84,38 @@ def person_at(catalog: Catalog, person_id: int) -> Person:
     return find_person(catalog, ids.person(person_id))
 
 
-def facts_about(catalog: Catalog, person_id: int, everybody: Iterable[PersonTile]) -> PersonFacts:
-    """Return what is known of a person as a whole; see `person_at`.
+@dataclass(frozen=True, slots=True)
+class PersonNumbers:
+    """A person, with what is counted of it."""
+
+    person: Person
+    totals: FaceTotals
+    together: tuple[tuple[int, int], ...]
+    """Who is on most photos with the person, and on how many."""
+
+
+def numbers_of(catalog: Catalog, person_id: int) -> PersonNumbers:
+    """Return what is counted of a person; see `person_at`."""
+    person = person_at(catalog, person_id)
+    together = catalog.person_faces.companions(person.id, MOST_COMPANIONS)
+    return PersonNumbers(person, catalog.person_faces.totals(person.id), tuple(together))
+
+
+def facts_about(numbers: PersonNumbers, everybody: Iterable[PersonTile]) -> PersonFacts:
+    """Return what is known of a person as a whole.
 
     Args:
         everybody: who is in the library, as `Overview` keeps them: which face of somebody is the best is looked for
             among all of them.
     """
-    person, tiles = person_at(catalog, person_id), {tile.id: tile for tile in everybody}
-    own = tiles.get(person.id)
+    tiles = {tile.id: tile for tile in everybody}
+    own = tiles.get(numbers.person.id)
     companions = (
         Companion(other, tile.label, is_named=tile.is_named, n_photos=n_photos, cover_id=tile.cover_id)
-        for other, n_photos in catalog.person_faces.companions(person.id, MOST_COMPANIONS)
+        for other, n_photos in numbers.together
         if (tile := tiles.get(other)) is not None
     )
-    totals = catalog.person_faces.totals(person.id)
-    return PersonFacts(person, totals, own.cover_id if own else None, tuple(companions))
+    return PersonFacts(numbers.person, numbers.totals, own.cover_id if own else None, tuple(companions))
 
 
 def faces_by_date(

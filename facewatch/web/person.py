@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -17,6 +18,7 @@ from facewatch.people.person import (
     faces_by_date,
     faces_by_doubt,
     facts_about,
+    numbers_of,
 )
 from facewatch.people.resemblance import Doubts, SimilarPerson
 from facewatch.presentation.html import render
@@ -141,8 +143,10 @@ class SimilarRows(BaseModel):
 
 async def facts_of(site: SiteParts, person: int) -> PersonFacts:
     """Return what is known of a person as a whole, as the catalog has it."""
-    tiles = await everybody(site)
-    return await site.access.cached(("person", person), lambda app: facts_about(app.catalog, person, tiles))
+    numbers, tiles = await asyncio.gather(
+        site.access.cached(("person", person), lambda app: numbers_of(app.catalog, person)), everybody(site)
+    )
+    return facts_about(numbers, tiles)
 
 
 async def doubts_of(site: SiteParts, person: int) -> Doubts:
@@ -170,7 +174,8 @@ def n_faces_of(facts: PersonFacts, by: FacesBy) -> int:
 async def person_page(
     site: Site, paging: Pages, person: PersonId, sort: FaceOrder = FaceOrder.DATE, by: FacesBy = FacesBy.ALL
 ) -> Response:
-    facts = await facts_of(site, person)
+    # Beside each other, as far as there are cores.
+    facts, _ = await asyncio.gather(facts_of(site, person), _get_ready(site, person, sort))
     if facts.person.id != person:
         return RedirectResponse(f"/person/{facts.person.id}", 307)
     part = paging.part(range(n_faces_of(facts, by)), PAGE)
@@ -193,6 +198,11 @@ async def person_page(
     )
 
 
+async def _get_ready(site: SiteParts, person: int, sort: FaceOrder) -> None:
+    if sort is FaceOrder.DOUBT:
+        await doubts_of(site, person)
+
+
 def _query(sort: FaceOrder, by: FacesBy) -> dict[str, str]:
     """Return the parameters that say which faces are shown, as far as they are not the usual ones."""
     said = {"sort": (sort, FaceOrder.DATE), "by": (by, FacesBy.ALL)}
@@ -201,11 +211,11 @@ def _query(sort: FaceOrder, by: FacesBy) -> dict[str, str]:
 
 @pages.get("/person/{person}/look-alikes", response_class=HTMLResponse)
 async def look_alikes_page(site: Site, person: PersonId) -> Response:
-    facts = await facts_of(site, person)
+    facts, similar = await asyncio.gather(facts_of(site, person), similar_to(site, person))
     one = facts.person
     if one.id != person:
         return RedirectResponse(f"/person/{one.id}/look-alikes", 307)
-    own, similar = await own_similarity_of(site, one.id), await similar_to(site, one.id)
+    own = await own_similarity_of(site, one.id)
     return HTMLResponse(
         render(
             "web/look_alikes.html",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -46,9 +47,12 @@ async def _ids(site: SiteParts, kind: PoolKind) -> Sequence[int]:
 
 @pages.get("/pool", response_class=HTMLResponse)
 async def pool_page(site: Site, paging: Pages, kind: PoolKind = PoolKind.OPEN) -> str:
-    ids, others = await _ids(site, kind), [other for other in PoolKind if other is not kind]
-    counted = await site.access.cached(
-        ("pool counts", kind), lambda app: {other: app.catalog.pool.count(other) for other in others}
+    others = [other for other in PoolKind if other is not kind]
+    ids, counted = await asyncio.gather(
+        _ids(site, kind),
+        site.access.cached(
+            ("pool counts", kind), lambda app: {other: app.catalog.pool.count(other) for other in others}
+        ),
     )
     counts = {one: len(ids) if one is kind else counted[one] for one in PoolKind}
     part = paging.part(ids, PAGE)

@@ -121,9 +121,9 @@ class App:
             before_sync=self.libraries.forget_moved,
         )
         self.lookup = Lookup(self.catalog, self.folder)
-        self._kept = kept or KeptTogether()
-        self.search = Search(self.catalog, self.engine, self.lookup, self.workers, self._kept.mapped)
-        self.identities = Identities(self.catalog, self.engine, match_settings_of(config), self.search.vectors)
+        self.kept = kept or KeptTogether()
+        self.search = Search(self.catalog, self.engine, self.lookup, self.workers, self.kept.mapped)
+        self.identities = Identities(self.catalog, self.engine, match_settings_of(config), self.search.vectors_at_hand)
         drawing = Drawing(self.catalog, self.engine, self.workers)
         self.corrections = Corrections(self.catalog, self.engine, self.identities, self.folder, self.lookup, drawing)
         self.folder_reader = FolderReader(
@@ -172,14 +172,14 @@ class App:
     @cached_property
     def overview(self) -> Overview:
         """Everybody at a glance; kept, because it reads again only what has changed."""
-        return Overview(self.catalog, self._kept.tiles)
+        return Overview(self.catalog, self.kept.tiles)
 
     @cached_property
     def resemblance(self) -> Resemblance:
         """What people look like, kept from one question to the next."""
         from facewatch.people.resemblance import Resemblance
 
-        return Resemblance(self.catalog, self.engine, self.search.vectors, self._kept.looks)
+        return Resemblance(self.catalog, self.engine, self.search.vectors, self.kept.looks)
 
     def explainer(self) -> Explainer:
         """Return what explains why faces are where they are."""
@@ -232,9 +232,12 @@ class App:
         """
         from facewatch.people.review.listing import QuestionList
         from facewatch.people.review.questions import open_questions
+        from facewatch.people.search import all_faces
 
         info, n_open = self._info_for_questions(), self.catalog.faces.n_open()
-        return QuestionList(open_questions(self.catalog, self.engine.id, info, parts=parts), n_open)
+        table = all_faces(self.catalog, self.engine.id, info.n_dims, self.search.vectors_at_hand(self.engine.id))
+        found = open_questions(self.catalog, self.engine.id, info, parts=parts, table=table, n_open=n_open)
+        return QuestionList(found, n_open)
 
     def halves(self, question: Question) -> tuple[Subset, Subset]:
         """Return the two parts of what a question is about that it can be divided into.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facewatch.catalog import Catalog, Person
 from facewatch.engines import fake
 from facewatch.errors import DecisionError, FacewatchError, NotKnownError
-from facewatch.matching.chances import chance_of_face, chance_of_group, second_part
+from facewatch.matching.chances import chance_of_face, chance_of_group, profiles_of, second_part
 from facewatch.people.review.answers import Answer, check_answers, decide_all, parse_answer
 from facewatch.people.review.coverage import coverage
 from facewatch.people.review.questions import Question
@@ -115,6 +115,19 @@ def test_a_question_is_large_where_it_is_safe_and_small_where_it_is_doubtful(kno
     asked = [set(question.loose) for question in known.questions("is")]
     assert set(sure) in asked
     assert all({face_id} in asked for face_id in doubtful)
+
+
+@given(sizes=st.lists(st.integers(1, 5), max_size=8), at_once=st.integers(1, 6))
+def test_people_are_summed_up_alike_however_many_are_at_a_time(sizes: list[int], at_once: int) -> None:
+    random = np.random.default_rng(len(sizes))
+    people = random.permutation(np.repeat(np.arange(1, len(sizes) + 1), sizes))
+    embeddings = random.normal(size=(len(people), 4)).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("facewatch.matching.chances._AT_ONCE", at_once)
+        found = profiles_of(people, embeddings)
+    assert found.sizes.tolist() == sizes
+    for number, person_id in enumerate(found.ids.tolist()):
+        assert np.allclose(found.means[number], embeddings[people == person_id].mean(axis=0), atol=1e-6)
 
 
 def test_a_group_that_looks_like_somebody_with_a_name_is_asked_about_as_a_whole(known: Known) -> None:

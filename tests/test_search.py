@@ -34,7 +34,7 @@ from facewatch.matching import Gallery
 from facewatch.matching import search as search_module
 from facewatch.matching.aggregation import MatchSettings
 from facewatch.matching.search import NOTHING, Block, Extent, Near, Origin, VectorFile, Vectors
-from facewatch.people.search import NearFaces, Search
+from facewatch.people.search import NearFaces, Search, all_faces
 from facewatch.types import Tier
 
 N_DIMS = 8
@@ -472,6 +472,20 @@ def test_so_many_are_found_as_are_asked_for_however_many_are_out_of_sight(librar
     [face] = like(library, "probe.png", k=3)
     assert [one.rank for one in face.found] == [1, 2, 3]
     assert all(Path(one.photo).name.startswith("there") for one in face.found)
+
+
+def test_all_faces_are_loaded_with_vectors_that_are_at_hand_as_they_are_read(family: Library) -> None:
+    with family.app() as app:
+        with app.corrections.deciding() as decisions:
+            decisions.unassign(["f1"])
+        catalog, engine_id, n_dims = app.catalog, app.engine.id, app.engine.info.n_dims
+        read = catalog.faces.load(engine_id, n_dims=n_dims)
+        some = Vectors([Block(read.ids[1:], read.embeddings[1:])])
+        for vectors in (app.search.vectors_at_hand(engine_id), some, None):
+            found = all_faces(catalog, engine_id, n_dims, vectors)
+            assert all(np.array_equal(one, other) for one, other in zip(found._columns(), read._columns(), strict=True))
+        assert len(read) > 1
+        assert app.search.vectors_at_hand(engine_id + 1) is None
 
 
 # --- mistakes ---

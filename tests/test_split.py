@@ -21,9 +21,9 @@ from facewatch.cli import corrections as _corrections  # noqa: F401 - adds its c
 from facewatch.engines import fake
 from facewatch.errors import DecisionError
 from facewatch.people import split
-from facewatch.people.split import SplitPlan, split_faces
+from facewatch.people.split import KnownPlan, SplitPlan, plan_split, split_faces
 from facewatch.presentation.corrections import split_notes
-from facewatch.types import Box
+from facewatch.types import Box, Kept
 
 ANNA = Person(1, "Anna", False, True, None, 0, 0)
 CEILING = fake.INFO.thresholds.cluster
@@ -282,6 +282,26 @@ def test_a_split_makes_new_people_with_folders_of_their_own_and_undo_takes_it_ba
     entry = answer.out.split("facewatch undo ")[1].split()[0]
     assert run("undo", "--id", entry).code == 0
     assert mixed.tree() == before
+
+
+def test_the_plan_of_the_same_faces_is_kept_whatever_else_is_decided(mixed: Library) -> None:
+    kept = Kept[KnownPlan]()
+    with mixed.app() as app:
+        anna = app.lookup.person("Anna").id
+
+        def plan() -> SplitPlan:
+            who = app.lookup.person(f"p{anna}")
+            return plan_split(app.catalog, app.engine.in_use(), who, app.identities.settings, kept=kept)
+
+        first, known = plan(), kept.value
+        app.corrections.rename(f"p{anna}", "Zoe")
+        again = plan()
+        assert kept.value is known
+        assert (again.person.name, again.parts) == ("Zoe", first.parts)
+        with app.corrections.deciding() as decisions:
+            decisions.confirm([f"f{first.others[0].faces[0]}"])
+        assert plan().kept.n_assigned == 1
+        assert kept.value is not known
 
 
 def test_no_later_run_makes_them_one_again(mixed: Library, run: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -32,6 +32,15 @@ IN_LIBRARY = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
 _ROWS_AT_ONCE = 8192
 
 _UNMARKED = "NOT EXISTS (SELECT 1 FROM marks WHERE marks.face_id = f.id)"
+_FACTS = (
+    "f.id, f.photo_id, COALESCE(a.person_id, 0) AS person_id, f.tier, f.quality,"
+    " COALESCE(a.source = 'user', 0) AS by_user, COALESCE(CAST(julianday(t.taken_at) AS INTEGER), 0) AS day"
+)
+"""What a row of `FaceTable` holds, but for the vector."""
+_FACTS_FROM = (
+    "FROM faces f JOIN embeddings e ON e.face_id = f.id AND e.engine_id = ?"
+    " LEFT JOIN photos t ON t.id = f.photo_id LEFT JOIN assignments a ON a.face_id = f.id"
+)
 _IS_OPEN = (
     f"(m.mark IS NULL AND CASE WHEN p.id IS NULL THEN f.tier != '{Tier.SHOW.value}'"
     " ELSE p.name IS NULL AND NOT p.is_hidden END)"
@@ -231,17 +240,40 @@ class Faces(TableAccess):
         # all of that for the few faces of a photo.
         order = "e.face_id" if photo_id is None else "f.id"
         found = self._db.execute(
-            "SELECT f.id, f.photo_id, COALESCE(a.person_id, 0), f.tier, f.quality, COALESCE(a.source = 'user', 0),"
-            " COALESCE(CAST(julianday(t.taken_at) AS INTEGER), 0), e.vector"
-            " FROM faces f JOIN embeddings e ON e.face_id = f.id AND e.engine_id = ?"
-            " LEFT JOIN photos t ON t.id = f.photo_id"
-            f" LEFT JOIN assignments a ON a.face_id = f.id WHERE {where} AND f.is_current AND {_UNMARKED}"
-            f" ORDER BY {order}",
+            f"SELECT {_FACTS}, e.vector {_FACTS_FROM} WHERE {where} AND f.is_current AND {_UNMARKED} ORDER BY {order}",
             [engine_id, *arguments],
         )
         # Some at a time: the rows of all faces take twice as much memory as their arrays.
         tables = [_table_of(rows, n_dims) for rows in iter(lambda: found.fetchmany(_ROWS_AT_ONCE), [])]
         return FaceTable.together(tables) if tables else _table_of([], n_dims)
+
+    def load_with(self, engine_id: int, vectors_of: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> FaceTable:
+        """Return all faces as `load` does, with vectors that the caller has: in a third of the time, and no vector
+        takes its room in memory twice.
+
+        Args:
+            vectors_of: returns those of faces, of which the ids are ascending, shape (n_faces, n_dims).
+        """
+        # Some long texts are read five times as fast as a row a face.
+        columns = self._db.execute(
+            "SELECT json_group_array(id), json_group_array(photo_id), json_group_array(person_id),"
+            " json_group_array(tier), json_group_array(quality), json_group_array(by_user), json_group_array(day)"
+            f" FROM (SELECT {_FACTS} {_FACTS_FROM} WHERE {IN_LIBRARY} AND f.is_current AND {_UNMARKED}"
+            " ORDER BY e.face_id)",
+            [engine_id],
+        ).fetchone()
+        ids, photos, people, tiers, qualities, by_user, days = map(json.loads, columns)
+        face_ids = np.array(ids, np.int64)
+        return FaceTable(
+            face_ids,
+            np.array(photos, np.int64),
+            np.array(people, np.int64),
+            np.array(tiers, np.str_),
+            np.array(qualities, np.float32),
+            np.array(by_user, np.bool_),
+            vectors_of(face_ids),
+            np.array(days, np.int64),
+        )
 
     def best_of(self, people: Collection[int], most: int) -> dict[int, list[int]]:
         """Return the faces, at most so many each, by which these people are recognised: the one that stands for the

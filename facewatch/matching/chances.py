@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from facewatch.types import Doubles, Flags, Floats, Ints
 
 _BLOCK_ROWS = 1024
+_AT_ONCE = 8192
+"""Faces, and those of one more person, that are copied at a time: 16 MB of 512-D vectors."""
 _N_RIVALS = 6
 """People with the nearest centroids that a face is compared with."""
 _MOST_MOVES = 20
@@ -54,9 +56,11 @@ def profiles_of(people: Ints, embeddings: Floats) -> Profiles:
     """
     order = np.argsort(people, kind="stable")
     ids, starts, sizes = np.unique(people[order], return_index=True, return_counts=True)
-    sums = np.zeros((0, embeddings.shape[1]), np.float32)
-    if len(ids):
-        sums = np.add.reduceat(embeddings[order], starts, axis=0)
+    sums = np.zeros((len(ids), embeddings.shape[1]), np.float32)
+    # Some people at a time: all faces in this order would be as many again in memory.
+    for some in np.split(np.arange(len(ids)), np.flatnonzero(np.diff(starts // _AT_ONCE)) + 1) if len(ids) else ():
+        rows = order[starts[some[0]] : starts[some[-1]] + sizes[some[-1]]]
+        sums[some] = np.add.reduceat(embeddings[rows], starts[some] - starts[some[0]], axis=0)
     return profiles_from(ids, sizes, sums)
 
 
@@ -92,21 +96,28 @@ def second_part(vectors: Floats, is_block: Flags) -> Flags:
 def nearest_rows(vectors: Floats, others: Floats, n: int) -> Iterator[tuple[int, Ints, Floats]]:
     """Yield, block by block, the first row with the n nearest `others` of each row of `vectors` and how far those are,
     nearest first; shapes (n_rows, n)."""
-    n = min(n, len(others))
-    for start in range(0, len(vectors) if n else 0, _BLOCK_ROWS):
-        cosines = vectors[start : start + _BLOCK_ROWS] @ others.T
-        best = np.argpartition(-cosines, n - 1, axis=1)[:, :n]
-        found = np.take_along_axis(cosines, best, axis=1)
-        order = np.argsort(-found, axis=1, kind="stable")
-        yield start, np.take_along_axis(best, order, axis=1), distances(np.take_along_axis(found, order, axis=1))
+    for start in range(0, len(vectors) if len(others) else 0, _BLOCK_ROWS):
+        yield start, *_nearest(vectors[start : start + _BLOCK_ROWS] @ others.T, n)
+
+
+def _nearest(cosines: Floats, n: int) -> tuple[Ints, Floats]:
+    """Return the n columns with the highest cosines of each row and the distances of those, nearest first."""
+    n = min(n, cosines.shape[1])
+    best = np.argpartition(-cosines, n - 1, axis=1)[:, :n]
+    found = np.take_along_axis(cosines, best, axis=1)
+    order = np.argsort(-found, axis=1, kind="stable")
+    return np.take_along_axis(best, order, axis=1), distances(np.take_along_axis(found, order, axis=1))
 
 
 def rivals(faces: Floats, profiles: Profiles, *, limit: float) -> Iterator[tuple[int, Ints, Floats]]:
     """Yield the rows of these unit vectors that lie nearer than `limit` to any centroid, each with the rows of the
-    profiles that are nearest to it and their centroids' distances."""
-    for start, best, far in nearest_rows(faces, profiles.centroids, _N_RIVALS):
-        for i in np.flatnonzero(far[:, 0] < limit):
-            yield start + int(i), best[i], far[i]
+    profiles that are nearest to it and their centroids' distances, nearest first."""
+    for start in range(0, len(faces) if len(profiles) else 0, _BLOCK_ROWS):
+        cosines = faces[start : start + _BLOCK_ROWS] @ profiles.centroids.T
+        # Most are near nobody, and need not be put in order.
+        near = np.flatnonzero(distances(cosines.max(axis=1)) < limit)
+        best, far = _nearest(cosines[near], _N_RIVALS)
+        yield from zip((start + near).tolist(), best, far, strict=True)
 
 
 def face_limit(thresholds: Thresholds) -> float:

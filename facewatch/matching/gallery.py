@@ -122,14 +122,16 @@ class Gallery:
         self,
         people: Ints,
         faces: MemberFaces,
+        rows: Ints | None = None,
     ) -> None:
-        """Add many faces at once, of which each belongs to the person in the same row."""
-        if not len(people):
+        """Add many faces at once, or these rows of them, of which each belongs to the person in the same row."""
+        rows = np.arange(len(people)) if rows is None else rows
+        if not len(rows):
             return
-        order = np.lexsort((faces.ids, people))
+        order = rows[np.lexsort((faces.ids[rows], people[rows]))]
         found, starts = np.unique(people[order], return_index=True)
-        for person_id, rows in zip(found, np.split(order, starts[1:]), strict=True):
-            self._extend(int(person_id), faces.take(rows))
+        for person_id, own in zip(found, np.split(order, starts[1:]), strict=True):
+            self._extend(int(person_id), faces.take(own))
 
     def put(self, person_id: int, faces: MemberFaces) -> None:
         """Replace all that is known of one person, as if the gallery were filled again; no faces: it is gone."""

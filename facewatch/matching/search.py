@@ -88,6 +88,8 @@ class Vectors:
 
     def taken(self, ids: Ints) -> Block:
         """Return those of these faces that are here, by id; `ids` are ascending."""
+        if len(self._blocks) == 1 and np.array_equal(self._blocks[0].ids, ids):
+            return self._blocks[0]  # all of them: nothing is copied
         parts = [(block, *_places(block, ids)) for block in self._blocks]
         n_dims = self._blocks[0].vectors.shape[1] if self._blocks else 0
         here = Block(

@@ -95,15 +95,21 @@ def second_faces(
     free = np.flatnonzero(may_enroll & (table.people == NOBODY))
     known = np.flatnonzero(table.people != NOBODY)
     people_in = defaultdict(set)
-    for row in known[np.isin(table.photos[known], table.photos[free])]:
-        people_in[int(table.photos[row])].add(int(table.people[row]))
+    others = known[np.isin(table.photos[known], table.photos[free])]
+    for photo_id, person_id in zip(table.photos[others].tolist(), table.people[others].tolist(), strict=True):
+        people_in[photo_id].add(person_id)
     beside: dict[int, list[int]] = defaultdict(list)
-    for row in free:
-        for person_id in people_in.get(int(table.photos[row]), ()):
-            if person_id not in rejections.get(int(table.ids[row]), ()):
-                beside[person_id].append(int(row))
+    for row, face_id, photo_id in zip(
+        free.tolist(), table.ids[free].tolist(), table.photos[free].tolist(), strict=True
+    ):
+        for person_id in people_in.get(photo_id, ()):
+            if person_id not in rejections.get(face_id, ()):
+                beside[person_id].append(row)
+    good = known[(may_enroll | table.by_user)[known]]
+    good = good[np.argsort(table.people[good], kind="stable")]
+    whose = table.people[good]
     for person_id, rows in beside.items():
-        own = np.flatnonzero((table.people == person_id) & (may_enroll | table.by_user))
+        own = good[slice(*np.searchsorted(whose, [person_id, person_id + 1]))]
         near = np.array(rows)[_is_near(table, rows, own, ceiling)]
         if len(near):
             both = compare(table.embeddings, table.photos, own, near, ceiling)

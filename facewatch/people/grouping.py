@@ -171,7 +171,8 @@ def middles_of(table: FaceTable, normalisation: Normalisation) -> Middles:
     """Return the middles of people, by the faces that are good enough."""
     rows = np.flatnonzero((table.tiers != Tier.SHOW.value) | table.by_user)
     groups = np.where(table.people[rows] == NOBODY, -1, table.people[rows])
-    return middles(table.embeddings[rows], groups, normalisation)
+    # Where all are, nothing is copied.
+    return middles(table.embeddings[rows] if len(rows) < len(table) else table.embeddings, groups, normalisation)
 
 
 def hubs_among(found: Middles, people: Iterable[Person]) -> set[int]:

@@ -18,6 +18,7 @@ from facewatch.matching.nearness import distances_within
 from facewatch.matching.search import Block, Vectors
 from facewatch.people.cluster_plan import Group, matches_within, plan_groups
 from facewatch.people.corrections import not_born_yet
+from facewatch.people.search import all_faces
 from facewatch.types import EngineInfo, Normalisation, Tier
 
 _ATTEMPTS = 5
@@ -90,11 +91,11 @@ class Identities:
         catalog: Catalog,
         engine: FaceEngine,
         settings: MatchSettings | None = None,
-        vectors: Callable[[], Vectors] | None = None,
+        vectors_of: Callable[[int], Vectors | None] = lambda engine_id: None,
     ) -> None:
-        """`vectors` returns those of all faces as the engine in use sees them; None: they are read from the catalog."""
+        """`vectors_of` returns those of all faces as an engine sees them; None: they are read from the catalog."""
         self._catalog = catalog
-        self._all_vectors = vectors
+        self._vectors_of = vectors_of
         self._engine = engine
         self.settings = settings or MatchSettings()
         self._actor = "recluster"
@@ -122,9 +123,16 @@ class Identities:
         """Return the gallery as the catalog has it, loaded again when another process has written."""
         version = self._catalog.version()
         if self._gallery is None or version != self._version:
-            known = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, is_assigned=True)
-            self._gallery, self._version = self._filled(known), version
+            self._gallery, self._version = self._filled(self._load_known()), version
         return self._gallery
+
+    def _load_known(self) -> FaceTable:
+        """Return the faces that belong to somebody, perhaps with others."""
+        engine_id, n_dims = self._engine.id, self._engine.info.n_dims
+        vectors = self._vectors_of(engine_id)
+        if vectors is None:
+            return self._catalog.faces.load(engine_id, n_dims=n_dims, is_assigned=True)
+        return all_faces(self._catalog, engine_id, n_dims, vectors)
 
     def _filled(self, known: FaceTable) -> Gallery:
         """Return a gallery of faces that belong to somebody."""
@@ -240,8 +248,8 @@ class Identities:
 
     def _vectors(self) -> Vectors:
         """Return those of all faces, or of those that belong to nobody."""
-        if self._all_vectors is not None:
-            return self._all_vectors()
+        if (vectors := self._vectors_of(self._engine.id)) is not None:
+            return vectors
         pool = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, people=[NOBODY])
         return Vectors([Block(pool.ids, pool.embeddings)])
 
@@ -398,8 +406,8 @@ def _report(n_pool: int, n_matched: int, groups: Sequence[Group], n_new_people: 
 
 
 def fill_gallery(gallery: Gallery, faces: FaceTable) -> None:
-    """Add faces that belong to somebody."""
-    gallery.fill(faces.people, _members(faces))
+    """Add those faces that belong to somebody."""
+    gallery.fill(faces.people, _members(faces), np.flatnonzero(faces.people != NOBODY))
 
 
 def put_faces(gallery: Gallery, person_id: int, faces: FaceTable) -> None:

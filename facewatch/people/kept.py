@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from facewatch.matching.search import Stored
     from facewatch.people.overview import KnownTiles
     from facewatch.people.resemblance import KnownLooks
+    from facewatch.people.split import KnownPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,4 @@ class KeptTogether:
     tiles: Kept[KnownTiles] = field(default_factory=Kept)
     looks: Kept[KnownLooks] = field(default_factory=Kept)
     mapped: Kept[Stored] = field(default_factory=Kept)
+    split: Kept[KnownPlan] = field(default_factory=Kept)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from facewatch.catalog import Catalog, KnownEngine, KnownFile, Mark, display
+from facewatch.catalog import Catalog, FaceTable, KnownEngine, KnownFile, Mark, display
 from facewatch.errors import CatalogError, EngineError, Fault, NotKnownError
 from facewatch.fs import sidecar
 from facewatch.fs.locks import file_lock
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from facewatch.indexing.engine import WantedEngine
     from facewatch.indexing.pool import Workers
     from facewatch.people.lookup import Lookup
-    from facewatch.types import Analysis, Floats
+    from facewatch.types import Analysis, Floats, Ints
 
 _T = TypeVar("_T")
 
@@ -205,6 +205,13 @@ class Search:
         with self._catalog.read():
             engine = self._engine_in_use()
             return self._kept.load(engine) if engine else Vectors([])
+
+    def vectors_at_hand(self, engine_id: int) -> Vectors | None:
+        """Return the vectors of all faces, as this engine sees them, from the file and without writing it; None: there
+        is none, or the engine is not the one in use."""
+        with self._catalog.read():
+            engine = self._engine_in_use()
+            return self._kept.at_hand(engine) if engine is not None and engine.id == engine_id else None
 
     def _near_enough(self, engine: KnownEngine) -> float | None:
         """Return how near a face must be to one of a person's to be matched with it."""
@@ -411,6 +418,25 @@ class _Agreed:
     """Whether nothing has come since."""
 
 
+def all_faces(catalog: Catalog, engine_id: int, n_dims: int, vectors: Vectors | None) -> FaceTable:
+    """Return all faces of the library as this engine sees them.
+
+    Args:
+        vectors: those of all faces by this engine; None, or where some are not among them: they are read.
+    """
+    if vectors is not None:
+        with suppress(KeyError):
+            return catalog.faces.load_with(engine_id, lambda ids: _vectors_of(ids, vectors))
+    return catalog.faces.load(engine_id, n_dims=n_dims)
+
+
+def _vectors_of(ids: Ints, vectors: Vectors) -> Floats:
+    found = vectors.taken(ids)
+    if len(found) < len(ids):
+        raise KeyError("a face has no vector")
+    return found.vectors
+
+
 class KeptVectors:
     """The vectors of a catalog's faces, kept in a file beside it from one time to the next.
 
@@ -438,6 +464,15 @@ class KeptVectors:
         held = agreed.held
         if held is None or not agreed.is_complete:
             held = self._try_to_write(engine) or self._in_memory(engine, held)
+        self._held = {engine.id: held}
+        return held.vectors
+
+    def at_hand(self, engine: KnownEngine) -> Vectors | None:
+        """Return all vectors of an engine, mapped from the file as far as it goes; None: it is of no use."""
+        agreed = self._agreed(engine, self._best(engine))
+        if agreed.held is None:
+            return None
+        held = agreed.held if agreed.is_complete else self._in_memory(engine, agreed.held)
         self._held = {engine.id: held}
         return held.vectors
 

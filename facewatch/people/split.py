@@ -10,7 +10,8 @@ least one is somebody else. Poor faces, which look like each other, make no part
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import hashlib
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from facewatch.clustering.linkage import STRICT, LinkageTree, cut_tree
 from facewatch.errors import DecisionError
 from facewatch.matching import Gallery, MatchSettings
 from facewatch.people.identities import fill_gallery
-from facewatch.types import Thresholds, Tier
+from facewatch.types import Kept, Thresholds, Tier
 
 if TYPE_CHECKING:
     from facewatch.indexing.engine import EngineInUse
@@ -99,6 +100,14 @@ class SplitPlan:
         return self.parts[1:]
 
 
+@dataclass(frozen=True, slots=True)
+class KnownPlan:
+    """A plan, and what it hangs on."""
+
+    about: Hashable
+    plan: SplitPlan
+
+
 def plan_split(
     catalog: Catalog,
     engine: EngineInUse,
@@ -107,8 +116,12 @@ def plan_split(
     *,
     into: int | None = None,
     is_strict: bool = False,
+    kept: Kept[KnownPlan] | None = None,
 ) -> SplitPlan:
     """Return how a person would be split, as the engine in use sees it; see `split_faces`.
+
+    Args:
+        kept: the last plan; of the same faces there is the same one, whatever else is decided.
 
     Raises:
         DecisionError: there is nothing that could be split, or not into that many parts.
@@ -122,7 +135,22 @@ def plan_split(
             found = loose_faces(catalog, table, thresholds, settings)
             loose = [face_id for one in found for face_id in one.faces]
     ceiling = thresholds.cluster - settings.strictness
-    return split_faces(person, table, unseen, ceiling=ceiling, into=into, is_strict=is_strict, loose=loose)
+    about = (_digest(table), tuple(unseen), ceiling, into, is_strict, tuple(loose))
+    known = kept.value if kept is not None else None
+    if known is None or known.about != about:
+        plan = split_faces(person, table, unseen, ceiling=ceiling, into=into, is_strict=is_strict, loose=loose)
+        known = KnownPlan(about, plan)
+        if kept is not None:
+            kept.value = known
+    return replace(known.plan, person=person)
+
+
+def _digest(table: FaceTable) -> bytes:
+    """Return what differs where any array of a table does."""
+    digest = hashlib.blake2b()
+    for name in table.__dataclass_fields__:
+        digest.update(getattr(table, name).tobytes())
+    return digest.digest()
 
 
 def split_faces(

@@ -120,7 +120,8 @@ def _plan(app: App, person: int, *, into: int | None, is_strict: bool) -> SplitP
     from facewatch.people.split import plan_split
 
     who, engine = person_at(app.catalog, person), app.engine.in_use()
-    return plan_split(app.catalog, engine, who, app.identities.settings, into=into, is_strict=is_strict)
+    settings, kept = app.identities.settings, app.kept.split
+    return plan_split(app.catalog, engine, who, settings, into=into, is_strict=is_strict, kept=kept)
 
 
 @api.post("/people/{person}/split")

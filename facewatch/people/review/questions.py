@@ -117,7 +117,13 @@ class _Atom:
 
 
 def open_questions(
-    catalog: Catalog, engine_id: int, info: EngineInfo, *, parts: Collection[Subset] = ()
+    catalog: Catalog,
+    engine_id: int,
+    info: EngineInfo,
+    *,
+    parts: Collection[Subset] = (),
+    table: FaceTable | None = None,
+    n_open: int | None = None,
 ) -> list[Question]:
     """Return every question that is open, best first.
 
@@ -127,14 +133,18 @@ def open_questions(
 
     Args:
         parts: what is asked about apart, because it was not all the same.
+        table: all faces of the library as this engine sees them; None: they are read.
+        n_open: how many faces are open; None: they are counted.
     """
-    scene = Scene(catalog, catalog.faces.load(engine_id, n_dims=info.n_dims), info)
+    if table is None:
+        table = catalog.faces.load(engine_id, n_dims=info.n_dims)
+    scene = Scene(catalog, table, info)
     about_known = list(_is_questions(scene, [part for part in parts if part.kind == "is"]))
     likely = {face_id for question in about_known if question.chance >= _LIKELY for face_id in question.loose}
     still = _still_questions(scene, [part for part in parts if part.kind == "still"])
     strangers = _strangers_questions(scene)
     questions = [*about_known, *_one_questions(scene), *still, *_who_questions(scene, likely), *strangers]
-    worth = _worth(scene, questions)
+    worth = _worth(scene, questions, catalog.faces.n_open() if n_open is None else n_open)
     names = catalog.people.names()
 
     def is_of_named(question: Question) -> bool:
@@ -146,7 +156,7 @@ def open_questions(
     return sorted(questions, key=lambda q: (not is_of_named(q), is_of_hub(q), -worth(q), q.id))
 
 
-def _worth(scene: Scene, questions: Iterable[Question]) -> Callable[[Question], float]:
+def _worth(scene: Scene, questions: Iterable[Question], n_open: int) -> Callable[[Question], float]:
     """Return what says how much an answer is worth: the share that it settles of all faces that are open, and, where
     somebody who has a name probably gains them, also the share of all that such people would gain. Faces that somebody
     loses who they are not count `_WRONG` times.
@@ -159,11 +169,11 @@ def _worth(scene: Scene, questions: Iterable[Question]) -> Callable[[Question], 
         for question in questions
         if question.kind == "is" and question.chance >= _LIKELY and scene.people[question.people[0]].name is not None
     }
-    n_open, n_likely = max(1, scene.catalog.faces.n_open()), sum(likely.values())
+    n_likely = sum(likely.values())
 
     def worth(question: Question) -> float:
         of_named = likely[question.id] / n_likely if question.id in likely else 0.0
-        return (question.settles + _WRONG * question.puts_right) / n_open + of_named
+        return (question.settles + _WRONG * question.puts_right) / max(1, n_open) + of_named
 
     return worth
 

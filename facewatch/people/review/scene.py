@@ -305,16 +305,15 @@ def faces_by_person(scene: Scene) -> dict[int, list[PoolFace]]:
     """Return the faces of the pool that may be somebody known, by that person: each the one it is most probably."""
     found: dict[int, list[PoolFace]] = defaultdict(list)
     profiles, limits = scene.profiles, scene.thresholds
-    faces = scene.table.embeddings[scene.pool]
+    faces, people = scene.table.embeddings[scene.pool], profiles.ids.tolist()
+    is_asked = [has_user_decided(scene.people[person_id]) for person_id in people]
     for i, best, far in rivals(faces, profiles, limit=face_limit(limits)):
-        row = int(scene.pool[i])
-        possible = [k for k in range(len(best)) if scene.can_be(row, int(profiles.ids[best[k]]))]
-        asked = [k for k in possible if has_user_decided(scene.person(int(best[k])))]
-        if not asked:
+        row, near = int(scene.pool[i]), list(zip(best.tolist(), far.tolist(), strict=True))
+        own, own_far = next(((k, d) for k, d in near if is_asked[k] and scene.can_be(row, people[k])), (None, 0.0))
+        if own is None:
             continue
-        own = asked[0]
-        next_far = min((float(far[k]) for k in possible if k != own), default=UNKNOWN)
-        chance = chance_of_face(float(far[own]), next_far, limits)
+        next_far = next((d for k, d in near if k != own and scene.can_be(row, people[k])), UNKNOWN)
+        chance = chance_of_face(own_far, next_far, limits)
         if chance >= LEAST_CHANCE:
-            found[int(profiles.ids[best[own]])].append(PoolFace(row, chance, float(far[own])))
+            found[people[own]].append(PoolFace(row, chance, own_far))
     return found

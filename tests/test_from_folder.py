@@ -82,3 +82,14 @@ def test_undo_brings_the_folder_back(place: Library, run: Any, action: str) -> N
         assert entries(app)[-1][1] == "folder"
     assert run("undo").code == 0
     assert (place.tree(), whose(place)) == (before, faces)
+
+
+def test_a_folder_that_was_emptied_says_nothing_and_is_filled_again(place: Library, run: Any) -> None:
+    before = place.tree()
+    for link in (place.people / "Ben").iterdir():
+        link.unlink()
+    told = run("folders").out
+    assert "Ben: was emptied, which says nothing about Ben" in told
+    assert "rejected" not in told
+    assert place.tree() == before
+    assert whose(place)["c.png"] == ["Ben"]

@@ -16,6 +16,7 @@ from facewatch.folders.model import FolderEntry, RecordedLink
 from facewatch.folders.readback import (
     FEW,
     Doubt,
+    FolderEmptied,
     FolderGone,
     FolderPutInto,
     FolderRenamed,
@@ -216,14 +217,26 @@ def test_a_new_folder_receives_what_was_moved_and_what_was_dropped(here: Place) 
     ]
 
 
-def test_an_emptied_folder_says_no_more_than_its_links(here: Place) -> None:
-    for photo in (1, 2, 3):
-        here.delete(f"Anna/{photo}.jpg")
-    assert {type(one) for one in here.seen()} == {LinkGone}
-    here.delete("Ben/1.jpg")
-    here.delete("Ben/4.jpg")
+def test_a_folder_that_was_emptied_says_nothing_of_its_links(here: Place) -> None:
+    mine = [here.link(f"Anna/{photo}.jpg") for photo in (1, 2, 3)]
+    for link in mine:
+        here.delete(link.path)
+    assert here.seen() == [FolderEmptied(1, "Anna", tuple(mine))]
     here.tree["Empty"] = FolderEntry("dir")
-    assert {type(one) for one in here.seen()} == {LinkGone}
+    assert here.seen() == [FolderEmptied(1, "Anna", tuple(mine))]
+
+
+def test_the_rest_of_links_that_were_moved_is_deleted(here: Place) -> None:
+    here.move("Anna/3.jpg", "Ben/3.jpg")
+    for photo in (1, 2):
+        here.delete(f"Anna/{photo}.jpg")
+    assert [type(one) for one in here.seen()] == [LinkMoved, LinkGone, LinkGone]
+
+
+def test_the_only_link_of_somebody_is_gone_when_it_is_deleted() -> None:
+    here = Place({1: {1}, 2: {2, 3}})
+    here.delete("Anna/1.jpg")
+    assert here.seen() == [LinkGone(here.link("Anna/1.jpg"))]
 
 
 @pytest.mark.parametrize(
@@ -382,7 +395,7 @@ places = st.builds(
 
 def _links_in(one: Observation) -> list[RecordedLink]:
     match one:
-        case FolderGone(links=links):
+        case FolderGone(links=links) | FolderEmptied(links=links):
             return list(links)
         case FolderPutInto(moved=moved):
             return [other.link for other in moved]

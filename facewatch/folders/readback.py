@@ -78,8 +78,18 @@ class FolderGone:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderEmptied:
+    """All links of a person are nowhere, several of them, and their folder is there: that means nothing. Some program
+    has cleared it, or it is a folder of which a move has only begun; nobody says so of a whole person."""
+
+    person_id: int
+    folder: str
+    links: tuple[RecordedLink, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LinkGone:
-    """A link is nowhere, and its folder is there."""
+    """A link is nowhere, its folder is there, and so are others of the same person, unless it was the only one."""
 
     link: RecordedLink
 
@@ -148,6 +158,7 @@ Observation = (
     FolderRenamed
     | FolderPutInto
     | FolderGone
+    | FolderEmptied
     | LinkGone
     | LinkMoved
     | PhotoDropped
@@ -338,8 +349,18 @@ class _Reader:
             mine = [link for link in self._by_person.get(person_id, ()) if link.link_id in self._missing]
             if mine:
                 yield FolderGone(person_id, self._homes[person_id], tuple(mine))
-        yield from (LinkGone(link) for link in self._still_missing() if link.person_id not in self._gone)
+        yield from self._find_gone()
         yield from self._find_dropped()
+
+    def _find_gone(self) -> Iterator[Observation]:
+        """Yield the links that are nowhere, though their folders are there."""
+        gone: dict[int, list[RecordedLink]] = defaultdict(list)
+        for link in self._still_missing():
+            if link.person_id not in self._gone:
+                gone[link.person_id].append(link)
+        emptied = {p for p, links in gone.items() if 1 < len(links) == len(self._by_person[p])}
+        yield from (FolderEmptied(p, self._homes[p], tuple(gone[p])) for p in sorted(emptied))
+        yield from (LinkGone(link) for links in gone.values() for link in links if link.person_id not in emptied)
 
     def _still_missing(self) -> list[RecordedLink]:
         return [link for link in self._links if link.link_id in self._missing]
@@ -470,7 +491,9 @@ class _Reader:
         homes = {p for p, links in self._by_person.items() if links}
         if len(homes) > 1 and homes <= self._gone:
             return Doubt.ALL_GONE
-        if sum(isinstance(one, _CHANGES) for one in found) > believed_changes(len(self._links), most_changes):
+        n_emptied = sum(len(one.links) for one in found if isinstance(one, FolderEmptied))
+        n_changes = n_emptied + sum(isinstance(one, _CHANGES) for one in found)
+        if n_changes > believed_changes(len(self._links), most_changes):
             return Doubt.TOO_MANY
         return None
 

@@ -21,6 +21,7 @@ from facewatch.errors import DecisionError, NotKnownError
 from facewatch.folders.model import RecordedLink
 from facewatch.folders.readback import (
     Doubt,
+    FolderEmptied,
     FolderGone,
     FolderPutInto,
     FolderRenamed,
@@ -79,6 +80,8 @@ class Aside(StrEnum):
     """A file stands where a link was."""
     LOST = "lost"
     """Some program spoiled the link; it is made again."""
+    EMPTIED = "emptied"
+    """All links of a folder are gone, and the folder is there; they are made again."""
     ON_THE_WAY = "on_the_way"
     """A program that synchronises folders is just moving it."""
     REFUSED = "refused"
@@ -157,6 +160,8 @@ class Conclusions:
                 case FolderRenamed() | FolderPutInto():
                     self._follow(one)
                     self._attempt(one.new or one.old, partial(self._rename_or_merge, one))
+                case FolderEmptied():
+                    self.asides.append(LeftAside(Aside.EMPTIED, one.folder, self._label(one.person_id)))
                 case LinkKept() | LinkLost() | LinkReplaced() | LinkOnTheWay() | Unknown():
                     self._note(one)
         for who, to, moved, dropped in _by_receiver(seen):
@@ -570,7 +575,7 @@ def _concerned(seen: ReadBack) -> frozenset[int]:
     people: set[int] = set()
     for one in seen.observations:
         match one:
-            case FolderRenamed(person_id) | FolderGone(person_id):
+            case FolderRenamed(person_id) | FolderGone(person_id) | FolderEmptied(person_id):
                 people.add(person_id)
             case FolderPutInto(person_id, into=into):
                 people |= {person_id, into}

@@ -74,6 +74,11 @@ def aside(left: LeftAside) -> str:
             return f"{left.path}: a file now, where a link of {left.who} was; it stays, and decides nothing"
         case Aside.LOST:
             return f"{left.path}: some program has left nothing of this link of {left.who}; it is made again"
+        case Aside.EMPTIED:
+            return (
+                f"{left.path}: was emptied, which says nothing about {left.who}; its links are made again. To hide a "
+                "person, delete the folder itself"
+            )
         case Aside.ON_THE_WAY:
             return f"{left.path}: has a hidden name now; a program is moving it, and it waits"
         case Aside.REFUSED:

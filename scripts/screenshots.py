@@ -54,35 +54,35 @@ README_SIZE = (1120, 700)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PageAddress:
     """A page, by the name of its picture."""
 
     name: str
     path: str
 
 
-def places(url: str) -> list[Place]:
+def places(url: str) -> list[PageAddress]:
     """Return the pages, those of one person, face and photo for the person with the most photos."""
     people = _json(url, "people?limit=1")["people"]
     person = people[0] if people else {"id": 1, "cover_id": 1, "label": "nobody"}
     faces = _json(url, f"people/{person['id']}/faces").get("faces") or [{"photo_id": 1}]
     return [
-        Place("people", ""),
-        Place("people-search", "?q=an"),
-        Place("person", f"person/{person['id']}"),
-        Place("person-doubt", f"person/{person['id']}?sort=doubt"),
-        Place("person-split", f"person/{person['id']}/split"),
-        Place("review", "review"),
-        Place("photo", f"photo/{faces[0].get('photo_id', 1)}"),
-        Place("photos", "photos"),
-        Place("search", f"search?face={person['cover_id']}"),
-        Place("pool", "pool"),
-        Place("map", "map"),
-        Place("stats", "stats"),
-        Place("evaluation", "stats/evaluation"),
-        Place("history", "history"),
-        Place("status", "status"),
-        Place("error", "person/999999"),
+        PageAddress("people", ""),
+        PageAddress("people-search", "?q=an"),
+        PageAddress("person", f"person/{person['id']}"),
+        PageAddress("person-doubt", f"person/{person['id']}?sort=doubt"),
+        PageAddress("person-split", f"person/{person['id']}/split"),
+        PageAddress("review", "review"),
+        PageAddress("photo", f"photo/{faces[0].get('photo_id', 1)}"),
+        PageAddress("photos", "photos"),
+        PageAddress("search", f"search?face={person['cover_id']}"),
+        PageAddress("pool", "pool"),
+        PageAddress("map", "map"),
+        PageAddress("stats", "stats"),
+        PageAddress("evaluation", "stats/evaluation"),
+        PageAddress("history", "history"),
+        PageAddress("status", "status"),
+        PageAddress("error", "person/999999"),
     ]
 
 
@@ -113,8 +113,10 @@ def shoot(browser: Browser, url: str, target: Path, *, size: tuple[int, int], sc
 
 
 def _wait_for_pictures(page: Page) -> None:
+    from playwright.sync_api import TimeoutError
+
     page.wait_for_timeout(300)
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(TimeoutError):
         page.wait_for_function(
             "[...document.images].every((one) => one.complete || one.loading === 'lazy')", timeout=8000
         )

@@ -21,9 +21,9 @@ from facewatch.catalog.person import FacesBy
 from facewatch.engines import fake
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.arrange import Arranged, separate
-from facewatch.people.person import faces_by_date, faces_by_doubt, person_at
+from facewatch.people.person import faces_by_date, faces_by_doubt, facts_about, person_at
 from facewatch.people.resemblance import distances_to_others
-from facewatch.presentation.person import tiles_by_date, tiles_by_doubt
+from facewatch.presentation.person import tiles_by_date, tiles_by_doubt, title_of
 from facewatch.web.server import make_site
 
 
@@ -68,6 +68,15 @@ def test_who_is_on_photos_with_somebody_is_listed_also_by_the_users_word(family:
     with browsing(family) as client:
         together = ok(client.get("/api/v1/people/1/with"))["people"]
     assert [(one["label"], one["n_photos"]) for one in together] == [("Ben", 1), ("Person 0003", 1)]
+
+
+@pytest.mark.parametrize("name", ["Or", "Anna Maria", "2019-05", "Zoë", "in:Rome", 'the "Duke"'])
+def test_the_link_to_somebodys_photos_finds_them_whatever_the_name(family: Library, name: str) -> None:
+    with family.app() as app:
+        renamed = app.corrections.rename("p1", name)
+        assert app.photos().understand(title_of(facts_about(app.catalog, 1, app.overview.tiles())).photos).people == (
+            (renamed.person.id,),
+        )
 
 
 def test_faces_of_photos_that_are_gone_are_listed_and_marked(family: Library) -> None:

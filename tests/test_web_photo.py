@@ -125,7 +125,7 @@ def test_by_doubt_a_face_of_somebody_else_comes_first(browser: Browser, family: 
     ):
         first = page.locator(".tile").first
         expect(first).to_have_attribute("data-face", str(wrong))
-        expect(page.locator(".faces-heading").first).to_have_text("Nearer to somebody else")
+        expect(page.locator(".tiles-heading").first).to_have_text("Nearer to somebody else")
         expect(first.locator(".suspect")).to_contain_text(f"nearer to {other.label}")
 
 

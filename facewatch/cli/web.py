@@ -9,7 +9,6 @@ import click
 
 from facewatch.cli.output import echo
 from facewatch.cli.program import State, command, pass_state
-from facewatch.errors import WebError
 
 if TYPE_CHECKING:
     from facewatch.config import Config
@@ -79,20 +78,18 @@ def server_of(config: Config, *, host: str = HOST, port: int = PORT, needs_catal
     """Return the server of a catalog, which has its address.
 
     Raises:
-        FacewatchError: there is no catalog, or the address cannot be had.
+        WebError: the address cannot be had, or lets others in without a token.
+        FacewatchError: there is no catalog.
     """
     from facewatch.app import App
     from facewatch.people.kept import KeptTogether
-    from facewatch.web.security import AccessRules, is_loopback
+    from facewatch.web.security import AccessRules, check_is_guarded
     from facewatch.web.server import Server, make_site
 
     # What is wrong with the settings or the catalog is said at once.
     with App(config, needs_catalog=needs_catalog) as app:
         token = app.catalog.settings.get(TOKEN)
-    if token is None and not is_loopback(host):
-        raise WebError(f"{host}: other machines reach it, so it needs a token: `facewatch web --new-token` makes one")
-    if token is None and config["web.hosts"]:
-        raise WebError("web.hosts: a proxy lets others in, so it needs a token: `facewatch web --new-token` makes one")
+    check_is_guarded(host, config["web.hosts"], token)
     rules = AccessRules.of(host, config["web.hosts"], token)
     kept = KeptTogether()
     site = make_site(lambda: App(config, needs_catalog=True, kept=kept), rules=rules, is_kept_ready=True)

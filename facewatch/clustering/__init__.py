@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ TUNABLE = {
     "infomap": {"eps": "edge_ceiling"},
 }
 """Name of a method -> what users may set of it, beside what all methods take, and the parameter that is."""
+
+
+def installed_methods() -> list[str]:
+    """Return the names of the methods that can be used here: infomap is a package of its own."""
+    return [name for name in METHODS if name != "infomap" or find_spec("infomap")]
 
 
 class Clusterer(Protocol):

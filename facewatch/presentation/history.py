@@ -64,6 +64,10 @@ def by_day(steps: Iterable[JournalStep]) -> list[tuple[str, list[StepLine]]]:
     return [(day, list(lines)) for day, lines in groupby(map(step_line, steps), key=lambda line: line.day)]
 
 
+def no_decision(entry_id: int) -> str:
+    return f"there is no decision {ids.decision(entry_id)}"
+
+
 def undo_question(details: DecisionDetails) -> str:
     """Return what is to be known before a decision is undone."""
     n = len(details.chain)

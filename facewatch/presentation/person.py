@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from facewatch import ids
 from facewatch.people.person import PersonFace
+from facewatch.people.photos.words import quoted
 from facewatch.text import plural
 from facewatch.types import Tier
 
@@ -356,4 +357,4 @@ def photos_with(people: Iterable[tuple[int, str, bool]]) -> str:
 def _searched(person_id: int, label: str, is_named: bool) -> str:
     if not is_named or '"' in label:
         return ids.person(person_id)
-    return label if label.isalpha() else f'"{label}"'
+    return f'"{label}"' if " " in label else quoted(label)

@@ -118,9 +118,9 @@ class Aftermath:
         try:
             value = await following
         except FacewatchError as error:
-            fault = str(error)
+            fault = error.on_page
             log.warning("%s", error)
-        except Exception:
+        except Exception:  # nobody waits for it who could be told otherwise
             fault = NOT_FOLLOWED
             log.exception("what follows from a decision failed")
         if fault != self._faults.get(what, ""):

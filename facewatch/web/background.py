@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from facewatch.errors import EngineError, FacewatchError
 from facewatch.indexing import processes
+from facewatch.presentation.refusals import FAILED
 from facewatch.presentation.status import ENDED
 from facewatch.types import Progress
 
@@ -86,10 +87,10 @@ class Background:
         try:
             result = await asyncio.to_thread(_outcome_of, process, pipe, theirs, note=note, is_wanted=is_wanted)
         except FacewatchError as error:
-            fault = str(error)
-        except Exception as error:
+            fault = error.on_page
+        except Exception:  # nobody waits for it who could be told otherwise
             log.exception("work in the background failed")
-            fault = str(error) or type(error).__name__
+            fault = FAILED
         # Where it was ended, nobody wants to know.
         if self._process is process:
             self._process = None
@@ -148,4 +149,4 @@ def _do(pipe: connection.Connection, work: Work, config: Config) -> None:
     try:
         pipe.send(("result", work(config, report)))
     except FacewatchError as error:
-        pipe.send(("fault", str(error)))
+        pipe.send(("fault", error.on_page))

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, model_validator
 
 from facewatch import ids
 from facewatch.app import App
 from facewatch.people.corrections import Decisions, Renamed
 from facewatch.people.record import Decided
 from facewatch.presentation.corrections import said_on_page, undone_on_page
+from facewatch.web.parameters import Name, Number, Numbers
 from facewatch.web.site import Site, SiteParts
 
 api = APIRouter(tags=["corrections"])
-
-Number = Annotated[int, Field(ge=1, lt=2**63)]
-"""An id."""
-Numbers = Annotated[list[Number], Field(min_length=1, max_length=10_000)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class DecisionOutcome(BaseModel):
@@ -34,6 +29,12 @@ class DecisionOutcome(BaseModel):
     """Whom it was about; the first is the one that stays."""
     is_redoable: bool = False
     """Whether it was an undo, which /journal/redo takes back."""
+
+
+class SaidRow(BaseModel):
+    """What came of something that is no decision, in a sentence."""
+
+    said: str
 
 
 class NewName(BaseModel):

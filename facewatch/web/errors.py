@@ -20,6 +20,7 @@ from facewatch.errors import (
 )
 from facewatch.people.assigning import NameTakenError
 from facewatch.people.search import UnusablePhotoError
+from facewatch.presentation.refusals import FAILED, NOT_UNDERSTOOD
 from facewatch.web.security import HEADERS, refused
 
 log = logging.getLogger(__name__)
@@ -59,12 +60,12 @@ def add_error_answers(site: FastAPI) -> None:
     @site.exception_handler(RequestValidationError)
     async def bad_input(request: Request, error: RequestValidationError) -> Response:
         faults = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
-        return answer(request, 422, faults or "the request is not understood")
+        return answer(request, 422, faults or NOT_UNDERSTOOD)
 
     @site.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return answer(request, 500, "facewatch failed on this; the log says why")
+        return answer(request, 500, FAILED)
 
 
 def answer(request: Request, status: int, sentence: str) -> Response:

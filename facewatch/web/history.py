@@ -6,14 +6,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from facewatch.app import App
 from facewatch.errors import NotKnownError
 from facewatch.people.history import DecisionDetails, HistoryPage, JournalStep, decision_details, history_page
 from facewatch.presentation.corrections import describe
-from facewatch.presentation.history import by_day, step_line, undo_question
+from facewatch.presentation.history import by_day, no_decision, step_line, undo_question
 from facewatch.presentation.html import render
+from facewatch.web.parameters import Before, Number
 from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
@@ -21,9 +22,6 @@ api = APIRouter(tags=["journal"])
 
 PAGE = 50
 """Entries on one page."""
-
-Number = Annotated[int, Field(ge=1, lt=2**63)]
-Before = Annotated[int | None, Query(ge=1, lt=2**63)]
 
 
 class JournalEntry(BaseModel):
@@ -66,7 +64,7 @@ async def history(site: Site, who: str = "", before: Before = None, runs: bool =
         try:
             person = app.lookup.person(who) if who.strip() else None
         except NotKnownError as error:
-            return None, "", str(error)
+            return None, "", error.on_page
         found = history_page(app.catalog, PAGE, before=before, person_id=person.id if person else None, with_runs=runs)
         return found, person.label if person else "", ""
 
@@ -102,7 +100,7 @@ async def decision(site: Site, entry: Number) -> str:
 async def _details(site: SiteParts, entry: int) -> DecisionDetails:
     details = await site.access.read(lambda app: decision_details(app.catalog, entry))
     if details is None:
-        raise NotKnownError(f"there is no decision d{entry}")
+        raise NotKnownError(no_decision(entry))
     return details
 
 
@@ -110,7 +108,7 @@ async def _details(site: SiteParts, entry: int) -> DecisionDetails:
 async def list_journal(
     site: Site,
     before: Before = None,
-    person: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    person: Number | None = None,
     runs: bool = False,
     limit: Annotated[int, Query(ge=1, le=500)] = PAGE,
 ) -> JournalPart:

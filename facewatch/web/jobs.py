@@ -179,7 +179,7 @@ class Jobs:
     def note_outdated(self, number: int, error: OutdatedError) -> None:
         """It cannot be applied any more."""
         if self.preview is not None and self.preview.number == number:
-            self.preview = replace(self.preview, outdated=str(error))
+            self.preview = replace(self.preview, outdated=error.on_page)
             self._tell()
 
 

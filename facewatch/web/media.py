@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
@@ -34,6 +34,8 @@ from facewatch.indexing.picture_maker import (
 )
 from facewatch.presentation.html import render
 from facewatch.presentation.media import why_no_picture
+from facewatch.presentation.refusals import NO_PICTURE
+from facewatch.web.parameters import Number
 from facewatch.web.security import ASKED_AGAIN
 
 if TYPE_CHECKING:
@@ -220,9 +222,6 @@ def tag_of(name: PictureName) -> str:
     return f'"{name.side}-{name.digest}"'
 
 
-Number = Annotated[int, Path(ge=1, lt=2**63)]
-
-
 @router.get("/face/{face_id}")
 async def face(request: Request, face_id: Number) -> Response:
     return await _answer(request, lambda catalog, ticket: find_face(catalog, face_id, ticket, side=FACE_SIDE))
@@ -247,7 +246,7 @@ async def _answer(request: Request, find: Find) -> Response:
     media: Media = request.app.state.parts.media
     given = await media.picture(find, request.headers.get("If-None-Match", ""), _gone(request))
     if given is None:
-        raise HTTPException(404, "there is no such picture")
+        raise HTTPException(404, NO_PICTURE)
     if given.jpeg is None and given.made is not None:
         return _placeholder(given.made)
     is_for_ever = request.query_params.get("v") == given.name.digest

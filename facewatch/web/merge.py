@@ -11,7 +11,7 @@ from facewatch.people.merging import preview_merge
 from facewatch.presentation.html import render
 from facewatch.presentation.people import merge_notes, merge_question
 from facewatch.presentation.person import similar_text
-from facewatch.web.corrections import Number
+from facewatch.web.parameters import Number
 from facewatch.web.person import similar_to
 from facewatch.web.site import Site
 

@@ -14,6 +14,7 @@ from facewatch.presentation.html import render
 from facewatch.presentation.people import nobody_yet, person_note
 from facewatch.reports.status import at_work
 from facewatch.web.paging import Pages
+from facewatch.web.parameters import Limit, Offset
 from facewatch.web.site import Site, SiteParts
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ async def list_people(
     site: Site,
     q: str = "",
     which: Which = Which.ALL,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
+    offset: Offset = 0,
+    limit: Limit = PAGE,
 ) -> PeopleRows:
     """List people whose name or label holds `q`: named ones first, then by how many photos they are on."""
     tiles = matching(await everybody(site), q, which=which)

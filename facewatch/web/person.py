@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
 
@@ -32,6 +31,7 @@ from facewatch.presentation.person import (
     title_of,
 )
 from facewatch.web.paging import Pages
+from facewatch.web.parameters import Limit, Number, Offset
 from facewatch.web.people import everybody
 from facewatch.web.site import Site, SiteParts
 
@@ -42,8 +42,6 @@ PAGE = 240
 """Faces on one page; more are loaded as one scrolls."""
 
 MOST_SIMILAR = 8
-
-PersonId = Annotated[int, Path(ge=1, lt=2**63)]
 
 
 class Span(BaseModel):
@@ -172,7 +170,7 @@ def n_faces_of(facts: PersonFacts, by: FacesBy) -> int:
 
 @pages.get("/person/{person}", response_class=HTMLResponse)
 async def person_page(
-    site: Site, paging: Pages, person: PersonId, sort: FaceOrder = FaceOrder.DATE, by: FacesBy = FacesBy.ALL
+    site: Site, paging: Pages, person: Number, sort: FaceOrder = FaceOrder.DATE, by: FacesBy = FacesBy.ALL
 ) -> Response:
     # Beside each other, as far as there are cores.
     facts, _ = await asyncio.gather(facts_of(site, person), _get_ready(site, person, sort))
@@ -210,7 +208,7 @@ def _query(sort: FaceOrder, by: FacesBy) -> dict[str, str]:
 
 
 @pages.get("/person/{person}/look-alikes", response_class=HTMLResponse)
-async def look_alikes_page(site: Site, person: PersonId) -> Response:
+async def look_alikes_page(site: Site, person: Number) -> Response:
     facts, similar = await asyncio.gather(facts_of(site, person), similar_to(site, person))
     one = facts.person
     if one.id != person:
@@ -229,7 +227,7 @@ async def look_alikes_page(site: Site, person: PersonId) -> Response:
 
 
 @api.get("/people/{person}")
-async def one_person(site: Site, person: PersonId) -> PersonDetails:
+async def one_person(site: Site, person: Number) -> PersonDetails:
     """Return a person, or whom it has become part of."""
     facts = await facts_of(site, person)
     one, totals = facts.person, facts.totals
@@ -252,11 +250,11 @@ async def one_person(site: Site, person: PersonId) -> PersonDetails:
 @api.get("/people/{person}/faces")
 async def list_faces(
     site: Site,
-    person: PersonId,
+    person: Number,
     sort: FaceOrder = FaceOrder.DATE,
     by: FacesBy = FacesBy.ALL,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    offset: Offset = 0,
+    limit: Limit = 200,
 ) -> PersonFaceRows:
     """List a person's faces: newest first, or those first that are most in doubt."""
     facts = await facts_of(site, person)
@@ -282,7 +280,7 @@ def _face_row(one: PersonFace) -> PersonFaceRow:
 
 
 @api.get("/people/{person}/with")
-async def list_companions(site: Site, person: PersonId) -> CompanionRows:
+async def list_companions(site: Site, person: Number) -> CompanionRows:
     """List who is on most photos with a person."""
     facts = await facts_of(site, person)
     return CompanionRows(people=[_companion_row(one) for one in facts.companions])
@@ -305,7 +303,7 @@ async def own_similarity_of(site: SiteParts, person: int) -> float | None:
 
 
 @api.get("/people/{person}/look-alikes")
-async def list_look_alikes(site: Site, person: PersonId) -> SimilarRows:
+async def list_look_alikes(site: Site, person: Number) -> SimilarRows:
     """List who looks most like a person."""
     one = (await facts_of(site, person)).person
     own, similar = await own_similarity_of(site, one.id), await similar_to(site, one.id)

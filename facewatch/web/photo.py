@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel, Field, model_validator
 
@@ -24,16 +24,16 @@ from facewatch.people.photos.browse import (
 from facewatch.people.photos.whole import FaceOnPhoto, WholePhoto, face_on_photo, whole_photo
 from facewatch.presentation.html import render
 from facewatch.presentation.photo import ShownPosition, boxes_of, position_shown, title_of, why_lines
+from facewatch.presentation.refusals import NO_FACE
 from facewatch.types import Box
-from facewatch.web.corrections import DecisionOutcome, Name, Number, decide, outcome_of
-from facewatch.web.person import PersonId, doubts_of
+from facewatch.web.corrections import DecisionOutcome, decide, outcome_of
+from facewatch.web.parameters import Name, Number
+from facewatch.web.person import doubts_of
 from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
 api = APIRouter(tags=["photos"])
 
-PhotoId = Annotated[int, Path(ge=1, lt=2**63)]
-FaceId = Annotated[int, Path(ge=1, lt=2**63)]
 Words = Annotated[str, Query(max_length=500)]
 """A search for photos, see `facewatch photos`; the page goes to the photo before and behind in it."""
 Origin = Annotated[str, Query(alias="from", pattern=f"^(?:{FACE_LIST.pattern})$", max_length=60)]
@@ -41,16 +41,21 @@ Origin = Annotated[str, Query(alias="from", pattern=f"^(?:{FACE_LIST.pattern})$"
 Pixel = Annotated[int, Field(ge=-100_000, le=1_000_000)]
 
 
-class PhotoFaceRow(BaseModel):
-    """A face of a photo; its box in pixels of the upright photo."""
+class BoxRow(BaseModel):
+    """Where a face is, in pixels of the upright photo."""
 
-    id: int
-    number: int
-    """From left to right, from 1."""
     x: int
     y: int
     w: int
     h: int
+
+
+class PhotoFaceRow(BoxRow):
+    """A face of a photo."""
+
+    id: int
+    number: int
+    """From left to right, from 1."""
     person_id: int | None
     label: str | None
     guess: str | None
@@ -155,7 +160,7 @@ async def _faces_of(site: SiteParts, wanted: FaceList) -> BrowseOrder:
 
 
 @pages.get("/photo/{photo}", response_class=HTMLResponse)
-async def photo_page(site: Site, photo: PhotoId, q: Words = "", origin: Origin = "", face: int = 0) -> str:
+async def photo_page(site: Site, photo: Number, q: Words = "", origin: Origin = "", face: int = 0) -> str:
     whole = await _photo(site, photo)
     return render(
         "web/photo.html",
@@ -170,23 +175,23 @@ async def photo_page(site: Site, photo: PhotoId, q: Words = "", origin: Origin =
 
 
 @pages.get("/face/{face}")
-async def face_page(site: Site, face: FaceId) -> RedirectResponse:
+async def face_page(site: Site, face: Number) -> RedirectResponse:
     """Lead to the photo of a face."""
     rows = await site.access.read(lambda app: app.catalog.faces.rows([face]))
     if not rows:
-        raise NotKnownError("there is no such face any more")
+        raise NotKnownError(NO_FACE)
     return RedirectResponse(f"/photo/{rows[0].photo_id}?face={face}", 307)
 
 
 @api.get("/faces/{face}")
-async def one_face(site: Site, face: FaceId) -> FaceDetails:
+async def one_face(site: Site, face: Number) -> FaceDetails:
     """Return a face."""
     photo_id, one = await site.access.read(lambda app: face_on_photo(app.catalog, face))
     return FaceDetails(photo_id=photo_id, **_face_row(one).model_dump())
 
 
 @api.get("/photos/{photo}")
-async def one_photo(site: Site, photo: PhotoId) -> PhotoDetails:
+async def one_photo(site: Site, photo: Number) -> PhotoDetails:
     """Return a photo with its faces."""
     whole = await _photo(site, photo)
     found = whole.found
@@ -220,14 +225,14 @@ def _face_row(one: FaceOnPhoto) -> PhotoFaceRow:
 
 
 @api.get("/faces/{face}/why")
-async def why(site: Site, face: FaceId) -> WhyLines:
+async def why(site: Site, face: Number) -> WhyLines:
     """Say in two lines at most why a face is where it is."""
     explained = await site.access.consult(lambda app: app.explainer().explain(ids.face(face)))
     return WhyLines(lines=why_lines(explained.whys[0]) if explained.whys else [])
 
 
 @api.post("/photos/{photo}/faces")
-async def add_face(site: Site, photo: PhotoId, missed: MissedFace) -> DecisionOutcome:
+async def add_face(site: Site, photo: Number, missed: MissedFace) -> DecisionOutcome:
     """Add a face that was missed; it is embedded at once."""
     box = Box(missed.x, missed.y, missed.w, missed.h)
 
@@ -238,13 +243,13 @@ async def add_face(site: Site, photo: PhotoId, missed: MissedFace) -> DecisionOu
 
 
 @api.post("/photos/{photo}/present")
-async def present(site: Site, photo: PhotoId, somebody: Receiver) -> DecisionOutcome:
+async def present(site: Site, photo: Number, somebody: Receiver) -> DecisionOutcome:
     """Say that somebody is in a photo without a face."""
     who = somebody.who or ""
     return await decide(site, lambda decisions: decisions.present(who, [photo], is_new=somebody.is_new))
 
 
 @api.post("/photos/{photo}/absent/{person}")
-async def absent(site: Site, photo: PhotoId, person: PersonId) -> DecisionOutcome:
+async def absent(site: Site, photo: Number, person: Number) -> DecisionOutcome:
     """Take that back."""
     return await decide(site, lambda decisions: decisions.absent(ids.person(person), [photo]))

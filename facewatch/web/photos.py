@@ -21,6 +21,7 @@ from facewatch.presentation.html import render
 from facewatch.presentation.people import person_note
 from facewatch.presentation.photos import found_line, photo_tiles, totals_lines
 from facewatch.web.paging import Pages
+from facewatch.web.parameters import Limit, Offset
 from facewatch.web.people import everybody
 from facewatch.web.photo import Words
 from facewatch.web.site import Site, SiteParts
@@ -141,7 +142,7 @@ async def photos_page(site: Site, paging: Pages, q: Words = "") -> str:
         query={"q": q} if q else {},
         line=search.line,
         notes=search.notes,
-        fault=str(fault) if fault else "",
+        fault=fault.on_page if fault else "",
         is_understood=not isinstance(fault, QueryError),
         part=part,
         tiles=photo_tiles(found, offline),
@@ -152,8 +153,8 @@ async def photos_page(site: Site, paging: Pages, q: Words = "") -> str:
 async def list_photos(
     site: Site,
     q: Words = "",
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
+    offset: Offset = 0,
+    limit: Limit = PAGE,
 ) -> FoundRows:
     """Find photos by the words of `facewatch photos`: with Anna Ben, without Carl, faces:3+, 2019, in:Holidays."""
     search = await _found(site, q)

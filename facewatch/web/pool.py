@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
@@ -14,6 +13,7 @@ from facewatch.catalog.pool import PoolKind
 from facewatch.presentation.html import render
 from facewatch.presentation.pool import pool_tiles
 from facewatch.web.paging import Pages
+from facewatch.web.parameters import Limit, Offset
 from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
@@ -72,8 +72,8 @@ async def pool_page(site: Site, paging: Pages, kind: PoolKind = PoolKind.OPEN) -
 async def list_pool(
     site: Site,
     kind: PoolKind = PoolKind.OPEN,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
+    offset: Offset = 0,
+    limit: Limit = PAGE,
 ) -> PoolFaceRows:
     """List faces that belong to nobody; those that may be one person stand together."""
     ids = await _ids(site, kind)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from facewatch.app import App
+from facewatch.clustering import installed_methods
 from facewatch.errors import OutdatedError
 from facewatch.people.recluster_preview import Fate
 from facewatch.presentation.html import render
@@ -22,9 +22,10 @@ from facewatch.presentation.recluster import (
     preview_row,
 )
 from facewatch.settings import ReclusterField, recluster_fields
-from facewatch.web.corrections import DecisionOutcome, outcome_of
+from facewatch.web.corrections import DecisionOutcome, SaidRow, outcome_of
 from facewatch.web.jobs import Preview
 from facewatch.web.paging import Pages
+from facewatch.web.parameters import Number
 from facewatch.web.site import Site
 
 pages = APIRouter()
@@ -63,13 +64,6 @@ class PreviewRow(BaseModel):
     """As `facewatch recluster --dry-run --json` prints it; null: it is not ready."""
 
 
-class SaidRow(BaseModel):
-    said: str
-
-
-Number = Annotated[int, Path(ge=1, lt=2**31)]
-
-
 @pages.get("/recluster", response_class=HTMLResponse)
 async def recluster(site: Site, page: Pages, fate: Annotated[Fate | None, Query()] = None) -> str:
     def work(app: App) -> tuple[list[ReclusterField], str, int]:
@@ -85,7 +79,7 @@ async def recluster(site: Site, page: Pages, fate: Annotated[Fate | None, Query(
         current="status",
         fields=fields,
         method=method,
-        methods={name: label for name, label in METHODS.items() if name != "infomap" or find_spec("infomap")},
+        methods={name: METHODS[name] for name in installed_methods()},
         n_pool=n_pool,
         preview=preview,
         given=preview.given if preview else {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -26,7 +27,8 @@ from facewatch.presentation.review_page import (
     past_line,
     question_card,
 )
-from facewatch.web.corrections import DecisionOutcome, Name
+from facewatch.web.corrections import DecisionOutcome
+from facewatch.web.parameters import Before, Name, Offset
 from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
@@ -36,9 +38,10 @@ READY_SECONDS = 0.1
 """How long a page waits for questions that are still to be found; then it says so, and asks again."""
 PAGE = 50
 """Past answers on one page."""
+MOST_FACES = 24
+"""Faces of a question in the API."""
 
 QuestionId = Annotated[str, Path(min_length=1, max_length=200)]
-Before = Annotated[int | None, Query(ge=1, lt=2**63)]
 
 
 # --- pages ---
@@ -64,7 +67,7 @@ async def review(site: Site) -> str:
             return await _page(site, None, said="")
         found = await site.questions.next(1)
     except EngineError as error:
-        return await _page(site, None, said=str(error))
+        return await _page(site, None, said=error.on_page)
     return await _page(site, found[0] if found else None, said="" if found else await _nothing(site))
 
 
@@ -228,7 +231,7 @@ class AnswersBefore(BaseModel):
 async def list_questions(
     site: Site,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    offset: Offset = 0,
 ) -> ReviewQuestions:
     """List the questions that are open, best first."""
     obstacle = await _obstacle(site)
@@ -300,7 +303,7 @@ async def show_outlook(site: Site) -> ReviewOutlook:
     return ReviewOutlook(said=words.outlook(found), share=found.share, n_answers=found.n_answers, goal=found.goal)
 
 
-async def _rows(site: SiteParts, questions: list[Question] | tuple[Question, ...]) -> list[ReviewQuestion]:
+async def _rows(site: SiteParts, questions: Sequence[Question]) -> list[ReviewQuestion]:
     return await site.access.read(lambda app: [_row(app, question) for question in questions])
 
 
@@ -313,7 +316,7 @@ def _row(app: App, question: Question) -> ReviewQuestion:
             QuestionPerson(id=person_id, label=label)
             for person_id, label in zip(question.people, question.labels, strict=True)
         ],
-        faces=list(question.faces[:24]),
+        faces=list(question.faces[:MOST_FACES]),
         n_faces=question.n_faces,
         settles=question.settles,
         chance=question.chance,

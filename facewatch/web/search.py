@@ -14,7 +14,9 @@ from starlette.exceptions import HTTPException
 from facewatch.app import App
 from facewatch.people.search import NearFaces
 from facewatch.presentation.html import render
+from facewatch.presentation.refusals import NO_BODY
 from facewatch.presentation.search import near_people, near_tiles, searched
+from facewatch.web.photo import BoxRow
 from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
@@ -37,7 +39,7 @@ class FoundFaceRow(BaseModel):
     """Whether a good face as near as this would be taken for the same person's; null: that is not known."""
 
 
-class SearchedFace(BaseModel):
+class SearchedFace(BoxRow):
     """A face, and those nearest to it."""
 
     number: int
@@ -46,10 +48,6 @@ class SearchedFace(BaseModel):
     """null: the photo is not in the catalog."""
     person_id: int | None
     person: str | None
-    x: int
-    y: int
-    w: int
-    h: int
     near_enough: float | None
     found: list[FoundFaceRow]
 
@@ -79,7 +77,7 @@ async def _body(request: Request) -> bytes:
     """Return what was sent; no more than it may be comes through (see `security`)."""
     content = await request.body()
     if not content:
-        raise HTTPException(422, "there is no photo in the request; send its bytes as the body")
+        raise HTTPException(422, NO_BODY)
     return content
 
 

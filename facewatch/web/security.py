@@ -26,7 +26,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from facewatch.errors import WebError
 from facewatch.presentation.html import render
+from facewatch.presentation.refusals import (
+    FOREIGN_NAME,
+    FOREIGN_SITE,
+    FOREIGN_USER,
+    NEEDS_TOKEN,
+    WRONG_TOKENS,
+    too_large,
+)
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -76,6 +85,19 @@ def new_token() -> str:
 def digest_of(token: str) -> str:
     """Return what is stored of a token. It has 256 random bits, so that one round of a fast hash is enough."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def check_is_guarded(listening_at: str, hosts: Collection[str], token: str | None) -> None:
+    """Refuse to let anybody in from elsewhere without a token.
+
+    Raises:
+        WebError: other machines reach the address, or a proxy hands on these names, and there is no token.
+    """
+    makes = "`facewatch web --new-token` makes one"
+    if token is None and not is_loopback(listening_at):
+        raise WebError(f"{listening_at}: other machines reach it, so it needs a token: {makes}")
+    if token is None and hosts:
+        raise WebError(f"web.hosts: a proxy lets others in, so it needs a token: {makes}")
 
 
 def is_loopback(host: str) -> bool:
@@ -171,14 +193,14 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         if not self._rules.allows_host(headers.get("host", "")):
-            return refused(scope, 421, "this page is not reached by that name; the setting web.hosts can allow it")
+            return refused(scope, 421, FOREIGN_NAME)
         if self._rules.token is None and not scope.get("state", {}).get(IS_OWN, True):
-            return refused(scope, 403, "another user of this machine started this page; it can be shared by a token")
+            return refused(scope, 403, FOREIGN_USER)
         if is_foreign(headers, is_safe=scope["method"] in SAFE):
-            return refused(scope, 403, "another site may not ask this page for anything")
+            return refused(scope, 403, FOREIGN_SITE)
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > _most_bytes(scope["path"]):
-            return refused(scope, 413, _too_large(_most_bytes(scope["path"])))
+            return refused(scope, 413, too_large(_most_bytes(scope["path"])))
         return None
 
     async def _ask_for_token(self, scope: Scope, receive: Receive) -> Response | None:
@@ -188,7 +210,7 @@ class Guard:
             return RedirectResponse(_next_in(scope), 303) if scope["path"] == LOGIN else None
         client = str(next(iter(scope.get("client") or ()), ""))
         if self._attempts.are_too_many(client):
-            return refused(scope, 429, "too many wrong tokens; wait a minute")
+            return refused(scope, 429, WRONG_TOKENS)
         if scope["path"] == LOGIN and scope["method"] == "POST":
             return await self._log_in(scope, receive, client)
         if given:
@@ -196,7 +218,7 @@ class Guard:
         if scope["path"] == LOGIN:
             return HTMLResponse(_login_page())
         if scope["path"].startswith("/api/") or scope["method"] not in SAFE:
-            return refused(scope, 401, "the token is wanted; `facewatch web --new-token` prints one")
+            return refused(scope, 401, NEEDS_TOKEN)
         wanted = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
         return RedirectResponse(f"{LOGIN}?next={quote(wanted, safe='/')}", 303)
 
@@ -227,10 +249,6 @@ def _is_open(path: str) -> bool:
 
 def _most_bytes(path: str) -> int:
     return MOST_PHOTO_BYTES if path in PHOTO_PATHS else MOST_BYTES
-
-
-def _too_large(most: int) -> str:
-    return f"at most {most // 1_000_000} MB can be sent here"
 
 
 def _next_in(scope: Scope) -> str:
@@ -296,5 +314,5 @@ class _Bounded:
         message = await self._receive()
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            raise HTTPException(413, _too_large(self._most))
+            raise HTTPException(413, too_large(self._most))
         return message

@@ -119,36 +119,52 @@ def make_site(
         open_apart: opens an App in another process, by its settings; None: as the program does.
     """
 
-    @contextlib.asynccontextmanager
-    async def lifespan(site: FastAPI) -> AsyncIterator[None]:
+    def parts() -> SiteParts:
         access = Access(make)
         jobs = Jobs(access.say, open_app=open_apart)
-        parts = SiteParts(access, Media(access, workers), QuestionQueue(access), jobs, KeptStatus())
-        site.state.parts = parts
-        tasks: list[asyncio.Task[None]] = []
-        try:
-            await access.start()
-            tasks += map(asyncio.create_task, (events.watch_catalog(access), parts.media.let_go()))
-            if is_kept_ready:
-                tasks.append(asyncio.create_task(access.get_ready()))
-                tasks.append(asyncio.create_task(parts.media.keep_ready()))
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            parts.jobs.close()
-            await asyncio.to_thread(parts.media.close)
-            await asyncio.to_thread(access.close)
+        return SiteParts(access, Media(access, workers), QuestionQueue(access), jobs, KeptStatus())
 
     site = FastAPI(
         title="facewatch",
         version=__version__,
-        lifespan=lifespan,
+        lifespan=lambda site: _alive(site, parts(), is_kept_ready=is_kept_ready),
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
     )
+    _add_routes(site)
+    add_error_answers(site)
+    site.add_middleware(events.Stamp)
+    site.add_middleware(Guard, rules=rules or AccessRules())
+    return site
+
+
+@contextlib.asynccontextmanager
+async def _alive(site: FastAPI, parts: SiteParts, *, is_kept_ready: bool) -> AsyncIterator[None]:
+    """Open the catalog and do what goes on beside requests, until the site ends.
+
+    Raises:
+        FacewatchError: the catalog cannot be opened.
+    """
+    site.state.parts = parts
+    access = parts.access
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        await access.start()
+        tasks += map(asyncio.create_task, (events.watch_catalog(access), parts.media.let_go()))
+        if is_kept_ready:
+            tasks += map(asyncio.create_task, (access.get_ready(), parts.media.keep_ready()))
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        parts.jobs.close()
+        await asyncio.to_thread(parts.media.close)
+        await asyncio.to_thread(access.close)
+
+
+def _add_routes(site: FastAPI) -> None:
     for module in PAGES:
         site.include_router(module.pages, include_in_schema=False)
     versioned = APIRouter(prefix="/api/v1")
@@ -158,10 +174,6 @@ def make_site(
     site.include_router(media.router)
     site.include_router(events.router)
     site.mount("/static", StaticFiles(directory=STATIC), name="static")
-    add_error_answers(site)
-    site.add_middleware(events.Stamp)
-    site.add_middleware(Guard, rules=rules or AccessRules())
-    return site
 
 
 class _Connection(H11Protocol):

@@ -14,8 +14,8 @@ from facewatch.people.person import person_at
 from facewatch.presentation.corrections import split_facts
 from facewatch.presentation.html import render
 from facewatch.presentation.person import SplitGroup, separated_on_page, split_groups
-from facewatch.web.corrections import DecisionOutcome, Name, Number, Numbers
-from facewatch.web.person import PersonId
+from facewatch.web.corrections import DecisionOutcome
+from facewatch.web.parameters import Name, Number, Numbers
 from facewatch.web.site import Site
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ class Split(BaseModel):
 
 @pages.get("/person/{person}/split", response_class=HTMLResponse)
 async def split_page(
-    site: Site, person: PersonId, into: Into = None, strict: bool = False, whole: bool = False
+    site: Site, person: Number, into: Into = None, strict: bool = False, whole: bool = False
 ) -> Response:
     most = None if whole else MOST_SHOWN
 
     def work(app: App) -> tuple[SplitPlan, list[SplitGroup]]:
-        plan = _plan(app, person, into=into, is_strict=strict and into is None)
+        plan = _plan(app, person, into=into, strict=strict)
         return plan, split_groups(app.catalog, plan, most=most)
 
     plan, groups = await site.access.cached(("split", person, into, strict, whole), work)
@@ -91,16 +91,16 @@ async def split_page(
             groups=groups,
             notes=list(split_facts(plan)),
             into=into,
-            is_strict=strict and into is None,
+            is_strict=plan.is_strict,
             may_keep=not plan.kept.n_assigned,
         )
     )
 
 
 @api.get("/people/{person}/split")
-async def propose_split(site: Site, person: PersonId, into: Into = None, strict: bool = False) -> SplitProposal:
+async def propose_split(site: Site, person: Number, into: Into = None, strict: bool = False) -> SplitProposal:
     """Propose how a person can be split: into the obvious parts, into so many, or by a stricter distance."""
-    plan = await site.access.read(lambda app: _plan(app, person, into=into, is_strict=strict and into is None))
+    plan = await site.access.read(lambda app: _plan(app, person, into=into, strict=strict))
     return SplitProposal(
         parts=[
             PartRow(
@@ -116,16 +116,17 @@ async def propose_split(site: Site, person: PersonId, into: Into = None, strict:
     )
 
 
-def _plan(app: App, person: int, *, into: int | None, is_strict: bool) -> SplitPlan:
+def _plan(app: App, person: int, *, into: int | None, strict: bool) -> SplitPlan:
+    """Return the proposal; `strict` counts where no number of parts is wanted."""
     from facewatch.people.split import plan_split
 
     who, engine = person_at(app.catalog, person), app.engine.in_use()
     settings, kept = app.identities.settings, app.kept.split
-    return plan_split(app.catalog, engine, who, settings, into=into, is_strict=is_strict, kept=kept)
+    return plan_split(app.catalog, engine, who, settings, into=into, is_strict=strict and into is None, kept=kept)
 
 
 @api.post("/people/{person}/split")
-async def split(site: Site, person: PersonId, wanted: Split) -> DecisionOutcome:
+async def split(site: Site, person: Number, wanted: Split) -> DecisionOutcome:
     """Make parts of a person other people, as one decision."""
     parts = [Arranged(tuple(part.faces), part.new_name, part.person) for part in wanted.parts]
 

@@ -14,7 +14,7 @@ from facewatch.presentation.html import render
 from facewatch.presentation.reports import status_row
 from facewatch.presentation.status import STARTED, STOPPING, busy_on_page, status_page
 from facewatch.reports.status import Status, at_work
-from facewatch.web.recluster import SaidRow
+from facewatch.web.corrections import SaidRow
 from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()

@@ -6,11 +6,10 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from facewatch.errors import QueryError
 from facewatch.people.completion import completions
 from facewatch.people.lookup import name_key
 from facewatch.people.overview import PersonTile
-from facewatch.people.photos.words import QUOTES, TERMS, Term, date_span
+from facewatch.people.photos.words import QUOTES, TERMS, Term, is_name_part, quoted
 
 OFFERED = ("with", "without", "or", "faces:", "since", "before", "in:", "undated", "deleted")
 """Words that are offered when they are begun."""
@@ -23,7 +22,6 @@ _LISTING = frozenset({Term.WITH, Term.WITHOUT, Term.AND, Term.OR})
 
 _IN = re.compile(r"(?<!\S)(?:in|folder)(?::\s*|\s+)(?P<typed>[^\":]*)\Z", re.IGNORECASE)
 _OPEN = re.compile(r"(?<!\S)(?P<key>\w+:)?\"(?P<typed>[^\"]*)\Z")
-_PLAIN = re.compile(r"[^\s\":]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +58,11 @@ def search_completions(
     return [one for _, one in zip(range(most), found, strict=False)]
 
 
-def quoted(name: str) -> str:
-    """Return a name, or that of a folder, as it is written in a search."""
-    is_plain = name == " ".join(name.split()) and all(map(_is_plain, name.split()))
-    return name if is_plain else f'"{name}"'
-
-
-def _is_plain(word: str) -> bool:
-    """Whether a word can be part of a name only."""
-    try:
-        is_date = date_span(word) is not None
-    except QueryError:
-        return False
-    return not is_date and word.casefold() not in TERMS and _PLAIN.fullmatch(word.strip(",")) is not None
-
-
 def _is_folder(begun: re.Match[str]) -> bool:
     """Whether what is being typed is a folder."""
     if "key" in begun.re.groupindex:
         return TERMS.get((begun["key"] or "").rstrip(":").casefold()) is Term.IN
-    return all(map(_is_plain, begun["typed"].split()))
+    return all(map(is_name_part, begun["typed"].split()))
 
 
 def _folders(before: str, typed: str, folders: Sequence[str]) -> Iterator[SearchCompletion]:
@@ -109,7 +92,7 @@ def _starts(words: Sequence[re.Match[str]]) -> list[int]:
     """Return where a name that is being typed may begin, the longest first."""
     starts: list[int] = []
     for word in reversed(words[-MOST_WORDS:]):
-        if not _is_plain(word[0]):
+        if not is_name_part(word[0]):
             break
         starts.insert(0, word.start())
     return starts

@@ -76,6 +76,7 @@ class QueryWord:
 QUOTES = str.maketrans("\u201c\u201d\u201e\u201f", '""""')
 """What phones write for quotes."""
 _WORD = re.compile(r'(?:(\w+):)?"([^"]*)"?|(\S+)')
+_PLAIN = re.compile(r"[^\s\":]+")
 _KEYED = re.compile(r"(\w+):(.*)", re.DOTALL)
 
 
@@ -122,6 +123,21 @@ def _word(text: str) -> QueryWord:
     if key not in TERMS:
         return QueryWord(text)
     return QueryWord(keyed[2] if keyed else "", TERMS[key])
+
+
+def quoted(name: str) -> str:
+    """Return a name, or that of a folder, as it is written in a search."""
+    is_plain = name == " ".join(name.split()) and all(map(is_name_part, name.split()))
+    return name if is_plain else f'"{name}"'
+
+
+def is_name_part(word: str) -> bool:
+    """Whether a word can be part of a name only."""
+    try:
+        is_date = date_span(word) is not None
+    except QueryError:
+        return False
+    return not is_date and word.casefold() not in TERMS and _PLAIN.fullmatch(word.strip(",")) is not None
 
 
 # --- dates ---

@@ -1,12 +1,6 @@
 // Dialogs that ask who is meant, for a yes, or for a line of text.
-import { ask } from "./core.js";
+import { ask, element } from "./core.js";
 import { Names } from "./names.js";
-
-const element = (tag, properties = {}, ...children) => {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-};
 
 // Ask for a person; returns { id, name } (id null: somebody new), { other } of one of `others` ({ value, label }, answers besides
 // people), null: it was left. `face` is shown beside the question; the other options are those of Names.
@@ -29,16 +23,24 @@ export async function choosePerson(title, { others = [], face = null, ...options
   return chosen;
 }
 
-// Ask a question with one answer besides leaving it.
-export async function confirm(title, text, label) {
+// Ask whose these faces are, of which there are so many; returns it as the API takes it, null: it was left.
+export async function chooseReceiver(n, options = {}) {
+  const who = await choosePerson(n === 1 ? "Who is this?" : `Who are these ${n} faces?`, { ...options, withUnnamed: true });
+  return who && receiver(who);
+}
+
+// Return a person as the API takes it.
+export const receiver = (who) => (who.id === null ? { new_name: who.name } : { person: who.id });
+
+// Ask a question with one answer besides leaving it; `list` stands below it.
+export async function confirm(title, text, label, list = []) {
   const answer = await ask((dialog) => {
-    const buttons = element("div", { className: "dialog-buttons" });
-    const leave = element("button", { type: "button", textContent: "Leave it" });
-    const go = element("button", { type: "button", className: "primary", textContent: label });
-    leave.addEventListener("click", () => dialog.close(""));
-    go.addEventListener("click", () => dialog.close("yes"));
-    buttons.append(leave, go);
-    dialog.replaceChildren(element("h2", { textContent: title }), element("p", { textContent: text }), buttons);
+    const leave = element("button", { type: "button", textContent: "Leave it", onclick: () => dialog.close("") });
+    const go = element("button", { type: "button", className: "primary", textContent: label, onclick: () => dialog.close("yes") });
+    const lines = list.map((line) => element("li", { textContent: line }));
+    dialog.replaceChildren(element("h2", { textContent: title }), element("p", { textContent: text }));
+    if (lines.length) dialog.append(element("ul", { className: "later" }, ...lines));
+    dialog.append(element("div", { className: "dialog-buttons" }, leave, go));
     setTimeout(() => go.focus());
   });
   return answer === "yes";

@@ -126,7 +126,7 @@ export function hold() {
 }
 
 // Put another state of this page in the place of what is shown. Elements with data-keep stay as they are.
-export function show(page) {
+function show(page) {
   document.dispatchEvent(new CustomEvent("refreshing"));
   document.title = page.title;
   const isKept = (node) => node instanceof Element && node.hasAttribute("data-keep");
@@ -157,6 +157,24 @@ export function own(node, attributes) {
   }
 }
 
+// Show what is searched for by these words: they stand in the address, and its first part comes.
+export function searchFor(words) {
+  const url = new URL(location.href);
+  if (words.trim()) url.searchParams.set("q", words); else url.searchParams.delete("q");
+  for (const name of ["page", "upto"]) url.searchParams.delete(name);
+  history.replaceState(history.state, "", url);
+  return refresh();
+}
+
+// --- keys ---
+
+export const TYPED_IN = "input, textarea, select, [contenteditable]";
+
+// Whether a key is not for the page: something is typed, a dialog is open, or somebody took it already.
+export function isTaken(event) {
+  return event.defaultPrevented || event.altKey || event.isComposing || event.target.matches?.(TYPED_IN) || document.querySelector("dialog[open]") !== null;
+}
+
 // --- undo ---
 
 const DECISIONS = "decisions";
@@ -172,9 +190,14 @@ export function remember(entryId) {
   sessionStorage.setItem(DECISIONS, JSON.stringify([...remembered(), entryId].slice(-MOST)));
 }
 
+// Let `undoLast` forget a decision that was taken back.
+export function forget(entryId) {
+  sessionStorage.setItem(DECISIONS, JSON.stringify(remembered().filter((one) => one !== entryId)));
+}
+
 // Take back one decision; what builds on it is shown first.
 export async function undo(entryId) {
-  sessionStorage.setItem(DECISIONS, JSON.stringify(remembered().filter((one) => one !== entryId)));
+  forget(entryId);
   document.querySelectorAll(`.toast[data-entry="${entryId}"]`).forEach((box) => box.remove());
   return (await import("./undo.js")).undo(entryId);
 }
@@ -188,6 +211,13 @@ export async function undoLast() {
   else await undo(last);
 }
 
+// Return an element with these properties and children.
+export function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
 // --- what is said ---
 
 const SECONDS = 8;
@@ -195,23 +225,10 @@ const SECONDS = 8;
 // Say something for some seconds; of a decision, with its undo and the way to its place in the history.
 // `offer`: a button besides, { label, work }.
 export function toast(text, entryId = null, { isError = false, isRedoable = false, offer = null } = {}) {
-  const box = document.createElement("div");
-  box.className = isError ? "toast error" : "toast";
-  const words = document.createElement("span");
-  words.textContent = text;
-  box.append(words);
-  const button = (label, work) => {
-    const made = document.createElement("button");
-    made.type = "button";
-    made.textContent = label;
-    made.addEventListener("click", () => { box.remove(); work(); });
-    box.append(made);
-  };
+  const box = element("div", { className: isError ? "toast error" : "toast" }, element("span", { textContent: text }));
+  const button = (label, work) => box.append(element("button", { type: "button", textContent: label, onclick: () => { box.remove(); work(); } }));
   if (entryId !== null && entryId !== undefined) {
-    const link = document.createElement("a");
-    link.href = `/history/${entryId}`;
-    link.textContent = "History";
-    box.append(link);
+    box.append(element("a", { href: `/history/${entryId}`, textContent: "History" }));
     box.dataset.entry = entryId;
     button("Undo", () => undo(entryId));
   }

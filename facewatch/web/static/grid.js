@@ -1,6 +1,6 @@
 // A grid of tiles as the W3C describes grids: one tab stop, arrows in the layout as it is, selection, an action bar, paging.
 //
-//   {% from "web/parts.html" import tile_grid, actions, pages %}   makes this HTML; without scripts it is a list of links:
+// The macros `actions`, `action` and `pages` of web/parts.html make this HTML; without scripts it is a list of links:
 //
 //   <div id="grid" class="tiles" data-grid role="list" aria-label="Faces" data-total="1200">
 //     <div id="f7" class="tile" role="listitem" data-face="7">           each tile has an id; what it stands for is in data-…
@@ -28,12 +28,17 @@
 // selects, Ctrl+A selects all, Escape clears, Enter opens. Ctrl+click, Shift+click, a click on the tick of a tile, and a long press
 // select; while something is selected, a click selects, too. Selection, focus and the current tile survive a refresh.
 // The element gets "selected" events (detail: the tiles) when the selection changes.
-import { own } from "./core.js";
+import { TYPED_IN, isTaken, own } from "./core.js";
 
 const LONG_PRESS_MS = 450;
 const STILL_PX = 10;
 const AHEAD = "1600px";
-const TYPED_IN = "input, textarea, select, [contenteditable]";
+
+// The faces of tiles, by their ids.
+export const facesOf = (tiles) => tiles.map((tile) => Number(tile.dataset.face));
+
+// What lets tiles go at once (see `act`); the page as it then is brings those back that stay.
+export const removing = (tiles) => () => tiles.forEach((tile) => tile.remove());
 
 export class Grid {
   #selected = new Set();
@@ -161,10 +166,9 @@ export class Grid {
   // --- keys ---
 
   #keydown(event) {
-    if (event.defaultPrevented || event.altKey || event.isComposing || event.target.matches?.(TYPED_IN)) return;
+    if (isTaken(event)) return;
     const tile = this.#tileOf(event.target), isInBar = this.#bar?.contains(event.target) ?? false;
     if (tile === null && !isInBar && event.target !== document.body) return;
-    if (document.querySelector("dialog[open]")) return;
     if ((tile !== null && this.#moves(event, tile)) || this.#acts(event, tile)) event.preventDefault();
   }
 

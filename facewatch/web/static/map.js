@@ -24,7 +24,7 @@ async function load() {
     people = new Map(row.people.map((one) => [one.person_id, one]));
     // Colour by colour, so that the canvas changes it seldom; those of nobody lie below.
     order = [...Array(n).keys()].sort((a, b) => rank(points.person[a]) - rank(points.person[b]) || points.person[a] - points.person[b]);
-    whole_();
+    showWhole();
   } catch (error) { fail(error); }
 }
 
@@ -37,7 +37,7 @@ function colourOf(person) {
   return people.get(person)?.is_named ? `hsl(${hue} 70% ${isDark() ? 65 : 45}%)` : `hsl(${hue} 25% ${isDark() ? 55 : 62}%)`;
 }
 
-function whole_() {
+function showWhole() {
   if (!points?.n) return;
   let [low, high, left, right] = [Infinity, -Infinity, Infinity, -Infinity];
   for (let i = 0; i < points.n; i++) {
@@ -161,7 +161,7 @@ canvas.addEventListener("keydown", (event) => {
   if (STEPS[event.key]) { x0 += STEPS[event.key][0]; y0 += STEPS[event.key][1]; draw(); show(nearestTo(w, h), w, h); }
   else if (event.key === "+") zoom(1.4);
   else if (event.key === "-") zoom(1 / 1.4);
-  else if (event.key === "0") whole_();
+  else if (event.key === "0") showWhole();
   else if (event.key === "Enter") open(nearestTo(w, h));
   else return;
   event.preventDefault();
@@ -187,5 +187,4 @@ document.addEventListener("click", async (event) => {
 document.addEventListener("refreshed", load);
 new ResizeObserver(draw).observe(canvas);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-setInterval(() => { if (!document.hidden && holder().dataset.running === "true") refresh(); }, 1500);
 load();

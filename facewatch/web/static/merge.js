@@ -11,7 +11,7 @@ function whenSubmitted(dialog, work) {
 }
 
 // Ask whether people, by their ids, are one. Returns the id of whom the name stays, null: they are not merged.
-export async function confirmMerge(people) {
+async function confirmMerge(people) {
   const kept = await openDialog(mergePage(people), (dialog) => {
     whenSubmitted(dialog, (chosen) => dialog.close(chosen.get("into")));
   });

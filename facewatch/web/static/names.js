@@ -17,7 +17,7 @@
 //   names.destroy()                                              before the field goes
 //
 // The field needs a label. Tab is the page's: `choice()` says what it may save.
-import { api, own } from "./core.js";
+import { api, element, own } from "./core.js";
 
 const AT_MOST = 7;
 let count = 0;
@@ -34,13 +34,8 @@ export class Names {
     this.options = { without, mayBeNew, withUnnamed, newLabel, lookUp, isFree };
     this.onPick = () => {};
     this.onLeave = () => {};
-    this.list = document.createElement("div");
-    this.list.id = `names-${++count}`;
-    this.list.className = "names";
-    this.list.setAttribute("role", "listbox");
-    this.list.setAttribute("aria-label", listLabel);
-    this.list.setAttribute("data-keep", "");
-    this.list.hidden = true;
+    this.list = element("div", { id: `names-${++count}`, className: "names", role: "listbox", ariaLabel: listLabel, hidden: true });
+    this.list.dataset.keep = "";
     // A dialog lies above the page and so hides what is not in it.
     (input.closest("dialog") ?? document.body).append(this.list);
     input.autocomplete = "off";
@@ -162,28 +157,10 @@ export class Names {
 }
 
 function optionOf(row, i, listId) {
-  const option = document.createElement("div");
-  option.id = `${listId}-${i}`;
+  const option = element("div", { id: `${listId}-${i}`, className: row.id === null ? "names-option new" : "names-option", role: "option", ariaSelected: "false" });
   option.dataset.row = i;
-  option.className = row.id === null ? "names-option new" : "names-option";
-  option.setAttribute("role", "option");
-  option.setAttribute("aria-selected", "false");
-  if (row.cover_id) {
-    const face = document.createElement("img");
-    face.className = "face small";
-    face.src = `/media/face/${row.cover_id}`;
-    face.alt = "";
-    option.append(face);
-  }
-  const name = document.createElement("span");
-  name.className = "names-name";
-  name.textContent = row.label ?? row.name;
-  option.append(name);
-  if (row.note) {
-    const note = document.createElement("span");
-    note.className = "names-note";
-    note.textContent = row.note;
-    option.append(note);
-  }
+  if (row.cover_id) option.append(element("img", { className: "face small", src: `/media/face/${row.cover_id}`, alt: "" }));
+  option.append(element("span", { className: "names-name", textContent: row.label ?? row.name }));
+  if (row.note) option.append(element("span", { className: "names-note", textContent: row.note }));
   return option;
 }

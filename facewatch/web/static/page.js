@@ -1,5 +1,5 @@
 // What every page does: it follows changes of the catalog, undoes, lists its keys, and finds its search field.
-import { changed, fail, own, refresh, sayCarried, toast, undoLast } from "./core.js";
+import { changed, fail, isTaken, own, refresh, sayCarried, toast, undoLast } from "./core.js";
 import { followNews } from "./live.js";
 
 followNews((kind, news) => {
@@ -20,8 +20,7 @@ button.addEventListener("click", () => keys.showModal());
 document.querySelector(".bar [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.altKey || document.querySelector("dialog[open]")) return;
-  if (event.target.matches?.("input, textarea, select, [contenteditable]")) return;
+  if (isTaken(event)) return;
   const isFar = event.ctrlKey || event.metaKey, field = document.querySelector('[role="search"] input[type="search"]');
   if (event.key === "?" && !isFar) keys.showModal();
   else if ((event.key === "u" && !isFar) || (event.key === "z" && isFar && !event.shiftKey)) undoLast();

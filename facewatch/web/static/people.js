@@ -1,6 +1,6 @@
 // The page of everybody: search as one types, names given in place, people hidden.
-import { act, debounced, refresh } from "./core.js";
-import { Grid } from "./grid.js";
+import { act, debounced, searchFor } from "./core.js";
+import { Grid, removing } from "./grid.js";
 import { chooseOthers, mergePeople } from "./merge.js";
 import { rename } from "./rename.js";
 
@@ -11,13 +11,7 @@ const grid = new Grid("grid");
 // It comes with the first faces, and goes with the last.
 const isField = (element) => element.matches?.('.find input[type="search"]') ?? false;
 
-const search = debounced(async (field) => {
-  const url = new URL(location.href);
-  if (field.value) url.searchParams.set("q", field.value); else url.searchParams.delete("q");
-  for (const name of ["page", "upto"]) url.searchParams.delete(name);
-  history.replaceState(history.state, "", url);
-  await refresh();
-}, 60);
+const search = debounced((field) => searchFor(field.value), 60);
 
 document.addEventListener("input", (event) => { if (isField(event.target)) search(event.target); });
 
@@ -63,13 +57,9 @@ document.addEventListener("click", (event) => {
 
 // --- hide ---
 
-grid.on("hide", (tiles) => {
+for (const action of ["hide", "show"]) grid.on(action, (tiles) => {
   grid.clear();
-  act("/people/hide", { people: tiles.map(personOf) }, { meanwhile: () => tiles.forEach((tile) => tile.remove()) });
-});
-grid.on("show", (tiles) => {
-  grid.clear();
-  act("/people/show", { people: tiles.map(personOf) }, { meanwhile: () => tiles.forEach((tile) => tile.remove()) });
+  act(`/people/${action}`, { people: tiles.map(personOf) }, { meanwhile: removing(tiles) });
 });
 
 // --- merge: several that are selected, one that is dragged onto another, or one with those who look like it ---

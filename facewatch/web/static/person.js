@@ -1,28 +1,25 @@
 // The pages of one person: faces that are not theirs, who they are, who looks like them.
-import { act, api, fail, goTo, hold, remember } from "./core.js";
-import { askText, choosePerson, confirm } from "./choose.js";
-import { Grid } from "./grid.js";
+import { act, api, fail, goTo, hold, isTaken, remember } from "./core.js";
+import { askText, chooseReceiver, confirm } from "./choose.js";
+import { Grid, facesOf, removing } from "./grid.js";
 import { mergePeople } from "./merge.js";
 import { rename } from "./rename.js";
 
 const shown = () => document.getElementById("person").dataset;
-const faces = (tiles) => tiles.map((tile) => Number(tile.dataset.face));
-const gone = (tiles) => () => tiles.forEach((tile) => tile.remove());
 
 // --- her faces ---
 
 const grid = new Grid("grid");
 
-grid.on("reject", (tiles) => act("/faces/reject", { faces: faces(tiles), person: Number(shown().person) }, { meanwhile: gone(tiles) }));
-grid.on("confirm", (tiles) => act("/faces/confirm", { faces: faces(tiles) }));
-grid.on("unassign", (tiles) => act("/faces/unassign", { faces: faces(tiles) }, { meanwhile: gone(tiles) }));
-grid.on("ignore", (tiles) => act("/faces/ignore", { faces: faces(tiles) }, { meanwhile: gone(tiles) }));
+grid.on("reject", (tiles) => act("/faces/reject", { faces: facesOf(tiles), person: Number(shown().person) }, { meanwhile: removing(tiles) }));
+grid.on("confirm", (tiles) => act("/faces/confirm", { faces: facesOf(tiles) }));
+grid.on("unassign", (tiles) => act("/faces/unassign", { faces: facesOf(tiles) }, { meanwhile: removing(tiles) }));
+grid.on("ignore", (tiles) => act("/faces/ignore", { faces: facesOf(tiles) }, { meanwhile: removing(tiles) }));
 grid.on("cover", ([tile]) => act(`/people/${shown().person}/cover`, { face: Number(tile.dataset.face) }));
 grid.on("move", async (tiles) => {
-  const wanted = faces(tiles);
-  const who = await choosePerson(wanted.length === 1 ? "Who is this?" : `Who are these ${wanted.length} faces?`, { without: Number(shown().person), withUnnamed: true });
+  const who = await chooseReceiver(tiles.length, { without: Number(shown().person) });
   if (who === null) return;
-  await act("/faces/assign", who.id === null ? { faces: wanted, new_name: who.name } : { faces: wanted, person: who.id }, { meanwhile: gone(tiles) });
+  await act("/faces/assign", { faces: facesOf(tiles), ...who }, { meanwhile: removing(tiles) });
   grid.clear();
 });
 grid.key(["o"], (tile) => { location.href = tile.querySelector("a.tile-face").href; });
@@ -43,7 +40,7 @@ if (size) {
   size.addEventListener("input", () => setSize(Number(size.value)));
   document.addEventListener("refreshed", restore);
   document.addEventListener("keydown", (event) => {
-    if (event.target.matches?.("input, textarea, select") || event.ctrlKey || event.metaKey) return;
+    if (isTaken(event) || event.ctrlKey || event.metaKey) return;
     if (event.key === "+") setSize(Number(size.value) + 20);
     else if (event.key === "-") setSize(Number(size.value) - 20);
   });
@@ -103,6 +100,6 @@ async function forget(person, label, n) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches?.("input, textarea, select") || document.querySelector("dialog[open]") || !document.querySelector("[data-rename]")) return;
+  if (isTaken(event) || !document.querySelector("[data-rename]")) return;
   if (event.key === "r" || event.key === "F2") { event.preventDefault(); name(); }
 });

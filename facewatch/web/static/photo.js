@@ -1,6 +1,6 @@
 // The page of a photo: who is on it, boxes that can be drawn, a picture that can be enlarged.
-import { act, api, fail, own } from "./core.js";
-import { choosePerson } from "./choose.js";
+import { act, api, element, fail, isTaken, own } from "./core.js";
+import { choosePerson, receiver } from "./choose.js";
 import { Drawing } from "./draw.js";
 import { Zoom } from "./zoom.js";
 
@@ -53,8 +53,6 @@ document.addEventListener("pointerover", (event) => {
 
 // --- what is said of a face ---
 
-const receiver = (who) => (who.id === null ? { new_name: who.name } : { person: who.id });
-
 // Who a face is, or what else it may be.
 async function ask(row) {
   const { person, label, mark } = row.dataset, others = [];
@@ -85,7 +83,7 @@ async function explain(row) {
   const place = row.querySelector(".photo-why");
   try {
     const { lines } = await api(`/faces/${row.dataset.face}/why`);
-    place.replaceChildren(...lines.map((line) => Object.assign(document.createElement("p"), { textContent: line })));
+    place.replaceChildren(...lines.map((line) => element("p", { textContent: line })));
     place.hidden = false;
   } catch (error) { place.hidden = true; fail(error); }
 }
@@ -143,8 +141,7 @@ function arrow(key) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  if (event.target.matches?.("input, textarea, select")) return;
+  if (isTaken(event) || event.ctrlKey || event.metaKey) return;
   if (drawing.key(event)) { /* done */ } else if (KEYS[event.key]) tools[KEYS[event.key]]();
   else if (WAYS[event.key] && !event.shiftKey) arrow(event.key);
   else if (FACE_KEYS[event.key]) { const row = chosenRow(); if (row) work[FACE_KEYS[event.key]](row); }

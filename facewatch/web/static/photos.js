@@ -1,18 +1,12 @@
 // The page that finds photos: as one types, and what is typed completes.
-import { api, debounced, refresh } from "./core.js";
+import { api, debounced, searchFor } from "./core.js";
 import { Grid } from "./grid.js";
 import { Names } from "./names.js";
 
 new Grid("grid");
 const field = document.querySelector('.find input[type="search"]');
 
-const find = debounced(() => {
-  const url = new URL(location.href);
-  if (field.value.trim()) url.searchParams.set("q", field.value); else url.searchParams.delete("q");
-  for (const name of ["page", "upto"]) url.searchParams.delete(name);
-  history.replaceState(history.state, "", url);
-  refresh();
-}, 200);
+const find = debounced(() => searchFor(field.value), 200);
 field.addEventListener("input", find);
 
 // Names, folders and words complete what is typed last, while the cursor is behind it.

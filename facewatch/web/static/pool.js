@@ -1,14 +1,12 @@
 // Faces that belong to nobody: whose they are, or that they are nobody's; many at once.
 import { act } from "./core.js";
-import { choosePerson } from "./choose.js";
-import { Grid } from "./grid.js";
+import { chooseReceiver } from "./choose.js";
+import { Grid, facesOf, removing } from "./grid.js";
 
 const grid = new Grid("grid");
-const faces = (tiles) => tiles.map((tile) => Number(tile.dataset.face));
-const gone = (tiles) => () => tiles.forEach((tile) => tile.remove());
 
 async function decide(path, tiles, body) {
-  await act(path, { faces: faces(tiles), ...body }, { meanwhile: gone(tiles) });
+  await act(path, { faces: facesOf(tiles), ...body }, { meanwhile: removing(tiles) });
   grid.clear();
 }
 
@@ -20,8 +18,8 @@ grid.on("yes", async (tiles) => {
   }
 });
 grid.on("move", async (tiles) => {
-  const who = await choosePerson(tiles.length === 1 ? "Who is this?" : `Who are these ${tiles.length} faces?`, { withUnnamed: true });
-  if (who) await decide("/faces/assign", tiles, who.id === null ? { new_name: who.name } : { person: who.id });
+  const who = await chooseReceiver(tiles.length);
+  if (who) await decide("/faces/assign", tiles, who);
 });
 grid.key(["o"], (tile) => { location.href = tile.querySelector("a.tile-face").href; });
 

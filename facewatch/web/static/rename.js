@@ -1,5 +1,5 @@
 // A name that is written over where it stands: Enter saves, Escape leaves it, the name of somebody else offers to merge the two.
-import { act, hold, toast } from "./core.js";
+import { act, element, hold, toast } from "./core.js";
 import { mergePeople } from "./merge.js";
 import { Names } from "./names.js";
 
@@ -10,14 +10,9 @@ import { Names } from "./names.js";
 //   onEnd       is called when the field is gone by a key
 //   onMerge     is given who stays and who goes, when the two are being merged
 export function rename(button, person, { isNamed, show, onTab = null, onEnd = () => {}, onMerge = () => {} }) {
-  const release = hold(), form = document.createElement("form"), input = document.createElement("input");
-  form.className = "name-form";
-  form.setAttribute("data-keep", "");
-  input.type = "text";
-  input.setAttribute("aria-label", `Name of ${button.textContent.trim()}`);
-  input.value = isNamed ? button.textContent.trim() : "";
-  const before = input.value;
-  form.append(input);
+  const release = hold(), name = button.textContent.trim(), before = isNamed ? name : "";
+  const input = element("input", { type: "text", ariaLabel: `Name of ${name}`, value: before }), form = element("form", { className: "name-form" }, input);
+  form.dataset.keep = "";
   form.addEventListener("submit", (event) => event.preventDefault());
   button.hidden = true;
   button.after(form);

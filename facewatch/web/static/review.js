@@ -1,10 +1,9 @@
 // The review: one question at a time, one key each. What was answered is shown at once; the server is told one answer after the other.
-import { ApiError, api, fail, hold, own, refresh, remember, undo } from "./core.js";
+import { ApiError, api, element, fail, forget, hold, isTaken, own, refresh, remember, undo } from "./core.js";
 import { Names } from "./names.js";
 
 const AHEAD = 3;
 const SKIPPED = "skipped";
-const TYPED_IN = "input, textarea, select, [contenteditable]";
 
 const stage = document.getElementById("stage");
 const said = document.querySelector("#said p"), undoButton = document.querySelector("#said .undo-last");
@@ -67,17 +66,9 @@ function ready(one) {
 const facesOf = (one) => [...one.querySelectorAll(".question-face:not([hidden])")];
 
 function message(title, sentence, isBusy = false) {
-  const made = document.createElement("article");
-  made.id = "question";
-  made.className = isBusy ? "question" : "question empty";
-  const head = document.createElement("h1");
-  head.id = "question-heading";
-  head.tabIndex = -1;
-  head.textContent = title;
-  made.append(head);
+  const head = element("h1", { id: "question-heading", tabIndex: -1, textContent: title });
   if (isBusy) head.setAttribute("aria-busy", "true");
-  if (sentence) { const words = document.createElement("p"); words.textContent = sentence; made.append(words); }
-  return made;
+  return element("article", { id: "question", className: isBusy ? "question" : "question empty" }, head, ...(sentence ? [element("p", { textContent: sentence })] : []));
 }
 
 const waiting = () => message("Finding what to ask…", "", true);
@@ -87,12 +78,9 @@ function end(sentence) {
   const made = message(n ? "Nothing else to ask" : "Review", n ? "" : `${capital}.`);
   made.dataset.none = "";
   if (n) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "primary";
-    button.textContent = n === 1 ? "Ask the skipped question again" : `Ask the ${n} skipped questions again`;
-    button.addEventListener("click", () => { skipped.clear(); keepSkipped(); show(waiting()); fill(); });
-    made.append(button);
+    const again = () => { skipped.clear(); keepSkipped(); show(waiting()); fill(); };
+    const label = n === 1 ? "Ask the skipped question again" : `Ask the ${n} skipped questions again`;
+    made.append(element("button", { type: "button", className: "primary", textContent: label, onclick: again }));
   }
   return made;
 }
@@ -250,11 +238,6 @@ async function takeBack() {
   }).finally(() => { returning.delete(answer.id); release(); fill(); });
 }
 
-function forget(entry) {
-  const left = JSON.parse(sessionStorage.getItem("decisions") ?? "[]").filter((one) => one !== entry);
-  sessionStorage.setItem("decisions", JSON.stringify(left));
-}
-
 // --- keys and clicks ---
 
 function more() {
@@ -283,8 +266,7 @@ function openPhoto() {
 
 // Before the keys that every page has: here, `u` takes back the last answer and shows its question again.
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.isComposing || document.querySelector("dialog[open]")) return;
-  if (event.target.matches?.(TYPED_IN)) return;
+  if (isTaken(event) || event.ctrlKey || event.metaKey) return;
   const button = stage.querySelector(`.answers [data-key="${CSS.escape(event.key)}"]`);
   const field = stage.querySelector(".answer-name input");
   if (event.key === "u" && given.length) takeBack();

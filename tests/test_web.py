@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 from browsers import wait_until
@@ -209,3 +210,26 @@ def test_searches_that_nobody_asks_for_any_more_are_not_kept(client: TestClient)
         assert client.get("/photos", params={"q": f"faces:{number % 90}"}).status_code == 200
         client.get(f"/pool?kind={'open' if number % 2 else 'poor'}")
     assert len(access._cache) <= MOST_CACHED
+
+
+def test_statistics_say_when_they_were_worked_out_and_whether_the_library_has_changed_since(
+    client: TestClient, family: Library
+) -> None:
+    job = client.app.state.parts.jobs.stats  # type: ignore[attr-defined]
+    with family.app() as app:
+        job.result, job.made_at = app.stats(), datetime(2020, 5, 17, 12, tzinfo=UTC)
+    first = client.get("/stats").text
+    assert "2020-05-17" in first
+    assert "has changed since" not in first
+    client.post("/api/v1/people/3/name", json={"name": "Carl"})
+    assert "has changed since" in client.get("/stats").text
+
+
+def test_statistics_are_renewed_once_however_often_the_page_is_fetched_again(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.app.state.parts.jobs.stats  # type: ignore[attr-defined]
+    begun: list[object] = []
+    monkeypatch.setattr(job, "start", lambda *_: begun.append(1))
+    answer = client.get("/stats?renew=true", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"], len(begun)) == (303, "/stats", 1)

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from multiprocessing import connection, get_context
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ class Background:
         """Why it failed last; "": it did not."""
         self.result: object = None
         """What it gave last."""
+        self.made_at: datetime | None = None
+        """When it gave that."""
         self._process: BaseProcess | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -94,7 +97,9 @@ class Background:
         # Where it was ended, nobody wants to know.
         if self._process is process:
             self._process = None
-            self.result, self.fault = (self.result if fault else result), fault
+            self.fault = fault
+            if not fault:
+                self.result, self.made_at = result, datetime.now(UTC)
             then()
 
     def _note_stage(self, process: BaseProcess, then: Callable[[], None], stage: str) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from facewatch.errors import NotKnownError
 from facewatch.presentation import local_time
 from facewatch.presentation.html import render
-from facewatch.presentation.html.stats import FaceSources, stats_page
+from facewatch.presentation.html.stats import FaceSources, remark_on, stats_page
 from facewatch.presentation.reports import NO_EVALUATION, stats_row
 from facewatch.reports.evaluation import NoEvaluation, read_evaluation
 from facewatch.reports.stats import Stats
+from facewatch.reports.status import counts_of
 from facewatch.web.jobs import make_stats
 from facewatch.web.site import Site
 
@@ -26,16 +26,21 @@ FACES = FaceSources("/media/face/{}".format, "/face/{}".format)
 
 
 @pages.get("/stats", response_class=HTMLResponse)
-async def stats_as_page(site: Site, renew: bool = False) -> str:
+async def stats_as_page(site: Site, renew: bool = False) -> Response:
     """Show the numbers as they were worked out last: with many faces that takes some seconds."""
     job = site.jobs.stats
     if (job.result is None and not job.fault) or renew:
         config = await site.access.read(lambda app: app.config)
         job.start(make_stats, config, site.access.note_change)
-    if not isinstance(job.result, Stats):
-        return render("web/waiting.html", fault=job.fault)
-    made_at = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
-    return stats_page(job.result, FACES, made_at=made_at, frame="web/stats.html")
+    if renew:
+        # A page is fetched again by its own address with every change; that shall not work them out each time.
+        return RedirectResponse("/stats", 303)
+    if not isinstance(job.result, Stats) or job.made_at is None:
+        return HTMLResponse(render("web/waiting.html", fault=job.fault))
+    counts = await site.access.cached("counts", lambda app: counts_of(app.catalog))
+    remark = remark_on(job.result, counts, is_renewing=job.is_running, fault=job.fault)
+    made_at = local_time(job.made_at.isoformat())
+    return HTMLResponse(stats_page(job.result, FACES, made_at=made_at, remark=remark, frame="web/stats.html"))
 
 
 @pages.get("/stats/evaluation", response_class=HTMLResponse)

@@ -14,6 +14,7 @@ from facewatch.presentation.html import Axes, Figure, HtmlTable, Tile, chart, re
 from facewatch.presentation.html.pictures import data_uri
 from facewatch.reports.examples import ExampleFace, Examples
 from facewatch.reports.stats import Distances, Histogram, Spread, Stats
+from facewatch.reports.status import Counts
 from facewatch.text import plural
 
 _MOST_TICKS = 7
@@ -66,13 +67,23 @@ def write_page(file: Path, stats: Stats, *, made_at: str, crops: Mapping[int, Pa
         page_file.write(page.encode())
 
 
-def stats_page(stats: Stats, faces: FaceSources, *, made_at: str, frame: str = "page.html") -> str:
+def remark_on(stats: Stats, counts: Counts, *, is_renewing: bool, fault: str) -> str:
+    """Return what is to be known of numbers that are shown again, when these are how many there are; "": nothing is."""
+    if is_renewing:
+        return "they are being worked out again; with many faces that takes some seconds"
+    if fault:
+        return f"they could not be worked out again: {fault}"
+    return "the library has changed since" if stats.counts != counts else ""
+
+
+def stats_page(stats: Stats, faces: FaceSources, *, made_at: str, remark: str = "", frame: str = "page.html") -> str:
     """Return the page as text; `frame` is the template around it."""
+    facts = (f"{display(stats.catalog)}, {stats.n_bytes / 1e6:.1f} MB", f"facewatch {__version__}, {made_at}", remark)
     return render(
         "stats.html",
         frame=frame,
         title="facewatch: the library in numbers",
-        facts=(f"{display(stats.catalog)}, {stats.n_bytes / 1e6:.1f} MB", f"facewatch {__version__}, {made_at}"),
+        facts=tuple(filter(None, facts)),
         numbers=_tiles(stats),
         sizes=_sizes(stats.sizes),
         largest=_largest(stats),

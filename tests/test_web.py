@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -16,7 +18,9 @@ from drawn import Library
 from fastapi.testclient import TestClient
 
 from facewatch.app import App
+from facewatch.presentation.status import status_page
 from facewatch.web.access import MOST_CACHED, Access
+from facewatch.web.jobs import Jobs
 from facewatch.web.paging import Paging
 from facewatch.web.server import Server, make_site
 
@@ -233,3 +237,34 @@ def test_statistics_are_renewed_once_however_often_the_page_is_fetched_again(
     monkeypatch.setattr(job, "start", lambda *_: begun.append(1))
     answer = client.get("/stats?renew=true", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"], len(begun)) == (303, "/stats", 1)
+
+
+def test_a_scan_that_was_started_on_the_page_ends_with_the_server(library: Library) -> None:
+    async def ended() -> str:
+        told = asyncio.Event()
+        jobs = Jobs(lambda *_: told.set(), program=(sys.executable, "-c", "import signal; signal.pause()"))
+        with library.app() as app:
+            await jobs.start_scan(app.config)
+        told.clear()
+        jobs.close()
+        await asyncio.wait_for(told.wait(), 20)
+        return f"{jobs.is_scanning} {jobs.scan_fault}"
+
+    assert asyncio.run(ended()) == "False "
+
+
+@pytest.mark.parametrize(
+    ("last_scan", "said"),
+    [
+        (None, "The scan is starting"),
+        ("2026-05-17T11:59:59Z", "The scan is starting"),
+        ("2026-05-17T12:00:00Z", "The scan is ending"),
+    ],
+)
+def test_a_scan_that_has_looked_at_all_photos_is_not_said_to_start(
+    library: Library, last_scan: str | None, said: str
+) -> None:
+    begun_at = datetime(2026, 5, 17, 12, 0, 0, 900, tzinfo=UTC)
+    with library.app() as app:
+        current = replace(app.status(), last_scan=last_scan)
+    assert status_page(current, begun_at, begun_at=begun_at).runner == said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from facewatch.presentation.reports import doing_now, queue, status_facts, status_remarks
@@ -10,7 +11,6 @@ from facewatch.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from facewatch.fs.locks import Holder
     from facewatch.heartbeat import Heartbeat
@@ -94,12 +94,13 @@ class StatusPage:
 _RUNNERS = {"watch": "The watcher is running", "scan": "A scan is running"}
 
 
-def status_page(current: Status, now: datetime) -> StatusPage:
+def status_page(current: Status, now: datetime, *, begun_at: datetime | None = None) -> StatusPage:
+    """Return what the page shows; `begun_at`: when a scan began that was started there and has not ended."""
     health, switch = current.health, current.engine.switch
     live, runner = health.live, health.runner
     return StatusPage(
         is_running=runner is not None,
-        runner=_RUNNERS.get(runner.purpose, str(runner)) if runner else "Nothing runs now",
+        runner=_RUNNERS.get(runner.purpose, str(runner)) if runner else _beside_its_work(current.last_scan, begun_at),
         doing=doing_now(live, now) if live else "",
         queue=_queue_of(live) if live else None,
         switch=Amount(switch.n_done, switch.n_photos, f"from {switch.before} to {switch.wanted}") if switch else None,
@@ -109,6 +110,14 @@ def status_page(current: Status, now: datetime) -> StatusPage:
         n_faulty=len(current.faults),
         facts=tuple(_grouped_facts(current, now)),
     )
+
+
+def _beside_its_work(last_scan: str | None, begun_at: datetime | None) -> str:
+    """Return what a scan does before it looks at photos, or behind that; the catalog knows seconds."""
+    if begun_at is None:
+        return "Nothing runs now"
+    has_looked = last_scan is not None and datetime.fromisoformat(last_scan) >= begun_at.replace(microsecond=0)
+    return "The scan is ending" if has_looked else "The scan is starting"
 
 
 def _queue_of(live: Heartbeat) -> Amount | None:

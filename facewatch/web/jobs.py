@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,8 @@ class Jobs:
         self.preview: Preview | None = None
         self.scan_fault = ""
         """Why the last scan failed; "": it did not."""
+        self.scan_begun_at: datetime | None = None
+        """When the scan began that was started here; None: there is none now."""
         self._say = say
         self._open_app = open_app or _open_app
         self._program = program
@@ -80,7 +83,8 @@ class Jobs:
         self._number = 0
 
     def close(self) -> None:
-        """End all but a scan, which goes on."""
+        """End all of it; a scan after the photos that it has begun."""
+        self.stop_scan()
         for work in (self._recluster, self.map, self.stats):
             work.end()
 
@@ -103,7 +107,7 @@ class Jobs:
         """
         if self._scan is not None:
             raise BusyError(SCANNING_ALREADY)
-        self.scan_fault = ""
+        self.scan_fault, self.scan_begun_at = "", datetime.now(UTC)
         file = ["--config", config.source] if Path(config.source).is_file() else []
         people = [] if config.people is None else ["--people", str(config.people)]
         options = [*file, "--catalog", str(config.catalog), *people]
@@ -125,7 +129,7 @@ class Jobs:
     async def _await_scan(self, scan: subprocess.Popen[str]) -> None:
         _, said = await asyncio.to_thread(scan.communicate)
         self.scan_fault = scan_ended(scan.returncode, said[-MOST_LETTERS:])
-        self._scan = None
+        self._scan = self.scan_begun_at = None
         self._tell()
 
     def stop_scan(self) -> None:

@@ -32,7 +32,7 @@ async def status_as_page(site: Site) -> str:
     return render(
         "web/status.html",
         current="status",
-        status=status_page(current, datetime.now(UTC)),
+        status=status_page(current, datetime.now(UTC), begun_at=site.jobs.scan_begun_at),
         is_scanning=site.jobs.is_scanning,
         scan_fault=site.jobs.scan_fault,
         fault=site.access.aftermath.fault,

@@ -404,6 +404,7 @@ def test_a_scan_says_which_part_of_its_work_it_is_at(library: Library) -> None:
     assert list(dict.fromkeys(stages)) == [
         "scanning the libraries",
         "analysing photos",
+        "reading names from files",
         "grouping faces",
         "making links",
     ]

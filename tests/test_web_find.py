@@ -43,6 +43,7 @@ def test_photos_that_are_offline_or_deleted_are_marked(client: TestClient, famil
     page = client.get("/photos", params={"q": "with Ben"}).text
     assert page.count('<span class="mark">offline</span>') == 2
     assert "1 more is in no file any more" in page
+    assert "offline: " in client.get(f"/photo/{rows['photos'][0]['id']}").text
     page = client.get("/photos", params={"q": "with Ben deleted"}).text
     assert page.count('<span class="mark">deleted</span>') == 1
 

@@ -105,7 +105,8 @@ def scan(
         if hint:
             echo(hint)
         if status.counts.n_unnamed:
-            echo("next: facewatch review, which shows faces and asks who they are")
+            echo("next: facewatch review, which shows faces and asks who they are;")
+            echo("  in your browser: facewatch web --open")
 
 
 def _app(state: State, photos: tuple[Path, ...], engine: str | None, *, is_aligned: bool) -> App:

@@ -29,6 +29,10 @@ _LABEL = re.compile(r"person\s+(\d+)", re.IGNORECASE)
 _FACE = re.compile(r"(.*):(\d{1,9})", re.DOTALL)
 
 
+class UnusableNameError(NotKnownError):
+    """Nobody can be called so."""
+
+
 class NobodyCalledError(NotKnownError):
     """Nobody has this name: it may be somebody's who is new."""
 
@@ -394,25 +398,25 @@ def clean_name(name: str) -> str:
     """Return the name in Unicode NFC with single spaces, without marks that cannot be seen but turn text round.
 
     Raises:
-        NotKnownError: it is empty, too long, holds control characters, would be taken for a person's id, or would lead
-            out of the people folder.
+        UnusableNameError: it is empty, too long, holds control characters, would be taken for a person's id, or would
+            lead out of the people folder.
     """
     seen = "".join(c for c in name if c in _JOINERS or unicodedata.category(c) != "Cf")
     cleaned = " ".join(unicodedata.normalize("NFC", seen).split())
     if not cleaned:
-        raise NotKnownError(
+        raise UnusableNameError(
             "the new name is empty; write one, for example: facewatch rename p12 Anna", on_page="the new name is empty"
         )
     if len(cleaned) > MAX_NAME_LENGTH:
-        raise NotKnownError(f"the new name has {len(cleaned)} characters; at most {MAX_NAME_LENGTH} are possible")
+        raise UnusableNameError(f"the new name has {len(cleaned)} characters; at most {MAX_NAME_LENGTH} are possible")
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in cleaned):
-        raise NotKnownError(f"the new name {name!r} holds control characters; leave them out")
+        raise UnusableNameError(f"the new name {name!r} holds control characters; leave them out")
     if cleaned.startswith("/") or ".." in re.split(r"[/\\]", cleaned):
-        raise NotKnownError(f"{cleaned!r} would lead out of the people folder; leave out the slashes and dots")
+        raise UnusableNameError(f"{cleaned!r} would lead out of the people folder; leave out the slashes and dots")
     typed = ids.read_id(cleaned)
     if typed or _LABEL.fullmatch(cleaned):
         kind = "face" if typed and typed.kind == ids.FACE else "person"
-        raise NotKnownError(f"{cleaned!r} would be taken for the id of a {kind}; choose another name")
+        raise UnusableNameError(f"{cleaned!r} would be taken for the id of a {kind}; choose another name")
     return cleaned
 
 

@@ -17,8 +17,10 @@ from facewatch.text import distinguished, plural
 from facewatch.types import Tier
 
 if TYPE_CHECKING:
+    from facewatch.catalog.photos import PhotoFile
     from facewatch.people.explain import Why
     from facewatch.people.photos.browse import Neighbour, Position
+    from facewatch.people.photos.finder import OfflinePlaces
     from facewatch.people.photos.whole import FaceOnPhoto, WholePhoto
 
 
@@ -83,6 +85,8 @@ class ShownFile:
 
     name: str
     folder: str
+    note: str
+    """Why it cannot be opened now; "": it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +102,20 @@ class PhotoTitle:
     """What is to be seen on it, for who does not see it."""
 
 
-def title_of(photo: WholePhoto) -> PhotoTitle:
+def title_of(photo: WholePhoto, offline: OfflinePlaces) -> PhotoTitle:
     found = photo.found
     size = f"{found.width} x {found.height} pixels" if found.width else ""
     return PhotoTitle(
         day(found.taken_at) if found.taken_at else "Date unknown",
         facts=" · ".join(part for part in (plural(len(photo.faces), "face"), size) if part),
-        files=tuple(_shown_file(Path(file.path)) for file in found.files),
+        files=tuple(_shown_file(file, offline) for file in found.files),
         alt=_alt(photo),
     )
 
 
-def _shown_file(path: Path) -> ShownFile:
-    return ShownFile(display(path.name), display(str(path.parent)))
+def _shown_file(file: PhotoFile, offline: OfflinePlaces) -> ShownFile:
+    path, reason = Path(file.path), offline.reason(file)
+    return ShownFile(display(path.name), display(str(path.parent)), f"offline: {reason}" if reason else "")
 
 
 def _alt(photo: WholePhoto) -> str:

@@ -19,6 +19,7 @@ from facewatch.errors import (
     QueryError,
 )
 from facewatch.people.assigning import NameTakenError
+from facewatch.people.lookup import UnusableNameError
 from facewatch.people.search import UnusablePhotoError
 from facewatch.presentation.refusals import FAILED, NOT_UNDERSTOOD
 from facewatch.web.security import HEADERS, refused
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _STATUS: tuple[tuple[type[FacewatchError], int], ...] = (
     (UnusablePhotoError, 422),
+    (UnusableNameError, 422),
     (NotKnownError, 404),
     (DecisionError, 409),
     (PhotoError, 422),

@@ -162,12 +162,13 @@ async def _faces_of(site: SiteParts, wanted: FaceList) -> BrowseOrder:
 @pages.get("/photo/{photo}", response_class=HTMLResponse)
 async def photo_page(site: Site, photo: Number, q: Words = "", origin: Origin = "", face: int = 0) -> str:
     whole = await _photo(site, photo)
+    offline = await site.access.read(lambda app: app.photos().offline())
     return render(
         "web/photo.html",
         current="photos",
         photo=whole.found,
         boxes=boxes_of(whole),
-        title=title_of(whole),
+        title=title_of(whole, offline),
         present=[one for one in whole.found.people if one.face_id is None],
         chosen=face,
         position=await _position(site, photo, face, q, origin),

@@ -26,7 +26,12 @@ class OfflinePlaces:
 
     def holds(self, file: PhotoFile) -> bool:
         """Whether a file cannot be opened now."""
-        return any(file.root == place or file.path.startswith(f"{place}/") for place in self.reasons)
+        return self.reason(file) is not None
+
+    def reason(self, file: PhotoFile) -> str | None:
+        """Return why a file cannot be opened now; None: it can, as far as is known."""
+        reasons = self.reasons.items()
+        return next((why for at, why in reasons if file.root == at or file.path.startswith(f"{at}/")), None)
 
     def is_offline(self, photo: FoundPhoto) -> bool:
         """Whether no file of a photo can be opened now, though the catalog knows some."""

@@ -38,6 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+LONG = frozenset({"test_torture_kills", "test_scripts", "test_workers", "test_web_photo", "test_web_pages"})
+"""Files that take minutes: they come first, so that no process is left alone with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Photos and models beside the checkout; a test that needs them is skipped where they are absent."""

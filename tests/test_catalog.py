@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from sqlite_utils import Database
 
 from facewatch.catalog import Catalog, display
 from facewatch.catalog.migrations import MIGRATIONS
+from facewatch.catalog.opening import Patience
 from facewatch.engines import fake
 from facewatch.errors import BusyError, CatalogError, EngineError, Fault, FaultCode
 from facewatch.fs.locks import file_lock, holder
@@ -190,21 +192,21 @@ def test_a_full_disk_says_so_and_loses_nothing(catalog: Catalog) -> None:
     assert "a.png" in catalog.files.known(1)
 
 
-def test_a_catalog_that_another_program_is_writing_to_says_so(catalog: Catalog) -> None:
-    other = sqlite3.connect(catalog.path)
-    other.execute("BEGIN IMMEDIATE")
-    catalog._db.execute("PRAGMA busy_timeout = 0")
+def test_a_catalog_that_another_program_is_writing_to_says_so(tmp_path: Path) -> None:
+    with Catalog(tmp_path / "catalog.sqlite", patience=partial(Patience, seconds=0)) as catalog:
+        other = sqlite3.connect(catalog.path)
+        other.execute("BEGIN IMMEDIATE")
 
-    def add() -> None:
-        with catalog.write():
-            catalog.people.add(NOW)
+        def add() -> None:
+            with catalog.write():
+                catalog.people.add(NOW)
 
-    with pytest.raises(BusyError, match="locked by another program; close it there"):
+        with pytest.raises(BusyError, match="locked by another program; close it there"):
+            add()
+        other.rollback()
+        other.close()
         add()
-    other.rollback()
-    other.close()
-    add()
-    assert len(catalog.people.all()) == 1
+        assert len(catalog.people.all()) == 1
 
 
 def test_a_disk_that_was_full_at_the_very_start_leaves_nothing_in_the_way(tmp_path: Path) -> None:

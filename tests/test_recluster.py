@@ -304,7 +304,7 @@ def decide(world: World, action: str, number: int) -> None:
         pass  # it was decided already
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(
     photos=PHOTOS,
     decided=DECIDED,

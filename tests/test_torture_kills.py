@@ -170,7 +170,7 @@ def test_trials_notice_what_is_lost(shim: Path, tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(Children, "do", spoil)
     monkeypatch.setattr(torture_kills, "KILLS", ("kill-before",))
-    done = kill_trials(tmp_path, 2, 5, lambda _: None, only=[name])
+    done = kill_trials(tmp_path, 1, 5, lambda _: None, only=[name])
     assert done.n_lost_decisions > 0
     assert done.n_wrong_removals > 0
     assert done.n_repairs > 0

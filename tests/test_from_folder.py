@@ -8,6 +8,7 @@ import pytest
 from drawn import Library
 
 from facewatch.app import App
+from facewatch.folders.state import FolderState
 
 
 def whose(library: Library) -> dict[str, list[str | None]]:
@@ -93,3 +94,18 @@ def test_a_folder_that_was_emptied_says_nothing_and_is_filled_again(place: Libra
     assert "rejected" not in told
     assert place.tree() == before
     assert whose(place)["c.png"] == ["Ben"]
+
+
+def test_what_a_sync_that_was_cut_off_has_done_is_nobodys_decision(place: Library, run: Any) -> None:
+    """As a kill leaves it: a link is removed, which is not on record yet."""
+    before = place.tree()
+    with place.app() as app:
+        FolderState(app.catalog, app.folder.root).begin()
+    (place.people / "Anna/a.png").unlink()
+    (place.people / "Ben/c.png").unlink()
+    assert "rejected" not in run("folders", "--dry-run").out
+    run("rename", "p3", "Carl")
+    assert whose(place)["a.png"] == ["Anna", "Ben"]
+    assert place.tree().keys() >= before.keys() - {"_unnamed/Person 0003/e.png", "_unnamed/Person 0003/f.png"}
+    (place.people / "Anna/a.png").unlink()
+    assert "Anna: 1 face rejected" in run("folders").out, "from then on it is somebody's doing again"

@@ -33,6 +33,12 @@ class FolderState:
         settings = self._catalog.settings
         return state_of(self._root) in {settings.get(_STATE), settings.get(_NEXT) or settings.get(_STATE)}
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether a sync has begun and not ended: what it did last may not be on record, and passes for somebody's
+        doing."""
+        return self._catalog.settings.get(_NEXT) is not None
+
     def begin(self) -> None:
         """The folder is about to be changed."""
         with self._catalog.write():

@@ -151,10 +151,12 @@ class PeopleFolder:
             self.check()
             ledger = CatalogLedger(self._catalog, self._kind)
             self._resume(ledger)
+            is_cut_off = self._state.is_cut_off
             if is_repair or not self._state.is_as_left:
-                only = None
                 self._take_stock()
-            concluded = Concluded() if is_repair else self._read_back(only)
+            if is_repair or is_cut_off or not self._state.is_as_left:
+                only = None
+            concluded = Concluded() if is_repair or is_cut_off else self._read_back(only)
             only = self._concerned(only, concluded)
             plan = self.plan(only)
             linked = self._hard_linked(plan, only)
@@ -183,7 +185,7 @@ class PeopleFolder:
     @property
     def is_readable(self) -> bool:
         """Whether the folder is there and as this catalog left it, so that what differs is somebody's doing."""
-        return (self.root / MARKER).exists() and self._state.is_as_left
+        return (self.root / MARKER).exists() and self._state.is_as_left and not self._state.is_cut_off
 
     def _read_back(self, only: Collection[int] | None) -> Concluded:
         """Conclude what somebody did in the folder; where that is to be synced for few, if something of theirs is not

@@ -197,7 +197,7 @@ def test_a_watcher_says_that_it_works_again_when_the_lock_is_free_and_not_before
     family: Library, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    turns = Turns(family, patience=partial(Patience, seconds=0.02, silent_seconds=0.01))
+    turns = Turns(family, patience=partial(Patience, seconds=0.2, silent_seconds=0.01))
     with turns.app:
         turns.after(0.1)
         program = Program(family.catalog)

@@ -172,7 +172,12 @@ class PictureStore:
                     _remove(folder / shard, prefixes)
 
     def _bump(self) -> None:
-        with contextlib.suppress(OSError), replacing(self._beside() / _FORGOTTEN) as file:
+        how = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with (
+            contextlib.suppress(OSError),
+            os.fdopen(os.open(self._beside() / _FORGOTTEN, how, 0o600), "wb", buffering=0) as file,
+        ):
+            # In place: whatever a kill leaves of it is not what was there before, and nothing is left beside it.
             file.write(secrets.token_hex(8).encode("ascii"))
 
     def _folders(self) -> list[Path]:

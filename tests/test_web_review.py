@@ -131,7 +131,7 @@ def test_skipping_decides_nothing(client: TestClient) -> None:
         ({"question": "who:p3", "answer": "maybe"}, 422),
         ({"question": "who:p3", "answer": "yes"}, 404),
         ({"question": "who:p88", "answer": "hide"}, 404),
-        ({"question": "who:p3", "answer": "name", "name": "  "}, 404),
+        ({"question": "who:p3", "answer": "name", "name": "  "}, 422),
     ],
 )
 def test_what_is_no_answer_is_refused_with_a_sentence(client: TestClient, given: dict[str, str], status: int) -> None:

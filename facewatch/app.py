@@ -58,8 +58,10 @@ from facewatch.watcher.schedule import WatchSettings
 
 if TYPE_CHECKING:
     from facewatch.checks.audit import Auditor
+    from facewatch.folders.export import ExportForm
     from facewatch.folders.photos import PhotoFolder
     from facewatch.people.explain import Explainer
+    from facewatch.people.exporting import Exporter
     from facewatch.people.face_map import FaceMap
     from facewatch.people.photos.finder import PhotoFinder
     from facewatch.people.portraits import FaceCrops
@@ -202,6 +204,19 @@ class App:
         from facewatch.folders.photos import PhotoFolder
 
         return PhotoFolder(self.catalog, root, kind=self.config["folders.link"], people=self.folder.root)
+
+    def exporter(self, root: Path, form: ExportForm, workers: PictureWorkers | None = None) -> Exporter:
+        """Return what exports photos or faces into a folder; `workers` take the place of the worker processes.
+
+        Raises:
+            FolderError: the folder lies among the photos, or in the people folder.
+        """
+        from facewatch.folders.export import ExportFolder
+        from facewatch.people.exporting import Exporter
+
+        folder = ExportFolder(self.catalog, root, form, people=self.folder.root)
+        cutters = OnDemand[PictureWorkers](lambda: workers or self.picture_workers(n_workers_of(self.config)))
+        return Exporter(self.catalog, self.photos(), folder, cutters)
 
     def review(self) -> Review:
         """Return the open questions, whose answers are followed as any correction is.

@@ -99,6 +99,15 @@ class Assignments(TableAccess):
         )
         self._db.execute("DELETE FROM suggestions WHERE face_id = ?", [face_id])
 
+    def said(self, faces: Collection[int]) -> set[int]:
+        """Return those of these faces that a user, or a file of theirs, gave to somebody, and no run."""
+        rows = self._db.execute(
+            "SELECT face_id FROM assignments WHERE source IN ('user', 'import', 'folder')"
+            " AND face_id IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(faces))],
+        )
+        return {face_id for (face_id,) in rows}
+
     def confirm(self, faces: Collection[int]) -> None:
         """A user says that these are where they belong."""
         self._db.execute(

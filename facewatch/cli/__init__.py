@@ -19,6 +19,7 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     doctor,
     draw,
     evaluate,
+    export,
     folders,
     init,
     models,

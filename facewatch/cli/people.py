@@ -13,7 +13,7 @@ import click
 
 from facewatch.cli.asking import is_confirmed, is_somebody_there
 from facewatch.cli.faces import crops_of, draw_people, screen_here
-from facewatch.cli.output import echo, print_csv, print_json, print_table, progress_bar
+from facewatch.cli.output import echo, print_json, print_table, progress_bar
 from facewatch.cli.program import PROGRAM, VARIABLE, State, called_from_anywhere, command, json_option, pass_state
 from facewatch.errors import LibraryError
 
@@ -198,28 +198,3 @@ def check_sheet_file(app: App, file: Path, *, force: bool) -> None:
     fault = f"{file}: is there already, and is no contact sheet"
     if not (is_somebody_there() and is_confirmed(f"{fault}. Write over it?", unasked="--force to write over it")):
         raise LibraryError(f"{fault}; name another file, or write over it with --force")
-
-
-@command("export", "Print one row per face.")
-@click.option("--csv", "kind", flag_value="csv", default="csv", help="CSV with a header line (the default).")
-@click.option("--json", "kind", flag_value="json", help="A list of objects.")
-@pass_state
-def export(state: State, kind: str) -> None:
-    """Print one row per face: path, face_id, person_id, name, x, y, w, h, distance, source, turn.
-
-    Paths are absolute; the box is in pixels of the upright photo; turn says by how many degrees clockwise the photo has
-    to be turned for the face to be upright; what is unknown is empty. Behind the faces comes, with the source
-    "present" and neither face nor box, who is in a photo without a face (see `facewatch present`).
-
-    \b
-    Example:
-      facewatch export --csv > faces.csv
-    """
-    from facewatch.presentation.catalog import EXPORT_COLUMNS, export_rows
-
-    with state.app() as app:
-        rows = list(export_rows(app.catalog))
-    if kind == "json":
-        print_json([dict(zip(EXPORT_COLUMNS, row, strict=True)) for row in rows])
-    else:
-        print_csv(EXPORT_COLUMNS, rows)

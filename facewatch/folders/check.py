@@ -21,6 +21,8 @@ from facewatch.text import printable
 
 _PROBE = ".facewatch.probe"
 
+NEW_FOLDER = "name a new folder, or an empty one"
+
 MAKE_AGAIN = "if it was deleted, facewatch folders makes it again"
 
 HAND_OVER = (
@@ -62,6 +64,27 @@ def check_people_folder(
             if error.errno not in UNSUPPORTED:
                 raise refusal(root, error) from error
             raise FolderError(f"{root}: {link_fault(kind, error)}") from error
+
+
+def check_apart(root: Path, libraries: Iterable[Path], people: Path) -> None:
+    """Refuse a folder for photos that lies in a library or the people folder, is one of these, or lies around it.
+
+    Raises:
+        FolderError: it does.
+    """
+    for library in libraries:
+        if _overlap(root, library):
+            raise FolderError(
+                f"{root}: lies in the photos of {library}, which are only read, or around them: {NEW_FOLDER}"
+            )
+    if _overlap(root, people):
+        raise FolderError(f"{root}: is the people folder ({people}), or lies in it or around it: {NEW_FOLDER}")
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether two folders are one, or one lies in the other."""
+    real = [os.path.realpath(one), os.path.realpath(other)]
+    return os.path.commonpath(real) in real
 
 
 @dataclass(frozen=True, slots=True)

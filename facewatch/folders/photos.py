@@ -18,7 +18,7 @@ from pathlib import Path
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
 from facewatch.folders.apply import FULL, refusal
-from facewatch.folders.check import link_fault
+from facewatch.folders.check import NEW_FOLDER, check_apart, link_fault
 from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
 from facewatch.folders.disk import LinkMaker, OpenedFolder, make_link, opened_folder_of, read_entries, read_entry
 from facewatch.folders.model import Entries, FolderEntry, LinkKind, WantedLink, link_names, name_key, printable
@@ -144,13 +144,7 @@ class PhotoFolder:
         self._kind: LinkKind = kind
         self._make_link = make_link
         self._real = os.path.realpath(root)
-        for place in catalog.roots.all():
-            if _overlap(self._real, os.path.realpath(place)):
-                raise FolderError(
-                    f"{root}: lies in the photos of {place}, which are only read, or around them: {_OTHER}"
-                )
-        if _overlap(self._real, os.path.realpath(people)):
-            raise FolderError(f"{root}: is the people folder ({people}), or lies in it or around it: {_OTHER}")
+        check_apart(root, catalog.roots.all(), people)
 
     def plan(self, wanted: Sequence[WantedLink]) -> PhotoPlan:
         """Return what the folder lacks or has too much; changes nothing.
@@ -164,7 +158,7 @@ class PhotoFolder:
         except FileNotFoundError:
             return plan_photos(wanted, (), {}, self._sources(wanted), root=self._real, kind=self._kind)
         except OSError as error:
-            raise refusal(self.root, error, other=_OTHER) from error
+            raise refusal(self.root, error, other=NEW_FOLDER) from error
 
     def sync(self, wanted: Sequence[WantedLink]) -> LinkedPhotos:
         """Make the folder if it is not there, and link to these photos and no others.
@@ -178,7 +172,7 @@ class PhotoFolder:
                 with OpenedFolder(self._real) as opened:
                     done = self._apply(opened.top, self._plan(opened.top, wanted))
         except OSError as error:
-            raise refusal(self.root, error, other=_OTHER) from error
+            raise refusal(self.root, error, other=NEW_FOLDER) from error
         for fault in done.faults:
             log.warning("%s", fault)
         return done
@@ -201,16 +195,16 @@ class PhotoFolder:
         """
         if MARK not in entries:
             if entries:
-                raise FolderError(f"{self.root}: is not empty, and facewatch did not make it: {_OTHER}")
+                raise FolderError(f"{self.root}: is not empty, and facewatch did not make it: {NEW_FOLDER}")
             return []
         try:
             with os.fdopen(open_file(MARK, top), encoding="utf-8") as file:
                 record = json.load(file)
             library, links = record["library"], [_read_link(link) for link in record["links"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise FolderError(f"{self.root / MARK}: cannot be read ({error}): {_OTHER}") from error
+            raise FolderError(f"{self.root / MARK}: cannot be read ({error}): {NEW_FOLDER}") from error
         if library != self._catalog.library_id:
-            raise FolderError(f"{self.root}: is a folder of another catalog: {_OTHER}")
+            raise FolderError(f"{self.root}: is a folder of another catalog: {NEW_FOLDER}")
         return [link for link in links if _is_name(link.name)]
 
     def _apply(self, top: int, plan: PhotoPlan) -> LinkedPhotos:
@@ -288,9 +282,6 @@ class PhotoFolder:
         os.replace(_PART, MARK, src_dir_fd=top, dst_dir_fd=top)
 
 
-_OTHER = "name a new folder, or an empty one"
-
-
 def _read_link(record: Mapping[str, object]) -> PhotoLink:
     return PhotoLink(str(record["name"]), str(record["source"]), str(record["stamp"]))
 
@@ -298,8 +289,3 @@ def _read_link(record: Mapping[str, object]) -> PhotoLink:
 def _is_name(name: str) -> bool:
     """Whether this is a name in a folder, and none of those that are no link's."""
     return name not in ("", ".", "..", MARK, _PART) and "/" not in name and "\0" not in name
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Whether two folders are one, or one lies in the other."""
-    return os.path.commonpath([one, other]) in (one, other)

@@ -17,6 +17,8 @@ from facewatch.engines import load_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.errors import FacewatchError, Fault, FaultCode, PhotoError
 from facewatch.fs.beneath import open_beneath
+from facewatch.indexing import cutting
+from facewatch.indexing.cutting import AS_SHOWN, CropStyle
 from facewatch.indexing.memory import bytes_needed, in_mb
 from facewatch.indexing.turns import analyse_turns, turn_of
 from facewatch.quality import Limits, measure
@@ -245,13 +247,14 @@ class Analyzer:
         expected: Fingerprint | None,
         side: int,
         most_bytes: int | None = None,
+        style: CropStyle = AS_SHOWN,
     ) -> list[bytes | None]:
         """Return a square JPEG of each face of a photo, which is decoded once; no engine is asked.
 
         Args:
             boxes: in pixels of the upright photo at full size.
             expected: the file that the boxes are from; None: nobody knows, and whatever is there now is cut.
-            side: of the pictures, in pixels.
+            side: of the pictures, in pixels; see `cutting.cut_faces`.
             most_bytes: what decoding may take; None: no limit.
 
         Returns:
@@ -264,10 +267,10 @@ class Analyzer:
         """
         if not boxes:
             return []
-        from facewatch.indexing import cutting
-
         with _as_expected(photo, expected) as file:
-            return cutting.cut_faces(file, boxes, side=side, max_pixels=self.recipe.max_pixels, most_bytes=most_bytes)
+            return cutting.cut_faces(
+                file, boxes, side=side, max_pixels=self.recipe.max_pixels, most_bytes=most_bytes, style=style
+            )
 
     def reduced(
         self, photo: LibraryFile, sides: Sequence[int], expected: Fingerprint | None, most_bytes: int | None = None
@@ -284,8 +287,6 @@ class Analyzer:
             OSError: it cannot be read.
             PhotoError: it cannot be decoded, or not within the limits.
         """
-        from facewatch.indexing import cutting
-
         with _as_expected(photo, expected) as file:
             return cutting.reduced(file, sides, max_pixels=self.recipe.max_pixels, most_bytes=most_bytes)
 
@@ -304,7 +305,7 @@ class Analyzer:
             boxes: in pixels of the upright photo at full size, at least one; so are `beside`, its other faces.
             most_bytes: what decoding may take; None: no limit.
         """
-        from facewatch.indexing import boxed, cutting
+        from facewatch.indexing import boxed
 
         data = _read(photo, expected)
         if data is None:
@@ -322,7 +323,6 @@ class Analyzer:
     def load_decoders(self) -> None:
         """Have in memory what `cut_faces` and `reduced` need."""
         from facewatch import decode  # noqa: F401
-        from facewatch.indexing import cutting  # noqa: F401
 
     def _ask(self, question: Callable[[Engine], list[DetectedFace]]) -> list[DetectedFace]:
         """Return the engine's answer; whatever it chokes on is this photo's fault and costs only this photo."""

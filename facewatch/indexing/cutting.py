@@ -10,6 +10,7 @@ import io
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -27,6 +28,21 @@ MAX_WORKING_SIDE = 4000
 
 JPEG_QUALITY = 85
 
+
+@dataclass(frozen=True, slots=True)
+class CropStyle:
+    """How faces are cut out."""
+
+    margin: float = MARGIN
+    """How much is shown around a face on each side, as a share of it."""
+    quality: int = JPEG_QUALITY
+    is_enlarged: bool = True
+    """Whether a small face fills the picture; else it keeps its pixels, and the picture is smaller."""
+
+
+AS_SHOWN = CropStyle()
+"""Where faces stand side by side."""
+
 _OVERSAMPLED = 1.5
 """A face is decoded at least this much larger than it is wanted, where the photo has it, and then reduced."""
 
@@ -38,13 +54,14 @@ def cut_faces(
     side: int,
     max_pixels: int,
     most_bytes: int | None = None,
+    style: CropStyle = AS_SHOWN,
 ) -> list[bytes | None]:
     """Return a square picture of each face of a photo, decoding it once and no larger than they need.
 
     Args:
         data: the photo, a file that is open for reading; it is left open.
         boxes: the faces, in pixels of the upright photo at full size; at least one.
-        side: of the pictures, in pixels.
+        side: of the pictures, in pixels; at most, where small faces are not enlarged.
         max_pixels: a photo with a larger width times height is not decoded.
         most_bytes: what decoding may take; None: no limit.
 
@@ -55,8 +72,12 @@ def cut_faces(
         PhotoError: the photo cannot be decoded, or not within these limits.
         OSError: the disk, not the photo, is at fault.
     """
-    decoded = decoded_for(data, boxes, side=side, max_pixels=max_pixels, most_bytes=most_bytes, in_srgb=True)
-    return [_as_jpeg(cut(decoded, box, side)) if _is_within(box, decoded) else None for box in boxes]
+    decoded = decoded_for(
+        data, boxes, side=side, max_pixels=max_pixels, most_bytes=most_bytes, in_srgb=True, margin=style.margin
+    )
+    return [
+        _as_jpeg(cut(decoded, box, side, style), style.quality) if _is_within(box, decoded) else None for box in boxes
+    ]
 
 
 def decoded_for(
@@ -67,13 +88,14 @@ def decoded_for(
     max_pixels: int,
     most_bytes: int | None = None,
     in_srgb: bool = False,
+    margin: float = MARGIN,
 ) -> Decoded:
     """Return a photo decoded no larger than pictures of these boxes need; arguments and errors are those of
     `cut_faces`, `in_srgb` that of `decode.decode`."""
     from facewatch import decode
 
     photo = decode.peek(data, max_pixels=max_pixels)
-    working_side = _working_side(max(photo.width, photo.height), boxes, side)
+    working_side = _working_side(max(photo.width, photo.height), boxes, side, margin)
     return _decoded(data, working_side, max_pixels, most_bytes, in_srgb=in_srgb)
 
 
@@ -116,8 +138,8 @@ def _decoded(data: BinaryIO, working_side: int, max_pixels: int, most_bytes: int
     return decode.decode(data, max_pixels=max_pixels, working_side=working_side, in_srgb=in_srgb)
 
 
-def cut(decoded: Decoded, box: Box, side: int) -> NDArray[np.uint8]:
-    """Return a face with a margin, upright, RGB uint8, shape (side, side, 3).
+def cut(decoded: Decoded, box: Box, side: int, style: CropStyle = AS_SHOWN) -> NDArray[np.uint8]:
+    """Return a face with a margin, upright, RGB uint8, shape (side, side, 3), or smaller where it is not enlarged.
 
     At the photo's edge the face is not in the middle, or has less of a margin; beyond the edge it is black where the
     box itself is, or where the photo is narrower than the face is high. A photo that is nothing but the face is shown
@@ -128,7 +150,7 @@ def cut(decoded: Decoded, box: Box, side: int) -> NDArray[np.uint8]:
     height, width = decoded.pixels.shape[:2]
     scale = width / decoded.width
     # No more than shows all of the photo, wherever the face is: boxes are not always this program's own.
-    length = min(max(1, round(_length(box, decoded) * scale)), 2 * max(width, height))
+    length = min(max(1, round(_length(box, decoded, style.margin) * scale)), 2 * max(width, height))
     length = min(length, max(round(max(box.w, box.h) * scale), min(width, height), 1))
     left = _within(round((box.x + box.w / 2) * scale - length / 2), length, width, box.x >= 0)
     top = _within(round((box.y + box.h / 2) * scale - length / 2), length, height, box.y >= 0)
@@ -136,6 +158,7 @@ def cut(decoded: Decoded, box: Box, side: int) -> NDArray[np.uint8]:
     x0, x1 = (min(max(x, 0), width) for x in (left, left + length))
     y0, y1 = (min(max(y, 0), height) for y in (top, top + length))
     window[y0 - top : y1 - top, x0 - left : x1 - left] = decoded.pixels[y0:y1, x0:x1]
+    side = side if style.is_enlarged else min(side, length)
     picture = Image.fromarray(window).resize((side, side), Image.Resampling.LANCZOS)
     return np.rot90(np.asarray(picture, dtype=np.uint8), -box.turn // 90)
 
@@ -145,27 +168,27 @@ def _within(start: int, length: int, size: int, is_inside: bool) -> int:
     return min(max(start, 0), size - length) if length <= size and is_inside else start
 
 
-def _as_jpeg(pixels: NDArray[np.uint8]) -> bytes:
+def _as_jpeg(pixels: NDArray[np.uint8], quality: int = JPEG_QUALITY) -> bytes:
     from PIL import Image
 
     target = io.BytesIO()
-    Image.fromarray(pixels).save(target, format="JPEG", quality=JPEG_QUALITY)
+    Image.fromarray(pixels).save(target, format="JPEG", quality=quality)
     return target.getvalue()
 
 
-def _length(box: Box, decoded: Decoded) -> float:
+def _length(box: Box, decoded: Decoded, margin: float) -> float:
     """The side of the square that is shown of a face, in pixels of the full-size photo."""
     longer = max(box.w, box.h, 1)
     is_all = box.x <= 0 and box.y <= 0 and box.x + box.w >= decoded.width and box.y + box.h >= decoded.height
-    return longer if is_all else longer * (1 + 2 * MARGIN)
+    return longer if is_all else longer * (1 + 2 * margin)
 
 
 def _is_within(box: Box, decoded: Decoded) -> bool:
     return box.x < decoded.width and box.y < decoded.height and box.x + max(box.w, 1) > 0 and box.y + max(box.h, 1) > 0
 
 
-def _working_side(longer: int, boxes: Sequence[Box], side: int) -> int:
+def _working_side(longer: int, boxes: Sequence[Box], side: int, margin: float) -> int:
     """How large a photo has to be decoded for its smallest face; a JPEG is quicker to decode small."""
     smallest = min(max(box.w, box.h, 1) for box in boxes)
-    scale = _OVERSAMPLED * side / (smallest * (1 + 2 * MARGIN))
+    scale = _OVERSAMPLED * side / (smallest * (1 + 2 * margin))
     return max(1, min(math.ceil(longer * scale), longer, MAX_WORKING_SIDE))

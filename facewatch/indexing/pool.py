@@ -22,6 +22,7 @@ import psutil
 from facewatch.engines import worker_bytes
 from facewatch.errors import EngineError
 from facewatch.indexing.analyzer import AnalysisResult, Analyzer, Examination, LibraryFile, Recipe, load
+from facewatch.indexing.cutting import AS_SHOWN, CropStyle
 from facewatch.indexing.memory import MOST_SWOLLEN, Room, in_mb, share_out
 from facewatch.indexing.worker import (
     Load,
@@ -84,7 +85,13 @@ class PictureWorkers(Protocol):
     n_workers: int
 
     def cut_faces(
-        self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
+        self,
+        photo: LibraryFile,
+        boxes: Sequence[Box],
+        expected: Fingerprint | None,
+        *,
+        side: int,
+        style: CropStyle = AS_SHOWN,
     ) -> Future[list[bytes | None]]: ...
 
     def reduced(
@@ -165,9 +172,15 @@ class WorkerPool:
         return self._submit("said", file, file, expected, kind)
 
     def cut_faces(
-        self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
+        self,
+        photo: LibraryFile,
+        boxes: Sequence[Box],
+        expected: Fingerprint | None,
+        *,
+        side: int,
+        style: CropStyle = AS_SHOWN,
     ) -> Future[list[bytes | None]]:
-        return self._submit("cut_faces", photo, photo, tuple(boxes), expected, side, self.room.alone)
+        return self._submit("cut_faces", photo, photo, tuple(boxes), expected, side, self.room.alone, style)
 
     def reduced(self, photo: LibraryFile, sides: Sequence[int], expected: Fingerprint | None) -> Future[list[bytes]]:
         return self._submit("reduced", photo, photo, tuple(sides), expected, self.room.alone)
@@ -463,9 +476,15 @@ class InlineWorkers:
         return _done(lambda: self._own.said(file, expected, kind))
 
     def cut_faces(
-        self, photo: LibraryFile, boxes: Sequence[Box], expected: Fingerprint | None, *, side: int
+        self,
+        photo: LibraryFile,
+        boxes: Sequence[Box],
+        expected: Fingerprint | None,
+        *,
+        side: int,
+        style: CropStyle = AS_SHOWN,
     ) -> Future[list[bytes | None]]:
-        return _done(lambda: self._own.cut_faces(photo, boxes, expected, side))
+        return _done(lambda: self._own.cut_faces(photo, boxes, expected, side, style=style))
 
     def reduced(self, photo: LibraryFile, sides: Sequence[int], expected: Fingerprint | None) -> Future[list[bytes]]:
         return _done(lambda: self._own.reduced(photo, sides, expected))

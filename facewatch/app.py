@@ -28,7 +28,7 @@ from facewatch.indexing.picture_maker import PictureMaker
 from facewatch.indexing.pictures import PictureStore
 from facewatch.indexing.pool import PictureWorkers, WorkerPool, Workers
 from facewatch.indexing.reading_names import NamesReader
-from facewatch.library.layout import check_places
+from facewatch.library.layout import check_mirror, check_places
 from facewatch.library.roots import Libraries
 from facewatch.people.apply import Corrections
 from facewatch.people.drawing import Drawing
@@ -39,6 +39,7 @@ from facewatch.people.kept import KeptTogether
 from facewatch.people.lookup import Lookup
 from facewatch.people.overview import Overview
 from facewatch.people.regions_in import NamesFromFiles
+from facewatch.people.regions_out import NamesIntoFiles
 from facewatch.people.search import Search
 from facewatch.pipeline import Pipeline
 from facewatch.presentation.from_folder import reading_lines
@@ -51,6 +52,7 @@ from facewatch.settings import (
     n_workers_of,
     people_folder_of,
     rules_of,
+    sidecar_settings_of,
     watch_settings_of,
 )
 from facewatch.types import EngineInfo, OnDemand
@@ -102,7 +104,9 @@ class App:
         try:
             root = people_folder_of(config, self.catalog.settings.get("people_folder"), self.catalog.library_id)
             check_places(config.photos, root, config.catalog, source=config.source)
-            _check_aligned(config.aligned, (*config.photos, *self.catalog.roots.all()), config.source)
+            libraries = (*config.photos, *self.catalog.roots.all())
+            _check_aligned(config.aligned, libraries, config.source)
+            check_mirror(libraries, root, config.sidecars, source=config.source)
         except BaseException:
             self.catalog.close()
             raise
@@ -143,6 +147,8 @@ class App:
         self.names_from_files = NamesFromFiles(
             self.catalog, self.engine, self.identities, self.corrections, files_read_of(config)
         )
+        names_reader = NamesReader(self.catalog, self.workers, files_read_of(config))
+        self.names_into_files = NamesIntoFiles(self.catalog, sidecar_settings_of(config), names_reader.describe)
         self.pipeline = Pipeline(
             self.catalog,
             self.engine,
@@ -153,8 +159,9 @@ class App:
             corrections=self.corrections,
             folder=self.folder,
             search=self.search,
-            names_reader=NamesReader(self.catalog, self.workers, files_read_of(config)),
+            names_reader=names_reader,
             names_from_files=self.names_from_files,
+            names_into_files=self.names_into_files,
             clock=clock,
         )
 

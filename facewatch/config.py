@@ -19,6 +19,7 @@ import platformdirs
 from facewatch.engines import is_engine_name, meant_by
 from facewatch.engines.options import OPTIONS
 from facewatch.errors import ConfigError
+from facewatch.fs.sidecar import SIDECARS, beside
 
 FOREIGN_FOLDERS = (
     # packages of photo programs: what they made of the photos in them, not the photos
@@ -321,6 +322,32 @@ SETTINGS = (
         _choice("both", "sidecar", "embedded", "off"),
     ),
     Setting(
+        "regions.xmp",
+        "off",
+        'Whether scans and the watcher write who is in your photos for other programs: "sidecar" writes XMP files, '
+        'never a photo; "off": only `facewatch regions --write` does.',
+        _choice("off", "sidecar"),
+    ),
+    Setting(
+        "regions.beside",
+        False,
+        "true: beside the photos, where other programs look for them (IMG.JPG.xmp); false: into a folder of their own.",
+        _yes_no,
+    ),
+    Setting(
+        "regions.folder",
+        "",
+        "That folder, with the same folders as each library; empty: beside the catalog, of its name with .sidecars.",
+        _whole_path,
+    ),
+    Setting(
+        "regions.who",
+        "confirmed",
+        'Which faces of people with names are written: "confirmed" by you or taken over from files, or all that are '
+        '"named".',
+        _choice("confirmed", "named"),
+    ),
+    Setting(
         "watch.settle_seconds",
         2.0,
         "A file is read when its size and time have been still for this long.",
@@ -410,6 +437,8 @@ class Config:
     catalog: Path
     backups: Path | None
     """The folder of the daily backups; None: beside the catalog."""
+    sidecars: Path
+    """The folder for sidecars of photos beside which nothing may be written."""
     source: str
     """The file they came from, or "defaults"."""
     values: Mapping[str, Any] = field(repr=False)
@@ -470,12 +499,14 @@ def load_config(file: Path | None, overrides: Mapping[str, Any], *, cwd: Path) -
         value = values[key]
         return tuple(_path(text, base) for text in ([value] if isinstance(value, str) else value) if text)
 
+    catalog = next(iter(paths("library.catalog")), default_catalog())
     return Config(
         photos=paths("library.photos"),
         aligned=paths("library.aligned"),
         people=next(iter(paths("library.people")), None),
-        catalog=next(iter(paths("library.catalog")), default_catalog()),
+        catalog=catalog,
         backups=next(iter(paths("backup.folder")), None),
+        sidecars=next(iter(paths("regions.folder")), beside(catalog, SIDECARS)),
         source=str(file) if file else "defaults",
         values=values,
     )

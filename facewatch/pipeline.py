@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from facewatch.catalog import display
-from facewatch.errors import FaultCode, FolderError
+from facewatch.errors import BusyError, FaultCode, FolderError
 from facewatch.folders.restore import TakenOver, take_over
 from facewatch.fs.mounts import is_folder
 from facewatch.heartbeat import Activity, Doing
@@ -27,6 +27,7 @@ from facewatch.library.roots import LOST_MOUNT
 from facewatch.library.scan import Changes, Walk
 from facewatch.people.identities import Reclustered
 from facewatch.people.names_from import are_names_waiting, give_names
+from facewatch.people.sidecar_rules import Outcome
 from facewatch.text import plural
 from facewatch.types import OnDemand, Progress
 from facewatch.watcher.reporter import SILENT_SECONDS, ProgressReporter
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from facewatch.people.grouping import Grouping
     from facewatch.people.identities import Identities
     from facewatch.people.regions_in import NamesFromFiles
+    from facewatch.people.regions_out import NamesIntoFiles, SidecarTold
     from facewatch.people.search import Search
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,9 @@ disk seeks, or 200,000 JPEGs that are in memory."""
 
 NAMES_SECONDS = 300.0
 """What one scan spends on reading names from files: some hundred thousand headers."""
+
+N_LOGGED = 5
+"""Sidecars that cannot be written for one kind of reason, which are logged one by one."""
 
 Report = Callable[[Progress], None]
 """Called from long work; must be quick."""
@@ -135,6 +140,7 @@ class Pipeline:
     search: Search
     names_reader: NamesReader
     names_from_files: NamesFromFiles
+    names_into_files: NamesIntoFiles
     clock: Callable[[], float] = time.monotonic
     _is_switch_told: bool = field(default=False, init=False)
 
@@ -204,6 +210,8 @@ class Pipeline:
         applied = self.folder.sync()
         for root, _, _ in scans:
             self.libraries.arrived(root)
+        for n_done in self.write_names():
+            report(Progress(n_done, n_done, "", stage="writing names into sidecars"))
         self.search.keep_up()
         return ScanResult(
             files=self._counts_of_files(scans, counts),
@@ -399,6 +407,25 @@ class Pipeline:
                 break
         self.take_names()
 
+    def write_names(self) -> Iterator[int]:
+        """Bring the sidecars up to date, where that is wanted; yields how many were not as they are to be so far.
+
+        A sidecar that cannot be written is logged and passed over: the next call tries it again.
+        """
+        if not self.names_into_files.settings.is_on:
+            return
+        counts: Counter[Outcome] = Counter()
+        try:
+            for told in self.names_into_files.write():
+                counts[told.outcome] += 1
+                if told.is_new and counts[told.outcome] <= N_LOGGED:
+                    _log_sidecar(told)
+                yield counts.total()
+        except BusyError as error:
+            log.info("names into sidecars: %s", error)
+        if counts[Outcome.WRITTEN]:
+            log.info("names into sidecars: %s written", plural(counts[Outcome.WRITTEN], "sidecar"))
+
     def complete_switch(self) -> str | None:
         """Change over to the wanted engine if it has analysed everything; returns the one in use until then."""
         before = self.catalog.engines.in_use_name()
@@ -451,6 +478,17 @@ def _prepare_nothing() -> None: ...
 def _is_unreadable(one: Indexed) -> bool:
     """Whether a file could not be opened: one of many, as a rule, whose rights are wrong."""
     return one.fault is not None and one.fault.code is FaultCode.UNREADABLE
+
+
+def _log_sidecar(told: SidecarTold) -> None:
+    path = display(told.sidecar)
+    match told.outcome:
+        case Outcome.ASKED:
+            log.warning("%s: %s gone from it; `facewatch regions` says more", path, ", ".join(told.names))
+        case Outcome.DAMAGED | Outcome.FAILED:
+            log.warning("%s: not written: %s", path, told.reason)
+        case _:
+            log.debug("%s: %s", path, told.outcome)
 
 
 def _log(root: Path, one: Indexed, *, is_one_more: bool) -> None:

@@ -19,6 +19,7 @@ from facewatch.indexing.engine import EngineSettings
 from facewatch.library import scan
 from facewatch.matching import Aggregation, MatchSettings
 from facewatch.people.grouping import GroupingSettings
+from facewatch.people.regions_out import SidecarSettings
 from facewatch.watcher.schedule import GroupingPace, WatchSettings
 
 
@@ -146,6 +147,15 @@ _FILES_READ = {
 def files_read_of(config: Config) -> frozenset[MetadataKind]:
     """Return the kinds of files that are read for names of people."""
     return _FILES_READ[config["regions.read"]]
+
+
+def sidecar_settings_of(config: Config) -> SidecarSettings:
+    return SidecarSettings(
+        is_on=config["regions.xmp"] == "sidecar",
+        is_beside=config["regions.beside"],
+        mirror=config.sidecars,
+        only_confirmed=config["regions.who"] == "confirmed",
+    )
 
 
 def people_folder_of(config: Config, remembered: str | None = None, library_id: str = "") -> Path:

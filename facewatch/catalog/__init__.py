@@ -27,6 +27,7 @@ from facewatch.catalog.journal import USER, Change, Entry, Journal, Record
 from facewatch.catalog.lineage import Lineage, Spot
 from facewatch.catalog.metadata import Metadata, MetadataKind, MetadataRow, Way
 from facewatch.catalog.migrations import MIGRATIONS
+from facewatch.catalog.named import NamedPhotos
 from facewatch.catalog.opening import (
     Patience,
     check_place,
@@ -112,6 +113,7 @@ class Tables:
         self.presences = Presences(db)
         self.metadata = Metadata(db)
         self.beside = FilesBeside(db)
+        self.named = NamedPhotos(db)
         self.drawn = DrawnBoxes(db)
         self.links = Links(db)
         self.runs = Runs(db)

@@ -49,21 +49,25 @@ class FilesBeside(TableAccess):
             for (root, path), theirs in photos.items()
         ]
 
-    def undescribed(self, *, after: int, most: int, only_spoken_of: bool) -> list[UnreadFile]:
+    def undescribed(
+        self, *, after: int = 0, most: int, only_spoken_of: bool = False, these: Collection[int] | None = None
+    ) -> list[UnreadFile]:
         """Return the files of the next photos, at most so many, whose own header has not been read yet.
 
         They come in the order of the photos' ids, beginning after that one; a photo of several files comes with each.
 
         Args:
             only_spoken_of: only photos of which another file says something.
+            these: only these photos.
         """
         spoken_of = "AND EXISTS (SELECT 1 FROM metadata m WHERE m.photo_id = photos.id AND m.way = 'read')"
+        among = "AND id IN (SELECT value FROM json_each(?))"
         rows = self._db.execute(
             "SELECT roots.path, files.path, files.photo_id, size, mtime_ns, inode"
             " FROM files JOIN roots ON roots.id = files.root_id WHERE files.photo_id IN (SELECT id FROM photos"
             f" WHERE orientation IS NULL AND id > ? AND {_HAS_FILE} {spoken_of if only_spoken_of else ''}"
-            " ORDER BY id LIMIT ?) ORDER BY files.photo_id, files.id",
-            [after, most],
+            f" {'' if these is None else among} ORDER BY id LIMIT ?) ORDER BY files.photo_id, files.id",
+            [after, *([] if these is None else [json.dumps(list(these))]), most],
         )
         return [
             UnreadFile(os.fsdecode(root), os.fsdecode(path), MetadataKind.EMBEDDED, Fingerprint(*prints), (photo_id,))
@@ -73,17 +77,15 @@ class FilesBeside(TableAccess):
     def record(self, file: UnreadFile, says: Mapping[int, str], sha256: bytes, doubt: str | None, now: str) -> None:
         """Record what a file says of its photos, by their ids; of those that it does not name it says nothing.
 
-        What was taken over stays on record, also from where the same stood before a move; what facewatch has written
-        itself is nothing to take over.
+        What was taken over stays on record, also from where the same stood before a move.
         """
         path = os.fsencode(file.whole_path)
         common = file.kind, *(file.fingerprint.size, file.fingerprint.mtime_ns, file.fingerprint.inode), sha256
         self._db.conn.executemany(
             "INSERT INTO metadata (path, photo_id, way, kind, size, mtime_ns, inode, sha256, said, doubt, at, taken)"
-            " VALUES (:path, :photo, 'read', :kind, :size, :mtime, :inode, :sha256, :said, :doubt, :at, COALESCE("
-            "(SELECT :said FROM metadata w WHERE w.way = 'written' AND w.path = :path AND w.sha256 = :sha256),"
+            " VALUES (:path, :photo, 'read', :kind, :size, :mtime, :inode, :sha256, :said, :doubt, :at,"
             " (SELECT o.taken FROM metadata o WHERE o.way = 'read' AND o.photo_id = :photo AND o.kind = :kind"
-            " AND o.sha256 = :sha256))) ON CONFLICT DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
+            " AND o.sha256 = :sha256)) ON CONFLICT DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
             " inode = excluded.inode, sha256 = excluded.sha256, said = excluded.said, doubt = excluded.doubt,"
             " at = excluded.at, taken = COALESCE(excluded.taken, taken)",
             [

@@ -7,7 +7,7 @@ now is a question to the catalog.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from facewatch.catalog import Catalog, MetadataKind, UnreadFile, display
@@ -52,6 +52,13 @@ class NamesReader:
             self._record(files)
             n_read += len(files)
             yield n_read
+
+    def describe(self, photos: Collection[int]) -> None:
+        """Look how these photos are turned, where nobody has looked yet; one that cannot be read is passed over."""
+        wanted = sorted(photos)
+        for start in range(0, len(wanted), READ_TOGETHER):
+            these = wanted[start : start + READ_TOGETHER]
+            self._record(self._catalog.beside.undescribed(most=READ_TOGETHER, these=these))
 
     def _beside(self) -> list[UnreadFile]:
         return self._catalog.beside.unread_sidecars() if MetadataKind.SIDECAR in self._kinds else []

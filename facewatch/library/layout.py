@@ -35,6 +35,19 @@ def check_places(photos: Sequence[Path], people: Path, catalog: Path, *, source:
         raise ConfigError(source, faults)
 
 
+def check_mirror(photos: Sequence[Path], people: Path, mirror: Path, *, source: str) -> None:
+    """Refuse a folder for sidecars that lies in, or around, a library or the people folder: what is written there must
+    never be beside a photo.
+
+    Raises:
+        ConfigError: it does.
+    """
+    for place in (*photos, people):
+        first, second = mirror.resolve(), place.resolve()
+        if first.is_relative_to(second) or second.is_relative_to(first):
+            raise ConfigError(source, [f"regions.folder = {mirror}: must not lie inside or around {place}"])
+
+
 def distinct_roots(wanted: Sequence[Path], known: Sequence[Path]) -> tuple[Path, ...]:
     """Return the libraries to scan: the outermost known or wanted one for each wanted, each once."""
     everybody = [*known, *wanted]

@@ -132,12 +132,14 @@ class NamesFromFiles:
     def _news(self, photo_id: int) -> PhotoNames:
         """Who is in a photo by what files say now and did not say when they were looked at last."""
         picture, taken = self._picture(photo_id), self.catalog.beside.taken(photo_id)
-        before = [
-            Saying(saying.kind, saying.path, stored.from_json(taken[saying.path]))
-            for saying in self._sayings(photo_id)
-            if saying.path in taken
-        ]
-        return self._names(photo_id).without(names_in_photo(picture, before))
+        paths = {saying.path: saying.kind for saying in self._sayings(photo_id)}
+        before = [Saying(paths[path], path, stored.from_json(said)) for path, said in taken.items() if path in paths]
+        news = self._names(photo_id).without(names_in_photo(picture, before))
+        # What facewatch has written itself is nobody else's word.
+        for row in self.catalog.metadata.of_photo(photo_id, Way.WRITTEN):
+            if row.path in paths:
+                news = news.without(names_in_photo(picture, [Saying(row.kind, row.path, stored.from_json(row.said))]))
+        return news
 
     def _sayings(self, photo_id: int) -> list[Saying]:
         rows = self.catalog.metadata.of_photo(photo_id, Way.READ)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from facewatch import ids
 from facewatch.people.lookup import faces_at
 from facewatch.people.named_faces import Trouble
+from facewatch.presentation.sidecars import ANSWERS
 from facewatch.text import plural
 
 if TYPE_CHECKING:
     from facewatch.catalog import Catalog
     from facewatch.people.lookup import FaceAt
     from facewatch.people.regions_in import Conflict, SaidCounts
+    from facewatch.people.regions_out import SidecarCounts
 
 _KINDS = {
     "sidecar": "sidecars (XMP)",
@@ -58,21 +60,39 @@ def conflict_lines(shown: Iterable[ShownConflict]) -> Iterator[str]:
         yield f"{one.file}: face {face}: {because}. facewatch assign {face} {quote(conflict.names[0])}"
 
 
-def regions_facts(counts: SaidCounts, n_conflicts: int) -> list[tuple[str, str]]:
+def regions_facts(counts: SaidCounts, n_conflicts: int, written: SidecarCounts) -> list[tuple[str, str]]:
     said = [f"{n} by {_KINDS[kind]}" for kind, n in counts.n_by_kind.items()]
     return [
         ("photos with people named", ", ".join(said) or "none"),
         ("faces named by files", str(counts.n_taken)),
         ("not taken over", f"{plural(n_conflicts, 'name')}: facewatch regions --conflicts" if n_conflicts else "none"),
         ("cannot be read", plural(counts.n_damaged, "file") if counts.n_damaged else "none"),
+        ("written", _written(written)),
     ]
 
 
-def regions_row(counts: SaidCounts, shown: Iterable[ShownConflict]) -> dict[str, Any]:
+def _written(counts: SidecarCounts) -> str:
+    parts = [plural(counts.n_written, "sidecar") if counts.n_written else "no sidecars"]
+    if counts.n_asked:
+        parts.append(f"names are gone from {counts.n_asked}: {ANSWERS}")
+    if counts.n_left:
+        parts.append(f"names are left out of {counts.n_left}")
+    if counts.n_damaged:
+        parts.append(f"{counts.n_damaged} cannot be used")
+    return "; ".join(parts)
+
+
+def regions_row(counts: SaidCounts, shown: Iterable[ShownConflict], written: SidecarCounts) -> dict[str, Any]:
     return {
         "photos": dict(counts.n_by_kind),
         "faces_taken": counts.n_taken,
         "damaged_files": counts.n_damaged,
+        "sidecars": {
+            "written": written.n_written,
+            "asked": written.n_asked,
+            "left_out": written.n_left,
+            "damaged": written.n_damaged,
+        },
         "conflicts": [
             {
                 "path": one.at.file,

@@ -11,15 +11,21 @@ import oracles
 import pytest
 from drawn import Library
 from PIL import Image
-from test_names_taken import decide, face_at, size_of, square
+from sidecars import bag, mwg, packet, region
+from test_loop import Turns
+from test_names_taken import decide, face_at, named, say, size_of, sources, square, who_is_on
 from test_regions_oracles import STORE_AS
+from users import as_a_user
 
+from facewatch.catalog import Way
 from facewatch.engines import load_engine
 from facewatch.engines.options import EngineOptions
+from facewatch.errors import ConfigError
+from facewatch.folders.sidecars import PART
 from facewatch.people.regions_out import SidecarTold
 from facewatch.people.sidecar_rules import Answer, Outcome
 from facewatch.regions import xmp
-from facewatch.regions.model import PhotoRegions, Place, Size
+from facewatch.regions.model import PhotoRegions, Place, RegionKind, Size
 from facewatch.regions.orientation import upright_size
 from facewatch.types import Box
 
@@ -181,9 +187,33 @@ def test_the_command_writes_and_tells(family: Library, run: Any) -> None:
     assert not mirrored(family, "sub/a.png").exists()
     assert "1 sidecar written" in run("regions", "--write").out
     assert names_in(mirrored(family, "sub/a.png")) == ["Anna", "Ben"]
-    assert json.loads(run("regions", "--write", "--json").out) == {"dry_run": False, "sidecars": []}
+    assert json.loads(run("regions", "--write", "--json").out) == {
+        "dry_run": False,
+        "sidecars": [],
+        "warnings": [],
+    }
     assert "1 sidecar" in run("regions").out
     assert json.loads(run("regions", "--json").out)["sidecars"]["written"] == 1
+
+
+def test_names_that_other_programs_take_for_others_are_told(family: Library, run: Any) -> None:
+    decide(family, "rename", "Anna", "AC/DC")
+    decide(family, "rename", "Ben", "Unknown")
+    told = run("regions", "--write").out
+    assert "AC/DC: digiKam will call this person AC\\DC" in told
+    assert "Unknown: not written" in told
+    assert names_in(mirrored(family, "sub/a.png")) == ["AC/DC"]
+    assert "0 sidecars written" in run("regions", "--write").out
+
+
+def test_the_command_asks_and_takes_answers(family: Library, run: Any) -> None:
+    taken_out(family)
+    assert "1 sidecar not written: names are gone" in run("regions", "--write").out
+    assert "names are gone from 1: facewatch regions --write --again" in run("regions").out
+    assert "names that facewatch wrote are gone from 1 sidecar" in run("doctor").out
+    assert run("regions", "--write", "--again", "--leave").code == run("regions", "--again").code == 2
+    assert "Anna, Ben" in run("regions", "--write", "--again").out
+    assert json.loads(run("regions", "--json").out)["sidecars"]["asked"] == 0
 
 
 def test_a_scan_writes_where_that_is_wanted(family: Library) -> None:
@@ -196,3 +226,239 @@ def test_a_scan_writes_where_that_is_wanted(family: Library) -> None:
     family.scan(**{"regions.xmp": "sidecar"})
     assert names_in(sidecar) == ["Anna", "Carla"]
     assert b"Ben" not in sidecar.read_bytes()
+
+
+# --- what other programs do meanwhile ---
+
+
+def test_what_others_wrote_stays_and_what_says_it_already_is_not_touched(family: Library) -> None:
+    sidecar = family.photos / "sub" / "a.png.xmp"
+    theirs = [region(square(0, 2), "Anna"), region(square(1, 2), "Rex", "Pet"), region(square(1, 2), "", "Focus")]
+    sidecar.write_bytes(packet(mwg(*theirs, applied=size_of(2)) + bag("dc:subject", "beach"), ' xmp:Rating="4"'))
+    write(family, beside=True)
+    now = said(sidecar)
+    assert names_in(sidecar) == ["Anna", "Ben"]
+    assert {"Rex", ""} <= {one.name for one in now.regions if one.kind is not RegionKind.FACE}
+    assert now.keywords[Place.SUBJECT] == ("beach", "Anna", "Ben")
+    assert b'xmp:Rating="4"' in sidecar.read_bytes()
+    with family.app() as app, app.catalog.write():
+        app.catalog.metadata.forget(app.catalog.metadata.all(Way.WRITTEN).values())
+    before = sidecar.stat()
+    assert write(family, beside=True) == []
+    assert sidecar.stat() == before
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["changed", "taken out"])
+def test_a_sidecar_that_another_program_changed_is_read_again(family: Library, is_kept: bool) -> None:
+    write(family)
+    sidecar = mirrored(family, "sub/a.png")
+    data = sidecar.read_bytes()
+    sidecar.write_bytes(data.replace(b"</rdf:RDF>", b"<!-- another program --></rdf:RDF>"))
+    if not is_kept:
+        sidecar.write_bytes(named("Anna", ""))
+    assert outcomes(write(family)) == ([] if is_kept else ["asked"])
+    decide(family, "rename", "Anna", "Carla")
+    assert outcomes(write(family)) == (["written"] if is_kept else ["asked"])
+    if is_kept:
+        assert names_in(sidecar) == ["Ben", "Carla"]
+        assert b"another program" in sidecar.read_bytes()
+
+
+def taken_out(family: Library) -> Path:
+    """Sidecar from which another program took Ben out."""
+    write(family)
+    sidecar = mirrored(family, "sub/a.png")
+    sidecar.write_bytes(named("Anna", ""))
+    return sidecar
+
+
+def test_names_that_are_gone_are_asked_for_and_nothing_is_written_until_there_is_an_answer(family: Library) -> None:
+    sidecar = taken_out(family)
+    before = sidecar.read_bytes()
+    for is_new in (True, False):
+        [told] = write(family)
+        assert (told.outcome, told.names, told.is_new) == (Outcome.ASKED, ("Ben",), is_new)
+    assert sidecar.read_bytes() == before
+    with family.app() as app:
+        assert app.names_into_files.counts().n_asked == 1
+
+
+def test_names_that_are_gone_are_written_again(family: Library) -> None:
+    sidecar = taken_out(family)
+    assert outcomes(write(family)) == ["asked"]
+    assert outcomes(write(family, Answer.AGAIN)) == ["written"]
+    assert names_in(sidecar) == ["Anna", "Ben"]
+    assert write(family) == []
+
+
+def test_names_that_are_gone_are_left_out_for_good_and_others_are_written(family: Library) -> None:
+    sidecar = taken_out(family)
+    write(family)
+    write(family, Answer.LEAVE)
+    assert write(family) == []
+    decide(family, "rename", "Anna", "Carla")
+    assert outcomes(write(family)) == ["written"]
+    assert names_in(sidecar) == ["Carla"]
+    assert write(family) == []
+    assert outcomes(write(family, Answer.AGAIN)) == ["written"]
+    assert names_in(sidecar) == ["Ben", "Carla"]
+
+
+def test_what_nobody_wants_any_more_is_not_missed(family: Library) -> None:
+    sidecar = taken_out(family)
+    assert outcomes(write(family)) == ["asked"]
+    decide(family, "reject", [face_at(family, "sub/a.png", 1)])
+    write(family)
+    assert names_in(sidecar) == ["Anna"]
+    assert write(family) == []
+
+
+def test_a_sidecar_that_somebody_deleted_is_asked_for(family: Library) -> None:
+    assign(family, "b.png", "Carla")
+    write(family)
+    mirrored(family, "b.png").unlink()
+    [told] = write(family)
+    assert (told.outcome, told.names) == (Outcome.ASKED, ("Carla",))
+    assert not mirrored(family, "b.png").exists()
+    write(family, Answer.LEAVE)
+    assert write(family) == []
+    assert not mirrored(family, "b.png").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no XMP", b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>"])
+def test_a_damaged_sidecar_is_left_as_it_is_and_told_once(family: Library, content: bytes) -> None:
+    sidecar = family.photos / "sub" / "a.png.xmp"
+    sidecar.write_bytes(content)
+    for answer, is_new in ((None, True), (None, False), (Answer.AGAIN, False)):
+        told = write(family, answer, beside=True)
+        assert [(one.outcome, one.is_new) for one in told] == [(Outcome.DAMAGED, is_new)]
+    assert sidecar.read_bytes() == content
+    sidecar.unlink()
+    assert outcomes(write(family, beside=True)) == ["written"]
+
+
+# --- what goes wrong ---
+
+
+@pytest.mark.parametrize("at", ["sidecar", "folder"])
+def test_no_link_is_followed(family: Library, tmp_path: Path, at: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if at == "folder":
+        mirror = mirrored(family, "x").parent
+        mirror.mkdir(parents=True)
+        (mirror / "sub").symlink_to(elsewhere)
+    else:
+        (family.photos / "sub" / "a.png.xmp").symlink_to("a.png")
+    before = contents(family.photos)
+    assert outcomes(write(family, beside=at == "sidecar")) == ["failed"]
+    assert contents(family.photos) == before
+    assert not [*elsewhere.iterdir()]
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_tried_again(family: Library) -> None:
+    (family.photos / "sub").chmod(0o500)
+
+    def is_refused() -> None:
+        assert [(one.outcome, one.reason) for one in write(family, beside=True)] == [
+            (Outcome.FAILED, "Permission denied")
+        ]
+
+    as_a_user(is_refused)
+    (family.photos / "sub").chmod(0o700)
+    assert outcomes(write(family, beside=True)) == ["written"]
+
+
+def test_what_a_kill_left_of_a_sidecar_goes_and_what_was_not_recorded_is_found(family: Library) -> None:
+    write(family)
+    sidecar = mirrored(family, "sub/a.png")
+    with family.app() as app:
+        before = app.catalog.metadata.all(Way.WRITTEN)
+    (part := sidecar.with_name(PART)).write_bytes(b"the beginning of")
+    decide(family, "rename", "Ben", "Carla")
+    assert outcomes(write(family)) == ["written"]
+    assert not part.exists()
+    with family.app() as app, app.catalog.write():
+        app.catalog.metadata.put(before.values(), "then")
+    assert write(family) == []
+    decide(family, "rename", "Carla", "Dora")
+    assert outcomes(write(family)) == ["written"]
+    assert names_in(sidecar) == ["Anna", "Dora"]
+
+
+def test_sidecars_of_a_drive_that_is_away_wait(family: Library) -> None:
+    write(family)
+    decide(family, "rename", "Ben", "Carla")
+    family.photos.rename(away := family.photos.with_name("away"))
+    assert outcomes(write(family)) == ["waits"]
+    away.rename(family.photos)
+    assert outcomes(write(family)) == ["written"]
+
+
+def test_a_mirror_that_is_away_is_not_taken_for_deleted_sidecars(family: Library) -> None:
+    write(family)
+    mirror = mirrored(family, "x").parent
+    mirror.rename(away := mirror.with_name("away"))
+    assert outcomes(write(family)) == ["waits"]
+    away.rename(mirror)
+    assert write(family) == []
+    mirror.rename(away)
+    assert outcomes(write(family, Answer.AGAIN)) == ["written"]
+    assert names_in(mirrored(family, "sub/a.png")) == ["Anna", "Ben"]
+
+
+def test_a_sidecar_that_moved_with_its_photo_is_still_facewatchs(family: Library) -> None:
+    write(family, beside=True)
+    (family.photos / "new").mkdir()
+    for name in ("a.png", "a.png.xmp"):
+        (family.photos / "sub" / name).rename(family.photos / "new" / name)
+    family.scan()
+    decide(family, "rename", "Ben", "Carla")
+    assert outcomes(write(family, beside=True)) == ["written"]
+    sidecar = family.photos / "new" / "a.png.xmp"
+    assert names_in(sidecar) == ["Anna", "Carla"]
+    assert b"Ben" not in sidecar.read_bytes()
+
+
+@pytest.mark.parametrize("place", ["Photos", "Photos/xmp", ".", "People/xmp"])
+def test_the_mirror_lies_apart_from_photos_and_people(library: Library, place: str) -> None:
+    with pytest.raises(ConfigError, match=r"regions\.folder"):
+        library.app({"regions.folder": str(library.base / place)})
+
+
+# --- our own words ---
+
+
+def test_what_facewatch_wrote_is_nobody_elses_word(library: Library) -> None:
+    library.draw_looks(1, 3)
+    library.scan()
+    decide(library, "rename", "p1", "Anna")
+    settings = {"regions.xmp": "sidecar", "regions.beside": True, "regions.who": "named"}
+    library.scan(**settings)
+    assert len([*library.photos.glob("*.xmp")]) == 3
+    library.scan(**settings)
+    assert {source for look in range(3) for source in sources(library, f"{look}.png")} == {"cluster"}
+    before = [path.stat() for path in sorted(library.photos.glob("*.xmp"))]
+    say(library.photos / "0.png", (library.photos / "0.png.xmp").read_bytes().replace(b"</rdf:RDF>", b" </rdf:RDF>"))
+    library.scan(**settings)
+    assert sources(library, "0.png") == ["cluster"]
+    assert [path.stat() for path in sorted(library.photos.glob("*.xmp"))][1:] == before[1:]
+
+
+def test_a_name_that_another_program_adds_is_still_taken_over(family: Library) -> None:
+    decide(family, "reject", [face_at(family, "sub/a.png", 1)])
+    write(family, beside=True)
+    say(family.photos / "sub" / "a.png", named("Anna", "Carla"))
+    assert outcomes(write(family, beside=True)) == ["written"]
+    family.scan()
+    assert who_is_on(family, "sub/a.png") == ["Anna", "Carla"]
+
+
+def test_the_watcher_writes_what_was_decided(family: Library) -> None:
+    turns = Turns(family, **{"regions.xmp": "sidecar"})
+    with turns.app:
+        turns.after(10)
+        assert names_in(mirrored(family, "sub/a.png")) == ["Anna", "Ben"]
+        decide(family, "rename", "Ben", "Carla")
+        turns.after(10)
+        assert names_in(mirrored(family, "sub/a.png")) == ["Anna", "Carla"]

@@ -66,8 +66,9 @@ def _write(state: State, *, again: bool, leave: bool, is_trial: bool, as_json: b
     answer = Answer.AGAIN if again else Answer.LEAVE if leave else None
     with state.app(needs_catalog=True) as app:
         told = list(app.names_into_files.write(answer, is_trial=is_trial))
+        warnings = list(words.warning_lines(app.catalog.people.names().values()))
     if as_json:
-        print_json(words.sidecars_row(told, is_trial=is_trial))
+        print_json(words.sidecars_row(told, is_trial=is_trial) | {"warnings": warnings})
     elif not state.is_quiet:
-        for line in words.sidecar_lines(told, is_trial=is_trial):
+        for line in (*warnings, *words.sidecar_lines(told, is_trial=is_trial)):
             echo(line)

@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from facewatch.regions.model import PhotoRegions, Size
 from facewatch.regions.orientation import area_of, box_of, to_stored, upright_size
 from facewatch.regions.writing import WantedFace, WantedRegions
 from facewatch.types import Fingerprint
+
+PHOTO_AWAY, FOLDER_AWAY = "its photo is not there", "the folder of the sidecars is not there"
+"""Why sidecars wait; the second: if it was deleted, --again makes it anew."""
 
 LOCK_SECONDS = 1.0
 """How long another process that writes sidecars is waited for."""
@@ -57,7 +60,7 @@ class SidecarTold:
     gone: tuple[str, ...] = ()
     """Who does not any more."""
     reason: str = ""
-    """Why it is damaged, or cannot be read or written."""
+    """Why it waits, is damaged, or cannot be read or written."""
     is_new: bool = True
     """Whether it was not so already when it was looked at last."""
 
@@ -84,6 +87,8 @@ class _Target:
     path: str
     wanted: WantedRegions
     row: MetadataRow | None
+    is_away: bool
+    """Whether the folder below which it is had sidecars and is not there: its drive is unplugged."""
 
     @property
     def photo(self) -> str:
@@ -152,14 +157,15 @@ class NamesIntoFiles:
         if unknown and not is_trial:
             self.describe(unknown)
             shapes |= self.catalog.named.shapes(unknown)
-        labels, targets = self._labels(), []
+        labels, away, targets = self._labels(), self._folders_away(path for _, path in rows), []
         for place in places:
             shape = shapes.get(place.photo_id)
             if shape is not None and (shape.orientation is not None or is_trial):
                 wanted = wanted_regions(shape, faces.get(place.photo_id, ()), present.get(place.photo_id, ()))
                 root, path = self._sidecar_of(place, labels)
                 row = rows.get((place.photo_id, f"{root}/{path}"))
-                targets.append(_Target(place, root, path, wanted, row))
+                is_away = not self.settings.is_beside and labels[place.root_id] in away
+                targets.append(_Target(place, root, path, wanted, row, is_away))
         return targets
 
     def _named(self) -> tuple[Mapping[int, Sequence[NamedBox]], Mapping[int, Sequence[str]]]:
@@ -186,13 +192,21 @@ class NamesIntoFiles:
             labels[root_id] = f"{name} ({root_id})" if is_taken else name
         return labels
 
+    def _folders_away(self, paths: Iterable[str]) -> set[str]:
+        """Return the folders of the mirror that sidecars were written into and that are not there."""
+        top = f"{self.settings.mirror}/"
+        used = {path.removeprefix(top).partition("/")[0] for path in paths if path.startswith(top)}
+        return {label for label in used if not os.path.isdir(f"{top}{label}")}  # noqa: PTH112 - bytes may be odd
+
     # --- one of them ---
 
     def _bring_up_to_date(
         self, target: _Target, doubt: Doubt | None, answer: Answer | None, *, is_trial: bool
     ) -> SidecarTold:
-        if not os.path.lexists(target.photo) or self._is_mirror_away(target):
-            return SidecarTold(Outcome.WAITS, target.photo, target.sidecar)
+        if not os.path.lexists(target.photo):
+            return SidecarTold(Outcome.WAITS, target.photo, target.sidecar, reason=PHOTO_AWAY)
+        if target.is_away and answer is not Answer.AGAIN:
+            return SidecarTold(Outcome.WAITS, target.photo, target.sidecar, reason=FOLDER_AWAY)
         if self._full:
             return SidecarTold(Outcome.FAILED, target.photo, target.sidecar, reason=self._full)
         try:
@@ -207,10 +221,6 @@ class NamesIntoFiles:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 self._full = reason
             return SidecarTold(Outcome.FAILED, target.photo, target.sidecar, reason=reason)
-
-    def _is_mirror_away(self, target: _Target) -> bool:
-        """Whether the mirror is not there though sidecars were written into it: its drive is unplugged."""
-        return not self.settings.is_beside and target.row is not None and not self.settings.mirror.is_dir()
 
     def _ours(self, target: _Target, before: Sidecar | None) -> PhotoRegions:
         """What facewatch has written into a sidecar: there, or where it was before it was moved with its photo."""

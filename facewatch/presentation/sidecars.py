@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from facewatch.people.regions_out import FOLDER_AWAY
 from facewatch.people.sidecar_rules import Outcome
-from facewatch.regions.model import as_tag
+from facewatch.regions.model import NOBODY, as_tag
 from facewatch.text import plural
 
 if TYPE_CHECKING:
@@ -17,10 +18,9 @@ ANSWERS = "facewatch regions --write --again writes them once more, --leave leav
 
 
 def sidecar_lines(told: Sequence[SidecarTold], *, is_trial: bool) -> Iterator[str]:
-    """Yield a line for each sidecar, for each name that other programs take for another, and one for all."""
+    """Yield a line for each sidecar, and one for all."""
     for one in told:
         yield f"{one.sidecar}: {_words(one)}"
-    yield from warning_lines(told)
     counts = Counter(one.outcome for one in told)
     would = "would be written" if is_trial else "written"
     yield f"{plural(counts[Outcome.WRITTEN], 'sidecar')} {would}"
@@ -37,15 +37,17 @@ def _words(told: SidecarTold) -> str:
         case Outcome.ASKED:
             return f"not written: {names} stood in it, and another program took that out"
         case Outcome.WAITS:
-            return "waits until its drive is there"
+            return f"waits: {told.reason}{'; if it was deleted, --again makes it anew' * (told.reason == FOLDER_AWAY)}"
         case _:
             return f"not written: {told.reason}"
 
 
-def warning_lines(told: Sequence[SidecarTold]) -> Iterator[str]:
-    """Yield a line for each name that other programs take for another."""
-    for name in sorted({name for one in told if one.outcome is Outcome.WRITTEN for name in one.names}):
-        if as_tag(name) != name:
+def warning_lines(names: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each name of a person that other programs take for another, or for nobody's."""
+    for name in sorted(names):
+        if name in NOBODY:
+            yield f"{name}: not written, since other programs call nobody so; facewatch rename gives another name"
+        elif as_tag(name) != name:
             yield f"{name}: digiKam will call this person {as_tag(name)}, since / and | part its tags"
 
 

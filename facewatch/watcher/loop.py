@@ -73,6 +73,8 @@ class MainJob(Protocol):
 
     def take_names(self) -> int: ...
 
+    def write_names(self) -> Iterator[int]: ...
+
     def give_names(self) -> list[str]: ...
 
     def rest(self) -> None: ...
@@ -129,6 +131,7 @@ class WatchLoop:
             may_group=Throttle(clock),
             may_link=Throttle(clock),
             may_read=Throttle(clock),
+            may_write=Throttle(clock),
             dates=app.pipeline.find_dates(),
             backup_at=clock(),
             compare_disk_at=clock(),
@@ -241,6 +244,7 @@ class WatchLoop:
             self._notice_others()
             self._group_if_due()
         self._update_folders()
+        self._write_names_if_due()
         self._update_search()
         self._back_up_if_due()
         is_idle = self._clock() - self._busy_at > self._settings.idle_seconds
@@ -435,7 +439,7 @@ class WatchLoop:
             if self._should_stop():
                 return
         self._app.pipeline.take_names()
-        self._work.names = False
+        self._work.names, self._work.sidecars = False, True
         self._work.may_read.took(self._clock() - started)
 
     @property
@@ -490,6 +494,7 @@ class WatchLoop:
         try:
             self._app.folder.sync(None if work.whole_folder else self._app.folder.outdated())
             work.folders = work.whole_folder = False
+            work.sidecars = True
             if not self._failures.n:
                 self._failures.logged = ""
             work.may_link.took(self._clock() - started)
@@ -497,6 +502,19 @@ class WatchLoop:
             self._failures.log(str(error))
             # Asking again every few seconds is often enough to notice that it was mended.
             work.may_link.took(5.0)
+
+    def _write_names_if_due(self) -> None:
+        """While nothing new waits, bring the sidecars up to date with what the folders show."""
+        work = self._work
+        if not work.sidecars or work.folders or self.is_busy or not work.may_write.is_due:
+            return
+        started = self._clock()
+        for _ in self._app.pipeline.write_names():
+            self._reporter.report(Doing(Activity.LINKING), silent_seconds=SILENT_SECONDS)
+            if self._should_stop():
+                return
+        work.sidecars = False
+        work.may_write.took(self._clock() - started)
 
     def _daily_backups(self) -> Backups:
         def report(_: Progress) -> None:

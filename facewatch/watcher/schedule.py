@@ -163,6 +163,9 @@ class PendingWork:
     names: bool = True
     """Files may say something about people that was not read: at the start, and when any came, changed or went."""
     may_read: Throttle
+    sidecars: bool = True
+    """They may be to say something else: at the start, and when folders or names from files were brought up to date."""
+    may_write: Throttle
     unseen: bool = True
     """There may be photos that the wanted engine has not seen: at the start, and when a drive is back."""
     dates: Iterator[int]

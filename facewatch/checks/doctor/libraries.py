@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from facewatch.catalog import by_cause
+from facewatch.catalog import Way, by_cause
 from facewatch.checks import Finding
 from facewatch.checks.doctor.case import Case, broken, counted, fine, mentioned, remark, shown
 from facewatch.checks.doctor.environment import child_environment
@@ -19,6 +19,7 @@ from facewatch.errors import FacewatchError
 from facewatch.fs.mounts import reports_changes
 from facewatch.heartbeat import HeartbeatFile, heartbeat_file_of
 from facewatch.library.scan import drive_of
+from facewatch.people.sidecar_rules import Doubt, Why
 from facewatch.types import Fingerprint
 
 LIBRARIES = "libraries"
@@ -437,4 +438,18 @@ def decode_fault(path: Path, *, seconds: float = DECODE_SECONDS) -> str | None:
 
 
 AT_WORK_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (runner, last_run, pause, service)
-PHOTO_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (faulty_files, samples)
+
+
+def sidecars(case: Case) -> Iterator[Finding]:
+    """Whether names that facewatch wrote into sidecars are still there, as it was seen when they were written last."""
+    doubts = case.catalog.metadata.doubtful(Way.WRITTEN) if case.catalog else []
+    whys = Counter(doubt.why for row in doubts if (doubt := Doubt.of(row)) is not None)
+    if whys[Why.VANISHED]:
+        what = f"names that facewatch wrote are gone from {counted(whys[Why.VANISHED], 'sidecar')}"
+        yield remark(PHOTOS, what, "facewatch regions --write --again writes them once more, --leave leaves them out")
+    if whys[Why.DAMAGED]:
+        what = f"{counted(whys[Why.DAMAGED], 'sidecar')} cannot be used, so that no names are written there"
+        yield remark(PHOTOS, what, "facewatch regions --write says which and why; delete or mend them")
+
+
+PHOTO_CHECKS: tuple[Callable[[Case], Iterable[Finding]], ...] = (faulty_files, samples, sidecars)

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from facewatch.people.review.answers import Answer
 from facewatch.web.access import Access
+from facewatch.web.lately import Lately
 from facewatch.web.questions import QuestionQueue
 from facewatch.web.server import make_site
 
@@ -187,7 +188,7 @@ def test_answers_go_on_while_questions_are_found_again(family: Library) -> None:
 
     async def review() -> list[list[str]]:
         access = Access(family.app)
-        queue = QuestionQueue(access, clock=lambda: 0.0)
+        queue = QuestionQueue(access, Lately(access), clock=lambda: 0.0)
         found = [await queue.next(2)]
         await queue.answer("who:p3", Answer("name", "Carl"))
         renewing = asyncio.create_task(queue.all())

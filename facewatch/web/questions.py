@@ -21,6 +21,7 @@ from facewatch.people.review.questions import Question, Subset
 from facewatch.people.review.session import FACES_AN_ANSWER
 from facewatch.presentation.review import not_open, outcome, released
 from facewatch.web.access import Access
+from facewatch.web.lately import Lately
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ RESTS_AFTER_ANSWERS = 1.0
 """The same, where so many answers were given that other questions may be better."""
 PATIENCE_SECONDS = 0.03
 """How long new questions are waited for, before those at hand are taken: in small libraries they are there by then."""
+FACE_COUNTS = "face counts"
+"""What they are kept by (see `Lately`)."""
 MOST_REMEMBERED = 2_000
 """Questions that were handed out and can be answered although there are newer ones."""
 
@@ -60,8 +63,9 @@ class Answered:
 class QuestionQueue:
     """Hands out questions and takes their answers."""
 
-    def __init__(self, access: Access, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, access: Access, lately: Lately, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._access = access
+        self._lately = lately
         self._clock = clock
         self._listed: _Listed | None = None
         self._renewing: asyncio.Task[_Listed] | None = None
@@ -129,7 +133,7 @@ class QuestionQueue:
             EngineError: the engine is being changed.
         """
         listed = await self._list()
-        counts = await self._access.cached("face counts", lambda app: app.catalog.faces.counts())
+        counts = await self._lately.read(FACE_COUNTS, lambda app: app.catalog.faces.counts())
         return listed.outlook(n_open=counts["open"], n_faces=counts["assigned"] + counts["pool"])
 
     # --- answering ---

@@ -29,6 +29,7 @@ from facewatch.presentation.review_page import (
 )
 from facewatch.web.corrections import DecisionOutcome
 from facewatch.web.parameters import Before, Name, Offset
+from facewatch.web.questions import FACE_COUNTS
 from facewatch.web.site import Site, SiteParts
 
 pages = APIRouter()
@@ -102,6 +103,7 @@ async def _page(site: SiteParts, question: Question | None, *, said: str) -> str
         said=state.said,
         is_waiting=question is None and not said,
         outlook=words.outlook(outlook) if outlook else "",
+        counted=site.lately.stamp(FACE_COUNTS) if outlook else 0,
         share=outlook.share if outlook else 0,
         page_keys=words.PAGE_KEYS | words.KEYS,
     )

@@ -21,7 +21,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from facewatch import __version__
 from facewatch.errors import WebError
 from facewatch.indexing.memory import give_back_large_blocks
-from facewatch.reports.status import KeptStatus
 from facewatch.web import (
     corrections,
     events,
@@ -44,6 +43,7 @@ from facewatch.web import (
 from facewatch.web.access import Access
 from facewatch.web.errors import add_error_answers
 from facewatch.web.jobs import Jobs, OpenApp
+from facewatch.web.lately import Lately
 from facewatch.web.media import Media
 from facewatch.web.peers import is_own
 from facewatch.web.questions import QuestionQueue
@@ -122,7 +122,8 @@ def make_site(
     def parts() -> SiteParts:
         access = Access(make)
         jobs = Jobs(access.say, open_app=open_apart)
-        return SiteParts(access, Media(access, workers), QuestionQueue(access), jobs, KeptStatus())
+        lately = Lately(access)
+        return SiteParts(access, Media(access, workers), QuestionQueue(access, lately), jobs, lately)
 
     site = FastAPI(
         title="facewatch",

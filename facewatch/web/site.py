@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from facewatch.reports.status import KeptStatus
 from facewatch.web.access import Access
 from facewatch.web.jobs import Jobs
+from facewatch.web.lately import Lately
 from facewatch.web.media import Media
 from facewatch.web.questions import QuestionQueue
 
@@ -22,7 +22,7 @@ class SiteParts:
     media: Media
     questions: QuestionQueue
     jobs: Jobs
-    status: KeptStatus
+    lately: Lately
 
 
 def _parts(request: Request) -> SiteParts:

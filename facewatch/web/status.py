@@ -21,9 +21,13 @@ pages = APIRouter()
 api = APIRouter(tags=["status"])
 
 
+STATUS = "status"
+"""What it is kept by (see `Lately`)."""
+
+
 async def _status(site: SiteParts) -> Status:
-    version = site.access.version
-    return await site.access.read(lambda app: site.status.now(app.status_report(), version))
+    counted = await site.lately.read(STATUS, lambda app: app.status_report().full())
+    return await site.access.read(lambda app: app.status_report().renewed(counted))
 
 
 @pages.get("/status", response_class=HTMLResponse)
@@ -37,6 +41,7 @@ async def status_as_page(site: Site) -> str:
         scan_fault=site.jobs.scan_fault,
         fault=site.access.aftermath.fault,
         preview=site.jobs.preview,
+        counted=site.lately.stamp(STATUS),
     )
 
 

@@ -1,7 +1,7 @@
 // What the server tells pages while they are open. All tabs of a browser that are shown share one stream, because a browser has only six
 // connections to a host: the one that has the lock has the stream, and hands on what comes. It is closed while a page is not shown:
 // a browser keeps pages that are left, and none that has a stream or a lock.
-const KINDS = ["changed", "fault", "heartbeat", "jobs"];
+const KINDS = ["changed", "fault", "heartbeat", "jobs", "renewed"];
 const SHARED = "facewatch-events";
 const RETRY = 5000;
 

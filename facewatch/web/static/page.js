@@ -6,8 +6,14 @@ followNews((kind, news) => {
   if (kind === "shown") refresh();
   else if (kind === "changed") changed(news);
   else if (kind === "fault") { if (news) toast(news, null, { isError: true }); }
+  else if (kind === "renewed") { if (isOlder(news)) refresh(); }
   else document.dispatchEvent(new CustomEvent(kind, { detail: news }));
 });
+
+// Numbers that are slow to count are shown as they were a moment ago; the page says how old they are.
+function isOlder(news) {
+  return [...document.querySelectorAll("[data-counted]")].some(({ dataset }) => (news[dataset.counted] ?? 0) > Number(dataset.version));
+}
 
 window.addEventListener("unhandledrejection", (event) => { event.preventDefault(); fail(event.reason); });
 

@@ -187,6 +187,16 @@ class PeopleFolder:
         """Whether the folder is there and as this catalog left it, so that what differs is somebody's doing."""
         return (self.root / MARKER).exists() and self._state.is_as_left and not self._state.is_cut_off
 
+    def is_as_recorded(self, path: str) -> bool:
+        """Whether at a path below the folder stands what is on record for it, or nothing; quick. Of the folder itself
+        that cannot be said."""
+        if not path:
+            return False
+        entry, link = read_entry(str(self.root / path)), self._catalog.links.at(path)
+        if link is not None:
+            return entry.bears(link.stamp)
+        return entry.kind == ("dir" if path in self._catalog.links.folders().values() else "other")
+
     def _read_back(self, only: Collection[int] | None) -> Concluded:
         """Conclude what somebody did in the folder; where that is to be synced for few, if something of theirs is not
         as it was left."""

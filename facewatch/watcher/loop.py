@@ -33,6 +33,7 @@ from facewatch.people.search import Search
 from facewatch.types import Progress
 from facewatch.watcher.debounce import StillPaths
 from facewatch.watcher.events import Events
+from facewatch.watcher.people import WatchedPeople
 from facewatch.watcher.process import Notifier
 from facewatch.watcher.reporter import SILENT_SECONDS, ProgressReporter
 from facewatch.watcher.roots import Watched
@@ -124,6 +125,7 @@ class WatchLoop:
         self._clock = clock
         self._wall_clock = wall_clock
         self.watched = [Watched(root, app.libraries.rules, self._settings, clock) for root in app.libraries.roots]
+        self.people = WatchedPeople(app.folder, clock, is_polled=self._settings.is_always_polled)
         self._reporter = ProgressReporter(app.catalog.path, self._state, notifier=notifier, clock=clock)
         self._last_looks: dict[str, str] = {}
         self._work = PendingWork(
@@ -165,6 +167,8 @@ class WatchLoop:
             stack.callback(self._reporter.close)
             self._reporter.report(Doing(Activity.STARTING), silent_seconds=SILENT_SECONDS)
             self._app.folder.sync()
+            stack.callback(self.people.close)
+            self.people.listen()
             for watched in self.watched:
                 stack.callback(watched.close)
                 watched.listen()
@@ -487,14 +491,19 @@ class WatchLoop:
 
     def _update_folders(self) -> None:
         work = self._work
+        if self.people.is_due:
+            work.folders = work.whole_folder = True
         if not work.folders or not work.may_link.is_due:
             return
         started = self._clock()
         self._reporter.report(Doing(Activity.LINKING), silent_seconds=SILENT_SECONDS)
         try:
+            if work.whole_folder:
+                self.people.looked()
             self._app.folder.sync(None if work.whole_folder else self._app.folder.outdated())
             work.folders = work.whole_folder = False
             work.sidecars = True
+            self.people.listen()
             if not self._failures.n:
                 self._failures.logged = ""
             work.may_link.took(self._clock() - started)

@@ -12,7 +12,7 @@ from facewatch.fs.beneath import stat_below
 from facewatch.fs.mounts import file_system_of, is_folder, reports_changes
 from facewatch.library.scan import Rules
 from facewatch.watcher.debounce import Debouncer
-from facewatch.watcher.events import Events, EventSource
+from facewatch.watcher.events import Events, EventSource, Skips
 from facewatch.watcher.schedule import ScanSchedule, WatchSettings
 
 if sys.platform == "linux":
@@ -21,6 +21,17 @@ else:
     from facewatch.watcher.observer import ObserverSource as PlatformSource
 
 log = logging.getLogger(__name__)
+
+
+def open_source(root: Path, skips: Skips) -> EventSource:
+    """Return the platform's source of what happens below a folder, which listens already.
+
+    Raises:
+        OSError: see `EventSource.start`.
+    """
+    source = PlatformSource(root, skips=skips)
+    source.start()
+    return source
 
 
 class Watched:
@@ -73,9 +84,7 @@ class Watched:
         self.why_polled = self._why_not_listen()
         if not self.why_polled:
             try:
-                source = PlatformSource(self.root, skips=lambda folder: self._rules.skips(folder, self.root))
-                source.start()
-                self.source = source
+                self.source = open_source(self.root, lambda folder: self._rules.skips(folder, self.root))
             except OSError as error:
                 self.why_polled = f"the kernel cannot report changes ({error.strerror or error})"
         if self.source is None:

@@ -1,0 +1,96 @@
+"""While a watcher runs, what somebody does in the people folder is decided within seconds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from drawn import FAMILY, Library
+from test_loop import FakeSource, Turns, heard
+
+from facewatch.watcher.events import Events
+from facewatch.watcher.people import MOST_SECONDS, STILL_SECONDS
+
+
+class Watcher(Turns):
+    """A watcher of a library that was scanned, which hears of its people folder what the test says."""
+
+    def __init__(self, library: Library) -> None:
+        super().__init__(library)
+        self.after(0.1)
+        self.source = FakeSource()
+        self.loop.people.source = self.source  # type: ignore[assignment]
+        self.app.corrections.rename("p1", "Anna")
+        self.after(5)
+
+    def hears(self, *paths: str, seconds: float = STILL_SECONDS) -> None:
+        self.source.heard.append(heard(*paths))
+        self.after(seconds)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self.app.catalog.people.names().values())
+
+
+@pytest.fixture
+def watcher(library: Library) -> Iterator[Watcher]:
+    for name, faces in FAMILY.items():
+        library.draw(f"{name}.png", *faces)
+    library.scan()
+    with (watcher := Watcher(library)).app:
+        yield watcher
+
+
+def test_a_folder_that_is_renamed_renames_the_person_when_nothing_happens_for_a_moment(watcher: Watcher) -> None:
+    people = watcher.library.people
+    (people / "Anna").rename(people / "Johanna")
+    watcher.hears("Anna/", "Johanna/", seconds=STILL_SECONDS / 2)
+    assert watcher.names == ["Anna"]
+    watcher.after(STILL_SECONDS / 2)
+    assert watcher.names == ["Johanna"]
+
+
+def test_a_link_that_is_deleted_is_a_face_that_is_somebody_elses(watcher: Watcher) -> None:
+    (watcher.library.people / "Anna" / "b.png").unlink()
+    watcher.hears("Anna/b.png")
+    assert [photo.name for photo in (watcher.library.people / "Anna").iterdir()] == ["a.png"]
+
+
+def test_who_never_stops_is_followed_all_the_same(watcher: Watcher) -> None:
+    people = watcher.library.people
+    (people / "Anna").rename(people / "Johanna")
+    for _ in range(2 * int(MOST_SECONDS)):
+        watcher.hears("Johanna/", seconds=STILL_SECONDS / 2)
+    assert watcher.names == ["Johanna"]
+
+
+def test_what_facewatch_does_itself_is_no_reason_to_look(watcher: Watcher) -> None:
+    watcher.app.corrections.rename("p1", "Johanna")
+    watcher.source.heard.append(heard("Anna/", "Johanna/", "Johanna/a.png", "Johanna/b.png", ".facewatch"))
+    assert not watcher.loop.people.is_due
+    watcher.clock.now += MOST_SECONDS
+    assert not watcher.loop.people.is_due
+
+
+@pytest.mark.parametrize("events", [Events(is_overflown=True, folders=frozenset({""})), heard("Somebody/"), heard("/")])
+def test_what_is_not_on_record_or_not_known_is_a_reason_to_look(watcher: Watcher, events: Events) -> None:
+    (watcher.library.people / "Somebody").mkdir()
+    watcher.source.heard.append(events)
+    assert not watcher.loop.people.is_due
+    watcher.clock.now += STILL_SECONDS
+    assert watcher.loop.people.is_due
+
+
+def test_the_kernel_says_what_happens_in_the_folder(watcher: Watcher) -> None:
+    people = watcher.loop.people
+    people.source = None
+    people.listen()
+    try:
+        assert people.source is not None
+        shutil.rmtree(watcher.library.people / "Anna")
+        assert people.source.take(10)
+        assert not people.source.is_closed
+    finally:
+        people.close()
+    assert people.source is None

@@ -70,7 +70,7 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   const { person, label } = shown(), { dataset } = button;
-  if ("rename" in dataset) name();
+  if ("rename" in dataset || "name" in dataset) name();
   else if ("hide" in dataset) act(`/people/${person}/${dataset.hide === "true" ? "show" : "hide"}`);
   else if ("merge" in dataset) mergePeople([Number(person), Number(dataset.merge)], follow);
   else if ("apart" in dataset) act(`/people/${person}/apart/${dataset.apart}`);

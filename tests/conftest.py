@@ -34,16 +34,8 @@ SHARED = ROOT.parent / "shared"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--rule-examples", type=int, default=300, help="sequences of what users and runs do, for each rule (test_rules)"
+        "--rule-examples", type=int, default=100, help="sequences of what users and runs do, for each rule (test_rules)"
     )
-
-
-LONG = frozenset({"test_torture_kills", "test_scripts", "test_workers", "test_web_photo", "test_web_pages"})
-"""Files that take minutes: they come first, so that no process is left alone with one of them at the end."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(scope="session")

@@ -234,7 +234,7 @@ def test_what_is_done_in_the_folder_means_what_it_says_and_is_undone(
     n_before = edited.n_standing
 
     @settings(
-        max_examples=request.config.getoption("--rule-examples") // 6,
+        max_examples=request.config.getoption("--rule-examples") // 2,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )

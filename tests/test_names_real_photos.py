@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import shutil
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pytest
 from drawn import Library
+from numpy.typing import NDArray
 from PIL import Image
 from sidecars import bag, microsoft, mwg, packet, region
 
@@ -17,7 +21,7 @@ from facewatch.engines import load_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.regions.model import Area, Size
 from facewatch.regions.orientation import area_of, to_stored
-from facewatch.types import Box, Engine
+from facewatch.types import Box, DetectedFace, Engine
 
 GROUPS = ("album/tvcast/bbt1.jpg", "album/tvcast/bbt3.jpg", "album/family/identification1.jpg")
 
@@ -70,9 +74,26 @@ def labels(shared: Path) -> dict[str, list[tuple[Box, str]]]:
     return found
 
 
+class Remembering:
+    """Analyses each picture once: what differs here is what stands beside photos."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._found: dict[bytes, list[DetectedFace]] = {}
+
+    def analyse(self, pixels: NDArray[np.uint8], **closer: Any) -> list[DetectedFace]:
+        key = hashlib.sha256(pixels.tobytes()).digest()
+        if key not in self._found:
+            self._found[key] = self._engine.analyse(pixels, **closer)
+        return self._found[key]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
 @pytest.fixture(scope="module")
 def hog() -> Engine:
-    return load_engine("face_recognition", EngineOptions(detector="hog"))
+    return cast(Engine, Remembering(load_engine("face_recognition", EngineOptions(detector="hog"))))
 
 
 def found_on(library: Library, photo: Path) -> dict[str, Box]:

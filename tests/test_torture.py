@@ -16,9 +16,9 @@ from torture_hours import live
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_after_a_day_of_changes_the_catalog_is_that_of_a_fresh_scan(tmp_path: Path, seed: int) -> None:
-    day = live(tmp_path, hours=24.0, n_actions=120, seed=seed)
+    day = live(tmp_path, hours=24.0, n_actions=80, seed=seed)
     assert day.faults == []
     assert day.hours >= 24
     assert {"add", "move", "edit", "remove", "unplug"} <= day.actions.keys()

@@ -10,7 +10,7 @@ from typing import Any
 import oracles
 import pytest
 from drawn import Library
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from sidecars import bag, mwg, packet, region
 from test_loop import Turns
 from test_names_taken import decide, face_at, named, say, size_of, sources, square, who_is_on
@@ -18,7 +18,7 @@ from test_regions_oracles import STORE_AS
 from users import as_a_user
 
 from facewatch.catalog import Way
-from facewatch.engines import load_engine
+from facewatch.engines import fake, load_engine
 from facewatch.engines.options import EngineOptions
 from facewatch.errors import ConfigError
 from facewatch.folders.sidecars import PART
@@ -26,7 +26,8 @@ from facewatch.people.regions_out import SidecarTold
 from facewatch.people.sidecar_rules import Answer, Outcome
 from facewatch.regions import xmp
 from facewatch.regions.model import PhotoRegions, Place, RegionKind, Size
-from facewatch.regions.orientation import upright_size
+from facewatch.regions.orientation import box_of, upright_size
+from facewatch.regions.writing import WantedFace, WantedRegions, merge
 from facewatch.types import Box
 
 
@@ -335,6 +336,76 @@ def test_a_damaged_sidecar_is_left_as_it_is_and_told_once(family: Library, conte
     assert sidecar.read_bytes() == content
     sidecar.unlink()
     assert outcomes(write(family, beside=True)) == ["written"]
+
+
+# --- what comes in, is corrected here and goes out ---
+
+
+def test_a_name_that_came_from_a_file_and_was_corrected_here_goes_out_to_it(library: Library) -> None:
+    photo = library.draw("a.png", (1, 0), (2, 0))
+    words = bag("digiKam:TagsList", "People/Anna", "People/Ben", "beach", kind="Seq") + bag("dc:subject", "Anna", "Ben")
+    regions = [region(square(0, 2), "Anna"), region(square(1, 2), "Ben"), region(square(1, 2), "Rex", "Pet")]
+    say(photo, packet(mwg(*regions, applied=size_of(2)) + words))
+    library.scan()
+    decide(library, "rename", "Anna", "Anne")
+    decide(library, "reject", [face_at(library, "a.png", 1)])
+    assert outcomes(write(library, beside=True)) == ["written"]
+    now = said(sidecar := library.photos / "a.png.xmp")
+    assert names_in(sidecar) == ["Anne"]
+    assert {one.name for one in now.regions} == {"Anne", "Rex"}
+    assert now.keywords[Place.TAGS_LIST] == ("beach", "People/Anne")
+    assert now.keywords[Place.SUBJECT] == ("Anne",)
+    assert write(library, beside=True) == []
+    library.scan()
+    with library.app() as app:
+        assert app.names_from_files.conflicts() == []
+    assert who_is_on(library, "a.png") == ["Anne", None]
+
+
+def test_a_name_that_came_from_a_file_does_not_win_over_what_that_says_now(library: Library) -> None:
+    say(photo := library.draw("a.png", (1, 0)), named("Anna"))
+    library.scan()
+    say(photo, named("Zoe"))
+    assert write(library, beside=True) == []
+    assert names_in(library.photos / "a.png.xmp") == ["Zoe"]
+    library.scan(**{"regions.xmp": "sidecar", "regions.beside": True})
+    assert names_in(library.photos / "a.png.xmp") == who_is_on(library, "a.png") == ["Zoe"]
+
+
+def drawn_with(path: Path, faces: Sequence[tuple[int, int]], content: bytes) -> None:
+    """Store a drawn photo with XMP in it."""
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", content.decode())
+    Image.fromarray(fake.draw(faces)).save(path, pnginfo=info)
+
+
+@pytest.mark.parametrize("place", ["IMG.xmp", "IMG.png"])
+def test_a_new_sidecar_begins_with_what_it_hides_from_others(library: Library, place: str) -> None:
+    regions = [region(square(0, 2), "Anna"), region(square(1, 2), "Rex", "Pet")]
+    content = packet(mwg(*regions, applied=size_of(2)) + bag("dc:subject", "beach"), ' xmp:Rating="4"')
+    drawn_with(library.photos / "IMG.png", [(1, 0), (2, 0)], content if place == "IMG.png" else packet(""))
+    if place == "IMG.xmp":
+        (library.photos / place).write_bytes(content)
+    library.scan()
+    assign(library, "IMG.png", "Ben", 1)
+    write(library, beside=True)
+    now = said(sidecar := library.photos / "IMG.png.xmp")
+    assert names_in(sidecar) == ["Anna", "Ben"]
+    assert [one.kind for one in now.regions if one.name == "Rex"] == [RegionKind.PET]
+    assert now.keywords[Place.SUBJECT] == ("beach", "Anna", "Ben")
+    assert b"Rating" not in sidecar.read_bytes()
+    assert write(library, beside=True) == []
+
+
+def test_a_photo_that_says_all_of_it_gets_no_sidecar(library: Library) -> None:
+    wanted = WantedRegions(size_of(1), 1, (WantedFace(box_of(square(0), size_of(1)), "Anna"),))
+    drawn_with(library.photos / "IMG.png", [(1, 0)], merge(None, wanted).data or b"")
+    library.scan(**{"regions.xmp": "sidecar", "regions.beside": True})
+    assert who_is_on(library, "IMG.png") == ["Anna"]
+    assert not [*library.photos.glob("*.xmp")]
+    decide(library, "rename", "Anna", "Anne")
+    assert outcomes(write(library, beside=True)) == ["written"]
+    assert names_in(library.photos / "IMG.png.xmp") == ["Anne"]
 
 
 # --- what goes wrong ---

@@ -15,6 +15,7 @@ from facewatch.errors import RegionsError
 from facewatch.regions import rdf, xmp
 from facewatch.regions.model import Area, PhotoRegions, Place, RegionKind, Scheme, Size
 from facewatch.regions.orientation import area_of, box_of
+from facewatch.regions.restating import packet_of
 from facewatch.regions.writing import Merged, WantedFace, WantedRegions, lost, merge
 from facewatch.types import Box
 
@@ -277,3 +278,13 @@ def test_a_tree_is_read_with_its_own_prefixes() -> None:
     assert b"mwg-rs:" not in written
     assert len(list(rdf.parse(written).iter(f"{xmp.MWG}Regions"))) == 1
     assert area_of(BEN_BOX, SIZE) is not None
+
+
+@pytest.mark.parametrize("program", ["EXIFTOOL", "LIGHTROOM", "DIGIKAM", "WINDOWS", "OSXPHOTOS"])
+def test_what_a_file_says_of_people_is_said_again(program: str) -> None:
+    said = xmp.read(getattr(sidecars, program))
+    again = xmp.read(packet_of(said))
+    assert [(r.scheme, r.kind, r.name) for r in again.regions] == [(r.scheme, r.kind, r.name) for r in said.regions]
+    areas = [(one.area, before.area) for one, before in zip(again.regions, said.regions, strict=True)]
+    assert all(area and before and area.row == pytest.approx(before.row) for area, before in areas)
+    assert (again.keywords, again.applied_to) == (said.keywords, said.applied_to)

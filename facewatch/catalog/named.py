@@ -15,7 +15,7 @@ from facewatch.types import Box
 
 @dataclass(frozen=True, slots=True)
 class NamedBox:
-    """A face that somebody of name has."""
+    """A face and the name of whose it is, or of whose it is not."""
 
     photo_id: int
     name: str
@@ -23,6 +23,8 @@ class NamedBox:
     """In pixels of the upright photo."""
     by_user: bool
     """Whether a user says so."""
+    by_file: bool = False
+    """Whether a file said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,23 @@ class NamedPhotos(TableAccess):
     def faces(self, *, with_runs: bool) -> list[NamedBox]:
         """Return their faces, photo by photo; those that only a run gave them `with_runs`."""
         rows = self._db.execute(
-            "SELECT f.photo_id, p.name, f.x, f.y, f.w, f.h, a.source = 'user' FROM assignments a"
+            "SELECT f.photo_id, p.name, f.x, f.y, f.w, f.h, a.source = 'user', a.source = 'import'"
+            " FROM assignments a"
             f" JOIN faces f ON f.id = a.face_id JOIN people p ON p.id = a.person_id WHERE {_IS_NAMED}"
             f" AND {_HAS_FILE.format('f')} {'' if with_runs else f'AND a.source NOT {BY_RUN}'}"
             " ORDER BY f.photo_id, f.id"
         )
-        return [NamedBox(photo_id, name, Box(*box), bool(by_user)) for photo_id, name, *box, by_user in rows]
+        return [_named_box(*row) for row in rows]
+
+    def rejected(self) -> list[NamedBox]:
+        """Return faces, and who they are not by the word of a user, of those photos of which files say anything."""
+        rows = self._db.execute(
+            "SELECT f.photo_id, p.name, f.x, f.y, f.w, f.h, 1, 0 FROM rejections n JOIN faces f ON f.id = n.face_id"
+            f" JOIN people p ON p.id = n.person_id WHERE {LIVING_P} AND p.name IS NOT NULL AND {_HAS_FILE.format('f')}"
+            " AND EXISTS (SELECT 1 FROM metadata m WHERE m.photo_id = f.photo_id AND m.way = 'read' AND m.said != '{}')"
+            " ORDER BY f.photo_id, f.id"
+        )
+        return [_named_box(*row) for row in rows]
 
     def present(self) -> list[tuple[int, str]]:
         """Return (photo, name) of everybody who is in a photo by the word of a user or a file, face or not."""
@@ -94,3 +107,7 @@ class NamedPhotos(TableAccess):
 
 _IS_NAMED = f"{LIVING_P} AND NOT p.is_hidden AND p.name IS NOT NULL"
 _HAS_FILE = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = {}.photo_id)"
+
+
+def _named_box(photo_id: int, name: str, x: int, y: int, w: int, h: int, by_user: int, by_file: int) -> NamedBox:
+    return NamedBox(photo_id, name, Box(x, y, w, h), bool(by_user), bool(by_file))

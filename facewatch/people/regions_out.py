@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from facewatch.catalog import Catalog, MetadataKind, MetadataRow, Way
@@ -21,8 +21,9 @@ from facewatch.fs.locks import file_lock
 from facewatch.fs.sidecar import SIDECARS_LOCK, beside
 from facewatch.people.sidecar_rules import Answer, Doubt, Outcome, Verdict, Why, left_out, names_of, verdict_on
 from facewatch.regions import stored
-from facewatch.regions.model import PhotoRegions, Size
+from facewatch.regions.model import PhotoRegions, Region, Size
 from facewatch.regions.orientation import area_of, box_of, to_stored, upright_size
+from facewatch.regions.restating import packet_of
 from facewatch.regions.writing import WantedFace, WantedRegions
 from facewatch.types import Fingerprint
 
@@ -31,6 +32,10 @@ PHOTO_AWAY, FOLDER_AWAY = "its photo is not there", "the folder of the sidecars 
 
 LOCK_SECONDS = 1.0
 """How long another process that writes sidecars is waited for."""
+
+
+_INSTEAD_OF = (MetadataKind.SIDECAR, MetadataKind.EMBEDDED)
+"""In place of what a sidecar IMG.JPG.xmp counts: of IMG.xmp, else of the photo itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,9 @@ class _Target:
     """The folder below which it is; `path` is below that."""
     path: str
     wanted: WantedRegions
+    by_user: tuple[bool, ...]
+    """Of the wanted faces: whether a user, and not only a file, says whose they are."""
+    rejected: tuple[Region, ...]
     row: MetadataRow | None
     is_away: bool
     """Whether the folder below which it is had sidecars and is not there: its drive is unplugged."""
@@ -103,7 +111,7 @@ class _Target:
         """Whether the sidecar says what it is to say, by what is on record and its fingerprint."""
         said = left_out(self.wanted, Doubt.of(self.row)).said
         if self.row is None:
-            return not names_of(said)
+            return not names_of(said) and not self.rejected
         is_same = self.row.fingerprint == fingerprint_of(self.root, self.path)
         return is_same and self.row.said == stored.to_json(said)
 
@@ -141,7 +149,7 @@ class NamesIntoFiles:
     def counts(self) -> SidecarCounts:
         rows = self.catalog.metadata.all(Way.WRITTEN).values()
         whys = Counter(doubt.why for row in rows if (doubt := Doubt.of(row)) is not None)
-        n_written = sum(bool(names_of(stored.from_json(row.said))) for row in rows)
+        n_written = sum(row.fingerprint != NO_FILE and bool(names_of(stored.from_json(row.said))) for row in rows)
         return SidecarCounts(n_written, whys[Why.VANISHED], whys[Why.LEFT], whys[Why.DAMAGED])
 
     # --- what they are to say ---
@@ -150,7 +158,8 @@ class NamesIntoFiles:
         with self.catalog.read():
             rows = self.catalog.metadata.all(Way.WRITTEN)
             faces, present = self._named()
-            photos = {*faces, *present, *(photo_id for photo_id, _ in rows)}
+            rejected = _by_photo(self.catalog.named.rejected())
+            photos = {*faces, *present, *rejected, *(photo_id for photo_id, _ in rows)}
             shapes = self.catalog.named.shapes(photos)
             places = self.catalog.named.places(photos)
         unknown = [photo_id for photo_id, shape in shapes.items() if shape.orientation is None]
@@ -161,21 +170,22 @@ class NamesIntoFiles:
         for place in places:
             shape = shapes.get(place.photo_id)
             if shape is not None and (shape.orientation is not None or is_trial):
-                wanted = wanted_regions(shape, faces.get(place.photo_id, ()), present.get(place.photo_id, ()))
+                own = faces.get(place.photo_id, ())
+                wanted = wanted_regions(shape, own, present.get(place.photo_id, ()))
+                nots = wanted_regions(shape, rejected.get(place.photo_id, ()), ()).said.regions
                 root, path = self._sidecar_of(place, labels)
                 row = rows.get((place.photo_id, f"{root}/{path}"))
                 is_away = not self.settings.is_beside and labels[place.root_id] in away
-                targets.append(_Target(place, root, path, wanted, row, is_away))
+                by_user = tuple(face.by_user for face in own)
+                targets.append(_Target(place, root, path, wanted, by_user, nots, row, is_away))
         return targets
 
     def _named(self) -> tuple[Mapping[int, Sequence[NamedBox]], Mapping[int, Sequence[str]]]:
         """Faces, and names without one, by the photos that they are in."""
-        faces, present = defaultdict(list), defaultdict(list)
-        for face in self.catalog.named.faces(with_runs=not self.settings.only_confirmed):
-            faces[face.photo_id].append(face)
+        present = defaultdict(list)
         for photo_id, name in self.catalog.named.present():
             present[photo_id].append(name)
-        return faces, present
+        return _by_photo(self.catalog.named.faces(with_runs=not self.settings.only_confirmed)), present
 
     def _sidecar_of(self, place: PhotoPlace, labels: Mapping[int, str]) -> tuple[str, str]:
         """Return the folder below which the sidecar of a photo is, and its path there."""
@@ -212,7 +222,14 @@ class NamesIntoFiles:
         try:
             before = read_sidecar(target.root, target.path)
             ours = self._ours(target, before)
-            verdict = verdict_on(before.data if before else None, target.wanted, ours, doubt, answer)
+            verdict = verdict_on(
+                before.data if before else self._beginning(target),
+                self._wanted(target, before),
+                ours,
+                doubt,
+                answer,
+                rejected=target.rejected,
+            )
             if not is_trial:
                 self._apply(target, before, verdict)
             return _told_of(target, verdict)
@@ -221,6 +238,33 @@ class NamesIntoFiles:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 self._full = reason
             return SidecarTold(Outcome.FAILED, target.photo, target.sidecar, reason=reason)
+
+    def _wanted(self, target: _Target, before: Sidecar | None) -> WantedRegions:
+        """What a sidecar is to say: what files said of faces does not win over what it says itself and nobody looked
+        at yet."""
+        read = [r for r in self.catalog.metadata.of_photo(target.place.photo_id, Way.READ) if r.path == target.sidecar]
+        taken = self.catalog.beside.taken(target.place.photo_id)
+        is_taken = (
+            any(row.fingerprint == before.fingerprint and taken.get(row.path) == row.said for row in read)
+            if before
+            else True
+        )
+        if is_taken:
+            return target.wanted
+        pairs = zip(target.wanted.faces, target.by_user, strict=True)
+        return replace(target.wanted, faces=tuple(replace(face, is_confirmed=by_user) for face, by_user in pairs))
+
+    def _beginning(self, target: _Target) -> bytes | None:
+        """What a sidecar begins with that counts in place of others that speak of its photo; None: there are none."""
+        if not self.settings.is_beside:
+            return None
+        rows = [
+            row
+            for row in self.catalog.metadata.of_photo(target.place.photo_id, Way.READ)
+            if row.kind in _INSTEAD_OF and row.path != target.sidecar and row.doubt is None and row.said != "{}"
+        ]
+        first = min(rows, key=lambda row: _INSTEAD_OF.index(row.kind), default=None)
+        return packet_of(stored.from_json(first.said)) if first is not None else None
 
     def _ours(self, target: _Target, before: Sidecar | None) -> PhotoRegions:
         """What facewatch has written into a sidecar: there, or where it was before it was moved with its photo."""
@@ -265,10 +309,19 @@ def wanted_regions(shape: PhotoShape, faces: Sequence[NamedBox], present: Sequen
     upright, orientation = Size(shape.width, shape.height), shape.orientation or 1
     size = upright_size(upright, orientation)
     wanted = (
-        WantedFace(box_of(to_stored(area_of(face.box, upright), orientation), size), face.name, face.by_user)
+        WantedFace(
+            box_of(to_stored(area_of(face.box, upright), orientation), size), face.name, face.by_user or face.by_file
+        )
         for face in faces
     )
     return WantedRegions(size, orientation, tuple(wanted), tuple(present))
+
+
+def _by_photo(faces: Iterable[NamedBox]) -> dict[int, list[NamedBox]]:
+    found: dict[int, list[NamedBox]] = defaultdict(list)
+    for face in faces:
+        found[face.photo_id].append(face)
+    return found
 
 
 def _told_of(target: _Target, verdict: Verdict) -> SidecarTold:

@@ -7,7 +7,7 @@ says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from facewatch.catalog import MetadataRow
 from facewatch.errors import RegionsError
 from facewatch.regions import xmp
-from facewatch.regions.model import PhotoRegions, Place
+from facewatch.regions.model import PhotoRegions, Place, Region
 from facewatch.regions.writing import WantedRegions, lost, merge
 
 
@@ -86,15 +86,22 @@ class Verdict:
 
 
 def verdict_on(
-    before: bytes | None, wanted: WantedRegions, ours: PhotoRegions, doubt: Doubt | None, answer: Answer | None
+    before: bytes | None,
+    wanted: WantedRegions,
+    ours: PhotoRegions,
+    doubt: Doubt | None,
+    answer: Answer | None,
+    *,
+    rejected: Sequence[Region] = (),
 ) -> Verdict:
     """Return what becomes of a sidecar.
 
     Args:
-        before: what it is now; None: it is not there.
+        before: what it is now, or what it would begin with; None: it is not there.
         ours: what facewatch has written there.
         doubt: on record.
         answer: to names that are gone; None: nobody is asked now.
+        rejected: names that faces do not have by the word of a user: they go, whoever wrote them.
     """
     left = doubt if doubt is not None and doubt.why is Why.LEFT and answer is not Answer.AGAIN else None
     wanted = left_out(wanted, left)
@@ -108,7 +115,7 @@ def verdict_on(
             wanted, ours = left_out(wanted, left), _without(ours, gone)
         if before is None and not names_of(wanted.said):
             return Verdict(Outcome.SAME, wanted.said, left)
-        merged = merge(before, wanted, ours)
+        merged = merge(before, wanted, replace(ours, regions=(*ours.regions, *rejected)))
     except RegionsError as error:
         return Verdict(Outcome.DAMAGED, ours, Doubt(Why.DAMAGED, (str(error),)))
     names = names_of(merged.said)

@@ -5,6 +5,7 @@
     rdf          XMP as a tree, bounded and without entities
     xmp          bytes -> PhotoRegions
     writing      PhotoRegions into the bytes of a packet, beside what others wrote
+    restating    PhotoRegions into a packet that says the same
     stored       PhotoRegions <-> JSON, as the catalog keeps them
 
 Values and bytes only: whose faces these are is decided in people/, and what was read and written is in the catalog.

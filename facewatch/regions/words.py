@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from lxml import etree
 
@@ -74,6 +74,21 @@ def _set_categories(root: Node, place: Place, names: Sequence[str], retired: Col
     _drop(root, PLACES[place])
     if len(tree):
         append(description(root), element(PLACES[place], etree.tostring(tree, encoding="unicode")))
+
+
+def categories_of(paths: Iterable[str]) -> str:
+    """Return categories of ACDSee as the text that stands for them: what `xmp.categories` reads."""
+    tree = etree.Element("Categories")
+    for path in paths:
+        above = tree
+        for name in path.split("/"):
+            there = next((one for one in above.iterchildren("Category") if (one.text or "").strip() == name), None)
+            if there is None:
+                there = etree.SubElement(above, "Category", Assigned="0")
+                there.text = name
+            above = there
+        above.set("Assigned", "1")
+    return str(etree.tostring(tree, encoding="unicode"))
 
 
 def _clear(tree: Node, stale: Collection[str]) -> None:

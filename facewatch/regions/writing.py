@@ -117,7 +117,7 @@ class _Merger:
         self._present = [name for name in wanted.present if name not in NOBODY]
         self._ours = [r for r in ours.regions if r.area]
         self._our_names = {r.name for r in ours.regions} | set(_in_image(ours))
-        self._lists = [RegionList(root, scheme, wanted.size) for scheme in _SCHEMES]
+        self._lists = [RegionList(root, scheme, wanted.size) for scheme in SCHEMES]
         self._turn_back(wanted.orientation)
 
     def run(self) -> tuple[PhotoRegions, tuple[tuple[str, str], ...]]:
@@ -181,14 +181,19 @@ class _Merger:
     def _say_dimensions(self) -> None:
         if next(xmp.applied_to(self._root), None) == self._size:
             return
-        numbers = {"w": str(self._size.width), "h": str(self._size.height), "unit": "pixel"}
-        made = struct(f"{MWG}AppliedToDimensions", [element(f"{ST_DIM}{key}", said) for key, said in numbers.items()])
+        made = dimensions(self._size)
         bearer = struct_of(self._root, f"{MWG}Regions")
         before = next(bearer.iterchildren(made.tag), None)
         if before is None:
             append(bearer, made)
         else:
             replace_by(before, made)
+
+
+def dimensions(size: Size) -> Node:
+    """Return what says of which picture regions are."""
+    numbers = {"w": str(size.width), "h": str(size.height), "unit": "pixel"}
+    return struct(f"{MWG}AppliedToDimensions", [element(f"{ST_DIM}{key}", said) for key, said in numbers.items()])
 
 
 def _mwg_area(area: Area) -> Node:
@@ -208,7 +213,7 @@ def _digits(number: float) -> str:
     return f"{number:.9f}".rstrip("0").rstrip(".")
 
 
-_SCHEMES = (
+SCHEMES = (
     RegionScheme(
         struct=f"{MWG}Regions",
         array=f"{MWG}RegionList",

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsers import Album
 from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from facewatch.app import App
+from facewatch.cli import main
+from facewatch.config import load_config
 from facewatch.errors import BusyError, FolderError
 from facewatch.evaluation.labelled import read_labels
 from facewatch.folders.disk import make_link
@@ -134,6 +137,19 @@ def test_a_photo_that_is_gone_is_a_fault_of_its_own(family: Library, run: Any) -
         ]
 
 
+def test_a_stick_that_knows_no_rights_gets_whole_copies(
+    family: Library, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    monkeypatch.setattr(os, "link", refuse)
+    assert run("export", str(family.base / "Out"), "--person", "Ben").code == 0
+    assert tree(family.base / "Out") == BEN
+    assert (family.base / "Out/Ben/c.png").read_bytes() == (family.photos / "c.png").read_bytes()
+
+
 # --- faces ---
 
 
@@ -193,6 +209,29 @@ def test_a_photo_that_was_changed_since_it_was_scanned_is_not_cut(family: Librar
         done = exported(app, family.base / "Out", FACES, "Ben")
     assert (done.n_made, len(done.faults)) == (2, 1)
     assert done.faults[0].startswith(f"{family.photos}/c.png: not there as it was scanned")
+
+
+@pytest.mark.slow
+def test_evaluate_finds_the_faces_that_were_cut_from_real_photos(
+    real_family: Album, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, catalog = tmp_path / "Labelled", tmp_path / "catalog.sqlite"
+    shutil.copy(real_family.config.catalog, catalog)
+    given = {"library.catalog": str(catalog), "library.people": str(tmp_path / "People")}
+    with App(load_config(None, given, cwd=tmp_path)) as app:
+        people = [one for one in app.catalog.people.all() if one.n_faces == 4][:2]
+        for person, name in zip(people, ("Anna", "Ben"), strict=True):
+            app.corrections.rename(f"p{person.id}", name)
+    arguments = ["--catalog", str(catalog), "--people", str(tmp_path / "People")]
+    assert main(["export", str(folder), "--faces", "--person", "Anna", "--person", "Ben", *arguments]) == 0
+    assert len(tree(folder)) == 8
+    capsys.readouterr()
+    assert main(["evaluate", str(folder), "--batches", "2", "--json", *arguments]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["detection"] | {"n_people": found["n_people"]} == {
+        **{"n_labelled": 8, "n_found": 8, "n_missed": 0, "n_disputed": 0, "n_false": 0},
+        "n_people": 2,
+    }
 
 
 # --- whose folder it is ---

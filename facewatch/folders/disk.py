@@ -277,12 +277,13 @@ def _copy(target: str, name: str, target_fd: int, dir_fd: int) -> None:
 
 
 def _copy_facts(source: int, copy: int) -> None:
-    """Give a copy the times, rights and tags of its source."""
+    """Give a copy the times, rights and tags of its source, as far as its file system knows such."""
     for tag in os.listxattr(source) if hasattr(os, "listxattr") else ():
         with contextlib.suppress(OSError):
             os.setxattr(copy, tag, os.getxattr(source, tag))
     info = os.fstat(source)
-    os.fchmod(copy, stat.S_IMODE(info.st_mode) & 0o777)
+    with contextlib.suppress(PermissionError):  # FAT knows two kinds of rights, and refuses all others
+        os.fchmod(copy, stat.S_IMODE(info.st_mode) & 0o777)
     os.utime(copy, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 QUALITY = 95
 """Of the JPEGs of faces: other programs learn from them."""
 
-BYTES_PER_PIXEL = 0.35
-"""Of such a JPEG, about."""
+BYTES_PER_PIXEL = 0.37
+"""Of such a JPEG, on average: measured on 250 faces of family photos and selfies."""
 
 PHOTOS_AT_ONCE = 1000
 """Photos whose files are read from the catalog together."""

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsers import opened
+from playwright.sync_api import Browser, expect
 from test_engine_standard import overlap
 
 pytestmark = pytest.mark.slow
@@ -162,11 +164,11 @@ def state_of(root: Path) -> dict[str, tuple[int, str]]:
 class Watcher:
     """`facewatch watch` in a process of its own."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *options: str) -> None:
         self.place = place
         self.log = place.base / "watch.log"
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(place.command("watch", str(place.photos)), stderr=log)
+            self.process = subprocess.Popen(place.command("watch", str(place.photos), *options), stderr=log)
 
     def __enter__(self) -> Watcher:
         return self
@@ -194,6 +196,22 @@ class Watcher:
 
 DADS = {f"Family1-Dad{i}.jpg" for i in (1, 2, 3)}
 MOMS = {f"Family1-Mom{i}.jpg" for i in (1, 2, 3)}
+
+
+def test_an_open_page_of_the_watcher_shows_who_is_on_photos_that_come(
+    shared: Path, tmp_path: Path, browser: Browser
+) -> None:
+    family, place = shared / "photos" / "album" / "family", Place(tmp_path)
+    with Watcher(place, "--web") as watcher:
+        watcher.until(lambda: "the page is at" in watcher.log.read_text(), "the page")
+        url = watcher.log.read_text().split("the page is at ")[1].split()[0]
+        with opened(browser, url) as page:
+            for name in DADS:
+                shutil.copy(family / name, place.photos)
+            watcher.until_groups(DADS)
+            expect(page.locator(".tile")).to_have_count(1)
+            expect(page.locator(".tile")).to_contain_text("3 photos")
+        assert watcher.end(signal.SIGTERM) == 0
 
 
 def test_the_watcher_keeps_the_folders_right_through_everything(shared: Path, tmp_path: Path) -> None:

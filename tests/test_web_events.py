@@ -190,6 +190,27 @@ def test_the_first_faces_come_to_an_open_page_and_can_be_named_and_searched(brow
         expect(page.locator(".tile")).to_have_count(1)
 
 
+@pytest.mark.slow
+def test_a_decision_is_undone_with_those_that_build_on_it_after_they_were_shown(
+    browser: Browser, family: Library, address: str
+) -> None:
+    with family.app() as app:
+        for name in ("Carl", "Karl"):
+            app.corrections.rename("p3", name)
+    with opened(browser, f"{address}history") as page:
+        undo, dialog = page.get_by_role("button", name="Undo: Person 0003 named Carl"), page.get_by_role("dialog")
+        undo.click()
+        expect(dialog).to_contain_text("1 later decision builds on it")
+        expect(dialog).to_contain_text("Carl named Karl")
+        page.keyboard.press("Escape")
+        expect(page.locator(".step.undone")).to_have_count(0)
+        undo.click()
+        dialog.get_by_role("button", name="Undo all 2").click()
+        expect(page.locator(".step.undone")).to_have_count(2)
+    with family.app() as app:
+        assert "Karl" not in app.catalog.people.names().values()
+
+
 def select_first_face(page: Page) -> None:
     """Select it by keys; fails where the scripts of the page do not work on what is shown."""
     expect(page.get_by_role("grid")).to_be_visible()

@@ -101,6 +101,12 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 
 @pytest.fixture(autouse=True)
+def own_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watcher that is started in this process leaves its priority alone: no later test could raise it again."""
+    monkeypatch.setattr("facewatch.watcher.process.give_way", lambda *_, **__: None)
+
+
+@pytest.fixture(autouse=True)
 def nothing_left_behind(private_home: None) -> Iterator[None]:
     """A test leaves the environment and the threads as it found them."""
     environment = dict(os.environ)

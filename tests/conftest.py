@@ -38,6 +38,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+LONG = (
+    *("test_main_job", "test_scripts", "test_web_pages", "test_corrections_job", "test_evaluation", "test_rules"),
+    *("test_review_cli", "test_cases_angles", "test_workers", "test_torture_kills", "test_torture"),
+)
+"""Files that take longest, the longest first: they come first, so that no process is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Photos and models beside the checkout; a test that needs them is skipped where they are absent."""

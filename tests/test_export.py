@@ -22,7 +22,7 @@ from facewatch.cli import main
 from facewatch.config import load_config
 from facewatch.errors import BusyError, FolderError
 from facewatch.evaluation.labelled import read_labels
-from facewatch.folders.disk import make_link
+from facewatch.folders.disk import LinkMaker, make_link
 from facewatch.folders.export import MARK, ExportFolder, ExportForm, ExportItem, plan_export
 from facewatch.folders.model import FolderEntry, LinkKind, name_key
 from facewatch.indexing.analyzer import Recipe
@@ -77,6 +77,14 @@ def test_the_same_again_adds_only_what_is_new_and_touches_nothing(family: Librar
 
 
 BEN = {"Ben/a.png", "Ben/c.png", "Ben/d.png"}
+
+
+def test_who_is_hidden_is_exported_by_name_only(family: Library, run: Any) -> None:
+    run("hide", "Anna")
+    run("export", str(family.base / "Out"))
+    assert tree(family.base / "Out") == BEN
+    run("export", str(family.base / "Out"), "--person", "Anna")
+    assert tree(family.base / "Out") == {"Anna/a.png", "Anna/b.png"} | BEN
 
 
 def test_chosen_people_and_photos_in_one_folder(family: Library, run: Any) -> None:
@@ -307,7 +315,7 @@ def test_without_anybody_who_has_a_name_it_says_how_to_choose(three: Library, ru
 # --- cut off ---
 
 
-def failing_after(n: int, error: BaseException) -> Any:
+def failing_after(n: int, error: BaseException) -> LinkMaker:
     """What makes links, and fails in the midst of one when n are made."""
     made: list[str] = []
 
@@ -321,19 +329,18 @@ def failing_after(n: int, error: BaseException) -> Any:
     return make
 
 
-def cut_off(family: Library, error: BaseException) -> None:
-    form = ExportForm()
-    with family.app() as app, app.exporter(family.base / "Out", form) as exporter:
-        exporter.folder = ExportFolder(
-            app.catalog, family.base / "Out", form, people=family.people, make_link=failing_after(2, error)
-        )
-        exporter.run(exporter.wanted(app.photos().understand(""), people_to_export(app.catalog, ())))
+def export_with(family: Library, make_link: LinkMaker, link: LinkKind = "copy") -> Exported:
+    """Export all photos with links made by something else."""
+    root, form = family.base / "Out", ExportForm(link=link)
+    with family.app() as app, app.exporter(root, form) as exporter:
+        exporter.folder = ExportFolder(app.catalog, root, form, people=family.people, make_link=make_link)
+        return exporter.run(exporter.wanted(app.photos().understand(""), people_to_export(app.catalog, ())))
 
 
 def test_an_export_that_was_cut_off_goes_on_where_it_was(family: Library, run: Any) -> None:
     folder = family.base / "Out"
     with pytest.raises(KeyboardInterrupt):
-        cut_off(family, KeyboardInterrupt())
+        export_with(family, failing_after(2, KeyboardInterrupt()))
     assert len(tree(folder)) == 2
     # As a kill leaves it: a part, and half a line.
     (folder / f"{MARK}.part").write_text("half")
@@ -353,7 +360,7 @@ def test_a_folder_that_a_kill_left_without_a_mark_is_taken(family: Library, run:
 
 def test_a_full_disk_stops_it_and_what_was_made_is_kept(family: Library, run: Any) -> None:
     with pytest.raises(FolderError, match="full disk"):
-        cut_off(family, OSError(errno.ENOSPC, "No space left on device"))
+        export_with(family, failing_after(2, OSError(errno.ENOSPC, "No space left on device")))
     assert "3 copies written; 2 are there already" in run("export", str(family.base / "Out")).out
 
 
@@ -370,11 +377,17 @@ def test_a_folder_that_cannot_hold_links_says_what_else_there_is(family: Library
     def refuse(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
-    form = ExportForm(link="hardlink")
-    with family.app() as app, app.exporter(family.base / "Out", form) as exporter:
-        exporter.folder = ExportFolder(app.catalog, family.base / "Out", form, people=family.people, make_link=refuse)
-        with pytest.raises(FolderError, match="on two: --link copy"):
-            exporter.run(exporter.wanted(app.photos().understand(""), people_to_export(app.catalog, ())))
+    with pytest.raises(FolderError, match="on two: --link copy"):
+        export_with(family, refuse, "hardlink")
+
+
+def test_a_folder_that_goes_away_meanwhile_is_not_blamed_on_the_photos(family: Library) -> None:
+    def unplug(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
+        shutil.rmtree(family.base / "Out")
+        make_link(kind, target, name, target_fd=target_fd, dir_fd=dir_fd)
+
+    with pytest.raises(FolderError, match="not there any more"):
+        export_with(family, unplug)
 
 
 def test_two_exports_do_not_write_into_one_folder_at_once(family: Library) -> None:

@@ -351,7 +351,7 @@ class ExportWriter:
 
         Raises:
             OSError: none of them is there, or the link cannot be made.
-            FolderError: the folder cannot hold such links.
+            FolderError: the folder cannot hold such links, or is gone.
         """
         for source in sources[:-1]:
             with suppress(FileNotFoundError):
@@ -359,9 +359,19 @@ class ExportWriter:
         try:
             self._place(file, lambda: self._make(file, sources[-1]))
         except OSError as error:
+            self._check_is_there()
             if self.kind == "copy" or self.n_made or error.errno not in UNSUPPORTED:
                 raise
             raise FolderError(f"{self.root}: {_refused(self.kind, error)}") from error
+
+    def _check_is_there(self) -> None:
+        """Refuse to go on without the folder: it is not the photos that are missing then."""
+        try:
+            os.stat(MARK, dir_fd=self.opened.top)
+        except OSError as error:
+            raise FolderError(
+                f"{self.root}: not there any more ({error.strerror}): connect its disk, then export again"
+            ) from error
 
     def _make(self, file: ExportFile, source: Path) -> None:
         """Make what is to become the file."""

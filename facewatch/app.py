@@ -41,6 +41,7 @@ from facewatch.people.overview import Overview
 from facewatch.people.regions_in import NamesFromFiles
 from facewatch.people.regions_out import NamesIntoFiles
 from facewatch.people.search import Search
+from facewatch.people.sidecar_targets import SidecarTargets
 from facewatch.pipeline import Pipeline
 from facewatch.presentation.from_folder import reading_lines
 from facewatch.reports.status import Status, StatusReport
@@ -148,7 +149,8 @@ class App:
             self.catalog, self.engine, self.identities, self.corrections, files_read_of(config)
         )
         names_reader = NamesReader(self.catalog, self.workers, files_read_of(config))
-        self.names_into_files = NamesIntoFiles(self.catalog, sidecar_settings_of(config), names_reader.describe)
+        targets = SidecarTargets(self.catalog, sidecar_settings_of(config), names_reader.describe)
+        self.names_into_files = NamesIntoFiles(self.catalog, targets)
         self.pipeline = Pipeline(
             self.catalog,
             self.engine,

@@ -19,7 +19,7 @@ from facewatch.indexing.engine import EngineSettings
 from facewatch.library import scan
 from facewatch.matching import Aggregation, MatchSettings
 from facewatch.people.grouping import GroupingSettings
-from facewatch.people.regions_out import SidecarSettings
+from facewatch.people.sidecar_targets import SidecarSettings
 from facewatch.watcher.schedule import GroupingPace, WatchSettings
 
 

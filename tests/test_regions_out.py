@@ -265,6 +265,20 @@ def test_a_sidecar_that_another_program_changed_is_read_again(family: Library, i
         assert b"another program" in sidecar.read_bytes()
 
 
+def test_who_stays_sees_what_changes_in_the_catalog_and_on_the_disk(family: Library) -> None:
+    with family.app() as app:
+
+        def write() -> list[str]:
+            return outcomes(list(app.names_into_files.write()))
+
+        assert [write(), write()] == [["written"], []]
+        with app.corrections.deciding() as decisions:
+            decisions.rename("Ben", "Carla")
+        assert [write(), write()] == [["written"], []]
+        mirrored(family, "sub/a.png").write_bytes(named("Anna", ""))
+        assert [write(), write()] == [["asked"], ["asked"]]
+
+
 def taken_out(family: Library) -> Path:
     """Sidecar from which another program took Ben out."""
     write(family)
@@ -360,6 +374,23 @@ def test_a_name_that_came_from_a_file_and_was_corrected_here_goes_out_to_it(libr
     with library.app() as app:
         assert app.names_from_files.conflicts() == []
     assert who_is_on(library, "a.png") == ["Anne", None]
+
+
+@pytest.mark.parametrize("deed", ["undo", "hide", "rename"])
+def test_what_another_program_had_written_stays_when_facewatch_lets_go_of_it(library: Library, deed: str) -> None:
+    say(library.draw("a.png", (1, 0), (2, 0)), named("Anna", ""))
+    library.scan()
+    assign(library, "a.png", "Ben", 1)
+    assert outcomes(write(library, beside=True)) == ["written"]
+    if deed == "undo":
+        with library.app() as app:
+            app.corrections.undo(2)
+    else:
+        decide(library, deed, *{"hide": ["Anna"], "rename": ["Anna", "Anne"]}[deed])
+    write(library, beside=True)
+    left = {"undo": ["Anna"], "hide": ["Anna", "Ben"], "rename": ["Anne", "Ben"]}[deed]
+    assert names_in(library.photos / "a.png.xmp") == left
+    assert write(library, beside=True) == []
 
 
 def test_a_name_that_came_from_a_file_does_not_win_over_what_that_says_now(library: Library) -> None:

@@ -268,6 +268,15 @@ def test_the_job_is_this_very_program_with_all_that_it_writes_to(library: Librar
     assert job.memory_mb == 900
 
 
+@pytest.mark.parametrize("is_beside", [True, False], ids=["beside", "mirror"])
+def test_the_job_may_write_where_names_are_to_go_out(library: Library, is_beside: bool) -> None:
+    mirror = library.base / "Sidecars"
+    config = settings(library, regions__xmp="sidecar", regions__beside=is_beside, regions__folder=str(mirror))
+    job = plan_job(config, config_file=None)
+    assert {library.photos, mirror} & {*job.writable} == {library.photos if is_beside else mirror}
+    assert job.libraries == (() if is_beside else (library.photos,))
+
+
 def test_a_dry_run_makes_nothing(library: Library) -> None:
     before = sorted(library.photos.parent.rglob("*"))
     plan_job(settings(library), config_file=None, is_dry_run=True)

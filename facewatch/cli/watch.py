@@ -274,10 +274,12 @@ def plan_job(
     Raises:
         FacewatchError: `watch` could not start like this, whatever the reason.
     """
+    from facewatch.settings import sidecar_settings_of
     from facewatch.watcher.systemd import ServiceJob
 
     libraries, people = _checked(config, is_dry_run=is_dry_run)
-    writable = tuple(folder for folder in (config.catalog.parent, people, config.backups) if folder is not None)
+    sidecars = sidecar_settings_of(config).folders(libraries)
+    writable = tuple(folder for folder in (config.catalog.parent, people, config.backups, *sidecars) if folder)
     if not is_dry_run:
         for folder in writable:
             _make(folder)
@@ -289,7 +291,7 @@ def plan_job(
         arguments=("watch", *file, *options, *(("--web",) if has_page else ())),
         environment={name: _absolute(environment[name]) for name in PASSED_ON if environment.get(name)},
         writable=writable,
-        libraries=libraries,
+        libraries=tuple(library for library in libraries if library not in sidecars),
         is_tmp_private=not any(path.resolve().is_relative_to(tmp) for path in needed for tmp in TEMPORARY),
         memory_mb=config["resources.memory_mb"],
         has_gpu=config["engine.device"] == "cuda"

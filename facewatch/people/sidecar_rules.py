@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
+import numpy as np
+
+from facewatch.boxes import SAME_FACE, overlaps
 from facewatch.catalog import MetadataRow
 from facewatch.errors import RegionsError
-from facewatch.regions import xmp
+from facewatch.regions import stored, xmp
 from facewatch.regions.model import PhotoRegions, Place, Region
+from facewatch.regions.region_list import rows_of
 from facewatch.regions.writing import WantedRegions, lost, merge
 
 
@@ -72,12 +76,31 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What facewatch stands for in a sidecar, as it is kept on record."""
+
+    said: PhotoRegions = field(default_factory=PhotoRegions)
+    found: tuple[str, ...] = ()
+    """Names of it that another program had written before: they stay when facewatch does not name those faces any
+    more; they go when it names them otherwise, or a user has said that it is not them."""
+
+    @property
+    def text(self) -> str:
+        """The JSON of what is said (see `regions.stored`), with one more field."""
+        found = {"found": self.found} if self.found else {}
+        return json.dumps(json.loads(stored.to_json(self.said)) | found, ensure_ascii=False)
+
+    @classmethod
+    def of(cls, row: MetadataRow) -> Written:
+        return cls(stored.from_json(row.said), tuple(json.loads(row.said).get("found", ())))
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What becomes of a sidecar, and what is on record of it then."""
 
     outcome: Outcome
-    said: PhotoRegions
-    """What of it is facewatch's own."""
+    written: Written
     doubt: Doubt | None = None
     data: bytes | None = None
     """What it is to be; None: it stays as it is."""
@@ -88,7 +111,7 @@ class Verdict:
 def verdict_on(
     before: bytes | None,
     wanted: WantedRegions,
-    ours: PhotoRegions,
+    ours: Written,
     doubt: Doubt | None,
     answer: Answer | None,
     *,
@@ -98,29 +121,32 @@ def verdict_on(
 
     Args:
         before: what it is now, or what it would begin with; None: it is not there.
-        ours: what facewatch has written there.
+        ours: what facewatch has written there, or found.
         doubt: on record.
         answer: to names that are gone; None: nobody is asked now.
         rejected: names that faces do not have by the word of a user: they go, whoever wrote them.
     """
     left = doubt if doubt is not None and doubt.why is Why.LEFT and answer is not Answer.AGAIN else None
-    wanted = left_out(wanted, left)
+    wanted, said = left_out(wanted, left), ours.said
     try:
         now = PhotoRegions() if before is None else xmp.read(before)
-        gone = tuple(name for name in lost(now, ours) if name in names_of(wanted.said))
+        gone = tuple(name for name in lost(now, said) if name in names_of(wanted.said))
         if gone and answer is None:
             return Verdict(Outcome.ASKED, ours, Doubt(Why.VANISHED, gone))
         if gone and answer is Answer.LEAVE:
             left = Doubt(Why.LEFT, (*(left.about if left else ()), *gone))
-            wanted, ours = left_out(wanted, left), _without(ours, gone)
+            wanted, said = left_out(wanted, left), _without(said, gone)
         if before is None and not names_of(wanted.said):
-            return Verdict(Outcome.SAME, wanted.said, left)
-        merged = merge(before, wanted, replace(ours, regions=(*ours.regions, *rejected)))
+            return Verdict(Outcome.SAME, Written(wanted.said), left)
+        own = _without(said, {*ours.found} - _corrected(said, wanted))
+        merged = merge(before, wanted, replace(own, regions=(*own.regions, *rejected)))
     except RegionsError as error:
         return Verdict(Outcome.DAMAGED, ours, Doubt(Why.DAMAGED, (str(error),)))
     names = names_of(merged.said)
-    retired = tuple(name for name in names_of(ours) if name not in names)
-    return Verdict(Outcome.WRITTEN if merged.data else Outcome.SAME, merged.said, left, merged.data, retired)
+    there = {*names_of(now), *(name for face in now.faces for name in face.names)} - {*names_of(own)}
+    written = Written(merged.said, tuple(name for name in names if name in there))
+    retired = tuple(name for name in names_of(own) if name not in names)
+    return Verdict(Outcome.WRITTEN if merged.data else Outcome.SAME, written, left, merged.data, retired)
 
 
 def left_out(wanted: WantedRegions, doubt: Doubt | None) -> WantedRegions:
@@ -134,6 +160,13 @@ def left_out(wanted: WantedRegions, doubt: Doubt | None) -> WantedRegions:
 def names_of(said: PhotoRegions) -> tuple[str, ...]:
     """Return who is named in what facewatch writes."""
     return said.keywords.get(Place.PERSON_IN_IMAGE, ())
+
+
+def _corrected(said: PhotoRegions, wanted: WantedRegions) -> set[str]:
+    """Return whose faces are somebody else's now."""
+    before, faces = [r for r in said.regions if r.area], [r for r in wanted.said.regions if r.area]
+    is_same = overlaps(rows_of([r.area for r in before]), rows_of([r.area for r in faces])) >= SAME_FACE
+    return {before[i].name for i, j in np.argwhere(is_same) if before[i].name != faces[j].name}
 
 
 def _without(said: PhotoRegions, names: Collection[str]) -> PhotoRegions:

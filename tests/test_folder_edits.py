@@ -51,6 +51,8 @@ class Meant:
         self.whose: dict[int, int] = {}
         """Face -> person."""
         self.not_theirs: set[tuple[int, int]] = set()
+        self.newcomers: dict[int, str] = {}
+        """Face -> name of who was made for it by the last step."""
 
     def is_(self, face: int, person: int) -> None:
         self.not_theirs.discard((face, person))
@@ -163,8 +165,8 @@ class Edited:
         folder = self.folder(number)
         link = self.link(folder, at)
         if folder and link and not (self.root / name).exists() and self._is_free(name):
-            for face in self.faces(person := self.person(folder), link):
-                self.meant.is_not(face, person)
+            self.meant.newcomers = dict.fromkeys(self.faces(self.person(folder), link), name)
+            self.meant.whose = {face: one for face, one in self.meant.whose.items() if face not in self.meant.newcomers}
             (self.root / name).mkdir()
             link.rename(self.root / name / link.name)
 
@@ -206,6 +208,8 @@ class Edited:
         assert {person for person in meant.hidden if not people[person].is_hidden} == set()
         owners = catalog.faces.owners(self.app.engine.id)
         assert {face: owners.get(face) for face in meant.whose} == meant.whose
+        newcomers, meant.newcomers = meant.newcomers, {}
+        assert {face: people[owners[face]].name for face in newcomers} == newcomers
         assert {(face, person) for face, person in meant.not_theirs if owners.get(face) == person} == set()
         assert self.app.folder.plan().actions == ()
 

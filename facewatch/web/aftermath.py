@@ -31,8 +31,8 @@ QUIET = 3.0
 """So many times as long as the folders took the last time nobody is to have decided before they follow, at most"""
 QUIET_SECONDS = 1.0
 """so long, and"""
-MOST_UNSHOWN_SECONDS = 5.0
-"""after so long they follow all the same. A person with 4,000 photos takes 0.4 s."""
+MOST_UNSHOWN_SECONDS = 30.0
+"""after so long they follow all the same: meanwhile nothing is decided, for 0.4 s where somebody has 4,000 photos."""
 
 
 class Aftermath:

@@ -82,6 +82,13 @@ def test_what_is_not_on_record_or_not_known_is_a_reason_to_look(watcher: Watcher
     assert watcher.loop.people.is_due
 
 
+def test_nothing_is_listened_to_that_was_not_asked_for(library: Library) -> None:
+    """Each source takes one of the few that the kernel has for a user."""
+    with (turns := Turns(library)).app:
+        turns.after(0.1)
+        assert turns.loop.people.source is None
+
+
 def test_the_kernel_says_what_happens_in_the_folder(watcher: Watcher) -> None:
     people = watcher.loop.people
     people.source = None

@@ -503,7 +503,7 @@ class WatchLoop:
             self._app.folder.sync(None if work.whole_folder else self._app.folder.outdated())
             work.folders = work.whole_folder = False
             work.sidecars = True
-            self.people.listen()
+            self.people.go_on_listening()
             if not self._failures.n:
                 self._failures.logged = ""
             work.may_link.took(self._clock() - started)

@@ -43,6 +43,8 @@ class WatchedPeople:
         self._is_polled = is_polled
         self._kind_of = kind_of
         self.source: EventSource | None = None
+        self._is_wanted = False
+        """Whether it is to be listened to, though that may not be possible now."""
         self._first_at: float | None = None
         """When something happened that has not been looked at; None: nothing did."""
         self._last_at = 0.0
@@ -50,7 +52,12 @@ class WatchedPeople:
     def listen(self) -> None:
         """Listen to what happens in it, as far as that is possible and not done already. Where it is not, the folder is
         compared as a whole as often as the libraries are."""
-        if self.source is not None and not self.source.is_closed:
+        self._is_wanted = True
+        self.go_on_listening()
+
+    def go_on_listening(self) -> None:
+        """Listen again where that has ended, or was not possible: the folder may have been made meanwhile."""
+        if not self._is_wanted or (self.source is not None and not self.source.is_closed):
             return
         root = self._folder.root
         if self._is_polled or not is_folder(root) or not reports_changes(self._kind_of(root)):
@@ -62,6 +69,7 @@ class WatchedPeople:
 
     def close(self) -> None:
         """Listen no more."""
+        self._is_wanted = False
         if self.source is not None:
             self.source.close()
             self.source = None

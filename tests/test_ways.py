@@ -55,6 +55,7 @@ BELOW = {
 BESIDE = {
     "facewatch/watcher/schedule.py": "whether photos are looked at now",
     "facewatch/watcher/people.py": "whether somebody has changed the people folder",
+    "facewatch/people/regions_out.py": "whether sidecars are to say who is on it",
     "facewatch/watcher/process.py": "the service manager is told",
     "facewatch/watcher/reporter.py": "how far it is",
     "facewatch/library/roots.py": "whether the library was moved since its links were made",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -120,6 +121,7 @@ def _outcome_of(
 
     Raises:
         FacewatchError: it said that it cannot be found, or was ended.
+        RuntimeError: a fault of our own; the text is its traceback.
     """
     with pipe:
         try:
@@ -134,6 +136,8 @@ def _outcome_of(
                         return value
                     if kind == "fault":
                         raise EngineError(value)
+                    if kind == "broken":
+                        raise RuntimeError(value)
                     note(value)
         finally:
             processes.kill(process)
@@ -155,3 +159,5 @@ def _do(pipe: connection.Connection, work: Work, config: Config) -> None:
         pipe.send(("result", work(config, report)))
     except FacewatchError as error:
         pipe.send(("fault", error.on_page))
+    except Exception:  # a fault of ours, which the log of the server is told
+        pipe.send(("broken", traceback.format_exc()))

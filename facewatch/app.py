@@ -107,7 +107,8 @@ class App:
             check_places(config.photos, root, config.catalog, source=config.source)
             libraries = (*config.photos, *self.catalog.roots.all())
             _check_aligned(config.aligned, libraries, config.source)
-            check_mirror(libraries, root, config.sidecars, source=config.source)
+            if config["regions.folder"] or config["regions.xmp"] != "off":
+                check_mirror(libraries, root, config.sidecars, source=config.source)
         except BaseException:
             self.catalog.close()
             raise

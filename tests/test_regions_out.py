@@ -528,6 +528,17 @@ def test_the_mirror_lies_apart_from_photos_and_people(library: Library, place: s
         library.app({"regions.folder": str(library.base / place)})
 
 
+def test_a_place_for_sidecars_that_nobody_asked_for_refuses_nothing(library: Library) -> None:
+    """The catalog may lie in a folder of photos that it knows from before."""
+    settings = {"library.catalog": str(library.base / "catalog.sqlite"), "library.photos": []}
+    with library.app(settings) as app, app.catalog.write():
+        app.catalog.roots.add(library.base, 0, app.catalog.now())
+    with library.app(settings) as app:
+        assert app.catalog.roots.all() == [library.base]
+    with pytest.raises(ConfigError, match=r"regions\.folder"):
+        library.app(settings | {"regions.xmp": "sidecar"})
+
+
 # --- our own words ---
 
 

@@ -197,6 +197,16 @@ def test_the_command_writes_and_tells(family: Library, run: Any) -> None:
     assert json.loads(run("regions", "--json").out)["sidecars"]["written"] == 1
 
 
+def test_why_nothing_is_written_of_faces_that_nobody_confirmed_is_told(library: Library, run: Any) -> None:
+    library.draw_looks(1, 3)
+    library.scan()
+    decide(library, "rename", "p1", "Anna")
+    assert "only faces that you gave somebody or confirmed" in run("regions", "--write", "--dry-run").out
+    run("confirm", "Anna")
+    assert "only faces" not in run("regions", "--write").out
+    assert "only faces" not in run("regions", "--write").out
+
+
 def test_names_that_other_programs_take_for_others_are_told(family: Library, run: Any) -> None:
     decide(family, "rename", "Anna", "AC/DC")
     decide(family, "rename", "Ben", "Unknown")

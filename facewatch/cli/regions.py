@@ -67,8 +67,12 @@ def _write(state: State, *, again: bool, leave: bool, is_trial: bool, as_json: b
     with state.app(needs_catalog=True) as app:
         told = list(app.names_into_files.write(answer, is_trial=is_trial))
         warnings = list(words.warning_lines(app.catalog.people.names().values()))
+        is_empty = not told and not app.names_into_files.counts().n_written
+        only_confirmed = app.config["regions.who"] == "confirmed"
     if as_json:
         print_json(words.sidecars_row(told, is_trial=is_trial) | {"warnings": warnings})
     elif not state.is_quiet:
         for line in (*warnings, *words.sidecar_lines(told, is_trial=is_trial)):
             echo(line)
+        if is_empty and only_confirmed:
+            echo(words.ONLY_CONFIRMED)

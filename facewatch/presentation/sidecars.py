@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 ANSWERS = "facewatch regions --write --again writes them once more, --leave leaves them out"
 
+ONLY_CONFIRMED = (
+    "only faces that you gave somebody or confirmed are written: `facewatch confirm WHO` says that all of a person are "
+    'right; with who = "named", under [regions] in the settings, those that facewatch found are written, too'
+)
+"""Why there is nothing to write yet."""
+
 
 def sidecar_lines(told: Sequence[SidecarTold], *, is_trial: bool) -> Iterator[str]:
     """Yield a line for each sidecar, and one for all."""

@@ -20,6 +20,10 @@ from facewatch.folders.model import FolderEntry, LinkKind, WantedLink
 from facewatch.folders.photos import MARK, PhotoFolder, PhotoLink, PhotoPlan, plan_photos
 
 
+def wanted_link(photo_id: int, source: Path) -> WantedLink:
+    return WantedLink(photo_id, (str(source),))
+
+
 def names(folder: Path) -> set[str]:
     return {one.name for one in folder.iterdir() if one.name != MARK}
 
@@ -115,7 +119,7 @@ def test_such_a_folder_is_never_taken_for_a_people_folder_that_was_renamed(famil
 @pytest.mark.parametrize("kind", ["hardlink", "copy"])
 def test_hard_links_and_copies_are_made_where_the_people_folder_has_them(family: Library, kind: LinkKind) -> None:
     folder = family.base / "Ben"
-    wanted = [WantedLink(1, (family.photos / "a.png",)), WantedLink(2, (family.photos / "c.png",))]
+    wanted = [wanted_link(1, family.photos / "a.png"), wanted_link(2, family.photos / "c.png")]
     with family.app({"folders.link": kind}) as app:
         assert app.photo_folder(folder).sync(wanted).n_made == 2
         assert (folder / "a.png").samefile(family.photos / "a.png") is (kind == "hardlink")
@@ -131,7 +135,7 @@ def test_hard_links_and_copies_are_made_where_the_people_folder_has_them(family:
 
 def test_a_photo_that_is_gone_is_a_fault_of_its_own(family: Library) -> None:
     folder = family.base / "Ben"
-    wanted = [WantedLink(1, (family.photos / "gone.png",)), WantedLink(2, (family.photos / "c.png",))]
+    wanted = [wanted_link(1, family.photos / "gone.png"), wanted_link(2, family.photos / "c.png")]
     with family.app({"folders.link": "copy"}) as app:
         done = app.photo_folder(folder).sync(wanted)
     assert (done.n_made, len(done.faults)) == (1, 1)
@@ -145,12 +149,12 @@ def test_a_folder_that_cannot_hold_links_says_what_to_set(family: Library) -> No
     with family.app() as app:
         folder = PhotoFolder(app.catalog, family.base / "Ben", kind="symlink", people=family.people, make_link=refuse)
         with pytest.raises(FolderError, match="set link"):
-            folder.sync([WantedLink(1, (family.photos / "a.png",))])
+            folder.sync([wanted_link(1, family.photos / "a.png")])
 
 
 def test_a_run_that_was_killed_is_completed_and_its_links_are_known(family: Library) -> None:
     folder = family.base / "Ben"
-    wanted = [WantedLink(n, (family.photos / f"{name}.png",)) for n, name in enumerate("acd")]
+    wanted = [wanted_link(n, family.photos / f"{name}.png") for n, name in enumerate("acd")]
     n_made = 0
 
     def stop(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
@@ -182,7 +186,7 @@ def test_whatever_is_wanted_one_after_another_is_there_and_nothing_twice(
     entries: dict[str, FolderEntry] = {name: FolderEntry("file") for name in strangers}
     recorded: tuple[PhotoLink, ...] = ()
     for search in searches:
-        wanted = [WantedLink(n, (Path(path),)) for n, path in enumerate(search)]
+        wanted = [WantedLink(n, (path,)) for n, path in enumerate(search)]
         plan = plan_photos(wanted, recorded, entries, {}, root="/links", kind="symlink")
         entries, recorded = after(plan, entries)
         assert sorted(link.source for link in recorded) == sorted(search)

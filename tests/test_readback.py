@@ -6,7 +6,6 @@ import dataclasses
 import random
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -63,7 +62,7 @@ class Place:
         path = f"{FOLDERS[person_id]}/{photo}.jpg"
         entry = link_to(photo, FOLDERS[person_id])
         self.tree[path] = entry
-        source = Path(f"/Photos/{photo}.jpg")
+        source = f"/Photos/{photo}.jpg"
         self.links.append(RecordedLink(len(self.links) + 1, person_id, photo, path, source, entry.stamp("symlink")))
 
     def move(self, old: str, new: str) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from facewatch.catalog.assignments import Rejections
@@ -223,7 +222,7 @@ class Links(TableAccess):
         row = self._db.execute(f"{_SELECT_LINK} WHERE path = ?", [os.fsencode(path)]).fetchone()
         return _link(row) if row else None
 
-    def add(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
+    def add(self, person_id: int, photo_id: int, path: str, source: str, stamp: str) -> None:
         """Record a link; what was recorded for its path before is replaced."""
         self._db.execute(
             "INSERT OR REPLACE INTO links (person_id, photo_id, path, display, source, stamp)"

@@ -301,7 +301,7 @@ def _intents(actions: Iterable[Action], kind: LinkKind) -> Iterator[tuple[object
             case MakeFolder(person_id, path, is_done=False):
                 yield "folder", person_id, path
             case MakeLink(person_id, photo_id, path, source, target, is_done=False):
-                yield "link", person_id, photo_id, path, os.fspath(source), target, kind
+                yield "link", person_id, photo_id, path, source, target, kind
 
 
 def resume(intents: str, root: Path, folders: Mapping[int, str], ledger: Ledger) -> bool:
@@ -360,7 +360,7 @@ class _Recovery:
         entry = self._entry(path)
         stamp = f"symlink:{target}" if kind == "symlink" else read_entry(target).stamp(kind)
         if entry.bears(stamp):
-            self._ledger.link_made(person_id, photo_id, path, Path(source), stamp)
+            self._ledger.link_made(person_id, photo_id, path, source, stamp)
 
     def _entry(self, path: str) -> FolderEntry:
         folder, _, name = path.rpartition("/")

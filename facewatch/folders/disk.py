@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from facewatch.errors import FolderError
@@ -43,8 +44,13 @@ def read_disk(
     links: Iterable[RecordedLink],
     folders: Mapping[int, str],
     kind: LinkKind,
+    *,
+    known: Mapping[str, Entries] = MappingProxyType({}),
 ) -> Disk:
     """Return what stands in the folders that are recorded or wanted; follows no link and reads nothing else.
+
+    Args:
+        known: folders that have just been read, by path.
 
     Raises:
         FolderError: there are records, but the folder and its marker are gone: an unplugged disk is not a deletion.
@@ -59,12 +65,12 @@ def read_disk(
     concerned = {*folders.values(), *(link.path.rpartition("/")[0] for link in links)}
     concerned.update(*(islice(folder_names(person.person_id, person.name), N_CANDIDATES) for person in wanted))
     concerned.update(temporary_folder(person_id) for person_id in folders)
-    found = _read_folders(top, ["", UNNAMED, *sorted(concerned - {"", UNNAMED})])
+    found = _read_folders(top, ["", UNNAMED, *sorted(concerned - {"", UNNAMED})], known)
     sources = {} if kind == "symlink" else _read_sources(wanted, links, found)
     return Disk(top, found, sources)
 
 
-def _read_folders(top: str, folders: Iterable[str]) -> dict[str, Entries]:
+def _read_folders(top: str, folders: Iterable[str], known: Mapping[str, Entries]) -> dict[str, Entries]:
     """Return the entries of those that are there; parents come first, and the people folder before all."""
     found: dict[str, Entries] = {"": {}}
     folder = ""
@@ -73,7 +79,7 @@ def _read_folders(top: str, folders: Iterable[str]) -> dict[str, Entries]:
             for folder in folders:
                 parent, _, name = folder.rpartition("/")
                 if not folder or found.get(parent, {}).get(name, FolderEntry("other")).kind == "dir":
-                    found[folder] = _read_folder(opened, folder)
+                    found[folder] = known[folder] if folder in known else _read_folder(opened, folder)
     except OSError as error:
         # What cannot be seen must not pass for gone, or its records would be dropped.
         path = f"{top}/{folder}".rstrip("/")
@@ -130,7 +136,7 @@ def _read_sources(wanted: list[WantedFolder], links: list[RecordedLink], found: 
             s for link in person.links if (person.person_id, link.photo_id) not in intact for s in link.sources
         ):
             with contextlib.suppress(OSError):  # the fault is reported when the link is made
-                sources[os.fspath(source)] = read_entry(os.fspath(source))
+                sources[source] = read_entry(source)
     return sources
 
 

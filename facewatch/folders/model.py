@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, islice
-from pathlib import Path
 from typing import Literal, Protocol
 
 from facewatch.ids import label_of
@@ -29,7 +28,7 @@ class WantedLink:
     """One photo of a person."""
 
     photo_id: int
-    sources: tuple[Path, ...]
+    sources: tuple[str, ...]
     """Absolute paths of the files that hold the photo, preferred first; at least one."""
 
 
@@ -51,7 +50,7 @@ class RecordedLink:
     person_id: int
     photo_id: int
     path: str
-    source: Path
+    source: str
     stamp: str
     """What stood there when we had made it (see `FolderEntry.stamp`)."""
 
@@ -144,7 +143,7 @@ class MakeLink(_FolderAction):
     person_id: int
     photo_id: int
     path: str
-    source: Path
+    source: str
     target: str
     """The text of a symlink; the source itself for a hard link or a copy."""
     stamp: str | None = None
@@ -207,7 +206,7 @@ def describe(actions: Iterable[Action]) -> list[str]:
 class Ledger(Protocol):
     """Where `apply` records what it has done. Calls may be batched, as long as their order is kept."""
 
-    def link_made(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
+    def link_made(self, person_id: int, photo_id: int, path: str, source: str, stamp: str) -> None:
         """Replaces what was recorded for this path."""
 
     def link_removed(self, link_id: int) -> None: ...

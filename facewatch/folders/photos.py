@@ -94,7 +94,7 @@ def plan_photos(
     kept: dict[str, PhotoLink] = {}
     newcomers: list[str] = []
     for photo in wanted:
-        paths = [os.fspath(source) for source in photo.sources]
+        paths = photo.sources
         link = next((by_source[path] for path in paths if path in by_source), None)
         if link is not None and _is_good(link, _stamp(link.source, root, kind, sources), kind):
             kept[link.name] = link
@@ -185,7 +185,7 @@ class PhotoFolder:
     def _sources(self, wanted: Sequence[WantedLink]) -> dict[str, FolderEntry]:
         if self._kind == "symlink":
             return {}
-        return {os.fspath(source): read_entry(os.fspath(source)) for link in wanted for source in link.sources}
+        return {source: read_entry(source) for link in wanted for source in link.sources}
 
     def _recorded(self, top: int, entries: Entries) -> list[PhotoLink]:
         """Return the links on record.

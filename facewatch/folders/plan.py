@@ -8,7 +8,6 @@ import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
-from pathlib import Path
 
 from facewatch.folders.disk import is_intact
 from facewatch.folders.model import (
@@ -271,7 +270,7 @@ class _LinkPlan:
 
     def renew(
         self, person: WantedFolder, folder: str, recorded: list[RecordedLink]
-    ) -> tuple[list[tuple[str, int, Path]], list[RecordedLink]]:
+    ) -> tuple[list[tuple[str, int]], list[RecordedLink]]:
         """Return the photos that need a new name, in order, and the recorded links that are of no use."""
         newcomers = []
         useless = {link.link_id: link for link in recorded}
@@ -282,15 +281,15 @@ class _LinkPlan:
             if old is not None and self._renew_link(old, folder, source):
                 del useless[old.link_id]
             else:
-                newcomers.append((os.fspath(source), photo_id, source))
+                newcomers.append((source, photo_id))
         return sorted(newcomers), list(useless.values())
 
-    def _renew_link(self, old: RecordedLink, folder: str, source: Path) -> bool:
+    def _renew_link(self, old: RecordedLink, folder: str, source: str) -> bool:
         """Plan what a recorded link needs to be as wanted; False when it cannot keep its name."""
-        if old.source.name != source.name:
+        if old.source != source and os.path.basename(old.source) != os.path.basename(source):
             return False
-        name, path = old.path.rpartition("/")[2], os.fspath(source)
-        entry, stamp = self.disk.folders.get(folder, {}).get(name), self._stamp(path, folder)
+        name = old.path.rpartition("/")[2]
+        entry, stamp = self.disk.folders.get(folder, {}).get(name), self._stamp(source, folder)
         if entry is None or not entry.bears(old.stamp):
             if entry is not None and not entry.bears(stamp):
                 return False
@@ -309,16 +308,16 @@ class _LinkPlan:
         person: int,
         photo: int,
         path: str,
-        source: Path,
+        source: str,
         *,
         replaces: str | None = None,
         done: FolderEntry | None = None,
     ) -> None:
-        target = self._target(os.fspath(source), path.rpartition("/")[0])
+        target = self._target(source, path.rpartition("/")[0])
         stamp = replaces if done is None else done.stamp(self._kind)
         self.actions.append(MakeLink(person, photo, path, source, target, stamp, is_done=done is not None))
 
-    def name_links(self, person_id: int, folder: str, wanted: list[tuple[str, int, Path]]) -> None:
+    def name_links(self, person_id: int, folder: str, wanted: list[tuple[str, int]]) -> None:
         entries = self.disk.folders.get(folder, {})
         standing = {name_key(name): name for name in entries}
         taken = set(map(name_key, self._kept[folder]))
@@ -327,9 +326,9 @@ class _LinkPlan:
             there = standing.get(name_key(name))
             return name_key(name) not in taken and (there is None or (there == name and entries[there].bears(stamp)))
 
-        for path, photo_id, source in wanted:
-            stamp = self._stamp(path, folder)
-            name = next(name for name in link_names(path) if is_free(name, stamp))
+        for source, photo_id in wanted:
+            stamp = self._stamp(source, folder)
+            name = next(name for name in link_names(source) if is_free(name, stamp))
             taken.add(name_key(name))
             self._kept[folder].add(name)
             self._make(person_id, photo_id, f"{folder}/{name}", source, done=entries.get(name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,7 @@ from facewatch.folders.model import (
     Action,
     Applied,
     Disk,
+    Entries,
     FolderEntry,
     LinkKind,
     MakeLink,
@@ -71,13 +72,31 @@ class Concluded:
 class Edits(Protocol):
     """What reads the people folder back before it is planned anew."""
 
-    def conclude(self) -> Concluded:
+    @property
+    def most_changes(self) -> int:
+        """More at once are not believed."""
+        ...
+
+    def conclude(self, seen: ReadBack) -> Concluded:
         """Decide what follows from what somebody did in the folder; called by the one writer."""
         ...
 
     def settle(self) -> None:
         """Do what follows from those decisions and may take its time; called when the folder shows them."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read before a plan."""
+
+    links: Sequence[RecordedLink]
+    """On record, of those that are planned for."""
+    folders: Mapping[str, Entries]
+    """As they stand, by path."""
+
+
+_NOTHING_CONCLUDED = Concluded()
 
 
 class PeopleFolder:
@@ -107,12 +126,19 @@ class PeopleFolder:
 
     def plan(self, only: Collection[int] | None = None) -> Plan:
         """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
+        return self._plan(only, _Known(self._recorded_links(only), {}))
+
+    def _plan(self, only: Collection[int] | None, known: _Known) -> Plan:
+        own, others = self._made(only)
+        wanted, links = self._wanted_folders(only), known.links
+        disk = read_disk(self.root, wanted, links, own, self._kind, known=known.folders)
+        return plan(wanted, links, own, disk, self._kind, reserved=list(others.values()))
+
+    def _made(self, only: Collection[int] | None) -> tuple[dict[int, str], dict[int, str]]:
+        """Return the folders of these people, and those of the others."""
         made = self._catalog.links.folders()
         own = {person_id: folder for person_id, folder in made.items() if only is None or person_id in only}
-        others = [folder for person_id, folder in made.items() if person_id not in own]
-        wanted, links = self._wanted_folders(only), self._recorded_links(only)
-        disk = read_disk(self.root, wanted, links, own, self._kind)
-        return plan(wanted, links, own, disk, self._kind, reserved=others)
+        return own, {person_id: folder for person_id, folder in made.items() if person_id not in own}
 
     def read_disk(self) -> Disk:
         """Return what the people folder holds of what is on record.
@@ -156,9 +182,9 @@ class PeopleFolder:
                 self._take_stock()
             if is_repair or is_cut_off or not self._state.is_as_left:
                 only = None
-            concluded = Concluded() if is_repair or is_cut_off else self._read_back(only)
+            concluded, known = self._read_back(only) if not (is_repair or is_cut_off) else (_NOTHING_CONCLUDED, None)
             only = self._concerned(only, concluded)
-            plan = self.plan(only)
+            plan = self._plan(only, known) if known is not None else self.plan(only)
             linked = self._hard_linked(plan, only)
             if plan.actions:
                 self._state.begin()
@@ -197,18 +223,25 @@ class PeopleFolder:
             return entry.bears(link.stamp)
         return entry.kind == ("dir" if path in self._catalog.links.folders().values() else "other")
 
-    def _read_back(self, only: Collection[int] | None) -> Concluded:
+    def _read_back(self, only: Collection[int] | None) -> tuple[Concluded, _Known | None]:
         """Conclude what somebody did in the folder; where that is to be synced for few, if something of theirs is not
-        as it was left."""
-        if self.edits is None or not self._state.is_as_left or (only is not None and self._is_intact(only)):
-            return Concluded()
-        return self.edits.conclude()
+        as it was left. Also return what was read for that, if it still holds."""
+        if self.edits is None or not self._state.is_as_left:
+            return _NOTHING_CONCLUDED, None
+        if only is not None and (known := self._intact(only)) is not None:
+            return _NOTHING_CONCLUDED, known
+        links = self._recorded_links(None)
+        view = self._view(links)
+        concluded = self.edits.conclude(self._differences(links, view, self.edits.most_changes))
+        holds = only is None and concluded == _NOTHING_CONCLUDED
+        return concluded, _Known(links, view.folders) if holds else None
 
     def _take_stock(self) -> None:
         """What stands in the folder now says nothing: it is not as this catalog left it."""
         if not (self.root / MARKER).exists():
             return  # the plan says so
-        self._state.set_own(own_paths(self._recorded_links(None), self._catalog.links.folders(), self.view()))
+        links = self._recorded_links(None)
+        self._state.set_own(own_paths(links, self._catalog.links.folders(), self._view(links)))
         self._state.begin()
 
     def _concerned(self, only: Collection[int] | None, concluded: Concluded) -> Collection[int] | None:
@@ -226,22 +259,26 @@ class PeopleFolder:
         wanted = {person_id for person_id, _, _ in links.wanted(named_only=self._named_only)}
         return wanted | links.folders().keys() | {row.person_id for row in links.all()}
 
-    def _is_intact(self, only: Collection[int]) -> bool:
-        """Whether folders and links of these people stand where they were made."""
-        made = self._catalog.links.folders()
-        own = {person_id: made[person_id] for person_id in made.keys() & set(only)}
+    def _intact(self, only: Collection[int]) -> _Known | None:
+        """Return folders and links of these people, if all stand where they were made."""
+        own, _ = self._made(only)
         links = self._recorded_links(only)
-        disk = read_disk(self.root, (), links, own, self._kind)
-        are_there = all(folder in disk.folders for folder in own.values())
-        return are_there and all(is_intact(link.path, link.stamp, disk.folders) for link in links)
+        folders = read_disk(self.root, (), links, own, self._kind).folders
+        are_there = all(folder in folders for folder in own.values())
+        is_whole = are_there and all(is_intact(link.path, link.stamp, folders) for link in links)
+        return _Known(links, folders) if is_whole else None
 
-    def view(self) -> FolderView:
-        """Return all that stands in the folder, and which photos what is on no record stands for."""
-        return read_view(self.root, self._recorded_links(None), self._photo_of, self._state.own())
-
-    def read_back(self, view: FolderView, *, most_changes: int) -> ReadBack:
+    def read_back(self, *, most_changes: int) -> ReadBack:
         """Return what somebody did in the folder since it was synced; see `readback`."""
-        return read_back(self._recorded_links(None), self._catalog.links.folders(), view, most_changes=most_changes)
+        links = self._recorded_links(None)
+        return self._differences(links, self._view(links), most_changes)
+
+    def _differences(self, links: Sequence[RecordedLink], view: FolderView, most_changes: int) -> ReadBack:
+        return read_back(links, self._catalog.links.folders(), view, most_changes=most_changes)
+
+    def _view(self, links: Sequence[RecordedLink]) -> FolderView:
+        """Return all that stands in the folder, and which photos what is on no record stands for."""
+        return read_view(self.root, links, self._photo_of, self._state.own())
 
     def _photo_of(self, path: str, entry: FolderEntry) -> int | None:
         """Return the photo of the library that a link leads to, or whose content a file has."""
@@ -260,7 +297,7 @@ class PeopleFolder:
         sources = {link.source for link in links if link.link_id in removed}
         made = [action for action in plan.actions if isinstance(action, MakeLink)]
         sources |= {a.source for a in made if self._kind == "hardlink" or (a.stamp or "").startswith("hardlink:")}
-        return fingerprints_of(sources)
+        return fingerprints_of(map(Path, sources))
 
     def _resume(self, ledger: CatalogLedger) -> None:
         """Record what a sync that was cut off had done, before anything is planned."""
@@ -353,13 +390,12 @@ class PeopleFolder:
         sources = self._catalog.files.sources(None if only is None else {photo_id for _, _, photo_id in rows})
         wanted: dict[int, tuple[str | None, list[WantedLink]]] = {}
         for person_id, name, photo_id in rows:
-            paths = tuple(Path(source) for source in sources[photo_id])
-            wanted.setdefault(person_id, (name, []))[1].append(WantedLink(photo_id, paths))
+            wanted.setdefault(person_id, (name, []))[1].append(WantedLink(photo_id, sources[photo_id]))
         return [WantedFolder(person_id, name, tuple(links)) for person_id, (name, links) in wanted.items()]
 
     def _recorded_links(self, only: Collection[int] | None) -> list[RecordedLink]:
         return [
-            RecordedLink(row.id, row.person_id, row.photo_id, row.path, Path(row.source), row.stamp)
+            RecordedLink(row.id, row.person_id, row.photo_id, row.path, row.source, row.stamp)
             for row in self._catalog.links.all(only)
         ]
 
@@ -392,7 +428,7 @@ class CatalogLedger:
             with self._catalog.write():
                 self._catalog.settings.unset(INTENTS)
 
-    def link_made(self, person_id: int, photo_id: int, path: str, source: Path, stamp: str) -> None:
+    def link_made(self, person_id: int, photo_id: int, path: str, source: str, stamp: str) -> None:
         self._queue(lambda: self._catalog.links.add(person_id, photo_id, path, source, stamp))
 
     def link_removed(self, link_id: int) -> None:

@@ -329,8 +329,8 @@ class Conclusions:
             if one.stamp and source is not None:
                 self.catalog.links.add(person_id, photo_id, one.path, source, one.stamp)
 
-    def _source_of(self, photo_id: int) -> Path | None:
-        return next((Path(path) for path in self.catalog.files.sources([photo_id]).get(photo_id, ())), None)
+    def _source_of(self, photo_id: int) -> str | None:
+        return next(iter(self.catalog.files.sources([photo_id]).get(photo_id, ())), None)
 
     def _note(self, one: LinkKept | LinkLost | LinkReplaced | LinkOnTheWay | Unknown) -> None:
         """Keep on record what a link is now; it decides nothing."""
@@ -392,7 +392,7 @@ class Conclusions:
 
     def _photo_of(self, link: RecordedLink) -> int:
         """Return the photo that lies now where a link leads: it may have been edited since."""
-        file = self.catalog.files.at(link.source)
+        file = self.catalog.files.at(Path(link.source))
         return file.photo_id if file is not None and file.photo_id is not None else link.photo_id
 
     def _is_away(self, link: RecordedLink) -> bool:
@@ -498,9 +498,8 @@ class FolderReader:
         finally:
             self._is_accepted = False
 
-    def conclude(self) -> Concluded:
+    def conclude(self, seen: ReadBack) -> Concluded:
         """Decide what follows from what somebody did in the folder."""
-        seen = self._seen()
         doubt = None if self._is_accepted else seen.doubt
         if seen.n_changes and (doubt is not None or (self.mode is EditMode.ASK and not self._is_accepted)):
             return self._wait(seen, doubt)
@@ -524,13 +523,10 @@ class FolderReader:
         with self.catalog.snapshot() as trial:
             reading = Reading()
             if self.mode is not EditMode.IGNORE and self.folder.is_readable:
-                seen = self._seen()
+                seen = self.folder.read_back(most_changes=self.most_changes)
                 reading = Conclusions(trial, Decisions(trial), self._is_away).draw(seen)
                 reading = replace(reading, is_waiting=self._is_to_wait(seen))
             return Preview(reading, self.folder.on(trial).plan())
-
-    def _seen(self) -> ReadBack:
-        return self.folder.read_back(self.folder.view(), most_changes=self.most_changes)
 
     def _is_to_wait(self, seen: ReadBack) -> bool:
         return bool(seen.n_changes) and (seen.doubt is not None or self.mode is EditMode.ASK)

@@ -453,9 +453,9 @@ def _copies(case: Case, plan: Plan) -> Iterator[Finding]:
         yield broken(PEOPLE, what, 'make room there, or set link = "symlink" under [folders]')
 
 
-def _size(path: Path) -> int:
+def _size(path: str) -> int:
     try:
-        return path.stat().st_size
+        return Path(path).stat().st_size
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EIO, errno.ESTALE):
             return 0

@@ -44,7 +44,7 @@ class OfflinePlaces:
     def link_to(self, photo: FoundPhoto) -> WantedLink:
         """Return what a link to a photo may stand for: its files, those first that can be opened."""
         files = sorted(photo.files, key=self.holds)
-        return WantedLink(photo.id, tuple(Path(file.path) for file in files))
+        return WantedLink(photo.id, tuple(file.path for file in files))
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ class Identities:
         """These people are not what they were, by a decision in this process."""
         if self._gallery is None or not people:
             return
-        table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, people=people)
+        table = self._faces_of(people)
         for person_id in people:
             put_faces(self._gallery, person_id, table.take(table.people == person_id))
         self._gallery.set_named(self._catalog.people.names())
@@ -243,8 +243,11 @@ class Identities:
     def _only(self, people: Collection[int]) -> Gallery:
         if self._gallery is not None:
             return self._gallery.only(people)
-        table = self._catalog.faces.load(self._engine.id, n_dims=self._engine.info.n_dims, people=people)
-        return self._filled(table)
+        return self._filled(self._faces_of(people))
+
+    def _faces_of(self, people: Collection[int]) -> FaceTable:
+        engine_id = self._engine.id
+        return all_faces(self._catalog, engine_id, self._engine.info.n_dims, self._vectors_of(engine_id), people=people)
 
     def _vectors(self) -> Vectors:
         """Return those of all faces, or of those that belong to nobody."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -418,16 +418,23 @@ class _Agreed:
     """Whether nothing has come since."""
 
 
-def all_faces(catalog: Catalog, engine_id: int, n_dims: int, vectors: Vectors | None) -> FaceTable:
-    """Return all faces of the library as this engine sees them.
+def all_faces(
+    catalog: Catalog,
+    engine_id: int,
+    n_dims: int,
+    vectors: Vectors | None,
+    *,
+    people: Collection[int] | None = None,
+) -> FaceTable:
+    """Return all faces of the library, or those of these people, as this engine sees them.
 
     Args:
         vectors: those of all faces by this engine; None, or where some are not among them: they are read.
     """
     if vectors is not None:
         with suppress(KeyError):
-            return catalog.faces.load_with(engine_id, lambda ids: _vectors_of(ids, vectors))
-    return catalog.faces.load(engine_id, n_dims=n_dims)
+            return catalog.faces.load_with(engine_id, lambda ids: _vectors_of(ids, vectors), people=people)
+    return catalog.faces.load(engine_id, n_dims=n_dims, people=people)
 
 
 def _vectors_of(ids: Ints, vectors: Vectors) -> Floats:

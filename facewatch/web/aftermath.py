@@ -24,8 +24,10 @@ T = TypeVar("T")
 
 ASKING_SECONDS = 0.05
 """How soon after a decision a browser asks for the page that shows it, and"""
+BREATH_SECONDS = 0.03
+"""how long nobody must have read: a page is read in several steps, and then written, and at most"""
 READING_SECONDS = 1.0
-"""how long pages are read before the pool follows from the decision all the same."""
+"""so long pages are read before the pool follows from the decision all the same."""
 
 QUIET = 3.0
 """So many times as long as the folders took the last time nobody is to have decided before they follow, at most"""
@@ -91,8 +93,16 @@ class Aftermath:
         await asyncio.sleep(ASKING_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(READING_SECONDS):
-                await self._has_read.wait()
+                await self._quiet()
         self.match()
+
+    async def _quiet(self) -> None:
+        """Return when nobody has read for a moment."""
+        is_quiet = False
+        while not is_quiet:
+            await self._has_read.wait()
+            await asyncio.sleep(BREATH_SECONDS)
+            is_quiet = self._has_read.is_set()
 
     async def _follow(self, matched: asyncio.Future[set[int]]) -> None:
         if await self._outcome("pool", matched):

@@ -117,6 +117,8 @@ class FileSays:
     """Of the photo itself: how its stored picture is to be turned, 1 to 8; None: the file is no photo."""
     doubt: str | None = None
     """Why it says nothing that can be used; None: it can."""
+    contacts: Mapping[str, str] = field(default_factory=dict)
+    """Names by the ids that other files have instead of them."""
 
 
 class Tier(StrEnum):

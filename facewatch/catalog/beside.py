@@ -24,10 +24,42 @@ class UnreadFile:
     fingerprint: Fingerprint
     photos: tuple[int, ...]
     """The photos that it belongs to, by id."""
+    names: tuple[str, ...] = ()
+    """What their files are called, where it has them by these names; (): it belongs to all of them."""
 
     @property
     def whole_path(self) -> str:
         return f"{self.root}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherFile:
+    """A file of a library that holds no photo."""
+
+    root: str
+    """Its library, absolute."""
+    folder: str
+    """Below that, "" or with a "/" at its end."""
+    name: str
+    fingerprint: Fingerprint
+
+    @property
+    def path(self) -> str:
+        """Below its library."""
+        return f"{self.folder}{self.name}"
+
+    @property
+    def whole_path(self) -> str:
+        return f"{self.root}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoHere:
+    """A photo in a folder."""
+
+    name: str
+    """Of its file."""
+    photo_id: int
 
 
 class FilesBeside(TableAccess):
@@ -48,6 +80,42 @@ class FilesBeside(TableAccess):
             UnreadFile(os.fsdecode(root), os.fsdecode(path), MetadataKind.SIDECAR, prints[root, path], tuple(theirs))
             for (root, path), theirs in photos.items()
         ]
+
+    def others(self, ending: str) -> list[OtherFile]:
+        """Return the files that hold no photo and whose names end like this, whatever their case."""
+        rows = self._db.execute(
+            "SELECT r.path, s.path, s.size, s.mtime_ns, s.inode FROM files s JOIN roots r ON r.id = s.root_id"
+            " WHERE s.photo_id IS NULL AND s.fault IS NULL AND lower(CAST(substr(s.path, ?) AS TEXT)) = ?"
+            " ORDER BY r.path, s.path",
+            [-len(ending), ending],
+        )
+        found = []
+        for root, path, *prints in rows:
+            folder, slash, name = os.fsdecode(path).rpartition("/")
+            found.append(OtherFile(os.fsdecode(root), folder + slash, name, Fingerprint(*prints)))
+        return found
+
+    def photos_in(self, other: OtherFile) -> list[PhotoHere]:
+        """Return the photos in the same folder as a file, in order of their names."""
+        folder = os.fsencode(other.folder)
+        rows = self._db.execute(
+            "SELECT CAST(substr(path, ?1 + 1) AS BLOB) AS name, photo_id FROM files"
+            " WHERE root_id = (SELECT id FROM roots WHERE path = ?2) AND path > ?3 AND path < ?4"
+            " AND photo_id IS NOT NULL AND instr(CAST(substr(path, ?1 + 1) AS BLOB), x'2f') = 0 ORDER BY name",
+            [len(folder), os.fsencode(other.root), folder, folder + b"\xff"],
+        )
+        return [PhotoHere(os.fsdecode(name), photo_id) for name, photo_id in rows]
+
+    def read_as(self, kind: MetadataKind) -> dict[tuple[str, int], Fingerprint]:
+        """Return how the files of a kind were when they were read, by their absolute paths and by photo."""
+        rows = self._db.execute(
+            "SELECT path, photo_id, size, mtime_ns, inode FROM metadata WHERE way = 'read' AND kind = ?", [kind]
+        )
+        return {(os.fsdecode(path), photo_id): Fingerprint(*prints) for path, photo_id, *prints in rows}
+
+    def read_again(self, kind: MetadataKind) -> None:
+        """All files of a kind are to be read once more, for what else has changed."""
+        self._db.execute("UPDATE metadata SET mtime_ns = -1 WHERE way = 'read' AND kind = ?", [kind])
 
     def undescribed(
         self, *, after: int = 0, most: int, only_spoken_of: bool = False, these: Collection[int] | None = None

@@ -25,6 +25,8 @@ class MetadataKind(StrEnum):
     SIDECAR = "sidecar"
     EMBEDDED = "embedded"
     PICASA = "picasa"
+    CONTACTS = "contacts"
+    """Speaks of no photo: it has the names of those whom Picasa's other files have by numbers."""
     TAKEOUT = "takeout"
 
 

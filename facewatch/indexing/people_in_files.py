@@ -9,7 +9,7 @@ from typing import BinaryIO
 from facewatch import decode
 from facewatch.catalog import MetadataKind
 from facewatch.errors import RegionsError
-from facewatch.regions import stored, xmp
+from facewatch.regions import picasa, stored, xmp
 from facewatch.regions.model import PhotoRegions
 from facewatch.regions.rdf import MAX_BYTES
 from facewatch.types import FileSays
@@ -27,6 +27,11 @@ def read(file: BinaryIO, kind: MetadataKind, *, max_pixels: int) -> FileSays:
     data = file.read(MAX_BYTES + 1)
     digest = hashlib.sha256(data).digest()
     try:
+        match kind:
+            case MetadataKind.PICASA:
+                return FileSays(digest, {name: stored.to_json(said) for name, said in picasa.read(data).items()})
+            case MetadataKind.CONTACTS:
+                return FileSays(digest, {}, contacts=picasa.read_contacts(data))
         return FileSays(digest, {"": stored.to_json(xmp.read(data))})
     except RegionsError as error:
         return FileSays(digest, {}, doubt=str(error))

@@ -6,21 +6,30 @@ now is a question to the catalog.
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from facewatch.catalog import Catalog, MetadataKind, UnreadFile, display
 from facewatch.errors import PhotoError
+from facewatch.indexing import names_in_folders
 from facewatch.indexing.analyzer import LibraryFile
 from facewatch.indexing.pool import Workers
 from facewatch.indexing.worker import WorkerLost
+from facewatch.regions import picasa, stored
 from facewatch.types import FileSays, OnDemand
 
 log = logging.getLogger(__name__)
 
 READ_TOGETHER = 64
 """Files that are recorded in one transaction."""
+
+_OF_FOLDERS = (MetadataKind.PICASA,)
+"""Files that speak of photos in their folder by name."""
+
+_CONTACTS = "picasa_contacts"
+"""The setting that keeps which lists of contacts were read."""
 
 
 class NamesReader:
@@ -31,6 +40,7 @@ class NamesReader:
         self._catalog = catalog
         self._workers = workers
         self._kinds = kinds
+        self._contacts = OnDemand[Mapping[str, str]](dict)
 
     def read(self) -> Iterator[int]:
         """Read what is new; yields how many files were read so far, after each transaction.
@@ -39,6 +49,7 @@ class NamesReader:
         stops after what is recorded.
         """
         n_read = 0
+        self._contacts = self._picasas_contacts()
         beside = self._beside()
         for start in range(0, len(beside), READ_TOGETHER):
             files: Sequence[UnreadFile] = beside[start : start + READ_TOGETHER]
@@ -61,7 +72,20 @@ class NamesReader:
             self._record(self._catalog.beside.undescribed(most=READ_TOGETHER, these=these))
 
     def _beside(self) -> list[UnreadFile]:
-        return self._catalog.beside.unread_sidecars() if MetadataKind.SIDECAR in self._kinds else []
+        sidecars = self._catalog.beside.unread_sidecars() if MetadataKind.SIDECAR in self._kinds else []
+        by_folder = (kind for kind in _OF_FOLDERS if kind in self._kinds)
+        return [*sidecars, *(file for kind in by_folder for file in names_in_folders.unread(self._catalog, kind))]
+
+    def _picasas_contacts(self) -> OnDemand[Mapping[str, str]]:
+        """The names in Picasa's lists of contacts, by their ids; where a list is new all that refers to it is read
+        again."""
+        files = names_in_folders.contacts_of(self._catalog) if MetadataKind.PICASA in self._kinds else []
+        now = json.dumps([(file.whole_path, file.fingerprint.size, file.fingerprint.mtime_ns) for file in files])
+        if now != (self._catalog.settings.get(_CONTACTS) or "[]"):
+            with self._catalog.write():
+                self._catalog.beside.read_again(MetadataKind.PICASA)
+                self._catalog.settings.set(_CONTACTS, now)
+        return OnDemand(lambda: dict(pair for says in self._answers(files).values() for pair in says.contacts.items()))
 
     def _photos(self) -> Iterator[Sequence[UnreadFile]]:
         """The photos whose headers are to be read. Of those that a file beside them speaks of how they are turned has
@@ -86,7 +110,18 @@ class NamesReader:
 
     def _by_id(self, file: UnreadFile, says: FileSays) -> dict[int, str]:
         """What a file says, by the photos that it is about."""
-        return dict.fromkeys(file.photos, says.by_photo[""]) if "" in says.by_photo else {}
+        if not file.names:
+            return dict.fromkeys(file.photos, says.by_photo[""]) if "" in says.by_photo else {}
+        said = {name.casefold(): text for name, text in says.by_photo.items()} | dict(says.by_photo)
+        # On Windows, where they come from, upper and lower case are one.
+        named = (
+            (photo_id, said.get(name, said.get(name.casefold())))
+            for photo_id, name in zip(file.photos, file.names, strict=True)
+        )
+        return {photo_id: self._with_contacts(text) for photo_id, text in named if text is not None}
+
+    def _with_contacts(self, said: str) -> str:
+        return stored.to_json(picasa.with_contacts(stored.from_json(said), self._contacts()))
 
     def _answers(self, files: Sequence[UnreadFile]) -> dict[UnreadFile, FileSays]:
         """What those files say that can be read; of several files of one photo the first."""

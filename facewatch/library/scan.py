@@ -27,6 +27,9 @@ MOST_PATTERNS = 65536
 
 IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
+READ_THOUGH_HIDDEN = frozenset({".picasa.ini"})
+"""What other programs say there of photos."""
+
 HIDDEN = "hidden"
 """Why files and folders are passed over whose names begin with a dot."""
 
@@ -155,7 +158,7 @@ class Rules:
         Its parents were asked before. `within`: `folder_name` of its folder, for who asks about all that is in that.
         """
         name = path.rpartition("/")[2]
-        if name.startswith("."):
+        if name.startswith(".") and (is_folder or name.casefold() not in READ_THOUGH_HIDDEN):
             return HIDDEN
         if name.lower() in IGNORED_FILES:
             return name.lower()

@@ -1,0 +1,50 @@
+"""Which files speak of photos in their folder by these photos' names, and have not been read as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from facewatch.catalog import Catalog, MetadataKind, UnreadFile
+from facewatch.catalog.beside import OtherFile, PhotoHere
+
+PICASA = frozenset({".picasa.ini", "picasa.ini"})
+"""What Picasa calls its file in each folder; the second one is older."""
+
+CONTACTS = "contacts.xml"
+
+
+def unread(catalog: Catalog, kind: MetadataKind) -> list[UnreadFile]:
+    """Return those of a kind, with the photos that each may speak of."""
+    known = catalog.beside.read_as(kind)
+    found = []
+    for other, photos in _spoken_of(catalog, kind):
+        if any(known.get((other.whole_path, photo.photo_id)) != other.fingerprint for photo in photos):
+            names = tuple(photo.name for photo in photos)
+            ids = tuple(photo.photo_id for photo in photos)
+            found.append(UnreadFile(other.root, other.path, kind, other.fingerprint, ids, names))
+    return found
+
+
+def contacts_of(catalog: Catalog) -> list[UnreadFile]:
+    """Return the files of the libraries in which Picasa has names of contacts."""
+    return [
+        UnreadFile(other.root, other.path, MetadataKind.CONTACTS, other.fingerprint, ())
+        for other in catalog.beside.others(CONTACTS)
+        if other.name.casefold() == CONTACTS
+    ]
+
+
+def _spoken_of(catalog: Catalog, kind: MetadataKind) -> Iterator[tuple[OtherFile, list[PhotoHere]]]:
+    """Yield each file and the photos that it may speak of; none without any."""
+    for others in _by_folder(catalog.beside.others("picasa.ini")):
+        photos = catalog.beside.photos_in(others[0])
+        for other in others:
+            if photos and other.name.casefold() in PICASA:
+                yield other, photos
+
+
+def _by_folder(others: Iterable[OtherFile]) -> Iterator[list[OtherFile]]:
+    in_order = sorted(others, key=lambda other: (other.root, other.folder))
+    for _, beside in groupby(in_order, key=lambda other: (other.root, other.folder)):
+        yield list(beside)

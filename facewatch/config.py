@@ -318,8 +318,8 @@ SETTINGS = (
         "regions.read",
         "both",
         'Names that other programs gave to faces are taken over, where you have not said otherwise: "sidecar" reads '
-        'files beside the photos (XMP, Picasa), "embedded" what is in the photos, "both" all of it; "off": no file is '
-        "asked.",
+        'files beside the photos (XMP, Picasa, Google), "embedded" what is in the photos, "both" all of it; "off": no '
+        "file is asked.",
         _choice("both", "sidecar", "embedded", "off"),
     ),
     Setting(

@@ -298,14 +298,33 @@ def test_a_name_without_a_place_goes_to_the_face_that_is_nearest_to_that_person(
 def test_somebody_new_is_known_by_the_face_that_photos_of_that_name_share(library: Library) -> None:
     for name, person in (("a.png", 1), ("b.png", 1), ("c.png", 1), ("d.png", 7)):
         say(library.draw(name, (person, ord(name[0]))), in_image("Anna"))
-    say(library.draw("e.png", (8, 0)), in_image("Ben"))
+    say(library.draw("e.png", (8, 0), (9, 0)), in_image("Ben"))
     library.scan()
     assert [who_is_on(library, name) for name in ("a.png", "b.png", "c.png")] == [["Anna"]] * 3
-    assert who_is_on(library, "d.png") == who_is_on(library, "e.png") == [None]
+    assert who_is_on(library, "d.png") == [None]
+    assert who_is_on(library, "e.png") == [None, None]
     with library.app() as app:
         for name, who in (("d.png", "Anna"), ("e.png", "Ben")):
             photo_id = app.lookup.photo_id(library.photos / name)
             assert [one.name for one in app.catalog.presences.without_face(photo_id)] == [who]
+
+
+def test_one_face_and_one_name_belong_together_where_that_person_is_not_known(library: Library, run: Any) -> None:
+    photo = library.draw("a.png", (1, 0))
+    say(photo, in_image("Anna"))
+    library.scan()
+    assert who_is_on(library, "a.png") == ["Anna"]
+    assert "the only face of its photo" in run("why", str(photo)).out
+    say(library.draw("b.png", (7, 0)), in_image("Anna"))
+    library.scan()
+    assert who_is_on(library, "b.png") == [None]
+    assert presences(library, "b.png") == ["Anna"]
+
+
+def presences(library: Library, name: str) -> list[str | None]:
+    with library.app() as app:
+        photo_id = app.lookup.photo_id(library.photos / name)
+        return [one.name for one in app.catalog.presences.without_face(photo_id)]
 
 
 def test_a_region_without_a_face_is_a_presence(library: Library) -> None:

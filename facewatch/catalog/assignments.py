@@ -344,6 +344,11 @@ class Assignment:
         return self.rule.partition(KNOWN_FROM)[2] or None
 
     @property
+    def came_from(self) -> str:
+        """What says so, of a face whose name came from elsewhere."""
+        return self._rule
+
+    @property
     def _rule(self) -> str:
         return self.rule.partition(KNOWN_FROM)[0]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from facewatch.catalog import Catalog, MetadataKind, UnreadFile
 from facewatch.catalog.beside import OtherFile, PhotoHere
+from facewatch.regions import takeout
 
 PICASA = frozenset({".picasa.ini", "picasa.ini"})
 """What Picasa calls its file in each folder; the second one is older."""
@@ -15,12 +17,12 @@ CONTACTS = "contacts.xml"
 
 
 def unread(catalog: Catalog, kind: MetadataKind) -> list[UnreadFile]:
-    """Return those of a kind, with the photos that each may speak of."""
+    """Return those of a kind, Picasa's or those of Google Takeout, with the photos that each may speak of."""
     known = catalog.beside.read_as(kind)
     found = []
-    for other, photos in _spoken_of(catalog, kind):
+    for other, photos in _of_picasa(catalog) if kind is MetadataKind.PICASA else _of_takeout(catalog):
         if any(known.get((other.whole_path, photo.photo_id)) != other.fingerprint for photo in photos):
-            names = tuple(photo.name for photo in photos)
+            names = tuple(photo.name for photo in photos) if kind is MetadataKind.PICASA else ()
             ids = tuple(photo.photo_id for photo in photos)
             found.append(UnreadFile(other.root, other.path, kind, other.fingerprint, ids, names))
     return found
@@ -35,13 +37,27 @@ def contacts_of(catalog: Catalog) -> list[UnreadFile]:
     ]
 
 
-def _spoken_of(catalog: Catalog, kind: MetadataKind) -> Iterator[tuple[OtherFile, list[PhotoHere]]]:
-    """Yield each file and the photos that it may speak of; none without any."""
+_Spoken = tuple[OtherFile, list[PhotoHere]]
+"""A file and the photos that it may speak of."""
+
+
+def _of_picasa(catalog: Catalog) -> Iterator[_Spoken]:
+    """Yield Picasa's files and all the photos of their folders."""
     for others in _by_folder(catalog.beside.others("picasa.ini")):
         photos = catalog.beside.photos_in(others[0])
         for other in others:
             if photos and other.name.casefold() in PICASA:
                 yield other, photos
+
+
+def _of_takeout(catalog: Catalog) -> Iterator[_Spoken]:
+    """Yield files of Google Takeout and the photo that each is about, with its edited copies."""
+    for others in _by_folder(catalog.beside.others(".json")):
+        photos = {photo.name: photo for photo in catalog.beside.photos_in(others[0])}
+        about = defaultdict[str, list[PhotoHere]](list)
+        for photo, file in takeout.files_of(photos, [other.name for other in others]).items():
+            about[file].append(photos[photo])
+        yield from ((other, about[other.name]) for other in others if about[other.name])
 
 
 def _by_folder(others: Iterable[OtherFile]) -> Iterator[list[OtherFile]]:

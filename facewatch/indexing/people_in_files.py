@@ -9,7 +9,7 @@ from typing import BinaryIO
 from facewatch import decode
 from facewatch.catalog import MetadataKind
 from facewatch.errors import RegionsError
-from facewatch.regions import picasa, stored, xmp
+from facewatch.regions import picasa, stored, takeout, xmp
 from facewatch.regions.model import PhotoRegions
 from facewatch.regions.rdf import MAX_BYTES
 from facewatch.types import FileSays
@@ -32,6 +32,8 @@ def read(file: BinaryIO, kind: MetadataKind, *, max_pixels: int) -> FileSays:
                 return FileSays(digest, {name: stored.to_json(said) for name, said in picasa.read(data).items()})
             case MetadataKind.CONTACTS:
                 return FileSays(digest, {}, contacts=picasa.read_contacts(data))
+            case MetadataKind.TAKEOUT:
+                return FileSays(digest, {"": stored.to_json(takeout.read(data))})
         return FileSays(digest, {"": stored.to_json(xmp.read(data))})
     except RegionsError as error:
         return FileSays(digest, {}, doubt=str(error))

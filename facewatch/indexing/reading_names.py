@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 READ_TOGETHER = 64
 """Files that are recorded in one transaction."""
 
-_OF_FOLDERS = (MetadataKind.PICASA,)
-"""Files that speak of photos in their folder by name."""
+_OF_FOLDERS = (MetadataKind.PICASA, MetadataKind.TAKEOUT)
+"""Files that speak of photos in their folder."""
 
 _CONTACTS = "picasa_contacts"
 """The setting that keeps which lists of contacts were read."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from facewatch.catalog import USER, Catalog, MetadataKind
 from facewatch.people.assigning import Assigner
 from facewatch.people.lookup import name_key
-from facewatch.people.named_faces import NamedFace, PhotoNames
+from facewatch.people.named_faces import Means, NamedFace, PhotoNames
 from facewatch.people.record import Result
 
 _LEAST_OF_GROUP = 2
@@ -37,17 +37,13 @@ class NameTaker(Assigner):
                         catalog.people.rename(person_id, name)
                         catalog.people.mark_edited([person_id])
 
-    def take_faces(self, photos: Iterable[PhotoNames], *, by_looks: bool = False) -> None:
-        """Give these faces to whom files say they are, as far as no user said otherwise.
-
-        Args:
-            by_looks: files name the people of the photos, and the faces were found by how those look.
-        """
+    def take_faces(self, photos: Iterable[PhotoNames]) -> None:
+        """Give these faces to whom files say they are, as far as no user said otherwise."""
         with self._taking() as result:
             for photo in photos:
                 for named in photo.faces:
                     if photo.trouble_of(named) is None:
-                        self._take(named, _BY_LOOKS if by_looks else _RULES[named.kind], result)
+                        self._take(named, _UNPLACED.get(named.means) or _RULES[named.kind], result)
 
     def take_presences(self, photos: Iterable[PhotoNames]) -> None:
         """People of whom no face was found are in these photos without one."""
@@ -106,7 +102,10 @@ class NameTaker(Assigner):
         result.photos.append(photo_id)
 
 
-_BY_LOOKS = "named in a file, and nearest of the faces of its photo"
+_UNPLACED = {
+    Means.LOOKS: "named in a file, and nearest of the faces of its photo",
+    Means.ONLY: "named in a file, and the only face of its photo",
+}
 
 
 def _names_of_groups(catalog: Catalog, photos: Iterable[PhotoNames]) -> Iterator[tuple[int, str]]:

@@ -55,6 +55,17 @@ class Trouble(StrEnum):
     """The user said that the face is somebody else, or nobody."""
 
 
+class Means(StrEnum):
+    """How it was found which face of its photo a name is about."""
+
+    PLACE = "place"
+    """The file says where it is."""
+    LOOKS = "looks"
+    """It looks like that person, as no other face there does."""
+    ONLY = "only"
+    """The photo shows no other face, and names nobody else."""
+
+
 @dataclass(frozen=True, slots=True)
 class NamedFace:
     """A face that files give a name."""
@@ -64,6 +75,7 @@ class NamedFace:
     """Cleaned; more than one: they disagree."""
     kind: MetadataKind
     """Of the file that gave the first one."""
+    means: Means = Means.PLACE
 
     @property
     def keys(self) -> frozenset[str]:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facewatch.catalog import USER, Catalog, Mark, MetadataKind, Way
+from facewatch.catalog import NOBODY, USER, Catalog, Mark, MetadataKind, Way
 from facewatch.people.lookup import name_key
 from facewatch.people.named_faces import (
+    Means,
     NamedFace,
     PhotoNames,
     Picture,
@@ -95,7 +96,7 @@ class NamesFromFiles:
             self.identities.renew({person_id for made in decisions.made for person_id in made.people})
             found = dict(self._found_by_looks(photos))
             for batch in _batches([named for named in found.values() if named.faces]):
-                decisions.take_faces(batch, by_looks=True)
+                decisions.take_faces(batch)
             for batch in _batches(photos):
                 with self.catalog.write():
                     decisions.take_presences(found.get(photo.photo_id, photo) for photo in batch)
@@ -169,11 +170,23 @@ class NamesFromFiles:
             if not found and len(photo.others) == len(free.ids) == 1:
                 alone[name_key(photo.others[0])][photo.photo_id] = free
             if found:
-                yield photo.photo_id, self._with_faces(photo, found)
+                yield photo.photo_id, self._with_faces(photo, found, Means.LOOKS)
         by_id = {photo.photo_id: photo for photo in waiting}
-        for faces in alone.values():
-            for photo_id, face_id in _alike(faces, self.engine.info.thresholds.match):
-                yield photo_id, self._with_faces(by_id[photo_id], {by_id[photo_id].others[0]: face_id})
+        for key, faces in alone.items():
+            pairs, means = _alike(faces, self.engine.info.thresholds.match), Means.LOOKS
+            if len(faces) == 1 and not self.catalog.faces.of_person(ids.get(key, NOBODY)):
+                pairs, means = (
+                    [(one, int(free.ids[0])) for one, free in faces.items() if self._is_alone(one)],
+                    Means.ONLY,
+                )
+            for photo_id, face_id in pairs:
+                yield photo_id, self._with_faces(by_id[photo_id], {by_id[photo_id].others[0]: face_id}, means)
+
+    def _is_alone(self, photo_id: int) -> bool:
+        """Whether a photo shows one face, and files name one person there and no place for anybody."""
+        is_placed = any(face.names for saying in self._sayings(photo_id) for face in saying.said.faces)
+        is_one = len(self._names(photo_id).others) == len(self.catalog.faces.in_photo(photo_id)) == 1
+        return is_one and not is_placed
 
     @property
     def _can_compare(self) -> bool:
@@ -183,15 +196,19 @@ class NamesFromFiles:
     def _free_faces(self, photo: PhotoNames) -> _Free:
         """The faces of a photo that may be anybody's, by what users and files say."""
         table = self.catalog.faces.load(self.engine.id, n_dims=self.engine.info.n_dims, photo_id=photo.photo_id)
-        named = [face.face.id for face in self._names(photo.photo_id).faces]
-        from_files = [row.id for row in self.catalog.faces.rows(table.ids.tolist()) if row.source == "import"]
+        said, people = self._names(photo.photo_id), self.catalog.people.names()
+        named = [face.face.id for face in said.faces]
+        keys = {*map(name_key, said.others)}.union(*(face.keys for face in said.faces))
+        rows = self.catalog.faces.rows(table.ids.tolist())
+        # Those whose name files do not say any more are free: it may have been changed there.
+        from_files = [r.id for r in rows if r.source == "import" and name_key(people.get(r.person_id or 0, "")) in keys]
         is_free = ~table.by_user & ~np.isin(table.ids, [*named, *from_files]) & (table.tiers != Tier.SHOW.value)
         table = table.take(is_free)
         return _Free(table.ids, table.embeddings, [Tier(tier) for tier in table.tiers], table.day)
 
-    def _with_faces(self, photo: PhotoNames, found: Mapping[str, int]) -> PhotoNames:
+    def _with_faces(self, photo: PhotoNames, found: Mapping[str, int], means: Means) -> PhotoNames:
         rows = {row.id: row for row in self.catalog.faces.rows(found.values())}
-        faces = tuple(NamedFace(rows[face_id], (name,), MetadataKind.SIDECAR) for name, face_id in found.items())
+        faces = tuple(NamedFace(rows[face_id], (name,), MetadataKind.SIDECAR, means) for name, face_id in found.items())
         return PhotoNames(photo.photo_id, faces, tuple(name for name in photo.others if name not in found))
 
 

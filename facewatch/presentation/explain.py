@@ -67,13 +67,13 @@ _PLACED = {
     How.CONFIRMED: "you confirmed that it is {name}",
     How.RECOGNISED: "recognised: near enough to faces of {name}, and nobody else came as near",
     How.GROUPED: "grouped: it and other faces of {name} looked alike and like nobody else",
-    How.IMPORTED: "imported with the name {name}",
+    How.IMPORTED: "imported with the name {name} ({source})",
     How.FOLDER: "found in a folder that bears the name {name}",
 }
 
 
 def _assigned_how(assignment: Assignment, name: str) -> str:
-    said = _PLACED[assignment.how].format(name=name)
+    said = _PLACED[assignment.how].format(name=name, source=assignment.came_from)
     if assignment.split_from is not None:
         said += f"; then split from {assignment.split_from} by you"
     if assignment.known_from is not None:

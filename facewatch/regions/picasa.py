@@ -57,8 +57,8 @@ def read_contacts(data: bytes) -> dict[str, str]:
     Raises:
         RegionsError: it is damaged, or larger than anything honest.
     """
-    nodes = rdf.tree(data).iter("contact")
-    names = {_id(node.get("id", "")): (node.get("name") or node.get("display") or "").strip() for node in nodes}
+    nodes = [(node.get("id"), node.get("name") or node.get("display") or "") for node in rdf.tree(data).iter("contact")]
+    names = {_id(key): name.strip() for key, name in nodes if key}
     return {key: name[:MAX_NAME] for key, name in names.items() if name and _ID.fullmatch(key)}
 
 

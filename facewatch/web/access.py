@@ -26,6 +26,9 @@ N_READERS = 2
 """More would wait for each other: nearly all of their work needs Python's one lock."""
 
 
+BREATH_SECONDS = 0.03
+"""How long nobody must have read, so that what can wait begins."""
+
 IDLE_SECONDS = 60.0
 """After which worker processes are ended: each holds a few hundred MB of models."""
 
@@ -67,7 +70,7 @@ class Access:
         self._has_read = asyncio.Event()
         """Set while nobody reads."""
         self._has_read.set()
-        self.aftermath = Aftermath(self._deciding, self._has_read, self.note_change)
+        self.aftermath = Aftermath(self._deciding, self.all_have_read, self.note_change)
         self._analysed_at: float | None = None
         """When worker processes were used last; None: they have ended."""
         self.news: dict[str, str] = {}
@@ -113,6 +116,14 @@ class Access:
             self._n_reading -= 1
             if not self._n_reading:
                 self._has_read.set()
+
+    async def all_have_read(self) -> None:
+        """Return when nobody has read for a moment: a page is read in several steps, and then written."""
+        is_quiet = False
+        while not is_quiet:
+            await self._has_read.wait()
+            await asyncio.sleep(BREATH_SECONDS)
+            is_quiet = self._has_read.is_set()
 
     async def ponder(self, work: Callable[[App], T]) -> T:
         """Return what `work` reads, which takes seconds in a large library: nobody who reads has to wait for it, only

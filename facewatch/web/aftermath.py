@@ -24,10 +24,8 @@ T = TypeVar("T")
 
 ASKING_SECONDS = 0.05
 """How soon after a decision a browser asks for the page that shows it, and"""
-BREATH_SECONDS = 0.03
-"""how long nobody must have read: a page is read in several steps, and then written, and at most"""
 READING_SECONDS = 1.0
-"""so long pages are read before the pool follows from the decision all the same."""
+"""how long pages are read before the pool follows from the decision all the same."""
 
 QUIET = 3.0
 """So many times as long as the folders took the last time nobody is to have decided before they follow, at most"""
@@ -40,15 +38,20 @@ MOST_UNSHOWN_SECONDS = 30.0
 class Aftermath:
     """What is still to follow from decisions. Belongs to the event loop."""
 
-    def __init__(self, deciding: AppThreads, has_read: asyncio.Event, note_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        deciding: AppThreads,
+        all_have_read: Callable[[], Coroutine[None, None, None]],
+        note_change: Callable[[], None],
+    ) -> None:
         """
         Args:
             deciding: the thread that makes decisions.
-            has_read: set while nobody reads.
+            all_have_read: returns when nobody reads.
             note_change: called when something has followed that pages show.
         """
         self._deciding = deciding
-        self._has_read = has_read
+        self._all_have_read = all_have_read
         self._note_change = note_change
         self._tasks: set[asyncio.Task[None]] = set()
         self._n_decided = 0
@@ -93,16 +96,8 @@ class Aftermath:
         await asyncio.sleep(ASKING_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(READING_SECONDS):
-                await self._quiet()
+                await self._all_have_read()
         self.match()
-
-    async def _quiet(self) -> None:
-        """Return when nobody has read for a moment."""
-        is_quiet = False
-        while not is_quiet:
-            await self._has_read.wait()
-            await asyncio.sleep(BREATH_SECONDS)
-            is_quiet = self._has_read.is_set()
 
     async def _follow(self, matched: asyncio.Future[set[int]]) -> None:
         if await self._outcome("pool", matched):

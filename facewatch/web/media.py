@@ -179,6 +179,7 @@ class Media:
         parts = await self._ready()
         for start in range(0, len(covers), COVERS_AT_ONCE):
             some = covers[start : start + COVERS_AT_ONCE]
+            await self._access.all_have_read()
             for order in await self._access.read(partial(_not_kept, store=parts.store, faces=some)):
                 await asyncio.wrap_future(parts.maker.want(order, is_urgent=False))
 

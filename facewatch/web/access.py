@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from facewatch.app import App
 from facewatch.errors import FacewatchError
+from facewatch.people.overview import PersonTile
 from facewatch.web.aftermath import Aftermath
 from facewatch.web.threads import AppThreads
 
@@ -37,11 +38,10 @@ MOST_CACHED = 64
 """Answers that are kept: a search of a large library may be a megabyte, and each letter that is typed is one."""
 
 
-def _know_everybody(app: App) -> None:
-    """Find out what most pages need, and import what only some do: scipy takes 0.3 s."""
+def _know_looks(app: App) -> None:
+    """Find out what most pages of a person need, and import what only some do: scipy takes 0.3 s."""
     import facewatch.people.split  # noqa: F401
 
-    app.overview.tiles()
     app.resemblance.renew()
 
 
@@ -131,12 +131,20 @@ class Access:
         return await self._pondering.run(work)
 
     async def get_ready(self) -> None:
-        """Write the file that searching reads, before somebody searches: those who only read cannot. Then read from it
-        what everybody looks like, which whoever asks or decides first would wait for."""
+        """Write the file that searching reads, before somebody searches: those who only read cannot. Then read who is
+        there, and from that file what everybody looks like, which whoever asks or decides first would wait for; one
+        after the other, and while nobody reads."""
         await self._deciding.run(lambda app: app.search.keep_up())
         with suppress(FacewatchError):  # whoever asks is told
-            await self.ponder(_know_everybody)
+            await self.everybody()
+            await self.all_have_read()
+            await self.ponder(_know_looks)
+            await self.all_have_read()
             await self._deciding.run(lambda app: app.identities.gallery())
+
+    async def everybody(self) -> tuple[PersonTile, ...]:
+        """Return everybody who is in the library now, as the catalog has them."""
+        return await self.cached("overview", lambda app: app.overview.tiles())
 
     async def analyse(self, work: Callable[[App], T]) -> T:
         """Return what `work` finds, which may have worker processes analyse a photo; decisions wait for it, so that

@@ -174,7 +174,7 @@ class Media:
         return _PictureParts(store, PictureMaker(store, self._make_workers(app)), app.watch_settings.idle_seconds)
 
     async def _make_covers(self) -> None:
-        tiles = await self._access.cached("overview", lambda app: app.overview.tiles())
+        tiles = await self._access.everybody()
         covers = [tile.cover_id for tile in tiles if tile.cover_id is not None and not tile.is_hidden][:MOST_COVERS]
         parts = await self._ready()
         for start in range(0, len(covers), COVERS_AT_ONCE):

@@ -69,7 +69,7 @@ class NameRows(BaseModel):
 
 async def everybody(site: SiteParts) -> tuple[PersonTile, ...]:
     """Return everybody who is in the library now, as the catalog has them."""
-    return await site.access.cached("overview", lambda app: app.overview.tiles())
+    return await site.access.everybody()
 
 
 @pages.get("/", response_class=HTMLResponse)

@@ -154,7 +154,7 @@ async def _alive(site: FastAPI, parts: SiteParts, *, is_kept_ready: bool) -> Asy
         await access.start()
         tasks += map(asyncio.create_task, (events.watch_catalog(access), parts.media.let_go()))
         if is_kept_ready:
-            tasks += map(asyncio.create_task, (access.get_ready(), parts.media.keep_ready()))
+            tasks.append(asyncio.create_task(_keep_ready(parts)))
         yield
     finally:
         for task in tasks:
@@ -163,6 +163,11 @@ async def _alive(site: FastAPI, parts: SiteParts, *, is_kept_ready: bool) -> Asy
         parts.jobs.close()
         await asyncio.to_thread(parts.media.close)
         await asyncio.to_thread(access.close)
+
+
+async def _keep_ready(parts: SiteParts) -> None:
+    await parts.access.get_ready()
+    await parts.media.keep_ready()
 
 
 def _add_routes(site: FastAPI) -> None:

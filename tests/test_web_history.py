@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -66,15 +67,32 @@ def test_an_undo_is_in_the_history_and_can_be_made_again(client: TestClient) -> 
     undone = client.post(f"/api/v1/journal/{entry}/undo").json()
     assert (undone["entry_id"], undone["is_redoable"]) == (None, True)
     [undo, decision, *_] = client.get("/api/v1/journal").json()["entries"]
-    assert (undo["text"], undo["is_undoable"]) == (f"undo of d{entry}", False)
+    assert (undo["text"], undo["is_undoable"]) == ("undone: Person 0003 named Carl", False)
     assert (decision["undone_by"], decision["is_undoable"]) == (undo["id"], False)
     page = client.get("/history").text
-    assert f'undone by <a href="/history/{undo["id"]}">' in page
+    assert f'<a href="/history/{undo["id"]}">undone</a>' in page
     assert "data-redo" in page
     redone = client.post("/api/v1/journal/redo").json()
     assert redone["entry_id"] == entry
     assert client.get("/api/v1/people?q=carl").json()["n_people"] == 1
     assert "data-redo" not in client.get("/history").text
+
+
+def test_what_was_decided_is_said_without_the_ids_that_commands_take(client: TestClient) -> None:
+    [face, *_] = [one["id"] for one in client.get("/api/v1/people/1/faces").json()["faces"]]
+    posts = [
+        ("people/1/cover", {"face": face}),
+        *((f"faces/{verb}", {"faces": [face]}) for verb in ("confirm", "reject", "ignore")),
+        ("people/1/merge", {"people": [2]}),
+    ]
+    done = [client.post(f"/api/v1/{path}", json=body).json() for path, body in posts]
+    undone = client.post(f"/api/v1/journal/{done[-1]['entry_id']}/undo").json()
+    again = client.post("/api/v1/journal/redo").json()
+    said = [one["said"] for one in (*done, undone, again)]
+    assert said[0] == "this face stands for Anna"
+    assert "that contradicted it released" in undone["said"], "a merge of two who are in one photo lets go of a face"
+    assert again["said"] == undone["said"].replace("Undone", "Made again")
+    assert not [one for one in (*said, *texts(client)) if re.search(r"\b[dfp]\d", one)]
 
 
 def test_what_builds_on_a_decision_is_shown_before_it_is_undone(client: TestClient) -> None:
@@ -103,4 +121,4 @@ def test_the_page_of_a_decision_says_what_became_of_it(client: TestClient) -> No
 def test_a_decision_that_nobody_made_is_not_found(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
-    assert "there is no decision d999999" in answer.text
+    assert "there is no decision 999999" in answer.text

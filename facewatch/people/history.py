@@ -24,6 +24,8 @@ class JournalStep:
     """Whom it was about."""
     faces: tuple[int, ...]
     """Some of the faces that it was about, else one of each person."""
+    taken_up: tuple[Entry, ...] = ()
+    """Of an undo or a redo: the decisions that it took back or made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,6 @@ class DecisionDetails:
     step: JournalStep
     chain: tuple[JournalStep, ...]
     """Later decisions that build on it, the newest first: they are undone with it."""
-    undone_by: Entry | None
 
 
 MOST_FACES = 8
@@ -62,11 +63,10 @@ def history_page(
     found = catalog.journal.page(n + 1, before=before, person_id=person_id, by_user=not with_runs, without=FOLLOWING)
     entries = found[:n]
     undos = catalog.journal.undos()
-    redoable = [catalog.journal.one(entry_id) for entry_id in undos[0].details["undone"]] if undos else []
     return HistoryPage(
         tuple(steps_of(catalog, entries)),
         next_before=entries[-1].id if len(found) > n else None,
-        redoable=tuple(entry for entry in redoable if entry is not None),
+        redoable=_taken_up(catalog, undos[0]) if undos else (),
     )
 
 
@@ -81,8 +81,7 @@ def decision_details(catalog: Catalog, entry_id: int) -> DecisionDetails | None:
         return None
     [step] = steps_of(catalog, [entry])
     chain = History(catalog).chain(entry) if step.is_undoable else []
-    undone_by = catalog.journal.one(entry.undone_by) if entry.undone_by is not None else None
-    return DecisionDetails(step, tuple(steps_of(catalog, chain)), undone_by)
+    return DecisionDetails(step, tuple(steps_of(catalog, chain)))
 
 
 def is_undoable(entry: Entry) -> bool:
@@ -99,5 +98,11 @@ def steps_of(catalog: Catalog, entries: Sequence[Entry]) -> list[JournalStep]:
     for entry in entries:
         faces = tuple(entry.details.get("face_ids", ()))[:MOST_FACES]
         shown = faces or tuple(face for one in people[entry.id][:MOST_FACES] for face in covers.get(one, ()))
-        steps.append(JournalStep(entry, is_undoable(entry), people[entry.id], shown))
+        steps.append(JournalStep(entry, is_undoable(entry), people[entry.id], shown, _taken_up(catalog, entry)))
     return steps
+
+
+def _taken_up(catalog: Catalog, entry: Entry) -> tuple[Entry, ...]:
+    """Return the decisions that an undo took back, or a redo made again."""
+    found = map(catalog.journal.one, entry.details.get("undone") or entry.details.get("redone") or ())
+    return tuple(one for one in found if one is not None)

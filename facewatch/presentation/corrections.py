@@ -59,7 +59,7 @@ def said_on_page(catalog: Catalog, made: Decided | Renamed) -> str:
     decided = made.decided if isinstance(made, Renamed) else made
     if decided.entry_id is None:
         return "nothing to do: that is already so"
-    said = _renamed(catalog, made) if isinstance(made, Renamed) else _outcome(catalog, decided)
+    said = _renamed(catalog, made) if isinstance(made, Renamed) else _outcome(catalog, decided, has_ids=False)
     if not decided.released:
         return said
     n = plural(len(decided.released), "face")
@@ -68,8 +68,7 @@ def said_on_page(catalog: Catalog, made: Decided | Renamed) -> str:
 
 def undone_on_page(undone: Undone, *, is_redone: bool = False) -> str:
     """Return what was taken back, or made again."""
-    done = "made again" if is_redone else "undone"
-    return "; ".join(f"{done}: {describe(entry)}" for entry in undone.entries)
+    return f"{'Made again' if is_redone else 'Undone'}: {'; '.join(map(describe_on_page, undone.entries))}"
 
 
 def _next_step(decided: Decided) -> str:
@@ -92,7 +91,7 @@ def _renamed(catalog: Catalog, made: Renamed) -> str:
     return f"{made.old_label} {what} {person.label}: {plural(person.n_photos, 'photo')}"
 
 
-def _outcome(catalog: Catalog, decided: Decided) -> str:
+def _outcome(catalog: Catalog, decided: Decided, *, has_ids: bool = True) -> str:
     faces, who = plural(len(decided.faces), "face"), _labels(catalog, decided)
     entry = catalog.journal.one(decided.entry_id or 0)
     data: Mapping[str, Any] = entry.details if entry else {}
@@ -116,7 +115,7 @@ def _outcome(catalog: Catalog, decided: Decided) -> str:
         case "show":
             return f"{_several(who)} {'is' if len(who) == 1 else 'are'} shown"
         case "cover":
-            return f"face {ids.face(decided.faces[0])} stands for {who[0]}"
+            return f"{f'face {ids.face(decided.faces[0])}' if has_ids else 'this face'} stands for {who[0]}"
         case "born":
             return f"{who[0]} was born {data['born']}" if data.get("born") else f"{who[0]}: no date of birth any more"
         case "draw":
@@ -191,15 +190,30 @@ def history_cells(entry: Entry) -> tuple[str, ...]:
 
 def describe(entry: Entry) -> str:
     """Return what an entry of the journal did, in words, and whether it was done in the people folder."""
-    where = ", in the people folder" if entry.details.get("source") == FROM_FOLDER else ""
-    return f"{_done(entry)}{where}"
+    return _done(entry, has_ids=True) + _where(entry)
 
 
-def _done(entry: Entry) -> str:
+def describe_on_page(entry: Entry, taken_up: Sequence[Entry] = ()) -> str:
+    """Return the same for somebody who sees the faces and types no ids; `taken_up`: what an undo or a redo was of."""
+    if taken_up:
+        what = "; ".join(map(describe_on_page, taken_up[:_FEW_NAMES]))
+        n_more = len(taken_up) - _FEW_NAMES
+        return f"{'undone' if entry.action == 'undo' else 'made again'}: {what}" + (
+            f"; and {n_more} more" if n_more > 0 else ""
+        )
+    return _done(entry, has_ids=False) + _where(entry)
+
+
+def _where(entry: Entry) -> str:
+    return ", in the people folder" if entry.details.get("source") == FROM_FOLDER else ""
+
+
+def _done(entry: Entry, *, has_ids: bool) -> str:
     data: dict[str, Any] = {"who": "", "n_faces": 0, "not": [], **entry.details}
-    n_faces, who = _faces_text(data), data["who"] or ""
+    n_faces, who = _faces_text(data) if has_ids else plural(data["n_faces"], "face"), data["who"] or ""
     n_photos = plural(data.get("n_photos", 0), "photo")
-    taken, let_go = _losses_text(data)
+    taken, let_go = _losses_text(data, has_ids=has_ids)
+    cover = f"face {ids.face(data.get('face', 0))} stands" if has_ids else "a face chosen that stands"
     if entry.action == "rename":
         return f"{data['before']} named {data['name']}" if "before" in data else f"named {data['name']}"
     if entry.action == "merge" and "merged" in data:
@@ -214,7 +228,7 @@ def _done(entry: Entry) -> str:
         "confirm": f"{n_faces} of {', '.join(who) if isinstance(who, list) else who} confirmed",
         "hide": f"{_several(who)} hidden",
         "show": f"{_several(who)} shown",
-        "cover": f"face {ids.face(data.get('face', 0))} stands for {who}",
+        "cover": f"{cover} for {who}",
         "born": f"{who} born {data.get('born')}{let_go}" if data.get("born") else f"{who}: date of birth forgotten",
         "forget": f"{who} forgotten, with {n_faces}",
         "draw": f"{n_faces} added" + (f", of {who}" if who else ""),
@@ -247,11 +261,15 @@ def _faces_text(data: Mapping[str, Any]) -> str:
     return plural(data["n_faces"], "face") + (f" ({faces})" if faces and data["n_faces"] <= _FEW_FACES else "")
 
 
-def _losses_text(data: Mapping[str, Any]) -> tuple[str, str]:
+def _losses_text(data: Mapping[str, Any], *, has_ids: bool) -> tuple[str, str]:
     """Return from whom a decision took faces: those that it was about, and those that contradicted it."""
     losses = data.get("lost", [])
     meant = [lost["who"] for lost in losses if not lost.get("is_let_go")]
-    let_go = [f"{ids.face(lost['face_id'])} of {lost['who']}" for lost in losses if lost.get("is_let_go")]
+    released = [lost for lost in losses if lost.get("is_let_go")]
+    if not has_ids:
+        n = plural(data.get("n_released", len(released)), "face")
+        return _from_whom(Counter(meant)), f"; {n} that contradicted it released" if released else ""
+    let_go = [f"{ids.face(lost['face_id'])} of {lost['who']}" for lost in released]
     n_more = data.get("n_released", len(let_go)) - len(let_go[:_FEW_FACES])
     more = f" and {n_more} more" if n_more > 0 and let_go else ""
     return _from_whom(Counter(meant)), f"; released: {', '.join(let_go[:_FEW_FACES])}{more}" if let_go else ""

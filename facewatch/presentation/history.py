@@ -8,8 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from facewatch import ids
-from facewatch.presentation.corrections import describe
+from facewatch.presentation.corrections import describe_on_page
 from facewatch.text import plural
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ class StepLine:
     """An entry of the journal, ready to be shown."""
 
     number: int
-    name: str
-    """d41."""
     day: str
     """"Sunday, 29 November 2026"."""
     time: str
@@ -35,8 +32,8 @@ class StepLine:
     """"you", "the watcher"."""
     text: str
     is_undoable: bool
-    undone_by: str
-    """d45; "": it stands."""
+    undone_by: int | None
+    """The entry that took it back; None: it stands."""
     is_by_user: bool
     faces: tuple[int, ...]
 
@@ -46,14 +43,13 @@ def step_line(step: JournalStep) -> StepLine:
     day, time = _day_and_time(entry.at)
     return StepLine(
         number=entry.id,
-        name=ids.decision(entry.id),
         day=day,
         time=time,
         at=entry.at,
         actor=_ACTORS.get(entry.actor, entry.actor),
-        text=describe(entry),
+        text=describe_on_page(entry, step.taken_up),
         is_undoable=step.is_undoable,
-        undone_by=ids.decision(entry.undone_by) if entry.undone_by is not None else "",
+        undone_by=entry.undone_by,
         is_by_user=entry.actor == "user",
         faces=step.faces,
     )
@@ -65,7 +61,7 @@ def by_day(steps: Iterable[JournalStep]) -> list[tuple[str, list[StepLine]]]:
 
 
 def no_decision(entry_id: int) -> str:
-    return f"there is no decision {ids.decision(entry_id)}"
+    return f"there is no decision {entry_id}"
 
 
 def undo_question(details: DecisionDetails) -> str:

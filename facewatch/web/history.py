@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from facewatch.app import App
 from facewatch.errors import NotKnownError
 from facewatch.people.history import DecisionDetails, HistoryPage, JournalStep, decision_details, history_page
-from facewatch.presentation.corrections import describe
+from facewatch.presentation.corrections import describe_on_page
 from facewatch.presentation.history import by_day, no_decision, step_line, undo_question
 from facewatch.presentation.html import render
 from facewatch.web.parameters import Before, Number
@@ -79,7 +79,7 @@ async def history(site: Site, who: str = "", before: Before = None, runs: bool =
         with_runs=runs,
         days=by_day(found.steps) if found else [],
         next_before=found.next_before if found else None,
-        redoable=[describe(entry) for entry in found.redoable] if found else [],
+        redoable=[describe_on_page(entry) for entry in found.redoable] if found else [],
     )
     return HTMLResponse(page, 404 if fault else 200)
 
@@ -93,7 +93,6 @@ async def decision(site: Site, entry: Number) -> str:
         step=step_line(details.step),
         chain=[step_line(step) for step in details.chain],
         question=undo_question(details),
-        undone_by=describe(details.undone_by) if details.undone_by else "",
     )
 
 
@@ -135,7 +134,7 @@ def _row(step: JournalStep) -> JournalEntry:
         at=entry.at,
         actor=entry.actor,
         action=entry.action,
-        text=describe(entry),
+        text=describe_on_page(entry, step.taken_up),
         people=list(step.people),
         faces=list(step.faces),
         is_undoable=step.is_undoable,

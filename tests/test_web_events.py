@@ -167,7 +167,7 @@ def test_a_decision_made_on_the_page_fetches_it_once(browser: Browser, address: 
         fetched: list[str] = []
         page.on("request", lambda asked: fetched.append(asked.url) if asked.url.endswith("/history") else None)
         page.locator("button[data-undo]").first.click()
-        expect(page.locator(".toast")).to_contain_text("undone")
+        expect(page.locator(".toast")).to_contain_text("Undone")
         expect(page.locator("button[data-undo]")).to_have_count(1)
         page.wait_for_timeout(1500)
         # What follows from it, faces that are matched again, may be one more reason.

@@ -149,7 +149,7 @@ def test_a_recluster_is_shown_and_then_dropped_or_done(browser: Browser, family:
         expect(page.locator(".changes")).to_have_count(0)
         assert groups_of(family) != before
         page.keyboard.press("u")
-        expect(page.locator(".toast").last).to_contain_text("undone")
+        expect(page.locator(".toast").last).to_contain_text("Undone")
     assert groups_of(family) == before
 
 
@@ -197,8 +197,10 @@ def test_a_scan_that_is_started_on_the_page_finds_a_new_photo(browser: Browser, 
 
 def test_the_map_is_made_and_a_point_on_it_leads_to_its_photo(browser: Browser, family: Served) -> None:
     with opened(browser, f"{family.url}map") as page:
+        expect(page.locator("#canvas")).to_be_hidden()
         page.get_by_role("button", name="Make the map").click()
         expect(page.locator("#map")).to_have_attribute("data-ready", "true", timeout=60_000)
+        expect(page.locator("#canvas")).to_be_visible()
         expect(page.locator(".count").first).to_contain_text("faces")
         page.get_by_label("Find a person on the map").fill("Anna")
         page.locator("#canvas").focus()

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from browsers import Album, accessibility_faults, newest_decision, opened, undo_everything, wait_until
 from photo_files import CORNER, PASSE_PARTOUT
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from facewatch.people.drawing import is_one_place
 from facewatch.types import Box
@@ -68,7 +68,7 @@ def test_a_face_that_is_not_hers_is_rejected_by_a_key_and_comes_back(browser: Br
         left = {row.id for row in family.faces_of(family.anna)}
         assert len(left) == len(before) - 1
         page.keyboard.press("u")
-        said(page, "undone")
+        said(page, "Undone")
     assert {row.id for row in family.faces_of(family.anna)} == before
 
 
@@ -140,6 +140,29 @@ def test_a_face_that_is_chosen_stands_for_the_person(browser: Browser, family: F
         expect(page.locator(f".person-cover img[src^='/media/face/{face}']")).to_have_count(1)
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_is_said_covers_nothing_that_is_done_with_a_selection(
+    browser: Browser, family: Family, width: int
+) -> None:
+    with opened(browser, f"{family.url}person/{family.anna}", width=width) as page:
+        page.locator(".tile").first.focus()
+        page.keyboard.press("Space")
+        page.keyboard.press("c")
+        said(page, "confirmed as Anna")
+        toasts, actions = (page.locator(one).bounding_box() for one in (".toasts", ".actions"))
+        assert toasts
+        assert actions
+        assert toasts["y"] + toasts["height"] <= actions["y"]
+
+
+def test_a_year_of_birth_is_saved_by_a_click(browser: Browser, family: Family) -> None:
+    with opened(browser, f"{family.url}person/{family.anna}") as page:
+        page.get_by_role("button", name="Born…").click()
+        page.get_by_role("textbox", name="When was Anna born?").fill("1970")
+        page.get_by_role("button", name="Save").click()
+        said(page, "Anna was born 1970")
+
+
 def test_who_looks_alike_is_said_to_be_two_or_becomes_one(browser: Browser, family: Family) -> None:
     with opened(browser, f"{family.url}person/{family.anna}/look-alikes") as page:
         expect(page.get_by_text("The faces of Anna have a similarity of")).to_be_visible()
@@ -169,7 +192,7 @@ def test_who_is_forgotten_is_gone_with_the_folder_and_comes_back(browser: Browse
         page.goto(f"{family.url}person/{family.anna}")
         expect(page.get_by_text("Anna is not there any more")).to_be_visible()
         page.keyboard.press("u")
-        said(page, "undone")
+        said(page, "Undone")
     assert len(family.faces_of(family.anna)) == n
 
 
@@ -182,7 +205,7 @@ def test_a_split_takes_what_was_arranged(browser: Browser, family: Family) -> No
         page.locator("#apply").click()
         page.wait_for_url("**/person/*")
     assert len(family.faces_of(family.anna)) == n - n_other
-    assert (family.album.config.people / "Carla").is_dir()
+    wait_until((family.album.config.people / "Carla").is_dir)
 
 
 # --- a photo ---
@@ -216,7 +239,7 @@ def test_a_face_is_named_by_a_click_and_the_folders_follow(browser: Browser, fam
         expect(page.locator(f"#tag{face['face_id']}")).to_have_text("Dora")
         wait_until(lambda: "identification1.jpg" in family.album.links("Dora"))
         page.keyboard.press("u")
-        said(page, "undone")
+        said(page, "Undone")
         wait_until(lambda: not family.album.links("Dora"))
 
 
@@ -295,7 +318,13 @@ def test_a_face_that_was_missed_is_drawn_with_the_mouse(browser: Browser, family
         page.get_by_role("button", name="A face was missed").click()
         drag(page, DAD)
         page.keyboard.type("Erik")
+        asked: list[Route] = []
+        page.route("**/faces", lambda route: asked.append(route))
         page.keyboard.press("Enter")
+        expect(page.locator("#drawing")).to_have_text("Adding the face…")
+        page.keyboard.press("ArrowLeft")
+        asked[0].continue_()
+        page.unroute("**/faces")
         said(page, "1 face added, and assigned to Erik, for good")
         expect(page.locator(".photo-faces li[data-face]")).to_have_count(1)
         expect(page.locator(".box.drawn")).to_have_count(0)
@@ -307,12 +336,12 @@ def test_a_face_that_was_missed_is_drawn_with_the_mouse(browser: Browser, family
         page.keyboard.press("b")
         drag(page, DAD)
         page.get_by_role("button", name="I do not know yet").click()
-        said(page, f"that is face f{face['face_id']} (Erik)")
+        said(page, "his face has a box already (Erik)")
         expect(page.locator(".box.drawn")).to_have_count(1)
         page.keyboard.press("Escape")
         expect(page.locator(".box.drawn")).to_have_count(0)
         page.keyboard.press("u")
-        said(page, "undone")
+        said(page, "Undone")
         expect(page.locator(".photo-faces li[data-face]")).to_have_count(0)
         wait_until(lambda: family.album.links("Erik") == [])
 

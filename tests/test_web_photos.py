@@ -67,11 +67,11 @@ def test_a_photo_that_is_dropped_shows_its_faces_and_who_is_nearest(
     photo = sorted((shared / "photos/album/family").glob("Family1-Dad*.jpg"))[0]
     with opened(browser, f"{address}search") as page:
         page.locator("#file").set_input_files(photo)
-        expect(page.locator("#results .count")).to_contain_text("1 face on this photo")
+        expect(page.locator("#results .count")).to_contain_text("1 face in this photo")
         expect(page.locator(".near-people li").first).to_contain_text("near enough")
         assert page.locator(".near-faces .tile").count() > 10
         expect(page.locator(".near-ends")).to_have_count(1)
         page.locator("#file").set_input_files(
             {"name": "note.jpg", "mimeType": "image/jpeg", "buffer": b"no photo at all"}
         )
-        expect(page.locator(".toast.error")).to_contain_text("not a photo")
+        expect(page.locator(".toast.error")).to_contain_text("This is not a photo")

@@ -32,8 +32,10 @@ class NameTakenError(NotKnownError):
 
     def __init__(self, name: str, other: Person, *, advice: str) -> None:
         """`advice` is what to type if that one is meant."""
-        taken = f"{name} is already the name of {ids.person(other.id)} ({plural(other.n_photos, 'photo')})"
-        super().__init__(f"{taken}; {advice}", on_page=taken)
+        taken, n_photos = f"{name} is already the name of", plural(other.n_photos, "photo")
+        super().__init__(
+            f"{taken} {ids.person(other.id)} ({n_photos}); {advice}", on_page=f"{taken} somebody else ({n_photos})"
+        )
         self.other = other
 
 

@@ -29,6 +29,9 @@ from facewatch.people.lookup import (
 )
 from facewatch.people.name_taking import NameTaker
 from facewatch.people.record import Decided, Result
+from facewatch.text import plural
+
+_NOBODYS = "one of these faces belongs to nobody now"
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 
@@ -129,13 +132,11 @@ class Decisions(Additions, NameTaker):
         assigned = [row for row in self._catalog.faces.of_person(one.id) if row.source == USER and row.id in rejected]
         if assigned:
             faces = ", ".join(ids.face(row.id) for row in assigned[:10])
-            what = (
-                f"{one.label} and {other.label} cannot be one: you assigned face {faces} to {one.label} and "
-                f"said that it is not {other.label}"
-            )
+            cannot = f"{one.label} and {other.label} cannot be one: you assigned"
+            meant = f"to {one.label} and said that it is not {other.label}; if that was wrong"
             raise DecisionError(
-                f"{what}; if that was wrong: facewatch unassign {ids.face(assigned[0].id)}",
-                on_page=f"{what}; if that was wrong, take the face out of {one.label} first",
+                f"{cannot} face {faces} {meant}: facewatch unassign {ids.face(assigned[0].id)}",
+                on_page=f"{cannot} {plural(len(assigned), 'face')} {meant}, take it out of {one.label} first",
             )
 
     def _clashes_of(self, target: int, source: int) -> list[FaceRow]:
@@ -230,9 +231,11 @@ class Decisions(Additions, NameTaker):
         with self._catalog.write():
             person, [row] = find_person(self._catalog, who), self._faces([face])
             if row.person_id != person.id:
-                whose = f"face {ids.face(row.id)} belongs to {self._label(row.person_id)}, not to {person.label}"
+                whose = f"belongs to {self._label(row.person_id)}, not to {person.label}"
                 assign = f"facewatch assign {ids.face(row.id)} {handle_of(person.id, person.label)}"
-                raise DecisionError(f"{whose}; if it does: {assign}", on_page=whose)
+                raise DecisionError(
+                    f"face {ids.face(row.id)} {whose}; if it does: {assign}", on_page=f"this face {whose}"
+                )
             with self._deciding("cover", [person.id], who=person.label, face=row.id) as result:
                 self._catalog.people.set_cover(person.id, row.id)
                 self._catalog.people.mark_edited([person.id])
@@ -341,8 +344,10 @@ class Decisions(Additions, NameTaker):
             person = find_person(catalog, who) if who is not None else None
             homeless = [ids.face(row.id) for row in rows if person is None and row.person_id is None]
             if homeless:
-                nobody = f"face {homeless[0]} belongs to nobody"
-                raise NotKnownError(f"{nobody}; say who it is not: facewatch reject {homeless[0]} NAME", on_page=nobody)
+                raise NotKnownError(
+                    f"face {homeless[0]} belongs to nobody; say who it is not: facewatch reject {homeless[0]} NAME",
+                    on_page=_NOBODYS,
+                )
             people = {person.id if person else int(row.person_id or 0): None for row in rows}
             labels = [self._label(person_id) for person_id in people]
             with self._deciding("reject", list(people), not_=labels) as result:
@@ -370,8 +375,10 @@ class Decisions(Additions, NameTaker):
             for row in rows:
                 if row.person_id is None:
                     face = ids.face(row.id)
-                    nobody = f"face {face} belongs to nobody"
-                    raise NotKnownError(f"{nobody}; facewatch assign {face} NAME says whose it is", on_page=nobody)
+                    raise NotKnownError(
+                        f"face {face} belongs to nobody; facewatch assign {face} NAME says whose it is",
+                        on_page=_NOBODYS,
+                    )
             return self._confirm(rows, list(dict.fromkeys(int(row.person_id or 0) for row in rows)))
 
     def confirm_person(self, who: str) -> Decided:

@@ -129,7 +129,8 @@ def check_is_free(catalog: Catalog, photo_id: int, box: Box) -> None:
             said = _MARKED[Mark(mark)] if mark else f" ({row['name'] or 'nobody'})"
             raise DecisionError(
                 f"that is face {face}{said}, number {number} from the left; to say whose it is: "
-                f"facewatch assign {face} NAME"
+                f"facewatch assign {face} NAME",
+                on_page=f"this face has a box already{said}; click that to say whose it is",
             )
 
 

@@ -122,7 +122,7 @@ def _no_person(catalog: Catalog, who: str, typed: ids.Id) -> NotKnownError:
     hint = _face_hint(catalog, typed) if typed.kind == ids.PERSON else ", and a person is wanted"
     return NotKnownError(
         f"nobody has the id {who}{hint}; `facewatch people` lists everybody",
-        on_page=f"nobody has the id {who}; somebody may have merged or forgotten this person meanwhile",
+        on_page="there is no such person; somebody may have merged or forgotten them meanwhile",
     )
 
 
@@ -340,7 +340,7 @@ def _known_face(catalog: Catalog, typed: ids.Id) -> int:
     hint = f"; {ids.person(typed.number)} is {said_of_person(person)}, who is no face" if person else ""
     raise NotKnownError(
         f"there is no face {ids.face(typed.number)}{hint}; `facewatch why PHOTO` lists the ids of faces",
-        on_page=f"there is no face {ids.face(typed.number)} any more",
+        on_page="there is no such face any more",
     )
 
 

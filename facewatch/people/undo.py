@@ -82,10 +82,10 @@ class History:
             chain = self.chain(entry)
             if chain and not with_chain:
                 name = ids.decision(entry_id)
-                alone = f"decision {name} ({entry.action}) cannot be undone alone: {_listed(chain)} built on it"
                 raise DecisionError(
-                    f"{alone}; facewatch undo {name} --chain undoes {len(chain) + 1} decisions, the newest first",
-                    on_page=alone,
+                    f"decision {name} ({entry.action}) cannot be undone alone: {_listed(chain)} built on it; "
+                    f"facewatch undo {name} --chain undoes {len(chain) + 1} decisions, the newest first",
+                    on_page="that cannot be undone alone: later decisions build on it",
                 )
             return self._take_back([*chain, entry])
 
@@ -216,13 +216,20 @@ class History:
         if entry is None or entry.actor != USER or entry.action in ("undo", "redo") or entry.parent_id is not None:
             if entry is not None and entry.parent_id is not None:
                 whole = ids.decision(entry.parent_id)
-                part = f"{name} is a part of decision {whole}"
-                raise DecisionError(f"{part}; facewatch undo {whole}", on_page=part)
+                raise DecisionError(
+                    f"{name} is a part of decision {whole}; facewatch undo {whole}",
+                    on_page="that is a part of another decision, and undone with it",
+                )
             what = f"{name} was done by a run" if entry and entry.actor != USER else f"there is no decision {name}"
-            raise DecisionError(f"{what}; `facewatch history` lists those that can be undone", on_page=what)
+            raise DecisionError(
+                f"{what}; `facewatch history` lists those that can be undone",
+                on_page="History lists what can be undone; this cannot",
+            )
         if entry.undone_by is not None:
-            undone = f"decision {name} ({entry.action}) is undone already"
-            raise DecisionError(f"{undone}; `facewatch redo` takes that back", on_page=undone)
+            raise DecisionError(
+                f"decision {name} ({entry.action}) is undone already; `facewatch redo` takes that back",
+                on_page="that is undone already",
+            )
         return entry
 
     def _changes(self, entries: Sequence[Entry]) -> dict[int, list[Change]]:

@@ -38,7 +38,7 @@ def merge_notes(preview: MergePreview) -> list[str]:
         notes.append("You said before that two of these are different people.")
     if preview.n_together:
         photos = plural(preview.n_together, "photo")
-        notes.append(f"On {photos} two of these are seen side by side; there only one face will stay.")
+        notes.append(f"In {photos} two of these are seen side by side; there only one face will stay.")
     return notes
 
 
@@ -66,7 +66,7 @@ def nobody_yet(*, n_photos: int, n_faces: int, is_running: bool, live: Heartbeat
         far = f"{waiting[:1].upper()}{waiting[1:]}." if waiting else ""
         return Nobody(
             "Your photos are being analysed",
-            " ".join(filter(None, (far, "Who is on several photos appears here by itself."))),
+            " ".join(filter(None, (far, "Who is in several photos appears here by itself."))),
             "/status",
             "See how far it is",
         )

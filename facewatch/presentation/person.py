@@ -92,14 +92,14 @@ def title_of(facts: PersonFacts) -> PersonTitle:
 
 
 def _counts(person: Person, totals: FaceTotals) -> Iterator[str]:
-    yield f"{plural(totals.n_faces, 'face')} on {plural(person.n_photos, 'photo')}"
+    yield f"{plural(totals.n_faces, 'face')} in {plural(person.n_photos, 'photo')}"
     if totals.first:
         first, last = totals.first[:4], totals.last[:4]
         yield first if first == last else f"{first} to {last}"
     if totals.n_by_user:
         yield f"{totals.n_by_user} confirmed"
     if totals.n_gone:
-        yield f"{plural(totals.n_gone, 'face')} on photos that are not in the library now"
+        yield f"{plural(totals.n_gone, 'face')} in photos that are not in the library now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class PersonLink:
 
 
 def strip_of(facts: PersonFacts) -> list[PersonLink]:
-    """Return who is on photos with a person."""
+    """Return who is in photos with a person."""
     person = facts.person
     own = (person.id, person.label, person.name is not None)
     return [
@@ -285,7 +285,7 @@ def similar_text(one: SimilarPerson, label: str) -> str:
     if one.is_apart:
         return f"not {label}, as you said"
     if one.n_together > 1:
-        return f"beside {label} on {plural(one.n_together, 'photo')}, so probably somebody else"
+        return f"beside {label} in {plural(one.n_together, 'photo')}, so probably somebody else"
     if one.chance >= _LIKELY:
         return f"probably {label}"
     return f"perhaps {label}" if one.chance >= _POSSIBLE else "probably somebody else"
@@ -350,7 +350,7 @@ def _part_text(part: Part) -> str:
 
 
 def photos_with(people: Iterable[tuple[int, str, bool]]) -> str:
-    """Return the search for photos on which all of these are, each (id, label, whether that is a name)."""
+    """Return the search for photos in which all of these are, each (id, label, whether that is a name)."""
     return " ".join(["with", *(_searched(*one) for one in people)])
 
 

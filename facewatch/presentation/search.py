@@ -75,4 +75,4 @@ def _is_near(one: FoundFace, near: NearFaces) -> bool:
 
 def searched(faces: Sequence[NearFaces]) -> str:
     """Return what was found on a photo."""
-    return f"{plural(len(faces), 'face')} on this photo"
+    return f"{plural(len(faces), 'face')} in this photo"

@@ -52,9 +52,11 @@ export async function askText(title, { value = "", hint = "" } = {}) {
   await ask((dialog) => {
     const input = element("input", { type: "text", value });
     input.setAttribute("aria-label", title);
-    const form = element("form", { method: "dialog", className: "choose" }, input);
+    const leave = element("button", { type: "button", textContent: "Leave it", onclick: () => dialog.close("") });
+    const go = element("button", { type: "submit", className: "primary", textContent: "Save" });
+    const form = element("form", { method: "dialog", className: "choose" }, input, element("p", { className: "hint", textContent: hint }), element("div", { className: "dialog-buttons" }, leave, go));
     form.addEventListener("submit", (event) => { event.preventDefault(); text = input.value.trim(); dialog.close("text"); });
-    dialog.replaceChildren(element("h2", { textContent: title }), form, element("p", { className: "hint", textContent: hint }));
+    dialog.replaceChildren(element("h2", { textContent: title }), form);
     setTimeout(() => { input.focus(); input.select(); });
   });
   return text;

@@ -56,7 +56,12 @@ export async function act(path, body = {}, { meanwhile, onError } = {}) {
 
 export function fail(error) {
   if (!(error instanceof ApiError)) throw error;
-  toast(error.message, null, { isError: true });
+  sayFault(error.message);
+}
+
+// Say what went wrong; as a sentence, unless it begins with something's name ("IMG_1.jpg: …").
+export function sayFault(text) {
+  toast(/^[a-z]+ /.test(text) ? text[0].toUpperCase() + text.slice(1) : text, null, { isError: true });
 }
 
 // --- the page as it is now ---

@@ -6,6 +6,7 @@ const HINT = matchMedia("(pointer: coarse)").matches
 
 export class Drawing {
   #box = null;
+  #waiting = "";
 
   // `svg()` and `size()` are those of the photo; onEnd(box) is called when the box is drawn.
   constructor(page, svg, size, { status, button }) {
@@ -19,16 +20,19 @@ export class Drawing {
     this.#set({ x: (width - side) / 2, y: (height - side) / 2, w: side, h: side });
   }
 
-  stop() { this.#set(null); }
+  stop() { this.#waiting = ""; this.#set(null); }
+
+  // Until it is stopped, or waits for nothing (""), the box stays as it is, and this is said.
+  wait(text) { this.#waiting = text; this.show(); }
 
   // It was drawn from one corner to another.
   drag(from, to) {
-    if (this.isOn) this.#set({ x: Math.min(from.x, to.x), y: Math.min(from.y, to.y), w: Math.abs(to.x - from.x), h: Math.abs(to.y - from.y) });
+    if (this.isOn && !this.#waiting) this.#set({ x: Math.min(from.x, to.x), y: Math.min(from.y, to.y), w: Math.abs(to.x - from.x), h: Math.abs(to.y - from.y) });
     return this.isOn;
   }
 
   end() {
-    if (this.isOn) this.onEnd(Object.fromEntries(Object.entries(this.#box).map(([name, value]) => [name, Math.round(value)])));
+    if (this.isOn && !this.#waiting) this.onEnd(Object.fromEntries(Object.entries(this.#box).map(([name, value]) => [name, Math.round(value)])));
   }
 
   // Returns whether a key was one of its own.
@@ -37,6 +41,7 @@ export class Drawing {
     const way = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key];
     const box = this.#box;
     if (box === null) return false;
+    if (this.#waiting) return event.key === "Enter" || way !== undefined;
     if (event.key === "Escape") this.stop();
     else if (event.key === "Enter") this.end();
     else if (!way) return false;
@@ -53,7 +58,9 @@ export class Drawing {
     this.page.classList.toggle("drawing", this.isOn);
     this.button().setAttribute("aria-pressed", this.isOn);
     this.status.hidden = !this.isOn;
-    if (this.isOn && !this.status.textContent) this.status.textContent = HINT;
+    this.page.classList.toggle("adding", this.#waiting !== "");
+    const said = this.#waiting || HINT;
+    if (this.isOn && this.status.textContent !== said) this.status.textContent = said;
     this.svg().querySelector(".drawn")?.remove();
     if (box === null) return;
     const group = document.createElementNS(NS, "g"), rect = document.createElementNS(NS, "rect");

@@ -167,7 +167,8 @@ canvas.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-document.getElementById("find").addEventListener("input", (event) => {
+document.addEventListener("input", (event) => {
+  if (event.target.id !== "find") return;
   const wanted = event.target.value.trim().toLowerCase();
   const found = wanted && [...people.values()].find((one) => one.label.toLowerCase().startsWith(wanted));
   chosen = found ? found.person_id : null;
@@ -178,7 +179,7 @@ document.getElementById("find").addEventListener("input", (event) => {
   }
   draw();
 });
-document.querySelector(".find").addEventListener("submit", (event) => event.preventDefault());
+document.addEventListener("submit", (event) => { if (event.target.matches(".find")) event.preventDefault(); });
 
 document.addEventListener("click", async (event) => {
   if (event.target.id !== "renew") return;

@@ -1,11 +1,11 @@
 // What every page does: it follows changes of the catalog, undoes, lists its keys, and finds its search field.
-import { changed, fail, isTaken, own, refresh, sayCarried, toast, undoLast } from "./core.js";
+import { changed, fail, isTaken, own, refresh, sayCarried, sayFault, undoLast } from "./core.js";
 import { followNews } from "./live.js";
 
 followNews((kind, news) => {
   if (kind === "shown") refresh();
   else if (kind === "changed") changed(news);
-  else if (kind === "fault") { if (news) toast(news, null, { isError: true }); }
+  else if (kind === "fault") { if (news) sayFault(news); }
   else if (kind === "renewed") { if (isOlder(news)) refresh(); }
   else document.dispatchEvent(new CustomEvent(kind, { detail: news }));
 });

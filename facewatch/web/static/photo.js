@@ -98,8 +98,10 @@ async function somebodyPresent() {
 drawing.onEnd = async (box) => {
   const others = [{ value: "nobody", label: "I do not know yet" }];
   const who = await choosePerson("Whose face is this?", { withUnnamed: true, others });
+  if (!who) return;
+  drawing.wait("Adding the face…");
   // Where it is refused, the box stays, to be drawn better.
-  if (who && (await act(`/photos/${photo}/faces`, { ...box, ...(who.other ? {} : receiver(who)) }))) drawing.stop();
+  if (await act(`/photos/${photo}/faces`, { ...box, ...(who.other ? {} : receiver(who)) })) drawing.stop(); else drawing.wait("");
 };
 
 // --- the pointer draws, moves the enlarged picture, or chooses a face ---

@@ -1,11 +1,12 @@
 // Search by a photo: it is sent to this machine's facewatch only, and its faces are cut from it here.
 import { fail, ApiError } from "./core.js";
 
-const drop = document.getElementById("drop"), file = document.getElementById("file");
+const drop = document.getElementById("drop"), file = document.getElementById("file"), busy = drop.querySelector(".drop-busy");
 let photo = null;
 
 async function search(chosen) {
   drop.classList.add("busy");
+  busy.textContent = "Looking for faces and who is like them…";
   try {
     const response = await fetch("/search", { method: "POST", body: chosen, headers: { "Content-Type": "application/octet-stream", Accept: "text/html" } });
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -17,6 +18,7 @@ async function search(chosen) {
     fail(error instanceof TypeError ? new ApiError(0, "facewatch does not answer, or the photo cannot be read") : error);
   } finally {
     drop.classList.remove("busy");
+    busy.textContent = "";
   }
 }
 

@@ -52,6 +52,7 @@ from facewatch.settings import (
     match_settings_of,
     n_workers_of,
     people_folder_of,
+    people_shape_of,
     rules_of,
     sidecar_settings_of,
     watch_settings_of,
@@ -124,8 +125,7 @@ class App:
         self.folder = PeopleFolder(
             self.catalog,
             root,
-            kind=config["folders.link"],
-            named_only=not config["folders.unnamed"],
+            shape=people_shape_of(config),
             before_sync=self.libraries.forget_moved,
         )
         self.lookup = Lookup(self.catalog, self.folder)

@@ -302,6 +302,12 @@ SETTINGS = (
     ),
     Setting("folders.unnamed", True, 'Make folders for unnamed people too, under "_unnamed".', _yes_no),
     Setting(
+        "folders.unnamed_photos",
+        1,
+        "... of those who are on at least this many photos.",
+        _number(1, 1e6, whole=True),
+    ),
+    Setting(
         "folders.edit",
         "follow",
         "What you rename, move or delete in the people folder: follow decides so, ask waits for `facewatch folders "

@@ -14,6 +14,7 @@ from facewatch.config import SETTINGS, Config, changed
 from facewatch.engines.options import OPTIONS, EngineOptions
 from facewatch.errors import ConfigError
 from facewatch.folders.check import find_renamed
+from facewatch.folders.model import Shape
 from facewatch.fs.mounts import is_folder
 from facewatch.indexing.engine import EngineSettings
 from facewatch.library import scan
@@ -167,6 +168,14 @@ def people_folder_of(config: Config, remembered: str | None = None, library_id: 
         beside = [before.parent, *(photos.parent for photos in config.photos)]
         return before if is_folder(before) else find_renamed(beside, library_id) or before
     return (config.photos[0].parent if config.photos else Path.cwd()) / "People"
+
+
+def people_shape_of(config: Config) -> Shape:
+    """Return what the people folder looks like."""
+    return Shape(
+        kind=config["folders.link"],
+        unnamed_photos=config["folders.unnamed_photos"] if config["folders.unnamed"] else None,
+    )
 
 
 def rules_of(config: Config) -> scan.Rules:

@@ -49,7 +49,7 @@ def test_a_photo_is_in_the_folder_of_who_is_in_it_without_a_face(family: Library
         assert links(family, "Anna") == {"a.png", "b.png", "c.png", "d.png"}
         assert app.catalog.faults() == []
         assert app.folder.plan().is_empty
-        assert app.catalog.links.outdated(named_only=False) == set()
+        assert app.catalog.links.outdated(unnamed_photos=1) == set()
         app.corrections.undo()
     assert links(family, "Anna") == {"a.png", "b.png"}
 

@@ -195,9 +195,9 @@ class Links(TableAccess):
         """Return the folder made for each person, also for those that live on in another."""
         return dict(self._db.execute("SELECT id, folder FROM people WHERE folder IS NOT NULL").fetchall())
 
-    def outdated(self, *, named_only: bool) -> set[int]:
-        """Return the people whose recorded links are not those of their photos as they are now."""
-        wanted = f"SELECT id AS person_id, photo_id FROM ({_wanted(named_only=named_only)})"
+    def outdated(self, *, unnamed_photos: int | None) -> set[int]:
+        """Return the people whose recorded links are not those of their photos as they are now; see `wanted`."""
+        wanted = f"SELECT id AS person_id, photo_id FROM ({_wanted(unnamed_photos)})"
         recorded = "SELECT person_id, photo_id FROM links"
         rows = self._db.execute(
             f"SELECT person_id FROM ({wanted} EXCEPT {recorded})"
@@ -207,10 +207,12 @@ class Links(TableAccess):
         )
         return {person_id for (person_id,) in rows}
 
-    def wanted(self, *, named_only: bool, only: Collection[int] | None = None) -> list[tuple[int, str | None, int]]:
+    def wanted(
+        self, *, unnamed_photos: int | None, only: Collection[int] | None = None
+    ) -> list[tuple[int, str | None, int]]:
         """Return (person id, name, photo id) for everything that belongs in a folder now, of everybody or `only` of
-        these people."""
-        return self._db.execute(f"{_wanted(named_only=named_only, only=only)} ORDER BY 1, 3").fetchall()
+        these people. Who has no name needs so many photos; None: and has no folder anyway."""
+        return self._db.execute(f"{_wanted(unnamed_photos, only)} ORDER BY 1, 3").fetchall()
 
     def all(self, only: Collection[int] | None = None) -> list[LinkRow]:
         """Return what was made, for everybody or `only` for these people."""
@@ -268,18 +270,24 @@ class Runs(TableAccess):
         return next(iter(rows), None)
 
 
-def _wanted(*, named_only: bool, only: Collection[int] | None = None) -> str:
+def _wanted(unnamed_photos: int | None, only: Collection[int] | None = None) -> str:
     """Return the query for (id, name, photo_id) of whoever is in a photo of the library, by a face or by the user's
     word, and has a folder."""
     which = f"{LIVING_P} AND NOT p.is_hidden AND {_among('p.id', only)}" + (
-        " AND p.name IS NOT NULL" if named_only else ""
+        " AND p.name IS NOT NULL" if unnamed_photos is None else ""
     )
-    return (
+    wanted = (
         "SELECT p.id, p.name, f.photo_id FROM people p JOIN assignments a ON a.person_id = p.id"
         f" JOIN faces f ON f.id = a.face_id WHERE {which}"
         " AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
         " UNION SELECT p.id, p.name, r.photo_id FROM people p JOIN presences r ON r.person_id = p.id"
         f" WHERE {which} AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = r.photo_id)"
+    )
+    if unnamed_photos is None or unnamed_photos <= 1:
+        return wanted
+    return (
+        f"SELECT id, name, photo_id FROM (SELECT *, COUNT(*) OVER (PARTITION BY id) AS n_photos FROM ({wanted}))"
+        f" WHERE name IS NOT NULL OR n_photos >= {int(unnamed_photos)}"
     )
 
 

@@ -19,6 +19,15 @@ from facewatch.text import is_harmless
 LinkKind = Literal["symlink", "hardlink", "copy"]
 Entries = Mapping[str, "FolderEntry"]
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the people folder looks like, as the settings say."""
+
+    kind: LinkKind = "symlink"
+    unnamed_photos: int | None = 1
+    """Photos that somebody without a name needs to have a folder; None: nobody without a name has one."""
+
+
 _MTIME_SLACK_NS = 2_000_000_000
 """FAT keeps times to two seconds, so a copy may come back with a slightly different one."""
 

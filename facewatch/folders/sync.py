@@ -27,6 +27,7 @@ from facewatch.folders.model import (
     Plan,
     RecordedLink,
     RemoveLink,
+    Shape,
     WantedFolder,
     WantedLink,
     fits_folder,
@@ -107,16 +108,15 @@ class PeopleFolder:
         catalog: Catalog,
         root: Path,
         *,
-        kind: LinkKind,
-        named_only: bool,
+        shape: Shape,
         before_sync: Callable[[], None] = lambda: None,
     ) -> None:
         """`before_sync` is called before it is asked what the catalog wants of it."""
         self.root = root
         self._catalog = catalog
         self._before_sync = before_sync
-        self._kind: LinkKind = kind
-        self._named_only = named_only
+        self._shape = shape
+        self._kind: LinkKind = shape.kind
         self._is_checked = False
         self._asker = Asker()
         self._is_believed_deleted = False
@@ -151,7 +151,7 @@ class PeopleFolder:
 
     def outdated(self) -> set[int]:
         """Return who needs another folder or other links, by what is on record; the disk is not read."""
-        people = self._catalog.links.outdated(named_only=self._named_only)
+        people = self._catalog.links.outdated(unnamed_photos=self._shape.unnamed_photos)
         for person in self._catalog.people.all():
             if person.folder and not fits_folder(person.id, person.name, person.folder):
                 people.add(person.id)
@@ -159,7 +159,7 @@ class PeopleFolder:
 
     def on(self, catalog: Catalog) -> PeopleFolder:
         """Return the same folder as another catalog, a snapshot for instance, has it."""
-        return PeopleFolder(catalog, self.root, kind=self._kind, named_only=self._named_only)
+        return PeopleFolder(catalog, self.root, shape=self._shape)
 
     def sync(self, only: Collection[int] | None = None, *, is_repair: bool = False) -> Applied:
         """Bring the people folder in line with the catalog, for everybody or `only` of these. What somebody did in it
@@ -256,7 +256,7 @@ class PeopleFolder:
     def _everybody(self) -> set[int]:
         """Return all people who have a folder, or may get one."""
         links = self._catalog.links
-        wanted = {person_id for person_id, _, _ in links.wanted(named_only=self._named_only)}
+        wanted = {person_id for person_id, _, _ in links.wanted(unnamed_photos=self._shape.unnamed_photos)}
         return wanted | links.folders().keys() | {row.person_id for row in links.all()}
 
     def _intact(self, only: Collection[int]) -> _Known | None:
@@ -386,7 +386,7 @@ class PeopleFolder:
         return Linked(row.person_id, row.photo_id)
 
     def _wanted_folders(self, only: Collection[int] | None) -> list[WantedFolder]:
-        rows = self._catalog.links.wanted(named_only=self._named_only, only=only)
+        rows = self._catalog.links.wanted(unnamed_photos=self._shape.unnamed_photos, only=only)
         sources = self._catalog.files.sources(None if only is None else {photo_id for _, _, photo_id in rows})
         wanted: dict[int, tuple[str | None, list[WantedLink]]] = {}
         for person_id, name, photo_id in rows:

@@ -38,6 +38,7 @@ from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar
 from facewatch.fs.mounts import is_folder, is_network
 from facewatch.fs.sidecar import beside
+from facewatch.settings import people_shape_of
 from facewatch.types import written_at
 
 if TYPE_CHECKING:
@@ -376,13 +377,11 @@ def agreement(case: Case) -> Iterator[Finding]:
     if len(case.links) > MOST_PLANNED and not case.is_deep:
         yield from _names(case)
         return
-    config = case.config
     folder = PeopleFolder(
         # A plan is made by reading alone, which is all that this one can do.
         cast("Catalog", case.catalog),
         case.people,
-        kind=config["folders.link"],
-        named_only=not config["folders.unnamed"],
+        shape=people_shape_of(case.config),
     )
     try:
         plan = folder.plan()

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from facewatch.people.photos.finder import PhotoFinder
     from facewatch.people.portraits import FaceCrops
     from facewatch.people.recluster import Reclusterer
+    from facewatch.people.references import References
     from facewatch.people.resemblance import Resemblance
     from facewatch.people.review.listing import QuestionList
     from facewatch.people.review.questions import Question, Subset
@@ -227,6 +228,14 @@ class App:
         folder = ExportFolder(self.catalog, root, form, people=self.folder.root)
         cutters = OnDemand[PictureWorkers](lambda: workers or self.picture_workers(n_workers_of(self.config)))
         return Exporter(self.catalog, self.photos(), folder, cutters)
+
+    def references(self) -> References:
+        """Return what takes reference pictures over."""
+        from facewatch.people.references import References
+
+        return References(
+            self.catalog, self.engine, self.identities, self.workers, self.corrections, self.libraries.roots
+        )
 
     def review(self) -> Review:
         """Return the open questions, whose answers are followed as any correction is.

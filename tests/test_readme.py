@@ -233,7 +233,7 @@ def words_said() -> Iterator[str]:
 def command_of(words: list[str]) -> tuple[click.Command | None, list[str]]:
     """Return the command that words begin with, and the words behind it."""
     command: click.Command = facewatch
-    while words and isinstance(command, click.Group):
+    while words and hasattr(command, "commands"):
         word = SECOND_WORDS.get(words[0], words[0])
         if word not in command.commands:
             break

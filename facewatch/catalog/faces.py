@@ -29,6 +29,9 @@ BY_RUN = "IN ('auto', 'cluster')"
 IN_LIBRARY = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = f.photo_id)"
 """Of a face f, for SQL: whether some file holds its photo."""
 
+_IS_KNOWN = f"({IN_LIBRARY} OR (a.person_id IS NOT NULL AND t.is_reference))"
+"""The same, or that it shows who somebody is; photos are t, assignments a."""
+
 _ROWS_AT_ONCE = 8192
 
 _UNMARKED = "NOT EXISTS (SELECT 1 FROM marks WHERE marks.face_id = f.id)"
@@ -229,13 +232,15 @@ class Faces(TableAccess):
         people: Collection[int] | None = None,
         faces: Collection[int] | None = None,
         is_assigned: bool = False,
+        with_references: bool = False,
     ) -> FaceTable:
         """Return all faces of photos that are in the library as arrays, in order of their ids.
 
         Or those of one photo, of these people (NOBODY: the pool), of these ids, or of anybody (`is_assigned`). Faces
-        that a user took out (`Mark`) are not among them.
+        that a user took out (`Mark`) are not among them; faces of somebody in references that lie in no library are
+        with `with_references`.
         """
-        where, arguments = _chosen(photo_id, people, faces, is_assigned=is_assigned)
+        where, arguments = _chosen(photo_id, people, faces, is_assigned=is_assigned, with_references=with_references)
         # Ordered as the index of the embeddings is, so that SQLite need not sort the vectors; but it would go through
         # all of that for the few faces of a photo.
         order = "e.face_id" if photo_id is None else "f.id"
@@ -253,6 +258,7 @@ class Faces(TableAccess):
         vectors_of: Callable[[NDArray[np.int64]], NDArray[np.float32]],
         *,
         people: Collection[int] | None = None,
+        with_references: bool = False,
     ) -> FaceTable:
         """Return all faces, or those of these people, as `load` does, with vectors that the caller has: in a third of
         the time, and no vector takes its room in memory twice.
@@ -260,7 +266,7 @@ class Faces(TableAccess):
         Args:
             vectors_of: returns those of faces, of which the ids are ascending, shape (n_faces, n_dims).
         """
-        where, arguments = _chosen(None, people, None, is_assigned=False)
+        where, arguments = _chosen(None, people, None, is_assigned=False, with_references=with_references)
         # Some long texts are read five times as fast as a row a face.
         columns = self._db.execute(
             "SELECT json_group_array(id), json_group_array(photo_id), json_group_array(person_id),"
@@ -437,10 +443,17 @@ class Faces(TableAccess):
 
 
 def _chosen(
-    photo_id: int | None, people: Collection[int] | None, faces: Collection[int] | None, *, is_assigned: bool
+    photo_id: int | None,
+    people: Collection[int] | None,
+    faces: Collection[int] | None,
+    *,
+    is_assigned: bool,
+    with_references: bool,
 ) -> tuple[str, list[object]]:
     """Return the condition of `Faces.load` on faces f and assignments a, and its arguments."""
-    where, arguments = ("f.photo_id = ?", list[object]([photo_id])) if photo_id is not None else (IN_LIBRARY, [])
+    where, arguments = (_IS_KNOWN if with_references else IN_LIBRARY), list[object]()
+    if photo_id is not None:
+        where, arguments = "f.photo_id = ?", [photo_id]
     if people is not None:
         # By ids of faces, so that SQLite begins with these few and not with all faces.
         theirs = "f.id IN (SELECT face_id FROM assignments WHERE person_id IN (SELECT value FROM json_each(?)))"

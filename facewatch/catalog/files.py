@@ -443,6 +443,13 @@ class Photos(TableAccess):
         )
         return dict(rows.fetchall())
 
+    def set_reference(self, photo_ids: Iterable[int]) -> None:
+        """These show who somebody is, also while no file of a library holds them."""
+        self._db.execute(
+            "UPDATE photos SET is_reference = 1 WHERE id IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(photo_ids))],
+        )
+
     def set_orientations(self, orientations: Mapping[int, int]) -> None:
         self._db.conn.executemany(
             "UPDATE photos SET orientation = ? WHERE id = ?",

@@ -631,3 +631,12 @@ def _names_from_files(db: Database) -> None:
         "ALTER TABLE metadata ADD COLUMN taken TEXT /* read: the `said` that was last compared with the catalog, and"
         " taken over as far as it was to be; NULL: none yet */ NULL"
     )
+
+
+@MIGRATIONS(name="0017_references")
+def _references(db: Database) -> None:
+    """Let pictures show who somebody is that lie in no library."""
+    db.execute(
+        "ALTER TABLE photos ADD COLUMN is_reference INTEGER /* 1: given to show who somebody is: its faces that belong"
+        " to somebody are compared with others, also while no file of a library holds it */ NOT NULL DEFAULT 0"
+    )

@@ -252,10 +252,10 @@ _TAKEN = "COALESCE(p.taken_at, '')"
 _IS_HERE = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = p.id)"
 
 _IS_LOST = (
-    f"(NOT {_IS_HERE} AND NOT EXISTS (SELECT 1 FROM faces b JOIN lineage l ON l.before_id = b.id"
+    f"(NOT {_IS_HERE} AND NOT p.is_reference AND NOT EXISTS (SELECT 1 FROM faces b JOIN lineage l ON l.before_id = b.id"
     " JOIN faces n ON n.id = l.face_id JOIN files ON files.photo_id = n.photo_id WHERE b.photo_id = p.id))"
 )
-"""Whether no file holds a photo p, nor what it became when it was edited."""
+"""Whether no file holds a photo p any more, nor what it became when it was edited."""
 
 _IS_FACE = "f.is_current AND NOT EXISTS (SELECT 1 FROM marks WHERE marks.face_id = f.id AND marks.mark = 'not_a_face')"
 """Whether a face f counts as one."""

@@ -24,6 +24,7 @@ from facewatch.cli import (  # noqa: F401 - they add their commands to the group
     init,
     models,
     people,
+    people_files,
     photos,
     presence,
     recluster,

@@ -14,7 +14,16 @@ import click
 from facewatch.cli.asking import is_confirmed, is_somebody_there
 from facewatch.cli.faces import crops_of, draw_people, screen_here
 from facewatch.cli.output import echo, print_json, print_table, progress_bar
-from facewatch.cli.program import PROGRAM, VARIABLE, State, called_from_anywhere, command, json_option, pass_state
+from facewatch.cli.program import (
+    PROGRAM,
+    VARIABLE,
+    CommandWithWords,
+    State,
+    called_from_anywhere,
+    command,
+    json_option,
+    pass_state,
+)
 from facewatch.errors import LibraryError
 
 if TYPE_CHECKING:
@@ -26,7 +35,7 @@ if TYPE_CHECKING:
     from facewatch.types import Progress
 
 
-@command("people", "List the people found.")
+@command("people", "List the people found.", cls=CommandWithWords)
 @click.argument("who", nargs=-1)
 @click.option("--look-alikes", "are_look_alikes", is_flag=True, help="List pairs of named people who look alike.")
 @click.option("--table", "is_table", is_flag=True, help="Print the table even if faces can be drawn.")
@@ -58,6 +67,8 @@ def people(
 
     A terminal that can draw faces (see `facewatch review`) shows those of the people with the most photos instead.
 
+    `facewatch people import` takes over who people are from pictures of them.
+
     \b
     Example:
       facewatch people
@@ -65,6 +76,7 @@ def people(
       facewatch people --table
       facewatch people --contact-sheet
       facewatch people --look-alikes
+      facewatch people import ~/Portraits
     """
     from facewatch.people.portraits import shown_people
     from facewatch.presentation import catalog as words

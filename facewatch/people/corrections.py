@@ -29,6 +29,7 @@ from facewatch.people.lookup import (
 )
 from facewatch.people.name_taking import NameTaker
 from facewatch.people.record import Decided, Result
+from facewatch.people.reference_taking import ReferenceTaker
 from facewatch.text import plural
 
 _NOBODYS = "one of these faces belongs to nobody now"
@@ -45,7 +46,7 @@ class Renamed:
     decided: Decided
 
 
-class Decisions(Additions, NameTaker):
+class Decisions(Additions, NameTaker, ReferenceTaker):
     """Applies and journals them."""
 
     # --- people ---

@@ -131,8 +131,8 @@ class Identities:
         engine_id, n_dims = self._engine.id, self._engine.info.n_dims
         vectors = self._vectors_of(engine_id)
         if vectors is None:
-            return self._catalog.faces.load(engine_id, n_dims=n_dims, is_assigned=True)
-        return all_faces(self._catalog, engine_id, n_dims, vectors)
+            return self._catalog.faces.load(engine_id, n_dims=n_dims, is_assigned=True, with_references=True)
+        return all_faces(self._catalog, engine_id, n_dims, vectors, with_references=True)
 
     def _filled(self, known: FaceTable) -> Gallery:
         """Return a gallery of faces that belong to somebody."""
@@ -246,8 +246,9 @@ class Identities:
         return self._filled(self._faces_of(people))
 
     def _faces_of(self, people: Collection[int]) -> FaceTable:
-        engine_id = self._engine.id
-        return all_faces(self._catalog, engine_id, self._engine.info.n_dims, self._vectors_of(engine_id), people=people)
+        engine_id, n_dims = self._engine.id, self._engine.info.n_dims
+        vectors = self._vectors_of(engine_id)
+        return all_faces(self._catalog, engine_id, n_dims, vectors, people=people, with_references=True)
 
     def _vectors(self) -> Vectors:
         """Return those of all faces, or of those that belong to nobody."""

@@ -163,7 +163,7 @@ class Comparing:
     ) -> None:
         """`gallery` returns that of the engine in use, nobody else's: faces leave it for a moment. `n_ranked` is how
         many people it compares; without `normalisation` nothing is said of strangers."""
-        self._load = partial(catalog.faces.load, engine_id, n_dims=n_dims)
+        self._load = partial(catalog.faces.load, engine_id, n_dims=n_dims, with_references=True)
         self._gallery = cache(gallery)
         # Made while nobody has left the gallery, so that what is said of a face does not depend on the others.
         self._strangers = cache(lambda: self._gallery().strangers(normalisation) if normalisation else None)

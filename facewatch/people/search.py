@@ -425,16 +425,19 @@ def all_faces(
     vectors: Vectors | None,
     *,
     people: Collection[int] | None = None,
+    with_references: bool = False,
 ) -> FaceTable:
-    """Return all faces of the library, or those of these people, as this engine sees them.
+    """Return all faces of the library, or those of these people, as this engine sees them; see `Faces.load`.
 
     Args:
         vectors: those of all faces by this engine; None, or where some are not among them: they are read.
     """
     if vectors is not None:
         with suppress(KeyError):
-            return catalog.faces.load_with(engine_id, lambda ids: _vectors_of(ids, vectors), people=people)
-    return catalog.faces.load(engine_id, n_dims=n_dims, people=people)
+            return catalog.faces.load_with(
+                engine_id, lambda ids: _vectors_of(ids, vectors), people=people, with_references=with_references
+            )
+    return catalog.faces.load(engine_id, n_dims=n_dims, people=people, with_references=with_references)
 
 
 def _vectors_of(ids: Ints, vectors: Vectors) -> Floats:

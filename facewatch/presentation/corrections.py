@@ -234,13 +234,20 @@ def _done(entry: Entry, *, has_ids: bool) -> str:
         "draw": f"{n_faces} added" + (f", of {who}" if who else ""),
         "present": f"{who} in {n_photos} without a face",
         "absent": f"{who} not in {n_photos} after all",
-        "import": f"names from files taken over, of {plural(data.get('n_spoken', 0), 'photo')}{let_go}",
+        "import": _imported(data) + let_go,
         "audit": f"faults fixed, {n_faces} moved",
         "undo": f"undo of {', '.join(map(ids.decision, data.get('undone', ())))}",
         "redo": f"redo of {', '.join(map(ids.decision, data.get('redone', ())))}",
         "recluster": _regrouped(data),
     }
     return sentences.get(entry.action, entry.action)
+
+
+def _imported(data: Mapping[str, Any]) -> str:
+    n = data.get("n_spoken", 0)
+    if data.get("source") == "references":
+        return f"{plural(n, 'picture')} of people taken over"
+    return f"names from files taken over, of {plural(n, 'photo')}"
 
 
 def _regrouped(data: Mapping[str, Any]) -> str:

@@ -297,8 +297,9 @@ SETTINGS = (
     Setting(
         "folders.link",
         "symlink",
-        "How a photo gets into a person's folder: a symlink, a hard link, or a copy.",
-        _choice("symlink", "hardlink", "copy"),
+        "How a photo gets into a person's folder: a symlink, a hard link, a copy, or a reflink: a copy that takes no "
+        "room (Btrfs, XFS).",
+        _choice("symlink", "hardlink", "copy", "reflink"),
     ),
     Setting("folders.unnamed", True, 'Make folders for unnamed people too, under "_unnamed".', _yes_no),
     Setting(

@@ -919,6 +919,16 @@ def test_a_file_system_without_links_is_told(scanned: Library, kind: str) -> Non
     assert 'link = "copy"' in finding.remedy
 
 
+def test_a_file_system_without_reflinks_is_told(scanned: Library) -> None:
+    def told(system: str) -> list[str]:
+        mounts = (Mounted("/", system),)
+        seen = look(scanned, {"folders.link": "reflink"}, mounts=lambda: mounts)
+        return [finding.text for finding in seen.findings if "reflink" in finding.text]
+
+    assert told("ext4") == [f"{scanned.people}: on ext4, which cannot hold a reflink"]
+    assert told("btrfs") == []
+
+
 def test_hard_links_between_two_disks_are_told(scanned: Library) -> None:
     shm = Path("/dev/shm")
     if not shm.is_dir() or shm.stat().st_dev == scanned.base.stat().st_dev:

@@ -28,6 +28,8 @@ from facewatch.folders.apply import apply
 from facewatch.folders.check import check_people_folder
 from facewatch.folders.disk import LinkMaker, make_link, read_disk
 from facewatch.folders.model import (
+    COPIES,
+    LINK_KINDS,
     Applied,
     LinkKind,
     MakeLink,
@@ -41,6 +43,11 @@ from facewatch.folders.model import (
 from facewatch.folders.plan import plan
 
 KINDS: tuple[LinkKind, ...] = ("symlink", "hardlink", "copy")
+
+
+def sharing(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
+    """Make links as usual, but reflinks as copies: few file systems hold them."""
+    make_link("copy" if kind == "reflink" else kind, target, name, target_fd=target_fd, dir_fd=dir_fd)
 
 
 class CrashError(Exception):
@@ -150,7 +157,7 @@ class World:
 
     def run(self, *wanted: WantedFolder) -> Applied:
         """Plan and apply; afterwards there is nothing left to do."""
-        done = apply(self.plan(wanted), self.people, kind=self.kind, ledger=self.ledger)
+        done = apply(self.plan(wanted), self.people, kind=self.kind, ledger=self.ledger, make_link=sharing)
         assert self.plan(wanted).describe() == []
         return done
 
@@ -361,12 +368,13 @@ def test_a_renamed_photo_renames_its_link(each_kind: World) -> None:
 
 def test_another_kind_of_link_replaces_all(tmp_path: Path) -> None:
     world = World(tmp_path)
-    for kind in (*KINDS, *reversed(KINDS)):
+    for kind in (*LINK_KINDS, *reversed(LINK_KINDS)):
         world.kind = kind
         world.run(world.person(5, "Anna", "a.jpg"))
         made = world.people / "Anna" / "a.jpg"
         assert made.is_symlink() == (kind == "symlink")
-        assert made.samefile(world.photos / "a.jpg") == (kind != "copy")
+        assert made.samefile(world.photos / "a.jpg") == (kind not in COPIES)
+        assert [link.stamp.partition(":")[0] for link in world.ledger.links.values()] == [kind]
 
 
 def test_an_edited_photo_keeps_its_hard_link(tmp_path: Path) -> None:
@@ -1094,16 +1102,54 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
         check_people_folder(tmp_path / "People", "library 1", "symlink")
 
 
+def refusing(number: int, *kinds: LinkKind) -> LinkMaker:
+    """Return what fails to make links of these kinds, and makes those of others; reflinks as copies."""
+
+    def make(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
+        if kind in kinds:
+            raise OSError(number, os.strerror(number))
+        sharing(kind, target, name, target_fd=target_fd, dir_fd=dir_fd)
+
+    return make
+
+
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES])
-def test_a_disk_without_such_links_names_the_setting(tmp_path: Path, number: int) -> None:
-    with pytest.raises(FolderError, match=r'cannot hold a symlink \(.+\): set link = "hardlink" or "copy"'):
-        check_people_folder(tmp_path, "library 1", "symlink", make_link=failing(number))
+def test_a_disk_without_such_links_names_the_kinds_that_it_can_hold(tmp_path: Path, number: int) -> None:
+    def check(*kinds: LinkKind) -> None:
+        check_people_folder(tmp_path, "library 1", kinds[0], make_link=refusing(number, *kinds))
+
+    with pytest.raises(
+        FolderError, match=r'cannot hold a symlink \(.+\): set link = "hardlink" or "reflink" or "copy"'
+    ):
+        check("symlink")
+    with pytest.raises(FolderError, match=r'cannot hold a reflink \(.+\): set link = "copy"$'):
+        check("reflink", "symlink", "hardlink")
+    with pytest.raises(FolderError, match=r"cannot hold a copy \(.+\): choose another people folder"):
+        check("copy", "symlink", "hardlink", "reflink")
     assert inside(tmp_path) == [".facewatch"]
 
 
-def test_hard_links_across_file_systems_name_the_setting(tmp_path: Path) -> None:
-    with pytest.raises(FolderError, match=r'on one file system, .+: set link = "symlink" or "copy"'):
-        check_people_folder(tmp_path, "library 1", "hardlink", make_link=failing(errno.EXDEV))
+@pytest.mark.parametrize(("kind", "called"), [("hardlink", "hard links"), ("reflink", "reflinks")])
+def test_links_that_need_one_file_system_say_so(tmp_path: Path, kind: LinkKind, called: str) -> None:
+    maker = refusing(errno.EXDEV, "hardlink", "reflink")
+    with pytest.raises(FolderError, match=rf'{called} need .+ on one file system, .+: set link = "symlink" or "copy"'):
+        check_people_folder(tmp_path, "library 1", kind, make_link=maker)
+
+
+def test_a_reflink_shares_what_the_photo_holds_or_is_refused(tmp_path: Path) -> None:
+    """Nothing is copied where a file system cannot do that (ext4), or another one is asked for it."""
+    world = World(tmp_path, "reflink")
+    todo = world.plan([world.person(1, "Anna", "a.jpg")])
+    done = apply(todo, world.people, kind="reflink", ledger=world.ledger)
+    made, source = world.people / "Anna" / "a.jpg", world.photos / "a.jpg"
+    if done.faults:
+        assert re.fullmatch(r"cannot make Anna/a\.jpg -> .+: Operation not supported", done.faults[0])
+        assert world.names() == []
+        assert world.ledger.links == {}
+    else:
+        assert (made.read_bytes(), made.stat().st_mtime_ns) == (source.read_bytes(), source.stat().st_mtime_ns)
+        assert not made.samefile(source)
+        assert world.plan([world.person(1, "Anna", "a.jpg")]).is_empty
 
 
 # Names ---------------------------------------------------------------------------------------------------------------

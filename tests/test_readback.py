@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewatch.folders.model import FolderEntry, RecordedLink
+from facewatch.folders.model import FolderEntry, LinkKind, RecordedLink
 from facewatch.folders.readback import (
     FEW,
     Doubt,
@@ -286,6 +286,21 @@ def test_of_two_missing_links_that_look_alike_nobody_knows_which_was_moved(here:
     here.move("Anna/1.jpg", "Clara/1.jpg")
     here.delete("Ben/1.jpg")
     assert [type(one) for one in here.seen()] == [LinkGone, LinkGone, PhotoDropped]
+
+
+@pytest.mark.parametrize("kind", ["copy", "reflink"])
+def test_a_copy_is_known_by_its_size_and_time_and_if_it_was_touched_by_its_content(here: Place, kind: LinkKind) -> None:
+    here.tree["Anna/2.jpg"] = old = FolderEntry("file", size=7, mtime_ns=5)
+    link = dataclasses.replace(here.link("Anna/2.jpg"), stamp=old.stamp(kind))
+    here.links = [link, *(one for one in here.links if one.link_id != link.link_id)]
+    assert here.seen() == []
+    here.move("Anna/2.jpg", "Ben/other.jpg")
+    assert here.seen() == [LinkMoved(link, "Ben/other.jpg", link.stamp, 2)]
+    here.move("Ben/other.jpg", "Anna/2.jpg")
+    touched = here.tree["Anna/2.jpg"] = FolderEntry("file", size=7, mtime_ns=5_000_000_000)
+    view = dataclasses.replace(here.view(), photos={"Anna/2.jpg": 2})
+    seen = read_back(here.links, here.folders, view, most_changes=200)
+    assert seen.observations == (LinkKept(link, "Anna/2.jpg", touched.stamp(kind)),)
 
 
 def test_a_file_where_a_link_stood_is_an_edited_copy(here: Place) -> None:

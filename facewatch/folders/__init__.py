@@ -10,7 +10,7 @@ disk may be ahead of the record, never behind; the next plan recognises what was
 that it is not wanted any more by then, what is about to be done is recorded before (see `resume`). What a record calls
 ours is ours only while the entry still bears its stamp, and only that is ever removed:
 
-    symlink:<target>   hardlink:<inode>   copy:<size>:<mtime in ns>
+    symlink:<target>   hardlink:<inode>   copy:<size>:<mtime in ns>   reflink:<the same>
 
 Nothing is done by path: every folder below the people folder is entered by its own name, never through a link, and
 what is made in one that is moved away meanwhile is taken back (see `disk`). So nobody can lead the way out.

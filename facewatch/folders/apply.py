@@ -237,7 +237,7 @@ class _Work:
         return stamp
 
     def _link_file(self, source: str, name: str, dir_fd: int) -> None:
-        """Make a hard link to a file or a copy of it."""
+        """Make a hard link to a file, or a copy of it."""
         with opened_folder_of(source, self._libraries) as folder:
             if self._kind == "hardlink":
                 self._make("hardlink", os.path.basename(source), name, target_fd=folder, dir_fd=dir_fd)
@@ -247,7 +247,7 @@ class _Work:
     def _copy(self, source: str, source_fd: int, name: str, dir_fd: int) -> None:
         """Make a copy that has its name only when it is whole."""
         try:
-            self._make("copy", source, PART, target_fd=source_fd, dir_fd=self._opened.top)
+            self._make(self._kind, source, PART, target_fd=source_fd, dir_fd=self._opened.top)
             rename_apart(PART, name, old_fd=self._opened.top, new_fd=dir_fd)
         except OSError:
             self.discard_part()

@@ -13,7 +13,7 @@ from pathlib import Path
 from facewatch.errors import FolderError
 from facewatch.folders.apply import refusal
 from facewatch.folders.disk import LinkMaker, OpenedFolder, make_link, opened_folder_of
-from facewatch.folders.model import MARKER, PART, LinkKind
+from facewatch.folders.model import LINK_KINDS, MARKER, PART, LinkKind
 from facewatch.fs.atomic import UNSUPPORTED, exists, rename_apart, write_part
 from facewatch.fs.beneath import open_file
 from facewatch.fs.mounts import is_folder
@@ -42,7 +42,8 @@ def check_people_folder(
     """Make the folder if it is not there, mark it as this library's, and try out that kind of link.
 
     Args:
-        sample: a photo of the library, to try a hard link to; without it one inside the people folder is tried.
+        sample: a photo of the library, to try a hard link to, or a reflink of; without it one inside the people
+            folder is tried.
 
     Raises:
         FolderError: it belongs to another library, cannot be written, or cannot hold that kind of link.
@@ -59,11 +60,12 @@ def check_people_folder(
             raise refusal(root, error) from error
         _check_marker(opened.top, root, library_id)
         try:
-            _try_link(kind, sample if kind == "hardlink" else None, opened.top, make_link)
+            _try_link(kind, sample, opened.top, make_link)
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise refusal(root, error) from error
-            raise FolderError(f"{root}: {link_fault(kind, error)}") from error
+            others = [other for other in LINK_KINDS if _can_hold(other, sample, opened.top, make_link)]
+            raise FolderError(f"{root}: {link_fault(kind, error, others)}") from error
 
 
 def check_apart(root: Path, libraries: Iterable[Path], people: Path) -> None:
@@ -199,11 +201,11 @@ def _check_marker(top: int, root: Path, library_id: str) -> None:
 
 
 def _try_link(kind: LinkKind, sample: Path | None, top: int, make_link: LinkMaker) -> None:
-    """Make a link to the sample, or to the marker, and remove it."""
+    """Make a link to the sample if that must be on the same file system, or else to the marker, and remove it."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_PROBE, dir_fd=top)
     try:
-        if sample is None:
+        if sample is None or kind not in _ON_ONE_FILE_SYSTEM:
             make_link(kind, MARKER, _PROBE, target_fd=top, dir_fd=top)
         else:
             with opened_folder_of(os.fspath(sample)) as folder:
@@ -213,10 +215,21 @@ def _try_link(kind: LinkKind, sample: Path | None, top: int, make_link: LinkMake
             os.unlink(_PROBE, dir_fd=top)
 
 
-def link_fault(kind: LinkKind, error: OSError) -> str:
-    """Return why a folder cannot hold that kind of link, and what to set instead."""
-    others = [f'"{other}"' for other in ("symlink", "hardlink", "copy") if other != kind]
+_ON_ONE_FILE_SYSTEM = {"hardlink": "hard links", "reflink": "reflinks"}
+
+
+def _can_hold(kind: LinkKind, sample: Path | None, top: int, make_link: LinkMaker) -> bool:
+    try:
+        _try_link(kind, sample, top, make_link)
+    except OSError:
+        return False
+    return True
+
+
+def link_fault(kind: LinkKind, error: OSError, others: Iterable[LinkKind] = ("symlink", "hardlink", "copy")) -> str:
+    """Return why a folder cannot hold that kind of link, and which of the others to set instead."""
+    instead = " or ".join(f'"{other}"' for other in others if other != kind)
     fault = f"cannot hold a {kind} ({error.strerror})"
-    if error.errno == errno.EXDEV:
-        fault = "hard links need the folder and the library on one file system, and they are on two"
-    return f"{fault}: set link = {' or '.join(others)}"
+    if error.errno == errno.EXDEV and kind in _ON_ONE_FILE_SYSTEM:
+        fault = f"{_ON_ONE_FILE_SYSTEM[kind]} need the folder and the library on one file system, and they are on two"
+    return f"{fault}: {f'set link = {instead}' if instead else 'choose another people folder'}"

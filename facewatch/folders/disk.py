@@ -12,13 +12,13 @@ import shutil
 import stat
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from facewatch.errors import FolderError
 from facewatch.folders.model import (
@@ -255,7 +255,7 @@ class LinkMaker(Protocol):
 
 
 def make_link(kind: LinkKind, target: str, name: str, *, target_fd: int | None, dir_fd: int) -> None:
-    """Make a symlink of that text, or a hard link to or a copy of that file (see `LinkMaker`)."""
+    """Make a symlink of that text, or a hard link to, a copy or a clone of that file (see `LinkMaker`)."""
     if kind == "symlink":
         os.symlink(target, name, dir_fd=dir_fd)
     elif target_fd is None:
@@ -263,7 +263,7 @@ def make_link(kind: LinkKind, target: str, name: str, *, target_fd: int | None, 
     elif kind == "hardlink":
         _link(target, name, target_fd, dir_fd)
     else:
-        _copy(target, name, target_fd, dir_fd)
+        _copy(target, name, target_fd, dir_fd, _clone if kind == "reflink" else shutil.copyfileobj)
 
 
 def _link(target: str, name: str, target_fd: int, dir_fd: int) -> None:
@@ -273,13 +273,35 @@ def _link(target: str, name: str, target_fd: int, dir_fd: int) -> None:
         raise FileNotFoundError(errno.ENOENT, "not a file", target)
 
 
-def _copy(target: str, name: str, target_fd: int, dir_fd: int) -> None:
+def _copy(target: str, name: str, target_fd: int, dir_fd: int, fill: Callable[[BinaryIO, BinaryIO], None]) -> None:
     with os.fdopen(open_file(target, target_fd), "rb") as source:
         handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
         with os.fdopen(handle, "wb") as copy:
-            shutil.copyfileobj(source, copy)
+            fill(source, copy)
             copy.flush()
             _copy_facts(source.fileno(), handle)
+
+
+def _clone(source: BinaryIO, copy: BinaryIO) -> None:
+    """Let a file share what another holds; a file system that cannot refuses, and nothing is copied instead.
+
+    Raises:
+        OSError: it refuses.
+    """
+    if sys.platform != "linux":
+        raise OSError(errno.EOPNOTSUPP, "facewatch makes reflinks on Linux only")
+    import fcntl
+
+    try:
+        fcntl.ioctl(copy.fileno(), _FICLONE, source.fileno())
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EINVAL):  # not known there, or not for files of this kind
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP)) from error
+        raise
+
+
+_FICLONE = 0x40049409
+"""Of ioctl_ficlone(2), as x86 and ARM number it; the module fcntl names it from Python 3.12 on."""
 
 
 def _copy_facts(source: int, copy: int) -> None:

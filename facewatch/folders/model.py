@@ -16,8 +16,14 @@ from typing import Literal, Protocol
 from facewatch.ids import label_of
 from facewatch.text import is_harmless
 
-LinkKind = Literal["symlink", "hardlink", "copy"]
+LinkKind = Literal["symlink", "hardlink", "copy", "reflink"]
+LINK_KINDS: tuple[LinkKind, ...] = ("symlink", "hardlink", "reflink", "copy")
+"""Those that take least room first. A reflink is a copy that shares what it holds with the photo until one of them is
+changed."""
+COPIES = frozenset({"copy", "reflink"})
+"""Kinds that are files of their own, known by their size and time."""
 Entries = Mapping[str, "FolderEntry"]
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -76,8 +82,9 @@ class FolderEntry:
 
     def stamp(self, kind: LinkKind) -> str:
         """Return the stamp of this entry, taken for a link of that kind."""
-        text = {"symlink": self.target, "hardlink": f"{self.inode}", "copy": f"{self.size}:{self.mtime_ns}"}[kind]
-        return f"{kind}:{text}"
+        if kind in COPIES:
+            return f"{kind}:{self.size}:{self.mtime_ns}"
+        return f"{kind}:{self.target if kind == 'symlink' else self.inode}"
 
     def bears(self, stamp: str) -> bool:
         """True when this is still what the stamp was taken from."""

@@ -265,7 +265,7 @@ class PhotoFolder:
         with suppress(FileNotFoundError):
             os.unlink(_PART, dir_fd=top)
         try:
-            self._make_link("copy", source, _PART, target_fd=folder, dir_fd=top)
+            self._make_link(self._kind, source, _PART, target_fd=folder, dir_fd=top)
             rename_apart(_PART, name, old_fd=top, new_fd=top)
         except OSError:
             with suppress(OSError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from facewatch.folders.model import Entries, FolderEntry, RecordedLink
+from facewatch.folders.model import COPIES, LINK_KINDS, Entries, FolderEntry, LinkKind, RecordedLink
 
 MOST_SHARE = 0.1
 """What part of all links may have changed at once, so that it is still believed that a person did it ..."""
@@ -381,8 +381,8 @@ class _Reader:
             self._left.pop(path, None)
             if path in self._view.leftovers:
                 yield LinkLost(link, entry.stamp("copy"))
-            elif self._view.photos.get(path) == link.photo_id and link.stamp.startswith("copy:"):
-                yield LinkKept(link, path, entry.stamp("copy"))
+            elif self._view.photos.get(path) == link.photo_id and (kind := _copied_as(link)) is not None:
+                yield LinkKept(link, path, entry.stamp(kind))
             else:
                 yield LinkReplaced(link)
 
@@ -537,7 +537,12 @@ def _name(path: str) -> str:
 def _key_of_stamp(stamp: str) -> tuple[str, str]:
     """Return what an entry has in common with a stamp that it bears; see `_keys_of_entry`."""
     kind, _, text = stamp.partition(":")
-    return kind, text.partition(":")[0] if kind == "copy" else text
+    return ("copy", text.partition(":")[0]) if kind in COPIES else (kind, text)
+
+
+def _copied_as(link: RecordedLink) -> LinkKind | None:
+    """Return what kind of copy a link is; None: none."""
+    return next((kind for kind in LINK_KINDS if kind in COPIES and link.stamp.startswith(f"{kind}:")), None)
 
 
 def _keys_of_entry(entry: FolderEntry) -> tuple[tuple[str, str], ...]:

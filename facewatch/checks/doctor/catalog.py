@@ -286,6 +286,11 @@ PEOPLE = "people folder"
 WITHOUT_LINKS = frozenset({"vfat", "fat", "msdos", "exfat", "fuse.exfat", "umsdos"})
 """File systems that hold neither symlinks nor hard links."""
 
+WITHOUT_REFLINKS = frozenset(
+    {"ext2", "ext3", "ext4", "f2fs", "jfs", "reiserfs", "tmpfs", "ramfs", "ntfs", "ntfs3", "fuseblk", "hfs", "hfsplus"}
+)
+"""Those that hold symlinks and hard links, or may, and no copies that share what they hold."""
+
 PERHAPS_WITHOUT_SYMLINKS = frozenset({"cifs", "smb3", "smbfs", "ntfs", "ntfs3", "fuseblk", "drvfs", "vboxsf"})
 """Those that hold symlinks when they were mounted so, and may not show them to other machines."""
 
@@ -334,14 +339,17 @@ def kind_of_link(case: Case) -> Iterator[Finding]:
     if wanted != "copy" and system in WITHOUT_LINKS:
         what = f"{name}: on {system}, which cannot hold a {wanted}"
         yield broken(PEOPLE, what, 'set link = "copy" under [folders], or put the folder on another disk')
+    elif wanted == "reflink" and system in WITHOUT_REFLINKS:
+        what = f"{name}: on {system}, which cannot hold a reflink"
+        yield broken(PEOPLE, what, 'set link = "symlink", "hardlink" or "copy" under [folders]')
     elif wanted == "symlink" and system in PERHAPS_WITHOUT_SYMLINKS:
         what = f"{name}: on {system}, which holds symlinks only if it was mounted so, and not every machine sees them"
         yield remark(PEOPLE, what, 'if folders stay empty: link = "copy" under [folders]')
-    elif wanted == "hardlink":
+    elif wanted in ("hardlink", "reflink"):
         device = place.stat().st_dev
         for root in case.present_roots:
             if root.stat().st_dev != device:
-                what = f"hard links from {shown(root)} to {name} cannot be made: they are on two file systems"
+                what = f"{wanted}s from {shown(root)} to {name} cannot be made: they are on two file systems"
                 yield broken(PEOPLE, what, 'set link = "symlink" or "copy" under [folders]')
 
 

@@ -119,7 +119,7 @@ def test_an_answer_that_does_not_arrive_is_asked_again(browser: Browser, address
         first = asked(page)
         page.route("**/api/v1/review/answers", lambda route: route.abort())
         page.keyboard.press("h")
-        expect(page.locator("#said p")).to_contain_text("does not answer")
+        expect(page.locator("#said p")).to_contain_text("No answer from facewatch")
         expect(page.locator("#question")).to_have_attribute("data-question", first)
         page.unroute("**/api/v1/review/answers")
         page.keyboard.press("h")

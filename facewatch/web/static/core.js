@@ -9,7 +9,7 @@ export class ApiError extends Error {
   }
 }
 
-const SILENT = "facewatch does not answer; is it still running?";
+const SILENT = "No answer from facewatch; is it still running?";
 
 // Ask the API; `body` makes it a POST. Throws ApiError with the sentence of the server.
 export async function api(path, body, { signal } = {}) {
@@ -59,9 +59,9 @@ export function fail(error) {
   sayFault(error.message);
 }
 
-// Say what went wrong; as a sentence, unless it begins with something's name ("IMG_1.jpg: …").
+// Say what went wrong; as a sentence, unless it begins with a name ("IMG_1.jpg: …").
 export function sayFault(text) {
-  toast(/^[a-z]+ /.test(text) ? text[0].toUpperCase() + text.slice(1) : text, null, { isError: true });
+  toast(/^(?!facewatch)[a-z]+ /.test(text) ? text[0].toUpperCase() + text.slice(1) : text, null, { isError: true });
 }
 
 // --- the page as it is now ---
@@ -240,6 +240,8 @@ export function toast(text, entryId = null, { isError = false, isRedoable = fals
   if (offer) button(offer.label, offer.work);
   if (isRedoable) button("Redo", () => act("/journal/redo"));
   const toasts = document.getElementById("toasts");
+  // The same said twice is said once.
+  [...toasts.querySelectorAll(".error")].find((one) => isError && one.textContent === box.textContent)?.remove();
   toasts.append(box);
   while (toasts.children.length > 3) toasts.firstChild.remove();
   setTimeout(() => box.remove(), 1000 * (isError || offer ? 2 * SECONDS : SECONDS));

@@ -15,7 +15,7 @@ async function search(chosen) {
     photo = await createImageBitmap(chosen).catch(() => null);
     document.querySelectorAll("[data-box]").forEach(cut);
   } catch (error) {
-    fail(error instanceof TypeError ? new ApiError(0, "facewatch does not answer, or the photo cannot be read") : error);
+    fail(error instanceof TypeError ? new ApiError(0, "no answer from facewatch, or the photo cannot be read") : error);
   } finally {
     drop.classList.remove("busy");
     busy.textContent = "";

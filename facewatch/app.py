@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from facewatch.checks.audit import Auditor
     from facewatch.folders.export import ExportForm
     from facewatch.folders.photos import PhotoFolder
+    from facewatch.people.carrier import Carrier
     from facewatch.people.explain import Explainer
     from facewatch.people.exporting import Exporter
     from facewatch.people.face_map import FaceMap
@@ -236,6 +237,12 @@ class App:
         return References(
             self.catalog, self.engine, self.identities, self.workers, self.corrections, self.libraries.roots
         )
+
+    def carrier(self) -> Carrier:
+        """Return what carries who people are out of the catalog, and into it."""
+        from facewatch.people.carrier import Carrier
+
+        return Carrier(self.catalog, self.engine, self.identities, self.corrections, self.libraries.roots)
 
     def review(self) -> Review:
         """Return the open questions, whose answers are followed as any correction is.

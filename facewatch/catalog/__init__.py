@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sqlite_utils import Database
 from facewatch.catalog.assignments import Assignments, Provenance, Rejections
 from facewatch.catalog.backup import Backups, write_backup
 from facewatch.catalog.beside import FilesBeside, UnreadFile
+from facewatch.catalog.carried import CarriedFaces
 from facewatch.catalog.drawn import DrawnBox, DrawnBoxes, DueBox
 from facewatch.catalog.engines import Engines, KnownEngine, PendingPhoto
 from facewatch.catalog.faces import NOBODY, RUNS, FaceRow, Faces, FaceTable, Mark
@@ -33,6 +34,7 @@ from facewatch.catalog.opening import (
     check_place,
     clear_errors,
     connect,
+    connect_reading,
     copy_apart,
     make_durable,
     utc_now,
@@ -56,6 +58,7 @@ __all__ = [
     "Backups",
     "Catalog",
     "Change",
+    "CopiedCatalog",
     "DrawnBox",
     "DueBox",
     "Entry",
@@ -160,6 +163,7 @@ class Catalog(Tables):
         self.tiles = Tiles(self._db)
         self.pictures = PictureSources(self._db)
         self.person_faces = PersonFaces(self._db)
+        self.carried = CarriedFaces(self._db)
 
     def __enter__(self) -> Catalog:
         return self
@@ -287,7 +291,12 @@ class Catalog(Tables):
         with clear_errors(self.path), self.exclusive():
             self._patience.run(self._db.conn, "VACUUM")
 
-    def _migrate(self) -> None:
+    def _pending(self) -> tuple[set[str], list[str]]:
+        """Return which migrations were applied, and which are to be.
+
+        Raises:
+            CatalogError: it is no catalog, or a newer facewatch made it.
+        """
         applied = {migration.name for migration in MIGRATIONS.applied(self._db)}
         pending = [migration.name for migration in MIGRATIONS.pending(self._db)]
         unknown = applied - {migration.name for migration in MIGRATIONS._migrations}
@@ -298,6 +307,10 @@ class Catalog(Tables):
         # The migrations' own table is there when the first migration was cut off.
         if not applied and set(self._db.table_names()) - {MIGRATIONS.migrations_table}:
             raise CatalogError(f"{self.path}: an SQLite file, but not a catalog of facewatch; name another file")
+        return applied, pending
+
+    def _migrate(self) -> None:
+        applied, pending = self._pending()
         if not pending:
             return
         if applied:
@@ -335,6 +348,28 @@ class Snapshot(Catalog):
         # No lock is needed: nobody else has it.
         self._is_exclusive = True
         self._db = copy_apart(catalog._db.conn)
+        self._open_tables()
+
+
+class CopiedCatalog(Catalog):
+    """A private copy of a catalog in a file that is another's, brought up to date; that file is only read."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises CatalogError: it is no catalog, damaged, or made by a newer facewatch."""
+        self.path = path
+        self.now = utc_now
+        self._patience = Patience(path)
+        self._is_exclusive = True
+        with clear_errors(path):
+            with closing(connect_reading(path)) as source:
+                self._db = copy_apart(source)
+            try:
+                if not self._pending()[0]:
+                    raise CatalogError(f"{path}: an SQLite file, but not a catalog of facewatch; name another file")
+                MIGRATIONS.apply(self._db)
+            except BaseException:
+                self._db.close()
+                raise
         self._open_tables()
 
 

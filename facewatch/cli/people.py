@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,12 +17,13 @@ from facewatch.cli.output import echo, print_json, print_table, progress_bar
 from facewatch.cli.program import (
     PROGRAM,
     VARIABLE,
-    CommandWithWords,
+    Command,
     State,
     called_from_anywhere,
     command,
     json_option,
     pass_state,
+    shared_options,
 )
 from facewatch.errors import LibraryError
 
@@ -33,6 +34,32 @@ if TYPE_CHECKING:
     from facewatch.people.identities import Alike
     from facewatch.people.portraits import Portrait
     from facewatch.types import Progress
+
+
+class CommandWithWords(Command):
+    """A command some of whose first arguments are commands of their own, whatever else it takes there."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.commands: dict[str, click.Command] = {}
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args and args[0] in self.commands:
+            return self.commands[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def word_of(group: click.Command, name: str, summary: str) -> Callable[[Callable[..., None]], click.Command]:
+    """A command behind the name of a `CommandWithWords`, with the options that all have."""
+    assert isinstance(group, CommandWithWords)
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        group.commands[name] = click.command(name, cls=Command, short_help=summary)(shared_options(function))
+        return group.commands[name]
+
+    return decorate
 
 
 @command("people", "List the people found.", cls=CommandWithWords)
@@ -67,7 +94,8 @@ def people(
 
     A terminal that can draw faces (see `facewatch review`) shows those of the people with the most photos instead.
 
-    `facewatch people import` takes over who people are from pictures of them.
+    `facewatch people import` takes over who people are, from pictures or another catalog; `facewatch people export`
+    writes it into a file.
 
     \b
     Example:

@@ -334,21 +334,6 @@ class Command(click.Command):
         return super().invoke(context)
 
 
-class CommandWithWords(Command):
-    """A command some of whose first arguments are commands of their own, whatever else it takes there."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.commands: dict[str, click.Command] = {}
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        if args and args[0] in self.commands:
-            return self.commands[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
-
-
 class CommandGroup(click.Group):
     """A group of commands that suggests the one that was probably meant."""
 
@@ -421,17 +406,6 @@ def command(
 
     def decorate(function: Callable[..., None]) -> click.Command:
         return group.command(name, cls=cls, short_help=summary)(shared_options(function))
-
-    return decorate
-
-
-def word_of(group: click.Command, name: str, summary: str) -> Callable[[Callable[..., None]], click.Command]:
-    """A command behind the name of a `CommandWithWords`, with the options that all have."""
-    assert isinstance(group, CommandWithWords)
-
-    def decorate(function: Callable[..., None]) -> click.Command:
-        group.commands[name] = click.command(name, cls=Command, short_help=summary)(shared_options(function))
-        return group.commands[name]
 
     return decorate
 

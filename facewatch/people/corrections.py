@@ -20,6 +20,7 @@ from facewatch.catalog.assignments import split_rule
 from facewatch.errors import DecisionError, NotKnownError
 from facewatch.people.additions import Additions
 from facewatch.people.assigning import NameTakenError
+from facewatch.people.carry_taking import CarryTaker
 from facewatch.people.lookup import (
     NobodyCalledError,
     clean_name,
@@ -46,7 +47,7 @@ class Renamed:
     decided: Decided
 
 
-class Decisions(Additions, NameTaker, ReferenceTaker):
+class Decisions(Additions, NameTaker, ReferenceTaker, CarryTaker):
     """Applies and journals them."""
 
     # --- people ---

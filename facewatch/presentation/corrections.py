@@ -247,6 +247,8 @@ def _imported(data: Mapping[str, Any]) -> str:
     n = data.get("n_spoken", 0)
     if data.get("source") == "references":
         return f"{plural(n, 'picture')} of people taken over"
+    if data.get("source") == "people":
+        return f"{plural(n, 'person', 'people')} taken over from another catalog"
     return f"names from files taken over, of {plural(n, 'photo')}"
 
 

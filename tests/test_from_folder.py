@@ -109,3 +109,43 @@ def test_what_a_sync_that_was_cut_off_has_done_is_nobodys_decision(place: Librar
     assert place.tree().keys() >= before.keys() - {"_unnamed/Person 0003/e.png", "_unnamed/Person 0003/f.png"}
     (place.people / "Anna/a.png").unlink()
     assert "Anna: 1 face rejected" in run("folders").out, "from then on it is somebody's doing again"
+
+
+def dropped(place: Library, who: str, *photos: str) -> None:
+    """Link photos in a folder of somebody, as a file manager does that drops them there."""
+    (place.people / who).mkdir(exist_ok=True)
+    for photo in photos:
+        (place.people / who / photo).symlink_to(place.photos / photo)
+
+
+def test_of_several_faces_of_a_dropped_photo_the_one_is_meant_that_looks_like_the_others(
+    place: Library, run: Any
+) -> None:
+    place.draw("h.png", (7, 0), (4, 1))
+    place.scan()
+    dropped(place, "Dora", "g.png", "h.png")
+    assert "2 faces assigned to Dora, because of links there: Dora/g.png, Dora/h.png" in run("folders").out
+    assert (whose(place)["g.png"], whose(place)["h.png"]) == (["Dora"], [None, "Dora"])
+    assert {"Dora/g.png", "Dora/h.png"} < set(place.tree())
+
+
+def test_somebody_new_is_who_is_on_most_of_the_photos_that_were_dropped(place: Library, run: Any) -> None:
+    place.draw_all({"h": [(7, 0), (5, 0)], "i": [(5, 1), (8, 0)], "j": [(9, 0), (5, 2)]})
+    place.scan()
+    dropped(place, "Emil", "h.png", "i.png", "j.png")
+    run("folders")
+    assert [whose(place)[f"{name}.png"].index("Emil") for name in "hij"] == [1, 0, 1]
+
+
+def test_a_photo_of_which_several_faces_may_be_meant_is_left_for_somebody_to_say(place: Library, run: Any) -> None:
+    place.draw("h.png", (7, 0), (8, 0))
+    place.draw_all({"i": [(5, 1), (6, 0)], "j": [(6, 1), (5, 2)]})
+    place.scan()
+    dropped(place, "Emil", "h.png")
+    dropped(place, "Fritz", "i.png", "j.png")
+    before = whose(place)
+    told = run("folders").out
+    for path, who in (("Emil/h.png", "Emil"), ("Fritz/i.png", "Fritz"), ("Fritz/j.png", "Fritz")):
+        assert f"{path}: left alone, several faces on it may be {who}; `facewatch assign` says which" in told
+    assert whose(place) == before
+    assert (place.people / "Emil/h.png").is_symlink()

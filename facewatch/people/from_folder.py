@@ -39,6 +39,7 @@ from facewatch.folders.readback import (
 from facewatch.folders.sync import Concluded
 from facewatch.people.corrections import Decisions
 from facewatch.people.lookup import name_key
+from facewatch.people.plausible import only_plausible
 from facewatch.people.record import Decided
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ class Conclusions:
     is_away: Callable[[int], bool] = lambda photo_id: False
     """Whether a photo is in no library any more, though the catalog has not noticed: then nothing is meant by it that
     its link is gone."""
+    reach: float = 0.0
+    """The distance up to which two faces are of one person."""
     made: list[Conclusion] = field(default_factory=list, init=False)
     asides: list[LeftAside] = field(default_factory=list, init=False)
     _held: set[int] = field(default_factory=set, init=False)
@@ -292,17 +295,20 @@ class Conclusions:
 
     def _meant(self, receiver: Person | None, dropped: Sequence[PhotoDropped]) -> tuple[list[int], list[PhotoDropped]]:
         """Return the faces that are meant by photos in somebody's folder, and those photos of which that is clear."""
-        faces, clear = [], []
+        options = {one.photo_id: self._options(receiver, one.photo_id) for one in dropped}
+        meant = {photo_id: found[0] for photo_id, found in options.items() if len(found) == 1}
+        several = {photo_id: found for photo_id, found in options.items() if len(found) > 1}
+        who_id = receiver.id if receiver is not None else None
+        meant |= only_plausible(self.catalog, who_id, list(meant.values()), several, self.reach)
+        clear = []
         for one in dropped:
-            options = self._options(receiver, one.photo_id)
-            if len(options) == 1:
-                faces += options
+            if one.photo_id in meant:
                 clear.append(one)
             else:
-                why = Aside.SEVERAL if options else Aside.NO_FACE
+                why = Aside.SEVERAL if options[one.photo_id] else Aside.NO_FACE
                 who = receiver.label if receiver is not None else str(one.to)
                 self.asides.append(LeftAside(why, one.path, who))
-        return faces, clear
+        return list(dict.fromkeys(meant[one.photo_id] for one in clear)), clear
 
     def _options(self, receiver: Person | None, photo_id: int) -> list[int]:
         """Return the faces of a photo that may be somebody's: nobody's, and those of people whom nobody has named."""
@@ -507,7 +513,7 @@ class FolderReader:
         if not seen.observations:
             return Concluded()
         with self.corrections.following_later(), self.corrections.deciding() as decisions:
-            reading = Conclusions(self.catalog, decisions, self._is_away).draw(seen)
+            reading = Conclusions(self.catalog, decisions, self._is_away, self._reach).draw(seen)
         self._tell(reading)
         people = frozenset[int]().union(*(one.people for one in reading.conclusions))
         return Concluded(people | _concerned(seen), reading.held)
@@ -518,13 +524,18 @@ class FolderReader:
             self.corrections.match_due()
             self.corrections.show_due()
 
+    @property
+    def _reach(self) -> float:
+        engine = self.corrections.engine
+        return 0.0 if engine.is_switch_under_way else engine.info.thresholds.match
+
     def preview(self) -> Preview:
         """Return what would be concluded, and then done to the folder; changes nothing."""
         with self.catalog.snapshot() as trial:
             reading = Reading()
             if self.mode is not EditMode.IGNORE and self.folder.is_readable:
                 seen = self.folder.read_back(most_changes=self.most_changes)
-                reading = Conclusions(trial, Decisions(trial), self._is_away).draw(seen)
+                reading = Conclusions(trial, Decisions(trial), self._is_away, self._reach).draw(seen)
                 reading = replace(reading, is_waiting=self._is_to_wait(seen))
             return Preview(reading, self.folder.on(trial).plan())
 

@@ -134,6 +134,18 @@ def _hours(value: Any) -> str | None:
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 
 
+def names_together(text: str) -> tuple[str, ...]:
+    """Return the names in a text like "Anna & Ben"; "&&" stands for an & in a name."""
+    parts = re.split(r"(?<!&)&(?!&)", text)
+    return tuple(part.strip().replace("&&", "&") for part in parts)
+
+
+def _groups_of_names(value: Any) -> str | None:
+    """Texts of two names or more, with & between them."""
+    is_right = _texts(value) is None and all(len(names) > 1 and all(names) for names in map(names_together, value))
+    return None if is_right else 'a list of names with & between them: ["Anna & Ben"]; "&&" is an & in a name'
+
+
 def _yes_no(value: Any) -> str | None:
     return None if isinstance(value, bool) else "true or false"
 
@@ -307,6 +319,12 @@ SETTINGS = (
         1,
         "... of those who are on at least this many photos.",
         _number(1, 1e6, whole=True),
+    ),
+    Setting(
+        "folders.together",
+        (),
+        'People whose photos together get a folder under "_together": ["Anna & Ben"]; "&&" is an & in a name.',
+        _groups_of_names,
     ),
     Setting(
         "folders.edit",

@@ -10,7 +10,7 @@ from typing import Any
 
 from facewatch.catalog import MetadataKind
 from facewatch.clustering import TUNABLE
-from facewatch.config import SETTINGS, Config, changed
+from facewatch.config import SETTINGS, Config, changed, names_together
 from facewatch.engines.options import OPTIONS, EngineOptions
 from facewatch.errors import ConfigError
 from facewatch.folders.check import find_renamed
@@ -175,6 +175,7 @@ def people_shape_of(config: Config) -> Shape:
     return Shape(
         kind=config["folders.link"],
         unnamed_photos=config["folders.unnamed_photos"] if config["folders.unnamed"] else None,
+        together=tuple(map(names_together, config["folders.together"])),
     )
 
 

@@ -96,7 +96,7 @@ class Library:
         for path in sorted(self.people.rglob("*")):
             if path.is_symlink():
                 found[str(path.relative_to(self.people))] = str(path.resolve().relative_to(self.photos.resolve()))
-            elif path.is_file() and path.name not in (".facewatch", "Everybody.html"):
+            elif path.is_file() and path.name not in (".facewatch", ".facewatch.extras", "Everybody.html"):
                 found[str(path.relative_to(self.people))] = ""
         return found
 

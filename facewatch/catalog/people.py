@@ -214,6 +214,14 @@ class Links(TableAccess):
         these people. Who has no name needs so many photos; None: and has no folder anyway."""
         return self._db.execute(f"{_wanted(unnamed_photos, only)} ORDER BY 1, 3").fetchall()
 
+    def together(self, people: Collection[int]) -> list[int]:
+        """Return the ids of the photos on which all of these are, in order; none if one of them is hidden."""
+        rows = self._db.execute(
+            f"SELECT photo_id FROM ({_wanted(None, people)}) GROUP BY photo_id HAVING COUNT(*) = ? ORDER BY 1",
+            [len(people)],
+        )
+        return [photo_id for (photo_id,) in rows]
+
     def all(self, only: Collection[int] | None = None) -> list[LinkRow]:
         """Return what was made, for everybody or `only` for these people."""
         rows = self._db.execute(f"{_SELECT_LINK} WHERE {_among('person_id', only)} ORDER BY id")

@@ -16,9 +16,10 @@ from facewatch.checks.faces import Comparison, check_faces, fix_faces
 from facewatch.errors import EngineError, FolderError
 from facewatch.folders.disk import is_intact
 from facewatch.folders.model import (
+    EXTRAS_RECORD,
     MARKER,
+    PARENTS,
     SHEET,
-    UNNAMED,
     Disk,
     MakeFolder,
     MakeLink,
@@ -161,7 +162,7 @@ class _FolderFaults:
 
     def add(self, wrong: _Wrong, *, person_id: int | None = None, photo_id: int | None = None, name: str = "") -> None:
         self.counts[wrong, name] += 1
-        self.people |= {person_id} if person_id is not None else set()
+        self.people |= {person_id} if person_id is not None and person_id > 0 else set()
         self.photos |= {photo_id} if photo_id is not None else set()
 
     def __str__(self) -> str:
@@ -249,10 +250,10 @@ def _leading_nowhere(catalog: Catalog, links: Iterable[LinkRow], disk: Disk) -> 
 
 def _foreign(root: Path, links: Iterable[LinkRow], made: Iterable[str], disk: Disk) -> Iterator[Finding]:
     """Yield how much there is in the people folder that others put there; it is never touched."""
-    ours = {MARKER, *(link.path for link in links)}
+    ours = {MARKER, EXTRAS_RECORD, *(link.path for link in links)}
     if is_sheet(root / SHEET):
         ours.add(SHEET)
-    own_folders = {*made, UNNAMED}
+    own_folders = {*made, *PARENTS}
     n_files = n_folders = 0
     for folder, entries in disk.folders.items():
         for name, entry in entries.items():

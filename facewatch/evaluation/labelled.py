@@ -19,7 +19,7 @@ import numpy as np
 from facewatch.boxes import SAME_FACE, overlaps, pair_up
 from facewatch.catalog import display
 from facewatch.errors import LibraryError, n_problems
-from facewatch.folders.model import UNNAMED
+from facewatch.folders.model import PARENTS
 from facewatch.library.scan import Rules
 from facewatch.types import Analysis, Box, Face, Fingerprint
 
@@ -151,7 +151,7 @@ def _check_folder(root: Path) -> None:
 
 
 def _read_folders(root: Path, rules: Rules) -> list[LabelledPhoto]:
-    every = (entry for entry in root.iterdir() if entry.is_dir() and entry.name != UNNAMED)
+    every = (entry for entry in root.iterdir() if entry.is_dir() and entry.name not in PARENTS)
     folders = sorted(entry for entry in every if not rules.why_passed(entry.name, root, is_folder=True))
     _check_names(root, [folder.name for folder in folders])
     return [

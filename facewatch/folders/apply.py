@@ -20,8 +20,8 @@ from facewatch.errors import FolderError
 from facewatch.folders.disk import LinkMaker, OpenedFolder, make_link, opened_folder_of, read_entry
 from facewatch.folders.model import (
     MARKER,
+    PARENTS,
     PART,
-    UNNAMED,
     Action,
     Applied,
     FolderEntry,
@@ -164,9 +164,9 @@ class _Work:
     def _enter(self, path: str) -> tuple[str, int]:
         """Return the last component of a path, and a descriptor of the folder it is in, for use until the next."""
         folder, _, name = path.rpartition("/")
-        if folder == UNNAMED:
+        if folder in PARENTS:
             with contextlib.suppress(FileExistsError):
-                os.mkdir(UNNAMED, dir_fd=self._opened.top)
+                os.mkdir(folder, dir_fd=self._opened.top)
         return name, self._opened.enter(folder)
 
     def _check_in_place(self, *paths: str) -> None:

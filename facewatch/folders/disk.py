@@ -24,7 +24,7 @@ from facewatch.errors import FolderError
 from facewatch.folders.model import (
     MARKER,
     N_CANDIDATES,
-    UNNAMED,
+    PARENTS,
     Disk,
     Entries,
     FolderEntry,
@@ -65,7 +65,7 @@ def read_disk(
     concerned = {*folders.values(), *(link.path.rpartition("/")[0] for link in links)}
     concerned.update(*(islice(folder_names(person.person_id, person.name), N_CANDIDATES) for person in wanted))
     concerned.update(temporary_folder(person_id) for person_id in folders)
-    found = _read_folders(top, ["", UNNAMED, *sorted(concerned - {"", UNNAMED})], known)
+    found = _read_folders(top, ["", *PARENTS, *sorted(concerned - {"", *PARENTS})], known)
     sources = {} if kind == "symlink" else _read_sources(wanted, links, found)
     return Disk(top, found, sources)
 
@@ -189,7 +189,7 @@ class OpenedFolder:
     def enter(self, path: str) -> int:
         """Return a descriptor of the folder that has this path now ("": the people folder); for use until the next.
 
-        That of the unnamed stays: people move out of it and into it.
+        Those that hold folders stay: people move out of that of the unnamed, and into it.
 
         Raises:
             NotADirectoryError: there is none, or a link has its place.
@@ -217,7 +217,7 @@ class OpenedFolder:
     def _entered(self, path: str) -> _Opened:
         parent, _, name = path.rpartition("/")
         above = self.enter(parent)
-        for other in self._open.keys() - {parent, UNNAMED} | self._open.keys() & {path}:
+        for other in self._open.keys() - {parent, *PARENTS} | self._open.keys() & {path}:
             self._close(other)
         try:
             handle = beneath.enter(name, above)

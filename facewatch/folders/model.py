@@ -32,6 +32,8 @@ class Shape:
     kind: LinkKind = "symlink"
     unnamed_photos: int | None = 1
     """Photos that somebody without a name needs to have a folder; None: nobody without a name has one."""
+    together: tuple[tuple[str, ...], ...] = ()
+    """Names of people whose photos together have a folder."""
 
 
 _MTIME_SLACK_NS = 2_000_000_000
@@ -240,8 +242,13 @@ class Ledger(Protocol):
 
 
 UNNAMED = "_unnamed"
+TOGETHER = "_together"
+PARENTS = (UNNAMED, TOGETHER)
+"""Folders of ours that hold folders, and are there while these are."""
 MARKER = ".facewatch"
 """The file that says whose people folder this is."""
+EXTRAS_RECORD = ".facewatch.extras"
+"""The file that says what was made in folders that are nobody's own."""
 SHEET = "Everybody.html"
 """A page with a face of everybody, of facewatch itself; in view, because browsers in a sandbox see no hidden files."""
 PART = ".facewatch.part"
@@ -303,8 +310,11 @@ def name_key(name: str) -> str:
 
 
 def folder_names(person_id: int, name: str | None) -> Iterator[str]:
-    """Yield the folders that would do for a person (None: not named yet), best first, without end."""
+    """Yield the folders that would do for a person (None: not named yet), or a group of people of a negative id, best
+    first, without end."""
     base = f"{UNNAMED}/{label_of(person_id)}" if name is None else safe_name(name)
+    if person_id < 0:
+        base = f"{TOGETHER}/{base}"
     short = _cut(base, _MAX_BYTES - 12 - len(str(person_id)))
     yield base
     yield f"{short} ({person_id})"

@@ -6,12 +6,13 @@ import dataclasses
 import functools
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 
 from facewatch.folders.disk import is_intact
 from facewatch.folders.model import (
     N_CANDIDATES,
+    PARENTS,
     UNNAMED,
     Action,
     Disk,
@@ -48,7 +49,7 @@ def plan(
     Does not depend on the order of `wanted`, of the links in it, or of the records.
     """
     people = {person.person_id: person for person in wanted if any(link.sources for link in person.links)}
-    faults = _drop_unnamed(people) if disk.folders[""].get(UNNAMED, FolderEntry("dir")).kind != "dir" else ()
+    faults = tuple(fault for parent in PARENTS for fault in _drop_without(parent, people, disk))
     mine: dict[int, list[RecordedLink]] = defaultdict(list)
     for link in sorted(links, key=lambda link: link.link_id):
         mine[link.person_id].append(link)
@@ -89,12 +90,16 @@ def _split_gone(
     return there, [link for mine in links.values() for link in mine if link.link_id in gone]
 
 
-def _drop_unnamed(people: dict[int, WantedFolder]) -> tuple[str, ...]:
-    """Leave out the people who have no place, because something that is no directory has the name of theirs."""
-    unnamed = [person_id for person_id, person in people.items() if person.name is None]
-    for person_id in unnamed:
+def _drop_without(parent: str, people: dict[int, WantedFolder], disk: Disk) -> Iterator[str]:
+    """Leave out who has no place, because something that is no directory has the name of theirs; yield why."""
+    if disk.folders[""].get(parent, FolderEntry("dir")).kind == "dir":
+        return
+    lost = [p for p, person in people.items() if next(folder_names(p, person.name)).startswith(f"{parent}/")]
+    for person_id in lost:
         del people[person_id]
-    return (f"{UNNAMED}: not a folder, so {len(unnamed)} unnamed people have none: move it away",) if unnamed else ()
+    if lost:
+        whose = f"{len(lost)} unnamed people" if parent == UNNAMED else "groups of people"
+        yield f"{parent}: not a folder, so {whose} have none: move it away"
 
 
 def _find_homes(
@@ -137,7 +142,7 @@ def _choose_folders(
 
     options = {p: list(islice(folder_names(p, person.name), N_CANDIDATES)) for p, person in people.items()}
     names = {p: usual(p) for p in people if usual(p) in options[p]}
-    taken = {name_key(UNNAMED), *map(name_key, (*reserved, *names.values()))}
+    taken = {*map(name_key, PARENTS), *map(name_key, (*reserved, *names.values()))}
     vacated = {home for p, home in homes.items() if names.get(p) != home}
     standing = _standing(disk)
 
@@ -160,7 +165,8 @@ def _choose_folders(
 def _standing(disk: Disk) -> dict[str, set[str]]:
     """Return everything that stands where person folders go, by what its name shares with others."""
     standing: dict[str, set[str]] = defaultdict(set)
-    for prefix, folder in (("", ""), (f"{UNNAMED}/", UNNAMED)):
+    for folder in ("", *PARENTS):
+        prefix = f"{folder}/" if folder else ""
         for name in disk.folders.get(folder, ()):
             standing[name_key(prefix + name)].add(prefix + name)
     return standing
@@ -192,8 +198,8 @@ def _order_moves(homes: Mapping[int, str], names: Mapping[int, str], disk: Disk)
 def _after_moves(disk: Disk, moved: Mapping[str, str]) -> Disk:
     folders = {folder: entries for folder, entries in disk.folders.items() if folder not in moved}
     folders.update((new, disk.folders[old]) for old, new in moved.items())
-    if UNNAMED in folders:
-        folders[UNNAMED] = {name: e for name, e in folders[UNNAMED].items() if f"{UNNAMED}/{name}" not in moved}
+    for parent in folders.keys() & PARENTS:
+        folders[parent] = {name: e for name, e in folders[parent].items() if f"{parent}/{name}" not in moved}
     return dataclasses.replace(disk, folders=folders)
 
 
@@ -229,8 +235,9 @@ def _plan_links(
         newcomers[p], dropped = draft.renew(people[p], names[p], links.get(p, []))
         useless += dropped
     cleared, draft.disk = _clear(useless, [], draft.disk)
-    if draft.disk.folders.get(UNNAMED) == {} and not any(name.startswith(f"{UNNAMED}/") for name in names.values()):
-        cleared.append(RemoveFolder(UNNAMED))
+    for parent in PARENTS:
+        if draft.disk.folders.get(parent) == {} and not any(name.startswith(f"{parent}/") for name in names.values()):
+            cleared.append(RemoveFolder(parent))
     for p, wanted in newcomers.items():
         draft.name_links(p, names[p], wanted)
     entered = [draft.enter(p, name) for p, name in sorted(names.items()) if p not in settled]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from facewatch.folders.model import COPIES, LINK_KINDS, Entries, FolderEntry, LinkKind, RecordedLink
+from facewatch.folders.model import COPIES, LINK_KINDS, TOGETHER, Entries, FolderEntry, LinkKind, RecordedLink
 
 MOST_SHARE = 0.1
 """What part of all links may have changed at once, so that it is still believed that a person did it ..."""
@@ -36,6 +36,8 @@ class FolderView:
     """Files that hold nothing, or nothing but the text of the link that is on record for their path."""
     own: frozenset[str] = frozenset()
     """Paths of what was there before anything could be concluded, or is somebody's own: it has no meaning."""
+    extras: tuple[RecordedLink, ...] = ()
+    """What we made in folders that are nobody's own; what becomes of it has no meaning."""
 
     def entry(self, path: str) -> FolderEntry | None:
         folder, _, name = path.rpartition("/")
@@ -118,7 +120,8 @@ class PhotoDropped:
 
 @dataclass(frozen=True, slots=True)
 class LinkKept:
-    """A link has another name in the folder of its person, or another text: that means nothing."""
+    """A link has another name in the folder of its person, or another text, or is where folders are nobody's own: that
+    means nothing."""
 
     link: RecordedLink
     path: str
@@ -243,6 +246,7 @@ class _Reader:
             self._by_person[link.person_id].append(link)
         intact = {link.path for link in self._links if _bears(view.entry(link.path), link)}
         self._missing = {link.link_id: link for link in self._links if link.path not in intact}
+        intact |= {link.path for link in view.extras if _bears(view.entry(link.path), link)}
         self.unknown = sorted(
             f"{folder}/{name}"
             for folder, entries in view.folders.items()
@@ -254,7 +258,7 @@ class _Reader:
         """Of these those that are not explained yet."""
         self._by_key: dict[tuple[str, str], list[RecordedLink]] = defaultdict(list)
         if self.unknown:
-            for link in self._links:
+            for link in (*self._links, *view.extras):
                 self._by_key[_key_of_stamp(link.stamp)].append(link)
         self._former = {p: folders.get(p) or self._usual_folder(p) for p in {*folders, *self._by_person}}
         self._homes = dict(self._former)
@@ -295,6 +299,8 @@ class _Reader:
         votes: Counter[str] = Counter()
         for link in self._by_person.get(person_id, ()):
             votes.update({path.rpartition("/")[0] for path in self._places_of(link) if _name(path) == _name(link.path)})
+        for folder in votes.keys() & {link.path.rpartition("/")[0] for link in self._view.extras}:
+            del votes[folder]
         return votes
 
     def _places_of(self, link: RecordedLink) -> list[str]:
@@ -396,6 +402,8 @@ class _Reader:
             to = self._receiver(path)
             assert to is not None
             yield LinkMoved(link, path, self._stamp_at(path, link), to)
+        for link, path in self._pairs(lambda link, path: path.startswith(f"{TOGETHER}/")):
+            yield LinkKept(link, path, self._stamp_at(path, link))
 
     def _find_on_the_way(self) -> Iterator[Observation]:
         if not self._missing:

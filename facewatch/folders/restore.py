@@ -26,7 +26,7 @@ from facewatch.catalog.opening import check_place, clear_errors, utc_now
 from facewatch.catalog.restore import FoundLink, GivenUp
 from facewatch.errors import BusyError, CatalogError, FolderError
 from facewatch.folders.check import owner_of
-from facewatch.folders.model import UNNAMED, Applied, link_names
+from facewatch.folders.model import PARENTS, UNNAMED, Applied, link_names
 from facewatch.folders.sync import PeopleFolder
 from facewatch.fs import sidecar
 from facewatch.fs.locks import holder
@@ -319,7 +319,7 @@ def folders_in(top: str) -> Iterator[str]:
     for parent in ("", f"{UNNAMED}/"):
         with contextlib.suppress(OSError), os.scandir(f"{top}/{parent}") as entries:
             names = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
-            yield from (f"{parent}{name}" for name in names if parent or name != UNNAMED)
+            yield from (f"{parent}{name}" for name in names if parent or name not in PARENTS)
 
 
 def _link_of(top: str, folder: str, entry: os.DirEntry[str], roots: Sequence[Path]) -> FoundLink | None:

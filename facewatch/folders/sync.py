@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from facewatch.catalog import Catalog
 from facewatch.errors import FolderError
-from facewatch.folders.apply import apply, intents_of, refusal, resume
+from facewatch.folders.apply import apply, refusal, resume
 from facewatch.folders.check import PlaceFault, check_people_folder, fault_of, find_renamed
 from facewatch.folders.ctimes import fingerprints_of, keep_ctimes
 from facewatch.folders.disk import is_intact, place_in, read_disk, read_entry
+from facewatch.folders.extras import ExtrasRecord, Group, groups_of
+from facewatch.folders.ledger import INTENTS, CatalogLedger
 from facewatch.folders.model import (
     MARKER,
-    Action,
     Applied,
     Disk,
     Entries,
@@ -40,10 +42,6 @@ from facewatch.fs.mounts import Asker, is_folder
 from facewatch.types import Fingerprint
 
 log = logging.getLogger(__name__)
-
-INTENTS = "folders_intents"
-"""The setting that says what a folder sync is about to do; it goes when that is done."""
-
 
 DRIVE = "people_drive"
 """The setting that says on which device the people folder was when it was used last."""
@@ -123,20 +121,37 @@ class PeopleFolder:
         self.edits: Edits | None = None
         """None: what somebody does in the folder means nothing, and is put right."""
         self._state = FolderState(catalog, root)
+        self._extras = ExtrasRecord(root)
 
     def plan(self, only: Collection[int] | None = None) -> Plan:
         """Return what the people folder lacks or has too much, of everybody or `only` of these; changes nothing."""
+        only = self._with_groups(only)
         return self._plan(only, _Known(self._recorded_links(only), {}))
 
     def _plan(self, only: Collection[int] | None, known: _Known) -> Plan:
         own, others = self._made(only)
-        wanted, links = self._wanted_folders(only), known.links
+        groups, faults = self._groups()
+        wanted, links = self._wanted_folders(only, groups), known.links
         disk = read_disk(self.root, wanted, links, own, self._kind, known=known.folders)
-        return plan(wanted, links, own, disk, self._kind, reserved=list(others.values()))
+        made = plan(wanted, links, own, disk, self._kind, reserved=list(others.values()))
+        return replace(made, faults=(*made.faults, *faults)) if only is None else made
+
+    def _groups(self) -> tuple[list[Group], list[str]]:
+        """Return the people whose photos together have a folder, and what is wrong with the settings for that."""
+        together = self._shape.together
+        return groups_of(together, self._catalog.people.names()) if together else ([], [])
+
+    def _with_groups(self, only: Collection[int] | None) -> Collection[int] | None:
+        """Return these people and the groups that they are in, and those that are no more."""
+        if only is None:
+            return None
+        groups = self._groups()[0]
+        concerned = {group.id for group in groups if not {group.id, *group.people}.isdisjoint(only)}
+        return {*only, *concerned, *(self._extras.folders().keys() - {group.id for group in groups})}
 
     def _made(self, only: Collection[int] | None) -> tuple[dict[int, str], dict[int, str]]:
         """Return the folders of these people, and those of the others."""
-        made = self._catalog.links.folders()
+        made = {**self._catalog.links.folders(), **self._extras.folders()}
         own = {person_id: folder for person_id, folder in made.items() if only is None or person_id in only}
         return own, {person_id: folder for person_id, folder in made.items() if person_id not in own}
 
@@ -155,7 +170,22 @@ class PeopleFolder:
         for person in self._catalog.people.all():
             if person.folder and not fits_folder(person.id, person.name, person.folder):
                 people.add(person.id)
-        return people
+        return people | self._outdated_groups()
+
+    def _outdated_groups(self) -> set[int]:
+        made, recorded = self._extras.folders(), defaultdict[int, dict[int, str]](dict)
+        for link in self._extras.links():
+            recorded[link.person_id][link.photo_id] = link.source
+        outdated = made.keys() | recorded.keys()
+        for group in self._groups()[0]:
+            sources = self._catalog.files.sources(self._catalog.links.together(group.people))
+            links, folder = recorded[group.id], made.get(group.id)
+            is_good = links.keys() == sources.keys() and all(links[p] in sources[p] for p in links)
+            if is_good and (folder is None or fits_folder(group.id, group.name, folder)):
+                outdated -= {group.id}
+            else:
+                outdated |= {group.id}
+        return outdated
 
     def on(self, catalog: Catalog) -> PeopleFolder:
         """Return the same folder as another catalog, a snapshot for instance, has it."""
@@ -175,15 +205,16 @@ class PeopleFolder:
             if not (self.root / MARKER).exists():
                 only = None  # it is made again: for everybody
             self.check()
-            ledger = CatalogLedger(self._catalog, self._kind)
+            ledger = CatalogLedger(self._catalog, self._kind, self._extras)
             self._resume(ledger)
             is_cut_off = self._state.is_cut_off
             if is_repair or not self._state.is_as_left:
                 self._take_stock()
             if is_repair or is_cut_off or not self._state.is_as_left:
                 only = None
+            only = self._with_groups(only)
             concluded, known = self._read_back(only) if not (is_repair or is_cut_off) else (_NOTHING_CONCLUDED, None)
-            only = self._concerned(only, concluded)
+            only = self._with_groups(self._concerned(only, concluded))
             plan = self._plan(only, known) if known is not None else self.plan(only)
             linked = self._hard_linked(plan, only)
             if plan.actions:
@@ -218,10 +249,10 @@ class PeopleFolder:
         that cannot be said."""
         if not path:
             return False
-        entry, link = read_entry(str(self.root / path)), self._catalog.links.at(path)
+        entry, link = read_entry(str(self.root / path)), self._catalog.links.at(path) or self._extras.at(path)
         if link is not None:
             return entry.bears(link.stamp)
-        return entry.kind == ("dir" if path in self._catalog.links.folders().values() else "other")
+        return entry.kind == ("dir" if path in self._made(None)[0].values() else "other")
 
     def _read_back(self, only: Collection[int] | None) -> tuple[Concluded, _Known | None]:
         """Conclude what somebody did in the folder; where that is to be synced for few, if something of theirs is not
@@ -230,17 +261,18 @@ class PeopleFolder:
             return _NOTHING_CONCLUDED, None
         if only is not None and (known := self._intact(only)) is not None:
             return _NOTHING_CONCLUDED, known
-        links = self._recorded_links(None)
+        links = self._people_links(None)
         view = self._view(links)
+        self._extras.follow(view.folders)
         concluded = self.edits.conclude(self._differences(links, view, self.edits.most_changes))
         holds = only is None and concluded == _NOTHING_CONCLUDED
-        return concluded, _Known(links, view.folders) if holds else None
+        return concluded, _Known([*links, *self._extras.links()], view.folders) if holds else None
 
     def _take_stock(self) -> None:
         """What stands in the folder now says nothing: it is not as this catalog left it."""
         if not (self.root / MARKER).exists():
             return  # the plan says so
-        links = self._recorded_links(None)
+        links = self._people_links(None)
         self._state.set_own(own_paths(links, self._catalog.links.folders(), self._view(links)))
         self._state.begin()
 
@@ -257,7 +289,8 @@ class PeopleFolder:
         """Return all people who have a folder, or may get one."""
         links = self._catalog.links
         wanted = {person_id for person_id, _, _ in links.wanted(unnamed_photos=self._shape.unnamed_photos)}
-        return wanted | links.folders().keys() | {row.person_id for row in links.all()}
+        groups = {group.id for group in self._groups()[0]}
+        return wanted | groups | self._made(None)[0].keys() | {row.person_id for row in links.all()}
 
     def _intact(self, only: Collection[int]) -> _Known | None:
         """Return folders and links of these people, if all stand where they were made."""
@@ -270,7 +303,7 @@ class PeopleFolder:
 
     def read_back(self, *, most_changes: int) -> ReadBack:
         """Return what somebody did in the folder since it was synced; see `readback`."""
-        links = self._recorded_links(None)
+        links = self._people_links(None)
         return self._differences(links, self._view(links), most_changes)
 
     def _differences(self, links: Sequence[RecordedLink], view: FolderView, most_changes: int) -> ReadBack:
@@ -278,7 +311,7 @@ class PeopleFolder:
 
     def _view(self, links: Sequence[RecordedLink]) -> FolderView:
         """Return all that stands in the folder, and which photos what is on no record stands for."""
-        return read_view(self.root, links, self._photo_of, self._state.own())
+        return read_view(self.root, links, self._photo_of, self._state.own(), self._extras.links())
 
     def _photo_of(self, path: str, entry: FolderEntry) -> int | None:
         """Return the photo of the library that a link leads to, or whose content a file has."""
@@ -302,7 +335,7 @@ class PeopleFolder:
     def _resume(self, ledger: CatalogLedger) -> None:
         """Record what a sync that was cut off had done, before anything is planned."""
         intents = self._catalog.settings.get(INTENTS)
-        if intents and resume(intents, self.root, self._catalog.links.folders(), ledger):
+        if intents and resume(intents, self.root, self._made(None)[0], ledger):
             ledger.commit()
             ledger.end()
 
@@ -385,8 +418,11 @@ class PeopleFolder:
             return None
         return Linked(row.person_id, row.photo_id)
 
-    def _wanted_folders(self, only: Collection[int] | None) -> list[WantedFolder]:
+    def _wanted_folders(self, only: Collection[int] | None, groups: Iterable[Group]) -> list[WantedFolder]:
         rows = self._catalog.links.wanted(unnamed_photos=self._shape.unnamed_photos, only=only)
+        for group in groups:
+            if only is None or group.id in only:
+                rows += [(group.id, group.name, photo_id) for photo_id in self._catalog.links.together(group.people)]
         sources = self._catalog.files.sources(None if only is None else {photo_id for _, _, photo_id in rows})
         wanted: dict[int, tuple[str | None, list[WantedLink]]] = {}
         for person_id, name, photo_id in rows:
@@ -394,6 +430,11 @@ class PeopleFolder:
         return [WantedFolder(person_id, name, tuple(links)) for person_id, (name, links) in wanted.items()]
 
     def _recorded_links(self, only: Collection[int] | None) -> list[RecordedLink]:
+        """Return what is on record, for everybody or `only` for these, groups among them."""
+        extras = self._extras.links()
+        return [*self._people_links(only), *(link for link in extras if only is None or link.person_id in only)]
+
+    def _people_links(self, only: Collection[int] | None) -> list[RecordedLink]:
         return [
             RecordedLink(row.id, row.person_id, row.photo_id, row.path, row.source, row.stamp)
             for row in self._catalog.links.all(only)
@@ -403,58 +444,3 @@ class PeopleFolder:
 def _existing(path: Path) -> Path:
     """Return the nearest folder above a path that is there."""
     return next((place for place in path.parents if is_folder(place)), Path("/"))
-
-
-class CatalogLedger:
-    """Writes what was done to the people folder into the catalog, many at a time."""
-
-    _BATCH = 1000
-
-    def __init__(self, catalog: Catalog, kind: LinkKind) -> None:
-        self._catalog = catalog
-        self._kind: LinkKind = kind
-        self._pending: list[Callable[[], None]] = []
-
-    def intend(self, actions: Sequence[Action]) -> None:
-        """Record what is about to be done, in place of what was said before."""
-        intents = intents_of(actions, self._kind)
-        if intents:
-            with self._catalog.write():
-                self._catalog.settings.set(INTENTS, intents)
-
-    def end(self) -> None:
-        """All that was intended is done and on record."""
-        if self._catalog.settings.get(INTENTS) is not None:
-            with self._catalog.write():
-                self._catalog.settings.unset(INTENTS)
-
-    def link_made(self, person_id: int, photo_id: int, path: str, source: str, stamp: str) -> None:
-        self._queue(lambda: self._catalog.links.add(person_id, photo_id, path, source, stamp))
-
-    def link_removed(self, link_id: int) -> None:
-        self._queue(lambda: self._catalog.links.remove(link_id))
-
-    def folder_made(self, person_id: int, path: str) -> None:
-        self._queue(lambda: self._catalog.links.set_folder(person_id, path))
-
-    def folder_moved(self, person_id: int, old: str, new: str) -> None:
-        def record() -> None:
-            self._catalog.links.move(old, new)
-            self._catalog.links.set_folder(person_id, new)
-
-        self._queue(record)
-
-    def folder_removed(self, path: str) -> None:
-        self._queue(lambda: self._catalog.links.forget_folder(path))
-
-    def commit(self) -> None:
-        if self._pending:
-            with self._catalog.write():
-                for record in self._pending:
-                    record()
-            self._pending.clear()
-
-    def _queue(self, record: Callable[[], None]) -> None:
-        self._pending.append(record)
-        if len(self._pending) >= self._BATCH:
-            self.commit()

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from facewatch.errors import FolderError
@@ -28,16 +29,24 @@ PhotoOfFile = Callable[[str, FolderEntry], int | None]
 
 
 def read_view(
-    root: Path, links: Iterable[RecordedLink], photo_of: PhotoOfFile, own: frozenset[str] = frozenset()
+    root: Path,
+    links: Iterable[RecordedLink],
+    photo_of: PhotoOfFile,
+    own: frozenset[str] = frozenset(),
+    extras: Iterable[RecordedLink] = (),
 ) -> FolderView:
     """Return what stands in the people folder; follows no link, and enters no hidden folder.
+
+    Args:
+        links: on record for people.
+        extras: on record for folders that are nobody's own.
 
     Raises:
         FolderError: a folder cannot be read: what cannot be seen must not pass for gone.
     """
     top, links = os.path.realpath(root), list(links)
     folders = _read_folders(top)
-    view = FolderView(folders, own=own)
+    view = FolderView(folders, own=own, extras=tuple(extras))
     by_path = {link.path: link for link in links}
     photos: dict[str, int] = {}
     leftovers = set()
@@ -48,7 +57,7 @@ def read_view(
             leftovers.add(path)
         elif (photo_id := photo_of(f"{top}/{path}", entry)) is not None:
             photos[path] = photo_id
-    return FolderView(folders, photos, frozenset(leftovers), own)
+    return replace(view, photos=photos, leftovers=frozenset(leftovers))
 
 
 def _read_folders(top: str) -> Mapping[str, Entries]:

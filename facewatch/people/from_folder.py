@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from facewatch import ids
 from facewatch.errors import DecisionError, NotKnownError
-from facewatch.folders.model import RecordedLink
+from facewatch.folders.model import TOGETHER, RecordedLink
 from facewatch.folders.readback import (
     Doubt,
     FolderEmptied,
@@ -205,7 +205,7 @@ class Conclusions:
 
     def _rename(self, one: FolderRenamed) -> None:
         person, name = self._person(one.person_id), one.new.rpartition("/")[2]
-        if person is None or name == one.old.rpartition("/")[2]:
+        if person is None or name == one.old.rpartition("/")[2] or one.new.startswith(f"{TOGETHER}/"):
             return
         other = self._called(name)
         if other is not None and other != person.id:

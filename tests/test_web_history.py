@@ -59,7 +59,7 @@ def test_the_history_of_one_person_is_about_that_one(client: TestClient) -> None
 def test_who_is_not_known_is_said_on_the_page(client: TestClient) -> None:
     answer = client.get("/history?who=Zoe")
     assert answer.status_code == 404
-    assert "nobody is called" in answer.text
+    assert "Nobody is called" in answer.text
 
 
 def test_an_undo_is_in_the_history_and_can_be_made_again(client: TestClient) -> None:
@@ -89,7 +89,7 @@ def test_what_was_decided_is_said_without_the_ids_that_commands_take(client: Tes
     undone = client.post(f"/api/v1/journal/{done[-1]['entry_id']}/undo").json()
     again = client.post("/api/v1/journal/redo").json()
     said = [one["said"] for one in (*done, undone, again)]
-    assert said[0] == "this face stands for Anna"
+    assert said[0] == "This face stands for Anna"
     assert "that contradicted it released" in undone["said"], "a merge of two who are in one photo lets go of a face"
     assert again["said"] == undone["said"].replace("Undone", "Made again")
     assert not [one for one in (*said, *texts(client)) if re.search(r"\b[dfp]\d", one)]
@@ -121,4 +121,4 @@ def test_the_page_of_a_decision_says_what_became_of_it(client: TestClient) -> No
 def test_a_decision_that_nobody_made_is_not_found(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
-    assert "there is no decision 999999" in answer.text
+    assert "here is no decision 999999" in answer.text

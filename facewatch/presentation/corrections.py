@@ -58,7 +58,7 @@ def said_on_page(catalog: Catalog, made: Decided | Renamed) -> str:
     """Return what a correction did, for somebody who sees it and types no commands."""
     decided = made.decided if isinstance(made, Renamed) else made
     if decided.entry_id is None:
-        return "nothing to do: that is already so"
+        return "Nothing to do: that is already so"
     said = _renamed(catalog, made) if isinstance(made, Renamed) else _outcome(catalog, decided, has_ids=False)
     if not decided.released:
         return said
@@ -115,7 +115,7 @@ def _outcome(catalog: Catalog, decided: Decided, *, has_ids: bool = True) -> str
         case "show":
             return f"{_several(who)} {'is' if len(who) == 1 else 'are'} shown"
         case "cover":
-            return f"{f'face {ids.face(decided.faces[0])}' if has_ids else 'this face'} stands for {who[0]}"
+            return f"{f'face {ids.face(decided.faces[0])}' if has_ids else 'This face'} stands for {who[0]}"
         case "born":
             return f"{who[0]} was born {data['born']}" if data.get("born") else f"{who[0]}: no date of birth any more"
         case "draw":

@@ -295,7 +295,7 @@ def separated_on_page(catalog: Catalog, done: Separated) -> str:
     """Return who has the faces of a split now."""
     people = [catalog.people.one(person_id) for person_id in dict.fromkeys((done.person_id, *done.people))]
     said = [f"{one.label} {plural(one.n_photos, 'photo')}" for one in people if one is not None]
-    return f"split: {', '.join(said)}"
+    return f"Split: {', '.join(said)}"
 
 
 # --- how somebody is split ---

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 WATCHED = "the watcher is running: what is new is found without a scan"
 SCANNING_ALREADY = "a scan that was started here is running already; wait for it, or stop it"
 ENDED = "it was ended before it was done, perhaps because memory is short"
-STARTED = "the scan has begun"
-STOPPING = "the scan ends after the photos that it has begun"
+STARTED = "The scan has begun"
+STOPPING = "The scan ends after the photos that it has begun"
 TOO_MANY_STREAMS = "too many browsers follow what changes; close some"
 
 

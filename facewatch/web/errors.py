@@ -61,7 +61,9 @@ def add_error_answers(site: FastAPI) -> None:
 
     @site.exception_handler(RequestValidationError)
     async def bad_input(request: Request, error: RequestValidationError) -> Response:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
+        faults = "; ".join(
+            ": ".join((*filter(None, [".".join(map(str, one["loc"][1:]))]), one["msg"])) for one in error.errors()
+        )
         return answer(request, 422, faults or NOT_UNDERSTOOD)
 
     @site.exception_handler(Exception)

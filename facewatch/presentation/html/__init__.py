@@ -61,6 +61,7 @@ def _environment() -> Environment:
     )
     environment.filters["breakable"] = _breakable
     environment.filters["coded"] = _coded
+    environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     return environment
 
 

@@ -71,6 +71,18 @@ def test_a_file_is_read_again_only_when_it_changes(library: Library) -> None:
     assert who_is_on(library, "a.png") == ["Annabelle"]
 
 
+def test_files_that_come_later_or_move_with_their_photos_are_read(library: Library) -> None:
+    library.draw("new/a.png", (1, 0))
+    write(library, "new/a.png.json", "Anna")
+    library.scan()
+    library.draw("new/a-edited.png", (1, 1))
+    assert asked_by_scan(library) == ["new/a.png.json", "new/a-edited.png"]
+    (library.photos / "new").rename(library.photos / "old")
+    assert asked_by_scan(library) == ["old/a.png.json"]
+    assert asked_by_scan(library) == []
+    assert who_is_on(library, "old/a.png") == who_is_on(library, "old/a-edited.png") == ["Anna"]
+
+
 def test_whom_a_user_rejected_google_does_not_bring_back(library: Library) -> None:
     library.draw("a.png", (1, 0))
     write(library, "a.png.json", "Anna")

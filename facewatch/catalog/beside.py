@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from facewatch.catalog.metadata import MetadataKind
@@ -62,6 +62,10 @@ class PhotoHere:
     photo_id: int
 
 
+FolderOf = tuple[int, bytes]
+"""A folder: the id of its library, and its path below that, b"" or with a "/" at its end."""
+
+
 class FilesBeside(TableAccess):
     """What is read of the tables files, photos and metadata about files that speak of photos.
 
@@ -81,13 +85,23 @@ class FilesBeside(TableAccess):
             for (root, path), theirs in photos.items()
         ]
 
-    def others(self, ending: str) -> list[OtherFile]:
-        """Return the files that hold no photo and whose names end like this, whatever their case."""
+    def others(self, ending: str, within: Collection[FolderOf] | None = None) -> list[OtherFile]:
+        """Return the files that hold no photo and whose names end like this, whatever their case: all, or those that
+        lie in these folders themselves."""
+        places = [("", list[object]())] if within is None else [_within(*folder) for folder in sorted(within)]
+        return [other for where, values in places for other in self._others(ending, where, values)]
+
+    def changed_since(self, since: str) -> set[FolderOf]:
+        """Return the folders in which any file came or changed since then."""
+        rows = self._db.execute("SELECT root_id, path FROM files WHERE seen_at >= ?", [since])
+        return {(root_id, b"".join(path.rpartition(b"/")[:2])) for root_id, path in rows}
+
+    def _others(self, ending: str, where: str, values: Sequence[object]) -> list[OtherFile]:
         rows = self._db.execute(
             "SELECT r.path, s.path, s.size, s.mtime_ns, s.inode FROM files s JOIN roots r ON r.id = s.root_id"
-            " WHERE s.photo_id IS NULL AND s.fault IS NULL AND lower(CAST(substr(s.path, ?) AS TEXT)) = ?"
+            f" WHERE s.photo_id IS NULL AND s.fault IS NULL AND lower(CAST(substr(s.path, ?) AS TEXT)) = ? {where}"
             " ORDER BY r.path, s.path",
-            [-len(ending), ending],
+            [-len(ending), ending, *values],
         )
         found = []
         for root, path, *prints in rows:
@@ -98,13 +112,12 @@ class FilesBeside(TableAccess):
     def photos_in(self, other: OtherFile) -> list[PhotoHere]:
         """Return the photos in the same folder as a file, in order of their names."""
         folder = os.fsencode(other.folder)
+        [root_id] = self._db.execute("SELECT id FROM roots WHERE path = ?", [os.fsencode(other.root)]).fetchone()
+        where, values = _within(root_id, folder)
         rows = self._db.execute(
-            "SELECT CAST(substr(path, ?1 + 1) AS BLOB) AS name, photo_id FROM files"
-            " WHERE root_id = (SELECT id FROM roots WHERE path = ?2) AND path > ?3 AND path < ?4"
-            " AND photo_id IS NOT NULL AND instr(CAST(substr(path, ?1 + 1) AS BLOB), x'2f') = 0 ORDER BY name",
-            [len(folder), os.fsencode(other.root), folder, folder + b"\xff"],
+            f"SELECT s.path, s.photo_id FROM files s WHERE s.photo_id IS NOT NULL {where} ORDER BY s.path", values
         )
-        return [PhotoHere(os.fsdecode(name), photo_id) for name, photo_id in rows]
+        return [PhotoHere(os.fsdecode(path[len(folder) :]), photo_id) for path, photo_id in rows]
 
     def read_as(self, kind: MetadataKind) -> dict[tuple[str, int], Fingerprint]:
         """Return how the files of a kind were when they were read, by their absolute paths and by photo."""
@@ -221,6 +234,12 @@ class FilesBeside(TableAccess):
             [photo_id],
         ).fetchone()
         return width, height, orientation
+
+
+def _within(root_id: int, folder: bytes) -> tuple[str, list[object]]:
+    """Return the condition that a file s lies in a folder itself, for SQL, and its values."""
+    where = "AND s.root_id = ? AND s.path > ? AND s.path < ? AND instr(CAST(substr(s.path, ?) AS BLOB), x'2f') = 0"
+    return where, [root_id, folder, folder + b"\xff", len(folder) + 1]
 
 
 _HAS_FILE = "EXISTS (SELECT 1 FROM files WHERE files.photo_id = photos.id)"

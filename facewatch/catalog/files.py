@@ -82,6 +82,11 @@ _HAS_ARRIVED = (
 _IS_UNDATED = "taken_at IS NULL AND EXISTS (SELECT 1 FROM files WHERE files.photo_id = photos.id)"
 
 
+FOLDERS_READ_AT = "folders_read_at"
+"""The setting that says since when (UTC) no file is unread that speaks of photos in its folder by their names; a move
+makes it void."""
+
+
 class Settings(TableAccess):
     """The table settings: values that the program itself stores."""
 
@@ -130,6 +135,7 @@ class Roots(TableAccess):
         self._db.execute(
             "UPDATE roots SET path = ?, display = ? WHERE id = ?", [os.fsencode(path), display(str(path)), root_id]
         )
+        self._db.execute("DELETE FROM settings WHERE key = ?", [FOLDERS_READ_AT])
 
     def absorb(self, inner: int, outer: int, prefix: str) -> None:
         """The files of one root are from now on those of another that it lies in, `prefix` below it."""
@@ -143,6 +149,7 @@ class Roots(TableAccess):
         rows = self._db.execute("SELECT id, path FROM files WHERE root_id = ?", [inner]).fetchall()
         moved = [(outer, before + path, display(os.fsdecode(before + path)), file_id) for file_id, path in rows]
         self._db.conn.executemany("UPDATE files SET root_id = ?, path = ?, display = ? WHERE id = ?", moved)
+        self._db.execute("DELETE FROM settings WHERE key = ?", [FOLDERS_READ_AT])
         self._db.execute("DELETE FROM mounts WHERE root_id = ?", [inner])
         self.set_unread(inner, {})
         self._db.execute("DELETE FROM roots WHERE id = ?", [inner])
@@ -329,6 +336,7 @@ class Files(TableAccess):
             "UPDATE files SET path = ?, display = ?, ctime_ns = ? WHERE root_id = ? AND path = ?",
             [os.fsencode(new), display(new), ctime_ns, root_id, os.fsencode(old)],
         )
+        self._db.execute("DELETE FROM settings WHERE key = ?", [FOLDERS_READ_AT])
 
     def forget(self, root_id: int, paths: Iterable[str]) -> None:
         """The files are gone; their photos, faces and decisions stay for when they come back."""

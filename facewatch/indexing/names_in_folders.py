@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 
 from facewatch.catalog import Catalog, MetadataKind, UnreadFile
-from facewatch.catalog.beside import OtherFile, PhotoHere
+from facewatch.catalog.beside import FolderOf, OtherFile, PhotoHere
 from facewatch.regions import takeout
 
 PICASA = frozenset({".picasa.ini", "picasa.ini"})
@@ -16,11 +16,17 @@ PICASA = frozenset({".picasa.ini", "picasa.ini"})
 CONTACTS = "contacts.xml"
 
 
-def unread(catalog: Catalog, kind: MetadataKind) -> list[UnreadFile]:
-    """Return those of a kind, Picasa's or those of Google Takeout, with the photos that each may speak of."""
-    known = catalog.beside.read_as(kind)
+def unread(catalog: Catalog, kind: MetadataKind, within: Collection[FolderOf] | None = None) -> list[UnreadFile]:
+    """Return those of a kind, Picasa's or those of Google Takeout, with the photos that each may speak of.
+
+    Args:
+        within: only those in these folders.
+    """
+    of_kind = _of_picasa if kind is MetadataKind.PICASA else _of_takeout
+    spoken = list(of_kind(catalog, within))
+    known = catalog.beside.read_as(kind) if spoken else {}
     found = []
-    for other, photos in _of_picasa(catalog) if kind is MetadataKind.PICASA else _of_takeout(catalog):
+    for other, photos in spoken:
         if any(known.get((other.whole_path, photo.photo_id)) != other.fingerprint for photo in photos):
             names = tuple(photo.name for photo in photos) if kind is MetadataKind.PICASA else ()
             ids = tuple(photo.photo_id for photo in photos)
@@ -41,18 +47,18 @@ _Spoken = tuple[OtherFile, list[PhotoHere]]
 """A file and the photos that it may speak of."""
 
 
-def _of_picasa(catalog: Catalog) -> Iterator[_Spoken]:
+def _of_picasa(catalog: Catalog, within: Collection[FolderOf] | None) -> Iterator[_Spoken]:
     """Yield Picasa's files and all the photos of their folders."""
-    for others in _by_folder(catalog.beside.others("picasa.ini")):
+    for others in _by_folder(catalog.beside.others("picasa.ini", within)):
         photos = catalog.beside.photos_in(others[0])
         for other in others:
             if photos and other.name.casefold() in PICASA:
                 yield other, photos
 
 
-def _of_takeout(catalog: Catalog) -> Iterator[_Spoken]:
+def _of_takeout(catalog: Catalog, within: Collection[FolderOf] | None) -> Iterator[_Spoken]:
     """Yield files of Google Takeout and the photo that each is about, with its edited copies."""
-    for others in _by_folder(catalog.beside.others(".json")):
+    for others in _by_folder(catalog.beside.others(".json", within)):
         photos = {photo.name: photo for photo in catalog.beside.photos_in(others[0])}
         about = defaultdict[str, list[PhotoHere]](list)
         for photo, file in takeout.files_of(photos, [other.name for other in others]).items():

@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from facewatch.catalog import Catalog, MetadataKind, UnreadFile, display
+from facewatch.catalog.beside import FolderOf
+from facewatch.catalog.files import FOLDERS_READ_AT
 from facewatch.errors import PhotoError
 from facewatch.indexing import names_in_folders
 from facewatch.indexing.analyzer import LibraryFile
@@ -48,17 +50,20 @@ class NamesReader:
         A file that is gone, changed or unreadable is passed over: the next call tries it again. Closing the generator
         stops after what is recorded.
         """
-        n_read = 0
+        n_read, started, are_all_read = 0, self._catalog.now(), True
         self._contacts = self._picasas_contacts()
-        beside = self._beside()
+        folders = self._changed_folders()
+        beside = self._beside(folders)
         for start in range(0, len(beside), READ_TOGETHER):
             files: Sequence[UnreadFile] = beside[start : start + READ_TOGETHER]
-            self._record(files)
+            are_all_read &= self._record(files)
             n_read += len(files)
             yield n_read
         if self._kinds:
             with self._catalog.write():
                 self._catalog.beside.forget_gone()
+                if are_all_read and (folders is None or folders) and self._kinds.issuperset(_OF_FOLDERS):
+                    self._catalog.settings.set(FOLDERS_READ_AT, started)
         for files in self._photos():
             self._record(files)
             n_read += len(files)
@@ -71,10 +76,17 @@ class NamesReader:
             these = wanted[start : start + READ_TOGETHER]
             self._record(self._catalog.beside.undescribed(most=READ_TOGETHER, these=these))
 
-    def _beside(self) -> list[UnreadFile]:
+    def _changed_folders(self) -> set[FolderOf] | None:
+        """The folders in which anything changed since all files that speak of photos by their names were read; None:
+        they were not yet."""
+        since = self._catalog.settings.get(FOLDERS_READ_AT)
+        return self._catalog.beside.changed_since(since) if since else None
+
+    def _beside(self, folders: set[FolderOf] | None) -> list[UnreadFile]:
         sidecars = self._catalog.beside.unread_sidecars() if MetadataKind.SIDECAR in self._kinds else []
         by_folder = (kind for kind in _OF_FOLDERS if kind in self._kinds)
-        return [*sidecars, *(file for kind in by_folder for file in names_in_folders.unread(self._catalog, kind))]
+        found = (names_in_folders.unread(self._catalog, kind, folders) for kind in by_folder)
+        return [*sidecars, *(file for files in found for file in files)]
 
     def _picasas_contacts(self) -> OnDemand[Mapping[str, str]]:
         """The names in Picasa's lists of contacts, by their ids; where a list is new all that refers to it is read
@@ -85,6 +97,7 @@ class NamesReader:
             with self._catalog.write():
                 self._catalog.beside.read_again(MetadataKind.PICASA)
                 self._catalog.settings.set(_CONTACTS, now)
+                self._catalog.settings.unset(FOLDERS_READ_AT)
         return OnDemand(lambda: dict(pair for says in self._answers(files).values() for pair in says.contacts.items()))
 
     def _photos(self) -> Iterator[Sequence[UnreadFile]]:
@@ -97,7 +110,8 @@ class NamesReader:
             yield files
             after = files[-1].photos[0]
 
-    def _record(self, files: Sequence[UnreadFile]) -> None:
+    def _record(self, files: Sequence[UnreadFile]) -> bool:
+        """Record what files say; whether all could be read."""
         answers = self._answers(files)
         with self._catalog.write():
             now = self._catalog.now()
@@ -107,6 +121,7 @@ class NamesReader:
                 by_id = self._by_id(file, says)
                 if by_id or says.doubt or file.kind is not MetadataKind.EMBEDDED:
                     self._catalog.beside.record(file, by_id, says.sha256, says.doubt, now)
+        return len(answers) == len(files)
 
     def _by_id(self, file: UnreadFile, says: FileSays) -> dict[int, str]:
         """What a file says, by the photos that it is about."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -53,7 +54,7 @@ def files_of(photos: Collection[str], files: Collection[str]) -> dict[str, str]:
     known = {name.casefold(): name for name in files}
     found = {}
     for photo in photos:
-        wanted = (name for one in (photo, _original(photo)) if one for name in _names_of_files(one))
+        wanted = chain(_names_of_files(photo), (name for one in _originals(photo) for name in _names_of_files(one)))
         file = next((known[name.casefold()] for name in wanted if name.casefold() in known), None)
         if file is not None:
             found[photo] = file
@@ -79,10 +80,11 @@ def _cut(photo: str) -> Iterator[str]:
     yield from (whole[:n] for n in range(len(whole), len(photo) + 1, -1))
 
 
-def _original(photo: str) -> str:
-    """The photo of which this is an edited copy, by its name; "": it is none."""
+def _originals(photo: str) -> Iterator[str]:
+    """Yield the photo of which this is an edited copy, by its name, where it is one."""
     stem, dot, ending = photo.rpartition(".")
     numbered = _NUMBERED.fullmatch(stem)
     stem, number = (numbered[1], numbered[2]) if numbered else (stem, "")
     suffix = next((suffix for suffix in _EDITED if stem.casefold().endswith(suffix)), "")
-    return f"{stem[: len(stem) - len(suffix)]}{number}{dot}{ending}" if suffix else ""
+    if suffix:
+        yield f"{stem[: len(stem) - len(suffix)]}{number}{dot}{ending}"

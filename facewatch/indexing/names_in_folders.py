@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 
-from facewatch.catalog import Catalog, MetadataKind, UnreadFile
+from facewatch.catalog import Catalog, MetadataKind, UnreadFile, Way
 from facewatch.catalog.beside import FolderOf, OtherFile, PhotoHere
 from facewatch.regions import takeout
 
@@ -24,7 +24,11 @@ def unread(catalog: Catalog, kind: MetadataKind, within: Collection[FolderOf] | 
     """
     of_kind = _of_picasa if kind is MetadataKind.PICASA else _of_takeout
     spoken = list(of_kind(catalog, within))
-    known = catalog.beside.read_as(kind) if spoken else {}
+    if within is None:
+        known = catalog.beside.read_as(kind)
+    else:
+        rows = (row for other, _ in spoken for row in catalog.metadata.at(other.whole_path, Way.READ))
+        known = {(row.path, row.photo_id): row.fingerprint for row in rows}
     found = []
     for other, photos in spoken:
         if any(known.get((other.whole_path, photo.photo_id)) != other.fingerprint for photo in photos):

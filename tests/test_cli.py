@@ -366,7 +366,7 @@ def test_a_fault_of_our_own_is_one_line_and_with_vv_the_whole_story(
         raise KeyError("oops")
 
     library.scan()
-    monkeypatch.setattr("facewatch.folders.sync.PeopleFolder.plan", broken)
+    monkeypatch.setattr("facewatch.folders.sync.PeopleFolder._plan", broken)
     answer = run("folders")
     assert answer.code == 1
     assert answer.err.startswith("facewatch: a fault of facewatch itself: KeyError: 'oops' (")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from drawn import Library
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from test_names_read import asked_by_scan
+from test_loop import Turns
+from test_names_read import asked_by_scan, settled
 from test_names_taken import conflicts, face_at, named, say, sources, square, who_is_on
 
 from facewatch.engines import fake
@@ -48,6 +50,13 @@ def write(library: Library, text: str, name: str = ".picasa.ini") -> Path:
     path = library.photos / name
     path.write_text(text, encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def turns(library: Library) -> Iterator[Turns]:
+    turns = Turns(library)
+    yield turns
+    turns.app.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("name", [".picasa.ini", "Picasa.ini"])
@@ -118,6 +127,18 @@ def test_names_that_only_the_list_of_contacts_has_come_when_it_comes(library: Li
     library.scan()
     assert who_is_on(library, "a.png") == ["Anna", "Ben"]
     assert asked_by_scan(library) == []
+
+
+def test_the_watcher_follows_what_picasa_writes(library: Library, turns: Turns) -> None:
+    library.draw("a.png", (1, 0))
+    turns.after(0)
+    turns.after(10, "a.png")
+    for name in ("Anna", "Annabelle"):
+        settled(library.photos / ".picasa.ini", ini({"a.png": faces(ANNA)}, {ANNA: name}).encode())
+        turns.after(1, ".picasa.ini")
+        turns.after(10)
+        turns.after(10)
+        assert turns.app.lookup.photo(library.photos / "a.png")["faces"][0]["name"] == name
 
 
 def test_what_a_user_rejected_does_not_come_back_and_is_told(library: Library) -> None:

@@ -153,6 +153,13 @@ def test_what_is_said_covers_nothing_that_is_done_with_a_selection(
         assert toasts
         assert actions
         assert toasts["y"] + toasts["height"] <= actions["y"]
+        page.goto(f"{family.url}photo/{family.faces_of(family.anna)[0].photo_id}")
+        page.keyboard.press("c")
+        said(page, "confirmed as Anna")
+        toasts = page.locator(".toasts").bounding_box()
+        # On a phone what can be done with a photo stands in the middle of the page.
+        assert toasts
+        assert toasts["y"] + toasts["height"] > 700
 
 
 def test_a_year_of_birth_is_saved_by_a_click(browser: Browser, family: Family) -> None:

@@ -179,6 +179,16 @@ def test_whom_a_user_rejected_here_nobody_brings_back(named: Library, other: Lib
     assert who_is_on(other, "b.png") != ["Anna"]
 
 
+def test_somebody_who_is_in_a_photo_twice_by_the_users_word_is_so_here(library: Library, other: Library) -> None:
+    for one in (library, other):
+        one.draw("x.png", (1, 0), (1, 1), (1, 2))
+        one.scan()
+    for place in range(2):
+        decide(library, "assign", [face_at(library, "x.png", place)], "Anna", is_new=not place)
+    taken(other, written(library))
+    assert who_is_on(other, "x.png")[:2] == ["Anna", "Anna"]
+
+
 def test_somebody_else_of_the_same_name_is_told_apart_by_looks(named: Library, other: Library) -> None:
     other.draw("x.png", (7, 0))
     other.scan()
@@ -237,6 +247,8 @@ def test_the_commands_write_and_take_over(named: Library, run: Any) -> None:
     assert run("people", "export", str(file)).code == 4
     assert run("people", "export", str(file), "--force").code == 0
     assert run("people", "export", str(named.photos / "people.jsonl")).code == 4
+    assert run("people", "export", str(named.base / "people.txt")).code == 4
+    assert run("people", "import", str(named.people), "--same-names").code == 2
 
 
 def test_the_command_takes_over_what_the_same_engine_has_seen(library: Library, other: Library, run: Any) -> None:

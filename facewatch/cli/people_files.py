@@ -46,6 +46,8 @@ def people_import(state: State, source: Path, dry_run: bool, same_names: bool, a
     """
     with state.app(needs_catalog=False) as app:
         if source.is_dir():
+            if same_names:
+                raise click.UsageError("--same-names goes with a file of people, or another catalog")
             _import_pictures(state, app, source, dry_run=dry_run, as_json=as_json)
         else:
             _import_people(state, app, source, dry_run=dry_run, same_names=same_names, as_json=as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from facewatch.catalog import RUNS
 from facewatch.catalog.carried import CarriedFace
 from facewatch.people.assigning import Assigner
 from facewatch.people.carrying import PersonPlan
@@ -52,10 +53,12 @@ class CarryTaker(Assigner):
         return catalog.faces.record(photo_id, engine_id, carried.face)
 
     def _give(self, faces: Iterable[int], person_id: int, result: Result) -> None:
-        catalog = self._catalog
-        for row in catalog.faces.rows(list(faces)):
-            beside = catalog.faces.beside([row.photo_id], person_id)
-            self._release([other for other in beside if other.id != row.id], result)
+        """Whom a run gave to that person in the same photos makes room."""
+        catalog, rows = self._catalog, self._catalog.faces.rows(list(faces))
+        given = {row.id for row in rows}
+        beside = catalog.faces.beside({row.photo_id for row in rows}, person_id)
+        self._release([other for other in beside if other.id not in given and other.source in RUNS], result)
+        for row in rows:
             if row.person_id not in (None, person_id):
                 self._lose([row], result)
                 result.people.append(int(row.person_id or 0))

@@ -110,6 +110,8 @@ class CarryPlanner:
         self._catalog = catalog
         self._gallery = gallery
         self._may_differ = may_differ
+        self._claimed: dict[int, str] = {}
+        """Whose each face here is there; nothing can be two people's."""
         self._ids = {name_key(name): person_id for person_id, name in catalog.people.names().items()}
 
     def plan(self, carried: Carried) -> list[PersonPlan]:
@@ -149,7 +151,7 @@ class CarryPlanner:
             return
         if row.person_id == plan.person_id and row.person_id is not None and row.source not in RUNS:
             plan.n_known += 1
-        elif carried.is_said:
+        elif carried.is_said and self._claimed.setdefault(row.id, plan.carried.name) == plan.carried.name:
             against = self._against(plan, row)
             if against is None:
                 plan.faces.append(row.id)

@@ -32,6 +32,8 @@ VERSION = 1
 MOST_LINE = 131_072
 """Bytes of a line; that of a face by an engine of 512 dimensions has some 3 500."""
 MOST_LINES = 2_000_000
+MOST_BYTES = 1_073_741_824
+"""Of a file: some 300 000 faces."""
 MOST_DIMS = 8192
 MOST_PIXELS = 1_000_000
 """Of a side of a photo."""
@@ -127,11 +129,13 @@ class _Lines:
         self._file = file
         self.number = 0
         """Of the one that was read last."""
+        self._n_bytes = 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         while line := self._file.readline(MOST_LINE + 1):
             self.number += 1
-            if len(line) > MOST_LINE or self.number > MOST_LINES:
+            self._n_bytes += len(line)
+            if len(line) > MOST_LINE or self.number > MOST_LINES or self._n_bytes > MOST_BYTES:
                 raise _Fault("longer than such files are")
             try:
                 content = json.loads(line)

@@ -273,6 +273,7 @@ def test_the_command_takes_over_what_the_same_engine_has_seen(library: Library, 
     assert (row["name"], row["is_new"], row["n_references"], row["conflicts"]) == ("Anna", True, 1, [])
     assert run("people", "import", str(file)).out == "1 person of whom nothing is new\n"
     assert "1 person taken over from another catalog" in run("history").out
+    assert json.loads(run("regions", "--json").out)["faces_taken"] == 0
     assert run("undo").code == 0
     assert "Anna" not in run("people").out
 

@@ -84,7 +84,9 @@ def test_all_of_it_is_one_decision_and_doing_it_again_is_none(library: Library, 
     picture(library, "Ben/1.png", (2, 0))
     uses(library)
     assert uses(library) == {"Anna/1.png": Use.KNOWN, "Ben/1.png": Use.KNOWN}
-    assert "2 pictures of people taken over" in run("history").out
+    told = run("history").out
+    assert "2 pictures of people taken over" in told
+    assert "Ben: 1 face (f2) taken over" in told
     library.draw("a.png", (1, 1))
     library.scan()
     with library.app() as app:

@@ -221,7 +221,10 @@ class FilesBeside(TableAccess):
 
     def n_taken(self) -> int:
         """Return how many faces are whose they are because a file says so."""
-        return self._number("SELECT COUNT(*) FROM assignments WHERE source = 'import'")
+        return self._number(
+            "SELECT COUNT(*) FROM assignments a JOIN faces f ON f.id = a.face_id WHERE a.source = 'import'"
+            " AND EXISTS (SELECT 1 FROM metadata m WHERE m.way = 'read' AND m.photo_id = f.photo_id AND m.said != '{}')"
+        )
 
     def n_damaged(self) -> int:
         """Return how many files could not be used."""

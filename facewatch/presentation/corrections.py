@@ -234,7 +234,7 @@ def _done(entry: Entry, *, has_ids: bool) -> str:
         "draw": f"{n_faces} added" + (f", of {who}" if who else ""),
         "present": f"{who} in {n_photos} without a face",
         "absent": f"{who} not in {n_photos} after all",
-        "import": _imported(data) + let_go,
+        "import": _imported(data, is_part=entry.parent_id is not None) + let_go,
         "audit": f"faults fixed, {n_faces} moved",
         "undo": f"undo of {', '.join(map(ids.decision, data.get('undone', ())))}",
         "redo": f"redo of {', '.join(map(ids.decision, data.get('redone', ())))}",
@@ -243,12 +243,16 @@ def _done(entry: Entry, *, has_ids: bool) -> str:
     return sentences.get(entry.action, entry.action)
 
 
-def _imported(data: Mapping[str, Any]) -> str:
-    n = data.get("n_spoken", 0)
-    if data.get("source") == "references":
-        return f"{plural(n, 'picture')} of people taken over"
-    if data.get("source") == "people":
-        return f"{plural(n, 'person', 'people')} taken over from another catalog"
+def _imported(data: Mapping[str, Any], *, is_part: bool) -> str:
+    """`is_part`: the entry is one of several of a decision, the first of which stands for all."""
+    n, who = data.get("n_spoken", 0), data["who"]
+    match data.get("source"):
+        case "references":
+            what = f"{who}: {_faces_text(data)}" if is_part else plural(n, "picture") + " of people"
+            return f"{what} taken over"
+        case "people":
+            what = f"{who}: {_faces_text(data)}" if is_part and who else plural(n, "person", "people")
+            return f"{what} taken over from another catalog"
     return f"names from files taken over, of {plural(n, 'photo')}"
 
 

@@ -18,7 +18,7 @@ from drawn import Library
 from fastapi.testclient import TestClient
 
 from facewatch.app import App
-from facewatch.presentation.status import status_page
+from facewatch.presentation.status import scan_ended, status_page
 from facewatch.web.access import MOST_CACHED, Access
 from facewatch.web.jobs import Jobs
 from facewatch.web.paging import Paging
@@ -275,3 +275,15 @@ def test_a_scan_that_has_looked_at_all_photos_is_not_said_to_start(
     with library.app() as app:
         current = replace(app.status(), last_scan=last_scan)
     assert status_page(current, begun_at, begun_at=begun_at).runner == said
+
+
+@pytest.mark.parametrize(
+    ("code", "written", "said"),
+    [
+        (0, "WARNING: a.jpg: truncated JPEG\n", ""),
+        (4, "WARNING: a.jpg: truncated JPEG\nfacewatch: /p: does not exist\n", "/p: does not exist"),
+        (137, "", "the scan ended with exit code 137"),
+    ],
+)
+def test_why_a_scan_failed_is_what_it_said_last(code: int, written: str, said: str) -> None:
+    assert scan_ended(code, written) == said

@@ -209,6 +209,22 @@ def test_a_photo_that_is_away_or_changed_has_a_picture_that_says_so(
     assert workers.asked == ["b.png", "c.png"], "it is not opened again and again"
 
 
+def test_of_a_photo_that_is_away_the_smaller_picture_is_shown_that_is_kept(client: TestClient, family: Library) -> None:
+    (face,) = face_ids(family, "b.png")
+    number = photo_id(family, "b.png")
+    pairs = [(f"/media/face/{face}", f"/media/face/{face}/large")]
+    pairs.append((f"/media/photo/{number}/thumb", f"/media/photo/{number}/large"))
+    kept = [client.get(small).content for small, _ in pairs]
+    (family.photos / "b.png").rename(family.base / "b.png")
+    for (_, large), content in zip(pairs, kept, strict=True):
+        answer = client.get(large)
+        assert answer.content == content
+        tag = answer.headers["etag"]
+        assert client.get(large, headers={"If-None-Match": tag}).status_code == 304
+        digest = tag.strip('"').partition("-")[2]
+        assert "no-cache" in client.get(large, params={"v": digest}).headers["cache-control"]
+
+
 def test_a_broken_photo_has_a_picture_that_says_what_is_wrong(
     client: TestClient, family: Library, workers: CountingWorkers
 ) -> None:

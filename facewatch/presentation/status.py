@@ -28,7 +28,7 @@ def scan_ended(code: int, said: str) -> str:
     """Return why a scan failed, by its exit code and what it wrote; "": it did not."""
     if code in (0, 130, -15):
         return ""
-    return said.strip().rpartition("\n")[2] or f"the scan ended with exit code {code}"
+    return said.strip().rpartition("\n")[2].removeprefix("facewatch: ") or f"the scan ended with exit code {code}"
 
 
 def busy_on_page(runner: Holder) -> str:

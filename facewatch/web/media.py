@@ -78,6 +78,13 @@ class PictureAnswer:
     """None: whoever asks has it, or there is none."""
     made: MadePictures | None = None
     """What was made for it; None: nothing had to be."""
+    is_smaller: bool = False
+    """Whether it is smaller than what was asked for, because the photo is away."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether there is none because the photo is not where it was."""
+        return self.jpeg is None and self.made is not None and self.made.reason is NoPicture.AWAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +104,25 @@ class Media:
         self._starting = asyncio.Lock()
         self._parts: _PictureParts | None = None
 
-    async def picture(self, find: Find, tags: str, gone: Coroutine[None, None, None]) -> PictureAnswer | None:
+    async def picture(
+        self, find: Find, tags: str, gone: Coroutine[None, None, None], *, smaller: Find | None = None
+    ) -> PictureAnswer | None:
         """Return a picture, or why there is none; None: nobody knows what it is asked of, or nobody waits any more.
 
         Args:
             tags: those that whoever asks has, as in If-None-Match.
             gone: returns when nobody waits any more.
+            smaller: finds what is shown instead where the photo is away, if it is kept.
 
         Raises:
             EngineError: there is not memory enough to make pictures.
         """
         waiting = asyncio.create_task(gone)
         try:
-            return await self._picture(find, tags, waiting)
+            answer = await self._picture(find, tags, waiting)
+            if smaller is None or answer is None or not answer.is_away:
+                return answer
+            return await self._kept(smaller, tags) or answer
         finally:
             waiting.cancel()
 
@@ -129,6 +142,14 @@ class Media:
             if made.reason is not NoPicture.OUTDATED:
                 break
         return answer
+
+    async def _kept(self, find: Find, tags: str) -> PictureAnswer | None:
+        """Return a smaller picture than was asked for; None: none is kept."""
+        parts = await self._ready()
+        found, jpeg = await self._access.read(lambda app: _look(app, parts.store, find, tags))
+        if found is None or (jpeg is None and tag_of(found.name) not in tags):
+            return None
+        return PictureAnswer(found.name, jpeg, is_smaller=True)
 
     async def keep_ready(self) -> None:
         """Make the faces of those whom the page of everybody shows first, as soon as there are new ones; until this is
@@ -230,7 +251,11 @@ async def face(request: Request, face_id: Number) -> Response:
 
 @router.get("/face/{face_id}/large")
 async def large_face(request: Request, face_id: Number) -> Response:
-    return await _answer(request, lambda catalog, ticket: find_face(catalog, face_id, ticket, side=LARGE_FACE_SIDE))
+    large, small = (
+        lambda catalog, ticket, side=side: find_face(catalog, face_id, ticket, side=side)
+        for side in (LARGE_FACE_SIDE, FACE_SIDE)
+    )
+    return await _answer(request, large, smaller=small)
 
 
 @router.get("/photo/{photo_id}/thumb")
@@ -240,17 +265,21 @@ async def thumb(request: Request, photo_id: Number) -> Response:
 
 @router.get("/photo/{photo_id}/large")
 async def large_photo(request: Request, photo_id: Number) -> Response:
-    return await _answer(request, lambda catalog, ticket: find_photo(catalog, photo_id, ticket, side=LARGE_SIDE))
+    large, small = (
+        lambda catalog, ticket, side=side: find_photo(catalog, photo_id, ticket, side=side)
+        for side in (LARGE_SIDE, THUMB_SIDE)
+    )
+    return await _answer(request, large, smaller=small)
 
 
-async def _answer(request: Request, find: Find) -> Response:
+async def _answer(request: Request, find: Find, *, smaller: Find | None = None) -> Response:
     media: Media = request.app.state.parts.media
-    given = await media.picture(find, request.headers.get("If-None-Match", ""), _gone(request))
+    given = await media.picture(find, request.headers.get("If-None-Match", ""), _gone(request), smaller=smaller)
     if given is None:
         raise HTTPException(404, NO_PICTURE)
     if given.jpeg is None and given.made is not None:
         return _placeholder(given.made)
-    is_for_ever = request.query_params.get("v") == given.name.digest
+    is_for_ever = request.query_params.get("v") == given.name.digest and not given.is_smaller
     headers = {"ETag": tag_of(given.name), "Cache-Control": UNCHANGING if is_for_ever else ASKED_AGAIN}
     if given.jpeg is None:
         return Response(status_code=304, headers=headers)

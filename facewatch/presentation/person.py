@@ -99,7 +99,7 @@ def _counts(person: Person, totals: FaceTotals) -> Iterator[str]:
     if totals.n_by_user:
         yield f"{totals.n_by_user} confirmed"
     if totals.n_gone:
-        yield f"{plural(totals.n_gone, 'face')} in photos that are not in the library now"
+        yield f"{plural(totals.n_gone, 'face')} in deleted photos"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def _tile(one: PersonFace, heading: Heading | None) -> FaceTile:
 def face_marks(face: DatedFace) -> Iterator[str]:
     """Yield what is to be known of a face, in a word or two each."""
     if face.file is None:
-        yield "not in the library"
+        yield "deleted"
     if face.is_by_user:
         yield "confirmed"
     if face.is_drawn:
